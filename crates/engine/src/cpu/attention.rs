@@ -1,0 +1,366 @@
+//! Attention. A task is one sequence and one key-value head with its query heads; within it, queries are taken in blocks
+//! whose weights against all keys they may see fit the cache.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::math::{dot, exp, map_and_sum, maximum};
+use super::memory;
+use super::product::{Matrix, MatrixMut, Workers, product};
+use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
+use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads, split};
+use crate::tape::DropoutMask;
+use crate::tensor::{View, ViewMut};
+
+/// Queries whose weights are computed together.
+const QUERY_BLOCK: usize = 64;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An output that several tasks write to, each its own columns or rows.
+#[derive(Clone, Copy)]
+struct Shared {
+    pointer: *mut f32,
+    length: usize,
+    stride: usize,
+}
+
+// Safety: tasks use an address only for the columns and rows of their own head and sequence.
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn new(values: &mut [f32], stride: usize) -> Self {
+        Self { pointer: values.as_mut_ptr(), length: values.len(), stride }
+    }
+
+    /// The block of `rows` and `columns`.
+    ///
+    /// # Safety
+    /// No other task uses these columns of these rows at the same time, and no earlier block of them is still used.
+    unsafe fn block(self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut {
+        assert!(rows.is_empty() || (rows.end - 1) * self.stride + columns.end <= self.length, "a block past the end");
+        let start = rows.start * self.stride + columns.start;
+        // Safety: the block lies within the values (checked above) and is alone (promised by the caller).
+        unsafe { MatrixMut::strided(self.pointer.add(start), rows.len(), columns.len(), self.stride) }
+    }
+
+    /// The values of one row's columns.
+    ///
+    /// # Safety
+    /// As for `block`.
+    unsafe fn row<'a>(self, row: usize, columns: Range<usize>) -> &'a mut [f32] {
+        assert!(row * self.stride + columns.end <= self.length, "a row past the end");
+        // Safety: as for `block`.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.add(row * self.stride + columns.start), columns.len()) }
+    }
+}
+
+/// Some columns of a view's rows, as a matrix.
+fn part<'a>(view: View<'a>, rows: Range<usize>, columns: Range<usize>) -> Matrix<'a> {
+    let view = view.row_range(rows).column_range(columns);
+    Matrix::strided(&memory::values(view.tensor)[view.offset..], view.rows, view.columns, view.stride)
+}
+
+fn row<'a>(view: View<'a>, row: usize, columns: Range<usize>) -> &'a [f32] {
+    let start = view.offset + row * view.stride;
+    &memory::values(view.tensor)[start + columns.start..start + columns.end]
+}
+
+fn columns(head: usize, heads: &Heads) -> Range<usize> {
+    head * heads.head_dim..(head + 1) * heads.head_dim
+}
+
+vectorised! {
+    /// Turns scores into weights in place and returns the logarithm of the denominator.
+    fn softmax(scores: &mut [f32]) -> f32 {
+        let top = maximum(scores);
+        let total = map_and_sum(scores, |score| exp(score - top));
+        let scale = 1.0 / total;
+        for weight in scores.iter_mut() {
+            *weight *= scale;
+        }
+        top + total.ln()
+    }
+}
+
+vectorised! {
+    /// Turns scores into the weights that `softmax` gave.
+    fn weights_again(scores: &mut [f32], log_sum: f32) {
+        for score in scores.iter_mut() {
+            *score = exp(*score - log_sum);
+        }
+    }
+}
+
+vectorised! {
+    fn drop_weights(weights: &mut [f32], mask: DropoutMask, row: usize, first: usize, row_length: usize) {
+        for (key, weight) in weights.iter_mut().enumerate() {
+            *weight *= mask.factor(row, first + key, row_length);
+        }
+    }
+}
+
+vectorised! {
+    /// `d_scores = weights * (d_weights - along)`, written over `d_weights`.
+    fn softmax_gradient(weights: &[f32], d_weights: &mut [f32], along: f32) {
+        for (d_weight, weight) in d_weights.iter_mut().zip(weights) {
+            *d_weight = weight * (*d_weight - along);
+        }
+    }
+}
+
+vectorised! {
+    fn dot_of(a: &[f32], b: &[f32]) -> f32 {
+        dot(a, b)
+    }
+}
+
+/// The dropout of one row of weights: masks are addressed by token, head and key.
+fn drop_row(weights: &mut [f32], mask: DropoutMask, token: usize, head: usize, num_heads: usize) {
+    const LONGEST: usize = 1 << 20;
+    drop_weights(weights, mask, token, head * LONGEST, num_heads * LONGEST);
+}
+
+/// Blocks of a span's queries: rows among the queries, and the keys that the block's last query sees.
+fn query_blocks(span: &AttentionSpan) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let (queries, past) = (span.queries.clone(), span.keys.len() - span.queries.len());
+    (0..queries.len()).step_by(QUERY_BLOCK).map(move |start| {
+        let end = (start + QUERY_BLOCK).min(queries.len());
+        (queries.start + start..queries.start + end, past + end)
+    })
+}
+
+/// Every sequence with every key-value head.
+fn tasks<'a>(spans: &'a [AttentionSpan], heads: &Heads) -> Vec<(&'a AttentionSpan, usize)> {
+    spans.iter().flat_map(|span| (0..heads.num_kv_heads).map(move |head| (span, head))).collect()
+}
+
+fn query_heads(kv_head: usize, heads: &Heads) -> Range<usize> {
+    let group = heads.num_heads / heads.num_kv_heads;
+    kv_head * group..(kv_head + 1) * group
+}
+
+/// Runs with `length` values of this thread's scratch memory.
+fn with_scratch(length: usize, work: impl FnOnce(&mut [f32])) {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < length {
+            scratch.resize(length, 0.0);
+        }
+        work(&mut scratch[..length])
+    });
+}
+
+impl AttentionKernels for Cpu {
+    fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
+        let (Some(theta), half) = (heads.rope_theta, heads.head_dim / 2) else { return };
+        let frequency = |pair: usize| (theta as f64).powf(-(pair as f64) / half as f64) as f32;
+        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let longest = positions.iter().max().map_or(0, |&longest| longest as usize + 1);
+        let turns: Vec<(f32, f32)> = (0..longest)
+            .flat_map(|position| frequencies.iter().map(move |frequency| (position as f32 * frequency).sin_cos()))
+            .map(|(sin, cos)| (if inverse { -sin } else { sin }, cos))
+            .collect();
+        let width = joined.columns;
+        let rows = rows_per_task(width);
+        let turned = (heads.num_heads + heads.num_kv_heads) * heads.head_dim;
+        slice_mut(joined).par_chunks_mut(rows * width).zip(positions.par_chunks(rows)).for_each(
+            |(block, positions)| {
+                for (row, &position) in block.chunks_exact_mut(width).zip(positions) {
+                    let turns = &turns[position as usize * half..][..half];
+                    row[..turned].chunks_exact_mut(heads.head_dim).for_each(|head| turn(head, turns));
+                }
+            },
+        );
+    }
+
+    fn attention(
+        &self,
+        queries: View<'_>,
+        keys: View<'_>,
+        values: View<'_>,
+        spans: &[AttentionSpan],
+        heads: &Heads,
+        dropout: Option<DropoutMask>,
+        output: ViewMut<'_>,
+        log_sums: Option<ViewMut<'_>>,
+    ) {
+        let output = Shared::new(slice_mut(output), heads.query_columns());
+        let log_sums = log_sums.map(|log_sums| Shared::new(slice_mut(log_sums), heads.num_heads));
+        tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| {
+            with_scratch(QUERY_BLOCK * span.keys.len(), |scratch| {
+                for head in query_heads(kv_head, heads) {
+                    for (rows, seen) in query_blocks(span) {
+                        let seen_keys = span.keys.start..span.keys.start + seen;
+                        let weights = &mut scratch[..rows.len() * seen];
+                        product(
+                            MatrixMut::dense(weights, rows.len(), seen),
+                            false,
+                            part(queries, rows.clone(), columns(head, heads)),
+                            part(keys, seen_keys.clone(), columns(kv_head, heads)).transposed(),
+                            heads.scale(),
+                            Workers::One,
+                        );
+                        for (index, row_weights) in weights.chunks_exact_mut(seen).enumerate() {
+                            let (visible, hidden) = row_weights.split_at_mut(seen - rows.len() + index + 1);
+                            let log_sum = softmax(visible);
+                            hidden.fill(0.0);
+                            let token = rows.start + index;
+                            if let Some(log_sums) = log_sums {
+                                // Safety: this task alone writes this head's column of this sequence's rows.
+                                let place = unsafe { log_sums.row(token, head..head + 1) };
+                                place[0] = log_sum;
+                            }
+                            if let Some(mask) = dropout {
+                                drop_row(visible, mask, token, head, heads.num_heads);
+                            }
+                        }
+                        // Safety: this task alone writes this head's columns of this sequence's rows.
+                        let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
+                        let weights = Matrix::dense(weights, rows.len(), seen);
+                        let values = part(values, seen_keys, columns(kv_head, heads));
+                        product(output, false, weights, values, 1.0, Workers::One);
+                    }
+                }
+            });
+        });
+    }
+
+    fn attention_gradient(
+        &self,
+        d_output: View<'_>,
+        joined: View<'_>,
+        output: View<'_>,
+        log_sums: View<'_>,
+        spans: &[AttentionSpan],
+        heads: &Heads,
+        dropout: Option<DropoutMask>,
+        d_joined: ViewMut<'_>,
+    ) {
+        let task = GradientTask {
+            d_output,
+            joined,
+            output,
+            log_sums: slice(log_sums),
+            heads,
+            dropout,
+            d_joined: Shared::new(slice_mut(d_joined), heads.joined_columns()),
+        };
+        tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| task.run(span, kv_head));
+    }
+
+    fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>) {
+        let width = cache.columns;
+        let cache = slice_mut(cache);
+        for index in 0..joined.rows {
+            let kept = row(joined, index, heads.query_columns()..heads.joined_columns());
+            cache[(length + index) * width..][..width].copy_from_slice(kept);
+        }
+    }
+}
+
+/// Turns one head's channels: each of the first half with its partner in the second.
+fn turn(head: &mut [f32], turns: &[(f32, f32)]) {
+    let (first, second) = head.split_at_mut(turns.len());
+    for ((a, b), (sin, cos)) in first.iter_mut().zip(second).zip(turns) {
+        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    }
+}
+
+/// The backward of one sequence and one key-value head.
+struct GradientTask<'a> {
+    d_output: View<'a>,
+    joined: View<'a>,
+    output: View<'a>,
+    log_sums: &'a [f32],
+    heads: &'a Heads,
+    dropout: Option<DropoutMask>,
+    d_joined: Shared,
+}
+
+impl GradientTask<'_> {
+    fn run(&self, span: &AttentionSpan, kv_head: usize) {
+        let heads = self.heads;
+        let (key_at, value_at) = (heads.query_columns(), heads.query_columns() + heads.key_columns());
+        let shifted = |by: usize| by + columns(kv_head, heads).start..by + columns(kv_head, heads).end;
+        let (key_columns, value_columns) = (shifted(key_at), shifted(value_at));
+        for token in span.keys.clone() {
+            // Safety: this task alone writes this head's keys and values of this sequence's rows.
+            unsafe {
+                self.d_joined.row(token, key_columns.clone()).fill(0.0);
+                self.d_joined.row(token, value_columns.clone()).fill(0.0);
+            }
+        }
+        with_scratch(2 * QUERY_BLOCK * span.keys.len(), |scratch| {
+            for head in query_heads(kv_head, heads) {
+                for (rows, seen) in query_blocks(span) {
+                    self.block(span, head, rows, seen, &key_columns, &value_columns, scratch);
+                }
+            }
+        });
+    }
+
+    /// Adds what one block of queries contributes.
+    #[allow(clippy::too_many_arguments)]
+    fn block(
+        &self,
+        span: &AttentionSpan,
+        head: usize,
+        rows: Range<usize>,
+        seen: usize,
+        key_columns: &Range<usize>,
+        value_columns: &Range<usize>,
+        scratch: &mut [f32],
+    ) {
+        let (heads, count) = (self.heads, rows.len());
+        let seen_keys = span.keys.start..span.keys.start + seen;
+        let (_, keys, values) = split(self.joined, heads);
+        let kv = key_columns.start - heads.query_columns()..key_columns.end - heads.query_columns();
+        let query = part(self.joined, rows.clone(), columns(head, heads));
+        let key = part(keys, seen_keys.clone(), kv.clone());
+        let value = part(values, seen_keys.clone(), kv);
+        let d_out = part(self.d_output, rows.clone(), columns(head, heads));
+        let (weights, rest) = scratch.split_at_mut(count * seen);
+        let d_weights = &mut rest[..count * seen];
+
+        let scores = MatrixMut::dense(weights, count, seen);
+        product(scores, false, query, key.transposed(), heads.scale(), Workers::One);
+        let d_scores = MatrixMut::dense(d_weights, count, seen);
+        product(d_scores, false, d_out, value.transposed(), 1.0, Workers::One);
+        for index in 0..count {
+            let token = rows.start + index;
+            let visible = seen - count + index + 1;
+            let (weights, hidden) = weights[index * seen..][..seen].split_at_mut(visible);
+            let (d_weights, d_hidden) = d_weights[index * seen..][..seen].split_at_mut(visible);
+            weights_again(weights, self.log_sums[token * heads.num_heads + head]);
+            hidden.fill(0.0);
+            d_hidden.fill(0.0);
+            if let Some(mask) = self.dropout {
+                drop_row(d_weights, mask, token, head, heads.num_heads);
+            }
+            let along =
+                dot_of(row(self.d_output, token, columns(head, heads)), row(self.output, token, columns(head, heads)));
+            softmax_gradient(weights, d_weights, along);
+            if let Some(mask) = self.dropout {
+                drop_row(weights, mask, token, head, heads.num_heads);
+            }
+        }
+        let weights = Matrix::dense(weights, count, seen);
+        let d_scores = Matrix::dense(d_weights, count, seen);
+        // Safety: this task alone writes this head's columns of this sequence's rows, one block after the other.
+        let (d_query, d_key, d_value) = unsafe {
+            (
+                self.d_joined.block(rows, columns(head, heads)),
+                self.d_joined.block(seen_keys.clone(), key_columns.clone()),
+                self.d_joined.block(seen_keys, value_columns.clone()),
+            )
+        };
+        product(d_query, false, d_scores, key, heads.scale(), Workers::One);
+        product(d_key, true, d_scores.transposed(), query, heads.scale(), Workers::One);
+        product(d_value, true, weights.transposed(), d_out, 1.0, Workers::One);
+    }
+}

@@ -1,0 +1,43 @@
+//! Dropout.
+
+use rayon::prelude::*;
+
+use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
+use crate::ops::dropout::DropoutKernels;
+use crate::tape::DropoutMask;
+use crate::tensor::{View, ViewMut};
+
+vectorised! {
+    fn drop_rows(
+        input: &[f32],
+        residual: Option<&[f32]>,
+        output: &mut [f32],
+        mask: DropoutMask,
+        first_row: usize,
+        columns: usize,
+    ) {
+        for (index, (row, values)) in output.chunks_exact_mut(columns).zip(input.chunks_exact(columns)).enumerate() {
+            for column in 0..columns {
+                row[column] = values[column] * mask.factor(first_row + index, column, columns);
+            }
+            if let Some(residual) = residual {
+                for (value, residual) in row.iter_mut().zip(&residual[index * columns..][..columns]) {
+                    *value += residual;
+                }
+            }
+        }
+    }
+}
+
+impl DropoutKernels for Cpu {
+    fn dropout(&self, input: View<'_>, residual: Option<View<'_>>, mask: DropoutMask, output: ViewMut<'_>) {
+        let columns = output.columns;
+        let rows = rows_per_task(columns);
+        let (input, residual) = (slice(input), residual.map(slice));
+        slice_mut(output).par_chunks_mut(rows * columns).enumerate().for_each(|(task, output)| {
+            let range = task * rows * columns..task * rows * columns + output.len();
+            let residual = residual.map(|residual| &residual[range.clone()]);
+            drop_rows(&input[range], residual, output, mask, task * rows, columns);
+        });
+    }
+}

@@ -1,0 +1,49 @@
+//! GELU.
+
+use rayon::prelude::*;
+
+use super::math::tanh;
+use super::{Cpu, slice, slice_mut, vectorised};
+use crate::ops::gelu::GeluKernels;
+use crate::tensor::{View, ViewMut};
+
+/// `sqrt(2 / pi)`.
+const ROOT: f32 = 0.797_884_6;
+const CUBE: f32 = 0.044_715;
+/// Values per task.
+const TASK: usize = 16_384;
+
+vectorised! {
+    fn forward(input: &[f32], output: &mut [f32]) {
+        for (output, &x) in output.iter_mut().zip(input) {
+            *output = 0.5 * x * (1.0 + tanh(ROOT * (x + CUBE * x * x * x)));
+        }
+    }
+}
+
+vectorised! {
+    fn backward(d_output: &[f32], input: &[f32], d_input: &mut [f32]) {
+        for ((d_input, &x), &dy) in d_input.iter_mut().zip(input).zip(d_output) {
+            let t = tanh(ROOT * (x + CUBE * x * x * x));
+            let slope = ROOT * (1.0 + 3.0 * CUBE * x * x);
+            *d_input = dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope);
+        }
+    }
+}
+
+impl GeluKernels for Cpu {
+    fn gelu(&self, input: View<'_>, output: ViewMut<'_>) {
+        slice_mut(output)
+            .par_chunks_mut(TASK)
+            .zip(slice(input).par_chunks(TASK))
+            .for_each(|(output, input)| forward(input, output));
+    }
+
+    fn gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>) {
+        slice_mut(d_input)
+            .par_chunks_mut(TASK)
+            .zip(slice(input).par_chunks(TASK))
+            .zip(slice(d_output).par_chunks(TASK))
+            .for_each(|((d_input, input), d_output)| backward(d_output, input, d_input));
+    }
+}

@@ -1,0 +1,121 @@
+//! Memory: a pool of cache-line-aligned buffers by size class.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytemuck::{Pod, Zeroable};
+use rayon::prelude::*;
+
+use super::{Cpu, slice, slice_mut, vectorised};
+use crate::ops::memory::MemoryKernels;
+use crate::tensor::{Storage, Tensor, View, ViewMut};
+
+/// A cache line, so that buffers begin on one.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// Memory that tensors gave back, by number of lines.
+#[derive(Default)]
+pub(super) struct Pool {
+    free: Mutex<BTreeMap<usize, Vec<Storage>>>,
+    fresh: AtomicU64,
+}
+
+/// Sizes are rounded up to eighths of a power of two, so that batches of varying size share memory.
+fn size_class(length: usize) -> usize {
+    let lines = length.div_ceil(16).max(1);
+    lines.next_multiple_of((lines.next_power_of_two() / 8).max(1))
+}
+
+fn lines(storage: &Storage) -> &Vec<Line> {
+    storage.downcast_ref().expect("a CPU tensor holds CPU memory")
+}
+
+/// All values of a tensor's memory, which may be longer than the tensor.
+pub(super) fn values(tensor: &Tensor) -> &[f32] {
+    bytemuck::cast_slice(lines(tensor.storage()))
+}
+
+/// All values of a tensor's memory, to write.
+pub(super) fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
+    storage_values_mut(tensor.storage_mut())
+}
+
+/// All values of memory that no tensor holds yet.
+pub(super) fn storage_values_mut(storage: &mut Storage) -> &mut [f32] {
+    let lines: &mut Vec<Line> = storage.downcast_mut().expect("a CPU tensor holds CPU memory");
+    bytemuck::cast_slice_mut(lines)
+}
+
+/// Values that one task copies or adds.
+const TASK: usize = 32_768;
+
+vectorised! {
+    fn add_all(from: &[f32], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to += from;
+        }
+    }
+}
+
+impl MemoryKernels for Cpu {
+    fn allocate(&self, length: usize) -> Storage {
+        let class = size_class(length);
+        let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(storage) = free.get_mut(&class).and_then(Vec::pop) {
+            return storage;
+        }
+        drop(free);
+        self.pool.fresh.fetch_add(1, Ordering::Relaxed);
+        Box::new(vec![Line::zeroed(); class])
+    }
+
+    fn recycle(&self, storage: Storage) {
+        let class = lines(&storage).len();
+        let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        free.entry(class).or_default().push(storage);
+    }
+
+    fn fresh_allocations(&self) -> u64 {
+        self.pool.fresh.load(Ordering::Relaxed)
+    }
+
+    fn read(&self, from: View<'_>, to: &mut [f32]) {
+        to.copy_from_slice(slice(from));
+    }
+
+    fn write(&self, to: ViewMut<'_>, from: &[f32]) {
+        slice_mut(to).copy_from_slice(from);
+    }
+
+    fn copy(&self, from: View<'_>, to: ViewMut<'_>) {
+        let (from, to) = (slice(from), slice_mut(to));
+        assert_eq!(from.len(), to.len(), "values to copy");
+        to.par_chunks_mut(TASK).zip(from.par_chunks(TASK)).for_each(|(to, from)| to.copy_from_slice(from));
+    }
+
+    fn fill(&self, to: ViewMut<'_>, value: f32) {
+        slice_mut(to).par_chunks_mut(TASK).for_each(|to| to.fill(value));
+    }
+
+    fn add(&self, from: View<'_>, to: ViewMut<'_>) {
+        let (from, to) = (slice(from), slice_mut(to));
+        assert_eq!(from.len(), to.len(), "values to add");
+        to.par_chunks_mut(TASK).zip(from.par_chunks(TASK)).for_each(|(to, from)| add_all(from, to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_class;
+
+    #[test]
+    fn classes_waste_at_most_an_eighth_or_so() {
+        for length in [1, 15, 16, 17, 1000, 12_345, 1_000_000] {
+            let lines = size_class(length);
+            assert!(lines * 16 >= length && lines * 16 <= length + length / 3 + 16, "{length} -> {lines} lines");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The kernels on the CPU, in files of the operations' names: f32, threads by rayon, vector instructions chosen at run
+//! time, sums in an order that does not depend on the thread count.
+//!
+//! Work spreads over the rayon pool that the caller runs in.
+
+mod attention;
+mod distillation_loss;
+mod dropout;
+mod embed;
+mod gelu;
+mod language_model_loss;
+mod linear;
+mod math;
+mod memory;
+mod norm;
+mod optimizer;
+mod product;
+mod swiglu;
+
+use crate::device::Device;
+use crate::tensor::{View, ViewMut};
+
+use memory::Pool;
+
+/// Compiles a function once for each family of vector instructions and picks the best at run time. Functions that it
+/// calls must be `#[inline(always)]` to be part of that.
+macro_rules! vectorised {
+    ($($function:tt)*) => {
+        #[multiversion::multiversion(targets(
+            "x86_64+avx+avx2+fma+avx512f+avx512bw+avx512cd+avx512dq+avx512vl",
+            "x86_64+avx+avx2+fma",
+            "aarch64+neon",
+        ))]
+        $($function)*
+    };
+}
+use vectorised;
+
+/// The CPU.
+#[derive(Default)]
+pub struct Cpu {
+    pool: Pool,
+}
+
+impl Cpu {
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Device for Cpu {
+    fn name(&self) -> String {
+        let threads = rayon::current_num_threads();
+        format!("cpu ({}, {threads} thread{})", instructions(), if threads == 1 { "" } else { "s" })
+    }
+}
+
+fn instructions() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return "AVX2";
+        }
+    }
+    std::env::consts::ARCH
+}
+
+/// The values of a contiguous view.
+fn slice<'a>(view: View<'a>) -> &'a [f32] {
+    assert!(view.is_contiguous(), "this kernel reads contiguous rows");
+    &memory::values(view.tensor)[view.offset..view.offset + view.rows * view.columns]
+}
+
+/// The values of a view to write.
+fn slice_mut<'a>(view: ViewMut<'a>) -> &'a mut [f32] {
+    let range = view.offset..view.offset + view.rows * view.columns;
+    &mut memory::values_mut(view.tensor)[range]
+}
+
+/// Rows that one task takes, so that a task is worth its start: about 16,000 values.
+fn rows_per_task(columns: usize) -> usize {
+    (16_384 / columns.max(1)).max(1)
+}

@@ -1,0 +1,19 @@
+//! The numeric engine: matrices of `[tokens, channels]`, flat parameters, fused operations with their backwards, devices.
+//! It knows nothing of language, files or recipes.
+
+pub mod cpu;
+pub mod device;
+pub mod ops;
+pub mod params;
+pub mod rng;
+pub mod spans;
+pub mod tape;
+pub mod tensor;
+#[cfg(test)]
+mod testing;
+
+pub use device::Device;
+pub use params::{Layout, Parameters, Role, Segment};
+pub use spans::Spans;
+pub use tape::{DropoutStream, Tape, Var};
+pub use tensor::{Tensor, View, ViewMut};

@@ -1,0 +1,333 @@
+//! Causal attention over packed sequences (Vaswani et al., arXiv 1706.03762), with grouped key and value heads
+//! (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model wants them.
+//!
+//! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row sums.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::spans::Spans;
+use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
+use crate::tensor::{Tensor, View, ViewMut};
+
+/// The heads of an attention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Heads {
+    /// Heads of queries.
+    pub num_heads: usize,
+    /// Heads of keys and values; each serves `num_heads / num_kv_heads` query heads.
+    pub num_kv_heads: usize,
+    /// Channels of a head.
+    pub head_dim: usize,
+    /// Base of the rotary frequencies, if positions are rotary: half-split pairing ("rotate half").
+    pub rope_theta: Option<f32>,
+    /// Share of attention weights dropped in training.
+    pub dropout: f32,
+}
+
+impl Heads {
+    /// Channels of all query heads.
+    pub fn query_columns(&self) -> usize {
+        self.num_heads * self.head_dim
+    }
+
+    /// Channels of all key heads; values have as many.
+    pub fn key_columns(&self) -> usize {
+        self.num_kv_heads * self.head_dim
+    }
+
+    /// Channels of the joined queries, keys and values.
+    pub fn joined_columns(&self) -> usize {
+        self.query_columns() + 2 * self.key_columns()
+    }
+
+    /// What scores are multiplied by.
+    pub fn scale(&self) -> f32 {
+        1.0 / (self.head_dim as f32).sqrt()
+    }
+}
+
+/// One sequence: its rows among the queries and its rows among the keys. The last query sees all keys, the one before
+/// it all but the last, and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttentionSpan {
+    pub queries: Range<usize>,
+    pub keys: Range<usize>,
+}
+
+/// Kernels of attention. Views of queries, keys and values may be columns of one joined matrix.
+pub trait AttentionKernels {
+    /// Turns the query and key heads of a joined `[tokens, joined]` matrix by their positions, in place, or back when
+    /// `inverse`.
+    fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
+
+    /// `output = softmax(queries * keys^T * scale, causal) * values` per head; `log_sums` `[tokens, heads]` receives the
+    /// logarithm of each softmax's denominator.
+    #[allow(clippy::too_many_arguments)]
+    fn attention(
+        &self,
+        queries: View<'_>,
+        keys: View<'_>,
+        values: View<'_>,
+        spans: &[AttentionSpan],
+        heads: &Heads,
+        dropout: Option<DropoutMask>,
+        output: ViewMut<'_>,
+        log_sums: Option<ViewMut<'_>>,
+    );
+
+    /// The gradient of the joined matrix, written. Queries and keys of a span are the same rows.
+    #[allow(clippy::too_many_arguments)]
+    fn attention_gradient(
+        &self,
+        d_output: View<'_>,
+        joined: View<'_>,
+        output: View<'_>,
+        log_sums: View<'_>,
+        spans: &[AttentionSpan],
+        heads: &Heads,
+        dropout: Option<DropoutMask>,
+        d_joined: ViewMut<'_>,
+    );
+
+    /// Copies rows of the joined matrix's keys and values behind the `length` rows that a cache `[capacity, 2 * keys]`
+    /// already has.
+    fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>);
+}
+
+struct AttentionNode {
+    joined: usize,
+    rotated: Tensor,
+    output: Var,
+    log_sums: Tensor,
+    positions: Arc<[u32]>,
+    spans: Vec<AttentionSpan>,
+    heads: Heads,
+    dropout: Option<DropoutMask>,
+}
+
+impl Tape<'_> {
+    /// Causal attention of every sequence over itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
+    pub fn attention(&mut self, joined: Var, spans: &Spans, positions: &Arc<[u32]>, heads: &Heads) -> Var {
+        assert_eq!(joined.value().columns(), heads.joined_columns(), "joined queries, keys and values");
+        let joined_id = joined.id;
+        let rotated = self.rotated(joined, positions, heads);
+        let spans: Vec<_> = spans.iter().map(|rows| AttentionSpan { queries: rows.clone(), keys: rows }).collect();
+        let dropout = self.next_dropout(heads.dropout);
+        let mut output = self.allocate(rotated.rows(), heads.query_columns());
+        let mut log_sums = self.allocate(rotated.rows(), heads.num_heads);
+        let kept = self.is_recording().then(|| log_sums.view_mut());
+        let (queries, keys, values) = split(rotated.view(), heads);
+        self.device().attention(queries, keys, values, &spans, heads, dropout, output.view_mut(), kept);
+        let (positions, heads) = (positions.clone(), *heads);
+        self.record(output, |output| AttentionNode {
+            joined: joined_id,
+            rotated,
+            output: output.clone(),
+            log_sums,
+            positions,
+            spans,
+            heads,
+            dropout,
+        })
+    }
+
+    /// Attention of new tokens over those in a cache and themselves, which join the cache. For generation.
+    ///
+    /// # Panics
+    /// When the cache is full.
+    pub fn attention_cached(
+        &mut self,
+        joined: Var,
+        positions: &Arc<[u32]>,
+        heads: &Heads,
+        cache: &mut LayerCache,
+    ) -> Var {
+        let rotated = self.rotated(joined, positions, heads);
+        let rows = rotated.rows();
+        assert!(cache.length + rows <= cache.keys_values.rows(), "the cache has no room for {rows} more tokens");
+        self.device().append_to_cache(rotated.view(), heads, cache.length, cache.keys_values.view_mut());
+        cache.length += rows;
+        let mut output = self.allocate(rows, heads.query_columns());
+        let queries = rotated.view().column_range(0..heads.query_columns());
+        let kept = cache.keys_values.view().row_range(0..cache.length);
+        let keys = kept.column_range(0..heads.key_columns());
+        let values = kept.column_range(heads.key_columns()..2 * heads.key_columns());
+        let span = AttentionSpan { queries: 0..rows, keys: 0..cache.length };
+        self.device().attention(queries, keys, values, &[span], heads, None, output.view_mut(), None);
+        self.variable(output)
+    }
+
+    fn rotated(&mut self, joined: Var, positions: &[u32], heads: &Heads) -> Tensor {
+        let mut rotated = joined.into_owned();
+        if heads.rope_theta.is_some() {
+            self.device().rotate(rotated.view_mut(), positions, heads, false);
+        }
+        rotated
+    }
+}
+
+/// Queries, keys and values of a joined matrix.
+pub fn split<'a>(joined: View<'a>, heads: &Heads) -> (View<'a>, View<'a>, View<'a>) {
+    let (q, k) = (heads.query_columns(), heads.key_columns());
+    (joined.column_range(0..q), joined.column_range(q..q + k), joined.column_range(q + k..q + 2 * k))
+}
+
+/// Keys and values of one layer for the tokens generated so far.
+pub struct LayerCache {
+    /// `[capacity, 2 * key columns]`.
+    keys_values: Tensor,
+    length: usize,
+}
+
+impl LayerCache {
+    /// An empty cache with room for `capacity` tokens.
+    pub fn new(device: &Arc<dyn crate::Device>, capacity: usize, heads: &Heads) -> Self {
+        Self { keys_values: Tensor::uninitialised(device, capacity, 2 * heads.key_columns()), length: 0 }
+    }
+
+    /// Tokens in the cache.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl Node for AttentionNode {
+    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
+        let Some(d_output) = pass.take(self.output.id) else { return };
+        let device = pass.device();
+        let mut d_joined = Tensor::uninitialised(device, self.rotated.rows(), self.rotated.columns());
+        device.attention_gradient(
+            d_output.view(),
+            self.rotated.view(),
+            self.output.value().view(),
+            self.log_sums.view(),
+            &self.spans,
+            &self.heads,
+            self.dropout,
+            d_joined.view_mut(),
+        );
+        if self.heads.rope_theta.is_some() {
+            device.rotate(d_joined.view_mut(), &self.positions, &self.heads, true);
+        }
+        pass.give(self.joined, d_joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Layout;
+    use crate::testing::{Check, assert_close, cpu, random};
+
+    fn rotated(joined: &[f32], positions: &[u32], heads: &Heads) -> Vec<f32> {
+        let Some(theta) = heads.rope_theta else { return joined.to_vec() };
+        let (columns, half) = (heads.joined_columns(), heads.head_dim / 2);
+        let mut output = joined.to_vec();
+        for (row, &position) in positions.iter().enumerate() {
+            for head in 0..heads.num_heads + heads.num_kv_heads {
+                for pair in 0..half {
+                    let angle = position as f64 / (theta as f64).powf(pair as f64 / half as f64);
+                    let first = row * columns + head * heads.head_dim + pair;
+                    let (a, b) = (joined[first] as f64, joined[first + half] as f64);
+                    output[first] = (a * angle.cos() - b * angle.sin()) as f32;
+                    output[first + half] = (b * angle.cos() + a * angle.sin()) as f32;
+                }
+            }
+        }
+        output
+    }
+
+    /// Every weight one by one, in double precision.
+    fn reference(joined: &[f32], spans: &Spans, heads: &Heads) -> Vec<f32> {
+        let joined = rotated(joined, &spans.positions(), heads);
+        let (columns, width) = (heads.joined_columns(), heads.head_dim);
+        let mut output = vec![0.0; spans.tokens() * heads.query_columns()];
+        for rows in spans.iter() {
+            for head in 0..heads.num_heads {
+                let kv_head = head / (heads.num_heads / heads.num_kv_heads);
+                let key_at = heads.query_columns() + kv_head * width;
+                let value_at = key_at + heads.key_columns();
+                for query in rows.clone() {
+                    let score = |key: usize| -> f64 {
+                        let products = (0..width).map(|c| {
+                            joined[query * columns + head * width + c] as f64
+                                * joined[key * columns + key_at + c] as f64
+                        });
+                        (products.sum::<f64>() * heads.scale() as f64).exp()
+                    };
+                    let weights: Vec<f64> = (rows.start..=query).map(score).collect();
+                    let total: f64 = weights.iter().sum();
+                    for c in 0..width {
+                        let mixed = weights
+                            .iter()
+                            .zip(rows.start..)
+                            .map(|(w, key)| w * joined[key * columns + value_at + c] as f64);
+                        output[query * heads.query_columns() + head * width + c] = (mixed.sum::<f64>() / total) as f32;
+                    }
+                }
+            }
+        }
+        output
+    }
+
+    fn cases() -> Vec<(Heads, Spans)> {
+        let heads = |num_heads, num_kv_heads, head_dim, rope_theta| Heads {
+            num_heads,
+            num_kv_heads,
+            head_dim,
+            rope_theta,
+            dropout: 0.0,
+        };
+        vec![
+            (heads(1, 1, 2, None), Spans::from_lengths([1])),
+            (heads(2, 2, 4, Some(10_000.0)), Spans::from_lengths([3, 1, 5])),
+            (heads(4, 2, 6, Some(100.0)), Spans::from_lengths([7, 2])),
+            (heads(3, 1, 8, None), Spans::from_lengths([70, 3])),
+        ]
+    }
+
+    #[test]
+    fn matches_the_reference_and_finite_differences() {
+        for (heads, spans) in cases() {
+            let positions: Arc<[u32]> = spans.positions().into();
+            let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]);
+            let forward =
+                |tape: &mut Tape, inputs: &[Var]| tape.attention(inputs[0].clone(), &spans, &positions, &heads);
+            assert_close(&check.output(forward), &reference(&check.inputs[0], &spans, &heads), 1e-5);
+            check.gradients(forward);
+        }
+    }
+
+    #[test]
+    fn dropout_has_the_right_gradient() {
+        for (heads, spans) in cases() {
+            let heads = Heads { dropout: 0.4, ..heads };
+            let positions: Arc<[u32]> = spans.positions().into();
+            let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]).with_dropout(0);
+            check.gradients(|tape, inputs| tape.attention(inputs[0].clone(), &spans, &positions, &heads));
+        }
+    }
+
+    #[test]
+    fn a_cache_gives_what_the_whole_sequence_gives() {
+        for (heads, _) in cases() {
+            let device = cpu();
+            let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
+            let mut tape = Tape::inference(&parameters);
+            let (length, columns) = (9, heads.joined_columns());
+            let joined = random(11, length * columns);
+            let expected = reference(&joined, &Spans::from_lengths([length]), &heads);
+            let mut cache = LayerCache::new(&device, length, &heads);
+            let mut output = Vec::new();
+            for rows in [0..4, 4..5, 5..9] {
+                let part =
+                    Tensor::from_slice(&device, rows.len(), columns, &joined[rows.start * columns..rows.end * columns]);
+                let positions: Arc<[u32]> = (rows.start as u32..rows.end as u32).collect();
+                let input = tape.input(part);
+                output.extend(tape.attention_cached(input, &positions, &heads, &mut cache).value().to_vec());
+            }
+            assert_close(&output, &expected, 1e-5);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The language-model loss: cross-entropy of the next token, on a block of rows at a time, so that `[tokens, vocab]`
+//! never exists. Also what evaluation and generation need of the output layer.
+
+use crate::params::Segment;
+use crate::tape::{Tape, Var};
+use crate::tensor::{Tensor, View, ViewMut};
+
+/// The target of a row that predicts nothing.
+pub const NO_TARGET: u32 = u32::MAX;
+
+/// Hidden states with the output matrix that turns them into logits, and their share in a mixture.
+#[derive(Clone, Copy, Debug)]
+pub struct Projection<'a> {
+    /// `[tokens, hidden]`.
+    pub hidden: View<'a>,
+    /// `[vocab, hidden]`.
+    pub output: View<'a>,
+    /// What these logits are multiplied by before they are added to the others.
+    pub share: f32,
+}
+
+/// Where the gradients of an output layer go.
+pub struct OutputGradient<'a> {
+    /// `[tokens, hidden]`, written.
+    pub d_hidden: ViewMut<'a>,
+    /// `[vocab, hidden]`, added to.
+    pub d_output: ViewMut<'a>,
+}
+
+/// Kernels of the output layer.
+pub trait LanguageModelLossKernels {
+    /// The sum of `-log softmax(logits)[target]` over rows that have a target. With `gradient`, also the gradients of
+    /// `scale` times that sum.
+    fn language_model_loss(
+        &self,
+        projection: Projection<'_>,
+        targets: &[u32],
+        scale: f32,
+        gradient: Option<OutputGradient<'_>>,
+    ) -> f64;
+
+    /// The natural logarithm of each target's probability under the sum of the projections' logits; 0 where there is
+    /// no target.
+    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[u32], log_probabilities: &mut [f64]);
+
+    /// The sum of the projections' logits, row by row: for few rows only.
+    fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]);
+}
+
+impl Tape<'_> {
+    /// The sum of the cross-entropies of `targets` (one per row, or `NO_TARGET`). When recording, the backward starts
+    /// from `scale` times this sum.
+    pub fn language_model_loss(&mut self, hidden: &Var, output: Segment, targets: &[u32], scale: f32) -> f64 {
+        check_targets(hidden.value(), output, targets);
+        let parameters = self.parameters();
+        let device = self.device();
+        let projection = Projection { hidden: hidden.value().view(), output: parameters.view(output), share: 1.0 };
+        let mut d_hidden = self.allocate(hidden.value().rows(), hidden.value().columns());
+        let gradient = self
+            .gradients()
+            .map(|gradients| OutputGradient { d_hidden: d_hidden.view_mut(), d_output: gradients.view_mut(output) });
+        let recording = gradient.is_some();
+        let sum = device.language_model_loss(projection, targets, scale, gradient);
+        if recording {
+            self.seed(hidden, d_hidden);
+        }
+        sum
+    }
+}
+
+/// Panics when shapes or targets do not fit; callers check what comes from outside.
+pub(crate) fn check_targets(hidden: &Tensor, output: Segment, targets: &[u32]) {
+    assert_eq!(hidden.columns(), output.columns, "hidden size of the states and of the output matrix");
+    assert_eq!(hidden.rows(), targets.len(), "one target per row");
+    let vocab = output.rows as u32;
+    assert!(targets.iter().all(|&target| target < vocab || target == NO_TARGET), "a target outside the vocabulary");
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::params::{Layout, Role};
+    use crate::testing::{Check, assert_close, random};
+
+    /// All logits of a projection, in double precision.
+    pub(crate) fn reference_logits(hidden: &[f32], output: &[f32], width: usize) -> Vec<Vec<f64>> {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
+        hidden.chunks(width).map(|row| output.chunks(width).map(|weights| dot(row, weights)).collect()).collect()
+    }
+
+    pub(crate) fn log_softmax(logits: &[f64]) -> Vec<f64> {
+        let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_sum = top + logits.iter().map(|logit| (logit - top).exp()).sum::<f64>().ln();
+        logits.iter().map(|logit| logit - log_sum).collect()
+    }
+
+    #[test]
+    fn matches_the_reference_and_finite_differences() {
+        for (rows, width, vocab) in [(1, 3, 2), (7, 5, 33), (70, 4, 301)] {
+            let mut layout = Layout::default();
+            let output = layout.add("output", vocab, width, Role::Weight);
+            let targets: Vec<u32> =
+                (0..rows).map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 }).collect();
+            let mut check = Check::new(layout, &[(rows, width)]);
+            let logits = reference_logits(&check.inputs[0], &check.segment(output), width);
+            let expected: f64 = logits
+                .iter()
+                .zip(&targets)
+                .filter(|(_, target)| **target != NO_TARGET)
+                .map(|(row, &target)| -log_softmax(row)[target as usize])
+                .sum();
+            let sum = check.objective(|tape, inputs| tape.language_model_loss(&inputs[0], output, &targets, 0.3));
+            assert!((sum - expected).abs() < 1e-4 * expected, "{sum} instead of {expected}");
+            check.objective_gradients(0.3, |tape, inputs| tape.language_model_loss(&inputs[0], output, &targets, 0.3));
+        }
+    }
+
+    #[test]
+    fn log_probabilities_of_a_mixture_are_those_of_the_mean_logits() {
+        let device = crate::testing::cpu();
+        let (rows, vocab) = (5, 40);
+        let targets = [3, 0, NO_TARGET, 39, 7];
+        let sizes = [(6, 0.5), (3, 0.5)];
+        let tensors: Vec<_> = sizes
+            .iter()
+            .map(|&(width, _)| {
+                let hidden = Tensor::from_slice(&device, rows, width, &random(1, rows * width));
+                (hidden, Tensor::from_slice(&device, vocab, width, &random(2, vocab * width)))
+            })
+            .collect();
+        let projections: Vec<_> = tensors
+            .iter()
+            .zip(sizes)
+            .map(|((hidden, output), (_, share))| Projection { hidden: hidden.view(), output: output.view(), share })
+            .collect();
+        let mut logits = vec![0.0; rows * vocab];
+        device.logits(&projections, &mut logits);
+        let mut expected = vec![vec![0.0; vocab]; rows];
+        for ((hidden, output), (width, share)) in tensors.iter().zip(sizes) {
+            for (sum, row) in expected.iter_mut().zip(reference_logits(&hidden.to_vec(), &output.to_vec(), width)) {
+                sum.iter_mut().zip(row).for_each(|(sum, logit)| *sum += logit * share as f64);
+            }
+        }
+        let flat: Vec<f32> = expected.iter().flatten().map(|&logit| logit as f32).collect();
+        assert_close(&logits, &flat, 1e-5);
+        let mut found = [0.0; 5];
+        device.log_probabilities(&projections, &targets, &mut found);
+        for (row, &target) in targets.iter().enumerate() {
+            let wanted = if target == NO_TARGET { 0.0 } else { log_softmax(&expected[row])[target as usize] };
+            assert!((found[row] - wanted).abs() < 1e-5, "{} instead of {wanted}", found[row]);
+        }
+    }
+}

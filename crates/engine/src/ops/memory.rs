@@ -1,0 +1,57 @@
+//! Memory: asking for it, giving it back, moving values in and out, and adding.
+
+use crate::tensor::{Storage, View, ViewMut};
+
+/// Memory of a device. Views are contiguous.
+pub trait MemoryKernels {
+    /// Memory for `length` values, from the pool when it has some. The values are arbitrary.
+    fn allocate(&self, length: usize) -> Storage;
+
+    /// Takes memory back into the pool.
+    fn recycle(&self, storage: Storage);
+
+    /// How often the pool had to ask the system for memory so far.
+    fn fresh_allocations(&self) -> u64;
+
+    /// Copies a view to the host, row by row.
+    fn read(&self, from: View<'_>, to: &mut [f32]);
+
+    /// Copies host values into a view.
+    fn write(&self, to: ViewMut<'_>, from: &[f32]);
+
+    /// Copies one view to another of the same size.
+    fn copy(&self, from: View<'_>, to: ViewMut<'_>);
+
+    /// Sets every value.
+    fn fill(&self, to: ViewMut<'_>, value: f32);
+
+    /// `to += from`.
+    fn add(&self, from: View<'_>, to: ViewMut<'_>);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Tensor;
+    use crate::testing::cpu;
+
+    #[test]
+    fn values_go_in_and_come_out_and_add_up() {
+        let device = cpu();
+        let mut a = Tensor::from_slice(&device, 2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let b = a.clone();
+        device.add(b.view(), a.view_mut());
+        assert_eq!(a.to_vec(), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]);
+        assert_eq!(Tensor::zeros(&device, 2, 2).to_vec(), [0.0; 4]);
+    }
+
+    #[test]
+    fn memory_is_recycled() {
+        let device = cpu();
+        drop(Tensor::zeros(&device, 100, 10));
+        let before = device.fresh_allocations();
+        for _ in 0..10 {
+            drop(Tensor::zeros(&device, 10, 100));
+        }
+        assert_eq!(device.fresh_allocations(), before);
+    }
+}

@@ -1,0 +1,13 @@
+//! One file per operation: the trait of its kernels, its place on the tape, its slow reference and its tests.
+
+pub mod attention;
+pub mod distillation_loss;
+pub mod dropout;
+pub mod embed;
+pub mod gelu;
+pub mod language_model_loss;
+pub mod linear;
+pub mod memory;
+pub mod norm;
+pub mod optimizer;
+pub mod swiglu;

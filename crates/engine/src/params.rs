@@ -1,0 +1,151 @@
+//! A model is one vector: named segments of one flat buffer.
+
+use std::sync::Arc;
+
+use crate::device::Device;
+use crate::tensor::{Tensor, View, ViewMut};
+
+/// A matrix inside the flat vector: `[rows, columns]` from `offset` on. A bias or a gain is `[1, n]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub offset: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Segment {
+    /// Number of values.
+    pub fn length(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Several neighbouring matrices of equal width, read as one with their rows one below the other.
+    ///
+    /// # Panics
+    /// When they are not neighbours or differ in width.
+    pub fn join(parts: &[Segment]) -> Segment {
+        let first = parts[0];
+        let mut joined = first;
+        for part in &parts[1..] {
+            assert_eq!(part.offset, joined.offset + joined.length(), "only neighbours can be joined");
+            if first.rows == 1 && part.rows == 1 {
+                joined.columns += part.columns;
+            } else {
+                assert_eq!(part.columns, first.columns, "only equal widths can be joined");
+                joined.rows += part.rows;
+            }
+        }
+        joined
+    }
+}
+
+/// What weight decay and loading need to know of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Weights of a product, or an embedding table.
+    Weight,
+    Bias,
+    /// Gain of a normalisation.
+    NormGain,
+}
+
+/// A segment with its name and role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSegment {
+    pub name: String,
+    pub segment: Segment,
+    pub role: Role,
+}
+
+/// All segments of a model, in the order in which they lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    segments: Vec<NamedSegment>,
+    length: usize,
+}
+
+impl Layout {
+    /// Appends a `[rows, columns]` matrix and says where it lies.
+    pub fn add(&mut self, name: impl Into<String>, rows: usize, columns: usize, role: Role) -> Segment {
+        let segment = Segment { offset: self.length, rows, columns };
+        self.length += segment.length();
+        self.segments.push(NamedSegment { name: name.into(), segment, role });
+        segment
+    }
+
+    /// Number of parameters.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    pub fn segments(&self) -> &[NamedSegment] {
+        &self.segments
+    }
+}
+
+/// A flat vector with a layout: a model's weights, or their gradient.
+pub struct Parameters {
+    layout: Arc<Layout>,
+    values: Tensor,
+}
+
+impl Parameters {
+    pub fn zeros(device: &Arc<dyn Device>, layout: Arc<Layout>) -> Self {
+        let values = Tensor::zeros(device, 1, layout.length());
+        Self { layout, values }
+    }
+
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The flat vector `[1, length]`.
+    pub fn values(&self) -> &Tensor {
+        &self.values
+    }
+
+    pub fn values_mut(&mut self) -> &mut Tensor {
+        &mut self.values
+    }
+
+    pub fn device(&self) -> &Arc<dyn Device> {
+        self.values.device()
+    }
+
+    /// One segment, to read.
+    pub fn view(&self, segment: Segment) -> View<'_> {
+        View::block(&self.values, segment.offset, segment.rows, segment.columns)
+    }
+
+    /// One segment, to write.
+    pub fn view_mut(&mut self, segment: Segment) -> ViewMut<'_> {
+        ViewMut::block(&mut self.values, segment.offset, segment.rows, segment.columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_join_by_rows_and_vectors_by_length() {
+        let mut layout = Layout::default();
+        let q = layout.add("q", 4, 3, Role::Weight);
+        let k = layout.add("k", 2, 3, Role::Weight);
+        assert_eq!(Segment::join(&[q, k]), Segment { offset: 0, rows: 6, columns: 3 });
+        let a = layout.add("a", 1, 4, Role::Bias);
+        let b = layout.add("b", 1, 2, Role::Bias);
+        assert_eq!(Segment::join(&[a, b]), Segment { offset: 18, rows: 1, columns: 6 });
+        assert_eq!(layout.length(), 24);
+    }
+
+    #[test]
+    #[should_panic(expected = "neighbours")]
+    fn strangers_do_not_join() {
+        let mut layout = Layout::default();
+        let first = layout.add("first", 1, 3, Role::Weight);
+        layout.add("between", 1, 3, Role::Weight);
+        let last = layout.add("last", 1, 3, Role::Weight);
+        Segment::join(&[first, last]);
+    }
+}

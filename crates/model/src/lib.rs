@@ -1,0 +1,3 @@
+//! Language models: their configurations, forward passes, initialisation and Hugging Face folders.
+
+pub mod config;

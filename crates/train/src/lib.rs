@@ -1,0 +1,3 @@
+//! Training and distillation.
+
+pub mod settings;

@@ -1,0 +1,140 @@
+//! What a training run can be told: the `[models.NAME.train]` and `[models.NAME.distill]` tables of a recipe.
+
+use serde::{Deserialize, Serialize};
+
+/// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the same knob.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Passes over the training tokens.
+    pub epochs: f64,
+    /// Stop after this many optimizer steps, however many epochs that is; 0 means no limit.
+    pub max_steps: u64,
+    /// Sequences per optimizer step.
+    pub batch_size: usize,
+    /// Sequences per forward and backward pass; 0 means the whole batch. Changes memory, not the result.
+    pub micro_batch_size: usize,
+    /// Tokens per sequence.
+    pub sequence_length: usize,
+    /// Whether every epoch cuts the stream at a new random offset (0 to `sequence_length - 1`).
+    pub random_offset: bool,
+    /// Order in which an epoch visits the sequences.
+    pub order: DataOrder,
+    pub optimizer: OptimizerKind,
+    pub learning_rate: f64,
+    pub schedule: ScheduleKind,
+    /// Steps during which the learning rate rises linearly from zero.
+    pub warmup_steps: u64,
+    /// Warm-up as a share of all steps; used only when `warmup_steps` is 0.
+    pub warmup_ratio: f64,
+    pub weight_decay: f64,
+    /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
+    pub decay_norms: bool,
+    pub adam_beta1: f64,
+    pub adam_beta2: f64,
+    pub adam_epsilon: f64,
+    /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
+    pub max_grad_norm: f64,
+    /// Held-out sequences per evaluation, a fixed subset drawn once; 0 means all.
+    pub evaluation_sequences: usize,
+    /// Steps between checkpoints besides the one at each epoch's end; 0 means epochs only.
+    pub checkpoint_steps: u64,
+    /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the model's name.
+    pub seed: Option<u64>,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 3.0,
+            max_steps: 0,
+            batch_size: 32,
+            micro_batch_size: 0,
+            sequence_length: 128,
+            random_offset: false,
+            order: DataOrder::Shuffled,
+            optimizer: OptimizerKind::Adamw,
+            learning_rate: 3e-4,
+            schedule: ScheduleKind::Cosine,
+            warmup_steps: 0,
+            warmup_ratio: 0.0,
+            weight_decay: 0.0,
+            decay_norms: false,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            evaluation_sequences: 0,
+            checkpoint_steps: 0,
+            seed: None,
+        }
+    }
+}
+
+/// Order of the sequences within an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataOrder {
+    /// A new permutation every epoch, a pure function of (seed, epoch).
+    Shuffled,
+    /// As they lie in the file; for comparisons with other programs.
+    File,
+}
+
+/// Which AdamW.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// `torch.optim.AdamW`: decay first, epsilon added to the bias-corrected root.
+    Adamw,
+    /// `transformers.AdamW` (the Trainer's default up to 4.31): epsilon added before bias correction, decay after the step.
+    AdamwHf,
+}
+
+/// Shape of the learning rate after warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Half a cosine down to zero.
+    Cosine,
+    /// A straight line down to zero.
+    Linear,
+    /// The same rate throughout; warm-up still applies.
+    Constant,
+}
+
+/// How a student listens to its teachers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillSettings {
+    /// Names of models of the same recipe, or Hugging Face folders.
+    pub teachers: Vec<String>,
+    #[serde(default = "DistillSettings::default_temperature")]
+    pub temperature: f64,
+    /// Weight of the cross-entropy; the divergence weighs `1 - alpha`.
+    #[serde(default = "DistillSettings::default_alpha")]
+    pub alpha: f64,
+    #[serde(default)]
+    pub kl: KlNormalisation,
+}
+
+impl DistillSettings {
+    fn default_temperature() -> f64 {
+        2.0
+    }
+
+    fn default_alpha() -> f64 {
+        0.5
+    }
+}
+
+/// What the sum of the Kullback-Leibler divergences over all positions is divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KlNormalisation {
+    /// The number of positions, as the papers write it.
+    #[default]
+    Token,
+    /// The number of sequences, as the authors' code does (`KLDivLoss(reduction="batchmean")`).
+    Batchmean,
+}
