@@ -38,3 +38,161 @@ pub struct ModelConfig {
     /// Row of the embedding that starts at zero and learns nothing (LLaMA).
     pub pad_token_id: Option<u32>,
 }
+
+impl ModelConfig {
+    /// Number of parameters; shared input and output embeddings count once.
+    pub fn parameter_count(&self) -> usize {
+        crate::model::layout(self).1.length()
+    }
+
+    /// Multiplications and additions of one token's forward pass in a sequence of the given length, in floating-point
+    /// operations: two per weight of every product, the output layer's included, and the attention's two products over
+    /// the causal half.
+    pub fn forward_flops_per_token(&self, sequence_length: usize) -> f64 {
+        let (_, layout) = crate::model::layout(self);
+        let is_product = |name: &str| !(name.contains("embed_tokens") || name.contains("wte") || name.contains("wpe"));
+        let weights: usize = layout
+            .segments()
+            .iter()
+            .filter(|named| named.role == engine::Role::Weight && is_product(&named.name))
+            .map(|named| named.segment.length())
+            .sum();
+        let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };
+        let attention = self.num_layers * self.num_heads * self.head_dim * (sequence_length + 1);
+        2.0 * (weights + output + attention) as f64
+    }
+
+    /// Checks what the model code relies on.
+    pub fn validate(&self) -> Result<(), crate::ModelError> {
+        let fail = |what: String| Err(crate::ModelError::Config { what });
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_layers", self.num_layers),
+            ("num_heads", self.num_heads),
+            ("num_kv_heads", self.num_kv_heads),
+            ("head_dim", self.head_dim),
+            ("max_positions", self.max_positions),
+        ];
+        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+            return fail(format!("{name} is 0; it must be at least 1"));
+        }
+        if !self.num_heads.is_multiple_of(self.num_kv_heads) {
+            return fail(format!(
+                "num_heads ({}) is no multiple of num_kv_heads ({})",
+                self.num_heads, self.num_kv_heads
+            ));
+        }
+        if self.architecture == Architecture::Llama && !self.head_dim.is_multiple_of(2) {
+            return fail(format!("head_dim is {}; rotary positions need an even number", self.head_dim));
+        }
+        if self.architecture == Architecture::Gpt2 {
+            if self.num_heads * self.head_dim != self.hidden_size {
+                return fail(format!(
+                    "hidden_size ({}) is no multiple of num_heads ({})",
+                    self.hidden_size, self.num_heads
+                ));
+            }
+            if self.num_kv_heads != self.num_heads {
+                return fail("num_kv_heads differs from num_heads, which GPT-2 does not have".into());
+            }
+        }
+        for (name, share) in [
+            ("embedding_dropout", self.embedding_dropout),
+            ("attention_dropout", self.attention_dropout),
+            ("residual_dropout", self.residual_dropout),
+        ] {
+            if !(0.0..1.0).contains(&share) {
+                return fail(format!("{name} is {share}; it must be at least 0 and below 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A LLaMA of the given sizes with BabyLlama's settings.
+    pub(crate) fn llama(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        kv_heads: usize,
+    ) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::Llama,
+            vocab_size: 16_000,
+            hidden_size: hidden,
+            intermediate_size: intermediate,
+            num_layers: layers,
+            num_heads: heads,
+            num_kv_heads: kv_heads,
+            head_dim: hidden / heads,
+            max_positions: 256,
+            norm_epsilon: 1e-6,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            embedding_dropout: 0.0,
+            attention_dropout: 0.0,
+            residual_dropout: 0.0,
+            initializer_range: 0.02,
+            bos_token_id: 1,
+            eos_token_id: 2,
+            pad_token_id: Some(0),
+        }
+    }
+
+    /// A GPT-2 of the given sizes with tied embeddings.
+    pub(crate) fn gpt2(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        positions: usize,
+    ) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::Gpt2,
+            max_positions: positions,
+            norm_epsilon: 1e-5,
+            tie_word_embeddings: true,
+            pad_token_id: None,
+            ..llama(hidden, intermediate, layers, heads, heads)
+        }
+    }
+
+    #[test]
+    fn parameter_counts_are_those_of_the_papers_models() {
+        let tied = |config| ModelConfig { tie_word_embeddings: true, ..config };
+        for (config, expected) in [
+            (llama(512, 1024, 16, 8, 8), 58_343_936),
+            (llama(1024, 3072, 24, 8, 8), 359_973_888),
+            (gpt2(1536, 6144, 24, 16, 128), 704_732_160),
+            (gpt2(1536, 6144, 24, 16, 256), 704_928_768),
+            (gpt2(1536, 3072, 24, 16, 256), 478_362_624),
+            (llama(960, 2560, 32, 15, 5), 345_355_200),
+            (llama(256, 1024, 8, 8, 8), 16_584_960),
+            (gpt2(256, 1024, 8, 16, 128), 10_447_360),
+            (gpt2(256, 1024, 8, 16, 256), 10_480_128),
+            (tied(llama(768, 2048, 12, 12, 12)), 97_241_856),
+            (gpt2(768, 3072, 12, 12, 256), 97_540_608),
+        ] {
+            assert_eq!(config.parameter_count(), expected);
+            config.validate().unwrap();
+        }
+    }
+
+    #[test]
+    fn impossible_shapes_are_refused_by_name() {
+        let message = |config: ModelConfig| config.validate().unwrap_err().to_string();
+        assert!(message(llama(0, 1, 1, 1, 1)).contains("hidden_size is 0"));
+        assert!(message(llama(64, 1, 1, 4, 3)).contains("no multiple of num_kv_heads (3)"));
+        assert!(message(gpt2(65, 1, 1, 4, 8)).contains("no multiple of num_heads (4)"));
+        assert!(
+            message(ModelConfig { attention_dropout: 1.0, ..gpt2(64, 1, 1, 4, 8) }).contains("attention_dropout is 1")
+        );
+    }
+}

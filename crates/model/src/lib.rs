@@ -1,3 +1,16 @@
-//! Language models: their configurations, forward passes, initialisation and Hugging Face folders.
+//! Language models: their configurations, forward passes, initialisation, generation and Hugging Face folders.
 
+pub mod batch;
 pub mod config;
+pub mod error;
+pub mod generate;
+pub mod gpt2;
+pub mod hugging_face;
+mod initialise;
+pub mod llama;
+mod model;
+
+pub use batch::Batch;
+pub use config::{Architecture, ModelConfig};
+pub use error::ModelError;
+pub use model::{Decoder, Model};

@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn exp_is_exact_to_a_few_units_in_the_last_place() {
         let mut worst = 0.0f64;
-        for index in -86_900..=88_000 {
+        for index in -86_900..=87_900 {
             let x = index as f32 * 1e-3;
             let exact = (x as f64).exp();
             worst = worst.max(((exp(x) as f64 - exact) / exact).abs());

@@ -1,0 +1,26 @@
+//! What can go wrong with evaluation data.
+
+use std::path::PathBuf;
+
+/// Data that cannot be scored.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    #[error("{}: {cause}", path.display())]
+    Io { path: PathBuf, cause: std::io::Error },
+    #[error("{} has no .jsonl or .json file with sentence pairs", path.display())]
+    NoTasks { path: PathBuf },
+    #[error("{}, line {line}: bad JSON: {cause}", path.display())]
+    Json { path: PathBuf, line: usize, cause: serde_json::Error },
+    #[error("{}, line {line}: no field `{field}`", path.display())]
+    MissingField { path: PathBuf, line: usize, field: &'static str },
+    #[error("{}, line {line}: not UTF-8 (byte {offset} of the file)", path.display())]
+    NotUtf8 { path: PathBuf, line: usize, offset: usize },
+    #[error("{} holds no sentence pair", path.display())]
+    Empty { path: PathBuf },
+    #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
+    EnsembleVocabulary { first: usize, other: usize },
+    #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
+    TokenOutside { id: u32, vocab_size: usize },
+    #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
+    NoPrefixToken { token: &'static str, rules: &'static str },
+}

@@ -1,0 +1,13 @@
+//! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
+
+pub mod blimp;
+pub mod error;
+pub mod pairs;
+pub mod rules;
+pub mod scoring;
+
+pub use blimp::{BlimpResult, TaskResult, score_tasks};
+pub use error::EvalError;
+pub use pairs::{Pair, Task};
+pub use rules::Rules;
+pub use scoring::{Request, Scorer};

@@ -1,0 +1,105 @@
+//! Minimal pairs in BLiMP's JSONL: one object a line, of which only the two sentences matter here.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::error::EvalError;
+
+/// Two sentences of which the first is the better one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    pub good: String,
+    pub bad: String,
+}
+
+/// The pairs of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The file's name without its ending.
+    pub name: String,
+    pub pairs: Vec<Pair>,
+}
+
+impl Task {
+    /// Reads a task from the text of a file; `path` is named in errors.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, EvalError> {
+        let mut pairs = Vec::new();
+        let mut offset = 0;
+        for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let text = std::str::from_utf8(line).map_err(|error| EvalError::NotUtf8 {
+                path: path.to_owned(),
+                line: index + 1,
+                offset: offset + error.valid_up_to(),
+            })?;
+            offset += line.len();
+            if !text.trim().is_empty() {
+                pairs.push(parse_line(path, index + 1, text)?);
+            }
+        }
+        if pairs.is_empty() {
+            return Err(EvalError::Empty { path: path.to_owned() });
+        }
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { name, pairs })
+    }
+}
+
+fn parse_line(path: &Path, line: usize, text: &str) -> Result<Pair, EvalError> {
+    let object: Value =
+        serde_json::from_str(text).map_err(|cause| EvalError::Json { path: path.to_owned(), line, cause })?;
+    let sentence = |field: &'static str| {
+        let missing = || EvalError::MissingField { path: path.to_owned(), line, field };
+        object.get(field).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing)
+    };
+    Ok(Pair { good: sentence("sentence_good")?, bad: sentence("sentence_bad")? })
+}
+
+/// Reads every `.jsonl` and `.json` file of a folder, in the order of their names.
+pub fn read_folder(folder: &Path) -> Result<Vec<Task>, EvalError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| EvalError::Io { path, cause }
+    };
+    let mut paths = Vec::<PathBuf>::new();
+    for entry in std::fs::read_dir(folder).map_err(io(folder))? {
+        let path = entry.map_err(io(folder))?.path();
+        if path.extension().is_some_and(|ending| ending == "jsonl" || ending == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        return Err(EvalError::NoTasks { path: folder.to_owned() });
+    }
+    paths.iter().map(|path| Task::parse(path, &std::fs::read(path).map_err(io(path))?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &[u8]) -> Result<Task, EvalError> {
+        Task::parse(Path::new("data/some_task.jsonl"), text)
+    }
+
+    #[test]
+    fn reads_pairs_and_skips_blank_lines() {
+        let task = parse(b"{\"sentence_good\": \"A b.\", \"sentence_bad\": \"B a.\", \"pair_id\": 3}\n\n").unwrap();
+        assert_eq!(task.name, "some_task");
+        assert_eq!(task.pairs, [Pair { good: "A b.".into(), bad: "B a.".into() }]);
+    }
+
+    #[test]
+    fn broken_lines_are_named() {
+        let good = "{\"sentence_good\": \"a\", \"sentence_bad\": \"b\"}\n";
+        let message = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(message(&format!("{good}{{oops\n")).contains("some_task.jsonl, line 2: bad JSON"));
+        assert!(message(&format!("{good}{{\"sentence_good\": \"a\"}}\n")).contains("line 2: no field `sentence_bad`"));
+        assert!(message("\n").contains("no sentence pair"));
+        let mut bytes = good.as_bytes().to_vec();
+        bytes.extend(b"\xff\n");
+        let message = parse(&bytes).unwrap_err().to_string();
+        assert!(message.contains("line 2: not UTF-8 (byte 44"), "{message}");
+    }
+}

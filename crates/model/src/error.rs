@@ -1,0 +1,34 @@
+//! What can go wrong with a model that comes from outside.
+
+use std::path::PathBuf;
+
+/// A model that cannot be built, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{}: {cause}", path.display())]
+    Io { path: PathBuf, cause: std::io::Error },
+    #[error("{} is not a folder with a model: it has no {missing}", path.display())]
+    NotAModel { path: PathBuf, missing: &'static str },
+    #[error("{} is a pickle file, which can run any code when it is opened; babyllama reads safetensors only", path.display())]
+    Pickle { path: PathBuf },
+    #[error("{}: bad JSON: {cause}", path.display())]
+    Json { path: PathBuf, cause: serde_json::Error },
+    #[error("{}: `{key}` is missing", path.display())]
+    MissingKey { path: PathBuf, key: &'static str },
+    #[error("{}: `{key}` is {found}; babyllama knows {known}", path.display())]
+    Unsupported { path: PathBuf, key: String, found: String, known: String },
+    #[error("{}: not a whole safetensors file ({cause}); it may be truncated or of another kind", path.display())]
+    Safetensors { path: PathBuf, cause: safetensors::SafeTensorError },
+    #[error("{}: tensor `{name}` of shape {expected:?} is missing", path.display())]
+    MissingTensor { path: PathBuf, name: String, expected: Vec<usize> },
+    #[error("{}: tensor `{name}` has shape {found:?} where the configuration asks for {expected:?}", path.display())]
+    Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("{}: tensor `{name}` holds {found}; babyllama reads F32, F16 and BF16", path.display())]
+    DataType { path: PathBuf, name: String, found: String },
+    #[error("the model's {what}")]
+    Config { what: String },
+    #[error("token id {id} lies outside the model's vocabulary of {vocab_size}")]
+    TokenOutside { id: u32, vocab_size: usize },
+    #[error("{tokens} tokens do not fit the model's {max_positions} positions")]
+    TooLong { tokens: usize, max_positions: usize },
+}

@@ -1,0 +1,152 @@
+//! Generation: one token after the other, with a cache of keys and values.
+
+use engine::Tape;
+use engine::ops::language_model_loss::Projection;
+use engine::rng::Rng;
+
+use crate::batch::Batch;
+use crate::{Model, ModelError};
+
+/// How the next token is chosen; the meaning of each is transformers'.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; 0 takes the most probable token.
+    pub temperature: f32,
+    /// Only the this many most probable tokens; 0 means all.
+    pub top_k: usize,
+    /// Only the most probable tokens that together reach this probability; 1 means all.
+    pub top_p: f32,
+    pub seed: u64,
+}
+
+/// Writes on after `prompt` until `max_tokens` new tokens, the end token, or the model's last position. `on_token` sees
+/// each new token and may return false to stop.
+///
+/// An empty prompt starts from the model's beginning-of-text token.
+pub fn generate(
+    model: &Model,
+    prompt: &[u32],
+    max_tokens: usize,
+    sampling: Sampling,
+    mut on_token: impl FnMut(u32) -> bool,
+) -> Result<Vec<u32>, ModelError> {
+    let start = [model.config().bos_token_id];
+    let mut input = if prompt.is_empty() { &start[..] } else { prompt }.to_vec();
+    model.check_sequence(&input)?;
+    let mut cache = model.cache(model.config().max_positions.min(input.len() + max_tokens));
+    let mut logits = vec![0.0; model.config().vocab_size];
+    let mut written = Vec::new();
+    while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions {
+        next_logits(model, &input, &mut cache, &mut logits);
+        let token = choose(&mut logits, sampling, written.len() as u64);
+        if token == model.config().eos_token_id {
+            break;
+        }
+        written.push(token);
+        if !on_token(token) {
+            break;
+        }
+        input = vec![token];
+    }
+    Ok(written)
+}
+
+fn next_logits(model: &Model, input: &[u32], cache: &mut crate::batch::Cache, logits: &mut [f32]) {
+    let mut tape = Tape::inference(model.parameters());
+    let batch = Batch::continuation(input, cache.length());
+    let hidden = model.decoder().hidden_states(&mut tape, &batch, Some(cache));
+    let last = hidden.value().rows() - 1;
+    let hidden = hidden.value().view().row_range(last..last + 1);
+    let output = model.parameters().view(model.decoder().output());
+    model.device().logits(&[Projection { hidden, output, share: 1.0 }], logits);
+}
+
+/// Chooses a token; the logits are used up. `index` counts the choices of one seed.
+fn choose(logits: &mut [f32], sampling: Sampling, index: u64) -> u32 {
+    // Stable order: by logit, then by id, so that ties do not depend on the sort.
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
+    if sampling.temperature <= 0.0 {
+        return order[0];
+    }
+    if sampling.top_k > 0 {
+        order.truncate(sampling.top_k);
+    }
+    let top = logits[order[0] as usize];
+    let weights: Vec<f64> =
+        order.iter().map(|&id| ((logits[id as usize] - top) as f64 / sampling.temperature as f64).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let mut kept_total = 0.0;
+    let mut kept = 0;
+    while kept < weights.len() && (kept == 0 || kept_total < sampling.top_p as f64 * total) {
+        kept_total += weights[kept];
+        kept += 1;
+    }
+    let bits = Rng::new(sampling.seed, "generation").bits(index) >> 11;
+    let mut rest = bits as f64 / (1u64 << 53) as f64 * kept_total;
+    for (&id, weight) in order[..kept].iter().zip(&weights) {
+        rest -= weight;
+        if rest < 0.0 {
+            return id;
+        }
+    }
+    order[kept - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine::cpu::Cpu;
+
+    use super::*;
+    use crate::ModelConfig;
+    use crate::config::tests::{gpt2, llama};
+
+    const GREEDY: Sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
+
+    fn logits() -> Vec<f32> {
+        vec![0.0, 3.0, 2.0, 1.0]
+    }
+
+    #[test]
+    fn restrictions_keep_the_most_probable() {
+        assert_eq!(choose(&mut logits(), GREEDY, 0), 1);
+        let draw = |sampling: Sampling| -> Vec<usize> {
+            let mut counts = vec![0; 4];
+            (0..4000).for_each(|index| counts[choose(&mut logits(), sampling, index) as usize] += 1);
+            counts
+        };
+        let all = draw(Sampling { temperature: 1.0, ..GREEDY });
+        assert!((all[1] as f64 / 4000.0 - 0.644).abs() < 0.03, "{all:?}");
+        let two = draw(Sampling { temperature: 1.0, top_k: 2, ..GREEDY });
+        assert!(two[0] == 0 && two[3] == 0 && two[2] > 900, "{two:?}");
+        let nucleus = draw(Sampling { temperature: 1.0, top_p: 0.7, ..GREEDY });
+        assert!(nucleus[0] == 0 && nucleus[3] == 0 && nucleus[2] > 900, "{nucleus:?}");
+        assert_eq!(draw(Sampling { temperature: 1.0, top_p: 0.0, ..GREEDY })[1], 4000);
+    }
+
+    #[test]
+    fn the_cache_changes_nothing_and_the_last_position_ends_it() {
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2)] {
+            let config = ModelConfig { vocab_size: 50, max_positions: 8, initializer_range: 0.3, ..config };
+            let model = Model::new(config, &device, 7).unwrap();
+            let written = generate(&model, &[3, 4, 5], 100, GREEDY, |_| true).unwrap();
+            assert!(written.len() <= 6);
+            let mut sequence = vec![3, 4, 5];
+            for &token in &written {
+                let hidden = model.hidden_states(&Batch::from_sequences([&sequence]));
+                let last = sequence.len() - 1;
+                let hidden = hidden.value().view().row_range(last..last + 1);
+                let output = model.parameters().view(model.decoder().output());
+                let mut logits = vec![0.0; 50];
+                device.logits(&[Projection { hidden, output, share: 1.0 }], &mut logits);
+                assert_eq!(choose(&mut logits, GREEDY, 0), token);
+                sequence.push(token);
+            }
+            assert!(generate(&model, &[50], 1, GREEDY, |_| true).is_err());
+            assert!(generate(&model, &[1; 9], 1, GREEDY, |_| true).is_err());
+        }
+    }
+}

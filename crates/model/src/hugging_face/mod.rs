@@ -1,0 +1,68 @@
+//! Folders in Hugging Face's layout, in and out: `config.json`, `generation_config.json`, `model.safetensors` (or shards
+//! with an index). The tokenizer's files beside them are `corpus`'s business.
+
+mod config;
+mod weights;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::Device;
+
+use crate::{Model, ModelConfig, ModelError};
+
+/// Reads a folder's configuration alone.
+pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
+    let path = folder.join("config.json");
+    if !path.is_file() {
+        return Err(ModelError::NotAModel { path: folder.to_owned(), missing: "config.json" });
+    }
+    config::parse(&path)
+}
+
+/// Reads a model from a folder.
+pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
+    let mut model = Model::zeros(load_config(folder)?, device)?;
+    weights::read_folder(folder, &mut model)?;
+    Ok(model)
+}
+
+/// Writes a model's configuration and weights into a folder, which is made when it does not exist. Each file is written
+/// beside and renamed into place.
+pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
+    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })?;
+    write_json(&folder.join("config.json"), &config::to_json(model.config()))?;
+    write_json(&folder.join("generation_config.json"), &config::generation(model.config()))?;
+    write_weights(model, &folder.join("model.safetensors"))
+}
+
+/// Writes a model's weights to one safetensors file.
+pub fn write_weights(model: &Model, path: &Path) -> Result<(), ModelError> {
+    weights::write(model, path)
+}
+
+/// Reads a model's weights from one safetensors file.
+pub fn read_weights(path: &Path, model: &mut Model) -> Result<(), ModelError> {
+    weights::read_file(path, model)
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), ModelError> {
+    let mut text = format!("{value:#}");
+    text.push('\n');
+    replace(path, |temporary| std::fs::write(temporary, text))
+}
+
+/// Lets `write` make a file beside `path`, then renames it into place, so that `path` is always whole.
+fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), ModelError> {
+    let temporary = PathBuf::from(format!("{}.partial", path.display()));
+    let finish = || {
+        write(&temporary)?;
+        std::fs::File::open(&temporary)?.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    finish().map_err(|cause| {
+        // What is left of a failed write only takes up room; the error that matters is the first.
+        let _ = std::fs::remove_file(&temporary);
+        ModelError::Io { path: path.to_owned(), cause }
+    })
+}

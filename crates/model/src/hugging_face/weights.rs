@@ -1,0 +1,255 @@
+//! `model.safetensors`: tensors under their Hugging Face names, straight into and out of the flat vector.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use engine::params::NamedSegment;
+use engine::{Parameters, Role};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+
+use super::replace;
+use crate::{Architecture, Model, ModelError};
+
+/// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
+fn is_transposed(architecture: Architecture, named: &NamedSegment) -> bool {
+    architecture == Architecture::Gpt2
+        && ["c_attn.weight", "c_proj.weight", "c_fc.weight"].iter().any(|ending| named.name.ends_with(ending))
+}
+
+/// The shape in the file.
+fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
+    let (rows, columns) = (named.segment.rows, named.segment.columns);
+    match named.role {
+        Role::Bias | Role::NormGain => vec![columns],
+        Role::Weight if is_transposed(architecture, named) => vec![columns, rows],
+        Role::Weight => vec![rows, columns],
+    }
+}
+
+fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+/// One segment as safetensors' writer asks for it; the values are fetched when they are written.
+struct Outgoing<'a> {
+    parameters: &'a Parameters,
+    named: &'a NamedSegment,
+    shape: Vec<usize>,
+    transposed: bool,
+}
+
+impl View for Outgoing<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let segment = self.named.segment;
+        let mut values = vec![0.0f32; segment.length()];
+        self.parameters.device().read(self.parameters.view(segment), &mut values);
+        if self.transposed {
+            values = transpose(&values, segment.rows, segment.columns);
+        }
+        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        self.named.segment.length() * size_of::<f32>()
+    }
+}
+
+/// Writes all weights to one file.
+pub(super) fn write(model: &Model, path: &Path) -> Result<(), ModelError> {
+    let architecture = model.config().architecture;
+    let layout = model.parameters().layout().clone();
+    let tensors = layout.segments().iter().map(|named| {
+        let (shape, transposed) = (file_shape(architecture, named), is_transposed(architecture, named));
+        (named.name.as_str(), Outgoing { parameters: model.parameters(), named, shape, transposed })
+    });
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|cause| match cause {
+            safetensors::SafeTensorError::IoError(cause) => cause,
+            other => std::io::Error::other(other.to_string()),
+        })
+    })
+}
+
+/// Reads all weights from a folder: one file, or the shards that an index lists.
+pub(super) fn read_folder(folder: &Path, model: &mut Model) -> Result<(), ModelError> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return read_file(&single, model);
+    }
+    let index = folder.join("model.safetensors.index.json");
+    if index.is_file() {
+        let shards: Vec<_> = shard_names(&index)?.iter().map(|name| folder.join(name)).collect();
+        return read_files(&shards, model);
+    }
+    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth"] {
+        if folder.join(name).exists() {
+            return Err(ModelError::Pickle { path: folder.join(name) });
+        }
+    }
+    Err(ModelError::NotAModel { path: folder.to_owned(), missing: "model.safetensors" })
+}
+
+/// Reads all weights from one file.
+pub(super) fn read_file(path: &Path, model: &mut Model) -> Result<(), ModelError> {
+    read_files(&[path.to_owned()], model)
+}
+
+fn shard_names(index: &Path) -> Result<BTreeSet<String>, ModelError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    let text = std::fs::read_to_string(index).map_err(|cause| ModelError::Io { path: index.to_owned(), cause })?;
+    let parsed: Index =
+        serde_json::from_str(&text).map_err(|cause| ModelError::Json { path: index.to_owned(), cause })?;
+    Ok(parsed.weight_map.into_values().collect())
+}
+
+fn read_files(paths: &[std::path::PathBuf], model: &mut Model) -> Result<(), ModelError> {
+    let architecture = model.config().architecture;
+    let layout = model.parameters().layout().clone();
+    let mut missing: Vec<&NamedSegment> = layout.segments().iter().collect();
+    for path in paths {
+        let bytes = std::fs::read(path).map_err(|cause| ModelError::Io { path: path.clone(), cause })?;
+        let file = parse(path, &bytes)?;
+        let mut still_missing = Vec::new();
+        for named in missing {
+            match find(&file, &named.name) {
+                Some(tensor) => {
+                    let values = values_of(path, architecture, named, &tensor)?;
+                    let parameters = model.parameters_mut();
+                    let device = parameters.device().clone();
+                    device.write(parameters.view_mut(named.segment), &values);
+                }
+                None => still_missing.push(named),
+            }
+        }
+        missing = still_missing;
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(named) => Err(ModelError::MissingTensor {
+            path: paths[0].clone(),
+            name: named.name.clone(),
+            expected: file_shape(architecture, named),
+        }),
+    }
+}
+
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, ModelError> {
+    // A zip archive or a pickle stream: what torch.save writes, whatever the file is called.
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
+        return Err(ModelError::Pickle { path: path.to_owned() });
+    }
+    SafeTensors::deserialize(bytes).map_err(|cause| ModelError::Safetensors { path: path.to_owned(), cause })
+}
+
+/// A tensor by its name, or by the name without the leading `transformer.` or `model.` that base models leave out.
+fn find<'a>(file: &SafeTensors<'a>, name: &str) -> Option<TensorView<'a>> {
+    let short = name.split_once('.').map_or(name, |(_, rest)| rest);
+    file.tensor(name).or_else(|_| file.tensor(short)).ok()
+}
+
+fn values_of(
+    path: &Path,
+    architecture: Architecture,
+    named: &NamedSegment,
+    tensor: &TensorView<'_>,
+) -> Result<Vec<f32>, ModelError> {
+    let expected = file_shape(architecture, named);
+    if tensor.shape() != expected {
+        let (name, found) = (named.name.clone(), tensor.shape().to_vec());
+        return Err(ModelError::Shape { path: path.to_owned(), name, expected, found });
+    }
+    let (bytes2, bytes4) = (tensor.data().as_chunks::<2>().0, tensor.data().as_chunks::<4>().0);
+    let values: Vec<f32> = match tensor.dtype() {
+        Dtype::F32 => bytes4.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        Dtype::F16 => bytes2.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect(),
+        Dtype::BF16 => bytes2.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect(),
+        other => {
+            let (name, found) = (named.name.clone(), format!("{other:?}"));
+            return Err(ModelError::DataType { path: path.to_owned(), name, found });
+        }
+    };
+    let transposed = is_transposed(architecture, named);
+    Ok(if transposed { transpose(&values, expected[0], expected[1]) } else { values })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine::Device;
+    use engine::cpu::Cpu;
+
+    use super::super::{load, save};
+    use super::*;
+    use crate::ModelConfig;
+    use crate::config::tests::{gpt2, llama};
+
+    fn small(config: ModelConfig) -> ModelConfig {
+        ModelConfig { vocab_size: 50, ..config }
+    }
+
+    fn device() -> Arc<dyn Device> {
+        Arc::new(Cpu::new())
+    }
+
+    #[test]
+    fn a_saved_model_loads_to_the_same_bits() {
+        for config in [small(gpt2(16, 24, 2, 4, 8)), small(llama(16, 24, 2, 4, 2))] {
+            let folder = tempfile::tempdir().unwrap();
+            let model = Model::new(config, &device(), 3).unwrap();
+            save(&model, folder.path()).unwrap();
+            let again = load(folder.path(), &device()).unwrap();
+            assert_eq!(model.config(), again.config());
+            assert_eq!(model.parameters().values().to_vec(), again.parameters().values().to_vec());
+        }
+    }
+
+    #[test]
+    fn conv1d_weights_lie_transposed_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        save(&Model::new(small(gpt2(16, 24, 1, 4, 8)), &device(), 3).unwrap(), folder.path()).unwrap();
+        let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.tensor("transformer.h.0.attn.c_attn.weight").unwrap().shape(), [16, 48]);
+        assert_eq!(file.tensor("transformer.h.0.attn.c_attn.bias").unwrap().shape(), [48]);
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let message = || load(folder.path(), &device()).err().expect("an error").to_string();
+        assert!(message().contains("config.json"));
+
+        save(&Model::new(small(llama(16, 24, 1, 2, 2)), &device(), 1).unwrap(), folder.path()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(message().contains("truncated"), "{}", message());
+        std::fs::write(&path, b"PK\x03\x04 something").unwrap();
+        assert!(message().contains("pickle"), "{}", message());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.path().join("pytorch_model.bin"), b"x").unwrap();
+        assert!(message().contains("pickle"), "{}", message());
+
+        let wider = Model::new(small(llama(32, 24, 1, 2, 2)), &device(), 1).unwrap();
+        write(&wider, &path).unwrap();
+        assert!(message().contains("`model.embed_tokens.weight` has shape [50, 32]"), "{}", message());
+        assert!(message().contains("[50, 16]"), "{}", message());
+        let shorter = Model::new(small(gpt2(16, 24, 1, 2, 8)), &device(), 1).unwrap();
+        write(&shorter, &path).unwrap();
+        assert!(message().contains("`model.embed_tokens.weight` of shape [50, 16] is missing"), "{}", message());
+    }
+}

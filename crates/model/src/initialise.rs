@@ -1,0 +1,70 @@
+//! Hugging Face's random initialisation.
+
+use engine::rng::Rng;
+use engine::{Parameters, Role};
+
+use crate::config::{Architecture, ModelConfig};
+
+/// Weights from a normal distribution, gains 1, biases 0. GPT-2's residual projections are scaled down by the square root
+/// of twice the layers; LLaMA's padding row is 0. Each segment has its own stream, named after it.
+pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed: u64) {
+    let device = parameters.device().clone();
+    let layout = parameters.layout().clone();
+    for named in layout.segments() {
+        let segment = named.segment;
+        match named.role {
+            Role::Bias => device.fill(parameters.view_mut(segment), 0.0),
+            Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
+            Role::Weight => {
+                let deviation = deviation(config, &named.name);
+                let rng = Rng::new(seed, &named.name);
+                let mut values: Vec<f32> =
+                    (0..segment.length() as u64).map(|index| deviation * rng.normal(index)).collect();
+                if let (Some(padding), true) = (config.pad_token_id, named.name.ends_with("embed_tokens.weight")) {
+                    let row = padding as usize * segment.columns;
+                    values[row..row + segment.columns].fill(0.0);
+                }
+                device.write(parameters.view_mut(segment), &values);
+            }
+        }
+    }
+}
+
+fn deviation(config: &ModelConfig, name: &str) -> f32 {
+    let residual = config.architecture == Architecture::Gpt2 && name.ends_with("c_proj.weight");
+    if residual { config.initializer_range / (2.0 * config.num_layers as f32).sqrt() } else { config.initializer_range }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine::cpu::Cpu;
+
+    use crate::config::tests::{gpt2, llama};
+    use crate::{Model, ModelConfig};
+
+    fn deviation_of(model: &Model, name: &str) -> f64 {
+        let layout = model.parameters().layout();
+        let segment = layout.segments().iter().find(|named| named.name == name).unwrap().segment;
+        let values = &model.parameters().values().to_vec()[segment.offset..segment.offset + segment.length()];
+        (values.iter().map(|&x| x as f64 * x as f64).sum::<f64>() / values.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn spreads_follow_the_families_rules() {
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        let small = |config| ModelConfig { vocab_size: 500, ..config };
+        let model = Model::new(small(gpt2(64, 256, 8, 4, 32)), &device, 1).unwrap();
+        assert!((deviation_of(&model, "transformer.h.0.mlp.c_fc.weight") - 0.02).abs() < 5e-4);
+        assert!((deviation_of(&model, "transformer.h.0.mlp.c_proj.weight") - 0.005).abs() < 2e-4);
+        assert_eq!(deviation_of(&model, "transformer.h.3.ln_1.weight"), 1.0);
+        assert_eq!(deviation_of(&model, "transformer.h.3.ln_1.bias"), 0.0);
+
+        let model = Model::new(small(llama(64, 128, 2, 4, 4)), &device, 1).unwrap();
+        assert!((deviation_of(&model, "model.layers.1.mlp.down_proj.weight") - 0.02).abs() < 5e-4);
+        assert_eq!(model.parameters().values().to_vec()[..64], [0.0; 64]);
+        let again = Model::new(small(llama(64, 128, 2, 4, 4)), &device, 1).unwrap();
+        assert_eq!(model.parameters().values().to_vec(), again.parameters().values().to_vec());
+    }
+}

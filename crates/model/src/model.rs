@@ -1,0 +1,113 @@
+//! A model: a configuration, a decoder that knows the forward pass, and one vector of parameters.
+
+use std::sync::Arc;
+
+use engine::ops::attention::Heads;
+use engine::ops::language_model_loss::Projection;
+use engine::{Device, Layout, Parameters, Segment, Tape, Var};
+
+use crate::batch::{Batch, Cache};
+use crate::config::{Architecture, ModelConfig};
+use crate::error::ModelError;
+use crate::gpt2::Gpt2;
+use crate::initialise::initialise;
+use crate::llama::Llama;
+
+/// A forward pass, stated once.
+pub trait Decoder: Send + Sync {
+    /// The normalised final states of every token: `[tokens, hidden]`. With a cache, the batch is one sequence that goes
+    /// on after the tokens in it.
+    fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, cache: Option<&mut Cache>) -> Var;
+
+    /// The matrix `[vocab, hidden]` that turns final states into logits.
+    fn output(&self) -> Segment;
+
+    /// The heads of every layer's attention.
+    fn heads(&self) -> Heads;
+}
+
+/// The decoder of a configuration, and where its parameters lie.
+pub(crate) fn layout(config: &ModelConfig) -> (Box<dyn Decoder>, Layout) {
+    let mut layout = Layout::default();
+    let decoder: Box<dyn Decoder> = match config.architecture {
+        Architecture::Gpt2 => Box::new(Gpt2::new(config, &mut layout)),
+        Architecture::Llama => Box::new(Llama::new(config, &mut layout)),
+    };
+    (decoder, layout)
+}
+
+/// A language model on a device.
+pub struct Model {
+    config: ModelConfig,
+    decoder: Box<dyn Decoder>,
+    parameters: Parameters,
+}
+
+impl Model {
+    /// A model with all parameters zero, to be filled by whoever reads them.
+    pub fn zeros(config: ModelConfig, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
+        config.validate()?;
+        let (decoder, layout) = layout(&config);
+        Ok(Self { config, decoder, parameters: Parameters::zeros(device, Arc::new(layout)) })
+    }
+
+    /// A model with Hugging Face's random initialisation, a pure function of the seed.
+    pub fn new(config: ModelConfig, device: &Arc<dyn Device>, seed: u64) -> Result<Self, ModelError> {
+        let mut model = Self::zeros(config, device)?;
+        initialise(&model.config, &mut model.parameters, seed);
+        Ok(model)
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    /// The forward pass and the parameters, apart, so that a step can change the one while it holds the other.
+    pub fn parts_mut(&mut self) -> (&dyn Decoder, &mut Parameters) {
+        (&*self.decoder, &mut self.parameters)
+    }
+
+    pub fn decoder(&self) -> &dyn Decoder {
+        &*self.decoder
+    }
+
+    pub fn device(&self) -> &Arc<dyn Device> {
+        self.parameters.device()
+    }
+
+    /// The final states of a batch, without gradients: `[tokens, hidden]`.
+    pub fn hidden_states(&self, batch: &Batch) -> Var {
+        let mut tape = Tape::inference(&self.parameters);
+        self.decoder.hidden_states(&mut tape, batch, None)
+    }
+
+    /// How final states become logits, with their share in a mixture.
+    pub fn projection<'a>(&'a self, hidden: &'a Var, share: f32) -> Projection<'a> {
+        Projection { hidden: hidden.value().view(), output: self.parameters.view(self.decoder.output()), share }
+    }
+
+    /// An empty cache for generation.
+    pub fn cache(&self, capacity: usize) -> Cache {
+        Cache::new(self.device(), capacity, self.config.num_layers, &self.decoder.heads())
+    }
+
+    /// Checks that token ids and a sequence's length fit this model.
+    pub fn check_sequence(&self, ids: &[u32]) -> Result<(), ModelError> {
+        let vocab_size = self.config.vocab_size;
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
+            return Err(ModelError::TokenOutside { id, vocab_size });
+        }
+        if ids.len() > self.config.max_positions {
+            return Err(ModelError::TooLong { tokens: ids.len(), max_positions: self.config.max_positions });
+        }
+        Ok(())
+    }
+}
