@@ -1,3 +1,20 @@
-//! Training and distillation.
+//! Training and distillation: from `run` to the step in one hop.
 
+pub mod checkpoint;
+pub mod data;
+pub mod error;
+pub mod events;
+pub mod heldout;
+pub mod optimizer;
+pub mod run;
+pub mod schedule;
 pub mod settings;
+pub mod step;
+pub mod teachers;
+
+pub use data::TokenSource;
+pub use error::TrainError;
+pub use events::{EvaluationRecord, Event, Listener, StepRecord};
+pub use run::{Outcome, Run};
+pub use settings::{DistillSettings, KlNormalisation, TrainSettings};
+pub use teachers::Teachers;

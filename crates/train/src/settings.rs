@@ -37,6 +37,8 @@ pub struct TrainSettings {
     pub max_grad_norm: f64,
     /// Held-out sequences per evaluation, a fixed subset drawn once; 0 means all.
     pub evaluation_sequences: usize,
+    /// What the best checkpoint is best at.
+    pub select_by: Selection,
     /// Steps between checkpoints besides the one at each epoch's end; 0 means epochs only.
     pub checkpoint_steps: u64,
     /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the model's name.
@@ -65,6 +67,7 @@ impl Default for TrainSettings {
             adam_epsilon: 1e-8,
             max_grad_norm: 1.0,
             evaluation_sequences: 0,
+            select_by: Selection::CrossEntropy,
             checkpoint_steps: 0,
             seed: None,
         }
@@ -79,6 +82,16 @@ pub enum DataOrder {
     Shuffled,
     /// As they lie in the file; for comparisons with other programs.
     File,
+}
+
+/// The held-out number whose lowest value marks the checkpoint to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// Cross-entropy of the next token.
+    CrossEntropy,
+    /// The training objective: for a student the mixture with the divergence, as in the authors' code.
+    Objective,
 }
 
 /// Which AdamW.
@@ -99,8 +112,10 @@ pub enum ScheduleKind {
     Cosine,
     /// A straight line down to zero.
     Linear,
-    /// The same rate throughout; warm-up still applies.
+    /// The same rate throughout, without warm-up, as transformers' schedule of that name.
     Constant,
+    /// The same rate after warm-up.
+    ConstantWithWarmup,
 }
 
 /// How a student listens to its teachers.

@@ -1,0 +1,96 @@
+//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`).
+
+use std::sync::Arc;
+
+use engine::cpu::Cpu;
+use engine::ops::attention::Heads;
+use engine::ops::linear::Linear;
+use engine::ops::norm::Norm;
+use engine::params::{Layout, Parameters, Role, Segment};
+use engine::{Device, Spans, Tape, Tensor, Var};
+use safetensors::SafeTensors;
+
+fn fixture(name: &str) -> (Vec<usize>, Vec<f32>) {
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ops.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = tensors.tensor(name).unwrap_or_else(|_| panic!("no tensor {name}"));
+    let values = tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    (tensor.shape().to_vec(), values)
+}
+
+#[track_caller]
+fn assert_close(name: &str, found: &[f32], tolerance: f32) {
+    let (_, expected) = fixture(name);
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let scale = expected.iter().fold(0.0f32, |top, value| top.max(value.abs()));
+    for (index, (f, e)) in found.iter().zip(&expected).enumerate() {
+        assert!((f - e).abs() <= tolerance * scale, "{name}, value {index}: {f} instead of {e}");
+    }
+}
+
+/// Runs an operation on `name.INPUT` with parameters from the fixtures and compares everything that PyTorch recorded.
+fn compare(name: &str, input: &str, parameters: &[(&str, Role)], forward: impl Fn(&mut Tape, Var, &[Segment]) -> Var) {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let mut layout = Layout::default();
+    let mut segments = Vec::new();
+    let mut values = Vec::new();
+    for (parameter, role) in parameters {
+        let (shape, data) = fixture(&format!("{name}.{parameter}"));
+        let (rows, columns) = if shape.len() == 2 { (shape[0], shape[1]) } else { (1, shape[0]) };
+        segments.push(layout.add(*parameter, rows, columns, *role));
+        values.extend(data);
+    }
+    let layout = Arc::new(layout);
+    let mut weights = Parameters::zeros(&device, layout.clone());
+    device.write(weights.values_mut().view_mut(), &values);
+    let mut gradients = Parameters::zeros(&device, layout);
+
+    let (shape, data) = fixture(&format!("{name}.{input}"));
+    let (output_shape, d_output) = fixture(&format!("{name}.d_output"));
+    let mut tape = Tape::training(&weights, &mut gradients, None);
+    let x = tape.input(Tensor::from_slice(&device, shape[0], shape[1], &data));
+    let output = forward(&mut tape, x.clone(), &segments);
+    assert_close(&format!("{name}.output"), &output.value().to_vec(), 1e-5);
+    tape.seed(&output, Tensor::from_slice(&device, output_shape[0], output_shape[1], &d_output));
+    let inputs = tape.backward();
+    assert_close(&format!("{name}.d_{input}"), &inputs.of(&x).unwrap().to_vec(), 2e-5);
+    let gradient = gradients.values().to_vec();
+    for ((parameter, _), segment) in parameters.iter().zip(&segments) {
+        let found = &gradient[segment.offset..segment.offset + segment.length()];
+        assert_close(&format!("{name}.d_{parameter}"), found, 2e-5);
+    }
+}
+
+#[test]
+fn linear() {
+    compare("linear", "x", &[("weight", Role::Weight), ("bias", Role::Bias)], |tape, x, at| {
+        tape.linear(&x, &Linear { weight: at[0], bias: Some(at[1]) })
+    });
+}
+
+#[test]
+fn norms() {
+    let epsilon = fixture("epsilon").1[0];
+    compare("rms_norm", "x", &[("weight", Role::NormGain)], |tape, x, at| {
+        tape.norm(&x, &Norm { gain: at[0], bias: None, epsilon })
+    });
+    compare("layer_norm", "x", &[("weight", Role::NormGain), ("bias", Role::Bias)], |tape, x, at| {
+        tape.norm(&x, &Norm { gain: at[0], bias: Some(at[1]), epsilon })
+    });
+}
+
+#[test]
+fn activations() {
+    compare("gelu", "x", &[], |tape, x, _| tape.gelu(x));
+    compare("swiglu", "gate_up", &[], |tape, x, _| tape.swiglu(x));
+}
+
+#[test]
+fn attention() {
+    let spans = Spans::from_lengths([5, 8]);
+    let positions: Arc<[u32]> = spans.positions().into();
+    let plain = Heads { num_heads: 3, num_kv_heads: 3, head_dim: 5, rope_theta: None, dropout: 0.0 };
+    let grouped = Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), dropout: 0.0 };
+    compare("attention_plain", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &plain));
+    compare("attention_grouped", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &grouped));
+}

@@ -1,0 +1,16 @@
+//! Errors of this crate.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a metrics log could not be read or written.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    #[error("cannot {action} {}: {source}", path.display())]
+    File { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{}:{line}: not a metrics record: {source}", path.display())]
+    Line { path: PathBuf, line: usize, source: serde_json::Error },
+    #[error("cannot write a record to {}: {source}", path.display())]
+    Record { path: PathBuf, source: serde_json::Error },
+}

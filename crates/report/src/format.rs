@@ -1,0 +1,123 @@
+//! Numbers as people read them.
+
+/// What stands where there is no number.
+pub const NOTHING: &str = "-";
+
+/// A whole number with its thousands apart: `58,343,936`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A large number in three digits and a unit: `950`, `16.6 k`, `58.3 M`, `1.20 G`.
+pub fn short(number: f64) -> String {
+    if !number.is_finite() {
+        return NOTHING.to_string();
+    }
+    let mut scaled = number;
+    for unit in ["", " k", " M", " G", " T", " P"] {
+        // Three digits, and no 1000 by rounding.
+        let decimals = match scaled.abs() {
+            _ if unit.is_empty() && scaled.fract() == 0.0 => 0,
+            size if size < 9.995 => 2,
+            size if size < 99.95 => 1,
+            _ => 0,
+        };
+        if scaled.abs() < 999.5 {
+            return format!("{scaled:.decimals$}{unit}");
+        }
+        scaled /= 1000.0;
+    }
+    format!("{number:.2e}")
+}
+
+/// A number with so many decimals, or a dash for none (or for what is not finite).
+pub fn decimal(number: Option<f64>, decimals: usize) -> String {
+    match number {
+        Some(number) if number.is_finite() => format!("{number:.decimals$}"),
+        _ => NOTHING.to_string(),
+    }
+}
+
+/// A share between 0 and 1 as a percentage with one decimal: `73.2 %`.
+pub fn percent(share: Option<f64>) -> String {
+    match share {
+        Some(share) if share.is_finite() => format!("{:.1} %", 100.0 * share),
+        _ => NOTHING.to_string(),
+    }
+}
+
+/// A time in seconds: `0:07`, `12:34`, `1:02:03`, `2 d 03:00`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return NOTHING.to_string();
+    }
+    let seconds = seconds.round() as u64;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}:{:02}", seconds % 60),
+        (0, _) => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
+        _ => format!("{days} d {hours:02}:{minutes:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!([0, 999, 1000, 58_343_936].map(grouped), ["0", "999", "1,000", "58,343,936"]);
+    }
+
+    #[test]
+    fn large_numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (1.5, "1.50"),
+            (950.0, "950"),
+            (999.6, "1.00 k"),
+            (16_584.0, "16.6 k"),
+            (58_343_936.0, "58.3 M"),
+            (999_600_000.0, "1.00 G"),
+            (345_355_200.0, "345 M"),
+            (-1234.0, "-1.23 k"),
+            (1e20, "1.00e20"),
+            (f64::NAN, "-"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(short(number), expected);
+        }
+    }
+
+    #[test]
+    fn absent_numbers_are_dashes() {
+        assert_eq!(decimal(Some(2.71), 1), "2.7");
+        assert_eq!(decimal(None, 2), "-");
+        assert_eq!(decimal(Some(f64::INFINITY), 2), "-");
+        assert_eq!(percent(Some(0.7325)), "73.2 %");
+        assert_eq!(percent(None), "-");
+    }
+
+    #[test]
+    fn durations_grow_units() {
+        let cases = [
+            (7.2, "0:07"),
+            (59.7, "1:00"),
+            (754.0, "12:34"),
+            (3723.0, "1:02:03"),
+            (183_600.0, "2 d 03:00"),
+            (-1.0, "-"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}

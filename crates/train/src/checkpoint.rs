@@ -1,0 +1,198 @@
+//! Checkpoints: everything a run needs to go on to the same bits.
+//!
+//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and both moments, flat) and `state.json` (where the
+//! run stood, with the other file's checksum). It is written beside and renamed into place; the newest two are kept, so
+//! that a damaged one leaves another.
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use engine::{Device, Tensor};
+use model::Model;
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::optimizer::Optimizer;
+
+/// Where a run stood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Finished steps.
+    pub step: u64,
+    /// The lowest held-out number so far, and the step it was found at.
+    pub best: Option<(f64, u64)>,
+    /// The hash of everything that decides the run's result.
+    pub fingerprint: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    progress: Progress,
+    /// blake3 of `state.safetensors`.
+    checksum: String,
+}
+
+const TENSORS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
+const KEPT: usize = 2;
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> TrainError {
+    move |cause| TrainError::Io { path: path.to_owned(), cause }
+}
+
+/// A flat vector as safetensors' writer asks for it.
+struct Flat<'a> {
+    tensor: &'a Tensor,
+    shape: [usize; 1],
+}
+
+impl View for Flat<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.tensor.to_vec().iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape[0] * size_of::<f32>()
+    }
+}
+
+/// Writes a checkpoint into the run's folder and removes the ones that are no longer needed.
+pub fn save(folder: &Path, model: &Model, optimizer: &Optimizer, progress: &Progress) -> Result<PathBuf, TrainError> {
+    let place = folder.join(format!("step-{:08}", progress.step));
+    let partial = folder.join("partial");
+    let write = || -> io::Result<()> {
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        fs::create_dir_all(&partial)?;
+        let data = partial.join("state.safetensors");
+        write_tensors(&data, model, optimizer)?;
+        let state = State { progress: progress.clone(), checksum: checksum(&data)? };
+        let description = partial.join("state.json");
+        fs::write(&description, serde_json::to_vec_pretty(&state)?)?;
+        for path in [&data, &description, &partial] {
+            File::open(path)?.sync_all()?;
+        }
+        if place.exists() {
+            fs::remove_dir_all(&place)?;
+        }
+        fs::rename(&partial, &place)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|cause| {
+        // The room that a failed write took is worth more than its remains.
+        let _ = fs::remove_dir_all(&partial);
+        TrainError::Io { path: place.clone(), cause }
+    })?;
+    for (_, old) in list(folder)?.into_iter().rev().skip(KEPT) {
+        fs::remove_dir_all(&old).map_err(io_error(&old))?;
+    }
+    Ok(place)
+}
+
+fn write_tensors(path: &Path, model: &Model, optimizer: &Optimizer) -> io::Result<()> {
+    let vectors = [model.parameters().values(), &optimizer.first_moment, &optimizer.second_moment];
+    let tensors = TENSORS.iter().zip(vectors).map(|(name, tensor)| (*name, Flat { tensor, shape: [tensor.columns()] }));
+    safetensors::serialize_to_file(tensors, None, path).map_err(|cause| match cause {
+        safetensors::SafeTensorError::IoError(cause) => cause,
+        other => io::Error::other(other.to_string()),
+    })
+}
+
+fn checksum(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The checkpoints of a folder, oldest first.
+fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    let entries = match fs::read_dir(folder) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io_error(folder))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(io_error(folder))?;
+        let name = entry.file_name();
+        if let Some(step) = name.to_str().and_then(|name| name.strip_prefix("step-")).and_then(|step| step.parse().ok())
+        {
+            found.push((step, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Restores the newest checkpoint that is whole. `on_damaged` hears of those that are not.
+///
+/// # Errors
+/// When a whole checkpoint was written by a run with another fingerprint, or all are damaged.
+pub fn restore(
+    folder: &Path,
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    fingerprint: &str,
+    mut on_damaged: impl FnMut(&Path, &str),
+) -> Result<Option<Progress>, TrainError> {
+    let mut damaged = None;
+    for (_, path) in list(folder)?.into_iter().rev() {
+        match read(&path, model, optimizer, fingerprint) {
+            Ok(progress) => return Ok(Some(progress)),
+            Err(TrainError::DamagedCheckpoint { path, problem }) => {
+                on_damaged(&path, &problem);
+                damaged.get_or_insert(TrainError::DamagedCheckpoint { path, problem });
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    damaged.map_or(Ok(None), Err)
+}
+
+fn read(
+    folder: &Path,
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    fingerprint: &str,
+) -> Result<Progress, TrainError> {
+    let damaged = |path: PathBuf, problem: String| TrainError::DamagedCheckpoint { path, problem };
+    let description = folder.join("state.json");
+    let text = fs::read(&description).map_err(|cause| damaged(description.clone(), cause.to_string()))?;
+    let state: State = serde_json::from_slice(&text).map_err(|cause| damaged(description, cause.to_string()))?;
+    if state.progress.fingerprint != fingerprint {
+        let difference = "its settings, data, start weights or teachers are not those of this run".to_owned();
+        return Err(TrainError::OtherRun { path: folder.to_owned(), difference });
+    }
+    let path = folder.join("state.safetensors");
+    let bytes = fs::read(&path).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
+    if blake3::hash(&bytes).to_hex().to_string() != state.checksum {
+        return Err(damaged(path, "its checksum does not match; it was cut or changed".into()));
+    }
+    let file = SafeTensors::deserialize(&bytes).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
+    let device = model.device().clone();
+    let targets = [model.parameters_mut().values_mut(), &mut optimizer.first_moment, &mut optimizer.second_moment];
+    for (name, target) in TENSORS.iter().zip(targets) {
+        let tensor = file.tensor(name).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
+        fill(&*device, tensor.data(), target).map_err(|problem| damaged(path.clone(), problem))?;
+    }
+    Ok(state.progress)
+}
+
+fn fill(device: &dyn Device, bytes: &[u8], target: &mut Tensor) -> Result<(), String> {
+    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if values.len() != target.columns() {
+        return Err(format!("it holds {} values where the model has {}", values.len(), target.columns()));
+    }
+    device.write(target.view_mut(), &values);
+    Ok(())
+}

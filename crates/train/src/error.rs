@@ -1,0 +1,32 @@
+//! What can stop a training run.
+
+use std::path::PathBuf;
+
+use model::ModelError;
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Corpus(#[from] corpus::CorpusError),
+    #[error("{}: {cause}", path.display())]
+    Io { path: PathBuf, cause: std::io::Error },
+    #[error("the {which} text has {tokens} tokens, fewer than one sequence of {sequence_length}")]
+    TooShort { which: &'static str, tokens: usize, sequence_length: usize },
+    #[error("the {which} text holds token {id}, outside the model's vocabulary of {vocab_size}")]
+    TokenOutside { which: &'static str, id: u32, vocab_size: usize },
+    #[error("sequence_length is {sequence_length}, but {model} has {max_positions} positions")]
+    TooManyPositions { sequence_length: usize, model: String, max_positions: usize },
+    #[error("teacher {teacher} has a vocabulary of {teacher_size}, the student one of {student_size}")]
+    TeacherVocabulary { teacher: String, teacher_size: usize, student_size: usize },
+    #[error("the loss is {loss} and the gradient norm {gradient_norm} at step {step}; the last checkpoint is kept")]
+    NotFinite { step: u64, loss: f64, gradient_norm: f64 },
+    #[error("{} was written by a run with other settings ({difference})", path.display())]
+    OtherRun { path: PathBuf, difference: String },
+    #[error("{} is damaged: {problem}", path.display())]
+    DamagedCheckpoint { path: PathBuf, problem: String },
+    #[error("`{setting}` is {value}; {rule}")]
+    Setting { setting: &'static str, value: String, rule: &'static str },
+}

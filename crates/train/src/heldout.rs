@@ -1,0 +1,72 @@
+//! Held-out loss: the mean cross-entropy of fixed sequences, and for a student the objective on the same sequences.
+
+use corpus::chunks::Chunks;
+use engine::Tape;
+use engine::ops::distillation_loss::DistillationScales;
+use model::{Batch, Model};
+
+use crate::data::{TokenSource, batch};
+use crate::settings::DistillSettings;
+use crate::step::{Normalisers, objective};
+use crate::teachers::Teachers;
+
+/// Held-out sequences of a text.
+pub struct Heldout<'a> {
+    pub source: &'a dyn TokenSource,
+    pub chunks: Chunks,
+    pub sequences: Vec<u32>,
+    /// Sequences per forward pass.
+    pub batch_size: usize,
+}
+
+/// Held-out losses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldoutLoss {
+    /// Mean over the predicted tokens.
+    pub cross_entropy: f64,
+    /// The distillation objective, where it was asked for.
+    pub objective: Option<f64>,
+    pub tokens: usize,
+}
+
+impl Heldout<'_> {
+    fn batches(&self) -> impl Iterator<Item = Batch> {
+        self.sequences.chunks(self.batch_size.max(1)).map(|sequences| batch(self.source, &self.chunks, sequences))
+    }
+
+    /// The cross-entropy of a model, or of several by their averaged logits.
+    pub fn cross_entropy(&self, models: &[&Model]) -> HeldoutLoss {
+        let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
+        for batch in self.batches() {
+            let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(&batch)).collect();
+            let share = 1.0 / models.len() as f32;
+            let projections: Vec<_> =
+                models.iter().zip(&hidden).map(|(model, hidden)| model.projection(hidden, share)).collect();
+            let targets = batch.next_tokens();
+            let mut log_probabilities = vec![0.0; targets.len()];
+            models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
+            sum -= log_probabilities.iter().sum::<f64>();
+            predicted += batch.predicted_tokens();
+            tokens += batch.tokens();
+        }
+        HeldoutLoss { cross_entropy: sum / predicted.max(1) as f64, objective: None, tokens }
+    }
+
+    /// Cross-entropy and distillation objective of a student.
+    pub fn distillation(&self, student: &Model, teachers: &Teachers, settings: &DistillSettings) -> HeldoutLoss {
+        let (mut cross_entropy, mut kl, mut total) = (0.0, 0.0, Normalisers::default());
+        for batch in self.batches() {
+            let states = teachers.read(&batch);
+            let mut tape = Tape::inference(student.parameters());
+            let hidden = student.decoder().hidden_states(&mut tape, &batch, None);
+            let scales = DistillationScales { temperature: settings.temperature as f32, cross_entropy: 0.0, kl: 0.0 };
+            let (output, targets) = (student.decoder().output(), batch.next_tokens());
+            let sums = tape.distillation_loss(&hidden, output, &states.projections(), &targets, scales);
+            cross_entropy += sums.cross_entropy;
+            kl += sums.kl;
+            total.add(&batch);
+        }
+        let (loss, cross_entropy, _) = objective(cross_entropy, Some(kl), &total, Some(settings));
+        HeldoutLoss { cross_entropy, objective: Some(loss), tokens: total.positions }
+    }
+}

@@ -1,0 +1,292 @@
+//! A training run: steps, evaluations at epoch ends, checkpoints, and going on where it was cut.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use model::{Model, hugging_face};
+
+use crate::checkpoint::{self, Progress};
+use crate::data::{self, Plan, TokenSource, batch, heldout_sequences};
+use crate::error::TrainError;
+use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
+use crate::heldout::Heldout;
+use crate::schedule::Schedule;
+use crate::settings::{DistillSettings, Selection, TrainSettings};
+use crate::step::Trainer;
+use crate::teachers::Teachers;
+
+/// Everything that decides a run.
+pub struct Run<'a> {
+    /// Where `checkpoints/`, `best/` and `final/` go.
+    pub folder: &'a Path,
+    pub settings: &'a TrainSettings,
+    /// Seed of data order and dropout.
+    pub seed: u64,
+    /// The model as it starts.
+    pub model: Model,
+    /// What a student listens to; without it the run is plain pretraining.
+    pub distill: Option<(DistillSettings, Teachers)>,
+    pub training: &'a dyn TokenSource,
+    /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
+    pub validation: Option<&'a dyn TokenSource>,
+    /// A hash of what lies behind all this (start weights, teachers, texts), so that a checkpoint of another run is
+    /// refused.
+    pub inputs_fingerprint: String,
+}
+
+/// How a run ended.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// All steps are done; the best weights lie in `final/`.
+    Finished { step: u64, best: Option<(f64, u64)> },
+    /// Somebody asked it to stop; everything up to `step` is saved.
+    Interrupted { step: u64 },
+}
+
+/// A run under way.
+struct Progressing<'a> {
+    folder: PathBuf,
+    settings: &'a TrainSettings,
+    trainer: Trainer,
+    plan: Plan,
+    schedule: Schedule,
+    training: &'a dyn TokenSource,
+    heldout: Option<Heldout<'a>>,
+    progress: Progress,
+    saved_step: Option<u64>,
+}
+
+impl<'a> Run<'a> {
+    /// Trains to the end, from the last checkpoint when there is one.
+    pub fn execute(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
+        self.check()?;
+        let mut run = self.prepare(listener)?;
+        run.announce(listener)?;
+        while run.progress.step < run.plan.total_steps {
+            run.step(listener)?;
+            let epoch_ends = run.progress.step.is_multiple_of(run.plan.steps_per_epoch());
+            if epoch_ends || run.progress.step == run.plan.total_steps {
+                run.evaluate(listener)?;
+                run.save(listener)?;
+            } else if run.checkpoint_is_due() {
+                run.save(listener)?;
+            }
+            if listener.should_stop() && run.progress.step < run.plan.total_steps {
+                run.save(listener)?;
+                return Ok(Outcome::Interrupted { step: run.progress.step });
+            }
+        }
+        run.finish()
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        check_settings(self.settings)?;
+        let (config, sequence_length) = (self.model.config(), self.settings.sequence_length);
+        if config.max_positions < sequence_length {
+            let (model, max_positions) = ("the model".to_owned(), config.max_positions);
+            return Err(TrainError::TooManyPositions { sequence_length, model, max_positions });
+        }
+        data::check(self.training, "training", sequence_length, config.vocab_size)?;
+        match self.validation {
+            Some(validation) => data::check(validation, "validation", sequence_length, config.vocab_size),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare(self, listener: &mut dyn Listener) -> Result<Progressing<'a>, TrainError> {
+        let plan = Plan::new(self.settings, self.seed, self.training.len())?;
+        let schedule = Schedule::new(self.settings, plan.total_steps);
+        let fingerprint = self.fingerprint();
+        let mut trainer = Trainer::new(self.model, self.settings, self.seed, self.distill);
+        let checkpoints = self.folder.join("checkpoints");
+        fs::create_dir_all(&checkpoints).map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
+        let mut skipped = Vec::new();
+        let restored = checkpoint::restore(
+            &checkpoints,
+            &mut trainer.model,
+            &mut trainer.optimizer,
+            &fingerprint,
+            |path, why| {
+                skipped.push((path.to_owned(), why.to_owned()));
+            },
+        )?;
+        for (path, problem) in &skipped {
+            hear(listener, self.folder, Event::CheckpointSkipped { path, problem })?;
+        }
+        let heldout = match self.validation {
+            None => None,
+            Some(source) => {
+                let (chunks, sequences) = heldout_sequences(self.settings, source.len())?;
+                Some(Heldout { source, chunks, sequences, batch_size: self.settings.batch_size })
+            }
+        };
+        let saved_step = restored.as_ref().map(|progress| progress.step);
+        Ok(Progressing {
+            folder: self.folder.to_owned(),
+            settings: self.settings,
+            trainer,
+            plan,
+            schedule,
+            training: self.training,
+            heldout,
+            progress: restored.unwrap_or(Progress { step: 0, best: None, fingerprint }),
+            saved_step,
+        })
+    }
+
+    /// The hash of settings and inputs that a checkpoint must share with the run.
+    fn fingerprint(&self) -> String {
+        // How often checkpoints are written and how a batch is split change nothing in the result.
+        let settings = TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
+        let distill = self.distill.as_ref().map(|(settings, _)| settings);
+        let text =
+            format!("{settings:?} {distill:?} {} {:?} {}", self.seed, self.model.config(), self.inputs_fingerprint);
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}
+
+/// Refuses settings that mean nothing.
+pub fn check_settings(settings: &TrainSettings) -> Result<(), TrainError> {
+    let rules: [(&'static str, bool, String, &'static str); 9] = [
+        (
+            "sequence_length",
+            settings.sequence_length >= 2,
+            settings.sequence_length.to_string(),
+            "it must be at least 2",
+        ),
+        ("batch_size", settings.batch_size >= 1, settings.batch_size.to_string(), "it must be at least 1"),
+        ("epochs", settings.epochs > 0.0, settings.epochs.to_string(), "it must be above 0"),
+        (
+            "learning_rate",
+            settings.learning_rate >= 0.0 && settings.learning_rate.is_finite(),
+            settings.learning_rate.to_string(),
+            "it must be a number from 0 up",
+        ),
+        (
+            "warmup_ratio",
+            (0.0..=1.0).contains(&settings.warmup_ratio),
+            settings.warmup_ratio.to_string(),
+            "it must lie between 0 and 1",
+        ),
+        ("weight_decay", settings.weight_decay >= 0.0, settings.weight_decay.to_string(), "it must be 0 or more"),
+        (
+            "adam_beta1",
+            (0.0..1.0).contains(&settings.adam_beta1),
+            settings.adam_beta1.to_string(),
+            "it must be at least 0 and below 1",
+        ),
+        (
+            "adam_beta2",
+            (0.0..1.0).contains(&settings.adam_beta2),
+            settings.adam_beta2.to_string(),
+            "it must be at least 0 and below 1",
+        ),
+        ("max_grad_norm", settings.max_grad_norm >= 0.0, settings.max_grad_norm.to_string(), "it must be 0 or more"),
+    ];
+    match rules.into_iter().find(|(_, holds, _, _)| !holds) {
+        None => Ok(()),
+        Some((setting, _, value, rule)) => Err(TrainError::Setting { setting, value, rule }),
+    }
+}
+
+fn hear(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {
+    listener.hear(event).map_err(|cause| TrainError::Io { path: folder.to_owned(), cause })
+}
+
+impl Progressing<'_> {
+    fn announce(&self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let event = Event::Started {
+            step: self.progress.step,
+            total_steps: self.plan.total_steps,
+            steps_per_epoch: self.plan.steps_per_epoch(),
+            tokens_per_step: self.settings.batch_size * self.settings.sequence_length,
+        };
+        hear(listener, &self.folder, event)
+    }
+
+    fn epoch(&self) -> f64 {
+        self.progress.step as f64 / self.plan.steps_per_epoch() as f64
+    }
+
+    fn step(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let start = Instant::now();
+        let done = self.progress.step;
+        let (chunks, sequences) = self.plan.step(done)?;
+        let micro = match self.settings.micro_batch_size {
+            0 => sequences.len(),
+            size => size,
+        };
+        let micro_batches: Vec<_> =
+            sequences.chunks(micro).map(|sequences| batch(self.training, &chunks, sequences)).collect();
+        let learning_rate = self.schedule.learning_rate(done);
+        let found = self.trainer.step(&micro_batches, done + 1, learning_rate)?;
+        self.progress.step = done + 1;
+        let record = StepRecord {
+            step: done + 1,
+            epoch: self.epoch(),
+            loss: found.loss,
+            cross_entropy: found.cross_entropy,
+            kl: found.kl,
+            gradient_norm: found.gradient_norm,
+            learning_rate,
+            tokens: micro_batches.iter().map(|batch| batch.tokens()).sum(),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        hear(listener, &self.folder, Event::Step(record))
+    }
+
+    fn evaluate(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let Some(heldout) = &self.heldout else { return Ok(()) };
+        let start = Instant::now();
+        let model = &self.trainer.model;
+        let by_objective = self.settings.select_by == Selection::Objective;
+        let found = match self.trainer.distillation().filter(|_| by_objective) {
+            Some((settings, teachers)) => heldout.distillation(model, teachers, settings),
+            None => heldout.cross_entropy(&[model]),
+        };
+        let selected = found.objective.unwrap_or(found.cross_entropy);
+        let best = self.progress.best.is_none_or(|(lowest, _)| selected < lowest);
+        let record = EvaluationRecord {
+            step: self.progress.step,
+            epoch: self.epoch(),
+            cross_entropy: found.cross_entropy,
+            perplexity: found.cross_entropy.exp(),
+            objective: found.objective,
+            best,
+            tokens: found.tokens,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        if best {
+            hugging_face::save(model, &self.folder.join("best"))?;
+            self.progress.best = Some((selected, self.progress.step));
+        }
+        hear(listener, &self.folder, Event::Evaluation(record))
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        self.settings.checkpoint_steps > 0 && self.progress.step.is_multiple_of(self.settings.checkpoint_steps)
+    }
+
+    fn save(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let step = self.progress.step;
+        if self.saved_step == Some(step) {
+            return Ok(());
+        }
+        let checkpoints = self.folder.join("checkpoints");
+        let path = checkpoint::save(&checkpoints, &self.trainer.model, &self.trainer.optimizer, &self.progress)?;
+        self.saved_step = Some(step);
+        hear(listener, &self.folder, Event::Checkpoint { step, path: &path })
+    }
+
+    /// Puts the best weights, or the last ones where nothing was evaluated, into `final/`.
+    fn finish(self) -> Result<Outcome, TrainError> {
+        let (best, place) = (self.folder.join("best"), self.folder.join("final"));
+        let mut model = self.trainer.model;
+        if self.progress.best.is_some() {
+            hugging_face::read_weights(&best.join("model.safetensors"), &mut model)?;
+        }
+        hugging_face::save(&model, &place)?;
+        Ok(Outcome::Finished { step: self.progress.step, best: self.progress.best })
+    }
+}

@@ -1,0 +1,152 @@
+//! One optimizer step: batch -> forward -> loss in row blocks -> backward -> clip -> AdamW.
+
+use engine::ops::distillation_loss::DistillationScales;
+use engine::rng::Rng;
+use engine::{DropoutStream, Parameters, Tape};
+use model::{Batch, Model};
+
+use crate::error::TrainError;
+use crate::optimizer::Optimizer;
+use crate::settings::{DistillSettings, KlNormalisation, TrainSettings};
+use crate::teachers::Teachers;
+
+/// What the sums over a whole step are divided by. Micro-batches add up sums, so a split does not change the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Normalisers {
+    /// Tokens with a target.
+    pub predicted: usize,
+    /// All tokens.
+    pub positions: usize,
+    pub sequences: usize,
+}
+
+impl Normalisers {
+    /// Counts a micro-batch.
+    pub fn add(&mut self, batch: &Batch) {
+        self.predicted += batch.predicted_tokens();
+        self.positions += batch.tokens();
+        self.sequences += batch.spans.count();
+    }
+
+    fn kl(&self, normalisation: KlNormalisation) -> f64 {
+        match normalisation {
+            KlNormalisation::Token => self.positions as f64,
+            KlNormalisation::Batchmean => self.sequences as f64,
+        }
+    }
+}
+
+/// The objective, the mean cross-entropy and the normalised divergence of summed losses.
+pub fn objective(
+    cross_entropy: f64,
+    kl: Option<f64>,
+    total: &Normalisers,
+    distill: Option<&DistillSettings>,
+) -> (f64, f64, Option<f64>) {
+    let cross_entropy = cross_entropy / total.predicted.max(1) as f64;
+    match (distill, kl) {
+        (Some(distill), Some(kl)) => {
+            let kl = kl / total.kl(distill.kl).max(1.0);
+            (distill.alpha * cross_entropy + (1.0 - distill.alpha) * kl, cross_entropy, Some(kl))
+        }
+        _ => (cross_entropy, cross_entropy, None),
+    }
+}
+
+/// A model in training.
+pub struct Trainer {
+    pub model: Model,
+    pub optimizer: Optimizer,
+    gradients: Parameters,
+    seed: u64,
+    distill: Option<(DistillSettings, Teachers)>,
+}
+
+/// What one step found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLoss {
+    pub loss: f64,
+    pub cross_entropy: f64,
+    pub kl: Option<f64>,
+    pub gradient_norm: f64,
+}
+
+impl Trainer {
+    /// A trainer with fresh moments. With teachers the objective is the distillation loss.
+    pub fn new(
+        model: Model,
+        settings: &TrainSettings,
+        seed: u64,
+        distill: Option<(DistillSettings, Teachers)>,
+    ) -> Self {
+        let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
+        let optimizer = Optimizer::new(model.parameters(), settings);
+        Self { model, optimizer, gradients, seed, distill }
+    }
+
+    /// The distillation settings and the teachers, if there are any.
+    pub fn distillation(&self) -> Option<&(DistillSettings, Teachers)> {
+        self.distill.as_ref()
+    }
+
+    /// The gradient of the last step, before clipping.
+    pub fn gradients(&self) -> &Parameters {
+        &self.gradients
+    }
+
+    /// Update number `step` (1 for the first) on the given micro-batches.
+    ///
+    /// # Errors
+    /// When the loss or the gradient is not finite; the parameters are then as before.
+    pub fn step(&mut self, micro_batches: &[Batch], step: u64, learning_rate: f64) -> Result<StepLoss, TrainError> {
+        let mut total = Normalisers::default();
+        micro_batches.iter().for_each(|batch| total.add(batch));
+        let device = self.model.device().clone();
+        device.fill(self.gradients.values_mut().view_mut(), 0.0);
+        let (mut cross_entropy, mut kl, mut first_token) = (0.0, 0.0, 0);
+        for batch in micro_batches {
+            let sums = self.accumulate(batch, step, first_token, &total);
+            cross_entropy += sums.0;
+            kl += sums.1;
+            first_token += batch.tokens() as u64;
+        }
+        let distill = self.distill.as_ref().map(|(settings, _)| settings);
+        let (loss, cross_entropy, kl) = objective(cross_entropy, distill.map(|_| kl), &total, distill);
+        let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
+        if !loss.is_finite() || !gradient_norm.is_finite() {
+            return Err(TrainError::NotFinite { step, loss, gradient_norm });
+        }
+        let parameters = self.model.parameters_mut();
+        self.optimizer.update(parameters, &self.gradients, step, learning_rate, gradient_norm);
+        Ok(StepLoss { loss, cross_entropy, kl, gradient_norm })
+    }
+
+    /// Forward and backward of one micro-batch: adds to the gradient and returns the summed losses.
+    fn accumulate(&mut self, batch: &Batch, step: u64, first_token: u64, total: &Normalisers) -> (f64, f64) {
+        let decoder = self.model.decoder();
+        let dropout = DropoutStream { rng: Rng::new(self.seed, "dropout").at(step), first_token };
+        let mut tape = Tape::training(self.model.parameters(), &mut self.gradients, Some(dropout));
+        let hidden = decoder.hidden_states(&mut tape, batch, None);
+        let targets = batch.next_tokens();
+        let per_token = 1.0 / total.predicted.max(1) as f64;
+        let sums = match &self.distill {
+            None => {
+                let sum = tape.language_model_loss(&hidden, decoder.output(), &targets, per_token as f32);
+                (sum, 0.0)
+            }
+            Some((settings, teachers)) => {
+                let scales = DistillationScales {
+                    temperature: settings.temperature as f32,
+                    cross_entropy: (settings.alpha * per_token) as f32,
+                    kl: ((1.0 - settings.alpha) / total.kl(settings.kl)) as f32,
+                };
+                let states = teachers.read(batch);
+                let sums = tape.distillation_loss(&hidden, decoder.output(), &states.projections(), &targets, scales);
+                (sums.cross_entropy, sums.kl)
+            }
+        };
+        drop(hidden);
+        tape.backward();
+        sums
+    }
+}
