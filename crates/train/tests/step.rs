@@ -1,0 +1,124 @@
+//! What every training step promises: no new memory after the first, the same bits on any number of threads, and the same
+//! result however its batch is split.
+
+use std::sync::Arc;
+
+use engine::Device;
+use engine::cpu::Cpu;
+use engine::rng::Rng;
+use model::{Architecture, Batch, Model, ModelConfig};
+use train::settings::{DistillSettings, KlNormalisation, TrainSettings};
+use train::step::Trainer;
+use train::teachers::Teachers;
+
+fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
+    ModelConfig {
+        architecture,
+        vocab_size: 101,
+        hidden_size: 48,
+        intermediate_size: 70,
+        num_layers: 2,
+        num_heads: 4,
+        num_kv_heads: if architecture == Architecture::Llama { 2 } else { 4 },
+        head_dim: 12,
+        max_positions: 40,
+        norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: architecture == Architecture::Gpt2,
+        embedding_dropout: dropout,
+        attention_dropout: dropout,
+        residual_dropout: dropout,
+        initializer_range: 0.1,
+        bos_token_id: 1,
+        eos_token_id: 2,
+        pad_token_id: None,
+    }
+}
+
+fn trainer(device: &Arc<dyn Device>, architecture: Architecture, dropout: f32, distilled: bool) -> Trainer {
+    let model = |architecture, dropout, seed| Model::new(config(architecture, dropout), device, seed).unwrap();
+    let teachers = || {
+        let models = vec![
+            ("first".to_owned(), model(Architecture::Gpt2, 0.1, 5)),
+            ("second".to_owned(), model(Architecture::Llama, 0.0, 6)),
+        ];
+        let settings =
+            DistillSettings { teachers: Vec::new(), temperature: 2.0, alpha: 0.5, kl: KlNormalisation::Token };
+        (settings, Teachers::new(models, 101, 40).unwrap())
+    };
+    let settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
+    Trainer::new(model(architecture, dropout, 1), &settings, 9, distilled.then(teachers))
+}
+
+/// Eight sequences of 33 tokens, in groups of `size`.
+fn batches(step: u64, size: usize) -> Vec<Batch> {
+    let rng = Rng::new(3, "test tokens").at(step);
+    let sequence = |row: u64| (0..33).map(|at| rng.below(row * 33 + at, 101) as u32).collect::<Vec<_>>();
+    let sequences: Vec<_> = (0..8).map(sequence).collect();
+    sequences.chunks(size).map(Batch::from_sequences).collect()
+}
+
+const CASES: [(Architecture, bool); 4] = [
+    (Architecture::Gpt2, false),
+    (Architecture::Llama, false),
+    (Architecture::Gpt2, true),
+    (Architecture::Llama, true),
+];
+
+#[test]
+fn nothing_is_allocated_after_the_first_step() {
+    for (architecture, distilled) in CASES {
+        let device: Arc<dyn Device> = Arc::new(Cpu::new());
+        let mut trainer = trainer(&device, architecture, 0.1, distilled);
+        trainer.step(&batches(1, 4), 1, 1e-3).unwrap();
+        let after_first = device.fresh_allocations();
+        for step in 2..6 {
+            trainer.step(&batches(step, 4), step, 1e-3).unwrap();
+        }
+        assert_eq!(device.fresh_allocations(), after_first, "{architecture:?}, distilled: {distilled}");
+    }
+}
+
+/// All weights after six steps on the given number of threads.
+fn weights(threads: usize, architecture: Architecture, distilled: bool) -> Vec<u32> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let device: Arc<dyn Device> = Arc::new(Cpu::new());
+        let mut trainer = trainer(&device, architecture, 0.1, distilled);
+        for step in 1..=6 {
+            trainer.step(&batches(step, 8), step, 1e-3).unwrap();
+        }
+        trainer.model.parameters().values().to_vec().into_iter().map(f32::to_bits).collect()
+    })
+}
+
+#[test]
+fn thread_count_does_not_change_a_bit() {
+    for (architecture, distilled) in CASES {
+        let alone = weights(1, architecture, distilled);
+        for threads in [2, 3, 7] {
+            assert!(
+                alone == weights(threads, architecture, distilled),
+                "{threads} threads, {architecture:?}, {distilled}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_split_batch_gives_the_same_losses() {
+    for (architecture, distilled) in CASES {
+        let device: Arc<dyn Device> = Arc::new(Cpu::new());
+        for size in [1, 3] {
+            let mut whole = trainer(&device, architecture, 0.1, distilled);
+            let mut split = trainer(&device, architecture, 0.1, distilled);
+            for step in 1..=6 {
+                let a = whole.step(&batches(step, 8), step, 1e-3).unwrap();
+                let b = split.step(&batches(step, size), step, 1e-3).unwrap();
+                for (a, b) in [(a.loss, b.loss), (a.gradient_norm, b.gradient_norm)] {
+                    assert!((a / b - 1.0).abs() < 1e-5, "{architecture:?}, {distilled}, step {step}: {a} and {b}");
+                }
+            }
+        }
+    }
+}
