@@ -1,0 +1,94 @@
+//! What to do about the errors of the libraries and of the file system, in words that follow "next:".
+
+use std::io::ErrorKind;
+
+use corpus::CorpusError;
+use eval::EvalError;
+use model::ModelError;
+use train::TrainError;
+
+/// What there is to say when the error tells all.
+pub const MEND: &str = "mend the cause and give the same command again; what was finished is kept";
+
+const CHECK_PATH: &str = "check the path; relative ones begin in the working directory";
+const SAME_TOKENIZER: &str = "use models and token files of one and the same tokenizer";
+const TOO_SHORT: &str = "take more text, or a smaller sequence_length";
+
+/// Advice on a failed read or write.
+pub fn on_file(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => CHECK_PATH,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "check who may read and write there",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room on the disk and give the same command again; what was finished is kept"
+        }
+        _ => "check the disk and give the same command again; what was finished is kept",
+    }
+}
+
+/// Advice on texts, tokenizers and token files.
+pub fn on_corpus(error: &CorpusError) -> &'static str {
+    match error {
+        CorpusError::Missing { .. } => CHECK_PATH,
+        CorpusError::Read { cause, .. } | CorpusError::Write { cause, .. } => on_file(cause.kind()),
+        CorpusError::InvalidUtf8 { .. } => "turn the file into UTF-8, with iconv for instance, or leave it out",
+        CorpusError::EmptyCorpus { .. } => "check the path, or put text there",
+        CorpusError::SameName { .. } => "give them different names, or use them one at a time",
+        CorpusError::ShorterThanOneSequence { .. } => TOO_SHORT,
+        CorpusError::TooFewLines { .. } => "take more text, or name a folder of held-out text in corpus.validation",
+        CorpusError::VocabularyTooSmall { .. } => "ask for a larger vocabulary",
+        CorpusError::BadTokenizer { .. } => "give a tokenizer.json such as `babyllama tokenizer train` writes",
+        CorpusError::TokenOutside { .. } => SAME_TOKENIZER,
+        CorpusError::BadTokenFile { .. } => {
+            "give a token file that a run wrote, such as tokens/train.bin, or --raw-tokens for bare 16-bit ids"
+        }
+        CorpusError::ValidationFraction { .. } | CorpusError::Tokenizer { .. } => MEND,
+    }
+}
+
+/// Advice on models and their folders.
+pub fn on_model(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Io { cause, .. } => on_file(cause.kind()),
+        ModelError::NotAModel { .. } => {
+            "give a folder with config.json and model.safetensors, such as a run's models/NAME/final"
+        }
+        ModelError::Pickle { .. } => "let transformers write it anew with save_pretrained, which makes safetensors",
+        ModelError::Safetensors { .. } => "fetch or write the file again",
+        ModelError::MissingTensor { .. } | ModelError::Shape { .. } => {
+            "put together a config.json and weights of the same model"
+        }
+        ModelError::TokenOutside { .. } => SAME_TOKENIZER,
+        ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
+        _ => MEND,
+    }
+}
+
+/// Advice on training runs.
+pub fn on_training(error: &TrainError) -> &'static str {
+    match error {
+        TrainError::Model(error) => on_model(error),
+        TrainError::Corpus(error) => on_corpus(error),
+        TrainError::Io { cause, .. } => on_file(cause.kind()),
+        TrainError::TooShort { .. } => TOO_SHORT,
+        TrainError::TooManyPositions { .. } => "take a smaller sequence_length, or a model with more positions",
+        TrainError::TokenOutside { .. } | TrainError::TeacherVocabulary { .. } => SAME_TOKENIZER,
+        TrainError::NotFinite { .. } => "lower learning_rate, lengthen the warm-up, or clip with max_grad_norm",
+        TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
+        TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
+        TrainError::Setting { .. } => MEND,
+    }
+}
+
+/// Advice on evaluation data.
+pub fn on_evaluation(error: &EvalError) -> &'static str {
+    match error {
+        EvalError::Io { cause, .. } => on_file(cause.kind()),
+        EvalError::NoTasks { .. } | EvalError::Empty { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::Json { .. } | EvalError::MissingField { .. } | EvalError::NotUtf8 { .. } => {
+            "mend that line and give the same command again"
+        }
+        EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
+        EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
+    }
+}

@@ -1,0 +1,433 @@
+//! What the command line understands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::recipe::{DistillRequest, ModelRequest, Rules};
+
+/// Pretrain, distil and score small language models on little text.
+#[derive(Debug, Parser)]
+#[command(
+    name = "babyllama",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  babyllama run recipes/quickstart.toml
+  babyllama plan recipes/babylm-1m.toml
+  babyllama generate runs/quickstart/models/student/final --prompt 'The little dog'"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// CPU threads; 0 takes all cores. Results do not depend on it.
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, display_order = 100)]
+    pub threads: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Do everything a recipe says; stages that are done already are skipped, a stage that was cut continues.
+    Run(RunArgs),
+    /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.
+    Plan(RecipeArgs),
+    /// Clean text, count it, or write the built-in corpus.
+    #[command(subcommand)]
+    Corpus(CorpusCommand),
+    /// Make tokenizers.
+    #[command(subcommand)]
+    Tokenizer(TokenizerCommand),
+    /// Train one model on a token file.
+    Pretrain(PretrainArgs),
+    /// Train one model on a token file with the help of teachers.
+    Distill(DistillArgs),
+    /// Score models.
+    #[command(subcommand)]
+    Evaluate(EvaluateCommand),
+    /// Continue a text.
+    Generate(GenerateArgs),
+    /// Write a model's best weights as a Hugging Face folder.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RecipeArgs {
+    /// The recipe, a TOML file.
+    pub recipe: PathBuf,
+    /// Override a value, such as student.train.epochs=4; may be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  babyllama run recipes/quickstart.toml
+  babyllama run recipes/quickstart.toml --set student.train.learning_rate=3e-4 --output runs/trial
+  babyllama run recipes/babylm-1m.toml --set corpus.source=data/babylm_10M --threads 2")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// The run's folder [default: runs/NAME, by the recipe's name].
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CorpusCommand {
+    /// Clean each file by the rules of its source, which its name tells; other text is left as it is.
+    #[command(after_help = "\
+Examples:
+  babyllama corpus clean data/babylm_10M --output data/clean
+  babyllama corpus clean data/babylm_10M/qed.train data/babylm_10M/cbt.train --output data/clean")]
+    Clean {
+        /// Files, or folders of .train, .dev, .test and .txt files.
+        #[arg(required = true, value_name = "SOURCE")]
+        sources: Vec<PathBuf>,
+        /// Where the cleaned files go, under their own names.
+        #[arg(long, value_name = "FOLDER")]
+        output: PathBuf,
+    },
+    /// Count bytes, characters, lines and words of each file, and tokens with a tokenizer.
+    #[command(after_help = "\
+Examples:
+  babyllama corpus stats data/clean
+  babyllama corpus stats data/clean --tokenizer runs/quickstart/tokenizer/tokenizer.json")]
+    Stats {
+        /// Files or folders.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// A tokenizer.json, to count tokens too.
+        #[arg(long, value_name = "FILE")]
+        tokenizer: Option<PathBuf>,
+    },
+    /// Write the built-in corpus: text in the raw form of the ten BabyLM sources, and minimal pairs.
+    #[command(after_help = "\
+Example:
+  babyllama corpus write-builtin --output data/builtin --words 400000")]
+    WriteBuiltin {
+        /// Gets train/, validation/ and blimp/.
+        #[arg(long, value_name = "FOLDER")]
+        output: PathBuf,
+        /// Words of training text.
+        #[arg(long, value_name = "N", default_value_t = 300_000)]
+        words: usize,
+        /// Words of validation text.
+        #[arg(long, value_name = "N", default_value_t = 15_000)]
+        validation_words: usize,
+        /// Minimal pairs of each kind.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        pairs: usize,
+        /// The same seed writes the same text.
+        #[arg(long, value_name = "N", default_value_t = 42)]
+        seed: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenizerCommand {
+    /// Train a byte-level BPE on text.
+    #[command(after_help = "\
+Example:
+  babyllama tokenizer train data/clean --vocab-size 16000 --output tokenizers/16k")]
+    Train {
+        /// Files, or folders of text.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Gets tokenizer.json and the two files that Hugging Face wants beside it.
+        #[arg(long, value_name = "FOLDER")]
+        output: PathBuf,
+        /// Entries, the three special tokens included.
+        #[arg(long, value_name = "N", default_value_t = 16_000)]
+        vocab_size: usize,
+        /// How often a pair must occur to be merged.
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        min_frequency: u64,
+    },
+}
+
+/// What pretrain and distill have in common.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The model: a Hugging Face folder to start from, or with --config the name of one of the recipe's models.
+    #[arg(long, value_name = "FOLDER_OR_NAME")]
+    pub model: String,
+    /// A recipe that describes the model and its training.
+    #[arg(long, value_name = "RECIPE")]
+    pub config: Option<PathBuf>,
+    /// Training tokens, as written by a run.
+    #[arg(long, value_name = "FILE")]
+    pub tokens: PathBuf,
+    /// Held-out tokens; without them there is no evaluation, and the last weights are the final ones.
+    #[arg(long, value_name = "FILE")]
+    pub validation: Option<PathBuf>,
+    /// The token files have no header: little-endian 16-bit ids and nothing else.
+    #[arg(long)]
+    pub raw_tokens: bool,
+    /// Size of the vocabulary of a model that starts from random weights, where the token files do not tell it.
+    #[arg(long, value_name = "N")]
+    pub vocab_size: Option<usize>,
+    /// A tokenizer.json to put beside the trained weights.
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Gets metrics, checkpoints and the trained model; if it holds a run that was cut, that run continues.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: PathBuf,
+    /// Override a training setting, such as learning_rate=3e-4; may be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  babyllama pretrain --config recipes/babyllama-1/small-models.toml --model llama-16m \\
+      --tokens tokens/train.bin --validation tokens/validation.bin --output runs/llama-16m
+  babyllama pretrain --model models/llama-16m --set epochs=1 --set learning_rate=1e-4 \\
+      --tokens tokens/train.bin --validation tokens/validation.bin --output runs/continued")]
+pub struct PretrainArgs {
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  babyllama distill --config recipes/babylm-1m.toml --model student-token \\
+      --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 --alpha 0.5 \\
+      --tokens tokens/train.bin --validation tokens/validation.bin --output runs/student")]
+pub struct DistillArgs {
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// A teacher's Hugging Face folder; give it again for an ensemble.
+    #[arg(long = "teacher", value_name = "FOLDER", required = true)]
+    pub teachers: Vec<String>,
+    /// What the divergence is divided by: tokens as in the papers, or sequences as in the authors' code.
+    #[arg(long, value_parser = ["token", "batchmean"])]
+    pub kl: Option<String>,
+    /// Softens teachers and student alike [default: 2, or the recipe's].
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f64>,
+    /// Weight of the cross-entropy against the divergence, 0 to 1 [default: 0.5, or the recipe's].
+    #[arg(long, value_name = "SHARE")]
+    pub alpha: Option<f64>,
+}
+
+impl PretrainArgs {
+    /// The model that the flags describe.
+    pub fn request(&self) -> ModelRequest<'_> {
+        self.train.request(None)
+    }
+}
+
+impl DistillArgs {
+    /// The model that the flags describe, and how it listens to its teachers.
+    pub fn request(&self) -> ModelRequest<'_> {
+        self.train.request(Some(DistillRequest {
+            teachers: &self.teachers,
+            kl: self.kl.as_deref(),
+            temperature: self.temperature,
+            alpha: self.alpha,
+        }))
+    }
+}
+
+impl TrainArgs {
+    fn request<'a>(&'a self, distill: Option<DistillRequest<'a>>) -> ModelRequest<'a> {
+        ModelRequest { model: &self.model, recipe: self.config.as_deref(), overrides: &self.overrides, distill }
+    }
+}
+
+/// What all evaluations have in common.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Hugging Face folders, each scored by itself.
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
+    /// Score all models as one, by the mean of their logits.
+    #[arg(long)]
+    pub ensemble: bool,
+    /// Write the scores here too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvaluateCommand {
+    /// Cross-entropy and perplexity on held-out text.
+    #[command(after_help = "\
+Examples:
+  babyllama evaluate loss runs/quickstart/models/student/final --data runs/quickstart/tokens/validation.bin
+  babyllama evaluate loss models/a models/b --ensemble --data data/clean_dev --json loss.json")]
+    Loss {
+        #[command(flatten)]
+        common: EvaluateArgs,
+        /// A folder of cleaned text, or a token file.
+        #[arg(long, value_name = "PATH")]
+        data: PathBuf,
+        /// The token file has no header: little-endian 16-bit ids and nothing else.
+        #[arg(long)]
+        raw_tokens: bool,
+        /// Tokens per sequence.
+        #[arg(long, value_name = "N", default_value_t = 128)]
+        sequence_length: usize,
+    },
+    /// Share of minimal pairs of which the model prefers the right sentence.
+    #[command(after_help = "\
+Examples:
+  babyllama evaluate blimp runs/quickstart/models/student/final --data data/blimp_filtered
+  babyllama evaluate blimp models/a models/b --ensemble --data data/blimp_filtered --rules 2023 --json blimp.json")]
+    Blimp {
+        #[command(flatten)]
+        common: EvaluateArgs,
+        /// A folder of *.jsonl files in BLiMP's format.
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+        /// Whose pipeline to follow.
+        #[arg(long, value_enum, default_value_t = Rules::Babylm2024)]
+        rules: Rules,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  babyllama generate runs/quickstart/models/student/final --prompt 'The little dog' --max-tokens 60
+  babyllama generate models/a --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --top-p 0.95 --seed 7
+  babyllama generate models/a --prompt 'Once upon a time' --greedy")]
+pub struct GenerateArgs {
+    /// A Hugging Face folder with its tokenizer.
+    pub model: PathBuf,
+    /// The text to continue.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// Below 1 plays safe, above 1 dares.
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive)]
+    pub temperature: f32,
+    /// Draw among the likeliest K tokens; 0 means all.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: usize,
+    /// Draw among the likeliest tokens that make up this share of the probability.
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share_above_zero)]
+    pub top_p: f32,
+    /// Tokens to add at most; the text also ends at </s>.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max_tokens: usize,
+    /// The same seed gives the same text.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Always take the likeliest token.
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed"])]
+    pub greedy: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  babyllama export runs/quickstart --model student --output exported/student")]
+pub struct ExportArgs {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The model's name in the run.
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+    /// Gets config.json, model.safetensors and the tokenizer.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: PathBuf,
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    let fits = |number: &f32| *number > 0.0 && number.is_finite();
+    text.parse().ok().filter(fits).ok_or_else(|| "must be a number larger than 0".to_string())
+}
+
+fn share_above_zero(text: &str) -> Result<f32, String> {
+    positive(text).ok().filter(|number| *number <= 1.0).ok_or_else(|| "must be larger than 0 and at most 1".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["babyllama"].iter().chain(words))
+    }
+
+    fn refused(line: &str) -> ErrorKind {
+        parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap_err().kind()
+    }
+
+    /// The examples of a help text as lists of words; quotes are single and a backslash continues the line.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let joined = help.replace("\\\n", " ");
+        let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("babyllama "));
+        let words = |line: &str| {
+            let quoted = line.split('\'').enumerate();
+            quoted
+                .flat_map(|(index, part)| match index % 2 {
+                    0 => part.split_whitespace().map(str::to_string).collect::<Vec<_>>(),
+                    _ => vec![part.to_string()],
+                })
+                .collect()
+        };
+        lines.map(words).collect()
+    }
+
+    fn try_examples(command: &clap::Command) -> usize {
+        let help = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+        let examples = examples(&help);
+        for words in &examples {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            parse(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        }
+        examples.len() + command.get_subcommands().map(try_examples).sum::<usize>()
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_of_the_help_texts_parses() {
+        assert!(try_examples(&Cli::command()) >= 20);
+    }
+
+    #[test]
+    fn run_takes_overrides_in_order() {
+        let cli = parse(&["run", "r.toml", "--set", "a=1", "--set", "b=2", "--threads", "2"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        assert_eq!((args.recipe.overrides, args.output, cli.threads), (vec!["a=1".into(), "b=2".into()], None, 2));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        assert_eq!(refused("run"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("rnu x"), ErrorKind::InvalidSubcommand);
+        assert_eq!(refused("evaluate blimp m --data d --rules 2025"), ErrorKind::InvalidValue);
+        assert_eq!(refused("generate m --prompt x --greedy --temperature 2"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("generate m --prompt x --temperature 0"), ErrorKind::ValueValidation);
+        assert_eq!(refused("generate m --prompt x --top-p 1.5"), ErrorKind::ValueValidation);
+        let train = "--model m --tokens t --output o";
+        assert_eq!(refused(&format!("distill {train}")), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused(&format!("distill {train} --teacher t --kl mean")), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn distill_flags_become_a_request() {
+        let line = "distill --model m --tokens t --validation v --output o --teacher a --teacher b --kl batchmean --set epochs=2";
+        let cli = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let Command::Distill(args) = cli.command else { panic!("not distill") };
+        let request = args.request();
+        let distill = request.distill.unwrap();
+        assert_eq!((request.model, request.recipe, request.overrides), ("m", None, &["epochs=2".to_string()][..]));
+        assert_eq!(
+            (distill.teachers, distill.kl, distill.alpha),
+            (&["a".to_string(), "b".to_string()][..], Some("batchmean"), None)
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! `babyllama corpus`: cleaning, counting, and the built-in corpus as files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use corpus::builtin::{self, BuiltinSettings, Split};
+use corpus::stats::{CorpusStats, TextStats};
+use corpus::{NamedText, Tokenizer, cleaners, text};
+use report::format::grouped;
+use report::{Align, Table};
+
+use crate::console;
+use crate::pipeline::text::write_pairs;
+
+/// Cleans files and folders into a folder.
+pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+    let texts = read_all(sources)?;
+    let cleaned = cleaners::clean_texts(&texts);
+    text::write_corpus(output, &cleaned)?;
+    let mut table = Table::new([
+        ("file", Align::Left),
+        ("source", Align::Left),
+        ("characters before", Align::Right),
+        ("characters after", Align::Right),
+    ]);
+    for ((name, before), (_, after)) in texts.iter().zip(&cleaned) {
+        let characters = |text: &String| grouped(text.chars().count() as u64);
+        table.push(vec![name.clone(), cleaners::source_of(name).to_owned(), characters(before), characters(after)]);
+    }
+    console::print(table.to_text().trim_end())?;
+    console::print(format_args!("{} files cleaned into {}", cleaned.len(), output.display()))
+}
+
+/// Prints a table of what files hold.
+pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> {
+    let tokenizer = tokenizer.map(Tokenizer::load).transpose()?;
+    let stats = CorpusStats::of(&read_all(paths)?, tokenizer.as_ref())?;
+    let heads = ["bytes", "characters", "lines", "words", "tokens", "tokens/word"];
+    let mut table = Table::new([("file", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))));
+    for file in stats.files.iter().chain([&stats.total]) {
+        table.push(row(file));
+    }
+    console::print(table.to_text().trim_end())
+}
+
+fn row(stats: &TextStats) -> Vec<String> {
+    let counts = [stats.bytes, stats.characters, stats.lines, stats.words].map(|count| grouped(count as u64));
+    let tokens = stats.tokens.map(|count| grouped(count as u64)).unwrap_or_default();
+    let ratio = stats.tokens_per_word().map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
+    [stats.name.clone()].into_iter().chain(counts).chain([tokens, ratio]).collect()
+}
+
+/// Writes the built-in corpus and its minimal pairs.
+pub fn write_builtin(
+    output: &Path,
+    words: usize,
+    validation_words: usize,
+    pairs: usize,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
+    for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
+        text::write_corpus(&output.join(folder), &builtin::write_corpus(settings, split))?;
+    }
+    write_pairs(&output.join("blimp"), settings)?;
+    let folder = output.display();
+    console::print(format_args!(
+        "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in {folder}/blimp"
+    ))
+}
+
+fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedText>> {
+    let mut texts = Vec::new();
+    for path in paths {
+        texts.extend(text::read_corpus(path).with_context(|| format!("cannot use {}", path.display()))?);
+    }
+    Ok(texts)
+}

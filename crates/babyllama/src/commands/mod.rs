@@ -1,0 +1,9 @@
+//! The commands besides `run`, one file each.
+
+pub mod corpus;
+pub mod evaluate;
+pub mod export;
+pub mod generate;
+pub mod plan;
+pub mod tokenizer;
+pub mod train;

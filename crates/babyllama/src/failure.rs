@@ -1,0 +1,245 @@
+//! The last words of a command that failed: one line of cause, one line of what to do, and the exit code.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use corpus::CorpusError;
+use eval::EvalError;
+use model::ModelError;
+use train::TrainError;
+
+use crate::advice;
+use crate::lock::LockError;
+use crate::recipe::{Place, RecipeError};
+
+/// Exit codes; 0 means done.
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+/// What to do about an error whose type alone does not tell.
+pub trait Hint<T> {
+    /// Carries the advice along with the error; the cause stays as it is.
+    fn hint(self, advice: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
+    fn hint(self, advice: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|cause| Advised { advice: advice.into(), cause: cause.into() }.into())
+    }
+}
+
+/// An error with advice; it reads like the error alone.
+#[derive(Debug)]
+struct Advised {
+    advice: String,
+    cause: anyhow::Error,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for Advised {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
+    }
+}
+
+/// Ends a command that was asked to stop and has saved its work.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; everything up to here is saved")]
+pub struct Interrupted {
+    /// The command that continues.
+    pub resume: String,
+}
+
+/// Ends a command whose arguments, each right by itself, do not fit together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
+/// What a person is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub cause: String,
+    pub advice: String,
+    pub code: u8,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = if self.code == INTERRUPTED { "stopped" } else { "error" };
+        write!(f, "{head}: {}\n{:>width$}: {}", self.cause, "next", self.advice, width = head.len())
+    }
+}
+
+impl From<&anyhow::Error> for Failure {
+    fn from(error: &anyhow::Error) -> Self {
+        Self { cause: cause(error), advice: advice(error), code: code(error) }
+    }
+}
+
+/// The chain of causes in one line, without links that only repeat what was said.
+fn cause(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for link in error.chain() {
+        let link = link.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        if text.is_empty() {
+            text = link;
+        } else if !text.contains(&link) {
+            text = format!("{text}: {link}");
+        }
+    }
+    text
+}
+
+/// The first error of a type in the chain, also behind advice.
+fn find<T: Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&T> {
+    error.chain().find_map(|link| {
+        let behind = || link.downcast_ref::<Advised>().and_then(|advised| find(&advised.cause));
+        link.downcast_ref::<T>().or_else(behind)
+    })
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if find::<Interrupted>(error).is_some() {
+        INTERRUPTED
+    } else if find::<RecipeError>(error).is_some() || find::<WrongUsage>(error).is_some() {
+        WRONG_USAGE
+    } else {
+        FAILED
+    }
+}
+
+fn advice(error: &anyhow::Error) -> String {
+    if let Some(advised) = find::<Advised>(error) {
+        return advised.advice.clone();
+    }
+    if let Some(interrupted) = find::<Interrupted>(error) {
+        return format!("continue with: {}", interrupted.resume);
+    }
+    if find::<WrongUsage>(error).is_some() {
+        return "see `babyllama help` and `babyllama COMMAND --help`".to_string();
+    }
+    if let Some(error) = find::<RecipeError>(error) {
+        return recipe_advice(error).to_string();
+    }
+    if let Some(LockError::Held { process, .. }) = find::<LockError>(error) {
+        return match process {
+            Some(process) => format!("wait until it ends, or stop it with: kill {process}"),
+            None => "wait until it ends, or choose another --output".to_string(),
+        };
+    }
+    library_advice(error).unwrap_or(advice::MEND).to_string()
+}
+
+/// A library's error comes before the error of the file system that may lie behind it.
+fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
+    (find::<TrainError>(error).map(advice::on_training))
+        .or_else(|| find::<ModelError>(error).map(advice::on_model))
+        .or_else(|| find::<CorpusError>(error).map(advice::on_corpus))
+        .or_else(|| find::<EvalError>(error).map(advice::on_evaluation))
+        .or_else(|| find::<io::Error>(error).map(|error| advice::on_file(error.kind())))
+}
+
+fn recipe_advice(error: &RecipeError) -> &'static str {
+    match error {
+        RecipeError::Read { .. } => "check the path; the folder recipes/ has recipes to begin with",
+        RecipeError::Override { .. } => "write it like --set student.train.epochs=4",
+        RecipeError::Fault { place: Place::CommandLine(_), .. } => "change that flag and give the command again",
+        RecipeError::Fault { place: Place::File { .. }, .. } => "change it there, or override it with --set KEY=VALUE",
+        RecipeError::Syntax { .. } | RecipeError::Write(_) => {
+            "change it there; see https://toml.io for what TOML allows"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    fn failure(error: impl Into<anyhow::Error>) -> Failure {
+        Failure::from(&error.into())
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read tokens.bin: {source}")]
+    struct Reading {
+        source: io::Error,
+    }
+
+    #[test]
+    fn two_lines_say_cause_and_next_step() {
+        let error = Reading { source: io::Error::new(ErrorKind::StorageFull, "no space\nleft") };
+        let failure = failure(anyhow!(error).context("stage tokens"));
+        assert_eq!(failure.code, 1);
+        assert_eq!(
+            failure.to_string(),
+            "error: stage tokens: cannot read tokens.bin: no space left\n next: make room on the disk and give the \
+             same command again; what was finished is kept"
+        );
+    }
+
+    #[test]
+    fn advice_travels_with_any_error() {
+        let result: Result<(), Reading> = Err(Reading { source: ErrorKind::NotFound.into() });
+        let failure = failure(result.hint("write the tokens first").context("stage x").unwrap_err());
+        assert_eq!(failure.advice, "write the tokens first");
+        assert_eq!(failure.cause, "stage x: cannot read tokens.bin: entity not found");
+    }
+
+    #[test]
+    fn wrong_recipes_are_wrong_usage() {
+        let absent = || crate::recipe::load(Path::new("no/such.toml"), &[]);
+        let plain = failure(absent().unwrap_err());
+        assert_eq!((plain.code, plain.cause.matches("os error").count()), (2, 1));
+        assert!(plain.advice.starts_with("check the path; the folder recipes/"), "{}", plain.advice);
+        // Advice does not hide the type.
+        assert_eq!(failure(absent().hint("x").unwrap_err()).code, 2);
+        assert_eq!(failure(WrongUsage("--a needs --b".into())).code, 2);
+    }
+
+    #[test]
+    fn interruptions_say_how_to_continue() {
+        let error = anyhow!(Interrupted { resume: "babyllama run x.toml".into() }).context("model student");
+        let failure = failure(error);
+        assert_eq!((failure.code, failure.advice.as_str()), (130, "continue with: babyllama run x.toml"));
+        assert!(failure.to_string().starts_with("stopped: model student: interrupted"), "{failure}");
+    }
+
+    #[test]
+    fn a_held_run_names_the_process_to_stop() {
+        let failure = failure(LockError::Held { run: "runs/x".into(), process: Some(12) });
+        assert_eq!(failure.cause, "run runs/x is in use by process 12");
+        assert_eq!(failure.advice, "wait until it ends, or stop it with: kill 12");
+    }
+
+    #[test]
+    fn a_full_disk_is_seen_behind_every_library() {
+        let full = || io::Error::from(ErrorKind::StorageFull);
+        let advice = |error: anyhow::Error| failure(error.context("stage x")).advice;
+        let model = || ModelError::Io { path: "m".into(), cause: full() };
+        assert!(advice(model().into()).starts_with("make room on the disk"));
+        assert!(advice(TrainError::Model(model()).into()).starts_with("make room on the disk"));
+        assert!(advice(TrainError::Io { path: "c".into(), cause: full() }.into()).starts_with("make room on the disk"));
+        assert!(advice(CorpusError::Write { path: "t".into(), cause: full() }.into()).starts_with("make room"));
+        assert!(advice(full().into()).starts_with("make room"));
+    }
+
+    #[test]
+    fn anything_else_still_says_what_to_do() {
+        assert_eq!(
+            failure(anyhow!("the sky fell at step 7")).advice,
+            "mend the cause and give the same command again; what was finished is kept"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Keeps two processes out of one run.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why a run could not be taken.
+#[derive(Debug, Error)]
+pub enum LockError {
+    #[error("run {} is in use by {}", run.display(), holder(*.process))]
+    Held { run: PathBuf, process: Option<u32> },
+    #[error("cannot lock {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+}
+
+fn holder(process: Option<u32>) -> String {
+    process.map_or("another process".to_string(), |id| format!("process {id}"))
+}
+
+/// Holds a run's folder until dropped. The operating system lets go when the process ends, however it ends.
+#[derive(Debug)]
+pub struct RunLock {
+    file: File,
+}
+
+impl RunLock {
+    /// Takes the run in this folder, which must exist, by its file `lock`.
+    pub fn acquire(run: &Path) -> Result<Self, LockError> {
+        let path = run.join("lock");
+        let failed = |source| LockError::File { path: path.clone(), source };
+        // Not truncated: until the lock is ours, the file says whose it is.
+        let options = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
+        let mut file = options.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { run: run.to_path_buf(), process: read_process(&path) });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).map_err(failed)?;
+        file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // An empty file says that nobody holds it; failing to say so harms nothing.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn read_process(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_one_holder_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunLock::acquire(folder.path()).unwrap();
+        let message = RunLock::acquire(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with(&format!("is in use by process {}", std::process::id())), "{message}");
+        drop(first);
+        assert_eq!(fs::read_to_string(folder.path().join("lock")).unwrap(), "");
+        RunLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_a_dead_process_left_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("lock"), "4000000000\n").unwrap();
+        let lock = RunLock::acquire(folder.path()).unwrap();
+        assert_eq!(read_process(&folder.path().join("lock")), Some(std::process::id()));
+        drop(lock);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = RunLock::acquire(&folder.path().join("none")).unwrap_err().to_string();
+        assert!(message.starts_with("cannot lock ") && message.contains("none"), "{message}");
+    }
+}

@@ -1,0 +1,67 @@
+//! The command line: the only part of babyllama that prints, draws progress or reads arguments.
+
+mod advice;
+mod args;
+mod commands;
+mod console;
+mod failure;
+mod interrupt;
+mod lock;
+mod pipeline;
+mod progress;
+mod recipe;
+mod stage;
+mod training_log;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use args::{Cli, Command, CorpusCommand, EvaluateCommand, TokenizerCommand};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match in_thread_pool(cli.threads, || dispatch(&cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::from(&error);
+            console::note(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Runs a command on a pool of the asked number of threads, 0 meaning one per core.
+fn in_thread_pool(threads: usize, command: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
+    pool.install(command)
+}
+
+fn dispatch(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(args) => pipeline::run(args),
+        Command::Plan(args) => commands::plan::plan(args),
+        Command::Corpus(CorpusCommand::Clean { sources, output }) => commands::corpus::clean(sources, output),
+        Command::Corpus(CorpusCommand::Stats { paths, tokenizer }) => {
+            commands::corpus::stats(paths, tokenizer.as_deref())
+        }
+        Command::Corpus(CorpusCommand::WriteBuiltin { output, words, validation_words, pairs, seed }) => {
+            commands::corpus::write_builtin(output, *words, *validation_words, *pairs, *seed)
+        }
+        Command::Tokenizer(TokenizerCommand::Train { paths, output, vocab_size, min_frequency }) => {
+            commands::tokenizer::train(paths, output, *vocab_size, *min_frequency)
+        }
+        Command::Pretrain(args) => commands::train::train(&args.train, args.request()),
+        Command::Distill(args) => commands::train::train(&args.train, args.request()),
+        Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, sequence_length }) => {
+            commands::evaluate::loss(common, data, *raw_tokens, *sequence_length)
+        }
+        Command::Evaluate(EvaluateCommand::Blimp { common, data, rules }) => {
+            commands::evaluate::blimp(common, data, *rules)
+        }
+        Command::Generate(args) => commands::generate::generate(args),
+        Command::Export(args) => commands::export::export(args),
+    }
+}

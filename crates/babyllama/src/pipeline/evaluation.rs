@@ -1,0 +1,165 @@
+//! The last stages: every model and ensemble scored, and the closing table.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use eval::{BlimpResult, Scorer, pairs};
+use model::{Model, hugging_face};
+use report::{TableRow, closing_table};
+use serde::{Deserialize, Serialize};
+use train::data::heldout_sequences;
+use train::heldout::Heldout;
+
+use super::Pipeline;
+use super::models::Trained;
+use super::text::Text;
+use crate::progress::Progress;
+use crate::recipe::Source;
+use crate::stage::{Stage, write_whole};
+use crate::training_log::Summary;
+
+/// What one model or ensemble scored: `evaluation/NAME.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Scores {
+    /// The models whose logits are averaged; one for a model by itself.
+    models: Vec<String>,
+    parameters: u64,
+    held_out_loss: Option<f64>,
+    perplexity: Option<f64>,
+    /// By the place of the pairs.
+    blimp: BTreeMap<String, BlimpResult>,
+}
+
+impl Pipeline {
+    /// Scores what is not scored yet and returns the closing table.
+    pub fn evaluate(&mut self, text: &Text, trained: &[Trained]) -> anyhow::Result<String> {
+        let mut sets = Vec::new();
+        for source in self.recipe.evaluate.blimp.clone() {
+            sets.push((String::from(source.clone()), self.pairs_folder(&source)?));
+        }
+        let singles = trained.iter().map(|model| vec![model.name.clone()]);
+        let subjects: Vec<_> = singles.chain(self.recipe.evaluate.ensembles.clone()).collect();
+        let mut rows = Vec::new();
+        for subject in subjects {
+            let members: Vec<&Trained> = trained.iter().filter(|model| subject.contains(&model.name)).collect();
+            let scores = self.score(&members, &sets, text)?;
+            rows.push(self.row(&members, scores)?);
+        }
+        let table = closing_table(&rows);
+        let place = self.path("table.md");
+        write_whole(&place, table.to_markdown().as_bytes())
+            .with_context(|| format!("cannot write {}", place.display()))?;
+        Ok(table.to_text())
+    }
+
+    fn score(
+        &mut self,
+        members: &[&Trained],
+        sets: &[(String, std::path::PathBuf)],
+        text: &Text,
+    ) -> anyhow::Result<Scores> {
+        let name = label(members);
+        let file = format!("evaluation/{}.json", name.replace(" + ", "+"));
+        let settings = (&self.recipe.evaluate.loss, &self.recipe.evaluate.rules);
+        let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?.after(&text.stage);
+        for member in members {
+            stage = stage.after(&member.stage);
+        }
+        for (_, folder) in sets {
+            stage = stage.reads(folder)?;
+        }
+        self.perform(&stage, &[Path::new(&file)], |pipeline| {
+            let scores = pipeline.measure(members, sets, text)?;
+            let place = pipeline.path(&file);
+            std::fs::create_dir_all(pipeline.path("evaluation")).context("cannot make the folder evaluation")?;
+            write_whole(&place, format!("{:#}\n", serde_json::to_value(&scores)?).as_bytes())
+                .with_context(|| format!("cannot write {}", place.display()))
+        })?;
+        let place = self.path(&file);
+        let written = std::fs::read(&place).with_context(|| format!("cannot read {}", place.display()))?;
+        serde_json::from_slice(&written).with_context(|| format!("{} is no longer what a run wrote", place.display()))
+    }
+
+    fn measure(
+        &mut self,
+        members: &[&Trained],
+        sets: &[(String, std::path::PathBuf)],
+        text: &Text,
+    ) -> anyhow::Result<Scores> {
+        let models = members
+            .iter()
+            .map(|member| hugging_face::load(&member.weights, &self.device))
+            .collect::<Result<Vec<_>, _>>()?;
+        let models: Vec<&Model> = models.iter().collect();
+        let mut scores = Scores {
+            models: members.iter().map(|member| member.name.clone()).collect(),
+            parameters: models.iter().map(|model| model.config().parameter_count() as u64).sum(),
+            ..Scores::default()
+        };
+        if self.recipe.evaluate.loss {
+            let settings = &self.recipe.models[&members[0].name].train;
+            let (chunks, sequences) = heldout_sequences(settings, text.validation.len())?;
+            let heldout = Heldout { source: &text.validation, chunks, sequences, batch_size: settings.batch_size };
+            let found = heldout.cross_entropy(&models);
+            scores.held_out_loss = Some(found.cross_entropy);
+            scores.perplexity = Some(found.cross_entropy.exp());
+        }
+        for (place, folder) in sets {
+            let rules = self.recipe.evaluate.rules.into();
+            let found = score_folder(&models, folder, rules, &text.tokenizer, &label(members))?;
+            scores.blimp.insert(place.clone(), found);
+        }
+        Ok(scores)
+    }
+
+    fn row(&self, members: &[&Trained], scores: Scores) -> anyhow::Result<TableRow> {
+        // The column shows the first set that the recipe names.
+        let first = self.recipe.evaluate.blimp.first().map(|source: &Source| String::from(source.clone()));
+        let blimp = first.and_then(|place| scores.blimp.get(&place)).map(|result| result.accuracy);
+        let mut row = TableRow {
+            model: label(members),
+            parameters: scores.parameters,
+            held_out_loss: scores.held_out_loss,
+            blimp,
+            ..TableRow::default()
+        };
+        if let [member] = members {
+            let summary = Summary::read(&self.path("models").join(&member.name))?;
+            row.best_epoch = summary.best_epoch;
+            row.held_out_loss = row.held_out_loss.or(summary.best_loss);
+            row.tokens_per_second = summary.tokens_per_second();
+            row.minutes = Some(summary.seconds / 60.0);
+            row.seed = self.recipe.models[&member.name].train.seed;
+        }
+        Ok(row)
+    }
+}
+
+fn label(members: &[&Trained]) -> String {
+    members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" + ")
+}
+
+/// Scores the minimal pairs of a folder with one model, or with several by their averaged logits.
+pub fn score_folder(
+    models: &[&Model],
+    folder: &Path,
+    rules: eval::Rules,
+    tokenizer: &corpus::Tokenizer,
+    label: &str,
+) -> anyhow::Result<BlimpResult> {
+    let tasks = pairs::read_folder(folder)?;
+    let token = rules.prefix_token();
+    let prefix = tokenizer.token_id(token).ok_or(eval::EvalError::NoPrefixToken { token, rules: rules.name() })?;
+    let total = tasks.iter().map(|task| 2 * task.pairs.len()).sum::<usize>() as u64;
+    let mut progress = Progress::begin(&format!("{label} on {}", folder.display()), "sentences", total, 0);
+    let scorer = Scorer::new(models.to_vec())?;
+    let encode = |text: &str| tokenizer.encode(text);
+    let mut seen = 0;
+    let result = eval::score_tasks(&scorer, &tasks, rules, prefix, encode, |done, _| {
+        seen = done as u64;
+        progress.update(seen, "");
+    })?;
+    progress.finish(seen, &format!("accuracy {:.1} %, {} ties", 100.0 * result.accuracy, result.ties));
+    Ok(result)
+}

@@ -1,0 +1,123 @@
+//! `babyllama run`: every stage of a recipe in turn; a stage whose inputs have not changed is skipped.
+
+pub mod evaluation;
+pub mod models;
+pub mod text;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use engine::Device;
+use engine::cpu::Cpu;
+
+use crate::args::RunArgs;
+use crate::console;
+use crate::failure::{Hint, Interrupted};
+use crate::interrupt::Interrupt;
+use crate::lock::RunLock;
+use crate::recipe::{self, Recipe};
+use crate::stage::{Stage, Stages, Status, write_whole};
+
+/// A run under way.
+pub struct Pipeline {
+    folder: PathBuf,
+    recipe: Recipe,
+    stages: Stages,
+    device: Arc<dyn Device>,
+    interrupt: Interrupt,
+    /// The command that continues this run.
+    command: String,
+    performed: usize,
+    skipped: usize,
+}
+
+/// Does everything the recipe says.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
+    let folder = args.output.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the run's folder {}", folder.display()))
+        .hint("check who may write there, or choose another --output")?;
+    let _lock = RunLock::acquire(&folder)?;
+    let resolved = folder.join("recipe.toml");
+    let text = format!(
+        "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
+        recipe.hash()?,
+        recipe.resolved()?
+    );
+    write_whole(&resolved, text.as_bytes()).with_context(|| format!("cannot write {}", resolved.display()))?;
+    let mut pipeline = Pipeline {
+        stages: Stages::open(&folder)?,
+        folder,
+        recipe,
+        device: Arc::new(Cpu::new()),
+        interrupt: Interrupt::listen().context("cannot listen to signals")?,
+        command: command(args),
+        performed: 0,
+        skipped: 0,
+    };
+    let text = pipeline.prepare_text()?;
+    let models = pipeline.train_models(&text)?;
+    let table = pipeline.evaluate(&text, &models)?;
+    pipeline.close(&table)
+}
+
+impl Pipeline {
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.join(inside)
+    }
+
+    /// Runs a stage unless it is done, and notes that it is. Outputs are relative to the run's folder.
+    fn perform(
+        &mut self,
+        stage: &Stage,
+        outputs: &[&Path],
+        work: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Status::Run(reason) = self.stages.status(stage)? else {
+            self.skipped += 1;
+            return Ok(());
+        };
+        if self.interrupt.is_requested() {
+            bail!(Interrupted { resume: self.command.clone() });
+        }
+        console::note(format_args!("stage {}: {reason}", stage.name()));
+        work(self).with_context(|| format!("stage {}", stage.name()))?;
+        self.stages.mark_done(stage, outputs)?;
+        self.performed += 1;
+        Ok(())
+    }
+
+    fn close(&self, table: &str) -> anyhow::Result<()> {
+        console::print(format_args!("\n{table}"))?;
+        let folder = self.folder.display();
+        match self.performed {
+            0 => console::print(format_args!(
+                "Nothing to do: all {} stages of {folder} are done and up to date.",
+                self.skipped
+            )),
+            _ => {
+                console::print(format_args!("Everything is in {folder}; the models are in {folder}/models/NAME/final."))
+            }
+        }
+    }
+}
+
+/// The command line that continues a run, as a shell reads it.
+fn command(args: &RunArgs) -> String {
+    let mut words = vec!["babyllama run".to_owned(), quoted(&args.recipe.recipe.to_string_lossy())];
+    words.extend(args.recipe.overrides.iter().map(|value| format!("--set {}", quoted(value))));
+    words.extend(args.output.iter().map(|folder| format!("--output {}", quoted(&folder.to_string_lossy()))));
+    words.join(" ")
+}
+
+/// A word in single quotes, unless no shell would make more of it than it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

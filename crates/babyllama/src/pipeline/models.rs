@@ -1,0 +1,156 @@
+//! The training stages: one per model, in the recipe's order.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use corpus::Tokenizer;
+use model::{Model, hugging_face};
+use train::{DistillSettings, Outcome, Run, Teachers};
+
+use super::Pipeline;
+use super::text::Text;
+use crate::console;
+use crate::failure::{Hint, Interrupted};
+use crate::recipe::{ModelSection, Start};
+use crate::stage::{Stage, write_whole};
+use crate::training_log::TrainingLog;
+
+/// A trained model of the run.
+pub struct Trained {
+    pub name: String,
+    pub stage: Stage,
+    /// The Hugging Face folder with the best weights.
+    pub weights: PathBuf,
+}
+
+impl Pipeline {
+    /// Trains every model that is not trained yet.
+    pub fn train_models(&mut self, text: &Text) -> anyhow::Result<Vec<Trained>> {
+        let sections: Vec<_> = self.recipe.models.clone().into_iter().collect();
+        let mut trained: Vec<Trained> = Vec::new();
+        for (name, section) in sections {
+            let stage = model_stage(&name, &section, text, &trained)?;
+            let output = Path::new("models").join(&name).join("final/model.safetensors");
+            self.perform(&stage, &[&output], |pipeline| pipeline.train(&name, &section, &stage, text, &trained))?;
+            let weights = self.path("models").join(&name).join("final");
+            trained.push(Trained { name, stage, weights });
+        }
+        Ok(trained)
+    }
+
+    fn train(
+        &mut self,
+        name: &str,
+        section: &ModelSection,
+        stage: &Stage,
+        text: &Text,
+        trained: &[Trained],
+    ) -> anyhow::Result<()> {
+        let folder = self.path("models").join(name);
+        claim(&folder, &stage.fingerprint())?;
+        let seed = section.train.seed.unwrap_or(self.recipe.seed);
+        let model = self.start(section, seed, &text.tokenizer)?;
+        let distill = match &section.distill {
+            None => None,
+            Some(settings) => Some((settings.clone(), self.teachers(settings, section, text, trained)?)),
+        };
+        let mut log = TrainingLog::new(name, &folder, &self.interrupt);
+        let run = Run {
+            folder: &folder,
+            settings: &section.train,
+            seed,
+            model,
+            distill,
+            training: &text.training,
+            validation: Some(&text.validation),
+            inputs_fingerprint: stage.fingerprint(),
+        };
+        match run.execute(&mut log)? {
+            Outcome::Finished { step, .. } => {
+                log.finish(step);
+                text.tokenizer.save_folder(&folder.join("final"), section.train.sequence_length)?;
+                Ok(())
+            }
+            Outcome::Interrupted { .. } => bail!(Interrupted { resume: self.command.clone() }),
+        }
+    }
+
+    fn start(&self, section: &ModelSection, seed: u64, tokenizer: &Tokenizer) -> anyhow::Result<Model> {
+        match &section.start {
+            Start::Random(shape) => Ok(Model::new(shape.config(tokenizer.vocab_size()), &self.device, seed)?),
+            Start::Folder(folder) => {
+                same_tokenizer(folder, "the model", tokenizer)?;
+                Ok(hugging_face::load(folder, &self.device)?)
+            }
+        }
+    }
+
+    fn teachers(
+        &self,
+        settings: &DistillSettings,
+        section: &ModelSection,
+        text: &Text,
+        trained: &[Trained],
+    ) -> anyhow::Result<Teachers> {
+        let mut models = Vec::new();
+        for teacher in &settings.teachers {
+            let folder = match trained.iter().find(|earlier| earlier.name == *teacher) {
+                Some(earlier) => earlier.weights.clone(),
+                None => {
+                    same_tokenizer(Path::new(teacher), "teacher", &text.tokenizer)?;
+                    PathBuf::from(teacher)
+                }
+            };
+            models.push((teacher.clone(), hugging_face::load(&folder, &self.device)?));
+        }
+        Ok(Teachers::new(models, text.tokenizer.vocab_size(), section.train.sequence_length)?)
+    }
+}
+
+/// Everything a model's weights follow from.
+fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Trained]) -> anyhow::Result<Stage> {
+    // How often checkpoints are written and how a batch is split change nothing in the result.
+    let mut deciding = section.clone();
+    (deciding.train.checkpoint_steps, deciding.train.micro_batch_size) = (0, 0);
+    let mut stage = Stage::new(&format!("model-{name}"), &deciding)?.after(&text.stage);
+    if let Start::Folder(folder) = &section.start {
+        stage = stage.reads(folder)?;
+    }
+    for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
+        stage = match trained.iter().find(|earlier| earlier.name == *teacher) {
+            Some(earlier) => stage.after(&earlier.stage),
+            None => stage.reads(Path::new(teacher))?,
+        };
+    }
+    Ok(stage)
+}
+
+/// Makes a model's folder ready: what a run with other settings left there is set aside under `.old`, so that its
+/// checkpoints are neither continued nor lost.
+fn claim(folder: &Path, fingerprint: &str) -> anyhow::Result<()> {
+    let mark = folder.join("fingerprint");
+    let claimed = std::fs::read_to_string(&mark).unwrap_or_default();
+    if folder.exists() && claimed != fingerprint {
+        let aside = folder.with_extension("old");
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?;
+        }
+        std::fs::rename(folder, &aside).with_context(|| format!("cannot set {} aside", folder.display()))?;
+        console::note(format_args!("  what was trained with other settings is now in {}", aside.display()));
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    write_whole(&mark, fingerprint.as_bytes()).with_context(|| format!("cannot write {}", mark.display()))
+}
+
+/// Refuses a folder whose tokenizer is not the one at hand: equal sizes are not enough, since ids would mean other words.
+pub fn same_tokenizer(folder: &Path, role: &str, tokenizer: &Tokenizer) -> anyhow::Result<()> {
+    let shown = folder.display();
+    let theirs = Tokenizer::from_folder(folder)
+        .with_context(|| format!("nobody can tell whether the tokens of {role} {shown} mean the same"))
+        .hint("put the tokenizer.json that it was trained with into its folder")?;
+    match theirs.first_difference(tokenizer) {
+        None => Ok(()),
+        Some(difference) => Err(anyhow::anyhow!("{role} {shown} was trained with another tokenizer: {difference}"))
+            .hint("give the recipe that tokenizer with tokenizer.path, or train the teacher within the recipe"),
+    }
+}

@@ -1,0 +1,177 @@
+//! Shows how far a command is: a bar on a terminal, a plain line now and then in a log file.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use report::format::{duration, short};
+
+use crate::console;
+
+/// How often a log file gets a line.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often a bar is drawn anew, per second.
+const BAR_RATE: u8 = 10;
+
+/// The progress of one piece of work, on stderr.
+pub struct Progress {
+    work: Work,
+    begun: Instant,
+    view: View,
+}
+
+/// What is being done.
+struct Work {
+    label: String,
+    /// What is counted, in the plural: `tokens`.
+    unit: &'static str,
+    /// 0 when nobody knows.
+    total: u64,
+    /// Done before this process began; it does not count for the speed.
+    earlier: u64,
+}
+
+enum View {
+    Bar(ProgressBar),
+    Lines { last: Instant },
+}
+
+impl Progress {
+    /// Begins work on `total` units (0 when unknown), of which a run that was cut short did `earlier`.
+    pub fn begin(label: &str, unit: &'static str, total: u64, earlier: u64) -> Self {
+        let work = Work { label: label.to_string(), unit, total, earlier };
+        let begun = Instant::now();
+        let view = if std::io::stderr().is_terminal() { View::Bar(bar(&work)) } else { View::Lines { last: begun } };
+        Self { work, begun, view }
+    }
+
+    /// Shows that `done` units are done in all. `note` says what else matters, such as `loss 4.412`.
+    pub fn update(&mut self, done: u64, note: &str) {
+        let elapsed = self.begun.elapsed();
+        match &mut self.view {
+            View::Bar(bar) => {
+                bar.set_position(done);
+                bar.set_message(self.work.speed(done, elapsed, note));
+            }
+            View::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
+                *last = Instant::now();
+                console::note(self.work.line(done, elapsed, note));
+            }
+            View::Lines { .. } => {}
+        }
+    }
+
+    /// Prints a line without tearing the bar.
+    pub fn say(&self, line: &str) {
+        match &self.view {
+            View::Bar(bar) => bar.suspend(|| console::note(line)),
+            View::Lines { .. } => console::note(line),
+        }
+    }
+
+    /// Ends the work: the bar vanishes and one line stays.
+    pub fn finish(self, done: u64, note: &str) {
+        if let View::Bar(bar) = &self.view {
+            bar.finish_and_clear();
+        }
+        console::note(self.work.closing_line(done, self.begun.elapsed(), note));
+    }
+}
+
+fn bar(work: &Work) -> ProgressBar {
+    let template = if work.total > 0 { "{prefix} {bar:24} {percent:>3} %  {msg}" } else { "{prefix} {spinner} {msg}" };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let target = ProgressDrawTarget::stderr_with_hz(BAR_RATE);
+    ProgressBar::with_draw_target(Some(work.total), target).with_style(style).with_prefix(work.label.clone())
+}
+
+impl Work {
+    /// A line of a log: `student   42 %  12.3 k tokens/s, 3:20 left, loss 4.412`.
+    fn line(&self, done: u64, elapsed: Duration, note: &str) -> String {
+        let share = match self.total {
+            0 => format!("{} {}", short(done as f64), self.unit),
+            total => format!("{:>3} %", 100 * done.min(total) / total),
+        };
+        format!("{}  {share}  {}", self.label, self.speed(done, elapsed, note))
+    }
+
+    /// Speed, time left and the note, as far as they are known.
+    fn speed(&self, done: u64, elapsed: Duration, note: &str) -> String {
+        let mut parts = Vec::new();
+        if let Some(rate) = self.rate(done, elapsed) {
+            parts.push(format!("{} {}/s", short(rate), self.unit));
+            if self.total > done {
+                parts.push(format!("{} left", duration((self.total - done) as f64 / rate)));
+            }
+        }
+        if !note.is_empty() {
+            parts.push(note.to_string());
+        }
+        parts.join(", ")
+    }
+
+    /// What stays: `student  done in 12:34, 12.3 k tokens/s, loss 4.100`.
+    fn closing_line(&self, done: u64, elapsed: Duration, note: &str) -> String {
+        let rate = self.rate(done, elapsed).map(|rate| format!("{} {}/s", short(rate), self.unit));
+        let time = format!("done in {}", duration(elapsed.as_secs_f64()));
+        let note = Some(note.to_string()).filter(|note| !note.is_empty());
+        let parts: Vec<String> = [Some(time), rate, note].into_iter().flatten().collect();
+        format!("{}  {}", self.label, parts.join(", "))
+    }
+
+    /// Units per second since this process began.
+    fn rate(&self, done: u64, elapsed: Duration) -> Option<f64> {
+        let rate = done.saturating_sub(self.earlier) as f64 / elapsed.as_secs_f64();
+        (rate.is_finite() && rate > 0.0).then_some(rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(total: u64, earlier: u64) -> Work {
+        Work { label: "student".into(), unit: "tokens", total, earlier }
+    }
+
+    const TEN: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_line_says_share_speed_time_left_and_loss() {
+        assert_eq!(
+            work(40_000, 0).line(10_000, TEN, "loss 4.412"),
+            "student   25 %  1.00 k tokens/s, 0:30 left, loss 4.412"
+        );
+        assert_eq!(work(40_000, 0).line(40_000, TEN, ""), "student  100 %  4.00 k tokens/s");
+        assert_eq!(work(0, 0).line(10_000, TEN, ""), "student  10.0 k tokens  1.00 k tokens/s");
+    }
+
+    #[test]
+    fn what_was_done_before_is_no_speed() {
+        assert_eq!(work(40_000, 10_000).line(20_000, TEN, ""), "student   50 %  1.00 k tokens/s, 0:20 left");
+        assert_eq!(work(40_000, 10_000).line(10_000, TEN, "loss 5.000"), "student   25 %  loss 5.000");
+        assert_eq!(work(40_000, 0).line(10, Duration::ZERO, ""), "student    0 %  ");
+    }
+
+    #[test]
+    fn the_closing_line_says_how_long_it_took() {
+        assert_eq!(
+            work(40_000, 0).closing_line(40_000, TEN, "loss 4.1"),
+            "student  done in 0:10, 4.00 k tokens/s, loss 4.1"
+        );
+        assert_eq!(work(0, 0).closing_line(0, TEN, ""), "student  done in 0:10");
+    }
+
+    #[test]
+    fn a_bar_and_a_log_take_the_same_calls() {
+        for total in [0, 10] {
+            let work = work(total, 0);
+            let bar = ProgressBar::hidden().with_style(bar(&work).style());
+            let mut progress = Progress { work, begun: Instant::now(), view: View::Bar(bar) };
+            progress.update(5, "loss 1");
+            progress.say("");
+            progress.finish(10, "");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What types alone cannot say: sizes that divide, names that exist, probabilities that are probabilities.
+
+use std::path::Path;
+
+use model::config::Architecture;
+use train::settings::{DistillSettings, TrainSettings};
+
+use super::Recipe;
+use super::document::TOP_LEVEL_KEYS;
+use super::error::{Fault, join, suggestion};
+use super::model::{ModelSection, Shape, Start};
+use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
+
+/// A byte-level BPE needs its three special tokens and a symbol for every byte.
+const SMALLEST_VOCABULARY: usize = 259;
+
+/// Refuses the first thing in the recipe that makes no sense.
+pub fn check(recipe: &Recipe) -> Result<(), Fault> {
+    check_name("name", &recipe.name, "-_.")?;
+    ensure(i64::try_from(recipe.seed).is_ok(), "seed", || format!("is {}, more than {}", recipe.seed, i64::MAX))?;
+    check_corpus(&recipe.corpus)?;
+    check_tokenizer(&recipe.tokenizer)?;
+    for (index, (name, model)) in recipe.models.iter().enumerate() {
+        let key = join("models", name);
+        // A dot would part a dotted key.
+        check_name(&key, name, "-_")?;
+        ensure(!TOP_LEVEL_KEYS.contains(&name.as_str()), &key, || "is a name that recipes keep for themselves".into())?;
+        check_model(&key, model)?;
+        if let Some(distill) = &model.distill {
+            check_distill(recipe, index, distill).map_err(|fault| fault.within("distill").within(&key))?;
+        }
+    }
+    check_evaluate(recipe, &recipe.evaluate)
+}
+
+fn ensure(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(Fault::invalid(key, problem())) }
+}
+
+/// Names become folder names.
+fn check_name(key: &str, name: &str, marks: &str) -> Result<(), Fault> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
+    let good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits);
+    ensure(good, key, || {
+        format!("is no name: it may have letters, digits and {marks:?}, and begins with one of the former")
+    })
+}
+
+fn positive(key: &str, value: f64) -> Result<(), Fault> {
+    ensure(value > 0.0 && value.is_finite(), key, || format!("is {value}; it must be larger than 0"))
+}
+
+fn not_negative(key: &str, value: f64) -> Result<(), Fault> {
+    ensure(value >= 0.0 && value.is_finite(), key, || format!("is {value}; it must not be negative"))
+}
+
+fn share(key: &str, value: f64) -> Result<(), Fault> {
+    ensure((0.0..=1.0).contains(&value), key, || format!("is {value}; it must lie between 0 and 1"))
+}
+
+fn below_one(key: &str, value: f64) -> Result<(), Fault> {
+    ensure((0.0..1.0).contains(&value), key, || format!("is {value}; it must be at least 0 and below 1"))
+}
+
+fn at_least(key: &str, value: usize, smallest: usize) -> Result<(), Fault> {
+    ensure(value >= smallest, key, || format!("is {value}; the smallest that works is {smallest}"))
+}
+
+fn check_corpus(corpus: &CorpusSection) -> Result<(), Fault> {
+    let builtin = corpus.source == Source::Builtin;
+    if let Source::Folder(folder) = &corpus.source {
+        ensure(!folder.as_os_str().is_empty(), "corpus.source", || "is empty; name a folder or \"builtin\"".into())?;
+    }
+    ensure(!builtin || corpus.words > 0, "corpus.words", || "is 0; say how many words to write".into())?;
+    ensure(builtin || corpus.validation != Validation::Builtin, "corpus.validation", || {
+        "is \"builtin\" while corpus.source is a folder; use \"split\" or a folder".into()
+    })?;
+    let fraction = corpus.validation_fraction;
+    ensure(fraction > 0.0 && fraction < 1.0, "corpus.validation_fraction", || {
+        format!("is {fraction}; it must lie between 0 and 1, both excluded")
+    })?;
+    at_least("corpus.pairs_per_paradigm", corpus.pairs_per_paradigm, 1)
+}
+
+fn check_tokenizer(tokenizer: &TokenizerSection) -> Result<(), Fault> {
+    at_least("tokenizer.vocab_size", tokenizer.vocab_size, SMALLEST_VOCABULARY)?;
+    ensure(u32::try_from(tokenizer.vocab_size).is_ok(), "tokenizer.vocab_size", || {
+        format!("is {}, more than token ids can count", tokenizer.vocab_size)
+    })
+}
+
+fn check_model(key: &str, model: &ModelSection) -> Result<(), Fault> {
+    if let Start::Random(shape) = &model.start {
+        check_shape(shape).map_err(|fault| fault.within(key))?;
+        let length = model.train.sequence_length;
+        ensure(shape.can_read(length), &join(key, "max_positions"), || {
+            format!("is {}, fewer than train.sequence_length = {length}", shape.max_positions)
+        })?;
+    }
+    check_train(&model.train).map_err(|fault| fault.within("train").within(key))
+}
+
+fn check_shape(shape: &Shape) -> Result<(), Fault> {
+    for (key, size) in [
+        ("hidden_size", shape.hidden_size),
+        ("intermediate_size", shape.intermediate_size),
+        ("num_layers", shape.num_layers),
+        ("num_heads", shape.num_heads),
+        ("num_kv_heads", shape.num_kv_heads),
+        ("max_positions", shape.max_positions),
+    ] {
+        at_least(key, size, 1)?;
+    }
+    divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads)?;
+    divides("num_heads", shape.num_heads, "num_kv_heads", shape.num_kv_heads)?;
+    match shape.architecture {
+        Architecture::Gpt2 => ensure(shape.num_kv_heads == shape.num_heads, "num_kv_heads", || {
+            format!(
+                "is {}; GPT-2 shares no heads, so it must equal num_heads = {}",
+                shape.num_kv_heads, shape.num_heads
+            )
+        })?,
+        Architecture::Llama => {
+            let head_dim = shape.hidden_size / shape.num_heads;
+            ensure(head_dim.is_multiple_of(2), "num_heads", || {
+                format!("= {} leaves {head_dim} channels a head; rotary positions need an even number", shape.num_heads)
+            })?;
+            for (key, dropout) in
+                [("embedding_dropout", shape.embedding_dropout), ("residual_dropout", shape.residual_dropout)]
+            {
+                ensure(dropout == 0.0, key, || format!("is {dropout}; LLaMA has none but attention_dropout"))?;
+            }
+        }
+    }
+    for (key, value) in [
+        ("norm_epsilon", shape.norm_epsilon),
+        ("rope_theta", shape.rope_theta),
+        ("initializer_range", shape.initializer_range),
+    ] {
+        positive(key, value.into())?;
+    }
+    for (key, value) in [
+        ("embedding_dropout", shape.embedding_dropout),
+        ("attention_dropout", shape.attention_dropout),
+        ("residual_dropout", shape.residual_dropout),
+    ] {
+        below_one(key, value.into())?;
+    }
+    Ok(())
+}
+
+fn divides(key: &str, whole: usize, part_key: &str, part: usize) -> Result<(), Fault> {
+    ensure(whole.is_multiple_of(part), key, || format!("is {whole}, which {part_key} = {part} does not divide"))
+}
+
+fn check_train(train: &TrainSettings) -> Result<(), Fault> {
+    positive("epochs", train.epochs)?;
+    at_least("batch_size", train.batch_size, 1)?;
+    ensure(train.micro_batch_size <= train.batch_size, "micro_batch_size", || {
+        format!("is {}, more than batch_size = {}", train.micro_batch_size, train.batch_size)
+    })?;
+    // A sequence of one token predicts nothing.
+    at_least("sequence_length", train.sequence_length, 2)?;
+    positive("learning_rate", train.learning_rate)?;
+    share("warmup_ratio", train.warmup_ratio)?;
+    not_negative("weight_decay", train.weight_decay)?;
+    below_one("adam_beta1", train.adam_beta1)?;
+    below_one("adam_beta2", train.adam_beta2)?;
+    positive("adam_epsilon", train.adam_epsilon)?;
+    not_negative("max_grad_norm", train.max_grad_norm)?;
+    let largest = i64::MAX as u64;
+    ensure(train.seed.is_none_or(|seed| seed <= largest), "seed", || format!("is more than {largest}"))
+}
+
+/// `index` is the student's place among the models; its teachers stand before it, which also rules out circles.
+fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Result<(), Fault> {
+    positive("temperature", distill.temperature)?;
+    share("alpha", distill.alpha)?;
+    ensure(!distill.teachers.is_empty(), "teachers", || "is empty; name at least one".into())?;
+    let sequence_length = recipe.models[index].train.sequence_length;
+    for (number, teacher) in distill.teachers.iter().enumerate() {
+        let key = format!("teachers[{number}]");
+        ensure(!distill.teachers[..number].contains(teacher), &key, || format!("names {teacher:?} a second time"))?;
+        match recipe.models.get_full(teacher) {
+            Some((place, _, _)) if place == index => return Err(Fault::invalid(key, "is the student itself")),
+            Some((place, _, _)) if place > index => {
+                let problem = format!("is {teacher:?}, which stands below its student; move [models.{teacher}] above");
+                return Err(Fault::invalid(key, problem));
+            }
+            Some((_, _, model)) => check_teacher_positions(&key, teacher, model, sequence_length)?,
+            None => {
+                let earlier = recipe.models.keys().take(index).map(String::as_str);
+                ensure(Path::new(teacher).is_dir(), &key, || {
+                    format!("is {teacher:?}, neither a model above nor a folder; {}", suggestion(teacher, earlier))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_teacher_positions(key: &str, name: &str, teacher: &ModelSection, length: usize) -> Result<(), Fault> {
+    let Start::Random(shape) = &teacher.start else { return Ok(()) };
+    ensure(shape.can_read(length), key, || {
+        format!(
+            "is {name:?} with max_positions = {}, fewer than the student's sequence_length = {length}",
+            shape.max_positions
+        )
+    })
+}
+
+fn check_evaluate(recipe: &Recipe, evaluate: &EvaluateSection) -> Result<(), Fault> {
+    for (number, members) in evaluate.ensembles.iter().enumerate() {
+        let key = format!("evaluate.ensembles[{number}]");
+        ensure(members.len() >= 2, &key, || "has fewer than two models".into())?;
+        for (place, member) in members.iter().enumerate() {
+            let key = format!("{key}[{place}]");
+            let known = recipe.models.keys().map(String::as_str);
+            ensure(recipe.models.contains_key(member), &key, || {
+                format!("is {member:?}, no model of this recipe; {}", suggestion(member, known))
+            })?;
+            ensure(!members[..place].contains(member), &key, || format!("names {member:?} a second time"))?;
+        }
+    }
+    Ok(())
+}

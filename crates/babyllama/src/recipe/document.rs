@@ -1,0 +1,285 @@
+//! A recipe as it was written: TOML values, and for each key the line or the override it came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::{Table, Value};
+
+use super::decode::decode;
+use super::error::{Fault, Place, RecipeError, join, suggestion};
+
+/// The keys of a recipe that stand outside any table; an override may begin with one of them or with a model's name.
+pub const TOP_LEVEL_KEYS: [&str; 6] = ["name", "seed", "corpus", "tokenizer", "models", "evaluate"];
+
+/// A parsed recipe with the origin of each of its values.
+pub struct Document {
+    path: PathBuf,
+    table: Table,
+    /// By dotted key. A key without an entry belongs to its parent's.
+    places: BTreeMap<String, Place>,
+}
+
+impl Document {
+    /// Reads and parses a recipe.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_path_buf(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// Parses a recipe's text; `path` is for messages.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, RecipeError> {
+        let at = |line| Place::File { path: path.to_path_buf(), line: Some(line) };
+        let syntax = |error: toml::de::Error| RecipeError::Syntax {
+            place: at(line_of(text, error.span().map_or(0, |span| span.start))),
+            message: error.message().lines().collect::<Vec<_>>().join("; "),
+        };
+        let mut places = BTreeMap::new();
+        let spans = DeTable::parse(text).map_err(syntax)?;
+        each_key(spans.get_ref(), "", &mut |key, offset| {
+            places.insert(key, at(line_of(text, offset)));
+        });
+        let table = text.parse().map_err(syntax)?;
+        Ok(Self { path: path.to_path_buf(), table, places })
+    }
+
+    /// A document that says nothing, for commands that take everything from their flags.
+    pub fn empty() -> Self {
+        Self { path: PathBuf::from("the command line"), table: Table::new(), places: BTreeMap::new() }
+    }
+
+    /// Applies `a.b=value` as given to `--set`. A first word that is no top-level key but a model's name stands for
+    /// `models.NAME`.
+    pub fn apply_override(&mut self, text: &str) -> Result<(), RecipeError> {
+        let (key, value) = split_override(text)?;
+        let key = self.full_key(key).map_err(|problem| refuse(text, problem))?;
+        self.set(&key, value, &format!("--set {text}"))
+    }
+
+    /// Applies `key=value` to a table whose name the caller knows.
+    pub fn apply_override_below(&mut self, table: &str, text: &str) -> Result<(), RecipeError> {
+        let (key, value) = split_override(text)?;
+        self.set(&join(table, key), value, &format!("--set {text}"))
+    }
+
+    /// Sets the value at a dotted key, making the tables on the way. `origin` is what messages will quote.
+    pub fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), RecipeError> {
+        let place = Place::CommandLine(origin.to_string());
+        let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut table = &mut self.table;
+        let mut path = String::new();
+        for part in parents.split('.').filter(|part| !part.is_empty()) {
+            path = join(&path, part);
+            if !table.contains_key(part) {
+                self.places.insert(path.clone(), place.clone());
+            }
+            let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+            let fault = || Fault::invalid(path.clone(), "is a value, not a table");
+            table = entry.as_table_mut().ok_or_else(|| RecipeError::Fault { place: place.clone(), fault: fault() })?;
+        }
+        table.insert(last.to_string(), value);
+        self.places.retain(|other, _| !is_within(other, key));
+        self.places.insert(key.to_string(), place);
+        Ok(())
+    }
+
+    /// Takes a table or value out; nothing happens when it is not there.
+    pub fn remove(&mut self, key: &str) {
+        let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut table = &mut self.table;
+        for part in parents.split('.').filter(|part| !part.is_empty()) {
+            match table.get_mut(part).and_then(Value::as_table_mut) {
+                Some(inner) => table = inner,
+                None => return,
+            }
+        }
+        table.remove(last);
+    }
+
+    /// Takes out everything but one model and the seed.
+    pub fn keep_model(&mut self, name: &str) -> Result<(), RecipeError> {
+        let models = self.table.get_mut("models").and_then(Value::as_table_mut);
+        let Some(model) = models.and_then(|models| models.remove(name)) else {
+            let hint = suggestion(name, self.model_names());
+            return Err(self.locate(Fault::UnknownKey { key: format!("models.{name}"), hint }));
+        };
+        self.table.retain(|key, _| key == "seed");
+        self.table.insert("models".to_string(), Table::from_iter([(name.to_string(), model)]).into());
+        Ok(())
+    }
+
+    /// Names of the models, in the file's order.
+    pub fn model_names(&self) -> Vec<&str> {
+        let models = self.table.get("models").and_then(Value::as_table);
+        models.map(|models| models.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// The document as a typed value.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, RecipeError> {
+        decode(&self.table).map_err(|fault| self.locate(fault))
+    }
+
+    /// Adds to a fault the place where its key was written.
+    pub fn locate(&self, fault: Fault) -> RecipeError {
+        RecipeError::Fault { place: self.place(fault.key()), fault }
+    }
+
+    fn place(&self, key: &str) -> Place {
+        let mut key = key;
+        loop {
+            if let Some(place) = self.places.get(key) {
+                return place.clone();
+            }
+            match key.rfind(['.', '[']) {
+                Some(end) => key = &key[..end],
+                None => return Place::File { path: self.path.clone(), line: None },
+            }
+        }
+    }
+
+    fn full_key(&self, key: &str) -> Result<String, String> {
+        let first = key.split('.').next().unwrap_or(key);
+        let models = self.model_names();
+        if TOP_LEVEL_KEYS.contains(&first) {
+            Ok(key.to_string())
+        } else if models.contains(&first) {
+            Ok(join("models", key))
+        } else {
+            let hint = suggestion(first, TOP_LEVEL_KEYS.into_iter().chain(models));
+            Err(format!("`{first}` is neither a key of the recipe nor a model's name; {hint}"))
+        }
+    }
+}
+
+fn refuse(text: &str, problem: impl Into<String>) -> RecipeError {
+    RecipeError::Override { text: text.to_string(), problem: problem.into() }
+}
+
+fn split_override(text: &str) -> Result<(&str, Value), RecipeError> {
+    let (key, value) = text.split_once('=').ok_or_else(|| refuse(text, "should read key=value"))?;
+    let key = key.trim();
+    if key.split('.').any(str::is_empty) {
+        return Err(refuse(text, format!("`{key}` is not a dotted key such as student.train.epochs")));
+    }
+    Ok((key, parse_value(value.trim())))
+}
+
+/// The text as a TOML value, or, when it is none (a bare word, a path), as a string.
+pub fn parse_value(text: &str) -> Value {
+    ValueDeserializer::parse(text).and_then(Value::deserialize).unwrap_or_else(|_| Value::String(text.to_string()))
+}
+
+/// Whether a dotted key is `outer` or lies below it.
+fn is_within(key: &str, outer: &str) -> bool {
+    key.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Line of a byte offset, counted from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.as_bytes().iter().take(offset).filter(|&&byte| byte == b'\n').count()
+}
+
+/// Calls `visit` with each dotted key and the byte offset where it is written.
+fn each_key(table: &DeTable<'_>, parent: &str, visit: &mut impl FnMut(String, usize)) {
+    for (key, value) in table.iter() {
+        let path = join(parent, key.get_ref());
+        visit(path.clone(), key.span().start);
+        each_inner_key(value.get_ref(), &path, visit);
+    }
+}
+
+fn each_inner_key(value: &DeValue<'_>, path: &str, visit: &mut impl FnMut(String, usize)) {
+    match value {
+        DeValue::Table(table) => each_key(table, path, visit),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let path = format!("{path}[{index}]");
+                visit(path.clone(), item.span().start);
+                each_inner_key(item.get_ref(), &path, visit);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "name = 'x'\n\n[models.small]\nhidden_size = 4\n[models.small.train]\nlists = [\n  1,\n  [2,\n   3],\n]\n";
+
+    fn document() -> Document {
+        Document::parse(Path::new("r.toml"), TEXT).unwrap()
+    }
+
+    fn place(document: &Document, key: &str) -> String {
+        document.place(key).to_string()
+    }
+
+    #[test]
+    fn every_value_knows_its_line() {
+        let document = document();
+        assert_eq!(place(&document, "name"), "r.toml:1");
+        assert_eq!(place(&document, "models.small.hidden_size"), "r.toml:4");
+        assert_eq!(place(&document, "models.small.train"), "r.toml:5");
+        assert_eq!(place(&document, "models.small.train.lists[1][1]"), "r.toml:9");
+        assert_eq!(place(&document, "models.small.train.absent.deeper"), "r.toml:5");
+        assert_eq!(place(&document, "corpus.words"), "r.toml");
+    }
+
+    #[test]
+    fn overrides_replace_values_and_their_places() {
+        let mut document = document();
+        document.apply_override("small.train.lists = [7]").unwrap();
+        document.apply_override("small.distill.teachers=['a']").unwrap();
+        document.apply_override("corpus.source=data/babylm_10M").unwrap();
+        assert_eq!(document.table["models"]["small"]["train"]["lists"], parse_value("[7]"));
+        assert_eq!(document.table["corpus"]["source"], Value::String("data/babylm_10M".into()));
+        assert_eq!(place(&document, "models.small.train.lists[1][1]"), "--set small.train.lists = [7]");
+        assert_eq!(place(&document, "models.small.distill"), "--set small.distill.teachers=['a']");
+        assert_eq!(place(&document, "models.small.train"), "r.toml:5");
+        document.remove("models.small.distill");
+        document.remove("models.nobody.distill");
+        assert!(document.table["models"]["small"].get("distill").is_none());
+    }
+
+    #[test]
+    fn values_are_toml_or_else_text() {
+        assert_eq!(parse_value("3e-4"), Value::Float(3e-4));
+        assert_eq!(parse_value("12"), Value::Integer(12));
+        assert_eq!(parse_value("true"), Value::Boolean(true));
+        assert_eq!(parse_value("\"2024\""), Value::String("2024".into()));
+        assert_eq!(parse_value("batchmean"), Value::String("batchmean".into()));
+        assert_eq!(parse_value("1\nb = 2"), Value::String("1\nb = 2".into()));
+        assert_eq!(parse_value(""), Value::String(String::new()));
+    }
+
+    #[test]
+    fn bad_overrides_are_refused_with_the_reason() {
+        let mut document = document();
+        let mut message = |text: &str| document.apply_override(text).unwrap_err().to_string();
+        assert_eq!(message("epochs"), "--set epochs: should read key=value");
+        assert_eq!(message("=3"), "--set =3: `` is not a dotted key such as student.train.epochs");
+        assert_eq!(
+            message("small..x=3"),
+            "--set small..x=3: `small..x` is not a dotted key such as student.train.epochs"
+        );
+        assert_eq!(
+            message("smal.train.epochs=3"),
+            "--set smal.train.epochs=3: `smal` is neither a key of the recipe nor a model's name; did you mean `small`?"
+        );
+        assert_eq!(message("name.first=3"), "--set name.first=3: `name` is a value, not a table");
+    }
+
+    #[test]
+    fn bad_toml_names_its_line() {
+        let refused = |text| Document::parse(Path::new("r.toml"), text).err().unwrap().to_string();
+        assert!(refused("a = 1\nb = = 2\n").starts_with("r.toml:2: not valid TOML: "));
+        let twice = refused("[models.a]\nx = 1\n[models.b]\n[models.a]\n");
+        assert!(twice.starts_with("r.toml:4: not valid TOML: ") && twice.contains("duplicate key"), "{twice}");
+    }
+}

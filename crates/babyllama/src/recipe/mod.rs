@@ -1,0 +1,149 @@
+//! Recipes: one TOML file per experiment, with strict keys and every default written out once it is resolved.
+
+mod check;
+mod decode;
+mod document;
+mod error;
+mod model;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use self::document::Document;
+
+pub use self::error::{Fault, Place, RecipeError};
+pub use self::model::{ModelSection, Start};
+pub use self::sections::{CorpusSection, EvaluateSection, Rules, Source, TokenizerSection, Validation};
+
+/// A whole experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Names the run's folder; the recipe's file name when left out.
+    pub name: String,
+    /// Everything random follows from it.
+    pub seed: u64,
+    pub corpus: CorpusSection,
+    pub tokenizer: TokenizerSection,
+    /// In the order of the file, in which they are trained.
+    pub models: IndexMap<String, ModelSection>,
+    pub evaluate: EvaluateSection,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            seed: 42,
+            corpus: CorpusSection::default(),
+            tokenizer: TokenizerSection::default(),
+            models: IndexMap::new(),
+            evaluate: EvaluateSection::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// The recipe as TOML with every default written out; reading it back gives the same recipe.
+    pub fn resolved(&self) -> Result<String, RecipeError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// BLAKE3 of [`Recipe::resolved`], in hexadecimal: equal for recipes that mean the same.
+    pub fn hash(&self) -> Result<String, RecipeError> {
+        Ok(blake3::hash(self.resolved()?.as_bytes()).to_hex().to_string())
+    }
+}
+
+/// Reads a recipe, applies overrides such as `student.train.epochs=4` in turn, fills in every default and checks the
+/// whole.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    let mut document = Document::read(path)?;
+    for text in overrides {
+        document.apply_override(text)?;
+    }
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    resolve(&document, &stem.unwrap_or_default())
+}
+
+/// The checked recipe of a document; `name` is for a recipe that gives itself none.
+fn resolve(document: &Document, name: &str) -> Result<Recipe, RecipeError> {
+    let mut recipe: Recipe = document.decode()?;
+    if recipe.name.is_empty() {
+        recipe.name = name.to_string();
+    }
+    check::check(&recipe).map_err(|fault| document.locate(fault))?;
+    for (name, model) in &mut recipe.models {
+        model.train.seed.get_or_insert_with(|| model_seed(recipe.seed, name));
+    }
+    Ok(recipe)
+}
+
+/// The seed of a model that sets none: the recipe's, mixed with the model's name. 32 bits, so that it stays readable.
+pub fn model_seed(recipe_seed: u64, model: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&recipe_seed.to_le_bytes()).update(model.as_bytes());
+    let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+    u32::from_le_bytes([a, b, c, d]).into()
+}
+
+/// A single model for the commands that train one outside a run.
+pub struct ModelRequest<'a> {
+    /// A model's name in `recipe`, or, without one, the folder to start from.
+    pub model: &'a str,
+    pub recipe: Option<&'a Path>,
+    /// Overrides of the train table, such as `epochs=4`.
+    pub overrides: &'a [String],
+    /// What the distill command says; `None` trains without teachers.
+    pub distill: Option<DistillRequest<'a>>,
+}
+
+/// Flags of the distill command; what is `None` keeps the recipe's value, or else the default.
+pub struct DistillRequest<'a> {
+    pub teachers: &'a [String],
+    pub kl: Option<&'a str>,
+    pub temperature: Option<f64>,
+    pub alpha: Option<f64>,
+}
+
+/// The model that a request describes, checked and with every default filled in as in a run of its recipe.
+pub fn load_model(request: &ModelRequest<'_>) -> Result<ModelSection, RecipeError> {
+    let (mut document, name) = match request.recipe {
+        Some(path) => (Document::read(path)?, request.model),
+        None => (Document::empty(), "model"),
+    };
+    match request.recipe {
+        Some(_) => document.keep_model(name)?,
+        None => document.set(&format!("models.{name}.from"), request.model.into(), "--model")?,
+    }
+    for text in request.overrides {
+        document.apply_override_below(&format!("models.{name}.train"), text)?;
+    }
+    let distill_key = format!("models.{name}.distill");
+    match &request.distill {
+        Some(distill) => set_distill(&mut document, &distill_key, distill)?,
+        None => document.remove(&distill_key),
+    }
+    let mut recipe = resolve(&document, "model")?;
+    let missing = || document.locate(Fault::MissingKey { key: format!("models.{name}") });
+    recipe.models.shift_remove(name).ok_or_else(missing)
+}
+
+fn set_distill(document: &mut Document, key: &str, distill: &DistillRequest<'_>) -> Result<(), RecipeError> {
+    document.set(&format!("{key}.teachers"), distill.teachers.to_vec().into(), "--teacher")?;
+    if let Some(kl) = distill.kl {
+        document.set(&format!("{key}.kl"), kl.into(), "--kl")?;
+    }
+    if let Some(temperature) = distill.temperature {
+        document.set(&format!("{key}.temperature"), temperature.into(), "--temperature")?;
+    }
+    if let Some(alpha) = distill.alpha {
+        document.set(&format!("{key}.alpha"), alpha.into(), "--alpha")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! The table `[models.NAME]`: a model's shape or the folder it starts from, and how it is trained.
+
+use std::path::PathBuf;
+
+use model::config::{Architecture, ModelConfig};
+use serde::{Deserialize, Serialize};
+use train::settings::{DistillSettings, TrainSettings};
+
+/// Ids of the special tokens, the first three of every tokenizer we train.
+const PAD_TOKEN_ID: u32 = 0;
+const BOS_TOKEN_ID: u32 = 1;
+const EOS_TOKEN_ID: u32 = 2;
+
+/// One model of a recipe, with every default filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "ModelKeys", into = "ModelKeys")]
+pub struct ModelSection {
+    pub start: Start,
+    pub train: TrainSettings,
+    /// Present when the model learns from teachers too.
+    pub distill: Option<DistillSettings>,
+}
+
+/// Where training starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// From random weights.
+    Random(Shape),
+    /// From the weights of a Hugging Face folder, which also says what the model looks like.
+    Folder(PathBuf),
+}
+
+/// A model's shape: all of [`ModelConfig`] but what the tokenizer decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    pub architecture: Architecture,
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub num_layers: usize,
+    pub num_heads: usize,
+    pub num_kv_heads: usize,
+    pub max_positions: usize,
+    pub norm_epsilon: f32,
+    pub rope_theta: f32,
+    pub tie_word_embeddings: bool,
+    pub embedding_dropout: f32,
+    pub attention_dropout: f32,
+    pub residual_dropout: f32,
+    pub initializer_range: f32,
+}
+
+impl Shape {
+    /// Whether a sequence of this many tokens has a position for each; only GPT-2's positions run out.
+    pub fn can_read(&self, sequence_length: usize) -> bool {
+        self.architecture != Architecture::Gpt2 || sequence_length <= self.max_positions
+    }
+
+    /// The model for a tokenizer of `vocab_size` entries.
+    pub fn config(&self, vocab_size: usize) -> ModelConfig {
+        ModelConfig {
+            architecture: self.architecture,
+            vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_layers: self.num_layers,
+            num_heads: self.num_heads,
+            num_kv_heads: self.num_kv_heads,
+            head_dim: self.hidden_size / self.num_heads,
+            max_positions: self.max_positions,
+            norm_epsilon: self.norm_epsilon,
+            rope_theta: self.rope_theta,
+            tie_word_embeddings: self.tie_word_embeddings,
+            embedding_dropout: self.embedding_dropout,
+            attention_dropout: self.attention_dropout,
+            residual_dropout: self.residual_dropout,
+            initializer_range: self.initializer_range,
+            bos_token_id: BOS_TOKEN_ID,
+            eos_token_id: EOS_TOKEN_ID,
+            // GPT-2's padding row is a row like any other.
+            pad_token_id: (self.architecture == Architecture::Llama).then_some(PAD_TOKEN_ID),
+        }
+    }
+}
+
+/// `[models.NAME]` as written.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ModelKeys {
+    from: Option<PathBuf>,
+    architecture: Option<Architecture>,
+    hidden_size: Option<usize>,
+    intermediate_size: Option<usize>,
+    num_layers: Option<usize>,
+    num_heads: Option<usize>,
+    num_kv_heads: Option<usize>,
+    max_positions: Option<usize>,
+    norm_epsilon: Option<f32>,
+    rope_theta: Option<f32>,
+    tie_word_embeddings: Option<bool>,
+    embedding_dropout: Option<f32>,
+    attention_dropout: Option<f32>,
+    residual_dropout: Option<f32>,
+    initializer_range: Option<f32>,
+    train: TrainSettings,
+    distill: Option<DistillSettings>,
+}
+
+impl ModelKeys {
+    /// A key of the shape that is set, if any is.
+    fn any_of_shape(&self) -> Option<&'static str> {
+        [
+            ("architecture", self.architecture.is_some()),
+            ("hidden_size", self.hidden_size.is_some()),
+            ("intermediate_size", self.intermediate_size.is_some()),
+            ("num_layers", self.num_layers.is_some()),
+            ("num_heads", self.num_heads.is_some()),
+            ("num_kv_heads", self.num_kv_heads.is_some()),
+            ("max_positions", self.max_positions.is_some()),
+            ("norm_epsilon", self.norm_epsilon.is_some()),
+            ("rope_theta", self.rope_theta.is_some()),
+            ("tie_word_embeddings", self.tie_word_embeddings.is_some()),
+            ("embedding_dropout", self.embedding_dropout.is_some()),
+            ("attention_dropout", self.attention_dropout.is_some()),
+            ("residual_dropout", self.residual_dropout.is_some()),
+            ("initializer_range", self.initializer_range.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, is_set)| is_set.then_some(key))
+    }
+
+    /// The shape with the family's Hugging Face defaults for what is left out.
+    fn shape(&self) -> Result<Shape, String> {
+        fn need<T: Copy>(value: Option<T>, key: &str) -> Result<T, String> {
+            value.ok_or_else(|| format!("needs the key `{key}` (or `from`, a folder to start from)"))
+        }
+        let architecture = need(self.architecture, "architecture")?;
+        let hidden_size = need(self.hidden_size, "hidden_size")?;
+        let num_heads = need(self.num_heads, "num_heads")?;
+        let is_gpt2 = architecture == Architecture::Gpt2;
+        let dropout = if is_gpt2 { 0.1 } else { 0.0 };
+        let intermediate_size = match self.intermediate_size {
+            None if is_gpt2 => hidden_size.saturating_mul(4),
+            None => return Err("needs the key `intermediate_size`; for LLaMA it is usually 8/3 of hidden_size".into()),
+            Some(size) => size,
+        };
+        Ok(Shape {
+            architecture,
+            hidden_size,
+            intermediate_size,
+            num_layers: need(self.num_layers, "num_layers")?,
+            num_heads,
+            num_kv_heads: self.num_kv_heads.unwrap_or(num_heads),
+            max_positions: self.max_positions.unwrap_or(self.train.sequence_length.saturating_mul(2)),
+            norm_epsilon: self.norm_epsilon.unwrap_or(if is_gpt2 { 1e-5 } else { 1e-6 }),
+            rope_theta: self.rope_theta.unwrap_or(10_000.0),
+            tie_word_embeddings: self.tie_word_embeddings.unwrap_or(is_gpt2),
+            embedding_dropout: self.embedding_dropout.unwrap_or(dropout),
+            attention_dropout: self.attention_dropout.unwrap_or(dropout),
+            residual_dropout: self.residual_dropout.unwrap_or(dropout),
+            initializer_range: self.initializer_range.unwrap_or(0.02),
+        })
+    }
+}
+
+impl TryFrom<ModelKeys> for ModelSection {
+    type Error = String;
+
+    fn try_from(keys: ModelKeys) -> Result<Self, String> {
+        let start = match (&keys.from, keys.any_of_shape()) {
+            (None, _) => Start::Random(keys.shape()?),
+            (Some(folder), None) => Start::Folder(folder.clone()),
+            (Some(_), Some(key)) => {
+                return Err(format!("has both `from` and `{key}`; the folder it starts from says what it looks like"));
+            }
+        };
+        Ok(Self { start, train: keys.train, distill: keys.distill })
+    }
+}
+
+impl From<ModelSection> for ModelKeys {
+    fn from(section: ModelSection) -> Self {
+        let keys = Self { train: section.train, distill: section.distill, ..Self::default() };
+        match section.start {
+            Start::Folder(folder) => Self { from: Some(folder), ..keys },
+            Start::Random(shape) => Self {
+                architecture: Some(shape.architecture),
+                hidden_size: Some(shape.hidden_size),
+                intermediate_size: Some(shape.intermediate_size),
+                num_layers: Some(shape.num_layers),
+                num_heads: Some(shape.num_heads),
+                num_kv_heads: Some(shape.num_kv_heads),
+                max_positions: Some(shape.max_positions),
+                norm_epsilon: Some(shape.norm_epsilon),
+                rope_theta: Some(shape.rope_theta),
+                tie_word_embeddings: Some(shape.tie_word_embeddings),
+                embedding_dropout: Some(shape.embedding_dropout),
+                attention_dropout: Some(shape.attention_dropout),
+                residual_dropout: Some(shape.residual_dropout),
+                initializer_range: Some(shape.initializer_range),
+                ..keys
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GPT2: &str = "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n";
+    const LLAMA: &str = "architecture = 'llama'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n";
+
+    fn section(text: &str) -> Result<ModelSection, String> {
+        toml::from_str(text).map_err(|error: toml::de::Error| error.message().to_string())
+    }
+
+    fn shape(text: &str) -> Shape {
+        match section(text).unwrap().start {
+            Start::Random(shape) => shape,
+            Start::Folder(folder) => panic!("{folder:?}"),
+        }
+    }
+
+    #[test]
+    fn gpt2_takes_the_family_defaults() {
+        let shape = shape(&format!("{GPT2}[train]\nsequence_length = 32"));
+        let config = shape.config(1000);
+        assert_eq!((config.intermediate_size, config.max_positions, config.head_dim), (256, 64, 16));
+        assert_eq!((config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings), (1e-5, 0.1, true));
+        assert_eq!((config.bos_token_id, config.eos_token_id, config.pad_token_id), (1, 2, None));
+        assert_eq!(config.vocab_size, 1000);
+    }
+
+    #[test]
+    fn llama_takes_the_family_defaults() {
+        let shape = shape(&format!("intermediate_size = 96\nnum_kv_heads = 2\n{LLAMA}"));
+        let config = shape.config(1000);
+        assert_eq!((config.intermediate_size, config.num_kv_heads, config.max_positions), (96, 2, 256));
+        assert_eq!((config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings), (1e-6, 0.0, false));
+        assert_eq!((config.rope_theta, config.initializer_range, config.pad_token_id), (10_000.0, 0.02, Some(0)));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_named() {
+        assert!(section(LLAMA).unwrap_err().contains("`intermediate_size`"));
+        assert!(section("architecture = 'gpt2'").unwrap_err().contains("`hidden_size`"));
+        assert!(section("").unwrap_err().contains("`architecture`"));
+        let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
+        assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");
+    }
+
+    #[test]
+    fn sections_survive_writing_and_reading() {
+        for text in [GPT2, "from = 'models/a'", &format!("{GPT2}norm_epsilon = 1e-5\n[distill]\nteachers = ['a']")] {
+            let first = section(text).unwrap();
+            let written = toml::to_string(&first).unwrap();
+            assert_eq!(section(&written).unwrap(), first, "{written}");
+            assert!(!written.contains("0.10000000"), "single precision must not show: {written}");
+        }
+    }
+}

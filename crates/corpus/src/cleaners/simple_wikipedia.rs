@@ -1,0 +1,17 @@
+//! Simple English Wikipedia, `simple_wikipedia` in 2023 and `simple_wiki` in 2024: empty lines go.
+
+/// Removes each pair of line ends, so that the paragraphs around it are glued together.
+pub fn clean(text: &str) -> String {
+    text.replace("\n\n", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn pairs_of_line_ends_vanish_from_the_left() {
+        assert_eq!(clean("Cat\n\nA cat is  an animal .\n\n\nDog\n"), "CatA cat is  an animal .\nDog\n");
+        assert_eq!(clean("\n\n\n\n"), "");
+    }
+}

@@ -1,0 +1,82 @@
+//! What can go wrong between a folder of text and a file of tokens.
+
+use std::path::PathBuf;
+
+/// A text, a tokenizer or a token file that cannot be read, made or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// No such file or folder.
+    #[error("{} does not exist", path.display())]
+    Missing { path: PathBuf },
+    /// The path is there and cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Read { path: PathBuf, cause: std::io::Error },
+    /// The path cannot be written: a full disk, a missing permission.
+    #[error("cannot write {}: {cause}", path.display())]
+    Write { path: PathBuf, cause: std::io::Error },
+    /// Text that is not UTF-8; `offset` counts bytes from the start of the file.
+    #[error("{} is not UTF-8 text: bad byte at offset {offset}", path.display())]
+    InvalidUtf8 { path: PathBuf, offset: usize },
+    /// A folder without a corpus file, or one whose corpus files hold no words.
+    #[error("{} holds no text: a corpus is a folder of .train, .dev, .test or .txt files with words in them", path.display())]
+    EmptyCorpus { path: PathBuf },
+    /// Two files whose names would fall on one another in an output folder.
+    #[error("two corpus files are named {name}; their outputs would overwrite one another")]
+    SameName { name: String },
+    /// Fewer tokens than one sequence (and its offset) takes.
+    #[error("the corpus has {tokens} tokens, and one sequence needs {needed}")]
+    ShorterThanOneSequence { tokens: usize, needed: usize },
+    /// A share held out for validation that is not between 0 and 1, both excluded.
+    #[error("the validation fraction is {fraction}; it must lie between 0 and 1")]
+    ValidationFraction { fraction: f64 },
+    /// So few lines that training or validation would be left without any.
+    #[error("the corpus has {lines} lines, too few to hold out {fraction} of each file for validation")]
+    TooFewLines { lines: usize, fraction: f64 },
+    /// A vocabulary without room for the special tokens and every byte of the text.
+    #[error(
+        "a vocabulary of {vocab_size} is too small: the special tokens and the bytes of the text alone take {needed}"
+    )]
+    VocabularyTooSmall { vocab_size: usize, needed: usize },
+    /// `path` should be a tokenizer and is something else.
+    #[error("{} is not a tokenizer babyllama can use: {cause}", path.display())]
+    BadTokenizer { path: PathBuf, cause: String },
+    /// The tokenizer library refused; `doing` says at what.
+    #[error("the tokenizer failed at {doing}: {cause}")]
+    Tokenizer { doing: &'static str, cause: String },
+    /// An id that the vocabulary declared for a token file does not have.
+    #[error("{}: token id {id} lies outside the vocabulary of {vocab_size}", path.display())]
+    TokenOutside { path: PathBuf, id: u32, vocab_size: u32 },
+    /// A file of another kind, of another version, cut short or damaged; `cause` says which.
+    #[error("{} is not a usable token file: {cause}", path.display())]
+    BadTokenFile { path: PathBuf, cause: String },
+}
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, CorpusError>;
+
+impl CorpusError {
+    /// A failed read, which has its own message when the file is not there.
+    pub(crate) fn read(path: impl Into<PathBuf>, cause: std::io::Error) -> Self {
+        let path = path.into();
+        match cause.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing { path },
+            _ => Self::Read { path, cause },
+        }
+    }
+
+    pub(crate) fn write(path: impl Into<PathBuf>, cause: std::io::Error) -> Self {
+        Self::Write { path: path.into(), cause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_reads_as_such() {
+        let no_space = std::io::Error::from_raw_os_error(28);
+        let message = CorpusError::write("tokens/train.bin", no_space).to_string();
+        assert_eq!(message, "cannot write tokens/train.bin: No space left on device (os error 28)");
+    }
+}

@@ -1,0 +1,22 @@
+//! From folders of raw text, or a built-in corpus ([`builtin`]), to flat files of tokens.
+//!
+//! Texts are read in a fixed order ([`text`]), cleaned by the cleaner of their source ([`cleaners`]), perhaps cut into
+//! subset, training and validation parts ([`split`]), made into tokens ([`tokenizer`]), stored ([`tokens`]), and read
+//! as sequences in an order that is a pure function of seed and epoch ([`chunks`]). Nothing here prints.
+
+pub mod builtin;
+pub mod chunks;
+pub mod cleaners;
+pub mod error;
+pub mod split;
+pub mod stats;
+pub mod text;
+pub mod tokenizer;
+pub mod tokens;
+mod write;
+
+pub use chunks::Chunks;
+pub use error::{CorpusError, Result};
+pub use text::NamedText;
+pub use tokenizer::{Tokenizer, TokenizerSettings};
+pub use tokens::{TokenFile, TokenWriter};

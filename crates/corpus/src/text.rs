@@ -1,0 +1,195 @@
+//! Reading and writing text, with Python's ideas of lines and white space where the authors' scripts rely on them.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{CorpusError, Result};
+use crate::write::PendingFile;
+
+/// A file's name (such as `aochildes.train`) and its text.
+pub type NamedText = (String, String);
+
+/// What the names of corpus files end in.
+pub const EXTENSIONS: [&str; 4] = ["train", "dev", "test", "txt"];
+
+/// Reads a file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned into `\n`.
+pub fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|cause| CorpusError::read(path, cause))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| CorpusError::InvalidUtf8 { path: path.into(), offset: error.utf8_error().valid_up_to() })?;
+    Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
+}
+
+/// The corpus files of a folder, sorted by name (by code point); of a file, the file itself.
+pub fn corpus_files(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.into()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|cause| CorpusError::read(path, cause))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(|cause| CorpusError::read(path, cause))?.path();
+        if is_corpus_file(&file) {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(CorpusError::EmptyCorpus { path: path.into() });
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn is_corpus_file(path: &Path) -> bool {
+    let hidden = file_name(path).starts_with('.');
+    let known = path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
+    known && !hidden && path.is_file()
+}
+
+/// The last part of a path, as text.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Reads the corpus files of a folder (or the one file that `path` names) in their fixed order.
+///
+/// A corpus without a single word is an error.
+pub fn read_corpus(path: &Path) -> Result<Vec<NamedText>> {
+    let texts = corpus_files(path)?
+        .into_iter()
+        .map(|file| Ok((file_name(&file), read_text(&file)?)))
+        .collect::<Result<Vec<NamedText>>>()?;
+    if texts.iter().all(|(_, text)| text.trim().is_empty()) {
+        return Err(CorpusError::EmptyCorpus { path: path.into() });
+    }
+    Ok(texts)
+}
+
+/// Writes each text under its name into a folder, which is made if need be.
+pub fn write_corpus(folder: &Path, texts: &[NamedText]) -> Result<()> {
+    let mut names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(CorpusError::SameName { name: pair[0].into() });
+    }
+    for (name, text) in texts {
+        write_text(&folder.join(name), text)?;
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place and renames it there, so that a cut leaves the old file or the new one whole.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    let mut file = PendingFile::create(path)?;
+    file.write(text.as_bytes())?;
+    file.commit()
+}
+
+/// The lines of a text as Python's `str.splitlines()` cuts them: at ten characters besides `\r\n`, without the ends.
+pub fn python_splitlines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((end, separator)) = rest.char_indices().find(|&(_, character)| ends_line(character)) else {
+            return Some(std::mem::take(&mut rest));
+        };
+        let line = &rest[..end];
+        rest = &rest[end + separator.len_utf8()..];
+        if separator == '\r' {
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+        Some(line)
+    })
+}
+
+fn ends_line(character: char) -> bool {
+    matches!(character, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// White space as Python's `str.isspace` has it: Unicode's, and the four separators U+001C to U+001F.
+pub fn is_python_space(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
+}
+
+/// Python's `str.strip()`.
+pub fn python_strip(text: &str) -> &str {
+    text.trim_matches(is_python_space)
+}
+
+/// Number of words: what stands between white space, as `wc -w` counts.
+pub fn count_words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_universal_newlines_and_names_the_bad_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, "a\r\nb\rc\n\r\n\r\rd").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "a\nb\nc\n\n\n\nd");
+
+        std::fs::write(&path, b"caf\xC3\xA9 \xFF").unwrap();
+        let message = read_text(&path).unwrap_err().to_string();
+        assert!(message.ends_with("a.txt is not UTF-8 text: bad byte at offset 6"), "{message}");
+
+        let message = read_text(&folder.path().join("absent.txt")).unwrap_err().to_string();
+        assert!(message.ends_with("absent.txt does not exist"), "{message}");
+    }
+
+    #[test]
+    fn lists_only_corpus_files_in_a_fixed_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["qed.train", "bnc_spoken.train", "B.dev", "notes.md", ".hidden.txt", "c.test", "d.txt"] {
+            std::fs::write(folder.path().join(name), "text\n").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
+        let names: Vec<String> = read_corpus(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["B.dev", "bnc_spoken.train", "c.test", "d.txt", "qed.train"]);
+        assert_eq!(corpus_files(&folder.path().join("notes.md")).unwrap().len(), 1, "a file stands for itself");
+    }
+
+    #[test]
+    fn a_corpus_without_words_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read_corpus(folder.path()), Err(CorpusError::EmptyCorpus { .. })));
+        std::fs::write(folder.path().join("a.txt"), " \n\n").unwrap();
+        assert!(matches!(read_corpus(folder.path()), Err(CorpusError::EmptyCorpus { .. })));
+        assert!(matches!(read_corpus(&folder.path().join("absent")), Err(CorpusError::Missing { .. })));
+    }
+
+    #[test]
+    fn writes_each_name_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let texts = vec![("a.txt".to_string(), "one\n".to_string()), ("b.txt".to_string(), "two".to_string())];
+        write_corpus(&folder.path().join("new/clean"), &texts).unwrap();
+        assert_eq!(read_corpus(&folder.path().join("new/clean")).unwrap(), texts);
+
+        let twice = vec![texts[0].clone(), texts[1].clone(), texts[0].clone()];
+        let message = write_corpus(folder.path(), &twice).unwrap_err().to_string();
+        assert!(message.starts_with("two corpus files are named a.txt"), "{message}");
+    }
+
+    /// Expectations: CPython 3.11.
+    #[test]
+    fn splits_lines_and_strips_as_python_does() {
+        let lines = |text| python_splitlines(text).collect::<Vec<&str>>();
+        assert_eq!(lines("a\nb\r\nc\rd\x0Be\x0Cf"), ["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(lines("a\x1Cb\x1Dc\x1Ed\x1Fe"), ["a", "b", "c", "d\x1Fe"]);
+        assert_eq!(lines("a\u{85}b\u{2028}c\u{2029}"), ["a", "b", "c"]);
+        assert_eq!(lines("\n\na\n\n"), ["", "", "a", ""]);
+        assert_eq!(lines(""), [""; 0]);
+        assert_eq!(python_strip("\x1C\x1F \u{A0}\u{3000}a b\u{85}\t\x1E"), "a b");
+        assert_eq!(python_strip("\u{200B}a\u{FEFF}"), "\u{200B}a\u{FEFF}");
+    }
+
+    #[test]
+    fn counts_words_between_white_space() {
+        assert_eq!(count_words("  one two\n\nthree-four ' \t"), 4);
+        assert_eq!(count_words(""), 0);
+    }
+}

@@ -1,0 +1,230 @@
+//! Byte-level BPE with the authors' settings: trained with a space put before each line, used without.
+//!
+//! The authors train with `add_prefix_space=True`, then wrap the file in transformers' `GPT2TokenizerFast`, which
+//! sets it to false. So does [`Tokenizer::load`], whatever the file says.
+
+mod folder;
+mod identity;
+mod pieces;
+mod train;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::error::{CorpusError, Result};
+use crate::text::read_text;
+
+pub use folder::TOKENIZER_FILE;
+pub use train::{SPECIAL_TOKENS, TokenizerSettings};
+
+/// A tokenizer as training, evaluation and generation use it: no space is put before a text, nothing is cut or padded.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// `tokenizer.json` as it was trained or loaded.
+    json: String,
+    vocab_size: usize,
+    content_hash: blake3::Hash,
+    /// Whether a text may be cut between its lines without changing its tokens.
+    cuts_at_lines: bool,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json` of the `tokenizers` library with a BPE model.
+    pub fn load(path: &Path) -> Result<Self> {
+        let json = read_text(path)?;
+        Self::from_json(json).map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause })
+    }
+
+    /// Reads the `tokenizer.json` of a model's folder.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        Self::load(&folder.join(TOKENIZER_FILE))
+    }
+
+    /// The error is the cause alone.
+    fn from_json(json: String) -> std::result::Result<Self, String> {
+        let mut value: Value = serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
+        require_sound_model(&value["model"])?;
+        set_as_used(&mut value);
+        let inner: tokenizers::Tokenizer = serde_json::from_value(value).map_err(|cause| cause.to_string())?;
+        let content = identity::content(&inner).map_err(|cause| cause.to_string())?;
+        let largest_id = inner.get_vocab(true).into_values().max();
+        Ok(Self {
+            vocab_size: largest_id.map_or(0, |id| id as usize + 1),
+            content_hash: blake3::hash(content.to_string().as_bytes()),
+            cuts_at_lines: pieces::can_cut_at_lines(&content),
+            json,
+            inner,
+        })
+    }
+
+    /// The tokens of a text.
+    ///
+    /// Special tokens spelled out in the text (`</s>`) become special tokens; none is added. Bytes that were not seen
+    /// in training are dropped.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let encoding = self.inner.encode_fast(text, false);
+        encoding.expect("a BPE model fails only at an unknown token it lacks, which `load` refuses").get_ids().to_vec()
+    }
+
+    /// The tokens of one long text, such as a corpus file: those of [`encode`](Self::encode), found in parallel.
+    pub fn encode_file(&self, text: &str) -> Vec<u32> {
+        let pieces = if self.cuts_at_lines { pieces::cut_at_lines(text) } else { vec![text] };
+        let ids: Vec<Vec<u32>> = pieces.into_par_iter().map(|piece| self.encode(piece)).collect();
+        ids.concat()
+    }
+
+    /// The text of tokens, special ones spelled out; ids outside the vocabulary are passed over, and bytes that are no
+    /// whole character become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.inner.decode(ids, false).unwrap_or_default()
+    }
+
+    /// One more than the largest id: the rows that an embedding needs.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The id of a whole token, such as `<s>`.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+}
+
+/// Refuses what is no BPE model, and a BPE model whose unknown token is not in its vocabulary.
+fn require_sound_model(model: &Value) -> std::result::Result<(), String> {
+    let is_bpe = match model["type"].as_str() {
+        Some(kind) => kind == "BPE",
+        None => model["merges"].is_array(),
+    };
+    if !is_bpe {
+        return Err(format!("its model is of type {}, and babyllama knows BPE", model["type"]));
+    }
+    match model["unk_token"].as_str() {
+        Some(unknown) if model["vocab"][unknown].is_null() => {
+            Err(format!("its unknown token {unknown:?} is not in its vocabulary"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Turns off what would make tokens depend on more than the text: prefix space, truncation, padding, BPE dropout.
+fn set_as_used(tokenizer: &mut Value) {
+    tokenizer["truncation"] = Value::Null;
+    tokenizer["padding"] = Value::Null;
+    tokenizer["model"]["dropout"] = Value::Null;
+    let pre_tokenizer = &mut tokenizer["pre_tokenizer"];
+    set_byte_level_as_used(pre_tokenizer);
+    if let Some(parts) = pre_tokenizer.get_mut("pretokenizers").and_then(Value::as_array_mut) {
+        parts.iter_mut().for_each(set_byte_level_as_used);
+    }
+}
+
+fn set_byte_level_as_used(pre_tokenizer: &mut Value) {
+    if pre_tokenizer["type"] == "ByteLevel" {
+        pre_tokenizer["add_prefix_space"] = json!(false);
+        // Has no effect here; set so that it cannot make two equal tokenizers look different.
+        pre_tokenizer["trim_offsets"] = json!(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer of a few hundred entries, with most bytes of English in its alphabet.
+    pub(super) fn small() -> Tokenizer {
+        let text = "The quick brown fox jumps over the lazy dog. \"Who's there?\" it's the dogs'; we'll see!\n\
+                    é café 2023 <s> and </s>\n"
+            .repeat(20);
+        train(&text, 300)
+    }
+
+    pub(super) fn train(text: &str, vocab_size: usize) -> Tokenizer {
+        let texts = [("a.train".to_string(), text.to_string())];
+        Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency: 2 }).unwrap()
+    }
+
+    fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
+        tokenizer.encode(text).into_iter().map(|id| tokenizer.inner.id_to_token(id).unwrap()).collect()
+    }
+
+    #[test]
+    fn no_space_is_put_before_a_text() {
+        let tokenizer = small();
+        assert_eq!(pieces(&tokenizer, " the quick"), ["Ġthe", "Ġquick"]);
+        assert_ne!(pieces(&tokenizer, "quick")[0], "Ġquick");
+        assert!(tokenizer.encode("").is_empty());
+    }
+
+    #[test]
+    fn text_survives_up_to_its_normal_form() {
+        let tokenizer = small();
+        for text in ["The dog's fox\n\n  jumps ", "cafe\u{301}", "ﬁx²"] {
+            let normal = text.replace("e\u{301}", "é").replace('ﬁ', "fi").replace('²', "2");
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text)), normal);
+        }
+    }
+
+    #[test]
+    fn special_tokens_match_and_unseen_bytes_drop() {
+        let tokenizer = small();
+        let ids = tokenizer.encode("dog</s><s> fox<pad>");
+        assert_eq!(ids.iter().filter(|&&id| id < 3).copied().collect::<Vec<_>>(), [2, 1, 0]);
+        assert_eq!(tokenizer.decode(&ids), "dog</s><s> fox<pad>");
+        assert_eq!(
+            tokenizer.encode("dog\u{4E2D}@fox"),
+            tokenizer.encode("dog").into_iter().chain(tokenizer.encode("fox")).collect::<Vec<_>>()
+        );
+        assert_eq!(tokenizer.decode(&[1, 9999]), "<s>");
+    }
+
+    #[test]
+    fn ids_and_sizes() {
+        let tokenizer = small();
+        assert_eq!(SPECIAL_TOKENS.map(|token| tokenizer.token_id(token)), [Some(0), Some(1), Some(2)]);
+        assert_eq!(tokenizer.token_id("no such token"), None);
+        assert_eq!(tokenizer.vocab_size(), tokenizer.inner.get_vocab_size(true));
+    }
+
+    #[test]
+    fn files_that_are_no_tokenizer_are_refused_with_the_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        let sound: Value = serde_json::from_str(&small().json).unwrap();
+        let cases = [
+            ("{", "bad JSON"),
+            ("[1, 2]", "its model is of type null"),
+            (r#"{"model": {"type": "WordPiece"}}"#, r#"its model is of type "WordPiece""#),
+            (r#"{"model": {"type": "BPE"}}"#, "not a tokenizer babyllama can use"),
+        ];
+        let message = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Tokenizer::load(&path).unwrap_err().to_string()
+        };
+        for (text, expected) in cases {
+            let message = message(text);
+            assert!(message.contains(expected) && message.contains("tokenizer.json"), "{message}");
+        }
+        let mut unknown = sound.clone();
+        unknown["model"]["unk_token"] = json!("<unk>");
+        assert!(message(&unknown.to_string()).contains("unknown token \"<unk>\" is not in its vocabulary"));
+        assert!(matches!(Tokenizer::from_folder(&folder.path().join("absent")), Err(CorpusError::Missing { .. })));
+    }
+
+    #[test]
+    fn what_a_file_says_of_dropout_truncation_and_padding_is_ignored() {
+        let tokenizer = small();
+        let mut value: Value = serde_json::from_str(&tokenizer.json).unwrap();
+        value["model"]["dropout"] = json!(0.9);
+        value["truncation"] = json!({"max_length": 2, "stride": 0, "strategy": "LongestFirst", "direction": "Right"});
+        value["padding"] = json!({"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": null,
+            "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"});
+        let other = Tokenizer::from_json(value.to_string()).unwrap();
+        let text = "The quick brown fox";
+        assert_eq!(other.encode(text), tokenizer.encode(text));
+        assert_eq!(other.content_hash(), tokenizer.content_hash());
+    }
+}
