@@ -73,7 +73,9 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::TooShort { .. } => TOO_SHORT,
         TrainError::TooManyPositions { .. } => "take a smaller sequence_length, or a model with more positions",
         TrainError::TokenOutside { .. } | TrainError::TeacherVocabulary { .. } => SAME_TOKENIZER,
-        TrainError::NotFinite { .. } => "lower learning_rate, lengthen the warm-up, or clip with max_grad_norm",
+        TrainError::NotFinite { .. } | TrainError::HeldoutNotFinite { .. } => {
+            "lower learning_rate, lengthen the warm-up, or clip with max_grad_norm"
+        }
         TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
         TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
         TrainError::Setting { .. } => MEND,

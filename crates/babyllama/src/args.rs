@@ -335,6 +335,9 @@ pub struct ExportArgs {
     /// Gets config.json, model.safetensors and the tokenizer.
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
+    /// Write the logits of a few token ids here, as safetensors, to compare them with another program's.
+    #[arg(long, value_name = "FILE")]
+    pub logits: Option<PathBuf>,
 }
 
 fn positive(text: &str) -> Result<f32, String> {

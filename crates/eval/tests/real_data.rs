@@ -18,7 +18,8 @@ fn blimp_filtered_has_its_67_tasks_and_7_identical_pairs() {
     assert_eq!(tasks.len(), 67);
     assert_eq!(tasks.iter().map(|task| task.pairs.len()).sum::<usize>(), 59_875);
     let identical = |task: &eval::Task| task.pairs.iter().filter(|pair| pair.good == pair.bad).count();
-    let found: Vec<_> = tasks.iter().map(|task| (task.name.as_str(), identical(task))).filter(|(_, n)| *n > 0).collect();
+    let found: Vec<_> =
+        tasks.iter().map(|task| (task.name.as_str(), identical(task))).filter(|(_, n)| *n > 0).collect();
     assert_eq!(found, [("passive_1", 2), ("principle_A_case_2", 5)]);
     // Every task belongs to a group of 2023, none of which is named after it.
     assert!(tasks.iter().all(|task| group_of(&task.name) != task.name));

@@ -78,6 +78,16 @@ impl ModelConfig {
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return fail(format!("{name} is 0; it must be at least 1"));
         }
+        // Beyond any model of this program's kind, and far below where a product of two sizes overflows.
+        const LARGEST: usize = 1 << 24;
+        if let Some((name, size)) = sizes.iter().find(|(_, size)| *size > LARGEST) {
+            return fail(format!("{name} is {size}; it must be at most {LARGEST}"));
+        }
+        // Layers multiply all the others.
+        const MOST_LAYERS: usize = 1 << 10;
+        if self.num_layers > MOST_LAYERS {
+            return fail(format!("num_layers is {}; it must be at most {MOST_LAYERS}", self.num_layers));
+        }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
             return fail(format!(
                 "num_heads ({}) is no multiple of num_kv_heads ({})",
@@ -189,6 +199,8 @@ pub(crate) mod tests {
     fn impossible_shapes_are_refused_by_name() {
         let message = |config: ModelConfig| config.validate().unwrap_err().to_string();
         assert!(message(llama(0, 1, 1, 1, 1)).contains("hidden_size is 0"));
+        assert!(message(llama(64, 1 << 30, 1, 4, 4)).contains("intermediate_size is 1073741824; it must be at most"));
+        assert!(message(llama(64, 1, 5000, 4, 4)).contains("num_layers is 5000; it must be at most 1024"));
         assert!(message(llama(64, 1, 1, 4, 3)).contains("no multiple of num_kv_heads (3)"));
         assert!(message(gpt2(65, 1, 1, 4, 8)).contains("no multiple of num_heads (4)"));
         assert!(

@@ -48,6 +48,11 @@ impl Model {
     pub fn zeros(config: ModelConfig, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
         let (decoder, layout) = layout(&config);
+        // An allocation that fails ends the process; one that is tried first can be refused.
+        let count = layout.length();
+        if Vec::<f32>::new().try_reserve_exact(count).is_err() {
+            return Err(ModelError::Config { what: format!("{count} parameters do not fit into memory") });
+        }
         Ok(Self { config, decoder, parameters: Parameters::zeros(device, Arc::new(layout)) })
     }
 

@@ -169,7 +169,10 @@ mod tests {
             TableRow { model: "a + b".into(), parameters: 10, held_out_loss: Some(0.0), ..TableRow::default() };
         let text = closing_table(&[student, ensemble]).to_text();
         let words = |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
-        assert_eq!(words(2), ["student", "58,343,936", "4.00", "4.000", "54.60", "73.2", "%", "2.95", "k", "12.3", "7"]);
+        assert_eq!(
+            words(2),
+            ["student", "58,343,936", "4.00", "4.000", "54.60", "73.2", "%", "2.95", "k", "12.3", "7"]
+        );
         assert_eq!(words(3), ["a", "+", "b", "10", "-", "0.000", "1.00", "-", "-", "-", "-"]);
     }
 }

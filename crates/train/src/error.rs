@@ -23,6 +23,8 @@ pub enum TrainError {
     TeacherVocabulary { teacher: String, teacher_size: usize, student_size: usize },
     #[error("the loss is {loss} and the gradient norm {gradient_norm} at step {step}; the last checkpoint is kept")]
     NotFinite { step: u64, loss: f64, gradient_norm: f64 },
+    #[error("the held-out loss is {loss} after step {step}; the last checkpoint is kept")]
+    HeldoutNotFinite { step: u64, loss: f64 },
     #[error("{} was written by a run with other settings ({difference})", path.display())]
     OtherRun { path: PathBuf, difference: String },
     #[error("{} is damaged: {problem}", path.display())]

@@ -148,46 +148,23 @@ impl<'a> Run<'a> {
 
 /// Refuses settings that mean nothing.
 pub fn check_settings(settings: &TrainSettings) -> Result<(), TrainError> {
-    let rules: [(&'static str, bool, String, &'static str); 9] = [
-        (
-            "sequence_length",
-            settings.sequence_length >= 2,
-            settings.sequence_length.to_string(),
-            "it must be at least 2",
-        ),
-        ("batch_size", settings.batch_size >= 1, settings.batch_size.to_string(), "it must be at least 1"),
-        ("epochs", settings.epochs > 0.0, settings.epochs.to_string(), "it must be above 0"),
-        (
-            "learning_rate",
-            settings.learning_rate >= 0.0 && settings.learning_rate.is_finite(),
-            settings.learning_rate.to_string(),
-            "it must be a number from 0 up",
-        ),
-        (
-            "warmup_ratio",
-            (0.0..=1.0).contains(&settings.warmup_ratio),
-            settings.warmup_ratio.to_string(),
-            "it must lie between 0 and 1",
-        ),
-        ("weight_decay", settings.weight_decay >= 0.0, settings.weight_decay.to_string(), "it must be 0 or more"),
-        (
-            "adam_beta1",
-            (0.0..1.0).contains(&settings.adam_beta1),
-            settings.adam_beta1.to_string(),
-            "it must be at least 0 and below 1",
-        ),
-        (
-            "adam_beta2",
-            (0.0..1.0).contains(&settings.adam_beta2),
-            settings.adam_beta2.to_string(),
-            "it must be at least 0 and below 1",
-        ),
-        ("max_grad_norm", settings.max_grad_norm >= 0.0, settings.max_grad_norm.to_string(), "it must be 0 or more"),
-    ];
-    match rules.into_iter().find(|(_, holds, _, _)| !holds) {
-        None => Ok(()),
-        Some((setting, _, value, rule)) => Err(TrainError::Setting { setting, value, rule }),
-    }
+    let require = |holds: bool, setting, value: &dyn std::fmt::Display, rule| match holds {
+        true => Ok(()),
+        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
+    };
+    let (rate, norm) = (settings.learning_rate, settings.max_grad_norm);
+    let share = |value: f64| (0.0..1.0).contains(&value);
+    require(settings.sequence_length >= 2, "sequence_length", &settings.sequence_length, "it must be at least 2")?;
+    require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
+    let epochs = settings.epochs;
+    require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
+    require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
+    let ratio = settings.warmup_ratio;
+    require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must lie between 0 and 1")?;
+    require(settings.weight_decay >= 0.0, "weight_decay", &settings.weight_decay, "it must be 0 or more")?;
+    require(share(settings.adam_beta1), "adam_beta1", &settings.adam_beta1, "it must be at least 0 and below 1")?;
+    require(share(settings.adam_beta2), "adam_beta2", &settings.adam_beta2, "it must be at least 0 and below 1")?;
+    require(norm >= 0.0, "max_grad_norm", &norm, "it must be 0 or more")
 }
 
 fn hear(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {
@@ -246,6 +223,9 @@ impl Progressing<'_> {
             None => heldout.cross_entropy(&[model]),
         };
         let selected = found.objective.unwrap_or(found.cross_entropy);
+        if !selected.is_finite() {
+            return Err(TrainError::HeldoutNotFinite { step: self.progress.step, loss: selected });
+        }
         let best = self.progress.best.is_none_or(|(lowest, _)| selected < lowest);
         let record = EvaluationRecord {
             step: self.progress.step,

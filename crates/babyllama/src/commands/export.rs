@@ -1,12 +1,14 @@
 //! `babyllama export`: a run's model as a Hugging Face folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use corpus::Tokenizer;
 use engine::Device;
 use engine::cpu::Cpu;
-use model::hugging_face;
+use model::{Batch, Model, hugging_face};
+use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::ExportArgs;
 use crate::console;
@@ -24,5 +26,26 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let tokenizer = Tokenizer::load(&args.run.join("tokenizer/tokenizer.json"))?;
     hugging_face::save(&model, &args.output)?;
     tokenizer.save_folder(&args.output, model.config().max_positions)?;
+    if let Some(path) = &args.logits {
+        write_logits(&model, path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     console::print(format_args!("{} is in {}", args.model, args.output.display()))
+}
+
+/// Writes `ids` `[tokens]` and `logits` `[tokens, vocab]`.
+fn write_logits(model: &Model, path: &Path) -> anyhow::Result<()> {
+    let vocab_size = model.config().vocab_size as u32;
+    let count = model.config().max_positions.min(16) as u32;
+    // Any ids do, as long as they are spread over the vocabulary.
+    let ids: Vec<u32> = (0..count).map(|index| (1 + index * 7919) % vocab_size).collect();
+    let hidden = model.hidden_states(&Batch::from_sequences([&ids]));
+    let mut logits = vec![0.0; ids.len() * vocab_size as usize];
+    model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
+    let ids_bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let logits_bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+    let tensors = [
+        ("ids", TensorView::new(Dtype::U32, vec![ids.len()], &ids_bytes)?),
+        ("logits", TensorView::new(Dtype::F32, vec![ids.len(), vocab_size as usize], &logits_bytes)?),
+    ];
+    Ok(safetensors::serialize_to_file(tensors, None, path)?)
 }

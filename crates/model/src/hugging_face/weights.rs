@@ -89,6 +89,9 @@ pub(super) fn read_folder(folder: &Path, model: &mut Model) -> Result<(), ModelE
     let index = folder.join("model.safetensors.index.json");
     if index.is_file() {
         let shards: Vec<_> = shard_names(&index)?.iter().map(|name| folder.join(name)).collect();
+        if shards.is_empty() {
+            return Err(ModelError::NotAModel { path: folder.to_owned(), missing: "weights in its index" });
+        }
         return read_files(&shards, model);
     }
     for name in ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth"] {

@@ -116,7 +116,8 @@ pub fn mistyped(draw: &mut Draw, text: &str, per_mille: usize) -> String {
 pub fn uncapitalised(sentence: &str) -> String {
     const SMALL: &str = "the a an he she it they there some two then but so this that no nobody every after before most many \
         soon suddenly at only all few when because three do does did is are was were have has had can could would will \
-        what where who why which whose how shall please don let you really we yes not each both several one";
+        what where who why which whose how shall please don let you really we yes not each both several one \
+        of meanwhile here";
     let first = sentence.split([' ', ',', '\'']).next().unwrap_or_default().to_lowercase();
     match SMALL.split_whitespace().any(|small| small == first) {
         true => format!("{first}{}", &sentence[first.len()..]),

@@ -175,7 +175,7 @@ impl Scene<'_> {
         let present = if singular { with_s(verb) } else { verb.to_string() };
         let finite = if self.tense == Tense::Past { past } else { present };
         let not = if verb == "warn" || self.draw.chance(10) { "not" } else { "" };
-        let inner = self.act(other, object.as_pronoun());
+        let inner = self.deed(Some(other), self.kind(other), &object.as_pronoun());
         joined(&[&subject.subject(), &finite, &object.object(), not, "to", &inner.bare()])
     }
 

@@ -1,0 +1,54 @@
+//! The whole way without any file: the built-in corpus, its models and its minimal pairs.
+
+use super::common::Workspace;
+
+const RECIPE: &str = r#"
+[corpus]
+words = 4000
+pairs_per_paradigm = 2
+
+[tokenizer]
+vocab_size = 400
+
+[models.only]
+architecture = "llama"
+hidden_size = 16
+intermediate_size = 32
+num_layers = 1
+num_heads = 2
+
+[models.only.train]
+epochs = 1
+batch_size = 16
+sequence_length = 32
+learning_rate = 3e-3
+"#;
+
+#[test]
+fn a_run_needs_no_file_but_its_recipe() {
+    let workspace = Workspace::new();
+    workspace.write("alone.toml", RECIPE);
+    let finished = workspace.babyllama("run alone.toml").done();
+    assert!(finished.stderr.contains("stage pairs: never finished"), "{}", finished.stderr);
+    let scores = workspace.json("runs/alone/evaluation/only.json");
+    assert!(scores["blimp"]["builtin"]["items"].as_u64().unwrap() >= 20, "{scores}");
+    assert_eq!(workspace.names("runs/alone/corpus/train").len(), 10, "one file a source");
+
+    workspace.babyllama("corpus write-builtin --output builtin --words 4000 --validation-words 200 --pairs 2").done();
+    let count = |folder: &str| {
+        let texts = workspace.names(folder).into_iter().map(|name| workspace.text(&format!("{folder}/{name}")));
+        texts.map(|text| text.split_whitespace().count()).sum::<usize>()
+    };
+    let words = count("builtin/train");
+    assert!((3000..6000).contains(&words), "{words}");
+    // The run has cleaned the same text.
+    workspace.babyllama("corpus clean builtin/train --output clean").done();
+    for name in workspace.names("clean") {
+        let (ours, theirs) = (workspace.text(&format!("clean/{name}")), format!("runs/alone/corpus/train/{name}"));
+        assert!(ours == workspace.text(&theirs), "{name}");
+    }
+    for name in workspace.names("builtin/blimp") {
+        let pairs = workspace.text(&format!("builtin/blimp/{name}"));
+        assert_eq!(pairs.lines().count(), 2, "{name}");
+    }
+}

@@ -1,0 +1,274 @@
+//! A workspace with a small corpus, and the program run in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_babyllama");
+
+/// A teacher and a student with dropout, 72 steps each, on the workspace's own text.
+pub const RECIPE: &str = r#"
+seed = 7
+
+[corpus]
+source = "text"
+validation_fraction = 0.1
+
+[tokenizer]
+vocab_size = 300
+
+[models.teacher]
+architecture = "llama"
+hidden_size = 16
+intermediate_size = 24
+num_layers = 2
+num_heads = 4
+num_kv_heads = 2
+
+[models.teacher.train]
+epochs = 2
+batch_size = 8
+sequence_length = 16
+learning_rate = 3e-3
+checkpoint_steps = 5
+
+[models.student]
+architecture = "gpt2"
+hidden_size = 16
+num_layers = 2
+num_heads = 2
+
+[models.student.train]
+epochs = 2
+batch_size = 8
+sequence_length = 16
+learning_rate = 3e-3
+checkpoint_steps = 5
+
+[models.student.distill]
+teachers = ["teacher"]
+
+[evaluate]
+blimp = ["pairs"]
+"#;
+
+/// Where runs of `small.toml` put the trained models.
+pub const TEACHER: &str = "runs/small/models/teacher/final";
+pub const STUDENT: &str = "runs/small/models/student/final";
+
+const NOUNS: [&str; 8] = ["dog", "cat", "bird", "child", "mother", "teacher", "farmer", "king"];
+
+/// A temporary folder with `text/` (two files), `pairs/` (two tasks) and `small.toml` (the recipe).
+pub struct Workspace {
+    folder: TempDir,
+}
+
+impl Workspace {
+    pub fn new() -> Self {
+        let workspace = Self { folder: tempfile::tempdir().unwrap() };
+        workspace.write("text/a.train", sentences(250, 1));
+        workspace.write("text/b.train", sentences(250, 2));
+        workspace.write("pairs/agreement.jsonl", pairs("The {} sees a {}.", "The {} see a {}."));
+        workspace.write("pairs/order.jsonl", pairs("The {} has a {}.", "The has {} a {}."));
+        workspace.write("small.toml", RECIPE);
+        workspace
+    }
+
+    /// A workspace in which `small.toml` has been run.
+    pub fn trained() -> Self {
+        let workspace = Self::new();
+        workspace.babyllama("run small.toml").done();
+        workspace
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    /// Writes a file, with the folders it lies in.
+    pub fn write(&self, inside: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(inside);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub fn bytes(&self, inside: &str) -> Vec<u8> {
+        fs::read(self.path(inside)).unwrap_or_else(|cause| panic!("{inside}: {cause}"))
+    }
+
+    pub fn text(&self, inside: &str) -> String {
+        String::from_utf8(self.bytes(inside)).unwrap()
+    }
+
+    pub fn json(&self, inside: &str) -> Value {
+        serde_json::from_slice(&self.bytes(inside)).unwrap()
+    }
+
+    /// Replaces a part of a file that must be there.
+    pub fn replace(&self, inside: &str, old: &str, new: &str) {
+        let text = self.text(inside);
+        assert!(text.contains(old), "{inside} has no {old:?}: {text}");
+        self.write(inside, text.replace(old, new));
+    }
+
+    /// Copies the files of a folder.
+    pub fn copy(&self, from: &str, to: &str) {
+        for name in self.names(from) {
+            self.write(&format!("{to}/{name}"), self.bytes(&format!("{from}/{name}")));
+        }
+    }
+
+    /// The sorted names in a folder; none when there is no such folder.
+    pub fn names(&self, inside: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(inside)).into_iter().flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The trained weights in a folder.
+    pub fn weights(&self, inside: &str) -> Vec<u8> {
+        self.bytes(&format!("{inside}/model.safetensors"))
+    }
+
+    /// A model's metrics without what the clock says.
+    pub fn metrics(&self, model: &str) -> Vec<Value> {
+        let text = self.text(&format!("{model}/metrics.jsonl"));
+        let record = |line: &str| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            record.as_object_mut().unwrap().remove("seconds");
+            record
+        };
+        text.lines().map(record).collect()
+    }
+
+    /// The loss at each step.
+    pub fn losses(&self, model: &str) -> Vec<f64> {
+        let steps = self.metrics(model).into_iter().filter(|record| record["event"] == "step");
+        steps.map(|record| record["loss"].as_f64().unwrap()).collect()
+    }
+
+    /// The program with arguments, to be run in this folder on one thread unless they say otherwise.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(words);
+        self.surround(&mut command);
+        command
+    }
+
+    /// Gives a command this folder and a plain environment.
+    pub fn surround(&self, command: &mut Command) {
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("RAYON_NUM_THREADS", "1").env_remove("RUST_BACKTRACE");
+    }
+
+    /// Runs the program to its end; the line is cut at blanks.
+    pub fn babyllama(&self, line: &str) -> Finished {
+        self.finish(self.command(&line.split_whitespace().collect::<Vec<_>>()))
+    }
+
+    pub fn finish(&self, mut command: Command) -> Finished {
+        Finished::new(command.output().unwrap())
+    }
+}
+
+/// Sentences of a tiny language; another seed gives other ones.
+pub fn sentences(count: usize, seed: u64) -> String {
+    let mut state = seed;
+    let mut draw = |words: &[&'static str]| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        words[(state >> 33) as usize % words.len()]
+    };
+    let mut sentence = |_| {
+        let adjective = draw(&["big", "small", "old", "young", "happy", "red"]);
+        let (subject, verb) = (draw(&NOUNS), draw(&["sees", "likes", "finds", "follows", "calls", "helps"]));
+        let (object, place) = (draw(&NOUNS), draw(&["today", "in the garden", "near the house", "again"]));
+        format!("The {adjective} {subject} {verb} the {object} {place}.\n")
+    };
+    (0..count).map(&mut sentence).collect()
+}
+
+/// Minimal pairs of two patterns with two gaps, one pair a line.
+fn pairs(good: &str, bad: &str) -> String {
+    let fill = |pattern: &str, nouns: [&str; 2]| pattern.replacen("{}", nouns[0], 1).replacen("{}", nouns[1], 1);
+    let line = |nouns| {
+        let pair = serde_json::json!({ "sentence_good": fill(good, nouns), "sentence_bad": fill(bad, nouns) });
+        format!("{pair}\n")
+    };
+    NOUNS.iter().flat_map(|first| NOUNS[..2].iter().map(move |second| [*first, *second])).map(line).collect()
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The last words of a command that failed.
+#[derive(Debug)]
+pub struct Refusal {
+    pub cause: String,
+    pub advice: String,
+}
+
+impl Finished {
+    pub fn new(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let finished = Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+        assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+        finished
+    }
+
+    /// Insists on success.
+    #[track_caller]
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Insists on a failure with this exit code that ends in one line of cause and one of advice.
+    #[track_caller]
+    pub fn refused(self, code: i32) -> Refusal {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        let mut lines = self.stderr.lines().rev();
+        let (advice, cause) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        let after = |start: &str, line: &str| {
+            let rest = line.trim_start().strip_prefix(start).filter(|rest| !rest.is_empty());
+            rest.unwrap_or_else(|| panic!("no {start:?} where it should be: {}", self.stderr)).to_owned()
+        };
+        let head = if code == 130 { "stopped: " } else { "error: " };
+        Refusal { cause: after(head, cause), advice: after("next: ", advice) }
+    }
+}
+
+impl Refusal {
+    /// Insists on a cause with all of these parts.
+    #[track_caller]
+    pub fn names(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.cause.contains(part), "no {part:?} in: {}", self.cause);
+        }
+        self
+    }
+
+    /// Insists on advice with this part.
+    #[track_caller]
+    pub fn advises(self, part: &str) -> Self {
+        assert!(self.advice.contains(part), "no {part:?} in: {}", self.advice);
+        self
+    }
+}
+
+/// Adds folders to the search path, so that `babyllama` in a shell is the program under test.
+pub fn search_path() -> String {
+    let folder = Path::new(PROGRAM).parent().unwrap().display();
+    format!("{folder}:{}", std::env::var("PATH").unwrap_or_default())
+}

@@ -1,0 +1,147 @@
+//! Runs that are cut at any moment and continued: they end with the same bits as a run that was not.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::common::{Finished, RECIPE, Workspace, search_path, sentences};
+
+/// 720 steps of teacher and student each: long enough to be hit in the middle.
+fn longer_recipe() -> String {
+    RECIPE.replace("epochs = 2", "epochs = 20").replace("checkpoint_steps = 5", "checkpoint_steps = 7")
+}
+
+fn models(run: &str) -> [String; 2] {
+    ["teacher", "student"].map(|model| format!("{run}/models/{model}"))
+}
+
+/// A workspace where `small.toml` takes longer and `runs/whole` is its run that nobody cut.
+fn with_whole_run() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", longer_recipe());
+    workspace.babyllama("run small.toml --output runs/whole").done();
+    workspace
+}
+
+/// The last step in a model's metrics, 0 before the first.
+fn last_step(workspace: &Workspace, model: &str) -> u64 {
+    let text = fs::read_to_string(workspace.path(model).join("metrics.jsonl")).unwrap_or_default();
+    let number = |line: &str| line.split_once("\"step\":")?.1.split(',').next()?.parse().ok();
+    text.lines().filter_map(number).next_back().unwrap_or(0)
+}
+
+/// Starts a command and sends it a signal as soon as a model's metrics show a step.
+fn signalled(workspace: &Workspace, words: &[&str], model: &str, step: u64, signal: &str) -> Finished {
+    signalled_when(workspace, words, signal, || last_step(workspace, model) >= step)
+}
+
+fn signalled_when(workspace: &Workspace, words: &[&str], signal: &str, is_time: impl Fn() -> bool) -> Finished {
+    let mut child = workspace.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !is_time() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status().unwrap();
+    let finished = Finished::new(child.wait_with_output().unwrap());
+    assert!(kill.success() && finished.code != Some(0), "ended before it was stopped: {}", finished.stderr);
+    finished
+}
+
+/// Insists that a run has the weights and metrics of the run that was not cut.
+#[track_caller]
+fn assert_whole(workspace: &Workspace, run: &str) {
+    for (model, whole) in models(run).iter().zip(models("runs/whole")) {
+        let metrics = workspace.metrics(model);
+        let steps = metrics.iter().filter(|record| record["event"] == "step");
+        let steps: Vec<u64> = steps.map(|record| record["step"].as_u64().unwrap()).collect();
+        assert_eq!(steps, (1..=720).collect::<Vec<_>>(), "{model}");
+        assert_eq!(metrics, workspace.metrics(&whole), "{model}");
+        assert!(
+            workspace.weights(&format!("{model}/final")) == workspace.weights(&format!("{whole}/final")),
+            "{model}"
+        );
+    }
+    assert_eq!(workspace.names("runs/whole/evaluation"), workspace.names(&format!("{run}/evaluation")));
+}
+
+#[test]
+fn a_killed_run_continues_to_the_same_bits() {
+    let workspace = with_whole_run();
+    let [teacher, student] = models("runs/killed");
+    let words = ["run", "small.toml", "--output", "runs/killed"];
+    for (model, step) in [(&teacher, 1), (&teacher, 5), (&teacher, 60), (&student, 1), (&student, 140), (&student, 350)]
+    {
+        let finished = signalled(&workspace, &words, model, step, "KILL");
+        assert_eq!(finished.code, None);
+    }
+    let finished = workspace.babyllama(&words.join(" ")).done();
+    assert!(finished.stderr.contains("student  continues after step "), "{}", finished.stderr);
+    assert_whole(&workspace, "runs/killed");
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_says_how_to_continue() {
+    let workspace = with_whole_run();
+    fs::rename(workspace.path("small.toml"), workspace.path("my recipe.toml")).unwrap();
+    let [teacher, student] = models("runs/my run");
+    let words = [
+        "run",
+        "my recipe.toml",
+        "--output",
+        "runs/my run",
+        "--set",
+        "name=mine",
+        "--set",
+        "evaluate.blimp=[ 'pairs' ]",
+    ];
+    let first = signalled(&workspace, &words, &teacher, 100, "TERM");
+    let refusal = first.refused(130).names(&["stage model-teacher", "interrupted", "saved"]);
+    let command = refusal.advice.strip_prefix("continue with: ").unwrap().to_owned();
+    let quoted =
+        "run 'my recipe.toml' --set name=mine --set 'evaluate.blimp=[ '\\''pairs'\\'' ]' --output 'runs/my run'";
+    assert_eq!(command, format!("babyllama {quoted}"));
+    // Everything up to the signal is saved.
+    let (stopped, kept) = (last_step(&workspace, &teacher), workspace.names(&format!("{teacher}/checkpoints")));
+    assert_eq!(kept.last().unwrap(), &format!("step-{stopped:08}"));
+
+    signalled(&workspace, &words, &student, 50, "INT").refused(130).names(&["stage model-student"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &command]).env("PATH", search_path());
+    workspace.surround(&mut shell);
+    let finished = workspace.finish(shell).done();
+    assert!(finished.stderr.contains("student  continues after step "), "{}", finished.stderr);
+    assert_whole(&workspace, "runs/my run");
+}
+
+/// No stage but training can be left in its middle; a run that is asked to stop begins no other.
+#[test]
+fn a_run_stops_between_stages() {
+    let workspace = Workspace::new();
+    workspace.write("text/a.train", sentences(50_000, 1));
+    let corpus = workspace.path("runs/small/corpus/train");
+    let words = ["run", "small.toml", "--set", "teacher.train.max_steps=5", "--set", "student.train.max_steps=5"];
+    let refusal = signalled_when(&workspace, &words, "TERM", || corpus.exists()).refused(130);
+    refusal.names(&["interrupted"]).advises("babyllama run small.toml --set teacher.train.max_steps=5");
+    assert_eq!(workspace.names("runs/small/models"), [""; 0]);
+    let finished = workspace.babyllama(&words.join(" ")).done();
+    assert!(!finished.stderr.contains("stage corpus"), "{}", finished.stderr);
+}
+
+#[test]
+fn one_model_outside_a_run_continues_too() {
+    let workspace = with_whole_run();
+    let tokens = "--tokens runs/whole/tokens/train.bin --validation runs/whole/tokens/validation.bin";
+    let command = format!(
+        "distill --config small.toml --model student --teacher runs/whole/models/teacher/final {tokens} --output"
+    );
+    workspace.babyllama(&format!("{command} at-once")).done();
+    let line = format!("{command} stopped");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    signalled(&workspace, &words, "stopped", 30, "KILL");
+    let second = signalled(&workspace, &words, "stopped", 90, "TERM").refused(130);
+    second.advises("continue with: the same command");
+    assert!(workspace.babyllama(&line).done().stderr.contains("training  continues after step "));
+    assert_eq!(workspace.metrics("stopped"), workspace.metrics("at-once"));
+    assert!(workspace.weights("stopped/final") == workspace.weights("at-once/final"));
+    let other = workspace.babyllama(&format!("{line} --set learning_rate=1e-3")).refused(1);
+    other.names(&["stopped/checkpoints", "other settings"]).advises("another --output");
+}

@@ -1,0 +1,14 @@
+//! The program from outside: what it prints, which files it leaves, how it ends.
+
+mod bad_input;
+mod bad_models;
+mod builtin;
+mod commands;
+mod common;
+mod damage;
+mod determinism;
+#[cfg(unix)]
+mod interruption;
+#[cfg(unix)]
+mod limits;
+mod run;
