@@ -9,6 +9,7 @@ pub mod hugging_face;
 mod initialise;
 pub mod llama;
 mod model;
+mod size;
 
 pub use batch::Batch;
 pub use config::{Architecture, ModelConfig};
