@@ -72,7 +72,9 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::Io { cause, .. } => on_file(cause.kind()),
         TrainError::TooShort { .. } => TOO_SHORT,
         TrainError::TooManyPositions { .. } => "take a smaller sequence_length, or a model with more positions",
-        TrainError::TokenOutside { .. } | TrainError::TeacherVocabulary { .. } => SAME_TOKENIZER,
+        TrainError::TokenOutside { .. }
+        | TrainError::TeacherVocabulary { .. }
+        | TrainError::EnsembleVocabulary { .. } => SAME_TOKENIZER,
         TrainError::NotFinite { .. } | TrainError::HeldoutNotFinite { .. } => {
             "lower learning_rate, lengthen the warm-up, or clip with max_grad_norm"
         }
@@ -91,6 +93,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
             "mend that line and give the same command again"
         }
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
+        EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
     }
 }

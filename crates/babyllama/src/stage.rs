@@ -157,6 +157,17 @@ impl Stages {
         write_whole(&path, text.as_bytes()).map_err(|source| StageError::File { action: "write", path, source })
     }
 
+    /// Takes back what `mark_done` said of a stage of this name, whatever its settings were.
+    pub fn forget(&self, stage: &Stage) -> Result<(), StageError> {
+        let path = self.path(stage);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(StageError::File { action: "remove", path, source })
+            }
+            _ => sync_folder(&path).map_err(|source| StageError::File { action: "write", path, source }),
+        }
+    }
+
     fn path(&self, stage: &Stage) -> PathBuf {
         self.run.join("stages").join(format!("{}.json", stage.name))
     }
@@ -231,7 +242,16 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    sync_folder(path)
+}
+
+/// Brings the folder's entry for a file to disk, without which a rename may not outlast a power cut.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,10 @@ impl Listener for TrainingLog {
             }
             Event::Step(record) => self.hear_step(record),
             Event::Evaluation(record) => self.hear_evaluation(record),
+            Event::Saving { .. } => match &self.metrics {
+                Some(metrics) => metrics.sync().map_err(io::Error::other),
+                None => Ok(()),
+            },
             Event::Checkpoint { .. } => Ok(()),
         }
     }

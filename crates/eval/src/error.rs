@@ -21,6 +21,8 @@ pub enum EvalError {
     EnsembleVocabulary { first: usize, other: usize },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
+    #[error("a text's log-probability is {score}: the model's weights are damaged or have diverged")]
+    NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
 }

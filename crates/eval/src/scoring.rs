@@ -73,6 +73,9 @@ impl<'a> Scorer<'a> {
             rest = later;
             on_progress(found.len(), distinct.len());
         }
+        if let Some(&score) = found.values().find(|score| !score.is_finite()) {
+            return Err(EvalError::NotFinite { score });
+        }
         let log_probabilities = requests.iter().map(|request| found[request]).collect();
         Ok(Scores { log_probabilities, truncated, tokens })
     }

@@ -33,7 +33,7 @@ pub fn generate(
     let start = [model.config().bos_token_id];
     let mut input = if prompt.is_empty() { &start[..] } else { prompt }.to_vec();
     model.check_sequence(&input)?;
-    let mut cache = model.cache(model.config().max_positions.min(input.len() + max_tokens));
+    let mut cache = model.cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
     let mut logits = vec![0.0; model.config().vocab_size];
     let mut written = Vec::new();
     while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions {

@@ -75,11 +75,6 @@ impl Model {
         &mut self.parameters
     }
 
-    /// The forward pass and the parameters, apart, so that a step can change the one while it holds the other.
-    pub fn parts_mut(&mut self) -> (&dyn Decoder, &mut Parameters) {
-        (&*self.decoder, &mut self.parameters)
-    }
-
     pub fn decoder(&self) -> &dyn Decoder {
         &*self.decoder
     }

@@ -50,6 +50,11 @@ impl MetricsLog {
         Ok(Self { path: path.to_path_buf(), file: file.map_err(|source| failed("open", path, source))? })
     }
 
+    /// Brings everything written so far to disk.
+    pub fn sync(&self) -> Result<(), ReportError> {
+        self.file.sync_all().map_err(|source| failed("write", &self.path, source))
+    }
+
     /// Writes one record as one line, at once. It must be an object with a `step`; JSON knows no NaN, which becomes
     /// `null`.
     pub fn append(&mut self, record: &impl Serialize) -> Result<(), ReportError> {

@@ -94,7 +94,11 @@ pub fn save(folder: &Path, model: &Model, optimizer: &Optimizer, progress: &Prog
         let _ = fs::remove_dir_all(&partial);
         TrainError::Io { path: place.clone(), cause }
     })?;
-    for (_, old) in list(folder)?.into_iter().rev().skip(KEPT) {
+    // Checkpoints beyond this step are damaged ones that the run passed over.
+    let (passed_over, mut kept): (Vec<_>, Vec<_>) =
+        list(folder)?.into_iter().partition(|(step, _)| *step > progress.step);
+    kept.truncate(kept.len().saturating_sub(KEPT));
+    for (_, old) in passed_over.into_iter().chain(kept) {
         fs::remove_dir_all(&old).map_err(io_error(&old))?;
     }
     Ok(place)

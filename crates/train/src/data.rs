@@ -104,7 +104,7 @@ impl Plan {
         };
         plan.sequences = plan.chunks(0)?.count();
         let by_epochs = (settings.epochs * plan.steps_per_epoch() as f64).ceil() as u64;
-        plan.total_steps = if settings.max_steps > 0 { settings.max_steps.min(by_epochs) } else { by_epochs };
+        plan.total_steps = if settings.max_steps > 0 { settings.max_steps } else { by_epochs };
         Ok(plan)
     }
 

@@ -21,6 +21,8 @@ pub enum TrainError {
     TooManyPositions { sequence_length: usize, model: String, max_positions: usize },
     #[error("teacher {teacher} has a vocabulary of {teacher_size}, the student one of {student_size}")]
     TeacherVocabulary { teacher: String, teacher_size: usize, student_size: usize },
+    #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
+    EnsembleVocabulary { first: usize, other: usize },
     #[error("the loss is {loss} and the gradient norm {gradient_norm} at step {step}; the last checkpoint is kept")]
     NotFinite { step: u64, loss: f64, gradient_norm: f64 },
     #[error("the held-out loss is {loss} after step {step}; the last checkpoint is kept")]

@@ -60,6 +60,10 @@ pub enum Event<'a> {
     },
     Step(StepRecord),
     Evaluation(EvaluationRecord),
+    /// A checkpoint is about to be written: records up to `step` must reach the disk before it.
+    Saving {
+        step: u64,
+    },
     /// Everything up to `step` is on disk.
     Checkpoint {
         step: u64,

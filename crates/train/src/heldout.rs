@@ -6,6 +6,7 @@ use engine::ops::distillation_loss::DistillationScales;
 use model::{Batch, Model};
 
 use crate::data::{TokenSource, batch};
+use crate::error::TrainError;
 use crate::settings::DistillSettings;
 use crate::step::{Normalisers, objective};
 use crate::teachers::Teachers;
@@ -35,7 +36,11 @@ impl Heldout<'_> {
     }
 
     /// The cross-entropy of a model, or of several by their averaged logits.
-    pub fn cross_entropy(&self, models: &[&Model]) -> HeldoutLoss {
+    ///
+    /// # Errors
+    /// When vocabularies differ in size, or a model's positions do not reach.
+    pub fn cross_entropy(&self, models: &[&Model]) -> Result<HeldoutLoss, TrainError> {
+        self.check(models)?;
         let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
         for batch in self.batches() {
             let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(&batch)).collect();
@@ -49,7 +54,21 @@ impl Heldout<'_> {
             predicted += batch.predicted_tokens();
             tokens += batch.tokens();
         }
-        HeldoutLoss { cross_entropy: sum / predicted.max(1) as f64, objective: None, tokens }
+        Ok(HeldoutLoss { cross_entropy: sum / predicted.max(1) as f64, objective: None, tokens })
+    }
+
+    fn check(&self, models: &[&Model]) -> Result<(), TrainError> {
+        let (first, sequence_length) = (models[0].config().vocab_size, self.chunks.sequence_length());
+        for config in models.iter().map(|model| model.config()) {
+            if config.vocab_size != first {
+                return Err(TrainError::EnsembleVocabulary { first, other: config.vocab_size });
+            }
+            if config.max_positions < sequence_length {
+                let (model, max_positions) = ("a model".to_owned(), config.max_positions);
+                return Err(TrainError::TooManyPositions { sequence_length, model, max_positions });
+            }
+        }
+        Ok(())
     }
 
     /// Cross-entropy and distillation objective of a student.

@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
 
     /// The hash of settings and inputs that a checkpoint must share with the run.
     fn fingerprint(&self) -> String {
-        // How often checkpoints are written and how a batch is split change nothing in the result.
+        // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
         let settings = TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
         let distill = self.distill.as_ref().map(|(settings, _)| settings);
         let text =
@@ -164,6 +164,7 @@ pub fn check_settings(settings: &TrainSettings) -> Result<(), TrainError> {
     require(settings.weight_decay >= 0.0, "weight_decay", &settings.weight_decay, "it must be 0 or more")?;
     require(share(settings.adam_beta1), "adam_beta1", &settings.adam_beta1, "it must be at least 0 and below 1")?;
     require(share(settings.adam_beta2), "adam_beta2", &settings.adam_beta2, "it must be at least 0 and below 1")?;
+    require(settings.adam_epsilon > 0.0, "adam_epsilon", &settings.adam_epsilon, "it must be above 0")?;
     require(norm >= 0.0, "max_grad_norm", &norm, "it must be 0 or more")
 }
 
@@ -220,7 +221,7 @@ impl Progressing<'_> {
         let by_objective = self.settings.select_by == Selection::Objective;
         let found = match self.trainer.distillation().filter(|_| by_objective) {
             Some((settings, teachers)) => heldout.distillation(model, teachers, settings),
-            None => heldout.cross_entropy(&[model]),
+            None => heldout.cross_entropy(&[model])?,
         };
         let selected = found.objective.unwrap_or(found.cross_entropy);
         if !selected.is_finite() {
@@ -253,6 +254,7 @@ impl Progressing<'_> {
         if self.saved_step == Some(step) {
             return Ok(());
         }
+        hear(listener, &self.folder, Event::Saving { step })?;
         let checkpoints = self.folder.join("checkpoints");
         let path = checkpoint::save(&checkpoints, &self.trainer.model, &self.trainer.optimizer, &self.progress)?;
         self.saved_step = Some(step);

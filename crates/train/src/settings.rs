@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct TrainSettings {
     /// Passes over the training tokens.
     pub epochs: f64,
-    /// Stop after this many optimizer steps, however many epochs that is; 0 means no limit.
+    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0 means by epochs.
     pub max_steps: u64,
     /// Sequences per optimizer step.
     pub batch_size: usize,

@@ -80,7 +80,7 @@ pub fn loss(args: &EvaluateArgs, data: &Path, raw_tokens: bool, sequence_length:
         let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
         let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
         let sequences = (0..chunks.count() as u32).collect();
-        let found = Heldout { source: &*source, chunks, sequences, batch_size: 32 }.cross_entropy(&models);
+        let found = Heldout { source: &*source, chunks, sequences, batch_size: 32 }.cross_entropy(&models)?;
         let (loss, perplexity) = (found.cross_entropy, found.cross_entropy.exp());
         table.push(vec![label(group), format!("{loss:.4}"), format!("{perplexity:.2}")]);
         results.push(json!({ "model": label(group), "loss": loss, "perplexity": perplexity, "tokens": found.tokens }));

@@ -39,7 +39,8 @@ pub fn plan(args: &RecipeArgs) -> anyhow::Result<()> {
     let speed = measured_flops()?;
     console::print(format_args!("{} words, about {} tokens", grouped(words as u64), short(tokens)))?;
     console::print(format_args!(
-        "this machine trains at about {}FLOP/s (a small model, measured now)\n",
+        "this machine, {}, trains at about {}FLOP/s (a small model, measured now)\n",
+        Cpu::new().name(),
         short(speed)
     ))?;
     let heads = ["parameters", "epochs", "tokens", "FLOPs", "memory", "disk", "time"];
@@ -100,7 +101,7 @@ fn estimate(recipe: &Recipe, section: &ModelSection, tokens: f64) -> anyhow::Res
     let (length, parameters) = (settings.sequence_length, config.parameter_count());
     let seen = match settings.max_steps {
         0 => settings.epochs * tokens,
-        steps => (steps as usize * settings.batch_size * length) as f64,
+        steps => steps as f64 * (settings.batch_size * length) as f64,
     };
     // A backward pass is two products for each of the forward's.
     let mut flops = 3.0 * config.forward_flops_per_token(length);

@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
 use crate::pipeline::models::same_tokenizer;
 use crate::recipe::{self, ModelRequest, ModelSection, Start};
-use crate::stage::content_hash;
+use crate::stage::Stage;
 use crate::training_log::TrainingLog;
 
 /// Trains the model that the flags describe, with teachers if they name any.
@@ -27,14 +27,16 @@ pub fn train(args: &TrainArgs, request: ModelRequest<'_>) -> anyhow::Result<()> 
     let _lock = RunLock::acquire(&args.output)?;
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
     let tokenizer = args.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
-    let training = open(&args.tokens, args.raw_tokens, tokenizer.as_ref())?;
-    let validation =
-        args.validation.as_deref().map(|path| open(path, args.raw_tokens, tokenizer.as_ref())).transpose()?;
+    let open = |path: &Path| if args.raw_tokens { TokenFile::raw(path) } else { TokenFile::open(path) };
+    let training = open(&args.tokens)?;
+    let validation = args.validation.as_deref().map(open).transpose()?;
+    let files: Vec<&TokenFile> = [Some(&training), validation.as_ref()].into_iter().flatten().collect();
+    compare_tokenizers(&section, &files, tokenizer.as_ref())?;
     let seed = section.train.seed.unwrap_or_default();
     let model = start(&section, args, &training, seed, &device)?;
     let distill = match &section.distill {
         None => None,
-        Some(settings) => Some((settings.clone(), teachers(settings, &section, &model, tokenizer.as_ref())?)),
+        Some(settings) => Some((settings.clone(), teachers(settings, &section, &model)?)),
     };
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let mut log = TrainingLog::new("training", &args.output, &interrupt);
@@ -61,19 +63,6 @@ pub fn train(args: &TrainArgs, request: ModelRequest<'_>) -> anyhow::Result<()> 
     }
 }
 
-fn open(path: &Path, raw: bool, tokenizer: Option<&Tokenizer>) -> anyhow::Result<TokenFile> {
-    if raw {
-        return Ok(TokenFile::raw(path)?);
-    }
-    let file = TokenFile::open(path)?;
-    if let Some(tokenizer) = tokenizer
-        && file.tokenizer_hash() != Some(tokenizer.content_hash())
-    {
-        bail!("{} was made with another tokenizer than the one given", path.display());
-    }
-    Ok(file)
-}
-
 fn start(
     section: &ModelSection,
     args: &TrainArgs,
@@ -93,48 +82,52 @@ fn start(
     }
 }
 
-/// The teachers from their folders. Tokenizers are compared wherever both sides have one.
-fn teachers(
-    settings: &DistillSettings,
-    section: &ModelSection,
-    student: &Model,
-    tokenizer: Option<&Tokenizer>,
-) -> anyhow::Result<Teachers> {
-    let device = student.device();
-    let of_student = match (&section.start, tokenizer) {
-        (Start::Folder(folder), None) if folder.join("tokenizer.json").exists() => {
-            Some(Tokenizer::from_folder(folder)?)
-        }
-        _ => None,
-    };
-    let tokenizer = tokenizer.or(of_student.as_ref());
-    let mut models = Vec::new();
-    for teacher in &settings.teachers {
-        let folder = PathBuf::from(teacher);
-        if let (Some(tokenizer), true) = (tokenizer, folder.join("tokenizer.json").exists()) {
-            same_tokenizer(&folder, "teacher", tokenizer)?;
-        }
-        models.push((teacher.clone(), hugging_face::load(&folder, device)?));
-    }
+/// The teachers from their folders.
+fn teachers(settings: &DistillSettings, section: &ModelSection, student: &Model) -> anyhow::Result<Teachers> {
+    let load = |teacher: &String| Ok((teacher.clone(), hugging_face::load(Path::new(teacher), student.device())?));
+    let models = settings.teachers.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Teachers::new(models, student.config().vocab_size, section.train.sequence_length)?)
 }
 
-/// A hash of everything that is read: token files, start weights, teachers.
+/// The Hugging Face folders that a run reads, with what they are to it.
+fn folders(section: &ModelSection) -> Vec<(&'static str, PathBuf)> {
+    let start = match &section.start {
+        Start::Folder(folder) => Some(("the model", folder.clone())),
+        Start::Random(_) => None,
+    };
+    let teachers = section.distill.iter().flat_map(|distill| &distill.teachers);
+    let teachers = teachers.map(|teacher| ("teacher", PathBuf::from(teacher)));
+    start.into_iter().chain(teachers).collect()
+}
+
+/// Compares the tokenizers of all folders and token files that have one: equal sizes are not enough, since ids would mean
+/// other words.
+fn compare_tokenizers(section: &ModelSection, files: &[&TokenFile], given: Option<&Tokenizer>) -> anyhow::Result<()> {
+    let mut known: Option<(String, Tokenizer)> = None;
+    for (role, folder) in folders(section).iter().filter(|(_, folder)| folder.join("tokenizer.json").exists()) {
+        let reference = given.or(known.as_ref().map(|(_, tokenizer)| tokenizer));
+        if let Some(reference) = reference {
+            same_tokenizer(folder, role, reference)?;
+        }
+        known = Some((folder.display().to_string(), Tokenizer::from_folder(folder)?));
+    }
+    let mut hashes: Vec<(String, String)> = known.iter().map(|(name, t)| (name.clone(), t.content_hash())).collect();
+    hashes.extend(given.map(|tokenizer| ("--tokenizer".to_owned(), tokenizer.content_hash())));
+    let of_files = ["--tokens", "--validation"].iter().zip(files);
+    hashes.extend(of_files.filter_map(|(flag, file)| Some((flag.to_string(), file.tokenizer_hash()?))));
+    match hashes.windows(2).find(|pair| pair[0].1 != pair[1].1) {
+        None => Ok(()),
+        Some(pair) => Err(anyhow::anyhow!("{} and {} come from different tokenizers", pair[0].0, pair[1].0))
+            .hint("encode the text with the tokenizer that the models were trained with"),
+    }
+}
+
+/// A hash of everything that is read: token files and how they are read, start weights, teachers.
 fn fingerprint(args: &TrainArgs, section: &ModelSection) -> anyhow::Result<String> {
-    let mut files = vec![args.tokens.clone()];
-    files.extend(args.validation.clone());
-    let mut folders = Vec::new();
-    if let Start::Folder(folder) = &section.start {
-        folders.push(folder.clone());
+    let mut stage = Stage::new("training", &args.raw_tokens)?.reads(&args.tokens)?;
+    let folders = folders(section);
+    for path in args.validation.iter().chain(folders.iter().map(|(_, folder)| folder)) {
+        stage = stage.reads(path)?;
     }
-    folders.extend(section.distill.iter().flat_map(|distill| &distill.teachers).map(PathBuf::from));
-    for folder in folders {
-        let weights = folder.join("model.safetensors");
-        files.push(if weights.exists() { weights } else { folder.join("model.safetensors.index.json") });
-    }
-    let mut hasher = blake3::Hasher::new();
-    for file in files {
-        hasher.update(content_hash(&file).with_context(|| format!("cannot read {}", file.display()))?.as_bytes());
-    }
-    Ok(hasher.finalize().to_hex().to_string())
+    Ok(stage.fingerprint())
 }

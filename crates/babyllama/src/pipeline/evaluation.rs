@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use eval::{BlimpResult, Scorer, pairs};
 use model::{Model, hugging_face};
 use report::{TableRow, closing_table};
 use serde::{Deserialize, Serialize};
+use train::TrainSettings;
 use train::data::heldout_sequences;
 use train::heldout::Heldout;
 
@@ -61,7 +62,10 @@ impl Pipeline {
     ) -> anyhow::Result<Scores> {
         let name = label(members);
         let file = format!("evaluation/{}.json", name.replace(" + ", "+"));
-        let settings = (&self.recipe.evaluate.loss, &self.recipe.evaluate.rules);
+        let places: Vec<&String> = sets.iter().map(|(place, _)| place).collect();
+        let common = self.common_settings();
+        let sequences = (common.sequence_length, common.evaluation_sequences);
+        let settings = (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences);
         let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?.after(&text.stage);
         for member in members {
             stage = stage.after(&member.stage);
@@ -98,10 +102,13 @@ impl Pipeline {
             ..Scores::default()
         };
         if self.recipe.evaluate.loss {
-            let settings = &self.recipe.models[&members[0].name].train;
-            let (chunks, sequences) = heldout_sequences(settings, text.validation.len())?;
+            let settings = self.common_settings();
+            let (chunks, sequences) = heldout_sequences(&settings, text.validation.len())?;
             let heldout = Heldout { source: &text.validation, chunks, sequences, batch_size: settings.batch_size };
-            let found = heldout.cross_entropy(&models);
+            let found = heldout.cross_entropy(&models)?;
+            if !found.cross_entropy.is_finite() {
+                bail!("the held-out loss of {} is {}: its weights have diverged", label(members), found.cross_entropy);
+            }
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
         }
@@ -111,6 +118,18 @@ impl Pipeline {
             scores.blimp.insert(place.clone(), found);
         }
         Ok(scores)
+    }
+
+    /// What all rows of the table are measured with, so that they stand on the same text: the shortest sequences and the
+    /// smallest subset that any model's settings ask for.
+    fn common_settings(&self) -> TrainSettings {
+        let all = || self.recipe.models.values().map(|model| &model.train);
+        let subset = all().map(|train| train.evaluation_sequences).filter(|&wanted| wanted > 0).min();
+        TrainSettings {
+            sequence_length: all().map(|train| train.sequence_length).min().unwrap_or(2),
+            evaluation_sequences: subset.unwrap_or(0),
+            ..TrainSettings::default()
+        }
     }
 
     fn row(&self, members: &[&Trained], scores: Scores) -> anyhow::Result<TableRow> {

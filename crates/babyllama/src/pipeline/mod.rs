@@ -83,6 +83,8 @@ impl Pipeline {
             bail!(Interrupted { resume: self.command.clone() });
         }
         console::note(format_args!("stage {}: {reason}", stage.name()));
+        // From here on the old output may be half replaced: no record may vouch for it.
+        self.stages.forget(stage)?;
         work(self).with_context(|| format!("stage {}", stage.name()))?;
         self.stages.mark_done(stage, outputs)?;
         self.performed += 1;

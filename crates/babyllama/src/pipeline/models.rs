@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use corpus::Tokenizer;
-use model::{Model, hugging_face};
+use model::{Model, ModelConfig, hugging_face};
 use train::{DistillSettings, Outcome, Run, Teachers};
 
 use super::Pipeline;
@@ -52,7 +52,7 @@ impl Pipeline {
         let model = self.start(section, seed, &text.tokenizer)?;
         let distill = match &section.distill {
             None => None,
-            Some(settings) => Some((settings.clone(), self.teachers(settings, section, text, trained)?)),
+            Some(settings) => Some((settings.clone(), self.teachers(settings, section, text, trained, &model)?)),
         };
         let mut log = TrainingLog::new(name, &folder, &self.interrupt);
         let run = Run {
@@ -77,7 +77,11 @@ impl Pipeline {
 
     fn start(&self, section: &ModelSection, seed: u64, tokenizer: &Tokenizer) -> anyhow::Result<Model> {
         match &section.start {
-            Start::Random(shape) => Ok(Model::new(shape.config(tokenizer.vocab_size()), &self.device, seed)?),
+            Start::Random(shape) => {
+                let mut config = shape.config(tokenizer.vocab_size());
+                use_special_tokens(&mut config, tokenizer);
+                Ok(Model::new(config, &self.device, seed)?)
+            }
             Start::Folder(folder) => {
                 same_tokenizer(folder, "the model", tokenizer)?;
                 Ok(hugging_face::load(folder, &self.device)?)
@@ -91,6 +95,7 @@ impl Pipeline {
         section: &ModelSection,
         text: &Text,
         trained: &[Trained],
+        student: &Model,
     ) -> anyhow::Result<Teachers> {
         let mut models = Vec::new();
         for teacher in &settings.teachers {
@@ -103,13 +108,21 @@ impl Pipeline {
             };
             models.push((teacher.clone(), hugging_face::load(&folder, &self.device)?));
         }
-        Ok(Teachers::new(models, text.tokenizer.vocab_size(), section.train.sequence_length)?)
+        Ok(Teachers::new(models, student.config().vocab_size, section.train.sequence_length)?)
     }
+}
+
+/// Takes the special tokens' ids from the tokenizer, which need not be one of ours.
+fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
+    let end = tokenizer.token_id("</s>").or(tokenizer.token_id("<|endoftext|>"));
+    config.eos_token_id = end.unwrap_or(config.eos_token_id);
+    config.bos_token_id = tokenizer.token_id("<s>").or(end).unwrap_or(config.bos_token_id);
+    config.pad_token_id = config.pad_token_id.and(tokenizer.token_id("<pad>"));
 }
 
 /// Everything a model's weights follow from.
 fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Trained]) -> anyhow::Result<Stage> {
-    // How often checkpoints are written and how a batch is split change nothing in the result.
+    // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
     let mut deciding = section.clone();
     (deciding.train.checkpoint_steps, deciding.train.micro_batch_size) = (0, 0);
     let mut stage = Stage::new(&format!("model-{name}"), &deciding)?.after(&text.stage);
@@ -125,21 +138,28 @@ fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Train
     Ok(stage)
 }
 
-/// Makes a model's folder ready: what a run with other settings left there is set aside under `.old`, so that its
-/// checkpoints are neither continued nor lost.
+/// Makes a model's folder ready. What a run with other settings left there is set aside under a name of its own, and what
+/// these settings left earlier is taken back, so that changing a setting to and fro loses nothing.
 fn claim(folder: &Path, fingerprint: &str) -> anyhow::Result<()> {
     let mark = folder.join("fingerprint");
     let claimed = std::fs::read_to_string(&mark).unwrap_or_default();
     if folder.exists() && claimed != fingerprint {
-        let aside = folder.with_extension("old");
-        if aside.exists() {
-            std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?;
-        }
+        let aside = aside(folder, &claimed);
         std::fs::rename(folder, &aside).with_context(|| format!("cannot set {} aside", folder.display()))?;
         console::note(format_args!("  what was trained with other settings is now in {}", aside.display()));
     }
+    let earlier = aside(folder, fingerprint);
+    if !folder.exists() && earlier.exists() {
+        std::fs::rename(&earlier, folder).with_context(|| format!("cannot take {} back", earlier.display()))?;
+        console::note(format_args!("  goes on with what these settings left earlier in {}", earlier.display()));
+    }
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     write_whole(&mark, fingerprint.as_bytes()).with_context(|| format!("cannot write {}", mark.display()))
+}
+
+/// Where a model's folder goes while other settings have its place.
+fn aside(folder: &Path, fingerprint: &str) -> PathBuf {
+    folder.with_extension(format!("old-{}", fingerprint.get(..8).unwrap_or("unknown")))
 }
 
 /// Refuses a folder whose tokenizer is not the one at hand: equal sizes are not enough, since ids would mean other words.

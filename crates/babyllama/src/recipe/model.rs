@@ -50,9 +50,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Whether a sequence of this many tokens has a position for each; only GPT-2's positions run out.
+    /// Whether a sequence of this many tokens has a position for each.
     pub fn can_read(&self, sequence_length: usize) -> bool {
-        self.architecture != Architecture::Gpt2 || sequence_length <= self.max_positions
+        sequence_length <= self.max_positions
     }
 
     /// The model for a tokenizer of `vocab_size` entries.

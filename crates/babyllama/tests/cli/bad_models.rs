@@ -121,7 +121,10 @@ fn vocabularies_of_one_size_and_different_content() {
     run("two", "").done();
     let ensemble = format!("evaluate blimp {teacher} runs/two/models/teacher/final --ensemble --data pairs");
     workspace.babyllama(&ensemble).refused(1).names(&["another tokenizer", "100 and 100 entries"]);
-    let distill = "distill --config small.toml --model student --output out --tokenizer two/tokenizer.json \
-                   --tokens runs/two/tokens/train.bin";
-    workspace.babyllama(&format!("{distill} --teacher {teacher}")).refused(1).names(&[&cause]);
+    let distill = "distill --config small.toml --model student --output out --tokens runs/two/tokens/train.bin";
+    let given = format!("{distill} --teacher {teacher} --tokenizer two/tokenizer.json");
+    workspace.babyllama(&given).refused(1).names(&[&cause]);
+    // The token file alone says which tokenizer made it.
+    let alone = workspace.babyllama(&format!("{distill} --teacher {teacher}")).refused(1);
+    alone.names(&[teacher, "--tokens", "different tokenizers"]);
 }

@@ -59,7 +59,11 @@ fn a_change_reaches_what_follows_from_it_and_nothing_else() {
     let changed = run("--set student.train.learning_rate=1e-3 --set teacher.train.epochs=1");
     assert_eq!(stages(&changed), both);
     assert!(changed.stderr.contains("stage model-student: stage model-teacher changed"), "{}", changed.stderr);
-    assert_eq!(stages(&run("")), both);
+    let weights = workspace.weights(STUDENT);
+    let back = run("");
+    assert_eq!(stages(&back), both);
+    assert!(back.stderr.contains("goes on with what these settings left earlier"), "{}", back.stderr);
+    assert!(workspace.weights(STUDENT) != weights && !back.stderr.contains("epoch 1.000"), "{}", back.stderr);
 
     let evaluations = ["evaluate-teacher", "evaluate-student"];
     assert_eq!(stages(&run("--set evaluate.rules='2023'")), evaluations);

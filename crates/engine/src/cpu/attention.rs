@@ -42,7 +42,7 @@ impl Shared {
     ///
     /// # Safety
     /// No other task uses these columns of these rows at the same time, and no earlier block of them is still used.
-    unsafe fn block(self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut {
+    unsafe fn block<'a>(self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut<'a> {
         assert!(rows.is_empty() || (rows.end - 1) * self.stride + columns.end <= self.length, "a block past the end");
         let start = rows.start * self.stride + columns.start;
         // Safety: the block lies within the values (checked above) and is alone (promised by the caller).

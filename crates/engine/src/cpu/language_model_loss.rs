@@ -56,6 +56,7 @@ impl Drop for Logits<'_> {
 pub(super) fn project(projections: &[Projection<'_>], rows: &Range<usize>, logits: &mut [f32]) {
     for (index, projection) in projections.iter().enumerate() {
         let output = matrix(projection.output).transposed();
+        assert_eq!(output.columns, projections[0].output.rows, "vocabulary of every projection");
         let target = MatrixMut::dense(logits, rows.len(), output.columns);
         let hidden = matrix(projection.hidden.row_range(rows.clone()));
         product(target, index > 0, hidden, output, projection.share, Workers::All);

@@ -16,8 +16,8 @@ vectorised! {
         let moments = first.iter_mut().zip(second.iter_mut());
         for ((value, gradient), (m, v)) in values.iter_mut().zip(gradients).zip(moments) {
             let gradient = gradient * c.gradient_scale;
-            *m = c.beta1 * *m + (1.0 - c.beta1) * gradient;
-            *v = c.beta2 * *v + (1.0 - c.beta2) * gradient * gradient;
+            *m = c.beta1 * *m + c.new_share1 * gradient;
+            *v = c.beta2 * *v + c.new_share2 * gradient * gradient;
             let update = c.rate * *m / (v.sqrt() * c.root_scale + c.epsilon);
             *value = (*value * c.decay_before - update) * c.decay_after;
         }

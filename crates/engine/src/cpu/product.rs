@@ -1,5 +1,7 @@
 //! Matrix products by the `gemm` crate, whose sums over the inner dimension run in one order whatever the thread count.
 
+use std::marker::PhantomData;
+
 /// A matrix anywhere in memory.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
@@ -35,18 +37,19 @@ impl<'a> Matrix<'a> {
 }
 
 /// A row-major matrix to write, given by address because several tasks may write different columns of the same rows.
-pub struct MatrixMut {
+pub struct MatrixMut<'a> {
+    values: PhantomData<&'a mut [f32]>,
     pointer: *mut f32,
     rows: usize,
     columns: usize,
     row_stride: usize,
 }
 
-impl MatrixMut {
+impl<'a> MatrixMut<'a> {
     /// Consecutive rows of a slice.
-    pub fn dense(values: &mut [f32], rows: usize, columns: usize) -> Self {
+    pub fn dense(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
         assert!(rows * columns <= values.len(), "a matrix past its values' end");
-        Self { pointer: values.as_mut_ptr(), rows, columns, row_stride: columns }
+        Self { values: PhantomData, pointer: values.as_mut_ptr(), rows, columns, row_stride: columns }
     }
 
     /// Rows `stride` apart from an address on.
@@ -55,7 +58,7 @@ impl MatrixMut {
     /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nobody else may use them while
     /// the matrix lives.
     pub unsafe fn strided(pointer: *mut f32, rows: usize, columns: usize, stride: usize) -> Self {
-        Self { pointer, rows, columns, row_stride: stride }
+        Self { values: PhantomData, pointer, rows, columns, row_stride: stride }
     }
 }
 
@@ -69,7 +72,7 @@ pub enum Workers {
 }
 
 /// `output = scale * a * b`, plus the old output when `accumulate`.
-pub fn product(output: MatrixMut, accumulate: bool, a: Matrix<'_>, b: Matrix<'_>, scale: f32, workers: Workers) {
+pub fn product(output: MatrixMut<'_>, accumulate: bool, a: Matrix<'_>, b: Matrix<'_>, scale: f32, workers: Workers) {
     assert_eq!((a.rows, a.columns, b.columns), (output.rows, b.rows, output.columns), "shapes of a product");
     if output.rows == 0 || output.columns == 0 {
         return;

@@ -62,6 +62,8 @@ impl AdamwStep {
             decay_after: if torch { 1.0 } else { decay as f32 },
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
+            new_share1: (1.0 - self.beta1) as f32,
+            new_share2: (1.0 - self.beta2) as f32,
             gradient_scale: self.gradient_scale as f32,
         }
     }
@@ -77,6 +79,9 @@ pub struct AdamwConstants {
     pub decay_after: f32,
     pub beta1: f32,
     pub beta2: f32,
+    /// `1 - beta1` and `1 - beta2`, taken in double precision.
+    pub new_share1: f32,
+    pub new_share2: f32,
     pub gradient_scale: f32,
 }
 

@@ -58,7 +58,9 @@ fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Res
     let finish = || {
         write(&temporary)?;
         std::fs::File::open(&temporary)?.sync_all()?;
-        std::fs::rename(&temporary, path)
+        std::fs::rename(&temporary, path)?;
+        // Without its folder's entry on disk a rename may not outlast a power cut.
+        path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
     };
     finish().map_err(|cause| {
         // What is left of a failed write only takes up room; the error that matters is the first.
