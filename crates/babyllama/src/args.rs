@@ -311,7 +311,7 @@ pub struct GenerateArgs {
     /// Draw among the likeliest tokens that make up this share of the probability.
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share_above_zero)]
     pub top_p: f32,
-    /// Tokens to add at most; the text also ends at </s>.
+    /// Tokens to add at most; the text also ends at `</s>`.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max_tokens: usize,
     /// The same seed gives the same text.

@@ -48,7 +48,7 @@ pub fn source_of(file_name: &str) -> &str {
     file_name.split('.').next().unwrap_or_default()
 }
 
-/// The cleaner of a source; that of other text, [`plain`], leaves it as it is.
+/// The cleaner of a source; that of other text, `plain`, leaves it as it is.
 pub fn cleaner(source: &str) -> Cleaner {
     SOURCES.iter().find(|(name, _)| *name == source).map_or(plain::clean, |&(_, cleaner)| cleaner)
 }
