@@ -1,6 +1,6 @@
 //! The log-probability of a continuation after a context, for one model or an ensemble by averaged logits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::ops::language_model_loss::{NO_TARGET, Projection};
 use model::{Batch, Model};
@@ -53,12 +53,7 @@ impl<'a> Scorer<'a> {
     /// distinct requests are done, of how many.
     pub fn score(&self, requests: &[Request], mut on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
         self.check_ids(requests)?;
-        let mut places: BTreeMap<&Request, usize> = BTreeMap::new();
-        for request in requests {
-            let next = places.len();
-            places.entry(request).or_insert(next);
-        }
-        let mut distinct: Vec<&Request> = places.keys().copied().collect();
+        let mut distinct: Vec<&Request> = requests.iter().collect::<BTreeSet<_>>().into_iter().collect();
         distinct.sort_by_key(|request| std::cmp::Reverse(request.context.len() + request.continuation.len()));
         let mut found: BTreeMap<&Request, f64> = BTreeMap::new();
         let (mut truncated, mut tokens) = (0, 0);
