@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::math::{dot, exp, map_and_sum, maximum};
 use super::memory;
-use super::product::{Matrix, MatrixMut, Workers, product};
+use super::product::{Addend, Matrix, MatrixMut, Workers, product};
 use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads, split};
 use crate::tape::DropoutMask;
@@ -199,7 +199,7 @@ impl AttentionKernels for Cpu {
                         let weights = &mut scratch[..rows.len() * seen];
                         product(
                             MatrixMut::dense(weights, rows.len(), seen),
-                            false,
+                            Addend::Nothing,
                             part(queries, rows.clone(), columns(head, heads)),
                             part(keys, seen_keys.clone(), columns(kv_head, heads)).transposed(),
                             heads.scale(),
@@ -223,7 +223,7 @@ impl AttentionKernels for Cpu {
                         let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
                         let weights = Matrix::dense(weights, rows.len(), seen);
                         let values = part(values, seen_keys, columns(kv_head, heads));
-                        product(output, false, weights, values, 1.0, Workers::One);
+                        product(output, Addend::Nothing, weights, values, 1.0, Workers::One);
                     }
                 }
             });
@@ -328,9 +328,9 @@ impl GradientTask<'_> {
         let d_weights = &mut rest[..count * seen];
 
         let scores = MatrixMut::dense(weights, count, seen);
-        product(scores, false, query, key.transposed(), heads.scale(), Workers::One);
+        product(scores, Addend::Nothing, query, key.transposed(), heads.scale(), Workers::One);
         let d_scores = MatrixMut::dense(d_weights, count, seen);
-        product(d_scores, false, d_out, value.transposed(), 1.0, Workers::One);
+        product(d_scores, Addend::Nothing, d_out, value.transposed(), 1.0, Workers::One);
         for index in 0..count {
             let token = rows.start + index;
             let visible = seen - count + index + 1;
@@ -359,8 +359,8 @@ impl GradientTask<'_> {
                 self.d_joined.block(seen_keys, value_columns.clone()),
             )
         };
-        product(d_query, false, d_scores, key, heads.scale(), Workers::One);
-        product(d_key, true, d_scores.transposed(), query, heads.scale(), Workers::One);
-        product(d_value, true, weights.transposed(), d_out, 1.0, Workers::One);
+        product(d_query, Addend::Nothing, d_scores, key, heads.scale(), Workers::One);
+        product(d_key, Addend::Output, d_scores.transposed(), query, heads.scale(), Workers::One);
+        product(d_value, Addend::Output, weights.transposed(), d_out, 1.0, Workers::One);
     }
 }

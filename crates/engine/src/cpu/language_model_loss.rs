@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::math::{exp, map_and_sum, maximum};
-use super::product::{Matrix, MatrixMut, Workers, product};
+use super::product::{Addend, Matrix, MatrixMut, Workers, product};
 use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::language_model_loss::{LanguageModelLossKernels, NO_TARGET, OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
@@ -59,7 +59,8 @@ pub(super) fn project(projections: &[Projection<'_>], rows: &Range<usize>, logit
         assert_eq!(output.columns, projections[0].output.rows, "vocabulary of every projection");
         let target = MatrixMut::dense(logits, rows.len(), output.columns);
         let hidden = matrix(projection.hidden.row_range(rows.clone()));
-        product(target, index > 0, hidden, output, projection.share, Workers::All);
+        let addend = if index > 0 { Addend::Output } else { Addend::Nothing };
+        product(target, addend, hidden, output, projection.share, Workers::All);
     }
 }
 
@@ -75,10 +76,10 @@ pub(super) fn project_gradient(
     let d_hidden = slice_mut(gradient.d_hidden.reborrow());
     let d_hidden = &mut d_hidden[rows.start * hidden_size..rows.end * hidden_size];
     let d_hidden = MatrixMut::dense(d_hidden, rows.len(), hidden_size);
-    product(d_hidden, false, d_logits, matrix(projection.output), 1.0, Workers::All);
+    product(d_hidden, Addend::Nothing, d_logits, matrix(projection.output), 1.0, Workers::All);
     let d_output = MatrixMut::dense(slice_mut(gradient.d_output.reborrow()), vocab, hidden_size);
     let hidden = matrix(projection.hidden.row_range(rows.clone()));
-    product(d_output, true, d_logits.transposed(), hidden, 1.0, Workers::All);
+    product(d_output, Addend::Output, d_logits.transposed(), hidden, 1.0, Workers::All);
 }
 
 fn matrix<'a>(view: View<'a>) -> Matrix<'a> {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
 use rayon::prelude::*;
 
 use super::{Cpu, slice, slice_mut, vectorised};
@@ -14,7 +15,56 @@ use crate::tensor::{Storage, Tensor, View, ViewMut};
 /// A cache line, so that buffers begin on one.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+pub(super) struct Line([f32; 16]);
+
+/// Values in a line.
+const LINE: usize = size_of::<Line>() / size_of::<f32>();
+
+/// Memory of whole cache lines, zeros at first.
+pub(super) enum Buffer {
+    Heap(Vec<Line>),
+    /// Asked of the system in huge pages: a walk over the rows of a large matrix would otherwise look up a page for each.
+    Pages(MmapMut),
+}
+
+/// Size in bytes from which huge pages are asked for.
+const HUGE: usize = 4 << 20;
+
+impl Buffer {
+    /// Room for `length` values, rounded up to whole lines.
+    pub fn new(length: usize) -> Self {
+        let lines = length.div_ceil(LINE);
+        let bytes = lines * size_of::<Line>();
+        if bytes >= HUGE
+            && let Ok(map) = MmapMut::map_anon(bytes)
+        {
+            // Without huge pages it works as well, only slower.
+            #[cfg(target_os = "linux")]
+            map.advise(memmap2::Advice::HugePage).ok();
+            return Self::Pages(map);
+        }
+        Self::Heap(vec![Line::zeroed(); lines])
+    }
+
+    /// How many values there is room for.
+    pub fn length(&self) -> usize {
+        self.values().len()
+    }
+
+    fn values(&self) -> &[f32] {
+        match self {
+            Self::Heap(lines) => bytemuck::cast_slice(lines),
+            Self::Pages(map) => bytemuck::cast_slice(map),
+        }
+    }
+
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Heap(lines) => bytemuck::cast_slice_mut(lines),
+            Self::Pages(map) => bytemuck::cast_slice_mut(map),
+        }
+    }
+}
 
 /// Memory that tensors gave back, by number of lines.
 #[derive(Default)]
@@ -25,17 +75,17 @@ pub(super) struct Pool {
 
 /// Sizes are rounded up to eighths of a power of two, so that batches of varying size share memory.
 fn size_class(length: usize) -> usize {
-    let lines = length.div_ceil(16).max(1);
+    let lines = length.div_ceil(LINE).max(1);
     lines.next_multiple_of((lines.next_power_of_two() / 8).max(1))
 }
 
-fn lines(storage: &Storage) -> &Vec<Line> {
+fn buffer(storage: &Storage) -> &Buffer {
     storage.downcast_ref().expect("a CPU tensor holds CPU memory")
 }
 
 /// All values of a tensor's memory, which may be longer than the tensor.
 pub(super) fn values(tensor: &Tensor) -> &[f32] {
-    bytemuck::cast_slice(lines(tensor.storage()))
+    buffer(tensor.storage()).values()
 }
 
 /// All values of a tensor's memory, to write.
@@ -45,8 +95,8 @@ pub(super) fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
 
 /// All values of memory that no tensor holds yet.
 pub(super) fn storage_values_mut(storage: &mut Storage) -> &mut [f32] {
-    let lines: &mut Vec<Line> = storage.downcast_mut().expect("a CPU tensor holds CPU memory");
-    bytemuck::cast_slice_mut(lines)
+    let buffer: &mut Buffer = storage.downcast_mut().expect("a CPU tensor holds CPU memory");
+    buffer.values_mut()
 }
 
 /// Values that one task copies or adds.
@@ -69,11 +119,11 @@ impl MemoryKernels for Cpu {
         }
         drop(free);
         self.pool.fresh.fetch_add(1, Ordering::Relaxed);
-        Box::new(vec![Line::zeroed(); class])
+        Box::new(Buffer::new(class * LINE))
     }
 
     fn recycle(&self, storage: Storage) {
-        let class = lines(&storage).len();
+        let class = buffer(&storage).length() / LINE;
         let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         free.entry(class).or_default().push(storage);
     }

@@ -1,0 +1,300 @@
+//! Matrix products: with AVX-512 by our own loops, elsewhere by the `gemm` crate. Sums over the inner dimension run in one
+//! order whatever the thread count.
+
+use std::marker::PhantomData;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod packed;
+
+/// A matrix anywhere in memory.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    pub rows: usize,
+    pub columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` values, `stride` apart.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(rows == 0 || (rows - 1) * stride + columns <= values.len(), "a matrix past its values' end");
+        Self { values, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// Rows of `columns` values, one after the other.
+    pub fn dense(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// The matrix with rows and columns exchanged; nothing moves.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A row-major matrix to write, given by address because several tasks may write different columns of the same rows.
+pub struct MatrixMut<'a> {
+    values: PhantomData<&'a mut [f32]>,
+    pointer: *mut f32,
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// Consecutive rows of a slice.
+    pub fn dense(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        assert!(rows * columns <= values.len(), "a matrix past its values' end");
+        Self { values: PhantomData, pointer: values.as_mut_ptr(), rows, columns, row_stride: columns }
+    }
+
+    /// Rows `stride` apart from an address on.
+    ///
+    /// # Safety
+    /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nobody else may use them while
+    /// the matrix lives.
+    pub unsafe fn strided(pointer: *mut f32, rows: usize, columns: usize, stride: usize) -> Self {
+        Self { values: PhantomData, pointer, rows, columns, row_stride: stride }
+    }
+}
+
+/// Who computes a product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// All threads of the current rayon pool.
+    All,
+    /// Only the calling thread.
+    One,
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub enum Addend<'a> {
+    Nothing,
+    /// What the output holds.
+    Output,
+    /// A row that is added to each row, a matrix of the output's shape, or both.
+    Rows {
+        bias: Option<&'a [f32]>,
+        residual: Option<&'a [f32]>,
+    },
+}
+
+/// `output = scale * a * b`, plus the addend.
+pub fn product(
+    mut output: MatrixMut<'_>,
+    addend: Addend<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    workers: Workers,
+) {
+    assert_eq!((a.rows, a.columns, b.columns), (output.rows, b.rows, output.columns), "shapes of a product");
+    if let Addend::Rows { bias, residual } = addend {
+        assert!(bias.is_none_or(|bias| bias.len() == output.columns), "a bias per column");
+        assert!(residual.is_none_or(|residual| residual.len() == output.rows * output.columns), "a residual's size");
+    }
+    if output.rows == 0 || output.columns == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if output.rows >= FEW_ROWS && a.columns > 0 && std::arch::is_x86_feature_detected!("avx512f") {
+        // Safety: the processor was asked.
+        return unsafe { packed::product(output, addend, a, b, scale, workers) };
+    }
+    if let Addend::Rows { bias, residual } = addend {
+        output.start_rows(bias, residual);
+    }
+    let accumulate = !matches!(addend, Addend::Nothing);
+    general_product(output, accumulate, a, b, scale, workers);
+}
+
+/// Below this, packing costs more than it gains.
+#[cfg(target_arch = "x86_64")]
+const FEW_ROWS: usize = 4;
+
+impl MatrixMut<'_> {
+    /// Sets every row to the bias, the residual, or both.
+    fn start_rows(&mut self, bias: Option<&[f32]>, residual: Option<&[f32]>) {
+        for row in 0..self.rows {
+            // Safety: the constructors checked, or were promised, that the row's values exist and are nobody else's.
+            let values =
+                unsafe { std::slice::from_raw_parts_mut(self.pointer.add(row * self.row_stride), self.columns) };
+            match residual {
+                None => values.fill(0.0),
+                Some(residual) => values.copy_from_slice(&residual[row * self.columns..][..self.columns]),
+            }
+            for (value, bias) in values.iter_mut().zip(bias.into_iter().flatten()) {
+                *value += bias;
+            }
+        }
+    }
+}
+
+/// The product by the `gemm` crate, for any processor.
+fn general_product(
+    output: MatrixMut<'_>,
+    accumulate: bool,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    workers: Workers,
+) {
+    let parallelism = match workers {
+        Workers::All => gemm::Parallelism::Rayon(0),
+        Workers::One => gemm::Parallelism::None,
+    };
+    // Safety: the constructors checked (or were promised) that every addressed value exists, and `output` is not
+    // shared: it was borrowed mutably or promised to be alone.
+    unsafe {
+        gemm::gemm(
+            output.rows,
+            output.columns,
+            a.columns,
+            output.pointer,
+            1,
+            output.row_stride as isize,
+            accumulate,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, random};
+
+    /// Plain sums in double precision.
+    fn reference(a: Matrix<'_>, b: Matrix<'_>, scale: f32, start: &[f32]) -> Vec<f32> {
+        let at = |m: Matrix<'_>, row, column| m.values[row * m.row_stride + column * m.column_stride] as f64;
+        (0..a.rows * b.columns)
+            .map(|i| {
+                let (row, column) = (i / b.columns, i % b.columns);
+                let sum: f64 = (0..a.columns).map(|k| at(a, row, k) * at(b, k, column)).sum();
+                (start[i] as f64 + scale as f64 * sum) as f32
+            })
+            .collect()
+    }
+
+    #[test]
+    fn shapes_layouts_and_addends_match_plain_sums() {
+        for (m, n, k) in
+            [(1, 7, 11), (3, 65, 4), (5, 7, 11), (6, 64, 512), (13, 131, 513), (200, 70, 33), (7, 129, 1030)]
+        {
+            let (a, b) = (random(1, m * (k + 2)), random(2, n * k));
+            let (old, bias, residual) = (random(3, m * n), random(4, n), random(5, m * n));
+            let lefts = [Matrix::strided(&a, m, k, k + 2), Matrix::dense(&a[..m * k], k, m).transposed()];
+            let rights = [Matrix::dense(&b, n, k).transposed(), Matrix::dense(&b, k, n)];
+            let rows = |bias, residual| Addend::Rows { bias, residual };
+            let addends = [
+                (Addend::Nothing, vec![0.0; m * n]),
+                (Addend::Output, old.clone()),
+                (rows(Some(&bias[..]), None), (0..m * n).map(|i| bias[i % n]).collect()),
+                (rows(None, Some(&residual[..])), residual.clone()),
+                (rows(Some(&bias[..]), Some(&residual[..])), (0..m * n).map(|i| bias[i % n] + residual[i]).collect()),
+            ];
+            for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+                for (addend, start) in &addends {
+                    let expected = reference(left, right, 0.5, start);
+                    for workers in [Workers::One, Workers::All] {
+                        let mut output = old.clone();
+                        product(MatrixMut::dense(&mut output, m, n), *addend, left, right, 0.5, workers);
+                        assert_close(&output, &expected, 1e-4);
+                    }
+                    let mut output = old.clone();
+                    let mut target = MatrixMut::dense(&mut output, m, n);
+                    if let Addend::Rows { bias, residual } = *addend {
+                        target.start_rows(bias, residual);
+                    }
+                    let accumulate = !matches!(addend, Addend::Nothing);
+                    general_product(target, accumulate, left, right, 0.5, Workers::One);
+                    assert_close(&output, &expected, 1e-4);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_output_with_a_stride_leaves_the_rest_alone() {
+        let (m, n, k, stride) = (9, 20, 5, 33);
+        let (a, b) = (random(1, m * k), random(2, k * n));
+        let mut values = vec![7.0; m * stride];
+        // Safety: the rows lie within `values`, which nobody else uses.
+        let output = unsafe { MatrixMut::strided(values.as_mut_ptr(), m, n, stride) };
+        product(output, Addend::Nothing, Matrix::dense(&a, m, k), Matrix::dense(&b, k, n), 1.0, Workers::One);
+        let expected = reference(Matrix::dense(&a, m, k), Matrix::dense(&b, k, n), 1.0, &vec![0.0; m * n]);
+        for (row, expected) in values.chunks(stride).zip(expected.chunks(n)) {
+            assert_close(&row[..n], expected, 1e-5);
+            assert!(row[n..].iter().all(|&value| value == 7.0));
+        }
+    }
+
+    /// A sequence gives the same bits whatever else is in its batch.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_around_it() {
+        if !std::arch::is_x86_feature_detected!("avx512f") {
+            return;
+        }
+        let (m, n, k) = (300, 150, 700);
+        let (a, b) = (random(1, m * k), random(2, n * k));
+        let compute = |rows: std::ops::Range<usize>| {
+            let mut output = vec![0.0; rows.len() * n];
+            let left = Matrix::dense(&a[rows.start * k..rows.end * k], rows.len(), k);
+            let right = Matrix::dense(&b, n, k).transposed();
+            product(MatrixMut::dense(&mut output, rows.len(), n), Addend::Nothing, left, right, 1.0, Workers::All);
+            output
+        };
+        let whole = compute(0..m);
+        for rows in [0..4, 7..100, 123..300] {
+            assert!(compute(rows.clone()) == whole[rows.start * n..rows.end * n], "rows {rows:?}");
+        }
+    }
+
+    #[test]
+    fn thread_count_does_not_change_a_bit() {
+        let (m, n, k) = (131, 257, 700);
+        let (a, b) = (random(1, m * k), random(2, n * k));
+        let compute = |threads| {
+            let mut output = vec![0.0; m * n];
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let right = Matrix::dense(&b, n, k).transposed();
+                product(
+                    MatrixMut::dense(&mut output, m, n),
+                    Addend::Nothing,
+                    Matrix::dense(&a, m, k),
+                    right,
+                    1.0,
+                    Workers::All,
+                )
+            });
+            output
+        };
+        let alone = compute(1);
+        for threads in [2, 3, 5] {
+            assert!(alone == compute(threads), "{threads} threads give other bits than one");
+        }
+    }
+}
