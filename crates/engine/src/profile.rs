@@ -379,3 +379,42 @@ impl OptimizerKernels for Profiler {
         self.measure("sum_of_squares", 0.0, || self.device.sum_of_squares(values))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::cpu;
+
+    #[test]
+    fn only_what_happens_between_start_and_stop_is_kept() {
+        let profiler = Arc::new(Profiler::new(cpu()));
+        let device: Arc<dyn Device> = profiler.clone();
+        let tensor = |rows, columns| Tensor::zeros(&device, rows, columns);
+        let (input, weight, mut output) = (tensor(3, 5), tensor(7, 5), tensor(3, 7));
+        let mut product = || device.linear(input.view(), weight.view(), None, None, output.view_mut());
+        product();
+        assert_eq!(profiler.snapshot(), []);
+        profiler.start();
+        product();
+        product();
+        profiler.stop();
+        product();
+        let times = profiler.snapshot();
+        let [time] = &times[..] else { panic!("{times:?}") };
+        assert_eq!((time.name, time.calls, time.flops), ("linear", 2, 2.0 * 2.0 * 105.0));
+        assert!(time.seconds > 0.0);
+        profiler.start();
+        profiler.stop();
+        assert_eq!(profiler.snapshot(), [], "a start forgets");
+    }
+
+    #[test]
+    fn queries_are_counted_with_the_keys_they_see() {
+        let heads = Heads { num_heads: 3, num_kv_heads: 1, head_dim: 2, rope_theta: None, dropout: 0.0 };
+        for (queries, keys) in [(0, 0), (1, 1), (4, 4), (1, 6), (3, 7)] {
+            let seen: usize = (0..queries).map(|query| keys - (queries - 1 - query)).sum();
+            let spans = [AttentionSpan { queries: 0..queries, keys: 0..keys }];
+            assert_eq!(attention_flops(&spans, &heads), (2 * seen * 6) as f64, "{queries} queries, {keys} keys");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use super::process;
 use super::products::{ProductPeak, best_seconds, filled, square_product};
 
 /// Rows and columns of the large square product.
-const SQUARE: usize = 3072;
+const SQUARE: usize = 2048;
 
 /// Values of the vectors that measure the memory: 256 MiB each, far beyond any cache.
 const VECTOR: usize = 1 << 26;

@@ -78,7 +78,7 @@ mod tests {
         assert!(ids.iter().all(|id| (1..1000).contains(id)));
         // A third of the logarithms' range each.
         for (range, name) in [(1..10, "first"), (10..100, "second"), (100..1000, "last")] {
-            let count = ids.iter().filter(|id| range.contains(id)).count();
+            let count = ids.iter().filter(|&&id| range.contains(&id)).count();
             assert!((9_000..11_000).contains(&count), "{count} of the {name} third");
         }
         let mut part = Vec::new();
