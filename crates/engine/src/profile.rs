@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::device::Device;
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads};
-use crate::ops::distillation_loss::{DistillationLossKernels, DistillationScales, DistillationSums};
+use crate::ops::distillation_loss::{DistillationLossKernels, DistillationObjective, DistillationSums, TeacherSignal};
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
 use crate::ops::gelu::GeluKernels;
@@ -21,6 +21,7 @@ use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::{AdamwStep, OptimizerKernels};
 use crate::ops::swiglu::SwigluKernels;
+use crate::ops::teacher_samples::{SoftenedTeachers, TeacherSamplesKernels};
 use crate::tape::DropoutMask;
 use crate::tensor::{Storage, Tensor, View, ViewMut};
 
@@ -348,15 +349,34 @@ impl DistillationLossKernels for Profiler {
     fn distillation_loss(
         &self,
         student: Projection<'_>,
-        teachers: &[Projection<'_>],
+        teachers: TeacherSignal<'_>,
         targets: &[u32],
-        scales: DistillationScales,
+        objective: DistillationObjective,
         gradient: Option<OutputGradient<'_>>,
     ) -> DistillationSums {
-        let flops = loss_flops(student, &gradient) + projection_flops(teachers);
+        let of_teachers = match teachers {
+            TeacherSignal::States(projections) => projection_flops(projections),
+            TeacherSignal::Samples(_) => 0.0,
+        };
+        let flops = loss_flops(student, &gradient) + of_teachers;
         self.measure("distillation_loss", flops, || {
-            self.device.distillation_loss(student, teachers, targets, scales, gradient)
+            self.device.distillation_loss(student, teachers, targets, objective, gradient)
         })
+    }
+}
+
+impl TeacherSamplesKernels for Profiler {
+    fn sample_teachers(
+        &self,
+        teachers: SoftenedTeachers<'_>,
+        uniforms: &[f32],
+        count: usize,
+        ids: &mut [u32],
+        negative_entropies: &mut [f32],
+    ) {
+        self.measure("sample_teachers", projection_flops(teachers.projections), || {
+            self.device.sample_teachers(teachers, uniforms, count, ids, negative_entropies);
+        });
     }
 }
 
