@@ -403,7 +403,46 @@ impl OptimizerKernels for Profiler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::cpu;
+    use crate::ops::attention::LayerCache;
+    use crate::ops::distillation_loss::Ensemble;
+    use crate::params::Layout;
+    use crate::testing::{cpu, random};
+    use crate::{Parameters, Tape};
+
+    /// What training steps do not use, in numbers: logits, log-probabilities, samples, attention over a cache.
+    fn outside_of_steps(device: &Arc<dyn Device>) -> Vec<f64> {
+        let tensor = |seed, rows, columns| Tensor::from_slice(device, rows, columns, &random(seed, rows * columns));
+        let (hidden, output) = (tensor(1, 3, 5), tensor(2, 11, 5));
+        let projections = [Projection { hidden: hidden.view(), output: output.view(), share: 1.0 }];
+        let (mut logits, mut log_probabilities) = ([0.0; 33], [0.0; 3]);
+        device.logits(&projections, &mut logits);
+        device.log_probabilities(&projections, &[4, 0, 10], &mut log_probabilities);
+        let (mut ids, mut entropies) = ([0; 12], [0.0; 3]);
+        let teachers = SoftenedTeachers { projections: &projections, ensemble: Ensemble::MeanProbs, temperature: 2.0 };
+        device.sample_teachers(teachers, &[0.1, 0.5, 0.9], 4, &mut ids, &mut entropies);
+        let heads = Heads { num_heads: 2, num_kv_heads: 1, head_dim: 4, rope_theta: Some(100.0), dropout: 0.0 };
+        let parameters = Parameters::zeros(device, Arc::new(Layout::default()));
+        let (mut tape, mut cache) = (Tape::inference(&parameters), LayerCache::new(device, 3, &heads));
+        let joined = tape.input(tensor(3, 2, 16));
+        let attended = tape.attention_cached(joined, &Arc::from([0, 1]), &heads, &mut cache);
+        let singles = logits.into_iter().chain(entropies).chain(attended.value().to_vec()).map(f64::from);
+        singles.chain(log_probabilities).chain(ids.map(f64::from)).collect()
+    }
+
+    #[test]
+    fn nothing_changes_on_the_way_through() {
+        let profiler = Arc::new(Profiler::new(cpu()));
+        profiler.start();
+        let device: Arc<dyn Device> = profiler.clone();
+        assert_eq!(outside_of_steps(&device), outside_of_steps(&cpu()));
+        let times = profiler.snapshot();
+        let flops = |name| times.iter().find(|time| time.name == name).map(|time| time.flops);
+        for name in ["logits", "log_probabilities", "sample_teachers"] {
+            assert_eq!(flops(name), Some(2.0 * 165.0), "{name}");
+        }
+        // Two queries see three keys in all, with two heads of four channels.
+        assert_eq!((flops("attention"), flops("append_to_cache")), (Some(2.0 * 2.0 * 24.0), Some(0.0)));
+    }
 
     #[test]
     fn only_what_happens_between_start_and_stop_is_kept() {
