@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::bench::arguments::BenchArgs;
 use crate::recipe::{DistillRequest, ModelRequest, Rules};
 
 /// Pretrain, distil and score small language models on little text.
@@ -49,6 +50,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Write a model's best weights as a Hugging Face folder.
     Export(ExportArgs),
+    /// Measure the machine, training steps, scoring and encoding.
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]

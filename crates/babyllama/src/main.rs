@@ -63,5 +63,6 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         }
         Command::Generate(args) => commands::generate::generate(args),
         Command::Export(args) => commands::export::export(args),
+        Command::Bench(args) => commands::bench::bench(args),
     }
 }

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod device;
 pub mod ops;
 pub mod params;
+pub mod profile;
 pub mod rng;
 pub mod spans;
 pub mod tape;
@@ -14,6 +15,7 @@ mod testing;
 
 pub use device::Device;
 pub use params::{Layout, Parameters, Role, Segment};
+pub use profile::{OperationTime, Profiler};
 pub use spans::Spans;
 pub use tape::{DropoutStream, Tape, Var};
 pub use tensor::{Tensor, View, ViewMut};

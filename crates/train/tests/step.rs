@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use engine::Device;
 use engine::cpu::Cpu;
 use engine::rng::Rng;
+use engine::{Device, Profiler};
 use model::{Architecture, Batch, Model, ModelConfig};
 use train::settings::{DistillSettings, KlNormalisation, TrainSettings};
 use train::step::Trainer;
@@ -120,5 +120,37 @@ fn a_split_batch_gives_the_same_losses() {
                 }
             }
         }
+    }
+}
+
+/// Products of a step: three forward passes' worth, the scores that the attention's backward computes again, and the
+/// teachers' forward passes.
+fn step_flops(architecture: Architecture, distilled: bool, lengths: [usize; 2]) -> f64 {
+    let [sequences, length] = lengths;
+    let student = config(architecture, 0.0);
+    let scores = student.num_layers * student.num_heads * student.head_dim * (length + 1);
+    let teachers = [Architecture::Gpt2, Architecture::Llama].map(|kind| config(kind, 0.0));
+    let teachers: f64 = teachers.iter().map(|config| config.forward_flops_per_token(length)).sum();
+    let student = 3.0 * student.forward_flops_per_token(length) + scores as f64;
+    (sequences * length) as f64 * (student + if distilled { teachers } else { 0.0 })
+}
+
+#[test]
+fn a_profiler_counts_every_product_and_changes_no_bit() {
+    for (architecture, distilled) in CASES {
+        let plain: Arc<dyn Device> = Arc::new(Cpu::new());
+        let profiler = Arc::new(Profiler::new(Arc::new(Cpu::new())));
+        let watched: Arc<dyn Device> = profiler.clone();
+        let mut trainers = [&plain, &watched].map(|device| trainer(device, architecture, 0.1, distilled));
+        profiler.start();
+        let [expected, found] = trainers.each_mut().map(|trainer| trainer.step(&batches(1, 8), 1, 1e-3).unwrap());
+        profiler.stop();
+        assert_eq!(found, expected);
+        let times = profiler.snapshot();
+        let flops: f64 = times.iter().map(|time| time.flops).sum();
+        assert_eq!(flops, step_flops(architecture, distilled, [8, 33]), "{architecture:?}, {distilled}: {times:?}");
+        let [expected, found] = trainers.map(|trainer| trainer.model.parameters().values().to_vec());
+        assert!(found == expected, "{architecture:?}, {distilled}");
+        assert_eq!(profiler.snapshot(), times, "nothing is recorded after the stop");
     }
 }

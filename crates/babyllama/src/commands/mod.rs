@@ -1,5 +1,6 @@
 //! The commands besides `run`, one file each.
 
+pub mod bench;
 pub mod corpus;
 pub mod evaluate;
 pub mod export;

@@ -71,6 +71,13 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     resolve(&document, &stem.unwrap_or_default())
 }
 
+/// Reads a recipe that is part of the program; `path` is where it lies in the repository.
+pub fn embedded(path: &str, text: &str) -> Result<Recipe, RecipeError> {
+    let path = Path::new(path);
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    resolve(&Document::parse(path, text)?, &stem.unwrap_or_default())
+}
+
 /// The checked recipe of a document; `name` is for a recipe that gives itself none.
 fn resolve(document: &Document, name: &str) -> Result<Recipe, RecipeError> {
     let mut recipe: Recipe = document.decode()?;

@@ -1,0 +1,56 @@
+//! `babyllama bench`: how fast this machine is, and how much of that the program uses.
+
+pub mod arguments;
+mod evaluate;
+mod machine;
+mod presets;
+mod process;
+mod products;
+mod steps;
+mod text;
+mod tokenize;
+mod tokens;
+mod train;
+
+use serde::Serialize;
+
+use crate::console;
+use arguments::{BenchArgs, BenchCommand, ModelChoice, StepShape};
+use presets::Subject;
+
+/// The outcome of a benchmark: JSON for programs, text for people.
+trait Report: Serialize {
+    fn text(&self) -> String;
+}
+
+/// Measures what the arguments name, and prints it.
+pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let json = args.json;
+    match &args.command {
+        None => {
+            let subject = Subject::model(&ModelChoice::default(), &StepShape::default())?;
+            show(&machine::measure(&subject), json)
+        }
+        Some(BenchCommand::Machine { model, shape }) => show(&machine::measure(&Subject::model(model, shape)?), json),
+        Some(BenchCommand::Train { model, steps }) => {
+            show(&train::train(&Subject::model(model, &steps.shape)?, steps)?, json)
+        }
+        Some(BenchCommand::Distill { student, teachers, steps }) => {
+            show(&train::distill(&Subject::student(student, &steps.shape)?, steps, *teachers)?, json)
+        }
+        Some(BenchCommand::Evaluate { model, pairs, repeats }) => {
+            let subject = Subject::model(model, &StepShape::default())?;
+            show(&evaluate::evaluate(&subject, *pairs as usize, *repeats)?, json)
+        }
+        Some(BenchCommand::Tokenize { data, tokenizer, repeats }) => {
+            show(&tokenize::tokenize(data.as_deref(), tokenizer.as_deref(), *repeats)?, json)
+        }
+    }
+}
+
+fn show(report: &impl Report, json: bool) -> anyhow::Result<()> {
+    match json {
+        true => console::print(serde_json::to_string_pretty(report)?),
+        false => console::print(report.text().trim_end()),
+    }
+}

@@ -1,0 +1,225 @@
+//! The product peak: how fast the machine multiplies matrices of the shapes that a training step multiplies.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::{Device, Tensor};
+use model::{Architecture, ModelConfig};
+use report::format::{decimal, grouped};
+use report::{Align, Table};
+use serde::Serialize;
+
+use super::presets::Subject;
+
+/// Rows of logits that the output layer computes at a time when its product is measured.
+const OUTPUT_ROWS: usize = 1024;
+
+/// A product is measured at least so often and so long; the best time counts.
+const LEAST_RUNS: usize = 3;
+const LEAST_SECONDS: f64 = 0.2;
+
+/// A product with a weight matrix `[outputs, inputs]`, as a step computes it.
+#[derive(Clone, Debug, PartialEq)]
+struct Product {
+    name: String,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    /// Multiplications and additions of all its forward products in a step.
+    step_flops: f64,
+    /// Whether the step computes the gradients of input and weights too.
+    gradients: bool,
+}
+
+/// How fast a product was, in GFLOP/s.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProductSpeed {
+    pub name: String,
+    pub rows: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub forward: f64,
+    pub input_gradient: Option<f64>,
+    pub weight_gradient: Option<f64>,
+}
+
+/// The speeds of a step's products, and of all of them in the step's proportions.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProductPeak {
+    pub gflops: f64,
+    pub products: Vec<ProductSpeed>,
+}
+
+impl ProductPeak {
+    /// Measures all products of a step.
+    pub fn measure(subject: &Subject, device: &Arc<dyn Device>) -> Self {
+        let (mut flops, mut seconds, mut speeds) = (0.0, 0.0, Vec::new());
+        for product in products(subject) {
+            let speed = product.measure(device);
+            for gflops in [Some(speed.forward), speed.input_gradient, speed.weight_gradient].into_iter().flatten() {
+                flops += product.step_flops;
+                seconds += product.step_flops / (1e9 * gflops);
+            }
+            speeds.push(speed);
+        }
+        Self { gflops: flops / seconds / 1e9, products: speeds }
+    }
+
+    /// One line a product.
+    pub fn table(&self) -> Table {
+        let heads = ["rows", "inputs", "outputs", "forward", "input gradient", "weight gradient"];
+        let heads = heads.map(|head| (head, Align::Right));
+        let mut table = Table::new([("GFLOP/s of the product", Align::Left)].into_iter().chain(heads));
+        for speed in &self.products {
+            table.push(vec![
+                speed.name.clone(),
+                grouped(speed.rows as u64),
+                grouped(speed.inputs as u64),
+                grouped(speed.outputs as u64),
+                decimal(Some(speed.forward), 0),
+                decimal(speed.input_gradient, 0),
+                decimal(speed.weight_gradient, 0),
+            ]);
+        }
+        table
+    }
+}
+
+/// The products of a step: the model's with their gradients, and the teachers' without.
+fn products(subject: &Subject) -> Vec<Product> {
+    let mut products = of_model(subject, "", &subject.config, true);
+    for (name, teacher) in &subject.teachers {
+        let of_teacher = of_model(subject, &format!("{name} "), teacher, false);
+        for product in of_teacher {
+            let same = |known: &&mut Product| {
+                let shape = |product: &Product| (product.rows, product.inputs, product.outputs);
+                !known.gradients && shape(known) == shape(&product)
+            };
+            // Teachers of one shape are measured once.
+            match products.iter_mut().find(same) {
+                Some(known) => known.step_flops += product.step_flops,
+                None => products.push(product),
+            }
+        }
+    }
+    products
+}
+
+fn of_model(subject: &Subject, prefix: &str, config: &ModelConfig, gradients: bool) -> Vec<Product> {
+    let rows = subject.micro_batch() * subject.settings.sequence_length;
+    let query_columns = config.num_heads * config.head_dim;
+    let joined = query_columns + 2 * config.num_kv_heads * config.head_dim;
+    let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+    let (up_name, up) = match config.architecture {
+        Architecture::Llama => ("gate_up", 2 * intermediate),
+        Architecture::Gpt2 => ("up", intermediate),
+    };
+    let product = |name: &str, rows: usize, inputs: usize, outputs: usize, layers: usize| Product {
+        name: format!("{prefix}{name}"),
+        rows,
+        inputs,
+        outputs,
+        step_flops: 2.0 * (layers * subject.tokens_per_step * inputs * outputs) as f64,
+        gradients,
+    };
+    let layers = config.num_layers;
+    vec![
+        product("qkv", rows, hidden, joined, layers),
+        product("attention_output", rows, query_columns, hidden, layers),
+        product(up_name, rows, hidden, up, layers),
+        product("down", rows, intermediate, hidden, layers),
+        product("output", rows.min(OUTPUT_ROWS), hidden, config.vocab_size, 1),
+    ]
+}
+
+impl Product {
+    fn measure(&self, device: &Arc<dyn Device>) -> ProductSpeed {
+        let tensor = |rows, columns| filled(device, rows, columns);
+        let (input, weight) = (tensor(self.rows, self.inputs), tensor(self.outputs, self.inputs));
+        let mut output = tensor(self.rows, self.outputs);
+        let gflops = |seconds: f64| 2.0 * (self.rows * self.inputs * self.outputs) as f64 / seconds / 1e9;
+        let forward = best_seconds(|| device.linear(input.view(), weight.view(), None, None, output.view_mut()));
+        let input_gradient = self.gradients.then(|| {
+            let mut d_input = tensor(self.rows, self.inputs);
+            best_seconds(|| device.linear_input_gradient(output.view(), weight.view(), d_input.view_mut(), false))
+        });
+        let weight_gradient = self.gradients.then(|| {
+            let mut d_weight = tensor(self.outputs, self.inputs);
+            best_seconds(|| device.linear_weight_gradient(output.view(), input.view(), d_weight.view_mut()))
+        });
+        ProductSpeed {
+            name: self.name.clone(),
+            rows: self.rows,
+            inputs: self.inputs,
+            outputs: self.outputs,
+            forward: gflops(forward),
+            input_gradient: input_gradient.map(gflops),
+            weight_gradient: weight_gradient.map(gflops),
+        }
+    }
+}
+
+/// GFLOP/s of the product of two square matrices.
+pub fn square_product(device: &Arc<dyn Device>, size: usize) -> f64 {
+    let (input, weight) = (filled(device, size, size), filled(device, size, size));
+    let mut output = filled(device, size, size);
+    let seconds = best_seconds(|| device.linear(input.view(), weight.view(), None, None, output.view_mut()));
+    2.0 * (size as f64).powi(3) / seconds / 1e9
+}
+
+/// A matrix of one small value: products do not care, as long as nothing overflows.
+pub fn filled(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Tensor {
+    let mut tensor = Tensor::uninitialised(device, rows, columns);
+    device.fill(tensor.view_mut(), 1e-3);
+    tensor
+}
+
+/// The shortest time that something takes, after a first time that does not count.
+pub fn best_seconds(mut run: impl FnMut()) -> f64 {
+    run();
+    let (begun, mut best, mut runs) = (Instant::now(), f64::INFINITY, 0);
+    while runs < LEAST_RUNS || begun.elapsed().as_secs_f64() < LEAST_SECONDS {
+        let start = Instant::now();
+        run();
+        best = best.min(start.elapsed().as_secs_f64());
+        runs += 1;
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arguments::{ModelChoice, Preset, StepShape, StudentChoice};
+    use super::*;
+
+    /// Products and attention together are what a step computes.
+    #[test]
+    fn no_product_of_a_step_is_missing() {
+        for preset in [Preset::Llama16m, Preset::Llama345m, Preset::Gpt2] {
+            let choice = ModelChoice { preset: Some(preset), ..ModelChoice::default() };
+            let subject = Subject::model(&choice, &StepShape::default()).unwrap();
+            let config = &subject.config;
+            let attention = 2 * config.num_layers * config.num_heads * config.head_dim * 129;
+            let products: f64 = products(&subject).iter().map(|product| product.step_flops).sum();
+            let forward = config.forward_flops_per_token(128) * subject.tokens_per_step as f64;
+            // GPT-2's position table is the one matrix that counts as neither.
+            assert_eq!(products + (attention * subject.tokens_per_step) as f64, forward, "{preset:?}");
+        }
+    }
+
+    #[test]
+    fn teachers_have_no_gradients_and_equal_ones_are_measured_once() {
+        let choice = StudentChoice {
+            preset: Some(super::super::arguments::StudentPreset::BabyLlama2),
+            config: None,
+            model: None,
+        };
+        let subject = Subject::student(&choice, &StepShape::default()).unwrap();
+        let products = products(&subject);
+        assert_eq!(products.len(), 10);
+        assert!(products[..5].iter().all(|product| product.gradients));
+        for (student, teachers) in products[..5].iter().zip(&products[5..]) {
+            assert!(!teachers.gradients && teachers.step_flops == 2.0 * student.step_flops);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Whole training steps, timed; and where their time goes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::cpu::Cpu;
+use engine::ops::memory::MemoryKernels;
+use engine::{Device, OperationTime, Profiler};
+use report::format::{decimal, grouped, percent, short};
+use report::{Align, Table};
+use serde::Serialize;
+use train::step::{StepLoss, Trainer};
+
+use super::Report;
+use super::arguments::StepArgs;
+use super::machine::Machine;
+use super::presets::Subject;
+use super::process;
+use super::products::ProductPeak;
+use super::tokens::Batches;
+use crate::progress::Progress;
+
+/// Steps whose time is kept by operation.
+const PROFILED_STEPS: usize = 2;
+
+/// The middle and the best of several measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub best: f64,
+}
+
+impl Spread {
+    /// Of times, of which the shortest is the best.
+    pub fn of_seconds(seconds: &[f64]) -> Self {
+        let mut sorted = seconds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        Self { median, best: sorted[0] }
+    }
+
+    /// So much work in these times: speeds.
+    pub fn per_second(self, work: f64) -> Self {
+        Self { median: work / self.median, best: work / self.best }
+    }
+
+    fn divided_by(self, whole: f64) -> Self {
+        Self { median: self.median / whole, best: self.best / whole }
+    }
+}
+
+/// What one kind of operation takes of a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationShare {
+    pub name: String,
+    pub calls_per_step: f64,
+    pub seconds_per_step: f64,
+    /// Of the profiled steps' time.
+    pub share: f64,
+    /// Of its matrix products, where it has any.
+    pub gflops: Option<f64>,
+}
+
+/// What measured steps showed.
+#[derive(Debug, Serialize)]
+pub struct StepReport {
+    pub machine: Machine,
+    pub model: String,
+    pub teachers: Vec<String>,
+    /// How the student hears its teachers, if it has any.
+    pub teacher_signal: Option<&'static str>,
+    pub parameters: usize,
+    pub tokens_per_step: usize,
+    pub sequence_length: usize,
+    /// The objective and the time of every timed step, in order.
+    pub losses: Vec<f64>,
+    pub seconds: Vec<f64>,
+    pub seconds_per_step: Spread,
+    pub tokens_per_second: Spread,
+    pub gflops: Spread,
+    /// Bytes; none where the system does not tell.
+    pub peak_memory: Option<u64>,
+    /// Requests for new memory for tensors during all timed steps.
+    pub fresh_allocations: u64,
+    pub page_faults_per_step: Option<f64>,
+    pub product_peak: Option<ProductPeak>,
+    /// Of the product peak.
+    pub share_of_peak: Option<Spread>,
+    /// The longest first; empty when only the steps were asked for.
+    pub operations: Vec<OperationShare>,
+}
+
+/// A device that can keep time by operation.
+pub fn profiled_cpu() -> Arc<Profiler> {
+    Arc::new(Profiler::new(Arc::new(Cpu::new())))
+}
+
+/// Takes a trainer's steps, whose tensors are on the profiler.
+pub fn measure(
+    subject: &Subject,
+    args: &StepArgs,
+    profiler: &Arc<Profiler>,
+    trainer: Trainer,
+    teacher_signal: Option<&'static str>,
+) -> anyhow::Result<StepReport> {
+    let parameters = trainer.model.parameters().layout().length();
+    let mut steps = Steps { batches: Batches::new(args, subject)?, trainer, taken: 0, subject };
+    let total = (args.warmup + args.steps) as u64;
+    let mut progress = Progress::begin(&subject.name, "steps", total, 0);
+    for _ in 0..args.warmup {
+        steps.take()?;
+        progress.update(steps.taken as u64, "warming up");
+    }
+    let (allocations, faults) = (profiler.fresh_allocations(), process::page_faults());
+    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
+    for _ in 0..args.steps {
+        let (loss, time) = steps.take()?;
+        losses.push(loss.loss);
+        seconds.push(time);
+        progress.update(steps.taken as u64, "");
+    }
+    let fresh_allocations = profiler.fresh_allocations() - allocations;
+    let faults = process::page_faults().zip(faults).map(|(after, before)| after - before);
+    let peak_memory = process::peak_memory();
+    progress.finish(total, "");
+    let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
+    drop(steps);
+    let peak = (!args.only_steps).then(|| {
+        let device: Arc<dyn Device> = Arc::new(Cpu::new());
+        ProductPeak::measure(subject, &device)
+    });
+    let spread = Spread::of_seconds(&seconds);
+    let gflops = spread.per_second(subject.flops_per_token() * subject.tokens_per_step as f64 / 1e9);
+    Ok(StepReport {
+        machine: Machine::here(),
+        model: subject.name.clone(),
+        teachers: subject.teachers.iter().map(|(name, _)| name.clone()).collect(),
+        teacher_signal,
+        parameters,
+        tokens_per_step: subject.tokens_per_step,
+        sequence_length: subject.settings.sequence_length,
+        losses,
+        seconds_per_step: spread,
+        tokens_per_second: spread.per_second(subject.tokens_per_step as f64),
+        gflops,
+        peak_memory,
+        fresh_allocations,
+        page_faults_per_step: faults.map(|faults| faults as f64 / seconds.len() as f64),
+        share_of_peak: peak.as_ref().map(|peak| gflops.divided_by(peak.gflops)),
+        product_peak: peak,
+        operations,
+        seconds,
+    })
+}
+
+/// A training run of measured steps.
+struct Steps<'a> {
+    subject: &'a Subject,
+    batches: Batches,
+    trainer: Trainer,
+    taken: usize,
+}
+
+impl Steps<'_> {
+    /// One step, and its seconds.
+    fn take(&mut self) -> anyhow::Result<(StepLoss, f64)> {
+        let start = Instant::now();
+        let batch = self.batches.step(self.taken);
+        let rate = self.subject.settings.learning_rate;
+        let loss = self.trainer.step(&batch, self.taken as u64 + 1, rate)?;
+        self.taken += 1;
+        Ok((loss, start.elapsed().as_secs_f64()))
+    }
+
+    /// A few more steps, with their time by operation.
+    fn profile(&mut self, profiler: &Profiler) -> anyhow::Result<Vec<OperationShare>> {
+        let mut seconds = 0.0;
+        profiler.start();
+        for _ in 0..PROFILED_STEPS {
+            seconds += self.take()?.1;
+        }
+        profiler.stop();
+        Ok(shares(&profiler.snapshot(), seconds))
+    }
+}
+
+/// Each operation's part of the profiled steps, and what is left over.
+fn shares(times: &[OperationTime], seconds: f64) -> Vec<OperationShare> {
+    let steps = PROFILED_STEPS as f64;
+    let share = |time: &OperationTime| OperationShare {
+        name: time.name.to_owned(),
+        calls_per_step: time.calls as f64 / steps,
+        seconds_per_step: time.seconds / steps,
+        share: time.seconds / seconds,
+        gflops: (time.flops > 0.0).then(|| time.flops / time.seconds / 1e9),
+    };
+    let mut shares: Vec<_> = times.iter().map(share).collect();
+    let rest = seconds - times.iter().map(|time| time.seconds).sum::<f64>();
+    shares.push(OperationShare {
+        name: "between operations".to_owned(),
+        calls_per_step: 0.0,
+        seconds_per_step: rest / steps,
+        share: rest / seconds,
+        gflops: None,
+    });
+    shares
+}
+
+impl StepReport {
+    fn head(&self) -> String {
+        let sequences = self.tokens_per_step / self.sequence_length;
+        let teachers = match self.teacher_signal {
+            Some(signal) => format!(", teachers {} ({signal})", self.teachers.join(" and ")),
+            None => String::new(),
+        };
+        let parameters = grouped(self.parameters as u64);
+        format!(
+            "{}, {parameters} parameters, {sequences} sequences of {} tokens a step{teachers}\n{}",
+            self.model,
+            self.sequence_length,
+            self.machine.line()
+        )
+    }
+
+    fn speeds(&self) -> Table {
+        let mut table = Table::new([("", Align::Left), ("median", Align::Right), ("best", Align::Right)]);
+        let mut row = |name: &str, spread: Spread, show: &dyn Fn(f64) -> String| {
+            table.push(vec![name.to_owned(), show(spread.median), show(spread.best)]);
+        };
+        row("tokens/s", self.tokens_per_second, &|speed| decimal(Some(speed), if speed < 100.0 { 1 } else { 0 }));
+        row("seconds a step", self.seconds_per_step, &|seconds| decimal(Some(seconds), 3));
+        row("GFLOP/s", self.gflops, &|speed| decimal(Some(speed), 1));
+        if let Some(share) = self.share_of_peak {
+            row("of the product peak", share, &|share| percent(Some(share)));
+        }
+        table
+    }
+
+    fn facts(&self) -> String {
+        let memory = match self.peak_memory {
+            Some(bytes) => format!("{}B", short(bytes as f64)),
+            None => "not told by this system".to_owned(),
+        };
+        let faults = decimal(self.page_faults_per_step, 0);
+        let peak = match &self.product_peak {
+            Some(peak) => format!("product peak at these shapes: {:.0} GFLOP/s\n", peak.gflops),
+            None => String::new(),
+        };
+        let allocations = self.fresh_allocations;
+        format!("{peak}peak memory: {memory}; {allocations} allocations in all, {faults} page faults a step\n")
+    }
+
+    fn operations(&self) -> String {
+        if self.operations.is_empty() {
+            return String::new();
+        }
+        let heads = ["calls", "ms a step", "share", "GFLOP/s"].map(|head| (head, Align::Right));
+        let mut table = Table::new([("operation", Align::Left)].into_iter().chain(heads));
+        for operation in &self.operations {
+            table.push(vec![
+                operation.name.clone(),
+                decimal(Some(operation.calls_per_step), 0),
+                decimal(Some(1000.0 * operation.seconds_per_step), 1),
+                percent(Some(operation.share)),
+                decimal(operation.gflops, 0),
+            ]);
+        }
+        format!("\n{}", table.to_text())
+    }
+}
+
+impl Report for StepReport {
+    fn text(&self) -> String {
+        format!("{}\n\n{}\n{}{}", self.head(), self.speeds().to_text(), self.facts(), self.operations())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_an_even_number_lies_between_two() {
+        let spread = Spread::of_seconds(&[4.0, 1.0, 2.0, 10.0]);
+        assert_eq!((spread.median, spread.best), (3.0, 1.0));
+        assert_eq!(Spread::of_seconds(&[3.0, 1.0, 2.0]).median, 2.0);
+        let speed = spread.per_second(12.0);
+        assert_eq!((speed.median, speed.best), (4.0, 12.0));
+    }
+
+    #[test]
+    fn shares_make_a_whole() {
+        let time = |name, seconds, flops| OperationTime { name, calls: 4, seconds, flops };
+        let shares = shares(&[time("linear", 6.0, 3e9), time("adamw", 1.0, 0.0)], 8.0);
+        assert_eq!(shares.iter().map(|share| share.share).sum::<f64>(), 1.0);
+        assert_eq!((shares[0].gflops, shares[1].gflops), (Some(0.5), None));
+        assert_eq!((shares[0].calls_per_step, shares[0].seconds_per_step), (2.0, 3.0));
+        assert_eq!((shares[2].name.as_str(), shares[2].seconds_per_step), ("between operations", 0.5));
+    }
+}

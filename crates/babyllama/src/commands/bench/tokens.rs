@@ -1,0 +1,100 @@
+//! The tokens that measured steps read: drawn ones, or a file's.
+
+use std::ops::Range;
+
+use corpus::{Chunks, TokenFile};
+use engine::rng::Rng;
+use model::Batch;
+use train::{TokenSource, data};
+
+use super::arguments::StepArgs;
+use super::presets::Subject;
+
+/// Tokens by Zipf's law: entry `k` of the vocabulary comes about `1 / k` as often as the first. Entry 0, which pads in
+/// most vocabularies, does not occur.
+struct ZipfTokens {
+    rng: Rng,
+    vocab_size: usize,
+    length: usize,
+}
+
+impl TokenSource for ZipfTokens {
+    fn len(&self) -> usize {
+        self.length
+    }
+
+    fn read(&self, range: Range<usize>, ids: &mut Vec<u32>) {
+        // The logarithm of such a number is uniform.
+        let id = |index: usize| (self.vocab_size as f64).powf(self.rng.uniform(index as u64) as f64) as u32;
+        let last = self.vocab_size as u32 - 1;
+        ids.clear();
+        ids.extend(range.map(|index| id(index).min(last)));
+    }
+}
+
+/// The batches of measured steps: the source's sequences in their order, and at the end again from the start.
+pub struct Batches {
+    source: Box<dyn TokenSource>,
+    chunks: Chunks,
+    batch_size: usize,
+    micro_batch: usize,
+}
+
+impl Batches {
+    pub fn new(args: &StepArgs, subject: &Subject) -> anyhow::Result<Self> {
+        let (vocab_size, sequence_length) = (subject.config.vocab_size, subject.settings.sequence_length);
+        let source: Box<dyn TokenSource> = match &args.tokens {
+            Some(path) if args.raw_tokens => Box::new(TokenFile::raw(path)?),
+            Some(path) => Box::new(TokenFile::open(path)?),
+            None => {
+                let length = (args.warmup + args.steps) as usize * subject.tokens_per_step;
+                Box::new(ZipfTokens { rng: Rng::new(0, "benchmark tokens"), vocab_size, length })
+            }
+        };
+        data::check(&*source, "measured", sequence_length, vocab_size)?;
+        let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
+        Ok(Self { source, chunks, batch_size: subject.settings.batch_size, micro_batch: subject.micro_batch() })
+    }
+
+    /// The micro-batches of a step, 0 being the first.
+    pub fn step(&self, step: usize) -> Vec<Batch> {
+        let first = step * self.batch_size;
+        let sequences = first..first + self.batch_size;
+        let sequences: Vec<u32> = sequences.map(|sequence| (sequence % self.chunks.count()) as u32).collect();
+        let micro_batch = |sequences| data::batch(&*self.source, &self.chunks, sequences);
+        sequences.chunks(self.micro_batch).map(micro_batch).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequent_tokens_are_those_of_small_ids() {
+        let tokens = ZipfTokens { rng: Rng::new(0, "test"), vocab_size: 1000, length: 30_000 };
+        let mut ids = Vec::new();
+        tokens.read(0..30_000, &mut ids);
+        assert!(ids.iter().all(|id| (1..1000).contains(id)));
+        // A third of the logarithms' range each.
+        for (range, name) in [(1..10, "first"), (10..100, "second"), (100..1000, "last")] {
+            let count = ids.iter().filter(|&&id| range.contains(&id)).count();
+            assert!((9_000..11_000).contains(&count), "{count} of the {name} third");
+        }
+        let mut part = Vec::new();
+        tokens.read(100..200, &mut part);
+        assert_eq!(part, ids[100..200]);
+    }
+
+    #[test]
+    fn batches_follow_the_source_and_begin_anew_at_its_end() {
+        let source: Box<dyn TokenSource> = Box::new((0..20u32).collect::<Vec<_>>());
+        let chunks = Chunks::fixed(20, 4, 0).unwrap();
+        let batches = Batches { source, chunks, batch_size: 3, micro_batch: 2 };
+        let firsts = |step| -> Vec<Vec<u32>> {
+            let first = |batch: &Batch| batch.ids.iter().step_by(4).copied().collect();
+            batches.step(step).iter().map(first).collect()
+        };
+        assert_eq!((firsts(0), firsts(1)), (vec![vec![0, 4], vec![8]], vec![vec![12, 16], vec![0]]));
+    }
+}

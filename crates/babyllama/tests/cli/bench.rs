@@ -1,0 +1,137 @@
+//! Benchmarks of tiny models: what they report, not how fast they are.
+
+use serde_json::Value;
+
+use super::common::Workspace;
+
+fn bench(workspace: &Workspace, line: &str) -> Value {
+    let finished = workspace.babyllama(&format!("bench {line} --json")).done();
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|cause| panic!("{cause}: {}", finished.stdout))
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn positive(report: &Value, pointers: &[&str]) {
+    for pointer in pointers {
+        let number = report.pointer(pointer).and_then(Value::as_f64);
+        assert!(number.is_some_and(|number| number > 0.0), "{pointer} of {report:#}");
+    }
+}
+
+/// A token file of two steps and a half of 128 tokens.
+fn with_tokens() -> Workspace {
+    let workspace = Workspace::new();
+    let ids = (0..320u32).flat_map(|index| ((index * 37 + index / 7) as u16 % 300).to_le_bytes());
+    workspace.write("raw.bin", ids.collect::<Vec<_>>());
+    workspace
+}
+
+#[test]
+fn measured_steps_are_the_steps_of_training() {
+    let workspace = with_tokens();
+    let steps = "--config small.toml --model student --tokens raw.bin --raw-tokens --warmup 1 --steps 4 --only-steps";
+    let report = bench(&workspace, &format!("train {steps}"));
+    let losses = numbers(&report["losses"]);
+    assert_eq!((losses.len(), numbers(&report["seconds"]).len()), (4, 4));
+    // The seed of the benchmark's weights and dropout.
+    let set = "--set seed=1 --set order=file --set schedule=constant --set max_steps=2";
+    let train = "pretrain --config small.toml --model student --tokens raw.bin --raw-tokens --vocab-size 300";
+    workspace.babyllama(&format!("{train} {set} --output run")).done();
+    assert_eq!(workspace.losses("run")[1], losses[0]);
+    let alone = bench(&workspace, &format!("train {steps} --threads 3"));
+    assert_eq!(numbers(&alone["losses"]), losses);
+    assert!(report["product_peak"].is_null() && report["operations"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn steps_are_reported_with_their_parts() {
+    let workspace = Workspace::new();
+    let report = bench(&workspace, "train --config small.toml --model teacher --steps 2 --tokens-per-step 64");
+    assert_eq!((&report["model"], &report["tokens_per_step"]), (&"teacher".into(), &64.into()));
+    assert_eq!((&report["sequence_length"], &report["fresh_allocations"]), (&16.into(), &0.into()));
+    let speeds = ["/tokens_per_second/median", "/gflops/best", "/share_of_peak/median", "/product_peak/gflops"];
+    positive(&report, &speeds);
+    #[cfg(target_os = "linux")]
+    positive(&report, &["/peak_memory"]);
+    let losses = numbers(&report["losses"]);
+    assert!(losses.iter().all(|loss| (loss - 300f64.ln()).abs() < 0.5), "{losses:?}");
+    let operations = report["operations"].as_array().unwrap();
+    let share: f64 = operations.iter().map(|operation| operation["share"].as_f64().unwrap()).sum();
+    assert!((share - 1.0).abs() < 1e-9, "{share}");
+    let named = |name: &str| operations.iter().find(|operation| operation["name"] == name).unwrap();
+    // Queries, keys and values; the attention's output; gate and up; down: in both layers.
+    assert_eq!(named("linear")["calls_per_step"], 8.0);
+    positive(named("linear"), &["/gflops", "/seconds_per_step"]);
+    assert!(named("adamw")["gflops"].is_null());
+
+    let text = workspace.babyllama("bench train --config small.toml --model teacher --steps 1").done().stdout;
+    for part in ["teacher, ", "tokens/s", "of the product peak", "linear_weight_gradient", "between operations"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
+#[test]
+fn students_are_measured_with_their_teachers() {
+    let workspace = Workspace::new();
+    let report = bench(&workspace, "distill --config small.toml --model student --steps 1 --teachers online");
+    assert_eq!(report["teachers"], serde_json::json!(["teacher"]));
+    assert_eq!(report["teacher_signal"], "online");
+    let operations = report["operations"].as_array().unwrap();
+    assert!(operations.iter().any(|operation| operation["name"] == "distillation_loss"), "{report:#}");
+    let products = report["product_peak"]["products"].as_array().unwrap();
+    let of_teacher = products.iter().find(|product| product["name"] == "teacher gate_up").unwrap();
+    assert_eq!((&of_teacher["outputs"], &of_teacher["input_gradient"]), (&48.into(), &Value::Null));
+    assert_eq!(products.len(), 10);
+}
+
+#[test]
+fn the_machine_scoring_and_encoding_are_measured() {
+    let workspace = Workspace::new();
+    let machine = bench(&workspace, "machine --config small.toml --model teacher");
+    let keys = ["/product_peak/gflops", "/square_product_gflops", "/copy_gigabytes_per_second", "/machine/threads"];
+    positive(&machine, &keys);
+    positive(&machine, &["/add_gigabytes_per_second", "/product_peak/products/0/weight_gradient"]);
+
+    let scoring = bench(&workspace, "evaluate --config small.toml --model teacher --pairs 1 --repeats 2");
+    positive(&scoring, &["/sentences_per_second/median", "/tokens"]);
+    assert_eq!(numbers(&scoring["seconds"]).len(), 2);
+
+    workspace.babyllama("tokenizer train text --vocab-size 90 --output tokenizer").done();
+    let encoding =
+        bench(&workspace, "tokenize --data text --tokenizer tokenizer/tokenizer.json --repeats 1 --threads 2");
+    assert_eq!((&encoding["files"], &encoding["vocab_size"]), (&2.into(), &90.into()));
+    let bytes = workspace.bytes("text/a.train").len() + workspace.bytes("text/b.train").len();
+    assert_eq!(encoding["bytes"], bytes);
+    let threads: Vec<&Value> = encoding["speeds"].as_array().unwrap().iter().map(|speed| &speed["threads"]).collect();
+    assert_eq!(threads, [1, 2]);
+    positive(&encoding, &["/tokens", "/speeds/1/megabytes_per_second/best"]);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let workspace = with_tokens();
+    let refused = |line: &str| workspace.babyllama(&format!("bench {line}"));
+    let preset = refused("train --preset 17m");
+    assert_eq!(preset.code, Some(2));
+    assert!(preset.stderr.contains("17m") && preset.stderr.contains("345m"), "{}", preset.stderr);
+    assert_eq!(refused("train --preset 16m --config small.toml --model teacher").code, Some(2));
+    assert_eq!(refused("train --config small.toml").code, Some(2));
+    assert_eq!(refused("train --steps 0").code, Some(2));
+
+    let config = "--config small.toml --model";
+    refused(&format!("train {config} nobody")).refused(2).names(&["no model nobody", "teacher, student"]);
+    refused(&format!("distill {config} teacher")).refused(2).names(&["teacher has no teachers"]);
+    let odd = refused(&format!("train {config} teacher --tokens-per-step 100")).refused(2);
+    odd.names(&["--tokens-per-step is 100", "16 tokens"]).advises("--help");
+    let long = refused(&format!("train {config} teacher --sequence-length 64 --tokens-per-step 64")).refused(1);
+    long.names(&["sequence_length is 64", "teacher has 32 positions"]);
+    refused("train --config none.toml --model teacher").refused(2).names(&["none.toml"]);
+    let headless = refused(&format!("train {config} teacher --tokens raw.bin")).refused(1);
+    headless.names(&["raw.bin"]).advises("--raw-tokens");
+    workspace.write("foreign.bin", [1u8, 0, 44, 1].repeat(80));
+    let foreign = refused(&format!("train {config} teacher --tokens foreign.bin --raw-tokens")).refused(1);
+    foreign.names(&["token 300", "vocabulary of 300"]);
+    refused("tokenize --data none").refused(1).names(&["none does not exist"]);
+}
