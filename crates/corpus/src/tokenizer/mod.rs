@@ -202,6 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_file_has_the_tokens_of_the_library_on_any_number_of_threads() {
+        let tokenizer = small();
+        let text = nasty::texts().concat().repeat(12);
+        let expected = tokenizer.encode_by_library(&text);
+        assert!(pieces::cut_between_words(&text).len() > 2, "{} bytes", text.len());
+        for threads in [1, 2, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(pool.install(|| tokenizer.encode_file(&text)) == expected, "{threads} threads");
+        }
+        assert!(tokenizer.encode_file_unless(&|| false, &text).unwrap() == expected);
+        assert!(matches!(tokenizer.encode_file_unless(&|| true, &text), Err(CorpusError::Stopped)));
+    }
+
+    #[test]
     fn special_tokens_match_and_unseen_bytes_drop() {
         let tokenizer = small();
         let ids = tokenizer.encode("dog</s><s> fox<pad>");

@@ -92,7 +92,7 @@ pub fn texts() -> Vec<String> {
     random.chain(by_hand.map(String::from)).collect()
 }
 
-/// Every character there is, in order.
+/// The characters of all planes that have any but private ones, in order.
 pub fn all_characters() -> Vec<char> {
-    ('\0'..=char::MAX).collect()
+    ('\0'..='\u{323FF}').chain('\u{E0000}'..='\u{E0FFF}').chain(['\u{F0000}', char::MAX]).collect()
 }
