@@ -42,7 +42,7 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
         CorpusError::BadTokenFile { .. } => {
             "give a token file that a run wrote, such as tokens/train.bin, or --raw-tokens for bare 16-bit ids"
         }
-        CorpusError::ValidationFraction { .. } | CorpusError::Tokenizer { .. } => MEND,
+        CorpusError::ValidationFraction { .. } | CorpusError::Tokenizer { .. } | CorpusError::Stopped => MEND,
     }
 }
 

@@ -49,6 +49,9 @@ pub enum CorpusError {
     /// A file of another kind, of another version, cut short or damaged; `cause` says which.
     #[error("{} is not a usable token file: {cause}", path.display())]
     BadTokenFile { path: PathBuf, cause: String },
+    /// Whoever began the work asked for its end (see [`ShouldStop`](crate::ShouldStop)).
+    #[error("stopped before the end, as asked")]
+    Stopped,
 }
 
 /// The result of this crate's functions.

@@ -8,8 +8,10 @@ pub mod builtin;
 pub mod chunks;
 pub mod cleaners;
 pub mod error;
+mod pieces;
 pub mod split;
 pub mod stats;
+mod stop;
 pub mod text;
 pub mod tokenizer;
 pub mod tokens;
@@ -17,6 +19,7 @@ mod write;
 
 pub use chunks::Chunks;
 pub use error::{CorpusError, Result};
+pub use stop::ShouldStop;
 pub use text::NamedText;
 pub use tokenizer::{Tokenizer, TokenizerSettings};
 pub use tokens::{TokenFile, TokenWriter};

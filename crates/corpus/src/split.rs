@@ -1,6 +1,7 @@
 //! Parts of a corpus: a validation part held out by lines, and a subset by number of words.
 
 use engine::rng::Rng;
+use rayon::prelude::*;
 
 use crate::error::{CorpusError, Result};
 use crate::text::{NamedText, count_words, python_splitlines};
@@ -41,7 +42,7 @@ pub fn split_validation(texts: &[NamedText], fraction: f64) -> Result<(Vec<Named
 /// cut at the line that comes nearest, and what it misses is made up for in the next text. A corpus that has no more
 /// than `words` comes back whole. The result is a pure function of the arguments.
 pub fn subset_by_words(texts: &[NamedText], words: usize, seed: u64) -> Vec<NamedText> {
-    let sizes: Vec<usize> = texts.iter().map(|(_, text)| count_words(text)).collect();
+    let sizes: Vec<usize> = texts.par_iter().map(|(_, text)| count_words(text)).collect();
     let all: usize = sizes.iter().sum();
     if words >= all {
         return texts.to_vec();

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::pieces::{PIECE_BYTES, after_a_line, cut};
 use crate::text::{NamedText, count_words};
 use crate::tokenizer::Tokenizer;
 
@@ -23,14 +24,16 @@ pub struct TextStats {
 }
 
 impl TextStats {
-    /// Counts one text.
+    /// Counts one text, in parallel if it is long.
     pub fn of(name: &str, text: &str, tokenizer: Option<&Tokenizer>) -> Result<Self> {
+        let pieces = cut(text, PIECE_BYTES, after_a_line);
+        let sum = |count: fn(&str) -> usize| pieces.par_iter().map(|piece| count(piece)).sum();
         Ok(Self {
             name: name.into(),
             bytes: text.len(),
-            characters: text.chars().count(),
-            lines: text.split_inclusive('\n').count(),
-            words: count_words(text),
+            characters: sum(|piece| piece.chars().count()),
+            lines: sum(|piece| piece.split_inclusive('\n').count()),
+            words: sum(count_words),
             tokens: tokenizer.map(|tokenizer| tokenizer.encode_file(text).len()),
         })
     }
@@ -81,6 +84,15 @@ mod tests {
         let total = TextStats { name: "total".into(), bytes: 25, characters: 24, lines: 4, words: 6, tokens: None };
         assert_eq!(stats.total, total);
         assert_eq!(total.tokens_per_word(), None);
+    }
+
+    #[test]
+    fn a_long_text_is_counted_as_a_short_one() {
+        let line = "Où est le chat ?\n\n";
+        let count = 3 * PIECE_BYTES / line.len();
+        let long = TextStats::of("long", &(line.repeat(count) + "fin"), None).unwrap();
+        assert_eq!((long.words, long.lines), (5 * count + 1, 2 * count + 1));
+        assert_eq!((long.characters, long.bytes), (18 * count + 3, line.len() * count + 3));
     }
 
     #[test]

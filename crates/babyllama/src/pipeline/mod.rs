@@ -7,7 +7,8 @@ pub mod text;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use corpus::CorpusError;
 use engine::Device;
 use engine::cpu::Cpu;
 
@@ -80,15 +81,23 @@ impl Pipeline {
             return Ok(());
         };
         if self.interrupt.is_requested() {
-            bail!(Interrupted { resume: self.command.clone() });
+            return Err(self.interrupted());
         }
         console::note(format_args!("stage {}: {reason}", stage.name()));
         // From here on the old output may be half replaced: no record may vouch for it.
         self.stages.forget(stage)?;
-        work(self).with_context(|| format!("stage {}", stage.name()))?;
+        let result = work(self).map_err(|error| match error.downcast_ref() {
+            Some(CorpusError::Stopped) => self.interrupted(),
+            _ => error,
+        });
+        result.with_context(|| format!("stage {}", stage.name()))?;
         self.stages.mark_done(stage, outputs)?;
         self.performed += 1;
         Ok(())
+    }
+
+    fn interrupted(&self) -> anyhow::Error {
+        Interrupted { resume: self.command.clone() }.into()
     }
 
     fn close(&self, table: &str) -> anyhow::Result<()> {

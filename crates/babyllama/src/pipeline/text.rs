@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use corpus::builtin::{self, BuiltinSettings, Split};
+use corpus::stats::CorpusStats;
 use corpus::{NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text};
 
 use super::Pipeline;
@@ -78,14 +79,18 @@ impl Pipeline {
 
     fn write_texts(&mut self) -> anyhow::Result<()> {
         let section = &self.recipe.corpus;
-        let prepare = |raw: Vec<NamedText>| if section.clean { cleaners::clean_texts(&raw) } else { raw };
+        let should_stop = || self.interrupt.is_requested();
+        let prepare = |raw: Vec<NamedText>| match section.clean {
+            true => cleaners::clean_texts_unless(&should_stop, &raw),
+            false => Ok(raw),
+        };
         let mut training = match &section.source {
-            Source::Builtin => prepare(builtin::write_corpus(self.builtin_settings(), Split::Train)),
-            Source::Folder(folder) => prepare(text::read_corpus(folder)?),
+            Source::Builtin => prepare(builtin::write_corpus(self.builtin_settings(), Split::Train))?,
+            Source::Folder(folder) => prepare(text::read_corpus(folder)?)?,
         };
         let validation = match &section.validation {
-            Validation::Builtin => prepare(builtin::write_corpus(self.builtin_settings(), Split::Validation)),
-            Validation::Folder(folder) => prepare(text::read_corpus(folder)?),
+            Validation::Builtin => prepare(builtin::write_corpus(self.builtin_settings(), Split::Validation))?,
+            Validation::Folder(folder) => prepare(text::read_corpus(folder)?)?,
             Validation::Split => {
                 let (kept, held_out) = split::split_validation(&training, section.validation_fraction)?;
                 training = kept;
@@ -99,8 +104,7 @@ impl Pipeline {
             let folder = self.path(place);
             remove_old(&folder)?;
             text::write_corpus(&folder, texts)?;
-            let words: usize = texts.iter().map(|(_, text)| text::count_words(text)).sum();
-            let words = report::format::grouped(words as u64);
+            let words = report::format::grouped(CorpusStats::of(texts, None)?.total.words as u64);
             console::note(format_args!("  {place}: {} files, {words} words", texts.len()));
         }
         Ok(())
@@ -113,7 +117,8 @@ impl Pipeline {
             None => {
                 let settings =
                     TokenizerSettings { vocab_size: section.vocab_size, min_frequency: section.min_frequency };
-                Tokenizer::train(&text::read_corpus(&self.path(TRAIN))?, &settings)?
+                let should_stop = || self.interrupt.is_requested();
+                Tokenizer::train_unless(&should_stop, &text::read_corpus(&self.path(TRAIN))?, &settings)?
             }
         };
         if tokenizer.vocab_size() < section.vocab_size && section.path.is_none() {
@@ -128,7 +133,7 @@ impl Pipeline {
         let mut writer = TokenWriter::create(&self.path(to), tokenizer.vocab_size(), &tokenizer.content_hash())?;
         let mut count = 0;
         for (_, text) in text::read_corpus(&self.path(from))? {
-            let ids = tokenizer.encode_file(&text);
+            let ids = tokenizer.encode_file_unless(&|| self.interrupt.is_requested(), &text)?;
             count += ids.len();
             writer.push(&ids)?;
         }

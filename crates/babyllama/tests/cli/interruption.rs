@@ -112,7 +112,7 @@ fn a_run_that_is_asked_to_stop_says_how_to_continue() {
     assert_whole(&workspace, "runs/my run");
 }
 
-/// No stage but training can be left in its middle; a run that is asked to stop begins no other.
+/// A stage of text is left between two of its pieces and begun anew; a run that is asked to stop begins no other.
 #[test]
 fn a_run_stops_between_stages() {
     let workspace = Workspace::new();

@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn clean() -> BTreeMap<String, String> {
-        raw().into_iter().map(|(name, text)| (name.clone(), cleaner(&name)(&text))).collect()
+        raw().into_iter().map(|(name, text)| (name.clone(), cleaner(&name).clean(&text))).collect()
     }
 
     #[test]

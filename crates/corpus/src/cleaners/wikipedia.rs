@@ -9,20 +9,23 @@ use crate::text::{python_splitlines, python_strip};
 /// The rest of a line from `= = = ` on, when it ends in ` = = =`.
 static HEADING: LazyLock<Regex> = LazyLock::new(|| Regex::new("= = = (.+?) = = =\n").expect("the pattern is valid"));
 
-/// Unwraps headings together with their line ends, strips each line, drops the first character of the whole (the
-/// authors expect an empty first line), then removes each pair of line ends.
+/// Unwraps headings together with their line ends, and strips each line. The last line end goes.
 pub fn clean(text: &str) -> String {
     let unwrapped = HEADING.replace_all(text, "$1");
     let lines: Vec<&str> = python_splitlines(&unwrapped).map(python_strip).collect();
-    let joined = lines.join("\n");
-    let mut rest = joined.chars();
+    lines.join("\n")
+}
+
+/// Drops the first character of the whole (the authors expect an empty first line), then removes each pair of line ends.
+pub fn finish(text: &str) -> String {
+    let mut rest = text.chars();
     rest.next();
     rest.as_str().replace("\n\n", "")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, finish};
 
     /// Expectations: the authors' `cleanup_wikipedia` under CPython 3.11.
     #[test]
@@ -40,7 +43,7 @@ mod tests {
             ("x", ""),
         ];
         for (raw, expected) in cases {
-            assert_eq!(clean(raw), expected, "{raw:?}");
+            assert_eq!(finish(&clean(raw)), expected, "{raw:?}");
         }
     }
 }

@@ -3,10 +3,16 @@
 //! The authors train with `add_prefix_space=True`, then wrap the file in transformers' `GPT2TokenizerFast`, which
 //! sets it to false. So does [`Tokenizer::load`], whatever the file says.
 
+mod by_words;
 mod folder;
 mod identity;
+mod memory;
+#[cfg(test)]
+mod nasty;
+mod normal_form;
 mod pieces;
 mod train;
+mod words;
 
 use std::path::Path;
 
@@ -14,7 +20,9 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::error::{CorpusError, Result};
+use crate::stop::{self, ShouldStop};
 use crate::text::read_text;
+use by_words::WordEncoder;
 
 pub use folder::TOKENIZER_FILE;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings};
@@ -27,8 +35,10 @@ pub struct Tokenizer {
     json: String,
     vocab_size: usize,
     content_hash: blake3::Hash,
-    /// Whether a text may be cut between its lines without changing its tokens.
-    cuts_at_lines: bool,
+    /// Whether a text may be cut between its words without changing its tokens.
+    cuts_between_words: bool,
+    /// The fast way to encode, for the kind of tokenizer that it understands.
+    by_words: Option<WordEncoder>,
 }
 
 impl Tokenizer {
@@ -54,7 +64,8 @@ impl Tokenizer {
         Ok(Self {
             vocab_size: largest_id.map_or(0, |id| id as usize + 1),
             content_hash: blake3::hash(content.to_string().as_bytes()),
-            cuts_at_lines: pieces::can_cut_at_lines(&content),
+            cuts_between_words: pieces::can_cut_between_words(&content),
+            by_words: WordEncoder::new(&inner, &content),
             json,
             inner,
         })
@@ -65,15 +76,37 @@ impl Tokenizer {
     /// Special tokens spelled out in the text (`</s>`) become special tokens; none is added. Bytes that were not seen
     /// in training are dropped.
     pub fn encode(&self, text: &str) -> Vec<u32> {
+        match &self.by_words {
+            Some(by_words) => by_words.encode(&self.inner, text),
+            None => self.encode_by_library(text),
+        }
+    }
+
+    /// The tokens of a text as the library finds them: the slow reference of [`encode`](Self::encode), and the way for
+    /// tokenizers of other kinds.
+    fn encode_by_library(&self, text: &str) -> Vec<u32> {
         let encoding = self.inner.encode_fast(text, false);
         encoding.expect("a BPE model fails only at an unknown token it lacks, which `load` refuses").get_ids().to_vec()
     }
 
     /// The tokens of one long text, such as a corpus file: those of [`encode`](Self::encode), found in parallel.
     pub fn encode_file(&self, text: &str) -> Vec<u32> {
-        let pieces = if self.cuts_at_lines { pieces::cut_at_lines(text) } else { vec![text] };
-        let ids: Vec<Vec<u32>> = pieces.into_par_iter().map(|piece| self.encode(piece)).collect();
-        ids.concat()
+        self.encode_pieces(text, |piece| self.encode(piece)).concat()
+    }
+
+    /// As [`encode_file`](Self::encode_file), unless it is asked to stop.
+    pub fn encode_file_unless(&self, should_stop: ShouldStop<'_>, text: &str) -> Result<Vec<u32>> {
+        let pieces = self.encode_pieces(text, |piece| {
+            stop::check(should_stop)?;
+            Ok(self.encode(piece))
+        });
+        Ok(pieces.into_iter().collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// What `encode` makes of each piece of a text.
+    fn encode_pieces<R: Send>(&self, text: &str, encode: impl Fn(&str) -> R + Sync) -> Vec<R> {
+        let pieces = if self.cuts_between_words { pieces::cut_between_words(text) } else { vec![text] };
+        pieces.into_par_iter().map(&encode).collect()
     }
 
     /// The text of tokens, special ones spelled out; ids outside the vocabulary are passed over, and bytes that are no
@@ -166,6 +199,20 @@ mod tests {
             let normal = text.replace("e\u{301}", "é").replace('ﬁ', "fi").replace('²', "2");
             assert_eq!(tokenizer.decode(&tokenizer.encode(text)), normal);
         }
+    }
+
+    #[test]
+    fn a_long_file_has_the_tokens_of_the_library_on_any_number_of_threads() {
+        let tokenizer = small();
+        let text = nasty::texts().concat().repeat(12);
+        let expected = tokenizer.encode_by_library(&text);
+        assert!(pieces::cut_between_words(&text).len() > 2, "{} bytes", text.len());
+        for threads in [1, 2, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(pool.install(|| tokenizer.encode_file(&text)) == expected, "{threads} threads");
+        }
+        assert!(tokenizer.encode_file_unless(&|| false, &text).unwrap() == expected);
+        assert!(matches!(tokenizer.encode_file_unless(&|| true, &text), Err(CorpusError::Stopped)));
     }
 
     #[test]

@@ -1,12 +1,19 @@
 //! Training a tokenizer.
 
+use std::collections::HashMap;
+
+use rayon::prelude::*;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::unicode::NFKC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, TokenizerBuilder};
+use tokenizers::{AddedToken, TokenizerBuilder, TokenizerImpl};
 
 use super::Tokenizer;
+use super::normal_form::NormalForms;
+use super::words::{WordSplitter, in_byte_level};
 use crate::error::{CorpusError, Result};
+use crate::pieces::{PIECE_BYTES, after_a_line, cut};
+use crate::stop::{self, ShouldStop};
 use crate::text::NamedText;
 
 /// The special tokens, whose ids are 0, 1 and 2.
@@ -34,9 +41,19 @@ impl Tokenizer {
     /// The alphabet is the bytes that occur. The result depends on nothing but the arguments: pieces are counted, and
     /// among pairs equally frequent the one with the smallest ids is merged first.
     pub fn train(texts: &[NamedText], settings: &TokenizerSettings) -> Result<Self> {
-        let json = train_json(texts, settings)
-            .map_err(|cause| CorpusError::Tokenizer { doing: "training", cause: cause.to_string() })?;
-        let tokenizer = Self::from_json(json).map_err(|cause| CorpusError::Tokenizer { doing: "training", cause })?;
+        Self::train_unless(&stop::never, texts, settings)
+    }
+
+    /// As [`train`](Self::train), unless it is asked to stop. It asks while it counts words, not while it merges.
+    pub fn train_unless(
+        should_stop: ShouldStop<'_>,
+        texts: &[NamedText],
+        settings: &TokenizerSettings,
+    ) -> Result<Self> {
+        let failed = |cause: String| CorpusError::Tokenizer { doing: "training", cause };
+        let words = count_words(should_stop, texts)?;
+        let json = train_json(words, settings).map_err(|cause| failed(cause.to_string()))?;
+        let tokenizer = Self::from_json(json).map_err(failed)?;
         // Merging stops at the asked size, so what goes beyond it was there before the first merge.
         if tokenizer.vocab_size() > settings.vocab_size {
             let needed = tokenizer.vocab_size();
@@ -46,28 +63,107 @@ impl Tokenizer {
     }
 }
 
-fn train_json(texts: &[NamedText], settings: &TokenizerSettings) -> tokenizers::Result<String> {
-    let mut tokenizer = TokenizerBuilder::new()
-        .with_model(BPE::default())
-        .with_normalizer(Some(NFKC))
-        .with_pre_tokenizer(Some(ByteLevel::default().add_prefix_space(true)))
-        .with_post_processor(Some(ByteLevel::default().trim_offsets(true)))
-        .with_decoder(Some(ByteLevel::default()))
-        .build()?;
-    let mut trainer = BpeTrainer::builder()
+/// How often each word occurs in the lines of texts, its bytes written as byte-level characters.
+fn count_words(should_stop: ShouldStop<'_>, texts: &[NamedText]) -> Result<HashMap<String, u64>> {
+    let pieces: Vec<&str> = texts.iter().flat_map(|(_, text)| cut(text, PIECE_BYTES, after_a_line)).collect();
+    let counts: Vec<HashMap<String, u64>> = pieces
+        .into_par_iter()
+        .map(|piece| {
+            stop::check(should_stop)?;
+            Ok(count_words_of_lines(piece))
+        })
+        .collect::<Result<_>>()?;
+    let mut sums = HashMap::new();
+    for (word, count) in counts.into_iter().flatten() {
+        *sums.entry(word).or_default() += count;
+    }
+    Ok(sums.into_par_iter().map(|(word, count): (String, u64)| (in_byte_level(&word), count)).collect())
+}
+
+/// How often each word occurs. Every line is normalised by itself, and begins with a space or gets one.
+fn count_words_of_lines(text: &str) -> HashMap<String, u64> {
+    let (mut splitter, mut normal_forms) = (WordSplitter::default(), NormalForms::default());
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    let mut spaced = String::new();
+    for line in text.split_inclusive('\n') {
+        let normal = normal_forms.of(line, &NFKC);
+        spaced.clear();
+        if !normal.starts_with(' ') {
+            spaced.push(' ');
+        }
+        spaced.push_str(&normal);
+        splitter.for_each_word(&spaced, |word| match counts.get_mut(word) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(word.to_owned(), 1)),
+        });
+    }
+    counts
+}
+
+/// Has the library find the merges, and returns the whole tokenizer as JSON.
+fn train_json(words: HashMap<String, u64>, settings: &TokenizerSettings) -> tokenizers::Result<String> {
+    let mut model = BPE::default();
+    // The library has its own types of map and string, which nothing here needs to name.
+    let words = words.into_iter().map(|(word, count)| (word.into(), count)).collect();
+    let special_tokens = trainer(settings).do_train(&words, &mut model)?;
+    let mut tokenizer = around(model)?;
+    tokenizer.add_special_tokens(special_tokens)?;
+    tokenizer.to_string(true)
+}
+
+fn trainer(settings: &TokenizerSettings) -> BpeTrainer {
+    BpeTrainer::builder()
         .vocab_size(settings.vocab_size)
         .min_frequency(settings.min_frequency)
         .special_tokens(SPECIAL_TOKENS.map(|token| AddedToken::from(token, true)).into())
         .show_progress(false)
-        .build();
-    let lines = texts.iter().flat_map(|(_, text)| text.split_inclusive('\n'));
-    tokenizer.train(&mut trainer, lines)?.to_string(true)
+        .build()
+}
+
+/// A model in the authors' byte-level tokenizer.
+fn around(model: BPE) -> tokenizers::Result<TokenizerImpl<BPE, NFKC, ByteLevel, ByteLevel, ByteLevel>> {
+    TokenizerBuilder::new()
+        .with_model(model)
+        .with_normalizer(Some(NFKC))
+        .with_pre_tokenizer(Some(ByteLevel::default().add_prefix_space(true)))
+        .with_post_processor(Some(ByteLevel::default().trim_offsets(true)))
+        .with_decoder(Some(ByteLevel::default()))
+        .build()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::nasty;
     use super::super::tests::train;
     use super::*;
+
+    /// The slow reference: the library reads the lines and counts the words itself.
+    fn train_by_library(texts: &[NamedText], settings: &TokenizerSettings) -> String {
+        let lines = texts.iter().flat_map(|(_, text)| text.split_inclusive('\n'));
+        let mut tokenizer = around(BPE::default()).unwrap();
+        let trained = tokenizer.train(&mut trainer(settings), lines).unwrap();
+        trained.to_string(true).unwrap()
+    }
+
+    /// Random words of a few letters, so that a great many pairs are equally frequent.
+    fn random_words() -> String {
+        let letter = |index: u64| (b'a' + engine::rng::Rng::new(1, "letters").below(index, 20) as u8) as char;
+        (0..12_000).map(|index| if index % 5 == 4 { '\n' } else { letter(index) }).collect()
+    }
+
+    #[test]
+    fn the_library_counts_the_same_words() {
+        let texts = [("a.train".to_string(), nasty::texts().concat()), ("b.train".to_string(), random_words())];
+        let settings = TokenizerSettings { vocab_size: 600, min_frequency: 2 };
+        assert_eq!(Tokenizer::train(&texts, &settings).unwrap().json, train_by_library(&texts, &settings));
+    }
+
+    #[test]
+    fn training_stops_when_asked() {
+        let texts = [("a.train".to_string(), random_words())];
+        let stopped = Tokenizer::train_unless(&|| true, &texts, &TokenizerSettings::default());
+        assert!(matches!(stopped, Err(CorpusError::Stopped)));
+    }
 
     /// Expectations: the Python library's `train` (0.23.3) on a file of the same text.
     #[test]
@@ -83,12 +179,11 @@ mod tests {
 
     #[test]
     fn training_is_repeatable() {
-        // Random words of a few letters, so that a great many pairs are equally frequent.
-        let letter = |index: u64| (b'a' + engine::rng::Rng::new(1, "letters").below(index, 20) as u8) as char;
-        let text: String = (0..12_000).map(|index| if index % 5 == 4 { '\n' } else { letter(index) }).collect();
+        let text = random_words();
         let first = train(&text, 800);
-        for _ in 0..3 {
-            assert_eq!(train(&text, 800).json, first.json);
+        for threads in [1, 2, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| train(&text, 800)).json, first.json, "{threads} threads");
         }
         assert_eq!(first.vocab_size(), 800);
     }

@@ -1,0 +1,187 @@
+//! Encoding word by word, with a memory of the words met before.
+//!
+//! A byte-level tokenizer encodes every word by itself, and most words of a text are old ones. So this finds the words
+//! (see [`words`](super::words)) and looks them up; only a new word is given to the library, whose answer is kept. The
+//! library remains the one that decides what the tokens of a word are.
+
+use std::cmp::Reverse;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokenizers::Model;
+
+use super::memory::Memory;
+use super::normal_form::NormalForms;
+use super::pieces;
+use super::words::{WordSplitter, in_byte_level};
+
+/// Encodes the texts of one tokenizer. Clones share what they know.
+#[derive(Clone, Debug)]
+pub struct WordEncoder {
+    added_tokens: AddedTokens,
+    /// One for each thread that encoded at the same time as others, so that nobody waits for anybody's.
+    idle: Arc<Mutex<Vec<Knowledge>>>,
+}
+
+impl WordEncoder {
+    /// The encoder of a tokenizer, if it is of the kind that this understands: GPT-2's pattern, no normalizer but a
+    /// Unicode normal form, and added tokens that are looked for in the text as it stands.
+    pub fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
+        let as_it_stands = |token: &Value| content["normalizer"].is_null() || token["normalized"] == false;
+        let added_tokens_are = content["added_tokens"].as_array().is_none_or(|tokens| tokens.iter().all(as_it_stands));
+        let understood = pieces::can_cut_between_words(content) && added_tokens_are;
+        understood.then(|| Self { added_tokens: AddedTokens::of(tokenizer), idle: Arc::default() })
+    }
+
+    /// The tokens of a text; `tokenizer` is the one that this was made for.
+    pub fn encode(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> Vec<u32> {
+        let mut knowledge = self.idle().pop().unwrap_or_default();
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        let mut rest = text;
+        while let Some((at, length, id)) = self.added_tokens.find(rest) {
+            knowledge.encode(tokenizer, &rest[..at], &mut ids);
+            ids.push(id);
+            rest = &rest[at + length..];
+        }
+        knowledge.encode(tokenizer, rest, &mut ids);
+        self.idle().push(knowledge);
+        ids
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Knowledge>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The added tokens of a tokenizer, such as `<s>`, the longest ones first.
+#[derive(Clone, Debug)]
+struct AddedTokens {
+    tokens: Vec<(String, u32)>,
+    begins_one: [bool; 256],
+}
+
+impl AddedTokens {
+    fn of(tokenizer: &tokenizers::Tokenizer) -> Self {
+        let added = tokenizer.get_added_tokens_decoder().into_iter();
+        let mut tokens: Vec<(String, u32)> = added.map(|(id, token)| (token.content, id)).collect();
+        tokens.sort_unstable_by_key(|(token, id)| (Reverse(token.len()), *id));
+        let mut begins_one = [false; 256];
+        for byte in tokens.iter().filter_map(|(token, _)| token.bytes().next()) {
+            begins_one[usize::from(byte)] = true;
+        }
+        Self { tokens, begins_one }
+    }
+
+    /// Place, length in bytes and id of the first added token in a text; of several there, the longest.
+    fn find(&self, text: &str) -> Option<(usize, usize, u32)> {
+        let bytes = text.as_bytes();
+        let candidates = (0..bytes.len()).filter(|&at| self.begins_one[usize::from(bytes[at])]);
+        candidates.into_iter().find_map(|at| {
+            let (token, id) = self.tokens.iter().find(|(token, _)| bytes[at..].starts_with(token.as_bytes()))?;
+            Some((at, token.len(), *id))
+        })
+    }
+}
+
+/// What one thread has learnt from the library.
+#[derive(Debug, Default)]
+struct Knowledge {
+    splitter: WordSplitter,
+    normal_forms: NormalForms,
+    words: Memory<Box<[u32]>>,
+}
+
+impl Knowledge {
+    /// Appends the tokens of a text in which no added token is to be found.
+    fn encode(&mut self, tokenizer: &tokenizers::Tokenizer, text: &str, ids: &mut Vec<u32>) {
+        let normal = match tokenizer.get_normalizer() {
+            Some(normalizer) => self.normal_forms.of(text, normalizer),
+            None => text.into(),
+        };
+        self.splitter.for_each_word(&normal, |word| match self.words.get(word) {
+            Some(known) => ids.extend_from_slice(known),
+            None => {
+                let new = encode_by_library(tokenizer, word);
+                ids.extend_from_slice(&new);
+                self.words.keep(word, new.into());
+            }
+        });
+    }
+}
+
+fn encode_by_library(tokenizer: &tokenizers::Tokenizer, word: &str) -> Vec<u32> {
+    let tokens = tokenizer.get_model().tokenize(&in_byte_level(word));
+    let tokens = tokens.expect("a BPE model fails only at an unknown token it lacks, which `load` refuses");
+    tokens.into_iter().map(|token| token.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::small;
+    use super::super::{Tokenizer, nasty};
+
+    /// Encodes every nasty text both ways, twice, so that what is remembered is used as well.
+    fn agree(tokenizer: &Tokenizer) {
+        assert!(tokenizer.by_words.is_some());
+        for text in nasty::texts().into_iter().chain(nasty::texts()) {
+            assert_eq!(tokenizer.encode(&text), tokenizer.encode_by_library(&text), "{text:?}");
+        }
+    }
+
+    fn changed(change: impl Fn(&mut serde_json::Value)) -> Tokenizer {
+        let mut value = serde_json::from_str(&small().json).unwrap();
+        change(&mut value);
+        Tokenizer::from_json(value.to_string()).unwrap()
+    }
+
+    #[test]
+    fn tokens_are_those_of_the_library() {
+        agree(&small());
+        agree(&changed(|value| value["normalizer"] = json!(null)));
+        agree(&changed(|value| value["normalizer"]["type"] = json!("NFD")));
+        agree(&changed(|value| value["model"]["ignore_merges"] = json!(true)));
+        agree(&changed(|value| value["model"]["unk_token"] = json!("<s>")));
+        agree(&changed(|value| value["added_tokens"] = json!([])));
+    }
+
+    #[test]
+    fn of_added_tokens_the_first_and_the_longest_is_taken() {
+        let token = |id: u32, content: &str| {
+            json!({"id": id, "content": content, "special": true, "normalized": false,
+                "lstrip": false, "rstrip": false, "single_word": false})
+        };
+        let tokenizer = changed(|value| {
+            let added = value["added_tokens"].as_array_mut().unwrap();
+            added.extend([token(300, "<s><s>"), token(301, "dog"), token(302, "gf"), token(303, "é")]);
+        });
+        agree(&tokenizer);
+        for (text, expected) in [("<s><s><s>", "<s><s> <s>"), ("dogf", "dog f"), ("<s<s>é</s>", "< s <s> é </s>")] {
+            let expected: Vec<u32> = expected.split(' ').map(|token| tokenizer.token_id(token).unwrap()).collect();
+            assert_eq!(tokenizer.encode(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn tokenizers_of_other_kinds_are_left_to_the_library() {
+        let other = |change: fn(&mut serde_json::Value)| changed(change).by_words.is_none();
+        assert!(other(|value| value["normalizer"]["type"] = json!("Lowercase")));
+        assert!(other(|value| value["pre_tokenizer"] = json!({"type": "Whitespace"})));
+        assert!(other(|value| value["pre_tokenizer"]["use_regex"] = json!(false)));
+        assert!(other(|value| value["added_tokens"][0]["single_word"] = json!(true)));
+        assert!(other(|value| value["added_tokens"][0]["normalized"] = json!(true)));
+    }
+
+    /// The tokens of a real corpus, by a tokenizer trained on a part of it.
+    #[test]
+    #[ignore = "needs the folder named by BABYLLAMA_DATA; takes a minute"]
+    fn the_corpus_of_2023_has_the_tokens_of_the_library() {
+        let data = std::env::var("BABYLLAMA_DATA").expect("BABYLLAMA_DATA is set");
+        let texts = crate::text::read_corpus(&std::path::Path::new(&data).join("babylm_10M")).unwrap();
+        let tokenizer = Tokenizer::train(&texts[..3], &Default::default()).unwrap();
+        for (name, text) in texts {
+            assert!(tokenizer.encode_file(&text) == tokenizer.encode_by_library(&text), "{name}");
+        }
+    }
+}
