@@ -11,8 +11,8 @@ use crate::ops::language_model_loss::{LanguageModelLossKernels, NO_TARGET, Outpu
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::{Storage, View};
 
-/// Logits alive at a time: a block of rows takes about this many values (16 MiB).
-const BLOCK_VALUES: usize = 1 << 22;
+/// Logits alive at a time: a block of rows takes about this many values (32 MiB).
+const BLOCK_VALUES: usize = 1 << 23;
 
 /// Rows of logits that are computed together.
 fn rows_per_block(vocab: usize) -> usize {
