@@ -1,5 +1,7 @@
 //! What a training run can be told: the `[models.NAME.train]` and `[models.NAME.distill]` tables of a recipe.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the same knob.
@@ -18,6 +20,9 @@ pub struct TrainSettings {
     pub sequence_length: usize,
     /// Whether every epoch cuts the stream at a new random offset (0 to `sequence_length - 1`).
     pub random_offset: bool,
+    /// Offsets of which every epoch draws one, such as `[0, 64]`; empty means always 0. Unlike `random_offset` it leaves
+    /// few enough sequences for the teachers' signals to be kept.
+    pub chunk_offsets: Vec<usize>,
     /// Order in which an epoch visits the sequences.
     pub order: DataOrder,
     pub optimizer: OptimizerKind,
@@ -54,6 +59,7 @@ impl Default for TrainSettings {
             micro_batch_size: 0,
             sequence_length: 128,
             random_offset: false,
+            chunk_offsets: Vec::new(),
             order: DataOrder::Shuffled,
             optimizer: OptimizerKind::Adamw,
             learning_rate: 3e-4,
@@ -124,6 +130,9 @@ pub enum ScheduleKind {
 pub struct DistillSettings {
     /// Names of models of the same recipe, or Hugging Face folders.
     pub teachers: Vec<String>,
+    /// One positive number per teacher, whose sum does not matter; left out, all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<f64>>,
     #[serde(default = "DistillSettings::default_temperature")]
     pub temperature: f64,
     /// Weight of the cross-entropy; the divergence weighs `1 - alpha`.
@@ -131,15 +140,77 @@ pub struct DistillSettings {
     pub alpha: f64,
     #[serde(default)]
     pub kl: KlNormalisation,
+    #[serde(default)]
+    pub ensemble: Ensemble,
+    #[serde(default)]
+    pub divergence: Divergence,
+    #[serde(default)]
+    pub signal: SignalKind,
+    /// How `hidden` keeps the states.
+    #[serde(default)]
+    pub codec: Codec,
+    /// Tokens that `sampled` draws at each position.
+    #[serde(default = "DistillSettings::default_samples")]
+    pub samples: usize,
+    /// The folder of the cache of `hidden` and `sampled`; left out, one in the run's folder that says whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
 }
 
 impl DistillSettings {
+    /// The settings that a list of teachers alone means.
+    pub fn new(teachers: Vec<String>) -> Self {
+        Self {
+            teachers,
+            weights: None,
+            temperature: Self::default_temperature(),
+            alpha: Self::default_alpha(),
+            kl: KlNormalisation::default(),
+            ensemble: Ensemble::default(),
+            divergence: Divergence::default(),
+            signal: SignalKind::default(),
+            codec: Codec::default(),
+            samples: Self::default_samples(),
+            cache: None,
+        }
+    }
+
     fn default_temperature() -> f64 {
         2.0
     }
 
     fn default_alpha() -> f64 {
         0.5
+    }
+
+    fn default_samples() -> usize {
+        64
+    }
+
+    /// The teachers' weights as shares of one, for `count` teachers.
+    pub fn shares(&self, count: usize) -> Vec<f32> {
+        match &self.weights {
+            None => vec![1.0 / count as f32; count],
+            Some(weights) => {
+                let sum: f64 = weights.iter().sum();
+                weights.iter().map(|weight| (weight / sum) as f32).collect()
+            }
+        }
+    }
+
+    /// The same settings with everything at its default that does not change the result: where a cache lies, keys that
+    /// the signal does not use, and whether exact states are kept or computed again.
+    pub fn deciding(&self) -> Self {
+        let mut deciding = Self { cache: None, ..self.clone() };
+        if deciding.signal != SignalKind::Sampled {
+            deciding.samples = Self::default_samples();
+        }
+        if deciding.signal != SignalKind::Hidden {
+            deciding.codec = Codec::default();
+        } else if deciding.codec == Codec::F32 {
+            deciding.signal = SignalKind::Online;
+        }
+        deciding
     }
 }
 
@@ -152,4 +223,55 @@ pub enum KlNormalisation {
     Token,
     /// The number of sequences, as the authors' code does (`KLDivLoss(reduction="batchmean")`).
     Batchmean,
+}
+
+/// How several teachers speak as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ensemble {
+    /// The distribution of the mean of their logits, as in the papers.
+    #[default]
+    MeanLogits,
+    /// The mean of their distributions.
+    MeanProbs,
+    /// The mean of the divergences from each of them.
+    SumKl,
+}
+
+/// How far the student is from its teachers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Divergence {
+    /// `KL(teachers || student)`, as in the papers.
+    #[default]
+    ForwardKl,
+    /// `KL(student || teachers)`.
+    ReverseKl,
+    /// The mean of both sides' divergences from the middle between them.
+    JensenShannon,
+}
+
+/// Where the teachers' signals come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalKind {
+    /// The teachers read every batch anew.
+    #[default]
+    Online,
+    /// Their final hidden states are kept on disk: the teachers read each sequence once.
+    Hidden,
+    /// Tokens drawn from their distribution are kept on disk (arXiv 2503.16870): little disk and no product with the
+    /// teachers' output matrices, for a noisier gradient of the same mean.
+    Sampled,
+}
+
+/// How hidden states are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// As they are: the same bits as without a cache.
+    #[default]
+    F32,
+    /// Rounded to 8 bits of mantissa: half the disk.
+    Bf16,
 }
