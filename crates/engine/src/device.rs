@@ -11,6 +11,7 @@ use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
 use crate::ops::swiglu::SwigluKernels;
+use crate::ops::teacher_samples::TeacherSamplesKernels;
 
 /// A place where tensors live and operations run.
 ///
@@ -27,6 +28,7 @@ pub trait Device:
     + DropoutKernels
     + LanguageModelLossKernels
     + DistillationLossKernels
+    + TeacherSamplesKernels
     + OptimizerKernels
     + Send
     + Sync

@@ -2,7 +2,7 @@
 
 use corpus::chunks::Chunks;
 use engine::Tape;
-use engine::ops::distillation_loss::DistillationScales;
+use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
 use model::{Batch, Model};
 
 use crate::data::{TokenSource, batch};
@@ -78,9 +78,21 @@ impl Heldout<'_> {
             let states = teachers.read(&batch);
             let mut tape = Tape::inference(student.parameters());
             let hidden = student.decoder().hidden_states(&mut tape, &batch, None);
-            let scales = DistillationScales { temperature: settings.temperature as f32, cross_entropy: 0.0, kl: 0.0 };
+            let weighed = DistillationObjective {
+                temperature: settings.temperature as f32,
+                cross_entropy: 0.0,
+                kl: 0.0,
+                divergence: Divergence::ForwardKl,
+                ensemble: Ensemble::MeanLogits,
+            };
             let (output, targets) = (student.decoder().output(), batch.next_tokens());
-            let sums = tape.distillation_loss(&hidden, output, &states.projections(), &targets, scales);
+            let sums = tape.distillation_loss(
+                &hidden,
+                output,
+                TeacherSignal::States(&states.projections()),
+                &targets,
+                weighed,
+            );
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
             total.add(&batch);

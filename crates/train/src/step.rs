@@ -1,6 +1,6 @@
 //! One optimizer step: batch -> forward -> loss in row blocks -> backward -> clip -> AdamW.
 
-use engine::ops::distillation_loss::DistillationScales;
+use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
 use engine::rng::Rng;
 use engine::{DropoutStream, Parameters, Tape};
 use model::{Batch, Model};
@@ -135,13 +135,21 @@ impl Trainer {
                 (sum, 0.0)
             }
             Some((settings, teachers)) => {
-                let scales = DistillationScales {
+                let weighed = DistillationObjective {
                     temperature: settings.temperature as f32,
                     cross_entropy: (settings.alpha * per_token) as f32,
                     kl: ((1.0 - settings.alpha) / total.kl(settings.kl)) as f32,
+                    divergence: Divergence::ForwardKl,
+                    ensemble: Ensemble::MeanLogits,
                 };
                 let states = teachers.read(batch);
-                let sums = tape.distillation_loss(&hidden, decoder.output(), &states.projections(), &targets, scales);
+                let sums = tape.distillation_loss(
+                    &hidden,
+                    decoder.output(),
+                    TeacherSignal::States(&states.projections()),
+                    &targets,
+                    weighed,
+                );
                 (sums.cross_entropy, sums.kl)
             }
         };

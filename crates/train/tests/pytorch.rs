@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::cpu::Cpu;
-use engine::ops::distillation_loss::DistillationScales;
+use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
 use engine::ops::language_model_loss::{NO_TARGET, Projection};
 use engine::params::NamedSegment;
 use engine::{Device, Layout, Parameters, Role, Tape, Tensor};
@@ -183,12 +183,14 @@ fn distillation_in_both_normalisations() {
             let mut gradients = Parameters::zeros(&device, parameters.layout().clone());
             let mut tape = Tape::training(&parameters, &mut gradients, None);
             let hidden = tape.input(expected.tensor(&device, "hidden"));
-            let scales = DistillationScales {
+            let weighed = DistillationObjective {
                 temperature: temperature as f32,
                 cross_entropy: (alpha / predicted as f64) as f32,
                 kl: ((1.0 - alpha) / positions) as f32,
+                divergence: Divergence::ForwardKl,
+                ensemble: Ensemble::MeanLogits,
             };
-            let sums = tape.distillation_loss(&hidden, output, &projections, &targets, scales);
+            let sums = tape.distillation_loss(&hidden, output, TeacherSignal::States(&projections), &targets, weighed);
             let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
             let settings = DistillSettings { teachers: Vec::new(), temperature, alpha, kl };
             let (loss, cross_entropy, divergence) =

@@ -23,6 +23,34 @@ pub fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { p * power }
 }
 
+/// Natural logarithm to about 2 units in the last place; negative infinity for 0 and below the smallest normal number, NaN
+/// for what is negative.
+#[inline(always)]
+pub fn ln(x: f32) -> f32 {
+    // x = 2^n * m with m from sqrt(1/2) to sqrt(2); ln m = 2 * artanh(s) with s = (m - 1) / (m + 1), |s| < 0.172, where the
+    // series is exact enough after its fifth term.
+    const SQRT_HALF: u32 = std::f32::consts::FRAC_1_SQRT_2.to_bits();
+    let above = x.to_bits().wrapping_sub(SQRT_HALF);
+    let n = ((above as i32) >> 23) as f32;
+    let m = f32::from_bits((above & 0x007F_FFFF) + SQRT_HALF);
+    let s = (m - 1.0) / (m + 1.0);
+    let square = s * s;
+    let series = square.mul_add(2.0 / 9.0, 2.0 / 7.0);
+    let series = series.mul_add(square, 2.0 / 5.0);
+    let series = series.mul_add(square, 2.0 / 3.0);
+    let ln_m = (series * square).mul_add(s, 2.0 * s);
+    let ln = n.mul_add(0.693_145_75, n.mul_add(1.428_606_8e-6, ln_m));
+    if x == f32::INFINITY {
+        x
+    } else if x >= f32::MIN_POSITIVE {
+        ln
+    } else if x >= 0.0 {
+        f32::NEG_INFINITY
+    } else {
+        f32::NAN
+    }
+}
+
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
@@ -49,6 +77,36 @@ pub fn sum_of(count: usize, term: impl Fn(usize) -> f32) -> f32 {
         lanes[index - whole] += term(index);
     }
     add_lanes(lanes)
+}
+
+/// The sums of `terms(i)` for `i` in `0..count`, side by side. They are finished in double precision, so that many terms
+/// cost no precision.
+#[inline(always)]
+pub fn sums_of<const N: usize>(count: usize, terms: impl Fn(usize) -> [f32; N]) -> [f64; N] {
+    const PIECE: usize = 64 * LANES;
+    let mut sums = [0.0f64; N];
+    for start in (0..count).step_by(PIECE) {
+        let end = count.min(start + PIECE);
+        let mut lanes = [[0.0f32; N]; LANES];
+        let whole = end - (end - start) % LANES;
+        for start in (start..whole).step_by(LANES) {
+            for (lane, sums) in lanes.iter_mut().enumerate() {
+                let terms = terms(start + lane);
+                for (sum, term) in sums.iter_mut().zip(terms) {
+                    *sum += term;
+                }
+            }
+        }
+        for (index, sums) in (whole..end).zip(&mut lanes) {
+            for (sum, term) in sums.iter_mut().zip(terms(index)) {
+                *sum += term;
+            }
+        }
+        for (which, sum) in sums.iter_mut().enumerate() {
+            *sum += add_lanes(lanes.map(|terms| terms[which])) as f64;
+        }
+    }
+    sums
 }
 
 /// The sum of the values.

@@ -7,6 +7,7 @@ mod attention;
 mod distillation_loss;
 mod dropout;
 mod embed;
+mod ensemble;
 mod gelu;
 mod language_model_loss;
 mod linear;
@@ -15,7 +16,9 @@ mod memory;
 mod norm;
 mod optimizer;
 mod product;
+mod softmax;
 mod swiglu;
+mod teacher_samples;
 
 use crate::device::Device;
 use crate::tensor::{View, ViewMut};

@@ -1,19 +1,69 @@
-//! The distillation loss of BabyLlama (arXiv 2308.02019, section 3): cross-entropy mixed with the divergence from the
-//! mean of the teachers' logits, on a block of rows at a time.
+//! The distillation loss of BabyLlama (arXiv 2308.02019, section 3): cross-entropy mixed with the divergence between the
+//! teachers' softened distribution and the student's, on a block of rows at a time.
 
 use crate::ops::language_model_loss::{NO_TARGET, OutputGradient, Projection, check_targets};
 use crate::params::Segment;
 use crate::tape::{Tape, Var};
 
-/// How the two sums are weighed in the objective.
+#[cfg(test)]
+mod tests;
+
+/// How far apart the teachers' distribution `p` and the student's `q` are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Divergence {
+    /// `KL(p || q)`, as the papers have it: the student covers whatever a teacher holds possible.
+    #[default]
+    ForwardKl,
+    /// `KL(q || p)`: the student keeps to what the teachers hold likely (MiniLLM, arXiv 2306.08543).
+    ReverseKl,
+    /// `KL(p || m) / 2 + KL(q || m) / 2` with `m = (p + q) / 2`: symmetric, at most `ln 2`.
+    JensenShannon,
+}
+
+/// How several teachers speak as one. `w` are their weights, `t` their logits, `T` the temperature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ensemble {
+    /// `p = softmax(sum w t / T)`, as the papers have it.
+    #[default]
+    MeanLogits,
+    /// `p = sum w softmax(t / T)`.
+    MeanProbs,
+    /// Each teacher for itself: the objective is `sum w D(softmax(t / T), q)`.
+    SumKl,
+}
+
+/// What is minimised: which divergence from whom, and how the two sums are weighed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DistillationScales {
+pub struct DistillationObjective {
     /// Temperature that divides both sides' logits in the divergence.
     pub temperature: f32,
     /// Multiplies the sum of cross-entropies: `alpha / predicted tokens`.
     pub cross_entropy: f32,
     /// Multiplies `temperature^2` times the sum of divergences: `(1 - alpha) / positions` or `/ sequences`.
     pub kl: f32,
+    pub divergence: Divergence,
+    pub ensemble: Ensemble,
+}
+
+/// What the teachers say of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum TeacherSignal<'a> {
+    /// Final hidden states with output matrices. A projection's `share` is that teacher's weight; weights sum to one.
+    States(&'a [Projection<'a>]),
+    /// Tokens drawn from the teachers' softened distribution. Only for the forward KL.
+    Samples(TeacherSamples<'a>),
+}
+
+/// Tokens drawn from the teachers' softened distribution (Random Sampling KD, arXiv 2503.16870), in place of all its
+/// probabilities. The gradient is unbiased, and so is the loss.
+#[derive(Clone, Copy, Debug)]
+pub struct TeacherSamples<'a> {
+    /// `[tokens * count]`: the draws of each row. Every draw stands for `1 / count` of the probability.
+    pub ids: &'a [u32],
+    /// Draws per row.
+    pub count: usize,
+    /// `[tokens]`: `sum p ln p` of the softened distribution.
+    pub negative_entropies: &'a [f32],
 }
 
 /// The two sums over a batch's rows.
@@ -21,38 +71,44 @@ pub struct DistillationScales {
 pub struct DistillationSums {
     /// Sum of `-log softmax(student)[target]` over rows that have a target.
     pub cross_entropy: f64,
-    /// Sum over all rows of `temperature^2 * KL(softmax(teachers / temperature) || softmax(student / temperature))`.
+    /// Sum over all rows of `temperature^2` times the divergence.
     pub kl: f64,
 }
 
 /// Kernels of distillation.
 pub trait DistillationLossKernels {
-    /// The sums, and with `gradient` the gradients of `scales.cross_entropy * cross_entropy + scales.kl * kl`. The
-    /// teachers' logits are the sum of their projections.
+    /// The sums, and with `gradient` the gradients of `objective.cross_entropy * cross_entropy + objective.kl * kl`.
     fn distillation_loss(
         &self,
         student: Projection<'_>,
-        teachers: &[Projection<'_>],
+        teachers: TeacherSignal<'_>,
         targets: &[u32],
-        scales: DistillationScales,
+        objective: DistillationObjective,
         gradient: Option<OutputGradient<'_>>,
     ) -> DistillationSums;
 }
 
 impl Tape<'_> {
-    /// The sums of both parts over the rows. When recording, the backward starts from the scaled objective.
+    /// The sums of both parts over the rows. When recording, the backward starts from the weighed objective.
+    ///
+    /// # Panics
+    /// When shapes do not fit, weights do not sum to one, an id lies outside the vocabulary, or samples are to serve
+    /// another divergence than the forward KL; callers check what comes from outside.
     pub fn distillation_loss(
         &mut self,
         hidden: &Var,
         output: Segment,
-        teachers: &[Projection<'_>],
+        teachers: TeacherSignal<'_>,
         targets: &[u32],
-        scales: DistillationScales,
+        objective: DistillationObjective,
     ) -> DistillationSums {
         check_targets(hidden.value(), output, targets);
-        for teacher in teachers {
-            assert_eq!(teacher.hidden.rows, targets.len(), "a teacher state per row");
-            assert_eq!(teacher.output.rows, output.rows, "vocabulary of a teacher and of the student");
+        match teachers {
+            TeacherSignal::States(projections) => check_teachers(projections, targets.len(), output.rows),
+            TeacherSignal::Samples(samples) => {
+                assert_eq!(objective.divergence, Divergence::ForwardKl, "samples know the forward KL only");
+                samples.check(targets.len(), output.rows);
+            }
         }
         let (parameters, device) = (self.parameters(), self.device());
         let student = Projection { hidden: hidden.value().view(), output: parameters.view(output), share: 1.0 };
@@ -61,7 +117,7 @@ impl Tape<'_> {
             .gradients()
             .map(|gradients| OutputGradient { d_hidden: d_hidden.view_mut(), d_output: gradients.view_mut(output) });
         let recording = gradient.is_some();
-        let sums = device.distillation_loss(student, teachers, targets, scales, gradient);
+        let sums = device.distillation_loss(student, teachers, targets, objective, gradient);
         if recording {
             self.seed(hidden, d_hidden);
         }
@@ -69,91 +125,27 @@ impl Tape<'_> {
     }
 }
 
+impl TeacherSamples<'_> {
+    fn check(&self, rows: usize, vocab: usize) {
+        assert!(self.count > 0, "at least one draw per row");
+        assert_eq!(self.ids.len(), rows * self.count, "draws for {rows} rows");
+        assert_eq!(self.negative_entropies.len(), rows, "an entropy per row");
+        assert!(self.ids.iter().all(|&id| (id as usize) < vocab), "a draw outside the vocabulary");
+    }
+}
+
+/// Panics when teachers do not fit each other or the rows, or their weights do not sum to one.
+pub(crate) fn check_teachers(teachers: &[Projection<'_>], rows: usize, vocab: usize) {
+    for teacher in teachers {
+        assert_eq!(teacher.hidden.rows, rows, "a teacher state per row");
+        assert_eq!(teacher.output.rows, vocab, "vocabulary of a teacher and of the student");
+    }
+    let weights: f32 = teachers.iter().map(|teacher| teacher.share).sum();
+    assert!((weights - 1.0).abs() < 1e-3, "the teachers' weights sum to {weights} instead of 1");
+}
+
 /// Whether a row takes part in the cross-entropy.
 #[inline(always)]
 pub fn has_target(target: u32) -> bool {
     target != NO_TARGET
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::language_model_loss::tests::{log_softmax, reference_logits};
-    use crate::params::{Layout, Role};
-    use crate::testing::{Check, random};
-    use crate::{Device, Tensor};
-    use std::sync::Arc;
-
-    struct Teachers(Vec<(Tensor, Tensor)>);
-
-    impl Teachers {
-        fn new(device: &Arc<dyn Device>, rows: usize, vocab: usize, widths: &[usize]) -> Self {
-            let tensor = |seed, rows, width| Tensor::from_slice(device, rows, width, &random(seed, rows * width));
-            Self(widths.iter().map(|&width| (tensor(8, rows, width), tensor(9, vocab, width))).collect())
-        }
-
-        fn projections(&self) -> Vec<Projection<'_>> {
-            let share = 1.0 / self.0.len() as f32;
-            self.0.iter().map(|(h, w)| Projection { hidden: h.view(), output: w.view(), share }).collect()
-        }
-
-        fn mean_logits(&self) -> Vec<Vec<f64>> {
-            let all = self.0.iter().map(|(h, w)| reference_logits(&h.to_vec(), &w.to_vec(), h.columns()));
-            let add = |a: Vec<Vec<f64>>, b: Vec<Vec<f64>>| {
-                a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
-            };
-            let sum: Vec<Vec<f64>> = all.reduce(add).unwrap();
-            sum.iter().map(|row| row.iter().map(|value| value / self.0.len() as f64).collect()).collect()
-        }
-    }
-
-    #[test]
-    fn matches_the_reference_and_finite_differences() {
-        for (rows, width, vocab, temperature) in [(1, 3, 2, 1.0), (6, 5, 33, 2.0), (70, 4, 301, 1.5)] {
-            let mut layout = Layout::default();
-            let output = layout.add("output", vocab, width, Role::Weight);
-            let mut check = Check::new(layout, &[(rows, width)]);
-            let teachers = Teachers::new(&check.device, rows, vocab, &[6, 2]);
-            let targets: Vec<u32> =
-                (0..rows).map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 }).collect();
-            let scales = DistillationScales { temperature, cross_entropy: 0.2, kl: 0.7 };
-            let mut expected = DistillationSums::default();
-            let student = reference_logits(&check.inputs[0], &check.segment(output), width);
-            for ((z, t), &target) in student.iter().zip(teachers.mean_logits()).zip(&targets) {
-                let soften = |row: &[f64]| log_softmax(&row.iter().map(|v| v / temperature as f64).collect::<Vec<_>>());
-                let (log_q, log_p) = (soften(z), soften(&t));
-                let kl: f64 = log_p.iter().zip(&log_q).map(|(p, q)| p.exp() * (p - q)).sum();
-                expected.kl += (temperature as f64).powi(2) * kl;
-                if target != NO_TARGET {
-                    expected.cross_entropy -= log_softmax(z)[target as usize];
-                }
-            }
-            let forward = |tape: &mut Tape, inputs: &[Var]| {
-                let sums = tape.distillation_loss(&inputs[0], output, &teachers.projections(), &targets, scales);
-                scales.cross_entropy as f64 * sums.cross_entropy + scales.kl as f64 * sums.kl
-            };
-            let sums = {
-                let mut tape = Tape::inference(&check.parameters);
-                let input = tape.input(Tensor::from_slice(&check.device, rows, width, &check.inputs[0]));
-                tape.distillation_loss(&input, output, &teachers.projections(), &targets, scales)
-            };
-            assert!((sums.kl - expected.kl).abs() < 1e-4 * expected.kl.max(1e-3));
-            assert!((sums.cross_entropy - expected.cross_entropy).abs() < 1e-4 * expected.cross_entropy);
-            check.objective_gradients(1.0, forward);
-        }
-    }
-
-    #[test]
-    fn a_student_that_agrees_with_its_teacher_has_no_divergence() {
-        let mut layout = Layout::default();
-        let output = layout.add("output", 50, 4, Role::Weight);
-        let check = Check::new(layout, &[(3, 4)]);
-        let hidden = Tensor::from_slice(&check.device, 3, 4, &check.inputs[0]);
-        let teacher = [Projection { hidden: hidden.view(), output: check.parameters.view(output), share: 1.0 }];
-        let mut tape = Tape::inference(&check.parameters);
-        let input = tape.input(hidden.clone());
-        let scales = DistillationScales { temperature: 2.0, cross_entropy: 0.0, kl: 1.0 };
-        let sums = tape.distillation_loss(&input, output, &teacher, &[NO_TARGET; 3], scales);
-        assert!(sums.kl.abs() < 1e-5 && sums.cross_entropy == 0.0, "{sums:?}");
-    }
 }

@@ -11,3 +11,4 @@ pub mod memory;
 pub mod norm;
 pub mod optimizer;
 pub mod swiglu;
+pub mod teacher_samples;

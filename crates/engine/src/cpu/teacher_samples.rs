@@ -1,0 +1,79 @@
+//! Drawing tokens from the teachers' softened distribution, a block of rows at a time.
+
+use rayon::prelude::*;
+
+use super::ensemble::{EnsembleLogits, negative_entropy_row};
+use super::language_model_loss::blocks;
+use super::math::exp;
+use super::softmax::Softmax;
+use super::{Cpu, rows_per_task, vectorised};
+use crate::ops::distillation_loss::Ensemble;
+use crate::ops::teacher_samples::{SoftenedTeachers, TeacherSamplesKernels};
+
+vectorised! {
+    /// A row's logits become probabilities, but for a factor near one.
+    fn soften_row(logits: &mut [f32], temperature: f32) {
+        let softmax = Softmax::of(logits, 1.0 / temperature);
+        for logit in logits.iter_mut() {
+            *logit = exp(softmax.log_probability(*logit));
+        }
+    }
+}
+
+/// Systematic resampling: draw `k` is the token at cumulative probability `(uniform + k) / draws`.
+fn draw(probabilities: &[f32], uniform: f32, draws: &mut [u32]) {
+    let total: f64 = probabilities.iter().map(|&probability| probability as f64).sum();
+    let spacing = total / draws.len() as f64;
+    let (mut cumulative, mut drawn) = (0.0, 0);
+    for (id, &probability) in probabilities.iter().enumerate() {
+        cumulative += probability as f64;
+        while drawn < draws.len() && (uniform as f64 + drawn as f64) * spacing < cumulative {
+            draws[drawn] = id as u32;
+            drawn += 1;
+        }
+    }
+    if drawn < draws.len() {
+        // Rounding put the last draw at the very end of the sum: it belongs to the last token with any probability.
+        let last = probabilities.iter().rposition(|&probability| probability > 0.0).unwrap_or(0);
+        draws[drawn..].fill(last as u32);
+    }
+}
+
+impl TeacherSamplesKernels for Cpu {
+    fn sample_teachers(
+        &self,
+        teachers: SoftenedTeachers<'_>,
+        uniforms: &[f32],
+        count: usize,
+        ids: &mut [u32],
+        negative_entropies: &mut [f32],
+    ) {
+        teachers.check(uniforms.len(), count, ids, negative_entropies);
+        let (vocab, temperature) = (teachers.vocab(), teachers.temperature);
+        let mut memory = EnsembleLogits::new(self, teachers.projections, teachers.ensemble, uniforms.len());
+        for rows in blocks(uniforms.len(), vocab) {
+            // Where the teachers stand each for itself, the constant is the mean of theirs, not that of their mixture.
+            let (logits, entropies) = match teachers.ensemble {
+                Ensemble::MeanLogits => (memory.mean_logits(&rows), None),
+                Ensemble::MeanProbs => (memory.mixture(&rows, temperature), None),
+                Ensemble::SumKl => {
+                    let (logits, entropies) = memory.mixture_with_entropies(&rows, temperature);
+                    (logits, Some(entropies))
+                }
+            };
+            logits
+                .par_chunks_exact_mut(vocab)
+                .zip(ids[rows.start * count..rows.end * count].par_chunks_exact_mut(count))
+                .zip(&mut negative_entropies[rows.clone()])
+                .zip(&uniforms[rows.clone()])
+                .enumerate()
+                .with_min_len(rows_per_task(vocab))
+                .for_each(|(row, (((logits, ids), negative_entropy), &uniform))| {
+                    let of_each = entropies.as_ref().map(|entropies| entropies[row]);
+                    *negative_entropy = of_each.unwrap_or_else(|| negative_entropy_row(logits, temperature)) as f32;
+                    soften_row(logits, temperature);
+                    draw(logits, uniform, ids);
+                });
+        }
+    }
+}
