@@ -101,28 +101,27 @@ impl MicroBatch {
 }
 
 /// All sequences that a run may read of one text, numbered one after the other.
-#[derive(Clone)]
-pub struct Sequences<'a> {
+#[derive(Clone, Debug)]
+pub struct Sequences {
     pub text: TextKind,
-    pub source: &'a dyn TokenSource,
     /// One for each offset, all of the same count.
     chunks: Vec<Chunks>,
     /// The sequences that are read of each, in rising order; `None` means all.
     subset: Option<Vec<u32>>,
 }
 
-impl<'a> Sequences<'a> {
+impl Sequences {
     /// Those of the training text, whose offsets must be fixed or drawn from a fixed set.
-    pub fn training(settings: &TrainSettings, source: &'a dyn TokenSource) -> Result<Self, TrainError> {
-        let chunks = Chunks::at_offsets(source.len(), settings.sequence_length, &settings.chunk_offsets)?;
-        Ok(Self { text: TextKind::Training, source, chunks, subset: None })
+    pub fn training(settings: &TrainSettings, token_count: usize) -> Result<Self, TrainError> {
+        let chunks = Chunks::at_offsets(token_count, settings.sequence_length, &settings.chunk_offsets)?;
+        Ok(Self { text: TextKind::Training, chunks, subset: None })
     }
 
     /// Those that every evaluation reads.
-    pub fn heldout(settings: &TrainSettings, source: &'a dyn TokenSource) -> Result<Self, TrainError> {
-        let (chunks, sequences) = heldout_sequences(settings, source.len())?;
+    pub fn heldout(settings: &TrainSettings, token_count: usize) -> Result<Self, TrainError> {
+        let (chunks, sequences) = heldout_sequences(settings, token_count)?;
         let subset = (sequences.len() < chunks.count()).then_some(sequences);
-        Ok(Self { text: TextKind::Heldout, source, chunks: vec![chunks], subset })
+        Ok(Self { text: TextKind::Heldout, chunks: vec![chunks], subset })
     }
 
     pub fn sequence_length(&self) -> usize {
@@ -157,15 +156,15 @@ impl<'a> Sequences<'a> {
         (within < self.per_offset()).then(|| place * self.per_offset() + within)
     }
 
-    /// A micro-batch of all sequences with the given numbers, which must be cut at the same offset.
-    pub fn micro_batch(&self, numbers: &[usize]) -> MicroBatch {
+    /// A micro-batch of the sequences with the given numbers, which must be cut at the same offset. `source` is the text.
+    pub fn micro_batch(&self, source: &dyn TokenSource, numbers: &[usize]) -> MicroBatch {
         let chunks = &self.chunks[numbers[0] / self.per_offset()];
         let sequence = |number: &usize| match &self.subset {
             None => (number % self.per_offset()) as u32,
             Some(subset) => subset[number % self.per_offset()],
         };
         let sequences: Vec<u32> = numbers.iter().map(sequence).collect();
-        MicroBatch::cut(self.text, self.source, chunks, &sequences)
+        MicroBatch::cut(self.text, source, chunks, &sequences)
     }
 
     /// The numbers of the sequences in groups of at most `size`, each cut at one offset.
@@ -337,20 +336,20 @@ mod tests {
     fn every_sequence_has_its_number_and_comes_back_by_it() {
         let tokens: Vec<u32> = (0..43).collect();
         let settings = TrainSettings { chunk_offsets: vec![0, 3], evaluation_sequences: 3, ..settings() };
-        let all = Sequences::training(&settings, &tokens).unwrap();
+        let all = Sequences::training(&settings, tokens.len()).unwrap();
         assert_eq!((all.count(), all.offsets(), all.number(3, 2)), (20, vec![0, 3], Some(12)));
         assert_eq!((all.number(1, 0), all.number(0, 10)), (None, None));
         let groups: Vec<_> = all.groups(4).collect();
         assert_eq!(groups, [0..4, 4..8, 8..10, 10..14, 14..18, 18..20]);
-        let found = all.micro_batch(&[12, 19]);
+        let found = all.micro_batch(&tokens, &[12, 19]);
         assert_eq!(found.origin.unwrap(), Origin { text: TextKind::Training, offset: 3, sequences: vec![2, 9] });
         assert_eq!(found.batch.ids[..], [11, 12, 13, 14, 39, 40, 41, 42]);
 
-        let some = Sequences::heldout(&settings, &tokens).unwrap();
+        let some = Sequences::heldout(&settings, tokens.len()).unwrap();
         let subset = some.subset().unwrap().to_vec();
         assert_eq!((some.count(), subset.len()), (3, 3));
         assert_eq!(some.number(0, subset[1]), Some(1));
-        assert_eq!(some.micro_batch(&[2]).origin.unwrap().sequences, subset[2..]);
+        assert_eq!(some.micro_batch(&tokens, &[2]).origin.unwrap().sequences, subset[2..]);
         let missing = (0..10).find(|sequence| !subset.contains(sequence)).unwrap();
         assert_eq!(some.number(0, missing), None);
     }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use engine::ops::distillation_loss;
 use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the same knob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +126,78 @@ pub enum ScheduleKind {
     /// The same rate after warm-up.
     ConstantWithWarmup,
 }
+
+/// Refuses settings that mean nothing.
+pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
+    let require = |holds: bool, setting, value: &dyn std::fmt::Display, rule| match holds {
+        true => Ok(()),
+        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
+    };
+    let (rate, norm) = (settings.learning_rate, settings.max_grad_norm);
+    let share = |value: f64| (0.0..1.0).contains(&value);
+    require(settings.sequence_length >= 2, "sequence_length", &settings.sequence_length, "it must be at least 2")?;
+    require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
+    let (offsets, length) = (format!("{:?}", settings.chunk_offsets), settings.sequence_length);
+    let rise = settings.chunk_offsets.windows(2).all(|pair| pair[0] < pair[1]);
+    let fit = settings.chunk_offsets.iter().all(|&offset| offset < length);
+    require(rise && fit, "chunk_offsets", &offsets, "offsets must rise and stay below sequence_length")?;
+    let alone = !settings.random_offset || settings.chunk_offsets.is_empty();
+    require(alone, "chunk_offsets", &offsets, "with random_offset = true there is nothing to choose from")?;
+    let epochs = settings.epochs;
+    require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
+    require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
+    let ratio = settings.warmup_ratio;
+    require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must lie between 0 and 1")?;
+    require(settings.weight_decay >= 0.0, "weight_decay", &settings.weight_decay, "it must be 0 or more")?;
+    require(share(settings.adam_beta1), "adam_beta1", &settings.adam_beta1, "it must be at least 0 and below 1")?;
+    require(share(settings.adam_beta2), "adam_beta2", &settings.adam_beta2, "it must be at least 0 and below 1")?;
+    require(settings.adam_epsilon > 0.0, "adam_epsilon", &settings.adam_epsilon, "it must be above 0")?;
+    require(norm >= 0.0, "max_grad_norm", &norm, "it must be 0 or more")
+}
+
+/// Refuses ways of listening that mean nothing, or that do not go with how the student is trained.
+///
+/// # Errors
+/// When a setting is outside its range, weights are not as many as teachers, or the signal cannot be kept or is not enough
+/// for the divergence.
+pub fn check_distillation(distill: &DistillSettings, train: &TrainSettings, teachers: usize) -> Result<(), TrainError> {
+    let refuse = |setting, value: &dyn std::fmt::Debug, rule| {
+        Err(TrainError::Setting { setting, value: format!("{value:?}"), rule })
+    };
+    if let Some(weights) = &distill.weights {
+        if weights.len() != teachers {
+            return refuse("weights", weights, "there must be one for each teacher");
+        }
+        if !weights.iter().all(|&weight| weight > 0.0 && weight.is_finite()) {
+            return refuse("weights", weights, "each must be larger than 0");
+        }
+    }
+    let signal = match distill.signal {
+        SignalKind::Online => return Ok(()),
+        SignalKind::Hidden => "hidden",
+        SignalKind::Sampled => "sampled",
+    };
+    if train.random_offset {
+        return refuse("signal", &signal, RANDOM_OFFSET_RULE);
+    }
+    if distill.signal == SignalKind::Sampled {
+        if distill.samples == 0 || distill.samples > 65_536 {
+            return refuse("samples", &distill.samples, "it must be at least 1 and at most 65536");
+        }
+        if distill.divergence != Divergence::ForwardKl {
+            return refuse("signal", &signal, SAMPLED_RULE);
+        }
+    }
+    Ok(())
+}
+
+/// Why signals are not kept of sequences that never come back.
+const RANDOM_OFFSET_RULE: &str = "random_offset = true cuts other sequences every epoch, so that nothing kept is ever read \
+                                  again; take a few fixed cuts with chunk_offsets, such as [0, 64], or signal = \"online\"";
+
+/// Why samples are not enough for other divergences.
+const SAMPLED_RULE: &str = "samples estimate forward_kl without bias, but no other divergence, which needs the teachers' \
+                            probability of every token; take signal = \"hidden\" or divergence = \"forward_kl\"";
 
 /// How a student listens to its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -249,6 +324,26 @@ pub enum Divergence {
     ReverseKl,
     /// The mean of both sides' divergences from the middle between them.
     JensenShannon,
+}
+
+impl From<Ensemble> for distillation_loss::Ensemble {
+    fn from(ensemble: Ensemble) -> Self {
+        match ensemble {
+            Ensemble::MeanLogits => Self::MeanLogits,
+            Ensemble::MeanProbs => Self::MeanProbs,
+            Ensemble::SumKl => Self::SumKl,
+        }
+    }
+}
+
+impl From<Divergence> for distillation_loss::Divergence {
+    fn from(divergence: Divergence) -> Self {
+        match divergence {
+            Divergence::ForwardKl => Self::ForwardKl,
+            Divergence::ReverseKl => Self::ReverseKl,
+            Divergence::JensenShannon => Self::JensenShannon,
+        }
+    }
 }
 
 /// Where the teachers' signals come from.

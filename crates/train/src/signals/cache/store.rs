@@ -88,7 +88,8 @@ impl Store {
         reserve(&folder.join("checksums.bin"), (manifest.blocks * CHECKSUM_BYTES) as u64)?;
         manifest.write(&place)?;
         let mut store = Self::with_files(folder, manifest, Role::Writer { blocks, _lock: lock })?;
-        if purpose == Purpose::Repair {
+        // With every checksum there and no word that all is on disk, something went wrong at the very end.
+        if purpose == Purpose::Repair || store.missing == 0 {
             store.forget_damaged()?;
         }
         store.finish_if_whole()?;
@@ -193,7 +194,8 @@ impl Store {
     fn refresh(&mut self, block: usize) -> Result<(), CacheError> {
         let mut bytes = [0; CHECKSUM_BYTES];
         let mut file = &self.checksum_file;
-        let read = file.seek(SeekFrom::Start((block * CHECKSUM_BYTES) as u64)).and_then(|_| file.read_exact(&mut bytes));
+        let read =
+            file.seek(SeekFrom::Start((block * CHECKSUM_BYTES) as u64)).and_then(|_| file.read_exact(&mut bytes));
         read.map_err(io_error(&self.folder.join("checksums.bin")))?;
         self.note(block, u64::from_le_bytes(bytes));
         Ok(())
@@ -282,7 +284,8 @@ fn reserve(path: &Path, bytes: u64) -> Result<File, CacheError> {
     let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
     let file = file.map_err(io_error(path))?;
     let before = file.metadata().map_err(io_error(path))?.len();
-    let reserved = if before == bytes { Ok(()) } else { file.set_len(before.min(bytes)).and_then(|()| allocate(&file, bytes)) };
+    let reserved =
+        if before == bytes { Ok(()) } else { file.set_len(before.min(bytes)).and_then(|()| allocate(&file, bytes)) };
     reserved.map_err(|cause| {
         // What was taken of a new file's room is given back; an old file keeps what it had.
         let _ = if before == 0 { fs::remove_file(path) } else { file.set_len(before) };

@@ -21,6 +21,10 @@ fn written(folder: &Path, blocks: std::ops::Range<usize>) -> Store {
     store
 }
 
+fn read(store: &mut Store, number: usize) -> Option<Vec<u8>> {
+    store.read(number).unwrap().map(<[u8]>::to_vec)
+}
+
 /// Changes a byte of a file.
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
@@ -34,8 +38,8 @@ fn what_was_written_is_read_back_by_whoever_comes_next() {
     let folder = tempfile::tempdir().unwrap();
     let folder = &folder.path().join("a/b");
     let mut store = written(folder, 0..4);
-    assert_eq!(store.read(3).unwrap(), Some(&block(3)[..]));
-    assert_eq!((store.read(4).unwrap(), store.missing()), (None, 6));
+    assert_eq!(read(&mut store, 3), Some(block(3)));
+    assert_eq!((read(&mut store, 4), store.missing()), (None, 6));
     // A process that is killed has done no more than this.
     drop(store);
     let mut store = open(folder).unwrap();
@@ -45,7 +49,7 @@ fn what_was_written_is_read_back_by_whoever_comes_next() {
     assert!(store.missing() == 0 && folder.join("complete").exists());
     drop(store);
     let mut store = open(folder).unwrap();
-    assert!((0..BLOCKS).all(|number| store.read(number).unwrap() == Some(&block(number)[..])));
+    assert!((0..BLOCKS).all(|number| read(&mut store, number) == Some(block(number))));
 }
 
 #[test]
@@ -56,7 +60,7 @@ fn a_block_whose_checksum_never_came_is_not_there() {
     write_at(&OpenOptions::new().write(true).open(folder.path().join("blocks.bin")).unwrap(), 48, &block(2)).unwrap();
     drop(store);
     let mut store = open(folder.path()).unwrap();
-    assert_eq!((store.read(2).unwrap(), store.missing()), (None, 8));
+    assert_eq!((read(&mut store, 2), store.missing()), (None, 8));
 }
 
 #[test]
@@ -73,23 +77,23 @@ fn a_damaged_block_is_computed_again_until_the_cache_is_complete() {
     let blocks = folder.path().join("blocks.bin");
     let mut store = written(folder.path(), 0..4);
     flip(&blocks, 25);
-    assert_eq!((store.read(1).unwrap(), store.missing()), (None, 7));
+    assert_eq!((read(&mut store, 1), store.missing()), (None, 7));
     store.write(1, &block(1)).unwrap();
-    assert_eq!(store.read(1).unwrap(), Some(&block(1)[..]));
+    assert_eq!(read(&mut store, 1), Some(block(1)));
     (4..BLOCKS).for_each(|number| store.write(number, &block(number)).unwrap());
     flip(&blocks, 7 * 24);
     let message = store.read(7).unwrap_err().to_string();
     assert!(message.contains("block 7 of") && message.contains("blocks.bin is damaged"), "{message}");
     drop(store);
     let mut store = open(folder.path()).unwrap();
-    assert!(store.read(6).unwrap().is_some() && store.read(7).is_err());
+    assert!(read(&mut store, 6).is_some() && store.read(7).is_err());
     // A checksum that is gone is damage too, in a complete cache.
     flip(&blocks, 7 * 24);
     let checksums = folder.path().join("checksums.bin");
     let bytes = fs::read(&checksums).unwrap();
     fs::write(&checksums, [&bytes[..72], &[0; 8]].concat()).unwrap();
     let mut store = open(folder.path()).unwrap();
-    assert!(store.missing() == 0 && store.read(7).unwrap().is_some() && store.read(9).is_err());
+    assert!(store.missing() == 0 && read(&mut store, 7).is_some() && store.read(9).is_err());
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn repair_finds_what_is_damaged_and_leaves_the_rest() {
     [2, 5].into_iter().for_each(|number| store.write(number, &block(number)).unwrap());
     drop(store);
     let mut store = open(folder.path()).unwrap();
-    assert!((0..BLOCKS).all(|number| store.read(number).unwrap() == Some(&block(number)[..])));
+    assert!((0..BLOCKS).all(|number| read(&mut store, number) == Some(block(number))));
     drop(store);
     // Nothing to repair: the cache stays complete.
     assert_eq!(Store::open(folder.path(), manifest(), Purpose::Repair).unwrap().missing(), 0);
@@ -114,7 +118,8 @@ fn repair_finds_what_is_damaged_and_leaves_the_rest() {
 
 #[test]
 fn files_that_were_cut_are_refused_when_complete_and_mended_otherwise() {
-    for (name, length, lost) in [("blocks.bin", 8 * 24 + 5, 2), ("checksums.bin", 8 * 8, 2), ("blocks.bin", 0, BLOCKS)] {
+    for (name, length, lost) in [("blocks.bin", 8 * 24 + 5, 2), ("checksums.bin", 8 * 8, 2), ("blocks.bin", 0, BLOCKS)]
+    {
         let folder = tempfile::tempdir().unwrap();
         drop(written(folder.path(), 0..BLOCKS));
         let cut = || {
@@ -130,7 +135,7 @@ fn files_that_were_cut_are_refused_when_complete_and_mended_otherwise() {
         fs::remove_file(folder.path().join("complete")).unwrap();
         cut();
         let mut store = open(folder.path()).unwrap();
-        let found = (0..BLOCKS).filter(|&number| store.read(number).unwrap().is_some()).count();
+        let found = (0..BLOCKS).filter(|&number| read(&mut store, number).is_some()).count();
         assert_eq!(found, BLOCKS - lost, "{name} {length}");
     }
 }
@@ -154,11 +159,11 @@ fn a_second_process_reads_along_and_never_writes() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = written(folder.path(), 0..2);
     let mut second = open(folder.path()).unwrap();
-    assert_eq!((second.missing(), second.read(5).unwrap()), (8, None));
+    assert_eq!((second.missing(), read(&mut second, 5)), (8, None));
     second.write(5, &block(6)).unwrap();
-    assert_eq!((first.read(5).unwrap(), second.read(5).unwrap()), (None, None));
+    assert_eq!((read(&mut first, 5), read(&mut second, 5)), (None, None));
     first.write(5, &block(5)).unwrap();
-    assert_eq!((second.read(5).unwrap(), second.missing()), (Some(&block(5)[..]), 7));
+    assert_eq!((read(&mut second, 5), second.missing()), (Some(block(5)), 7));
     let busy = Store::open(folder.path(), manifest(), Purpose::Repair).err().unwrap().to_string();
     assert!(busy.contains("is being written by another process"), "{busy}");
     // The lock goes with its holder, and with the last block.
