@@ -12,3 +12,4 @@ mod interruption;
 #[cfg(unix)]
 mod limits;
 mod run;
+mod teachers;
