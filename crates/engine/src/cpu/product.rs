@@ -2,6 +2,10 @@
 
 use std::marker::PhantomData;
 
+/// Up to this many values, and for a single row or column, `gemm` adds up a product's terms in another order than for
+/// larger ones. Beyond, a row's bits depend on that row and the right-hand matrix alone, not on the rows beside it.
+pub const SMALL_PRODUCT: usize = 256;
+
 /// A matrix anywhere in memory.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
@@ -143,6 +147,25 @@ mod tests {
         let alone = compute(1);
         for threads in [2, 3, 5] {
             assert!(alone == compute(threads), "{threads} threads give other bits than one");
+        }
+    }
+
+    #[test]
+    fn rows_of_large_products_do_not_depend_on_the_rows_beside_them() {
+        const MOST: usize = 300;
+        for (n, k) in [(1, 64), (16, 48), (48, 16), (70, 101), (257, 700), (1024, 256), (4000, 64)] {
+            let (a, b) = (random(1, MOST * k), random(2, n * k));
+            let compute = |m: usize| {
+                let mut output = vec![0.0; m * n];
+                let right = Matrix::dense(&b, n, k).transposed();
+                let left = Matrix::dense(&a[..m * k], m, k);
+                product(MatrixMut::dense(&mut output, m, n), false, left, right, 1.0, Workers::All);
+                output
+            };
+            let whole = compute(MOST);
+            for m in (2..40).chain([63, 64, 65, 128, 129, 255, 257, 299]).filter(|m| m * n > SMALL_PRODUCT) {
+                assert!(compute(m) == whole[..m * n], "{m} rows of {n} columns, {k} terms");
+            }
         }
     }
 }
