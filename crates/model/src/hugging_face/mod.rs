@@ -53,10 +53,15 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
 /// Writes a model's configuration and weights into a folder, which is made when it does not exist. Each file is written
 /// beside and renamed into place.
 pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
-    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })?;
-    write_json(&folder.join("config.json"), &config::to_json(model.config()))?;
-    write_json(&folder.join("generation_config.json"), &config::generation(model.config()))?;
+    save_config(model.config(), folder)?;
     write_weights(model, &folder.join("model.safetensors"))
+}
+
+/// Writes a model's configuration alone into a folder, which is made when it does not exist.
+pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError> {
+    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })?;
+    write_json(&folder.join("config.json"), &config::to_json(config))?;
+    write_json(&folder.join("generation_config.json"), &config::generation(config))
 }
 
 /// Writes a model's weights to one safetensors file.

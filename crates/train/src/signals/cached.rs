@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use engine::rng::Rng;
 use engine::{Device, Tensor, View};
 use model::{Batch, Model};
 
@@ -28,6 +29,9 @@ pub trait Form {
 
     /// Lets the teachers read: a block for each sequence.
     fn speak(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>>;
+
+    /// A block that teachers might have spoken, but did not.
+    fn make_up(&self, rng: Rng) -> Vec<u8>;
 
     /// What the placed blocks say together.
     fn signal<'a>(&'a self, voices: &'a Voices) -> Signal<'a>;
@@ -80,6 +84,31 @@ impl<F: Form> Cached<F> {
         audience: &Audience<'_>,
         purpose: Purpose,
     ) -> Result<Self, TrainError> {
+        let mut cached = Self::without_voices(form, distillation, audience, purpose)?;
+        cached.settle()?;
+        Ok(cached)
+    }
+
+    /// The same, but what is missing is made up: no teacher has to speak, and none is loaded to do so.
+    pub(super) fn rehearse(form: F, distillation: &Distillation, audience: &Audience<'_>) -> Result<Self, TrainError> {
+        let mut cached = Self::without_voices(form, distillation, audience, Purpose::Use)?;
+        let rng = Rng::new(distillation.sample_seed, "rehearsal");
+        for Shelf { sequences, store } in &mut cached.shelves {
+            let missing: Vec<usize> = (0..sequences.count()).filter(|&block| !store.has(block)).collect();
+            for block in missing {
+                store.write(block, &cached.form.make_up(rng.at(block as u64)))?;
+            }
+        }
+        cached.settle()?;
+        Ok(cached)
+    }
+
+    fn without_voices(
+        form: F,
+        distillation: &Distillation,
+        audience: &Audience<'_>,
+        purpose: Purpose,
+    ) -> Result<Self, TrainError> {
         let teachers = distillation.teachers.clone();
         let entry = |teacher: &Teacher| {
             let (name, hidden_size) = (teacher.name.clone(), teacher.config().hidden_size);
@@ -92,9 +121,7 @@ impl<F: Form> Cached<F> {
             let folder = place(distillation, &manifest, &shelves);
             shelves.push(Shelf { sequences, store: Store::open(&folder, manifest, purpose)? });
         }
-        let mut cached = Self { form, teachers, device: audience.device.clone(), voices: Voices::None, shelves };
-        cached.settle()?;
-        Ok(cached)
+        Ok(Self { form, teachers, device: audience.device.clone(), voices: Voices::None, shelves })
     }
 
     fn is_whole(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::rng::Rng;
 use engine::{Device, Tensor, ViewMut};
 use model::Model;
 
@@ -73,6 +74,14 @@ impl Form for Hidden {
             }
         }
         blocks
+    }
+
+    fn make_up(&self, rng: Rng) -> Vec<u8> {
+        let values = self.length * self.hidden_sizes.iter().sum::<usize>();
+        let states: Vec<f32> = (0..values as u64).map(|index| 2.0 * rng.uniform(index) - 1.0).collect();
+        let mut block = Vec::with_capacity(self.block_bytes());
+        encode(self.codec, &states, &mut block);
+        block
     }
 
     fn signal<'a>(&'a self, voices: &'a Voices) -> Signal<'a> {

@@ -128,6 +128,29 @@ pub fn open(distillation: &Distillation, audience: &Audience<'_>) -> Result<Box<
     }
 }
 
+/// The signals that the settings ask for, from a cache whose missing parts are made up: for measurements of students,
+/// without a word of their teachers, of whom the output matrices must be there and nothing else.
+///
+/// # Errors
+/// As [`open`].
+///
+/// # Panics
+/// When nothing is kept of the signal.
+pub fn rehearse(distillation: &Distillation, audience: &Audience<'_>) -> Result<Box<dyn TeacherSignals>, TrainError> {
+    check(distillation, audience)?;
+    match distillation.settings.signal {
+        SignalKind::Online => panic!("teachers that read each batch cannot be made up"),
+        SignalKind::Hidden => {
+            let form = Hidden::new(distillation, audience);
+            Ok(Box::new(Cached::rehearse(form, distillation, audience)?))
+        }
+        SignalKind::Sampled => {
+            let form = Sampled::new(distillation, audience);
+            Ok(Box::new(Cached::rehearse(form, distillation, audience)?))
+        }
+    }
+}
+
 /// The cache of the settings, to be made whole; `None` when they keep nothing.
 ///
 /// # Errors

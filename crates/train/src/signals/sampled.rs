@@ -118,6 +118,15 @@ impl Form for Sampled {
         micro_batch.batch.spans.iter().enumerate().map(draw).collect()
     }
 
+    fn make_up(&self, rng: Rng) -> Vec<u8> {
+        let draws = (self.length * self.samples) as u64;
+        let mut ids: Vec<u32> = (0..draws).map(|index| rng.below(index, self.vocab_size as u64) as u32).collect();
+        // Draws of a token rise, as those of teachers do.
+        ids.chunks_mut(self.samples).for_each(<[u32]>::sort_unstable);
+        // Below zero, and above that of the uniform distribution.
+        self.encode(&ids, &vec![-0.5 * (self.vocab_size as f32).ln(); self.length])
+    }
+
     fn signal<'a>(&'a self, _voices: &'a Voices) -> Signal<'a> {
         let (ids, negative_entropies) = (&self.ids[..], &self.negative_entropies[..]);
         Signal::Samples(TeacherSamples { ids, count: self.samples, negative_entropies })
