@@ -6,6 +6,7 @@ use corpus::CorpusError;
 use eval::EvalError;
 use model::ModelError;
 use train::TrainError;
+use train::signals::cache::CacheError;
 
 /// What there is to say when the error tells all.
 pub const MEND: &str = "mend the cause and give the same command again; what was finished is kept";
@@ -69,6 +70,7 @@ pub fn on_training(error: &TrainError) -> &'static str {
     match error {
         TrainError::Model(error) => on_model(error),
         TrainError::Corpus(error) => on_corpus(error),
+        TrainError::Cache(error) => on_cache(error),
         TrainError::Io { cause, .. } => on_file(cause.kind()),
         TrainError::TooShort { .. } => TOO_SHORT,
         TrainError::TooManyPositions { .. } => "take a smaller sequence_length, or a model with more positions",
@@ -80,7 +82,26 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
         TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
-        TrainError::Setting { .. } => MEND,
+        TrainError::Unplaced | TrainError::Setting { .. } => MEND,
+    }
+}
+
+/// Advice on caches of what teachers say.
+fn on_cache(error: &CacheError) -> &'static str {
+    match error {
+        CacheError::Io { cause, .. } => match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                "make room on the disk or name another folder with `cache`, or take codec = \"bf16\" or signal = \
+                 \"sampled\", which need less, or \"online\", which needs none"
+            }
+            kind => on_file(kind),
+        },
+        CacheError::Differs { .. } => "name another folder with `cache`, or delete that one",
+        CacheError::Damaged { .. } | CacheError::Truncated { .. } => {
+            "let `babyllama teach RECIPE` write what is damaged anew, or delete the cache's folder"
+        }
+        CacheError::Manifest { .. } => "delete the cache's folder; it will be made again",
+        CacheError::Busy { .. } => "wait until that process ends, or name another folder with `cache`",
     }
 }
 

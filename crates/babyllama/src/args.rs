@@ -31,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Do everything a recipe says; stages that are done already are skipped, a stage that was cut continues.
     Run(RunArgs),
+    /// Let the teachers of a recipe's students read all the text once and keep what they say; mends a damaged cache.
+    Teach(TeachArgs),
     /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.
     Plan(RecipeArgs),
     /// Clean text, count it, or write the built-in corpus.
@@ -72,6 +74,22 @@ Examples:
 pub struct RunArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// The run's folder [default: runs/NAME, by the recipe's name].
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  babyllama teach recipes/quickstart.toml --set student.distill.signal=hidden
+  babyllama teach recipes/quickstart.toml --model student --set student.distill.signal=sampled --output runs/trial")]
+pub struct TeachArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Only the teachers of this student [default: of all students whose signal is hidden or sampled].
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
     /// The run's folder [default: runs/NAME, by the recipe's name].
     #[arg(long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
@@ -199,13 +217,18 @@ pub struct PretrainArgs {
 Example:
   babyllama distill --config recipes/babylm-1m.toml --model student-token \\
       --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 --alpha 0.5 \\
-      --tokens tokens/train.bin --validation tokens/validation.bin --output runs/student")]
+      --tokens tokens/train.bin --validation tokens/validation.bin --output runs/student
+  babyllama distill --model models/start --teacher models/a --teacher models/b --signal hidden --codec bf16 \\
+      --cache caches/a-b --tokens tokens/train.bin --output runs/student")]
 pub struct DistillArgs {
     #[command(flatten)]
     pub train: TrainArgs,
     /// A teacher's Hugging Face folder; give it again for an ensemble.
     #[arg(long = "teacher", value_name = "FOLDER", required = true)]
     pub teachers: Vec<String>,
+    /// A teacher's weight, as often as --teacher; without it all count alike.
+    #[arg(long = "weight", value_name = "W")]
+    pub weights: Vec<f64>,
     /// What the divergence is divided by: tokens as in the papers, or sequences as in the authors' code.
     #[arg(long, value_parser = ["token", "batchmean"])]
     pub kl: Option<String>,
@@ -215,6 +238,25 @@ pub struct DistillArgs {
     /// Weight of the cross-entropy against the divergence, 0 to 1 [default: 0.5, or the recipe's].
     #[arg(long, value_name = "SHARE")]
     pub alpha: Option<f64>,
+    /// How several teachers speak as one [default: mean_logits, or the recipe's].
+    #[arg(long, value_parser = ["mean_logits", "mean_probs", "sum_kl"])]
+    pub ensemble: Option<String>,
+    /// How far the student is from its teachers [default: forward_kl, or the recipe's].
+    #[arg(long, value_parser = ["forward_kl", "reverse_kl", "jensen_shannon"])]
+    pub divergence: Option<String>,
+    /// Run the teachers on every batch, or keep what they say on disk: their hidden states, or a few tokens drawn from
+    /// their distribution [default: online, or the recipe's].
+    #[arg(long, value_parser = ["online", "hidden", "sampled"])]
+    pub signal: Option<String>,
+    /// How hidden states are kept: exactly, or rounded in half the room [default: f32, or the recipe's].
+    #[arg(long, value_parser = ["f32", "bf16"])]
+    pub codec: Option<String>,
+    /// Tokens drawn at each position [default: 64, or the recipe's].
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u32>,
+    /// Where the cache lies, for runs that share it [default: a folder below OUTPUT/teachers].
+    #[arg(long, value_name = "FOLDER")]
+    pub cache: Option<String>,
 }
 
 impl PretrainArgs {
@@ -229,9 +271,16 @@ impl DistillArgs {
     pub fn request(&self) -> ModelRequest<'_> {
         self.train.request(Some(DistillRequest {
             teachers: &self.teachers,
+            weights: &self.weights,
             kl: self.kl.as_deref(),
             temperature: self.temperature,
             alpha: self.alpha,
+            ensemble: self.ensemble.as_deref(),
+            divergence: self.divergence.as_deref(),
+            signal: self.signal.as_deref(),
+            codec: self.codec.as_deref(),
+            samples: self.samples,
+            cache: self.cache.as_deref(),
         }))
     }
 }

@@ -42,6 +42,7 @@ fn in_thread_pool(threads: usize, command: impl FnOnce() -> anyhow::Result<()> +
 fn dispatch(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => pipeline::run(args),
+        Command::Teach(args) => pipeline::teach::teach(args),
         Command::Plan(args) => commands::plan::plan(args),
         Command::Corpus(CorpusCommand::Clean { sources, output }) => commands::corpus::clean(sources, output),
         Command::Corpus(CorpusCommand::Stats { paths, tokenizer }) => {

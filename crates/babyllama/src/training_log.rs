@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use report::MetricsLog;
+use report::format::short;
 use serde::{Deserialize, Serialize};
 use train::{EvaluationRecord, Event, Listener, StepRecord};
 
@@ -96,6 +97,15 @@ impl Listener for TrainingLog {
                     console::note(format_args!("{}  continues after step {step} of {total_steps}", self.label));
                 }
                 self.progress = Some(Progress::begin(&self.label, "tokens", total, earlier));
+                Ok(())
+            }
+            Event::TeacherCache { folder, sequences, missing, bytes } => {
+                let there = match missing {
+                    0 => "complete".to_owned(),
+                    missing => format!("{} of {sequences} sequences", sequences - missing),
+                };
+                let (label, folder, size) = (&self.label, folder.display(), short(bytes as f64));
+                self.say(&format!("{label}  keeps what its teachers say in {folder} ({size}B, {there})"));
                 Ok(())
             }
             Event::CheckpointSkipped { path, problem } => {

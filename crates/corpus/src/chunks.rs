@@ -38,6 +38,27 @@ impl Chunks {
         Self::checked(token_count, 2 * sequence_length, Self { sequence_length, offset, count })
     }
 
+    /// The same number of sequences from each of a few offsets: as many as the largest leaves room for. No offset at all
+    /// means 0 alone.
+    pub fn at_offsets(token_count: usize, sequence_length: usize, offsets: &[usize]) -> Result<Vec<Self>> {
+        let offsets = if offsets.is_empty() { &[0] } else { offsets };
+        let largest = offsets.iter().copied().max().unwrap_or(0);
+        let last = Self::fixed(token_count, sequence_length, largest)?;
+        Ok(offsets.iter().map(|&offset| Self { offset, ..last }).collect())
+    }
+
+    /// Sequences of an epoch, from one of a few offsets drawn for that epoch.
+    pub fn chosen_offset(
+        token_count: usize,
+        sequence_length: usize,
+        offsets: &[usize],
+        seed: u64,
+        epoch: u64,
+    ) -> Result<Self> {
+        let all = Self::at_offsets(token_count, sequence_length, offsets)?;
+        Ok(all[Rng::new(seed, "chunk offset").below(epoch, all.len() as u64) as usize])
+    }
+
     fn checked(tokens: usize, needed: usize, chunks: Self) -> Result<Self> {
         if chunks.count == 0 {
             return Err(CorpusError::ShorterThanOneSequence { tokens, needed: needed.max(1) });
@@ -113,6 +134,20 @@ mod tests {
         offsets.sort_unstable();
         offsets.dedup();
         assert!(offsets.len() > 80, "{} of 128 offsets in 200 epochs", offsets.len());
+    }
+
+    #[test]
+    fn chosen_offsets_come_from_the_set_and_leave_the_same_count() {
+        let epoch = |offsets: &[usize], epoch| Chunks::chosen_offset(1000, 128, offsets, 42, epoch).unwrap();
+        let offsets: Vec<usize> = (0..50).map(|number| epoch(&[0, 64, 110], number).offset()).collect();
+        for offset in [0, 64, 110] {
+            assert!(offsets.iter().filter(|&&drawn| drawn == offset).count() > 5, "{offsets:?}");
+        }
+        // 1000 - 110 tokens hold six sequences, 1000 alone seven.
+        assert!((0..50).all(|number| epoch(&[0, 64, 110], number).count() == 6));
+        assert_eq!(epoch(&[], 7), Chunks::fixed(1000, 128, 0).unwrap());
+        assert_eq!(epoch(&[0], 7), Chunks::fixed(1000, 128, 0).unwrap());
+        assert!(Chunks::chosen_offset(200, 128, &[0, 100], 42, 0).is_err());
     }
 
     #[test]

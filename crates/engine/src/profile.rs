@@ -122,6 +122,10 @@ impl MemoryKernels for Profiler {
         self.measure("recycle", 0.0, || self.device.recycle(storage));
     }
 
+    fn trim(&self) {
+        self.device.trim();
+    }
+
     fn fresh_allocations(&self) -> u64 {
         self.device.fresh_allocations()
     }

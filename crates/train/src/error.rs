@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use model::ModelError;
 
+use crate::signals::cache::CacheError;
+
 /// Why a run could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -11,6 +13,8 @@ pub enum TrainError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Corpus(#[from] corpus::CorpusError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     #[error("{}: {cause}", path.display())]
     Io { path: PathBuf, cause: std::io::Error },
     #[error("the {which} text has {tokens} tokens, fewer than one sequence of {sequence_length}")]
@@ -31,6 +35,8 @@ pub enum TrainError {
     OtherRun { path: PathBuf, difference: String },
     #[error("{} is damaged: {problem}", path.display())]
     DamagedCheckpoint { path: PathBuf, problem: String },
+    #[error("sequences of no known place in a text cannot be looked up in a teachers' cache")]
+    Unplaced,
     #[error("`{setting}` is {value}; {rule}")]
     Setting { setting: &'static str, value: String, rule: &'static str },
 }

@@ -53,6 +53,15 @@ pub enum Event<'a> {
         steps_per_epoch: u64,
         tokens_per_step: usize,
     },
+    /// What the teachers say is kept in a folder.
+    TeacherCache {
+        folder: &'a Path,
+        /// Of the training text, and how many of them are not there yet.
+        sequences: usize,
+        missing: usize,
+        /// Size of the whole cache.
+        bytes: u64,
+    },
     /// A checkpoint could not be used and an older one was taken.
     CheckpointSkipped {
         path: &'a Path,

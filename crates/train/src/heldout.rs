@@ -2,14 +2,13 @@
 
 use corpus::chunks::Chunks;
 use engine::Tape;
-use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
-use model::{Batch, Model};
+use model::Model;
 
-use crate::data::{TokenSource, batch};
+use crate::data::{MicroBatch, TextKind, TokenSource};
 use crate::error::TrainError;
 use crate::settings::DistillSettings;
-use crate::step::{Normalisers, objective};
-use crate::teachers::Teachers;
+use crate::signals::TeacherSignals;
+use crate::step::{Normalisers, objective, unweighed};
 
 /// Held-out sequences of a text.
 pub struct Heldout<'a> {
@@ -31,8 +30,9 @@ pub struct HeldoutLoss {
 }
 
 impl Heldout<'_> {
-    fn batches(&self) -> impl Iterator<Item = Batch> {
-        self.sequences.chunks(self.batch_size.max(1)).map(|sequences| batch(self.source, &self.chunks, sequences))
+    fn batches(&self) -> impl Iterator<Item = MicroBatch> {
+        let cut = |sequences| MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, sequences);
+        self.sequences.chunks(self.batch_size.max(1)).map(cut)
     }
 
     /// The cross-entropy of a model, or of several by their averaged logits.
@@ -42,7 +42,7 @@ impl Heldout<'_> {
     pub fn cross_entropy(&self, models: &[&Model]) -> Result<HeldoutLoss, TrainError> {
         self.check(models)?;
         let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
-        for batch in self.batches() {
+        for MicroBatch { batch, .. } in self.batches() {
             let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(&batch)).collect();
             let share = 1.0 / models.len() as f32;
             let projections: Vec<_> =
@@ -72,32 +72,28 @@ impl Heldout<'_> {
     }
 
     /// Cross-entropy and distillation objective of a student.
-    pub fn distillation(&self, student: &Model, teachers: &Teachers, settings: &DistillSettings) -> HeldoutLoss {
+    ///
+    /// # Errors
+    /// When the teachers cannot be heard.
+    pub fn distillation(
+        &self,
+        student: &Model,
+        settings: &DistillSettings,
+        signals: &mut dyn TeacherSignals,
+    ) -> Result<HeldoutLoss, TrainError> {
         let (mut cross_entropy, mut kl, mut total) = (0.0, 0.0, Normalisers::default());
-        for batch in self.batches() {
-            let states = teachers.read(&batch);
+        for micro_batch in self.batches() {
+            let batch = &micro_batch.batch;
             let mut tape = Tape::inference(student.parameters());
-            let hidden = student.decoder().hidden_states(&mut tape, &batch, None);
-            let weighed = DistillationObjective {
-                temperature: settings.temperature as f32,
-                cross_entropy: 0.0,
-                kl: 0.0,
-                divergence: Divergence::ForwardKl,
-                ensemble: Ensemble::MeanLogits,
-            };
+            let hidden = student.decoder().hidden_states(&mut tape, batch, None);
             let (output, targets) = (student.decoder().output(), batch.next_tokens());
-            let sums = tape.distillation_loss(
-                &hidden,
-                output,
-                TeacherSignal::States(&states.projections()),
-                &targets,
-                weighed,
-            );
+            let (signal, measured) = (signals.read(&micro_batch)?, unweighed(settings));
+            let sums = signal.lend(|teachers| tape.distillation_loss(&hidden, output, teachers, &targets, measured));
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
-            total.add(&batch);
+            total.add(batch);
         }
         let (loss, cross_entropy, _) = objective(cross_entropy, Some(kl), &total, Some(settings));
-        HeldoutLoss { cross_entropy, objective: Some(loss), tokens: total.positions }
+        Ok(HeldoutLoss { cross_entropy, objective: Some(loss), tokens: total.positions })
     }
 }

@@ -9,12 +9,12 @@ pub mod optimizer;
 pub mod run;
 pub mod schedule;
 pub mod settings;
+pub mod signals;
 pub mod step;
-pub mod teachers;
 
-pub use data::TokenSource;
+pub use data::{MicroBatch, TokenSource};
 pub use error::TrainError;
 pub use events::{EvaluationRecord, Event, Listener, StepRecord};
 pub use run::{Outcome, Run};
 pub use settings::{DistillSettings, KlNormalisation, TrainSettings};
-pub use teachers::Teachers;
+pub use signals::{Distillation, Online, Teacher};

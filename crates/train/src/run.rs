@@ -7,14 +7,14 @@ use std::time::Instant;
 use model::{Model, hugging_face};
 
 use crate::checkpoint::{self, Progress};
-use crate::data::{self, Plan, TokenSource, batch, heldout_sequences};
+use crate::data::{self, MicroBatch, Plan, TextKind, TokenSource, heldout_sequences};
 use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
 use crate::heldout::Heldout;
 use crate::schedule::Schedule;
-use crate::settings::{DistillSettings, Selection, TrainSettings};
-use crate::step::Trainer;
-use crate::teachers::Teachers;
+use crate::settings::{self, Selection, TrainSettings};
+use crate::signals::{self, Audience, Distillation};
+use crate::step::{Listening, Trainer};
 
 /// Everything that decides a run.
 pub struct Run<'a> {
@@ -26,7 +26,7 @@ pub struct Run<'a> {
     /// The model as it starts.
     pub model: Model,
     /// What a student listens to; without it the run is plain pretraining.
-    pub distill: Option<(DistillSettings, Teachers)>,
+    pub distill: Option<Distillation>,
     pub training: &'a dyn TokenSource,
     /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
     pub validation: Option<&'a dyn TokenSource>,
@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
     }
 
     fn check(&self) -> Result<(), TrainError> {
-        check_settings(self.settings)?;
+        settings::check(self.settings)?;
         let (config, sequence_length) = (self.model.config(), self.settings.sequence_length);
         if config.max_positions < sequence_length {
             let (model, max_positions) = ("the model".to_owned(), config.max_positions);
@@ -98,7 +98,8 @@ impl<'a> Run<'a> {
         let plan = Plan::new(self.settings, self.seed, self.training.len())?;
         let schedule = Schedule::new(self.settings, plan.total_steps);
         let fingerprint = self.fingerprint();
-        let mut trainer = Trainer::new(self.model, self.settings, self.seed, self.distill);
+        let listening = self.listen(listener)?;
+        let mut trainer = Trainer::new(self.model, self.settings, self.seed, listening);
         let checkpoints = self.folder.join("checkpoints");
         fs::create_dir_all(&checkpoints).map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
         let mut skipped = Vec::new();
@@ -135,37 +136,35 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Opens the teachers' signals, and says where they are kept if they are.
+    fn listen(&self, listener: &mut dyn Listener) -> Result<Option<Listening>, TrainError> {
+        let Some(distill) = &self.distill else { return Ok(None) };
+        let audience = Audience {
+            device: self.model.device(),
+            vocab_size: self.model.config().vocab_size,
+            settings: self.settings,
+            training: self.training,
+            validation: self.validation,
+        };
+        let signals = signals::open(distill, &audience)?;
+        if let Some(store) = signals.cache(TextKind::Training) {
+            let manifest = store.manifest();
+            let (sequences, bytes) = (manifest.blocks, manifest.total_bytes());
+            let event = Event::TeacherCache { folder: store.folder(), sequences, missing: store.missing(), bytes };
+            hear(listener, self.folder, event)?;
+        }
+        Ok(Some((distill.settings.clone(), signals)))
+    }
+
     /// The hash of settings and inputs that a checkpoint must share with the run.
     fn fingerprint(&self) -> String {
         // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
         let settings = TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
-        let distill = self.distill.as_ref().map(|(settings, _)| settings);
+        let distill = self.distill.as_ref().map(|distill| distill.settings.deciding());
         let text =
             format!("{settings:?} {distill:?} {} {:?} {}", self.seed, self.model.config(), self.inputs_fingerprint);
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
-}
-
-/// Refuses settings that mean nothing.
-pub fn check_settings(settings: &TrainSettings) -> Result<(), TrainError> {
-    let require = |holds: bool, setting, value: &dyn std::fmt::Display, rule| match holds {
-        true => Ok(()),
-        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
-    };
-    let (rate, norm) = (settings.learning_rate, settings.max_grad_norm);
-    let share = |value: f64| (0.0..1.0).contains(&value);
-    require(settings.sequence_length >= 2, "sequence_length", &settings.sequence_length, "it must be at least 2")?;
-    require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
-    let epochs = settings.epochs;
-    require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
-    require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
-    let ratio = settings.warmup_ratio;
-    require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must lie between 0 and 1")?;
-    require(settings.weight_decay >= 0.0, "weight_decay", &settings.weight_decay, "it must be 0 or more")?;
-    require(share(settings.adam_beta1), "adam_beta1", &settings.adam_beta1, "it must be at least 0 and below 1")?;
-    require(share(settings.adam_beta2), "adam_beta2", &settings.adam_beta2, "it must be at least 0 and below 1")?;
-    require(settings.adam_epsilon > 0.0, "adam_epsilon", &settings.adam_epsilon, "it must be above 0")?;
-    require(norm >= 0.0, "max_grad_norm", &norm, "it must be 0 or more")
 }
 
 fn hear(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {
@@ -195,8 +194,8 @@ impl Progressing<'_> {
             0 => sequences.len(),
             size => size,
         };
-        let micro_batches: Vec<_> =
-            sequences.chunks(micro).map(|sequences| batch(self.training, &chunks, sequences)).collect();
+        let cut = |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
+        let micro_batches: Vec<_> = sequences.chunks(micro).map(cut).collect();
         let learning_rate = self.schedule.learning_rate(done);
         let found = self.trainer.step(&micro_batches, done + 1, learning_rate)?;
         self.progress.step = done + 1;
@@ -208,7 +207,7 @@ impl Progressing<'_> {
             kl: found.kl,
             gradient_norm: found.gradient_norm,
             learning_rate,
-            tokens: micro_batches.iter().map(|batch| batch.tokens()).sum(),
+            tokens: micro_batches.iter().map(|micro_batch| micro_batch.batch.tokens()).sum(),
             seconds: start.elapsed().as_secs_f64(),
         };
         hear(listener, &self.folder, Event::Step(record))
@@ -217,10 +216,10 @@ impl Progressing<'_> {
     fn evaluate(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let Some(heldout) = &self.heldout else { return Ok(()) };
         let start = Instant::now();
-        let model = &self.trainer.model;
         let by_objective = self.settings.select_by == Selection::Objective;
-        let found = match self.trainer.distillation().filter(|_| by_objective) {
-            Some((settings, teachers)) => heldout.distillation(model, teachers, settings),
+        let (model, listening) = self.trainer.student();
+        let found = match listening.filter(|_| by_objective) {
+            Some((settings, signals)) => heldout.distillation(model, settings, &mut **signals)?,
             None => heldout.cross_entropy(&[model])?,
         };
         let selected = found.objective.unwrap_or(found.cross_entropy);
@@ -239,7 +238,7 @@ impl Progressing<'_> {
             seconds: start.elapsed().as_secs_f64(),
         };
         if best {
-            hugging_face::save(model, &self.folder.join("best"))?;
+            hugging_face::save(&self.trainer.model, &self.folder.join("best"))?;
             self.progress.best = Some((selected, self.progress.step));
         }
         hear(listener, &self.folder, Event::Evaluation(record))

@@ -1,6 +1,11 @@
 //! What a training run can be told: the `[models.NAME.train]` and `[models.NAME.distill]` tables of a recipe.
 
+use std::path::PathBuf;
+
+use engine::ops::distillation_loss;
 use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the same knob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +23,9 @@ pub struct TrainSettings {
     pub sequence_length: usize,
     /// Whether every epoch cuts the stream at a new random offset (0 to `sequence_length - 1`).
     pub random_offset: bool,
+    /// Offsets of which every epoch draws one, such as `[0, 64]`; empty means always 0. Unlike `random_offset` it leaves
+    /// few enough sequences for the teachers' signals to be kept.
+    pub chunk_offsets: Vec<usize>,
     /// Order in which an epoch visits the sequences.
     pub order: DataOrder,
     pub optimizer: OptimizerKind,
@@ -54,6 +62,7 @@ impl Default for TrainSettings {
             micro_batch_size: 0,
             sequence_length: 128,
             random_offset: false,
+            chunk_offsets: Vec::new(),
             order: DataOrder::Shuffled,
             optimizer: OptimizerKind::Adamw,
             learning_rate: 3e-4,
@@ -118,12 +127,87 @@ pub enum ScheduleKind {
     ConstantWithWarmup,
 }
 
+/// Refuses settings that mean nothing.
+pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
+    let require = |holds: bool, setting, value: &dyn std::fmt::Display, rule| match holds {
+        true => Ok(()),
+        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
+    };
+    let (rate, norm) = (settings.learning_rate, settings.max_grad_norm);
+    let share = |value: f64| (0.0..1.0).contains(&value);
+    require(settings.sequence_length >= 2, "sequence_length", &settings.sequence_length, "it must be at least 2")?;
+    require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
+    let (offsets, length) = (format!("{:?}", settings.chunk_offsets), settings.sequence_length);
+    let rise = settings.chunk_offsets.windows(2).all(|pair| pair[0] < pair[1]);
+    let fit = settings.chunk_offsets.iter().all(|&offset| offset < length);
+    require(rise && fit, "chunk_offsets", &offsets, "offsets must rise and stay below sequence_length")?;
+    let alone = !settings.random_offset || settings.chunk_offsets.is_empty();
+    require(alone, "chunk_offsets", &offsets, "with random_offset = true there is nothing to choose from")?;
+    let epochs = settings.epochs;
+    require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
+    require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
+    let ratio = settings.warmup_ratio;
+    require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must lie between 0 and 1")?;
+    require(settings.weight_decay >= 0.0, "weight_decay", &settings.weight_decay, "it must be 0 or more")?;
+    require(share(settings.adam_beta1), "adam_beta1", &settings.adam_beta1, "it must be at least 0 and below 1")?;
+    require(share(settings.adam_beta2), "adam_beta2", &settings.adam_beta2, "it must be at least 0 and below 1")?;
+    require(settings.adam_epsilon > 0.0, "adam_epsilon", &settings.adam_epsilon, "it must be above 0")?;
+    require(norm >= 0.0, "max_grad_norm", &norm, "it must be 0 or more")
+}
+
+/// Refuses ways of listening that mean nothing, or that do not go with how the student is trained.
+///
+/// # Errors
+/// When a setting is outside its range, weights are not as many as teachers, or the signal cannot be kept or is not enough
+/// for the divergence.
+pub fn check_distillation(distill: &DistillSettings, train: &TrainSettings, teachers: usize) -> Result<(), TrainError> {
+    let refuse = |setting, value: &dyn std::fmt::Debug, rule| {
+        Err(TrainError::Setting { setting, value: format!("{value:?}"), rule })
+    };
+    if let Some(weights) = &distill.weights {
+        if weights.len() != teachers {
+            return refuse("weights", weights, "there must be one for each teacher");
+        }
+        if !weights.iter().all(|&weight| weight > 0.0 && weight.is_finite()) {
+            return refuse("weights", weights, "each must be larger than 0");
+        }
+    }
+    let signal = match distill.signal {
+        SignalKind::Online => return Ok(()),
+        SignalKind::Hidden => "hidden",
+        SignalKind::Sampled => "sampled",
+    };
+    if train.random_offset {
+        return refuse("signal", &signal, RANDOM_OFFSET_RULE);
+    }
+    if distill.signal == SignalKind::Sampled {
+        if distill.samples == 0 || distill.samples > 65_536 {
+            return refuse("samples", &distill.samples, "it must be at least 1 and at most 65536");
+        }
+        if distill.divergence != Divergence::ForwardKl {
+            return refuse("signal", &signal, SAMPLED_RULE);
+        }
+    }
+    Ok(())
+}
+
+/// Why signals are not kept of sequences that never come back.
+const RANDOM_OFFSET_RULE: &str = "random_offset = true cuts other sequences every epoch, so that nothing kept is ever read \
+                                  again; take a few fixed cuts with chunk_offsets, such as [0, 64], or signal = \"online\"";
+
+/// Why samples are not enough for other divergences.
+const SAMPLED_RULE: &str = "samples estimate forward_kl without bias, but no other divergence, which needs the teachers' \
+                            probability of every token; take signal = \"hidden\" or divergence = \"forward_kl\"";
+
 /// How a student listens to its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillSettings {
     /// Names of models of the same recipe, or Hugging Face folders.
     pub teachers: Vec<String>,
+    /// One positive number per teacher, whose sum does not matter; left out, all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<f64>>,
     #[serde(default = "DistillSettings::default_temperature")]
     pub temperature: f64,
     /// Weight of the cross-entropy; the divergence weighs `1 - alpha`.
@@ -131,15 +215,77 @@ pub struct DistillSettings {
     pub alpha: f64,
     #[serde(default)]
     pub kl: KlNormalisation,
+    #[serde(default)]
+    pub ensemble: Ensemble,
+    #[serde(default)]
+    pub divergence: Divergence,
+    #[serde(default)]
+    pub signal: SignalKind,
+    /// How `hidden` keeps the states.
+    #[serde(default)]
+    pub codec: Codec,
+    /// Tokens that `sampled` draws at each position.
+    #[serde(default = "DistillSettings::default_samples")]
+    pub samples: usize,
+    /// The folder of the cache of `hidden` and `sampled`; left out, one in the run's folder that says whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
 }
 
 impl DistillSettings {
+    /// The settings that a list of teachers alone means.
+    pub fn new(teachers: Vec<String>) -> Self {
+        Self {
+            teachers,
+            weights: None,
+            temperature: Self::default_temperature(),
+            alpha: Self::default_alpha(),
+            kl: KlNormalisation::default(),
+            ensemble: Ensemble::default(),
+            divergence: Divergence::default(),
+            signal: SignalKind::default(),
+            codec: Codec::default(),
+            samples: Self::default_samples(),
+            cache: None,
+        }
+    }
+
     fn default_temperature() -> f64 {
         2.0
     }
 
     fn default_alpha() -> f64 {
         0.5
+    }
+
+    fn default_samples() -> usize {
+        64
+    }
+
+    /// The teachers' weights as shares of one, for `count` teachers.
+    pub fn shares(&self, count: usize) -> Vec<f32> {
+        match &self.weights {
+            None => vec![1.0 / count as f32; count],
+            Some(weights) => {
+                let sum: f64 = weights.iter().sum();
+                weights.iter().map(|weight| (weight / sum) as f32).collect()
+            }
+        }
+    }
+
+    /// The same settings with everything at its default that does not change the result: where a cache lies, keys that
+    /// the signal does not use, and whether exact states are kept or computed again.
+    pub fn deciding(&self) -> Self {
+        let mut deciding = Self { cache: None, ..self.clone() };
+        if deciding.signal != SignalKind::Sampled {
+            deciding.samples = Self::default_samples();
+        }
+        if deciding.signal != SignalKind::Hidden {
+            deciding.codec = Codec::default();
+        } else if deciding.codec == Codec::F32 {
+            deciding.signal = SignalKind::Online;
+        }
+        deciding
     }
 }
 
@@ -152,4 +298,75 @@ pub enum KlNormalisation {
     Token,
     /// The number of sequences, as the authors' code does (`KLDivLoss(reduction="batchmean")`).
     Batchmean,
+}
+
+/// How several teachers speak as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ensemble {
+    /// The distribution of the mean of their logits, as in the papers.
+    #[default]
+    MeanLogits,
+    /// The mean of their distributions.
+    MeanProbs,
+    /// The mean of the divergences from each of them.
+    SumKl,
+}
+
+/// How far the student is from its teachers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Divergence {
+    /// `KL(teachers || student)`, as in the papers.
+    #[default]
+    ForwardKl,
+    /// `KL(student || teachers)`.
+    ReverseKl,
+    /// The mean of both sides' divergences from the middle between them.
+    JensenShannon,
+}
+
+impl From<Ensemble> for distillation_loss::Ensemble {
+    fn from(ensemble: Ensemble) -> Self {
+        match ensemble {
+            Ensemble::MeanLogits => Self::MeanLogits,
+            Ensemble::MeanProbs => Self::MeanProbs,
+            Ensemble::SumKl => Self::SumKl,
+        }
+    }
+}
+
+impl From<Divergence> for distillation_loss::Divergence {
+    fn from(divergence: Divergence) -> Self {
+        match divergence {
+            Divergence::ForwardKl => Self::ForwardKl,
+            Divergence::ReverseKl => Self::ReverseKl,
+            Divergence::JensenShannon => Self::JensenShannon,
+        }
+    }
+}
+
+/// Where the teachers' signals come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalKind {
+    /// The teachers read every batch anew.
+    #[default]
+    Online,
+    /// Their final hidden states are kept on disk: the teachers read each sequence once.
+    Hidden,
+    /// Tokens drawn from their distribution are kept on disk (arXiv 2503.16870): little disk and no product with the
+    /// teachers' output matrices, for a noisier gradient of the same mean.
+    Sampled,
+}
+
+/// How hidden states are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// As they are: the same bits as without a cache.
+    #[default]
+    F32,
+    /// Rounded to 8 bits of mantissa: half the disk.
+    Bf16,
 }

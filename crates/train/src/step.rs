@@ -1,14 +1,15 @@
 //! One optimizer step: batch -> forward -> loss in row blocks -> backward -> clip -> AdamW.
 
-use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
+use engine::ops::distillation_loss::DistillationObjective;
 use engine::rng::Rng;
 use engine::{DropoutStream, Parameters, Tape};
 use model::{Batch, Model};
 
+use crate::data::MicroBatch;
 use crate::error::TrainError;
 use crate::optimizer::Optimizer;
 use crate::settings::{DistillSettings, KlNormalisation, TrainSettings};
-use crate::teachers::Teachers;
+use crate::signals::TeacherSignals;
 
 /// What the sums over a whole step are divided by. Micro-batches add up sums, so a split does not change the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,8 +60,11 @@ pub struct Trainer {
     pub optimizer: Optimizer,
     gradients: Parameters,
     seed: u64,
-    distill: Option<(DistillSettings, Teachers)>,
+    distill: Option<Listening>,
 }
+
+/// How a student listens, and what says what its teachers say.
+pub type Listening = (DistillSettings, Box<dyn TeacherSignals>);
 
 /// What one step found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,20 +77,15 @@ pub struct StepLoss {
 
 impl Trainer {
     /// A trainer with fresh moments. With teachers the objective is the distillation loss.
-    pub fn new(
-        model: Model,
-        settings: &TrainSettings,
-        seed: u64,
-        distill: Option<(DistillSettings, Teachers)>,
-    ) -> Self {
+    pub fn new(model: Model, settings: &TrainSettings, seed: u64, distill: Option<Listening>) -> Self {
         let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
         let optimizer = Optimizer::new(model.parameters(), settings);
         Self { model, optimizer, gradients, seed, distill }
     }
 
-    /// The distillation settings and the teachers, if there are any.
-    pub fn distillation(&self) -> Option<&(DistillSettings, Teachers)> {
-        self.distill.as_ref()
+    /// The model, and how it listens to teachers if it does.
+    pub fn student(&mut self) -> (&Model, Option<&mut Listening>) {
+        (&self.model, self.distill.as_mut())
     }
 
     /// The gradient of the last step, before clipping.
@@ -97,18 +96,23 @@ impl Trainer {
     /// Update number `step` (1 for the first) on the given micro-batches.
     ///
     /// # Errors
-    /// When the loss or the gradient is not finite; the parameters are then as before.
-    pub fn step(&mut self, micro_batches: &[Batch], step: u64, learning_rate: f64) -> Result<StepLoss, TrainError> {
+    /// When the loss or the gradient is not finite, or the teachers cannot be heard; the parameters are then as before.
+    pub fn step(
+        &mut self,
+        micro_batches: &[MicroBatch],
+        step: u64,
+        learning_rate: f64,
+    ) -> Result<StepLoss, TrainError> {
         let mut total = Normalisers::default();
-        micro_batches.iter().for_each(|batch| total.add(batch));
+        micro_batches.iter().for_each(|micro_batch| total.add(&micro_batch.batch));
         let device = self.model.device().clone();
         device.fill(self.gradients.values_mut().view_mut(), 0.0);
         let (mut cross_entropy, mut kl, mut first_token) = (0.0, 0.0, 0);
-        for batch in micro_batches {
-            let sums = self.accumulate(batch, step, first_token, &total);
+        for micro_batch in micro_batches {
+            let sums = self.accumulate(micro_batch, step, first_token, &total)?;
             cross_entropy += sums.0;
             kl += sums.1;
-            first_token += batch.tokens() as u64;
+            first_token += micro_batch.batch.tokens() as u64;
         }
         let distill = self.distill.as_ref().map(|(settings, _)| settings);
         let (loss, cross_entropy, kl) = objective(cross_entropy, distill.map(|_| kl), &total, distill);
@@ -122,39 +126,50 @@ impl Trainer {
     }
 
     /// Forward and backward of one micro-batch: adds to the gradient and returns the summed losses.
-    fn accumulate(&mut self, batch: &Batch, step: u64, first_token: u64, total: &Normalisers) -> (f64, f64) {
+    fn accumulate(
+        &mut self,
+        micro_batch: &MicroBatch,
+        step: u64,
+        first_token: u64,
+        total: &Normalisers,
+    ) -> Result<(f64, f64), TrainError> {
+        let batch = &micro_batch.batch;
         let decoder = self.model.decoder();
         let dropout = DropoutStream { rng: Rng::new(self.seed, "dropout").at(step), first_token };
         let mut tape = Tape::training(self.model.parameters(), &mut self.gradients, Some(dropout));
         let hidden = decoder.hidden_states(&mut tape, batch, None);
         let targets = batch.next_tokens();
         let per_token = 1.0 / total.predicted.max(1) as f64;
-        let sums = match &self.distill {
+        let sums = match &mut self.distill {
             None => {
                 let sum = tape.language_model_loss(&hidden, decoder.output(), &targets, per_token as f32);
                 (sum, 0.0)
             }
-            Some((settings, teachers)) => {
+            Some((settings, signals)) => {
                 let weighed = DistillationObjective {
-                    temperature: settings.temperature as f32,
                     cross_entropy: (settings.alpha * per_token) as f32,
                     kl: ((1.0 - settings.alpha) / total.kl(settings.kl)) as f32,
-                    divergence: Divergence::ForwardKl,
-                    ensemble: Ensemble::MeanLogits,
+                    ..unweighed(settings)
                 };
-                let states = teachers.read(batch);
-                let sums = tape.distillation_loss(
-                    &hidden,
-                    decoder.output(),
-                    TeacherSignal::States(&states.projections()),
-                    &targets,
-                    weighed,
-                );
+                let signal = signals.read(micro_batch)?;
+                let output = decoder.output();
+                let sums = signal.lend(|teachers| tape.distillation_loss(&hidden, output, teachers, &targets, weighed));
                 (sums.cross_entropy, sums.kl)
             }
         };
         drop(hidden);
         tape.backward();
-        sums
+        Ok(sums)
+    }
+}
+
+/// The objective of the settings, with both sums' weights still at 0.
+pub fn unweighed(settings: &DistillSettings) -> DistillationObjective {
+    DistillationObjective {
+        temperature: settings.temperature as f32,
+        cross_entropy: 0.0,
+        kl: 0.0,
+        divergence: settings.divergence.into(),
+        ensemble: settings.ensemble.into(),
     }
 }

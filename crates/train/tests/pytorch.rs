@@ -11,6 +11,7 @@ use engine::params::NamedSegment;
 use engine::{Device, Layout, Parameters, Role, Tape, Tensor};
 use model::{Architecture, Batch, Model, hugging_face};
 use safetensors::SafeTensors;
+use train::MicroBatch;
 use train::settings::{DistillSettings, KlNormalisation, TrainSettings};
 use train::step::{Normalisers, Trainer, objective};
 
@@ -124,7 +125,7 @@ fn loss_gradients_and_ten_steps() {
         let mut trainer = Trainer::new(load(name), &settings, 0, None);
         let batch = Batch::from_sequences(expected.ids("ids").chunks(11));
         // A rate of 0 leaves the weights alone; the moments that it starts are thrown away with the trainer.
-        let found = trainer.step(&[batch], 1, 0.0).unwrap();
+        let found = trainer.step(&[batch.into()], 1, 0.0).unwrap();
         let loss = expected.floats("loss")[0] as f64;
         assert!((found.loss - loss).abs() < 1e-5 * loss, "{name}: {} instead of {loss}", found.loss);
         compare_segments(&trainer.model, &trainer.gradients().values().to_vec(), &expected, "grad", 1e-3);
@@ -141,8 +142,8 @@ fn ten_steps(name: &str, expected: &Fixture, settings: &TrainSettings, micro_bat
     let (losses, norms) = (expected.floats("losses"), expected.floats("grad_norms"));
     for (index, step_ids) in ids.chunks(33).enumerate() {
         let sequences: Vec<&[u32]> = step_ids.chunks(11).collect();
-        let batches: Vec<Batch> =
-            sequences.chunks(micro_batch_size).map(|group| Batch::from_sequences(group.iter().copied())).collect();
+        let micro_batch = |group: &[&[u32]]| MicroBatch::from(Batch::from_sequences(group.iter().copied()));
+        let batches: Vec<_> = sequences.chunks(micro_batch_size).map(micro_batch).collect();
         let found = trainer.step(&batches, index as u64 + 1, rates[index] as f64).unwrap();
         for (what, found, expected) in
             [("loss", found.loss, losses[index]), ("norm", found.gradient_norm, norms[index])]
@@ -192,7 +193,7 @@ fn distillation_in_both_normalisations() {
             };
             let sums = tape.distillation_loss(&hidden, output, TeacherSignal::States(&projections), &targets, weighed);
             let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
-            let settings = DistillSettings { teachers: Vec::new(), temperature, alpha, kl };
+            let settings = DistillSettings { temperature, alpha, kl, ..DistillSettings::new(Vec::new()) };
             let (loss, cross_entropy, divergence) =
                 objective(sums.cross_entropy, Some(sums.kl), &total, Some(&settings));
             for (part, found) in [("loss", loss), ("cross_entropy", cross_entropy), ("kl", divergence.unwrap())] {

@@ -7,9 +7,9 @@ use engine::cpu::Cpu;
 use engine::rng::Rng;
 use engine::{Device, Profiler};
 use model::{Architecture, Batch, Model, ModelConfig};
-use train::settings::{DistillSettings, KlNormalisation, TrainSettings};
-use train::step::Trainer;
-use train::teachers::Teachers;
+use train::settings::{DistillSettings, TrainSettings};
+use train::step::{Listening, Trainer};
+use train::{MicroBatch, Online};
 
 fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
     ModelConfig {
@@ -37,25 +37,25 @@ fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
 
 fn trainer(device: &Arc<dyn Device>, architecture: Architecture, dropout: f32, distilled: bool) -> Trainer {
     let model = |architecture, dropout, seed| Model::new(config(architecture, dropout), device, seed).unwrap();
-    let teachers = || {
+    let teachers = || -> Listening {
         let models = vec![
             ("first".to_owned(), model(Architecture::Gpt2, 0.1, 5)),
             ("second".to_owned(), model(Architecture::Llama, 0.0, 6)),
         ];
-        let settings =
-            DistillSettings { teachers: Vec::new(), temperature: 2.0, alpha: 0.5, kl: KlNormalisation::Token };
-        (settings, Teachers::new(models, 101, 40).unwrap())
+        let settings = DistillSettings::new(Vec::new());
+        let online = Online::new(models, &settings, 101, 40).unwrap();
+        (settings, Box::new(online))
     };
     let settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
     Trainer::new(model(architecture, dropout, 1), &settings, 9, distilled.then(teachers))
 }
 
 /// Eight sequences of 33 tokens, in groups of `size`.
-fn batches(step: u64, size: usize) -> Vec<Batch> {
+fn batches(step: u64, size: usize) -> Vec<MicroBatch> {
     let rng = Rng::new(3, "test tokens").at(step);
     let sequence = |row: u64| (0..33).map(|at| rng.below(row * 33 + at, 101) as u32).collect::<Vec<_>>();
     let sequences: Vec<_> = (0..8).map(sequence).collect();
-    sequences.chunks(size).map(Batch::from_sequences).collect()
+    sequences.chunks(size).map(|group| Batch::from_sequences(group).into()).collect()
 }
 
 const CASES: [(Architecture, bool); 4] = [

@@ -6,5 +6,6 @@ pub mod evaluate;
 pub mod export;
 pub mod generate;
 pub mod plan;
+mod signals;
 pub mod tokenizer;
 pub mod train;

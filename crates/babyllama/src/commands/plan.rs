@@ -8,11 +8,12 @@ use corpus::text;
 use engine::Device;
 use engine::cpu::Cpu;
 use model::{Batch, Model, ModelConfig, hugging_face};
-use report::format::{duration, grouped, short};
+use report::format::{NOTHING, duration, grouped, short};
 use report::{Align, Table};
-use train::TrainSettings;
 use train::step::Trainer;
+use train::{MicroBatch, TrainSettings};
 
+use super::signals::{Choice, choices, cost};
 use crate::args::RecipeArgs;
 use crate::console;
 use crate::recipe::{self, ModelSection, Recipe, Source, Start};
@@ -27,8 +28,12 @@ struct Estimate {
     flops: f64,
     /// Bytes.
     memory: f64,
-    /// Bytes.
+    /// Bytes, without what is kept of teachers.
     disk: f64,
+    /// The ways in which a student can listen to its teachers; none without teachers.
+    choices: Vec<Choice>,
+    /// Of the model alone, without its teachers.
+    own_flops: f64,
 }
 
 /// Prints parameters, tokens, work, memory, disk and expected time of every model of a recipe.
@@ -45,6 +50,7 @@ pub fn plan(args: &RecipeArgs) -> anyhow::Result<()> {
     ))?;
     let heads = ["parameters", "epochs", "tokens", "FLOPs", "memory", "disk", "time"];
     let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))));
+    let mut signals = signals_table();
     let (mut total_seconds, mut total_disk) = (0.0, 0.0);
     for (name, section) in &recipe.models {
         let estimate = estimate(&recipe, section, tokens)?;
@@ -61,6 +67,9 @@ pub fn plan(args: &RecipeArgs) -> anyhow::Result<()> {
             format!("{}B", short(estimate.disk)),
             duration(seconds),
         ]);
+        for choice in &estimate.choices {
+            signals.push(signals_row(name, choice, estimate.own_flops, speed));
+        }
     }
     table.push(vec![
         "all".into(),
@@ -73,9 +82,30 @@ pub fn plan(args: &RecipeArgs) -> anyhow::Result<()> {
         duration(total_seconds),
     ]);
     console::print(table.to_text())?;
+    if recipe.models.values().any(|section| section.distill.is_some()) {
+        console::print(
+            "\nWays to listen to teachers (`signal`, `codec`, `samples`); * is the recipe's, and in the table above:\n",
+        )?;
+        console::print(signals.to_text())?;
+        console::print("Students of the same teachers share what is kept: only the first one takes this long.\n")?;
+    }
     console::print(format_args!(
         "Tokens are estimated at {TOKENS_PER_WORD} a word; smaller vocabularies make more of them."
     ))
+}
+
+fn signals_table() -> Table {
+    let heads = ["kept on disk", "time"].map(|head| (head, Align::Right));
+    Table::new([("student", Align::Left), ("signal", Align::Left)].into_iter().chain(heads))
+}
+
+fn signals_row(student: &str, choice: &Choice, own_flops: f64, speed: f64) -> Vec<String> {
+    let mark = if choice.is_chosen { " *" } else { "" };
+    let (disk, time) = match choice.cost {
+        Some(cost) => (format!("{}B", short(cost.disk)), duration((own_flops + cost.flops) / speed)),
+        None => ("not possible".to_owned(), NOTHING.to_owned()),
+    };
+    vec![student.to_owned(), format!("{}{mark}", choice.name), disk, time]
 }
 
 fn training_words(recipe: &Recipe) -> anyhow::Result<f64> {
@@ -104,20 +134,26 @@ fn estimate(recipe: &Recipe, section: &ModelSection, tokens: f64) -> anyhow::Res
         steps => steps as f64 * (settings.batch_size * length) as f64,
     };
     // A backward pass is two products for each of the forward's.
-    let mut flops = 3.0 * config.forward_flops_per_token(length);
+    let own_flops = 3.0 * config.forward_flops_per_token(length) * seen;
+    let (mut flops, mut found) = (own_flops, Vec::new());
     let mut memory = 16.0 * parameters as f64 + activation_bytes(&config, settings);
-    for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
-        let teacher = match recipe.models.get(teacher) {
-            Some(section) => self::config(recipe, section)?,
-            None => hugging_face::load_config(std::path::Path::new(teacher))
-                .with_context(|| format!("teacher {teacher}"))?,
-        };
-        flops += teacher.forward_flops_per_token(length);
-        memory += 4.0 * teacher.parameter_count() as f64;
+    if let Some(distill) = &section.distill {
+        let teachers = distill.teachers.iter().map(|name| teacher(recipe, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        flops += cost(distill, settings, &teachers, tokens, seen).flops;
+        found = choices(distill, settings, &teachers, tokens, seen);
+        // Until everything is kept, the teachers are in memory whatever the signal is.
+        memory += teachers.iter().map(|teacher| 4.0 * teacher.parameter_count() as f64).sum::<f64>();
     }
     // Two checkpoints of weights and both moments, and one more while it is written; the best and the final weights.
     let disk = (3.0 * 12.0 + 2.0 * 4.0) * parameters as f64;
-    Ok(Estimate { parameters, tokens: seen, flops: flops * seen, memory, disk })
+    Ok(Estimate { parameters, tokens: seen, flops, memory, disk, choices: found, own_flops })
+}
+
+fn teacher(recipe: &Recipe, name: &str) -> anyhow::Result<ModelConfig> {
+    match recipe.models.get(name) {
+        Some(section) => config(recipe, section),
+        None => hugging_face::load_config(std::path::Path::new(name)).with_context(|| format!("teacher {name}")),
+    }
 }
 
 /// What a step keeps for its backward: per layer about ten rows of hidden size and three of the intermediate size, and
@@ -137,14 +173,14 @@ fn measured_flops() -> anyhow::Result<f64> {
     let config = shape.config(4000);
     let flops = 3.0 * config.forward_flops_per_token(128);
     let mut trainer = Trainer::new(Model::new(config, &device, 0)?, &section.train, 0, None);
-    let batch = Batch::from_sequences(
+    let batch = MicroBatch::from(Batch::from_sequences(
         (0..16u32).map(|row| (0..128u32).map(|at| (row * 131 + at * 17) % 4000).collect::<Vec<_>>()),
-    );
+    ));
     trainer.step(std::slice::from_ref(&batch), 1, 1e-4)?;
     let (start, mut steps) = (Instant::now(), 0);
     while steps < 2 || start.elapsed().as_secs_f64() < 1.5 {
         steps += 1;
         trainer.step(std::slice::from_ref(&batch), steps + 1, 1e-4)?;
     }
-    Ok(flops * (steps as usize * batch.tokens()) as f64 / start.elapsed().as_secs_f64())
+    Ok(flops * (steps as usize * batch.batch.tokens()) as f64 / start.elapsed().as_secs_f64())
 }

@@ -8,7 +8,7 @@ use corpus::{TokenFile, Tokenizer};
 use engine::Device;
 use engine::cpu::Cpu;
 use model::{Model, hugging_face};
-use train::{DistillSettings, Outcome, Run, Teachers};
+use train::{DistillSettings, Distillation, Outcome, Run, Teacher};
 
 use crate::args::TrainArgs;
 use crate::console;
@@ -36,7 +36,7 @@ pub fn train(args: &TrainArgs, request: ModelRequest<'_>) -> anyhow::Result<()> 
     let model = start(&section, args, &training, seed, &device)?;
     let distill = match &section.distill {
         None => None,
-        Some(settings) => Some((settings.clone(), teachers(settings, &section, &model)?)),
+        Some(settings) => Some(distillation(settings, args, seed)?),
     };
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let mut log = TrainingLog::new("training", &args.output, &interrupt);
@@ -82,11 +82,11 @@ fn start(
     }
 }
 
-/// The teachers from their folders.
-fn teachers(settings: &DistillSettings, section: &ModelSection, student: &Model) -> anyhow::Result<Teachers> {
-    let load = |teacher: &String| Ok((teacher.clone(), hugging_face::load(Path::new(teacher), student.device())?));
-    let models = settings.teachers.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Teachers::new(models, student.config().vocab_size, section.train.sequence_length)?)
+/// How the student listens, with its teachers' folders.
+fn distillation(settings: &DistillSettings, args: &TrainArgs, seed: u64) -> anyhow::Result<Distillation> {
+    let open = |teacher: &String| Teacher::open(teacher.clone(), Path::new(teacher));
+    let teachers = settings.teachers.iter().map(open).collect::<Result<_, _>>()?;
+    Ok(Distillation { settings: settings.clone(), teachers, caches: args.output.join("teachers"), sample_seed: seed })
 }
 
 /// The Hugging Face folders that a run reads, with what they are to it.

@@ -2,6 +2,7 @@
 
 pub mod evaluation;
 pub mod models;
+pub mod teach;
 pub mod text;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use corpus::CorpusError;
 use engine::Device;
 use engine::cpu::Cpu;
 
-use crate::args::RunArgs;
+use crate::args::{RecipeArgs, RunArgs};
 use crate::console;
 use crate::failure::{Hint, Interrupted};
 use crate::interrupt::Interrupt;
@@ -35,29 +36,7 @@ pub struct Pipeline {
 
 /// Does everything the recipe says.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
-    let folder = args.output.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the run's folder {}", folder.display()))
-        .hint("check who may write there, or choose another --output")?;
-    let _lock = RunLock::acquire(&folder)?;
-    let resolved = folder.join("recipe.toml");
-    let text = format!(
-        "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
-        recipe.hash()?,
-        recipe.resolved()?
-    );
-    write_whole(&resolved, text.as_bytes()).with_context(|| format!("cannot write {}", resolved.display()))?;
-    let mut pipeline = Pipeline {
-        stages: Stages::open(&folder)?,
-        folder,
-        recipe,
-        device: Arc::new(Cpu::new()),
-        interrupt: Interrupt::listen().context("cannot listen to signals")?,
-        command: command(args),
-        performed: 0,
-        skipped: 0,
-    };
+    let (mut pipeline, _lock) = Pipeline::open(&args.recipe, args.output.as_deref(), "run", None)?;
     let text = pipeline.prepare_text()?;
     let models = pipeline.train_models(&text)?;
     let table = pipeline.evaluate(&text, &models)?;
@@ -65,6 +44,40 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 impl Pipeline {
+    /// Takes the run's folder and writes down the resolved recipe. `name` is the command that does it, and `model` the
+    /// model that it names.
+    fn open(
+        args: &RecipeArgs,
+        output: Option<&Path>,
+        name: &str,
+        model: Option<&str>,
+    ) -> anyhow::Result<(Self, RunLock)> {
+        let recipe = recipe::load(&args.recipe, &args.overrides)?;
+        let folder = output.map_or_else(|| Path::new("runs").join(&recipe.name), Path::to_owned);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the run's folder {}", folder.display()))
+            .hint("check who may write there, or choose another --output")?;
+        let lock = RunLock::acquire(&folder)?;
+        let resolved = folder.join("recipe.toml");
+        let text = format!(
+            "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
+            recipe.hash()?,
+            recipe.resolved()?
+        );
+        write_whole(&resolved, text.as_bytes()).with_context(|| format!("cannot write {}", resolved.display()))?;
+        let pipeline = Self {
+            stages: Stages::open(&folder)?,
+            folder,
+            recipe,
+            device: Arc::new(Cpu::new()),
+            interrupt: Interrupt::listen().context("cannot listen to signals")?,
+            command: command(name, args, model, output),
+            performed: 0,
+            skipped: 0,
+        };
+        Ok((pipeline, lock))
+    }
+
     fn path(&self, inside: &str) -> PathBuf {
         self.folder.join(inside)
     }
@@ -116,10 +129,11 @@ impl Pipeline {
 }
 
 /// The command line that continues a run, as a shell reads it.
-fn command(args: &RunArgs) -> String {
-    let mut words = vec!["babyllama run".to_owned(), quoted(&args.recipe.recipe.to_string_lossy())];
-    words.extend(args.recipe.overrides.iter().map(|value| format!("--set {}", quoted(value))));
-    words.extend(args.output.iter().map(|folder| format!("--output {}", quoted(&folder.to_string_lossy()))));
+fn command(name: &str, args: &RecipeArgs, model: Option<&str>, output: Option<&Path>) -> String {
+    let mut words = vec![format!("babyllama {name}"), quoted(&args.recipe.to_string_lossy())];
+    words.extend(args.overrides.iter().map(|value| format!("--set {}", quoted(value))));
+    words.extend(model.map(|model| format!("--model {}", quoted(model))));
+    words.extend(output.map(|folder| format!("--output {}", quoted(&folder.to_string_lossy()))));
     words.join(" ")
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use corpus::Tokenizer;
 use model::{Model, ModelConfig, hugging_face};
-use train::{DistillSettings, Outcome, Run, Teachers};
+use serde_json::Value;
+use train::{DistillSettings, Distillation, Outcome, Run, Teacher, TrainSettings};
 
 use super::Pipeline;
 use super::text::Text;
@@ -26,7 +27,14 @@ pub struct Trained {
 impl Pipeline {
     /// Trains every model that is not trained yet.
     pub fn train_models(&mut self, text: &Text) -> anyhow::Result<Vec<Trained>> {
+        let all: Vec<String> = self.recipe.models.keys().cloned().collect();
+        self.train_some(text, &all)
+    }
+
+    /// Trains some models that are not trained yet; their teachers must be among them.
+    pub fn train_some(&mut self, text: &Text, names: &[String]) -> anyhow::Result<Vec<Trained>> {
         let sections: Vec<_> = self.recipe.models.clone().into_iter().collect();
+        let sections = sections.into_iter().filter(|(name, _)| names.contains(name));
         let mut trained: Vec<Trained> = Vec::new();
         for (name, section) in sections {
             let stage = model_stage(&name, &section, text, &trained)?;
@@ -52,7 +60,7 @@ impl Pipeline {
         let model = self.start(section, seed, &text.tokenizer)?;
         let distill = match &section.distill {
             None => None,
-            Some(settings) => Some((settings.clone(), self.teachers(settings, section, text, trained, &model)?)),
+            Some(settings) => Some(self.distillation(settings, text, trained)?),
         };
         let mut log = TrainingLog::new(name, &folder, &self.interrupt);
         let run = Run {
@@ -89,16 +97,14 @@ impl Pipeline {
         }
     }
 
-    fn teachers(
+    /// How a student listens, with its teachers' folders.
+    pub fn distillation(
         &self,
         settings: &DistillSettings,
-        section: &ModelSection,
         text: &Text,
         trained: &[Trained],
-        student: &Model,
-    ) -> anyhow::Result<Teachers> {
-        let mut models = Vec::new();
-        for teacher in &settings.teachers {
+    ) -> anyhow::Result<Distillation> {
+        let open = |teacher: &String| {
             let folder = match trained.iter().find(|earlier| earlier.name == *teacher) {
                 Some(earlier) => earlier.weights.clone(),
                 None => {
@@ -106,9 +112,11 @@ impl Pipeline {
                     PathBuf::from(teacher)
                 }
             };
-            models.push((teacher.clone(), hugging_face::load(&folder, &self.device)?));
-        }
-        Ok(Teachers::new(models, student.config().vocab_size, section.train.sequence_length)?)
+            Ok(Teacher::open(teacher.clone(), &folder)?)
+        };
+        let teachers = settings.teachers.iter().map(open).collect::<anyhow::Result<_>>()?;
+        let (caches, sample_seed) = (self.path("teachers"), self.recipe.seed);
+        Ok(Distillation { settings: settings.clone(), teachers, caches, sample_seed })
     }
 }
 
@@ -125,7 +133,8 @@ fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Train
     // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
     let mut deciding = section.clone();
     (deciding.train.checkpoint_steps, deciding.train.micro_batch_size) = (0, 0);
-    let mut stage = Stage::new(&format!("model-{name}"), &deciding)?.after(&text.stage);
+    deciding.distill = deciding.distill.as_ref().map(DistillSettings::deciding);
+    let mut stage = Stage::new(&format!("model-{name}"), &without_later_defaults(&deciding)?)?.after(&text.stage);
     if let Start::Folder(folder) = &section.start {
         stage = stage.reads(folder)?;
     }
@@ -136,6 +145,23 @@ fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Train
         };
     }
     Ok(stage)
+}
+
+/// A model's settings without the keys that recipes have not always had, where these are at their defaults: what was
+/// finished before there were such keys is still what the recipe says.
+fn without_later_defaults(section: &ModelSection) -> anyhow::Result<Value> {
+    const LATER: [&str; 6] = ["chunk_offsets", "ensemble", "divergence", "signal", "codec", "samples"];
+    let plain = [
+        ("train", serde_json::to_value(TrainSettings::default())?),
+        ("distill", serde_json::to_value(DistillSettings::new(Vec::new()))?),
+    ];
+    let mut settings = serde_json::to_value(section)?;
+    for (table, plain) in plain {
+        if let Some(keys) = settings[table].as_object_mut() {
+            keys.retain(|key, value| !LATER.contains(&key.as_str()) || plain[key] != *value);
+        }
+    }
+    Ok(settings)
 }
 
 /// Makes a model's folder ready. What a run with other settings left there is set aside under a name of its own, and what

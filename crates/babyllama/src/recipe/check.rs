@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use model::config::Architecture;
-use train::settings::{DistillSettings, TrainSettings};
+use train::TrainError;
+use train::settings::{self, DistillSettings, TrainSettings};
 
 use super::Recipe;
 use super::document::TOP_LEVEL_KEYS;
@@ -169,7 +170,16 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
     positive("adam_epsilon", train.adam_epsilon)?;
     not_negative("max_grad_norm", train.max_grad_norm)?;
     let largest = i64::MAX as u64;
-    ensure(train.seed.is_none_or(|seed| seed <= largest), "seed", || format!("is more than {largest}"))
+    ensure(train.seed.is_none_or(|seed| seed <= largest), "seed", || format!("is more than {largest}"))?;
+    settings::check(train).map_err(fault)
+}
+
+/// What training itself refuses, said of the recipe's key.
+fn fault(error: TrainError) -> Fault {
+    match error {
+        TrainError::Setting { setting, value, rule } => Fault::invalid(setting, format!("is {value}; {rule}")),
+        other => Fault::invalid("", other.to_string()),
+    }
 }
 
 /// `index` is the student's place among the models; its teachers stand before it, which also rules out circles.
@@ -177,6 +187,7 @@ fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Re
     positive("temperature", distill.temperature)?;
     share("alpha", distill.alpha)?;
     ensure(!distill.teachers.is_empty(), "teachers", || "is empty; name at least one".into())?;
+    settings::check_distillation(distill, &recipe.models[index].train, distill.teachers.len()).map_err(fault)?;
     let sequence_length = recipe.models[index].train.sequence_length;
     for (number, teacher) in distill.teachers.iter().enumerate() {
         let key = format!("teachers[{number}]");

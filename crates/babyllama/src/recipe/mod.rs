@@ -13,6 +13,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use toml::Value;
 
 use self::document::Document;
 
@@ -111,11 +112,42 @@ pub struct ModelRequest<'a> {
 }
 
 /// Flags of the distill command; what is `None` keeps the recipe's value, or else the default.
+#[derive(Default)]
 pub struct DistillRequest<'a> {
     pub teachers: &'a [String],
+    /// One for each teacher, or none at all.
+    pub weights: &'a [f64],
     pub kl: Option<&'a str>,
     pub temperature: Option<f64>,
     pub alpha: Option<f64>,
+    pub ensemble: Option<&'a str>,
+    pub divergence: Option<&'a str>,
+    pub signal: Option<&'a str>,
+    pub codec: Option<&'a str>,
+    pub samples: Option<u32>,
+    pub cache: Option<&'a str>,
+}
+
+impl DistillRequest<'_> {
+    /// The keys that are set, with their flags.
+    fn keys(&self) -> Vec<(&'static str, Value, &'static str)> {
+        let text = |value: Option<&str>| value.map(Value::from);
+        let weights = (!self.weights.is_empty()).then(|| self.weights.to_vec().into());
+        let keys = [
+            ("teachers", Some(self.teachers.to_vec().into()), "--teacher"),
+            ("weights", weights, "--weight"),
+            ("kl", text(self.kl), "--kl"),
+            ("temperature", self.temperature.map(Value::from), "--temperature"),
+            ("alpha", self.alpha.map(Value::from), "--alpha"),
+            ("ensemble", text(self.ensemble), "--ensemble"),
+            ("divergence", text(self.divergence), "--divergence"),
+            ("signal", text(self.signal), "--signal"),
+            ("codec", text(self.codec), "--codec"),
+            ("samples", self.samples.map(Value::from), "--samples"),
+            ("cache", text(self.cache), "--cache"),
+        ];
+        keys.into_iter().filter_map(|(key, value, flag)| Some((key, value?, flag))).collect()
+    }
 }
 
 /// The model that a request describes, checked and with every default filled in as in a run of its recipe.
@@ -133,24 +165,14 @@ pub fn load_model(request: &ModelRequest<'_>) -> Result<ModelSection, RecipeErro
     }
     let distill_key = format!("models.{name}.distill");
     match &request.distill {
-        Some(distill) => set_distill(&mut document, &distill_key, distill)?,
+        Some(distill) => {
+            for (key, value, flag) in distill.keys() {
+                document.set(&format!("{distill_key}.{key}"), value, flag)?;
+            }
+        }
         None => document.remove(&distill_key),
     }
     let mut recipe = resolve(&document, "model")?;
     let missing = || document.locate(Fault::MissingKey { key: format!("models.{name}") });
     recipe.models.shift_remove(name).ok_or_else(missing)
-}
-
-fn set_distill(document: &mut Document, key: &str, distill: &DistillRequest<'_>) -> Result<(), RecipeError> {
-    document.set(&format!("{key}.teachers"), distill.teachers.to_vec().into(), "--teacher")?;
-    if let Some(kl) = distill.kl {
-        document.set(&format!("{key}.kl"), kl.into(), "--kl")?;
-    }
-    if let Some(temperature) = distill.temperature {
-        document.set(&format!("{key}.temperature"), temperature.into(), "--temperature")?;
-    }
-    if let Some(alpha) = distill.alpha {
-        document.set(&format!("{key}.alpha"), alpha.into(), "--alpha")?;
-    }
-    Ok(())
 }

@@ -286,7 +286,8 @@ fn a_command_takes_one_model_out_of_a_recipe() {
     assert_eq!(student.train.seed, load(&file.path, &[]).unwrap().models["student"].train.seed);
 
     let teachers = [file.path.parent().unwrap().display().to_string()];
-    let distill = DistillRequest { teachers: &teachers, kl: Some("batchmean"), temperature: None, alpha: Some(0.25) };
+    let distill =
+        DistillRequest { teachers: &teachers, kl: Some("batchmean"), alpha: Some(0.25), ..DistillRequest::default() };
     let overrides = ["epochs=5".to_string()];
     let request = ModelRequest { overrides: &overrides, distill: Some(distill), ..request };
     let student = load_model(&request).unwrap();

@@ -35,7 +35,7 @@ fn signalled(workspace: &Workspace, words: &[&str], model: &str, step: u64, sign
     signalled_when(workspace, words, signal, || last_step(workspace, model) >= step)
 }
 
-fn signalled_when(workspace: &Workspace, words: &[&str], signal: &str, is_time: impl Fn() -> bool) -> Finished {
+pub fn signalled_when(workspace: &Workspace, words: &[&str], signal: &str, is_time: impl Fn() -> bool) -> Finished {
     let mut child = workspace.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while !is_time() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(1));

@@ -13,3 +13,4 @@ mod interruption;
 #[cfg(unix)]
 mod limits;
 mod run;
+mod teachers;

@@ -128,6 +128,10 @@ impl MemoryKernels for Cpu {
         free.entry(class).or_default().push(storage);
     }
 
+    fn trim(&self) {
+        self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+    }
+
     fn fresh_allocations(&self) -> u64 {
         self.pool.fresh.load(Ordering::Relaxed)
     }

@@ -24,6 +24,7 @@ use crate::device::Device;
 use crate::tensor::{View, ViewMut};
 
 use memory::Pool;
+pub use product::independent_rows;
 
 /// Compiles a function once for each family of vector instructions and picks the best at run time. Functions that it
 /// calls must be `#[inline(always)]` to be part of that.

@@ -10,6 +10,10 @@ pub trait MemoryKernels {
     /// Takes memory back into the pool.
     fn recycle(&self, storage: Storage);
 
+    /// Gives what lies in the pool back to the system, after something large is gone for good. Nothing to do without a
+    /// pool.
+    fn trim(&self) {}
+
     /// How often the pool had to ask the system for memory so far.
     fn fresh_allocations(&self) -> u64;
 
@@ -53,5 +57,8 @@ mod tests {
             drop(Tensor::zeros(&device, 10, 100));
         }
         assert_eq!(device.fresh_allocations(), before);
+        device.trim();
+        drop(Tensor::zeros(&device, 100, 10));
+        assert_eq!(device.fresh_allocations(), before + 1);
     }
 }

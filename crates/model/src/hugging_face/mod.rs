@@ -7,7 +7,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::Device;
+use engine::{Device, Tensor};
 
 use crate::{Model, ModelConfig, ModelError};
 
@@ -27,13 +27,41 @@ pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError
     Ok(model)
 }
 
+/// Reads a folder's output matrix alone: `[vocab, hidden]`, the token embeddings where the two are tied.
+pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<Tensor, ModelError> {
+    let config = load_config(folder)?;
+    config.validate()?;
+    let (decoder, layout) = crate::model::layout(&config);
+    let output = decoder.output();
+    let named = layout.segments().iter().find(|named| named.segment == output);
+    let named = named.ok_or_else(|| ModelError::Config { what: "there is no output matrix".to_owned() })?;
+    let values = weights::read_segment(folder, &config, named)?;
+    Ok(Tensor::from_slice(device, output.rows, output.columns, &values))
+}
+
+/// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's answers follow from.
+pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(config::to_json(&load_config(folder)?).to_string().as_bytes());
+    for path in weights::files(folder)? {
+        let hash = std::fs::File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
+        hash.map_err(|cause| ModelError::Io { path, cause })?;
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
 /// Writes a model's configuration and weights into a folder, which is made when it does not exist. Each file is written
 /// beside and renamed into place.
 pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
-    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })?;
-    write_json(&folder.join("config.json"), &config::to_json(model.config()))?;
-    write_json(&folder.join("generation_config.json"), &config::generation(model.config()))?;
+    save_config(model.config(), folder)?;
     write_weights(model, &folder.join("model.safetensors"))
+}
+
+/// Writes a model's configuration alone into a folder, which is made when it does not exist.
+pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError> {
+    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })?;
+    write_json(&folder.join("config.json"), &config::to_json(config))?;
+    write_json(&folder.join("generation_config.json"), &config::generation(config))
 }
 
 /// Writes a model's weights to one safetensors file.

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use engine::params::NamedSegment;
 use engine::{Parameters, Role};
+use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use super::replace;
-use crate::{Architecture, Model, ModelError};
+use crate::{Architecture, Model, ModelConfig, ModelError};
 
 /// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
 fn is_transposed(architecture: Architecture, named: &NamedSegment) -> bool {
@@ -80,11 +82,16 @@ pub(super) fn write(model: &Model, path: &Path) -> Result<(), ModelError> {
     })
 }
 
-/// Reads all weights from a folder: one file, or the shards that an index lists.
+/// Reads all weights from a folder.
 pub(super) fn read_folder(folder: &Path, model: &mut Model) -> Result<(), ModelError> {
+    read_files(&files(folder)?, model)
+}
+
+/// The files of a folder's weights: one, or the shards that an index lists.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let single = folder.join("model.safetensors");
     if single.is_file() {
-        return read_file(&single, model);
+        return Ok(vec![single]);
     }
     let index = folder.join("model.safetensors.index.json");
     if index.is_file() {
@@ -92,7 +99,7 @@ pub(super) fn read_folder(folder: &Path, model: &mut Model) -> Result<(), ModelE
         if shards.is_empty() {
             return Err(ModelError::NotAModel { path: folder.to_owned(), missing: "weights in its index" });
         }
-        return read_files(&shards, model);
+        return Ok(shards);
     }
     for name in ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth"] {
         if folder.join(name).exists() {
@@ -100,6 +107,23 @@ pub(super) fn read_folder(folder: &Path, model: &mut Model) -> Result<(), ModelE
         }
     }
     Err(ModelError::NotAModel { path: folder.to_owned(), missing: "model.safetensors" })
+}
+
+/// Reads one segment's values from a folder, and nothing else: the files are mapped, so that only its bytes are touched.
+pub(super) fn read_segment(folder: &Path, config: &ModelConfig, named: &NamedSegment) -> Result<Vec<f32>, ModelError> {
+    let files = files(folder)?;
+    for path in &files {
+        let io = |cause| ModelError::Io { path: path.clone(), cause };
+        let file = File::open(path).map_err(io)?;
+        // Safety: the bytes must not change under the map. Weights are replaced by renaming, never written in place; that
+        // no other program rewrites the file is the user's to see to, as always with memory maps.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        if let Some(tensor) = find(&parse(path, &map)?, &named.name) {
+            return values_of(path, config.architecture, named, &tensor);
+        }
+    }
+    let expected = file_shape(config.architecture, named);
+    Err(ModelError::MissingTensor { path: files[0].clone(), name: named.name.clone(), expected })
 }
 
 /// Reads all weights from one file.
@@ -118,7 +142,7 @@ fn shard_names(index: &Path) -> Result<BTreeSet<String>, ModelError> {
     Ok(parsed.weight_map.into_values().collect())
 }
 
-fn read_files(paths: &[std::path::PathBuf], model: &mut Model) -> Result<(), ModelError> {
+fn read_files(paths: &[PathBuf], model: &mut Model) -> Result<(), ModelError> {
     let architecture = model.config().architecture;
     let layout = model.parameters().layout().clone();
     let mut missing: Vec<&NamedSegment> = layout.segments().iter().collect();
@@ -195,9 +219,8 @@ mod tests {
     use engine::Device;
     use engine::cpu::Cpu;
 
-    use super::super::{load, save};
+    use super::super::{fingerprint, load, load_output, save};
     use super::*;
-    use crate::ModelConfig;
     use crate::config::tests::{gpt2, llama};
 
     fn small(config: ModelConfig) -> ModelConfig {
@@ -218,6 +241,37 @@ mod tests {
             assert_eq!(model.config(), again.config());
             assert_eq!(model.parameters().values().to_vec(), again.parameters().values().to_vec());
         }
+    }
+
+    #[test]
+    fn the_output_matrix_is_read_alone() {
+        let tied = small(gpt2(16, 24, 2, 4, 8));
+        let untied = ModelConfig { tie_word_embeddings: false, ..small(llama(16, 24, 2, 4, 2)) };
+        for config in [tied, untied] {
+            let folder = tempfile::tempdir().unwrap();
+            let model = Model::new(config, &device(), 3).unwrap();
+            save(&model, folder.path()).unwrap();
+            let output = load_output(folder.path(), &device()).unwrap();
+            let segment = model.decoder().output();
+            assert_eq!((output.rows(), output.columns()), (50, 16));
+            let whole = model.parameters().values().to_vec();
+            assert_eq!(output.to_vec(), whole[segment.offset..segment.offset + segment.length()]);
+        }
+        let absent = load_output(tempfile::tempdir().unwrap().path(), &device()).err().unwrap();
+        assert!(absent.to_string().contains("config.json"), "{absent}");
+    }
+
+    #[test]
+    fn a_fingerprint_follows_weights_and_configuration() {
+        let saved = |config: ModelConfig, seed| {
+            let folder = tempfile::tempdir().unwrap();
+            save(&Model::new(config, &device(), seed).unwrap(), folder.path()).unwrap();
+            fingerprint(folder.path()).unwrap()
+        };
+        let config = small(llama(16, 24, 1, 2, 2));
+        assert_eq!(saved(config.clone(), 1), saved(config.clone(), 1));
+        assert_ne!(saved(config.clone(), 1), saved(config.clone(), 2));
+        assert_ne!(saved(config.clone(), 1), saved(ModelConfig { norm_epsilon: 1e-3, ..config }, 1));
     }
 
     #[test]

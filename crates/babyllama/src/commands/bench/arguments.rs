@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -50,6 +51,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   babyllama bench distill --preset babyllama-1 --teachers online
+  babyllama bench distill --preset babyllama-1 --teachers hidden
   babyllama bench distill --config my.toml --model student --steps 20")]
     Distill {
         #[command(flatten)]
@@ -151,10 +153,24 @@ pub enum StudentPreset {
 }
 
 /// Where the teachers' word comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum TeacherSignal {
     /// The teachers read each batch.
     Online,
+    /// Their final states are read from a complete cache, in single precision.
+    Hidden,
+    /// The same in half the room.
+    HiddenBf16,
+    /// Tokens drawn from their distributions are read from a complete cache.
+    Sampled,
+}
+
+impl TeacherSignal {
+    /// The name that selects it.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// How much a step reads.

@@ -36,7 +36,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             show(&train::train(&Subject::model(model, &steps.shape)?, steps)?, json)
         }
         Some(BenchCommand::Distill { student, teachers, steps }) => {
-            show(&train::distill(&Subject::student(student, &steps.shape)?, steps, *teachers)?, json)
+            show(&train::distill(&Subject::student(student, *teachers, &steps.shape)?, steps, *teachers)?, json)
         }
         Some(BenchCommand::Evaluate { model, pairs, repeats }) => {
             let subject = Subject::model(model, &StepShape::default())?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use model::{ModelConfig, hugging_face};
 use train::{DistillSettings, TrainError, TrainSettings};
 
-use super::arguments::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset};
+use super::arguments::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset, TeacherSignal};
 use crate::failure::WrongUsage;
 use crate::recipe::{self, ModelSection, Recipe, Start};
 
@@ -31,6 +31,8 @@ pub struct Subject {
     /// A student's teachers, by name; empty for a model that is trained alone.
     pub teachers: Vec<(String, ModelConfig)>,
     pub distill: Option<DistillSettings>,
+    /// How a student hears its teachers.
+    pub signal: Option<TeacherSignal>,
     pub tokens_per_step: usize,
 }
 
@@ -48,7 +50,7 @@ impl Subject {
     }
 
     /// A student with its teachers.
-    pub fn student(choice: &StudentChoice, shape: &StepShape) -> anyhow::Result<Self> {
+    pub fn student(choice: &StudentChoice, signal: TeacherSignal, shape: &StepShape) -> anyhow::Result<Self> {
         let preset = match choice.preset.unwrap_or_default() {
             StudentPreset::BabyLlama1 => (BABYLLAMA_1, "llama-58m", 4096),
             StudentPreset::BabyLlama2 => (BABYLLAMA_2, "student", 2048),
@@ -59,7 +61,7 @@ impl Subject {
             let why = format!("{name} has no teachers; give it some in [models.{name}.distill], or try `bench train`");
             anyhow::bail!(WrongUsage(why));
         }
-        subject.shaped(shape)
+        Self { signal: Some(signal), ..subject }.shaped(shape)
     }
 
     /// The model of the user's recipe, or else of a preset: recipe, name and tokens per step.
@@ -94,6 +96,7 @@ impl Subject {
             settings: section.train.clone(),
             teachers: teachers.map(teacher_config).collect::<anyhow::Result<_>>()?,
             distill,
+            signal: None,
             tokens_per_step: tokens.unwrap_or(section.train.batch_size * section.train.sequence_length),
         })
     }
@@ -131,10 +134,17 @@ impl Subject {
     }
 
     /// Floating-point operations of a training step per token: the student's forward pass and twice as much for its
-    /// backward, and the forward passes of teachers that read along.
+    /// backward, and of the teachers the forward passes, or the logits alone where their final states are kept.
     pub fn flops_per_token(&self) -> f64 {
         let length = self.settings.sequence_length;
-        let teachers: f64 = self.teachers.iter().map(|(_, config)| config.forward_flops_per_token(length)).sum();
+        let of_teacher = |config: &ModelConfig| match self.signal {
+            Some(TeacherSignal::Online) => config.forward_flops_per_token(length),
+            Some(TeacherSignal::Hidden | TeacherSignal::HiddenBf16) => {
+                2.0 * (config.vocab_size * config.hidden_size) as f64
+            }
+            Some(TeacherSignal::Sampled) | None => 0.0,
+        };
+        let teachers: f64 = self.teachers.iter().map(|(_, config)| of_teacher(config)).sum();
         3.0 * self.config.forward_flops_per_token(length) + teachers
     }
 }
@@ -182,7 +192,7 @@ mod tests {
         }
         let student = |preset| {
             let choice = StudentChoice { preset: Some(preset), config: None, model: None };
-            let subject = Subject::student(&choice, &StepShape::default()).unwrap();
+            let subject = Subject::student(&choice, TeacherSignal::Online, &StepShape::default()).unwrap();
             let sizes: Vec<usize> = subject.teachers.iter().map(|(_, config)| config.parameter_count()).collect();
             (subject.config.parameter_count(), sizes)
         };

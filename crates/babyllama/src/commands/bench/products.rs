@@ -9,6 +9,7 @@ use report::format::{decimal, grouped};
 use report::{Align, Table};
 use serde::Serialize;
 
+use super::arguments::TeacherSignal;
 use super::presets::Subject;
 
 /// Rows of logits that the output layer computes at a time when its product is measured.
@@ -85,11 +86,17 @@ impl ProductPeak {
     }
 }
 
-/// The products of a step: the model's with their gradients, and the teachers' without.
+/// The products of a step: the model's with their gradients, and those of the teachers that the signal needs, without.
 fn products(subject: &Subject) -> Vec<Product> {
     let mut products = of_model(subject, "", &subject.config, true);
     for (name, teacher) in &subject.teachers {
-        let of_teacher = of_model(subject, &format!("{name} "), teacher, false);
+        let mut of_teacher = of_model(subject, &format!("{name} "), teacher, false);
+        match subject.signal {
+            Some(TeacherSignal::Online) => {}
+            // The output layer, which is the last.
+            Some(TeacherSignal::Hidden | TeacherSignal::HiddenBf16) => drop(of_teacher.drain(..of_teacher.len() - 1)),
+            Some(TeacherSignal::Sampled) | None => of_teacher.clear(),
+        }
         for product in of_teacher {
             let same = |known: &&mut Product| {
                 let shape = |product: &Product| (product.rows, product.inputs, product.outputs);
@@ -189,7 +196,7 @@ pub fn best_seconds(mut run: impl FnMut()) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arguments::{ModelChoice, Preset, StepShape, StudentChoice};
+    use super::super::arguments::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset};
     use super::*;
 
     /// Products and attention together are what a step computes.
@@ -207,19 +214,32 @@ mod tests {
         }
     }
 
+    fn student(preset: StudentPreset, signal: TeacherSignal) -> Subject {
+        let choice = StudentChoice { preset: Some(preset), config: None, model: None };
+        Subject::student(&choice, signal, &StepShape::default()).unwrap()
+    }
+
     #[test]
     fn teachers_have_no_gradients_and_equal_ones_are_measured_once() {
-        let choice = StudentChoice {
-            preset: Some(super::super::arguments::StudentPreset::BabyLlama2),
-            config: None,
-            model: None,
-        };
-        let subject = Subject::student(&choice, &StepShape::default()).unwrap();
-        let products = products(&subject);
+        let products = products(&student(StudentPreset::BabyLlama2, TeacherSignal::Online));
         assert_eq!(products.len(), 10);
         assert!(products[..5].iter().all(|product| product.gradients));
         for (student, teachers) in products[..5].iter().zip(&products[5..]) {
             assert!(!teachers.gradients && teachers.step_flops == 2.0 * student.step_flops);
         }
+    }
+
+    #[test]
+    fn a_cache_leaves_of_the_teachers_what_it_does_not_hold() {
+        let flops = |signal| student(StudentPreset::BabyLlama1, signal).flops_per_token();
+        let names = |signal| {
+            let products = products(&student(StudentPreset::BabyLlama1, signal));
+            products[5..].iter().map(|product| product.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(TeacherSignal::Hidden), ["llama-360m output", "gpt2-705m output"]);
+        assert_eq!(names(TeacherSignal::Sampled), [""; 0]);
+        let logits = 2.0 * (16_000 * (1024 + 1536)) as f64;
+        assert_eq!(flops(TeacherSignal::HiddenBf16), flops(TeacherSignal::Sampled) + logits);
+        assert!(flops(TeacherSignal::Online) > 5.0 * flops(TeacherSignal::Hidden));
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use train::step::{StepLoss, Trainer};
 
 use super::Report;
-use super::arguments::StepArgs;
+use super::arguments::{StepArgs, TeacherSignal};
 use super::machine::Machine;
 use super::presets::Subject;
 use super::process;
@@ -21,7 +21,7 @@ use super::tokens::Batches;
 use crate::progress::Progress;
 
 /// Steps whose time is kept by operation.
-const PROFILED_STEPS: usize = 2;
+pub const PROFILED_STEPS: usize = 2;
 
 /// The middle and the best of several measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -69,7 +69,7 @@ pub struct StepReport {
     pub model: String,
     pub teachers: Vec<String>,
     /// How the student hears its teachers, if it has any.
-    pub teacher_signal: Option<&'static str>,
+    pub teacher_signal: Option<TeacherSignal>,
     pub parameters: usize,
     pub tokens_per_step: usize,
     pub sequence_length: usize,
@@ -102,10 +102,10 @@ pub fn measure(
     args: &StepArgs,
     profiler: &Arc<Profiler>,
     trainer: Trainer,
-    teacher_signal: Option<&'static str>,
+    batches: Batches,
 ) -> anyhow::Result<StepReport> {
     let parameters = trainer.model.parameters().layout().length();
-    let mut steps = Steps { batches: Batches::new(args, subject)?, trainer, taken: 0, subject };
+    let mut steps = Steps { batches, trainer, taken: 0, subject };
     let total = (args.warmup + args.steps) as u64;
     let mut progress = Progress::begin(&subject.name, "steps", total, 0);
     for _ in 0..args.warmup {
@@ -136,7 +136,7 @@ pub fn measure(
         machine: Machine::here(),
         model: subject.name.clone(),
         teachers: subject.teachers.iter().map(|(name, _)| name.clone()).collect(),
-        teacher_signal,
+        teacher_signal: subject.signal,
         parameters,
         tokens_per_step: subject.tokens_per_step,
         sequence_length: subject.settings.sequence_length,
@@ -211,7 +211,7 @@ impl StepReport {
     fn head(&self) -> String {
         let sequences = self.tokens_per_step / self.sequence_length;
         let teachers = match self.teacher_signal {
-            Some(signal) => format!(", teachers {} ({signal})", self.teachers.join(" and ")),
+            Some(signal) => format!(", teachers {} ({})", self.teachers.join(" and "), signal.name()),
             None => String::new(),
         };
         let parameters = grouped(self.parameters as u64);

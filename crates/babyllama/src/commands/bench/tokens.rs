@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use corpus::{Chunks, TokenFile};
 use engine::rng::Rng;
-use model::Batch;
-use train::{TokenSource, data};
+use train::TokenSource;
+use train::data::{self, MicroBatch, TextKind};
 
 use super::arguments::StepArgs;
 use super::presets::Subject;
+use super::steps::PROFILED_STEPS;
 
 /// Tokens by Zipf's law: entry `k` of the vocabulary comes about `1 / k` as often as the first. Entry 0, which pads in
 /// most vocabularies, does not occur.
@@ -32,6 +33,22 @@ impl TokenSource for ZipfTokens {
     }
 }
 
+/// The first tokens of a source.
+struct Beginning {
+    source: Box<dyn TokenSource>,
+    length: usize,
+}
+
+impl TokenSource for Beginning {
+    fn len(&self) -> usize {
+        self.length
+    }
+
+    fn read(&self, range: Range<usize>, ids: &mut Vec<u32>) {
+        self.source.read(range, ids);
+    }
+}
+
 /// The batches of measured steps: the source's sequences in their order, and at the end again from the start.
 pub struct Batches {
     source: Box<dyn TokenSource>,
@@ -43,25 +60,31 @@ pub struct Batches {
 impl Batches {
     pub fn new(args: &StepArgs, subject: &Subject) -> anyhow::Result<Self> {
         let (vocab_size, sequence_length) = (subject.config.vocab_size, subject.settings.sequence_length);
+        let wanted = ((args.warmup + args.steps) as usize + PROFILED_STEPS) * subject.tokens_per_step;
         let source: Box<dyn TokenSource> = match &args.tokens {
             Some(path) if args.raw_tokens => Box::new(TokenFile::raw(path)?),
             Some(path) => Box::new(TokenFile::open(path)?),
-            None => {
-                let length = (args.warmup + args.steps) as usize * subject.tokens_per_step;
-                Box::new(ZipfTokens { rng: Rng::new(0, "benchmark tokens"), vocab_size, length })
-            }
+            None => Box::new(ZipfTokens { rng: Rng::new(0, "benchmark tokens"), vocab_size, length: wanted }),
         };
         data::check(&*source, "measured", sequence_length, vocab_size)?;
+        // What is kept of the teachers is kept for every token.
+        let source = Beginning { length: source.len().min(wanted), source };
         let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
-        Ok(Self { source, chunks, batch_size: subject.settings.batch_size, micro_batch: subject.micro_batch() })
+        let (batch_size, micro_batch) = (subject.settings.batch_size, subject.micro_batch());
+        Ok(Self { source: Box::new(source), chunks, batch_size, micro_batch })
+    }
+
+    /// The tokens that the steps read.
+    pub fn source(&self) -> &dyn TokenSource {
+        &*self.source
     }
 
     /// The micro-batches of a step, 0 being the first.
-    pub fn step(&self, step: usize) -> Vec<Batch> {
+    pub fn step(&self, step: usize) -> Vec<MicroBatch> {
         let first = step * self.batch_size;
         let sequences = first..first + self.batch_size;
         let sequences: Vec<u32> = sequences.map(|sequence| (sequence % self.chunks.count()) as u32).collect();
-        let micro_batch = |sequences| data::batch(&*self.source, &self.chunks, sequences);
+        let micro_batch = |sequences| MicroBatch::cut(TextKind::Training, &*self.source, &self.chunks, sequences);
         sequences.chunks(self.micro_batch).map(micro_batch).collect()
     }
 }
@@ -92,7 +115,7 @@ mod tests {
         let chunks = Chunks::fixed(20, 4, 0).unwrap();
         let batches = Batches { source, chunks, batch_size: 3, micro_batch: 2 };
         let firsts = |step| -> Vec<Vec<u32>> {
-            let first = |batch: &Batch| batch.ids.iter().step_by(4).copied().collect();
+            let first = |micro_batch: &MicroBatch| micro_batch.batch.ids.iter().step_by(4).copied().collect();
             batches.step(step).iter().map(first).collect()
         };
         assert_eq!((firsts(0), firsts(1)), (vec![vec![0, 4], vec![8]], vec![vec![12, 16], vec![0]]));

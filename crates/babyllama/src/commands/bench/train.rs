@@ -1,15 +1,21 @@
 //! `babyllama bench train` and `bench distill`: a model with random weights, alone or with teachers of random weights.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use engine::Device;
-use model::Model;
-use train::Teachers;
+use model::{Architecture, Model, ModelConfig, hugging_face};
+use safetensors::tensor::{Dtype, TensorView};
+use train::settings::{Codec, Selection, SignalKind};
+use train::signals::{self, Audience, Distillation, Online, Teacher, TeacherSignals};
 use train::step::Trainer;
+use train::{DistillSettings, TokenSource, TrainSettings};
 
 use super::arguments::{StepArgs, TeacherSignal};
 use super::presets::Subject;
 use super::steps::{self, StepReport};
+use super::tokens::Batches;
 
 /// Seed of all random weights.
 const SEED: u64 = 1;
@@ -20,27 +26,79 @@ pub fn train(subject: &Subject, args: &StepArgs) -> anyhow::Result<StepReport> {
     let device: Arc<dyn Device> = profiler.clone();
     let model = Model::new(subject.config.clone(), &device, SEED)?;
     let trainer = Trainer::new(model, &subject.settings, SEED, None);
-    steps::measure(subject, args, &profiler, trainer, None)
+    steps::measure(subject, args, &profiler, trainer, Batches::new(args, subject)?)
 }
 
-/// Measures steps of a student with its teachers.
+/// Measures steps of a student that hears its teachers by a signal.
 pub fn distill(subject: &Subject, args: &StepArgs, signal: TeacherSignal) -> anyhow::Result<StepReport> {
     let profiler = steps::profiled_cpu();
     let device: Arc<dyn Device> = profiler.clone();
-    let model = Model::new(subject.config.clone(), &device, SEED)?;
-    let (distill, name) = match signal {
-        TeacherSignal::Online => (online(subject, &device)?, "online"),
+    let batches = Batches::new(args, subject)?;
+    // Gone with everything in it when the measurement ends.
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let (kind, codec) = match signal {
+        TeacherSignal::Online => (SignalKind::Online, Codec::F32),
+        TeacherSignal::Hidden => (SignalKind::Hidden, Codec::F32),
+        TeacherSignal::HiddenBf16 => (SignalKind::Hidden, Codec::Bf16),
+        TeacherSignal::Sampled => (SignalKind::Sampled, Codec::F32),
     };
-    let settings = subject.distill.clone();
-    let trainer = Trainer::new(model, &subject.settings, SEED, settings.zip(Some(distill)));
-    steps::measure(subject, args, &profiler, trainer, Some(name))
+    let distill = subject.distill.clone().context("a student has settings for its teachers")?;
+    let distill = DistillSettings { signal: kind, codec, cache: None, ..distill };
+    let signals: Box<dyn TeacherSignals> = match signal {
+        TeacherSignal::Online => Box::new(online(subject, &distill, &device)?),
+        _ => kept(subject, &distill, &device, batches.source(), folder.path())?,
+    };
+    let model = Model::new(subject.config.clone(), &device, SEED)?;
+    let trainer = Trainer::new(model, &subject.settings, SEED, Some((distill, signals)));
+    steps::measure(subject, args, &profiler, trainer, batches)
 }
 
 /// Teachers that read each batch.
-fn online(subject: &Subject, device: &Arc<dyn Device>) -> anyhow::Result<Teachers> {
+fn online(subject: &Subject, distill: &DistillSettings, device: &Arc<dyn Device>) -> anyhow::Result<Online> {
     let mut models = Vec::new();
     for (seed, (name, config)) in (SEED + 1..).zip(&subject.teachers) {
         models.push((name.clone(), Model::new(config.clone(), device, seed)?));
     }
-    Ok(Teachers::new(models, subject.config.vocab_size, subject.settings.sequence_length)?)
+    Ok(Online::new(models, distill, subject.config.vocab_size, subject.settings.sequence_length)?)
+}
+
+/// A complete cache of what no teacher ever said: the teachers have an output matrix and nothing else.
+fn kept(
+    subject: &Subject,
+    distill: &DistillSettings,
+    device: &Arc<dyn Device>,
+    training: &dyn TokenSource,
+    folder: &Path,
+) -> anyhow::Result<Box<dyn TeacherSignals>> {
+    let mut teachers = Vec::new();
+    for (index, (name, config)) in subject.teachers.iter().enumerate() {
+        let place = folder.join(format!("teacher-{index}"));
+        write_output_matrix(config, &place).with_context(|| format!("cannot write {}", place.display()))?;
+        teachers.push(Teacher::open(name, &place)?);
+    }
+    let distillation =
+        Distillation { settings: distill.clone(), teachers, caches: folder.join("caches"), sample_seed: SEED };
+    // Whatever the recipe does, the measured sequences are cut at one place.
+    let settings = TrainSettings {
+        random_offset: false,
+        chunk_offsets: Vec::new(),
+        select_by: Selection::CrossEntropy,
+        ..subject.settings.clone()
+    };
+    let vocab_size = subject.config.vocab_size;
+    let audience = Audience { device, vocab_size, settings: &settings, training, validation: None };
+    Ok(signals::rehearse(&distillation, &audience)?)
+}
+
+/// Writes a model's folder whose weights are an output matrix of one small value.
+fn write_output_matrix(config: &ModelConfig, folder: &Path) -> anyhow::Result<()> {
+    hugging_face::save_config(config, folder)?;
+    let name = match (config.tie_word_embeddings, config.architecture) {
+        (false, _) => "lm_head.weight",
+        (true, Architecture::Gpt2) => "transformer.wte.weight",
+        (true, Architecture::Llama) => "model.embed_tokens.weight",
+    };
+    let bytes = 0.01f32.to_le_bytes().repeat(config.vocab_size * config.hidden_size);
+    let tensor = TensorView::new(Dtype::F32, vec![config.vocab_size, config.hidden_size], &bytes)?;
+    Ok(safetensors::serialize_to_file([(name, tensor)], None, &folder.join("model.safetensors"))?)
 }

@@ -119,9 +119,16 @@ pub fn product(
     general_product(output, accumulate, a, b, scale, workers);
 }
 
-/// Below this, packing costs more than it gains.
-#[cfg(target_arch = "x86_64")]
+/// Fewer rows than this are left to `gemm`: packing would cost more than it gains.
 const FEW_ROWS: usize = 4;
+/// Up to this many values `gemm` adds up a product's terms in another order than for larger outputs.
+const SMALL_PRODUCT: usize = 256;
+
+/// From this many rows on, a row of a product of so many columns has bits that depend on that row and the right-hand
+/// matrix alone, not on the rows beside it.
+pub fn independent_rows(columns: usize) -> usize {
+    (SMALL_PRODUCT / columns.max(1) + 1).max(FEW_ROWS)
+}
 
 impl MatrixMut<'_> {
     /// Sets every row to the bias, the residual, or both.
@@ -252,24 +259,31 @@ mod tests {
     }
 
     /// A sequence gives the same bits whatever else is in its batch.
-    #[cfg(target_arch = "x86_64")]
     #[test]
     fn a_row_does_not_depend_on_the_rows_around_it() {
-        if !std::arch::is_x86_feature_detected!("avx512f") {
-            return;
-        }
-        let (m, n, k) = (300, 150, 700);
-        let (a, b) = (random(1, m * k), random(2, n * k));
-        let compute = |rows: std::ops::Range<usize>| {
-            let mut output = vec![0.0; rows.len() * n];
-            let left = Matrix::dense(&a[rows.start * k..rows.end * k], rows.len(), k);
+        const MOST: usize = 300;
+        for (n, k) in [(1, 64), (16, 48), (48, 16), (70, 101), (257, 700), (1024, 256), (4000, 64)] {
+            let (a, b) = (random(1, MOST * k), random(2, n * k));
             let right = Matrix::dense(&b, n, k).transposed();
-            product(MatrixMut::dense(&mut output, rows.len(), n), Addend::Nothing, left, right, 1.0, Workers::All);
-            output
-        };
-        let whole = compute(0..m);
-        for rows in [0..4, 7..100, 123..300] {
-            assert!(compute(rows.clone()) == whole[rows.start * n..rows.end * n], "rows {rows:?}");
+            let compute = |rows: std::ops::Range<usize>, multiply: &dyn Fn(MatrixMut<'_>, Matrix<'_>)| {
+                let mut output = vec![0.0; rows.len() * n];
+                let left = Matrix::dense(&a[rows.start * k..rows.end * k], rows.len(), k);
+                multiply(MatrixMut::dense(&mut output, rows.len(), n), left);
+                output
+            };
+            let chosen = |output: MatrixMut<'_>, left: Matrix<'_>| {
+                product(output, Addend::Nothing, left, right, 1.0, Workers::All);
+            };
+            let general = |output: MatrixMut<'_>, left: Matrix<'_>| {
+                general_product(output, false, left, right, 1.0, Workers::All);
+            };
+            for multiply in [&chosen as &dyn Fn(MatrixMut<'_>, Matrix<'_>), &general] {
+                let whole = compute(0..MOST, multiply);
+                for m in (2..40).chain([63, 64, 65, 128, 129, 255, 257, 299]).filter(|&m| m >= independent_rows(n)) {
+                    assert!(compute(0..m, multiply) == whole[..m * n], "{m} rows of {n} columns, {k} terms");
+                    assert!(compute(MOST - m..MOST, multiply) == whole[(MOST - m) * n..], "the last {m} rows");
+                }
+            }
         }
     }
 

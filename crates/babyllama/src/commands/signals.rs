@@ -1,0 +1,128 @@
+//! What each way of listening to teachers takes: disk and work, estimated from sizes alone.
+
+use model::ModelConfig;
+use train::settings::{Codec, DistillSettings, SignalKind, TrainSettings};
+
+/// Ids of larger vocabularies take four bytes.
+const TWO_BYTE_VOCABULARY: usize = 1 << 16;
+
+/// One way, and what it takes.
+pub struct Choice {
+    /// Such as `hidden, bf16`.
+    pub name: String,
+    /// Whether the recipe takes it.
+    pub is_chosen: bool,
+    /// What the cache and the teachers take; `None` where the recipe's other settings rule this way out.
+    pub cost: Option<Cost>,
+}
+
+/// Disk and work for teachers' signals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Bytes of the cache.
+    pub disk: f64,
+    /// Floating-point operations of the teachers in the whole run.
+    pub flops: f64,
+}
+
+/// Every way of listening, for a student that sees `seen` tokens of a text of `tokens`.
+pub fn choices(
+    distill: &DistillSettings,
+    settings: &TrainSettings,
+    teachers: &[ModelConfig],
+    tokens: f64,
+    seen: f64,
+) -> Vec<Choice> {
+    let ways = [
+        ("online".to_owned(), SignalKind::Online, None),
+        ("hidden, f32".to_owned(), SignalKind::Hidden, Some(Codec::F32)),
+        ("hidden, bf16".to_owned(), SignalKind::Hidden, Some(Codec::Bf16)),
+        (format!("sampled, {}", distill.samples), SignalKind::Sampled, None),
+    ];
+    let choice = |(name, signal, codec): (String, SignalKind, Option<Codec>)| {
+        let way = DistillSettings { signal, codec: codec.unwrap_or(distill.codec), ..distill.clone() };
+        let is_possible = train::settings::check_distillation(&way, settings, teachers.len()).is_ok();
+        Choice {
+            name,
+            is_chosen: way == *distill,
+            cost: is_possible.then(|| cost(&way, settings, teachers, tokens, seen)),
+        }
+    };
+    ways.into_iter().map(choice).collect()
+}
+
+/// What the way that the settings take costs.
+pub fn cost(
+    distill: &DistillSettings,
+    settings: &TrainSettings,
+    teachers: &[ModelConfig],
+    tokens: f64,
+    seen: f64,
+) -> Cost {
+    let length = settings.sequence_length;
+    let sum = |of: &dyn Fn(&ModelConfig) -> f64| teachers.iter().map(of).sum::<f64>();
+    let whole = sum(&|teacher| teacher.forward_flops_per_token(length));
+    let output = sum(&|teacher| 2.0 * (teacher.vocab_size * teacher.hidden_size) as f64);
+    // Every sequence of every offset is kept, and read by the teachers once.
+    let kept = tokens * settings.chunk_offsets.len().max(1) as f64;
+    let read = kept.min(seen);
+    match distill.signal {
+        SignalKind::Online => Cost { disk: 0.0, flops: whole * seen },
+        SignalKind::Hidden => {
+            let bytes = if distill.codec == Codec::F32 { 4.0 } else { 2.0 };
+            let disk = kept * bytes * sum(&|teacher| teacher.hidden_size as f64);
+            Cost { disk, flops: (whole - output) * read + output * seen }
+        }
+        SignalKind::Sampled => {
+            let wide = teachers.iter().any(|teacher| teacher.vocab_size > TWO_BYTE_VOCABULARY);
+            let id_bytes = if wide { 4.0 } else { 2.0 };
+            Cost { disk: kept * (distill.samples as f64 * id_bytes + 4.0), flops: whole * read }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{ModelSection, Start};
+
+    fn teachers() -> [ModelConfig; 2] {
+        let section = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = 96\nnum_layers = 2\nnum_heads = 4";
+        let section: ModelSection = toml::from_str(section).unwrap();
+        let Start::Random(shape) = section.start else { panic!("no shape") };
+        [shape.config(1000), shape.config(1000)]
+    }
+
+    #[test]
+    fn each_way_takes_its_disk_and_work() {
+        let settings = TrainSettings::default();
+        let distill = DistillSettings { samples: 10, ..DistillSettings::new(vec!["a".into(), "b".into()]) };
+        let found = choices(&distill, &settings, &teachers(), 1e6, 4e6);
+        let chosen: Vec<bool> = found.iter().map(|choice| choice.is_chosen).collect();
+        assert_eq!(chosen, [true, false, false, false]);
+        let costs: Vec<Cost> = found.iter().map(|choice| choice.cost.unwrap()).collect();
+        let disks: Vec<f64> = costs.iter().map(|cost| cost.disk).collect();
+        assert_eq!(disks, [0.0, 1e6 * 128.0 * 4.0, 1e6 * 128.0 * 2.0, 1e6 * 24.0]);
+        let whole = 2.0 * teachers()[0].forward_flops_per_token(128);
+        let output = 2.0 * 2.0 * 64_000.0;
+        assert_eq!(costs[0].flops, whole * 4e6);
+        assert_eq!(costs[1].flops, (whole - output) * 1e6 + output * 4e6);
+        assert_eq!((costs[2].flops, costs[3].flops), (costs[1].flops, whole * 1e6));
+        // Two offsets keep twice as much; a run that ends earlier has read less.
+        let offsets = TrainSettings { chunk_offsets: vec![0, 64], ..settings.clone() };
+        let hidden = DistillSettings { signal: SignalKind::Hidden, ..distill.clone() };
+        let cost = cost(&hidden, &offsets, &teachers(), 1e6, 0.5e6);
+        assert_eq!((cost.disk, cost.flops), (2.0 * disks[1], whole * 0.5e6));
+    }
+
+    #[test]
+    fn ways_that_settings_rule_out_cost_nothing_but_are_shown() {
+        let settings = TrainSettings { random_offset: true, ..TrainSettings::default() };
+        let distill = DistillSettings::new(vec!["a".into(), "b".into()]);
+        let possible = |settings: &TrainSettings| -> Vec<bool> {
+            choices(&distill, settings, &teachers(), 1e6, 1e6).iter().map(|choice| choice.cost.is_some()).collect()
+        };
+        assert_eq!(possible(&settings), [true, false, false, false]);
+        assert_eq!(possible(&TrainSettings::default()), [true; 4]);
+    }
+}

@@ -1,0 +1,327 @@
+//! The files of a cache: who may write, what is there, what is whole.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use memmap2::Mmap;
+
+use super::CacheError;
+use super::manifest::{Manifest, write_whole};
+
+const CHECKSUM_BYTES: usize = 8;
+/// How long a second process waits for the first one to make the files.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a cache is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To train with: reads what is there and, where no other process does, writes what is not.
+    Use,
+    /// To make it whole: also looks at every block, and forgets those that are damaged.
+    Repair,
+}
+
+/// A cache on disk.
+pub struct Store {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// Blocks' checksums as far as this process knows them; 0 of a block that is not there.
+    checksums: Vec<u64>,
+    missing: usize,
+    map: Mmap,
+    checksum_file: File,
+    role: Role,
+}
+
+/// What a process may do.
+enum Role {
+    /// Everything is there; nobody writes.
+    Complete,
+    /// The one process that writes.
+    Writer { blocks: File, _lock: File },
+    /// Another process writes; blocks that are missing may appear.
+    Reader,
+}
+
+impl Store {
+    /// Opens the cache in a folder, or begins it there.
+    ///
+    /// # Errors
+    /// When the folder holds another cache, a complete cache is not as long as it should be, the disk has too little
+    /// room, or files cannot be read or written. A cache that cannot be written is an error unless it is complete.
+    pub fn open(folder: &Path, manifest: Manifest, purpose: Purpose) -> Result<Self, CacheError> {
+        let found = Manifest::read(&folder.join("manifest.json"))?;
+        if let Some(found) = &found {
+            refuse_other(folder, &manifest, found)?;
+        }
+        if purpose == Purpose::Use && found.is_some() && folder.join("complete").exists() {
+            return Self::with_files(folder, manifest, Role::Complete);
+        }
+        match lock(folder)? {
+            Some(lock) => Self::open_to_write(folder, manifest, purpose, lock),
+            None if purpose == Purpose::Repair => Err(CacheError::Busy { folder: folder.to_owned() }),
+            None => {
+                await_manifest(folder, &manifest)?;
+                Self::with_files(folder, manifest, Role::Reader)
+            }
+        }
+    }
+
+    fn open_to_write(folder: &Path, manifest: Manifest, purpose: Purpose, lock: File) -> Result<Self, CacheError> {
+        let place = folder.join("manifest.json");
+        // Another process may have begun it, or even finished it, while this one waited for the lock.
+        match Manifest::read(&place)? {
+            Some(found) => refuse_other(folder, &manifest, &found)?,
+            None => {
+                for name in ["blocks.bin", "checksums.bin", "complete"] {
+                    remove(&folder.join(name))?;
+                }
+            }
+        }
+        if purpose == Purpose::Use && folder.join("complete").exists() {
+            return Self::with_files(folder, manifest, Role::Complete);
+        }
+        // What a kill or an accident cut off is reserved again, and counts as not written or as damaged.
+        let blocks = reserve(&folder.join("blocks.bin"), manifest.total_bytes())?;
+        reserve(&folder.join("checksums.bin"), (manifest.blocks * CHECKSUM_BYTES) as u64)?;
+        manifest.write(&place)?;
+        let mut store = Self::with_files(folder, manifest, Role::Writer { blocks, _lock: lock })?;
+        // With every checksum there and no word that all is on disk, something went wrong at the very end.
+        if purpose == Purpose::Repair || store.missing == 0 {
+            store.forget_damaged()?;
+        }
+        store.finish_if_whole()?;
+        Ok(store)
+    }
+
+    fn with_files(folder: &Path, manifest: Manifest, role: Role) -> Result<Self, CacheError> {
+        let path = folder.join("blocks.bin");
+        let blocks = open_whole(&path, manifest.total_bytes())?;
+        // Safety: the bytes behind the map change only where a writer fills in a block, and a block is read only after
+        // its checksum, which is written later, was found; a block that does not match its checksum is not used. That no
+        // other program cuts the file short is the user's to see to, as always with memory maps.
+        let map = unsafe { Mmap::map(&blocks) }.map_err(io_error(&path))?;
+        let path = folder.join("checksums.bin");
+        let mut checksum_file = open_whole(&path, (manifest.blocks * CHECKSUM_BYTES) as u64)?;
+        let mut bytes = Vec::new();
+        checksum_file.read_to_end(&mut bytes).map_err(io_error(&path))?;
+        let checksums: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        if matches!(role, Role::Writer { .. }) {
+            checksum_file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_error(&path))?;
+        }
+        // A zero in a complete cache is damage, found when the block is read.
+        let missing = match role {
+            Role::Complete => 0,
+            Role::Writer { .. } | Role::Reader => checksums.iter().filter(|&&checksum| checksum == 0).count(),
+        };
+        Ok(Self { folder: folder.to_owned(), manifest, checksums, missing, map, checksum_file, role })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Blocks that are not there, as far as this process knows.
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Whether a block is there, as far as this process knows; reading may still find it damaged.
+    pub fn has(&self, block: usize) -> bool {
+        self.checksums[block] != 0
+    }
+
+    /// A block's bytes; `None` when it has to be computed (again).
+    ///
+    /// # Errors
+    /// When a block of a complete cache is not what was written.
+    pub fn read(&mut self, block: usize) -> Result<Option<&[u8]>, CacheError> {
+        if self.checksums[block] == 0 && matches!(self.role, Role::Reader) {
+            self.refresh(block)?;
+        }
+        let complete = matches!(self.role, Role::Complete);
+        let expected = self.checksums[block];
+        if (expected != 0 || complete) && self.checksum(block) != expected {
+            if complete {
+                return Err(CacheError::Damaged { path: self.folder.join("blocks.bin"), block });
+            }
+            self.note(block, 0);
+        }
+        let start = block * self.manifest.block_bytes;
+        Ok((self.checksums[block] != 0).then(|| &self.map[start..start + self.manifest.block_bytes]))
+    }
+
+    /// Keeps a block. Does nothing where another process is the one that writes.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn write(&mut self, block: usize, bytes: &[u8]) -> Result<(), CacheError> {
+        assert_eq!(bytes.len(), self.manifest.block_bytes, "bytes of a block");
+        let Role::Writer { blocks, .. } = &self.role else { return Ok(()) };
+        let start = (block * self.manifest.block_bytes) as u64;
+        write_at(blocks, start, bytes).map_err(io_error(&self.folder.join("blocks.bin")))?;
+        self.write_checksum(block, checksum(block, bytes))?;
+        self.finish_if_whole()
+    }
+
+    /// The checksum of the bytes that the file holds.
+    fn checksum(&self, block: usize) -> u64 {
+        let start = block * self.manifest.block_bytes;
+        checksum(block, &self.map[start..start + self.manifest.block_bytes])
+    }
+
+    fn write_checksum(&mut self, block: usize, checksum: u64) -> Result<(), CacheError> {
+        let start = (block * CHECKSUM_BYTES) as u64;
+        let path = self.folder.join("checksums.bin");
+        write_at(&self.checksum_file, start, &checksum.to_le_bytes()).map_err(io_error(&path))?;
+        self.note(block, checksum);
+        Ok(())
+    }
+
+    fn note(&mut self, block: usize, checksum: u64) {
+        let (before, after) = (self.checksums[block] == 0, checksum == 0);
+        self.checksums[block] = checksum;
+        self.missing = self.missing + usize::from(after) - usize::from(before);
+    }
+
+    /// Looks whether the process that writes has written a block by now.
+    fn refresh(&mut self, block: usize) -> Result<(), CacheError> {
+        let mut bytes = [0; CHECKSUM_BYTES];
+        let mut file = &self.checksum_file;
+        let read =
+            file.seek(SeekFrom::Start((block * CHECKSUM_BYTES) as u64)).and_then(|_| file.read_exact(&mut bytes));
+        read.map_err(io_error(&self.folder.join("checksums.bin")))?;
+        self.note(block, u64::from_le_bytes(bytes));
+        Ok(())
+    }
+
+    /// Takes back the checksums of blocks that are not what was written.
+    fn forget_damaged(&mut self) -> Result<(), CacheError> {
+        let damaged: Vec<usize> =
+            (0..self.manifest.blocks).filter(|&k| self.has(k) && self.checksum(k) != self.checksums[k]).collect();
+        if !damaged.is_empty() || self.missing > 0 {
+            remove(&self.folder.join("complete"))?;
+        }
+        damaged.into_iter().try_for_each(|block| self.write_checksum(block, 0))
+    }
+
+    /// Once every block is written: brings all to disk, says so, and lets go of the lock.
+    fn finish_if_whole(&mut self) -> Result<(), CacheError> {
+        let Role::Writer { blocks, .. } = &self.role else { return Ok(()) };
+        if self.missing > 0 {
+            return Ok(());
+        }
+        blocks.sync_all().map_err(io_error(&self.folder.join("blocks.bin")))?;
+        self.checksum_file.sync_all().map_err(io_error(&self.folder.join("checksums.bin")))?;
+        let place = self.folder.join("complete");
+        write_whole(&place, b"every block is written\n").map_err(io_error(&place))?;
+        self.role = Role::Complete;
+        Ok(())
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CacheError {
+    move |cause| CacheError::Io { path: path.to_owned(), cause }
+}
+
+fn refuse_other(folder: &Path, wanted: &Manifest, found: &Manifest) -> Result<(), CacheError> {
+    match wanted.first_difference(found) {
+        None => Ok(()),
+        Some((field, found, wanted)) => Err(CacheError::Differs { folder: folder.to_owned(), field, found, wanted }),
+    }
+}
+
+/// The start of the hash of a block and its place; never 0.
+fn checksum(block: usize, bytes: &[u8]) -> u64 {
+    let hash = *blake3::Hasher::new().update(&(block as u64).to_le_bytes()).update(bytes).finalize().as_bytes();
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
+}
+
+/// The right to write, for as long as the file is open; `None` when another process has it.
+fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
+    fs::create_dir_all(folder).map_err(io_error(folder))?;
+    let path = folder.join("lock");
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(io_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(cause)) => Err(CacheError::Io { path, cause }),
+    }
+}
+
+/// Waits until the process that writes has made the files.
+fn await_manifest(folder: &Path, manifest: &Manifest) -> Result<(), CacheError> {
+    let begun = Instant::now();
+    loop {
+        match Manifest::read(&folder.join("manifest.json"))? {
+            Some(found) => return refuse_other(folder, manifest, &found),
+            None if begun.elapsed() > PATIENCE => return Err(CacheError::Busy { folder: folder.to_owned() }),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Opens a file to read that must have a certain length.
+fn open_whole(path: &Path, expected: u64) -> Result<File, CacheError> {
+    let file = File::open(path).map_err(io_error(path))?;
+    let bytes = file.metadata().map_err(io_error(path))?.len();
+    if bytes != expected {
+        return Err(CacheError::Truncated { path: path.to_owned(), bytes, expected });
+    }
+    Ok(file)
+}
+
+/// Opens a file to write and takes its room on the disk, so that a full disk is known now and not hours later. New bytes
+/// are zeros.
+fn reserve(path: &Path, bytes: u64) -> Result<File, CacheError> {
+    let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
+    let file = file.map_err(io_error(path))?;
+    let before = file.metadata().map_err(io_error(path))?.len();
+    let reserved =
+        if before == bytes { Ok(()) } else { file.set_len(before.min(bytes)).and_then(|()| allocate(&file, bytes)) };
+    reserved.map_err(|cause| {
+        // What was taken of a new file's room is given back; an old file keeps what it had.
+        let _ = if before == 0 { fs::remove_file(path) } else { file.set_len(before) };
+        CacheError::Io { path: path.to_owned(), cause }
+    })?;
+    Ok(file)
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        // Some file systems cannot reserve; then a full disk shows when a block is written.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)
+}
+
+fn remove(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(CacheError::Io { path: path.to_owned(), cause }),
+        _ => Ok(()),
+    }
+}
+
+fn write_at(mut file: &File, start: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(start))?;
+    file.write_all(bytes)
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

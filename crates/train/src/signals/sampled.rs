@@ -1,0 +1,134 @@
+//! Blocks of tokens drawn from the teachers (arXiv 2503.16870): `[tokens, samples]` ids of two bytes, or four where the
+//! vocabulary needs them, and then for each token the negative entropy as f32.
+
+use std::ops::Range;
+
+use engine::ops::distillation_loss::{self, TeacherSamples};
+use engine::ops::language_model_loss::Projection;
+use engine::ops::teacher_samples::SoftenedTeachers;
+use engine::rng::Rng;
+use model::Model;
+
+use super::cached::{Form, Voices};
+use super::online::hidden_states;
+use super::{Audience, Distillation, Signal};
+use crate::data::{MicroBatch, Origin};
+
+/// The largest vocabulary whose ids fit two bytes.
+const TWO_BYTE_VOCABULARY: usize = 1 << 16;
+
+/// Keeps samples.
+pub struct Sampled {
+    shares: Vec<f32>,
+    ensemble: distillation_loss::Ensemble,
+    temperature: f32,
+    samples: usize,
+    rng: Rng,
+    vocab_size: usize,
+    length: usize,
+    /// The draws of the micro-batch at hand.
+    ids: Vec<u32>,
+    negative_entropies: Vec<f32>,
+}
+
+impl Sampled {
+    pub(super) fn new(distillation: &Distillation, audience: &Audience<'_>) -> Self {
+        let settings = &distillation.settings;
+        Self {
+            shares: settings.shares(distillation.teachers.len()),
+            ensemble: settings.ensemble.into(),
+            temperature: settings.temperature as f32,
+            samples: settings.samples,
+            rng: Rng::new(distillation.sample_seed, "teacher-samples"),
+            vocab_size: audience.vocab_size,
+            length: audience.settings.sequence_length,
+            ids: Vec::new(),
+            negative_entropies: Vec::new(),
+        }
+    }
+
+    fn id_bytes(&self) -> usize {
+        if self.vocab_size > TWO_BYTE_VOCABULARY { 4 } else { 2 }
+    }
+
+    fn encode(&self, ids: &[u32], negative_entropies: &[f32]) -> Vec<u8> {
+        let mut block = Vec::with_capacity(self.block_bytes());
+        match self.id_bytes() {
+            2 => block.extend(ids.iter().flat_map(|&id| (id as u16).to_le_bytes())),
+            _ => block.extend(ids.iter().flat_map(|id| id.to_le_bytes())),
+        }
+        block.extend(negative_entropies.iter().flat_map(|value| value.to_le_bytes()));
+        block
+    }
+
+    /// One uniform number for each token of a sequence.
+    fn uniforms(&self, origin: &Origin, sequence: usize) -> Vec<f32> {
+        let rng = self.rng.at(origin.text as u64).at(origin.offset as u64).at(origin.sequences[sequence].into());
+        (0..self.length as u64).map(|position| rng.uniform(position)).collect()
+    }
+}
+
+impl Form for Sampled {
+    const READS_LOGITS: bool = false;
+
+    fn block_bytes(&self) -> usize {
+        self.length * (self.samples * self.id_bytes() + size_of::<f32>())
+    }
+
+    fn begin(&mut self, sequences: usize) {
+        let rows = sequences * self.length;
+        self.ids.resize(rows * self.samples, 0);
+        self.negative_entropies.resize(rows, 0.0);
+    }
+
+    fn place(&mut self, sequence: usize, block: &[u8]) -> bool {
+        let (draws, rows, id_bytes) = (self.length * self.samples, self.length, self.id_bytes());
+        let (ids, negative_entropies) = block.split_at(draws * id_bytes);
+        let place = &mut self.ids[sequence * draws..(sequence + 1) * draws];
+        match id_bytes {
+            2 => {
+                place.iter_mut().zip(ids.as_chunks().0).for_each(|(id, &bytes)| *id = u16::from_le_bytes(bytes).into())
+            }
+            _ => place.iter_mut().zip(ids.as_chunks().0).for_each(|(id, &bytes)| *id = u32::from_le_bytes(bytes)),
+        }
+        let known = place.iter().all(|&id| (id as usize) < self.vocab_size);
+        let place = &mut self.negative_entropies[sequence * rows..(sequence + 1) * rows];
+        let values = negative_entropies.as_chunks().0;
+        place.iter_mut().zip(values).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
+        known
+    }
+
+    fn speak(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
+        let Some(origin) = &micro_batch.origin else { return Vec::new() };
+        let states: Vec<_> = models.iter().map(|model| hidden_states(model, &micro_batch.batch)).collect();
+        // A sequence at a time, so that what is drawn does not depend on the sequences beside it.
+        let draw = |(sequence, rows): (usize, Range<usize>)| {
+            let mut projections = Vec::new();
+            for ((model, states), &share) in models.iter().zip(&states).zip(&self.shares) {
+                let hidden = states.value().view().row_range(rows.clone());
+                projections.push(Projection { hidden, ..model.projection(states, share) });
+            }
+            let (ensemble, temperature) = (self.ensemble, self.temperature);
+            let teachers = SoftenedTeachers { projections: &projections, ensemble, temperature };
+            let (mut ids, mut entropies) = (vec![0; self.length * self.samples], vec![0.0; self.length]);
+            let uniforms = self.uniforms(origin, sequence);
+            models[0].device().sample_teachers(teachers, &uniforms, self.samples, &mut ids, &mut entropies);
+            self.encode(&ids, &entropies)
+        };
+        micro_batch.batch.spans.iter().enumerate().map(draw).collect()
+    }
+
+    fn make_up(&self, rng: Rng) -> Vec<u8> {
+        let draws = (self.length * self.samples) as u64;
+        let mut ids: Vec<u32> = (0..draws).map(|index| rng.below(index, self.vocab_size as u64) as u32).collect();
+        // Draws of a token rise, as those of teachers do.
+        ids.chunks_mut(self.samples).for_each(<[u32]>::sort_unstable);
+        // Below zero, and above that of the uniform distribution.
+        self.encode(&ids, &vec![-0.5 * (self.vocab_size as f32).ln(); self.length])
+    }
+
+    fn signal<'a>(&'a self, _voices: &'a Voices) -> Signal<'a> {
+        let (ids, negative_entropies) = (&self.ids[..], &self.negative_entropies[..]);
+        Signal::Samples(TeacherSamples { ids, count: self.samples, negative_entropies })
+    }
+}
