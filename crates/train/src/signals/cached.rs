@@ -97,6 +97,11 @@ impl<F: Form> Cached<F> {
         Ok(cached)
     }
 
+    #[cfg(test)]
+    pub(super) fn voices(&self) -> &Voices {
+        &self.voices
+    }
+
     fn is_whole(&self) -> bool {
         self.shelves.iter().all(|shelf| shelf.store.missing() == 0)
     }
