@@ -182,8 +182,10 @@ impl<F: Form> TeacherSignals for Cached<F> {
     fn read(&mut self, micro_batch: &MicroBatch) -> Result<Signal<'_>, TrainError> {
         let (shelf, numbers) = locate(&self.shelves, micro_batch).ok_or(TrainError::Unplaced)?;
         let absent = self.recall(shelf, &numbers)?;
-        if !absent.is_empty() {
-            self.learn(shelf, micro_batch, &numbers, &absent)?;
+        match absent.is_empty() {
+            // Another process may have written the last of it.
+            true => self.settle()?,
+            false => self.learn(shelf, micro_batch, &numbers, &absent)?,
         }
         Ok(self.form.signal(&self.voices))
     }
