@@ -1,10 +1,11 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import divergences
 import losses
 import models
 import ops
 import schedules
 
 if __name__ == "__main__":
-    for writer in (models, losses, ops, schedules):
+    for writer in (models, losses, ops, divergences, schedules):
         writer.main()

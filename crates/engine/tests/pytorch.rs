@@ -1,17 +1,25 @@
-//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`).
+//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py` and `divergences.py`).
 
 use std::sync::Arc;
 
 use engine::cpu::Cpu;
 use engine::ops::attention::Heads;
+use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
+use engine::ops::language_model_loss::{NO_TARGET, Projection};
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
 use engine::params::{Layout, Parameters, Role, Segment};
 use engine::{Device, Spans, Tape, Tensor, Var};
 use safetensors::SafeTensors;
 
+/// A tensor of `ops.safetensors`.
 fn fixture(name: &str) -> (Vec<usize>, Vec<f32>) {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ops.safetensors")).unwrap();
+    fixture_of("ops", name)
+}
+
+fn fixture_of(file: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let path = format!("{}/tests/fixtures/{file}.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = tensors.tensor(name).unwrap_or_else(|_| panic!("no tensor {name}"));
     let values = tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -20,10 +28,14 @@ fn fixture(name: &str) -> (Vec<usize>, Vec<f32>) {
 
 #[track_caller]
 fn assert_close(name: &str, found: &[f32], tolerance: f32) {
-    let (_, expected) = fixture(name);
+    assert_values_close(name, found, &fixture(name).1, tolerance);
+}
+
+#[track_caller]
+fn assert_values_close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{name}");
     let scale = expected.iter().fold(0.0f32, |top, value| top.max(value.abs()));
-    for (index, (f, e)) in found.iter().zip(&expected).enumerate() {
+    for (index, (f, e)) in found.iter().zip(expected).enumerate() {
         assert!((f - e).abs() <= tolerance * scale, "{name}, value {index}: {f} instead of {e}");
     }
 }
@@ -93,4 +105,52 @@ fn attention() {
     let grouped = Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), dropout: 0.0 };
     compare("attention_plain", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &plain));
     compare("attention_grouped", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &grouped));
+}
+
+#[test]
+fn divergences_of_ensembles() {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let tensor = |name: &str| {
+        let (shape, data) = fixture_of("divergences", name);
+        Tensor::from_slice(&device, shape[0], shape[1], &data)
+    };
+    let weight = tensor("weight");
+    let mut layout = Layout::default();
+    let output = layout.add("weight", weight.rows(), weight.columns(), Role::Weight);
+    let layout = Arc::new(layout);
+    let mut parameters = Parameters::zeros(&device, layout.clone());
+    device.write(parameters.values_mut().view_mut(), &weight.to_vec());
+    let teachers = [0, 1].map(|n| (tensor(&format!("teachers.{n}.hidden")), tensor(&format!("teachers.{n}.weight"))));
+    let shares = fixture_of("divergences", "weights").1;
+    let projections: Vec<_> = teachers
+        .iter()
+        .zip(shares)
+        .map(|((hidden, output), share)| Projection { hidden: hidden.view(), output: output.view(), share })
+        .collect();
+    let divergences = [
+        ("forward_kl", Divergence::ForwardKl),
+        ("reverse_kl", Divergence::ReverseKl),
+        ("jensen_shannon", Divergence::JensenShannon),
+    ];
+    let ensembles =
+        [("mean_logits", Ensemble::MeanLogits), ("mean_probs", Ensemble::MeanProbs), ("sum_kl", Ensemble::SumKl)];
+    for (divergence_name, divergence) in divergences {
+        for (ensemble_name, ensemble) in ensembles {
+            for temperature in [1.0, 2.0] {
+                let mut gradients = Parameters::zeros(&device, layout.clone());
+                let mut tape = Tape::training(&parameters, &mut gradients, None);
+                let hidden = tape.input(tensor("hidden"));
+                let objective =
+                    DistillationObjective { temperature, cross_entropy: 0.0, kl: 1.0, divergence, ensemble };
+                let (signal, targets) = (TeacherSignal::States(&projections), [NO_TARGET; 7]);
+                let loss = tape.distillation_loss(&hidden, output, signal, &targets, objective).kl as f32;
+                let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
+                let d_weight = gradients.values().to_vec();
+                for (part, found) in [("loss", vec![loss]), ("d_hidden", d_hidden), ("d_weight", d_weight)] {
+                    let name = format!("{divergence_name}.{ensemble_name}.temperature_{temperature}.{part}");
+                    assert_values_close(&name, &found, &fixture_of("divergences", &name).1, 2e-5);
+                }
+            }
+        }
+    }
 }

@@ -3,9 +3,9 @@
 //! With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is `q[j] (g[j] - sum q g) / T`. All
 //! is computed from `ln q` and the log-ratio `ln q - ln p`, which stay finite where a probability underflows.
 
-use super::super::math::{exp, ln, long_sum_over, maximum, sum_over};
-use super::super::softmax::Softmax;
-use super::super::vectorised;
+use crate::cpu::math::{exp, ln, long_sum_over, maximum, sum_over};
+use crate::cpu::softmax::Softmax;
+use crate::cpu::vectorised;
 use crate::ops::distillation_loss::{Divergence, has_target};
 
 vectorised! {

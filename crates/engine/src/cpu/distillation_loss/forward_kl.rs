@@ -1,7 +1,7 @@
 //! The forward KL and the cross-entropy of a row in one go: from the teachers' logits, or from tokens drawn from them.
 
-use super::super::math::{exp, map_and_sum, maximum, sum_over};
-use super::super::vectorised;
+use crate::cpu::math::{exp, map_and_sum, maximum, sum_over};
+use crate::cpu::vectorised;
 use crate::ops::distillation_loss::{DistillationObjective, DistillationSums, has_target};
 use crate::ops::language_model_loss::NO_TARGET;
 

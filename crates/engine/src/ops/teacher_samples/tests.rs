@@ -147,6 +147,17 @@ fn assert_mean_is(values: &[f64], expected: f64) {
 }
 
 #[test]
+fn every_row_draws_with_its_own_number() {
+    // More rows than a block.
+    let problem = trials(1030);
+    let mut uniforms = vec![0.1; 1030];
+    (uniforms[3], uniforms[1029]) = (0.8, 0.8);
+    let ids = Drawn::new(&problem, Ensemble::MeanLogits, 1.0, &uniforms, 6).ids;
+    let row = |row: usize| &ids[row * 6..(row + 1) * 6];
+    assert!(row(0) == row(1) && row(0) == row(1027) && row(3) == row(1029) && row(0) != row(3));
+}
+
+#[test]
 fn draws_vary_less_than_independent_ones() {
     const TRIALS: usize = 4000;
     let problem = trials(TRIALS);
