@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use self::divergence::{add_row, divergence_row, join_row};
 use self::forward_kl::{distill_row, distill_row_from_samples};
 use super::ensemble::EnsembleLogits;
-use super::language_model_loss::{Logits, blocks, project, project_gradient};
+use super::output_layer::{Logits, OutputLayer, OutputLayerGradient, blocks};
 use super::{Cpu, rows_per_task};
 use crate::ops::distillation_loss::{
     DistillationLossKernels, DistillationObjective, DistillationSums, Divergence, Ensemble, TeacherSamples,
@@ -46,21 +46,23 @@ fn in_blocks(
     device: &Cpu,
     student: Projection<'_>,
     rows: usize,
-    mut gradient: Option<OutputGradient<'_>>,
+    gradient: Option<OutputGradient<'_>>,
     mut distill: impl FnMut(&Range<usize>, &mut [f32]) -> Vec<DistillationSums>,
 ) -> DistillationSums {
-    let vocab = student.output.rows;
+    let layer = OutputLayer::new(student);
+    let mut gradient = gradient.map(|gradient| OutputLayerGradient::new(student, gradient));
+    let vocab = layer.vocab();
     let mut memory = Logits::new(device, rows, vocab);
     let mut sums = DistillationSums::default();
     for rows in blocks(rows, vocab) {
         let logits = &mut memory.values()[..rows.len() * vocab];
-        project(&[student], &rows, logits);
+        layer.project(&rows, student.share, false, logits);
         for losses in distill(&rows, logits) {
             sums.cross_entropy += losses.cross_entropy;
             sums.kl += losses.kl;
         }
         if let Some(gradient) = &mut gradient {
-            project_gradient(&student, &rows, logits, gradient);
+            gradient.carry(&rows, logits);
         }
     }
     sums

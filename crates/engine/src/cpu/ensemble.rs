@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::language_model_loss::{Logits, project};
 use super::math::{exp, ln, long_sum_over};
+use super::output_layer::{Logits, OutputLayer, project_all};
 use super::softmax::Softmax;
 use super::{Cpu, rows_per_task, vectorised};
 use crate::ops::distillation_loss::Ensemble;
@@ -14,7 +14,7 @@ use crate::ops::language_model_loss::Projection;
 
 /// Memory for a block of the teachers' logits.
 pub(super) struct EnsembleLogits<'a> {
-    teachers: &'a [Projection<'a>],
+    teachers: Vec<OutputLayer<'a>>,
     combined: Logits<'a>,
     /// The logits of the second and each later teacher, where they must not be added up.
     other: Option<Logits<'a>>,
@@ -22,21 +22,22 @@ pub(super) struct EnsembleLogits<'a> {
 
 impl<'a> EnsembleLogits<'a> {
     pub fn new(device: &'a Cpu, teachers: &'a [Projection<'a>], ensemble: Ensemble, rows: usize) -> Self {
-        let vocab = teachers[0].output.rows;
+        let teachers = OutputLayer::of_all(teachers);
+        let vocab = teachers[0].vocab();
         let apart = ensemble != Ensemble::MeanLogits && teachers.len() > 1;
         let other = apart.then(|| Logits::new(device, rows, vocab));
         Self { teachers, combined: Logits::new(device, rows, vocab), other }
     }
 
     fn vocab(&self) -> usize {
-        self.teachers[0].output.rows
+        self.teachers[0].vocab()
     }
 
     /// The weighted mean of the teachers' logits.
     pub fn mean_logits(&mut self, rows: &Range<usize>) -> &mut [f32] {
         let length = rows.len() * self.vocab();
         let logits = &mut self.combined.values()[..length];
-        project(self.teachers, rows, logits);
+        project_all(&self.teachers, rows, logits);
         logits
     }
 
@@ -72,21 +73,21 @@ impl<'a> EnsembleLogits<'a> {
         let combined = &mut self.combined.values()[..length];
         let mut sums = vec![0.0; rows.len()];
         for (index, teacher) in self.teachers.iter().enumerate() {
-            let alone = [Projection { share: 1.0, ..*teacher }];
+            let share = teacher.projection.share;
             match self.other.as_mut().filter(|_| index > 0) {
                 None => {
-                    project(&alone, rows, combined);
+                    teacher.project(rows, 1.0, false, combined);
                     let logits = combined.par_chunks_exact_mut(vocab);
                     let tasks = logits.zip(&mut sums).enumerate().with_min_len(rows_per_task(vocab));
-                    tasks.for_each(|(row, (logits, sum))| *sum = each(row, teacher.share, logits));
+                    tasks.for_each(|(row, (logits, sum))| *sum = each(row, share, logits));
                 }
                 Some(other) => {
                     let other = &mut other.values()[..length];
-                    project(&alone, rows, other);
+                    teacher.project(rows, 1.0, false, other);
                     let logits = combined.par_chunks_exact_mut(vocab).zip(other.par_chunks_exact_mut(vocab));
                     let tasks = logits.zip(&mut sums).enumerate().with_min_len(rows_per_task(vocab));
                     tasks.for_each(|(row, ((combined, logits), sum))| {
-                        *sum += each(row, teacher.share, logits);
+                        *sum += each(row, share, logits);
                         merge(combined, logits);
                     });
                 }

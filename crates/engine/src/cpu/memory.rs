@@ -51,7 +51,7 @@ impl Buffer {
         self.values().len()
     }
 
-    fn values(&self) -> &[f32] {
+    pub fn values(&self) -> &[f32] {
         match self {
             Self::Heap(lines) => bytemuck::cast_slice(lines),
             Self::Pages(map) => bytemuck::cast_slice(map),

@@ -15,6 +15,7 @@ mod math;
 mod memory;
 mod norm;
 mod optimizer;
+mod output_layer;
 mod product;
 mod softmax;
 mod swiglu;

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::ensemble::{EnsembleLogits, negative_entropy_row};
-use super::language_model_loss::blocks;
 use super::math::exp;
+use super::output_layer::blocks;
 use super::softmax::Softmax;
 use super::{Cpu, rows_per_task, vectorised};
 use crate::ops::distillation_loss::Ensemble;

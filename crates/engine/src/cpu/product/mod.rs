@@ -90,6 +90,60 @@ pub enum Addend<'a> {
     },
 }
 
+/// A right-hand side that several products may share.
+pub struct RightHand<'a> {
+    matrix: Matrix<'a>,
+    #[cfg(target_arch = "x86_64")]
+    packed: Option<packed::Packed>,
+}
+
+impl<'a> RightHand<'a> {
+    /// Each product reads the matrix for itself.
+    pub fn plain(matrix: Matrix<'a>) -> Self {
+        Self {
+            matrix,
+            #[cfg(target_arch = "x86_64")]
+            packed: None,
+        }
+    }
+
+    /// The matrix is packed now, where our own products are used, for all that come.
+    pub fn packed(matrix: Matrix<'a>) -> Self {
+        Self {
+            // Safety: the processor was asked.
+            #[cfg(target_arch = "x86_64")]
+            packed: packs(matrix).then(|| unsafe { packed::Packed::new(matrix, Workers::All) }),
+            ..Self::plain(matrix)
+        }
+    }
+
+    /// `output = scale * a * this`, plus the addend, to the same bits as `product`.
+    pub fn multiply(&self, output: MatrixMut<'_>, addend: Addend<'_>, a: Matrix<'_>, scale: f32) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(packed) = self.packed.as_ref().filter(|_| output.rows >= FEW_ROWS) {
+            check(&output, addend, a, self.matrix);
+            // Safety: the processor was asked before anything was packed.
+            return unsafe { packed::product(output, addend, a, packed, scale, Workers::All) };
+        }
+        product(output, addend, a, self.matrix, scale, Workers::All);
+    }
+}
+
+/// Whether products with this right-hand side are our own.
+#[cfg(target_arch = "x86_64")]
+fn packs(b: Matrix<'_>) -> bool {
+    b.rows > 0 && b.columns > 0 && std::arch::is_x86_feature_detected!("avx512f")
+}
+
+/// Panics when shapes do not fit.
+fn check(output: &MatrixMut<'_>, addend: Addend<'_>, a: Matrix<'_>, b: Matrix<'_>) {
+    assert_eq!((a.rows, a.columns, b.columns), (output.rows, b.rows, output.columns), "shapes of a product");
+    if let Addend::Rows { bias, residual } = addend {
+        assert!(bias.is_none_or(|bias| bias.len() == output.columns), "a bias per column");
+        assert!(residual.is_none_or(|residual| residual.len() == output.rows * output.columns), "a residual's size");
+    }
+}
+
 /// `output = scale * a * b`, plus the addend.
 pub fn product(
     mut output: MatrixMut<'_>,
@@ -99,18 +153,14 @@ pub fn product(
     scale: f32,
     workers: Workers,
 ) {
-    assert_eq!((a.rows, a.columns, b.columns), (output.rows, b.rows, output.columns), "shapes of a product");
-    if let Addend::Rows { bias, residual } = addend {
-        assert!(bias.is_none_or(|bias| bias.len() == output.columns), "a bias per column");
-        assert!(residual.is_none_or(|residual| residual.len() == output.rows * output.columns), "a residual's size");
-    }
+    check(&output, addend, a, b);
     if output.rows == 0 || output.columns == 0 {
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if output.rows >= FEW_ROWS && a.columns > 0 && std::arch::is_x86_feature_detected!("avx512f") {
+    if output.rows >= FEW_ROWS && packs(b) {
         // Safety: the processor was asked.
-        return unsafe { packed::product(output, addend, a, b, scale, workers) };
+        return unsafe { packed::product(output, addend, a, &packed::Packed::new(b, workers), scale, workers) };
     }
     if let Addend::Rows { bias, residual } = addend {
         output.start_rows(bias, residual);
@@ -230,6 +280,9 @@ mod tests {
                         product(MatrixMut::dense(&mut output, m, n), *addend, left, right, 0.5, workers);
                         assert_close(&output, &expected, 1e-4);
                     }
+                    let mut output = old.clone();
+                    RightHand::packed(right).multiply(MatrixMut::dense(&mut output, m, n), *addend, left, 0.5);
+                    assert_close(&output, &expected, 1e-4);
                     let mut output = old.clone();
                     let mut target = MatrixMut::dense(&mut output, m, n);
                     if let Addend::Rows { bias, residual } = *addend {

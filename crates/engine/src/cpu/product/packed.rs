@@ -26,22 +26,71 @@ const AHEAD: usize = 8;
 const TASK_ROWS: usize = 192;
 
 thread_local! {
-    /// Memory for packing, kept for the next product of this thread.
+    /// Memory for packing that this thread will use again.
     static BUFFERS: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs with `length` values of this thread's memory, whose contents are left over from before.
-fn with_buffer<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    let kept = BUFFERS.with_borrow_mut(|buffers| buffers.pop());
-    let mut buffer = kept.filter(|buffer| buffer.length() >= length).unwrap_or_else(|| Buffer::new(length));
-    let result = work(&mut buffer.values_mut()[..length]);
-    BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer));
-    result
+/// Memory on loan from this thread.
+struct Loan {
+    buffer: Option<Buffer>,
+    length: usize,
+}
+
+impl Loan {
+    /// Room for `length` values, whose contents are left over from before: the smallest buffer that is large enough.
+    fn new(length: usize) -> Self {
+        let kept = BUFFERS.with_borrow_mut(|buffers| {
+            let fits = |index: &usize| buffers[*index].length() >= length;
+            let best = (0..buffers.len()).filter(fits).min_by_key(|&index| buffers[index].length());
+            // A buffer that is too small makes way for the larger one.
+            let index = best.or_else(|| buffers.len().checked_sub(1))?;
+            Some(buffers.swap_remove(index)).filter(|buffer| buffer.length() >= length)
+        });
+        Self { buffer: Some(kept.unwrap_or_else(|| Buffer::new(length))), length }
+    }
+
+    fn values(&self) -> &[f32] {
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer.values()[..self.length])
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        self.buffer.as_mut().map_or(&mut [], |buffer| &mut buffer.values_mut()[..self.length])
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        BUFFERS.with_borrow_mut(|buffers| buffers.extend(self.buffer.take()));
+    }
 }
 
 /// The stretches of the inner dimension.
 fn stretches(depth: usize) -> impl Iterator<Item = Range<usize>> {
     (0..depth).step_by(DEPTH).map(move |start| start..(start + DEPTH).min(depth))
+}
+
+/// A right-hand side in panels, each `[depth, PANEL]`.
+pub struct Packed {
+    loan: Loan,
+    columns: usize,
+}
+
+impl Packed {
+    /// # Safety
+    /// The processor has AVX-512F.
+    pub unsafe fn new(b: Matrix<'_>, workers: Workers) -> Self {
+        let size = PANEL * b.rows;
+        let mut loan = Loan::new(b.columns.div_ceil(PANEL) * size);
+        let pack = |(panel, values): (usize, &mut [f32])| {
+            // Safety: promised by the caller.
+            unsafe { pack_panel(b, panel, values) }
+        };
+        match workers {
+            Workers::All => loan.values_mut().par_chunks_mut(size).enumerate().for_each(pack),
+            Workers::One => loan.values_mut().chunks_mut(size).enumerate().for_each(pack),
+        }
+        Self { loan, columns: b.columns }
+    }
 }
 
 /// `output = scale * a * b`, plus the addend.
@@ -52,37 +101,29 @@ pub unsafe fn product(
     output: MatrixMut<'_>,
     addend: Addend<'_>,
     a: Matrix<'_>,
-    b: Matrix<'_>,
+    b: &Packed,
     scale: f32,
     workers: Workers,
 ) {
+    let packed = b.loan.values();
+    assert_eq!(packed.len(), b.columns.div_ceil(PANEL) * PANEL * a.columns, "a packed right-hand side's depth");
     let panels = b.columns.div_ceil(PANEL);
-    with_buffer(panels * PANEL * b.rows, |packed| {
-        let pack = |(panel, values): (usize, &mut [f32])| {
-            // Safety: promised by the caller.
-            unsafe { pack_panel(b, panel, values) }
-        };
-        match workers {
-            Workers::All => packed.par_chunks_mut(PANEL * b.rows).enumerate().for_each(pack),
-            Workers::One => packed.chunks_mut(PANEL * b.rows).enumerate().for_each(pack),
-        }
-        let rows = RowsProduct { output: &output, addend, a, packed, scale };
-        let (row_tasks, column_tasks) = match workers {
-            Workers::All => split(output.rows, panels),
-            Workers::One => (1, 1),
-        };
-        let run = |task: usize| {
-            let (row_task, column_task) = (task / column_tasks, task % column_tasks);
-            let tiles = share(output.rows.div_ceil(TILE_ROWS), row_tasks, row_task);
-            let rows_range = tiles.start * TILE_ROWS..(tiles.end * TILE_ROWS).min(output.rows);
-            // Safety: promised by the caller; the tasks' parts of the output are apart.
-            unsafe { rows.compute(rows_range, share(panels, column_tasks, column_task)) }
-        };
-        match workers {
-            Workers::All => (0..row_tasks * column_tasks).into_par_iter().for_each(run),
-            Workers::One => run(0),
-        }
-    });
+    let rows = RowsProduct { output: &output, addend, a, packed, scale };
+    let (row_tasks, column_tasks) = match workers {
+        Workers::All => split(output.rows, panels),
+        Workers::One => (1, 1),
+    };
+    let run = |task: usize| {
+        let (row_task, column_task) = (task / column_tasks, task % column_tasks);
+        let tiles = share(output.rows.div_ceil(TILE_ROWS), row_tasks, row_task);
+        let rows_range = tiles.start * TILE_ROWS..(tiles.end * TILE_ROWS).min(output.rows);
+        // Safety: promised by the caller; the tasks' parts of the output are apart.
+        unsafe { rows.compute(rows_range, share(panels, column_tasks, column_task)) }
+    };
+    match workers {
+        Workers::All => (0..row_tasks * column_tasks).into_par_iter().for_each(run),
+        Workers::One => run(0),
+    }
 }
 
 /// How many tasks share the rows, and how many the panels: equal ones, several for each thread.
@@ -152,19 +193,18 @@ impl RowsProduct<'_> {
             }
             return;
         }
-        with_buffer(rows.len().div_ceil(TILE_ROWS) * TILE_SIZE, |packed| {
-            for depths in stretches(self.a.columns) {
-                self.pack_rows(&rows, &depths, packed);
-                let start = packed.as_ptr();
-                let tiles = |tile: usize| Left {
-                    start: start.wrapping_add(tile * TILE_SIZE),
-                    row_stride: 1,
-                    depth_stride: TILE_ROWS,
-                };
-                // Safety: passed on; the rows of every tile are packed.
-                unsafe { self.stretch(&rows, &panels, depths, tiles) };
-            }
-        });
+        let mut loan = Loan::new(rows.len().div_ceil(TILE_ROWS) * TILE_SIZE);
+        for depths in stretches(self.a.columns) {
+            self.pack_rows(&rows, &depths, loan.values_mut());
+            let start = loan.values().as_ptr();
+            let tiles = |tile: usize| Left {
+                start: start.wrapping_add(tile * TILE_SIZE),
+                row_stride: 1,
+                depth_stride: TILE_ROWS,
+            };
+            // Safety: passed on; the rows of every tile are packed.
+            unsafe { self.stretch(&rows, &panels, depths, tiles) };
+        }
     }
 
     /// One stretch of the inner dimension.

@@ -1,0 +1,128 @@
+//! The output layer, a block of rows at a time: logits from hidden states, and the way back.
+
+use std::ops::Range;
+
+use super::product::{Addend, Matrix, MatrixMut, RightHand, Workers, product};
+use super::{Cpu, slice, slice_mut};
+use crate::ops::language_model_loss::{OutputGradient, Projection};
+use crate::ops::memory::MemoryKernels;
+use crate::tensor::{Storage, View};
+
+/// Logits alive at a time: a block of rows takes about this many values (32 MiB).
+const BLOCK_VALUES: usize = 1 << 23;
+
+/// Rows of logits that are computed together.
+fn rows_per_block(vocab: usize) -> usize {
+    (BLOCK_VALUES / vocab).clamp(16, 1024)
+}
+
+/// The blocks of `rows` rows.
+pub fn blocks(rows: usize, vocab: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = rows_per_block(vocab);
+    (0..rows).step_by(size).map(move |start| start..(start + size).min(rows))
+}
+
+/// Memory for one block of logits, from the pool and back to it.
+pub struct Logits<'a> {
+    device: &'a Cpu,
+    storage: Option<Storage>,
+    length: usize,
+}
+
+impl<'a> Logits<'a> {
+    pub fn new(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
+        let length = rows.min(rows_per_block(vocab)) * vocab;
+        Self { device, storage: Some(device.allocate(length)), length }
+    }
+
+    pub fn values(&mut self) -> &mut [f32] {
+        let storage = self.storage.as_mut().expect("memory is taken only by drop");
+        &mut super::memory::storage_values_mut(storage)[..self.length]
+    }
+}
+
+impl Drop for Logits<'_> {
+    fn drop(&mut self) {
+        if let Some(storage) = self.storage.take() {
+            self.device.recycle(storage);
+        }
+    }
+}
+
+fn matrix<'a>(view: View<'a>) -> Matrix<'a> {
+    Matrix::dense(slice(view), view.rows, view.columns)
+}
+
+/// A matrix that the products of all blocks share: packed once when there is more than one block.
+fn shared<'a>(matrix: Matrix<'a>, rows: usize, vocab: usize) -> RightHand<'a> {
+    if rows > rows_per_block(vocab) { RightHand::packed(matrix) } else { RightHand::plain(matrix) }
+}
+
+/// From hidden states to logits.
+pub struct OutputLayer<'a> {
+    pub projection: Projection<'a>,
+    transposed: RightHand<'a>,
+}
+
+impl<'a> OutputLayer<'a> {
+    pub fn new(projection: Projection<'a>) -> Self {
+        let output = matrix(projection.output).transposed();
+        Self { projection, transposed: shared(output, projection.hidden.rows, output.columns) }
+    }
+
+    /// One layer for each projection.
+    ///
+    /// # Panics
+    /// When their vocabularies differ in size.
+    pub fn of_all(projections: &[Projection<'a>]) -> Vec<Self> {
+        let vocab = projections[0].output.rows;
+        assert!(projections.iter().all(|projection| projection.output.rows == vocab), "vocabulary of every projection");
+        projections.iter().map(|&projection| Self::new(projection)).collect()
+    }
+
+    pub fn vocab(&self) -> usize {
+        self.projection.output.rows
+    }
+
+    /// `logits = share * hidden[rows] * output^T`, plus what is there when `accumulate`.
+    pub fn project(&self, rows: &Range<usize>, share: f32, accumulate: bool, logits: &mut [f32]) {
+        let target = MatrixMut::dense(logits, rows.len(), self.vocab());
+        let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
+        let addend = if accumulate { Addend::Output } else { Addend::Nothing };
+        self.transposed.multiply(target, addend, hidden, share);
+    }
+}
+
+/// `logits` = the sum of the projections' logits, each times its share.
+pub fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logits: &mut [f32]) {
+    for (index, layer) in layers.iter().enumerate() {
+        layer.project(rows, layer.projection.share, index > 0, logits);
+    }
+}
+
+/// From the gradient of logits to those of the hidden states and the output matrix.
+pub struct OutputLayerGradient<'a> {
+    projection: Projection<'a>,
+    output: RightHand<'a>,
+    gradient: OutputGradient<'a>,
+}
+
+impl<'a> OutputLayerGradient<'a> {
+    pub fn new(projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
+        let output = matrix(projection.output);
+        Self { projection, output: shared(output, projection.hidden.rows, output.rows), gradient }
+    }
+
+    /// Carries on the gradient of a block's logits.
+    pub fn carry(&mut self, rows: &Range<usize>, d_logits: &[f32]) {
+        let (vocab, hidden_size) = (self.projection.output.rows, self.projection.output.columns);
+        let d_logits = Matrix::dense(d_logits, rows.len(), vocab);
+        let d_hidden = slice_mut(self.gradient.d_hidden.reborrow());
+        let d_hidden = &mut d_hidden[rows.start * hidden_size..rows.end * hidden_size];
+        let d_hidden = MatrixMut::dense(d_hidden, rows.len(), hidden_size);
+        self.output.multiply(d_hidden, Addend::Nothing, d_logits, 1.0);
+        let d_output = MatrixMut::dense(slice_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
+        let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
+        product(d_output, Addend::Output, d_logits.transposed(), hidden, 1.0, Workers::All);
+    }
+}
