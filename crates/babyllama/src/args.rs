@@ -44,7 +44,7 @@ pub enum Command {
     /// Train one model on a token file.
     Pretrain(PretrainArgs),
     /// Train one model on a token file with the help of teachers.
-    Distill(DistillArgs),
+    Distill(Box<DistillArgs>),
     /// Score models.
     #[command(subcommand)]
     Evaluate(EvaluateCommand),

@@ -172,6 +172,9 @@ pub fn check_distillation(distill: &DistillSettings, train: &TrainSettings, teac
             return refuse("weights", weights, "each must be larger than 0");
         }
     }
+    if let Some(cache) = distill.cache.as_ref().filter(|cache| cache.as_os_str().is_empty()) {
+        return refuse("cache", cache, "it must name a folder");
+    }
     let signal = match distill.signal {
         SignalKind::Online => return Ok(()),
         SignalKind::Hidden => "hidden",

@@ -334,6 +334,8 @@ fn what_cannot_work_is_refused_with_the_reason() {
     );
     let one = DistillSettings { weights: Some(vec![1.0]), ..distill(SignalKind::Online) };
     assert!(workspace.refusal("x", &one).contains("`weights` is [1.0]; there must be one for each teacher"));
+    let nowhere = DistillSettings { cache: Some(PathBuf::new()), ..distill(SignalKind::Hidden) };
+    assert!(workspace.refusal("x", &nowhere).contains("`cache` is \"\"; it must name a folder"));
     workspace.settings.random_offset = true;
     for (signal, name) in [(SignalKind::Hidden, "hidden"), (SignalKind::Sampled, "sampled")] {
         let refusal = workspace.refusal("x", &distill(signal));

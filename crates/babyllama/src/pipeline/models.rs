@@ -200,3 +200,26 @@ pub fn same_tokenizer(folder: &Path, role: &str, tokenizer: &Tokenizer) -> anyho
             .hint("give the recipe that tokenizer with tokenizer.path, or train the teacher within the recipe"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_finished_before_there_were_more_keys_is_still_done() {
+        let section =
+            "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n[distill]\nteachers = ['a']\n";
+        let keys = |more: &str| {
+            let section: ModelSection = toml::from_str(&format!("{section}{more}")).unwrap();
+            let value = without_later_defaults(&section).unwrap();
+            let distill = value["distill"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            (distill, value["train"].get("chunk_offsets").is_some())
+        };
+        let first = ["teachers", "temperature", "alpha", "kl"];
+        assert_eq!(keys(""), (first.map(String::from).to_vec(), false));
+        let (distill, has_offsets) =
+            keys("signal = 'sampled'\nsamples = 64\nweights = [1]\n[train]\nchunk_offsets = [0, 64]");
+        assert_eq!(distill, ["teachers", "weights", "temperature", "alpha", "kl", "signal"]);
+        assert!(has_offsets);
+    }
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::language_model_loss::{Logits, project};
-use super::math::{exp, ln, sums_of};
+use super::math::{exp, ln, long_sum_over};
 use super::softmax::Softmax;
 use super::{Cpu, rows_per_task, vectorised};
 use crate::ops::distillation_loss::Ensemble;
@@ -100,11 +100,10 @@ vectorised! {
     /// `sum p ln p` of a row's softened distribution.
     pub(super) fn negative_entropy_row(logits: &[f32], temperature: f32) -> f64 {
         let softmax = Softmax::of(logits, 1.0 / temperature);
-        let [sum] = sums_of(logits.len(), |index| {
-            let log_p = softmax.log_probability(logits[index]);
-            [exp(log_p) * log_p]
-        });
-        sum
+        long_sum_over([logits], |[logit]| {
+            let log_p = softmax.log_probability(logit);
+            exp(log_p) * log_p
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::math::{exp, map_and_sum, maximum};
+use super::math::{exp, map_and_sum, maximum, sum_over};
 use super::product::{Matrix, MatrixMut, Workers, product};
 use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::language_model_loss::{LanguageModelLossKernels, NO_TARGET, OutputGradient, Projection};
@@ -103,7 +103,7 @@ vectorised! {
     /// The loss of one row.
     fn row_loss(logits: &[f32], target: usize) -> f64 {
         let top = maximum(logits);
-        let total = super::math::sum_of(logits.len(), |index| exp(logits[index] - top));
+        let total = sum_over([logits], |[logit]| exp(logit - top));
         top as f64 - logits[target] as f64 + (total as f64).ln()
     }
 }

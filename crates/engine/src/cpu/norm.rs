@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::math::{dot, sum, sum_of};
+use super::math::{dot, sum, sum_over};
 use super::{Cpu, slice, slice_mut, vectorised};
 use crate::ops::norm::NormKernels;
 use crate::tensor::{View, ViewMut};
@@ -39,7 +39,7 @@ vectorised! {
         d_gain.fill(0.0);
         let rows = d_output.chunks_exact(columns).zip(input.chunks_exact(columns));
         for ((dx, (dy, x)), &inverse) in d_input.chunks_exact_mut(columns).zip(rows).zip(statistics) {
-            let along = sum_of(columns, |i| dy[i] * gain[i] * x[i]) * inverse * inverse * inverse / columns as f32;
+            let along = sum_over([dy, gain, x], |[dy, gain, x]| dy * gain * x) * inverse * inverse * inverse / columns as f32;
             for i in 0..columns {
                 let value = dy[i] * gain[i] * inverse - x[i] * along;
                 dx[i] = if accumulate { dx[i] + value } else { value };
@@ -61,7 +61,7 @@ vectorised! {
         let columns = gain.len();
         for (index, (output, x)) in output.chunks_exact_mut(columns).zip(input.chunks_exact(columns)).enumerate() {
             let mean = sum(x) / columns as f32;
-            let variance = sum_of(columns, |i| (x[i] - mean) * (x[i] - mean)) / columns as f32;
+            let variance = sum_over([x], |[x]| (x - mean) * (x - mean)) / columns as f32;
             let inverse = 1.0 / (variance + epsilon).sqrt();
             for i in 0..columns {
                 output[i] = (x[i] - mean) * inverse * gain[i] + bias[i];
@@ -89,8 +89,8 @@ vectorised! {
         let rows = d_output.chunks_exact(columns).zip(input.chunks_exact(columns));
         for ((dx, (dy, x)), statistics) in d_input.chunks_exact_mut(columns).zip(rows).zip(statistics.chunks_exact(2)) {
             let (mean, inverse) = (statistics[0], statistics[1]);
-            let across = sum_of(columns, |i| dy[i] * gain[i]) / columns as f32;
-            let along = sum_of(columns, |i| dy[i] * gain[i] * (x[i] - mean)) * inverse * inverse / columns as f32;
+            let across = dot(dy, gain) / columns as f32;
+            let along = sum_over([dy, gain, x], |[dy, gain, x]| dy * gain * (x - mean)) * inverse * inverse / columns as f32;
             for i in 0..columns {
                 let centred = x[i] - mean;
                 let value = (dy[i] * gain[i] - across - centred * along) * inverse;

@@ -1,7 +1,7 @@
 //! A row's softmax at a temperature, as what turns a logit into the logarithm of its probability. No probability is ever
 //! lost to underflow that way.
 
-use super::math::{exp, maximum, sums_of};
+use super::math::{exp, long_sum_over, maximum};
 
 #[derive(Clone, Copy)]
 pub(super) struct Softmax {
@@ -16,7 +16,7 @@ impl Softmax {
     #[inline(always)]
     pub fn of(logits: &[f32], inverse_temperature: f32) -> Self {
         let top = maximum(logits);
-        let [sum] = sums_of(logits.len(), |index| [exp((logits[index] - top) * inverse_temperature)]);
+        let sum = long_sum_over([logits], |[logit]| exp((logit - top) * inverse_temperature));
         Self { top, inverse_temperature, log_sum: sum.ln() as f32 }
     }
 

@@ -77,3 +77,27 @@ impl TeacherSamplesKernels for Cpu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::draw;
+
+    #[test]
+    fn rounding_never_carries_a_draw_past_the_last_probability() {
+        let mut draws = [u32::MAX; 3];
+        // A uniform of one is what rounding could make of the largest one below.
+        draw(&[0.25, 0.0, 0.5, 0.0], 1.0, &mut draws);
+        assert_eq!(draws, [2, 2, 2]);
+        draw(&[0.0, 0.25, 0.5, 0.0], 0.0, &mut draws);
+        assert_eq!(draws, [1, 2, 2]);
+        draw(&[f32::NAN; 4], 0.5, &mut draws);
+        assert_eq!(draws, [0, 0, 0]);
+    }
+
+    #[test]
+    fn thresholds_lie_at_equal_distances() {
+        let mut draws = [0; 8];
+        draw(&[0.5, 0.125, 0.125, 0.25], 0.5, &mut draws);
+        assert_eq!(draws, [0, 0, 0, 0, 1, 2, 3, 3]);
+    }
+}

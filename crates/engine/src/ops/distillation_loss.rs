@@ -6,6 +6,8 @@ use crate::params::Segment;
 use crate::tape::{Tape, Var};
 
 #[cfg(test)]
+pub(crate) mod reference;
+#[cfg(test)]
 mod tests;
 
 /// How far apart the teachers' distribution `p` and the student's `q` are.

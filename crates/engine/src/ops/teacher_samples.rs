@@ -4,6 +4,9 @@
 use crate::ops::distillation_loss::{Ensemble, check_teachers};
 use crate::ops::language_model_loss::Projection;
 
+#[cfg(test)]
+mod tests;
+
 /// A distribution per row, as one or more teachers give it.
 #[derive(Clone, Copy, Debug)]
 pub struct SoftenedTeachers<'a> {

@@ -124,6 +124,11 @@ impl<F: Form> Cached<F> {
         Ok(Self { form, teachers, device: audience.device.clone(), voices: Voices::None, shelves })
     }
 
+    #[cfg(test)]
+    pub(super) fn voices(&self) -> &Voices {
+        &self.voices
+    }
+
     fn is_whole(&self) -> bool {
         self.shelves.iter().all(|shelf| shelf.store.missing() == 0)
     }
@@ -204,8 +209,10 @@ impl<F: Form> TeacherSignals for Cached<F> {
     fn read(&mut self, micro_batch: &MicroBatch) -> Result<Signal<'_>, TrainError> {
         let (shelf, numbers) = locate(&self.shelves, micro_batch).ok_or(TrainError::Unplaced)?;
         let absent = self.recall(shelf, &numbers)?;
-        if !absent.is_empty() {
-            self.learn(shelf, micro_batch, &numbers, &absent)?;
+        match absent.is_empty() {
+            // Another process may have written the last of it.
+            true => self.settle()?,
+            false => self.learn(shelf, micro_batch, &numbers, &absent)?,
         }
         Ok(self.form.signal(&self.voices))
     }

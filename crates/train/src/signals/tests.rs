@@ -1,4 +1,15 @@
-use model::{Architecture, ModelConfig};
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::Device;
+use engine::cpu::Cpu;
+use engine::rng::Rng;
+use model::{Architecture, Model, ModelConfig, hugging_face};
+
+use super::cached::{Form, Voices};
+use super::*;
+use crate::data::Sequences;
+use crate::settings::Selection;
 
 /// A model of two layers for a vocabulary of 61.
 pub fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
@@ -23,4 +34,98 @@ pub fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
         eos_token_id: 2,
         pad_token_id: None,
     }
+}
+
+/// Two teachers in their folders and a text of twelve sequences.
+fn lesson(folder: &Path, signal: SignalKind) -> (Distillation, Arc<dyn Device>, Vec<u32>, TrainSettings) {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let open = |(name, architecture, seed): (&str, _, _)| {
+        let model = Model::new(config(architecture, 16), &device, seed).unwrap();
+        hugging_face::save(&model, &folder.join(name)).unwrap();
+        Teacher::open(name, &folder.join(name)).unwrap()
+    };
+    let teachers = [("a", Architecture::Gpt2, 1), ("b", Architecture::Llama, 2)].map(open).to_vec();
+    let settings = DistillSettings { signal, samples: 9, ..DistillSettings::new(vec!["a".into(), "b".into()]) };
+    let distillation = Distillation { settings, teachers, caches: folder.join("caches"), sample_seed: 1 };
+    let tokens = (0..100).map(|at| Rng::new(1, "test tokens").below(at, 61) as u32).collect();
+    (distillation, device, tokens, TrainSettings { sequence_length: 8, ..TrainSettings::default() })
+}
+
+/// Reads everything, and says what is in memory of the teachers at the start, before the last batch, and at the end.
+fn voices<F: Form>(form: F, distillation: &Distillation, audience: &Audience<'_>) -> [char; 3] {
+    let mut cached = Cached::open(form, distillation, audience, Purpose::Use).unwrap();
+    let in_memory = |cached: &Cached<F>| match cached.voices() {
+        Voices::Models(models) => char::from_digit(models.len() as u32, 10).unwrap(),
+        Voices::Outputs(_) => 'o',
+        Voices::None => '-',
+    };
+    let sequences = Sequences::training(audience.settings, audience.training.len()).unwrap();
+    let read = |cached: &mut Cached<F>, numbers: &[usize]| {
+        cached.read(&sequences.micro_batch(audience.training, numbers)).map(drop).unwrap();
+    };
+    let start = in_memory(&cached);
+    read(&mut cached, &[7, 3, 0, 1, 9]);
+    read(&mut cached, &[2, 4, 10, 11]);
+    let before = in_memory(&cached);
+    read(&mut cached, &[8, 5, 3, 6]);
+    let end = in_memory(&cached);
+    // The steady state takes no new memory.
+    let fresh = audience.device.fresh_allocations();
+    (0..5).for_each(|first| read(&mut cached, &[first, 6, 5, 3]));
+    assert_eq!(audience.device.fresh_allocations(), fresh);
+    [start, before, end]
+}
+
+#[test]
+fn teachers_leave_the_memory_when_all_is_kept_and_are_not_loaded_again() {
+    for (signal, rest) in [(SignalKind::Hidden, 'o'), (SignalKind::Sampled, '-')] {
+        let folder = tempfile::tempdir().unwrap();
+        let (distillation, device, tokens, settings) = lesson(folder.path(), signal);
+        let audience =
+            Audience { device: &device, vocab_size: 61, settings: &settings, training: &tokens, validation: None };
+        let voices = || match signal {
+            SignalKind::Hidden => voices(Hidden::new(&distillation, &audience), &distillation, &audience),
+            _ => voices(Sampled::new(&distillation, &audience), &distillation, &audience),
+        };
+        assert_eq!(voices(), ['2', '2', rest]);
+        assert_eq!(voices(), [rest; 3]);
+    }
+}
+
+#[test]
+fn held_out_signals_are_kept_only_where_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (distillation, device, tokens, mut settings) = lesson(folder.path(), SignalKind::Hidden);
+    for (select_by, is_kept) in [(Selection::CrossEntropy, false), (Selection::Objective, true)] {
+        settings.select_by = select_by;
+        let audience = Audience {
+            device: &device,
+            vocab_size: 61,
+            settings: &settings,
+            training: &tokens,
+            validation: Some(&tokens),
+        };
+        let mut signals = open(&distillation, &audience).unwrap();
+        assert_eq!(signals.cache(TextKind::Heldout).is_some(), is_kept);
+        let sequences = Sequences::heldout(&settings, tokens.len()).unwrap();
+        let read = signals.read(&sequences.micro_batch(&tokens, &[1, 2]));
+        assert_eq!(read.is_ok(), is_kept);
+        drop(read);
+        // Nor is anything known of sequences from nowhere.
+        let nowhere = MicroBatch { origin: None, ..sequences.micro_batch(&tokens, &[1]) };
+        assert!(matches!(signals.read(&nowhere), Err(TrainError::Unplaced)));
+    }
+}
+
+#[test]
+fn a_teacher_of_another_vocabulary_or_too_few_positions_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (distillation, device, tokens, mut settings) = lesson(folder.path(), SignalKind::Hidden);
+    let refusal = |vocab_size, settings: &TrainSettings| {
+        let audience = Audience { device: &device, vocab_size, settings, training: &tokens, validation: None };
+        open(&distillation, &audience).err().unwrap().to_string()
+    };
+    assert!(refusal(62, &settings).contains("teacher a has a vocabulary of 61, the student one of 62"));
+    settings.sequence_length = 41;
+    assert!(refusal(61, &settings).contains("teacher a has 40 positions"));
 }

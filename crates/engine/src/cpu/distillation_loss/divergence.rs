@@ -3,7 +3,7 @@
 //! With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is `q[j] (g[j] - sum q g) / T`. All
 //! is computed from `ln q` and the log-ratio `ln q - ln p`, which stay finite where a probability underflows.
 
-use super::super::math::{exp, ln, maximum, sum_of, sums_of};
+use super::super::math::{exp, ln, long_sum_over, maximum, sum_over};
 use super::super::softmax::Softmax;
 use super::super::vectorised;
 use crate::ops::distillation_loss::{Divergence, has_target};
@@ -36,7 +36,7 @@ vectorised! {
 /// `KL(p || q)`; the log-ratios become `weight * (q - p)`.
 #[inline(always)]
 fn forward_kl(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f64 {
-    let [value] = sums_of(student.len(), |j| [-ratios[j] * exp(q.log_probability(student[j]) - ratios[j])]);
+    let value = long_sum_over([student, ratios], |[z, ratio]| -ratio * exp(q.log_probability(z) - ratio));
     for (ratio, &z) in ratios.iter_mut().zip(student) {
         let log_q = q.log_probability(z);
         *ratio = weight * (exp(log_q) - exp(log_q - *ratio));
@@ -47,7 +47,7 @@ fn forward_kl(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f
 /// `KL(q || p)`; with `g = ln q - ln p` the log-ratios become `weight * q (g - sum q g)`.
 #[inline(always)]
 fn reverse_kl(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f64 {
-    let [value] = sums_of(student.len(), |j| [ratios[j] * exp(q.log_probability(student[j]))]);
+    let value = long_sum_over([student, ratios], |[z, ratio]| ratio * exp(q.log_probability(z)));
     let mean = value as f32;
     for (ratio, &z) in ratios.iter_mut().zip(student) {
         *ratio = weight * exp(q.log_probability(z)) * (*ratio - mean);
@@ -58,10 +58,10 @@ fn reverse_kl(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f
 /// `KL(p || m) / 2 + KL(q || m) / 2`; with `g = ln(q / m) / 2` the log-ratios become `weight * q (g - sum q g)`.
 #[inline(always)]
 fn jensen_shannon(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f64 {
-    let [from_teacher, from_student] = sums_of(student.len(), |j| {
-        let log_q = q.log_probability(student[j]);
-        [exp(log_q - ratios[j]) * log_over_middle(-ratios[j]), exp(log_q) * log_over_middle(ratios[j])]
-    });
+    let from_student =
+        long_sum_over([student, ratios], |[z, ratio]| exp(q.log_probability(z)) * log_over_middle(ratio));
+    let from_teacher =
+        long_sum_over([student, ratios], |[z, ratio]| exp(q.log_probability(z) - ratio) * log_over_middle(-ratio));
     let mean = from_student as f32;
     for (ratio, &z) in ratios.iter_mut().zip(student) {
         *ratio = 0.5 * weight * exp(q.log_probability(z)) * (log_over_middle(*ratio) - mean);
@@ -84,7 +84,7 @@ vectorised! {
             return 0.0;
         }
         let (top, at_target) = (maximum(student), student[target as usize]);
-        let sum = sum_of(student.len(), |index| exp(student[index] - top));
+        let sum = sum_over([student], |[z]| exp(z - top));
         let share = weight / sum;
         for (z, gradient) in student.iter_mut().zip(divergence_gradient) {
             *z = exp(*z - top) * share + gradient;

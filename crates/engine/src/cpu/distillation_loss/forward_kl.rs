@@ -1,6 +1,6 @@
 //! The forward KL and the cross-entropy of a row in one go: from the teachers' logits, or from tokens drawn from them.
 
-use super::super::math::{exp, map_and_sum, maximum, sum_of};
+use super::super::math::{exp, map_and_sum, maximum, sum_over};
 use super::super::vectorised;
 use crate::ops::distillation_loss::{DistillationObjective, DistillationSums, has_target};
 use crate::ops::language_model_loss::NO_TARGET;
@@ -16,9 +16,8 @@ struct RowSums {
 #[inline(always)]
 fn row_sums(logits: &[f32], inverse_temperature: f32) -> RowSums {
     let top = maximum(logits);
-    let softened = sum_of(logits.len(), |index| exp((logits[index] - top) * inverse_temperature));
-    let plain =
-        if inverse_temperature == 1.0 { softened } else { sum_of(logits.len(), |index| exp(logits[index] - top)) };
+    let softened = sum_over([logits], |[logit]| exp((logit - top) * inverse_temperature));
+    let plain = if inverse_temperature == 1.0 { softened } else { sum_over([logits], |[logit]| exp(logit - top)) };
     RowSums { top, plain, softened }
 }
 
@@ -46,8 +45,8 @@ vectorised! {
         const PIECE: usize = 1024;
         let (mut difference, mut teacher_sum) = (0.0f64, 0.0f64);
         for (teacher, student) in teacher.chunks_mut(PIECE).zip(student.chunks(PIECE)) {
-            difference += sum_of(teacher.len(), |i| {
-                let (t, z) = (teacher[i] - teacher_top, student[i] - sums.top);
+            difference += sum_over([teacher, student], |[t, z]| {
+                let (t, z) = (t - teacher_top, z - sums.top);
                 exp(t * inverse) * (t - z)
             }) as f64;
             teacher_sum += map_and_sum(teacher, |t| exp((t - teacher_top) * inverse)) as f64;

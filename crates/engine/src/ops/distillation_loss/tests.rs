@@ -1,90 +1,191 @@
+use super::reference::{Found, Problem, objectives};
 use super::*;
-use crate::ops::language_model_loss::tests::{log_softmax, reference_logits};
-use crate::params::{Layout, Role};
-use crate::testing::{Check, random};
-use crate::{Device, Tensor};
-use std::sync::Arc;
+use crate::Tensor;
+use crate::testing::{cpu, random};
 
-fn objective(temperature: f32, cross_entropy: f32, kl: f32) -> DistillationObjective {
-    let (divergence, ensemble) = (Divergence::ForwardKl, Ensemble::MeanLogits);
-    DistillationObjective { temperature, cross_entropy, kl, divergence, ensemble }
+fn forward_kl(temperature: f32) -> DistillationObjective {
+    objectives(temperature, 0.2, 0.7)[0]
 }
 
-struct Teachers(Vec<(Tensor, Tensor)>);
-
-impl Teachers {
-    fn new(device: &Arc<dyn Device>, rows: usize, vocab: usize, widths: &[usize]) -> Self {
-        let tensor = |seed, rows, width| Tensor::from_slice(device, rows, width, &random(seed, rows * width));
-        Self(widths.iter().map(|&width| (tensor(8, rows, width), tensor(9, vocab, width))).collect())
-    }
-
-    fn projections(&self) -> Vec<Projection<'_>> {
-        let share = 1.0 / self.0.len() as f32;
-        self.0.iter().map(|(h, w)| Projection { hidden: h.view(), output: w.view(), share }).collect()
-    }
-
-    fn mean_logits(&self) -> Vec<Vec<f64>> {
-        let all = self.0.iter().map(|(h, w)| reference_logits(&h.to_vec(), &w.to_vec(), h.columns()));
-        let add = |a: Vec<Vec<f64>>, b: Vec<Vec<f64>>| {
-            a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
-        };
-        let sum: Vec<Vec<f64>> = all.reduce(add).unwrap();
-        sum.iter().map(|row| row.iter().map(|value| value / self.0.len() as f64).collect()).collect()
-    }
+/// A problem whose student and teachers have the given logits: a single hidden value of one, and the logits as matrix.
+fn with_logits(student: &[f32], teachers: &[&[f32]]) -> Problem {
+    let device = cpu();
+    let one = || Tensor::from_slice(&device, 1, 1, &[1.0]);
+    let teachers =
+        teachers.iter().map(|logits| (one(), Tensor::from_slice(&device, logits.len(), 1, logits))).collect();
+    Problem::with_output(student, one(), student.len(), teachers)
 }
 
 #[test]
-fn matches_the_reference_and_finite_differences() {
-    for (rows, width, vocab, temperature) in [(1, 3, 2, 1.0), (6, 5, 33, 2.0), (70, 4, 301, 1.5)] {
-        let mut layout = Layout::default();
-        let output = layout.add("output", vocab, width, Role::Weight);
-        let mut check = Check::new(layout, &[(rows, width)]);
-        let teachers = Teachers::new(&check.device, rows, vocab, &[6, 2]);
-        let targets: Vec<u32> =
-            (0..rows).map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 }).collect();
-        let scales = objective(temperature, 0.2, 0.7);
-        let mut expected = DistillationSums::default();
-        let student = reference_logits(&check.inputs[0], &check.segment(output), width);
-        for ((z, t), &target) in student.iter().zip(teachers.mean_logits()).zip(&targets) {
-            let soften = |row: &[f64]| log_softmax(&row.iter().map(|v| v / temperature as f64).collect::<Vec<_>>());
-            let (log_q, log_p) = (soften(z), soften(&t));
-            let kl: f64 = log_p.iter().zip(&log_q).map(|(p, q)| p.exp() * (p - q)).sum();
-            expected.kl += (temperature as f64).powi(2) * kl;
-            if target != NO_TARGET {
-                expected.cross_entropy -= log_softmax(z)[target as usize];
+fn every_divergence_and_ensemble_matches_the_reference() {
+    // One row; few rows; more vocabulary than one partial sum; more rows than a block.
+    let shapes = [(1, 3, 2, 1.0), (6, 5, 33, 2.0), (13, 4, 301, 1.5), (2, 3, 2100, 1.0), (1030, 2, 5, 3.0)];
+    for (rows, width, vocab, temperature) in shapes {
+        for weights in [&[1.0][..], &[0.5, 0.2, 0.3]] {
+            let problem = Problem::random(rows, width, vocab, weights);
+            for objective in objectives(temperature, 0.2, 0.7) {
+                problem.check(&problem.run(objective), objective, 1e-4);
             }
         }
-        let forward = |tape: &mut Tape, inputs: &[Var]| {
-            let sums = tape.distillation_loss(
-                &inputs[0],
-                output,
-                TeacherSignal::States(&teachers.projections()),
-                &targets,
-                scales,
-            );
-            scales.cross_entropy as f64 * sums.cross_entropy + scales.kl as f64 * sums.kl
-        };
-        let sums = {
-            let mut tape = Tape::inference(&check.parameters);
-            let input = tape.input(Tensor::from_slice(&check.device, rows, width, &check.inputs[0]));
-            tape.distillation_loss(&input, output, TeacherSignal::States(&teachers.projections()), &targets, scales)
-        };
-        assert!((sums.kl - expected.kl).abs() < 1e-4 * expected.kl.max(1e-3));
-        assert!((sums.cross_entropy - expected.cross_entropy).abs() < 1e-4 * expected.cross_entropy);
-        check.objective_gradients(1.0, forward);
     }
 }
 
 #[test]
-fn a_student_that_agrees_with_its_teacher_has_no_divergence() {
-    let mut layout = Layout::default();
-    let output = layout.add("output", 50, 4, Role::Weight);
-    let check = Check::new(layout, &[(3, 4)]);
-    let hidden = Tensor::from_slice(&check.device, 3, 4, &check.inputs[0]);
-    let teacher = [Projection { hidden: hidden.view(), output: check.parameters.view(output), share: 1.0 }];
-    let mut tape = Tape::inference(&check.parameters);
-    let input = tape.input(hidden.clone());
-    let scales = objective(2.0, 0.0, 1.0);
-    let sums = tape.distillation_loss(&input, output, TeacherSignal::States(&teacher), &[NO_TARGET; 3], scales);
-    assert!(sums.kl.abs() < 1e-5 && sums.cross_entropy == 0.0, "{sums:?}");
+fn evaluation_finds_the_sums_of_training() {
+    let problem = Problem::random(6, 5, 33, &[0.75, 0.25]);
+    for objective in objectives(2.0, 0.2, 0.7) {
+        let mut tape = Tape::inference(&problem.parameters);
+        let hidden = tape.input(problem.hidden.clone());
+        let signal = TeacherSignal::States(&problem.projections());
+        let sums = tape.distillation_loss(&hidden, problem.output, signal, &problem.targets, objective);
+        assert_eq!(sums, problem.run(objective).sums);
+    }
+}
+
+#[test]
+fn a_student_that_agrees_with_its_teachers_has_neither_divergence_nor_gradient() {
+    let logits = random(3, 700);
+    let mut problem = with_logits(&logits, &[&logits, &logits, &logits]);
+    problem.weights = vec![0.5, 0.2, 0.3];
+    for temperature in [1.0, 2.0] {
+        for objective in objectives(temperature, 0.2, 1.0) {
+            let Found { sums, d_hidden, d_output } = problem.run(objective);
+            assert!(sums.kl.abs() < 1e-5 && sums.cross_entropy == 0.0, "{objective:?}: {sums:?}");
+            let largest = d_hidden.iter().chain(&d_output).fold(0.0f32, |top, value| top.max(value.abs()));
+            assert!(largest < 1e-6, "{objective:?}: gradient {largest}");
+        }
+    }
+}
+
+#[test]
+fn jensen_shannon_is_symmetric_and_at_most_ln_2() {
+    let (a, b) = (random(3, 500), random(4, 501)[..500].to_vec());
+    let peak = |at: usize| (0..500).map(|id| if id == at { 80.0 } else { -80.0 }).collect::<Vec<f32>>();
+    for (a, b, least) in [(a, b, 0.05), (peak(3), peak(77), 0.999 * std::f64::consts::LN_2)] {
+        let value = |student: &[f32], teacher: &[f32]| {
+            let objective = DistillationObjective { divergence: Divergence::JensenShannon, ..forward_kl(1.0) };
+            with_logits(student, &[teacher]).run(objective).sums.kl
+        };
+        let (forth, back) = (value(&a, &b), value(&b, &a));
+        assert!((forth - back).abs() < 1e-5 * forth, "{forth} one way, {back} the other");
+        assert!(forth > least && forth < std::f64::consts::LN_2 * (1.0 + 1e-6), "{forth}");
+    }
+}
+
+#[test]
+fn forward_and_reverse_kl_are_each_other_with_the_roles_exchanged() {
+    let (a, b) = (random(3, 500), random(4, 501)[..500].to_vec());
+    let value = |student: &[f32], teacher: &[f32], divergence| {
+        with_logits(student, &[teacher]).run(DistillationObjective { divergence, ..forward_kl(2.0) }).sums.kl
+    };
+    let (forward, reverse) = (value(&a, &b, Divergence::ForwardKl), value(&b, &a, Divergence::ReverseKl));
+    assert!((forward - reverse).abs() < 1e-5 * forward, "{forward} and {reverse}");
+}
+
+#[test]
+fn peaked_teachers_and_students_stay_finite_and_right() {
+    let peaked = |seed: u64| -> Vec<f32> {
+        random(seed, 40)
+            .iter()
+            .enumerate()
+            .map(|(id, v)| v + if id as u64 % 7 == seed % 7 { 80.0 } else { -80.0 })
+            .collect()
+    };
+    for student in [random(1, 40), peaked(2)] {
+        let problem = with_logits(&student, &[&peaked(3), &peaked(4), &random(5, 40)]);
+        for objective in [1.0, 2.0].into_iter().flat_map(|temperature| objectives(temperature, 0.2, 0.7)) {
+            let found = problem.run(objective);
+            assert!(found.sums.kl.is_finite() && found.d_output.iter().all(|value| value.is_finite()));
+            // The hidden state's gradient sums over logits of 80, which magnifies rounding as much.
+            problem.check(&found, objective, 1e-3);
+        }
+    }
+}
+
+#[test]
+fn a_teacher_of_no_weight_does_not_matter() {
+    let mut problem = Problem::random(6, 5, 33, &[0.6, 0.4]);
+    let alone = objectives(2.0, 0.2, 0.7).into_iter().map(|objective| problem.run(objective)).collect::<Vec<_>>();
+    let device = problem.device.clone();
+    let tensor = |rows, seed| Tensor::from_slice(&device, rows, 4, &random(seed, rows * 4));
+    problem.teachers.insert(0, (tensor(6, 50), tensor(33, 51)));
+    problem.weights = vec![0.0, 0.6, 0.4];
+    for (objective, alone) in objectives(2.0, 0.2, 0.7).into_iter().zip(alone) {
+        let found = problem.run(objective);
+        assert!((found.sums.kl - alone.sums.kl).abs() < 1e-5 * alone.sums.kl);
+        crate::testing::assert_close(&found.d_hidden, &alone.d_hidden, 1e-5);
+    }
+}
+
+#[test]
+fn thread_count_does_not_change_a_bit() {
+    let problem = Problem::random(75, 4, 1201, &[0.5, 0.2, 0.3]);
+    let ids: Vec<u32> = (0..75 * 5).map(|index| index * 31 % 1201).collect();
+    let samples = TeacherSamples { ids: &ids, count: 5, negative_entropies: &random(6, 75) };
+    let compute = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut found: Vec<Found> =
+                objectives(2.0, 0.2, 0.7).into_iter().map(|objective| problem.run(objective)).collect();
+            found.push(problem.run_with(TeacherSignal::Samples(samples), forward_kl(2.0)));
+            found
+        })
+    };
+    let alone = compute(1);
+    for threads in [2, 3, 5] {
+        assert!(alone == compute(threads), "{threads} threads give other bits than one");
+    }
+}
+
+#[test]
+fn no_tensor_memory_is_allocated_after_the_first_time() {
+    let problem = Problem::random(20, 4, 301, &[0.5, 0.2, 0.3]);
+    let samples = TeacherSamples { ids: &[3; 40], count: 2, negative_entropies: &[-1.0; 20] };
+    let everything = || {
+        objectives(2.0, 0.2, 0.7).into_iter().for_each(|objective| drop(problem.run(objective)));
+        problem.run_with(TeacherSignal::Samples(samples), forward_kl(2.0));
+    };
+    everything();
+    let before = problem.device.fresh_allocations();
+    everything();
+    assert_eq!(problem.device.fresh_allocations(), before);
+}
+
+#[test]
+fn samples_match_the_reference() {
+    // Draws are a distribution of their own: KL(counts / count || q), but for the entropy, which is given.
+    for (rows, width, vocab, temperature, count) in
+        [(1, 3, 2, 1.0, 1), (6, 5, 33, 2.0, 7), (3, 4, 2100, 1.5, 64), (1030, 2, 5, 3.0, 4)]
+    {
+        let mut problem = Problem::random(rows, width, vocab, &[1.0]);
+        let ids: Vec<u32> = (0..rows * count).map(|index| (index * index * 13 % vocab) as u32).collect();
+        let mut shares = vec![0.0f32; rows * vocab];
+        ids.iter().enumerate().for_each(|(draw, &id)| shares[draw / count * vocab + id as usize] += 1.0 / count as f32);
+        // A teacher whose logits are the logarithms of the counts, so that its softmax at this temperature is their share.
+        let identity: Vec<f32> =
+            (0..vocab * vocab).map(|at| if at / vocab == at % vocab { 1.0 } else { 0.0 }).collect();
+        let logits: Vec<f32> = shares.iter().map(|&share| temperature * share.max(1e-35).ln()).collect();
+        let (device, tensor) = (problem.device.clone(), Tensor::from_slice);
+        problem.teachers = vec![(tensor(&device, rows, vocab, &logits), tensor(&device, vocab, vocab, &identity))];
+        let entropy = |row: &[f32]| row.iter().filter(|&&p| p > 0.0).map(|p| p * p.ln()).sum::<f32>();
+        let negative_entropies: Vec<f32> = shares.chunks(vocab).map(entropy).collect();
+        let samples = TeacherSamples { ids: &ids, count, negative_entropies: &negative_entropies };
+        let objective = forward_kl(temperature);
+        problem.check(&problem.run_with(TeacherSignal::Samples(samples), objective), objective, 1e-4);
+    }
+}
+
+#[test]
+#[should_panic(expected = "samples know the forward KL only")]
+fn samples_serve_no_other_divergence() {
+    let problem = Problem::random(1, 3, 5, &[1.0]);
+    let samples = TeacherSamples { ids: &[1], count: 1, negative_entropies: &[-1.0] };
+    let objective = DistillationObjective { divergence: Divergence::ReverseKl, ..forward_kl(1.0) };
+    problem.run_with(TeacherSignal::Samples(samples), objective);
+}
+
+#[test]
+#[should_panic(expected = "the teachers' weights sum to 0.75 instead of 1")]
+fn weights_that_do_not_sum_to_one_are_refused() {
+    Problem::random(1, 3, 5, &[0.5, 0.25]).run(forward_kl(1.0));
 }

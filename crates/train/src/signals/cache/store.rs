@@ -268,9 +268,14 @@ fn await_manifest(folder: &Path, manifest: &Manifest) -> Result<(), CacheError> 
     }
 }
 
-/// Opens a file to read that must have a certain length.
+/// Opens a file to read that must have a certain length; one that is gone counts as cut to nothing.
 fn open_whole(path: &Path, expected: u64) -> Result<File, CacheError> {
-    let file = File::open(path).map_err(io_error(path))?;
+    let file = match File::open(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(CacheError::Truncated { path: path.to_owned(), bytes: 0, expected });
+        }
+        opened => opened.map_err(io_error(path))?,
+    };
     let bytes = file.metadata().map_err(io_error(path))?.len();
     if bytes != expected {
         return Err(CacheError::Truncated { path: path.to_owned(), bytes, expected });

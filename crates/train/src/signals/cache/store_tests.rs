@@ -141,6 +141,15 @@ fn files_that_were_cut_are_refused_when_complete_and_mended_otherwise() {
 }
 
 #[test]
+fn a_file_that_is_gone_is_a_file_that_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(written(folder.path(), 0..BLOCKS));
+    fs::remove_file(folder.path().join("blocks.bin")).unwrap();
+    assert!(refusal(folder.path()).contains("blocks.bin has 0 bytes instead of 240"));
+    assert_eq!(Store::open(folder.path(), manifest(), Purpose::Repair).unwrap().missing(), BLOCKS);
+}
+
+#[test]
 fn the_cache_of_something_else_is_refused_complete_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = written(folder.path(), 0..3);
