@@ -92,8 +92,9 @@ from pathlib import Path
 from tokenizers import Tokenizer, pre_tokenizers
 tokenizer = Tokenizer.from_file(sys.argv[1])
 tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-files = [path for path in sorted(Path(sys.argv[2]).iterdir()) if path.suffix in (".train", ".dev", ".test", ".txt")]
-texts = [path.read_text() for path in files]
+suffixes = (".train", ".dev", ".test", ".txt")
+files = [path for path in sorted(Path(sys.argv[2]).iterdir()) if path.suffix in suffixes and path.name[0] != "."]
+texts = [path.read_text(encoding="utf-8") for path in files]
 for _ in range(int(sys.argv[3])):
     start = time.perf_counter()
     tokens = sum(len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts)
@@ -242,7 +243,7 @@ def peer_encoding(options, case, repeats):
 
 
 def race(options, name, case, steps, pairs):
-    """All pairs of a case, ours first in each."""
+    """All pairs of a case, as (ours, peer), whoever ran first."""
     programs = (our_encoding, peer_encoding) if name == "tokenize" else (ours, peer)
     results = []
     for number in range(pairs):

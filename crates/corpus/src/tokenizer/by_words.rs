@@ -25,11 +25,14 @@ pub struct WordEncoder {
 
 impl WordEncoder {
     /// The encoder of a tokenizer, if it is of the kind that this understands: GPT-2's pattern, no normalizer but a
-    /// Unicode normal form, and added tokens that are looked for in the text as it stands.
+    /// Unicode normal form, and added tokens that are all looked for in the text as it stands, in one pass.
     pub fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
-        let as_it_stands = |token: &Value| content["normalizer"].is_null() || token["normalized"] == false;
-        let added_tokens_are = content["added_tokens"].as_array().is_none_or(|tokens| tokens.iter().all(as_it_stands));
-        let understood = pieces::can_cut_between_words(content) && added_tokens_are;
+        let normalized = |token: &Value| token["normalized"] != false;
+        let added_tokens = content["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        // The library looks for the tokens that are not normalized first, and for the others in what is left.
+        let one_pass = !added_tokens.iter().any(normalized)
+            || content["normalizer"].is_null() && added_tokens.iter().all(normalized);
+        let understood = pieces::can_cut_between_words(content) && one_pass;
         understood.then(|| Self { added_tokens: AddedTokens::of(tokenizer), idle: Arc::default() })
     }
 
@@ -171,6 +174,12 @@ mod tests {
         assert!(other(|value| value["pre_tokenizer"]["use_regex"] = json!(false)));
         assert!(other(|value| value["added_tokens"][0]["single_word"] = json!(true)));
         assert!(other(|value| value["added_tokens"][0]["normalized"] = json!(true)));
+        // Without a normalizer it does not matter which kind they are, but they must be of one.
+        assert!(other(|value| {
+            value["normalizer"] = json!(null);
+            value["added_tokens"][0]["normalized"] = json!(true);
+        }));
+        assert!(!other(|value| value["normalizer"] = json!(null)));
     }
 
     /// The tokens of a real corpus, by a tokenizer trained on a part of it.

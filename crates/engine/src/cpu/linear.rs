@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::product::{Addend, Matrix, MatrixMut, Workers, product};
-use super::{Cpu, slice, slice_mut, vectorised};
+use super::product::{Addend, MatrixMut, Workers, product};
+use super::{Cpu, matrix, slice, slice_mut, vectorised};
 use crate::ops::linear::LinearKernels;
 use crate::tensor::{View, ViewMut};
 
@@ -16,10 +16,6 @@ vectorised! {
             }
         }
     }
-}
-
-fn matrix<'a>(view: View<'a>) -> Matrix<'a> {
-    Matrix::dense(slice(view), view.rows, view.columns)
 }
 
 impl LinearKernels for Cpu {

@@ -163,7 +163,25 @@ impl MemoryKernels for Cpu {
 
 #[cfg(test)]
 mod tests {
-    use super::size_class;
+    use super::*;
+
+    /// Large buffers come from elsewhere than small ones, and must be as good.
+    #[test]
+    fn buffers_of_every_size_are_zeros_on_cache_lines_and_are_used_again() {
+        let device = Cpu::new();
+        for length in [1, 1000, HUGE / 4 - 16, HUGE / 4 + 1, HUGE] {
+            let mut storage = device.allocate(length);
+            let values = storage_values_mut(&mut storage);
+            assert!(values.len() >= length && values.iter().all(|&value| value == 0.0));
+            assert_eq!(values.as_ptr() as usize % 64, 0);
+            values[length - 1] = 7.0;
+            device.recycle(storage);
+            let fresh = device.fresh_allocations();
+            let mut again = device.allocate(length);
+            assert_eq!(storage_values_mut(&mut again)[length - 1], 7.0);
+            assert_eq!(device.fresh_allocations(), fresh);
+        }
+    }
 
     #[test]
     fn classes_waste_at_most_an_eighth_or_so() {

@@ -73,6 +73,11 @@ fn instructions() -> &'static str {
     std::env::consts::ARCH
 }
 
+/// A contiguous view as a matrix.
+fn matrix<'a>(view: View<'a>) -> product::Matrix<'a> {
+    product::Matrix::dense(slice(view), view.rows, view.columns)
+}
+
 /// The values of a contiguous view.
 fn slice<'a>(view: View<'a>) -> &'a [f32] {
     assert!(view.is_contiguous(), "this kernel reads contiguous rows");

@@ -2,18 +2,19 @@
 
 use std::ops::Range;
 
-use super::product::{Addend, Matrix, MatrixMut, RightHand, Workers, product};
-use super::{Cpu, slice, slice_mut};
+use super::product::{Addend, DEPTH, Matrix, MatrixMut, RightHand, Workers, product};
+use super::{Cpu, matrix, slice_mut};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
-use crate::tensor::{Storage, View};
+use crate::tensor::Storage;
 
 /// Logits alive at a time: a block of rows takes about this many values (32 MiB).
 const BLOCK_VALUES: usize = 1 << 23;
 
-/// Rows of logits that are computed together.
+/// Rows of logits that are computed together: where it can be, whole stretches of the weight gradient's inner dimension.
 fn rows_per_block(vocab: usize) -> usize {
-    (BLOCK_VALUES / vocab).clamp(16, 1024)
+    let rows = (BLOCK_VALUES / vocab).clamp(16, 1024);
+    rows - rows % DEPTH.min(rows)
 }
 
 /// The blocks of `rows` rows.
@@ -47,10 +48,6 @@ impl Drop for Logits<'_> {
             self.device.recycle(storage);
         }
     }
-}
-
-fn matrix<'a>(view: View<'a>) -> Matrix<'a> {
-    Matrix::dense(slice(view), view.rows, view.columns)
 }
 
 /// A matrix that the products of all blocks share: packed once when there is more than one block.

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 /// Rows of a tile: with four vectors each, 24 of the 32 registers hold sums.
 pub const TILE_ROWS: usize = 6;
 /// Values in a vector.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 /// Columns of a tile, and of a packed panel.
 pub const PANEL: usize = 4 * LANES;
 
@@ -120,7 +120,7 @@ fn lanes(count: usize) -> __mmask16 {
 }
 
 /// Packs `depth` steps of up to `PANEL` columns whose values lie next to each other along the inner dimension: column `c`
-/// begins at `start + c * stride`. Missing columns become zeros.
+/// begins at `start + c * stride`. The last vector's missing columns become zeros; vectors beyond are left alone.
 ///
 /// # Safety
 /// The processor has AVX-512F; `depth` values of each of the `columns` columns are readable; `panel` has
@@ -128,8 +128,8 @@ fn lanes(count: usize) -> __mmask16 {
 #[target_feature(enable = "avx512f")]
 pub unsafe fn pack_transposed(start: *const f32, stride: usize, columns: usize, depth: usize, panel: &mut [f32]) {
     assert!(panel.len() >= depth * PANEL && columns <= PANEL, "a panel's size");
-    for first in (0..PANEL).step_by(LANES) {
-        let present = columns.saturating_sub(first).min(LANES);
+    for first in (0..columns).step_by(LANES) {
+        let present = (columns - first).min(LANES);
         for at in (0..depth).step_by(LANES) {
             let steps = (depth - at).min(LANES);
             let mut square = [_mm512_setzero_ps(); LANES];

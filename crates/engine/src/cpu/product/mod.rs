@@ -8,6 +8,10 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 
+/// Steps of the inner dimension that a tile of the output sums in registers: a stretch of a panel and of the rows stays in the
+/// second cache. A constant, because it decides the order of the sums.
+pub const DEPTH: usize = 512;
+
 /// A matrix anywhere in memory.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
@@ -257,9 +261,16 @@ mod tests {
 
     #[test]
     fn shapes_layouts_and_addends_match_plain_sums() {
-        for (m, n, k) in
-            [(1, 7, 11), (3, 65, 4), (5, 7, 11), (6, 64, 512), (13, 131, 513), (200, 70, 33), (7, 129, 1030)]
-        {
+        for (m, n, k) in [
+            (1, 7, 11),
+            (3, 65, 4),
+            (5, 7, 11),
+            (6, 64, 512),
+            (13, 131, 513),
+            (200, 70, 33),
+            (7, 129, 1030),
+            (20, 1100, 1030),
+        ] {
             let (a, b) = (random(1, m * (k + 2)), random(2, n * k));
             let (old, bias, residual) = (random(3, m * n), random(4, n), random(5, m * n));
             let lefts = [Matrix::strided(&a, m, k, k + 2), Matrix::dense(&a[..m * k], k, m).transposed()];
@@ -341,27 +352,51 @@ mod tests {
     }
 
     #[test]
+    fn nothing_by_nothing_leaves_the_addend() {
+        let (bias, residual) = ([1.0, 2.0], [3.0; 6]);
+        let addends = [
+            (Addend::Nothing, [0.0; 6]),
+            (Addend::Output, [9.0; 6]),
+            (Addend::Rows { bias: Some(&bias), residual: Some(&residual) }, [4.0, 5.0, 4.0, 5.0, 4.0, 5.0]),
+        ];
+        for (addend, expected) in addends {
+            let mut output = [9.0; 6];
+            let (left, right) = (Matrix::dense(&[], 3, 0), Matrix::dense(&[], 0, 2));
+            product(MatrixMut::dense(&mut output, 3, 2), addend, left, right, 1.0, Workers::All);
+            assert_eq!(output, expected);
+        }
+        for (rows, columns) in [(0, 5), (5, 0)] {
+            let values = [1.0; 10];
+            let (left, right) = (Matrix::dense(&values, rows, 2), Matrix::dense(&values, 2, columns));
+            let output = MatrixMut::dense(&mut [], rows, columns);
+            RightHand::packed(right).multiply(output, Addend::Nothing, left, 1.0);
+        }
+    }
+
+    #[test]
     fn thread_count_does_not_change_a_bit() {
         let (m, n, k) = (131, 257, 700);
         let (a, b) = (random(1, m * k), random(2, n * k));
-        let compute = |threads| {
-            let mut output = vec![0.0; m * n];
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-                let right = Matrix::dense(&b, n, k).transposed();
-                product(
-                    MatrixMut::dense(&mut output, m, n),
-                    Addend::Nothing,
-                    Matrix::dense(&a, m, k),
-                    right,
-                    1.0,
-                    Workers::All,
-                )
-            });
-            output
-        };
-        let alone = compute(1);
-        for threads in [2, 3, 5] {
-            assert!(alone == compute(threads), "{threads} threads give other bits than one");
+        let lefts = [Matrix::dense(&a, m, k), Matrix::dense(&a, k, m).transposed()];
+        let rights = [Matrix::dense(&b, n, k).transposed(), Matrix::dense(&b, k, n)];
+        for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+            let compute = |threads, is_shared: bool| {
+                let mut output = vec![0.0; m * n];
+                let multiply = || {
+                    let target = MatrixMut::dense(&mut output, m, n);
+                    match is_shared {
+                        true => RightHand::packed(right).multiply(target, Addend::Nothing, left, 1.0),
+                        false => product(target, Addend::Nothing, left, right, 1.0, Workers::All),
+                    }
+                };
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(multiply);
+                output
+            };
+            let alone = compute(1, false);
+            for threads in [2, 3, 5] {
+                assert!(alone == compute(threads, false), "{threads} threads give other bits than one");
+                assert!(alone == compute(threads, true), "{threads} threads and a shared side give other bits");
+            }
         }
     }
 }

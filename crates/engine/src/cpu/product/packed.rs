@@ -9,13 +9,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::avx512::{self, Left, PANEL, TILE_ROWS, Target};
-use super::{Addend, Matrix, MatrixMut, Workers};
+use super::avx512::{self, LANES, Left, PANEL, TILE_ROWS, Target};
+use super::{Addend, DEPTH, Matrix, MatrixMut, Workers};
 use crate::cpu::memory::Buffer;
 
-/// Steps of the inner dimension that a tile sums in registers: a stretch of a panel and of the rows stays in the second
-/// cache. A constant, because it decides the order of the sums.
-const DEPTH: usize = 512;
+/// From this many columns on, a task's rows of the output do not stay in the second cache from one stretch of the inner
+/// dimension to the next.
+const WIDE: usize = 1024;
+/// Up to this inner dimension a task's rows of the left-hand side are read again for each panel from no farther than the third cache.
+const SHALLOW: usize = 4 * DEPTH;
 /// Values from one packed tile to the next: a line more than they need, so that the tiles do not compete for the same
 /// places in the cache.
 const TILE_SIZE: usize = TILE_ROWS * DEPTH + 16;
@@ -26,7 +28,8 @@ const AHEAD: usize = 8;
 const TASK_ROWS: usize = 192;
 
 thread_local! {
-    /// Memory for packing that this thread will use again.
+    /// Memory for packing that this thread will use again. It stays until the thread ends, outside the device's pool: at most
+    /// the largest right-hand sides that were in use at one time.
     static BUFFERS: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -140,7 +143,8 @@ fn share(count: usize, tasks: usize, task: usize) -> Range<usize> {
     count * task / tasks..count * (task + 1) / tasks
 }
 
-/// Copies one panel of the right-hand side, `[depth, PANEL]`; missing columns are zeros.
+/// Copies one panel of the right-hand side, `[depth, PANEL]`. The last vector's missing columns are zeros; what lies beyond is
+/// never read.
 ///
 /// # Safety
 /// The processor has AVX-512F.
@@ -155,7 +159,7 @@ unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [f32]) {
     assert_eq!(b.column_stride, 1, "a matrix whose rows or columns are contiguous");
     for (depth, row) in values.chunks_exact_mut(PANEL).enumerate() {
         avx512::fetch(&b.values[first..], (depth + AHEAD) * b.row_stride, columns);
-        let (present, missing) = row.split_at_mut(columns);
+        let (present, missing) = row[..columns.next_multiple_of(LANES)].split_at_mut(columns);
         present.copy_from_slice(&b.values[depth * b.row_stride + first..][..columns]);
         missing.fill(0.0);
     }
@@ -181,15 +185,14 @@ impl RowsProduct<'_> {
     /// The processor has AVX-512F, and nobody else uses this part of the output.
     unsafe fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
         if self.a.column_stride == 1 {
-            for depths in stretches(self.a.columns) {
-                let start = self.a.values[rows.start * self.a.row_stride + depths.start..].as_ptr();
-                let tiles = |tile: usize| Left {
-                    start: start.wrapping_add(tile * TILE_ROWS * self.a.row_stride),
-                    row_stride: self.a.row_stride,
-                    depth_stride: 1,
-                };
-                // Safety: passed on; rows of `a` are contiguous.
-                unsafe { self.stretch(&rows, &panels, depths, tiles) };
+            // A wide output is finished panel by panel, a narrow one stretch by stretch: to the same bits, since each value
+            // sees the stretches in order either way.
+            let is_wide = panels.len() * PANEL > WIDE && self.a.columns <= SHALLOW;
+            let step = if is_wide { 1 } else { panels.len() };
+            for first in panels.clone().step_by(step.max(1)) {
+                let panels = first..(first + step).min(panels.end);
+                // Safety: passed on.
+                unsafe { self.from_contiguous_rows(&rows, &panels) };
             }
             return;
         }
@@ -204,6 +207,23 @@ impl RowsProduct<'_> {
             };
             // Safety: passed on; the rows of every tile are packed.
             unsafe { self.stretch(&rows, &panels, depths, tiles) };
+        }
+    }
+
+    /// The rows and panels where the rows of the left-hand side are contiguous.
+    ///
+    /// # Safety
+    /// As for `compute`.
+    unsafe fn from_contiguous_rows(&self, rows: &Range<usize>, panels: &Range<usize>) {
+        for depths in stretches(self.a.columns) {
+            let start = self.a.values[rows.start * self.a.row_stride + depths.start..].as_ptr();
+            let tiles = |tile: usize| Left {
+                start: start.wrapping_add(tile * TILE_ROWS * self.a.row_stride),
+                row_stride: self.a.row_stride,
+                depth_stride: 1,
+            };
+            // Safety: passed on; rows of `a` are contiguous.
+            unsafe { self.stretch(rows, panels, depths, tiles) };
         }
     }
 
