@@ -100,7 +100,8 @@ fn on_cache(error: &CacheError) -> &'static str {
         CacheError::Damaged { .. } | CacheError::Truncated { .. } => {
             "let `babyllama teach RECIPE` write what is damaged anew, or delete the cache's folder"
         }
-        CacheError::Manifest { .. } => "delete the cache's folder; it will be made again",
+        CacheError::Manifest { .. } => "name another folder with `cache`, or delete that one if nothing else needs it",
+        CacheError::Foreign { .. } => "name another folder with `cache`",
         CacheError::Busy { .. } => "wait until that process ends, or name another folder with `cache`",
     }
 }

@@ -226,7 +226,7 @@ pub struct DistillArgs {
     /// A teacher's Hugging Face folder; give it again for an ensemble.
     #[arg(long = "teacher", value_name = "FOLDER", required = true)]
     pub teachers: Vec<String>,
-    /// A teacher's weight, as often as --teacher; without it all count alike.
+    /// A teacher's weight, as often as --teacher [default: all count alike, whatever weights the recipe gives to its own].
     #[arg(long = "weight", value_name = "W")]
     pub weights: Vec<f64>,
     /// What the divergence is divided by: tokens as in the papers, or sequences as in the authors' code.
@@ -254,7 +254,7 @@ pub struct DistillArgs {
     /// Tokens drawn at each position [default: 64, or the recipe's].
     #[arg(long, value_name = "N")]
     pub samples: Option<u32>,
-    /// Where the cache lies, for runs that share it [default: a folder below OUTPUT/teachers].
+    /// Where the cache lies, for runs that share it [default: a folder below OUTPUT/teachers, or the recipe's].
     #[arg(long, value_name = "FOLDER")]
     pub cache: Option<String>,
 }

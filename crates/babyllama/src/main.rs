@@ -2,6 +2,7 @@
 
 mod advice;
 mod args;
+mod cache_place;
 mod commands;
 mod console;
 mod failure;

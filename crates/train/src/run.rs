@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
 use crate::heldout::Heldout;
 use crate::schedule::Schedule;
-use crate::settings::{self, Selection, TrainSettings};
+use crate::settings::{self, Selection, SignalKind, TrainSettings};
 use crate::signals::{self, Audience, Distillation};
 use crate::step::{Listening, Trainer};
 
@@ -161,8 +161,12 @@ impl<'a> Run<'a> {
         // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
         let settings = TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
         let distill = self.distill.as_ref().map(|distill| distill.settings.deciding());
-        let text =
+        let mut text =
             format!("{settings:?} {distill:?} {} {:?} {}", self.seed, self.model.config(), self.inputs_fingerprint);
+        // Of all signals only drawn tokens follow from that seed.
+        if let Some(distill) = self.distill.as_ref().filter(|distill| distill.settings.signal == SignalKind::Sampled) {
+            text += &format!(" {}", distill.sample_seed);
+        }
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 }

@@ -28,7 +28,7 @@ struct Estimate {
     flops: f64,
     /// Bytes.
     memory: f64,
-    /// Bytes, without what is kept of teachers.
+    /// Bytes, with what is kept of its teachers.
     disk: f64,
     /// The ways in which a student can listen to its teachers; none without teachers.
     choices: Vec<Choice>,
@@ -87,7 +87,10 @@ pub fn plan(args: &RecipeArgs) -> anyhow::Result<()> {
             "\nWays to listen to teachers (`signal`, `codec`, `samples`); * is the recipe's, and in the table above:\n",
         )?;
         console::print(signals.to_text())?;
-        console::print("Students of the same teachers share what is kept: only the first one takes this long.\n")?;
+        console::print(
+            "The disk above counts what is kept for each student. Where students of the same teachers share it, it is \
+             needed once, and only the first of them takes this long.\n",
+        )?;
     }
     console::print(format_args!(
         "Tokens are estimated at {TOKENS_PER_WORD} a word; smaller vocabularies make more of them."
@@ -137,15 +140,17 @@ fn estimate(recipe: &Recipe, section: &ModelSection, tokens: f64) -> anyhow::Res
     let own_flops = 3.0 * config.forward_flops_per_token(length) * seen;
     let (mut flops, mut found) = (own_flops, Vec::new());
     let mut memory = 16.0 * parameters as f64 + activation_bytes(&config, settings);
+    // Two checkpoints of weights and both moments, and one more while it is written; the best and the final weights.
+    let mut disk = (3.0 * 12.0 + 2.0 * 4.0) * parameters as f64;
     if let Some(distill) = &section.distill {
         let teachers = distill.teachers.iter().map(|name| teacher(recipe, name)).collect::<anyhow::Result<Vec<_>>>()?;
-        flops += cost(distill, settings, &teachers, tokens, seen).flops;
+        let cost = cost(distill, settings, &teachers, tokens, seen);
+        flops += cost.flops;
+        disk += cost.disk;
         found = choices(distill, settings, &teachers, tokens, seen);
         // Until everything is kept, the teachers are in memory whatever the signal is.
         memory += teachers.iter().map(|teacher| 4.0 * teacher.parameter_count() as f64).sum::<f64>();
     }
-    // Two checkpoints of weights and both moments, and one more while it is written; the best and the final weights.
-    let disk = (3.0 * 12.0 + 2.0 * 4.0) * parameters as f64;
     Ok(Estimate { parameters, tokens: seen, flops, memory, disk, choices: found, own_flops })
 }
 
@@ -183,4 +188,24 @@ fn measured_flops() -> anyhow::Result<f64> {
         trainer.step(std::slice::from_ref(&batch), steps + 1, 1e-4)?;
     }
     Ok(flops * (steps as usize * batch.batch.tokens()) as f64 / start.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_teachers_counts_as_disk() {
+        let model = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = 96\nnum_layers = 2\nnum_heads = 4";
+        let disk = |distill: &str| {
+            let text =
+                format!("[models.a]\n{model}\n[models.b]\n{model}\n[models.b.distill]\nteachers = ['a']\n{distill}");
+            let recipe = recipe::embedded("two.toml", &text).unwrap();
+            estimate(&recipe, &recipe.models["b"], 1e6).unwrap().disk
+        };
+        let alone = disk("");
+        assert_eq!(disk("signal = 'hidden'") - alone, 1e6 * 64.0 * 4.0);
+        assert_eq!(disk("signal = 'hidden'\ncodec = 'bf16'") - alone, 1e6 * 64.0 * 2.0);
+        assert_eq!(disk("signal = 'sampled'\nsamples = 10") - alone, 1e6 * 24.0);
+    }
 }

@@ -11,6 +11,7 @@ use model::{Model, hugging_face};
 use train::{DistillSettings, Distillation, Outcome, Run, Teacher};
 
 use crate::args::TrainArgs;
+use crate::cache_place;
 use crate::console;
 use crate::failure::{Hint, Interrupted};
 use crate::interrupt::Interrupt;
@@ -22,7 +23,11 @@ use crate::training_log::TrainingLog;
 
 /// Trains the model that the flags describe, with teachers if they name any.
 pub fn train(args: &TrainArgs, request: ModelRequest<'_>) -> anyhow::Result<()> {
-    let section = recipe::load_model(&request)?;
+    let (section, recipe_seed) = recipe::load_model(&request)?;
+    if let Some(distill) = &section.distill {
+        let folders = folders(&section);
+        cache_place::check(distill, &args.output, folders.iter().map(|(_, folder)| &**folder))?;
+    }
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
@@ -36,7 +41,8 @@ pub fn train(args: &TrainArgs, request: ModelRequest<'_>) -> anyhow::Result<()> 
     let model = start(&section, args, &training, seed, &device)?;
     let distill = match &section.distill {
         None => None,
-        Some(settings) => Some(distillation(settings, args, seed)?),
+        // Not the model's own seed, so that students of all names and seeds can share what is drawn.
+        Some(settings) => Some(distillation(settings, args, recipe_seed)?),
     };
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let mut log = TrainingLog::new("training", &args.output, &interrupt);
@@ -83,10 +89,10 @@ fn start(
 }
 
 /// How the student listens, with its teachers' folders.
-fn distillation(settings: &DistillSettings, args: &TrainArgs, seed: u64) -> anyhow::Result<Distillation> {
+fn distillation(settings: &DistillSettings, args: &TrainArgs, sample_seed: u64) -> anyhow::Result<Distillation> {
     let open = |teacher: &String| Teacher::open(teacher.clone(), Path::new(teacher));
     let teachers = settings.teachers.iter().map(open).collect::<Result<_, _>>()?;
-    Ok(Distillation { settings: settings.clone(), teachers, caches: args.output.join("teachers"), sample_seed: seed })
+    Ok(Distillation { settings: settings.clone(), teachers, caches: args.output.join("teachers"), sample_seed })
 }
 
 /// The Hugging Face folders that a run reads, with what they are to it.

@@ -14,11 +14,12 @@ use engine::Device;
 use engine::cpu::Cpu;
 
 use crate::args::{RecipeArgs, RunArgs};
+use crate::cache_place;
 use crate::console;
 use crate::failure::{Hint, Interrupted};
 use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, Recipe, Start};
 use crate::stage::{Stage, Stages, Status, write_whole};
 
 /// A run under way.
@@ -36,7 +37,8 @@ pub struct Pipeline {
 
 /// Does everything the recipe says.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let (mut pipeline, _lock) = Pipeline::open(&args.recipe, args.output.as_deref(), "run", None)?;
+    let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
+    let (mut pipeline, _lock) = Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "run", None)?;
     let text = pipeline.prepare_text()?;
     let models = pipeline.train_models(&text)?;
     let table = pipeline.evaluate(&text, &models)?;
@@ -47,13 +49,14 @@ impl Pipeline {
     /// Takes the run's folder and writes down the resolved recipe. `name` is the command that does it, and `model` the
     /// model that it names.
     fn open(
+        recipe: Recipe,
         args: &RecipeArgs,
         output: Option<&Path>,
         name: &str,
         model: Option<&str>,
     ) -> anyhow::Result<(Self, RunLock)> {
-        let recipe = recipe::load(&args.recipe, &args.overrides)?;
         let folder = output.map_or_else(|| Path::new("runs").join(&recipe.name), Path::to_owned);
+        check_caches(&recipe, &folder)?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the run's folder {}", folder.display()))
             .hint("check who may write there, or choose another --output")?;
@@ -126,6 +129,23 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Refuses caches that would lie where the run reads models or puts them.
+fn check_caches(recipe: &Recipe, run: &Path) -> anyhow::Result<()> {
+    let place = |name: &String| run.join("models").join(name);
+    let mut folders: Vec<PathBuf> = recipe.models.keys().map(place).collect();
+    for section in recipe.models.values() {
+        if let Start::Folder(folder) = &section.start {
+            folders.push(folder.clone());
+        }
+        let teachers = section.distill.iter().flat_map(|distill| &distill.teachers);
+        folders.extend(teachers.filter(|name| !recipe.models.contains_key(*name)).map(PathBuf::from));
+    }
+    let mut students = recipe.models.iter().filter_map(|(name, section)| Some((name, section.distill.as_ref()?)));
+    students.try_for_each(|(name, distill)| {
+        cache_place::check(distill, run, folders.iter().map(PathBuf::as_path)).with_context(|| format!("model {name}"))
+    })
 }
 
 /// The command line that continues a run, as a shell reads it.

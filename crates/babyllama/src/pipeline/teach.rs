@@ -13,15 +13,21 @@ use crate::args::TeachArgs;
 use crate::console;
 use crate::failure::{Hint, Interrupted, WrongUsage};
 use crate::progress::Progress;
-use crate::recipe::{ModelSection, Recipe, Start};
+use crate::recipe::{self, ModelSection, Recipe, Start};
 
 /// Fills the caches that the recipe's students read, training their teachers where that is still to be done.
 pub fn teach(args: &TeachArgs) -> anyhow::Result<()> {
-    let (mut pipeline, _lock) = Pipeline::open(&args.recipe, args.output.as_deref(), "teach", args.model.as_deref())?;
-    let students = students(&pipeline.recipe, args.model.as_deref())?;
+    let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
+    // Before anything is made or replaced.
+    let students = students(&recipe, args.model.as_deref())?;
+    let (mut pipeline, _lock) =
+        Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "teach", args.model.as_deref())?;
     let text = pipeline.prepare_text()?;
     let trained = pipeline.train_some(&text, &needed(&pipeline.recipe, &students))?;
     for student in &students {
+        if pipeline.interrupt.is_requested() {
+            return Err(pipeline.interrupted());
+        }
         pipeline.fill(student, &text, &trained)?;
     }
     Ok(())

@@ -150,8 +150,9 @@ impl DistillRequest<'_> {
     }
 }
 
-/// The model that a request describes, checked and with every default filled in as in a run of its recipe.
-pub fn load_model(request: &ModelRequest<'_>) -> Result<ModelSection, RecipeError> {
+/// The model that a request describes, checked and with every default filled in as in a run of its recipe; and the seed
+/// of that recipe, or of any that sets none.
+pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), RecipeError> {
     let (mut document, name) = match request.recipe {
         Some(path) => (Document::read(path)?, request.model),
         None => (Document::empty(), "model"),
@@ -166,6 +167,8 @@ pub fn load_model(request: &ModelRequest<'_>) -> Result<ModelSection, RecipeErro
     let distill_key = format!("models.{name}.distill");
     match &request.distill {
         Some(distill) => {
+            // Weights belong to the teachers that stand beside them.
+            document.remove(&format!("{distill_key}.weights"));
             for (key, value, flag) in distill.keys() {
                 document.set(&format!("{distill_key}.{key}"), value, flag)?;
             }
@@ -174,5 +177,5 @@ pub fn load_model(request: &ModelRequest<'_>) -> Result<ModelSection, RecipeErro
     }
     let mut recipe = resolve(&document, "model")?;
     let missing = || document.locate(Fault::MissingKey { key: format!("models.{name}") });
-    recipe.models.shift_remove(name).ok_or_else(missing)
+    Ok((recipe.models.shift_remove(name).ok_or_else(missing)?, recipe.seed))
 }

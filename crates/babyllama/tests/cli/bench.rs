@@ -133,7 +133,11 @@ fn what_cannot_be_measured_is_refused() {
     assert!(preset.stderr.contains("17m") && preset.stderr.contains("345m"), "{}", preset.stderr);
     assert_eq!(refused("train --preset 16m --config small.toml --model teacher").code, Some(2));
     assert_eq!(refused("train --config small.toml").code, Some(2));
-    assert_eq!(refused("train --steps 0").code, Some(2));
+    for flags in
+        ["train --steps 0", "train --steps 1000001", "train --warmup 4294967295", "evaluate --repeats 4294967295"]
+    {
+        assert_eq!(refused(flags).code, Some(2), "{flags}");
+    }
 
     let config = "--config small.toml --model";
     refused(&format!("train {config} nobody")).refused(2).names(&["no model nobody", "teacher, student"]);

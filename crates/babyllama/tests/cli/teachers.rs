@@ -62,7 +62,11 @@ fn teaching_trains_the_teachers_and_fills_the_cache_once() {
     workspace.babyllama("run small.toml --output runs/online").done();
     assert!(workspace.weights(STUDENT) == workspace.weights("runs/online/models/student/final"));
 
+    let resolved = workspace.bytes("runs/small/recipe.toml");
     workspace.babyllama("teach small.toml").refused(2).names(&["no model of the recipe keeps"]).advises("signal");
+    assert!(workspace.bytes("runs/small/recipe.toml") == resolved, "a refused request replaced the recipe");
+    workspace.babyllama("teach small.toml --output runs/new").refused(2);
+    assert!(!workspace.path("runs/new").exists());
     let wrong = workspace.babyllama(&format!("teach small.toml --model pupil {KEPT}")).refused(2);
     wrong.names(&["--model pupil is none", "teacher, student"]);
     let wrong = workspace.babyllama(&format!("teach small.toml --model teacher {KEPT}")).refused(2);
@@ -147,7 +151,7 @@ fn settings_that_do_not_go_together_are_wrong_usage() {
 fn students_outside_a_run_share_a_cache() {
     let workspace = Workspace::trained();
     let tokens = "--tokens runs/small/tokens/train.bin --validation runs/small/tokens/validation.bin";
-    let student = format!("distill --config small.toml --model student --teacher {TEACHER} {tokens} --set seed=3");
+    let student = format!("distill --config small.toml --model student --teacher {TEACHER} {tokens}");
     let distill = |more: &str, output: &str| workspace.babyllama(&format!("{student} {more} --output {output}")).done();
     let first = distill("--signal sampled --samples 8 --cache kept", "first");
     assert!(there(&first).starts_with("0 of "), "{}", first.stderr);
@@ -157,6 +161,20 @@ fn students_outside_a_run_share_a_cache() {
     assert_eq!(there(&third), "complete)");
     assert!(workspace.weights("first/final") == workspace.weights("third/final"));
     assert!(workspace.weights("first/final") != workspace.weights("second/final"));
+    // Neither the student's seed nor its name decides what is drawn; nor does a run of the recipe draw anything else.
+    let seeded = distill("--signal sampled --samples 8 --cache kept --set seed=3 --set max_steps=2", "seeded");
+    assert_eq!(there(&seeded), "complete)");
+    let pupil = format!("distill --config small.toml --model teacher --teacher {TEACHER} {tokens} --set max_steps=2");
+    let pupil = workspace.babyllama(&format!("{pupil} --signal sampled --samples 8 --cache kept --output pupil"));
+    assert_eq!(there(&pupil.done()), "complete)");
+    let set = ["signal=sampled", "samples=8", "cache=kept"].map(|set| format!("--set student.distill.{set}")).join(" ");
+    assert_eq!(there(&workspace.babyllama(&format!("run small.toml {set} --output runs/drawn")).done()), "complete)");
+    // Without a recipe one seed serves all.
+    let start = format!("distill --model {TEACHER} --teacher {TEACHER} {tokens} --signal sampled --cache plain-kept");
+    let start = format!("{start} --set sequence_length=16 --set max_steps=2");
+    for seed in [1, 2] {
+        workspace.babyllama(&format!("{start} --set seed={seed} --output start-{seed}")).done();
+    }
     let other = workspace.babyllama(&format!("{student} --signal sampled --samples 9 --cache kept --output fourth"));
     other.refused(1).names(&["`sampling.samples` is 8 there and 9 here"]);
 
@@ -168,6 +186,38 @@ fn students_outside_a_run_share_a_cache() {
     assert_eq!(workspace.names("spelled/teachers").len(), 1);
     distill("--divergence jensen_shannon", "middle");
     assert!(workspace.weights("plain/final") != workspace.weights("middle/final"));
+}
+
+#[test]
+fn a_cache_has_a_folder_of_its_own() {
+    let workspace = Workspace::trained();
+    let tokens = "--tokens runs/small/tokens/train.bin";
+    let distill = format!("distill --config small.toml --model student --teacher {TEACHER} {tokens} --signal hidden");
+    let refused = |line: String, problem: &str| {
+        workspace.babyllama(&line).refused(2).names(&["teachers' cache", problem]).advises("a folder of its own");
+    };
+    let in_a_model = format!("lies in the model folder {TEACHER}");
+    refused(format!("{distill} --cache {TEACHER}/kept --output out"), &in_a_model);
+    refused(format!("{distill} --cache out --output out"), "is the output folder");
+    let start = format!("distill --model {STUDENT} --teacher {TEACHER} {tokens} --signal sampled --output out");
+    refused(format!("{start} --cache {STUDENT}"), &format!("lies in the model folder {STUDENT}"));
+    assert!(!workspace.path("out").exists());
+
+    let own = "--set student.distill.signal=hidden --set student.distill.cache";
+    refused(format!("run small.toml {own}=runs/small"), "is the output folder");
+    refused(
+        format!("teach small.toml {own}=runs/small/models/teacher/final/kept"),
+        "lies in the model folder runs/small",
+    );
+    let outside = format!("--set student.distill.teachers=['{TEACHER}'] --output runs/other");
+    refused(format!("run small.toml {outside} {own}={TEACHER}"), &in_a_model);
+    assert!(!workspace.path("runs/other").exists());
+    assert!(workspace.babyllama("run small.toml").done().stdout.contains("Nothing to do"));
+    // Files of others that bear a cache's names are left alone.
+    workspace.write("theirs/blocks.bin", "precious");
+    let foreign = workspace.babyllama(&format!("{distill} --cache theirs --output out")).refused(1);
+    foreign.names(&["theirs", "blocks.bin", "not ours"]).advises("name another folder");
+    assert_eq!(workspace.text("theirs/blocks.bin"), "precious");
 }
 
 #[test]

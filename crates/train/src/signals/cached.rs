@@ -142,7 +142,7 @@ impl<F: Form> Cached<F> {
         match (&self.voices, self.is_whole()) {
             (Voices::Models(_), false) | (Voices::Outputs(_), true) => {}
             (Voices::None, true) if !F::READS_LOGITS => {}
-            (_, false) => self.load()?,
+            (_, false) => self.voices = Voices::Models(self.load()?),
             (_, true) => {
                 self.voices = Voices::None;
                 // The pool would keep the weights' memory for tensors of that size, and there will be none.
@@ -155,10 +155,8 @@ impl<F: Form> Cached<F> {
         Ok(())
     }
 
-    fn load(&mut self) -> Result<(), TrainError> {
-        let load = |teacher: &Teacher| Ok(teacher.load(&self.device)?);
-        self.voices = Voices::Models(self.teachers.iter().map(load).collect::<Result<Vec<_>, TrainError>>()?);
-        Ok(())
+    fn load(&self) -> Result<Vec<Model>, TrainError> {
+        self.teachers.iter().map(|teacher| Ok(teacher.load(&self.device)?)).collect()
     }
 
     /// Places what is kept of a micro-batch; says which of its sequences are not.
@@ -190,12 +188,13 @@ impl<F: Form> Cached<F> {
         numbers: &[usize],
         absent: &[usize],
     ) -> Result<(), TrainError> {
-        if !matches!(self.voices, Voices::Models(_)) {
+        let models = match std::mem::replace(&mut self.voices, Voices::None) {
+            Voices::Models(models) => models,
             // A block turned out to be damaged, or another process has not come as far as this one.
-            self.load()?;
-        }
-        let Voices::Models(models) = &self.voices else { return Ok(()) };
-        let blocks = self.form.speak(models, &part(micro_batch, absent));
+            Voices::Outputs(_) | Voices::None => self.load()?,
+        };
+        let blocks = self.form.speak(&models, &part(micro_batch, absent));
+        self.voices = Voices::Models(models);
         for (&sequence, block) in absent.iter().zip(&blocks) {
             self.shelves[shelf].store.write(numbers[sequence], block)?;
             // What is kept may be rounded: it must not matter whether it was read from the disk.

@@ -193,7 +193,7 @@ pub struct StepArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one())]
     pub steps: u32,
     /// Steps before them, which are not.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=MOST))]
     pub warmup: u32,
     /// A token file to read in its order, again from the start at its end [default: tokens drawn by Zipf's law].
     #[arg(long, value_name = "FILE")]
@@ -206,6 +206,9 @@ pub struct StepArgs {
     pub only_steps: bool,
 }
 
+/// More than anybody waits for, and few enough that no count of steps or rounds overflows.
+const MOST: i64 = 1_000_000;
+
 fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..)
+    clap::value_parser!(u32).range(1..=MOST)
 }

@@ -22,6 +22,9 @@ const SMALL_MODELS: Embedded = embedded!("recipes/babyllama-1/small-models.toml"
 const BABYLLAMA_1: Embedded = embedded!("recipes/babyllama-1/strict-small.toml");
 const BABYLLAMA_2: Embedded = embedded!("recipes/babyllama-2/strict-small.toml");
 
+/// More than any memory holds, and few enough that no count of tokens overflows.
+const MOST_TOKENS: usize = 1 << 30;
+
 /// A model and the steps that it takes.
 #[derive(Debug)]
 pub struct Subject {
@@ -97,7 +100,8 @@ impl Subject {
             teachers: teachers.map(teacher_config).collect::<anyhow::Result<_>>()?,
             distill,
             signal: None,
-            tokens_per_step: tokens.unwrap_or(section.train.batch_size * section.train.sequence_length),
+            tokens_per_step: tokens
+                .unwrap_or_else(|| section.train.batch_size.saturating_mul(section.train.sequence_length)),
         })
     }
 
@@ -107,6 +111,9 @@ impl Subject {
         let tokens = shape.tokens_per_step.unwrap_or(self.tokens_per_step);
         if length < 2 {
             anyhow::bail!(WrongUsage(format!("--sequence-length is {length}; it must be at least 2")));
+        }
+        if tokens > MOST_TOKENS {
+            anyhow::bail!(WrongUsage(format!("--tokens-per-step is {tokens}; it must be at most {MOST_TOKENS}")));
         }
         if tokens == 0 || !tokens.is_multiple_of(length) {
             let why = format!("--tokens-per-step is {tokens}; it must be a multiple of the sequence's {length} tokens");
@@ -207,6 +214,7 @@ mod tests {
         };
         assert!(refused(Some(100), None).contains("--tokens-per-step is 100; it must be a multiple"));
         assert!(refused(Some(0), None).contains("--tokens-per-step is 0"));
+        assert!(refused(Some(usize::MAX / 128 * 128), None).contains("it must be at most"));
         assert!(refused(None, Some(1)).contains("--sequence-length is 1"));
         assert!(refused(None, Some(512)).contains("llama-16m has 256 positions"));
         let shape = StepShape { tokens_per_step: Some(192), sequence_length: Some(64) };

@@ -5,7 +5,7 @@
 //! blocks.bin      block k from byte k * block_bytes on
 //! checksums.bin   8 bytes a block: the start of its BLAKE3 hash; zeros of a block that is not written
 //! complete        there once every block is written and on disk
-//! lock            held by the one process that writes
+//! cache.lock      held by the one process that writes
 //! ```
 //! A block is written before its checksum, so that a process that is killed at any moment leaves a cache that the next
 //! one continues.
@@ -34,6 +34,8 @@ pub enum CacheError {
     Truncated { path: PathBuf, bytes: u64, expected: u64 },
     #[error("{} is no manifest of a teachers' cache: {problem}", path.display())]
     Manifest { path: PathBuf, problem: String },
+    #[error("{} has no manifest but a {file}: it holds files that are not ours", folder.display())]
+    Foreign { folder: PathBuf, file: &'static str },
     #[error("the teachers' cache {} is being written by another process", folder.display())]
     Busy { folder: PathBuf },
 }

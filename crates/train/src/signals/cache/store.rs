@@ -11,6 +11,9 @@ use super::CacheError;
 use super::manifest::{Manifest, write_whole};
 
 const CHECKSUM_BYTES: usize = 8;
+/// What a cache is made of besides its manifest and its lock.
+const CONTENTS: [&str; 3] = ["blocks.bin", "checksums.bin", "complete"];
+const LOCK: &str = "cache.lock";
 /// How long a second process waits for the first one to make the files.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,6 +32,8 @@ pub struct Store {
     manifest: Manifest,
     /// Blocks' checksums as far as this process knows them; 0 of a block that is not there.
     checksums: Vec<u64>,
+    /// Blocks whose bytes this process wrote, or found to match their checksum.
+    verified: Vec<bool>,
     missing: usize,
     map: Mmap,
     checksum_file: File,
@@ -49,8 +54,9 @@ impl Store {
     /// Opens the cache in a folder, or begins it there.
     ///
     /// # Errors
-    /// When the folder holds another cache, a complete cache is not as long as it should be, the disk has too little
-    /// room, or files cannot be read or written. A cache that cannot be written is an error unless it is complete.
+    /// When the folder holds another cache or files of another program under a cache's names, a complete cache is not as
+    /// long as it should be, the disk has too little room, or files cannot be read or written. A cache that cannot be
+    /// written is an error unless it is complete.
     pub fn open(folder: &Path, manifest: Manifest, purpose: Purpose) -> Result<Self, CacheError> {
         let found = Manifest::read(&folder.join("manifest.json"))?;
         if let Some(found) = &found {
@@ -59,37 +65,44 @@ impl Store {
         if purpose == Purpose::Use && found.is_some() && folder.join("complete").exists() {
             return Self::with_files(folder, manifest, Role::Complete);
         }
-        match lock(folder)? {
-            Some(lock) => Self::open_to_write(folder, manifest, purpose, lock),
-            None if purpose == Purpose::Repair => Err(CacheError::Busy { folder: folder.to_owned() }),
-            None => {
-                await_manifest(folder, &manifest)?;
-                Self::with_files(folder, manifest, Role::Reader)
+        if found.is_none() {
+            refuse_foreign(folder)?;
+        }
+        let begun = Instant::now();
+        loop {
+            if let Some(lock) = lock(folder)? {
+                return Self::open_to_write(folder, manifest, purpose, lock);
             }
+            // Another process writes; to read along, its files must be there.
+            if purpose == Purpose::Repair || begun.elapsed() > PATIENCE {
+                return Err(CacheError::Busy { folder: folder.to_owned() });
+            }
+            if let Some(found) = Manifest::read(&folder.join("manifest.json"))? {
+                refuse_other(folder, &manifest, &found)?;
+                return Self::with_files(folder, manifest, Role::Reader);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn open_to_write(folder: &Path, manifest: Manifest, purpose: Purpose, lock: File) -> Result<Self, CacheError> {
-        let place = folder.join("manifest.json");
         // Another process may have begun it, or even finished it, while this one waited for the lock.
-        match Manifest::read(&place)? {
-            Some(found) => refuse_other(folder, &manifest, &found)?,
-            None => {
-                for name in ["blocks.bin", "checksums.bin", "complete"] {
-                    remove(&folder.join(name))?;
-                }
-            }
+        let found = Manifest::read(&folder.join("manifest.json"))?;
+        match &found {
+            Some(found) => refuse_other(folder, &manifest, found)?,
+            None => remove_contents(folder)?,
         }
         if purpose == Purpose::Use && folder.join("complete").exists() {
             return Self::with_files(folder, manifest, Role::Complete);
         }
-        // What a kill or an accident cut off is reserved again, and counts as not written or as damaged.
-        let blocks = reserve(&folder.join("blocks.bin"), manifest.total_bytes())?;
-        reserve(&folder.join("checksums.bin"), (manifest.blocks * CHECKSUM_BYTES) as u64)?;
-        manifest.write(&place)?;
+        let blocks = make_files(folder, &manifest).inspect_err(|_| {
+            // A new cache that finds no room gives back what it took of it; the error that is told is the first one.
+            if found.is_none() {
+                let _ = remove_contents(folder);
+            }
+        })?;
         let mut store = Self::with_files(folder, manifest, Role::Writer { blocks, _lock: lock })?;
-        // With every checksum there and no word that all is on disk, something went wrong at the very end.
-        if purpose == Purpose::Repair || store.missing == 0 {
+        if purpose == Purpose::Repair {
             store.forget_damaged()?;
         }
         store.finish_if_whole()?;
@@ -116,7 +129,8 @@ impl Store {
             Role::Complete => 0,
             Role::Writer { .. } | Role::Reader => checksums.iter().filter(|&&checksum| checksum == 0).count(),
         };
-        Ok(Self { folder: folder.to_owned(), manifest, checksums, missing, map, checksum_file, role })
+        let verified = vec![false; checksums.len()];
+        Ok(Self { folder: folder.to_owned(), manifest, checksums, verified, missing, map, checksum_file, role })
     }
 
     pub fn folder(&self) -> &Path {
@@ -147,11 +161,14 @@ impl Store {
         }
         let complete = matches!(self.role, Role::Complete);
         let expected = self.checksums[block];
-        if (expected != 0 || complete) && self.checksum(block) != expected {
-            if complete {
-                return Err(CacheError::Damaged { path: self.folder.join("blocks.bin"), block });
+        if expected != 0 || complete {
+            self.verified[block] = self.checksum(block) == expected;
+            if !self.verified[block] {
+                if complete {
+                    return Err(CacheError::Damaged { path: self.folder.join("blocks.bin"), block });
+                }
+                self.note(block, 0);
             }
-            self.note(block, 0);
         }
         let start = block * self.manifest.block_bytes;
         Ok((self.checksums[block] != 0).then(|| &self.map[start..start + self.manifest.block_bytes]))
@@ -167,6 +184,7 @@ impl Store {
         let start = (block * self.manifest.block_bytes) as u64;
         write_at(blocks, start, bytes).map_err(io_error(&self.folder.join("blocks.bin")))?;
         self.write_checksum(block, checksum(block, bytes))?;
+        self.verified[block] = true;
         self.finish_if_whole()
     }
 
@@ -201,18 +219,27 @@ impl Store {
         Ok(())
     }
 
-    /// Takes back the checksums of blocks that are not what was written.
+    /// Takes back the checksums of blocks that are not what was written, as far as nobody has looked yet.
     fn forget_damaged(&mut self) -> Result<(), CacheError> {
-        let damaged: Vec<usize> =
-            (0..self.manifest.blocks).filter(|&k| self.has(k) && self.checksum(k) != self.checksums[k]).collect();
+        let mut damaged = Vec::new();
+        for block in (0..self.manifest.blocks).filter(|&block| self.checksums[block] != 0) {
+            self.verified[block] = self.verified[block] || self.checksum(block) == self.checksums[block];
+            if !self.verified[block] {
+                damaged.push(block);
+            }
+        }
         if !damaged.is_empty() || self.missing > 0 {
             remove(&self.folder.join("complete"))?;
         }
         damaged.into_iter().try_for_each(|block| self.write_checksum(block, 0))
     }
 
-    /// Once every block is written: brings all to disk, says so, and lets go of the lock.
+    /// Once every block is written and what it should be: brings all to disk, says so, and lets go of the lock.
     fn finish_if_whole(&mut self) -> Result<(), CacheError> {
+        if matches!(self.role, Role::Writer { .. }) && self.missing == 0 {
+            // An earlier process may have left blocks that are damaged by now.
+            self.forget_damaged()?;
+        }
         let Role::Writer { blocks, .. } = &self.role else { return Ok(()) };
         if self.missing > 0 {
             return Ok(());
@@ -247,7 +274,7 @@ fn checksum(block: usize, bytes: &[u8]) -> u64 {
 /// The right to write, for as long as the file is open; `None` when another process has it.
 fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
     fs::create_dir_all(folder).map_err(io_error(folder))?;
-    let path = folder.join("lock");
+    let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(io_error(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -256,16 +283,28 @@ fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
     }
 }
 
-/// Waits until the process that writes has made the files.
-fn await_manifest(folder: &Path, manifest: &Manifest) -> Result<(), CacheError> {
-    let begun = Instant::now();
-    loop {
-        match Manifest::read(&folder.join("manifest.json"))? {
-            Some(found) => return refuse_other(folder, manifest, &found),
-            None if begun.elapsed() > PATIENCE => return Err(CacheError::Busy { folder: folder.to_owned() }),
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
+/// Makes the files of a cache, the manifest last. What a kill or an accident cut off is reserved again, and counts as not
+/// written or as damaged.
+fn make_files(folder: &Path, manifest: &Manifest) -> Result<File, CacheError> {
+    let blocks = reserve(&folder.join("blocks.bin"), manifest.total_bytes())?;
+    reserve(&folder.join("checksums.bin"), (manifest.blocks * CHECKSUM_BYTES) as u64)?;
+    manifest.write(&folder.join("manifest.json"))?;
+    Ok(blocks)
+}
+
+/// Refuses to replace files that no cache has left there: in a folder without a manifest, only a lock says that they are
+/// what a process was killed over.
+fn refuse_foreign(folder: &Path) -> Result<(), CacheError> {
+    let foreign = CONTENTS.into_iter().find(|name| folder.join(name).exists());
+    // Looked for last: whoever begins a cache locks it before it makes the files.
+    match foreign {
+        Some(file) if !folder.join(LOCK).exists() => Err(CacheError::Foreign { folder: folder.to_owned(), file }),
+        _ => Ok(()),
     }
+}
+
+fn remove_contents(folder: &Path) -> Result<(), CacheError> {
+    CONTENTS.into_iter().try_for_each(|name| remove(&folder.join(name)))
 }
 
 /// Opens a file to read that must have a certain length; one that is gone counts as cut to nothing.
@@ -301,8 +340,9 @@ fn reserve(path: &Path, bytes: u64) -> Result<File, CacheError> {
 
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
-    use rustix::io::Errno;
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::{Errno, retry_on_intr};
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, bytes)) {
         // Some file systems cannot reserve; then a full disk shows when a block is written.
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
         Err(error) => Err(error.into()),

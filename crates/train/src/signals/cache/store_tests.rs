@@ -97,6 +97,28 @@ fn a_damaged_block_is_computed_again_until_the_cache_is_complete() {
 }
 
 #[test]
+fn a_block_that_was_damaged_before_the_last_one_came_is_not_declared_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(written(folder.path(), 0..4));
+    let blocks = OpenOptions::new().write(true).open(folder.path().join("blocks.bin")).unwrap();
+    write_at(&blocks, 2 * 24, &[0; 24]).unwrap();
+    // The next process reads one of what it finds, and never comes to the damaged block.
+    let mut store = open(folder.path()).unwrap();
+    assert_eq!(read(&mut store, 1), Some(block(1)));
+    (4..BLOCKS).for_each(|number| store.write(number, &block(number)).unwrap());
+    assert_eq!((store.missing(), store.has(2)), (1, false));
+    assert!(!folder.path().join("complete").exists());
+    drop(store);
+    let mut store = open(folder.path()).unwrap();
+    assert_eq!((store.missing(), read(&mut store, 2)), (1, None));
+    store.write(2, &block(2)).unwrap();
+    assert!(store.missing() == 0 && folder.path().join("complete").exists());
+    drop(store);
+    let mut store = open(folder.path()).unwrap();
+    assert!((0..BLOCKS).all(|number| read(&mut store, number) == Some(block(number))));
+}
+
+#[test]
 fn repair_finds_what_is_damaged_and_leaves_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     drop(written(folder.path(), 0..BLOCKS));
@@ -183,6 +205,35 @@ fn a_second_process_reads_along_and_never_writes() {
 }
 
 #[test]
+fn whoever_waits_for_a_process_that_dies_before_the_manifest_writes_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = lock(folder.path()).unwrap().unwrap();
+    let mut store = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| open(folder.path()).unwrap());
+        std::thread::sleep(Duration::from_millis(100));
+        drop(held);
+        waiting.join().unwrap()
+    });
+    store.write(3, &block(3)).unwrap();
+    assert_eq!((read(&mut store, 3), store.missing()), (Some(block(3)), BLOCKS - 1));
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    for name in CONTENTS {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join(name);
+        fs::write(&place, "precious").unwrap();
+        // Once more, since a refusal must not leave behind what makes the next one agree.
+        for _ in 0..2 {
+            let message = refusal(folder.path());
+            assert!(message.contains(name) && message.contains("files that are not ours"), "{message}");
+        }
+        assert_eq!(fs::read(&place).unwrap(), b"precious");
+    }
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
@@ -199,5 +250,24 @@ fn too_little_room_is_known_before_the_first_block_and_leaves_nothing() {
     let error = Store::open(folder.path(), huge, Purpose::Use).err().unwrap().to_string();
     assert!(error.contains("blocks.bin: "), "{error}");
     assert!(!folder.path().join("blocks.bin").exists());
+    let huge = Manifest { blocks: 1 << 57, block_bytes: 0, ..manifest() };
+    let error = Store::open(folder.path(), huge, Purpose::Use).err().unwrap().to_string();
+    assert!(error.contains("checksums.bin: "), "{error}");
+    assert!(CONTENTS.iter().all(|name| !folder.path().join(name).exists()));
     assert_eq!(open(folder.path()).unwrap().missing(), BLOCKS);
+}
+
+#[test]
+fn a_new_cache_whose_manifest_cannot_be_written_leaves_nothing_and_an_old_one_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("manifest.partial");
+    fs::create_dir(&in_the_way).unwrap();
+    assert!(refusal(folder.path()).contains("manifest.json: "), "{}", refusal(folder.path()));
+    assert!(CONTENTS.iter().all(|name| !folder.path().join(name).exists()));
+    fs::remove_dir(&in_the_way).unwrap();
+    drop(written(folder.path(), 0..4));
+    fs::create_dir(&in_the_way).unwrap();
+    assert!(refusal(folder.path()).contains("manifest.json: "), "{}", refusal(folder.path()));
+    fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(open(folder.path()).unwrap().missing(), BLOCKS - 4);
 }
