@@ -173,8 +173,9 @@ impl<F: Form> Cached<F> {
                     return Err(CacheError::Damaged { path, block }.into());
                 }
             };
-            if !is_kept {
-                absent.push(sequence);
+            match is_kept {
+                true => store.release(block),
+                false => absent.push(sequence),
             }
         }
         Ok(absent)

@@ -174,6 +174,17 @@ impl Store {
         Ok((self.checksums[block] != 0).then(|| &self.map[start..start + self.manifest.block_bytes]))
     }
 
+    /// Lets go of a block's pages, which the system would otherwise count as this process's memory until it needs them.
+    pub fn release(&self, block: usize) {
+        #[cfg(unix)]
+        {
+            let (start, length) = (block * self.manifest.block_bytes, self.manifest.block_bytes);
+            // Safety: the map is only read and has a file behind it, from which pages that were let go are read again. That
+            // it did not work costs nothing but memory.
+            let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length) };
+        }
+    }
+
     /// Keeps a block. Does nothing where another process is the one that writes.
     ///
     /// # Errors
