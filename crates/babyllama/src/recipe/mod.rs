@@ -115,7 +115,7 @@ pub struct ModelRequest<'a> {
 #[derive(Default)]
 pub struct DistillRequest<'a> {
     pub teachers: &'a [String],
-    /// One for each teacher, or none at all.
+    /// One for each teacher; without any all count alike, since the recipe's belong to its own teachers.
     pub weights: &'a [f64],
     pub kl: Option<&'a str>,
     pub temperature: Option<f64>,
