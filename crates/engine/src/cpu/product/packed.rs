@@ -192,7 +192,7 @@ impl RowsProduct<'_> {
             for first in panels.clone().step_by(step.max(1)) {
                 let panels = first..(first + step).min(panels.end);
                 // Safety: passed on.
-                unsafe { self.from_contiguous_rows(&rows, &panels) };
+                unsafe { self.multiply_contiguous_rows(&rows, &panels) };
             }
             return;
         }
@@ -214,7 +214,7 @@ impl RowsProduct<'_> {
     ///
     /// # Safety
     /// As for `compute`.
-    unsafe fn from_contiguous_rows(&self, rows: &Range<usize>, panels: &Range<usize>) {
+    unsafe fn multiply_contiguous_rows(&self, rows: &Range<usize>, panels: &Range<usize>) {
         for depths in stretches(self.a.columns) {
             let start = self.a.values[rows.start * self.a.row_stride + depths.start..].as_ptr();
             let tiles = |tile: usize| Left {
