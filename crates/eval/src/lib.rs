@@ -10,4 +10,4 @@ pub use blimp::{BlimpResult, TaskResult, score_tasks};
 pub use error::EvalError;
 pub use pairs::{Pair, Task};
 pub use rules::Rules;
-pub use scoring::{Request, Scorer};
+pub use scoring::{Request, Scorer, Scores, request};
