@@ -11,7 +11,7 @@ pub mod llama;
 mod model;
 mod size;
 
-pub use batch::Batch;
+pub use batch::{Batch, SharedBatch};
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;
 pub use model::{Decoder, Model};
