@@ -1,13 +1,19 @@
 //! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
 
 pub mod blimp;
+pub mod csv;
 pub mod error;
+pub mod ewok;
+pub mod output;
 pub mod pairs;
+pub mod results;
 pub mod rules;
 pub mod scoring;
 
-pub use blimp::{BlimpResult, TaskResult, score_tasks};
+pub use blimp::score_tasks;
 pub use error::EvalError;
+pub use ewok::score_ewok;
 pub use pairs::{Pair, Task};
+pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;
-pub use scoring::{Request, Scorer};
+pub use scoring::{Request, Scorer, Scores, request};
