@@ -143,7 +143,7 @@ def markdown(seconds, sentences):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder of *.jsonl files in BLiMP's format")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="a folder with tokenizer.json of 16,000 entries")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="a folder with tokenizer.json of at most 16,000 entries")
     parser.add_argument("--babyllama", type=Path, default=REPOSITORY / "target/release/babyllama")
     parser.add_argument("--python", default=sys.executable, help="an interpreter with torch, transformers and lm_eval")
     parser.add_argument("--pairs", type=int, default=50, help="pairs of every file; 0 takes all")
