@@ -1,4 +1,4 @@
-//! Causal attention over packed sequences (Vaswani et al., arXiv 1706.03762), with grouped key and value heads
+//! Attention over packed sequences (Vaswani et al., arXiv 1706.03762), causal or not, with grouped key and value heads
 //! (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model wants them.
 //!
 //! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row sums.
@@ -21,6 +21,8 @@ pub struct Heads {
     pub head_dim: usize,
     /// Base of the rotary frequencies, if positions are rotary: half-split pairing ("rotate half").
     pub rope_theta: Option<f32>,
+    /// Whether a token sees only those up to itself, or all of its sequence.
+    pub causal: bool,
     /// Share of attention weights dropped in training.
     pub dropout: f32,
 }
@@ -45,10 +47,15 @@ impl Heads {
     pub fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
     }
+
+    /// How many of a span's keys its query number `index` sees.
+    pub fn visible(&self, span: &AttentionSpan, index: usize) -> usize {
+        if self.causal { span.keys.len() - span.queries.len() + index + 1 } else { span.keys.len() }
+    }
 }
 
-/// One sequence: its rows among the queries and its rows among the keys. The last query sees all keys, the one before
-/// it all but the last, and so on.
+/// One sequence: its rows among the queries and its rows among the keys. Where attention is causal, the last query sees
+/// all keys, the one before it all but the last, and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttentionSpan {
     pub queries: Range<usize>,
@@ -61,7 +68,7 @@ pub trait AttentionKernels {
     /// `inverse`.
     fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
 
-    /// `output = softmax(queries * keys^T * scale, causal) * values` per head; `log_sums` `[tokens, heads]` receives the
+    /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a query sees; `log_sums` `[tokens, heads]` receives the
     /// logarithm of each softmax's denominator.
     #[allow(clippy::too_many_arguments)]
     fn attention(
@@ -107,7 +114,7 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Causal attention of every sequence over itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
+    /// Attention of every sequence over itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
     pub fn attention(&mut self, joined: Var, spans: &Spans, positions: &Arc<[u32]>, heads: &Heads) -> Var {
         assert_eq!(joined.value().columns(), heads.joined_columns(), "joined queries, keys and values");
         let joined_id = joined.id;
@@ -135,7 +142,7 @@ impl Tape<'_> {
     /// Attention of new tokens over those in a cache and themselves, which join the cache. For generation.
     ///
     /// # Panics
-    /// When the cache is full.
+    /// When the cache is full, or the attention is not causal.
     pub fn attention_cached(
         &mut self,
         joined: Var,
@@ -143,6 +150,7 @@ impl Tape<'_> {
         heads: &Heads,
         cache: &mut LayerCache,
     ) -> Var {
+        assert!(heads.causal, "tokens that see later ones cannot be read one after the other");
         let rotated = self.rotated(joined, positions, heads);
         let rows = rotated.rows();
         assert!(cache.length + rows <= cache.keys_values.rows(), "the cache has no room for {rows} more tokens");
@@ -256,7 +264,8 @@ mod tests {
                         });
                         (products.sum::<f64>() * heads.scale() as f64).exp()
                     };
-                    let weights: Vec<f64> = (rows.start..=query).map(score).collect();
+                    let seen = if heads.causal { rows.start..query + 1 } else { rows.clone() };
+                    let weights: Vec<f64> = seen.map(score).collect();
                     let total: f64 = weights.iter().sum();
                     for c in 0..width {
                         let mixed = weights
@@ -277,13 +286,17 @@ mod tests {
             num_kv_heads,
             head_dim,
             rope_theta,
+            causal: true,
             dropout: 0.0,
         };
+        let both_ways = |spans: [usize; 2], heads| (Heads { causal: false, ..heads }, Spans::from_lengths(spans));
         vec![
             (heads(1, 1, 2, None), Spans::from_lengths([1])),
             (heads(2, 2, 4, Some(10_000.0)), Spans::from_lengths([3, 1, 5])),
             (heads(4, 2, 6, Some(100.0)), Spans::from_lengths([7, 2])),
             (heads(3, 1, 8, None), Spans::from_lengths([70, 3])),
+            both_ways([1, 4], heads(2, 2, 3, None)),
+            both_ways([70, 3], heads(4, 2, 6, Some(100.0))),
         ]
     }
 
@@ -311,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_cache_gives_what_the_whole_sequence_gives() {
-        for (heads, _) in cases() {
+        for (heads, _) in cases().into_iter().filter(|(heads, _)| heads.causal) {
             let device = cpu();
             let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
             let mut tape = Tape::inference(&parameters);
