@@ -110,7 +110,9 @@ fn on_cache(error: &CacheError) -> &'static str {
 pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
         EvalError::Io { cause, .. } => on_file(cause.kind()),
-        EvalError::NoTasks { .. } | EvalError::Empty { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::Empty { .. } => "check the path, or leave the file out",
+        EvalError::OutOfOrder { .. } => "score the model again; the file is not as it was written",
         EvalError::Json { .. } | EvalError::MissingField { .. } | EvalError::NotUtf8 { .. } => {
             "mend that line and give the same command again"
         }

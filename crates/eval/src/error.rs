@@ -15,8 +15,10 @@ pub enum EvalError {
     MissingField { path: PathBuf, line: usize, field: &'static str },
     #[error("{}, line {line}: not UTF-8 (byte {offset} of the file)", path.display())]
     NotUtf8 { path: PathBuf, line: usize, offset: usize },
-    #[error("{} holds no sentence pair", path.display())]
+    #[error("{} is empty: it has no item", path.display())]
     Empty { path: PathBuf },
+    #[error("{}, line {line}: item {index} is not the next of its task", path.display())]
+    OutOfOrder { path: PathBuf, line: usize, index: usize },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]

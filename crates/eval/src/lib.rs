@@ -2,12 +2,15 @@
 
 pub mod blimp;
 pub mod error;
+pub mod output;
 pub mod pairs;
+pub mod results;
 pub mod rules;
 pub mod scoring;
 
-pub use blimp::{BlimpResult, TaskResult, score_tasks};
+pub use blimp::score_tasks;
 pub use error::EvalError;
 pub use pairs::{Pair, Task};
+pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;
 pub use scoring::{Request, Scorer};

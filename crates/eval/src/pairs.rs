@@ -96,7 +96,7 @@ mod tests {
         let message = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
         assert!(message(&format!("{good}{{oops\n")).contains("some_task.jsonl, line 2: bad JSON"));
         assert!(message(&format!("{good}{{\"sentence_good\": \"a\"}}\n")).contains("line 2: no field `sentence_bad`"));
-        assert!(message("\n").contains("no sentence pair"));
+        assert!(message("\n").contains("is empty"));
         let mut bytes = good.as_bytes().to_vec();
         bytes.extend(b"\xff\n");
         let message = parse(&bytes).unwrap_err().to_string();

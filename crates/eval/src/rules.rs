@@ -150,6 +150,16 @@ pub fn group_of(task: &str) -> &str {
     GROUPS.iter().find(|(_, tasks)| tasks.contains(&task)).map_or(task, |(group, _)| group)
 }
 
+/// Whether a task is one of BLiMP's 67.
+pub fn is_blimp_task(task: &str) -> bool {
+    GROUPS.iter().any(|(_, tasks)| tasks.contains(&task))
+}
+
+/// Whether a name is that of a group of 2023, whose files hold all its tasks' items.
+pub fn is_group(name: &str) -> bool {
+    GROUPS.iter().any(|(group, _)| *group == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +173,6 @@ mod tests {
         assert_eq!(tasks.len(), 67);
         assert_eq!(group_of("wh_island"), "island_effects");
         assert_eq!(group_of("hypernym"), "hypernym");
+        assert!(is_blimp_task("wh_island") && !is_blimp_task("island_effects") && is_group("island_effects"));
     }
 }

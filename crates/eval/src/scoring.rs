@@ -75,6 +75,11 @@ impl<'a> Scorer<'a> {
         Ok(Scores { log_probabilities, truncated, tokens })
     }
 
+    /// Whether a request is cut on the left to the models' positions.
+    pub fn is_cut(&self, request: &Request) -> bool {
+        request.context.len() + request.continuation.len() > self.max_positions + 1
+    }
+
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
         let vocab_size = self.models[0].config().vocab_size;
         let ids = requests.iter().flat_map(|request| request.context.iter().chain(&request.continuation));

@@ -1,0 +1,3 @@
+//! The forms in which scores leave the program.
+
+pub mod predictions;
