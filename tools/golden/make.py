@@ -2,10 +2,11 @@
 
 import divergences
 import losses
+import masked
 import models
 import ops
 import schedules
 
 if __name__ == "__main__":
-    for writer in (models, losses, ops, divergences, schedules):
+    for writer in (models, masked, losses, ops, divergences, schedules):
         writer.main()

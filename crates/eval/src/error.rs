@@ -23,6 +23,8 @@ pub enum EvalError {
     EnsembleVocabulary { first: usize, other: usize },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
+    #[error("`{choice}` has no token of its own after its context, so that there is nothing to score")]
+    NothingToScore { choice: String },
     #[error("a text's log-probability is {score}: the model's weights are damaged or have diverged")]
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]

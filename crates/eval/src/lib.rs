@@ -13,4 +13,4 @@ pub use error::EvalError;
 pub use pairs::{Pair, Task};
 pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;
-pub use scoring::{Request, Scorer};
+pub use scoring::{Request, Scorer, Scores, request};

@@ -10,9 +10,12 @@ pub mod hugging_face;
 mod initialise;
 pub mod llama;
 mod model;
+pub mod opt;
+pub mod roberta;
+mod segments;
 mod size;
 
-pub use batch::Batch;
+pub use batch::{Batch, SharedBatch};
 pub use classifier::Classifier;
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;
