@@ -9,6 +9,12 @@ pub enum EvalError {
     Io { path: PathBuf, cause: std::io::Error },
     #[error("{} has no .jsonl or .json file with sentence pairs", path.display())]
     NoTasks { path: PathBuf },
+    #[error("{} has no .jsonl, .json or .csv file with EWoK's items", path.display())]
+    NoItems { path: PathBuf },
+    #[error("{}, line {line}: no line with contexts and targets swapped follows, as it does after others", path.display())]
+    NoTwin { path: PathBuf, line: usize },
+    #[error("{}, line {line}: {cause}", path.display())]
+    Csv { path: PathBuf, line: usize, cause: String },
     #[error("{}, line {line}: bad JSON: {cause}", path.display())]
     Json { path: PathBuf, line: usize, cause: serde_json::Error },
     #[error("{}, line {line}: no field `{field}`", path.display())]

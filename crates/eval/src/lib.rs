@@ -1,7 +1,9 @@
 //! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
 
 pub mod blimp;
+pub mod csv;
 pub mod error;
+pub mod ewok;
 pub mod output;
 pub mod pairs;
 pub mod results;
@@ -10,6 +12,7 @@ pub mod scoring;
 
 pub use blimp::score_tasks;
 pub use error::EvalError;
+pub use ewok::score_ewok;
 pub use pairs::{Pair, Task};
 pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;

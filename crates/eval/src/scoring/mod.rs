@@ -59,8 +59,8 @@ impl<'a> Scorer<'a> {
         Ok(Self { models, max_positions, batch_tokens: 4096 })
     }
 
-    /// Whether a request is longer than the models' positions, so that its left end is cut off.
-    pub fn is_truncated(&self, request: &Request) -> bool {
+    /// Whether a request is cut on the left to the models' positions.
+    pub fn is_cut(&self, request: &Request) -> bool {
         request.context.len() + request.continuation.len() > self.max_positions + 1
     }
 
@@ -96,7 +96,7 @@ impl<'a> Scorer<'a> {
             return Err(EvalError::NotFinite { score });
         }
         let log_probabilities = sequences.iter().map(|sequence| found[sequence]).collect();
-        let truncated = requests.iter().filter(|request| self.is_truncated(request)).count();
+        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
         Ok(Scores { log_probabilities, truncated, tokens })
     }
 
