@@ -5,6 +5,7 @@ pub mod error;
 pub mod pairs;
 pub mod rules;
 pub mod scoring;
+pub mod statistics;
 
 pub use blimp::{BlimpResult, TaskResult, score_tasks};
 pub use error::EvalError;
