@@ -1,5 +1,6 @@
 //! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
 
+pub mod age_of_acquisition;
 pub mod blimp;
 pub mod error;
 pub mod pairs;

@@ -49,6 +49,16 @@ impl<'a> Scorer<'a> {
         Ok(Self { models, max_positions, batch_tokens: 4096 })
     }
 
+    /// The longest sequence that all models can read.
+    pub(crate) fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    /// Tokens that go into one forward pass.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.batch_tokens
+    }
+
     /// Scores all requests: equal ones once, the others by length, packed without padding. `on_progress` hears how many
     /// distinct requests are done, of how many.
     pub fn score(&self, requests: &[Request], mut on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
@@ -76,10 +86,17 @@ impl<'a> Scorer<'a> {
     }
 
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
+        requests
+            .iter()
+            .flat_map(|request| [&request.context, &request.continuation])
+            .try_for_each(|ids| self.check_tokens(ids))
+    }
+
+    /// Refuses ids outside the models' vocabulary.
+    pub(crate) fn check_tokens(&self, ids: &[u32]) -> Result<(), EvalError> {
         let vocab_size = self.models[0].config().vocab_size;
-        let ids = requests.iter().flat_map(|request| request.context.iter().chain(&request.continuation));
-        match ids.copied().find(|&id| id as usize >= vocab_size) {
-            Some(id) => Err(EvalError::TokenOutside { id, vocab_size }),
+        match ids.iter().find(|&&id| id as usize >= vocab_size) {
+            Some(&id) => Err(EvalError::TokenOutside { id, vocab_size }),
             None => Ok(()),
         }
     }
@@ -120,7 +137,8 @@ impl<'a> Scorer<'a> {
         (input, targets, start > 0)
     }
 
-    fn target_log_probabilities(&self, batch: &Batch, targets: &[u32]) -> Vec<f64> {
+    /// The log-probability of each row's target; 0 where there is none.
+    pub(crate) fn target_log_probabilities(&self, batch: &Batch, targets: &[u32]) -> Vec<f64> {
         let hidden: Vec<_> = self.models.iter().map(|model| model.hidden_states(batch)).collect();
         let share = 1.0 / self.models.len() as f32;
         let mut log_probabilities = vec![0.0; targets.len()];
@@ -167,7 +185,7 @@ pub(crate) mod tests {
     }
 
     /// One request at a time, from plain logits.
-    fn reference(models: &[&Model], request: &Request) -> f64 {
+    pub(crate) fn reference(models: &[&Model], request: &Request) -> f64 {
         let mut ids = request.context.clone();
         let mut total = 0.0;
         for &next in &request.continuation {

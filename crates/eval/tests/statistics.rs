@@ -130,7 +130,8 @@ fn exchanging_answers_is_the_exact_permutation_test() {
 #[test]
 fn resampling_agrees_with_numpys_within_its_noise_on_any_threads() {
     let golden = &golden()["sampled"];
-    let side = |key: &str| -> Vec<Items> { list(&golden[key]).iter().map(|task| Items::means(numbers(task))).collect() };
+    let side =
+        |key: &str| -> Vec<Items> { list(&golden[key]).iter().map(|task| Items::means(numbers(task))).collect() };
     let (first, second) = (side("first"), side("second"));
     let resampling = Resampling { resamples: 20_000, ..Default::default() };
     let run = || {

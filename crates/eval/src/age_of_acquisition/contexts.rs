@@ -108,8 +108,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             read_contexts(&path, &finder()).map_err(|error| error.to_string())
         };
-        let found = read(r#"[{"sent": "A ball", "words": ["ball", "a", "ball", "cat"], "id": 3}, {"sent": "", "words": []}]"#);
-        let expected = [Context { sentence: "A ball".into(), words: vec![2, 1] }, Context { sentence: "".into(), words: vec![] }];
+        let found =
+            read(r#"[{"sent": "A ball", "words": ["ball", "a", "ball", "cat"], "id": 3}, {"sent": "", "words": []}]"#);
+        let expected =
+            [Context { sentence: "A ball".into(), words: vec![2, 1] }, Context { sentence: "".into(), words: vec![] }];
         assert_eq!(found.unwrap(), expected);
         let message = read(r#"[{"sent": "A ball"}]"#).unwrap_err();
         assert!(message.contains("sent_words.json") && message.contains("missing field `words`"), "{message}");

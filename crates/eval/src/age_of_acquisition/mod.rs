@@ -12,6 +12,8 @@ mod occurrences;
 mod published;
 mod regression;
 mod surprisal;
+#[cfg(test)]
+mod tests;
 mod word_list;
 
 pub use contexts::{Context, DEFAULT_CONTEXTS, gather, read_contexts};

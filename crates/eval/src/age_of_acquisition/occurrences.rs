@@ -98,7 +98,10 @@ mod tests {
     #[test]
     fn apostrophes_and_hyphens_join_only_between_letters() {
         assert_eq!(found("can't dog's dog-house a_dog can’t"), [] as [&str; 0]);
-        assert_eq!(found("'dog' dog- -dog dog--can dog''can X-ray"), ["dog"; 3].into_iter().chain(["dog", "can", "dog", "can", "X-ray"]).collect::<Vec<_>>());
+        assert_eq!(
+            found("'dog' dog- -dog dog--can dog''can X-ray"),
+            ["dog"; 3].into_iter().chain(["dog", "can", "dog", "can", "X-ray"]).collect::<Vec<_>>()
+        );
     }
 
     #[test]

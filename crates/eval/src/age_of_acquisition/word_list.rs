@@ -118,7 +118,8 @@ fn word(fields: &[String]) -> Result<Word, String> {
         category,
         age: number("aoa", age)?,
         concreteness: number("concreteness", concreteness)?,
-        frequency: occurrences.ok_or_else(|| format!("frequency is `{frequency}`; it must be a whole number above 0"))?,
+        frequency: occurrences
+            .ok_or_else(|| format!("frequency is `{frequency}`; it must be a whole number above 0"))?,
     })
 }
 
@@ -137,7 +138,8 @@ mod tests {
              English,a,function_words,c,a,a lot,22,1,8\n",
         )
         .unwrap();
-        let slide = Word { text: "slide".into(), category: Category::Noun, age: 20.5, concreteness: 4.5, frequency: 30 };
+        let slide =
+            Word { text: "slide".into(), category: Category::Noun, age: 20.5, concreteness: 4.5, frequency: 30 };
         assert_eq!(list.rows[0], slide);
         assert_eq!(list.rows[1].category, Category::Predicate);
         assert_eq!(list.texts(), ["slide", "a lot"]);

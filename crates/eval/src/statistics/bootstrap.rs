@@ -63,7 +63,8 @@ pub fn bootstrap(tasks: &[Items], resampling: &Resampling) -> Result<Bootstrap, 
     check(tasks)?;
     resampling.check()?;
     let scores = resample(resampling, |rng| {
-        let scores = tasks.iter().enumerate().map(|(index, task)| task.score_of(draws(rng.at(index as u64), task.len())));
+        let scores =
+            tasks.iter().enumerate().map(|(index, task)| task.score_of(draws(rng.at(index as u64), task.len())));
         mean(scores, tasks.len())
     });
     Ok(Bootstrap {

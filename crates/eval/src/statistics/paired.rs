@@ -96,23 +96,25 @@ impl<'a> Paired<'a> {
         // Differences that are equal but for rounding count as equal.
         let threshold = difference.abs() - 1e-12 * difference.abs().max(1e-3);
         let average = |parts: &mut dyn Iterator<Item = f64>| mean(parts, tasks.len()).abs();
-        let (p_value, exact) = match 1u64.checked_shl(differing as u32).filter(|&all| all <= resampling.resamples as u64) {
-            Some(all) => {
-                let as_large = (0..all).filter(|&pattern| average(&mut exchanged(&tasks, pattern)) >= threshold).count();
-                (as_large as f64 / all as f64, true)
-            }
-            None => {
-                let sampled = resample(resampling, |rng| {
-                    let part = |(index, task): (usize, &Exchange)| {
-                        let stream = rng.at(index as u64);
-                        task.difference(|item| stream.bits(item as u64 / 64) >> (item % 64) & 1 == 1)
-                    };
-                    average(&mut tasks.iter().enumerate().map(part))
-                });
-                let as_large = sampled.iter().filter(|&&sampled| sampled >= threshold).count();
-                ((as_large + 1) as f64 / (sampled.len() + 1) as f64, false)
-            }
-        };
+        let (p_value, exact) =
+            match 1u64.checked_shl(differing as u32).filter(|&all| all <= resampling.resamples as u64) {
+                Some(all) => {
+                    let as_large =
+                        (0..all).filter(|&pattern| average(&mut exchanged(&tasks, pattern)) >= threshold).count();
+                    (as_large as f64 / all as f64, true)
+                }
+                None => {
+                    let sampled = resample(resampling, |rng| {
+                        let part = |(index, task): (usize, &Exchange)| {
+                            let stream = rng.at(index as u64);
+                            task.difference(|item| stream.bits(item as u64 / 64) >> (item % 64) & 1 == 1)
+                        };
+                        average(&mut tasks.iter().enumerate().map(part))
+                    });
+                    let as_large = sampled.iter().filter(|&&sampled| sampled >= threshold).count();
+                    ((as_large + 1) as f64 / (sampled.len() + 1) as f64, false)
+                }
+            };
         Ok(Permutation { difference, p_value, exact })
     }
 }
