@@ -1,6 +1,7 @@
 //! Language models: their configurations, forward passes, initialisation, generation and Hugging Face folders.
 
 pub mod batch;
+pub mod classifier;
 pub mod config;
 pub mod error;
 pub mod generate;
@@ -12,6 +13,7 @@ mod model;
 mod size;
 
 pub use batch::Batch;
+pub use classifier::Classifier;
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;
 pub use model::{Decoder, Model};
