@@ -63,6 +63,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
             commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref())
         }
+        Command::Finetune(args) => commands::finetune::finetune(args),
         Command::Generate(args) => commands::generate::generate(args),
         Command::Export(args) => commands::export::export(args),
         Command::Bench(args) => commands::bench::bench(args),

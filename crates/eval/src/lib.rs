@@ -1,6 +1,7 @@
 //! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
 
 pub mod blimp;
+pub mod classification;
 pub mod error;
 pub mod output;
 pub mod pairs;

@@ -2,7 +2,7 @@
 
 pub mod blimp;
 pub mod loss;
-mod results;
+pub mod results;
 
 use std::path::PathBuf;
 use std::sync::Arc;
