@@ -1,5 +1,6 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import classifier
 import divergences
 import losses
 import models
@@ -7,5 +8,5 @@ import ops
 import schedules
 
 if __name__ == "__main__":
-    for writer in (models, losses, ops, divergences, schedules):
+    for writer in (models, classifier, losses, ops, divergences, schedules):
         writer.main()

@@ -1,4 +1,5 @@
-//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py` and `divergences.py`).
+//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`, `divergences.py`,
+//! `classifier.py`).
 
 use std::sync::Arc;
 
@@ -105,6 +106,29 @@ fn attention() {
     let grouped = Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), dropout: 0.0 };
     compare("attention_plain", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &plain));
     compare("attention_grouped", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &grouped));
+}
+
+#[test]
+fn classifier_loss() {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let floats = |name: &str| fixture_of("classifier_loss", name).1;
+    let numbers = |name: &str| floats(name).into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+    let (shape, weight) = fixture_of("classifier_loss", "weight");
+    let mut layout = Layout::default();
+    let output = layout.add("weight", shape[0], shape[1], Role::Weight);
+    let layout = Arc::new(layout);
+    let mut parameters = Parameters::zeros(&device, layout.clone());
+    device.write(parameters.values_mut().view_mut(), &weight);
+    let mut gradients = Parameters::zeros(&device, layout);
+    let mut tape = Tape::training(&parameters, &mut gradients, None);
+    let hidden = tape.input(Tensor::from_slice(&device, 13, shape[1], &floats("hidden")));
+    let rows: Arc<[u32]> = numbers("rows").into();
+    let loss = tape.classifier_loss(&hidden, &rows, output, &numbers("labels"), 1.0);
+    let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
+    let d_weight = gradients.values().to_vec();
+    for (name, found) in [("loss", vec![loss as f32]), ("d_hidden", d_hidden), ("d_weight", d_weight)] {
+        assert_values_close(name, &found, &floats(name), 2e-6);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::error::EvalError;
 use crate::pairs::{Pair, Task};
 use crate::results::{Outcome, Prediction, Suite, SuiteResult, TaskResult};
 use crate::rules::Rules;
-use crate::scoring::{Request, Scorer};
+use crate::scoring::{Request, Scorer, request};
 
 /// Scores every pair of every task. `encode` turns text into token ids as the model was trained on them; `prefix` is the
 /// id of `rules.prefix_token()`.
@@ -17,9 +17,8 @@ pub fn score_tasks(
     on_progress: impl FnMut(usize, usize),
 ) -> Result<Outcome, EvalError> {
     let sentences = tasks.iter().flat_map(|task| &task.pairs).flat_map(|Pair { good, bad }| [good, bad]);
-    // The continuation always begins with one space, which neither pipeline lets the tokenizer add.
-    let request = |sentence: &String| Request { context: vec![prefix], continuation: encode(&format!(" {sentence}")) };
-    let requests: Vec<Request> = sentences.map(request).collect();
+    let ask = |sentence: &String| request(rules, &encode, prefix, "", sentence);
+    let requests = sentences.map(ask).collect::<Result<Vec<Request>, _>>()?;
     let scores = scorer.score(&requests, on_progress)?;
     let mut answers = requests.as_chunks::<2>().0.iter().zip(scores.log_probabilities.as_chunks::<2>().0);
     let (mut results, mut predictions) = (Vec::new(), Vec::new());

@@ -2,7 +2,9 @@
 
 pub mod blimp;
 pub mod classification;
+pub mod csv;
 pub mod error;
+pub mod ewok;
 pub mod output;
 pub mod pairs;
 pub mod results;
@@ -11,7 +13,8 @@ pub mod scoring;
 
 pub use blimp::score_tasks;
 pub use error::EvalError;
+pub use ewok::score_ewok;
 pub use pairs::{Pair, Task};
 pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;
-pub use scoring::{Request, Scorer};
+pub use scoring::{Request, Scorer, Scores, request};

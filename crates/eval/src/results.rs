@@ -18,7 +18,10 @@ pub enum Suite {
     Blimp,
     /// Minimal pairs of another source, such as the built-in grammar's.
     Pairs,
+    /// EWoK as the 2024 pipeline asks it.
     Ewok,
+    /// EWoK as its authors ask it.
+    EwokOfficial,
     /// The eleven tasks of (Super)GLUE.
     Glue,
     Msgs,
@@ -49,6 +52,7 @@ impl Suite {
             Suite::Blimp => "blimp",
             Suite::Pairs => "pairs",
             Suite::Ewok => "ewok",
+            Suite::EwokOfficial => "ewok_official",
             Suite::Glue => "glue",
             Suite::Msgs => "msgs",
         }
@@ -62,6 +66,7 @@ impl Suite {
             Suite::Blimp => "BLiMP",
             Suite::Pairs => "minimal pairs",
             Suite::Ewok => "EWoK",
+            Suite::EwokOfficial => "EWoK (official)",
             Suite::Glue => "(Super)GLUE",
             Suite::Msgs => "MSGS",
         }

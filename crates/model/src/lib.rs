@@ -12,7 +12,7 @@ pub mod llama;
 mod model;
 mod size;
 
-pub use batch::Batch;
+pub use batch::{Batch, SharedBatch};
 pub use classifier::Classifier;
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;

@@ -1,5 +1,6 @@
 //! The last stages: every model and ensemble scored, and the closing table.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -176,6 +177,7 @@ pub fn score_folder(
     let total = tasks.iter().map(|task| 2 * task.pairs.len()).sum::<usize>() as u64;
     let mut progress = Progress::begin(&format!("{label} on {}", folder.display()), "sentences", total, 0);
     let scorer = Scorer::new(models.to_vec())?;
+    let tokenizer = tokenizer_of(rules, tokenizer)?;
     let encode = |text: &str| tokenizer.encode(text);
     let mut seen = 0;
     let outcome = eval::score_tasks(&scorer, &tasks, rules, prefix, encode, |done, _| {
@@ -185,4 +187,12 @@ pub fn score_folder(
     let result = &outcome.result;
     progress.finish(seen, &format!("accuracy {:.1} %, {} ties", 100.0 * result.score, result.ties));
     Ok(outcome)
+}
+
+/// The tokenizer as a pipeline uses it: that of 2023 does not normalise.
+pub fn tokenizer_of(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Result<Cow<'_, corpus::Tokenizer>> {
+    Ok(match rules {
+        eval::Rules::Year2023 => Cow::Owned(tokenizer.without_normalizer()?),
+        eval::Rules::Year2024 => Cow::Borrowed(tokenizer),
+    })
 }

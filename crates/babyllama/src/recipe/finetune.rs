@@ -167,8 +167,15 @@ mod tests {
         ];
         for (task, learning_rate, batch_size, epochs, patience, evaluate_every, seed) in rows {
             let patience = Some(patience);
-            let own =
-                FinetuneSettings { learning_rate, batch_size, epochs, patience, evaluate_every, seed, ..recipe.default.clone() };
+            let own = FinetuneSettings {
+                learning_rate,
+                batch_size,
+                epochs,
+                patience,
+                evaluate_every,
+                seed,
+                ..recipe.default.clone()
+            };
             assert_eq!(*settings_of(&recipe, task), own, "{task}");
         }
     }
@@ -240,7 +247,9 @@ mod tests {
         let message = |name: &str, text: &str| FinetuneRecipe::load(name, &[text.to_owned()]).unwrap_err().to_string();
         let unknown = message("2024", "rtee.epochs=2");
         assert_eq!(unknown, "--set rtee.epochs=2: unknown key `tasks.rtee`; did you mean `rte`?");
-        assert!(message("2024", "rte.epochs=-2").starts_with("--set rte.epochs=-2: `tasks.rte.epochs` is -2; it must be"));
+        assert!(
+            message("2024", "rte.epochs=-2").starts_with("--set rte.epochs=-2: `tasks.rte.epochs` is -2; it must be")
+        );
         assert!(message("2024", "epochs=2").contains("unknown key `tasks.epochs`; known here: cola"));
         let absent = message("babylama-2", "rte.epochs=2");
         assert!(absent.contains("no recipe of that name; did you mean `babyllama-2`?"), "{absent}");

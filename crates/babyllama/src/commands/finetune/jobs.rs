@@ -136,7 +136,9 @@ mod tests {
     fn jobs(files: &[&str], tasks: &[&str], rules: Rules) -> Result<(Vec<Vec<&'static str>>, Vec<String>), String> {
         let folder = tempfile::tempdir().unwrap();
         for file in files {
-            let item = |label| format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": {label}}}\n");
+            let item = |label| {
+                format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": {label}}}\n")
+            };
             std::fs::write(folder.path().join(file), item(0) + &item(1)).unwrap();
         }
         let names: Vec<String> = tasks.iter().map(|name| name.to_string()).collect();
@@ -163,7 +165,10 @@ mod tests {
     fn tasks_without_files_are_skipped_with_the_reason() {
         let files = ["cola.train.json", "cola.validation.json", "sst2.valid.jsonl"];
         let (found, skipped) = jobs(&files, &[], Rules::Year2024).unwrap();
-        assert_eq!((found, skipped), (vec![vec!["cola"]], vec!["sst2: skipped, there is no training file in DATA".into()]));
+        assert_eq!(
+            (found, skipped),
+            (vec![vec!["cola"]], vec!["sst2: skipped, there is no training file in DATA".into()])
+        );
         let (_, skipped) = jobs(&files, &["cola", "rte"], Rules::Year2024).unwrap();
         assert_eq!(skipped, ["rte: skipped, there is no training and no validation file in DATA"]);
         let error = jobs(&files, &["sst2"], Rules::Year2024).unwrap_err();

@@ -36,8 +36,7 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
     let _lock = RunLock::acquire(&args.output)?;
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let device = Arc::new(Cpu::new());
-    let tuner =
-        Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
+    let tuner = Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
     let mut seeds: Vec<Option<u64>> = args.seeds.iter().copied().map(Some).collect();
     if seeds.is_empty() {
         seeds.push(None);

@@ -99,7 +99,9 @@ impl FinetuneResult {
         let path = folder.join(RESULT);
         match fs::read(&path) {
             // A file that cannot be understood counts as none.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok().filter(|found: &Self| found.fingerprint == fingerprint)),
+            Ok(bytes) => {
+                Ok(serde_json::from_slice(&bytes).ok().filter(|found: &Self| found.fingerprint == fingerprint))
+            }
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause).with_context(|| format!("cannot read {}", path.display())),
         }

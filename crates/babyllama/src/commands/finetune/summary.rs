@@ -172,7 +172,11 @@ mod tests {
             model("a", &[&[("rte", 0.5), ("cola", 0.1)], &[("rte", 0.6), ("cola", 0.3)]]),
             model("b", &[&[("rte", 0.7)]]),
         ];
-        let expected = ["cola mcc 20.0 ± 14.1 -", "rte accuracy 55.0 ± 7.1 70.0", "mean of 2 tasks of (Super)GLUE 37.5 ± 10.6 70.0"];
+        let expected = [
+            "cola mcc 20.0 ± 14.1 -",
+            "rte accuracy 55.0 ± 7.1 70.0",
+            "mean of 2 tasks of (Super)GLUE 37.5 ± 10.6 70.0",
+        ];
         assert_eq!(lines(&models, false), expected);
     }
 

@@ -166,7 +166,8 @@ fn selection(items: &JobItems) -> Metric {
 fn fingerprint(subject: &Subject, job: &Job, rules: Rules, settings: &FinetuneSettings) -> anyhow::Result<String> {
     let (weights, tokenizer) = (&subject.weights, subject.tokenizer.content_hash());
     let tasks: Vec<&str> = job.validation.iter().map(|questions| questions.task.name).collect();
-    let all = json!({ "weights": weights, "tokenizer": tokenizer, "tasks": tasks, "rules": rules, "settings": settings });
+    let all =
+        json!({ "weights": weights, "tokenizer": tokenizer, "tasks": tasks, "rules": rules, "settings": settings });
     let mut stage = Stage::new("finetune", &all)?.reads(&job.training.path)?;
     for questions in &job.validation {
         stage = stage.reads(&questions.rows.path)?;
