@@ -86,7 +86,10 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
         TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
-        TrainError::Unplaced | TrainError::Setting { .. } => MEND,
+        TrainError::NoExamples { .. }
+        | TrainError::Example { .. }
+        | TrainError::Unplaced
+        | TrainError::Setting { .. } => MEND,
     }
 }
 
@@ -117,9 +120,13 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
         EvalError::Empty { .. } => "check the path, or leave the file out",
         EvalError::OutOfOrder { .. } => "score the model again; the file is not as it was written",
-        EvalError::Json { .. } | EvalError::MissingField { .. } | EvalError::NotUtf8 { .. } => {
-            "mend that line and give the same command again"
-        }
+        EvalError::NoItems { .. } => "give a folder of EWoK's domains, or the official file",
+        EvalError::NoTwin { .. } => "fetch the file again; a line is missing or was changed",
+        EvalError::Json { .. }
+        | EvalError::Csv { .. }
+        | EvalError::MissingField { .. }
+        | EvalError::NotUtf8 { .. }
+        | EvalError::NothingToScore { .. } => "mend that line and give the same command again",
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::Classification(error) => on_classification(error),

@@ -27,7 +27,8 @@ const EMBEDDED: [(&str, &str, &str); 4] = [
 /// How every task is fine-tuned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinetuneRecipe {
-    /// By 2023 MNLI-mm is a task like any other; by 2024 the model fine-tuned for MNLI answers it.
+    /// By 2023 MNLI-mm is a task like any other and text is not normalised; by 2024 the model fine-tuned for MNLI answers
+    /// it.
     pub rules: Rules,
     default: FinetuneSettings,
     /// Of the tasks that have a table.

@@ -53,9 +53,8 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let TaskFiles { training, validation } = find_files(folder.path(), find_task(task).unwrap());
-        [training, validation].map(|path| {
-            path.map(|path| path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned())
-        })
+        [training, validation]
+            .map(|path| path.map(|path| path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned()))
     }
 
     fn some(names: [&str; 2]) -> [Option<String>; 2] {
@@ -83,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_pipelines_folders_are_looked_into() {
-        let files = ["glue_filtered/qnli.valid.jsonl", "msgs/main_verb_control.train.jsonl", "main_verb_control.valid.json"];
+        let files =
+            ["glue_filtered/qnli.valid.jsonl", "msgs/main_verb_control.train.jsonl", "main_verb_control.valid.json"];
         assert_eq!(found(&files, "qnli"), [None, Some("glue_filtered/qnli.valid.jsonl".into())]);
         let expected = some(["msgs/main_verb_control.train.jsonl", "main_verb_control.valid.json"]);
         assert_eq!(found(&files, "main_verb_control"), expected);

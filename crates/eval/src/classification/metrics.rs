@@ -154,8 +154,7 @@ mod tests {
     #[test]
     fn tasks_report_their_own_metric_and_the_others_beside() {
         let answers = answers(&[(1, 1), (1, 1), (1, 0), (0, 1), (0, 0)]);
-        let [cola, mrpc, rte] =
-            ["cola", "mrpc", "rte"].map(|name| task_result(find_task(name).unwrap(), &answers, 3));
+        let [cola, mrpc, rte] = ["cola", "mrpc", "rte"].map(|name| task_result(find_task(name).unwrap(), &answers, 3));
         assert!((cola.score - 1.0 / 6.0).abs() < 1e-12 && (mrpc.score - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!((rte.score, rte.correct, rte.items, rte.truncated), (0.6, 3, 5, 3));
         assert_eq!((cola.standard_error, mrpc.metric), (None, Metric::F1));

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::ClassificationError;
 use super::tasks::{ClassificationTask, Texts};
 use crate::error::EvalError;
+use crate::pairs::text_lines;
 
 /// One item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,19 +41,8 @@ impl Rows {
 
     /// As [`read`](Self::read), from the file's bytes.
     pub fn parse(task: &ClassificationTask, path: &Path, bytes: &[u8]) -> Result<Self, EvalError> {
-        let (mut rows, mut offset) = (Vec::new(), 0);
-        for (index, bytes) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-            let line = index + 1;
-            let text = std::str::from_utf8(bytes).map_err(|error| EvalError::NotUtf8 {
-                path: path.to_owned(),
-                line,
-                offset: offset + error.valid_up_to(),
-            })?;
-            offset += bytes.len();
-            if !text.trim().is_empty() {
-                rows.push(parse_line(task, path, line, text)?);
-            }
-        }
+        let lines = text_lines(path, bytes)?.into_iter();
+        let rows: Vec<Row> = lines.map(|(line, text)| parse_line(task, path, line, text)).collect::<Result<_, _>>()?;
         match rows.is_empty() {
             true => Err(EvalError::Empty { path: path.to_owned() }),
             false => Ok(Self { path: path.to_owned(), rows }),

@@ -125,8 +125,20 @@ mod tests {
     fn texts(task: &str) -> (String, Option<String>) {
         let upper = |name: &'static str| name.to_uppercase();
         let known: Vec<(&str, String)> = [
-            "sentence", "sentence1", "sentence2", "question", "question1", "question2", "premise", "hypothesis",
-            "passage", "paragraph", "answer", "text", "span1_text", "span2_text",
+            "sentence",
+            "sentence1",
+            "sentence2",
+            "question",
+            "question1",
+            "question2",
+            "premise",
+            "hypothesis",
+            "passage",
+            "paragraph",
+            "answer",
+            "text",
+            "span1_text",
+            "span2_text",
         ]
         .map(|name| (name, upper(name)))
         .to_vec();

@@ -19,6 +19,7 @@ use super::result::{Course, FinetuneResult, MODEL, clear};
 use crate::console;
 use crate::failure::Interrupted;
 use crate::interrupt::Interrupt;
+use crate::pipeline::evaluation::tokenizer_of;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::Stage;
 
@@ -89,7 +90,8 @@ impl Tuner<'_> {
             bail!(interrupted());
         }
         places.iter().try_for_each(|place| clear(place))?;
-        let items = JobItems::new(job, &subject.tokenizer, subject.max_length, subject.vocab_size)?;
+        let tokenizer = tokenizer_of(rules, &subject.tokenizer)?;
+        let items = JobItems::new(job, &tokenizer, subject.max_length, subject.vocab_size)?;
         let mut log = FinetuneLog::new(&label, items.training.tokens(), selection(&items), self.interrupt);
         let finetuned = self.finetune(subject, &items, &settings, &mut log).context(label.clone())?;
         let course = Course {
