@@ -3,7 +3,7 @@
 pub mod blimp;
 pub mod ewok;
 pub mod loss;
-mod results;
+pub mod results;
 
 use std::path::PathBuf;
 use std::sync::Arc;
