@@ -57,8 +57,14 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         }
         Command::Pretrain(args) => commands::train::train(&args.train, args.request()),
         Command::Distill(args) => commands::train::train(&args.train, args.request()),
-        Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, sequence_length }) => {
-            commands::evaluate::loss::loss(common, data, *raw_tokens, *sequence_length)
+        Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, clean, sequence_length }) => {
+            let text = commands::evaluate::loss::HeldoutText {
+                data,
+                raw_tokens: *raw_tokens,
+                clean: *clean,
+                sequence_length: *sequence_length,
+            };
+            commands::evaluate::loss::loss(common, text)
         }
         Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
             commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref())
