@@ -3,10 +3,11 @@
 import classifier
 import divergences
 import losses
+import masked
 import models
 import ops
 import schedules
 
 if __name__ == "__main__":
-    for writer in (models, classifier, losses, ops, divergences, schedules):
+    for writer in (models, masked, classifier, losses, ops, divergences, schedules):
         writer.main()

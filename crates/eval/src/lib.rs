@@ -1,5 +1,6 @@
 //! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
 
+pub mod age_of_acquisition;
 pub mod blimp;
 pub mod csv;
 pub mod error;
@@ -9,6 +10,7 @@ pub mod pairs;
 pub mod results;
 pub mod rules;
 pub mod scoring;
+pub mod statistics;
 
 pub use blimp::score_tasks;
 pub use error::EvalError;
