@@ -59,6 +59,8 @@ pub fn on_model(error: &ModelError) -> &'static str {
         ModelError::MissingTensor { .. } | ModelError::Shape { .. } => {
             "put together a config.json and weights of the same model"
         }
+        ModelError::NotAClassifier { .. } => "fine-tune it first; `babyllama finetune --keep` leaves classifiers",
+        ModelError::NotALanguageModel { .. } => "give the language model that it was fine-tuned from",
         ModelError::TokenOutside { .. } => SAME_TOKENIZER,
         ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
         _ => MEND,
@@ -73,6 +75,7 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::Cache(error) => on_cache(error),
         TrainError::Io { cause, .. } => on_file(cause.kind()),
         TrainError::TooShort { .. } => TOO_SHORT,
+        TrainError::FinetuneNotFinite { .. } | TrainError::LogitsNotFinite => "lower the learning rate",
         TrainError::TooManyPositions { .. } => "take a smaller sequence_length, or a model with more positions",
         TrainError::TokenOutside { .. }
         | TrainError::TeacherVocabulary { .. }
@@ -110,7 +113,9 @@ fn on_cache(error: &CacheError) -> &'static str {
 pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
         EvalError::Io { cause, .. } => on_file(cause.kind()),
-        EvalError::NoTasks { .. } | EvalError::Empty { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::Empty { .. } => "check the path, or leave the file out",
+        EvalError::OutOfOrder { .. } => "score the model again; the file is not as it was written",
         EvalError::Json { .. } | EvalError::MissingField { .. } | EvalError::NotUtf8 { .. } => {
             "mend that line and give the same command again"
         }

@@ -58,10 +58,10 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Pretrain(args) => commands::train::train(&args.train, args.request()),
         Command::Distill(args) => commands::train::train(&args.train, args.request()),
         Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, sequence_length }) => {
-            commands::evaluate::loss(common, data, *raw_tokens, *sequence_length)
+            commands::evaluate::loss::loss(common, data, *raw_tokens, *sequence_length)
         }
-        Command::Evaluate(EvaluateCommand::Blimp { common, data, rules }) => {
-            commands::evaluate::blimp(common, data, *rules)
+        Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
+            commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref())
         }
         Command::Generate(args) => commands::generate::generate(args),
         Command::Export(args) => commands::export::export(args),

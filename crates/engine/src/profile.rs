@@ -15,7 +15,7 @@ use crate::ops::distillation_loss::{DistillationLossKernels, DistillationObjecti
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
 use crate::ops::gelu::GeluKernels;
-use crate::ops::language_model_loss::{LanguageModelLossKernels, OutputGradient, Projection};
+use crate::ops::language_model_loss::{LanguageModelLossKernels, OutputGradient, Projection, Target};
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
@@ -106,7 +106,7 @@ fn projection_flops(projections: &[Projection<'_>]) -> f64 {
 /// between their weights and the values.
 fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
     let seen = |span: &AttentionSpan| {
-        let (queries, keys) = (span.queries.len(), span.keys.len());
+        let (queries, keys) = (span.queries.len(), span.key_count());
         // The last query sees all keys, the one before it all but the last, and so on.
         queries * keys - queries * queries.saturating_sub(1) / 2
     };
@@ -338,8 +338,10 @@ impl LanguageModelLossKernels for Profiler {
         })
     }
 
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[u32], log_probabilities: &mut [f64]) {
-        self.measure("log_probabilities", projection_flops(projections), || {
+    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]) {
+        let rows = targets.chunk_by(|a, b| a.row == b.row).count();
+        let flops = projections.iter().map(|projection| product_flops(rows, projection.output)).sum();
+        self.measure("log_probabilities", flops, || {
             self.device.log_probabilities(projections, targets, log_probabilities);
         });
     }
@@ -420,7 +422,7 @@ mod tests {
         let projections = [Projection { hidden: hidden.view(), output: output.view(), share: 1.0 }];
         let (mut logits, mut log_probabilities) = ([0.0; 33], [0.0; 3]);
         device.logits(&projections, &mut logits);
-        device.log_probabilities(&projections, &[4, 0, 10], &mut log_probabilities);
+        device.log_probabilities(&projections, &Target::of_rows(&[4, 0, 10]), &mut log_probabilities);
         let (mut ids, mut entropies) = ([0; 12], [0.0; 3]);
         let teachers = SoftenedTeachers { projections: &projections, ensemble: Ensemble::MeanProbs, temperature: 2.0 };
         device.sample_teachers(teachers, &[0.1, 0.5, 0.9], 4, &mut ids, &mut entropies);
@@ -474,10 +476,12 @@ mod tests {
     #[test]
     fn queries_are_counted_with_the_keys_they_see() {
         let heads = Heads { num_heads: 3, num_kv_heads: 1, head_dim: 2, rope_theta: None, dropout: 0.0 };
-        for (queries, keys) in [(0, 0), (1, 1), (4, 4), (1, 6), (3, 7)] {
-            let seen: usize = (0..queries).map(|query| keys - (queries - 1 - query)).sum();
-            let spans = [AttentionSpan { queries: 0..queries, keys: 0..keys }];
-            assert_eq!(attention_flops(&spans, &heads), (2 * seen * 6) as f64, "{queries} queries, {keys} keys");
+        for (past, queries, keys) in [(0, 0, 0), (0, 1, 1), (0, 4, 4), (0, 1, 6), (0, 3, 7), (5, 3, 3)] {
+            let seen: usize = (0..queries).map(|query| past + keys - (queries - 1 - query)).sum();
+            let prefix = if past > 0 { vec![0..past - 1, 7..8] } else { Vec::new() };
+            let spans = [AttentionSpan { prefix, queries: 0..queries, keys: 0..keys }];
+            let flops = (2 * seen * 6) as f64;
+            assert_eq!(attention_flops(&spans, &heads), flops, "{past} past, {queries} queries, {keys} keys");
         }
     }
 }

@@ -9,18 +9,28 @@ pub enum EvalError {
     Io { path: PathBuf, cause: std::io::Error },
     #[error("{} has no .jsonl or .json file with sentence pairs", path.display())]
     NoTasks { path: PathBuf },
+    #[error("{} has no .jsonl, .json or .csv file with EWoK's items", path.display())]
+    NoItems { path: PathBuf },
+    #[error("{}, line {line}: no line with contexts and targets swapped follows, as it does after others", path.display())]
+    NoTwin { path: PathBuf, line: usize },
+    #[error("{}, line {line}: {cause}", path.display())]
+    Csv { path: PathBuf, line: usize, cause: String },
     #[error("{}, line {line}: bad JSON: {cause}", path.display())]
     Json { path: PathBuf, line: usize, cause: serde_json::Error },
     #[error("{}, line {line}: no field `{field}`", path.display())]
     MissingField { path: PathBuf, line: usize, field: &'static str },
     #[error("{}, line {line}: not UTF-8 (byte {offset} of the file)", path.display())]
     NotUtf8 { path: PathBuf, line: usize, offset: usize },
-    #[error("{} holds no sentence pair", path.display())]
+    #[error("{} is empty: it has no item", path.display())]
     Empty { path: PathBuf },
+    #[error("{}, line {line}: item {index} is not the next of its task", path.display())]
+    OutOfOrder { path: PathBuf, line: usize, index: usize },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
+    #[error("`{choice}` has no token of its own after its context, so that there is nothing to score")]
+    NothingToScore { choice: String },
     #[error("a text's log-probability is {score}: the model's weights are damaged or have diverged")]
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]

@@ -24,25 +24,31 @@ pub struct Task {
 impl Task {
     /// Reads a task from the text of a file; `path` is named in errors.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, EvalError> {
-        let mut pairs = Vec::new();
-        let mut offset = 0;
-        for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-            let text = std::str::from_utf8(line).map_err(|error| EvalError::NotUtf8 {
-                path: path.to_owned(),
-                line: index + 1,
-                offset: offset + error.valid_up_to(),
-            })?;
-            offset += line.len();
-            if !text.trim().is_empty() {
-                pairs.push(parse_line(path, index + 1, text)?);
-            }
-        }
+        let lines = text_lines(path, bytes)?.into_iter();
+        let pairs = lines.map(|(line, text)| parse_line(path, line, text)).collect::<Result<Vec<_>, _>>()?;
         if pairs.is_empty() {
             return Err(EvalError::Empty { path: path.to_owned() });
         }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name, pairs })
     }
+}
+
+/// The lines of a file that are not blank, with their numbers from 1.
+pub(crate) fn text_lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(usize, &'a str)>, EvalError> {
+    let (mut lines, mut offset) = (Vec::new(), 0);
+    for (index, bytes) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let text = std::str::from_utf8(bytes).map_err(|error| EvalError::NotUtf8 {
+            path: path.to_owned(),
+            line: index + 1,
+            offset: offset + error.valid_up_to(),
+        })?;
+        offset += bytes.len();
+        if !text.trim().is_empty() {
+            lines.push((index + 1, text));
+        }
+    }
+    Ok(lines)
 }
 
 fn parse_line(path: &Path, line: usize, text: &str) -> Result<Pair, EvalError> {
@@ -96,7 +102,7 @@ mod tests {
         let message = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
         assert!(message(&format!("{good}{{oops\n")).contains("some_task.jsonl, line 2: bad JSON"));
         assert!(message(&format!("{good}{{\"sentence_good\": \"a\"}}\n")).contains("line 2: no field `sentence_bad`"));
-        assert!(message("\n").contains("no sentence pair"));
+        assert!(message("\n").contains("is empty"));
         let mut bytes = good.as_bytes().to_vec();
         bytes.extend(b"\xff\n");
         let message = parse(&bytes).unwrap_err().to_string();

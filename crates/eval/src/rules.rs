@@ -150,18 +150,34 @@ pub fn group_of(task: &str) -> &str {
     GROUPS.iter().find(|(_, tasks)| tasks.contains(&task)).map_or(task, |(group, _)| group)
 }
 
+/// BLiMP's 67 tasks, group by group.
+pub fn blimp_tasks() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|(_, tasks)| tasks.iter().copied())
+}
+
+/// Whether a task is one of BLiMP's 67.
+pub fn is_blimp_task(task: &str) -> bool {
+    blimp_tasks().any(|known| known == task)
+}
+
+/// Whether a name is that of a group of 2023, whose files hold all its tasks' items.
+pub fn is_group(name: &str) -> bool {
+    GROUPS.iter().any(|(group, _)| *group == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_groups_hold_blimps_67_tasks_once() {
-        let mut tasks: Vec<&str> = GROUPS.iter().flat_map(|(_, tasks)| tasks.iter().copied()).collect();
+        let mut tasks: Vec<&str> = blimp_tasks().collect();
         assert_eq!(tasks.len(), 67);
         tasks.sort_unstable();
         tasks.dedup();
         assert_eq!(tasks.len(), 67);
         assert_eq!(group_of("wh_island"), "island_effects");
         assert_eq!(group_of("hypernym"), "hypernym");
+        assert!(is_blimp_task("wh_island") && !is_blimp_task("island_effects") && is_group("island_effects"));
     }
 }

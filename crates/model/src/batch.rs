@@ -11,7 +11,7 @@ use engine::{Device, Spans, Tape, Var};
 pub struct Batch {
     pub ids: Arc<[u32]>,
     pub spans: Spans,
-    /// The position of every token.
+    /// The position of every token in its sequence.
     pub positions: Arc<[u32]>,
 }
 
@@ -39,7 +39,11 @@ impl Batch {
     }
 
     /// The token that follows each token in its sequence; `NO_TARGET` for the last.
+    ///
+    /// # Panics
+    /// When sequences share rows, which then are followed by several tokens.
     pub fn next_tokens(&self) -> Vec<u32> {
+        assert!(!self.spans.share_rows(), "a shared row has no one next token");
         let mut targets = Vec::with_capacity(self.ids.len());
         for rows in self.spans.iter().filter(|rows| !rows.is_empty()) {
             targets.extend_from_slice(&self.ids[rows.start + 1..rows.end]);
@@ -51,6 +55,57 @@ impl Batch {
     /// Number of tokens that follow another: what the cross-entropy is averaged over.
     pub fn predicted_tokens(&self) -> usize {
         self.spans.iter().map(|rows| rows.len().saturating_sub(1)).sum()
+    }
+}
+
+/// A batch that grows by sequences, each of which goes on where it leaves the one before it: what both begin with is
+/// read once. Added in lexicographic order, all sequences share all they can. For inference only.
+pub struct SharedBatch {
+    ids: Vec<u32>,
+    spans: Spans,
+    /// The rows of the last sequence's tokens.
+    path: Vec<usize>,
+}
+
+impl Default for SharedBatch {
+    fn default() -> Self {
+        Self { ids: Vec::new(), spans: Spans::from_lengths([]), path: Vec::new() }
+    }
+}
+
+impl SharedBatch {
+    /// Number of rows so far.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Tokens that a sequence has in common with the beginning of the last one.
+    fn shared(&self, sequence: &[u32]) -> usize {
+        self.path.iter().zip(sequence).take_while(|(row, id)| self.ids[**row] == **id).count()
+    }
+
+    /// Rows that a sequence would add.
+    pub fn new_rows(&self, sequence: &[u32]) -> usize {
+        sequence.len() - self.shared(sequence)
+    }
+
+    /// Adds a sequence and returns the row of each of its tokens.
+    pub fn add(&mut self, sequence: &[u32]) -> &[usize] {
+        let (shared, first) = (self.shared(sequence), self.tokens());
+        let new = &sequence[shared..];
+        self.path.truncate(shared);
+        if !new.is_empty() {
+            let runs = self.path.chunk_by(|row, next| row + 1 == *next);
+            self.spans.push(new.len(), runs.map(|run| run[0]..run[0] + run.len()).collect());
+            self.ids.extend_from_slice(new);
+            self.path.extend(first..first + new.len());
+        }
+        &self.path
+    }
+
+    /// What was added, for a model to read.
+    pub fn into_batch(self) -> Batch {
+        Batch { ids: self.ids.into(), positions: self.spans.positions().into(), spans: self.spans }
     }
 }
 
@@ -89,6 +144,8 @@ pub(crate) fn attend(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::{gpt2, llama};
+    use crate::{Model, ModelConfig};
 
     #[test]
     fn targets_are_the_next_tokens_of_each_sequence() {
@@ -97,5 +154,47 @@ mod tests {
         assert_eq!((batch.tokens(), batch.predicted_tokens()), (4, 2));
         assert_eq!(batch.positions[..], [0, 1, 2, 0]);
         assert_eq!(Batch::continuation(&[1, 2], 7).positions[..], [7, 8]);
+    }
+
+    #[test]
+    fn common_beginnings_are_read_once() {
+        let mut shared = SharedBatch::default();
+        let sequences: [&[u32]; 6] = [&[1, 5], &[1, 5, 6, 7], &[1, 5, 6, 8, 9], &[1, 5, 6, 8, 9], &[1, 5, 9], &[2]];
+        let rows = sequences.map(|sequence| {
+            let (before, new) = (shared.tokens(), shared.new_rows(sequence));
+            let rows = shared.add(sequence).to_vec();
+            assert_eq!((rows.len(), shared.tokens()), (sequence.len(), before + new));
+            rows
+        });
+        assert_eq!(rows[2], [0, 1, 2, 4, 5]);
+        assert_eq!(rows[3], rows[2]);
+        let batch = shared.into_batch();
+        for (rows, sequence) in rows.iter().zip(sequences) {
+            let read: Vec<(u32, u32)> = rows.iter().map(|&row| (batch.ids[row], batch.positions[row])).collect();
+            assert_eq!(read, sequence.iter().copied().zip(0..).collect::<Vec<_>>());
+        }
+        assert_eq!(batch.ids[..], [1, 5, 6, 7, 8, 9, 9, 2]);
+        assert_eq!(batch.spans.prefixes().collect::<Vec<_>>(), [&[][..], &[0..2], &[0..3], &[0..2], &[]]);
+    }
+
+    /// Every architecture with learned and with rotary positions, all heads and grouped ones.
+    #[test]
+    fn shared_rows_have_the_states_of_whole_sequences() {
+        let device: Arc<dyn Device> = Arc::new(engine::cpu::Cpu::new());
+        let sequences: [&[u32]; 5] = [&[3], &[3, 4, 5, 6, 7, 8, 9], &[3, 4, 5, 9], &[3, 4, 6], &[7, 4, 5]];
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 4), llama(16, 24, 2, 4, 2)] {
+            let config = ModelConfig { vocab_size: 20, max_positions: 8, initializer_range: 0.3, ..config };
+            let model = Model::new(config, &device, 7).unwrap();
+            let mut shared = SharedBatch::default();
+            let rows = sequences.map(|sequence| shared.add(sequence).to_vec());
+            let states = model.hidden_states(&shared.into_batch()).value().to_vec();
+            for (rows, sequence) in rows.iter().zip(sequences) {
+                let expected = model.hidden_states(&Batch::from_sequences([sequence])).value().to_vec();
+                for (row, expected) in rows.iter().zip(expected.chunks(16)) {
+                    let close = states[row * 16..][..16].iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+                    assert!(close, "row {row} of {sequence:?}");
+                }
+            }
+        }
     }
 }

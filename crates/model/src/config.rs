@@ -97,6 +97,18 @@ impl ModelConfig {
         }
         Ok(())
     }
+
+    /// Checks that token ids lie in the vocabulary and that there are not more of them than positions.
+    pub(crate) fn check_sequence(&self, ids: &[u32]) -> Result<(), crate::ModelError> {
+        let (vocab_size, max_positions) = (self.vocab_size, self.max_positions);
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
+            return Err(crate::ModelError::TokenOutside { id, vocab_size });
+        }
+        if ids.len() > max_positions {
+            return Err(crate::ModelError::TooLong { tokens: ids.len(), max_positions });
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

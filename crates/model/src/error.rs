@@ -25,6 +25,10 @@ pub enum ModelError {
     Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("{}: tensor `{name}` holds {found}; babyllama reads F32, F16 and BF16", path.display())]
     DataType { path: PathBuf, name: String, found: String },
+    #[error("{}: `architectures` is {found:?}, which is no classifier: it has no head for labels", path.display())]
+    NotAClassifier { path: PathBuf, found: Vec<String> },
+    #[error("{} holds a sequence classifier ({}), which has no output layer for words", path.display(), found.join(", "))]
+    NotALanguageModel { path: PathBuf, found: Vec<String> },
     #[error("the model's {what}")]
     Config { what: String },
     #[error("token id {id} lies outside the model's vocabulary of {vocab_size}")]

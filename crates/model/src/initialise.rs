@@ -17,9 +17,7 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
             Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
             Role::Weight => {
                 let deviation = deviation(config, &named.name);
-                let rng = Rng::new(seed, &named.name);
-                let mut values: Vec<f32> =
-                    (0..segment.length() as u64).map(|index| deviation * rng.normal(index)).collect();
+                let mut values = normal(&named.name, segment.length(), deviation, seed);
                 if let (Some(padding), true) = (config.pad_token_id, named.name.ends_with("embed_tokens.weight")) {
                     let row = padding as usize * segment.columns;
                     values[row..row + segment.columns].fill(0.0);
@@ -28,6 +26,12 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
             }
         }
     }
+}
+
+/// `count` values of N(0, `deviation`), from the seed's stream of that name.
+pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec<f32> {
+    let rng = Rng::new(seed, name);
+    (0..count as u64).map(|index| deviation * rng.normal(index)).collect()
 }
 
 fn deviation(config: &ModelConfig, name: &str) -> f32 {

@@ -1,6 +1,7 @@
 //! Language models: their configurations, forward passes, initialisation, generation and Hugging Face folders.
 
 pub mod batch;
+pub mod classifier;
 pub mod config;
 pub mod error;
 pub mod generate;
@@ -11,7 +12,8 @@ pub mod llama;
 mod model;
 mod size;
 
-pub use batch::Batch;
+pub use batch::{Batch, SharedBatch};
+pub use classifier::Classifier;
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;
 pub use model::{Decoder, Model};

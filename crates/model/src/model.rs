@@ -48,12 +48,17 @@ impl Model {
     pub fn zeros(config: ModelConfig, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
         let (decoder, layout) = layout(&config);
+        Ok(Self { config, decoder, parameters: Self::allocate(layout, device)? })
+    }
+
+    /// Parameters that are all zero, or an error where there is no room for them.
+    pub(crate) fn allocate(layout: Layout, device: &Arc<dyn Device>) -> Result<Parameters, ModelError> {
         // An allocation that fails ends the process; one that is tried first can be refused.
         let count = layout.length();
         if Vec::<f32>::new().try_reserve_exact(count).is_err() {
             return Err(ModelError::Config { what: format!("{count} parameters do not fit into memory") });
         }
-        Ok(Self { config, decoder, parameters: Parameters::zeros(device, Arc::new(layout)) })
+        Ok(Parameters::zeros(device, Arc::new(layout)))
     }
 
     /// A model with Hugging Face's random initialisation, a pure function of the seed.
@@ -101,13 +106,6 @@ impl Model {
 
     /// Checks that token ids and a sequence's length fit this model.
     pub fn check_sequence(&self, ids: &[u32]) -> Result<(), ModelError> {
-        let vocab_size = self.config.vocab_size;
-        if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
-            return Err(ModelError::TokenOutside { id, vocab_size });
-        }
-        if ids.len() > self.config.max_positions {
-            return Err(ModelError::TooLong { tokens: ids.len(), max_positions: self.config.max_positions });
-        }
-        Ok(())
+        self.config.check_sequence(ids)
     }
 }

@@ -31,6 +31,14 @@ pub enum TrainError {
     NotFinite { step: u64, loss: f64, gradient_norm: f64 },
     #[error("the held-out loss is {loss} after step {step}; the last checkpoint is kept")]
     HeldoutNotFinite { step: u64, loss: f64 },
+    #[error("there are no {which} examples")]
+    NoExamples { which: &'static str },
+    #[error("{which} example {number}: {problem}")]
+    Example { which: &'static str, number: usize, problem: String },
+    #[error("the loss is {loss} and the gradient norm {gradient_norm} at step {step} of fine-tuning")]
+    FinetuneNotFinite { step: u64, loss: f64, gradient_norm: f64 },
+    #[error("the classifier's logits are not finite")]
+    LogitsNotFinite,
     #[error("{} was written by a run with other settings ({difference})", path.display())]
     OtherRun { path: PathBuf, difference: String },
     #[error("{} is damaged: {problem}", path.display())]

@@ -2,6 +2,7 @@
 
 use corpus::chunks::Chunks;
 use engine::Tape;
+use engine::ops::language_model_loss::Target;
 use model::Model;
 
 use crate::data::{MicroBatch, TextKind, TokenSource};
@@ -47,7 +48,7 @@ impl Heldout<'_> {
             let share = 1.0 / models.len() as f32;
             let projections: Vec<_> =
                 models.iter().zip(&hidden).map(|(model, hidden)| model.projection(hidden, share)).collect();
-            let targets = batch.next_tokens();
+            let targets = Target::of_rows(&batch.next_tokens());
             let mut log_probabilities = vec![0.0; targets.len()];
             models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
             sum -= log_probabilities.iter().sum::<f64>();

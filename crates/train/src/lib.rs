@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod error;
 pub mod events;
+pub mod finetune;
 pub mod heldout;
 pub mod optimizer;
 pub mod run;

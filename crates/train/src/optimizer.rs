@@ -5,7 +5,48 @@ use std::ops::Range;
 use engine::ops::optimizer::{AdamwStep, AdamwVariant};
 use engine::{Parameters, Role, Tensor};
 
-use crate::settings::{OptimizerKind, TrainSettings};
+use crate::error::TrainError;
+use crate::settings::{OptimizerKind, TrainSettings, require};
+
+/// What AdamW is told, by whatever settings it is part of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimizerSettings {
+    pub kind: OptimizerKind,
+    pub weight_decay: f64,
+    /// Whether normalisation gains are decayed too.
+    pub decay_norms: bool,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
+    pub max_grad_norm: f64,
+}
+
+impl From<&TrainSettings> for OptimizerSettings {
+    fn from(settings: &TrainSettings) -> Self {
+        Self {
+            kind: settings.optimizer,
+            weight_decay: settings.weight_decay,
+            decay_norms: settings.decay_norms,
+            beta1: settings.adam_beta1,
+            beta2: settings.adam_beta2,
+            epsilon: settings.adam_epsilon,
+            max_grad_norm: settings.max_grad_norm,
+        }
+    }
+}
+
+impl OptimizerSettings {
+    /// Refuses settings that mean nothing.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        require(self.weight_decay >= 0.0, "weight_decay", &self.weight_decay, "it must be 0 or more")?;
+        require(share(self.beta1), "adam_beta1", &self.beta1, "it must be at least 0 and below 1")?;
+        require(share(self.beta2), "adam_beta2", &self.beta2, "it must be at least 0 and below 1")?;
+        require(self.epsilon > 0.0, "adam_epsilon", &self.epsilon, "it must be above 0")?;
+        require(self.max_grad_norm >= 0.0, "max_grad_norm", &self.max_grad_norm, "it must be 0 or more")
+    }
+}
 
 /// AdamW's state and rules for one model.
 pub struct Optimizer {
@@ -18,17 +59,19 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    pub fn new(parameters: &Parameters, settings: &TrainSettings) -> Self {
+    /// An optimizer with moments of zero.
+    pub fn new(parameters: &Parameters, settings: impl Into<OptimizerSettings>) -> Self {
+        let settings = settings.into();
         let (device, length) = (parameters.device(), parameters.layout().length());
         let template = AdamwStep {
             step: 0,
             learning_rate: 0.0,
-            beta1: settings.adam_beta1,
-            beta2: settings.adam_beta2,
-            epsilon: settings.adam_epsilon,
+            beta1: settings.beta1,
+            beta2: settings.beta2,
+            epsilon: settings.epsilon,
             weight_decay: settings.weight_decay,
             gradient_scale: 1.0,
-            variant: match settings.optimizer {
+            variant: match settings.kind {
                 OptimizerKind::Adamw => AdamwVariant::Torch,
                 OptimizerKind::AdamwHf => AdamwVariant::Transformers,
             },

@@ -18,7 +18,12 @@ impl Schedule {
             0 => (settings.warmup_ratio * total_steps as f64).ceil() as u64,
             steps => steps,
         };
-        Self { kind: settings.schedule, learning_rate: settings.learning_rate, warmup_steps, total_steps }
+        Self::with_warmup(settings.schedule, settings.learning_rate, warmup_steps, total_steps)
+    }
+
+    /// A schedule of a kind, whose highest rate is `learning_rate`.
+    pub fn with_warmup(kind: ScheduleKind, learning_rate: f64, warmup_steps: u64, total_steps: u64) -> Self {
+        Self { kind, learning_rate, warmup_steps, total_steps }
     }
 
     /// The rate of the update after `done` finished ones: the first update of a warm-up has rate 0.
@@ -48,7 +53,7 @@ mod tests {
     use super::*;
 
     fn schedule(kind: ScheduleKind, warmup_steps: u64, total_steps: u64) -> Schedule {
-        Schedule { kind, learning_rate: 1.0, warmup_steps, total_steps }
+        Schedule::with_warmup(kind, 1.0, warmup_steps, total_steps)
     }
 
     #[test]

@@ -6,6 +6,7 @@ use engine::ops::distillation_loss;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::optimizer::OptimizerSettings;
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the same knob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,14 +128,22 @@ pub enum ScheduleKind {
     ConstantWithWarmup,
 }
 
-/// Refuses settings that mean nothing.
-pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
-    let require = |holds: bool, setting, value: &dyn std::fmt::Display, rule| match holds {
+/// An error that names the setting, its value and the rule, unless the rule holds.
+pub(crate) fn require(
+    holds: bool,
+    setting: &'static str,
+    value: &dyn std::fmt::Display,
+    rule: &'static str,
+) -> Result<(), TrainError> {
+    match holds {
         true => Ok(()),
         false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
-    };
-    let (rate, norm) = (settings.learning_rate, settings.max_grad_norm);
-    let share = |value: f64| (0.0..1.0).contains(&value);
+    }
+}
+
+/// Refuses settings that mean nothing.
+pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
+    let rate = settings.learning_rate;
     require(settings.sequence_length >= 2, "sequence_length", &settings.sequence_length, "it must be at least 2")?;
     require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
     let (offsets, length) = (format!("{:?}", settings.chunk_offsets), settings.sequence_length);
@@ -148,11 +157,7 @@ pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
     require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
     let ratio = settings.warmup_ratio;
     require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must lie between 0 and 1")?;
-    require(settings.weight_decay >= 0.0, "weight_decay", &settings.weight_decay, "it must be 0 or more")?;
-    require(share(settings.adam_beta1), "adam_beta1", &settings.adam_beta1, "it must be at least 0 and below 1")?;
-    require(share(settings.adam_beta2), "adam_beta2", &settings.adam_beta2, "it must be at least 0 and below 1")?;
-    require(settings.adam_epsilon > 0.0, "adam_epsilon", &settings.adam_epsilon, "it must be above 0")?;
-    require(norm >= 0.0, "max_grad_norm", &norm, "it must be 0 or more")
+    OptimizerSettings::from(settings).check()
 }
 
 /// Refuses ways of listening that mean nothing, or that do not go with how the student is trained.

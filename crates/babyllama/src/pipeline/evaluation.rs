@@ -1,10 +1,11 @@
 //! The last stages: every model and ensemble scored, and the closing table.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use eval::{BlimpResult, Scorer, pairs};
+use eval::{Outcome, Scorer, SuiteResult, pairs};
 use model::{Model, hugging_face};
 use report::{TableRow, closing_table};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ use crate::recipe::Source;
 use crate::stage::{Stage, write_whole};
 use crate::training_log::Summary;
 
+/// The form of the files that the stage writes; files of another form are written anew.
+const FORMAT: u32 = 2;
+
 /// What one model or ensemble scored: `evaluation/NAME.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Scores {
@@ -29,7 +33,7 @@ struct Scores {
     held_out_loss: Option<f64>,
     perplexity: Option<f64>,
     /// By the place of the pairs.
-    blimp: BTreeMap<String, BlimpResult>,
+    blimp: BTreeMap<String, SuiteResult>,
 }
 
 impl Pipeline {
@@ -65,7 +69,7 @@ impl Pipeline {
         let places: Vec<&String> = sets.iter().map(|(place, _)| place).collect();
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
-        let settings = (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences);
+        let settings = (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences, FORMAT);
         let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?.after(&text.stage);
         for member in members {
             stage = stage.after(&member.stage);
@@ -115,7 +119,7 @@ impl Pipeline {
         for (place, folder) in sets {
             let rules = self.recipe.evaluate.rules.into();
             let found = score_folder(&models, folder, rules, &text.tokenizer, &label(members))?;
-            scores.blimp.insert(place.clone(), found);
+            scores.blimp.insert(place.clone(), found.result);
         }
         Ok(scores)
     }
@@ -135,7 +139,7 @@ impl Pipeline {
     fn row(&self, members: &[&Trained], scores: Scores) -> anyhow::Result<TableRow> {
         // The column shows the first set that the recipe names.
         let first = self.recipe.evaluate.blimp.first().map(|source: &Source| String::from(source.clone()));
-        let blimp = first.and_then(|place| scores.blimp.get(&place)).map(|result| result.accuracy);
+        let blimp = first.and_then(|place| scores.blimp.get(&place)).map(|result| result.score);
         let mut row = TableRow {
             model: label(members),
             parameters: scores.parameters,
@@ -166,19 +170,29 @@ pub fn score_folder(
     rules: eval::Rules,
     tokenizer: &corpus::Tokenizer,
     label: &str,
-) -> anyhow::Result<BlimpResult> {
+) -> anyhow::Result<Outcome> {
     let tasks = pairs::read_folder(folder)?;
     let token = rules.prefix_token();
     let prefix = tokenizer.token_id(token).ok_or(eval::EvalError::NoPrefixToken { token, rules: rules.name() })?;
     let total = tasks.iter().map(|task| 2 * task.pairs.len()).sum::<usize>() as u64;
     let mut progress = Progress::begin(&format!("{label} on {}", folder.display()), "sentences", total, 0);
     let scorer = Scorer::new(models.to_vec())?;
+    let tokenizer = tokenizer_of(rules, tokenizer)?;
     let encode = |text: &str| tokenizer.encode(text);
     let mut seen = 0;
-    let result = eval::score_tasks(&scorer, &tasks, rules, prefix, encode, |done, _| {
+    let outcome = eval::score_tasks(&scorer, &tasks, rules, prefix, encode, |done, _| {
         seen = done as u64;
         progress.update(seen, "");
     })?;
-    progress.finish(seen, &format!("accuracy {:.1} %, {} ties", 100.0 * result.accuracy, result.ties));
-    Ok(result)
+    let result = &outcome.result;
+    progress.finish(seen, &format!("accuracy {:.1} %, {} ties", 100.0 * result.score, result.ties));
+    Ok(outcome)
+}
+
+/// The tokenizer as a pipeline uses it: that of 2023 does not normalise.
+pub fn tokenizer_of(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Result<Cow<'_, corpus::Tokenizer>> {
+    Ok(match rules {
+        eval::Rules::Year2023 => Cow::Owned(tokenizer.without_normalizer()?),
+        eval::Rules::Year2024 => Cow::Borrowed(tokenizer),
+    })
 }

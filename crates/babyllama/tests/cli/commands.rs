@@ -152,6 +152,12 @@ fn minimal_pairs_are_scored_alone_and_together() {
     assert_eq!(together[0]["blimp"]["tasks"], scores[1]["blimp"]["tasks"], "a model is its own ensemble");
     assert_ne!(blimp(&format!("{STUDENT} --rules 2023")), "");
     assert_eq!(workspace.json("blimp.json")[0]["blimp"]["groups"].as_array().unwrap().len(), 2);
+
+    blimp(&format!("{TEACHER} {STUDENT} --output results"));
+    assert_eq!(workspace.json("results/student/pairs/result.json"), scores[1]["blimp"]);
+    let answers = workspace.text("results/teacher/pairs/predictions.jsonl");
+    assert_eq!(answers.lines().count() as u64, scores[0]["blimp"]["tasks"][0]["items"].as_u64().unwrap() * 2);
+    assert!(answers.starts_with("{\"task\":\"agreement\",\"index\":0,\"gold\":0,\"predicted\":"), "{answers}");
 }
 
 #[test]

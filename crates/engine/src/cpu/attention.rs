@@ -1,5 +1,6 @@
 //! Attention. A task is one sequence and one key-value head with its query heads; within it, queries are taken in blocks
-//! whose weights against all keys they may see fit the cache.
+//! whose weights against all keys they may see fit the cache. Keys and values of a sequence with a prefix, which lie in
+//! several places, are put together first.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -126,9 +127,26 @@ fn drop_row(weights: &mut [f32], mask: DropoutMask, token: usize, head: usize, n
     drop_weights(weights, mask, token, head * LONGEST, num_heads * LONGEST);
 }
 
-/// Blocks of a span's queries: rows among the queries, and the keys that the block's last query sees.
+/// The keys or values of a span's prefix and of its own, as a matrix.
+fn whole<'a>(view: View<'a>, span: &AttentionSpan, columns: Range<usize>, memory: &'a mut [f32]) -> Matrix<'a> {
+    if span.prefix.is_empty() {
+        return part(view, span.keys.clone(), columns);
+    }
+    let rows = span.prefix.iter().chain([&span.keys]).cloned().flatten();
+    for (place, index) in memory.chunks_exact_mut(columns.len()).zip(rows) {
+        place.copy_from_slice(row(view, index, columns.clone()));
+    }
+    Matrix::dense(memory, span.key_count(), columns.len())
+}
+
+/// Values of memory that `whole` needs.
+fn whole_length(span: &AttentionSpan, heads: &Heads) -> usize {
+    if span.prefix.is_empty() { 0 } else { span.key_count() * heads.head_dim }
+}
+
+/// Blocks of a span's queries: rows among the queries, and the number of keys that the block's last query sees.
 fn query_blocks(span: &AttentionSpan) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let (queries, past) = (span.queries.clone(), span.keys.len() - span.queries.len());
+    let (queries, past) = (span.queries.clone(), span.key_count() - span.queries.len());
     (0..queries.len()).step_by(QUERY_BLOCK).map(move |start| {
         let end = (start + QUERY_BLOCK).min(queries.len());
         (queries.start + start..queries.start + end, past + end)
@@ -192,16 +210,20 @@ impl AttentionKernels for Cpu {
         let output = Shared::new(slice_mut(output), heads.query_columns());
         let log_sums = log_sums.map(|log_sums| Shared::new(slice_mut(log_sums), heads.num_heads));
         tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| {
-            with_scratch(QUERY_BLOCK * span.keys.len(), |scratch| {
+            let (key_count, gathered) = (span.key_count(), whole_length(span, heads));
+            with_scratch(QUERY_BLOCK * key_count + 2 * gathered, |scratch| {
+                let (scratch, memory) = scratch.split_at_mut(QUERY_BLOCK * key_count);
+                let (of_keys, of_values) = memory.split_at_mut(gathered);
+                let keys = whole(keys, span, columns(kv_head, heads), of_keys);
+                let values = whole(values, span, columns(kv_head, heads), of_values);
                 for head in query_heads(kv_head, heads) {
                     for (rows, seen) in query_blocks(span) {
-                        let seen_keys = span.keys.start..span.keys.start + seen;
                         let weights = &mut scratch[..rows.len() * seen];
                         product(
                             MatrixMut::dense(weights, rows.len(), seen),
                             Addend::Nothing,
                             part(queries, rows.clone(), columns(head, heads)),
-                            part(keys, seen_keys.clone(), columns(kv_head, heads)).transposed(),
+                            keys.first_rows(seen).transposed(),
                             heads.scale(),
                             Workers::One,
                         );
@@ -222,8 +244,7 @@ impl AttentionKernels for Cpu {
                         // Safety: this task alone writes this head's columns of this sequence's rows.
                         let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
                         let weights = Matrix::dense(weights, rows.len(), seen);
-                        let values = part(values, seen_keys, columns(kv_head, heads));
-                        product(output, Addend::Nothing, weights, values, 1.0, Workers::One);
+                        product(output, Addend::Nothing, weights, values.first_rows(seen), 1.0, Workers::One);
                     }
                 }
             });
@@ -250,6 +271,7 @@ impl AttentionKernels for Cpu {
             dropout,
             d_joined: Shared::new(slice_mut(d_joined), heads.joined_columns()),
         };
+        assert!(spans.iter().all(|span| span.prefix.is_empty()), "attention over a prefix has no backward");
         tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| task.run(span, kv_head));
     }
 

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::math::{exp, map_and_sum, maximum, sum_over};
-use super::output_layer::{Logits, OutputLayer, OutputLayerGradient, blocks, project_all};
+use super::output_layer::{Logits, OutputLayer, OutputLayerGradient, blocks, project_all, project_rows};
 use super::{Cpu, rows_per_task, vectorised};
-use crate::ops::language_model_loss::{LanguageModelLossKernels, NO_TARGET, OutputGradient, Projection};
+use crate::ops::language_model_loss::{LanguageModelLossKernels, NO_TARGET, OutputGradient, Projection, Target};
 
 vectorised! {
     /// The loss of one row; the logits become their gradient, times `scale`.
@@ -22,12 +22,17 @@ vectorised! {
 }
 
 vectorised! {
-    /// The loss of one row.
-    fn row_loss(logits: &[f32], target: usize) -> f64 {
+    /// The logarithm of the sum of the exponentials of one row.
+    fn row_log_sum(logits: &[f32]) -> f64 {
         let top = maximum(logits);
         let total = sum_over([logits], |[logit]| exp(logit - top));
-        top as f64 - logits[target] as f64 + (total as f64).ln()
+        top as f64 + (total as f64).ln()
     }
+}
+
+/// The loss of one row.
+fn row_loss(logits: &[f32], target: usize) -> f64 {
+    row_log_sum(logits) - logits[target] as f64
 }
 
 /// Runs `row` for every row of a block, on all threads, and collects what it returns in order.
@@ -74,18 +79,23 @@ impl LanguageModelLossKernels for Cpu {
         sum
     }
 
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[u32], log_probabilities: &mut [f64]) {
+    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]) {
+        assert!(targets.is_sorted_by_key(|target| target.row), "targets in the order of their rows");
         let layers = OutputLayer::of_all(projections);
         let vocab = layers[0].vocab();
-        let mut memory = Logits::new(self, targets.len(), vocab);
-        for rows in blocks(targets.len(), vocab) {
+        let by_row: Vec<&[Target]> = targets.chunk_by(|a, b| a.row == b.row).collect();
+        let mut memory = Logits::new(self, by_row.len(), vocab);
+        let mut found = log_probabilities.iter_mut();
+        for block in blocks(by_row.len(), vocab) {
+            let rows: Vec<u32> = by_row[block.clone()].iter().map(|targets| targets[0].row).collect();
             let logits = &mut memory.values()[..rows.len() * vocab];
-            project_all(&layers, &rows, logits);
-            let found = for_rows(logits, &targets[rows.clone()], |logits, target| match target {
-                NO_TARGET => 0.0,
-                target => -row_loss(logits, target as usize),
-            });
-            log_probabilities[rows].copy_from_slice(&found);
+            project_rows(&layers, &rows, logits);
+            let log_sums = for_rows(logits, &rows, |logits, _| row_log_sum(logits));
+            for ((targets, logits), log_sum) in by_row[block].iter().zip(logits.chunks_exact(vocab)).zip(log_sums) {
+                for (target, found) in targets.iter().zip(&mut found) {
+                    *found = logits[target.id as usize] as f64 - log_sum;
+                }
+            }
         }
     }
 

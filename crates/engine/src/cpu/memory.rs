@@ -73,7 +73,7 @@ pub(super) struct Pool {
     fresh: AtomicU64,
 }
 
-/// Sizes are rounded up to eighths of a power of two, so that batches of varying size share memory.
+/// Sizes are rounded up to eighths of a power of two, so that batches of nearly one size share memory.
 fn size_class(length: usize) -> usize {
     let lines = length.div_ceil(LINE).max(1);
     lines.next_multiple_of((lines.next_power_of_two() / 8).max(1))
@@ -114,7 +114,8 @@ impl MemoryKernels for Cpu {
     fn allocate(&self, length: usize) -> Storage {
         let class = size_class(length);
         let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(storage) = free.get_mut(&class).and_then(Vec::pop) {
+        // The smallest that is large enough, so that a smaller batch lives in the memory of a larger one.
+        if let Some(storage) = free.range_mut(class..).find_map(|(_, storages)| storages.pop()) {
             return storage;
         }
         drop(free);
@@ -181,6 +182,23 @@ mod tests {
             assert_eq!(storage_values_mut(&mut again)[length - 1], 7.0);
             assert_eq!(device.fresh_allocations(), fresh);
         }
+    }
+
+    #[test]
+    fn a_smaller_batch_lives_in_the_memory_of_a_larger_one() {
+        let device = Cpu::new();
+        let step = |tokens: usize| {
+            let held: Vec<_> = [1, 64, 64, 192, 256].map(|columns| device.allocate(tokens * columns)).into();
+            held.into_iter().for_each(|storage| device.recycle(storage));
+        };
+        step(1000);
+        let fresh = device.fresh_allocations();
+        (1..=1000).rev().step_by(7).for_each(step);
+        assert_eq!(device.fresh_allocations(), fresh);
+        step(1200);
+        let fresh = device.fresh_allocations();
+        [1200, 900, 1200].into_iter().for_each(step);
+        assert_eq!(device.fresh_allocations(), fresh);
     }
 
     #[test]

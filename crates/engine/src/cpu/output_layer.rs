@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::product::{Addend, DEPTH, Matrix, MatrixMut, RightHand, Workers, product};
-use super::{Cpu, matrix, slice_mut};
+use super::{Cpu, matrix, slice, slice_mut};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::Storage;
@@ -83,8 +83,12 @@ impl<'a> OutputLayer<'a> {
 
     /// `logits = share * hidden[rows] * output^T`, plus what is there when `accumulate`.
     pub fn project(&self, rows: &Range<usize>, share: f32, accumulate: bool, logits: &mut [f32]) {
-        let target = MatrixMut::dense(logits, rows.len(), self.vocab());
-        let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
+        self.multiply(matrix(self.projection.hidden.row_range(rows.clone())), share, accumulate, logits);
+    }
+
+    /// `logits = share * hidden * output^T`, plus what is there when `accumulate`.
+    fn multiply(&self, hidden: Matrix<'_>, share: f32, accumulate: bool, logits: &mut [f32]) {
+        let target = MatrixMut::dense(logits, hidden.rows, self.vocab());
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
         self.transposed.multiply(target, addend, hidden, share);
     }
@@ -94,6 +98,19 @@ impl<'a> OutputLayer<'a> {
 pub fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logits: &mut [f32]) {
     for (index, layer) in layers.iter().enumerate() {
         layer.project(rows, layer.projection.share, index > 0, logits);
+    }
+}
+
+/// The same for rows that need not lie side by side.
+pub fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
+    let mut gathered = Vec::new();
+    for (index, layer) in layers.iter().enumerate() {
+        let Projection { hidden, share, .. } = layer.projection;
+        gathered.clear();
+        for &row in rows {
+            gathered.extend_from_slice(slice(hidden.row_range(row as usize..row as usize + 1)));
+        }
+        layer.multiply(Matrix::dense(&gathered, rows.len(), hidden.columns), share, index > 0, logits);
     }
 }
 

@@ -51,8 +51,17 @@ impl Heads {
 /// it all but the last, and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttentionSpan {
+    /// Rows of keys that lie before `keys` in the sequence and that every query sees. The backward knows none.
+    pub prefix: Vec<Range<usize>>,
     pub queries: Range<usize>,
     pub keys: Range<usize>,
+}
+
+impl AttentionSpan {
+    /// Number of keys that the last query sees.
+    pub fn key_count(&self) -> usize {
+        self.prefix.iter().map(Range::len).sum::<usize>() + self.keys.len()
+    }
 }
 
 /// Kernels of attention. Views of queries, keys and values may be columns of one joined matrix.
@@ -76,7 +85,7 @@ pub trait AttentionKernels {
         log_sums: Option<ViewMut<'_>>,
     );
 
-    /// The gradient of the joined matrix, written. Queries and keys of a span are the same rows.
+    /// The gradient of the joined matrix, written. Queries and keys of a span are the same rows; it has no prefix.
     #[allow(clippy::too_many_arguments)]
     fn attention_gradient(
         &self,
@@ -107,12 +116,20 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Causal attention of every sequence over itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
+    /// Causal attention of every sequence over its prefix and itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
+    ///
+    /// # Panics
+    /// When sequences share rows while gradients are being recorded: there is no backward for that.
     pub fn attention(&mut self, joined: Var, spans: &Spans, positions: &Arc<[u32]>, heads: &Heads) -> Var {
         assert_eq!(joined.value().columns(), heads.joined_columns(), "joined queries, keys and values");
+        assert!(!(self.is_recording() && spans.share_rows()), "sequences that share rows cannot be trained on");
         let joined_id = joined.id;
         let rotated = self.rotated(joined, positions, heads);
-        let spans: Vec<_> = spans.iter().map(|rows| AttentionSpan { queries: rows.clone(), keys: rows }).collect();
+        let spans: Vec<_> = spans
+            .iter()
+            .zip(spans.prefixes())
+            .map(|(rows, prefix)| AttentionSpan { prefix: prefix.to_vec(), queries: rows.clone(), keys: rows })
+            .collect();
         let dropout = self.next_dropout(heads.dropout);
         let mut output = self.allocate(rotated.rows(), heads.query_columns());
         let mut log_sums = self.allocate(rotated.rows(), heads.num_heads);
@@ -153,7 +170,7 @@ impl Tape<'_> {
         let kept = cache.keys_values.view().row_range(0..cache.length);
         let keys = kept.column_range(0..heads.key_columns());
         let values = kept.column_range(heads.key_columns()..2 * heads.key_columns());
-        let span = AttentionSpan { queries: 0..rows, keys: 0..cache.length };
+        let span = AttentionSpan { prefix: Vec::new(), queries: 0..rows, keys: 0..cache.length };
         self.device().attention(queries, keys, values, &[span], heads, None, output.view_mut(), None);
         self.variable(output)
     }
@@ -243,12 +260,13 @@ mod tests {
         let joined = rotated(joined, &spans.positions(), heads);
         let (columns, width) = (heads.joined_columns(), heads.head_dim);
         let mut output = vec![0.0; spans.tokens() * heads.query_columns()];
-        for rows in spans.iter() {
+        for (rows, prefix) in spans.iter().zip(spans.prefixes()) {
             for head in 0..heads.num_heads {
                 let kv_head = head / (heads.num_heads / heads.num_kv_heads);
                 let key_at = heads.query_columns() + kv_head * width;
                 let value_at = key_at + heads.key_columns();
                 for query in rows.clone() {
+                    let keys: Vec<usize> = prefix.iter().cloned().flatten().chain(rows.start..=query).collect();
                     let score = |key: usize| -> f64 {
                         let products = (0..width).map(|c| {
                             joined[query * columns + head * width + c] as f64
@@ -256,13 +274,11 @@ mod tests {
                         });
                         (products.sum::<f64>() * heads.scale() as f64).exp()
                     };
-                    let weights: Vec<f64> = (rows.start..=query).map(score).collect();
+                    let weights: Vec<f64> = keys.iter().map(|&key| score(key)).collect();
                     let total: f64 = weights.iter().sum();
                     for c in 0..width {
-                        let mixed = weights
-                            .iter()
-                            .zip(rows.start..)
-                            .map(|(w, key)| w * joined[key * columns + value_at + c] as f64);
+                        let mixed =
+                            weights.iter().zip(&keys).map(|(w, &key)| w * joined[key * columns + value_at + c] as f64);
                         output[query * heads.query_columns() + head * width + c] = (mixed.sum::<f64>() / total) as f32;
                     }
                 }
@@ -297,6 +313,44 @@ mod tests {
             assert_close(&check.output(forward), &reference(&check.inputs[0], &spans, &heads), 1e-5);
             check.gradients(forward);
         }
+    }
+
+    /// Trees of sequences: chains, forks at the root and deeper, and one that is only the beginning of another.
+    fn trees() -> Vec<Spans> {
+        let tree = |spans: &[(usize, &[Range<usize>])]| {
+            let mut tree = Spans::from_lengths([]);
+            spans.iter().for_each(|(length, prefix)| tree.push(*length, prefix.to_vec()));
+            tree
+        };
+        vec![
+            tree(&[(3, &[]), (1, &[0..2]), (5, &[0..3])]),
+            tree(&[(1, &[]), (2, &[0..1]), (7, &[0..1, 1..2]), (1, &[0..2, 3..9]), (4, &[]), (0, &[10..12])]),
+            tree(&[(70, &[]), (66, &[0..65]), (2, &[0..65, 70..71])]),
+        ]
+    }
+
+    #[test]
+    fn a_shared_prefix_gives_what_the_reference_gives() {
+        let device = cpu();
+        let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
+        for ((heads, _), spans) in
+            cases().into_iter().flat_map(|case| trees().into_iter().map(move |t| (case.clone(), t)))
+        {
+            let mut tape = Tape::inference(&parameters);
+            let joined = random(13, spans.tokens() * heads.joined_columns());
+            let input = tape.input(Tensor::from_slice(&device, spans.tokens(), heads.joined_columns(), &joined));
+            let output = tape.attention(input, &spans, &spans.positions().into(), &heads);
+            assert_close(&output.value().to_vec(), &reference(&joined, &spans, &heads), 1e-5);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot be trained on")]
+    fn a_shared_prefix_cannot_be_trained_on() {
+        let ((heads, _), spans) = (cases().swap_remove(1), trees().swap_remove(0));
+        let positions: Arc<[u32]> = spans.positions().into();
+        let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]);
+        check.output(|tape, inputs| tape.attention(inputs[0].clone(), &spans, &positions, &heads));
     }
 
     #[test]

@@ -8,6 +8,21 @@ use crate::tensor::{Tensor, View, ViewMut};
 /// The target of a row that predicts nothing.
 pub const NO_TARGET: u32 = u32::MAX;
 
+/// A token whose probability is asked for, after the tokens up to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub row: u32,
+    pub id: u32,
+}
+
+impl Target {
+    /// The targets of rows that have at most one: `NO_TARGET` for none.
+    pub fn of_rows(targets: &[u32]) -> Vec<Self> {
+        let rows = (0..).zip(targets).filter(|(_, id)| **id != NO_TARGET);
+        rows.map(|(row, &id)| Self { row, id }).collect()
+    }
+}
+
 /// Hidden states with the output matrix that turns them into logits, and their share in a mixture.
 #[derive(Clone, Copy, Debug)]
 pub struct Projection<'a> {
@@ -39,9 +54,9 @@ pub trait LanguageModelLossKernels {
         gradient: Option<OutputGradient<'_>>,
     ) -> f64;
 
-    /// The natural logarithm of each target's probability under the sum of the projections' logits; 0 where there is
-    /// no target.
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[u32], log_probabilities: &mut [f64]);
+    /// The natural logarithm of each target's probability under the sum of the projections' logits. Targets come in the
+    /// order of their rows; rows without one cost nothing, rows with several as much as with one.
+    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]);
 
     /// The sum of the projections' logits, row by row: for few rows only.
     fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]);
@@ -119,7 +134,8 @@ pub(crate) mod tests {
     fn log_probabilities_of_a_mixture_are_those_of_the_mean_logits() {
         let device = crate::testing::cpu();
         let (rows, vocab) = (5, 40);
-        let targets = [3, 0, NO_TARGET, 39, 7];
+        let targets = Target::of_rows(&[3, 0, NO_TARGET, 39, 7]);
+        assert_eq!((targets.len(), targets[2]), (4, Target { row: 3, id: 39 }));
         let sizes = [(6, 0.5), (3, 0.5)];
         let tensors: Vec<_> = sizes
             .iter()
@@ -143,11 +159,38 @@ pub(crate) mod tests {
         }
         let flat: Vec<f32> = expected.iter().flatten().map(|&logit| logit as f32).collect();
         assert_close(&logits, &flat, 1e-5);
-        let mut found = [0.0; 5];
-        device.log_probabilities(&projections, &targets, &mut found);
-        for (row, &target) in targets.iter().enumerate() {
-            let wanted = if target == NO_TARGET { 0.0 } else { log_softmax(&expected[row])[target as usize] };
-            assert!((found[row] - wanted).abs() < 1e-5, "{} instead of {wanted}", found[row]);
+        // Rows may have several targets, or none, and there may be more of them than a block of rows takes.
+        let several: Vec<Target> =
+            [(0, 3), (0, 39), (0, 3), (2, 5), (4, 0), (4, 1)].map(|(row, id)| Target { row, id }).to_vec();
+        for targets in [targets, several, Vec::new()] {
+            let mut found = vec![0.0; targets.len()];
+            device.log_probabilities(&projections, &targets, &mut found);
+            for (found, target) in found.iter().zip(&targets) {
+                let wanted = log_softmax(&expected[target.row as usize])[target.id as usize];
+                assert!((found - wanted).abs() < 1e-5, "{found} instead of {wanted}");
+            }
+        }
+    }
+
+    /// More rows than are computed at a time, with one to three targets each, and every seventh with none.
+    #[test]
+    fn log_probabilities_of_many_rows_are_the_negative_losses() {
+        let device = crate::testing::cpu();
+        let (rows, width, vocab) = (1500, 3, 70);
+        let hidden = Tensor::from_slice(&device, rows, width, &random(1, rows * width));
+        let output = Tensor::from_slice(&device, vocab, width, &random(2, vocab * width));
+        let projection = Projection { hidden: hidden.view(), output: output.view(), share: 1.0 };
+        let targets: Vec<Target> = (0..rows as u32)
+            .filter(|row| row % 7 != 0)
+            .flat_map(|row| (0..1 + row % 3).map(move |nth| Target { row, id: (row * 31 + nth * 11) % vocab as u32 }))
+            .collect();
+        let mut found = vec![0.0; targets.len()];
+        device.log_probabilities(&[projection], &targets, &mut found);
+        for (found, target) in found.iter().zip(&targets) {
+            let row = target.row as usize;
+            let alone = Projection { hidden: hidden.view().row_range(row..row + 1), ..projection };
+            let loss = device.language_model_loss(alone, &[target.id], 1.0, None);
+            assert!((found + loss).abs() < 1e-5, "{target:?}: {found} instead of {}", -loss);
         }
     }
 }

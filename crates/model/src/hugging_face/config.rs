@@ -5,18 +5,26 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::classifier;
 use crate::config::{Architecture, ModelConfig};
 use crate::error::ModelError;
 
 /// A JSON object with the path that errors name.
-struct Keys<'a> {
-    path: &'a Path,
+pub(super) struct Keys<'a> {
+    pub path: &'a Path,
     object: Map<String, Value>,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
+    /// Those of `config.json`.
+    pub fn read(path: &'a Path) -> Result<Self, ModelError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ModelError::Io { path: path.to_owned(), cause })?;
+        let object = serde_json::from_str(&text).map_err(|cause| ModelError::Json { path: path.to_owned(), cause })?;
+        Ok(Self { path, object })
+    }
+
     /// A key's value, none when it is absent or null.
-    fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ModelError> {
+    pub fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ModelError> {
         match self.object.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => serde_json::from_value(value.clone())
@@ -25,7 +33,7 @@ impl Keys<'_> {
         }
     }
 
-    fn or<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T, ModelError> {
+    pub fn or<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T, ModelError> {
         Ok(self.optional(key)?.unwrap_or(default))
     }
 
@@ -63,17 +71,24 @@ fn with_key(key: &str, cause: serde_json::Error) -> serde_json::Error {
     serde::de::Error::custom(format!("`{key}`: {cause}"))
 }
 
-/// Reads `config.json`.
+/// Reads a language model's `config.json`.
 pub(super) fn parse(path: &Path) -> Result<ModelConfig, ModelError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| ModelError::Io { path: path.to_owned(), cause })?;
-    let object = serde_json::from_str(&text).map_err(|cause| ModelError::Json { path: path.to_owned(), cause })?;
-    let keys = Keys { path, object };
+    let keys = Keys::read(path)?;
+    if classifier::is_classifier(&keys)? {
+        let found = classifier::architectures(&keys)?;
+        return Err(ModelError::NotALanguageModel { path: path.to_owned(), found });
+    }
+    decoder(&keys)
+}
+
+/// The decoder that a configuration describes, whatever it is used for.
+pub(super) fn decoder(keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
     let config = match keys.required::<String>("model_type")?.as_str() {
-        "llama" => llama(&keys),
-        "gpt2" => gpt2(&keys),
+        "llama" => llama(keys),
+        "gpt2" => gpt2(keys),
         _ => keys
             .only("model_type", &[json!("gpt2"), json!("llama")])
-            .and(Err(ModelError::MissingKey { path: path.to_owned(), key: "model_type" })),
+            .and(Err(ModelError::MissingKey { path: keys.path.to_owned(), key: "model_type" })),
     }?;
     config.validate()?;
     Ok(config)

@@ -1,6 +1,7 @@
 //! Folders in Hugging Face's layout, in and out: `config.json`, `generation_config.json`, `model.safetensors` (or shards
 //! with an index). The tokenizer's files beside them are `corpus`'s business.
 
+mod classifier;
 mod config;
 mod weights;
 
@@ -11,19 +12,25 @@ use engine::{Device, Tensor};
 
 use crate::{Model, ModelConfig, ModelError};
 
+pub use classifier::{load_classifier, save_classifier};
+
 /// Reads a folder's configuration alone.
 pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
+    config::parse(&config_path(folder)?)
+}
+
+fn config_path(folder: &Path) -> Result<PathBuf, ModelError> {
     let path = folder.join("config.json");
-    if !path.is_file() {
-        return Err(ModelError::NotAModel { path: folder.to_owned(), missing: "config.json" });
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(ModelError::NotAModel { path: folder.to_owned(), missing: "config.json" }),
     }
-    config::parse(&path)
 }
 
 /// Reads a model from a folder.
 pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
     let mut model = Model::zeros(load_config(folder)?, device)?;
-    weights::read_folder(folder, &mut model)?;
+    weights::read_folder(folder, model.config().architecture, model.parameters_mut())?;
     Ok(model)
 }
 
@@ -59,19 +66,23 @@ pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
 
 /// Writes a model's configuration alone into a folder, which is made when it does not exist.
 pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError> {
-    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })?;
+    make_folder(folder)?;
     write_json(&folder.join("config.json"), &config::to_json(config))?;
     write_json(&folder.join("generation_config.json"), &config::generation(config))
 }
 
 /// Writes a model's weights to one safetensors file.
 pub fn write_weights(model: &Model, path: &Path) -> Result<(), ModelError> {
-    weights::write(model, path)
+    weights::write(model.config().architecture, model.parameters(), path)
 }
 
 /// Reads a model's weights from one safetensors file.
 pub fn read_weights(path: &Path, model: &mut Model) -> Result<(), ModelError> {
-    weights::read_file(path, model)
+    weights::read_file(path, model.config().architecture, model.parameters_mut())
+}
+
+fn make_folder(folder: &Path) -> Result<(), ModelError> {
+    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })
 }
 
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), ModelError> {

@@ -11,7 +11,7 @@ use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use super::replace;
-use crate::{Architecture, Model, ModelConfig, ModelError};
+use crate::{Architecture, ModelConfig, ModelError};
 
 /// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
 fn is_transposed(architecture: Architecture, named: &NamedSegment) -> bool {
@@ -66,12 +66,11 @@ impl View for Outgoing<'_> {
 }
 
 /// Writes all weights to one file.
-pub(super) fn write(model: &Model, path: &Path) -> Result<(), ModelError> {
-    let architecture = model.config().architecture;
-    let layout = model.parameters().layout().clone();
+pub(super) fn write(architecture: Architecture, parameters: &Parameters, path: &Path) -> Result<(), ModelError> {
+    let layout = parameters.layout().clone();
     let tensors = layout.segments().iter().map(|named| {
         let (shape, transposed) = (file_shape(architecture, named), is_transposed(architecture, named));
-        (named.name.as_str(), Outgoing { parameters: model.parameters(), named, shape, transposed })
+        (named.name.as_str(), Outgoing { parameters, named, shape, transposed })
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     replace(path, |temporary| {
@@ -83,8 +82,12 @@ pub(super) fn write(model: &Model, path: &Path) -> Result<(), ModelError> {
 }
 
 /// Reads all weights from a folder.
-pub(super) fn read_folder(folder: &Path, model: &mut Model) -> Result<(), ModelError> {
-    read_files(&files(folder)?, model)
+pub(super) fn read_folder(
+    folder: &Path,
+    architecture: Architecture,
+    parameters: &mut Parameters,
+) -> Result<(), ModelError> {
+    read_files(&files(folder)?, architecture, parameters)
 }
 
 /// The files of a folder's weights: one, or the shards that an index lists.
@@ -127,8 +130,12 @@ pub(super) fn read_segment(folder: &Path, config: &ModelConfig, named: &NamedSeg
 }
 
 /// Reads all weights from one file.
-pub(super) fn read_file(path: &Path, model: &mut Model) -> Result<(), ModelError> {
-    read_files(&[path.to_owned()], model)
+pub(super) fn read_file(
+    path: &Path,
+    architecture: Architecture,
+    parameters: &mut Parameters,
+) -> Result<(), ModelError> {
+    read_files(&[path.to_owned()], architecture, parameters)
 }
 
 fn shard_names(index: &Path) -> Result<BTreeSet<String>, ModelError> {
@@ -142,9 +149,8 @@ fn shard_names(index: &Path) -> Result<BTreeSet<String>, ModelError> {
     Ok(parsed.weight_map.into_values().collect())
 }
 
-fn read_files(paths: &[PathBuf], model: &mut Model) -> Result<(), ModelError> {
-    let architecture = model.config().architecture;
-    let layout = model.parameters().layout().clone();
+fn read_files(paths: &[PathBuf], architecture: Architecture, parameters: &mut Parameters) -> Result<(), ModelError> {
+    let layout = parameters.layout().clone();
     let mut missing: Vec<&NamedSegment> = layout.segments().iter().collect();
     for path in paths {
         let bytes = std::fs::read(path).map_err(|cause| ModelError::Io { path: path.clone(), cause })?;
@@ -154,7 +160,6 @@ fn read_files(paths: &[PathBuf], model: &mut Model) -> Result<(), ModelError> {
             match find(&file, &named.name) {
                 Some(tensor) => {
                     let values = values_of(path, architecture, named, &tensor)?;
-                    let parameters = model.parameters_mut();
                     let device = parameters.device().clone();
                     device.write(parameters.view_mut(named.segment), &values);
                 }
@@ -221,6 +226,7 @@ mod tests {
 
     use super::super::{fingerprint, load, load_output, save};
     use super::*;
+    use crate::Model;
     use crate::config::tests::{gpt2, llama};
 
     fn small(config: ModelConfig) -> ModelConfig {
@@ -302,11 +308,11 @@ mod tests {
         assert!(message().contains("pickle"), "{}", message());
 
         let wider = Model::new(small(llama(32, 24, 1, 2, 2)), &device(), 1).unwrap();
-        write(&wider, &path).unwrap();
+        write(Architecture::Llama, wider.parameters(), &path).unwrap();
         assert!(message().contains("`model.embed_tokens.weight` has shape [50, 32]"), "{}", message());
         assert!(message().contains("[50, 16]"), "{}", message());
         let shorter = Model::new(small(gpt2(16, 24, 1, 2, 8)), &device(), 1).unwrap();
-        write(&shorter, &path).unwrap();
+        write(Architecture::Gpt2, shorter.parameters(), &path).unwrap();
         assert!(message().contains("`model.embed_tokens.weight` of shape [50, 16] is missing"), "{}", message());
     }
 }

@@ -34,6 +34,12 @@ impl<'a> Matrix<'a> {
         Self::strided(values, rows, columns, columns)
     }
 
+    /// The first rows alone.
+    pub fn first_rows(self, rows: usize) -> Self {
+        assert!(rows <= self.rows, "{rows} rows of {}", self.rows);
+        Self { rows, ..self }
+    }
+
     /// The matrix with rows and columns exchanged; nothing moves.
     pub fn transposed(self) -> Self {
         Self {

@@ -1,0 +1,62 @@
+//! What `evaluate` understands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::recipe::Rules;
+
+/// What all evaluations have in common.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Hugging Face folders, each scored by itself.
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
+    /// Score all models as one, by the mean of their logits.
+    #[arg(long)]
+    pub ensemble: bool,
+    /// Write the scores here too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvaluateCommand {
+    /// Cross-entropy and perplexity on held-out text.
+    #[command(after_help = "\
+Examples:
+  babyllama evaluate loss runs/quickstart/models/student/final --data runs/quickstart/tokens/validation.bin
+  babyllama evaluate loss models/a models/b --ensemble --data data/clean_dev --json loss.json")]
+    Loss {
+        #[command(flatten)]
+        common: EvaluateArgs,
+        /// A folder of cleaned text, or a token file.
+        #[arg(long, value_name = "PATH")]
+        data: PathBuf,
+        /// The token file has no header: little-endian 16-bit ids and nothing else.
+        #[arg(long)]
+        raw_tokens: bool,
+        /// Tokens per sequence.
+        #[arg(long, value_name = "N", default_value_t = 128)]
+        sequence_length: usize,
+    },
+    /// Share of minimal pairs of which the model prefers the right sentence.
+    #[command(after_help = "\
+Examples:
+  babyllama evaluate blimp runs/quickstart/models/student/final --data data/blimp_filtered
+  babyllama evaluate blimp models/a models/b --ensemble --data data/blimp_filtered --rules 2023 --json blimp.json
+  babyllama evaluate blimp models/a models/b --data data/supplement_filtered --output results")]
+    Blimp {
+        #[command(flatten)]
+        common: EvaluateArgs,
+        /// A folder of *.jsonl files in BLiMP's format.
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+        /// Whose pipeline to follow.
+        #[arg(long, value_enum, default_value_t = Rules::Babylm2024)]
+        rules: Rules,
+        /// Keep scores and the answer to every pair in FOLDER/MODEL/blimp_filtered (or whatever the pairs are).
+        #[arg(long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
+}

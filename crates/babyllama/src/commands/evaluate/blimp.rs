@@ -1,0 +1,44 @@
+//! `babyllama evaluate blimp`: the minimal pairs of a folder.
+
+use std::path::Path;
+
+use model::Model;
+use report::{Align, Table};
+use serde_json::{Value, json};
+
+use super::results::{keep, short_names};
+use super::{groups, label, load, tokenizer, write_json};
+use crate::args::EvaluateArgs;
+use crate::console;
+use crate::pipeline::evaluation::score_folder;
+use crate::recipe::Rules;
+
+/// Accuracy on the minimal pairs of a folder.
+pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Path>) -> anyhow::Result<()> {
+    let subjects = load(args)?;
+    let mut outcomes = Vec::new();
+    for group in groups(args, &subjects) {
+        let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
+        outcomes.push((label(group), score_folder(&models, data, rules.into(), &tokenizer(group)?, &label(group))?));
+    }
+    if let Some(folder) = output {
+        for (name, (_, outcome)) in short_names(args).iter().zip(&outcomes) {
+            keep(outcome, &folder.join(name))?;
+        }
+    }
+    let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
+    let mut table =
+        Table::new([("task", Align::Left)].into_iter().chain(results.iter().map(|(label, _)| (*label, Align::Right))));
+    let percent = |accuracy: f64| format!("{:.1}", 100.0 * accuracy);
+    for (index, unit) in results.first().map_or(&[][..], |(_, first)| first.units()).iter().enumerate() {
+        let scores = results.iter().map(|(_, result)| percent(result.units()[index].score));
+        table.push([unit.name.clone()].into_iter().chain(scores).collect());
+    }
+    let means = results.iter().map(|(_, result)| percent(result.score));
+    table.push(["mean".to_owned()].into_iter().chain(means).collect());
+    let ties = results.iter().map(|(_, result)| result.ties.to_string());
+    table.push(["ties".to_owned()].into_iter().chain(ties).collect());
+    console::print(table.to_text().trim_end())?;
+    let values = results.iter().map(|(label, result)| json!({ "model": label, "blimp": result })).collect();
+    write_json(args, &Value::Array(values))
+}

@@ -1,0 +1,57 @@
+//! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what they share.
+
+pub mod blimp;
+pub mod loss;
+mod results;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use corpus::Tokenizer;
+use engine::Device;
+use engine::cpu::Cpu;
+use model::{Model, hugging_face};
+use serde_json::Value;
+
+use crate::args::EvaluateArgs;
+use crate::pipeline::models::same_tokenizer;
+use crate::stage::write_whole;
+
+/// A folder's model.
+struct Subject {
+    path: PathBuf,
+    model: Model,
+}
+
+fn load(args: &EvaluateArgs) -> anyhow::Result<Vec<Subject>> {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let load = |path: &PathBuf| Ok(Subject { path: path.clone(), model: hugging_face::load(path, &device)? });
+    args.models.iter().map(load).collect()
+}
+
+/// The models that are scored together: each by itself, or all as one.
+fn groups<'a>(args: &EvaluateArgs, subjects: &'a [Subject]) -> Vec<&'a [Subject]> {
+    if args.ensemble { vec![subjects] } else { subjects.chunks(1).collect() }
+}
+
+fn label(group: &[Subject]) -> String {
+    group.iter().map(|subject| subject.path.display().to_string()).collect::<Vec<_>>().join(" + ")
+}
+
+/// The tokenizer of a group of models, which must all have the same.
+fn tokenizer(group: &[Subject]) -> anyhow::Result<Tokenizer> {
+    let tokenizer = Tokenizer::from_folder(&group[0].path)?;
+    for other in &group[1..] {
+        same_tokenizer(&other.path, "model", &tokenizer)?;
+    }
+    Ok(tokenizer)
+}
+
+fn write_json(args: &EvaluateArgs, value: &Value) -> anyhow::Result<()> {
+    match &args.json {
+        None => Ok(()),
+        Some(path) => write_whole(path, format!("{value:#}\n").as_bytes())
+            .with_context(|| format!("cannot write {}", path.display())),
+    }
+}

@@ -1,0 +1,72 @@
+//! Where scores are kept: `OUTPUT/MODEL/SUITE/result.json`, with the answer to every item in `predictions.jsonl`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use eval::Outcome;
+use eval::output::predictions;
+
+use crate::args::EvaluateArgs;
+use crate::stage::write_whole;
+
+/// Writes a suite's scores and answers into a model's folder.
+pub fn keep(outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
+    let folder = model.join(outcome.result.suite.name());
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        write_whole(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("predictions.jsonl", predictions::to_lines(outcome).as_bytes())?;
+    write("result.json", format!("{:#}\n", serde_json::to_value(&outcome.result)?).as_bytes())
+}
+
+/// Short names of the models that are scored, which tell them apart in files and tables.
+pub fn short_names(args: &EvaluateArgs) -> Vec<String> {
+    let names = distinct(&args.models);
+    if args.ensemble { vec![names.join("+")] } else { names }
+}
+
+/// The last part of each path that says something, with as many parts before it as it takes to tell them apart; the same
+/// path twice is numbered.
+fn distinct(paths: &[PathBuf]) -> Vec<String> {
+    let parts: Vec<Vec<String>> = paths.iter().map(|path| telling_parts(path)).collect();
+    let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
+    let name = |parts: &[String], length: usize| parts[parts.len().saturating_sub(length)..].join("-");
+    let names = |length| parts.iter().map(|parts| name(parts, length)).collect::<Vec<_>>();
+    let unique = |names: &[String]| (1..names.len()).all(|index| !names[..index].contains(&names[index]));
+    let found = (1..=longest).map(names).find(|names| unique(names));
+    found.unwrap_or_else(|| {
+        let names = names(longest);
+        names.iter().enumerate().map(|(index, name)| format!("{name}-{}", index + 1)).collect()
+    })
+}
+
+/// The parts of a path without those that every run has.
+fn telling_parts(path: &Path) -> Vec<String> {
+    // `.` and `..` are known by the folder that they stand for.
+    let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let all: Vec<String> =
+        whole.iter().map(|part| part.to_string_lossy().into_owned()).filter(|part| part != "/").collect();
+    let telling: Vec<String> =
+        all.iter().filter(|part| !["models", "final", "best", "runs"].contains(&part.as_str())).cloned().collect();
+    if telling.is_empty() { all } else { telling }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(paths: &[&str]) -> Vec<String> {
+        distinct(&paths.iter().map(PathBuf::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn models_are_named_by_what_tells_them_apart() {
+        assert_eq!(names(&["runs/a/models/student/final"]), ["student"]);
+        assert_eq!(names(&["runs/a/models/student/final", "runs/a/models/twin/final"]), ["student", "twin"]);
+        assert_eq!(names(&["runs/a/models/student/final", "runs/b/models/student/best"]), ["a-student", "b-student"]);
+        assert_eq!(names(&["nowhere/x", "nowhere/x"]), ["nowhere-x-1", "nowhere-x-2"]);
+        assert_eq!(names(&["final"]), ["final"]);
+    }
+}

@@ -1,0 +1,126 @@
+//! The loss of a classifier: the cross-entropy of one label per sequence, read from one row of its final states.
+//!
+//! It needs no kernels of its own: picking rows is an embedding whose table are the states, and what follows is an
+//! output layer whose vocabulary are the labels.
+
+use std::sync::Arc;
+
+use crate::params::Segment;
+use crate::tape::{Backward, Node, Tape, Var};
+
+struct PickRowsNode {
+    rows: Arc<[u32]>,
+    input: usize,
+    /// Rows and columns of the input.
+    shape: (usize, usize),
+    output: usize,
+}
+
+impl Tape<'_> {
+    /// Some rows of a matrix in the given order: `[tokens, channels] -> [rows, channels]`. Rows that are not picked get no
+    /// gradient, and those that are picked several times the sum.
+    ///
+    /// # Panics
+    /// When a row lies outside the matrix.
+    pub fn pick_rows(&mut self, input: &Var, rows: &Arc<[u32]>) -> Var {
+        let shape = (input.value().rows(), input.value().columns());
+        assert!(rows.iter().all(|&row| (row as usize) < shape.0), "a row outside of {}", shape.0);
+        let mut output = self.allocate(rows.len(), shape.1);
+        self.device().embed(input.value().view(), rows, output.view_mut(), false);
+        let (rows, input) = (rows.clone(), input.id);
+        self.record(output, |output| PickRowsNode { rows, input, shape, output: output.id })
+    }
+
+    /// The sum over the picked rows of `-log softmax(row * output^T)[label]`, where `output` is `[labels, hidden]` and there
+    /// is one label per picked row. When recording, the backward starts from `scale` times this sum.
+    ///
+    /// # Panics
+    /// When a row lies outside the states, or a label outside the output matrix.
+    pub fn classifier_loss(
+        &mut self,
+        hidden: &Var,
+        rows: &Arc<[u32]>,
+        output: Segment,
+        labels: &[u32],
+        scale: f32,
+    ) -> f64 {
+        let picked = self.pick_rows(hidden, rows);
+        self.language_model_loss(&picked, output, labels, scale)
+    }
+}
+
+impl Node for PickRowsNode {
+    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
+        let Some(d_output) = pass.take(self.output) else { return };
+        let device = pass.device();
+        let (rows, columns) = self.shape;
+        pass.accumulate(self.input, rows, columns, |d_input, accumulate| {
+            if !accumulate {
+                device.fill(d_input.view_mut(), 0.0);
+            }
+            device.embed_gradient(d_output.view(), &self.rows, None, d_input.view_mut());
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::language_model_loss::tests::{log_softmax, reference_logits};
+    use crate::params::{Layout, Role};
+    use crate::testing::{Check, assert_close};
+
+    #[test]
+    fn matches_the_reference_and_finite_differences() {
+        // The last row of sequences of odd lengths, one row alone, one row twice, and many labels.
+        for (tokens, width, labels, rows) in
+            [(13, 5, 2, vec![0, 4, 12]), (1, 3, 2, vec![0]), (9, 7, 3, vec![6, 2, 6]), (70, 4, 33, vec![69, 1])]
+        {
+            let mut layout = Layout::default();
+            let output = layout.add("score", labels, width, Role::Weight);
+            let rows: Arc<[u32]> = rows.into();
+            let wanted: Vec<u32> = (0..rows.len() as u32).map(|index| (index * 5 + 1) % labels as u32).collect();
+            let mut check = Check::new(layout, &[(tokens, width)]);
+            let logits = reference_logits(&check.inputs[0], &check.segment(output), width);
+            let expected: f64 = rows
+                .iter()
+                .zip(&wanted)
+                .map(|(&row, &label)| -log_softmax(&logits[row as usize])[label as usize])
+                .sum();
+            let loss = |tape: &mut Tape, inputs: &[Var]| tape.classifier_loss(&inputs[0], &rows, output, &wanted, 0.3);
+            let sum = check.objective(loss);
+            assert!((sum - expected).abs() < 1e-5 * expected, "{sum} instead of {expected}");
+            check.objective_gradients(0.3, loss);
+        }
+    }
+
+    #[test]
+    fn picked_rows_are_copies_and_the_others_get_no_gradient() {
+        let rows: Arc<[u32]> = [4, 1, 4].into();
+        let mut check = Check::new(Layout::default(), &[(6, 3)]);
+        let output = check.output(|tape, inputs| tape.pick_rows(&inputs[0], &rows));
+        let expected: Vec<f32> =
+            rows.iter().flat_map(|&row| check.inputs[0][row as usize * 3..][..3].to_vec()).collect();
+        assert_close(&output, &expected, 0.0);
+        check.gradients(|tape, inputs| tape.pick_rows(&inputs[0], &rows));
+    }
+
+    #[test]
+    fn a_state_with_other_uses_gets_all_gradients() {
+        let mut layout = Layout::default();
+        let output = layout.add("score", 2, 3, Role::Weight);
+        let mut check = Check::new(layout, &[(5, 3)]);
+        let (first, last): (Arc<[u32]>, Arc<[u32]>) = ([0, 2].into(), [4, 2].into());
+        check.objective_gradients(0.5, |tape, inputs| {
+            let one = tape.classifier_loss(&inputs[0], &first, output, &[0, 1], 0.5);
+            one + tape.classifier_loss(&inputs[0], &last, output, &[1, 0], 0.5)
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "a row outside of 5")]
+    fn rows_outside_are_refused() {
+        let check = Check::new(Layout::default(), &[(5, 3)]);
+        check.objective(|tape, inputs| tape.pick_rows(&inputs[0], &[5].into()).value().rows() as f64);
+    }
+}

@@ -1,0 +1,337 @@
+//! The log-probability of continuations after contexts, for one model or an ensemble by averaged logits.
+
+mod request;
+
+use std::collections::BTreeMap;
+
+use engine::ops::language_model_loss::{Projection, Target};
+use model::{Batch, Model, SharedBatch};
+
+use crate::error::EvalError;
+pub use request::{Request, request};
+
+/// Scores requests with one model, or with several whose logits are averaged.
+pub struct Scorer<'a> {
+    models: Vec<&'a Model>,
+    max_positions: usize,
+    /// Tokens per forward pass.
+    batch_tokens: usize,
+}
+
+/// What scoring found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// The sum of the continuation's log-probabilities (natural), per request.
+    pub log_probabilities: Vec<f64>,
+    /// Requests that were cut on the left to the model's positions.
+    pub truncated: usize,
+    /// Tokens that the models read.
+    pub tokens: usize,
+}
+
+/// A request as the models see it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Sequence {
+    /// The last of the request's ids, of which the models read all but the very last.
+    ids: Vec<u32>,
+    /// Tokens at the beginning that are read but not scored.
+    given: usize,
+}
+
+impl Sequence {
+    fn input(&self) -> &[u32] {
+        &self.ids[..self.ids.len().saturating_sub(1)]
+    }
+}
+
+impl<'a> Scorer<'a> {
+    /// # Errors
+    /// When the models' vocabularies differ in size.
+    ///
+    /// # Panics
+    /// When there is no model.
+    pub fn new(models: Vec<&'a Model>) -> Result<Self, EvalError> {
+        let first = models[0].config().vocab_size;
+        if let Some(other) = models.iter().map(|model| model.config().vocab_size).find(|&size| size != first) {
+            return Err(EvalError::EnsembleVocabulary { first, other });
+        }
+        let max_positions = models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
+        Ok(Self { models, max_positions, batch_tokens: 4096 })
+    }
+
+    /// Whether a request is cut on the left to the models' positions.
+    pub fn is_cut(&self, request: &Request) -> bool {
+        request.context.len() + request.continuation.len() > self.max_positions + 1
+    }
+
+    /// The longest sequence that all models can read.
+    pub(crate) fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    /// Tokens that go into one forward pass.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.batch_tokens
+    }
+
+    /// Scores all requests: equal ones once, and what several begin with is read once. The result does not depend on
+    /// their order. `on_progress` hears how many distinct requests are done, of how many.
+    ///
+    /// # Errors
+    /// When an id lies outside the vocabulary, or a score is not finite.
+    pub fn score(&self, requests: &[Request], mut on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
+        self.check_ids(requests)?;
+        let sequences: Vec<Sequence> = requests.iter().map(|request| self.sequence(request)).collect();
+        let mut found: BTreeMap<&Sequence, f64> = sequences.iter().map(|sequence| (sequence, 0.0)).collect();
+        let (mut tokens, mut done, total) = (0, 0, found.len());
+        // In their sorted order neighbours share most.
+        let mut rest = found.iter_mut().peekable();
+        while rest.peek().is_some() {
+            let mut packing = Packing::default();
+            let mut scores = Vec::new();
+            while let Some((sequence, score)) = rest.next_if(|(next, _)| packing.fits(next, self.batch_tokens)) {
+                packing.add(sequence);
+                scores.push(score);
+            }
+            let (batch, targets, places) = packing.finish();
+            let log_probabilities = self.log_probabilities(&batch, &targets);
+            for (score, places) in scores.iter_mut().zip(places) {
+                **score = places.into_iter().map(|place| log_probabilities[place]).sum();
+            }
+            tokens += batch.tokens();
+            done += scores.len();
+            on_progress(done, total);
+        }
+        if let Some(&score) = found.values().find(|score| !score.is_finite()) {
+            return Err(EvalError::NotFinite { score });
+        }
+        let log_probabilities = sequences.iter().map(|sequence| found[sequence]).collect();
+        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
+        Ok(Scores { log_probabilities, truncated, tokens })
+    }
+
+    fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
+        requests
+            .iter()
+            .flat_map(|request| [&request.context, &request.continuation])
+            .try_for_each(|ids| self.check(ids))
+    }
+
+    /// Refuses ids outside the models' vocabulary.
+    pub(crate) fn check(&self, ids: &[u32]) -> Result<(), EvalError> {
+        let vocab_size = self.models[0].config().vocab_size;
+        match ids.iter().find(|&&id| id as usize >= vocab_size) {
+            Some(&id) => Err(EvalError::TokenOutside { id, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
+    fn sequence(&self, request: &Request) -> Sequence {
+        let mut ids = [&request.context[..], &request.continuation].concat();
+        ids.drain(..ids.len().saturating_sub(self.max_positions + 1));
+        let given = ids.len().saturating_sub(request.continuation.len() + 1);
+        Sequence { ids, given }
+    }
+
+    /// The log-probability of each target, which stand in the order of their rows.
+    pub(crate) fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Vec<f64> {
+        let hidden: Vec<_> = self.models.iter().map(|model| model.hidden_states(batch)).collect();
+        let share = 1.0 / self.models.len() as f32;
+        let mut log_probabilities = vec![0.0; targets.len()];
+        let project = |(model, hidden)| Model::projection(model, hidden, share);
+        let projections: Vec<Projection<'_>> = self.models.iter().copied().zip(&hidden).map(project).collect();
+        self.models[0].device().log_probabilities(&projections, targets, &mut log_probabilities);
+        log_probabilities
+    }
+}
+
+/// One forward pass: a batch, and what is asked of its rows.
+#[derive(Default)]
+struct Packing {
+    batch: SharedBatch,
+    /// The ids that each row is asked for.
+    wanted: Vec<Vec<u32>>,
+    /// For every sequence, the row of each of its scored tokens, and which of that row's ids it is.
+    scored: Vec<Vec<(usize, usize)>>,
+}
+
+impl Packing {
+    /// Whether a sequence goes into this pass; the first always does.
+    fn fits(&self, sequence: &Sequence, batch_tokens: usize) -> bool {
+        self.scored.is_empty() || self.batch.tokens() + self.batch.new_rows(sequence.input()) <= batch_tokens
+    }
+
+    fn add(&mut self, sequence: &Sequence) {
+        let rows = self.batch.add(sequence.input());
+        let of_rows = rows[sequence.given.min(rows.len())..].to_vec();
+        self.wanted.resize(self.batch.tokens(), Vec::new());
+        let next = sequence.ids.iter().skip(sequence.given + 1);
+        let place = |(row, &id): (usize, &u32)| {
+            let wanted = &mut self.wanted[row];
+            let known = wanted.iter().position(|&other| other == id);
+            (row, known.unwrap_or_else(|| (wanted.push(id), wanted.len() - 1).1))
+        };
+        let places = of_rows.into_iter().zip(next).map(place).collect();
+        self.scored.push(places);
+    }
+
+    /// The batch, the targets of its rows in order, and for every sequence the places of its own among them.
+    fn finish(self) -> (Batch, Vec<Target>, Vec<Vec<usize>>) {
+        let (mut targets, mut starts) = (Vec::new(), Vec::new());
+        for (row, ids) in (0..).zip(&self.wanted) {
+            starts.push(targets.len());
+            targets.extend(ids.iter().map(|&id| Target { row, id }));
+        }
+        let place = |(row, nth): (usize, usize)| starts[row] + nth;
+        let places = self.scored.into_iter().map(|places| places.into_iter().map(place).collect()).collect();
+        (self.batch.into_batch(), targets, places)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use engine::cpu::Cpu;
+    use model::{Architecture, ModelConfig};
+
+    use super::*;
+
+    fn config(architecture: Architecture, max_positions: usize) -> ModelConfig {
+        ModelConfig {
+            architecture,
+            vocab_size: 30,
+            hidden_size: 16,
+            intermediate_size: 20,
+            num_layers: 2,
+            num_heads: 2,
+            num_kv_heads: 2,
+            head_dim: 8,
+            max_positions,
+            norm_epsilon: 1e-5,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            embedding_dropout: 0.0,
+            attention_dropout: 0.0,
+            residual_dropout: 0.0,
+            initializer_range: 0.4,
+            bos_token_id: 1,
+            eos_token_id: 2,
+            pad_token_id: None,
+        }
+    }
+
+    fn with(config: ModelConfig, seed: u64) -> Model {
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        Model::new(config, &device, seed).unwrap()
+    }
+
+    pub(crate) fn small(architecture: Architecture, max_positions: usize, seed: u64) -> Model {
+        with(config(architecture, max_positions), seed)
+    }
+
+    /// One request at a time, from plain logits.
+    pub(crate) fn reference(models: &[&Model], request: &Request) -> f64 {
+        let mut ids = request.context.clone();
+        let mut total = 0.0;
+        for &next in &request.continuation {
+            let mut mean = [0.0f64; 30];
+            for model in models {
+                let hidden = model.hidden_states(&Batch::from_sequences([&ids]));
+                let mut logits = vec![0.0; 30 * ids.len()];
+                model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
+                let last = &logits[30 * (ids.len() - 1)..];
+                mean.iter_mut().zip(last).for_each(|(mean, &logit)| *mean += logit as f64 / models.len() as f64);
+            }
+            let log_sum = mean.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+            total += mean[next as usize] - log_sum;
+            ids.push(next);
+        }
+        total
+    }
+
+    fn request(context: &[u32], continuation: &[u32]) -> Request {
+        Request { context: context.to_vec(), continuation: continuation.to_vec() }
+    }
+
+    #[test]
+    fn packed_scores_are_those_of_one_request_at_a_time() {
+        let (first, second) = (small(Architecture::Llama, 16, 1), small(Architecture::Gpt2, 16, 2));
+        let requests = [
+            request(&[1], &[5, 6, 7]),
+            request(&[1], &[9]),
+            request(&[1, 4, 8], &[5, 6, 7, 8, 9]),
+            request(&[1], &[5, 6, 7]),
+        ];
+        for models in [vec![&first], vec![&second], vec![&first, &second]] {
+            let scores = Scorer::new(models.clone()).unwrap().score(&requests, |_, _| ()).unwrap();
+            for (found, request) in scores.log_probabilities.iter().zip(&requests) {
+                assert!((found - reference(&models, request)).abs() < 1e-4);
+            }
+            assert_eq!(scores.log_probabilities[0].to_bits(), scores.log_probabilities[3].to_bits());
+            // [1], [1, 4, 8, 5, 6, 7, 8] and [1, 5, 6], one after the other.
+            assert_eq!(scores.tokens, 1 + 6 + 2);
+        }
+    }
+
+    #[test]
+    fn long_requests_lose_their_left_end_and_are_counted() {
+        let model = small(Architecture::Llama, 4, 1);
+        let scorer = Scorer::new(vec![&model]).unwrap();
+        let scores = scorer.score(&[request(&[1, 2, 3, 4], &[5, 6])], |_, _| ()).unwrap();
+        assert_eq!(scores.truncated, 1);
+        let expected = reference(&[&model], &request(&[2, 3, 4], &[5, 6]));
+        assert!((scores.log_probabilities[0] - expected).abs() < 1e-4);
+        assert!(scorer.score(&[request(&[1], &[30])], |_, _| ()).is_err());
+    }
+
+    /// Requests with all kinds of common beginnings, longer than the positions some of them, in batches of all sizes.
+    #[test]
+    fn what_is_shared_changes_no_score() {
+        let rng = engine::rng::Rng::new(3, "requests");
+        let draw = |index: usize, below: u64| (rng.bits(index as u64) % below) as usize;
+        let mut requests: Vec<Request> = (0..60)
+            .map(|index| {
+                let ids =
+                    |seed: usize, length| (0..length).map(|at| draw(1000 * seed + at, 3) as u32).collect::<Vec<_>>();
+                request(&ids(draw(index, 4), 1 + draw(100 + index, 5)), &ids(index, 1 + draw(200 + index, 6)))
+            })
+            .collect();
+        requests.push(request(&[1], &[]));
+        requests.extend([request(&[2, 1], &[0, 1]), request(&[2], &[1, 0, 1]), request(&[2, 1, 0], &[1])]);
+        let (first, second) = (small(Architecture::Llama, 8, 1), small(Architecture::Gpt2, 8, 2));
+        let grouped =
+            with(ModelConfig { num_heads: 4, num_kv_heads: 2, head_dim: 4, ..config(Architecture::Llama, 8) }, 3);
+        for models in [vec![&first], vec![&second], vec![&grouped], vec![&first, &second, &grouped]] {
+            let expected: Vec<f64> = requests.iter().map(|request| reference(&models, &cut(request, 8))).collect();
+            for batch_tokens in [1, 7, 50, 4096] {
+                let scorer = Scorer { batch_tokens, ..Scorer::new(models.clone()).unwrap() };
+                let scores = scorer.score(&requests, |_, _| ()).unwrap();
+                for (found, expected) in scores.log_probabilities.iter().zip(&expected) {
+                    assert!((found - expected).abs() < 1e-4, "{found} instead of {expected}, {batch_tokens} tokens");
+                }
+                let backwards: Vec<Request> = requests.iter().rev().cloned().collect();
+                let mut again = scorer.score(&backwards, |_, _| ()).unwrap();
+                again.log_probabilities.reverse();
+                assert_eq!(again, scores, "the order of requests");
+                assert!(scores.truncated > 0 && scores.truncated < requests.len());
+            }
+        }
+    }
+
+    /// A request as the model's positions leave it.
+    fn cut(request: &Request, max_positions: usize) -> Request {
+        let over = (request.context.len() + request.continuation.len()).saturating_sub(max_positions + 1);
+        Request { context: request.context[over..].to_vec(), continuation: request.continuation.clone() }
+    }
+
+    #[test]
+    fn a_continuation_longer_than_the_positions_is_scored_as_far_as_they_reach() {
+        let model = small(Architecture::Gpt2, 3, 1);
+        let scorer = Scorer::new(vec![&model]).unwrap();
+        let scores = scorer.score(&[request(&[1], &[2, 3, 4, 5, 6])], |_, _| ()).unwrap();
+        let expected = reference(&[&model], &request(&[3], &[4, 5, 6]));
+        assert!((scores.log_probabilities[0] - expected).abs() < 1e-4);
+        assert_eq!((scores.truncated, scores.tokens), (1, 3));
+    }
+}

@@ -1,0 +1,193 @@
+//! Folders of sequence classifiers: what transformers' `AutoModelForSequenceClassification` reads and writes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::Device;
+use serde_json::{Map, Value, json};
+
+use super::config::{self, Keys};
+use super::{config_path, make_folder, weights, write_json};
+use crate::classifier::default_labels;
+use crate::{Architecture, Classifier, ModelConfig, ModelError};
+
+/// How the names of transformers' classes for this end.
+const CLASS: &str = "ForSequenceClassification";
+
+/// Reads a classifier from a folder.
+///
+/// # Errors
+/// When the folder holds no classifier (a language model's goes through [`load`](super::load) and
+/// [`Classifier::from_model`]), is damaged, or its labels and its head disagree.
+pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classifier, ModelError> {
+    let path = config_path(folder)?;
+    let keys = Keys::read(&path)?;
+    if !is_classifier(&keys)? {
+        let found = architectures(&keys)?;
+        return Err(ModelError::NotAClassifier { path, found });
+    }
+    let config = config::decoder(&keys)?;
+    let mut classifier = Classifier::zeros(config, labels(&keys)?, device)?;
+    let architecture = classifier.config().architecture;
+    weights::read_folder(folder, architecture, classifier.parameters_mut())?;
+    Ok(classifier)
+}
+
+/// Writes a classifier's configuration and weights into a folder, which is made when it does not exist. Each file is
+/// written beside and renamed into place.
+///
+/// transformers finds the last token of a padded sequence by the padding id. A model without one names its end-of-text
+/// token, which then must not end a sequence.
+pub fn save_classifier(classifier: &Classifier, folder: &Path) -> Result<(), ModelError> {
+    make_folder(folder)?;
+    write_json(&folder.join("config.json"), &to_json(classifier.config(), classifier.labels()))?;
+    let path = folder.join("model.safetensors");
+    weights::write(classifier.config().architecture, classifier.parameters(), &path)
+}
+
+/// Whether a configuration is that of a sequence classifier.
+pub(super) fn is_classifier(keys: &Keys<'_>) -> Result<bool, ModelError> {
+    Ok(architectures(keys)?.iter().any(|name| name.ends_with(CLASS)))
+}
+
+/// The names of transformers' classes that a folder is for.
+pub(super) fn architectures(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> {
+    keys.or("architectures", Vec::new())
+}
+
+/// The names of the labels in the order of their ids; transformers leaves them out where there are two without names.
+fn labels(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> {
+    let stated: Option<usize> = keys.optional("num_labels")?;
+    let Some(names) = keys.optional::<Map<String, Value>>("id2label")? else {
+        return match stated.unwrap_or(2) {
+            count if count <= MOST_LABELS => Ok(default_labels(count)),
+            count => Err(contradiction(keys, "num_labels", count.to_string(), format!("at most {MOST_LABELS}"))),
+        };
+    };
+    if let Some(count) = stated.filter(|&count| count != names.len()) {
+        return Err(contradiction(keys, "num_labels", count.to_string(), format!("{} by `id2label`", names.len())));
+    }
+    let name = |label: usize| names.get(&label.to_string()).and_then(Value::as_str).map(str::to_owned);
+    (0..names.len()).map(name).collect::<Option<_>>().ok_or_else(|| {
+        let known = format!("names for the ids 0 to {}", names.len().saturating_sub(1));
+        contradiction(keys, "id2label", Value::Object(names.clone()).to_string(), known)
+    })
+}
+
+/// More labels than any task has.
+const MOST_LABELS: usize = 1 << 16;
+
+fn contradiction(keys: &Keys<'_>, key: &str, found: String, known: String) -> ModelError {
+    ModelError::Unsupported { path: keys.path.to_owned(), key: key.to_owned(), found, known }
+}
+
+fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
+    let family = match config.architecture {
+        Architecture::Gpt2 => "GPT2",
+        Architecture::Llama => "Llama",
+    };
+    let by_id: Map<_, _> = labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
+    let by_name: Map<_, _> = labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
+    let mut object = config::to_json(config);
+    object["architectures"] = json!([format!("{family}{CLASS}")]);
+    object["id2label"] = Value::Object(by_id);
+    object["label2id"] = Value::Object(by_name);
+    object["problem_type"] = json!("single_label_classification");
+    object["pad_token_id"] = json!(config.pad_token_id.unwrap_or(config.eos_token_id));
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::cpu::Cpu;
+
+    use super::super::{load, save};
+    use super::*;
+    use crate::config::tests::{gpt2, llama};
+    use crate::{Batch, Model};
+
+    fn device() -> Arc<dyn Device> {
+        Arc::new(Cpu::new())
+    }
+
+    fn model(config: ModelConfig) -> Model {
+        Model::new(ModelConfig { vocab_size: 50, ..config }, &device(), 3).unwrap()
+    }
+
+    fn classifier(config: ModelConfig, labels: usize) -> Classifier {
+        Classifier::from_model(&model(config), labels, 5).unwrap()
+    }
+
+    #[test]
+    fn a_saved_classifier_loads_to_the_same_bits() {
+        let names = ["contradiction", "entailment", "neutral"].map(str::to_owned);
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2)] {
+            let folder = tempfile::tempdir().unwrap();
+            let saved = classifier(config.clone(), 3).with_labels(names.to_vec()).unwrap();
+            save_classifier(&saved, folder.path()).unwrap();
+            let again = load_classifier(folder.path(), &device()).unwrap();
+            // GPT-2's settings here have no padding token; the folder names one for transformers.
+            let pad_token_id = Some(config.pad_token_id.unwrap_or(2));
+            assert_eq!(*again.config(), ModelConfig { pad_token_id, ..saved.config().clone() });
+            assert_eq!(again.labels(), names);
+            assert_eq!(again.parameters().values().to_vec(), saved.parameters().values().to_vec());
+            let batch = Batch::from_sequences([&[4, 5, 6][..], &[7]]);
+            assert_eq!(again.logits(&batch), saved.logits(&batch));
+        }
+    }
+
+    #[test]
+    fn language_models_and_classifiers_are_told_apart() {
+        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4)] {
+            let folder = tempfile::tempdir().unwrap();
+            save(&model(config.clone()), folder.path()).unwrap();
+            let message = load_classifier(folder.path(), &device()).err().unwrap().to_string();
+            assert!(message.contains("LMHeadModel") || message.contains("ForCausalLM"), "{message}");
+            assert!(message.contains("no classifier"), "{message}");
+            save_classifier(&classifier(config, 2), folder.path()).unwrap();
+            let message = load(folder.path(), &device()).err().unwrap().to_string();
+            assert!(message.contains("a sequence classifier") && message.contains(CLASS), "{message}");
+        }
+        let message = load_classifier(tempfile::tempdir().unwrap().path(), &device()).err().unwrap().to_string();
+        assert!(message.contains("config.json"), "{message}");
+    }
+
+    /// The classifier of a folder whose configuration was changed by hand.
+    fn with_changes(change: impl Fn(&mut Map<String, Value>)) -> Result<Classifier, ModelError> {
+        let folder = tempfile::tempdir().unwrap();
+        save_classifier(&classifier(llama(16, 24, 1, 4, 4), 2), folder.path()).unwrap();
+        let path = folder.path().join("config.json");
+        let mut object = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        change(&mut object);
+        std::fs::write(&path, Value::Object(object).to_string()).unwrap();
+        load_classifier(folder.path(), &device())
+    }
+
+    #[test]
+    fn labels_come_from_either_key() {
+        let unnamed = with_changes(|object| {
+            object.remove("id2label");
+        });
+        assert_eq!(unnamed.unwrap().labels(), ["LABEL_0", "LABEL_1"]);
+        let named = with_changes(|object| object["id2label"] = json!({"1": "yes", "0": "no"}));
+        assert_eq!(named.unwrap().labels(), ["no", "yes"]);
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_named() {
+        let message = |change: &dyn Fn(&mut Map<String, Value>)| with_changes(change).err().unwrap().to_string();
+        let three = message(&|object| object["id2label"] = json!({"0": "a", "1": "b", "2": "c"}));
+        assert!(three.contains("`score.weight` has shape [2, 16]") && three.contains("[3, 16]"), "{three}");
+        let stated = message(&|object| object.insert("num_labels".into(), json!(4)).map_or((), drop));
+        assert!(stated.contains("`num_labels` is 4") && stated.contains("2 by `id2label`"), "{stated}");
+        let gap = message(&|object| object["id2label"] = json!({"0": "a", "2": "c"}));
+        assert!(gap.contains("`id2label`") && gap.contains("ids 0 to 1"), "{gap}");
+        let huge = message(&|object| {
+            object.remove("id2label");
+            object.insert("num_labels".into(), json!(1u64 << 60));
+        });
+        assert!(huge.contains("at most 65536"), "{huge}");
+        let one = message(&|object| object["id2label"] = json!({"0": "a"}));
+        assert!(one.contains("number of labels is 1"), "{one}");
+    }
+}

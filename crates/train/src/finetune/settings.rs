@@ -1,0 +1,146 @@
+//! What fine-tuning can be told. The defaults are those of the evaluation pipeline of 2024.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::TrainError;
+use crate::optimizer::OptimizerSettings;
+use crate::settings::{OptimizerKind, ScheduleKind, require};
+
+/// How a classifier is fine-tuned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FinetuneSettings {
+    pub learning_rate: f64,
+    pub schedule: ScheduleKind,
+    /// Steps during which the learning rate rises linearly from zero; `constant` has none.
+    pub warmup_steps: u64,
+    pub weight_decay: f64,
+    /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
+    pub decay_norms: bool,
+    pub optimizer: OptimizerKind,
+    pub adam_beta1: f64,
+    pub adam_beta2: f64,
+    pub adam_epsilon: f64,
+    /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
+    pub max_grad_norm: f64,
+    /// Examples per optimizer step; an epoch's last batch holds what is left.
+    pub batch_size: usize,
+    /// Passes over the training examples, at most where there is early stopping.
+    pub epochs: f64,
+    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0 means by epochs.
+    pub max_steps: u64,
+    /// Steps between evaluations; 0 means one at every epoch's end.
+    pub evaluate_every: u64,
+    /// Evaluations in a row without an improvement after which training stops; the weights of the best one are then
+    /// kept. `None`, which files write as 0, is no early stopping, and the final weights are kept.
+    #[serde(with = "zero_is_none")]
+    pub patience: Option<u32>,
+    /// What an evaluation must be better by than the best before it to count as an improvement.
+    pub early_stopping_threshold: f64,
+    /// Seed of the examples' order and of dropout. Whoever makes the head's first weights should take it too.
+    pub seed: u64,
+}
+
+impl Default for FinetuneSettings {
+    fn default() -> Self {
+        Self {
+            learning_rate: 5e-5,
+            schedule: ScheduleKind::Linear,
+            warmup_steps: 0,
+            weight_decay: 0.0,
+            decay_norms: false,
+            optimizer: OptimizerKind::Adamw,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            batch_size: 64,
+            epochs: 10.0,
+            max_steps: 0,
+            evaluate_every: 0,
+            patience: Some(3),
+            early_stopping_threshold: 0.001,
+            seed: 12,
+        }
+    }
+}
+
+impl From<&FinetuneSettings> for OptimizerSettings {
+    fn from(settings: &FinetuneSettings) -> Self {
+        Self {
+            kind: settings.optimizer,
+            weight_decay: settings.weight_decay,
+            decay_norms: settings.decay_norms,
+            beta1: settings.adam_beta1,
+            beta2: settings.adam_beta2,
+            epsilon: settings.adam_epsilon,
+            max_grad_norm: settings.max_grad_norm,
+        }
+    }
+}
+
+impl FinetuneSettings {
+    /// Refuses settings that mean nothing.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of its range, its value and the rule.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let (rate, threshold) = (self.learning_rate, self.early_stopping_threshold);
+        require(self.batch_size >= 1, "batch_size", &self.batch_size, "it must be at least 1")?;
+        let epochs = self.epochs;
+        require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
+        require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
+        require(threshold >= 0.0, "early_stopping_threshold", &threshold, "it must be 0 or more")?;
+        OptimizerSettings::from(self).check()
+    }
+}
+
+/// TOML has no null, and a patience of 0 would stop at the first evaluation.
+mod zero_is_none {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.unwrap_or(0).serialize(serializer)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.filter(|&patience| patience > 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<FinetuneSettings, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn files_say_what_differs_from_the_defaults() {
+        let found = parse(r#"{"epochs": 3, "schedule": "cosine", "patience": 0}"#).unwrap();
+        let schedule = ScheduleKind::Cosine;
+        assert_eq!(found, FinetuneSettings { epochs: 3.0, schedule, patience: None, ..FinetuneSettings::default() });
+        assert_eq!(parse("{}").unwrap(), FinetuneSettings::default());
+        for patience in [None, Some(1), Some(1000)] {
+            let settings = FinetuneSettings { patience, ..FinetuneSettings::default() };
+            assert_eq!(parse(&serde_json::to_string(&settings).unwrap()).unwrap(), settings);
+        }
+        assert!(parse(r#"{"epoch": 3}"#).unwrap_err().to_string().contains("unknown field `epoch`"));
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_are_named() {
+        let message = |change: &dyn Fn(&mut FinetuneSettings)| {
+            let mut settings = FinetuneSettings::default();
+            change(&mut settings);
+            settings.check().unwrap_err().to_string()
+        };
+        assert!(FinetuneSettings::default().check().is_ok());
+        assert!(message(&|settings| settings.batch_size = 0).contains("`batch_size` is 0"));
+        assert!(message(&|settings| settings.epochs = -1.0).contains("`epochs` is -1"));
+        assert!(message(&|settings| settings.learning_rate = f64::NAN).contains("`learning_rate` is NaN"));
+        assert!(message(&|settings| settings.adam_beta2 = 1.0).contains("`adam_beta2` is 1"));
+        assert!(message(&|settings| settings.early_stopping_threshold = f64::NAN).contains("threshold` is NaN"));
+    }
+}

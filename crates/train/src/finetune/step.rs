@@ -1,0 +1,84 @@
+//! One step of fine-tuning: batch -> forward -> loss -> backward -> clip -> AdamW.
+
+use engine::rng::Rng;
+use engine::{DropoutStream, Parameters, Tape};
+use model::{Batch, Classifier};
+
+use super::plan::micro_batches;
+use super::{Example, FinetuneSettings};
+use crate::error::TrainError;
+use crate::optimizer::Optimizer;
+
+/// A classifier in training.
+pub struct ClassifierTrainer {
+    pub classifier: Classifier,
+    optimizer: Optimizer,
+    gradients: Parameters,
+    seed: u64,
+    /// The most tokens that went through at a time.
+    most_tokens: usize,
+}
+
+/// What one step found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepResult {
+    /// Mean cross-entropy of the batch.
+    pub loss: f64,
+    /// Before clipping.
+    pub gradient_norm: f64,
+    pub tokens: usize,
+}
+
+impl ClassifierTrainer {
+    /// A trainer with fresh moments.
+    pub fn new(classifier: Classifier, settings: &FinetuneSettings) -> Self {
+        let gradients = Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
+        let optimizer = Optimizer::new(classifier.parameters(), settings);
+        Self { classifier, optimizer, gradients, seed: settings.seed, most_tokens: 0 }
+    }
+
+    /// The gradient of the last step, before clipping.
+    pub fn gradients(&self) -> &Parameters {
+        &self.gradients
+    }
+
+    /// Update number `step` (1 for the first) on a batch, which is not empty.
+    ///
+    /// # Errors
+    /// When the loss or the gradient is not finite; the parameters are then as before.
+    ///
+    /// # Panics
+    /// When an example does not fit the classifier; callers check what comes from outside.
+    pub fn step(&mut self, batch: &[&Example], step: u64, learning_rate: f64) -> Result<StepResult, TrainError> {
+        let device = self.classifier.device().clone();
+        device.fill(self.gradients.values_mut().view_mut(), 0.0);
+        let scale = 1.0 / batch.len() as f64;
+        let (mut sum, mut tokens) = (0.0, 0);
+        for part in micro_batches(batch) {
+            let packed = Batch::from_sequences(part.iter().map(|example| &example.ids));
+            let labels: Vec<u32> = part.iter().map(|example| example.label).collect();
+            self.make_room(packed.tokens());
+            let dropout = DropoutStream { rng: Rng::new(self.seed, "dropout").at(step), first_token: tokens as u64 };
+            let mut tape = Tape::training(self.classifier.parameters(), &mut self.gradients, Some(dropout));
+            sum += self.classifier.loss(&mut tape, &packed, &labels, scale as f32);
+            tape.backward();
+            tokens += packed.tokens();
+        }
+        let (loss, gradient_norm) = (sum * scale, self.optimizer.gradient_norm(&self.gradients));
+        if !loss.is_finite() || !gradient_norm.is_finite() {
+            return Err(TrainError::FinetuneNotFinite { step, loss, gradient_norm });
+        }
+        let parameters = self.classifier.parameters_mut();
+        self.optimizer.update(parameters, &self.gradients, step, learning_rate, gradient_norm);
+        Ok(StepResult { loss, gradient_norm, tokens })
+    }
+
+    /// Smaller batches live in the memory of larger ones, but a larger one than ever asks for memory of its own: what the
+    /// smaller ones had is given back first.
+    fn make_room(&mut self, tokens: usize) {
+        if tokens > self.most_tokens {
+            self.classifier.device().trim();
+            self.most_tokens = tokens;
+        }
+    }
+}
