@@ -1,11 +1,13 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import classifier
 import divergences
 import losses
+import masked
 import models
 import ops
 import schedules
 
 if __name__ == "__main__":
-    for writer in (models, losses, ops, divergences, schedules):
+    for writer in (models, masked, classifier, losses, ops, divergences, schedules):
         writer.main()

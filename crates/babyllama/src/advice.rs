@@ -114,11 +114,15 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
         EvalError::Io { cause, .. } => on_file(cause.kind()),
         EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::NoItems { .. } => "give a file or folder with Context1, Context2, Target1 and Target2 in every row",
         EvalError::Empty { .. } => "check the path, or leave the file out",
         EvalError::OutOfOrder { .. } => "score the model again; the file is not as it was written",
-        EvalError::Json { .. } | EvalError::MissingField { .. } | EvalError::NotUtf8 { .. } => {
-            "mend that line and give the same command again"
-        }
+        EvalError::Json { .. }
+        | EvalError::Csv { .. }
+        | EvalError::MissingField { .. }
+        | EvalError::NotUtf8 { .. }
+        | EvalError::NoTwin { .. } => "mend that line and give the same command again",
+        EvalError::NothingToScore { .. } => "leave that item out, or take a model whose tokenizer knows the text",
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",

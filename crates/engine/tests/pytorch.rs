@@ -1,4 +1,5 @@
-//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py` and `divergences.py`).
+//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`, `divergences.py`,
+//! `classifier.py`).
 
 use std::sync::Arc;
 
@@ -94,6 +95,8 @@ fn norms() {
 #[test]
 fn activations() {
     compare("gelu", "x", &[], |tape, x, _| tape.gelu(x));
+    compare("exact_gelu", "x", &[], |tape, x, _| tape.exact_gelu(x));
+    compare("relu", "x", &[], |tape, x, _| tape.relu(x));
     compare("swiglu", "gate_up", &[], |tape, x, _| tape.swiglu(x));
 }
 
@@ -101,10 +104,36 @@ fn activations() {
 fn attention() {
     let spans = Spans::from_lengths([5, 8]);
     let positions: Arc<[u32]> = spans.positions().into();
-    let plain = Heads { num_heads: 3, num_kv_heads: 3, head_dim: 5, rope_theta: None, dropout: 0.0 };
-    let grouped = Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), dropout: 0.0 };
+    let plain = Heads { num_heads: 3, num_kv_heads: 3, head_dim: 5, rope_theta: None, causal: true, dropout: 0.0 };
+    let grouped =
+        Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), causal: true, dropout: 0.0 };
     compare("attention_plain", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &plain));
+    let both_ways = Heads { causal: false, ..plain };
+    compare("attention_both_ways", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &both_ways));
     compare("attention_grouped", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &grouped));
+}
+
+#[test]
+fn classifier_loss() {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let floats = |name: &str| fixture_of("classifier_loss", name).1;
+    let numbers = |name: &str| floats(name).into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+    let (shape, weight) = fixture_of("classifier_loss", "weight");
+    let mut layout = Layout::default();
+    let output = layout.add("weight", shape[0], shape[1], Role::Weight);
+    let layout = Arc::new(layout);
+    let mut parameters = Parameters::zeros(&device, layout.clone());
+    device.write(parameters.values_mut().view_mut(), &weight);
+    let mut gradients = Parameters::zeros(&device, layout);
+    let mut tape = Tape::training(&parameters, &mut gradients, None);
+    let hidden = tape.input(Tensor::from_slice(&device, 13, shape[1], &floats("hidden")));
+    let rows: Arc<[u32]> = numbers("rows").into();
+    let loss = tape.classifier_loss(&hidden, &rows, output, &numbers("labels"), 1.0);
+    let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
+    let d_weight = gradients.values().to_vec();
+    for (name, found) in [("loss", vec![loss as f32]), ("d_hidden", d_hidden), ("d_weight", d_weight)] {
+        assert_values_close(name, &found, &floats(name), 2e-6);
+    }
 }
 
 #[test]
@@ -125,7 +154,7 @@ fn divergences_of_ensembles() {
     let projections: Vec<_> = teachers
         .iter()
         .zip(shares)
-        .map(|((hidden, output), share)| Projection { hidden: hidden.view(), output: output.view(), share })
+        .map(|((hidden, output), share)| Projection { hidden: hidden.view(), output: output.view(), bias: None, share })
         .collect();
     let divergences = [
         ("forward_kl", Divergence::ForwardKl),

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::bench::arguments::BenchArgs;
 
-pub use evaluate::{EvaluateArgs, EvaluateCommand};
+pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
 /// Pretrain, distil and score small language models on little text.

@@ -55,7 +55,7 @@ pub fn score_as_published(
             let mut ids = encode(&context.sentence);
             found.truncated += (ids.len() > longest) as usize;
             ids.truncate(longest);
-            scorer.check(&ids)?;
+            scorer.check_tokens(&ids)?;
             found.tokens += ids.len();
             sentences.push(ids);
         }

@@ -64,16 +64,6 @@ impl<'a> Scorer<'a> {
         request.context.len() + request.continuation.len() > self.max_positions + 1
     }
 
-    /// The longest sequence that all models can read.
-    pub(crate) fn max_positions(&self) -> usize {
-        self.max_positions
-    }
-
-    /// Tokens that go into one forward pass.
-    pub(crate) fn batch_tokens(&self) -> usize {
-        self.batch_tokens
-    }
-
     /// Scores all requests: equal ones once, and what several begin with is read once. The result does not depend on
     /// their order. `on_progress` hears how many distinct requests are done, of how many.
     ///
@@ -111,19 +101,27 @@ impl<'a> Scorer<'a> {
     }
 
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
-        requests
-            .iter()
-            .flat_map(|request| [&request.context, &request.continuation])
-            .try_for_each(|ids| self.check(ids))
+        let parts = requests.iter().flat_map(|request| [&request.context, &request.continuation]);
+        parts.into_iter().try_for_each(|ids| self.check_tokens(ids))
     }
 
     /// Refuses ids outside the models' vocabulary.
-    pub(crate) fn check(&self, ids: &[u32]) -> Result<(), EvalError> {
+    pub(crate) fn check_tokens(&self, ids: &[u32]) -> Result<(), EvalError> {
         let vocab_size = self.models[0].config().vocab_size;
         match ids.iter().find(|&&id| id as usize >= vocab_size) {
             Some(&id) => Err(EvalError::TokenOutside { id, vocab_size }),
             None => Ok(()),
         }
+    }
+
+    /// The longest sequence that all models can read.
+    pub(crate) fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    /// Tokens that go into one forward pass.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.batch_tokens
     }
 
     fn sequence(&self, request: &Request) -> Sequence {
