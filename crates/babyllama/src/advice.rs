@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use corpus::CorpusError;
 use eval::EvalError;
+use eval::age_of_acquisition::AgeError;
 use model::ModelError;
 use train::TrainError;
 use train::signals::cache::CacheError;
@@ -126,5 +127,21 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
+    }
+}
+
+/// Advice on the age of acquisition.
+pub fn on_ages(error: &AgeError) -> &'static str {
+    match error {
+        AgeError::Io { cause, .. } => on_file(cause.kind()),
+        AgeError::Scoring(error) => on_evaluation(error),
+        AgeError::Header { .. } | AgeError::NoWord { .. } => "give the word_list.csv of BabyLM's pipeline of 2023",
+        AgeError::Row { .. } => "mend that line and give the same command again",
+        AgeError::Json { .. } => {
+            "give a list such as sent_words.json, or text with one utterance a line under another name"
+        }
+        AgeError::NoOccurrence | AgeError::TooFewWords { .. } => {
+            "take more text, or text in which more of the list's words occur"
+        }
     }
 }
