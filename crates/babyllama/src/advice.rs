@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use corpus::CorpusError;
 use eval::EvalError;
+use eval::age_of_acquisition::AgeError;
 use eval::classification::ClassificationError;
 use model::ModelError;
 use train::TrainError;
@@ -142,5 +143,21 @@ fn on_classification(error: &ClassificationError) -> &'static str {
         }
         ClassificationError::UnseenLabel { .. } => "check that training and validation file belong together",
         ClassificationError::OneLabel { .. } => "give a training file with items of every label",
+    }
+}
+
+/// Advice on the age of acquisition.
+pub fn on_ages(error: &AgeError) -> &'static str {
+    match error {
+        AgeError::Io { cause, .. } => on_file(cause.kind()),
+        AgeError::Scoring(error) => on_evaluation(error),
+        AgeError::Header { .. } | AgeError::NoWord { .. } => "give the word_list.csv of BabyLM's pipeline of 2023",
+        AgeError::Row { .. } => "mend that line and give the same command again",
+        AgeError::Json { .. } => {
+            "give a list such as sent_words.json, or text with one utterance a line under another name"
+        }
+        AgeError::NoOccurrence | AgeError::TooFewWords { .. } => {
+            "take more text, or text in which more of the list's words occur"
+        }
     }
 }

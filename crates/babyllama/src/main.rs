@@ -72,6 +72,8 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, output }) => {
             commands::evaluate::ewok::ewok(common, data, *variant, output.as_deref())
         }
+        Command::Evaluate(EvaluateCommand::Aoa(args)) => commands::evaluate::ages::ages(args),
+        Command::Evaluate(EvaluateCommand::Compare(args)) => commands::evaluate::compare::compare(args),
         Command::Finetune(args) => commands::finetune::finetune(args),
         Command::Generate(args) => commands::generate::generate(args),
         Command::Export(args) => commands::export::export(args),

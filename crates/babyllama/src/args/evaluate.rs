@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{AgesArgs, CompareArgs};
 use crate::recipe::Rules;
 
 /// What all evaluations have in common.
@@ -84,6 +85,10 @@ Examples:
         #[arg(long, value_name = "FOLDER")]
         output: Option<PathBuf>,
     },
+    /// How well surprisals help to predict the age at which children learn words (2023).
+    Aoa(AgesArgs),
+    /// Compare two models' answers to the same items: differences, intervals, tests.
+    Compare(CompareArgs),
 }
 
 /// What EWoK's questions compare.

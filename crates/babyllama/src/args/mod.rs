@@ -1,5 +1,7 @@
 //! What the command line understands.
 
+mod ages;
+mod compare;
 mod evaluate;
 mod finetune;
 mod train;
@@ -10,6 +12,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::bench::arguments::BenchArgs;
 
+pub use ages::AgesArgs;
+pub use compare::CompareArgs;
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
 pub use finetune::FinetuneArgs;
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};

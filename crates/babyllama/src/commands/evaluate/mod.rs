@@ -1,6 +1,8 @@
 //! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what they share.
 
+pub mod ages;
 pub mod blimp;
+pub mod compare;
 pub mod ewok;
 pub mod loss;
 pub mod results;
