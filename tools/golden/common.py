@@ -11,6 +11,7 @@ CRATES = Path(__file__).resolve().parents[2] / "crates"
 ENGINE_FIXTURES = CRATES / "engine/tests/fixtures"
 MODEL_FIXTURES = CRATES / "model/tests/fixtures"
 TRAIN_FIXTURES = CRATES / "train/tests/fixtures"
+EVAL_FIXTURES = CRATES / "eval/tests/fixtures"
 
 IGNORED = -100
 """The target of a position that predicts nothing, as in PyTorch."""

@@ -39,8 +39,8 @@ def check_rotation():
     assert torch.allclose(apply_rotary_pos_emb(x, x, cos, sin)[0][0], rotate(x[0], torch.arange(9)), atol=1e-5)
 
 
-def attention(qkv, heads, kv_heads, head_dim, rope):
-    """Causal attention within each of the packed sequences of `qkv` [tokens, (heads + 2 * kv_heads) * head_dim]."""
+def attention(qkv, heads, kv_heads, head_dim, rope, causal=True):
+    """Attention within each of the packed sequences of `qkv` [tokens, (heads + 2 * kv_heads) * head_dim]."""
     outputs = []
     for rows in qkv.split(LENGTHS):
         joined = rows.unflatten(1, (heads + 2 * kv_heads, head_dim)).transpose(0, 1)
@@ -48,7 +48,7 @@ def attention(qkv, heads, kv_heads, head_dim, rope):
         if rope:
             positions = torch.arange(len(rows), dtype=rows.dtype)
             q, k = rotate(q, positions), rotate(k, positions)
-        mixed = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, enable_gqa=True)[0]
+        mixed = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=causal, enable_gqa=True)[0]
         outputs.append(mixed.transpose(0, 1).flatten(1))
     return torch.cat(outputs)
 
@@ -84,6 +84,17 @@ def main():
     }
     tensors = {"epsilon": torch.tensor(EPSILON), "lengths": torch.tensor(LENGTHS)}
     for name, (inputs, function) in cases.items():
+        tensors |= record(name, inputs, function)
+    # After the others, so that their random numbers stay what they were.
+    later = {
+        "exact_gelu": ({"x": random_input(5, channels, scale=2.0)}, F.gelu),
+        "relu": ({"x": random_input(5, channels)}, F.relu),
+        "attention_both_ways": (
+            {"qkv": random_input(tokens, (3 + 2 * 3) * 5)},
+            lambda qkv: attention(qkv, 3, 3, 5, rope=False, causal=False),
+        ),
+    }
+    for name, (inputs, function) in later.items():
         tensors |= record(name, inputs, function)
     save_tensors(ENGINE_FIXTURES / "ops.safetensors", tensors)
 

@@ -118,15 +118,15 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
         EvalError::Io { cause, .. } => on_file(cause.kind()),
         EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::NoItems { .. } => "give a file or folder with Context1, Context2, Target1 and Target2 in every row",
         EvalError::Empty { .. } => "check the path, or leave the file out",
         EvalError::OutOfOrder { .. } => "score the model again; the file is not as it was written",
-        EvalError::NoItems { .. } => "give a folder of EWoK's domains, or the official file",
-        EvalError::NoTwin { .. } => "fetch the file again; a line is missing or was changed",
         EvalError::Json { .. }
         | EvalError::Csv { .. }
         | EvalError::MissingField { .. }
         | EvalError::NotUtf8 { .. }
-        | EvalError::NothingToScore { .. } => "mend that line and give the same command again",
+        | EvalError::NoTwin { .. } => "mend that line and give the same command again",
+        EvalError::NothingToScore { .. } => "leave that item out, or take a model whose tokenizer knows the text",
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::Classification(error) => on_classification(error),

@@ -63,6 +63,9 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
             commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref())
         }
+        Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, output }) => {
+            commands::evaluate::ewok::ewok(common, data, *variant, output.as_deref())
+        }
         Command::Finetune(args) => commands::finetune::finetune(args),
         Command::Generate(args) => commands::generate::generate(args),
         Command::Export(args) => commands::export::export(args),

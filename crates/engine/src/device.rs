@@ -4,12 +4,14 @@ use crate::ops::attention::AttentionKernels;
 use crate::ops::distillation_loss::DistillationLossKernels;
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
+use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::ops::gelu::GeluKernels;
 use crate::ops::language_model_loss::LanguageModelLossKernels;
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
+use crate::ops::relu::ReluKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::teacher_samples::TeacherSamplesKernels;
 
@@ -25,6 +27,8 @@ pub trait Device:
     + AttentionKernels
     + SwigluKernels
     + GeluKernels
+    + ExactGeluKernels
+    + ReluKernels
     + DropoutKernels
     + LanguageModelLossKernels
     + DistillationLossKernels

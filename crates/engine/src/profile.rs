@@ -14,12 +14,14 @@ use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads};
 use crate::ops::distillation_loss::{DistillationLossKernels, DistillationObjective, DistillationSums, TeacherSignal};
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
+use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::ops::gelu::GeluKernels;
 use crate::ops::language_model_loss::{LanguageModelLossKernels, OutputGradient, Projection, Target};
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::{AdamwStep, OptimizerKernels};
+use crate::ops::relu::ReluKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::teacher_samples::{SoftenedTeachers, TeacherSamplesKernels};
 use crate::tape::DropoutMask;
@@ -107,8 +109,9 @@ fn projection_flops(projections: &[Projection<'_>]) -> f64 {
 fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
     let seen = |span: &AttentionSpan| {
         let (queries, keys) = (span.queries.len(), span.key_count());
-        // The last query sees all keys, the one before it all but the last, and so on.
-        queries * keys - queries * queries.saturating_sub(1) / 2
+        // Where it is causal, the last query sees all keys, the one before it all but the last, and so on.
+        let unseen = if heads.causal { queries * queries.saturating_sub(1) / 2 } else { 0 };
+        queries * keys - unseen
     };
     2.0 * (spans.iter().map(seen).sum::<usize>() * heads.query_columns()) as f64
 }
@@ -312,6 +315,26 @@ impl GeluKernels for Profiler {
     }
 }
 
+impl ExactGeluKernels for Profiler {
+    fn exact_gelu(&self, input: View<'_>, output: ViewMut<'_>) {
+        self.measure("exact_gelu", 0.0, || self.device.exact_gelu(input, output));
+    }
+
+    fn exact_gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>) {
+        self.measure("exact_gelu_gradient", 0.0, || self.device.exact_gelu_gradient(d_output, input, d_input));
+    }
+}
+
+impl ReluKernels for Profiler {
+    fn relu(&self, input: View<'_>, output: ViewMut<'_>) {
+        self.measure("relu", 0.0, || self.device.relu(input, output));
+    }
+
+    fn relu_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>) {
+        self.measure("relu_gradient", 0.0, || self.device.relu_gradient(d_output, output, d_input));
+    }
+}
+
 impl DropoutKernels for Profiler {
     fn dropout(&self, input: View<'_>, residual: Option<View<'_>>, mask: DropoutMask, output: ViewMut<'_>) {
         self.measure("dropout", 0.0, || self.device.dropout(input, residual, mask, output));
@@ -419,14 +442,15 @@ mod tests {
     fn outside_of_steps(device: &Arc<dyn Device>) -> Vec<f64> {
         let tensor = |seed, rows, columns| Tensor::from_slice(device, rows, columns, &random(seed, rows * columns));
         let (hidden, output) = (tensor(1, 3, 5), tensor(2, 11, 5));
-        let projections = [Projection { hidden: hidden.view(), output: output.view(), share: 1.0 }];
+        let projections = [Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 }];
         let (mut logits, mut log_probabilities) = ([0.0; 33], [0.0; 3]);
         device.logits(&projections, &mut logits);
         device.log_probabilities(&projections, &Target::of_rows(&[4, 0, 10]), &mut log_probabilities);
         let (mut ids, mut entropies) = ([0; 12], [0.0; 3]);
         let teachers = SoftenedTeachers { projections: &projections, ensemble: Ensemble::MeanProbs, temperature: 2.0 };
         device.sample_teachers(teachers, &[0.1, 0.5, 0.9], 4, &mut ids, &mut entropies);
-        let heads = Heads { num_heads: 2, num_kv_heads: 1, head_dim: 4, rope_theta: Some(100.0), dropout: 0.0 };
+        let heads =
+            Heads { num_heads: 2, num_kv_heads: 1, head_dim: 4, rope_theta: Some(100.0), causal: true, dropout: 0.0 };
         let parameters = Parameters::zeros(device, Arc::new(Layout::default()));
         let (mut tape, mut cache) = (Tape::inference(&parameters), LayerCache::new(device, 3, &heads));
         let joined = tape.input(tensor(3, 2, 16));
@@ -475,13 +499,15 @@ mod tests {
 
     #[test]
     fn queries_are_counted_with_the_keys_they_see() {
-        let heads = Heads { num_heads: 3, num_kv_heads: 1, head_dim: 2, rope_theta: None, dropout: 0.0 };
+        let heads = Heads { num_heads: 3, num_kv_heads: 1, head_dim: 2, rope_theta: None, causal: true, dropout: 0.0 };
         for (past, queries, keys) in [(0, 0, 0), (0, 1, 1), (0, 4, 4), (0, 1, 6), (0, 3, 7), (5, 3, 3)] {
             let seen: usize = (0..queries).map(|query| past + keys - (queries - 1 - query)).sum();
             let prefix = if past > 0 { vec![0..past - 1, 7..8] } else { Vec::new() };
             let spans = [AttentionSpan { prefix, queries: 0..queries, keys: 0..keys }];
             let flops = (2 * seen * 6) as f64;
             assert_eq!(attention_flops(&spans, &heads), flops, "{past} past, {queries} queries, {keys} keys");
+            let all = attention_flops(&spans, &Heads { causal: false, ..heads });
+            assert_eq!(all, (2 * queries * (past + keys) * 6) as f64, "{past} past, {queries} queries, {keys} keys");
         }
     }
 }

@@ -113,6 +113,17 @@ impl Check {
         gradients.values().to_vec()
     }
 
+    /// The gradient of the first input for a sum of the output.
+    pub fn input_gradient(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) -> Vec<f32> {
+        let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
+        let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);
+        let inputs = self.place_inputs(&mut tape);
+        let output = forward(&mut tape, &inputs);
+        let (rows, columns) = (output.value().rows(), output.value().columns());
+        tape.seed(&output, Tensor::from_slice(&self.device, rows, columns, &vec![1.0; rows * columns]));
+        tape.backward().of(&inputs[0]).expect("a gradient of the input").to_vec()
+    }
+
     fn compare(&mut self, objective: impl Fn(&mut Tape, &[Var]) -> f64) {
         let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
         let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);

@@ -95,6 +95,8 @@ fn norms() {
 #[test]
 fn activations() {
     compare("gelu", "x", &[], |tape, x, _| tape.gelu(x));
+    compare("exact_gelu", "x", &[], |tape, x, _| tape.exact_gelu(x));
+    compare("relu", "x", &[], |tape, x, _| tape.relu(x));
     compare("swiglu", "gate_up", &[], |tape, x, _| tape.swiglu(x));
 }
 
@@ -102,9 +104,12 @@ fn activations() {
 fn attention() {
     let spans = Spans::from_lengths([5, 8]);
     let positions: Arc<[u32]> = spans.positions().into();
-    let plain = Heads { num_heads: 3, num_kv_heads: 3, head_dim: 5, rope_theta: None, dropout: 0.0 };
-    let grouped = Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), dropout: 0.0 };
+    let plain = Heads { num_heads: 3, num_kv_heads: 3, head_dim: 5, rope_theta: None, causal: true, dropout: 0.0 };
+    let grouped =
+        Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), causal: true, dropout: 0.0 };
     compare("attention_plain", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &plain));
+    let both_ways = Heads { causal: false, ..plain };
+    compare("attention_both_ways", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &both_ways));
     compare("attention_grouped", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &grouped));
 }
 
@@ -149,7 +154,7 @@ fn divergences_of_ensembles() {
     let projections: Vec<_> = teachers
         .iter()
         .zip(shares)
-        .map(|((hidden, output), share)| Projection { hidden: hidden.view(), output: output.view(), share })
+        .map(|((hidden, output), share)| Projection { hidden: hidden.view(), output: output.view(), bias: None, share })
         .collect();
     let divergences = [
         ("forward_kl", Divergence::ForwardKl),

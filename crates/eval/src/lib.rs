@@ -1,5 +1,6 @@
 //! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
 
+pub mod age_of_acquisition;
 pub mod blimp;
 pub mod classification;
 pub mod csv;
@@ -10,6 +11,7 @@ pub mod pairs;
 pub mod results;
 pub mod rules;
 pub mod scoring;
+pub mod statistics;
 
 pub use blimp::score_tasks;
 pub use error::EvalError;

@@ -125,7 +125,8 @@ impl Classifier {
         let picked = tape.pick_rows(&hidden, &last_rows(batch));
         let output = self.parameters.view(self.score);
         let mut logits = vec![0.0; batch.spans.count() * self.num_labels()];
-        self.device().logits(&[Projection { hidden: picked.value().view(), output, share: 1.0 }], &mut logits);
+        self.device()
+            .logits(&[Projection { hidden: picked.value().view(), output, bias: None, share: 1.0 }], &mut logits);
         logits
     }
 }

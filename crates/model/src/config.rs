@@ -2,15 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which family of decoder.
+/// Which family of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
     Gpt2,
     Llama,
+    Opt,
+    Roberta,
 }
 
-/// A decoder's shape. Fields that a recipe leaves out take the family's Hugging Face default.
+impl Architecture {
+    /// Whether its models predict the next token. The others predict hidden tokens from both sides.
+    pub fn is_causal(self) -> bool {
+        self != Architecture::Roberta
+    }
+}
+
+/// A model's shape. Fields that a recipe leaves out take the family's Hugging Face default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     pub architecture: Architecture,
@@ -23,7 +32,8 @@ pub struct ModelConfig {
     pub num_kv_heads: usize,
     /// Channels of one head.
     pub head_dim: usize,
-    /// Longest sequence. GPT-2 learns one vector per position; LLaMA only records the number.
+    /// Longest sequence. LLaMA only records the number; the others learn one vector per position, of which OPT's and
+    /// RoBERTa's files hold a few more that no token uses.
     pub max_positions: usize,
     pub norm_epsilon: f32,
     pub rope_theta: f32,
@@ -35,7 +45,7 @@ pub struct ModelConfig {
     pub initializer_range: f32,
     pub bos_token_id: u32,
     pub eos_token_id: u32,
-    /// Row of the embedding that starts at zero and learns nothing (LLaMA).
+    /// Row of the embedding that starts at zero and learns nothing (not in GPT-2). RoBERTa counts positions from it.
     pub pad_token_id: Option<u32>,
 }
 
@@ -75,7 +85,7 @@ impl ModelConfig {
         if self.architecture == Architecture::Llama && !self.head_dim.is_multiple_of(2) {
             return fail(format!("head_dim is {}; rotary positions need an even number", self.head_dim));
         }
-        if self.architecture == Architecture::Gpt2 {
+        if self.architecture != Architecture::Llama {
             if self.num_heads * self.head_dim != self.hidden_size {
                 return fail(format!(
                     "hidden_size ({}) is no multiple of num_heads ({})",
@@ -83,8 +93,15 @@ impl ModelConfig {
                 ));
             }
             if self.num_kv_heads != self.num_heads {
-                return fail("num_kv_heads differs from num_heads, which GPT-2 does not have".into());
+                return fail("num_kv_heads differs from num_heads, which only LLaMA has".into());
             }
+        }
+        if self.architecture == Architecture::Roberta && self.pad_token_id.is_none_or(|id| id as usize > LARGEST) {
+            return fail("pad_token_id is missing or too large; RoBERTa counts positions from it".into());
+        }
+        let has_padding = self.architecture != Architecture::Gpt2;
+        if let Some(id) = self.pad_token_id.filter(|&id| has_padding && id as usize >= self.vocab_size) {
+            return fail(format!("pad_token_id is {id}, outside the vocabulary of {}", self.vocab_size));
         }
         for (name, share) in [
             ("embedding_dropout", self.embedding_dropout),
@@ -96,6 +113,11 @@ impl ModelConfig {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a model that does not predict the next token.
+    pub fn require_causal(&self) -> Result<(), crate::ModelError> {
+        if self.architecture.is_causal() { Ok(()) } else { Err(crate::ModelError::Masked) }
     }
 
     /// Checks that token ids lie in the vocabulary and that there are not more of them than positions.
@@ -164,6 +186,34 @@ pub(crate) mod tests {
         }
     }
 
+    /// An OPT of the given sizes.
+    pub(crate) fn opt(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        positions: usize,
+    ) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::Opt,
+            bos_token_id: 2,
+            pad_token_id: Some(1),
+            ..gpt2(hidden, intermediate, layers, heads, positions)
+        }
+    }
+
+    /// A RoBERTa of the given sizes.
+    pub(crate) fn roberta(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        positions: usize,
+    ) -> ModelConfig {
+        let architecture = Architecture::Roberta;
+        ModelConfig { architecture, bos_token_id: 0, ..opt(hidden, intermediate, layers, heads, positions) }
+    }
+
     #[test]
     fn impossible_shapes_are_refused_by_name() {
         let message = |config: ModelConfig| config.validate().unwrap_err().to_string();
@@ -175,5 +225,8 @@ pub(crate) mod tests {
         assert!(
             message(ModelConfig { attention_dropout: 1.0, ..gpt2(64, 1, 1, 4, 8) }).contains("attention_dropout is 1")
         );
+        assert!(message(opt(65, 1, 1, 4, 8)).contains("no multiple of num_heads (4)"));
+        assert!(message(ModelConfig { pad_token_id: None, ..roberta(64, 1, 1, 4, 8) }).contains("pad_token_id"));
+        assert!(message(ModelConfig { pad_token_id: Some(16_000), ..opt(64, 1, 1, 4, 8) }).contains("16000, outside"));
     }
 }

@@ -29,6 +29,13 @@ pub enum ModelError {
     NotAClassifier { path: PathBuf, found: Vec<String> },
     #[error("{} holds a sequence classifier ({}), which has no output layer for words", path.display(), found.join(", "))]
     NotALanguageModel { path: PathBuf, found: Vec<String> },
+    #[error(
+        "{} is that of a masked language model, which predicts hidden tokens of a text and not the next one; \
+         it can only be evaluated", path.display()
+    )]
+    MaskedFolder { path: PathBuf },
+    #[error("the model is masked: it predicts hidden tokens of a text, not the next one")]
+    Masked,
     #[error("the model's {what}")]
     Config { what: String },
     #[error("token id {id} lies outside the model's vocabulary of {vocab_size}")]

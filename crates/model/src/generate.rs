@@ -32,6 +32,7 @@ pub fn generate(
 ) -> Result<Vec<u32>, ModelError> {
     let start = [model.config().bos_token_id];
     let mut input = if prompt.is_empty() { &start[..] } else { prompt }.to_vec();
+    model.config().require_causal()?;
     model.check_sequence(&input)?;
     let mut cache = model.cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
     let mut logits = vec![0.0; model.config().vocab_size];
@@ -55,10 +56,10 @@ fn next_logits(model: &Model, input: &[u32], cache: &mut crate::batch::Cache, lo
     let mut tape = Tape::inference(model.parameters());
     let batch = Batch::continuation(input, cache.length());
     let hidden = model.decoder().hidden_states(&mut tape, &batch, Some(cache));
-    let last = hidden.value().rows() - 1;
-    let hidden = hidden.value().view().row_range(last..last + 1);
-    let output = model.parameters().view(model.decoder().output());
-    model.device().logits(&[Projection { hidden, output, share: 1.0 }], logits);
+    let projection = model.projection(&hidden, 1.0);
+    let last = projection.hidden.rows - 1;
+    let hidden = projection.hidden.row_range(last..last + 1);
+    model.device().logits(&[Projection { hidden, ..projection }], logits);
 }
 
 /// Chooses a token; the logits are used up. `index` counts the choices of one seed.
@@ -101,7 +102,7 @@ mod tests {
 
     use super::*;
     use crate::ModelConfig;
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt, roberta};
 
     const GREEDY: Sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn the_cache_changes_nothing_and_the_last_position_ends_it() {
         let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
-        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2)] {
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8)] {
             let config = ModelConfig { vocab_size: 50, max_positions: 8, initializer_range: 0.3, ..config };
             let model = Model::new(config, &device, 7).unwrap();
             let written = generate(&model, &[3, 4, 5], 100, GREEDY, |_| true).unwrap();
@@ -137,16 +138,18 @@ mod tests {
             let mut sequence = vec![3, 4, 5];
             for &token in &written {
                 let hidden = model.hidden_states(&Batch::from_sequences([&sequence]));
-                let last = sequence.len() - 1;
-                let hidden = hidden.value().view().row_range(last..last + 1);
-                let output = model.parameters().view(model.decoder().output());
+                let projection = model.projection(&hidden, 1.0);
+                let hidden = projection.hidden.row_range(sequence.len() - 1..sequence.len());
                 let mut logits = vec![0.0; 50];
-                device.logits(&[Projection { hidden, output, share: 1.0 }], &mut logits);
+                device.logits(&[Projection { hidden, ..projection }], &mut logits);
                 assert_eq!(choose(&mut logits, GREEDY, 0), token);
                 sequence.push(token);
             }
             assert!(generate(&model, &[50], 1, GREEDY, |_| true).is_err());
             assert!(generate(&model, &[1; 9], 1, GREEDY, |_| true).is_err());
         }
+        let masked = Model::new(roberta(16, 24, 1, 4, 8), &device, 7).unwrap();
+        let refusal = generate(&masked, &[3], 1, GREEDY, |_| true).unwrap_err().to_string();
+        assert!(refusal.contains("not the next one"), "{refusal}");
     }
 }

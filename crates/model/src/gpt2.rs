@@ -9,6 +9,7 @@ use engine::{Layout, Role, Segment, Tape, Var};
 use crate::batch::{Batch, Cache, attend};
 use crate::config::ModelConfig;
 use crate::model::Decoder;
+use crate::segments::{layer_norm, linear};
 
 /// Where the parameters lie, and the forward pass.
 pub struct Gpt2 {
@@ -44,7 +45,7 @@ impl Gpt2 {
             false => layout.add("lm_head.weight", config.vocab_size, hidden, Role::Weight),
         };
         Self {
-            embedding: Embedding { tokens, positions: Some(positions), padding: None },
+            embedding: Embedding { tokens, positions: Some(positions), shared: None, padding: None },
             blocks,
             norm,
             output,
@@ -53,6 +54,7 @@ impl Gpt2 {
                 num_kv_heads: config.num_heads,
                 head_dim: config.head_dim,
                 rope_theta: None,
+                causal: true,
                 dropout: config.attention_dropout,
             },
             embedding_dropout: config.embedding_dropout,
@@ -66,11 +68,7 @@ impl Block {
         let prefix = format!("transformer.h.{index}");
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let attention_norm = layer_norm(layout, &format!("{prefix}.ln_1"), config);
-        let mut linear = |name: &str, rows, columns| {
-            let weight = layout.add(format!("{prefix}.{name}.weight"), rows, columns, Role::Weight);
-            let bias = layout.add(format!("{prefix}.{name}.bias"), 1, rows, Role::Bias);
-            Linear { weight, bias: Some(bias) }
-        };
+        let mut linear = |name: &str, rows, columns| linear(layout, &format!("{prefix}.{name}"), rows, columns);
         let qkv = linear("attn.c_attn", 3 * hidden, hidden);
         let attention_output = linear("attn.c_proj", hidden, hidden);
         let up = linear("mlp.c_fc", intermediate, hidden);
@@ -78,12 +76,6 @@ impl Block {
         let mlp_norm = layer_norm(layout, &format!("{prefix}.ln_2"), config);
         Self { attention_norm, qkv, attention_output, mlp_norm, up, down }
     }
-}
-
-fn layer_norm(layout: &mut Layout, name: &str, config: &ModelConfig) -> Norm {
-    let gain = layout.add(format!("{name}.weight"), 1, config.hidden_size, Role::NormGain);
-    let bias = layout.add(format!("{name}.bias"), 1, config.hidden_size, Role::Bias);
-    Norm { gain, bias: Some(bias), epsilon: config.norm_epsilon }
 }
 
 impl Decoder for Gpt2 {

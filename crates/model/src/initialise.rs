@@ -6,7 +6,7 @@ use engine::{Parameters, Role};
 use crate::config::{Architecture, ModelConfig};
 
 /// Weights from a normal distribution, gains 1, biases 0. GPT-2's residual projections are scaled down by the square root
-/// of twice the layers; LLaMA's padding row is 0. Each segment has its own stream, named after it.
+/// of twice the layers; the padding row is 0 but in GPT-2, which has none. Each segment has its own stream, named after it.
 pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed: u64) {
     let device = parameters.device().clone();
     let layout = parameters.layout().clone();
@@ -18,7 +18,10 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
             Role::Weight => {
                 let deviation = deviation(config, &named.name);
                 let mut values = normal(&named.name, segment.length(), deviation, seed);
-                if let (Some(padding), true) = (config.pad_token_id, named.name.ends_with("embed_tokens.weight")) {
+                let has_padding = ["embed_tokens.weight", "word_embeddings.weight", "position_embeddings.weight"]
+                    .iter()
+                    .any(|ending| named.name.ends_with(ending));
+                if let (Some(padding), true) = (config.pad_token_id, has_padding) {
                     let row = padding as usize * segment.columns;
                     values[row..row + segment.columns].fill(0.0);
                 }
@@ -45,7 +48,7 @@ mod tests {
 
     use engine::cpu::Cpu;
 
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt, roberta};
     use crate::{Model, ModelConfig};
 
     fn deviation_of(model: &Model, name: &str) -> f64 {
@@ -68,6 +71,20 @@ mod tests {
         let model = Model::new(small(llama(64, 128, 2, 4, 4)), &device, 1).unwrap();
         assert!((deviation_of(&model, "model.layers.1.mlp.down_proj.weight") - 0.02).abs() < 5e-4);
         assert_eq!(model.parameters().values().to_vec()[..64], [0.0; 64]);
+        for (config, tables) in [
+            (opt(64, 96, 1, 4, 16), &["model.decoder.embed_tokens.weight"][..]),
+            (
+                roberta(64, 96, 1, 4, 16),
+                &["roberta.embeddings.word_embeddings.weight", "roberta.embeddings.position_embeddings.weight"],
+            ),
+        ] {
+            let model = Model::new(small(config), &device, 1).unwrap();
+            for table in tables {
+                let named = model.parameters().layout().segments().iter().find(|named| named.name == *table).unwrap();
+                let rows = model.parameters().values().to_vec()[named.segment.offset..].to_vec();
+                assert!(rows[..64] != [0.0; 64] && rows[64..128] == [0.0; 64] && rows[128..192] != [0.0; 64]);
+            }
+        }
         let again = Model::new(small(llama(64, 128, 2, 4, 4)), &device, 1).unwrap();
         assert_eq!(model.parameters().values().to_vec(), again.parameters().values().to_vec());
     }

@@ -10,6 +10,9 @@ pub mod hugging_face;
 mod initialise;
 pub mod llama;
 mod model;
+pub mod opt;
+pub mod roberta;
+mod segments;
 mod size;
 
 pub use batch::{Batch, SharedBatch};

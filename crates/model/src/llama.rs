@@ -38,10 +38,11 @@ impl Llama {
             num_kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
             rope_theta: Some(config.rope_theta),
+            causal: true,
             dropout: config.attention_dropout,
         };
         let tokens = layout.add("model.embed_tokens.weight", config.vocab_size, config.hidden_size, Role::Weight);
-        let embedding = Embedding { tokens, positions: None, padding: config.pad_token_id };
+        let embedding = Embedding { tokens, positions: None, shared: None, padding: config.pad_token_id };
         let blocks = (0..config.num_layers).map(|index| Block::new(config, &heads, index, layout)).collect();
         let norm = rms_norm(layout, "model.norm.weight".into(), config);
         let output = match config.tie_word_embeddings {

@@ -12,6 +12,8 @@ use crate::error::ModelError;
 use crate::gpt2::Gpt2;
 use crate::initialise::initialise;
 use crate::llama::Llama;
+use crate::opt::Opt;
+use crate::roberta::Roberta;
 
 /// A forward pass, stated once.
 pub trait Decoder: Send + Sync {
@@ -21,6 +23,11 @@ pub trait Decoder: Send + Sync {
 
     /// The matrix `[vocab, hidden]` that turns final states into logits.
     fn output(&self) -> Segment;
+
+    /// The `[1, vocab]` that is added to the logits, if the model has one.
+    fn output_bias(&self) -> Option<Segment> {
+        None
+    }
 
     /// The heads of every layer's attention.
     fn heads(&self) -> Heads;
@@ -32,6 +39,8 @@ pub(crate) fn layout(config: &ModelConfig) -> (Box<dyn Decoder>, Layout) {
     let decoder: Box<dyn Decoder> = match config.architecture {
         Architecture::Gpt2 => Box::new(Gpt2::new(config, &mut layout)),
         Architecture::Llama => Box::new(Llama::new(config, &mut layout)),
+        Architecture::Opt => Box::new(Opt::new(config, &mut layout)),
+        Architecture::Roberta => Box::new(Roberta::new(config, &mut layout)),
     };
     (decoder, layout)
 }
@@ -96,7 +105,9 @@ impl Model {
 
     /// How final states become logits, with their share in a mixture.
     pub fn projection<'a>(&'a self, hidden: &'a Var, share: f32) -> Projection<'a> {
-        Projection { hidden: hidden.value().view(), output: self.parameters.view(self.decoder.output()), share }
+        let output = self.parameters.view(self.decoder.output());
+        let bias = self.decoder.output_bias().map(|bias| self.parameters.view(bias));
+        Projection { hidden: hidden.value().view(), output, bias, share }
     }
 
     /// An empty cache for generation.

@@ -13,10 +13,11 @@ impl ModelConfig {
 
     /// Multiplications and additions of one token's forward pass in a sequence of the given length, in floating-point
     /// operations: two per weight of every product, the output layer's included, and the attention's two products over
-    /// the causal half.
+    /// the causal half, or over the whole where every token sees all.
     pub fn forward_flops_per_token(&self, sequence_length: usize) -> f64 {
         let (_, layout) = layout(self);
-        let is_product = |name: &str| !(name.contains("embed_tokens") || name.contains("wte") || name.contains("wpe"));
+        let tables = ["embed_tokens", "embed_positions", "wte", "wpe", "embeddings"];
+        let is_product = |name: &str| !tables.iter().any(|table| name.contains(table));
         let weights: usize = layout
             .segments()
             .iter()
@@ -24,7 +25,8 @@ impl ModelConfig {
             .map(|named| named.segment.length())
             .sum();
         let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };
-        let attention = self.num_layers * self.num_heads * self.head_dim * (sequence_length + 1);
+        let seen_twice = if self.architecture.is_causal() { sequence_length + 1 } else { 2 * sequence_length };
+        let attention = self.num_layers * self.num_heads * self.head_dim * seen_twice;
         2.0 * (weights + output + attention) as f64
     }
 }
@@ -32,7 +34,7 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt, roberta};
 
     #[test]
     fn parameter_counts_are_those_of_the_papers_models() {
@@ -49,6 +51,9 @@ mod tests {
             (gpt2(256, 1024, 8, 16, 256), 10_480_128),
             (tied(llama(768, 2048, 12, 12, 12)), 97_241_856),
             (gpt2(768, 3072, 12, 12, 256), 97_540_608),
+            (ModelConfig { vocab_size: 50_272, ..opt(768, 3072, 12, 12, 2048) }, 125_239_296),
+            // transformers counts a second token type if its file has one.
+            (ModelConfig { vocab_size: 50_265, ..roberta(768, 3072, 12, 12, 512) }, 124_697_433),
         ] {
             assert_eq!(config.parameter_count(), expected);
             config.validate().unwrap();

@@ -21,7 +21,7 @@ fn load(name: &str) -> Model {
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
-const MODELS: [&str; 5] = ["gpt2", "gpt2-untied", "llama", "llama-grouped", "llama-tied"];
+const MODELS: [&str; 7] = ["gpt2", "gpt2-untied", "llama", "llama-grouped", "llama-tied", "opt", "opt-untied"];
 
 /// [`common::compare_segments`] of a language model.
 fn compare_segments(model: &Model, vector: &[f32], expected: &Fixture, prefix: &str, tolerance: f32) {
@@ -38,6 +38,41 @@ fn logits_and_hidden_states() {
         let mut logits = vec![0.0; 33 * model.config().vocab_size];
         model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
         assert_close(&format!("{name} logits"), &logits, &expected.floats("logits"), 1e-4);
+    }
+}
+
+#[test]
+fn a_masked_model_with_its_gradients() {
+    let expected = Fixture::expected("roberta");
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let model = hugging_face::load_any(&folder("roberta"), &device).unwrap();
+    let batch = Batch::from_sequences(expected.ids("ids").chunks(11));
+    let mut gradients = Parameters::zeros(&device, model.parameters().layout().clone());
+    let mut tape = Tape::training(model.parameters(), &mut gradients, None);
+    let hidden = model.decoder().hidden_states(&mut tape, &batch, None);
+    assert_close("hidden", &hidden.value().to_vec(), &expected.floats("hidden"), 1e-5);
+    let mut logits = vec![0.0; 33 * model.config().vocab_size];
+    device.logits(&[model.projection(&hidden, 1.0)], &mut logits);
+    assert_close("logits", &logits, &expected.floats("logits"), 1e-5);
+
+    let (targets, predicted) = targets(&expected);
+    let sum = device.language_model_loss(model.projection(&hidden, 1.0), &targets, 1.0, None);
+    assert_close("loss", &[(sum / predicted as f64) as f32], &expected.floats("loss"), 1e-5);
+
+    tape.seed(&hidden, Tensor::from_slice(&device, 33, 24, &expected.floats("d_hidden")));
+    tape.backward();
+    let gradients = gradients.values().to_vec();
+    for named in model.parameters().layout().segments() {
+        let name = format!("grad.{}", named.name);
+        let found = &gradients[named.segment.offset..named.segment.offset + named.segment.length()];
+        match name.as_str() {
+            // What stands behind the states has no part in this gradient.
+            "grad.lm_head.bias" => assert!(found.iter().all(|&value| value == 0.0)),
+            // The second token type is not ours.
+            _ if name.contains("token_type") => assert_close(&name, found, &expected.floats(&name)[..24], 1e-4),
+            _ if name.ends_with("key.bias") => assert!(found.iter().all(|value| value.abs() < 1e-4), "{name}"),
+            _ => assert_close(&name, found, &expected.floats(&name), 1e-4),
+        }
     }
 }
 
@@ -89,6 +124,14 @@ fn ten_steps(name: &str, expected: &Fixture, settings: &TrainSettings, micro_bat
     compare_segments(&trainer.model, &trainer.model.parameters().values().to_vec(), expected, "final", 1e-3);
 }
 
+/// The targets of a fixture, and how many there are.
+fn targets(expected: &Fixture) -> (Vec<u32>, usize) {
+    let target = |id: u32| if id as i32 == -100 { NO_TARGET } else { id };
+    let targets: Vec<u32> = expected.ids("targets").into_iter().map(target).collect();
+    let predicted = targets.iter().filter(|&&target| target != NO_TARGET).count();
+    (targets, predicted)
+}
+
 #[test]
 fn distillation_in_both_normalisations() {
     let expected = Fixture::open("train/tests/fixtures/losses.safetensors");
@@ -97,17 +140,17 @@ fn distillation_in_both_normalisations() {
     let output = layout.add("output", 33, 8, Role::Weight);
     let mut parameters = Parameters::zeros(&device, Arc::new(layout));
     device.write(parameters.values_mut().view_mut(), &expected.floats("weight"));
-    let targets: Vec<u32> =
-        expected.ids("targets").iter().map(|&id| if id as i32 == -100 { NO_TARGET } else { id }).collect();
+    let (targets, predicted) = targets(&expected);
     let teachers: Vec<_> = (0..2)
         .map(|index| {
             let tensor = |part| expected.tensor(&device, &format!("teachers.{index}.{part}"));
             (tensor("hidden"), tensor("weight"))
         })
         .collect();
-    let projections: Vec<_> =
-        teachers.iter().map(|(h, w)| Projection { hidden: h.view(), output: w.view(), share: 0.5 }).collect();
-    let predicted = targets.iter().filter(|&&target| target != NO_TARGET).count();
+    let projections: Vec<_> = teachers
+        .iter()
+        .map(|(h, w)| Projection { hidden: h.view(), output: w.view(), bias: None, share: 0.5 })
+        .collect();
     let total = Normalisers { predicted, positions: targets.len(), sequences: expected.ids("lengths").len() };
 
     for (kl, name, positions) in

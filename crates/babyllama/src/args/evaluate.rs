@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::recipe::Rules;
 
@@ -59,4 +59,44 @@ Examples:
         #[arg(long, value_name = "FOLDER")]
         output: Option<PathBuf>,
     },
+    /// Share of EWoK's questions about the world that the model answers rightly.
+    #[command(after_help = "\
+EWoK's authors ask that its items not be published, so that this takes your own copy: a folder of the 2024 pipeline's
+DOMAIN.jsonl, or the official data set as one .jsonl or .csv file.
+
+Examples:
+  babyllama evaluate ewok models/a models/b --data data/ewok_filtered
+  babyllama evaluate ewok models/a --data ewok-core-1.0.csv --variant official --output results")]
+    Ewok {
+        #[command(flatten)]
+        common: EvaluateArgs,
+        /// A file, or a folder of *.jsonl and *.csv files, with Context1, Context2, Target1 and Target2.
+        #[arg(long, value_name = "PATH")]
+        data: PathBuf,
+        /// What a question compares.
+        #[arg(long, value_enum, default_value_t = EwokVariant::Pipeline2024)]
+        variant: EwokVariant,
+        /// Keep scores and the answer to every question in FOLDER/MODEL/ewok (or ewok_official).
+        #[arg(long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// What EWoK's questions compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EwokVariant {
+    /// BabyLM 2024: two targets after one context; the mean of the domains.
+    #[value(name = "pipeline-2024")]
+    Pipeline2024,
+    /// EWoK's authors: one target after two contexts; ties count half; the mean of all questions.
+    Official,
+}
+
+impl From<EwokVariant> for eval::ewok::Variant {
+    fn from(variant: EwokVariant) -> Self {
+        match variant {
+            EwokVariant::Pipeline2024 => Self::Pipeline2024,
+            EwokVariant::Official => Self::Official,
+        }
+    }
 }

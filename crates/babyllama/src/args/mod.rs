@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::bench::arguments::BenchArgs;
 
-pub use evaluate::{EvaluateArgs, EvaluateCommand};
+pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
 pub use finetune::FinetuneArgs;
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 

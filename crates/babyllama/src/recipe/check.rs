@@ -115,12 +115,15 @@ fn check_shape(shape: &Shape) -> Result<(), Fault> {
     divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads)?;
     divides("num_heads", shape.num_heads, "num_kv_heads", shape.num_kv_heads)?;
     match shape.architecture {
-        Architecture::Gpt2 => ensure(shape.num_kv_heads == shape.num_heads, "num_kv_heads", || {
-            format!(
-                "is {}; GPT-2 shares no heads, so it must equal num_heads = {}",
-                shape.num_kv_heads, shape.num_heads
-            )
-        })?,
+        // Recipes make no others than GPT-2 and LLaMA; what they start from is checked where it is read.
+        Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => {
+            ensure(shape.num_kv_heads == shape.num_heads, "num_kv_heads", || {
+                format!(
+                    "is {}; GPT-2 shares no heads, so it must equal num_heads = {}",
+                    shape.num_kv_heads, shape.num_heads
+                )
+            })?
+        }
         Architecture::Llama => {
             let head_dim = shape.hidden_size / shape.num_heads;
             ensure(head_dim.is_multiple_of(2), "num_heads", || {

@@ -134,6 +134,11 @@ impl ModelKeys {
             value.ok_or_else(|| format!("needs the key `{key}` (or `from`, a folder to start from)"))
         }
         let architecture = need(self.architecture, "architecture")?;
+        if !matches!(architecture, Architecture::Gpt2 | Architecture::Llama) {
+            return Err("has an `architecture` that only folders come in: gpt2 and llama start from random weights, \
+                        others `from` a folder"
+                .into());
+        }
         let hidden_size = need(self.hidden_size, "hidden_size")?;
         let num_heads = need(self.num_heads, "num_heads")?;
         let is_gpt2 = architecture == Architecture::Gpt2;
@@ -245,6 +250,10 @@ mod tests {
         assert!(section(LLAMA).unwrap_err().contains("`intermediate_size`"));
         assert!(section("architecture = 'gpt2'").unwrap_err().contains("`hidden_size`"));
         assert!(section("").unwrap_err().contains("`architecture`"));
+        for other in ["opt", "roberta"] {
+            let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
+            assert!(message.contains("`from` a folder"), "{message}");
+        }
         let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
         assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");
     }

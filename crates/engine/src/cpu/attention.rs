@@ -145,11 +145,11 @@ fn whole_length(span: &AttentionSpan, heads: &Heads) -> usize {
 }
 
 /// Blocks of a span's queries: rows among the queries, and the number of keys that the block's last query sees.
-fn query_blocks(span: &AttentionSpan) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let (queries, past) = (span.queries.clone(), span.key_count() - span.queries.len());
+fn query_blocks(span: &AttentionSpan, heads: &Heads) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let queries = &span.queries;
     (0..queries.len()).step_by(QUERY_BLOCK).map(move |start| {
         let end = (start + QUERY_BLOCK).min(queries.len());
-        (queries.start + start..queries.start + end, past + end)
+        (queries.start + start..queries.start + end, heads.visible(span, end - 1))
     })
 }
 
@@ -217,7 +217,7 @@ impl AttentionKernels for Cpu {
                 let keys = whole(keys, span, columns(kv_head, heads), of_keys);
                 let values = whole(values, span, columns(kv_head, heads), of_values);
                 for head in query_heads(kv_head, heads) {
-                    for (rows, seen) in query_blocks(span) {
+                    for (rows, seen) in query_blocks(span, heads) {
                         let weights = &mut scratch[..rows.len() * seen];
                         product(
                             MatrixMut::dense(weights, rows.len(), seen),
@@ -228,10 +228,11 @@ impl AttentionKernels for Cpu {
                             Workers::One,
                         );
                         for (index, row_weights) in weights.chunks_exact_mut(seen).enumerate() {
-                            let (visible, hidden) = row_weights.split_at_mut(seen - rows.len() + index + 1);
+                            let token = rows.start + index;
+                            let visible = heads.visible(span, token - span.queries.start);
+                            let (visible, hidden) = row_weights.split_at_mut(visible);
                             let log_sum = softmax(visible);
                             hidden.fill(0.0);
-                            let token = rows.start + index;
                             if let Some(log_sums) = log_sums {
                                 // Safety: this task alone writes this head's column of this sequence's rows.
                                 let place = unsafe { log_sums.row(token, head..head + 1) };
@@ -319,7 +320,7 @@ impl GradientTask<'_> {
         }
         with_scratch(2 * QUERY_BLOCK * span.keys.len(), |scratch| {
             for head in query_heads(kv_head, heads) {
-                for (rows, seen) in query_blocks(span) {
+                for (rows, seen) in query_blocks(span, heads) {
                     self.block(span, head, rows, seen, &key_columns, &value_columns, scratch);
                 }
             }
@@ -355,7 +356,7 @@ impl GradientTask<'_> {
         product(d_scores, Addend::Nothing, d_out, value.transposed(), 1.0, Workers::One);
         for index in 0..count {
             let token = rows.start + index;
-            let visible = seen - count + index + 1;
+            let visible = heads.visible(span, token - span.queries.start);
             let (weights, hidden) = weights[index * seen..][..seen].split_at_mut(visible);
             let (d_weights, d_hidden) = d_weights[index * seen..][..seen].split_at_mut(visible);
             weights_again(weights, self.log_sums[token * heads.num_heads + head]);

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::product::{Addend, DEPTH, Matrix, MatrixMut, RightHand, Workers, product};
-use super::{Cpu, matrix, slice, slice_mut};
+use super::{Cpu, matrix, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::Storage;
@@ -55,6 +57,14 @@ fn shared<'a>(matrix: Matrix<'a>, rows: usize, vocab: usize) -> RightHand<'a> {
     if rows > rows_per_block(vocab) { RightHand::packed(matrix) } else { RightHand::plain(matrix) }
 }
 
+vectorised! {
+    fn add_scaled(bias: &[f32], share: f32, row: &mut [f32]) {
+        for (value, bias) in row.iter_mut().zip(bias) {
+            *value += share * bias;
+        }
+    }
+}
+
 /// From hidden states to logits.
 pub struct OutputLayer<'a> {
     pub projection: Projection<'a>,
@@ -81,16 +91,20 @@ impl<'a> OutputLayer<'a> {
         self.projection.output.rows
     }
 
-    /// `logits = share * hidden[rows] * output^T`, plus what is there when `accumulate`.
+    /// `logits = share * (hidden[rows] * output^T + bias)`, plus what is there when `accumulate`.
     pub fn project(&self, rows: &Range<usize>, share: f32, accumulate: bool, logits: &mut [f32]) {
         self.multiply(matrix(self.projection.hidden.row_range(rows.clone())), share, accumulate, logits);
     }
 
-    /// `logits = share * hidden * output^T`, plus what is there when `accumulate`.
+    /// `logits = share * (hidden * output^T + bias)`, plus what is there when `accumulate`.
     fn multiply(&self, hidden: Matrix<'_>, share: f32, accumulate: bool, logits: &mut [f32]) {
         let target = MatrixMut::dense(logits, hidden.rows, self.vocab());
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
         self.transposed.multiply(target, addend, hidden, share);
+        if let Some(bias) = self.projection.bias.map(slice) {
+            let tasks = logits.par_chunks_exact_mut(bias.len()).with_min_len(rows_per_task(bias.len()));
+            tasks.for_each(|row| add_scaled(bias, share, row));
+        }
     }
 }
 
@@ -123,6 +137,7 @@ pub struct OutputLayerGradient<'a> {
 
 impl<'a> OutputLayerGradient<'a> {
     pub fn new(projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
+        assert!(projection.bias.is_none(), "the bias of an output layer has no gradient");
         let output = matrix(projection.output);
         Self { projection, output: shared(output, projection.hidden.rows, output.rows), gradient }
     }

@@ -1,4 +1,4 @@
-//! Causal attention over packed sequences (Vaswani et al., arXiv 1706.03762), with grouped key and value heads
+//! Attention over packed sequences (Vaswani et al., arXiv 1706.03762), causal or not, with grouped key and value heads
 //! (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model wants them.
 //!
 //! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row sums.
@@ -21,6 +21,8 @@ pub struct Heads {
     pub head_dim: usize,
     /// Base of the rotary frequencies, if positions are rotary: half-split pairing ("rotate half").
     pub rope_theta: Option<f32>,
+    /// Whether a token sees only those up to itself, or all of its sequence.
+    pub causal: bool,
     /// Share of attention weights dropped in training.
     pub dropout: f32,
 }
@@ -45,10 +47,15 @@ impl Heads {
     pub fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
     }
+
+    /// How many of a span's keys its query number `index` sees.
+    pub fn visible(&self, span: &AttentionSpan, index: usize) -> usize {
+        if self.causal { span.key_count() - span.queries.len() + index + 1 } else { span.key_count() }
+    }
 }
 
-/// One sequence: its rows among the queries and its rows among the keys. The last query sees all keys, the one before
-/// it all but the last, and so on.
+/// One sequence: its rows among the queries and its rows among the keys. Where attention is causal, the last query sees
+/// all keys, the one before it all but the last, and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttentionSpan {
     /// Rows of keys that lie before `keys` in the sequence and that every query sees. The backward knows none.
@@ -70,7 +77,7 @@ pub trait AttentionKernels {
     /// `inverse`.
     fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
 
-    /// `output = softmax(queries * keys^T * scale, causal) * values` per head; `log_sums` `[tokens, heads]` receives the
+    /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a query sees; `log_sums` `[tokens, heads]` receives the
     /// logarithm of each softmax's denominator.
     #[allow(clippy::too_many_arguments)]
     fn attention(
@@ -116,13 +123,15 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Causal attention of every sequence over its prefix and itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
+    /// Attention of every sequence over its prefix and itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
     ///
     /// # Panics
-    /// When sequences share rows while gradients are being recorded: there is no backward for that.
+    /// When sequences share rows and the attention is not causal, or gradients are being recorded: there is no backward
+    /// for that.
     pub fn attention(&mut self, joined: Var, spans: &Spans, positions: &Arc<[u32]>, heads: &Heads) -> Var {
         assert_eq!(joined.value().columns(), heads.joined_columns(), "joined queries, keys and values");
         assert!(!(self.is_recording() && spans.share_rows()), "sequences that share rows cannot be trained on");
+        assert!(heads.causal || !spans.share_rows(), "rows that see later ones cannot be shared");
         let joined_id = joined.id;
         let rotated = self.rotated(joined, positions, heads);
         let spans: Vec<_> = spans
@@ -152,7 +161,7 @@ impl Tape<'_> {
     /// Attention of new tokens over those in a cache and themselves, which join the cache. For generation.
     ///
     /// # Panics
-    /// When the cache is full.
+    /// When the cache is full, or the attention is not causal.
     pub fn attention_cached(
         &mut self,
         joined: Var,
@@ -160,6 +169,7 @@ impl Tape<'_> {
         heads: &Heads,
         cache: &mut LayerCache,
     ) -> Var {
+        assert!(heads.causal, "tokens that see later ones cannot be read one after the other");
         let rotated = self.rotated(joined, positions, heads);
         let rows = rotated.rows();
         assert!(cache.length + rows <= cache.keys_values.rows(), "the cache has no room for {rows} more tokens");
@@ -266,7 +276,8 @@ mod tests {
                 let key_at = heads.query_columns() + kv_head * width;
                 let value_at = key_at + heads.key_columns();
                 for query in rows.clone() {
-                    let keys: Vec<usize> = prefix.iter().cloned().flatten().chain(rows.start..=query).collect();
+                    let own = rows.start..if heads.causal { query + 1 } else { rows.end };
+                    let keys: Vec<usize> = prefix.iter().cloned().flatten().chain(own).collect();
                     let score = |key: usize| -> f64 {
                         let products = (0..width).map(|c| {
                             joined[query * columns + head * width + c] as f64
@@ -293,13 +304,17 @@ mod tests {
             num_kv_heads,
             head_dim,
             rope_theta,
+            causal: true,
             dropout: 0.0,
         };
+        let both_ways = |spans: [usize; 2], heads| (Heads { causal: false, ..heads }, Spans::from_lengths(spans));
         vec![
             (heads(1, 1, 2, None), Spans::from_lengths([1])),
             (heads(2, 2, 4, Some(10_000.0)), Spans::from_lengths([3, 1, 5])),
             (heads(4, 2, 6, Some(100.0)), Spans::from_lengths([7, 2])),
             (heads(3, 1, 8, None), Spans::from_lengths([70, 3])),
+            both_ways([1, 4], heads(2, 2, 3, None)),
+            both_ways([70, 3], heads(4, 2, 6, Some(100.0))),
         ]
     }
 
@@ -336,6 +351,9 @@ mod tests {
         for ((heads, _), spans) in
             cases().into_iter().flat_map(|case| trees().into_iter().map(move |t| (case.clone(), t)))
         {
+            if !heads.causal {
+                continue;
+            }
             let mut tape = Tape::inference(&parameters);
             let joined = random(13, spans.tokens() * heads.joined_columns());
             let input = tape.input(Tensor::from_slice(&device, spans.tokens(), heads.joined_columns(), &joined));
@@ -365,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_cache_gives_what_the_whole_sequence_gives() {
-        for (heads, _) in cases() {
+        for (heads, _) in cases().into_iter().filter(|(heads, _)| heads.causal) {
             let device = cpu();
             let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
             let mut tape = Tape::inference(&parameters);

@@ -113,7 +113,8 @@ impl Tape<'_> {
             }
         }
         let (parameters, device) = (self.parameters(), self.device());
-        let student = Projection { hidden: hidden.value().view(), output: parameters.view(output), share: 1.0 };
+        let student =
+            Projection { hidden: hidden.value().view(), output: parameters.view(output), bias: None, share: 1.0 };
         let mut d_hidden = self.allocate(hidden.value().rows(), hidden.value().columns());
         let gradient = self
             .gradients()

@@ -1,4 +1,5 @@
-//! Embedding: a row of a table per token, plus a row of a second table per position where positions are learned.
+//! Embedding: a row of a table per token, plus a row of a second table per position where positions are learned, plus a
+//! row that all tokens share where the model has one.
 
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Embedding {
     pub tokens: Segment,
     /// `[positions, hidden]`.
     pub positions: Option<Segment>,
+    /// `[1, hidden]`, added to every token: the token type of a model that is only ever given one.
+    pub shared: Option<Segment>,
     /// The token whose row takes no gradient.
     pub padding: Option<u32>,
 }
@@ -47,6 +50,9 @@ impl Tape<'_> {
             assert!(positions.iter().all(|&at| (at as usize) < table.rows), "a position beyond {}", table.rows);
             self.device().embed(self.parameters().view(table), positions, output.view_mut(), true);
         }
+        if let Some(row) = embedding.shared {
+            self.device().embed(self.parameters().view(row), &vec![0; ids.len()], output.view_mut(), true);
+        }
         let (embedding, ids, positions) = (*embedding, ids.clone(), positions.clone());
         self.record(output, |output| EmbedNode { embedding, ids, positions, output: output.id })
     }
@@ -60,6 +66,9 @@ impl Node for EmbedNode {
         device.embed_gradient(d_output.view(), &self.ids, self.embedding.padding, d_tokens);
         if let Some(table) = self.embedding.positions {
             device.embed_gradient(d_output.view(), &self.positions, None, pass.gradients().view_mut(table));
+        }
+        if let Some(row) = self.embedding.shared {
+            device.linear_bias_gradient(d_output.view(), pass.gradients().view_mut(row));
         }
     }
 }
@@ -76,15 +85,17 @@ mod tests {
         let embedding = Embedding {
             tokens: layout.add("tokens", 5, 3, Role::Weight),
             positions: Some(layout.add("positions", 4, 3, Role::Weight)),
+            shared: Some(layout.add("shared", 1, 3, Role::Weight)),
             padding: Some(0),
         };
         let (ids, positions): (Arc<[u32]>, Arc<[u32]>) = ([4, 0, 4, 2].into(), [0, 1, 0, 1].into());
         let mut check = Check::new(layout, &[]);
         let output = check.output(|tape, _| tape.embed(&embedding, &ids, &positions));
         let (tokens, places) = (check.segment(embedding.tokens), check.segment(embedding.positions.unwrap()));
+        let shared = check.segment(embedding.shared.unwrap());
         for (row, (&id, &at)) in ids.iter().zip(positions.iter()).enumerate() {
             for column in 0..3 {
-                let expected = tokens[id as usize * 3 + column] + places[at as usize * 3 + column];
+                let expected = tokens[id as usize * 3 + column] + places[at as usize * 3 + column] + shared[column];
                 assert_eq!(output[row * 3 + column], expected);
             }
         }

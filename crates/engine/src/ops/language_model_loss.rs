@@ -30,6 +30,8 @@ pub struct Projection<'a> {
     pub hidden: View<'a>,
     /// `[vocab, hidden]`.
     pub output: View<'a>,
+    /// `[1, vocab]`, added to every row's logits. Without a gradient: it is there to be asked, not to be trained.
+    pub bias: Option<View<'a>>,
     /// What these logits are multiplied by before they are added to the others.
     pub share: f32,
 }
@@ -45,7 +47,7 @@ pub struct OutputGradient<'a> {
 /// Kernels of the output layer.
 pub trait LanguageModelLossKernels {
     /// The sum of `-log softmax(logits)[target]` over rows that have a target. With `gradient`, also the gradients of
-    /// `scale` times that sum.
+    /// `scale` times that sum, which a projection with a bias does not have.
     fn language_model_loss(
         &self,
         projection: Projection<'_>,
@@ -69,7 +71,8 @@ impl Tape<'_> {
         check_targets(hidden.value(), output, targets);
         let parameters = self.parameters();
         let device = self.device();
-        let projection = Projection { hidden: hidden.value().view(), output: parameters.view(output), share: 1.0 };
+        let projection =
+            Projection { hidden: hidden.value().view(), output: parameters.view(output), bias: None, share: 1.0 };
         let mut d_hidden = self.allocate(hidden.value().rows(), hidden.value().columns());
         let gradient = self
             .gradients()
@@ -144,11 +147,19 @@ pub(crate) mod tests {
                 (hidden, Tensor::from_slice(&device, vocab, width, &random(2, vocab * width)))
             })
             .collect();
-        let projections: Vec<_> = tensors
+        let bias = random(3, vocab);
+        let bias_tensor = Tensor::from_slice(&device, 1, vocab, &bias);
+        let mut projections: Vec<_> = tensors
             .iter()
             .zip(sizes)
-            .map(|((hidden, output), (_, share))| Projection { hidden: hidden.view(), output: output.view(), share })
+            .map(|((hidden, output), (_, share))| Projection {
+                hidden: hidden.view(),
+                output: output.view(),
+                bias: None,
+                share,
+            })
             .collect();
+        projections[1].bias = Some(bias_tensor.view());
         let mut logits = vec![0.0; rows * vocab];
         device.logits(&projections, &mut logits);
         let mut expected = vec![vec![0.0; vocab]; rows];
@@ -156,6 +167,9 @@ pub(crate) mod tests {
             for (sum, row) in expected.iter_mut().zip(reference_logits(&hidden.to_vec(), &output.to_vec(), width)) {
                 sum.iter_mut().zip(row).for_each(|(sum, logit)| *sum += logit * share as f64);
             }
+        }
+        for row in &mut expected {
+            row.iter_mut().zip(&bias).for_each(|(logit, &bias)| *logit += 0.5 * bias as f64);
         }
         let flat: Vec<f32> = expected.iter().flatten().map(|&logit| logit as f32).collect();
         assert_close(&logits, &flat, 1e-5);
@@ -179,7 +193,7 @@ pub(crate) mod tests {
         let (rows, width, vocab) = (1500, 3, 70);
         let hidden = Tensor::from_slice(&device, rows, width, &random(1, rows * width));
         let output = Tensor::from_slice(&device, vocab, width, &random(2, vocab * width));
-        let projection = Projection { hidden: hidden.view(), output: output.view(), share: 1.0 };
+        let projection = Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 };
         let targets: Vec<Target> = (0..rows as u32)
             .filter(|row| row % 7 != 0)
             .flat_map(|row| (0..1 + row % 3).map(move |nth| Target { row, id: (row * 31 + nth * 11) % vocab as u32 }))

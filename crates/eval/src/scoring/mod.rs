@@ -101,12 +101,37 @@ impl<'a> Scorer<'a> {
     }
 
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
+        let parts = requests.iter().flat_map(|request| [&request.context, &request.continuation]);
+        parts.into_iter().try_for_each(|ids| self.check_tokens(ids))
+    }
+
+    /// Refuses ids outside the models' vocabulary.
+    pub(crate) fn check_tokens(&self, ids: &[u32]) -> Result<(), EvalError> {
         let vocab_size = self.models[0].config().vocab_size;
-        let ids = requests.iter().flat_map(|request| request.context.iter().chain(&request.continuation));
-        match ids.copied().find(|&id| id as usize >= vocab_size) {
-            Some(id) => Err(EvalError::TokenOutside { id, vocab_size }),
+        match ids.iter().find(|&&id| id as usize >= vocab_size) {
+            Some(&id) => Err(EvalError::TokenOutside { id, vocab_size }),
             None => Ok(()),
         }
+    }
+
+    /// The longest sequence that all models can read.
+    pub(crate) fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    /// Tokens that go into one forward pass.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.batch_tokens
+    }
+
+    /// The log-probability of each row's target, one a row or `NO_TARGET`; 0 where there is none.
+    pub(crate) fn target_log_probabilities(&self, batch: &Batch, targets: &[u32]) -> Vec<f64> {
+        let asked = Target::of_rows(targets);
+        let mut by_row = vec![0.0; targets.len()];
+        for (target, found) in asked.iter().zip(self.log_probabilities(batch, &asked)) {
+            by_row[target.row as usize] = found;
+        }
+        by_row
     }
 
     fn sequence(&self, request: &Request) -> Sequence {
@@ -213,7 +238,7 @@ pub(crate) mod tests {
     }
 
     /// One request at a time, from plain logits.
-    fn reference(models: &[&Model], request: &Request) -> f64 {
+    pub(crate) fn reference(models: &[&Model], request: &Request) -> f64 {
         let mut ids = request.context.clone();
         let mut total = 0.0;
         for &next in &request.continuation {

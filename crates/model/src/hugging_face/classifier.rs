@@ -85,6 +85,8 @@ fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
     let family = match config.architecture {
         Architecture::Gpt2 => "GPT2",
         Architecture::Llama => "Llama",
+        Architecture::Opt => "OPT",
+        Architecture::Roberta => "Roberta",
     };
     let by_id: Map<_, _> = labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
     let by_name: Map<_, _> = labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();

@@ -15,7 +15,19 @@ use crate::{Model, ModelConfig, ModelError};
 pub use classifier::{load_classifier, save_classifier};
 
 /// Reads a folder's configuration alone.
+///
+/// # Errors
+/// When the folder holds a masked model, which can neither be trained, nor teach, nor write; also when it is damaged.
 pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
+    let config = load_any_config(folder)?;
+    match config.architecture.is_causal() {
+        true => Ok(config),
+        false => Err(ModelError::MaskedFolder { path: config_path(folder)? }),
+    }
+}
+
+/// Reads a folder's configuration alone, a masked model's too.
+pub fn load_any_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     config::parse(&config_path(folder)?)
 }
 
@@ -27,9 +39,21 @@ fn config_path(folder: &Path) -> Result<PathBuf, ModelError> {
     }
 }
 
-/// Reads a model from a folder.
+/// Reads a model that predicts the next token from a folder.
+///
+/// # Errors
+/// When the folder holds a masked model, or is damaged.
 pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
-    let mut model = Model::zeros(load_config(folder)?, device)?;
+    read(folder, load_config(folder)?, device)
+}
+
+/// Reads a model of any kind from a folder, for whoever asks [`Architecture::is_causal`](crate::Architecture::is_causal).
+pub fn load_any(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
+    read(folder, load_any_config(folder)?, device)
+}
+
+fn read(folder: &Path, config: ModelConfig, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
+    let mut model = Model::zeros(config, device)?;
     weights::read_folder(folder, model.config().architecture, model.parameters_mut())?;
     Ok(model)
 }
@@ -49,7 +73,7 @@ pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<Tensor, Mo
 /// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's answers follow from.
 pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(config::to_json(&load_config(folder)?).to_string().as_bytes());
+    hasher.update(config::to_json(&load_any_config(folder)?).to_string().as_bytes());
     for path in weights::files(folder)? {
         let hash = std::fs::File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
         hash.map_err(|cause| ModelError::Io { path, cause })?;

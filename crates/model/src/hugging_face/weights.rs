@@ -11,6 +11,7 @@ use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use super::replace;
+use crate::roberta::TOKEN_TYPES;
 use crate::{Architecture, ModelConfig, ModelError};
 
 /// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
@@ -199,12 +200,15 @@ fn values_of(
     tensor: &TensorView<'_>,
 ) -> Result<Vec<f32>, ModelError> {
     let expected = file_shape(architecture, named);
-    if tensor.shape() != expected {
+    // Of the token types only the first is ever used; the others may be there or not.
+    let has_more_rows = named.name == TOKEN_TYPES
+        && matches!(tensor.shape(), [rows, columns] if *rows > 1 && *columns == named.segment.columns);
+    if tensor.shape() != expected && !has_more_rows {
         let (name, found) = (named.name.clone(), tensor.shape().to_vec());
         return Err(ModelError::Shape { path: path.to_owned(), name, expected, found });
     }
     let (bytes2, bytes4) = (tensor.data().as_chunks::<2>().0, tensor.data().as_chunks::<4>().0);
-    let values: Vec<f32> = match tensor.dtype() {
+    let mut values: Vec<f32> = match tensor.dtype() {
         Dtype::F32 => bytes4.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
         Dtype::F16 => bytes2.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect(),
         Dtype::BF16 => bytes2.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect(),
@@ -213,6 +217,7 @@ fn values_of(
             return Err(ModelError::DataType { path: path.to_owned(), name, found });
         }
     };
+    values.truncate(named.segment.length());
     let transposed = is_transposed(architecture, named);
     Ok(if transposed { transpose(&values, expected[0], expected[1]) } else { values })
 }
@@ -224,10 +229,10 @@ mod tests {
     use engine::Device;
     use engine::cpu::Cpu;
 
-    use super::super::{fingerprint, load, load_output, save};
+    use super::super::{fingerprint, load, load_any, load_config, load_output, save};
     use super::*;
     use crate::Model;
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt, roberta};
 
     fn small(config: ModelConfig) -> ModelConfig {
         ModelConfig { vocab_size: 50, ..config }
@@ -239,11 +244,13 @@ mod tests {
 
     #[test]
     fn a_saved_model_loads_to_the_same_bits() {
-        for config in [small(gpt2(16, 24, 2, 4, 8)), small(llama(16, 24, 2, 4, 2))] {
+        let untied = ModelConfig { tie_word_embeddings: false, ..opt(16, 24, 2, 4, 8) };
+        let causal = [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8), untied];
+        for config in causal.into_iter().chain([roberta(16, 24, 2, 4, 8)]).map(small) {
             let folder = tempfile::tempdir().unwrap();
             let model = Model::new(config, &device(), 3).unwrap();
             save(&model, folder.path()).unwrap();
-            let again = load(folder.path(), &device()).unwrap();
+            let again = load_any(folder.path(), &device()).unwrap();
             assert_eq!(model.config(), again.config());
             assert_eq!(model.parameters().values().to_vec(), again.parameters().values().to_vec());
         }
@@ -288,6 +295,40 @@ mod tests {
         let file = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(file.tensor("transformer.h.0.attn.c_attn.weight").unwrap().shape(), [16, 48]);
         assert_eq!(file.tensor("transformer.h.0.attn.c_attn.bias").unwrap().shape(), [48]);
+    }
+
+    #[test]
+    fn only_what_asks_for_it_gets_a_masked_model() {
+        let folder = tempfile::tempdir().unwrap();
+        save(&Model::new(small(roberta(16, 24, 1, 4, 8)), &device(), 3).unwrap(), folder.path()).unwrap();
+        let errors = [load(folder.path(), &device()).err(), load_output(folder.path(), &device()).err()];
+        for error in errors.into_iter().flatten().chain(load_config(folder.path()).err()) {
+            let message = error.to_string();
+            assert!(message.contains("config.json") && message.contains("masked language model"), "{message}");
+        }
+        assert!(load_any(folder.path(), &device()).is_ok());
+    }
+
+    #[test]
+    fn token_types_beyond_the_first_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::new(small(roberta(16, 24, 1, 4, 8)), &device(), 3).unwrap();
+        save(&model, folder.path()).unwrap();
+        let path = folder.path().join("model.safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let rows = |data: &[u8], rows: usize| [data, &vec![7; data.len() * (rows - 1)][..]].concat();
+        let write_with = |count: usize| {
+            let types = rows(file.tensor(TOKEN_TYPES).unwrap().data(), count);
+            let tensors = file.tensors().into_iter().map(|(name, tensor)| match name == TOKEN_TYPES {
+                true => (name, TensorView::new(Dtype::F32, vec![count, 16], &types).unwrap()),
+                false => (name, tensor),
+            });
+            safetensors::serialize_to_file(tensors, None, &path).unwrap();
+        };
+        write_with(2);
+        let again = load_any(folder.path(), &device()).unwrap();
+        assert_eq!(again.parameters().values().to_vec(), model.parameters().values().to_vec());
     }
 
     #[test]

@@ -80,7 +80,8 @@ impl TeacherState<'_> {
             States::Computed(states) => states.value(),
             States::Kept(states) => states,
         };
-        Projection { hidden: states.view().row_range(0..self.rows), output: self.output, share: self.share }
+        let hidden = states.view().row_range(0..self.rows);
+        Projection { hidden, output: self.output, bias: None, share: self.share }
     }
 }
 

@@ -119,7 +119,7 @@ fn of_model(subject: &Subject, prefix: &str, config: &ModelConfig, gradients: bo
     let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
     let (up_name, up) = match config.architecture {
         Architecture::Llama => ("gate_up", 2 * intermediate),
-        Architecture::Gpt2 => ("up", intermediate),
+        Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => ("up", intermediate),
     };
     let product = |name: &str, rows: usize, inputs: usize, outputs: usize, layers: usize| Product {
         name: format!("{prefix}{name}"),

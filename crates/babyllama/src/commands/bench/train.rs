@@ -97,6 +97,8 @@ fn write_output_matrix(config: &ModelConfig, folder: &Path) -> anyhow::Result<()
         (false, _) => "lm_head.weight",
         (true, Architecture::Gpt2) => "transformer.wte.weight",
         (true, Architecture::Llama) => "model.embed_tokens.weight",
+        (true, Architecture::Opt) => "model.decoder.embed_tokens.weight",
+        (true, Architecture::Roberta) => "roberta.embeddings.word_embeddings.weight",
     };
     let bytes = 0.01f32.to_le_bytes().repeat(config.vocab_size * config.hidden_size);
     let tensor = TensorView::new(Dtype::F32, vec![config.vocab_size, config.hidden_size], &bytes)?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eval::SuiteResult;
 use model::Model;
 use report::{Align, Table};
 use serde_json::{Value, json};
@@ -27,6 +28,13 @@ pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Pat
         }
     }
     let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
+    console::print(table(&results).to_text().trim_end())?;
+    let values = results.iter().map(|(label, result)| json!({ "model": label, "blimp": result })).collect();
+    write_json(args, &Value::Array(values))
+}
+
+/// A column for every model: the scores of tasks or groups, their mean as the rules have it, and the ties.
+pub(super) fn table(results: &[(&str, &SuiteResult)]) -> Table {
     let mut table =
         Table::new([("task", Align::Left)].into_iter().chain(results.iter().map(|(label, _)| (*label, Align::Right))));
     let percent = |accuracy: f64| format!("{:.1}", 100.0 * accuracy);
@@ -38,7 +46,5 @@ pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Pat
     table.push(["mean".to_owned()].into_iter().chain(means).collect());
     let ties = results.iter().map(|(_, result)| result.ties.to_string());
     table.push(["ties".to_owned()].into_iter().chain(ties).collect());
-    console::print(table.to_text().trim_end())?;
-    let values = results.iter().map(|(label, result)| json!({ "model": label, "blimp": result })).collect();
-    write_json(args, &Value::Array(values))
+    table
 }

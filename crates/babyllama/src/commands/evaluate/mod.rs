@@ -1,6 +1,7 @@
 //! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what they share.
 
 pub mod blimp;
+pub mod ewok;
 pub mod loss;
 pub mod results;
 

@@ -120,7 +120,12 @@ impl Problem {
     pub fn projections(&self) -> Vec<Projection<'_>> {
         let teachers = self.teachers.iter().zip(&self.weights);
         teachers
-            .map(|((hidden, output), &share)| Projection { hidden: hidden.view(), output: output.view(), share })
+            .map(|((hidden, output), &share)| Projection {
+                hidden: hidden.view(),
+                output: output.view(),
+                bias: None,
+                share,
+            })
             .collect()
     }
 

@@ -1,0 +1,53 @@
+//! `babyllama evaluate ewok`: world knowledge, from a user's own copy of EWoK.
+
+use std::path::Path;
+
+use eval::ewok::{Domain, Variant, read};
+use eval::{EvalError, Outcome, Rules, Scorer};
+use model::Model;
+use serde_json::{Value, json};
+
+use super::blimp::table;
+use super::results::{keep, short_names};
+use super::{Subject, groups, label, load, tokenizer, write_json};
+use crate::args::{EvaluateArgs, EwokVariant};
+use crate::console;
+use crate::progress::Progress;
+
+/// Accuracy on EWoK's questions.
+pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Option<&Path>) -> anyhow::Result<()> {
+    let subjects = load(args)?;
+    let domains = read(data)?;
+    let mut outcomes = Vec::new();
+    for group in groups(args, &subjects) {
+        outcomes.push((label(group), score(group, &domains, variant.into())?));
+    }
+    if let Some(folder) = output {
+        for (name, (_, outcome)) in short_names(args).iter().zip(&outcomes) {
+            keep(outcome, &folder.join(name))?;
+        }
+    }
+    let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
+    console::print(table(&results).to_text().trim_end())?;
+    let values = results.iter().map(|(label, result)| json!({ "model": label, "ewok": result })).collect();
+    write_json(args, &Value::Array(values))
+}
+
+/// Scores a group of models as one. Only the pipeline of 2024 has EWoK.
+fn score(group: &[Subject], domains: &[Domain], variant: Variant) -> anyhow::Result<Outcome> {
+    let (tokenizer, rules) = (tokenizer(group)?, Rules::Year2024);
+    let token = rules.prefix_token();
+    let prefix = tokenizer.token_id(token).ok_or(EvalError::NoPrefixToken { token, rules: rules.name() })?;
+    let scorer = Scorer::new(group.iter().map(|subject| &subject.model).collect::<Vec<&Model>>())?;
+    let total = domains.iter().map(|domain| 2 * domain.items.len()).sum::<usize>() as u64;
+    let mut progress = Progress::begin(&format!("{} on EWoK", label(group)), "questions", total, 0);
+    let mut seen = 0;
+    let encode = |text: &str| tokenizer.encode(text);
+    let outcome = eval::score_ewok(&scorer, domains, variant, rules, prefix, encode, |done, _| {
+        seen = done as u64;
+        progress.update(seen, "");
+    })?;
+    let result = &outcome.result;
+    progress.finish(seen, &format!("accuracy {:.1} %, {} ties", 100.0 * result.score, result.ties));
+    Ok(outcome)
+}

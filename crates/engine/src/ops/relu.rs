@@ -1,0 +1,66 @@
+//! The rectifier, `max(x, 0)`.
+
+use crate::tape::{Backward, Node, Tape, Var};
+use crate::tensor::{Tensor, View, ViewMut};
+
+/// Kernels of the rectifier.
+pub trait ReluKernels {
+    /// `output = max(input, 0)`.
+    fn relu(&self, input: View<'_>, output: ViewMut<'_>);
+
+    /// The gradient of the input, written: that of the output where the output is above 0.
+    fn relu_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>);
+}
+
+/// Keeps the output, which the next product keeps as well, and not the input.
+struct ReluNode {
+    input: usize,
+    output: Var,
+}
+
+impl Tape<'_> {
+    /// Every value, or 0 where it is below 0.
+    pub fn relu(&mut self, input: Var) -> Var {
+        let mut output = self.allocate(input.value().rows(), input.value().columns());
+        self.device().relu(input.value().view(), output.view_mut());
+        let input = input.id;
+        self.record(output, |output| ReluNode { input, output: output.clone() })
+    }
+}
+
+impl Node for ReluNode {
+    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
+        let Some(d_output) = pass.take(self.output.id) else { return };
+        let output = self.output.value();
+        let mut d_input = Tensor::uninitialised(pass.device(), output.rows(), output.columns());
+        pass.device().relu_gradient(d_output.view(), output.view(), d_input.view_mut());
+        pass.give(self.input, d_input);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::params::Layout;
+    use crate::testing::Check;
+
+    #[test]
+    fn matches_the_formula_and_finite_differences() {
+        for (rows, width) in [(1, 1), (3, 17), (65, 6), (3, 6000)] {
+            let mut check = Check::new(Layout::default(), &[(rows, width)]);
+            // Finite differences need to stay on one side of the corner.
+            check.inputs[0].iter_mut().for_each(|x| *x += x.signum());
+            let output = check.output(|tape, inputs| tape.relu(inputs[0].clone()));
+            let expected: Vec<f32> = check.inputs[0].iter().map(|&x| if x > 0.0 { x } else { 0.0 }).collect();
+            assert_eq!(output, expected);
+            assert!(rows == 1 || output.contains(&0.0));
+            check.gradients(|tape, inputs| tape.relu(inputs[0].clone()));
+        }
+    }
+
+    #[test]
+    fn the_corner_itself_has_no_slope() {
+        let mut check = Check::new(Layout::default(), &[(1, 2)]);
+        check.inputs[0] = vec![0.0, -0.0];
+        assert_eq!(check.input_gradient(|tape, inputs| tape.relu(inputs[0].clone())), [0.0, 0.0]);
+    }
+}

@@ -1,0 +1,137 @@
+//! Average surprisals as the 2023 pipeline's code computes them, for comparison with published scores.
+//!
+//! It differs from [`score_corrected`](super::score_corrected) in what follows from the code (EVALS 3.2):
+//! - The number at a token is `-log P(that token again | all up to and including it)`: the logits are read at the token
+//!   itself and not at the one before it. It says how surprising the token would be if it came once more.
+//! - Sentences come in batches of 32. The words of all of them are searched in every sentence of the batch.
+//! - A word is searched by its tokens with and without a leading space, wherever they stand: the form without also matches
+//!   pieces inside other words. Of several tokens, the place that ends with the sentence is never looked at.
+//! - A sentence is cut after 50 tokens, and nothing stands before it.
+//! - Batches are padded on the left. The padding is masked, but positions are counted from its beginning, so that learned
+//!   positions (GPT-2's) depend on the longest sentence of the batch; rotary ones only know distances. Here nothing is
+//!   padded, and positions begin where the padding would have ended.
+
+use std::collections::BTreeSet;
+
+use engine::Spans;
+use model::Batch;
+
+use super::contexts::Context;
+use super::surprisal::{Sums, Surprisals};
+use crate::error::EvalError;
+use crate::scoring::Scorer;
+
+/// Sentences in a batch.
+pub const BATCH_SENTENCES: usize = 32;
+
+/// Tokens after which a sentence is cut.
+pub const MAX_TOKENS: usize = 50;
+
+/// Sentences that are read together, and the places of the words that are searched in all of them.
+struct Published {
+    sentences: Vec<Vec<u32>>,
+    words: BTreeSet<usize>,
+}
+
+/// The average surprisal of each word as published. Models with fewer than 50 positions cut sentences to these. `encode`
+/// turns text into token ids; `on_progress` hears how many contexts are done, of how many.
+pub fn score_as_published(
+    scorer: &Scorer<'_>,
+    contexts: &[Context],
+    words: &[&str],
+    encode: impl Fn(&str) -> Vec<u32>,
+    mut on_progress: impl FnMut(usize, usize),
+) -> Result<Surprisals, EvalError> {
+    let forms: Vec<Vec<Vec<u32>>> = words.iter().map(|word| forms(word, &encode)).collect();
+    let longest = MAX_TOKENS.min(scorer.max_positions());
+    let mut found = Surprisals::default();
+    let mut sums = Sums::new(words.len());
+    let mut waiting: Vec<Published> = Vec::new();
+    for (index, contexts_of_batch) in contexts.chunks(BATCH_SENTENCES).enumerate() {
+        let words = contexts_of_batch.iter().flat_map(|context| context.words.iter().copied()).collect();
+        let mut sentences = Vec::new();
+        for context in contexts_of_batch {
+            let mut ids = encode(&context.sentence);
+            found.truncated += (ids.len() > longest) as usize;
+            ids.truncate(longest);
+            scorer.check_tokens(&ids)?;
+            found.tokens += ids.len();
+            sentences.push(ids);
+        }
+        waiting.push(Published { sentences, words });
+        let tokens: usize = waiting.iter().flat_map(|batch| &batch.sentences).map(Vec::len).sum();
+        if tokens >= scorer.batch_tokens() {
+            score_packed(scorer, &waiting, &forms, &mut sums)?;
+            waiting.clear();
+            on_progress(((index + 1) * BATCH_SENTENCES).min(contexts.len()), contexts.len());
+        }
+    }
+    score_packed(scorer, &waiting, &forms, &mut sums)?;
+    on_progress(contexts.len(), contexts.len());
+    Ok(Surprisals { words: sums.into_means(), ..found })
+}
+
+/// The tokens of a word without and with a leading space, once if they are the same.
+fn forms(word: &str, encode: &impl Fn(&str) -> Vec<u32>) -> Vec<Vec<u32>> {
+    let mut forms = vec![encode(word), encode(&format!(" {word}"))];
+    forms.dedup();
+    forms.retain(|form| !form.is_empty());
+    forms
+}
+
+fn score_packed(
+    scorer: &Scorer<'_>,
+    batches: &[Published],
+    forms: &[Vec<Vec<u32>>],
+    sums: &mut Sums,
+) -> Result<(), EvalError> {
+    let (mut ids, mut lengths, mut positions) = (Vec::new(), Vec::new(), Vec::new());
+    for batch in batches {
+        let longest = batch.sentences.iter().map(Vec::len).max().unwrap_or(0);
+        for sentence in &batch.sentences {
+            ids.extend_from_slice(sentence);
+            lengths.push(sentence.len());
+            positions.extend((longest - sentence.len()) as u32..longest as u32);
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // Sentences without a token have no rows.
+    let spans = Spans::from_lengths(lengths.iter().copied().filter(|&length| length > 0));
+    let batch = Batch { ids: ids.as_slice().into(), spans, positions: positions.into() };
+    // Each row is asked for the token that it has just read.
+    let log_probabilities = scorer.target_log_probabilities(&batch, &ids);
+    let mut rest = &log_probabilities[..];
+    for batch in batches {
+        let tokens = batch.sentences.iter().map(Vec::len).sum();
+        let (of_batch, later) = rest.split_at(tokens);
+        add_batch(batch, of_batch, forms, sums)?;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// Searches a batch's words in its sentences; `log_probabilities` are those of its tokens.
+fn add_batch(
+    batch: &Published,
+    log_probabilities: &[f64],
+    forms: &[Vec<Vec<u32>>],
+    sums: &mut Sums,
+) -> Result<(), EvalError> {
+    for &word in &batch.words {
+        for form in &forms[word] {
+            let mut row = 0;
+            for sentence in &batch.sentences {
+                // The last start is skipped but for single tokens.
+                let starts = (sentence.len() + (form.len() == 1) as usize).saturating_sub(form.len());
+                for start in (0..starts).filter(|&start| sentence[start..].starts_with(form)) {
+                    let tokens = row + start..row + start + form.len();
+                    sums.add(word, -log_probabilities[tokens].iter().sum::<f64>())?;
+                }
+                row += sentence.len();
+            }
+        }
+    }
+    Ok(())
+}
