@@ -1,5 +1,6 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import classification
 import classifier
 import divergences
 import losses
@@ -9,5 +10,5 @@ import ops
 import schedules
 
 if __name__ == "__main__":
-    for writer in (models, masked, classifier, losses, ops, divergences, schedules):
+    for writer in (models, masked, classifier, classification, losses, ops, divergences, schedules):
         writer.main()

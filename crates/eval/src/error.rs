@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::classification::ClassificationError;
+
 /// Data that cannot be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
@@ -27,6 +29,12 @@ pub enum EvalError {
     OutOfOrder { path: PathBuf, line: usize, index: usize },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
+    #[error("of models that are scored together all must predict the next token, or all must be masked")]
+    MixedEnsemble,
+    #[error("a model of {positions} positions has no room for a token between the start and the end of a text")]
+    NoRoom { positions: usize },
+    #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]
+    NoMaskedToken { role: &'static str },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
     #[error("`{choice}` has no token of its own after its context, so that there is nothing to score")]
@@ -35,4 +43,6 @@ pub enum EvalError {
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
+    #[error(transparent)]
+    Classification(#[from] ClassificationError),
 }

@@ -2,6 +2,7 @@
 
 pub mod age_of_acquisition;
 pub mod blimp;
+pub mod classification;
 pub mod csv;
 pub mod error;
 pub mod ewok;
@@ -18,4 +19,4 @@ pub use ewok::score_ewok;
 pub use pairs::{Pair, Task};
 pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;
-pub use scoring::{Request, Scorer, Scores, request};
+pub use scoring::{MaskedTokens, Request, Scorer, Scores, request};
