@@ -8,6 +8,7 @@ mod commands;
 mod common;
 mod damage;
 mod determinism;
+mod ewok;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]
