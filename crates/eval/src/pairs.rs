@@ -84,6 +84,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Task>, EvalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Suite;
 
     fn parse(text: &[u8]) -> Result<Task, EvalError> {
         Task::parse(Path::new("data/some_task.jsonl"), text)
@@ -94,6 +95,31 @@ mod tests {
         let task = parse(b"{\"sentence_good\": \"A b.\", \"sentence_bad\": \"B a.\", \"pair_id\": 3}\n\n").unwrap();
         assert_eq!(task.name, "some_task");
         assert_eq!(task.pairs, [Pair { good: "A b.".into(), bad: "B a.".into() }]);
+    }
+
+    /// Questions and answers of the supplement are two lines of one text.
+    #[test]
+    fn a_line_feed_inside_a_sentence_stays() {
+        let line = b"{\"sentence_good\": \"A: Who?\\nB: Ida.\", \"sentence_bad\": \"A: Who?\\nB: There.\"}\n";
+        assert_eq!(
+            parse(line).unwrap().pairs,
+            [Pair { good: "A: Who?\nB: Ida.".into(), bad: "A: Who?\nB: There.".into() }]
+        );
+    }
+
+    /// All of BLiMP, as its authors give it: 67 files of 1000 pairs, with fields that nobody asks for.
+    #[test]
+    fn the_whole_of_blimp_reads_and_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let more = "\"field\": \"syntax/semantics\", \"UID\": \"u\", \"lexically_identical\": false, \"pairID\": \"7\"";
+        let line = format!("{{\"sentence_good\": \"A.\", \"sentence_bad\": \"B.\", {more}}}\n");
+        for name in crate::rules::blimp_tasks() {
+            std::fs::write(folder.path().join(format!("{name}.jsonl")), line.repeat(1000)).unwrap();
+        }
+        let tasks = read_folder(folder.path()).unwrap();
+        assert_eq!((tasks.len(), tasks.iter().map(|task| task.pairs.len()).sum::<usize>()), (67, 67_000));
+        let sizes = |count: usize| tasks.iter().map(move |task| (task.name.as_str(), count));
+        assert_eq!((Suite::of_pairs(sizes(1000)), Suite::of_pairs(sizes(900))), (Suite::Blimp, Suite::BlimpFiltered));
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //! `BABYLLAMA_DATA=FOLDER cargo test --release -p eval --test real_data -- --ignored`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use engine::cpu::Cpu;
 use eval::pairs::read_folder;
 use eval::rules::group_of;
+use eval::{Rules, Scorer, score_tasks};
+use model::{Architecture, Model, ModelConfig};
 
 fn data() -> PathBuf {
     let folder = std::env::var_os("BABYLLAMA_DATA").expect("BABYLLAMA_DATA names the folder with eval/blimp_filtered");
@@ -38,4 +42,50 @@ fn the_supplement_has_its_five_tasks() {
         ("turn_taking", 280),
     ];
     assert_eq!(sizes, expected);
+}
+
+/// A tiny model with random weights that reads bytes.
+fn of_bytes() -> Model {
+    let config = ModelConfig {
+        architecture: Architecture::Llama,
+        vocab_size: 256,
+        hidden_size: 16,
+        intermediate_size: 24,
+        num_layers: 2,
+        num_heads: 2,
+        num_kv_heads: 1,
+        head_dim: 8,
+        max_positions: 256,
+        norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: false,
+        embedding_dropout: 0.0,
+        attention_dropout: 0.0,
+        residual_dropout: 0.0,
+        initializer_range: 0.4,
+        bos_token_id: 1,
+        eos_token_id: 2,
+        pad_token_id: None,
+    };
+    let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+    Model::new(config, &device, 1).unwrap()
+}
+
+#[test]
+#[ignore = "needs the BLiMP files"]
+fn identical_pairs_tie_and_count_as_correct() {
+    let model = of_bytes();
+    let scorer = Scorer::new(vec![&model]).unwrap();
+    let tasks: Vec<_> = read_folder(&data().join("blimp_filtered"))
+        .unwrap()
+        .into_iter()
+        .filter(|task| ["passive_1", "principle_A_case_2"].contains(&task.name.as_str()))
+        .collect();
+    let encode = |text: &str| text.bytes().map(u32::from).collect();
+    let found = score_tasks(&scorer, &tasks, Rules::Year2024, 1, encode, |_, _| ()).unwrap();
+    assert_eq!((found.result.tasks[0].ties, found.result.tasks[1].ties), (2, 5));
+    for (task, answers) in tasks.iter().zip(&found.predictions) {
+        let identical = task.pairs.iter().zip(answers).filter(|(pair, _)| pair.good == pair.bad);
+        assert!(identical.into_iter().all(|(_, answer)| answer.is_right() && answer.is_tie()));
+    }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod common;
 mod damage;
 mod determinism;
+mod ewok;
 mod finetune;
 #[cfg(unix)]
 mod interruption;
