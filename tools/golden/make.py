@@ -7,7 +7,8 @@ import masked
 import models
 import ops
 import schedules
+import vocabulary_files
 
 if __name__ == "__main__":
-    for writer in (models, masked, classifier, losses, ops, divergences, schedules):
+    for writer in (models, masked, classifier, losses, ops, divergences, schedules, vocabulary_files):
         writer.main()

@@ -27,6 +27,9 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
         return Err(ModelError::NotAClassifier { path, found });
     }
     let config = config::decoder(&keys)?;
+    if !config.architecture.is_causal() {
+        return Err(ModelError::MaskedFolder { path });
+    }
     let mut classifier = Classifier::zeros(config, labels(&keys)?, device)?;
     let architecture = classifier.config().architecture;
     weights::read_folder(folder, architecture, classifier.parameters_mut())?;
@@ -105,7 +108,7 @@ mod tests {
 
     use super::super::{load, save};
     use super::*;
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt};
     use crate::{Batch, Model};
 
     fn device() -> Arc<dyn Device> {
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn a_saved_classifier_loads_to_the_same_bits() {
         let names = ["contradiction", "entailment", "neutral"].map(str::to_owned);
-        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2)] {
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8)] {
             let folder = tempfile::tempdir().unwrap();
             let saved = classifier(config.clone(), 3).with_labels(names.to_vec()).unwrap();
             save_classifier(&saved, folder.path()).unwrap();
@@ -140,7 +143,7 @@ mod tests {
 
     #[test]
     fn language_models_and_classifiers_are_told_apart() {
-        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4)] {
+        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4), opt(16, 24, 1, 4, 8)] {
             let folder = tempfile::tempdir().unwrap();
             save(&model(config.clone()), folder.path()).unwrap();
             let message = load_classifier(folder.path(), &device()).err().unwrap().to_string();
@@ -163,6 +166,16 @@ mod tests {
         change(&mut object);
         std::fs::write(&path, Value::Object(object).to_string()).unwrap();
         load_classifier(folder.path(), &device())
+    }
+
+    #[test]
+    fn classifiers_of_masked_models_are_refused() {
+        let masked = with_changes(|object| {
+            object["model_type"] = json!("roberta");
+            object["hidden_act"] = json!("gelu");
+        });
+        let message = masked.err().unwrap().to_string();
+        assert!(message.contains("config.json") && message.contains("masked language model"), "{message}");
     }
 
     #[test]
