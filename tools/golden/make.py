@@ -1,5 +1,6 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import classification
 import classifier
 import divergences
 import losses
@@ -10,5 +11,6 @@ import schedules
 import vocabulary_files
 
 if __name__ == "__main__":
-    for writer in (models, masked, classifier, losses, ops, divergences, schedules, vocabulary_files):
+    writers = (models, masked, classifier, classification, losses, ops, divergences, schedules, vocabulary_files)
+    for writer in writers:
         writer.main()

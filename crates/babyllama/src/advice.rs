@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 
 use corpus::CorpusError;
 use eval::EvalError;
+use eval::age_of_acquisition::AgeError;
+use eval::classification::ClassificationError;
 use model::ModelError;
 use train::TrainError;
 use train::signals::cache::CacheError;
@@ -88,7 +90,10 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
         TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
-        TrainError::Unplaced | TrainError::Setting { .. } => MEND,
+        TrainError::NoExamples { .. }
+        | TrainError::Example { .. }
+        | TrainError::Unplaced
+        | TrainError::Setting { .. } => MEND,
     }
 }
 
@@ -128,11 +133,39 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::NothingToScore { .. } => "leave that item out, or take a model whose tokenizer knows the text",
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
+        EvalError::Classification(error) => on_classification(error),
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::NoRoom { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } => {
             "name the token in the folder's tokenizer_config.json or special_tokens_map.json"
         }
         EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
+    }
+}
+
+/// Advice on the items of (Super)GLUE and MSGS.
+fn on_classification(error: &ClassificationError) -> &'static str {
+    match error {
+        ClassificationError::Label { .. } | ClassificationError::NoTokens { .. } => {
+            "mend that line or take it out, and give the same command again"
+        }
+        ClassificationError::UnseenLabel { .. } => "check that training and validation file belong together",
+        ClassificationError::OneLabel { .. } => "give a training file with items of every label",
+    }
+}
+
+/// Advice on the age of acquisition.
+pub fn on_ages(error: &AgeError) -> &'static str {
+    match error {
+        AgeError::Io { cause, .. } => on_file(cause.kind()),
+        AgeError::Scoring(error) => on_evaluation(error),
+        AgeError::Header { .. } | AgeError::NoWord { .. } => "give the word_list.csv of BabyLM's pipeline of 2023",
+        AgeError::Row { .. } => "mend that line and give the same command again",
+        AgeError::Json { .. } => {
+            "give a list such as sent_words.json, or text with one utterance a line under another name"
+        }
+        AgeError::NoOccurrence | AgeError::TooFewWords { .. } => {
+            "take more text, or text in which more of the list's words occur"
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 
 use corpus::CorpusError;
 use eval::EvalError;
+use eval::age_of_acquisition::AgeError;
 use model::ModelError;
 use train::TrainError;
 
@@ -143,6 +144,7 @@ fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
         .or_else(|| find::<ModelError>(error).map(advice::on_model))
         .or_else(|| find::<CorpusError>(error).map(advice::on_corpus))
         .or_else(|| find::<EvalError>(error).map(advice::on_evaluation))
+        .or_else(|| find::<AgeError>(error).map(advice::on_ages))
         .or_else(|| find::<io::Error>(error).map(|error| advice::on_file(error.kind())))
 }
 

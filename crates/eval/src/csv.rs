@@ -26,6 +26,11 @@ impl Record {
 /// # Errors
 /// When the text is not UTF-8, a quote never ends, or a row has more or fewer fields than the first line has names.
 pub fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
+    records_in_quotes('"', path, bytes)
+}
+
+/// The same with another sign for quotes.
+pub fn records_in_quotes(quote: char, path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
     let fail = |line: usize, cause: String| EvalError::Csv { path: path.to_owned(), line, cause };
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
@@ -34,7 +39,7 @@ pub fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
     let mut rest = text.trim_start_matches('\u{feff}');
     let (mut line, mut rows) = (1, Vec::new());
     while !rest.is_empty() {
-        let (fields, after) = row(rest).ok_or_else(|| fail(line, "a quote that never ends".into()))?;
+        let (fields, after) = row(rest, quote).ok_or_else(|| fail(line, "a quote that never ends".into()))?;
         // An empty line is no row.
         if fields.len() > 1 || !fields[0].is_empty() {
             rows.push((line, fields));
@@ -52,13 +57,15 @@ pub fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
 }
 
 /// The fields of the first row, and the text behind it. None when a quote does not end.
-fn row(text: &str) -> Option<(Vec<String>, &str)> {
+fn row(text: &str, quote: char) -> Option<(Vec<String>, &str)> {
     let (mut fields, mut field, mut in_quotes) = (Vec::new(), String::new(), false);
     let mut letters = text.char_indices().peekable();
     while let Some((index, letter)) = letters.next() {
         match letter {
-            '"' if in_quotes && letters.next_if(|(_, next)| *next == '"').is_some() => field.push('"'),
-            '"' if in_quotes || field.is_empty() => in_quotes = !in_quotes,
+            sign if sign == quote && in_quotes && letters.next_if(|(_, next)| *next == quote).is_some() => {
+                field.push(quote)
+            }
+            sign if sign == quote && (in_quotes || field.is_empty()) => in_quotes = !in_quotes,
             ',' if !in_quotes => fields.push(std::mem::take(&mut field)),
             '\r' if !in_quotes && text[index + 1..].starts_with('\n') => (),
             '\n' if !in_quotes => {
@@ -88,6 +95,8 @@ mod tests {
         assert_eq!(fields, [(2, "x, y", "say \"no\"\nor yes"), (5, "1", ""), (6, "", "5 \"feet\"")]);
         assert_eq!(rows[0].get("c"), None);
         assert!(parse("").unwrap().is_empty());
+        let rows = records_in_quotes('|', Path::new("a.csv"), b"a,b\n|x, |||,\"y\n").unwrap();
+        assert_eq!((rows[0].get("a"), rows[0].get("b")), (Some("x, |"), Some("\"y")));
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What a run leaves for people to read: its metrics log, tables, and numbers in words. It knows nothing of models or
-//! training.
+//! What a run leaves for people to read: its metrics log, tables, and numbers in words; and the scores that the
+//! papers print. It knows nothing of models or training.
 
 pub mod error;
 pub mod format;
 pub mod metrics;
+pub mod reference;
 pub mod table;
 
 pub use error::ReportError;

@@ -76,7 +76,8 @@ fn roberta_is_scored_and_nothing_else() {
     bring(&workspace, Architecture::Roberta, "roberta");
     with_vocabulary(&workspace, "roberta", "roberta");
     let score = |rules: &str, threads: &str| {
-        let line = format!("evaluate blimp roberta --data pairs --rules {rules} --json {rules}.json --threads {threads}");
+        let line =
+            format!("evaluate blimp roberta --data pairs --rules {rules} --json {rules}.json --threads {threads}");
         workspace.babyllama(&line).done();
         workspace.json(&format!("{rules}.json"))[0]["blimp"]["tasks"].clone()
     };

@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 
 use engine::Spans;
+use engine::ops::language_model_loss::Target;
 use model::Batch;
 
 use super::contexts::Context;
@@ -101,7 +102,8 @@ fn score_packed(
     let spans = Spans::from_lengths(lengths.iter().copied().filter(|&length| length > 0));
     let batch = Batch { ids: ids.as_slice().into(), spans, positions: positions.into() };
     // Each row is asked for the token that it has just read.
-    let log_probabilities = scorer.target_log_probabilities(&batch, &ids);
+    let targets: Vec<Target> = (0..).zip(ids).map(|(row, id)| Target { row, id }).collect();
+    let log_probabilities = scorer.log_probabilities(&batch, &targets);
     let mut rest = &log_probabilities[..];
     for batch in batches {
         let tokens = batch.sentences.iter().map(Vec::len).sum();

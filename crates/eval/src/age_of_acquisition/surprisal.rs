@@ -1,16 +1,12 @@
 //! The mean surprisal of words in contexts: the negative log-probability of the word's own tokens after what stands
 //! before it.
 
-use std::ops::Range;
-
-use engine::ops::language_model_loss::NO_TARGET;
-use model::Batch;
 use serde_json::{Map, Value, json};
 
 use super::contexts::Context;
-use super::occurrences::WordFinder;
+use super::occurrences::{Occurrence, WordFinder};
 use crate::error::EvalError;
-use crate::scoring::Scorer;
+use crate::scoring::{Request, Scorer};
 
 /// The mean over a word's occurrences.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,7 +21,7 @@ pub struct MeanSurprisal {
 pub struct Surprisals {
     /// By the words' places in the list.
     pub words: Vec<MeanSurprisal>,
-    /// Sentences that lost tokens to the longest length allowed.
+    /// Sentences, or occurrences with what stands before them, that were cut to the longest length allowed.
     pub truncated: usize,
     /// Occurrences that the tokenizer does not keep apart from what stands around them, and which are left out.
     pub unaligned: usize,
@@ -69,19 +65,12 @@ impl Sums {
     }
 }
 
-/// A sentence's tokens, and where the words to be scored stand in it.
-struct Sentence {
-    /// Up to the last token that is scored.
-    ids: Vec<u32>,
-    places: Vec<(usize, Range<usize>)>,
-}
-
 /// The mean surprisal of each word over its occurrences in the contexts that name it.
 ///
 /// `prefix` stands before every sentence, so that a first word counts too. A word counts where it stands as a whole word
 /// ([`WordFinder`]), with all its tokens and none of another word's: where the tokens of the text up to the word are the
 /// first tokens of the sentence. `words` is the number of words in the finder; `encode` turns text into token ids;
-/// `on_progress` hears how many contexts are done, of how many.
+/// `on_progress` hears how many distinct occurrences are scored, of how many.
 pub fn score_corrected(
     scorer: &Scorer<'_>,
     contexts: &[Context],
@@ -89,79 +78,44 @@ pub fn score_corrected(
     words: usize,
     prefix: u32,
     encode: impl Fn(&str) -> Vec<u32>,
-    mut on_progress: impl FnMut(usize, usize),
+    on_progress: impl FnMut(usize, usize),
 ) -> Result<Surprisals, EvalError> {
-    scorer.check_tokens(&[prefix])?;
-    let mut found = Surprisals::default();
+    let (mut of_word, mut requests, mut unaligned) = (Vec::new(), Vec::new(), 0);
+    for context in contexts {
+        let ids = encode(&context.sentence);
+        let occurrences = finder.find(&context.sentence);
+        for occurrence in occurrences.into_iter().filter(|occurrence| context.words.contains(&occurrence.word)) {
+            match request(&context.sentence, &ids, &occurrence, prefix, &encode) {
+                Some(request) => {
+                    of_word.push(occurrence.word);
+                    requests.push(request);
+                }
+                None => unaligned += 1,
+            }
+        }
+    }
+    let scores = scorer.score(&requests, on_progress)?;
     let mut sums = Sums::new(words);
-    let mut waiting: Vec<Sentence> = Vec::new();
-    let mut tokens = 0;
-    for (index, context) in contexts.iter().enumerate() {
-        let sentence = locate(context, finder, scorer.max_positions(), &encode, &mut found);
-        if sentence.ids.is_empty() {
-            continue;
-        }
-        scorer.check_tokens(&sentence.ids)?;
-        if tokens + sentence.ids.len() > scorer.batch_tokens() {
-            score_packed(scorer, &waiting, prefix, &mut sums)?;
-            waiting.clear();
-            found.tokens += std::mem::take(&mut tokens);
-            on_progress(index, contexts.len());
-        }
-        tokens += sentence.ids.len();
-        waiting.push(sentence);
+    for (word, log_probability) in of_word.into_iter().zip(scores.log_probabilities) {
+        sums.add(word, -log_probability)?;
     }
-    score_packed(scorer, &waiting, prefix, &mut sums)?;
-    found.tokens += tokens;
-    on_progress(contexts.len(), contexts.len());
-    Ok(Surprisals { words: sums.into_means(), ..found })
+    Ok(Surprisals { words: sums.into_means(), truncated: scores.truncated, unaligned, tokens: scores.tokens })
 }
 
-/// Finds a context's words among its tokens; counts what cannot be scored.
-fn locate(
-    context: &Context,
-    finder: &WordFinder,
-    max_positions: usize,
+/// The tokens of an occurrence after all that stands before it; none where a token belongs to both, or to the word and
+/// what follows.
+fn request(
+    sentence: &str,
+    ids: &[u32],
+    occurrence: &Occurrence,
+    prefix: u32,
     encode: &impl Fn(&str) -> Vec<u32>,
-    found: &mut Surprisals,
-) -> Sentence {
-    let text = context.sentence.as_str();
-    let mut ids = encode(text);
-    let (mut places, mut is_cut) = (Vec::new(), false);
-    for occurrence in finder.find(text).into_iter().filter(|occurrence| context.words.contains(&occurrence.word)) {
-        // The space before a word belongs to its token.
-        let start = occurrence.bytes.start - text[..occurrence.bytes.start].ends_with(' ') as usize;
-        let (before, until) = (encode(&text[..start]), encode(&text[..occurrence.bytes.end]));
-        if before.len() == until.len() || !until.starts_with(&before) || !ids.starts_with(&until) {
-            found.unaligned += 1;
-        } else if until.len() > max_positions {
-            is_cut = true;
-        } else {
-            places.push((occurrence.word, before.len()..until.len()));
-        }
-    }
-    found.truncated += is_cut as usize;
-    ids.truncate(places.iter().map(|(_, tokens)| tokens.end).max().unwrap_or(0));
-    Sentence { ids, places }
-}
-
-fn score_packed(scorer: &Scorer<'_>, sentences: &[Sentence], prefix: u32, sums: &mut Sums) -> Result<(), EvalError> {
-    if sentences.is_empty() {
-        return Ok(());
-    }
-    let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-    for Sentence { ids, places } in sentences {
-        inputs.push([&[prefix], &ids[..ids.len() - 1]].concat());
-        let is_scored = |token: usize| places.iter().any(|(_, tokens)| tokens.contains(&token));
-        targets.extend(ids.iter().enumerate().map(|(token, &id)| if is_scored(token) { id } else { NO_TARGET }));
-    }
-    let batch = Batch::from_sequences(&inputs);
-    let log_probabilities = scorer.target_log_probabilities(&batch, &targets);
-    for (rows, sentence) in batch.spans.iter().zip(sentences) {
-        for (word, tokens) in &sentence.places {
-            let own = rows.start + tokens.start..rows.start + tokens.end;
-            sums.add(*word, -log_probabilities[own].iter().sum::<f64>())?;
-        }
-    }
-    Ok(())
+) -> Option<Request> {
+    let before = &sentence[..occurrence.bytes.start];
+    // The space before a word belongs to its token.
+    let given = encode(before.strip_suffix(' ').unwrap_or(before));
+    let until = encode(&sentence[..occurrence.bytes.end]);
+    let own = until.strip_prefix(&given[..]).filter(|own| !own.is_empty())?;
+    let context = [&[prefix], &given[..]].concat();
+    ids.starts_with(&until).then(|| Request { context, continuation: own.to_vec() })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::AgeError;
+use crate::csv::{Record, records_in_quotes};
 
 /// What the first line must say.
 const HEADER: &str = "language,uni_lemma,lexical_category,category,definition,word_clean,aoa,concreteness,frequency";
@@ -40,27 +41,23 @@ impl WordList {
     /// Reads `word_list.csv` of the 2023 pipeline.
     pub fn read(path: &Path) -> Result<Self, AgeError> {
         let bytes = std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let offset = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count();
-            AgeError::Row { path: path.to_owned(), line, what: "not UTF-8".to_owned() }
-        })?;
-        Self::parse(path, &text)
+        Self::parse(path, &bytes)
     }
 
-    /// Reads the list from the text of a file; `path` is named in errors.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, AgeError> {
-        let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
-        let found = lines.next().map_or("", |(_, line)| line.trim_start_matches('\u{FEFF}').trim_end());
+    /// Reads the list from the bytes of a file; `path` is named in errors.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AgeError> {
+        let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let found = String::from_utf8_lossy(first);
+        let found = found.trim_start_matches('\u{feff}').trim_end();
         if found != HEADER {
-            let found: String = found.chars().take(200).collect();
+            let found = found.chars().take(200).collect();
             return Err(AgeError::Header { path: path.to_owned(), found, expected: HEADER });
         }
-        let mut rows = Vec::new();
-        for (line, text) in lines.filter(|(_, text)| !text.trim().is_empty()) {
-            let row = fields(text).and_then(|fields| word(&fields));
-            rows.push(row.map_err(|what| AgeError::Row { path: path.to_owned(), line, what })?);
-        }
+        let read = |record: Record| {
+            let line = record.line;
+            word(&record).map_err(|what| AgeError::Row { path: path.to_owned(), line, what })
+        };
+        let rows = records_in_quotes('|', path, bytes)?.into_iter().map(read).collect::<Result<Vec<Word>, _>>()?;
         if rows.is_empty() {
             return Err(AgeError::NoWord { path: path.to_owned() });
         }
@@ -74,53 +71,29 @@ impl WordList {
     }
 }
 
-/// The fields of a line: between commas, or between `|` where a comma or a doubled `|` is part of the field.
-fn fields(line: &str) -> Result<Vec<String>, String> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        let field = fields.last_mut().ok_or("no field")?;
-        match character {
-            '|' if quoted && characters.peek() == Some(&'|') => {
-                characters.next();
-                field.push('|');
-            }
-            '|' if quoted => quoted = false,
-            '|' if field.is_empty() => quoted = true,
-            ',' if !quoted => fields.push(String::new()),
-            other => field.push(other),
-        }
-    }
-    if quoted { Err("a `|` is never closed".to_owned()) } else { Ok(fields) }
-}
-
-fn word(fields: &[String]) -> Result<Word, String> {
-    let [_, _, category, _, _, text, age, concreteness, frequency] = fields else {
-        return Err(format!("{} fields; there must be 9", fields.len()));
-    };
-    let category = match category.as_str() {
+/// The word of a row, or what is wrong with it.
+fn word(record: &Record) -> Result<Word, String> {
+    // The header was checked, so that every column is there.
+    let field = |name: &str| record.get(name).unwrap_or_default();
+    let category = match field("lexical_category") {
         "nouns" => Category::Noun,
         "predicates" => Category::Predicate,
         "function_words" => Category::FunctionWord,
         other => return Err(format!("lexical_category is `{other}`; it must be nouns, predicates or function_words")),
     };
-    if text.trim().is_empty() {
+    let text = field("word_clean").trim().to_lowercase();
+    if text.is_empty() {
         return Err("word_clean is empty".to_owned());
     }
-    let number = |name: &str, field: &str| {
-        let number = field.trim().parse().ok().filter(|number: &f64| number.is_finite());
-        number.ok_or_else(|| format!("{name} is `{field}`; it must be a number"))
+    let number = |name: &str| {
+        let number = field(name).trim().parse().ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| format!("{name} is `{}`; it must be a number", field(name)))
     };
-    let occurrences = frequency.trim().parse().ok().filter(|&count: &u64| count > 0);
-    Ok(Word {
-        text: text.to_lowercase(),
-        category,
-        age: number("aoa", age)?,
-        concreteness: number("concreteness", concreteness)?,
-        frequency: occurrences
-            .ok_or_else(|| format!("frequency is `{frequency}`; it must be a whole number above 0"))?,
-    })
+    let frequency = field("frequency").trim().parse().ok().filter(|&count: &u64| count > 0).ok_or_else(|| {
+        let found = field("frequency");
+        format!("frequency is `{found}`; it must be a whole number above 0")
+    })?;
+    Ok(Word { text, category, age: number("aoa")?, concreteness: number("concreteness")?, frequency })
 }
 
 #[cfg(test)]
@@ -128,7 +101,8 @@ mod tests {
     use super::*;
 
     fn parse(rows: &str) -> Result<WordList, String> {
-        WordList::parse(Path::new("data/words.csv"), &format!("{HEADER}\n{rows}")).map_err(|error| error.to_string())
+        WordList::parse(Path::new("data/words.csv"), format!("{HEADER}\n{rows}").as_bytes())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -143,15 +117,13 @@ mod tests {
         assert_eq!(list.rows[0], slide);
         assert_eq!(list.rows[1].category, Category::Predicate);
         assert_eq!(list.texts(), ["slide", "a lot"]);
-        assert_eq!(fields("a,|b,|| c|,,|").unwrap_err(), "a `|` is never closed");
-        assert_eq!(fields("a,|b,|| c|,").unwrap(), ["a", "b,| c", ""]);
     }
 
     #[test]
     fn bad_lists_are_named_with_their_line() {
         let row = |changes: &str| format!("E,a,nouns,a,a,ab,20,4,30\n{changes}\n");
         let cases = [
-            ("E,a,nouns,a,a,ab,20,4", "words.csv, line 3: 8 fields; there must be 9"),
+            ("E,a,nouns,a,a,ab,20,4", "words.csv, line 3: 8 fields where the first line has 9 names"),
             ("E,a,noun,a,a,ab,20,4,30", "line 3: lexical_category is `noun`"),
             ("E,a,nouns,a,a,,20,4,30", "line 3: word_clean is empty"),
             ("E,a,nouns,a,a,ab,2O,4,30", "line 3: aoa is `2O`; it must be a number"),
@@ -159,12 +131,13 @@ mod tests {
             ("E,a,nouns,a,a,ab,20,4,0", "line 3: frequency is `0`; it must be a whole number above 0"),
             ("E,a,nouns,a,a,ab,20,4,1.5", "line 3: frequency is `1.5`"),
         ];
+        assert!(parse("E,|a,nouns\n").unwrap_err().contains("line 2: a quote that never ends"));
         for (changes, expected) in cases {
             let message = parse(&row(changes)).unwrap_err();
             assert!(message.contains(expected), "{message}");
         }
         assert!(parse("").unwrap_err().contains("words.csv lists no word"));
-        let header = WordList::parse(Path::new("w.csv"), "word,aoa\n").unwrap_err().to_string();
+        let header = WordList::parse(Path::new("w.csv"), b"word,aoa\n").unwrap_err().to_string();
         assert!(header.contains("line 1: the columns are `word,aoa`; they must be `language,"), "{header}");
     }
 }

@@ -149,16 +149,6 @@ impl<'a> Scorer<'a> {
         self.batch_tokens
     }
 
-    /// The log-probability of each row's target, one a row or `NO_TARGET`; 0 where there is none.
-    pub(crate) fn target_log_probabilities(&self, batch: &Batch, targets: &[u32]) -> Vec<f64> {
-        let asked = Target::of_rows(targets);
-        let mut by_row = vec![0.0; targets.len()];
-        for (target, found) in asked.iter().zip(self.log_probabilities(batch, &asked)) {
-            by_row[target.row as usize] = found;
-        }
-        by_row
-    }
-
     fn sequence(&self, request: &Request) -> Sequence {
         let mut ids = [&request.context[..], &request.continuation].concat();
         ids.drain(..ids.len().saturating_sub(self.max_positions + 1));
@@ -166,7 +156,8 @@ impl<'a> Scorer<'a> {
         Sequence { ids, given }
     }
 
-    fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Vec<f64> {
+    /// The log-probability of each target, which stand in the order of their rows.
+    pub(crate) fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Vec<f64> {
         let hidden: Vec<_> = self.models.iter().map(|model| model.hidden_states(batch)).collect();
         let share = 1.0 / self.models.len() as f32;
         let mut log_probabilities = vec![0.0; targets.len()];

@@ -13,6 +13,12 @@ pub enum StatisticsError {
     ItemCount { task: usize, first: usize, second: usize },
     #[error("task {task} (counted from 0) is measured in two ways")]
     Measure { task: usize },
+    #[error("task `{task}` is only in the {place} file")]
+    OnlyInOne { task: String, place: &'static str },
+    #[error("task `{task}` has {first} items in the first file and {second} in the second")]
+    TaskItems { task: String, first: usize, second: usize },
+    #[error("item {index} of task `{task}` has another right answer in the second file, or other choices")]
+    OtherItem { task: String, index: usize },
     #[error("{what} is {value}; it must be {allowed}")]
     Setting { what: &'static str, value: String, allowed: &'static str },
 }

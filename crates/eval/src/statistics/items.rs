@@ -1,6 +1,7 @@
 //! The items of a task, in the form that resampling needs: a score is a function of sums over items.
 
 use super::error::StatisticsError;
+use crate::results::{Metric, Prediction};
 
 /// How the items of a task become its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,16 @@ pub enum Measure {
     F1,
     /// Matthews' correlation coefficient of class 1 against the others; 0 where it is undefined.
     Mcc,
+}
+
+impl From<Metric> for Measure {
+    fn from(metric: Metric) -> Self {
+        match metric {
+            Metric::Accuracy => Measure::Mean,
+            Metric::F1 => Measure::F1,
+            Metric::Mcc => Measure::Mcc,
+        }
+    }
 }
 
 /// What is added up over items: the value first (`Mean`), or true positives, false positives, false negatives and true
@@ -68,6 +79,11 @@ impl Items {
             (_, false, false) => [0.0, 0.0, 0.0, 1.0],
         };
         Self { measure, items: labels.into_iter().map(item).collect() }
+    }
+
+    /// The answers of a model to a task.
+    pub fn of_predictions(metric: Metric, predictions: &[Prediction]) -> Self {
+        Self::labels(metric.into(), predictions.iter().map(|prediction| (prediction.gold, prediction.predicted)))
     }
 
     pub fn len(&self) -> usize {

@@ -7,6 +7,7 @@
 //! | Do two models differ on these items? | [`Paired::permutation`] | any score; the null hypothesis is that the two models could be exchanged item by item |
 //! | By how much? | [`Paired::bootstrap`] | any score; for an interval of the difference |
 //! | The same for right and wrong answers, exactly | [`McNemar`] | answers of one task, or pooled; ignores how tasks are averaged |
+//! | All of it, for two files of answers | [`compare`] | the two hold the same items |
 //! | Would another seed say the same? | [`Spread`] | one score from each of several trainings |
 //!
 //! Items measure only the luck of the test's questions. Training again with another seed often moves a score by more:
@@ -16,6 +17,7 @@
 
 mod averages;
 mod bootstrap;
+mod comparison;
 mod error;
 mod items;
 mod mcnemar;
@@ -25,6 +27,7 @@ mod standard_error;
 
 pub use averages::{SUPERGLUE, macro_average, superglue_average, text_average};
 pub use bootstrap::{Bootstrap, Interval, Resampling, bootstrap};
+pub use comparison::{Comparison, Difference, compare};
 pub use error::StatisticsError;
 pub use items::{Items, Measure, macro_score};
 pub use mcnemar::McNemar;

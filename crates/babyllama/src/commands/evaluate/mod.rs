@@ -1,9 +1,11 @@
 //! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what they share.
 
+pub mod ages;
 pub mod blimp;
+pub mod compare;
 pub mod ewok;
 pub mod loss;
-mod results;
+pub mod results;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,103 @@
+//! `babyllama evaluate compare`: two models' answers to the same items.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use eval::output::predictions::{self, TaskPredictions};
+use eval::rules::group_of;
+use eval::statistics::{Difference, Resampling, compare as compare_answers};
+use eval::{Metric, SuiteResult};
+use report::{Align, Table};
+use serde_json::json;
+
+use crate::args::CompareArgs;
+use crate::console;
+use crate::failure::{Hint, WrongUsage};
+use crate::stage::write_whole;
+
+/// A model's answers, with the scores that were written beside them.
+struct Answers {
+    path: PathBuf,
+    tasks: Vec<TaskPredictions>,
+    result: Option<SuiteResult>,
+}
+
+/// Differences with intervals and tests, task by task and over all.
+pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
+    let resampling = resampling(args)?;
+    let (first, second) = (read(&args.first)?, read(&args.second)?);
+    let result = first.result.as_ref().or(second.result.as_ref());
+    let metric = |task: &str| {
+        let tasks = result.iter().flat_map(|result| &result.tasks);
+        tasks.into_iter().find(|known| known.name == task).map_or(Metric::Accuracy, |known| known.metric)
+    };
+    let pooled = result.is_some_and(|result| !result.groups.is_empty());
+    let unit = |task| if pooled { group_of(task) } else { task };
+    let found = compare_answers(&first.tasks, &second.tasks, unit, metric, &resampling)
+        .hint("compare answers to the same files: score both models on them with --output")?;
+    let head = |name, align| (name, align);
+    let mut table = Table::new([
+        head("task", Align::Left),
+        head("items", Align::Right),
+        head("A", Align::Right),
+        head("B", Align::Right),
+        head("B - A", Align::Right),
+        head("interval", Align::Right),
+        head("McNemar p", Align::Right),
+        head("exchange p", Align::Right),
+    ]);
+    for unit in found.units.iter().chain([&found.mean]) {
+        table.push(row(unit));
+    }
+    console::print(format!("A: {}\nB: {}\n", first.path.display(), second.path.display()))?;
+    console::print(table.to_text().trim_end())?;
+    if let Some(path) = &args.json {
+        let value = json!({ "first": first.path, "second": second.path, "confidence": args.confidence,
+            "resamples": args.resamples, "seed": args.seed, "units": found.units, "mean": found.mean });
+        write_whole(path, format!("{value:#}\n").as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn resampling(args: &CompareArgs) -> anyhow::Result<Resampling> {
+    if args.resamples == 0 {
+        anyhow::bail!(WrongUsage("--resamples is 0; it must be at least 1".into()));
+    }
+    if !(args.confidence > 0.0 && args.confidence < 1.0) {
+        anyhow::bail!(WrongUsage(format!("--confidence is {}; it must be between 0 and 1", args.confidence)));
+    }
+    Ok(Resampling { resamples: args.resamples, confidence: args.confidence, seed: args.seed })
+}
+
+/// The answers in a file, or in a folder that a command filled.
+fn read(path: &Path) -> anyhow::Result<Answers> {
+    let file = if path.is_dir() { path.join("predictions.jsonl") } else { path.to_owned() };
+    let tasks = predictions::read(&file)?;
+    let beside = file.with_file_name("result.json");
+    let result = match std::fs::read(&beside) {
+        Ok(bytes) => Some(
+            serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} does not hold a suite's scores", beside.display()))
+                .hint("score the model again, or give predictions.jsonl from a folder without result.json")?,
+        ),
+        Err(_) => None,
+    };
+    Ok(Answers { path: path.to_owned(), tasks, result })
+}
+
+fn row(unit: &Difference) -> Vec<String> {
+    let percent = |score: f64| format!("{:.1}", 100.0 * score);
+    let signed = |score: f64| format!("{:+.1}", 100.0 * score);
+    let p_value = |p: f64| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
+    vec![
+        unit.name.clone(),
+        unit.items.to_string(),
+        percent(unit.first),
+        percent(unit.second),
+        signed(unit.difference),
+        format!("{} to {}", signed(unit.interval.low), signed(unit.interval.high)),
+        p_value(unit.mcnemar.p_value),
+        p_value(unit.permutation_p),
+    ]
+}
