@@ -8,7 +8,9 @@ import masked
 import models
 import ops
 import schedules
+import vocabulary_files
 
 if __name__ == "__main__":
-    for writer in (models, masked, classifier, classification, losses, ops, divergences, schedules):
+    writers = (models, masked, classifier, classification, losses, ops, divergences, schedules, vocabulary_files)
+    for writer in writers:
         writer.main()

@@ -27,7 +27,7 @@ FOLDERS = {
     "opt": (
         GPT2Tokenizer,
         ["<s>", "<pad>", "</s>", "<unk>"],
-        {"tokenizer_class": "GPT2Tokenizer", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"},
+        {"tokenizer_class": "GPT2Tokenizer"} | {f"{role}_token": "</s>" for role in ("bos", "eos", "unk")} | {"pad_token": "<pad>"},
     ),
     "roberta": (RobertaTokenizer, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"], {}),
     "prefix-space": (GPT2Tokenizer, ["<|endoftext|>"], {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}),

@@ -1,5 +1,5 @@
 //! A sequence classifier: any decoder without its output layer, and a head that reads the final state of each sequence's
-//! last token, as transformers' `LlamaForSequenceClassification` and its like do.
+//! last token, as transformers' `LlamaForSequenceClassification` and its sisters for GPT-2 and OPT do.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ impl Classifier {
     /// at least.
     ///
     /// # Errors
-    /// When the configuration is impossible or that of a masked model, labels are too few or share a name, or the parameters do not fit into memory.
+    /// When the configuration is impossible or that of a masked model, whose heads are others; when labels are too few or
+    /// share a name, or the parameters do not fit into memory.
     pub fn zeros(config: ModelConfig, labels: Vec<String>, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
         config.require_causal()?;
@@ -214,6 +215,14 @@ mod tests {
         assert_eq!(one, values(1));
         let head = one.len() - 32;
         assert!(one[..head] == other[..head] && one[head..].iter().zip(&other[head..]).all(|(a, b)| a != b));
+    }
+
+    #[test]
+    fn masked_models_are_refused() {
+        let device: Arc<dyn Device> = Arc::new(Cpu::new());
+        let model = Model::new(roberta(16, 24, 1, 4, 8), &device, 3).unwrap();
+        let message = Classifier::from_model(&model, 2, 1).err().unwrap().to_string();
+        assert!(message.contains("masked"), "{message}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use corpus::Tokenizer;
+use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
 use train::{DistillSettings, Distillation, Outcome, Run, Teacher, TrainSettings};
@@ -122,10 +123,11 @@ impl Pipeline {
 
 /// Takes the special tokens' ids from the tokenizer, which need not be one of ours.
 fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
-    let end = tokenizer.token_id("</s>").or(tokenizer.token_id("<|endoftext|>"));
+    let id = |role| tokenizer.role(role).map(|(_, id)| id);
+    let end = id(Role::End);
     config.eos_token_id = end.unwrap_or(config.eos_token_id);
-    config.bos_token_id = tokenizer.token_id("<s>").or(end).unwrap_or(config.bos_token_id);
-    config.pad_token_id = config.pad_token_id.and(tokenizer.token_id("<pad>"));
+    config.bos_token_id = id(Role::Begin).or(end).unwrap_or(config.bos_token_id);
+    config.pad_token_id = config.pad_token_id.and(id(Role::Padding));
 }
 
 /// Everything a model's weights follow from.

@@ -1,5 +1,6 @@
 //! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659) by the rule of BabyLM 2023. Every
-//! token of the continuation is hidden in turn, and the logarithms of its probabilities are added up.
+//! token of the continuation is hidden in turn, and the logarithms of its probabilities are added up. The pipeline of
+//! 2024 leaves masked models to another library, whose scores are others.
 
 use engine::ops::language_model_loss::Target;
 use model::{Batch, Model};

@@ -27,6 +27,9 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
         return Err(ModelError::NotAClassifier { path, found });
     }
     let config = config::decoder(&keys)?;
+    if !config.architecture.is_causal() {
+        return Err(ModelError::MaskedFolder { path });
+    }
     let mut classifier = Classifier::zeros(config, labels(&keys)?, device)?;
     let architecture = classifier.config().architecture;
     weights::read_folder(folder, architecture, classifier.parameters_mut())?;
@@ -163,6 +166,16 @@ mod tests {
         change(&mut object);
         std::fs::write(&path, Value::Object(object).to_string()).unwrap();
         load_classifier(folder.path(), &device())
+    }
+
+    #[test]
+    fn classifiers_of_masked_models_are_refused() {
+        let masked = with_changes(|object| {
+            object["model_type"] = json!("roberta");
+            object["hidden_act"] = json!("gelu");
+        });
+        let message = masked.err().unwrap().to_string();
+        assert!(message.contains("config.json") && message.contains("masked language model"), "{message}");
     }
 
     #[test]

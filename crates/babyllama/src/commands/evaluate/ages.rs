@@ -8,7 +8,7 @@ use eval::age_of_acquisition::{
     AgeScore, Context as Sentence, Surprisals, WordFinder, WordList, gather, read_contexts, score_as_published,
     score_corrected, score_words,
 };
-use eval::{EvalError, Rules, Scorer};
+use eval::{Rules, Scorer};
 use model::Model;
 use report::reference::{Track, scores};
 use report::{Align, Table};
@@ -19,7 +19,7 @@ use super::{Subject, groups, label, load, tokenizer, write_json};
 use crate::args::AgesArgs;
 use crate::console;
 use crate::failure::WrongUsage;
-use crate::pipeline::evaluation::tokenizer_of;
+use crate::pipeline::evaluation::{prefix, tokenizer_of};
 use crate::progress::Progress;
 use crate::stage::write_whole;
 
@@ -86,8 +86,7 @@ fn surprisals(
         let tokenizer = tokenizer_of(rules, &tokenizer)?;
         score_as_published(&scorer, contexts, words, |text| tokenizer.encode(text), on_progress)?
     } else {
-        let token = rules.prefix_token();
-        let prefix = tokenizer.token_id(token).ok_or(EvalError::NoPrefixToken { token, rules: rules.name() })?;
+        let prefix = prefix(rules, &tokenizer)?;
         let encode = |text: &str| tokenizer.encode(text);
         score_corrected(&scorer, contexts, finder, words.len(), prefix, encode, on_progress)?
     };

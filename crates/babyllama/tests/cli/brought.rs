@@ -1,0 +1,112 @@
+//! Models that people bring: OPT and RoBERTa, with their own kind of tokenizer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::cpu::Cpu;
+use model::{Architecture, Model, ModelConfig, hugging_face};
+
+use super::common::{STUDENT, Workspace};
+
+const VOCABULARY_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/tests/fixtures");
+
+/// Writes an untrained model of 300 token ids, without a tokenizer.
+fn bring(workspace: &Workspace, architecture: Architecture, folder: &str) {
+    let config = ModelConfig {
+        architecture,
+        vocab_size: 300,
+        hidden_size: 16,
+        intermediate_size: 24,
+        num_layers: 2,
+        num_heads: 2,
+        num_kv_heads: 2,
+        head_dim: 8,
+        max_positions: 32,
+        norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: true,
+        embedding_dropout: 0.0,
+        attention_dropout: 0.0,
+        residual_dropout: 0.1,
+        initializer_range: 0.2,
+        bos_token_id: 2,
+        eos_token_id: 2,
+        pad_token_id: Some(1),
+    };
+    let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+    hugging_face::save(&Model::new(config, &device, 7).unwrap(), &workspace.path(folder)).unwrap();
+}
+
+/// Puts `vocab.json`, `merges.txt` and what else is there beside a model.
+fn with_vocabulary(workspace: &Workspace, family: &str, folder: &str) {
+    for name in ["vocab.json", "merges.txt", "tokenizer_config.json"] {
+        if let Ok(content) = std::fs::read(Path::new(VOCABULARY_FILES).join(family).join(name)) {
+            workspace.write(&format!("{folder}/{name}"), content);
+        }
+    }
+}
+
+#[test]
+fn opt_is_a_model_like_any_other() {
+    let workspace = Workspace::trained();
+    bring(&workspace, Architecture::Opt, "opt");
+    with_vocabulary(&workspace, "opt", "opt");
+    for rules in ["2023", "2024"] {
+        let table = workspace.babyllama(&format!("evaluate blimp opt --data pairs --rules {rules}")).done().stdout;
+        assert!(table.contains("agreement") && table.contains("mean"), "{table}");
+    }
+    let loss = workspace.babyllama("evaluate loss opt --data text --sequence-length 16").done().stdout;
+    assert!(loss.contains("perplexity"), "{loss}");
+    let written = workspace.babyllama("generate opt --prompt The --max-tokens 5 --seed 3").done().stdout;
+    assert!(written.starts_with("The") && written.len() > 4, "{written}");
+
+    // As a teacher it must have the tokenizer of the student.
+    let distill = "run small.toml --output runs/taught --set student.distill.teachers=['opt']";
+    workspace.babyllama(distill).refused(1).names(&["another tokenizer"]);
+    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"] {
+        workspace.write(&format!("opt/{name}"), workspace.bytes(&format!("{STUDENT}/{name}")));
+    }
+    workspace.babyllama(distill).done();
+    assert!(workspace.names("runs/taught/models/student/final").contains(&"model.safetensors".to_owned()));
+}
+
+#[test]
+fn roberta_is_scored_and_nothing_else() {
+    let workspace = Workspace::new();
+    bring(&workspace, Architecture::Roberta, "roberta");
+    with_vocabulary(&workspace, "roberta", "roberta");
+    let score = |rules: &str, threads: &str| {
+        let line =
+            format!("evaluate blimp roberta --data pairs --rules {rules} --json {rules}.json --threads {threads}");
+        workspace.babyllama(&line).done();
+        workspace.json(&format!("{rules}.json"))[0]["blimp"]["tasks"].clone()
+    };
+    let found = score("2024", "1");
+    assert_eq!(found, score("2024", "2"), "threads");
+    // A masked model knows no token that the rules could put before a text.
+    assert_eq!(found, score("2023", "1"));
+    assert_eq!(found[0]["items"], 16);
+
+    let refused = |line: &str| workspace.babyllama(line).refused(1).names(&["roberta/config.json", "masked"]);
+    refused("generate roberta --prompt The").advises("evaluate blimp");
+    refused("evaluate loss roberta --data text");
+    refused("run small.toml --set student.distill.teachers=['roberta']");
+
+    // Without a mask token in its vocabulary there is nothing to hide tokens with.
+    with_vocabulary(&workspace, "gpt2", "roberta");
+    let refusal = workspace.babyllama("evaluate blimp roberta --data pairs").refused(1);
+    refusal.names(&["token", "masked model"]).advises("tokenizer_config.json");
+}
+
+#[test]
+fn of_an_ensemble_all_are_masked_or_none() {
+    let workspace = Workspace::new();
+    for (architecture, folder) in [(Architecture::Roberta, "masked"), (Architecture::Opt, "causal")] {
+        bring(&workspace, architecture, folder);
+        with_vocabulary(&workspace, "roberta", folder);
+    }
+    let both = workspace.babyllama("evaluate blimp masked causal --ensemble --data pairs").refused(1);
+    both.names(&["or all must be masked"]).advises("--ensemble");
+    workspace.babyllama("evaluate blimp masked causal --data pairs").done();
+    workspace.babyllama("evaluate blimp masked masked --ensemble --data pairs").done();
+}
