@@ -1,5 +1,6 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import aoa
 import classifier
 import divergences
 import losses
@@ -7,7 +8,8 @@ import masked
 import models
 import ops
 import schedules
+import significance
 
 if __name__ == "__main__":
-    for writer in (models, masked, classifier, losses, ops, divergences, schedules):
+    for writer in (models, masked, classifier, losses, ops, divergences, schedules, significance, aoa):
         writer.main()

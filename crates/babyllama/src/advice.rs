@@ -86,7 +86,10 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
         TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
-        TrainError::Unplaced | TrainError::Setting { .. } => MEND,
+        TrainError::NoExamples { .. }
+        | TrainError::Example { .. }
+        | TrainError::Unplaced
+        | TrainError::Setting { .. } => MEND,
     }
 }
 
