@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use corpus::CorpusError;
 use eval::EvalError;
 use eval::age_of_acquisition::AgeError;
+use eval::classification::ClassificationError;
 use model::ModelError;
 use train::TrainError;
 use train::signals::cache::CacheError;
@@ -129,7 +130,19 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::NothingToScore { .. } => "leave that item out, or take a model whose tokenizer knows the text",
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
+        EvalError::Classification(error) => on_classification(error),
         EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
+    }
+}
+
+/// Advice on the items of (Super)GLUE and MSGS.
+fn on_classification(error: &ClassificationError) -> &'static str {
+    match error {
+        ClassificationError::Label { .. } | ClassificationError::NoTokens { .. } => {
+            "mend that line or take it out, and give the same command again"
+        }
+        ClassificationError::UnseenLabel { .. } => "check that training and validation file belong together",
+        ClassificationError::OneLabel { .. } => "give a training file with items of every label",
     }
 }
 

@@ -57,8 +57,14 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         }
         Command::Pretrain(args) => commands::train::train(&args.train, args.request()),
         Command::Distill(args) => commands::train::train(&args.train, args.request()),
-        Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, sequence_length }) => {
-            commands::evaluate::loss::loss(common, data, *raw_tokens, *sequence_length)
+        Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, clean, sequence_length }) => {
+            let text = commands::evaluate::loss::HeldoutText {
+                data,
+                raw_tokens: *raw_tokens,
+                clean: *clean,
+                sequence_length: *sequence_length,
+            };
+            commands::evaluate::loss::loss(common, text)
         }
         Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
             commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref())
@@ -68,6 +74,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         }
         Command::Evaluate(EvaluateCommand::Aoa(args)) => commands::evaluate::ages::ages(args),
         Command::Evaluate(EvaluateCommand::Compare(args)) => commands::evaluate::compare::compare(args),
+        Command::Finetune(args) => commands::finetune::finetune(args),
         Command::Generate(args) => commands::generate::generate(args),
         Command::Export(args) => commands::export::export(args),
         Command::Bench(args) => commands::bench::bench(args),

@@ -77,6 +77,7 @@ impl Spans {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a prefix of one range of rows")]
 mod tests {
     use super::*;
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::classification::ClassificationError;
+
 /// Data that cannot be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
@@ -35,4 +37,6 @@ pub enum EvalError {
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
+    #[error(transparent)]
+    Classification(#[from] ClassificationError),
 }

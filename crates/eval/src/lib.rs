@@ -2,6 +2,7 @@
 
 pub mod age_of_acquisition;
 pub mod blimp;
+pub mod classification;
 pub mod csv;
 pub mod error;
 pub mod ewok;

@@ -1,5 +1,7 @@
 //! Held-out loss: the mean cross-entropy of fixed sequences, and for a student the objective on the same sequences.
 
+use std::ops::Range;
+
 use corpus::chunks::Chunks;
 use engine::Tape;
 use engine::ops::language_model_loss::Target;
@@ -41,8 +43,22 @@ impl Heldout<'_> {
     /// # Errors
     /// When vocabularies differ in size, or a model's positions do not reach.
     pub fn cross_entropy(&self, models: &[&Model]) -> Result<HeldoutLoss, TrainError> {
+        self.cross_entropy_of_each(models, |_, _| ())
+    }
+
+    /// As [`cross_entropy`](Self::cross_entropy); `see` gets every sequence's place in the text and the log-probabilities of its tokens but
+    /// the first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn cross_entropy_of_each(
+        &self,
+        models: &[&Model],
+        mut see: impl FnMut(Range<usize>, &[f64]),
+    ) -> Result<HeldoutLoss, TrainError> {
         self.check(models)?;
         let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
+        let mut places = self.sequences.iter().map(|&index| self.chunks.range(index as usize));
         for MicroBatch { batch, .. } in self.batches() {
             let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(&batch)).collect();
             let share = 1.0 / models.len() as f32;
@@ -51,6 +67,8 @@ impl Heldout<'_> {
             let targets = Target::of_rows(&batch.next_tokens());
             let mut log_probabilities = vec![0.0; targets.len()];
             models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
+            let of_each = log_probabilities.chunks(self.chunks.sequence_length() - 1);
+            of_each.zip(&mut places).for_each(|(of_one, place)| see(place, of_one));
             sum -= log_probabilities.iter().sum::<f64>();
             predicted += batch.predicted_tokens();
             tokens += batch.tokens();

@@ -10,7 +10,7 @@ use common::{Fixture, assert_close, folder};
 use engine::cpu::Cpu;
 use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
 use engine::ops::language_model_loss::{NO_TARGET, Projection};
-use engine::{Device, Layout, Parameters, Role, Tape};
+use engine::{Device, Layout, Parameters, Role, Tape, Tensor};
 use model::{Batch, Model, hugging_face};
 use train::MicroBatch;
 use train::settings::{DistillSettings, KlNormalisation, TrainSettings};

@@ -23,11 +23,12 @@ pub struct EvaluateArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum EvaluateCommand {
-    /// Cross-entropy and perplexity on held-out text.
+    /// Cross-entropy and perplexity on held-out text, of each file and over all.
     #[command(after_help = "\
 Examples:
   babyllama evaluate loss runs/quickstart/models/student/final --data runs/quickstart/tokens/validation.bin
-  babyllama evaluate loss models/a models/b --ensemble --data data/clean_dev --json loss.json")]
+  babyllama evaluate loss models/a models/b --ensemble --data data/clean_dev --json loss.json
+  babyllama evaluate loss models/a --data data/babylm_dev --clean")]
     Loss {
         #[command(flatten)]
         common: EvaluateArgs,
@@ -37,6 +38,9 @@ Examples:
         /// The token file has no header: little-endian 16-bit ids and nothing else.
         #[arg(long)]
         raw_tokens: bool,
+        /// Clean each file of text by the rules of its source first.
+        #[arg(long)]
+        clean: bool,
         /// Tokens per sequence.
         #[arg(long, value_name = "N", default_value_t = 128)]
         sequence_length: usize,

@@ -3,6 +3,7 @@
 mod ages;
 mod compare;
 mod evaluate;
+mod finetune;
 mod train;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::commands::bench::arguments::BenchArgs;
 pub use ages::AgesArgs;
 pub use compare::CompareArgs;
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
+pub use finetune::FinetuneArgs;
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
 /// Pretrain, distil and score small language models on little text.
@@ -57,6 +59,8 @@ pub enum Command {
     /// Score models.
     #[command(subcommand)]
     Evaluate(EvaluateCommand),
+    /// Train models as classifiers on the tasks of (Super)GLUE and MSGS, and score them.
+    Finetune(FinetuneArgs),
     /// Continue a text.
     Generate(GenerateArgs),
     /// Write a model's best weights as a Hugging Face folder.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod corpus;
 pub mod evaluate;
 pub mod export;
+pub mod finetune;
 pub mod generate;
 pub mod plan;
 mod signals;

@@ -178,7 +178,7 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
 }
 
 /// What training itself refuses, said of the recipe's key.
-fn fault(error: TrainError) -> Fault {
+pub fn fault(error: TrainError) -> Fault {
     match error {
         TrainError::Setting { setting, value, rule } => Fault::invalid(setting, format!("is {value}; {rule}")),
         other => Fault::invalid("", other.to_string()),

@@ -4,6 +4,7 @@ mod check;
 mod decode;
 mod document;
 mod error;
+mod finetune;
 mod model;
 mod sections;
 #[cfg(test)]
@@ -17,7 +18,8 @@ use toml::Value;
 
 use self::document::Document;
 
-pub use self::error::{Fault, Place, RecipeError};
+pub use self::error::{Fault, Place, RecipeError, suggestion};
+pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
 pub use self::sections::{CorpusSection, EvaluateSection, Rules, Source, TokenizerSection, Validation};
 

@@ -73,7 +73,7 @@ pub fn erf(x: f32) -> f32 {
     let p = p.mul_add(square, -2.685_432_9e-2);
     let p = p.mul_add(square, 1.128_359_7e-1);
     let p = p.mul_add(square, -3.761_262_6e-1);
-    let p = p.mul_add(square, 1.128_379_1);
+    let p = p.mul_add(square, std::f32::consts::FRAC_2_SQRT_PI);
     let t = x.abs().min(4.0);
     let q = t.mul_add(1.855_757_7e-4, -2.939_624e-3);
     let q = q.mul_add(t, 2.180_538_3e-2);

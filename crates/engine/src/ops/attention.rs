@@ -242,6 +242,7 @@ impl Node for AttentionNode {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a prefix of one range of rows")]
 mod tests {
     use super::*;
     use crate::params::Layout;

@@ -66,7 +66,7 @@ fn rows(path: &Path) -> Result<Vec<(String, Row)>, EvalError> {
     let bytes = std::fs::read(path).map_err(io(path))?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut rows = Vec::new();
-    let mut push = |line: usize, get: &dyn Fn(&str) -> Option<String>| {
+    let mut push = |line: usize, get: &dyn Fn(&str) -> Option<String>| -> Result<(), EvalError> {
         let field =
             |field: &'static str| get(field).ok_or(EvalError::MissingField { path: path.to_owned(), line, field });
         let item = Item {

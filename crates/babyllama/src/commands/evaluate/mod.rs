@@ -5,7 +5,7 @@ pub mod blimp;
 pub mod compare;
 pub mod ewok;
 pub mod loss;
-mod results;
+pub mod results;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ pub fn short_names(args: &EvaluateArgs) -> Vec<String> {
 
 /// The last part of each path that says something, with as many parts before it as it takes to tell them apart; the same
 /// path twice is numbered.
-fn distinct(paths: &[PathBuf]) -> Vec<String> {
+pub fn distinct(paths: &[PathBuf]) -> Vec<String> {
     let parts: Vec<Vec<String>> = paths.iter().map(|path| telling_parts(path)).collect();
     let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
     let name = |parts: &[String], length: usize| parts[parts.len().saturating_sub(length)..].join("-");

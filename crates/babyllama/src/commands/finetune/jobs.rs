@@ -1,0 +1,178 @@
+//! What there is to fine-tune for: the tasks that were asked for and whose files are there.
+
+use std::path::Path;
+
+use anyhow::bail;
+use eval::classification::{ClassificationTask, Rows, TASKS, TaskFiles, find_files, find_task};
+use eval::{Rules, Suite};
+
+use crate::failure::{Hint, WrongUsage};
+use crate::recipe::suggestion;
+
+/// Items that a fine-tuned model answers.
+pub struct Questions {
+    pub task: &'static ClassificationTask,
+    pub rows: Rows,
+}
+
+/// One fine-tuning.
+pub struct Job {
+    pub training: Rows,
+    /// The first set belongs to the training items and chooses the weights; the model answers the others besides.
+    pub validation: Vec<Questions>,
+}
+
+/// The jobs of a folder.
+pub struct Jobs {
+    pub jobs: Vec<Job>,
+    /// What was left out and why, in sentences.
+    pub skipped: Vec<String>,
+}
+
+impl Job {
+    /// The task that names the settings.
+    pub fn task(&self) -> &'static ClassificationTask {
+        self.validation[0].task
+    }
+}
+
+/// The tasks of a list of names, in the order of [`TASKS`]: `glue` and `msgs` stand for eleven each; no name at all for all
+/// tasks.
+pub fn select_tasks(names: &[String]) -> anyhow::Result<Vec<&'static ClassificationTask>> {
+    for name in names {
+        if find_task(name).is_none() && suite(name).is_none() {
+            let known = ["glue", "msgs"].into_iter().chain(TASKS.iter().map(|task| task.name));
+            bail!(WrongUsage(format!("--tasks {name}: there is no such task; {}", suggestion(name, known))));
+        }
+    }
+    let asked = |task: &&ClassificationTask| {
+        names.is_empty() || names.iter().any(|name| name == task.name || suite(name) == Some(task.suite))
+    };
+    Ok(TASKS.iter().filter(asked).collect())
+}
+
+fn suite(name: &str) -> Option<Suite> {
+    [Suite::Glue, Suite::Msgs].into_iter().find(|suite| suite.name() == name)
+}
+
+impl Jobs {
+    /// Reads the files of the tasks. A task without a training or a validation file is skipped; of a task that nobody named
+    /// and that has neither, nothing is said.
+    pub fn read(
+        folder: &Path,
+        tasks: &[&'static ClassificationTask],
+        rules: Rules,
+        named: bool,
+    ) -> anyhow::Result<Self> {
+        let entries = std::fs::read_dir(folder).map(drop);
+        entries.map_err(|cause| eval::EvalError::Io { path: folder.to_owned(), cause })?;
+        let mut found = Self { jobs: Vec::new(), skipped: Vec::new() };
+        for task in tasks {
+            // By 2024 the model fine-tuned for MNLI answers both halves: they are one job, whichever was asked for.
+            let shared = rules == Rules::Year2024 && task.name.starts_with("mnli");
+            if shared && task.name == "mnli-mm" && tasks.iter().any(|other| other.name == "mnli") {
+                continue;
+            }
+            let first = if shared { find_task("mnli").unwrap_or(task) } else { task };
+            found.add(folder, first, named)?;
+            if shared {
+                found.add_mismatched(folder)?;
+            }
+        }
+        if found.jobs.is_empty() {
+            let why = if found.skipped.is_empty() { String::new() } else { format!(": {}", found.skipped.join("; ")) };
+            let failed = Err(anyhow::anyhow!("{} has the files of no task{why}", folder.display()));
+            return failed.hint("give a folder with TASK.train.jsonl and TASK.valid.jsonl, such as rte.train.jsonl");
+        }
+        Ok(found)
+    }
+
+    fn add(&mut self, folder: &Path, task: &'static ClassificationTask, named: bool) -> anyhow::Result<()> {
+        let mut skip = |what: &str| {
+            self.skipped.push(format!("{}: skipped, there is no {what} file in {}", task.name, folder.display()));
+        };
+        match find_files(folder, task) {
+            TaskFiles { training: Some(training), validation: Some(validation) } => {
+                let rows = Rows::read(task, &validation)?;
+                let validation = vec![Questions { task, rows }];
+                self.jobs.push(Job { training: Rows::read(task, &training)?, validation });
+            }
+            TaskFiles { training: None, validation: None } if !named => {}
+            TaskFiles { training: None, validation: None } => skip("training and no validation"),
+            TaskFiles { training: None, .. } => skip("training"),
+            TaskFiles { validation: None, .. } => skip("validation"),
+        }
+        Ok(())
+    }
+
+    /// Adds the mismatched half of MNLI to the job that was added last, if that is MNLI's and the file is there.
+    fn add_mismatched(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let (Some(job), Some(task)) = (self.jobs.last_mut(), find_task("mnli-mm")) else { return Ok(()) };
+        if let ("mnli", Some(path)) = (job.task().name, find_files(folder, task).validation) {
+            job.validation.push(Questions { task, rows: Rows::read(task, &path)? });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(names: &[&str]) -> Vec<&'static str> {
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        select_tasks(&names).unwrap().iter().map(|task| task.name).collect()
+    }
+
+    #[test]
+    fn tasks_are_chosen_by_name_and_by_suite() {
+        assert_eq!(select(&["wsc", "rte", "wsc"]), ["rte", "wsc"]);
+        assert_eq!((select(&["glue"]).len(), select(&["msgs", "rte"]).len(), select(&[]).len()), (11, 12, 22));
+        let error = select_tasks(&["rtee".to_owned()]).unwrap_err().to_string();
+        assert_eq!(error, "--tasks rtee: there is no such task; did you mean `rte`?");
+    }
+
+    /// The tasks of each job of a folder with these files, and what was skipped.
+    fn jobs(files: &[&str], tasks: &[&str], rules: Rules) -> Result<(Vec<Vec<&'static str>>, Vec<String>), String> {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let item = |label| {
+                format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": {label}}}\n")
+            };
+            std::fs::write(folder.path().join(file), item(0) + &item(1)).unwrap();
+        }
+        let names: Vec<String> = tasks.iter().map(|name| name.to_string()).collect();
+        let found = Jobs::read(folder.path(), &select_tasks(&names).unwrap(), rules, !tasks.is_empty());
+        let found = found.map_err(|error| error.to_string())?;
+        let tasks = |job: &Job| job.validation.iter().map(|questions| questions.task.name).collect();
+        let said = |text: &String| text.replace(&folder.path().display().to_string(), "DATA");
+        Ok((found.jobs.iter().map(tasks).collect(), found.skipped.iter().map(said).collect()))
+    }
+
+    const MNLI: [&str; 3] = ["mnli.train.jsonl", "mnli.valid.jsonl", "mnli-mm.valid.jsonl"];
+
+    #[test]
+    fn the_mismatched_half_is_a_task_of_its_own_only_in_2023() {
+        for asked in [&["mnli"][..], &["mnli-mm"], &["mnli", "mnli-mm"], &[]] {
+            assert_eq!(jobs(&MNLI, asked, Rules::Year2024).unwrap().0, [["mnli", "mnli-mm"]], "{asked:?}");
+        }
+        assert_eq!(jobs(&MNLI, &[], Rules::Year2023).unwrap().0, [["mnli"], ["mnli-mm"]]);
+        assert_eq!(jobs(&MNLI, &["mnli-mm"], Rules::Year2023).unwrap().0, [["mnli-mm"]]);
+        assert_eq!(jobs(&MNLI[..2], &["mnli"], Rules::Year2024).unwrap().0, [["mnli"]]);
+    }
+
+    #[test]
+    fn tasks_without_files_are_skipped_with_the_reason() {
+        let files = ["cola.train.json", "cola.validation.json", "sst2.valid.jsonl"];
+        let (found, skipped) = jobs(&files, &[], Rules::Year2024).unwrap();
+        assert_eq!(
+            (found, skipped),
+            (vec![vec!["cola"]], vec!["sst2: skipped, there is no training file in DATA".into()])
+        );
+        let (_, skipped) = jobs(&files, &["cola", "rte"], Rules::Year2024).unwrap();
+        assert_eq!(skipped, ["rte: skipped, there is no training and no validation file in DATA"]);
+        let error = jobs(&files, &["sst2"], Rules::Year2024).unwrap_err();
+        assert!(error.contains("has the files of no task: sst2: skipped"), "{error}");
+        assert!(jobs(&[], &[], Rules::Year2024).unwrap_err().ends_with("has the files of no task"));
+    }
+}

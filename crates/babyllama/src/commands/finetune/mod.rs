@@ -1,0 +1,63 @@
+//! `babyllama finetune`: language models as classifiers, on the tasks of (Super)GLUE and MSGS.
+
+mod items;
+mod jobs;
+mod listener;
+mod result;
+mod summary;
+mod tuner;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use engine::cpu::Cpu;
+use eval::Rules;
+
+use self::jobs::{Jobs, select_tasks};
+use self::summary::ModelResults;
+use self::tuner::{Subject, Tuner};
+use super::evaluate::results::distinct;
+use crate::args::FinetuneArgs;
+use crate::console;
+use crate::interrupt::Interrupt;
+use crate::lock::RunLock;
+use crate::recipe::FinetuneRecipe;
+use crate::stage::write_whole;
+
+/// Fine-tunes every model for every task with every seed, and shows the scores.
+pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
+    let recipe = FinetuneRecipe::load(&args.recipe, &args.overrides)?;
+    let rules = Rules::from(recipe.rules);
+    let Jobs { jobs, skipped } = Jobs::read(&args.data, &select_tasks(&args.tasks)?, rules, !args.tasks.is_empty())?;
+    skipped.iter().for_each(console::note);
+    let subjects = distinct(&args.models).into_iter().zip(&args.models).map(|(name, path)| Subject::open(name, path));
+    let subjects: Vec<Subject> = subjects.collect::<anyhow::Result<_>>()?;
+    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
+    let _lock = RunLock::acquire(&args.output)?;
+    let interrupt = Interrupt::listen().context("cannot listen to signals")?;
+    let device = Arc::new(Cpu::new());
+    let tuner = Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
+    let mut seeds: Vec<Option<u64>> = args.seeds.iter().copied().map(Some).collect();
+    if seeds.is_empty() {
+        seeds.push(None);
+    }
+    let mut models = Vec::new();
+    for (subject, folder) in subjects.iter().zip(&args.models) {
+        let mut results = vec![Vec::new(); seeds.len()];
+        for job in &jobs {
+            for (results, seed) in results.iter_mut().zip(&seeds) {
+                results.extend(tuner.finetune_task(subject, job, *seed, &args.output.join(&subject.name))?);
+            }
+        }
+        models.push(ModelResults { name: subject.name.clone(), folder: folder.clone(), seeds: results });
+    }
+    console::print(summary::table(&models, rules, args.msgs_all_rows).to_text().trim_end())?;
+    match &args.json {
+        None => Ok(()),
+        Some(path) => {
+            let value = summary::to_json(&models, rules, args.msgs_all_rows);
+            write_whole(path, format!("{value:#}\n").as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))
+        }
+    }
+}

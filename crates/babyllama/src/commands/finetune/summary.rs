@@ -1,0 +1,200 @@
+//! What a person sees at the end, and the same as JSON: tasks by models, with mean and spread over the seeds.
+
+use std::path::PathBuf;
+
+use eval::classification::TASKS;
+use eval::{Rules, Suite, SuiteResult, TaskResult};
+use report::{Align, Table};
+use serde_json::{Value, json};
+
+use super::result::FinetuneResult;
+
+/// All results of one model.
+pub struct ModelResults {
+    pub name: String,
+    pub folder: PathBuf,
+    /// One list a seed, in the order in which the seeds were given.
+    pub seeds: Vec<Vec<FinetuneResult>>,
+}
+
+/// Mean, and the sample standard deviation of more than one value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Spread {
+    mean: f64,
+    deviation: Option<f64>,
+}
+
+impl Spread {
+    /// Nothing for no value.
+    fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        (!values.is_empty()).then_some(Self { mean, deviation })
+    }
+
+    fn text(self) -> String {
+        match self.deviation {
+            None => format!("{:.1}", 100.0 * self.mean),
+            Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * self.mean, 100.0 * deviation),
+        }
+    }
+
+    fn json(self) -> Value {
+        json!({ "mean": self.mean, "standard_deviation": self.deviation })
+    }
+}
+
+impl ModelResults {
+    /// What each seed scored on a task.
+    fn scores(&self, task: &str, all_rows: bool) -> Vec<&TaskResult> {
+        let results = self.seeds.iter().flatten().filter(|result| result.score.name == task);
+        results.map(|result| result.shown(all_rows)).collect()
+    }
+
+    /// A suite's mean over its tasks, seed by seed.
+    fn suites(&self, suite: Suite, rules: Rules, all_rows: bool) -> Vec<SuiteResult> {
+        let tasks = TASKS.iter().filter(|task| task.suite == suite);
+        let names: Vec<&str> = tasks.map(|task| task.name).collect();
+        let of_seed = |results: &Vec<FinetuneResult>| {
+            let shown = results.iter().map(|result| result.shown(all_rows));
+            shown.filter(|score| names.contains(&score.name.as_str())).cloned().collect::<Vec<_>>()
+        };
+        let with_tasks = self.seeds.iter().map(of_seed).filter(|tasks| !tasks.is_empty());
+        with_tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
+    }
+
+    fn mean(&self, suite: Suite, rules: Rules, all_rows: bool) -> Option<Spread> {
+        Spread::of(&self.suites(suite, rules, all_rows).iter().map(|suite| suite.score).collect::<Vec<_>>())
+    }
+}
+
+/// The closing table: percent, with the sample standard deviation over seeds.
+pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool) -> Table {
+    let heads = models.iter().map(|model| (model.name.as_str(), Align::Right));
+    let mut table = Table::new([("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads));
+    let text = |spread: Option<Spread>| spread.map_or("-".to_owned(), Spread::text);
+    for suite in [Suite::Glue, Suite::Msgs] {
+        let mut count = 0;
+        for task in TASKS.iter().filter(|task| task.suite == suite) {
+            let scores = |model: &ModelResults| -> Vec<f64> {
+                model.scores(task.name, all_rows).iter().map(|result| result.score).collect()
+            };
+            let cells: Vec<Option<Spread>> = models.iter().map(|model| Spread::of(&scores(model))).collect();
+            if cells.iter().any(Option::is_some) {
+                count += 1;
+                let names = [task.name.to_owned(), task.metric.name().to_owned()];
+                table.push(names.into_iter().chain(cells.into_iter().map(text)).collect());
+            }
+        }
+        if count > 0 {
+            let means = models.iter().map(|model| text(model.mean(suite, rules, all_rows)));
+            table.push([mean_name(suite, count), String::new()].into_iter().chain(means).collect());
+        }
+    }
+    table
+}
+
+/// The papers' SuperGLUE is the mean of all eleven tasks, and of nothing less.
+fn mean_name(suite: Suite, tasks: usize) -> String {
+    match (suite, tasks) {
+        (Suite::Glue, 11) => "SuperGLUE, the mean of all 11".to_owned(),
+        (_, 1) => format!("mean of 1 task of {}", suite.title()),
+        (_, 11) => format!("{}, the mean of all 11", suite.title()),
+        _ => format!("mean of {tasks} tasks of {}", suite.title()),
+    }
+}
+
+/// Everything, as JSON.
+pub fn to_json(models: &[ModelResults], rules: Rules, all_rows: bool) -> Value {
+    let model = |model: &ModelResults| {
+        let mut tasks = serde_json::Map::new();
+        for task in &TASKS {
+            let scores: Vec<f64> = model.scores(task.name, all_rows).iter().map(|result| result.score).collect();
+            if let Some(spread) = Spread::of(&scores) {
+                tasks.insert(task.name.to_owned(), spread.json());
+            }
+        }
+        let suites = [Suite::Glue, Suite::Msgs].map(|suite| model.suites(suite, rules, all_rows)).concat();
+        let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();
+        json!({ "model": model.folder, "name": model.name, "tasks": tasks, "suites": suites, "results": results })
+    };
+    models.iter().map(model).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use eval::Prediction;
+    use eval::classification::{find_task, task_result};
+    use train::finetune::FinetuneSettings;
+
+    use super::super::result::Course;
+    use super::*;
+
+    fn result(task: &str, score: f64) -> FinetuneResult {
+        let answer = Prediction { gold: 1, predicted: 1, scores: vec![0.0, 1.0] };
+        let score = TaskResult { score, ..task_result(find_task(task).unwrap(), &[answer], 0) };
+        let all_rows = (task == "main_verb_control").then(|| TaskResult { score: score.score / 2.0, ..score.clone() });
+        let course = Course {
+            trained_on: task.to_owned(),
+            rules: Rules::Year2024,
+            settings: FinetuneSettings::default(),
+            labels: vec![0, 1],
+            training_items: 2,
+            training_items_truncated: 0,
+            steps: 1,
+            stopped_early: false,
+            best: None,
+            history: Vec::new(),
+            tokens: 4,
+            seconds: 1.0,
+            tokens_per_second: 4.0,
+        };
+        let fingerprint = String::new();
+        FinetuneResult { fingerprint, score, all_rows, validation_items: 1, validation_items_truncated: 0, course }
+    }
+
+    fn model(name: &str, seeds: &[&[(&str, f64)]]) -> ModelResults {
+        let of_seed = |results: &&[(&str, f64)]| results.iter().map(|(task, score)| result(task, *score)).collect();
+        ModelResults { name: name.to_owned(), folder: name.into(), seeds: seeds.iter().map(of_seed).collect() }
+    }
+
+    fn lines(models: &[ModelResults], all_rows: bool) -> Vec<String> {
+        let text = table(models, Rules::Year2024, all_rows).to_text();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.lines().skip(2).map(words).collect()
+    }
+
+    #[test]
+    fn tasks_stand_in_the_papers_order_with_mean_and_spread() {
+        let models = [
+            model("a", &[&[("rte", 0.5), ("cola", 0.1)], &[("rte", 0.6), ("cola", 0.3)]]),
+            model("b", &[&[("rte", 0.7)]]),
+        ];
+        let expected = [
+            "cola mcc 20.0 ± 14.1 -",
+            "rte accuracy 55.0 ± 7.1 70.0",
+            "mean of 2 tasks of (Super)GLUE 37.5 ± 10.6 70.0",
+        ];
+        assert_eq!(lines(&models, false), expected);
+    }
+
+    #[test]
+    fn only_eleven_tasks_are_superglue() {
+        let all: Vec<(&str, f64)> = TASKS[..11].iter().map(|task| (task.name, 0.5)).collect();
+        let last = |tasks: &[(&str, f64)]| lines(&[model("a", &[tasks])], false).pop().unwrap();
+        assert_eq!(last(&all), "SuperGLUE, the mean of all 11 50.0");
+        assert_eq!(last(&all[1..]), "mean of 10 tasks of (Super)GLUE 50.0");
+        assert_eq!(last(&[("main_verb_control", 0.5)]), "mean of 1 task of MSGS 50.0");
+    }
+
+    #[test]
+    fn msgs_can_be_shown_over_all_rows() {
+        let models = [model("a", &[&[("main_verb_control", 0.5), ("rte", 0.25)]])];
+        let shown = |all_rows| lines(&models, all_rows)[2].clone();
+        assert_eq!([shown(false), shown(true)], ["main_verb_control mcc 50.0", "main_verb_control mcc 25.0"]);
+        assert_eq!(to_json(&models, Rules::Year2024, true)[0]["tasks"]["main_verb_control"]["mean"], 0.25);
+        assert_eq!(to_json(&models, Rules::Year2024, true)[0]["tasks"]["rte"]["mean"], 0.25);
+    }
+}

@@ -1,0 +1,22 @@
+//! (Super)GLUE and MSGS as the BabyLM pipelines of 2023 and 2024 pose them: reading the files, making the texts that a
+//! classifier reads, and scoring its answers. Fine-tuning itself is `train`'s business.
+
+pub mod encoding;
+pub mod error;
+pub mod files;
+pub mod labels;
+pub mod metrics;
+pub mod reading;
+pub mod tasks;
+pub mod truncation;
+
+pub use encoding::{Encoded, Encoder};
+pub use error::ClassificationError;
+pub use files::{TaskFiles, find_files};
+pub use labels::Labels;
+pub use metrics::{Tally, predictions, selection_metric, task_result};
+pub use reading::{Row, Rows};
+pub use tasks::{ClassificationTask, TASKS, find_task};
+
+/// Tokens that a classifier reads of an item at most; both pipelines cut to this many.
+pub const MAX_LENGTH: usize = 128;
