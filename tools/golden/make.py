@@ -1,6 +1,7 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
 import aoa
+import classification
 import classifier
 import divergences
 import losses
@@ -11,5 +12,6 @@ import schedules
 import significance
 
 if __name__ == "__main__":
-    for writer in (models, masked, classifier, losses, ops, divergences, schedules, significance, aoa):
+    first = (models, masked, classifier, classification)
+    for writer in (*first, losses, ops, divergences, schedules, significance, aoa):
         writer.main()

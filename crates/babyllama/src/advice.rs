@@ -64,6 +64,9 @@ pub fn on_model(error: &ModelError) -> &'static str {
         ModelError::NotAClassifier { .. } => "fine-tune it first; `babyllama finetune --keep` leaves classifiers",
         ModelError::NotALanguageModel { .. } => "give the language model that it was fine-tuned from",
         ModelError::TokenOutside { .. } => SAME_TOKENIZER,
+        ModelError::Masked | ModelError::MaskedFolder { .. } => {
+            "take a model that predicts the next token; masked ones can do `evaluate blimp` and `evaluate ewok`"
+        }
         ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
         _ => MEND,
     }
@@ -131,6 +134,11 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::Classification(error) => on_classification(error),
+        EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
+        EvalError::NoRoom { .. } => "take a model with more positions",
+        EvalError::NoMaskedToken { .. } => {
+            "name the token in the folder's tokenizer_config.json or special_tokens_map.json"
+        }
         EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
     }
 }

@@ -29,6 +29,12 @@ pub enum EvalError {
     OutOfOrder { path: PathBuf, line: usize, index: usize },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
+    #[error("of models that are scored together all must predict the next token, or all must be masked")]
+    MixedEnsemble,
+    #[error("a model of {positions} positions has no room for a token between the start and the end of a text")]
+    NoRoom { positions: usize },
+    #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]
+    NoMaskedToken { role: &'static str },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
     #[error("`{choice}` has no token of its own after its context, so that there is nothing to score")]

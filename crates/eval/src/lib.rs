@@ -19,4 +19,4 @@ pub use ewok::score_ewok;
 pub use pairs::{Pair, Task};
 pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
 pub use rules::Rules;
-pub use scoring::{Request, Scorer, Scores, request};
+pub use scoring::{MaskedTokens, Request, Scorer, Scores, request};

@@ -16,7 +16,8 @@ pub enum Rules {
 }
 
 impl Rules {
-    /// The token that stands before every sentence.
+    /// The token that stands before every sentence in the papers' models. A folder may name another for its role, the end
+    /// of a text in 2023 and its beginning in 2024.
     pub fn prefix_token(self) -> &'static str {
         match self {
             Rules::Year2023 => "</s>",

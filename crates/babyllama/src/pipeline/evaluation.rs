@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use corpus::tokenizer::Role;
 use eval::{Outcome, Scorer, SuiteResult, pairs};
 use model::{Model, hugging_face};
 use report::{TableRow, closing_table};
@@ -163,6 +164,37 @@ fn label(members: &[&Trained]) -> String {
     members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" + ")
 }
 
+/// A scorer of models that read with one tokenizer, and the id of the token that stands before a text without a context:
+/// by the rules where they predict the next token, and otherwise the one that begins every text of a masked model.
+pub fn scorer<'a>(
+    models: &[&'a Model],
+    rules: eval::Rules,
+    tokenizer: &corpus::Tokenizer,
+) -> anyhow::Result<(Scorer<'a>, u32)> {
+    if models.iter().all(|model| model.config().architecture.is_causal()) {
+        return Ok((Scorer::new(models.to_vec())?, prefix(rules, tokenizer)?));
+    }
+    let id = |role, name| match tokenizer.role(role) {
+        Some((_, id)) => Ok(id),
+        None => Err(eval::EvalError::NoMaskedToken { role: name }),
+    };
+    let (start, end) = (id(Role::Classifier, "token to begin texts")?, id(Role::Separator, "token to end texts")?);
+    let tokens = eval::MaskedTokens { start, mask: id(Role::Mask, "mask token")?, end };
+    Ok((Scorer::masked(models.to_vec(), tokens)?, start))
+}
+
+/// The token that a pipeline puts before a text: in 2023 the one that ends texts, in 2024 the one that begins them, or
+/// else the next that the tokenizer has.
+pub fn prefix(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Result<u32> {
+    let roles = match rules {
+        eval::Rules::Year2023 => &[Role::End][..],
+        eval::Rules::Year2024 => &[Role::Begin, Role::End, Role::Padding],
+    };
+    let found = roles.iter().find_map(|&role| tokenizer.role(role));
+    let (token, rules) = (rules.prefix_token(), rules.name());
+    Ok(found.map(|(_, id)| id).ok_or(eval::EvalError::NoPrefixToken { token, rules })?)
+}
+
 /// Scores the minimal pairs of a folder with one model, or with several by their averaged logits.
 pub fn score_folder(
     models: &[&Model],
@@ -172,11 +204,9 @@ pub fn score_folder(
     label: &str,
 ) -> anyhow::Result<Outcome> {
     let tasks = pairs::read_folder(folder)?;
-    let token = rules.prefix_token();
-    let prefix = tokenizer.token_id(token).ok_or(eval::EvalError::NoPrefixToken { token, rules: rules.name() })?;
     let total = tasks.iter().map(|task| 2 * task.pairs.len()).sum::<usize>() as u64;
     let mut progress = Progress::begin(&format!("{label} on {}", folder.display()), "sentences", total, 0);
-    let scorer = Scorer::new(models.to_vec())?;
+    let (scorer, prefix) = scorer(models, rules, tokenizer)?;
     let tokenizer = tokenizer_of(rules, tokenizer)?;
     let encode = |text: &str| tokenizer.encode(text);
     let mut seen = 0;

@@ -9,6 +9,7 @@ mod commands;
 mod common;
 mod damage;
 mod determinism;
+mod finetune;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]

@@ -4,14 +4,36 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::Tokenizer;
+use super::roles::Roles;
+use super::{Tokenizer, vocabulary_files};
 use crate::error::{CorpusError, Result};
-use crate::text::write_text;
+use crate::text::{read_text, write_text};
 
 /// The file that holds all of a tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
+const CONFIG: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+
 impl Tokenizer {
+    /// Reads the tokenizer of a model's folder: `tokenizer.json`, or else `vocab.json` with `merges.txt`; with it, where
+    /// they are there, the roles and the prefix space that `tokenizer_config.json` and `special_tokens_map.json` name.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let mut path = folder.join(TOKENIZER_FILE);
+        let [config, map] = [CONFIG, SPECIAL_TOKENS_MAP].map(|name| optional_object(&folder.join(name)));
+        let (config, map) = (config?, map?);
+        let roles = Roles::of(&[&config, &map]);
+        let json = if !path.exists() && vocabulary_files::are_in(folder) {
+            path = folder.join(vocabulary_files::VOCABULARY);
+            vocabulary_files::to_json(folder, &config, &roles)?.to_string()
+        } else {
+            read_text(&path)?
+        };
+        let tokenizer = Self::with_prefix_space(json, prefix_space(&config));
+        let tokenizer = tokenizer.map_err(|cause| CorpusError::BadTokenizer { path, cause })?;
+        Ok(Self { roles, ..tokenizer })
+    }
+
     /// Writes the tokenizer's JSON as it was trained or loaded, prefix space included, to a file.
     pub fn save(&self, path: &Path) -> Result<()> {
         write_text(path, &self.json)
@@ -37,9 +59,21 @@ impl Tokenizer {
 
     /// The roles of the special tokens that the vocabulary has.
     fn special_tokens(&self) -> Map<String, Value> {
-        let roles = [("bos_token", "<s>"), ("eos_token", "</s>"), ("pad_token", "<pad>")];
-        let known = roles.into_iter().filter(|(_, token)| self.token_id(token).is_some());
-        known.map(|(role, token)| (role.to_string(), json!(token))).collect()
+        self.known_roles().map(|(role, token)| (role.key().to_string(), json!(token))).collect()
+    }
+}
+
+/// The JSON object in a file, null when there is no such file.
+fn optional_object(path: &Path) -> Result<Value> {
+    if path.is_file() { vocabulary_files::read_object(path).map(Value::Object) } else { Ok(Value::Null) }
+}
+
+/// Whether transformers' class for a folder puts a space before a text: what the configuration says, and no by default.
+/// The classes that stand for any `tokenizer.json` take that file at its word, and none is said here.
+fn prefix_space(config: &Value) -> Option<bool> {
+    match config["tokenizer_class"].as_str() {
+        Some("PreTrainedTokenizerFast" | "TokenizersBackend") => None,
+        _ => Some(config["add_prefix_space"].as_bool().unwrap_or(false)),
     }
 }
 

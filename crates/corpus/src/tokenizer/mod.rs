@@ -1,7 +1,8 @@
 //! Byte-level BPE with the authors' settings: trained with a space put before each line, used without.
 //!
 //! The authors train with `add_prefix_space=True`, then wrap the file in transformers' `GPT2TokenizerFast`, which
-//! sets it to false. So does [`Tokenizer::load`], whatever the file says.
+//! sets it to false. So does [`Tokenizer::load`], whatever the file says; [`Tokenizer::from_folder`] asks the files
+//! beside it.
 
 mod by_words;
 mod folder;
@@ -11,7 +12,9 @@ mod memory;
 mod nasty;
 mod normal_form;
 mod pieces;
+mod roles;
 mod train;
+mod vocabulary_files;
 mod words;
 
 use std::path::Path;
@@ -23,11 +26,14 @@ use crate::error::{CorpusError, Result};
 use crate::stop::{self, ShouldStop};
 use crate::text::read_text;
 use by_words::WordEncoder;
+use roles::Roles;
 
 pub use folder::TOKENIZER_FILE;
+pub use roles::Role;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings};
 
-/// A tokenizer as training, evaluation and generation use it: no space is put before a text, nothing is cut or padded.
+/// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no space is put before a text
+/// unless a folder's own settings ask for it.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -39,6 +45,8 @@ pub struct Tokenizer {
     cuts_between_words: bool,
     /// The fast way to encode, for the kind of tokenizer that it understands.
     by_words: Option<WordEncoder>,
+    /// What the folder that it came from says of its special tokens.
+    roles: Roles,
 }
 
 impl Tokenizer {
@@ -48,16 +56,16 @@ impl Tokenizer {
         Self::from_json(json).map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause })
     }
 
-    /// Reads the `tokenizer.json` of a model's folder.
-    pub fn from_folder(folder: &Path) -> Result<Self> {
-        Self::load(&folder.join(TOKENIZER_FILE))
+    /// Without a prefix space. The error is the cause alone.
+    fn from_json(json: String) -> std::result::Result<Self, String> {
+        Self::with_prefix_space(json, Some(false))
     }
 
-    /// The error is the cause alone.
-    fn from_json(json: String) -> std::result::Result<Self, String> {
+    /// With a prefix space or without, or as the JSON says. The error is the cause alone.
+    fn with_prefix_space(json: String, prefix_space: Option<bool>) -> std::result::Result<Self, String> {
         let mut value: Value = serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
         require_sound_model(&value["model"])?;
-        set_as_used(&mut value);
+        set_as_used(&mut value, prefix_space);
         let inner: tokenizers::Tokenizer = serde_json::from_value(value).map_err(|cause| cause.to_string())?;
         let content = identity::content(&inner).map_err(|cause| cause.to_string())?;
         let largest_id = inner.get_vocab(true).into_values().max();
@@ -66,6 +74,7 @@ impl Tokenizer {
             content_hash: blake3::hash(content.to_string().as_bytes()),
             cuts_between_words: pieces::can_cut_between_words(&content),
             by_words: WordEncoder::new(&inner, &content),
+            roles: Roles::default(),
             json,
             inner,
         })
@@ -75,9 +84,10 @@ impl Tokenizer {
     /// 2023 loads, has none whatever the file says.
     pub fn without_normalizer(&self) -> Result<Self> {
         let failed = |cause: String| CorpusError::Tokenizer { doing: "leaving out the normalizer of", cause };
-        let mut value: Value = serde_json::from_str(&self.json).map_err(|cause| failed(cause.to_string()))?;
+        let mut value = serde_json::to_value(&self.inner).map_err(|cause| failed(cause.to_string()))?;
         value["normalizer"] = Value::Null;
-        Self::from_json(value.to_string()).map_err(failed)
+        let without = Self::with_prefix_space(value.to_string(), None).map_err(failed)?;
+        Ok(Self { roles: self.roles.clone(), ..without })
     }
 
     /// The tokens of a text.
@@ -152,21 +162,24 @@ fn require_sound_model(model: &Value) -> std::result::Result<(), String> {
     }
 }
 
-/// Turns off what would make tokens depend on more than the text: prefix space, truncation, padding, BPE dropout.
-fn set_as_used(tokenizer: &mut Value) {
+/// Turns off what would make tokens depend on more than the text: truncation, padding, BPE dropout. Sets the prefix space
+/// if it is given.
+fn set_as_used(tokenizer: &mut Value, prefix_space: Option<bool>) {
     tokenizer["truncation"] = Value::Null;
     tokenizer["padding"] = Value::Null;
     tokenizer["model"]["dropout"] = Value::Null;
     let pre_tokenizer = &mut tokenizer["pre_tokenizer"];
-    set_byte_level_as_used(pre_tokenizer);
+    set_byte_level_as_used(pre_tokenizer, prefix_space);
     if let Some(parts) = pre_tokenizer.get_mut("pretokenizers").and_then(Value::as_array_mut) {
-        parts.iter_mut().for_each(set_byte_level_as_used);
+        parts.iter_mut().for_each(|part| set_byte_level_as_used(part, prefix_space));
     }
 }
 
-fn set_byte_level_as_used(pre_tokenizer: &mut Value) {
+fn set_byte_level_as_used(pre_tokenizer: &mut Value, prefix_space: Option<bool>) {
     if pre_tokenizer["type"] == "ByteLevel" {
-        pre_tokenizer["add_prefix_space"] = json!(false);
+        if let Some(prefix_space) = prefix_space {
+            pre_tokenizer["add_prefix_space"] = json!(prefix_space);
+        }
         // Has no effect here; set so that it cannot make two equal tokenizers look different.
         pre_tokenizer["trim_offsets"] = json!(true);
     }

@@ -9,10 +9,13 @@ use crate::pieces::{PIECE_BYTES, cut};
 /// A space or line feed between two visible ASCII characters begins a word of GPT-2's pattern, whatever stands before:
 /// no alternative goes on past a visible character into white space, and none looks further ahead. What follows is
 /// found from there on. The Unicode normal forms work on no more than a base character and its marks, of which there
-/// are none here. And no added token may reach across, so none may have white space in it or take some from beside it.
+/// are none here. And no added token may reach across, so none may have white space in it or take some from beside it. Nor may a
+/// space be put before a text, for it would be put before each piece.
 pub fn can_cut_between_words(content: &Value) -> bool {
     let pre_tokenizer = &content["pre_tokenizer"];
-    let by_pattern = pre_tokenizer["type"] == "ByteLevel" && pre_tokenizer["use_regex"] != false;
+    let by_pattern = pre_tokenizer["type"] == "ByteLevel"
+        && pre_tokenizer["use_regex"] != false
+        && pre_tokenizer["add_prefix_space"] == false;
     let normal_form = match &content["normalizer"] {
         Value::Null => true,
         normalizer => matches!(normalizer["type"].as_str(), Some("NFC" | "NFD" | "NFKC" | "NFKD")),
@@ -80,6 +83,7 @@ mod tests {
         assert!(!with("/normalizer/type", "Lowercase".into()));
         assert!(!with("/pre_tokenizer", Value::Null));
         assert!(!with("/pre_tokenizer/use_regex", false.into()));
+        assert!(!with("/pre_tokenizer/add_prefix_space", true.into()));
         assert!(!with("/added_tokens/0/rstrip", true.into()));
         assert!(!with("/added_tokens/0/content", "\n".into()));
         assert!(!with("/added_tokens/0/content", "end of text".into()));

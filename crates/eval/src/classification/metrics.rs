@@ -3,62 +3,17 @@
 use super::tasks::ClassificationTask;
 use crate::error::EvalError;
 use crate::results::{Metric, Prediction, TaskResult};
+use crate::statistics::{Items, Measure};
 
-/// How often classes were named rightly and wrongly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    items: u64,
-    right: u64,
-    true_positives: u64,
-    false_positives: u64,
-    false_negatives: u64,
-    true_negatives: u64,
-}
-
-impl Tally {
-    /// Counts pairs of the right class and the named one; class 1 is the positive one.
-    pub fn new(answers: impl IntoIterator<Item = (u32, u32)>) -> Self {
-        let mut tally = Self::default();
-        for (gold, predicted) in answers {
-            tally.items += 1;
-            tally.right += (gold == predicted) as u64;
-            match (gold == 1, predicted == 1) {
-                (true, true) => tally.true_positives += 1,
-                (false, true) => tally.false_positives += 1,
-                (true, false) => tally.false_negatives += 1,
-                (false, false) => tally.true_negatives += 1,
-            }
-        }
-        tally
-    }
-
-    /// The value of a metric.
-    pub fn score(&self, metric: Metric) -> f64 {
-        match metric {
-            Metric::Accuracy => ratio(self.right, self.items),
-            Metric::F1 => self.f1(),
-            Metric::Mcc => self.matthews(),
-        }
-    }
-
-    /// F1 of class 1 against all others; 0 where it is not defined.
-    fn f1(&self) -> f64 {
-        let twice = 2 * self.true_positives;
-        ratio(twice, twice + self.false_positives + self.false_negatives)
-    }
-
-    /// Matthews' correlation of two classes; 0 where it is not defined.
-    fn matthews(&self) -> f64 {
-        let count = |count: u64| count as f64;
-        let (tp, fp) = (count(self.true_positives), count(self.false_positives));
-        let (fn_, tn) = (count(self.false_negatives), count(self.true_negatives));
-        let denominator = ((tp + fp) * (tp + fn_) * (tn + fp) * (tn + fn_)).sqrt();
-        if denominator == 0.0 { 0.0 } else { (tp * tn - fp * fn_) / denominator }
-    }
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+/// The score of pairs of the right class and the named one; class 1 is the positive one of F1 and of Matthews' coefficient,
+/// which are 0 where they are not defined.
+pub fn score(metric: Metric, answers: impl IntoIterator<Item = (u32, u32)>) -> f64 {
+    let measure = match metric {
+        Metric::Accuracy => Measure::Mean,
+        Metric::F1 => Measure::F1,
+        Metric::Mcc => Measure::Mcc,
+    };
+    Items::labels(measure, answers).score()
 }
 
 /// What chooses the weights to keep: F1 of class 1 where there are two classes, whatever the task reports; else accuracy.
@@ -90,14 +45,14 @@ pub fn largest(logits: &[f32]) -> u32 {
 /// A task's score by its metric. `others` holds what the pipelines print besides: the mean cross-entropy as `loss`, and of
 /// tasks with two classes accuracy, F1 and Matthews' coefficient.
 pub fn task_result(task: &ClassificationTask, predictions: &[Prediction], truncated: usize) -> TaskResult {
-    let tally = Tally::new(predictions.iter().map(|answer| (answer.gold, answer.predicted)));
+    let value = |metric| score(metric, predictions.iter().map(|answer| (answer.gold, answer.predicted)));
     let mut result = TaskResult::of_choices(task.name, predictions, truncated);
     if task.metric != Metric::Accuracy {
-        (result.metric, result.score, result.standard_error) = (task.metric, tally.score(task.metric), None);
+        (result.metric, result.score, result.standard_error) = (task.metric, value(task.metric), None);
     }
     if task.classes == 2 {
         let all = [Metric::Accuracy, Metric::F1, Metric::Mcc];
-        result.others = all.map(|metric| (metric.name().to_owned(), tally.score(metric))).into();
+        result.others = all.map(|metric| (metric.name().to_owned(), value(metric))).into();
     }
     let loss = predictions.iter().map(cross_entropy).sum::<f64>() / predictions.len().max(1) as f64;
     result.others.insert("loss".to_owned(), loss);
@@ -134,9 +89,8 @@ mod tests {
         let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/metrics.json")).unwrap();
         assert!(cases.len() >= 10 && cases.iter().any(|case| case.f1.is_none()));
         for (index, case) in cases.iter().enumerate() {
-            let tally = Tally::new(case.gold.iter().copied().zip(case.predicted.iter().copied()));
             let near = |metric, expected: f64| {
-                let found = tally.score(metric);
+                let found = score(metric, case.gold.iter().copied().zip(case.predicted.iter().copied()));
                 assert!((found - expected).abs() < 1e-12, "case {index}, {metric:?}: {found}, not {expected}");
             };
             near(Metric::Accuracy, case.accuracy);

@@ -14,7 +14,7 @@ pub use encoding::{Encoded, Encoder};
 pub use error::ClassificationError;
 pub use files::{TaskFiles, find_files};
 pub use labels::Labels;
-pub use metrics::{Tally, predictions, selection_metric, task_result};
+pub use metrics::{predictions, score, selection_metric, task_result};
 pub use reading::{Row, Rows};
 pub use tasks::{ClassificationTask, TASKS, find_task};
 

@@ -1,5 +1,6 @@
 //! The log-probability of continuations after contexts, for one model or an ensemble by averaged logits.
 
+mod pseudo_log_likelihood;
 mod request;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use engine::ops::language_model_loss::{Projection, Target};
 use model::{Batch, Model, SharedBatch};
 
 use crate::error::EvalError;
+pub use pseudo_log_likelihood::MaskedTokens;
 pub use request::{Request, request};
 
 /// Scores requests with one model, or with several whose logits are averaged.
@@ -16,6 +18,8 @@ pub struct Scorer<'a> {
     max_positions: usize,
     /// Tokens per forward pass.
     batch_tokens: usize,
+    /// Of masked models, which are asked for pseudo-log-likelihoods.
+    masked: Option<MaskedTokens>,
 }
 
 /// What scoring found.
@@ -45,23 +49,35 @@ impl Sequence {
 }
 
 impl<'a> Scorer<'a> {
+    /// A scorer of models that predict the next token; [`Scorer::masked`] is that of the others.
+    ///
     /// # Errors
-    /// When the models' vocabularies differ in size.
+    /// When the models' vocabularies differ in size, or a model is masked.
     ///
     /// # Panics
     /// When there is no model.
     pub fn new(models: Vec<&'a Model>) -> Result<Self, EvalError> {
+        match models.iter().all(|model| model.config().architecture.is_causal()) {
+            true => Self::of_any(models),
+            false => Err(EvalError::MixedEnsemble),
+        }
+    }
+
+    fn of_any(models: Vec<&'a Model>) -> Result<Self, EvalError> {
         let first = models[0].config().vocab_size;
         if let Some(other) = models.iter().map(|model| model.config().vocab_size).find(|&size| size != first) {
             return Err(EvalError::EnsembleVocabulary { first, other });
         }
         let max_positions = models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
-        Ok(Self { models, max_positions, batch_tokens: 4096 })
+        Ok(Self { models, max_positions, batch_tokens: 4096, masked: None })
     }
 
     /// Whether a request is cut on the left to the models' positions.
     pub fn is_cut(&self, request: &Request) -> bool {
-        request.context.len() + request.continuation.len() > self.max_positions + 1
+        match self.masked {
+            None => request.context.len() + request.continuation.len() > self.max_positions + 1,
+            Some(tokens) => Self::masked_length(tokens, request) > self.max_positions,
+        }
     }
 
     /// Scores all requests: equal ones once, and what several begin with is read once. The result does not depend on
@@ -69,8 +85,20 @@ impl<'a> Scorer<'a> {
     ///
     /// # Errors
     /// When an id lies outside the vocabulary, or a score is not finite.
-    pub fn score(&self, requests: &[Request], mut on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
+    pub fn score(&self, requests: &[Request], on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
         self.check_ids(requests)?;
+        let scores = match self.masked {
+            None => self.log_likelihoods(requests, on_progress),
+            Some(tokens) => self.pseudo_log_likelihoods(tokens, requests, on_progress),
+        };
+        match scores.log_probabilities.iter().find(|score| !score.is_finite()) {
+            None => Ok(scores),
+            Some(&score) => Err(EvalError::NotFinite { score }),
+        }
+    }
+
+    /// What models say that predict the next token.
+    fn log_likelihoods(&self, requests: &[Request], mut on_progress: impl FnMut(usize, usize)) -> Scores {
         let sequences: Vec<Sequence> = requests.iter().map(|request| self.sequence(request)).collect();
         let mut found: BTreeMap<&Sequence, f64> = sequences.iter().map(|sequence| (sequence, 0.0)).collect();
         let (mut tokens, mut done, total) = (0, 0, found.len());
@@ -92,12 +120,9 @@ impl<'a> Scorer<'a> {
             done += scores.len();
             on_progress(done, total);
         }
-        if let Some(&score) = found.values().find(|score| !score.is_finite()) {
-            return Err(EvalError::NotFinite { score });
-        }
         let log_probabilities = sequences.iter().map(|sequence| found[sequence]).collect();
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
-        Ok(Scores { log_probabilities, truncated, tokens })
+        Scores { log_probabilities, truncated, tokens }
     }
 
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {

@@ -18,6 +18,7 @@ use super::presets::Subject;
 use super::process;
 use super::steps::Spread;
 use super::text;
+use crate::pipeline::evaluation::prefix;
 use crate::progress::Progress;
 
 /// What scoring showed.
@@ -71,9 +72,7 @@ pub fn evaluate(subject: &Subject, pairs_per_paradigm: usize, repeats: u32) -> a
 /// The sentences of the built-in pairs as `evaluate blimp` asks for them.
 fn requests(vocab_size: usize, pairs_per_paradigm: usize) -> anyhow::Result<Vec<Request>> {
     let tokenizer = text::tokenizer(&text::builtin_text(), vocab_size)?;
-    let token = Rules::default().prefix_token();
-    let rules = Rules::default().name();
-    let prefix = tokenizer.token_id(token).ok_or(eval::EvalError::NoPrefixToken { token, rules })?;
+    let prefix = prefix(Rules::default(), &tokenizer)?;
     let paradigms = builtin::minimal_pairs(text::settings(pairs_per_paradigm));
     let pairs = paradigms.iter().flat_map(|(_, pairs)| pairs);
     let sentences = pairs.flat_map(|pair| [&pair.sentence_good, &pair.sentence_bad]);

@@ -8,7 +8,7 @@ use report::{Align, Table};
 use serde_json::{Value, json};
 
 use super::results::{keep, short_names};
-use super::{groups, label, load, tokenizer, write_json};
+use super::{groups, label, load_any, tokenizer, write_json};
 use crate::args::EvaluateArgs;
 use crate::console;
 use crate::pipeline::evaluation::score_folder;
@@ -16,7 +16,7 @@ use crate::recipe::Rules;
 
 /// Accuracy on the minimal pairs of a folder.
 pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Path>) -> anyhow::Result<()> {
-    let subjects = load(args)?;
+    let subjects = load_any(args)?;
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {
         let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();

@@ -3,20 +3,21 @@
 use std::path::Path;
 
 use eval::ewok::{Domain, Variant, read};
-use eval::{EvalError, Outcome, Rules, Scorer};
+use eval::{Outcome, Rules};
 use model::Model;
 use serde_json::{Value, json};
 
 use super::blimp::table;
 use super::results::{keep, short_names};
-use super::{Subject, groups, label, load, tokenizer, write_json};
+use super::{Subject, groups, label, load_any, tokenizer, write_json};
 use crate::args::{EvaluateArgs, EwokVariant};
 use crate::console;
+use crate::pipeline::evaluation::scorer;
 use crate::progress::Progress;
 
 /// Accuracy on EWoK's questions.
 pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Option<&Path>) -> anyhow::Result<()> {
-    let subjects = load(args)?;
+    let subjects = load_any(args)?;
     let domains = read(data)?;
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {
@@ -36,9 +37,8 @@ pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Opti
 /// Scores a group of models as one. Only the pipeline of 2024 has EWoK.
 fn score(group: &[Subject], domains: &[Domain], variant: Variant) -> anyhow::Result<Outcome> {
     let (tokenizer, rules) = (tokenizer(group)?, Rules::Year2024);
-    let token = rules.prefix_token();
-    let prefix = tokenizer.token_id(token).ok_or(EvalError::NoPrefixToken { token, rules: rules.name() })?;
-    let scorer = Scorer::new(group.iter().map(|subject| &subject.model).collect::<Vec<&Model>>())?;
+    let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
+    let (scorer, prefix) = scorer(&models, rules, &tokenizer)?;
     let total = domains.iter().map(|domain| 2 * domain.items.len()).sum::<usize>() as u64;
     let mut progress = Progress::begin(&format!("{} on EWoK", label(group)), "questions", total, 0);
     let mut seen = 0;

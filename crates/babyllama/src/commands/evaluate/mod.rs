@@ -7,14 +7,14 @@ pub mod ewok;
 pub mod loss;
 pub mod results;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use corpus::Tokenizer;
 use engine::Device;
 use engine::cpu::Cpu;
-use model::{Model, hugging_face};
+use model::{Model, ModelError, hugging_face};
 use serde_json::Value;
 
 use crate::args::EvaluateArgs;
@@ -27,9 +27,22 @@ struct Subject {
     model: Model,
 }
 
+/// The models that predict the next token; others are refused.
 fn load(args: &EvaluateArgs) -> anyhow::Result<Vec<Subject>> {
+    load_by(args, hugging_face::load)
+}
+
+/// Models of any kind, masked ones too.
+fn load_any(args: &EvaluateArgs) -> anyhow::Result<Vec<Subject>> {
+    load_by(args, hugging_face::load_any)
+}
+
+fn load_by(
+    args: &EvaluateArgs,
+    load: impl Fn(&Path, &Arc<dyn Device>) -> Result<Model, ModelError>,
+) -> anyhow::Result<Vec<Subject>> {
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
-    let load = |path: &PathBuf| Ok(Subject { path: path.clone(), model: hugging_face::load(path, &device)? });
+    let load = |path: &PathBuf| Ok(Subject { path: path.clone(), model: load(path, &device)? });
     args.models.iter().map(load).collect()
 }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use eval::classification::TASKS;
+use eval::statistics::Spread;
 use eval::{Rules, Suite, SuiteResult, TaskResult};
+use report::format::NOTHING;
 use report::{Align, Table};
 use serde_json::{Value, json};
 
@@ -17,32 +19,16 @@ pub struct ModelResults {
     pub seeds: Vec<Vec<FinetuneResult>>,
 }
 
-/// Mean, and the sample standard deviation of more than one value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Spread {
-    mean: f64,
-    deviation: Option<f64>,
+/// Mean and spread over seeds; nothing for no seed. The interval is the usual one of 95 %.
+fn spread(scores: &[f64]) -> Option<Spread> {
+    Spread::of(scores, 0.95)
 }
 
-impl Spread {
-    /// Nothing for no value.
-    fn of(values: &[f64]) -> Option<Self> {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        (!values.is_empty()).then_some(Self { mean, deviation })
-    }
-
-    fn text(self) -> String {
-        match self.deviation {
-            None => format!("{:.1}", 100.0 * self.mean),
-            Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * self.mean, 100.0 * deviation),
-        }
-    }
-
-    fn json(self) -> Value {
-        json!({ "mean": self.mean, "standard_deviation": self.deviation })
+fn text(spread: Option<Spread>) -> String {
+    let Some(Spread { mean, standard_deviation, .. }) = spread else { return NOTHING.to_owned() };
+    match standard_deviation {
+        None => format!("{:.1}", 100.0 * mean),
+        Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * mean, 100.0 * deviation),
     }
 }
 
@@ -66,7 +52,7 @@ impl ModelResults {
     }
 
     fn mean(&self, suite: Suite, rules: Rules, all_rows: bool) -> Option<Spread> {
-        Spread::of(&self.suites(suite, rules, all_rows).iter().map(|suite| suite.score).collect::<Vec<_>>())
+        spread(&self.suites(suite, rules, all_rows).iter().map(|suite| suite.score).collect::<Vec<_>>())
     }
 }
 
@@ -74,14 +60,13 @@ impl ModelResults {
 pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool) -> Table {
     let heads = models.iter().map(|model| (model.name.as_str(), Align::Right));
     let mut table = Table::new([("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads));
-    let text = |spread: Option<Spread>| spread.map_or("-".to_owned(), Spread::text);
     for suite in [Suite::Glue, Suite::Msgs] {
         let mut count = 0;
         for task in TASKS.iter().filter(|task| task.suite == suite) {
             let scores = |model: &ModelResults| -> Vec<f64> {
                 model.scores(task.name, all_rows).iter().map(|result| result.score).collect()
             };
-            let cells: Vec<Option<Spread>> = models.iter().map(|model| Spread::of(&scores(model))).collect();
+            let cells: Vec<Option<Spread>> = models.iter().map(|model| spread(&scores(model))).collect();
             if cells.iter().any(Option::is_some) {
                 count += 1;
                 let names = [task.name.to_owned(), task.metric.name().to_owned()];
@@ -112,8 +97,8 @@ pub fn to_json(models: &[ModelResults], rules: Rules, all_rows: bool) -> Value {
         let mut tasks = serde_json::Map::new();
         for task in &TASKS {
             let scores: Vec<f64> = model.scores(task.name, all_rows).iter().map(|result| result.score).collect();
-            if let Some(spread) = Spread::of(&scores) {
-                tasks.insert(task.name.to_owned(), spread.json());
+            if let Some(spread) = spread(&scores) {
+                tasks.insert(task.name.to_owned(), json!(spread));
             }
         }
         let suites = [Suite::Glue, Suite::Msgs].map(|suite| model.suites(suite, rules, all_rows)).concat();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use corpus::Tokenizer;
 use engine::Device;
-use eval::classification::{MAX_LENGTH, Tally, predictions, selection_metric};
+use eval::classification::{MAX_LENGTH, predictions, score, selection_metric};
 use eval::{Metric, Prediction, Rules};
 use model::{Classifier, hugging_face};
 use serde_json::json;
@@ -143,7 +143,7 @@ impl Tuner<'_> {
         // It would only lie beside the classifier.
         drop(model);
         let (gold, metric) = (items.validation[0].classes(), selection(items));
-        let select = |predicted: &[u32]| Tally::new(gold.iter().copied().zip(predicted.iter().copied())).score(metric);
+        let select = |predicted: &[u32]| score(metric, gold.iter().copied().zip(predicted.iter().copied()));
         let run = Finetune {
             classifier,
             training: &items.training.examples,

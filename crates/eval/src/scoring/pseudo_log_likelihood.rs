@@ -1,0 +1,225 @@
+//! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659) by the rule of BabyLM 2023. Every
+//! token of the continuation is hidden in turn, and the logarithms of its probabilities are added up.
+
+use engine::ops::language_model_loss::Target;
+use model::{Batch, Model};
+
+use super::{Request, Scorer, Scores};
+use crate::error::EvalError;
+
+/// The ids that a masked model knows beside those of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedTokens {
+    /// Stands before every text.
+    pub start: u32,
+    /// Stands for a hidden token.
+    pub mask: u32,
+    /// Stands behind every text.
+    pub end: u32,
+}
+
+/// A whole text as the models read it, up to the tokens that are hidden.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Text {
+    ids: Vec<u32>,
+    /// The first token that is scored; the others follow up to the last but one.
+    first: usize,
+}
+
+impl Text {
+    fn scored(&self) -> std::ops::Range<usize> {
+        self.first..self.ids.len() - 1
+    }
+}
+
+impl<'a> Scorer<'a> {
+    /// A scorer of masked models. A request's context and continuation stand between `tokens.start`, unless the context
+    /// begins with it, and `tokens.end`; neither these nor the context are hidden.
+    ///
+    /// # Errors
+    /// When the models' vocabularies differ in size or lack one of the tokens, when a model is not masked, or has no room
+    /// for one token between the two ends.
+    ///
+    /// # Panics
+    /// When there is no model.
+    pub fn masked(models: Vec<&'a Model>, tokens: MaskedTokens) -> Result<Self, EvalError> {
+        if models.iter().any(|model| model.config().architecture.is_causal()) {
+            return Err(EvalError::MixedEnsemble);
+        }
+        let scorer = Self { masked: Some(tokens), ..Self::of_any(models)? };
+        let vocab_size = scorer.models[0].config().vocab_size;
+        if let Some(id) = [tokens.start, tokens.mask, tokens.end].into_iter().find(|&id| id as usize >= vocab_size) {
+            return Err(EvalError::TokenOutside { id, vocab_size });
+        }
+        match scorer.max_positions {
+            positions @ 0..3 => Err(EvalError::NoRoom { positions }),
+            _ => Ok(scorer),
+        }
+    }
+
+    /// Tokens of a request and what stands around it.
+    pub(super) fn masked_length(tokens: MaskedTokens, request: &Request) -> usize {
+        let has_start = request.context.first() == Some(&tokens.start);
+        request.context.len() + request.continuation.len() + if has_start { 1 } else { 2 }
+    }
+
+    fn text(&self, tokens: MaskedTokens, request: &Request) -> Text {
+        let context = request.context.strip_prefix(&[tokens.start]).unwrap_or(&request.context);
+        let inner = [context, &request.continuation].concat();
+        let kept = inner.len().min(self.max_positions - 2);
+        let scored = request.continuation.len().min(kept);
+        let ids = [&[tokens.start], &inner[inner.len() - kept..], &[tokens.end]].concat();
+        Text { first: 1 + kept - scored, ids }
+    }
+
+    /// What masked models say: equal requests once. Copies with one hidden token each are packed without padding.
+    pub(super) fn pseudo_log_likelihoods(
+        &self,
+        tokens: MaskedTokens,
+        requests: &[Request],
+        mut on_progress: impl FnMut(usize, usize),
+    ) -> Scores {
+        let texts: Vec<Text> = requests.iter().map(|request| self.text(tokens, request)).collect();
+        let mut distinct: Vec<&Text> = texts.iter().collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut scores = vec![0.0; distinct.len()];
+        let mut read = 0;
+        let places = |(index, text): (usize, &&Text)| text.scored().map(move |place| (index, place));
+        let mut copies = distinct.iter().enumerate().flat_map(places).peekable();
+        while copies.peek().is_some() {
+            let (mut sequences, mut targets, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+            let mut rows = 0;
+            let fits = |index: usize, rows: usize| rows == 0 || rows + distinct[index].ids.len() <= self.batch_tokens;
+            while let Some((index, place)) = copies.next_if(|&(index, _)| fits(index, rows)) {
+                let mut ids = distinct[index].ids.clone();
+                let id = std::mem::replace(&mut ids[place], tokens.mask);
+                targets.push(Target { row: (rows + place) as u32, id });
+                rows += ids.len();
+                sequences.push(ids);
+                owners.push(index);
+            }
+            let found = self.log_probabilities(&Batch::from_sequences(&sequences), &targets);
+            for (&owner, log_probability) in owners.iter().zip(found) {
+                scores[owner] += log_probability;
+            }
+            read += rows;
+            let done = copies.peek().map_or(distinct.len(), |&(next, _)| next);
+            on_progress(done, distinct.len());
+        }
+        let place = |text: &Text| distinct.binary_search(&text).expect("every text is among the distinct ones");
+        let log_probabilities: Vec<f64> = texts.iter().map(|text| scores[place(text)]).collect();
+        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
+        Scores { log_probabilities, truncated, tokens: read }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use engine::cpu::Cpu;
+    use model::{Architecture, hugging_face};
+
+    use super::*;
+    use crate::scoring::tests::small;
+
+    const TOKENS: MaskedTokens = MaskedTokens { start: 0, mask: 60, end: 2 };
+
+    fn roberta() -> Model {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/roberta");
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        hugging_face::load_any(&folder, &device).unwrap()
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Scored {
+        ids: Vec<u32>,
+        score: f64,
+    }
+
+    fn expected() -> Vec<Scored> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pseudo_log_likelihood.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn request(context: &[u32], continuation: &[u32]) -> Request {
+        Request { context: context.to_vec(), continuation: continuation.to_vec() }
+    }
+
+    #[test]
+    fn packed_scores_are_those_of_transformers_one_text_at_a_time() {
+        let model = roberta();
+        let expected = expected();
+        let mut requests: Vec<Request> =
+            expected.iter().map(|text| request(&[0], &text.ids[1..text.ids.len() - 1])).collect();
+        requests.push(requests[1].clone());
+        for batch_tokens in [1, 20, 50, 4096] {
+            let scorer = Scorer { batch_tokens, ..Scorer::masked(vec![&model], TOKENS).unwrap() };
+            let mut seen = Vec::new();
+            let scores = scorer.score(&requests, |done, of| seen.push((done, of))).unwrap();
+            for (found, text) in scores.log_probabilities.iter().zip(&expected) {
+                assert!((found - text.score).abs() < 1e-4, "{found} instead of {}", text.score);
+            }
+            assert_eq!(scores.log_probabilities[1].to_bits(), scores.log_probabilities[5].to_bits());
+            // As many copies as tokens between the ends, each of all tokens; the equal texts once.
+            let lengths = [1, 2, 5, 9, 14];
+            assert_eq!(scores.tokens, lengths.map(|length| length * (length + 2)).iter().sum::<usize>());
+            assert_eq!((scores.truncated, seen.last()), (0, Some(&(5, 5))));
+            assert!(seen.is_sorted());
+            let backwards: Vec<Request> = requests.iter().rev().cloned().collect();
+            let mut again = scorer.score(&backwards, |_, _| ()).unwrap();
+            again.log_probabilities.reverse();
+            assert_eq!(again, scores, "the order of requests");
+        }
+    }
+
+    #[test]
+    fn a_context_is_seen_and_not_scored() {
+        let model = roberta();
+        let scorer = Scorer::masked(vec![&model], TOKENS).unwrap();
+        let score = |context: &[u32], continuation: &[u32]| {
+            scorer.score(&[request(context, continuation)], |_, _| ()).unwrap().log_probabilities[0]
+        };
+        let whole = score(&[0], &[5, 6, 7]);
+        let (alone, with_start) = (score(&[5], &[6, 7]), score(&[0, 5], &[6, 7]));
+        assert_eq!(alone, with_start, "the start is put there where it is missing");
+        assert!(alone > whole && alone != score(&[0], &[6, 7]));
+        assert_eq!(score(&[], &[5, 6, 7]), whole);
+    }
+
+    #[test]
+    fn an_ensemble_averages_logits() {
+        let model = roberta();
+        let one = Scorer::masked(vec![&model], TOKENS).unwrap();
+        let twice = Scorer::masked(vec![&model, &model], TOKENS).unwrap();
+        let requests = [request(&[0], &[5, 9, 20, 31])];
+        let score = |scorer: &Scorer| scorer.score(&requests, |_, _| ()).unwrap().log_probabilities[0];
+        assert!((score(&one) - score(&twice)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn long_texts_lose_their_left_end_but_not_the_start() {
+        let model = roberta();
+        let scorer = Scorer::masked(vec![&model], TOKENS).unwrap();
+        let ids: Vec<u32> = (3..23).collect();
+        let long = [request(&[0], &ids), request(&[0, 9, 9], &ids[6..]), request(&[0], &ids[6..])];
+        let scores = scorer.score(&long, |_, _| ()).unwrap();
+        assert_eq!((scores.truncated, scores.log_probabilities[0]), (2, scores.log_probabilities[2]));
+        assert_eq!(scores.log_probabilities[1], scores.log_probabilities[2]);
+        assert_eq!(long.each_ref().map(|request| scorer.is_cut(request)), [true, true, false]);
+    }
+
+    #[test]
+    fn what_cannot_be_scored_is_refused() {
+        let (masked, causal) = (roberta(), small(Architecture::Gpt2, 16, 1));
+        let message = |result: Result<Scorer, EvalError>| result.err().unwrap().to_string();
+        assert!(message(Scorer::new(vec![&masked])).contains("predict the next token"));
+        assert!(message(Scorer::masked(vec![&causal], TOKENS)).contains("predict the next token"));
+        let outside = MaskedTokens { mask: 61, ..TOKENS };
+        assert!(message(Scorer::masked(vec![&masked], outside)).contains("id 61"));
+        let scorer = Scorer::masked(vec![&masked], TOKENS).unwrap();
+        assert!(scorer.score(&[request(&[0], &[61])], |_, _| ()).is_err());
+    }
+}
