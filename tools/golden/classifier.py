@@ -12,16 +12,17 @@ from safetensors import safe_open
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup, logging
 
 from common import ENGINE_FIXTURES, MODEL_FIXTURES, is_decayed, make_torch_repeatable, random_input, save_tensors
-from models import VOCAB_SIZE, gpt2, llama
+from models import VOCAB_SIZE, gpt2, llama, opt
 
 STEPS, LEARNING_RATE, WARMUP_STEPS, WEIGHT_DECAY, CLIP = 50, 3e-3, 5, 0.1, 1.0
 LENGTHS = (1, 7, 11, 7, 3)
 LABELS = {0: "contradiction", 1: "entailment", 2: "neutral"}
 
-# GPT-2's two labels have no names, which transformers leaves out of its configuration.
+# Two labels without names, which transformers leaves out of its configuration.
 CONFIGS = {
     "llama-classifier": llama(num_key_value_heads=2, id2label=LABELS, label2id={v: k for k, v in LABELS.items()}),
     "gpt2-classifier": gpt2(),
+    "opt-classifier": opt(tie_word_embeddings=False),
 }
 
 
@@ -36,8 +37,8 @@ def random_model(config):
 
 
 def random_batch(lengths, num_labels):
-    """Sequences of the given lengths without the padding id, each with a label that its first token says half of."""
-    sequences = [torch.randint(1, VOCAB_SIZE, (length,)) for length in lengths]
+    """Sequences of the given lengths without padding ids, which are 0 or 1; the first token decides half of the labels."""
+    sequences = [torch.randint(2, VOCAB_SIZE, (length,)) for length in lengths]
     noise = torch.randint(num_labels, (len(lengths),))
     labels = [int(noise[i]) if i % 2 else int(ids[0]) % num_labels for i, ids in enumerate(sequences)]
     return sequences, torch.tensor(labels)
@@ -45,8 +46,9 @@ def random_batch(lengths, num_labels):
 
 def read(model, sequences, labels):
     """What the model says of sequences that are padded to the longest on the right."""
-    ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=0)
-    return model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels)
+    padding = model.config.pad_token_id
+    ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=padding)
+    return model(input_ids=ids, attention_mask=(ids != padding).long(), labels=labels)
 
 
 def packed(prefix, batches):

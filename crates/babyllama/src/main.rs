@@ -72,6 +72,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, output }) => {
             commands::evaluate::ewok::ewok(common, data, *variant, output.as_deref())
         }
+        Command::Evaluate(EvaluateCommand::All(args)) => commands::evaluate::all::all(args),
         Command::Evaluate(EvaluateCommand::Aoa(args)) => commands::evaluate::ages::ages(args),
         Command::Evaluate(EvaluateCommand::Compare(args)) => commands::evaluate::compare::compare(args),
         Command::Finetune(args) => commands::finetune::finetune(args),

@@ -31,6 +31,13 @@ impl Rules {
             Rules::Year2024 => "2024",
         }
     }
+
+    pub fn year(self) -> u16 {
+        match self {
+            Rules::Year2023 => 2023,
+            Rules::Year2024 => 2024,
+        }
+    }
 }
 
 /// The twelve groups of the 2023 pipeline and the BLiMP tasks in each.

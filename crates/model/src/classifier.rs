@@ -1,5 +1,5 @@
 //! A sequence classifier: any decoder without its output layer, and a head that reads the final state of each sequence's
-//! last token, as transformers' `LlamaForSequenceClassification` and `GPT2ForSequenceClassification` do.
+//! last token, as transformers' `LlamaForSequenceClassification` and its like do.
 
 use std::sync::Arc;
 
@@ -29,9 +29,10 @@ impl Classifier {
     /// at least.
     ///
     /// # Errors
-    /// When the configuration is impossible, labels are too few or share a name, or the parameters do not fit into memory.
+    /// When the configuration is impossible or that of a masked model, labels are too few or share a name, or the parameters do not fit into memory.
     pub fn zeros(config: ModelConfig, labels: Vec<String>, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
+        config.require_causal()?;
         check_labels(&labels)?;
         let (decoder, mut layout) = backbone(&config);
         let score = layout.add(SCORE, labels.len(), config.hidden_size, Role::Weight);
@@ -42,7 +43,7 @@ impl Classifier {
     /// A language model's weights without its output layer, and a head drawn from N(0, `initializer_range`) by the seed.
     ///
     /// # Errors
-    /// When there are fewer than two labels.
+    /// When there are fewer than two labels, or the model is masked.
     pub fn from_model(model: &Model, num_labels: usize, seed: u64) -> Result<Self, ModelError> {
         let mut classifier = Self::zeros(model.config().clone(), default_labels(num_labels), model.device())?;
         let device = model.device();
@@ -168,13 +169,13 @@ mod tests {
     use engine::cpu::Cpu;
 
     use super::*;
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt, roberta};
 
-    fn models() -> [Model; 3] {
+    fn models() -> [Model; 4] {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         let small = |config| ModelConfig { vocab_size: 50, ..config };
         let tied = ModelConfig { tie_word_embeddings: true, ..llama(16, 24, 2, 4, 4) };
-        [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), tied]
+        [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), tied, opt(16, 24, 2, 4, 8)]
             .map(|config| Model::new(small(config), &device, 3).unwrap())
     }
 
@@ -226,5 +227,7 @@ mod tests {
         assert!(message(classifier().with_labels(names(&["a", "b", "c"]))).contains("2 labels, but 3 names"));
         assert!(message(classifier().with_labels(names(&["a", "a"]))).contains("`a` occurs twice"));
         assert_eq!(classifier().with_labels(names(&["no", "yes"])).unwrap().labels(), ["no", "yes"]);
+        let masked = ModelConfig { vocab_size: 50, ..roberta(16, 24, 1, 4, 8) };
+        assert!(message(Classifier::zeros(masked, names(&["a", "b"]), model.device())).contains("masked"));
     }
 }

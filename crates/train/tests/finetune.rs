@@ -18,7 +18,7 @@ use train::finetune::{
 };
 use train::schedule::Schedule;
 
-const FOLDERS: [&str; 2] = ["llama-classifier", "gpt2-classifier"];
+const FOLDERS: [&str; 3] = ["llama-classifier", "gpt2-classifier", "opt-classifier"];
 
 fn cpu() -> Arc<dyn Device> {
     Arc::new(Cpu::new())
@@ -109,7 +109,7 @@ fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
         max_positions: 40,
         norm_epsilon: 1e-5,
         rope_theta: 10_000.0,
-        tie_word_embeddings: architecture == Architecture::Gpt2,
+        tie_word_embeddings: architecture != Architecture::Llama,
         embedding_dropout: dropout,
         attention_dropout: dropout,
         residual_dropout: dropout,
@@ -404,7 +404,9 @@ fn writes_a_folder_for_transformers() {
     let place =
         std::path::PathBuf::from(std::env::var("BABYLLAMA_CLASSIFIER").expect("BABYLLAMA_CLASSIFIER names a folder"));
 
-    for (name, architecture) in [("llama", Architecture::Llama), ("gpt2", Architecture::Gpt2)] {
+    for (name, architecture) in
+        [("llama", Architecture::Llama), ("gpt2", Architecture::Gpt2), ("opt", Architecture::Opt)]
+    {
         let found = finetune(architecture, 0.0, &quick());
         hugging_face::save_classifier(&found.classifier, &place.join(name)).unwrap();
         let texts = examples(2, 40);

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{AgesArgs, CompareArgs};
+use super::{AgesArgs, AllArgs, CompareArgs};
 use crate::recipe::Rules;
 
 /// What all evaluations have in common.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct EvaluateArgs {
     /// Hugging Face folders, each scored by itself.
     #[arg(required = true, value_name = "MODEL")]
@@ -23,6 +23,8 @@ pub struct EvaluateArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum EvaluateCommand {
+    /// Every benchmark whose data is at hand, for every model, and one table; goes on where it was cut.
+    All(AllArgs),
     /// Cross-entropy and perplexity on held-out text, of each file and over all.
     #[command(after_help = "\
 Examples:

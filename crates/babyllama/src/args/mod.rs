@@ -1,6 +1,7 @@
 //! What the command line understands.
 
 mod ages;
+mod all;
 mod compare;
 mod evaluate;
 mod finetune;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::bench::arguments::BenchArgs;
 
 pub use ages::AgesArgs;
+pub use all::AllArgs;
 pub use compare::CompareArgs;
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
 pub use finetune::FinetuneArgs;

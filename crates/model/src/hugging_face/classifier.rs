@@ -105,7 +105,7 @@ mod tests {
 
     use super::super::{load, save};
     use super::*;
-    use crate::config::tests::{gpt2, llama};
+    use crate::config::tests::{gpt2, llama, opt};
     use crate::{Batch, Model};
 
     fn device() -> Arc<dyn Device> {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_saved_classifier_loads_to_the_same_bits() {
         let names = ["contradiction", "entailment", "neutral"].map(str::to_owned);
-        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2)] {
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8)] {
             let folder = tempfile::tempdir().unwrap();
             let saved = classifier(config.clone(), 3).with_labels(names.to_vec()).unwrap();
             save_classifier(&saved, folder.path()).unwrap();
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn language_models_and_classifiers_are_told_apart() {
-        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4)] {
+        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4), opt(16, 24, 1, 4, 8)] {
             let folder = tempfile::tempdir().unwrap();
             save(&model(config.clone()), folder.path()).unwrap();
             let message = load_classifier(folder.path(), &device()).err().unwrap().to_string();

@@ -102,6 +102,18 @@ fn write(folder: &Path, name: &str, value: &Value) -> anyhow::Result<()> {
     write_whole(&path, format!("{value}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Scores a group of models as one, and leaves the pipeline's two files in a folder.
+pub fn measure(args: &AgesArgs, group: &[Subject], folder: &Path) -> anyhow::Result<AgeScore> {
+    let list = WordList::read(&args.words)?;
+    let words = list.texts();
+    let finder = WordFinder::new(&words);
+    let found = surprisals(args, group, &contexts(args, &finder)?, &words, &finder)?;
+    write(folder, "extracted_average_surprisals.json", &found.to_json(&words))?;
+    let score = score_words(&list, &found)?;
+    write(folder, "mean_absolute_deviation_results.json", &serde_json::to_value(score)?)?;
+    Ok(score)
+}
+
 /// The errors beside the baselines that the pipeline's README prints, and what was left out.
 fn print(results: &[(String, Surprisals, AgeScore)], words: usize) -> anyhow::Result<()> {
     let baselines = || scores(2023, Track::StrictSmall, "aoa");

@@ -35,7 +35,7 @@ pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Opti
 }
 
 /// Scores a group of models as one. Only the pipeline of 2024 has EWoK.
-fn score(group: &[Subject], domains: &[Domain], variant: Variant) -> anyhow::Result<Outcome> {
+pub fn score(group: &[Subject], domains: &[Domain], variant: Variant) -> anyhow::Result<Outcome> {
     let (tokenizer, rules) = (tokenizer(group)?, Rules::Year2024);
     let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
     let (scorer, prefix) = scorer(&models, rules, &tokenizer)?;

@@ -1,6 +1,7 @@
 //! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what they share.
 
 pub mod ages;
+pub mod all;
 pub mod blimp;
 pub mod compare;
 pub mod ewok;
@@ -22,7 +23,7 @@ use crate::pipeline::models::same_tokenizer;
 use crate::stage::write_whole;
 
 /// A folder's model.
-struct Subject {
+pub struct Subject {
     path: PathBuf,
     model: Model,
 }

@@ -1,11 +1,11 @@
 //! `babyllama finetune`: language models as classifiers, on the tasks of (Super)GLUE and MSGS.
 
 mod items;
-mod jobs;
+pub mod jobs;
 mod listener;
-mod result;
+pub mod result;
 mod summary;
-mod tuner;
+pub mod tuner;
 
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context;
-use eval::classification::task_result;
+use eval::classification::{find_task, task_result};
 use eval::output::predictions;
-use eval::{Outcome, Prediction, Rules, SuiteResult, TaskResult};
+use eval::{Outcome, Prediction, Rules, Suite, SuiteResult, TaskResult};
 use serde::{Deserialize, Serialize};
 use train::finetune::{Evaluation, FinetuneSettings};
 
@@ -87,6 +87,11 @@ impl FinetuneResult {
             validation_items_truncated: count(truncated),
             course: course.clone(),
         }
+    }
+
+    /// Whether its task belongs to a suite.
+    pub fn is_of(&self, suite: Suite) -> bool {
+        find_task(&self.score.name).is_some_and(|task| task.suite == suite)
     }
 
     /// The score that counts, or the one over all items.

@@ -1,0 +1,69 @@
+//! What `evaluate all` understands.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::EvaluateArgs;
+use crate::commands::evaluate::all::Benchmark;
+use crate::recipe::Rules;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it), ewok_filtered or ewok, glue_filtered,
+msgs, aoa (with word_list.csv, and sent_words.json unless --contexts is given). What is not there is left out.
+
+Examples:
+  babyllama evaluate all runs/quickstart/models/student/final --data data/eval --output results
+  babyllama evaluate all models/a models/b --data data/eval --text data/babylm_dev --clean --seed 1,2,3 --output results
+  babyllama evaluate all models/a --data data/eval --contexts clean/aochildes.train --rules 2023 --output results-2023
+  babyllama evaluate all models/a models/b --ensemble --data data/eval --skip glue,msgs --output results-of-both
+
+Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes it), the answers to every item
+in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and MODEL_textonly_predictions.json.gz for BabyLM's 2024 track.")]
+pub struct AllArgs {
+    #[command(flatten)]
+    pub common: EvaluateArgs,
+    /// Holds the benchmarks' folders, under the names of BabyLM's pipelines.
+    #[arg(long, value_name = "FOLDER")]
+    pub data: PathBuf,
+    /// Held-out text, for the loss.
+    #[arg(long, value_name = "PATH")]
+    pub text: Option<PathBuf>,
+    /// Clean each file of the held-out text by the rules of its source first.
+    #[arg(long, requires = "text")]
+    pub clean: bool,
+    /// Tokens per sequence of held-out text.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub sequence_length: usize,
+    /// Child-directed text, for the age of acquisition: cleaned, one utterance a line.
+    #[arg(long, value_name = "FILE_OR_FOLDER")]
+    pub contexts: Option<PathBuf>,
+    /// Compute the age of acquisition as the pipeline's code does, its peculiarities included.
+    #[arg(long)]
+    pub as_published: bool,
+    /// Whose pipeline to follow.
+    #[arg(long, value_enum, default_value_t = Rules::Babylm2024)]
+    pub rules: Rules,
+    /// Settings of fine-tuning: 2023, 2024, babyllama-1, babyllama-2, or a TOML file [default: by the rules].
+    #[arg(long, value_name = "NAME_OR_FILE")]
+    pub recipe: Option<String>,
+    /// Override a setting of fine-tuning, such as rte.epochs=2 or default.batch_size=16; may be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seeds of fine-tuning; several give mean and spread [default: the recipe's].
+    #[arg(long = "seed", value_name = "N", value_delimiter = ',')]
+    pub seeds: Vec<u64>,
+    /// Fine-tune for this many steps instead of the recipe's epochs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_steps: Option<u64>,
+    /// Only these benchmarks.
+    #[arg(long, value_enum, value_name = "BENCHMARK", value_delimiter = ',')]
+    pub only: Vec<Benchmark>,
+    /// All but these benchmarks.
+    #[arg(long, value_enum, value_name = "BENCHMARK", value_delimiter = ',')]
+    pub skip: Vec<Benchmark>,
+    /// Gets the table and a folder for each model; what is done there already is not done again.
+    #[arg(long, value_name = "FOLDER")]
+    pub output: PathBuf,
+}

@@ -1,0 +1,61 @@
+//! Everything that was measured of one model or ensemble.
+
+use eval::age_of_acquisition::AgeScore;
+use eval::{Outcome, Rules, Suite, SuiteResult};
+
+use crate::commands::evaluate::loss::LossResult;
+use crate::commands::finetune::result::FinetuneResult;
+
+/// A model's scores.
+pub struct Card {
+    /// A short name, for columns and folders.
+    pub name: String,
+    /// What it was loaded from.
+    pub label: String,
+    pub parameters: u64,
+    pub loss: Option<LossResult>,
+    /// The zero-shot suites with their answers.
+    pub suites: Vec<Outcome>,
+    pub ages: Option<AgeScore>,
+    /// Fine-tuned tasks, one list a seed.
+    finetuned: Vec<Vec<FinetuneResult>>,
+}
+
+impl Card {
+    pub fn new(name: &str, label: &str, parameters: u64) -> Self {
+        let (name, label) = (name.to_owned(), label.to_owned());
+        Self { name, label, parameters, loss: None, suites: Vec::new(), ages: None, finetuned: Vec::new() }
+    }
+
+    /// Adds what a seed, counted from 0, gave.
+    pub fn add_finetuned(&mut self, seed: usize, results: Vec<FinetuneResult>) {
+        if self.finetuned.len() <= seed {
+            self.finetuned.resize(seed + 1, Vec::new());
+        }
+        self.finetuned[seed].extend(results);
+    }
+
+    pub fn suite(&self, suite: Suite) -> Option<&Outcome> {
+        self.suites.iter().find(|outcome| outcome.result.suite == suite)
+    }
+
+    /// A fine-tuned suite, seed by seed.
+    pub fn finetuned_suites(&self, suite: Suite, rules: Rules) -> Vec<SuiteResult> {
+        self.by_seed(suite, rules).into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// A fine-tuned suite with each of its seeds.
+    pub fn by_seed(&self, suite: Suite, rules: Rules) -> Vec<(u64, SuiteResult)> {
+        let of_seed = |results: &Vec<FinetuneResult>| {
+            let of_suite: Vec<&FinetuneResult> = results.iter().filter(|result| result.is_of(suite)).collect();
+            let tasks = of_suite.iter().map(|result| result.score.clone()).collect();
+            Some((of_suite.first()?.course.settings.seed, SuiteResult::of_tasks(suite, rules, tasks)))
+        };
+        self.finetuned.iter().filter_map(of_seed).collect()
+    }
+
+    /// What the first seed gave.
+    pub fn first_seed(&self) -> &[FinetuneResult] {
+        self.finetuned.first().map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,69 @@
+//! `babyllama evaluate all`: every benchmark whose data is at hand, for every model, and one table.
+//!
+//! Each benchmark of each model is a stage: what is done already is skipped, so a call that was cut goes on.
+
+mod card;
+mod data;
+mod files;
+mod scoring;
+mod table;
+mod units;
+
+use anyhow::Context;
+use eval::Rules;
+
+use super::loss::HeldoutText;
+use super::results::short_names;
+use super::{groups, label, load_any};
+use crate::args::AllArgs;
+use crate::console;
+use crate::interrupt::Interrupt;
+use crate::lock::RunLock;
+use crate::recipe::FinetuneRecipe;
+use crate::stage::write_whole;
+use scoring::Scoring;
+
+pub use data::Benchmark;
+
+/// Scores all models and prints the table.
+pub fn all(args: &AllArgs) -> anyhow::Result<()> {
+    let wanted =
+        |benchmark| (args.only.is_empty() || args.only.contains(&benchmark)) && !args.skip.contains(&benchmark);
+    let found = data::find(&args.data, args.text.as_deref(), wanted)?;
+    for (benchmark, why) in &found.missing {
+        console::note(format_args!("{} is left out: {why}", benchmark.name()));
+    }
+    if let Some(data) = &args.text {
+        let (clean, sequence_length) = (args.clean, args.sequence_length);
+        HeldoutText { data, raw_tokens: false, clean, sequence_length }.check()?;
+    }
+    let rules = Rules::from(args.rules);
+    let recipe = FinetuneRecipe::load(args.recipe.as_deref().unwrap_or(rules.name()), &args.overrides)?;
+    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
+    let _lock = RunLock::acquire(&args.output)?;
+    let interrupt = Interrupt::listen().context("cannot listen to signals")?;
+    let subjects = load_any(&args.common)?;
+    let mut cards = Vec::new();
+    for (name, group) in short_names(&args.common).iter().zip(groups(&args.common, &subjects)) {
+        let mut scoring = Scoring::new(args, &recipe, &interrupt, group, name, label(group))?;
+        for at_hand in &found.at_hand {
+            scoring.perform(at_hand)?;
+        }
+        let card = scoring.finish();
+        files::write(&card, &args.output.join(name), &found.at_hand, rules)?;
+        cards.push(card);
+    }
+    let report = table::Report::of(&cards, rules)?;
+    let write = |name: &str, text: &str| {
+        let path = args.output.join(name);
+        write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("table.md", &report.markdown)?;
+    write("scores.csv", &report.csv)?;
+    if let Some(path) = &args.common.json {
+        write_whole(path, format!("{:#}\n", report.json).as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    console::print(format_args!("\n{}", report.text))?;
+    console::print(format_args!("Everything is in {}; table.md has every task.", args.output.display()))
+}

@@ -1,0 +1,223 @@
+//! The scoring of one model or ensemble, benchmark by benchmark.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use engine::cpu::Cpu;
+use eval::ewok::Variant;
+use eval::output::predictions;
+use eval::{Outcome, Rules};
+use model::Model;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::card::Card;
+use super::data::{AtHand, Benchmark};
+use crate::args::{AgesArgs, AllArgs};
+use crate::commands::evaluate::loss::{self, HeldoutText};
+use crate::commands::evaluate::results::keep;
+use crate::commands::evaluate::{Subject, ages, ewok, tokenizer};
+use crate::commands::finetune::jobs::{Jobs, select_tasks};
+use crate::commands::finetune::tuner::{self, Tuner};
+use crate::console;
+use crate::failure::Interrupted;
+use crate::interrupt::Interrupt;
+use crate::pipeline::evaluation::score_folder;
+use crate::recipe::FinetuneRecipe;
+use crate::stage::{Stage, Stages, Status, write_whole};
+
+/// The form of the files that stages write; files of another form are written anew.
+const FORMAT: u32 = 1;
+
+/// One model's folder, and what is known of it so far.
+pub struct Scoring<'a> {
+    args: &'a AllArgs,
+    recipe: &'a FinetuneRecipe,
+    interrupt: &'a Interrupt,
+    group: &'a [Subject],
+    label: String,
+    folder: PathBuf,
+    stages: Stages,
+    /// The weights and tokenizers of the group.
+    model: Stage,
+    card: Card,
+}
+
+impl<'a> Scoring<'a> {
+    pub fn new(
+        args: &'a AllArgs,
+        recipe: &'a FinetuneRecipe,
+        interrupt: &'a Interrupt,
+        group: &'a [Subject],
+        name: &str,
+        label: String,
+    ) -> anyhow::Result<Self> {
+        let folder = args.output.join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut model = Stage::new("model", &FORMAT)?;
+        for subject in group {
+            model = model.reads(&subject.path)?;
+        }
+        let parameters = group.iter().map(|subject| subject.model.config().parameter_count() as u64).sum();
+        let card = Card::new(name, &label, parameters);
+        Ok(Self { args, recipe, interrupt, group, label, stages: Stages::open(&folder)?, folder, model, card })
+    }
+
+    /// Everything that was measured.
+    pub fn finish(self) -> Card {
+        self.card
+    }
+
+    /// Measures a benchmark unless that is done, and puts the result on the card.
+    pub fn perform(&mut self, at_hand: &AtHand) -> anyhow::Result<()> {
+        let (benchmark, place) = (at_hand.benchmark, at_hand.place.as_path());
+        let is_masked = self.group.iter().any(|subject| !subject.model.config().architecture.is_causal());
+        if is_masked && matches!(benchmark, Benchmark::Loss | Benchmark::Aoa) {
+            self.skip(benchmark, "a masked model does not predict the next token");
+            return Ok(());
+        }
+        let rules = Rules::from(self.args.rules);
+        match benchmark {
+            Benchmark::Loss => {
+                let settings = json!([self.args.clean, self.args.sequence_length]);
+                self.stage(benchmark, settings, &[place], |scoring, file| scoring.measure_loss(place, file))?;
+                self.card.loss = Some(self.read("loss/result.json")?);
+            }
+            Benchmark::BlimpFiltered | Benchmark::BlimpSupplement | Benchmark::Blimp => {
+                self.stage(benchmark, json!(rules), &[place], |scoring, _| {
+                    scoring.score_pairs(benchmark, place, rules)
+                })?;
+                self.read_suite(benchmark)?;
+            }
+            Benchmark::Ewok | Benchmark::EwokOfficial => {
+                let variant = match benchmark {
+                    Benchmark::EwokOfficial => Variant::Official,
+                    _ => Variant::Pipeline2024,
+                };
+                self.stage(benchmark, json!(null), &[place], |scoring, _| scoring.score_ewok(place, variant))?;
+                self.read_suite(benchmark)?;
+            }
+            Benchmark::Aoa => self.measure_ages(place)?,
+            Benchmark::Glue | Benchmark::Msgs => self.finetune(benchmark, place)?,
+        }
+        Ok(())
+    }
+
+    fn skip(&self, benchmark: Benchmark, why: &str) {
+        console::note(format_args!("{}: {} is left out: {why}", self.label, benchmark.name()));
+    }
+
+    /// Does `work`, which writes `BENCHMARK/result.json`, unless that is there and follows from the same things.
+    fn stage(
+        &self,
+        benchmark: Benchmark,
+        settings: Value,
+        inputs: &[&Path],
+        work: impl FnOnce(&Self, &Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut stage = Stage::new(benchmark.name(), &json!([settings, FORMAT]))?.after(&self.model);
+        for input in inputs {
+            stage = stage.reads(input)?;
+        }
+        if self.stages.status(&stage)? == Status::Done {
+            return Ok(());
+        }
+        if self.interrupt.is_requested() {
+            bail!(Interrupted { resume: "the same command".to_owned() });
+        }
+        self.stages.forget(&stage)?;
+        let output = Path::new(benchmark.name()).join("result.json");
+        let file = self.folder.join(&output);
+        let parent = self.folder.join(benchmark.name());
+        std::fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        work(self, &file).with_context(|| format!("{} of {}", benchmark.name(), self.label))?;
+        Ok(self.stages.mark_done(&stage, &[&output])?)
+    }
+
+    fn measure_loss(&self, text: &Path, file: &Path) -> anyhow::Result<()> {
+        let (clean, sequence_length) = (self.args.clean, self.args.sequence_length);
+        let found = loss::measure(self.group, HeldoutText { data: text, raw_tokens: false, clean, sequence_length })?;
+        console::note(format_args!("{}: held-out loss {:.4}", self.label, found.loss));
+        write_whole(file, format!("{:#}\n", serde_json::to_value(&found)?).as_bytes())
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    fn score_pairs(&self, benchmark: Benchmark, place: &Path, rules: Rules) -> anyhow::Result<()> {
+        let models: Vec<&Model> = self.group.iter().map(|subject| &subject.model).collect();
+        let tokenizer = tokenizer(self.group)?;
+        let mut outcome = score_folder(&models, place, rules, &tokenizer, &self.label)?;
+        // The folder's name says what it holds, even where it holds a part only.
+        outcome.result.suite = benchmark.suite().unwrap_or(outcome.result.suite);
+        keep(&outcome, &self.folder)
+    }
+
+    fn score_ewok(&self, place: &Path, variant: Variant) -> anyhow::Result<()> {
+        keep(&ewok::score(self.group, &eval::ewok::read(place)?, variant)?, &self.folder)
+    }
+
+    fn read<T: DeserializeOwned>(&self, inside: &str) -> anyhow::Result<T> {
+        let path = self.folder.join(inside);
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is no longer what was written", path.display()))
+    }
+
+    fn read_suite(&mut self, benchmark: Benchmark) -> anyhow::Result<()> {
+        let result = self.read(&format!("{}/result.json", benchmark.name()))?;
+        let answers = predictions::read(&self.folder.join(benchmark.name()).join("predictions.jsonl"))?;
+        let predictions = answers.into_iter().map(|task| task.predictions).collect();
+        self.card.suites.push(Outcome { result, predictions });
+        Ok(())
+    }
+
+    fn measure_ages(&mut self, place: &Path) -> anyhow::Result<()> {
+        let listed = place.join("sent_words.json");
+        let Some(contexts) = self.args.contexts.clone().or(listed.is_file().then_some(listed)) else {
+            self.skip(Benchmark::Aoa, "no child-directed text is named with --contexts");
+            return Ok(());
+        };
+        let args = AgesArgs {
+            common: self.args.common.clone(),
+            words: place.join("word_list.csv"),
+            contexts,
+            contexts_per_word: eval::age_of_acquisition::DEFAULT_CONTEXTS,
+            as_published: self.args.as_published,
+            output: None,
+        };
+        let settings = json!([args.contexts_per_word, args.as_published]);
+        self.stage(Benchmark::Aoa, settings, &[&args.words, &args.contexts], |scoring, file| {
+            let score = ages::measure(&args, scoring.group, &scoring.folder.join("aoa_prediction"))?;
+            write_whole(file, format!("{:#}\n", serde_json::to_value(score)?).as_bytes())
+                .with_context(|| format!("cannot write {}", file.display()))
+        })?;
+        self.card.ages = Some(self.read("aoa/result.json")?);
+        Ok(())
+    }
+
+    /// Fine-tunes for every task of a suite, which keeps its own books in `SUITE/TASK/seed-N`.
+    fn finetune(&mut self, benchmark: Benchmark, place: &Path) -> anyhow::Result<()> {
+        let [subject] = self.group else {
+            self.skip(benchmark, "an ensemble is not fine-tuned");
+            return Ok(());
+        };
+        let rules = Rules::from(self.recipe.rules);
+        let Jobs { jobs, skipped } = Jobs::read(place, &select_tasks(&[benchmark.name().to_owned()])?, rules, false)?;
+        skipped.iter().for_each(console::note);
+        let device = Arc::new(Cpu::new());
+        let (recipe, interrupt) = (self.recipe, self.interrupt);
+        let tuner = Tuner { recipe, max_steps: self.args.max_steps, keep: false, device, interrupt };
+        let subject = tuner::Subject::open(self.card.name.clone(), &subject.path)?;
+        let folder = self.folder.join(benchmark.name());
+        let mut seeds: Vec<Option<u64>> = self.args.seeds.iter().copied().map(Some).collect();
+        if seeds.is_empty() {
+            seeds.push(None);
+        }
+        for (index, seed) in seeds.into_iter().enumerate() {
+            for job in &jobs {
+                let results = tuner.finetune_task(&subject, job, seed, &folder)?;
+                self.card.add_finetuned(index, results);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,252 @@
+//! The scores of all models side by side: as text, Markdown, CSV and JSON, with the scores that papers print beside them.
+
+use eval::statistics::{Interval, Items, Paired, Resampling, Spread, bootstrap, text_average};
+use eval::{Outcome, Rules, Suite};
+use report::reference::{self, Track};
+use report::{Align, Table};
+use serde_json::{Value, json};
+
+use super::card::Card;
+use super::units::{csv, unit_table};
+
+/// Enough for two digits of an interval.
+const RESAMPLES: u32 = 2000;
+
+const ZERO_SHOT: [Suite; 5] =
+    [Suite::BlimpFiltered, Suite::BlimpSupplement, Suite::Blimp, Suite::Ewok, Suite::EwokOfficial];
+const FINETUNED: [Suite; 2] = [Suite::Glue, Suite::Msgs];
+
+/// What is printed and written.
+pub struct Report {
+    pub text: String,
+    pub markdown: String,
+    pub csv: String,
+    pub json: Value,
+}
+
+/// One number of the overview.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Nothing,
+    Words(String),
+    /// Percent is shown, with an interval over items where there is one.
+    Share(f64, Option<Interval>),
+    /// Mean and spread over seeds.
+    Seeds(Spread),
+}
+
+impl Cell {
+    fn short(&self) -> String {
+        match self {
+            Cell::Nothing => "-".to_owned(),
+            Cell::Words(words) => words.clone(),
+            Cell::Share(share, _) => format!("{:.1}", 100.0 * share),
+            Cell::Seeds(spread) => seeds(spread),
+        }
+    }
+
+    fn long(&self) -> String {
+        match self {
+            Cell::Share(share, Some(Interval { low, high })) => {
+                format!("{:.1} ({:.1} to {:.1})", 100.0 * share, 100.0 * low, 100.0 * high)
+            }
+            _ => self.short(),
+        }
+    }
+}
+
+/// Percent, with the sample standard deviation of more than one seed.
+pub fn seeds(spread: &Spread) -> String {
+    match spread.standard_deviation {
+        None => format!("{:.1}", 100.0 * spread.mean),
+        Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * spread.mean, 100.0 * deviation),
+    }
+}
+
+/// A row of the overview: a cell for each model, and what the column is called where papers print it.
+struct Row {
+    name: String,
+    printed: Option<&'static str>,
+    cells: Vec<Cell>,
+}
+
+impl Report {
+    pub fn of(cards: &[Card], rules: Rules) -> anyhow::Result<Self> {
+        let rows = overview(cards, rules)?;
+        let columns: Vec<&str> = printed_models(rules);
+        let mut markdown = format!("# Scores by the rules of {}\n\n", rules.name());
+        markdown += &table(cards, &rows, &columns, rules, Cell::long).to_markdown();
+        markdown += "\nPercent, with 95 % bootstrap intervals over items, or the standard deviation over seeds. ";
+        markdown += "Columns of other models are as printed in their papers; see the tables below for sources.\n";
+        markdown += &comparisons(cards)?;
+        for suite in ZERO_SHOT.into_iter().chain(FINETUNED) {
+            if let Some((table, notes)) = unit_table(cards, suite, rules) {
+                markdown += &format!("\n## {}\n\n{}\n{notes}\n", suite.title(), table.to_markdown());
+            }
+        }
+        let shown: Vec<&str> = columns.iter().copied().filter(|model| SHOWN.contains(model)).collect();
+        let text = table(cards, &rows, &shown, rules, Cell::short).to_text();
+        Ok(Self { text, markdown, csv: csv(cards, rules), json: to_json(cards, &rows) })
+    }
+}
+
+/// The printed models that a terminal has room for.
+const SHOWN: [&str; 2] = ["BabyLlama (10M)", "BabyLlama-2, run 1"];
+
+/// The models of the tables of means, which only 2024 has.
+fn printed_models(rules: Rules) -> Vec<&'static str> {
+    let of_students = |model: &&str| !model.contains("teacher") && !model.contains("sweep");
+    let mut models: Vec<&str> = Vec::new();
+    for score in reference::scores(rules.year(), Track::StrictSmall, "overall") {
+        if !models.contains(&score.model) && of_students(&score.model) {
+            models.push(score.model);
+        }
+    }
+    models
+}
+
+fn table(cards: &[Card], rows: &[Row], printed: &[&str], rules: Rules, show: impl Fn(&Cell) -> String) -> Table {
+    let names = cards.iter().map(|card| card.name.as_str()).chain(printed.iter().copied());
+    let mut table = Table::new([("", Align::Left)].into_iter().chain(names.map(|name| (name, Align::Right))));
+    for row in rows {
+        let of_papers = printed.iter().map(|model| {
+            let mut scores = reference::scores(rules.year(), Track::StrictSmall, "overall");
+            let score = scores.find(|score| score.model == *model && Some(score.column) == row.printed);
+            score.map_or(String::new(), |score| format!("{:.1}", score.value))
+        });
+        table.push([row.name.clone()].into_iter().chain(row.cells.iter().map(&show)).chain(of_papers).collect());
+    }
+    table
+}
+
+/// The rows that at least one model has something for.
+fn overview(cards: &[Card], rules: Rules) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut add = |name: String, printed, cells: Vec<Cell>| {
+        if cells.iter().any(|cell| *cell != Cell::Nothing) {
+            rows.push(Row { name, printed, cells });
+        }
+    };
+    let words = |of: &dyn Fn(&Card) -> Option<String>| -> Vec<Cell> {
+        cards.iter().map(|card| of(card).map_or(Cell::Nothing, Cell::Words)).collect()
+    };
+    add("parameters".into(), None, words(&|card| Some(report::format::short(card.parameters as f64))));
+    add("held-out loss".into(), None, words(&|card| card.loss.as_ref().map(|loss| format!("{:.4}", loss.loss))));
+    for suite in ZERO_SHOT {
+        let cells = cards.iter().map(|card| card.suite(suite).map_or(Ok(Cell::Nothing), share));
+        add(suite.title().into(), Some(suite.name()), cells.collect::<anyhow::Result<_>>()?);
+    }
+    let spreads = |suite| cards.iter().map(move |card| spread_of(card, suite, rules));
+    for suite in FINETUNED {
+        let tasks = cards.iter().flat_map(|card| card.finetuned_suites(suite, rules)).map(|found| found.tasks.len());
+        let tasks = tasks.max().unwrap_or(0);
+        let printed = (suite == Suite::Glue && tasks == 11).then_some("glue");
+        let cells = spreads(suite).map(|spread| spread.map_or(Cell::Nothing, Cell::Seeds)).collect();
+        add(format!("{}, mean of {tasks}", suite.title()), printed, cells);
+    }
+    let macros =
+        cards.iter().map(|card| macro_average(card, rules).map_or(Cell::Nothing, |share| Cell::Share(share, None)));
+    add("macro-average".into(), Some("macro"), macros.collect());
+    add(
+        "age of acquisition, error in months".into(),
+        None,
+        words(&|card| card.ages.as_ref().map(|ages| format!("{:.3}", ages.overall_mad))),
+    );
+    Ok(rows)
+}
+
+/// A suite's score with its interval over items.
+fn share(outcome: &Outcome) -> anyhow::Result<Cell> {
+    let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
+    let found = bootstrap(&items(outcome), &resampling)?;
+    // EWoK's own variant counts ties half and weighs all questions alike: another number than the resampled one.
+    let same = (found.score - outcome.result.score).abs() < 1e-9;
+    Ok(Cell::Share(outcome.result.score, same.then_some(found.interval)))
+}
+
+/// The items of what the rules average over: tasks, or groups with their tasks' items pooled.
+fn items(outcome: &Outcome) -> Vec<Items> {
+    let right =
+        |predictions: &[eval::Prediction]| predictions.iter().map(|answer| answer.is_right()).collect::<Vec<_>>();
+    let tasks = outcome.result.tasks.iter().zip(&outcome.predictions);
+    let of_group = |name: &str| -> Vec<bool> {
+        let members = tasks.clone().filter(|(task, _)| eval::rules::group_of(&task.name) == name);
+        members.flat_map(|(_, predictions)| right(predictions)).collect()
+    };
+    match outcome.result.groups.is_empty() {
+        true => outcome.predictions.iter().map(|predictions| Items::outcomes(right(predictions))).collect(),
+        false => outcome.result.groups.iter().map(|group| Items::outcomes(of_group(&group.name))).collect(),
+    }
+}
+
+/// The mean of a fine-tuned suite over its seeds.
+fn spread_of(card: &Card, suite: Suite, rules: Rules) -> Option<Spread> {
+    let scores: Vec<f64> = card.finetuned_suites(suite, rules).iter().map(|found| found.score).collect();
+    Spread::of(&scores, 0.95)
+}
+
+/// The mean of 2024's four columns, where all are whole.
+fn macro_average(card: &Card, rules: Rules) -> Option<f64> {
+    let score = |suite| card.suite(suite).map(|outcome| outcome.result.score);
+    let superglue = card.finetuned_suites(Suite::Glue, rules);
+    let whole = !superglue.is_empty() && superglue.iter().all(|found| found.tasks.len() == 11);
+    let superglue = spread_of(card, Suite::Glue, rules).filter(|_| whole && rules == Rules::Year2024)?;
+    Some(text_average(
+        score(Suite::BlimpFiltered)?,
+        score(Suite::BlimpSupplement)?,
+        score(Suite::Ewok)?,
+        superglue.mean,
+    ))
+}
+
+/// Every model against the first, on the same items.
+fn comparisons(cards: &[Card]) -> anyhow::Result<String> {
+    let mut table = Table::new([
+        ("suite", Align::Left),
+        ("model", Align::Left),
+        ("less", Align::Left),
+        ("difference", Align::Right),
+        ("95 % interval", Align::Right),
+        ("p (exchange)", Align::Right),
+    ]);
+    let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
+    let mut any = false;
+    let [first, others @ ..] = cards else { return Ok(String::new()) };
+    for suite in ZERO_SHOT {
+        for other in others {
+            let (Some(base), Some(found)) = (first.suite(suite), other.suite(suite)) else { continue };
+            let (base, found) = (items(base), items(found));
+            let paired = Paired::new(&base, &found)?;
+            let (by_items, by_exchange) = (paired.bootstrap(&resampling)?, paired.permutation(&resampling)?);
+            let Interval { low, high } = by_items.interval;
+            table.push(vec![
+                suite.title().to_owned(),
+                other.name.clone(),
+                first.name.clone(),
+                format!("{:+.1}", 100.0 * by_items.difference),
+                format!("{:+.1} to {:+.1}", 100.0 * low, 100.0 * high),
+                format!("{:.4}", by_exchange.p_value),
+            ]);
+            any = true;
+        }
+    }
+    let notes = "Paired bootstrap and random exchange over items; another training seed may move a score by more.";
+    Ok(if any { format!("\n## Differences\n\n{}\n{notes}\n", table.to_markdown()) } else { String::new() })
+}
+
+fn to_json(cards: &[Card], rows: &[Row]) -> Value {
+    let cell = |cell: &Cell| match cell {
+        Cell::Nothing => Value::Null,
+        Cell::Words(words) => json!(words),
+        Cell::Share(share, interval) => json!({ "score": share, "interval": interval }),
+        Cell::Seeds(spread) => json!(spread),
+    };
+    let model = |(index, card): (usize, &Card)| {
+        let scores: serde_json::Map<String, Value> =
+            rows.iter().map(|row| (row.name.clone(), cell(&row.cells[index]))).collect();
+        let suites: Vec<_> = card.suites.iter().map(|outcome| &outcome.result).collect();
+        json!({ "model": card.label, "name": card.name, "overview": scores, "suites": suites, "loss": card.loss,
+            "aoa": card.ages })
+    };
+    cards.iter().enumerate().map(model).collect()
+}

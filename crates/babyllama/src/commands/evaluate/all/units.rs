@@ -1,0 +1,180 @@
+//! The tasks of a suite, or its groups, one by one: a table with the printed scores beside one's own, and CSV.
+
+use eval::statistics::Spread;
+use eval::{Rules, Suite, SuiteResult, TaskResult};
+use report::reference::{self, PrintedTable, Track};
+use report::{Align, Table};
+
+use super::card::Card;
+use super::table::seeds;
+
+/// A suite's results of a card, one a seed; one for a suite that needs no training.
+fn results(card: &Card, suite: Suite, rules: Rules) -> Vec<SuiteResult> {
+    match card.suite(suite) {
+        Some(outcome) => vec![outcome.result.clone()],
+        None => card.finetuned_suites(suite, rules),
+    }
+}
+
+/// The units that any model has, in order.
+fn names(all: &[Vec<SuiteResult>]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for unit in all.iter().flatten().flat_map(SuiteResult::units) {
+        if !names.contains(&unit.name.as_str()) {
+            names.push(&unit.name);
+        }
+    }
+    names
+}
+
+/// A suite's table, and notes on what was tied and cut and on the sources; none when no model has the suite.
+pub fn unit_table(cards: &[Card], suite: Suite, rules: Rules) -> Option<(Table, String)> {
+    let all: Vec<Vec<SuiteResult>> = cards.iter().map(|card| results(card, suite, rules)).collect();
+    let names = names(&all);
+    let first = all.iter().flatten().next()?;
+    let printed: Vec<&PrintedTable> = printed_tables(suite, rules, &names);
+    let models = printed.iter().flat_map(|table| table.rows.iter().map(move |row| (*table, row.model.as_str())));
+    let models: Vec<(&PrintedTable, &str)> = models.collect();
+    let heads = cards.iter().map(|card| card.name.as_str()).chain(models.iter().map(|(_, model)| *model));
+    let mut table = Table::new(
+        [("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
+    );
+    for name in &names {
+        let unit = all.iter().flatten().flat_map(SuiteResult::units).find(|unit| unit.name == *name);
+        let metric = unit.map_or("", |unit| unit.metric.name());
+        let own = all.iter().map(|results| score(results, |result| unit_score(result, name)));
+        let of_papers = models
+            .iter()
+            .map(|(table, model)| table.value(model, name).map_or(String::new(), |value| format!("{value:.1}")));
+        table.push([name.to_string(), metric.to_owned()].into_iter().chain(own).chain(of_papers).collect());
+    }
+    let own = all.iter().map(|results| score(results, |result| Some(result.score)));
+    let of_papers = models.iter().map(|(table, model)| {
+        let values: Option<Vec<f64>> = names.iter().map(|name| table.value(model, name)).collect();
+        values.map_or(String::new(), |values| format!("{:.1}", values.iter().sum::<f64>() / values.len() as f64))
+    });
+    let what = if first.groups.is_empty() { "mean" } else { "mean of the groups" };
+    table.push([what.to_owned(), String::new()].into_iter().chain(own).chain(of_papers).collect());
+    Some((table, notes(cards, &all, &printed)))
+}
+
+fn unit_score(result: &SuiteResult, name: &str) -> Option<f64> {
+    result.units().iter().find(|unit| unit.name == name).map(|unit| unit.score)
+}
+
+fn score(results: &[SuiteResult], of: impl Fn(&SuiteResult) -> Option<f64>) -> String {
+    let scores: Vec<f64> = results.iter().filter_map(of).collect();
+    Spread::of(&scores, 0.95).map_or("-".to_owned(), |spread| seeds(&spread))
+}
+
+/// The printed tables of the year that know any of the units.
+fn printed_tables(suite: Suite, rules: Rules, names: &[&str]) -> Vec<&'static PrintedTable> {
+    let of_suite = |table: &&PrintedTable| table.suite == suite.name() && table.track == Track::StrictSmall;
+    let knows = |table: &&PrintedTable| table.columns.iter().any(|column| names.contains(&column.as_str()));
+    reference::tables(rules.year()).iter().filter(of_suite).filter(knows).collect()
+}
+
+fn notes(cards: &[Card], all: &[Vec<SuiteResult>], printed: &[&PrintedTable]) -> String {
+    let mut notes = String::new();
+    for (card, results) in cards.iter().zip(all) {
+        let (ties, cut) = (sum(results, |task| task.ties), sum(results, |task| task.truncated));
+        if ties + cut > 0 {
+            notes += &format!("{}: {ties} ties, {cut} texts cut to fit.\n", card.name);
+        }
+    }
+    for table in printed {
+        let models: Vec<&str> = table.rows.iter().map(|row| row.model.as_str()).collect();
+        notes += &format!("{}: {} ({}).\n", models.join("; "), table.source, table.measure);
+    }
+    notes
+}
+
+fn sum(results: &[SuiteResult], part: impl Fn(&TaskResult) -> usize) -> usize {
+    results.iter().flat_map(|result| &result.tasks).map(part).sum()
+}
+
+/// One line for each model, task and seed.
+pub fn csv(cards: &[Card], rules: Rules) -> String {
+    let mut text = "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated\n".to_owned();
+    let mut line = |fields: [String; 11]| {
+        text += &fields.map(|field| quoted(&field)).join(",");
+        text.push('\n');
+    };
+    for card in cards {
+        if let Some(loss) = &card.loss {
+            let mut row = |task: &str, score: f64, items: usize| {
+                let [model, task] = [card.name.clone(), task.to_owned()];
+                let (score, items) = (score.to_string(), items.to_string());
+                let empty = String::new;
+                line([
+                    model,
+                    "loss".into(),
+                    task,
+                    empty(),
+                    "nats".into(),
+                    score,
+                    empty(),
+                    items,
+                    empty(),
+                    empty(),
+                    empty(),
+                ]);
+            };
+            row("all", loss.loss, loss.tokens);
+            for file in &loss.files {
+                file.loss.into_iter().for_each(|loss| row(&file.file, loss, file.predicted_tokens));
+            }
+        }
+        for (suite, seed, result) in every_result(card, rules) {
+            for task in &result.tasks {
+                let numbers = [task.items, task.correct, task.ties, task.truncated].map(|number| number.to_string());
+                let [items, correct, ties, truncated] = numbers;
+                let error = task.standard_error.map_or(String::new(), |error| error.to_string());
+                let [model, suite, name] = [card.name.clone(), suite.name().to_owned(), task.name.clone()];
+                let (metric, score) = (task.metric.name().to_owned(), task.score.to_string());
+                line([model, suite, name, seed.clone(), metric, score, error, items, correct, ties, truncated]);
+            }
+        }
+        if let Some(ages) = &card.ages {
+            let parts = [
+                ("overall", ages.overall_mad, ages.n),
+                ("nouns", ages.noun_mad, ages.n_noun),
+                ("predicates", ages.predicate_mad, ages.n_predicate),
+                ("function_words", ages.functionword_mad, ages.n_functionword),
+            ];
+            for (name, error, words) in parts {
+                let [model, name] = [card.name.clone(), name.to_owned()];
+                let (score, items) = (error.to_string(), words.to_string());
+                let empty = String::new;
+                line([
+                    model,
+                    "aoa".into(),
+                    name,
+                    empty(),
+                    "months".into(),
+                    score,
+                    empty(),
+                    items,
+                    empty(),
+                    empty(),
+                    empty(),
+                ]);
+            }
+        }
+    }
+    text
+}
+
+/// All suites of a card, with the seed where they were trained for.
+fn every_result(card: &Card, rules: Rules) -> Vec<(Suite, String, SuiteResult)> {
+    let zero_shot = card.suites.iter().map(|outcome| (outcome.result.suite, String::new(), outcome.result.clone()));
+    let finetuned = [Suite::Glue, Suite::Msgs].into_iter().flat_map(|suite| {
+        card.by_seed(suite, rules).into_iter().map(move |(seed, result)| (suite, seed.to_string(), result))
+    });
+    zero_shot.chain(finetuned).collect()
+}
+
+/// A field as CSV wants it.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+}

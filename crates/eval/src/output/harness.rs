@@ -1,0 +1,151 @@
+//! Scores in the shape of lm-evaluation-harness's `results.json` (version 0.4), under the task names of BabyLM's 2024
+//! pipeline, so that scripts which read one read the other.
+//!
+//! The harness also writes dates, times and what it knows of the machine; here nothing stands that does not follow from
+//! model and data.
+
+use serde_json::{Map, Value, json};
+
+use crate::results::{Metric, Suite, SuiteResult, TaskResult};
+use crate::statistics::pooled_standard_error;
+
+impl Suite {
+    /// The group's name in the harness.
+    pub fn harness_group(self) -> &'static str {
+        match self {
+            Suite::Ewok => "ewok_filtered",
+            other => other.name(),
+        }
+    }
+
+    /// A task's name in the harness: `blimp_wh_island_filtered`, `ewok_social-relations_filtered`.
+    pub fn harness_task(self, task: &str) -> String {
+        match self {
+            Suite::BlimpFiltered => format!("blimp_{task}_filtered"),
+            Suite::BlimpSupplement => format!("blimp_supplement_{task}"),
+            Suite::Ewok => format!("ewok_{task}_filtered"),
+            Suite::Blimp | Suite::Pairs | Suite::EwokOfficial | Suite::Glue | Suite::Msgs => {
+                format!("{}_{task}", self.name())
+            }
+        }
+    }
+}
+
+/// The whole file for one model. `model` is its name and `arguments` what it was loaded from.
+pub fn results(model: &str, arguments: &str, suites: &[&SuiteResult]) -> Value {
+    let (mut results, mut groups, mut subtasks) = (Map::new(), Map::new(), Map::new());
+    let (mut versions, mut shots, mut samples, mut higher) = (Map::new(), Map::new(), Map::new(), Map::new());
+    for suite in suites {
+        let group = suite.suite.harness_group();
+        let scores = group_scores(suite);
+        results.insert(group.to_owned(), scores.clone());
+        groups.insert(group.to_owned(), scores);
+        let names = suite.tasks.iter().map(|task| suite.suite.harness_task(&task.name));
+        subtasks.insert(group.to_owned(), names.collect::<Vec<_>>().into());
+        for task in &suite.tasks {
+            let name = suite.suite.harness_task(&task.name);
+            results.insert(name.clone(), task_scores(&format!(" - {name}"), task));
+            versions.insert(name.clone(), json!(1.0));
+            shots.insert(name.clone(), json!(0));
+            samples.insert(name.clone(), json!({ "original": task.items, "effective": task.items }));
+            let metrics = scored_by(task).map(|(metric, _)| (key(metric).to_owned(), json!(true)));
+            higher.insert(name, Value::Object(metrics.collect()));
+        }
+    }
+    let rules: Map<String, Value> =
+        suites.iter().map(|suite| (suite.suite.harness_group().to_owned(), json!(suite.rules.name()))).collect();
+    json!({
+        "results": results,
+        "groups": groups,
+        "group_subtasks": subtasks,
+        "configs": {},
+        "versions": versions,
+        "n-shot": shots,
+        "higher_is_better": higher,
+        "n-samples": samples,
+        "config": { "model": "babyllama", "model_args": arguments, "rules": rules },
+        "model_name": model,
+    })
+}
+
+fn key(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Accuracy => "acc",
+        Metric::F1 => "f1",
+        Metric::Mcc => "mcc",
+    }
+}
+
+/// The metric that counts, then the others that are known.
+fn scored_by(task: &TaskResult) -> impl Iterator<Item = (Metric, f64)> {
+    let others = [Metric::Accuracy, Metric::F1, Metric::Mcc].into_iter().filter(|metric| *metric != task.metric);
+    let others = others.filter_map(|metric| Some((metric, *task.others.get(metric.name())?)));
+    [(task.metric, task.score)].into_iter().chain(others)
+}
+
+fn task_scores(alias: &str, task: &TaskResult) -> Value {
+    let mut scores = Map::from_iter([("alias".to_owned(), json!(alias))]);
+    for (metric, score) in scored_by(task) {
+        scores.insert(format!("{},none", key(metric)), json!(score));
+        let error = task.standard_error.filter(|_| metric == Metric::Accuracy);
+        // The harness's word for what it cannot tell.
+        scores.insert(format!("{}_stderr,none", key(metric)), error.map_or(json!("N/A"), |error| json!(error)));
+    }
+    Value::Object(scores)
+}
+
+/// The group's mean, under `acc` as the pipeline has it. Tasks scored by other metrics leave the error unknown.
+fn group_scores(suite: &SuiteResult) -> Value {
+    let parts: Option<Vec<_>> = suite.tasks.iter().map(|task| Some((task.items, task.standard_error?))).collect();
+    let error = parts.and_then(|parts| pooled_standard_error(&parts));
+    json!({
+        "acc,none": suite.score,
+        "acc_stderr,none": error.map_or(json!("N/A"), |error| json!(error)),
+        "alias": suite.suite.harness_group(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Prediction;
+    use crate::rules::Rules;
+
+    fn accuracy(name: &str, right: usize, items: usize) -> TaskResult {
+        let answers: Vec<_> =
+            (0..items).map(|index| Prediction::between(0.0, if index < right { -1.0 } else { 1.0 })).collect();
+        TaskResult::of_choices(name, &answers, 0)
+    }
+
+    #[test]
+    fn scripts_find_the_numbers_where_the_pipeline_puts_them() {
+        let blimp = SuiteResult::of_tasks(
+            Suite::BlimpFiltered,
+            Rules::Year2024,
+            vec![accuracy("wh_island", 3, 4), accuracy("passive_1", 1, 2)],
+        );
+        let cola = TaskResult {
+            metric: Metric::Mcc,
+            score: 0.25,
+            standard_error: None,
+            others: [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 1.0)].into(),
+            ..accuracy("cola", 3, 4)
+        };
+        let glue = SuiteResult::of_tasks(Suite::Glue, Rules::Year2024, vec![cola]);
+        let found = results("student", "models/student", &[&blimp, &glue]);
+        assert_eq!(found["groups"]["blimp_filtered"]["acc,none"], 0.625);
+        assert_eq!(found["results"]["blimp_wh_island_filtered"]["acc,none"], 0.75);
+        assert_eq!(found["results"]["blimp_wh_island_filtered"]["acc_stderr,none"], 0.25);
+        // sqrt((3 * 0.25^2 * 4 + 1 * 0.5^2 * 2) / (6 - 2) / 6), the pipeline's formula.
+        let error = found["groups"]["blimp_filtered"]["acc_stderr,none"].as_f64().unwrap();
+        assert!((error - (1.25f64 / 24.0).sqrt()).abs() < 1e-12, "{error}");
+        assert_eq!(found["group_subtasks"]["blimp_filtered"][1], "blimp_passive_1_filtered");
+        let cola = &found["results"]["glue_cola"];
+        assert_eq!((&cola["mcc,none"], &cola["acc,none"]), (&json!(0.25), &json!(0.75)));
+        assert_eq!(
+            (&cola["mcc_stderr,none"], &found["groups"]["glue"]["acc_stderr,none"]),
+            (&json!("N/A"), &json!("N/A"))
+        );
+        assert!(cola.get("loss,none").is_none());
+    }
+}
