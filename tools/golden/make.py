@@ -1,5 +1,6 @@
 """Writes every fixture again: `python tools/golden/make.py`."""
 
+import aoa
 import classification
 import classifier
 import divergences
@@ -8,9 +9,10 @@ import masked
 import models
 import ops
 import schedules
+import significance
 import vocabulary_files
 
 if __name__ == "__main__":
-    writers = (models, masked, classifier, classification, losses, ops, divergences, schedules, vocabulary_files)
-    for writer in writers:
+    first = (models, masked, classifier, classification, losses, ops, divergences, schedules)
+    for writer in (*first, vocabulary_files, significance, aoa):
         writer.main()

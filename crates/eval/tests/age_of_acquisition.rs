@@ -162,7 +162,7 @@ fn the_real_list_has_the_original_functions_errors() {
         errors.iter().sum::<f64>() / errors.len() as f64
     };
     let expected = [
-        (None, 2.068635596375270),
+        (None, 2.06863559637527),
         (Some(Category::Noun), 1.998821967099433),
         (Some(Category::Predicate), 1.840489137872077),
         (Some(Category::FunctionWord), 2.662561549285593),

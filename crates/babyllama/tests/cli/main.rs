@@ -1,5 +1,6 @@
 //! The program from outside: what it prints, which files it leaves, how it ends.
 
+mod ages;
 mod bad_input;
 mod bad_models;
 mod bench;

@@ -36,6 +36,18 @@ pub struct AgeScore {
     pub n_functionword: usize,
 }
 
+impl AgeScore {
+    /// The errors by their names in printed tables, each with its number of words.
+    pub fn parts(&self) -> [(&'static str, f64, usize); 4] {
+        [
+            ("overall", self.overall_mad, self.n),
+            ("nouns", self.noun_mad, self.n_noun),
+            ("predicates", self.predicate_mad, self.n_predicate),
+            ("function_words", self.functionword_mad, self.n_functionword),
+        ]
+    }
+}
+
 /// The score of a word list with surprisals in the order of [`WordList::texts`]; words without any are left out.
 pub fn score_words(list: &WordList, surprisals: &Surprisals) -> Result<AgeScore, AgeError> {
     let by_text: std::collections::BTreeMap<&str, _> = list.texts().into_iter().zip(&surprisals.words).collect();
@@ -176,9 +188,8 @@ mod tests {
             right.swap(step, pivot);
             for row in step + 1..size {
                 let factor = matrix[row][step] / matrix[step][step];
-                for column in step..size {
-                    matrix[row][column] -= factor * matrix[step][column];
-                }
+                let above = matrix[step].clone();
+                matrix[row].iter_mut().zip(above).for_each(|(value, above)| *value -= factor * above);
                 right[row] -= factor * right[step];
             }
         }

@@ -157,11 +157,10 @@ mod tests {
         let first = [task("wh_1", &[true]), task("x", &[true]), task("wh_2", &[false, false, false])];
         let second = [task("wh_1", &[true]), task("x", &[true]), task("wh_2", &[true, true, false])];
         let resampling = Resampling { resamples: 50, ..Default::default() };
-        let unit = |task: &'static str| if task.starts_with("wh") { "wh" } else { task };
-        let found = {
-            let first: &'static [TaskPredictions] = Box::leak(Box::new(first));
-            compare(first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap()
-        };
+        fn unit(task: &str) -> &str {
+            if task.starts_with("wh") { "wh" } else { task }
+        }
+        let found = compare(&first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap();
         let names: Vec<(&str, usize, f64)> =
             found.units.iter().map(|unit| (unit.name.as_str(), unit.items, unit.second)).collect();
         assert_eq!(names, [("wh", 4, 0.75), ("x", 1, 1.0)]);

@@ -121,18 +121,13 @@ fn print(results: &[(String, Surprisals, AgeScore)], words: usize) -> anyhow::Re
     let heads = std::iter::once("rows").chain(own).chain(models.iter().copied());
     let mut table =
         Table::new([("error in months", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))));
-    let parts: [(&str, fn(&AgeScore) -> (f64, usize)); 4] = [
-        ("overall", |score| (score.overall_mad, score.n)),
-        ("nouns", |score| (score.noun_mad, score.n_noun)),
-        ("predicates", |score| (score.predicate_mad, score.n_predicate)),
-        ("function_words", |score| (score.functionword_mad, score.n_functionword)),
-    ];
-    for (name, part) in parts {
+    let parts: Vec<_> = results.iter().map(|(_, _, score)| score.parts()).collect();
+    for (index, (name, _, first_rows)) in parts.first().into_iter().flatten().enumerate() {
         // All models read the same contexts; a tokenizer of its own may lose one a word.
-        let rows = results.iter().map(|(_, _, score)| part(score).1).max().unwrap_or(0);
-        let own = results.iter().map(|(_, _, score)| format!("{:.3}", part(score).0));
+        let rows = parts.iter().map(|parts| parts[index].2).max().unwrap_or(*first_rows);
+        let own = parts.iter().map(|parts| format!("{:.3}", parts[index].1));
         let printed = models.iter().map(|model| {
-            let found = baselines().find(|score| score.model == *model && score.column == name);
+            let found = baselines().find(|score| score.model == *model && score.column == *name);
             found.map_or(String::new(), |score| format!("{:.2}", score.value))
         });
         table.push([name.replace('_', " "), rows.to_string()].into_iter().chain(own).chain(printed).collect());

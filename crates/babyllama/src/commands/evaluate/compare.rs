@@ -1,5 +1,6 @@
 //! `babyllama evaluate compare`: two models' answers to the same items.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -35,17 +36,8 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let unit = |task| if pooled { group_of(task) } else { task };
     let found = compare_answers(&first.tasks, &second.tasks, unit, metric, &resampling)
         .hint("compare answers to the same files: score both models on them with --output")?;
-    let head = |name, align| (name, align);
-    let mut table = Table::new([
-        head("task", Align::Left),
-        head("items", Align::Right),
-        head("A", Align::Right),
-        head("B", Align::Right),
-        head("B - A", Align::Right),
-        head("interval", Align::Right),
-        head("McNemar p", Align::Right),
-        head("exchange p", Align::Right),
-    ]);
+    let numbers = ["items", "A", "B", "B - A", "interval", "McNemar p", "exchange p"];
+    let mut table = Table::new([("task", Align::Left)].into_iter().chain(numbers.map(|head| (head, Align::Right))));
     for unit in found.units.iter().chain([&found.mean]) {
         table.push(row(unit));
     }
@@ -81,7 +73,8 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
                 .with_context(|| format!("{} does not hold a suite's scores", beside.display()))
                 .hint("score the model again, or give predictions.jsonl from a folder without result.json")?,
         ),
-        Err(_) => None,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => None,
+        Err(cause) => return Err(cause).with_context(|| format!("cannot read {}", beside.display())),
     };
     Ok(Answers { path: path.to_owned(), tasks, result })
 }
