@@ -36,9 +36,11 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Looks at a Hugging Face folder, which must have a tokenizer.
+    /// Looks at a Hugging Face folder, which must have a tokenizer. Masked models are read otherwise than by their last
+    /// token, and are refused.
     pub fn open(name: String, folder: &Path) -> anyhow::Result<Self> {
         let config = hugging_face::load_config(folder)?;
+        config.require_causal().with_context(|| format!("cannot fine-tune {}", folder.display()))?;
         Ok(Self {
             name,
             folder: folder.to_owned(),
