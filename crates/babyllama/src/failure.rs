@@ -151,7 +151,7 @@ fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
 fn recipe_advice(error: &RecipeError) -> &'static str {
     match error {
         RecipeError::Read { .. } => "check the path; the folder recipes/ has recipes to begin with",
-        RecipeError::Override { .. } => "write it like --set student.train.epochs=4",
+        RecipeError::Override { .. } => "write it like --set student.train.epochs=4, or rte.epochs=2 for fine-tuning",
         RecipeError::Fault { place: Place::CommandLine(_), .. } => "change that flag and give the command again",
         RecipeError::Fault { place: Place::File { .. }, .. } => "change it there, or override it with --set KEY=VALUE",
         RecipeError::Syntax { .. } | RecipeError::Write(_) => {

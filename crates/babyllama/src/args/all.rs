@@ -11,7 +11,8 @@ use crate::recipe::Rules;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it), ewok_filtered or ewok, glue_filtered,
-msgs, aoa (with word_list.csv, and sent_words.json unless --contexts is given). What is not there is left out.
+msgs, aoa (with word_list.csv, and sent_words.json unless --contexts is given). What is not there is left out. With --only
+and --skip the table shows what was asked for; what was scored before stays in its folder.
 
 Examples:
   babyllama evaluate all runs/quickstart/models/student/final --data data/eval --output results
@@ -20,7 +21,8 @@ Examples:
   babyllama evaluate all models/a models/b --ensemble --data data/eval --skip glue,msgs --output results-of-both
 
 Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes it), the answers to every item
-in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and MODEL_textonly_predictions.json.gz for BabyLM's 2024 track.")]
+in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of 2024 MODEL_textonly_predictions.json.gz for BabyLM's track. Of
+several seeds these two hold the first.")]
 pub struct AllArgs {
     #[command(flatten)]
     pub common: EvaluateArgs,

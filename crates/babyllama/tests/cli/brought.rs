@@ -12,9 +12,22 @@ const VOCABULARY_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/t
 
 /// Writes an untrained model of 300 token ids, without a tokenizer.
 fn bring(workspace: &Workspace, architecture: Architecture, folder: &str) {
+    bring_of_size(workspace, architecture, 300, folder);
+}
+
+/// Writes an untrained model with the tokenizer of the student.
+fn bring_beside_the_student(workspace: &Workspace, architecture: Architecture, folder: &str) {
+    let words = workspace.json(&format!("{STUDENT}/config.json"))["vocab_size"].as_u64().unwrap();
+    bring_of_size(workspace, architecture, words as usize, folder);
+    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"] {
+        workspace.write(&format!("{folder}/{name}"), workspace.bytes(&format!("{STUDENT}/{name}")));
+    }
+}
+
+fn bring_of_size(workspace: &Workspace, architecture: Architecture, vocab_size: usize, folder: &str) {
     let config = ModelConfig {
         architecture,
-        vocab_size: 300,
+        vocab_size,
         hidden_size: 16,
         intermediate_size: 24,
         num_layers: 2,
@@ -63,16 +76,14 @@ fn opt_is_a_model_like_any_other() {
     // As a teacher it must have the tokenizer of the student.
     let distill = "run small.toml --output runs/taught --set student.distill.teachers=['opt']";
     workspace.babyllama(distill).refused(1).names(&["another tokenizer"]);
-    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"] {
-        workspace.write(&format!("opt/{name}"), workspace.bytes(&format!("{STUDENT}/{name}")));
-    }
-    workspace.babyllama(distill).done();
+    bring_beside_the_student(&workspace, Architecture::Opt, "own");
+    workspace.babyllama(&distill.replace("'opt'", "'own'")).done();
     assert!(workspace.names("runs/taught/models/student/final").contains(&"model.safetensors".to_owned()));
 }
 
 #[test]
 fn roberta_is_scored_and_nothing_else() {
-    let workspace = Workspace::new();
+    let workspace = Workspace::trained();
     bring(&workspace, Architecture::Roberta, "roberta");
     with_vocabulary(&workspace, "roberta", "roberta");
     let score = |rules: &str, threads: &str| {
@@ -90,7 +101,9 @@ fn roberta_is_scored_and_nothing_else() {
     let refused = |line: &str| workspace.babyllama(line).refused(1).names(&["roberta/config.json", "masked"]);
     refused("generate roberta --prompt The").advises("evaluate blimp");
     refused("evaluate loss roberta --data text");
-    refused("run small.toml --set student.distill.teachers=['roberta']");
+    bring_beside_the_student(&workspace, Architecture::Roberta, "own");
+    let taught = "run small.toml --output runs/taught --set student.distill.teachers=['own']";
+    workspace.babyllama(taught).refused(1).names(&["own/config.json", "masked"]);
 
     // Without a mask token in its vocabulary there is nothing to hide tokens with.
     with_vocabulary(&workspace, "gpt2", "roberta");

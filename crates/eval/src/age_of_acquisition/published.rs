@@ -8,14 +8,14 @@
 //!   pieces inside other words. Of several tokens, the place that ends with the sentence is never looked at.
 //! - A sentence is cut after 50 tokens, and nothing stands before it.
 //! - Batches are padded on the left. The padding is masked, but positions are counted from its beginning, so that learned
-//!   positions (GPT-2's) depend on the longest sentence of the batch; rotary ones only know distances. Here nothing is
-//!   padded, and positions begin where the padding would have ended.
+//!   positions (GPT-2's) depend on the longest sentence of the batch; rotary ones only know distances, and OPT counts from
+//!   the mask. Here nothing is padded, and positions begin where the padding would have ended; with an OPT among the models, at 0.
 
 use std::collections::BTreeSet;
 
 use engine::Spans;
 use engine::ops::language_model_loss::Target;
-use model::Batch;
+use model::{Architecture, Batch};
 
 use super::contexts::Context;
 use super::surprisal::{Sums, Surprisals};
@@ -87,12 +87,15 @@ fn score_packed(
     sums: &mut Sums,
 ) -> Result<(), EvalError> {
     let (mut ids, mut lengths, mut positions) = (Vec::new(), Vec::new(), Vec::new());
+    // OPT takes its positions from the attention mask, the other families count the padding on the left.
+    let counts_padding = !scorer.models().iter().any(|model| model.config().architecture == Architecture::Opt);
     for batch in batches {
         let longest = batch.sentences.iter().map(Vec::len).max().unwrap_or(0);
         for sentence in &batch.sentences {
             ids.extend_from_slice(sentence);
             lengths.push(sentence.len());
-            positions.extend((longest - sentence.len()) as u32..longest as u32);
+            let padding = if counts_padding { longest - sentence.len() } else { 0 };
+            positions.extend((padding..padding + sentence.len()).map(|position| position as u32));
         }
     }
     if ids.is_empty() {

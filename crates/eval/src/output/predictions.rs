@@ -11,7 +11,7 @@ use crate::results::{Outcome, Prediction};
 #[derive(Serialize, Deserialize)]
 struct Line {
     task: String,
-    /// Place of the item in the task's file, from 0.
+    /// Place of the item among those that the task's score counts, from 0: in the file's order.
     index: usize,
     #[serde(flatten)]
     prediction: Prediction,

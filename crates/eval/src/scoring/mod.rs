@@ -72,6 +72,10 @@ impl<'a> Scorer<'a> {
         Ok(Self { models, max_positions, batch_tokens: 4096, masked: None })
     }
 
+    pub(crate) fn models(&self) -> &[&'a Model] {
+        &self.models
+    }
+
     /// Whether a request is cut on the left to the models' positions.
     pub fn is_cut(&self, request: &Request) -> bool {
         match self.masked {

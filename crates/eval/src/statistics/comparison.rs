@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::bootstrap::{Interval, Resampling};
 use super::error::StatisticsError;
-use super::items::Items;
+use super::items::suite_items;
 use super::mcnemar::McNemar;
 use super::paired::Paired;
 use crate::output::predictions::TaskPredictions;
-use crate::results::{Metric, Prediction};
+use crate::results::{Metric, Prediction, Suite};
 
 /// Two models' scores of a task, of a group of tasks, or over all, and what their difference is worth.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,12 +44,13 @@ struct Unit {
     second: Vec<Prediction>,
 }
 
-/// Compares the answers of two models. `unit_of` names what a task is pooled into, its own name if nothing; `metric_of` the
+/// Compares the answers of two models to a suite. `unit_of` names what a task is pooled into, its own name if nothing; `metric_of` the
 /// metric of a unit's tasks.
 ///
 /// # Errors
 /// When the two files do not hold the same items.
 pub fn compare<'a>(
+    suite: Suite,
     first: &'a [TaskPredictions],
     second: &[TaskPredictions],
     unit_of: impl Fn(&'a str) -> &'a str,
@@ -67,22 +68,25 @@ pub fn compare<'a>(
         units[place].second.extend_from_slice(&b.predictions);
     }
     let all: Vec<&Unit> = units.iter().collect();
-    let mean = difference("mean", &all, resampling)?;
-    let units = all.iter().map(|unit| difference(&unit.name, &[unit], resampling)).collect::<Result<_, _>>()?;
+    let mean = difference(suite, "mean", &all, resampling)?;
+    let units = all.iter().map(|unit| difference(suite, &unit.name, &[unit], resampling)).collect::<Result<_, _>>()?;
     Ok(Comparison { units, mean })
 }
 
-fn difference(name: &str, units: &[&Unit], resampling: &Resampling) -> Result<Difference, StatisticsError> {
-    let items = |side: &dyn Fn(&Unit) -> &[Prediction]| -> Vec<Items> {
-        units.iter().map(|unit| Items::of_predictions(unit.metric, side(unit))).collect()
-    };
-    let (first, second) = (items(&|unit| &unit.first), items(&|unit| &unit.second));
+fn difference(
+    suite: Suite,
+    name: &str,
+    units: &[&Unit],
+    resampling: &Resampling,
+) -> Result<Difference, StatisticsError> {
+    let first = suite_items(suite, units.iter().map(|unit| (unit.metric, &unit.first[..])));
+    let second = suite_items(suite, units.iter().map(|unit| (unit.metric, &unit.second[..])));
     let paired = Paired::new(&first, &second)?;
     let bootstrap = paired.bootstrap(resampling)?;
     let answers = units.iter().flat_map(|unit| unit.first.iter().zip(&unit.second));
     Ok(Difference {
         name: name.to_owned(),
-        items: first.iter().map(Items::len).sum(),
+        items: units.iter().map(|unit| unit.first.len()).sum(),
         first: super::macro_score(&first),
         second: super::macro_score(&second),
         difference: bootstrap.difference,
@@ -133,7 +137,7 @@ mod tests {
 
     fn compared(first: &[TaskPredictions], second: &[TaskPredictions]) -> Result<Comparison, String> {
         let resampling = Resampling { resamples: 200, ..Default::default() };
-        let found = compare(first, second, |task| task, |_| Metric::Accuracy, &resampling);
+        let found = compare(Suite::Pairs, first, second, |task| task, |_| Metric::Accuracy, &resampling);
         found.map_err(|error| error.to_string())
     }
 
@@ -160,7 +164,7 @@ mod tests {
         fn unit(task: &str) -> &str {
             if task.starts_with("wh") { "wh" } else { task }
         }
-        let found = compare(&first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap();
+        let found = compare(Suite::Pairs, &first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap();
         let names: Vec<(&str, usize, f64)> =
             found.units.iter().map(|unit| (unit.name.as_str(), unit.items, unit.second)).collect();
         assert_eq!(names, [("wh", 4, 0.75), ("x", 1, 1.0)]);
@@ -178,9 +182,24 @@ mod tests {
         };
         let resampling = Resampling { resamples: 50, ..Default::default() };
         let (first, second) = (labels([1, 1, 0, 0]), labels([0, 1, 1, 1]));
-        let found = compare(&first, &second, |task| task, |_| Metric::F1, &resampling).unwrap();
+        let found = compare(Suite::Pairs, &first, &second, |task| task, |_| Metric::F1, &resampling).unwrap();
         // Of two right and two named: one hit; then of two right and three named two hits.
         assert_eq!((found.mean.first, found.mean.second), (0.5, 0.8));
+    }
+
+    /// Two items asked both ways round: the same answer to both questions of an item is half right, however often it is drawn.
+    #[test]
+    fn the_two_questions_of_an_ewok_item_are_drawn_together() {
+        let first = [task("x", &[true, false, true, false])];
+        let second = [task("x", &[true, true, false, true])];
+        let resampling = Resampling { resamples: 100, ..Default::default() };
+        let metric = |_: &str| Metric::Accuracy;
+        let found = compare(Suite::Ewok, &first, &second, |task| task, metric, &resampling).unwrap();
+        assert_eq!((found.mean.first, found.mean.second, found.mean.items), (0.5, 0.75, 4));
+        assert_eq!((found.mean.interval.low, found.mean.interval.high), (0.0, 0.5));
+        let tied = [TaskPredictions { task: "x".into(), predictions: vec![Prediction::between(1.0, 1.0); 4] }];
+        let found = compare(Suite::EwokOfficial, &tied, &first, |task| task, metric, &resampling).unwrap();
+        assert_eq!(found.mean.first, 0.5, "a tie counts half");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The items of a task, in the form that resampling needs: a score is a function of sums over items.
 
 use super::error::StatisticsError;
-use crate::results::{Metric, Prediction};
+use crate::results::{Metric, Prediction, Suite};
 
 /// How the items of a task become its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,16 @@ impl Items {
         Self::labels(metric.into(), predictions.iter().map(|prediction| (prediction.gold, prediction.predicted)))
     }
 
+    /// EWoK's questions, two of which make an item: asked both ways round they are anything but independent, so that the
+    /// item is what is drawn. `tie` is what a tie counts.
+    fn of_questions(predictions: &[Prediction], tie: Option<f64>) -> Self {
+        let points = |answer: &Prediction| match tie {
+            Some(tie) if answer.is_tie() => tie,
+            _ => answer.is_right() as u8 as f64,
+        };
+        Self::means(predictions.chunks(2).map(|item| item.iter().map(points).sum::<f64>() / item.len() as f64))
+    }
+
     pub fn len(&self) -> usize {
         self.items.len()
     }
@@ -107,6 +117,20 @@ impl Items {
             count += 1;
         }
         self.measure.score(&sums, count)
+    }
+}
+
+/// The items behind a suite's score, so that their [`macro_score`] is that score: one list for each task or group, with the
+/// metric of each; a single one for EWoK as its authors ask it, which weighs all questions alike.
+pub fn suite_items<'a>(suite: Suite, units: impl IntoIterator<Item = (Metric, &'a [Prediction])>) -> Vec<Items> {
+    let units = units.into_iter();
+    match suite {
+        Suite::Ewok => units.map(|(_, answers)| Items::of_questions(answers, None)).collect(),
+        Suite::EwokOfficial => {
+            let all: Vec<Prediction> = units.flat_map(|(_, answers)| answers).cloned().collect();
+            vec![Items::of_questions(&all, Some(0.5))]
+        }
+        _ => units.map(|(metric, answers)| Items::of_predictions(metric, answers)).collect(),
     }
 }
 

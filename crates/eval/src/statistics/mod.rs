@@ -25,11 +25,11 @@ mod paired;
 mod seeds;
 mod standard_error;
 
-pub use averages::{SUPERGLUE, macro_average, superglue_average, text_average};
+pub use averages::{superglue_average, text_average};
 pub use bootstrap::{Bootstrap, Interval, Resampling, bootstrap};
 pub use comparison::{Comparison, Difference, compare};
 pub use error::StatisticsError;
-pub use items::{Items, Measure, macro_score};
+pub use items::{Items, Measure, macro_score, suite_items};
 pub use mcnemar::McNemar;
 pub use paired::{Paired, PairedBootstrap, Permutation};
 pub use seeds::{Spread, student_t_quantile};

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use eval::classification::find_task;
 use eval::output::predictions::{self, TaskPredictions};
 use eval::rules::group_of;
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
-use eval::{Metric, SuiteResult};
+use eval::{Metric, Suite, SuiteResult};
 use report::{Align, Table};
 use serde_json::json;
 
@@ -30,11 +31,14 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {
         let tasks = result.iter().flat_map(|result| &result.tasks);
-        tasks.into_iter().find(|known| known.name == task).map_or(Metric::Accuracy, |known| known.metric)
+        let known = tasks.into_iter().find(|known| known.name == task).map(|known| known.metric);
+        // What was fine-tuned leaves no suite's scores, but its tasks are known.
+        known.or(find_task(task).map(|task| task.metric)).unwrap_or(Metric::Accuracy)
     };
     let pooled = result.is_some_and(|result| !result.groups.is_empty());
     let unit = |task| if pooled { group_of(task) } else { task };
-    let found = compare_answers(&first.tasks, &second.tasks, unit, metric, &resampling)
+    let suite = result.map_or(Suite::Pairs, |result| result.suite);
+    let found = compare_answers(suite, &first.tasks, &second.tasks, unit, metric, &resampling)
         .hint("compare answers to the same files: score both models on them with --output")?;
     let numbers = ["items", "A", "B", "B - A", "interval", "McNemar p", "exchange p"];
     let mut table = Table::new([("task", Align::Left)].into_iter().chain(numbers.map(|head| (head, Align::Right))));
@@ -68,11 +72,14 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
     let tasks = predictions::read(&file)?;
     let beside = file.with_file_name("result.json");
     let result = match std::fs::read(&beside) {
-        Ok(bytes) => Some(
-            serde_json::from_slice(&bytes)
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(result) => Some(result),
+            // That of a fine-tuning has another form.
+            Err(_) if tasks.iter().all(|task| find_task(&task.task).is_some()) => None,
+            Err(cause) => Err(cause)
                 .with_context(|| format!("{} does not hold a suite's scores", beside.display()))
                 .hint("score the model again, or give predictions.jsonl from a folder without result.json")?,
-        ),
+        },
         Err(cause) if cause.kind() == ErrorKind::NotFound => None,
         Err(cause) => return Err(cause).with_context(|| format!("cannot read {}", beside.display())),
     };

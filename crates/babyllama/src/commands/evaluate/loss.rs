@@ -13,7 +13,7 @@ use train::heldout::Heldout;
 use super::{Subject, groups, label, load, tokenizer, write_json};
 use crate::args::EvaluateArgs;
 use crate::console;
-use crate::failure::WrongUsage;
+use crate::failure::{Hint, WrongUsage};
 
 /// Where held-out text comes from and how it is cut.
 #[derive(Clone, Copy, Debug)]
@@ -143,8 +143,11 @@ pub fn measure(group: &[Subject], text: HeldoutText<'_>) -> anyhow::Result<LossR
     })
 }
 
+/// The name of each file, and where its tokens end.
+type Ends = Vec<(String, usize)>;
+
 /// The tokens of a file, or of a folder of text as the group's tokenizer cuts it, with the name and the end of each text.
-fn tokens(text: HeldoutText<'_>, group: &[Subject]) -> anyhow::Result<(Box<dyn TokenSource>, Vec<(String, usize)>)> {
+fn tokens(text: HeldoutText<'_>, group: &[Subject]) -> anyhow::Result<(Box<dyn TokenSource>, Ends)> {
     if text.raw_tokens {
         return Ok((Box::new(TokenFile::raw(text.data)?), Vec::new()));
     }
@@ -164,7 +167,8 @@ fn tokens(text: HeldoutText<'_>, group: &[Subject]) -> anyhow::Result<(Box<dyn T
     let file = TokenFile::open(text.data)?;
     let tokenizer = tokenizer(group)?;
     if file.tokenizer_hash() != Some(tokenizer.content_hash()) {
-        anyhow::bail!("{} was made with another tokenizer than {} has", text.data.display(), label(group));
+        let failed = format!("{} was made with another tokenizer than {} has", text.data.display(), label(group));
+        return Err(anyhow::anyhow!(failed)).hint("name the text itself, or tokens of these models' tokenizer");
     }
     Ok((Box::new(file), Vec::new()))
 }

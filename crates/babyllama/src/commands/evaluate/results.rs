@@ -1,5 +1,6 @@
 //! Where scores are kept: `OUTPUT/MODEL/SUITE/result.json`, with the answer to every item in `predictions.jsonl`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -7,18 +8,45 @@ use eval::Outcome;
 use eval::output::predictions;
 
 use crate::args::EvaluateArgs;
+use crate::failure::Hint;
 use crate::stage::write_whole;
 
-/// Writes a suite's scores and answers into a model's folder.
+/// Writes a suite's scores and answers into a model's folder. Whatever `evaluate all` knew of them before counts no more.
 pub fn keep(outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
     let folder = model.join(outcome.result.suite.name());
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let stage = model.join("stages").join(format!("{}.json", outcome.result.suite.name()));
+    match std::fs::remove_file(&stage) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => {
+            return Err(cause).with_context(|| format!("cannot remove {}", stage.display()));
+        }
+        _ => {}
+    }
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         write_whole(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     write("predictions.jsonl", predictions::to_lines(outcome).as_bytes())?;
     write("result.json", format!("{:#}\n", serde_json::to_value(&outcome.result)?).as_bytes())
+}
+
+/// Makes a model's folder below OUTPUT, and notes whose it is.
+///
+/// # Errors
+/// When it holds the scores of another model that has the same short name.
+pub fn claim(folder: &Path, models: &[PathBuf]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let owner = folder.join("model.json");
+    let whole = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let text = format!("{:#}\n", serde_json::json!({ "models": models.iter().map(whole).collect::<Vec<_>>() }));
+    match std::fs::read_to_string(&owner) {
+        Ok(found) if found != text => {
+            Err(anyhow::anyhow!("{} holds the scores of another model of the same name", folder.display()))
+                .hint("name another folder with --output, or delete that one if nobody needs it")
+        }
+        Ok(_) => Ok(()),
+        Err(_) => write_whole(&owner, text.as_bytes()).with_context(|| format!("cannot write {}", owner.display())),
+    }
 }
 
 /// Short names of the models that are scored, which tell them apart in files and tables.

@@ -79,12 +79,18 @@ impl Jobs {
                 found.add_mismatched(folder)?;
             }
         }
-        if found.jobs.is_empty() {
-            let why = if found.skipped.is_empty() { String::new() } else { format!(": {}", found.skipped.join("; ")) };
+        Ok(found)
+    }
+
+    /// # Errors
+    /// When there is nothing to do.
+    pub fn require_any(self, folder: &Path) -> anyhow::Result<Self> {
+        if self.jobs.is_empty() {
+            let why = if self.skipped.is_empty() { String::new() } else { format!(": {}", self.skipped.join("; ")) };
             let failed = Err(anyhow::anyhow!("{} has the files of no task{why}", folder.display()));
             return failed.hint("give a folder with TASK.train.jsonl and TASK.valid.jsonl, such as rte.train.jsonl");
         }
-        Ok(found)
+        Ok(self)
     }
 
     fn add(&mut self, folder: &Path, task: &'static ClassificationTask, named: bool) -> anyhow::Result<()> {
@@ -171,8 +177,13 @@ mod tests {
         );
         let (_, skipped) = jobs(&files, &["cola", "rte"], Rules::Year2024).unwrap();
         assert_eq!(skipped, ["rte: skipped, there is no training and no validation file in DATA"]);
-        let error = jobs(&files, &["sst2"], Rules::Year2024).unwrap_err();
-        assert!(error.contains("has the files of no task: sst2: skipped"), "{error}");
-        assert!(jobs(&[], &[], Rules::Year2024).unwrap_err().ends_with("has the files of no task"));
+        let refusal = |names: &[&str], asked: &[&str]| {
+            let (found, skipped) = jobs(names, asked, Rules::Year2024).unwrap();
+            assert!(found.is_empty());
+            let nothing = Jobs { jobs: Vec::new(), skipped };
+            nothing.require_any(Path::new("DATA")).err().unwrap().to_string()
+        };
+        assert!(refusal(&files, &["sst2"]).contains("DATA has the files of no task: sst2: skipped"));
+        assert!(refusal(&[], &[]).ends_with("has the files of no task"));
     }
 }

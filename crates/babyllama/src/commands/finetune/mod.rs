@@ -16,7 +16,7 @@ use eval::Rules;
 use self::jobs::{Jobs, select_tasks};
 use self::summary::ModelResults;
 use self::tuner::{Subject, Tuner};
-use super::evaluate::results::distinct;
+use super::evaluate::results::{claim, distinct};
 use crate::args::FinetuneArgs;
 use crate::console;
 use crate::interrupt::Interrupt;
@@ -28,7 +28,8 @@ use crate::stage::write_whole;
 pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
     let recipe = FinetuneRecipe::load(&args.recipe, &args.overrides)?;
     let rules = Rules::from(recipe.rules);
-    let Jobs { jobs, skipped } = Jobs::read(&args.data, &select_tasks(&args.tasks)?, rules, !args.tasks.is_empty())?;
+    let found = Jobs::read(&args.data, &select_tasks(&args.tasks)?, rules, !args.tasks.is_empty())?;
+    let Jobs { jobs, skipped } = found.require_any(&args.data)?;
     skipped.iter().for_each(console::note);
     let subjects = distinct(&args.models).into_iter().zip(&args.models).map(|(name, path)| Subject::open(name, path));
     let subjects: Vec<Subject> = subjects.collect::<anyhow::Result<_>>()?;
@@ -37,12 +38,10 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let device = Arc::new(Cpu::new());
     let tuner = Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
-    let mut seeds: Vec<Option<u64>> = args.seeds.iter().copied().map(Some).collect();
-    if seeds.is_empty() {
-        seeds.push(None);
-    }
+    let seeds = seeds(&args.seeds);
     let mut models = Vec::new();
     for (subject, folder) in subjects.iter().zip(&args.models) {
+        claim(&args.output.join(&subject.name), std::slice::from_ref(folder))?;
         let mut results = vec![Vec::new(); seeds.len()];
         for job in &jobs {
             for (results, seed) in results.iter_mut().zip(&seeds) {
@@ -60,4 +59,15 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot write {}", path.display()))
         }
     }
+}
+
+/// The seeds that were asked for, each once; none stands for the recipe's.
+pub fn seeds(asked: &[u64]) -> Vec<Option<u64>> {
+    let mut seeds: Vec<Option<u64>> = Vec::new();
+    for &seed in asked {
+        if !seeds.contains(&Some(seed)) {
+            seeds.push(Some(seed));
+        }
+    }
+    if seeds.is_empty() { vec![None] } else { seeds }
 }

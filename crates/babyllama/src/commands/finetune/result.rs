@@ -89,9 +89,13 @@ impl FinetuneResult {
         }
     }
 
-    /// Whether its task belongs to a suite.
+    /// The suite that its task belongs to.
+    pub fn suite(&self) -> Option<Suite> {
+        find_task(&self.score.name).map(|task| task.suite)
+    }
+
     pub fn is_of(&self, suite: Suite) -> bool {
-        find_task(&self.score.name).is_some_and(|task| task.suite == suite)
+        self.suite() == Some(suite)
     }
 
     /// The score that counts, or the one over all items.
@@ -102,6 +106,9 @@ impl FinetuneResult {
     /// The result that a folder holds, if it follows from what has this fingerprint.
     pub fn read(folder: &Path, fingerprint: &str) -> anyhow::Result<Option<Self>> {
         let path = folder.join(RESULT);
+        if ["predictions.txt", "predictions.jsonl"].iter().any(|name| !folder.join(name).is_file()) {
+            return Ok(None);
+        }
         match fs::read(&path) {
             // A file that cannot be understood counts as none.
             Ok(bytes) => {

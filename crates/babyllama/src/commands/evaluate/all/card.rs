@@ -1,7 +1,7 @@
 //! Everything that was measured of one model or ensemble.
 
 use eval::age_of_acquisition::AgeScore;
-use eval::{Outcome, Rules, Suite, SuiteResult};
+use eval::{Outcome, Rules, Suite, SuiteResult, TaskResult};
 
 use crate::commands::evaluate::loss::LossResult;
 use crate::commands::finetune::result::FinetuneResult;
@@ -41,17 +41,17 @@ impl Card {
 
     /// A fine-tuned suite, seed by seed.
     pub fn finetuned_suites(&self, suite: Suite, rules: Rules) -> Vec<SuiteResult> {
-        self.by_seed(suite, rules).into_iter().map(|(_, result)| result).collect()
+        let of_seed = |results: &Vec<FinetuneResult>| -> Vec<TaskResult> {
+            results.iter().filter(|result| result.is_of(suite)).map(|result| result.score.clone()).collect()
+        };
+        let tasks = self.finetuned.iter().map(of_seed).filter(|tasks| !tasks.is_empty());
+        tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
     }
 
-    /// A fine-tuned suite with each of its seeds.
-    pub fn by_seed(&self, suite: Suite, rules: Rules) -> Vec<(u64, SuiteResult)> {
-        let of_seed = |results: &Vec<FinetuneResult>| {
-            let of_suite: Vec<&FinetuneResult> = results.iter().filter(|result| result.is_of(suite)).collect();
-            let tasks = of_suite.iter().map(|result| result.score.clone()).collect();
-            Some((of_suite.first()?.course.settings.seed, SuiteResult::of_tasks(suite, rules, tasks)))
-        };
-        self.finetuned.iter().filter_map(of_seed).collect()
+    /// All fine-tuned tasks with their seeds, which a recipe may choose task by task.
+    pub fn every_finetuned(&self) -> impl Iterator<Item = (Suite, u64, &TaskResult)> {
+        let results = self.finetuned.iter().flatten();
+        results.filter_map(|result| Some((result.suite()?, result.course.settings.seed, &result.score)))
     }
 
     /// What the first seed gave.

@@ -65,13 +65,17 @@ impl Benchmark {
             Benchmark::BlimpFiltered => &["blimp_filtered"],
             Benchmark::BlimpSupplement => &["supplement_filtered", "blimp_supplement", "supplement"],
             Benchmark::Blimp => &["blimp"],
-            Benchmark::Ewok | Benchmark::EwokOfficial => &["ewok_filtered", "ewok"],
+            Benchmark::Ewok => &["ewok_filtered", "ewok"],
+            Benchmark::EwokOfficial => &["ewok", "ewok_filtered"],
             Benchmark::Aoa => &["aoa", "aoa_data"],
             Benchmark::Glue => &["glue_filtered", "glue"],
             Benchmark::Msgs => &["msgs_filtered", "msgs"],
         }
     }
 }
+
+/// The list of words with their ages.
+pub const WORD_LIST: &str = "word_list.csv";
 
 /// A benchmark and where its files lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,13 @@ pub struct Found {
     pub missing: Vec<(Benchmark, String)>,
 }
 
+impl Found {
+    /// Whether anything is to be fine-tuned.
+    pub fn finetunes(&self) -> bool {
+        self.at_hand.iter().any(|found| matches!(found.benchmark, Benchmark::Glue | Benchmark::Msgs))
+    }
+}
+
 /// Looks for every wanted benchmark in `data`, and for held-out text at `text`.
 pub fn find(data: &Path, text: Option<&Path>, wanted: impl Fn(Benchmark) -> bool) -> anyhow::Result<Found> {
     std::fs::read_dir(data)
@@ -94,7 +105,9 @@ pub fn find(data: &Path, text: Option<&Path>, wanted: impl Fn(Benchmark) -> bool
         .hint("name the folder that holds blimp_filtered, glue_filtered and the like with --data")?;
     let mut found = Found::default();
     for &benchmark in Benchmark::value_variants().iter().filter(|benchmark| wanted(**benchmark)) {
-        let places = benchmark.folders().iter().map(|name| data.join(name)).find(|place| place.is_dir());
+        let mut places = benchmark.folders().iter().map(|name| data.join(name));
+        let places =
+            places.find(|place| place.is_dir() && (benchmark != Benchmark::Aoa || place.join(WORD_LIST).is_file()));
         let place = if benchmark == Benchmark::Loss { text.map(Path::to_owned) } else { places };
         match place {
             Some(place) => found.at_hand.push(AtHand { benchmark, place }),
@@ -116,6 +129,7 @@ pub fn find(data: &Path, text: Option<&Path>, wanted: impl Fn(Benchmark) -> bool
 fn why_missing(benchmark: Benchmark, data: &Path) -> String {
     match benchmark {
         Benchmark::Loss => "no held-out text is named with --text".to_owned(),
+        Benchmark::Aoa => format!("no {WORD_LIST} in the folder aoa or aoa_data of {}", data.display()),
         _ => format!("no folder {} in {}", benchmark.folders().join(" or "), data.display()),
     }
 }

@@ -1,7 +1,7 @@
 //! The files of one model: `results.json` in lm-evaluation-harness's shape, and the file of answers that BabyLM's 2024
 //! track takes.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use flate2::write::GzEncoder;
 use super::card::Card;
 use super::data::{AtHand, Benchmark};
 use crate::console;
+use crate::failure::Hint;
 use crate::stage::write_whole;
 
 /// Writes both into the model's folder. Of fine-tuned tasks the first seed counts.
@@ -28,12 +29,16 @@ pub fn write(card: &Card, folder: &Path, at_hand: &[AtHand], rules: Rules) -> an
     let suites: Vec<_> = zero_shot.chain(finetuned.iter().flatten()).collect();
     let results = harness::results(&card.name, &card.label, &suites);
     keep("results.json", format!("{results:#}\n").as_bytes())?;
-    if rules != Rules::Year2024 {
-        return Ok(());
-    }
-    let submission = submission(card, folder, at_hand)?;
+    let answers = format!("{}_textonly_predictions.json.gz", card.name);
+    let submission = if rules == Rules::Year2024 { submission(card, folder, at_hand)? } else { Submission::default() };
     if submission.is_empty() {
-        return Ok(());
+        // One of an earlier call does not go with these scores.
+        return match std::fs::remove_file(folder.join(&answers)) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                Err(cause).with_context(|| format!("cannot remove {answers} from {}", folder.display()))
+            }
+            _ => Ok(()),
+        };
     }
     let missing = submission.missing();
     if !missing.is_empty() {
@@ -42,7 +47,7 @@ pub fn write(card: &Card, folder: &Path, at_hand: &[AtHand], rules: Rules) -> an
     }
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(submission.to_json().to_string().as_bytes())?;
-    keep(&format!("{}_textonly_predictions.json.gz", card.name), &packed.finish()?)
+    keep(&answers, &packed.finish()?)
 }
 
 /// The answers as texts and labels, which only the data and the fine-tunings' files tell.
@@ -94,7 +99,8 @@ fn add_labels(submission: &mut Submission, card: &Card, folder: &Path) -> anyhow
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let label = |line: &str| line.split_once('\t').and_then(|(_, label)| label.parse::<i64>().ok());
         let labels: Option<Vec<i64>> = text.lines().skip(1).map(label).collect();
-        let labels = labels.with_context(|| format!("{} is no longer what was written", path.display()))?;
+        let labels = labels.with_context(|| format!("{} is no longer what was written", path.display()));
+        let labels = labels.hint("delete that file and give the same command again")?;
         submission.add_labels(Section::Glue, name, labels);
     }
     Ok(())

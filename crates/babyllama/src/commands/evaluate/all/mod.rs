@@ -9,7 +9,7 @@ mod scoring;
 mod table;
 mod units;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use eval::Rules;
 
 use super::loss::HeldoutText;
@@ -17,6 +17,7 @@ use super::results::short_names;
 use super::{groups, label, load_any};
 use crate::args::AllArgs;
 use crate::console;
+use crate::failure::WrongUsage;
 use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
 use crate::recipe::FinetuneRecipe;
@@ -39,6 +40,13 @@ pub fn all(args: &AllArgs) -> anyhow::Result<()> {
     }
     let rules = Rules::from(args.rules);
     let recipe = FinetuneRecipe::load(args.recipe.as_deref().unwrap_or(rules.name()), &args.overrides)?;
+    if found.finetunes() && Rules::from(recipe.rules) != rules {
+        let (recipe, rules) = (Rules::from(recipe.rules).name(), rules.name());
+        bail!(WrongUsage(format!("the recipe fine-tunes by the rules of {recipe}, and --rules says {rules}")));
+    }
+    if let Some(contexts) = &args.contexts {
+        std::fs::metadata(contexts).with_context(|| format!("cannot read {}", contexts.display()))?;
+    }
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;

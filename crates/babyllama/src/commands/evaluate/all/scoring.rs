@@ -4,28 +4,39 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use corpus::Tokenizer;
 use engine::cpu::Cpu;
 use eval::ewok::Variant;
-use eval::output::predictions;
-use eval::{Outcome, Rules};
-use model::Model;
+use eval::output::predictions::{self, TaskPredictions};
+use eval::{Outcome, Rules, SuiteResult, TaskResult};
+use model::{Model, hugging_face};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::card::Card;
-use super::data::{AtHand, Benchmark};
+use super::data::{AtHand, Benchmark, WORD_LIST};
 use crate::args::{AgesArgs, AllArgs};
 use crate::commands::evaluate::loss::{self, HeldoutText};
-use crate::commands::evaluate::results::keep;
+use crate::commands::evaluate::results::{claim, keep};
 use crate::commands::evaluate::{Subject, ages, ewok, tokenizer};
 use crate::commands::finetune::jobs::{Jobs, select_tasks};
+use crate::commands::finetune::seeds;
 use crate::commands::finetune::tuner::{self, Tuner};
 use crate::console;
-use crate::failure::Interrupted;
+use crate::failure::{Hint, Interrupted};
 use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::score_folder;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::{Stage, Stages, Status, write_whole};
+
+/// What the answers of a group of models follow from: configurations, weights and tokenizers.
+fn identities(group: &[Subject]) -> anyhow::Result<Vec<(String, String)>> {
+    let identity = |subject: &Subject| {
+        let tokenizer = Tokenizer::from_folder(&subject.path)?;
+        Ok((hugging_face::fingerprint(&subject.path)?, tokenizer.content_hash()))
+    };
+    group.iter().map(identity).collect()
+}
 
 /// The form of the files that stages write; files of another form are written anew.
 const FORMAT: u32 = 1;
@@ -54,11 +65,9 @@ impl<'a> Scoring<'a> {
         label: String,
     ) -> anyhow::Result<Self> {
         let folder = args.output.join(name);
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let mut model = Stage::new("model", &FORMAT)?;
-        for subject in group {
-            model = model.reads(&subject.path)?;
-        }
+        let paths: Vec<PathBuf> = group.iter().map(|subject| subject.path.clone()).collect();
+        claim(&folder, &paths)?;
+        let model = Stage::new("model", &identities(group)?)?;
         let parameters = group.iter().map(|subject| subject.model.config().parameter_count() as u64).sum();
         let card = Card::new(name, &label, parameters);
         Ok(Self { args, recipe, interrupt, group, label, stages: Stages::open(&folder)?, folder, model, card })
@@ -73,9 +82,16 @@ impl<'a> Scoring<'a> {
     pub fn perform(&mut self, at_hand: &AtHand) -> anyhow::Result<()> {
         let (benchmark, place) = (at_hand.benchmark, at_hand.place.as_path());
         let is_masked = self.group.iter().any(|subject| !subject.model.config().architecture.is_causal());
-        if is_masked && matches!(benchmark, Benchmark::Loss | Benchmark::Aoa) {
-            self.skip(benchmark, "a masked model does not predict the next token");
-            return Ok(());
+        match benchmark {
+            Benchmark::Loss | Benchmark::Aoa if is_masked => {
+                self.skip(benchmark, "a masked model does not predict the next token");
+                return Ok(());
+            }
+            Benchmark::Glue | Benchmark::Msgs if is_masked => {
+                self.skip(benchmark, "masked models are not fine-tuned");
+                return Ok(());
+            }
+            _ => {}
         }
         let rules = Rules::from(self.args.rules);
         match benchmark {
@@ -85,18 +101,14 @@ impl<'a> Scoring<'a> {
                 self.card.loss = Some(self.read("loss/result.json")?);
             }
             Benchmark::BlimpFiltered | Benchmark::BlimpSupplement | Benchmark::Blimp => {
-                self.stage(benchmark, json!(rules), &[place], |scoring, _| {
-                    scoring.score_pairs(benchmark, place, rules)
-                })?;
-                self.read_suite(benchmark)?;
+                self.suite(benchmark, json!(rules), place, |scoring| scoring.score_pairs(benchmark, place, rules))?;
             }
             Benchmark::Ewok | Benchmark::EwokOfficial => {
                 let variant = match benchmark {
                     Benchmark::EwokOfficial => Variant::Official,
                     _ => Variant::Pipeline2024,
                 };
-                self.stage(benchmark, json!(null), &[place], |scoring, _| scoring.score_ewok(place, variant))?;
-                self.read_suite(benchmark)?;
+                self.suite(benchmark, json!(null), place, |scoring| scoring.score_ewok(place, variant))?
             }
             Benchmark::Aoa => self.measure_ages(place)?,
             Benchmark::Glue | Benchmark::Msgs => self.finetune(benchmark, place)?,
@@ -159,14 +171,28 @@ impl<'a> Scoring<'a> {
     fn read<T: DeserializeOwned>(&self, inside: &str) -> anyhow::Result<T> {
         let path = self.folder.join(inside);
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is no longer what was written", path.display()))
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is no longer what was written", path.display()))
+            .hint("delete that file and give the same command again")
     }
 
-    fn read_suite(&mut self, benchmark: Benchmark) -> anyhow::Result<()> {
-        let result = self.read(&format!("{}/result.json", benchmark.name()))?;
-        let answers = predictions::read(&self.folder.join(benchmark.name()).join("predictions.jsonl"))?;
-        let predictions = answers.into_iter().map(|task| task.predictions).collect();
-        self.card.suites.push(Outcome { result, predictions });
+    /// Scores a suite unless that is done, and reads what was written. Files that are not whole are written anew.
+    fn suite(
+        &mut self,
+        benchmark: Benchmark,
+        settings: Value,
+        place: &Path,
+        score: impl Fn(&Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let folder = self.folder.join(benchmark.name());
+        if read_outcome(&folder).is_none() {
+            self.stages.forget(&Stage::new(benchmark.name(), &FORMAT)?)?;
+        }
+        self.stage(benchmark, settings, &[place], |scoring, _| score(scoring))?;
+        let outcome = read_outcome(&folder).with_context(|| format!("{} is not as it was written", folder.display()));
+        self.card
+            .suites
+            .push(outcome.hint("give the same command again; other programs must leave that folder alone")?);
         Ok(())
     }
 
@@ -178,7 +204,7 @@ impl<'a> Scoring<'a> {
         };
         let args = AgesArgs {
             common: self.args.common.clone(),
-            words: place.join("word_list.csv"),
+            words: place.join(WORD_LIST),
             contexts,
             contexts_per_word: eval::age_of_acquisition::DEFAULT_CONTEXTS,
             as_published: self.args.as_published,
@@ -208,11 +234,7 @@ impl<'a> Scoring<'a> {
         let tuner = Tuner { recipe, max_steps: self.args.max_steps, keep: false, device, interrupt };
         let subject = tuner::Subject::open(self.card.name.clone(), &subject.path)?;
         let folder = self.folder.join(benchmark.name());
-        let mut seeds: Vec<Option<u64>> = self.args.seeds.iter().copied().map(Some).collect();
-        if seeds.is_empty() {
-            seeds.push(None);
-        }
-        for (index, seed) in seeds.into_iter().enumerate() {
+        for (index, seed) in seeds(&self.args.seeds).into_iter().enumerate() {
             for job in &jobs {
                 let results = tuner.finetune_task(&subject, job, seed, &folder)?;
                 self.card.add_finetuned(index, results);
@@ -220,4 +242,15 @@ impl<'a> Scoring<'a> {
         }
         Ok(())
     }
+}
+
+/// A suite's scores with the answers behind them, if both files are there, whole, and about the same items.
+fn read_outcome(folder: &Path) -> Option<Outcome> {
+    let result: SuiteResult = serde_json::from_slice(&std::fs::read(folder.join("result.json")).ok()?).ok()?;
+    let answers = predictions::read(&folder.join("predictions.jsonl")).ok()?;
+    let same = |(task, answers): (&TaskResult, &TaskPredictions)| {
+        task.name == answers.task && task.items == answers.predictions.len()
+    };
+    let fits = result.tasks.len() == answers.len() && result.tasks.iter().zip(&answers).all(same);
+    fits.then(|| Outcome { result, predictions: answers.into_iter().map(|task| task.predictions).collect() })
 }

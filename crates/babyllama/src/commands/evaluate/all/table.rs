@@ -1,7 +1,9 @@
 //! The scores of all models side by side: as text, Markdown, CSV and JSON, with the scores that papers print beside them.
 
-use eval::statistics::{Interval, Items, Paired, Resampling, Spread, bootstrap, text_average};
-use eval::{Outcome, Rules, Suite};
+use eval::statistics::{
+    Interval, Items, Paired, Resampling, Spread, bootstrap, suite_items, superglue_average, text_average,
+};
+use eval::{Outcome, Prediction, Rules, Suite, SuiteResult, TaskResult};
 use report::reference::{self, Track};
 use report::{Align, Table};
 use serde_json::{Value, json};
@@ -86,7 +88,7 @@ impl Report {
         }
         let shown: Vec<&str> = columns.iter().copied().filter(|model| SHOWN.contains(model)).collect();
         let text = table(cards, &rows, &shown, rules, Cell::short).to_text();
-        Ok(Self { text, markdown, csv: csv(cards, rules), json: to_json(cards, &rows) })
+        Ok(Self { text, markdown, csv: csv(cards), json: to_json(cards, &rows) })
     }
 }
 
@@ -159,24 +161,23 @@ fn overview(cards: &[Card], rules: Rules) -> anyhow::Result<Vec<Row>> {
 fn share(outcome: &Outcome) -> anyhow::Result<Cell> {
     let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
     let found = bootstrap(&items(outcome), &resampling)?;
-    // EWoK's own variant counts ties half and weighs all questions alike: another number than the resampled one.
-    let same = (found.score - outcome.result.score).abs() < 1e-9;
-    Ok(Cell::Share(outcome.result.score, same.then_some(found.interval)))
+    Ok(Cell::Share(outcome.result.score, Some(found.interval)))
 }
 
 /// The items of what the rules average over: tasks, or groups with their tasks' items pooled.
 fn items(outcome: &Outcome) -> Vec<Items> {
-    let right =
-        |predictions: &[eval::Prediction]| predictions.iter().map(|answer| answer.is_right()).collect::<Vec<_>>();
-    let tasks = outcome.result.tasks.iter().zip(&outcome.predictions);
-    let of_group = |name: &str| -> Vec<bool> {
-        let members = tasks.clone().filter(|(task, _)| eval::rules::group_of(&task.name) == name);
-        members.flat_map(|(_, predictions)| right(predictions)).collect()
-    };
-    match outcome.result.groups.is_empty() {
-        true => outcome.predictions.iter().map(|predictions| Items::outcomes(right(predictions))).collect(),
-        false => outcome.result.groups.iter().map(|group| Items::outcomes(of_group(&group.name))).collect(),
+    let result = &outcome.result;
+    if result.groups.is_empty() {
+        let tasks = result.tasks.iter().zip(&outcome.predictions);
+        return suite_items(result.suite, tasks.map(|(task, answers)| (task.metric, &answers[..])));
     }
+    let of_group = |group: &TaskResult| -> Vec<Prediction> {
+        let tasks = result.tasks.iter().zip(&outcome.predictions);
+        let members = tasks.filter(|(task, _)| eval::rules::group_of(&task.name) == group.name);
+        members.flat_map(|(_, answers)| answers.iter().cloned()).collect()
+    };
+    let groups: Vec<_> = result.groups.iter().map(|group| (group.metric, of_group(group))).collect();
+    suite_items(result.suite, groups.iter().map(|(metric, answers)| (*metric, &answers[..])))
 }
 
 /// The mean of a fine-tuned suite over its seeds.
@@ -188,9 +189,12 @@ fn spread_of(card: &Card, suite: Suite, rules: Rules) -> Option<Spread> {
 /// The mean of 2024's four columns, where all are whole.
 fn macro_average(card: &Card, rules: Rules) -> Option<f64> {
     let score = |suite| card.suite(suite).map(|outcome| outcome.result.score);
-    let superglue = card.finetuned_suites(Suite::Glue, rules);
-    let whole = !superglue.is_empty() && superglue.iter().all(|found| found.tasks.len() == 11);
-    let superglue = spread_of(card, Suite::Glue, rules).filter(|_| whole && rules == Rules::Year2024)?;
+    let of_seed = |found: &SuiteResult| {
+        superglue_average(|name| found.tasks.iter().find(|task| task.name == name).map(|task| task.score))
+    };
+    let seeds = card.finetuned_suites(Suite::Glue, rules);
+    let scores: Option<Vec<f64>> = seeds.iter().map(of_seed).collect();
+    let superglue = Spread::of(&scores?, 0.95).filter(|_| rules == Rules::Year2024)?;
     Some(text_average(
         score(Suite::BlimpFiltered)?,
         score(Suite::BlimpSupplement)?,

@@ -1,7 +1,7 @@
 //! The tasks of a suite, or its groups, one by one: a table with the printed scores beside one's own, and CSV.
 
 use eval::statistics::Spread;
-use eval::{Rules, Suite, SuiteResult, TaskResult};
+use eval::{Metric, Rules, Suite, SuiteResult, TaskResult};
 use report::reference::{self, PrintedTable, Track};
 use report::{Align, Table};
 
@@ -39,18 +39,24 @@ pub fn unit_table(cards: &[Card], suite: Suite, rules: Rules) -> Option<(Table, 
     let mut table = Table::new(
         [("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
     );
+    // What 2023 prints for tasks of Matthews' coefficient are accuracies, which do not compare.
+    let compares = |name: &str| {
+        let unit = all.iter().flatten().flat_map(SuiteResult::units).find(|unit| unit.name == name);
+        rules != Rules::Year2023 || unit.is_none_or(|unit| unit.metric != Metric::Mcc)
+    };
+    let value = |table: &PrintedTable, model: &str, name: &str| table.value(model, name).filter(|_| compares(name));
     for name in &names {
         let unit = all.iter().flatten().flat_map(SuiteResult::units).find(|unit| unit.name == *name);
         let metric = unit.map_or("", |unit| unit.metric.name());
         let own = all.iter().map(|results| score(results, |result| unit_score(result, name)));
         let of_papers = models
             .iter()
-            .map(|(table, model)| table.value(model, name).map_or(String::new(), |value| format!("{value:.1}")));
+            .map(|(table, model)| value(table, model, name).map_or(String::new(), |value| format!("{value:.1}")));
         table.push([name.to_string(), metric.to_owned()].into_iter().chain(own).chain(of_papers).collect());
     }
     let own = all.iter().map(|results| score(results, |result| Some(result.score)));
     let of_papers = models.iter().map(|(table, model)| {
-        let values: Option<Vec<f64>> = names.iter().map(|name| table.value(model, name)).collect();
+        let values: Option<Vec<f64>> = names.iter().map(|name| value(table, model, name)).collect();
         values.map_or(String::new(), |values| format!("{:.1}", values.iter().sum::<f64>() / values.len() as f64))
     });
     let what = if first.groups.is_empty() { "mean" } else { "mean of the groups" };
@@ -94,7 +100,7 @@ fn sum(results: &[SuiteResult], part: impl Fn(&TaskResult) -> usize) -> usize {
 }
 
 /// One line for each model, task and seed.
-pub fn csv(cards: &[Card], rules: Rules) -> String {
+pub fn csv(cards: &[Card]) -> String {
     let mut text = "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated\n".to_owned();
     let mut line = |fields: [String; 11]| {
         text += &fields.map(|field| quoted(&field)).join(",");
@@ -125,15 +131,13 @@ pub fn csv(cards: &[Card], rules: Rules) -> String {
                 file.loss.into_iter().for_each(|loss| row(&file.file, loss, file.predicted_tokens));
             }
         }
-        for (suite, seed, result) in every_result(card, rules) {
-            for task in &result.tasks {
-                let numbers = [task.items, task.correct, task.ties, task.truncated].map(|number| number.to_string());
-                let [items, correct, ties, truncated] = numbers;
-                let error = task.standard_error.map_or(String::new(), |error| error.to_string());
-                let [model, suite, name] = [card.name.clone(), suite.name().to_owned(), task.name.clone()];
-                let (metric, score) = (task.metric.name().to_owned(), task.score.to_string());
-                line([model, suite, name, seed.clone(), metric, score, error, items, correct, ties, truncated]);
-            }
+        for (suite, seed, task) in every_task(card) {
+            let numbers = [task.items, task.correct, task.ties, task.truncated].map(|number| number.to_string());
+            let [items, correct, ties, truncated] = numbers;
+            let error = task.standard_error.map_or(String::new(), |error| error.to_string());
+            let [model, suite, name] = [card.name.clone(), suite.name().to_owned(), task.name.clone()];
+            let (metric, score) = (task.metric.name().to_owned(), task.score.to_string());
+            line([model, suite, name, seed, metric, score, error, items, correct, ties, truncated]);
         }
         if let Some(ages) = &card.ages {
             let parts = [
@@ -165,13 +169,13 @@ pub fn csv(cards: &[Card], rules: Rules) -> String {
     text
 }
 
-/// All suites of a card, with the seed where they were trained for.
-fn every_result(card: &Card, rules: Rules) -> Vec<(Suite, String, SuiteResult)> {
-    let zero_shot = card.suites.iter().map(|outcome| (outcome.result.suite, String::new(), outcome.result.clone()));
-    let finetuned = [Suite::Glue, Suite::Msgs].into_iter().flat_map(|suite| {
-        card.by_seed(suite, rules).into_iter().map(move |(seed, result)| (suite, seed.to_string(), result))
+/// All tasks of a card, with the seed where they were trained for.
+fn every_task(card: &Card) -> impl Iterator<Item = (Suite, String, &TaskResult)> {
+    let zero_shot = card.suites.iter().flat_map(move |outcome| {
+        let result = &outcome.result;
+        result.tasks.iter().map(|task| (result.suite, String::new(), task))
     });
-    zero_shot.chain(finetuned).collect()
+    zero_shot.chain(card.every_finetuned().map(|(suite, seed, task)| (suite, seed.to_string(), task)))
 }
 
 /// A field as CSV wants it.

@@ -1,0 +1,154 @@
+//! `evaluate all`: everything at hand, once, in one table.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+
+use super::common::{Finished, STUDENT, TEACHER, Workspace, sentences};
+
+/// Small steps.
+const QUICK: &str = "--max-steps 3 --set default.batch_size=8";
+
+/// A workspace with trained models and a little of every benchmark.
+fn workspace() -> Workspace {
+    let workspace = Workspace::trained();
+    workspace.copy("pairs", "data/blimp_filtered");
+    let lines = |count: usize, seed: u64| {
+        let item = |(index, line): (usize, &str)| format!("{}\n", json!({ "sentence": line, "label": index % 2 }));
+        sentences(count, seed).lines().enumerate().map(item).collect::<String>()
+    };
+    workspace.write("data/supplement_filtered/hypernym.jsonl", workspace.text("pairs/order.jsonl"));
+    workspace.write("data/glue_filtered/cola.train.jsonl", lines(24, 1));
+    workspace.write("data/glue_filtered/cola.valid.jsonl", lines(10, 2));
+    let item = |contexts: [&str; 2], targets: [&str; 2]| {
+        let [context1, context2] = contexts;
+        let [target1, target2] = targets;
+        format!("{}\n", json!({ "Context1": context1, "Context2": context2, "Target1": target1, "Target2": target2 }))
+    };
+    let [contexts, targets] = [["The dog is big.", "The dog is small."], ["It is not small.", "It is not big."]];
+    let ewok = item(contexts, targets) + &item([contexts[1], contexts[0]], [targets[1], targets[0]]);
+    workspace.write("data/ewok_filtered/social-relations.jsonl", ewok);
+    workspace
+}
+
+fn all(workspace: &Workspace, rest: &str) -> Finished {
+    workspace.babyllama(&format!("evaluate all {rest} --data data --output results {QUICK}"))
+}
+
+/// What the file for the 2024 track holds.
+fn submission(workspace: &Workspace, model: &str) -> Value {
+    let packed = workspace.bytes(&format!("results/{model}/{model}_textonly_predictions.json.gz"));
+    let mut text = String::new();
+    GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn everything_at_hand_is_scored_once() {
+    let workspace = workspace();
+    let models = format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
+    let first = all(&workspace, &models).done();
+    assert!(first.stderr.contains("msgs is left out: no folder msgs_filtered or msgs in data"), "{}", first.stderr);
+    assert!(first.stderr.contains("lacks 91 tasks"), "{}", first.stderr);
+    for row in
+        ["held-out loss", "BLiMP filtered", "BLiMP supplement", "EWoK", "(Super)GLUE, mean of 1", "BabyLlama-2, run 1"]
+    {
+        assert!(first.stdout.contains(row), "{row}: {}", first.stdout);
+    }
+    let written = ["table.md", "scores.csv", "teacher/results.json", "student/glue/cola/seed-2/result.json"]
+        .map(|file| workspace.bytes(&format!("results/{file}")));
+    let [table, csv, ..] = &written;
+    let [table, csv] = [table, csv].map(|bytes| String::from_utf8(bytes.clone()).unwrap());
+    for part in
+        ["## Differences", "## BLiMP supplement", "| hypernym", "| cola", "README of babylm/evaluation-pipeline-2024"]
+    {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert!(csv.contains("\nstudent,glue,cola,2,mcc,") && csv.contains("\nteacher,loss,a.train,,nats,"), "{csv}");
+
+    let harness = workspace.json("results/student/results.json");
+    let own = workspace.json("results/student/blimp_filtered/result.json");
+    assert_eq!(harness["groups"]["blimp_filtered"]["acc,none"], own["score"]);
+    assert_eq!(harness["results"]["blimp_agreement_filtered"]["acc,none"], own["tasks"][0]["score"]);
+    assert_eq!(workspace.json("all.json")[1]["suites"][0], own);
+    let answers = submission(&workspace, "student");
+    let labels = &answers["glue"]["cola"]["predictions"];
+    assert!(labels.as_array().unwrap().len() == 10 && labels[9]["id"] == "cola_9" && labels[9]["pred"].is_i64());
+    let chosen = answers["blimp"]["agreement"]["predictions"][0]["pred"].as_str().unwrap().to_owned();
+    assert!(chosen.starts_with(" The ") && chosen.ends_with('.'), "{chosen:?}");
+
+    // Nothing is left to do, and nothing changes.
+    let again = all(&workspace, &models).done();
+    assert!(!again.stderr.contains("sentences/s") && again.stderr.contains("done already"), "{}", again.stderr);
+    assert_eq!(workspace.bytes("results/table.md"), written[0]);
+    assert_eq!(workspace.bytes("results/student/glue/cola/seed-2/result.json"), written[3]);
+}
+
+#[test]
+fn what_changed_is_scored_again_and_nothing_else() {
+    let workspace = workspace();
+    let run = |rest: &str| all(&workspace, &format!("{STUDENT} --only blimp-filtered,blimp-supplement {rest}")).done();
+    run("");
+    let scored = |finished: &Finished| {
+        ["blimp_filtered", "supplement_filtered"].map(|folder| finished.stderr.contains(&format!("on data/{folder}")))
+    };
+    assert_eq!(scored(&run("")), [false, false]);
+    let hypernym = workspace.text("data/supplement_filtered/hypernym.jsonl");
+    workspace.write("data/supplement_filtered/hypernym.jsonl", &hypernym[..hypernym.find('\n').unwrap() + 1]);
+    assert_eq!(scored(&run("")), [false, true]);
+    assert_eq!(scored(&run("--rules 2023")), [true, true]);
+    assert_eq!(workspace.json("results/student/blimp_supplement/result.json")["rules"], "2023");
+}
+
+#[test]
+fn results_that_others_touched_are_not_believed() {
+    let workspace = workspace();
+    let run = || all(&workspace, &format!("{STUDENT} --only blimp-filtered")).done();
+    run();
+    let own = workspace.bytes("results/student/blimp_filtered/result.json");
+    let answers = "results/student/blimp_filtered/predictions.jsonl";
+    let whole = workspace.text(answers);
+    workspace.write(answers, &whole[..whole.len() / 2]);
+    run();
+    assert_eq!(
+        (workspace.text(answers), workspace.bytes("results/student/blimp_filtered/result.json")),
+        (whole, own.clone())
+    );
+    // Another command writes the same files by other rules.
+    workspace.copy("data/blimp_filtered", "named/blimp_filtered");
+    std::fs::remove_file(workspace.path("results/student/stages/blimp_filtered.json")).unwrap();
+    run();
+    assert_eq!(workspace.bytes("results/student/blimp_filtered/result.json"), own);
+    // Another model of the same name does not take the folder over.
+    workspace.copy(TEACHER, "other/student");
+    let taken = all(&workspace, "other/student --only blimp-filtered").refused(1);
+    taken.names(&["results/student holds the scores of another model"]).advises("--output");
+}
+
+#[test]
+fn an_ensemble_is_a_model_but_for_fine_tuning() {
+    let workspace = workspace();
+    let finished = all(&workspace, &format!("{TEACHER} {STUDENT} --ensemble")).done();
+    assert!(finished.stderr.contains("glue is left out: an ensemble is not fine-tuned"), "{}", finished.stderr);
+    assert!(workspace.json("results/teacher+student/blimp_filtered/result.json")["items"].as_u64().unwrap() >= 20);
+    assert!(submission(&workspace, "teacher+student")["glue"].is_null());
+}
+
+#[test]
+fn data_that_cannot_be_scored_is_refused() {
+    let workspace = workspace();
+    let nothing = workspace.babyllama(&format!("evaluate all {STUDENT} --data text --output results")).refused(1);
+    nothing.names(&["nothing to score", "no folder blimp_filtered in text"]).advises("BabyLM's pipelines");
+    let absent = workspace.babyllama(&format!("evaluate all {STUDENT} --data none --output results")).refused(1);
+    absent.names(&["cannot read none"]).advises("--data");
+    all(&workspace, &format!("{STUDENT} --only loss")).refused(1).names(&["no held-out text is named with --text"]);
+    workspace.write("data/supplement_filtered/hypernym.jsonl", "{oops\n");
+    let broken = all(&workspace, STUDENT).refused(1);
+    broken.names(&["data/supplement_filtered/hypernym.jsonl, line 1: bad JSON"]).advises("mend that line");
+    // What was finished before is kept.
+    assert!(workspace.names("results/student/blimp_filtered").contains(&"result.json".to_owned()));
+    all(&workspace, &format!("{STUDENT} --recipe 2025")).refused(2);
+    let mixed = all(&workspace, &format!("{STUDENT} --recipe babyllama-1")).refused(2);
+    mixed.names(&["by the rules of 2023", "--rules says 2024"]);
+}
