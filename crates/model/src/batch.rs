@@ -142,6 +142,7 @@ pub(crate) fn attend(
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a prefix of one range of rows")]
 mod tests {
     use super::*;
     use crate::config::tests::{gpt2, llama};
