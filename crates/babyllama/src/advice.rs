@@ -134,6 +134,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
         EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
         EvalError::Classification(error) => on_classification(error),
+        EvalError::Stopped => MEND,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::NoRoom { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } => {

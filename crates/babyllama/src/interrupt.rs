@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use corpus::CorpusError;
+use eval::EvalError;
+use eval::age_of_acquisition::AgeError;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Whether somebody asked this process to stop.
@@ -24,4 +27,11 @@ impl Interrupt {
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether an error only says that somebody asked to stop.
+pub fn is_stop(error: &anyhow::Error) -> bool {
+    let corpus = matches!(error.downcast_ref(), Some(CorpusError::Stopped));
+    let scoring = matches!(error.downcast_ref(), Some(EvalError::Stopped));
+    corpus || scoring || matches!(error.downcast_ref(), Some(AgeError::Scoring(EvalError::Stopped)))
 }

@@ -43,6 +43,8 @@ pub enum EvalError {
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
+    #[error("somebody asked to stop")]
+    Stopped,
     #[error(transparent)]
     Classification(#[from] ClassificationError),
 }

@@ -17,6 +17,7 @@ use train::heldout::Heldout;
 use super::Pipeline;
 use super::models::Trained;
 use super::text::Text;
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::recipe::Source;
 use crate::stage::{Stage, write_whole};
@@ -119,7 +120,7 @@ impl Pipeline {
         }
         for (place, folder) in sets {
             let rules = self.recipe.evaluate.rules.into();
-            let found = score_folder(&models, folder, rules, &text.tokenizer, &label(members))?;
+            let found = score_folder(&models, folder, rules, &text.tokenizer, &label(members), Some(&self.interrupt))?;
             scores.blimp.insert(place.clone(), found.result);
         }
         Ok(scores)
@@ -195,18 +196,21 @@ pub fn prefix(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Resu
     Ok(found.map(|(_, id)| id).ok_or(eval::EvalError::NoPrefixToken { token, rules })?)
 }
 
-/// Scores the minimal pairs of a folder with one model, or with several by their averaged logits.
+/// Scores the minimal pairs of a folder with one model, or with several by their averaged logits, unless it is interrupted.
 pub fn score_folder(
     models: &[&Model],
     folder: &Path,
     rules: eval::Rules,
     tokenizer: &corpus::Tokenizer,
     label: &str,
+    interrupt: Option<&Interrupt>,
 ) -> anyhow::Result<Outcome> {
     let tasks = pairs::read_folder(folder)?;
     let total = tasks.iter().map(|task| 2 * task.pairs.len()).sum::<usize>() as u64;
     let mut progress = Progress::begin(&format!("{label} on {}", folder.display()), "sentences", total, 0);
     let (scorer, prefix) = scorer(models, rules, tokenizer)?;
+    let should_stop = || interrupt.is_some_and(Interrupt::is_requested);
+    let scorer = scorer.stopping_when(&should_stop);
     let tokenizer = tokenizer_of(rules, tokenizer)?;
     let encode = |text: &str| tokenizer.encode(text);
     let mut seen = 0;

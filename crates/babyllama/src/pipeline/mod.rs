@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use corpus::CorpusError;
 use engine::Device;
 use engine::cpu::Cpu;
 
@@ -17,7 +16,7 @@ use crate::args::{RecipeArgs, RunArgs};
 use crate::cache_place;
 use crate::console;
 use crate::failure::{Hint, Interrupted};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, is_stop};
 use crate::lock::RunLock;
 use crate::recipe::{self, Recipe, Start};
 use crate::stage::{Stage, Stages, Status, write_whole};
@@ -102,10 +101,7 @@ impl Pipeline {
         console::note(format_args!("stage {}: {reason}", stage.name()));
         // From here on the old output may be half replaced: no record may vouch for it.
         self.stages.forget(stage)?;
-        let result = work(self).map_err(|error| match error.downcast_ref() {
-            Some(CorpusError::Stopped) => self.interrupted(),
-            _ => error,
-        });
+        let result = work(self).map_err(|error| if is_stop(&error) { self.interrupted() } else { error });
         result.with_context(|| format!("stage {}", stage.name()))?;
         self.stages.mark_done(stage, outputs)?;
         self.performed += 1;

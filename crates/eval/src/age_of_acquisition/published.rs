@@ -106,7 +106,7 @@ fn score_packed(
     let batch = Batch { ids: ids.as_slice().into(), spans, positions: positions.into() };
     // Each row is asked for the token that it has just read.
     let targets: Vec<Target> = (0..).zip(ids).map(|(row, id)| Target { row, id }).collect();
-    let log_probabilities = scorer.log_probabilities(&batch, &targets);
+    let log_probabilities = scorer.log_probabilities(&batch, &targets)?;
     let mut rest = &log_probabilities[..];
     for batch in batches {
         let tokens = batch.sentences.iter().map(Vec::len).sum();

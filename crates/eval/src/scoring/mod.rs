@@ -20,6 +20,8 @@ pub struct Scorer<'a> {
     batch_tokens: usize,
     /// Of masked models, which are asked for pseudo-log-likelihoods.
     masked: Option<MaskedTokens>,
+    /// Asked before every forward pass.
+    should_stop: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
 /// What scoring found.
@@ -69,7 +71,12 @@ impl<'a> Scorer<'a> {
             return Err(EvalError::EnsembleVocabulary { first, other });
         }
         let max_positions = models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
-        Ok(Self { models, max_positions, batch_tokens: 4096, masked: None })
+        Ok(Self { models, max_positions, batch_tokens: 4096, masked: None, should_stop: None })
+    }
+
+    /// The same scorer, which gives up with [`EvalError::Stopped`] once it is asked to.
+    pub fn stopping_when(self, should_stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { should_stop: Some(should_stop), ..self }
     }
 
     pub(crate) fn models(&self) -> &[&'a Model] {
@@ -88,12 +95,12 @@ impl<'a> Scorer<'a> {
     /// their order. `on_progress` hears how many distinct requests are done, of how many.
     ///
     /// # Errors
-    /// When an id lies outside the vocabulary, or a score is not finite.
+    /// When an id lies outside the vocabulary, a score is not finite, or somebody asked to stop.
     pub fn score(&self, requests: &[Request], on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
         self.check_ids(requests)?;
         let scores = match self.masked {
-            None => self.log_likelihoods(requests, on_progress),
-            Some(tokens) => self.pseudo_log_likelihoods(tokens, requests, on_progress),
+            None => self.log_likelihoods(requests, on_progress)?,
+            Some(tokens) => self.pseudo_log_likelihoods(tokens, requests, on_progress)?,
         };
         match scores.log_probabilities.iter().find(|score| !score.is_finite()) {
             None => Ok(scores),
@@ -102,7 +109,11 @@ impl<'a> Scorer<'a> {
     }
 
     /// What models say that predict the next token.
-    fn log_likelihoods(&self, requests: &[Request], mut on_progress: impl FnMut(usize, usize)) -> Scores {
+    fn log_likelihoods(
+        &self,
+        requests: &[Request],
+        mut on_progress: impl FnMut(usize, usize),
+    ) -> Result<Scores, EvalError> {
         let sequences: Vec<Sequence> = requests.iter().map(|request| self.sequence(request)).collect();
         let mut found: BTreeMap<&Sequence, f64> = sequences.iter().map(|sequence| (sequence, 0.0)).collect();
         let (mut tokens, mut done, total) = (0, 0, found.len());
@@ -116,7 +127,7 @@ impl<'a> Scorer<'a> {
                 scores.push(score);
             }
             let (batch, targets, places) = packing.finish();
-            let log_probabilities = self.log_probabilities(&batch, &targets);
+            let log_probabilities = self.log_probabilities(&batch, &targets)?;
             for (score, places) in scores.iter_mut().zip(places) {
                 **score = places.into_iter().map(|place| log_probabilities[place]).sum();
             }
@@ -126,7 +137,7 @@ impl<'a> Scorer<'a> {
         }
         let log_probabilities = sequences.iter().map(|sequence| found[sequence]).collect();
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
-        Scores { log_probabilities, truncated, tokens }
+        Ok(Scores { log_probabilities, truncated, tokens })
     }
 
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
@@ -161,14 +172,20 @@ impl<'a> Scorer<'a> {
     }
 
     /// The log-probability of each target, which stand in the order of their rows.
-    pub(crate) fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// When somebody asked to stop.
+    pub(crate) fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Result<Vec<f64>, EvalError> {
+        if self.should_stop.is_some_and(|should_stop| should_stop()) {
+            return Err(EvalError::Stopped);
+        }
         let hidden: Vec<_> = self.models.iter().map(|model| model.hidden_states(batch)).collect();
         let share = 1.0 / self.models.len() as f32;
         let mut log_probabilities = vec![0.0; targets.len()];
         let project = |(model, hidden)| Model::projection(model, hidden, share);
         let projections: Vec<Projection<'_>> = self.models.iter().copied().zip(&hidden).map(project).collect();
         self.models[0].device().log_probabilities(&projections, targets, &mut log_probabilities);
-        log_probabilities
+        Ok(log_probabilities)
     }
 }
 
@@ -299,6 +316,18 @@ pub(crate) mod tests {
             // [1], [1, 4, 8, 5, 6, 7, 8] and [1, 5, 6], one after the other.
             assert_eq!(scores.tokens, 1 + 6 + 2);
         }
+    }
+
+    #[test]
+    fn scoring_stops_when_it_is_asked_to() {
+        let model = small(Architecture::Llama, 16, 1);
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let after_two = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2;
+        let scorer = Scorer { batch_tokens: 1, ..Scorer::new(vec![&model]).unwrap() }.stopping_when(&after_two);
+        let requests: Vec<Request> = (5..10).map(|id| request(&[id], &[id])).collect();
+        let mut done = 0;
+        let stopped = scorer.score(&requests, |count, _| done = count);
+        assert!(matches!(stopped, Err(EvalError::Stopped)) && done == 2, "{done}");
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl<'a> Scorer<'a> {
         tokens: MaskedTokens,
         requests: &[Request],
         mut on_progress: impl FnMut(usize, usize),
-    ) -> Scores {
+    ) -> Result<Scores, EvalError> {
         let texts: Vec<Text> = requests.iter().map(|request| self.text(tokens, request)).collect();
         let mut distinct: Vec<&Text> = texts.iter().collect();
         distinct.sort_unstable();
@@ -100,7 +100,7 @@ impl<'a> Scorer<'a> {
                 sequences.push(ids);
                 owners.push(index);
             }
-            let found = self.log_probabilities(&Batch::from_sequences(&sequences), &targets);
+            let found = self.log_probabilities(&Batch::from_sequences(&sequences), &targets)?;
             for (&owner, log_probability) in owners.iter().zip(found) {
                 scores[owner] += log_probability;
             }
@@ -111,7 +111,7 @@ impl<'a> Scorer<'a> {
         let place = |text: &Text| distinct.binary_search(&text).expect("every text is among the distinct ones");
         let log_probabilities: Vec<f64> = texts.iter().map(|text| scores[place(text)]).collect();
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
-        Scores { log_probabilities, truncated, tokens: read }
+        Ok(Scores { log_probabilities, truncated, tokens: read })
     }
 }
 

@@ -19,6 +19,7 @@ use super::{Subject, groups, label, load, tokenizer, write_json};
 use crate::args::AgesArgs;
 use crate::console;
 use crate::failure::WrongUsage;
+use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::{prefix, tokenizer_of};
 use crate::progress::Progress;
 use crate::stage::write_whole;
@@ -35,7 +36,7 @@ pub fn ages(args: &AgesArgs) -> anyhow::Result<()> {
     let subjects = load(&args.common)?;
     let mut results = Vec::new();
     for (group, name) in groups(&args.common, &subjects).into_iter().zip(short_names(&args.common)) {
-        let found = surprisals(args, group, &contexts, &words, &finder)?;
+        let found = surprisals(args, group, &contexts, &words, &finder, None)?;
         let folder = args.output.as_ref().map(|folder| folder.join(name).join("aoa_prediction"));
         if let Some(folder) = &folder {
             write(folder, "extracted_average_surprisals.json", &found.to_json(&words))?;
@@ -76,9 +77,12 @@ fn surprisals(
     contexts: &[Sentence],
     words: &[&str],
     finder: &WordFinder,
+    interrupt: Option<&Interrupt>,
 ) -> anyhow::Result<Surprisals> {
     let (tokenizer, rules) = (tokenizer(group)?, Rules::Year2023);
     let scorer = Scorer::new(group.iter().map(|subject| &subject.model).collect::<Vec<&Model>>())?;
+    let should_stop = || interrupt.is_some_and(Interrupt::is_requested);
+    let scorer = scorer.stopping_when(&should_stop);
     let count = contexts.len() as u64;
     let mut progress = Progress::begin(&format!("{} on words in context", label(group)), "contexts", count, 0);
     let on_progress = |done: usize, total: usize| progress.update(count * done as u64 / total.max(1) as u64, "");
@@ -102,11 +106,16 @@ fn write(folder: &Path, name: &str, value: &Value) -> anyhow::Result<()> {
 }
 
 /// Scores a group of models as one, and leaves the pipeline's two files in a folder.
-pub fn measure(args: &AgesArgs, group: &[Subject], folder: &Path) -> anyhow::Result<AgeScore> {
+pub fn measure(
+    args: &AgesArgs,
+    group: &[Subject],
+    folder: &Path,
+    interrupt: Option<&Interrupt>,
+) -> anyhow::Result<AgeScore> {
     let list = WordList::read(&args.words)?;
     let words = list.texts();
     let finder = WordFinder::new(&words);
-    let found = surprisals(args, group, &contexts(args, &finder)?, &words, &finder)?;
+    let found = surprisals(args, group, &contexts(args, &finder)?, &words, &finder, interrupt)?;
     write(folder, "extracted_average_surprisals.json", &found.to_json(&words))?;
     let score = score_words(&list, &found)?;
     write(folder, "mean_absolute_deviation_results.json", &serde_json::to_value(score)?)?;

@@ -20,7 +20,9 @@ pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Pat
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {
         let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
-        outcomes.push((label(group), score_folder(&models, data, rules.into(), &tokenizer(group)?, &label(group))?));
+        let label = label(group);
+        let outcome = score_folder(&models, data, rules.into(), &tokenizer(group)?, &label, None)?;
+        outcomes.push((label, outcome));
     }
     if let Some(folder) = output {
         for (name, (_, outcome)) in short_names(args).iter().zip(&outcomes) {

@@ -12,6 +12,7 @@ use super::results::{keep, short_names};
 use super::{Subject, groups, label, load_any, tokenizer, write_json};
 use crate::args::{EvaluateArgs, EwokVariant};
 use crate::console;
+use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::scorer;
 use crate::progress::Progress;
 
@@ -21,7 +22,7 @@ pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Opti
     let domains = read(data)?;
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {
-        outcomes.push((label(group), score(group, &domains, variant.into())?));
+        outcomes.push((label(group), score(group, &domains, variant.into(), None)?));
     }
     if let Some(folder) = output {
         for (name, (_, outcome)) in short_names(args).iter().zip(&outcomes) {
@@ -35,10 +36,17 @@ pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Opti
 }
 
 /// Scores a group of models as one. Only the pipeline of 2024 has EWoK.
-pub fn score(group: &[Subject], domains: &[Domain], variant: Variant) -> anyhow::Result<Outcome> {
+pub fn score(
+    group: &[Subject],
+    domains: &[Domain],
+    variant: Variant,
+    interrupt: Option<&Interrupt>,
+) -> anyhow::Result<Outcome> {
     let (tokenizer, rules) = (tokenizer(group)?, Rules::Year2024);
     let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
     let (scorer, prefix) = scorer(&models, rules, &tokenizer)?;
+    let should_stop = || interrupt.is_some_and(Interrupt::is_requested);
+    let scorer = scorer.stopping_when(&should_stop);
     let total = domains.iter().map(|domain| 2 * domain.items.len()).sum::<usize>() as u64;
     let mut progress = Progress::begin(&format!("{} on EWoK", label(group)), "questions", total, 0);
     let mut seen = 0;

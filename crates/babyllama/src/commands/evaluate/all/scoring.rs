@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use corpus::Tokenizer;
 use engine::cpu::Cpu;
 use eval::ewok::Variant;
@@ -24,10 +24,14 @@ use crate::commands::finetune::seeds;
 use crate::commands::finetune::tuner::{self, Tuner};
 use crate::console;
 use crate::failure::{Hint, Interrupted};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, is_stop};
 use crate::pipeline::evaluation::score_folder;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::{Stage, Stages, Status, write_whole};
+
+fn interrupted() -> anyhow::Error {
+    Interrupted { resume: "the same command".to_owned() }.into()
+}
 
 /// What the answers of a group of models follow from: configurations, weights and tokenizers.
 fn identities(group: &[Subject]) -> anyhow::Result<Vec<(String, String)>> {
@@ -136,14 +140,15 @@ impl<'a> Scoring<'a> {
             return Ok(());
         }
         if self.interrupt.is_requested() {
-            bail!(Interrupted { resume: "the same command".to_owned() });
+            return Err(interrupted());
         }
         self.stages.forget(&stage)?;
         let output = Path::new(benchmark.name()).join("result.json");
         let file = self.folder.join(&output);
         let parent = self.folder.join(benchmark.name());
         std::fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
-        work(self, &file).with_context(|| format!("{} of {}", benchmark.name(), self.label))?;
+        let done = work(self, &file).map_err(|error| if is_stop(&error) { interrupted() } else { error });
+        done.with_context(|| format!("{} of {}", benchmark.name(), self.label))?;
         Ok(self.stages.mark_done(&stage, &[&output])?)
     }
 
@@ -158,14 +163,14 @@ impl<'a> Scoring<'a> {
     fn score_pairs(&self, benchmark: Benchmark, place: &Path, rules: Rules) -> anyhow::Result<()> {
         let models: Vec<&Model> = self.group.iter().map(|subject| &subject.model).collect();
         let tokenizer = tokenizer(self.group)?;
-        let mut outcome = score_folder(&models, place, rules, &tokenizer, &self.label)?;
+        let mut outcome = score_folder(&models, place, rules, &tokenizer, &self.label, Some(self.interrupt))?;
         // The folder's name says what it holds, even where it holds a part only.
         outcome.result.suite = benchmark.suite().unwrap_or(outcome.result.suite);
         keep(&outcome, &self.folder)
     }
 
     fn score_ewok(&self, place: &Path, variant: Variant) -> anyhow::Result<()> {
-        keep(&ewok::score(self.group, &eval::ewok::read(place)?, variant)?, &self.folder)
+        keep(&ewok::score(self.group, &eval::ewok::read(place)?, variant, Some(self.interrupt))?, &self.folder)
     }
 
     fn read<T: DeserializeOwned>(&self, inside: &str) -> anyhow::Result<T> {
@@ -212,7 +217,8 @@ impl<'a> Scoring<'a> {
         };
         let settings = json!([args.contexts_per_word, args.as_published]);
         self.stage(Benchmark::Aoa, settings, &[&args.words, &args.contexts], |scoring, file| {
-            let score = ages::measure(&args, scoring.group, &scoring.folder.join("aoa_prediction"))?;
+            let score =
+                ages::measure(&args, scoring.group, &scoring.folder.join("aoa_prediction"), Some(scoring.interrupt))?;
             write_whole(file, format!("{:#}\n", serde_json::to_value(score)?).as_bytes())
                 .with_context(|| format!("cannot write {}", file.display()))
         })?;
