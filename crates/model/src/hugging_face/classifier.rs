@@ -173,6 +173,7 @@ mod tests {
         let masked = with_changes(|object| {
             object["model_type"] = json!("roberta");
             object["hidden_act"] = json!("gelu");
+            object["tie_word_embeddings"] = json!(true);
         });
         let message = masked.err().unwrap().to_string();
         assert!(message.contains("config.json") && message.contains("masked language model"), "{message}");
