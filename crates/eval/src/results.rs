@@ -28,7 +28,7 @@ pub enum Suite {
 }
 
 /// The tasks of the supplement.
-const SUPPLEMENT: [&str; 5] =
+pub const SUPPLEMENT: [&str; 5] =
     ["hypernym", "qa_congruence_easy", "qa_congruence_tricky", "subject_aux_inversion", "turn_taking"];
 
 impl Suite {

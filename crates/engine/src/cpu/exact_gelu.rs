@@ -1,16 +1,12 @@
 //! The exact GELU.
 
-use rayon::prelude::*;
-
 use super::math::{erf, exp};
-use super::{Cpu, slice, slice_mut, vectorised};
+use super::{Cpu, elementwise, vectorised};
 use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::tensor::{View, ViewMut};
 
 /// `1 / sqrt(2 * pi)`.
 const DENSITY: f32 = 0.398_942_3;
-/// Values per task.
-const TASK: usize = 16_384;
 
 /// The probability that a standard normal variable lies below `x`.
 #[inline(always)]
@@ -36,17 +32,10 @@ vectorised! {
 
 impl ExactGeluKernels for Cpu {
     fn exact_gelu(&self, input: View<'_>, output: ViewMut<'_>) {
-        slice_mut(output)
-            .par_chunks_mut(TASK)
-            .zip(slice(input).par_chunks(TASK))
-            .for_each(|(output, input)| forward(input, output));
+        elementwise::map(input, output, forward);
     }
 
     fn exact_gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>) {
-        slice_mut(d_input)
-            .par_chunks_mut(TASK)
-            .zip(slice(input).par_chunks(TASK))
-            .zip(slice(d_output).par_chunks(TASK))
-            .for_each(|((d_input, input), d_output)| backward(d_output, input, d_input));
+        elementwise::map_both(d_output, input, d_input, backward);
     }
 }

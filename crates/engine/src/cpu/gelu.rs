@@ -1,17 +1,13 @@
 //! GELU.
 
-use rayon::prelude::*;
-
 use super::math::tanh;
-use super::{Cpu, slice, slice_mut, vectorised};
+use super::{Cpu, elementwise, vectorised};
 use crate::ops::gelu::GeluKernels;
 use crate::tensor::{View, ViewMut};
 
 /// `sqrt(2 / pi)`.
 const ROOT: f32 = 0.797_884_6;
 const CUBE: f32 = 0.044_715;
-/// Values per task.
-const TASK: usize = 16_384;
 
 vectorised! {
     fn forward(input: &[f32], output: &mut [f32]) {
@@ -33,17 +29,10 @@ vectorised! {
 
 impl GeluKernels for Cpu {
     fn gelu(&self, input: View<'_>, output: ViewMut<'_>) {
-        slice_mut(output)
-            .par_chunks_mut(TASK)
-            .zip(slice(input).par_chunks(TASK))
-            .for_each(|(output, input)| forward(input, output));
+        elementwise::map(input, output, forward);
     }
 
     fn gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>) {
-        slice_mut(d_input)
-            .par_chunks_mut(TASK)
-            .zip(slice(input).par_chunks(TASK))
-            .zip(slice(d_output).par_chunks(TASK))
-            .for_each(|((d_input, input), d_output)| backward(d_output, input, d_input));
+        elementwise::map_both(d_output, input, d_input, backward);
     }
 }

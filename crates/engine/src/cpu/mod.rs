@@ -6,6 +6,7 @@
 mod attention;
 mod distillation_loss;
 mod dropout;
+mod elementwise;
 mod embed;
 mod ensemble;
 mod exact_gelu;

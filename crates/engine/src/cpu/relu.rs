@@ -1,13 +1,8 @@
 //! The rectifier.
 
-use rayon::prelude::*;
-
-use super::{Cpu, slice, slice_mut, vectorised};
+use super::{Cpu, elementwise, vectorised};
 use crate::ops::relu::ReluKernels;
 use crate::tensor::{View, ViewMut};
-
-/// Values per task.
-const TASK: usize = 16_384;
 
 vectorised! {
     fn forward(input: &[f32], output: &mut [f32]) {
@@ -27,17 +22,10 @@ vectorised! {
 
 impl ReluKernels for Cpu {
     fn relu(&self, input: View<'_>, output: ViewMut<'_>) {
-        slice_mut(output)
-            .par_chunks_mut(TASK)
-            .zip(slice(input).par_chunks(TASK))
-            .for_each(|(output, input)| forward(input, output));
+        elementwise::map(input, output, forward);
     }
 
     fn relu_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>) {
-        slice_mut(d_input)
-            .par_chunks_mut(TASK)
-            .zip(slice(output).par_chunks(TASK))
-            .zip(slice(d_output).par_chunks(TASK))
-            .for_each(|((d_input, output), d_output)| backward(d_output, output, d_input));
+        elementwise::map_both(d_output, output, d_input, backward);
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-/// The sections of the file and the tasks that its verifier asks for, but for BLiMP's.
-const GLUE: [&str; 11] = ["boolq", "cola", "mnli", "mnli-mm", "mrpc", "multirc", "qnli", "qqp", "rte", "sst2", "wsc"];
-const SUPPLEMENT: [&str; 5] =
-    ["hypernym", "qa_congruence_easy", "qa_congruence_tricky", "subject_aux_inversion", "turn_taking"];
+use crate::classification::TASKS;
+use crate::results::{SUPPLEMENT, Suite};
+
+/// EWoK's domains, as the track's verifier asks for them.
 const EWOK: [&str; 11] = [
     "agent-properties",
     "material-dynamics",
@@ -43,7 +43,7 @@ impl Section {
 
     fn tasks(self) -> Vec<&'static str> {
         match self {
-            Section::Glue => GLUE.to_vec(),
+            Section::Glue => TASKS.iter().filter(|task| task.suite == Suite::Glue).map(|task| task.name).collect(),
             Section::Blimp => crate::rules::blimp_tasks().collect(),
             Section::BlimpSupplement => SUPPLEMENT.to_vec(),
             Section::Ewok => EWOK.to_vec(),

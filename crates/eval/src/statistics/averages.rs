@@ -1,14 +1,17 @@
 //! The averages that the papers print (EVALS 2.4: each is unweighted, and of unrounded scores).
 
-/// The eleven numbers behind the (Super)GLUE column of 2024, by task: Matthews' coefficient for CoLA, F1 for MRPC and
-/// QQP, accuracy for the others; both halves of MNLI count.
-const SUPERGLUE: [&str; 11] =
-    ["cola", "sst2", "mrpc", "qqp", "mnli", "mnli-mm", "qnli", "rte", "boolq", "multirc", "wsc"];
+use crate::classification::TASKS;
+use crate::results::Suite;
+
+/// The eleven tasks behind the (Super)GLUE column of 2024; both halves of MNLI count.
+fn superglue() -> impl Iterator<Item = &'static str> {
+    TASKS.iter().filter(|task| task.suite == Suite::Glue).map(|task| task.name)
+}
 
 /// The (Super)GLUE column of 2024 and of BabyLlama-2; none where a task has no score, for a mean of fewer tasks is
 /// another number.
 pub fn superglue_average(score_of: impl Fn(&str) -> Option<f64>) -> Option<f64> {
-    let scores: Option<Vec<f64>> = SUPERGLUE.iter().map(|task| score_of(task)).collect();
+    let scores: Option<Vec<f64>> = superglue().map(score_of).collect();
     let scores = scores?;
     Some(scores.iter().sum::<f64>() / scores.len() as f64)
 }
@@ -30,7 +33,7 @@ mod tests {
             [31.4, 83.5, 83.8, 84.3, 74.3, 76.4, 83.2, 61.2, 63.4, 64.9, 65.4],
         ];
         for (scores, expected) in runs.iter().zip([69.336, 70.164]) {
-            let score_of = |task: &str| SUPERGLUE.iter().position(|known| *known == task).map(|place| scores[place]);
+            let score_of = |task: &str| superglue().position(|known| known == task).map(|place| scores[place]);
             assert!((superglue_average(score_of).unwrap() - expected).abs() < 1e-3);
             assert_eq!(superglue_average(|task| score_of(task).filter(|_| task != "wsc")), None);
         }

@@ -14,7 +14,7 @@ use report::reference::{Track, scores};
 use report::{Align, Table};
 use serde_json::{Value, json};
 
-use super::results::short_names;
+use super::results::claim_folders;
 use super::{Subject, groups, label, load, tokenizer, write_json};
 use crate::args::AgesArgs;
 use crate::console;
@@ -23,6 +23,9 @@ use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::{prefix, tokenizer_of};
 use crate::progress::Progress;
 use crate::stage::write_whole;
+
+/// Where the pipeline puts its files, below a model's folder.
+const FOLDER: &str = "aoa_prediction";
 
 /// Mean absolute errors in months of the words that a list and its contexts have in common.
 pub fn ages(args: &AgesArgs) -> anyhow::Result<()> {
@@ -34,17 +37,12 @@ pub fn ages(args: &AgesArgs) -> anyhow::Result<()> {
     let finder = WordFinder::new(&words);
     let contexts = contexts(args, &finder)?;
     let subjects = load(&args.common)?;
+    let folders = args.output.as_ref().map(|output| claim_folders(&args.common, output)).transpose()?;
     let mut results = Vec::new();
-    for (group, name) in groups(&args.common, &subjects).into_iter().zip(short_names(&args.common)) {
+    for (index, group) in groups(&args.common, &subjects).into_iter().enumerate() {
         let found = surprisals(args, group, &contexts, &words, &finder, None)?;
-        let folder = args.output.as_ref().map(|folder| folder.join(name).join("aoa_prediction"));
-        if let Some(folder) = &folder {
-            write(folder, "extracted_average_surprisals.json", &found.to_json(&words))?;
-        }
-        let score = score_words(&list, &found)?;
-        if let Some(folder) = &folder {
-            write(folder, "mean_absolute_deviation_results.json", &serde_json::to_value(score)?)?;
-        }
+        let folder = folders.as_ref().map(|folders| folders[index].join(FOLDER));
+        let score = score_and_keep(&list, &found, folder.as_deref())?;
         results.push((label(group), found, score));
     }
     print(&results, words.len())?;
@@ -105,7 +103,7 @@ fn write(folder: &Path, name: &str, value: &Value) -> anyhow::Result<()> {
     write_whole(&path, format!("{value}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Scores a group of models as one, and leaves the pipeline's two files in a folder.
+/// Scores a group of models as one, and leaves the pipeline's two files below a model's folder.
 pub fn measure(
     args: &AgesArgs,
     group: &[Subject],
@@ -116,9 +114,18 @@ pub fn measure(
     let words = list.texts();
     let finder = WordFinder::new(&words);
     let found = surprisals(args, group, &contexts(args, &finder)?, &words, &finder, interrupt)?;
-    write(folder, "extracted_average_surprisals.json", &found.to_json(&words))?;
-    let score = score_words(&list, &found)?;
-    write(folder, "mean_absolute_deviation_results.json", &serde_json::to_value(score)?)?;
+    score_and_keep(&list, &found, Some(&folder.join(FOLDER)))
+}
+
+/// The score of surprisals; both go into the pipeline's two files where there is a folder for them.
+fn score_and_keep(list: &WordList, found: &Surprisals, folder: Option<&Path>) -> anyhow::Result<AgeScore> {
+    if let Some(folder) = folder {
+        write(folder, "extracted_average_surprisals.json", &found.to_json(&list.texts()))?;
+    }
+    let score = score_words(list, found)?;
+    if let Some(folder) = folder {
+        write(folder, "mean_absolute_deviation_results.json", &serde_json::to_value(score)?)?;
+    }
     Ok(score)
 }
 

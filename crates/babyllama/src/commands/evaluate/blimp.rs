@@ -7,7 +7,7 @@ use model::Model;
 use report::{Align, Table};
 use serde_json::{Value, json};
 
-use super::results::{keep, short_names};
+use super::results::{claim_folders, keep};
 use super::{groups, label, load_any, tokenizer, write_json};
 use crate::args::EvaluateArgs;
 use crate::console;
@@ -17,6 +17,7 @@ use crate::recipe::Rules;
 /// Accuracy on the minimal pairs of a folder.
 pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Path>) -> anyhow::Result<()> {
     let subjects = load_any(args)?;
+    let folders = output.map(|output| claim_folders(args, output)).transpose()?;
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {
         let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
@@ -24,10 +25,8 @@ pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Pat
         let outcome = score_folder(&models, data, rules.into(), &tokenizer(group)?, &label, None)?;
         outcomes.push((label, outcome));
     }
-    if let Some(folder) = output {
-        for (name, (_, outcome)) in short_names(args).iter().zip(&outcomes) {
-            keep(outcome, &folder.join(name))?;
-        }
+    for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
+        keep(outcome, folder)?;
     }
     let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
     console::print(table(&results).to_text().trim_end())?;

@@ -8,7 +8,7 @@ use model::Model;
 use serde_json::{Value, json};
 
 use super::blimp::table;
-use super::results::{keep, short_names};
+use super::results::{claim_folders, keep};
 use super::{Subject, groups, label, load_any, tokenizer, write_json};
 use crate::args::{EvaluateArgs, EwokVariant};
 use crate::console;
@@ -20,14 +20,13 @@ use crate::progress::Progress;
 pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Option<&Path>) -> anyhow::Result<()> {
     let subjects = load_any(args)?;
     let domains = read(data)?;
+    let folders = output.map(|output| claim_folders(args, output)).transpose()?;
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {
         outcomes.push((label(group), score(group, &domains, variant.into(), None)?));
     }
-    if let Some(folder) = output {
-        for (name, (_, outcome)) in short_names(args).iter().zip(&outcomes) {
-            keep(outcome, &folder.join(name))?;
-        }
+    for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
+        keep(outcome, folder)?;
     }
     let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
     console::print(table(&results).to_text().trim_end())?;

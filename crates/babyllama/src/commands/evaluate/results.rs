@@ -30,6 +30,19 @@ pub fn keep(outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
     write("result.json", format!("{:#}\n", serde_json::to_value(&outcome.result)?).as_bytes())
 }
 
+/// The folder below OUTPUT of every model, or of all together, each claimed before anything is scored.
+///
+/// # Errors
+/// When one holds the scores of another model that has the same short name.
+pub fn claim_folders(args: &EvaluateArgs, output: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let groups = args.models.chunks(if args.ensemble { args.models.len() } else { 1 });
+    let claimed = short_names(args).into_iter().zip(groups).map(|(name, models)| {
+        let folder = output.join(name);
+        claim(&folder, models).map(|()| folder)
+    });
+    claimed.collect()
+}
+
 /// Makes a model's folder below OUTPUT, and notes whose it is.
 ///
 /// # Errors

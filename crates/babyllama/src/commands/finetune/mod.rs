@@ -4,7 +4,7 @@ mod items;
 pub mod jobs;
 mod listener;
 pub mod result;
-mod summary;
+pub mod summary;
 pub mod tuner;
 
 use std::sync::Arc;
@@ -35,13 +35,15 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
     let subjects: Vec<Subject> = subjects.collect::<anyhow::Result<_>>()?;
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
+    for (subject, folder) in subjects.iter().zip(&args.models) {
+        claim(&args.output.join(&subject.name), std::slice::from_ref(folder))?;
+    }
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let device = Arc::new(Cpu::new());
     let tuner = Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
     let seeds = seeds(&args.seeds);
     let mut models = Vec::new();
     for (subject, folder) in subjects.iter().zip(&args.models) {
-        claim(&args.output.join(&subject.name), std::slice::from_ref(folder))?;
         let mut results = vec![Vec::new(); seeds.len()];
         for job in &jobs {
             for (results, seed) in results.iter_mut().zip(&seeds) {

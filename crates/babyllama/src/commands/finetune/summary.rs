@@ -19,12 +19,23 @@ pub struct ModelResults {
     pub seeds: Vec<Vec<FinetuneResult>>,
 }
 
+/// A suite's mean over its tasks, for each list of results that has any.
+pub fn by_seed(seeds: &[Vec<FinetuneResult>], suite: Suite, rules: Rules, all_rows: bool) -> Vec<SuiteResult> {
+    let tasks = |results: &Vec<FinetuneResult>| -> Vec<TaskResult> {
+        let of_suite = results.iter().filter(|result| result.is_of(suite));
+        of_suite.map(|result| result.shown(all_rows).clone()).collect()
+    };
+    let with_tasks = seeds.iter().map(tasks).filter(|tasks| !tasks.is_empty());
+    with_tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
+}
+
 /// Mean and spread over seeds; nothing for no seed. The interval is the usual one of 95 %.
-fn spread(scores: &[f64]) -> Option<Spread> {
+pub fn spread(scores: &[f64]) -> Option<Spread> {
     Spread::of(scores, 0.95)
 }
 
-fn text(spread: Option<Spread>) -> String {
+/// Percent, with the sample standard deviation of more than one seed.
+pub fn text(spread: Option<Spread>) -> String {
     let Some(Spread { mean, standard_deviation, .. }) = spread else { return NOTHING.to_owned() };
     match standard_deviation {
         None => format!("{:.1}", 100.0 * mean),
@@ -41,14 +52,7 @@ impl ModelResults {
 
     /// A suite's mean over its tasks, seed by seed.
     fn suites(&self, suite: Suite, rules: Rules, all_rows: bool) -> Vec<SuiteResult> {
-        let tasks = TASKS.iter().filter(|task| task.suite == suite);
-        let names: Vec<&str> = tasks.map(|task| task.name).collect();
-        let of_seed = |results: &Vec<FinetuneResult>| {
-            let shown = results.iter().map(|result| result.shown(all_rows));
-            shown.filter(|score| names.contains(&score.name.as_str())).cloned().collect::<Vec<_>>()
-        };
-        let with_tasks = self.seeds.iter().map(of_seed).filter(|tasks| !tasks.is_empty());
-        with_tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
+        by_seed(&self.seeds, suite, rules, all_rows)
     }
 
     fn mean(&self, suite: Suite, rules: Rules, all_rows: bool) -> Option<Spread> {

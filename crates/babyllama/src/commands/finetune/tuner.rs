@@ -40,7 +40,6 @@ impl Subject {
     /// token, and are refused.
     pub fn open(name: String, folder: &Path) -> anyhow::Result<Self> {
         let config = hugging_face::load_config(folder)?;
-        config.require_causal().with_context(|| format!("cannot fine-tune {}", folder.display()))?;
         Ok(Self {
             name,
             folder: folder.to_owned(),

@@ -3,8 +3,10 @@
 use eval::age_of_acquisition::AgeScore;
 use eval::{Outcome, Rules, Suite, SuiteResult, TaskResult};
 
+use crate::commands::evaluate::Subject;
 use crate::commands::evaluate::loss::LossResult;
 use crate::commands::finetune::result::FinetuneResult;
+use crate::commands::finetune::summary::by_seed;
 
 /// A model's scores.
 pub struct Card {
@@ -22,7 +24,9 @@ pub struct Card {
 }
 
 impl Card {
-    pub fn new(name: &str, label: &str, parameters: u64) -> Self {
+    /// A card with nothing on it yet.
+    pub fn new(name: &str, label: &str, group: &[Subject]) -> Self {
+        let parameters = group.iter().map(|subject| subject.model.config().parameter_count() as u64).sum();
         let (name, label) = (name.to_owned(), label.to_owned());
         Self { name, label, parameters, loss: None, suites: Vec::new(), ages: None, finetuned: Vec::new() }
     }
@@ -41,11 +45,7 @@ impl Card {
 
     /// A fine-tuned suite, seed by seed.
     pub fn finetuned_suites(&self, suite: Suite, rules: Rules) -> Vec<SuiteResult> {
-        let of_seed = |results: &Vec<FinetuneResult>| -> Vec<TaskResult> {
-            results.iter().filter(|result| result.is_of(suite)).map(|result| result.score.clone()).collect()
-        };
-        let tasks = self.finetuned.iter().map(of_seed).filter(|tasks| !tasks.is_empty());
-        tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
+        by_seed(&self.finetuned, suite, rules, false)
     }
 
     /// All fine-tuned tasks with their seeds, which a recipe may choose task by task.

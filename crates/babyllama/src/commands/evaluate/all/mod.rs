@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use eval::Rules;
 
 use super::loss::HeldoutText;
-use super::results::short_names;
+use super::results::{claim_folders, short_names};
 use super::{groups, label, load_any};
 use crate::args::AllArgs;
 use crate::console;
@@ -22,6 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::write_whole;
+use card::Card;
 use scoring::Scoring;
 
 pub use data::Benchmark;
@@ -51,14 +52,16 @@ pub fn all(args: &AllArgs) -> anyhow::Result<()> {
     let _lock = RunLock::acquire(&args.output)?;
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let subjects = load_any(&args.common)?;
+    let (names, folders) = (short_names(&args.common), claim_folders(&args.common, &args.output)?);
     let mut cards = Vec::new();
-    for (name, group) in short_names(&args.common).iter().zip(groups(&args.common, &subjects)) {
-        let mut scoring = Scoring::new(args, &recipe, &interrupt, group, name, label(group))?;
+    for ((name, folder), group) in names.iter().zip(&folders).zip(groups(&args.common, &subjects)) {
+        let card = Card::new(name, &label(group), group);
+        let mut scoring = Scoring::new(args, &recipe, &interrupt, group, folder, card)?;
         for at_hand in &found.at_hand {
             scoring.perform(at_hand)?;
         }
         let card = scoring.finish();
-        files::write(&card, &args.output.join(name), &found.at_hand, rules)?;
+        files::write(&card, folder, &found.at_hand, rules)?;
         cards.push(card);
     }
     let report = table::Report::of(&cards, rules)?;

@@ -17,7 +17,7 @@ use super::card::Card;
 use super::data::{AtHand, Benchmark, WORD_LIST};
 use crate::args::{AgesArgs, AllArgs};
 use crate::commands::evaluate::loss::{self, HeldoutText};
-use crate::commands::evaluate::results::{claim, keep};
+use crate::commands::evaluate::results::keep;
 use crate::commands::evaluate::{Subject, ages, ewok, tokenizer};
 use crate::commands::finetune::jobs::{Jobs, select_tasks};
 use crate::commands::finetune::seeds;
@@ -51,7 +51,6 @@ pub struct Scoring<'a> {
     recipe: &'a FinetuneRecipe,
     interrupt: &'a Interrupt,
     group: &'a [Subject],
-    label: String,
     folder: PathBuf,
     stages: Stages,
     /// The weights and tokenizers of the group.
@@ -65,16 +64,12 @@ impl<'a> Scoring<'a> {
         recipe: &'a FinetuneRecipe,
         interrupt: &'a Interrupt,
         group: &'a [Subject],
-        name: &str,
-        label: String,
+        folder: &Path,
+        card: Card,
     ) -> anyhow::Result<Self> {
-        let folder = args.output.join(name);
-        let paths: Vec<PathBuf> = group.iter().map(|subject| subject.path.clone()).collect();
-        claim(&folder, &paths)?;
         let model = Stage::new("model", &identities(group)?)?;
-        let parameters = group.iter().map(|subject| subject.model.config().parameter_count() as u64).sum();
-        let card = Card::new(name, &label, parameters);
-        Ok(Self { args, recipe, interrupt, group, label, stages: Stages::open(&folder)?, folder, model, card })
+        let (folder, stages) = (folder.to_owned(), Stages::open(folder)?);
+        Ok(Self { args, recipe, interrupt, group, folder, stages, model, card })
     }
 
     /// Everything that was measured.
@@ -121,7 +116,7 @@ impl<'a> Scoring<'a> {
     }
 
     fn skip(&self, benchmark: Benchmark, why: &str) {
-        console::note(format_args!("{}: {} is left out: {why}", self.label, benchmark.name()));
+        console::note(format_args!("{}: {} is left out: {why}", self.card.label, benchmark.name()));
     }
 
     /// Does `work`, which writes `BENCHMARK/result.json`, unless that is there and follows from the same things.
@@ -148,14 +143,14 @@ impl<'a> Scoring<'a> {
         let parent = self.folder.join(benchmark.name());
         std::fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
         let done = work(self, &file).map_err(|error| if is_stop(&error) { interrupted() } else { error });
-        done.with_context(|| format!("{} of {}", benchmark.name(), self.label))?;
+        done.with_context(|| format!("{} of {}", benchmark.name(), self.card.label))?;
         Ok(self.stages.mark_done(&stage, &[&output])?)
     }
 
     fn measure_loss(&self, text: &Path, file: &Path) -> anyhow::Result<()> {
         let (clean, sequence_length) = (self.args.clean, self.args.sequence_length);
         let found = loss::measure(self.group, HeldoutText { data: text, raw_tokens: false, clean, sequence_length })?;
-        console::note(format_args!("{}: held-out loss {:.4}", self.label, found.loss));
+        console::note(format_args!("{}: held-out loss {:.4}", self.card.label, found.loss));
         write_whole(file, format!("{:#}\n", serde_json::to_value(&found)?).as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))
     }
@@ -163,7 +158,7 @@ impl<'a> Scoring<'a> {
     fn score_pairs(&self, benchmark: Benchmark, place: &Path, rules: Rules) -> anyhow::Result<()> {
         let models: Vec<&Model> = self.group.iter().map(|subject| &subject.model).collect();
         let tokenizer = tokenizer(self.group)?;
-        let mut outcome = score_folder(&models, place, rules, &tokenizer, &self.label, Some(self.interrupt))?;
+        let mut outcome = score_folder(&models, place, rules, &tokenizer, &self.card.label, Some(self.interrupt))?;
         // The folder's name says what it holds, even where it holds a part only.
         outcome.result.suite = benchmark.suite().unwrap_or(outcome.result.suite);
         keep(&outcome, &self.folder)
@@ -217,8 +212,7 @@ impl<'a> Scoring<'a> {
         };
         let settings = json!([args.contexts_per_word, args.as_published]);
         self.stage(Benchmark::Aoa, settings, &[&args.words, &args.contexts], |scoring, file| {
-            let score =
-                ages::measure(&args, scoring.group, &scoring.folder.join("aoa_prediction"), Some(scoring.interrupt))?;
+            let score = ages::measure(&args, scoring.group, &scoring.folder, Some(scoring.interrupt))?;
             write_whole(file, format!("{:#}\n", serde_json::to_value(score)?).as_bytes())
                 .with_context(|| format!("cannot write {}", file.display()))
         })?;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::card::Card;
 use super::units::{csv, unit_table};
+use crate::commands::finetune::summary;
 
 /// Enough for two digits of an interval.
 const RESAMPLES: u32 = 2000;
@@ -43,7 +44,7 @@ impl Cell {
             Cell::Nothing => "-".to_owned(),
             Cell::Words(words) => words.clone(),
             Cell::Share(share, _) => format!("{:.1}", 100.0 * share),
-            Cell::Seeds(spread) => seeds(spread),
+            Cell::Seeds(spread) => summary::text(Some(*spread)),
         }
     }
 
@@ -54,14 +55,6 @@ impl Cell {
             }
             _ => self.short(),
         }
-    }
-}
-
-/// Percent, with the sample standard deviation of more than one seed.
-pub fn seeds(spread: &Spread) -> String {
-    match spread.standard_deviation {
-        None => format!("{:.1}", 100.0 * spread.mean),
-        Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * spread.mean, 100.0 * deviation),
     }
 }
 
@@ -183,7 +176,7 @@ fn items(outcome: &Outcome) -> Vec<Items> {
 /// The mean of a fine-tuned suite over its seeds.
 fn spread_of(card: &Card, suite: Suite, rules: Rules) -> Option<Spread> {
     let scores: Vec<f64> = card.finetuned_suites(suite, rules).iter().map(|found| found.score).collect();
-    Spread::of(&scores, 0.95)
+    summary::spread(&scores)
 }
 
 /// The mean of 2024's four columns, where all are whole.
@@ -194,7 +187,7 @@ fn macro_average(card: &Card, rules: Rules) -> Option<f64> {
     };
     let seeds = card.finetuned_suites(Suite::Glue, rules);
     let scores: Option<Vec<f64>> = seeds.iter().map(of_seed).collect();
-    let superglue = Spread::of(&scores?, 0.95).filter(|_| rules == Rules::Year2024)?;
+    let superglue = summary::spread(&scores?).filter(|_| rules == Rules::Year2024)?;
     Some(text_average(
         score(Suite::BlimpFiltered)?,
         score(Suite::BlimpSupplement)?,

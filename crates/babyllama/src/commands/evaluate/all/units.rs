@@ -1,12 +1,11 @@
 //! The tasks of a suite, or its groups, one by one: a table with the printed scores beside one's own, and CSV.
 
-use eval::statistics::Spread;
 use eval::{Metric, Rules, Suite, SuiteResult, TaskResult};
 use report::reference::{self, PrintedTable, Track};
 use report::{Align, Table};
 
 use super::card::Card;
-use super::table::seeds;
+use crate::commands::finetune::summary;
 
 /// A suite's results of a card, one a seed; one for a suite that needs no training.
 fn results(card: &Card, suite: Suite, rules: Rules) -> Vec<SuiteResult> {
@@ -70,7 +69,7 @@ fn unit_score(result: &SuiteResult, name: &str) -> Option<f64> {
 
 fn score(results: &[SuiteResult], of: impl Fn(&SuiteResult) -> Option<f64>) -> String {
     let scores: Vec<f64> = results.iter().filter_map(of).collect();
-    Spread::of(&scores, 0.95).map_or("-".to_owned(), |spread| seeds(&spread))
+    summary::text(summary::spread(&scores))
 }
 
 /// The printed tables of the year that know any of the units.
@@ -102,68 +101,33 @@ fn sum(results: &[SuiteResult], part: impl Fn(&TaskResult) -> usize) -> usize {
 /// One line for each model, task and seed.
 pub fn csv(cards: &[Card]) -> String {
     let mut text = "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated\n".to_owned();
-    let mut line = |fields: [String; 11]| {
-        text += &fields.map(|field| quoted(&field)).join(",");
+    let mut line = |fields: [&str; 11]| {
+        text += &fields.map(quoted).join(",");
         text.push('\n');
     };
     for card in cards {
+        let mut plain = |suite: &str, task: &str, unit: &str, score: f64, items: usize| {
+            line([&card.name, suite, task, "", unit, &score.to_string(), "", &items.to_string(), "", "", ""]);
+        };
         if let Some(loss) = &card.loss {
-            let mut row = |task: &str, score: f64, items: usize| {
-                let [model, task] = [card.name.clone(), task.to_owned()];
-                let (score, items) = (score.to_string(), items.to_string());
-                let empty = String::new;
-                line([
-                    model,
-                    "loss".into(),
-                    task,
-                    empty(),
-                    "nats".into(),
-                    score,
-                    empty(),
-                    items,
-                    empty(),
-                    empty(),
-                    empty(),
-                ]);
-            };
-            row("all", loss.loss, loss.tokens);
+            plain("loss", "all", "nats", loss.loss, loss.tokens);
             for file in &loss.files {
-                file.loss.into_iter().for_each(|loss| row(&file.file, loss, file.predicted_tokens));
+                file.loss.into_iter().for_each(|loss| plain("loss", &file.file, "nats", loss, file.predicted_tokens));
             }
+        }
+        if let Some(ages) = &card.ages {
+            plain("aoa", "overall", "months", ages.overall_mad, ages.n);
+            plain("aoa", "nouns", "months", ages.noun_mad, ages.n_noun);
+            plain("aoa", "predicates", "months", ages.predicate_mad, ages.n_predicate);
+            plain("aoa", "function_words", "months", ages.functionword_mad, ages.n_functionword);
         }
         for (suite, seed, task) in every_task(card) {
             let numbers = [task.items, task.correct, task.ties, task.truncated].map(|number| number.to_string());
-            let [items, correct, ties, truncated] = numbers;
+            let [items, correct, ties, truncated] = &numbers;
             let error = task.standard_error.map_or(String::new(), |error| error.to_string());
-            let [model, suite, name] = [card.name.clone(), suite.name().to_owned(), task.name.clone()];
-            let (metric, score) = (task.metric.name().to_owned(), task.score.to_string());
-            line([model, suite, name, seed, metric, score, error, items, correct, ties, truncated]);
-        }
-        if let Some(ages) = &card.ages {
-            let parts = [
-                ("overall", ages.overall_mad, ages.n),
-                ("nouns", ages.noun_mad, ages.n_noun),
-                ("predicates", ages.predicate_mad, ages.n_predicate),
-                ("function_words", ages.functionword_mad, ages.n_functionword),
-            ];
-            for (name, error, words) in parts {
-                let [model, name] = [card.name.clone(), name.to_owned()];
-                let (score, items) = (error.to_string(), words.to_string());
-                let empty = String::new;
-                line([
-                    model,
-                    "aoa".into(),
-                    name,
-                    empty(),
-                    "months".into(),
-                    score,
-                    empty(),
-                    items,
-                    empty(),
-                    empty(),
-                    empty(),
-                ]);
-            }
+            let (metric, score) = (task.metric.name(), task.score.to_string());
+            let [suite, name] = [suite.name(), &task.name];
+            line([&card.name, suite, name, &seed, metric, &score, &error, items, correct, ties, truncated]);
         }
     }
     text

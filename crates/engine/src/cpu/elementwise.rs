@@ -1,0 +1,31 @@
+//! Kernels that look at one value at a time, in parallel.
+
+use rayon::prelude::*;
+
+use super::{slice, slice_mut};
+use crate::tensor::{View, ViewMut};
+
+/// Values per task.
+const TASK: usize = 16_384;
+
+/// `kernel(input, output)` on stretches of both.
+pub fn map(input: View<'_>, output: ViewMut<'_>, kernel: impl Fn(&[f32], &mut [f32]) + Sync) {
+    slice_mut(output)
+        .par_chunks_mut(TASK)
+        .zip(slice(input).par_chunks(TASK))
+        .for_each(|(output, input)| kernel(input, output));
+}
+
+/// `kernel(first, second, output)` on stretches of all three.
+pub fn map_both(
+    first: View<'_>,
+    second: View<'_>,
+    output: ViewMut<'_>,
+    kernel: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+) {
+    slice_mut(output)
+        .par_chunks_mut(TASK)
+        .zip(slice(first).par_chunks(TASK))
+        .zip(slice(second).par_chunks(TASK))
+        .for_each(|((output, first), second)| kernel(first, second, output));
+}
