@@ -1,0 +1,9 @@
+// Kernels in a preprocessed source.
+#pragma once
+
+#include <string>
+
+// The source without CUDA's `__global__` and `__launch_bounds__`, which g++ does not know, and with two symbols for each
+// `extern "C"` kernel K: the function `emulated_call_K`, which calls it with parameters as a launch gives them, and
+// `emulated_bounds_K`, the most threads that it may have in a block.
+std::string prepare_kernels(const std::string &source);
