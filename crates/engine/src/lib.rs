@@ -2,9 +2,12 @@
 //! It knows nothing of language, files or recipes.
 
 pub mod cpu;
+pub mod cuda;
 pub mod device;
+pub mod fault;
 pub mod ops;
 pub mod params;
+pub mod parity;
 pub mod profile;
 pub mod rng;
 pub mod spans;
@@ -13,9 +16,10 @@ pub mod tensor;
 #[cfg(test)]
 mod testing;
 
-pub use device::Device;
+pub use device::{Arithmetic, Device, DeviceChoice, DeviceError, DeviceOptions};
+pub use fault::Fault;
 pub use params::{Layout, Parameters, Role, Segment};
 pub use profile::{OperationTime, Profiler};
 pub use spans::Spans;
 pub use tape::{DropoutStream, Tape, Var};
-pub use tensor::{Tensor, View, ViewMut};
+pub use tensor::{Precision, Shape, Tensor, View, ViewMut};

@@ -1,7 +1,7 @@
 //! Where the time goes: a device that passes everything on to another one and keeps time by operation.
 //!
-//! A model whose tensors are made on a [`Profiler`] runs as on the device inside, with the same bits. The device inside
-//! must have finished an operation when its kernel returns, as the CPU has.
+//! A model whose tensors are made on a [`Profiler`] runs as on the device inside, with the same bits. While it records, it
+//! waits after every operation until the device has finished it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::device::Device;
+use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads};
 use crate::ops::distillation_loss::{DistillationLossKernels, DistillationObjective, DistillationSums, TeacherSignal};
 use crate::ops::dropout::DropoutKernels;
@@ -25,7 +25,7 @@ use crate::ops::relu::ReluKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::teacher_samples::{SoftenedTeachers, TeacherSamplesKernels};
 use crate::tape::DropoutMask;
-use crate::tensor::{Storage, Tensor, View, ViewMut};
+use crate::tensor::{Precision, Storage, Tensor, View, ViewMut};
 
 /// What one kind of operation took while the profiler was recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,7 @@ impl Profiler {
         }
         let start = Instant::now();
         let result = operation();
+        self.device.synchronise();
         let seconds = start.elapsed().as_secs_f64();
         let mut times = self.times();
         let time = times.entry(name).or_insert(OperationTime { name, calls: 0, seconds: 0.0, flops: 0.0 });
@@ -92,6 +93,18 @@ impl Profiler {
 impl Device for Profiler {
     fn name(&self) -> String {
         self.device.name()
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        self.device.arithmetic()
+    }
+
+    fn synchronise(&self) {
+        self.device.synchronise();
+    }
+
+    fn memory(&self) -> Option<DeviceMemory> {
+        self.device.memory()
     }
 }
 
@@ -117,8 +130,8 @@ fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
 }
 
 impl MemoryKernels for Profiler {
-    fn allocate(&self, length: usize) -> Storage {
-        self.measure("allocate", 0.0, || self.device.allocate(length))
+    fn allocate(&self, length: usize, precision: Precision) -> Storage {
+        self.measure("allocate", 0.0, || self.device.allocate(length, precision))
     }
 
     fn recycle(&self, storage: Storage) {
@@ -435,7 +448,7 @@ mod tests {
     use crate::ops::attention::LayerCache;
     use crate::ops::distillation_loss::Ensemble;
     use crate::params::Layout;
-    use crate::testing::{cpu, random};
+    use crate::testing::{device, random};
     use crate::{Parameters, Tape};
 
     /// What training steps do not use, in numbers: logits, log-probabilities, samples, attention over a cache.
@@ -461,10 +474,10 @@ mod tests {
 
     #[test]
     fn nothing_changes_on_the_way_through() {
-        let profiler = Arc::new(Profiler::new(cpu()));
+        let profiler = Arc::new(Profiler::new(device()));
         profiler.start();
         let device: Arc<dyn Device> = profiler.clone();
-        assert_eq!(outside_of_steps(&device), outside_of_steps(&cpu()));
+        assert_eq!(outside_of_steps(&device), outside_of_steps(&crate::testing::device()));
         let times = profiler.snapshot();
         let flops = |name| times.iter().find(|time| time.name == name).map(|time| time.flops);
         for name in ["logits", "log_probabilities", "sample_teachers"] {
@@ -476,7 +489,7 @@ mod tests {
 
     #[test]
     fn only_what_happens_between_start_and_stop_is_kept() {
-        let profiler = Arc::new(Profiler::new(cpu()));
+        let profiler = Arc::new(Profiler::new(device()));
         let device: Arc<dyn Device> = profiler.clone();
         let tensor = |rows, columns| Tensor::zeros(&device, rows, columns);
         let (input, weight, mut output) = (tensor(3, 5), tensor(7, 5), tensor(3, 7));

@@ -33,6 +33,11 @@ impl Rng {
         Self { key: mix(self.key ^ mix(coordinate.wrapping_add(WEYL))).wrapping_add(WEYL) }
     }
 
+    /// What the stream's numbers follow from, for kernels that draw them elsewhere.
+    pub fn key(self) -> u64 {
+        self.key
+    }
+
     /// 64 random bits.
     #[inline(always)]
     pub fn bits(self, index: u64) -> u64 {

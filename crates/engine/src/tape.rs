@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::device::Device;
 use crate::params::Parameters;
 use crate::rng::Rng;
-use crate::tensor::Tensor;
+use crate::tensor::{Precision, Shape, Tensor};
 
 /// A value on the tape. Cloning shares it; memory returns to the pool with the last holder.
 #[derive(Clone, Debug)]
@@ -92,9 +92,19 @@ impl<'a> Tape<'a> {
         Var { id: self.variables - 1, value: Arc::new(value) }
     }
 
-    /// Memory for a result of the given shape.
+    /// Memory for a result in full precision.
     pub(crate) fn allocate(&self, rows: usize, columns: usize) -> Tensor {
         Tensor::uninitialised(self.device(), rows, columns)
+    }
+
+    /// Memory for a result that only products and operations on single values read.
+    pub(crate) fn allocate_compact(&self, rows: usize, columns: usize) -> Tensor {
+        Tensor::of_shape(self.device(), Shape { rows, columns, precision: Precision::Compact })
+    }
+
+    /// Memory for a result of the same shape and precision as another value.
+    pub(crate) fn allocate_like(&self, other: &Tensor) -> Tensor {
+        Tensor::of_shape(self.device(), other.shape())
     }
 
     /// Puts a result on the tape, with the node that `make_node` builds from the result's id when recording.
@@ -206,12 +216,12 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// Lets a kernel write (`accumulate` false) or add to (`accumulate` true) a variable's `[rows, columns]` gradient.
-    pub fn accumulate(&mut self, id: usize, rows: usize, columns: usize, kernel: impl FnOnce(&mut Tensor, bool)) {
+    /// Lets a kernel write (`accumulate` false) or add to (`accumulate` true) a variable's gradient, which has its shape.
+    pub fn accumulate(&mut self, id: usize, shape: Shape, kernel: impl FnOnce(&mut Tensor, bool)) {
         match &mut self.by_variable[id] {
             Some(sum) => kernel(sum, true),
             empty => {
-                let mut gradient = Tensor::uninitialised(self.parameters.device(), rows, columns);
+                let mut gradient = Tensor::of_shape(self.parameters.device(), shape);
                 kernel(&mut gradient, false);
                 *empty = Some(gradient);
             }

@@ -9,20 +9,43 @@ use crate::device::Device;
 /// A device's own memory; only that device's kernels know what is inside.
 pub type Storage = Box<dyn Any + Send + Sync>;
 
+/// How exactly a tensor keeps its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// f32.
+    Full,
+    /// As the device likes it: what only products and operations on single values read. The CPU keeps f32, a GPU bf16 when
+    /// it multiplies in bf16.
+    Compact,
+}
+
+/// Rows and columns of a matrix, and how it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub rows: usize,
+    pub columns: usize,
+    pub precision: Precision,
+}
+
 /// A row-major matrix of f32 on a device: `[rows, columns]`, usually `[tokens, channels]`.
 ///
 /// Its memory comes from the device's pool and goes back there when the tensor is dropped.
 pub struct Tensor {
     device: Arc<dyn Device>,
     storage: Option<Storage>,
-    rows: usize,
-    columns: usize,
+    shape: Shape,
 }
 
 impl Tensor {
-    /// A matrix whose values are whatever the memory held before; the caller writes all of them.
+    /// A matrix in full precision whose values are whatever the memory held before; the caller writes all of them.
     pub fn uninitialised(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Self {
-        Self { device: device.clone(), storage: Some(device.allocate(rows * columns)), rows, columns }
+        Self::of_shape(device, Shape { rows, columns, precision: Precision::Full })
+    }
+
+    /// The same of any shape.
+    pub fn of_shape(device: &Arc<dyn Device>, shape: Shape) -> Self {
+        let storage = device.allocate(shape.rows * shape.columns, shape.precision);
+        Self { device: device.clone(), storage: Some(storage), shape }
     }
 
     /// A matrix of zeros.
@@ -44,11 +67,15 @@ impl Tensor {
     }
 
     pub fn rows(&self) -> usize {
-        self.rows
+        self.shape.rows
     }
 
     pub fn columns(&self) -> usize {
-        self.columns
+        self.shape.columns
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     pub fn device(&self) -> &Arc<dyn Device> {
@@ -57,18 +84,18 @@ impl Tensor {
 
     /// The whole matrix, to read.
     pub fn view(&self) -> View<'_> {
-        View { tensor: self, offset: 0, rows: self.rows, columns: self.columns, stride: self.columns }
+        View { tensor: self, offset: 0, rows: self.rows(), columns: self.columns(), stride: self.columns() }
     }
 
     /// The whole matrix, to write.
     pub fn view_mut(&mut self) -> ViewMut<'_> {
-        let (rows, columns) = (self.rows, self.columns);
+        let (rows, columns) = (self.rows(), self.columns());
         ViewMut { tensor: self, offset: 0, rows, columns }
     }
 
     /// A copy on the host, row by row.
     pub fn to_vec(&self) -> Vec<f32> {
-        let mut values = vec![0.0; self.rows * self.columns];
+        let mut values = vec![0.0; self.rows() * self.columns()];
         self.device.read(self.view(), &mut values);
         values
     }
@@ -86,7 +113,7 @@ impl Tensor {
 
 impl Clone for Tensor {
     fn clone(&self) -> Self {
-        let mut copy = Self::uninitialised(&self.device, self.rows, self.columns);
+        let mut copy = Self::of_shape(&self.device, self.shape);
         self.device.copy(self.view(), copy.view_mut());
         copy
     }
@@ -102,7 +129,7 @@ impl Drop for Tensor {
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Tensor[{}, {}]", self.rows, self.columns)
+        write!(formatter, "Tensor[{}, {}]", self.rows(), self.columns())
     }
 }
 
@@ -120,7 +147,7 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A matrix of consecutive values inside this one's tensor, from `offset` on.
     pub fn block(tensor: &'a Tensor, offset: usize, rows: usize, columns: usize) -> Self {
-        assert!(offset + rows * columns <= tensor.rows * tensor.columns, "a view past its tensor's end");
+        assert!(offset + rows * columns <= tensor.rows() * tensor.columns(), "a view past its tensor's end");
         Self { tensor, offset, rows, columns, stride: columns }
     }
 
@@ -155,7 +182,7 @@ pub struct ViewMut<'a> {
 impl<'a> ViewMut<'a> {
     /// A matrix of consecutive values inside a tensor, from `offset` on.
     pub fn block(tensor: &'a mut Tensor, offset: usize, rows: usize, columns: usize) -> Self {
-        assert!(offset + rows * columns <= tensor.rows * tensor.columns, "a view past its tensor's end");
+        assert!(offset + rows * columns <= tensor.rows() * tensor.columns(), "a view past its tensor's end");
         Self { tensor, offset, rows, columns }
     }
 

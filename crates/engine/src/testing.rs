@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::cpu::Cpu;
 use crate::params::{Layout, Parameters, Segment};
 use crate::rng::Rng;
 use crate::tape::{DropoutStream, Tape, Var};
 use crate::{Device, Tensor};
 
-/// A CPU device.
-pub fn cpu() -> Arc<dyn Device> {
-    Arc::new(Cpu::new())
+/// The device that the operations' tests run on.
+pub fn device() -> Arc<dyn Device> {
+    crate::device::for_tests()
 }
 
 /// Reproducible values of unit variance.
@@ -41,7 +40,7 @@ pub struct Check {
 impl Check {
     /// Random parameters and random inputs of the given shapes.
     pub fn new(layout: Layout, shapes: &[(usize, usize)]) -> Self {
-        let device = cpu();
+        let device = device();
         let mut parameters = Parameters::zeros(&device, Arc::new(layout));
         let values = random(1, parameters.layout().length());
         device.write(parameters.values_mut().view_mut(), &values);

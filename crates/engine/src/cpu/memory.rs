@@ -9,8 +9,10 @@ use memmap2::MmapMut;
 use rayon::prelude::*;
 
 use super::{Cpu, slice, slice_mut, vectorised};
+use crate::device::DeviceMemory;
+use crate::fault::{Fault, raise};
 use crate::ops::memory::MemoryKernels;
-use crate::tensor::{Storage, Tensor, View, ViewMut};
+use crate::tensor::{Precision, Storage, Tensor, View, ViewMut};
 
 /// A cache line, so that buffers begin on one.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -71,6 +73,30 @@ impl Buffer {
 pub(super) struct Pool {
     free: Mutex<BTreeMap<usize, Vec<Storage>>>,
     fresh: AtomicU64,
+    /// Bytes of all buffers, those in the pool included.
+    held: AtomicU64,
+    /// The most that they may be.
+    limit: Option<u64>,
+}
+
+impl Pool {
+    pub fn limited(bytes: u64) -> Self {
+        Self { limit: Some(bytes), ..Self::default() }
+    }
+
+    pub fn memory(&self) -> Option<DeviceMemory> {
+        let held = self.held.load(Ordering::Relaxed);
+        self.limit.map(|total| DeviceMemory { free: total.saturating_sub(held), total })
+    }
+
+    /// Counts a new buffer, unless it would be one too many.
+    fn count(&self, wanted: u64) {
+        if let Some(DeviceMemory { free, total }) = self.memory().filter(|memory| memory.free < wanted) {
+            raise(Fault::OutOfMemory { device: "cpu".to_owned(), wanted, free, total });
+        }
+        self.fresh.fetch_add(1, Ordering::Relaxed);
+        self.held.fetch_add(wanted, Ordering::Relaxed);
+    }
 }
 
 /// Sizes are rounded up to eighths of a power of two, so that batches of nearly one size share memory.
@@ -111,7 +137,7 @@ vectorised! {
 }
 
 impl MemoryKernels for Cpu {
-    fn allocate(&self, length: usize) -> Storage {
+    fn allocate(&self, length: usize, _: Precision) -> Storage {
         let class = size_class(length);
         let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // The smallest that is large enough, so that a smaller batch lives in the memory of a larger one.
@@ -119,7 +145,7 @@ impl MemoryKernels for Cpu {
             return storage;
         }
         drop(free);
-        self.pool.fresh.fetch_add(1, Ordering::Relaxed);
+        self.pool.count((class * size_of::<Line>()) as u64);
         Box::new(Buffer::new(class * LINE))
     }
 
@@ -130,7 +156,9 @@ impl MemoryKernels for Cpu {
     }
 
     fn trim(&self) {
-        self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+        let free = std::mem::take(&mut *self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let lines: usize = free.iter().map(|(class, storages)| class * storages.len()).sum();
+        self.pool.held.fetch_sub((lines * size_of::<Line>()) as u64, Ordering::Relaxed);
     }
 
     fn fresh_allocations(&self) -> u64 {
@@ -165,20 +193,22 @@ impl MemoryKernels for Cpu {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::Device;
+    use crate::fault;
 
     /// Large buffers come from elsewhere than small ones, and must be as good.
     #[test]
     fn buffers_of_every_size_are_zeros_on_cache_lines_and_are_used_again() {
         let device = Cpu::new();
         for length in [1, 1000, HUGE / 4 - 16, HUGE / 4 + 1, HUGE] {
-            let mut storage = device.allocate(length);
+            let mut storage = device.allocate(length, Precision::Full);
             let values = storage_values_mut(&mut storage);
             assert!(values.len() >= length && values.iter().all(|&value| value == 0.0));
             assert_eq!(values.as_ptr() as usize % 64, 0);
             values[length - 1] = 7.0;
             device.recycle(storage);
             let fresh = device.fresh_allocations();
-            let mut again = device.allocate(length);
+            let mut again = device.allocate(length, Precision::Full);
             assert_eq!(storage_values_mut(&mut again)[length - 1], 7.0);
             assert_eq!(device.fresh_allocations(), fresh);
         }
@@ -188,7 +218,8 @@ mod tests {
     fn a_smaller_batch_lives_in_the_memory_of_a_larger_one() {
         let device = Cpu::new();
         let step = |tokens: usize| {
-            let held: Vec<_> = [1, 64, 64, 192, 256].map(|columns| device.allocate(tokens * columns)).into();
+            let held: Vec<_> =
+                [1, 64, 64, 192, 256].map(|columns| device.allocate(tokens * columns, Precision::Full)).into();
             held.into_iter().for_each(|storage| device.recycle(storage));
         };
         step(1000);
@@ -199,6 +230,24 @@ mod tests {
         let fresh = device.fresh_allocations();
         [1200, 900, 1200].into_iter().for_each(step);
         assert_eq!(device.fresh_allocations(), fresh);
+    }
+
+    #[test]
+    fn a_limit_counts_what_lies_in_the_pool_until_that_is_trimmed() {
+        let device = Cpu::with_memory(4096);
+        let allocate = |length| fault::catch(|| device.allocate(length, Precision::Full));
+        let free = || device.memory().unwrap().free;
+        let first = allocate(512).unwrap();
+        assert_eq!(free(), 2048);
+        let message = allocate(768).unwrap_err().to_string();
+        assert_eq!(message, "cpu has no memory for 3 KiB more: 2 KiB of its 4 KiB are free");
+        device.recycle(first);
+        assert!(free() == 2048 && allocate(768).is_err());
+        device.trim();
+        assert_eq!(free(), 4096);
+        let all = allocate(1024).unwrap();
+        device.recycle(all);
+        assert!(Cpu::new().memory().is_none());
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod softmax;
 mod swiglu;
 mod teacher_samples;
 
-use crate::device::Device;
+use crate::device::{Device, DeviceMemory};
 use crate::tensor::{View, ViewMut};
 
 use memory::Pool;
@@ -54,12 +54,22 @@ impl Cpu {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// A CPU whose tensors may take no more than so many bytes, and which raises the fault of a GPU when they would: to try
+    /// out what happens then.
+    pub fn with_memory(bytes: u64) -> Self {
+        Self { pool: Pool::limited(bytes) }
+    }
 }
 
 impl Device for Cpu {
     fn name(&self) -> String {
         let threads = rayon::current_num_threads();
         format!("cpu ({}, {threads} thread{})", instructions(), if threads == 1 { "" } else { "s" })
+    }
+
+    fn memory(&self) -> Option<DeviceMemory> {
+        self.pool.memory()
     }
 }
 

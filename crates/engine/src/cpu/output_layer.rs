@@ -8,7 +8,7 @@ use super::product::{Addend, DEPTH, Matrix, MatrixMut, RightHand, Workers, produ
 use super::{Cpu, matrix, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
-use crate::tensor::Storage;
+use crate::tensor::{Precision, Storage};
 
 /// Logits alive at a time: a block of rows takes about this many values (32 MiB).
 const BLOCK_VALUES: usize = 1 << 23;
@@ -35,7 +35,7 @@ pub struct Logits<'a> {
 impl<'a> Logits<'a> {
     pub fn new(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
         let length = rows.min(rows_per_block(vocab)) * vocab;
-        Self { device, storage: Some(device.allocate(length)), length }
+        Self { device, storage: Some(device.allocate(length, Precision::Full)), length }
     }
 
     pub fn values(&mut self) -> &mut [f32] {

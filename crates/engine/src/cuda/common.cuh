@@ -8,6 +8,11 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+#ifndef DYNAMIC_SHARED
+// Shared memory whose size the launch decides.
+#define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
+#endif
+
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 // The target of a row that predicts nothing.
@@ -193,4 +198,15 @@ struct DropoutMask {
 __device__ __forceinline__ float dropout_factor(DropoutMask mask, u64 row, u64 index_in_row, u64 row_length) {
     u64 index = (mask.first_token + row) * row_length + index_in_row;
     return uniform(mask.key, index) < mask.probability ? 0.0f : mask.scale;
+}
+
+// ---- Loops over values one by one.
+
+// The number of this thread, and how many there are.
+__device__ __forceinline__ u64 thread_index() {
+    return (u64)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+__device__ __forceinline__ u64 thread_count() {
+    return (u64)gridDim.x * blockDim.x;
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::spans::Spans;
 use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
-use crate::tensor::{Tensor, View, ViewMut};
+use crate::tensor::{Precision, Shape, Tensor, View, ViewMut};
 
 /// The heads of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -140,7 +140,7 @@ impl Tape<'_> {
             .map(|(rows, prefix)| AttentionSpan { prefix: prefix.to_vec(), queries: rows.clone(), keys: rows })
             .collect();
         let dropout = self.next_dropout(heads.dropout);
-        let mut output = self.allocate(rotated.rows(), heads.query_columns());
+        let mut output = self.allocate_compact(rotated.rows(), heads.query_columns());
         let mut log_sums = self.allocate(rotated.rows(), heads.num_heads);
         let kept = self.is_recording().then(|| log_sums.view_mut());
         let (queries, keys, values) = split(rotated.view(), heads);
@@ -175,7 +175,7 @@ impl Tape<'_> {
         assert!(cache.length + rows <= cache.keys_values.rows(), "the cache has no room for {rows} more tokens");
         self.device().append_to_cache(rotated.view(), heads, cache.length, cache.keys_values.view_mut());
         cache.length += rows;
-        let mut output = self.allocate(rows, heads.query_columns());
+        let mut output = self.allocate_compact(rows, heads.query_columns());
         let queries = rotated.view().column_range(0..heads.query_columns());
         let kept = cache.keys_values.view().row_range(0..cache.length);
         let keys = kept.column_range(0..heads.key_columns());
@@ -210,7 +210,8 @@ pub struct LayerCache {
 impl LayerCache {
     /// An empty cache with room for `capacity` tokens.
     pub fn new(device: &Arc<dyn crate::Device>, capacity: usize, heads: &Heads) -> Self {
-        Self { keys_values: Tensor::uninitialised(device, capacity, 2 * heads.key_columns()), length: 0 }
+        let shape = Shape { rows: capacity, columns: 2 * heads.key_columns(), precision: Precision::Compact };
+        Self { keys_values: Tensor::of_shape(device, shape), length: 0 }
     }
 
     /// Tokens in the cache.
@@ -223,7 +224,7 @@ impl Node for AttentionNode {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
         let Some(d_output) = pass.take(self.output.id) else { return };
         let device = pass.device();
-        let mut d_joined = Tensor::uninitialised(device, self.rotated.rows(), self.rotated.columns());
+        let mut d_joined = Tensor::of_shape(device, self.rotated.shape());
         device.attention_gradient(
             d_output.view(),
             self.rotated.view(),
@@ -246,7 +247,7 @@ impl Node for AttentionNode {
 mod tests {
     use super::*;
     use crate::params::Layout;
-    use crate::testing::{Check, assert_close, cpu, random};
+    use crate::testing::{Check, assert_close, device, random};
 
     fn rotated(joined: &[f32], positions: &[u32], heads: &Heads) -> Vec<f32> {
         let Some(theta) = heads.rope_theta else { return joined.to_vec() };
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_shared_prefix_gives_what_the_reference_gives() {
-        let device = cpu();
+        let device = device();
         let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
         for ((heads, _), spans) in
             cases().into_iter().flat_map(|case| trees().into_iter().map(move |t| (case.clone(), t)))
@@ -385,7 +386,7 @@ mod tests {
     #[test]
     fn a_cache_gives_what_the_whole_sequence_gives() {
         for (heads, _) in cases().into_iter().filter(|(heads, _)| heads.causal) {
-            let device = cpu();
+            let device = device();
             let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
             let mut tape = Tape::inference(&parameters);
             let (length, columns) = (9, heads.joined_columns());

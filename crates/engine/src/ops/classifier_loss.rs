@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use crate::params::Segment;
 use crate::tape::{Backward, Node, Tape, Var};
+use crate::tensor::{Shape, Tensor};
 
 struct PickRowsNode {
     rows: Arc<[u32]>,
     input: usize,
-    /// Rows and columns of the input.
-    shape: (usize, usize),
+    /// The input's.
+    shape: Shape,
     output: usize,
 }
 
@@ -23,9 +24,9 @@ impl Tape<'_> {
     /// # Panics
     /// When a row lies outside the matrix.
     pub fn pick_rows(&mut self, input: &Var, rows: &Arc<[u32]>) -> Var {
-        let shape = (input.value().rows(), input.value().columns());
-        assert!(rows.iter().all(|&row| (row as usize) < shape.0), "a row outside of {}", shape.0);
-        let mut output = self.allocate(rows.len(), shape.1);
+        let shape = input.value().shape();
+        assert!(rows.iter().all(|&row| (row as usize) < shape.rows), "a row outside of {}", shape.rows);
+        let mut output = Tensor::of_shape(self.device(), Shape { rows: rows.len(), ..shape });
         self.device().embed(input.value().view(), rows, output.view_mut(), false);
         let (rows, input) = (rows.clone(), input.id);
         self.record(output, |output| PickRowsNode { rows, input, shape, output: output.id })
@@ -53,8 +54,7 @@ impl Node for PickRowsNode {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
-        let (rows, columns) = self.shape;
-        pass.accumulate(self.input, rows, columns, |d_input, accumulate| {
+        pass.accumulate(self.input, self.shape, |d_input, accumulate| {
             if !accumulate {
                 device.fill(d_input.view_mut(), 0.0);
             }

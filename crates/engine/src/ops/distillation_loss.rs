@@ -115,7 +115,7 @@ impl Tape<'_> {
         let (parameters, device) = (self.parameters(), self.device());
         let student =
             Projection { hidden: hidden.value().view(), output: parameters.view(output), bias: None, share: 1.0 };
-        let mut d_hidden = self.allocate(hidden.value().rows(), hidden.value().columns());
+        let mut d_hidden = self.allocate_like(hidden.value());
         let gradient = self
             .gradients()
             .map(|gradients| OutputGradient { d_hidden: d_hidden.view_mut(), d_output: gradients.view_mut(output) });

@@ -1,7 +1,7 @@
 //! Dropout without stored masks: the backward computes the same mask again.
 
 use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
-use crate::tensor::{View, ViewMut};
+use crate::tensor::{Shape, View, ViewMut};
 
 /// Kernels of dropout.
 pub trait DropoutKernels {
@@ -11,6 +11,8 @@ pub trait DropoutKernels {
 
 struct DropoutNode {
     input: usize,
+    /// The input's.
+    shape: Shape,
     residual: Option<usize>,
     mask: DropoutMask,
     output: usize,
@@ -32,18 +34,21 @@ pub(crate) fn drop_and_add(tape: &mut Tape<'_>, update: Var, residual: Var, mask
 }
 
 fn dropped(tape: &mut Tape<'_>, input: Var, residual: Option<Var>, mask: DropoutMask) -> Var {
-    let mut output = tape.allocate(input.value().rows(), input.value().columns());
+    let mut output = match &residual {
+        None => tape.allocate_like(input.value()),
+        Some(residual) => tape.allocate_like(residual.value()),
+    };
     let residual_view = residual.as_ref().map(|residual| residual.value().view());
     tape.device().dropout(input.value().view(), residual_view, mask, output.view_mut());
-    let (input, residual) = (input.id, residual.map(|residual| residual.id));
-    tape.record(output, |output| DropoutNode { input, residual, mask, output: output.id })
+    let (shape, input, residual) = (input.value().shape(), input.id, residual.map(|residual| residual.id));
+    tape.record(output, |output| DropoutNode { input, shape, residual, mask, output: output.id })
 }
 
 impl Node for DropoutNode {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
-        pass.accumulate(self.input, d_output.rows(), d_output.columns(), |d_input, accumulate| {
+        pass.accumulate(self.input, self.shape, |d_input, accumulate| {
             if accumulate {
                 let sum = d_input.clone();
                 device.dropout(d_output.view(), Some(sum.view()), self.mask, d_input.view_mut());

@@ -21,7 +21,7 @@ struct ExactGeluNode {
 impl Tape<'_> {
     /// The exact GELU of every value.
     pub fn exact_gelu(&mut self, input: Var) -> Var {
-        let mut output = self.allocate(input.value().rows(), input.value().columns());
+        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
         self.device().exact_gelu(input.value().view(), output.view_mut());
         self.record(output, |output| ExactGeluNode { input, output: output.id })
     }
@@ -32,7 +32,7 @@ impl Node for ExactGeluNode {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
         let input = self.input.value();
-        let mut d_input = Tensor::uninitialised(device, input.rows(), input.columns());
+        let mut d_input = Tensor::of_shape(device, input.shape());
         device.exact_gelu_gradient(d_output.view(), input.view(), d_input.view_mut());
         pass.give(self.input.id, d_input);
     }

@@ -20,7 +20,7 @@ struct GeluNode {
 impl Tape<'_> {
     /// GELU of every value.
     pub fn gelu(&mut self, input: Var) -> Var {
-        let mut output = self.allocate(input.value().rows(), input.value().columns());
+        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
         self.device().gelu(input.value().view(), output.view_mut());
         self.record(output, |output| GeluNode { input, output: output.id })
     }
@@ -31,7 +31,7 @@ impl Node for GeluNode {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
         let input = self.input.value();
-        let mut d_input = Tensor::uninitialised(device, input.rows(), input.columns());
+        let mut d_input = Tensor::of_shape(device, input.shape());
         device.gelu_gradient(d_output.view(), input.view(), d_input.view_mut());
         pass.give(self.input.id, d_input);
     }

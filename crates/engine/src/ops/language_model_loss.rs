@@ -73,7 +73,7 @@ impl Tape<'_> {
         let device = self.device();
         let projection =
             Projection { hidden: hidden.value().view(), output: parameters.view(output), bias: None, share: 1.0 };
-        let mut d_hidden = self.allocate(hidden.value().rows(), hidden.value().columns());
+        let mut d_hidden = self.allocate_like(hidden.value());
         let gradient = self
             .gradients()
             .map(|gradients| OutputGradient { d_hidden: d_hidden.view_mut(), d_output: gradients.view_mut(output) });
@@ -135,7 +135,7 @@ pub(crate) mod tests {
 
     #[test]
     fn log_probabilities_of_a_mixture_are_those_of_the_mean_logits() {
-        let device = crate::testing::cpu();
+        let device = crate::testing::device();
         let (rows, vocab) = (5, 40);
         let targets = Target::of_rows(&[3, 0, NO_TARGET, 39, 7]);
         assert_eq!((targets.len(), targets[2]), (4, Target { row: 3, id: 39 }));
@@ -189,7 +189,7 @@ pub(crate) mod tests {
     /// More rows than are computed at a time, with one to three targets each, and every seventh with none.
     #[test]
     fn log_probabilities_of_many_rows_are_the_negative_losses() {
-        let device = crate::testing::cpu();
+        let device = crate::testing::device();
         let (rows, width, vocab) = (1500, 3, 70);
         let hidden = Tensor::from_slice(&device, rows, width, &random(1, rows * width));
         let output = Tensor::from_slice(&device, vocab, width, &random(2, vocab * width));

@@ -65,7 +65,10 @@ impl Tape<'_> {
     fn product(&mut self, input: &Var, linear: &Linear, residual: Option<Var>) -> Var {
         let (value, rows) = (input.value(), input.value().rows());
         assert_eq!(value.columns(), linear.weight.columns, "a product's input width");
-        let mut output = self.allocate(rows, linear.weight.rows);
+        let mut output = match residual {
+            None => self.allocate_compact(rows, linear.weight.rows),
+            Some(_) => self.allocate(rows, linear.weight.rows),
+        };
         let parameters = self.parameters();
         self.device().linear(
             value.view(),
@@ -84,7 +87,7 @@ impl Node for LinearNode {
         let Some(d_output) = pass.take(self.output) else { return };
         let (device, parameters) = (pass.device(), pass.parameters());
         let input: &Arc<Tensor> = &self.input.value;
-        pass.accumulate(self.input.id, input.rows(), input.columns(), |d_input, accumulate| {
+        pass.accumulate(self.input.id, input.shape(), |d_input, accumulate| {
             let weight = parameters.view(self.linear.weight);
             device.linear_input_gradient(d_output.view(), weight, d_input.view_mut(), accumulate);
         });

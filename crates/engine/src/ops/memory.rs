@@ -1,11 +1,11 @@
 //! Memory: asking for it, giving it back, moving values in and out, and adding.
 
-use crate::tensor::{Storage, View, ViewMut};
+use crate::tensor::{Precision, Storage, View, ViewMut};
 
 /// Memory of a device. Views are contiguous.
 pub trait MemoryKernels {
     /// Memory for `length` values, from the pool when it has some. The values are arbitrary.
-    fn allocate(&self, length: usize) -> Storage;
+    fn allocate(&self, length: usize, precision: Precision) -> Storage;
 
     /// Takes memory back into the pool.
     fn recycle(&self, storage: Storage);
@@ -36,11 +36,11 @@ pub trait MemoryKernels {
 #[cfg(test)]
 mod tests {
     use crate::Tensor;
-    use crate::testing::cpu;
+    use crate::testing::device;
 
     #[test]
     fn values_go_in_and_come_out_and_add_up() {
-        let device = cpu();
+        let device = device();
         let mut a = Tensor::from_slice(&device, 2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let b = a.clone();
         device.add(b.view(), a.view_mut());
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn memory_is_recycled() {
-        let device = cpu();
+        let device = device();
         drop(Tensor::zeros(&device, 100, 10));
         let before = device.fresh_allocations();
         for _ in 0..10 {

@@ -77,7 +77,7 @@ impl Tape<'_> {
     pub fn norm(&mut self, input: &Var, norm: &Norm) -> Var {
         let (rows, columns) = (input.value().rows(), input.value().columns());
         let (device, parameters) = (self.device(), self.parameters());
-        let mut output = self.allocate(rows, columns);
+        let mut output = self.allocate_compact(rows, columns);
         let recording = self.is_recording();
         let mut statistics = self.allocate(rows, if norm.bias.is_some() { 2 } else { 1 });
         let kept = recording.then(|| statistics.view_mut());
@@ -98,7 +98,7 @@ impl Node for NormNode {
         let input = &self.input.value;
         let (value, gain, statistics) = (input.view(), parameters.view(self.norm.gain), self.statistics.view());
         let mut sums = Tensor::uninitialised(device, 1 + self.norm.bias.iter().len(), input.columns());
-        pass.accumulate(self.input.id, input.rows(), input.columns(), |d_input, accumulate| {
+        pass.accumulate(self.input.id, input.shape(), |d_input, accumulate| {
             let (dy, dx, sums) = (d_output.view(), d_input.view_mut(), sums.view_mut());
             match self.norm.bias {
                 None => device.rms_norm_gradient(dy, value, gain, statistics, dx, accumulate, sums),

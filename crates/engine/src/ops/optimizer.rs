@@ -69,8 +69,9 @@ impl AdamwStep {
     }
 }
 
-/// See [`AdamwStep::constants`].
+/// See [`AdamwStep::constants`]. In the layout of C, since kernels on other devices take it whole.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct AdamwConstants {
     pub rate: f32,
     pub root_scale: f32,
@@ -88,7 +89,7 @@ pub struct AdamwConstants {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, cpu, random};
+    use crate::testing::{assert_close, device, random};
 
     /// Both formulas as their programs state them (`torch.optim.AdamW`; `transformers.AdamW` of release 4.31).
     fn reference(values: &mut [f64], gradients: &[f32], m: &mut [f64], v: &mut [f64], step: AdamwStep) {
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn five_steps_follow_both_formulas() {
         for variant in [AdamwVariant::Torch, AdamwVariant::Transformers] {
-            let device = cpu();
+            let device = device();
             let length = 5000;
             let vector = |values: &[f32]| Tensor::from_slice(&device, 1, length, values);
             let start = random(1, length);
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_range_leaves_the_rest_alone() {
-        let device = cpu();
+        let device = device();
         let ones = || Tensor::from_slice(&device, 1, 10, &[1.0; 10]);
         let (mut values, gradients) = (ones(), ones());
         let (mut m, mut v) = (Tensor::zeros(&device, 1, 10), Tensor::zeros(&device, 1, 10));
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn sum_of_squares_adds_everything_up() {
-        let device = cpu();
+        let device = device();
         for length in [1, 17, 100_003] {
             let values = random(length as u64, length);
             let expected: f64 = values.iter().map(|&x| x as f64 * x as f64).sum();

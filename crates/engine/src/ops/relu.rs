@@ -21,7 +21,7 @@ struct ReluNode {
 impl Tape<'_> {
     /// Every value, or 0 where it is below 0.
     pub fn relu(&mut self, input: Var) -> Var {
-        let mut output = self.allocate(input.value().rows(), input.value().columns());
+        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
         self.device().relu(input.value().view(), output.view_mut());
         let input = input.id;
         self.record(output, |output| ReluNode { input, output: output.clone() })
@@ -32,7 +32,7 @@ impl Node for ReluNode {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
         let Some(d_output) = pass.take(self.output.id) else { return };
         let output = self.output.value();
-        let mut d_input = Tensor::uninitialised(pass.device(), output.rows(), output.columns());
+        let mut d_input = Tensor::of_shape(pass.device(), output.shape());
         pass.device().relu_gradient(d_output.view(), output.view(), d_input.view_mut());
         pass.give(self.input, d_input);
     }

@@ -22,7 +22,7 @@ impl Tape<'_> {
     pub fn swiglu(&mut self, gate_up: Var) -> Var {
         let (rows, columns) = (gate_up.value().rows(), gate_up.value().columns());
         assert_eq!(columns % 2, 0, "gate and up are of equal width");
-        let mut output = self.allocate(rows, columns / 2);
+        let mut output = self.allocate_compact(rows, columns / 2);
         self.device().swiglu(gate_up.value().view(), output.view_mut());
         self.record(output, |output| SwigluNode { gate_up, output: output.id })
     }
@@ -33,7 +33,7 @@ impl Node for SwigluNode {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
         let gate_up = self.gate_up.value();
-        let mut d_gate_up = crate::Tensor::uninitialised(device, gate_up.rows(), gate_up.columns());
+        let mut d_gate_up = crate::Tensor::of_shape(device, gate_up.shape());
         device.swiglu_gradient(d_output.view(), gate_up.view(), d_gate_up.view_mut());
         pass.give(self.gate_up.id, d_gate_up);
     }

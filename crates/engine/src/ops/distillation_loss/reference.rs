@@ -7,7 +7,7 @@ use super::{DistillationObjective, DistillationSums, Divergence, Ensemble, Teach
 use crate::ops::language_model_loss::tests::{log_softmax, reference_logits};
 use crate::ops::language_model_loss::{NO_TARGET, Projection};
 use crate::params::{Layout, Parameters, Role, Segment};
-use crate::testing::{cpu, random};
+use crate::testing::{device, random};
 use crate::{Device, Tape, Tensor};
 
 const DIVERGENCES: [Divergence; 3] = [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon];
@@ -91,7 +91,7 @@ pub(crate) struct Found {
 impl Problem {
     /// Random values; every fourth row has no target. One teacher per weight, each of another width.
     pub fn random(rows: usize, width: usize, vocab: usize, weights: &[f32]) -> Self {
-        let device = cpu();
+        let device = device();
         let tensor = |seed, rows, width| Tensor::from_slice(&device, rows, width, &random(seed, rows * width));
         let teachers = (0..weights.len())
             .map(|index| {

@@ -1,7 +1,7 @@
 use super::reference::{Found, Problem, objectives};
 use super::*;
 use crate::Tensor;
-use crate::testing::{cpu, random};
+use crate::testing::{device, random};
 
 fn forward_kl(temperature: f32) -> DistillationObjective {
     objectives(temperature, 0.2, 0.7)[0]
@@ -9,7 +9,7 @@ fn forward_kl(temperature: f32) -> DistillationObjective {
 
 /// A problem whose student and teachers have the given logits: a single hidden value of one, and the logits as matrix.
 fn with_logits(student: &[f32], teachers: &[&[f32]]) -> Problem {
-    let device = cpu();
+    let device = device();
     let one = || Tensor::from_slice(&device, 1, 1, &[1.0]);
     let teachers =
         teachers.iter().map(|logits| (one(), Tensor::from_slice(&device, logits.len(), 1, logits))).collect();

@@ -3,7 +3,7 @@ use crate::Tensor;
 use crate::ops::distillation_loss::reference::{ENSEMBLES, Problem, objectives};
 use crate::ops::distillation_loss::{DistillationObjective, TeacherSamples, TeacherSignal};
 use crate::rng::Rng;
-use crate::testing::{assert_close, cpu, random};
+use crate::testing::{assert_close, device, random};
 
 /// What `sample_teachers` writes.
 #[derive(Debug, PartialEq)]
@@ -84,7 +84,7 @@ fn probabilities_in_whole_draws_give_the_exact_loss_and_gradient() {
     let (vocab, counts, temperature) = (40, [(3, 1.0f32), (17, 4.0), (18, 2.0), (39, 9.0)], 2.0);
     let mut logits = vec![-400.0; vocab];
     counts.iter().for_each(|&(id, count)| logits[id] = temperature * count.ln());
-    let device = cpu();
+    let device = device();
     let tensor = |columns, values: &[f32]| Tensor::from_slice(&device, values.len() / columns, columns, values);
     let teacher = (tensor(1, &[1.0]), tensor(1, &logits));
     let problem = Problem::with_output(&random(1, vocab * 3), tensor(3, &random(2, 3)), vocab, vec![teacher]);
@@ -175,7 +175,7 @@ fn draws_vary_less_than_independent_ones() {
 
 #[test]
 fn a_certain_teacher_leaves_no_choice() {
-    let device = cpu();
+    let device = device();
     let tensor = |values: &[f32]| Tensor::from_slice(&device, values.len(), 1, values);
     for certain in [0, 20, 39] {
         let logits: Vec<f32> = (0..40).map(|id| if id == certain { 80.0 } else { -80.0 }).collect();
@@ -187,6 +187,19 @@ fn a_certain_teacher_leaves_no_choice() {
             assert!(drawn.negative_entropies.iter().all(|constant| constant.abs() < 1e-6));
         }
     }
+}
+
+#[test]
+fn draws_never_leave_the_tokens_that_have_a_probability() {
+    let device = device();
+    let tensor = |values: &[f32]| Tensor::from_slice(&device, values.len(), 1, values);
+    let draw = |logits: &[f32]| {
+        let problem = Problem::with_output(&[1.0; 5], tensor(&[1.0]), 5, vec![(tensor(&[1.0]), tensor(logits))]);
+        // A uniform of one is what rounding could make of the largest one below: the last draw lies at the very end.
+        Drawn::new(&problem, Ensemble::MeanLogits, 1.0, &[1.0], 3).ids
+    };
+    assert_eq!(draw(&[0.2f32.ln(), -400.0, 0.8f32.ln(), -400.0, -400.0]), [2, 2, 2]);
+    assert_eq!(draw(&[f32::NAN; 5]), [0, 0, 0]);
 }
 
 #[test]

@@ -1,0 +1,179 @@
+//! The GPU and its stream: finding them, and what every other part asks of the driver.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+
+use crate::device::{DeviceError, DeviceMemory};
+use crate::fault::{Fault, raise};
+
+/// A GPU's primary context with one stream.
+pub(super) struct Context {
+    pub ordinal: usize,
+    /// As the driver calls it, such as `NVIDIA H200`.
+    pub name: String,
+    /// Compute capability.
+    pub capability: (i32, i32),
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+    stream: sys::CUstream,
+    number: u64,
+}
+
+// Safety: the driver's handles may be used from any thread; `activate` makes the context the calling thread's.
+unsafe impl Send for Context {}
+unsafe impl Sync for Context {}
+
+thread_local! {
+    /// The number of the context that this thread's driver calls go to; 0 for none.
+    static ACTIVE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Contexts opened so far. One that is opened again may have the handle of one that is gone, but not its number.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+/// The oldest GPUs that have bf16 products: Ampere.
+pub(super) const OLDEST: i32 = 8;
+
+impl Context {
+    /// Finds the GPU of this number.
+    pub fn open(ordinal: usize) -> Result<Self, DeviceError> {
+        // Safety: loading the driver's library runs its own initialisation only.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(DeviceError::NoDriver { library: "libcuda" });
+        }
+        match result::init() {
+            Ok(()) => {}
+            Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => {
+                return Err(DeviceError::NoSuchGpu { ordinal, count: 0 });
+            }
+            // The library that compilers link against, without a driver behind it.
+            Err(DriverError(sys::CUresult::CUDA_ERROR_STUB_LIBRARY)) => {
+                return Err(DeviceError::NoDriver { library: "libcuda" });
+            }
+            Err(cause) => return Err(failed("begin", cause)),
+        }
+        let count = result::device::get_count().map_err(|cause| failed("count its GPUs", cause))? as usize;
+        if ordinal >= count {
+            return Err(DeviceError::NoSuchGpu { ordinal, count });
+        }
+        let device = result::device::get(ordinal as i32).map_err(|cause| failed("find the GPU", cause))?;
+        let name = result::device::get_name(device).map_err(|cause| failed("name the GPU", cause))?;
+        let attribute = |attribute| {
+            // Safety: the device came from the driver.
+            unsafe { result::device::get_attribute(device, attribute) }
+                .map_err(|cause| failed("describe the GPU", cause))
+        };
+        let major = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        if major < OLDEST {
+            return Err(DeviceError::TooOld { name, major, minor });
+        }
+        // Safety: the device came from the driver; the context is released on drop.
+        let context = unsafe { result::primary_ctx::retain(device) }.map_err(|cause| failed("open the GPU", cause))?;
+        // Safety: the context was just made.
+        unsafe { result::ctx::set_current(context) }.map_err(|cause| failed("open the GPU", cause))?;
+        let number = OPENED.fetch_add(1, Ordering::Relaxed) + 1;
+        ACTIVE.set(number);
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .map_err(|cause| failed("make a stream", cause))?;
+        Ok(Self { ordinal, name, capability: (major, minor), device, context, stream, number })
+    }
+
+    /// Makes the context the calling thread's.
+    pub fn activate(&self) {
+        if ACTIVE.get() != self.number {
+            // Safety: the context lives as long as `self`.
+            self.check("take the GPU", unsafe { result::ctx::set_current(self.context) });
+            ACTIVE.set(self.number);
+        }
+    }
+
+    /// The stream, for calls of other libraries.
+    pub fn stream(&self) -> sys::CUstream {
+        self.stream
+    }
+
+    /// The value, or a fault that says what the driver failed to do.
+    pub fn check<T>(&self, doing: &str, result: Result<T, DriverError>) -> T {
+        match result {
+            Ok(value) => value,
+            Err(cause) => self.fail(format!("cannot {doing}: {}", describe(cause))),
+        }
+    }
+
+    /// Raises a fault.
+    pub fn fail(&self, what: String) -> ! {
+        raise(Fault::Device { device: self.label(), what })
+    }
+
+    /// How messages call the GPU.
+    pub fn label(&self) -> String {
+        format!("cuda:{} ({})", self.ordinal, self.name)
+    }
+
+    /// Waits for the stream.
+    pub fn synchronise(&self) {
+        self.activate();
+        // Safety: the stream lives as long as `self`.
+        self.check("finish", unsafe { result::stream::synchronize(self.stream) });
+    }
+
+    pub fn memory(&self) -> DeviceMemory {
+        self.activate();
+        let (free, total) = self.check("tell its memory", result::mem_get_info());
+        DeviceMemory { free: free as u64, total: total as u64 }
+    }
+
+    /// Starts a kernel.
+    ///
+    /// # Safety
+    /// The parameters are those of the kernel, in its order, and point to values that live until this returns. Memory that
+    /// they name stays allocated until the stream has passed.
+    pub unsafe fn launch(
+        &self,
+        name: &str,
+        function: sys::CUfunction,
+        grid: (u32, u32, u32),
+        block: u32,
+        shared_bytes: u32,
+        parameters: &mut [*mut c_void],
+    ) {
+        self.activate();
+        // Safety: promised by the caller.
+        let result =
+            unsafe { result::launch_kernel(function, grid, (block, 1, 1), shared_bytes, self.stream, parameters) };
+        if let Err(cause) = result {
+            self.fail(format!("cannot run {name} in {grid:?} blocks of {block}: {}", describe(cause)));
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Failing here is of no consequence any more: the process gives all back.
+        // Safety: both were made in `open` and nobody uses them after the last holder of this.
+        unsafe {
+            result::ctx::set_current(self.context).ok();
+            result::stream::synchronize(self.stream).ok();
+            result::stream::destroy(self.stream).ok();
+            result::primary_ctx::release(self.device).ok();
+        }
+        ACTIVE.set(0);
+    }
+}
+
+fn failed(doing: &'static str, cause: DriverError) -> DeviceError {
+    DeviceError::Driver { doing, cause: describe(cause) }
+}
+
+/// The driver's own words.
+pub(super) fn describe(cause: DriverError) -> String {
+    let text = |words: Result<&std::ffi::CStr, DriverError>| {
+        words.map(|words| words.to_string_lossy().into_owned()).unwrap_or_else(|_| format!("{:?}", cause.0))
+    };
+    text(cause.error_string())
+}

@@ -1,0 +1,94 @@
+//! The kernels on an NVIDIA GPU, in files of the operations' names.
+//!
+//! The libraries (driver, NVRTC, cuBLASLt) are loaded at run time, so that the program builds and runs without them.
+//! Kernels (`*.cu`) are compiled for the GPU at hand. Products run in bf16 with sums in f32, or wholly in f32; everything
+//! else in f32. No sum depends on the order in which threads happen to run, so the same run gives the same bits on the
+//! same kind of GPU.
+//!
+//! All work goes into one stream, in order. A kernel's call returns before the GPU has done it; memory that is given back
+//! may be handed out at once, since whoever gets it comes later in the stream.
+
+mod attention;
+mod context;
+mod distillation_loss;
+mod elementwise;
+mod embed;
+mod ensemble;
+mod kernels;
+mod language_model_loss;
+mod linear;
+mod memory;
+mod norm;
+mod optimizer;
+mod output_layer;
+mod product;
+mod staging;
+mod tables;
+mod teacher_samples;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::device::{Arithmetic, Device, DeviceError, DeviceMemory};
+use context::Context;
+use kernels::Kernels;
+use memory::Pool;
+use product::Products;
+use staging::Staging;
+use tables::Tables;
+
+pub use kernels::{Source, compile, sources};
+
+/// An NVIDIA GPU.
+pub struct Cuda {
+    context: Arc<Context>,
+    arithmetic: Arithmetic,
+    pool: Pool,
+    staging: Staging,
+    kernels: Kernels,
+    products: Products,
+    tables: Tables,
+}
+
+impl Cuda {
+    /// The GPU of this number, as the driver counts (`CUDA_VISIBLE_DEVICES` is heeded).
+    ///
+    /// # Errors
+    /// When there is no driver, no such GPU, it is too old, or NVRTC or cuBLASLt is missing.
+    pub fn open(ordinal: usize, arithmetic: Arithmetic, kernel_cache: Option<PathBuf>) -> Result<Self, DeviceError> {
+        let context = Arc::new(Context::open(ordinal)?);
+        let kernels = Kernels::new(context.clone(), kernel_cache)?;
+        let products = Products::new(context.clone())?;
+        Ok(Self {
+            pool: Pool::new(context.clone()),
+            staging: Staging::new(context.clone()),
+            context,
+            arithmetic,
+            kernels,
+            products,
+            tables: Tables::default(),
+        })
+    }
+}
+
+impl Device for Cuda {
+    fn name(&self) -> String {
+        let arithmetic = match self.arithmetic {
+            Arithmetic::Bf16 => "bf16",
+            Arithmetic::F32 => "f32",
+        };
+        format!("cuda:{} ({}, {arithmetic})", self.context.ordinal, self.context.name)
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    fn synchronise(&self) {
+        self.context.synchronise();
+    }
+
+    fn memory(&self) -> Option<DeviceMemory> {
+        Some(self.context.memory())
+    }
+}

@@ -1,0 +1,183 @@
+//! Memory, embedding, products, norms, activations, dropout and the optimizer.
+
+use std::sync::Arc;
+
+use super::{Case, compact, full};
+use crate::ops::embed::Embedding;
+use crate::ops::linear::Linear;
+use crate::ops::norm::Norm;
+use crate::ops::optimizer::{AdamwStep, AdamwVariant};
+use crate::params::{Layout, Role};
+use crate::parity::problem::{Output, Problem, random_ids, random_tensor};
+use crate::tensor::{Precision, Tensor};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![memory(1000), memory(77)];
+    for (tokens, width, vocab) in [(64, 64, 300), (7, 5, 3)] {
+        cases.push(embed(tokens, width, vocab));
+    }
+    for (tokens, inner, outer) in [(96, 64, 128), (1, 33, 7), (130, 19, 65)] {
+        cases.push(linear(tokens, inner, outer, false));
+        cases.push(linear(tokens, inner, outer, true));
+    }
+    for (tokens, width) in [(64, 128), (3, 17), (300, 36)] {
+        cases.push(norm("rms_norm", tokens, width, false));
+        cases.push(norm("layer_norm", tokens, width, true));
+    }
+    for (tokens, width) in [(64, 128), (5, 13)] {
+        cases.extend([swiglu(tokens, width), activations(tokens, width), dropout(tokens, width)]);
+    }
+    cases.extend([adamw(AdamwVariant::Torch), adamw(AdamwVariant::Transformers), gradient_norm(50_000)]);
+    cases
+}
+
+fn memory(length: usize) -> Case {
+    Case {
+        operation: "fill, add, copy",
+        shape: format!("[{length}]"),
+        run: Box::new(move |device| {
+            let mut sum = Tensor::uninitialised(device, 1, length);
+            device.fill(sum.view_mut(), 0.5);
+            device.add(random_tensor(device, 1, 1, length, Precision::Full).view(), sum.view_mut());
+            let compact = random_tensor(device, 2, 1, length, Precision::Compact);
+            device.add(compact.view(), sum.view_mut());
+            vec![
+                Output { name: "sum", values: sum.clone().to_vec() },
+                Output { name: "copy", values: compact.clone().to_vec() },
+            ]
+        }),
+    }
+}
+
+fn embed(tokens: usize, width: usize, vocab: usize) -> Case {
+    let mut layout = Layout::default();
+    let embedding = Embedding {
+        tokens: layout.add("tokens", vocab, width, Role::Weight),
+        positions: Some(layout.add("positions", tokens, width, Role::Weight)),
+        shared: Some(layout.add("shared", 1, width, Role::Weight)),
+        padding: Some(1),
+    };
+    let problem = Problem::new(layout, &[]);
+    let ids: Arc<[u32]> = random_ids(3, tokens, vocab).into();
+    let positions: Arc<[u32]> = (0..tokens as u32).map(|row| row % 16).collect();
+    Case {
+        operation: "embed",
+        shape: format!("[{tokens}, {width}] of {vocab}"),
+        run: Box::new(move |device| problem.run(device, |tape, _| tape.embed(&embedding, &ids, &positions))),
+    }
+}
+
+fn linear(tokens: usize, inner: usize, outer: usize, residual: bool) -> Case {
+    let mut layout = Layout::default();
+    // An odd number of values first, so that nothing is aligned by chance.
+    if inner % 2 == 1 {
+        layout.add("before", 1, 3, Role::Bias);
+    }
+    let linear = Linear {
+        weight: layout.add("weight", outer, inner, Role::Weight),
+        bias: Some(layout.add("bias", 1, outer, Role::Bias)),
+    };
+    let problem = Problem::new(layout, &[compact(tokens, inner), full(tokens, outer)]);
+    Case {
+        operation: if residual { "linear with residual" } else { "linear" },
+        shape: format!("[{tokens}, {inner}] x [{outer}, {inner}]"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| match residual {
+                true => tape.linear_add(&inputs[0], &linear, inputs[1].clone(), 0.0),
+                false => tape.linear(&inputs[0], &linear),
+            })
+        }),
+    }
+}
+
+fn norm(operation: &'static str, tokens: usize, width: usize, layer: bool) -> Case {
+    let mut layout = Layout::default();
+    let gain = layout.add("gain", 1, width, Role::NormGain);
+    let bias = layer.then(|| layout.add("bias", 1, width, Role::Bias));
+    let norm = Norm { gain, bias, epsilon: 1e-5 };
+    let problem = Problem::new(layout, &[full(tokens, width)]);
+    Case {
+        operation,
+        shape: format!("[{tokens}, {width}]"),
+        run: Box::new(move |device| problem.run(device, |tape, inputs| tape.norm(&inputs[0], &norm))),
+    }
+}
+
+fn swiglu(tokens: usize, width: usize) -> Case {
+    let problem = Problem::new(Layout::default(), &[compact(tokens, 2 * width)]);
+    Case {
+        operation: "swiglu",
+        shape: format!("[{tokens}, 2 * {width}]"),
+        run: Box::new(move |device| problem.run(device, |tape, inputs| tape.swiglu(inputs[0].clone()))),
+    }
+}
+
+fn activations(tokens: usize, width: usize) -> Case {
+    let problem = Problem::new(Layout::default(), &[compact(tokens, width)]);
+    Case {
+        operation: "gelu, exact_gelu, relu",
+        shape: format!("[{tokens}, {width}]"),
+        run: Box::new(move |device| {
+            let gelu = problem.run(device, |tape, inputs| tape.gelu(inputs[0].clone()));
+            let exact = problem.run(device, |tape, inputs| tape.exact_gelu(inputs[0].clone()));
+            let relu = problem.run(device, |tape, inputs| tape.relu(inputs[0].clone()));
+            [gelu, exact, relu].concat()
+        }),
+    }
+}
+
+fn dropout(tokens: usize, width: usize) -> Case {
+    let mut layout = Layout::default();
+    let linear = Linear { weight: layout.add("weight", width, width, Role::Weight), bias: None };
+    let inputs = [full(tokens, width), full(tokens, width)];
+    let problem = Problem { dropout: true, ..Problem::new(layout, &inputs) };
+    Case {
+        operation: "dropout",
+        shape: format!("[{tokens}, {width}]"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| {
+                let dropped = tape.dropout(inputs[0].clone(), 0.3);
+                tape.linear_add(&dropped, &linear, inputs[1].clone(), 0.1)
+            })
+        }),
+    }
+}
+
+fn adamw(variant: AdamwVariant) -> Case {
+    let length = 10_001;
+    Case {
+        operation: "adamw",
+        shape: format!("[{length}], {variant:?}"),
+        run: Box::new(move |device| {
+            let vector = |seed| random_tensor(device, seed, 1, length, Precision::Full);
+            let mut values = vector(1);
+            let (mut first, mut second) = (Tensor::zeros(device, 1, length), Tensor::zeros(device, 1, length));
+            for index in 1..=3 {
+                let step = AdamwStep {
+                    step: index,
+                    learning_rate: 0.01,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-6,
+                    weight_decay: 0.1,
+                    gradient_scale: 0.5,
+                    variant,
+                };
+                device.adamw(&mut values, &vector(10 + index), &mut first, &mut second, 3..length - 2, step);
+            }
+            let output = |name, tensor: &Tensor| Output { name, values: tensor.to_vec() };
+            vec![output("values", &values), output("first moment", &first), output("second moment", &second)]
+        }),
+    }
+}
+
+fn gradient_norm(length: usize) -> Case {
+    Case {
+        operation: "sum of squares",
+        shape: format!("[{length}]"),
+        run: Box::new(move |device| {
+            let sum = device.sum_of_squares(&random_tensor(device, 1, 1, length, Precision::Full));
+            vec![Output { name: "sum", values: vec![sum as f32] }]
+        }),
+    }
+}
