@@ -11,7 +11,8 @@ timed steps and of pairs; without `--cases` all run, but those that need files o
 What is the same: the model of a recipe in `recipes/` with random weights, batches cut from one token file in its order,
 sequence length, AdamW with clipping, learning rate. Steps before the timed ones are left out on both sides. In each pair
 both programs run once, one after the other, and who begins alternates; a pair's number is the ratio of the medians of
-their steps, a case's the median of its pairs. Memory is the most that each process had in use, as the system counts it.
+their steps, a case's the median of its pairs. Memory is the most that each process had in use, as the system counts it:
+the host's. With `--device cuda` both run on a GPU and multiply in bf16 (`--precision f32`: in f32).
 `hidden` and `sampled` cases read the teachers' word from a cache, while the peer, which has none, runs the teachers.
 """
 
@@ -67,6 +68,7 @@ CASES = {
     "58m": train("58m", BABYLLAMA_1, "llama-58m", 4096),
     "58m-compile": train("58m", BABYLLAMA_1, "llama-58m", 4096, compiled=True),
     "345m": train("345m", BABYLLAMA_2, "teacher-1", 2048, steps=2, warmup=1),
+    "345m-16k": train("345m", BABYLLAMA_2, "teacher-1", 16_384, steps=10, warmup=3, compiled=True),
     "gpt2-97m": train("gpt2-97m", SMALL_MODELS, "gpt-97m", 2048),
     "babyllama-1-online": distill("babyllama-1", "online", BABYLLAMA_1, "llama-58m", 4096),
     "babyllama-1-hidden": distill("babyllama-1", "hidden", BABYLLAMA_1, "llama-58m", 4096),
@@ -200,6 +202,8 @@ def ours(options, case, steps):
     command = [options.babyllama, "bench", *case.arguments, "--json", "--threads", options.threads]
     command += ["--tokens", options.tokens, "--raw-tokens", "--only-steps"]
     command += ["--tokens-per-step", case.tokens_per_step, "--sequence-length", SEQUENCE_LENGTH]
+    command += ["--device", options.device]
+    command += ["--precision", options.precision] if options.device != "cpu" else []
     output, memory = run(command + ["--steps", steps, "--warmup", case.warmup])
     report = json.loads(output)
     return Result(case.tokens_per_step, report["seconds"], report["losses"], memory)
@@ -209,7 +213,8 @@ def peer(options, case, steps):
     recipe = load_recipe(case)["models"][case.model]
     settings = recipe["train"]
     command = [options.python, options.peer, "--model", model_folder(options, case, case.model), "--fresh"]
-    command += ["--tokens", options.tokens, "--seq", SEQUENCE_LENGTH, "--device", "cpu", "--threads", options.threads]
+    command += ["--tokens", options.tokens, "--seq", SEQUENCE_LENGTH, "--device", options.device, "--threads", options.threads]
+    command += ["--dtype", options.precision if options.device != "cpu" else "f32"]
     command += ["--batch", case.tokens_per_step // SEQUENCE_LENGTH, "--steps", case.warmup + steps]
     # So many steps that the learning rate is as constant as ours.
     command += ["--lr", settings["learning_rate"], "--total-steps", 10**6]
@@ -322,6 +327,8 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, help="timed steps of every case that does not say")
     parser.add_argument("--pairs", type=int, help="pairs of every case that does not say")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N, of both programs")
+    parser.add_argument("--precision", choices=["bf16", "f32"], default="bf16", help="what a GPU multiplies in")
     parser.add_argument("--text", type=Path, help="a folder of text, for `tokenize`")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json, for `tokenize`")
     work = REPOSITORY / "target/race"
@@ -330,7 +337,8 @@ def parse_arguments():
     parser.add_argument("--output", type=Path, nargs="*", default=[], help=output_help)
     options = parser.parse_args()
     with_text = options.text and options.tokenizer
-    options.cases = options.cases or [(name,) for name in CASES if name != "tokenize" or with_text]
+    left_out = {name for name, there in (("tokenize", with_text), ("345m-16k", options.device != "cpu")) if not there}
+    options.cases = options.cases or [(name,) for name in CASES if name not in left_out]
     names = [case[0] for case in options.cases]
     if not options.peer and names != ["tokenize"]:
         parser.error("--peer is needed")

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use corpus::CorpusError;
+use engine::{DeviceError, Fault};
 use eval::EvalError;
 use eval::age_of_acquisition::AgeError;
 use eval::classification::ClassificationError;
@@ -90,6 +91,11 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
         TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
+        TrainError::Device(fault) => on_fault(fault),
+        TrainError::NoRoom { sequences: 1, fault, .. } => on_fault(fault),
+        TrainError::NoRoom { .. } => {
+            "set a smaller micro_batch_size, or 0, which finds out how many fit; the last checkpoint is kept"
+        }
         TrainError::NoExamples { .. }
         | TrainError::Example { .. }
         | TrainError::Unplaced
@@ -114,6 +120,38 @@ fn on_cache(error: &CacheError) -> &'static str {
         CacheError::Manifest { .. } => "name another folder with `cache`, or delete that one if nothing else needs it",
         CacheError::Foreign { .. } => "name another folder with `cache`",
         CacheError::Busy { .. } => "wait until that process ends, or name another folder with `cache`",
+    }
+}
+
+/// Advice on opening a device.
+pub fn on_device(error: &DeviceError) -> &'static str {
+    match error {
+        DeviceError::NoDriver { .. } => "install the NVIDIA driver, or take the CPU with --device cpu",
+        DeviceError::NoSuchGpu { .. } => {
+            "see `nvidia-smi --list-gpus` and CUDA_VISIBLE_DEVICES, or take the CPU with --device cpu"
+        }
+        DeviceError::NoLibrary { .. } => {
+            "install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc-cu12 nvidia-cublas-cu12`, and name the folders \
+             of both libraries in LD_LIBRARY_PATH; or take the CPU with --device cpu"
+        }
+        DeviceError::TooOld { .. } => {
+            "take a GPU of compute capability 8.0 or later (A100, RTX 30 and newer), or the CPU with --device cpu"
+        }
+        DeviceError::Kernel { .. } => "take the CPU with --device cpu, and report this as a defect of babyllama",
+        DeviceError::Driver { .. } => "see what `nvidia-smi` says of the GPU, or take the CPU with --device cpu",
+    }
+}
+
+/// Advice on a device that cannot go on.
+pub fn on_fault(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::OutOfMemory { .. } => {
+            "end other programs that use the GPU's memory, or take shorter sequences, a smaller model or \
+             signal = \"hidden\"; what was finished is kept"
+        }
+        Fault::Device { .. } => {
+            "see what `nvidia-smi` says of the GPU, and give the same command again; what was finished is kept"
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use corpus::CorpusError;
+use engine::{DeviceError, Fault};
 use eval::EvalError;
 use eval::age_of_acquisition::AgeError;
 use model::ModelError;
@@ -145,6 +146,8 @@ fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
         .or_else(|| find::<CorpusError>(error).map(advice::on_corpus))
         .or_else(|| find::<EvalError>(error).map(advice::on_evaluation))
         .or_else(|| find::<AgeError>(error).map(advice::on_ages))
+        .or_else(|| find::<DeviceError>(error).map(advice::on_device))
+        .or_else(|| find::<Fault>(error).map(advice::on_fault))
         .or_else(|| find::<io::Error>(error).map(|error| advice::on_file(error.kind())))
 }
 
@@ -235,6 +238,21 @@ mod tests {
         assert!(advice(TrainError::Io { path: "c".into(), cause: full() }.into()).starts_with("make room on the disk"));
         assert!(advice(CorpusError::Write { path: "t".into(), cause: full() }.into()).starts_with("make room"));
         assert!(advice(full().into()).starts_with("make room"));
+    }
+
+    #[test]
+    fn lost_and_full_devices_say_what_to_do() {
+        let full = || Fault::OutOfMemory { device: "cuda:0".into(), wanted: 3 << 30, free: 1 << 30, total: 8 << 30 };
+        let plain = failure(full());
+        assert_eq!((plain.code, plain.cause), (1, full().to_string()));
+        assert!(plain.advice.starts_with("end other programs"), "{}", plain.advice);
+        assert_eq!(failure(TrainError::Device(full())).advice, plain.advice);
+        let split = |sequences| failure(TrainError::NoRoom { sequences, length: 128, fault: full() }).advice;
+        assert!(split(1) == plain.advice && split(16).contains("micro_batch_size"), "{}", split(16));
+        let lost = Fault::Device { device: "cuda:0".into(), what: "cannot finish".into() };
+        assert!(failure(lost).advice.contains("nvidia-smi"));
+        let missing = DeviceError::NoLibrary { library: "libnvrtc", purpose: "compile its kernels" };
+        assert!(failure(missing).advice.contains("LD_LIBRARY_PATH"));
     }
 
     #[test]

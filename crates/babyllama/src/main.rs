@@ -5,6 +5,7 @@ mod args;
 mod cache_place;
 mod commands;
 mod console;
+mod device;
 mod failure;
 mod interrupt;
 mod lock;
@@ -19,12 +20,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use args::{Cli, Command, CorpusCommand, EvaluateCommand, TokenizerCommand};
+use args::{Cli, Command, CorpusCommand, DeviceArgs, EvaluateCommand, TokenizerCommand};
 use failure::Failure;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match in_thread_pool(cli.threads, || dispatch(&cli.command)) {
+    match in_thread_pool(cli.threads, || guarded(|| dispatch(&cli.command, &cli.device))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::from(&error);
@@ -40,11 +41,16 @@ fn in_thread_pool(threads: usize, command: impl FnOnce() -> anyhow::Result<()> +
     pool.install(command)
 }
 
-fn dispatch(command: &Command) -> anyhow::Result<()> {
+/// Runs a command that may lose its device: the last who can still say so.
+fn guarded(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    engine::fault::catch(command).unwrap_or_else(|fault| Err(fault.into()))
+}
+
+fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
     match command {
-        Command::Run(args) => pipeline::run(args),
-        Command::Teach(args) => pipeline::teach::teach(args),
-        Command::Plan(args) => commands::plan::plan(args),
+        Command::Run(args) => pipeline::run(args, device),
+        Command::Teach(args) => pipeline::teach::teach(args, device),
+        Command::Plan(args) => commands::plan::plan(args, device),
         Command::Corpus(CorpusCommand::Clean { sources, output }) => commands::corpus::clean(sources, output),
         Command::Corpus(CorpusCommand::Stats { paths, tokenizer }) => {
             commands::corpus::stats(paths, tokenizer.as_deref())
@@ -55,8 +61,8 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Tokenizer(TokenizerCommand::Train { paths, output, vocab_size, min_frequency }) => {
             commands::tokenizer::train(paths, output, *vocab_size, *min_frequency)
         }
-        Command::Pretrain(args) => commands::train::train(&args.train, args.request()),
-        Command::Distill(args) => commands::train::train(&args.train, args.request()),
+        Command::Pretrain(args) => commands::train::train(&args.train, args.request(), device),
+        Command::Distill(args) => commands::train::train(&args.train, args.request(), device),
         Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, clean, sequence_length }) => {
             let text = commands::evaluate::loss::HeldoutText {
                 data,
@@ -64,20 +70,21 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
                 clean: *clean,
                 sequence_length: *sequence_length,
             };
-            commands::evaluate::loss::loss(common, text)
+            commands::evaluate::loss::loss(common, text, device)
         }
         Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
-            commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref())
+            commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref(), device)
         }
         Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, output }) => {
-            commands::evaluate::ewok::ewok(common, data, *variant, output.as_deref())
+            commands::evaluate::ewok::ewok(common, data, *variant, output.as_deref(), device)
         }
-        Command::Evaluate(EvaluateCommand::All(args)) => commands::evaluate::all::all(args),
-        Command::Evaluate(EvaluateCommand::Aoa(args)) => commands::evaluate::ages::ages(args),
+        Command::Evaluate(EvaluateCommand::All(args)) => commands::evaluate::all::all(args, device),
+        Command::Evaluate(EvaluateCommand::Aoa(args)) => commands::evaluate::ages::ages(args, device),
         Command::Evaluate(EvaluateCommand::Compare(args)) => commands::evaluate::compare::compare(args),
-        Command::Finetune(args) => commands::finetune::finetune(args),
-        Command::Generate(args) => commands::generate::generate(args),
-        Command::Export(args) => commands::export::export(args),
-        Command::Bench(args) => commands::bench::bench(args),
+        Command::Finetune(args) => commands::finetune::finetune(args, device),
+        Command::Generate(args) => commands::generate::generate(args, device),
+        Command::Export(args) => commands::export::export(args, device),
+        Command::Bench(args) => commands::bench::bench(args, device),
+        Command::Check(args) => commands::check::check(args, device),
     }
 }

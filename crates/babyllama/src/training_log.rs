@@ -108,6 +108,13 @@ impl Listener for TrainingLog {
                 self.say(&format!("{label}  keeps what its teachers say in {folder} ({size}B, {there})"));
                 Ok(())
             }
+            Event::Split { sequences, batch_size } => {
+                let label = &self.label;
+                self.say(&format!(
+                    "{label}  takes {sequences} of a step's {batch_size} sequences at a time: there is no memory for more"
+                ));
+                Ok(())
+            }
             Event::CheckpointSkipped { path, problem } => {
                 self.say(&format!("{}  passed over {}: {problem}", self.label, path.display()));
                 Ok(())

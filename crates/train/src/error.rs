@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use engine::Fault;
 use model::ModelError;
 
 use crate::signals::cache::CacheError;
@@ -45,6 +46,17 @@ pub enum TrainError {
     DamagedCheckpoint { path: PathBuf, problem: String },
     #[error("sequences of no known place in a text cannot be looked up in a teachers' cache")]
     Unplaced,
+    #[error("there is no room for {}: {fault}", at_a_time(*.sequences, *.length))]
+    NoRoom { sequences: usize, length: usize, fault: Fault },
+    #[error(transparent)]
+    Device(Fault),
     #[error("`{setting}` is {value}; {rule}")]
     Setting { setting: &'static str, value: String, rule: &'static str },
+}
+
+fn at_a_time(sequences: usize, length: usize) -> String {
+    match sequences {
+        1 => format!("one sequence of {length} tokens"),
+        more => format!("{more} sequences of {length} tokens at a time"),
+    }
 }

@@ -62,6 +62,11 @@ pub enum Event<'a> {
         /// Size of the whole cache.
         bytes: u64,
     },
+    /// The device has no memory for a whole step: from now on so many of its sequences pass through at a time.
+    Split {
+        sequences: usize,
+        batch_size: usize,
+    },
     /// A checkpoint could not be used and an older one was taken.
     CheckpointSkipped {
         path: &'a Path,

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use corpus::chunks::Chunks;
-use engine::Tape;
 use engine::ops::language_model_loss::Target;
-use model::Model;
+use engine::{Device, Tape};
+use model::{Batch, Model};
 
 use crate::data::{MicroBatch, TextKind, TokenSource};
 use crate::error::TrainError;
+use crate::room::Room;
 use crate::settings::DistillSettings;
 use crate::signals::TeacherSignals;
 use crate::step::{Normalisers, objective, unweighed};
@@ -18,7 +19,7 @@ pub struct Heldout<'a> {
     pub source: &'a dyn TokenSource,
     pub chunks: Chunks,
     pub sequences: Vec<u32>,
-    /// Sequences per forward pass.
+    /// Sequences per forward pass, or fewer where the device has no memory for them.
     pub batch_size: usize,
 }
 
@@ -33,9 +34,24 @@ pub struct HeldoutLoss {
 }
 
 impl Heldout<'_> {
-    fn batches(&self) -> impl Iterator<Item = MicroBatch> {
-        let cut = |sequences| MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, sequences);
-        self.sequences.chunks(self.batch_size.max(1)).map(cut)
+    /// Measures the sequences batch by batch, and adds up with `add`, which also gets the batch.
+    fn each<T>(
+        &self,
+        device: &dyn Device,
+        mut measure: impl FnMut(&MicroBatch) -> Result<T, TrainError>,
+        mut add: impl FnMut(&Batch, T),
+    ) -> Result<(), TrainError> {
+        let (mut room, mut rest) = (Room::up_to(self.batch_size), &self.sequences[..]);
+        while !rest.is_empty() {
+            let (batch, found) = room.fit(device, rest.len(), self.chunks.sequence_length(), |size| {
+                let batch = MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, &rest[..size]);
+                let found = measure(&batch)?;
+                Ok((batch.batch, found))
+            })?;
+            rest = &rest[batch.spans.count()..];
+            add(&batch, found);
+        }
+        Ok(())
     }
 
     /// The cross-entropy of a model, or of several by their averaged logits.
@@ -59,20 +75,23 @@ impl Heldout<'_> {
         self.check(models)?;
         let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
         let mut places = self.sequences.iter().map(|&index| self.chunks.range(index as usize));
-        for MicroBatch { batch, .. } in self.batches() {
-            let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(&batch)).collect();
+        let measure = |MicroBatch { batch, .. }: &MicroBatch| {
+            let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(batch)).collect();
             let share = 1.0 / models.len() as f32;
             let projections: Vec<_> =
                 models.iter().zip(&hidden).map(|(model, hidden)| model.projection(hidden, share)).collect();
             let targets = Target::of_rows(&batch.next_tokens());
             let mut log_probabilities = vec![0.0; targets.len()];
             models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
+            Ok(log_probabilities)
+        };
+        self.each(&**models[0].device(), measure, |batch, log_probabilities| {
             let of_each = log_probabilities.chunks(self.chunks.sequence_length() - 1);
             of_each.zip(&mut places).for_each(|(of_one, place)| see(place, of_one));
             sum -= log_probabilities.iter().sum::<f64>();
             predicted += batch.predicted_tokens();
             tokens += batch.tokens();
-        }
+        })?;
         Ok(HeldoutLoss { cross_entropy: sum / predicted.max(1) as f64, objective: None, tokens })
     }
 
@@ -101,17 +120,19 @@ impl Heldout<'_> {
         signals: &mut dyn TeacherSignals,
     ) -> Result<HeldoutLoss, TrainError> {
         let (mut cross_entropy, mut kl, mut total) = (0.0, 0.0, Normalisers::default());
-        for micro_batch in self.batches() {
+        let measure = |micro_batch: &MicroBatch| {
             let batch = &micro_batch.batch;
             let mut tape = Tape::inference(student.parameters());
             let hidden = student.decoder().hidden_states(&mut tape, batch, None);
             let (output, targets) = (student.decoder().output(), batch.next_tokens());
-            let (signal, measured) = (signals.read(&micro_batch)?, unweighed(settings));
-            let sums = signal.lend(|teachers| tape.distillation_loss(&hidden, output, teachers, &targets, measured));
+            let (signal, measured) = (signals.read(micro_batch)?, unweighed(settings));
+            Ok(signal.lend(|teachers| tape.distillation_loss(&hidden, output, teachers, &targets, measured)))
+        };
+        self.each(&**student.device(), measure, |batch, sums| {
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
             total.add(batch);
-        }
+        })?;
         let (loss, cross_entropy, _) = objective(cross_entropy, Some(kl), &total, Some(settings));
         Ok(HeldoutLoss { cross_entropy, objective: Some(loss), tokens: total.positions })
     }

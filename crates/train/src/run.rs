@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use engine::fault;
 use model::{Model, hugging_face};
 
 use crate::checkpoint::{self, Progress};
@@ -11,6 +12,7 @@ use crate::data::{self, MicroBatch, Plan, TextKind, TokenSource, heldout_sequenc
 use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
 use crate::heldout::Heldout;
+use crate::room::Room;
 use crate::schedule::Schedule;
 use crate::settings::{self, Selection, SignalKind, TrainSettings};
 use crate::signals::{self, Audience, Distillation};
@@ -55,11 +57,21 @@ struct Progressing<'a> {
     heldout: Option<Heldout<'a>>,
     progress: Progress,
     saved_step: Option<u64>,
+    /// Of a step's sequences, those that pass through at a time.
+    room: Room,
 }
 
 impl<'a> Run<'a> {
     /// Trains to the end, from the last checkpoint when there is one.
+    ///
+    /// # Errors
+    /// When something makes no sense or cannot be read or written, a loss is not finite, or the device fails; the last
+    /// checkpoint stays.
     pub fn execute(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
+        fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
+    }
+
+    fn train(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
         self.check()?;
         let mut run = self.prepare(listener)?;
         run.announce(listener)?;
@@ -133,6 +145,10 @@ impl<'a> Run<'a> {
             heldout,
             progress: restored.unwrap_or(Progress { step: 0, best: None, fingerprint }),
             saved_step,
+            room: match self.settings.micro_batch_size {
+                0 => Room::up_to(self.settings.batch_size),
+                size => Room::fixed(size),
+            },
         })
     }
 
@@ -194,15 +210,19 @@ impl Progressing<'_> {
         let start = Instant::now();
         let done = self.progress.step;
         let (chunks, sequences) = self.plan.step(done)?;
-        let micro = match self.settings.micro_batch_size {
-            0 => sequences.len(),
-            size => size,
-        };
-        let cut = |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
-        let micro_batches: Vec<_> = sequences.chunks(micro).map(cut).collect();
         let learning_rate = self.schedule.learning_rate(done);
-        let found = self.trainer.step(&micro_batches, done + 1, learning_rate)?;
+        let (known, device) = (self.room.sequences(), self.trainer.model.device().clone());
+        let found = self.room.fit(&*device, sequences.len(), self.settings.sequence_length, |size| {
+            let cut = |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
+            let micro_batches: Vec<_> = sequences.chunks(size).map(cut).collect();
+            self.trainer.gradient(&micro_batches, done + 1)
+        })?;
+        self.trainer.update(done + 1, learning_rate, found.gradient_norm);
         self.progress.step = done + 1;
+        if self.room.sequences() < known {
+            let (sequences, batch_size) = (self.room.sequences(), self.settings.batch_size);
+            hear(listener, &self.folder, Event::Split { sequences, batch_size })?;
+        }
         let record = StepRecord {
             step: done + 1,
             epoch: self.epoch(),
@@ -211,7 +231,7 @@ impl Progressing<'_> {
             kl: found.kl,
             gradient_norm: found.gradient_norm,
             learning_rate,
-            tokens: micro_batches.iter().map(|micro_batch| micro_batch.batch.tokens()).sum(),
+            tokens: sequences.len() * self.settings.sequence_length,
             seconds: start.elapsed().as_secs_f64(),
         };
         hear(listener, &self.folder, Event::Step(record))

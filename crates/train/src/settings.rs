@@ -18,7 +18,8 @@ pub struct TrainSettings {
     pub max_steps: u64,
     /// Sequences per optimizer step.
     pub batch_size: usize,
-    /// Sequences per forward and backward pass; 0 means the whole batch. Changes memory, not the result.
+    /// Sequences per forward and backward pass; 0 means the whole batch, or on a GPU as much of it as fits into the memory.
+    /// Changes memory, not the result.
     pub micro_batch_size: usize,
     /// Tokens per sequence.
     pub sequence_length: usize,

@@ -96,13 +96,23 @@ impl Trainer {
     /// Update number `step` (1 for the first) on the given micro-batches.
     ///
     /// # Errors
-    /// When the loss or the gradient is not finite, or the teachers cannot be heard; the parameters are then as before.
+    /// As [`gradient`](Self::gradient).
     pub fn step(
         &mut self,
         micro_batches: &[MicroBatch],
         step: u64,
         learning_rate: f64,
     ) -> Result<StepLoss, TrainError> {
+        let found = self.gradient(micro_batches, step)?;
+        self.update(step, learning_rate, found.gradient_norm);
+        Ok(found)
+    }
+
+    /// The first part of a step: losses and gradient. The parameters stay as they are, so that it may be begun again.
+    ///
+    /// # Errors
+    /// When the loss or the gradient is not finite, or the teachers cannot be heard.
+    pub fn gradient(&mut self, micro_batches: &[MicroBatch], step: u64) -> Result<StepLoss, TrainError> {
         let mut total = Normalisers::default();
         micro_batches.iter().for_each(|micro_batch| total.add(&micro_batch.batch));
         let device = self.model.device().clone();
@@ -120,9 +130,13 @@ impl Trainer {
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(TrainError::NotFinite { step, loss, gradient_norm });
         }
+        Ok(StepLoss { loss, cross_entropy, kl, gradient_norm })
+    }
+
+    /// The second part: clips the gradient, whose norm the first part found, and updates the parameters.
+    pub fn update(&mut self, step: u64, learning_rate: f64, gradient_norm: f64) {
         let parameters = self.model.parameters_mut();
         self.optimizer.update(parameters, &self.gradients, step, learning_rate, gradient_norm);
-        Ok(StepLoss { loss, cross_entropy, kl, gradient_norm })
     }
 
     /// Forward and backward of one micro-batch: adds to the gradient and returns the summed losses.

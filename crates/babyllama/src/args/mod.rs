@@ -2,7 +2,9 @@
 
 mod ages;
 mod all;
+mod check;
 mod compare;
+mod device;
 mod evaluate;
 mod finetune;
 mod train;
@@ -15,7 +17,9 @@ use crate::commands::bench::arguments::BenchArgs;
 
 pub use ages::AgesArgs;
 pub use all::AllArgs;
+pub use check::CheckArgs;
 pub use compare::CompareArgs;
+pub use device::{DeviceArgs, Precision};
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
 pub use finetune::FinetuneArgs;
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
@@ -38,6 +42,8 @@ pub struct Cli {
     /// CPU threads; 0 takes all cores. Results do not depend on it.
     #[arg(long, global = true, value_name = "N", default_value_t = 0, display_order = 100)]
     pub threads: usize,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +75,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Measure the machine, training steps, scoring and encoding.
     Bench(BenchArgs),
+    /// Check that a device computes what the CPU does.
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
@@ -311,6 +319,18 @@ mod tests {
         let train = "--model m --tokens t --output o";
         assert_eq!(refused(&format!("distill {train}")), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused(&format!("distill {train} --teacher t --kl mean")), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn devices_are_named_before_or_after_the_command() {
+        let device = |line: &str| parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap().device;
+        assert_eq!(device("run r.toml --device cpu").words(), [""; 0]);
+        assert_eq!(device("run r.toml --device cuda").words(), ["--device cuda:0"]);
+        let words = device("--device cuda:1 run r.toml --precision f32").words();
+        assert_eq!(words, ["--device cuda:1", "--precision f32"]);
+        assert_eq!(device(&format!("run r.toml {}", words.join(" "))).words(), words);
+        assert_eq!(refused("run r.toml --device gpu"), ErrorKind::ValueValidation);
+        assert_eq!(refused("run r.toml --device cuda --precision f16"), ErrorKind::InvalidValue);
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! `babyllama generate`: continues a text.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use anyhow::Context;
 use corpus::Tokenizer;
-use engine::Device;
-use engine::cpu::Cpu;
 use model::generate::{Sampling, generate as write_on};
 use model::hugging_face;
 
-use crate::args::GenerateArgs;
+use crate::args::{DeviceArgs, GenerateArgs};
 
 /// Prints the prompt and what the model writes after it, as it is written.
-pub fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
-    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+    let device = device.open()?;
     let model = hugging_face::load(&args.model, &device)?;
     let tokenizer = Tokenizer::from_folder(&args.model)?;
     let temperature = if args.greedy { 0.0 } else { args.temperature };

@@ -1,12 +1,12 @@
 //! The commands besides `run`, one file each.
 
 pub mod bench;
+pub mod check;
 pub mod corpus;
 pub mod evaluate;
 pub mod export;
 pub mod finetune;
 pub mod generate;
 pub mod plan;
-mod signals;
 pub mod tokenizer;
 pub mod train;

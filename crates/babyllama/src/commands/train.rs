@@ -6,11 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use corpus::{TokenFile, Tokenizer};
 use engine::Device;
-use engine::cpu::Cpu;
 use model::{Model, hugging_face};
 use train::{DistillSettings, Distillation, Outcome, Run, Teacher};
 
-use crate::args::TrainArgs;
+use crate::args::{DeviceArgs, TrainArgs};
 use crate::cache_place;
 use crate::console;
 use crate::failure::{Hint, Interrupted};
@@ -22,15 +21,15 @@ use crate::stage::Stage;
 use crate::training_log::TrainingLog;
 
 /// Trains the model that the flags describe, with teachers if they name any.
-pub fn train(args: &TrainArgs, request: ModelRequest<'_>) -> anyhow::Result<()> {
+pub fn train(args: &TrainArgs, request: ModelRequest<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     let (section, recipe_seed) = recipe::load_model(&request)?;
     if let Some(distill) = &section.distill {
         let folders = folders(&section);
         cache_place::check(distill, &args.output, folders.iter().map(|(_, folder)| &**folder))?;
     }
+    let device = device.open()?;
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
-    let device: Arc<dyn Device> = Arc::new(Cpu::new());
     let tokenizer = args.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     let open = |path: &Path| if args.raw_tokens { TokenFile::raw(path) } else { TokenFile::open(path) };
     let training = open(&args.tokens)?;

@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use engine::Device;
-use engine::cpu::Cpu;
 
-use crate::args::{RecipeArgs, RunArgs};
+use crate::args::{DeviceArgs, RecipeArgs, RunArgs};
 use crate::cache_place;
 use crate::console;
 use crate::failure::{Hint, Interrupted};
@@ -35,9 +34,9 @@ pub struct Pipeline {
 }
 
 /// Does everything the recipe says.
-pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
-    let (mut pipeline, _lock) = Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "run", None)?;
+    let (mut pipeline, _lock) = Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "run", None, device)?;
     let text = pipeline.prepare_text()?;
     let models = pipeline.train_models(&text)?;
     let table = pipeline.evaluate(&text, &models)?;
@@ -53,9 +52,11 @@ impl Pipeline {
         output: Option<&Path>,
         name: &str,
         model: Option<&str>,
+        device: &DeviceArgs,
     ) -> anyhow::Result<(Self, RunLock)> {
         let folder = output.map_or_else(|| Path::new("runs").join(&recipe.name), Path::to_owned);
         check_caches(&recipe, &folder)?;
+        let opened = device.open()?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the run's folder {}", folder.display()))
             .hint("check who may write there, or choose another --output")?;
@@ -71,9 +72,9 @@ impl Pipeline {
             stages: Stages::open(&folder)?,
             folder,
             recipe,
-            device: Arc::new(Cpu::new()),
+            device: opened,
             interrupt: Interrupt::listen().context("cannot listen to signals")?,
-            command: command(name, args, model, output),
+            command: command(name, args, model, output, device),
             performed: 0,
             skipped: 0,
         };
@@ -145,11 +146,12 @@ fn check_caches(recipe: &Recipe, run: &Path) -> anyhow::Result<()> {
 }
 
 /// The command line that continues a run, as a shell reads it.
-fn command(name: &str, args: &RecipeArgs, model: Option<&str>, output: Option<&Path>) -> String {
+fn command(name: &str, args: &RecipeArgs, model: Option<&str>, output: Option<&Path>, device: &DeviceArgs) -> String {
     let mut words = vec![format!("babyllama {name}"), quoted(&args.recipe.to_string_lossy())];
     words.extend(args.overrides.iter().map(|value| format!("--set {}", quoted(value))));
     words.extend(model.map(|model| format!("--model {}", quoted(model))));
     words.extend(output.map(|folder| format!("--output {}", quoted(&folder.to_string_lossy()))));
+    words.extend(device.words());
     words.join(" ")
 }
 

@@ -9,19 +9,19 @@ use train::signals::{Audience, open_to_teach};
 use super::Pipeline;
 use super::models::Trained;
 use super::text::Text;
-use crate::args::TeachArgs;
+use crate::args::{DeviceArgs, TeachArgs};
 use crate::console;
 use crate::failure::{Hint, Interrupted, WrongUsage};
 use crate::progress::Progress;
 use crate::recipe::{self, ModelSection, Recipe, Start};
 
 /// Fills the caches that the recipe's students read, training their teachers where that is still to be done.
-pub fn teach(args: &TeachArgs) -> anyhow::Result<()> {
+pub fn teach(args: &TeachArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
     // Before anything is made or replaced.
     let students = students(&recipe, args.model.as_deref())?;
     let (mut pipeline, _lock) =
-        Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "teach", args.model.as_deref())?;
+        Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "teach", args.model.as_deref(), device)?;
     let text = pipeline.prepare_text()?;
     let trained = pipeline.train_some(&text, &needed(&pipeline.recipe, &students))?;
     for student in &students {

@@ -164,7 +164,7 @@ impl Workspace {
     /// Gives a command this folder and a plain environment.
     pub fn surround(&self, command: &mut Command) {
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("RAYON_NUM_THREADS", "1").env_remove("RUST_BACKTRACE");
+        command.env("RAYON_NUM_THREADS", "1").env_remove("RUST_BACKTRACE").env_remove("BABYLLAMA_DEVICE");
     }
 
     /// Runs the program to its end; the line is cut at blanks.

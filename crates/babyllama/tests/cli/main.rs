@@ -10,6 +10,7 @@ mod commands;
 mod common;
 mod damage;
 mod determinism;
+mod devices;
 mod evaluate_all;
 mod ewok;
 mod finetune;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use engine::Tensor;
+use engine::{Tensor, fault};
 use model::Classifier;
 
 use super::events::{Evaluation, FinetuneEvent, FinetuneListener, FinetuneStep};
@@ -77,8 +77,12 @@ impl<'a> Finetune<'a> {
     /// Trains to the end, or until early stopping or the listener ends it.
     ///
     /// # Errors
-    /// When a setting or an example makes no sense, or when a loss or a logit is not finite.
+    /// When a setting or an example makes no sense, a loss or a logit is not finite, or the device fails.
     pub fn execute(self, listener: &mut dyn FinetuneListener) -> Result<Finetuned, TrainError> {
+        fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
+    }
+
+    fn train(self, listener: &mut dyn FinetuneListener) -> Result<Finetuned, TrainError> {
         self.settings.check()?;
         check_examples("training", self.training, &self.classifier)?;
         check_examples("validation", self.validation, &self.classifier)?;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::rng::Rng;
-use engine::{Device, Tensor, View};
+use engine::{Arithmetic, Device, Tensor, View};
 use model::{Batch, Model};
 
-use super::cache::{CacheError, Manifest, Purpose, Sampling, Store, TeacherEntry};
+use super::cache::{CacheError, Manifest, Purpose, Rounding, Sampling, Store, TeacherEntry};
 use super::{Audience, Distillation, Signal, Teacher, TeacherSignals};
 use crate::data::{MicroBatch, Origin, Sequences, TextKind, TokenSource, token_hash};
 use crate::error::TrainError;
+use crate::room::Room;
 use crate::settings::{Selection, SignalKind};
 
 /// What is kept of a sequence, and how it becomes a signal again.
@@ -23,6 +24,18 @@ pub trait Form {
 
     /// Makes room for a micro-batch.
     fn begin(&mut self, sequences: usize);
+
+    /// Hears how many blocks the training text has, before the first is placed.
+    fn expect(&mut self, _blocks: usize) {}
+
+    /// Puts a block of the training text into the place of the micro-batch's sequence of that number, if the form has kept
+    /// it beside the student.
+    fn recall(&mut self, _block: usize, _sequence: usize) -> bool {
+        false
+    }
+
+    /// Keeps a block of the training text that was just placed, if it can.
+    fn keep(&mut self, _block: usize, _sequence: usize) {}
 
     /// Puts a block into the place of the micro-batch's sequence of that number. False when its contents are impossible.
     fn place(&mut self, sequence: usize, block: &[u8]) -> bool;
@@ -48,6 +61,14 @@ pub enum Voices {
 }
 
 impl Voices {
+    /// The whole teachers; none where not all of them are in memory.
+    fn models(&self) -> &[Model] {
+        match self {
+            Voices::Models(models) => models,
+            Voices::Outputs(_) | Voices::None => &[],
+        }
+    }
+
     /// The output matrix of a teacher.
     ///
     /// # Panics
@@ -60,6 +81,9 @@ impl Voices {
         }
     }
 }
+
+/// The shelf of the training text.
+const TRAINING: usize = 0;
 
 /// The kept signals of one text.
 struct Shelf {
@@ -85,6 +109,9 @@ impl<F: Form> Cached<F> {
         purpose: Purpose,
     ) -> Result<Self, TrainError> {
         let mut cached = Self::without_voices(form, distillation, audience, purpose)?;
+        if purpose == Purpose::Use {
+            cached.form.expect(cached.shelves[TRAINING].store.manifest().blocks);
+        }
         cached.settle()?;
         Ok(cached)
     }
@@ -99,6 +126,7 @@ impl<F: Form> Cached<F> {
                 store.write(block, &cached.form.make_up(rng.at(block as u64)))?;
             }
         }
+        cached.form.expect(cached.shelves[TRAINING].store.manifest().blocks);
         cached.settle()?;
         Ok(cached)
     }
@@ -117,7 +145,7 @@ impl<F: Form> Cached<F> {
         let entries = teachers.iter().map(entry).collect::<Result<Vec<_>, TrainError>>()?;
         let mut shelves = Vec::new();
         for (sequences, source) in texts(audience)? {
-            let manifest = manifest(distillation, &entries, &sequences, source, form.block_bytes());
+            let manifest = manifest(audience.device, distillation, &entries, &sequences, source, form.block_bytes());
             let folder = place(distillation, &manifest, &shelves);
             shelves.push(Shelf { sequences, store: Store::open(&folder, manifest, purpose)? });
         }
@@ -165,6 +193,9 @@ impl<F: Form> Cached<F> {
         self.form.begin(numbers.len());
         let mut absent = Vec::new();
         for (sequence, &block) in numbers.iter().enumerate() {
+            if shelf == TRAINING && self.form.recall(block, sequence) {
+                continue;
+            }
             let is_kept = match store.read(block)? {
                 None => false,
                 Some(bytes) if self.form.place(sequence, bytes) => true,
@@ -173,9 +204,13 @@ impl<F: Form> Cached<F> {
                     return Err(CacheError::Damaged { path, block }.into());
                 }
             };
-            match is_kept {
-                true => store.release(block),
-                false => absent.push(sequence),
+            if !is_kept {
+                absent.push(sequence);
+                continue;
+            }
+            store.release(block);
+            if shelf == TRAINING {
+                self.form.keep(block, sequence);
             }
         }
         Ok(absent)
@@ -189,17 +224,18 @@ impl<F: Form> Cached<F> {
         numbers: &[usize],
         absent: &[usize],
     ) -> Result<(), TrainError> {
-        let models = match std::mem::replace(&mut self.voices, Voices::None) {
-            Voices::Models(models) => models,
+        if !matches!(self.voices, Voices::Models(_)) {
             // A block turned out to be damaged, or another process has not come as far as this one.
-            Voices::Outputs(_) | Voices::None => self.load()?,
-        };
-        let blocks = self.form.speak(&models, &part(micro_batch, absent));
-        self.voices = Voices::Models(models);
+            self.voices = Voices::Models(self.load()?);
+        }
+        let blocks = self.form.speak(self.voices.models(), &part(micro_batch, absent));
         for (&sequence, block) in absent.iter().zip(&blocks) {
             self.shelves[shelf].store.write(numbers[sequence], block)?;
             // What is kept may be rounded: it must not matter whether it was read from the disk.
             self.form.place(sequence, block);
+            if shelf == TRAINING {
+                self.form.keep(numbers[sequence], sequence);
+            }
         }
         self.settle()
     }
@@ -230,7 +266,8 @@ pub trait Teaching {
     /// The folders with their bytes.
     fn folders(&self) -> Vec<(PathBuf, u64)>;
 
-    /// Lets the teachers read what is missing, `group` sequences at a time; `go_on` hears of every sequence that is there
+    /// Lets the teachers read what is missing, `group` sequences at a time (fewer where the device has no memory for them);
+    /// `go_on` hears of every sequence that is there
     /// and may end the work. True when nothing is missing any more.
     fn teach(
         &mut self,
@@ -258,16 +295,21 @@ impl<F: Form> Teaching for Cached<F> {
         group: usize,
         go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<bool, TrainError> {
+        let (mut room, device) = (Room::up_to(group), self.device.clone());
         for (shelf, (sequences, source)) in texts(audience)?.into_iter().enumerate() {
             for numbers in sequences.groups(group) {
                 let store = &self.shelves[shelf].store;
                 let missing: Vec<usize> = numbers.filter(|&number| !store.has(number)).collect();
-                if missing.is_empty() {
-                    continue;
-                }
-                self.read(&sequences.micro_batch(source, &missing))?;
-                if !go_on(self.progress().1) {
-                    return Ok(self.is_whole());
+                let mut rest = &missing[..];
+                while !rest.is_empty() {
+                    let read = room.fit(&*device, rest.len(), sequences.sequence_length(), |size| {
+                        self.read(&sequences.micro_batch(source, &rest[..size]))?;
+                        Ok(size)
+                    })?;
+                    rest = &rest[read..];
+                    if !go_on(self.progress().1) {
+                        return Ok(self.is_whole());
+                    }
                 }
             }
         }
@@ -305,6 +347,7 @@ fn part(micro_batch: &MicroBatch, sequences: &[usize]) -> MicroBatch {
 }
 
 fn manifest(
+    device: &Arc<dyn Device>,
     distillation: &Distillation,
     teachers: &[TeacherEntry],
     sequences: &Sequences,
@@ -326,6 +369,7 @@ fn manifest(
     Manifest {
         format: Manifest::FORMAT,
         signal: settings.signal,
+        arithmetic: (device.arithmetic() == Arithmetic::Bf16).then_some(Rounding::Bf16),
         codec: (settings.signal == SignalKind::Hidden).then_some(settings.codec),
         teachers: teachers.to_vec(),
         sampling: (settings.signal == SignalKind::Sampled).then_some(sampling),

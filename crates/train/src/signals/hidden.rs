@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use engine::rng::Rng;
-use engine::{Device, Tensor, ViewMut};
+use engine::{Device, Precision, Shape, Tensor, ViewMut};
 use model::Model;
 
 use super::cache::{decode, encode, value_bytes};
 use super::cached::{Form, Voices};
 use super::online::hidden_states;
+use super::resident::Resident;
 use super::{Audience, Distillation, Signal, States, TeacherState};
 use crate::data::MicroBatch;
 use crate::settings::Codec;
@@ -23,6 +24,8 @@ pub struct Hidden {
     /// The states of the micro-batch at hand, one matrix for each teacher.
     states: Vec<Tensor>,
     values: Vec<f32>,
+    /// All blocks of the training text, where the device has memory for them.
+    resident: Option<Resident>,
 }
 
 impl Hidden {
@@ -35,6 +38,7 @@ impl Hidden {
             length: audience.settings.sequence_length,
             states: Vec::new(),
             values: Vec::new(),
+            resident: None,
         }
     }
 }
@@ -50,7 +54,26 @@ impl Form for Hidden {
         // What the last micro-batch used goes back to the pool first.
         self.states.clear();
         let rows = sequences * self.length;
-        self.states.extend(self.hidden_sizes.iter().map(|&size| Tensor::uninitialised(&self.device, rows, size)));
+        let precision = match self.codec {
+            Codec::F32 => Precision::Full,
+            Codec::Bf16 => Precision::Compact,
+        };
+        let tensor = |&columns: &usize| Tensor::of_shape(&self.device, Shape { rows, columns, precision });
+        self.states.extend(self.hidden_sizes.iter().map(tensor));
+    }
+
+    fn expect(&mut self, blocks: usize) {
+        self.resident = Resident::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
+    }
+
+    fn recall(&mut self, block: usize, sequence: usize) -> bool {
+        self.resident.as_ref().is_some_and(|resident| resident.recall(block, sequence, &mut self.states))
+    }
+
+    fn keep(&mut self, block: usize, sequence: usize) {
+        if let Some(resident) = &mut self.resident {
+            resident.keep(block, sequence, &self.states);
+        }
     }
 
     fn place(&mut self, sequence: usize, block: &[u8]) -> bool {

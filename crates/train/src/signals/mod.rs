@@ -4,6 +4,7 @@ pub mod cache;
 mod cached;
 mod hidden;
 mod online;
+mod resident;
 mod sampled;
 mod teacher;
 

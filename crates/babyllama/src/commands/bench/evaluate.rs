@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use corpus::builtin;
 use engine::Device;
-use engine::cpu::Cpu;
 use eval::{Request, Rules, Scorer};
 use model::Model;
 use report::format::{decimal, grouped, short};
@@ -13,7 +12,7 @@ use report::{Align, Table};
 use serde::Serialize;
 
 use super::Report;
-use super::machine::Machine;
+use super::machine::{DeviceUse, Machine};
 use super::presets::Subject;
 use super::process;
 use super::steps::Spread;
@@ -35,13 +34,19 @@ pub struct EvaluateReport {
     pub tokens_per_second: Spread,
     /// Bytes; none where the system does not tell.
     pub peak_memory: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_memory: Option<DeviceUse>,
 }
 
 /// Scores the built-in pairs with random weights, after a first time that does not count.
-pub fn evaluate(subject: &Subject, pairs_per_paradigm: usize, repeats: u32) -> anyhow::Result<EvaluateReport> {
+pub fn evaluate(
+    subject: &Subject,
+    pairs_per_paradigm: usize,
+    repeats: u32,
+    device: &Arc<dyn Device>,
+) -> anyhow::Result<EvaluateReport> {
     let requests = requests(subject.config.vocab_size, pairs_per_paradigm)?;
-    let device: Arc<dyn Device> = Arc::new(Cpu::new());
-    let model = Model::new(subject.config.clone(), &device, 1)?;
+    let model = Model::new(subject.config.clone(), device, 1)?;
     let scorer = Scorer::new(vec![&model])?;
     let total = (1 + repeats) as u64 * requests.len() as u64;
     let mut progress = Progress::begin(&subject.name, "sentences", total, 0);
@@ -58,13 +63,14 @@ pub fn evaluate(subject: &Subject, pairs_per_paradigm: usize, repeats: u32) -> a
     progress.finish(total, "");
     let spread = Spread::of_seconds(&seconds);
     Ok(EvaluateReport {
-        machine: Machine::here(),
+        machine: Machine::with(&**device),
         model: subject.name.clone(),
         sentences: requests.len(),
         tokens,
         sentences_per_second: spread.per_second(requests.len() as f64),
         tokens_per_second: spread.per_second(tokens as f64),
         peak_memory: process::peak_memory(),
+        device_memory: DeviceUse::of(&**device),
         seconds,
     })
 }
@@ -88,7 +94,12 @@ impl Report for EvaluateReport {
         }
         let (sentences, tokens) = (grouped(self.sentences as u64), grouped(self.tokens as u64));
         let memory = self.peak_memory.map_or(String::new(), |bytes| format!("peak memory: {}B\n", short(bytes as f64)));
+        let on_device = self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
         let machine = self.machine.line();
-        format!("{}, {sentences} sentences, {tokens} tokens\n{machine}\n\n{}\n{memory}", self.model, table.to_text())
+        format!(
+            "{}, {sentences} sentences, {tokens} tokens\n{machine}\n\n{}\n{memory}{on_device}",
+            self.model,
+            table.to_text()
+        )
     }
 }

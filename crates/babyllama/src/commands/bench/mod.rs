@@ -14,6 +14,7 @@ mod train;
 
 use serde::Serialize;
 
+use crate::args::DeviceArgs;
 use crate::console;
 use arguments::{BenchArgs, BenchCommand, ModelChoice, StepShape};
 use presets::Subject;
@@ -24,23 +25,27 @@ trait Report: Serialize {
 }
 
 /// Measures what the arguments name, and prints it.
-pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+pub fn bench(args: &BenchArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let json = args.json;
     match &args.command {
         None => {
             let subject = Subject::model(&ModelChoice::default(), &StepShape::default())?;
-            show(&machine::measure(&subject), json)
+            show(&machine::measure(&subject, &device.open()?), json)
         }
-        Some(BenchCommand::Machine { model, shape }) => show(&machine::measure(&Subject::model(model, shape)?), json),
+        Some(BenchCommand::Machine { model, shape }) => {
+            show(&machine::measure(&Subject::model(model, shape)?, &device.open()?), json)
+        }
         Some(BenchCommand::Train { model, steps }) => {
-            show(&train::train(&Subject::model(model, &steps.shape)?, steps)?, json)
+            let subject = Subject::model(model, &steps.shape)?;
+            show(&train::train(&subject, steps, &device.open()?)?, json)
         }
         Some(BenchCommand::Distill { student, teachers, steps }) => {
-            show(&train::distill(&Subject::student(student, *teachers, &steps.shape)?, steps, *teachers)?, json)
+            let subject = Subject::student(student, *teachers, &steps.shape)?;
+            show(&train::distill(&subject, steps, *teachers, &device.open()?)?, json)
         }
         Some(BenchCommand::Evaluate { model, pairs, repeats }) => {
             let subject = Subject::model(model, &StepShape::default())?;
-            show(&evaluate::evaluate(&subject, *pairs as usize, *repeats)?, json)
+            show(&evaluate::evaluate(&subject, *pairs as usize, *repeats, &device.open()?)?, json)
         }
         Some(BenchCommand::Tokenize { data, tokenizer, repeats }) => {
             show(&tokenize::tokenize(data.as_deref(), tokenizer.as_deref(), *repeats)?, json)

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Device, Tensor};
+use engine::{Device, Precision, Shape, Tensor};
 use model::{Architecture, ModelConfig};
-use report::format::{decimal, grouped};
+use report::format::grouped;
 use report::{Align, Table};
 use serde::Serialize;
 
 use super::arguments::TeacherSignal;
+use super::machine::FlopUnit;
 use super::presets::Subject;
 
 /// Rows of logits that the output layer computes at a time when its product is measured.
@@ -18,6 +19,9 @@ const OUTPUT_ROWS: usize = 1024;
 /// A product is measured at least so often and so long; the best time counts.
 const LEAST_RUNS: usize = 3;
 const LEAST_SECONDS: f64 = 0.2;
+
+/// Time between two waits for a GPU.
+const GROUP_SECONDS: f64 = 0.01;
 
 /// A product with a weight matrix `[outputs, inputs]`, as a step computes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,19 +71,20 @@ impl ProductPeak {
     }
 
     /// One line a product.
-    pub fn table(&self) -> Table {
+    pub fn table(&self, unit: FlopUnit) -> Table {
         let heads = ["rows", "inputs", "outputs", "forward", "input gradient", "weight gradient"];
         let heads = heads.map(|head| (head, Align::Right));
-        let mut table = Table::new([("GFLOP/s of the product", Align::Left)].into_iter().chain(heads));
+        let head = format!("{} of the product", unit.name);
+        let mut table = Table::new([(head.as_str(), Align::Left)].into_iter().chain(heads));
         for speed in &self.products {
             table.push(vec![
                 speed.name.clone(),
                 grouped(speed.rows as u64),
                 grouped(speed.inputs as u64),
                 grouped(speed.outputs as u64),
-                decimal(Some(speed.forward), 0),
-                decimal(speed.input_gradient, 0),
-                decimal(speed.weight_gradient, 0),
+                unit.show(Some(speed.forward), 0),
+                unit.show(speed.input_gradient, 0),
+                unit.show(speed.weight_gradient, 0),
             ]);
         }
         table
@@ -141,18 +146,23 @@ fn of_model(subject: &Subject, prefix: &str, config: &ModelConfig, gradients: bo
 
 impl Product {
     fn measure(&self, device: &Arc<dyn Device>) -> ProductSpeed {
-        let tensor = |rows, columns| filled(device, rows, columns);
-        let (input, weight) = (tensor(self.rows, self.inputs), tensor(self.outputs, self.inputs));
+        let tensor = |rows, columns| activations(device, rows, columns);
+        let (input, weight) = (tensor(self.rows, self.inputs), filled(device, self.outputs, self.inputs));
         let mut output = tensor(self.rows, self.outputs);
         let gflops = |seconds: f64| 2.0 * (self.rows * self.inputs * self.outputs) as f64 / seconds / 1e9;
-        let forward = best_seconds(|| device.linear(input.view(), weight.view(), None, None, output.view_mut()));
+        let forward =
+            best_seconds(&**device, || device.linear(input.view(), weight.view(), None, None, output.view_mut()));
         let input_gradient = self.gradients.then(|| {
             let mut d_input = tensor(self.rows, self.inputs);
-            best_seconds(|| device.linear_input_gradient(output.view(), weight.view(), d_input.view_mut(), false))
+            best_seconds(&**device, || {
+                device.linear_input_gradient(output.view(), weight.view(), d_input.view_mut(), false);
+            })
         });
         let weight_gradient = self.gradients.then(|| {
-            let mut d_weight = tensor(self.outputs, self.inputs);
-            best_seconds(|| device.linear_weight_gradient(output.view(), input.view(), d_weight.view_mut()))
+            let mut d_weight = filled(device, self.outputs, self.inputs);
+            best_seconds(&**device, || {
+                device.linear_weight_gradient(output.view(), input.view(), d_weight.view_mut());
+            })
         });
         ProductSpeed {
             name: self.name.clone(),
@@ -168,27 +178,57 @@ impl Product {
 
 /// GFLOP/s of the product of two square matrices.
 pub fn square_product(device: &Arc<dyn Device>, size: usize) -> f64 {
-    let (input, weight) = (filled(device, size, size), filled(device, size, size));
-    let mut output = filled(device, size, size);
-    let seconds = best_seconds(|| device.linear(input.view(), weight.view(), None, None, output.view_mut()));
-    2.0 * (size as f64).powi(3) / seconds / 1e9
+    let (input, weight) = (activations(device, size, size), filled(device, size, size));
+    let mut output = activations(device, size, size);
+    let run = || device.linear(input.view(), weight.view(), None, None, output.view_mut());
+    2.0 * (size as f64).powi(3) / best_seconds(&**device, run) / 1e9
+}
+
+/// Rows and columns of the square products of which the best is a GPU's dense peak.
+const DENSE_SQUARES: [usize; 3] = [4096, 8192, 16_384];
+
+/// GFLOP/s of dense products on a device with memory of its own, each in the way that the device multiplies: the best of
+/// some large squares, and its size. None for the CPU, whose products are measured at a step's shapes.
+pub fn dense_peak(device: &Arc<dyn Device>) -> Option<(f64, usize)> {
+    let memory = device.memory()?;
+    let fits = |size: &usize| 16 * (size * size) as u64 <= memory.free;
+    let peaks = DENSE_SQUARES.into_iter().filter(fits).map(|size| (square_product(device, size), size));
+    peaks.max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
 /// A matrix of one small value: products do not care, as long as nothing overflows.
 pub fn filled(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Tensor {
-    let mut tensor = Tensor::uninitialised(device, rows, columns);
+    of_precision(device, rows, columns, Precision::Full)
+}
+
+/// The same as the device keeps activations.
+fn activations(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Tensor {
+    of_precision(device, rows, columns, Precision::Compact)
+}
+
+fn of_precision(device: &Arc<dyn Device>, rows: usize, columns: usize, precision: Precision) -> Tensor {
+    let mut tensor = Tensor::of_shape(device, Shape { rows, columns, precision });
     device.fill(tensor.view_mut(), 1e-3);
     tensor
 }
 
-/// The shortest time that something takes, after a first time that does not count.
-pub fn best_seconds(mut run: impl FnMut()) -> f64 {
-    run();
+/// The shortest time that something takes, after a first time that does not count. What is asked of a GPU takes a while to
+/// get there, so that several runs share one wait.
+pub fn best_seconds(device: &dyn Device, mut run: impl FnMut()) -> f64 {
+    let mut timed = |runs: u32| {
+        let start = Instant::now();
+        (0..runs).for_each(|_| run());
+        device.synchronise();
+        start.elapsed().as_secs_f64() / f64::from(runs)
+    };
+    timed(1);
+    let group = match device.memory() {
+        None => 1,
+        Some(_) => (GROUP_SECONDS / timed(1)).ceil().clamp(1.0, 100.0) as u32,
+    };
     let (begun, mut best, mut runs) = (Instant::now(), f64::INFINITY, 0);
     while runs < LEAST_RUNS || begun.elapsed().as_secs_f64() < LEAST_SECONDS {
-        let start = Instant::now();
-        run();
-        best = best.min(start.elapsed().as_secs_f64());
+        best = best.min(timed(group));
         runs += 1;
     }
     best

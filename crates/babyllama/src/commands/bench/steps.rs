@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::cpu::Cpu;
 use engine::ops::memory::MemoryKernels;
 use engine::{Device, OperationTime, Profiler};
 use report::format::{decimal, grouped, percent, short};
@@ -13,10 +12,10 @@ use train::step::{StepLoss, Trainer};
 
 use super::Report;
 use super::arguments::{StepArgs, TeacherSignal};
-use super::machine::Machine;
+use super::machine::{DeviceUse, Machine};
 use super::presets::Subject;
 use super::process;
-use super::products::ProductPeak;
+use super::products::{ProductPeak, dense_peak};
 use super::tokens::Batches;
 use crate::progress::Progress;
 
@@ -81,19 +80,22 @@ pub struct StepReport {
     pub gflops: Spread,
     /// Bytes; none where the system does not tell.
     pub peak_memory: Option<u64>,
+    /// Of the device's own memory, after the timed steps; the pool gives nothing back meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_memory: Option<DeviceUse>,
     /// Requests for new memory for tensors during all timed steps.
     pub fresh_allocations: u64,
     pub page_faults_per_step: Option<f64>,
     pub product_peak: Option<ProductPeak>,
     /// Of the product peak.
     pub share_of_peak: Option<Spread>,
+    /// The best of some large square products, in GFLOP/s, on a device with memory of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dense_peak_gflops: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_of_dense_peak: Option<Spread>,
     /// The longest first; empty when only the steps were asked for.
     pub operations: Vec<OperationShare>,
-}
-
-/// A device that can keep time by operation.
-pub fn profiled_cpu() -> Arc<Profiler> {
-    Arc::new(Profiler::new(Arc::new(Cpu::new())))
 }
 
 /// Takes a trainer's steps, whose tensors are on the profiler.
@@ -122,18 +124,18 @@ pub fn measure(
     }
     let fresh_allocations = profiler.fresh_allocations() - allocations;
     let faults = process::page_faults().zip(faults).map(|(after, before)| after - before);
-    let peak_memory = process::peak_memory();
+    let (peak_memory, device_memory) = (process::peak_memory(), DeviceUse::of(&**profiler));
     progress.finish(total, "");
     let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
     drop(steps);
-    let peak = (!args.only_steps).then(|| {
-        let device: Arc<dyn Device> = Arc::new(Cpu::new());
-        ProductPeak::measure(subject, &device)
-    });
+    profiler.trim();
+    let device: Arc<dyn Device> = profiler.clone();
+    let peak = (!args.only_steps).then(|| ProductPeak::measure(subject, &device));
+    let dense = if args.only_steps { None } else { dense_peak(&device).map(|(gflops, _)| gflops) };
     let spread = Spread::of_seconds(&seconds);
     let gflops = spread.per_second(subject.flops_per_token() * subject.tokens_per_step as f64 / 1e9);
     Ok(StepReport {
-        machine: Machine::here(),
+        machine: Machine::with(&**profiler),
         model: subject.name.clone(),
         teachers: subject.teachers.iter().map(|(name, _)| name.clone()).collect(),
         teacher_signal: subject.signal,
@@ -145,8 +147,11 @@ pub fn measure(
         tokens_per_second: spread.per_second(subject.tokens_per_step as f64),
         gflops,
         peak_memory,
+        device_memory,
         fresh_allocations,
         page_faults_per_step: faults.map(|faults| faults as f64 / seconds.len() as f64),
+        share_of_dense_peak: dense.map(|dense| gflops.divided_by(dense)),
+        dense_peak_gflops: dense,
         share_of_peak: peak.as_ref().map(|peak| gflops.divided_by(peak.gflops)),
         product_peak: peak,
         operations,
@@ -169,6 +174,7 @@ impl Steps<'_> {
         let batch = self.batches.step(self.taken);
         let rate = self.subject.settings.learning_rate;
         let loss = self.trainer.step(&batch, self.taken as u64 + 1, rate)?;
+        self.trainer.model.device().synchronise();
         self.taken += 1;
         Ok((loss, start.elapsed().as_secs_f64()))
     }
@@ -230,7 +236,11 @@ impl StepReport {
         };
         row("tokens/s", self.tokens_per_second, &|speed| decimal(Some(speed), if speed < 100.0 { 1 } else { 0 }));
         row("seconds a step", self.seconds_per_step, &|seconds| decimal(Some(seconds), 3));
-        row("GFLOP/s", self.gflops, &|speed| decimal(Some(speed), 1));
+        let unit = self.machine.unit();
+        row(unit.name, self.gflops, &|speed| unit.show(Some(speed), 1));
+        if let Some(share) = self.share_of_dense_peak {
+            row("of the dense product peak", share, &|share| percent(Some(share)));
+        }
         if let Some(share) = self.share_of_peak {
             row("of the product peak", share, &|share| percent(Some(share)));
         }
@@ -243,27 +253,34 @@ impl StepReport {
             None => "not told by this system".to_owned(),
         };
         let faults = decimal(self.page_faults_per_step, 0);
-        let peak = match &self.product_peak {
-            Some(peak) => format!("product peak at these shapes: {:.0} GFLOP/s\n", peak.gflops),
+        let unit = self.machine.unit();
+        let peak = |name: &str, peak: Option<f64>| match peak {
+            Some(peak) => format!("{name}: {} {}\n", unit.show(Some(peak), 0), unit.name),
             None => String::new(),
         };
+        let dense = peak("dense product peak, large squares", self.dense_peak_gflops);
+        let peak = peak("product peak at these shapes", self.product_peak.as_ref().map(|peak| peak.gflops));
+        let on_device = self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
         let allocations = self.fresh_allocations;
-        format!("{peak}peak memory: {memory}; {allocations} allocations in all, {faults} page faults a step\n")
+        format!(
+            "{dense}{peak}{on_device}peak memory: {memory}; {allocations} allocations in all, {faults} page faults a step\n"
+        )
     }
 
     fn operations(&self) -> String {
         if self.operations.is_empty() {
             return String::new();
         }
-        let heads = ["calls", "ms a step", "share", "GFLOP/s"].map(|head| (head, Align::Right));
+        let unit = self.machine.unit();
+        let heads = ["calls", "ms a step", "share", unit.name].map(|head| (head, Align::Right));
         let mut table = Table::new([("operation", Align::Left)].into_iter().chain(heads));
         for operation in &self.operations {
             table.push(vec![
                 operation.name.clone(),
                 decimal(Some(operation.calls_per_step), 0),
-                decimal(Some(1000.0 * operation.seconds_per_step), 1),
+                decimal(Some(1000.0 * operation.seconds_per_step), 1 + unit.more_decimals),
                 percent(Some(operation.share)),
-                decimal(operation.gflops, 0),
+                unit.show(operation.gflops, 0),
             ]);
         }
         format!("\n{}", table.to_text())

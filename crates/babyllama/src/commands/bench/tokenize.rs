@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use corpus::{NamedText, Tokenizer};
+use engine::cpu::Cpu;
 use report::format::{decimal, grouped, short};
 use report::{Align, Table};
 use serde::Serialize;
@@ -57,7 +58,7 @@ pub fn tokenize(data: Option<&Path>, tokenizer: Option<&Path>, repeats: u32) -> 
         speeds.push(speed);
     }
     Ok(TokenizeReport {
-        machine: Machine::here(),
+        machine: Machine::with(&Cpu::new()),
         files: texts.len(),
         bytes: bytes(&texts),
         tokens: ids.len(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use engine::Device;
+use engine::{Device, Profiler};
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use safetensors::tensor::{Dtype, TensorView};
 use train::settings::{Codec, Selection, SignalKind};
@@ -21,8 +21,8 @@ use super::tokens::Batches;
 const SEED: u64 = 1;
 
 /// Measures steps of a model by itself.
-pub fn train(subject: &Subject, args: &StepArgs) -> anyhow::Result<StepReport> {
-    let profiler = steps::profiled_cpu();
+pub fn train(subject: &Subject, args: &StepArgs, device: &Arc<dyn Device>) -> anyhow::Result<StepReport> {
+    let profiler = Arc::new(Profiler::new(device.clone()));
     let device: Arc<dyn Device> = profiler.clone();
     let model = Model::new(subject.config.clone(), &device, SEED)?;
     let trainer = Trainer::new(model, &subject.settings, SEED, None);
@@ -30,8 +30,13 @@ pub fn train(subject: &Subject, args: &StepArgs) -> anyhow::Result<StepReport> {
 }
 
 /// Measures steps of a student that hears its teachers by a signal.
-pub fn distill(subject: &Subject, args: &StepArgs, signal: TeacherSignal) -> anyhow::Result<StepReport> {
-    let profiler = steps::profiled_cpu();
+pub fn distill(
+    subject: &Subject,
+    args: &StepArgs,
+    signal: TeacherSignal,
+    device: &Arc<dyn Device>,
+) -> anyhow::Result<StepReport> {
+    let profiler = Arc::new(Profiler::new(device.clone()));
     let device: Arc<dyn Device> = profiler.clone();
     let batches = Batches::new(args, subject)?;
     // Gone with everything in it when the measurement ends.

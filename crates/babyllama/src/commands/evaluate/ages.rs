@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::results::claim_folders;
 use super::{Subject, groups, label, load, tokenizer, write_json};
-use crate::args::AgesArgs;
+use crate::args::{AgesArgs, DeviceArgs};
 use crate::console;
 use crate::failure::WrongUsage;
 use crate::interrupt::Interrupt;
@@ -28,7 +28,7 @@ use crate::stage::write_whole;
 const FOLDER: &str = "aoa_prediction";
 
 /// Mean absolute errors in months of the words that a list and its contexts have in common.
-pub fn ages(args: &AgesArgs) -> anyhow::Result<()> {
+pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     if args.contexts_per_word == 0 {
         anyhow::bail!(WrongUsage("--contexts-per-word is 0; it must be at least 1".into()));
     }
@@ -36,7 +36,7 @@ pub fn ages(args: &AgesArgs) -> anyhow::Result<()> {
     let words = list.texts();
     let finder = WordFinder::new(&words);
     let contexts = contexts(args, &finder)?;
-    let subjects = load(&args.common)?;
+    let subjects = load(&args.common, device)?;
     let folders = args.output.as_ref().map(|output| claim_folders(&args.common, output)).transpose()?;
     let mut results = Vec::new();
     for (index, group) in groups(&args.common, &subjects).into_iter().enumerate() {

@@ -9,14 +9,20 @@ use serde_json::{Value, json};
 
 use super::results::{claim_folders, keep};
 use super::{groups, label, load_any, tokenizer, write_json};
-use crate::args::EvaluateArgs;
+use crate::args::{DeviceArgs, EvaluateArgs};
 use crate::console;
 use crate::pipeline::evaluation::score_folder;
 use crate::recipe::Rules;
 
 /// Accuracy on the minimal pairs of a folder.
-pub fn blimp(args: &EvaluateArgs, data: &Path, rules: Rules, output: Option<&Path>) -> anyhow::Result<()> {
-    let subjects = load_any(args)?;
+pub fn blimp(
+    args: &EvaluateArgs,
+    data: &Path,
+    rules: Rules,
+    output: Option<&Path>,
+    device: &DeviceArgs,
+) -> anyhow::Result<()> {
+    let subjects = load_any(args, device)?;
     let folders = output.map(|output| claim_folders(args, output)).transpose()?;
     let mut outcomes = Vec::new();
     for group in groups(args, &subjects) {

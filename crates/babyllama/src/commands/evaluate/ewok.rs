@@ -10,15 +10,21 @@ use serde_json::{Value, json};
 use super::blimp::table;
 use super::results::{claim_folders, keep};
 use super::{Subject, groups, label, load_any, tokenizer, write_json};
-use crate::args::{EvaluateArgs, EwokVariant};
+use crate::args::{DeviceArgs, EvaluateArgs, EwokVariant};
 use crate::console;
 use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::scorer;
 use crate::progress::Progress;
 
 /// Accuracy on EWoK's questions.
-pub fn ewok(args: &EvaluateArgs, data: &Path, variant: EwokVariant, output: Option<&Path>) -> anyhow::Result<()> {
-    let subjects = load_any(args)?;
+pub fn ewok(
+    args: &EvaluateArgs,
+    data: &Path,
+    variant: EwokVariant,
+    output: Option<&Path>,
+    device: &DeviceArgs,
+) -> anyhow::Result<()> {
+    let subjects = load_any(args, device)?;
     let domains = read(data)?;
     let folders = output.map(|output| claim_folders(args, output)).transpose()?;
     let mut outcomes = Vec::new();

@@ -11,7 +11,7 @@ use train::TokenSource;
 use train::heldout::Heldout;
 
 use super::{Subject, groups, label, load, tokenizer, write_json};
-use crate::args::EvaluateArgs;
+use crate::args::{DeviceArgs, EvaluateArgs};
 use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
@@ -48,9 +48,9 @@ pub struct FileLoss {
 }
 
 /// Held-out cross-entropy over non-overlapping sequences of the whole text.
-pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>) -> anyhow::Result<()> {
+pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     text.check()?;
-    let subjects = load(args)?;
+    let subjects = load(args, device)?;
     let mut results = Vec::new();
     for group in groups(args, &subjects) {
         results.push((label(group), measure(group, text)?));

@@ -14,11 +14,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use corpus::Tokenizer;
 use engine::Device;
-use engine::cpu::Cpu;
 use model::{Model, ModelError, hugging_face};
 use serde_json::Value;
 
-use crate::args::EvaluateArgs;
+use crate::args::{DeviceArgs, EvaluateArgs};
 use crate::pipeline::models::same_tokenizer;
 use crate::stage::write_whole;
 
@@ -29,20 +28,21 @@ pub struct Subject {
 }
 
 /// The models that predict the next token; others are refused.
-fn load(args: &EvaluateArgs) -> anyhow::Result<Vec<Subject>> {
-    load_by(args, hugging_face::load)
+fn load(args: &EvaluateArgs, device: &DeviceArgs) -> anyhow::Result<Vec<Subject>> {
+    load_by(args, device, hugging_face::load)
 }
 
 /// Models of any kind, masked ones too.
-fn load_any(args: &EvaluateArgs) -> anyhow::Result<Vec<Subject>> {
-    load_by(args, hugging_face::load_any)
+fn load_any(args: &EvaluateArgs, device: &DeviceArgs) -> anyhow::Result<Vec<Subject>> {
+    load_by(args, device, hugging_face::load_any)
 }
 
 fn load_by(
     args: &EvaluateArgs,
+    device: &DeviceArgs,
     load: impl Fn(&Path, &Arc<dyn Device>) -> Result<Model, ModelError>,
 ) -> anyhow::Result<Vec<Subject>> {
-    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let device = device.open()?;
     let load = |path: &PathBuf| Ok(Subject { path: path.clone(), model: load(path, &device)? });
     args.models.iter().map(load).collect()
 }

@@ -7,17 +7,14 @@ pub mod result;
 pub mod summary;
 pub mod tuner;
 
-use std::sync::Arc;
-
 use anyhow::Context;
-use engine::cpu::Cpu;
 use eval::Rules;
 
 use self::jobs::{Jobs, select_tasks};
 use self::summary::ModelResults;
 use self::tuner::{Subject, Tuner};
 use super::evaluate::results::{claim, distinct};
-use crate::args::FinetuneArgs;
+use crate::args::{DeviceArgs, FinetuneArgs};
 use crate::console;
 use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
@@ -25,7 +22,7 @@ use crate::recipe::FinetuneRecipe;
 use crate::stage::write_whole;
 
 /// Fine-tunes every model for every task with every seed, and shows the scores.
-pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
+pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = FinetuneRecipe::load(&args.recipe, &args.overrides)?;
     let rules = Rules::from(recipe.rules);
     let found = Jobs::read(&args.data, &select_tasks(&args.tasks)?, rules, !args.tasks.is_empty())?;
@@ -33,13 +30,13 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
     skipped.iter().for_each(console::note);
     let subjects = distinct(&args.models).into_iter().zip(&args.models).map(|(name, path)| Subject::open(name, path));
     let subjects: Vec<Subject> = subjects.collect::<anyhow::Result<_>>()?;
+    let device = device.open()?;
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     for (subject, folder) in subjects.iter().zip(&args.models) {
         claim(&args.output.join(&subject.name), std::slice::from_ref(folder))?;
     }
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
-    let device = Arc::new(Cpu::new());
     let tuner = Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
     let seeds = seeds(&args.seeds);
     let mut models = Vec::new();

@@ -21,6 +21,9 @@ pub struct Manifest {
     pub signal: SignalKind,
     /// How `hidden` keeps its numbers.
     pub codec: Option<Codec>,
+    /// What the teachers were multiplied in, where it was not f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arithmetic: Option<Rounding>,
     pub teachers: Vec<TeacherEntry>,
     /// How `sampled` draws.
     pub sampling: Option<Sampling>,
@@ -34,6 +37,13 @@ pub struct Manifest {
     pub subset: Option<String>,
     pub blocks: usize,
     pub block_bytes: usize,
+}
+
+/// What products round their operands to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rounding {
+    Bf16,
 }
 
 /// A teacher as the manifest knows it.
@@ -84,7 +94,16 @@ impl Manifest {
 
     /// The first field in which a manifest found on disk differs: its name, the value found, and this one's.
     pub fn first_difference(&self, found: &Self) -> Option<(String, String, String)> {
-        difference("", &found.contents(), &self.contents())
+        difference("", &found.comparable(), &self.comparable())
+    }
+
+    /// The contents with every field, also those that are left out where they say nothing.
+    fn comparable(&self) -> Value {
+        let mut value = self.contents();
+        if let Some(fields) = value.as_object_mut() {
+            fields.entry("arithmetic").or_insert(Value::Null);
+        }
+        value
     }
 
     /// Reads a manifest; `None` when there is none.
@@ -130,7 +149,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn difference(key: &str, found: &Value, wanted: &Value) -> Option<(String, String, String)> {
     match (found, wanted) {
         _ if found == wanted => None,
-        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+        (Value::Object(a), Value::Object(b)) if a.len() == b.len() && a.keys().all(|key| b.contains_key(key)) => {
             let dot = if key.is_empty() { "" } else { "." };
             a.iter().find_map(|(name, value)| difference(&format!("{key}{dot}{name}"), value, &b[name]))
         }
@@ -160,6 +179,7 @@ pub(super) mod tests {
             format: FORMAT,
             signal: SignalKind::Hidden,
             codec: Some(Codec::F32),
+            arithmetic: None,
             teachers: vec![teacher("first", "aa"), teacher("second", "bb")],
             sampling: Some(Sampling {
                 ensemble: Ensemble::MeanLogits,
@@ -181,10 +201,11 @@ pub(super) mod tests {
     #[test]
     fn every_difference_is_named_with_both_values() {
         type Change = fn(&mut Manifest);
-        let changes: [(&str, Change); 17] = [
+        let changes: [(&str, Change); 18] = [
             ("format", |m| m.format += 1),
             ("signal", |m| m.signal = SignalKind::Sampled),
             ("codec", |m| m.codec = Some(Codec::Bf16)),
+            ("arithmetic", |m| m.arithmetic = Some(Rounding::Bf16)),
             ("teachers", |m| m.teachers.truncate(1)),
             ("teachers[1].weights", |m| m.teachers[1].weights = "ee".into()),
             ("teachers[0].hidden_size", |m| m.teachers[0].hidden_size = 9),

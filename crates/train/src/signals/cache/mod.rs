@@ -18,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use codec::{decode, encode, value_bytes};
-pub use manifest::{Manifest, Sampling, TeacherEntry};
+pub use manifest::{Manifest, Rounding, Sampling, TeacherEntry};
 pub use store::{Purpose, Store};
 
 /// Why a cache cannot be used.

@@ -15,7 +15,7 @@ use eval::Rules;
 use super::loss::HeldoutText;
 use super::results::{claim_folders, short_names};
 use super::{groups, label, load_any};
-use crate::args::AllArgs;
+use crate::args::{AllArgs, DeviceArgs};
 use crate::console;
 use crate::failure::WrongUsage;
 use crate::interrupt::Interrupt;
@@ -28,7 +28,7 @@ use scoring::Scoring;
 pub use data::Benchmark;
 
 /// Scores all models and prints the table.
-pub fn all(args: &AllArgs) -> anyhow::Result<()> {
+pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let wanted =
         |benchmark| (args.only.is_empty() || args.only.contains(&benchmark)) && !args.skip.contains(&benchmark);
     let found = data::find(&args.data, args.text.as_deref(), wanted)?;
@@ -51,7 +51,7 @@ pub fn all(args: &AllArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
-    let subjects = load_any(&args.common)?;
+    let subjects = load_any(&args.common, device)?;
     let (names, folders) = (short_names(&args.common), claim_folders(&args.common, &args.output)?);
     let mut cards = Vec::new();
     for ((name, folder), group) in names.iter().zip(&folders).zip(groups(&args.common, &subjects)) {

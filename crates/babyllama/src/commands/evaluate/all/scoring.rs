@@ -1,11 +1,9 @@
 //! The scoring of one model or ensemble, benchmark by benchmark.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use corpus::Tokenizer;
-use engine::cpu::Cpu;
 use eval::ewok::Variant;
 use eval::output::predictions::{self, TaskPredictions};
 use eval::{Outcome, Rules, SuiteResult, TaskResult};
@@ -229,7 +227,7 @@ impl<'a> Scoring<'a> {
         let rules = Rules::from(self.recipe.rules);
         let Jobs { jobs, skipped } = Jobs::read(place, &select_tasks(&[benchmark.name().to_owned()])?, rules, false)?;
         skipped.iter().for_each(console::note);
-        let device = Arc::new(Cpu::new());
+        let device = subject.model.device().clone();
         let (recipe, interrupt) = (self.recipe, self.interrupt);
         let tuner = Tuner { recipe, max_steps: self.args.max_steps, keep: false, device, interrupt };
         let subject = tuner::Subject::open(self.card.name.clone(), &subject.path)?;

@@ -1,0 +1,52 @@
+//! What every command that runs a model understands: where it runs.
+
+use clap::{Args, ValueEnum};
+use engine::{Arithmetic, DeviceChoice};
+
+#[derive(Clone, Debug, Args)]
+pub struct DeviceArgs {
+    /// Where models run: cpu, cuda (an NVIDIA GPU, the first one), cuda:N, or auto (a GPU where there is one).
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        env = "BABYLLAMA_DEVICE",
+        default_value = "cpu",
+        display_order = 101
+    )]
+    pub device: DeviceChoice,
+    /// What a GPU multiplies in [default: bf16]; weights, sums and losses are f32 in any case, and so is the CPU.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", display_order = 102)]
+    pub precision: Option<Precision>,
+}
+
+/// Numbers in a GPU's products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// The fast way.
+    Bf16,
+    /// To compare with the CPU.
+    F32,
+}
+
+impl From<Precision> for Arithmetic {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Bf16 => Self::Bf16,
+            Precision::F32 => Self::F32,
+        }
+    }
+}
+
+impl DeviceArgs {
+    /// The flags that ask for the same device again; none for the CPU.
+    pub fn words(&self) -> Vec<String> {
+        let device = match self.device {
+            DeviceChoice::Cpu => return Vec::new(),
+            DeviceChoice::Cuda(number) => format!("--device cuda:{number}"),
+            DeviceChoice::Auto => "--device auto".to_owned(),
+        };
+        let precision = self.precision.and_then(|precision| precision.to_possible_value());
+        [device].into_iter().chain(precision.map(|value| format!("--precision {}", value.get_name()))).collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! Whole runs of small models on both devices: the losses of every step, and checkpoints that change the device.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use engine::Device;
+use engine::rng::Rng;
+use model::{Architecture, Model, ModelConfig, hugging_face};
+use tempfile::TempDir;
+use train::settings::SignalKind;
+use train::{DistillSettings, Distillation, Event, Listener, Run, Teacher, TrainSettings};
+
+use super::scores::architecture_name;
+use super::{Row, Tolerances, largest_difference};
+use crate::console;
+
+const SEQUENCE_LENGTH: usize = 64;
+const BATCH_SIZE: usize = 8;
+
+/// Steps of an epoch, after each of which there is a held-out loss.
+const STEPS_PER_EPOCH: usize = 25;
+
+/// A small model of the shapes that real ones have: heads of 64 channels, shared ones and dropout.
+pub fn config(architecture: Architecture) -> ModelConfig {
+    let is_llama = architecture == Architecture::Llama;
+    let dropout = if is_llama { 0.0 } else { 0.1 };
+    ModelConfig {
+        architecture,
+        vocab_size: 500,
+        hidden_size: 128,
+        intermediate_size: if is_llama { 344 } else { 512 },
+        num_layers: 2,
+        num_heads: 2,
+        num_kv_heads: if is_llama { 1 } else { 2 },
+        head_dim: 64,
+        max_positions: SEQUENCE_LENGTH,
+        norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: !is_llama,
+        embedding_dropout: dropout,
+        attention_dropout: dropout,
+        residual_dropout: dropout,
+        initializer_range: 0.02,
+        bos_token_id: 1,
+        eos_token_id: 2,
+        pad_token_id: None,
+    }
+}
+
+/// Tokens that can be learnt: each follows from the one before it, up to a few possibilities.
+fn tokens(seed: u64, sequences: usize) -> Vec<u32> {
+    let (rng, vocab_size) = (Rng::new(seed, "check tokens"), 500);
+    let next = |last: &mut u64, at: u64| {
+        *last = (*last * 7 + 1 + rng.below(at, 4)) % vocab_size;
+        Some(*last as u32)
+    };
+    (0..(sequences * SEQUENCE_LENGTH) as u64).scan(seed, next).collect()
+}
+
+/// What is trained.
+struct Case {
+    architecture: Architecture,
+    signal: Option<SignalKind>,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        let model = architecture_name(self.architecture);
+        match self.signal {
+            None => model.to_owned(),
+            Some(SignalKind::Online) => format!("{model}; two teachers, online"),
+            Some(SignalKind::Hidden) => format!("{model}; two teachers, hidden"),
+            Some(SignalKind::Sampled) => format!("{model}; two teachers, sampled"),
+        }
+    }
+}
+
+/// Runs in folders of their own.
+struct Runs {
+    folder: TempDir,
+    steps: u64,
+    training: Vec<u32>,
+    validation: Vec<u32>,
+}
+
+/// What a run showed.
+#[derive(Default)]
+struct Course {
+    losses: Vec<f64>,
+    gradient_norms: Vec<f64>,
+    heldout: Vec<f64>,
+    stop_after: Option<u64>,
+}
+
+impl Listener for Course {
+    fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Step(step) => {
+                self.losses.push(step.loss);
+                self.gradient_norms.push(step.gradient_norm);
+            }
+            Event::Evaluation(evaluation) => self.heldout.push(evaluation.cross_entropy),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop_after == Some(self.losses.len() as u64)
+    }
+}
+
+impl Runs {
+    fn new(steps: u64, reference: &Arc<dyn Device>) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        for (seed, architecture) in [(5, Architecture::Gpt2), (6, Architecture::Llama)] {
+            let teacher = Model::new(config(architecture), reference, seed)?;
+            hugging_face::save(&teacher, &folder.path().join(format!("teacher-{seed}")))?;
+        }
+        let (training, validation) = (tokens(3, STEPS_PER_EPOCH * BATCH_SIZE), tokens(4, 2 * BATCH_SIZE));
+        Ok(Self { folder, steps, training, validation })
+    }
+
+    fn place(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    /// Trains in a folder, on from what is there. `stop_after` counts this part's steps.
+    fn train(
+        &self,
+        case: &Case,
+        folder: &Path,
+        device: &Arc<dyn Device>,
+        stop_after: Option<u64>,
+    ) -> anyhow::Result<Course> {
+        let settings = TrainSettings {
+            max_steps: self.steps,
+            batch_size: BATCH_SIZE,
+            sequence_length: SEQUENCE_LENGTH,
+            learning_rate: 1e-3,
+            warmup_ratio: 0.1,
+            weight_decay: 0.1,
+            ..TrainSettings::default()
+        };
+        let mut course = Course { stop_after, ..Course::default() };
+        let run = Run {
+            folder,
+            settings: &settings,
+            seed: 7,
+            model: Model::new(config(case.architecture), device, 8)?,
+            distill: case.signal.map(|signal| self.distillation(signal, folder)).transpose()?,
+            training: &self.training,
+            validation: Some(&self.validation),
+            inputs_fingerprint: String::new(),
+        };
+        run.execute(&mut course)?;
+        Ok(course)
+    }
+
+    fn distillation(&self, signal: SignalKind, folder: &Path) -> anyhow::Result<Distillation> {
+        let open = |name: &&str| Teacher::open(*name, &self.place(name));
+        let teachers = ["teacher-5", "teacher-6"].iter().map(open).collect::<Result<_, _>>()?;
+        let settings = DistillSettings { signal, ..DistillSettings::new(Vec::new()) };
+        Ok(Distillation { settings, teachers, caches: folder.join("caches"), sample_seed: 9 })
+    }
+}
+
+/// Trains on both devices, and from one to the other.
+pub fn compare(
+    reference: &Arc<dyn Device>,
+    device: &Arc<dyn Device>,
+    steps: u64,
+    tolerances: Tolerances,
+) -> anyhow::Result<Vec<Row>> {
+    let runs = Runs::new(steps, reference)?;
+    let mut rows = Vec::new();
+    let all = [
+        (Architecture::Llama, None),
+        (Architecture::Gpt2, None),
+        (Architecture::Llama, Some(SignalKind::Online)),
+        (Architecture::Gpt2, Some(SignalKind::Hidden)),
+        (Architecture::Llama, Some(SignalKind::Sampled)),
+    ];
+    for (number, (architecture, signal)) in all.into_iter().enumerate() {
+        let case = Case { architecture, signal };
+        console::note(format_args!("{}: {steps} steps", case.name()));
+        let place = |kind: &str| runs.place(&format!("{kind}-{number}"));
+        let expected = runs.train(&case, &place("reference"), reference, None)?;
+        let found = runs.train(&case, &place("device"), device, None)?;
+        rows.extend(course_rows(&case.name(), &expected, &found, tolerances));
+        if number == 0 {
+            let again = runs.train(&case, &place("again"), device, None)?;
+            let differs = again.losses != found.losses || weights(&place("again"))? != weights(&place("device"))?;
+            rows.push(Row::new("the same bits again", case.name(), f64::from(u8::from(differs)), 0.0));
+            rows.extend(changed_devices(&runs, &case, &expected, [reference, device], tolerances)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn weights(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join("final/model.safetensors");
+    std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn course_rows(name: &str, expected: &Course, found: &Course, tolerances: Tolerances) -> [Row; 3] {
+    [
+        ("loss of every step", &expected.losses, &found.losses, tolerances.loss),
+        ("gradient norm of every step", &expected.gradient_norms, &found.gradient_norms, tolerances.gradient_norm),
+        ("held-out loss", &expected.heldout, &found.heldout, tolerances.loss),
+    ]
+    .map(|(check, expected, found, tolerance)| Row::new(check, name, largest_difference(expected, found), tolerance))
+}
+
+/// Runs whose first half is done by one device and the second by the other.
+fn changed_devices(
+    runs: &Runs,
+    case: &Case,
+    expected: &Course,
+    [reference, device]: [&Arc<dyn Device>; 2],
+    tolerances: Tolerances,
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (check, first, second) in [("from the CPU to it", reference, device), ("from it to the CPU", device, reference)]
+    {
+        let folder = runs.place(&check.replace(' ', "-"));
+        let begun = runs.train(case, &folder, first, Some(runs.steps / 2))?;
+        let ended = runs.train(case, &folder, second, None)?;
+        let losses = [begun.losses, ended.losses].concat();
+        let error = largest_difference(&expected.losses, &losses);
+        rows.push(Row::new(format!("a checkpoint {check}"), case.name(), error, tolerances.loss));
+    }
+    Ok(rows)
+}

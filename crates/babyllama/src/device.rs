@@ -1,0 +1,70 @@
+//! Opens the device that the command line asks for.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::bail;
+use engine::device::{self, DeviceOptions};
+use engine::{Arithmetic, Device, DeviceChoice};
+
+use crate::args::{DeviceArgs, Precision};
+use crate::console;
+use crate::failure::WrongUsage;
+
+impl DeviceArgs {
+    /// What the device multiplies in, unless it turns out to be the CPU.
+    pub fn arithmetic(&self) -> Arithmetic {
+        match self.device {
+            DeviceChoice::Cpu => Arithmetic::F32,
+            DeviceChoice::Cuda(_) | DeviceChoice::Auto => self.precision.map(Into::into).unwrap_or_default(),
+        }
+    }
+
+    /// Opens the device, and tells which it is where that is not plainly the CPU.
+    ///
+    /// # Errors
+    /// [`WrongUsage`] where the CPU is to compute in bf16; or when there is no such GPU, or something that it needs is
+    /// missing.
+    pub fn open(&self) -> anyhow::Result<Arc<dyn Device>> {
+        if self.device == DeviceChoice::Cpu && self.precision == Some(Precision::Bf16) {
+            bail!(WrongUsage("--precision bf16 is for a GPU; the CPU computes in f32".to_owned()));
+        }
+        let device = device::open(&DeviceOptions {
+            choice: self.device,
+            arithmetic: self.arithmetic(),
+            kernel_cache: kernel_cache(|name| std::env::var_os(name)),
+        })?;
+        if self.device != DeviceChoice::Cpu {
+            console::note(format_args!("on {}", device.name()));
+        }
+        Ok(device)
+    }
+}
+
+/// Where compiled kernels are kept: in the user's cache folder, if the environment tells of one.
+fn kernel_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name| variable(name).map(PathBuf::from).filter(|folder: &PathBuf| folder.is_absolute());
+    let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join(Path::new("babyllama/kernels")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_kept_where_the_user_keeps_caches() {
+        let with = |variables: &'static [(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            kernel_cache(|name| value(name).map(|(_, value)| value.into()))
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(with(&[("HOME", "/home/a"), ("XDG_CACHE_HOME", "/c")]), path("/c/babyllama/kernels"));
+        assert_eq!(with(&[("HOME", "/home/a")]), path("/home/a/.cache/babyllama/kernels"));
+        // The standard has relative folders ignored.
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "c")]), path("/h/.cache/babyllama/kernels"));
+        assert_eq!(with(&[("HOME", "")]), None);
+        assert_eq!(with(&[]), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Devices by name, on a machine whose GPUs are out of sight if it has any.
+
+use super::common::{Finished, STUDENT, TEACHER, Workspace};
+
+/// The program without a GPU.
+fn babyllama(workspace: &Workspace, line: &str) -> Finished {
+    let mut command = workspace.command(&line.split_whitespace().collect::<Vec<_>>());
+    command.env("CUDA_VISIBLE_DEVICES", "-1").env_remove("LD_LIBRARY_PATH");
+    workspace.finish(command)
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_said_so_before_anything_is_made() {
+    let workspace = Workspace::new();
+    let before = workspace.names(".");
+    workspace.write("tokens.bin", [1u8, 0].repeat(2000));
+    let tokens = "--tokens tokens.bin --raw-tokens --vocab-size 300";
+    for command in [
+        "run small.toml".to_owned(),
+        format!("pretrain --config small.toml --model teacher {tokens} --output made"),
+        "generate nowhere --prompt x".to_owned(),
+        "evaluate loss nowhere --data text".to_owned(),
+        "evaluate blimp nowhere --data pairs".to_owned(),
+        "bench train --config small.toml --model teacher".to_owned(),
+        "check".to_owned(),
+    ] {
+        let refusal = babyllama(&workspace, &format!("{command} --device cuda")).refused(1);
+        assert!(refusal.cause.contains("NVIDIA"), "{command}: {}", refusal.cause);
+        refusal.advises("--device cpu");
+    }
+    std::fs::remove_file(workspace.path("tokens.bin")).unwrap();
+    assert_eq!(workspace.names("."), before);
+}
+
+#[test]
+fn what_is_no_device_is_wrong_usage() {
+    let workspace = Workspace::new();
+    for flags in ["--device gpu", "--device cuda:x", "--device cuda --precision f16"] {
+        let finished = babyllama(&workspace, &format!("run small.toml {flags}"));
+        assert_eq!(finished.code, Some(2), "{flags}: {}", finished.stderr);
+    }
+    let wrong = babyllama(&workspace, "run small.toml --device gpu").stderr;
+    assert!(wrong.contains("'gpu' is none of cpu, cuda, cuda:N and auto"), "{wrong}");
+    let refusal = babyllama(&workspace, "run small.toml --precision bf16").refused(2);
+    refusal.names(&["--precision bf16 is for a GPU"]);
+
+    let mut command = workspace.command(&["run", "small.toml"]);
+    command.env("BABYLLAMA_DEVICE", "gpu");
+    assert_eq!(workspace.finish(command).code, Some(2));
+    // What is said on the command line counts more.
+    for (flag, notes) in [("cpu", 0), ("auto", 1)] {
+        let mut command = workspace.command(&["plan", "small.toml", "--device", flag]);
+        command.env("BABYLLAMA_DEVICE", "auto").env("CUDA_VISIBLE_DEVICES", "-1").env_remove("LD_LIBRARY_PATH");
+        assert_eq!(workspace.finish(command).done().stderr.lines().count(), notes);
+    }
+}
+
+#[test]
+fn without_a_gpu_any_device_is_the_cpu() {
+    let workspace = Workspace::trained();
+    let finished = babyllama(&workspace, "run small.toml --device auto --output runs/auto").done();
+    assert!(finished.stderr.starts_with("on cpu ("), "{}", finished.stderr);
+    for model in [TEACHER, STUDENT] {
+        assert!(workspace.weights(model) == workspace.weights(&model.replace("small", "auto")), "{model}");
+    }
+    let plain = babyllama(&workspace, "run small.toml --precision f32").done();
+    assert!(plain.stdout.contains("Nothing to do"), "the device is no part of what a run is: {}", plain.stdout);
+}
+
+#[test]
+fn a_plan_for_a_gpu_needs_none() {
+    let workspace = Workspace::new();
+    let finished = babyllama(&workspace, "plan small.toml --device cuda").done();
+    assert!(finished.stderr.contains("NVIDIA") && finished.stderr.contains("without times"), "{}", finished.stderr);
+    for part in ["GPU memory in bf16, estimated", "weights, gradient, moments", "fit at a time", "teacher", "student"] {
+        assert!(finished.stdout.contains(part), "no {part:?} in {}", finished.stdout);
+    }
+    let here = babyllama(&workspace, "plan small.toml").done().stdout;
+    assert!(!here.contains("GPU"), "{here}");
+}
+
+#[test]
+fn a_check_compares_whole_runs() {
+    let workspace = Workspace::new();
+    let finished = babyllama(&workspace, "check --only-models --steps 4 --json").done();
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    assert!(report["passed"] == true && rows.len() == 24, "{report:#}");
+    for row in rows {
+        assert!(row["passed"] == true && row["error"] == 0.0, "the CPU is its own equal: {row}");
+    }
+    let table = babyllama(&workspace, "check --steps 2").done().stdout;
+    for part in ["linear", "scores", "a checkpoint from it to the CPU", "two teachers, hidden", " checks passed."] {
+        assert!(table.contains(part), "no {part:?} in {table}");
+    }
+}
+
+/// By `LD_LIBRARY_PATH` also on the emulator.
+#[test]
+#[ignore = "needs a GPU or the emulator"]
+fn a_gpu_computes_what_the_cpu_does() {
+    let workspace = Workspace::new();
+    for precision in ["f32", "bf16"] {
+        let finished = workspace.babyllama(&format!("check --device cuda --precision {precision} --steps 3"));
+        assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
+    }
+}
+
+/// The emulator's memory is as large as it is told to be.
+#[test]
+#[ignore = "needs the emulator"]
+fn a_step_that_the_gpu_has_no_memory_for_is_split() {
+    let workspace = Workspace::new();
+    workspace
+        .write("tokens.bin", (0..4096u32).flat_map(|at| ((at * 37 % 300) as u16).to_le_bytes()).collect::<Vec<_>>());
+    let train = |memory: &str, output: &str| {
+        let line = "pretrain --config small.toml --model teacher --tokens tokens.bin --raw-tokens --vocab-size 300 \
+                    --set batch_size=256 --set max_steps=2 --device cuda --precision f32 --output";
+        let words: Vec<&str> = line.split_whitespace().chain([output]).collect();
+        let mut command = workspace.command(&words);
+        command.env("EMULATED_MEMORY", memory);
+        let finished = workspace.finish(command).done();
+        (finished.stderr.contains("of a step's 256 sequences at a time"), workspace.losses(output))
+    };
+    let ((whole, expected), (split, found)) = (train("1000000000", "whole"), train("38000000", "split"));
+    assert_eq!((whole, split), (false, true));
+    assert!(expected.iter().zip(&found).all(|(a, b)| (a / b - 1.0).abs() < 1e-5), "{expected:?} {found:?}");
+}

@@ -1,0 +1,237 @@
+//! What happens when a device has no memory for a whole step: smaller micro-batches, the same result, and one word about it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use corpus::Chunks;
+use engine::cpu::Cpu;
+use engine::rng::Rng;
+use engine::{Device, Profiler, fault};
+use model::{Architecture, Model, ModelConfig, hugging_face};
+use train::data::batch;
+use train::heldout::Heldout;
+use train::settings::{Codec, SignalKind};
+use train::signals::{Audience, open_to_teach};
+use train::{
+    DistillSettings, Distillation, Event, Listener, Outcome, Run, StepRecord, Teacher, TrainError, TrainSettings,
+};
+
+const LENGTH: usize = 32;
+
+/// Dropout too, whose masks may not depend on the split.
+fn config() -> ModelConfig {
+    ModelConfig {
+        architecture: Architecture::Gpt2,
+        vocab_size: 101,
+        hidden_size: 32,
+        intermediate_size: 128,
+        num_layers: 2,
+        num_heads: 4,
+        num_kv_heads: 4,
+        head_dim: 8,
+        max_positions: LENGTH,
+        norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: true,
+        embedding_dropout: 0.1,
+        attention_dropout: 0.1,
+        residual_dropout: 0.1,
+        initializer_range: 0.1,
+        bos_token_id: 1,
+        eos_token_id: 2,
+        pad_token_id: None,
+    }
+}
+
+fn settings() -> TrainSettings {
+    TrainSettings { batch_size: 16, sequence_length: LENGTH, epochs: 1.0, ..TrainSettings::default() }
+}
+
+/// Tokens of so many steps.
+fn tokens(steps: u64) -> Vec<u32> {
+    let rng = Rng::new(3, "test tokens");
+    (0..steps * 16 * LENGTH as u64).map(|at| rng.below(at, 101) as u32).collect()
+}
+
+/// What a run says.
+#[derive(Default)]
+struct Notes {
+    steps: Vec<StepRecord>,
+    splits: Vec<(usize, usize)>,
+    heldout: Vec<f64>,
+    /// Stop after this step.
+    last: Option<u64>,
+}
+
+impl Listener for Notes {
+    fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Step(record) => self.steps.push(record),
+            Event::Split { sequences, batch_size } => self.splits.push((sequences, batch_size)),
+            Event::Evaluation(record) => self.heldout.push(record.cross_entropy),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn should_stop(&self) -> bool {
+        self.last.is_some_and(|last| self.steps.len() as u64 == last)
+    }
+}
+
+/// A run in a folder, alone or with a teacher.
+fn run(
+    folder: &Path,
+    device: Arc<dyn Device>,
+    settings: &TrainSettings,
+    distill: Option<Distillation>,
+    notes: &mut Notes,
+) -> Result<Outcome, TrainError> {
+    let (training, validation) = (tokens(4), tokens(1));
+    Run {
+        folder,
+        settings,
+        seed: 9,
+        model: Model::new(config(), &device, 1).unwrap(),
+        distill,
+        training: &training,
+        validation: Some(&validation),
+        inputs_fingerprint: String::new(),
+    }
+    .execute(notes)
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("final/model.safetensors")).unwrap()
+}
+
+/// Runs alone on a device: its notes and its weights.
+fn alone(device: Arc<dyn Device>, settings: &TrainSettings) -> (Notes, Vec<u8>) {
+    let (folder, mut notes) = (tempfile::tempdir().unwrap(), Notes::default());
+    run(folder.path(), device, settings, None, &mut notes).unwrap();
+    (notes, weights(folder.path()))
+}
+
+fn cpu() -> Arc<dyn Device> {
+    Arc::new(Cpu::new())
+}
+
+fn small() -> Arc<dyn Device> {
+    Arc::new(Cpu::with_memory(3 << 20))
+}
+
+#[test]
+fn a_step_that_does_not_fit_is_split_to_the_same_result() {
+    let (whole, same) = (alone(cpu(), &settings()), alone(Arc::new(Cpu::with_memory(1 << 40)), &settings()));
+    assert_eq!((whole.0.splits.len(), whole.1 == same.1), (0, true), "enough memory changes nothing");
+
+    let (found, split_weights) = alone(small(), &settings());
+    let [(sequences, 16)] = found.splits[..] else { panic!("{:?}", found.splits) };
+    assert!((1..16).contains(&sequences), "{sequences}");
+    assert_eq!(found.steps.len(), whole.0.steps.len());
+    for (a, b) in found.steps.iter().zip(&whole.0.steps) {
+        assert!((a.loss / b.loss - 1.0).abs() < 1e-5 && (a.gradient_norm / b.gradient_norm - 1.0).abs() < 1e-4);
+        assert_eq!((a.step, a.tokens), (b.step, b.tokens));
+    }
+    assert!((found.heldout[0] / whole.0.heldout[0] - 1.0).abs() < 1e-5);
+    // The split that was found is one that could have been asked for.
+    let asked = alone(cpu(), &TrainSettings { micro_batch_size: sequences, ..settings() });
+    assert!(asked.1 == split_weights, "an attempt that failed left something behind");
+}
+
+#[test]
+fn where_not_even_one_sequence_fits_the_error_says_what_is_missing() {
+    let refused = |bytes, settings: &TrainSettings| {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), Arc::new(Cpu::with_memory(bytes)), settings, None, &mut Notes::default()).unwrap_err()
+    };
+    // Room for parameters, gradient and moments, of 30 thousand values each, and for little more.
+    let error = refused(560 << 10, &settings());
+    let message = error.to_string();
+    assert!(matches!(error, TrainError::NoRoom { sequences: 1, .. }), "{message}");
+    assert!(message.starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "), "{message}");
+    // What was asked for is what is done.
+    let error = refused(3 << 20, &TrainSettings { micro_batch_size: 16, ..settings() });
+    assert!(matches!(error, TrainError::NoRoom { sequences: 16, .. }), "{error}");
+    // Not even the parameters.
+    let folder = tempfile::tempdir().unwrap();
+    let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(200 << 10));
+    let error = run(folder.path(), device, &settings(), None, &mut Notes::default()).unwrap_err();
+    assert!(matches!(error, TrainError::Device(_)), "{error}");
+}
+
+/// A teacher in a folder, whose hidden states are kept beside it.
+fn distillation(folder: &Path) -> Distillation {
+    let place = folder.join("teacher");
+    hugging_face::save(&Model::new(config(), &cpu(), 5).unwrap(), &place).unwrap();
+    let signal = DistillSettings { signal: SignalKind::Hidden, codec: Codec::F32, ..DistillSettings::new(Vec::new()) };
+    let teachers = vec![Teacher::open("teacher", &place).unwrap()];
+    Distillation { settings: signal, teachers, caches: folder.join("caches"), sample_seed: 3 }
+}
+
+#[test]
+fn teachers_are_heard_in_parts_too() {
+    let students = [cpu(), small()].map(|device| {
+        let (folder, mut notes) = (tempfile::tempdir().unwrap(), Notes::default());
+        run(folder.path(), device, &settings(), Some(distillation(folder.path())), &mut notes).unwrap();
+        notes
+    });
+    assert_eq!([students[0].splits.len(), students[1].splits.len()], [0, 1]);
+    for (a, b) in students[0].steps.iter().zip(&students[1].steps) {
+        assert!((a.loss / b.loss - 1.0).abs() < 1e-5 && (a.kl.unwrap() / b.kl.unwrap() - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn what_is_kept_of_teachers_does_not_depend_on_the_room() {
+    let kept = [cpu(), Arc::new(Cpu::with_memory(700 << 10))].map(|device: Arc<dyn Device>| {
+        let folder = tempfile::tempdir().unwrap();
+        let (distillation, training, settings) = (distillation(folder.path()), tokens(2), settings());
+        let audience =
+            Audience { device: &device, vocab_size: 101, settings: &settings, training: &training, validation: None };
+        let mut teaching = open_to_teach(&distillation, &audience).unwrap().unwrap();
+        let mut calls = 0;
+        let is_whole = teaching.teach(&audience, 32, &mut |_| {
+            calls += 1;
+            true
+        });
+        assert!(is_whole.unwrap());
+        (calls, std::fs::read(teaching.folders()[0].0.join("blocks.bin")).unwrap())
+    });
+    assert!(kept[0].0 == 1 && kept[1].0 > 1, "{} and {} calls", kept[0].0, kept[1].0);
+    assert!(kept[0].1 == kept[1].1);
+}
+
+#[test]
+fn held_out_sequences_are_measured_in_parts_too() {
+    let text = tokens(2);
+    let [whole, parts] = [cpu(), Arc::new(Cpu::with_memory(800 << 10))].map(|device: Arc<dyn Device>| {
+        let model = Model::new(config(), &device, 1).unwrap();
+        let chunks = Chunks::fixed(text.len(), LENGTH, 0).unwrap();
+        let sequences = (0..32).collect();
+        let fits = fault::catch(|| model.hidden_states(&batch(&text, &chunks, &(0..32).collect::<Vec<_>>())));
+        assert_eq!(fits.is_ok(), device.memory().is_none());
+        let heldout = Heldout { source: &text, chunks, sequences, batch_size: 32 };
+        let mut seen = Vec::new();
+        let found = heldout.cross_entropy_of_each(&[&model], |place, of_one| seen.push((place, of_one.len()))).unwrap();
+        (found, seen)
+    });
+    assert!((whole.0.cross_entropy / parts.0.cross_entropy - 1.0).abs() < 1e-6);
+    assert_eq!((whole.0.tokens, whole.1.len()), (parts.0.tokens, 32));
+    assert_eq!(whole.1, parts.1);
+}
+
+/// Nothing in a checkpoint says where it was written: its run goes on anywhere.
+#[test]
+fn a_checkpoint_goes_on_on_another_device() {
+    let through = alone(cpu(), &settings()).1;
+    let (folder, mut notes) = (tempfile::tempdir().unwrap(), Notes { last: Some(2), ..Notes::default() });
+    let stopped = run(folder.path(), cpu(), &settings(), None, &mut notes).unwrap();
+    assert_eq!(stopped, Outcome::Interrupted { step: 2 });
+    let other: Arc<dyn Device> = Arc::new(Profiler::new(Arc::new(Cpu::with_memory(1 << 40))));
+    let mut notes = Notes::default();
+    run(folder.path(), other, &settings(), None, &mut notes).unwrap();
+    assert_eq!(notes.steps[0].step, 3);
+    assert!(weights(folder.path()) == through);
+}
