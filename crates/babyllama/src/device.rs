@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
-use engine::device::{self, DeviceOptions};
+use engine::open::{self, DeviceOptions};
 use engine::{Arithmetic, Device, DeviceChoice};
 
 use crate::args::{DeviceArgs, Precision};
@@ -30,7 +30,7 @@ impl DeviceArgs {
         if self.device == DeviceChoice::Cpu && self.precision == Some(Precision::Bf16) {
             bail!(WrongUsage("--precision bf16 is for a GPU; the CPU computes in f32".to_owned()));
         }
-        let device = device::open(&DeviceOptions {
+        let device = open::open(&DeviceOptions {
             choice: self.device,
             arithmetic: self.arithmetic(),
             kernel_cache: kernel_cache(|name| std::env::var_os(name)),

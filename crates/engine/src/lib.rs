@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod device;
 pub mod fault;
+pub mod open;
 pub mod ops;
 pub mod params;
 pub mod parity;
@@ -16,8 +17,9 @@ pub mod tensor;
 #[cfg(test)]
 mod testing;
 
-pub use device::{Arithmetic, Device, DeviceChoice, DeviceError, DeviceOptions};
+pub use device::{Arithmetic, Device, DeviceError};
 pub use fault::Fault;
+pub use open::{DeviceChoice, DeviceOptions};
 pub use params::{Layout, Parameters, Role, Segment};
 pub use profile::{OperationTime, Profiler};
 pub use spans::Spans;

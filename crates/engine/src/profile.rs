@@ -79,7 +79,10 @@ impl Profiler {
         }
         let start = Instant::now();
         let result = operation();
-        self.device.synchronise();
+        // After a fault memory is given back while the thread unwinds; a second fault on the way would end the program.
+        if !std::thread::panicking() {
+            self.device.synchronise();
+        }
         let seconds = start.elapsed().as_secs_f64();
         let mut times = self.times();
         let time = times.entry(name).or_insert(OperationTime { name, calls: 0, seconds: 0.0, flops: 0.0 });

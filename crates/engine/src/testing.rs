@@ -9,7 +9,7 @@ use crate::{Device, Tensor};
 
 /// The device that the operations' tests run on.
 pub fn device() -> Arc<dyn Device> {
-    crate::device::for_tests()
+    crate::open::for_tests()
 }
 
 /// Reproducible values of unit variance.

@@ -42,7 +42,7 @@ fn assert_values_close(name: &str, found: &[f32], expected: &[f32], tolerance: f
 
 /// Runs an operation on `name.INPUT` with parameters from the fixtures and compares everything that PyTorch recorded.
 fn compare(name: &str, input: &str, parameters: &[(&str, Role)], forward: impl Fn(&mut Tape, Var, &[Segment]) -> Var) {
-    let device: Arc<dyn Device> = engine::device::for_tests();
+    let device: Arc<dyn Device> = engine::open::for_tests();
     let mut layout = Layout::default();
     let mut segments = Vec::new();
     let mut values = Vec::new();
@@ -114,7 +114,7 @@ fn attention() {
 
 #[test]
 fn classifier_loss() {
-    let device: Arc<dyn Device> = engine::device::for_tests();
+    let device: Arc<dyn Device> = engine::open::for_tests();
     let floats = |name: &str| fixture_of("classifier_loss", name).1;
     let numbers = |name: &str| floats(name).into_iter().map(f32::to_bits).collect::<Vec<u32>>();
     let (shape, weight) = fixture_of("classifier_loss", "weight");
@@ -137,7 +137,7 @@ fn classifier_loss() {
 
 #[test]
 fn divergences_of_ensembles() {
-    let device: Arc<dyn Device> = engine::device::for_tests();
+    let device: Arc<dyn Device> = engine::open::for_tests();
     let tensor = |name: &str| {
         let (shape, data) = fixture_of("divergences", name);
         Tensor::from_slice(&device, shape[0], shape[1], &data)

@@ -16,7 +16,7 @@ use train::settings::{DistillSettings, KlNormalisation, TrainSettings};
 use train::step::{Normalisers, Trainer, objective};
 
 fn load(name: &str) -> Model {
-    let device: Arc<dyn Device> = engine::device::for_tests();
+    let device: Arc<dyn Device> = engine::open::for_tests();
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn logits_and_hidden_states() {
 #[test]
 fn a_masked_model_with_its_gradients() {
     let expected = Fixture::expected("roberta");
-    let device: Arc<dyn Device> = engine::device::for_tests();
+    let device: Arc<dyn Device> = engine::open::for_tests();
     let model = hugging_face::load_any(&folder("roberta"), &device).unwrap();
     let batch = Batch::from_sequences(expected.ids("ids").chunks(11));
     let mut gradients = Parameters::zeros(&device, model.parameters().layout().clone());
@@ -134,7 +134,7 @@ fn targets(expected: &Fixture) -> (Vec<u32>, usize) {
 #[test]
 fn distillation_in_both_normalisations() {
     let expected = Fixture::open("train/tests/fixtures/losses.safetensors");
-    let device: Arc<dyn Device> = engine::device::for_tests();
+    let device: Arc<dyn Device> = engine::open::for_tests();
     let mut layout = Layout::default();
     let output = layout.add("output", 33, 8, Role::Weight);
     let mut parameters = Parameters::zeros(&device, Arc::new(layout));

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+/// Steps whose time is kept by operation.
+pub const PROFILED_STEPS: usize = 2;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

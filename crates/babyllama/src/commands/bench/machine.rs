@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Report;
 use super::presets::Subject;
 use super::process;
-use super::products::{ProductPeak, best_seconds, dense_peak, filled, square_product};
+use super::products::{FlopUnit, ProductPeak, best_seconds, dense_peak, filled, square_product};
 
 /// Rows and columns of the large square product on the CPU.
 const SQUARE: usize = 2048;
@@ -51,21 +51,6 @@ impl Machine {
     pub fn line(&self) -> String {
         let processor = self.processor.as_deref().unwrap_or("unknown processor");
         format!("{processor}, {}", self.device)
-    }
-}
-
-/// A unit that suits a device's speed.
-#[derive(Clone, Copy, Debug)]
-pub struct FlopUnit {
-    pub name: &'static str,
-    gigaflops: f64,
-    pub more_decimals: usize,
-}
-
-impl FlopUnit {
-    /// A speed in GFLOP/s as a cell.
-    pub fn show(&self, speed: Option<f64>, decimals: usize) -> String {
-        decimal(speed.map(|speed| speed / self.gigaflops), decimals + self.more_decimals)
     }
 }
 

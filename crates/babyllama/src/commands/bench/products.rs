@@ -5,13 +5,27 @@ use std::time::Instant;
 
 use engine::{Device, Precision, Shape, Tensor};
 use model::{Architecture, ModelConfig};
-use report::format::grouped;
+use report::format::{decimal, grouped};
 use report::{Align, Table};
 use serde::Serialize;
 
 use super::arguments::TeacherSignal;
-use super::machine::FlopUnit;
 use super::presets::Subject;
+
+/// A unit that suits a device's speed.
+#[derive(Clone, Copy, Debug)]
+pub struct FlopUnit {
+    pub name: &'static str,
+    pub gigaflops: f64,
+    pub more_decimals: usize,
+}
+
+impl FlopUnit {
+    /// A speed in GFLOP/s as a cell.
+    pub fn show(&self, speed: Option<f64>, decimals: usize) -> String {
+        decimal(speed.map(|speed| speed / self.gigaflops), decimals + self.more_decimals)
+    }
+}
 
 /// Rows of logits that the output layer computes at a time when its product is measured.
 const OUTPUT_ROWS: usize = 1024;

@@ -11,16 +11,13 @@ use serde::Serialize;
 use train::step::{StepLoss, Trainer};
 
 use super::Report;
-use super::arguments::{StepArgs, TeacherSignal};
+use super::arguments::{PROFILED_STEPS, StepArgs, TeacherSignal};
 use super::machine::{DeviceUse, Machine};
 use super::presets::Subject;
 use super::process;
 use super::products::{ProductPeak, dense_peak};
 use super::tokens::Batches;
 use crate::progress::Progress;
-
-/// Steps whose time is kept by operation.
-pub const PROFILED_STEPS: usize = 2;
 
 /// The middle and the best of several measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

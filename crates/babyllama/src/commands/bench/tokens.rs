@@ -7,9 +7,8 @@ use engine::rng::Rng;
 use train::TokenSource;
 use train::data::{self, MicroBatch, TextKind};
 
-use super::arguments::StepArgs;
+use super::arguments::{PROFILED_STEPS, StepArgs};
 use super::presets::Subject;
-use super::steps::PROFILED_STEPS;
 
 /// Tokens by Zipf's law: entry `k` of the vocabulary comes about `1 / k` as often as the first. Entry 0, which pads in
 /// most vocabularies, does not occur.

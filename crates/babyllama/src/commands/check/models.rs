@@ -12,7 +12,6 @@ use tempfile::TempDir;
 use train::settings::SignalKind;
 use train::{DistillSettings, Distillation, Event, Listener, Run, Teacher, TrainSettings};
 
-use super::scores::architecture_name;
 use super::{Row, Tolerances, largest_difference};
 use crate::console;
 
@@ -21,6 +20,13 @@ const BATCH_SIZE: usize = 8;
 
 /// Steps of an epoch, after each of which there is a held-out loss.
 const STEPS_PER_EPOCH: usize = 25;
+
+pub fn architecture_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Llama => "LLaMA, grouped heads",
+        _ => "GPT-2, dropout",
+    }
+}
 
 /// A small model of the shapes that real ones have: heads of 64 channels, shared ones and dropout.
 pub fn config(architecture: Architecture) -> ModelConfig {

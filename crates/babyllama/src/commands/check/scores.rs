@@ -8,7 +8,7 @@ use eval::{Request, Scorer};
 use model::{Architecture, Classifier, Model};
 use train::finetune::{Example, Finetune, FinetuneEvent, FinetuneListener, FinetuneSettings};
 
-use super::models::config;
+use super::models::{architecture_name, config};
 use super::{Row, Tolerances, largest_difference, relative_distance};
 use crate::console;
 
@@ -34,13 +34,6 @@ pub fn compare(
         rows.push(Row::new("fine-tuning, logits", name, error, tolerances.scores));
     }
     Ok(rows)
-}
-
-pub fn architecture_name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::Llama => "LLaMA, grouped heads",
-        _ => "GPT-2, dropout",
-    }
 }
 
 /// Log-probabilities of continuations, each of several contexts with several.

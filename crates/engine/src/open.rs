@@ -1,0 +1,97 @@
+//! Which device to take, and opening it.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+use crate::cpu::Cpu;
+use crate::cuda::Cuda;
+use crate::device::{Arithmetic, Device, DeviceError};
+
+/// Which device to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    #[default]
+    Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(usize),
+    /// The first NVIDIA GPU when there is one, else the CPU.
+    Auto,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |number: &str| number.parse().map(Self::Cuda).ok();
+        match text {
+            "cpu" => Some(Self::Cpu),
+            "cuda" => Some(Self::Cuda(0)),
+            "auto" => Some(Self::Auto),
+            other => other.strip_prefix("cuda:").and_then(number),
+        }
+        .ok_or_else(|| format!("'{text}' is none of cpu, cuda, cuda:N and auto"))
+    }
+}
+
+/// A device and how to use it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceOptions {
+    pub choice: DeviceChoice,
+    pub arithmetic: Arithmetic,
+    /// A folder for compiled kernels, so that the next start need not compile them again.
+    pub kernel_cache: Option<PathBuf>,
+}
+
+/// Opens the device.
+///
+/// # Errors
+/// When there is no such GPU, or a library that it needs is missing. `Auto` takes the CPU where no GPU can be used at all.
+pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
+    let cuda = |ordinal| Cuda::open(ordinal, options.arithmetic, options.kernel_cache.clone());
+    match options.choice {
+        DeviceChoice::Cpu => Ok(Arc::new(Cpu::new())),
+        DeviceChoice::Cuda(ordinal) => Ok(Arc::new(cuda(ordinal)?)),
+        DeviceChoice::Auto => match cuda(0) {
+            Ok(cuda) => Ok(Arc::new(cuda)),
+            Err(DeviceError::NoDriver { .. } | DeviceError::NoSuchGpu { .. } | DeviceError::TooOld { .. }) => {
+                Ok(Arc::new(Cpu::new()))
+            }
+            Err(broken) => Err(broken),
+        },
+    }
+}
+
+/// The device that this program's own tests run on: a CPU, or what `BABYLLAMA_TEST_DEVICE` names (`cuda:f32`, `cuda:bf16`).
+/// A GPU is shared by all tests of a process, which then must run one after the other (`--test-threads=1`).
+///
+/// # Panics
+/// When there is no such device.
+#[doc(hidden)]
+pub fn for_tests() -> Arc<dyn Device> {
+    static GPU: OnceLock<Arc<dyn Device>> = OnceLock::new();
+    let arithmetic = match std::env::var("BABYLLAMA_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("cpu") => return Arc::new(Cpu::new()),
+        Ok("cuda:f32") => Arithmetic::F32,
+        Ok("cuda:bf16") => Arithmetic::Bf16,
+        Ok(other) => panic!("BABYLLAMA_TEST_DEVICE is {other}, not cpu, cuda:f32 or cuda:bf16"),
+    };
+    let options = DeviceOptions { choice: DeviceChoice::Cuda(0), arithmetic, kernel_cache: None };
+    GPU.get_or_init(|| open(&options).unwrap_or_else(|cause| panic!("{cause}"))).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_read() {
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
+            assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("none of cpu, cuda"), "{wrong}");
+        }
+    }
+}
