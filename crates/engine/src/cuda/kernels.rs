@@ -227,7 +227,7 @@ fn keep(folder: &Path, path: &Path, code: &[u8]) -> std::io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// The largest parameter.
+/// Words of the largest parameter.
 const SLOT: usize = 8;
 
 /// A kernel with the parameters given so far.

@@ -98,7 +98,6 @@ impl Pool {
     }
 
     pub fn give_back(&self, allocation: Allocation) {
-        // Memory that a view of no values named was never asked for.
         self.free().entry(allocation.bytes).or_default().push(allocation);
     }
 

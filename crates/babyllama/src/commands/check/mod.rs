@@ -65,8 +65,9 @@ struct Report {
 
 /// Compares the device with the CPU, and prints what was found.
 pub fn check(args: &CheckArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let arithmetic = device.arithmetic();
     let (device, reference): (_, Arc<dyn Device>) = (device.open()?, Arc::new(Cpu::new()));
+    // Of the device that was found: `auto` may be the CPU.
+    let arithmetic = device.arithmetic();
     let tolerances = Tolerances::of(arithmetic);
     let mut rows = Vec::new();
     if !args.only_models {
