@@ -1,4 +1,5 @@
-//! What to do about the errors of the libraries and of the file system, in words that follow "next:".
+//! What to do about the errors of the libraries and of the file system, in words that follow
+//! "next:".
 
 use std::io::ErrorKind;
 
@@ -16,14 +17,17 @@ pub const MEND: &str = "mend the cause and give the same command again; what was
 
 const CHECK_PATH: &str = "check the path; relative ones begin in the working directory";
 const SAME_TOKENIZER: &str = "use models and token files of one and the same tokenizer";
-const NAME_TOKEN: &str = "name the token in the folder's tokenizer_config.json or special_tokens_map.json";
+const NAME_TOKEN: &str =
+    "name the token in the folder's tokenizer_config.json or special_tokens_map.json";
 const TOO_SHORT: &str = "take more text, or a smaller sequence_length";
 
 /// Advice on a failed read or write.
 pub fn on_file(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => CHECK_PATH,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "check who may read and write there",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "check who may read and write there"
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "make room on the disk and give the same command again; what was finished is kept"
         }
@@ -35,23 +39,33 @@ pub fn on_file(kind: ErrorKind) -> &'static str {
 pub fn on_corpus(error: &CorpusError) -> &'static str {
     match error {
         CorpusError::Missing { path } if path.ends_with("tokenizer.json") => {
-            "check the path; the tokenizer's files belong there: tokenizer.json, or vocab.json with merges.txt"
+            "check the path; the tokenizer's files belong there: tokenizer.json, or vocab.json \
+             with merges.txt"
         }
         CorpusError::Missing { .. } => CHECK_PATH,
         CorpusError::Read { cause, .. } | CorpusError::Write { cause, .. } => on_file(cause.kind()),
-        CorpusError::InvalidUtf8 { .. } => "turn the file into UTF-8, with iconv for instance, or leave it out",
+        CorpusError::InvalidUtf8 { .. } => {
+            "turn the file into UTF-8, with iconv for instance, or leave it out"
+        }
         CorpusError::EmptyCorpus { .. } => "check the path, or put text there",
         CorpusError::SameName { .. } => "give them different names, or use them one at a time",
         CorpusError::ShorterThanOneSequence { .. } => TOO_SHORT,
-        CorpusError::TooFewLines { .. } => "take more text, or name a folder of held-out text in corpus.validation",
+        CorpusError::TooFewLines { .. } => {
+            "take more text, or name a folder of held-out text in corpus.validation"
+        }
         CorpusError::VocabularyTooSmall { .. } => "ask for a larger vocabulary",
-        CorpusError::BadTokenizer { .. } => "give a tokenizer.json such as `babyllama tokenizer train` writes",
+        CorpusError::BadTokenizer { .. } => {
+            "give a tokenizer.json such as `babyllama tokenizer train` writes"
+        }
         CorpusError::NoSuchRole { .. } => NAME_TOKEN,
         CorpusError::TokenOutside { .. } => SAME_TOKENIZER,
         CorpusError::BadTokenFile { .. } => {
-            "give a token file that a run wrote, such as tokens/train.bin, or --raw-tokens for bare 16-bit ids"
+            "give a token file that a run wrote, such as tokens/train.bin, or --raw-tokens for \
+             bare 16-bit ids"
         }
-        CorpusError::ValidationFraction { .. } | CorpusError::Tokenizer { .. } | CorpusError::Stopped => MEND,
+        CorpusError::ValidationFraction { .. }
+        | CorpusError::Tokenizer { .. }
+        | CorpusError::Stopped => MEND,
     }
 }
 
@@ -60,18 +74,26 @@ pub fn on_model(error: &ModelError) -> &'static str {
     match error {
         ModelError::Io { cause, .. } => on_file(cause.kind()),
         ModelError::NotAModel { .. } => {
-            "give a folder with config.json and model.safetensors, such as a run's models/NAME/final"
+            "give a folder with config.json and model.safetensors, such as a run's \
+             models/NAME/final"
         }
-        ModelError::Pickle { .. } => "let transformers write it anew with save_pretrained, which makes safetensors",
+        ModelError::Pickle { .. } => {
+            "let transformers write it anew with save_pretrained, which makes safetensors"
+        }
         ModelError::Safetensors { .. } => "fetch or write the file again",
         ModelError::MissingTensor { .. } | ModelError::Shape { .. } => {
             "put together a config.json and weights of the same model"
         }
-        ModelError::NotAClassifier { .. } => "fine-tune it first; `babyllama finetune --keep` leaves classifiers",
-        ModelError::NotALanguageModel { .. } => "give the language model that it was fine-tuned from",
+        ModelError::NotAClassifier { .. } => {
+            "fine-tune it first; `babyllama finetune --keep` leaves classifiers"
+        }
+        ModelError::NotALanguageModel { .. } => {
+            "give the language model that it was fine-tuned from"
+        }
         ModelError::TokenOutside { .. } => SAME_TOKENIZER,
         ModelError::Masked | ModelError::MaskedFolder { .. } => {
-            "take a model that predicts the next token; masked ones can do `evaluate blimp`, `evaluate ewok` and `finetune`"
+            "take a model that predicts the next token; masked ones can do `evaluate blimp`, \
+             `evaluate ewok` and `finetune`"
         }
         ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
         _ => MEND,
@@ -89,19 +111,26 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::FinetuneNotFinite { .. } | TrainError::LogitsNotFinite => {
             "lower the learning rate of that task, as with --set rte.learning_rate=1e-5"
         }
-        TrainError::TooManyPositions { .. } => "take a smaller sequence_length, or a model with more positions",
+        TrainError::TooManyPositions { .. } => {
+            "take a smaller sequence_length, or a model with more positions"
+        }
         TrainError::TokenOutside { .. }
         | TrainError::TeacherVocabulary { .. }
         | TrainError::EnsembleVocabulary { .. } => SAME_TOKENIZER,
         TrainError::NotFinite { .. } | TrainError::HeldoutNotFinite { .. } => {
             "lower learning_rate, lengthen the warm-up, or clip with max_grad_norm"
         }
-        TrainError::OtherRun { .. } => "give the same settings again to continue, or another --output to begin anew",
-        TrainError::DamagedCheckpoint { .. } => "remove the folder checkpoints to train from the beginning",
+        TrainError::OtherRun { .. } => {
+            "give the same settings again to continue, or another --output to begin anew"
+        }
+        TrainError::DamagedCheckpoint { .. } => {
+            "remove the folder checkpoints to train from the beginning"
+        }
         TrainError::Device(fault) => on_fault(fault),
         TrainError::NoRoom { sequences: 1, fault, .. } => on_fault(fault),
         TrainError::NoRoom { .. } => {
-            "set a smaller micro_batch_size, or 0, which finds out how many fit; the last checkpoint is kept"
+            "set a smaller micro_batch_size, or 0, which finds out how many fit; the last \
+             checkpoint is kept"
         }
         TrainError::NoExamples { .. }
         | TrainError::Example { .. }
@@ -116,8 +145,9 @@ fn on_cache(error: &CacheError) -> &'static str {
     match error {
         CacheError::Io { cause, .. } => match cause.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                "make room on the disk or name another folder with `cache`, or take codec = \"bf16\" or signal = \
-                 \"sampled\", which need less, or \"online\", which needs none"
+                "make room on the disk or name another folder with `cache`, or take codec = \
+                 \"bf16\" or signal = \"sampled\", which need less, or \"online\", which needs \
+                 none"
             }
             kind => on_file(kind),
         },
@@ -125,28 +155,41 @@ fn on_cache(error: &CacheError) -> &'static str {
         CacheError::Damaged { .. } | CacheError::Truncated { .. } => {
             "let `babyllama teach RECIPE` write what is damaged anew, or delete the cache's folder"
         }
-        CacheError::Manifest { .. } => "name another folder with `cache`, or delete that one if nothing else needs it",
+        CacheError::Manifest { .. } => {
+            "name another folder with `cache`, or delete that one if nothing else needs it"
+        }
         CacheError::Foreign { .. } => "name another folder with `cache`",
-        CacheError::Busy { .. } => "wait until that process ends, or name another folder with `cache`",
+        CacheError::Busy { .. } => {
+            "wait until that process ends, or name another folder with `cache`"
+        }
     }
 }
 
 /// Advice on opening a device.
 pub fn on_device(error: &DeviceError) -> &'static str {
     match error {
-        DeviceError::NoDriver { .. } => "install the NVIDIA driver, or take the CPU with --device cpu",
+        DeviceError::NoDriver { .. } => {
+            "install the NVIDIA driver, or take the CPU with --device cpu"
+        }
         DeviceError::NoSuchGpu { .. } => {
-            "see `nvidia-smi --list-gpus` and CUDA_VISIBLE_DEVICES, or take the CPU with --device cpu"
+            "see `nvidia-smi --list-gpus` and CUDA_VISIBLE_DEVICES, or take the CPU with \
+             --device cpu"
         }
         DeviceError::NoLibrary { .. } => {
-            "install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc-cu12 nvidia-cublas-cu12`, and name the folders \
-             of both libraries in LD_LIBRARY_PATH; or take the CPU with --device cpu"
+            "install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc-cu12 \
+             nvidia-cublas-cu12`, and name the folders of both libraries in LD_LIBRARY_PATH; or \
+             take the CPU with --device cpu"
         }
         DeviceError::TooOld { .. } => {
-            "take a GPU of compute capability 8.0 or later (A100, RTX 30 and newer), or the CPU with --device cpu"
+            "take a GPU of compute capability 8.0 or later (A100, RTX 30 and newer), or the CPU \
+             with --device cpu"
         }
-        DeviceError::Kernel { .. } => "take the CPU with --device cpu, and report this as a defect of babyllama",
-        DeviceError::Driver { .. } => "see what `nvidia-smi` says of the GPU, or take the CPU with --device cpu",
+        DeviceError::Kernel { .. } => {
+            "take the CPU with --device cpu, and report this as a defect of babyllama"
+        }
+        DeviceError::Driver { .. } => {
+            "see what `nvidia-smi` says of the GPU, or take the CPU with --device cpu"
+        }
     }
 }
 
@@ -154,12 +197,13 @@ pub fn on_device(error: &DeviceError) -> &'static str {
 pub fn on_fault(fault: &Fault) -> &'static str {
     match fault {
         Fault::OutOfMemory { .. } => {
-            "end other programs that use the GPU's memory, or take shorter sequences, a smaller model or \
-             signal = \"hidden\"; what was finished is kept"
+            "end other programs that use the GPU's memory, or take shorter sequences, a smaller \
+             model or signal = \"hidden\"; what was finished is kept"
         }
         Fault::Unsupported { .. } => "use the CPU for this model, with --device cpu",
         Fault::Device { .. } => {
-            "see what `nvidia-smi` says of the GPU, and give the same command again; what was finished is kept"
+            "see what `nvidia-smi` says of the GPU, and give the same command again; what was \
+             finished is kept"
         }
     }
 }
@@ -169,7 +213,9 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
         EvalError::Io { cause, .. } => on_file(cause.kind()),
         EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
-        EvalError::NoItems { .. } => "give a file or folder with Context1, Context2, Target1 and Target2 in every row",
+        EvalError::NoItems { .. } => {
+            "give a file or folder with Context1, Context2, Target1 and Target2 in every row"
+        }
         EvalError::Empty { .. } => "check the path, or leave the file out",
         EvalError::OutOfOrder { .. } => "score the model again; the file is not as it was written",
         EvalError::Json { .. }
@@ -177,16 +223,22 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         | EvalError::MissingField { .. }
         | EvalError::NotUtf8 { .. }
         | EvalError::NoTwin { .. } => "mend that line and give the same command again",
-        EvalError::NothingToScore { .. } => "leave that item out, or take a model whose tokenizer knows the text",
+        EvalError::NothingToScore { .. } => {
+            "leave that item out, or take a model whose tokenizer knows the text"
+        }
         EvalError::EnsembleVocabulary { .. } | EvalError::TokenOutside { .. } => SAME_TOKENIZER,
-        EvalError::NotFinite { .. } => "train the model again with a lower learning_rate, or take another checkpoint",
+        EvalError::NotFinite { .. } => {
+            "train the model again with a lower learning_rate, or take another checkpoint"
+        }
         EvalError::Classification(error) => on_classification(error),
         EvalError::Stopped => MEND,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::NoMemory { fault, .. } => on_fault(fault),
         EvalError::NoRoom { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } => NAME_TOKEN,
-        EvalError::NoPrefixToken { .. } => "take the rules of the other year, or a tokenizer with that token",
+        EvalError::NoPrefixToken { .. } => {
+            "take the rules of the other year, or a tokenizer with that token"
+        }
     }
 }
 
@@ -196,7 +248,9 @@ fn on_classification(error: &ClassificationError) -> &'static str {
         ClassificationError::Label { .. } | ClassificationError::NoTokens { .. } => {
             "mend that line or take it out, and give the same command again"
         }
-        ClassificationError::UnseenLabel { .. } => "check that training and validation file belong together",
+        ClassificationError::UnseenLabel { .. } => {
+            "check that training and validation file belong together"
+        }
         ClassificationError::OneLabel { .. } => "give a training file with items of every label",
     }
 }
@@ -206,10 +260,13 @@ pub fn on_ages(error: &AgeError) -> &'static str {
     match error {
         AgeError::Io { cause, .. } => on_file(cause.kind()),
         AgeError::Scoring(error) => on_evaluation(error),
-        AgeError::Header { .. } | AgeError::NoWord { .. } => "give the word_list.csv of BabyLM's pipeline of 2023",
+        AgeError::Header { .. } | AgeError::NoWord { .. } => {
+            "give the word_list.csv of BabyLM's pipeline of 2023"
+        }
         AgeError::Row { .. } => "mend that line and give the same command again",
         AgeError::Json { .. } => {
-            "give a list such as sent_words.json, or text with one utterance a line under another name"
+            "give a list such as sent_words.json, or text with one utterance a line under \
+             another name"
         }
         AgeError::NoOccurrence | AgeError::TooFewWords { .. } => {
             "take more text, or text in which more of the list's words occur"

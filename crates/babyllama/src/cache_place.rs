@@ -7,14 +7,17 @@ use train::settings::SignalKind;
 
 use crate::failure::{Hint, WrongUsage};
 
-/// Refuses a cache in one of the folders that training reads or replaces, which would no longer be what they were, and one
-/// that is the output folder itself, whose files it would lie among.
+/// Refuses a cache in one of the folders that training reads or replaces, which would no longer be
+/// what they were, and one that is the output folder itself, whose files it would lie among.
 pub fn check<'a>(
     distill: &DistillSettings,
     output: &Path,
     mut folders: impl Iterator<Item = &'a Path>,
 ) -> anyhow::Result<()> {
-    let Some(cache) = distill.cache.as_ref().filter(|_| distill.signal != SignalKind::Online) else { return Ok(()) };
+    let Some(cache) = distill.cache.as_ref().filter(|_| distill.signal != SignalKind::Online)
+    else {
+        return Ok(());
+    };
     let place = resolved(cache);
     let problem = if place == resolved(output) {
         "is the output folder".to_owned()
@@ -23,14 +26,18 @@ pub fn check<'a>(
     } else {
         return Ok(());
     };
-    Err(WrongUsage(format!("the teachers' cache {} {problem}", cache.display())))
-        .hint("name a folder of its own with `cache`, or none to let it lie in the output folder's teachers/")
+    Err(WrongUsage(format!("the teachers' cache {} {problem}", cache.display()))).hint(
+        "name a folder of its own with `cache`, or none to let it lie in the output folder's \
+         teachers/",
+    )
 }
 
 /// The whole path, with links followed as far as it exists.
 fn resolved(path: &Path) -> PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let follow = |ancestor: &Path| Some(ancestor.canonicalize().ok()?.join(whole.strip_prefix(ancestor).ok()?));
+    let follow = |ancestor: &Path| {
+        Some(ancestor.canonicalize().ok()?.join(whole.strip_prefix(ancestor).ok()?))
+    };
     whole.ancestors().find_map(follow).unwrap_or_else(|| whole.clone())
 }
 
@@ -44,8 +51,11 @@ mod tests {
         let path = |inside: &str| folder.path().join(inside);
         std::fs::create_dir_all(path("teacher")).unwrap();
         let problem = |signal, cache: &str| {
-            let settings =
-                DistillSettings { signal, cache: Some(path(cache)), ..DistillSettings::new(vec!["teacher".into()]) };
+            let settings = DistillSettings {
+                signal,
+                cache: Some(path(cache)),
+                ..DistillSettings::new(vec!["teacher".into()])
+            };
             let (teacher, later) = (path("teacher"), path("run/models/later"));
             let checked = check(&settings, &path("run"), [&*teacher, &*later].into_iter());
             checked.err().map(|error| error.to_string()).unwrap_or_default()
@@ -53,12 +63,16 @@ mod tests {
         let hidden = |cache| problem(SignalKind::Hidden, cache);
         for cache in ["teacher", "teacher/kept", "teacher/./a/b"] {
             assert!(
-                hidden(cache).contains(&format!("lies in the model folder {}", path("teacher").display())),
+                hidden(cache)
+                    .contains(&format!("lies in the model folder {}", path("teacher").display())),
                 "{cache}"
             );
         }
         assert!(hidden("run/models/later/x").contains("models/later"));
-        assert!(hidden("run").contains("is the output folder") && hidden("teacher/../run").contains("is the output"));
+        assert!(
+            hidden("run").contains("is the output folder")
+                && hidden("teacher/../run").contains("is the output")
+        );
         for cache in ["kept", "teacher-kept", "run/kept", "run/teachers"] {
             assert_eq!(hidden(cache), "");
         }

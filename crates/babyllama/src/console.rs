@@ -1,7 +1,7 @@
 //! What a person reads: results on standard output, and on standard error how things go.
 //!
-//! `println!` and `eprintln!` panic when nobody can be told. Here a reader who has seen enough (`| head`) is no failure,
-//! and a lost terminal does not end a training run.
+//! `println!` and `eprintln!` panic when nobody can be told. Here a reader who has seen enough (`|
+//! head`) is no failure, and a lost terminal does not end a training run.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};

@@ -17,15 +17,17 @@ impl DeviceArgs {
     pub fn arithmetic(&self) -> Arithmetic {
         match self.device {
             DeviceChoice::Cpu => Arithmetic::F32,
-            DeviceChoice::Cuda(_) | DeviceChoice::Auto => self.precision.map(Into::into).unwrap_or_default(),
+            DeviceChoice::Cuda(_) | DeviceChoice::Auto => {
+                self.precision.map(Into::into).unwrap_or_default()
+            }
         }
     }
 
     /// Opens the device, and tells which it is where that is not plainly the CPU.
     ///
     /// # Errors
-    /// [`WrongUsage`] where the CPU is to compute in bf16; or when there is no such GPU, or something that it needs is
-    /// missing.
+    /// [`WrongUsage`] where the CPU is to compute in bf16; or when there is no such GPU, or
+    /// something that it needs is missing.
     pub fn open(&self) -> anyhow::Result<Arc<dyn Device>> {
         if self.device == DeviceChoice::Cpu && self.precision == Some(Precision::Bf16) {
             bail!(WrongUsage("--precision bf16 is for a GPU; the CPU computes in f32".to_owned()));
@@ -45,7 +47,8 @@ impl DeviceArgs {
 
 /// Where compiled kernels are kept: in the user's cache folder, if the environment tells of one.
 fn kernel_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let folder = |name| variable(name).map(PathBuf::from).filter(|folder: &PathBuf| folder.is_absolute());
+    let folder =
+        |name| variable(name).map(PathBuf::from).filter(|folder: &PathBuf| folder.is_absolute());
     let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
     cache.map(|cache| cache.join(Path::new("babyllama/kernels")))
 }
@@ -61,10 +64,16 @@ mod tests {
             kernel_cache(|name| value(name).map(|(_, value)| value.into()))
         };
         let path = |text: &str| Some(PathBuf::from(text));
-        assert_eq!(with(&[("HOME", "/home/a"), ("XDG_CACHE_HOME", "/c")]), path("/c/babyllama/kernels"));
+        assert_eq!(
+            with(&[("HOME", "/home/a"), ("XDG_CACHE_HOME", "/c")]),
+            path("/c/babyllama/kernels")
+        );
         assert_eq!(with(&[("HOME", "/home/a")]), path("/home/a/.cache/babyllama/kernels"));
         // The standard has relative folders ignored.
-        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "c")]), path("/h/.cache/babyllama/kernels"));
+        assert_eq!(
+            with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "c")]),
+            path("/h/.cache/babyllama/kernels")
+        );
         assert_eq!(with(&[("HOME", "")]), None);
         assert_eq!(with(&[]), None);
     }

@@ -1,4 +1,5 @@
-//! The last words of a command that failed: one line of cause, one line of what to do, and the exit code.
+//! The last words of a command that failed: one line of cause, one line of what to do, and the exit
+//! code.
 
 use std::error::Error;
 use std::fmt;
@@ -117,22 +118,26 @@ fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// Whether an error of one part of a command would meet its other parts too: somebody asked to stop, the arguments are
-/// wrong, the device is lost, or nothing can be written any more.
+/// Whether an error of one part of a command would meet its other parts too: somebody asked to
+/// stop, the arguments are wrong, the device is lost, or nothing can be written any more.
 pub fn concerns_everything(error: &anyhow::Error) -> bool {
     let lost = match find::<TrainError>(error) {
         Some(TrainError::Device(fault)) => Some(fault),
         _ => find::<Fault>(error),
     };
     let file = match (find::<ModelError>(error), find::<CorpusError>(error)) {
-        (Some(ModelError::Io { cause, .. }), _) | (_, Some(CorpusError::Write { cause, .. })) => Some(cause),
+        (Some(ModelError::Io { cause, .. }), _) | (_, Some(CorpusError::Write { cause, .. })) => {
+            Some(cause)
+        }
         _ => find::<io::Error>(error),
     };
     let unwritable = |error: &io::Error| {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem)
     };
-    code(error) != FAILED || matches!(lost, Some(Fault::Device { .. })) || file.is_some_and(unwritable)
+    code(error) != FAILED
+        || matches!(lost, Some(Fault::Device { .. }))
+        || file.is_some_and(unwritable)
 }
 
 fn advice(error: &anyhow::Error) -> String {
@@ -172,9 +177,15 @@ fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
 fn recipe_advice(error: &RecipeError) -> &'static str {
     match error {
         RecipeError::Read { .. } => "check the path; the folder recipes/ has recipes to begin with",
-        RecipeError::Override { .. } => "write it like --set student.train.epochs=4, or rte.epochs=2 for fine-tuning",
-        RecipeError::Fault { place: Place::CommandLine(_), .. } => "change that flag and give the command again",
-        RecipeError::Fault { place: Place::File { .. }, .. } => "change it there, or override it with --set KEY=VALUE",
+        RecipeError::Override { .. } => {
+            "write it like --set student.train.epochs=4, or rte.epochs=2 for fine-tuning"
+        }
+        RecipeError::Fault { place: Place::CommandLine(_), .. } => {
+            "change that flag and give the command again"
+        }
+        RecipeError::Fault { place: Place::File { .. }, .. } => {
+            "change it there, or override it with --set KEY=VALUE"
+        }
         RecipeError::Syntax { .. } | RecipeError::Write(_) => {
             "change it there; see https://toml.io for what TOML allows"
         }
@@ -207,7 +218,8 @@ mod tests {
         assert_eq!(failure.code, 1);
         assert_eq!(
             failure.to_string(),
-            "error: stage tokens: cannot read tokens.bin: no space left\n next: make room on the disk and give the \
+            "error: stage tokens: cannot read tokens.bin: no space left\n next: make room on the \
+             disk and give the \
              same command again; what was finished is kept"
         );
     }
@@ -215,7 +227,8 @@ mod tests {
     #[test]
     fn advice_travels_with_any_error() {
         let result: Result<(), Reading> = Err(Reading { source: ErrorKind::NotFound.into() });
-        let failure = failure(result.hint("write the tokens first").context("stage x").unwrap_err());
+        let failure =
+            failure(result.hint("write the tokens first").context("stage x").unwrap_err());
         assert_eq!(failure.advice, "write the tokens first");
         assert_eq!(failure.cause, "stage x: cannot read tokens.bin: entity not found");
     }
@@ -225,7 +238,11 @@ mod tests {
         let absent = || crate::recipe::load(Path::new("no/such.toml"), &[]);
         let plain = failure(absent().unwrap_err());
         assert_eq!((plain.code, plain.cause.matches("os error").count()), (2, 1));
-        assert!(plain.advice.starts_with("check the path; the folder recipes/"), "{}", plain.advice);
+        assert!(
+            plain.advice.starts_with("check the path; the folder recipes/"),
+            "{}",
+            plain.advice
+        );
         // Advice does not hide the type.
         assert_eq!(failure(absent().hint("x").unwrap_err()).code, 2);
         assert_eq!(failure(WrongUsage("--a needs --b".into())).code, 2);
@@ -233,10 +250,17 @@ mod tests {
 
     #[test]
     fn interruptions_say_how_to_continue() {
-        let error = anyhow!(Interrupted { resume: "babyllama run x.toml".into() }).context("model student");
+        let error =
+            anyhow!(Interrupted { resume: "babyllama run x.toml".into() }).context("model student");
         let failure = failure(error);
-        assert_eq!((failure.code, failure.advice.as_str()), (130, "continue with: babyllama run x.toml"));
-        assert!(failure.to_string().starts_with("stopped: model student: interrupted"), "{failure}");
+        assert_eq!(
+            (failure.code, failure.advice.as_str()),
+            (130, "continue with: babyllama run x.toml")
+        );
+        assert!(
+            failure.to_string().starts_with("stopped: model student: interrupted"),
+            "{failure}"
+        );
     }
 
     #[test]
@@ -253,27 +277,52 @@ mod tests {
         let model = || ModelError::Io { path: "m".into(), cause: full() };
         assert!(advice(model().into()).starts_with("make room on the disk"));
         assert!(advice(TrainError::Model(model()).into()).starts_with("make room on the disk"));
-        assert!(advice(TrainError::Io { path: "c".into(), cause: full() }.into()).starts_with("make room on the disk"));
-        assert!(advice(CorpusError::Write { path: "t".into(), cause: full() }.into()).starts_with("make room"));
+        assert!(
+            advice(TrainError::Io { path: "c".into(), cause: full() }.into())
+                .starts_with("make room on the disk")
+        );
+        assert!(
+            advice(CorpusError::Write { path: "t".into(), cause: full() }.into())
+                .starts_with("make room")
+        );
         assert!(advice(full().into()).starts_with("make room"));
     }
 
     #[test]
     fn lost_and_full_devices_say_what_to_do() {
-        let full = || Fault::OutOfMemory { device: "cuda:0".into(), wanted: 3 << 30, free: 1 << 30, total: 8 << 30 };
+        let full = || Fault::OutOfMemory {
+            device: "cuda:0".into(),
+            wanted: 3 << 30,
+            free: 1 << 30,
+            total: 8 << 30,
+        };
         let plain = failure(full());
         assert_eq!((plain.code, plain.cause), (1, full().to_string()));
         assert!(plain.advice.starts_with("end other programs"), "{}", plain.advice);
         assert_eq!(failure(TrainError::Device(full())).advice, plain.advice);
-        let split = |sequences| failure(TrainError::NoRoom { sequences, length: 128, fault: full() }).advice;
-        assert!(split(1) == plain.advice && split(16).contains("micro_batch_size"), "{}", split(16));
+        let split = |sequences| {
+            failure(TrainError::NoRoom { sequences, length: 128, fault: full() }).advice
+        };
+        assert!(
+            split(1) == plain.advice && split(16).contains("micro_batch_size"),
+            "{}",
+            split(16)
+        );
         let text = || EvalError::NoMemory { tokens: 50, fault: full() };
-        assert!(failure(text()).advice == plain.advice && failure(AgeError::Scoring(text())).advice == plain.advice);
+        assert!(
+            failure(text()).advice == plain.advice
+                && failure(AgeError::Scoring(text())).advice == plain.advice
+        );
         let lost = Fault::Device { device: "cuda:0".into(), what: "cannot finish".into() };
         assert!(failure(lost).advice.contains("nvidia-smi"));
-        let unable = || Fault::Unsupported { device: "cuda:0".into(), what: "heads are large".into() };
-        assert!(failure(unable()).advice.contains("--device cpu") && !concerns_everything(&unable().into()));
-        let missing = DeviceError::NoLibrary { library: "libnvrtc", purpose: "compile its kernels" };
+        let unable =
+            || Fault::Unsupported { device: "cuda:0".into(), what: "heads are large".into() };
+        assert!(
+            failure(unable()).advice.contains("--device cpu")
+                && !concerns_everything(&unable().into())
+        );
+        let missing =
+            DeviceError::NoLibrary { library: "libnvrtc", purpose: "compile its kernels" };
         assert!(failure(missing).advice.contains("LD_LIBRARY_PATH"));
     }
 

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM ask a command to finish its step, save and leave. A second one ends it at once.
+//! SIGINT and SIGTERM ask a command to finish its step, save and leave. A second one ends it at
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,5 +36,8 @@ pub fn is_stop(error: &anyhow::Error) -> bool {
     let corpus = matches!(error.downcast_ref(), Some(CorpusError::Stopped));
     let scoring = matches!(error.downcast_ref(), Some(EvalError::Stopped));
     let measuring = matches!(error.downcast_ref(), Some(TrainError::Stopped));
-    corpus || scoring || measuring || matches!(error.downcast_ref(), Some(AgeError::Scoring(EvalError::Stopped)))
+    corpus
+        || scoring
+        || measuring
+        || matches!(error.downcast_ref(), Some(AgeError::Scoring(EvalError::Stopped)))
 }

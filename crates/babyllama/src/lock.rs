@@ -19,7 +19,8 @@ fn holder(process: Option<u32>) -> String {
     process.map_or("another process".to_string(), |id| format!("process {id}"))
 }
 
-/// Holds a run's folder until dropped. The operating system lets go when the process ends, however it ends.
+/// Holds a run's folder until dropped. The operating system lets go when the process ends, however
+/// it ends.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
@@ -36,7 +37,10 @@ impl RunLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { run: run.to_path_buf(), process: read_process(&path) });
+                return Err(LockError::Held {
+                    run: run.to_path_buf(),
+                    process: read_process(&path),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
@@ -66,7 +70,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = RunLock::acquire(folder.path()).unwrap();
         let message = RunLock::acquire(folder.path()).unwrap_err().to_string();
-        assert!(message.ends_with(&format!("is in use by process {}", std::process::id())), "{message}");
+        assert!(
+            message.ends_with(&format!("is in use by process {}", std::process::id())),
+            "{message}"
+        );
         drop(first);
         assert_eq!(fs::read_to_string(folder.path().join("lock")).unwrap(), "");
         RunLock::acquire(folder.path()).unwrap();

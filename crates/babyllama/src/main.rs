@@ -38,8 +38,14 @@ fn main() -> ExitCode {
 }
 
 /// Runs a command on a pool of the asked number of threads, 0 meaning one per core.
-fn in_thread_pool(threads: usize, command: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
+fn in_thread_pool(
+    threads: usize,
+    command: impl FnOnce() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .context("cannot start threads")?;
     pool.install(command)
 }
 
@@ -53,19 +59,34 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
         Command::Run(args) => pipeline::run(args, device),
         Command::Teach(args) => pipeline::teach::teach(args, device),
         Command::Plan(args) => commands::plan::plan(args, device),
-        Command::Corpus(CorpusCommand::Clean { sources, output }) => commands::corpus::clean(sources, output),
+        Command::Corpus(CorpusCommand::Clean { sources, output }) => {
+            commands::corpus::clean(sources, output)
+        }
         Command::Corpus(CorpusCommand::Stats { paths, tokenizer }) => {
             commands::corpus::stats(paths, tokenizer.as_deref())
         }
-        Command::Corpus(CorpusCommand::WriteBuiltin { output, words, validation_words, pairs, seed }) => {
-            commands::corpus::write_builtin(output, *words, *validation_words, *pairs, *seed)
-        }
-        Command::Tokenizer(TokenizerCommand::Train { paths, output, vocab_size, min_frequency }) => {
-            commands::tokenizer::train(paths, output, *vocab_size, *min_frequency)
-        }
+        Command::Corpus(CorpusCommand::WriteBuiltin {
+            output,
+            words,
+            validation_words,
+            pairs,
+            seed,
+        }) => commands::corpus::write_builtin(output, *words, *validation_words, *pairs, *seed),
+        Command::Tokenizer(TokenizerCommand::Train {
+            paths,
+            output,
+            vocab_size,
+            min_frequency,
+        }) => commands::tokenizer::train(paths, output, *vocab_size, *min_frequency),
         Command::Pretrain(args) => commands::train::train(&args.train, args.request(), device),
         Command::Distill(args) => commands::train::train(&args.train, args.request(), device),
-        Command::Evaluate(EvaluateCommand::Loss { common, data, raw_tokens, clean, sequence_length }) => {
+        Command::Evaluate(EvaluateCommand::Loss {
+            common,
+            data,
+            raw_tokens,
+            clean,
+            sequence_length,
+        }) => {
             let text = commands::evaluate::loss::HeldoutText {
                 data,
                 raw_tokens: *raw_tokens,
@@ -84,8 +105,12 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
             commands::evaluate::ewok::filter(data, vocabulary, output)
         }
         Command::Evaluate(EvaluateCommand::All(args)) => commands::evaluate::all::all(args, device),
-        Command::Evaluate(EvaluateCommand::Aoa(args)) => commands::evaluate::ages::ages(args, device),
-        Command::Evaluate(EvaluateCommand::Compare(args)) => commands::evaluate::compare::compare(args),
+        Command::Evaluate(EvaluateCommand::Aoa(args)) => {
+            commands::evaluate::ages::ages(args, device)
+        }
+        Command::Evaluate(EvaluateCommand::Compare(args)) => {
+            commands::evaluate::compare::compare(args)
+        }
         Command::Finetune(args) => commands::finetune::finetune(args, device),
         Command::Generate(args) => commands::generate::generate(args, device),
         Command::Export(args) => commands::export::export(args, device),

@@ -38,15 +38,21 @@ enum View {
 }
 
 impl Progress {
-    /// Begins work on `total` units (0 when unknown), of which a run that was cut short did `earlier`.
+    /// Begins work on `total` units (0 when unknown), of which a run that was cut short did
+    /// `earlier`.
     pub fn begin(label: &str, unit: &'static str, total: u64, earlier: u64) -> Self {
         let work = Work { label: label.to_string(), unit, total, earlier };
         let begun = Instant::now();
-        let view = if std::io::stderr().is_terminal() { View::Bar(bar(&work)) } else { View::Lines { last: begun } };
+        let view = if std::io::stderr().is_terminal() {
+            View::Bar(bar(&work))
+        } else {
+            View::Lines { last: begun }
+        };
         Self { work, begun, view }
     }
 
-    /// Shows that `done` units are done in all. `note` says what else matters, such as `loss 4.412`.
+    /// Shows that `done` units are done in all. `note` says what else matters, such as `loss
+    /// 4.412`.
     pub fn update(&mut self, done: u64, note: &str) {
         let elapsed = self.begun.elapsed();
         match &mut self.view {
@@ -80,10 +86,17 @@ impl Progress {
 }
 
 fn bar(work: &Work) -> ProgressBar {
-    let template = if work.total > 0 { "{prefix} {bar:24} {percent:>3} %  {msg}" } else { "{prefix} {spinner} {msg}" };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let template = if work.total > 0 {
+        "{prefix} {bar:24} {percent:>3} %  {msg}"
+    } else {
+        "{prefix} {spinner} {msg}"
+    };
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let target = ProgressDrawTarget::stderr_with_hz(BAR_RATE);
-    ProgressBar::with_draw_target(Some(work.total), target).with_style(style).with_prefix(work.label.clone())
+    ProgressBar::with_draw_target(Some(work.total), target)
+        .with_style(style)
+        .with_prefix(work.label.clone())
 }
 
 impl Work {
@@ -149,8 +162,14 @@ mod tests {
 
     #[test]
     fn what_was_done_before_is_no_speed() {
-        assert_eq!(work(40_000, 10_000).line(20_000, TEN, ""), "student   50 %  1.00 k tokens/s, 0:20 left");
-        assert_eq!(work(40_000, 10_000).line(10_000, TEN, "loss 5.000"), "student   25 %  loss 5.000");
+        assert_eq!(
+            work(40_000, 10_000).line(20_000, TEN, ""),
+            "student   50 %  1.00 k tokens/s, 0:20 left"
+        );
+        assert_eq!(
+            work(40_000, 10_000).line(10_000, TEN, "loss 5.000"),
+            "student   25 %  loss 5.000"
+        );
         assert_eq!(work(40_000, 0).line(10, Duration::ZERO, ""), "student    0 %  ");
     }
 

@@ -25,7 +25,10 @@ impl<'a> ScoringProgress<'a> {
     pub fn update(&mut self, done: u64) {
         let tokens = self.scorer.tokens_at_a_time();
         if tokens < self.tokens {
-            let line = format!("{}  reads {tokens} tokens at a time: there is no memory for more", self.label);
+            let line = format!(
+                "{}  reads {tokens} tokens at a time: there is no memory for more",
+                self.label
+            );
             self.progress.say(&line);
         }
         (self.tokens, self.done) = (tokens, done);

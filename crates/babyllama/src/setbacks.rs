@@ -1,7 +1,8 @@
-//! Parts of a command that fail while the others go on: a task whose data is broken, a fine-tuning that diverges.
+//! Parts of a command that fail while the others go on: a task whose data is broken, a fine-tuning
+//! that diverges.
 //!
-//! Such a part is told at once, stands as `failed` with a number in the tables, under which the number's reason stands,
-//! and ends the command with exit code 1 when everything else is done.
+//! Such a part is told at once, stands as `failed` with a number in the tables, under which the
+//! number's reason stands, and ends the command with exit code 1 when everything else is done.
 
 use std::fmt;
 
@@ -50,7 +51,11 @@ impl Setbacks {
     ///
     /// # Errors
     /// When the reason concerns all other parts too.
-    pub fn attempt<T>(&mut self, part: Part, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    pub fn attempt<T>(
+        &mut self,
+        part: Part,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
         let error = match fault::catch(work) {
             Ok(Ok(done)) => return Ok(Some(done)),
             Ok(Err(error)) => error,
@@ -80,15 +85,17 @@ impl Setbacks {
         reasons
     }
 
-    /// What a table shows instead of a number, such as `failed (1)`: for a benchmark of a model when anything of it failed,
-    /// for a task when that did.
+    /// What a table shows instead of a number, such as `failed (1)`: for a benchmark of a model
+    /// when anything of it failed, for a task when that did.
     pub fn mark(&self, model: &str, benchmark: &str, task: Option<&str>) -> Option<String> {
         self.mark_where(|part| part.covers(model, benchmark, task))
     }
 
     /// The same for a mean over several benchmarks.
     pub fn mark_of_any(&self, model: &str, benchmarks: &[&str]) -> Option<String> {
-        self.mark_where(|part| benchmarks.iter().any(|benchmark| part.covers(model, benchmark, None)))
+        self.mark_where(|part| {
+            benchmarks.iter().any(|benchmark| part.covers(model, benchmark, None))
+        })
     }
 
     fn mark_where(&self, is_meant: impl Fn(&Part) -> bool) -> Option<String> {
@@ -108,14 +115,19 @@ impl Setbacks {
 
     /// The parts that failed for a reason, in words.
     fn parts(&self, reason: &Failure) -> String {
-        let parts: Vec<&Part> = self.0.iter().filter(|(_, failure)| failure == reason).map(|(part, _)| part).collect();
+        let parts: Vec<&Part> =
+            self.0.iter().filter(|(_, failure)| failure == reason).map(|(part, _)| part).collect();
         names(&parts)
     }
 
     /// The lines below a table that say what its numbers stand for; empty where nothing failed.
     pub fn footnotes(&self) -> String {
         let reasons = self.reasons().into_iter().enumerate();
-        reasons.map(|(index, reason)| format!("({}) {}: {}\n", index + 1, self.parts(reason), reason.cause)).collect()
+        reasons
+            .map(|(index, reason)| {
+                format!("({}) {}: {}\n", index + 1, self.parts(reason), reason.cause)
+            })
+            .collect()
     }
 
     /// Those of a model, as JSON.
@@ -131,7 +143,8 @@ impl Setbacks {
     /// The end of a command.
     ///
     /// # Errors
-    /// When anything failed: all that did, with the reason where there is one for all, and what to do.
+    /// When anything failed: all that did, with the reason where there is one for all, and what to
+    /// do.
     pub fn conclude(&self) -> anyhow::Result<()> {
         let reasons = self.reasons();
         let failed = match &reasons[..] {
@@ -151,7 +164,9 @@ impl Setbacks {
         let advice = match advice[..] {
             [one] if one.contains("is kept") => one.to_owned(),
             [one] => format!("{one}; what succeeded is kept"),
-            _ => "mend the causes below the table and give the same command again; what succeeded is kept".to_owned(),
+            _ => "mend the causes below the table and give the same command again; what \
+             succeeded is kept"
+                .to_owned(),
         };
         Err(anyhow::anyhow!(failed)).hint(advice)
     }
@@ -161,7 +176,8 @@ impl Setbacks {
 const NAMED: usize = 4;
 
 fn names(parts: &[&Part]) -> String {
-    let named = parts.iter().take(NAMED).map(|part| part.to_string()).collect::<Vec<_>>().join("; ");
+    let named =
+        parts.iter().take(NAMED).map(|part| part.to_string()).collect::<Vec<_>>().join("; ");
     match parts.len().saturating_sub(NAMED) {
         0 => named,
         more => format!("{named}; and {more} more"),
@@ -201,13 +217,19 @@ mod tests {
     fn what_failed_is_marked_where_it_belongs() {
         let setbacks = with(&[("a", "rte", 1, "x"), ("a", "rte", 2, "y"), ("b", "wsc", 1, "x")]);
         let mark = |model, task| setbacks.mark(model, "glue", task).unwrap_or_default();
-        assert_eq!([mark("a", Some("rte")), mark("b", Some("wsc"))], ["failed (1, 2)", "failed (1)"]);
+        assert_eq!(
+            [mark("a", Some("rte")), mark("b", Some("wsc"))],
+            ["failed (1, 2)", "failed (1)"]
+        );
         assert_eq!([mark("a", Some("wsc")), mark("c", None)], ["", ""]);
         assert_eq!([mark("a", None), mark("b", None)], ["failed (1, 2)", "failed (1)"]);
         assert_eq!(setbacks.mark("a", "msgs", None), None);
         assert_eq!(setbacks.mark_of_any("b", &["msgs", "glue"]), Some("failed (1)".to_owned()));
         assert_eq!(setbacks.mark_of_any("b", &[]), None);
-        assert_eq!(setbacks.footnotes(), "(1) a on rte, seed 1; b on wsc, seed 1: x\n(2) a on rte, seed 2: y\n");
+        assert_eq!(
+            setbacks.footnotes(),
+            "(1) a on rte, seed 1; b on wsc, seed 1: x\n(2) a on rte, seed 2: y\n"
+        );
         assert_eq!(setbacks.tasks("glue"), ["rte", "rte", "wsc"]);
         assert_eq!(setbacks.to_json("b")[0]["reason"], "x");
         let mut whole = Setbacks::default();
@@ -219,14 +241,22 @@ mod tests {
     fn the_last_words_name_what_failed_and_what_to_do() {
         assert!(Setbacks::default().conclude().is_ok());
         let one = with(&[("a", "rte", 1, "x"), ("b", "rte", 1, "x")]);
-        let expected = ("a on rte, seed 1; b on rte, seed 1 failed: x", "change x; what succeeded is kept");
+        let expected =
+            ("a on rte, seed 1; b on rte, seed 1 failed: x", "change x; what succeeded is kept");
         assert_eq!(end(&one), (expected.0.to_owned(), expected.1.to_owned()));
-        let many = [("a", "rte", 1, "x"), ("a", "rte", 2, "y"), ("a", "rte", 3, "y"), ("a", "wsc", 1, "z")];
-        let (cause, advice) = end(&with(&[&many[..], &[("b", "wsc", 1, "z"), ("b", "wsc", 2, "z")]].concat()));
+        let many = [
+            ("a", "rte", 1, "x"),
+            ("a", "rte", 2, "y"),
+            ("a", "rte", 3, "y"),
+            ("a", "wsc", 1, "z"),
+        ];
+        let (cause, advice) =
+            end(&with(&[&many[..], &[("b", "wsc", 1, "z"), ("b", "wsc", 2, "z")]].concat()));
         let named = "a on rte, seed 1; a on rte, seed 2; a on rte, seed 3; a on wsc, seed 1";
         assert_eq!(cause, format!("6 parts failed: {named}; and 2 more"));
         assert!(advice.starts_with("mend the causes below the table"), "{advice}");
-        let (cause, _) = end(&with(&(0..55).map(|seed| ("a", "rte", seed, "x")).collect::<Vec<_>>()));
+        let (cause, _) =
+            end(&with(&(0..55).map(|seed| ("a", "rte", seed, "x")).collect::<Vec<_>>()));
         assert!(cause.ends_with("a on rte, seed 3; and 51 more failed: x"), "{cause}");
     }
 
@@ -234,7 +264,8 @@ mod tests {
     fn what_concerns_everything_is_no_setback() {
         let ends = |error: anyhow::Error| {
             let mut setbacks = Setbacks::default();
-            let found = setbacks.attempt(part("a", "rte", 1), || -> anyhow::Result<()> { Err(error) });
+            let found =
+                setbacks.attempt(part("a", "rte", 1), || -> anyhow::Result<()> { Err(error) });
             assert_eq!(found.is_err(), setbacks.conclude().is_ok());
             found.err().map(|error| Failure::from(&error).cause)
         };
@@ -249,7 +280,8 @@ mod tests {
         // Memory that one part lacks another may not need.
         let full = Fault::OutOfMemory { device: "cuda:0".into(), wanted: 3, free: 2, total: 2 };
         assert!(ends(full.clone().into()).is_none());
-        let raised = Setbacks::default().attempt(part("a", "rte", 1), || -> anyhow::Result<()> { fault::raise(full) });
+        let raised = Setbacks::default()
+            .attempt(part("a", "rte", 1), || -> anyhow::Result<()> { fault::raise(full) });
         assert_eq!(raised.unwrap(), None);
     }
 }

@@ -1,8 +1,8 @@
 //! Stages of a run: what each one depends on, and whether it is done already.
 //!
-//! A finished stage leaves `stages/NAME.json` with everything its result follows from: its settings, the stages it
-//! stands on and the contents of its input files. It is done as long as all of that, and its output, is still there
-//! unchanged.
+//! A finished stage leaves `stages/NAME.json` with everything its result follows from: its
+//! settings, the stages it stands on and the contents of its input files. It is done as long as all
+//! of that, and its output, is still there unchanged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +39,12 @@ impl Stage {
     pub fn new(name: &str, settings: &impl Serialize) -> Result<Self, StageError> {
         let settings = serde_json::to_value(settings)
             .map_err(|source| StageError::Settings { stage: name.to_string(), source })?;
-        Ok(Self { name: name.to_string(), settings, stages: BTreeMap::new(), files: BTreeMap::new() })
+        Ok(Self {
+            name: name.to_string(),
+            settings,
+            stages: BTreeMap::new(),
+            files: BTreeMap::new(),
+        })
     }
 
     /// Adds a stage whose result this one uses.
@@ -48,10 +53,14 @@ impl Stage {
         self
     }
 
-    /// Adds an input: a file, or a folder with all it holds. Contents and names count, times and the folder's place do
-    /// not.
+    /// Adds an input: a file, or a folder with all it holds. Contents and names count, times and
+    /// the folder's place do not.
     pub fn reads(mut self, path: &Path) -> Result<Self, StageError> {
-        let failed = |path: &Path, source| StageError::File { action: "read", path: path.to_path_buf(), source };
+        let failed = |path: &Path, source| StageError::File {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        };
         let mut files = Vec::new();
         collect_files(path, &mut files).map_err(|source| failed(path, source))?;
         for file in files {
@@ -76,7 +85,8 @@ impl Stage {
     /// BLAKE3, in hexadecimal, of everything the result follows from.
     pub fn fingerprint(&self) -> String {
         // Every part is a plain JSON value in a fixed order.
-        let text = serde_json::json!([self.name, self.settings, self.stages, self.files]).to_string();
+        let text =
+            serde_json::json!([self.name, self.settings, self.stages, self.files]).to_string();
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 }
@@ -102,7 +112,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::NeverFinished => f.write_str("never finished"),
-            Reason::SettingsChanged { key, before, now } => write!(f, "settings changed: {key} was {before}, is {now}"),
+            Reason::SettingsChanged { key, before, now } => {
+                write!(f, "settings changed: {key} was {before}, is {now}")
+            }
             Reason::InputChanged { file } => write!(f, "input {file} changed"),
             Reason::StageChanged { stage } => write!(f, "stage {stage} changed"),
             Reason::OutputMissing { path } => write!(f, "output {} is missing", path.display()),
@@ -129,13 +141,19 @@ impl Stages {
     /// The stages of the run in this folder; makes `stages/` when it is not there.
     pub fn open(run: &Path) -> Result<Self, StageError> {
         let folder = run.join("stages");
-        fs::create_dir_all(&folder).map_err(|source| StageError::File { action: "create", path: folder, source })?;
+        fs::create_dir_all(&folder).map_err(|source| StageError::File {
+            action: "create",
+            path: folder,
+            source,
+        })?;
         Ok(Self { run: run.to_path_buf() })
     }
 
     /// Whether the stage has to run, and why.
     pub fn status(&self, stage: &Stage) -> Result<Status, StageError> {
-        let Some(record) = self.record(stage)? else { return Ok(Status::Run(Reason::NeverFinished)) };
+        let Some(record) = self.record(stage)? else {
+            return Ok(Status::Run(Reason::NeverFinished));
+        };
         if record.fingerprint != stage.fingerprint() {
             let reason = first_difference(&record.stage, stage).unwrap_or(Reason::NeverFinished);
             return Ok(Status::Run(reason));
@@ -154,7 +172,11 @@ impl Stages {
         let text = serde_json::to_string_pretty(&record)
             .map_err(|source| StageError::Settings { stage: stage.name.clone(), source })?;
         let path = self.path(stage);
-        write_whole(&path, text.as_bytes()).map_err(|source| StageError::File { action: "write", path, source })
+        write_whole(&path, text.as_bytes()).map_err(|source| StageError::File {
+            action: "write",
+            path,
+            source,
+        })
     }
 
     /// Takes back what `mark_done` said of a stage of this name, whatever its settings were.
@@ -164,7 +186,11 @@ impl Stages {
             Err(source) if source.kind() != ErrorKind::NotFound => {
                 Err(StageError::File { action: "remove", path, source })
             }
-            _ => sync_folder(&path).map_err(|source| StageError::File { action: "write", path, source }),
+            _ => sync_folder(&path).map_err(|source| StageError::File {
+                action: "write",
+                path,
+                source,
+            }),
         }
     }
 
@@ -172,7 +198,8 @@ impl Stages {
         self.run.join("stages").join(format!("{}.json", stage.name))
     }
 
-    /// What the stage left when it was last done. A record that cannot be understood counts as none.
+    /// What the stage left when it was last done. A record that cannot be understood counts as
+    /// none.
     fn record(&self, stage: &Stage) -> Result<Option<Record>, StageError> {
         let path = self.path(stage);
         match fs::read(&path) {
@@ -188,11 +215,16 @@ fn first_difference(before: &Stage, now: &Stage) -> Option<Reason> {
         return Some(Reason::SettingsChanged { key, before, now });
     }
     let file = changed_key(&before.files, &now.files).map(|file| Reason::InputChanged { file });
-    file.or_else(|| changed_key(&before.stages, &now.stages).map(|stage| Reason::StageChanged { stage }))
+    file.or_else(|| {
+        changed_key(&before.stages, &now.stages).map(|stage| Reason::StageChanged { stage })
+    })
 }
 
 /// The first key whose value differs or that only one of the two has.
-fn changed_key(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<String> {
+fn changed_key(
+    before: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Option<String> {
     let mut keys = now.keys().chain(before.keys());
     keys.find(|&key| before.get(key) != now.get(key)).cloned()
 }
@@ -205,7 +237,10 @@ fn changed_setting(key: &str, before: &Value, now: &Value) -> Option<(String, St
             let mut keys = new.keys().chain(old.keys());
             keys.find_map(|inner| {
                 let dot = if key.is_empty() { "" } else { "." };
-                let values = (old.get(inner).unwrap_or(&Value::Null), new.get(inner).unwrap_or(&Value::Null));
+                let values = (
+                    old.get(inner).unwrap_or(&Value::Null),
+                    new.get(inner).unwrap_or(&Value::Null),
+                );
                 changed_setting(&format!("{key}{dot}{inner}"), values.0, values.1)
             })
         }
@@ -223,7 +258,8 @@ fn collect_files(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         files.push(path.to_path_buf());
         return Ok(());
     }
-    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut entries =
+        fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     entries.iter().try_for_each(|entry| collect_files(entry, files))
 }
@@ -235,7 +271,8 @@ pub fn content_hash(path: &Path) -> io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Writes beside the file and renames, so that a crash leaves the old file or the new one, never half of it.
+/// Writes beside the file and renames, so that a crash leaves the old file or the new one, never
+/// half of it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
@@ -246,7 +283,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Brings the folder's entry for a file to disk, without which a rename may not outlast a power cut.
+/// Brings the folder's entry for a file to disk, without which a rename may not outlast a power
+/// cut.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
@@ -321,11 +359,16 @@ mod tests {
     #[test]
     fn a_single_file_is_named_by_its_name() {
         let run = run();
-        let stage = Stage::new("x", &()).unwrap().reads(&run.folder.path().join("text/a.train")).unwrap();
+        let stage =
+            Stage::new("x", &()).unwrap().reads(&run.folder.path().join("text/a.train")).unwrap();
         assert_eq!(stage.files.keys().collect::<Vec<_>>(), ["a.train"]);
         let twice = stage.clone().reads(&run.folder.path().join("text/a.train")).unwrap();
         assert_eq!(twice.files.keys().collect::<Vec<_>>(), ["a.train", "a.train (1)"]);
-        let absent = Stage::new("x", &()).unwrap().reads(&run.folder.path().join("none")).unwrap_err().to_string();
+        let absent = Stage::new("x", &())
+            .unwrap()
+            .reads(&run.folder.path().join("none"))
+            .unwrap_err()
+            .to_string();
         assert!(absent.starts_with("cannot read ") && absent.contains("none"), "{absent}");
     }
 

@@ -68,7 +68,10 @@ impl TrainingLog {
 
     fn hear_step(&mut self, record: StepRecord) -> io::Result<()> {
         self.note = match record.kl {
-            Some(kl) => format!("loss {:.3} (cross-entropy {:.3}, KL {kl:.3})", record.loss, record.cross_entropy),
+            Some(kl) => format!(
+                "loss {:.3} (cross-entropy {:.3}, KL {kl:.3})",
+                record.loss, record.cross_entropy
+            ),
             None => format!("loss {:.3}", record.loss),
         };
         if let Some(progress) = &mut self.progress {
@@ -79,7 +82,8 @@ impl TrainingLog {
 
     fn hear_evaluation(&mut self, record: EvaluationRecord) -> io::Result<()> {
         let best = if record.best { ", the best so far" } else { "" };
-        let objective = record.objective.map(|loss| format!(", objective {loss:.4}")).unwrap_or_default();
+        let objective =
+            record.objective.map(|loss| format!(", objective {loss:.4}")).unwrap_or_default();
         let (label, epoch, loss) = (&self.label, record.epoch, record.cross_entropy);
         self.say(&format!("{label}  epoch {epoch:.3}: held-out loss {loss:.4}{objective}{best}"));
         self.write(Record::Evaluation(record))
@@ -90,11 +94,16 @@ impl Listener for TrainingLog {
     fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
             Event::Started { step, total_steps, tokens_per_step, .. } => {
-                self.metrics = Some(MetricsLog::open_at(&self.path, step).map_err(io::Error::other)?);
+                self.metrics =
+                    Some(MetricsLog::open_at(&self.path, step).map_err(io::Error::other)?);
                 self.tokens_per_step = tokens_per_step as u64;
-                let (total, earlier) = (total_steps * self.tokens_per_step, step * self.tokens_per_step);
+                let (total, earlier) =
+                    (total_steps * self.tokens_per_step, step * self.tokens_per_step);
                 if step > 0 {
-                    console::note(format_args!("{}  continues after step {step} of {total_steps}", self.label));
+                    console::note(format_args!(
+                        "{}  continues after step {step} of {total_steps}",
+                        self.label
+                    ));
                 }
                 self.progress = Some(Progress::begin(&self.label, "tokens", total, earlier));
                 Ok(())
@@ -105,13 +114,16 @@ impl Listener for TrainingLog {
                     missing => format!("{} of {sequences} sequences", sequences - missing),
                 };
                 let (label, folder, size) = (&self.label, folder.display(), short(bytes as f64));
-                self.say(&format!("{label}  keeps what its teachers say in {folder} ({size}B, {there})"));
+                self.say(&format!(
+                    "{label}  keeps what its teachers say in {folder} ({size}B, {there})"
+                ));
                 Ok(())
             }
             Event::Split { sequences, batch_size } => {
                 let label = &self.label;
                 self.say(&format!(
-                    "{label}  takes {sequences} of a step's {batch_size} sequences at a time: there is no memory for more"
+                    "{label}  takes {sequences} of a step's {batch_size} sequences at a time: \
+                     there is no memory for more"
                 ));
                 Ok(())
             }

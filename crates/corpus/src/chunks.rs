@@ -1,6 +1,7 @@
 //! Sequences of equal length from one stream of tokens, and the orders in which they are visited.
 //!
-//! Everything is a pure function of its arguments: an epoch can be replayed, resumed or shared between processes.
+//! Everything is a pure function of its arguments: an epoch can be replayed, resumed or shared
+//! between processes.
 
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use engine::rng::Rng;
 
 use crate::error::{CorpusError, Result};
 
-/// A stream of `token_count` tokens cut into neighbouring sequences of `sequence_length`; what remains is dropped.
+/// A stream of `token_count` tokens cut into neighbouring sequences of `sequence_length`; what
+/// remains is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks {
     sequence_length: usize,
@@ -22,14 +24,24 @@ impl Chunks {
     /// Fewer tokens than one sequence takes is an error.
     pub fn fixed(token_count: usize, sequence_length: usize, offset: usize) -> Result<Self> {
         let count = token_count.saturating_sub(offset).checked_div(sequence_length).unwrap_or(0);
-        Self::checked(token_count, sequence_length + offset, Self { sequence_length, offset, count })
+        Self::checked(
+            token_count,
+            sequence_length + offset,
+            Self { sequence_length, offset, count },
+        )
     }
 
     /// Sequences of an epoch, from an offset in `0..sequence_length` drawn for that epoch.
     ///
-    /// There are `floor(token_count / sequence_length) - 1` of them, whatever the offset. The authors draw an offset
-    /// for every single sequence; one for the whole epoch shows no token twice, and moves the cuts as well.
-    pub fn random_offset(token_count: usize, sequence_length: usize, seed: u64, epoch: u64) -> Result<Self> {
+    /// There are `floor(token_count / sequence_length) - 1` of them, whatever the offset. The
+    /// authors draw an offset for every single sequence; one for the whole epoch shows no token
+    /// twice, and moves the cuts as well.
+    pub fn random_offset(
+        token_count: usize,
+        sequence_length: usize,
+        seed: u64,
+        epoch: u64,
+    ) -> Result<Self> {
         let count = token_count.checked_div(sequence_length).unwrap_or(0).saturating_sub(1);
         let offset = match sequence_length {
             0 => 0,
@@ -38,9 +50,13 @@ impl Chunks {
         Self::checked(token_count, 2 * sequence_length, Self { sequence_length, offset, count })
     }
 
-    /// The same number of sequences from each of a few offsets: as many as the largest leaves room for. No offset at all
-    /// means 0 alone.
-    pub fn at_offsets(token_count: usize, sequence_length: usize, offsets: &[usize]) -> Result<Vec<Self>> {
+    /// The same number of sequences from each of a few offsets: as many as the largest leaves room
+    /// for. No offset at all means 0 alone.
+    pub fn at_offsets(
+        token_count: usize,
+        sequence_length: usize,
+        offsets: &[usize],
+    ) -> Result<Vec<Self>> {
         let offsets = if offsets.is_empty() { &[0] } else { offsets };
         let largest = offsets.iter().copied().max().unwrap_or(0);
         let last = Self::fixed(token_count, sequence_length, largest)?;
@@ -92,12 +108,14 @@ impl Chunks {
     }
 }
 
-/// The order in which an epoch visits `count` sequences: a new permutation of `0..count` for each epoch.
+/// The order in which an epoch visits `count` sequences: a new permutation of `0..count` for each
+/// epoch.
 pub fn epoch_order(seed: u64, epoch: u64, count: usize) -> Vec<u32> {
     Rng::new(seed, "data order").at(epoch).permutation(count)
 }
 
-/// The sequences that every evaluation of a run looks at: `wanted` of `count`, or all if there are no more; sorted.
+/// The sequences that every evaluation of a run looks at: `wanted` of `count`, or all if there are
+/// no more; sorted.
 pub fn evaluation_subset(seed: u64, count: usize, wanted: usize) -> Vec<u32> {
     let mut chosen = Rng::new(seed, "evaluation subset").permutation(count);
     chosen.truncate(wanted);
@@ -138,8 +156,11 @@ mod tests {
 
     #[test]
     fn chosen_offsets_come_from_the_set_and_leave_the_same_count() {
-        let epoch = |offsets: &[usize], epoch| Chunks::chosen_offset(1000, 128, offsets, 42, epoch).unwrap();
-        let offsets: Vec<usize> = (0..50).map(|number| epoch(&[0, 64, 110], number).offset()).collect();
+        let epoch = |offsets: &[usize], epoch| {
+            Chunks::chosen_offset(1000, 128, offsets, 42, epoch).unwrap()
+        };
+        let offsets: Vec<usize> =
+            (0..50).map(|number| epoch(&[0, 64, 110], number).offset()).collect();
         for offset in [0, 64, 110] {
             assert!(offsets.iter().filter(|&&drawn| drawn == offset).count() > 5, "{offsets:?}");
         }
@@ -153,7 +174,10 @@ mod tests {
     #[test]
     fn too_short_a_corpus_says_what_it_needs() {
         let message = |chunks: Result<Chunks>| chunks.unwrap_err().to_string();
-        assert_eq!(message(Chunks::fixed(130, 128, 5)), "the corpus has 130 tokens, and one sequence needs 133");
+        assert_eq!(
+            message(Chunks::fixed(130, 128, 5)),
+            "the corpus has 130 tokens, and one sequence needs 133"
+        );
         assert_eq!(
             message(Chunks::random_offset(255, 128, 0, 0)),
             "the corpus has 255 tokens, and one sequence needs 256"

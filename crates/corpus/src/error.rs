@@ -18,7 +18,8 @@ pub enum CorpusError {
     #[error("{} is not UTF-8 text: bad byte at offset {offset}", path.display())]
     InvalidUtf8 { path: PathBuf, offset: usize },
     /// A folder without a corpus file, or one whose corpus files hold no words.
-    #[error("{} holds no text: a corpus is a folder of .train, .dev, .test or .txt files with words in them", path.display())]
+    #[error("{} holds no text: a corpus is a folder of .train, .dev, .test or .txt files with \
+     words in them", path.display())]
     EmptyCorpus { path: PathBuf },
     /// Two files whose names would fall on one another in an output folder.
     #[error("two corpus files are named {name}; their outputs would overwrite one another")]
@@ -30,11 +31,14 @@ pub enum CorpusError {
     #[error("the validation fraction is {fraction}; it must lie between 0 and 1")]
     ValidationFraction { fraction: f64 },
     /// So few lines that training or validation would be left without any.
-    #[error("the corpus has {lines} lines, too few to hold out {fraction} of each file for validation")]
+    #[error(
+        "the corpus has {lines} lines, too few to hold out {fraction} of each file for validation"
+    )]
     TooFewLines { lines: usize, fraction: f64 },
     /// A vocabulary without room for the special tokens and every byte of the text.
     #[error(
-        "a vocabulary of {vocab_size} is too small: the special tokens and the bytes of the text alone take {needed}"
+        "a vocabulary of {vocab_size} is too small: the special tokens and the bytes of the text \
+         alone take {needed}"
     )]
     VocabularyTooSmall { vocab_size: usize, needed: usize },
     /// `path` should be a tokenizer and is something else.
@@ -43,7 +47,8 @@ pub enum CorpusError {
     /// The tokenizer library refused; `doing` says at what.
     #[error("the tokenizer failed at {doing}: {cause}")]
     Tokenizer { doing: &'static str, cause: String },
-    /// A tokenizer without a token that a model needs; `key` names it as `tokenizer_config.json` does.
+    /// A tokenizer without a token that a model needs; `key` names it as `tokenizer_config.json`
+    /// does.
     #[error("the tokenizer has no `{key}`, which stands around the texts of a masked model")]
     NoSuchRole { key: &'static str },
     /// An id that the vocabulary declared for a token file does not have.

@@ -1,8 +1,9 @@
 //! From folders of raw text, or a built-in corpus ([`builtin`]), to flat files of tokens.
 //!
-//! Texts are read in a fixed order ([`text`]), cleaned by the cleaner of their source ([`cleaners`]), perhaps cut into
-//! subset, training and validation parts ([`split`]), made into tokens ([`tokenizer`]), stored ([`tokens`]), and read
-//! as sequences in an order that is a pure function of seed and epoch ([`chunks`]). Nothing here prints.
+//! Texts are read in a fixed order ([`text`]), cleaned by the cleaner of their source
+//! ([`cleaners`]), perhaps cut into subset, training and validation parts ([`split`]), made into
+//! tokens ([`tokenizer`]), stored ([`tokens`]), and read as sequences in an order that is a pure
+//! function of seed and epoch ([`chunks`]). Nothing here prints.
 
 pub mod builtin;
 pub mod chunks;

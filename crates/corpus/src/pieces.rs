@@ -1,12 +1,14 @@
 //! Long texts in pieces, so that several threads can share one file.
 
-/// About how many bytes make a piece worth a task of its own. Fixed, so that pieces never depend on the threads.
+/// About how many bytes make a piece worth a task of its own. Fixed, so that pieces never depend on
+/// the threads.
 pub const PIECE_BYTES: usize = 1 << 18;
 
 /// Cuts a text into pieces of `piece_bytes` or little more, at the places that `is_cut` allows.
 ///
-/// `is_cut(bytes, at)` says whether the text may be cut before the byte `at`, which is neither its first one nor past its
-/// end; it must allow places between characters only. Together the pieces are the text; there is always one.
+/// `is_cut(bytes, at)` says whether the text may be cut before the byte `at`, which is neither its
+/// first one nor past its end; it must allow places between characters only. Together the pieces
+/// are the text; there is always one.
 pub fn cut(text: &str, piece_bytes: usize, is_cut: impl Fn(&[u8], usize) -> bool) -> Vec<&str> {
     let bytes = text.as_bytes();
     let mut pieces = Vec::new();

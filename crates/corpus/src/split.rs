@@ -6,15 +6,19 @@ use rayon::prelude::*;
 use crate::error::{CorpusError, Result};
 use crate::text::{NamedText, count_words, python_splitlines};
 
-/// Words in a run of neighbouring lines that a subset takes or leaves as a whole, so that its text stays coherent.
+/// Words in a run of neighbouring lines that a subset takes or leaves as a whole, so that its text
+/// stays coherent.
 const RUN_WORDS: usize = 2000;
 
 /// Splits each text by lines, the last `fraction` of them being held out: (training, validation).
 ///
-/// As in BabyLlama-2, lines are those of Python's `splitlines`, the first `round((1 - fraction) * lines)` (a half to
-/// even) are for training, and neither part ends in a line end. A text too short to give a line to one of the two is
-/// left out there; if that leaves nothing, it is an error.
-pub fn split_validation(texts: &[NamedText], fraction: f64) -> Result<(Vec<NamedText>, Vec<NamedText>)> {
+/// As in BabyLlama-2, lines are those of Python's `splitlines`, the first `round((1 - fraction) *
+/// lines)` (a half to even) are for training, and neither part ends in a line end. A text too short
+/// to give a line to one of the two is left out there; if that leaves nothing, it is an error.
+pub fn split_validation(
+    texts: &[NamedText],
+    fraction: f64,
+) -> Result<(Vec<NamedText>, Vec<NamedText>)> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(CorpusError::ValidationFraction { fraction });
     }
@@ -36,11 +40,13 @@ pub fn split_validation(texts: &[NamedText], fraction: f64) -> Result<(Vec<Named
     Ok((train, validation))
 }
 
-/// A subset of about `words` words: runs of neighbouring lines, drawn at random, in their original order.
+/// A subset of about `words` words: runs of neighbouring lines, drawn at random, in their original
+/// order.
 ///
-/// Each text gives in proportion to its size; one that gives nothing is left out. The last run taken from a text is
-/// cut at the line that comes nearest, and what it misses is made up for in the next text. A corpus that has no more
-/// than `words` comes back whole. The result is a pure function of the arguments.
+/// Each text gives in proportion to its size; one that gives nothing is left out. The last run
+/// taken from a text is cut at the line that comes nearest, and what it misses is made up for in
+/// the next text. A corpus that has no more than `words` comes back whole. The result is a pure
+/// function of the arguments.
 pub fn subset_by_words(texts: &[NamedText], words: usize, seed: u64) -> Vec<NamedText> {
     let sizes: Vec<usize> = texts.par_iter().map(|(_, text)| count_words(text)).collect();
     let all: usize = sizes.iter().sum();
@@ -81,7 +87,8 @@ fn draw_runs(text: &str, words: usize, rng: Rng) -> (String, usize) {
     (text.to_owned(), taken)
 }
 
-/// The lines of a text with their line ends and numbers of words, in runs of at least [`RUN_WORDS`] but for the last.
+/// The lines of a text with their line ends and numbers of words, in runs of at least [`RUN_WORDS`]
+/// but for the last.
 fn runs_of_lines(text: &str) -> Vec<Vec<(&str, usize)>> {
     let mut runs = Vec::new();
     let (mut run, mut run_words) = (Vec::new(), 0);
@@ -109,14 +116,22 @@ mod tests {
     }
 
     fn numbered(count: usize, words_per_line: usize) -> String {
-        (0..count).map(|line| format!("{}line{line}\n", "word ".repeat(words_per_line - 1))).collect()
+        (0..count)
+            .map(|line| format!("{}line{line}\n", "word ".repeat(words_per_line - 1)))
+            .collect()
     }
 
     #[test]
     fn the_last_lines_are_held_out() {
         let text = (1..=20).map(|line| format!("{line}\n")).collect::<String>();
         let (train, validation) = split_validation(&[named("a.train", text)], 0.05).unwrap();
-        assert_eq!(train, [named("a.train", (1..=19).map(|line| line.to_string()).collect::<Vec<_>>().join("\n"))]);
+        assert_eq!(
+            train,
+            [named(
+                "a.train",
+                (1..=19).map(|line| line.to_string()).collect::<Vec<_>>().join("\n")
+            )]
+        );
         assert_eq!(validation, [named("a.train", "20")]);
     }
 
@@ -132,7 +147,8 @@ mod tests {
         // (1 - 0.05) * 10 is 9.5, whose even neighbour would leave nothing to validate on.
         assert!(split_validation(&[named("a", "x\n".repeat(10))], 0.05).is_err());
         assert_eq!(train_lines(&"x\n".repeat(18_000), 0.05), 17_100);
-        let (train, validation) = split_validation(&[named("a", "1\u{2028}2\n\n4\x0C")], 0.5).unwrap();
+        let (train, validation) =
+            split_validation(&[named("a", "1\u{2028}2\n\n4\x0C")], 0.5).unwrap();
         assert_eq!((train[0].1.as_str(), validation[0].1.as_str()), ("1\n2", "\n4"));
     }
 
@@ -144,15 +160,25 @@ mod tests {
         assert_eq!((train.len(), &validation[..]), (2, &[named("b", "x")][..]));
 
         let message = split_validation(&texts[..1], 0.05).unwrap_err().to_string();
-        assert_eq!(message, "the corpus has 2 lines, too few to hold out 0.05 of each file for validation");
+        assert_eq!(
+            message,
+            "the corpus has 2 lines, too few to hold out 0.05 of each file for validation"
+        );
         for fraction in [0.0, 1.0, -0.1, f64::NAN] {
-            assert!(matches!(split_validation(&texts, fraction), Err(CorpusError::ValidationFraction { .. })));
+            assert!(matches!(
+                split_validation(&texts, fraction),
+                Err(CorpusError::ValidationFraction { .. })
+            ));
         }
     }
 
     #[test]
     fn a_subset_is_proportional_in_order_and_repeatable() {
-        let texts = [named("a", numbered(8000, 10)), named("b", numbered(4000, 5)), named("c", "few words\n")];
+        let texts = [
+            named("a", numbered(8000, 10)),
+            named("b", numbered(4000, 5)),
+            named("c", "few words\n"),
+        ];
         let subset = subset_by_words(&texts, 25_000, 7);
         let words: Vec<usize> = subset.iter().map(|(_, text)| count_words(text)).collect();
         assert!(words.iter().sum::<usize>().abs_diff(25_000) <= 5, "{words:?}");
@@ -160,7 +186,10 @@ mod tests {
 
         for ((_, part), (_, whole)) in subset.iter().zip(&texts) {
             let mut lines = whole.split_inclusive('\n');
-            assert!(part.split_inclusive('\n').all(|line| lines.any(|other| other == line)), "order is kept");
+            assert!(
+                part.split_inclusive('\n').all(|line| lines.any(|other| other == line)),
+                "order is kept"
+            );
         }
         assert_eq!(subset, subset_by_words(&texts, 25_000, 7));
         assert_ne!(subset, subset_by_words(&texts, 25_000, 8));
@@ -170,8 +199,11 @@ mod tests {
     fn a_subset_is_made_of_long_runs() {
         let texts = [named("a", numbered(20_000, 10))];
         let subset = subset_by_words(&texts, 20_000, 1);
-        let numbers: Vec<usize> =
-            subset[0].1.lines().map(|line| line.rsplit_once("line").unwrap().1.parse().unwrap()).collect();
+        let numbers: Vec<usize> = subset[0]
+            .1
+            .lines()
+            .map(|line| line.rsplit_once("line").unwrap().1.parse().unwrap())
+            .collect();
         let breaks = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
         assert!((5..10).contains(&breaks), "{breaks} breaks in ten runs of 2,000 words");
     }

@@ -55,8 +55,10 @@ pub struct CorpusStats {
 impl CorpusStats {
     /// Counts every text; tokens too when a tokenizer is given.
     pub fn of(texts: &[NamedText], tokenizer: Option<&Tokenizer>) -> Result<Self> {
-        let files: Vec<TextStats> =
-            texts.par_iter().map(|(name, text)| TextStats::of(name, text, tokenizer)).collect::<Result<_>>()?;
+        let files: Vec<TextStats> = texts
+            .par_iter()
+            .map(|(name, text)| TextStats::of(name, text, tokenizer))
+            .collect::<Result<_>>()?;
         let sum = |count: fn(&TextStats) -> usize| files.iter().map(count).sum();
         let total = TextStats {
             name: "total".into(),
@@ -77,11 +79,28 @@ mod tests {
 
     #[test]
     fn counts_add_up() {
-        let texts = vec![("a.txt".into(), "Où est\nle chat".into()), ("b.txt".into(), "one  two\n\n".into())];
+        let texts = vec![
+            ("a.txt".into(), "Où est\nle chat".into()),
+            ("b.txt".into(), "one  two\n\n".into()),
+        ];
         let stats = CorpusStats::of(&texts, None).unwrap();
-        let first = TextStats { name: "a.txt".into(), bytes: 15, characters: 14, lines: 2, words: 4, tokens: None };
+        let first = TextStats {
+            name: "a.txt".into(),
+            bytes: 15,
+            characters: 14,
+            lines: 2,
+            words: 4,
+            tokens: None,
+        };
         assert_eq!(stats.files[0], first);
-        let total = TextStats { name: "total".into(), bytes: 25, characters: 24, lines: 4, words: 6, tokens: None };
+        let total = TextStats {
+            name: "total".into(),
+            bytes: 25,
+            characters: 24,
+            lines: 4,
+            words: 6,
+            tokens: None,
+        };
         assert_eq!(stats.total, total);
         assert_eq!(total.tokens_per_word(), None);
     }
@@ -97,11 +116,20 @@ mod tests {
 
     #[test]
     fn tokens_are_counted_with_a_tokenizer() {
-        let texts = vec![("a.txt".to_string(), "the cat sat\n".repeat(20)), ("b.txt".to_string(), "cat\n".to_string())];
-        let tokenizer = Tokenizer::train(&texts, &TokenizerSettings { vocab_size: 20, min_frequency: 2 }).unwrap();
+        let texts = vec![
+            ("a.txt".to_string(), "the cat sat\n".repeat(20)),
+            ("b.txt".to_string(), "cat\n".to_string()),
+        ];
+        let tokenizer =
+            Tokenizer::train(&texts, &TokenizerSettings { vocab_size: 20, min_frequency: 2 })
+                .unwrap();
         let stats = CorpusStats::of(&texts, Some(&tokenizer)).unwrap();
-        let expected: Vec<usize> = texts.iter().map(|(_, text)| tokenizer.encode(text).len()).collect();
-        assert_eq!(stats.files.iter().map(|file| file.tokens.unwrap()).collect::<Vec<_>>(), expected);
+        let expected: Vec<usize> =
+            texts.iter().map(|(_, text)| tokenizer.encode(text).len()).collect();
+        assert_eq!(
+            stats.files.iter().map(|file| file.tokens.unwrap()).collect::<Vec<_>>(),
+            expected
+        );
         assert_eq!(stats.total.tokens, Some(expected[0] + expected[1]));
         let per_word = stats.total.tokens_per_word().unwrap();
         assert_eq!(per_word, (expected[0] + expected[1]) as f64 / 61.0);

@@ -2,8 +2,8 @@
 
 use crate::error::{CorpusError, Result};
 
-/// Asked between the pieces of long work, from any thread; once it answers `true`, the work ends with
-/// [`CorpusError::Stopped`].
+/// Asked between the pieces of long work, from any thread; once it answers `true`, the work ends
+/// with [`CorpusError::Stopped`].
 pub type ShouldStop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// The answer of those who let all work run to its end.

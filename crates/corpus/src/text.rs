@@ -1,4 +1,5 @@
-//! Reading and writing text, with Python's ideas of lines and white space where the authors' scripts rely on them.
+//! Reading and writing text, with Python's ideas of lines and white space where the authors'
+//! scripts rely on them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +12,14 @@ pub type NamedText = (String, String);
 /// What the names of corpus files end in.
 pub const EXTENSIONS: [&str; 4] = ["train", "dev", "test", "txt"];
 
-/// Reads a file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned into `\n`.
+/// Reads a file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned into
+/// `\n`.
 pub fn read_text(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|cause| CorpusError::read(path, cause))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| CorpusError::InvalidUtf8 { path: path.into(), offset: error.utf8_error().valid_up_to() })?;
+    let text = String::from_utf8(bytes).map_err(|error| CorpusError::InvalidUtf8 {
+        path: path.into(),
+        offset: error.utf8_error().valid_up_to(),
+    })?;
     Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
 }
 
@@ -41,7 +45,9 @@ pub fn corpus_files(path: &Path) -> Result<Vec<PathBuf>> {
 
 fn is_corpus_file(path: &Path) -> bool {
     let hidden = file_name(path).starts_with('.');
-    let known = path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
+    let known = path
+        .extension()
+        .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
     known && !hidden && path.is_file()
 }
 
@@ -77,21 +83,25 @@ pub fn write_corpus(folder: &Path, texts: &[NamedText]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file beside its place and renames it there, so that a cut leaves the old file or the new one whole.
+/// Writes a file beside its place and renames it there, so that a cut leaves the old file or the
+/// new one whole.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     let mut file = PendingFile::create(path)?;
     file.write(text.as_bytes())?;
     file.commit()
 }
 
-/// The lines of a text as Python's `str.splitlines()` cuts them: at ten characters besides `\r\n`, without the ends.
+/// The lines of a text as Python's `str.splitlines()` cuts them: at ten characters besides `\r\n`,
+/// without the ends.
 pub fn python_splitlines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let Some((end, separator)) = rest.char_indices().find(|&(_, character)| ends_line(character)) else {
+        let Some((end, separator)) =
+            rest.char_indices().find(|&(_, character)| ends_line(character))
+        else {
             return Some(std::mem::take(&mut rest));
         };
         let line = &rest[..end];
@@ -107,7 +117,8 @@ fn ends_line(character: char) -> bool {
     matches!(character, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// White space as Python's `str.isspace` has it: Unicode's, and the four separators U+001C to U+001F.
+/// White space as Python's `str.isspace` has it: Unicode's, and the four separators U+001C to
+/// U+001F.
 pub fn is_python_space(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
 }
@@ -144,13 +155,20 @@ mod tests {
     #[test]
     fn lists_only_corpus_files_in_a_fixed_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["qed.train", "bnc_spoken.train", "B.dev", "notes.md", ".hidden.txt", "c.test", "d.txt"] {
+        for name in
+            ["qed.train", "bnc_spoken.train", "B.dev", "notes.md", ".hidden.txt", "c.test", "d.txt"]
+        {
             std::fs::write(folder.path().join(name), "text\n").unwrap();
         }
         std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
-        let names: Vec<String> = read_corpus(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> =
+            read_corpus(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["B.dev", "bnc_spoken.train", "c.test", "d.txt", "qed.train"]);
-        assert_eq!(corpus_files(&folder.path().join("notes.md")).unwrap().len(), 1, "a file stands for itself");
+        assert_eq!(
+            corpus_files(&folder.path().join("notes.md")).unwrap().len(),
+            1,
+            "a file stands for itself"
+        );
     }
 
     #[test]
@@ -159,13 +177,19 @@ mod tests {
         assert!(matches!(read_corpus(folder.path()), Err(CorpusError::EmptyCorpus { .. })));
         std::fs::write(folder.path().join("a.txt"), " \n\n").unwrap();
         assert!(matches!(read_corpus(folder.path()), Err(CorpusError::EmptyCorpus { .. })));
-        assert!(matches!(read_corpus(&folder.path().join("absent")), Err(CorpusError::Missing { .. })));
+        assert!(matches!(
+            read_corpus(&folder.path().join("absent")),
+            Err(CorpusError::Missing { .. })
+        ));
     }
 
     #[test]
     fn writes_each_name_once() {
         let folder = tempfile::tempdir().unwrap();
-        let texts = vec![("a.txt".to_string(), "one\n".to_string()), ("b.txt".to_string(), "two".to_string())];
+        let texts = vec![
+            ("a.txt".to_string(), "one\n".to_string()),
+            ("b.txt".to_string(), "two".to_string()),
+        ];
         write_corpus(&folder.path().join("new/clean"), &texts).unwrap();
         assert_eq!(read_corpus(&folder.path().join("new/clean")).unwrap(), texts);
 

@@ -38,7 +38,8 @@ struct Header {
 }
 
 impl Header {
-    /// The header's bytes, with the checksum that `payload`, a hasher fed with the tokens' bytes, gives.
+    /// The header's bytes, with the checksum that `payload`, a hasher fed with the tokens' bytes,
+    /// gives.
     fn to_bytes(&self, payload: &blake3::Hasher) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
@@ -55,10 +56,16 @@ impl Header {
     /// Reads and checks a whole file; the error is the cause alone.
     fn parse(file: &[u8]) -> std::result::Result<Self, String> {
         let Some((header, payload)) = file.split_first_chunk::<HEADER_BYTES>() else {
-            return Err(format!("it has {} bytes, fewer than the header's {HEADER_BYTES}", file.len()));
+            return Err(format!(
+                "it has {} bytes, fewer than the header's {HEADER_BYTES}",
+                file.len()
+            ));
         };
         if !header.starts_with(MAGIC) {
-            return Err("it does not begin as one (a headerless file of 16-bit ids is to be opened as raw)".into());
+            return Err(
+                "it does not begin as one (a headerless file of 16-bit ids is to be opened as raw)"
+                    .into(),
+            );
         }
         let version = u16::from_le_bytes(field(header, 8));
         if version != VERSION {
@@ -71,12 +78,18 @@ impl Header {
             tokenizer_hash: blake3::Hash::from_bytes(field(header, 24)),
         };
         if !matches!(parsed.bytes_per_token, 2 | 4) {
-            return Err(format!("it says {} bytes per token, where 2 and 4 are possible", parsed.bytes_per_token));
+            return Err(format!(
+                "it says {} bytes per token, where 2 and 4 are possible",
+                parsed.bytes_per_token
+            ));
         }
         let expected = parsed.count.checked_mul(parsed.bytes_per_token as u64);
         if expected != Some(payload.len() as u64) {
             let there = payload.len() / parsed.bytes_per_token;
-            return Err(format!("it should hold {} tokens and holds {there}; it may be truncated", parsed.count));
+            return Err(format!(
+                "it should hold {} tokens and holds {there}; it may be truncated",
+                parsed.count
+            ));
         }
         if parsed.to_bytes(blake3::Hasher::new().update(payload)) != *header {
             return Err("its checksum does not match; it is damaged".into());
@@ -89,7 +102,8 @@ fn field<const N: usize>(header: &[u8; HEADER_BYTES], start: usize) -> [u8; N] {
     std::array::from_fn(|index| header[start + index])
 }
 
-/// Writes a token file piece by piece; it appears under its name when [`finish`](Self::finish) has succeeded.
+/// Writes a token file piece by piece; it appears under its name when [`finish`](Self::finish) has
+/// succeeded.
 pub struct TokenWriter {
     file: PendingFile,
     header: Header,
@@ -100,10 +114,13 @@ impl TokenWriter {
     /// Begins the file `path` of ids below `vocab_size`, made by the tokenizer with this
     /// [`content_hash`](crate::Tokenizer::content_hash).
     pub fn create(path: &Path, vocab_size: usize, tokenizer_hash: &str) -> Result<Self> {
-        let bad = |cause: &str| CorpusError::BadTokenFile { path: path.into(), cause: cause.into() };
+        let bad =
+            |cause: &str| CorpusError::BadTokenFile { path: path.into(), cause: cause.into() };
         let header = Header {
             bytes_per_token: if vocab_size > TWO_BYTE_VOCABULARY { 4 } else { 2 },
-            vocab_size: vocab_size.try_into().map_err(|_| bad("its vocabulary would not fit 32-bit ids"))?,
+            vocab_size: vocab_size
+                .try_into()
+                .map_err(|_| bad("its vocabulary would not fit 32-bit ids"))?,
             count: 0,
             tokenizer_hash: blake3::Hash::from_hex(tokenizer_hash)
                 .map_err(|_| bad("the tokenizer's hash is not 64 hexadecimal digits"))?,
@@ -117,7 +134,11 @@ impl TokenWriter {
     pub fn push(&mut self, ids: &[u32]) -> Result<()> {
         let vocab_size = self.header.vocab_size;
         if let Some(&id) = ids.iter().find(|&&id| id >= vocab_size) {
-            return Err(CorpusError::TokenOutside { path: self.file.path().into(), id, vocab_size });
+            return Err(CorpusError::TokenOutside {
+                path: self.file.path().into(),
+                id,
+                vocab_size,
+            });
         }
         let bytes: Vec<u8> = match self.header.bytes_per_token {
             2 => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
@@ -145,19 +166,29 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// Opens a file that [`TokenWriter`] made, checking all of it: kind, version, length and checksum.
+    /// Opens a file that [`TokenWriter`] made, checking all of it: kind, version, length and
+    /// checksum.
     pub fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
-        let header = Header::parse(&map).map_err(|cause| CorpusError::BadTokenFile { path: path.into(), cause })?;
-        Ok(Self { payload: HEADER_BYTES, bytes_per_token: header.bytes_per_token, header: Some(header), map })
+        let header = Header::parse(&map)
+            .map_err(|cause| CorpusError::BadTokenFile { path: path.into(), cause })?;
+        Ok(Self {
+            payload: HEADER_BYTES,
+            bytes_per_token: header.bytes_per_token,
+            header: Some(header),
+            map,
+        })
     }
 
-    /// Opens a headerless file of little-endian 16-bit ids, as nanoGPT writes them. Nothing tells their vocabulary.
+    /// Opens a headerless file of little-endian 16-bit ids, as nanoGPT writes them. Nothing tells
+    /// their vocabulary.
     pub fn raw(path: &Path) -> Result<Self> {
         let map = map(path)?;
         let cause = match map.len() {
             0 => "it is empty",
-            length if length % 2 == 1 => "it has an odd number of bytes, and ids of 16 bits take two each",
+            length if length % 2 == 1 => {
+                "it has an odd number of bytes, and ids of 16 bits take two each"
+            }
             _ => return Ok(Self { payload: 0, bytes_per_token: 2, header: None, map }),
         };
         Err(CorpusError::BadTokenFile { path: path.into(), cause: cause.into() })
@@ -178,7 +209,8 @@ impl TokenFile {
         self.header.as_ref().map(|header| header.vocab_size as usize)
     }
 
-    /// Content hash of the tokenizer that made the tokens, in hexadecimal digits; `None` of a raw file.
+    /// Content hash of the tokenizer that made the tokens, in hexadecimal digits; `None` of a raw
+    /// file.
     pub fn tokenizer_hash(&self) -> Option<String> {
         self.header.as_ref().map(|header| header.tokenizer_hash.to_hex().to_string())
     }
@@ -192,7 +224,9 @@ impl TokenFile {
         let bytes = &self.map[self.payload + range.start * size..self.payload + range.end * size];
         ids.clear();
         match size {
-            2 => ids.extend(bytes.as_chunks().0.iter().map(|&id| u32::from(u16::from_le_bytes(id)))),
+            2 => {
+                ids.extend(bytes.as_chunks().0.iter().map(|&id| u32::from(u16::from_le_bytes(id))))
+            }
             _ => ids.extend(bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id))),
         }
     }
@@ -201,9 +235,9 @@ impl TokenFile {
 fn map(path: &Path) -> Result<Mmap> {
     let read = |cause| CorpusError::read(path, cause);
     let file = File::open(path).map_err(read)?;
-    // Safety: the bytes must not change under the map. Our own files are replaced by renaming, never written in place,
-    // and the folder of a run is locked; that no other program rewrites the file is the user's to see to, as always
-    // with memory maps.
+    // Safety: the bytes must not change under the map. Our own files are replaced by renaming,
+    // never written in place, and the folder of a run is locked; that no other program rewrites the
+    // file is the user's to see to, as always with memory maps.
     unsafe { Mmap::map(&file) }.map_err(read)
 }
 
@@ -234,7 +268,10 @@ mod tests {
             let path = write(&folder, vocab_size, &[&[1, 2, 300], &[], &[last, 0]]);
             assert_eq!(std::fs::metadata(&path).unwrap().len(), 64 + 5 * width);
             let file = TokenFile::open(&path).unwrap();
-            assert_eq!((file.len(), file.vocab_size(), file.tokenizer_hash()), (5, Some(vocab_size), Some(hash())));
+            assert_eq!(
+                (file.len(), file.vocab_size(), file.tokenizer_hash()),
+                (5, Some(vocab_size), Some(hash()))
+            );
             let mut ids = vec![9];
             file.read(0..5, &mut ids);
             assert_eq!(ids, [1, 2, 300, last, 0]);
@@ -280,7 +317,10 @@ mod tests {
             let message = cause(change);
             assert!(message.contains(expected) && message.contains("train.bin"), "{message}");
         }
-        assert!(matches!(TokenFile::open(&folder.path().join("absent")), Err(CorpusError::Missing { .. })));
+        assert!(matches!(
+            TokenFile::open(&folder.path().join("absent")),
+            Err(CorpusError::Missing { .. })
+        ));
     }
 
     #[test]
@@ -289,9 +329,16 @@ mod tests {
         let path = folder.path().join("train.bin");
         let mut writer = TokenWriter::create(&path, 100, &hash()).unwrap();
         let message = writer.push(&[5, 100]).unwrap_err().to_string();
-        assert!(message.ends_with("train.bin: token id 100 lies outside the vocabulary of 100"), "{message}");
+        assert!(
+            message.ends_with("train.bin: token id 100 lies outside the vocabulary of 100"),
+            "{message}"
+        );
         drop(writer);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing half-written stays");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "nothing half-written stays"
+        );
         assert!(TokenWriter::create(&path, 100, "no hash").is_err());
     }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{CorpusError, Result};
 
-/// A file written beside its place, `NAME.partial`, which [`commit`](Self::commit) renames there once it is on disk.
+/// A file written beside its place, `NAME.partial`, which [`commit`](Self::commit) renames there
+/// once it is on disk.
 ///
 /// Dropped without a commit, it leaves nothing behind.
 pub(crate) struct PendingFile {
@@ -25,7 +26,12 @@ impl PendingFile {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let file = File::create(&partial).map_err(|cause| CorpusError::write(path, cause))?;
-        Ok(Self { writer: BufWriter::new(file), partial: partial.into(), path: path.into(), committed: false })
+        Ok(Self {
+            writer: BufWriter::new(file),
+            partial: partial.into(),
+            path: path.into(),
+            committed: false,
+        })
     }
 
     /// Where the file will lie.
@@ -72,7 +78,9 @@ impl Drop for PendingFile {
 /// A rename is safe from a power cut once the folder that holds the name is on disk.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent() {
-        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
+            File::open(folder)?.sync_all()
+        }
         _ => Ok(()),
     }
 }

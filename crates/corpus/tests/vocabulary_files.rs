@@ -1,4 +1,5 @@
-//! Folders as GPT-2, OPT and RoBERTa have them, against transformers (`tools/golden/vocabulary_files.py`).
+//! Folders as GPT-2, OPT and RoBERTa have them, against transformers
+//! (`tools/golden/vocabulary_files.py`).
 
 use std::path::{Path, PathBuf};
 
@@ -23,14 +24,19 @@ fn two_files_make_the_tokenizer_of_transformers() {
             let (text, wanted) = (text["text"].as_str().unwrap(), ids(&text["ids"]));
             assert_eq!(tokenizer.encode(text), wanted, "{name}: {text:?}");
             assert_eq!(tokenizer.encode_file(text), wanted, "{name}: {text:?}");
-            assert_eq!(tokenizer.without_normalizer().unwrap().encode(text), wanted, "{name}: {text:?}");
+            assert_eq!(
+                tokenizer.without_normalizer().unwrap().encode(text),
+                wanted,
+                "{name}: {text:?}"
+            );
         }
         let roles =
-            [Role::Begin, Role::End, Role::Padding, Role::Classifier, Role::Separator, Role::Mask].map(|role| {
-                let wanted = expected["roles"][role.key()].as_u64().map(|id| id as u32);
-                // A usual token serves where transformers' class has none for the role.
-                wanted.is_none_or(|id| tokenizer.role(role).map(|(_, id)| id) == Some(id))
-            });
+            [Role::Begin, Role::End, Role::Padding, Role::Classifier, Role::Separator, Role::Mask]
+                .map(|role| {
+                    let wanted = expected["roles"][role.key()].as_u64().map(|id| id as u32);
+                    // A usual token serves where transformers' class has none for the role.
+                    wanted.is_none_or(|id| tokenizer.role(role).map(|(_, id)| id) == Some(id))
+                });
         assert_eq!(roles, [true; 6], "{name}");
         assert_eq!(tokenizer.vocab_size(), 300);
     }
@@ -89,7 +95,8 @@ fn damaged_files_are_named() {
     assert!(message.contains("tokenizer.json does not exist"), "{message}");
 }
 
-/// A `tokenizer.json` is used with or without a prefix space as transformers' class for its folder would.
+/// A `tokenizer.json` is used with or without a prefix space as transformers' class for its folder
+/// would.
 #[test]
 fn the_class_of_a_folder_decides_about_the_prefix_space() {
     let folder = tempfile::tempdir().unwrap();

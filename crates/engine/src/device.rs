@@ -18,9 +18,9 @@ use crate::ops::teacher_samples::TeacherSamplesKernels;
 
 /// A place where tensors live and operations run.
 ///
-/// Each operation declares its kernels as a trait in its `ops/` file; a device implements them in the file of the same
-/// name. Kernels return nothing: shapes are checked by the operations, and a device that cannot go on raises a
-/// [`Fault`](crate::Fault).
+/// Each operation declares its kernels as a trait in its `ops/` file; a device implements them in
+/// the file of the same name. Kernels return nothing: shapes are checked by the operations, and a
+/// device that cannot go on raises a [`Fault`](crate::Fault).
 pub trait Device:
     MemoryKernels
     + EmbedKernels
@@ -48,7 +48,8 @@ pub trait Device:
         Arithmetic::F32
     }
 
-    /// Has it begin with everything that was asked of it, without waiting: before the host is busy with something else.
+    /// Has it begin with everything that was asked of it, without waiting: before the host is busy
+    /// with something else.
     fn submit(&self) {}
 
     /// Waits until everything that was asked of it is done. The CPU is done when a kernel returns.
@@ -89,7 +90,8 @@ pub struct DeviceMemory {
 /// What a GPU multiplies in. The CPU knows only f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// Products of bf16 values with sums in f32; weights, gradients, moments, norms and losses stay f32.
+    /// Products of bf16 values with sums in f32; weights, gradients, moments, norms and losses stay
+    /// f32.
     #[default]
     Bf16,
     /// Everything in f32, to compare with the CPU.
@@ -105,7 +107,9 @@ pub enum DeviceError {
     NoSuchGpu { ordinal: usize, count: usize },
     #[error("the library {library} cannot be loaded, which a GPU needs to {purpose}")]
     NoLibrary { library: &'static str, purpose: &'static str },
-    #[error("the GPU {name} is too old: it has compute capability {major}.{minor}, and 8.0 is needed")]
+    #[error(
+        "the GPU {name} is too old: it has compute capability {major}.{minor}, and 8.0 is needed"
+    )]
     TooOld { name: String, major: i32, minor: i32 },
     #[error("a GPU kernel does not compile ({file}): {log}")]
     Kernel { file: &'static str, log: String },

@@ -1,8 +1,8 @@
 //! Faults: a device that cannot go on.
 //!
-//! Kernels have no result to return; on the CPU they cannot fail. On a GPU memory can run out and the driver can fail at
-//! any call. Such a fault unwinds from the kernel to where the work began, without a word on the way; whoever can say
-//! more, or try a smaller batch, catches it there.
+//! Kernels have no result to return; on the CPU they cannot fail. On a GPU memory can run out and
+//! the driver can fail at any call. Such a fault unwinds from the kernel to where the work began,
+//! without a word on the way; whoever can say more, or try a smaller batch, catches it there.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -10,7 +10,8 @@ use std::panic::{self, AssertUnwindSafe};
 /// Why a device cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("{device} has no memory for {} more: {} of its {} are free", Bytes(*.wanted), Bytes(*.free), Bytes(*.total))]
+    #[error("{device} has no memory for {} more: {} of its {} are \
+     free", Bytes(*.wanted), Bytes(*.free), Bytes(*.total))]
     OutOfMemory { device: String, wanted: u64, free: u64, total: u64 },
     #[error("{device} failed: {what}")]
     Device { device: String, what: String },
@@ -25,7 +26,9 @@ struct Bytes(u64);
 impl fmt::Display for Bytes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            bytes if bytes >= 1 << 30 => write!(formatter, "{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
+            bytes if bytes >= 1 << 30 => {
+                write!(formatter, "{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+            }
             bytes if bytes >= 1 << 20 => write!(formatter, "{} MiB", bytes >> 20),
             bytes => write!(formatter, "{} KiB", bytes.div_ceil(1 << 10)),
         }
@@ -57,11 +60,20 @@ mod tests {
 
     #[test]
     fn faults_are_caught_and_panics_are_not() {
-        let fault = Fault::OutOfMemory { device: "cuda:0".into(), wanted: 3 << 30, free: 200 << 20, total: 8 << 30 };
+        let fault = Fault::OutOfMemory {
+            device: "cuda:0".into(),
+            wanted: 3 << 30,
+            free: 200 << 20,
+            total: 8 << 30,
+        };
         assert_eq!(catch(|| -> u8 { raise(fault.clone()) }), Err(fault.clone()));
         assert_eq!(catch(|| 7), Ok(7));
-        assert_eq!(fault.to_string(), "cuda:0 has no memory for 3.0 GiB more: 200 MiB of its 8.0 GiB are free");
-        let panicked = panic::catch_unwind(|| catch(|| panic::resume_unwind(Box::new("another"))).is_ok());
+        assert_eq!(
+            fault.to_string(),
+            "cuda:0 has no memory for 3.0 GiB more: 200 MiB of its 8.0 GiB are free"
+        );
+        let panicked =
+            panic::catch_unwind(|| catch(|| panic::resume_unwind(Box::new("another"))).is_ok());
         assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"another"));
     }
 }

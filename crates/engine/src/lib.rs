@@ -1,5 +1,5 @@
-//! The numeric engine: matrices of `[tokens, channels]`, flat parameters, fused operations with their backwards, devices.
-//! It knows nothing of language, files or recipes.
+//! The numeric engine: matrices of `[tokens, channels]`, flat parameters, fused operations with
+//! their backwards, devices. It knows nothing of language, files or recipes.
 
 pub mod cpu;
 pub mod cuda;

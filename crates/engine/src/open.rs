@@ -48,24 +48,35 @@ pub struct DeviceOptions {
 /// Opens the device.
 ///
 /// # Errors
-/// When there is no such GPU, or a library that it needs is missing. `Auto` takes the CPU where no GPU can be used at all.
+/// When there is no such GPU, or a library that it needs is missing. `Auto` takes the CPU where no
+/// GPU can be used at all.
 pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
-    let cuda = |ordinal| Cuda::open(ordinal, options.arithmetic, options.kernel_cache.clone(), !options.without_graphs);
+    let cuda = |ordinal| {
+        Cuda::open(
+            ordinal,
+            options.arithmetic,
+            options.kernel_cache.clone(),
+            !options.without_graphs,
+        )
+    };
     match options.choice {
         DeviceChoice::Cpu => Ok(Arc::new(Cpu::new())),
         DeviceChoice::Cuda(ordinal) => Ok(Arc::new(cuda(ordinal)?)),
         DeviceChoice::Auto => match cuda(0) {
             Ok(cuda) => Ok(Arc::new(cuda)),
-            Err(DeviceError::NoDriver { .. } | DeviceError::NoSuchGpu { .. } | DeviceError::TooOld { .. }) => {
-                Ok(Arc::new(Cpu::new()))
-            }
+            Err(
+                DeviceError::NoDriver { .. }
+                | DeviceError::NoSuchGpu { .. }
+                | DeviceError::TooOld { .. },
+            ) => Ok(Arc::new(Cpu::new())),
             Err(broken) => Err(broken),
         },
     }
 }
 
-/// The device that this program's own tests run on: a CPU, or what `BABYLLAMA_TEST_DEVICE` names (`cuda:f32`, `cuda:bf16`).
-/// A GPU is shared by all tests of a process, which then must run one after the other (`--test-threads=1`).
+/// The device that this program's own tests run on: a CPU, or what `BABYLLAMA_TEST_DEVICE` names
+/// (`cuda:f32`, `cuda:bf16`). A GPU is shared by all tests of a process, which then must run one
+/// after the other (`--test-threads=1`).
 ///
 /// # Panics
 /// When there is no such device.
@@ -78,7 +89,8 @@ pub fn for_tests() -> Arc<dyn Device> {
         Ok("cuda:bf16") => Arithmetic::Bf16,
         Ok(other) => panic!("BABYLLAMA_TEST_DEVICE is {other}, not cpu, cuda:f32 or cuda:bf16"),
     };
-    let options = DeviceOptions { choice: DeviceChoice::Cuda(0), arithmetic, ..DeviceOptions::default() };
+    let options =
+        DeviceOptions { choice: DeviceChoice::Cuda(0), arithmetic, ..DeviceOptions::default() };
     GPU.get_or_init(|| open(&options).unwrap_or_else(|cause| panic!("{cause}"))).clone()
 }
 
@@ -93,7 +105,10 @@ mod tests {
         assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
         for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
-            assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("none of cpu, cuda"), "{wrong}");
+            assert!(
+                wrong.parse::<DeviceChoice>().unwrap_err().contains("none of cpu, cuda"),
+                "{wrong}"
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::device::Device;
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// A matrix inside the flat vector: `[rows, columns]` from `offset` on. A bias or a gain is `[1, n]`.
+/// A matrix inside the flat vector: `[rows, columns]` from `offset` on. A bias or a gain is `[1,
+/// n]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     pub offset: usize,
@@ -19,7 +20,8 @@ impl Segment {
         self.rows * self.columns
     }
 
-    /// Several neighbouring matrices of equal width, read as one with their rows one below the other.
+    /// Several neighbouring matrices of equal width, read as one with their rows one below the
+    /// other.
     ///
     /// # Panics
     /// When they are not neighbours or differ in width.
@@ -27,7 +29,11 @@ impl Segment {
         let first = parts[0];
         let mut joined = first;
         for part in &parts[1..] {
-            assert_eq!(part.offset, joined.offset + joined.length(), "only neighbours can be joined");
+            assert_eq!(
+                part.offset,
+                joined.offset + joined.length(),
+                "only neighbours can be joined"
+            );
             if first.rows == 1 && part.rows == 1 {
                 joined.columns += part.columns;
             } else {
@@ -66,7 +72,13 @@ pub struct Layout {
 
 impl Layout {
     /// Appends a `[rows, columns]` matrix and says where it lies.
-    pub fn add(&mut self, name: impl Into<String>, rows: usize, columns: usize, role: Role) -> Segment {
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        rows: usize,
+        columns: usize,
+        role: Role,
+    ) -> Segment {
         let segment = Segment { offset: self.length, rows, columns };
         self.length += segment.length();
         self.segments.push(NamedSegment { name: name.into(), segment, role });

@@ -1,7 +1,8 @@
-//! Where the time goes: a device that passes everything on to another one and keeps time by operation.
+//! Where the time goes: a device that passes everything on to another one and keeps time by
+//! operation.
 //!
-//! A model whose tensors are made on a [`Profiler`] runs as on the device inside, with the same bits. While it records, it
-//! waits after every operation until the device has finished it.
+//! A model whose tensors are made on a [`Profiler`] runs as on the device inside, with the same
+//! bits. While it records, it waits after every operation until the device has finished it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,12 +12,16 @@ use std::time::Instant;
 
 use crate::device::{Arithmetic, Device, DeviceMemory, Starts};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads};
-use crate::ops::distillation_loss::{DistillationLossKernels, DistillationObjective, DistillationSums, TeacherSignal};
+use crate::ops::distillation_loss::{
+    DistillationLossKernels, DistillationObjective, DistillationSums, TeacherSignal,
+};
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
 use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::ops::gelu::GeluKernels;
-use crate::ops::language_model_loss::{LanguageModelLossKernels, OutputGradient, Projection, Target};
+use crate::ops::language_model_loss::{
+    LanguageModelLossKernels, OutputGradient, Projection, Target,
+};
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
@@ -35,7 +40,8 @@ pub struct OperationTime {
     pub name: &'static str,
     pub calls: u64,
     pub seconds: f64,
-    /// Floating-point operations of its matrix products, two per multiplication; 0 where it has none.
+    /// Floating-point operations of its matrix products, two per multiplication; 0 where it has
+    /// none.
     pub flops: f64,
 }
 
@@ -80,13 +86,15 @@ impl Profiler {
         }
         let start = Instant::now();
         let result = operation();
-        // After a fault memory is given back while the thread unwinds; a second fault on the way would end the program.
+        // After a fault memory is given back while the thread unwinds; a second fault on the way
+        // would end the program.
         if !std::thread::panicking() {
             self.device.synchronise();
         }
         let seconds = start.elapsed().as_secs_f64();
         let mut times = self.times();
-        let time = times.entry(name).or_insert(OperationTime { name, calls: 0, seconds: 0.0, flops: 0.0 });
+        let time =
+            times.entry(name).or_insert(OperationTime { name, calls: 0, seconds: 0.0, flops: 0.0 });
         time.calls += 1;
         time.seconds += seconds;
         time.flops += flops;
@@ -126,15 +134,19 @@ fn product_flops(rows: usize, matrix: View<'_>) -> f64 {
 }
 
 fn projection_flops(projections: &[Projection<'_>]) -> f64 {
-    projections.iter().map(|projection| product_flops(projection.hidden.rows, projection.output)).sum()
+    projections
+        .iter()
+        .map(|projection| product_flops(projection.hidden.rows, projection.output))
+        .sum()
 }
 
-/// Operations of one product between the queries of all heads and the keys that they may see, which is as much as one
-/// between their weights and the values.
+/// Operations of one product between the queries of all heads and the keys that they may see, which
+/// is as much as one between their weights and the values.
 fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
     let seen = |span: &AttentionSpan| {
         let (queries, keys) = (span.queries.len(), span.key_count());
-        // Where it is causal, the last query sees all keys, the one before it all but the last, and so on.
+        // Where it is causal, the last query sees all keys, the one before it all but the last, and
+        // so on.
         let unseen = if heads.causal { queries * queries.saturating_sub(1) / 2 } else { 0 };
         queries * keys - unseen
     };
@@ -188,8 +200,16 @@ impl EmbedKernels for Profiler {
         self.measure("embed", 0.0, || self.device.embed(table, ids, output, accumulate));
     }
 
-    fn embed_gradient(&self, d_output: View<'_>, ids: &[u32], padding: Option<u32>, d_table: ViewMut<'_>) {
-        self.measure("embed_gradient", 0.0, || self.device.embed_gradient(d_output, ids, padding, d_table));
+    fn embed_gradient(
+        &self,
+        d_output: View<'_>,
+        ids: &[u32],
+        padding: Option<u32>,
+        d_table: ViewMut<'_>,
+    ) {
+        self.measure("embed_gradient", 0.0, || {
+            self.device.embed_gradient(d_output, ids, padding, d_table)
+        });
     }
 }
 
@@ -206,7 +226,13 @@ impl LinearKernels for Profiler {
         self.measure("linear", flops, || self.device.linear(input, weight, bias, residual, output));
     }
 
-    fn linear_input_gradient(&self, d_output: View<'_>, weight: View<'_>, d_input: ViewMut<'_>, accumulate: bool) {
+    fn linear_input_gradient(
+        &self,
+        d_output: View<'_>,
+        weight: View<'_>,
+        d_input: ViewMut<'_>,
+        accumulate: bool,
+    ) {
         let flops = product_flops(d_output.rows, weight);
         self.measure("linear_input_gradient", flops, || {
             self.device.linear_input_gradient(d_output, weight, d_input, accumulate);
@@ -215,11 +241,15 @@ impl LinearKernels for Profiler {
 
     fn linear_weight_gradient(&self, d_output: View<'_>, input: View<'_>, d_weight: ViewMut<'_>) {
         let flops = product_flops(d_output.columns, input);
-        self.measure("linear_weight_gradient", flops, || self.device.linear_weight_gradient(d_output, input, d_weight));
+        self.measure("linear_weight_gradient", flops, || {
+            self.device.linear_weight_gradient(d_output, input, d_weight)
+        });
     }
 
     fn linear_bias_gradient(&self, d_output: View<'_>, d_bias: ViewMut<'_>) {
-        self.measure("linear_bias_gradient", 0.0, || self.device.linear_bias_gradient(d_output, d_bias));
+        self.measure("linear_bias_gradient", 0.0, || {
+            self.device.linear_bias_gradient(d_output, d_bias)
+        });
     }
 }
 
@@ -232,7 +262,9 @@ impl NormKernels for Profiler {
         output: ViewMut<'_>,
         statistics: Option<ViewMut<'_>>,
     ) {
-        self.measure("rms_norm", 0.0, || self.device.rms_norm(input, gain, epsilon, output, statistics));
+        self.measure("rms_norm", 0.0, || {
+            self.device.rms_norm(input, gain, epsilon, output, statistics)
+        });
     }
 
     fn rms_norm_gradient(
@@ -246,7 +278,8 @@ impl NormKernels for Profiler {
         d_gain: ViewMut<'_>,
     ) {
         self.measure("rms_norm_gradient", 0.0, || {
-            self.device.rms_norm_gradient(d_output, input, gain, statistics, d_input, accumulate, d_gain);
+            self.device
+                .rms_norm_gradient(d_output, input, gain, statistics, d_input, accumulate, d_gain);
         });
     }
 
@@ -259,7 +292,9 @@ impl NormKernels for Profiler {
         output: ViewMut<'_>,
         statistics: Option<ViewMut<'_>>,
     ) {
-        self.measure("layer_norm", 0.0, || self.device.layer_norm(input, gain, bias, epsilon, output, statistics));
+        self.measure("layer_norm", 0.0, || {
+            self.device.layer_norm(input, gain, bias, epsilon, output, statistics)
+        });
     }
 
     fn layer_norm_gradient(
@@ -273,7 +308,15 @@ impl NormKernels for Profiler {
         d_gain_bias: ViewMut<'_>,
     ) {
         self.measure("layer_norm_gradient", 0.0, || {
-            self.device.layer_norm_gradient(d_output, input, gain, statistics, d_input, accumulate, d_gain_bias);
+            self.device.layer_norm_gradient(
+                d_output,
+                input,
+                gain,
+                statistics,
+                d_input,
+                accumulate,
+                d_gain_bias,
+            );
         });
     }
 }
@@ -315,12 +358,16 @@ impl AttentionKernels for Profiler {
         // The scores once more, and the gradients of weights, queries, keys and values.
         let flops = 5.0 * attention_flops(spans, heads);
         self.measure("attention_gradient", flops, || {
-            self.device.attention_gradient(d_output, joined, output, log_sums, spans, heads, dropout, d_joined);
+            self.device.attention_gradient(
+                d_output, joined, output, log_sums, spans, heads, dropout, d_joined,
+            );
         });
     }
 
     fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>) {
-        self.measure("append_to_cache", 0.0, || self.device.append_to_cache(joined, heads, length, cache));
+        self.measure("append_to_cache", 0.0, || {
+            self.device.append_to_cache(joined, heads, length, cache)
+        });
     }
 }
 
@@ -330,7 +377,9 @@ impl SwigluKernels for Profiler {
     }
 
     fn swiglu_gradient(&self, d_output: View<'_>, gate_up: View<'_>, d_gate_up: ViewMut<'_>) {
-        self.measure("swiglu_gradient", 0.0, || self.device.swiglu_gradient(d_output, gate_up, d_gate_up));
+        self.measure("swiglu_gradient", 0.0, || {
+            self.device.swiglu_gradient(d_output, gate_up, d_gate_up)
+        });
     }
 }
 
@@ -350,7 +399,9 @@ impl ExactGeluKernels for Profiler {
     }
 
     fn exact_gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>) {
-        self.measure("exact_gelu_gradient", 0.0, || self.device.exact_gelu_gradient(d_output, input, d_input));
+        self.measure("exact_gelu_gradient", 0.0, || {
+            self.device.exact_gelu_gradient(d_output, input, d_input)
+        });
     }
 }
 
@@ -375,7 +426,13 @@ impl TanhKernels for Profiler {
 }
 
 impl DropoutKernels for Profiler {
-    fn dropout(&self, input: View<'_>, residual: Option<View<'_>>, mask: DropoutMask, output: ViewMut<'_>) {
+    fn dropout(
+        &self,
+        input: View<'_>,
+        residual: Option<View<'_>>,
+        mask: DropoutMask,
+        output: ViewMut<'_>,
+    ) {
         self.measure("dropout", 0.0, || self.device.dropout(input, residual, mask, output));
     }
 }
@@ -400,16 +457,24 @@ impl LanguageModelLossKernels for Profiler {
         })
     }
 
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]) {
+    fn log_probabilities(
+        &self,
+        projections: &[Projection<'_>],
+        targets: &[Target],
+        log_probabilities: &mut [f64],
+    ) {
         let rows = targets.chunk_by(|a, b| a.row == b.row).count();
-        let flops = projections.iter().map(|projection| product_flops(rows, projection.output)).sum();
+        let flops =
+            projections.iter().map(|projection| product_flops(rows, projection.output)).sum();
         self.measure("log_probabilities", flops, || {
             self.device.log_probabilities(projections, targets, log_probabilities);
         });
     }
 
     fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]) {
-        self.measure("logits", projection_flops(projections), || self.device.logits(projections, logits));
+        self.measure("logits", projection_flops(projections), || {
+            self.device.logits(projections, logits)
+        });
     }
 
     fn rows_of_logits(&self, vocab: usize) -> usize {
@@ -481,24 +546,44 @@ mod tests {
     use crate::testing::{device, random};
     use crate::{Parameters, Tape};
 
-    /// What training steps do not use, in numbers: logits, log-probabilities, samples, attention over a cache.
+    /// What training steps do not use, in numbers: logits, log-probabilities, samples, attention
+    /// over a cache.
     fn outside_of_steps(device: &Arc<dyn Device>) -> Vec<f64> {
-        let tensor = |seed, rows, columns| Tensor::from_slice(device, rows, columns, &random(seed, rows * columns));
+        let tensor = |seed, rows, columns| {
+            Tensor::from_slice(device, rows, columns, &random(seed, rows * columns))
+        };
         let (hidden, output) = (tensor(1, 3, 5), tensor(2, 11, 5));
-        let projections = [Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 }];
+        let projections =
+            [Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 }];
         let (mut logits, mut log_probabilities) = ([0.0; 33], [0.0; 3]);
         device.logits(&projections, &mut logits);
-        device.log_probabilities(&projections, &Target::of_rows(&[4, 0, 10]), &mut log_probabilities);
+        device.log_probabilities(
+            &projections,
+            &Target::of_rows(&[4, 0, 10]),
+            &mut log_probabilities,
+        );
         let (mut ids, mut entropies) = ([0; 12], [0.0; 3]);
-        let teachers = SoftenedTeachers { projections: &projections, ensemble: Ensemble::MeanProbs, temperature: 2.0 };
+        let teachers = SoftenedTeachers {
+            projections: &projections,
+            ensemble: Ensemble::MeanProbs,
+            temperature: 2.0,
+        };
         device.sample_teachers(teachers, &[0.1, 0.5, 0.9], 4, &mut ids, &mut entropies);
-        let heads =
-            Heads { num_heads: 2, num_kv_heads: 1, head_dim: 4, rope_theta: Some(100.0), causal: true, dropout: 0.0 };
+        let heads = Heads {
+            num_heads: 2,
+            num_kv_heads: 1,
+            head_dim: 4,
+            rope_theta: Some(100.0),
+            causal: true,
+            dropout: 0.0,
+        };
         let parameters = Parameters::zeros(device, Arc::new(Layout::default()));
-        let (mut tape, mut cache) = (Tape::inference(&parameters), LayerCache::new(device, 3, &heads));
+        let (mut tape, mut cache) =
+            (Tape::inference(&parameters), LayerCache::new(device, 3, &heads));
         let joined = tape.input(tensor(3, 2, 16));
         let attended = tape.attention_cached(joined, &Arc::from([0, 1]), &heads, &mut cache);
-        let singles = logits.into_iter().chain(entropies).chain(attended.value().to_vec()).map(f64::from);
+        let singles =
+            logits.into_iter().chain(entropies).chain(attended.value().to_vec()).map(f64::from);
         singles.chain(log_probabilities).chain(ids.map(f64::from)).collect()
     }
 
@@ -514,7 +599,10 @@ mod tests {
             assert_eq!(flops(name), Some(2.0 * 165.0), "{name}");
         }
         // Two queries see three keys in all, with two heads of four channels.
-        assert_eq!((flops("attention"), flops("append_to_cache")), (Some(2.0 * 2.0 * 24.0), Some(0.0)));
+        assert_eq!(
+            (flops("attention"), flops("append_to_cache")),
+            (Some(2.0 * 2.0 * 24.0), Some(0.0))
+        );
     }
 
     #[test]
@@ -523,7 +611,8 @@ mod tests {
         let device: Arc<dyn Device> = profiler.clone();
         let tensor = |rows, columns| Tensor::zeros(&device, rows, columns);
         let (input, weight, mut output) = (tensor(3, 5), tensor(7, 5), tensor(3, 7));
-        let mut product = || device.linear(input.view(), weight.view(), None, None, output.view_mut());
+        let mut product =
+            || device.linear(input.view(), weight.view(), None, None, output.view_mut());
         product();
         assert_eq!(profiler.snapshot(), []);
         profiler.start();
@@ -542,15 +631,32 @@ mod tests {
 
     #[test]
     fn queries_are_counted_with_the_keys_they_see() {
-        let heads = Heads { num_heads: 3, num_kv_heads: 1, head_dim: 2, rope_theta: None, causal: true, dropout: 0.0 };
-        for (past, queries, keys) in [(0, 0, 0), (0, 1, 1), (0, 4, 4), (0, 1, 6), (0, 3, 7), (5, 3, 3)] {
+        let heads = Heads {
+            num_heads: 3,
+            num_kv_heads: 1,
+            head_dim: 2,
+            rope_theta: None,
+            causal: true,
+            dropout: 0.0,
+        };
+        for (past, queries, keys) in
+            [(0, 0, 0), (0, 1, 1), (0, 4, 4), (0, 1, 6), (0, 3, 7), (5, 3, 3)]
+        {
             let seen: usize = (0..queries).map(|query| past + keys - (queries - 1 - query)).sum();
             let prefix = if past > 0 { vec![0..past - 1, 7..8] } else { Vec::new() };
             let spans = [AttentionSpan { prefix, queries: 0..queries, keys: 0..keys }];
             let flops = (2 * seen * 6) as f64;
-            assert_eq!(attention_flops(&spans, &heads), flops, "{past} past, {queries} queries, {keys} keys");
+            assert_eq!(
+                attention_flops(&spans, &heads),
+                flops,
+                "{past} past, {queries} queries, {keys} keys"
+            );
             let all = attention_flops(&spans, &Heads { causal: false, ..heads });
-            assert_eq!(all, (2 * queries * (past + keys) * 6) as f64, "{past} past, {queries} queries, {keys} keys");
+            assert_eq!(
+                all,
+                (2 * queries * (past + keys) * 6) as f64,
+                "{past} past, {queries} queries, {keys} keys"
+            );
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Counter-based random numbers: a value is a pure function of (seed, purpose, coordinates, index).
 //!
-//! Nothing is drawn in sequence, so results depend on neither thread count nor history, and a resumed run needs no
-//! generator state. The mixing function is SplitMix64's finaliser over a Weyl sequence (Steele, Lea and Flood,
-//! "Fast splittable pseudorandom number generators", 2014), which passes BigCrush as a counter generator.
+//! Nothing is drawn in sequence, so results depend on neither thread count nor history, and a
+//! resumed run needs no generator state. The mixing function is SplitMix64's finaliser over a Weyl
+//! sequence (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014), which
+//! passes BigCrush as a counter generator.
 
 const WEYL: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// SplitMix64's finaliser: a bijection of 64 bits in which every input bit reaches every output bit.
+/// SplitMix64's finaliser: a bijection of 64 bits in which every input bit reaches every output
+/// bit.
 #[inline(always)]
 pub fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -111,7 +113,8 @@ mod tests {
         sorted.sort_unstable();
         assert_eq!(sorted, (0..1000).collect::<Vec<u32>>());
 
-        let firsts: Vec<u32> = (0..6000).map(|epoch| Rng::new(4, "order").at(epoch).permutation(6)[0]).collect();
+        let firsts: Vec<u32> =
+            (0..6000).map(|epoch| Rng::new(4, "order").at(epoch).permutation(6)[0]).collect();
         for value in 0..6 {
             let count = firsts.iter().filter(|&&first| first == value).count();
             assert!((850..1150).contains(&count), "{value} came first {count} times of 6000");

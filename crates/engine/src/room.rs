@@ -42,11 +42,17 @@ impl Room {
         self.size
     }
 
-    /// Does work on as many equal things at a time as there is room for, and no more than there are.
+    /// Does work on as many equal things at a time as there is room for, and no more than there
+    /// are.
     ///
     /// # Errors
     /// As [`fit_portion`](Self::fit_portion).
-    pub fn fit<T>(&mut self, device: &dyn Device, available: usize, work: impl FnMut(usize) -> T) -> Result<T, NoRoom> {
+    pub fn fit<T>(
+        &mut self,
+        device: &dyn Device,
+        available: usize,
+        work: impl FnMut(usize) -> T,
+    ) -> Result<T, NoRoom> {
         let take = |size: usize| {
             let count = size.min(available);
             Portion { work: count, size: count, is_least: count <= 1 }
@@ -54,12 +60,13 @@ impl Room {
         self.fit_portion(device, take, work)
     }
 
-    /// Does the work that `take` makes for the room there is. Where memory runs out, less is taken and the work begun
-    /// again: what an attempt left behind must not matter. What `take` makes may exceed the room only where it is the least.
+    /// Does the work that `take` makes for the room there is. Where memory runs out, less is taken
+    /// and the work begun again: what an attempt left behind must not matter. What `take` makes may
+    /// exceed the room only where it is the least.
     ///
     /// # Errors
-    /// When there is no memory for the least portion, or for one of the size that is fixed. Faults of other kinds unwind
-    /// further.
+    /// When there is no memory for the least portion, or for one of the size that is fixed. Faults
+    /// of other kinds unwind further.
     pub fn fit_portion<W, T>(
         &mut self,
         device: &dyn Device,
@@ -94,7 +101,11 @@ mod tests {
     }
 
     /// The sizes that are tried where there is room for `most`.
-    fn tried(room: &mut Room, available: usize, most: usize) -> (Vec<usize>, Result<usize, NoRoom>) {
+    fn tried(
+        room: &mut Room,
+        available: usize,
+        most: usize,
+    ) -> (Vec<usize>, Result<usize, NoRoom>) {
         let mut tried = Vec::new();
         let result = room.fit(&Cpu::new(), available, |size| {
             tried.push(size);
@@ -129,7 +140,9 @@ mod tests {
             let (mut room, mut tried) = (Room::up_to(50), Vec::new());
             let take = |most: usize| {
                 let mut size = sizes[0];
-                let more = sizes[1..].iter().take_while(|&&next| (size + next <= most).then(|| size += next).is_some());
+                let more = sizes[1..]
+                    .iter()
+                    .take_while(|&&next| (size + next <= most).then(|| size += next).is_some());
                 let count = 1 + more.count();
                 Portion { work: count, size, is_least: count == 1 }
             };

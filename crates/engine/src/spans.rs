@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-/// Sequences laid end to end: sequence `i` is the rows `offsets[i]..offsets[i + 1]` of every activation.
+/// Sequences laid end to end: sequence `i` is the rows `offsets[i]..offsets[i + 1]` of every
+/// activation.
 ///
-/// Where nothing is trained, a sequence may go on from rows of earlier ones, its prefix, instead of repeating them.
+/// Where nothing is trained, a sequence may go on from rows of earlier ones, its prefix, instead of
+/// repeating them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans {
     offsets: Vec<usize>,
@@ -25,13 +27,17 @@ impl Spans {
         Self::from_lengths(std::iter::repeat_n(length, count))
     }
 
-    /// Adds a sequence whose first tokens are the rows of `prefix`, followed by `length` rows of its own.
+    /// Adds a sequence whose first tokens are the rows of `prefix`, followed by `length` rows of
+    /// its own.
     ///
     /// # Panics
     /// When the prefix names rows that do not exist yet.
     pub fn push(&mut self, length: usize, prefix: Vec<Range<usize>>) {
         let tokens = self.tokens();
-        assert!(prefix.iter().all(|rows| rows.end <= tokens), "a prefix beyond the {tokens} rows before it");
+        assert!(
+            prefix.iter().all(|rows| rows.end <= tokens),
+            "a prefix beyond the {tokens} rows before it"
+        );
         self.offsets.push(tokens + length);
         self.prefixes.push(prefix);
     }

@@ -32,11 +32,13 @@ pub(crate) trait Node {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>);
 }
 
-/// Where dropout masks come from: a stream per step, and the place of this micro-batch within the step.
+/// Where dropout masks come from: a stream per step, and the place of this micro-batch within the
+/// step.
 #[derive(Clone, Copy, Debug)]
 pub struct DropoutStream {
     pub rng: Rng,
-    /// Tokens of the step that lie before this micro-batch, so that a split does not change the masks.
+    /// Tokens of the step that lie before this micro-batch, so that a split does not change the
+    /// masks.
     pub first_token: u64,
     /// Sequences that do, for rows of which each stands for a sequence.
     pub first_sequence: u64,
@@ -51,7 +53,11 @@ impl DropoutStream {
     /// The stream of the micro-batch after one of these sequences.
     pub fn after(self, spans: &Spans) -> Self {
         let (tokens, sequences) = (spans.tokens() as u64, spans.count() as u64);
-        Self { first_token: self.first_token + tokens, first_sequence: self.first_sequence + sequences, ..self }
+        Self {
+            first_token: self.first_token + tokens,
+            first_sequence: self.first_sequence + sequences,
+            ..self
+        }
     }
 }
 
@@ -81,7 +87,11 @@ impl<'a> Tape<'a> {
     }
 
     /// A tape whose backward adds to `gradients`. Dropout acts only when a stream is given.
-    pub fn training(parameters: &'a Parameters, gradients: &'a mut Parameters, dropout: Option<DropoutStream>) -> Self {
+    pub fn training(
+        parameters: &'a Parameters,
+        gradients: &'a mut Parameters,
+        dropout: Option<DropoutStream>,
+    ) -> Self {
         Self { gradients: Some(gradients), dropout, ..Self::inference(parameters) }
     }
 
@@ -123,8 +133,13 @@ impl<'a> Tape<'a> {
         Tensor::of_shape(self.device(), other.shape())
     }
 
-    /// Puts a result on the tape, with the node that `make_node` builds from the result's id when recording.
-    pub(crate) fn record<N: Node + 'static>(&mut self, value: Tensor, make_node: impl FnOnce(&Var) -> N) -> Var {
+    /// Puts a result on the tape, with the node that `make_node` builds from the result's id when
+    /// recording.
+    pub(crate) fn record<N: Node + 'static>(
+        &mut self,
+        value: Tensor,
+        make_node: impl FnOnce(&Var) -> N,
+    ) -> Var {
         let output = self.variable(value);
         if self.is_recording() {
             self.nodes.push(Box::new(make_node(&output)));
@@ -142,11 +157,16 @@ impl<'a> Tape<'a> {
         self.seeds.push((variable.id, gradient));
     }
 
-    /// The masks of the next place where dropout is applied, if it is: each place of a forward pass has its own.
+    /// The masks of the next place where dropout is applied, if it is: each place of a forward pass
+    /// has its own.
     pub(crate) fn next_dropout(&mut self, probability: f32) -> Option<DropoutMask> {
         let stream = self.dropout.filter(|_| probability > 0.0)?;
         self.dropout_sites += 1;
-        Some(DropoutMask { rng: stream.rng.at(self.dropout_sites), first_token: stream.first_token, probability })
+        Some(DropoutMask {
+            rng: stream.rng.at(self.dropout_sites),
+            first_token: stream.first_token,
+            probability,
+        })
     }
 
     /// The same where each row stands for a sequence.
@@ -155,7 +175,8 @@ impl<'a> Tape<'a> {
         Some(DropoutMask { first_token: self.dropout?.first_sequence, ..mask })
     }
 
-    /// Replays the backwards from the seeds, adding to the gradients. Returns the gradients of the inputs.
+    /// Replays the backwards from the seeds, adding to the gradients. Returns the gradients of the
+    /// inputs.
     pub fn backward(self) -> InputGradients {
         let Some(gradients) = self.gradients else { return InputGradients(Vec::new()) };
         let mut pass = Backward {
@@ -183,11 +204,16 @@ pub struct DropoutMask {
 }
 
 impl DropoutMask {
-    /// 0 for a dropped value and `1 / (1 - probability)` for a kept one. `row` counts from the micro-batch's first token.
+    /// 0 for a dropped value and `1 / (1 - probability)` for a kept one. `row` counts from the
+    /// micro-batch's first token.
     #[inline(always)]
     pub fn factor(self, row: usize, index_in_row: usize, row_length: usize) -> f32 {
         let index = (self.first_token + row as u64) * row_length as u64 + index_in_row as u64;
-        if self.rng.uniform(index) < self.probability { 0.0 } else { 1.0 / (1.0 - self.probability) }
+        if self.rng.uniform(index) < self.probability {
+            0.0
+        } else {
+            1.0 / (1.0 - self.probability)
+        }
     }
 }
 
@@ -222,7 +248,8 @@ impl<'a> Backward<'a> {
         self.gradients
     }
 
-    /// Takes the finished gradient of an operation's output; none when the objective does not depend on it.
+    /// Takes the finished gradient of an operation's output; none when the objective does not
+    /// depend on it.
     pub fn take(&mut self, id: usize) -> Option<Tensor> {
         self.by_variable[id].take()
     }
@@ -238,7 +265,8 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// Lets a kernel write (`accumulate` false) or add to (`accumulate` true) a variable's gradient, which has its shape.
+    /// Lets a kernel write (`accumulate` false) or add to (`accumulate` true) a variable's
+    /// gradient, which has its shape.
     pub fn accumulate(&mut self, id: usize, shape: Shape, kernel: impl FnOnce(&mut Tensor, bool)) {
         match &mut self.by_variable[id] {
             Some(sum) => kernel(sum, true),

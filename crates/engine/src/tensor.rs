@@ -14,8 +14,8 @@ pub type Storage = Box<dyn Any + Send + Sync>;
 pub enum Precision {
     /// f32.
     Full,
-    /// As the device likes it: what only products and operations on single values read. The CPU keeps f32, a GPU bf16 when
-    /// it multiplies in bf16.
+    /// As the device likes it: what only products and operations on single values read. The CPU
+    /// keeps f32, a GPU bf16 when it multiplies in bf16.
     Compact,
 }
 
@@ -37,7 +37,8 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A matrix in full precision whose values are whatever the memory held before; the caller writes all of them.
+    /// A matrix in full precision whose values are whatever the memory held before; the caller
+    /// writes all of them.
     pub fn uninitialised(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Self {
         Self::of_shape(device, Shape { rows, columns, precision: Precision::Full })
     }
@@ -59,7 +60,12 @@ impl Tensor {
     ///
     /// # Panics
     /// When the number of values is not `rows * columns`.
-    pub fn from_slice(device: &Arc<dyn Device>, rows: usize, columns: usize, values: &[f32]) -> Self {
+    pub fn from_slice(
+        device: &Arc<dyn Device>,
+        rows: usize,
+        columns: usize,
+        values: &[f32],
+    ) -> Self {
         assert_eq!(values.len(), rows * columns, "values for a [{rows}, {columns}] matrix");
         let mut tensor = Self::uninitialised(device, rows, columns);
         device.write(tensor.view_mut(), values);
@@ -84,7 +90,13 @@ impl Tensor {
 
     /// The whole matrix, to read.
     pub fn view(&self) -> View<'_> {
-        View { tensor: self, offset: 0, rows: self.rows(), columns: self.columns(), stride: self.columns() }
+        View {
+            tensor: self,
+            offset: 0,
+            rows: self.rows(),
+            columns: self.columns(),
+            stride: self.columns(),
+        }
     }
 
     /// The whole matrix, to write.
@@ -147,7 +159,10 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A matrix of consecutive values inside this one's tensor, from `offset` on.
     pub fn block(tensor: &'a Tensor, offset: usize, rows: usize, columns: usize) -> Self {
-        assert!(offset + rows * columns <= tensor.rows() * tensor.columns(), "a view past its tensor's end");
+        assert!(
+            offset + rows * columns <= tensor.rows() * tensor.columns(),
+            "a view past its tensor's end"
+        );
         Self { tensor, offset, rows, columns, stride: columns }
     }
 
@@ -182,7 +197,10 @@ pub struct ViewMut<'a> {
 impl<'a> ViewMut<'a> {
     /// A matrix of consecutive values inside a tensor, from `offset` on.
     pub fn block(tensor: &'a mut Tensor, offset: usize, rows: usize, columns: usize) -> Self {
-        assert!(offset + rows * columns <= tensor.rows() * tensor.columns(), "a view past its tensor's end");
+        assert!(
+            offset + rows * columns <= tensor.rows() * tensor.columns(),
+            "a view past its tensor's end"
+        );
         Self { tensor, offset, rows, columns }
     }
 

@@ -24,7 +24,10 @@ pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "number of values");
     let scale = expected.iter().fold(1e-3f32, |top, value| top.max(value.abs()));
     for (index, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= tolerance * scale, "value {index} is {f} instead of {e} (largest {scale})");
+        assert!(
+            (f - e).abs() <= tolerance * scale,
+            "value {index} is {f} instead of {e} (largest {scale})"
+        );
     }
 }
 
@@ -44,23 +47,34 @@ impl Check {
         let mut parameters = Parameters::zeros(&device, Arc::new(layout));
         let values = random(1, parameters.layout().length());
         device.write(parameters.values_mut().view_mut(), &values);
-        let inputs = shapes.iter().enumerate().map(|(i, &(r, c))| random(2 + i as u64, r * c)).collect();
+        let inputs =
+            shapes.iter().enumerate().map(|(i, &(r, c))| random(2 + i as u64, r * c)).collect();
         Self { device, parameters, inputs, shapes: shapes.to_vec(), dropout: None }
     }
 
     /// With dropout on, the first row being token `first_token` of the step.
     pub fn with_dropout(self, first_token: u64) -> Self {
-        Self { dropout: Some(DropoutStream { first_token, ..DropoutStream::new(Rng::new(5, "test dropout")) }), ..self }
+        Self {
+            dropout: Some(DropoutStream {
+                first_token,
+                ..DropoutStream::new(Rng::new(5, "test dropout"))
+            }),
+            ..self
+        }
     }
 
     /// A segment's values.
     pub fn segment(&self, segment: Segment) -> Vec<f32> {
-        self.parameters.values().to_vec()[segment.offset..segment.offset + segment.length()].to_vec()
+        self.parameters.values().to_vec()[segment.offset..segment.offset + segment.length()]
+            .to_vec()
     }
 
     fn place_inputs(&self, tape: &mut Tape) -> Vec<Var> {
-        let tensors =
-            self.shapes.iter().zip(&self.inputs).map(|(&(r, c), v)| Tensor::from_slice(&self.device, r, c, v));
+        let tensors = self
+            .shapes
+            .iter()
+            .zip(&self.inputs)
+            .map(|(&(r, c), v)| Tensor::from_slice(&self.device, r, c, v));
         tensors.collect::<Vec<_>>().into_iter().map(|tensor| tape.input(tensor)).collect()
     }
 
@@ -85,7 +99,13 @@ impl Check {
             let output = forward(tape, inputs);
             let (rows, columns) = (output.value().rows(), output.value().columns());
             let weights = random(99, rows * columns);
-            let products = output.value().to_vec().iter().zip(&weights).map(|(&y, &w)| y as f64 * w as f64).sum();
+            let products = output
+                .value()
+                .to_vec()
+                .iter()
+                .zip(&weights)
+                .map(|(&y, &w)| y as f64 * w as f64)
+                .sum();
             if tape.is_recording() {
                 let seed = Tensor::from_slice(tape.device(), rows, columns, &weights);
                 tape.seed(&output, seed);
@@ -94,7 +114,8 @@ impl Check {
         });
     }
 
-    /// Checks the gradients of `scale` times a forward that ends in a number and seeds the backward itself.
+    /// Checks the gradients of `scale` times a forward that ends in a number and seeds the backward
+    /// itself.
     pub fn objective_gradients(&mut self, scale: f64, forward: impl Fn(&mut Tape, &[Var]) -> f64) {
         self.compare(|tape, inputs| scale * forward(tape, inputs));
     }
@@ -119,7 +140,10 @@ impl Check {
         let inputs = self.place_inputs(&mut tape);
         let output = forward(&mut tape, &inputs);
         let (rows, columns) = (output.value().rows(), output.value().columns());
-        tape.seed(&output, Tensor::from_slice(&self.device, rows, columns, &vec![1.0; rows * columns]));
+        tape.seed(
+            &output,
+            Tensor::from_slice(&self.device, rows, columns, &vec![1.0; rows * columns]),
+        );
         tape.backward().of(&inputs[0]).expect("a gradient of the input").to_vec()
     }
 
@@ -129,12 +153,15 @@ impl Check {
         let inputs = self.place_inputs(&mut tape);
         objective(&mut tape, &inputs);
         let of_inputs = tape.backward();
-        let by_input: Vec<Vec<f32>> =
-            inputs.iter().map(|input| of_inputs.of(input).expect("a gradient of every input").to_vec()).collect();
+        let by_input: Vec<Vec<f32>> = inputs
+            .iter()
+            .map(|input| of_inputs.of(input).expect("a gradient of every input").to_vec())
+            .collect();
         let by_parameter = gradients.values().to_vec();
 
         for (which, found) in by_input.iter().enumerate() {
-            let difference = |index: usize, check: &mut Self, by: f32| check.inputs[which][index] += by;
+            let difference =
+                |index: usize, check: &mut Self, by: f32| check.inputs[which][index] += by;
             self.differences(found, &objective, difference, &format!("input {which}"));
         }
         let difference = |index: usize, check: &mut Self, by: f32| {
@@ -169,7 +196,11 @@ impl Check {
             let (up, down, up2, down2) = (at(step), at(-step), at(2.0 * step), at(-2.0 * step));
             let slope = (8.0 * (up - down) - (up2 - down2)) / (12.0 * step as f64);
             let error = (slope - found[index] as f64).abs();
-            assert!(error < 5e-3 * scale as f64, "{what} {index}: gradient {} but slope {slope}", found[index]);
+            assert!(
+                error < 5e-3 * scale as f64,
+                "{what} {index}: gradient {} but slope {slope}",
+                found[index]
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`, `divergences.py`,
-//! `classifier.py`).
+//! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`,
+//! `divergences.py`, `classifier.py`).
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ fn fixture_of(file: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = tensors.tensor(name).unwrap_or_else(|_| panic!("no tensor {name}"));
-    let values = tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let values =
+        tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     (tensor.shape().to_vec(), values)
 }
 
@@ -40,8 +41,14 @@ fn assert_values_close(name: &str, found: &[f32], expected: &[f32], tolerance: f
     }
 }
 
-/// Runs an operation on `name.INPUT` with parameters from the fixtures and compares everything that PyTorch recorded.
-fn compare(name: &str, input: &str, parameters: &[(&str, Role)], forward: impl Fn(&mut Tape, Var, &[Segment]) -> Var) {
+/// Runs an operation on `name.INPUT` with parameters from the fixtures and compares everything that
+/// PyTorch recorded.
+fn compare(
+    name: &str,
+    input: &str,
+    parameters: &[(&str, Role)],
+    forward: impl Fn(&mut Tape, Var, &[Segment]) -> Var,
+) {
     let device: Arc<dyn Device> = engine::open::for_tests();
     let mut layout = Layout::default();
     let mut segments = Vec::new();
@@ -86,9 +93,12 @@ fn norms() {
     compare("rms_norm", "x", &[("weight", Role::NormGain)], |tape, x, at| {
         tape.norm(&x, &Norm { gain: at[0], bias: None, epsilon })
     });
-    compare("layer_norm", "x", &[("weight", Role::NormGain), ("bias", Role::Bias)], |tape, x, at| {
-        tape.norm(&x, &Norm { gain: at[0], bias: Some(at[1]), epsilon })
-    });
+    compare(
+        "layer_norm",
+        "x",
+        &[("weight", Role::NormGain), ("bias", Role::Bias)],
+        |tape, x, at| tape.norm(&x, &Norm { gain: at[0], bias: Some(at[1]), epsilon }),
+    );
 }
 
 #[test]
@@ -104,13 +114,32 @@ fn activations() {
 fn attention() {
     let spans = Spans::from_lengths([5, 8]);
     let positions: Arc<[u32]> = spans.positions().into();
-    let plain = Heads { num_heads: 3, num_kv_heads: 3, head_dim: 5, rope_theta: None, causal: true, dropout: 0.0 };
-    let grouped =
-        Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6, rope_theta: Some(10_000.0), causal: true, dropout: 0.0 };
-    compare("attention_plain", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &plain));
+    let plain = Heads {
+        num_heads: 3,
+        num_kv_heads: 3,
+        head_dim: 5,
+        rope_theta: None,
+        causal: true,
+        dropout: 0.0,
+    };
+    let grouped = Heads {
+        num_heads: 4,
+        num_kv_heads: 2,
+        head_dim: 6,
+        rope_theta: Some(10_000.0),
+        causal: true,
+        dropout: 0.0,
+    };
+    compare("attention_plain", "qkv", &[], |tape, x, _| {
+        tape.attention(x, &spans, &positions, &plain)
+    });
     let both_ways = Heads { causal: false, ..plain };
-    compare("attention_both_ways", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &both_ways));
-    compare("attention_grouped", "qkv", &[], |tape, x, _| tape.attention(x, &spans, &positions, &grouped));
+    compare("attention_both_ways", "qkv", &[], |tape, x, _| {
+        tape.attention(x, &spans, &positions, &both_ways)
+    });
+    compare("attention_grouped", "qkv", &[], |tape, x, _| {
+        tape.attention(x, &spans, &positions, &grouped)
+    });
 }
 
 #[test]
@@ -138,7 +167,9 @@ fn classifier_loss() {
         let gradient = gradients.values().to_vec();
         let (d_weight, d_bias) = gradient.split_at(weight.length());
         let prefix = if with_bias { "with_bias." } else { "" };
-        for (name, found) in [("loss", &[loss as f32][..]), ("d_hidden", &d_hidden), ("d_weight", d_weight)] {
+        for (name, found) in
+            [("loss", &[loss as f32][..]), ("d_hidden", &d_hidden), ("d_weight", d_weight)]
+        {
             let name = format!("{prefix}{name}");
             assert_values_close(&name, found, &floats(&name), 2e-6);
         }
@@ -161,34 +192,54 @@ fn divergences_of_ensembles() {
     let layout = Arc::new(layout);
     let mut parameters = Parameters::zeros(&device, layout.clone());
     device.write(parameters.values_mut().view_mut(), &weight.to_vec());
-    let teachers = [0, 1].map(|n| (tensor(&format!("teachers.{n}.hidden")), tensor(&format!("teachers.{n}.weight"))));
+    let teachers = [0, 1].map(|n| {
+        (tensor(&format!("teachers.{n}.hidden")), tensor(&format!("teachers.{n}.weight")))
+    });
     let shares = fixture_of("divergences", "weights").1;
     let projections: Vec<_> = teachers
         .iter()
         .zip(shares)
-        .map(|((hidden, output), share)| Projection { hidden: hidden.view(), output: output.view(), bias: None, share })
+        .map(|((hidden, output), share)| Projection {
+            hidden: hidden.view(),
+            output: output.view(),
+            bias: None,
+            share,
+        })
         .collect();
     let divergences = [
         ("forward_kl", Divergence::ForwardKl),
         ("reverse_kl", Divergence::ReverseKl),
         ("jensen_shannon", Divergence::JensenShannon),
     ];
-    let ensembles =
-        [("mean_logits", Ensemble::MeanLogits), ("mean_probs", Ensemble::MeanProbs), ("sum_kl", Ensemble::SumKl)];
+    let ensembles = [
+        ("mean_logits", Ensemble::MeanLogits),
+        ("mean_probs", Ensemble::MeanProbs),
+        ("sum_kl", Ensemble::SumKl),
+    ];
     for (divergence_name, divergence) in divergences {
         for (ensemble_name, ensemble) in ensembles {
             for temperature in [1.0, 2.0] {
                 let mut gradients = Parameters::zeros(&device, layout.clone());
                 let mut tape = Tape::training(&parameters, &mut gradients, None);
                 let hidden = tape.input(tensor("hidden"));
-                let objective =
-                    DistillationObjective { temperature, cross_entropy: 0.0, kl: 1.0, divergence, ensemble };
+                let objective = DistillationObjective {
+                    temperature,
+                    cross_entropy: 0.0,
+                    kl: 1.0,
+                    divergence,
+                    ensemble,
+                };
                 let (signal, targets) = (TeacherSignal::States(&projections), [NO_TARGET; 7]);
-                let loss = tape.distillation_loss(&hidden, output, signal, &targets, objective).kl as f32;
+                let loss =
+                    tape.distillation_loss(&hidden, output, signal, &targets, objective).kl as f32;
                 let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
                 let d_weight = gradients.values().to_vec();
-                for (part, found) in [("loss", vec![loss]), ("d_hidden", d_hidden), ("d_weight", d_weight)] {
-                    let name = format!("{divergence_name}.{ensemble_name}.temperature_{temperature}.{part}");
+                for (part, found) in
+                    [("loss", vec![loss]), ("d_hidden", d_hidden), ("d_weight", d_weight)]
+                {
+                    let name = format!(
+                        "{divergence_name}.{ensemble_name}.temperature_{temperature}.{part}"
+                    );
                     assert_values_close(&name, &found, &fixture_of("divergences", &name).1, 2e-5);
                 }
             }

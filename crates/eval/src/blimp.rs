@@ -6,8 +6,8 @@ use crate::results::{Outcome, Prediction, Suite, SuiteResult, TaskResult};
 use crate::rules::Rules;
 use crate::scoring::{Request, Scorer, request};
 
-/// Scores every pair of every task. `encode` turns text into token ids as the model was trained on them; `prefix` is the
-/// id of `rules.prefix_token()`.
+/// Scores every pair of every task. `encode` turns text into token ids as the model was trained on
+/// them; `prefix` is the id of `rules.prefix_token()`.
 pub fn score_tasks(
     scorer: &Scorer<'_>,
     tasks: &[Task],
@@ -16,11 +16,13 @@ pub fn score_tasks(
     encode: impl Fn(&str) -> Vec<u32>,
     on_progress: impl FnMut(usize, usize),
 ) -> Result<Outcome, EvalError> {
-    let sentences = tasks.iter().flat_map(|task| &task.pairs).flat_map(|Pair { good, bad }| [good, bad]);
+    let sentences =
+        tasks.iter().flat_map(|task| &task.pairs).flat_map(|Pair { good, bad }| [good, bad]);
     let ask = |sentence: &String| request(rules, &encode, prefix, "", sentence);
     let requests = sentences.map(ask).collect::<Result<Vec<Request>, _>>()?;
     let scores = scorer.score(&requests, on_progress)?;
-    let mut answers = requests.as_chunks::<2>().0.iter().zip(scores.log_probabilities.as_chunks::<2>().0);
+    let mut answers =
+        requests.as_chunks::<2>().0.iter().zip(scores.log_probabilities.as_chunks::<2>().0);
     let (mut results, mut predictions) = (Vec::new(), Vec::new());
     for task in tasks {
         let mut truncated = 0;

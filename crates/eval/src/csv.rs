@@ -1,5 +1,5 @@
-//! Comma-separated values with a line of names first (RFC 4180): fields may be in quotes, and then hold commas, line
-//! feeds, and quotes written twice.
+//! Comma-separated values with a line of names first (RFC 4180): fields may be in quotes, and then
+//! hold commas, line feeds, and quotes written twice.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ impl Record {
 /// All rows of a file; `path` is named in errors.
 ///
 /// # Errors
-/// When the text is not UTF-8, a quote never ends, or a row has more or fewer fields than the first line has names.
+/// When the text is not UTF-8, a quote never ends, or a row has more or fewer fields than the first
+/// line has names.
 pub fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
     records_in_quotes('"', path, bytes)
 }
@@ -39,7 +40,8 @@ pub fn records_in_quotes(quote: char, path: &Path, bytes: &[u8]) -> Result<Vec<R
     let mut rest = text.trim_start_matches('\u{feff}');
     let (mut line, mut rows) = (1, Vec::new());
     while !rest.is_empty() {
-        let (fields, after) = row(rest, quote).ok_or_else(|| fail(line, "a quote that never ends".into()))?;
+        let (fields, after) =
+            row(rest, quote).ok_or_else(|| fail(line, "a quote that never ends".into()))?;
         // An empty line is no row.
         if fields.len() > 1 || !fields[0].is_empty() {
             rows.push((line, fields));
@@ -51,7 +53,10 @@ pub fn records_in_quotes(quote: char, path: &Path, bytes: &[u8]) -> Result<Vec<R
     let names: Arc<[String]> = rows.next().map(|(_, names)| names).unwrap_or_default().into();
     rows.map(|(line, fields)| match fields.len() == names.len() {
         true => Ok(Record { line, names: names.clone(), fields }),
-        false => Err(fail(line, format!("{} fields where the first line has {} names", fields.len(), names.len()))),
+        false => Err(fail(
+            line,
+            format!("{} fields where the first line has {} names", fields.len(), names.len()),
+        )),
     })
     .collect()
 }
@@ -62,7 +67,10 @@ fn row(text: &str, quote: char) -> Option<(Vec<String>, &str)> {
     let mut letters = text.char_indices().peekable();
     while let Some((index, letter)) = letters.next() {
         match letter {
-            sign if sign == quote && in_quotes && letters.next_if(|(_, next)| *next == quote).is_some() => {
+            sign if sign == quote
+                && in_quotes
+                && letters.next_if(|(_, next)| *next == quote).is_some() =>
+            {
                 field.push(quote)
             }
             sign if sign == quote && (in_quotes || field.is_empty()) => in_quotes = !in_quotes,
@@ -91,8 +99,14 @@ mod tests {
     fn quotes_hold_commas_line_feeds_and_quotes() {
         let text = "\u{feff}a,b\r\n\"x, y\",\"say \"\"no\"\"\nor yes\"\r\n\n1,\n\"\",5 \"feet\"";
         let rows = parse(text).unwrap();
-        let fields: Vec<_> = rows.iter().map(|row| (row.line, row.get("a").unwrap(), row.get("b").unwrap())).collect();
-        assert_eq!(fields, [(2, "x, y", "say \"no\"\nor yes"), (5, "1", ""), (6, "", "5 \"feet\"")]);
+        let fields: Vec<_> = rows
+            .iter()
+            .map(|row| (row.line, row.get("a").unwrap(), row.get("b").unwrap()))
+            .collect();
+        assert_eq!(
+            fields,
+            [(2, "x, y", "say \"no\"\nor yes"), (5, "1", ""), (6, "", "5 \"feet\"")]
+        );
         assert_eq!(rows[0].get("c"), None);
         assert!(parse("").unwrap().is_empty());
         let rows = records_in_quotes('|', Path::new("a.csv"), b"a,b\n|x, |||,\"y\n").unwrap();

@@ -15,7 +15,8 @@ pub enum EvalError {
     NoTasks { path: PathBuf },
     #[error("{} has no .jsonl, .json or .csv file with EWoK's items", path.display())]
     NoItems { path: PathBuf },
-    #[error("{}, line {line}: no line with contexts and targets swapped follows, as it does after others", path.display())]
+    #[error("{}, line {line}: no line with contexts and targets swapped follows, as it does \
+     after others", path.display())]
     NoTwin { path: PathBuf, line: usize },
     #[error("{}, line {line}: {cause}", path.display())]
     Csv { path: PathBuf, line: usize, cause: String },
@@ -31,7 +32,9 @@ pub enum EvalError {
     OutOfOrder { path: PathBuf, line: usize, index: usize },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
-    #[error("of models that are scored together all must predict the next token, or all must be masked")]
+    #[error(
+        "of models that are scored together all must predict the next token, or all must be masked"
+    )]
     MixedEnsemble,
     #[error("a model of {positions} positions has no room for a text between its special tokens")]
     NoRoom { positions: usize },
@@ -39,9 +42,13 @@ pub enum EvalError {
     NoMaskedToken { role: &'static str },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
-    #[error("`{choice}` has no token of its own after its context, so that there is nothing to score")]
+    #[error(
+        "`{choice}` has no token of its own after its context, so that there is nothing to score"
+    )]
     NothingToScore { choice: String },
-    #[error("a text's log-probability is {score}: the model's weights are damaged or have diverged")]
+    #[error(
+        "a text's log-probability is {score}: the model's weights are damaged or have diverged"
+    )]
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
@@ -53,9 +60,11 @@ pub enum EvalError {
     Classification(#[from] ClassificationError),
 }
 
-/// What is wrong with a line of JSON and at which of its bytes, without serde's count of lines, of which there is only one.
+/// What is wrong with a line of JSON and at which of its bytes, without serde's count of lines, of
+/// which there is only one.
 fn spoken(cause: &serde_json::Error) -> String {
     let (text, column) = (cause.to_string(), cause.column());
-    let problem = text.strip_suffix(&format!(" at line {} column {column}", cause.line())).unwrap_or(&text);
+    let problem =
+        text.strip_suffix(&format!(" at line {} column {column}", cause.line())).unwrap_or(&text);
     format!(" at byte {column}: {problem}")
 }

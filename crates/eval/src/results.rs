@@ -28,14 +28,21 @@ pub enum Suite {
 }
 
 /// The tasks of the supplement.
-pub const SUPPLEMENT: [&str; 5] =
-    ["hypernym", "qa_congruence_easy", "qa_congruence_tricky", "subject_aux_inversion", "turn_taking"];
+pub const SUPPLEMENT: [&str; 5] = [
+    "hypernym",
+    "qa_congruence_easy",
+    "qa_congruence_tricky",
+    "subject_aux_inversion",
+    "turn_taking",
+];
 
 impl Suite {
     /// Which suite minimal pairs belong to, by the tasks' names and sizes.
     pub fn of_pairs<'a>(tasks: impl IntoIterator<Item = (&'a str, usize)>) -> Self {
         let tasks: Vec<_> = tasks.into_iter().collect();
-        let all = |known: &dyn Fn(&str) -> bool| !tasks.is_empty() && tasks.iter().all(|(name, _)| known(name));
+        let all = |known: &dyn Fn(&str) -> bool| {
+            !tasks.is_empty() && tasks.iter().all(|(name, _)| known(name))
+        };
         // The files of the 2023 pipeline hold a whole group each.
         if all(&|name| is_blimp_task(name) || is_group(name)) {
             let whole = tasks.iter().all(|(_, pairs)| *pairs == 1000);
@@ -130,8 +137,8 @@ pub struct TaskResult {
     pub metric: Metric,
     /// By the metric; 0 to 1, for Matthews' coefficient -1 to 1.
     pub score: f64,
-    /// Standard error of the share of right answers: the root of the sample variance over the number of items, as
-    /// both pipelines print it. None for other metrics.
+    /// Standard error of the share of right answers: the root of the sample variance over the
+    /// number of items, as both pipelines print it. None for other metrics.
     pub standard_error: Option<f64>,
     pub items: usize,
     pub correct: usize,
@@ -155,9 +162,20 @@ impl TaskResult {
     fn accuracy(name: &str, correct: usize, items: usize, ties: usize, truncated: usize) -> Self {
         let score = correct as f64 / items.max(1) as f64;
         // The sample variance of zeros and ones, over their number.
-        let standard_error = (items > 1).then(|| (score * (1.0 - score) / (items - 1) as f64).sqrt());
+        let standard_error =
+            (items > 1).then(|| (score * (1.0 - score) / (items - 1) as f64).sqrt());
         let (name, others) = (name.to_owned(), BTreeMap::new());
-        Self { name, metric: Metric::Accuracy, score, standard_error, items, correct, ties, truncated, others }
+        Self {
+            name,
+            metric: Metric::Accuracy,
+            score,
+            standard_error,
+            items,
+            correct,
+            ties,
+            truncated,
+            others,
+        }
     }
 }
 
@@ -166,8 +184,8 @@ impl TaskResult {
 pub struct SuiteResult {
     pub suite: Suite,
     pub rules: Rules,
-    /// The unweighted mean of the tasks' scores; by the rules of 2023, which print no single number for BLiMP, of the
-    /// groups' scores.
+    /// The unweighted mean of the tasks' scores; by the rules of 2023, which print no single number
+    /// for BLiMP, of the groups' scores.
     pub score: f64,
     pub tasks: Vec<TaskResult>,
     /// BLiMP's groups of 2023, each pooled over its tasks' items; empty by the rules of 2024.
@@ -182,12 +200,14 @@ pub struct SuiteResult {
 impl SuiteResult {
     /// The suite's score from those of its tasks.
     pub fn of_tasks(suite: Suite, rules: Rules, tasks: Vec<TaskResult>) -> Self {
-        let pooled = rules == Rules::Year2023 && matches!(suite, Suite::BlimpFiltered | Suite::Blimp | Suite::Pairs);
+        let pooled = rules == Rules::Year2023
+            && matches!(suite, Suite::BlimpFiltered | Suite::Blimp | Suite::Pairs);
         let groups = if pooled { pool(&tasks) } else { Vec::new() };
         let units = if groups.is_empty() { &tasks } else { &groups };
         let score = units.iter().map(|unit| unit.score).sum::<f64>() / units.len().max(1) as f64;
         let sum = |part: fn(&TaskResult) -> usize| tasks.iter().map(part).sum();
-        let [items, ties, truncated] = [sum(|task| task.items), sum(|task| task.ties), sum(|task| task.truncated)];
+        let [items, ties, truncated] =
+            [sum(|task| task.items), sum(|task| task.ties), sum(|task| task.truncated)];
         Self { suite, rules, score, tasks, groups, items, ties, truncated }
     }
 
@@ -215,7 +235,8 @@ fn pool(tasks: &[TaskResult]) -> Vec<TaskResult> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub result: SuiteResult,
-    /// The answers of each task, in the order of the result's tasks and of the items in their files.
+    /// The answers of each task, in the order of the result's tasks and of the items in their
+    /// files.
     pub predictions: Vec<Vec<Prediction>>,
 }
 
@@ -229,7 +250,11 @@ mod tests {
 
     #[test]
     fn groups_pool_items_and_means_ignore_counts() {
-        let tasks = vec![task("npi_present_1", 9, 10), task("npi_present_2", 1, 30), task("wh_island", 5, 10)];
+        let tasks = vec![
+            task("npi_present_1", 9, 10),
+            task("npi_present_2", 1, 30),
+            task("wh_island", 5, 10),
+        ];
         let by_2024 = SuiteResult::of_tasks(Suite::BlimpFiltered, Rules::Year2024, tasks.clone());
         assert!((by_2024.score - (0.9 + 1.0 / 30.0 + 0.5) / 3.0).abs() < 1e-12);
         assert!(by_2024.groups.is_empty());
@@ -241,7 +266,8 @@ mod tests {
 
     #[test]
     fn the_first_choice_wins_ties() {
-        let [better, equal, worse] = [(2.0, 1.0), (1.0, 1.0), (0.0, 1.0)].map(|(a, b)| Prediction::between(a, b));
+        let [better, equal, worse] =
+            [(2.0, 1.0), (1.0, 1.0), (0.0, 1.0)].map(|(a, b)| Prediction::between(a, b));
         assert!(better.is_right() && equal.is_right() && !worse.is_right());
         assert!(equal.is_tie() && !better.is_tie());
         let result = TaskResult::of_choices("t", &[better, equal, worse], 0);

@@ -1,5 +1,5 @@
-//! The two pipelines whose numbers are printed in the papers, and where they differ (BabyLM 2023: lm-eval 0.2.0; BabyLM
-//! 2024: lm-eval 0.4.2).
+//! The two pipelines whose numbers are printed in the papers, and where they differ (BabyLM 2023:
+//! lm-eval 0.2.0; BabyLM 2024: lm-eval 0.4.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ pub enum Rules {
 }
 
 impl Rules {
-    /// The token that stands before every sentence in the papers' models. A folder may name another for its role, the end
-    /// of a text in 2023 and its beginning in 2024.
+    /// The token that stands before every sentence in the papers' models. A folder may name another
+    /// for its role, the end of a text in 2023 and its beginning in 2024.
     pub fn prefix_token(self) -> &'static str {
         match self {
             Rules::Year2023 => "</s>",
@@ -105,7 +105,10 @@ const GROUPS: [(&str, &[&str]); 12] = [
             "wh_vs_that_with_gap_long_distance",
         ],
     ),
-    ("irregular_forms", &["irregular_past_participle_adjectives", "irregular_past_participle_verbs"]),
+    (
+        "irregular_forms",
+        &["irregular_past_participle_adjectives", "irregular_past_participle_verbs"],
+    ),
     (
         "island_effects",
         &[
@@ -186,6 +189,10 @@ mod tests {
         assert_eq!(tasks.len(), 67);
         assert_eq!(group_of("wh_island"), "island_effects");
         assert_eq!(group_of("hypernym"), "hypernym");
-        assert!(is_blimp_task("wh_island") && !is_blimp_task("island_effects") && is_group("island_effects"));
+        assert!(
+            is_blimp_task("wh_island")
+                && !is_blimp_task("island_effects")
+                && is_group("island_effects")
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Age of acquisition against transformers and scikit-learn (`tools/golden/aoa.py`), and against the golden values of
-//! the real word list, which is not in the repository:
-//! `BABYLLAMA_DATA=FOLDER cargo test --release -p eval --test age_of_acquisition -- --ignored`
+//! Age of acquisition against transformers and scikit-learn (`tools/golden/aoa.py`), and against
+//! the golden values of the real word list, which is not in the repository: `BABYLLAMA_DATA=FOLDER
+//! cargo test --release -p eval --test age_of_acquisition -- --ignored`
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use engine::Device;
 use engine::cpu::Cpu;
 use eval::Scorer;
 use eval::age_of_acquisition::{
-    AgeScore, Category, Context, MeanSurprisal, Observation, Surprisals, WordList, predict_ages, score_as_published,
-    score_words,
+    AgeScore, Category, Context, MeanSurprisal, Observation, Surprisals, WordList, predict_ages,
+    score_as_published, score_words,
 };
 use model::hugging_face;
 use serde::Deserialize;
@@ -64,28 +64,39 @@ fn published_surprisals_are_those_of_transformers_on_padded_batches() {
     };
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
     for (name, expected) in models {
-        let model = hugging_face::load(&fixture(&format!("../model/tests/fixtures/{name}")), &device).unwrap();
+        let model =
+            hugging_face::load(&fixture(&format!("../model/tests/fixtures/{name}")), &device)
+                .unwrap();
         let scorer = Scorer::new(vec![&model]).unwrap();
         let found = score_as_published(&scorer, &contexts, &names, encode, |_, _| ()).unwrap();
         assert_eq!(found.truncated, 1);
         for (word, found) in names.iter().zip(&found.words) {
             let (mean, count) = expected[*word];
             assert_eq!(found.count, count, "{name}, {word}");
-            assert!((found.mean - mean).abs() < 1e-5, "{name}, {word}: {} instead of {mean}", found.mean);
+            assert!(
+                (found.mean - mean).abs() < 1e-5,
+                "{name}, {word}: {} instead of {mean}",
+                found.mean
+            );
         }
     }
 }
 
 /// Surprisals in the order of a list's words; those that are missing have no occurrence.
 fn surprisals(list: &WordList, of_word: impl Fn(&str) -> Option<f64>) -> Surprisals {
-    let word = |text| of_word(text).map_or(MeanSurprisal::default(), |mean| MeanSurprisal { mean, count: 1 });
+    let word = |text| {
+        of_word(text).map_or(MeanSurprisal::default(), |mean| MeanSurprisal { mean, count: 1 })
+    };
     Surprisals { words: list.texts().into_iter().map(word).collect(), ..Default::default() }
 }
 
 #[track_caller]
 fn assert_score(found: &AgeScore, expected: &AgeScore, tolerance: f64) {
-    let counts = |score: &AgeScore| [score.n, score.n_noun, score.n_predicate, score.n_functionword];
-    let errors = |score: &AgeScore| [score.overall_mad, score.noun_mad, score.predicate_mad, score.functionword_mad];
+    let counts =
+        |score: &AgeScore| [score.n, score.n_noun, score.n_predicate, score.n_functionword];
+    let errors = |score: &AgeScore| {
+        [score.overall_mad, score.noun_mad, score.predicate_mad, score.functionword_mad]
+    };
     assert_eq!(counts(found), counts(expected));
     for (found, expected) in errors(found).iter().zip(errors(expected)) {
         assert!((found - expected).abs() < tolerance, "{found} instead of {expected}");
@@ -97,7 +108,9 @@ fn errors_are_those_of_scikit_learns_regressions() {
     let list = WordList::read(&fixture("tests/fixtures/aoa_words.csv")).unwrap();
     assert_eq!((list.rows.len(), list.texts().len()), (60, 54));
     for case in golden().regressions {
-        let found = score_words(&list, &surprisals(&list, |word| case.surprisals.get(word).copied())).unwrap();
+        let found =
+            score_words(&list, &surprisals(&list, |word| case.surprisals.get(word).copied()))
+                .unwrap();
         assert_score(&found, &case.score, 1e-9);
     }
 }
@@ -105,15 +118,26 @@ fn errors_are_those_of_scikit_learns_regressions() {
 #[test]
 fn scores_have_the_pipelines_names() {
     let list = WordList::read(&fixture("tests/fixtures/aoa_words.csv")).unwrap();
-    let found = score_words(&list, &surprisals(&list, |word| Some(word.bytes().map(f64::from).sum()))).unwrap();
+    let found =
+        score_words(&list, &surprisals(&list, |word| Some(word.bytes().map(f64::from).sum())))
+            .unwrap();
     let json = serde_json::to_value(found).unwrap();
-    let names = ["overall_mad", "n", "noun_mad", "n_noun", "predicate_mad", "n_predicate", "functionword_mad"];
+    let names = [
+        "overall_mad",
+        "n",
+        "noun_mad",
+        "n_noun",
+        "predicate_mad",
+        "n_predicate",
+        "functionword_mad",
+    ];
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
     assert_eq!(keys, [&names[..], &["n_functionword"]].concat());
 }
 
 fn real_list() -> WordList {
-    let folder = std::env::var_os("BABYLLAMA_DATA").expect("BABYLLAMA_DATA names the folder with eval/aoa");
+    let folder =
+        std::env::var_os("BABYLLAMA_DATA").expect("BABYLLAMA_DATA names the folder with eval/aoa");
     WordList::read(&PathBuf::from(folder).join("eval/aoa/word_list.csv")).unwrap()
 }
 
@@ -133,7 +157,8 @@ fn the_real_list_has_its_591_rows() {
 #[ignore = "needs the word list"]
 fn the_real_list_has_the_original_functions_errors() {
     let list = real_list();
-    let by_length = score_words(&list, &surprisals(&list, |word| Some(word.chars().count() as f64))).unwrap();
+    let by_length =
+        score_words(&list, &surprisals(&list, |word| Some(word.chars().count() as f64))).unwrap();
     let [n, n_noun, n_predicate, n_functionword] = [591, 322, 167, 102];
     let expected = AgeScore {
         overall_mad: 2.069166568892289,
@@ -157,7 +182,10 @@ fn the_real_list_has_the_original_functions_errors() {
     let rows: Vec<Observation> = list.rows.iter().enumerate().map(observation).collect();
     let predictions = predict_ages(&rows).unwrap();
     let error = |category: Option<Category>| {
-        let chosen = rows.iter().zip(&predictions).filter(|(row, _)| category.is_none_or(|c| c == row.category));
+        let chosen = rows
+            .iter()
+            .zip(&predictions)
+            .filter(|(row, _)| category.is_none_or(|c| c == row.category));
         let errors: Vec<f64> = chosen.map(|(row, age)| (row.age - age).abs()).collect();
         errors.iter().sum::<f64>() / errors.len() as f64
     };

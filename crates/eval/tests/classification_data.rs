@@ -7,7 +7,8 @@ use eval::Suite;
 use eval::classification::{Labels, Rows, TASKS, find_files, find_task};
 
 fn data() -> PathBuf {
-    let folder = std::env::var_os("BABYLLAMA_DATA").expect("BABYLLAMA_DATA names the folder with eval/glue_filtered");
+    let folder = std::env::var_os("BABYLLAMA_DATA")
+        .expect("BABYLLAMA_DATA names the folder with eval/glue_filtered");
     PathBuf::from(folder).join("eval")
 }
 

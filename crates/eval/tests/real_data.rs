@@ -11,7 +11,8 @@ use eval::{Rules, Scorer, score_tasks};
 use model::{Architecture, Model, ModelConfig};
 
 fn data() -> PathBuf {
-    let folder = std::env::var_os("BABYLLAMA_DATA").expect("BABYLLAMA_DATA names the folder with eval/blimp_filtered");
+    let folder = std::env::var_os("BABYLLAMA_DATA")
+        .expect("BABYLLAMA_DATA names the folder with eval/blimp_filtered");
     PathBuf::from(folder).join("eval")
 }
 
@@ -21,9 +22,13 @@ fn blimp_filtered_has_its_67_tasks_and_7_identical_pairs() {
     let tasks = read_folder(&data().join("blimp_filtered")).unwrap();
     assert_eq!(tasks.len(), 67);
     assert_eq!(tasks.iter().map(|task| task.pairs.len()).sum::<usize>(), 59_875);
-    let identical = |task: &eval::Task| task.pairs.iter().filter(|pair| pair.good == pair.bad).count();
-    let found: Vec<_> =
-        tasks.iter().map(|task| (task.name.as_str(), identical(task))).filter(|(_, n)| *n > 0).collect();
+    let identical =
+        |task: &eval::Task| task.pairs.iter().filter(|pair| pair.good == pair.bad).count();
+    let found: Vec<_> = tasks
+        .iter()
+        .map(|task| (task.name.as_str(), identical(task)))
+        .filter(|(_, n)| *n > 0)
+        .collect();
     assert_eq!(found, [("passive_1", 2), ("principle_A_case_2", 5)]);
     // Every task belongs to a group of 2023, none of which is named after it.
     assert!(tasks.iter().all(|task| group_of(&task.name) != task.name));

@@ -1,4 +1,5 @@
-//! What happens when a device has no memory for a whole forward pass: smaller ones, and the same scores.
+//! What happens when a device has no memory for a whole forward pass: smaller ones, and the same
+//! scores.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,7 +62,10 @@ fn a_pass_that_does_not_fit_is_made_smaller_to_the_same_scores() {
             assert!((a - b).abs() < 1e-5, "{name}: {a} instead of {b}");
         }
         // What is known stays known.
-        assert!(scorer.score(&requests[..1], |_, _| ()).is_ok() && scorer.tokens_at_a_time() == *sizes.last().unwrap());
+        assert!(
+            scorer.score(&requests[..1], |_, _| ()).is_ok()
+                && scorer.tokens_at_a_time() == *sizes.last().unwrap()
+        );
     }
 }
 
@@ -84,17 +88,22 @@ fn published_surprisals_are_read_in_parts_too() {
     let texts: BTreeMap<String, Vec<u32>> = requests(40)
         .into_iter()
         .enumerate()
-        .map(|(index, request)| (format!("text {index}"), [&request.context[..], &request.continuation].concat()))
+        .map(|(index, request)| {
+            (format!("text {index}"), [&request.context[..], &request.continuation].concat())
+        })
         .chain((0..10).map(|word| (format!("word {word}"), vec![3 + word])))
         .collect();
     let words: Vec<String> = (0..10).map(|word| format!("word {word}")).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let context =
-        |index: usize| Context { sentence: format!("text {index}"), words: [index % 10, (index + 3) % 10].into() };
+    let context = |index: usize| Context {
+        sentence: format!("text {index}"),
+        words: [index % 10, (index + 3) % 10].into(),
+    };
     let contexts: Vec<Context> = (0..150).map(context).collect();
     let encode = |text: &str| texts[text.trim_start()].clone();
     let whole = model("gpt2", &cpu);
-    let score = |scorer: &Scorer| score_as_published(scorer, &contexts, &words, encode, |_, _| ()).unwrap();
+    let score =
+        |scorer: &Scorer| score_as_published(scorer, &contexts, &words, encode, |_, _| ()).unwrap();
     let expected = score(&scorer(&whole));
     assert!(expected.words_found() == 10);
     let (small, _others) = cramped("gpt2", 100 << 10);

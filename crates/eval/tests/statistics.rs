@@ -1,8 +1,8 @@
 //! Statistics against scipy, scikit-learn and numpy (`tools/golden/significance.py`).
 
 use eval::statistics::{
-    Items, McNemar, Measure, Paired, Resampling, Spread, bootstrap, pooled_standard_error, standard_error,
-    student_t_quantile,
+    Items, McNemar, Measure, Paired, Resampling, Spread, bootstrap, pooled_standard_error,
+    standard_error, student_t_quantile,
 };
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ fn assert_close(found: f64, expected: f64, tolerance: f64) {
 fn standard_errors_are_the_pipelines() {
     let golden = &golden()["standard_errors"];
     let tasks: Vec<Vec<f64>> = list(&golden["tasks"]).iter().map(numbers).collect();
-    let found: Vec<(usize, f64)> = tasks.iter().map(|task| (task.len(), standard_error(task).unwrap())).collect();
+    let found: Vec<(usize, f64)> =
+        tasks.iter().map(|task| (task.len(), standard_error(task).unwrap())).collect();
     for ((_, found), expected) in found.iter().zip(numbers(&golden["errors"])) {
         assert_close(*found, expected, 1e-12);
     }
@@ -72,7 +73,8 @@ fn mcnemar_is_the_binomial_test() {
 fn seeds_spread_by_students_t() {
     let golden = golden();
     for case in list(&golden["student_t"]) {
-        let found = student_t_quantile(number(&case["share"]), case["freedom"].as_u64().unwrap() as u32);
+        let found =
+            student_t_quantile(number(&case["share"]), case["freedom"].as_u64().unwrap() as u32);
         assert_close(found, number(&case["quantile"]), 1e-9 * number(&case["quantile"]));
     }
     for case in list(&golden["spreads"]) {
@@ -83,8 +85,12 @@ fn seeds_spread_by_students_t() {
         let interval = found.interval.unwrap();
         assert_close(interval.low, number(&case["interval"][0]), 1e-9);
         assert_close(interval.high, number(&case["interval"][1]), 1e-9);
-        assert!(scores.contains(&found.lowest) && scores.iter().all(|&score| score >= found.lowest));
-        assert!(scores.contains(&found.highest) && scores.iter().all(|&score| score <= found.highest));
+        assert!(
+            scores.contains(&found.lowest) && scores.iter().all(|&score| score >= found.lowest)
+        );
+        assert!(
+            scores.contains(&found.highest) && scores.iter().all(|&score| score <= found.highest)
+        );
     }
     let single = Spread::of(&[3.0], 0.95).unwrap();
     assert_eq!((single.mean, single.standard_deviation, single.interval), (3.0, None, None));
@@ -110,7 +116,11 @@ fn exchanging_answers_is_the_exact_permutation_test() {
     for case in list(&golden["exact_permutations"]) {
         let side = |key: &str| -> Vec<Items> {
             let tasks = list(&case["tasks"]).iter().zip(list(&case["measures"]));
-            tasks.map(|(t, m)| Items::labels(measure(m.as_str().unwrap()), labels(&t["gold"], &t[key]))).collect()
+            tasks
+                .map(|(t, m)| {
+                    Items::labels(measure(m.as_str().unwrap()), labels(&t["gold"], &t[key]))
+                })
+                .collect()
         };
         let (first, second) = (side("first"), side("second"));
         let paired = Paired::new(&first, &second).unwrap();
@@ -120,7 +130,8 @@ fn exchanging_answers_is_the_exact_permutation_test() {
         assert_close(found.p_value, number(&case["p_value"]), 1e-12);
     }
     let flips = &golden["sign_flips"];
-    let (first, second) = (Items::means(numbers(&flips["first"])), Items::means(numbers(&flips["second"])));
+    let (first, second) =
+        (Items::means(numbers(&flips["first"])), Items::means(numbers(&flips["second"])));
     let (first, second) = ([first], [second]);
     let found = Paired::new(&first, &second).unwrap().permutation(&Resampling::default()).unwrap();
     assert!(found.exact);
@@ -130,8 +141,9 @@ fn exchanging_answers_is_the_exact_permutation_test() {
 #[test]
 fn resampling_agrees_with_numpys_within_its_noise_on_any_threads() {
     let golden = &golden()["sampled"];
-    let side =
-        |key: &str| -> Vec<Items> { list(&golden[key]).iter().map(|task| Items::means(numbers(task))).collect() };
+    let side = |key: &str| -> Vec<Items> {
+        list(&golden[key]).iter().map(|task| Items::means(numbers(task))).collect()
+    };
     let (first, second) = (side("first"), side("second"));
     let resampling = Resampling { resamples: 20_000, ..Default::default() };
     let run = || {
@@ -139,7 +151,9 @@ fn resampling_agrees_with_numpys_within_its_noise_on_any_threads() {
         let single = bootstrap(&first, &resampling).unwrap();
         (single, paired.bootstrap(&resampling).unwrap(), paired.permutation(&resampling).unwrap())
     };
-    let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+    let on = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+    };
     let (single, paired, permutation) = on(1);
     assert_eq!((single, paired, permutation), on(3));
     let near = |interval: eval::statistics::Interval, expected: &Value| {
@@ -163,13 +177,17 @@ fn equal_models_do_not_differ() {
     let permutation = paired.permutation(&Resampling::default()).unwrap();
     assert_eq!((permutation.difference, permutation.p_value, permutation.exact), (0.0, 1.0, true));
     let bootstrap = paired.bootstrap(&Resampling { resamples: 50, ..Default::default() }).unwrap();
-    assert_eq!((bootstrap.p_value, bootstrap.interval.low, bootstrap.interval.high), (1.0, 0.0, 0.0));
+    assert_eq!(
+        (bootstrap.p_value, bootstrap.interval.low, bootstrap.interval.high),
+        (1.0, 0.0, 0.0)
+    );
 }
 
 #[test]
 fn what_cannot_be_compared_is_refused() {
     let right = |count: usize| Items::outcomes(std::iter::repeat_n(true, count));
-    let message = |first: &[Items], second: &[Items]| Paired::new(first, second).unwrap_err().to_string();
+    let message =
+        |first: &[Items], second: &[Items]| Paired::new(first, second).unwrap_err().to_string();
     assert!(message(&[right(1)], &[]).contains("1 and 0"));
     assert!(message(&[], &[]).contains("no task"));
     assert!(message(&[right(2), right(2)], &[right(2), right(3)]).contains("task 1"));

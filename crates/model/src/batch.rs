@@ -58,8 +58,9 @@ impl Batch {
     }
 }
 
-/// A batch that grows by sequences, each of which goes on where it leaves the one before it: what both begin with is
-/// read once. Added in lexicographic order, all sequences share all they can. For inference only.
+/// A batch that grows by sequences, each of which goes on where it leaves the one before it: what
+/// both begin with is read once. Added in lexicographic order, all sequences share all they can.
+/// For inference only.
 pub struct SharedBatch {
     ids: Vec<u32>,
     spans: Spans,
@@ -116,7 +117,12 @@ pub struct Cache {
 
 impl Cache {
     /// Room for `capacity` tokens in every layer.
-    pub fn new(device: &Arc<dyn Device>, capacity: usize, num_layers: usize, heads: &Heads) -> Self {
+    pub fn new(
+        device: &Arc<dyn Device>,
+        capacity: usize,
+        num_layers: usize,
+        heads: &Heads,
+    ) -> Self {
         Self { layers: (0..num_layers).map(|_| LayerCache::new(device, capacity, heads)).collect() }
     }
 
@@ -137,7 +143,9 @@ pub(crate) fn attend(
 ) -> Var {
     match cache {
         None => tape.attention(joined, &batch.spans, &batch.positions, heads),
-        Some(cache) => tape.attention_cached(joined, &batch.positions, heads, &mut cache.layers[layer]),
+        Some(cache) => {
+            tape.attention_cached(joined, &batch.positions, heads, &mut cache.layers[layer])
+        }
     }
 }
 
@@ -160,7 +168,8 @@ mod tests {
     #[test]
     fn common_beginnings_are_read_once() {
         let mut shared = SharedBatch::default();
-        let sequences: [&[u32]; 6] = [&[1, 5], &[1, 5, 6, 7], &[1, 5, 6, 8, 9], &[1, 5, 6, 8, 9], &[1, 5, 9], &[2]];
+        let sequences: [&[u32]; 6] =
+            [&[1, 5], &[1, 5, 6, 7], &[1, 5, 6, 8, 9], &[1, 5, 6, 8, 9], &[1, 5, 9], &[2]];
         let rows = sequences.map(|sequence| {
             let (before, new) = (shared.tokens(), shared.new_rows(sequence));
             let rows = shared.add(sequence).to_vec();
@@ -171,28 +180,38 @@ mod tests {
         assert_eq!(rows[3], rows[2]);
         let batch = shared.into_batch();
         for (rows, sequence) in rows.iter().zip(sequences) {
-            let read: Vec<(u32, u32)> = rows.iter().map(|&row| (batch.ids[row], batch.positions[row])).collect();
+            let read: Vec<(u32, u32)> =
+                rows.iter().map(|&row| (batch.ids[row], batch.positions[row])).collect();
             assert_eq!(read, sequence.iter().copied().zip(0..).collect::<Vec<_>>());
         }
         assert_eq!(batch.ids[..], [1, 5, 6, 7, 8, 9, 9, 2]);
-        assert_eq!(batch.spans.prefixes().collect::<Vec<_>>(), [&[][..], &[0..2], &[0..3], &[0..2], &[]]);
+        assert_eq!(
+            batch.spans.prefixes().collect::<Vec<_>>(),
+            [&[][..], &[0..2], &[0..3], &[0..2], &[]]
+        );
     }
 
     /// Every architecture with learned and with rotary positions, all heads and grouped ones.
     #[test]
     fn shared_rows_have_the_states_of_whole_sequences() {
         let device: Arc<dyn Device> = Arc::new(engine::cpu::Cpu::new());
-        let sequences: [&[u32]; 5] = [&[3], &[3, 4, 5, 6, 7, 8, 9], &[3, 4, 5, 9], &[3, 4, 6], &[7, 4, 5]];
+        let sequences: [&[u32]; 5] =
+            [&[3], &[3, 4, 5, 6, 7, 8, 9], &[3, 4, 5, 9], &[3, 4, 6], &[7, 4, 5]];
         for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 4), llama(16, 24, 2, 4, 2)] {
-            let config = ModelConfig { vocab_size: 20, max_positions: 8, initializer_range: 0.3, ..config };
+            let config =
+                ModelConfig { vocab_size: 20, max_positions: 8, initializer_range: 0.3, ..config };
             let model = Model::new(config, &device, 7).unwrap();
             let mut shared = SharedBatch::default();
             let rows = sequences.map(|sequence| shared.add(sequence).to_vec());
             let states = model.hidden_states(&shared.into_batch()).value().to_vec();
             for (rows, sequence) in rows.iter().zip(sequences) {
-                let expected = model.hidden_states(&Batch::from_sequences([sequence])).value().to_vec();
+                let expected =
+                    model.hidden_states(&Batch::from_sequences([sequence])).value().to_vec();
                 for (row, expected) in rows.iter().zip(expected.chunks(16)) {
-                    let close = states[row * 16..][..16].iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+                    let close = states[row * 16..][..16]
+                        .iter()
+                        .zip(expected)
+                        .all(|(a, b)| (a - b).abs() < 1e-4);
                     assert!(close, "row {row} of {sequence:?}");
                 }
             }

@@ -32,8 +32,8 @@ pub struct ModelConfig {
     pub num_kv_heads: usize,
     /// Channels of one head.
     pub head_dim: usize,
-    /// Longest sequence. LLaMA only records the number; the others learn one vector per position, of which OPT's and
-    /// RoBERTa's files hold a few more that no token uses.
+    /// Longest sequence. LLaMA only records the number; the others learn one vector per position,
+    /// of which OPT's and RoBERTa's files hold a few more that no token uses.
     pub max_positions: usize,
     pub norm_epsilon: f32,
     pub rope_theta: f32,
@@ -48,7 +48,8 @@ pub struct ModelConfig {
     pub initializer_range: f32,
     pub bos_token_id: u32,
     pub eos_token_id: u32,
-    /// Row of the embedding that starts at zero and learns nothing (not in GPT-2). RoBERTa counts positions from it.
+    /// Row of the embedding that starts at zero and learns nothing (not in GPT-2). RoBERTa counts
+    /// positions from it.
     pub pad_token_id: Option<u32>,
 }
 
@@ -69,7 +70,8 @@ impl ModelConfig {
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return fail(format!("{name} is 0; it must be at least 1"));
         }
-        // Beyond any model of this program's kind, and far below where a product of two sizes overflows.
+        // Beyond any model of this program's kind, and far below where a product of two sizes
+        // overflows.
         const LARGEST: usize = 1 << 24;
         if let Some((name, size)) = sizes.iter().find(|(_, size)| *size > LARGEST) {
             return fail(format!("{name} is {size}; it must be at most {LARGEST}"));
@@ -77,7 +79,10 @@ impl ModelConfig {
         // Layers multiply all the others.
         const MOST_LAYERS: usize = 1 << 10;
         if self.num_layers > MOST_LAYERS {
-            return fail(format!("num_layers is {}; it must be at most {MOST_LAYERS}", self.num_layers));
+            return fail(format!(
+                "num_layers is {}; it must be at most {MOST_LAYERS}",
+                self.num_layers
+            ));
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
             return fail(format!(
@@ -86,7 +91,10 @@ impl ModelConfig {
             ));
         }
         if self.architecture == Architecture::Llama && !self.head_dim.is_multiple_of(2) {
-            return fail(format!("head_dim is {}; rotary positions need an even number", self.head_dim));
+            return fail(format!(
+                "head_dim is {}; rotary positions need an even number",
+                self.head_dim
+            ));
         }
         if self.architecture != Architecture::Llama {
             if self.num_heads * self.head_dim != self.hidden_size {
@@ -99,12 +107,21 @@ impl ModelConfig {
                 return fail("num_kv_heads differs from num_heads, which only LLaMA has".into());
             }
         }
-        if self.architecture == Architecture::Roberta && self.pad_token_id.is_none_or(|id| id as usize > LARGEST) {
-            return fail("pad_token_id is missing or too large; RoBERTa counts positions from it".into());
+        if self.architecture == Architecture::Roberta
+            && self.pad_token_id.is_none_or(|id| id as usize > LARGEST)
+        {
+            return fail(
+                "pad_token_id is missing or too large; RoBERTa counts positions from it".into(),
+            );
         }
         let has_padding = self.architecture != Architecture::Gpt2;
-        if let Some(id) = self.pad_token_id.filter(|&id| has_padding && id as usize >= self.vocab_size) {
-            return fail(format!("pad_token_id is {id}, outside the vocabulary of {}", self.vocab_size));
+        if let Some(id) =
+            self.pad_token_id.filter(|&id| has_padding && id as usize >= self.vocab_size)
+        {
+            return fail(format!(
+                "pad_token_id is {id}, outside the vocabulary of {}",
+                self.vocab_size
+            ));
         }
         for (name, share) in [
             ("embedding_dropout", self.embedding_dropout),
@@ -124,7 +141,8 @@ impl ModelConfig {
         if self.architecture.is_causal() { Ok(()) } else { Err(crate::ModelError::Masked) }
     }
 
-    /// Checks that token ids lie in the vocabulary and that there are not more of them than positions.
+    /// Checks that token ids lie in the vocabulary and that there are not more of them than
+    /// positions.
     pub(crate) fn check_sequence(&self, ids: &[u32]) -> Result<(), crate::ModelError> {
         let (vocab_size, max_positions) = (self.vocab_size, self.max_positions);
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
@@ -216,22 +234,39 @@ pub(crate) mod tests {
         positions: usize,
     ) -> ModelConfig {
         let architecture = Architecture::Roberta;
-        ModelConfig { architecture, bos_token_id: 0, ..opt(hidden, intermediate, layers, heads, positions) }
+        ModelConfig {
+            architecture,
+            bos_token_id: 0,
+            ..opt(hidden, intermediate, layers, heads, positions)
+        }
     }
 
     #[test]
     fn impossible_shapes_are_refused_by_name() {
         let message = |config: ModelConfig| config.validate().unwrap_err().to_string();
         assert!(message(llama(0, 1, 1, 1, 1)).contains("hidden_size is 0"));
-        assert!(message(llama(64, 1 << 30, 1, 4, 4)).contains("intermediate_size is 1073741824; it must be at most"));
-        assert!(message(llama(64, 1, 5000, 4, 4)).contains("num_layers is 5000; it must be at most 1024"));
+        assert!(
+            message(llama(64, 1 << 30, 1, 4, 4))
+                .contains("intermediate_size is 1073741824; it must be at most")
+        );
+        assert!(
+            message(llama(64, 1, 5000, 4, 4))
+                .contains("num_layers is 5000; it must be at most 1024")
+        );
         assert!(message(llama(64, 1, 1, 4, 3)).contains("no multiple of num_kv_heads (3)"));
         assert!(message(gpt2(65, 1, 1, 4, 8)).contains("no multiple of num_heads (4)"));
         assert!(
-            message(ModelConfig { attention_dropout: 1.0, ..gpt2(64, 1, 1, 4, 8) }).contains("attention_dropout is 1")
+            message(ModelConfig { attention_dropout: 1.0, ..gpt2(64, 1, 1, 4, 8) })
+                .contains("attention_dropout is 1")
         );
         assert!(message(opt(65, 1, 1, 4, 8)).contains("no multiple of num_heads (4)"));
-        assert!(message(ModelConfig { pad_token_id: None, ..roberta(64, 1, 1, 4, 8) }).contains("pad_token_id"));
-        assert!(message(ModelConfig { pad_token_id: Some(16_000), ..opt(64, 1, 1, 4, 8) }).contains("16000, outside"));
+        assert!(
+            message(ModelConfig { pad_token_id: None, ..roberta(64, 1, 1, 4, 8) })
+                .contains("pad_token_id")
+        );
+        assert!(
+            message(ModelConfig { pad_token_id: Some(16_000), ..opt(64, 1, 1, 4, 8) })
+                .contains("16000, outside")
+        );
     }
 }

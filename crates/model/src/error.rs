@@ -9,7 +9,8 @@ pub enum ModelError {
     Io { path: PathBuf, cause: std::io::Error },
     #[error("{} is not a folder with a model: it has no {missing}", path.display())]
     NotAModel { path: PathBuf, missing: &'static str },
-    #[error("{} is a pickle file, which can run any code when it is opened; babyllama reads safetensors only", path.display())]
+    #[error("{} is a pickle file, which can run any code when it is opened; babyllama reads \
+     safetensors only", path.display())]
     Pickle { path: PathBuf },
     #[error("{}: bad JSON: {cause}", path.display())]
     Json { path: PathBuf, cause: serde_json::Error },
@@ -17,21 +18,25 @@ pub enum ModelError {
     MissingKey { path: PathBuf, key: &'static str },
     #[error("{}: `{key}` is {found}; babyllama knows {known}", path.display())]
     Unsupported { path: PathBuf, key: String, found: String, known: String },
-    #[error("{}: not a whole safetensors file ({cause}); it may be truncated or of another kind", path.display())]
+    #[error("{}: not a whole safetensors file ({cause}); it may be truncated or of another \
+     kind", path.display())]
     Safetensors { path: PathBuf, cause: safetensors::SafeTensorError },
     #[error("{}: tensor `{name}` of shape {expected:?} is missing", path.display())]
     MissingTensor { path: PathBuf, name: String, expected: Vec<usize> },
-    #[error("{}: tensor `{name}` has shape {found:?} where the configuration asks for {expected:?}", path.display())]
+    #[error("{}: tensor `{name}` has shape {found:?} where the configuration asks for \
+     {expected:?}", path.display())]
     Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("{}: tensor `{name}` holds {found}; babyllama reads F32, F16 and BF16", path.display())]
     DataType { path: PathBuf, name: String, found: String },
-    #[error("{}: `architectures` is {found:?}, which is no classifier: it has no head for labels", path.display())]
+    #[error("{}: `architectures` is {found:?}, which is no classifier: it has no head for \
+     labels", path.display())]
     NotAClassifier { path: PathBuf, found: Vec<String> },
-    #[error("{} holds a sequence classifier ({}), which has no output layer for words", path.display(), found.join(", "))]
+    #[error("{} holds a sequence classifier ({}), which has no output layer for \
+     words", path.display(), found.join(", "))]
     NotALanguageModel { path: PathBuf, found: Vec<String> },
     #[error(
-        "{} is that of a masked language model, which predicts hidden tokens of a text and not the next one; \
-         it can only be evaluated and fine-tuned", path.display()
+        "{} is that of a masked language model, which predicts hidden tokens of a text and not \
+         the next one; it can only be evaluated and fine-tuned", path.display()
     )]
     MaskedFolder { path: PathBuf },
     #[error("the model is masked: it predicts hidden tokens of a text, not the next one")]

@@ -19,8 +19,8 @@ pub struct Sampling {
     pub seed: u64,
 }
 
-/// Writes on after `prompt` until `max_tokens` new tokens, the end token, or the model's last position. `on_token` sees
-/// each new token and may return false to stop.
+/// Writes on after `prompt` until `max_tokens` new tokens, the end token, or the model's last
+/// position. `on_token` sees each new token and may return false to stop.
 ///
 /// An empty prompt starts from the model's beginning-of-text token.
 pub fn generate(
@@ -34,10 +34,12 @@ pub fn generate(
     let mut input = if prompt.is_empty() { &start[..] } else { prompt }.to_vec();
     model.config().require_causal()?;
     model.check_sequence(&input)?;
-    let mut cache = model.cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
+    let mut cache =
+        model.cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
     let mut logits = vec![0.0; model.config().vocab_size];
     let mut written = Vec::new();
-    while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions {
+    while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions
+    {
         next_logits(model, &input, &mut cache, &mut logits);
         let token = choose(&mut logits, sampling, written.len() as u64);
         if token == model.config().eos_token_id {
@@ -74,8 +76,10 @@ fn choose(logits: &mut [f32], sampling: Sampling, index: u64) -> u32 {
         order.truncate(sampling.top_k);
     }
     let top = logits[order[0] as usize];
-    let weights: Vec<f64> =
-        order.iter().map(|&id| ((logits[id as usize] - top) as f64 / sampling.temperature as f64).exp()).collect();
+    let weights: Vec<f64> = order
+        .iter()
+        .map(|&id| ((logits[id as usize] - top) as f64 / sampling.temperature as f64).exp())
+        .collect();
     let total: f64 = weights.iter().sum();
     let mut kept_total = 0.0;
     let mut kept = 0;
@@ -115,7 +119,8 @@ mod tests {
         assert_eq!(choose(&mut logits(), GREEDY, 0), 1);
         let draw = |sampling: Sampling| -> Vec<usize> {
             let mut counts = vec![0; 4];
-            (0..4000).for_each(|index| counts[choose(&mut logits(), sampling, index) as usize] += 1);
+            (0..4000)
+                .for_each(|index| counts[choose(&mut logits(), sampling, index) as usize] += 1);
             counts
         };
         let all = draw(Sampling { temperature: 1.0, ..GREEDY });
@@ -131,7 +136,8 @@ mod tests {
     fn the_cache_changes_nothing_and_the_last_position_ends_it() {
         let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
         for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8)] {
-            let config = ModelConfig { vocab_size: 50, max_positions: 8, initializer_range: 0.3, ..config };
+            let config =
+                ModelConfig { vocab_size: 50, max_positions: 8, initializer_range: 0.3, ..config };
             let model = Model::new(config, &device, 7).unwrap();
             let written = generate(&model, &[3, 4, 5], 100, GREEDY, |_| true).unwrap();
             assert!(written.len() <= 6);

@@ -32,20 +32,27 @@ struct Block {
 }
 
 impl Gpt2 {
-    /// Adds all parameters to the layout, under their Hugging Face names. Products are stored `[out, in]`, the transpose
-    /// of the files' `Conv1D`.
+    /// Adds all parameters to the layout, under their Hugging Face names. Products are stored
+    /// `[out, in]`, the transpose of the files' `Conv1D`.
     pub fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
         let hidden = config.hidden_size;
         let tokens = layout.add("transformer.wte.weight", config.vocab_size, hidden, Role::Weight);
-        let positions = layout.add("transformer.wpe.weight", config.max_positions, hidden, Role::Weight);
-        let blocks = (0..config.num_layers).map(|index| Block::new(config, index, layout)).collect();
+        let positions =
+            layout.add("transformer.wpe.weight", config.max_positions, hidden, Role::Weight);
+        let blocks =
+            (0..config.num_layers).map(|index| Block::new(config, index, layout)).collect();
         let norm = layer_norm(layout, "transformer.ln_f", config);
         let output = match config.tie_word_embeddings {
             true => tokens,
             false => layout.add("lm_head.weight", config.vocab_size, hidden, Role::Weight),
         };
         Self {
-            embedding: Embedding { tokens, positions: Some(positions), shared: None, padding: None },
+            embedding: Embedding {
+                tokens,
+                positions: Some(positions),
+                shared: None,
+                padding: None,
+            },
             blocks,
             norm,
             output,
@@ -68,7 +75,8 @@ impl Block {
         let prefix = format!("transformer.h.{index}");
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let attention_norm = layer_norm(layout, &format!("{prefix}.ln_1"), config);
-        let mut linear = |name: &str, rows, columns| linear(layout, &format!("{prefix}.{name}"), rows, columns);
+        let mut linear =
+            |name: &str, rows, columns| linear(layout, &format!("{prefix}.{name}"), rows, columns);
         let qkv = linear("attn.c_attn", 3 * hidden, hidden);
         let attention_output = linear("attn.c_proj", hidden, hidden);
         let up = linear("mlp.c_fc", intermediate, hidden);
@@ -79,7 +87,12 @@ impl Block {
 }
 
 impl Decoder for Gpt2 {
-    fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, mut cache: Option<&mut Cache>) -> Var {
+    fn hidden_states(
+        &self,
+        tape: &mut Tape<'_>,
+        batch: &Batch,
+        mut cache: Option<&mut Cache>,
+    ) -> Var {
         let x = tape.embed(&self.embedding, &batch.ids, &batch.positions);
         let mut x = tape.dropout(x, self.embedding_dropout);
         for (layer, block) in self.blocks.iter().enumerate() {

@@ -5,8 +5,9 @@ use engine::{Parameters, Role};
 
 use crate::config::{Architecture, ModelConfig};
 
-/// Weights from a normal distribution, gains 1, biases 0. GPT-2's residual projections are scaled down by the square root
-/// of twice the layers; the padding row is 0 but in GPT-2, which has none. Each segment has its own stream, named after it.
+/// Weights from a normal distribution, gains 1, biases 0. GPT-2's residual projections are scaled
+/// down by the square root of twice the layers; the padding row is 0 but in GPT-2, which has none.
+/// Each segment has its own stream, named after it.
 pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed: u64) {
     let device = parameters.device().clone();
     let layout = parameters.layout().clone();
@@ -18,9 +19,10 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
             Role::Weight => {
                 let deviation = deviation(config, &named.name);
                 let mut values = normal(&named.name, segment.length(), deviation, seed);
-                let has_padding = ["embed_tokens.weight", "word_embeddings.weight", "position_embeddings.weight"]
-                    .iter()
-                    .any(|ending| named.name.ends_with(ending));
+                let has_padding =
+                    ["embed_tokens.weight", "word_embeddings.weight", "position_embeddings.weight"]
+                        .iter()
+                        .any(|ending| named.name.ends_with(ending));
                 if let (Some(padding), true) = (config.pad_token_id, has_padding) {
                     let row = padding as usize * segment.columns;
                     values[row..row + segment.columns].fill(0.0);
@@ -39,7 +41,11 @@ pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec
 
 fn deviation(config: &ModelConfig, name: &str) -> f32 {
     let residual = config.architecture == Architecture::Gpt2 && name.ends_with("c_proj.weight");
-    if residual { config.initializer_range / (2.0 * config.num_layers as f32).sqrt() } else { config.initializer_range }
+    if residual {
+        config.initializer_range / (2.0 * config.num_layers as f32).sqrt()
+    } else {
+        config.initializer_range
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +60,8 @@ mod tests {
     fn deviation_of(model: &Model, name: &str) -> f64 {
         let layout = model.parameters().layout();
         let segment = layout.segments().iter().find(|named| named.name == name).unwrap().segment;
-        let values = &model.parameters().values().to_vec()[segment.offset..segment.offset + segment.length()];
+        let values = &model.parameters().values().to_vec()
+            [segment.offset..segment.offset + segment.length()];
         (values.iter().map(|&x| x as f64 * x as f64).sum::<f64>() / values.len() as f64).sqrt()
     }
 
@@ -75,14 +82,27 @@ mod tests {
             (opt(64, 96, 1, 4, 16), &["model.decoder.embed_tokens.weight"][..]),
             (
                 roberta(64, 96, 1, 4, 16),
-                &["roberta.embeddings.word_embeddings.weight", "roberta.embeddings.position_embeddings.weight"],
+                &[
+                    "roberta.embeddings.word_embeddings.weight",
+                    "roberta.embeddings.position_embeddings.weight",
+                ],
             ),
         ] {
             let model = Model::new(small(config), &device, 1).unwrap();
             for table in tables {
-                let named = model.parameters().layout().segments().iter().find(|named| named.name == *table).unwrap();
+                let named = model
+                    .parameters()
+                    .layout()
+                    .segments()
+                    .iter()
+                    .find(|named| named.name == *table)
+                    .unwrap();
                 let rows = model.parameters().values().to_vec()[named.segment.offset..].to_vec();
-                assert!(rows[..64] != [0.0; 64] && rows[64..128] == [0.0; 64] && rows[128..192] != [0.0; 64]);
+                assert!(
+                    rows[..64] != [0.0; 64]
+                        && rows[64..128] == [0.0; 64]
+                        && rows[128..192] != [0.0; 64]
+                );
             }
         }
         let again = Model::new(small(llama(64, 128, 2, 4, 4)), &device, 1).unwrap();

@@ -1,4 +1,5 @@
-//! Language models: their configurations, forward passes, initialisation, generation and Hugging Face folders.
+//! Language models: their configurations, forward passes, initialisation, generation and Hugging
+//! Face folders.
 
 pub mod batch;
 pub mod classifier;

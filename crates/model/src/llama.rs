@@ -41,13 +41,22 @@ impl Llama {
             causal: true,
             dropout: config.attention_dropout,
         };
-        let tokens = layout.add("model.embed_tokens.weight", config.vocab_size, config.hidden_size, Role::Weight);
-        let embedding = Embedding { tokens, positions: None, shared: None, padding: config.pad_token_id };
-        let blocks = (0..config.num_layers).map(|index| Block::new(config, &heads, index, layout)).collect();
+        let tokens = layout.add(
+            "model.embed_tokens.weight",
+            config.vocab_size,
+            config.hidden_size,
+            Role::Weight,
+        );
+        let embedding =
+            Embedding { tokens, positions: None, shared: None, padding: config.pad_token_id };
+        let blocks =
+            (0..config.num_layers).map(|index| Block::new(config, &heads, index, layout)).collect();
         let norm = rms_norm(layout, "model.norm.weight".into(), config);
         let output = match config.tie_word_embeddings {
             true => tokens,
-            false => layout.add("lm_head.weight", config.vocab_size, config.hidden_size, Role::Weight),
+            false => {
+                layout.add("lm_head.weight", config.vocab_size, config.hidden_size, Role::Weight)
+            }
         };
         Self { embedding, blocks, norm, output, heads }
     }
@@ -57,8 +66,9 @@ impl Block {
     fn new(config: &ModelConfig, heads: &Heads, index: usize, layout: &mut Layout) -> Self {
         let prefix = format!("model.layers.{index}");
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
-        let mut weight =
-            |name: &str, rows, columns| layout.add(format!("{prefix}.{name}.weight"), rows, columns, Role::Weight);
+        let mut weight = |name: &str, rows, columns| {
+            layout.add(format!("{prefix}.{name}.weight"), rows, columns, Role::Weight)
+        };
         let q = weight("self_attn.q_proj", heads.query_columns(), hidden);
         let k = weight("self_attn.k_proj", heads.key_columns(), hidden);
         let v = weight("self_attn.v_proj", heads.key_columns(), hidden);
@@ -84,7 +94,12 @@ fn rms_norm(layout: &mut Layout, name: String, config: &ModelConfig) -> Norm {
 }
 
 impl Decoder for Llama {
-    fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, mut cache: Option<&mut Cache>) -> Var {
+    fn hidden_states(
+        &self,
+        tape: &mut Tape<'_>,
+        batch: &Batch,
+        mut cache: Option<&mut Cache>,
+    ) -> Var {
         let mut x = tape.embed(&self.embedding, &batch.ids, &batch.positions);
         for (layer, block) in self.blocks.iter().enumerate() {
             let h = tape.norm(&x, &block.input_norm);

@@ -17,8 +17,8 @@ use crate::roberta::Roberta;
 
 /// A forward pass, stated once.
 pub trait Decoder: Send + Sync {
-    /// The normalised final states of every token: `[tokens, hidden]`. With a cache, the batch is one sequence that goes
-    /// on after the tokens in it.
+    /// The normalised final states of every token: `[tokens, hidden]`. With a cache, the batch is
+    /// one sequence that goes on after the tokens in it.
     fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, cache: Option<&mut Cache>) -> Var;
 
     /// The matrix `[vocab, hidden]` that turns final states into logits.
@@ -61,17 +61,26 @@ impl Model {
     }
 
     /// Parameters that are all zero, or an error where there is no room for them.
-    pub(crate) fn allocate(layout: Layout, device: &Arc<dyn Device>) -> Result<Parameters, ModelError> {
+    pub(crate) fn allocate(
+        layout: Layout,
+        device: &Arc<dyn Device>,
+    ) -> Result<Parameters, ModelError> {
         // An allocation that fails ends the process; one that is tried first can be refused.
         let count = layout.length();
         if Vec::<f32>::new().try_reserve_exact(count).is_err() {
-            return Err(ModelError::Config { what: format!("{count} parameters do not fit into memory") });
+            return Err(ModelError::Config {
+                what: format!("{count} parameters do not fit into memory"),
+            });
         }
         Ok(Parameters::zeros(device, Arc::new(layout)))
     }
 
     /// A model with Hugging Face's random initialisation, a pure function of the seed.
-    pub fn new(config: ModelConfig, device: &Arc<dyn Device>, seed: u64) -> Result<Self, ModelError> {
+    pub fn new(
+        config: ModelConfig,
+        device: &Arc<dyn Device>,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
         let mut model = Self::zeros(config, device)?;
         initialise(&model.config, &mut model.parameters, seed);
         Ok(model)

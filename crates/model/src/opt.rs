@@ -1,4 +1,5 @@
-//! OPT (Zhang et al., arXiv 2205.01068) with norms before its layers, as transformers' `OPTForCausalLM` computes it.
+//! OPT (Zhang et al., arXiv 2205.01068) with norms before its layers, as transformers'
+//! `OPTForCausalLM` computes it.
 
 use engine::ops::attention::Heads;
 use engine::ops::embed::Embedding;
@@ -38,10 +39,17 @@ impl Opt {
     /// Adds all parameters to the layout, under their Hugging Face names.
     pub fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
         let hidden = config.hidden_size;
-        let tokens = layout.add("model.decoder.embed_tokens.weight", config.vocab_size, hidden, Role::Weight);
+        let tokens = layout.add(
+            "model.decoder.embed_tokens.weight",
+            config.vocab_size,
+            hidden,
+            Role::Weight,
+        );
         let rows = config.max_positions + UNUSED_POSITIONS;
-        let positions = layout.add("model.decoder.embed_positions.weight", rows, hidden, Role::Weight);
-        let blocks = (0..config.num_layers).map(|index| Block::new(config, index, layout)).collect();
+        let positions =
+            layout.add("model.decoder.embed_positions.weight", rows, hidden, Role::Weight);
+        let blocks =
+            (0..config.num_layers).map(|index| Block::new(config, index, layout)).collect();
         let norm = layer_norm(layout, "model.decoder.final_layer_norm", config);
         let output = match config.tie_word_embeddings {
             true => tokens,
@@ -83,7 +91,12 @@ impl Block {
 }
 
 impl Decoder for Opt {
-    fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, mut cache: Option<&mut Cache>) -> Var {
+    fn hidden_states(
+        &self,
+        tape: &mut Tape<'_>,
+        batch: &Batch,
+        mut cache: Option<&mut Cache>,
+    ) -> Var {
         let mut x = tape.embed(&self.embedding, &batch.ids, &batch.positions);
         for (layer, block) in self.blocks.iter().enumerate() {
             let h = tape.norm(&x, &block.attention_norm);

@@ -1,7 +1,9 @@
-//! RoBERTa (Liu et al., arXiv 1907.11692), as transformers' `RobertaForMaskedLM` computes it: every token sees its whole
-//! sequence, norms stand after the sums, and the states pass through one more layer before they meet the output matrix.
+//! RoBERTa (Liu et al., arXiv 1907.11692), as transformers' `RobertaForMaskedLM` computes it: every
+//! token sees its whole sequence, norms stand after the sums, and the states pass through one more
+//! layer before they meet the output matrix.
 //!
-//! A text is one of first token types only. Padding tokens, which a packed batch never needs, are tokens like any other.
+//! A text is one of first token types only. Padding tokens, which a packed batch never needs, are
+//! tokens like any other.
 
 use engine::ops::attention::Heads;
 use engine::ops::embed::Embedding;
@@ -80,7 +82,8 @@ impl Encoder {
         let mut table = |name: &str, rows| layout.add(name, rows, hidden, Role::Weight);
         let unused = unused_positions(config.pad_token_id.expect("RoBERTa has a padding token"));
         let tokens = table("roberta.embeddings.word_embeddings.weight", config.vocab_size);
-        let positions = table("roberta.embeddings.position_embeddings.weight", unused + config.max_positions);
+        let positions =
+            table("roberta.embeddings.position_embeddings.weight", unused + config.max_positions);
         let token_type = table(TOKEN_TYPES, 1);
         Self {
             embedding: Embedding {

@@ -1,4 +1,5 @@
-//! How the layers of several families lay out their parameters: a weight and then its bias, under Hugging Face names.
+//! How the layers of several families lay out their parameters: a weight and then its bias, under
+//! Hugging Face names.
 
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
@@ -11,11 +12,14 @@ pub(crate) fn linear(layout: &mut Layout, name: &str, rows: usize, columns: usiz
     joined(layout, &[name.to_owned()], rows, columns)
 }
 
-/// Several products of one input as one: their weights are neighbours, and so are their biases behind them.
+/// Several products of one input as one: their weights are neighbours, and so are their biases
+/// behind them.
 pub(crate) fn joined(layout: &mut Layout, names: &[String], rows: usize, columns: usize) -> Linear {
     let mut each = |ending: &str, rows, columns, role| {
-        let parts: Vec<_> =
-            names.iter().map(|name| layout.add(format!("{name}.{ending}"), rows, columns, role)).collect();
+        let parts: Vec<_> = names
+            .iter()
+            .map(|name| layout.add(format!("{name}.{ending}"), rows, columns, role))
+            .collect();
         Segment::join(&parts)
     };
     let weight = each("weight", rows, columns, Role::Weight);
@@ -31,5 +35,9 @@ pub(crate) fn layer_norm(layout: &mut Layout, name: &str, config: &ModelConfig) 
 
 /// A table without its first rows.
 pub(crate) fn without_rows(table: Segment, rows: usize) -> Segment {
-    Segment { offset: table.offset + rows * table.columns, rows: table.rows - rows, columns: table.columns }
+    Segment {
+        offset: table.offset + rows * table.columns,
+        rows: table.rows - rows,
+        columns: table.columns,
+    }
 }

@@ -11,9 +11,10 @@ impl ModelConfig {
         layout(self).1.length()
     }
 
-    /// Multiplications and additions of one token's forward pass in a sequence of the given length, in floating-point
-    /// operations: two per weight of every product, the output layer's included, and the attention's two products over
-    /// the causal half, or over the whole where every token sees all.
+    /// Multiplications and additions of one token's forward pass in a sequence of the given length,
+    /// in floating-point operations: two per weight of every product, the output layer's included,
+    /// and the attention's two products over the causal half, or over the whole where every token
+    /// sees all.
     pub fn forward_flops_per_token(&self, sequence_length: usize) -> f64 {
         let (_, layout) = layout(self);
         let tables = ["embed_tokens", "embed_positions", "wte", "wpe", "embeddings"];
@@ -25,7 +26,8 @@ impl ModelConfig {
             .map(|named| named.segment.length())
             .sum();
         let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };
-        let seen_twice = if self.architecture.is_causal() { sequence_length + 1 } else { 2 * sequence_length };
+        let seen_twice =
+            if self.architecture.is_causal() { sequence_length + 1 } else { 2 * sequence_length };
         let attention = self.num_layers * self.num_heads * self.head_dim * seen_twice;
         2.0 * (weights + output + attention) as f64
     }

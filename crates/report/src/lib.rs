@@ -1,5 +1,5 @@
-//! What a run leaves for people to read: its metrics log, tables, and numbers in words; and the scores that the
-//! papers print. It knows nothing of models or training.
+//! What a run leaves for people to read: its metrics log, tables, and numbers in words; and the
+//! scores that the papers print. It knows nothing of models or training.
 
 pub mod error;
 pub mod format;

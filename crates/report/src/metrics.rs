@@ -1,7 +1,8 @@
-//! `metrics.jsonl`: what happened at each step of a training run, one JSON object a line, only ever appended to.
+//! `metrics.jsonl`: what happened at each step of a training run, one JSON object a line, only ever
+//! appended to.
 //!
-//! Every object has a whole number `step`. A run that resumes from a checkpoint takes back the lines after it, so that
-//! the log reads as if the run had never been cut.
+//! Every object has a whole number `step`. A run that resumes from a checkpoint takes back the
+//! lines after it, so that the log reads as if the run had never been cut.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -32,8 +33,8 @@ impl MetricsLog {
         Ok(Self { path: path.to_path_buf(), file })
     }
 
-    /// Continues a log (or begins one) after the given step: records of later steps are cut away, and so is a last line
-    /// that a crash left unfinished.
+    /// Continues a log (or begins one) after the given step: records of later steps are cut away,
+    /// and so is a last line that a crash left unfinished.
     pub fn open_at(path: &Path, step: u64) -> Result<Self, ReportError> {
         let bytes = read_if_present(path)?;
         let mut kept = Vec::with_capacity(bytes.len());
@@ -47,7 +48,10 @@ impl MetricsLog {
             replace(path, &kept)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
-        Ok(Self { path: path.to_path_buf(), file: file.map_err(|source| failed("open", path, source))? })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file: file.map_err(|source| failed("open", path, source))?,
+        })
     }
 
     /// Brings everything written so far to disk.
@@ -55,8 +59,8 @@ impl MetricsLog {
         self.file.sync_all().map_err(|source| failed("write", &self.path, source))
     }
 
-    /// Writes one record as one line, at once. It must be an object with a `step`; JSON knows no NaN, which becomes
-    /// `null`.
+    /// Writes one record as one line, at once. It must be an object with a `step`; JSON knows no
+    /// NaN, which becomes `null`.
     pub fn append(&mut self, record: &impl Serialize) -> Result<(), ReportError> {
         let refuse = |source| ReportError::Record { path: self.path.clone(), source };
         let mut line = serde_json::to_string(record).map_err(refuse)?;
@@ -66,8 +70,8 @@ impl MetricsLog {
     }
 }
 
-/// All records of a log, in order, as the caller's type or as `serde_json::Value`. An unfinished last line is passed
-/// over.
+/// All records of a log, in order, as the caller's type or as `serde_json::Value`. An unfinished
+/// last line is passed over.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
     let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
     finished_lines(&bytes).map(|(number, line)| parse(path, number, line)).collect()
@@ -76,11 +80,18 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
 /// The lines that end in a line feed, with it, numbered from 1.
 fn finished_lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let finished = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    bytes[..finished].split_inclusive(|&byte| byte == b'\n').enumerate().map(|(index, line)| (index + 1, line))
+    bytes[..finished]
+        .split_inclusive(|&byte| byte == b'\n')
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, line: usize, text: &[u8]) -> Result<T, ReportError> {
-    serde_json::from_slice(text).map_err(|source| ReportError::Line { path: path.to_path_buf(), line, source })
+    serde_json::from_slice(text).map_err(|source| ReportError::Line {
+        path: path.to_path_buf(),
+        line,
+        source,
+    })
 }
 
 fn read_if_present(path: &Path) -> Result<Vec<u8>, ReportError> {
@@ -130,7 +141,10 @@ mod tests {
         assert_eq!(steps(&log(&folder)), [1]);
         metrics.append(&json!({ "step": 2, "loss": f64::NAN })).unwrap();
         let records: Vec<Value> = read(&log(&folder)).unwrap();
-        assert_eq!(records, [json!({ "step": 1, "loss": 0.5 }), json!({ "step": 2, "loss": null })]);
+        assert_eq!(
+            records,
+            [json!({ "step": 1, "loss": 0.5 }), json!({ "step": 2, "loss": null })]
+        );
     }
 
     #[test]
@@ -146,14 +160,20 @@ mod tests {
         assert_eq!(steps(&path), [0, 1, 2, 2]);
         metrics.append(&json!({ "step": 3 })).unwrap();
         assert_eq!(steps(&path), [0, 1, 2, 2, 3]);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing may lie beside the log");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing may lie beside the log"
+        );
     }
 
     #[test]
     fn a_torn_last_line_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let path = log(&folder);
-        for (torn, expected) in [("{\"step\":1}\n{\"st", vec![1]), ("{\"step\":1}", vec![]), ("", vec![])] {
+        for (torn, expected) in
+            [("{\"step\":1}\n{\"st", vec![1]), ("{\"step\":1}", vec![]), ("", vec![])]
+        {
             fs::write(&path, torn).unwrap();
             assert_eq!(steps(&path), expected);
             let mut metrics = MetricsLog::open_at(&path, 9).unwrap();

@@ -48,8 +48,12 @@ impl Table {
         // A rule needs three signs.
         let widths = self.widths(|cell| cell.replace('|', "\\|").chars().count().max(3));
         let heads: Vec<String> = self.columns.iter().map(|(head, _)| escape(head)).collect();
-        let rule: Vec<String> =
-            self.columns.iter().zip(&widths).map(|((_, align), &width)| ruled(*align, width)).collect();
+        let rule: Vec<String> = self
+            .columns
+            .iter()
+            .zip(&widths)
+            .map(|((_, align), &width)| ruled(*align, width))
+            .collect();
         let rows = self.rows.iter().map(|row| row.iter().map(escape).collect::<Vec<_>>());
         let mut text = String::new();
         for cells in [heads, rule].into_iter().chain(rows) {
@@ -68,7 +72,8 @@ impl Table {
     }
 
     fn aligned(&self, cells: &[String], widths: &[usize]) -> Vec<String> {
-        let pad = |((cell, &width), (_, align)): ((&String, &usize), &(String, Align))| match align {
+        let pad = |((cell, &width), (_, align)): ((&String, &usize), &(String, Align))| match align
+        {
             Align::Left => format!("{cell:<width$}"),
             Align::Right => format!("{cell:>width$}"),
         };
@@ -110,7 +115,16 @@ impl TableRow {
 
 /// The table that ends a run, one line a model, in the given order.
 pub fn closing_table(rows: &[TableRow]) -> Table {
-    let right = ["parameters", "best epoch", "held-out loss", "perplexity", "BLiMP", "tokens/s", "minutes", "seed"];
+    let right = [
+        "parameters",
+        "best epoch",
+        "held-out loss",
+        "perplexity",
+        "BLiMP",
+        "tokens/s",
+        "minutes",
+        "seed",
+    ];
     let heads = [("model", Align::Left)].into_iter().chain(right.map(|head| (head, Align::Right)));
     let mut table = Table::new(heads);
     for row in rows {
@@ -147,7 +161,8 @@ mod tests {
 
     #[test]
     fn markdown_escapes_bars_and_marks_the_alignment() {
-        let expected = "| name   |     n |\n| ------ | ----: |\n| é\\|b   | 1,000 |\n| longer |       |\n";
+        let expected =
+            "| name   |     n |\n| ------ | ----: |\n| é\\|b   | 1,000 |\n| longer |       |\n";
         assert_eq!(sample().to_markdown(), expected);
         let narrow = Table::new([("a", Align::Left), ("b", Align::Right)]);
         assert_eq!(narrow.to_markdown(), "| a   |   b |\n| --- | --: |\n");
@@ -165,13 +180,30 @@ mod tests {
             minutes: Some(12.34),
             seed: Some(7),
         };
-        let ensemble =
-            TableRow { model: "a + b".into(), parameters: 10, held_out_loss: Some(0.0), ..TableRow::default() };
+        let ensemble = TableRow {
+            model: "a + b".into(),
+            parameters: 10,
+            held_out_loss: Some(0.0),
+            ..TableRow::default()
+        };
         let text = closing_table(&[student, ensemble]).to_text();
-        let words = |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
+        let words =
+            |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(
             words(2),
-            ["student", "58,343,936", "4.00", "4.000", "54.60", "73.2", "%", "2.95", "k", "12.3", "7"]
+            [
+                "student",
+                "58,343,936",
+                "4.00",
+                "4.000",
+                "54.60",
+                "73.2",
+                "%",
+                "2.95",
+                "k",
+                "12.3",
+                "7"
+            ]
         );
         assert_eq!(words(3), ["a", "+", "b", "10", "-", "0.000", "1.00", "-", "-", "-", "-"]);
     }

@@ -1,8 +1,8 @@
 //! Checkpoints: everything a run needs to go on to the same bits.
 //!
-//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and both moments, flat) and `state.json` (where the
-//! run stood, with the other file's checksum). It is written beside and renamed into place; the newest two are kept, so
-//! that a damaged one leaves another.
+//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and both moments, flat) and
+//! `state.json` (where the run stood, with the other file's checksum). It is written beside and
+//! renamed into place; the newest two are kept, so that a damaged one leaves another.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -67,7 +67,12 @@ impl View for Flat<'_> {
 }
 
 /// Writes a checkpoint into the run's folder and removes the ones that are no longer needed.
-pub fn save(folder: &Path, model: &Model, optimizer: &Optimizer, progress: &Progress) -> Result<PathBuf, TrainError> {
+pub fn save(
+    folder: &Path,
+    model: &Model,
+    optimizer: &Optimizer,
+    progress: &Progress,
+) -> Result<PathBuf, TrainError> {
     let place = folder.join(format!("step-{:08}", progress.step));
     let partial = folder.join("partial");
     let write = || -> io::Result<()> {
@@ -106,7 +111,10 @@ pub fn save(folder: &Path, model: &Model, optimizer: &Optimizer, progress: &Prog
 
 fn write_tensors(path: &Path, model: &Model, optimizer: &Optimizer) -> io::Result<()> {
     let vectors = [model.parameters().values(), &optimizer.first_moment, &optimizer.second_moment];
-    let tensors = TENSORS.iter().zip(vectors).map(|(name, tensor)| (*name, Flat { tensor, shape: [tensor.columns()] }));
+    let tensors = TENSORS
+        .iter()
+        .zip(vectors)
+        .map(|(name, tensor)| (*name, Flat { tensor, shape: [tensor.columns()] }));
     safetensors::serialize_to_file(tensors, None, path).map_err(|cause| match cause {
         safetensors::SafeTensorError::IoError(cause) => cause,
         other => io::Error::other(other.to_string()),
@@ -129,7 +137,10 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     for entry in entries {
         let entry = entry.map_err(io_error(folder))?;
         let name = entry.file_name();
-        if let Some(step) = name.to_str().and_then(|name| name.strip_prefix("step-")).and_then(|step| step.parse().ok())
+        if let Some(step) = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("step-"))
+            .and_then(|step| step.parse().ok())
         {
             found.push((step, entry.path()));
         }
@@ -171,10 +182,13 @@ fn read(
 ) -> Result<Progress, TrainError> {
     let damaged = |path: PathBuf, problem: String| TrainError::DamagedCheckpoint { path, problem };
     let description = folder.join("state.json");
-    let text = fs::read(&description).map_err(|cause| damaged(description.clone(), cause.to_string()))?;
-    let state: State = serde_json::from_slice(&text).map_err(|cause| damaged(description, cause.to_string()))?;
+    let text =
+        fs::read(&description).map_err(|cause| damaged(description.clone(), cause.to_string()))?;
+    let state: State =
+        serde_json::from_slice(&text).map_err(|cause| damaged(description, cause.to_string()))?;
     if state.progress.fingerprint != fingerprint {
-        let difference = "its settings, data, start weights or teachers are not those of this run".to_owned();
+        let difference =
+            "its settings, data, start weights or teachers are not those of this run".to_owned();
         return Err(TrainError::OtherRun { path: folder.to_owned(), difference });
     }
     let path = folder.join("state.safetensors");
@@ -182,9 +196,14 @@ fn read(
     if blake3::hash(&bytes).to_hex().to_string() != state.checksum {
         return Err(damaged(path, "its checksum does not match; it was cut or changed".into()));
     }
-    let file = SafeTensors::deserialize(&bytes).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|cause| damaged(path.clone(), cause.to_string()))?;
     let device = model.device().clone();
-    let targets = [model.parameters_mut().values_mut(), &mut optimizer.first_moment, &mut optimizer.second_moment];
+    let targets = [
+        model.parameters_mut().values_mut(),
+        &mut optimizer.first_moment,
+        &mut optimizer.second_moment,
+    ];
     for (name, target) in TENSORS.iter().zip(targets) {
         let tensor = file.tensor(name).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
         fill(&*device, tensor.data(), target).map_err(|problem| damaged(path.clone(), problem))?;
@@ -193,9 +212,14 @@ fn read(
 }
 
 fn fill(device: &dyn Device, bytes: &[u8], target: &mut Tensor) -> Result<(), String> {
-    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let values: Vec<f32> =
+        bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     if values.len() != target.columns() {
-        return Err(format!("it holds {} values where the model has {}", values.len(), target.columns()));
+        return Err(format!(
+            "it holds {} values where the model has {}",
+            values.len(),
+            target.columns()
+        ));
     }
     device.write(target.view_mut(), &values);
     Ok(())

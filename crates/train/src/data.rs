@@ -65,7 +65,8 @@ pub fn batch(source: &dyn TokenSource, chunks: &Chunks, sequences: &[u32]) -> Ba
 #[derive(Clone, Debug)]
 pub struct MicroBatch {
     pub batch: Batch,
-    /// Where they were cut; signals that are kept on disk are found by it. `None` of sequences that come from nowhere.
+    /// Where they were cut; signals that are kept on disk are found by it. `None` of sequences that
+    /// come from nowhere.
     pub origin: Option<Origin>,
 }
 
@@ -94,7 +95,12 @@ impl From<Batch> for MicroBatch {
 
 impl MicroBatch {
     /// Some sequences of a text.
-    pub fn cut(text: TextKind, source: &dyn TokenSource, chunks: &Chunks, sequences: &[u32]) -> Self {
+    pub fn cut(
+        text: TextKind,
+        source: &dyn TokenSource,
+        chunks: &Chunks,
+        sequences: &[u32],
+    ) -> Self {
         let origin = Origin { text, offset: chunks.offset(), sequences: sequences.to_vec() };
         Self { batch: batch(source, chunks, sequences), origin: Some(origin) }
     }
@@ -113,7 +119,8 @@ pub struct Sequences {
 impl Sequences {
     /// Those of the training text, whose offsets must be fixed or drawn from a fixed set.
     pub fn training(settings: &TrainSettings, token_count: usize) -> Result<Self, TrainError> {
-        let chunks = Chunks::at_offsets(token_count, settings.sequence_length, &settings.chunk_offsets)?;
+        let chunks =
+            Chunks::at_offsets(token_count, settings.sequence_length, &settings.chunk_offsets)?;
         Ok(Self { text: TextKind::Training, chunks, subset: None })
     }
 
@@ -156,7 +163,8 @@ impl Sequences {
         (within < self.per_offset()).then(|| place * self.per_offset() + within)
     }
 
-    /// A micro-batch of the sequences with the given numbers, which must be cut at the same offset. `source` is the text.
+    /// A micro-batch of the sequences with the given numbers, which must be cut at the same offset.
+    /// `source` is the text.
     pub fn micro_batch(&self, source: &dyn TokenSource, numbers: &[usize]) -> MicroBatch {
         let chunks = &self.chunks[numbers[0] / self.per_offset()];
         let sequence = |number: &usize| match &self.subset {
@@ -172,7 +180,9 @@ impl Sequences {
         let (count, per_offset) = (self.count(), self.per_offset());
         (0..count).step_by(per_offset).flat_map(move |first| {
             let end = first + per_offset;
-            (first..end).step_by(size.max(1)).map(move |start| start..(start + size.max(1)).min(end))
+            (first..end)
+                .step_by(size.max(1))
+                .map(move |start| start..(start + size.max(1)).min(end))
         })
     }
 }
@@ -211,7 +221,8 @@ pub fn check(
     Ok(())
 }
 
-/// Which sequences each step of a run reads: a pure function of the settings, the seed and the step.
+/// Which sequences each step of a run reads: a pure function of the settings, the seed and the
+/// step.
 pub struct Plan {
     seed: u64,
     token_count: usize,
@@ -229,7 +240,11 @@ pub struct Plan {
 impl Plan {
     /// # Errors
     /// When the text is shorter than one sequence.
-    pub fn new(settings: &TrainSettings, seed: u64, token_count: usize) -> Result<Self, TrainError> {
+    pub fn new(
+        settings: &TrainSettings,
+        seed: u64,
+        token_count: usize,
+    ) -> Result<Self, TrainError> {
         let mut plan = Self {
             seed,
             token_count,
@@ -255,12 +270,14 @@ impl Plan {
 
     /// The chunks and sequence numbers of the step after `done` finished ones.
     pub fn step(&mut self, done: u64) -> Result<(Chunks, Vec<u32>), TrainError> {
-        let (number, within) = (done / self.steps_per_epoch(), (done % self.steps_per_epoch()) as usize);
+        let (number, within) =
+            (done / self.steps_per_epoch(), (done % self.steps_per_epoch()) as usize);
         let epoch = match self.current.take() {
             Some(epoch) if epoch.number == number => epoch,
             _ => self.epoch(number)?,
         };
-        let range = within * self.batch_size..((within + 1) * self.batch_size).min(epoch.order.len());
+        let range =
+            within * self.batch_size..((within + 1) * self.batch_size).min(epoch.order.len());
         let found = (epoch.chunks, epoch.order[range].to_vec());
         self.current = Some(epoch);
         Ok(found)
@@ -291,7 +308,10 @@ struct Epoch {
 }
 
 /// The fixed held-out sequences of a run.
-pub fn heldout_sequences(settings: &TrainSettings, token_count: usize) -> Result<(Chunks, Vec<u32>), TrainError> {
+pub fn heldout_sequences(
+    settings: &TrainSettings,
+    token_count: usize,
+) -> Result<(Chunks, Vec<u32>), TrainError> {
     let chunks = Chunks::fixed(token_count, settings.sequence_length, 0)?;
     // A constant seed: teachers and students are measured on the same sequences.
     const SUBSET_SEED: u64 = 2023;
@@ -314,8 +334,9 @@ mod tests {
     fn an_epoch_visits_every_sequence_once_in_a_new_order() {
         let mut plan = Plan::new(&settings(), 1, 43).unwrap();
         assert_eq!((plan.steps_per_epoch(), plan.total_steps), (4, 8));
-        let mut epoch =
-            |first: u64| -> Vec<u32> { (first..first + 4).flat_map(|done| plan.step(done).unwrap().1).collect() };
+        let mut epoch = |first: u64| -> Vec<u32> {
+            (first..first + 4).flat_map(|done| plan.step(done).unwrap().1).collect()
+        };
         let (first, second) = (epoch(0), epoch(4));
         assert_ne!(first, second);
         for mut order in [first, second] {
@@ -326,23 +347,30 @@ mod tests {
 
     #[test]
     fn a_step_does_not_depend_on_the_steps_before() {
-        let mut whole = Plan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
-        let steps: Vec<_> = (0..whole.total_steps).map(|done| whole.step(done).unwrap().1).collect();
-        let mut resumed = Plan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
+        let mut whole =
+            Plan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
+        let steps: Vec<_> =
+            (0..whole.total_steps).map(|done| whole.step(done).unwrap().1).collect();
+        let mut resumed =
+            Plan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
         assert_eq!(resumed.step(5).unwrap().1, steps[5]);
     }
 
     #[test]
     fn every_sequence_has_its_number_and_comes_back_by_it() {
         let tokens: Vec<u32> = (0..43).collect();
-        let settings = TrainSettings { chunk_offsets: vec![0, 3], evaluation_sequences: 3, ..settings() };
+        let settings =
+            TrainSettings { chunk_offsets: vec![0, 3], evaluation_sequences: 3, ..settings() };
         let all = Sequences::training(&settings, tokens.len()).unwrap();
         assert_eq!((all.count(), all.offsets(), all.number(3, 2)), (20, vec![0, 3], Some(12)));
         assert_eq!((all.number(1, 0), all.number(0, 10)), (None, None));
         let groups: Vec<_> = all.groups(4).collect();
         assert_eq!(groups, [0..4, 4..8, 8..10, 10..14, 14..18, 18..20]);
         let found = all.micro_batch(&tokens, &[12, 19]);
-        assert_eq!(found.origin.unwrap(), Origin { text: TextKind::Training, offset: 3, sequences: vec![2, 9] });
+        assert_eq!(
+            found.origin.unwrap(),
+            Origin { text: TextKind::Training, offset: 3, sequences: vec![2, 9] }
+        );
         assert_eq!(found.batch.ids[..], [11, 12, 13, 14, 39, 40, 41, 42]);
 
         let some = Sequences::heldout(&settings, tokens.len()).unwrap();
@@ -358,7 +386,8 @@ mod tests {
     fn epochs_draw_their_offset_from_the_set() {
         let settings = TrainSettings { chunk_offsets: vec![0, 3], epochs: 20.0, ..settings() };
         let mut plan = Plan::new(&settings, 1, 43).unwrap();
-        let mut offsets: Vec<usize> = (0..20).map(|epoch| plan.step(epoch * 4).unwrap().0.offset()).collect();
+        let mut offsets: Vec<usize> =
+            (0..20).map(|epoch| plan.step(epoch * 4).unwrap().0.offset()).collect();
         offsets.sort_unstable();
         offsets.dedup();
         assert_eq!(offsets, [0, 3]);

@@ -24,11 +24,16 @@ pub enum TrainError {
     TokenOutside { which: &'static str, id: u32, vocab_size: usize },
     #[error("sequence_length is {sequence_length}, but {model} has {max_positions} positions")]
     TooManyPositions { sequence_length: usize, model: String, max_positions: usize },
-    #[error("teacher {teacher} has a vocabulary of {teacher_size}, the student one of {student_size}")]
+    #[error(
+        "teacher {teacher} has a vocabulary of {teacher_size}, the student one of {student_size}"
+    )]
     TeacherVocabulary { teacher: String, teacher_size: usize, student_size: usize },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
-    #[error("the loss is {loss} and the gradient norm {gradient_norm} at step {step}; the last checkpoint is kept")]
+    #[error(
+        "the loss is {loss} and the gradient norm {gradient_norm} at step {step}; the last \
+         checkpoint is kept"
+    )]
     NotFinite { step: u64, loss: f64, gradient_norm: f64 },
     #[error("the held-out loss is {loss} after step {step}; the last checkpoint is kept")]
     HeldoutNotFinite { step: u64, loss: f64 },
@@ -36,7 +41,9 @@ pub enum TrainError {
     NoExamples { which: &'static str },
     #[error("{which} example {number}: {problem}")]
     Example { which: &'static str, number: usize, problem: String },
-    #[error("the loss is {loss} and the gradient norm {gradient_norm} at step {step} of fine-tuning")]
+    #[error(
+        "the loss is {loss} and the gradient norm {gradient_norm} at step {step} of fine-tuning"
+    )]
     FinetuneNotFinite { step: u64, loss: f64, gradient_norm: f64 },
     #[error("the classifier's logits are not finite")]
     LogitsNotFinite,
@@ -76,9 +83,18 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_is_said() {
-        let fault = Fault::OutOfMemory { device: "gpu".into(), wanted: 3 << 20, free: 1 << 20, total: 8 << 20 };
-        let message = |size| TrainError::no_room(16)(NoRoom { size, fault: fault.clone() }).to_string();
+        let fault = Fault::OutOfMemory {
+            device: "gpu".into(),
+            wanted: 3 << 20,
+            free: 1 << 20,
+            total: 8 << 20,
+        };
+        let message =
+            |size| TrainError::no_room(16)(NoRoom { size, fault: fault.clone() }).to_string();
         assert_eq!(message(1), format!("there is no room for one sequence of 16 tokens: {fault}"));
-        assert_eq!(message(4), format!("there is no room for 4 sequences of 16 tokens at a time: {fault}"));
+        assert_eq!(
+            message(4),
+            format!("there is no room for 4 sequences of 16 tokens at a time: {fault}")
+        );
     }
 }

@@ -15,7 +15,8 @@ pub struct StepRecord {
     pub loss: f64,
     /// Mean over the predicted tokens.
     pub cross_entropy: f64,
-    /// The divergence with its `temperature^2`, normalised as the settings say; absent without teachers.
+    /// The divergence with its `temperature^2`, normalised as the settings say; absent without
+    /// teachers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl: Option<f64>,
     /// Before clipping.
@@ -62,7 +63,8 @@ pub enum Event<'a> {
         /// Size of the whole cache.
         bytes: u64,
     },
-    /// The device has no memory for a whole step: from now on so many of its sequences pass through at a time.
+    /// The device has no memory for a whole step: from now on so many of its sequences pass through
+    /// at a time.
     Split {
         sequences: usize,
         batch_size: usize,
@@ -85,7 +87,8 @@ pub enum Event<'a> {
     },
 }
 
-/// Hears of events as they happen. A listener that cannot keep its records stops the run with its error.
+/// Hears of events as they happen. A listener that cannot keep its records stops the run with its
+/// error.
 pub trait Listener {
     fn hear(&mut self, event: Event<'_>) -> std::io::Result<()>;
 

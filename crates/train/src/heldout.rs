@@ -1,4 +1,5 @@
-//! Held-out loss: the mean cross-entropy of fixed sequences, and for a student the objective on the same sequences.
+//! Held-out loss: the mean cross-entropy of fixed sequences, and for a student the objective on the
+//! same sequences.
 
 use std::ops::Range;
 
@@ -20,7 +21,8 @@ pub struct Heldout<'a> {
     pub sequences: Vec<u32>,
     /// Sequences per forward pass, or fewer where the device has no memory for them.
     pub batch_size: usize,
-    /// Asked before every forward pass; once it answers `true`, measuring ends with [`TrainError::Stopped`].
+    /// Asked before every forward pass; once it answers `true`, measuring ends with
+    /// [`TrainError::Stopped`].
     pub should_stop: Option<&'a dyn Fn() -> bool>,
 }
 
@@ -48,10 +50,12 @@ impl Heldout<'_> {
                 return Err(TrainError::Stopped);
             }
             let measured = room.fit(device, rest.len(), |size| {
-                let batch = MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, &rest[..size]);
+                let batch =
+                    MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, &rest[..size]);
                 measure(&batch).map(|found| (batch.batch, found))
             });
-            let (batch, found) = measured.map_err(TrainError::no_room(self.chunks.sequence_length()))??;
+            let (batch, found) =
+                measured.map_err(TrainError::no_room(self.chunks.sequence_length()))??;
             rest = &rest[batch.spans.count()..];
             add(&batch, found);
         }
@@ -61,13 +65,14 @@ impl Heldout<'_> {
     /// The cross-entropy of a model, or of several by their averaged logits.
     ///
     /// # Errors
-    /// When vocabularies differ in size, a model's positions do not reach, or somebody asked to stop.
+    /// When vocabularies differ in size, a model's positions do not reach, or somebody asked to
+    /// stop.
     pub fn cross_entropy(&self, models: &[&Model]) -> Result<HeldoutLoss, TrainError> {
         self.cross_entropy_of_each(models, |_, _| ())
     }
 
-    /// As [`cross_entropy`](Self::cross_entropy); `see` gets every sequence's place in the text and the log-probabilities of its tokens but
-    /// the first.
+    /// As [`cross_entropy`](Self::cross_entropy); `see` gets every sequence's place in the text and
+    /// the log-probabilities of its tokens but the first.
     ///
     /// # Errors
     /// As there.
@@ -82,8 +87,11 @@ impl Heldout<'_> {
         let measure = |MicroBatch { batch, .. }: &MicroBatch| {
             let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(batch)).collect();
             let share = 1.0 / models.len() as f32;
-            let projections: Vec<_> =
-                models.iter().zip(&hidden).map(|(model, hidden)| model.projection(hidden, share)).collect();
+            let projections: Vec<_> = models
+                .iter()
+                .zip(&hidden)
+                .map(|(model, hidden)| model.projection(hidden, share))
+                .collect();
             let targets = Target::of_rows(&batch.next_tokens());
             let mut log_probabilities = vec![0.0; targets.len()];
             models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
@@ -100,7 +108,8 @@ impl Heldout<'_> {
     }
 
     fn check(&self, models: &[&Model]) -> Result<(), TrainError> {
-        let (first, sequence_length) = (models[0].config().vocab_size, self.chunks.sequence_length());
+        let (first, sequence_length) =
+            (models[0].config().vocab_size, self.chunks.sequence_length());
         for config in models.iter().map(|model| model.config()) {
             if config.vocab_size != first {
                 return Err(TrainError::EnsembleVocabulary { first, other: config.vocab_size });
@@ -130,7 +139,9 @@ impl Heldout<'_> {
             let hidden = student.decoder().hidden_states(&mut tape, batch, None);
             let (output, targets) = (student.decoder().output(), batch.next_tokens());
             let (signal, measured) = (signals.read(micro_batch)?, unweighed(settings));
-            Ok(signal.lend(|teachers| tape.distillation_loss(&hidden, output, teachers, &targets, measured)))
+            Ok(signal.lend(|teachers| {
+                tape.distillation_loss(&hidden, output, teachers, &targets, measured)
+            }))
         };
         self.each(&**student.device(), measure, |batch, sums| {
             cross_entropy += sums.cross_entropy;
@@ -168,7 +179,13 @@ mod tests {
             };
             let chunks = Chunks::fixed(text.len(), 8, 0).unwrap();
             let sequences = (0..chunks.count() as u32).collect();
-            let heldout = Heldout { source: &text, chunks, sequences, batch_size: 3, should_stop: Some(&should_stop) };
+            let heldout = Heldout {
+                source: &text,
+                chunks,
+                sequences,
+                batch_size: 3,
+                should_stop: Some(&should_stop),
+            };
             heldout.cross_entropy_of_each(&[&model], |_, _| seen.set(seen.get() + 1))
         };
         // Ten sequences are four batches.

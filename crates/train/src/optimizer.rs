@@ -40,11 +40,21 @@ impl OptimizerSettings {
     /// Refuses settings that mean nothing.
     pub fn check(&self) -> Result<(), TrainError> {
         let share = |value: f64| (0.0..1.0).contains(&value);
-        require(self.weight_decay >= 0.0, "weight_decay", &self.weight_decay, "it must be 0 or more")?;
+        require(
+            self.weight_decay >= 0.0,
+            "weight_decay",
+            &self.weight_decay,
+            "it must be 0 or more",
+        )?;
         require(share(self.beta1), "adam_beta1", &self.beta1, "it must be at least 0 and below 1")?;
         require(share(self.beta2), "adam_beta2", &self.beta2, "it must be at least 0 and below 1")?;
         require(self.epsilon > 0.0, "adam_epsilon", &self.epsilon, "it must be above 0")?;
-        require(self.max_grad_norm >= 0.0, "max_grad_norm", &self.max_grad_norm, "it must be 0 or more")
+        require(
+            self.max_grad_norm >= 0.0,
+            "max_grad_norm",
+            &self.max_grad_norm,
+            "it must be 0 or more",
+        )
     }
 }
 
@@ -90,7 +100,8 @@ impl Optimizer {
         gradients.device().sum_of_squares(gradients.values()).sqrt()
     }
 
-    /// Update number `step` (1 for the first) with a gradient of the given norm, clipped as torch's `clip_grad_norm_`.
+    /// Update number `step` (1 for the first) with a gradient of the given norm, clipped as torch's
+    /// `clip_grad_norm_`.
     pub fn update(
         &mut self,
         parameters: &mut Parameters,
@@ -100,18 +111,21 @@ impl Optimizer {
         gradient_norm: f64,
     ) {
         let clips = self.max_grad_norm > 0.0;
-        let gradient_scale = if clips { (self.max_grad_norm / (gradient_norm + 1e-6)).min(1.0) } else { 1.0 };
+        let gradient_scale =
+            if clips { (self.max_grad_norm / (gradient_norm + 1e-6)).min(1.0) } else { 1.0 };
         let device = parameters.device().clone();
         for (range, decayed) in &self.groups {
             let weight_decay = if *decayed { self.template.weight_decay } else { 0.0 };
-            let step = AdamwStep { step, learning_rate, gradient_scale, weight_decay, ..self.template };
+            let step =
+                AdamwStep { step, learning_rate, gradient_scale, weight_decay, ..self.template };
             let (m, v) = (&mut self.first_moment, &mut self.second_moment);
             device.adamw(parameters.values_mut(), gradients.values(), m, v, range.clone(), step);
         }
     }
 }
 
-/// Neighbouring segments with the same rule as one range. Biases are never decayed, gains only when asked.
+/// Neighbouring segments with the same rule as one range. Biases are never decayed, gains only when
+/// asked.
 fn groups(parameters: &Parameters, decay_norms: bool) -> Vec<(Range<usize>, bool)> {
     let mut groups: Vec<(Range<usize>, bool)> = Vec::new();
     for named in parameters.layout().segments() {
@@ -167,17 +181,27 @@ mod tests {
         optimizer.update(&mut values, &gradients, 1, 0.0, norm);
         assert_eq!(values.values().to_vec(), [0.0; 11]);
         let clipped = 2.0 / (norm + 1e-6);
-        assert!(optimizer.first_moment.to_vec().iter().all(|m| (*m as f64 - 0.1 * clipped).abs() < 1e-7));
+        assert!(
+            optimizer
+                .first_moment
+                .to_vec()
+                .iter()
+                .all(|m| (*m as f64 - 0.1 * clipped).abs() < 1e-7)
+        );
     }
 
-    /// `tools/golden/schedules.py`: `torch.optim.AdamW` itself, and the formula of `transformers.AdamW` in double precision.
+    /// `tools/golden/schedules.py`: `torch.optim.AdamW` itself, and the formula of
+    /// `transformers.AdamW` in double precision.
     #[test]
     fn both_variants_match_the_fixtures() {
         let text = include_str!("../tests/fixtures/optimizers.json");
         let fixture: serde_json::Value = serde_json::from_str(text).unwrap();
-        let numbers = |value: &serde_json::Value| -> Vec<f32> { serde_json::from_value(value.clone()).unwrap() };
+        let numbers = |value: &serde_json::Value| -> Vec<f32> {
+            serde_json::from_value(value.clone()).unwrap()
+        };
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
-        for (kind, name) in [(OptimizerKind::Adamw, "adamw"), (OptimizerKind::AdamwHf, "adamw_hf")] {
+        for (kind, name) in [(OptimizerKind::Adamw, "adamw"), (OptimizerKind::AdamwHf, "adamw_hf")]
+        {
             let mut layout = Layout::default();
             layout.add("weight", 1, 12, Role::Weight);
             let mut parameters = Parameters::zeros(&device, Arc::new(layout.clone()));
@@ -191,11 +215,17 @@ mod tests {
             let mut optimizer = Optimizer::new(&parameters, &settings);
             for (index, rate) in numbers(&fixture["learning_rates"]).iter().enumerate() {
                 let mut gradients = Parameters::zeros(&device, Arc::new(layout.clone()));
-                device.write(gradients.values_mut().view_mut(), &numbers(&fixture["gradients"][index]));
+                device.write(
+                    gradients.values_mut().view_mut(),
+                    &numbers(&fixture["gradients"][index]),
+                );
                 optimizer.update(&mut parameters, &gradients, index as u64 + 1, *rate as f64, 1.0);
                 let expected = numbers(&fixture[name]["parameters"][index]);
                 for (found, expected) in parameters.values().to_vec().iter().zip(&expected) {
-                    assert!((found - expected).abs() < 2e-6, "{name}, step {index}: {found} instead of {expected}");
+                    assert!(
+                        (found - expected).abs() < 2e-6,
+                        "{name}, step {index}: {found} instead of {expected}"
+                    );
                 }
             }
         }

@@ -31,8 +31,8 @@ pub struct Run<'a> {
     pub training: &'a dyn TokenSource,
     /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
     pub validation: Option<&'a dyn TokenSource>,
-    /// A hash of what lies behind all this (start weights, teachers, texts), so that a checkpoint of another run is
-    /// refused.
+    /// A hash of what lies behind all this (start weights, teachers, texts), so that a checkpoint
+    /// of another run is refused.
     pub inputs_fingerprint: String,
 }
 
@@ -64,8 +64,8 @@ impl<'a> Run<'a> {
     /// Trains to the end, from the last checkpoint when there is one.
     ///
     /// # Errors
-    /// When something makes no sense or cannot be read or written, a loss is not finite, or the device fails; the last
-    /// checkpoint stays.
+    /// When something makes no sense or cannot be read or written, a loss is not finite, or the
+    /// device fails; the last checkpoint stays.
     pub fn execute(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
         fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
     }
@@ -100,7 +100,9 @@ impl<'a> Run<'a> {
         }
         data::check(self.training, "training", sequence_length, config.vocab_size)?;
         match self.validation {
-            Some(validation) => data::check(validation, "validation", sequence_length, config.vocab_size),
+            Some(validation) => {
+                data::check(validation, "validation", sequence_length, config.vocab_size)
+            }
             None => Ok(()),
         }
     }
@@ -112,7 +114,8 @@ impl<'a> Run<'a> {
         let listening = self.listen(listener)?;
         let mut trainer = Trainer::new(self.model, self.settings, self.seed, listening);
         let checkpoints = self.folder.join("checkpoints");
-        fs::create_dir_all(&checkpoints).map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
+        fs::create_dir_all(&checkpoints)
+            .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
         let mut skipped = Vec::new();
         let restored = checkpoint::restore(
             &checkpoints,
@@ -130,7 +133,13 @@ impl<'a> Run<'a> {
             None => None,
             Some(source) => {
                 let (chunks, sequences) = heldout_sequences(self.settings, source.len())?;
-                Some(Heldout { source, chunks, sequences, batch_size: self.settings.batch_size, should_stop: None })
+                Some(Heldout {
+                    source,
+                    chunks,
+                    sequences,
+                    batch_size: self.settings.batch_size,
+                    should_stop: None,
+                })
             }
         };
         let saved_step = restored.as_ref().map(|progress| progress.step);
@@ -165,7 +174,12 @@ impl<'a> Run<'a> {
         if let Some(store) = signals.cache(TextKind::Training) {
             let manifest = store.manifest();
             let (sequences, bytes) = (manifest.blocks, manifest.total_bytes());
-            let event = Event::TeacherCache { folder: store.folder(), sequences, missing: store.missing(), bytes };
+            let event = Event::TeacherCache {
+                folder: store.folder(),
+                sequences,
+                missing: store.missing(),
+                bytes,
+            };
             hear(listener, self.folder, event)?;
         }
         Ok(Some((distill.settings.clone(), signals)))
@@ -173,13 +187,21 @@ impl<'a> Run<'a> {
 
     /// The hash of settings and inputs that a checkpoint must share with the run.
     fn fingerprint(&self) -> String {
-        // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
-        let settings = TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
+        // How often checkpoints are written changes nothing, and how a batch is split nothing but
+        // rounding.
+        let settings =
+            TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
         let distill = self.distill.as_ref().map(|distill| distill.settings.deciding());
-        let mut text =
-            format!("{settings:?} {distill:?} {} {:?} {}", self.seed, self.model.config(), self.inputs_fingerprint);
+        let mut text = format!(
+            "{settings:?} {distill:?} {} {:?} {}",
+            self.seed,
+            self.model.config(),
+            self.inputs_fingerprint
+        );
         // Of all signals only drawn tokens follow from that seed.
-        if let Some(distill) = self.distill.as_ref().filter(|distill| distill.settings.signal == SignalKind::Sampled) {
+        if let Some(distill) =
+            self.distill.as_ref().filter(|distill| distill.settings.signal == SignalKind::Sampled)
+        {
             text += &format!(" {}", distill.sample_seed);
         }
         blake3::hash(text.as_bytes()).to_hex().to_string()
@@ -212,7 +234,8 @@ impl Progressing<'_> {
         let learning_rate = self.schedule.learning_rate(done);
         let (known, device) = (self.room.size(), self.trainer.model.device().clone());
         let found = self.room.fit(&*device, sequences.len(), |size| {
-            let cut = |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
+            let cut =
+                |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
             let micro_batches: Vec<_> = sequences.chunks(size).map(cut).collect();
             self.trainer.gradient(&micro_batches, done + 1)
         });
@@ -269,7 +292,8 @@ impl Progressing<'_> {
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        self.settings.checkpoint_steps > 0 && self.progress.step.is_multiple_of(self.settings.checkpoint_steps)
+        self.settings.checkpoint_steps > 0
+            && self.progress.step.is_multiple_of(self.settings.checkpoint_steps)
     }
 
     fn save(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
@@ -279,7 +303,12 @@ impl Progressing<'_> {
         }
         hear(listener, &self.folder, Event::Saving { step })?;
         let checkpoints = self.folder.join("checkpoints");
-        let path = checkpoint::save(&checkpoints, &self.trainer.model, &self.trainer.optimizer, &self.progress)?;
+        let path = checkpoint::save(
+            &checkpoints,
+            &self.trainer.model,
+            &self.trainer.optimizer,
+            &self.progress,
+        )?;
         self.saved_step = Some(step);
         hear(listener, &self.folder, Event::Checkpoint { step, path: &path })
     }

@@ -1,4 +1,5 @@
-//! What a training run can be told: the `[models.NAME.train]` and `[models.NAME.distill]` tables of a recipe.
+//! What a training run can be told: the `[models.NAME.train]` and `[models.NAME.distill]` tables of
+//! a recipe.
 
 use std::path::PathBuf;
 
@@ -8,25 +9,27 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::optimizer::OptimizerSettings;
 
-/// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the same knob.
+/// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
+/// same knob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
     /// Passes over the training tokens.
     pub epochs: f64,
-    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0 means by epochs.
+    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0
+    /// means by epochs.
     pub max_steps: u64,
     /// Sequences per optimizer step.
     pub batch_size: usize,
-    /// Sequences per forward and backward pass; 0 means the whole batch, or on a GPU as much of it as fits into the memory.
-    /// Changes memory, not the result.
+    /// Sequences per forward and backward pass; 0 means the whole batch, or on a GPU as much of it
+    /// as fits into the memory. Changes memory, not the result.
     pub micro_batch_size: usize,
     /// Tokens per sequence.
     pub sequence_length: usize,
     /// Whether every epoch cuts the stream at a new random offset (0 to `sequence_length - 1`).
     pub random_offset: bool,
-    /// Offsets of which every epoch draws one, such as `[0, 64]`; empty means always 0. Unlike `random_offset` it leaves
-    /// few enough sequences for the teachers' signals to be kept.
+    /// Offsets of which every epoch draws one, such as `[0, 64]`; empty means always 0. Unlike
+    /// `random_offset` it leaves few enough sequences for the teachers' signals to be kept.
     pub chunk_offsets: Vec<usize>,
     /// Order in which an epoch visits the sequences.
     pub order: DataOrder,
@@ -51,7 +54,8 @@ pub struct TrainSettings {
     pub select_by: Selection,
     /// Steps between checkpoints besides the one at each epoch's end; 0 means epochs only.
     pub checkpoint_steps: u64,
-    /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the model's name.
+    /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the
+    /// model's name.
     pub seed: Option<u64>,
 }
 
@@ -101,7 +105,8 @@ pub enum DataOrder {
 pub enum Selection {
     /// Cross-entropy of the next token.
     CrossEntropy,
-    /// The training objective: for a student the mixture with the divergence, as in the authors' code.
+    /// The training objective: for a student the mixture with the divergence, as in the authors'
+    /// code.
     Objective,
 }
 
@@ -111,7 +116,8 @@ pub enum Selection {
 pub enum OptimizerKind {
     /// `torch.optim.AdamW`: decay first, epsilon added to the bias-corrected root.
     Adamw,
-    /// `transformers.AdamW` (the Trainer's default up to 4.31): epsilon added before bias correction, decay after the step.
+    /// `transformers.AdamW` (the Trainer's default up to 4.31): epsilon added before bias
+    /// correction, decay after the step.
     AdamwHf,
 }
 
@@ -145,17 +151,42 @@ pub(crate) fn require(
 /// Refuses settings that mean nothing.
 pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
     let rate = settings.learning_rate;
-    require(settings.sequence_length >= 2, "sequence_length", &settings.sequence_length, "it must be at least 2")?;
+    require(
+        settings.sequence_length >= 2,
+        "sequence_length",
+        &settings.sequence_length,
+        "it must be at least 2",
+    )?;
     require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
     let (offsets, length) = (format!("{:?}", settings.chunk_offsets), settings.sequence_length);
     let rise = settings.chunk_offsets.windows(2).all(|pair| pair[0] < pair[1]);
     let fit = settings.chunk_offsets.iter().all(|&offset| offset < length);
-    require(rise && fit, "chunk_offsets", &offsets, "offsets must rise and stay below sequence_length")?;
+    require(
+        rise && fit,
+        "chunk_offsets",
+        &offsets,
+        "offsets must rise and stay below sequence_length",
+    )?;
     let alone = !settings.random_offset || settings.chunk_offsets.is_empty();
-    require(alone, "chunk_offsets", &offsets, "with random_offset = true there is nothing to choose from")?;
+    require(
+        alone,
+        "chunk_offsets",
+        &offsets,
+        "with random_offset = true there is nothing to choose from",
+    )?;
     let epochs = settings.epochs;
-    require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
-    require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
+    require(
+        epochs > 0.0 && epochs <= 1e6,
+        "epochs",
+        &epochs,
+        "it must be above 0 and at most a million",
+    )?;
+    require(
+        rate >= 0.0 && rate.is_finite(),
+        "learning_rate",
+        &rate,
+        "it must be a number from 0 up",
+    )?;
     let ratio = settings.warmup_ratio;
     require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must lie between 0 and 1")?;
     OptimizerSettings::from(settings).check()
@@ -164,9 +195,13 @@ pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
 /// Refuses ways of listening that mean nothing, or that do not go with how the student is trained.
 ///
 /// # Errors
-/// When a setting is outside its range, weights are not as many as teachers, or the signal cannot be kept or is not enough
-/// for the divergence.
-pub fn check_distillation(distill: &DistillSettings, train: &TrainSettings, teachers: usize) -> Result<(), TrainError> {
+/// When a setting is outside its range, weights are not as many as teachers, or the signal cannot
+/// be kept or is not enough for the divergence.
+pub fn check_distillation(
+    distill: &DistillSettings,
+    train: &TrainSettings,
+    teachers: usize,
+) -> Result<(), TrainError> {
     let refuse = |setting, value: &dyn std::fmt::Debug, rule| {
         Err(TrainError::Setting { setting, value: format!("{value:?}"), rule })
     };
@@ -201,12 +236,14 @@ pub fn check_distillation(distill: &DistillSettings, train: &TrainSettings, teac
 }
 
 /// Why signals are not kept of sequences that never come back.
-const RANDOM_OFFSET_RULE: &str = "random_offset = true cuts other sequences every epoch, so that nothing kept is ever read \
-                                  again; take a few fixed cuts with chunk_offsets, such as [0, 64], or signal = \"online\"";
+const RANDOM_OFFSET_RULE: &str = "random_offset = true cuts other sequences every epoch, so that \
+ nothing kept is ever read again; take a few fixed cuts with chunk_offsets, such as [0, 64], or \
+ signal = \"online\"";
 
 /// Why samples are not enough for other divergences.
-const SAMPLED_RULE: &str = "samples estimate forward_kl without bias, but no other divergence, which needs the teachers' \
-                            probability of every token; take signal = \"hidden\" or divergence = \"forward_kl\"";
+const SAMPLED_RULE: &str = "samples estimate forward_kl without bias, but no other divergence, \
+ which needs the teachers' probability of every token; take signal = \"hidden\" or divergence = \
+ \"forward_kl\"";
 
 /// How a student listens to its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,7 +273,8 @@ pub struct DistillSettings {
     /// Tokens that `sampled` draws at each position.
     #[serde(default = "DistillSettings::default_samples")]
     pub samples: usize,
-    /// The folder of the cache of `hidden` and `sampled`; left out, one in the run's folder that says whose it is.
+    /// The folder of the cache of `hidden` and `sampled`; left out, one in the run's folder that
+    /// says whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
 }
@@ -282,8 +320,9 @@ impl DistillSettings {
         }
     }
 
-    /// The same settings with everything at its default that does not change the result: where a cache lies, keys that
-    /// the signal does not use, and whether exact states are kept or computed again.
+    /// The same settings with everything at its default that does not change the result: where a
+    /// cache lies, keys that the signal does not use, and whether exact states are kept or computed
+    /// again.
     pub fn deciding(&self) -> Self {
         let mut deciding = Self { cache: None, ..self.clone() };
         if deciding.signal != SignalKind::Sampled {
@@ -364,8 +403,8 @@ pub enum SignalKind {
     Online,
     /// Their final hidden states are kept on disk: the teachers read each sequence once.
     Hidden,
-    /// Tokens drawn from their distribution are kept on disk (arXiv 2503.16870): little disk and no product with the
-    /// teachers' output matrices, for a noisier gradient of the same mean.
+    /// Tokens drawn from their distribution are kept on disk (arXiv 2503.16870): little disk and no
+    /// product with the teachers' output matrices, for a noisier gradient of the same mean.
     Sampled,
 }
 

@@ -11,7 +11,8 @@ use crate::optimizer::Optimizer;
 use crate::settings::{DistillSettings, KlNormalisation, TrainSettings};
 use crate::signals::TeacherSignals;
 
-/// What the sums over a whole step are divided by. Micro-batches add up sums, so a split does not change the result.
+/// What the sums over a whole step are divided by. Micro-batches add up sums, so a split does not
+/// change the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Normalisers {
     /// Tokens with a target.
@@ -77,7 +78,12 @@ pub struct StepLoss {
 
 impl Trainer {
     /// A trainer with fresh moments. With teachers the objective is the distillation loss.
-    pub fn new(model: Model, settings: &TrainSettings, seed: u64, distill: Option<Listening>) -> Self {
+    pub fn new(
+        model: Model,
+        settings: &TrainSettings,
+        seed: u64,
+        distill: Option<Listening>,
+    ) -> Self {
         let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
         let optimizer = Optimizer::new(model.parameters(), settings);
         Self { model, optimizer, gradients, seed, distill }
@@ -108,11 +114,16 @@ impl Trainer {
         Ok(found)
     }
 
-    /// The first part of a step: losses and gradient. The parameters stay as they are, so that it may be begun again.
+    /// The first part of a step: losses and gradient. The parameters stay as they are, so that it
+    /// may be begun again.
     ///
     /// # Errors
     /// When the loss or the gradient is not finite, or the teachers cannot be heard.
-    pub fn gradient(&mut self, micro_batches: &[MicroBatch], step: u64) -> Result<StepLoss, TrainError> {
+    pub fn gradient(
+        &mut self,
+        micro_batches: &[MicroBatch],
+        step: u64,
+    ) -> Result<StepLoss, TrainError> {
         let mut total = Normalisers::default();
         micro_batches.iter().for_each(|micro_batch| total.add(&micro_batch.batch));
         let device = self.model.device().clone();
@@ -126,7 +137,8 @@ impl Trainer {
             dropout = dropout.after(&micro_batch.batch.spans);
         }
         let distill = self.distill.as_ref().map(|(settings, _)| settings);
-        let (loss, cross_entropy, kl) = objective(cross_entropy, distill.map(|_| kl), &total, distill);
+        let (loss, cross_entropy, kl) =
+            objective(cross_entropy, distill.map(|_| kl), &total, distill);
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(TrainError::NotFinite { step, loss, gradient_norm });
@@ -134,7 +146,8 @@ impl Trainer {
         Ok(StepLoss { loss, cross_entropy, kl, gradient_norm })
     }
 
-    /// The second part: clips the gradient, whose norm the first part found, and updates the parameters.
+    /// The second part: clips the gradient, whose norm the first part found, and updates the
+    /// parameters.
     pub fn update(&mut self, step: u64, learning_rate: f64, gradient_norm: f64) {
         let parameters = self.model.parameters_mut();
         self.optimizer.update(parameters, &self.gradients, step, learning_rate, gradient_norm);
@@ -157,7 +170,8 @@ impl Trainer {
         let per_token = 1.0 / total.predicted.max(1) as f64;
         let sums = match &mut self.distill {
             None => {
-                let sum = tape.language_model_loss(&hidden, decoder.output(), &targets, per_token as f32);
+                let sum =
+                    tape.language_model_loss(&hidden, decoder.output(), &targets, per_token as f32);
                 (sum, 0.0)
             }
             Some((settings, signals)) => {
@@ -169,7 +183,9 @@ impl Trainer {
                 tape.device().submit();
                 let signal = signals.read(micro_batch)?;
                 let output = decoder.output();
-                let sums = signal.lend(|teachers| tape.distillation_loss(&hidden, output, teachers, &targets, weighed));
+                let sums = signal.lend(|teachers| {
+                    tape.distillation_loss(&hidden, output, teachers, &targets, weighed)
+                });
                 (sums.cross_entropy, sums.kl)
             }
         };

@@ -1,5 +1,6 @@
-//! Fine-tuning against transformers (`tools/golden/classifier.py`): logits, every gradient, fifty AdamW steps; and what the
-//! loop promises: the same bits on any number of threads, batches that may be split, and which weights are kept.
+//! Fine-tuning against transformers (`tools/golden/classifier.py`): logits, every gradient, fifty
+//! AdamW steps; and what the loop promises: the same bits on any number of threads, batches that
+//! may be split, and which weights are kept.
 
 mod common;
 
@@ -13,12 +14,13 @@ use engine::rng::Rng;
 use model::{Architecture, Batch, Classifier, Model, ModelConfig, hugging_face};
 use train::TrainError;
 use train::finetune::{
-    ClassifierTrainer, Evaluation, Example, Finetune, FinetuneEvent, FinetuneListener, FinetuneSettings, Finetuned,
-    Silent, predict, predicted_labels,
+    ClassifierTrainer, Evaluation, Example, Finetune, FinetuneEvent, FinetuneListener,
+    FinetuneSettings, Finetuned, Silent, predict, predicted_labels,
 };
 use train::schedule::Schedule;
 
-const FOLDERS: [&str; 4] = ["llama-classifier", "gpt2-classifier", "opt-classifier", "roberta-classifier"];
+const FOLDERS: [&str; 4] =
+    ["llama-classifier", "gpt2-classifier", "opt-classifier", "roberta-classifier"];
 
 fn cpu() -> Arc<dyn Device> {
     Arc::new(Cpu::new())
@@ -32,9 +34,10 @@ fn load(name: &str) -> Classifier {
 fn batches(expected: &Fixture, prefix: &str) -> Vec<Vec<Example>> {
     let numbers = |name: &str| expected.ids(&format!("{prefix}{name}")).into_iter();
     let mut ids = numbers("ids");
-    let mut examples = numbers("lengths")
-        .zip(numbers("labels"))
-        .map(|(length, label)| Example { ids: ids.by_ref().take(length as usize).collect(), label });
+    let mut examples = numbers("lengths").zip(numbers("labels")).map(|(length, label)| Example {
+        ids: ids.by_ref().take(length as usize).collect(),
+        label,
+    });
     numbers("sizes").map(|size| examples.by_ref().take(size as usize).collect()).collect()
 }
 
@@ -43,7 +46,8 @@ fn logits_and_labels_of_a_folder_that_transformers_wrote() {
     for name in FOLDERS {
         let (classifier, expected) = (load(name), Fixture::expected(name));
         let examples = batches(&expected, "").remove(0);
-        let logits = classifier.logits(&Batch::from_sequences(examples.iter().map(|example| &example.ids)));
+        let logits =
+            classifier.logits(&Batch::from_sequences(examples.iter().map(|example| &example.ids)));
         assert_close(name, &logits, &expected.floats("logits"), 1e-5);
         let (predicted, loss) = predict(&classifier, &examples).unwrap();
         assert_close(name, &predicted.concat(), &expected.floats("logits"), 1e-5);
@@ -65,7 +69,14 @@ fn loss_and_every_gradient() {
         assert_close(name, &[found.loss as f32], &expected.floats("loss"), 1e-5);
         let (classifier, gradient) = (&trainer.classifier, trainer.gradients().values().to_vec());
         let architecture = classifier.config().architecture;
-        compare_segments(architecture, classifier.parameters().layout(), &gradient, &expected, "grad", 1e-3);
+        compare_segments(
+            architecture,
+            classifier.parameters().layout(),
+            &gradient,
+            &expected,
+            "grad",
+            1e-3,
+        );
     }
 }
 
@@ -73,28 +84,54 @@ fn loss_and_every_gradient() {
 fn fifty_steps_follow_transformers() {
     for name in FOLDERS {
         let expected = Fixture::expected(name);
-        let settings =
-            FinetuneSettings { learning_rate: 3e-3, warmup_steps: 5, weight_decay: 0.1, ..FinetuneSettings::default() };
-        let schedule = Schedule::with_warmup(settings.schedule, settings.learning_rate, settings.warmup_steps, 50);
+        let settings = FinetuneSettings {
+            learning_rate: 3e-3,
+            warmup_steps: 5,
+            weight_decay: 0.1,
+            ..FinetuneSettings::default()
+        };
+        let schedule = Schedule::with_warmup(
+            settings.schedule,
+            settings.learning_rate,
+            settings.warmup_steps,
+            50,
+        );
         let mut trainer = ClassifierTrainer::new(load(name), &settings);
         let (losses, norms) = (expected.floats("losses"), expected.floats("grad_norms"));
-        let (rates, batches_of_steps) = (expected.floats("learning_rates"), batches(&expected, "step_"));
+        let (rates, batches_of_steps) =
+            (expected.floats("learning_rates"), batches(&expected, "step_"));
         assert_eq!(batches_of_steps.len(), 50);
         let mut worst = 0.0f64;
         for (index, batch) in batches_of_steps.iter().enumerate() {
             let rate = schedule.learning_rate(index as u64);
             assert!((rate - rates[index] as f64).abs() < 1e-9, "{name}, step {index}: rate {rate}");
-            let found = trainer.step(&batch.iter().collect::<Vec<_>>(), index as u64 + 1, rate).unwrap();
+            let found =
+                trainer.step(&batch.iter().collect::<Vec<_>>(), index as u64 + 1, rate).unwrap();
             let error = (found.loss - losses[index] as f64).abs();
             worst = worst.max(error);
-            assert!(error < 1e-5, "{name}, step {index}: loss {} instead of {}", found.loss, losses[index]);
+            assert!(
+                error < 1e-5,
+                "{name}, step {index}: loss {} instead of {}",
+                found.loss,
+                losses[index]
+            );
             let norm = (found.gradient_norm / norms[index] as f64 - 1.0).abs();
-            assert!(norm < 1e-3, "{name}, step {index}: norm {} instead of {}", found.gradient_norm, norms[index]);
+            assert!(
+                norm < 1e-3,
+                "{name}, step {index}: norm {} instead of {}",
+                found.gradient_norm,
+                norms[index]
+            );
         }
         assert!(worst > 0.0, "a comparison of something with itself");
         let examples = batches(&expected, "").remove(0);
         let logits = predict(&trainer.classifier, &examples).unwrap().0.concat();
-        assert_close(&format!("{name} after the steps"), &logits, &expected.floats("final_logits"), 1e-4);
+        assert_close(
+            &format!("{name} after the steps"),
+            &logits,
+            &expected.floats("final_logits"),
+            1e-4,
+        );
     }
 }
 
@@ -145,13 +182,19 @@ fn examples(seed: u64, count: usize) -> Vec<Example> {
 fn accuracy(examples: &[Example]) -> impl Fn(&[u32]) -> f64 {
     let labels: Vec<u32> = examples.iter().map(|example| example.label).collect();
     move |predicted| {
-        let right = predicted.iter().zip(&labels).filter(|(predicted, label)| predicted == label).count();
+        let right =
+            predicted.iter().zip(&labels).filter(|(predicted, label)| predicted == label).count();
         right as f64 / labels.len() as f64
     }
 }
 
 fn quick() -> FinetuneSettings {
-    FinetuneSettings { learning_rate: 3e-3, batch_size: 8, epochs: 4.0, ..FinetuneSettings::default() }
+    FinetuneSettings {
+        learning_rate: 3e-3,
+        batch_size: 8,
+        epochs: 4.0,
+        ..FinetuneSettings::default()
+    }
 }
 
 /// Fine-tunes on 90 examples with 40 others for validation.
@@ -160,7 +203,9 @@ fn finetune(architecture: Architecture, dropout: f32, settings: &FinetuneSetting
     let select = accuracy(&validation);
     let classifier = classifier(architecture, dropout, 2);
     let (training, validation) = (&training[..], &validation[..]);
-    Finetune { classifier, training, validation, settings, select: &select }.execute(&mut Silent).unwrap()
+    Finetune { classifier, training, validation, settings, select: &select }
+        .execute(&mut Silent)
+        .unwrap()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -170,14 +215,24 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn a_small_task_is_learned() {
     let training = &examples(1, 90)[..];
-    let (select, settings) = (accuracy(training), FinetuneSettings { epochs: 12.0, patience: None, ..quick() });
+    let (select, settings) =
+        (accuracy(training), FinetuneSettings { epochs: 12.0, patience: None, ..quick() });
     for architecture in [Architecture::Llama, Architecture::Gpt2, Architecture::Roberta] {
         let classifier = classifier(architecture, 0.0, 2);
-        let run = Finetune { classifier, training, validation: training, settings: &settings, select: &select };
+        let run = Finetune {
+            classifier,
+            training,
+            validation: training,
+            settings: &settings,
+            select: &select,
+        };
         let found = run.execute(&mut Silent).unwrap();
         assert_eq!((found.steps, found.history.len(), found.best), (12 * 12, 12, None));
         let (first, last) = (found.history[0], found.history[11]);
-        assert!(last.metric > 0.95 && last.loss < 0.3 * first.loss, "{architecture:?}: {first:?}, {last:?}");
+        assert!(
+            last.metric > 0.95 && last.loss < 0.3 * first.loss,
+            "{architecture:?}: {first:?}, {last:?}"
+        );
         let tokens: usize = training.iter().map(|example| example.ids.len()).sum();
         assert_eq!(found.tokens, 12 * tokens as u64);
     }
@@ -188,7 +243,9 @@ fn thread_count_does_not_change_a_bit() {
     for architecture in [Architecture::Llama, Architecture::Gpt2, Architecture::Roberta] {
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let found = pool.install(|| finetune(architecture, 0.1, &FinetuneSettings { epochs: 2.0, ..quick() }));
+            let found = pool.install(|| {
+                finetune(architecture, 0.1, &FinetuneSettings { epochs: 2.0, ..quick() })
+            });
             let weights = bits(&found.classifier.parameters().values().to_vec());
             (weights, bits(&found.logits.concat()), found.loss.to_bits(), found.history)
         };
@@ -203,7 +260,13 @@ fn thread_count_does_not_change_a_bit() {
 fn dropout_and_order_follow_from_the_seed() {
     let weights = |seed, dropout| {
         let settings = FinetuneSettings { seed, epochs: 1.0, ..quick() };
-        bits(&finetune(Architecture::Gpt2, dropout, &settings).classifier.parameters().values().to_vec())
+        bits(
+            &finetune(Architecture::Gpt2, dropout, &settings)
+                .classifier
+                .parameters()
+                .values()
+                .to_vec(),
+        )
     };
     assert!(weights(1, 0.1) == weights(1, 0.1));
     assert!(weights(1, 0.1) != weights(2, 0.1));
@@ -249,7 +312,10 @@ fn memory_does_not_grow_with_the_steps() {
     let after_the_largest = (0..10).map(&mut step).last().unwrap();
     let later: Vec<u64> = (10..50).map(step).collect();
     // A larger batch than ever asks for memory of its own; there are few of those.
-    assert!(later.windows(2).filter(|pair| pair[0] != pair[1]).count() <= 4, "{after_the_largest} {later:?}");
+    assert!(
+        later.windows(2).filter(|pair| pair[0] != pair[1]).count() <= 4,
+        "{after_the_largest} {later:?}"
+    );
 }
 
 #[test]
@@ -263,7 +329,9 @@ fn the_weights_of_the_best_evaluation_are_kept() {
         let settings = FinetuneSettings { patience, evaluate_every: 5, max_steps, ..quick() };
         let classifier = classifier(Architecture::Llama, 0.0, 2);
         let (training, validation, settings) = (&training[..], &validation[..], &settings);
-        Finetune { classifier, training, validation, settings, select: &select }.execute(&mut Silent).unwrap()
+        Finetune { classifier, training, validation, settings, select: &select }
+            .execute(&mut Silent)
+            .unwrap()
     };
     let found = run(30, Some(2));
     assert_eq!((found.best, found.stopped_early, found.steps), (Some(2), true, 25));
@@ -287,8 +355,12 @@ fn the_weights_of_the_best_evaluation_are_kept() {
 
 #[test]
 fn a_run_without_evaluations_keeps_its_final_weights() {
-    let found = finetune(Architecture::Llama, 0.0, &FinetuneSettings { evaluate_every: 1000, ..quick() });
-    assert_eq!((found.history.len(), found.best, found.steps, found.stopped_early), (0, None, 48, false));
+    let found =
+        finetune(Architecture::Llama, 0.0, &FinetuneSettings { evaluate_every: 1000, ..quick() });
+    assert_eq!(
+        (found.history.len(), found.best, found.steps, found.stopped_early),
+        (0, None, 48, false)
+    );
     let predicted = predict(&found.classifier, &examples(2, 40)).unwrap();
     assert!(predicted == (found.logits, found.loss));
 }
@@ -322,11 +394,17 @@ impl FinetuneListener for Recorder {
     fn hear(&mut self, event: FinetuneEvent) {
         self.stop |= (self.stop_after)(&event);
         self.heard.push(match event {
-            FinetuneEvent::Started { total_steps, steps_per_epoch } => format!("{total_steps} by {steps_per_epoch}"),
+            FinetuneEvent::Started { total_steps, steps_per_epoch } => {
+                format!("{total_steps} by {steps_per_epoch}")
+            }
             FinetuneEvent::Split { tokens } => format!("{tokens} at a time"),
-            FinetuneEvent::Step(step) => format!("step {} at {:.0e}", step.step, step.learning_rate),
+            FinetuneEvent::Step(step) => {
+                format!("step {} at {:.0e}", step.step, step.learning_rate)
+            }
             FinetuneEvent::Evaluating { done, .. } => format!("read {done}"),
-            FinetuneEvent::Evaluation { evaluation: Evaluation { step, .. }, .. } => format!("evaluation at {step}"),
+            FinetuneEvent::Evaluation { evaluation: Evaluation { step, .. }, .. } => {
+                format!("evaluation at {step}")
+            }
         });
     }
 
@@ -338,7 +416,8 @@ impl FinetuneListener for Recorder {
 fn listen(stop_after: impl Fn(&FinetuneEvent) -> bool + 'static) -> (Finetuned, Vec<String>) {
     let (training, validation) = (examples(1, 20), examples(2, 10));
     let settings = FinetuneSettings { batch_size: 10, epochs: 2.0, ..FinetuneSettings::default() };
-    let mut recorder = Recorder { heard: Vec::new(), stop_after: Box::new(stop_after), stop: false };
+    let mut recorder =
+        Recorder { heard: Vec::new(), stop_after: Box::new(stop_after), stop: false };
     let (classifier, select) = (classifier(Architecture::Llama, 0.0, 2), accuracy(&validation));
     let (training, validation, settings) = (&training[..], &validation[..], &settings);
     let run = Finetune { classifier, training, validation, settings, select: &select };
@@ -354,11 +433,15 @@ fn a_listener_hears_everything_and_may_stop_it() {
     let expected: Vec<_> = ["4 by 2"].into_iter().chain(steps).chain(rest).collect();
     assert_eq!(heard, expected);
 
-    let (found, heard) = listen(|event| matches!(event, FinetuneEvent::Step(step) if step.step == 3));
+    let (found, heard) =
+        listen(|event| matches!(event, FinetuneEvent::Step(step) if step.step == 3));
     assert_eq!((found.interrupted, found.steps, heard.len()), (true, 3, 6));
     assert!(found.logits.is_empty() && found.loss.is_nan());
     let (found, heard) = listen(|event| matches!(event, FinetuneEvent::Evaluating { .. }));
-    assert_eq!((found.interrupted, found.history.len(), heard.last().unwrap().as_str()), (true, 0, "read 0"));
+    assert_eq!(
+        (found.interrupted, found.history.len(), heard.last().unwrap().as_str()),
+        (true, 0, "read 0")
+    );
 }
 
 #[test]
@@ -372,19 +455,31 @@ fn what_makes_no_sense_is_named() {
     let with = |ids: Vec<u32>, label| [good[0].clone(), Example { ids, label }];
     for (example, problem) in [
         (with(vec![], 0), "training example 2: it has no tokens"),
-        (with(vec![3, 61], 0), "training example 2: token id 61 lies outside the model's vocabulary of 61"),
+        (
+            with(vec![3, 61], 0),
+            "training example 2: token id 61 lies outside the model's vocabulary of 61",
+        ),
         (with(vec![3; 41], 0), "training example 2: 41 tokens do not fit the model's 40 positions"),
-        (with(vec![3], 2), "training example 2: its label is 2, but the classifier has 2 labels, counted from 0"),
+        (
+            with(vec![3], 2),
+            "training example 2: its label is 2, but the classifier has 2 labels, counted from 0",
+        ),
     ] {
         assert_eq!(message(&example, &good, &settings), problem);
         assert_eq!(message(&good, &example, &settings), problem.replace("training", "validation"));
     }
     assert_eq!(message(&[], &good, &settings), "there are no training examples");
     assert_eq!(message(&good, &[], &settings), "there are no validation examples");
-    assert!(message(&good, &good, &FinetuneSettings { batch_size: 0, ..quick() }).contains("`batch_size` is 0"));
+    assert!(
+        message(&good, &good, &FinetuneSettings { batch_size: 0, ..quick() })
+            .contains("`batch_size` is 0")
+    );
     let wild = FinetuneSettings { learning_rate: 1e30, max_grad_norm: 0.0, ..quick() };
     let stopped = message(&good, &good, &wild);
-    assert!(stopped.contains("of fine-tuning") || stopped.contains("logits are not finite"), "{stopped}");
+    assert!(
+        stopped.contains("of fine-tuning") || stopped.contains("logits are not finite"),
+        "{stopped}"
+    );
 }
 
 #[test]
@@ -401,12 +496,14 @@ fn a_loss_that_is_not_finite_leaves_the_weights_alone() {
     assert!(bits(&trainer.classifier.parameters().values().to_vec()) == before);
 }
 
-/// Not a test: writes a classifier into the folder that `BABYLLAMA_CLASSIFIER` names, for `tools/golden/classifier_check.py`.
+/// Not a test: writes a classifier into the folder that `BABYLLAMA_CLASSIFIER` names, for
+/// `tools/golden/classifier_check.py`.
 #[test]
 #[ignore = "writes a folder for transformers; see tools/golden/README.md"]
 fn writes_a_folder_for_transformers() {
-    let place =
-        std::path::PathBuf::from(std::env::var("BABYLLAMA_CLASSIFIER").expect("BABYLLAMA_CLASSIFIER names a folder"));
+    let place = std::path::PathBuf::from(
+        std::env::var("BABYLLAMA_CLASSIFIER").expect("BABYLLAMA_CLASSIFIER names a folder"),
+    );
 
     for (name, architecture) in [
         ("llama", Architecture::Llama),
@@ -417,16 +514,22 @@ fn writes_a_folder_for_transformers() {
         let found = finetune(architecture, 0.0, &quick());
         hugging_face::save_classifier(&found.classifier, &place.join(name)).unwrap();
         let texts = examples(2, 40);
-        let words = |numbers: Vec<u32>| numbers.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
+        let words =
+            |numbers: Vec<u32>| numbers.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
         let tensors = [
             ("ids", words(texts.iter().flat_map(|example| example.ids.clone()).collect())),
             ("lengths", words(texts.iter().map(|example| example.ids.len() as u32).collect())),
             ("logits", words(bits(&found.logits.concat()))),
         ];
         let views = tensors.iter().map(|(name, bytes)| {
-            let kind = if *name == "logits" { safetensors::Dtype::F32 } else { safetensors::Dtype::U32 };
-            (*name, safetensors::tensor::TensorView::new(kind, vec![bytes.len() / 4], bytes).unwrap())
+            let kind =
+                if *name == "logits" { safetensors::Dtype::F32 } else { safetensors::Dtype::U32 };
+            (
+                *name,
+                safetensors::tensor::TensorView::new(kind, vec![bytes.len() / 4], bytes).unwrap(),
+            )
         });
-        safetensors::serialize_to_file(views, None, &place.join(format!("{name}.safetensors"))).unwrap();
+        safetensors::serialize_to_file(views, None, &place.join(format!("{name}.safetensors")))
+            .unwrap();
     }
 }

@@ -1,5 +1,6 @@
-//! Whole models and losses against PyTorch and transformers (`tools/golden/models.py`, `losses.py`): logits, loss, every
-//! gradient, ten AdamW steps, and the distillation objective in both normalisations.
+//! Whole models and losses against PyTorch and transformers (`tools/golden/models.py`,
+//! `losses.py`): logits, loss, every gradient, ten AdamW steps, and the distillation objective in
+//! both normalisations.
 
 mod common;
 
@@ -20,10 +21,17 @@ fn load(name: &str) -> Model {
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
-const MODELS: [&str; 7] = ["gpt2", "gpt2-untied", "llama", "llama-grouped", "llama-tied", "opt", "opt-untied"];
+const MODELS: [&str; 7] =
+    ["gpt2", "gpt2-untied", "llama", "llama-grouped", "llama-tied", "opt", "opt-untied"];
 
 /// [`common::compare_segments`] of a language model.
-fn compare_segments(model: &Model, vector: &[f32], expected: &Fixture, prefix: &str, tolerance: f32) {
+fn compare_segments(
+    model: &Model,
+    vector: &[f32],
+    expected: &Fixture,
+    prefix: &str,
+    tolerance: f32,
+) {
     let (architecture, layout) = (model.config().architecture, model.parameters().layout());
     common::compare_segments(architecture, layout, vector, expected, prefix, tolerance);
 }
@@ -33,7 +41,12 @@ fn logits_and_hidden_states() {
     for name in MODELS {
         let (model, expected) = (load(name), Fixture::expected(name));
         let hidden = model.hidden_states(&Batch::from_sequences(expected.ids("ids").chunks(11)));
-        assert_close(&format!("{name} hidden"), &hidden.value().to_vec(), &expected.floats("hidden"), 1e-4);
+        assert_close(
+            &format!("{name} hidden"),
+            &hidden.value().to_vec(),
+            &expected.floats("hidden"),
+            1e-4,
+        );
         let mut logits = vec![0.0; 33 * model.config().vocab_size];
         model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
         assert_close(&format!("{name} logits"), &logits, &expected.floats("logits"), 1e-4);
@@ -68,8 +81,12 @@ fn a_masked_model_with_its_gradients() {
             // What stands behind the states has no part in this gradient.
             "grad.lm_head.bias" => assert!(found.iter().all(|&value| value == 0.0)),
             // The second token type is not ours.
-            _ if name.contains("token_type") => assert_close(&name, found, &expected.floats(&name)[..24], 1e-4),
-            _ if name.ends_with("key.bias") => assert!(found.iter().all(|value| value.abs() < 1e-4), "{name}"),
+            _ if name.contains("token_type") => {
+                assert_close(&name, found, &expected.floats(&name)[..24], 1e-4)
+            }
+            _ if name.ends_with("key.bias") => {
+                assert!(found.iter().all(|value| value.abs() < 1e-4), "{name}")
+            }
             _ => assert_close(&name, found, &expected.floats(&name), 1e-4),
         }
     }
@@ -79,7 +96,8 @@ fn a_masked_model_with_its_gradients() {
 fn shards_hold_the_same_model() {
     let whole = Fixture::expected("llama").floats("logits");
     let model = load("llama-sharded");
-    let hidden = model.hidden_states(&Batch::from_sequences(Fixture::expected("llama").ids("ids").chunks(11)));
+    let hidden = model
+        .hidden_states(&Batch::from_sequences(Fixture::expected("llama").ids("ids").chunks(11)));
     let mut logits = vec![0.0; whole.len()];
     model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
     assert_close("sharded logits", &logits, &whole, 1e-4);
@@ -92,11 +110,22 @@ fn loss_gradients_and_ten_steps() {
         let settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
         let mut trainer = Trainer::new(load(name), &settings, 0, None);
         let batch = Batch::from_sequences(expected.ids("ids").chunks(11));
-        // A rate of 0 leaves the weights alone; the moments that it starts are thrown away with the trainer.
+        // A rate of 0 leaves the weights alone; the moments that it starts are thrown away with the
+        // trainer.
         let found = trainer.step(&[batch.into()], 1, 0.0).unwrap();
         let loss = expected.floats("loss")[0] as f64;
-        assert!((found.loss - loss).abs() < 1e-5 * loss, "{name}: {} instead of {loss}", found.loss);
-        compare_segments(&trainer.model, &trainer.gradients().values().to_vec(), &expected, "grad", 1e-3);
+        assert!(
+            (found.loss - loss).abs() < 1e-5 * loss,
+            "{name}: {} instead of {loss}",
+            found.loss
+        );
+        compare_segments(
+            &trainer.model,
+            &trainer.gradients().values().to_vec(),
+            &expected,
+            "grad",
+            1e-3,
+        );
 
         for micro_batch_size in [3, 1] {
             ten_steps(name, &expected, &settings, micro_batch_size);
@@ -110,7 +139,8 @@ fn ten_steps(name: &str, expected: &Fixture, settings: &TrainSettings, micro_bat
     let (losses, norms) = (expected.floats("losses"), expected.floats("grad_norms"));
     for (index, step_ids) in ids.chunks(33).enumerate() {
         let sequences: Vec<&[u32]> = step_ids.chunks(11).collect();
-        let micro_batch = |group: &[&[u32]]| MicroBatch::from(Batch::from_sequences(group.iter().copied()));
+        let micro_batch =
+            |group: &[&[u32]]| MicroBatch::from(Batch::from_sequences(group.iter().copied()));
         let batches: Vec<_> = sequences.chunks(micro_batch_size).map(micro_batch).collect();
         let found = trainer.step(&batches, index as u64 + 1, rates[index] as f64).unwrap();
         for (what, found, expected) in
@@ -120,7 +150,13 @@ fn ten_steps(name: &str, expected: &Fixture, settings: &TrainSettings, micro_bat
             assert!(error < 1e-3, "{name}, step {index}: {what} {found} instead of {expected}");
         }
     }
-    compare_segments(&trainer.model, &trainer.model.parameters().values().to_vec(), expected, "final", 1e-3);
+    compare_segments(
+        &trainer.model,
+        &trainer.model.parameters().values().to_vec(),
+        expected,
+        "final",
+        1e-3,
+    );
 }
 
 /// The targets of a fixture, and how many there are.
@@ -150,7 +186,11 @@ fn distillation_in_both_normalisations() {
         .iter()
         .map(|(h, w)| Projection { hidden: h.view(), output: w.view(), bias: None, share: 0.5 })
         .collect();
-    let total = Normalisers { predicted, positions: targets.len(), sequences: expected.ids("lengths").len() };
+    let total = Normalisers {
+        predicted,
+        positions: targets.len(),
+        sequences: expected.ids("lengths").len(),
+    };
 
     for (kl, name, positions) in
         [(KlNormalisation::Token, "token", 7.0), (KlNormalisation::Batchmean, "batchmean", 2.0)]
@@ -167,12 +207,21 @@ fn distillation_in_both_normalisations() {
                 divergence: Divergence::ForwardKl,
                 ensemble: Ensemble::MeanLogits,
             };
-            let sums = tape.distillation_loss(&hidden, output, TeacherSignal::States(&projections), &targets, weighed);
+            let sums = tape.distillation_loss(
+                &hidden,
+                output,
+                TeacherSignal::States(&projections),
+                &targets,
+                weighed,
+            );
             let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
-            let settings = DistillSettings { temperature, alpha, kl, ..DistillSettings::new(Vec::new()) };
+            let settings =
+                DistillSettings { temperature, alpha, kl, ..DistillSettings::new(Vec::new()) };
             let (loss, cross_entropy, divergence) =
                 objective(sums.cross_entropy, Some(sums.kl), &total, Some(&settings));
-            for (part, found) in [("loss", loss), ("cross_entropy", cross_entropy), ("kl", divergence.unwrap())] {
+            for (part, found) in
+                [("loss", loss), ("cross_entropy", cross_entropy), ("kl", divergence.unwrap())]
+            {
                 assert_close(
                     &format!("{case}.{part}"),
                     &[found as f32],
@@ -180,9 +229,19 @@ fn distillation_in_both_normalisations() {
                     1e-5,
                 );
             }
-            assert_close(&format!("{case}.d_hidden"), &d_hidden, &expected.floats(&format!("{case}.d_hidden")), 1e-4);
+            assert_close(
+                &format!("{case}.d_hidden"),
+                &d_hidden,
+                &expected.floats(&format!("{case}.d_hidden")),
+                1e-4,
+            );
             let d_weight = gradients.values().to_vec();
-            assert_close(&format!("{case}.d_weight"), &d_weight, &expected.floats(&format!("{case}.d_weight")), 1e-4);
+            assert_close(
+                &format!("{case}.d_weight"),
+                &d_weight,
+                &expected.floats(&format!("{case}.d_weight")),
+                1e-4,
+            );
         }
     }
 }

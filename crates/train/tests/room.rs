@@ -1,4 +1,5 @@
-//! What happens when a device has no memory for a whole step: smaller micro-batches, the same result, and one word about it.
+//! What happens when a device has no memory for a whole step: smaller micro-batches, the same
+//! result, and one word about it.
 
 use std::io;
 use std::path::Path;
@@ -11,13 +12,15 @@ use engine::{Device, Profiler, Tensor, fault};
 use model::{Architecture, Batch, Classifier, Model, ModelConfig, hugging_face};
 use train::data::batch;
 use train::finetune::{
-    Example, Finetune, FinetuneEvent, FinetuneListener, FinetuneSettings, FinetuneStep, Finetuned, predict,
+    Example, Finetune, FinetuneEvent, FinetuneListener, FinetuneSettings, FinetuneStep, Finetuned,
+    predict,
 };
 use train::heldout::Heldout;
 use train::settings::{Codec, SignalKind};
 use train::signals::{Audience, open_to_teach};
 use train::{
-    DistillSettings, Distillation, Event, Listener, Outcome, Run, StepRecord, Teacher, TrainError, TrainSettings,
+    DistillSettings, Distillation, Event, Listener, Outcome, Run, StepRecord, Teacher, TrainError,
+    TrainSettings,
 };
 
 const LENGTH: usize = 32;
@@ -49,7 +52,12 @@ fn config() -> ModelConfig {
 }
 
 fn settings() -> TrainSettings {
-    TrainSettings { batch_size: 16, sequence_length: LENGTH, epochs: 1.0, ..TrainSettings::default() }
+    TrainSettings {
+        batch_size: 16,
+        sequence_length: LENGTH,
+        epochs: 1.0,
+        ..TrainSettings::default()
+    }
 }
 
 /// Tokens of so many steps.
@@ -127,15 +135,23 @@ fn small() -> Arc<dyn Device> {
 
 #[test]
 fn a_step_that_does_not_fit_is_split_to_the_same_result() {
-    let (whole, same) = (alone(cpu(), &settings()), alone(Arc::new(Cpu::with_memory(1 << 40)), &settings()));
-    assert_eq!((whole.0.splits.len(), whole.1 == same.1), (0, true), "enough memory changes nothing");
+    let (whole, same) =
+        (alone(cpu(), &settings()), alone(Arc::new(Cpu::with_memory(1 << 40)), &settings()));
+    assert_eq!(
+        (whole.0.splits.len(), whole.1 == same.1),
+        (0, true),
+        "enough memory changes nothing"
+    );
 
     let (found, split_weights) = alone(small(), &settings());
     let [(sequences, 16)] = found.splits[..] else { panic!("{:?}", found.splits) };
     assert!((1..16).contains(&sequences), "{sequences}");
     assert_eq!(found.steps.len(), whole.0.steps.len());
     for (a, b) in found.steps.iter().zip(&whole.0.steps) {
-        assert!((a.loss / b.loss - 1.0).abs() < 1e-5 && (a.gradient_norm / b.gradient_norm - 1.0).abs() < 1e-4);
+        assert!(
+            (a.loss / b.loss - 1.0).abs() < 1e-5
+                && (a.gradient_norm / b.gradient_norm - 1.0).abs() < 1e-4
+        );
         assert_eq!((a.step, a.tokens), (b.step, b.tokens));
     }
     assert!((found.heldout[0] / whole.0.heldout[0] - 1.0).abs() < 1e-5);
@@ -148,13 +164,18 @@ fn a_step_that_does_not_fit_is_split_to_the_same_result() {
 fn where_not_even_one_sequence_fits_the_error_says_what_is_missing() {
     let refused = |bytes, settings: &TrainSettings| {
         let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), Arc::new(Cpu::with_memory(bytes)), settings, None, &mut Notes::default()).unwrap_err()
+        run(folder.path(), Arc::new(Cpu::with_memory(bytes)), settings, None, &mut Notes::default())
+            .unwrap_err()
     };
     // Room for parameters, gradient and moments, of 30 thousand values each, and for little more.
     let error = refused(560 << 10, &settings());
     let message = error.to_string();
     assert!(matches!(error, TrainError::NoRoom { sequences: 1, .. }), "{message}");
-    assert!(message.starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "), "{message}");
+    assert!(
+        message
+            .starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "),
+        "{message}"
+    );
     // What was asked for is what is done.
     let error = refused(3 << 20, &TrainSettings { micro_batch_size: 16, ..settings() });
     assert!(matches!(error, TrainError::NoRoom { sequences: 16, .. }), "{error}");
@@ -169,7 +190,11 @@ fn where_not_even_one_sequence_fits_the_error_says_what_is_missing() {
 fn distillation(folder: &Path) -> Distillation {
     let place = folder.join("teacher");
     hugging_face::save(&Model::new(config(), &cpu(), 5).unwrap(), &place).unwrap();
-    let signal = DistillSettings { signal: SignalKind::Hidden, codec: Codec::F32, ..DistillSettings::new(Vec::new()) };
+    let signal = DistillSettings {
+        signal: SignalKind::Hidden,
+        codec: Codec::F32,
+        ..DistillSettings::new(Vec::new())
+    };
     let teachers = vec![Teacher::open("teacher", &place).unwrap()];
     Distillation { settings: signal, teachers, caches: folder.join("caches"), sample_seed: 3 }
 }
@@ -178,12 +203,16 @@ fn distillation(folder: &Path) -> Distillation {
 fn teachers_are_heard_in_parts_too() {
     let students = [cpu(), small()].map(|device| {
         let (folder, mut notes) = (tempfile::tempdir().unwrap(), Notes::default());
-        run(folder.path(), device, &settings(), Some(distillation(folder.path())), &mut notes).unwrap();
+        run(folder.path(), device, &settings(), Some(distillation(folder.path())), &mut notes)
+            .unwrap();
         notes
     });
     assert_eq!([students[0].splits.len(), students[1].splits.len()], [0, 1]);
     for (a, b) in students[0].steps.iter().zip(&students[1].steps) {
-        assert!((a.loss / b.loss - 1.0).abs() < 1e-5 && (a.kl.unwrap() / b.kl.unwrap() - 1.0).abs() < 1e-4);
+        assert!(
+            (a.loss / b.loss - 1.0).abs() < 1e-5
+                && (a.kl.unwrap() / b.kl.unwrap() - 1.0).abs() < 1e-4
+        );
     }
 }
 
@@ -191,9 +220,15 @@ fn teachers_are_heard_in_parts_too() {
 fn what_is_kept_of_teachers_does_not_depend_on_the_room() {
     let kept = [cpu(), Arc::new(Cpu::with_memory(700 << 10))].map(|device: Arc<dyn Device>| {
         let folder = tempfile::tempdir().unwrap();
-        let (distillation, training, settings) = (distillation(folder.path()), tokens(2), settings());
-        let audience =
-            Audience { device: &device, vocab_size: 101, settings: &settings, training: &training, validation: None };
+        let (distillation, training, settings) =
+            (distillation(folder.path()), tokens(2), settings());
+        let audience = Audience {
+            device: &device,
+            vocab_size: 101,
+            settings: &settings,
+            training: &training,
+            validation: None,
+        };
         let mut teaching = open_to_teach(&distillation, &audience).unwrap().unwrap();
         let mut calls = 0;
         let is_whole = teaching.teach(&audience, 32, &mut |_| {
@@ -210,17 +245,23 @@ fn what_is_kept_of_teachers_does_not_depend_on_the_room() {
 #[test]
 fn held_out_sequences_are_measured_in_parts_too() {
     let text = tokens(2);
-    let [whole, parts] = [cpu(), Arc::new(Cpu::with_memory(800 << 10))].map(|device: Arc<dyn Device>| {
-        let model = Model::new(config(), &device, 1).unwrap();
-        let chunks = Chunks::fixed(text.len(), LENGTH, 0).unwrap();
-        let sequences = (0..32).collect();
-        let fits = fault::catch(|| model.hidden_states(&batch(&text, &chunks, &(0..32).collect::<Vec<_>>())));
-        assert_eq!(fits.is_ok(), device.memory().is_none());
-        let heldout = Heldout { source: &text, chunks, sequences, batch_size: 32, should_stop: None };
-        let mut seen = Vec::new();
-        let found = heldout.cross_entropy_of_each(&[&model], |place, of_one| seen.push((place, of_one.len()))).unwrap();
-        (found, seen)
-    });
+    let [whole, parts] =
+        [cpu(), Arc::new(Cpu::with_memory(800 << 10))].map(|device: Arc<dyn Device>| {
+            let model = Model::new(config(), &device, 1).unwrap();
+            let chunks = Chunks::fixed(text.len(), LENGTH, 0).unwrap();
+            let sequences = (0..32).collect();
+            let fits = fault::catch(|| {
+                model.hidden_states(&batch(&text, &chunks, &(0..32).collect::<Vec<_>>()))
+            });
+            assert_eq!(fits.is_ok(), device.memory().is_none());
+            let heldout =
+                Heldout { source: &text, chunks, sequences, batch_size: 32, should_stop: None };
+            let mut seen = Vec::new();
+            let found = heldout
+                .cross_entropy_of_each(&[&model], |place, of_one| seen.push((place, of_one.len())))
+                .unwrap();
+            (found, seen)
+        });
     assert!((whole.0.cross_entropy / parts.0.cross_entropy - 1.0).abs() < 1e-6);
     assert_eq!((whole.0.tokens, whole.1.len()), (parts.0.tokens, 32));
     assert_eq!(whole.1, parts.1);
@@ -237,7 +278,8 @@ fn classifier(device: &Arc<dyn Device>, architecture: Architecture) -> Classifie
 fn examples(seed: u64, count: u64) -> Vec<Example> {
     let rng = Rng::new(seed, "test examples");
     let id = |at: u64, place: u64| rng.below(at << 8 | place, 101) as u32;
-    let ids = |at: u64| (0..1 + rng.below(1000 + at, LENGTH as u64)).map(|place| id(at, place)).collect();
+    let ids =
+        |at: u64| (0..1 + rng.below(1000 + at, LENGTH as u64)).map(|place| id(at, place)).collect();
     (0..count).map(|at| Example { ids: ids(at), label: rng.below(at, 2) as u32 }).collect()
 }
 
@@ -259,13 +301,26 @@ impl FinetuneListener for FinetuneNotes {
 }
 
 /// Fine-tunes for four steps of 40 examples each.
-fn finetune(device: Arc<dyn Device>, architecture: Architecture) -> (FinetuneNotes, Result<Finetuned, TrainError>) {
+fn finetune(
+    device: Arc<dyn Device>,
+    architecture: Architecture,
+) -> (FinetuneNotes, Result<Finetuned, TrainError>) {
     let (training, validation) = (examples(1, 80), examples(2, 60));
-    let settings = FinetuneSettings { batch_size: 40, epochs: 2.0, learning_rate: 1e-3, ..FinetuneSettings::default() };
+    let settings = FinetuneSettings {
+        batch_size: 40,
+        epochs: 2.0,
+        learning_rate: 1e-3,
+        ..FinetuneSettings::default()
+    };
     let mut notes = FinetuneNotes::default();
     let (training, validation, settings) = (&training[..], &validation[..], &settings);
-    let run =
-        Finetune { classifier: classifier(&device, architecture), training, validation, settings, select: &|_| 0.5 };
+    let run = Finetune {
+        classifier: classifier(&device, architecture),
+        training,
+        validation,
+        settings,
+        select: &|_| 0.5,
+    };
     let found = run.execute(&mut notes);
     (notes, found)
 }
@@ -277,7 +332,11 @@ fn values(finetuned: &Finetuned) -> Vec<f32> {
 fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>]) {
     assert_eq!(found.len(), expected.len());
     let pairs = || found.iter().flatten().zip(expected.iter().flatten());
-    assert!(pairs().all(|(a, b)| (a - b).abs() < 1e-4), "{:?}", pairs().find(|(a, b)| (*a - *b).abs() >= 1e-4));
+    assert!(
+        pairs().all(|(a, b)| (a - b).abs() < 1e-4),
+        "{:?}",
+        pairs().find(|(a, b)| (*a - *b).abs() >= 1e-4)
+    );
 }
 
 #[test]
@@ -296,10 +355,17 @@ fn split_to_the_same_result(architecture: Architecture) {
     let found = found.unwrap();
     // The first split is not always the last: later steps are cut elsewhere.
     let range = 32..whole.steps[0].tokens;
-    assert!(!split.splits.is_empty() && split.splits.iter().all(|tokens| range.contains(tokens)), "{:?}", split.splits);
+    assert!(
+        !split.splits.is_empty() && split.splits.iter().all(|tokens| range.contains(tokens)),
+        "{:?}",
+        split.splits
+    );
     assert_eq!((split.steps.len(), whole.steps.len()), (4, 4));
     for (a, b) in split.steps.iter().zip(&whole.steps) {
-        assert!((a.loss / b.loss - 1.0).abs() < 1e-5 && (a.gradient_norm / b.gradient_norm - 1.0).abs() < 1e-4);
+        assert!(
+            (a.loss / b.loss - 1.0).abs() < 1e-5
+                && (a.gradient_norm / b.gradient_norm - 1.0).abs() < 1e-4
+        );
         assert_eq!((a.step, a.tokens, a.learning_rate), (b.step, b.tokens, b.learning_rate));
     }
     assert_close(&found.logits, &expected.logits);
@@ -310,7 +376,11 @@ fn a_single_example_that_does_not_fit_is_an_error() {
     // Room for weights, gradient and moments, of 27 thousand values each, and for little more.
     let (notes, found) = finetune(Arc::new(Cpu::with_memory(560 << 10)), Architecture::Gpt2);
     let message = found.err().unwrap().to_string();
-    assert!(message.starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "), "{message}");
+    assert!(
+        message
+            .starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "),
+        "{message}"
+    );
     assert_eq!(notes.steps.len(), 0);
 }
 
@@ -337,7 +407,8 @@ fn predictions_are_made_in_parts_too() {
 #[test]
 fn a_checkpoint_goes_on_on_another_device() {
     let through = alone(cpu(), &settings()).1;
-    let (folder, mut notes) = (tempfile::tempdir().unwrap(), Notes { last: Some(2), ..Notes::default() });
+    let (folder, mut notes) =
+        (tempfile::tempdir().unwrap(), Notes { last: Some(2), ..Notes::default() });
     let stopped = run(folder.path(), cpu(), &settings(), None, &mut notes).unwrap();
     assert_eq!(stopped, Outcome::Interrupted { step: 2 });
     let other: Arc<dyn Device> = Arc::new(Profiler::new(Arc::new(Cpu::with_memory(1 << 40))));

@@ -1,5 +1,5 @@
-//! What every training step promises: no new memory after the first, the same bits on any number of threads, and the same
-//! result however its batch is split.
+//! What every training step promises: no new memory after the first, the same bits on any number of
+//! threads, and the same result however its batch is split.
 
 use std::sync::Arc;
 
@@ -35,8 +35,15 @@ fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
     }
 }
 
-fn trainer(device: &Arc<dyn Device>, architecture: Architecture, dropout: f32, distilled: bool) -> Trainer {
-    let model = |architecture, dropout, seed| Model::new(config(architecture, dropout), device, seed).unwrap();
+fn trainer(
+    device: &Arc<dyn Device>,
+    architecture: Architecture,
+    dropout: f32,
+    distilled: bool,
+) -> Trainer {
+    let model = |architecture, dropout, seed| {
+        Model::new(config(architecture, dropout), device, seed).unwrap()
+    };
     let teachers = || -> Listening {
         let models = vec![
             ("first".to_owned(), model(Architecture::Gpt2, 0.1, 5)),
@@ -53,7 +60,8 @@ fn trainer(device: &Arc<dyn Device>, architecture: Architecture, dropout: f32, d
 /// Eight sequences of 33 tokens, in groups of `size`.
 fn batches(step: u64, size: usize) -> Vec<MicroBatch> {
     let rng = Rng::new(3, "test tokens").at(step);
-    let sequence = |row: u64| (0..33).map(|at| rng.below(row * 33 + at, 101) as u32).collect::<Vec<_>>();
+    let sequence =
+        |row: u64| (0..33).map(|at| rng.below(row * 33 + at, 101) as u32).collect::<Vec<_>>();
     let sequences: Vec<_> = (0..8).map(sequence).collect();
     sequences.chunks(size).map(|group| Batch::from_sequences(group).into()).collect()
 }
@@ -75,7 +83,11 @@ fn nothing_is_allocated_after_the_first_step() {
         for step in 2..6 {
             trainer.step(&batches(step, 4), step, 1e-3).unwrap();
         }
-        assert_eq!(device.fresh_allocations(), after_first, "{architecture:?}, distilled: {distilled}");
+        assert_eq!(
+            device.fresh_allocations(),
+            after_first,
+            "{architecture:?}, distilled: {distilled}"
+        );
     }
 }
 
@@ -116,15 +128,18 @@ fn a_split_batch_gives_the_same_losses() {
                 let a = whole.step(&batches(step, 8), step, 1e-3).unwrap();
                 let b = split.step(&batches(step, size), step, 1e-3).unwrap();
                 for (a, b) in [(a.loss, b.loss), (a.gradient_norm, b.gradient_norm)] {
-                    assert!((a / b - 1.0).abs() < 1e-5, "{architecture:?}, {distilled}, step {step}: {a} and {b}");
+                    assert!(
+                        (a / b - 1.0).abs() < 1e-5,
+                        "{architecture:?}, {distilled}, step {step}: {a} and {b}"
+                    );
                 }
             }
         }
     }
 }
 
-/// Products of a step: three forward passes' worth, the scores that the attention's backward computes again, and the
-/// teachers' forward passes.
+/// Products of a step: three forward passes' worth, the scores that the attention's backward
+/// computes again, and the teachers' forward passes.
 fn step_flops(architecture: Architecture, distilled: bool, lengths: [usize; 2]) -> f64 {
     let [sequences, length] = lengths;
     let student = config(architecture, 0.0);
@@ -141,15 +156,22 @@ fn a_profiler_counts_every_product_and_changes_no_bit() {
         let plain: Arc<dyn Device> = engine::open::for_tests();
         let profiler = Arc::new(Profiler::new(engine::open::for_tests()));
         let watched: Arc<dyn Device> = profiler.clone();
-        let mut trainers = [&plain, &watched].map(|device| trainer(device, architecture, 0.1, distilled));
+        let mut trainers =
+            [&plain, &watched].map(|device| trainer(device, architecture, 0.1, distilled));
         profiler.start();
-        let [expected, found] = trainers.each_mut().map(|trainer| trainer.step(&batches(1, 8), 1, 1e-3).unwrap());
+        let [expected, found] =
+            trainers.each_mut().map(|trainer| trainer.step(&batches(1, 8), 1, 1e-3).unwrap());
         profiler.stop();
         assert_eq!(found, expected);
         let times = profiler.snapshot();
         let flops: f64 = times.iter().map(|time| time.flops).sum();
-        assert_eq!(flops, step_flops(architecture, distilled, [8, 33]), "{architecture:?}, {distilled}: {times:?}");
-        let [expected, found] = trainers.map(|trainer| trainer.model.parameters().values().to_vec());
+        assert_eq!(
+            flops,
+            step_flops(architecture, distilled, [8, 33]),
+            "{architecture:?}, {distilled}: {times:?}"
+        );
+        let [expected, found] =
+            trainers.map(|trainer| trainer.model.parameters().values().to_vec());
         assert!(found == expected, "{architecture:?}, {distilled}");
         assert_eq!(profiler.snapshot(), times, "nothing is recorded after the stop");
     }

@@ -1,4 +1,5 @@
-//! Teachers' signals in whole runs: what is kept on disk changes no result, whoever wrote it and whenever.
+//! Teachers' signals in whole runs: what is kept on disk changes no result, whoever wrote it and
+//! whenever.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,9 @@ use engine::cpu::Cpu;
 use engine::rng::Rng;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use tempfile::TempDir;
-use train::settings::{Codec, DistillSettings, Divergence, Ensemble, Selection, SignalKind, TrainSettings};
+use train::settings::{
+    Codec, DistillSettings, Divergence, Ensemble, Selection, SignalKind, TrainSettings,
+};
 use train::signals::{Audience, open_to_teach};
 use train::{Distillation, Event, Listener, Outcome, Run, Teacher, TrainError};
 
@@ -59,8 +62,9 @@ impl Workspace {
             let model = Model::new(config(architecture, size), &device, seed).unwrap();
             hugging_face::save(&model, &folder.path().join(name)).unwrap();
         }
-        let tokens =
-            |purpose, count| (0..count).map(|at| Rng::new(4, purpose).below(at, VOCAB as u64) as u32).collect();
+        let tokens = |purpose, count| {
+            (0..count).map(|at| Rng::new(4, purpose).below(at, VOCAB as u64) as u32).collect()
+        };
         let settings = TrainSettings {
             epochs: 3.0,
             batch_size: 4,
@@ -72,7 +76,13 @@ impl Workspace {
             ..TrainSettings::default()
         };
         // 14 sequences of 7 tokens: steps of 4, 4, 4 and 2.
-        Self { folder, device, training: tokens("training", 103), validation: tokens("validation", 60), settings }
+        Self {
+            folder,
+            device,
+            training: tokens("training", 103),
+            validation: tokens("validation", 60),
+            settings,
+        }
     }
 
     fn path(&self, inside: &str) -> PathBuf {
@@ -82,7 +92,12 @@ impl Workspace {
     fn distillation(&self, settings: &DistillSettings) -> Distillation {
         let open = |name: &String| Teacher::open(name.clone(), &self.path(name)).unwrap();
         let teachers = settings.teachers.iter().map(open).collect();
-        Distillation { settings: settings.clone(), teachers, caches: self.path("caches"), sample_seed: 3 }
+        Distillation {
+            settings: settings.clone(),
+            teachers,
+            caches: self.path("caches"),
+            sample_seed: 3,
+        }
     }
 
     fn audience(&self) -> Audience<'_> {
@@ -95,8 +110,14 @@ impl Workspace {
         }
     }
 
-    /// Trains a student in a folder of its own, stopping after `stop` steps of this process if that is not 0.
-    fn try_run(&self, name: &str, distill: &DistillSettings, stop: u64) -> Result<Trained, TrainError> {
+    /// Trains a student in a folder of its own, stopping after `stop` steps of this process if that
+    /// is not 0.
+    fn try_run(
+        &self,
+        name: &str,
+        distill: &DistillSettings,
+        stop: u64,
+    ) -> Result<Trained, TrainError> {
         let folder = self.path(name);
         let run = Run {
             folder: &folder,
@@ -143,10 +164,17 @@ impl Listener for Heard {
     fn hear(&mut self, event: Event<'_>) -> std::io::Result<()> {
         match event {
             Event::Step(step) => {
-                self.steps.push([step.loss, step.cross_entropy, step.kl.unwrap(), step.gradient_norm]);
+                self.steps.push([
+                    step.loss,
+                    step.cross_entropy,
+                    step.kl.unwrap(),
+                    step.gradient_norm,
+                ]);
             }
             Event::Evaluation(evaluation) => self.objectives.push(evaluation.objective.unwrap()),
-            Event::TeacherCache { folder, missing, .. } => self.cache = Some((folder.to_owned(), missing)),
+            Event::TeacherCache { folder, missing, .. } => {
+                self.cache = Some((folder.to_owned(), missing))
+            }
             _ => {}
         }
         Ok(())
@@ -158,7 +186,11 @@ impl Listener for Heard {
 }
 
 fn distill(signal: SignalKind) -> DistillSettings {
-    DistillSettings { signal, samples: 16, ..DistillSettings::new(vec!["first".into(), "second".into()]) }
+    DistillSettings {
+        signal,
+        samples: 16,
+        ..DistillSettings::new(vec!["first".into(), "second".into()])
+    }
 }
 
 #[track_caller]
@@ -178,16 +210,25 @@ fn exact_states_give_the_bits_of_running_the_teachers() {
     ];
     for (number, (weights, ensemble, divergence, offsets)) in combinations.into_iter().enumerate() {
         workspace.settings.chunk_offsets = offsets;
-        let settings = |signal| DistillSettings { weights: weights.clone(), ensemble, divergence, ..distill(signal) };
+        let settings = |signal| DistillSettings {
+            weights: weights.clone(),
+            ensemble,
+            divergence,
+            ..distill(signal)
+        };
         let online = workspace.run(&format!("online{number}"), &settings(SignalKind::Online));
-        assert!(matches!(online.outcome, Outcome::Finished { .. }) && online.heard.objectives.len() == 3);
+        assert!(
+            matches!(online.outcome, Outcome::Finished { .. })
+                && online.heard.objectives.len() == 3
+        );
         let hidden = workspace.run(&format!("hidden{number}"), &settings(SignalKind::Hidden));
         assert_same(&online, &hidden);
         assert!(online.heard.cache.is_none());
-        // The second student finds everything there that the first one read. With several offsets that need not be all:
-        // an epoch reads the sequences of one.
+        // The second student finds everything there that the first one read. With several offsets
+        // that need not be all: an epoch reads the sequences of one.
         let (folder, missing) = hidden.heard.cache.clone().unwrap();
-        let files = || ["blocks.bin", "checksums.bin"].map(|name| fs::read(folder.join(name)).unwrap());
+        let files =
+            || ["blocks.bin", "checksums.bin"].map(|name| fs::read(folder.join(name)).unwrap());
         let before = files();
         let unread = before[1].chunks(8).filter(|checksum| **checksum == [0; 8]).count();
         let offsets = workspace.settings.chunk_offsets.len().max(1);
@@ -203,7 +244,8 @@ fn exact_states_give_the_bits_of_running_the_teachers() {
 fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits() {
     for signal in [SignalKind::Hidden, SignalKind::Sampled] {
         let workspace = Workspace::new();
-        let own = |name: &str| DistillSettings { cache: Some(workspace.path(name)), ..distill(signal) };
+        let own =
+            |name: &str| DistillSettings { cache: Some(workspace.path(name)), ..distill(signal) };
         let whole = workspace.run("whole", &own("whole-cache"));
         for stop in [1, 2, 5] {
             let (name, settings) = (format!("stopped{stop}"), own(&format!("cache{stop}")));
@@ -228,30 +270,40 @@ fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits() {
 fn a_kept_signal_does_not_depend_on_who_wrote_it() {
     for signal in [SignalKind::Hidden, SignalKind::Sampled] {
         let mut workspace = Workspace::new();
-        let own = |name: &str| DistillSettings { cache: Some(workspace.path(name)), ..distill(signal) };
+        let own =
+            |name: &str| DistillSettings { cache: Some(workspace.path(name)), ..distill(signal) };
         let (by_run, by_teach, half) = (own("by-run"), own("by-teach"), own("half"));
         let trained = workspace.run("by-run-student", &by_run);
         let mut seen = Vec::new();
-        let mut teaching = open_to_teach(&workspace.distillation(&by_teach), &workspace.audience()).unwrap().unwrap();
+        let mut teaching = open_to_teach(&workspace.distillation(&by_teach), &workspace.audience())
+            .unwrap()
+            .unwrap();
         let done = teaching.teach(&workspace.audience(), 5, &mut |there| {
             seen.push(there);
             true
         });
         assert!(done.unwrap() && seen.last() == Some(&19), "{seen:?}");
         assert!(
-            open_to_teach(&workspace.distillation(&distill(SignalKind::Online)), &workspace.audience())
-                .unwrap()
-                .is_none()
+            open_to_teach(
+                &workspace.distillation(&distill(SignalKind::Online)),
+                &workspace.audience()
+            )
+            .unwrap()
+            .is_none()
         );
         // One that was stopped, and continued by a student.
-        let mut teaching = open_to_teach(&workspace.distillation(&half), &workspace.audience()).unwrap().unwrap();
+        let mut teaching =
+            open_to_teach(&workspace.distillation(&half), &workspace.audience()).unwrap().unwrap();
         assert!(!teaching.teach(&workspace.audience(), 2, &mut |there| there < 6).unwrap());
         assert_eq!(teaching.progress(), (19, 6));
         drop(teaching);
         let continued = workspace.run("half-student", &half);
         assert_same(&trained, &continued);
         let bytes = |cache: &str| fs::read(workspace.path(cache).join("blocks.bin")).unwrap();
-        assert!(bytes("by-run") == bytes("by-teach") && bytes("by-run") == bytes("half"), "{signal:?}");
+        assert!(
+            bytes("by-run") == bytes("by-teach") && bytes("by-run") == bytes("half"),
+            "{signal:?}"
+        );
         // The same sequences in other company.
         workspace.settings.micro_batch_size = 1;
         let single = own_settings(&workspace, signal, "single");
@@ -286,7 +338,8 @@ fn rounded_states_change_the_loss_by_less_than_a_thousandth() {
 #[test]
 fn students_with_the_same_teachers_share_what_they_say() {
     let workspace = Workspace::new();
-    let cache = |settings: &DistillSettings, name: &str| workspace.run(name, settings).heard.cache.unwrap();
+    let cache =
+        |settings: &DistillSettings, name: &str| workspace.run(name, settings).heard.cache.unwrap();
     let (folder, missing) = cache(&distill(SignalKind::Hidden), "a");
     assert_eq!((missing, folder.parent()), (14, Some(&*workspace.path("caches"))));
     // What is done with the states does not matter.
@@ -300,9 +353,13 @@ fn students_with_the_same_teachers_share_what_they_say() {
     assert_eq!(cache(&other, "b"), (folder.clone(), 0));
     // What is drawn does depend on it.
     let (drawn, _) = cache(&distill(SignalKind::Sampled), "c");
-    let (colder, missing) = cache(&DistillSettings { temperature: 1.0, ..distill(SignalKind::Sampled) }, "d");
+    let (colder, missing) =
+        cache(&DistillSettings { temperature: 1.0, ..distill(SignalKind::Sampled) }, "d");
     assert!(missing == 14 && drawn != colder && drawn != folder);
-    assert_eq!(cache(&DistillSettings { alpha: 0.1, ..distill(SignalKind::Sampled) }, "e"), (drawn, 0));
+    assert_eq!(
+        cache(&DistillSettings { alpha: 0.1, ..distill(SignalKind::Sampled) }, "e"),
+        (drawn, 0)
+    );
 }
 
 #[test]
@@ -311,7 +368,9 @@ fn while_another_process_writes_a_student_computes_what_is_missing() {
         let workspace = Workspace::new();
         let whole = workspace.run("whole", &own_settings(&workspace, signal, "whole-cache"));
         let settings = own_settings(&workspace, signal, "busy");
-        let mut teaching = open_to_teach(&workspace.distillation(&settings), &workspace.audience()).unwrap().unwrap();
+        let mut teaching = open_to_teach(&workspace.distillation(&settings), &workspace.audience())
+            .unwrap()
+            .unwrap();
         teaching.teach(&workspace.audience(), 2, &mut |there| there < 4).unwrap();
         let beside = workspace.run("beside", &settings);
         assert_same(&whole, &beside);
@@ -324,7 +383,8 @@ fn samples_teach_what_all_probabilities_do() {
     let mut workspace = Workspace::new();
     workspace.settings.epochs = 10.0;
     let online = workspace.run("online", &distill(SignalKind::Online));
-    let sampled = workspace.run("sampled", &DistillSettings { samples: 64, ..distill(SignalKind::Sampled) });
+    let sampled =
+        workspace.run("sampled", &DistillSettings { samples: 64, ..distill(SignalKind::Sampled) });
     let mean = |trained: &Trained| trained.heard.objectives.iter().sum::<f64>() / 10.0;
     let (online, sampled) = (mean(&online), mean(&sampled));
     assert!((sampled / online - 1.0).abs() < 0.03, "{sampled} instead of {online}");
@@ -333,26 +393,39 @@ fn samples_teach_what_all_probabilities_do() {
 #[test]
 fn what_cannot_work_is_refused_with_the_reason() {
     let mut workspace = Workspace::new();
-    let reverse = DistillSettings { divergence: Divergence::ReverseKl, ..distill(SignalKind::Sampled) };
+    let reverse =
+        DistillSettings { divergence: Divergence::ReverseKl, ..distill(SignalKind::Sampled) };
     let refusal = workspace.refusal("x", &reverse);
     assert!(
-        refusal.contains("`signal` is \"sampled\"") && refusal.contains("divergence = \"forward_kl\""),
+        refusal.contains("`signal` is \"sampled\"")
+            && refusal.contains("divergence = \"forward_kl\""),
         "{refusal}"
     );
     let one = DistillSettings { weights: Some(vec![1.0]), ..distill(SignalKind::Online) };
-    assert!(workspace.refusal("x", &one).contains("`weights` is [1.0]; there must be one for each teacher"));
+    assert!(
+        workspace
+            .refusal("x", &one)
+            .contains("`weights` is [1.0]; there must be one for each teacher")
+    );
     let nowhere = DistillSettings { cache: Some(PathBuf::new()), ..distill(SignalKind::Hidden) };
     assert!(workspace.refusal("x", &nowhere).contains("`cache` is \"\"; it must name a folder"));
     workspace.settings.random_offset = true;
     for (signal, name) in [(SignalKind::Hidden, "hidden"), (SignalKind::Sampled, "sampled")] {
         let refusal = workspace.refusal("x", &distill(signal));
-        assert!(refusal.contains(&format!("`signal` is \"{name}\"; random_offset = true")), "{refusal}");
+        assert!(
+            refusal.contains(&format!("`signal` is \"{name}\"; random_offset = true")),
+            "{refusal}"
+        );
         assert!(refusal.contains("chunk_offsets, such as [0, 64]"), "{refusal}");
     }
     assert!(!workspace.path("caches").exists());
     workspace.run("x", &distill(SignalKind::Online));
     workspace.settings.chunk_offsets = vec![0, 3];
-    assert!(workspace.refusal("x", &distill(SignalKind::Online)).contains("`chunk_offsets` is [0, 3]; with random"));
+    assert!(
+        workspace
+            .refusal("x", &distill(SignalKind::Online))
+            .contains("`chunk_offsets` is [0, 3]; with random")
+    );
     workspace.settings.random_offset = false;
     for offsets in [vec![3, 0], vec![0, 7], vec![2, 2]] {
         workspace.settings.chunk_offsets = offsets;
@@ -374,12 +447,16 @@ fn another_teacher_and_damage_are_refused_and_the_run_goes_on_afterwards() {
     flipped[3 * bytes.len() / 14 + 5] ^= 1;
     fs::write(&blocks, &flipped).unwrap();
     let refusal = workspace.refusal("student", &settings);
-    assert!(refusal.contains("block 3 of") && refusal.contains("blocks.bin is damaged"), "{refusal}");
+    assert!(
+        refusal.contains("block 3 of") && refusal.contains("blocks.bin is damaged"),
+        "{refusal}"
+    );
     fs::write(&blocks, &bytes[..bytes.len() - 1]).unwrap();
     assert!(workspace.refusal("student", &settings).contains("it was cut"));
     // Teaching rewrites what is damaged.
     fs::write(&blocks, &flipped).unwrap();
-    let mut teaching = open_to_teach(&workspace.distillation(&settings), &workspace.audience()).unwrap().unwrap();
+    let mut teaching =
+        open_to_teach(&workspace.distillation(&settings), &workspace.audience()).unwrap().unwrap();
     assert_eq!(teaching.progress(), (19, 18));
     assert!(teaching.teach(&workspace.audience(), 4, &mut |_| true).unwrap());
     assert!(fs::read(&blocks).unwrap() == bytes);

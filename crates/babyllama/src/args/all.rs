@@ -10,18 +10,25 @@ use crate::recipe::Rules;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it), ewok_filtered or ewok, glue_filtered,
-msgs, aoa (with word_list.csv, and sent_words.json unless --contexts is given). What is not there is left out. With --only
+The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it), \
+ ewok_filtered or ewok, glue_filtered,
+msgs, aoa (with word_list.csv, and sent_words.json unless --contexts is given). What is not there \
+ is left out. With --only
 and --skip the table shows what was asked for; what was scored before stays in its folder.
 
 Examples:
   babyllama evaluate all runs/quickstart/models/student/final --data data/eval --output results
-  babyllama evaluate all models/a models/b --data data/eval --text data/babylm_dev --clean --seed 1,2,3 --output results
-  babyllama evaluate all models/a --data data/eval --contexts clean/aochildes.train --rules 2023 --output results-2023
-  babyllama evaluate all models/a models/b --ensemble --data data/eval --skip glue,msgs --output results-of-both
+  babyllama evaluate all models/a models/b --data data/eval --text data/babylm_dev --clean --seed \
+  1,2,3 --output results
+  babyllama evaluate all models/a --data data/eval --contexts clean/aochildes.train --rules 2023 \
+  --output results-2023
+  babyllama evaluate all models/a models/b --ensemble --data data/eval --skip glue,msgs --output \
+  results-of-both
 
-Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes it), the answers to every item
-in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of 2024 MODEL_textonly_predictions.json.gz for BabyLM's track. Of
+Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes \
+ it), the answers to every item
+in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of 2024 \
+ MODEL_textonly_predictions.json.gz for BabyLM's track. Of
 several seeds these two hold the first.")]
 pub struct AllArgs {
     #[command(flatten)]
@@ -47,10 +54,12 @@ pub struct AllArgs {
     /// Whose pipeline to follow.
     #[arg(long, value_enum, default_value_t = Rules::Babylm2024)]
     pub rules: Rules,
-    /// Settings of fine-tuning: 2023, 2024, babyllama-1, babyllama-2, or a TOML file [default: by the rules].
+    /// Settings of fine-tuning: 2023, 2024, babyllama-1, babyllama-2, or a TOML file [default: by
+    /// the rules].
     #[arg(long, value_name = "NAME_OR_FILE")]
     pub recipe: Option<String>,
-    /// Override a setting of fine-tuning, such as rte.epochs=2 or default.batch_size=16; may be given more than once.
+    /// Override a setting of fine-tuning, such as rte.epochs=2 or default.batch_size=16; may be
+    /// given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Seeds of fine-tuning; several give mean and spread [default: the recipe's].

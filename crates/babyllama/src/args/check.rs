@@ -4,8 +4,10 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Compares the device that --device names with the CPU: every operation forward and backward on many shapes, the losses of
-pretraining, distillation and fine-tuning step by step, scores, and runs that begin on one of the two and end on the other.
+Compares the device that --device names with the CPU: every operation forward and backward on many \
+ shapes, the losses of
+pretraining, distillation and fine-tuning step by step, scores, and runs that begin on one of the \
+ two and end on the other.
 
 Examples:
   babyllama check --device cuda

@@ -5,7 +5,8 @@ use engine::{Arithmetic, DeviceChoice};
 
 #[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
-    /// Where models run: cpu, cuda (an NVIDIA GPU, the first one), cuda:N, or auto (a GPU where there is one).
+    /// Where models run: cpu, cuda (an NVIDIA GPU, the first one), cuda:N, or auto (a GPU where
+    /// there is one).
     #[arg(
         long,
         global = true,
@@ -15,7 +16,8 @@ pub struct DeviceArgs {
         display_order = 101
     )]
     pub device: DeviceChoice,
-    /// What a GPU multiplies in [default: bf16]; weights, sums and losses are f32 in any case, and so is the CPU.
+    /// What a GPU multiplies in [default: bf16]; weights, sums and losses are f32 in any case, and
+    /// so is the CPU.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", display_order = 102)]
     pub precision: Option<Precision>,
     /// Start a GPU's kernels one by one, not as graphs; to the same bits.
@@ -51,6 +53,10 @@ impl DeviceArgs {
         };
         let precision = self.precision.and_then(|precision| precision.to_possible_value());
         let precision = precision.map(|value| format!("--precision {}", value.get_name()));
-        [device].into_iter().chain(precision).chain(self.no_graphs.then(|| "--no-graphs".to_owned())).collect()
+        [device]
+            .into_iter()
+            .chain(precision)
+            .chain(self.no_graphs.then(|| "--no-graphs".to_owned()))
+            .collect()
     }
 }

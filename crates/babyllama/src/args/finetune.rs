@@ -7,28 +7,39 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  babyllama finetune runs/quickstart/models/student/final --data data/eval/glue_filtered --output runs/finetune
-  babyllama finetune models/a models/b --data data/eval --tasks rte,wsc --seed 1,2,3 --output runs/finetune
-  babyllama finetune models/a --data data/eval/glue_filtered --tasks glue --recipe babyllama-2 --output runs/finetune
-  babyllama finetune models/a --data data/eval --tasks msgs --recipe babyllama-1 --output runs/finetune --keep
-  babyllama finetune models/a --data data/eval --tasks rte --set rte.epochs=2 --output runs/trial --json rte.json
+  babyllama finetune runs/quickstart/models/student/final --data data/eval/glue_filtered --output \
+  runs/finetune
+  babyllama finetune models/a models/b --data data/eval --tasks rte,wsc --seed 1,2,3 --output \
+  runs/finetune
+  babyllama finetune models/a --data data/eval/glue_filtered --tasks glue --recipe babyllama-2 \
+  --output runs/finetune
+  babyllama finetune models/a --data data/eval --tasks msgs --recipe babyllama-1 --output \
+  runs/finetune --keep
+  babyllama finetune models/a --data data/eval --tasks rte --set rte.epochs=2 --output runs/trial \
+  --json rte.json
 
-Files of OUTPUT/MODEL/TASK/seed-N: result.json, predictions.txt (as the pipeline of 2024 writes it, all validation items),
-predictions.jsonl (logits of the items that the score counts), and with --keep model/, a Hugging Face folder.")]
+Files of OUTPUT/MODEL/TASK/seed-N: result.json, predictions.txt (as the pipeline of 2024 writes \
+ it, all validation items),
+predictions.jsonl (logits of the items that the score counts), and with --keep model/, a Hugging \
+ Face folder.")]
 pub struct FinetuneArgs {
-    /// Hugging Face folders of language models (GPT-2, LLaMA, OPT, RoBERTa) with their tokenizers, each fine-tuned by itself.
+    /// Hugging Face folders of language models (GPT-2, LLaMA, OPT, RoBERTa) with their tokenizers,
+    /// each fine-tuned by itself.
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<PathBuf>,
-    /// A folder of TASK.train.jsonl and TASK.valid.jsonl (or the names of 2023), or one that holds glue_filtered/ and msgs/.
+    /// A folder of TASK.train.jsonl and TASK.valid.jsonl (or the names of 2023), or one that holds
+    /// glue_filtered/ and msgs/.
     #[arg(long, value_name = "FOLDER")]
     pub data: PathBuf,
-    /// Tasks such as rte,wsc, or glue or msgs for eleven at a time [default: all whose files are there].
+    /// Tasks such as rte,wsc, or glue or msgs for eleven at a time [default: all whose files are
+    /// there].
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     pub tasks: Vec<String>,
     /// Settings of every task: 2023, 2024, babyllama-1, babyllama-2, or a TOML file.
     #[arg(long, value_name = "NAME_OR_FILE", default_value = "2024")]
     pub recipe: String,
-    /// Override a setting, such as rte.epochs=2 or default.batch_size=16; may be given more than once.
+    /// Override a setting, such as rte.epochs=2 or default.batch_size=16; may be given more than
+    /// once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Seeds of head, order and dropout; several give mean and spread [default: the recipe's].

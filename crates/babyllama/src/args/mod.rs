@@ -48,9 +48,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Do everything a recipe says; stages that are done already are skipped, a stage that was cut continues.
+    /// Do everything a recipe says; stages that are done already are skipped, a stage that was cut
+    /// continues.
     Run(RunArgs),
-    /// Let the teachers of a recipe's students read all the text once and keep what they say; mends a damaged cache.
+    /// Let the teachers of a recipe's students read all the text once and keep what they say; mends
+    /// a damaged cache.
     Teach(TeachArgs),
     /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.
     Plan(RecipeArgs),
@@ -106,11 +108,13 @@ pub struct RunArgs {
 #[command(after_help = "\
 Examples:
   babyllama teach recipes/quickstart.toml --set student.distill.signal=hidden
-  babyllama teach recipes/quickstart.toml --model student --set student.distill.signal=sampled --output runs/trial")]
+  babyllama teach recipes/quickstart.toml --model student --set student.distill.signal=sampled \
+  --output runs/trial")]
 pub struct TeachArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Only the teachers of this student [default: of all students whose signal is hidden or sampled].
+    /// Only the teachers of this student [default: of all students whose signal is hidden or
+    /// sampled].
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// The run's folder [default: runs/NAME, by the recipe's name].
@@ -120,7 +124,8 @@ pub struct TeachArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum CorpusCommand {
-    /// Clean each file by the rules of its source, which its name tells; other text is left as it is.
+    /// Clean each file by the rules of its source, which its name tells; other text is left as it
+    /// is.
     #[command(after_help = "\
 Examples:
   babyllama corpus clean data/babylm_10M --output data/clean
@@ -146,7 +151,8 @@ Examples:
         #[arg(long, value_name = "FILE")]
         tokenizer: Option<PathBuf>,
     },
-    /// Write the built-in corpus: text in the raw form of the ten BabyLM sources, and minimal pairs.
+    /// Write the built-in corpus: text in the raw form of the ten BabyLM sources, and minimal
+    /// pairs.
     #[command(after_help = "\
 Example:
   babyllama corpus write-builtin --output data/builtin --words 400000")]
@@ -195,7 +201,8 @@ Example:
 #[command(after_help = "\
 Examples:
   babyllama generate runs/quickstart/models/student/final --prompt 'The little dog' --max-tokens 60
-  babyllama generate models/a --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --top-p 0.95 --seed 7
+  babyllama generate models/a --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --top-p \
+  0.95 --seed 7
   babyllama generate models/a --prompt 'Once upon a time' --greedy")]
 pub struct GenerateArgs {
     /// A Hugging Face folder with its tokenizer.
@@ -236,7 +243,8 @@ pub struct ExportArgs {
     /// Gets config.json, model.safetensors and the tokenizer.
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
-    /// Write the logits of a few token ids here, as safetensors, to compare them with another program's.
+    /// Write the logits of a few token ids here, as safetensors, to compare them with another
+    /// program's.
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
 }
@@ -247,7 +255,10 @@ fn positive(text: &str) -> Result<f32, String> {
 }
 
 fn share_above_zero(text: &str) -> Result<f32, String> {
-    positive(text).ok().filter(|number| *number <= 1.0).ok_or_else(|| "must be larger than 0 and at most 1".to_string())
+    positive(text)
+        .ok()
+        .filter(|number| *number <= 1.0)
+        .ok_or_else(|| "must be larger than 0 and at most 1".to_string())
 }
 
 #[cfg(test)]
@@ -265,7 +276,8 @@ mod tests {
         parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap_err().kind()
     }
 
-    /// The examples of a help text as lists of words; quotes are single and a backslash continues the line.
+    /// The examples of a help text as lists of words; quotes are single and a backslash continues
+    /// the line.
     fn examples(help: &str) -> Vec<Vec<String>> {
         let joined = help.replace("\\\n", " ");
         let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("babyllama "));
@@ -303,9 +315,13 @@ mod tests {
 
     #[test]
     fn run_takes_overrides_in_order() {
-        let cli = parse(&["run", "r.toml", "--set", "a=1", "--set", "b=2", "--threads", "2"]).unwrap();
+        let cli =
+            parse(&["run", "r.toml", "--set", "a=1", "--set", "b=2", "--threads", "2"]).unwrap();
         let Command::Run(args) = cli.command else { panic!("not run") };
-        assert_eq!((args.recipe.overrides, args.output, cli.threads), (vec!["a=1".into(), "b=2".into()], None, 2));
+        assert_eq!(
+            (args.recipe.overrides, args.output, cli.threads),
+            (vec!["a=1".into(), "b=2".into()], None, 2)
+        );
     }
 
     #[test]
@@ -313,17 +329,24 @@ mod tests {
         assert_eq!(refused("run"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("rnu x"), ErrorKind::InvalidSubcommand);
         assert_eq!(refused("evaluate blimp m --data d --rules 2025"), ErrorKind::InvalidValue);
-        assert_eq!(refused("generate m --prompt x --greedy --temperature 2"), ErrorKind::ArgumentConflict);
+        assert_eq!(
+            refused("generate m --prompt x --greedy --temperature 2"),
+            ErrorKind::ArgumentConflict
+        );
         assert_eq!(refused("generate m --prompt x --temperature 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("generate m --prompt x --top-p 1.5"), ErrorKind::ValueValidation);
         let train = "--model m --tokens t --output o";
         assert_eq!(refused(&format!("distill {train}")), ErrorKind::MissingRequiredArgument);
-        assert_eq!(refused(&format!("distill {train} --teacher t --kl mean")), ErrorKind::InvalidValue);
+        assert_eq!(
+            refused(&format!("distill {train} --teacher t --kl mean")),
+            ErrorKind::InvalidValue
+        );
     }
 
     #[test]
     fn devices_are_named_before_or_after_the_command() {
-        let device = |line: &str| parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap().device;
+        let device =
+            |line: &str| parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap().device;
         assert_eq!(device("run r.toml --device cpu").words(), [""; 0]);
         assert_eq!(device("run r.toml --device cuda").words(), ["--device cuda:0"]);
         let words = device("--device cuda:1 run r.toml --precision f32").words();
@@ -335,12 +358,16 @@ mod tests {
 
     #[test]
     fn distill_flags_become_a_request() {
-        let line = "distill --model m --tokens t --validation v --output o --teacher a --teacher b --kl batchmean --set epochs=2";
+        let line = "distill --model m --tokens t --validation v --output o --teacher a --teacher \
+         b --kl batchmean --set epochs=2";
         let cli = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let Command::Distill(args) = cli.command else { panic!("not distill") };
         let request = args.request();
         let distill = request.distill.unwrap();
-        assert_eq!((request.model, request.recipe, request.overrides), ("m", None, &["epochs=2".to_string()][..]));
+        assert_eq!(
+            (request.model, request.recipe, request.overrides),
+            ("m", None, &["epochs=2".to_string()][..])
+        );
         assert_eq!(
             (distill.teachers, distill.kl, distill.alpha),
             (&["a".to_string(), "b".to_string()][..], Some("batchmean"), None)

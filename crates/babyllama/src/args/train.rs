@@ -9,7 +9,8 @@ use crate::recipe::{DistillRequest, ModelRequest};
 /// What pretrain and distill have in common.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// The model: a Hugging Face folder to start from, or with --config the name of one of the recipe's models.
+    /// The model: a Hugging Face folder to start from, or with --config the name of one of the
+    /// recipe's models.
     #[arg(long, value_name = "FOLDER_OR_NAME")]
     pub model: String,
     /// A recipe that describes the model and its training.
@@ -18,19 +19,22 @@ pub struct TrainArgs {
     /// Training tokens, as written by a run.
     #[arg(long, value_name = "FILE")]
     pub tokens: PathBuf,
-    /// Held-out tokens; without them there is no evaluation, and the last weights are the final ones.
+    /// Held-out tokens; without them there is no evaluation, and the last weights are the final
+    /// ones.
     #[arg(long, value_name = "FILE")]
     pub validation: Option<PathBuf>,
     /// The token files have no header: little-endian 16-bit ids and nothing else.
     #[arg(long)]
     pub raw_tokens: bool,
-    /// Size of the vocabulary of a model that starts from random weights, where the token files do not tell it.
+    /// Size of the vocabulary of a model that starts from random weights, where the token files do
+    /// not tell it.
     #[arg(long, value_name = "N")]
     pub vocab_size: Option<usize>,
     /// A tokenizer.json to put beside the trained weights.
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
-    /// Gets metrics, checkpoints and the trained model; if it holds a run that was cut, that run continues.
+    /// Gets metrics, checkpoints and the trained model; if it holds a run that was cut, that run
+    /// continues.
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
     /// Override a training setting, such as learning_rate=3e-4; may be given more than once.
@@ -56,7 +60,8 @@ Example:
   babyllama distill --config recipes/babylm-1m.toml --model student-token \\
       --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 --alpha 0.5 \\
       --tokens tokens/train.bin --validation tokens/validation.bin --output runs/student
-  babyllama distill --model models/start --teacher models/a --teacher models/b --signal hidden --codec bf16 \\
+  babyllama distill --model models/start --teacher models/a --teacher models/b --signal hidden \
+  --codec bf16 \\
       --cache caches/a-b --tokens tokens/train.bin --output runs/student")]
 pub struct DistillArgs {
     #[command(flatten)]
@@ -64,10 +69,12 @@ pub struct DistillArgs {
     /// A teacher's Hugging Face folder; give it again for an ensemble.
     #[arg(long = "teacher", value_name = "FOLDER", required = true)]
     pub teachers: Vec<String>,
-    /// A teacher's weight, as often as --teacher [default: all count alike, whatever weights the recipe gives to its own].
+    /// A teacher's weight, as often as --teacher [default: all count alike, whatever weights the
+    /// recipe gives to its own].
     #[arg(long = "weight", value_name = "W")]
     pub weights: Vec<f64>,
-    /// What the divergence is divided by: tokens as in the papers, or sequences as in the authors' code.
+    /// What the divergence is divided by: tokens as in the papers, or sequences as in the authors'
+    /// code.
     #[arg(long, value_parser = ["token", "batchmean"])]
     pub kl: Option<String>,
     /// Softens teachers and student alike [default: 2, or the recipe's].
@@ -82,17 +89,19 @@ pub struct DistillArgs {
     /// How far the student is from its teachers [default: forward_kl, or the recipe's].
     #[arg(long, value_parser = ["forward_kl", "reverse_kl", "jensen_shannon"])]
     pub divergence: Option<String>,
-    /// Run the teachers on every batch, or keep what they say on disk: their hidden states, or a few tokens drawn from
-    /// their distribution [default: online, or the recipe's].
+    /// Run the teachers on every batch, or keep what they say on disk: their hidden states, or a
+    /// few tokens drawn from their distribution [default: online, or the recipe's].
     #[arg(long, value_parser = ["online", "hidden", "sampled"])]
     pub signal: Option<String>,
-    /// How hidden states are kept: exactly, or rounded in half the room [default: f32, or the recipe's].
+    /// How hidden states are kept: exactly, or rounded in half the room [default: f32, or the
+    /// recipe's].
     #[arg(long, value_parser = ["f32", "bf16"])]
     pub codec: Option<String>,
     /// Tokens drawn at each position [default: 64, or the recipe's].
     #[arg(long, value_name = "N")]
     pub samples: Option<u32>,
-    /// Where the cache lies, for runs that share it [default: a folder below OUTPUT/teachers, or the recipe's].
+    /// Where the cache lies, for runs that share it [default: a folder below OUTPUT/teachers, or
+    /// the recipe's].
     #[arg(long, value_name = "FOLDER")]
     pub cache: Option<String>,
 }
@@ -125,6 +134,11 @@ impl DistillArgs {
 
 impl TrainArgs {
     fn request<'a>(&'a self, distill: Option<DistillRequest<'a>>) -> ModelRequest<'a> {
-        ModelRequest { model: &self.model, recipe: self.config.as_deref(), overrides: &self.overrides, distill }
+        ModelRequest {
+            model: &self.model,
+            recipe: self.config.as_deref(),
+            overrides: &self.overrides,
+            distill,
+        }
     }
 }

@@ -25,7 +25,12 @@ pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     ]);
     for ((name, before), (_, after)) in texts.iter().zip(&cleaned) {
         let characters = |text: &String| grouped(text.chars().count() as u64);
-        table.push(vec![name.clone(), cleaners::source_of(name).to_owned(), characters(before), characters(after)]);
+        table.push(vec![
+            name.clone(),
+            cleaners::source_of(name).to_owned(),
+            characters(before),
+            characters(after),
+        ]);
     }
     console::print(table.to_text().trim_end())?;
     console::print(format_args!("{} files cleaned into {}", cleaned.len(), output.display()))
@@ -36,7 +41,9 @@ pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> 
     let tokenizer = tokenizer.map(Tokenizer::load).transpose()?;
     let stats = CorpusStats::of(&read_all(paths)?, tokenizer.as_ref())?;
     let heads = ["bytes", "characters", "lines", "words", "tokens", "tokens/word"];
-    let mut table = Table::new([("file", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))));
+    let mut table = Table::new(
+        [("file", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
+    );
     for file in stats.files.iter().chain([&stats.total]) {
         table.push(row(file));
     }
@@ -44,7 +51,8 @@ pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> 
 }
 
 fn row(stats: &TextStats) -> Vec<String> {
-    let counts = [stats.bytes, stats.characters, stats.lines, stats.words].map(|count| grouped(count as u64));
+    let counts = [stats.bytes, stats.characters, stats.lines, stats.words]
+        .map(|count| grouped(count as u64));
     let tokens = stats.tokens.map(|count| grouped(count as u64)).unwrap_or_default();
     let ratio = stats.tokens_per_word().map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
     [stats.name.clone()].into_iter().chain(counts).chain([tokens, ratio]).collect()
@@ -65,14 +73,17 @@ pub fn write_builtin(
     write_pairs(&output.join("blimp"), settings)?;
     let folder = output.display();
     console::print(format_args!(
-        "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in {folder}/blimp"
+        "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in \
+         {folder}/blimp"
     ))
 }
 
 fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedText>> {
     let mut texts = Vec::new();
     for path in paths {
-        texts.extend(text::read_corpus(path).with_context(|| format!("cannot use {}", path.display()))?);
+        texts.extend(
+            text::read_corpus(path).with_context(|| format!("cannot use {}", path.display()))?,
+        );
     }
     Ok(texts)
 }

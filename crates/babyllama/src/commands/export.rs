@@ -11,13 +11,17 @@ use crate::args::{DeviceArgs, ExportArgs};
 use crate::console;
 use crate::failure::Hint;
 
-/// Writes config, weights and tokenizer of a model's best epoch. A run that is not finished exports its best so far.
+/// Writes config, weights and tokenizer of a model's best epoch. A run that is not finished exports
+/// its best so far.
 pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let folder = args.run.join("models").join(&args.model);
-    let place = ["final", "best"].map(|name| folder.join(name)).into_iter().find(|place| place.is_dir());
-    let place = place
-        .with_context(|| format!("{} has no trained weights", folder.display()))
-        .hint("check the run's folder and the model's name, or let `babyllama run` finish an epoch first")?;
+    let place =
+        ["final", "best"].map(|name| folder.join(name)).into_iter().find(|place| place.is_dir());
+    let place =
+        place.with_context(|| format!("{} has no trained weights", folder.display())).hint(
+            "check the run's folder and the model's name, or let `babyllama run` finish an epoch \
+         first",
+        )?;
     let device = device.open()?;
     let model = hugging_face::load(&place, &device)?;
     let tokenizer = Tokenizer::load(&args.run.join("tokenizer/tokenizer.json"))?;
@@ -42,7 +46,10 @@ fn write_logits(model: &Model, path: &Path) -> anyhow::Result<()> {
     let logits_bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
     let tensors = [
         ("ids", TensorView::new(Dtype::U32, vec![ids.len()], &ids_bytes)?),
-        ("logits", TensorView::new(Dtype::F32, vec![ids.len(), vocab_size as usize], &logits_bytes)?),
+        (
+            "logits",
+            TensorView::new(Dtype::F32, vec![ids.len(), vocab_size as usize], &logits_bytes)?,
+        ),
     ];
     Ok(safetensors::serialize_to_file(tensors, None, path)?)
 }

@@ -24,10 +24,12 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     let mut failure = None;
     write_on(&model, &prompt, args.max_tokens, sampling, |id| {
         ids.push(id);
-        // A character may take several tokens: what is not whole yet ends in the replacement character.
+        // A character may take several tokens: what is not whole yet ends in the replacement
+        // character.
         let text = tokenizer.decode(&ids);
         let whole = text.trim_end_matches('\u{FFFD}');
-        let written = write!(output, "{}", whole.get(shown..).unwrap_or_default()).and_then(|()| output.flush());
+        let written = write!(output, "{}", whole.get(shown..).unwrap_or_default())
+            .and_then(|()| output.flush());
         shown = shown.max(whole.len());
         failure = written.err();
         failure.is_none()

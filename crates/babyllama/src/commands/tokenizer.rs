@@ -10,7 +10,12 @@ use crate::console;
 const SEQUENCE_LENGTH: usize = 128;
 
 /// Trains a byte-level BPE on files and folders, in a fixed order.
-pub fn train(paths: &[PathBuf], output: &Path, vocab_size: usize, min_frequency: u64) -> anyhow::Result<()> {
+pub fn train(
+    paths: &[PathBuf],
+    output: &Path,
+    vocab_size: usize,
+    min_frequency: u64,
+) -> anyhow::Result<()> {
     let mut texts = Vec::new();
     for path in paths {
         texts.extend(text::read_corpus(path)?);

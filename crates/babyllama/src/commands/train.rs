@@ -21,26 +21,34 @@ use crate::stage::Stage;
 use crate::training_log::TrainingLog;
 
 /// Trains the model that the flags describe, with teachers if they name any.
-pub fn train(args: &TrainArgs, request: ModelRequest<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
+pub fn train(
+    args: &TrainArgs,
+    request: ModelRequest<'_>,
+    device: &DeviceArgs,
+) -> anyhow::Result<()> {
     let (section, recipe_seed) = recipe::load_model(&request)?;
     if let Some(distill) = &section.distill {
         let folders = folders(&section);
         cache_place::check(distill, &args.output, folders.iter().map(|(_, folder)| &**folder))?;
     }
     let device = device.open()?;
-    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
+    std::fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     let tokenizer = args.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
-    let open = |path: &Path| if args.raw_tokens { TokenFile::raw(path) } else { TokenFile::open(path) };
+    let open =
+        |path: &Path| if args.raw_tokens { TokenFile::raw(path) } else { TokenFile::open(path) };
     let training = open(&args.tokens)?;
     let validation = args.validation.as_deref().map(open).transpose()?;
-    let files: Vec<&TokenFile> = [Some(&training), validation.as_ref()].into_iter().flatten().collect();
+    let files: Vec<&TokenFile> =
+        [Some(&training), validation.as_ref()].into_iter().flatten().collect();
     compare_tokenizers(&section, &files, tokenizer.as_ref())?;
     let seed = section.train.seed.unwrap_or_default();
     let model = start(&section, args, &training, seed, &device)?;
     let distill = match &section.distill {
         None => None,
-        // Not the model's own seed, so that students of all names and seeds can share what is drawn.
+        // Not the model's own seed, so that students of all names and seeds can share what is
+        // drawn.
         Some(settings) => Some(distillation(settings, args, recipe_seed)?),
     };
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
@@ -88,10 +96,19 @@ fn start(
 }
 
 /// How the student listens, with its teachers' folders.
-fn distillation(settings: &DistillSettings, args: &TrainArgs, sample_seed: u64) -> anyhow::Result<Distillation> {
+fn distillation(
+    settings: &DistillSettings,
+    args: &TrainArgs,
+    sample_seed: u64,
+) -> anyhow::Result<Distillation> {
     let open = |teacher: &String| Teacher::open(teacher.clone(), Path::new(teacher));
     let teachers = settings.teachers.iter().map(open).collect::<Result<_, _>>()?;
-    Ok(Distillation { settings: settings.clone(), teachers, caches: args.output.join("teachers"), sample_seed })
+    Ok(Distillation {
+        settings: settings.clone(),
+        teachers,
+        caches: args.output.join("teachers"),
+        sample_seed,
+    })
 }
 
 /// The Hugging Face folders that a run reads, with what they are to it.
@@ -105,25 +122,36 @@ fn folders(section: &ModelSection) -> Vec<(&'static str, PathBuf)> {
     start.into_iter().chain(teachers).collect()
 }
 
-/// Compares the tokenizers of all folders and token files that have one: equal sizes are not enough, since ids would mean
-/// other words.
-fn compare_tokenizers(section: &ModelSection, files: &[&TokenFile], given: Option<&Tokenizer>) -> anyhow::Result<()> {
+/// Compares the tokenizers of all folders and token files that have one: equal sizes are not
+/// enough, since ids would mean other words.
+fn compare_tokenizers(
+    section: &ModelSection,
+    files: &[&TokenFile],
+    given: Option<&Tokenizer>,
+) -> anyhow::Result<()> {
     let mut known: Option<(String, Tokenizer)> = None;
-    for (role, folder) in folders(section).iter().filter(|(_, folder)| folder.join("tokenizer.json").exists()) {
+    for (role, folder) in
+        folders(section).iter().filter(|(_, folder)| folder.join("tokenizer.json").exists())
+    {
         let reference = given.or(known.as_ref().map(|(_, tokenizer)| tokenizer));
         if let Some(reference) = reference {
             same_tokenizer(folder, role, reference)?;
         }
         known = Some((folder.display().to_string(), Tokenizer::from_folder(folder)?));
     }
-    let mut hashes: Vec<(String, String)> = known.iter().map(|(name, t)| (name.clone(), t.content_hash())).collect();
+    let mut hashes: Vec<(String, String)> =
+        known.iter().map(|(name, t)| (name.clone(), t.content_hash())).collect();
     hashes.extend(given.map(|tokenizer| ("--tokenizer".to_owned(), tokenizer.content_hash())));
     let of_files = ["--tokens", "--validation"].iter().zip(files);
-    hashes.extend(of_files.filter_map(|(flag, file)| Some((flag.to_string(), file.tokenizer_hash()?))));
+    hashes.extend(
+        of_files.filter_map(|(flag, file)| Some((flag.to_string(), file.tokenizer_hash()?))),
+    );
     match hashes.windows(2).find(|pair| pair[0].1 != pair[1].1) {
         None => Ok(()),
-        Some(pair) => Err(anyhow::anyhow!("{} and {} come from different tokenizers", pair[0].0, pair[1].0))
-            .hint("encode the text with the tokenizer that the models were trained with"),
+        Some(pair) => {
+            Err(anyhow::anyhow!("{} and {} come from different tokenizers", pair[0].0, pair[1].0))
+                .hint("encode the text with the tokenizer that the models were trained with")
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl Pipeline {
         let subjects: Vec<_> = singles.chain(self.recipe.evaluate.ensembles.clone()).collect();
         let mut rows = Vec::new();
         for subject in subjects {
-            let members: Vec<&Trained> = trained.iter().filter(|model| subject.contains(&model.name)).collect();
+            let members: Vec<&Trained> =
+                trained.iter().filter(|model| subject.contains(&model.name)).collect();
             let scores = self.score(&members, &sets, text)?;
             rows.push(self.row(&members, scores)?);
         }
@@ -71,8 +72,10 @@ impl Pipeline {
         let places: Vec<&String> = sets.iter().map(|(place, _)| place).collect();
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
-        let settings = (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences, FORMAT);
-        let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?.after(&text.stage);
+        let settings =
+            (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences, FORMAT);
+        let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?
+            .after(&text.stage);
         for member in members {
             stage = stage.after(&member.stage);
         }
@@ -82,13 +85,16 @@ impl Pipeline {
         self.perform(&stage, &[Path::new(&file)], |pipeline| {
             let scores = pipeline.measure(members, sets, text)?;
             let place = pipeline.path(&file);
-            std::fs::create_dir_all(pipeline.path("evaluation")).context("cannot make the folder evaluation")?;
+            std::fs::create_dir_all(pipeline.path("evaluation"))
+                .context("cannot make the folder evaluation")?;
             write_whole(&place, format!("{:#}\n", serde_json::to_value(&scores)?).as_bytes())
                 .with_context(|| format!("cannot write {}", place.display()))
         })?;
         let place = self.path(&file);
-        let written = std::fs::read(&place).with_context(|| format!("cannot read {}", place.display()))?;
-        serde_json::from_slice(&written).with_context(|| format!("{} is no longer what a run wrote", place.display()))
+        let written =
+            std::fs::read(&place).with_context(|| format!("cannot read {}", place.display()))?;
+        serde_json::from_slice(&written)
+            .with_context(|| format!("{} is no longer what a run wrote", place.display()))
     }
 
     fn measure(
@@ -112,27 +118,40 @@ impl Pipeline {
             let (chunks, sequences) = heldout_sequences(&settings, text.validation.len())?;
             let (batch_size, should_stop) = (settings.batch_size, || self.interrupt.is_requested());
             let should_stop = Some(&should_stop as &dyn Fn() -> bool);
-            let heldout = Heldout { source: &text.validation, chunks, sequences, batch_size, should_stop };
+            let heldout =
+                Heldout { source: &text.validation, chunks, sequences, batch_size, should_stop };
             let found = heldout.cross_entropy(&models)?;
             if !found.cross_entropy.is_finite() {
-                bail!("the held-out loss of {} is {}: its weights have diverged", label(members), found.cross_entropy);
+                bail!(
+                    "the held-out loss of {} is {}: its weights have diverged",
+                    label(members),
+                    found.cross_entropy
+                );
             }
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
         }
         for (place, folder) in sets {
             let rules = self.recipe.evaluate.rules.into();
-            let found = score_folder(&models, folder, rules, &text.tokenizer, &label(members), Some(&self.interrupt))?;
+            let found = score_folder(
+                &models,
+                folder,
+                rules,
+                &text.tokenizer,
+                &label(members),
+                Some(&self.interrupt),
+            )?;
             scores.blimp.insert(place.clone(), found.result);
         }
         Ok(scores)
     }
 
-    /// What all rows of the table are measured with, so that they stand on the same text: the shortest sequences and the
-    /// smallest subset that any model's settings ask for.
+    /// What all rows of the table are measured with, so that they stand on the same text: the
+    /// shortest sequences and the smallest subset that any model's settings ask for.
     fn common_settings(&self) -> TrainSettings {
         let all = || self.recipe.models.values().map(|model| &model.train);
-        let subset = all().map(|train| train.evaluation_sequences).filter(|&wanted| wanted > 0).min();
+        let subset =
+            all().map(|train| train.evaluation_sequences).filter(|&wanted| wanted > 0).min();
         TrainSettings {
             sequence_length: all().map(|train| train.sequence_length).min().unwrap_or(2),
             evaluation_sequences: subset.unwrap_or(0),
@@ -142,7 +161,8 @@ impl Pipeline {
 
     fn row(&self, members: &[&Trained], scores: Scores) -> anyhow::Result<TableRow> {
         // The column shows the first set that the recipe names.
-        let first = self.recipe.evaluate.blimp.first().map(|source: &Source| String::from(source.clone()));
+        let first =
+            self.recipe.evaluate.blimp.first().map(|source: &Source| String::from(source.clone()));
         let blimp = first.and_then(|place| scores.blimp.get(&place)).map(|result| result.score);
         let mut row = TableRow {
             model: label(members),
@@ -167,8 +187,9 @@ fn label(members: &[&Trained]) -> String {
     members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" + ")
 }
 
-/// A scorer of models that read with one tokenizer, and the id of the token that stands before a text without a context:
-/// by the rules where they predict the next token, and otherwise the one that begins every text of a masked model.
+/// A scorer of models that read with one tokenizer, and the id of the token that stands before a
+/// text without a context: by the rules where they predict the next token, and otherwise the one
+/// that begins every text of a masked model.
 pub fn scorer<'a>(
     models: &[&'a Model],
     rules: eval::Rules,
@@ -181,13 +202,14 @@ pub fn scorer<'a>(
         Some((_, id)) => Ok(id),
         None => Err(eval::EvalError::NoMaskedToken { role: name }),
     };
-    let (start, end) = (id(Role::Classifier, "token to begin texts")?, id(Role::Separator, "token to end texts")?);
+    let (start, end) =
+        (id(Role::Classifier, "token to begin texts")?, id(Role::Separator, "token to end texts")?);
     let tokens = eval::MaskedTokens { start, mask: id(Role::Mask, "mask token")?, end };
     Ok((Scorer::masked(models.to_vec(), tokens)?, start))
 }
 
-/// The token that a pipeline puts before a text: in 2023 the one that ends texts, in 2024 the one that begins them, or
-/// else the next that the tokenizer has.
+/// The token that a pipeline puts before a text: in 2023 the one that ends texts, in 2024 the one
+/// that begins them, or else the next that the tokenizer has.
 pub fn prefix(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Result<u32> {
     let roles = match rules {
         eval::Rules::Year2023 => &[Role::End][..],
@@ -198,7 +220,8 @@ pub fn prefix(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Resu
     Ok(found.map(|(_, id)| id).ok_or(eval::EvalError::NoPrefixToken { token, rules })?)
 }
 
-/// Scores the minimal pairs of a folder with one model, or with several by their averaged logits, unless it is interrupted.
+/// Scores the minimal pairs of a folder with one model, or with several by their averaged logits,
+/// unless it is interrupted.
 pub fn score_folder(
     models: &[&Model],
     folder: &Path,
@@ -224,7 +247,10 @@ pub fn score_folder(
 }
 
 /// The tokenizer as a pipeline uses it: that of 2023 does not normalise.
-pub fn tokenizer_of(rules: eval::Rules, tokenizer: &corpus::Tokenizer) -> anyhow::Result<Cow<'_, corpus::Tokenizer>> {
+pub fn tokenizer_of(
+    rules: eval::Rules,
+    tokenizer: &corpus::Tokenizer,
+) -> anyhow::Result<Cow<'_, corpus::Tokenizer>> {
     Ok(match rules {
         eval::Rules::Year2023 => Cow::Owned(tokenizer.without_normalizer()?),
         eval::Rules::Year2024 => Cow::Borrowed(tokenizer),

@@ -1,4 +1,5 @@
-//! `babyllama run`: every stage of a recipe in turn; a stage whose inputs have not changed is skipped.
+//! `babyllama run`: every stage of a recipe in turn; a stage whose inputs have not changed is
+//! skipped.
 
 pub mod evaluation;
 pub mod models;
@@ -36,7 +37,8 @@ pub struct Pipeline {
 /// Does everything the recipe says.
 pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
-    let (mut pipeline, _lock) = Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "run", None, device)?;
+    let (mut pipeline, _lock) =
+        Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "run", None, device)?;
     let text = pipeline.prepare_text()?;
     let models = pipeline.train_models(&text)?;
     let table = pipeline.evaluate(&text, &models)?;
@@ -44,8 +46,8 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 }
 
 impl Pipeline {
-    /// Takes the run's folder and writes down the resolved recipe. `name` is the command that does it, and `model` the
-    /// model that it names.
+    /// Takes the run's folder and writes down the resolved recipe. `name` is the command that does
+    /// it, and `model` the model that it names.
     fn open(
         recipe: Recipe,
         args: &RecipeArgs,
@@ -67,7 +69,8 @@ impl Pipeline {
             recipe.hash()?,
             recipe.resolved()?
         );
-        write_whole(&resolved, text.as_bytes()).with_context(|| format!("cannot write {}", resolved.display()))?;
+        write_whole(&resolved, text.as_bytes())
+            .with_context(|| format!("cannot write {}", resolved.display()))?;
         let pipeline = Self {
             stages: Stages::open(&folder)?,
             folder,
@@ -85,7 +88,8 @@ impl Pipeline {
         self.folder.join(inside)
     }
 
-    /// Runs a stage unless it is done, and notes that it is. Outputs are relative to the run's folder.
+    /// Runs a stage unless it is done, and notes that it is. Outputs are relative to the run's
+    /// folder.
     fn perform(
         &mut self,
         stage: &Stage,
@@ -102,7 +106,8 @@ impl Pipeline {
         console::note(format_args!("stage {}: {reason}", stage.name()));
         // From here on the old output may be half replaced: no record may vouch for it.
         self.stages.forget(stage)?;
-        let result = work(self).map_err(|error| if is_stop(&error) { self.interrupted() } else { error });
+        let result =
+            work(self).map_err(|error| if is_stop(&error) { self.interrupted() } else { error });
         result.with_context(|| format!("stage {}", stage.name()))?;
         self.stages.mark_done(stage, outputs)?;
         self.performed += 1;
@@ -121,9 +126,9 @@ impl Pipeline {
                 "Nothing to do: all {} stages of {folder} are done and up to date.",
                 self.skipped
             )),
-            _ => {
-                console::print(format_args!("Everything is in {folder}; the models are in {folder}/models/NAME/final."))
-            }
+            _ => console::print(format_args!(
+                "Everything is in {folder}; the models are in {folder}/models/NAME/final."
+            )),
         }
     }
 }
@@ -137,16 +142,25 @@ fn check_caches(recipe: &Recipe, run: &Path) -> anyhow::Result<()> {
             folders.push(folder.clone());
         }
         let teachers = section.distill.iter().flat_map(|distill| &distill.teachers);
-        folders.extend(teachers.filter(|name| !recipe.models.contains_key(*name)).map(PathBuf::from));
+        folders
+            .extend(teachers.filter(|name| !recipe.models.contains_key(*name)).map(PathBuf::from));
     }
-    let mut students = recipe.models.iter().filter_map(|(name, section)| Some((name, section.distill.as_ref()?)));
+    let mut students =
+        recipe.models.iter().filter_map(|(name, section)| Some((name, section.distill.as_ref()?)));
     students.try_for_each(|(name, distill)| {
-        cache_place::check(distill, run, folders.iter().map(PathBuf::as_path)).with_context(|| format!("model {name}"))
+        cache_place::check(distill, run, folders.iter().map(PathBuf::as_path))
+            .with_context(|| format!("model {name}"))
     })
 }
 
 /// The command line that continues a run, as a shell reads it.
-fn command(name: &str, args: &RecipeArgs, model: Option<&str>, output: Option<&Path>, device: &DeviceArgs) -> String {
+fn command(
+    name: &str,
+    args: &RecipeArgs,
+    model: Option<&str>,
+    output: Option<&Path>,
+    device: &DeviceArgs,
+) -> String {
     let mut words = vec![format!("babyllama {name}"), quoted(&args.recipe.to_string_lossy())];
     words.extend(args.overrides.iter().map(|value| format!("--set {}", quoted(value))));
     words.extend(model.map(|model| format!("--model {}", quoted(model))));

@@ -40,7 +40,9 @@ impl Pipeline {
         for (name, section) in sections {
             let stage = model_stage(&name, &section, text, &trained)?;
             let output = Path::new("models").join(&name).join("final/model.safetensors");
-            self.perform(&stage, &[&output], |pipeline| pipeline.train(&name, &section, &stage, text, &trained))?;
+            self.perform(&stage, &[&output], |pipeline| {
+                pipeline.train(&name, &section, &stage, text, &trained)
+            })?;
             let weights = self.path("models").join(&name).join("final");
             trained.push(Trained { name, stage, weights });
         }
@@ -84,7 +86,12 @@ impl Pipeline {
         }
     }
 
-    fn start(&self, section: &ModelSection, seed: u64, tokenizer: &Tokenizer) -> anyhow::Result<Model> {
+    fn start(
+        &self,
+        section: &ModelSection,
+        seed: u64,
+        tokenizer: &Tokenizer,
+    ) -> anyhow::Result<Model> {
         match &section.start {
             Start::Random(shape) => {
                 let mut config = shape.config(tokenizer.vocab_size());
@@ -131,12 +138,19 @@ fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
 }
 
 /// Everything a model's weights follow from.
-fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Trained]) -> anyhow::Result<Stage> {
-    // How often checkpoints are written changes nothing, and how a batch is split nothing but rounding.
+fn model_stage(
+    name: &str,
+    section: &ModelSection,
+    text: &Text,
+    trained: &[Trained],
+) -> anyhow::Result<Stage> {
+    // How often checkpoints are written changes nothing, and how a batch is split nothing but
+    // rounding.
     let mut deciding = section.clone();
     (deciding.train.checkpoint_steps, deciding.train.micro_batch_size) = (0, 0);
     deciding.distill = deciding.distill.as_ref().map(DistillSettings::deciding);
-    let mut stage = Stage::new(&format!("model-{name}"), &without_later_defaults(&deciding)?)?.after(&text.stage);
+    let mut stage = Stage::new(&format!("model-{name}"), &without_later_defaults(&deciding)?)?
+        .after(&text.stage);
     if let Start::Folder(folder) = &section.start {
         stage = stage.reads(folder)?;
     }
@@ -149,10 +163,11 @@ fn model_stage(name: &str, section: &ModelSection, text: &Text, trained: &[Train
     Ok(stage)
 }
 
-/// A model's settings without the keys that recipes have not always had, where these are at their defaults: what was
-/// finished before there were such keys is still what the recipe says.
+/// A model's settings without the keys that recipes have not always had, where these are at their
+/// defaults: what was finished before there were such keys is still what the recipe says.
 fn without_later_defaults(section: &ModelSection) -> anyhow::Result<Value> {
-    const LATER: [&str; 6] = ["chunk_offsets", "ensemble", "divergence", "signal", "codec", "samples"];
+    const LATER: [&str; 6] =
+        ["chunk_offsets", "ensemble", "divergence", "signal", "codec", "samples"];
     let plain = [
         ("train", serde_json::to_value(TrainSettings::default())?),
         ("distill", serde_json::to_value(DistillSettings::new(Vec::new()))?),
@@ -166,23 +181,33 @@ fn without_later_defaults(section: &ModelSection) -> anyhow::Result<Value> {
     Ok(settings)
 }
 
-/// Makes a model's folder ready. What a run with other settings left there is set aside under a name of its own, and what
-/// these settings left earlier is taken back, so that changing a setting to and fro loses nothing.
+/// Makes a model's folder ready. What a run with other settings left there is set aside under a
+/// name of its own, and what these settings left earlier is taken back, so that changing a setting
+/// to and fro loses nothing.
 fn claim(folder: &Path, fingerprint: &str) -> anyhow::Result<()> {
     let mark = folder.join("fingerprint");
     let claimed = std::fs::read_to_string(&mark).unwrap_or_default();
     if folder.exists() && claimed != fingerprint {
         let aside = aside(folder, &claimed);
-        std::fs::rename(folder, &aside).with_context(|| format!("cannot set {} aside", folder.display()))?;
-        console::note(format_args!("  what was trained with other settings is now in {}", aside.display()));
+        std::fs::rename(folder, &aside)
+            .with_context(|| format!("cannot set {} aside", folder.display()))?;
+        console::note(format_args!(
+            "  what was trained with other settings is now in {}",
+            aside.display()
+        ));
     }
     let earlier = aside(folder, fingerprint);
     if !folder.exists() && earlier.exists() {
-        std::fs::rename(&earlier, folder).with_context(|| format!("cannot take {} back", earlier.display()))?;
-        console::note(format_args!("  goes on with what these settings left earlier in {}", earlier.display()));
+        std::fs::rename(&earlier, folder)
+            .with_context(|| format!("cannot take {} back", earlier.display()))?;
+        console::note(format_args!(
+            "  goes on with what these settings left earlier in {}",
+            earlier.display()
+        ));
     }
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    write_whole(&mark, fingerprint.as_bytes()).with_context(|| format!("cannot write {}", mark.display()))
+    write_whole(&mark, fingerprint.as_bytes())
+        .with_context(|| format!("cannot write {}", mark.display()))
 }
 
 /// Where a model's folder goes while other settings have its place.
@@ -190,16 +215,24 @@ fn aside(folder: &Path, fingerprint: &str) -> PathBuf {
     folder.with_extension(format!("old-{}", fingerprint.get(..8).unwrap_or("unknown")))
 }
 
-/// Refuses a folder whose tokenizer is not the one at hand: equal sizes are not enough, since ids would mean other words.
+/// Refuses a folder whose tokenizer is not the one at hand: equal sizes are not enough, since ids
+/// would mean other words.
 pub fn same_tokenizer(folder: &Path, role: &str, tokenizer: &Tokenizer) -> anyhow::Result<()> {
     let shown = folder.display();
     let theirs = Tokenizer::from_folder(folder)
-        .with_context(|| format!("nobody can tell whether the tokens of {role} {shown} mean the same"))
+        .with_context(|| {
+            format!("nobody can tell whether the tokens of {role} {shown} mean the same")
+        })
         .hint("put the tokenizer.json that it was trained with into its folder")?;
     match theirs.first_difference(tokenizer) {
         None => Ok(()),
-        Some(difference) => Err(anyhow::anyhow!("{role} {shown} was trained with another tokenizer: {difference}"))
-            .hint("give the recipe that tokenizer with tokenizer.path, or train the teacher within the recipe"),
+        Some(difference) => Err(anyhow::anyhow!(
+            "{role} {shown} was trained with another tokenizer: {difference}"
+        ))
+        .hint(
+            "give the recipe that tokenizer with tokenizer.path, or train the teacher within the \
+             recipe",
+        ),
     }
 }
 
@@ -209,8 +242,8 @@ mod tests {
 
     #[test]
     fn what_was_finished_before_there_were_more_keys_is_still_done() {
-        let section =
-            "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n[distill]\nteachers = ['a']\n";
+        let section = "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = \
+         4\n[distill]\nteachers = ['a']\n";
         let keys = |more: &str| {
             let section: ModelSection = toml::from_str(&format!("{section}{more}")).unwrap();
             let value = without_later_defaults(&section).unwrap();
@@ -219,8 +252,9 @@ mod tests {
         };
         let first = ["teachers", "temperature", "alpha", "kl"];
         assert_eq!(keys(""), (first.map(String::from).to_vec(), false));
-        let (distill, has_offsets) =
-            keys("signal = 'sampled'\nsamples = 64\nweights = [1]\n[train]\nchunk_offsets = [0, 64]");
+        let (distill, has_offsets) = keys(
+            "signal = 'sampled'\nsamples = 64\nweights = [1]\n[train]\nchunk_offsets = [0, 64]",
+        );
         assert_eq!(distill, ["teachers", "weights", "temperature", "alpha", "kl", "signal"]);
         assert!(has_offsets);
     }

@@ -1,4 +1,5 @@
-//! `babyllama teach`: lets the teachers of a recipe's students read all the text once, and keeps what they say.
+//! `babyllama teach`: lets the teachers of a recipe's students read all the text once, and keeps
+//! what they say.
 
 use anyhow::{Context, bail};
 use model::hugging_face;
@@ -15,13 +16,20 @@ use crate::failure::{Hint, Interrupted, WrongUsage};
 use crate::progress::Progress;
 use crate::recipe::{self, ModelSection, Recipe, Start};
 
-/// Fills the caches that the recipe's students read, training their teachers where that is still to be done.
+/// Fills the caches that the recipe's students read, training their teachers where that is still to
+/// be done.
 pub fn teach(args: &TeachArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
     // Before anything is made or replaced.
     let students = students(&recipe, args.model.as_deref())?;
-    let (mut pipeline, _lock) =
-        Pipeline::open(recipe, &args.recipe, args.output.as_deref(), "teach", args.model.as_deref(), device)?;
+    let (mut pipeline, _lock) = Pipeline::open(
+        recipe,
+        &args.recipe,
+        args.output.as_deref(),
+        "teach",
+        args.model.as_deref(),
+        device,
+    )?;
     let text = pipeline.prepare_text()?;
     let trained = pipeline.train_some(&text, &needed(&pipeline.recipe, &students))?;
     for student in &students {
@@ -35,10 +43,11 @@ pub fn teach(args: &TeachArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 
 /// The students whose teachers' signals are kept: the one that is named, or all.
 fn students(recipe: &Recipe, named: Option<&str>) -> anyhow::Result<Vec<String>> {
-    let keeps =
-        |section: &ModelSection| section.distill.as_ref().is_some_and(|distill| distill.signal != SignalKind::Online);
-    let advice =
-        "write signal = \"hidden\" or \"sampled\" into [models.NAME.distill], or --set NAME.distill.signal=hidden";
+    let keeps = |section: &ModelSection| {
+        section.distill.as_ref().is_some_and(|distill| distill.signal != SignalKind::Online)
+    };
+    let advice = "write signal = \"hidden\" or \"sampled\" into [models.NAME.distill], or --set \
+     NAME.distill.signal=hidden";
     match named {
         Some(name) => match recipe.models.get(name) {
             None => {
@@ -46,15 +55,23 @@ fn students(recipe: &Recipe, named: Option<&str>) -> anyhow::Result<Vec<String>>
                 bail!(WrongUsage(format!("--model {name} is none of the recipe's models: {known}")))
             }
             Some(section) if !keeps(section) => {
-                Err(WrongUsage(format!("nothing is kept of what teachers say to {name}"))).hint(advice)
+                Err(WrongUsage(format!("nothing is kept of what teachers say to {name}")))
+                    .hint(advice)
             }
             Some(_) => Ok(vec![name.to_owned()]),
         },
         None => {
-            let all: Vec<String> =
-                recipe.models.iter().filter(|(_, section)| keeps(section)).map(|(name, _)| name.clone()).collect();
+            let all: Vec<String> = recipe
+                .models
+                .iter()
+                .filter(|(_, section)| keeps(section))
+                .map(|(name, _)| name.clone())
+                .collect();
             match all.is_empty() {
-                true => Err(WrongUsage("no model of the recipe keeps what its teachers say".into())).hint(advice),
+                true => {
+                    Err(WrongUsage("no model of the recipe keeps what its teachers say".into()))
+                        .hint(advice)
+                }
                 false => Ok(all),
             }
         }
@@ -94,7 +111,8 @@ impl Pipeline {
             training: &text.training,
             validation: Some(&text.validation),
         };
-        let opened = open_to_teach(&distillation, &audience).with_context(|| format!("teachers of {student}"))?;
+        let opened = open_to_teach(&distillation, &audience)
+            .with_context(|| format!("teachers of {student}"))?;
         let Some(mut teaching) = opened else { return Ok(()) };
         let (sequences, there) = teaching.progress();
         for (folder, bytes) in teaching.folders() {
@@ -104,8 +122,12 @@ impl Pipeline {
                 short(bytes as f64)
             ));
         }
-        let mut progress =
-            Progress::begin(&format!("teachers of {student}"), "sequences", sequences as u64, there as u64);
+        let mut progress = Progress::begin(
+            &format!("teachers of {student}"),
+            "sequences",
+            sequences as u64,
+            there as u64,
+        );
         let group = match section.train.micro_batch_size {
             0 => section.train.batch_size,
             size => size,
@@ -120,7 +142,10 @@ impl Pipeline {
             bail!(Interrupted { resume: self.command.clone() });
         }
         let new = sequences - there;
-        progress.finish(sequences as u64, &format!("{new} of {sequences} sequences were read, all are there"));
+        progress.finish(
+            sequences as u64,
+            &format!("{new} of {sequences} sequences were read, all are there"),
+        );
         Ok(())
     }
 }

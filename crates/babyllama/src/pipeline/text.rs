@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use corpus::builtin::{self, BuiltinSettings, Split};
 use corpus::stats::CorpusStats;
-use corpus::{NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text};
+use corpus::{
+    NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text,
+};
 
 use super::Pipeline;
 use crate::console;
@@ -35,7 +37,11 @@ impl Pipeline {
         if let Some(path) = &self.recipe.tokenizer.path {
             tokenizer_stage = tokenizer_stage.reads(path)?;
         }
-        self.perform(&tokenizer_stage, &[Path::new("tokenizer/tokenizer.json")], Self::make_tokenizer)?;
+        self.perform(
+            &tokenizer_stage,
+            &[Path::new("tokenizer/tokenizer.json")],
+            Self::make_tokenizer,
+        )?;
         let tokenizer = Tokenizer::load(&self.path("tokenizer/tokenizer.json"))?;
 
         let files = ["tokens/train.bin", "tokens/validation.bin"];
@@ -45,7 +51,12 @@ impl Pipeline {
             pipeline.encode(VALIDATION, files[1], &tokenizer)
         })?;
         let open = |file: &str| TokenFile::open(&self.path(file));
-        Ok(Text { training: open(files[0])?, validation: open(files[1])?, tokenizer, stage: tokens })
+        Ok(Text {
+            training: open(files[0])?,
+            validation: open(files[1])?,
+            tokenizer,
+            stage: tokens,
+        })
     }
 
     fn corpus_stage(&self) -> anyhow::Result<Stage> {
@@ -85,14 +96,19 @@ impl Pipeline {
             false => Ok(raw),
         };
         let mut training = match &section.source {
-            Source::Builtin => prepare(builtin::write_corpus(self.builtin_settings(), Split::Train))?,
+            Source::Builtin => {
+                prepare(builtin::write_corpus(self.builtin_settings(), Split::Train))?
+            }
             Source::Folder(folder) => prepare(text::read_corpus(folder)?)?,
         };
         let validation = match &section.validation {
-            Validation::Builtin => prepare(builtin::write_corpus(self.builtin_settings(), Split::Validation))?,
+            Validation::Builtin => {
+                prepare(builtin::write_corpus(self.builtin_settings(), Split::Validation))?
+            }
             Validation::Folder(folder) => prepare(text::read_corpus(folder)?)?,
             Validation::Split => {
-                let (kept, held_out) = split::split_validation(&training, section.validation_fraction)?;
+                let (kept, held_out) =
+                    split::split_validation(&training, section.validation_fraction)?;
                 training = kept;
                 held_out
             }
@@ -115,22 +131,31 @@ impl Pipeline {
         let tokenizer = match &section.path {
             Some(path) => Tokenizer::load(path)?,
             None => {
-                let settings =
-                    TokenizerSettings { vocab_size: section.vocab_size, min_frequency: section.min_frequency };
+                let settings = TokenizerSettings {
+                    vocab_size: section.vocab_size,
+                    min_frequency: section.min_frequency,
+                };
                 let should_stop = || self.interrupt.is_requested();
-                Tokenizer::train_unless(&should_stop, &text::read_corpus(&self.path(TRAIN))?, &settings)?
+                Tokenizer::train_unless(
+                    &should_stop,
+                    &text::read_corpus(&self.path(TRAIN))?,
+                    &settings,
+                )?
             }
         };
         if tokenizer.vocab_size() < section.vocab_size && section.path.is_none() {
             let (found, wanted) = (tokenizer.vocab_size(), section.vocab_size);
-            console::note(format_args!("  the text yields {found} of the {wanted} entries that were asked for"));
+            console::note(format_args!(
+                "  the text yields {found} of the {wanted} entries that were asked for"
+            ));
         }
         let longest = self.recipe.models.values().map(|model| model.train.sequence_length).max();
         Ok(tokenizer.save_folder(&self.path("tokenizer"), longest.unwrap_or(128))?)
     }
 
     fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> anyhow::Result<()> {
-        let mut writer = TokenWriter::create(&self.path(to), tokenizer.vocab_size(), &tokenizer.content_hash())?;
+        let mut writer =
+            TokenWriter::create(&self.path(to), tokenizer.vocab_size(), &tokenizer.content_hash())?;
         let mut count = 0;
         for (_, text) in text::read_corpus(&self.path(from))? {
             let ids = tokenizer.encode_file_unless(&|| self.interrupt.is_requested(), &text)?;
@@ -142,14 +167,16 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The folder of a set of minimal pairs; those of the built-in grammar are written when they are asked for.
+    /// The folder of a set of minimal pairs; those of the built-in grammar are written when they
+    /// are asked for.
     pub fn pairs_folder(&mut self, source: &Source) -> anyhow::Result<PathBuf> {
         let folder = match source {
             Source::Folder(folder) => return Ok(folder.clone()),
             Source::Builtin => self.path(PAIRS),
         };
         let settings = self.builtin_settings();
-        let stage = Stage::new("pairs", &(settings.words, settings.pairs_per_paradigm, settings.seed))?;
+        let stage =
+            Stage::new("pairs", &(settings.words, settings.pairs_per_paradigm, settings.seed))?;
         self.perform(&stage, &[Path::new(PAIRS)], |pipeline| {
             let folder = pipeline.path(PAIRS);
             remove_old(&folder)?;
@@ -165,7 +192,8 @@ pub fn write_pairs(folder: &Path, settings: BuiltinSettings) -> anyhow::Result<(
     for (paradigm, pairs) in builtin::minimal_pairs(settings) {
         let lines: String = pairs.iter().map(|pair| pair.to_json_line() + "\n").collect();
         let path = folder.join(format!("{paradigm}.jsonl"));
-        write_whole(&path, lines.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        write_whole(&path, lines.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -173,7 +201,8 @@ pub fn write_pairs(folder: &Path, settings: BuiltinSettings) -> anyhow::Result<(
 /// Removes what an earlier run of a stage left, so that no stale file stays among the new ones.
 fn remove_old(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(())
 }

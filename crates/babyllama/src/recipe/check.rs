@@ -1,4 +1,5 @@
-//! What types alone cannot say: sizes that divide, names that exist, probabilities that are probabilities.
+//! What types alone cannot say: sizes that divide, names that exist, probabilities that are
+//! probabilities.
 
 use std::path::Path;
 
@@ -18,17 +19,22 @@ const SMALLEST_VOCABULARY: usize = 259;
 /// Refuses the first thing in the recipe that makes no sense.
 pub fn check(recipe: &Recipe) -> Result<(), Fault> {
     check_name("name", &recipe.name, "-_.")?;
-    ensure(i64::try_from(recipe.seed).is_ok(), "seed", || format!("is {}, more than {}", recipe.seed, i64::MAX))?;
+    ensure(i64::try_from(recipe.seed).is_ok(), "seed", || {
+        format!("is {}, more than {}", recipe.seed, i64::MAX)
+    })?;
     check_corpus(&recipe.corpus)?;
     check_tokenizer(&recipe.tokenizer)?;
     for (index, (name, model)) in recipe.models.iter().enumerate() {
         let key = join("models", name);
         // A dot would part a dotted key.
         check_name(&key, name, "-_")?;
-        ensure(!TOP_LEVEL_KEYS.contains(&name.as_str()), &key, || "is a name that recipes keep for themselves".into())?;
+        ensure(!TOP_LEVEL_KEYS.contains(&name.as_str()), &key, || {
+            "is a name that recipes keep for themselves".into()
+        })?;
         check_model(&key, model)?;
         if let Some(distill) = &model.distill {
-            check_distill(recipe, index, distill).map_err(|fault| fault.within("distill").within(&key))?;
+            check_distill(recipe, index, distill)
+                .map_err(|fault| fault.within("distill").within(&key))?;
         }
     }
     check_evaluate(recipe, &recipe.evaluate)
@@ -43,16 +49,23 @@ fn check_name(key: &str, name: &str, marks: &str) -> Result<(), Fault> {
     let fits = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
     let good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits);
     ensure(good, key, || {
-        format!("is no name: it may have letters, digits and {marks:?}, and begins with one of the former")
+        format!(
+            "is no name: it may have letters, digits and {marks:?}, and begins with one of the \
+             former"
+        )
     })
 }
 
 fn positive(key: &str, value: f64) -> Result<(), Fault> {
-    ensure(value > 0.0 && value.is_finite(), key, || format!("is {value}; it must be larger than 0"))
+    ensure(value > 0.0 && value.is_finite(), key, || {
+        format!("is {value}; it must be larger than 0")
+    })
 }
 
 fn not_negative(key: &str, value: f64) -> Result<(), Fault> {
-    ensure(value >= 0.0 && value.is_finite(), key, || format!("is {value}; it must not be negative"))
+    ensure(value >= 0.0 && value.is_finite(), key, || {
+        format!("is {value}; it must not be negative")
+    })
 }
 
 fn share(key: &str, value: f64) -> Result<(), Fault> {
@@ -60,7 +73,9 @@ fn share(key: &str, value: f64) -> Result<(), Fault> {
 }
 
 fn below_one(key: &str, value: f64) -> Result<(), Fault> {
-    ensure((0.0..1.0).contains(&value), key, || format!("is {value}; it must be at least 0 and below 1"))
+    ensure((0.0..1.0).contains(&value), key, || {
+        format!("is {value}; it must be at least 0 and below 1")
+    })
 }
 
 fn at_least(key: &str, value: usize, smallest: usize) -> Result<(), Fault> {
@@ -70,9 +85,13 @@ fn at_least(key: &str, value: usize, smallest: usize) -> Result<(), Fault> {
 fn check_corpus(corpus: &CorpusSection) -> Result<(), Fault> {
     let builtin = corpus.source == Source::Builtin;
     if let Source::Folder(folder) = &corpus.source {
-        ensure(!folder.as_os_str().is_empty(), "corpus.source", || "is empty; name a folder or \"builtin\"".into())?;
+        ensure(!folder.as_os_str().is_empty(), "corpus.source", || {
+            "is empty; name a folder or \"builtin\"".into()
+        })?;
     }
-    ensure(!builtin || corpus.words > 0, "corpus.words", || "is 0; say how many words to write".into())?;
+    ensure(!builtin || corpus.words > 0, "corpus.words", || {
+        "is 0; say how many words to write".into()
+    })?;
     ensure(builtin || corpus.validation != Validation::Builtin, "corpus.validation", || {
         "is \"builtin\" while corpus.source is a folder; use \"split\" or a folder".into()
     })?;
@@ -115,7 +134,8 @@ fn check_shape(shape: &Shape) -> Result<(), Fault> {
     divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads)?;
     divides("num_heads", shape.num_heads, "num_kv_heads", shape.num_kv_heads)?;
     match shape.architecture {
-        // Recipes make no others than GPT-2 and LLaMA; what they start from is checked where it is read.
+        // Recipes make no others than GPT-2 and LLaMA; what they start from is checked where it is
+        // read.
         Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => {
             ensure(shape.num_kv_heads == shape.num_heads, "num_kv_heads", || {
                 format!(
@@ -127,12 +147,18 @@ fn check_shape(shape: &Shape) -> Result<(), Fault> {
         Architecture::Llama => {
             let head_dim = shape.hidden_size / shape.num_heads;
             ensure(head_dim.is_multiple_of(2), "num_heads", || {
-                format!("= {} leaves {head_dim} channels a head; rotary positions need an even number", shape.num_heads)
+                format!(
+                    "= {} leaves {head_dim} channels a head; rotary positions need an even number",
+                    shape.num_heads
+                )
             })?;
-            for (key, dropout) in
-                [("embedding_dropout", shape.embedding_dropout), ("residual_dropout", shape.residual_dropout)]
-            {
-                ensure(dropout == 0.0, key, || format!("is {dropout}; LLaMA has none but attention_dropout"))?;
+            for (key, dropout) in [
+                ("embedding_dropout", shape.embedding_dropout),
+                ("residual_dropout", shape.residual_dropout),
+            ] {
+                ensure(dropout == 0.0, key, || {
+                    format!("is {dropout}; LLaMA has none but attention_dropout")
+                })?;
             }
         }
     }
@@ -154,7 +180,9 @@ fn check_shape(shape: &Shape) -> Result<(), Fault> {
 }
 
 fn divides(key: &str, whole: usize, part_key: &str, part: usize) -> Result<(), Fault> {
-    ensure(whole.is_multiple_of(part), key, || format!("is {whole}, which {part_key} = {part} does not divide"))
+    ensure(whole.is_multiple_of(part), key, || {
+        format!("is {whole}, which {part_key} = {part} does not divide")
+    })
 }
 
 fn check_train(train: &TrainSettings) -> Result<(), Fault> {
@@ -173,39 +201,54 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
     positive("adam_epsilon", train.adam_epsilon)?;
     not_negative("max_grad_norm", train.max_grad_norm)?;
     let largest = i64::MAX as u64;
-    ensure(train.seed.is_none_or(|seed| seed <= largest), "seed", || format!("is more than {largest}"))?;
+    ensure(train.seed.is_none_or(|seed| seed <= largest), "seed", || {
+        format!("is more than {largest}")
+    })?;
     settings::check(train).map_err(fault)
 }
 
 /// What training itself refuses, said of the recipe's key.
 pub fn fault(error: TrainError) -> Fault {
     match error {
-        TrainError::Setting { setting, value, rule } => Fault::invalid(setting, format!("is {value}; {rule}")),
+        TrainError::Setting { setting, value, rule } => {
+            Fault::invalid(setting, format!("is {value}; {rule}"))
+        }
         other => Fault::invalid("", other.to_string()),
     }
 }
 
-/// `index` is the student's place among the models; its teachers stand before it, which also rules out circles.
+/// `index` is the student's place among the models; its teachers stand before it, which also rules
+/// out circles.
 fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Result<(), Fault> {
     positive("temperature", distill.temperature)?;
     share("alpha", distill.alpha)?;
     ensure(!distill.teachers.is_empty(), "teachers", || "is empty; name at least one".into())?;
-    settings::check_distillation(distill, &recipe.models[index].train, distill.teachers.len()).map_err(fault)?;
+    settings::check_distillation(distill, &recipe.models[index].train, distill.teachers.len())
+        .map_err(fault)?;
     let sequence_length = recipe.models[index].train.sequence_length;
     for (number, teacher) in distill.teachers.iter().enumerate() {
         let key = format!("teachers[{number}]");
-        ensure(!distill.teachers[..number].contains(teacher), &key, || format!("names {teacher:?} a second time"))?;
+        ensure(!distill.teachers[..number].contains(teacher), &key, || {
+            format!("names {teacher:?} a second time")
+        })?;
         match recipe.models.get_full(teacher) {
-            Some((place, _, _)) if place == index => return Err(Fault::invalid(key, "is the student itself")),
+            Some((place, _, _)) if place == index => {
+                return Err(Fault::invalid(key, "is the student itself"));
+            }
             Some((place, _, _)) if place > index => {
-                let problem = format!("is {teacher:?}, which stands below its student; move [models.{teacher}] above");
+                let problem = format!(
+                    "is {teacher:?}, which stands below its student; move [models.{teacher}] above"
+                );
                 return Err(Fault::invalid(key, problem));
             }
             Some((_, _, model)) => check_teacher_positions(&key, teacher, model, sequence_length)?,
             None => {
                 let earlier = recipe.models.keys().take(index).map(String::as_str);
                 ensure(Path::new(teacher).is_dir(), &key, || {
-                    format!("is {teacher:?}, neither a model above nor a folder; {}", suggestion(teacher, earlier))
+                    format!(
+                        "is {teacher:?}, neither a model above nor a folder; {}",
+                        suggestion(teacher, earlier)
+                    )
                 })?;
             }
         }
@@ -213,11 +256,17 @@ fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Re
     Ok(())
 }
 
-fn check_teacher_positions(key: &str, name: &str, teacher: &ModelSection, length: usize) -> Result<(), Fault> {
+fn check_teacher_positions(
+    key: &str,
+    name: &str,
+    teacher: &ModelSection,
+    length: usize,
+) -> Result<(), Fault> {
     let Start::Random(shape) = &teacher.start else { return Ok(()) };
     ensure(shape.can_read(length), key, || {
         format!(
-            "is {name:?} with max_positions = {}, fewer than the student's sequence_length = {length}",
+            "is {name:?} with max_positions = {}, fewer than the student's sequence_length = \
+             {length}",
             shape.max_positions
         )
     })
@@ -233,7 +282,9 @@ fn check_evaluate(recipe: &Recipe, evaluate: &EvaluateSection) -> Result<(), Fau
             ensure(recipe.models.contains_key(member), &key, || {
                 format!("is {member:?}, no model of this recipe; {}", suggestion(member, known))
             })?;
-            ensure(!members[..place].contains(member), &key, || format!("names {member:?} a second time"))?;
+            ensure(!members[..place].contains(member), &key, || {
+                format!("names {member:?} a second time")
+            })?;
         }
     }
     Ok(())

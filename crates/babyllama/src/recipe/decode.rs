@@ -1,11 +1,12 @@
-//! Reads TOML values into serde types. Unlike those of toml's own deserializer, its faults are typed and carry the full
-//! dotted key, so that one message serves a value from the file and the same value from an override.
+//! Reads TOML values into serde types. Unlike those of toml's own deserializer, its faults are
+//! typed and carry the full dotted key, so that one message serves a value from the file and the
+//! same value from an override.
 
 use std::fmt::Display;
 
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use toml::{Table, Value};
@@ -23,7 +24,11 @@ impl Error for Fault {
     }
 
     fn invalid_type(found: Unexpected, expected: &dyn Expected) -> Self {
-        Fault::WrongType { key: String::new(), expected: plain_expected(expected), found: plain_found(found) }
+        Fault::WrongType {
+            key: String::new(),
+            expected: plain_expected(expected),
+            found: plain_found(found),
+        }
     }
 
     fn invalid_value(found: Unexpected, expected: &dyn Expected) -> Self {
@@ -121,7 +126,11 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -152,7 +161,10 @@ struct Items<'a> {
 impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Fault;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Fault> {
         let Some((index, item)) = self.items.next() else { return Ok(None) };
         seed.deserialize(Node(item)).map(Some).map_err(|fault| fault.within(&format!("[{index}]")))
     }
@@ -172,14 +184,18 @@ impl<'a> Entries<'a> {
 impl<'de> MapAccess<'de> for Entries<'de> {
     type Error = Fault;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fault> {
         self.current = self.entries.next().map(|(key, value)| (key.as_str(), value));
         let Some((key, _)) = self.current else { return Ok(None) };
         seed.deserialize(key.into_deserializer()).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let (key, value) = self.current.take().ok_or_else(|| Fault::custom("has a value without a key"))?;
+        let (key, value) =
+            self.current.take().ok_or_else(|| Fault::custom("has a value without a key"))?;
         seed.deserialize(Node(value)).map_err(|fault| fault.within(key))
     }
 }
@@ -220,8 +236,11 @@ mod tests {
 
     #[test]
     fn reads_what_is_right() {
-        let outer =
-            read("inner = { count = 3, ratio = 1, choice = 2024 }\nlist = [{ count = 0, choice = 'old' }]").unwrap();
+        let outer = read(
+            "inner = { count = 3, ratio = 1, choice = 2024 }\nlist = [{ count = 0, choice = \
+             'old' }]",
+        )
+        .unwrap();
         assert_eq!(outer.inner, Inner { count: 3, ratio: Some(1.0), choice: Some(Choice::New) });
         assert_eq!(outer.list, [Inner { count: 0, ratio: None, choice: Some(Choice::Old) }]);
     }
@@ -229,12 +248,18 @@ mod tests {
     #[test]
     fn faults_carry_the_full_key() {
         let message = |text| read(text).unwrap_err();
-        assert_eq!(message("inner = { count = 3, ratoi = 1 }"), "unknown key `inner.ratoi`; did you mean `ratio`?");
+        assert_eq!(
+            message("inner = { count = 3, ratoi = 1 }"),
+            "unknown key `inner.ratoi`; did you mean `ratio`?"
+        );
         assert_eq!(
             message("inner = { count = 'x' }"),
             "`inner.count` should be a whole number, 0 or larger, found the string \"x\""
         );
-        assert_eq!(message("inner = { count = -1 }"), "`inner.count` should be a whole number, 0 or larger, found -1");
+        assert_eq!(
+            message("inner = { count = -1 }"),
+            "`inner.count` should be a whole number, 0 or larger, found -1"
+        );
         assert_eq!(
             message("inner = { count = 1.5 }"),
             "`inner.count` should be a whole number, 0 or larger, found 1.5"
@@ -243,18 +268,27 @@ mod tests {
             message("inner = { count = 1979-05-27 }"),
             "`inner.count` should be a whole number, 0 or larger, found a date"
         );
-        assert_eq!(message("inner = { count = 1, ratio = true }"), "`inner.ratio` should be a number, found true");
+        assert_eq!(
+            message("inner = { count = 1, ratio = true }"),
+            "`inner.ratio` should be a number, found true"
+        );
         assert_eq!(message("inner = 3"), "`inner` should be a table, found 3");
         assert_eq!(message("inner = { ratio = 1 }"), "missing key `inner.count`");
         assert_eq!(
             message("inner = { count = 1, choice = 'odd' }"),
             "`inner.choice` cannot be \"odd\"; choices: 2024, old"
         );
-        assert_eq!(message("inner = { count = 1, choice = [] }"), "`inner.choice` should be a string, found a list");
+        assert_eq!(
+            message("inner = { count = 1, choice = [] }"),
+            "`inner.choice` should be a string, found a list"
+        );
         assert_eq!(
             message("inner = { count = 1 }\nlist = [{ count = 1 }, { cuont = 1 }]"),
             "unknown key `list[1].cuont`; did you mean `count`?"
         );
-        assert_eq!(message("inner = { count = 1 }\nlist = { a = 1 }"), "`list` should be a list, found a table");
+        assert_eq!(
+            message("inner = { count = 1 }\nlist = { a = 1 }"),
+            "`list` should be a list, found a table"
+        );
     }
 }

@@ -11,7 +11,8 @@ use toml::{Table, Value};
 use super::decode::decode;
 use super::error::{Fault, Place, RecipeError, join, suggestion};
 
-/// The keys of a recipe that stand outside any table; an override may begin with one of them or with a model's name.
+/// The keys of a recipe that stand outside any table; an override may begin with one of them or
+/// with a model's name.
 pub const TOP_LEVEL_KEYS: [&str; 6] = ["name", "seed", "corpus", "tokenizer", "models", "evaluate"];
 
 /// A parsed recipe with the origin of each of its values.
@@ -25,8 +26,8 @@ pub struct Document {
 impl Document {
     /// Reads and parses a recipe.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_path_buf(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.to_path_buf(), source })?;
         Self::parse(path, &text)
     }
 
@@ -48,11 +49,15 @@ impl Document {
 
     /// A document that says nothing, for commands that take everything from their flags.
     pub fn empty() -> Self {
-        Self { path: PathBuf::from("the command line"), table: Table::new(), places: BTreeMap::new() }
+        Self {
+            path: PathBuf::from("the command line"),
+            table: Table::new(),
+            places: BTreeMap::new(),
+        }
     }
 
-    /// Applies `a.b=value` as given to `--set`. A first word that is no top-level key but a model's name stands for
-    /// `models.NAME`.
+    /// Applies `a.b=value` as given to `--set`. A first word that is no top-level key but a model's
+    /// name stands for `models.NAME`.
     pub fn apply_override(&mut self, text: &str) -> Result<(), RecipeError> {
         let (key, value) = split_override(text)?;
         let key = self.full_key(key).map_err(|problem| refuse(text, problem))?;
@@ -65,7 +70,8 @@ impl Document {
         self.set(&join(table, key), value, &format!("--set {text}"))
     }
 
-    /// Sets the value at a dotted key, making the tables on the way. `origin` is what messages will quote.
+    /// Sets the value at a dotted key, making the tables on the way. `origin` is what messages will
+    /// quote.
     pub fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), RecipeError> {
         let place = Place::CommandLine(origin.to_string());
         let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
@@ -78,7 +84,9 @@ impl Document {
             }
             let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
             let fault = || Fault::invalid(path.clone(), "is a value, not a table");
-            table = entry.as_table_mut().ok_or_else(|| RecipeError::Fault { place: place.clone(), fault: fault() })?;
+            table = entry
+                .as_table_mut()
+                .ok_or_else(|| RecipeError::Fault { place: place.clone(), fault: fault() })?;
         }
         table.insert(last.to_string(), value);
         self.places.retain(|other, _| !is_within(other, key));
@@ -107,7 +115,8 @@ impl Document {
             return Err(self.locate(Fault::UnknownKey { key: format!("models.{name}"), hint }));
         };
         self.table.retain(|key, _| key == "seed");
-        self.table.insert("models".to_string(), Table::from_iter([(name.to_string(), model)]).into());
+        self.table
+            .insert("models".to_string(), Table::from_iter([(name.to_string(), model)]).into());
         Ok(())
     }
 
@@ -162,14 +171,19 @@ fn split_override(text: &str) -> Result<(&str, Value), RecipeError> {
     let (key, value) = text.split_once('=').ok_or_else(|| refuse(text, "should read key=value"))?;
     let key = key.trim();
     if key.split('.').any(str::is_empty) {
-        return Err(refuse(text, format!("`{key}` is not a dotted key such as student.train.epochs")));
+        return Err(refuse(
+            text,
+            format!("`{key}` is not a dotted key such as student.train.epochs"),
+        ));
     }
     Ok((key, parse_value(value.trim())))
 }
 
 /// The text as a TOML value, or, when it is none (a bare word, a path), as a string.
 pub fn parse_value(text: &str) -> Value {
-    ValueDeserializer::parse(text).and_then(Value::deserialize).unwrap_or_else(|_| Value::String(text.to_string()))
+    ValueDeserializer::parse(text)
+        .and_then(Value::deserialize)
+        .unwrap_or_else(|_| Value::String(text.to_string()))
 }
 
 /// Whether a dotted key is `outer` or lies below it.
@@ -209,8 +223,8 @@ fn each_inner_key(value: &DeValue<'_>, path: &str, visit: &mut impl FnMut(String
 mod tests {
     use super::*;
 
-    const TEXT: &str =
-        "name = 'x'\n\n[models.small]\nhidden_size = 4\n[models.small.train]\nlists = [\n  1,\n  [2,\n   3],\n]\n";
+    const TEXT: &str = "name = 'x'\n\n[models.small]\nhidden_size = \
+     4\n[models.small.train]\nlists = [\n  1,\n  [2,\n   3],\n]\n";
 
     fn document() -> Document {
         Document::parse(Path::new("r.toml"), TEXT).unwrap()
@@ -239,7 +253,10 @@ mod tests {
         document.apply_override("corpus.source=data/babylm_10M").unwrap();
         assert_eq!(document.table["models"]["small"]["train"]["lists"], parse_value("[7]"));
         assert_eq!(document.table["corpus"]["source"], Value::String("data/babylm_10M".into()));
-        assert_eq!(place(&document, "models.small.train.lists[1][1]"), "--set small.train.lists = [7]");
+        assert_eq!(
+            place(&document, "models.small.train.lists[1][1]"),
+            "--set small.train.lists = [7]"
+        );
         assert_eq!(place(&document, "models.small.distill"), "--set small.distill.teachers=['a']");
         assert_eq!(place(&document, "models.small.train"), "r.toml:5");
         document.remove("models.small.distill");
@@ -270,7 +287,8 @@ mod tests {
         );
         assert_eq!(
             message("smal.train.epochs=3"),
-            "--set smal.train.epochs=3: `smal` is neither a key of the recipe nor a model's name; did you mean `small`?"
+            "--set smal.train.epochs=3: `smal` is neither a key of the recipe nor a model's \
+             name; did you mean `small`?"
         );
         assert_eq!(message("name.first=3"), "--set name.first=3: `name` is a value, not a table");
     }
@@ -280,6 +298,9 @@ mod tests {
         let refused = |text| Document::parse(Path::new("r.toml"), text).err().unwrap().to_string();
         assert!(refused("a = 1\nb = = 2\n").starts_with("r.toml:2: not valid TOML: "));
         let twice = refused("[models.a]\nx = 1\n[models.b]\n[models.a]\n");
-        assert!(twice.starts_with("r.toml:4: not valid TOML: ") && twice.contains("duplicate key"), "{twice}");
+        assert!(
+            twice.starts_with("r.toml:4: not valid TOML: ") && twice.contains("duplicate key"),
+            "{twice}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What can be wrong with a recipe, each said in one line that names the place, the key and, where there is one, the
-//! nearest right name.
+//! What can be wrong with a recipe, each said in one line that names the place, the key and, where
+//! there is one, the nearest right name.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -56,7 +56,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A value of the right type that makes no sense; `problem` continues a sentence that begins with the key.
+    /// A value of the right type that makes no sense; `problem` continues a sentence that begins
+    /// with the key.
     pub fn invalid(key: impl Into<String>, problem: impl Into<String>) -> Self {
         Fault::Invalid { key: key.into(), problem: problem.into() }
     }
@@ -91,7 +92,8 @@ pub fn join(parent: &str, key: &str) -> String {
     format!("{parent}{dot}{key}")
 }
 
-/// The end of a message about an unknown name: the nearest known one, or all of them when none is near.
+/// The end of a message about an unknown name: the nearest known one, or all of them when none is
+/// near.
 pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     match nearest(name, &known) {
@@ -101,8 +103,8 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> S
     }
 }
 
-/// The known name with the fewest edits from `name`, the first of equals; none when that takes more than a third of the
-/// letters (two of a short name).
+/// The known name with the fewest edits from `name`, the first of equals; none when that takes more
+/// than a third of the letters (two of a short name).
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let farthest = (name.chars().count() / 3).max(2);
     known
@@ -123,7 +125,10 @@ mod tests {
         assert_eq!(join("a", "[0]"), "a[0]");
         assert_eq!(join("", "c"), "c");
         assert_eq!(join("a", ""), "a");
-        assert_eq!(Fault::invalid("[1].x", "is odd").within("list").within("top").key(), "top.list[1].x");
+        assert_eq!(
+            Fault::invalid("[1].x", "is odd").within("list").within("top").key(),
+            "top.list[1].x"
+        );
     }
 
     #[test]

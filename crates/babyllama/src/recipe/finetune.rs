@@ -1,4 +1,5 @@
-//! Recipes of fine-tuning: the settings of every task of (Super)GLUE and MSGS. Four are part of the program.
+//! Recipes of fine-tuning: the settings of every task of (Super)GLUE and MSGS. Four are part of the
+//! program.
 
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
@@ -20,15 +21,23 @@ use super::sections::Rules;
 const EMBEDDED: [(&str, &str, &str); 4] = [
     ("2023", "recipes/finetune/2023.toml", include_str!("../../../../recipes/finetune/2023.toml")),
     ("2024", "recipes/finetune/2024.toml", include_str!("../../../../recipes/finetune/2024.toml")),
-    ("babyllama-1", "recipes/finetune/babyllama-1.toml", include_str!("../../../../recipes/finetune/babyllama-1.toml")),
-    ("babyllama-2", "recipes/finetune/babyllama-2.toml", include_str!("../../../../recipes/finetune/babyllama-2.toml")),
+    (
+        "babyllama-1",
+        "recipes/finetune/babyllama-1.toml",
+        include_str!("../../../../recipes/finetune/babyllama-1.toml"),
+    ),
+    (
+        "babyllama-2",
+        "recipes/finetune/babyllama-2.toml",
+        include_str!("../../../../recipes/finetune/babyllama-2.toml"),
+    ),
 ];
 
 /// How every task is fine-tuned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinetuneRecipe {
-    /// By 2023 MNLI-mm is a task like any other and text is not normalised; by 2024 the model fine-tuned for MNLI answers
-    /// it.
+    /// By 2023 MNLI-mm is a task like any other and text is not normalised; by 2024 the model
+    /// fine-tuned for MNLI answers it.
     pub rules: Rules,
     default: FinetuneSettings,
     /// Of the tasks that have a table; that of MNLI-mm counts only by the rules of 2023.
@@ -52,8 +61,8 @@ fn rules_of_2024() -> Rules {
 }
 
 impl FinetuneRecipe {
-    /// Reads one of the program's recipes by its name, or else a file, and applies overrides such as `rte.epochs=2`,
-    /// `default.batch_size=16` or `rules=2023` in turn.
+    /// Reads one of the program's recipes by its name, or else a file, and applies overrides such
+    /// as `rte.epochs=2`, `default.batch_size=16` or `rules=2023` in turn.
     pub fn load(name_or_file: &str, overrides: &[String]) -> Result<Self, RecipeError> {
         let mut document = match EMBEDDED.iter().find(|(name, ..)| *name == name_or_file) {
             Some((_, path, text)) => Document::parse(Path::new(path), text)?,
@@ -76,7 +85,8 @@ impl FinetuneRecipe {
                 let hint = suggestion(name, TASKS.iter().map(|task| task.name));
                 return Err(Fault::UnknownKey { key, hint });
             }
-            let table = table.as_table().ok_or_else(|| Fault::invalid(&key, "is a value, not a table"))?;
+            let table =
+                table.as_table().ok_or_else(|| Fault::invalid(&key, "is a value, not a table"))?;
             let mut merged = tables.default.clone();
             merged.extend(table.clone());
             tasks.insert(name.clone(), settings(&merged).map_err(|fault| fault.within(&key))?);
@@ -93,7 +103,10 @@ impl FinetuneRecipe {
 fn read(path: &Path) -> Result<Document, RecipeError> {
     if !path.exists() {
         let hint = suggestion(&path.to_string_lossy(), EMBEDDED.iter().map(|(name, ..)| *name));
-        let source = Error::new(ErrorKind::NotFound, format!("no such file, and no recipe of that name; {hint}"));
+        let source = Error::new(
+            ErrorKind::NotFound,
+            format!("no such file, and no recipe of that name; {hint}"),
+        );
         return Err(RecipeError::Read { path: path.to_owned(), source });
     }
     Document::read(path)
@@ -114,7 +127,11 @@ mod tests {
     use super::*;
 
     fn load(name: &str, overrides: &[&str]) -> FinetuneRecipe {
-        FinetuneRecipe::load(name, &overrides.iter().map(|text| text.to_string()).collect::<Vec<_>>()).unwrap()
+        FinetuneRecipe::load(
+            name,
+            &overrides.iter().map(|text| text.to_string()).collect::<Vec<_>>(),
+        )
+        .unwrap()
     }
 
     fn settings_of<'a>(recipe: &'a FinetuneRecipe, task: &str) -> &'a FinetuneSettings {
@@ -196,7 +213,8 @@ mod tests {
             ("wsc", 2e-6, 1, 24.0, 0.4, Cosine, 500),
         ];
         assert_eq!(recipe.tasks.len(), rows.len());
-        for (task, learning_rate, batch_size, epochs, weight_decay, schedule, warmup_steps) in rows {
+        for (task, learning_rate, batch_size, epochs, weight_decay, schedule, warmup_steps) in rows
+        {
             let own = FinetuneSettings {
                 learning_rate,
                 batch_size,
@@ -213,10 +231,16 @@ mod tests {
 
     #[test]
     fn overrides_change_one_task_or_all_others() {
-        let recipe = load("babyllama-1", &["rte.epochs=2", "default.batch_size = 8", "rules=2024", "tasks.wsc.seed=3"]);
+        let recipe = load(
+            "babyllama-1",
+            &["rte.epochs=2", "default.batch_size = 8", "rules=2024", "tasks.wsc.seed=3"],
+        );
         assert_eq!(recipe.rules, Rules::Babylm2024);
         let of = |task| (settings_of(&recipe, task).epochs, settings_of(&recipe, task).batch_size);
-        assert_eq!((of("rte"), of("boolq"), of("main_verb_control")), ((2.0, 8), (10.0, 16), (6.0, 8)));
+        assert_eq!(
+            (of("rte"), of("boolq"), of("main_verb_control")),
+            ((2.0, 8), (10.0, 16), (6.0, 8))
+        );
         assert_eq!((settings_of(&recipe, "wsc").seed, settings_of(&recipe, "rte").seed), (3, 12));
     }
 
@@ -230,24 +254,43 @@ mod tests {
 
     #[test]
     fn faults_name_the_line_and_the_key() {
-        assert_eq!(refused("[default]\nepohcs = 2"), ":2: unknown key `default.epohcs`; did you mean `epochs`?");
-        assert_eq!(refused("[tasks.rte]\nepohcs = 2"), ":2: unknown key `tasks.rte.epohcs`; did you mean `epochs`?");
-        assert_eq!(refused("\n[tasks.rtee]\n"), ":2: unknown key `tasks.rtee`; did you mean `rte`?");
-        assert!(refused("ruels = 2023").starts_with(":1: unknown key `ruels`; did you mean `rules`?"));
+        assert_eq!(
+            refused("[default]\nepohcs = 2"),
+            ":2: unknown key `default.epohcs`; did you mean `epochs`?"
+        );
+        assert_eq!(
+            refused("[tasks.rte]\nepohcs = 2"),
+            ":2: unknown key `tasks.rte.epohcs`; did you mean `epochs`?"
+        );
+        assert_eq!(
+            refused("\n[tasks.rtee]\n"),
+            ":2: unknown key `tasks.rtee`; did you mean `rte`?"
+        );
+        assert!(
+            refused("ruels = 2023").starts_with(":1: unknown key `ruels`; did you mean `rules`?")
+        );
         assert_eq!(refused("[tasks]\nrte = 3"), ":2: `tasks.rte` is a value, not a table");
-        assert!(refused("[tasks.rte]\nbatch_size = 0").starts_with(":2: `tasks.rte.batch_size` is 0; it must be"));
+        assert!(
+            refused("[tasks.rte]\nbatch_size = 0")
+                .starts_with(":2: `tasks.rte.batch_size` is 0; it must be")
+        );
         assert!(refused("[default]\nschedule = 'cubic'").contains("choices: cosine, linear"));
     }
 
     #[test]
     fn overrides_and_names_that_are_wrong_are_refused() {
-        let message = |name: &str, text: &str| FinetuneRecipe::load(name, &[text.to_owned()]).unwrap_err().to_string();
+        let message = |name: &str, text: &str| {
+            FinetuneRecipe::load(name, &[text.to_owned()]).unwrap_err().to_string()
+        };
         let unknown = message("2024", "rtee.epochs=2");
         assert_eq!(unknown, "--set rtee.epochs=2: unknown key `tasks.rtee`; did you mean `rte`?");
         assert!(
-            message("2024", "rte.epochs=-2").starts_with("--set rte.epochs=-2: `tasks.rte.epochs` is -2; it must be")
+            message("2024", "rte.epochs=-2")
+                .starts_with("--set rte.epochs=-2: `tasks.rte.epochs` is -2; it must be")
         );
-        assert!(message("2024", "epochs=2").contains("unknown key `tasks.epochs`; known here: cola"));
+        assert!(
+            message("2024", "epochs=2").contains("unknown key `tasks.epochs`; known here: cola")
+        );
         let absent = message("babylama-2", "rte.epochs=2");
         assert!(absent.contains("no recipe of that name; did you mean `babyllama-2`?"), "{absent}");
     }

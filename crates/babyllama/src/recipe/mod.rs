@@ -1,4 +1,5 @@
-//! Recipes: one TOML file per experiment, with strict keys and every default written out once it is resolved.
+//! Recipes: one TOML file per experiment, with strict keys and every default written out once it is
+//! resolved.
 
 mod check;
 mod decode;
@@ -21,7 +22,9 @@ use self::document::Document;
 pub use self::error::{Fault, Place, RecipeError, suggestion};
 pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
-pub use self::sections::{CorpusSection, EvaluateSection, Rules, Source, TokenizerSection, Validation};
+pub use self::sections::{
+    CorpusSection, EvaluateSection, Rules, Source, TokenizerSection, Validation,
+};
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,8 +66,8 @@ impl Recipe {
     }
 }
 
-/// Reads a recipe, applies overrides such as `student.train.epochs=4` in turn, fills in every default and checks the
-/// whole.
+/// Reads a recipe, applies overrides such as `student.train.epochs=4` in turn, fills in every
+/// default and checks the whole.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     let mut document = Document::read(path)?;
     for text in overrides {
@@ -94,7 +97,8 @@ fn resolve(document: &Document, name: &str) -> Result<Recipe, RecipeError> {
     Ok(recipe)
 }
 
-/// The seed of a model that sets none: the recipe's, mixed with the model's name. 32 bits, so that it stays readable.
+/// The seed of a model that sets none: the recipe's, mixed with the model's name. 32 bits, so that
+/// it stays readable.
 pub fn model_seed(recipe_seed: u64, model: &str) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&recipe_seed.to_le_bytes()).update(model.as_bytes());
@@ -117,7 +121,8 @@ pub struct ModelRequest<'a> {
 #[derive(Default)]
 pub struct DistillRequest<'a> {
     pub teachers: &'a [String],
-    /// One for each teacher; without any all count alike, since the recipe's belong to its own teachers.
+    /// One for each teacher; without any all count alike, since the recipe's belong to its own
+    /// teachers.
     pub weights: &'a [f64],
     pub kl: Option<&'a str>,
     pub temperature: Option<f64>,
@@ -152,8 +157,8 @@ impl DistillRequest<'_> {
     }
 }
 
-/// The model that a request describes, checked and with every default filled in as in a run of its recipe; and the seed
-/// of that recipe, or of any that sets none.
+/// The model that a request describes, checked and with every default filled in as in a run of its
+/// recipe; and the seed of that recipe, or of any that sets none.
 pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), RecipeError> {
     let (mut document, name) = match request.recipe {
         Some(path) => (Document::read(path)?, request.model),

@@ -107,7 +107,8 @@ struct ModelKeys {
     distill: Option<DistillSettings>,
 }
 
-/// The families that recipes make models of; others come in folders, `from` which training may start.
+/// The families that recipes make models of; others come in folders, `from` which training may
+/// start.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Family {
@@ -149,18 +150,23 @@ impl ModelKeys {
     /// The shape with the family's Hugging Face defaults for what is left out.
     fn shape(&self) -> Result<Shape, String> {
         fn need<T: Copy>(value: Option<T>, key: &str) -> Result<T, String> {
-            value.ok_or_else(|| format!("needs the key `{key}` (or `from`, a folder to start from)"))
+            value
+                .ok_or_else(|| format!("needs the key `{key}` (or `from`, a folder to start from)"))
         }
         let architecture = need(self.architecture, "architecture")?;
         let hidden_size = need(self.hidden_size, "hidden_size")?;
         let num_heads = need(self.num_heads, "num_heads")?;
         let is_gpt2 = architecture == Architecture::Gpt2;
         let dropout = if is_gpt2 { 0.1 } else { 0.0 };
-        let intermediate_size = match self.intermediate_size {
-            None if is_gpt2 => hidden_size.saturating_mul(4),
-            None => return Err("needs the key `intermediate_size`; for LLaMA it is usually 8/3 of hidden_size".into()),
-            Some(size) => size,
-        };
+        let intermediate_size =
+            match self.intermediate_size {
+                None if is_gpt2 => hidden_size.saturating_mul(4),
+                None => return Err(
+                    "needs the key `intermediate_size`; for LLaMA it is usually 8/3 of hidden_size"
+                        .into(),
+                ),
+                Some(size) => size,
+            };
         Ok(Shape {
             architecture,
             hidden_size,
@@ -168,7 +174,9 @@ impl ModelKeys {
             num_layers: need(self.num_layers, "num_layers")?,
             num_heads,
             num_kv_heads: self.num_kv_heads.unwrap_or(num_heads),
-            max_positions: self.max_positions.unwrap_or(self.train.sequence_length.saturating_mul(2)),
+            max_positions: self
+                .max_positions
+                .unwrap_or(self.train.sequence_length.saturating_mul(2)),
             norm_epsilon: self.norm_epsilon.unwrap_or(if is_gpt2 { 1e-5 } else { 1e-6 }),
             rope_theta: self.rope_theta.unwrap_or(10_000.0),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(is_gpt2),
@@ -188,7 +196,9 @@ impl TryFrom<ModelKeys> for ModelSection {
             (None, _) => Start::Random(keys.shape()?),
             (Some(folder), None) => Start::Folder(folder.clone()),
             (Some(_), Some(key)) => {
-                return Err(format!("has both `from` and `{key}`; the folder it starts from says what it looks like"));
+                return Err(format!(
+                    "has both `from` and `{key}`; the folder it starts from says what it looks like"
+                ));
             }
         };
         Ok(Self { start, train: keys.train, distill: keys.distill })
@@ -243,8 +253,14 @@ mod tests {
     fn gpt2_takes_the_family_defaults() {
         let shape = shape(&format!("{GPT2}[train]\nsequence_length = 32"));
         let config = shape.config(1000);
-        assert_eq!((config.intermediate_size, config.max_positions, config.head_dim), (256, 64, 16));
-        assert_eq!((config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings), (1e-5, 0.1, true));
+        assert_eq!(
+            (config.intermediate_size, config.max_positions, config.head_dim),
+            (256, 64, 16)
+        );
+        assert_eq!(
+            (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
+            (1e-5, 0.1, true)
+        );
         assert_eq!((config.bos_token_id, config.eos_token_id, config.pad_token_id), (1, 2, None));
         assert_eq!(config.vocab_size, 1000);
     }
@@ -253,9 +269,18 @@ mod tests {
     fn llama_takes_the_family_defaults() {
         let shape = shape(&format!("intermediate_size = 96\nnum_kv_heads = 2\n{LLAMA}"));
         let config = shape.config(1000);
-        assert_eq!((config.intermediate_size, config.num_kv_heads, config.max_positions), (96, 2, 256));
-        assert_eq!((config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings), (1e-6, 0.0, false));
-        assert_eq!((config.rope_theta, config.initializer_range, config.pad_token_id), (10_000.0, 0.02, Some(0)));
+        assert_eq!(
+            (config.intermediate_size, config.num_kv_heads, config.max_positions),
+            (96, 2, 256)
+        );
+        assert_eq!(
+            (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
+            (1e-6, 0.0, false)
+        );
+        assert_eq!(
+            (config.rope_theta, config.initializer_range, config.pad_token_id),
+            (10_000.0, 0.02, Some(0))
+        );
     }
 
     #[test]
@@ -273,7 +298,11 @@ mod tests {
 
     #[test]
     fn sections_survive_writing_and_reading() {
-        for text in [GPT2, "from = 'models/a'", &format!("{GPT2}norm_epsilon = 1e-5\n[distill]\nteachers = ['a']")] {
+        for text in [
+            GPT2,
+            "from = 'models/a'",
+            &format!("{GPT2}norm_epsilon = 1e-5\n[distill]\nteachers = ['a']"),
+        ] {
             let first = section(text).unwrap();
             let written = toml::to_string(&first).unwrap();
             assert_eq!(section(&written).unwrap(), first, "{written}");

@@ -72,7 +72,8 @@ pub struct CorpusSection {
     /// How many words the built-in corpus has; of a folder, how many to draw (0 takes all).
     pub words: usize,
     pub validation: Validation,
-    /// Share of the lines that `split` holds out, or of the words that the built-in corpus writes for validation.
+    /// Share of the lines that `split` holds out, or of the words that the built-in corpus writes
+    /// for validation.
     pub validation_fraction: f64,
     /// Whether each file goes through the cleaner of its source.
     pub clean: bool,
@@ -168,7 +169,12 @@ pub struct EvaluateSection {
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { loss: true, blimp: vec![Source::Builtin], rules: Rules::Babylm2024, ensembles: Vec::new() }
+        Self {
+            loss: true,
+            blimp: vec![Source::Builtin],
+            rules: Rules::Babylm2024,
+            ensembles: Vec::new(),
+        }
     }
 }
 
@@ -211,14 +217,18 @@ mod tests {
         let folder = corpus("source = 'data/train'");
         assert_eq!(folder.source, Source::Folder("data/train".into()));
         assert_eq!((folder.words, folder.validation), (0, Validation::Split));
-        assert_eq!(corpus("validation = 'data/dev'").validation, Validation::Folder("data/dev".into()));
+        assert_eq!(
+            corpus("validation = 'data/dev'").validation,
+            Validation::Folder("data/dev".into())
+        );
     }
 
     #[test]
     fn sections_survive_writing_and_reading() {
         let section = corpus("source = 'data/train'\nvalidation = 'split'\nwords = 5");
         assert_eq!(corpus(&toml::to_string(&section).unwrap()), section);
-        let section = EvaluateSection { ensembles: vec![vec!["a".into(), "b".into()]], ..Default::default() };
+        let section =
+            EvaluateSection { ensembles: vec![vec!["a".into(), "b".into()]], ..Default::default() };
         let text = toml::to_string(&section).unwrap();
         assert!(text.contains("blimp = [\"builtin\"]\nrules = \"2024\""), "{text}");
         assert_eq!(toml::from_str::<EvaluateSection>(&text).unwrap(), section);

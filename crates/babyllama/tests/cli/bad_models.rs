@@ -20,14 +20,21 @@ fn with_file(workspace: &Workspace, folder: &str, name: &str, content: Option<&[
 fn weights_that_are_cut_or_of_another_kind() {
     let workspace = Workspace::trained();
     let weights = workspace.weights(STUDENT);
-    for (folder, content) in [("cut", &weights[..weights.len() / 2]), ("foreign", b"hello"), ("empty", b"")] {
+    for (folder, content) in
+        [("cut", &weights[..weights.len() / 2]), ("foreign", b"hello"), ("empty", b"")]
+    {
         with_file(&workspace, folder, "model.safetensors", Some(content));
         let place = format!("{folder}/model.safetensors: not a whole safetensors file");
-        load(&workspace, folder).names(&[&place, "truncated"]).advises("fetch or write the file again");
+        load(&workspace, folder)
+            .names(&[&place, "truncated"])
+            .advises("fetch or write the file again");
     }
     with_file(&workspace, "absent", "model.safetensors", None);
-    load(&workspace, "absent").names(&["absent is not a folder with a model: it has no model.safetensors"]);
-    load(&workspace, "nowhere").names(&["nowhere is not a folder with a model"]).advises("models/NAME/final");
+    load(&workspace, "absent")
+        .names(&["absent is not a folder with a model: it has no model.safetensors"]);
+    load(&workspace, "nowhere")
+        .names(&["nowhere is not a folder with a model"])
+        .advises("models/NAME/final");
 }
 
 #[test]
@@ -35,8 +42,15 @@ fn pickles_are_never_opened() {
     let workspace = Workspace::trained();
     with_file(&workspace, "old", "model.safetensors", None);
     workspace.write("old/pytorch_model.bin", b"PK\x03\x04");
-    load(&workspace, "old").names(&["old/pytorch_model.bin is a pickle file"]).advises("save_pretrained");
-    with_file(&workspace, "renamed", "model.safetensors", Some(b"PK\x03\x04 whatever it is called"));
+    load(&workspace, "old")
+        .names(&["old/pytorch_model.bin is a pickle file"])
+        .advises("save_pretrained");
+    with_file(
+        &workspace,
+        "renamed",
+        "model.safetensors",
+        Some(b"PK\x03\x04 whatever it is called"),
+    );
     load(&workspace, "renamed").names(&["renamed/model.safetensors is a pickle file"]);
 }
 
@@ -45,7 +59,8 @@ fn tensors_that_do_not_fit_the_configuration() {
     let workspace = Workspace::trained();
     workspace.copy(STUDENT, "deeper");
     workspace.replace("deeper/config.json", "\"n_layer\": 2", "\"n_layer\": 3");
-    load(&workspace, "deeper").names(&["deeper/model.safetensors: tensor `transformer.h.2.", "is missing"]);
+    load(&workspace, "deeper")
+        .names(&["deeper/model.safetensors: tensor `transformer.h.2.", "is missing"]);
     workspace.copy(STUDENT, "wider");
     workspace.replace("wider/config.json", "\"n_positions\": 32", "\"n_positions\": 48");
     let shapes = ["tensor `transformer.wpe.weight` has shape [32, 16]", "asks for [48, 16]"];
@@ -63,7 +78,8 @@ fn sizes_beyond_any_memory() {
         workspace.replace(&format!("{folder}/config.json"), "\"n_embd\": 16", size);
         load(&workspace, folder).names(&[part]);
     }
-    let recipe = workspace.babyllama("run small.toml --output runs/wide --set teacher.hidden_size=1000000000000");
+    let recipe = workspace
+        .babyllama("run small.toml --output runs/wide --set teacher.hidden_size=1000000000000");
     recipe.refused(1).names(&["hidden_size is 1000000000000"]);
     with_file(&workspace, "shardless", "model.safetensors", None);
     workspace.write("shardless/model.safetensors.index.json", "{\"weight_map\": {}}");
@@ -80,7 +96,12 @@ fn configurations_and_tokenizers_that_are_wrong() {
     load(&workspace, "bert").names(&["bert/config.json: `model_type` is \"bert\"", "\"llama\""]);
     with_file(&workspace, "wordless", "tokenizer.json", None);
     load(&workspace, "wordless").names(&["wordless/tokenizer.json does not exist"]);
-    with_file(&workspace, "other", "tokenizer.json", Some(b"{\"model\": {\"type\": \"WordPiece\"}}"));
+    with_file(
+        &workspace,
+        "other",
+        "tokenizer.json",
+        Some(b"{\"model\": {\"type\": \"WordPiece\"}}"),
+    );
     load(&workspace, "other").names(&["other/tokenizer.json is not a tokenizer", "\"WordPiece\""]);
 }
 
@@ -103,7 +124,10 @@ fn vocabularies_of_different_sizes() {
 #[test]
 fn vocabularies_of_one_size_and_different_content() {
     let workspace = Workspace::new();
-    workspace.write("words/a.train", sentences(300, 3).replace("dog", "fox").replace("garden", "forest"));
+    workspace.write(
+        "words/a.train",
+        sentences(300, 3).replace("dog", "fox").replace("garden", "forest"),
+    );
     for (text, tokenizer) in [("text", "one"), ("words", "two")] {
         let command = format!("tokenizer train {text} --vocab-size 100 --output {tokenizer}");
         assert!(workspace.babyllama(&command).done().stdout.starts_with("100 entries in "));
@@ -114,14 +138,20 @@ fn vocabularies_of_one_size_and_different_content() {
     };
     run("one", "").done();
     let teacher = "runs/one/models/teacher/final";
-    let cause = format!("teacher {teacher} was trained with another tokenizer: vocabularies of 100 and 100 entries;");
+    let cause = format!(
+        "teacher {teacher} was trained with another tokenizer: vocabularies of 100 and 100 entries;"
+    );
     let refusal = run("two", &format!("--set student.distill.teachers=['{teacher}']")).refused(1);
-    refusal.names(&["stage model-student", &cause, "token ", " in one and "]).advises("tokenizer.path");
+    refusal
+        .names(&["stage model-student", &cause, "token ", " in one and "])
+        .advises("tokenizer.path");
 
     run("two", "").done();
-    let ensemble = format!("evaluate blimp {teacher} runs/two/models/teacher/final --ensemble --data pairs");
+    let ensemble =
+        format!("evaluate blimp {teacher} runs/two/models/teacher/final --ensemble --data pairs");
     workspace.babyllama(&ensemble).refused(1).names(&["another tokenizer", "100 and 100 entries"]);
-    let distill = "distill --config small.toml --model student --output out --tokens runs/two/tokens/train.bin";
+    let distill = "distill --config small.toml --model student --output out --tokens \
+     runs/two/tokens/train.bin";
     let given = format!("{distill} --teacher {teacher} --tokenizer two/tokenizer.json");
     workspace.babyllama(&given).refused(1).names(&[&cause]);
     // The token file alone says which tokenizer made it.

@@ -6,7 +6,8 @@ use super::common::Workspace;
 
 fn bench(workspace: &Workspace, line: &str) -> Value {
     let finished = workspace.babyllama(&format!("bench {line} --json")).done();
-    serde_json::from_str(&finished.stdout).unwrap_or_else(|cause| panic!("{cause}: {}", finished.stdout))
+    serde_json::from_str(&finished.stdout)
+        .unwrap_or_else(|cause| panic!("{cause}: {}", finished.stdout))
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -31,27 +32,39 @@ fn with_tokens() -> Workspace {
 #[test]
 fn measured_steps_are_the_steps_of_training() {
     let workspace = with_tokens();
-    let steps = "--config small.toml --model student --tokens raw.bin --raw-tokens --warmup 1 --steps 4 --only-steps";
+    let steps = "--config small.toml --model student --tokens raw.bin --raw-tokens --warmup 1 \
+     --steps 4 --only-steps";
     let report = bench(&workspace, &format!("train {steps}"));
     let losses = numbers(&report["losses"]);
     assert_eq!((losses.len(), numbers(&report["seconds"]).len()), (4, 4));
     // The seed of the benchmark's weights and dropout.
     let set = "--set seed=1 --set order=file --set schedule=constant --set max_steps=2";
-    let train = "pretrain --config small.toml --model student --tokens raw.bin --raw-tokens --vocab-size 300";
+    let train = "pretrain --config small.toml --model student --tokens raw.bin --raw-tokens \
+     --vocab-size 300";
     workspace.babyllama(&format!("{train} {set} --output run")).done();
     assert_eq!(workspace.losses("run")[1], losses[0]);
     let alone = bench(&workspace, &format!("train {steps} --threads 3"));
     assert_eq!(numbers(&alone["losses"]), losses);
-    assert!(report["product_peak"].is_null() && report["operations"].as_array().unwrap().is_empty());
+    assert!(
+        report["product_peak"].is_null() && report["operations"].as_array().unwrap().is_empty()
+    );
 }
 
 #[test]
 fn steps_are_reported_with_their_parts() {
     let workspace = Workspace::new();
-    let report = bench(&workspace, "train --config small.toml --model teacher --steps 2 --tokens-per-step 64");
+    let report = bench(
+        &workspace,
+        "train --config small.toml --model teacher --steps 2 --tokens-per-step 64",
+    );
     assert_eq!((&report["model"], &report["tokens_per_step"]), (&"teacher".into(), &64.into()));
     assert_eq!((&report["sequence_length"], &report["fresh_allocations"]), (&16.into(), &0.into()));
-    let speeds = ["/tokens_per_second/median", "/gflops/best", "/share_of_peak/median", "/product_peak/gflops"];
+    let speeds = [
+        "/tokens_per_second/median",
+        "/gflops/best",
+        "/share_of_peak/median",
+        "/product_peak/gflops",
+    ];
     positive(&report, &speeds);
     #[cfg(target_os = "linux")]
     positive(&report, &["/peak_memory"]);
@@ -66,8 +79,17 @@ fn steps_are_reported_with_their_parts() {
     positive(named("linear"), &["/gflops", "/seconds_per_step"]);
     assert!(named("adamw")["gflops"].is_null());
 
-    let text = workspace.babyllama("bench train --config small.toml --model teacher --steps 1").done().stdout;
-    for part in ["teacher, ", "tokens/s", "of the product peak", "linear_weight_gradient", "between operations"] {
+    let text = workspace
+        .babyllama("bench train --config small.toml --model teacher --steps 1")
+        .done()
+        .stdout;
+    for part in [
+        "teacher, ",
+        "tokens/s",
+        "of the product peak",
+        "linear_weight_gradient",
+        "between operations",
+    ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
 }
@@ -75,13 +97,20 @@ fn steps_are_reported_with_their_parts() {
 #[test]
 fn students_are_measured_with_their_teachers() {
     let workspace = Workspace::new();
-    // Nothing is kept of sequences that never come back; those that are measured are cut in one place.
-    workspace.replace("small.toml", "[models.student.train]\n", "[models.student.train]\nrandom_offset = true\n");
-    // Two layers of the student's and two of the teacher's; five products of the student's and some of the teacher's.
+    // Nothing is kept of sequences that never come back; those that are measured are cut in one
+    // place.
+    workspace.replace(
+        "small.toml",
+        "[models.student.train]\n",
+        "[models.student.train]\nrandom_offset = true\n",
+    );
+    // Two layers of the student's and two of the teacher's; five products of the student's and some
+    // of the teacher's.
     for (signal, attentions, products) in
         [("online", 4, 10), ("hidden", 2, 6), ("hidden-bf16", 2, 6), ("sampled", 2, 5)]
     {
-        let line = format!("distill --config small.toml --model student --steps 1 --teachers {signal}");
+        let line =
+            format!("distill --config small.toml --model student --steps 1 --teachers {signal}");
         let report = bench(&workspace, &line);
         assert_eq!(report["teachers"], serde_json::json!(["teacher"]));
         assert_eq!(report["teacher_signal"], signal);
@@ -91,7 +120,11 @@ fn students_are_measured_with_their_teachers() {
             let operation = operations.iter().find(|operation| operation["name"] == name).unwrap();
             operation["calls_per_step"].as_f64().unwrap()
         };
-        assert_eq!((calls("attention"), calls("distillation_loss")), (attentions as f64, 1.0), "{signal}");
+        assert_eq!(
+            (calls("attention"), calls("distillation_loss")),
+            (attentions as f64, 1.0),
+            "{signal}"
+        );
         let measured = report["product_peak"]["products"].as_array().unwrap();
         assert_eq!(measured.len(), products, "{signal}");
         for of_teacher in &measured[5..] {
@@ -105,21 +138,30 @@ fn students_are_measured_with_their_teachers() {
 fn the_machine_scoring_and_encoding_are_measured() {
     let workspace = Workspace::new();
     let machine = bench(&workspace, "machine --config small.toml --model teacher");
-    let keys = ["/product_peak/gflops", "/square_product_gflops", "/copy_gigabytes_per_second", "/machine/threads"];
+    let keys = [
+        "/product_peak/gflops",
+        "/square_product_gflops",
+        "/copy_gigabytes_per_second",
+        "/machine/threads",
+    ];
     positive(&machine, &keys);
     positive(&machine, &["/add_gigabytes_per_second", "/product_peak/products/0/weight_gradient"]);
 
-    let scoring = bench(&workspace, "evaluate --config small.toml --model teacher --pairs 1 --repeats 2");
+    let scoring =
+        bench(&workspace, "evaluate --config small.toml --model teacher --pairs 1 --repeats 2");
     positive(&scoring, &["/sentences_per_second/median", "/tokens"]);
     assert_eq!(numbers(&scoring["seconds"]).len(), 2);
 
     workspace.babyllama("tokenizer train text --vocab-size 90 --output tokenizer").done();
-    let encoding =
-        bench(&workspace, "tokenize --data text --tokenizer tokenizer/tokenizer.json --repeats 1 --threads 2");
+    let encoding = bench(
+        &workspace,
+        "tokenize --data text --tokenizer tokenizer/tokenizer.json --repeats 1 --threads 2",
+    );
     assert_eq!((&encoding["files"], &encoding["vocab_size"]), (&2.into(), &90.into()));
     let bytes = workspace.bytes("text/a.train").len() + workspace.bytes("text/b.train").len();
     assert_eq!(encoding["bytes"], bytes);
-    let threads: Vec<&Value> = encoding["speeds"].as_array().unwrap().iter().map(|speed| &speed["threads"]).collect();
+    let threads: Vec<&Value> =
+        encoding["speeds"].as_array().unwrap().iter().map(|speed| &speed["threads"]).collect();
     assert_eq!(threads, [1, 2]);
     positive(&encoding, &["/tokens", "/speeds/1/megabytes_per_second/best"]);
 }
@@ -133,24 +175,32 @@ fn what_cannot_be_measured_is_refused() {
     assert!(preset.stderr.contains("17m") && preset.stderr.contains("345m"), "{}", preset.stderr);
     assert_eq!(refused("train --preset 16m --config small.toml --model teacher").code, Some(2));
     assert_eq!(refused("train --config small.toml").code, Some(2));
-    for flags in
-        ["train --steps 0", "train --steps 1000001", "train --warmup 4294967295", "evaluate --repeats 4294967295"]
-    {
+    for flags in [
+        "train --steps 0",
+        "train --steps 1000001",
+        "train --warmup 4294967295",
+        "evaluate --repeats 4294967295",
+    ] {
         assert_eq!(refused(flags).code, Some(2), "{flags}");
     }
 
     let config = "--config small.toml --model";
-    refused(&format!("train {config} nobody")).refused(2).names(&["no model nobody", "teacher, student"]);
+    refused(&format!("train {config} nobody"))
+        .refused(2)
+        .names(&["no model nobody", "teacher, student"]);
     refused(&format!("distill {config} teacher")).refused(2).names(&["teacher has no teachers"]);
     let odd = refused(&format!("train {config} teacher --tokens-per-step 100")).refused(2);
     odd.names(&["--tokens-per-step is 100", "16 tokens"]).advises("--help");
-    let long = refused(&format!("train {config} teacher --sequence-length 64 --tokens-per-step 64")).refused(1);
+    let long =
+        refused(&format!("train {config} teacher --sequence-length 64 --tokens-per-step 64"))
+            .refused(1);
     long.names(&["sequence_length is 64", "teacher has 32 positions"]);
     refused("train --config none.toml --model teacher").refused(2).names(&["none.toml"]);
     let headless = refused(&format!("train {config} teacher --tokens raw.bin")).refused(1);
     headless.names(&["raw.bin"]).advises("--raw-tokens");
     workspace.write("foreign.bin", [1u8, 0, 44, 1].repeat(80));
-    let foreign = refused(&format!("train {config} teacher --tokens foreign.bin --raw-tokens")).refused(1);
+    let foreign =
+        refused(&format!("train {config} teacher --tokens foreign.bin --raw-tokens")).refused(1);
     foreign.names(&["token 300", "vocabulary of 300"]);
     refused("tokenize --data none").refused(1).names(&["none does not exist"]);
 }

@@ -24,7 +24,12 @@ fn bring_beside_the_student(workspace: &Workspace, architecture: Architecture, f
     }
 }
 
-fn bring_of_size(workspace: &Workspace, architecture: Architecture, vocab_size: usize, folder: &str) {
+fn bring_of_size(
+    workspace: &Workspace,
+    architecture: Architecture,
+    vocab_size: usize,
+    folder: &str,
+) {
     let config = ModelConfig {
         architecture,
         vocab_size,
@@ -72,12 +77,17 @@ fn opt_is_a_model_like_any_other() {
     bring(&workspace, Architecture::Opt, "opt");
     with_vocabulary(&workspace, "opt", "opt");
     for rules in ["2023", "2024"] {
-        let table = workspace.babyllama(&format!("evaluate blimp opt --data pairs --rules {rules}")).done().stdout;
+        let table = workspace
+            .babyllama(&format!("evaluate blimp opt --data pairs --rules {rules}"))
+            .done()
+            .stdout;
         assert!(table.contains("agreement") && table.contains("mean"), "{table}");
     }
-    let loss = workspace.babyllama("evaluate loss opt --data text --sequence-length 16").done().stdout;
+    let loss =
+        workspace.babyllama("evaluate loss opt --data text --sequence-length 16").done().stdout;
     assert!(loss.contains("perplexity"), "{loss}");
-    let written = workspace.babyllama("generate opt --prompt The --max-tokens 5 --seed 3").done().stdout;
+    let written =
+        workspace.babyllama("generate opt --prompt The --max-tokens 5 --seed 3").done().stdout;
     assert!(written.starts_with("The") && written.len() > 4, "{written}");
 
     // As a teacher it must have the tokenizer of the student.
@@ -85,7 +95,11 @@ fn opt_is_a_model_like_any_other() {
     workspace.babyllama(distill).refused(1).names(&["another tokenizer"]);
     bring_beside_the_student(&workspace, Architecture::Opt, "own");
     workspace.babyllama(&distill.replace("'opt'", "'own'")).done();
-    assert!(workspace.names("runs/taught/models/student/final").contains(&"model.safetensors".to_owned()));
+    assert!(
+        workspace
+            .names("runs/taught/models/student/final")
+            .contains(&"model.safetensors".to_owned())
+    );
 }
 
 #[test]
@@ -93,8 +107,10 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
     let workspace = Workspace::trained();
     bring_roberta(&workspace, "roberta");
     let score = |rules: &str, threads: &str| {
-        let line =
-            format!("evaluate blimp roberta --data pairs --rules {rules} --json {rules}.json --threads {threads}");
+        let line = format!(
+            "evaluate blimp roberta --data pairs --rules {rules} --json {rules}.json --threads \
+             {threads}"
+        );
         workspace.babyllama(&line).done();
         workspace.json(&format!("{rules}.json"))[0]["blimp"]["tasks"].clone()
     };
@@ -104,7 +120,8 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
     assert_eq!(found, score("2023", "1"));
     assert_eq!(found[0]["items"], 16);
 
-    let refused = |line: &str| workspace.babyllama(line).refused(1).names(&["roberta/config.json", "masked"]);
+    let refused =
+        |line: &str| workspace.babyllama(line).refused(1).names(&["roberta/config.json", "masked"]);
     refused("generate roberta --prompt The").advises("`evaluate ewok` and `finetune`");
     refused("evaluate loss roberta --data text");
     bring_beside_the_student(&workspace, Architecture::Roberta, "own");
@@ -120,11 +137,13 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
 #[test]
 fn of_an_ensemble_all_are_masked_or_none() {
     let workspace = Workspace::new();
-    for (architecture, folder) in [(Architecture::Roberta, "masked"), (Architecture::Opt, "causal")] {
+    for (architecture, folder) in [(Architecture::Roberta, "masked"), (Architecture::Opt, "causal")]
+    {
         bring(&workspace, architecture, folder);
         with_vocabulary(&workspace, "roberta", folder);
     }
-    let both = workspace.babyllama("evaluate blimp masked causal --ensemble --data pairs").refused(1);
+    let both =
+        workspace.babyllama("evaluate blimp masked causal --ensemble --data pairs").refused(1);
     both.names(&["or all must be masked"]).advises("--ensemble");
     workspace.babyllama("evaluate blimp masked causal --data pairs").done();
     workspace.babyllama("evaluate blimp masked masked --ensemble --data pairs").done();

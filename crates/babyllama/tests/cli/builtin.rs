@@ -34,9 +34,16 @@ fn a_run_needs_no_file_but_its_recipe() {
     assert!(scores["blimp"]["builtin"]["items"].as_u64().unwrap() >= 20, "{scores}");
     assert_eq!(workspace.names("runs/alone/corpus/train").len(), 10, "one file a source");
 
-    workspace.babyllama("corpus write-builtin --output builtin --words 4000 --validation-words 200 --pairs 2").done();
+    workspace
+        .babyllama(
+            "corpus write-builtin --output builtin --words 4000 --validation-words 200 --pairs 2",
+        )
+        .done();
     let count = |folder: &str| {
-        let texts = workspace.names(folder).into_iter().map(|name| workspace.text(&format!("{folder}/{name}")));
+        let texts = workspace
+            .names(folder)
+            .into_iter()
+            .map(|name| workspace.text(&format!("{folder}/{name}")));
         texts.map(|text| text.split_whitespace().count()).sum::<usize>()
     };
     let words = count("builtin/train");
@@ -44,7 +51,8 @@ fn a_run_needs_no_file_but_its_recipe() {
     // The run has cleaned the same text.
     workspace.babyllama("corpus clean builtin/train --output clean").done();
     for name in workspace.names("clean") {
-        let (ours, theirs) = (workspace.text(&format!("clean/{name}")), format!("runs/alone/corpus/train/{name}"));
+        let (ours, theirs) =
+            (workspace.text(&format!("clean/{name}")), format!("runs/alone/corpus/train/{name}"));
         assert!(ours == workspace.text(&theirs), "{name}");
     }
     for name in workspace.names("builtin/blimp") {

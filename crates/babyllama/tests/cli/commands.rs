@@ -2,7 +2,8 @@
 
 use super::common::{STUDENT, TEACHER, Workspace};
 
-const TOKENS: &str = "--tokens runs/small/tokens/train.bin --validation runs/small/tokens/validation.bin";
+const TOKENS: &str =
+    "--tokens runs/small/tokens/train.bin --validation runs/small/tokens/validation.bin";
 
 /// The rows of a printed table, cut at two blanks, without head and rule.
 fn rows(table: &str) -> Vec<Vec<&str>> {
@@ -27,12 +28,20 @@ fn corpora_are_cleaned_and_counted() {
     assert!(finished.stdout.contains("4 files cleaned into clean"), "{}", finished.stdout);
     let names = ["a.train", "b.train", "open_subtitles.train", "switchboard.train"];
     assert_eq!(workspace.names("clean"), names);
-    assert_eq!(workspace.text("clean/a.train"), workspace.text("text/a.train"), "text of no known source stays");
+    assert_eq!(
+        workspace.text("clean/a.train"),
+        workspace.text("text/a.train"),
+        "text of no known source stays"
+    );
     workspace.babyllama("corpus clean raw text --output again").done();
     assert!(
-        names.iter().all(|name| workspace.text(&format!("clean/{name}")) == workspace.text(&format!("again/{name}")))
+        names.iter().all(|name| workspace.text(&format!("clean/{name}"))
+            == workspace.text(&format!("again/{name}")))
     );
-    workspace.babyllama("corpus clean text text/a.train --output twice").refused(1).names(&["named a.train"]);
+    workspace
+        .babyllama("corpus clean text text/a.train --output twice")
+        .refused(1)
+        .names(&["named a.train"]);
 
     let counts = |name: &str| {
         let text = workspace.text(name);
@@ -43,7 +52,8 @@ fn corpora_are_cleaned_and_counted() {
     let (a, b) = (counts("text/a.train"), counts("text/b.train"));
     let total: Vec<usize> = a.iter().zip(b).map(|(a, b)| a + b).collect();
     for (row, expected) in table.iter().zip([&a[..], &b[..], &total[..]]) {
-        let found: Vec<usize> = row[1..5].iter().map(|cell| cell.replace(',', "").parse().unwrap()).collect();
+        let found: Vec<usize> =
+            row[1..5].iter().map(|cell| cell.replace(',', "").parse().unwrap()).collect();
         assert_eq!(found, expected, "{row:?}");
     }
 }
@@ -53,15 +63,19 @@ fn tokenizers_are_trained_to_the_same_bytes() {
     let workspace = Workspace::new();
     for (output, threads) in [("one", 1), ("two", 3)] {
         workspace
-            .babyllama(&format!("--threads {threads} tokenizer train text --vocab-size 90 --output {output}"))
+            .babyllama(&format!(
+                "--threads {threads} tokenizer train text --vocab-size 90 --output {output}"
+            ))
             .done();
     }
     assert_eq!(workspace.text("one/tokenizer.json"), workspace.text("two/tokenizer.json"));
-    let table = workspace.babyllama("corpus stats text --tokenizer one/tokenizer.json").done().stdout;
+    let table =
+        workspace.babyllama("corpus stats text --tokenizer one/tokenizer.json").done().stdout;
     let tokens: f64 = rows(&table)[2][5].replace(',', "").parse().unwrap();
     let words: f64 = rows(&table)[2][4].replace(',', "").parse().unwrap();
     assert!(words < tokens && tokens < 5.0 * words, "{table}");
-    let small = workspace.babyllama("tokenizer train text --vocab-size 9 --output three").refused(1);
+    let small =
+        workspace.babyllama("tokenizer train text --vocab-size 9 --output three").refused(1);
     small.names(&["a vocabulary of 9 is too small"]).advises("larger");
 }
 
@@ -70,38 +84,57 @@ fn a_model_trained_by_itself_is_the_one_of_the_run() {
     let workspace = Workspace::trained();
     let size = workspace.json(&format!("{TEACHER}/config.json"))["vocab_size"].as_u64().unwrap();
     for name in ["train", "validation"] {
-        workspace.write(&format!("raw/{name}.bin"), &workspace.bytes(&format!("runs/small/tokens/{name}.bin"))[64..]);
+        workspace.write(
+            &format!("raw/{name}.bin"),
+            &workspace.bytes(&format!("runs/small/tokens/{name}.bin"))[64..],
+        );
     }
-    let raw = format!("--tokens raw/train.bin --validation raw/validation.bin --raw-tokens --vocab-size {size}");
+    let raw = format!(
+        "--tokens raw/train.bin --validation raw/validation.bin --raw-tokens --vocab-size {size}"
+    );
     let pretrain = "pretrain --config small.toml --model teacher";
     let distill = format!("distill --config small.toml --model student --teacher {TEACHER}");
     for (command, expected) in [(pretrain, TEACHER), (&distill, STUDENT)] {
-        workspace.babyllama(&format!("{command} {TOKENS} --output headed-{}", &command[..4])).done();
+        workspace
+            .babyllama(&format!("{command} {TOKENS} --output headed-{}", &command[..4]))
+            .done();
         workspace.babyllama(&format!("{command} {raw} --output raw-{}", &command[..4])).done();
         for way in ["headed", "raw"] {
             assert!(
-                workspace.weights(&format!("{way}-{}/final", &command[..4])) == workspace.weights(expected),
+                workspace.weights(&format!("{way}-{}/final", &command[..4]))
+                    == workspace.weights(expected),
                 "{command}"
             );
         }
     }
     let unknown = raw.split_once(" --vocab-size").unwrap().0;
-    workspace.babyllama(&format!("{pretrain} {unknown} --output x")).refused(1).advises("--vocab-size");
+    workspace
+        .babyllama(&format!("{pretrain} {unknown} --output x"))
+        .refused(1)
+        .advises("--vocab-size");
 }
 
 #[test]
 fn a_trained_model_can_learn_on() {
     let workspace = Workspace::trained();
-    let command = format!("pretrain --model {TEACHER} {TOKENS} --set epochs=1 --set sequence_length=16 --output on");
+    let command = format!(
+        "pretrain --model {TEACHER} {TOKENS} --set epochs=1 --set sequence_length=16 --output on"
+    );
     workspace.babyllama(&command).done();
     let loss = |model: &str| {
-        workspace.babyllama(&format!("evaluate loss {model} --data text --sequence-length 16 --json loss.json")).done();
+        workspace
+            .babyllama(&format!(
+                "evaluate loss {model} --data text --sequence-length 16 --json loss.json"
+            ))
+            .done();
         number(&workspace, "loss.json", 0, "/loss")
     };
     // No tokenizer was named, so none lies beside the weights.
-    let missing = workspace.babyllama("evaluate loss on/final --data text --sequence-length 16").refused(1);
+    let missing =
+        workspace.babyllama("evaluate loss on/final --data text --sequence-length 16").refused(1);
     missing.names(&["on/final/tokenizer.json does not exist"]);
-    workspace.write("on/final/tokenizer.json", workspace.bytes(&format!("{TEACHER}/tokenizer.json")));
+    workspace
+        .write("on/final/tokenizer.json", workspace.bytes(&format!("{TEACHER}/tokenizer.json")));
     assert!(loss("on/final") < loss(TEACHER));
 }
 
@@ -109,15 +142,22 @@ fn a_trained_model_can_learn_on() {
 fn losses_agree_whatever_they_are_read_from() {
     let workspace = Workspace::trained();
     let loss = |rest: &str| {
-        workspace.babyllama(&format!("evaluate loss {rest} --sequence-length 16 --json loss.json")).done().stdout
+        workspace
+            .babyllama(&format!("evaluate loss {rest} --sequence-length 16 --json loss.json"))
+            .done()
+            .stdout
     };
     let tokens = "--data runs/small/tokens/validation.bin";
     let table = loss(&format!("{TEACHER} {STUDENT} {tokens}"));
     let of = |index| number(&workspace, "loss.json", index, "/loss");
     let (teacher, student) = (of(0), of(1));
-    assert_eq!(rows(&table)[0], [TEACHER, &format!("{teacher:.4}"), &format!("{:.2}", teacher.exp())]);
+    assert_eq!(
+        rows(&table)[0],
+        [TEACHER, &format!("{teacher:.4}"), &format!("{:.2}", teacher.exp())]
+    );
     for (model, found) in [("teacher", teacher), ("student", student)] {
-        let in_run = &workspace.json(&format!("runs/small/evaluation/{model}.json"))["held_out_loss"];
+        let in_run =
+            &workspace.json(&format!("runs/small/evaluation/{model}.json"))["held_out_loss"];
         // The run takes other batches, and so rounds its sum of logarithms elsewhere.
         assert!((in_run.as_f64().unwrap() - found).abs() < 1e-9, "{model}: {in_run} {found}");
     }
@@ -139,43 +179,65 @@ fn losses_agree_whatever_they_are_read_from() {
 fn minimal_pairs_are_scored_alone_and_together() {
     let workspace = Workspace::trained();
     let blimp = |rest: &str| {
-        workspace.babyllama(&format!("evaluate blimp {rest} --data pairs --json blimp.json")).done().stdout
+        workspace
+            .babyllama(&format!("evaluate blimp {rest} --data pairs --json blimp.json"))
+            .done()
+            .stdout
     };
     let table = blimp(&format!("{TEACHER} {STUDENT}"));
     let names: Vec<&str> = rows(&table).iter().map(|row| row[0]).collect();
     assert_eq!(names, ["agreement", "order", "mean", "ties"]);
     let scores = workspace.json("blimp.json");
-    let in_run = |model: &str| workspace.json(&format!("runs/small/evaluation/{model}.json"))["blimp"]["pairs"].clone();
-    assert_eq!((&scores[0]["blimp"], &scores[1]["blimp"]), (&in_run("teacher"), &in_run("student")));
+    let in_run = |model: &str| {
+        workspace.json(&format!("runs/small/evaluation/{model}.json"))["blimp"]["pairs"].clone()
+    };
+    assert_eq!(
+        (&scores[0]["blimp"], &scores[1]["blimp"]),
+        (&in_run("teacher"), &in_run("student"))
+    );
     blimp(&format!("{STUDENT} {STUDENT} --ensemble"));
     let together = workspace.json("blimp.json");
-    assert_eq!(together[0]["blimp"]["tasks"], scores[1]["blimp"]["tasks"], "a model is its own ensemble");
+    assert_eq!(
+        together[0]["blimp"]["tasks"], scores[1]["blimp"]["tasks"],
+        "a model is its own ensemble"
+    );
     assert_ne!(blimp(&format!("{STUDENT} --rules 2023")), "");
     assert_eq!(workspace.json("blimp.json")[0]["blimp"]["groups"].as_array().unwrap().len(), 2);
 
     blimp(&format!("{TEACHER} {STUDENT} --output results"));
     assert_eq!(workspace.json("results/student/pairs/result.json"), scores[1]["blimp"]);
     let answers = workspace.text("results/teacher/pairs/predictions.jsonl");
-    assert_eq!(answers.lines().count() as u64, scores[0]["blimp"]["tasks"][0]["items"].as_u64().unwrap() * 2);
-    assert!(answers.starts_with("{\"task\":\"agreement\",\"index\":0,\"gold\":0,\"predicted\":"), "{answers}");
+    assert_eq!(
+        answers.lines().count() as u64,
+        scores[0]["blimp"]["tasks"][0]["items"].as_u64().unwrap() * 2
+    );
+    assert!(
+        answers.starts_with("{\"task\":\"agreement\",\"index\":0,\"gold\":0,\"predicted\":"),
+        "{answers}"
+    );
 }
 
 #[test]
 fn texts_are_continued_as_the_seed_says() {
     let workspace = Workspace::trained();
     let write = |more: &[&str]| {
-        let words = [&["generate", STUDENT, "--prompt", "The dog", "--max-tokens", "20"], more].concat();
+        let words =
+            [&["generate", STUDENT, "--prompt", "The dog", "--max-tokens", "20"], more].concat();
         workspace.finish(workspace.command(&words)).done().stdout
     };
     let greedy = write(&["--greedy"]);
-    assert!(greedy.starts_with("The dog") && greedy.ends_with('\n') && greedy.len() > 9, "{greedy:?}");
+    assert!(
+        greedy.starts_with("The dog") && greedy.ends_with('\n') && greedy.len() > 9,
+        "{greedy:?}"
+    );
     assert_eq!(write(&["--greedy"]), greedy);
     assert_eq!(write(&["--greedy", "--threads", "3"]), greedy);
     assert_eq!(write(&["--top-k", "1"]), greedy, "the likeliest of one");
     assert_eq!(write(&["--seed", "1"]), write(&["--seed", "1"]));
     assert_ne!(write(&["--seed", "1"]), write(&["--seed", "2"]));
     let long = "The dog sees. ".repeat(40);
-    let refusal = workspace.finish(workspace.command(&["generate", STUDENT, "--prompt", &long])).refused(1);
+    let refusal =
+        workspace.finish(workspace.command(&["generate", STUDENT, "--prompt", &long])).refused(1);
     refusal.names(&["tokens do not fit the model's 32 positions"]).advises("shorten");
 }
 
@@ -187,8 +249,12 @@ fn an_exported_model_is_the_model() {
     assert_eq!(workspace.names("exported/student"), workspace.names(STUDENT));
     let evaluate = "--data runs/small/tokens/validation.bin --sequence-length 16 --json loss.json";
     workspace.babyllama(&format!("evaluate loss exported/student {STUDENT} {evaluate}")).done();
-    assert_eq!(number(&workspace, "loss.json", 0, "/loss"), number(&workspace, "loss.json", 1, "/loss"));
-    let nobody = workspace.babyllama("export runs/small --model nobody --output exported/nobody").refused(1);
+    assert_eq!(
+        number(&workspace, "loss.json", 0, "/loss"),
+        number(&workspace, "loss.json", 1, "/loss")
+    );
+    let nobody =
+        workspace.babyllama("export runs/small --model nobody --output exported/nobody").refused(1);
     nobody.names(&["runs/small/models/nobody has no trained weights"]).advises("model's name");
     assert_eq!(workspace.names("exported"), ["student"]);
 }

@@ -125,8 +125,9 @@ impl Workspace {
     /// The sorted names in a folder; none when there is no such folder.
     pub fn names(&self, inside: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(inside)).into_iter().flatten();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -153,7 +154,8 @@ impl Workspace {
         steps.map(|record| record["loss"].as_f64().unwrap()).collect()
     }
 
-    /// The program with arguments, to be run in this folder on one thread unless they say otherwise.
+    /// The program with arguments, to be run in this folder on one thread unless they say
+    /// otherwise.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(words);
@@ -164,7 +166,10 @@ impl Workspace {
     /// Gives a command this folder and a plain environment.
     pub fn surround(&self, command: &mut Command) {
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("RAYON_NUM_THREADS", "1").env_remove("RUST_BACKTRACE").env_remove("BABYLLAMA_DEVICE");
+        command
+            .env("RAYON_NUM_THREADS", "1")
+            .env_remove("RUST_BACKTRACE")
+            .env_remove("BABYLLAMA_DEVICE");
     }
 
     /// Runs the program to its end; the line is cut at blanks.
@@ -181,13 +186,16 @@ impl Workspace {
 pub fn sentences(count: usize, seed: u64) -> String {
     let mut state = seed;
     let mut draw = |words: &[&'static str]| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         words[(state >> 33) as usize % words.len()]
     };
     let mut sentence = |_| {
         let adjective = draw(&["big", "small", "old", "young", "happy", "red"]);
-        let (subject, verb) = (draw(&NOUNS), draw(&["sees", "likes", "finds", "follows", "calls", "helps"]));
-        let (object, place) = (draw(&NOUNS), draw(&["today", "in the garden", "near the house", "again"]));
+        let (subject, verb) =
+            (draw(&NOUNS), draw(&["sees", "likes", "finds", "follows", "calls", "helps"]));
+        let (object, place) =
+            (draw(&NOUNS), draw(&["today", "in the garden", "near the house", "again"]));
         format!("The {adjective} {subject} {verb} the {object} {place}.\n")
     };
     (0..count).map(&mut sentence).collect()
@@ -195,12 +203,18 @@ pub fn sentences(count: usize, seed: u64) -> String {
 
 /// Minimal pairs of two patterns with two gaps, one pair a line.
 fn pairs(good: &str, bad: &str) -> String {
-    let fill = |pattern: &str, nouns: [&str; 2]| pattern.replacen("{}", nouns[0], 1).replacen("{}", nouns[1], 1);
+    let fill = |pattern: &str, nouns: [&str; 2]| {
+        pattern.replacen("{}", nouns[0], 1).replacen("{}", nouns[1], 1)
+    };
     let line = |nouns| {
         let pair = serde_json::json!({ "sentence_good": fill(good, nouns), "sentence_bad": fill(bad, nouns) });
         format!("{pair}\n")
     };
-    NOUNS.iter().flat_map(|first| NOUNS[..2].iter().map(move |second| [*first, *second])).map(line).collect()
+    NOUNS
+        .iter()
+        .flat_map(|first| NOUNS[..2].iter().map(move |second| [*first, *second]))
+        .map(line)
+        .collect()
 }
 
 /// A command that has ended.
@@ -222,7 +236,11 @@ pub struct Refusal {
 impl Finished {
     pub fn new(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let finished = Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+        let finished = Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
         assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
         finished
     }
@@ -242,7 +260,8 @@ impl Finished {
         let (advice, cause) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
         let after = |start: &str, line: &str| {
             let rest = line.trim_start().strip_prefix(start).filter(|rest| !rest.is_empty());
-            rest.unwrap_or_else(|| panic!("no {start:?} where it should be: {}", self.stderr)).to_owned()
+            rest.unwrap_or_else(|| panic!("no {start:?} where it should be: {}", self.stderr))
+                .to_owned()
         };
         let head = if code == 130 { "stopped: " } else { "error: " };
         Refusal { cause: after(head, cause), advice: after("next: ", advice) }

@@ -4,7 +4,8 @@ use super::common::{RECIPE, TEACHER, Workspace};
 
 const CHECKPOINTS: &str = "runs/small/models/teacher/checkpoints";
 
-/// Makes a finished run one whose teacher was cut after its last checkpoint, and returns the weights it had.
+/// Makes a finished run one whose teacher was cut after its last checkpoint, and returns the
+/// weights it had.
 pub fn cut_before_the_end(workspace: &Workspace) -> Vec<u8> {
     let weights = workspace.weights(TEACHER);
     std::fs::remove_dir_all(workspace.path(TEACHER)).unwrap();
@@ -29,27 +30,42 @@ fn flip_a_byte(workspace: &Workspace, file: &str) {
 #[test]
 fn a_damaged_checkpoint_is_passed_over() {
     let workspace = Workspace::trained();
-    let (weights, metrics) = (cut_before_the_end(&workspace), workspace.metrics("runs/small/models/teacher"));
+    let (weights, metrics) =
+        (cut_before_the_end(&workspace), workspace.metrics("runs/small/models/teacher"));
     flip_a_byte(&workspace, &state(&workspace, 1));
     let finished = workspace.babyllama("run small.toml").done();
-    let word = format!("teacher  passed over {}: its checksum does not match", state(&workspace, 1));
+    let word =
+        format!("teacher  passed over {}: its checksum does not match", state(&workspace, 1));
     assert!(finished.stderr.contains(&word), "{}", finished.stderr);
-    assert!(finished.stderr.contains("teacher  continues after step 70 of 72"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("teacher  continues after step 70 of 72"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(workspace.weights(TEACHER), weights);
     assert_eq!(workspace.metrics("runs/small/models/teacher"), metrics);
     // The checkpoint that was damaged is whole again.
     cut_before_the_end(&workspace);
     let finished = workspace.babyllama("run small.toml").done();
-    assert!(finished.stderr.contains("teacher  continues after step 72 of 72"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("teacher  continues after step 72 of 72"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
 fn a_cut_description_is_damage_too() {
     let workspace = Workspace::trained();
     let weights = cut_before_the_end(&workspace);
-    workspace.write(&state(&workspace, 1).replace("state.safetensors", "state.json"), "{\"progress\":");
+    workspace
+        .write(&state(&workspace, 1).replace("state.safetensors", "state.json"), "{\"progress\":");
     let finished = workspace.babyllama("run small.toml").done();
-    assert!(finished.stderr.contains("teacher  continues after step 70 of 72"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("teacher  continues after step 70 of 72"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(workspace.weights(TEACHER), weights);
 }
 
@@ -78,7 +94,9 @@ fn a_loss_that_is_no_number_names_its_step() {
     );
     workspace.write("small.toml", wild);
     let refusal = workspace.babyllama("run small.toml").refused(1);
-    refusal.names(&["stage model-teacher", "NaN", "at step 2", "the last checkpoint is kept"]).advises("learning_rate");
+    refusal
+        .names(&["stage model-teacher", "NaN", "at step 2", "the last checkpoint is kept"])
+        .advises("learning_rate");
     assert_eq!(workspace.names(CHECKPOINTS), ["step-00000001"]);
     assert_eq!(workspace.names(TEACHER), [""; 0]);
     workspace.babyllama("run small.toml --set teacher.train.learning_rate=1e-3").done();
@@ -87,8 +105,11 @@ fn a_loss_that_is_no_number_names_its_step() {
 #[test]
 fn a_held_out_loss_that_is_no_number_stops_the_run() {
     let workspace = Workspace::new();
-    workspace.write("small.toml", RECIPE.replacen("3e-3", "1e30\nmax_grad_norm = 0\nmax_steps = 1", 1));
+    workspace
+        .write("small.toml", RECIPE.replacen("3e-3", "1e30\nmax_grad_norm = 0\nmax_steps = 1", 1));
     let refusal = workspace.babyllama("run small.toml").refused(1);
-    refusal.names(&["stage model-teacher", "the held-out loss is NaN after step 1"]).advises("learning_rate");
+    refusal
+        .names(&["stage model-teacher", "the held-out loss is NaN after step 1"])
+        .advises("learning_rate");
     assert_eq!(workspace.names(TEACHER), [""; 0]);
 }

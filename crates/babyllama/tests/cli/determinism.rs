@@ -2,16 +2,21 @@
 
 use super::common::{RECIPE, Workspace};
 
-/// Steps large enough to be shared among threads: 1,024 tokens, and a GPT-2 with dropout, a grouped LLaMA and a student
-/// of both.
+/// Steps large enough to be shared among threads: 1,024 tokens, and a GPT-2 with dropout, a grouped
+/// LLaMA and a student of both.
 fn wide_recipe() -> String {
     let wider = RECIPE
         .replace("hidden_size = 16", "hidden_size = 64")
         .replace("intermediate_size = 24", "intermediate_size = 96");
-    let train = "[models.gpt2.train]\nmax_steps = 8\nbatch_size = 32\nsequence_length = 32\nlearning_rate = 3e-3\n\n";
-    let gpt2 = "[models.gpt2]\narchitecture = \"gpt2\"\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n\n";
+    let train = "[models.gpt2.train]\nmax_steps = 8\nbatch_size = 32\nsequence_length = \
+     32\nlearning_rate = 3e-3\n\n";
+    let gpt2 = "[models.gpt2]\narchitecture = \"gpt2\"\nhidden_size = 64\nnum_layers = \
+     2\nnum_heads = 4\n\n";
     wider
-        .replace("batch_size = 8\nsequence_length = 16", "max_steps = 8\nbatch_size = 32\nsequence_length = 32")
+        .replace(
+            "batch_size = 8\nsequence_length = 16",
+            "max_steps = 8\nbatch_size = 32\nsequence_length = 32",
+        )
         .replace("[models.student]", &format!("{gpt2}{train}[models.student]"))
         .replace("[\"teacher\"]", "[\"teacher\", \"gpt2\"]")
 }
@@ -28,12 +33,22 @@ fn workspace() -> Workspace {
 fn the_number_of_threads_changes_no_bit() {
     let workspace = workspace();
     for threads in 1..=3 {
-        workspace.babyllama(&format!("--threads {threads} run small.toml --output runs/{threads}")).done();
+        workspace
+            .babyllama(&format!("--threads {threads} run small.toml --output runs/{threads}"))
+            .done();
     }
     for model in MODELS {
         let [one, two, three] = [1, 2, 3].map(|threads| format!("runs/{threads}/models/{model}"));
-        assert!(workspace.weights(&format!("{one}/final")) == workspace.weights(&format!("{two}/final")), "{model}");
-        assert!(workspace.weights(&format!("{one}/final")) == workspace.weights(&format!("{three}/final")), "{model}");
+        assert!(
+            workspace.weights(&format!("{one}/final"))
+                == workspace.weights(&format!("{two}/final")),
+            "{model}"
+        );
+        assert!(
+            workspace.weights(&format!("{one}/final"))
+                == workspace.weights(&format!("{three}/final")),
+            "{model}"
+        );
         assert_eq!(workspace.metrics(&one), workspace.metrics(&two));
         assert_eq!(workspace.metrics(&one), workspace.metrics(&three));
     }
@@ -48,7 +63,9 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn a_batch_may_be_split() {
     let workspace = workspace();
-    let split = |size: usize| MODELS.map(|model| format!("--set {model}.train.micro_batch_size={size}")).join(" ");
+    let split = |size: usize| {
+        MODELS.map(|model| format!("--set {model}.train.micro_batch_size={size}")).join(" ")
+    };
     for size in [0, 1, 5] {
         workspace.babyllama(&format!("run small.toml --output runs/{size} {}", split(size))).done();
     }

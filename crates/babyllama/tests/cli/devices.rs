@@ -52,7 +52,10 @@ fn what_is_no_device_is_wrong_usage() {
     // What is said on the command line counts more.
     for (flag, notes) in [("cpu", 0), ("auto", 1)] {
         let mut command = workspace.command(&["plan", "small.toml", "--device", flag]);
-        command.env("BABYLLAMA_DEVICE", "auto").env("CUDA_VISIBLE_DEVICES", "-1").env_remove("LD_LIBRARY_PATH");
+        command
+            .env("BABYLLAMA_DEVICE", "auto")
+            .env("CUDA_VISIBLE_DEVICES", "-1")
+            .env_remove("LD_LIBRARY_PATH");
         assert_eq!(workspace.finish(command).done().stderr.lines().count(), notes);
     }
 }
@@ -63,18 +66,35 @@ fn without_a_gpu_any_device_is_the_cpu() {
     let finished = babyllama(&workspace, "run small.toml --device auto --output runs/auto").done();
     assert!(finished.stderr.starts_with("on cpu ("), "{}", finished.stderr);
     for model in [TEACHER, STUDENT] {
-        assert!(workspace.weights(model) == workspace.weights(&model.replace("small", "auto")), "{model}");
+        assert!(
+            workspace.weights(model) == workspace.weights(&model.replace("small", "auto")),
+            "{model}"
+        );
     }
     let plain = babyllama(&workspace, "run small.toml --precision f32").done();
-    assert!(plain.stdout.contains("Nothing to do"), "the device is no part of what a run is: {}", plain.stdout);
+    assert!(
+        plain.stdout.contains("Nothing to do"),
+        "the device is no part of what a run is: {}",
+        plain.stdout
+    );
 }
 
 #[test]
 fn a_plan_for_a_gpu_needs_none() {
     let workspace = Workspace::new();
     let finished = babyllama(&workspace, "plan small.toml --device cuda").done();
-    assert!(finished.stderr.contains("NVIDIA") && finished.stderr.contains("without times"), "{}", finished.stderr);
-    for part in ["GPU memory in bf16, estimated", "weights, gradient, moments", "fit at a time", "teacher", "student"] {
+    assert!(
+        finished.stderr.contains("NVIDIA") && finished.stderr.contains("without times"),
+        "{}",
+        finished.stderr
+    );
+    for part in [
+        "GPU memory in bf16, estimated",
+        "weights, gradient, moments",
+        "fit at a time",
+        "teacher",
+        "student",
+    ] {
         assert!(finished.stdout.contains(part), "no {part:?} in {}", finished.stdout);
     }
     let here = babyllama(&workspace, "plan small.toml").done().stdout;
@@ -92,7 +112,13 @@ fn a_check_compares_whole_runs() {
         assert!(row["passed"] == true && row["error"] == 0.0, "the CPU is its own equal: {row}");
     }
     let table = babyllama(&workspace, "check --steps 2").done().stdout;
-    for part in ["linear", "scores", "a checkpoint from it to the CPU", "two teachers, hidden", " checks passed."] {
+    for part in [
+        "linear",
+        "scores",
+        "a checkpoint from it to the CPU",
+        "two teachers, hidden",
+        " checks passed.",
+    ] {
         assert!(table.contains(part), "no {part:?} in {table}");
     }
 }
@@ -103,7 +129,8 @@ fn a_check_compares_whole_runs() {
 fn a_gpu_computes_what_the_cpu_does() {
     let workspace = Workspace::new();
     for precision in ["f32", "bf16"] {
-        let finished = workspace.babyllama(&format!("check --device cuda --precision {precision} --steps 3"));
+        let finished =
+            workspace.babyllama(&format!("check --device cuda --precision {precision} --steps 3"));
         assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
     }
 }
@@ -125,19 +152,24 @@ const LITTLE: &str = "36500000";
 #[ignore = "needs the emulator"]
 fn a_step_that_the_gpu_has_no_memory_for_is_split() {
     let workspace = Workspace::new();
-    workspace
-        .write("tokens.bin", (0..4096u32).flat_map(|at| ((at * 37 % 300) as u16).to_le_bytes()).collect::<Vec<_>>());
+    workspace.write(
+        "tokens.bin",
+        (0..4096u32).flat_map(|at| ((at * 37 % 300) as u16).to_le_bytes()).collect::<Vec<_>>(),
+    );
     let train = |memory: &str, output: &str| {
         let line = format!(
-            "pretrain --config small.toml --model teacher --tokens tokens.bin --raw-tokens --vocab-size 300 \
-             --set batch_size=256 --set max_steps=2 --output {output}"
+            "pretrain --config small.toml --model teacher --tokens tokens.bin --raw-tokens \
+             --vocab-size 300 --set batch_size=256 --set max_steps=2 --output {output}"
         );
         let finished = with_memory(&workspace, memory, &line).done();
         (finished.stderr.contains("of a step's 256 sequences at a time"), workspace.losses(output))
     };
     let ((whole, expected), (split, found)) = (train(MUCH, "whole"), train("38000000", "split"));
     assert_eq!((whole, split), (false, true));
-    assert!(expected.iter().zip(&found).all(|(a, b)| (a / b - 1.0).abs() < 1e-5), "{expected:?} {found:?}");
+    assert!(
+        expected.iter().zip(&found).all(|(a, b)| (a / b - 1.0).abs() < 1e-5),
+        "{expected:?} {found:?}"
+    );
 }
 
 /// Everything then goes one by one, to the same numbers, and the table says so.
@@ -145,16 +177,27 @@ fn a_step_that_the_gpu_has_no_memory_for_is_split() {
 #[ignore = "needs the emulator"]
 fn graphs_that_the_driver_refuses_are_told_and_harm_nothing() {
     let workspace = Workspace::new();
-    for (fails, words) in [("upload", "cannot bring a graph to the GPU"), ("launch", "cannot start a graph")] {
+    for (fails, words) in
+        [("upload", "cannot bring a graph to the GPU"), ("launch", "cannot start a graph")]
+    {
         let line = "check --only-models --steps 5 --json --device cuda --precision f32";
         let mut command = workspace.command(&line.split_whitespace().collect::<Vec<_>>());
         command.env("EMULATED_GRAPHS_FAIL", fails);
         let finished = workspace.finish(command);
         assert_eq!(finished.code, Some(1), "{}", finished.stderr);
         let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
-        let failed: Vec<_> = report["rows"].as_array().unwrap().iter().filter(|row| row["passed"] == false).collect();
+        let failed: Vec<_> = report["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["passed"] == false)
+            .collect();
         assert!(failed.len() == 1 && failed[0]["check"] == "kernels go in graphs", "{failed:?}");
-        assert!(failed[0]["on"].as_str().unwrap().contains(&format!("{words}: out of memory")), "{}", failed[0]);
+        assert!(
+            failed[0]["on"].as_str().unwrap().contains(&format!("{words}: out of memory")),
+            "{}",
+            failed[0]
+        );
     }
 }
 
@@ -180,27 +223,40 @@ fn scoring_that_the_gpu_has_no_memory_for_takes_less_at_a_time() {
 #[ignore = "needs the emulator"]
 fn fine_tuning_that_the_gpu_has_no_memory_for_takes_less_at_a_time() {
     let workspace = Workspace::trained();
-    let items: String = sentences(48, 5).lines().enumerate().map(|(at, text)| item(at, text)).collect();
-    ["train", "valid"].iter().for_each(|part| workspace.write(&format!("data/cola.{part}.jsonl"), &items));
+    let items: String =
+        sentences(48, 5).lines().enumerate().map(|(at, text)| item(at, text)).collect();
+    ["train", "valid"]
+        .iter()
+        .for_each(|part| workspace.write(&format!("data/cola.{part}.jsonl"), &items));
     let tune = |memory: &str, output: &str| {
         let line = format!(
-            "finetune {STUDENT} --data data --set default.epochs=2 --set default.batch_size=48 --output {output}"
+            "finetune {STUDENT} --data data --set default.epochs=2 --set default.batch_size=48 \
+             --output {output}"
         );
         let finished = with_memory(&workspace, memory, &line);
-        let said = finished.stderr.contains("of a step's tokens at a time: there is no memory for more");
+        let said =
+            finished.stderr.contains("of a step's tokens at a time: there is no memory for more");
         (said, finished)
     };
     let loss = |output: &str| {
-        let history = &workspace.json(&format!("{output}/student/cola/seed-12/result.json"))["history"];
+        let history =
+            &workspace.json(&format!("{output}/student/cola/seed-12/result.json"))["history"];
         history[1]["loss"].as_f64().unwrap()
     };
     let ((whole, first), (split, second)) = (tune(MUCH, "whole"), tune("37000000", "split"));
     first.done();
     second.done();
     assert_eq!((whole, split), (false, true));
-    assert!((loss("whole") / loss("split") - 1.0).abs() < 1e-5, "{} {}", loss("whole"), loss("split"));
+    assert!(
+        (loss("whole") / loss("split") - 1.0).abs() < 1e-5,
+        "{} {}",
+        loss("whole"),
+        loss("split")
+    );
     let refusal = tune("36000000", "none").1.refused(1);
-    refusal.names(&["there is no room for one sequence of ", "cuda:0"]).advises("shorter sequences");
+    refusal
+        .names(&["there is no room for one sequence of ", "cuda:0"])
+        .advises("shorter sequences");
 }
 
 fn pair(good: &str) -> Value {

@@ -16,7 +16,9 @@ fn workspace() -> Workspace {
     let workspace = Workspace::trained();
     workspace.copy("pairs", "data/blimp_filtered");
     let lines = |count: usize, seed: u64| {
-        let item = |(index, line): (usize, &str)| format!("{}\n", json!({ "sentence": line, "label": index % 2 }));
+        let item = |(index, line): (usize, &str)| {
+            format!("{}\n", json!({ "sentence": line, "label": index % 2 }))
+        };
         sentences(count, seed).lines().enumerate().map(item).collect::<String>()
     };
     workspace.write("data/supplement_filtered/hypernym.jsonl", workspace.text("pairs/order.jsonl"));
@@ -25,10 +27,15 @@ fn workspace() -> Workspace {
     let item = |contexts: [&str; 2], targets: [&str; 2]| {
         let [context1, context2] = contexts;
         let [target1, target2] = targets;
-        format!("{}\n", json!({ "Context1": context1, "Context2": context2, "Target1": target1, "Target2": target2 }))
+        format!(
+            "{}\n",
+            json!({ "Context1": context1, "Context2": context2, "Target1": target1, "Target2": target2 })
+        )
     };
-    let [contexts, targets] = [["The dog is big.", "The dog is small."], ["It is not small.", "It is not big."]];
-    let ewok = item(contexts, targets) + &item([contexts[1], contexts[0]], [targets[1], targets[0]]);
+    let [contexts, targets] =
+        [["The dog is big.", "The dog is small."], ["It is not small.", "It is not big."]];
+    let ewok =
+        item(contexts, targets) + &item([contexts[1], contexts[0]], [targets[1], targets[0]]);
     workspace.write("data/ewok_filtered/social-relations.jsonl", ewok);
     workspace
 }
@@ -48,40 +55,70 @@ fn submission(workspace: &Workspace, model: &str) -> Value {
 #[test]
 fn everything_at_hand_is_scored_once() {
     let workspace = workspace();
-    let models = format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
+    let models =
+        format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
     let first = all(&workspace, &models).done();
-    assert!(first.stderr.contains("msgs is left out: no folder msgs_filtered or msgs in data"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("msgs is left out: no folder msgs_filtered or msgs in data"),
+        "{}",
+        first.stderr
+    );
     assert!(first.stderr.contains("lacks 91 tasks"), "{}", first.stderr);
-    for row in
-        ["held-out loss", "BLiMP filtered", "BLiMP supplement", "EWoK", "(Super)GLUE, mean of 1", "BabyLlama-2, run 1"]
-    {
+    for row in [
+        "held-out loss",
+        "BLiMP filtered",
+        "BLiMP supplement",
+        "EWoK",
+        "(Super)GLUE, mean of 1",
+        "BabyLlama-2, run 1",
+    ] {
         assert!(first.stdout.contains(row), "{row}: {}", first.stdout);
     }
-    let written = ["table.md", "scores.csv", "teacher/results.json", "student/glue/cola/seed-2/result.json"]
-        .map(|file| workspace.bytes(&format!("results/{file}")));
+    let written =
+        ["table.md", "scores.csv", "teacher/results.json", "student/glue/cola/seed-2/result.json"]
+            .map(|file| workspace.bytes(&format!("results/{file}")));
     let [table, csv, ..] = &written;
     let [table, csv] = [table, csv].map(|bytes| String::from_utf8(bytes.clone()).unwrap());
-    for part in
-        ["## Differences", "## BLiMP supplement", "| hypernym", "| cola", "README of babylm/evaluation-pipeline-2024"]
-    {
+    for part in [
+        "## Differences",
+        "## BLiMP supplement",
+        "| hypernym",
+        "| cola",
+        "README of babylm/evaluation-pipeline-2024",
+    ] {
         assert!(table.contains(part), "{part}: {table}");
     }
-    assert!(csv.contains("\nstudent,glue,cola,2,mcc,") && csv.contains("\nteacher,loss,a.train,,nats,"), "{csv}");
+    assert!(
+        csv.contains("\nstudent,glue,cola,2,mcc,") && csv.contains("\nteacher,loss,a.train,,nats,"),
+        "{csv}"
+    );
 
     let harness = workspace.json("results/student/results.json");
     let own = workspace.json("results/student/blimp_filtered/result.json");
     assert_eq!(harness["groups"]["blimp_filtered"]["acc,none"], own["score"]);
-    assert_eq!(harness["results"]["blimp_agreement_filtered"]["acc,none"], own["tasks"][0]["score"]);
+    assert_eq!(
+        harness["results"]["blimp_agreement_filtered"]["acc,none"],
+        own["tasks"][0]["score"]
+    );
     assert_eq!(workspace.json("all.json")[1]["suites"][0], own);
     let answers = submission(&workspace, "student");
     let labels = &answers["glue"]["cola"]["predictions"];
-    assert!(labels.as_array().unwrap().len() == 10 && labels[9]["id"] == "cola_9" && labels[9]["pred"].is_i64());
-    let chosen = answers["blimp"]["agreement"]["predictions"][0]["pred"].as_str().unwrap().to_owned();
+    assert!(
+        labels.as_array().unwrap().len() == 10
+            && labels[9]["id"] == "cola_9"
+            && labels[9]["pred"].is_i64()
+    );
+    let chosen =
+        answers["blimp"]["agreement"]["predictions"][0]["pred"].as_str().unwrap().to_owned();
     assert!(chosen.starts_with(" The ") && chosen.ends_with('.'), "{chosen:?}");
 
     // Nothing is left to do, and nothing changes.
     let again = all(&workspace, &models).done();
-    assert!(!again.stderr.contains("sentences/s") && again.stderr.contains("done already"), "{}", again.stderr);
+    assert!(
+        !again.stderr.contains("sentences/s") && again.stderr.contains("done already"),
+        "{}",
+        again.stderr
+    );
     assert_eq!(workspace.bytes("results/table.md"), written[0]);
     assert_eq!(workspace.bytes("results/student/glue/cola/seed-2/result.json"), written[3]);
 }
@@ -89,14 +126,20 @@ fn everything_at_hand_is_scored_once() {
 #[test]
 fn what_changed_is_scored_again_and_nothing_else() {
     let workspace = workspace();
-    let run = |rest: &str| all(&workspace, &format!("{STUDENT} --only blimp-filtered,blimp-supplement {rest}")).done();
+    let run = |rest: &str| {
+        all(&workspace, &format!("{STUDENT} --only blimp-filtered,blimp-supplement {rest}")).done()
+    };
     run("");
     let scored = |finished: &Finished| {
-        ["blimp_filtered", "supplement_filtered"].map(|folder| finished.stderr.contains(&format!("on data/{folder}")))
+        ["blimp_filtered", "supplement_filtered"]
+            .map(|folder| finished.stderr.contains(&format!("on data/{folder}")))
     };
     assert_eq!(scored(&run("")), [false, false]);
     let hypernym = workspace.text("data/supplement_filtered/hypernym.jsonl");
-    workspace.write("data/supplement_filtered/hypernym.jsonl", &hypernym[..hypernym.find('\n').unwrap() + 1]);
+    workspace.write(
+        "data/supplement_filtered/hypernym.jsonl",
+        &hypernym[..hypernym.find('\n').unwrap() + 1],
+    );
     assert_eq!(scored(&run("")), [false, true]);
     assert_eq!(scored(&run("--rules 2023")), [true, true]);
     assert_eq!(workspace.json("results/student/blimp_supplement/result.json")["rules"], "2023");
@@ -131,15 +174,25 @@ fn results_that_others_touched_are_not_believed() {
 fn an_ensemble_is_a_model_but_for_fine_tuning() {
     let workspace = workspace();
     let finished = all(&workspace, &format!("{TEACHER} {STUDENT} --ensemble")).done();
-    assert!(finished.stderr.contains("glue is left out: an ensemble is not fine-tuned"), "{}", finished.stderr);
-    assert!(workspace.json("results/teacher+student/blimp_filtered/result.json")["items"].as_u64().unwrap() >= 20);
+    assert!(
+        finished.stderr.contains("glue is left out: an ensemble is not fine-tuned"),
+        "{}",
+        finished.stderr
+    );
+    assert!(
+        workspace.json("results/teacher+student/blimp_filtered/result.json")["items"]
+            .as_u64()
+            .unwrap()
+            >= 20
+    );
     assert!(submission(&workspace, "teacher+student")["glue"].is_null());
 }
 
 #[test]
 fn what_fails_by_itself_does_not_end_the_rest() {
     let workspace = workspace();
-    let line = format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
+    let line =
+        format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
     all(&workspace, &line).done();
     // Two benchmarks and a task that worked before do not now.
     let pairs = workspace.text("data/supplement_filtered/hypernym.jsonl");
@@ -159,13 +212,13 @@ fn what_fails_by_itself_does_not_end_the_rest() {
             "macro-average failed (1, 2",
             "(Super)GLUE, mean of 1 failed (",
             "MSGS, mean of 1 failed (",
-            "(1) teacher on blimp_supplement; student on blimp_supplement: data/supplement_filtered/hypernym.jsonl, line 1: \
-             no field `sentence_bad`",
-            "(2) teacher on ewok; teacher on ewok_official; student on ewok; student on ewok_official: \
-             data/ewok_filtered",
+            "(1) teacher on blimp_supplement; student on blimp_supplement: \
+             data/supplement_filtered/hypernym.jsonl, line 1: no field `sentence_bad`",
+            "(2) teacher on ewok; teacher on ewok_official; student on ewok; student on \
+             ewok_official: data/ewok_filtered",
             "student on cola, seed 2: the loss is",
-            "teacher on main_verb_control; student on main_verb_control: data/msgs/main_verb_control.train.jsonl, line 1: \
-             no field",
+            "teacher on main_verb_control; student on main_verb_control: \
+             data/msgs/main_verb_control.train.jsonl, line 1: no field",
         ] {
             assert!(words.contains(part), "{part}: {words}");
         }
@@ -175,18 +228,31 @@ fn what_fails_by_itself_does_not_end_the_rest() {
         (&written[1]["overview"]["EWoK"], &written[1]["failed"][0]["benchmark"]),
         (&json!("failed"), &json!("blimp_supplement"))
     );
-    assert_eq!(workspace.json("results/student/results.json")["groups"].as_object().unwrap().len(), 1);
-    for gone in ["blimp_supplement/result.json", "stages/ewok.json", "glue/cola/seed-1/result.json"] {
+    assert_eq!(
+        workspace.json("results/student/results.json")["groups"].as_object().unwrap().len(),
+        1
+    );
+    for gone in ["blimp_supplement/result.json", "stages/ewok.json", "glue/cola/seed-1/result.json"]
+    {
         assert!(!workspace.path("results/student").join(gone).exists(), "{gone}");
     }
-    failed.refused(1).names(&["12 parts failed: teacher on blimp_supplement;"]).advises("what succeeded is kept");
+    failed
+        .refused(1)
+        .names(&["12 parts failed: teacher on blimp_supplement;"])
+        .advises("what succeeded is kept");
 
     // With the causes mended, only what failed is done.
     workspace.write("data/supplement_filtered/hypernym.jsonl", pairs);
     workspace.copy("ewok", "data/ewok_filtered");
     std::fs::remove_dir_all(workspace.path("data/msgs")).unwrap();
     let mended = all(&workspace, &line).done();
-    let scored = ["data/supplement_filtered", "on EWoK", "on cola, seed 2", "data/blimp_filtered", "held-out loss"];
+    let scored = [
+        "data/supplement_filtered",
+        "on EWoK",
+        "on cola, seed 2",
+        "data/blimp_filtered",
+        "held-out loss",
+    ];
     let scored = scored.map(|what| mended.stderr.contains(what));
     assert_eq!(scored, [true, true, true, false, false], "{}", mended.stderr);
     assert!(!workspace.text("results/table.md").contains("failed"));
@@ -198,16 +264,25 @@ fn what_concerns_everything_ends_it_at_once() {
     workspace.copy(STUDENT, "wordless");
     std::fs::remove_file(workspace.path("wordless/tokenizer.json")).unwrap();
     let wordless = all(&workspace, &format!("{TEACHER} wordless")).refused(1);
-    wordless.names(&["wordless/tokenizer.json does not exist"]).advises("vocab.json with merges.txt");
+    wordless
+        .names(&["wordless/tokenizer.json does not exist"])
+        .advises("vocab.json with merges.txt");
     assert!(!workspace.path("results/teacher").exists(), "nothing is scored before");
-    all(&workspace, &format!("{TEACHER} --text nowhere")).refused(1).names(&["cannot read nowhere"]);
+    all(&workspace, &format!("{TEACHER} --text nowhere"))
+        .refused(1)
+        .names(&["cannot read nowhere"]);
     // Two kilobytes a file are too little for the answers: a disk without room.
     let limited = format!(
-        "trap '' XFSZ; ulimit -f 4; exec babyllama evaluate all {STUDENT} --data data --output results {QUICK}"
+        "trap '' XFSZ; ulimit -f 4; exec babyllama evaluate all {STUDENT} --data data --output \
+         results {QUICK}"
     );
     let full = super::limits::shell(&workspace, &limited);
     assert!(!full.stdout.contains("failed"), "{}", full.stdout);
-    let full = full.refused(1).names(&["student on blimp_filtered", "predictions.jsonl", "File too large"]);
+    let full = full.refused(1).names(&[
+        "student on blimp_filtered",
+        "predictions.jsonl",
+        "File too large",
+    ]);
     full.advises("make room on the disk");
     assert!(!workspace.path("results/student/blimp_filtered/result.json").exists());
     all(&workspace, STUDENT).done();
@@ -218,32 +293,57 @@ fn what_concerns_everything_ends_it_at_once() {
 fn what_comes_before_the_held_out_loss_hears_signals_too() {
     let workspace = workspace();
     workspace.write("long/a.train", sentences(60_000, 1));
-    let line =
-        format!("evaluate all {STUDENT} --data data --text long --sequence-length 16 --only loss --output results");
+    let line = format!(
+        "evaluate all {STUDENT} --data data --text long --sequence-length 16 --only loss \
+         --output results"
+    );
     let words: Vec<&str> = line.split_whitespace().collect();
     let folder = workspace.path("results/student/loss");
-    let stopped = super::interruption::signalled_when(&workspace, &words, "TERM", || folder.exists());
-    stopped.refused(130).names(&["student on loss: interrupted"]).advises("continue with: the same command");
+    let stopped =
+        super::interruption::signalled_when(&workspace, &words, "TERM", || folder.exists());
+    stopped
+        .refused(130)
+        .names(&["student on loss: interrupted"])
+        .advises("continue with: the same command");
     assert_eq!(workspace.names("results/student/loss"), [""; 0]);
 }
 
 #[test]
 fn data_that_cannot_be_scored_is_refused() {
     let workspace = workspace();
-    let nothing = workspace.babyllama(&format!("evaluate all {STUDENT} --data text --output results")).refused(1);
-    nothing.names(&["nothing to score", "no folder blimp_filtered in text"]).advises("BabyLM's pipelines");
-    let inside = workspace.babyllama(&format!("evaluate all {STUDENT} --data data/blimp_filtered --output results"));
-    inside.refused(1).names(&["nothing to score"]).advises("give the folder in which blimp_filtered lies with --data");
+    let nothing = workspace
+        .babyllama(&format!("evaluate all {STUDENT} --data text --output results"))
+        .refused(1);
+    nothing
+        .names(&["nothing to score", "no folder blimp_filtered in text"])
+        .advises("BabyLM's pipelines");
+    let inside = workspace
+        .babyllama(&format!("evaluate all {STUDENT} --data data/blimp_filtered --output results"));
+    inside
+        .refused(1)
+        .names(&["nothing to score"])
+        .advises("give the folder in which blimp_filtered lies with --data");
     std::fs::create_dir_all(workspace.path("hollow/glue_filtered")).unwrap();
-    let hollow = workspace.babyllama(&format!("evaluate all {STUDENT} --data hollow --output results"));
+    let hollow =
+        workspace.babyllama(&format!("evaluate all {STUDENT} --data hollow --output results"));
     assert!(hollow.stdout.contains("\n(Super)GLUE    failed (1)"), "{}", hollow.stdout);
-    hollow.refused(1).names(&["hollow/glue_filtered has the files of no task"]).advises("TASK.train.jsonl");
-    let absent = workspace.babyllama(&format!("evaluate all {STUDENT} --data none --output results")).refused(1);
+    hollow
+        .refused(1)
+        .names(&["hollow/glue_filtered has the files of no task"])
+        .advises("TASK.train.jsonl");
+    let absent = workspace
+        .babyllama(&format!("evaluate all {STUDENT} --data none --output results"))
+        .refused(1);
     absent.names(&["cannot read none"]).advises("--data");
-    all(&workspace, &format!("{STUDENT} --only loss")).refused(1).names(&["no held-out text is named with --text"]);
+    all(&workspace, &format!("{STUDENT} --only loss"))
+        .refused(1)
+        .names(&["no held-out text is named with --text"]);
     workspace.write("data/supplement_filtered/hypernym.jsonl", "{oops\n");
-    let broken = all(&workspace, &format!("{STUDENT} --only blimp-filtered,blimp-supplement")).refused(1);
-    broken.names(&["data/supplement_filtered/hypernym.jsonl, line 1: bad JSON"]).advises("mend that line");
+    let broken =
+        all(&workspace, &format!("{STUDENT} --only blimp-filtered,blimp-supplement")).refused(1);
+    broken
+        .names(&["data/supplement_filtered/hypernym.jsonl, line 1: bad JSON"])
+        .advises("mend that line");
     assert!(workspace.names("results/student/blimp_filtered").contains(&"result.json".to_owned()));
     all(&workspace, &format!("{STUDENT} --recipe 2025")).refused(2);
     let mixed = all(&workspace, &format!("{STUDENT} --recipe babyllama-1")).refused(2);
@@ -267,7 +367,8 @@ fn of_a_masked_model_only_the_next_token_is_left_out() {
     let again = all(&workspace, "roberta --text text --seed 1,2").done();
     assert_eq!((again.stderr.matches("done already").count(), &again.stdout), (2, &first.stdout));
 
-    // A tokenizer without the tokens that such a model needs ends neither the table nor the other model.
+    // A tokenizer without the tokens that such a model needs ends neither the table nor the other
+    // model.
     bring_roberta(&workspace, "silent");
     with_vocabulary(&workspace, "gpt2", "silent");
     let silent = all(&workspace, &format!("silent {STUDENT}"));

@@ -1,4 +1,5 @@
-//! Runs that are cut at any moment and continued: they end with the same bits as a run that was not.
+//! Runs that are cut at any moment and continued: they end with the same bits as a run that was
+//! not.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,7 +9,9 @@ use super::common::{Finished, RECIPE, Workspace, search_path, sentences};
 
 /// 720 steps of teacher and student each: long enough to be hit in the middle.
 fn longer_recipe() -> String {
-    RECIPE.replace("epochs = 2", "epochs = 20").replace("checkpoint_steps = 5", "checkpoint_steps = 7")
+    RECIPE
+        .replace("epochs = 2", "epochs = 20")
+        .replace("checkpoint_steps = 5", "checkpoint_steps = 7")
 }
 
 fn models(run: &str) -> [String; 2] {
@@ -31,18 +34,37 @@ fn last_step(workspace: &Workspace, model: &str) -> u64 {
 }
 
 /// Starts a command and sends it a signal as soon as a model's metrics show a step.
-fn signalled(workspace: &Workspace, words: &[&str], model: &str, step: u64, signal: &str) -> Finished {
+fn signalled(
+    workspace: &Workspace,
+    words: &[&str],
+    model: &str,
+    step: u64,
+    signal: &str,
+) -> Finished {
     signalled_when(workspace, words, signal, || last_step(workspace, model) >= step)
 }
 
-pub fn signalled_when(workspace: &Workspace, words: &[&str], signal: &str, is_time: impl Fn() -> bool) -> Finished {
-    let mut child = workspace.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+pub fn signalled_when(
+    workspace: &Workspace,
+    words: &[&str],
+    signal: &str,
+    is_time: impl Fn() -> bool,
+) -> Finished {
+    let mut child =
+        workspace.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while !is_time() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status().unwrap();
+    let kill = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
+        .status()
+        .unwrap();
     let finished = Finished::new(child.wait_with_output().unwrap());
-    assert!(kill.success() && finished.code != Some(0), "ended before it was stopped: {}", finished.stderr);
+    assert!(
+        kill.success() && finished.code != Some(0),
+        "ended before it was stopped: {}",
+        finished.stderr
+    );
     finished
 }
 
@@ -56,11 +78,15 @@ fn assert_whole(workspace: &Workspace, run: &str) {
         assert_eq!(steps, (1..=720).collect::<Vec<_>>(), "{model}");
         assert_eq!(metrics, workspace.metrics(&whole), "{model}");
         assert!(
-            workspace.weights(&format!("{model}/final")) == workspace.weights(&format!("{whole}/final")),
+            workspace.weights(&format!("{model}/final"))
+                == workspace.weights(&format!("{whole}/final")),
             "{model}"
         );
     }
-    assert_eq!(workspace.names("runs/whole/evaluation"), workspace.names(&format!("{run}/evaluation")));
+    assert_eq!(
+        workspace.names("runs/whole/evaluation"),
+        workspace.names(&format!("{run}/evaluation"))
+    );
 }
 
 #[test]
@@ -68,8 +94,14 @@ fn a_killed_run_continues_to_the_same_bits() {
     let workspace = with_whole_run();
     let [teacher, student] = models("runs/killed");
     let words = ["run", "small.toml", "--output", "runs/killed"];
-    for (model, step) in [(&teacher, 1), (&teacher, 5), (&teacher, 60), (&student, 1), (&student, 140), (&student, 350)]
-    {
+    for (model, step) in [
+        (&teacher, 1),
+        (&teacher, 5),
+        (&teacher, 60),
+        (&student, 1),
+        (&student, 140),
+        (&student, 350),
+    ] {
         let finished = signalled(&workspace, &words, model, step, "KILL");
         assert_eq!(finished.code, None);
     }
@@ -96,11 +128,12 @@ fn a_run_that_is_asked_to_stop_says_how_to_continue() {
     let first = signalled(&workspace, &words, &teacher, 100, "TERM");
     let refusal = first.refused(130).names(&["stage model-teacher", "interrupted", "saved"]);
     let command = refusal.advice.strip_prefix("continue with: ").unwrap().to_owned();
-    let quoted =
-        "run 'my recipe.toml' --set name=mine --set 'evaluate.blimp=[ '\\''pairs'\\'' ]' --output 'runs/my run'";
+    let quoted = "run 'my recipe.toml' --set name=mine --set 'evaluate.blimp=[ '\\''pairs'\\'' \
+     ]' --output 'runs/my run'";
     assert_eq!(command, format!("babyllama {quoted}"));
     // Everything up to the signal is saved.
-    let (stopped, kept) = (last_step(&workspace, &teacher), workspace.names(&format!("{teacher}/checkpoints")));
+    let (stopped, kept) =
+        (last_step(&workspace, &teacher), workspace.names(&format!("{teacher}/checkpoints")));
     assert_eq!(kept.last().unwrap(), &format!("step-{stopped:08}"));
 
     signalled(&workspace, &words, &student, 50, "INT").refused(130).names(&["stage model-student"]);
@@ -112,15 +145,25 @@ fn a_run_that_is_asked_to_stop_says_how_to_continue() {
     assert_whole(&workspace, "runs/my run");
 }
 
-/// A stage of text is left between two of its pieces and begun anew; a run that is asked to stop begins no other.
+/// A stage of text is left between two of its pieces and begun anew; a run that is asked to stop
+/// begins no other.
 #[test]
 fn a_run_stops_between_stages() {
     let workspace = Workspace::new();
     workspace.write("text/a.train", sentences(50_000, 1));
     let corpus = workspace.path("runs/small/corpus/train");
-    let words = ["run", "small.toml", "--set", "teacher.train.max_steps=5", "--set", "student.train.max_steps=5"];
+    let words = [
+        "run",
+        "small.toml",
+        "--set",
+        "teacher.train.max_steps=5",
+        "--set",
+        "student.train.max_steps=5",
+    ];
     let refusal = signalled_when(&workspace, &words, "TERM", || corpus.exists()).refused(130);
-    refusal.names(&["interrupted"]).advises("babyllama run small.toml --set teacher.train.max_steps=5");
+    refusal
+        .names(&["interrupted"])
+        .advises("babyllama run small.toml --set teacher.train.max_steps=5");
     assert_eq!(workspace.names("runs/small/models"), [""; 0]);
     let finished = workspace.babyllama(&words.join(" ")).done();
     assert!(!finished.stderr.contains("stage corpus"), "{}", finished.stderr);
@@ -147,9 +190,11 @@ fn a_run_stops_within_its_last_stages() {
 #[test]
 fn one_model_outside_a_run_continues_too() {
     let workspace = with_whole_run();
-    let tokens = "--tokens runs/whole/tokens/train.bin --validation runs/whole/tokens/validation.bin";
+    let tokens =
+        "--tokens runs/whole/tokens/train.bin --validation runs/whole/tokens/validation.bin";
     let command = format!(
-        "distill --config small.toml --model student --teacher runs/whole/models/teacher/final {tokens} --output"
+        "distill --config small.toml --model student --teacher runs/whole/models/teacher/final \
+         {tokens} --output"
     );
     workspace.babyllama(&format!("{command} at-once")).done();
     let line = format!("{command} stopped");

@@ -12,8 +12,15 @@ fn stages(finished: &Finished) -> Vec<&str> {
 fn a_run_leaves_what_it_promises() {
     let workspace = Workspace::new();
     let finished = workspace.babyllama("run small.toml").done();
-    let order =
-        ["corpus", "tokenizer", "tokens", "model-teacher", "model-student", "evaluate-teacher", "evaluate-student"];
+    let order = [
+        "corpus",
+        "tokenizer",
+        "tokens",
+        "model-teacher",
+        "model-student",
+        "evaluate-teacher",
+        "evaluate-student",
+    ];
     assert_eq!(stages(&finished), order);
     assert!(finished.stdout.contains("Everything is in runs/small"), "{}", finished.stdout);
     for (model, folder) in [("teacher", TEACHER), ("student", STUDENT)] {
@@ -39,7 +46,11 @@ fn a_second_run_does_nothing() {
     let finished = workspace.babyllama("run small.toml").done();
     assert_eq!(stages(&finished), [""; 0]);
     assert!(finished.stdout.contains("student"), "the table is shown again: {}", finished.stdout);
-    assert!(finished.stdout.contains("Nothing to do: all 7 stages of runs/small are done"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("Nothing to do: all 7 stages of runs/small are done"),
+        "{}",
+        finished.stdout
+    );
     assert!(workspace.weights(STUDENT) == weights);
 }
 
@@ -53,29 +64,49 @@ fn a_change_reaches_what_follows_from_it_and_nothing_else() {
     let reason = "stage model-student: settings changed: train.learning_rate was 0.003, is 0.001";
     assert!(changed.stderr.contains(reason), "{}", changed.stderr);
     assert!(changed.stderr.contains("now in runs/small/models/student.old"), "{}", changed.stderr);
-    assert_eq!(stages(&run("--set models.student.train.learning_rate=1e-3")), [""; 0], "the shorthand means the same");
+    assert_eq!(
+        stages(&run("--set models.student.train.learning_rate=1e-3")),
+        [""; 0],
+        "the shorthand means the same"
+    );
 
     let both = ["model-teacher", "model-student", "evaluate-teacher", "evaluate-student"];
     let changed = run("--set student.train.learning_rate=1e-3 --set teacher.train.epochs=1");
     assert_eq!(stages(&changed), both);
-    assert!(changed.stderr.contains("stage model-student: stage model-teacher changed"), "{}", changed.stderr);
+    assert!(
+        changed.stderr.contains("stage model-student: stage model-teacher changed"),
+        "{}",
+        changed.stderr
+    );
     let weights = workspace.weights(STUDENT);
     let back = run("");
     assert_eq!(stages(&back), both);
-    assert!(back.stderr.contains("goes on with what these settings left earlier"), "{}", back.stderr);
-    assert!(workspace.weights(STUDENT) != weights && !back.stderr.contains("epoch 1.000"), "{}", back.stderr);
+    assert!(
+        back.stderr.contains("goes on with what these settings left earlier"),
+        "{}",
+        back.stderr
+    );
+    assert!(
+        workspace.weights(STUDENT) != weights && !back.stderr.contains("epoch 1.000"),
+        "{}",
+        back.stderr
+    );
 
     let evaluations = ["evaluate-teacher", "evaluate-student"];
     assert_eq!(stages(&run("--set evaluate.rules='2023'")), evaluations);
     workspace.write("text/a.train", super::common::sentences(250, 9));
-    assert_eq!(stages(&run("--set evaluate.rules='2023'")), [&["corpus", "tokenizer", "tokens"], &both[..]].concat());
+    assert_eq!(
+        stages(&run("--set evaluate.rules='2023'")),
+        [&["corpus", "tokenizer", "tokens"], &both[..]].concat()
+    );
 }
 
 #[test]
 fn what_changes_no_result_trains_nothing_again() {
     let workspace = Workspace::trained();
     let finished = workspace.babyllama(
-        "--threads 2 run small.toml --set teacher.train.checkpoint_steps=0 --set student.train.micro_batch_size=2",
+        "--threads 2 run small.toml --set teacher.train.checkpoint_steps=0 --set \
+         student.train.micro_batch_size=2",
     );
     assert_eq!(stages(&finished.done()), [""; 0]);
 }
@@ -125,7 +156,9 @@ ensembles = [["first", "second"]]
     let names = workspace.names("runs/more/evaluation");
     assert_eq!(names, ["first+second.json", "first.json", "second.json"]);
     let loss = |run: &str, name: &str| {
-        workspace.json(&format!("runs/{run}/evaluation/{name}.json"))["held_out_loss"].as_f64().unwrap()
+        workspace.json(&format!("runs/{run}/evaluation/{name}.json"))["held_out_loss"]
+            .as_f64()
+            .unwrap()
     };
     assert_eq!(loss("more", "second"), loss("small", "teacher"), "too small a rate learns nothing");
     assert!(loss("more", "first") < loss("more", "second"));

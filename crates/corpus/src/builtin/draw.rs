@@ -2,7 +2,8 @@
 
 use engine::rng::Rng;
 
-/// Random choices in order. Whole numbers only, so that a seed gives the same text on every machine.
+/// Random choices in order. Whole numbers only, so that a seed gives the same text on every
+/// machine.
 #[derive(Clone, Debug)]
 pub struct Draw {
     rng: Rng,
@@ -49,7 +50,8 @@ impl Draw {
         items[self.below(items.len())]
     }
 
-    /// An index below `count`, rank r having a weight of 1 / (r + 2): Zipf's law with a flattened head.
+    /// An index below `count`, rank r having a weight of 1 / (r + 2): Zipf's law with a flattened
+    /// head.
     pub fn rank(&mut self, count: usize) -> usize {
         const UNIT: u64 = 1 << 32;
         let weight = |rank: usize| UNIT / (rank as u64 + 2);
@@ -69,8 +71,8 @@ impl Draw {
         items[self.rank(items.len())]
     }
 
-    /// One item, half the time by overall frequency and half the time by what goes with `head`: every head word has
-    /// its own favourites, as in real text.
+    /// One item, half the time by overall frequency and half the time by what goes with `head`:
+    /// every head word has its own favourites, as in real text.
     pub fn beside<T: Copy>(&mut self, head: &str, items: &[T]) -> T {
         let rank = self.rank(items.len());
         if self.chance(50) {

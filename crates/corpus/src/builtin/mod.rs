@@ -1,10 +1,11 @@
-//! The built-in corpus: English from a grammar, in the raw form of BabyLM's ten sources, and minimal pairs from the same
-//! grammar.
+//! The built-in corpus: English from a grammar, in the raw form of BabyLM's ten sources, and
+//! minimal pairs from the same grammar.
 //!
-//! A text is made in layers. The `lexicon` holds the words and what they select. The `grammar` makes phrases and clauses
-//! whose agreement is right by construction. A scene (`discourse`) is a few people, animals and things on one topic, and
-//! refers to them as speakers do. The `registers` tell stories, hold conversations and write articles about an invented
-//! `world`, and the `sources` give these the form of the files that the cleaners expect.
+//! A text is made in layers. The `lexicon` holds the words and what they select. The `grammar`
+//! makes phrases and clauses whose agreement is right by construction. A scene (`discourse`) is a
+//! few people, animals and things on one topic, and refers to them as speakers do. The `registers`
+//! tell stories, hold conversations and write articles about an invented `world`, and the `sources`
+//! give these the form of the files that the cleaners expect.
 
 mod discourse;
 mod draw;
@@ -54,8 +55,8 @@ pub fn write_corpus(settings: BuiltinSettings, split: Split) -> Vec<(String, Str
     SOURCES.iter().map(file).collect()
 }
 
-/// The minimal pairs of every paradigm, by UID. No good sentence stands in the training text of the same settings, as far
-/// as that can be avoided.
+/// The minimal pairs of every paradigm, by UID. No good sentence stands in the training text of the
+/// same settings, as far as that can be avoided.
 pub fn minimal_pairs(settings: BuiltinSettings) -> Vec<(String, Vec<Pair>)> {
     let texts = write_corpus(settings, Split::Train);
     pairs::write(&World::new(settings.seed), settings.seed, &texts, settings.pairs_per_paradigm)
@@ -95,20 +96,30 @@ mod tests {
             assert_ne!(train.1, other.1);
             assert_ne!(train.1.get(..300), validation.1.get(..300));
         }
-        assert_eq!((train[0].0.as_str(), validation[9].0.as_str()), ("aochildes.train", "wikipedia.dev"));
+        assert_eq!(
+            (train[0].0.as_str(), validation[9].0.as_str()),
+            ("aochildes.train", "wikipedia.dev")
+        );
     }
 
     #[test]
     fn sources_have_their_share_of_the_words() {
-        for (split, wanted) in [(Split::Train, SETTINGS.words), (Split::Validation, SETTINGS.validation_words)] {
+        for (split, wanted) in
+            [(Split::Train, SETTINGS.words), (Split::Validation, SETTINGS.validation_words)]
+        {
             let files = write_corpus(SETTINGS, split);
             let total: usize = files.iter().map(|(_, text)| count_words(text)).sum();
             assert!(total.abs_diff(wanted) * 100 < 5 * wanted, "{total} words instead of {wanted}");
             let subtitles = count_words(&files[5].1);
-            assert!((28..34).contains(&(subtitles * 100 / total)), "{subtitles} words of subtitles");
+            assert!(
+                (28..34).contains(&(subtitles * 100 / total)),
+                "{subtitles} words of subtitles"
+            );
         }
         assert!(
-            write_corpus(BuiltinSettings { words: 0, ..SETTINGS }, Split::Train).iter().all(|file| file.1.len() < 2)
+            write_corpus(BuiltinSettings { words: 0, ..SETTINGS }, Split::Train)
+                .iter()
+                .all(|file| file.1.len() < 2)
         );
     }
 
@@ -139,7 +150,10 @@ mod tests {
             ("qed", "("),
             ("switchboard", "A:\t"),
         ] {
-            assert!(has(&raw[source], sign) && has(&clean[source], sign), "{source} lacks {sign:?}");
+            assert!(
+                has(&raw[source], sign) && has(&clean[source], sign),
+                "{source} lacks {sign:?}"
+            );
         }
         assert!(raw["aochildes"].chars().all(|letter| !letter.is_uppercase()));
         assert!(clean["bnc_spoken"].lines().all(|line| !line.is_empty()));
@@ -149,8 +163,12 @@ mod tests {
     #[test]
     fn determiners_agree_throughout() {
         let words = lexicon();
-        let singular: HashSet<&str> =
-            words.nouns.iter().filter(|noun| noun.singular != noun.plural).map(|noun| &*noun.singular).collect();
+        let singular: HashSet<&str> = words
+            .nouns
+            .iter()
+            .filter(|noun| noun.singular != noun.plural)
+            .map(|noun| &*noun.singular)
+            .collect();
         let plural: HashMap<&str, &str> = words
             .nouns
             .iter()
@@ -159,14 +177,24 @@ mod tests {
             .collect();
         let clean = clean();
         let mut checked = 0;
-        for source in ["cbt", "children_stories", "gutenberg", "simple_wikipedia", "wikipedia", "open_subtitles"] {
+        for source in [
+            "cbt",
+            "children_stories",
+            "gutenberg",
+            "simple_wikipedia",
+            "wikipedia",
+            "open_subtitles",
+        ] {
             let tokens: Vec<&str> = clean[source].split_whitespace().collect();
             for pair in tokens.windows(2) {
-                let (determiner, word) = (pair[0], pair[1].trim_end_matches(|mark: char| !mark.is_alphanumeric()));
+                let (determiner, word) =
+                    (pair[0], pair[1].trim_end_matches(|mark: char| !mark.is_alphanumeric()));
                 let wrong = match determiner {
                     "a" | "an" => plural.contains_key(word) || determiner != article(word),
                     "this" | "every" | "another" => plural.contains_key(word),
-                    "these" | "those" | "many" | "several" => singular.contains(word) && word != "orange",
+                    "these" | "those" | "many" | "several" => {
+                        singular.contains(word) && word != "orange"
+                    }
                     _ => continue,
                 };
                 assert!(!wrong, "{source}: {determiner} {word}");
@@ -181,18 +209,23 @@ mod tests {
         let paradigms = minimal_pairs(SETTINGS);
         let uids: HashSet<&String> = paradigms.iter().map(|(uid, _)| uid).collect();
         assert_eq!(uids.len(), paradigms.len());
-        let terms: HashSet<&str> = paradigms.iter().map(|(_, pairs)| pairs[0].linguistics_term).collect();
+        let terms: HashSet<&str> =
+            paradigms.iter().map(|(_, pairs)| pairs[0].linguistics_term).collect();
         assert!(uids.len() >= 40 && terms.len() >= 12, "{} paradigms of {terms:?}", uids.len());
         for (uid, pairs) in &paradigms {
             assert_eq!(pairs.len(), SETTINGS.pairs_per_paradigm, "{uid}");
-            let good: HashSet<&str> = pairs.iter().map(|pair| pair.sentence_good.as_str()).collect();
+            let good: HashSet<&str> =
+                pairs.iter().map(|pair| pair.sentence_good.as_str()).collect();
             assert_eq!(good.len(), pairs.len(), "{uid} repeats itself");
             for (position, pair) in pairs.iter().enumerate() {
                 let (good, bad) = (&pair.sentence_good, &pair.sentence_bad);
                 assert_ne!(good, bad, "{uid}");
                 for sentence in [good, bad] {
                     assert!(!sentence.contains("  ") && !sentence.contains(" ."), "{sentence}");
-                    assert!(sentence.starts_with(char::is_uppercase) && sentence.ends_with(['.', '?']), "{sentence}");
+                    assert!(
+                        sentence.starts_with(char::is_uppercase) && sentence.ends_with(['.', '?']),
+                        "{sentence}"
+                    );
                     assert!(sentence.split(' ').count() >= 2, "{sentence}");
                 }
                 assert_eq!((pair.pair_id, pair.uid), (position, uid.as_str()));
@@ -231,6 +264,9 @@ mod tests {
             "pair_id",
         ];
         assert_eq!(fields, wanted);
-        assert_eq!((&value["UID"], &value["pair_id"]), (&"anaphor_gender_agreement".into(), &3.into()));
+        assert_eq!(
+            (&value["UID"], &value["pair_id"]),
+            (&"anaphor_gender_agreement".into(), &3.into())
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! A small invented country: its towns, its people and their facts are the same in every text of a seed, so that what a
-//! model has read of a town in one place helps it in another.
+//! A small invented country: its towns, its people and their facts are the same in every text of a
+//! seed, so that what a model has read of a town in one place helps it in another.
 
 use engine::rng::Rng;
 
@@ -127,11 +127,15 @@ fn title(draw: &mut Draw) -> String {
     let nouns = lexicon().count_nouns_of(PERSON.or(ANIMAL).or(OUTDOOR).or(PLANT).or(TREASURE));
     let noun = draw.pick(&nouns);
     let words = noun.singular.split(' ').map(capitalised).collect::<Vec<_>>().join(" ");
-    let colour =
-        draw.pick(&["Silver", "Last", "Hidden", "Golden", "Second", "Silent", "Lost", "Red", "Broken", "White"]);
+    let colour = draw.pick(&[
+        "Silver", "Last", "Hidden", "Golden", "Second", "Silent", "Lost", "Red", "Broken", "White",
+    ]);
     match draw.below(3) {
         0 => format!("The {colour} {words}"),
-        1 => format!("The {words} and the {}", draw.pick(&["Sea", "Moon", "Snow", "Wind", "Night", "Star", "Mirror"])),
+        1 => format!(
+            "The {words} and the {}",
+            draw.pick(&["Sea", "Moon", "Snow", "Wind", "Night", "Star", "Mirror"])
+        ),
         _ => format!("Song of the {words}"),
     }
 }
@@ -143,9 +147,12 @@ mod tests {
     #[test]
     fn a_seed_has_one_world() {
         let (world, again, other) = (World::new(1), World::new(1), World::new(2));
-        let names = |world: &World| world.towns.iter().map(|town| town.name.clone()).collect::<Vec<_>>();
+        let names =
+            |world: &World| world.towns.iter().map(|town| town.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&world), names(&again));
         assert_ne!(names(&world), names(&other));
-        assert!(world.figures.iter().all(|figure| figure.died > figure.born && figure.town < TOWNS));
+        assert!(
+            world.figures.iter().all(|figure| figure.died > figure.born && figure.town < TOWNS)
+        );
     }
 }

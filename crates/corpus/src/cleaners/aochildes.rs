@@ -1,4 +1,5 @@
-//! CHILDES (speech to children), `aochildes` in 2023 and `childes` in 2024: blanks before punctuation go.
+//! CHILDES (speech to children), `aochildes` in 2023 and `childes` in 2024: blanks before
+//! punctuation go.
 
 use super::blanks::remove_extra_blanks;
 
@@ -13,6 +14,9 @@ mod tests {
 
     #[test]
     fn blanks_go_and_empty_lines_stay() {
-        assert_eq!(clean("*MOT:\tyou want milk ?\n\nwhat 's that ?\n"), "*MOT: you want milk?\n\nwhat 's that?\n");
+        assert_eq!(
+            clean("*MOT:\tyou want milk ?\n\nwhat 's that ?\n"),
+            "*MOT: you want milk?\n\nwhat 's that?\n"
+        );
     }
 }

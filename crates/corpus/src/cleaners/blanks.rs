@@ -1,6 +1,7 @@
 //! Blanks left over from transcription, shared by several sources.
 
-/// Turns each run of blanks (space, tab, no-break space) into one space, and into none before `.` `,` `;` `!` `?`.
+/// Turns each run of blanks (space, tab, no-break space) into one space, and into none before `.`
+/// `,` `;` `!` `?`.
 pub fn remove_extra_blanks(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();

@@ -1,11 +1,13 @@
 //! Python's `str.capitalize`.
 
-/// The first character in title case, the others in lower case, a Greek sigma at a word's end in its final form.
+/// The first character in title case, the others in lower case, a Greek sigma at a word's end in
+/// its final form.
 pub fn capitalize(text: &str) -> String {
     let Some(first) = text.chars().next() else {
         return String::new();
     };
-    // The whole text is lowered, not its tail alone: a final sigma is known by what stands before it.
+    // The whole text is lowered, not its tail alone: a final sigma is known by what stands before
+    // it.
     let lower = text.to_lowercase();
     let tail = first.to_lowercase().map(char::len_utf8).sum::<usize>();
     title_case(first) + &lower[tail..]
@@ -13,9 +15,9 @@ pub fn capitalize(text: &str) -> String {
 
 /// A character's title case by Unicode's full mapping.
 ///
-/// That is its upper case but for three kinds: characters that are or have a title form of their own (digraphs, Greek
-/// with iota subscript, Georgian, which has no title case), and those whose upper case is several characters, of which
-/// only the first one stays upper.
+/// That is its upper case but for three kinds: characters that are or have a title form of their
+/// own (digraphs, Greek with iota subscript, Georgian, which has no title case), and those whose
+/// upper case is several characters, of which only the first one stays upper.
 fn title_case(character: char) -> String {
     let code = character as u32;
     match character {
@@ -32,14 +34,16 @@ fn title_case(character: char) -> String {
     }
 }
 
-/// The upper case of a character, of which all but the first letter are lowered again: `Ss` from `ß`.
+/// The upper case of a character, of which all but the first letter are lowered again: `Ss` from
+/// `ß`.
 fn first_upper(character: char) -> String {
     let mut upper = character.to_uppercase();
     let first = upper.next().unwrap_or(character);
     let mut title = String::from(first);
     for other in upper {
         match other {
-            // Greek iota subscript is raised to a capital iota; below a capital letter it stays a mark.
+            // Greek iota subscript is raised to a capital iota; below a capital letter it stays a
+            // mark.
             '\u{399}' if ('\u{1F80}'..'\u{2000}').contains(&character) => title.push('\u{345}'),
             _ if first.is_uppercase() => title.extend(other.to_lowercase()),
             _ => title.push(other),

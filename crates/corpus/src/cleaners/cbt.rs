@@ -1,4 +1,5 @@
-//! The Children's Book Test, a tokenised text: extra blanks go, and so does the blank before a contraction.
+//! The Children's Book Test, a tokenised text: extra blanks go, and so does the blank before a
+//! contraction.
 
 use std::sync::LazyLock;
 
@@ -6,10 +7,11 @@ use regex::Regex;
 
 use super::blanks::remove_extra_blanks;
 
-/// A blank between a word and an apostrophe that begins one. Python's `\w` is letters, numbers and `_`; the `\w` of
-/// the `regex` crate has marks besides.
-static SPLIT_CONTRACTION: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"([\p{L}\p{N}_]) (['’][\p{L}\p{N}_])").expect("the pattern is valid"));
+/// A blank between a word and an apostrophe that begins one. Python's `\w` is letters, numbers and
+/// `_`; the `\w` of the `regex` crate has marks besides.
+static SPLIT_CONTRACTION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"([\p{L}\p{N}_]) (['’][\p{L}\p{N}_])").expect("the pattern is valid")
+});
 
 /// Removes extra blanks, and the one left before `'s`, `’ll` and their like.
 pub fn clean(text: &str) -> String {

@@ -36,7 +36,11 @@ impl Cleaner {
 
     /// Cleans a text in pieces of about so many bytes. One single piece is the slow reference.
     pub(super) fn clean_in_pieces(&self, text: &str, piece_bytes: usize) -> String {
-        let joined = pieces(text, piece_bytes).into_par_iter().map(self.clean).collect::<Vec<String>>().join(self.glue);
+        let joined = pieces(text, piece_bytes)
+            .into_par_iter()
+            .map(self.clean)
+            .collect::<Vec<String>>()
+            .join(self.glue);
         match self.finish {
             Some(finish) => finish(&joined),
             None => joined,
@@ -44,11 +48,11 @@ impl Cleaner {
     }
 }
 
-/// Pieces of a text that can be cleaned apart: each but the last ends in a line feed between two visible ASCII
-/// characters other than `=`.
+/// Pieces of a text that can be cleaned apart: each but the last ends in a line feed between two
+/// visible ASCII characters other than `=`.
 ///
-/// So no cut stands beside a blank line, beside white space at an end of a line, or at one of Wikipedia's headings:
-/// no cleaner looks at anything else that reaches over a line end.
+/// So no cut stands beside a blank line, beside white space at an end of a line, or at one of
+/// Wikipedia's headings: no cleaner looks at anything else that reaches over a line end.
 pub(super) fn pieces(text: &str, piece_bytes: usize) -> Vec<&str> {
     cut(text, piece_bytes, between_lines)
 }

@@ -1,7 +1,8 @@
 //! The authors' cleaners for the sources of BabyLM 2023 and 2024, one file each.
 //!
-//! They follow BabyLlama's `mrclean.py`, byte for byte: what looks odd (paragraphs glued together, `l` turned into
-//! `I`) is what the authors' models were trained on. A source is known by its file's name up to the first dot.
+//! They follow BabyLlama's `mrclean.py`, byte for byte: what looks odd (paragraphs glued together,
+//! `l` turned into `I`) is what the authors' models were trained on. A source is known by its
+//! file's name up to the first dot.
 
 mod aochildes;
 mod blanks;
@@ -51,7 +52,10 @@ pub fn source_of(file_name: &str) -> &str {
 
 /// The cleaner of a source; that of other text, `plain`, leaves it as it is.
 pub fn cleaner(source: &str) -> Cleaner {
-    SOURCES.iter().find(|(name, _)| *name == source).map_or(Cleaner::new(plain::clean), |&(_, cleaner)| cleaner)
+    SOURCES
+        .iter()
+        .find(|(name, _)| *name == source)
+        .map_or(Cleaner::new(plain::clean), |&(_, cleaner)| cleaner)
 }
 
 /// Cleans each text with the cleaner that its name asks for, in parallel; order and names stay.
@@ -60,7 +64,10 @@ pub fn clean_texts(texts: &[NamedText]) -> Vec<NamedText> {
 }
 
 /// As [`clean_texts`], unless it is asked to stop.
-pub fn clean_texts_unless(should_stop: ShouldStop<'_>, texts: &[NamedText]) -> Result<Vec<NamedText>> {
+pub fn clean_texts_unless(
+    should_stop: ShouldStop<'_>,
+    texts: &[NamedText],
+) -> Result<Vec<NamedText>> {
     let clean = |text| {
         stop::check(should_stop)?;
         Ok(clean_text(text))
@@ -72,7 +79,8 @@ fn clean_text((name, text): &NamedText) -> NamedText {
     (name.clone(), cleaner(source_of(name)).clean(text))
 }
 
-/// Cleans the corpus files of `input` into files of the same names in the folder `output`, and returns their texts.
+/// Cleans the corpus files of `input` into files of the same names in the folder `output`, and
+/// returns their texts.
 pub fn clean_folder(input: &Path, output: &Path) -> Result<Vec<NamedText>> {
     let clean = clean_texts(&read_corpus(input)?);
     write_corpus(output, &clean)?;
@@ -133,7 +141,8 @@ mod tests {
         let mut cut = 0;
         for index in 0..2000 {
             let rng = rng.at(index);
-            let text: String = (0..30).map(|bit| BITS[rng.below(bit, BITS.len() as u64) as usize]).collect();
+            let text: String =
+                (0..30).map(|bit| BITS[rng.below(bit, BITS.len() as u64) as usize]).collect();
             for (name, cleaner) in SOURCES {
                 let whole = cleaner.clean_in_pieces(&text, usize::MAX);
                 assert_eq!(cleaner.clean_in_pieces(&text, 0), whole, "{name}: {text:?}");
@@ -159,17 +168,23 @@ mod tests {
         std::fs::write(raw.join("aochildes.train"), "a  ball .\n").unwrap();
         std::fs::write(raw.join("notes.txt"), "as  it is .\n").unwrap();
         let clean = clean_folder(&raw, &folder.path().join("clean")).unwrap();
-        let expected = [("aochildes.train", "a ball.\n"), ("cbt.train", "It's\n"), ("notes.txt", "as  it is .\n")];
+        let expected = [
+            ("aochildes.train", "a ball.\n"),
+            ("cbt.train", "It's\n"),
+            ("notes.txt", "as  it is .\n"),
+        ];
         assert_eq!(clean, expected.map(|(name, text)| (name.to_string(), text.to_string())));
         assert_eq!(read_corpus(&folder.path().join("clean")).unwrap(), clean);
     }
 
-    /// Compares with the authors' own output: every file under `BABYLLAMA_CLEAN_ORACLE`, in any depth of folders, must
-    /// be what its namesake under `BABYLLAMA_DATA` becomes.
+    /// Compares with the authors' own output: every file under `BABYLLAMA_CLEAN_ORACLE`, in any
+    /// depth of folders, must be what its namesake under `BABYLLAMA_DATA` becomes.
     #[test]
     #[ignore = "needs the folders named by BABYLLAMA_DATA and BABYLLAMA_CLEAN_ORACLE"]
     fn equals_the_authors_cleaners() {
-        let folder = |name| PathBuf::from(std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set")));
+        let folder = |name| {
+            PathBuf::from(std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set")))
+        };
         let compared = compare(&folder("BABYLLAMA_DATA"), &folder("BABYLLAMA_CLEAN_ORACLE"));
         assert!(compared > 0, "no file to compare");
     }
@@ -179,7 +194,11 @@ mod tests {
         for file in corpus_files(oracle).unwrap_or_default() {
             let name = file_name(&file);
             let clean = cleaner(source_of(&name)).clean(&read_text(&raw.join(&name)).unwrap());
-            assert!(clean.as_bytes() == std::fs::read(&file).unwrap(), "{} differs", file.display());
+            assert!(
+                clean.as_bytes() == std::fs::read(&file).unwrap(),
+                "{} differs",
+                file.display()
+            );
             compared += 1;
         }
         for entry in std::fs::read_dir(oracle).unwrap().map(|entry| entry.unwrap().path()) {

@@ -4,13 +4,17 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// "subtitle" as Python matches it without regard to case, which takes all four kinds of i (and the long s, as
-/// the `regex` crate does) for one letter.
-static SUBTITLE: LazyLock<Regex> = LazyLock::new(|| Regex::new("(?i)subt[iıİ]tle").expect("the pattern is valid"));
+/// "subtitle" as Python matches it without regard to case, which takes all four kinds of i (and the
+/// long s, as the `regex` crate does) for one letter.
+static SUBTITLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("(?i)subt[iıİ]tle").expect("the pattern is valid"));
 
-/// Removes each line that has "subtitle" in it; a last line without its line end stays, as in the authors' code.
+/// Removes each line that has "subtitle" in it; a last line without its line end stays, as in the
+/// authors' code.
 pub fn clean(text: &str) -> String {
-    text.split_inclusive('\n').filter(|line| !(line.ends_with('\n') && SUBTITLE.is_match(line))).collect()
+    text.split_inclusive('\n')
+        .filter(|line| !(line.ends_with('\n') && SUBTITLE.is_match(line)))
+        .collect()
 }
 
 #[cfg(test)]

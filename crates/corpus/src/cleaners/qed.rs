@@ -3,7 +3,8 @@
 use super::capitalize::capitalize;
 use crate::text::{is_python_space, python_splitlines, python_strip};
 
-/// Strips each line; one that is at least half upper case is first rewritten as capitalised sentences.
+/// Strips each line; one that is at least half upper case is first rewritten as capitalised
+/// sentences.
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for (index, line) in python_splitlines(text).enumerate() {
@@ -19,7 +20,8 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// Whether upper case makes up half of a line or more, leaving aside what stands in parentheses and `.` `!` `?`.
+/// Whether upper case makes up half of a line or more, leaving aside what stands in parentheses and
+/// `.` `!` `?`.
 ///
 /// A line with nothing else does not shout (the authors' code would divide by zero).
 fn shouts(line: &str) -> bool {
@@ -39,7 +41,8 @@ fn shouts(line: &str) -> bool {
     all > 0 && 2 * upper >= all
 }
 
-/// Takes every `l` for an `I` that was read wrongly, then capitalises each stretch between `.` `!` `?`.
+/// Takes every `l` for an `I` that was read wrongly, then capitalises each stretch between `.` `!`
+/// `?`.
 fn to_sentence_case(line: &str) -> String {
     let mended = line.replace('l', "I");
     let mut result = String::with_capacity(mended.len());
@@ -58,7 +61,8 @@ fn to_sentence_case(line: &str) -> String {
 mod tests {
     use super::clean;
 
-    /// Expectations: the authors' `cleanup_qed` under CPython 3.11, where it does not divide by zero.
+    /// Expectations: the authors' `cleanup_qed` under CPython 3.11, where it does not divide by
+    /// zero.
     #[test]
     fn shouting_lines_come_back_to_sentence_case() {
         let cases = [

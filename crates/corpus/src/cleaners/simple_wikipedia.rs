@@ -11,7 +11,10 @@ mod tests {
 
     #[test]
     fn pairs_of_line_ends_vanish_from_the_left() {
-        assert_eq!(clean("Cat\n\nA cat is  an animal .\n\n\nDog\n"), "CatA cat is  an animal .\nDog\n");
+        assert_eq!(
+            clean("Cat\n\nA cat is  an animal .\n\n\nDog\n"),
+            "CatA cat is  an animal .\nDog\n"
+        );
         assert_eq!(clean("\n\n\n\n"), "");
     }
 }

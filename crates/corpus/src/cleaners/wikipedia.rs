@@ -1,4 +1,5 @@
-//! English Wikipedia: section headings lose their signs, lines their outer white space, and empty lines go.
+//! English Wikipedia: section headings lose their signs, lines their outer white space, and empty
+//! lines go.
 
 use std::sync::LazyLock;
 
@@ -7,7 +8,8 @@ use regex::Regex;
 use crate::text::{python_splitlines, python_strip};
 
 /// The rest of a line from `= = = ` on, when it ends in ` = = =`.
-static HEADING: LazyLock<Regex> = LazyLock::new(|| Regex::new("= = = (.+?) = = =\n").expect("the pattern is valid"));
+static HEADING: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("= = = (.+?) = = =\n").expect("the pattern is valid"));
 
 /// Unwraps headings together with their line ends, and strips each line. The last line end goes.
 pub fn clean(text: &str) -> String {
@@ -16,7 +18,8 @@ pub fn clean(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Drops the first character of the whole (the authors expect an empty first line), then removes each pair of line ends.
+/// Drops the first character of the whole (the authors expect an empty first line), then removes
+/// each pair of line ends.
 pub fn finish(text: &str) -> String {
     let mut rest = text.chars();
     rest.next();
@@ -31,7 +34,10 @@ mod tests {
     #[test]
     fn headings_blank_ends_and_empty_lines_go() {
         let cases = [
-            ("\n = = = Early life = = = \n \n He was born .\n", "= = = Early life = = =He was born ."),
+            (
+                "\n = = = Early life = = = \n \n He was born .\n",
+                "= = = Early life = = =He was born .",
+            ),
             ("\n = = = Early life = = =\n He was born .\n", "Early life He was born ."),
             ("x = = = = Deep = = = =\ny", " = Deep =y"),
             ("\n= = = a = = = b = = =\nc", "a = = = bc"),

@@ -7,13 +7,18 @@ use super::{Role, Tokenizer};
 use crate::error::{CorpusError, Result};
 
 impl Tokenizer {
-    /// The tokenizer as a masked model's. If its post-processor adds no tokens it gets RoBERTa's, with the tokens of its
-    /// own that begin and end texts, which is what transformers' `RobertaTokenizer` does.
+    /// The tokenizer as a masked model's. If its post-processor adds no tokens it gets RoBERTa's,
+    /// with the tokens of its own that begin and end texts, which is what transformers'
+    /// `RobertaTokenizer` does.
     ///
     /// # Errors
     /// When it has no such token.
     pub fn of_masked_model(&self) -> Result<Self> {
-        if self.inner.get_post_processor().is_some_and(|processor| processor.added_tokens(false) > 0) {
+        if self
+            .inner
+            .get_post_processor()
+            .is_some_and(|processor| processor.added_tokens(false) > 0)
+        {
             return Ok(self.clone());
         }
         let token = |role: Role| match self.role(role) {
@@ -26,22 +31,35 @@ impl Tokenizer {
         Ok(with_ends)
     }
 
-    /// The tokens that the post-processor puts around one text or around a pair: before the first text, between the two,
-    /// and after the last. They are what transformers adds with `add_special_tokens`.
+    /// The tokens that the post-processor puts around one text or around a pair: before the first
+    /// text, between the two, and after the last. They are what transformers adds with
+    /// `add_special_tokens`.
     ///
     /// # Errors
     /// When the texts do not stand whole in their order.
     pub fn tokens_around(&self, pair: bool) -> Result<[Vec<u32>; 3]> {
-        let failed = |cause: String| CorpusError::Tokenizer { doing: "putting special tokens around texts", cause };
+        let failed = |cause: String| CorpusError::Tokenizer {
+            doing: "putting special tokens around texts",
+            cause,
+        };
         // Stand for texts, and are no ids of any vocabulary.
         const TEXTS: [u32; 2] = [u32::MAX - 1, u32::MAX];
-        let [first, second] = TEXTS.map(|id| Encoding::from_tokens(vec![Token::new(id, "a".into(), (0, 1))], 0));
+        let [first, second] =
+            TEXTS.map(|id| Encoding::from_tokens(vec![Token::new(id, "a".into(), (0, 1))], 0));
         let second = pair.then_some(second);
-        let Some(processor) = self.inner.get_post_processor() else { return Ok(Default::default()) };
-        let whole = processor.process(first, second, true).map_err(|cause| failed(cause.to_string()))?;
+        let Some(processor) = self.inner.get_post_processor() else {
+            return Ok(Default::default());
+        };
+        let whole =
+            processor.process(first, second, true).map_err(|cause| failed(cause.to_string()))?;
         let texts = &TEXTS[..1 + usize::from(pair)];
-        let places: Vec<usize> =
-            whole.get_ids().iter().enumerate().filter(|(_, id)| TEXTS.contains(id)).map(|(place, _)| place).collect();
+        let places: Vec<usize> = whole
+            .get_ids()
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| TEXTS.contains(id))
+            .map(|(place, _)| place)
+            .collect();
         if !places.iter().map(|&place| whole.get_ids()[place]).eq(texts.iter().copied()) {
             return Err(failed("its post-processor moves, repeats or leaves out texts".to_owned()));
         }
@@ -98,9 +116,11 @@ mod tests {
         assert_eq!(around(&with(Value::Null)), around(&byte_level));
         let roberta = json!({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 1], "trim_offsets": true, "add_prefix_space": true});
         assert_eq!(around(&with(roberta.clone())), ROBERTA);
-        let byte_level =
-            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
-        assert_eq!(around(&with(json!({"type": "Sequence", "processors": [byte_level, roberta]}))), ROBERTA);
+        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+        assert_eq!(
+            around(&with(json!({"type": "Sequence", "processors": [byte_level, roberta]}))),
+            ROBERTA
+        );
         let bert = template(
             &[special("<s>"), text("A"), special("</s>")],
             &[special("<s>"), text("A"), special("</s>"), text("B"), special("</s>")],
@@ -132,7 +152,11 @@ mod tests {
         }
         value["model"]["vocab"] = json!({"a": 3});
         value["model"]["merges"] = json!([]);
-        let message = Tokenizer::from_json(value.to_string()).unwrap().of_masked_model().unwrap_err().to_string();
+        let message = Tokenizer::from_json(value.to_string())
+            .unwrap()
+            .of_masked_model()
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("`sep_token`") && message.contains("masked model"), "{message}");
         let twice = template(&[text("A"), text("A")], &[text("B"), text("A")]);
         for pair in [false, true] {

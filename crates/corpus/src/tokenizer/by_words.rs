@@ -1,8 +1,9 @@
 //! Encoding word by word, with a memory of the words met before.
 //!
-//! A byte-level tokenizer encodes every word by itself, and most words of a text are old ones. So this finds the words
-//! (see [`words`](super::words)) and looks them up; only a new word is given to the library, whose answer is kept. The
-//! library remains the one that decides what the tokens of a word are.
+//! A byte-level tokenizer encodes every word by itself, and most words of a text are old ones. So
+//! this finds the words (see [`words`](super::words)) and looks them up; only a new word is given
+//! to the library, whose answer is kept. The library remains the one that decides what the tokens
+//! of a word are.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,17 +20,20 @@ use super::words::{WordSplitter, in_byte_level};
 #[derive(Clone, Debug)]
 pub struct WordEncoder {
     added_tokens: AddedTokens,
-    /// One for each thread that encoded at the same time as others, so that nobody waits for anybody's.
+    /// One for each thread that encoded at the same time as others, so that nobody waits for
+    /// anybody's.
     idle: Arc<Mutex<Vec<Knowledge>>>,
 }
 
 impl WordEncoder {
-    /// The encoder of a tokenizer, if it is of the kind that this understands: GPT-2's pattern, no normalizer but a
-    /// Unicode normal form, and added tokens that are all looked for in the text as it stands, in one pass.
+    /// The encoder of a tokenizer, if it is of the kind that this understands: GPT-2's pattern, no
+    /// normalizer but a Unicode normal form, and added tokens that are all looked for in the text
+    /// as it stands, in one pass.
     pub fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
         let normalized = |token: &Value| token["normalized"] != false;
         let added_tokens = content["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-        // The library looks for the tokens that are not normalized first, and for the others in what is left.
+        // The library looks for the tokens that are not normalized first, and for the others in
+        // what is left.
         let one_pass = !added_tokens.iter().any(normalized)
             || content["normalizer"].is_null() && added_tokens.iter().all(normalized);
         let understood = pieces::can_cut_between_words(content) && one_pass;
@@ -75,12 +79,14 @@ impl AddedTokens {
         Self { tokens, begins_one }
     }
 
-    /// Place, length in bytes and id of the first added token in a text; of several there, the longest.
+    /// Place, length in bytes and id of the first added token in a text; of several there, the
+    /// longest.
     fn find(&self, text: &str) -> Option<(usize, usize, u32)> {
         let bytes = text.as_bytes();
         let candidates = (0..bytes.len()).filter(|&at| self.begins_one[usize::from(bytes[at])]);
         candidates.into_iter().find_map(|at| {
-            let (token, id) = self.tokens.iter().find(|(token, _)| bytes[at..].starts_with(token.as_bytes()))?;
+            let (token, id) =
+                self.tokens.iter().find(|(token, _)| bytes[at..].starts_with(token.as_bytes()))?;
             Some((at, token.len(), *id))
         })
     }
@@ -114,7 +120,8 @@ impl Knowledge {
 
 fn encode_by_library(tokenizer: &tokenizers::Tokenizer, word: &str) -> Vec<u32> {
     let tokens = tokenizer.get_model().tokenize(&in_byte_level(word));
-    let tokens = tokens.expect("a BPE model fails only at an unknown token it lacks, which `load` refuses");
+    let tokens =
+        tokens.expect("a BPE model fails only at an unknown token it lacks, which `load` refuses");
     tokens.into_iter().map(|token| token.id).collect()
 }
 
@@ -157,11 +164,19 @@ mod tests {
         };
         let tokenizer = changed(|value| {
             let added = value["added_tokens"].as_array_mut().unwrap();
-            added.extend([token(300, "<s><s>"), token(301, "dog"), token(302, "gf"), token(303, "é")]);
+            added.extend([
+                token(300, "<s><s>"),
+                token(301, "dog"),
+                token(302, "gf"),
+                token(303, "é"),
+            ]);
         });
         agree(&tokenizer);
-        for (text, expected) in [("<s><s><s>", "<s><s> <s>"), ("dogf", "dog f"), ("<s<s>é</s>", "< s <s> é </s>")] {
-            let expected: Vec<u32> = expected.split(' ').map(|token| tokenizer.token_id(token).unwrap()).collect();
+        for (text, expected) in
+            [("<s><s><s>", "<s><s> <s>"), ("dogf", "dog f"), ("<s<s>é</s>", "< s <s> é </s>")]
+        {
+            let expected: Vec<u32> =
+                expected.split(' ').map(|token| tokenizer.token_id(token).unwrap()).collect();
             assert_eq!(tokenizer.encode(text), expected, "{text}");
         }
     }
@@ -187,7 +202,8 @@ mod tests {
     #[ignore = "needs the folder named by BABYLLAMA_DATA; takes a minute"]
     fn the_corpus_of_2023_has_the_tokens_of_the_library() {
         let data = std::env::var("BABYLLAMA_DATA").expect("BABYLLAMA_DATA is set");
-        let texts = crate::text::read_corpus(&std::path::Path::new(&data).join("babylm_10M")).unwrap();
+        let texts =
+            crate::text::read_corpus(&std::path::Path::new(&data).join("babylm_10M")).unwrap();
         let tokenizer = Tokenizer::train(&texts[..3], &Default::default()).unwrap();
         for (name, text) in texts {
             assert!(tokenizer.encode_file(&text) == tokenizer.encode_by_library(&text), "{name}");

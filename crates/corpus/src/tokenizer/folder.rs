@@ -16,11 +16,13 @@ const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 
 impl Tokenizer {
-    /// Reads the tokenizer of a model's folder: `tokenizer.json`, or else `vocab.json` with `merges.txt`; with it, where
-    /// they are there, the roles and the prefix space that `tokenizer_config.json` and `special_tokens_map.json` name.
+    /// Reads the tokenizer of a model's folder: `tokenizer.json`, or else `vocab.json` with
+    /// `merges.txt`; with it, where they are there, the roles and the prefix space that
+    /// `tokenizer_config.json` and `special_tokens_map.json` name.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let mut path = folder.join(TOKENIZER_FILE);
-        let [config, map] = [CONFIG, SPECIAL_TOKENS_MAP].map(|name| optional_object(&folder.join(name)));
+        let [config, map] =
+            [CONFIG, SPECIAL_TOKENS_MAP].map(|name| optional_object(&folder.join(name)));
         let (config, map) = (config?, map?);
         let roles = Roles::of(&[&config, &map]);
         let json = if !path.exists() && vocabulary_files::are_in(folder) {
@@ -39,22 +41,27 @@ impl Tokenizer {
         write_text(path, &self.json)
     }
 
-    /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`, from which transformers (4 and 5)
-    /// makes a tokenizer with the same ids as this one.
+    /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`, from which
+    /// transformers (4 and 5) makes a tokenizer with the same ids as this one.
     ///
-    /// The `tokenizer.json` is the tokenizer as used, without prefix space, and the class is the one that takes the
-    /// file at its word: in transformers 5, `GPT2Tokenizer` drops the normalizer and every other class ignores the
-    /// configuration's `add_prefix_space`. Merges are written as `"a b"`, which versions before 4.45 need.
+    /// The `tokenizer.json` is the tokenizer as used, without prefix space, and the class is the
+    /// one that takes the file at its word: in transformers 5, `GPT2Tokenizer` drops the normalizer
+    /// and every other class ignores the configuration's `add_prefix_space`. Merges are written as
+    /// `"a b"`, which versions before 4.45 need.
     pub fn save_folder(&self, folder: &Path, model_max_length: usize) -> Result<()> {
-        let mut as_used = serde_json::to_value(&self.inner)
-            .map_err(|cause| CorpusError::Tokenizer { doing: "saving", cause: cause.to_string() })?;
+        let mut as_used = serde_json::to_value(&self.inner).map_err(|cause| {
+            CorpusError::Tokenizer { doing: "saving", cause: cause.to_string() }
+        })?;
         if let Some(joined) = joined_merges(&as_used["model"]["merges"]) {
             as_used["model"]["merges"] = joined;
         }
         let special = self.special_tokens();
         write_text(&folder.join(TOKENIZER_FILE), &pretty(&as_used))?;
         write_text(&folder.join("special_tokens_map.json"), &pretty(&special.clone().into()))?;
-        write_text(&folder.join("tokenizer_config.json"), &pretty(&config(special, model_max_length)))
+        write_text(
+            &folder.join("tokenizer_config.json"),
+            &pretty(&config(special, model_max_length)),
+        )
     }
 
     /// The roles of the special tokens that the vocabulary has.
@@ -65,11 +72,16 @@ impl Tokenizer {
 
 /// The JSON object in a file, null when there is no such file.
 fn optional_object(path: &Path) -> Result<Value> {
-    if path.is_file() { vocabulary_files::read_object(path).map(Value::Object) } else { Ok(Value::Null) }
+    if path.is_file() {
+        vocabulary_files::read_object(path).map(Value::Object)
+    } else {
+        Ok(Value::Null)
+    }
 }
 
-/// Whether transformers' class for a folder puts a space before a text: what the configuration says, and no by default.
-/// The classes that stand for any `tokenizer.json` take that file at its word, and none is said here.
+/// Whether transformers' class for a folder puts a space before a text: what the configuration
+/// says, and no by default. The classes that stand for any `tokenizer.json` take that file at its
+/// word, and none is said here.
 fn prefix_space(config: &Value) -> Option<bool> {
     match config["tokenizer_class"].as_str() {
         Some("PreTrainedTokenizerFast" | "TokenizersBackend") => None,
@@ -91,10 +103,13 @@ fn config(special_tokens: Map<String, Value>, model_max_length: usize) -> Value 
     config
 }
 
-/// Merges as one string each; `None` when a piece has a space in it, which a byte-level piece never has.
+/// Merges as one string each; `None` when a piece has a space in it, which a byte-level piece never
+/// has.
 fn joined_merges(merges: &Value) -> Option<Value> {
     let join = |merge: &Value| match merge.as_array().map(Vec::as_slice) {
-        Some([Value::String(left), Value::String(right)]) if !left.contains(' ') && !right.contains(' ') => {
+        Some([Value::String(left), Value::String(right)])
+            if !left.contains(' ') && !right.contains(' ') =>
+        {
             Some(json!(format!("{left} {right}")))
         }
         _ => None,
@@ -120,18 +135,27 @@ mod tests {
         assert_eq!(other.first_difference(&tokenizer), None);
 
         let read = |name: &str| -> Value {
-            serde_json::from_str(&std::fs::read_to_string(folder.path().join(name)).unwrap()).unwrap()
+            serde_json::from_str(&std::fs::read_to_string(folder.path().join(name)).unwrap())
+                .unwrap()
         };
-        assert_eq!(read("tokenizer.json")["pre_tokenizer"]["add_prefix_space"], false, "as it is used");
+        assert_eq!(
+            read("tokenizer.json")["pre_tokenizer"]["add_prefix_space"],
+            false,
+            "as it is used"
+        );
         let trained: Value = serde_json::from_str(&tokenizer.json).unwrap();
-        let [left, right] = [0, 1].map(|side| trained["model"]["merges"][7][side].as_str().unwrap());
+        let [left, right] =
+            [0, 1].map(|side| trained["model"]["merges"][7][side].as_str().unwrap());
         assert_eq!(read("tokenizer.json")["model"]["merges"][7], format!("{left} {right}"));
         assert_eq!(
             read("special_tokens_map.json"),
             json!({"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"})
         );
         let config = read("tokenizer_config.json");
-        assert_eq!((&config["add_prefix_space"], &config["model_max_length"]), (&json!(false), &json!(128)));
+        assert_eq!(
+            (&config["add_prefix_space"], &config["model_max_length"]),
+            (&json!(false), &json!(128))
+        );
         assert_eq!((&config["eos_token"], &config["unk_token"]), (&json!("</s>"), &Value::Null));
     }
 

@@ -8,7 +8,8 @@ const MOST_ENTRIES: usize = 1 << 18;
 /// Longer texts, in bytes, hardly ever come again.
 const LONGEST_KEY: usize = 64;
 
-/// What is known of short texts. Whether something is remembered decides on speed, never on a result.
+/// What is known of short texts. Whether something is remembered decides on speed, never on a
+/// result.
 #[derive(Debug)]
 pub struct Memory<V> {
     known: HashMap<Box<str>, V>,

@@ -1,8 +1,9 @@
-//! Byte-level BPE with the authors' settings: trained with a space put before each line, used without.
+//! Byte-level BPE with the authors' settings: trained with a space put before each line, used
+//! without.
 //!
-//! The authors train with `add_prefix_space=True`, then wrap the file in transformers' `GPT2TokenizerFast`, which
-//! sets it to false. So does [`Tokenizer::load`], whatever the file says; [`Tokenizer::from_folder`] asks the files
-//! beside it.
+//! The authors train with `add_prefix_space=True`, then wrap the file in transformers'
+//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`], whatever the file
+//! says; [`Tokenizer::from_folder`] asks the files beside it.
 
 mod around;
 mod by_words;
@@ -33,8 +34,8 @@ pub use folder::TOKENIZER_FILE;
 pub use roles::Role;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings};
 
-/// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no space is put before a text
-/// unless a folder's own settings ask for it.
+/// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no
+/// space is put before a text unless a folder's own settings ask for it.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -54,7 +55,8 @@ impl Tokenizer {
     /// Reads a `tokenizer.json` of the `tokenizers` library with a BPE model.
     pub fn load(path: &Path) -> Result<Self> {
         let json = read_text(path)?;
-        Self::from_json(json).map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause })
+        Self::from_json(json)
+            .map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause })
     }
 
     /// Without a prefix space. The error is the cause alone.
@@ -63,11 +65,16 @@ impl Tokenizer {
     }
 
     /// With a prefix space or without, or as the JSON says. The error is the cause alone.
-    fn with_prefix_space(json: String, prefix_space: Option<bool>) -> std::result::Result<Self, String> {
-        let mut value: Value = serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
+    fn with_prefix_space(
+        json: String,
+        prefix_space: Option<bool>,
+    ) -> std::result::Result<Self, String> {
+        let mut value: Value =
+            serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
         require_sound_model(&value["model"])?;
         set_as_used(&mut value, prefix_space);
-        let inner: tokenizers::Tokenizer = serde_json::from_value(value).map_err(|cause| cause.to_string())?;
+        let inner: tokenizers::Tokenizer =
+            serde_json::from_value(value).map_err(|cause| cause.to_string())?;
         let content = identity::content(&inner).map_err(|cause| cause.to_string())?;
         let largest_id = inner.get_vocab(true).into_values().max();
         Ok(Self {
@@ -81,11 +88,15 @@ impl Tokenizer {
         })
     }
 
-    /// The same tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which BabyLM's pipeline of
-    /// 2023 loads, has none whatever the file says.
+    /// The same tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
+    /// BabyLM's pipeline of 2023 loads, has none whatever the file says.
     pub fn without_normalizer(&self) -> Result<Self> {
-        let failed = |cause: String| CorpusError::Tokenizer { doing: "leaving out the normalizer of", cause };
-        let mut value = serde_json::to_value(&self.inner).map_err(|cause| failed(cause.to_string()))?;
+        let failed = |cause: String| CorpusError::Tokenizer {
+            doing: "leaving out the normalizer of",
+            cause,
+        };
+        let mut value =
+            serde_json::to_value(&self.inner).map_err(|cause| failed(cause.to_string()))?;
         value["normalizer"] = Value::Null;
         let without = Self::with_prefix_space(value.to_string(), None).map_err(failed)?;
         Ok(Self { roles: self.roles.clone(), ..without })
@@ -93,8 +104,8 @@ impl Tokenizer {
 
     /// The tokens of a text.
     ///
-    /// Special tokens spelled out in the text (`</s>`) become special tokens; none is added. Bytes that were not seen
-    /// in training are dropped.
+    /// Special tokens spelled out in the text (`</s>`) become special tokens; none is added. Bytes
+    /// that were not seen in training are dropped.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         match &self.by_words {
             Some(by_words) => by_words.encode(&self.inner, text),
@@ -102,14 +113,18 @@ impl Tokenizer {
         }
     }
 
-    /// The tokens of a text as the library finds them: the slow reference of [`encode`](Self::encode), and the way for
-    /// tokenizers of other kinds.
+    /// The tokens of a text as the library finds them: the slow reference of
+    /// [`encode`](Self::encode), and the way for tokenizers of other kinds.
     fn encode_by_library(&self, text: &str) -> Vec<u32> {
         let encoding = self.inner.encode_fast(text, false);
-        encoding.expect("a BPE model fails only at an unknown token it lacks, which `load` refuses").get_ids().to_vec()
+        encoding
+            .expect("a BPE model fails only at an unknown token it lacks, which `load` refuses")
+            .get_ids()
+            .to_vec()
     }
 
-    /// The tokens of one long text, such as a corpus file: those of [`encode`](Self::encode), found in parallel.
+    /// The tokens of one long text, such as a corpus file: those of [`encode`](Self::encode), found
+    /// in parallel.
     pub fn encode_file(&self, text: &str) -> Vec<u32> {
         self.encode_pieces(text, |piece| self.encode(piece)).concat()
     }
@@ -125,12 +140,13 @@ impl Tokenizer {
 
     /// What `encode` makes of each piece of a text.
     fn encode_pieces<R: Send>(&self, text: &str, encode: impl Fn(&str) -> R + Sync) -> Vec<R> {
-        let pieces = if self.cuts_between_words { pieces::cut_between_words(text) } else { vec![text] };
+        let pieces =
+            if self.cuts_between_words { pieces::cut_between_words(text) } else { vec![text] };
         pieces.into_par_iter().map(&encode).collect()
     }
 
-    /// The text of tokens, special ones spelled out; ids outside the vocabulary are passed over, and bytes that are no
-    /// whole character become U+FFFD.
+    /// The text of tokens, special ones spelled out; ids outside the vocabulary are passed over,
+    /// and bytes that are no whole character become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         self.inner.decode(ids, false).unwrap_or_default()
     }
@@ -163,8 +179,8 @@ fn require_sound_model(model: &Value) -> std::result::Result<(), String> {
     }
 }
 
-/// Turns off what would make tokens depend on more than the text: truncation, padding, BPE dropout. Sets the prefix space
-/// if it is given.
+/// Turns off what would make tokens depend on more than the text: truncation, padding, BPE dropout.
+/// Sets the prefix space if it is given.
 fn set_as_used(tokenizer: &mut Value, prefix_space: Option<bool>) {
     tokenizer["truncation"] = Value::Null;
     tokenizer["padding"] = Value::Null;
@@ -192,7 +208,8 @@ mod tests {
 
     /// A tokenizer of a few hundred entries, with most bytes of English in its alphabet.
     pub(super) fn small() -> Tokenizer {
-        let text = "The quick brown fox jumps over the lazy dog. \"Who's there?\" it's the dogs'; we'll see!\n\
+        let text = "The quick brown fox jumps over the lazy dog. \"Who's there?\" it's the dogs'; \
+         we'll see!\n\
                     é café 2023 <s> and </s>\n"
             .repeat(20);
         train(&text, 300)
@@ -204,7 +221,11 @@ mod tests {
     }
 
     fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
-        tokenizer.encode(text).into_iter().map(|id| tokenizer.inner.id_to_token(id).unwrap()).collect()
+        tokenizer
+            .encode(text)
+            .into_iter()
+            .map(|id| tokenizer.inner.id_to_token(id).unwrap())
+            .collect()
     }
 
     #[test]
@@ -265,7 +286,10 @@ mod tests {
     #[test]
     fn ids_and_sizes() {
         let tokenizer = small();
-        assert_eq!(SPECIAL_TOKENS.map(|token| tokenizer.token_id(token)), [Some(0), Some(1), Some(2)]);
+        assert_eq!(
+            SPECIAL_TOKENS.map(|token| tokenizer.token_id(token)),
+            [Some(0), Some(1), Some(2)]
+        );
         assert_eq!(tokenizer.token_id("no such token"), None);
         assert_eq!(tokenizer.vocab_size(), tokenizer.inner.get_vocab_size(true));
     }
@@ -291,8 +315,14 @@ mod tests {
         }
         let mut unknown = sound.clone();
         unknown["model"]["unk_token"] = json!("<unk>");
-        assert!(message(&unknown.to_string()).contains("unknown token \"<unk>\" is not in its vocabulary"));
-        assert!(matches!(Tokenizer::from_folder(&folder.path().join("absent")), Err(CorpusError::Missing { .. })));
+        assert!(
+            message(&unknown.to_string())
+                .contains("unknown token \"<unk>\" is not in its vocabulary")
+        );
+        assert!(matches!(
+            Tokenizer::from_folder(&folder.path().join("absent")),
+            Err(CorpusError::Missing { .. })
+        ));
     }
 
     #[test]
@@ -300,7 +330,8 @@ mod tests {
         let tokenizer = small();
         let mut value: Value = serde_json::from_str(&tokenizer.json).unwrap();
         value["model"]["dropout"] = json!(0.9);
-        value["truncation"] = json!({"max_length": 2, "stride": 0, "strategy": "LongestFirst", "direction": "Right"});
+        value["truncation"] =
+            json!({"max_length": 2, "stride": 0, "strategy": "LongestFirst", "direction": "Right"});
         value["padding"] = json!({"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": null,
             "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"});
         let other = Tokenizer::from_json(value.to_string()).unwrap();

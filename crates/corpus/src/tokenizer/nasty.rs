@@ -2,7 +2,8 @@
 
 use engine::rng::Rng;
 
-/// Bits of text that mean something to a pattern, a normal form or an added token, alone or beside each other.
+/// Bits of text that mean something to a pattern, a normal form or an added token, alone or beside
+/// each other.
 const BITS: [&str; 64] = [
     "the",
     "The",
@@ -70,7 +71,8 @@ const BITS: [&str; 64] = [
     "</s>",
 ];
 
-/// Random successions of [`BITS`], from none to a few hundred, and some texts made by hand. Always the same ones.
+/// Random successions of [`BITS`], from none to a few hundred, and some texts made by hand. Always
+/// the same ones.
 pub fn texts() -> Vec<String> {
     let rng = Rng::new(7, "nasty texts");
     let random = (0..400).map(|index| {

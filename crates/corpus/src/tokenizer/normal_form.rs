@@ -13,11 +13,13 @@ pub struct NormalForms {
 }
 
 impl NormalForms {
-    /// The normal form of a text. `normalizer` must be one of NFC, NFD, NFKC and NFKD, the same at every call.
+    /// The normal form of a text. `normalizer` must be one of NFC, NFD, NFKC and NFKD, the same at
+    /// every call.
     ///
-    /// A stretch is an ASCII character with what follows it up to the next one. The normal forms of the stretches are
-    /// the normal form of the text: ASCII characters are their own normal forms and starters, so that no mark moves
-    /// across one, and none is ever joined to what stands before it.
+    /// A stretch is an ASCII character with what follows it up to the next one. The normal forms of
+    /// the stretches are the normal form of the text: ASCII characters are their own normal forms
+    /// and starters, so that no mark moves across one, and none is ever joined to what stands
+    /// before it.
     pub fn of<'t>(&mut self, text: &'t str, normalizer: &impl Normalizer) -> Cow<'t, str> {
         if text.is_ascii() {
             return text.into();
@@ -27,8 +29,12 @@ impl NormalForms {
         let mut done = 0;
         while let Some(distance) = bytes[done..].iter().position(|byte| !byte.is_ascii()) {
             let other = done + distance;
-            let end = bytes[other..].iter().position(u8::is_ascii).map_or(bytes.len(), |length| other + length);
-            // What was done ends before an ASCII character, so that only a text's first stretch can lack one.
+            let end = bytes[other..]
+                .iter()
+                .position(u8::is_ascii)
+                .map_or(bytes.len(), |length| other + length);
+            // What was done ends before an ASCII character, so that only a text's first stretch can
+            // lack one.
             let start = other.saturating_sub(1);
             normal.push_str(&text[done..start]);
             self.push_stretch(&text[start..end], normalizer, &mut normal);
@@ -86,8 +92,10 @@ mod tests {
     fn no_character_acts_across_ascii() {
         let (mut composed, mut decomposed) = (NormalForms::default(), NormalForms::default());
         for block in nasty::all_characters().chunks(4096) {
-            let text: String =
-                block.iter().flat_map(|&character| ['e', character, '\u{301}', '<', character]).collect();
+            let text: String = block
+                .iter()
+                .flat_map(|&character| ['e', character, '\u{301}', '<', character])
+                .collect();
             assert_eq!(composed.of(&text, &NFKC), by_library(&text, &NFKC));
             assert_eq!(decomposed.of(&text, &NFD), by_library(&text, &NFD));
         }

@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use crate::pieces::{PIECE_BYTES, cut};
 
-/// Whether cutting a text, as [`cut_between_words`] does, keeps the tokens of a tokenizer with this content.
+/// Whether cutting a text, as [`cut_between_words`] does, keeps the tokens of a tokenizer with this
+/// content.
 ///
-/// A space or line feed between two visible ASCII characters begins a word of GPT-2's pattern, whatever stands before:
-/// no alternative goes on past a visible character into white space, and none looks further ahead. What follows is
-/// found from there on. The Unicode normal forms work on no more than a base character and its marks, of which there
-/// are none here. And no added token may reach across, so none may have white space in it or take some from beside it. Nor may a
+/// A space or line feed between two visible ASCII characters begins a word of GPT-2's pattern,
+/// whatever stands before: no alternative goes on past a visible character into white space, and
+/// none looks further ahead. What follows is found from there on. The Unicode normal forms work on
+/// no more than a base character and its marks, of which there are none here. And no added token
+/// may reach across, so none may have white space in it or take some from beside it. Nor may a
 /// space be put before a text, for it would be put before each piece.
 pub fn can_cut_between_words(content: &Value) -> bool {
     let pre_tokenizer = &content["pre_tokenizer"];
@@ -29,8 +31,8 @@ pub fn can_cut_between_words(content: &Value) -> bool {
         && content["added_tokens"].as_array().is_none_or(|tokens| tokens.iter().all(within_a_word))
 }
 
-/// Cuts a text into pieces of about [`PIECE_BYTES`], each but the first one beginning with a space or line feed that
-/// stands between two visible ASCII characters.
+/// Cuts a text into pieces of about [`PIECE_BYTES`], each but the first one beginning with a space
+/// or line feed that stands between two visible ASCII characters.
 pub fn cut_between_words(text: &str) -> Vec<&str> {
     cut(text, PIECE_BYTES, between_words)
 }
@@ -49,8 +51,14 @@ mod tests {
     #[test]
     fn cuts_stand_between_visible_characters_only() {
         let text = "ab\ncd\n\nef \ngh\n ij  k\u{E9}\nlm\n\u{301}no 's\tt\n";
-        assert_eq!(cut(text, 0, between_words), ["ab", "\ncd\n\nef \ngh\n ij  k\u{E9}\nlm\n\u{301}no", " 's\tt\n"]);
-        assert_eq!(cut(text, 3, between_words), ["ab\ncd\n\nef \ngh\n ij  k\u{E9}\nlm\n\u{301}no", " 's\tt\n"]);
+        assert_eq!(
+            cut(text, 0, between_words),
+            ["ab", "\ncd\n\nef \ngh\n ij  k\u{E9}\nlm\n\u{301}no", " 's\tt\n"]
+        );
+        assert_eq!(
+            cut(text, 3, between_words),
+            ["ab\ncd\n\nef \ngh\n ij  k\u{E9}\nlm\n\u{301}no", " 's\tt\n"]
+        );
         assert_eq!(cut("", 0, between_words), [""]);
         assert_eq!(cut("\nx\n", 0, between_words), ["\nx\n"]);
     }
@@ -64,7 +72,8 @@ mod tests {
         for text in nasty::texts() {
             let pieces = cut(&text, 0, between_words);
             all_pieces += pieces.len();
-            let joined: Vec<u32> = pieces.iter().flat_map(|piece| tokenizer.encode_by_library(piece)).collect();
+            let joined: Vec<u32> =
+                pieces.iter().flat_map(|piece| tokenizer.encode_by_library(piece)).collect();
             assert_eq!(joined, tokenizer.encode_by_library(&text), "{pieces:?}");
         }
         assert!(all_pieces > 2 * nasty::texts().len(), "{all_pieces} pieces");

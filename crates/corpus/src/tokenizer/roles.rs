@@ -23,8 +23,15 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Role; 7] =
-        [Role::Begin, Role::End, Role::Padding, Role::Classifier, Role::Separator, Role::Mask, Role::Unknown];
+    const ALL: [Role; 7] = [
+        Role::Begin,
+        Role::End,
+        Role::Padding,
+        Role::Classifier,
+        Role::Separator,
+        Role::Mask,
+        Role::Unknown,
+    ];
 
     /// The key of `tokenizer_config.json` and `special_tokens_map.json`.
     pub fn key(self) -> &'static str {
@@ -60,7 +67,9 @@ pub struct Roles(BTreeMap<Role, String>);
 impl Roles {
     /// Those that any of the files' contents name; an earlier file counts before a later one.
     pub fn of(files: &[&Value]) -> Self {
-        let named = |role: Role| files.iter().find_map(|file| content(&file[role.key()])).map(|token| (role, token));
+        let named = |role: Role| {
+            files.iter().find_map(|file| content(&file[role.key()])).map(|token| (role, token))
+        };
         Self(Role::ALL.into_iter().filter_map(named).collect())
     }
 
@@ -83,7 +92,8 @@ fn content(token: &Value) -> Option<String> {
 }
 
 impl Tokenizer {
-    /// The token that plays a role, with its id: the one that the folder names, or a usual one that the vocabulary has.
+    /// The token that plays a role, with its id: the one that the folder names, or a usual one that
+    /// the vocabulary has.
     pub fn role(&self, role: Role) -> Option<(&str, u32)> {
         let candidates = self.roles.get(role).into_iter().chain(role.usual().iter().copied());
         candidates.into_iter().find_map(|token| self.token_id(token).map(|id| (token, id)))
@@ -93,7 +103,9 @@ impl Tokenizer {
     pub(super) fn known_roles(&self) -> impl Iterator<Item = (Role, &str)> {
         // A text has ends for any model; what only masked models need is there when it is named.
         let always = [Role::Begin, Role::End, Role::Padding];
-        let asked = Role::ALL.into_iter().filter(move |role| always.contains(role) || self.roles.get(*role).is_some());
+        let asked = Role::ALL
+            .into_iter()
+            .filter(move |role| always.contains(role) || self.roles.get(*role).is_some());
         asked.filter_map(|role| self.role(role).map(|(token, _)| (role, token)))
     }
 }
@@ -112,22 +124,37 @@ mod tests {
     #[test]
     fn a_folder_names_its_tokens_and_the_usual_ones_serve_where_it_does_not() {
         let plain = small();
-        assert_eq!((plain.role(Role::Begin), plain.role(Role::End)), (Some(("<s>", 1)), Some(("</s>", 2))));
+        assert_eq!(
+            (plain.role(Role::Begin), plain.role(Role::End)),
+            (Some(("<s>", 1)), Some(("</s>", 2)))
+        );
         assert_eq!((plain.role(Role::Mask), plain.role(Role::Padding)), (None, Some(("<pad>", 0))));
         // OPT begins texts with the token that ends them.
-        let opt = with_roles(json!({"bos_token": "</s>", "eos_token": {"content": "</s>", "lstrip": false}}));
-        assert_eq!((opt.role(Role::Begin), opt.role(Role::End)), (Some(("</s>", 2)), Some(("</s>", 2))));
+        let opt = with_roles(
+            json!({"bos_token": "</s>", "eos_token": {"content": "</s>", "lstrip": false}}),
+        );
+        assert_eq!(
+            (opt.role(Role::Begin), opt.role(Role::End)),
+            (Some(("</s>", 2)), Some(("</s>", 2)))
+        );
         let absent = with_roles(json!({"bos_token": "<|endoftext|>", "pad_token": null}));
-        assert_eq!((absent.role(Role::Begin), absent.role(Role::Padding)), (Some(("<s>", 1)), Some(("<pad>", 0))));
+        assert_eq!(
+            (absent.role(Role::Begin), absent.role(Role::Padding)),
+            (Some(("<s>", 1)), Some(("<pad>", 0)))
+        );
         let names: Vec<_> = absent.known_roles().collect();
         assert_eq!(names, [(Role::Begin, "<s>"), (Role::End, "</s>"), (Role::Padding, "<pad>")]);
     }
 
     #[test]
     fn of_two_files_the_first_counts() {
-        let (first, second) = (json!({"eos_token": "a"}), json!({"eos_token": "b", "mask_token": "c"}));
+        let (first, second) =
+            (json!({"eos_token": "a"}), json!({"eos_token": "b", "mask_token": "c"}));
         let roles = Roles::of(&[&first, &second]);
-        assert_eq!((roles.get(Role::End), roles.get(Role::Mask), roles.get(Role::Begin)), (Some("a"), Some("c"), None));
+        assert_eq!(
+            (roles.get(Role::End), roles.get(Role::Mask), roles.get(Role::Begin)),
+            (Some("a"), Some("c"), None)
+        );
         assert_eq!(roles.tokens(), ["a", "c"]);
         assert!(Roles::of(&[&Value::Null]).tokens().contains(&"<|endoftext|>"));
     }

@@ -22,7 +22,8 @@ pub const SPECIAL_TOKENS: [&str; 3] = ["<pad>", "<s>", "</s>"];
 /// What a tokenizer is trained to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerSettings {
-    /// Entries of the vocabulary, special tokens included. A small text may not have as many pieces.
+    /// Entries of the vocabulary, special tokens included. A small text may not have as many
+    /// pieces.
     pub vocab_size: usize,
     /// How often a pair of pieces must occur to become one.
     pub min_frequency: u64,
@@ -38,13 +39,15 @@ impl Default for TokenizerSettings {
 impl Tokenizer {
     /// Trains on texts, line by line with their line ends, as the Python library does on files.
     ///
-    /// The alphabet is the bytes that occur. The result depends on nothing but the arguments: pieces are counted, and
-    /// among pairs equally frequent the one with the smallest ids is merged first.
+    /// The alphabet is the bytes that occur. The result depends on nothing but the arguments:
+    /// pieces are counted, and among pairs equally frequent the one with the smallest ids is merged
+    /// first.
     pub fn train(texts: &[NamedText], settings: &TokenizerSettings) -> Result<Self> {
         Self::train_unless(&stop::never, texts, settings)
     }
 
-    /// As [`train`](Self::train), unless it is asked to stop. It asks while it counts words, not while it merges.
+    /// As [`train`](Self::train), unless it is asked to stop. It asks while it counts words, not
+    /// while it merges.
     pub fn train_unless(
         should_stop: ShouldStop<'_>,
         texts: &[NamedText],
@@ -57,7 +60,10 @@ impl Tokenizer {
         // Merging stops at the asked size, so what goes beyond it was there before the first merge.
         if tokenizer.vocab_size() > settings.vocab_size {
             let needed = tokenizer.vocab_size();
-            return Err(CorpusError::VocabularyTooSmall { vocab_size: settings.vocab_size, needed });
+            return Err(CorpusError::VocabularyTooSmall {
+                vocab_size: settings.vocab_size,
+                needed,
+            });
         }
         Ok(tokenizer)
     }
@@ -65,7 +71,8 @@ impl Tokenizer {
 
 /// How often each word occurs in the lines of texts, its bytes written as byte-level characters.
 fn count_words(should_stop: ShouldStop<'_>, texts: &[NamedText]) -> Result<HashMap<String, u64>> {
-    let pieces: Vec<&str> = texts.iter().flat_map(|(_, text)| cut(text, PIECE_BYTES, after_a_line)).collect();
+    let pieces: Vec<&str> =
+        texts.iter().flat_map(|(_, text)| cut(text, PIECE_BYTES, after_a_line)).collect();
     let counts: Vec<HashMap<String, u64>> = pieces
         .into_par_iter()
         .map(|piece| {
@@ -77,10 +84,14 @@ fn count_words(should_stop: ShouldStop<'_>, texts: &[NamedText]) -> Result<HashM
     for (word, count) in counts.into_iter().flatten() {
         *sums.entry(word).or_default() += count;
     }
-    Ok(sums.into_par_iter().map(|(word, count): (String, u64)| (in_byte_level(&word), count)).collect())
+    Ok(sums
+        .into_par_iter()
+        .map(|(word, count): (String, u64)| (in_byte_level(&word), count))
+        .collect())
 }
 
-/// How often each word occurs. Every line is normalised by itself, and begins with a space or gets one.
+/// How often each word occurs. Every line is normalised by itself, and begins with a space or gets
+/// one.
 fn count_words_of_lines(text: &str) -> HashMap<String, u64> {
     let (mut splitter, mut normal_forms) = (WordSplitter::default(), NormalForms::default());
     let mut counts: HashMap<String, u64> = HashMap::new();
@@ -101,7 +112,10 @@ fn count_words_of_lines(text: &str) -> HashMap<String, u64> {
 }
 
 /// Has the library find the merges, and returns the whole tokenizer as JSON.
-fn train_json(words: HashMap<String, u64>, settings: &TokenizerSettings) -> tokenizers::Result<String> {
+fn train_json(
+    words: HashMap<String, u64>,
+    settings: &TokenizerSettings,
+) -> tokenizers::Result<String> {
     let mut model = BPE::default();
     // The library has its own types of map and string, which nothing here needs to name.
     let words = words.into_iter().map(|(word, count)| (word.into(), count)).collect();
@@ -121,7 +135,9 @@ fn trainer(settings: &TokenizerSettings) -> BpeTrainer {
 }
 
 /// A model in the authors' byte-level tokenizer.
-fn around(model: BPE) -> tokenizers::Result<TokenizerImpl<BPE, NFKC, ByteLevel, ByteLevel, ByteLevel>> {
+fn around(
+    model: BPE,
+) -> tokenizers::Result<TokenizerImpl<BPE, NFKC, ByteLevel, ByteLevel, ByteLevel>> {
     TokenizerBuilder::new()
         .with_model(model)
         .with_normalizer(Some(NFKC))
@@ -147,15 +163,23 @@ mod tests {
 
     /// Random words of a few letters, so that a great many pairs are equally frequent.
     fn random_words() -> String {
-        let letter = |index: u64| (b'a' + engine::rng::Rng::new(1, "letters").below(index, 20) as u8) as char;
+        let letter = |index: u64| {
+            (b'a' + engine::rng::Rng::new(1, "letters").below(index, 20) as u8) as char
+        };
         (0..12_000).map(|index| if index % 5 == 4 { '\n' } else { letter(index) }).collect()
     }
 
     #[test]
     fn the_library_counts_the_same_words() {
-        let texts = [("a.train".to_string(), nasty::texts().concat()), ("b.train".to_string(), random_words())];
+        let texts = [
+            ("a.train".to_string(), nasty::texts().concat()),
+            ("b.train".to_string(), random_words()),
+        ];
         let settings = TokenizerSettings { vocab_size: 600, min_frequency: 2 };
-        assert_eq!(Tokenizer::train(&texts, &settings).unwrap().json, train_by_library(&texts, &settings));
+        assert_eq!(
+            Tokenizer::train(&texts, &settings).unwrap().json,
+            train_by_library(&texts, &settings)
+        );
     }
 
     #[test]
@@ -191,11 +215,14 @@ mod tests {
     #[test]
     fn a_vocabulary_that_cannot_hold_the_alphabet_is_refused() {
         let texts = [("a.train".to_string(), "abc\n".to_string())];
-        let train = |vocab_size| Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency: 1 });
+        let train = |vocab_size| {
+            Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency: 1 })
+        };
         // Three special tokens; a, b, c, the line end, and the space that is put before the line.
         let message = train(7).unwrap_err().to_string();
         assert!(
-            message.starts_with("a vocabulary of 7 is too small") && message.ends_with("alone take 8"),
+            message.starts_with("a vocabulary of 7 is too small")
+                && message.ends_with("alone take 8"),
             "{message}"
         );
         assert_eq!(train(8).unwrap().vocab_size(), 8);
@@ -208,7 +235,8 @@ mod tests {
     #[ignore = "needs the folder named by BABYLLAMA_DATA; takes a minute"]
     fn the_corpus_of_2023_has_as_many_tokens_as_with_python() {
         let data = std::env::var("BABYLLAMA_DATA").expect("BABYLLAMA_DATA is set");
-        let raw = crate::text::read_corpus(&std::path::Path::new(&data).join("babylm_10M")).unwrap();
+        let raw =
+            crate::text::read_corpus(&std::path::Path::new(&data).join("babylm_10M")).unwrap();
         let texts = crate::cleaners::clean_texts(&raw);
         let tokenizer = Tokenizer::train(&texts, &TokenizerSettings::default()).unwrap();
         assert_eq!(tokenizer.vocab_size(), 16_000);

@@ -1,4 +1,5 @@
-//! Folders without `tokenizer.json`: the byte-level BPE of GPT-2, OPT and RoBERTa in `vocab.json` and `merges.txt`.
+//! Folders without `tokenizer.json`: the byte-level BPE of GPT-2, OPT and RoBERTa in `vocab.json`
+//! and `merges.txt`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,8 +19,9 @@ pub fn are_in(folder: &Path) -> bool {
     folder.join(VOCABULARY).is_file() && folder.join(MERGES).is_file()
 }
 
-/// The `tokenizer.json` that says the same as the files, as transformers' `GPT2Tokenizer` makes it: no normalizer, and
-/// the special tokens looked for before anything is cut. `config` is the content of `tokenizer_config.json`.
+/// The `tokenizer.json` that says the same as the files, as transformers' `GPT2Tokenizer` makes it:
+/// no normalizer, and the special tokens looked for before anything is cut. `config` is the content
+/// of `tokenizer_config.json`.
 pub fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
     let vocabulary = read_object(&folder.join(VOCABULARY))?;
     let merges = read_merges(&folder.join(MERGES))?;
@@ -50,12 +52,23 @@ pub fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
 }
 
 /// The special tokens with an id, in the order of the ids.
-fn added_tokens(vocabulary: &Map<String, Value>, added: &Map<String, Value>, config: &Value, roles: &Roles) -> Value {
-    let id_of = |token: &str| added.get(token).or_else(|| vocabulary.get(token)).and_then(Value::as_u64);
-    let more = config["additional_special_tokens"].as_array().into_iter().flatten().filter_map(Value::as_str);
+fn added_tokens(
+    vocabulary: &Map<String, Value>,
+    added: &Map<String, Value>,
+    config: &Value,
+    roles: &Roles,
+) -> Value {
+    let id_of =
+        |token: &str| added.get(token).or_else(|| vocabulary.get(token)).and_then(Value::as_u64);
+    let more = config["additional_special_tokens"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let names = roles.tokens().into_iter().chain(more).chain(added.keys().map(String::as_str));
-    let mut by_id: BTreeMap<u64, Value> =
-        names.filter_map(|name| id_of(name).map(|id| (id, added_token(id, name, &Value::Null)))).collect();
+    let mut by_id: BTreeMap<u64, Value> = names
+        .filter_map(|name| id_of(name).map(|id| (id, added_token(id, name, &Value::Null))))
+        .collect();
     for (id, token) in config["added_tokens_decoder"].as_object().into_iter().flatten() {
         if let (Ok(id), Some(name)) = (id.parse(), token["content"].as_str()) {
             by_id.insert(id, added_token(id, name, token));
@@ -88,11 +101,19 @@ pub fn read_object(path: &Path) -> Result<Map<String, Value>> {
 /// Pairs of pieces, best first.
 fn read_merges(path: &Path) -> Result<Vec<[String; 2]>> {
     let text = read_text(path)?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
     let pair = |(index, line): (usize, &str)| match line.split(' ').collect::<Vec<_>>()[..] {
-        [left, right] if !left.is_empty() && !right.is_empty() => Ok([left.to_owned(), right.to_owned()]),
+        [left, right] if !left.is_empty() && !right.is_empty() => {
+            Ok([left.to_owned(), right.to_owned()])
+        }
         _ => {
-            let cause = format!("line {} is {line:?}, and a merge is two pieces with one space between", index + 1);
+            let cause = format!(
+                "line {} is {line:?}, and a merge is two pieces with one space between",
+                index + 1
+            );
             Err(CorpusError::BadTokenizer { path: path.into(), cause })
         }
     };

@@ -1,8 +1,9 @@
 //! GPT-2's words: where the byte-level pre-tokenizer cuts a text.
 //!
-//! The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`. Every character has one of
-//! the four classes that it tells apart. Those of ASCII stand in a table; any other character is looked up by letting
-//! the library cut a text of two characters, so that both always speak of the same version of Unicode.
+//! The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
+//! Every character has one of the four classes that it tells apart. Those of ASCII stand in a
+//! table; any other character is looked up by letting the library cut a text of two characters, so
+//! that both always speak of the same version of Unicode.
 
 use std::collections::HashMap;
 
@@ -63,13 +64,15 @@ impl WordSplitter {
         }
     }
 
-    /// White space up to a word, all but its last character; a single one, or what ends the text, as a whole.
+    /// White space up to a word, all but its last character; a single one, or what ends the text,
+    /// as a whole.
     fn first_white_space(&mut self, text: &str) -> usize {
         let (end, last) = self.end_of_run(text, 0, Class::Space);
         if end < text.len() && last > 0 { last } else { end }
     }
 
-    /// Where the characters of a class that begin at `start` end, and where the last of them begins.
+    /// Where the characters of a class that begin at `start` end, and where the last of them
+    /// begins.
     fn end_of_run(&mut self, text: &str, start: usize, class: Class) -> (usize, usize) {
         let (mut end, mut last) = (start, start);
         while let Some((next, length)) = self.class_at(text, end)
@@ -80,14 +83,16 @@ impl WordSplitter {
         (end, last)
     }
 
-    /// The class and the length in bytes of the character that begins at `at`, unless the text ends there.
+    /// The class and the length in bytes of the character that begins at `at`, unless the text ends
+    /// there.
     fn class_at(&mut self, text: &str, at: usize) -> Option<(Class, usize)> {
         let byte = *text.as_bytes().get(at)?;
         if let Some(&class) = ASCII.get(usize::from(byte)) {
             return Some((class, 1));
         }
         let character = text[at..].chars().next()?;
-        let class = *self.beyond_ascii.entry(character).or_insert_with(|| class_by_library(character));
+        let class =
+            *self.beyond_ascii.entry(character).or_insert_with(|| class_by_library(character));
         Some((class, character.len_utf8()))
     }
 }
@@ -119,7 +124,9 @@ pub fn in_byte_level(word: &str) -> String {
 
 fn pre_tokenized(text: &str, by_pattern: bool) -> Vec<String> {
     let mut pieces = PreTokenizedString::from(text);
-    ByteLevel::new(false, true, by_pattern).pre_tokenize(&mut pieces).expect("splitting by a pattern cannot fail");
+    ByteLevel::new(false, true, by_pattern)
+        .pre_tokenize(&mut pieces)
+        .expect("splitting by a pattern cannot fail");
     let splits = pieces.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
     splits.into_iter().map(|(word, _, _)| word.to_owned()).collect()
 }
@@ -140,16 +147,23 @@ mod tests {
         let splitter = &mut WordSplitter::default();
         assert_eq!(
             words(splitter, "we'll  see the dog's\n\n x2!\u{A0}é "),
-            ["we", "'ll", " ", " see", " the", " dog", "'s", "\n\n", " x", "2", "!", "\u{A0}", "é", " "]
+            [
+                "we", "'ll", " ", " see", " the", " dog", "'s", "\n\n", " x", "2", "!", "\u{A0}",
+                "é", " "
+            ]
         );
-        assert_eq!(words(splitter, "'LL !'s ''s 're're"), ["'", "LL", " !'", "s", " ''", "s", " '", "re", "'re"]);
+        assert_eq!(
+            words(splitter, "'LL !'s ''s 're're"),
+            ["'", "LL", " !'", "s", " ''", "s", " '", "re", "'re"]
+        );
     }
 
     #[test]
     fn words_are_those_of_the_library() {
         let splitter = &mut WordSplitter::default();
         for text in nasty::texts() {
-            let ours: Vec<String> = words(splitter, &text).iter().map(|word| in_byte_level(word)).collect();
+            let ours: Vec<String> =
+                words(splitter, &text).iter().map(|word| in_byte_level(word)).collect();
             assert_eq!(ours, words_by_library(&text), "{text:?}");
         }
     }
@@ -158,9 +172,12 @@ mod tests {
     fn every_character_has_the_class_that_the_library_sees() {
         let splitter = &mut WordSplitter::default();
         for block in nasty::all_characters().chunks(4096) {
-            let text: String =
-                block.iter().flat_map(|&character| ['a', character, '1', character, '!', character]).collect();
-            let ours: Vec<String> = words(splitter, &text).iter().map(|word| in_byte_level(word)).collect();
+            let text: String = block
+                .iter()
+                .flat_map(|&character| ['a', character, '1', character, '!', character])
+                .collect();
+            let ours: Vec<String> =
+                words(splitter, &text).iter().map(|word| in_byte_level(word)).collect();
             assert_eq!(ours, words_by_library(&text), "characters from U+{:04X}", block[0] as u32);
         }
     }

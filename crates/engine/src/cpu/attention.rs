@@ -1,6 +1,6 @@
-//! Attention. A task is one sequence and one key-value head with its query heads; within it, queries are taken in blocks
-//! whose weights against all keys they may see fit the cache. Keys and values of a sequence with a prefix, which lie in
-//! several places, are put together first.
+//! Attention. A task is one sequence and one key-value head with its query heads; within it,
+//! queries are taken in blocks whose weights against all keys they may see fit the cache. Keys and
+//! values of a sequence with a prefix, which lie in several places, are put together first.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -42,12 +42,19 @@ impl Shared {
     /// The block of `rows` and `columns`.
     ///
     /// # Safety
-    /// No other task uses these columns of these rows at the same time, and no earlier block of them is still used.
+    /// No other task uses these columns of these rows at the same time, and no earlier block of
+    /// them is still used.
     unsafe fn block<'a>(self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut<'a> {
-        assert!(rows.is_empty() || (rows.end - 1) * self.stride + columns.end <= self.length, "a block past the end");
+        assert!(
+            rows.is_empty() || (rows.end - 1) * self.stride + columns.end <= self.length,
+            "a block past the end"
+        );
         let start = rows.start * self.stride + columns.start;
-        // Safety: the block lies within the values (checked above) and is alone (promised by the caller).
-        unsafe { MatrixMut::strided(self.pointer.add(start), rows.len(), columns.len(), self.stride) }
+        // Safety: the block lies within the values (checked above) and is alone (promised by the
+        // caller).
+        unsafe {
+            MatrixMut::strided(self.pointer.add(start), rows.len(), columns.len(), self.stride)
+        }
     }
 
     /// The values of one row's columns.
@@ -57,14 +64,24 @@ impl Shared {
     unsafe fn row<'a>(self, row: usize, columns: Range<usize>) -> &'a mut [f32] {
         assert!(row * self.stride + columns.end <= self.length, "a row past the end");
         // Safety: as for `block`.
-        unsafe { std::slice::from_raw_parts_mut(self.pointer.add(row * self.stride + columns.start), columns.len()) }
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                self.pointer.add(row * self.stride + columns.start),
+                columns.len(),
+            )
+        }
     }
 }
 
 /// Some columns of a view's rows, as a matrix.
 fn part<'a>(view: View<'a>, rows: Range<usize>, columns: Range<usize>) -> Matrix<'a> {
     let view = view.row_range(rows).column_range(columns);
-    Matrix::strided(&memory::values(view.tensor)[view.offset..], view.rows, view.columns, view.stride)
+    Matrix::strided(
+        &memory::values(view.tensor)[view.offset..],
+        view.rows,
+        view.columns,
+        view.stride,
+    )
 }
 
 fn row<'a>(view: View<'a>, row: usize, columns: Range<usize>) -> &'a [f32] {
@@ -128,7 +145,12 @@ fn drop_row(weights: &mut [f32], mask: DropoutMask, token: usize, head: usize, n
 }
 
 /// The keys or values of a span's prefix and of its own, as a matrix.
-fn whole<'a>(view: View<'a>, span: &AttentionSpan, columns: Range<usize>, memory: &'a mut [f32]) -> Matrix<'a> {
+fn whole<'a>(
+    view: View<'a>,
+    span: &AttentionSpan,
+    columns: Range<usize>,
+    memory: &'a mut [f32],
+) -> Matrix<'a> {
     if span.prefix.is_empty() {
         return part(view, span.keys.clone(), columns);
     }
@@ -144,8 +166,12 @@ fn whole_length(span: &AttentionSpan, heads: &Heads) -> usize {
     if span.prefix.is_empty() { 0 } else { span.key_count() * heads.head_dim }
 }
 
-/// Blocks of a span's queries: rows among the queries, and the number of keys that the block's last query sees.
-fn query_blocks(span: &AttentionSpan, heads: &Heads) -> impl Iterator<Item = (Range<usize>, usize)> {
+/// Blocks of a span's queries: rows among the queries, and the number of keys that the block's last
+/// query sees.
+fn query_blocks(
+    span: &AttentionSpan,
+    heads: &Heads,
+) -> impl Iterator<Item = (Range<usize>, usize)> {
     let queries = &span.queries;
     (0..queries.len()).step_by(QUERY_BLOCK).map(move |start| {
         let end = (start + QUERY_BLOCK).min(queries.len());
@@ -180,7 +206,9 @@ impl AttentionKernels for Cpu {
         let frequencies: Vec<f32> = (0..half).map(frequency).collect();
         let longest = positions.iter().max().map_or(0, |&longest| longest as usize + 1);
         let turns: Vec<(f32, f32)> = (0..longest)
-            .flat_map(|position| frequencies.iter().map(move |frequency| (position as f32 * frequency).sin_cos()))
+            .flat_map(|position| {
+                frequencies.iter().map(move |frequency| (position as f32 * frequency).sin_cos())
+            })
             .map(|(sin, cos)| (if inverse { -sin } else { sin }, cos))
             .collect();
         let width = joined.columns;
@@ -190,7 +218,9 @@ impl AttentionKernels for Cpu {
             |(block, positions)| {
                 for (row, &position) in block.chunks_exact_mut(width).zip(positions) {
                     let turns = &turns[position as usize * half..][..half];
-                    row[..turned].chunks_exact_mut(heads.head_dim).for_each(|head| turn(head, turns));
+                    row[..turned]
+                        .chunks_exact_mut(heads.head_dim)
+                        .for_each(|head| turn(head, turns));
                 }
             },
         );
@@ -234,7 +264,8 @@ impl AttentionKernels for Cpu {
                             let log_sum = softmax(visible);
                             hidden.fill(0.0);
                             if let Some(log_sums) = log_sums {
-                                // Safety: this task alone writes this head's column of this sequence's rows.
+                                // Safety: this task alone writes this head's column of this
+                                // sequence's rows.
                                 let place = unsafe { log_sums.row(token, head..head + 1) };
                                 place[0] = log_sum;
                             }
@@ -242,10 +273,18 @@ impl AttentionKernels for Cpu {
                                 drop_row(visible, mask, token, head, heads.num_heads);
                             }
                         }
-                        // Safety: this task alone writes this head's columns of this sequence's rows.
+                        // Safety: this task alone writes this head's columns of this sequence's
+                        // rows.
                         let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
                         let weights = Matrix::dense(weights, rows.len(), seen);
-                        product(output, Addend::Nothing, weights, values.first_rows(seen), 1.0, Workers::One);
+                        product(
+                            output,
+                            Addend::Nothing,
+                            weights,
+                            values.first_rows(seen),
+                            1.0,
+                            Workers::One,
+                        );
                     }
                 }
             });
@@ -272,7 +311,10 @@ impl AttentionKernels for Cpu {
             dropout,
             d_joined: Shared::new(slice_mut(d_joined), heads.joined_columns()),
         };
-        assert!(spans.iter().all(|span| span.prefix.is_empty()), "attention over a prefix has no backward");
+        assert!(
+            spans.iter().all(|span| span.prefix.is_empty()),
+            "attention over a prefix has no backward"
+        );
         tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| task.run(span, kv_head));
     }
 
@@ -308,8 +350,10 @@ struct GradientTask<'a> {
 impl GradientTask<'_> {
     fn run(&self, span: &AttentionSpan, kv_head: usize) {
         let heads = self.heads;
-        let (key_at, value_at) = (heads.query_columns(), heads.query_columns() + heads.key_columns());
-        let shifted = |by: usize| by + columns(kv_head, heads).start..by + columns(kv_head, heads).end;
+        let (key_at, value_at) =
+            (heads.query_columns(), heads.query_columns() + heads.key_columns());
+        let shifted =
+            |by: usize| by + columns(kv_head, heads).start..by + columns(kv_head, heads).end;
         let (key_columns, value_columns) = (shifted(key_at), shifted(value_at));
         for token in span.keys.clone() {
             // Safety: this task alone writes this head's keys and values of this sequence's rows.
@@ -365,8 +409,10 @@ impl GradientTask<'_> {
             if let Some(mask) = self.dropout {
                 drop_row(d_weights, mask, token, head, heads.num_heads);
             }
-            let along =
-                dot_of(row(self.d_output, token, columns(head, heads)), row(self.output, token, columns(head, heads)));
+            let along = dot_of(
+                row(self.d_output, token, columns(head, heads)),
+                row(self.output, token, columns(head, heads)),
+            );
             softmax_gradient(weights, d_weights, along);
             if let Some(mask) = self.dropout {
                 drop_row(weights, mask, token, head, heads.num_heads);
@@ -374,7 +420,8 @@ impl GradientTask<'_> {
         }
         let weights = Matrix::dense(weights, count, seen);
         let d_scores = Matrix::dense(d_weights, count, seen);
-        // Safety: this task alone writes this head's columns of this sequence's rows, one block after the other.
+        // Safety: this task alone writes this head's columns of this sequence's rows, one block
+        // after the other.
         let (d_query, d_key, d_value) = unsafe {
             (
                 self.d_joined.block(rows, columns(head, heads)),

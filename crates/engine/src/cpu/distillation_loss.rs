@@ -13,8 +13,8 @@ use super::ensemble::EnsembleLogits;
 use super::output_layer::{Logits, OutputLayer, OutputLayerGradient, blocks};
 use super::{Cpu, rows_per_task};
 use crate::ops::distillation_loss::{
-    DistillationLossKernels, DistillationObjective, DistillationSums, Divergence, Ensemble, TeacherSamples,
-    TeacherSignal,
+    DistillationLossKernels, DistillationObjective, DistillationSums, Divergence, Ensemble,
+    TeacherSamples, TeacherSignal,
 };
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 
@@ -28,11 +28,14 @@ impl DistillationLossKernels for Cpu {
         gradient: Option<OutputGradient<'_>>,
     ) -> DistillationSums {
         match teachers {
-            TeacherSignal::Samples(samples) => in_blocks(self, student, targets.len(), gradient, |rows, logits| {
-                rows_from_samples(logits, samples, rows, targets, objective)
-            }),
+            TeacherSignal::Samples(samples) => {
+                in_blocks(self, student, targets.len(), gradient, |rows, logits| {
+                    rows_from_samples(logits, samples, rows, targets, objective)
+                })
+            }
             TeacherSignal::States(projections) => {
-                let mut teachers = EnsembleLogits::new(self, projections, objective.ensemble, targets.len());
+                let mut teachers =
+                    EnsembleLogits::new(self, projections, objective.ensemble, targets.len());
                 in_blocks(self, student, targets.len(), gradient, |rows, logits| {
                     rows_from_states(logits, &mut teachers, rows, &targets[rows.clone()], objective)
                 })
@@ -41,7 +44,8 @@ impl DistillationLossKernels for Cpu {
     }
 }
 
-/// Computes the student's logits block by block; `distill` turns them into their gradient and returns each row's losses.
+/// Computes the student's logits block by block; `distill` turns them into their gradient and
+/// returns each row's losses.
 fn in_blocks(
     device: &Cpu,
     student: Projection<'_>,
@@ -75,7 +79,13 @@ fn rows_from_states(
     targets: &[u32],
     objective: DistillationObjective,
 ) -> Vec<DistillationSums> {
-    let DistillationObjective { temperature, cross_entropy: weight, kl: kl_weight, divergence, ensemble } = objective;
+    let DistillationObjective {
+        temperature,
+        cross_entropy: weight,
+        kl: kl_weight,
+        divergence,
+        ensemble,
+    } = objective;
     let vocab = student.len() / targets.len();
     let teacher = match ensemble {
         Ensemble::MeanLogits => teachers.mean_logits(rows),
@@ -83,12 +93,15 @@ fn rows_from_states(
         Ensemble::SumKl => {
             let each = |row: usize, share: f32, teacher: &mut [f32]| {
                 let student = &student[row * vocab..(row + 1) * vocab];
-                share as f64 * divergence_row(student, teacher, divergence, temperature, share * kl_weight)
+                share as f64
+                    * divergence_row(student, teacher, divergence, temperature, share * kl_weight)
             };
             let (gradient, divergences) = teachers.combine(rows, each, add_row);
-            let mut losses = for_rows(student, gradient, targets, |student, gradient, target| DistillationSums {
-                cross_entropy: join_row(student, gradient, target, weight),
-                kl: 0.0,
+            let mut losses = for_rows(student, gradient, targets, |student, gradient, target| {
+                DistillationSums {
+                    cross_entropy: join_row(student, gradient, target, weight),
+                    kl: 0.0,
+                }
             });
             losses.iter_mut().zip(divergences).for_each(|(losses, kl)| losses.kl = kl);
             return losses;
@@ -130,7 +143,10 @@ fn rows_from_samples(
     let vocab = student.len() / rows.len();
     student
         .par_chunks_exact_mut(vocab)
-        .zip(samples.ids[rows.start * samples.count..rows.end * samples.count].par_chunks_exact(samples.count))
+        .zip(
+            samples.ids[rows.start * samples.count..rows.end * samples.count]
+                .par_chunks_exact(samples.count),
+        )
         .zip(&samples.negative_entropies[rows.clone()])
         .zip(&targets[rows.clone()])
         .with_min_len(rows_per_task(vocab))

@@ -30,7 +30,13 @@ vectorised! {
 }
 
 impl DropoutKernels for Cpu {
-    fn dropout(&self, input: View<'_>, residual: Option<View<'_>>, mask: DropoutMask, output: ViewMut<'_>) {
+    fn dropout(
+        &self,
+        input: View<'_>,
+        residual: Option<View<'_>>,
+        mask: DropoutMask,
+        output: ViewMut<'_>,
+    ) {
         let columns = output.columns;
         let rows = rows_per_task(columns);
         let (input, residual) = (slice(input), residual.map(slice));

@@ -1,5 +1,5 @@
-//! Several teachers as one, a block of rows at a time: the mean of their logits, the mixture of their distributions, or
-//! each for itself.
+//! Several teachers as one, a block of rows at a time: the mean of their logits, the mixture of
+//! their distributions, or each for itself.
 
 use std::ops::Range;
 
@@ -21,7 +21,12 @@ pub(super) struct EnsembleLogits<'a> {
 }
 
 impl<'a> EnsembleLogits<'a> {
-    pub fn new(device: &'a Cpu, teachers: &'a [Projection<'a>], ensemble: Ensemble, rows: usize) -> Self {
+    pub fn new(
+        device: &'a Cpu,
+        teachers: &'a [Projection<'a>],
+        ensemble: Ensemble,
+        rows: usize,
+    ) -> Self {
         let teachers = OutputLayer::of_all(teachers);
         let vocab = teachers[0].vocab();
         let apart = ensemble != Ensemble::MeanLogits && teachers.len() > 1;
@@ -41,7 +46,8 @@ impl<'a> EnsembleLogits<'a> {
         logits
     }
 
-    /// Logits whose softmax at this temperature is the weighted mean of the teachers' softened distributions.
+    /// Logits whose softmax at this temperature is the weighted mean of the teachers' softened
+    /// distributions.
     pub fn mixture(&mut self, rows: &Range<usize>, temperature: f32) -> &mut [f32] {
         let weigh = |_, weight, logits: &mut [f32]| {
             weigh_row(logits, weight, temperature);
@@ -51,7 +57,11 @@ impl<'a> EnsembleLogits<'a> {
     }
 
     /// The same, and of each row the weighted sum of the teachers' `sum p ln p`.
-    pub fn mixture_with_entropies(&mut self, rows: &Range<usize>, temperature: f32) -> (&mut [f32], Vec<f64>) {
+    pub fn mixture_with_entropies(
+        &mut self,
+        rows: &Range<usize>,
+        temperature: f32,
+    ) -> (&mut [f32], Vec<f64>) {
         let weigh = |_, weight, logits: &mut [f32]| {
             let entropy = negative_entropy_row(logits, temperature);
             weigh_row(logits, weight, temperature);
@@ -60,8 +70,9 @@ impl<'a> EnsembleLogits<'a> {
         self.combine(rows, weigh, |mixed, next| mix_row(mixed, next, temperature))
     }
 
-    /// Passes each teacher's logits through `each`, row by row with the row's number in the block and the teacher's weight,
-    /// and merges the results of the second and later teachers into the first's. Also the sums of what `each` returned.
+    /// Passes each teacher's logits through `each`, row by row with the row's number in the block
+    /// and the teacher's weight, and merges the results of the second and later teachers into the
+    /// first's. Also the sums of what `each` returned.
     pub fn combine(
         &mut self,
         rows: &Range<usize>,
@@ -78,14 +89,17 @@ impl<'a> EnsembleLogits<'a> {
                 None => {
                     teacher.project(rows, 1.0, false, combined);
                     let logits = combined.par_chunks_exact_mut(vocab);
-                    let tasks = logits.zip(&mut sums).enumerate().with_min_len(rows_per_task(vocab));
+                    let tasks =
+                        logits.zip(&mut sums).enumerate().with_min_len(rows_per_task(vocab));
                     tasks.for_each(|(row, (logits, sum))| *sum = each(row, share, logits));
                 }
                 Some(other) => {
                     let other = &mut other.values()[..length];
                     teacher.project(rows, 1.0, false, other);
-                    let logits = combined.par_chunks_exact_mut(vocab).zip(other.par_chunks_exact_mut(vocab));
-                    let tasks = logits.zip(&mut sums).enumerate().with_min_len(rows_per_task(vocab));
+                    let logits =
+                        combined.par_chunks_exact_mut(vocab).zip(other.par_chunks_exact_mut(vocab));
+                    let tasks =
+                        logits.zip(&mut sums).enumerate().with_min_len(rows_per_task(vocab));
                     tasks.for_each(|(row, ((combined, logits), sum))| {
                         *sum += each(row, share, logits);
                         merge(combined, logits);

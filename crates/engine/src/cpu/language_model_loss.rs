@@ -3,9 +3,13 @@
 use rayon::prelude::*;
 
 use super::math::{exp, map_and_sum, maximum, sum_over};
-use super::output_layer::{self, Logits, OutputLayer, OutputLayerGradient, blocks, project_all, project_rows};
+use super::output_layer::{
+    self, Logits, OutputLayer, OutputLayerGradient, blocks, project_all, project_rows,
+};
 use super::{Cpu, rows_per_task, vectorised};
-use crate::ops::language_model_loss::{LanguageModelLossKernels, NO_TARGET, OutputGradient, Projection, Target};
+use crate::ops::language_model_loss::{
+    LanguageModelLossKernels, NO_TARGET, OutputGradient, Projection, Target,
+};
 
 vectorised! {
     /// The loss of one row; the logits become their gradient, times `scale`.
@@ -36,7 +40,11 @@ fn row_loss(logits: &[f32], target: usize) -> f64 {
 }
 
 /// Runs `row` for every row of a block, on all threads, and collects what it returns in order.
-fn for_rows(logits: &mut [f32], targets: &[u32], row: impl Fn(&mut [f32], u32) -> f64 + Sync) -> Vec<f64> {
+fn for_rows(
+    logits: &mut [f32],
+    targets: &[u32],
+    row: impl Fn(&mut [f32], u32) -> f64 + Sync,
+) -> Vec<f64> {
     let vocab = logits.len() / targets.len();
     logits
         .par_chunks_exact_mut(vocab)
@@ -79,19 +87,30 @@ impl LanguageModelLossKernels for Cpu {
         sum
     }
 
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]) {
-        assert!(targets.is_sorted_by_key(|target| target.row), "targets in the order of their rows");
+    fn log_probabilities(
+        &self,
+        projections: &[Projection<'_>],
+        targets: &[Target],
+        log_probabilities: &mut [f64],
+    ) {
+        assert!(
+            targets.is_sorted_by_key(|target| target.row),
+            "targets in the order of their rows"
+        );
         let layers = OutputLayer::of_all(projections);
         let vocab = layers[0].vocab();
         let by_row: Vec<&[Target]> = targets.chunk_by(|a, b| a.row == b.row).collect();
         let mut memory = Logits::new(self, by_row.len(), vocab);
         let mut found = log_probabilities.iter_mut();
         for block in blocks(by_row.len(), vocab) {
-            let rows: Vec<u32> = by_row[block.clone()].iter().map(|targets| targets[0].row).collect();
+            let rows: Vec<u32> =
+                by_row[block.clone()].iter().map(|targets| targets[0].row).collect();
             let logits = &mut memory.values()[..rows.len() * vocab];
             project_rows(&layers, &rows, logits);
             let log_sums = for_rows(logits, &rows, |logits, _| row_log_sum(logits));
-            for ((targets, logits), log_sum) in by_row[block].iter().zip(logits.chunks_exact(vocab)).zip(log_sums) {
+            for ((targets, logits), log_sum) in
+                by_row[block].iter().zip(logits.chunks_exact(vocab)).zip(log_sums)
+            {
                 for (target, found) in targets.iter().zip(&mut found) {
                     *found = logits[target.id as usize] as f64 - log_sum;
                 }

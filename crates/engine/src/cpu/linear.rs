@@ -19,7 +19,8 @@ vectorised! {
     }
 }
 
-/// `sums += the sum of rows` of as many values, in an order that depends on nothing but their number.
+/// `sums += the sum of rows` of as many values, in an order that depends on nothing but their
+/// number.
 pub fn add_rows(rows: &[f32], sums: &mut [f32]) {
     let columns = sums.len();
     let tasks = sums.par_chunks_mut(64).enumerate();
@@ -45,7 +46,13 @@ impl LinearKernels for Cpu {
         product(output, addend, matrix(input), matrix(weight).transposed(), 1.0, Workers::All);
     }
 
-    fn linear_input_gradient(&self, d_output: View<'_>, weight: View<'_>, d_input: ViewMut<'_>, accumulate: bool) {
+    fn linear_input_gradient(
+        &self,
+        d_output: View<'_>,
+        weight: View<'_>,
+        d_input: ViewMut<'_>,
+        accumulate: bool,
+    ) {
         let (rows, columns) = (d_input.rows, d_input.columns);
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
         let d_input = MatrixMut::dense(slice_mut(d_input), rows, columns);
@@ -55,7 +62,14 @@ impl LinearKernels for Cpu {
     fn linear_weight_gradient(&self, d_output: View<'_>, input: View<'_>, d_weight: ViewMut<'_>) {
         let (rows, columns) = (d_weight.rows, d_weight.columns);
         let d_weight = MatrixMut::dense(slice_mut(d_weight), rows, columns);
-        product(d_weight, Addend::Output, matrix(d_output).transposed(), matrix(input), 1.0, Workers::All);
+        product(
+            d_weight,
+            Addend::Output,
+            matrix(d_output).transposed(),
+            matrix(input),
+            1.0,
+            Workers::All,
+        );
     }
 
     fn linear_bias_gradient(&self, d_output: View<'_>, d_bias: ViewMut<'_>) {

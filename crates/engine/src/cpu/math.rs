@@ -1,7 +1,8 @@
-//! Elementary functions and sums that the compiler can vectorise. All are `#[inline(always)]`, so that they become part
-//! of the `vectorised!` function that calls them.
+//! Elementary functions and sums that the compiler can vectorise. All are `#[inline(always)]`, so
+//! that they become part of the `vectorised!` function that calls them.
 
-/// Partial sums that run side by side; a fixed number, so that results do not depend on the instruction set.
+/// Partial sums that run side by side; a fixed number, so that results do not depend on the
+/// instruction set.
 const LANES: usize = 16;
 
 /// `e^x` to about 2 units in the last place; 0 below -87, clamped above 88.
@@ -23,12 +24,12 @@ pub fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { p * power }
 }
 
-/// Natural logarithm to about 2 units in the last place; negative infinity for 0 and below the smallest normal number, NaN
-/// for what is negative.
+/// Natural logarithm to about 2 units in the last place; negative infinity for 0 and below the
+/// smallest normal number, NaN for what is negative.
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
-    // x = 2^n * m with m from sqrt(1/2) to sqrt(2); ln m = 2 * artanh(s) with s = (m - 1) / (m + 1), |s| < 0.172, where the
-    // series is exact enough after its fifth term.
+    // x = 2^n * m with m from sqrt(1/2) to sqrt(2); ln m = 2 * artanh(s) with s = (m - 1) / (m +
+    // 1), |s| < 0.172, where the series is exact enough after its fifth term.
     const SQRT_HALF: u32 = std::f32::consts::FRAC_1_SQRT_2.to_bits();
     let above = x.to_bits().wrapping_sub(SQRT_HALF);
     let n = ((above as i32) >> 23) as f32;
@@ -63,8 +64,9 @@ pub fn tanh(x: f32) -> f32 {
     2.0 * sigmoid(2.0 * x) - 1.0
 }
 
-/// The error function, to about 2e-7. Below 1 a polynomial in `x^2`, above it `1 - e^p(x)`, both fitted by least squares at
-/// Chebyshev's points to 2e-9 and better; from 4 on it is 1 in single precision.
+/// The error function, to about 2e-7. Below 1 a polynomial in `x^2`, above it `1 - e^p(x)`, both
+/// fitted by least squares at Chebyshev's points to 2e-9 and better; from 4 on it is 1 in single
+/// precision.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
     let square = x * x;
@@ -160,7 +162,9 @@ pub fn maximum(values: &[f32]) -> f32 {
             *lane = if *value > *lane { *value } else { *lane };
         }
     }
-    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |top, &value| if value > top { value } else { top })
+    rest.iter()
+        .chain(&lanes)
+        .fold(f32::NEG_INFINITY, |top, &value| if value > top { value } else { top })
 }
 
 /// Replaces every value by `function(value)` and returns the sum of the new ones.
@@ -216,7 +220,8 @@ mod tests {
         let mut worst = 0.0f64;
         let mut compare = |x: f32| {
             let exact = (x as f64).ln();
-            // Near 1, where the logarithm vanishes, a unit in the last place of 1 + x is what counts.
+            // Near 1, where the logarithm vanishes, a unit in the last place of 1 + x is what
+            // counts.
             worst = worst.max((ln(x) as f64 - exact).abs() / exact.abs().max(1e-6));
         };
         for step in -87_000..=88_000 {
@@ -226,8 +231,14 @@ mod tests {
             compare(1.0 + step as f32 * 1e-6);
         }
         assert!(worst < 3e-7, "worst relative error {worst}");
-        assert_eq!((ln(1.0), ln(f32::MIN_POSITIVE), ln(f32::MAX)), (0.0, f32::MIN_POSITIVE.ln(), f32::MAX.ln()));
-        assert_eq!((ln(0.0), ln(1e-40), ln(f32::INFINITY)), (f32::NEG_INFINITY, f32::NEG_INFINITY, f32::INFINITY));
+        assert_eq!(
+            (ln(1.0), ln(f32::MIN_POSITIVE), ln(f32::MAX)),
+            (0.0, f32::MIN_POSITIVE.ln(), f32::MAX.ln())
+        );
+        assert_eq!(
+            (ln(0.0), ln(1e-40), ln(f32::INFINITY)),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY, f32::INFINITY)
+        );
         assert!(ln(-1.0).is_nan() && ln(f32::NAN).is_nan());
     }
 
@@ -257,7 +268,10 @@ mod tests {
         for count in [0usize, 1, 15, 16, 17, 100, 1023, 1024, 1025, 3000] {
             let mut values: Vec<f32> = (0..count).map(|index| index as f32).collect();
             let expected = (count * count.saturating_sub(1) / 2) as f32;
-            assert_eq!((sum(&values), long_sum_over([&values], |[value]| value)), (expected, expected as f64));
+            assert_eq!(
+                (sum(&values), long_sum_over([&values], |[value]| value)),
+                (expected, expected as f64)
+            );
             let double = sum_over([&values, &values], |[a, b]| a + b);
             assert_eq!(double, 2.0 * expected);
             assert_eq!(maximum(&values), values.last().copied().unwrap_or(f32::NEG_INFINITY));

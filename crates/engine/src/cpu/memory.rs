@@ -25,7 +25,8 @@ const LINE: usize = size_of::<Line>() / size_of::<f32>();
 /// Memory of whole cache lines, zeros at first.
 pub(super) enum Buffer {
     Heap(Vec<Line>),
-    /// Asked of the system in huge pages: a walk over the rows of a large matrix would otherwise look up a page for each.
+    /// Asked of the system in huge pages: a walk over the rows of a large matrix would otherwise
+    /// look up a page for each.
     Pages(MmapMut),
 }
 
@@ -91,7 +92,9 @@ impl Pool {
 
     /// Counts a new buffer, unless it would be one too many.
     fn count(&self, wanted: u64) {
-        if let Some(DeviceMemory { free, total }) = self.memory().filter(|memory| memory.free < wanted) {
+        if let Some(DeviceMemory { free, total }) =
+            self.memory().filter(|memory| memory.free < wanted)
+        {
             raise(Fault::OutOfMemory { device: "cpu".to_owned(), wanted, free, total });
         }
         self.fresh.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +102,8 @@ impl Pool {
     }
 }
 
-/// Sizes are rounded up to eighths of a power of two, so that batches of nearly one size share memory.
+/// Sizes are rounded up to eighths of a power of two, so that batches of nearly one size share
+/// memory.
 fn size_class(length: usize) -> usize {
     let lines = length.div_ceil(LINE).max(1);
     lines.next_multiple_of((lines.next_power_of_two() / 8).max(1))
@@ -140,7 +144,8 @@ impl MemoryKernels for Cpu {
     fn allocate(&self, length: usize, _: Precision) -> Storage {
         let class = size_class(length);
         let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // The smallest that is large enough, so that a smaller batch lives in the memory of a larger one.
+        // The smallest that is large enough, so that a smaller batch lives in the memory of a
+        // larger one.
         if let Some(storage) = free.range_mut(class..).find_map(|(_, storages)| storages.pop()) {
             return storage;
         }
@@ -156,7 +161,9 @@ impl MemoryKernels for Cpu {
     }
 
     fn trim(&self) {
-        let free = std::mem::take(&mut *self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let free = std::mem::take(
+            &mut *self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
         let lines: usize = free.iter().map(|(class, storages)| class * storages.len()).sum();
         self.pool.held.fetch_sub((lines * size_of::<Line>()) as u64, Ordering::Relaxed);
     }
@@ -184,7 +191,9 @@ impl MemoryKernels for Cpu {
     fn copy(&self, from: View<'_>, to: ViewMut<'_>) {
         let (from, to) = (slice(from), slice_mut(to));
         assert_eq!(from.len(), to.len(), "values to copy");
-        to.par_chunks_mut(TASK).zip(from.par_chunks(TASK)).for_each(|(to, from)| to.copy_from_slice(from));
+        to.par_chunks_mut(TASK)
+            .zip(from.par_chunks(TASK))
+            .for_each(|(to, from)| to.copy_from_slice(from));
     }
 
     fn fill(&self, to: ViewMut<'_>, value: f32) {
@@ -226,8 +235,9 @@ mod tests {
     fn a_smaller_batch_lives_in_the_memory_of_a_larger_one() {
         let device = Cpu::new();
         let step = |tokens: usize| {
-            let held: Vec<_> =
-                [1, 64, 64, 192, 256].map(|columns| device.allocate(tokens * columns, Precision::Full)).into();
+            let held: Vec<_> = [1, 64, 64, 192, 256]
+                .map(|columns| device.allocate(tokens * columns, Precision::Full))
+                .into();
             held.into_iter().for_each(|storage| device.recycle(storage));
         };
         step(1000);
@@ -262,7 +272,10 @@ mod tests {
     fn classes_waste_at_most_an_eighth_or_so() {
         for length in [1, 15, 16, 17, 1000, 12_345, 1_000_000] {
             let lines = size_class(length);
-            assert!(lines * 16 >= length && lines * 16 <= length + length / 3 + 16, "{length} -> {lines} lines");
+            assert!(
+                lines * 16 >= length && lines * 16 <= length + length / 3 + 16,
+                "{length} -> {lines} lines"
+            );
         }
     }
 }

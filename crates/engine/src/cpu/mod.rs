@@ -1,5 +1,5 @@
-//! The kernels on the CPU, in files of the operations' names: f32, threads by rayon, vector instructions chosen at run
-//! time, sums in an order that does not depend on the thread count.
+//! The kernels on the CPU, in files of the operations' names: f32, threads by rayon, vector
+//! instructions chosen at run time, sums in an order that does not depend on the thread count.
 //!
 //! Work spreads over the rayon pool that the caller runs in.
 
@@ -31,8 +31,8 @@ use crate::tensor::{View, ViewMut};
 use memory::Pool;
 pub use product::independent_rows;
 
-/// Compiles a function once for each family of vector instructions and picks the best at run time. Functions that it
-/// calls must be `#[inline(always)]` to be part of that.
+/// Compiles a function once for each family of vector instructions and picks the best at run time.
+/// Functions that it calls must be `#[inline(always)]` to be part of that.
 macro_rules! vectorised {
     ($($function:tt)*) => {
         #[multiversion::multiversion(targets(
@@ -56,8 +56,8 @@ impl Cpu {
         Self::default()
     }
 
-    /// A CPU whose tensors may take no more than so many bytes, and which raises the fault of a GPU when they would: to try
-    /// out what happens then.
+    /// A CPU whose tensors may take no more than so many bytes, and which raises the fault of a GPU
+    /// when they would: to try out what happens then.
     pub fn with_memory(bytes: u64) -> Self {
         Self { pool: Pool::limited(bytes) }
     }

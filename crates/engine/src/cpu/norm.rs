@@ -7,7 +7,8 @@ use super::{Cpu, slice, slice_mut, vectorised};
 use crate::ops::norm::NormKernels;
 use crate::tensor::{View, ViewMut};
 
-/// Rows per task, and per partial sum of the gains' gradients: fixed, so that sums do not depend on the thread count.
+/// Rows per task, and per partial sum of the gains' gradients: fixed, so that sums do not depend on
+/// the thread count.
 const ROWS: usize = 32;
 
 vectorised! {
@@ -118,14 +119,17 @@ fn gradient_by_blocks(
     d_parameters: ViewMut<'_>,
 ) {
     let (columns, width) = (input.columns, statistics.columns);
-    let (d_output, input, gain, statistics) = (slice(d_output), slice(input), slice(gain), slice(statistics));
+    let (d_output, input, gain, statistics) =
+        (slice(d_output), slice(input), slice(gain), slice(statistics));
     let d_parameters = slice_mut(d_parameters);
     let mut partial = vec![0.0; (statistics.len() / width).div_ceil(ROWS) * d_parameters.len()];
     slice_mut(d_input)
         .par_chunks_mut(ROWS * columns)
         .zip(d_output.par_chunks(ROWS * columns).zip(input.par_chunks(ROWS * columns)))
         .zip(statistics.par_chunks(ROWS * width).zip(partial.par_chunks_mut(d_parameters.len())))
-        .for_each(|((dx, (dy, x)), (statistics, sums))| rows_gradient(dy, x, gain, statistics, dx, accumulate, sums));
+        .for_each(|((dx, (dy, x)), (statistics, sums))| {
+            rows_gradient(dy, x, gain, statistics, dx, accumulate, sums)
+        });
     d_parameters.fill(0.0);
     for sums in partial.chunks_exact(d_parameters.len()) {
         d_parameters.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
@@ -145,9 +149,9 @@ fn forward_by_blocks(
         None => blocks.for_each(|(output, input)| rows_forward(input, output, None)),
         Some(statistics) => {
             let width = statistics.columns;
-            blocks
-                .zip(slice_mut(statistics).par_chunks_mut(ROWS * width))
-                .for_each(|((output, input), statistics)| rows_forward(input, output, Some(statistics)));
+            blocks.zip(slice_mut(statistics).par_chunks_mut(ROWS * width)).for_each(
+                |((output, input), statistics)| rows_forward(input, output, Some(statistics)),
+            );
         }
     }
 }
@@ -162,7 +166,9 @@ impl NormKernels for Cpu {
         statistics: Option<ViewMut<'_>>,
     ) {
         let gain = slice(gain);
-        forward_by_blocks(input, output, statistics, |x, y, kept| rms_rows(x, gain, epsilon, y, kept));
+        forward_by_blocks(input, output, statistics, |x, y, kept| {
+            rms_rows(x, gain, epsilon, y, kept)
+        });
     }
 
     fn rms_norm_gradient(
@@ -175,7 +181,16 @@ impl NormKernels for Cpu {
         accumulate: bool,
         d_gain: ViewMut<'_>,
     ) {
-        gradient_by_blocks(rms_rows_gradient, d_output, input, gain, statistics, d_input, accumulate, d_gain);
+        gradient_by_blocks(
+            rms_rows_gradient,
+            d_output,
+            input,
+            gain,
+            statistics,
+            d_input,
+            accumulate,
+            d_gain,
+        );
     }
 
     fn layer_norm(
@@ -188,7 +203,9 @@ impl NormKernels for Cpu {
         statistics: Option<ViewMut<'_>>,
     ) {
         let (gain, bias) = (slice(gain), slice(bias));
-        forward_by_blocks(input, output, statistics, |x, y, kept| layer_rows(x, gain, bias, epsilon, y, kept));
+        forward_by_blocks(input, output, statistics, |x, y, kept| {
+            layer_rows(x, gain, bias, epsilon, y, kept)
+        });
     }
 
     fn layer_norm_gradient(
@@ -201,6 +218,15 @@ impl NormKernels for Cpu {
         accumulate: bool,
         d_gain_bias: ViewMut<'_>,
     ) {
-        gradient_by_blocks(layer_rows_gradient, d_output, input, gain, statistics, d_input, accumulate, d_gain_bias);
+        gradient_by_blocks(
+            layer_rows_gradient,
+            d_output,
+            input,
+            gain,
+            statistics,
+            d_input,
+            accumulate,
+            d_gain_bias,
+        );
     }
 }

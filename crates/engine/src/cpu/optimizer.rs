@@ -61,7 +61,8 @@ impl OptimizerKernels for Cpu {
 
     fn sum_of_squares(&self, values: &Tensor) -> f64 {
         let length = values.rows() * values.columns();
-        let partial: Vec<f64> = memory::values(values)[..length].par_chunks(TASK).map(squares).collect();
+        let partial: Vec<f64> =
+            memory::values(values)[..length].par_chunks(TASK).map(squares).collect();
         partial.iter().sum()
     }
 }

@@ -14,7 +14,8 @@ use crate::tensor::{Precision, Storage};
 /// Logits alive at a time: a block of rows takes about this many values (32 MiB).
 const BLOCK_VALUES: usize = 1 << 23;
 
-/// Rows of logits that are computed together: where it can be, whole stretches of the weight gradient's inner dimension.
+/// Rows of logits that are computed together: where it can be, whole stretches of the weight
+/// gradient's inner dimension.
 pub fn rows_of_logits(vocab: usize) -> usize {
     let rows = (BLOCK_VALUES / vocab).clamp(16, 1024);
     rows - rows % DEPTH.min(rows)
@@ -84,7 +85,10 @@ impl<'a> OutputLayer<'a> {
     /// When their vocabularies differ in size.
     pub fn of_all(projections: &[Projection<'a>]) -> Vec<Self> {
         let vocab = projections[0].output.rows;
-        assert!(projections.iter().all(|projection| projection.output.rows == vocab), "vocabulary of every projection");
+        assert!(
+            projections.iter().all(|projection| projection.output.rows == vocab),
+            "vocabulary of every projection"
+        );
         projections.iter().map(|&projection| Self::new(projection)).collect()
     }
 
@@ -94,7 +98,12 @@ impl<'a> OutputLayer<'a> {
 
     /// `logits = share * (hidden[rows] * output^T + bias)`, plus what is there when `accumulate`.
     pub fn project(&self, rows: &Range<usize>, share: f32, accumulate: bool, logits: &mut [f32]) {
-        self.multiply(matrix(self.projection.hidden.row_range(rows.clone())), share, accumulate, logits);
+        self.multiply(
+            matrix(self.projection.hidden.row_range(rows.clone())),
+            share,
+            accumulate,
+            logits,
+        );
     }
 
     /// `logits = share * (hidden * output^T + bias)`, plus what is there when `accumulate`.
@@ -103,7 +112,8 @@ impl<'a> OutputLayer<'a> {
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
         self.transposed.multiply(target, addend, hidden, share);
         if let Some(bias) = self.projection.bias.map(slice) {
-            let tasks = logits.par_chunks_exact_mut(bias.len()).with_min_len(rows_per_task(bias.len()));
+            let tasks =
+                logits.par_chunks_exact_mut(bias.len()).with_min_len(rows_per_task(bias.len()));
             tasks.for_each(|row| add_scaled(bias, share, row));
         }
     }
@@ -125,7 +135,12 @@ pub fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]
         for &row in rows {
             gathered.extend_from_slice(slice(hidden.row_range(row as usize..row as usize + 1)));
         }
-        layer.multiply(Matrix::dense(&gathered, rows.len(), hidden.columns), share, index > 0, logits);
+        layer.multiply(
+            Matrix::dense(&gathered, rows.len(), hidden.columns),
+            share,
+            index > 0,
+            logits,
+        );
     }
 }
 
@@ -138,7 +153,11 @@ pub struct OutputLayerGradient<'a> {
 
 impl<'a> OutputLayerGradient<'a> {
     pub fn new(projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
-        assert_eq!(projection.bias.is_some(), gradient.d_bias.is_some(), "a gradient for the bias that there is");
+        assert_eq!(
+            projection.bias.is_some(),
+            gradient.d_bias.is_some(),
+            "a gradient for the bias that there is"
+        );
         let output = matrix(projection.output);
         Self { projection, output: shared(output, projection.hidden.rows, output.rows), gradient }
     }
@@ -151,7 +170,8 @@ impl<'a> OutputLayerGradient<'a> {
         let d_hidden = &mut d_hidden[rows.start * hidden_size..rows.end * hidden_size];
         let d_hidden = MatrixMut::dense(d_hidden, rows.len(), hidden_size);
         self.output.multiply(d_hidden, Addend::Nothing, d_logits, 1.0);
-        let d_output = MatrixMut::dense(slice_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
+        let d_output =
+            MatrixMut::dense(slice_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
         let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
         product(d_output, Addend::Output, d_logits.transposed(), hidden, 1.0, Workers::All);
         if let Some(d_bias) = &mut self.gradient.d_bias {

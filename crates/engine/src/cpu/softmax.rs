@@ -1,5 +1,5 @@
-//! A row's softmax at a temperature, as what turns a logit into the logarithm of its probability. No probability is ever
-//! lost to underflow that way.
+//! A row's softmax at a temperature, as what turns a logit into the logarithm of its probability.
+//! No probability is ever lost to underflow that way.
 
 use super::math::{exp, long_sum_over, maximum};
 

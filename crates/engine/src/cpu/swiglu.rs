@@ -50,6 +50,8 @@ impl SwigluKernels for Cpu {
             .par_chunks_mut(2 * size)
             .zip(slice(gate_up).par_chunks(2 * size))
             .zip(slice(d_output).par_chunks(size))
-            .for_each(|((d_gate_up, gate_up), d_output)| backward(d_output, gate_up, d_gate_up, width));
+            .for_each(|((d_gate_up, gate_up), d_output)| {
+                backward(d_output, gate_up, d_gate_up, width)
+            });
     }
 }

@@ -33,7 +33,8 @@ fn draw(probabilities: &[f32], uniform: f32, draws: &mut [u32]) {
         }
     }
     if drawn < draws.len() {
-        // Rounding put the last draw at the very end of the sum: it belongs to the last token with any probability.
+        // Rounding put the last draw at the very end of the sum: it belongs to the last token with
+        // any probability.
         let last = probabilities.iter().rposition(|&probability| probability > 0.0).unwrap_or(0);
         draws[drawn..].fill(last as u32);
     }
@@ -50,9 +51,11 @@ impl TeacherSamplesKernels for Cpu {
     ) {
         teachers.check(uniforms.len(), count, ids, negative_entropies);
         let (vocab, temperature) = (teachers.vocab(), teachers.temperature);
-        let mut memory = EnsembleLogits::new(self, teachers.projections, teachers.ensemble, uniforms.len());
+        let mut memory =
+            EnsembleLogits::new(self, teachers.projections, teachers.ensemble, uniforms.len());
         for rows in blocks(uniforms.len(), vocab) {
-            // Where the teachers stand each for itself, the constant is the mean of theirs, not that of their mixture.
+            // Where the teachers stand each for itself, the constant is the mean of theirs, not
+            // that of their mixture.
             let (logits, entropies) = match teachers.ensemble {
                 Ensemble::MeanLogits => (memory.mean_logits(&rows), None),
                 Ensemble::MeanProbs => (memory.mixture(&rows, temperature), None),
@@ -70,7 +73,8 @@ impl TeacherSamplesKernels for Cpu {
                 .with_min_len(rows_per_task(vocab))
                 .for_each(|(row, (((logits, ids), negative_entropy), &uniform))| {
                     let of_each = entropies.as_ref().map(|entropies| entropies[row]);
-                    *negative_entropy = of_each.unwrap_or_else(|| negative_entropy_row(logits, temperature)) as f32;
+                    *negative_entropy =
+                        of_each.unwrap_or_else(|| negative_entropy_row(logits, temperature)) as f32;
                     soften_row(logits, temperature);
                     draw(logits, uniform, ids);
                 });

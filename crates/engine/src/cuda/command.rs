@@ -53,18 +53,31 @@ impl Kernel {
     pub fn start(&self, parameters: &mut [Slot], stream: sys::CUstream) -> Result<(), String> {
         let Self { name, function, grid, threads, shared_bytes } = *self;
         let mut addresses = addresses(parameters);
-        // Safety: whoever queued the kernel promised that the parameters are its own; the driver copies them before it
-        // returns. Memory that they name is freed only after the stream has passed.
-        let started =
-            unsafe { result::launch_kernel(function, grid, (threads, 1, 1), shared_bytes, stream, &mut addresses) };
-        started.map_err(|cause| format!("cannot run {name} in {grid:?} blocks of {threads}: {}", describe(cause)))
+        // Safety: whoever queued the kernel promised that the parameters are its own; the driver
+        // copies them before it returns. Memory that they name is freed only after the stream has
+        // passed.
+        let started = unsafe {
+            result::launch_kernel(
+                function,
+                grid,
+                (threads, 1, 1),
+                shared_bytes,
+                stream,
+                &mut addresses,
+            )
+        };
+        started.map_err(|cause| {
+            format!("cannot run {name} in {grid:?} blocks of {threads}: {}", describe(cause))
+        })
     }
 }
 
 /// The driver's own words.
 pub(super) fn describe(cause: DriverError) -> String {
     let text = |words: Result<&std::ffi::CStr, DriverError>| {
-        words.map(|words| words.to_string_lossy().into_owned()).unwrap_or_else(|_| format!("{:?}", cause.0))
+        words
+            .map(|words| words.to_string_lossy().into_owned())
+            .unwrap_or_else(|_| format!("{:?}", cause.0))
     };
     text(cause.error_string())
 }

@@ -27,7 +27,8 @@ pub(super) struct Context {
     number: u64,
 }
 
-// Safety: the driver's handles may be used from any thread; `activate` makes the context the calling thread's.
+// Safety: the driver's handles may be used from any thread; `activate` makes the context the
+// calling thread's.
 unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
@@ -36,14 +37,16 @@ thread_local! {
     static ACTIVE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Contexts opened so far. One that is opened again may have the handle of one that is gone, but not its number.
+/// Contexts opened so far. One that is opened again may have the handle of one that is gone, but
+/// not its number.
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
 /// The oldest GPUs that have bf16 products: Ampere.
 pub(super) const OLDEST: i32 = 8;
 
 impl Context {
-    /// Finds the GPU of this number. Sequences that repeat are started as graphs where that is wanted.
+    /// Finds the GPU of this number. Sequences that repeat are started as graphs where that is
+    /// wanted.
     pub fn open(ordinal: usize, with_graphs: bool) -> Result<Self, DeviceError> {
         // Safety: loading the driver's library runs its own initialisation only.
         if !unsafe { sys::is_culib_present() } {
@@ -60,26 +63,33 @@ impl Context {
             }
             Err(cause) => return Err(failed("begin", cause)),
         }
-        let count = result::device::get_count().map_err(|cause| failed("count its GPUs", cause))? as usize;
+        let count =
+            result::device::get_count().map_err(|cause| failed("count its GPUs", cause))? as usize;
         if ordinal >= count {
             return Err(DeviceError::NoSuchGpu { ordinal, count });
         }
-        let device = result::device::get(ordinal as i32).map_err(|cause| failed("find the GPU", cause))?;
-        let name = result::device::get_name(device).map_err(|cause| failed("name the GPU", cause))?;
+        let device =
+            result::device::get(ordinal as i32).map_err(|cause| failed("find the GPU", cause))?;
+        let name =
+            result::device::get_name(device).map_err(|cause| failed("name the GPU", cause))?;
         let attribute = |attribute| {
             // Safety: the device came from the driver.
             unsafe { result::device::get_attribute(device, attribute) }
                 .map_err(|cause| failed("describe the GPU", cause))
         };
-        let major = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
-        let minor = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        let major =
+            attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor =
+            attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
         if major < OLDEST {
             return Err(DeviceError::TooOld { name, major, minor });
         }
         // Safety: the device came from the driver; the context is released on drop.
-        let context = unsafe { result::primary_ctx::retain(device) }.map_err(|cause| failed("open the GPU", cause))?;
+        let context = unsafe { result::primary_ctx::retain(device) }
+            .map_err(|cause| failed("open the GPU", cause))?;
         // Safety: the context was just made.
-        unsafe { result::ctx::set_current(context) }.map_err(|cause| failed("open the GPU", cause))?;
+        unsafe { result::ctx::set_current(context) }
+            .map_err(|cause| failed("open the GPU", cause))?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed) + 1;
         ACTIVE.set(number);
         let stream = || {
@@ -87,8 +97,18 @@ impl Context {
                 .map_err(|cause| failed("make a stream", cause))
         };
         let streams = Streams { work: stream()?, capture: stream()? };
-        let queue = Mutex::new(Queue::new(streams, with_graphs && driver_version() >= FIRST_WITH_GRAPHS));
-        Ok(Self { ordinal, name, capability: (major, minor), device, context, streams, queue, number })
+        let queue =
+            Mutex::new(Queue::new(streams, with_graphs && driver_version() >= FIRST_WITH_GRAPHS));
+        Ok(Self {
+            ordinal,
+            name,
+            capability: (major, minor),
+            device,
+            context,
+            streams,
+            queue,
+            number,
+        })
     }
 
     /// Makes the context the calling thread's.
@@ -120,8 +140,8 @@ impl Context {
     /// Queues a kernel.
     ///
     /// # Safety
-    /// The parameters are those of the kernel, in its order. Memory that they name stays allocated until the stream has
-    /// passed.
+    /// The parameters are those of the kernel, in its order. Memory that they name stays allocated
+    /// until the stream has passed.
     pub unsafe fn start(&self, kernel: Kernel, parameters: &[Slot]) {
         self.add(|queue| queue.add_kernel(kernel, parameters));
     }
@@ -172,7 +192,8 @@ impl Context {
         self.queue().has_run_dry();
     }
 
-    /// The same where nothing can be done about a failure. Whoever uses the GPU next will hear of it.
+    /// The same where nothing can be done about a failure. Whoever uses the GPU next will hear of
+    /// it.
     pub fn settle(&self) {
         // Safety: context and stream live as long as `self`.
         unsafe {
@@ -184,7 +205,8 @@ impl Context {
         }
     }
 
-    /// Waits as `settle` does, and lets the graphs go: what they read and write may be freed, and they take memory.
+    /// Waits as `settle` does, and lets the graphs go: what they read and write may be freed, and
+    /// they take memory.
     pub fn forget_graphs(&self) {
         self.settle();
         self.queue().forget();

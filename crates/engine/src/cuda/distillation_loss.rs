@@ -9,7 +9,8 @@ use super::language_model_loss::ID;
 use super::memory::Values;
 use super::output_layer::{OutputLayerGradient, RowSums, blocks, threads, wide_rows};
 use crate::ops::distillation_loss::{
-    DistillationLossKernels, DistillationObjective, DistillationSums, Divergence, Ensemble, TeacherSignal,
+    DistillationLossKernels, DistillationObjective, DistillationSums, Divergence, Ensemble,
+    TeacherSignal,
 };
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 
@@ -68,23 +69,29 @@ impl DistillationLossKernels for Cuda {
     ) -> DistillationSums {
         match teachers {
             TeacherSignal::Samples(samples) => {
-                let (ids, entropies) = (self.upload(samples.ids), self.upload(samples.negative_entropies));
+                let (ids, entropies) =
+                    (self.upload(samples.ids), self.upload(samples.negative_entropies));
                 self.distill_in_blocks(student, targets, objective, gradient, |block| {
                     let ids = ids.pointer() + (block.rows.start * samples.count * ID) as u64;
-                    let entropies = entropies.pointer() + (block.rows.start * size_of::<f32>()) as u64;
+                    let entropies =
+                        entropies.pointer() + (block.rows.start * size_of::<f32>()) as u64;
                     block.distill_from_samples(ids, samples.count, entropies);
                 })
             }
             TeacherSignal::States(projections) => {
-                let teachers = EnsembleLogits::new(self, projections, objective.ensemble, targets.len());
-                self.distill_in_blocks(student, targets, objective, gradient, |block| block.distill(&teachers))
+                let teachers =
+                    EnsembleLogits::new(self, projections, objective.ensemble, targets.len());
+                self.distill_in_blocks(student, targets, objective, gradient, |block| {
+                    block.distill(&teachers)
+                })
             }
         }
     }
 }
 
 impl Cuda {
-    /// Computes the student's logits block by block; `distill` turns them into their gradient and each row's losses.
+    /// Computes the student's logits block by block; `distill` turns them into their gradient and
+    /// each row's losses.
     fn distill_in_blocks(
         &self,
         student: Projection<'_>,
@@ -94,7 +101,8 @@ impl Cuda {
         distill: impl Fn(&Block<'_>),
     ) -> DistillationSums {
         let vocab = student.output.rows;
-        let mut gradient = gradient.map(|gradient| OutputLayerGradient::new(self, student, gradient));
+        let mut gradient =
+            gradient.map(|gradient| OutputLayerGradient::new(self, student, gradient));
         let logits = self.block_of_logits(targets.len(), vocab);
         let losses = RowSums::<2>::new(self, targets.len());
         let targets_there = self.upload(targets);
@@ -139,7 +147,12 @@ impl<'a> Block<'a> {
             Ensemble::MeanProbs => teachers.mixture(&self.rows, temperature, None),
             Ensemble::SumKl => {
                 let gradient = teachers.combine(&self.rows, |turn| {
-                    self.divergence((turn.share, turn.share * kl), turn.logits, turn.combined, turn.first);
+                    self.divergence(
+                        (turn.share, turn.share * kl),
+                        turn.logits,
+                        turn.combined,
+                        turn.first,
+                    );
                 });
                 return self.join(gradient);
             }
@@ -155,41 +168,62 @@ impl<'a> Block<'a> {
 
     /// Both losses and their gradient, for the forward KL from one distribution.
     fn distill_forward(&self, teacher: u64) {
-        let launch = self.kernel("distill_rows").with(teacher).with(self.targets).with(self.vocab as u32);
+        let launch =
+            self.kernel("distill_rows").with(teacher).with(self.targets).with(self.vocab as u32);
         let launch = launch.with(Objective::of(self.objective)).with(self.d_logits);
         let launch = launch.with(self.cross_entropies).with(self.kls);
-        // Safety: `distill_rows(student, teacher, targets, vocab, objective, gradient, cross_entropies, kls, wide)`; all have
-        // room for the block's rows.
+        // Safety: `distill_rows(student, teacher, targets, vocab, objective, gradient,
+        // cross_entropies, kls, wide)`; all have room for the block's rows.
         unsafe { self.run(launch) }
     }
 
-    /// The divergence from one distribution, times `share`, and its gradient, times `weight`; they begin the sums or are
-    /// added to them.
+    /// The divergence from one distribution, times `share`, and its gradient, times `weight`; they
+    /// begin the sums or are added to them.
     fn divergence(&self, (share, weight): (f32, f32), teacher: u64, gradient: u64, first: bool) {
         let DistillationObjective { temperature, divergence, .. } = self.objective;
-        let launch = self.kernel("divergence_rows").with(teacher).with(self.vocab as u32).with(number_of(divergence));
-        let launch = launch.with(temperature).with(share).with(weight).with(gradient).with(first as u32).with(self.kls);
-        // Safety: `divergence_rows(student, teacher, vocab, divergence, temperature, share, weight, gradient, first, kls,
-        // wide)`; all have room for the block's rows.
+        let launch = self
+            .kernel("divergence_rows")
+            .with(teacher)
+            .with(self.vocab as u32)
+            .with(number_of(divergence));
+        let launch = launch
+            .with(temperature)
+            .with(share)
+            .with(weight)
+            .with(gradient)
+            .with(first as u32)
+            .with(self.kls);
+        // Safety: `divergence_rows(student, teacher, vocab, divergence, temperature, share, weight,
+        // gradient, first, kls, wide)`; all have room for the block's rows.
         unsafe { self.run(launch) }
     }
 
     /// The cross-entropy, and its gradient together with the divergence's.
     fn join(&self, divergence_gradient: u64) {
-        let launch = self.kernel("join_rows").with(divergence_gradient).with(self.targets).with(self.vocab as u32);
-        let launch = launch.with(self.objective.cross_entropy).with(self.d_logits).with(self.cross_entropies);
-        // Safety: `join_rows(student, divergence_gradient, targets, vocab, weight, gradient, cross_entropies, wide)`; all have
-        // room for the block's rows.
+        let launch = self
+            .kernel("join_rows")
+            .with(divergence_gradient)
+            .with(self.targets)
+            .with(self.vocab as u32);
+        let launch = launch
+            .with(self.objective.cross_entropy)
+            .with(self.d_logits)
+            .with(self.cross_entropies);
+        // Safety: `join_rows(student, divergence_gradient, targets, vocab, weight, gradient,
+        // cross_entropies, wide)`; all have room for the block's rows.
         unsafe { self.run(launch) }
     }
 
     /// Both losses and their gradient, from tokens drawn from the teachers.
     fn distill_from_samples(&self, ids: u64, count: usize, entropies: u64) {
-        let launch = self.kernel("distill_rows_from_samples").with(ids).with(count as u32).with(entropies);
-        let launch = launch.with(self.targets).with(self.vocab as u32).with(Objective::of(self.objective));
+        let launch =
+            self.kernel("distill_rows_from_samples").with(ids).with(count as u32).with(entropies);
+        let launch =
+            launch.with(self.targets).with(self.vocab as u32).with(Objective::of(self.objective));
         let launch = launch.with(self.d_logits).with(self.cross_entropies).with(self.kls);
-        // Safety: `distill_rows_from_samples(student, ids, count, negative_entropies, targets, vocab, objective, gradient,
-        // cross_entropies, kls, wide)`; all have room for the block's rows, and no id lies outside the vocabulary.
+        // Safety: `distill_rows_from_samples(student, ids, count, negative_entropies, targets,
+        // vocab, objective, gradient, cross_entropies, kls, wide)`; all have room for the block's
+        // rows, and no id lies outside the vocabulary.
         unsafe { self.run(launch) }
     }
 }

@@ -12,13 +12,15 @@ use crate::ops::tanh::TanhKernels;
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
 
-/// Blocks of a grid that walks over `count` values: enough to fill any GPU, and no more than there is work.
+/// Blocks of a grid that walks over `count` values: enough to fill any GPU, and no more than there
+/// is work.
 fn blocks(count: usize) -> usize {
     const MOST: usize = 4096;
     count.div_ceil(4 * BLOCK as usize).clamp(1, MOST)
 }
 
-/// Threads of a block that walks over a row four values at a time: whole warps, and no more than there is work.
+/// Threads of a block that walks over a row four values at a time: whole warps, and no more than
+/// there is work.
 pub(super) fn threads(columns: usize) -> u32 {
     (columns.div_ceil(4).next_multiple_of(32) as u32).clamp(32, BLOCK)
 }
@@ -67,17 +69,35 @@ impl Cuda {
     fn activation(&self, kind: Activation, input: View<'_>, mut output: ViewMut<'_>) {
         let count = input.rows * input.columns;
         let (input, output) = (dense(input), self.values_mut(&mut output));
-        let launch = self.elementwise("activation").with(kind as u32).with(input).with(output).with(count as u64);
+        let launch = self
+            .elementwise("activation")
+            .with(kind as u32)
+            .with(input)
+            .with(output)
+            .with(count as u64);
         // Safety: `activation(kind, input, output, count, wide)`; both hold `count` values.
         unsafe { launch.with(fours(&[input, output], count)).run(blocks(count), BLOCK) }
     }
 
-    fn activation_gradient(&self, kind: Activation, d_output: View<'_>, input: View<'_>, mut d_input: ViewMut<'_>) {
+    fn activation_gradient(
+        &self,
+        kind: Activation,
+        d_output: View<'_>,
+        input: View<'_>,
+        mut d_input: ViewMut<'_>,
+    ) {
         let count = input.rows * input.columns;
-        let (d_output, input, d_input) = (dense(d_output), dense(input), self.values_mut(&mut d_input));
-        let launch = self.elementwise("activation_gradient").with(kind as u32).with(d_output).with(input).with(d_input);
+        let (d_output, input, d_input) =
+            (dense(d_output), dense(input), self.values_mut(&mut d_input));
+        let launch = self
+            .elementwise("activation_gradient")
+            .with(kind as u32)
+            .with(d_output)
+            .with(input)
+            .with(d_input);
         let launch = launch.with(count as u64).with(fours(&[d_output, input, d_input], count));
-        // Safety: `activation_gradient(kind, d_output, input, d_input, count, wide)`; all hold `count` values.
+        // Safety: `activation_gradient(kind, d_output, input, d_input, count, wide)`; all hold
+        // `count` values.
         unsafe { launch.run(blocks(count), BLOCK) }
     }
 }
@@ -126,7 +146,8 @@ impl SwigluKernels for Cuda {
     fn swiglu(&self, gate_up: View<'_>, mut output: ViewMut<'_>) {
         let (rows, width) = (output.rows, output.columns);
         let wide = fours(&[], width) & wide(&[gate_up]);
-        let launch = self.elementwise("swiglu").with(dense(gate_up)).with(self.values_mut(&mut output));
+        let launch =
+            self.elementwise("swiglu").with(dense(gate_up)).with(self.values_mut(&mut output));
         // Safety: `swiglu(gate_up, output, width, wide)`, a block for each row.
         unsafe { launch.with(width as u32).with(wide).run(rows, threads(width)) }
     }
@@ -136,18 +157,30 @@ impl SwigluKernels for Cuda {
         let wide = wide(&[d_output, gate_up]);
         let launch = self.elementwise("swiglu_gradient").with(dense(d_output)).with(dense(gate_up));
         let launch = launch.with(self.values_mut(&mut d_gate_up)).with(width as u32).with(wide);
-        // Safety: `swiglu_gradient(d_output, gate_up, d_gate_up, width, wide)`, a block for each row.
+        // Safety: `swiglu_gradient(d_output, gate_up, d_gate_up, width, wide)`, a block for each
+        // row.
         unsafe { launch.run(rows, threads(width)) }
     }
 }
 
 impl DropoutKernels for Cuda {
-    fn dropout(&self, input: View<'_>, residual: Option<View<'_>>, mask: DropoutMask, mut output: ViewMut<'_>) {
+    fn dropout(
+        &self,
+        input: View<'_>,
+        residual: Option<View<'_>>,
+        mask: DropoutMask,
+        mut output: ViewMut<'_>,
+    ) {
         let (rows, columns) = (output.rows, output.columns);
         let (input, residual) = (dense(input), residual.map_or(Values::full(0), dense));
         let output = self.values_mut(&mut output);
         let wide = fours(&[input, residual, output], columns);
-        let launch = self.elementwise("dropout").with(input).with(residual).with(Mask::of(Some(mask))).with(output);
+        let launch = self
+            .elementwise("dropout")
+            .with(input)
+            .with(residual)
+            .with(Mask::of(Some(mask)))
+            .with(output);
         // Safety: `dropout(input, residual, mask, output, columns, wide)`, a block for each row.
         unsafe { launch.with(columns as u32).with(wide).run(rows, threads(columns)) }
     }

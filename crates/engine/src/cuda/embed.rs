@@ -1,4 +1,5 @@
-//! Embedding. The gradient has one block for every id that occurs, which adds its rows in the order of the tokens.
+//! Embedding. The gradient has one block for every id that occurs, which adds its rows in the order
+//! of the tokens.
 
 use super::Cuda;
 use super::elementwise::threads;
@@ -7,7 +8,8 @@ use super::memory::{dense, wide};
 use crate::ops::embed::EmbedKernels;
 use crate::tensor::{View, ViewMut};
 
-/// Ids that occur, in ascending order, where the rows of each begin, and the rows, each id's in their own order.
+/// Ids that occur, in ascending order, where the rows of each begin, and the rows, each id's in
+/// their own order.
 struct Occurrences {
     ids: Vec<u32>,
     offsets: Vec<u32>,
@@ -16,7 +18,8 @@ struct Occurrences {
 
 impl Occurrences {
     fn of(ids: &[u32], padding: Option<u32>) -> Self {
-        let mut rows: Vec<u32> = (0..ids.len() as u32).filter(|&row| Some(ids[row as usize]) != padding).collect();
+        let mut rows: Vec<u32> =
+            (0..ids.len() as u32).filter(|&row| Some(ids[row as usize]) != padding).collect();
         rows.sort_by_key(|&row| (ids[row as usize], row));
         let mut occurrences = Self { ids: Vec::new(), offsets: vec![0], rows: Vec::new() };
         for group in rows.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
@@ -34,25 +37,41 @@ impl EmbedKernels for Cuda {
         let wide = wide(&[table]) & output.offset.is_multiple_of(4) as u32;
         let ids_there = self.upload(ids);
         let output = self.values_mut(&mut output);
-        let launch = self.kernels.get(EMBED, "embed").with(dense(table)).with(ids_there.pointer()).with(output);
+        let launch = self
+            .kernels
+            .get(EMBED, "embed")
+            .with(dense(table))
+            .with(ids_there.pointer())
+            .with(output);
         let launch = launch.with(columns as u32).with(accumulate as u32).with(wide);
-        // Safety: `embed(table, ids, output, columns, add, wide)`, a block for each token; ids lie within the table (checked
-        // by the caller).
+        // Safety: `embed(table, ids, output, columns, add, wide)`, a block for each token; ids lie
+        // within the table (checked by the caller).
         unsafe { launch.run(ids.len(), threads(columns)) }
     }
 
-    fn embed_gradient(&self, d_output: View<'_>, ids: &[u32], padding: Option<u32>, mut d_table: ViewMut<'_>) {
+    fn embed_gradient(
+        &self,
+        d_output: View<'_>,
+        ids: &[u32],
+        padding: Option<u32>,
+        mut d_table: ViewMut<'_>,
+    ) {
         let columns = d_output.columns;
         let wide = wide(&[d_output]) & d_table.offset.is_multiple_of(4) as u32;
         // Sorting takes the host a while.
         self.context.submit();
         let occurrences = Occurrences::of(ids, padding);
-        let [ids, offsets, rows] =
-            [&occurrences.ids, &occurrences.offsets, &occurrences.rows].map(|values| self.upload(values));
-        let launch = self.kernels.get(EMBED, "embed_gradient").with(dense(d_output)).with(ids.pointer());
-        let launch = launch.with(offsets.pointer()).with(rows.pointer()).with(self.values_mut(&mut d_table));
-        // Safety: `embed_gradient(d_output, ids, offsets, rows, d_table, columns, wide)`; each block has its own id.
-        unsafe { launch.with(columns as u64).with(wide).run(occurrences.ids.len(), threads(columns)) }
+        let [ids, offsets, rows] = [&occurrences.ids, &occurrences.offsets, &occurrences.rows]
+            .map(|values| self.upload(values));
+        let launch =
+            self.kernels.get(EMBED, "embed_gradient").with(dense(d_output)).with(ids.pointer());
+        let launch =
+            launch.with(offsets.pointer()).with(rows.pointer()).with(self.values_mut(&mut d_table));
+        // Safety: `embed_gradient(d_output, ids, offsets, rows, d_table, columns, wide)`; each
+        // block has its own id.
+        unsafe {
+            launch.with(columns as u64).with(wide).run(occurrences.ids.len(), threads(columns))
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Several teachers as one, a block of rows at a time: the mean of their logits, the mixture of their distributions, or
-//! each for itself.
+//! Several teachers as one, a block of rows at a time: the mean of their logits, the mixture of
+//! their distributions, or each for itself.
 
 use std::ops::Range;
 
@@ -31,7 +31,12 @@ pub(super) struct EnsembleLogits<'a> {
 }
 
 impl<'a> EnsembleLogits<'a> {
-    pub fn new(device: &'a Cuda, teachers: &'a [Projection<'a>], ensemble: Ensemble, rows: usize) -> Self {
+    pub fn new(
+        device: &'a Cuda,
+        teachers: &'a [Projection<'a>],
+        ensemble: Ensemble,
+        rows: usize,
+    ) -> Self {
         let vocab = vocab_of(teachers);
         let apart = ensemble != Ensemble::MeanLogits && teachers.len() > 1;
         let other = apart.then(|| device.block_of_logits(rows, vocab));
@@ -44,18 +49,27 @@ impl<'a> EnsembleLogits<'a> {
         self.combined.pointer()
     }
 
-    /// Logits whose softmax at this temperature is the weighted mean of the teachers' softened distributions. Where
-    /// `entropies` is an address, also of each row the weighted sum of the teachers' `sum p ln p`, in double precision.
+    /// Logits whose softmax at this temperature is the weighted mean of the teachers' softened
+    /// distributions. Where `entropies` is an address, also of each row the weighted sum of the
+    /// teachers' `sum p ln p`, in double precision.
     pub fn mixture(&self, rows: &Range<usize>, temperature: f32, entropies: Option<u64>) -> u64 {
         let vocab = vocab_of(self.teachers);
         self.combine(rows, |turn| {
             // A weight of zero stays finite: e^-87 of a probability is nothing.
             let log_weight = turn.share.max(f32::MIN_POSITIVE).ln();
-            let launch = self.device.kernels.get(ENSEMBLE, "mix_teacher").with(turn.logits).with(vocab as u32);
-            let launch = launch.with(turn.share).with(log_weight).with(temperature).with(turn.combined);
-            let launch = launch.with(turn.first as u32).with(entropies.unwrap_or(0)).with(wide_rows(vocab));
-            // Safety: `mix_teacher(logits, vocab, weight, log_weight, temperature, mixed, first, entropies, wide)`; both
-            // blocks of logits have room for these rows, and so have the entropies.
+            let launch = self
+                .device
+                .kernels
+                .get(ENSEMBLE, "mix_teacher")
+                .with(turn.logits)
+                .with(vocab as u32);
+            let launch =
+                launch.with(turn.share).with(log_weight).with(temperature).with(turn.combined);
+            let launch =
+                launch.with(turn.first as u32).with(entropies.unwrap_or(0)).with(wide_rows(vocab));
+            // Safety: `mix_teacher(logits, vocab, weight, log_weight, temperature, mixed, first,
+            // entropies, wide)`; both blocks of logits have room for these rows, and so have the
+            // entropies.
             unsafe { launch.run(rows.len(), threads(vocab)) }
         })
     }

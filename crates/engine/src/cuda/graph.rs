@@ -1,4 +1,5 @@
-//! A sequence of kernels and products as a CUDA graph: a chain of nodes that the driver starts in one call.
+//! A sequence of kernels and products as a CUDA graph: a chain of nodes that the driver starts in
+//! one call.
 
 use std::ptr;
 
@@ -33,13 +34,17 @@ impl Graph {
         let mut chain = Chain::new()?;
         let mut slots = slots.to_vec();
         let nodes = commands.iter().map(|command| match command {
-            Command::Kernel(kernel, parameters) => chain.add_kernel(kernel, &mut slots[parameters.clone()]).map(Some),
+            Command::Kernel(kernel, parameters) => {
+                chain.add_kernel(kernel, &mut slots[parameters.clone()]).map(Some)
+            }
             Command::Product(product) => chain.add_product(product, streams.capture).map(|()| None),
         });
         let nodes = nodes.collect::<Result<_, _>>()?;
         let mut executable = ptr::null_mut();
         // Safety: the chain is whole.
-        check("make a graph", unsafe { sys::cuGraphInstantiateWithFlags(&mut executable, chain.graph, 0) })?;
+        check("make a graph", unsafe {
+            sys::cuGraphInstantiateWithFlags(&mut executable, chain.graph, 0)
+        })?;
         let graph = Self { _chain: chain, executable, nodes, slots };
         // So that a lack of memory shows here and not when the graph is started.
         // Safety: the graph and the stream live.
@@ -47,13 +52,21 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Starts the graph with the parameters that its kernels have in these commands, which have the graph's key.
+    /// Starts the graph with the parameters that its kernels have in these commands, which have the
+    /// graph's key.
     ///
     /// # Errors
     /// What the driver failed to do.
-    pub fn start(&mut self, commands: &[Command], slots: &[Slot], stream: sys::CUstream) -> Result<(), String> {
+    pub fn start(
+        &mut self,
+        commands: &[Command],
+        slots: &[Slot],
+        stream: sys::CUstream,
+    ) -> Result<(), String> {
         for (command, node) in commands.iter().zip(&self.nodes) {
-            let (Command::Kernel(kernel, parameters), Some(node)) = (command, node) else { continue };
+            let (Command::Kernel(kernel, parameters), Some(node)) = (command, node) else {
+                continue;
+            };
             let (known, wanted) = (&mut self.slots[parameters.clone()], &slots[parameters.clone()]);
             if known == wanted {
                 continue;
@@ -61,13 +74,16 @@ impl Graph {
             let mut changed = wanted.to_vec();
             let mut addresses = addresses(&mut changed);
             let parameters = kernel.node_parameters(&mut addresses);
-            // Safety: the node is this kernel's, and the driver copies the parameters before it returns. Starts of the
-            // graph that are under way keep those that they had.
-            let set = unsafe { sys::cuGraphExecKernelNodeSetParams_v2(self.executable, *node, &parameters) };
+            // Safety: the node is this kernel's, and the driver copies the parameters before it
+            // returns. Starts of the graph that are under way keep those that they had.
+            let set = unsafe {
+                sys::cuGraphExecKernelNodeSetParams_v2(self.executable, *node, &parameters)
+            };
             check("change a graph", set)?;
             known.copy_from_slice(wanted);
         }
-        // Safety: the graph lives; the memory that it names is freed only after the stream has passed.
+        // Safety: the graph lives; the memory that it names is freed only after the stream has
+        // passed.
         check("start a graph", unsafe { sys::cuGraphLaunch(self.executable, stream) })
     }
 }
@@ -92,12 +108,17 @@ impl Chain {
         self.last.as_ref().map_or((ptr::null(), 0), |node| (ptr::from_ref(node), 1))
     }
 
-    fn add_kernel(&mut self, kernel: &Kernel, parameters: &mut [Slot]) -> Result<sys::CUgraphNode, String> {
+    fn add_kernel(
+        &mut self,
+        kernel: &Kernel,
+        parameters: &mut [Slot],
+    ) -> Result<sys::CUgraphNode, String> {
         let mut node = ptr::null_mut();
         let mut addresses = addresses(parameters);
         let parameters = kernel.node_parameters(&mut addresses);
         let (before, count) = self.before();
-        // Safety: the graph and the node before live; the driver copies the parameters, which are the kernel's.
+        // Safety: the graph and the node before live; the driver copies the parameters, which are
+        // the kernel's.
         check("put a kernel into a graph", unsafe {
             sys::cuGraphAddKernelNode_v2(&mut node, self.graph, before, count, &parameters)
         })?;
@@ -106,7 +127,11 @@ impl Chain {
     }
 
     /// The kernels of a product, whichever cuBLASLt takes, as a graph in the graph.
-    fn add_product(&mut self, product: &Multiplication, stream: sys::CUstream) -> Result<(), String> {
+    fn add_product(
+        &mut self,
+        product: &Multiplication,
+        stream: sys::CUstream,
+    ) -> Result<(), String> {
         let part = capture(product, stream)?;
         let mut node = ptr::null_mut();
         let (before, count) = self.before();
@@ -142,7 +167,10 @@ fn capture(product: &Multiplication, stream: sys::CUstream) -> Result<Chain, Str
 }
 
 impl Kernel {
-    fn node_parameters(&self, addresses: &mut [*mut std::ffi::c_void]) -> sys::CUDA_KERNEL_NODE_PARAMS {
+    fn node_parameters(
+        &self,
+        addresses: &mut [*mut std::ffi::c_void],
+    ) -> sys::CUDA_KERNEL_NODE_PARAMS {
         let (x, y, z) = self.grid;
         sys::CUDA_KERNEL_NODE_PARAMS {
             func: self.function,

@@ -66,8 +66,8 @@ impl Source {
     }
 }
 
-/// Machine code of a source for GPUs of a compute capability; where NVRTC is older than the GPU, code for the newest that
-/// it knows, which the driver translates.
+/// Machine code of a source for GPUs of a compute capability; where NVRTC is older than the GPU,
+/// code for the newest that it knows, which the driver translates.
 ///
 /// # Errors
 /// When NVRTC is missing, or does not compile it.
@@ -79,9 +79,11 @@ pub fn compile(source: &Source, (major, minor): (i32, i32)) -> Result<Vec<u8>, D
     let broken = |log: String| DeviceError::Kernel { file: source.file, log };
     let text = CString::new(source.whole()).map_err(|cause| broken(cause.to_string()))?;
     let name = CString::new(source.file).map_err(|cause| broken(cause.to_string()))?;
-    let program = nvrtc::result::create_program(&text, Some(&name)).map_err(|cause| broken(cause.to_string()))?;
+    let program = nvrtc::result::create_program(&text, Some(&name))
+        .map_err(|cause| broken(cause.to_string()))?;
     let architecture = format!("sm_{major}{minor}");
-    // Safety: the program was just made, its text and name live until it is destroyed, and nobody uses it afterwards.
+    // Safety: the program was just made, its text and name live until it is destroyed, and nobody
+    // uses it afterwards.
     let code = unsafe {
         let code = match compile_for(program, &architecture) {
             Err(NvrtcError(nvrtcResult::NVRTC_ERROR_INVALID_OPTION)) => {
@@ -101,7 +103,8 @@ pub fn compile(source: &Source, (major, minor): (i32, i32)) -> Result<Vec<u8>, D
 /// # Safety
 /// The program lives.
 unsafe fn compile_for(program: nvrtcProgram, architecture: &str) -> Result<Vec<u8>, NvrtcError> {
-    let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "--fmad=true".into()];
+    let options =
+        [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "--fmad=true".into()];
     // Safety: promised by the caller.
     unsafe {
         nvrtc::result::compile_program(program, &options)?;
@@ -128,7 +131,8 @@ fn newest_architecture() -> i32 {
 fn log_of(program: nvrtcProgram) -> Option<String> {
     // Safety: the program lives.
     let log = unsafe { nvrtc::result::get_program_log(program) }.ok()?;
-    let bytes: Vec<u8> = log.into_iter().map(|byte| byte as u8).take_while(|&byte| byte != 0).collect();
+    let bytes: Vec<u8> =
+        log.into_iter().map(|byte| byte as u8).take_while(|&byte| byte != 0).collect();
     Some(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
@@ -174,7 +178,10 @@ impl Kernels {
     pub fn new(context: Arc<Context>, cache: Option<PathBuf>) -> Result<Self, DeviceError> {
         // Safety: loading the library runs its own initialisation only.
         if !unsafe { nvrtc::sys::is_culib_present() } {
-            return Err(DeviceError::NoLibrary { library: "libnvrtc", purpose: "compile its kernels" });
+            return Err(DeviceError::NoLibrary {
+                library: "libnvrtc",
+                purpose: "compile its kernels",
+            });
         }
         Ok(Self { context, cache, loaded: Mutex::default() })
     }
@@ -190,15 +197,23 @@ impl Kernels {
                 function
             }
         };
-        Launch { context: &self.context, name, function, shared_bytes: 0, slots: Vec::with_capacity(16) }
+        Launch {
+            context: &self.context,
+            name,
+            function,
+            shared_bytes: 0,
+            slots: Vec::with_capacity(16),
+        }
     }
 
     fn load(&self, loaded: &mut Loaded, source: Source, name: &'static str) -> sys::CUfunction {
         self.context.activate();
         let module = *loaded.modules.entry(source.file).or_insert_with(|| {
-            let code = self.code(&source).unwrap_or_else(|cause| self.context.fail(cause.to_string()));
+            let code =
+                self.code(&source).unwrap_or_else(|cause| self.context.fail(cause.to_string()));
             // Safety: the code is a whole image.
-            self.context.check("load a kernel", unsafe { result::module::load_data(code.as_ptr().cast()) })
+            self.context
+                .check("load a kernel", unsafe { result::module::load_data(code.as_ptr().cast()) })
         });
         let name = CString::new(name).unwrap_or_default();
         // Safety: the module is never unloaded.
@@ -208,7 +223,8 @@ impl Kernels {
     /// Compiled machine code, from the cache when it is there.
     fn code(&self, source: &Source) -> Result<Vec<u8>, DeviceError> {
         let Some(folder) = &self.cache else { return compile(source, self.context.capability) };
-        let key = format!("{:?} {:?} {}", compiler_version(), self.context.capability, source.whole());
+        let key =
+            format!("{:?} {:?} {}", compiler_version(), self.context.capability, source.whole());
         let path = folder.join(format!("{}.cubin", blake3::hash(key.as_bytes()).to_hex()));
         if let Ok(code) = fs::read(&path) {
             return Ok(code);
@@ -291,17 +307,23 @@ impl Launch<'_> {
         self
     }
 
-    /// Bytes of dynamic shared memory, of which a kernel may have more than 48 KiB only when it is told beforehand. The most
-    /// that it was ever told stays: a kernel that waits in the queue may need it.
+    /// Bytes of dynamic shared memory, of which a kernel may have more than 48 KiB only when it is
+    /// told beforehand. The most that it was ever told stays: a kernel that waits in the queue may
+    /// need it.
     pub fn shared(mut self, bytes: u32) -> Self {
         if bytes > 48 << 10 {
-            let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            let attribute =
+                sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             self.context.activate();
             // Safety: the function lives as long as its module, which is never unloaded.
             let told = unsafe {
                 match result::function::get_function_attribute(self.function, attribute) {
                     Ok(before) if before >= bytes as i32 => Ok(()),
-                    _ => result::function::set_function_attribute(self.function, attribute, bytes as i32),
+                    _ => result::function::set_function_attribute(
+                        self.function,
+                        attribute,
+                        bytes as i32,
+                    ),
                 }
             };
             self.context.check("give a kernel its shared memory", told);
@@ -313,7 +335,8 @@ impl Launch<'_> {
     /// Starts it in `blocks` blocks of `threads` threads, if there is any.
     ///
     /// # Safety
-    /// The parameters are those of the kernel, in its order; what it reads and writes lies within the memory they name.
+    /// The parameters are those of the kernel, in its order; what it reads and writes lies within
+    /// the memory they name.
     pub unsafe fn run(self, blocks: usize, threads: u32) {
         // Safety: passed on.
         unsafe { self.run_grid((blocks, 1, 1), threads) }
@@ -330,6 +353,8 @@ impl Launch<'_> {
         let Self { name, function, shared_bytes, .. } = self;
         let grid = (x as u32, y as u32, z as u32);
         // Safety: promised by the caller.
-        unsafe { self.context.start(Kernel { name, function, grid, threads, shared_bytes }, &self.slots) };
+        unsafe {
+            self.context.start(Kernel { name, function, grid, threads, shared_bytes }, &self.slots)
+        };
     }
 }

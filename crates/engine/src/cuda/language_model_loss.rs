@@ -2,8 +2,12 @@
 
 use super::Cuda;
 use super::kernels::LANGUAGE_MODEL_LOSS;
-use super::output_layer::{self, OutputLayerGradient, RowSums, blocks, threads, vocab_of, wide_rows};
-use crate::ops::language_model_loss::{LanguageModelLossKernels, OutputGradient, Projection, Target};
+use super::output_layer::{
+    self, OutputLayerGradient, RowSums, blocks, threads, vocab_of, wide_rows,
+};
+use crate::ops::language_model_loss::{
+    LanguageModelLossKernels, OutputGradient, Projection, Target,
+};
 
 /// Bytes of an id or a row's number.
 pub(super) const ID: usize = size_of::<u32>();
@@ -20,8 +24,12 @@ impl TargetsByRow {
     /// # Panics
     /// When the targets are not in the order of their rows.
     fn new(targets: &[Target]) -> Self {
-        assert!(targets.is_sorted_by_key(|target| target.row), "targets in the order of their rows");
-        let mut by_row = Self { ids: targets.iter().map(|target| target.id).collect(), ..Self::default() };
+        assert!(
+            targets.is_sorted_by_key(|target| target.row),
+            "targets in the order of their rows"
+        );
+        let mut by_row =
+            Self { ids: targets.iter().map(|target| target.id).collect(), ..Self::default() };
         by_row.starts.push(0);
         let mut seen = 0;
         for of_row in targets.chunk_by(|a, b| a.row == b.row) {
@@ -42,18 +50,25 @@ impl LanguageModelLossKernels for Cuda {
         gradient: Option<OutputGradient<'_>>,
     ) -> f64 {
         let vocab = projection.output.rows;
-        let mut gradient = gradient.map(|gradient| OutputLayerGradient::new(self, projection, gradient));
+        let mut gradient =
+            gradient.map(|gradient| OutputLayerGradient::new(self, projection, gradient));
         let d_logits = OutputLayerGradient::d_logits(&gradient);
         let logits = self.block_of_logits(targets.len(), vocab);
         let losses = RowSums::<1>::new(self, targets.len());
         let targets_there = self.upload(targets);
         for rows in blocks(targets.len(), vocab) {
             self.project(projection, &rows, projection.share, logits.pointer());
-            let launch = self.kernels.get(LANGUAGE_MODEL_LOSS, "language_model_loss").with(logits.pointer());
-            let launch = launch.with(targets_there.pointer() + (rows.start * ID) as u64).with(vocab as u32);
-            let launch = launch.with(scale).with(d_logits).with(losses.at(0, rows.start)).with(wide_rows(vocab));
-            // Safety: `language_model_loss(logits, targets, vocab, scale, gradient, losses, wide)`; a block of logits and of
-            // their gradient has room for these rows.
+            let launch =
+                self.kernels.get(LANGUAGE_MODEL_LOSS, "language_model_loss").with(logits.pointer());
+            let launch =
+                launch.with(targets_there.pointer() + (rows.start * ID) as u64).with(vocab as u32);
+            let launch = launch
+                .with(scale)
+                .with(d_logits)
+                .with(losses.at(0, rows.start))
+                .with(wide_rows(vocab));
+            // Safety: `language_model_loss(logits, targets, vocab, scale, gradient, losses, wide)`;
+            // a block of logits and of their gradient has room for these rows.
             unsafe { launch.run(rows.len(), threads(vocab)) }
             if let Some(gradient) = &mut gradient {
                 gradient.carry(&rows);
@@ -63,21 +78,35 @@ impl LanguageModelLossKernels for Cuda {
         sum
     }
 
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]) {
+    fn log_probabilities(
+        &self,
+        projections: &[Projection<'_>],
+        targets: &[Target],
+        log_probabilities: &mut [f64],
+    ) {
         assert_eq!(targets.len(), log_probabilities.len(), "a probability for each target");
         let vocab = vocab_of(projections);
         let by_row = TargetsByRow::new(targets);
-        let [rows_there, starts, ids] = [&by_row.rows, &by_row.starts, &by_row.ids].map(|values| self.upload(values));
+        let [rows_there, starts, ids] =
+            [&by_row.rows, &by_row.starts, &by_row.ids].map(|values| self.upload(values));
         let logits = self.block_of_logits(by_row.rows.len(), vocab);
         let found = self.scratch_bytes(size_of_val(log_probabilities));
         for rows in blocks(by_row.rows.len(), vocab) {
             let skipped = (rows.start * ID) as u64;
-            self.project_rows(projections, rows_there.pointer() + skipped, rows.len(), logits.pointer());
-            let launch = self.kernels.get(LANGUAGE_MODEL_LOSS, "log_probabilities").with(logits.pointer());
-            let launch = launch.with(vocab as u32).with(starts.pointer() + skipped).with(ids.pointer());
+            self.project_rows(
+                projections,
+                rows_there.pointer() + skipped,
+                rows.len(),
+                logits.pointer(),
+            );
+            let launch =
+                self.kernels.get(LANGUAGE_MODEL_LOSS, "log_probabilities").with(logits.pointer());
+            let launch =
+                launch.with(vocab as u32).with(starts.pointer() + skipped).with(ids.pointer());
             let launch = launch.with(found.pointer()).with(wide_rows(vocab));
-            // Safety: `log_probabilities(logits, vocab, starts, ids, log_probabilities, wide)`; `starts` has one more value than
-            // there are rows, and none exceeds the number of targets.
+            // Safety: `log_probabilities(logits, vocab, starts, ids, log_probabilities, wide)`;
+            // `starts` has one more value than there are rows, and none exceeds the number of
+            // targets.
             unsafe { launch.run(rows.len(), threads(vocab)) }
         }
         self.fetch(found.pointer(), log_probabilities);
@@ -103,8 +132,15 @@ mod tests {
     #[test]
     fn targets_lie_between_the_starts_of_their_rows() {
         let targets = [(0, 3), (0, 9), (2, 5), (7, 1), (7, 1)].map(|(row, id)| Target { row, id });
-        let expected = TargetsByRow { rows: vec![0, 2, 7], starts: vec![0, 2, 3, 5], ids: vec![3, 9, 5, 1, 1] };
+        let expected = TargetsByRow {
+            rows: vec![0, 2, 7],
+            starts: vec![0, 2, 3, 5],
+            ids: vec![3, 9, 5, 1, 1],
+        };
         assert_eq!(TargetsByRow::new(&targets), expected);
-        assert_eq!(TargetsByRow::new(&[]), TargetsByRow { starts: vec![0], ..TargetsByRow::default() });
+        assert_eq!(
+            TargetsByRow::new(&[]),
+            TargetsByRow { starts: vec![0], ..TargetsByRow::default() }
+        );
     }
 }

@@ -30,19 +30,35 @@ impl Cuda {
     }
 
     /// `output (+)= the sum over rows`, in an order that depends on nothing but their number.
-    pub(super) fn sum_rows(&self, input: Values, rows: usize, columns: usize, output: Values, accumulate: bool) {
+    pub(super) fn sum_rows(
+        &self,
+        input: Values,
+        rows: usize,
+        columns: usize,
+        output: Values,
+        accumulate: bool,
+    ) {
         let groups = rows.div_ceil(ROWS);
         let sums = self.scratch_bytes(4 * groups * columns);
         let launch = self.kernels.get(LINEAR, "column_sums").with(input).with(sums.pointer());
         let launch = launch.with(rows as u64).with(columns as u64).with(ROWS as u32);
-        // Safety: `column_sums(input, sums, rows, columns, per_block)`; `sums` has a row for each group.
+        // Safety: `column_sums(input, sums, rows, columns, per_block)`; `sums` has a row for each
+        // group.
         unsafe { launch.run_grid((columns.div_ceil(32), groups, 1), BLOCK) }
         self.add_rows(sums.pointer(), groups, columns, output, accumulate);
     }
 
     /// `output (+)= the sum of rows of f32`, in order.
-    pub(super) fn add_rows(&self, sums: u64, count: usize, columns: usize, output: Values, accumulate: bool) {
-        let launch = self.kernels.get(LINEAR, "add_rows").with(sums).with(count as u64).with(columns as u64);
+    pub(super) fn add_rows(
+        &self,
+        sums: u64,
+        count: usize,
+        columns: usize,
+        output: Values,
+        accumulate: bool,
+    ) {
+        let launch =
+            self.kernels.get(LINEAR, "add_rows").with(sums).with(count as u64).with(columns as u64);
         // Safety: `add_rows(sums, count, columns, output, accumulate)`.
         unsafe { launch.with(output).with(accumulate as u32).run(columns.div_ceil(32), BLOCK) }
     }
@@ -61,7 +77,9 @@ impl LinearKernels for Cuda {
         let output = self.values_mut(&mut output);
         let addend = match residual.map(dense) {
             None => Addend::Nothing,
-            Some(residual) if residual.is_compact() == output.is_compact() => Addend::Other(residual),
+            Some(residual) if residual.is_compact() == output.is_compact() => {
+                Addend::Other(residual)
+            }
             Some(residual) => {
                 self.convert(residual, output, rows * columns);
                 Addend::Output
@@ -75,16 +93,41 @@ impl LinearKernels for Cuda {
         }
     }
 
-    fn linear_input_gradient(&self, d_output: View<'_>, weight: View<'_>, mut d_input: ViewMut<'_>, accumulate: bool) {
+    fn linear_input_gradient(
+        &self,
+        d_output: View<'_>,
+        weight: View<'_>,
+        mut d_input: ViewMut<'_>,
+        accumulate: bool,
+    ) {
         let d_input = self.values_mut(&mut d_input);
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
-        self.products.multiply(self.operand_of(d_output), self.operand_of(weight), 1.0, addend, None, d_input);
+        self.products.multiply(
+            self.operand_of(d_output),
+            self.operand_of(weight),
+            1.0,
+            addend,
+            None,
+            d_input,
+        );
     }
 
-    fn linear_weight_gradient(&self, d_output: View<'_>, input: View<'_>, mut d_weight: ViewMut<'_>) {
+    fn linear_weight_gradient(
+        &self,
+        d_output: View<'_>,
+        input: View<'_>,
+        mut d_weight: ViewMut<'_>,
+    ) {
         let d_weight = self.values_mut(&mut d_weight);
         let d_output = self.operand_of(d_output).transposed();
-        self.products.multiply(d_output, self.operand_of(input), 1.0, Addend::Output, None, d_weight);
+        self.products.multiply(
+            d_output,
+            self.operand_of(input),
+            1.0,
+            Addend::Output,
+            None,
+            d_weight,
+        );
     }
 
     fn linear_bias_gradient(&self, d_output: View<'_>, mut d_bias: ViewMut<'_>) {

@@ -37,15 +37,16 @@ const RESERVE: u64 = 256 << 20;
 /// Allocations by size, and among those of one size by address.
 type Free = BTreeMap<usize, BTreeMap<sys::CUdeviceptr, Allocation>>;
 
-/// Memory that was given back. What is taken does not depend on the order in which it came back, so that a step that does
-/// what the one before did finds its tensors where that had them.
+/// Memory that was given back. What is taken does not depend on the order in which it came back, so
+/// that a step that does what the one before did finds its tensors where that had them.
 pub(super) struct Pool {
     context: Arc<Context>,
     free: Mutex<Free>,
     fresh: AtomicU64,
 }
 
-/// Sizes are rounded up to eighths of a power of two, or to 64 MiB, so that batches of nearly one size share memory.
+/// Sizes are rounded up to eighths of a power of two, or to 64 MiB, so that batches of nearly one
+/// size share memory.
 fn size_class(bytes: usize) -> usize {
     const LEAST: usize = 512;
     const LARGEST_STEP: usize = 64 << 20;
@@ -62,17 +63,21 @@ impl Pool {
         self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The smallest that is large enough, so that a smaller batch lives in the memory of a larger one; but not of one so
-    /// much larger that a small tensor that stays would hold what a large one needs.
+    /// The smallest that is large enough, so that a smaller batch lives in the memory of a larger
+    /// one; but not of one so much larger that a small tensor that stays would hold what a large
+    /// one needs.
     pub fn take(&self, bytes: usize) -> Allocation {
         let class = size_class(bytes);
-        let kept = self.free().range_mut(class..=LARGER * class).find_map(|(_, allocations)| allocations.pop_first());
+        let kept = self
+            .free()
+            .range_mut(class..=LARGER * class)
+            .find_map(|(_, allocations)| allocations.pop_first());
         let kept = kept.map(|(_, allocation)| allocation);
         kept.unwrap_or_else(|| self.ask(class))
     }
 
-    /// Asks the driver; when it has none, once more without what lies in the pool. Something is left for what the driver
-    /// and cuBLASLt load when they first need it.
+    /// Asks the driver; when it has none, once more without what lies in the pool. Something is
+    /// left for what the driver and cuBLASLt load when they first need it.
     fn ask(&self, bytes: usize) -> Allocation {
         self.context.activate();
         self.fresh.fetch_add(1, Ordering::Relaxed);
@@ -107,9 +112,12 @@ impl Pool {
     }
 
     pub fn trim(&self) {
-        // Kernels may still use what was given back. That the driver waits for them it only says it may.
+        // Kernels may still use what was given back. That the driver waits for them it only says it
+        // may.
         self.context.forget_graphs();
-        for allocation in std::mem::take(&mut *self.free()).into_values().flat_map(BTreeMap::into_values) {
+        for allocation in
+            std::mem::take(&mut *self.free()).into_values().flat_map(BTreeMap::into_values)
+        {
             // Safety: nobody holds it any more, and no kernel uses it.
             unsafe { result::free_sync(allocation.pointer) }.ok();
         }
@@ -189,9 +197,11 @@ pub(super) fn dense(view: View<'_>) -> Values {
     values(view)
 }
 
-/// Whether kernels may take four values of these views at a time: their rows are multiples of four long and begin at one.
+/// Whether kernels may take four values of these views at a time: their rows are multiples of four
+/// long and begin at one.
 pub(super) fn wide(views: &[View<'_>]) -> u32 {
-    views.iter().all(|view| view.columns % 4 == 0 && view.offset % 4 == 0 && view.stride % 4 == 0) as u32
+    views.iter().all(|view| view.columns % 4 == 0 && view.offset % 4 == 0 && view.stride % 4 == 0)
+        as u32
 }
 
 /// Memory for the time of a few kernels.
@@ -257,7 +267,8 @@ impl Cuda {
         if values.is_empty() {
             return;
         }
-        // Safety: the GPU's memory holds as many values, and the stream is waited for before anybody reads them.
+        // Safety: the GPU's memory holds as many values, and the stream is waited for before
+        // anybody reads them.
         let fetched = unsafe { result::memcpy_dtoh_async(values, from, self.context.stream()) };
         self.context.check("copy from the GPU", fetched);
         self.context.synchronise();
@@ -265,13 +276,15 @@ impl Cuda {
 
     /// A view's values to write. What was copied of them before is forgotten.
     pub(super) fn values_mut(&self, view: &mut ViewMut<'_>) -> Values {
-        let memory: &mut Memory = view.tensor.storage_mut().downcast_mut().expect("a GPU tensor holds GPU memory");
+        let memory: &mut Memory =
+            view.tensor.storage_mut().downcast_mut().expect("a GPU tensor holds GPU memory");
         let copy = memory.copy.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         copy.into_iter().for_each(|copy| self.pool.give_back(copy));
         memory.values().skip(view.offset)
     }
 
-    /// A view's values in the type that products take: as they are, or the whole tensor's copy in bf16.
+    /// A view's values in the type that products take: as they are, or the whole tensor's copy in
+    /// bf16.
     pub(super) fn operand(&self, view: View<'_>) -> Values {
         let memory = memory(view.tensor.storage());
         if self.arithmetic == Arithmetic::F32 || memory.compact {
@@ -312,7 +325,9 @@ impl MemoryKernels for Cuda {
     fn recycle(&self, storage: Storage) {
         let memory: Memory = *storage.downcast().expect("a GPU tensor holds GPU memory");
         let copy = memory.copy.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        copy.into_iter().chain([memory.allocation]).for_each(|allocation| self.pool.give_back(allocation));
+        copy.into_iter()
+            .chain([memory.allocation])
+            .for_each(|allocation| self.pool.give_back(allocation));
     }
 
     fn trim(&self) {
@@ -384,7 +399,9 @@ mod tests {
 
     #[test]
     fn bf16_is_rounded_to_the_nearest_and_back() {
-        for (value, bits) in [(1.0, 0x3f80), (-2.5, 0xc020), (0.0, 0), (f32::INFINITY, 0x7f80), (3.0e38, 0x7f62)] {
+        for (value, bits) in
+            [(1.0, 0x3f80), (-2.5, 0xc020), (0.0, 0), (f32::INFINITY, 0x7f80), (3.0e38, 0x7f62)]
+        {
             assert_eq!(compact_bits(value), bits, "{value}");
         }
         // Halfway between two: to the even one.

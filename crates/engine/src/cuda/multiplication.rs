@@ -37,8 +37,8 @@ pub(super) struct Plan {
     pub algorithm: sys::cublasLtMatmulAlgo_t,
 }
 
-// Safety: the handles may be used from any thread, one at a time: a plan is made under one lock and used under another, the
-// queue's.
+// Safety: the handles may be used from any thread, one at a time: a plan is made under one lock and
+// used under another, the queue's.
 unsafe impl Send for Plan {}
 unsafe impl Sync for Plan {}
 
@@ -68,7 +68,8 @@ impl Multiplication {
     /// # Errors
     /// What cuBLASLt says, and which product it was.
     pub fn start(&self, stream: CUstream) -> Result<(), String> {
-        self.ask(stream).map_err(|cause| format!("cannot multiply as in {:?}: {cause}", self.plan.key))
+        self.ask(stream)
+            .map_err(|cause| format!("cannot multiply as in {:?}: {cause}", self.plan.key))
     }
 
     fn ask(&self, stream: CUstream) -> Result<(), CublasError> {
@@ -78,8 +79,8 @@ impl Multiplication {
         }
         let [first, second, addend, output] = self.addresses.map(|address| address as *mut c_void);
         let [scale, beta] = &self.factors;
-        // Safety: descriptors and algorithm were made for each other, and the operands have their shapes; the factors are
-        // read before this returns.
+        // Safety: descriptors and algorithm were made for each other, and the operands have their
+        // shapes; the factors are read before this returns.
         unsafe {
             result::matmul(
                 self.handle,
@@ -104,7 +105,18 @@ impl Multiplication {
 }
 
 /// Sets an attribute of a product.
-pub(super) fn set<T>(product: sys::cublasLtMatmulDesc_t, attribute: Attribute, value: T) -> Result<(), CublasError> {
+pub(super) fn set<T>(
+    product: sys::cublasLtMatmulDesc_t,
+    attribute: Attribute,
+    value: T,
+) -> Result<(), CublasError> {
     // Safety: the attribute is of this type, by NVIDIA's table of them.
-    unsafe { result::set_matmul_desc_attribute(product, attribute, (&raw const value).cast(), size_of::<T>()) }
+    unsafe {
+        result::set_matmul_desc_attribute(
+            product,
+            attribute,
+            (&raw const value).cast(),
+            size_of::<T>(),
+        )
+    }
 }

@@ -24,13 +24,23 @@ impl OptimizerKernels for Cuda {
         range: Range<usize>,
         step: AdamwStep,
     ) {
-        assert!(range.end <= values.columns() * values.rows(), "a range past the end of the vector");
-        let from = |tensor: &mut Tensor| self.values_mut(&mut tensor.view_mut()).skip(range.start).pointer;
+        assert!(
+            range.end <= values.columns() * values.rows(),
+            "a range past the end of the vector"
+        );
+        let from =
+            |tensor: &mut Tensor| self.values_mut(&mut tensor.view_mut()).skip(range.start).pointer;
         let launch = self.kernels.get(OPTIMIZER, "adamw").with(from(values));
         let launch = launch.with(dense(gradients.view()).skip(range.start).pointer);
-        let launch = launch.with(from(first_moment)).with(from(second_moment)).with(range.len() as u64);
-        // Safety: `adamw(values, gradients, first, second, count, constants)`; all vectors are f32 and equally long.
-        unsafe { launch.with(step.constants()).run(range.len().div_ceil(4 * BLOCK as usize).min(1 << 16), BLOCK) }
+        let launch =
+            launch.with(from(first_moment)).with(from(second_moment)).with(range.len() as u64);
+        // Safety: `adamw(values, gradients, first, second, count, constants)`; all vectors are f32
+        // and equally long.
+        unsafe {
+            launch
+                .with(step.constants())
+                .run(range.len().div_ceil(4 * BLOCK as usize).min(1 << 16), BLOCK)
+        }
     }
 
     fn sum_of_squares(&self, values: &Tensor) -> f64 {
@@ -39,7 +49,11 @@ impl OptimizerKernels for Cuda {
         // The last of the sums is the total.
         let sums = self.scratch_bytes(8 * (blocks + 1));
         let total = sums.pointer() + 8 * blocks as u64;
-        let launch = self.kernels.get(OPTIMIZER, "squares").with(dense(values.view()).pointer).with(length as u64);
+        let launch = self
+            .kernels
+            .get(OPTIMIZER, "squares")
+            .with(dense(values.view()).pointer)
+            .with(length as u64);
         // Safety: `squares(values, count, per_block, sums)` and `sum_doubles(sums, count, total)`.
         unsafe {
             launch.with(SQUARES as u64).with(sums.pointer()).run(blocks, BLOCK);

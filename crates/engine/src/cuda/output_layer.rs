@@ -25,7 +25,8 @@ pub(super) fn blocks(rows: usize, vocab: usize) -> impl Iterator<Item = Range<us
     (0..rows).step_by(size).map(move |start| start..(start + size).min(rows))
 }
 
-/// Threads for a row of logits: eight values and more for each, and at most what `softmax.cuh` allows.
+/// Threads for a row of logits: eight values and more for each, and at most what `softmax.cuh`
+/// allows.
 pub(super) fn threads(vocab: usize) -> u32 {
     vocab.div_ceil(8).next_multiple_of(32).min(512) as u32
 }
@@ -46,7 +47,10 @@ fn operand(device: &Cuda, view: View<'_>) -> Operand {
 /// When theirs differ.
 pub(super) fn vocab_of(projections: &[Projection<'_>]) -> usize {
     let vocab = projections[0].output.rows;
-    assert!(projections.iter().all(|projection| projection.output.rows == vocab), "vocabulary of every projection");
+    assert!(
+        projections.iter().all(|projection| projection.output.rows == vocab),
+        "vocabulary of every projection"
+    );
     vocab
 }
 
@@ -57,13 +61,24 @@ impl Cuda {
     }
 
     /// `logits = share * (hidden[rows] * output^T + bias)`.
-    pub(super) fn project(&self, projection: Projection<'_>, rows: &Range<usize>, share: f32, logits: u64) {
+    pub(super) fn project(
+        &self,
+        projection: Projection<'_>,
+        rows: &Range<usize>,
+        share: f32,
+        logits: u64,
+    ) {
         let hidden = operand(self, projection.hidden.row_range(rows.clone()));
         self.multiply_hidden(projection, hidden, share, Addend::Nothing, logits);
     }
 
     /// `logits` = the sum of the projections' logits, each times its share.
-    pub(super) fn project_all(&self, projections: &[Projection<'_>], rows: &Range<usize>, logits: u64) {
+    pub(super) fn project_all(
+        &self,
+        projections: &[Projection<'_>],
+        rows: &Range<usize>,
+        logits: u64,
+    ) {
         for (index, &projection) in projections.iter().enumerate() {
             let hidden = operand(self, projection.hidden.row_range(rows.clone()));
             self.multiply_hidden(projection, hidden, projection.share, addend(index), logits);
@@ -71,25 +86,53 @@ impl Cuda {
     }
 
     /// The same for `count` rows that need not lie side by side; their numbers lie on the GPU.
-    pub(super) fn project_rows(&self, projections: &[Projection<'_>], rows: u64, count: usize, logits: u64) {
+    pub(super) fn project_rows(
+        &self,
+        projections: &[Projection<'_>],
+        rows: u64,
+        count: usize,
+        logits: u64,
+    ) {
         for (index, &projection) in projections.iter().enumerate() {
             let hidden = projection.hidden;
             let gathered = self.scratch(count * hidden.columns, Precision::Compact);
-            let launch = self.kernels.get(OUTPUT_LAYER, "gather_rows").with(values(hidden)).with(hidden.stride as u64);
-            let launch = launch.with(rows).with(hidden.columns as u32).with(gathered.values()).with(wide(&[hidden]));
-            // Safety: `gather_rows(input, stride, rows, columns, output, wide)`; there is room for `count` rows.
+            let launch = self
+                .kernels
+                .get(OUTPUT_LAYER, "gather_rows")
+                .with(values(hidden))
+                .with(hidden.stride as u64);
+            let launch = launch
+                .with(rows)
+                .with(hidden.columns as u32)
+                .with(gathered.values())
+                .with(wide(&[hidden]));
+            // Safety: `gather_rows(input, stride, rows, columns, output, wide)`; there is room for
+            // `count` rows.
             unsafe { launch.run(count, BLOCK) }
             let operand = Operand::new(gathered.values(), count, hidden.columns);
             self.multiply_hidden(projection, operand, projection.share, addend(index), logits);
         }
     }
 
-    fn multiply_hidden(&self, projection: Projection<'_>, hidden: Operand, share: f32, addend: Addend, logits: u64) {
+    fn multiply_hidden(
+        &self,
+        projection: Projection<'_>,
+        hidden: Operand,
+        share: f32,
+        addend: Addend,
+        logits: u64,
+    ) {
         let output = operand(self, projection.output).transposed();
         self.products.multiply(hidden, output, share, addend, None, Values::full(logits));
         if let Some(bias) = projection.bias {
-            let launch = self.kernels.get(OUTPUT_LAYER, "add_scaled_bias").with(logits).with(dense(bias)).with(share);
-            // Safety: `add_scaled_bias(logits, bias, share, vocab)`; the bias is as long as a row of logits.
+            let launch = self
+                .kernels
+                .get(OUTPUT_LAYER, "add_scaled_bias")
+                .with(logits)
+                .with(dense(bias))
+                .with(share);
+            // Safety: `add_scaled_bias(logits, bias, share, vocab)`; the bias is as long as a row
+            // of logits.
             unsafe { launch.with(bias.columns as u32).run(hidden.rows, BLOCK) }
         }
     }
@@ -111,10 +154,19 @@ pub(super) struct OutputLayerGradient<'a> {
 
 impl<'a> OutputLayerGradient<'a> {
     pub fn new(device: &'a Cuda, projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
-        assert_eq!(projection.bias.is_some(), gradient.d_bias.is_some(), "a gradient for the bias that there is");
+        assert_eq!(
+            projection.bias.is_some(),
+            gradient.d_bias.is_some(),
+            "a gradient for the bias that there is"
+        );
         let vocab = projection.output.rows;
         let rows = projection.hidden.rows.min(rows_of_logits(vocab));
-        Self { device, projection, gradient, d_logits: device.scratch(rows * vocab, Precision::Compact) }
+        Self {
+            device,
+            projection,
+            gradient,
+            d_logits: device.scratch(rows * vocab, Precision::Compact),
+        }
     }
 
     /// Where the gradient of a block's logits belongs; no values when there is no gradient.
@@ -126,9 +178,18 @@ impl<'a> OutputLayerGradient<'a> {
     pub fn carry(&mut self, rows: &Range<usize>) {
         let (vocab, hidden_size) = (self.projection.output.rows, self.projection.output.columns);
         let d_logits = Operand::new(self.d_logits.values(), rows.len(), vocab);
-        let (output, hidden) = (self.projection.output, self.projection.hidden.row_range(rows.clone()));
-        let d_hidden = self.device.values_mut(&mut self.gradient.d_hidden).skip(rows.start * hidden_size);
-        self.device.products.multiply(d_logits, operand(self.device, output), 1.0, Addend::Nothing, None, d_hidden);
+        let (output, hidden) =
+            (self.projection.output, self.projection.hidden.row_range(rows.clone()));
+        let d_hidden =
+            self.device.values_mut(&mut self.gradient.d_hidden).skip(rows.start * hidden_size);
+        self.device.products.multiply(
+            d_logits,
+            operand(self.device, output),
+            1.0,
+            Addend::Nothing,
+            None,
+            d_hidden,
+        );
         let d_output = self.device.values_mut(&mut self.gradient.d_output);
         self.device.products.multiply(
             d_logits.transposed(),
@@ -162,7 +223,8 @@ impl<'a, const N: usize> RowSums<'a, N> {
         self.values.pointer() + ((kind * self.rows + row) * size_of::<f64>()) as u64
     }
 
-    /// The sum of each kind, in an order that depends on nothing but the number of rows. Waits for the GPU.
+    /// The sum of each kind, in an order that depends on nothing but the number of rows. Waits for
+    /// the GPU.
     pub fn total(self) -> [f64; N] {
         let sums = self.device.scratch_bytes(size_of::<[f64; N]>());
         let launch = self.device.kernels.get(OUTPUT_LAYER, "add_up").with(self.values.pointer());
@@ -181,12 +243,21 @@ mod tests {
 
     #[test]
     fn blocks_cover_all_rows_in_whole_tiles() {
-        for (rows, vocab) in [(0, 10), (1, 2), (8192, 5), (8193, 5), (20_000, 16_000), (300, 10_000_000)] {
+        for (rows, vocab) in
+            [(0, 10), (1, 2), (8192, 5), (8193, 5), (20_000, 16_000), (300, 10_000_000)]
+        {
             let blocks: Vec<_> = blocks(rows, vocab).collect();
             assert_eq!(blocks.iter().map(ExactSizeIterator::len).sum::<usize>(), rows);
-            assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].len() % 128 == 0));
+            assert!(
+                blocks
+                    .windows(2)
+                    .all(|pair| pair[0].end == pair[1].start && pair[0].len() % 128 == 0)
+            );
             let most = blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
-            assert!(most <= 8192 && (most <= 128 || most * vocab <= BLOCK_VALUES), "{most} rows of {vocab}");
+            assert!(
+                most <= 8192 && (most <= 128 || most * vocab <= BLOCK_VALUES),
+                "{most} rows of {vocab}"
+            );
         }
     }
 

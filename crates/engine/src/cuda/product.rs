@@ -13,7 +13,8 @@ use super::memory::Values;
 use super::multiplication::{Key, Multiplication, Plan, WORKSPACE, set};
 use crate::device::DeviceError;
 
-/// An operand, row-major: `[rows, columns]`, whose rows lie `stride` values apart; read as its transpose when so marked.
+/// An operand, row-major: `[rows, columns]`, whose rows lie `stride` values apart; read as its
+/// transpose when so marked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operand {
     pub values: Values,
@@ -62,7 +63,8 @@ struct State {
     plans: HashMap<Key, Arc<Plan>>,
 }
 
-// Safety: the handles may be used from any thread; plans are made under this lock, and products start under the queue's.
+// Safety: the handles may be used from any thread; plans are made under this lock, and products
+// start under the queue's.
 unsafe impl Send for State {}
 
 /// cuBLAS's numbers for reading an operand as it is and as its transpose (`cublasOperation_t`).
@@ -81,20 +83,25 @@ impl Products {
     pub fn new(context: Arc<Context>) -> Result<Self, DeviceError> {
         // Safety: loading the library runs its own initialisation only.
         if !unsafe { sys::is_culib_present() } {
-            return Err(DeviceError::NoLibrary { library: "libcublasLt", purpose: "multiply matrices" });
+            return Err(DeviceError::NoLibrary {
+                library: "libcublasLt",
+                purpose: "multiply matrices",
+            });
         }
         let failed = |cause: String| DeviceError::Driver { doing: "begin with cuBLASLt", cause };
         context.activate();
         let handle = result::create_handle().map_err(|cause| failed(cause.to_string()))?;
         let preference = result::create_matmul_pref().map_err(|cause| failed(cause.to_string()))?;
         // Safety: the memory is freed on drop.
-        let workspace = unsafe { driver::malloc_sync(WORKSPACE) }.map_err(|cause| failed(describe(cause)))?;
+        let workspace =
+            unsafe { driver::malloc_sync(WORKSPACE) }.map_err(|cause| failed(describe(cause)))?;
         let state = State { handle, preference, workspace, plans: HashMap::new() };
         Ok(Self { context, state: Mutex::new(state) })
     }
 
-    /// `output = scale * left * right + addend (+ bias on every row)`, where the output `[rows, columns]` has no gaps. The
-    /// bias is of the output's type and begins at a multiple of sixteen bytes.
+    /// `output = scale * left * right + addend (+ bias on every row)`, where the output `[rows,
+    /// columns]` has no gaps. The bias is of the output's type and begins at a multiple of sixteen
+    /// bytes.
     pub fn multiply(
         &self,
         left: Operand,
@@ -134,8 +141,9 @@ impl Products {
             None => {
                 self.context.activate();
                 let plan = self.plan(&state, &key, bias);
-                let plan =
-                    plan.unwrap_or_else(|cause| self.context.fail(format!("cannot multiply as in {key:?}: {cause}")));
+                let plan = plan.unwrap_or_else(|cause| {
+                    self.context.fail(format!("cannot multiply as in {key:?}: {cause}"))
+                });
                 state.plans.entry(key).insert_entry(Arc::new(plan)).get().clone()
             }
         };
@@ -151,16 +159,23 @@ impl Products {
         });
     }
 
-    /// cuBLASLt counts columns first. To it, a row-major matrix is its own transpose, and the product's transpose is that of
-    /// the transposes in the other order: `[columns, inner] x [inner, rows]`.
+    /// cuBLASLt counts columns first. To it, a row-major matrix is its own transpose, and the
+    /// product's transpose is that of the transposes in the other order: `[columns, inner] x
+    /// [inner, rows]`.
     fn plan(&self, state: &State, key: &Key, bias: Option<Values>) -> Result<Plan, CublasError> {
-        let kind = |compact| if compact { sys::cudaDataType_t::CUDA_R_16BF } else { sys::cudaDataType_t::CUDA_R_32F };
-        let stored = |(rows, columns), transposed| if transposed { (columns, rows) } else { (rows, columns) };
+        let kind = |compact| {
+            if compact { sys::cudaDataType_t::CUDA_R_16BF } else { sys::cudaDataType_t::CUDA_R_32F }
+        };
+        let stored = |(rows, columns), transposed| {
+            if transposed { (columns, rows) } else { (rows, columns) }
+        };
         let layout = |(rows, columns): (usize, usize), stride: usize, compact| {
             result::create_matrix_layout(kind(compact), rows as u64, columns as u64, stride as i64)
         };
-        let product =
-            result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType_t::CUDA_R_32F)?;
+        let product = result::create_matmul_desc(
+            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            sys::cudaDataType_t::CUDA_R_32F,
+        )?;
         set(product, Attribute::CUBLASLT_MATMUL_DESC_TRANSA, operation(key.right.1))?;
         set(product, Attribute::CUBLASLT_MATMUL_DESC_TRANSB, operation(key.left.1))?;
         if let Some(bias) = bias {
@@ -169,22 +184,51 @@ impl Products {
                 Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE,
                 sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS as i32,
             )?;
-            set(product, Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, kind(key.compact_output) as i32)?;
+            set(
+                product,
+                Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
+                kind(key.compact_output) as i32,
+            )?;
             set(product, Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.pointer)?;
         }
-        let first = layout(stored((key.columns, key.inner), key.right.1), key.right.0, key.compact_operands)?;
-        let second = layout(stored((key.inner, key.rows), key.left.1), key.left.0, key.compact_operands)?;
+        let first = layout(
+            stored((key.columns, key.inner), key.right.1),
+            key.right.0,
+            key.compact_operands,
+        )?;
+        let second =
+            layout(stored((key.inner, key.rows), key.left.1), key.left.0, key.compact_operands)?;
         let output = layout((key.columns, key.rows), key.columns, key.compact_output)?;
         let [of_left, of_right, of_source, of_output] = key.alignments;
         use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
-        prefer(state.preference, Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, WORKSPACE as u64)?;
+        prefer(
+            state.preference,
+            Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+            WORKSPACE as u64,
+        )?;
         prefer(state.preference, Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_right)?;
         prefer(state.preference, Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, of_left)?;
-        prefer(state.preference, Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, of_source)?;
-        prefer(state.preference, Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_output)?;
+        prefer(
+            state.preference,
+            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            of_source,
+        )?;
+        prefer(
+            state.preference,
+            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+            of_output,
+        )?;
         // Safety: all descriptors were just made.
         let choice = unsafe {
-            result::get_matmul_algo_heuristic(state.handle, product, first, second, output, output, state.preference)
+            result::get_matmul_algo_heuristic(
+                state.handle,
+                product,
+                first,
+                second,
+                output,
+                output,
+                state.preference,
+            )
         }?;
         Ok(Plan { key: *key, product, layouts: [first, second, output], algorithm: choice.algo })
     }
@@ -215,5 +259,12 @@ fn prefer<T>(
     value: T,
 ) -> Result<(), CublasError> {
     // Safety: the attribute is of this type, by NVIDIA's table of them.
-    unsafe { result::set_matmul_pref_attribute(preference, attribute, (&raw const value).cast(), size_of::<T>()) }
+    unsafe {
+        result::set_matmul_pref_attribute(
+            preference,
+            attribute,
+            (&raw const value).cast(),
+            size_of::<T>(),
+        )
+    }
 }

@@ -1,8 +1,9 @@
-//! What the GPU is to do next. Kernels and products wait here until there are enough of them to be sent together; a
-//! sequence that came before is sent as one graph, which costs the host a fraction of starting each by itself.
+//! What the GPU is to do next. Kernels and products wait here until there are enough of them to be
+//! sent together; a sequence that came before is sent as one graph, which costs the host a fraction
+//! of starting each by itself.
 //!
-//! Whoever waits for the GPU, copies to or from it, or frees its memory sends what waits first. So no result tells whether a
-//! kernel went alone or in a graph.
+//! Whoever waits for the GPU, copies to or from it, or frees its memory sends what waits first. So
+//! no result tells whether a kernel went alone or in a graph.
 
 use std::collections::HashMap;
 
@@ -11,19 +12,21 @@ use super::graph::Graph;
 use super::multiplication::Multiplication;
 use crate::device::Starts;
 
-/// Commands that are sent together: so few that the GPU does not wait long for the host to gather them, and so many that
-/// starting their graph is little beside starting them.
+/// Commands that are sent together: so few that the GPU does not wait long for the host to gather
+/// them, and so many that starting their graph is little beside starting them.
 const MOST: usize = 32;
-/// Commands that are sent together when the GPU has nothing to do because somebody waited for it; then twice as many, up to
-/// `MOST`.
+/// Commands that are sent together when the GPU has nothing to do because somebody waited for it;
+/// then twice as many, up to `MOST`.
 const FIRST: usize = 8;
 /// Fewer are sent one by one: a graph would gain nothing.
 const FEWEST: usize = 4;
 /// A sequence that was sent one by one so often is worth a graph when it comes again.
 const TRIALS: u32 = 2;
-/// Sequences that are remembered. A step of a model with 24 layers has about thirty; texts of many lengths have no end of them.
+/// Sequences that are remembered. A step of a model with 24 layers has about thirty; texts of many
+/// lengths have no end of them.
 const REMEMBERED: usize = 1024;
-/// Graphs that are kept: each takes memory of the GPU, by others' accounts about 10 KB a kernel (not measured here).
+/// Graphs that are kept: each takes memory of the GPU, by others' accounts about 10 KB a kernel
+/// (not measured here).
 const GRAPHS: usize = 256;
 
 /// What is known of a sequence of commands.
@@ -41,8 +44,9 @@ pub(super) struct Queue {
     streams: Streams,
     commands: Vec<Command>,
     slots: Vec<Slot>,
-    /// What two sequences must have in common to be one graph: everything but the parameters of kernels. A command's first
-    /// word is its kernel or its product's plan, both of which stay as long as the device, and says how many words it has.
+    /// What two sequences must have in common to be one graph: everything but the parameters of
+    /// kernels. A command's first word is its kernel or its product's plan, both of which stay as
+    /// long as the device, and says how many words it has.
     key: Vec<u64>,
     /// How many commands are sent together now.
     limit: usize,
@@ -81,7 +85,12 @@ impl Queue {
         self.slots.extend_from_slice(parameters);
         let (x, y, z) = kernel.grid;
         let pair = |high: u32, low: u32| (high as u64) << 32 | low as u64;
-        self.key.extend([kernel.function as u64, pair(x, y), pair(z, kernel.threads), kernel.shared_bytes as u64]);
+        self.key.extend([
+            kernel.function as u64,
+            pair(x, y),
+            pair(z, kernel.threads),
+            kernel.shared_bytes as u64,
+        ]);
         self.commands.push(Command::Kernel(kernel, first..self.slots.len()));
     }
 
@@ -100,7 +109,8 @@ impl Queue {
         self.limit = FIRST;
     }
 
-    /// Sends everything to the GPU, whose context is current, and is empty afterwards, whether or not that succeeds.
+    /// Sends everything to the GPU, whose context is current, and is empty afterwards, whether or
+    /// not that succeeds.
     ///
     /// # Errors
     /// What the driver or cuBLASLt failed to do. What comes after it is dropped.

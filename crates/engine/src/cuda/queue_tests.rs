@@ -21,9 +21,15 @@ struct Work {
 
 impl Work {
     fn new(with_graphs: bool) -> Self {
-        let device: Arc<dyn Device> = Arc::new(Cuda::open(0, Arithmetic::F32, None, with_graphs).unwrap());
+        let device: Arc<dyn Device> =
+            Arc::new(Cuda::open(0, Arithmetic::F32, None, with_graphs).unwrap());
         let tensor = |seed| Tensor::from_slice(&device, SIZE, SIZE, &random(seed, SIZE * SIZE));
-        Self { matrices: [tensor(1), tensor(2)], state: tensor(3), next: tensor(4), device: device.clone() }
+        Self {
+            matrices: [tensor(1), tensor(2)],
+            state: tensor(3),
+            next: tensor(4),
+            device: device.clone(),
+        }
     }
 
     /// `products` products with a matrix, and dropout after each; then what is there.
@@ -60,7 +66,10 @@ fn a_sequence_that_repeats_becomes_a_graph_whose_parameters_change() {
         last = found;
     }
     // Both halves of a round are the same eight commands: three times alone, and then in a graph.
-    assert_eq!(in_graphs.starts(), Starts { alone: 3 * 8, in_graphs: 13 * 8, graphs: 13, refused: None });
+    assert_eq!(
+        in_graphs.starts(),
+        Starts { alone: 3 * 8, in_graphs: 13 * 8, graphs: 13, refused: None }
+    );
     assert_eq!(alone.starts(), Starts { alone: 8 * 16, ..Starts::default() });
 }
 
@@ -71,10 +80,17 @@ fn another_operand_or_another_length_is_another_sequence() {
     for round in 0..15 {
         // More than go together, so that a round is several sequences.
         let (matrix, products) = (round as usize % 2, [8, 40, 9][round as usize % 3]);
-        assert_eq!(in_graphs.round(matrix, products, round), alone.round(matrix, products, round), "round {round}");
+        assert_eq!(
+            in_graphs.round(matrix, products, round),
+            alone.round(matrix, products, round),
+            "round {round}"
+        );
     }
     let starts = in_graphs.starts();
-    assert!(starts.graphs > 0 && starts.in_graphs + starts.alone == alone.starts().alone, "{starts:?}");
+    assert!(
+        starts.graphs > 0 && starts.in_graphs + starts.alone == alone.starts().alone,
+        "{starts:?}"
+    );
 }
 
 #[test]

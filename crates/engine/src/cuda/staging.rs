@@ -1,5 +1,5 @@
-//! The way of host values to the GPU: through page-locked memory, so that the host need not wait for the copy and the
-//! caller's memory may go at once.
+//! The way of host values to the GPU: through page-locked memory, so that the host need not wait
+//! for the copy and the caller's memory may go at once.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,8 +10,8 @@ use super::context::Context;
 /// Bytes of one half of the ring. What is larger is copied from where it lies, and waited for.
 const HALF: usize = 1 << 20;
 
-/// Two halves of page-locked memory, filled in turn. Before a half is filled again, the copies from it are waited for:
-/// by then the other half has been filled, and they are long done.
+/// Two halves of page-locked memory, filled in turn. Before a half is filled again, the copies from
+/// it are waited for: by then the other half has been filled, and they are long done.
 pub(super) struct Staging {
     context: Arc<Context>,
     /// None where the system gives no page-locked memory.
@@ -41,9 +41,12 @@ impl Staging {
     pub fn send(&self, bytes: &[u8], to: sys::CUdeviceptr) {
         let stream = self.context.stream();
         let mut ring = self.ring.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let staged = ring.as_mut().filter(|_| bytes.len() <= HALF).map(|ring| ring.stage(&self.context, stream, bytes));
-        // Safety: the caller says that there is room; the ring's bytes stay until the copy is done, and others are waited
-        // for below.
+        let staged = ring
+            .as_mut()
+            .filter(|_| bytes.len() <= HALF)
+            .map(|ring| ring.stage(&self.context, stream, bytes));
+        // Safety: the caller says that there is room; the ring's bytes stay until the copy is done,
+        // and others are waited for below.
         let sent = unsafe { result::memcpy_htod_async(to, staged.unwrap_or(bytes), stream) };
         self.context.check("copy to the GPU", sent);
         if staged.is_none() {
@@ -65,16 +68,19 @@ impl Ring {
     fn stage(&mut self, context: &Context, stream: sys::CUstream, bytes: &[u8]) -> &'static [u8] {
         if self.used + bytes.len() > HALF {
             let other = 1 - self.half;
-            // Safety: the events live as long as the ring. One that was never recorded is not waited for.
+            // Safety: the events live as long as the ring. One that was never recorded is not
+            // waited for.
             unsafe {
                 context.check("mark a copy", result::event::record(self.left[self.half], stream));
                 context.check("wait for a copy", result::event::synchronize(self.left[other]));
             }
             (self.half, self.used) = (other, 0);
         }
-        // Safety: the place lies within the ring, and no copy from it is under way: this half was waited for when it was
-        // entered, and since then every place was used once.
-        let place = unsafe { std::slice::from_raw_parts_mut(self.base.add(self.half * HALF + self.used), bytes.len()) };
+        // Safety: the place lies within the ring, and no copy from it is under way: this half was
+        // waited for when it was entered, and since then every place was used once.
+        let place = unsafe {
+            std::slice::from_raw_parts_mut(self.base.add(self.half * HALF + self.used), bytes.len())
+        };
         place.copy_from_slice(bytes);
         self.used += bytes.len().next_multiple_of(64);
         place
@@ -102,14 +108,20 @@ mod tests {
     use crate::cuda::Cuda;
     use crate::device::Arithmetic;
 
-    /// Twice around the ring, with pieces that end at its halves' ends, pass them, and do not fit at all.
+    /// Twice around the ring, with pieces that end at its halves' ends, pass them, and do not fit
+    /// at all.
     #[test]
     #[ignore = "needs a GPU or the emulator"]
     fn everything_arrives_as_it_was() {
         let device = Cuda::open(0, Arithmetic::F32, None, true).unwrap();
-        let lengths = [1, 1000, super::HALF / 4, super::HALF / 8, super::HALF / 4 - 272, 3, super::HALF];
+        let lengths =
+            [1, 1000, super::HALF / 4, super::HALF / 8, super::HALF / 4 - 272, 3, super::HALF];
         let pieces: Vec<Vec<u32>> = (0..30)
-            .map(|piece| (0..lengths[piece % lengths.len()] as u32).map(|index| index * 31 + piece as u32).collect())
+            .map(|piece| {
+                (0..lengths[piece % lengths.len()] as u32)
+                    .map(|index| index * 31 + piece as u32)
+                    .collect()
+            })
             .collect();
         let there: Vec<_> = pieces.iter().map(|piece| device.upload(piece)).collect();
         for (piece, there) in pieces.iter().zip(&there) {

@@ -1,5 +1,6 @@
-//! Small tables of the host that many calls in a row need: positions, and where sequences lie. All layers of a step ask for
-//! the same, so that they are kept on the GPU, by their contents, until others are needed.
+//! Small tables of the host that many calls in a row need: positions, and where sequences lie. All
+//! layers of a step ask for the same, so that they are kept on the GPU, by their contents, until
+//! others are needed.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -23,7 +24,8 @@ struct Table {
     allocation: Allocation,
 }
 
-/// The tables while a call asks for some: none of them goes before the call has started its kernels.
+/// The tables while a call asks for some: none of them goes before the call has started its
+/// kernels.
 pub(super) struct TablesInUse<'a> {
     device: &'a Cuda,
     kept: MutexGuard<'a, Vec<Table>>,
@@ -40,7 +42,10 @@ impl Tables {
 impl Cuda {
     /// The tables, for one call.
     pub(super) fn tables(&self) -> TablesInUse<'_> {
-        TablesInUse { device: self, kept: self.tables.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) }
+        TablesInUse {
+            device: self,
+            kept: self.tables.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
+        }
     }
 }
 

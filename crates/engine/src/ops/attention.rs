@@ -1,7 +1,9 @@
-//! Attention over packed sequences (Vaswani et al., arXiv 1706.03762), causal or not, with grouped key and value heads
-//! (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model wants them.
+//! Attention over packed sequences (Vaswani et al., arXiv 1706.03762), causal or not, with grouped
+//! key and value heads (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model
+//! wants them.
 //!
-//! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row sums.
+//! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row
+//! sums.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,15 +52,20 @@ impl Heads {
 
     /// How many of a span's keys its query number `index` sees.
     pub fn visible(&self, span: &AttentionSpan, index: usize) -> usize {
-        if self.causal { span.key_count() - span.queries.len() + index + 1 } else { span.key_count() }
+        if self.causal {
+            span.key_count() - span.queries.len() + index + 1
+        } else {
+            span.key_count()
+        }
     }
 }
 
-/// One sequence: its rows among the queries and its rows among the keys. Where attention is causal, the last query sees
-/// all keys, the one before it all but the last, and so on.
+/// One sequence: its rows among the queries and its rows among the keys. Where attention is causal,
+/// the last query sees all keys, the one before it all but the last, and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttentionSpan {
-    /// Rows of keys that lie before `keys` in the sequence and that every query sees. The backward knows none.
+    /// Rows of keys that lie before `keys` in the sequence and that every query sees. The backward
+    /// knows none.
     pub prefix: Vec<Range<usize>>,
     pub queries: Range<usize>,
     pub keys: Range<usize>,
@@ -73,12 +80,12 @@ impl AttentionSpan {
 
 /// Kernels of attention. Views of queries, keys and values may be columns of one joined matrix.
 pub trait AttentionKernels {
-    /// Turns the query and key heads of a joined `[tokens, joined]` matrix by their positions, in place, or back when
-    /// `inverse`.
+    /// Turns the query and key heads of a joined `[tokens, joined]` matrix by their positions, in
+    /// place, or back when `inverse`.
     fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
 
-    /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a query sees; `log_sums` `[tokens, heads]` receives the
-    /// logarithm of each softmax's denominator.
+    /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a query
+    /// sees; `log_sums` `[tokens, heads]` receives the logarithm of each softmax's denominator.
     #[allow(clippy::too_many_arguments)]
     fn attention(
         &self,
@@ -92,7 +99,8 @@ pub trait AttentionKernels {
         log_sums: Option<ViewMut<'_>>,
     );
 
-    /// The gradient of the joined matrix, written. Queries and keys of a span are the same rows; it has no prefix.
+    /// The gradient of the joined matrix, written. Queries and keys of a span are the same rows; it
+    /// has no prefix.
     #[allow(clippy::too_many_arguments)]
     fn attention_gradient(
         &self,
@@ -106,8 +114,8 @@ pub trait AttentionKernels {
         d_joined: ViewMut<'_>,
     );
 
-    /// Copies rows of the joined matrix's keys and values behind the `length` rows that a cache `[capacity, 2 * keys]`
-    /// already has.
+    /// Copies rows of the joined matrix's keys and values behind the `length` rows that a cache
+    /// `[capacity, 2 * keys]` already has.
     fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>);
 }
 
@@ -123,28 +131,55 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Attention of every sequence over its prefix and itself: `[tokens, joined] -> [tokens, heads * head_dim]`.
+    /// Attention of every sequence over its prefix and itself: `[tokens, joined] -> [tokens, heads
+    /// * head_dim]`.
     ///
     /// # Panics
-    /// When sequences share rows and the attention is not causal, or gradients are being recorded: there is no backward
-    /// for that.
-    pub fn attention(&mut self, joined: Var, spans: &Spans, positions: &Arc<[u32]>, heads: &Heads) -> Var {
-        assert_eq!(joined.value().columns(), heads.joined_columns(), "joined queries, keys and values");
-        assert!(!(self.is_recording() && spans.share_rows()), "sequences that share rows cannot be trained on");
+    /// When sequences share rows and the attention is not causal, or gradients are being recorded:
+    /// there is no backward for that.
+    pub fn attention(
+        &mut self,
+        joined: Var,
+        spans: &Spans,
+        positions: &Arc<[u32]>,
+        heads: &Heads,
+    ) -> Var {
+        assert_eq!(
+            joined.value().columns(),
+            heads.joined_columns(),
+            "joined queries, keys and values"
+        );
+        assert!(
+            !(self.is_recording() && spans.share_rows()),
+            "sequences that share rows cannot be trained on"
+        );
         assert!(heads.causal || !spans.share_rows(), "rows that see later ones cannot be shared");
         let joined_id = joined.id;
         let rotated = self.rotated(joined, positions, heads);
         let spans: Vec<_> = spans
             .iter()
             .zip(spans.prefixes())
-            .map(|(rows, prefix)| AttentionSpan { prefix: prefix.to_vec(), queries: rows.clone(), keys: rows })
+            .map(|(rows, prefix)| AttentionSpan {
+                prefix: prefix.to_vec(),
+                queries: rows.clone(),
+                keys: rows,
+            })
             .collect();
         let dropout = self.next_dropout(heads.dropout);
         let mut output = self.allocate_compact(rotated.rows(), heads.query_columns());
         let mut log_sums = self.allocate(rotated.rows(), heads.num_heads);
         let kept = self.is_recording().then(|| log_sums.view_mut());
         let (queries, keys, values) = split(rotated.view(), heads);
-        self.device().attention(queries, keys, values, &spans, heads, dropout, output.view_mut(), kept);
+        self.device().attention(
+            queries,
+            keys,
+            values,
+            &spans,
+            heads,
+            dropout,
+            output.view_mut(),
+            kept,
+        );
         let (positions, heads) = (positions.clone(), *heads);
         self.record(output, |output| AttentionNode {
             joined: joined_id,
@@ -158,7 +193,8 @@ impl Tape<'_> {
         })
     }
 
-    /// Attention of new tokens over those in a cache and themselves, which join the cache. For generation.
+    /// Attention of new tokens over those in a cache and themselves, which join the cache. For
+    /// generation.
     ///
     /// # Panics
     /// When the cache is full, or the attention is not causal.
@@ -172,8 +208,16 @@ impl Tape<'_> {
         assert!(heads.causal, "tokens that see later ones cannot be read one after the other");
         let rotated = self.rotated(joined, positions, heads);
         let rows = rotated.rows();
-        assert!(cache.length + rows <= cache.keys_values.rows(), "the cache has no room for {rows} more tokens");
-        self.device().append_to_cache(rotated.view(), heads, cache.length, cache.keys_values.view_mut());
+        assert!(
+            cache.length + rows <= cache.keys_values.rows(),
+            "the cache has no room for {rows} more tokens"
+        );
+        self.device().append_to_cache(
+            rotated.view(),
+            heads,
+            cache.length,
+            cache.keys_values.view_mut(),
+        );
         cache.length += rows;
         let mut output = self.allocate_compact(rows, heads.query_columns());
         let queries = rotated.view().column_range(0..heads.query_columns());
@@ -181,7 +225,16 @@ impl Tape<'_> {
         let keys = kept.column_range(0..heads.key_columns());
         let values = kept.column_range(heads.key_columns()..2 * heads.key_columns());
         let span = AttentionSpan { prefix: Vec::new(), queries: 0..rows, keys: 0..cache.length };
-        self.device().attention(queries, keys, values, &[span], heads, None, output.view_mut(), None);
+        self.device().attention(
+            queries,
+            keys,
+            values,
+            &[span],
+            heads,
+            None,
+            output.view_mut(),
+            None,
+        );
         self.variable(output)
     }
 
@@ -197,7 +250,11 @@ impl Tape<'_> {
 /// Queries, keys and values of a joined matrix.
 pub fn split<'a>(joined: View<'a>, heads: &Heads) -> (View<'a>, View<'a>, View<'a>) {
     let (q, k) = (heads.query_columns(), heads.key_columns());
-    (joined.column_range(0..q), joined.column_range(q..q + k), joined.column_range(q + k..q + 2 * k))
+    (
+        joined.column_range(0..q),
+        joined.column_range(q..q + k),
+        joined.column_range(q + k..q + 2 * k),
+    )
 }
 
 /// Keys and values of one layer for the tokens generated so far.
@@ -210,7 +267,11 @@ pub struct LayerCache {
 impl LayerCache {
     /// An empty cache with room for `capacity` tokens.
     pub fn new(device: &Arc<dyn crate::Device>, capacity: usize, heads: &Heads) -> Self {
-        let shape = Shape { rows: capacity, columns: 2 * heads.key_columns(), precision: Precision::Compact };
+        let shape = Shape {
+            rows: capacity,
+            columns: 2 * heads.key_columns(),
+            precision: Precision::Compact,
+        };
         Self { keys_values: Tensor::of_shape(device, shape), length: 0 }
     }
 
@@ -290,9 +351,12 @@ mod tests {
                     let weights: Vec<f64> = keys.iter().map(|&key| score(key)).collect();
                     let total: f64 = weights.iter().sum();
                     for c in 0..width {
-                        let mixed =
-                            weights.iter().zip(&keys).map(|(w, &key)| w * joined[key * columns + value_at + c] as f64);
-                        output[query * heads.query_columns() + head * width + c] = (mixed.sum::<f64>() / total) as f32;
+                        let mixed = weights
+                            .iter()
+                            .zip(&keys)
+                            .map(|(w, &key)| w * joined[key * columns + value_at + c] as f64);
+                        output[query * heads.query_columns() + head * width + c] =
+                            (mixed.sum::<f64>() / total) as f32;
                     }
                 }
             }
@@ -309,7 +373,9 @@ mod tests {
             causal: true,
             dropout: 0.0,
         };
-        let both_ways = |spans: [usize; 2], heads| (Heads { causal: false, ..heads }, Spans::from_lengths(spans));
+        let both_ways = |spans: [usize; 2], heads| {
+            (Heads { causal: false, ..heads }, Spans::from_lengths(spans))
+        };
         vec![
             (heads(1, 1, 2, None), Spans::from_lengths([1])),
             (heads(2, 2, 4, Some(10_000.0)), Spans::from_lengths([3, 1, 5])),
@@ -324,15 +390,22 @@ mod tests {
     fn matches_the_reference_and_finite_differences() {
         for (heads, spans) in cases() {
             let positions: Arc<[u32]> = spans.positions().into();
-            let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]);
-            let forward =
-                |tape: &mut Tape, inputs: &[Var]| tape.attention(inputs[0].clone(), &spans, &positions, &heads);
-            assert_close(&check.output(forward), &reference(&check.inputs[0], &spans, &heads), 1e-5);
+            let mut check =
+                Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]);
+            let forward = |tape: &mut Tape, inputs: &[Var]| {
+                tape.attention(inputs[0].clone(), &spans, &positions, &heads)
+            };
+            assert_close(
+                &check.output(forward),
+                &reference(&check.inputs[0], &spans, &heads),
+                1e-5,
+            );
             check.gradients(forward);
         }
     }
 
-    /// Trees of sequences: chains, forks at the root and deeper, and one that is only the beginning of another.
+    /// Trees of sequences: chains, forks at the root and deeper, and one that is only the beginning
+    /// of another.
     fn trees() -> Vec<Spans> {
         let tree = |spans: &[(usize, &[Range<usize>])]| {
             let mut tree = Spans::from_lengths([]);
@@ -341,7 +414,14 @@ mod tests {
         };
         vec![
             tree(&[(3, &[]), (1, &[0..2]), (5, &[0..3])]),
-            tree(&[(1, &[]), (2, &[0..1]), (7, &[0..1, 1..2]), (1, &[0..2, 3..9]), (4, &[]), (0, &[10..12])]),
+            tree(&[
+                (1, &[]),
+                (2, &[0..1]),
+                (7, &[0..1, 1..2]),
+                (1, &[0..2, 3..9]),
+                (4, &[]),
+                (0, &[10..12]),
+            ]),
             tree(&[(70, &[]), (66, &[0..65]), (2, &[0..65, 70..71])]),
         ]
     }
@@ -358,7 +438,12 @@ mod tests {
             }
             let mut tape = Tape::inference(&parameters);
             let joined = random(13, spans.tokens() * heads.joined_columns());
-            let input = tape.input(Tensor::from_slice(&device, spans.tokens(), heads.joined_columns(), &joined));
+            let input = tape.input(Tensor::from_slice(
+                &device,
+                spans.tokens(),
+                heads.joined_columns(),
+                &joined,
+            ));
             let output = tape.attention(input, &spans, &spans.positions().into(), &heads);
             assert_close(&output.value().to_vec(), &reference(&joined, &spans, &heads), 1e-5);
         }
@@ -378,8 +463,12 @@ mod tests {
         for (heads, spans) in cases() {
             let heads = Heads { dropout: 0.4, ..heads };
             let positions: Arc<[u32]> = spans.positions().into();
-            let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]).with_dropout(0);
-            check.gradients(|tape, inputs| tape.attention(inputs[0].clone(), &spans, &positions, &heads));
+            let mut check =
+                Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())])
+                    .with_dropout(0);
+            check.gradients(|tape, inputs| {
+                tape.attention(inputs[0].clone(), &spans, &positions, &heads)
+            });
         }
     }
 
@@ -395,11 +484,17 @@ mod tests {
             let mut cache = LayerCache::new(&device, length, &heads);
             let mut output = Vec::new();
             for rows in [0..4, 4..5, 5..9] {
-                let part =
-                    Tensor::from_slice(&device, rows.len(), columns, &joined[rows.start * columns..rows.end * columns]);
+                let part = Tensor::from_slice(
+                    &device,
+                    rows.len(),
+                    columns,
+                    &joined[rows.start * columns..rows.end * columns],
+                );
                 let positions: Arc<[u32]> = (rows.start as u32..rows.end as u32).collect();
                 let input = tape.input(part);
-                output.extend(tape.attention_cached(input, &positions, &heads, &mut cache).value().to_vec());
+                output.extend(
+                    tape.attention_cached(input, &positions, &heads, &mut cache).value().to_vec(),
+                );
             }
             assert_close(&output, &expected, 1e-5);
         }

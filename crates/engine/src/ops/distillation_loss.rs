@@ -1,5 +1,6 @@
-//! The distillation loss of BabyLlama (arXiv 2308.02019, section 3): cross-entropy mixed with the divergence between the
-//! teachers' softened distribution and the student's, on a block of rows at a time.
+//! The distillation loss of BabyLlama (arXiv 2308.02019, section 3): cross-entropy mixed with the
+//! divergence between the teachers' softened distribution and the student's, on a block of rows at
+//! a time.
 
 use crate::ops::language_model_loss::{NO_TARGET, OutputGradient, Projection, check_targets};
 use crate::params::Segment;
@@ -16,7 +17,8 @@ pub enum Divergence {
     /// `KL(p || q)`, as the papers have it: the student covers whatever a teacher holds possible.
     #[default]
     ForwardKl,
-    /// `KL(q || p)`: the student keeps to what the teachers hold likely (MiniLLM, arXiv 2306.08543).
+    /// `KL(q || p)`: the student keeps to what the teachers hold likely (MiniLLM, arXiv
+    /// 2306.08543).
     ReverseKl,
     /// `KL(p || m) / 2 + KL(q || m) / 2` with `m = (p + q) / 2`: symmetric, at most `ln 2`.
     JensenShannon,
@@ -41,7 +43,8 @@ pub struct DistillationObjective {
     pub temperature: f32,
     /// Multiplies the sum of cross-entropies: `alpha / predicted tokens`.
     pub cross_entropy: f32,
-    /// Multiplies `temperature^2` times the sum of divergences: `(1 - alpha) / positions` or `/ sequences`.
+    /// Multiplies `temperature^2` times the sum of divergences: `(1 - alpha) / positions` or `/
+    /// sequences`.
     pub kl: f32,
     pub divergence: Divergence,
     pub ensemble: Ensemble,
@@ -50,17 +53,19 @@ pub struct DistillationObjective {
 /// What the teachers say of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum TeacherSignal<'a> {
-    /// Final hidden states with output matrices. A projection's `share` is that teacher's weight; weights sum to one.
+    /// Final hidden states with output matrices. A projection's `share` is that teacher's weight;
+    /// weights sum to one.
     States(&'a [Projection<'a>]),
     /// Tokens drawn from the teachers' softened distribution. Only for the forward KL.
     Samples(TeacherSamples<'a>),
 }
 
-/// Tokens drawn from the teachers' softened distribution (Random Sampling KD, arXiv 2503.16870), in place of all its
-/// probabilities. The gradient is unbiased, and so is the loss.
+/// Tokens drawn from the teachers' softened distribution (Random Sampling KD, arXiv 2503.16870), in
+/// place of all its probabilities. The gradient is unbiased, and so is the loss.
 #[derive(Clone, Copy, Debug)]
 pub struct TeacherSamples<'a> {
-    /// `[tokens * count]`: the draws of each row. Every draw stands for `1 / count` of the probability.
+    /// `[tokens * count]`: the draws of each row. Every draw stands for `1 / count` of the
+    /// probability.
     pub ids: &'a [u32],
     /// Draws per row.
     pub count: usize,
@@ -79,7 +84,8 @@ pub struct DistillationSums {
 
 /// Kernels of distillation.
 pub trait DistillationLossKernels {
-    /// The sums, and with `gradient` the gradients of `objective.cross_entropy * cross_entropy + objective.kl * kl`.
+    /// The sums, and with `gradient` the gradients of `objective.cross_entropy * cross_entropy +
+    /// objective.kl * kl`.
     fn distillation_loss(
         &self,
         student: Projection<'_>,
@@ -91,11 +97,13 @@ pub trait DistillationLossKernels {
 }
 
 impl Tape<'_> {
-    /// The sums of both parts over the rows. When recording, the backward starts from the weighed objective.
+    /// The sums of both parts over the rows. When recording, the backward starts from the weighed
+    /// objective.
     ///
     /// # Panics
-    /// When shapes do not fit, weights do not sum to one, an id lies outside the vocabulary, or samples are to serve
-    /// another divergence than the forward KL; callers check what comes from outside.
+    /// When shapes do not fit, weights do not sum to one, an id lies outside the vocabulary, or
+    /// samples are to serve another divergence than the forward KL; callers check what comes from
+    /// outside.
     pub fn distillation_loss(
         &mut self,
         hidden: &Var,
@@ -106,15 +114,25 @@ impl Tape<'_> {
     ) -> DistillationSums {
         check_targets(hidden.value(), output, targets);
         match teachers {
-            TeacherSignal::States(projections) => check_teachers(projections, targets.len(), output.rows),
+            TeacherSignal::States(projections) => {
+                check_teachers(projections, targets.len(), output.rows)
+            }
             TeacherSignal::Samples(samples) => {
-                assert_eq!(objective.divergence, Divergence::ForwardKl, "samples know the forward KL only");
+                assert_eq!(
+                    objective.divergence,
+                    Divergence::ForwardKl,
+                    "samples know the forward KL only"
+                );
                 samples.check(targets.len(), output.rows);
             }
         }
         let (parameters, device) = (self.parameters(), self.device());
-        let student =
-            Projection { hidden: hidden.value().view(), output: parameters.view(output), bias: None, share: 1.0 };
+        let student = Projection {
+            hidden: hidden.value().view(),
+            output: parameters.view(output),
+            bias: None,
+            share: 1.0,
+        };
         let mut d_hidden = self.allocate_like(hidden.value());
         let gradient = self.gradients().map(|gradients| OutputGradient {
             d_hidden: d_hidden.view_mut(),

@@ -6,7 +6,13 @@ use crate::tensor::{Shape, View, ViewMut};
 /// Kernels of dropout.
 pub trait DropoutKernels {
     /// `output = input * mask (+ residual)`.
-    fn dropout(&self, input: View<'_>, residual: Option<View<'_>>, mask: DropoutMask, output: ViewMut<'_>);
+    fn dropout(
+        &self,
+        input: View<'_>,
+        residual: Option<View<'_>>,
+        mask: DropoutMask,
+        output: ViewMut<'_>,
+    );
 }
 
 struct DropoutNode {
@@ -19,7 +25,8 @@ struct DropoutNode {
 }
 
 impl Tape<'_> {
-    /// Sets a share of the values to zero and scales the others up, when the tape has a dropout stream.
+    /// Sets a share of the values to zero and scales the others up, when the tape has a dropout
+    /// stream.
     pub fn dropout(&mut self, input: Var, probability: f32) -> Var {
         match self.next_dropout(probability) {
             None => input,
@@ -37,7 +44,12 @@ impl Tape<'_> {
 }
 
 /// `residual + dropout(update)`.
-pub(crate) fn drop_and_add(tape: &mut Tape<'_>, update: Var, residual: Var, mask: DropoutMask) -> Var {
+pub(crate) fn drop_and_add(
+    tape: &mut Tape<'_>,
+    update: Var,
+    residual: Var,
+    mask: DropoutMask,
+) -> Var {
     dropped(tape, update, Some(residual), mask)
 }
 
@@ -48,7 +60,8 @@ fn dropped(tape: &mut Tape<'_>, input: Var, residual: Option<Var>, mask: Dropout
     };
     let residual_view = residual.as_ref().map(|residual| residual.value().view());
     tape.device().dropout(input.value().view(), residual_view, mask, output.view_mut());
-    let (shape, input, residual) = (input.value().shape(), input.id, residual.map(|residual| residual.id));
+    let (shape, input, residual) =
+        (input.value().shape(), input.id, residual.map(|residual| residual.id));
     tape.record(output, |output| DropoutNode { input, shape, residual, mask, output: output.id })
 }
 
@@ -103,7 +116,11 @@ mod tests {
         let mut tail = Check::new(Layout::default(), &[(2, 4)]).with_dropout(4);
         tail.inputs[0] = whole.inputs[0][16..].to_vec();
         let all = whole.output(|tape, inputs| tape.dropout(inputs[0].clone(), 0.5));
-        assert_close(&tail.output(|tape, inputs| tape.dropout(inputs[0].clone(), 0.5)), &all[16..], 0.0);
+        assert_close(
+            &tail.output(|tape, inputs| tape.dropout(inputs[0].clone(), 0.5)),
+            &all[16..],
+            0.0,
+        );
     }
 
     #[test]

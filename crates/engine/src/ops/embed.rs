@@ -1,5 +1,5 @@
-//! Embedding: a row of a table per token, plus a row of a second table per position where positions are learned, plus a
-//! row that all tokens share where the model has one.
+//! Embedding: a row of a table per token, plus a row of a second table per position where positions
+//! are learned, plus a row that all tokens share where the model has one.
 
 use std::sync::Arc;
 
@@ -9,11 +9,19 @@ use crate::tensor::{View, ViewMut};
 
 /// Kernels of embedding.
 pub trait EmbedKernels {
-    /// `output[i] = table[ids[i]]`, or `output[i] += ...` when `accumulate`. `[vocab, hidden] -> [tokens, hidden]`.
+    /// `output[i] = table[ids[i]]`, or `output[i] += ...` when `accumulate`. `[vocab, hidden] ->
+    /// [tokens, hidden]`.
     fn embed(&self, table: View<'_>, ids: &[u32], output: ViewMut<'_>, accumulate: bool);
 
-    /// `d_table[ids[i]] += d_output[i]`, in the order of the tokens; tokens equal to `padding` are left out.
-    fn embed_gradient(&self, d_output: View<'_>, ids: &[u32], padding: Option<u32>, d_table: ViewMut<'_>);
+    /// `d_table[ids[i]] += d_output[i]`, in the order of the tokens; tokens equal to `padding` are
+    /// left out.
+    fn embed_gradient(
+        &self,
+        d_output: View<'_>,
+        ids: &[u32],
+        padding: Option<u32>,
+        d_table: ViewMut<'_>,
+    );
 }
 
 /// Where the embedding tables lie.
@@ -41,17 +49,36 @@ impl Tape<'_> {
     ///
     /// # Panics
     /// When an id or a position lies outside its table; callers check what comes from outside.
-    pub fn embed(&mut self, embedding: &Embedding, ids: &Arc<[u32]>, positions: &Arc<[u32]>) -> Var {
+    pub fn embed(
+        &mut self,
+        embedding: &Embedding,
+        ids: &Arc<[u32]>,
+        positions: &Arc<[u32]>,
+    ) -> Var {
         let vocab = embedding.tokens.rows as u32;
         assert!(ids.iter().all(|&id| id < vocab), "a token id outside the vocabulary of {vocab}");
         let mut output = self.allocate(ids.len(), embedding.tokens.columns);
-        self.device().embed(self.parameters().view(embedding.tokens), ids, output.view_mut(), false);
+        self.device().embed(
+            self.parameters().view(embedding.tokens),
+            ids,
+            output.view_mut(),
+            false,
+        );
         if let Some(table) = embedding.positions {
-            assert!(positions.iter().all(|&at| (at as usize) < table.rows), "a position beyond {}", table.rows);
+            assert!(
+                positions.iter().all(|&at| (at as usize) < table.rows),
+                "a position beyond {}",
+                table.rows
+            );
             self.device().embed(self.parameters().view(table), positions, output.view_mut(), true);
         }
         if let Some(row) = embedding.shared {
-            self.device().embed(self.parameters().view(row), &vec![0; ids.len()], output.view_mut(), true);
+            self.device().embed(
+                self.parameters().view(row),
+                &vec![0; ids.len()],
+                output.view_mut(),
+                true,
+            );
         }
         let (embedding, ids, positions) = (*embedding, ids.clone(), positions.clone());
         self.record(output, |output| EmbedNode { embedding, ids, positions, output: output.id })
@@ -65,7 +92,12 @@ impl Node for EmbedNode {
         let d_tokens = pass.gradients().view_mut(self.embedding.tokens);
         device.embed_gradient(d_output.view(), &self.ids, self.embedding.padding, d_tokens);
         if let Some(table) = self.embedding.positions {
-            device.embed_gradient(d_output.view(), &self.positions, None, pass.gradients().view_mut(table));
+            device.embed_gradient(
+                d_output.view(),
+                &self.positions,
+                None,
+                pass.gradients().view_mut(table),
+            );
         }
         if let Some(row) = self.embedding.shared {
             device.linear_bias_gradient(d_output.view(), pass.gradients().view_mut(row));
@@ -91,11 +123,14 @@ mod tests {
         let (ids, positions): (Arc<[u32]>, Arc<[u32]>) = ([4, 0, 4, 2].into(), [0, 1, 0, 1].into());
         let mut check = Check::new(layout, &[]);
         let output = check.output(|tape, _| tape.embed(&embedding, &ids, &positions));
-        let (tokens, places) = (check.segment(embedding.tokens), check.segment(embedding.positions.unwrap()));
+        let (tokens, places) =
+            (check.segment(embedding.tokens), check.segment(embedding.positions.unwrap()));
         let shared = check.segment(embedding.shared.unwrap());
         for (row, (&id, &at)) in ids.iter().zip(positions.iter()).enumerate() {
             for column in 0..3 {
-                let expected = tokens[id as usize * 3 + column] + places[at as usize * 3 + column] + shared[column];
+                let expected = tokens[id as usize * 3 + column]
+                    + places[at as usize * 3 + column]
+                    + shared[column];
                 assert_eq!(output[row * 3 + column], expected);
             }
         }

@@ -1,5 +1,5 @@
-//! GELU in its exact form, transformers' `gelu` (Hendrycks and Gimpel, arXiv 1606.08415): `x` times the probability that a
-//! standard normal variable lies below it. The tanh form is `ops/gelu.rs`.
+//! GELU in its exact form, transformers' `gelu` (Hendrycks and Gimpel, arXiv 1606.08415): `x` times
+//! the probability that a standard normal variable lies below it. The tanh form is `ops/gelu.rs`.
 
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
@@ -50,7 +50,11 @@ pub(crate) mod tests {
             term *= 2.0 * x * x / (2 * n + 1) as f64;
             sum += term;
         }
-        if x.abs() > 6.0 { x.signum() } else { 2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum }
+        if x.abs() > 6.0 {
+            x.signum()
+        } else {
+            2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum
+        }
     }
 
     #[test]
@@ -60,7 +64,8 @@ pub(crate) mod tests {
             check.inputs[0][0] = 30.0;
             let output = check.output(|tape, inputs| tape.exact_gelu(inputs[0].clone()));
             let gelu = |x: f64| 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2));
-            let expected: Vec<f32> = check.inputs[0].iter().map(|&x| gelu(x as f64) as f32).collect();
+            let expected: Vec<f32> =
+                check.inputs[0].iter().map(|&x| gelu(x as f64) as f32).collect();
             assert_close(&output, &expected, 1e-6);
             check.inputs[0][0] = -0.3;
             check.gradients(|tape, inputs| tape.exact_gelu(inputs[0].clone()));

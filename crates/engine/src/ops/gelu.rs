@@ -48,9 +48,13 @@ mod tests {
             let mut check = Check::new(Layout::default(), &[(rows, width)]);
             check.inputs[0][0] = 30.0;
             let output = check.output(|tape, inputs| tape.gelu(inputs[0].clone()));
-            let gelu =
-                |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
-            let expected: Vec<f32> = check.inputs[0].iter().map(|&x| gelu(x as f64) as f32).collect();
+            let gelu = |x: f64| {
+                0.5 * x
+                    * (1.0
+                        + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+            };
+            let expected: Vec<f32> =
+                check.inputs[0].iter().map(|&x| gelu(x as f64) as f32).collect();
             assert_close(&output, &expected, 1e-5);
             check.inputs[0][0] = -0.3;
             check.gradients(|tape, inputs| tape.gelu(inputs[0].clone()));

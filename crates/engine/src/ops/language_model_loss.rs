@@ -1,5 +1,5 @@
-//! The language-model loss: cross-entropy of the next token, on a block of rows at a time, so that `[tokens, vocab]`
-//! never exists. Also what evaluation and generation need of the output layer.
+//! The language-model loss: cross-entropy of the next token, on a block of rows at a time, so that
+//! `[tokens, vocab]` never exists. Also what evaluation and generation need of the output layer.
 
 use crate::ops::linear::Linear;
 use crate::params::Segment;
@@ -49,8 +49,8 @@ pub struct OutputGradient<'a> {
 
 /// Kernels of the output layer.
 pub trait LanguageModelLossKernels {
-    /// The sum of `-log softmax(logits)[target]` over rows that have a target. With `gradient`, also the gradients of
-    /// `scale` times that sum.
+    /// The sum of `-log softmax(logits)[target]` over rows that have a target. With `gradient`,
+    /// also the gradients of `scale` times that sum.
     fn language_model_loss(
         &self,
         projection: Projection<'_>,
@@ -59,9 +59,15 @@ pub trait LanguageModelLossKernels {
         gradient: Option<OutputGradient<'_>>,
     ) -> f64;
 
-    /// The natural logarithm of each target's probability under the sum of the projections' logits. Targets come in the
-    /// order of their rows; rows without one cost nothing, rows with several as much as with one.
-    fn log_probabilities(&self, projections: &[Projection<'_>], targets: &[Target], log_probabilities: &mut [f64]);
+    /// The natural logarithm of each target's probability under the sum of the projections' logits.
+    /// Targets come in the order of their rows; rows without one cost nothing, rows with several as
+    /// much as with one.
+    fn log_probabilities(
+        &self,
+        projections: &[Projection<'_>],
+        targets: &[Target],
+        log_probabilities: &mut [f64],
+    );
 
     /// The sum of the projections' logits, row by row: for few rows only.
     fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]);
@@ -71,12 +77,20 @@ pub trait LanguageModelLossKernels {
 }
 
 impl Tape<'_> {
-    /// The sum of the cross-entropies of `targets` (one per row, or `NO_TARGET`) by an output matrix `[vocab, hidden]`, or
-    /// by one with a bias. When recording, the backward starts from `scale` times this sum.
+    /// The sum of the cross-entropies of `targets` (one per row, or `NO_TARGET`) by an output
+    /// matrix `[vocab, hidden]`, or by one with a bias. When recording, the backward starts from
+    /// `scale` times this sum.
     ///
     /// # Panics
-    /// When shapes do not fit or a target lies outside the vocabulary; callers check what comes from outside.
-    pub fn language_model_loss(&mut self, hidden: &Var, output: impl Into<Linear>, targets: &[u32], scale: f32) -> f64 {
+    /// When shapes do not fit or a target lies outside the vocabulary; callers check what comes
+    /// from outside.
+    pub fn language_model_loss(
+        &mut self,
+        hidden: &Var,
+        output: impl Into<Linear>,
+        targets: &[u32],
+        scale: f32,
+    ) -> f64 {
         let Linear { weight, bias } = output.into();
         check_targets(hidden.value(), weight, targets);
         let (parameters, device) = (self.parameters(), self.device());
@@ -87,8 +101,10 @@ impl Tape<'_> {
             share: 1.0,
         };
         let mut d_hidden = self.allocate_like(hidden.value());
-        // Beside the gradient of the matrix, since two parts of one tensor cannot be lent to write at a time.
-        let mut d_bias = bias.filter(|_| self.is_recording()).map(|bias| Tensor::zeros(device, 1, bias.columns));
+        // Beside the gradient of the matrix, since two parts of one tensor cannot be lent to write
+        // at a time.
+        let mut d_bias =
+            bias.filter(|_| self.is_recording()).map(|bias| Tensor::zeros(device, 1, bias.columns));
         let gradient = self.gradients().map(|gradients| OutputGradient {
             d_hidden: d_hidden.view_mut(),
             d_output: gradients.view_mut(weight),
@@ -108,10 +124,17 @@ impl Tape<'_> {
 
 /// Panics when shapes or targets do not fit; callers check what comes from outside.
 pub(crate) fn check_targets(hidden: &Tensor, output: Segment, targets: &[u32]) {
-    assert_eq!(hidden.columns(), output.columns, "hidden size of the states and of the output matrix");
+    assert_eq!(
+        hidden.columns(),
+        output.columns,
+        "hidden size of the states and of the output matrix"
+    );
     assert_eq!(hidden.rows(), targets.len(), "one target per row");
     let vocab = output.rows as u32;
-    assert!(targets.iter().all(|&target| target < vocab || target == NO_TARGET), "a target outside the vocabulary");
+    assert!(
+        targets.iter().all(|&target| target < vocab || target == NO_TARGET),
+        "a target outside the vocabulary"
+    );
 }
 
 #[cfg(test)]
@@ -122,8 +145,12 @@ pub(crate) mod tests {
 
     /// All logits of a projection, in double precision.
     pub(crate) fn reference_logits(hidden: &[f32], output: &[f32], width: usize) -> Vec<Vec<f64>> {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
-        hidden.chunks(width).map(|row| output.chunks(width).map(|weights| dot(row, weights)).collect()).collect()
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
+        hidden
+            .chunks(width)
+            .map(|row| output.chunks(width).map(|weights| dot(row, weights)).collect())
+            .collect()
     }
 
     pub(crate) fn log_softmax(logits: &[f64]) -> Vec<f64> {
@@ -137,8 +164,9 @@ pub(crate) mod tests {
         for (rows, width, vocab) in [(1, 3, 2), (7, 5, 33), (70, 4, 301)] {
             let mut layout = Layout::default();
             let output = layout.add("output", vocab, width, Role::Weight);
-            let targets: Vec<u32> =
-                (0..rows).map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 }).collect();
+            let targets: Vec<u32> = (0..rows)
+                .map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 })
+                .collect();
             let mut check = Check::new(layout, &[(rows, width)]);
             let logits = reference_logits(&check.inputs[0], &check.segment(output), width);
             let expected: f64 = logits
@@ -147,30 +175,40 @@ pub(crate) mod tests {
                 .filter(|(_, target)| **target != NO_TARGET)
                 .map(|(row, &target)| -log_softmax(row)[target as usize])
                 .sum();
-            let sum = check.objective(|tape, inputs| tape.language_model_loss(&inputs[0], output, &targets, 0.3));
+            let sum = check.objective(|tape, inputs| {
+                tape.language_model_loss(&inputs[0], output, &targets, 0.3)
+            });
             assert!((sum - expected).abs() < 1e-4 * expected, "{sum} instead of {expected}");
-            check.objective_gradients(0.3, |tape, inputs| tape.language_model_loss(&inputs[0], output, &targets, 0.3));
+            check.objective_gradients(0.3, |tape, inputs| {
+                tape.language_model_loss(&inputs[0], output, &targets, 0.3)
+            });
         }
     }
 
-    /// Also on more rows than are computed at a time, and where the loss has two parts that share the bias.
+    /// Also on more rows than are computed at a time, and where the loss has two parts that share
+    /// the bias.
     #[test]
     fn a_bias_is_added_and_gets_its_gradient() {
         for (rows, width, vocab) in [(1, 3, 2), (7, 5, 33), (1030, 2, 5)] {
             let mut layout = Layout::default();
             let weight = layout.add("output", vocab, width, Role::Weight);
             let output = Linear { weight, bias: Some(layout.add("bias", 1, vocab, Role::Bias)) };
-            let targets: Vec<u32> =
-                (0..rows).map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 }).collect();
+            let targets: Vec<u32> = (0..rows)
+                .map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 })
+                .collect();
             let mut check = Check::new(layout, &[(rows, width)]);
             let bias = check.segment(output.bias.unwrap());
             let mut expected = 0.0;
             let logits = reference_logits(&check.inputs[0], &check.segment(weight), width);
-            for (mut row, &target) in logits.into_iter().zip(&targets).filter(|(_, target)| **target != NO_TARGET) {
+            for (mut row, &target) in
+                logits.into_iter().zip(&targets).filter(|(_, target)| **target != NO_TARGET)
+            {
                 row.iter_mut().zip(&bias).for_each(|(logit, &bias)| *logit += bias as f64);
                 expected -= log_softmax(&row)[target as usize];
             }
-            let sum = check.objective(|tape, inputs| tape.language_model_loss(&inputs[0], output, &targets, 1.0));
+            let sum = check.objective(|tape, inputs| {
+                tape.language_model_loss(&inputs[0], output, &targets, 1.0)
+            });
             assert!((sum - expected).abs() < 1e-4 * expected, "{sum} instead of {expected}");
             let scale = 1.0 / rows as f32;
             check.objective_gradients(scale as f64, |tape, inputs| {
@@ -211,7 +249,9 @@ pub(crate) mod tests {
         device.logits(&projections, &mut logits);
         let mut expected = vec![vec![0.0; vocab]; rows];
         for ((hidden, output), (width, share)) in tensors.iter().zip(sizes) {
-            for (sum, row) in expected.iter_mut().zip(reference_logits(&hidden.to_vec(), &output.to_vec(), width)) {
+            for (sum, row) in
+                expected.iter_mut().zip(reference_logits(&hidden.to_vec(), &output.to_vec(), width))
+            {
                 sum.iter_mut().zip(row).for_each(|(sum, logit)| *sum += logit * share as f64);
             }
         }
@@ -220,9 +260,11 @@ pub(crate) mod tests {
         }
         let flat: Vec<f32> = expected.iter().flatten().map(|&logit| logit as f32).collect();
         assert_close(&logits, &flat, 1e-5);
-        // Rows may have several targets, or none, and there may be more of them than a block of rows takes.
-        let several: Vec<Target> =
-            [(0, 3), (0, 39), (0, 3), (2, 5), (4, 0), (4, 1)].map(|(row, id)| Target { row, id }).to_vec();
+        // Rows may have several targets, or none, and there may be more of them than a block of
+        // rows takes.
+        let several: Vec<Target> = [(0, 3), (0, 39), (0, 3), (2, 5), (4, 0), (4, 1)]
+            .map(|(row, id)| Target { row, id })
+            .to_vec();
         for targets in [targets, several, Vec::new()] {
             let mut found = vec![0.0; targets.len()];
             device.log_probabilities(&projections, &targets, &mut found);
@@ -233,17 +275,22 @@ pub(crate) mod tests {
         }
     }
 
-    /// More rows than are computed at a time, with one to three targets each, and every seventh with none.
+    /// More rows than are computed at a time, with one to three targets each, and every seventh
+    /// with none.
     #[test]
     fn log_probabilities_of_many_rows_are_the_negative_losses() {
         let device = crate::testing::device();
         let (rows, width, vocab) = (1500, 3, 70);
         let hidden = Tensor::from_slice(&device, rows, width, &random(1, rows * width));
         let output = Tensor::from_slice(&device, vocab, width, &random(2, vocab * width));
-        let projection = Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 };
+        let projection =
+            Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 };
         let targets: Vec<Target> = (0..rows as u32)
             .filter(|row| row % 7 != 0)
-            .flat_map(|row| (0..1 + row % 3).map(move |nth| Target { row, id: (row * 31 + nth * 11) % vocab as u32 }))
+            .flat_map(|row| {
+                (0..1 + row % 3)
+                    .map(move |nth| Target { row, id: (row * 31 + nth * 11) % vocab as u32 })
+            })
             .collect();
         let mut found = vec![0.0; targets.len()];
         device.log_probabilities(&[projection], &targets, &mut found);

@@ -19,7 +19,13 @@ pub trait LinearKernels {
     );
 
     /// `d_input (+)= d_output * weight`.
-    fn linear_input_gradient(&self, d_output: View<'_>, weight: View<'_>, d_input: ViewMut<'_>, accumulate: bool);
+    fn linear_input_gradient(
+        &self,
+        d_output: View<'_>,
+        weight: View<'_>,
+        d_input: ViewMut<'_>,
+        accumulate: bool,
+    );
 
     /// `d_weight += d_output^T * input`.
     fn linear_weight_gradient(&self, d_output: View<'_>, input: View<'_>, d_weight: ViewMut<'_>);
@@ -57,8 +63,8 @@ impl Tape<'_> {
         self.product(input, linear, None)
     }
 
-    /// `residual + input * weight^T + bias`, the sum joined to the product. With `dropout` above 0 (and a stream on the
-    /// tape) the product is dropped out before it is added.
+    /// `residual + input * weight^T + bias`, the sum joined to the product. With `dropout` above 0
+    /// (and a stream on the tape) the product is dropped out before it is added.
     pub fn linear_add(&mut self, input: &Var, linear: &Linear, residual: Var, dropout: f32) -> Var {
         match self.next_dropout(dropout) {
             None => self.product(input, linear, Some(residual)),
@@ -84,7 +90,8 @@ impl Tape<'_> {
             residual.as_ref().map(|residual| residual.value().view()),
             output.view_mut(),
         );
-        let (linear, input, residual) = (*linear, input.clone(), residual.map(|residual| residual.id));
+        let (linear, input, residual) =
+            (*linear, input.clone(), residual.map(|residual| residual.id));
         self.record(output, |output| LinearNode { linear, input, residual, output: output.id })
     }
 }
@@ -116,11 +123,19 @@ mod tests {
     use crate::testing::{Check, assert_close, random};
 
     /// One sum at a time, in double precision.
-    fn reference(input: &[f32], weight: &[f32], bias: &[f32], rows: usize, inner: usize, outer: usize) -> Vec<f32> {
+    fn reference(
+        input: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        rows: usize,
+        inner: usize,
+        outer: usize,
+    ) -> Vec<f32> {
         let mut output = vec![0.0; rows * outer];
         for row in 0..rows {
             for column in 0..outer {
-                let products = (0..inner).map(|k| input[row * inner + k] as f64 * weight[column * inner + k] as f64);
+                let products = (0..inner)
+                    .map(|k| input[row * inner + k] as f64 * weight[column * inner + k] as f64);
                 output[row * outer + column] = (products.sum::<f64>() + bias[column] as f64) as f32;
             }
         }
@@ -137,9 +152,16 @@ mod tests {
             };
             let mut check = Check::new(layout, &[(rows, inner), (rows, outer)]);
             let output = check.output(|tape, inputs| tape.linear(&inputs[0], &linear));
-            let (weight, bias) = (check.segment(linear.weight), check.segment(linear.bias.unwrap()));
-            assert_close(&output, &reference(&check.inputs[0], &weight, &bias, rows, inner, outer), 1e-5);
-            check.gradients(|tape, inputs| tape.linear_add(&inputs[0], &linear, inputs[1].clone(), 0.0));
+            let (weight, bias) =
+                (check.segment(linear.weight), check.segment(linear.bias.unwrap()));
+            assert_close(
+                &output,
+                &reference(&check.inputs[0], &weight, &bias, rows, inner, outer),
+                1e-5,
+            );
+            check.gradients(|tape, inputs| {
+                tape.linear_add(&inputs[0], &linear, inputs[1].clone(), 0.0)
+            });
         }
     }
 
@@ -148,7 +170,8 @@ mod tests {
         let mut layout = Layout::default();
         let linear = Linear { weight: layout.add("weight", 6, 6, Role::Weight), bias: None };
         let mut check = Check::new(layout, &[(5, 6)]);
-        check.gradients(|tape, inputs| tape.linear_add(&inputs[0], &linear, inputs[0].clone(), 0.0));
+        check
+            .gradients(|tape, inputs| tape.linear_add(&inputs[0], &linear, inputs[0].clone(), 0.0));
     }
 
     #[test]

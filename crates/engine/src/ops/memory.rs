@@ -10,8 +10,8 @@ pub trait MemoryKernels {
     /// Takes memory back into the pool.
     fn recycle(&self, storage: Storage);
 
-    /// Gives what lies in the pool back to the system, after something large is gone for good. Nothing to do without a
-    /// pool.
+    /// Gives what lies in the pool back to the system, after something large is gone for good.
+    /// Nothing to do without a pool.
     fn trim(&self) {}
 
     /// How often the pool had to ask the system for memory so far.
@@ -56,7 +56,8 @@ mod tests {
         let device = device();
         let values: Vec<u16> = (0..12).map(|index| 0xbf80 + 0x0357 * index).collect();
         let bytes: Vec<[u8; 2]> = values.iter().map(|value| value.to_le_bytes()).collect();
-        let expected: Vec<f32> = values.iter().map(|&value| f32::from_bits((value as u32) << 16)).collect();
+        let expected: Vec<f32> =
+            values.iter().map(|&value| f32::from_bits((value as u32) << 16)).collect();
         for precision in [Precision::Full, Precision::Compact] {
             let mut tensor = Tensor::of_shape(&device, Shape { rows: 6, columns: 3, precision });
             device.fill(tensor.view_mut(), 7.0);

@@ -1,4 +1,5 @@
-//! One file per operation: the trait of its kernels, its place on the tape, its slow reference and its tests.
+//! One file per operation: the trait of its kernels, its place on the tape, its slow reference and
+//! its tests.
 
 pub mod attention;
 pub mod distillation_loss;

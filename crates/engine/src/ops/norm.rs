@@ -1,4 +1,5 @@
-//! Normalisation of every row: RMS norm (Zhang and Sennrich, arXiv 1910.07467) and layer norm (arXiv 1607.06450).
+//! Normalisation of every row: RMS norm (Zhang and Sennrich, arXiv 1910.07467) and layer norm
+//! (arXiv 1607.06450).
 
 use crate::params::Segment;
 use crate::tape::{Backward, Node, Tape, Var};
@@ -6,7 +7,8 @@ use crate::tensor::{Tensor, View, ViewMut};
 
 /// Kernels of normalisation. `statistics` keeps per row what the backward needs.
 pub trait NormKernels {
-    /// `output = input / sqrt(mean(input^2) + epsilon) * gain`; `statistics` `[tokens, 1]` receives the inverse root.
+    /// `output = input / sqrt(mean(input^2) + epsilon) * gain`; `statistics` `[tokens, 1]` receives
+    /// the inverse root.
     fn rms_norm(
         &self,
         input: View<'_>,
@@ -29,8 +31,8 @@ pub trait NormKernels {
         d_gain: ViewMut<'_>,
     );
 
-    /// `output = (input - mean) / sqrt(variance + epsilon) * gain + bias`; `statistics` `[tokens, 2]` receives the mean
-    /// and the inverse root.
+    /// `output = (input - mean) / sqrt(variance + epsilon) * gain + bias`; `statistics` `[tokens,
+    /// 2]` receives the mean and the inverse root.
     fn layer_norm(
         &self,
         input: View<'_>,
@@ -41,7 +43,8 @@ pub trait NormKernels {
         statistics: Option<ViewMut<'_>>,
     );
 
-    /// Gradients of `layer_norm`: `d_input` written or added to; `d_gain_bias` `[2, hidden]` written.
+    /// Gradients of `layer_norm`: `d_input` written or added to; `d_gain_bias` `[2, hidden]`
+    /// written.
     #[allow(clippy::too_many_arguments)]
     fn layer_norm_gradient(
         &self,
@@ -84,7 +87,14 @@ impl Tape<'_> {
         let (value, gain) = (input.value().view(), parameters.view(norm.gain));
         match norm.bias {
             None => device.rms_norm(value, gain, norm.epsilon, output.view_mut(), kept),
-            Some(bias) => device.layer_norm(value, gain, parameters.view(bias), norm.epsilon, output.view_mut(), kept),
+            Some(bias) => device.layer_norm(
+                value,
+                gain,
+                parameters.view(bias),
+                norm.epsilon,
+                output.view_mut(),
+                kept,
+            ),
         }
         let (norm, input) = (*norm, input.clone());
         self.record(output, |output| NormNode { norm, input, statistics, output: output.id })
@@ -96,13 +106,17 @@ impl Node for NormNode {
         let Some(d_output) = pass.take(self.output) else { return };
         let (device, parameters) = (pass.device(), pass.parameters());
         let input = &self.input.value;
-        let (value, gain, statistics) = (input.view(), parameters.view(self.norm.gain), self.statistics.view());
-        let mut sums = Tensor::uninitialised(device, 1 + self.norm.bias.iter().len(), input.columns());
+        let (value, gain, statistics) =
+            (input.view(), parameters.view(self.norm.gain), self.statistics.view());
+        let mut sums =
+            Tensor::uninitialised(device, 1 + self.norm.bias.iter().len(), input.columns());
         pass.accumulate(self.input.id, input.shape(), |d_input, accumulate| {
             let (dy, dx, sums) = (d_output.view(), d_input.view_mut(), sums.view_mut());
             match self.norm.bias {
                 None => device.rms_norm_gradient(dy, value, gain, statistics, dx, accumulate, sums),
-                Some(_) => device.layer_norm_gradient(dy, value, gain, statistics, dx, accumulate, sums),
+                Some(_) => {
+                    device.layer_norm_gradient(dy, value, gain, statistics, dx, accumulate, sums)
+                }
             }
         });
         device.add(sums.view().row_range(0..1), pass.gradients().view_mut(self.norm.gain));
@@ -122,7 +136,11 @@ mod tests {
         let width = gain.len();
         let mut output = Vec::new();
         for row in input.chunks(width) {
-            let mean = if bias.is_some() { row.iter().map(|&x| x as f64).sum::<f64>() / width as f64 } else { 0.0 };
+            let mean = if bias.is_some() {
+                row.iter().map(|&x| x as f64).sum::<f64>() / width as f64
+            } else {
+                0.0
+            };
             let power = row.iter().map(|&x| (x as f64 - mean).powi(2)).sum::<f64>() / width as f64;
             for (column, &x) in row.iter().enumerate() {
                 let normal = (x as f64 - mean) / (power + epsilon).sqrt() * gain[column] as f64;
@@ -143,7 +161,8 @@ mod tests {
                 let mut check = Check::new(layout, &[(rows, width)]);
                 let output = check.output(|tape, inputs| tape.norm(&inputs[0], &norm));
                 let bias_values = bias.map(|bias| check.segment(bias));
-                let expected = reference(&check.inputs[0], &check.segment(gain), bias_values.as_deref(), 1e-3);
+                let expected =
+                    reference(&check.inputs[0], &check.segment(gain), bias_values.as_deref(), 1e-3);
                 assert_close(&output, &expected, 1e-5);
                 check.gradients(|tape, inputs| tape.norm(&inputs[0], &norm));
             }

@@ -1,4 +1,5 @@
-//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) over ranges of the flat vector, and the gradient norm.
+//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) over ranges of the flat vector, and the gradient
+//! norm.
 
 use std::ops::Range;
 
@@ -46,8 +47,8 @@ pub trait OptimizerKernels {
 }
 
 impl AdamwStep {
-    /// Constants of the update `value = value * decay_before - rate * m / (sqrt(v) * root_scale + epsilon)`, then
-    /// `value *= decay_after`.
+    /// Constants of the update `value = value * decay_before - rate * m / (sqrt(v) * root_scale +
+    /// epsilon)`, then `value *= decay_after`.
     pub fn constants(&self) -> AdamwConstants {
         let correction1 = 1.0 - self.beta1.powf(self.step as f64);
         let correction2 = 1.0 - self.beta2.powf(self.step as f64);
@@ -91,8 +92,15 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, device, random};
 
-    /// Both formulas as their programs state them (`torch.optim.AdamW`; `transformers.AdamW` of release 4.31).
-    fn reference(values: &mut [f64], gradients: &[f32], m: &mut [f64], v: &mut [f64], step: AdamwStep) {
+    /// Both formulas as their programs state them (`torch.optim.AdamW`; `transformers.AdamW` of
+    /// release 4.31).
+    fn reference(
+        values: &mut [f64],
+        gradients: &[f32],
+        m: &mut [f64],
+        v: &mut [f64],
+        step: AdamwStep,
+    ) {
         let (b1, b2) = (step.beta1, step.beta2);
         let (c1, c2) = (1.0 - b1.powf(step.step as f64), 1.0 - b2.powf(step.step as f64));
         for i in 0..values.len() {
@@ -102,10 +110,12 @@ mod tests {
             match step.variant {
                 AdamwVariant::Torch => {
                     values[i] -= step.learning_rate * step.weight_decay * values[i];
-                    values[i] -= step.learning_rate / c1 * m[i] / (v[i].sqrt() / c2.sqrt() + step.epsilon);
+                    values[i] -=
+                        step.learning_rate / c1 * m[i] / (v[i].sqrt() / c2.sqrt() + step.epsilon);
                 }
                 AdamwVariant::Transformers => {
-                    values[i] -= step.learning_rate * c2.sqrt() / c1 * m[i] / (v[i].sqrt() + step.epsilon);
+                    values[i] -=
+                        step.learning_rate * c2.sqrt() / c1 * m[i] / (v[i].sqrt() + step.epsilon);
                     values[i] -= step.learning_rate * step.weight_decay * values[i];
                 }
             }
@@ -119,7 +129,8 @@ mod tests {
             let length = 5000;
             let vector = |values: &[f32]| Tensor::from_slice(&device, 1, length, values);
             let start = random(1, length);
-            let (mut values, mut m, mut v) = (vector(&start), vector(&vec![0.0; length]), vector(&vec![0.0; length]));
+            let (mut values, mut m, mut v) =
+                (vector(&start), vector(&vec![0.0; length]), vector(&vec![0.0; length]));
             let mut expected: Vec<f64> = start.iter().map(|&x| x as f64).collect();
             let (mut em, mut ev) = (vec![0.0; length], vec![0.0; length]);
             for index in 1..=5 {

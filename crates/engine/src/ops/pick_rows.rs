@@ -1,7 +1,8 @@
-//! Picking rows of a matrix, such as the state of one token of each sequence, which a classifier's head reads.
+//! Picking rows of a matrix, such as the state of one token of each sequence, which a classifier's
+//! head reads.
 //!
-//! It needs no kernels of its own: it is an embedding whose table are the states. The loss of a classifier is then that of
-//! an output layer whose vocabulary are the labels.
+//! It needs no kernels of its own: it is an embedding whose table are the states. The loss of a
+//! classifier is then that of an output layer whose vocabulary are the labels.
 
 use std::sync::Arc;
 
@@ -17,14 +18,18 @@ struct PickRowsNode {
 }
 
 impl Tape<'_> {
-    /// Some rows of a matrix in the given order: `[tokens, channels] -> [rows, channels]`. Rows that are not picked get no
-    /// gradient, and those that are picked several times the sum.
+    /// Some rows of a matrix in the given order: `[tokens, channels] -> [rows, channels]`. Rows
+    /// that are not picked get no gradient, and those that are picked several times the sum.
     ///
     /// # Panics
     /// When a row lies outside the matrix.
     pub fn pick_rows(&mut self, input: &Var, rows: &Arc<[u32]>) -> Var {
         let shape = input.value().shape();
-        assert!(rows.iter().all(|&row| (row as usize) < shape.rows), "a row outside of {}", shape.rows);
+        assert!(
+            rows.iter().all(|&row| (row as usize) < shape.rows),
+            "a row outside of {}",
+            shape.rows
+        );
         let mut output = Tensor::of_shape(self.device(), Shape { rows: rows.len(), ..shape });
         self.device().embed(input.value().view(), rows, output.view_mut(), false);
         let (rows, input) = (rows.clone(), input.id);
@@ -69,24 +74,34 @@ mod tests {
     #[test]
     fn the_loss_of_picked_rows_matches_the_reference_and_finite_differences() {
         // The last row of sequences of odd lengths, one row alone, one row twice, and many labels.
-        for (tokens, width, labels, rows) in
-            [(13, 5, 2, vec![0, 4, 12]), (1, 3, 2, vec![0]), (9, 7, 3, vec![6, 2, 6]), (70, 4, 33, vec![69, 1])]
-        {
+        for (tokens, width, labels, rows) in [
+            (13, 5, 2, vec![0, 4, 12]),
+            (1, 3, 2, vec![0]),
+            (9, 7, 3, vec![6, 2, 6]),
+            (70, 4, 33, vec![69, 1]),
+        ] {
             for with_bias in [false, true] {
                 let mut layout = Layout::default();
                 let weight = layout.add("score", labels, width, Role::Weight);
                 let bias = with_bias.then(|| layout.add("bias", 1, labels, Role::Bias));
-                let (output, rows): (_, Arc<[u32]>) = (Linear { weight, bias }, rows.clone().into());
-                let wanted: Vec<u32> = (0..rows.len() as u32).map(|index| (index * 5 + 1) % labels as u32).collect();
+                let (output, rows): (_, Arc<[u32]>) =
+                    (Linear { weight, bias }, rows.clone().into());
+                let wanted: Vec<u32> =
+                    (0..rows.len() as u32).map(|index| (index * 5 + 1) % labels as u32).collect();
                 let mut check = Check::new(layout, &[(tokens, width)]);
                 let logits = reference_logits(&check.inputs[0], &check.segment(weight), width);
                 let added = bias.map_or(vec![0.0; labels], |bias| check.segment(bias));
                 let loss_of = |(&row, &label): (&u32, &u32)| {
-                    let logits = logits[row as usize].iter().zip(&added).map(|(logit, &bias)| logit + bias as f64);
+                    let logits = logits[row as usize]
+                        .iter()
+                        .zip(&added)
+                        .map(|(logit, &bias)| logit + bias as f64);
                     -log_softmax(&logits.collect::<Vec<_>>())[label as usize]
                 };
                 let expected: f64 = rows.iter().zip(&wanted).map(loss_of).sum();
-                let objective = |tape: &mut Tape, inputs: &[Var]| loss(tape, &inputs[0], &rows, output, &wanted, 0.3);
+                let objective = |tape: &mut Tape, inputs: &[Var]| {
+                    loss(tape, &inputs[0], &rows, output, &wanted, 0.3)
+                };
                 let sum = check.objective(objective);
                 assert!((sum - expected).abs() < 1e-5 * expected, "{sum} instead of {expected}");
                 check.objective_gradients(0.3, objective);
@@ -99,8 +114,10 @@ mod tests {
         let rows: Arc<[u32]> = [4, 1, 4].into();
         let mut check = Check::new(Layout::default(), &[(6, 3)]);
         let output = check.output(|tape, inputs| tape.pick_rows(&inputs[0], &rows));
-        let expected: Vec<f32> =
-            rows.iter().flat_map(|&row| check.inputs[0][row as usize * 3..][..3].to_vec()).collect();
+        let expected: Vec<f32> = rows
+            .iter()
+            .flat_map(|&row| check.inputs[0][row as usize * 3..][..3].to_vec())
+            .collect();
         assert_close(&output, &expected, 0.0);
         check.gradients(|tape, inputs| tape.pick_rows(&inputs[0], &rows));
     }
@@ -121,6 +138,8 @@ mod tests {
     #[should_panic(expected = "a row outside of 5")]
     fn rows_outside_are_refused() {
         let check = Check::new(Layout::default(), &[(5, 3)]);
-        check.objective(|tape, inputs| tape.pick_rows(&inputs[0], &[5].into()).value().rows() as f64);
+        check.objective(|tape, inputs| {
+            tape.pick_rows(&inputs[0], &[5].into()).value().rows() as f64
+        });
     }
 }

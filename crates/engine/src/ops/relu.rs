@@ -50,7 +50,8 @@ mod tests {
             // Finite differences need to stay on one side of the corner.
             check.inputs[0].iter_mut().for_each(|x| *x += x.signum());
             let output = check.output(|tape, inputs| tape.relu(inputs[0].clone()));
-            let expected: Vec<f32> = check.inputs[0].iter().map(|&x| if x > 0.0 { x } else { 0.0 }).collect();
+            let expected: Vec<f32> =
+                check.inputs[0].iter().map(|&x| if x > 0.0 { x } else { 0.0 }).collect();
             assert_eq!(output, expected);
             assert!(rows == 1 || output.contains(&0.0));
             check.gradients(|tape, inputs| tape.relu(inputs[0].clone()));

@@ -48,7 +48,8 @@ mod tests {
         for (rows, width) in [(1, 1), (3, 17), (65, 6), (3, 6000)] {
             let mut check = Check::new(Layout::default(), &[(rows, width)]);
             let output = check.output(|tape, inputs| tape.tanh(inputs[0].clone()));
-            let expected: Vec<f32> = check.inputs[0].iter().map(|&x| (x as f64).tanh() as f32).collect();
+            let expected: Vec<f32> =
+                check.inputs[0].iter().map(|&x| (x as f64).tanh() as f32).collect();
             assert_close(&output, &expected, 1e-6);
             check.gradients(|tape, inputs| tape.tanh(inputs[0].clone()));
         }
@@ -58,7 +59,10 @@ mod tests {
     fn far_from_zero_it_is_one_and_flat() {
         let mut check = Check::new(Layout::default(), &[(1, 4)]);
         check.inputs[0] = vec![-1e30, -30.0, 30.0, f32::MAX];
-        assert_eq!(check.output(|tape, inputs| tape.tanh(inputs[0].clone())), [-1.0, -1.0, 1.0, 1.0]);
+        assert_eq!(
+            check.output(|tape, inputs| tape.tanh(inputs[0].clone())),
+            [-1.0, -1.0, 1.0, 1.0]
+        );
         assert_eq!(check.input_gradient(|tape, inputs| tape.tanh(inputs[0].clone())), [0.0; 4]);
     }
 }

@@ -1,5 +1,5 @@
-//! Drawing tokens from the teachers' softened distribution (Random Sampling KD, arXiv 2503.16870), so that a few ids per
-//! position can stand for the whole vocabulary's probabilities.
+//! Drawing tokens from the teachers' softened distribution (Random Sampling KD, arXiv 2503.16870),
+//! so that a few ids per position can stand for the whole vocabulary's probabilities.
 
 use crate::ops::distillation_loss::{Ensemble, check_teachers};
 use crate::ops::language_model_loss::Projection;
@@ -19,15 +19,18 @@ pub struct SoftenedTeachers<'a> {
 
 /// Kernels of sampling.
 pub trait TeacherSamplesKernels {
-    /// Draws `count` ids per row in ascending order, and the constant that makes the sampled forward KL unbiased.
+    /// Draws `count` ids per row in ascending order, and the constant that makes the sampled
+    /// forward KL unbiased.
     ///
-    /// `uniforms` holds a number in `[0, 1)` for each row, `ids` `[tokens * count]` and `negative_entropies` `[tokens]`
-    /// are written, ready for [`TeacherSamples`](crate::ops::distillation_loss::TeacherSamples). The draws of a row lie
-    /// at cumulative probabilities `(uniform + k) / count` (systematic resampling): the expected number of an id's draws
-    /// is `count * p`, and it is never further from that than to the next whole number.
+    /// `uniforms` holds a number in `[0, 1)` for each row, `ids` `[tokens * count]` and
+    /// `negative_entropies` `[tokens]` are written, ready for
+    /// [`TeacherSamples`](crate::ops::distillation_loss::TeacherSamples). The draws of a row lie at
+    /// cumulative probabilities `(uniform + k) / count` (systematic resampling): the expected
+    /// number of an id's draws is `count * p`, and it is never further from that than to the next
+    /// whole number.
     ///
-    /// `SumKl` draws as `MeanProbs` does, since both have the same gradient under the forward KL; its constant is
-    /// `sum w sum p ln p` over the teachers.
+    /// `SumKl` draws as `MeanProbs` does, since both have the same gradient under the forward KL;
+    /// its constant is `sum w sum p ln p` over the teachers.
     ///
     /// # Panics
     /// When shapes do not fit or weights do not sum to one.
@@ -50,7 +53,8 @@ impl SoftenedTeachers<'_> {
         self.projections[0].output.rows
     }
 
-    /// Panics when teachers do not fit each other, or the slices to be written do not fit `rows` rows.
+    /// Panics when teachers do not fit each other, or the slices to be written do not fit `rows`
+    /// rows.
     pub(crate) fn check(&self, rows: usize, count: usize, ids: &[u32], negative_entropies: &[f32]) {
         check_teachers(self.projections, rows, self.vocab());
         assert!(count > 0, "at least one draw per row");

@@ -1,6 +1,8 @@
-//! Whether a device computes what another one does: every operation, forward and backward, on the same numbers.
+//! Whether a device computes what another one does: every operation, forward and backward, on the
+//! same numbers.
 //!
-//! The reference is the CPU, whose kernels the tests hold to slow references, finite differences and PyTorch.
+//! The reference is the CPU, whose kernels the tests hold to slow references, finite differences
+//! and PyTorch.
 
 mod cases;
 mod problem;
@@ -38,7 +40,8 @@ pub struct CaseResult {
     pub passed: bool,
 }
 
-/// Runs every case on both devices, twice on the one that is looked at. `tolerance` is the largest error that passes.
+/// Runs every case on both devices, twice on the one that is looked at. `tolerance` is the largest
+/// error that passes.
 pub fn run(
     reference: &Arc<dyn Device>,
     device: &Arc<dyn Device>,
@@ -53,7 +56,12 @@ pub fn run(
     results.collect()
 }
 
-fn compare(case: &Case, reference: &Arc<dyn Device>, device: &Arc<dyn Device>, tolerance: f64) -> CaseResult {
+fn compare(
+    case: &Case,
+    reference: &Arc<dyn Device>,
+    device: &Arc<dyn Device>,
+    tolerance: f64,
+) -> CaseResult {
     let expected = (case.run)(reference);
     let result = |output, error, repeatable, fault: Option<Fault>| {
         let (operation, shape) = (case.operation, case.shape.clone());
@@ -67,7 +75,8 @@ fn compare(case: &Case, reference: &Arc<dyn Device>, device: &Arc<dyn Device>, t
             let outputs = expected.iter().zip(&found);
             let errors = outputs.map(|(expected, found)| (found.name, error(expected, found)));
             // What is not a number counts as the largest.
-            let (output, error) = errors.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("nothing", f64::NAN));
+            let (output, error) =
+                errors.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("nothing", f64::NAN));
             let error = if expected.len() == found.len() { error } else { f64::NAN };
             result(output, error, repeatable, None)
         }

@@ -1,4 +1,5 @@
-//! A small computation on a tape: random weights and inputs, a forward, and the backward of a weighted sum of its output.
+//! A small computation on a tape: random weights and inputs, a forward, and the backward of a
+//! weighted sum of its output.
 
 use std::sync::Arc;
 
@@ -34,7 +35,13 @@ pub fn random_ids(seed: u64, count: usize, bound: usize) -> Vec<u32> {
 }
 
 /// A matrix of random values.
-pub fn random_tensor(device: &Arc<dyn Device>, seed: u64, rows: usize, columns: usize, precision: Precision) -> Tensor {
+pub fn random_tensor(
+    device: &Arc<dyn Device>,
+    seed: u64,
+    rows: usize,
+    columns: usize,
+    precision: Precision,
+) -> Tensor {
     let mut tensor = Tensor::of_shape(device, Shape { rows, columns, precision });
     device.write(tensor.view_mut(), &random(seed, rows * columns));
     tensor
@@ -69,7 +76,11 @@ impl Problem {
     }
 
     /// The output, and the gradients of a random weighted sum of it.
-    pub fn run(&self, device: &Arc<dyn Device>, forward: impl Fn(&mut Tape<'_>, &[Var]) -> Var) -> Vec<Output> {
+    pub fn run(
+        &self,
+        device: &Arc<dyn Device>,
+        forward: impl Fn(&mut Tape<'_>, &[Var]) -> Var,
+    ) -> Vec<Output> {
         self.record(device, |tape, inputs| {
             let output = forward(tape, inputs);
             let values = output.value().to_vec();
@@ -81,11 +92,19 @@ impl Problem {
     }
 
     /// A loss, and the gradients that it seeds itself.
-    pub fn loss(&self, device: &Arc<dyn Device>, forward: impl Fn(&mut Tape<'_>, &[Var]) -> Vec<f32>) -> Vec<Output> {
+    pub fn loss(
+        &self,
+        device: &Arc<dyn Device>,
+        forward: impl Fn(&mut Tape<'_>, &[Var]) -> Vec<f32>,
+    ) -> Vec<Output> {
         self.record(device, forward)
     }
 
-    fn record(&self, device: &Arc<dyn Device>, forward: impl Fn(&mut Tape<'_>, &[Var]) -> Vec<f32>) -> Vec<Output> {
+    fn record(
+        &self,
+        device: &Arc<dyn Device>,
+        forward: impl Fn(&mut Tape<'_>, &[Var]) -> Vec<f32>,
+    ) -> Vec<Output> {
         let parameters = self.parameters(device);
         let mut gradients = Parameters::zeros(device, parameters.layout().clone());
         let dropout = self.dropout.then(|| DropoutStream {
@@ -104,13 +123,20 @@ impl Problem {
             }
         }
         if self.layout.length() > 0 {
-            outputs.push(Output { name: "gradient of the weights", values: gradients.values().to_vec() });
+            outputs.push(Output {
+                name: "gradient of the weights",
+                values: gradients.values().to_vec(),
+            });
         }
         outputs
     }
 
     /// The output without gradients.
-    pub fn infer(&self, device: &Arc<dyn Device>, forward: impl Fn(&mut Tape<'_>, &[Var]) -> Var) -> Vec<Output> {
+    pub fn infer(
+        &self,
+        device: &Arc<dyn Device>,
+        forward: impl Fn(&mut Tape<'_>, &[Var]) -> Var,
+    ) -> Vec<Output> {
         let parameters = self.parameters(device);
         let mut tape = Tape::inference(&parameters);
         let inputs = self.place_inputs(&mut tape);

@@ -1,4 +1,5 @@
-//! The sentences in which words are read: a list made for the purpose, or lines of child-directed speech.
+//! The sentences in which words are read: a list made for the purpose, or lines of child-directed
+//! speech.
 
 use std::path::Path;
 
@@ -7,8 +8,9 @@ use serde::Deserialize;
 use super::error::AgeError;
 use super::occurrences::WordFinder;
 
-/// Contexts per word that are gathered from text unless something else is asked for: of CHILDES in BabyLM's
-/// strict-small corpus about 23,000 lines with 170,000 words, which a model of 58 M parameters reads in a minute or two.
+/// Contexts per word that are gathered from text unless something else is asked for: of CHILDES in
+/// BabyLM's strict-small corpus about 23,000 lines with 170,000 words, which a model of 58 M
+/// parameters reads in a minute or two.
 pub const DEFAULT_CONTEXTS: usize = 100;
 
 /// A sentence, and which words of the list are read in it.
@@ -26,12 +28,13 @@ struct Entry {
     words: Vec<String>,
 }
 
-/// Reads a list like the 2023 pipeline's `sent_words.json`: `[{"sent": "...", "words": ["...", ...]}, ...]`. Words that
-/// the finder does not know are passed over.
+/// Reads a list like the 2023 pipeline's `sent_words.json`: `[{"sent": "...", "words": ["...",
+/// ...]}, ...]`. Words that the finder does not know are passed over.
 pub fn read_contexts(path: &Path, finder: &WordFinder) -> Result<Vec<Context>, AgeError> {
-    let bytes = std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
-    let entries: Vec<Entry> =
-        serde_json::from_slice(&bytes).map_err(|cause| AgeError::Json { path: path.to_owned(), cause })?;
+    let bytes =
+        std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
+    let entries: Vec<Entry> = serde_json::from_slice(&bytes)
+        .map_err(|cause| AgeError::Json { path: path.to_owned(), cause })?;
     let context = |entry: Entry| {
         let mut words = Vec::new();
         for place in entry.words.iter().filter_map(|word| finder.place(word)) {
@@ -44,8 +47,8 @@ pub fn read_contexts(path: &Path, finder: &WordFinder) -> Result<Vec<Context>, A
     require_words(entries.into_iter().map(context).collect())
 }
 
-/// Gathers contexts from texts with one utterance a line: in their order, each line that holds a word which has fewer
-/// than `most` contexts so far; the line is a context of just these words.
+/// Gathers contexts from texts with one utterance a line: in their order, each line that holds a
+/// word which has fewer than `most` contexts so far; the line is a context of just these words.
 pub fn gather<'a>(
     texts: impl IntoIterator<Item = &'a str>,
     finder: &WordFinder,
@@ -56,7 +59,9 @@ pub fn gather<'a>(
     for line in texts.into_iter().flat_map(str::lines).map(str::trim) {
         let mut words = Vec::new();
         for occurrence in finder.find(line) {
-            if !words.contains(&occurrence.word) && counts.get(&occurrence.word).is_none_or(|&count| count < most) {
+            if !words.contains(&occurrence.word)
+                && counts.get(&occurrence.word).is_none_or(|&count| count < most)
+            {
                 words.push(occurrence.word);
             }
         }
@@ -86,7 +91,10 @@ mod tests {
         let texts = ["a dog\n\nsee a Dog, a dog!\n", "nothing\n dog with a ball \na\n"];
         let gathered = |most| {
             let contexts = gather(texts, &finder(), most).unwrap();
-            contexts.into_iter().map(|context| (context.sentence, context.words)).collect::<Vec<_>>()
+            contexts
+                .into_iter()
+                .map(|context| (context.sentence, context.words))
+                .collect::<Vec<_>>()
         };
         let context = |text: &str, words: &[usize]| (text.to_owned(), words.to_vec());
         let all = [
@@ -108,15 +116,25 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             read_contexts(&path, &finder()).map_err(|error| error.to_string())
         };
-        let found =
-            read(r#"[{"sent": "A ball", "words": ["ball", "a", "ball", "cat"], "id": 3}, {"sent": "", "words": []}]"#);
-        let expected =
-            [Context { sentence: "A ball".into(), words: vec![2, 1] }, Context { sentence: "".into(), words: vec![] }];
+        let found = read(
+            r#"[{"sent": "A ball", "words": ["ball", "a", "ball", "cat"], "id": 3}, {"sent": "", "words": []}]"#,
+        );
+        let expected = [
+            Context { sentence: "A ball".into(), words: vec![2, 1] },
+            Context { sentence: "".into(), words: vec![] },
+        ];
         assert_eq!(found.unwrap(), expected);
         let message = read(r#"[{"sent": "A ball"}]"#).unwrap_err();
-        assert!(message.contains("sent_words.json") && message.contains("missing field `words`"), "{message}");
+        assert!(
+            message.contains("sent_words.json") && message.contains("missing field `words`"),
+            "{message}"
+        );
         assert!(read("{").unwrap_err().contains("not a list of"));
-        assert!(read(r#"[{"sent": "A ball", "words": ["cat"]}]"#).unwrap_err().contains("no word of the list"));
+        assert!(
+            read(r#"[{"sent": "A ball", "words": ["cat"]}]"#)
+                .unwrap_err()
+                .contains("no word of the list")
+        );
         assert!(read_contexts(&folder.path().join("none"), &finder()).is_err());
     }
 }

@@ -15,13 +15,15 @@ pub enum AgeError {
     Row { path: PathBuf, line: usize, what: String },
     #[error("{} lists no word", path.display())]
     NoWord { path: PathBuf },
-    #[error("{}: not a list of {{\"sent\": text, \"words\": [text, ...]}}: {cause}", path.display())]
+    #[error("{}: not a list of {{\"sent\": text, \"words\": [text, ...]}}: \
+     {cause}", path.display())]
     Json { path: PathBuf, cause: serde_json::Error },
     #[error("no word of the list occurs in the contexts")]
     NoOccurrence,
     #[error(
-        "{nouns} nouns, {predicates} predicates and {function_words} function words have a surprisal, which do not \
-         determine the regression's 12 coefficients for every word left out"
+        "{nouns} nouns, {predicates} predicates and {function_words} function words have a \
+         surprisal, which do not determine the regression's 12 coefficients for every word left \
+         out"
     )]
     TooFewWords { nouns: usize, predicates: usize, function_words: usize },
     #[error(transparent)]

@@ -1,10 +1,12 @@
-//! Age of acquisition (BabyLM 2023, after Portelance, Duan, Frank and Lupyan, 2023): how well a model's surprisal at
-//! words in child-directed speech helps to predict the age at which children say them.
+//! Age of acquisition (BabyLM 2023, after Portelance, Duan, Frank and Lupyan, 2023): how well a
+//! model's surprisal at words in child-directed speech helps to predict the age at which children
+//! say them.
 //!
-//! A word list has each word's age of acquisition, category, concreteness and frequency. The model gives each word's mean
-//! surprisal in contexts. A linear regression predicts the age from all of these, for each word from the other words; the
-//! score is the mean absolute error in months. It has little room: random numbers in place of surprisals end within 0.05
-//! months of the published baselines.
+//! A word list has each word's age of acquisition, category, concreteness and frequency. The model
+//! gives each word's mean surprisal in contexts. A linear regression predicts the age from all of
+//! these, for each word from the other words; the score is the mean absolute error in months. It
+//! has little room: random numbers in place of surprisals end within 0.05 months of the published
+//! baselines.
 
 mod contexts;
 mod error;

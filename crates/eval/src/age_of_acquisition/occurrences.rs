@@ -14,9 +14,10 @@ pub struct Occurrence {
 
 /// Finds listed words in text.
 ///
-/// A word is a longest run of letters and digits, with `'`, `’`, `-` and `_` between two of them. So `can` is not found
-/// in `can't`, nor `dog` in `dog's`, but in `'dog'`. Case does not matter. An entry of several words is found where they
-/// stand with one space between each two. Words inside such an entry are found as well: `a lot` also has an `a`.
+/// A word is a longest run of letters and digits, with `'`, `’`, `-` and `_` between two of them.
+/// So `can` is not found in `can't`, nor `dog` in `dog's`, but in `'dog'`. Case does not matter. An
+/// entry of several words is found where they stand with one space between each two. Words inside
+/// such an entry are found as well: `a lot` also has an `a`.
 #[derive(Clone, Debug)]
 pub struct WordFinder {
     places: BTreeMap<String, usize>,
@@ -27,7 +28,8 @@ pub struct WordFinder {
 impl WordFinder {
     /// A finder of these words, in lower case, each of which stands there once.
     pub fn new(words: &[&str]) -> Self {
-        let places = words.iter().enumerate().map(|(place, word)| (word.to_string(), place)).collect();
+        let places =
+            words.iter().enumerate().map(|(place, word)| (word.to_string(), place)).collect();
         let most_words = words.iter().map(|word| word.split(' ').count()).max().unwrap_or(0);
         Self { places, most_words }
     }
@@ -83,7 +85,8 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<&str> {
-        let finder = WordFinder::new(&["a", "a lot", "can", "dog", "ice cream", "ice", "x-ray", "été"]);
+        let finder =
+            WordFinder::new(&["a", "a lot", "can", "dog", "ice cream", "ice", "x-ray", "été"]);
         finder.find(text).into_iter().map(|occurrence| &text[occurrence.bytes]).collect()
     }
 

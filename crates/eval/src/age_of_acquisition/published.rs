@@ -1,15 +1,21 @@
-//! Average surprisals as the 2023 pipeline's code computes them, for comparison with published scores.
+//! Average surprisals as the 2023 pipeline's code computes them, for comparison with published
+//! scores.
 //!
-//! It differs from [`score_corrected`](super::score_corrected) in what follows from the code (EVALS 3.2):
-//! - The number at a token is `-log P(that token again | all up to and including it)`: the logits are read at the token
-//!   itself and not at the one before it. It says how surprising the token would be if it came once more.
-//! - Sentences come in batches of 32. The words of all of them are searched in every sentence of the batch.
-//! - A word is searched by its tokens with and without a leading space, wherever they stand: the form without also matches
-//!   pieces inside other words. Of several tokens, the place that ends with the sentence is never looked at.
+//! It differs from [`score_corrected`](super::score_corrected) in what follows from the code (EVALS
+//! 3.2):
+//! - The number at a token is `-log P(that token again | all up to and including it)`: the logits
+//!   are read at the token itself and not at the one before it. It says how surprising the token
+//!   would be if it came once more.
+//! - Sentences come in batches of 32. The words of all of them are searched in every sentence of
+//!   the batch.
+//! - A word is searched by its tokens with and without a leading space, wherever they stand: the
+//!   form without also matches pieces inside other words. Of several tokens, the place that ends
+//!   with the sentence is never looked at.
 //! - A sentence is cut after 50 tokens, and nothing stands before it.
-//! - Batches are padded on the left. The padding is masked, but positions are counted from its beginning, so that learned
-//!   positions (GPT-2's) depend on the longest sentence of the batch; rotary ones only know distances, and OPT counts from
-//!   the mask. Here nothing is padded, and positions begin where the padding would have ended; with an OPT among the models, at 0.
+//! - Batches are padded on the left. The padding is masked, but positions are counted from its
+//!   beginning, so that learned positions (GPT-2's) depend on the longest sentence of the batch;
+//!   rotary ones only know distances, and OPT counts from the mask. Here nothing is padded, and
+//!   positions begin where the padding would have ended; with an OPT among the models, at 0.
 
 use std::collections::BTreeSet;
 
@@ -40,8 +46,9 @@ impl Published {
     }
 }
 
-/// The average surprisal of each word as published. Models with fewer than 50 positions cut sentences to these. `encode`
-/// turns text into token ids; `on_progress` hears how many contexts are done, of how many.
+/// The average surprisal of each word as published. Models with fewer than 50 positions cut
+/// sentences to these. `encode` turns text into token ids; `on_progress` hears how many contexts
+/// are done, of how many.
 pub fn score_as_published(
     scorer: &Scorer<'_>,
     contexts: &[Context],
@@ -55,7 +62,8 @@ pub fn score_as_published(
     let mut sums = Sums::new(words.len());
     let mut waiting: Vec<Published> = Vec::new();
     for (index, contexts_of_batch) in contexts.chunks(BATCH_SENTENCES).enumerate() {
-        let words = contexts_of_batch.iter().flat_map(|context| context.words.iter().copied()).collect();
+        let words =
+            contexts_of_batch.iter().flat_map(|context| context.words.iter().copied()).collect();
         let mut sentences = Vec::new();
         for context in contexts_of_batch {
             let mut ids = encode(&context.sentence);
@@ -93,12 +101,15 @@ fn score_packed(
     forms: &[Vec<Vec<u32>>],
     sums: &mut Sums,
 ) -> Result<(), EvalError> {
-    // OPT takes its positions from the attention mask, the other families count the padding on the left.
-    let counts_padding = !scorer.models().iter().any(|model| model.config().architecture == Architecture::Opt);
+    // OPT takes its positions from the attention mask, the other families count the padding on the
+    // left.
+    let counts_padding =
+        !scorer.models().iter().any(|model| model.config().architecture == Architecture::Opt);
     let mut sentences: Vec<(&[u32], usize)> = Vec::new();
     for batch in batches {
         let longest = batch.sentences.iter().map(Vec::len).max().unwrap_or(0);
-        let padding = |sentence: &Vec<u32>| if counts_padding { longest - sentence.len() } else { 0 };
+        let padding =
+            |sentence: &Vec<u32>| if counts_padding { longest - sentence.len() } else { 0 };
         // Sentences without a token have no rows.
         let with_tokens = batch.sentences.iter().filter(|sentence| !sentence.is_empty());
         sentences.extend(with_tokens.map(|sentence| (&sentence[..], padding(sentence))));
@@ -118,8 +129,8 @@ fn score_packed(
     Ok(())
 }
 
-/// As many of the first sentences as so many tokens hold, but at least one; each with its first position. Every row is asked
-/// for the token that it has just read.
+/// As many of the first sentences as so many tokens hold, but at least one; each with its first
+/// position. Every row is asked for the token that it has just read.
 fn pass_of(sentences: &[(&[u32], usize)], batch_tokens: usize) -> Pass<()> {
     let (mut ids, mut lengths, mut positions) = (Vec::new(), Vec::new(), Vec::new());
     for &(sentence, first) in sentences {
@@ -131,7 +142,11 @@ fn pass_of(sentences: &[(&[u32], usize)], batch_tokens: usize) -> Pass<()> {
         positions.extend((first..first + sentence.len()).map(|position| position as u32));
     }
     let count = lengths.len();
-    let batch = Batch { ids: ids.as_slice().into(), spans: Spans::from_lengths(lengths), positions: positions.into() };
+    let batch = Batch {
+        ids: ids.as_slice().into(),
+        spans: Spans::from_lengths(lengths),
+        positions: positions.into(),
+    };
     let targets = (0..).zip(ids).map(|(row, id)| Target { row, id }).collect();
     Pass { batch, targets, count, places: () }
 }
@@ -148,7 +163,8 @@ fn add_batch(
             let mut row = 0;
             for sentence in &batch.sentences {
                 // The last start is skipped but for single tokens.
-                let starts = (sentence.len() + (form.len() == 1) as usize).saturating_sub(form.len());
+                let starts =
+                    (sentence.len() + (form.len() == 1) as usize).saturating_sub(form.len());
                 for start in (0..starts).filter(|&start| sentence[start..].starts_with(form)) {
                     let tokens = row + start..row + start + form.len();
                     sums.add(word, -log_probabilities[tokens].iter().sum::<f64>())?;

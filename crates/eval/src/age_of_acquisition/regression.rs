@@ -1,8 +1,9 @@
 //! The regression that predicts ages from surprisals, and its error on words left out.
 //!
-//! Predictors: whether the word is a function word, whether it is a predicate (nouns are neither), concreteness, surprisal
-//! with what frequency explains taken out, the negative logarithm of frequency, and the products of the first two with the last
-//! three; twelve coefficients with the intercept.
+//! Predictors: whether the word is a function word, whether it is a predicate (nouns are neither),
+//! concreteness, surprisal with what frequency explains taken out, the negative logarithm of
+//! frequency, and the products of the first two with the last three; twelve coefficients with the
+//! intercept.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,8 @@ pub struct Observation {
     pub surprisal: f64,
 }
 
-/// Mean absolute errors in months, over all words and by category, each with its number of words: the fields of the 2023
-/// pipeline's `mean_absolute_deviation_results.json`.
+/// Mean absolute errors in months, over all words and by category, each with its number of words:
+/// the fields of the 2023 pipeline's `mean_absolute_deviation_results.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgeScore {
     pub overall_mad: f64,
@@ -48,9 +49,11 @@ impl AgeScore {
     }
 }
 
-/// The score of a word list with surprisals in the order of [`WordList::texts`]; words without any are left out.
+/// The score of a word list with surprisals in the order of [`WordList::texts`]; words without any
+/// are left out.
 pub fn score_words(list: &WordList, surprisals: &Surprisals) -> Result<AgeScore, AgeError> {
-    let by_text: std::collections::BTreeMap<&str, _> = list.texts().into_iter().zip(&surprisals.words).collect();
+    let by_text: std::collections::BTreeMap<&str, _> =
+        list.texts().into_iter().zip(&surprisals.words).collect();
     let observation = |row: &super::Word| {
         let found = by_text.get(row.text.as_str()).filter(|found| found.count > 0)?;
         let (category, concreteness, frequency) = (row.category, row.concreteness, row.frequency);
@@ -59,7 +62,10 @@ pub fn score_words(list: &WordList, surprisals: &Surprisals) -> Result<AgeScore,
     let observations: Vec<Observation> = list.rows.iter().filter_map(observation).collect();
     let predictions = predict_ages(&observations)?;
     let error = |category: Option<Category>| {
-        let rows = observations.iter().zip(&predictions).filter(|(row, _)| category.is_none_or(|c| row.category == c));
+        let rows = observations
+            .iter()
+            .zip(&predictions)
+            .filter(|(row, _)| category.is_none_or(|c| row.category == c));
         let errors: Vec<f64> = rows.map(|(row, age)| (row.age - age).abs()).collect();
         (errors.iter().sum::<f64>() / errors.len() as f64, errors.len())
     };
@@ -67,13 +73,22 @@ pub fn score_words(list: &WordList, surprisals: &Surprisals) -> Result<AgeScore,
     let (noun_mad, n_noun) = error(Some(Category::Noun));
     let (predicate_mad, n_predicate) = error(Some(Category::Predicate));
     let (functionword_mad, n_functionword) = error(Some(Category::FunctionWord));
-    Ok(AgeScore { overall_mad, n, noun_mad, n_noun, predicate_mad, n_predicate, functionword_mad, n_functionword })
+    Ok(AgeScore {
+        overall_mad,
+        n,
+        noun_mad,
+        n_noun,
+        predicate_mad,
+        n_predicate,
+        functionword_mad,
+        n_functionword,
+    })
 }
 
 /// The age of each word in months, predicted by the regression on all other words.
 ///
-/// Scaling uses all words, as published. The predictions come from one fit: the error on a word left out is its residual
-/// over one less its leverage.
+/// Scaling uses all words, as published. The predictions come from one fit: the error on a word
+/// left out is its residual over one less its leverage.
 ///
 /// # Errors
 /// When the words, or the words without one of them, do not determine the coefficients.
@@ -88,7 +103,11 @@ pub fn predict_ages(observations: &[Observation]) -> Result<Vec<f64>, AgeError> 
     let basis = orthonormal(design(observations)).ok_or_else(too_few)?;
     let coefficients: Vec<f64> = basis.iter().map(|column| dot(column, &ages)).collect();
     let predict = |(row, &age): (usize, &f64)| {
-        let fitted: f64 = basis.iter().zip(&coefficients).map(|(column, coefficient)| column[row] * coefficient).sum();
+        let fitted: f64 = basis
+            .iter()
+            .zip(&coefficients)
+            .map(|(column, coefficient)| column[row] * coefficient)
+            .sum();
         let leverage: f64 = basis.iter().map(|column| column[row] * column[row]).sum();
         (leverage < 1.0 - 1e-9).then(|| age - (age - fitted) / (1.0 - leverage))
     };
@@ -97,17 +116,24 @@ pub fn predict_ages(observations: &[Observation]) -> Result<Vec<f64>, AgeError> 
 
 /// The twelve columns of the regression, the intercept first.
 fn design(observations: &[Observation]) -> Vec<Vec<f64>> {
-    let column = |value: &dyn Fn(&Observation) -> f64| observations.iter().map(value).collect::<Vec<f64>>();
+    let column =
+        |value: &dyn Fn(&Observation) -> f64| observations.iter().map(value).collect::<Vec<f64>>();
     let total: f64 = column(&|row| row.frequency as f64).iter().sum();
     let rarity = column(&|row| -(row.frequency as f64 / total).ln());
     let surprisal = residuals(&column(&|row| row.surprisal), &rarity);
     let is = |category| column(&|row| (row.category == category) as u8 as f64);
     let dummies = [is(Category::FunctionWord), is(Category::Predicate)];
-    let continuous = [column(&|row| row.concreteness), surprisal, rarity].map(|values| z_scores(&values));
+    let continuous =
+        [column(&|row| row.concreteness), surprisal, rarity].map(|values| z_scores(&values));
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).collect::<Vec<f64>>();
-    let interactions = dummies.iter().flat_map(|dummy| continuous.iter().map(move |values| product(dummy, values)));
+    let interactions = dummies
+        .iter()
+        .flat_map(|dummy| continuous.iter().map(move |values| product(dummy, values)));
     let intercept = vec![1.0; observations.len()];
-    std::iter::once(intercept).chain(dummies.iter().chain(&continuous).cloned()).chain(interactions).collect()
+    std::iter::once(intercept)
+        .chain(dummies.iter().chain(&continuous).cloned())
+        .chain(interactions)
+        .collect()
 }
 
 /// What a line through (x, y) does not explain of y.
@@ -138,9 +164,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// An orthonormal basis of what the columns span, by Gram and Schmidt's procedure; each column is reduced twice, which
-/// keeps the basis orthogonal to rounding ("twice is enough": Parlett, "The Symmetric Eigenvalue Problem", 1980). None
-/// where the columns depend on each other.
+/// An orthonormal basis of what the columns span, by Gram and Schmidt's procedure; each column is
+/// reduced twice, which keeps the basis orthogonal to rounding ("twice is enough": Parlett, "The
+/// Symmetric Eigenvalue Problem", 1980). None where the columns depend on each other.
 fn orthonormal(columns: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(columns.len());
     for mut column in columns {
@@ -171,7 +197,8 @@ mod tests {
         let rng = Rng::new(3, "words");
         let word = |index: u64| Observation {
             age: 25.0 + 4.0 * rng.normal(4 * index) as f64,
-            category: [Category::Noun, Category::Predicate, Category::FunctionWord][index as usize % 3],
+            category: [Category::Noun, Category::Predicate, Category::FunctionWord]
+                [index as usize % 3],
             concreteness: 3.0 + rng.normal(4 * index + 1) as f64,
             frequency: 1 + rng.below(4 * index + 2, 5000),
             surprisal: 8.0 + 2.0 * rng.normal(4 * index + 3) as f64,
@@ -183,18 +210,24 @@ mod tests {
     fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
         let size = right.len();
         for step in 0..size {
-            let pivot = (step..size).max_by(|&a, &b| matrix[a][step].abs().total_cmp(&matrix[b][step].abs())).unwrap();
+            let pivot = (step..size)
+                .max_by(|&a, &b| matrix[a][step].abs().total_cmp(&matrix[b][step].abs()))
+                .unwrap();
             matrix.swap(step, pivot);
             right.swap(step, pivot);
             for row in step + 1..size {
                 let factor = matrix[row][step] / matrix[step][step];
                 let above = matrix[step].clone();
-                matrix[row].iter_mut().zip(above).for_each(|(value, above)| *value -= factor * above);
+                matrix[row]
+                    .iter_mut()
+                    .zip(above)
+                    .for_each(|(value, above)| *value -= factor * above);
                 right[row] -= factor * right[step];
             }
         }
         for step in (0..size).rev() {
-            let known: f64 = (step + 1..size).map(|column| matrix[step][column] * right[column]).sum();
+            let known: f64 =
+                (step + 1..size).map(|column| matrix[step][column] * right[column]).sum();
             right[step] = (right[step] - known) / matrix[step][step];
         }
         right
@@ -215,8 +248,13 @@ mod tests {
             let kept: Vec<Vec<f64>> = columns.iter().map(|column| without(column)).collect();
             let ages = without(&observations.iter().map(|row| row.age).collect::<Vec<f64>>());
             let normal = kept.iter().map(|a| kept.iter().map(|b| dot(a, b)).collect()).collect();
-            let coefficients = solve(normal, kept.iter().map(|column| dot(column, &ages)).collect());
-            columns.iter().zip(&coefficients).map(|(column, coefficient)| column[left_out] * coefficient).sum()
+            let coefficients =
+                solve(normal, kept.iter().map(|column| dot(column, &ages)).collect());
+            columns
+                .iter()
+                .zip(&coefficients)
+                .map(|(column, coefficient)| column[left_out] * coefficient)
+                .sum()
         };
         (0..observations.len()).map(predict).collect()
     }
@@ -226,7 +264,10 @@ mod tests {
         for count in [19, 60, 133] {
             let words = random_words(count);
             for (found, expected) in predict_ages(&words).unwrap().iter().zip(refitted(&words)) {
-                assert!((found - expected).abs() < 1e-7, "{found} instead of {expected}, {count} words");
+                assert!(
+                    (found - expected).abs() < 1e-7,
+                    "{found} instead of {expected}, {count} words"
+                );
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The mean surprisal of words in contexts: the negative log-probability of the word's own tokens after what stands
-//! before it.
+//! The mean surprisal of words in contexts: the negative log-probability of the word's own tokens
+//! after what stands before it.
 
 use serde_json::{Map, Value, json};
 
@@ -21,18 +21,23 @@ pub struct MeanSurprisal {
 pub struct Surprisals {
     /// By the words' places in the list.
     pub words: Vec<MeanSurprisal>,
-    /// Sentences, or occurrences with what stands before them, that were cut to the longest length allowed.
+    /// Sentences, or occurrences with what stands before them, that were cut to the longest length
+    /// allowed.
     pub truncated: usize,
-    /// Occurrences that the tokenizer does not keep apart from what stands around them, and which are left out.
+    /// Occurrences that the tokenizer does not keep apart from what stands around them, and which
+    /// are left out.
     pub unaligned: usize,
     /// Tokens that the models read.
     pub tokens: usize,
 }
 
 impl Surprisals {
-    /// The 2023 pipeline's `extracted_average_surprisals.json`: `{word: [mean, count]}`, in the order of the list.
+    /// The 2023 pipeline's `extracted_average_surprisals.json`: `{word: [mean, count]}`, in the
+    /// order of the list.
     pub fn to_json(&self, words: &[&str]) -> Value {
-        let entry = |(word, found): (&&str, &MeanSurprisal)| (word.to_string(), json!([found.mean, found.count]));
+        let entry = |(word, found): (&&str, &MeanSurprisal)| {
+            (word.to_string(), json!([found.mean, found.count]))
+        };
         Value::Object(words.iter().zip(&self.words).map(entry).collect::<Map<_, _>>())
     }
 
@@ -67,10 +72,11 @@ impl Sums {
 
 /// The mean surprisal of each word over its occurrences in the contexts that name it.
 ///
-/// `prefix` stands before every sentence, so that a first word counts too. A word counts where it stands as a whole word
-/// ([`WordFinder`]), with all its tokens and none of another word's: where the tokens of the text up to the word are the
-/// first tokens of the sentence. `words` is the number of words in the finder; `encode` turns text into token ids;
-/// `on_progress` hears how many distinct occurrences are scored, of how many.
+/// `prefix` stands before every sentence, so that a first word counts too. A word counts where it
+/// stands as a whole word ([`WordFinder`]), with all its tokens and none of another word's: where
+/// the tokens of the text up to the word are the first tokens of the sentence. `words` is the
+/// number of words in the finder; `encode` turns text into token ids; `on_progress` hears how many
+/// distinct occurrences are scored, of how many.
 pub fn score_corrected(
     scorer: &Scorer<'_>,
     contexts: &[Context],
@@ -84,7 +90,9 @@ pub fn score_corrected(
     for context in contexts {
         let ids = encode(&context.sentence);
         let occurrences = finder.find(&context.sentence);
-        for occurrence in occurrences.into_iter().filter(|occurrence| context.words.contains(&occurrence.word)) {
+        for occurrence in
+            occurrences.into_iter().filter(|occurrence| context.words.contains(&occurrence.word))
+        {
             match request(&context.sentence, &ids, &occurrence, prefix, &encode) {
                 Some(request) => {
                     of_word.push(occurrence.word);
@@ -99,11 +107,16 @@ pub fn score_corrected(
     for (word, log_probability) in of_word.into_iter().zip(scores.log_probabilities) {
         sums.add(word, -log_probability)?;
     }
-    Ok(Surprisals { words: sums.into_means(), truncated: scores.truncated, unaligned, tokens: scores.tokens })
+    Ok(Surprisals {
+        words: sums.into_means(),
+        truncated: scores.truncated,
+        unaligned,
+        tokens: scores.tokens,
+    })
 }
 
-/// The tokens of an occurrence after all that stands before it; none where a token belongs to both, or to the word and
-/// what follows.
+/// The tokens of an occurrence after all that stands before it; none where a token belongs to both,
+/// or to the word and what follows.
 fn request(
     sentence: &str,
     ids: &[u32],

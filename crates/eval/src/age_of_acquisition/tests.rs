@@ -9,10 +9,11 @@ use crate::scoring::{Request, Scorer};
 const WORDS: [&str; 6] = ["dog", "a", "ice cream", "in", "cat", "see"];
 const PREFIX: u32 = 1;
 
-/// Tokens from longest to shortest; the tokenizer takes the longest that fits, and drops what no token begins with.
+/// Tokens from longest to shortest; the tokenizer takes the longest that fits, and drops what no
+/// token begins with.
 const TOKENS: [&str; 20] = [
-    " cream", " dog.", " dog", " ice", " cat", "dog", "ice", " in", " se", " a", "in", " s", "a", "s", "e", "g", " ",
-    "c", "t", ".",
+    " cream", " dog.", " dog", " ice", " cat", "dog", "ice", " in", " se", " a", "in", " s", "a",
+    "s", "e", "g", " ", "c", "t", ".",
 ];
 
 fn encode(text: &str) -> Vec<u32> {
@@ -30,8 +31,8 @@ fn models() -> [Model; 2] {
     [small(Architecture::Llama, 16, 1), small(Architecture::Gpt2, 16, 2)]
 }
 
-/// Sentences with every trouble: words that are the whole sentence, first and last, twice, inside others, cut, empty,
-/// of several tokens, joined to a sign by the tokenizer.
+/// Sentences with every trouble: words that are the whole sentence, first and last, twice, inside
+/// others, cut, empty, of several tokens, joined to a sign by the tokenizer.
 fn contexts() -> Vec<Context> {
     let sentences = [
         "a dog",
@@ -74,19 +75,24 @@ fn words_cost_their_own_tokens_after_what_stands_before_them() {
     let finder = WordFinder::new(&WORDS);
     for models in ensembles(&models) {
         let scorer = Scorer::new(models.clone()).unwrap();
-        let found = score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, encode, |_, _| ()).unwrap();
+        let found =
+            score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, encode, |_, _| ())
+                .unwrap();
         let mut sums = vec![(0.0, 0); WORDS.len()];
         let (mut unaligned, mut truncated) = (0, 0);
         for context in &contexts {
             for (word, text) in WORDS.iter().enumerate() {
                 for (start, _) in context.sentence.match_indices(text) {
-                    let alone = |sign: Option<char>| sign.is_none_or(|sign| !sign.is_alphanumeric());
-                    let (before, after) = (&context.sentence[..start], &context.sentence[start + text.len()..]);
+                    let alone =
+                        |sign: Option<char>| sign.is_none_or(|sign| !sign.is_alphanumeric());
+                    let (before, after) =
+                        (&context.sentence[..start], &context.sentence[start + text.len()..]);
                     if !alone(before.chars().next_back()) || !alone(after.chars().next()) {
                         continue;
                     }
                     let given = encode(before.trim_end());
-                    let own = encode(&context.sentence[before.trim_end().len()..start + text.len()]);
+                    let own =
+                        encode(&context.sentence[before.trim_end().len()..start + text.len()]);
                     if !encode(&context.sentence).starts_with(&[&given[..], &own].concat()) {
                         unaligned += 1;
                     } else {
@@ -107,8 +113,8 @@ fn words_cost_their_own_tokens_after_what_stands_before_them() {
     }
 }
 
-/// `-log_softmax` of all logits of a padded batch: `[sentence][position][token]`, positions counted from the padding's
-/// beginning. Rows of padding hold nothing.
+/// `-log_softmax` of all logits of a padded batch: `[sentence][position][token]`, positions counted
+/// from the padding's beginning. Rows of padding hold nothing.
 fn padded_surprisals(models: &[&Model], sentences: &[Vec<Option<u32>>]) -> Vec<Vec<Vec<f64>>> {
     let of_sentence = |sentence: &Vec<Option<u32>>| {
         let ids: Vec<u32> = sentence.iter().copied().flatten().collect();
@@ -120,11 +126,14 @@ fn padded_surprisals(models: &[&Model], sentences: &[Vec<Option<u32>>]) -> Vec<V
         let mut mean = vec![0.0; 30 * ids.len()];
         for model in models {
             let plain = Batch::from_sequences([&ids]);
-            let positions = plain.positions.iter().map(|position| position + padding as u32).collect();
+            let positions =
+                plain.positions.iter().map(|position| position + padding as u32).collect();
             let hidden = model.hidden_states(&Batch { positions, ..plain });
             let mut logits = vec![0.0; 30 * ids.len()];
             model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
-            mean.iter_mut().zip(&logits).for_each(|(mean, &logit)| *mean += logit as f64 / models.len() as f64);
+            mean.iter_mut()
+                .zip(&logits)
+                .for_each(|(mean, &logit)| *mean += logit as f64 / models.len() as f64);
         }
         for logits in mean.chunks(30) {
             let log_sum = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
@@ -144,7 +153,8 @@ fn the_published_numbers_are_those_of_padded_batches() {
         let found = score_as_published(&scorer, &contexts, &WORDS, encode, |_, _| ()).unwrap();
         let mut sums = vec![(0.0, 0); WORDS.len()];
         for batch in contexts.chunks(32) {
-            let ids: Vec<Vec<u32>> = batch.iter().map(|c| encode(&c.sentence).into_iter().take(16).collect()).collect();
+            let ids: Vec<Vec<u32>> =
+                batch.iter().map(|c| encode(&c.sentence).into_iter().take(16).collect()).collect();
             let length = ids.iter().map(Vec::len).max().unwrap();
             let pad = |ids: &Vec<u32>| {
                 let padding = std::iter::repeat_n(None, length - ids.len());
@@ -166,7 +176,9 @@ fn the_published_numbers_are_those_of_padded_batches() {
                             let here = &labels[start..start + form.len()];
                             if here.iter().zip(form).all(|(label, id)| *label == Some(*id)) {
                                 let own = form.iter().enumerate();
-                                sums[word].0 += own.map(|(j, &id)| surprisals[start + j][id as usize]).sum::<f64>();
+                                sums[word].0 += own
+                                    .map(|(j, &id)| surprisals[start + j][id as usize])
+                                    .sum::<f64>();
                                 sums[word].1 += 1;
                             }
                         }
@@ -187,11 +199,17 @@ fn the_two_ways_differ_and_words_without_occurrence_have_none() {
     let context = |sentence: &str| Context { sentence: sentence.into(), words: vec![0] };
     let contexts = [context("a dog"), context("dog a")];
     let finder = WordFinder::new(&WORDS);
-    let corrected = score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, encode, |_, _| ()).unwrap();
+    let corrected =
+        score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, encode, |_, _| ())
+            .unwrap();
     let published = score_as_published(&scorer, &contexts, &WORDS, encode, |_, _| ()).unwrap();
     assert_eq!((corrected.words[0].count, published.words[0].count), (2, 2));
     assert!((corrected.words[0].mean - published.words[0].mean).abs() > 1e-3);
-    assert_eq!(corrected.words[1], MeanSurprisal::default(), "`a` is not among the words of the contexts");
+    assert_eq!(
+        corrected.words[1],
+        MeanSurprisal::default(),
+        "`a` is not among the words of the contexts"
+    );
     assert_eq!(corrected.words_found(), 1);
     let json = corrected.to_json(&WORDS);
     assert_eq!(json["cat"], serde_json::json!([0.0, 0]));
@@ -206,15 +224,20 @@ fn results_do_not_depend_on_threads_or_on_how_sentences_are_packed() {
     let contexts: Vec<Context> = (0..40).flat_map(|_| contexts()).collect();
     let finder = WordFinder::new(&WORDS);
     let run = || {
-        let corrected = score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, encode, |_, _| ()).unwrap();
+        let corrected =
+            score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, encode, |_, _| ())
+                .unwrap();
         (corrected, score_as_published(&scorer, &contexts, &WORDS, encode, |_, _| ()).unwrap())
     };
-    let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+    let on = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+    };
     let (corrected, published) = on(1);
     assert_eq!((&corrected, &published), (&on(3).0, &on(3).1));
     assert!(published.tokens > 4096, "several forward passes");
     let once = &contexts[..45];
-    let few = score_corrected(&scorer, once, &finder, WORDS.len(), PREFIX, encode, |_, _| ()).unwrap();
+    let few =
+        score_corrected(&scorer, once, &finder, WORDS.len(), PREFIX, encode, |_, _| ()).unwrap();
     for (one, all) in few.words.iter().zip(&corrected.words) {
         assert_eq!(40 * one.count, all.count);
         assert!((one.mean - all.mean).abs() < 1e-5);
@@ -230,6 +253,11 @@ fn tokens_outside_the_vocabulary_are_refused() {
     let outside = |_: &str| vec![30];
     assert!(score_as_published(&scorer, &contexts, &WORDS, outside, |_, _| ()).is_err());
     let whole = |text: &str| if text.is_empty() { vec![] } else { vec![30] };
-    assert!(score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, whole, |_, _| ()).is_err());
-    assert!(score_corrected(&scorer, &contexts, &finder, WORDS.len(), 30, encode, |_, _| ()).is_err());
+    assert!(
+        score_corrected(&scorer, &contexts, &finder, WORDS.len(), PREFIX, whole, |_, _| ())
+            .is_err()
+    );
+    assert!(
+        score_corrected(&scorer, &contexts, &finder, WORDS.len(), 30, encode, |_, _| ()).is_err()
+    );
 }

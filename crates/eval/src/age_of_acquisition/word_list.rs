@@ -6,7 +6,8 @@ use super::error::AgeError;
 use crate::csv::{Record, records_in_quotes};
 
 /// What the first line must say.
-const HEADER: &str = "language,uni_lemma,lexical_category,category,definition,word_clean,aoa,concreteness,frequency";
+const HEADER: &str =
+    "language,uni_lemma,lexical_category,category,definition,word_clean,aoa,concreteness,frequency";
 
 /// The three kinds of words that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub enum Category {
 /// A row of the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
-    /// As it is searched in text, in lower case; two meanings of a word are two rows with the same text.
+    /// As it is searched in text, in lower case; two meanings of a word are two rows with the same
+    /// text.
     pub text: String,
     pub category: Category,
     /// Months.
@@ -40,7 +42,8 @@ pub struct WordList {
 impl WordList {
     /// Reads `word_list.csv` of the 2023 pipeline.
     pub fn read(path: &Path) -> Result<Self, AgeError> {
-        let bytes = std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
+        let bytes =
+            std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
         Self::parse(path, &bytes)
     }
 
@@ -57,7 +60,10 @@ impl WordList {
             let line = record.line;
             word(&record).map_err(|what| AgeError::Row { path: path.to_owned(), line, what })
         };
-        let rows = records_in_quotes('|', path, bytes)?.into_iter().map(read).collect::<Result<Vec<Word>, _>>()?;
+        let rows = records_in_quotes('|', path, bytes)?
+            .into_iter()
+            .map(read)
+            .collect::<Result<Vec<Word>, _>>()?;
         if rows.is_empty() {
             return Err(AgeError::NoWord { path: path.to_owned() });
         }
@@ -79,7 +85,11 @@ fn word(record: &Record) -> Result<Word, String> {
         "nouns" => Category::Noun,
         "predicates" => Category::Predicate,
         "function_words" => Category::FunctionWord,
-        other => return Err(format!("lexical_category is `{other}`; it must be nouns, predicates or function_words")),
+        other => {
+            return Err(format!(
+                "lexical_category is `{other}`; it must be nouns, predicates or function_words"
+            ));
+        }
     };
     let text = field("word_clean").trim().to_lowercase();
     if text.is_empty() {
@@ -89,11 +99,20 @@ fn word(record: &Record) -> Result<Word, String> {
         let number = field(name).trim().parse().ok().filter(|number: &f64| number.is_finite());
         number.ok_or_else(|| format!("{name} is `{}`; it must be a number", field(name)))
     };
-    let frequency = field("frequency").trim().parse().ok().filter(|&count: &u64| count > 0).ok_or_else(|| {
-        let found = field("frequency");
-        format!("frequency is `{found}`; it must be a whole number above 0")
-    })?;
-    Ok(Word { text, category, age: number("aoa")?, concreteness: number("concreteness")?, frequency })
+    let frequency =
+        field("frequency").trim().parse().ok().filter(|&count: &u64| count > 0).ok_or_else(
+            || {
+                let found = field("frequency");
+                format!("frequency is `{found}`; it must be a whole number above 0")
+            },
+        )?;
+    Ok(Word {
+        text,
+        category,
+        age: number("aoa")?,
+        concreteness: number("concreteness")?,
+        frequency,
+    })
 }
 
 #[cfg(test)]
@@ -108,12 +127,18 @@ mod tests {
     #[test]
     fn rows_are_read_in_order_and_texts_once() {
         let list = parse(
-            "English,slide,nouns,a,|slide, the|,slide,20.5,4.5,30\r\nEnglish,|a||b|,predicates,b,x,slide,21,3,7\n\n\
+            "English,slide,nouns,a,|slide, \
+             the|,slide,20.5,4.5,30\r\nEnglish,|a||b|,predicates,b,x,slide,21,3,7\n\n\
              English,a,function_words,c,a,a lot,22,1,8\n",
         )
         .unwrap();
-        let slide =
-            Word { text: "slide".into(), category: Category::Noun, age: 20.5, concreteness: 4.5, frequency: 30 };
+        let slide = Word {
+            text: "slide".into(),
+            category: Category::Noun,
+            age: 20.5,
+            concreteness: 4.5,
+            frequency: 30,
+        };
         assert_eq!(list.rows[0], slide);
         assert_eq!(list.rows[1].category, Category::Predicate);
         assert_eq!(list.texts(), ["slide", "a lot"]);
@@ -123,12 +148,18 @@ mod tests {
     fn bad_lists_are_named_with_their_line() {
         let row = |changes: &str| format!("E,a,nouns,a,a,ab,20,4,30\n{changes}\n");
         let cases = [
-            ("E,a,nouns,a,a,ab,20,4", "words.csv, line 3: 8 fields where the first line has 9 names"),
+            (
+                "E,a,nouns,a,a,ab,20,4",
+                "words.csv, line 3: 8 fields where the first line has 9 names",
+            ),
             ("E,a,noun,a,a,ab,20,4,30", "line 3: lexical_category is `noun`"),
             ("E,a,nouns,a,a,,20,4,30", "line 3: word_clean is empty"),
             ("E,a,nouns,a,a,ab,2O,4,30", "line 3: aoa is `2O`; it must be a number"),
             ("E,a,nouns,a,a,ab,20,inf,30", "line 3: concreteness is `inf`"),
-            ("E,a,nouns,a,a,ab,20,4,0", "line 3: frequency is `0`; it must be a whole number above 0"),
+            (
+                "E,a,nouns,a,a,ab,20,4,0",
+                "line 3: frequency is `0`; it must be a whole number above 0",
+            ),
             ("E,a,nouns,a,a,ab,20,4,1.5", "line 3: frequency is `1.5`"),
         ];
         assert!(parse("E,|a,nouns\n").unwrap_err().contains("line 2: a quote that never ends"));
@@ -138,6 +169,9 @@ mod tests {
         }
         assert!(parse("").unwrap_err().contains("words.csv lists no word"));
         let header = WordList::parse(Path::new("w.csv"), b"word,aoa\n").unwrap_err().to_string();
-        assert!(header.contains("line 1: the columns are `word,aoa`; they must be `language,"), "{header}");
+        assert!(
+            header.contains("line 1: the columns are `word,aoa`; they must be `language,"),
+            "{header}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Items as token ids: the tokens of the first text, then those of the second. Decoders read nothing between them or
-//! around; masked models read special tokens there.
+//! Items as token ids: the tokens of the first text, then those of the second. Decoders read
+//! nothing between them or around; masked models read special tokens there.
 
 use serde::Serialize;
 
@@ -54,8 +54,8 @@ pub struct Encoder<'a> {
     /// The special tokens that are added then.
     pub special_tokens: &'a SpecialTokens,
     pub labels: &'a Labels,
-    /// Tokens of an item at most, special ones included; what is beyond is cut by [`longest_first`], at the end of each
-    /// text.
+    /// Tokens of an item at most, special ones included; what is beyond is cut by
+    /// [`longest_first`], at the end of each text.
     pub max_length: usize,
     /// Size of the model's vocabulary.
     pub vocab_size: usize,
@@ -63,10 +63,13 @@ pub struct Encoder<'a> {
 
 impl Encoder<'_> {
     /// # Errors
-    /// Names the line of an item without tokens or with a label that no training item has, and a token id that the model
-    /// does not have. Also when there is no room for texts beside the special tokens.
+    /// Names the line of an item without tokens or with a label that no training item has, and a
+    /// token id that the model does not have. Also when there is no room for texts beside the
+    /// special tokens.
     pub fn encode(&self, rows: &Rows) -> Result<Vec<Encoded>, EvalError> {
-        if self.special_tokens.pair.tokens().max(self.special_tokens.single.tokens()) >= self.max_length {
+        if self.special_tokens.pair.tokens().max(self.special_tokens.single.tokens())
+            >= self.max_length
+        {
             return Err(EvalError::NoRoom { positions: self.max_length });
         }
         rows.rows.iter().map(|row| self.encode_row(rows, row)).collect()
@@ -80,7 +83,8 @@ impl Encoder<'_> {
             None => &self.special_tokens.single,
             Some(_) => &self.special_tokens.pair,
         };
-        let (kept_first, kept_second) = longest_first(first.len(), second.len(), self.max_length - around.tokens());
+        let (kept_first, kept_second) =
+            longest_first(first.len(), second.len(), self.max_length - around.tokens());
         let truncated = kept_first + kept_second < first.len() + second.len();
         let ids = around.put(&first[..kept_first], &second[..kept_second]);
         if ids.is_empty() {
@@ -110,13 +114,29 @@ mod tests {
         encode_with(&SpecialTokens::default(), text, max_length)
     }
 
-    fn encode_with(special: &SpecialTokens, text: &str, max_length: usize) -> Result<Vec<Encoded>, EvalError> {
-        let rows = Rows::parse(find_task("rte").unwrap(), Path::new("rte.valid.jsonl"), text.as_bytes())?;
+    fn encode_with(
+        special: &SpecialTokens,
+        text: &str,
+        max_length: usize,
+    ) -> Result<Vec<Encoded>, EvalError> {
+        let rows =
+            Rows::parse(find_task("rte").unwrap(), Path::new("rte.valid.jsonl"), text.as_bytes())?;
         let training = "{\"sentence1\": \"\", \"sentence2\": \"\", \"label\": 0}\n\
                         {\"sentence1\": \"\", \"sentence2\": \"\", \"label\": 1}\n";
-        let training = Rows::parse(find_task("rte").unwrap(), Path::new("rte.train.jsonl"), training.as_bytes())?;
+        let training = Rows::parse(
+            find_task("rte").unwrap(),
+            Path::new("rte.train.jsonl"),
+            training.as_bytes(),
+        )?;
         let labels = Labels::of(&training)?;
-        Encoder { encode: &bytes, special_tokens: special, labels: &labels, max_length, vocab_size: 128 }.encode(&rows)
+        Encoder {
+            encode: &bytes,
+            special_tokens: special,
+            labels: &labels,
+            max_length,
+            vocab_size: 128,
+        }
+        .encode(&rows)
     }
 
     fn item(first: &str, second: &str) -> String {
@@ -125,9 +145,13 @@ mod tests {
 
     #[test]
     fn texts_follow_each_other_and_the_longer_one_is_cut() {
-        let found = encode(&[item("abc", "de"), item("abcdefgh", "xy"), item("abcdefgh", "stuvwxyz")].concat(), 6);
+        let found = encode(
+            &[item("abc", "de"), item("abcdefgh", "xy"), item("abcdefgh", "stuvwxyz")].concat(),
+            6,
+        );
         let expected = [("abcde", false), ("abcdxy", true), ("abcstu", true)];
-        let expected = expected.map(|(text, truncated)| Encoded { ids: bytes(text), class: 1, truncated });
+        let expected =
+            expected.map(|(text, truncated)| Encoded { ids: bytes(text), class: 1, truncated });
         assert_eq!(found.unwrap(), expected);
     }
 
@@ -138,20 +162,35 @@ mod tests {
     #[test]
     fn special_tokens_stand_around_what_is_left_of_the_texts() {
         let special = SpecialTokens { single: around("(", "", ")"), pair: around("<", "||", ">") };
-        let items = [item("abc", "de"), item("abcdefgh", "xy"), item("abcdefgh", "stuvwxyz"), item("", "")];
+        let items =
+            [item("abc", "de"), item("abcdefgh", "xy"), item("abcdefgh", "stuvwxyz"), item("", "")];
         let found = encode_with(&special, &items.concat(), 10);
-        let expected = [("<abc||de>", false), ("<abcd||xy>", true), ("<abc||stu>", true), ("<||>", false)];
-        let expected = expected.map(|(text, truncated)| Encoded { ids: bytes(text), class: 1, truncated });
+        let expected =
+            [("<abc||de>", false), ("<abcd||xy>", true), ("<abc||stu>", true), ("<||>", false)];
+        let expected =
+            expected.map(|(text, truncated)| Encoded { ids: bytes(text), class: 1, truncated });
         assert_eq!(found.unwrap(), expected);
-        assert!(matches!(encode_with(&special, &items.concat(), 4), Err(EvalError::NoRoom { positions: 4 })));
+        assert!(matches!(
+            encode_with(&special, &items.concat(), 4),
+            Err(EvalError::NoRoom { positions: 4 })
+        ));
 
-        let cola = |text: &str| Rows::parse(find_task("cola").unwrap(), Path::new("cola"), text.as_bytes()).unwrap();
-        let line = |text: &str, label: u32| format!("{{\"sentence\": \"{text}\", \"label\": {label}}}\n");
+        let cola = |text: &str| {
+            Rows::parse(find_task("cola").unwrap(), Path::new("cola"), text.as_bytes()).unwrap()
+        };
+        let line =
+            |text: &str, label: u32| format!("{{\"sentence\": \"{text}\", \"label\": {label}}}\n");
         let rows = cola(&(line("abcdefghijkl", 0) + &line("a", 1)));
         let labels = Labels::of(&rows).unwrap();
-        let encoder =
-            Encoder { encode: &bytes, special_tokens: &special, labels: &labels, max_length: 10, vocab_size: 128 };
-        let texts = encoder.encode(&rows).unwrap().into_iter().map(|item| (item.ids, item.truncated));
+        let encoder = Encoder {
+            encode: &bytes,
+            special_tokens: &special,
+            labels: &labels,
+            max_length: 10,
+            vocab_size: 128,
+        };
+        let texts =
+            encoder.encode(&rows).unwrap().into_iter().map(|item| (item.ids, item.truncated));
         assert_eq!(texts.collect::<Vec<_>>(), [(bytes("(abcdefgh)"), true), (bytes("(a)"), false)]);
     }
 
@@ -159,18 +198,30 @@ mod tests {
     fn items_that_no_model_can_read_are_named() {
         let message = |text: &str| encode(text, 6).unwrap_err().to_string();
         let nothing = message(&[item("a", ""), item("", "")].concat());
-        assert_eq!(nothing, "rte.valid.jsonl, line 2: the tokenizer leaves nothing of the item's text");
+        assert_eq!(
+            nothing,
+            "rte.valid.jsonl, line 2: the tokenizer leaves nothing of the item's text"
+        );
         assert!(message(&item("é", "")).contains("id 195, outside the model's vocabulary of 128"));
     }
 
     #[test]
     fn labels_must_occur_in_training() {
         let mnli = find_task("mnli").unwrap();
-        let text = |label: u32| format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": {label}}}\n");
-        let parse = |path: &str, text: String| Rows::parse(mnli, Path::new(path), text.as_bytes()).unwrap();
+        let text = |label: u32| {
+            format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": {label}}}\n")
+        };
+        let parse =
+            |path: &str, text: String| Rows::parse(mnli, Path::new(path), text.as_bytes()).unwrap();
         let labels = Labels::of(&parse("t", text(0) + &text(2))).unwrap();
         let special_tokens = &SpecialTokens::default();
-        let encoder = Encoder { encode: &bytes, special_tokens, labels: &labels, max_length: 6, vocab_size: 128 };
+        let encoder = Encoder {
+            encode: &bytes,
+            special_tokens,
+            labels: &labels,
+            max_length: 6,
+            vocab_size: 128,
+        };
         assert_eq!(encoder.encode(&parse("v", text(2))).unwrap()[0].class, 1);
         let message = encoder.encode(&parse("v", text(2) + &text(1))).unwrap_err().to_string();
         assert_eq!(message, "v, line 2: no training item has the label 1");

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// Items that nothing can be learned from, or that cannot be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassificationError {
-    #[error("{}, line {line}: label {found} is none of {allowed}, the labels of {task}", path.display())]
+    #[error("{}, line {line}: label {found} is none of {allowed}, the labels of \
+     {task}", path.display())]
     Label { path: PathBuf, line: usize, found: String, allowed: String, task: &'static str },
     #[error("{}, line {line}: no training item has the label {label}", path.display())]
     UnseenLabel { path: PathBuf, line: usize, label: u32 },

@@ -13,22 +13,31 @@ pub struct TaskFiles {
 }
 
 const TRAINING: [&str; 2] = [".train.jsonl", ".train.json"];
-const VALIDATION: [&str; 4] = [".valid.jsonl", ".valid.json", ".validation.json", ".validation.jsonl"];
+const VALIDATION: [&str; 4] =
+    [".valid.jsonl", ".valid.json", ".validation.json", ".validation.jsonl"];
 
-/// Looks for a task's files in a folder, and in the folders in it that the pipelines give to each suite.
+/// Looks for a task's files in a folder, and in the folders in it that the pipelines give to each
+/// suite.
 ///
-/// The mismatched half of MNLI has no training file of its own in either pipeline; it gets that of `mnli`.
+/// The mismatched half of MNLI has no training file of its own in either pipeline; it gets that of
+/// `mnli`.
 pub fn find_files(folder: &Path, task: &ClassificationTask) -> TaskFiles {
-    let inner = if task.suite == Suite::Msgs { ["msgs_filtered", "msgs"] } else { ["glue_filtered", "glue"] };
+    let inner = if task.suite == Suite::Msgs {
+        ["msgs_filtered", "msgs"]
+    } else {
+        ["glue_filtered", "glue"]
+    };
     let folders = [folder.to_owned(), folder.join(inner[0]), folder.join(inner[1])];
     let find = |names: Vec<String>| {
-        let paths = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        let paths =
+            folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
         paths.into_iter().find(|path| path.is_file())
     };
     let endings = |stem: &str, endings: &[&str]| -> Vec<String> {
         endings.iter().map(|ending| format!("{stem}{ending}")).collect()
     };
-    let (mut training, mut validation) = (endings(task.name, &TRAINING), endings(task.name, &VALIDATION));
+    let (mut training, mut validation) =
+        (endings(task.name, &TRAINING), endings(task.name, &VALIDATION));
     match task.name {
         "mnli" => validation.extend(endings("mnli.validation_matched", &[".json", ".jsonl"])),
         "mnli-mm" => {
@@ -52,9 +61,13 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        let TaskFiles { training, validation } = find_files(folder.path(), find_task(task).unwrap());
-        [training, validation]
-            .map(|path| path.map(|path| path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned()))
+        let TaskFiles { training, validation } =
+            find_files(folder.path(), find_task(task).unwrap());
+        [training, validation].map(|path| {
+            path.map(|path| {
+                path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned()
+            })
+        })
     }
 
     fn some(names: [&str; 2]) -> [Option<String>; 2] {
@@ -63,7 +76,13 @@ mod tests {
 
     #[test]
     fn both_years_names_are_known() {
-        let new = ["rte.train.jsonl", "rte.valid.jsonl", "mnli.train.jsonl", "mnli.valid.jsonl", "mnli-mm.valid.jsonl"];
+        let new = [
+            "rte.train.jsonl",
+            "rte.valid.jsonl",
+            "mnli.train.jsonl",
+            "mnli.valid.jsonl",
+            "mnli-mm.valid.jsonl",
+        ];
         assert_eq!(found(&new, "rte"), some(["rte.train.jsonl", "rte.valid.jsonl"]));
         assert_eq!(found(&new, "mnli"), some(["mnli.train.jsonl", "mnli.valid.jsonl"]));
         assert_eq!(found(&new, "mnli-mm"), some(["mnli.train.jsonl", "mnli-mm.valid.jsonl"]));
@@ -77,13 +96,19 @@ mod tests {
         ];
         assert_eq!(found(&old, "rte"), some(["rte.train.json", "rte.validation.json"]));
         assert_eq!(found(&old, "mnli"), some(["mnli.train.json", "mnli.validation_matched.json"]));
-        assert_eq!(found(&old, "mnli-mm"), some(["mnli.train.json", "mnli.validation_mismatched.json"]));
+        assert_eq!(
+            found(&old, "mnli-mm"),
+            some(["mnli.train.json", "mnli.validation_mismatched.json"])
+        );
     }
 
     #[test]
     fn the_pipelines_folders_are_looked_into() {
-        let files =
-            ["glue_filtered/qnli.valid.jsonl", "msgs/main_verb_control.train.jsonl", "main_verb_control.valid.json"];
+        let files = [
+            "glue_filtered/qnli.valid.jsonl",
+            "msgs/main_verb_control.train.jsonl",
+            "main_verb_control.valid.json",
+        ];
         assert_eq!(found(&files, "qnli"), [None, Some("glue_filtered/qnli.valid.jsonl".into())]);
         let expected = some(["msgs/main_verb_control.train.jsonl", "main_verb_control.valid.json"]);
         assert_eq!(found(&files, "main_verb_control"), expected);

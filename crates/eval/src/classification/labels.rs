@@ -4,7 +4,8 @@ use super::error::ClassificationError;
 use super::reading::Rows;
 use crate::error::EvalError;
 
-/// The labels that occur in the training items, in rising order: the classifier's output 0 is the smallest.
+/// The labels that occur in the training items, in rising order: the classifier's output 0 is the
+/// smallest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels(Vec<u32>);
 
@@ -16,7 +17,9 @@ impl Labels {
         labels.sort_unstable();
         labels.dedup();
         match labels[..] {
-            [label] => Err(ClassificationError::OneLabel { path: training.path.clone(), label }.into()),
+            [label] => {
+                Err(ClassificationError::OneLabel { path: training.path.clone(), label }.into())
+            }
             _ => Ok(Self(labels)),
         }
     }

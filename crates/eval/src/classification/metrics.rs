@@ -5,8 +5,8 @@ use crate::error::EvalError;
 use crate::results::{Metric, Prediction, TaskResult};
 use crate::statistics::{Items, Measure};
 
-/// The score of pairs of the right class and the named one; class 1 is the positive one of F1 and of Matthews' coefficient,
-/// which are 0 where they are not defined.
+/// The score of pairs of the right class and the named one; class 1 is the positive one of F1 and
+/// of Matthews' coefficient, which are 0 where they are not defined.
 pub fn score(metric: Metric, answers: impl IntoIterator<Item = (u32, u32)>) -> f64 {
     let measure = match metric {
         Metric::Accuracy => Measure::Mean,
@@ -16,12 +16,14 @@ pub fn score(metric: Metric, answers: impl IntoIterator<Item = (u32, u32)>) -> f
     Items::labels(measure, answers).score()
 }
 
-/// What chooses the weights to keep: F1 of class 1 where there are two classes, whatever the task reports; else accuracy.
+/// What chooses the weights to keep: F1 of class 1 where there are two classes, whatever the task
+/// reports; else accuracy.
 pub fn selection_metric(classes: usize) -> Metric {
     if classes == 2 { Metric::F1 } else { Metric::Accuracy }
 }
 
-/// A classifier's answers from its logits, an item each: the class of the largest, the first of equals.
+/// A classifier's answers from its logits, an item each: the class of the largest, the first of
+/// equals.
 ///
 /// # Errors
 /// When a logit is no finite number.
@@ -38,17 +40,24 @@ pub fn predictions(gold: &[u32], logits: &[Vec<f32>]) -> Result<Vec<Prediction>,
 
 /// The index of the largest number, the first of equals.
 pub fn largest(logits: &[f32]) -> u32 {
-    let better = |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
+    let better =
+        |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
     (0..logits.len()).reduce(better).unwrap_or(0) as u32
 }
 
-/// A task's score by its metric. `others` holds what the pipelines print besides: the mean cross-entropy as `loss`, and of
-/// tasks with two classes accuracy, F1 and Matthews' coefficient.
-pub fn task_result(task: &ClassificationTask, predictions: &[Prediction], truncated: usize) -> TaskResult {
-    let value = |metric| score(metric, predictions.iter().map(|answer| (answer.gold, answer.predicted)));
+/// A task's score by its metric. `others` holds what the pipelines print besides: the mean
+/// cross-entropy as `loss`, and of tasks with two classes accuracy, F1 and Matthews' coefficient.
+pub fn task_result(
+    task: &ClassificationTask,
+    predictions: &[Prediction],
+    truncated: usize,
+) -> TaskResult {
+    let value =
+        |metric| score(metric, predictions.iter().map(|answer| (answer.gold, answer.predicted)));
     let mut result = TaskResult::of_choices(task.name, predictions, truncated);
     if task.metric != Metric::Accuracy {
-        (result.metric, result.score, result.standard_error) = (task.metric, value(task.metric), None);
+        (result.metric, result.score, result.standard_error) =
+            (task.metric, value(task.metric), None);
     }
     if task.classes == 2 {
         let all = [Metric::Accuracy, Metric::F1, Metric::Mcc];
@@ -86,12 +95,17 @@ mod tests {
             f1: Option<f64>,
             mcc: Option<f64>,
         }
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/metrics.json")).unwrap();
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../tests/fixtures/metrics.json")).unwrap();
         assert!(cases.len() >= 10 && cases.iter().any(|case| case.f1.is_none()));
         for (index, case) in cases.iter().enumerate() {
             let near = |metric, expected: f64| {
-                let found = score(metric, case.gold.iter().copied().zip(case.predicted.iter().copied()));
-                assert!((found - expected).abs() < 1e-12, "case {index}, {metric:?}: {found}, not {expected}");
+                let found =
+                    score(metric, case.gold.iter().copied().zip(case.predicted.iter().copied()));
+                assert!(
+                    (found - expected).abs() < 1e-12,
+                    "case {index}, {metric:?}: {found}, not {expected}"
+                );
             };
             near(Metric::Accuracy, case.accuracy);
             case.f1.into_iter().for_each(|expected| near(Metric::F1, expected));
@@ -100,15 +114,21 @@ mod tests {
     }
 
     fn answers(pairs: &[(u32, u32)]) -> Vec<Prediction> {
-        let logits = |predicted: u32| (0..2).map(|class| (class == predicted) as u32 as f64).collect();
-        let answer = |&(gold, predicted): &(u32, u32)| Prediction { gold, predicted, scores: logits(predicted) };
+        let logits =
+            |predicted: u32| (0..2).map(|class| (class == predicted) as u32 as f64).collect();
+        let answer = |&(gold, predicted): &(u32, u32)| Prediction {
+            gold,
+            predicted,
+            scores: logits(predicted),
+        };
         pairs.iter().map(answer).collect()
     }
 
     #[test]
     fn tasks_report_their_own_metric_and_the_others_beside() {
         let answers = answers(&[(1, 1), (1, 1), (1, 0), (0, 1), (0, 0)]);
-        let [cola, mrpc, rte] = ["cola", "mrpc", "rte"].map(|name| task_result(find_task(name).unwrap(), &answers, 3));
+        let [cola, mrpc, rte] =
+            ["cola", "mrpc", "rte"].map(|name| task_result(find_task(name).unwrap(), &answers, 3));
         assert!((cola.score - 1.0 / 6.0).abs() < 1e-12 && (mrpc.score - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!((rte.score, rte.correct, rte.items, rte.truncated), (0.6, 3, 5, 3));
         assert_eq!((cola.standard_error, mrpc.metric), (None, Metric::F1));
@@ -126,11 +146,15 @@ mod tests {
         let found = predictions(&[1, 0], &[vec![0.5, 0.5], vec![-1.0, 2.0]]).unwrap();
         assert_eq!((found[0].predicted, found[1].predicted), (0, 1));
         assert!(found[0].is_tie() && !found[1].is_tie());
-        assert!(matches!(predictions(&[0], &[vec![f32::NAN, 0.0]]), Err(EvalError::NotFinite { .. })));
+        assert!(matches!(
+            predictions(&[0], &[vec![f32::NAN, 0.0]]),
+            Err(EvalError::NotFinite { .. })
+        ));
         assert_eq!([2, 3].map(selection_metric), [Metric::F1, Metric::Accuracy]);
     }
 
-    /// BabyLlama-2's Table 5, in its order, and the SuperGLUE column of its Table 3: MNLI-mm counts like any other task.
+    /// BabyLlama-2's Table 5, in its order, and the SuperGLUE column of its Table 3: MNLI-mm counts
+    /// like any other task.
     #[test]
     fn the_mean_of_eleven_is_that_of_the_paper() {
         let columns = [
@@ -143,7 +167,11 @@ mod tests {
                 score,
                 ..task_result(task, &answers(&[(1, 1)]), 0)
             };
-            let suite = SuiteResult::of_tasks(Suite::Glue, Rules::Year2024, glue.zip(scores).map(with).collect());
+            let suite = SuiteResult::of_tasks(
+                Suite::Glue,
+                Rules::Year2024,
+                glue.zip(scores).map(with).collect(),
+            );
             assert!((suite.score - expected).abs() < 5e-4, "{}", suite.score);
         }
     }

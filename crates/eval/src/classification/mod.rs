@@ -1,5 +1,6 @@
-//! (Super)GLUE and MSGS as the BabyLM pipelines of 2023 and 2024 pose them: reading the files, making the texts that a
-//! classifier reads, and scoring its answers. Fine-tuning itself is `train`'s business.
+//! (Super)GLUE and MSGS as the BabyLM pipelines of 2023 and 2024 pose them: reading the files,
+//! making the texts that a classifier reads, and scoring its answers. Fine-tuning itself is
+//! `train`'s business.
 
 pub mod encoding;
 pub mod error;

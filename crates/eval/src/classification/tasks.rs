@@ -35,7 +35,8 @@ pub struct Texts {
     pub second: Option<String>,
 }
 
-/// All tasks: (Super)GLUE in the order of BabyLlama-2's table, then the controls of MSGS and its ambiguous tasks.
+/// All tasks: (Super)GLUE in the order of BabyLlama-2's table, then the controls of MSGS and its
+/// ambiguous tasks.
 pub static TASKS: [ClassificationTask; 22] = [
     glue("cola", Form::Single("sentence"), 2, Metric::Mcc),
     glue("sst2", Form::Single("sentence"), 2, Metric::Accuracy),
@@ -66,7 +67,13 @@ const fn glue(name: &'static str, form: Form, classes: u32, metric: Metric) -> C
 }
 
 const fn msgs(name: &'static str) -> ClassificationTask {
-    ClassificationTask { name, suite: Suite::Msgs, form: Form::Single("sentence"), classes: 2, metric: Metric::Mcc }
+    ClassificationTask {
+        name,
+        suite: Suite::Msgs,
+        form: Form::Single("sentence"),
+        classes: 2,
+        metric: Metric::Mcc,
+    }
 }
 
 /// The task of a name.
@@ -75,20 +82,27 @@ pub fn find_task(name: &str) -> Option<&'static ClassificationTask> {
 }
 
 impl ClassificationTask {
-    /// Whether the final score may leave items out: MSGS's validation files also hold items like those of the training.
+    /// Whether the final score may leave items out: MSGS's validation files also hold items like
+    /// those of the training.
     pub(super) fn has_conditions(&self) -> bool {
         self.suite == Suite::Msgs
     }
 
-    /// The texts of an item, whose fields `field` knows. Fields are read by name: others do no harm.
+    /// The texts of an item, whose fields `field` knows. Fields are read by name: others do no
+    /// harm.
     pub(super) fn texts<'a>(
         &self,
         field: impl Fn(&'static str) -> Result<&'a str, EvalError>,
     ) -> Result<Texts, EvalError> {
         let (first, second) = match self.form {
-            Form::Single(name) => return Ok(Texts { first: field(name)?.to_owned(), second: None }),
+            Form::Single(name) => {
+                return Ok(Texts { first: field(name)?.to_owned(), second: None });
+            }
             Form::Pair(first, second) => (field(first)?.to_owned(), second),
-            Form::MultiRc => (format!("Question: {} Answer: {}", field("question")?, field("answer")?), "paragraph"),
+            Form::MultiRc => (
+                format!("Question: {} Answer: {}", field("question")?, field("answer")?),
+                "paragraph",
+            ),
             Form::Wsc => {
                 let (pronoun, noun) = (field("span2_text")?, field("span1_text")?);
                 (format!("Does \"{pronoun}\" refer to \"{noun}\" in this passage?"), "text")
@@ -118,7 +132,11 @@ mod tests {
         };
         assert_eq!((with(Metric::Mcc), with(Metric::F1)), (vec!["cola"], vec!["mrpc", "qqp"]));
         assert!(TASKS.iter().all(|task| task.suite == Suite::Glue || task.metric == Metric::Mcc));
-        assert!(TASKS.iter().all(|task| task.classes == if task.name.starts_with("mnli") { 3 } else { 2 }));
+        assert!(
+            TASKS
+                .iter()
+                .all(|task| task.classes == if task.name.starts_with("mnli") { 3 } else { 2 })
+        );
     }
 
     /// Every field of an item is read as its own name, in capitals.
@@ -142,7 +160,8 @@ mod tests {
         ]
         .map(|name| (name, upper(name)))
         .to_vec();
-        let field = |name: &'static str| Ok(known.iter().find(|(key, _)| *key == name).unwrap().1.as_str());
+        let field =
+            |name: &'static str| Ok(known.iter().find(|(key, _)| *key == name).unwrap().1.as_str());
         let Texts { first, second } = find_task(task).unwrap().texts(field).unwrap();
         (first, second)
     }
@@ -161,6 +180,9 @@ mod tests {
         assert_eq!(texts("qnli"), pair("QUESTION", "SENTENCE"));
         assert_eq!(texts("boolq"), pair("QUESTION", "PASSAGE"));
         assert_eq!(texts("multirc"), pair("Question: QUESTION Answer: ANSWER", "PARAGRAPH"));
-        assert_eq!(texts("wsc"), pair("Does \"SPAN2_TEXT\" refer to \"SPAN1_TEXT\" in this passage?", "TEXT"));
+        assert_eq!(
+            texts("wsc"),
+            pair("Does \"SPAN2_TEXT\" refer to \"SPAN1_TEXT\" in this passage?", "TEXT")
+        );
     }
 }

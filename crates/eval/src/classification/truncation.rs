@@ -1,8 +1,9 @@
 //! What remains of two texts that are too long together.
 
-/// How many tokens of each text remain when both together may have `max_length`: the longer one is cut first. Nothing is
-/// cut that fits. This is `longest_first` of the `tokenizers` library, which the pipeline of 2024 uses; transformers' own
-/// loop, that of 2023, differs only where an odd length is halved, and both pipelines cut to 128.
+/// How many tokens of each text remain when both together may have `max_length`: the longer one is
+/// cut first. Nothing is cut that fits. This is `longest_first` of the `tokenizers` library, which
+/// the pipeline of 2024 uses; transformers' own loop, that of 2023, differs only where an odd
+/// length is halved, and both pipelines cut to 128.
 pub fn longest_first(first: usize, second: usize, max_length: usize) -> (usize, usize) {
     if first + second <= max_length {
         return (first, second);
@@ -16,8 +17,8 @@ pub fn longest_first(first: usize, second: usize, max_length: usize) -> (usize, 
 mod tests {
     use super::*;
 
-    /// transformers' slow tokenizers: one token after another from the end of the longer text, of the second when both
-    /// are equally long.
+    /// transformers' slow tokenizers: one token after another from the end of the longer text, of
+    /// the second when both are equally long.
     fn one_at_a_time(mut first: usize, mut second: usize, max_length: usize) -> (usize, usize) {
         while first + second > max_length {
             if first > second {
@@ -39,9 +40,13 @@ mod tests {
                     if max_length % 2 == 0 || found.0.abs_diff(found.1) != 1 {
                         assert_eq!(found, expected, "{first} and {second} in {max_length}");
                     } else {
-                        // Halves of an odd length: the two libraries give the odd token to different texts.
+                        // Halves of an odd length: the two libraries give the odd token to
+                        // different texts.
                         assert_eq!(found.0 + found.1, expected.0 + expected.1);
-                        assert!(found.0.abs_diff(expected.0) <= 1, "{first} and {second} in {max_length}");
+                        assert!(
+                            found.0.abs_diff(expected.0) <= 1,
+                            "{first} and {second} in {max_length}"
+                        );
                     }
                 }
             }
@@ -50,7 +55,9 @@ mod tests {
 
     #[test]
     fn at_128_both_pipelines_cut_alike() {
-        for (first, second) in [(200, 300), (64, 65), (65, 64), (10, 400), (127, 1), (128, 128), (0, 500), (63, 66)] {
+        for (first, second) in
+            [(200, 300), (64, 65), (65, 64), (10, 400), (127, 1), (128, 128), (0, 500), (63, 66)]
+        {
             assert_eq!(longest_first(first, second, 128), one_at_a_time(first, second, 128));
         }
         assert_eq!(longest_first(200, 300, 128), (64, 64));

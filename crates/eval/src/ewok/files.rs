@@ -1,4 +1,5 @@
-//! Reads a user's own copy of EWoK: the files of the 2024 pipeline, or the official data set as JSON lines or CSV.
+//! Reads a user's own copy of EWoK: the files of the 2024 pipeline, or the official data set as
+//! JSON lines or CSV.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,16 @@ use crate::pairs::text_lines;
 /// An item and the line it came from.
 type Row = (usize, Item);
 
-/// Reads the questions of a file, or of all `.jsonl`, `.json` and `.csv` files of a folder; domains are in the order of
-/// their names. A row needs the fields `Context1`, `Context2`, `Target1` and `Target2`; its domain is in the field
-/// `Domain`, or is the name of the file.
+/// Reads the questions of a file, or of all `.jsonl`, `.json` and `.csv` files of a folder; domains
+/// are in the order of their names. A row needs the fields `Context1`, `Context2`, `Target1` and
+/// `Target2`; its domain is in the field `Domain`, or is the name of the file.
 ///
-/// The pipeline's files have every item twice, the second time swapped. Where they have it once it is doubled here.
+/// The pipeline's files have every item twice, the second time swapped. Where they have it once it
+/// is doubled here.
 ///
 /// # Errors
-/// When a file cannot be read or is damaged, or when only some of its items are followed by their swapped twins.
+/// When a file cannot be read or is damaged, or when only some of its items are followed by their
+/// swapped twins.
 pub fn read(path: &Path) -> Result<Vec<Domain>, EvalError> {
     let mut domains: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for file in files(path)? {
@@ -38,7 +41,8 @@ pub fn read(path: &Path) -> Result<Vec<Domain>, EvalError> {
     Ok(domains.into_iter().map(|(name, items)| Domain { name, items }).collect())
 }
 
-/// A domain's file as the pipeline of 2024 has it: an item a line, each followed by its swapped twin.
+/// A domain's file as the pipeline of 2024 has it: an item a line, each followed by its swapped
+/// twin.
 pub fn to_lines(domain: &Domain) -> String {
     let line = |item: &Item| {
         let Item { context1, context2, target1, target2 } = item;
@@ -61,7 +65,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, EvalError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(io(path))? {
         let file = entry.map_err(io(path))?.path();
-        if file.extension().is_some_and(|ending| ["jsonl", "json", "csv"].iter().any(|known| ending == *known)) {
+        if file
+            .extension()
+            .is_some_and(|ending| ["jsonl", "json", "csv"].iter().any(|known| ending == *known))
+        {
             files.push(file);
         }
     }
@@ -78,8 +85,9 @@ fn rows(path: &Path) -> Result<Vec<(String, Row)>, EvalError> {
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut rows = Vec::new();
     let mut push = |line: usize, get: &dyn Fn(&str) -> Option<String>| -> Result<(), EvalError> {
-        let field =
-            |field: &'static str| get(field).ok_or(EvalError::MissingField { path: path.to_owned(), line, field });
+        let field = |field: &'static str| {
+            get(field).ok_or(EvalError::MissingField { path: path.to_owned(), line, field })
+        };
         let item = Item {
             context1: field("Context1")?,
             context2: field("Context2")?,
@@ -95,8 +103,11 @@ fn rows(path: &Path) -> Result<Vec<(String, Row)>, EvalError> {
         }
     } else {
         for (line, text) in text_lines(path, &bytes)? {
-            let object: Value =
-                serde_json::from_str(text).map_err(|cause| EvalError::Json { path: path.to_owned(), line, cause })?;
+            let object: Value = serde_json::from_str(text).map_err(|cause| EvalError::Json {
+                path: path.to_owned(),
+                line,
+                cause,
+            })?;
             push(line, &|field| object.get(field).and_then(Value::as_str).map(str::to_owned))?;
         }
     }
@@ -105,15 +116,20 @@ fn rows(path: &Path) -> Result<Vec<(String, Row)>, EvalError> {
 
 /// Every item with its swapped twin behind it.
 fn questions(path: &Path, rows: Vec<Row>) -> Result<Vec<Item>, EvalError> {
-    let is_twin = |pair: &[Row]| matches!(pair, [(_, first), (_, second)] if first.swapped() == *second);
-    // By chance an item of the official data may be the twin of the one before it, but not most of them. Neighbours at any
-    // place count, so that a missing line does not hide the rest.
+    let is_twin =
+        |pair: &[Row]| matches!(pair, [(_, first), (_, second)] if first.swapped() == *second);
+    // By chance an item of the official data may be the twin of the one before it, but not most of
+    // them. Neighbours at any place count, so that a missing line does not hide the rest.
     let twins = rows.windows(2).filter(|pair| is_twin(pair)).count();
     let has_twins = 4 * twins > rows.len();
     match rows.chunks(2).find(|pair| !is_twin(pair)) {
         None => Ok(rows.into_iter().map(|(_, item)| item).collect()),
-        Some(single) if has_twins => Err(EvalError::NoTwin { path: path.to_owned(), line: single[0].0 }),
-        Some(_) => Ok(rows.into_iter().flat_map(|(_, item)| [item.clone(), item.swapped()]).collect()),
+        Some(single) if has_twins => {
+            Err(EvalError::NoTwin { path: path.to_owned(), line: single[0].0 })
+        }
+        Some(_) => {
+            Ok(rows.into_iter().flat_map(|(_, item)| [item.clone(), item.swapped()]).collect())
+        }
     }
 }
 
@@ -122,17 +138,21 @@ mod tests {
     use super::*;
 
     fn line(name: &str, context: [&str; 2], target: [&str; 2]) -> String {
-        let domain = if name.is_empty() { String::new() } else { format!("\"Domain\": \"{name}\", ") };
+        let domain =
+            if name.is_empty() { String::new() } else { format!("\"Domain\": \"{name}\", ") };
         let [c1, c2] = context;
         let [t1, t2] = target;
         format!(
-            "{{{domain}\"Context1\": \"{c1}\", \"Context2\": \"{c2}\", \"Target1\": \"{t1}\", \"Target2\": \"{t2}\"}}\n"
+            "{{{domain}\"Context1\": \"{c1}\", \"Context2\": \"{c2}\", \"Target1\": \"{t1}\", \
+             \"Target2\": \"{t2}\"}}\n"
         )
     }
 
     fn read_files(files: &[(&str, &str)]) -> Result<Vec<Domain>, EvalError> {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+        files
+            .iter()
+            .for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
         read(folder.path())
     }
 
@@ -140,10 +160,16 @@ mod tests {
     fn the_pipelines_files_are_read_as_they_are() {
         let first = line("", ["hot", "cold"], ["wait", "drink"]);
         let twin = line("", ["cold", "hot"], ["drink", "wait"]);
-        let found =
-            read_files(&[("b.jsonl", &format!("{first}{twin}")), ("a.jsonl", &format!("{twin}{first}"))]).unwrap();
+        let found = read_files(&[
+            ("b.jsonl", &format!("{first}{twin}")),
+            ("a.jsonl", &format!("{twin}{first}")),
+        ])
+        .unwrap();
         assert_eq!(
-            found.iter().map(|domain| (domain.name.as_str(), domain.items.len())).collect::<Vec<_>>(),
+            found
+                .iter()
+                .map(|domain| (domain.name.as_str(), domain.items.len()))
+                .collect::<Vec<_>>(),
             [("a", 2), ("b", 2)]
         );
         assert_eq!(found[0].items[0], found[1].items[1]);
@@ -158,11 +184,13 @@ mod tests {
             line("y", ["wet", "dry"], ["rain", "sun"]),
         ]
         .concat();
-        let csv =
-            "Target1,Target2,Domain,Context1,Context2\nwait,drink,y,hot,cold\nin,out,x,open,shut\nrain,sun,y,wet,dry\n";
+        let csv = "Target1,Target2,Domain,Context1,Context2\nwait,drink,y,hot,cold\nin,out,x,open,shut\nrain,sun,y,wet,dry\n";
         for (name, text) in [("test.jsonl", text.as_str()), ("test.csv", csv)] {
             let found = read_files(&[(name, text)]).unwrap();
-            assert_eq!(found.iter().map(|domain| domain.name.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+            assert_eq!(
+                found.iter().map(|domain| domain.name.as_str()).collect::<Vec<_>>(),
+                ["x", "y"]
+            );
             let targets: Vec<_> = found[1].items.iter().map(|item| item.target1.as_str()).collect();
             assert_eq!(targets, ["wait", "drink", "rain", "sun"]);
             assert_eq!(found[1].items[1], found[1].items[0].swapped());
@@ -171,10 +199,17 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_as_it_was() {
-        let text = [line("y", ["hot", "cold"], ["wait", "drink"]), line("x-z", ["open", "shut"], ["in\\n", "öut"])];
+        let text = [
+            line("y", ["hot", "cold"], ["wait", "drink"]),
+            line("x-z", ["open", "shut"], ["in\\n", "öut"]),
+        ];
         let found = read_files(&[("test.jsonl", &text.concat())]).unwrap();
-        let files: Vec<_> = found.iter().map(|domain| (format!("{}.jsonl", domain.name), to_lines(domain))).collect();
-        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let files: Vec<_> = found
+            .iter()
+            .map(|domain| (format!("{}.jsonl", domain.name), to_lines(domain)))
+            .collect();
+        let files: Vec<_> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         assert_eq!(read_files(&files).unwrap(), found);
         assert_eq!((files[0].0, files[0].1.lines().count()), ("x-z.jsonl", 2));
     }
@@ -185,13 +220,22 @@ mod tests {
         let twin = line("", ["cold", "hot"], ["drink", "wait"]);
         let message = |files: &[(&str, &str)]| read_files(files).unwrap_err().to_string();
         let torn = format!("{first}{twin}{first}{twin}{first}");
-        assert!(message(&[("a.jsonl", &torn)]).contains("a.jsonl, line 5: no line with contexts and targets swapped"));
+        assert!(
+            message(&[("a.jsonl", &torn)])
+                .contains("a.jsonl, line 5: no line with contexts and targets swapped")
+        );
         let other = line("", ["wet", "dry"], ["rain", "sun"]);
         let missing = format!("{other}{}", format!("{first}{twin}").repeat(5));
         assert!(message(&[("a.jsonl", &missing)]).contains("a.jsonl, line 1: no line with"));
-        assert!(message(&[("a.jsonl", &first.replace("Target2", "Target3"))]).contains("line 1: no field `Target2`"));
+        assert!(
+            message(&[("a.jsonl", &first.replace("Target2", "Target3"))])
+                .contains("line 1: no field `Target2`")
+        );
         assert!(message(&[("a.jsonl", &format!("{first}{{"))]).contains("line 2: bad JSON"));
-        assert!(message(&[("a.csv", "Context1,Context2,Target1\na,b,c\n")]).contains("line 2: no field `Target2`"));
+        assert!(
+            message(&[("a.csv", "Context1,Context2,Target1\na,b,c\n")])
+                .contains("line 2: no field `Target2`")
+        );
         assert!(message(&[("a.txt", "")]).contains(".csv file"));
         assert!(message(&[("a.jsonl", "\n")]).contains("is empty"));
     }

@@ -1,5 +1,6 @@
-//! EWoK (Ivanova et al., arXiv 2405.09605): which of two targets follows from a context. Two contexts and two targets
-//! make an item, the first target fitting the first context and the second the second.
+//! EWoK (Ivanova et al., arXiv 2405.09605): which of two targets follows from a context. Two
+//! contexts and two targets make an item, the first target fitting the first context and the second
+//! the second.
 
 mod files;
 mod vocabulary;
@@ -15,10 +16,12 @@ pub use vocabulary::Vocabulary;
 /// What a question compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Variant {
-    /// BabyLM 2024: both targets after the first context; the first wins ties; the mean of the domains.
+    /// BabyLM 2024: both targets after the first context; the first wins ties; the mean of the
+    /// domains.
     #[default]
     Pipeline2024,
-    /// The authors of EWoK: the first target after both contexts; a tie counts half; the mean of all questions.
+    /// The authors of EWoK: the first target after both contexts; a tie counts half; the mean of
+    /// all questions.
     Official,
 }
 
@@ -59,8 +62,8 @@ pub struct Domain {
     pub items: Vec<Item>,
 }
 
-/// Scores every question. `encode` turns text into token ids as the model was trained on them; `prefix` is the id of
-/// `rules.prefix_token()`, which only questions without a context need.
+/// Scores every question. `encode` turns text into token ids as the model was trained on them;
+/// `prefix` is the id of `rules.prefix_token()`, which only questions without a context need.
 ///
 /// # Errors
 /// When a target has no token, or the models cannot score.
@@ -73,21 +76,28 @@ pub fn score_ewok(
     encode: impl Fn(&str) -> Vec<u32>,
     on_progress: impl FnMut(usize, usize),
 ) -> Result<Outcome, EvalError> {
-    let choices = domains.iter().flat_map(|domain| &domain.items).flat_map(|item| item.choices(variant));
+    let choices =
+        domains.iter().flat_map(|domain| &domain.items).flat_map(|item| item.choices(variant));
     let ask = |(context, target): (&str, &str)| request(rules, &encode, prefix, context, target);
     let requests = choices.map(ask).collect::<Result<Vec<Request>, _>>()?;
     let scores = scorer.score(&requests, on_progress)?;
-    let mut answers = requests.as_chunks::<2>().0.iter().zip(scores.log_probabilities.as_chunks::<2>().0);
+    let mut answers =
+        requests.as_chunks::<2>().0.iter().zip(scores.log_probabilities.as_chunks::<2>().0);
     let (mut tasks, mut predictions) = (Vec::new(), Vec::new());
     for domain in domains {
         let mut truncated = 0;
-        let answered = answers.by_ref().take(domain.items.len()).map(|(requests, &[right, wrong])| {
-            truncated += requests.iter().filter(|request| scorer.is_cut(request)).count();
-            Prediction::between(right, wrong)
-        });
+        let answered =
+            answers.by_ref().take(domain.items.len()).map(|(requests, &[right, wrong])| {
+                truncated += requests.iter().filter(|request| scorer.is_cut(request)).count();
+                Prediction::between(right, wrong)
+            });
         let answered: Vec<_> = answered.collect();
         let task = TaskResult::of_choices(&domain.name, &answered, truncated);
-        tasks.push(if variant == Variant::Official { with_half_ties(task, &answered) } else { task });
+        tasks.push(if variant == Variant::Official {
+            with_half_ties(task, &answered)
+        } else {
+            task
+        });
         predictions.push(answered);
     }
     let suite = match variant {
@@ -102,7 +112,8 @@ pub fn score_ewok(
     Ok(Outcome { result, predictions })
 }
 
-/// A task's score where a tie is half right. `correct` is then the number of questions that are right without a tie.
+/// A task's score where a tie is half right. `correct` is then the number of questions that are
+/// right without a tie.
 fn with_half_ties(task: TaskResult, answers: &[Prediction]) -> TaskResult {
     let points = answers.iter().map(|answer| match (answer.is_tie(), answer.is_right()) {
         (true, _) => 0.5,
@@ -123,12 +134,16 @@ mod tests {
     use crate::scoring::tests::small;
 
     fn item(context1: &str, context2: &str, target1: &str, target2: &str) -> Item {
-        let [context1, context2, target1, target2] = [context1, context2, target1, target2].map(str::to_owned);
+        let [context1, context2, target1, target2] =
+            [context1, context2, target1, target2].map(str::to_owned);
         Item { context1, context2, target1, target2 }
     }
 
     fn domain(name: &str, items: &[Item]) -> Domain {
-        Domain { name: name.to_owned(), items: items.iter().flat_map(|item| [item.clone(), item.swapped()]).collect() }
+        Domain {
+            name: name.to_owned(),
+            items: items.iter().flat_map(|item| [item.clone(), item.swapped()]).collect(),
+        }
     }
 
     fn invented() -> Vec<Domain> {
@@ -148,7 +163,8 @@ mod tests {
         score_ewok(&scorer, domains, variant, Rules::Year2024, 0, encode, |_, _| ()).unwrap()
     }
 
-    /// The structure of EVALS 1.7: who gives the same answer to an item and to its swapped twin is right once.
+    /// The structure of EVALS 1.7: who gives the same answer to an item and to its swapped twin is
+    /// right once.
     #[test]
     fn the_same_answer_to_both_questions_of_an_item_is_right_once() {
         let found = score(&invented(), Variant::Pipeline2024);
@@ -175,14 +191,21 @@ mod tests {
         let mut domains = invented();
         domains[1].items.truncate(2);
         let pipeline = score(&domains, Variant::Pipeline2024).result;
-        assert_eq!((pipeline.suite, pipeline.tasks[0].items, pipeline.tasks[1].items), (Suite::Ewok, 4, 2));
+        assert_eq!(
+            (pipeline.suite, pipeline.tasks[0].items, pipeline.tasks[1].items),
+            (Suite::Ewok, 4, 2)
+        );
         assert_eq!(pipeline.score, (pipeline.tasks[0].score + pipeline.tasks[1].score) / 2.0);
 
         let official = score(&domains, Variant::Official);
         let result = &official.result;
-        let strict =
-            |answers: &[Prediction]| answers.iter().filter(|answer| answer.scores[0] > answer.scores[1]).count();
-        assert_eq!((result.suite, result.tasks[1].ties, result.tasks[1].correct), (Suite::EwokOfficial, 2, 0));
+        let strict = |answers: &[Prediction]| {
+            answers.iter().filter(|answer| answer.scores[0] > answer.scores[1]).count()
+        };
+        assert_eq!(
+            (result.suite, result.tasks[1].ties, result.tasks[1].correct),
+            (Suite::EwokOfficial, 2, 0)
+        );
         assert_eq!((result.tasks[1].score, result.tasks[1].standard_error), (0.5, Some(0.0)));
         let right = strict(&official.predictions[0]);
         assert_eq!((result.tasks[0].correct, result.tasks[0].score), (right, right as f64 / 4.0));
@@ -197,29 +220,52 @@ mod tests {
         let log_probability = |context: &str, target: &str| {
             let ids = [encode(context), encode(&format!(" {target}"))];
             let [context, continuation] = ids;
-            scorer.score(&[Request { context, continuation }], |_, _| ()).unwrap().log_probabilities[0]
+            scorer.score(&[Request { context, continuation }], |_, _| ()).unwrap().log_probabilities
+                [0]
         };
         let close = |answer: &Prediction, expected: [f64; 2]| {
-            let near = answer.scores.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-4);
+            let near = answer
+                .scores
+                .iter()
+                .zip(expected)
+                .all(|(found, expected)| (found - expected).abs() < 1e-4);
             assert!(near, "{answer:?} instead of {expected:?}");
         };
         let pipeline = &score(&one, Variant::Pipeline2024).predictions[0];
         close(&pipeline[0], [log_probability("Ja.", "Gut."), log_probability("Ja.", "Schlecht.")]);
-        close(&pipeline[1], [log_probability("Nein.", "Schlecht."), log_probability("Nein.", "Gut.")]);
+        close(
+            &pipeline[1],
+            [log_probability("Nein.", "Schlecht."), log_probability("Nein.", "Gut.")],
+        );
         let official = &score(&one, Variant::Official).predictions[0];
         close(&official[0], [log_probability("Ja.", "Gut."), log_probability("Nein.", "Gut.")]);
-        close(&official[1], [log_probability("Nein.", "Schlecht."), log_probability("Ja.", "Schlecht.")]);
+        close(
+            &official[1],
+            [log_probability("Nein.", "Schlecht."), log_probability("Ja.", "Schlecht.")],
+        );
     }
 
     #[test]
     fn long_items_are_cut_and_counted() {
         let model = small(Architecture::Gpt2, 16, 1);
         let scorer = Scorer::new(vec![&model]).unwrap();
-        let found =
-            score_ewok(&scorer, &invented(), Variant::Official, Rules::Year2024, 0, encode, |_, _| ()).unwrap().result;
+        let found = score_ewok(
+            &scorer,
+            &invented(),
+            Variant::Official,
+            Rules::Year2024,
+            0,
+            encode,
+            |_, _| (),
+        )
+        .unwrap()
+        .result;
         assert_eq!((found.truncated, found.tasks[0].truncated), (16, 8));
         let empty = [domain("empty", &[item("Ja.", "Nein.", "", "Gut.")])];
         let none = |text: &str| encode(text.trim());
-        assert!(score_ewok(&scorer, &empty, Variant::Official, Rules::Year2024, 0, none, |_, _| ()).is_err());
+        assert!(
+            score_ewok(&scorer, &empty, Variant::Official, Rules::Year2024, 0, none, |_, _| ())
+                .is_err()
+        );
     }
 }

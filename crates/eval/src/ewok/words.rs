@@ -1,9 +1,10 @@
-//! Words as the `word_tokenize` of NLTK 3.10 finds them in English text, here always in lower case: sentences first, then the
-//! rules of the Penn Treebank with NLTK's additions for quotes. NLTK 3.9.1 takes an apostrophe before a word otherwise: it
-//! leaves a single opening quote at its word.
+//! Words as the `word_tokenize` of NLTK 3.10 finds them in English text, here always in lower case:
+//! sentences first, then the rules of the Penn Treebank with NLTK's additions for quotes. NLTK
+//! 3.9.1 takes an apostrophe before a word otherwise: it leaves a single opening quote at its word.
 //!
-//! NLTK knows a list of abbreviations, after which no sentence ends, such as `mr.`; here these lose their period like any
-//! other word. A vocabulary that was counted with NLTK usually has both forms.
+//! NLTK knows a list of abbreviations, after which no sentence ends, such as `mr.`; here these lose
+//! their period like any other word. A vocabulary that was counted with NLTK usually has both
+//! forms.
 
 use std::sync::LazyLock;
 
@@ -13,17 +14,25 @@ use regex::{Captures, Regex};
 type Rule = (Regex, &'static str);
 
 fn rules<const N: usize>(rules: [(&str, &'static str); N]) -> Vec<Rule> {
-    let compile = |(pattern, place): (&str, _)| (Regex::new(pattern).expect("the pattern is a constant"), place);
+    let compile = |(pattern, place): (&str, _)| {
+        (Regex::new(pattern).expect("the pattern is a constant"), place)
+    };
     rules.into_iter().map(compile).collect()
 }
 
 /// Opening quotes stand alone; straight ones become two back quotes.
 static OPENING: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    rules([("([«“‘„]|`+)", " $1 "), ("^\"", "``"), ("(``)", " $1 "), (r#"([ (\[{<])("|'{2})"#, "$1 `` ")])
+    rules([
+        ("([«“‘„]|`+)", " $1 "),
+        ("^\"", "``"),
+        ("(``)", " $1 "),
+        (r#"([ (\[{<])("|'{2})"#, "$1 `` "),
+    ])
 });
 
 /// An apostrophe before a word.
-static APOSTROPHE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(^|\W)'(\w+)").expect("a constant"));
+static APOSTROPHE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(^|\W)'(\w+)").expect("a constant"));
 
 /// What follows an apostrophe that belongs to the word before.
 const CLITICS: [&str; 8] = ["re", "ve", "ll", "m", "t", "s", "d", "n"];
@@ -75,8 +84,8 @@ fn sentences(text: &str) -> Vec<&str> {
 
 static BLANK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\s+").expect("a constant"));
 
-/// Whether a sentence ends behind a word, after which another one begins with this character. Neither a number nor an initial
-/// ends one before a word in lower case.
+/// Whether a sentence ends behind a word, after which another one begins with this character.
+/// Neither a number nor an initial ends one before a word in lower case.
 fn ends_sentence(word: &str, next: char) -> bool {
     let unquoted = word.trim_end_matches(['"', '\'', '»', '”', '’', ')', ']', '}', '>']);
     let Some(stem) = unquoted.strip_suffix('.') else { return unquoted.ends_with(['?', '!']) };
@@ -90,12 +99,14 @@ fn ends_sentence(word: &str, next: char) -> bool {
 }
 
 fn words_of_sentence(sentence: &str) -> Vec<String> {
-    let apply = |text: String, (pattern, place): &Rule| pattern.replace_all(&text, *place).into_owned();
+    let apply =
+        |text: String, (pattern, place): &Rule| pattern.replace_all(&text, *place).into_owned();
     let text = OPENING.iter().fold(sentence.trim().to_owned(), apply);
-    let text = APOSTROPHE.replace_all(&text, |found: &Captures<'_>| match CLITICS.contains(&&found[2]) {
-        true => found[0].to_owned(),
-        false => format!("{}' {}", &found[1], &found[2]),
-    });
+    let text =
+        APOSTROPHE.replace_all(&text, |found: &Captures<'_>| match CLITICS.contains(&&found[2]) {
+            true => found[0].to_owned(),
+            false => format!("{}' {}", &found[1], &found[2]),
+        });
     CLOSING.iter().fold(text.into_owned(), apply).split_whitespace().map(str::to_owned).collect()
 }
 

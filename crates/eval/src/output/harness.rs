@@ -1,8 +1,8 @@
-//! Scores in the shape of lm-evaluation-harness's `results.json` (version 0.4), under the task names of BabyLM's 2024
-//! pipeline, so that scripts which read one read the other.
+//! Scores in the shape of lm-evaluation-harness's `results.json` (version 0.4), under the task
+//! names of BabyLM's 2024 pipeline, so that scripts which read one read the other.
 //!
-//! The harness also writes dates, times and what it knows of the machine; here nothing stands that does not follow from
-//! model and data.
+//! The harness also writes dates, times and what it knows of the machine; here nothing stands that
+//! does not follow from model and data.
 
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,8 @@ impl Suite {
 /// The whole file for one model. `model` is its name and `arguments` what it was loaded from.
 pub fn results(model: &str, arguments: &str, suites: &[&SuiteResult]) -> Value {
     let (mut results, mut groups, mut subtasks) = (Map::new(), Map::new(), Map::new());
-    let (mut versions, mut shots, mut samples, mut higher) = (Map::new(), Map::new(), Map::new(), Map::new());
+    let (mut versions, mut shots, mut samples, mut higher) =
+        (Map::new(), Map::new(), Map::new(), Map::new());
     for suite in suites {
         let group = suite.suite.harness_group();
         let scores = group_scores(suite);
@@ -47,13 +48,16 @@ pub fn results(model: &str, arguments: &str, suites: &[&SuiteResult]) -> Value {
             results.insert(name.clone(), task_scores(&format!(" - {name}"), task));
             versions.insert(name.clone(), json!(1.0));
             shots.insert(name.clone(), json!(0));
-            samples.insert(name.clone(), json!({ "original": task.items, "effective": task.items }));
+            samples
+                .insert(name.clone(), json!({ "original": task.items, "effective": task.items }));
             let metrics = scored_by(task).map(|(metric, _)| (key(metric).to_owned(), json!(true)));
             higher.insert(name, Value::Object(metrics.collect()));
         }
     }
-    let rules: Map<String, Value> =
-        suites.iter().map(|suite| (suite.suite.harness_group().to_owned(), json!(suite.rules.name()))).collect();
+    let rules: Map<String, Value> = suites
+        .iter()
+        .map(|suite| (suite.suite.harness_group().to_owned(), json!(suite.rules.name())))
+        .collect();
     json!({
         "results": results,
         "groups": groups,
@@ -78,7 +82,9 @@ fn key(metric: Metric) -> &'static str {
 
 /// The metric that counts, then the others that are known.
 fn scored_by(task: &TaskResult) -> impl Iterator<Item = (Metric, f64)> {
-    let others = [Metric::Accuracy, Metric::F1, Metric::Mcc].into_iter().filter(|metric| *metric != task.metric);
+    let others = [Metric::Accuracy, Metric::F1, Metric::Mcc]
+        .into_iter()
+        .filter(|metric| *metric != task.metric);
     let others = others.filter_map(|metric| Some((metric, *task.others.get(metric.name())?)));
     [(task.metric, task.score)].into_iter().chain(others)
 }
@@ -89,14 +95,19 @@ fn task_scores(alias: &str, task: &TaskResult) -> Value {
         scores.insert(format!("{},none", key(metric)), json!(score));
         let error = task.standard_error.filter(|_| metric == Metric::Accuracy);
         // The harness's word for what it cannot tell.
-        scores.insert(format!("{}_stderr,none", key(metric)), error.map_or(json!("N/A"), |error| json!(error)));
+        scores.insert(
+            format!("{}_stderr,none", key(metric)),
+            error.map_or(json!("N/A"), |error| json!(error)),
+        );
     }
     Value::Object(scores)
 }
 
-/// The group's mean, under `acc` as the pipeline has it. Tasks scored by other metrics leave the error unknown.
+/// The group's mean, under `acc` as the pipeline has it. Tasks scored by other metrics leave the
+/// error unknown.
 fn group_scores(suite: &SuiteResult) -> Value {
-    let parts: Option<Vec<_>> = suite.tasks.iter().map(|task| Some((task.items, task.standard_error?))).collect();
+    let parts: Option<Vec<_>> =
+        suite.tasks.iter().map(|task| Some((task.items, task.standard_error?))).collect();
     let error = parts.and_then(|parts| pooled_standard_error(&parts));
     json!({
         "acc,none": suite.score,
@@ -112,8 +123,9 @@ mod tests {
     use crate::rules::Rules;
 
     fn accuracy(name: &str, right: usize, items: usize) -> TaskResult {
-        let answers: Vec<_> =
-            (0..items).map(|index| Prediction::between(0.0, if index < right { -1.0 } else { 1.0 })).collect();
+        let answers: Vec<_> = (0..items)
+            .map(|index| Prediction::between(0.0, if index < right { -1.0 } else { 1.0 }))
+            .collect();
         TaskResult::of_choices(name, &answers, 0)
     }
 

@@ -1,4 +1,5 @@
-//! Answers item by item: one JSON object a line, `{"task", "index", "gold", "predicted", "scores"}`.
+//! Answers item by item: one JSON object a line, `{"task", "index", "gold", "predicted",
+//! "scores"}`.
 
 use std::path::Path;
 
@@ -41,12 +42,16 @@ pub fn to_lines(outcome: &Outcome) -> String {
 
 /// Reads such a file; `path` is named in errors.
 pub fn read(path: &Path) -> Result<Vec<TaskPredictions>, EvalError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
     let mut tasks: Vec<TaskPredictions> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let parsed = serde_json::from_str(line);
-        let Line { task, index, prediction } =
-            parsed.map_err(|cause| EvalError::Json { path: path.to_owned(), line: number + 1, cause })?;
+        let Line { task, index, prediction } = parsed.map_err(|cause| EvalError::Json {
+            path: path.to_owned(),
+            line: number + 1,
+            cause,
+        })?;
         if tasks.last().is_none_or(|last| last.task != task) {
             tasks.push(TaskPredictions { task, predictions: Vec::new() });
         }
@@ -74,7 +79,10 @@ mod tests {
             vec![Prediction::between(-1.5, -2.25), Prediction::between(-3.0, -0.1)],
             vec![Prediction::between(0.1, 0.1)],
         ];
-        let tasks = ["b", "a"].iter().zip(&answers).map(|(name, answers)| TaskResult::of_choices(name, answers, 0));
+        let tasks = ["b", "a"]
+            .iter()
+            .zip(&answers)
+            .map(|(name, answers)| TaskResult::of_choices(name, answers, 0));
         let result = SuiteResult::of_tasks(Suite::Pairs, Rules::Year2024, tasks.collect());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("predictions.jsonl");

@@ -1,4 +1,5 @@
-//! The file that BabyLM's 2024 track takes: every answer of every task (EVALS 4.3; babylm/evaluation-pipeline-2024).
+//! The file that BabyLM's 2024 track takes: every answer of every task (EVALS 4.3;
+//! babylm/evaluation-pipeline-2024).
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +31,8 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [Section; 4] = [Section::Glue, Section::Blimp, Section::BlimpSupplement, Section::Ewok];
+    const ALL: [Section; 4] =
+        [Section::Glue, Section::Blimp, Section::BlimpSupplement, Section::Ewok];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +45,11 @@ impl Section {
 
     fn tasks(self) -> Vec<&'static str> {
         match self {
-            Section::Glue => TASKS.iter().filter(|task| task.suite == Suite::Glue).map(|task| task.name).collect(),
+            Section::Glue => TASKS
+                .iter()
+                .filter(|task| task.suite == Suite::Glue)
+                .map(|task| task.name)
+                .collect(),
             Section::Blimp => crate::rules::blimp_tasks().collect(),
             Section::BlimpSupplement => SUPPLEMENT.to_vec(),
             Section::Ewok => EWOK.to_vec(),
@@ -59,12 +65,22 @@ pub struct Submission {
 
 impl Submission {
     /// Adds the texts that a model chose, as they were scored: with the space before them.
-    pub fn add_choices(&mut self, section: Section, task: &str, chosen: impl IntoIterator<Item = String>) {
+    pub fn add_choices(
+        &mut self,
+        section: Section,
+        task: &str,
+        chosen: impl IntoIterator<Item = String>,
+    ) {
         self.add(section, task, chosen.into_iter().map(Value::from));
     }
 
     /// Adds the labels that a fine-tuned model gave.
-    pub fn add_labels(&mut self, section: Section, task: &str, labels: impl IntoIterator<Item = i64>) {
+    pub fn add_labels(
+        &mut self,
+        section: Section,
+        task: &str,
+        labels: impl IntoIterator<Item = i64>,
+    ) {
         self.add(section, task, labels.into_iter().map(Value::from));
     }
 
@@ -93,9 +109,9 @@ impl Submission {
 
     /// The file's contents, sections in the pipeline's order.
     pub fn to_json(&self) -> Value {
-        let sections = Section::ALL
-            .into_iter()
-            .filter_map(|section| Some((section.name().to_owned(), self.sections.get(section.name())?.clone())));
+        let sections = Section::ALL.into_iter().filter_map(|section| {
+            Some((section.name().to_owned(), self.sections.get(section.name())?.clone()))
+        });
         Value::Object(sections.collect())
     }
 }
@@ -107,7 +123,11 @@ mod tests {
     #[test]
     fn answers_stand_under_their_section_and_what_lacks_is_told() {
         let mut submission = Submission::default();
-        submission.add_choices(Section::BlimpSupplement, "turn_taking", [" A: Hi.\nB: Hi.".to_owned()]);
+        submission.add_choices(
+            Section::BlimpSupplement,
+            "turn_taking",
+            [" A: Hi.\nB: Hi.".to_owned()],
+        );
         submission.add_labels(Section::Glue, "cola", [1, 0]);
         let file = submission.to_json();
         assert_eq!(file["glue"]["cola"]["predictions"][1], json!({ "id": "cola_1", "pred": 0 }));

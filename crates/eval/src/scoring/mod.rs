@@ -1,4 +1,5 @@
-//! The log-probability of continuations after contexts, for one model or an ensemble by averaged logits.
+//! The log-probability of continuations after contexts, for one model or an ensemble by averaged
+//! logits.
 
 mod packing;
 mod pseudo_log_likelihood;
@@ -15,7 +16,8 @@ use packing::Packing;
 pub use pseudo_log_likelihood::MaskedTokens;
 pub use request::{Request, request};
 
-/// Tokens that go into one forward pass where there is memory for them; more only where one text is longer.
+/// Tokens that go into one forward pass where there is memory for them; more only where one text is
+/// longer.
 const BATCH_TOKENS: usize = 4096;
 
 /// Scores requests with one model, or with several whose logits are averaged.
@@ -41,7 +43,8 @@ pub struct Scores {
     pub tokens: usize,
 }
 
-/// What goes through the models at once: sequences, and what is asked of their rows, in the order of these.
+/// What goes through the models at once: sequences, and what is asked of their rows, in the order
+/// of these.
 pub(crate) struct Pass<P> {
     pub batch: Batch,
     pub targets: Vec<Target>,
@@ -83,10 +86,13 @@ impl<'a> Scorer<'a> {
 
     fn of_any(models: Vec<&'a Model>) -> Result<Self, EvalError> {
         let first = models[0].config().vocab_size;
-        if let Some(other) = models.iter().map(|model| model.config().vocab_size).find(|&size| size != first) {
+        if let Some(other) =
+            models.iter().map(|model| model.config().vocab_size).find(|&size| size != first)
+        {
             return Err(EvalError::EnsembleVocabulary { first, other });
         }
-        let max_positions = models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
+        let max_positions =
+            models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
         let batch_tokens = AtomicUsize::new(BATCH_TOKENS);
         Ok(Self { models, max_positions, batch_tokens, masked: None, should_stop: None })
     }
@@ -108,13 +114,18 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// Scores all requests: equal ones once, and what several begin with is read once. The result does not depend on
-    /// their order. `on_progress` hears how many distinct requests are done, of how many.
+    /// Scores all requests: equal ones once, and what several begin with is read once. The result
+    /// does not depend on their order. `on_progress` hears how many distinct requests are done, of
+    /// how many.
     ///
     /// # Errors
-    /// When an id lies outside the vocabulary, a score is not finite, there is no memory for a single request, or somebody
-    /// asked to stop.
-    pub fn score(&self, requests: &[Request], on_progress: impl FnMut(usize, usize)) -> Result<Scores, EvalError> {
+    /// When an id lies outside the vocabulary, a score is not finite, there is no memory for a
+    /// single request, or somebody asked to stop.
+    pub fn score(
+        &self,
+        requests: &[Request],
+        on_progress: impl FnMut(usize, usize),
+    ) -> Result<Scores, EvalError> {
         self.check_ids(requests)?;
         let scores = match self.masked {
             None => self.log_likelihoods(requests, on_progress)?,
@@ -132,7 +143,8 @@ impl<'a> Scorer<'a> {
         requests: &[Request],
         mut on_progress: impl FnMut(usize, usize),
     ) -> Result<Scores, EvalError> {
-        let sequences: Vec<Sequence> = requests.iter().map(|request| self.sequence(request)).collect();
+        let sequences: Vec<Sequence> =
+            requests.iter().map(|request| self.sequence(request)).collect();
         // In their sorted order neighbours share most.
         let mut distinct: Vec<&Sequence> = sequences.iter().collect();
         distinct.sort_unstable();
@@ -140,13 +152,18 @@ impl<'a> Scorer<'a> {
         let (mut found, mut tokens) = (Vec::new(), 0);
         while found.len() < distinct.len() {
             let rest = &distinct[found.len()..];
-            let (pass, log_probabilities) = self.read(|room| Packing::of_first(rest, room).finish())?;
-            let score = |places: Vec<usize>| places.into_iter().map(|place| log_probabilities[place]).sum::<f64>();
+            let (pass, log_probabilities) =
+                self.read(|room| Packing::of_first(rest, room).finish())?;
+            let score = |places: Vec<usize>| {
+                places.into_iter().map(|place| log_probabilities[place]).sum::<f64>()
+            };
             tokens += pass.batch.tokens();
             found.extend(pass.places.into_iter().map(score));
             on_progress(found.len(), distinct.len());
         }
-        let place = |sequence| distinct.binary_search(&sequence).expect("every sequence is among the distinct ones");
+        let place = |sequence| {
+            distinct.binary_search(&sequence).expect("every sequence is among the distinct ones")
+        };
         let log_probabilities = sequences.iter().map(|sequence| found[place(sequence)]).collect();
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
         Ok(Scores { log_probabilities, truncated, tokens })
@@ -183,12 +200,15 @@ impl<'a> Scorer<'a> {
         Sequence { ids, given }
     }
 
-    /// One forward pass, which `take` makes for so many tokens, and the log-probability of each of its targets. Where memory
-    /// runs out, a smaller one is made.
+    /// One forward pass, which `take` makes for so many tokens, and the log-probability of each of
+    /// its targets. Where memory runs out, a smaller one is made.
     ///
     /// # Errors
     /// When somebody asked to stop, or there is no memory for a pass of one sequence.
-    pub(crate) fn read<P>(&self, mut take: impl FnMut(usize) -> Pass<P>) -> Result<(Pass<P>, Vec<f64>), EvalError> {
+    pub(crate) fn read<P>(
+        &self,
+        mut take: impl FnMut(usize) -> Pass<P>,
+    ) -> Result<(Pass<P>, Vec<f64>), EvalError> {
         if self.should_stop.is_some_and(|should_stop| should_stop()) {
             return Err(EvalError::Stopped);
         }
@@ -210,7 +230,8 @@ impl<'a> Scorer<'a> {
         let share = 1.0 / self.models.len() as f32;
         let mut log_probabilities = vec![0.0; targets.len()];
         let project = |(model, hidden)| Model::projection(model, hidden, share);
-        let projections: Vec<Projection<'_>> = self.models.iter().copied().zip(&hidden).map(project).collect();
+        let projections: Vec<Projection<'_>> =
+            self.models.iter().copied().zip(&hidden).map(project).collect();
         self.models[0].device().log_probabilities(&projections, targets, &mut log_probabilities);
         log_probabilities
     }
@@ -277,7 +298,9 @@ pub(crate) mod tests {
                 let mut logits = vec![0.0; 30 * ids.len()];
                 model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
                 let last = &logits[30 * (ids.len() - 1)..];
-                mean.iter_mut().zip(last).for_each(|(mean, &logit)| *mean += logit as f64 / models.len() as f64);
+                mean.iter_mut()
+                    .zip(last)
+                    .for_each(|(mean, &logit)| *mean += logit as f64 / models.len() as f64);
             }
             let log_sum = mean.iter().map(|logit| logit.exp()).sum::<f64>().ln();
             total += mean[next as usize] - log_sum;
@@ -304,7 +327,10 @@ pub(crate) mod tests {
             for (found, request) in scores.log_probabilities.iter().zip(&requests) {
                 assert!((found - reference(&models, request)).abs() < 1e-4);
             }
-            assert_eq!(scores.log_probabilities[0].to_bits(), scores.log_probabilities[3].to_bits());
+            assert_eq!(
+                scores.log_probabilities[0].to_bits(),
+                scores.log_probabilities[3].to_bits()
+            );
             // [1], [1, 4, 8, 5, 6, 7, 8] and [1, 5, 6], one after the other.
             assert_eq!(scores.tokens, 1 + 6 + 2);
         }
@@ -333,30 +359,51 @@ pub(crate) mod tests {
         assert!(scorer.score(&[request(&[1], &[30])], |_, _| ()).is_err());
     }
 
-    /// Requests with all kinds of common beginnings, longer than the positions some of them, in batches of all sizes.
+    /// Requests with all kinds of common beginnings, longer than the positions some of them, in
+    /// batches of all sizes.
     #[test]
     fn what_is_shared_changes_no_score() {
         let rng = engine::rng::Rng::new(3, "requests");
         let draw = |index: usize, below: u64| (rng.bits(index as u64) % below) as usize;
         let mut requests: Vec<Request> = (0..60)
             .map(|index| {
-                let ids =
-                    |seed: usize, length| (0..length).map(|at| draw(1000 * seed + at, 3) as u32).collect::<Vec<_>>();
-                request(&ids(draw(index, 4), 1 + draw(100 + index, 5)), &ids(index, 1 + draw(200 + index, 6)))
+                let ids = |seed: usize, length| {
+                    (0..length).map(|at| draw(1000 * seed + at, 3) as u32).collect::<Vec<_>>()
+                };
+                request(
+                    &ids(draw(index, 4), 1 + draw(100 + index, 5)),
+                    &ids(index, 1 + draw(200 + index, 6)),
+                )
             })
             .collect();
         requests.push(request(&[1], &[]));
-        requests.extend([request(&[2, 1], &[0, 1]), request(&[2], &[1, 0, 1]), request(&[2, 1, 0], &[1])]);
+        requests.extend([
+            request(&[2, 1], &[0, 1]),
+            request(&[2], &[1, 0, 1]),
+            request(&[2, 1, 0], &[1]),
+        ]);
         let (first, second) = (small(Architecture::Llama, 8, 1), small(Architecture::Gpt2, 8, 2));
-        let grouped =
-            with(ModelConfig { num_heads: 4, num_kv_heads: 2, head_dim: 4, ..config(Architecture::Llama, 8) }, 3);
-        for models in [vec![&first], vec![&second], vec![&grouped], vec![&first, &second, &grouped]] {
-            let expected: Vec<f64> = requests.iter().map(|request| reference(&models, &cut(request, 8))).collect();
+        let grouped = with(
+            ModelConfig {
+                num_heads: 4,
+                num_kv_heads: 2,
+                head_dim: 4,
+                ..config(Architecture::Llama, 8)
+            },
+            3,
+        );
+        for models in [vec![&first], vec![&second], vec![&grouped], vec![&first, &second, &grouped]]
+        {
+            let expected: Vec<f64> =
+                requests.iter().map(|request| reference(&models, &cut(request, 8))).collect();
             for batch_tokens in [1, 7, 50, 4096] {
                 let scorer = Scorer::new(models.clone()).unwrap().reading(batch_tokens);
                 let scores = scorer.score(&requests, |_, _| ()).unwrap();
                 for (found, expected) in scores.log_probabilities.iter().zip(&expected) {
-                    assert!((found - expected).abs() < 1e-4, "{found} instead of {expected}, {batch_tokens} tokens");
+                    assert!(
+                        (found - expected).abs() < 1e-4,
+                        "{found} instead of {expected}, {batch_tokens} tokens"
+                    );
                 }
                 let backwards: Vec<Request> = requests.iter().rev().cloned().collect();
                 let mut again = scorer.score(&backwards, |_, _| ()).unwrap();
@@ -369,8 +416,12 @@ pub(crate) mod tests {
 
     /// A request as the model's positions leave it.
     fn cut(request: &Request, max_positions: usize) -> Request {
-        let over = (request.context.len() + request.continuation.len()).saturating_sub(max_positions + 1);
-        Request { context: request.context[over..].to_vec(), continuation: request.continuation.clone() }
+        let over =
+            (request.context.len() + request.continuation.len()).saturating_sub(max_positions + 1);
+        Request {
+            context: request.context[over..].to_vec(),
+            continuation: request.continuation.clone(),
+        }
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl Packing {
     }
 
     fn fits(&self, sequence: &Sequence, batch_tokens: usize) -> bool {
-        self.scored.is_empty() || self.batch.tokens() + self.batch.new_rows(sequence.input()) <= batch_tokens
+        self.scored.is_empty()
+            || self.batch.tokens() + self.batch.new_rows(sequence.input()) <= batch_tokens
     }
 
     fn add(&mut self, sequence: &Sequence) {

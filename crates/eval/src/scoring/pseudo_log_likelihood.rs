@@ -1,6 +1,7 @@
-//! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659) by the rule of BabyLM 2023. Every
-//! token of the continuation is hidden in turn, and the logarithms of its probabilities are added up. The pipeline of
-//! 2024 leaves masked models to another library, whose scores are others.
+//! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659) by the rule
+//! of BabyLM 2023. Every token of the continuation is hidden in turn, and the logarithms of its
+//! probabilities are added up. The pipeline of 2024 leaves masked models to another library, whose
+//! scores are others.
 
 use engine::ops::language_model_loss::Target;
 use model::{Batch, Model};
@@ -34,12 +35,13 @@ impl Text {
 }
 
 impl<'a> Scorer<'a> {
-    /// A scorer of masked models. A request's context and continuation stand between `tokens.start`, unless the context
-    /// begins with it, and `tokens.end`; neither these nor the context are hidden.
+    /// A scorer of masked models. A request's context and continuation stand between
+    /// `tokens.start`, unless the context begins with it, and `tokens.end`; neither these nor the
+    /// context are hidden.
     ///
     /// # Errors
-    /// When the models' vocabularies differ in size or lack one of the tokens, when a model is not masked, or has no room
-    /// for one token between the two ends.
+    /// When the models' vocabularies differ in size or lack one of the tokens, when a model is not
+    /// masked, or has no room for one token between the two ends.
     ///
     /// # Panics
     /// When there is no model.
@@ -49,7 +51,10 @@ impl<'a> Scorer<'a> {
         }
         let scorer = Self { masked: Some(tokens), ..Self::of_any(models)? };
         let vocab_size = scorer.models[0].config().vocab_size;
-        if let Some(id) = [tokens.start, tokens.mask, tokens.end].into_iter().find(|&id| id as usize >= vocab_size) {
+        if let Some(id) = [tokens.start, tokens.mask, tokens.end]
+            .into_iter()
+            .find(|&id| id as usize >= vocab_size)
+        {
             return Err(EvalError::TokenOutside { id, vocab_size });
         }
         match scorer.max_positions {
@@ -73,7 +78,8 @@ impl<'a> Scorer<'a> {
         Text { first: 1 + kept - scored, ids }
     }
 
-    /// What masked models say: equal requests once. Copies with one hidden token each are packed without padding.
+    /// What masked models say: equal requests once. Copies with one hidden token each are packed
+    /// without padding.
     pub(super) fn pseudo_log_likelihoods(
         &self,
         tokens: MaskedTokens,
@@ -86,7 +92,8 @@ impl<'a> Scorer<'a> {
         distinct.dedup();
         let mut scores = vec![0.0; distinct.len()];
         let mut read = 0;
-        let places = |(index, text): (usize, &&Text)| text.scored().map(move |place| (index, place));
+        let places =
+            |(index, text): (usize, &&Text)| text.scored().map(move |place| (index, place));
         let copies: Vec<(usize, usize)> = distinct.iter().enumerate().flat_map(places).collect();
         let mut rest = &copies[..];
         while !rest.is_empty() {
@@ -99,16 +106,23 @@ impl<'a> Scorer<'a> {
             let done = rest.first().map_or(distinct.len(), |&(next, _)| next);
             on_progress(done, distinct.len());
         }
-        let place = |text: &Text| distinct.binary_search(&text).expect("every text is among the distinct ones");
+        let place = |text: &Text| {
+            distinct.binary_search(&text).expect("every text is among the distinct ones")
+        };
         let log_probabilities: Vec<f64> = texts.iter().map(|text| scores[place(text)]).collect();
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
         Ok(Scores { log_probabilities, truncated, tokens: read })
     }
 }
 
-/// As many of the first copies as so many tokens hold, but at least one. A copy is the number of a text and the place that is
-/// hidden in it; the answers belong to the texts.
-fn copies_of(texts: &[&Text], copies: &[(usize, usize)], mask: u32, batch_tokens: usize) -> Pass<Vec<usize>> {
+/// As many of the first copies as so many tokens hold, but at least one. A copy is the number of a
+/// text and the place that is hidden in it; the answers belong to the texts.
+fn copies_of(
+    texts: &[&Text],
+    copies: &[(usize, usize)],
+    mask: u32,
+    batch_tokens: usize,
+) -> Pass<Vec<usize>> {
     let (mut sequences, mut targets, mut owners) = (Vec::new(), Vec::new(), Vec::new());
     let mut rows = 0;
     for &(index, place) in copies {
@@ -151,7 +165,8 @@ mod tests {
     }
 
     fn expected() -> Vec<Scored> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pseudo_log_likelihood.json");
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pseudo_log_likelihood.json");
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
 
@@ -173,10 +188,16 @@ mod tests {
             for (found, text) in scores.log_probabilities.iter().zip(&expected) {
                 assert!((found - text.score).abs() < 1e-4, "{found} instead of {}", text.score);
             }
-            assert_eq!(scores.log_probabilities[1].to_bits(), scores.log_probabilities[5].to_bits());
+            assert_eq!(
+                scores.log_probabilities[1].to_bits(),
+                scores.log_probabilities[5].to_bits()
+            );
             // As many copies as tokens between the ends, each of all tokens; the equal texts once.
             let lengths = [1, 2, 5, 9, 14];
-            assert_eq!(scores.tokens, lengths.map(|length| length * (length + 2)).iter().sum::<usize>());
+            assert_eq!(
+                scores.tokens,
+                lengths.map(|length| length * (length + 2)).iter().sum::<usize>()
+            );
             assert_eq!((scores.truncated, seen.last()), (0, Some(&(5, 5))));
             assert!(seen.is_sorted());
             let backwards: Vec<Request> = requests.iter().rev().cloned().collect();
@@ -206,7 +227,8 @@ mod tests {
         let one = Scorer::masked(vec![&model], TOKENS).unwrap();
         let twice = Scorer::masked(vec![&model, &model], TOKENS).unwrap();
         let requests = [request(&[0], &[5, 9, 20, 31])];
-        let score = |scorer: &Scorer| scorer.score(&requests, |_, _| ()).unwrap().log_probabilities[0];
+        let score =
+            |scorer: &Scorer| scorer.score(&requests, |_, _| ()).unwrap().log_probabilities[0];
         assert!((score(&one) - score(&twice)).abs() < 1e-5);
     }
 
@@ -217,7 +239,10 @@ mod tests {
         let ids: Vec<u32> = (3..23).collect();
         let long = [request(&[0], &ids), request(&[0, 9, 9], &ids[6..]), request(&[0], &ids[6..])];
         let scores = scorer.score(&long, |_, _| ()).unwrap();
-        assert_eq!((scores.truncated, scores.log_probabilities[0]), (2, scores.log_probabilities[2]));
+        assert_eq!(
+            (scores.truncated, scores.log_probabilities[0]),
+            (2, scores.log_probabilities[2])
+        );
         assert_eq!(scores.log_probabilities[1], scores.log_probabilities[2]);
         assert_eq!(long.each_ref().map(|request| scorer.is_cut(request)), [true, true, false]);
     }

@@ -1,4 +1,5 @@
-//! What is asked of a model: the tokens of a text after the tokens of another, as the two pipelines cut them.
+//! What is asked of a model: the tokens of a text after the tokens of another, as the two pipelines
+//! cut them.
 
 use crate::error::EvalError;
 use crate::rules::Rules;
@@ -11,12 +12,13 @@ pub struct Request {
     pub continuation: Vec<u32>,
 }
 
-/// The request for `choice` after `context`, which may be empty. `encode` turns text into token ids and adds none of its
-/// own; `prefix` is the id of `rules.prefix_token()`, which stands where there is no context and nowhere else.
+/// The request for `choice` after `context`, which may be empty. `encode` turns text into token ids
+/// and adds none of its own; `prefix` is the id of `rules.prefix_token()`, which stands where there
+/// is no context and nowhere else.
 ///
-/// A choice always begins with one space. The pipeline of 2023 encodes it apart from its context; that of 2024 encodes
-/// both as one text, after moving white space from the context's end to the choice, and cuts behind as many tokens as
-/// the context has by itself.
+/// A choice always begins with one space. The pipeline of 2023 encodes it apart from its context;
+/// that of 2024 encodes both as one text, after moving white space from the context's end to the
+/// choice, and cuts behind as many tokens as the context has by itself.
 ///
 /// # Errors
 /// When the choice has no token of its own, where the pipelines stop too.
@@ -53,9 +55,13 @@ mod tests {
 
     /// A token for each word with the space before it: its length.
     fn encode(text: &str) -> Vec<u32> {
-        let starts = text.char_indices().filter(|&(index, c)| index > 0 && c == ' ').map(|(index, _)| index);
+        let starts =
+            text.char_indices().filter(|&(index, c)| index > 0 && c == ' ').map(|(index, _)| index);
         let ends: Vec<usize> = [0].into_iter().chain(starts).chain([text.len()]).collect();
-        ends.windows(2).map(|ends| (ends[1] - ends[0]) as u32).filter(|&length| length > 0).collect()
+        ends.windows(2)
+            .map(|ends| (ends[1] - ends[0]) as u32)
+            .filter(|&length| length > 0)
+            .collect()
     }
 
     fn ask(rules: Rules, context: &str, choice: &str) -> (Vec<u32>, Vec<u32>) {
@@ -88,7 +94,9 @@ mod tests {
     #[test]
     fn the_whole_text_is_cut_behind_the_contexts_tokens() {
         // Pairs of bytes; the last may stand alone.
-        let pairs = |text: &str| text.as_bytes().chunks(2).map(|pair| pair.iter().map(|&b| b as u32).sum()).collect();
+        let pairs = |text: &str| {
+            text.as_bytes().chunks(2).map(|pair| pair.iter().map(|&b| b as u32).sum()).collect()
+        };
         let [x, space, a, b] = [b'x', b' ', b'a', b'b'].map(u32::from);
         let found = request(Rules::Year2024, pairs, 99, "x", "ab").unwrap();
         assert_eq!(found, Request { context: vec![x], continuation: vec![a + b] });

@@ -1,5 +1,5 @@
-//! Percentile bootstrap of a mean of task scores (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
-//! chapter 13).
+//! Percentile bootstrap of a mean of task scores (Efron and Tibshirani, "An Introduction to the
+//! Bootstrap", 1993, chapter 13).
 
 use engine::rng::Rng;
 use rayon::prelude::*;
@@ -54,8 +54,9 @@ pub struct Bootstrap {
     pub standard_error: f64,
 }
 
-/// Resamples the items of each task, as many as it has, and takes the mean of the tasks' scores: an interval for items
-/// drawn anew for the same tasks. Pass one task for the interval of its own score, and a pooled group as one task.
+/// Resamples the items of each task, as many as it has, and takes the mean of the tasks' scores: an
+/// interval for items drawn anew for the same tasks. Pass one task for the interval of its own
+/// score, and a pooled group as one task.
 ///
 /// # Errors
 /// When there is no task, or one without items.
@@ -63,8 +64,10 @@ pub fn bootstrap(tasks: &[Items], resampling: &Resampling) -> Result<Bootstrap, 
     check(tasks)?;
     resampling.check()?;
     let scores = resample(resampling, |rng| {
-        let scores =
-            tasks.iter().enumerate().map(|(index, task)| task.score_of(draws(rng.at(index as u64), task.len())));
+        let scores = tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| task.score_of(draws(rng.at(index as u64), task.len())));
         mean(scores, tasks.len())
     });
     Ok(Bootstrap {
@@ -120,15 +123,20 @@ mod tests {
     }
 
     /// The same resamples, items copied out and measured from scratch.
-    fn slow_scores(tasks: &[Vec<(u32, u32)>], measures: &[Measure], resampling: &Resampling) -> Vec<f64> {
+    fn slow_scores(
+        tasks: &[Vec<(u32, u32)>],
+        measures: &[Measure],
+        resampling: &Resampling,
+    ) -> Vec<f64> {
         let rng = Rng::new(resampling.seed, "resample");
         let mut scores = Vec::new();
         for resample in 0..resampling.resamples as u64 {
             let mut total = 0.0;
             for (index, (task, &measure)) in tasks.iter().zip(measures).enumerate() {
                 let stream = rng.at(resample).at(index as u64);
-                let drawn: Vec<(u32, u32)> =
-                    (0..task.len() as u64).map(|draw| task[stream.below(draw, task.len() as u64) as usize]).collect();
+                let drawn: Vec<(u32, u32)> = (0..task.len() as u64)
+                    .map(|draw| task[stream.below(draw, task.len() as u64) as usize])
+                    .collect();
                 total += Items::labels(measure, drawn).score();
             }
             scores.push(total / tasks.len() as f64);
@@ -140,14 +148,21 @@ mod tests {
     fn intervals_are_those_of_resamples_measured_one_by_one_on_any_threads() {
         let rng = Rng::new(5, "test");
         let labels = |task: u64, count: u64| -> Vec<(u32, u32)> {
-            (0..count).map(|i| (rng.at(task).below(2 * i, 2) as u32, rng.at(task).below(2 * i + 1, 2) as u32)).collect()
+            (0..count)
+                .map(|i| {
+                    (rng.at(task).below(2 * i, 2) as u32, rng.at(task).below(2 * i + 1, 2) as u32)
+                })
+                .collect()
         };
         let tasks = [labels(0, 1), labels(1, 37), labels(2, 50)];
         let measures = [Measure::Mean, Measure::F1, Measure::Mcc];
         let resampling = Resampling { resamples: 501, confidence: 0.9, seed: 3 };
         let slow = slow_scores(&tasks, &measures, &resampling);
-        let items: Vec<Items> =
-            tasks.iter().zip(measures).map(|(task, measure)| Items::labels(measure, task.clone())).collect();
+        let items: Vec<Items> = tasks
+            .iter()
+            .zip(measures)
+            .map(|(task, measure)| Items::labels(measure, task.clone()))
+            .collect();
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let found = pool.install(|| bootstrap(&items, &resampling)).unwrap();
@@ -158,11 +173,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_resampled_is_refused() {
-        let refused = |tasks: &[Items], resampling| bootstrap(tasks, &resampling).unwrap_err().to_string();
+        let refused =
+            |tasks: &[Items], resampling| bootstrap(tasks, &resampling).unwrap_err().to_string();
         let one = [Items::outcomes([true, false])];
         assert!(refused(&[], Resampling::default()).contains("no task"));
         assert!(refused(&[Items::outcomes([])], Resampling::default()).contains("task 0"));
-        assert!(refused(&one, Resampling { resamples: 0, ..Default::default() }).contains("resamples is 0"));
-        assert!(refused(&one, Resampling { confidence: 1.0, ..Default::default() }).contains("confidence is 1"));
+        assert!(
+            refused(&one, Resampling { resamples: 0, ..Default::default() })
+                .contains("resamples is 0")
+        );
+        assert!(
+            refused(&one, Resampling { confidence: 1.0, ..Default::default() })
+                .contains("confidence is 1")
+        );
     }
 }

@@ -10,7 +10,8 @@ use super::paired::Paired;
 use crate::output::predictions::TaskPredictions;
 use crate::results::{Metric, Prediction, Suite};
 
-/// Two models' scores of a task, of a group of tasks, or over all, and what their difference is worth.
+/// Two models' scores of a task, of a group of tasks, or over all, and what their difference is
+/// worth.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     pub name: String,
@@ -44,8 +45,8 @@ struct Unit {
     second: Vec<Prediction>,
 }
 
-/// Compares the answers of two models to a suite. `unit_of` names what a task is pooled into, its own name if nothing; `metric_of` the
-/// metric of a unit's tasks.
+/// Compares the answers of two models to a suite. `unit_of` names what a task is pooled into, its
+/// own name if nothing; `metric_of` the metric of a unit's tasks.
 ///
 /// # Errors
 /// When the two files do not hold the same items.
@@ -61,7 +62,12 @@ pub fn compare<'a>(
     for (a, b) in same_items(first, second)? {
         let (name, metric) = (unit_of(&a.task), metric_of(&a.task));
         let place = units.iter().position(|unit| unit.name == name).unwrap_or_else(|| {
-            units.push(Unit { name: name.to_owned(), metric, first: Vec::new(), second: Vec::new() });
+            units.push(Unit {
+                name: name.to_owned(),
+                metric,
+                first: Vec::new(),
+                second: Vec::new(),
+            });
             units.len() - 1
         });
         units[place].first.extend_from_slice(&a.predictions);
@@ -69,7 +75,10 @@ pub fn compare<'a>(
     }
     let all: Vec<&Unit> = units.iter().collect();
     let mean = difference(suite, "mean", &all, resampling)?;
-    let units = all.iter().map(|unit| difference(suite, &unit.name, &[unit], resampling)).collect::<Result<_, _>>()?;
+    let units = all
+        .iter()
+        .map(|unit| difference(suite, &unit.name, &[unit], resampling))
+        .collect::<Result<_, _>>()?;
     Ok(Comparison { units, mean })
 }
 
@@ -102,7 +111,8 @@ fn same_items<'a, 'b>(
     first: &'a [TaskPredictions],
     second: &'b [TaskPredictions],
 ) -> Result<Vec<(&'a TaskPredictions, &'b TaskPredictions)>, StatisticsError> {
-    let find = |tasks: &'b [TaskPredictions], name: &str| tasks.iter().find(|task| task.task == name);
+    let find =
+        |tasks: &'b [TaskPredictions], name: &str| tasks.iter().find(|task| task.task == name);
     if let Some(only) = second.iter().find(|b| first.iter().all(|a| a.task != b.task)) {
         return Err(StatisticsError::OnlyInOne { task: only.task.clone(), place: "second" });
     }
@@ -117,7 +127,9 @@ fn same_items<'a, 'b>(
             return Err(StatisticsError::TaskItems { task, first, second });
         }
         let items = a.predictions.iter().zip(&b.predictions);
-        let differs = |(a, b): (&Prediction, &Prediction)| a.gold != b.gold || a.scores.len() != b.scores.len();
+        let differs = |(a, b): (&Prediction, &Prediction)| {
+            a.gold != b.gold || a.scores.len() != b.scores.len()
+        };
         if let Some(index) = items.into_iter().position(differs) {
             return Err(StatisticsError::OtherItem { task, index });
         }
@@ -135,9 +147,13 @@ mod tests {
         TaskPredictions { task: name.into(), predictions: right.iter().map(answer).collect() }
     }
 
-    fn compared(first: &[TaskPredictions], second: &[TaskPredictions]) -> Result<Comparison, String> {
+    fn compared(
+        first: &[TaskPredictions],
+        second: &[TaskPredictions],
+    ) -> Result<Comparison, String> {
         let resampling = Resampling { resamples: 200, ..Default::default() };
-        let found = compare(Suite::Pairs, first, second, |task| task, |_| Metric::Accuracy, &resampling);
+        let found =
+            compare(Suite::Pairs, first, second, |task| task, |_| Metric::Accuracy, &resampling);
         found.map_err(|error| error.to_string())
     }
 
@@ -148,7 +164,10 @@ mod tests {
         let found = compared(&first, &second).unwrap();
         let names: Vec<&str> = found.units.iter().map(|unit| unit.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
-        assert_eq!((found.units[0].first, found.units[0].second, found.units[0].difference), (0.5, 0.5, 0.0));
+        assert_eq!(
+            (found.units[0].first, found.units[0].second, found.units[0].difference),
+            (0.5, 0.5, 0.0)
+        );
         assert_eq!((found.mean.first, found.mean.second, found.mean.items), (0.25, 0.75, 6));
         assert_eq!(found.mean.mcnemar, McNemar::of_counts(1, 3));
         assert!(found.mean.interval.low <= 0.5 && 0.5 <= found.mean.interval.high);
@@ -158,13 +177,16 @@ mod tests {
 
     #[test]
     fn groups_pool_the_items_of_their_tasks() {
-        let first = [task("wh_1", &[true]), task("x", &[true]), task("wh_2", &[false, false, false])];
-        let second = [task("wh_1", &[true]), task("x", &[true]), task("wh_2", &[true, true, false])];
+        let first =
+            [task("wh_1", &[true]), task("x", &[true]), task("wh_2", &[false, false, false])];
+        let second =
+            [task("wh_1", &[true]), task("x", &[true]), task("wh_2", &[true, true, false])];
         let resampling = Resampling { resamples: 50, ..Default::default() };
         fn unit(task: &str) -> &str {
             if task.starts_with("wh") { "wh" } else { task }
         }
-        let found = compare(Suite::Pairs, &first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap();
+        let found = compare(Suite::Pairs, &first, &second, unit, |_| Metric::Accuracy, &resampling)
+            .unwrap();
         let names: Vec<(&str, usize, f64)> =
             found.units.iter().map(|unit| (unit.name.as_str(), unit.items, unit.second)).collect();
         assert_eq!(names, [("wh", 4, 0.75), ("x", 1, 1.0)]);
@@ -174,7 +196,11 @@ mod tests {
     #[test]
     fn other_metrics_are_those_of_the_task() {
         let labels = |predicted: [u32; 4]| {
-            let answer = |(gold, predicted): (u32, u32)| Prediction { gold, predicted, scores: vec![0.0, 1.0] };
+            let answer = |(gold, predicted): (u32, u32)| Prediction {
+                gold,
+                predicted,
+                scores: vec![0.0, 1.0],
+            };
             [TaskPredictions {
                 task: "f".into(),
                 predictions: [0, 1, 1, 0].into_iter().zip(predicted).map(answer).collect(),
@@ -182,29 +208,39 @@ mod tests {
         };
         let resampling = Resampling { resamples: 50, ..Default::default() };
         let (first, second) = (labels([1, 1, 0, 0]), labels([0, 1, 1, 1]));
-        let found = compare(Suite::Pairs, &first, &second, |task| task, |_| Metric::F1, &resampling).unwrap();
+        let found =
+            compare(Suite::Pairs, &first, &second, |task| task, |_| Metric::F1, &resampling)
+                .unwrap();
         // Of two right and two named: one hit; then of two right and three named two hits.
         assert_eq!((found.mean.first, found.mean.second), (0.5, 0.8));
     }
 
-    /// Two items asked both ways round: the same answer to both questions of an item is half right, however often it is drawn.
+    /// Two items asked both ways round: the same answer to both questions of an item is half right,
+    /// however often it is drawn.
     #[test]
     fn the_two_questions_of_an_ewok_item_are_drawn_together() {
         let first = [task("x", &[true, false, true, false])];
         let second = [task("x", &[true, true, false, true])];
         let resampling = Resampling { resamples: 100, ..Default::default() };
         let metric = |_: &str| Metric::Accuracy;
-        let found = compare(Suite::Ewok, &first, &second, |task| task, metric, &resampling).unwrap();
+        let found =
+            compare(Suite::Ewok, &first, &second, |task| task, metric, &resampling).unwrap();
         assert_eq!((found.mean.first, found.mean.second, found.mean.items), (0.5, 0.75, 4));
         assert_eq!((found.mean.interval.low, found.mean.interval.high), (0.0, 0.5));
-        let tied = [TaskPredictions { task: "x".into(), predictions: vec![Prediction::between(1.0, 1.0); 4] }];
-        let found = compare(Suite::EwokOfficial, &tied, &first, |task| task, metric, &resampling).unwrap();
+        let tied = [TaskPredictions {
+            task: "x".into(),
+            predictions: vec![Prediction::between(1.0, 1.0); 4],
+        }];
+        let found =
+            compare(Suite::EwokOfficial, &tied, &first, |task| task, metric, &resampling).unwrap();
         assert_eq!(found.mean.first, 0.5, "a tie counts half");
     }
 
     #[test]
     fn other_items_are_refused() {
-        let message = |first: &[TaskPredictions], second: &[TaskPredictions]| compared(first, second).unwrap_err();
+        let message = |first: &[TaskPredictions], second: &[TaskPredictions]| {
+            compared(first, second).unwrap_err()
+        };
         let (one, two) = (task("a", &[true]), task("b", &[true, false]));
         assert_eq!(
             message(&[one.clone(), two.clone()], std::slice::from_ref(&one)),
@@ -220,6 +256,9 @@ mod tests {
         let mut other = two.clone();
         other.predictions[1].gold = 1;
         let found = message(&[two], &[other]);
-        assert_eq!(found, "item 1 of task `b` has another right answer in the second file, or other choices");
+        assert_eq!(
+            found,
+            "item 1 of task `b` has another right answer in the second file, or other choices"
+        );
     }
 }

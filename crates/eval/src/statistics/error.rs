@@ -9,7 +9,9 @@ pub enum StatisticsError {
     EmptyTask { task: usize },
     #[error("the two models were scored on different tasks: {first} and {second} of them")]
     TaskCount { first: usize, second: usize },
-    #[error("task {task} (counted from 0) has {first} items for one model and {second} for the other")]
+    #[error(
+        "task {task} (counted from 0) has {first} items for one model and {second} for the other"
+    )]
     ItemCount { task: usize, first: usize, second: usize },
     #[error("task {task} (counted from 0) is measured in two ways")]
     Measure { task: usize },
@@ -17,7 +19,10 @@ pub enum StatisticsError {
     OnlyInOne { task: String, place: &'static str },
     #[error("task `{task}` has {first} items in the first file and {second} in the second")]
     TaskItems { task: String, first: usize, second: usize },
-    #[error("item {index} of task `{task}` has another right answer in the second file, or other choices")]
+    #[error(
+        "item {index} of task `{task}` has another right answer in the second file, or other \
+         choices"
+    )]
     OtherItem { task: String, index: usize },
     #[error("{what} is {value}; it must be {allowed}")]
     Setting { what: &'static str, value: String, allowed: &'static str },

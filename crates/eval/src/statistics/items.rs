@@ -1,4 +1,5 @@
-//! The items of a task, in the form that resampling needs: a score is a function of sums over items.
+//! The items of a task, in the form that resampling needs: a score is a function of sums over
+//! items.
 
 use super::error::StatisticsError;
 use crate::results::{Metric, Prediction, Suite};
@@ -24,8 +25,8 @@ impl From<Metric> for Measure {
     }
 }
 
-/// What is added up over items: the value first (`Mean`), or true positives, false positives, false negatives and true
-/// negatives.
+/// What is added up over items: the value first (`Mean`), or true positives, false positives, false
+/// negatives and true negatives.
 pub(super) type Sums = [f64; 4];
 
 pub(super) fn add(sums: &mut Sums, item: &Sums) {
@@ -36,15 +37,22 @@ impl Measure {
     /// The score of sums over `count` items.
     pub(super) fn score(self, sums: &Sums, count: usize) -> f64 {
         let [true_positive, false_positive, false_negative, true_negative] = *sums;
-        let or_zero = |numerator: f64, denominator: f64| if denominator > 0.0 { numerator / denominator } else { 0.0 };
+        let or_zero = |numerator: f64, denominator: f64| {
+            if denominator > 0.0 { numerator / denominator } else { 0.0 }
+        };
         match self {
             Measure::Mean => or_zero(sums[0], count as f64),
-            Measure::F1 => or_zero(2.0 * true_positive, 2.0 * true_positive + false_positive + false_negative),
+            Measure::F1 => {
+                or_zero(2.0 * true_positive, 2.0 * true_positive + false_positive + false_negative)
+            }
             Measure::Mcc => {
                 let predicted = [true_positive + false_positive, true_negative + false_negative];
                 let labelled = [true_positive + false_negative, true_negative + false_positive];
                 let product: f64 = predicted.iter().chain(&labelled).product();
-                or_zero(true_positive * true_negative - false_positive * false_negative, product.sqrt())
+                or_zero(
+                    true_positive * true_negative - false_positive * false_negative,
+                    product.sqrt(),
+                )
             }
         }
     }
@@ -83,17 +91,24 @@ impl Items {
 
     /// The answers of a model to a task.
     pub fn of_predictions(metric: Metric, predictions: &[Prediction]) -> Self {
-        Self::labels(metric.into(), predictions.iter().map(|prediction| (prediction.gold, prediction.predicted)))
+        Self::labels(
+            metric.into(),
+            predictions.iter().map(|prediction| (prediction.gold, prediction.predicted)),
+        )
     }
 
-    /// EWoK's questions, two of which make an item: asked both ways round they are anything but independent, so that the
-    /// item is what is drawn. `tie` is what a tie counts.
+    /// EWoK's questions, two of which make an item: asked both ways round they are anything but
+    /// independent, so that the item is what is drawn. `tie` is what a tie counts.
     fn of_questions(predictions: &[Prediction], tie: Option<f64>) -> Self {
         let points = |answer: &Prediction| match tie {
             Some(tie) if answer.is_tie() => tie,
             _ => answer.is_right() as u8 as f64,
         };
-        Self::means(predictions.chunks(2).map(|item| item.iter().map(points).sum::<f64>() / item.len() as f64))
+        Self::means(
+            predictions
+                .chunks(2)
+                .map(|item| item.iter().map(points).sum::<f64>() / item.len() as f64),
+        )
     }
 
     pub fn len(&self) -> usize {
@@ -120,9 +135,13 @@ impl Items {
     }
 }
 
-/// The items behind a suite's score, so that their [`macro_score`] is that score: one list for each task or group, with the
-/// metric of each; a single one for EWoK as its authors ask it, which weighs all questions alike.
-pub fn suite_items<'a>(suite: Suite, units: impl IntoIterator<Item = (Metric, &'a [Prediction])>) -> Vec<Items> {
+/// The items behind a suite's score, so that their [`macro_score`] is that score: one list for each
+/// task or group, with the metric of each; a single one for EWoK as its authors ask it, which
+/// weighs all questions alike.
+pub fn suite_items<'a>(
+    suite: Suite,
+    units: impl IntoIterator<Item = (Metric, &'a [Prediction])>,
+) -> Vec<Items> {
     let units = units.into_iter();
     match suite {
         Suite::Ewok => units.map(|(_, answers)| Items::of_questions(answers, None)).collect(),

@@ -1,12 +1,15 @@
-//! McNemar's test of two models' right and wrong answers (Fagerland, Lydersen and Laake, "The McNemar test for binary
-//! matched-pairs data: mid-p and asymptotic are better than exact conditional", 2013).
+//! McNemar's test of two models' right and wrong answers (Fagerland, Lydersen and Laake, "The
+//! McNemar test for binary matched-pairs data: mid-p and asymptotic are better than exact
+//! conditional", 2013).
 
 use serde::{Deserialize, Serialize};
 
-/// Two models on the same items, of which only those count that one model answers right and the other wrong.
+/// Two models on the same items, of which only those count that one model answers right and the
+/// other wrong.
 ///
-/// The exact test is the binomial one and never says too much; the mid-p version is a little bolder and closer to its
-/// nominal level. Both treat all items alike: of several tasks they test the pooled accuracy, not the mean of tasks.
+/// The exact test is the binomial one and never says too much; the mid-p version is a little bolder
+/// and closer to its nominal level. Both treat all items alike: of several tasks they test the
+/// pooled accuracy, not the mean of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Items that only the first model answers right.
@@ -44,7 +47,12 @@ impl McNemar {
                 break;
             }
         }
-        Self { first_only, second_only, p_value: (2.0 * (below + at)).min(1.0), mid_p: (2.0 * below + at).min(1.0) }
+        Self {
+            first_only,
+            second_only,
+            p_value: (2.0 * (below + at)).min(1.0),
+            mid_p: (2.0 * below + at).min(1.0),
+        }
     }
 }
 

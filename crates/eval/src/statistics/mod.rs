@@ -10,10 +10,12 @@
 //! | All of it, for two files of answers | [`compare`] | the two hold the same items |
 //! | Would another seed say the same? | [`Spread`] | one score from each of several trainings |
 //!
-//! Items measure only the luck of the test's questions. Training again with another seed often moves a score by more:
-//! a difference between two trainings is a difference between two methods only where [`Spread`] says so.
+//! Items measure only the luck of the test's questions. Training again with another seed often
+//! moves a score by more: a difference between two trainings is a difference between two methods
+//! only where [`Spread`] says so.
 //!
-//! Random numbers are a pure function of (seed, resample, task, item), so results do not depend on threads.
+//! Random numbers are a pure function of (seed, resample, task, item), so results do not depend on
+//! threads.
 
 mod averages;
 mod bootstrap;

@@ -1,8 +1,11 @@
-//! Two models on the same items: by how much their mean of task scores differs, and whether by more than chance.
+//! Two models on the same items: by how much their mean of task scores differs, and whether by more
+//! than chance.
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{Interval, Resampling, draws, percentile_interval, resample, standard_deviation};
+use super::bootstrap::{
+    Interval, Resampling, draws, percentile_interval, resample, standard_deviation,
+};
 use super::error::StatisticsError;
 use super::items::{Items, Measure, Sums, add, check, macro_score, mean};
 
@@ -21,8 +24,8 @@ pub struct PairedBootstrap {
     pub interval: Interval,
     /// Standard deviation over the resamples.
     pub standard_error: f64,
-    /// Twice the share of resamples in which the difference vanishes or changes its sign (the draw at hand counted among
-    /// them, so that it is never 0).
+    /// Twice the share of resamples in which the difference vanishes or changes its sign (the draw
+    /// at hand counted among them, so that it is never 0).
     pub p_value: f64,
 }
 
@@ -61,8 +64,8 @@ impl<'a> Paired<'a> {
         macro_score(self.second) - macro_score(self.first)
     }
 
-    /// Resamples the items of each task, the same ones for both models (Efron and Tibshirani, 1993; Koehn, "Statistical
-    /// significance tests for machine translation evaluation", 2004).
+    /// Resamples the items of each task, the same ones for both models (Efron and Tibshirani, 1993;
+    /// Koehn, "Statistical significance tests for machine translation evaluation", 2004).
     pub fn bootstrap(&self, resampling: &Resampling) -> Result<PairedBootstrap, StatisticsError> {
         resampling.check()?;
         let differences = resample(resampling, |rng| {
@@ -76,7 +79,8 @@ impl<'a> Paired<'a> {
             let count = differences.iter().filter(|&&difference| beyond(difference)).count();
             (count + 1) as f64 / (differences.len() + 1) as f64
         };
-        let tail = share(&|difference| difference <= 0.0).min(share(&|difference| difference >= 0.0));
+        let tail =
+            share(&|difference| difference <= 0.0).min(share(&|difference| difference >= 0.0));
         Ok(PairedBootstrap {
             difference: self.difference(),
             interval: percentile_interval(&differences, resampling.confidence),
@@ -85,36 +89,43 @@ impl<'a> Paired<'a> {
         })
     }
 
-    /// Exchanges the two models' answers to each item with probability one half, and counts how often they differ by at
-    /// least as much (Noreen, "Computer-Intensive Methods for Testing Hypotheses", 1989); of means this flips the signs
-    /// of the items' differences. All exchanges are tried where there are no more of them than resamples.
+    /// Exchanges the two models' answers to each item with probability one half, and counts how
+    /// often they differ by at least as much (Noreen, "Computer-Intensive Methods for Testing
+    /// Hypotheses", 1989); of means this flips the signs of the items' differences. All exchanges
+    /// are tried where there are no more of them than resamples.
     pub fn permutation(&self, resampling: &Resampling) -> Result<Permutation, StatisticsError> {
         resampling.check()?;
-        let tasks: Vec<Exchange> = self.first.iter().zip(self.second).map(|(a, b)| Exchange::new(a, b)).collect();
+        let tasks: Vec<Exchange> =
+            self.first.iter().zip(self.second).map(|(a, b)| Exchange::new(a, b)).collect();
         let differing: usize = tasks.iter().map(|task| task.differing.len()).sum();
         let difference = self.difference();
         // Differences that are equal but for rounding count as equal.
         let threshold = difference.abs() - 1e-12 * difference.abs().max(1e-3);
         let average = |parts: &mut dyn Iterator<Item = f64>| mean(parts, tasks.len()).abs();
-        let (p_value, exact) =
-            match 1u64.checked_shl(differing as u32).filter(|&all| all <= resampling.resamples as u64) {
-                Some(all) => {
-                    let as_large =
-                        (0..all).filter(|&pattern| average(&mut exchanged(&tasks, pattern)) >= threshold).count();
-                    (as_large as f64 / all as f64, true)
-                }
-                None => {
-                    let sampled = resample(resampling, |rng| {
-                        let part = |(index, task): (usize, &Exchange)| {
-                            let stream = rng.at(index as u64);
-                            task.difference(|item| stream.bits(item as u64 / 64) >> (item % 64) & 1 == 1)
-                        };
-                        average(&mut tasks.iter().enumerate().map(part))
-                    });
-                    let as_large = sampled.iter().filter(|&&sampled| sampled >= threshold).count();
-                    ((as_large + 1) as f64 / (sampled.len() + 1) as f64, false)
-                }
-            };
+        let (p_value, exact) = match 1u64
+            .checked_shl(differing as u32)
+            .filter(|&all| all <= resampling.resamples as u64)
+        {
+            Some(all) => {
+                let as_large = (0..all)
+                    .filter(|&pattern| average(&mut exchanged(&tasks, pattern)) >= threshold)
+                    .count();
+                (as_large as f64 / all as f64, true)
+            }
+            None => {
+                let sampled = resample(resampling, |rng| {
+                    let part = |(index, task): (usize, &Exchange)| {
+                        let stream = rng.at(index as u64);
+                        task.difference(|item| {
+                            stream.bits(item as u64 / 64) >> (item % 64) & 1 == 1
+                        })
+                    };
+                    average(&mut tasks.iter().enumerate().map(part))
+                });
+                let as_large = sampled.iter().filter(|&&sampled| sampled >= threshold).count();
+                ((as_large + 1) as f64 / (sampled.len() + 1) as f64, false)
+            }
+        };
         Ok(Permutation { difference, p_value, exact })
     }
 }
@@ -129,7 +140,8 @@ fn exchanged(tasks: &[Exchange], pattern: u64) -> impl Iterator<Item = f64> {
     })
 }
 
-/// A task of which only the items with different answers are exchanged; the others would change nothing.
+/// A task of which only the items with different answers are exchanged; the others would change
+/// nothing.
 struct Exchange {
     measure: Measure,
     count: usize,
@@ -147,7 +159,8 @@ impl Exchange {
         Self { measure: first.measure, count: first.len(), agreed, differing }
     }
 
-    /// The second model's score less the first's, after the chosen of the differing items were exchanged.
+    /// The second model's score less the first's, after the chosen of the differing items were
+    /// exchanged.
     fn difference(&self, is_exchanged: impl Fn(usize) -> bool) -> f64 {
         let (mut first, mut second) = (self.agreed, self.agreed);
         for (index, (a, b)) in self.differing.iter().enumerate() {

@@ -13,13 +13,14 @@ pub struct Spread {
     pub standard_deviation: Option<f64>,
     pub lowest: f64,
     pub highest: f64,
-    /// Student's t interval of the mean over all seeds: right where scores are about normal over seeds, wide where seeds
-    /// are few. None for a single seed.
+    /// Student's t interval of the mean over all seeds: right where scores are about normal over
+    /// seeds, wide where seeds are few. None for a single seed.
     pub interval: Option<Interval>,
 }
 
 impl Spread {
-    /// The spread of the scores of several seeds; none without scores, or where the confidence is not between 0 and 1.
+    /// The spread of the scores of several seeds; none without scores, or where the confidence is
+    /// not between 0 and 1.
     pub fn of(scores: &[f64], confidence: f64) -> Option<Self> {
         let count = scores.len();
         if count == 0 || !(confidence > 0.0 && confidence < 1.0) {
@@ -38,8 +39,8 @@ impl Spread {
     }
 }
 
-/// The value that Student's t with so many degrees of freedom stays below with probability `share` (at least one half and
-/// below 1).
+/// The value that Student's t with so many degrees of freedom stays below with probability `share`
+/// (at least one half and below 1).
 pub fn student_t_quantile(share: f64, freedom: u32) -> f64 {
     let central = 2.0 * share - 1.0;
     // Bisection over the angle, whose tangent is t over the root of the degrees of freedom.
@@ -51,8 +52,8 @@ pub fn student_t_quantile(share: f64, freedom: u32) -> f64 {
     low.tan() * (freedom as f64).sqrt()
 }
 
-/// The probability that |t| stays below `tan(angle) * sqrt(freedom)`: the finite sums of Abramowitz and Stegun, 26.7.3
-/// and 26.7.4.
+/// The probability that |t| stays below `tan(angle) * sqrt(freedom)`: the finite sums of Abramowitz
+/// and Stegun, 26.7.3 and 26.7.4.
 fn central_probability(angle: f64, freedom: u32) -> f64 {
     let (sine, cosine) = angle.sin_cos();
     let is_odd = freedom % 2 == 1;

@@ -1,4 +1,5 @@
-//! What turns the states of a sequence into logits of labels: the head that transformers gives to each family.
+//! What turns the states of a sequence into logits of labels: the head that transformers gives to
+//! each family.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ pub(super) enum Head {
         /// `[num_labels, hidden]`, without a bias.
         score: Segment,
     },
-    /// Of RoBERTa, whose first token stands for the sequence (`RobertaClassificationHead`): dropout, a product, tanh,
-    /// dropout, and the product that makes the logits.
+    /// Of RoBERTa, whose first token stands for the sequence (`RobertaClassificationHead`):
+    /// dropout, a product, tanh, dropout, and the product that makes the logits.
     FirstToken {
         dense: Linear,
         /// `[num_labels, hidden]`, with a bias.
@@ -32,7 +33,9 @@ impl Head {
     pub fn new(config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Self {
         let hidden = config.hidden_size;
         if config.architecture.is_causal() {
-            return Head::LastToken { score: layout.add("score.weight", num_labels, hidden, Role::Weight) };
+            return Head::LastToken {
+                score: layout.add("score.weight", num_labels, hidden, Role::Weight),
+            };
         }
         Head::FirstToken {
             dense: linear(layout, "classifier.dense", hidden, hidden),
@@ -41,7 +44,8 @@ impl Head {
         }
     }
 
-    /// What meets the output matrix, one row for each sequence: `[tokens, hidden] -> [sequences, hidden]`.
+    /// What meets the output matrix, one row for each sequence: `[tokens, hidden] -> [sequences,
+    /// hidden]`.
     ///
     /// # Panics
     /// When a sequence is empty.

@@ -1,5 +1,6 @@
-//! A sequence classifier: a model without its output layer, and a head that reads one final state of each sequence, as
-//! transformers' `LlamaForSequenceClassification` and its sisters for GPT-2, OPT and RoBERTa do.
+//! A sequence classifier: a model without its output layer, and a head that reads one final state
+//! of each sequence, as transformers' `LlamaForSequenceClassification` and its sisters for GPT-2,
+//! OPT and RoBERTa do.
 
 mod head;
 
@@ -28,12 +29,17 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier with all parameters zero, to be filled by whoever reads them. `labels` are the names of the labels, two
-    /// at least.
+    /// A classifier with all parameters zero, to be filled by whoever reads them. `labels` are the
+    /// names of the labels, two at least.
     ///
     /// # Errors
-    /// When the configuration is impossible, labels are too few or share a name, or the parameters do not fit into memory.
-    pub fn zeros(config: ModelConfig, labels: Vec<String>, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
+    /// When the configuration is impossible, labels are too few or share a name, or the parameters
+    /// do not fit into memory.
+    pub fn zeros(
+        config: ModelConfig,
+        labels: Vec<String>,
+        device: &Arc<dyn Device>,
+    ) -> Result<Self, ModelError> {
         config.validate()?;
         check_labels(&labels)?;
         let (decoder, mut layout) = backbone(&config);
@@ -42,15 +48,17 @@ impl Classifier {
         Ok(Self { config, labels, decoder, head, parameters })
     }
 
-    /// A language model's weights without its output layer (of a masked model the encoder's), and a head drawn from
-    /// N(0, `initializer_range`) by the seed, biases 0.
+    /// A language model's weights without its output layer (of a masked model the encoder's), and a
+    /// head drawn from N(0, `initializer_range`) by the seed, biases 0.
     ///
     /// # Errors
     /// When there are fewer than two labels.
     pub fn from_model(model: &Model, num_labels: usize, seed: u64) -> Result<Self, ModelError> {
-        let mut classifier = Self::zeros(model.config().clone(), default_labels(num_labels), model.device())?;
+        let mut classifier =
+            Self::zeros(model.config().clone(), default_labels(num_labels), model.device())?;
         let device = model.device();
-        let (from, to) = (model.parameters().layout().clone(), classifier.parameters.layout().clone());
+        let (from, to) =
+            (model.parameters().layout().clone(), classifier.parameters.layout().clone());
         let known: HashMap<&str, Segment> =
             from.segments().iter().map(|named| (named.name.as_str(), named.segment)).collect();
         for named in to.segments() {
@@ -60,7 +68,10 @@ impl Classifier {
                 None if named.role == Role::Bias => device.fill(target, 0.0),
                 None => {
                     let deviation = model.config().initializer_range;
-                    device.write(target, &normal(&named.name, named.segment.length(), deviation, seed));
+                    device.write(
+                        target,
+                        &normal(&named.name, named.segment.length(), deviation, seed),
+                    );
                 }
             }
         }
@@ -74,7 +85,11 @@ impl Classifier {
     pub fn with_labels(self, labels: Vec<String>) -> Result<Self, ModelError> {
         check_labels(&labels)?;
         if labels.len() != self.num_labels() {
-            let what = format!("head has {} labels, but {} names were given", self.num_labels(), labels.len());
+            let what = format!(
+                "head has {} labels, but {} names were given",
+                self.num_labels(),
+                labels.len()
+            );
             return Err(ModelError::Config { what });
         }
         Ok(Self { labels, ..self })
@@ -114,11 +129,12 @@ impl Classifier {
         self.config.check_sequence(ids)
     }
 
-    /// The sum of the cross-entropies of `labels`, one per sequence of the batch. When the tape is recording, its backward
-    /// starts from `scale` times this sum.
+    /// The sum of the cross-entropies of `labels`, one per sequence of the batch. When the tape is
+    /// recording, its backward starts from `scale` times this sum.
     ///
     /// # Panics
-    /// When a sequence is empty, or an id or a label lies outside its range; callers check what comes from outside.
+    /// When a sequence is empty, or an id or a label lies outside its range; callers check what
+    /// comes from outside.
     pub fn loss(&self, tape: &mut Tape<'_>, batch: &Batch, labels: &[u32], scale: f32) -> f64 {
         let features = self.features(tape, batch);
         tape.language_model_loss(&features, self.head.output(), labels, scale)
@@ -130,7 +146,8 @@ impl Classifier {
         self.head.features(tape, &states, batch)
     }
 
-    /// The logits of every sequence of a batch, without gradients: `[sequences, num_labels]`, row by row.
+    /// The logits of every sequence of a batch, without gradients: `[sequences, num_labels]`, row
+    /// by row.
     ///
     /// # Panics
     /// As [`loss`](Self::loss).
@@ -157,7 +174,10 @@ pub(crate) fn default_labels(count: usize) -> Vec<String> {
 fn check_labels(labels: &[String]) -> Result<(), ModelError> {
     let fail = |what: String| Err(ModelError::Config { what });
     if labels.len() < 2 {
-        return fail(format!("number of labels is {}; a classifier needs at least 2", labels.len()));
+        return fail(format!(
+            "number of labels is {}; a classifier needs at least 2",
+            labels.len()
+        ));
     }
     let mut sorted: Vec<&String> = labels.iter().collect();
     sorted.sort_unstable();
@@ -167,8 +187,8 @@ fn check_labels(labels: &[String]) -> Result<(), ModelError> {
     }
 }
 
-/// A model without its output layer: RoBERTa's encoder, and of a decoder what it lays out when its output matrix is its
-/// embedding.
+/// A model without its output layer: RoBERTa's encoder, and of a decoder what it lays out when its
+/// output matrix is its embedding.
 fn backbone(config: &ModelConfig) -> (Box<dyn Decoder>, Layout) {
     if config.architecture.is_causal() {
         return layout(&ModelConfig { tie_word_embeddings: true, ..config.clone() });
@@ -200,7 +220,9 @@ mod tests {
         for ids in sequences {
             let states = model.hidden_states(&Batch::from_sequences([ids])).value().to_vec();
             let last = &states[states.len() - 16..];
-            logits.extend(head.chunks(16).map(|row| row.iter().zip(last).map(|(a, b)| a * b).sum::<f32>()));
+            logits.extend(
+                head.chunks(16).map(|row| row.iter().zip(last).map(|(a, b)| a * b).sum::<f32>()),
+            );
         }
         logits
     }
@@ -217,18 +239,29 @@ mod tests {
             for (found, expected) in found.iter().zip(&expected) {
                 assert!((found - expected).abs() < 1e-5, "{found} instead of {expected}");
             }
-            assert!(classifier.parameters().layout().segments().iter().all(|named| named.name != "lm_head.weight"));
+            assert!(
+                classifier
+                    .parameters()
+                    .layout()
+                    .segments()
+                    .iter()
+                    .all(|named| named.name != "lm_head.weight")
+            );
         }
     }
 
     #[test]
     fn the_seed_decides_the_head_and_nothing_else() {
         let [model, ..] = models();
-        let values = |seed| Classifier::from_model(&model, 2, seed).unwrap().parameters().values().to_vec();
+        let values =
+            |seed| Classifier::from_model(&model, 2, seed).unwrap().parameters().values().to_vec();
         let (one, other) = (values(1), values(2));
         assert_eq!(one, values(1));
         let head = one.len() - 32;
-        assert!(one[..head] == other[..head] && one[head..].iter().zip(&other[head..]).all(|(a, b)| a != b));
+        assert!(
+            one[..head] == other[..head]
+                && one[head..].iter().zip(&other[head..]).all(|(a, b)| a != b)
+        );
     }
 
     fn masked(residual_dropout: f32, classifier_dropout: Option<f32>) -> Classifier {
@@ -249,21 +282,31 @@ mod tests {
     /// `weight * input + bias`, one sum at a time.
     fn product(input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
         let rows = weight.chunks(input.len()).zip(bias);
-        rows.map(|(row, bias)| bias + row.iter().zip(input).map(|(a, b)| a * b).sum::<f32>()).collect()
+        rows.map(|(row, bias)| bias + row.iter().zip(input).map(|(a, b)| a * b).sum::<f32>())
+            .collect()
     }
 
     #[test]
     fn the_head_of_a_masked_model_reads_the_first_states_of_its_encoder() {
         let mut classifier = masked(0.1, None);
-        let names: Vec<String> =
-            classifier.parameters().layout().segments().iter().map(|named| named.name.clone()).collect();
+        let names: Vec<String> = classifier
+            .parameters()
+            .layout()
+            .segments()
+            .iter()
+            .map(|named| named.name.clone())
+            .collect();
         assert!(names.iter().all(|name| !name.starts_with("lm_head")));
-        let head =
-            ["dense.weight", "dense.bias", "out_proj.weight", "out_proj.bias"].map(|part| format!("classifier.{part}"));
+        let head = ["dense.weight", "dense.bias", "out_proj.weight", "out_proj.bias"]
+            .map(|part| format!("classifier.{part}"));
         assert_eq!(names[names.len() - 4..], head);
-        let [dense, dense_bias, output, output_bias] = head.clone().map(|name| segment(&classifier, &name));
+        let [dense, dense_bias, output, output_bias] =
+            head.clone().map(|name| segment(&classifier, &name));
         assert_eq!((dense_bias, output_bias), (vec![0.0; 16], vec![0.0; 3]));
-        assert_eq!((&dense, &output), (&normal(&head[0], 256, 0.02, 7), &normal(&head[2], 48, 0.02, 7)));
+        assert_eq!(
+            (&dense, &output),
+            (&normal(&head[0], 256, 0.02, 7), &normal(&head[2], 48, 0.02, 7))
+        );
         // Weights and biases that matter.
         let device = classifier.device().clone();
         let first = classifier.parameters().layout().segments()[names.len() - 4].segment.offset;
@@ -275,7 +318,8 @@ mod tests {
         let found = classifier.logits(&Batch::from_sequences(sequences));
         for (found, ids) in found.chunks(3).zip(sequences) {
             let mut tape = Tape::inference(&classifier.parameters);
-            let states = classifier.decoder.hidden_states(&mut tape, &Batch::from_sequences([ids]), None);
+            let states =
+                classifier.decoder.hidden_states(&mut tape, &Batch::from_sequences([ids]), None);
             let mut x = product(&states.value().to_vec()[..16], &dense, &dense_bias);
             x.iter_mut().for_each(|x| *x = x.tanh());
             let expected = product(&x, &output, &output_bias);
@@ -291,7 +335,8 @@ mod tests {
         let sequences: [&[u32]; 2] = [&[0, 6, 7, 2], &[0, 9, 2]];
         let loss = |residual, own, stream: Option<u64>| {
             let classifier = masked(residual, own);
-            let mut gradients = Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
+            let mut gradients =
+                Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
             let dropout = stream.map(|seed| DropoutStream::new(Rng::new(seed, "test")));
             let mut tape = Tape::training(classifier.parameters(), &mut gradients, dropout);
             classifier.loss(&mut tape, &Batch::from_sequences(sequences), &[1, 2], 1.0)
@@ -300,7 +345,11 @@ mod tests {
         assert_eq!(without, loss(0.0, Some(0.4), None), "no dropout where nothing is trained");
         assert_eq!(without, loss(0.0, Some(0.0), Some(1)));
         let own = loss(0.0, Some(0.4), Some(1));
-        assert!(own != without && own != loss(0.0, Some(0.4), Some(2)) && own == loss(0.0, Some(0.4), Some(1)));
+        assert!(
+            own != without
+                && own != loss(0.0, Some(0.4), Some(2))
+                && own == loss(0.0, Some(0.4), Some(1))
+        );
         // The model's dropout is the head's unless that has its own.
         assert_eq!(loss(0.3, None, Some(1)), loss(0.3, Some(0.3), Some(1)));
         assert_ne!(loss(0.3, None, Some(1)), loss(0.3, Some(0.0), Some(1)));
@@ -314,10 +363,19 @@ mod tests {
         let classifier = || Classifier::from_model(&model, 2, 1).unwrap();
         assert_eq!(classifier().labels(), ["LABEL_0", "LABEL_1"]);
         let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-        assert!(message(classifier().with_labels(names(&["a", "b", "c"]))).contains("2 labels, but 3 names"));
+        assert!(
+            message(classifier().with_labels(names(&["a", "b", "c"])))
+                .contains("2 labels, but 3 names")
+        );
         assert!(message(classifier().with_labels(names(&["a", "a"]))).contains("`a` occurs twice"));
-        assert_eq!(classifier().with_labels(names(&["no", "yes"])).unwrap().labels(), ["no", "yes"]);
+        assert_eq!(
+            classifier().with_labels(names(&["no", "yes"])).unwrap().labels(),
+            ["no", "yes"]
+        );
         let masked = ModelConfig { vocab_size: 50, ..roberta(16, 24, 1, 4, 8) };
-        assert!(message(Classifier::zeros(masked, names(&["a"]), model.device())).contains("number of labels is 1"));
+        assert!(
+            message(Classifier::zeros(masked, names(&["a"]), model.device()))
+                .contains("number of labels is 1")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Folders of sequence classifiers: what transformers' `AutoModelForSequenceClassification` reads and writes.
+//! Folders of sequence classifiers: what transformers' `AutoModelForSequenceClassification` reads
+//! and writes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,11 +34,11 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
     Ok(classifier)
 }
 
-/// Writes a classifier's configuration and weights into a folder, which is made when it does not exist. Each file is
-/// written beside and renamed into place.
+/// Writes a classifier's configuration and weights into a folder, which is made when it does not
+/// exist. Each file is written beside and renamed into place.
 ///
-/// transformers finds the last token of a padded sequence by the padding id. A model without one names its end-of-text
-/// token, which then must not end a sequence.
+/// transformers finds the last token of a padded sequence by the padding id. A model without one
+/// names its end-of-text token, which then must not end a sequence.
 pub fn save_classifier(classifier: &Classifier, folder: &Path) -> Result<(), ModelError> {
     make_folder(folder)?;
     write_json(&folder.join("config.json"), &to_json(classifier.config(), classifier.labels()))?;
@@ -55,19 +56,31 @@ pub(super) fn architectures(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> 
     keys.or("architectures", Vec::new())
 }
 
-/// The names of the labels in the order of their ids; transformers leaves them out where there are two without names.
+/// The names of the labels in the order of their ids; transformers leaves them out where there are
+/// two without names.
 fn labels(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> {
     let stated: Option<usize> = keys.optional("num_labels")?;
     let Some(names) = keys.optional::<Map<String, Value>>("id2label")? else {
         return match stated.unwrap_or(2) {
             count if count <= MOST_LABELS => Ok(default_labels(count)),
-            count => Err(contradiction(keys, "num_labels", count.to_string(), format!("at most {MOST_LABELS}"))),
+            count => Err(contradiction(
+                keys,
+                "num_labels",
+                count.to_string(),
+                format!("at most {MOST_LABELS}"),
+            )),
         };
     };
     if let Some(count) = stated.filter(|&count| count != names.len()) {
-        return Err(contradiction(keys, "num_labels", count.to_string(), format!("{} by `id2label`", names.len())));
+        return Err(contradiction(
+            keys,
+            "num_labels",
+            count.to_string(),
+            format!("{} by `id2label`", names.len()),
+        ));
     }
-    let name = |label: usize| names.get(&label.to_string()).and_then(Value::as_str).map(str::to_owned);
+    let name =
+        |label: usize| names.get(&label.to_string()).and_then(Value::as_str).map(str::to_owned);
     (0..names.len()).map(name).collect::<Option<_>>().ok_or_else(|| {
         let known = format!("names for the ids 0 to {}", names.len().saturating_sub(1));
         contradiction(keys, "id2label", Value::Object(names.clone()).to_string(), known)
@@ -88,8 +101,10 @@ fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
         Architecture::Opt => "OPT",
         Architecture::Roberta => "Roberta",
     };
-    let by_id: Map<_, _> = labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
-    let by_name: Map<_, _> = labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
+    let by_id: Map<_, _> =
+        labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
+    let by_name: Map<_, _> =
+        labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
     let mut object = config::to_json(config);
     object["architectures"] = json!([format!("{family}{CLASS}")]);
     object["id2label"] = Value::Object(by_id);
@@ -124,7 +139,8 @@ mod tests {
     fn a_saved_classifier_loads_to_the_same_bits() {
         let names = ["contradiction", "entailment", "neutral"].map(str::to_owned);
         let masked = ModelConfig { classifier_dropout: Some(0.2), ..roberta(16, 24, 2, 4, 8) };
-        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8), masked] {
+        for config in [gpt2(16, 24, 2, 4, 8), llama(16, 24, 2, 4, 2), opt(16, 24, 2, 4, 8), masked]
+        {
             let folder = tempfile::tempdir().unwrap();
             let saved = classifier(config.clone(), 3).with_labels(names.to_vec()).unwrap();
             save_classifier(&saved, folder.path()).unwrap();
@@ -142,7 +158,8 @@ mod tests {
     #[test]
     fn language_models_and_classifiers_are_told_apart() {
         let masked = roberta(16, 24, 1, 4, 8);
-        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4), opt(16, 24, 1, 4, 8), masked] {
+        for config in [gpt2(16, 24, 1, 4, 8), llama(16, 24, 1, 4, 4), opt(16, 24, 1, 4, 8), masked]
+        {
             let folder = tempfile::tempdir().unwrap();
             save(&model(config.clone()), folder.path()).unwrap();
             let message = load_classifier(folder.path(), &device()).err().unwrap().to_string();
@@ -151,9 +168,15 @@ mod tests {
             assert!(message.contains("no classifier"), "{message}");
             save_classifier(&classifier(config, 2), folder.path()).unwrap();
             let message = load(folder.path(), &device()).err().unwrap().to_string();
-            assert!(message.contains("a sequence classifier") && message.contains(CLASS), "{message}");
+            assert!(
+                message.contains("a sequence classifier") && message.contains(CLASS),
+                "{message}"
+            );
         }
-        let message = load_classifier(tempfile::tempdir().unwrap().path(), &device()).err().unwrap().to_string();
+        let message = load_classifier(tempfile::tempdir().unwrap().path(), &device())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(message.contains("config.json"), "{message}");
     }
 
@@ -162,7 +185,10 @@ mod tests {
         changed(llama(16, 24, 1, 4, 4), change)
     }
 
-    fn changed(config: ModelConfig, change: impl Fn(&mut Map<String, Value>)) -> Result<Classifier, ModelError> {
+    fn changed(
+        config: ModelConfig,
+        change: impl Fn(&mut Map<String, Value>),
+    ) -> Result<Classifier, ModelError> {
         let folder = tempfile::tempdir().unwrap();
         save_classifier(&classifier(config, 2), folder.path()).unwrap();
         let path = folder.path().join("config.json");
@@ -189,12 +215,17 @@ mod tests {
         });
         let found = found.unwrap();
         assert_eq!(found.labels(), ["no", "yes"]);
-        assert_eq!((found.config().residual_dropout, found.config().classifier_dropout), (0.3, None));
-        let stated =
-            changed(roberta(16, 24, 1, 4, 8), |object| drop(object.insert("classifier_dropout".into(), json!(0.25))));
+        assert_eq!(
+            (found.config().residual_dropout, found.config().classifier_dropout),
+            (0.3, None)
+        );
+        let stated = changed(roberta(16, 24, 1, 4, 8), |object| {
+            drop(object.insert("classifier_dropout".into(), json!(0.25)))
+        });
         assert_eq!(stated.unwrap().config().classifier_dropout, Some(0.25));
-        let wrong =
-            changed(roberta(16, 24, 1, 4, 8), |object| drop(object.insert("classifier_dropout".into(), json!(1.0))));
+        let wrong = changed(roberta(16, 24, 1, 4, 8), |object| {
+            drop(object.insert("classifier_dropout".into(), json!(1.0)))
+        });
         assert!(wrong.err().unwrap().to_string().contains("classifier_dropout is 1"));
     }
 
@@ -210,11 +241,20 @@ mod tests {
 
     #[test]
     fn labels_that_do_not_fit_are_named() {
-        let message = |change: &dyn Fn(&mut Map<String, Value>)| with_changes(change).err().unwrap().to_string();
+        let message = |change: &dyn Fn(&mut Map<String, Value>)| {
+            with_changes(change).err().unwrap().to_string()
+        };
         let three = message(&|object| object["id2label"] = json!({"0": "a", "1": "b", "2": "c"}));
-        assert!(three.contains("`score.weight` has shape [2, 16]") && three.contains("[3, 16]"), "{three}");
-        let stated = message(&|object| object.insert("num_labels".into(), json!(4)).map_or((), drop));
-        assert!(stated.contains("`num_labels` is 4") && stated.contains("2 by `id2label`"), "{stated}");
+        assert!(
+            three.contains("`score.weight` has shape [2, 16]") && three.contains("[3, 16]"),
+            "{three}"
+        );
+        let stated =
+            message(&|object| object.insert("num_labels".into(), json!(4)).map_or((), drop));
+        assert!(
+            stated.contains("`num_labels` is 4") && stated.contains("2 by `id2label`"),
+            "{stated}"
+        );
         let gap = message(&|object| object["id2label"] = json!({"0": "a", "2": "c"}));
         assert!(gap.contains("`id2label`") && gap.contains("ids 0 to 1"), "{gap}");
         let huge = message(&|object| {

@@ -19,8 +19,10 @@ pub(super) struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Those of `config.json`.
     pub fn read(path: &'a Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| ModelError::Io { path: path.to_owned(), cause })?;
-        let object = serde_json::from_str(&text).map_err(|cause| ModelError::Json { path: path.to_owned(), cause })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| ModelError::Io { path: path.to_owned(), cause })?;
+        let object = serde_json::from_str(&text)
+            .map_err(|cause| ModelError::Json { path: path.to_owned(), cause })?;
         Ok(Self { path, object })
     }
 
@@ -28,9 +30,9 @@ impl<'a> Keys<'a> {
     pub fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ModelError> {
         match self.object.get(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => serde_json::from_value(value.clone())
-                .map(Some)
-                .map_err(|cause| ModelError::Json { path: self.path.to_owned(), cause: with_key(key, cause) }),
+            Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|cause| {
+                ModelError::Json { path: self.path.to_owned(), cause: with_key(key, cause) }
+            }),
         }
     }
 
@@ -39,7 +41,8 @@ impl<'a> Keys<'a> {
     }
 
     fn required<T: DeserializeOwned>(&self, key: &'static str) -> Result<T, ModelError> {
-        self.optional(key)?.ok_or_else(|| ModelError::MissingKey { path: self.path.to_owned(), key })
+        self.optional(key)?
+            .ok_or_else(|| ModelError::MissingKey { path: self.path.to_owned(), key })
     }
 
     /// Refuses a key whose value is neither absent nor one of those that the forward pass follows.
@@ -62,7 +65,9 @@ impl<'a> Keys<'a> {
     /// A token id; the first when there are several.
     fn token(&self, key: &str) -> Result<Option<u32>, ModelError> {
         match self.object.get(key) {
-            Some(Value::Array(several)) => Ok(several.first().and_then(Value::as_u64).map(|id| id as u32)),
+            Some(Value::Array(several)) => {
+                Ok(several.first().and_then(Value::as_u64).map(|id| id as u32))
+            }
             _ => self.optional(key),
         }
     }
@@ -350,10 +355,17 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let grouped = ModelConfig { rope_theta: 500.0, attention_dropout: 0.1, ..llama(64, 96, 2, 4, 2) };
-        let silent = ModelConfig { embedding_dropout: 0.0, residual_dropout: 0.25, ..gpt2(64, 96, 2, 4, 32) };
-        let causal = ModelConfig { attention_dropout: 0.1, residual_dropout: 0.3, ..opt(64, 96, 2, 4, 32) };
-        let masked = ModelConfig { norm_epsilon: 1e-12, pad_token_id: Some(3), ..roberta(64, 96, 2, 4, 32) };
+        let grouped =
+            ModelConfig { rope_theta: 500.0, attention_dropout: 0.1, ..llama(64, 96, 2, 4, 2) };
+        let silent = ModelConfig {
+            embedding_dropout: 0.0,
+            residual_dropout: 0.25,
+            ..gpt2(64, 96, 2, 4, 32)
+        };
+        let causal =
+            ModelConfig { attention_dropout: 0.1, residual_dropout: 0.3, ..opt(64, 96, 2, 4, 32) };
+        let masked =
+            ModelConfig { norm_epsilon: 1e-12, pad_token_id: Some(3), ..roberta(64, 96, 2, 4, 32) };
         let own = ModelConfig { classifier_dropout: Some(0.3), ..masked.clone() };
         for config in [grouped, silent, causal, masked, own] {
             assert_eq!(parse_text(&to_json(&config).to_string()).unwrap(), config);
@@ -392,22 +404,38 @@ mod tests {
             object[key] = value;
             parse_text(&object.to_string())
         };
-        let message = |config: &ModelConfig, key: &str, value: Value| with(config, key, value).unwrap_err().to_string();
+        let message = |config: &ModelConfig, key: &str, value: Value| {
+            with(config, key, value).unwrap_err().to_string()
+        };
         let (causal, masked) = (opt(64, 96, 2, 4, 32), roberta(64, 96, 2, 4, 32));
         // OPT-350M: norms behind the sums, and narrower embeddings.
-        assert!(message(&causal, "do_layer_norm_before", json!(false)).contains("is false; babyllama knows true"));
-        assert!(message(&causal, "word_embed_proj_dim", json!(32)).contains("is 32; babyllama knows 64"));
-        assert!(message(&causal, "activation_function", json!("gelu")).contains("`activation_function`"));
+        assert!(
+            message(&causal, "do_layer_norm_before", json!(false))
+                .contains("is false; babyllama knows true")
+        );
+        assert!(
+            message(&causal, "word_embed_proj_dim", json!(32))
+                .contains("is 32; babyllama knows 64")
+        );
+        assert!(
+            message(&causal, "activation_function", json!("gelu"))
+                .contains("`activation_function`")
+        );
         assert!(message(&causal, "enable_bias", json!(false)).contains("`enable_bias`"));
         assert!(message(&causal, "layerdrop", json!(0.1)).contains("`layerdrop` is 0.1"));
         assert!(with(&causal, "layerdrop", json!(0)).is_ok());
         assert!(message(&masked, "hidden_act", json!("gelu_new")).contains("`hidden_act`"));
         assert!(message(&masked, "is_decoder", json!(true)).contains("`is_decoder`"));
         assert!(
-            message(&masked, "position_embedding_type", json!("relative_key")).contains("`position_embedding_type`")
+            message(&masked, "position_embedding_type", json!("relative_key"))
+                .contains("`position_embedding_type`")
         );
-        assert!(message(&masked, "tie_word_embeddings", json!(false)).contains("`tie_word_embeddings`"));
-        assert!(message(&masked, "max_position_embeddings", json!(2)).contains("max_positions is 0"));
+        assert!(
+            message(&masked, "tie_word_embeddings", json!(false)).contains("`tie_word_embeddings`")
+        );
+        assert!(
+            message(&masked, "max_position_embeddings", json!(2)).contains("max_positions is 0")
+        );
         assert!(message(&masked, "pad_token_id", json!(50_000_000)).contains("max_positions is 0"));
     }
 }

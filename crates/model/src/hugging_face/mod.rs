@@ -1,5 +1,6 @@
-//! Folders in Hugging Face's layout, in and out: `config.json`, `generation_config.json`, `model.safetensors` (or shards
-//! with an index). The tokenizer's files beside them are `corpus`'s business.
+//! Folders in Hugging Face's layout, in and out: `config.json`, `generation_config.json`,
+//! `model.safetensors` (or shards with an index). The tokenizer's files beside them are `corpus`'s
+//! business.
 
 mod classifier;
 mod config;
@@ -17,7 +18,8 @@ pub use classifier::{load_classifier, save_classifier};
 /// Reads a folder's configuration alone.
 ///
 /// # Errors
-/// When the folder holds a masked model, which can neither be trained, nor teach, nor write; also when it is damaged.
+/// When the folder holds a masked model, which can neither be trained, nor teach, nor write; also
+/// when it is damaged.
 pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     let config = load_any_config(folder)?;
     match config.architecture.is_causal() {
@@ -47,7 +49,8 @@ pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError
     read(folder, load_config(folder)?, device)
 }
 
-/// Reads a model of any kind from a folder, for whoever asks [`Architecture::is_causal`](crate::Architecture::is_causal).
+/// Reads a model of any kind from a folder, for whoever asks
+/// [`Architecture::is_causal`](crate::Architecture::is_causal).
 pub fn load_any(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
     read(folder, load_any_config(folder)?, device)
 }
@@ -58,19 +61,22 @@ fn read(folder: &Path, config: ModelConfig, device: &Arc<dyn Device>) -> Result<
     Ok(model)
 }
 
-/// Reads a folder's output matrix alone: `[vocab, hidden]`, the token embeddings where the two are tied.
+/// Reads a folder's output matrix alone: `[vocab, hidden]`, the token embeddings where the two are
+/// tied.
 pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<Tensor, ModelError> {
     let config = load_config(folder)?;
     config.validate()?;
     let (decoder, layout) = crate::model::layout(&config);
     let output = decoder.output();
     let named = layout.segments().iter().find(|named| named.segment == output);
-    let named = named.ok_or_else(|| ModelError::Config { what: "there is no output matrix".to_owned() })?;
+    let named =
+        named.ok_or_else(|| ModelError::Config { what: "there is no output matrix".to_owned() })?;
     let values = weights::read_segment(folder, &config, named)?;
     Ok(Tensor::from_slice(device, output.rows, output.columns, &values))
 }
 
-/// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's answers follow from.
+/// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's
+/// answers follow from.
 pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(config::to_json(&load_any_config(folder)?).to_string().as_bytes());
@@ -81,8 +87,8 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Writes a model's configuration and weights into a folder, which is made when it does not exist. Each file is written
-/// beside and renamed into place.
+/// Writes a model's configuration and weights into a folder, which is made when it does not exist.
+/// Each file is written beside and renamed into place.
 pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
     save_config(model.config(), folder)?;
     write_weights(model, &folder.join("model.safetensors"))
@@ -106,7 +112,8 @@ pub fn read_weights(path: &Path, model: &mut Model) -> Result<(), ModelError> {
 }
 
 fn make_folder(folder: &Path) -> Result<(), ModelError> {
-    std::fs::create_dir_all(folder).map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })
+    std::fs::create_dir_all(folder)
+        .map_err(|cause| ModelError::Io { path: folder.to_owned(), cause })
 }
 
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), ModelError> {
@@ -115,8 +122,12 @@ fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), ModelError> 
     replace(path, |temporary| std::fs::write(temporary, text))
 }
 
-/// Lets `write` make a file beside `path`, then renames it into place, so that `path` is always whole.
-fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), ModelError> {
+/// Lets `write` make a file beside `path`, then renames it into place, so that `path` is always
+/// whole.
+fn replace(
+    path: &Path,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<(), ModelError> {
     let temporary = PathBuf::from(format!("{}.partial", path.display()));
     let finish = || {
         write(&temporary)?;

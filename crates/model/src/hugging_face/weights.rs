@@ -1,4 +1,5 @@
-//! `model.safetensors`: tensors under their Hugging Face names, straight into and out of the flat vector.
+//! `model.safetensors`: tensors under their Hugging Face names, straight into and out of the flat
+//! vector.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -17,7 +18,9 @@ use crate::{Architecture, ModelConfig, ModelError};
 /// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
 fn is_transposed(architecture: Architecture, named: &NamedSegment) -> bool {
     architecture == Architecture::Gpt2
-        && ["c_attn.weight", "c_proj.weight", "c_fc.weight"].iter().any(|ending| named.name.ends_with(ending))
+        && ["c_attn.weight", "c_proj.weight", "c_fc.weight"]
+            .iter()
+            .any(|ending| named.name.ends_with(ending))
 }
 
 /// The shape in the file.
@@ -31,7 +34,9 @@ fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
 }
 
 fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+    (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| values[row * columns + column]))
+        .collect()
 }
 
 /// One segment as safetensors' writer asks for it; the values are fetched when they are written.
@@ -67,17 +72,24 @@ impl View for Outgoing<'_> {
 }
 
 /// Writes all weights to one file.
-pub(super) fn write(architecture: Architecture, parameters: &Parameters, path: &Path) -> Result<(), ModelError> {
+pub(super) fn write(
+    architecture: Architecture,
+    parameters: &Parameters,
+    path: &Path,
+) -> Result<(), ModelError> {
     let layout = parameters.layout().clone();
     let tensors = layout.segments().iter().map(|named| {
-        let (shape, transposed) = (file_shape(architecture, named), is_transposed(architecture, named));
+        let (shape, transposed) =
+            (file_shape(architecture, named), is_transposed(architecture, named));
         (named.name.as_str(), Outgoing { parameters, named, shape, transposed })
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     replace(path, |temporary| {
-        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|cause| match cause {
-            safetensors::SafeTensorError::IoError(cause) => cause,
-            other => std::io::Error::other(other.to_string()),
+        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|cause| {
+            match cause {
+                safetensors::SafeTensorError::IoError(cause) => cause,
+                other => std::io::Error::other(other.to_string()),
+            }
         })
     })
 }
@@ -101,7 +113,10 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if index.is_file() {
         let shards: Vec<_> = shard_names(&index)?.iter().map(|name| folder.join(name)).collect();
         if shards.is_empty() {
-            return Err(ModelError::NotAModel { path: folder.to_owned(), missing: "weights in its index" });
+            return Err(ModelError::NotAModel {
+                path: folder.to_owned(),
+                missing: "weights in its index",
+            });
         }
         return Ok(shards);
     }
@@ -113,14 +128,20 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Err(ModelError::NotAModel { path: folder.to_owned(), missing: "model.safetensors" })
 }
 
-/// Reads one segment's values from a folder, and nothing else: the files are mapped, so that only its bytes are touched.
-pub(super) fn read_segment(folder: &Path, config: &ModelConfig, named: &NamedSegment) -> Result<Vec<f32>, ModelError> {
+/// Reads one segment's values from a folder, and nothing else: the files are mapped, so that only
+/// its bytes are touched.
+pub(super) fn read_segment(
+    folder: &Path,
+    config: &ModelConfig,
+    named: &NamedSegment,
+) -> Result<Vec<f32>, ModelError> {
     let files = files(folder)?;
     for path in &files {
         let io = |cause| ModelError::Io { path: path.clone(), cause };
         let file = File::open(path).map_err(io)?;
-        // Safety: the bytes must not change under the map. Weights are replaced by renaming, never written in place; that
-        // no other program rewrites the file is the user's to see to, as always with memory maps.
+        // Safety: the bytes must not change under the map. Weights are replaced by renaming, never
+        // written in place; that no other program rewrites the file is the user's to see to, as
+        // always with memory maps.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         if let Some(tensor) = find(&parse(path, &map)?, &named.name) {
             return values_of(path, config.architecture, named, &tensor);
@@ -144,17 +165,23 @@ fn shard_names(index: &Path) -> Result<BTreeSet<String>, ModelError> {
     struct Index {
         weight_map: HashMap<String, String>,
     }
-    let text = std::fs::read_to_string(index).map_err(|cause| ModelError::Io { path: index.to_owned(), cause })?;
-    let parsed: Index =
-        serde_json::from_str(&text).map_err(|cause| ModelError::Json { path: index.to_owned(), cause })?;
+    let text = std::fs::read_to_string(index)
+        .map_err(|cause| ModelError::Io { path: index.to_owned(), cause })?;
+    let parsed: Index = serde_json::from_str(&text)
+        .map_err(|cause| ModelError::Json { path: index.to_owned(), cause })?;
     Ok(parsed.weight_map.into_values().collect())
 }
 
-fn read_files(paths: &[PathBuf], architecture: Architecture, parameters: &mut Parameters) -> Result<(), ModelError> {
+fn read_files(
+    paths: &[PathBuf],
+    architecture: Architecture,
+    parameters: &mut Parameters,
+) -> Result<(), ModelError> {
     let layout = parameters.layout().clone();
     let mut missing: Vec<&NamedSegment> = layout.segments().iter().collect();
     for path in paths {
-        let bytes = std::fs::read(path).map_err(|cause| ModelError::Io { path: path.clone(), cause })?;
+        let bytes =
+            std::fs::read(path).map_err(|cause| ModelError::Io { path: path.clone(), cause })?;
         let file = parse(path, &bytes)?;
         let mut still_missing = Vec::new();
         for named in missing {
@@ -184,10 +211,12 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, ModelError
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
         return Err(ModelError::Pickle { path: path.to_owned() });
     }
-    SafeTensors::deserialize(bytes).map_err(|cause| ModelError::Safetensors { path: path.to_owned(), cause })
+    SafeTensors::deserialize(bytes)
+        .map_err(|cause| ModelError::Safetensors { path: path.to_owned(), cause })
 }
 
-/// A tensor by its name, or by the name without the leading `transformer.` or `model.` that base models leave out.
+/// A tensor by its name, or by the name without the leading `transformer.` or `model.` that base
+/// models leave out.
 fn find<'a>(file: &SafeTensors<'a>, name: &str) -> Option<TensorView<'a>> {
     let short = name.split_once('.').map_or(name, |(_, rest)| rest);
     file.tensor(name).or_else(|_| file.tensor(short)).ok()
@@ -210,8 +239,12 @@ fn values_of(
     let (bytes2, bytes4) = (tensor.data().as_chunks::<2>().0, tensor.data().as_chunks::<4>().0);
     let mut values: Vec<f32> = match tensor.dtype() {
         Dtype::F32 => bytes4.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-        Dtype::F16 => bytes2.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect(),
-        Dtype::BF16 => bytes2.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect(),
+        Dtype::F16 => {
+            bytes2.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect()
+        }
+        Dtype::BF16 => {
+            bytes2.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect()
+        }
         other => {
             let (name, found) = (named.name.clone(), format!("{other:?}"));
             return Err(ModelError::DataType { path: path.to_owned(), name, found });
@@ -284,13 +317,17 @@ mod tests {
         let config = small(llama(16, 24, 1, 2, 2));
         assert_eq!(saved(config.clone(), 1), saved(config.clone(), 1));
         assert_ne!(saved(config.clone(), 1), saved(config.clone(), 2));
-        assert_ne!(saved(config.clone(), 1), saved(ModelConfig { norm_epsilon: 1e-3, ..config }, 1));
+        assert_ne!(
+            saved(config.clone(), 1),
+            saved(ModelConfig { norm_epsilon: 1e-3, ..config }, 1)
+        );
     }
 
     #[test]
     fn conv1d_weights_lie_transposed_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        save(&Model::new(small(gpt2(16, 24, 1, 4, 8)), &device(), 3).unwrap(), folder.path()).unwrap();
+        save(&Model::new(small(gpt2(16, 24, 1, 4, 8)), &device(), 3).unwrap(), folder.path())
+            .unwrap();
         let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(file.tensor("transformer.h.0.attn.c_attn.weight").unwrap().shape(), [16, 48]);
@@ -300,11 +337,16 @@ mod tests {
     #[test]
     fn only_what_asks_for_it_gets_a_masked_model() {
         let folder = tempfile::tempdir().unwrap();
-        save(&Model::new(small(roberta(16, 24, 1, 4, 8)), &device(), 3).unwrap(), folder.path()).unwrap();
-        let errors = [load(folder.path(), &device()).err(), load_output(folder.path(), &device()).err()];
+        save(&Model::new(small(roberta(16, 24, 1, 4, 8)), &device(), 3).unwrap(), folder.path())
+            .unwrap();
+        let errors =
+            [load(folder.path(), &device()).err(), load_output(folder.path(), &device()).err()];
         for error in errors.into_iter().flatten().chain(load_config(folder.path()).err()) {
             let message = error.to_string();
-            assert!(message.contains("config.json") && message.contains("masked language model"), "{message}");
+            assert!(
+                message.contains("config.json") && message.contains("masked language model"),
+                "{message}"
+            );
         }
         assert!(load_any(folder.path(), &device()).is_ok());
     }
@@ -317,13 +359,15 @@ mod tests {
         let path = folder.path().join("model.safetensors");
         let bytes = std::fs::read(&path).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
-        let rows = |data: &[u8], rows: usize| [data, &vec![7; data.len() * (rows - 1)][..]].concat();
+        let rows =
+            |data: &[u8], rows: usize| [data, &vec![7; data.len() * (rows - 1)][..]].concat();
         let write_with = |count: usize| {
             let types = rows(file.tensor(TOKEN_TYPES).unwrap().data(), count);
-            let tensors = file.tensors().into_iter().map(|(name, tensor)| match name == TOKEN_TYPES {
-                true => (name, TensorView::new(Dtype::F32, vec![count, 16], &types).unwrap()),
-                false => (name, tensor),
-            });
+            let tensors =
+                file.tensors().into_iter().map(|(name, tensor)| match name == TOKEN_TYPES {
+                    true => (name, TensorView::new(Dtype::F32, vec![count, 16], &types).unwrap()),
+                    false => (name, tensor),
+                });
             safetensors::serialize_to_file(tensors, None, &path).unwrap();
         };
         write_with(2);
@@ -338,7 +382,8 @@ mod tests {
         let message = || load(folder.path(), &device()).err().expect("an error").to_string();
         assert!(message().contains("config.json"));
 
-        save(&Model::new(small(llama(16, 24, 1, 2, 2)), &device(), 1).unwrap(), folder.path()).unwrap();
+        save(&Model::new(small(llama(16, 24, 1, 2, 2)), &device(), 1).unwrap(), folder.path())
+            .unwrap();
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         assert!(message().contains("truncated"), "{}", message());
@@ -350,10 +395,18 @@ mod tests {
 
         let wider = Model::new(small(llama(32, 24, 1, 2, 2)), &device(), 1).unwrap();
         write(Architecture::Llama, wider.parameters(), &path).unwrap();
-        assert!(message().contains("`model.embed_tokens.weight` has shape [50, 32]"), "{}", message());
+        assert!(
+            message().contains("`model.embed_tokens.weight` has shape [50, 32]"),
+            "{}",
+            message()
+        );
         assert!(message().contains("[50, 16]"), "{}", message());
         let shorter = Model::new(small(gpt2(16, 24, 1, 2, 8)), &device(), 1).unwrap();
         write(Architecture::Gpt2, shorter.parameters(), &path).unwrap();
-        assert!(message().contains("`model.embed_tokens.weight` of shape [50, 16] is missing"), "{}", message());
+        assert!(
+            message().contains("`model.embed_tokens.weight` of shape [50, 16] is missing"),
+            "{}",
+            message()
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The scores that the papers and the pipelines' READMEs print, to stand beside one's own.
 //!
-//! They are data, as printed (one decimal mostly), each table with its source and with what it measures. Scores of 2023 and
-//! of 2024 do not compare where the measure differs: CoLA is an accuracy in one and Matthews' coefficient in the other, a
-//! BLiMP group pools items where the mean of 2024 weighs tasks alike.
+//! They are data, as printed (one decimal mostly), each table with its source and with what it
+//! measures. Scores of 2023 and of 2024 do not compare where the measure differs: CoLA is an
+//! accuracy in one and Matthews' coefficient in the other, a BLiMP group pools items where the mean
+//! of 2024 weighs tasks alike.
 
 use std::sync::LazyLock;
 
@@ -31,8 +32,8 @@ impl Track {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrintedTable {
-    /// The name of a suite, as in files: `blimp_filtered`, `blimp_supplement`, `ewok`, `glue`, `msgs`; `aoa` for the age of
-    /// acquisition; `overall` for the means of suites.
+    /// The name of a suite, as in files: `blimp_filtered`, `blimp_supplement`, `ewok`, `glue`,
+    /// `msgs`; `aoa` for the age of acquisition; `overall` for the means of suites.
     pub suite: String,
     pub track: Track,
     /// Where the numbers are printed.
@@ -82,18 +83,22 @@ struct File {
 
 /// The embedded files, which the tests read too: they cannot fail later.
 static TABLES: LazyLock<[(u16, Vec<PrintedTable>); 2]> = LazyLock::new(|| {
-    let read = |text| toml::from_str::<File>(text).expect("the embedded tables are read by the tests").table;
+    let read = |text| {
+        toml::from_str::<File>(text).expect("the embedded tables are read by the tests").table
+    };
     [(2023, read(include_str!("scores-2023.toml"))), (2024, read(include_str!("scores-2024.toml")))]
 });
 
-/// All tables printed in a year, in the order of their file; none for other years than 2023 and 2024.
+/// All tables printed in a year, in the order of their file; none for other years than 2023 and
+/// 2024.
 pub fn tables(year: u16) -> &'static [PrintedTable] {
     TABLES.iter().find(|(of, _)| *of == year).map_or(&[], |(_, tables)| tables)
 }
 
 /// All scores of a suite that were printed in a year for a track, row by row.
 pub fn scores(year: u16, track: Track, suite: &str) -> impl Iterator<Item = PrintedScore<'static>> {
-    let chosen = tables(year).iter().filter(move |table| table.track == track && table.suite == suite);
+    let chosen =
+        tables(year).iter().filter(move |table| table.track == track && table.suite == suite);
     chosen.flat_map(|table| {
         table.rows.iter().flat_map(move |row| {
             table.columns.iter().zip(&row.values).map(move |(column, &value)| PrintedScore {
@@ -118,7 +123,8 @@ mod tests {
 
     /// The mean of a model's scores in a suite.
     fn mean_of(year: u16, suite: &str, source: &str, model: &str) -> f64 {
-        let found = scores(year, Track::StrictSmall, suite).filter(|s| s.model == model && s.source.contains(source));
+        let found = scores(year, Track::StrictSmall, suite)
+            .filter(|s| s.model == model && s.source.contains(source));
         mean(found.map(|score| score.value))
     }
 
@@ -134,10 +140,21 @@ mod tests {
             let most = if table.suite == "aoa" { 3.0 } else { 100.0 };
             for (index, row) in table.rows.iter().enumerate() {
                 assert_eq!(row.values.len(), table.columns.len(), "{} {}", table.suite, row.model);
-                assert!(row.values.iter().all(|value| (0.0..=most).contains(value)), "{} {}", table.suite, row.model);
+                assert!(
+                    row.values.iter().all(|value| (0.0..=most).contains(value)),
+                    "{} {}",
+                    table.suite,
+                    row.model
+                );
                 assert!(table.rows[..index].iter().all(|other| other.model != row.model));
             }
-            assert!(table.columns.iter().enumerate().all(|(index, name)| !table.columns[..index].contains(name)));
+            assert!(
+                table
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .all(|(index, name)| !table.columns[..index].contains(name))
+            );
             assert!(!table.source.is_empty() && !table.measure.is_empty());
         }
     }
@@ -145,7 +162,10 @@ mod tests {
     #[test]
     fn printed_macro_averages_are_those_of_the_printed_columns() {
         for track in [Track::StrictSmall, Track::Strict] {
-            let table = tables(2024).iter().find(|table| table.suite == "overall" && table.track == track).unwrap();
+            let table = tables(2024)
+                .iter()
+                .find(|table| table.suite == "overall" && table.track == track)
+                .unwrap();
             assert_eq!(table.columns.last().unwrap(), "macro");
             for row in &table.rows {
                 let [parts @ .., printed] = &row.values[..] else { panic!("an empty row") };
@@ -153,8 +173,12 @@ mod tests {
                 assert!((found - printed).abs() < 0.1, "{}: {found} and not {printed}", row.model);
             }
         }
-        let run =
-            |model| mean(["blimp_filtered", "blimp_supplement", "ewok", "glue"].map(|column| overall(model, column)));
+        let run = |model| {
+            mean(
+                ["blimp_filtered", "blimp_supplement", "ewok", "glue"]
+                    .map(|column| overall(model, column)),
+            )
+        };
         assert!((run("BabyLlama-2, run 1") - 64.05).abs() < 1e-9);
         assert!((run("BabyLlama-2, run 2") - 64.225).abs() < 1e-9);
     }
@@ -163,8 +187,13 @@ mod tests {
     fn printed_suite_averages_are_those_of_their_tasks() {
         let first = mean_of(2024, "glue", "table 5", "BabyLlama-2, run 1");
         let second = mean_of(2024, "glue", "table 5", "BabyLlama-2, run 2");
-        assert!((first - 69.336).abs() < 1e-3 && (second - 70.164).abs() < 1e-3, "{first} {second}");
-        for (suite, source) in [("glue", "README"), ("blimp_supplement", "README"), ("ewok", "README")] {
+        assert!(
+            (first - 69.336).abs() < 1e-3 && (second - 70.164).abs() < 1e-3,
+            "{first} {second}"
+        );
+        for (suite, source) in
+            [("glue", "README"), ("blimp_supplement", "README"), ("ewok", "README")]
+        {
             let found = mean_of(2024, suite, source, "BabyLlama (10M)");
             assert!((found - overall("BabyLlama (10M)", suite)).abs() < 0.1, "{suite}: {found}");
         }
@@ -176,7 +205,10 @@ mod tests {
     fn scores_come_with_their_source() {
         let found: Vec<_> = scores(2023, Track::StrictSmall, "aoa").collect();
         assert_eq!(found.len(), 12);
-        assert_eq!((found[0].model, found[0].column, found[0].value), ("OPT-125m", "overall", 2.03));
+        assert_eq!(
+            (found[0].model, found[0].column, found[0].value),
+            ("OPT-125m", "overall", 2.03)
+        );
         assert!(found[0].source.contains("2023") && found[0].measure.contains("months"));
         assert_eq!(scores(2024, Track::Strict, "ewok").count(), 0);
         assert_eq!(Track::StrictSmall.name(), "strict-small");

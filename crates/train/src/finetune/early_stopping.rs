@@ -1,5 +1,5 @@
-//! When to stop and which evaluation is best, in the order in which transformers' Trainer and its early stopping look at an
-//! evaluation.
+//! When to stop and which evaluation is best, in the order in which transformers' Trainer and its
+//! early stopping look at an evaluation.
 
 /// Watches a metric of which higher is better.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,8 @@ pub struct EarlyStopping {
 /// What an evaluation means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// Whether it is better than all before it, by however little; on a tie the earlier one stays the best.
+    /// Whether it is better than all before it, by however little; on a tie the earlier one stays
+    /// the best.
     pub best: bool,
     /// Evaluations in a row, this one included, that were not better by more than the threshold.
     pub failures: u32,
@@ -22,14 +23,17 @@ pub struct Observation {
 }
 
 impl EarlyStopping {
-    /// Stops after `patience` evaluations in a row that are not better than the best before them by more than `threshold`.
+    /// Stops after `patience` evaluations in a row that are not better than the best before them by
+    /// more than `threshold`.
     pub fn new(patience: u32, threshold: f64) -> Self {
         Self { patience, threshold, best: None, failures: 0 }
     }
 
-    /// The next evaluation. An improvement within the threshold moves the best on and still counts as a failure.
+    /// The next evaluation. An improvement within the threshold moves the best on and still counts
+    /// as a failure.
     pub fn observe(&mut self, metric: f64) -> Observation {
-        let better = |by: f64| self.best.is_none_or(|best| metric > best && (metric - best).abs() > by);
+        let better =
+            |by: f64| self.best.is_none_or(|best| metric > best && (metric - best).abs() > by);
         self.failures = if better(self.threshold) { 0 } else { self.failures + 1 };
         let best = better(0.0);
         if best {
@@ -83,12 +87,14 @@ mod tests {
         assert!(stopping.observe(0.5).stop);
     }
 
-    /// The three rules as transformers writes them: the callback looks first, the Trainer marks its best afterwards.
+    /// The three rules as transformers writes them: the callback looks first, the Trainer marks its
+    /// best afterwards.
     #[test]
     fn agrees_with_the_rules_one_by_one() {
         let rng = engine::rng::Rng::new(4, "metrics");
         for case in 0..200 {
-            let (mut stopping, mut best, mut counter) = (EarlyStopping::new(4, 0.001), None::<f64>, 0);
+            let (mut stopping, mut best, mut counter) =
+                (EarlyStopping::new(4, 0.001), None::<f64>, 0);
             for at in 0..30 {
                 let metric = 0.5 + rng.at(case).below(at, 12) as f64 * 0.0005;
                 counter = match best {

@@ -31,7 +31,8 @@ pub struct Evaluation {
     pub metric: f64,
     /// Whether it is the highest so far.
     pub best: bool,
-    /// Evaluations in a row, this one included, without an improvement above the threshold; 0 without early stopping.
+    /// Evaluations in a row, this one included, without an improvement above the threshold; 0
+    /// without early stopping.
     pub failures: u32,
 }
 
@@ -42,7 +43,8 @@ pub enum FinetuneEvent {
         total_steps: u64,
         steps_per_epoch: u64,
     },
-    /// The device has no memory for a whole step: from now on about so many tokens pass through at a time.
+    /// The device has no memory for a whole step: from now on about so many tokens pass through at
+    /// a time.
     Split {
         tokens: usize,
     },
@@ -62,7 +64,8 @@ pub enum FinetuneEvent {
 pub trait FinetuneListener {
     fn hear(&mut self, event: FinetuneEvent);
 
-    /// Whether somebody asked to stop: the step is finished, or the evaluation left, and nothing is kept.
+    /// Whether somebody asked to stop: the step is finished, or the evaluation left, and nothing is
+    /// kept.
     fn should_stop(&self) -> bool {
         false
     }

@@ -1,5 +1,5 @@
-//! Fine-tuning a language model as a sequence classifier, as the BabyLM evaluation pipelines of 2023 and 2024 do with
-//! transformers' Trainer: from [`Finetune::execute`] to the step in one hop.
+//! Fine-tuning a language model as a sequence classifier, as the BabyLM evaluation pipelines of
+//! 2023 and 2024 do with transformers' Trainer: from [`Finetune::execute`] to the step in one hop.
 
 mod early_stopping;
 mod events;
@@ -29,13 +29,19 @@ pub struct Example {
     pub label: u32,
 }
 
-/// Refuses examples that a classifier cannot read. `which` says which ones in errors, such as "training".
-fn check_examples(which: &'static str, examples: &[Example], classifier: &Classifier) -> Result<(), TrainError> {
+/// Refuses examples that a classifier cannot read. `which` says which ones in errors, such as
+/// "training".
+fn check_examples(
+    which: &'static str,
+    examples: &[Example],
+    classifier: &Classifier,
+) -> Result<(), TrainError> {
     if examples.is_empty() {
         return Err(TrainError::NoExamples { which });
     }
     for (index, example) in examples.iter().enumerate() {
-        let refuse = |problem: String| Err(TrainError::Example { which, number: index + 1, problem });
+        let refuse =
+            |problem: String| Err(TrainError::Example { which, number: index + 1, problem });
         if example.ids.is_empty() {
             return refuse("it has no tokens".to_owned());
         }
@@ -44,7 +50,9 @@ fn check_examples(which: &'static str, examples: &[Example], classifier: &Classi
         }
         if example.label as usize >= classifier.num_labels() {
             let (label, labels) = (example.label, classifier.num_labels());
-            return refuse(format!("its label is {label}, but the classifier has {labels} labels, counted from 0"));
+            return refuse(format!(
+                "its label is {label}, but the classifier has {labels} labels, counted from 0"
+            ));
         }
     }
     Ok(())

@@ -15,7 +15,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// As transformers counts: an epoch's last batch holds what is left, and part of an epoch is whole steps, rounded up.
+    /// As transformers counts: an epoch's last batch holds what is left, and part of an epoch is
+    /// whole steps, rounded up.
     pub fn new(settings: &FinetuneSettings, count: usize) -> Self {
         let (seed, batch_size) = (settings.seed, settings.batch_size);
         let mut plan = Self { seed, count, batch_size, total_steps: 0, order: None };
@@ -35,24 +36,25 @@ impl Plan {
         steps as f64 / self.steps_per_epoch() as f64
     }
 
-    /// The numbers of the examples of the step after `done` others: each epoch is a permutation, a pure function of (seed,
-    /// epoch).
+    /// The numbers of the examples of the step after `done` others: each epoch is a permutation, a
+    /// pure function of (seed, epoch).
     pub fn batch(&mut self, done: u64) -> &[u32] {
         let epoch = done / self.steps_per_epoch();
         let at = (done % self.steps_per_epoch()) as usize * self.batch_size;
         let same = self.order.take().filter(|(of, _)| *of == epoch);
-        let shuffle = || (epoch, Rng::new(self.seed, "fine-tuning order").at(epoch).permutation(self.count));
+        let shuffle =
+            || (epoch, Rng::new(self.seed, "fine-tuning order").at(epoch).permutation(self.count));
         let (_, order) = self.order.insert(same.unwrap_or_else(shuffle));
         &order[at..(at + self.batch_size).min(self.count)]
     }
 }
 
-/// Tokens that go through the model at a time, so that memory does not grow with the batch; more only where one example
-/// is longer, and fewer where the device has no memory for them.
+/// Tokens that go through the model at a time, so that memory does not grow with the batch; more
+/// only where one example is longer, and fewer where the device has no memory for them.
 pub(super) const MICRO_BATCH_TOKENS: usize = 4096;
 
-/// A batch in parts of nearly equal numbers of tokens, about `limit` of them. Losses add up as sums, so that a split changes
-/// nothing but rounding.
+/// A batch in parts of nearly equal numbers of tokens, about `limit` of them. Losses add up as
+/// sums, so that a split changes nothing but rounding.
 pub(super) fn micro_batches<'a>(batch: &[&'a Example], limit: usize) -> Vec<Vec<&'a Example>> {
     let total: usize = batch.iter().map(|example| example.ids.len()).sum();
     let parts = total.div_ceil(limit);
@@ -74,15 +76,19 @@ mod tests {
     use super::*;
 
     fn plan(count: usize, batch_size: usize, epochs: f64, max_steps: u64) -> Plan {
-        Plan::new(&FinetuneSettings { batch_size, epochs, max_steps, ..FinetuneSettings::default() }, count)
+        Plan::new(
+            &FinetuneSettings { batch_size, epochs, max_steps, ..FinetuneSettings::default() },
+            count,
+        )
     }
 
     #[test]
     fn an_epoch_reads_everything_once_and_the_next_in_another_order() {
         let mut plan = plan(23, 5, 2.0, 0);
         assert_eq!((plan.steps_per_epoch(), plan.total_steps), (5, 10));
-        let mut epochs =
-            [0, 5].map(|first| (first..first + 5).flat_map(|at| plan.batch(at).to_vec()).collect::<Vec<_>>());
+        let mut epochs = [0, 5].map(|first| {
+            (first..first + 5).flat_map(|at| plan.batch(at).to_vec()).collect::<Vec<_>>()
+        });
         assert_ne!(epochs[0], epochs[1]);
         let again: Vec<u32> = (0..5).flat_map(|at| plan.batch(at).to_vec()).collect();
         assert_eq!(again, epochs[0], "an epoch's order does not depend on what was asked before");
@@ -103,14 +109,19 @@ mod tests {
     #[test]
     fn parts_keep_the_order_and_the_limit() {
         let rng = Rng::new(1, "lengths");
-        let example = |at| Example { ids: vec![1; 1 + rng.below(at, 30) as usize], label: at as u32 };
+        let example =
+            |at| Example { ids: vec![1; 1 + rng.below(at, 30) as usize], label: at as u32 };
         let examples: Vec<Example> = (0..50).map(example).collect();
         let batch: Vec<&Example> = examples.iter().collect();
         for limit in [1, 30, 64, 100, 10_000] {
             let parts = micro_batches(&batch, limit);
             assert_eq!(parts.concat(), batch);
-            let tokens = |part: &Vec<&Example>| part.iter().map(|example| example.ids.len()).sum::<usize>();
-            assert!(parts.iter().all(|part| !part.is_empty() && tokens(part) < limit + 30), "{limit}");
+            let tokens =
+                |part: &Vec<&Example>| part.iter().map(|example| example.ids.len()).sum::<usize>();
+            assert!(
+                parts.iter().all(|part| !part.is_empty() && tokens(part) < limit + 30),
+                "{limit}"
+            );
         }
         assert_eq!(micro_batches(&batch, 10_000).len(), 1);
         assert_eq!(micro_batches(&batch, 1).len(), 50, "one each where there is room for no more");

@@ -8,25 +8,29 @@ use model::{Batch, Classifier};
 use super::{Example, check_examples};
 use crate::error::TrainError;
 
-/// Tokens per forward pass: more only where one example is longer, and fewer where the device has no memory for them.
+/// Tokens per forward pass: more only where one example is longer, and fewer where the device has
+/// no memory for them.
 pub(super) const BATCH_TOKENS: usize = 4096;
 
 /// Logits of every example, `num_labels` each, and the mean cross-entropy of their labels.
 pub type Prediction = (Vec<Vec<f32>>, f64);
 
-/// The logits of every example, in their order, and the mean cross-entropy of their labels. Equal texts are read once, the
-/// others packed by length without padding, so that the logits of an example do not depend on the order.
+/// The logits of every example, in their order, and the mean cross-entropy of their labels. Equal
+/// texts are read once, the others packed by length without padding, so that the logits of an
+/// example do not depend on the order.
 ///
 /// # Errors
-/// When there are no examples, one does not fit the classifier, there is no room for one, or a logit is not finite.
+/// When there are no examples, one does not fit the classifier, there is no room for one, or a
+/// logit is not finite.
 pub fn predict(classifier: &Classifier, examples: &[Example]) -> Result<Prediction, TrainError> {
     check_examples("given", examples, classifier)?;
-    let prediction = predict_while(classifier, examples, &mut Room::up_to(BATCH_TOKENS), |_, _| true)?;
+    let prediction =
+        predict_while(classifier, examples, &mut Room::up_to(BATCH_TOKENS), |_, _| true)?;
     Ok(prediction.expect("nobody asked to stop"))
 }
 
-/// The same for examples that were checked, by so many tokens at a time as there is room for, as long as `go_on` says so, which
-/// hears how many distinct texts are done of how many.
+/// The same for examples that were checked, by so many tokens at a time as there is room for, as
+/// long as `go_on` says so, which hears how many distinct texts are done of how many.
 pub(super) fn predict_while(
     classifier: &Classifier,
     examples: &[Example],
@@ -45,10 +49,17 @@ pub(super) fn predict_while(
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(TrainError::LogitsNotFinite);
         }
-        found.extend(group.iter().copied().zip(logits.chunks(classifier.num_labels()).map(<[f32]>::to_vec)));
+        found.extend(
+            group.iter().copied().zip(logits.chunks(classifier.num_labels()).map(<[f32]>::to_vec)),
+        );
     }
-    let logits: Vec<Vec<f32>> = examples.iter().map(|example| found[&example.ids[..]].clone()).collect();
-    let sum: f64 = logits.iter().zip(examples).map(|(logits, example)| cross_entropy(logits, example.label)).sum();
+    let logits: Vec<Vec<f32>> =
+        examples.iter().map(|example| found[&example.ids[..]].clone()).collect();
+    let sum: f64 = logits
+        .iter()
+        .zip(examples)
+        .map(|(logits, example)| cross_entropy(logits, example.label))
+        .sum();
     Ok(Some((logits, sum / examples.len() as f64)))
 }
 
@@ -60,7 +71,11 @@ fn logits_of_some<'a, 'b>(
 ) -> Result<(&'a [&'b [u32]], Vec<f32>), TrainError> {
     let take = |limit: usize| {
         let group = &texts[..fitting(texts, limit)];
-        Portion { size: group.iter().map(|text| text.len()).sum(), is_least: group.len() == 1, work: group }
+        Portion {
+            size: group.iter().map(|text| text.len()).sum(),
+            is_least: group.len() == 1,
+            work: group,
+        }
     };
     let read = |group: &'a [&'b [u32]]| (group, classifier.logits(&Batch::from_sequences(group)));
     let no_room = |NoRoom { size, fault }| TrainError::NoRoom { sequences: 1, length: size, fault };
@@ -105,6 +120,9 @@ mod tests {
     #[test]
     fn cross_entropy_of_large_logits_is_finite() {
         assert!((cross_entropy(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
-        assert!((cross_entropy(&[1000.0, 0.0, 990.0], 2) - (10.0 + (1.0 + (-10f64).exp()).ln())).abs() < 1e-9);
+        assert!(
+            (cross_entropy(&[1000.0, 0.0, 990.0], 2) - (10.0 + (1.0 + (-10f64).exp()).ln())).abs()
+                < 1e-9
+        );
     }
 }

@@ -20,19 +20,21 @@ pub struct Finetune<'a> {
     pub training: &'a [Example],
     pub validation: &'a [Example],
     pub settings: &'a FinetuneSettings,
-    /// From the predicted labels of the validation examples to the number that the best weights are best at; higher is
-    /// better.
+    /// From the predicted labels of the validation examples to the number that the best weights are
+    /// best at; higher is better.
     pub select: &'a dyn Fn(&[u32]) -> f64,
 }
 
 /// What fine-tuning leaves.
 pub struct Finetuned {
-    /// With the weights that are kept: those of the best evaluation where there is early stopping and at least one
-    /// evaluation, otherwise the final ones.
+    /// With the weights that are kept: those of the best evaluation where there is early stopping
+    /// and at least one evaluation, otherwise the final ones.
     pub classifier: Classifier,
-    /// Of the validation examples with the weights kept, `num_labels` each; empty after an interruption.
+    /// Of the validation examples with the weights kept, `num_labels` each; empty after an
+    /// interruption.
     pub logits: Vec<Vec<f32>>,
-    /// Mean cross-entropy of the validation examples with the weights kept; NaN after an interruption.
+    /// Mean cross-entropy of the validation examples with the weights kept; NaN after an
+    /// interruption.
     pub loss: f64,
     pub history: Vec<Evaluation>,
     /// The evaluation in `history` whose weights are kept; `None` where the final ones are.
@@ -42,7 +44,8 @@ pub struct Finetuned {
     pub steps: u64,
     /// Tokens that the steps read.
     pub tokens: u64,
-    /// Whether the listener asked to stop before the end: the classifier is then as the last step left it.
+    /// Whether the listener asked to stop before the end: the classifier is then as the last step
+    /// left it.
     pub interrupted: bool,
 }
 
@@ -79,7 +82,8 @@ impl<'a> Finetune<'a> {
     /// Trains to the end, or until early stopping or the listener ends it.
     ///
     /// # Errors
-    /// When a setting or an example makes no sense, a loss or a logit is not finite, or the device fails.
+    /// When a setting or an example makes no sense, a loss or a logit is not finite, or the device
+    /// fails.
     pub fn execute(self, listener: &mut dyn FinetuneListener) -> Result<Finetuned, TrainError> {
         fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
     }
@@ -106,14 +110,21 @@ impl<'a> Finetune<'a> {
         let plan = Plan::new(settings, self.training.len());
         let (rate, warmup_steps) = (settings.learning_rate, settings.warmup_steps);
         Progressing {
-            schedule: Schedule::with_warmup(settings.schedule, rate, warmup_steps, plan.total_steps),
+            schedule: Schedule::with_warmup(
+                settings.schedule,
+                rate,
+                warmup_steps,
+                plan.total_steps,
+            ),
             plan,
             trainer: ClassifierTrainer::new(self.classifier, settings),
             training: self.training,
             validation: self.validation,
             select: self.select,
             evaluate_every: settings.evaluate_every,
-            stopping: settings.patience.map(|patience| EarlyStopping::new(patience, settings.early_stopping_threshold)),
+            stopping: settings
+                .patience
+                .map(|patience| EarlyStopping::new(patience, settings.early_stopping_threshold)),
             room: Room::up_to(BATCH_TOKENS),
             steps: 0,
             tokens: 0,
@@ -129,8 +140,12 @@ impl Progressing<'_> {
     fn step(&mut self, listener: &mut dyn FinetuneListener) -> Result<(), TrainError> {
         let start = Instant::now();
         let learning_rate = self.schedule.learning_rate(self.steps);
-        let batch: Vec<&Example> =
-            self.plan.batch(self.steps).iter().map(|&number| &self.training[number as usize]).collect();
+        let batch: Vec<&Example> = self
+            .plan
+            .batch(self.steps)
+            .iter()
+            .map(|&number| &self.training[number as usize])
+            .collect();
         let known = self.trainer.tokens_at_a_time();
         let found = self.trainer.step(&batch, self.steps + 1, learning_rate)?;
         let tokens = self.trainer.tokens_at_a_time();
@@ -155,13 +170,20 @@ impl Progressing<'_> {
     /// Every so many steps, or at the end of each epoch, the last one however short.
     fn evaluation_is_due(&self) -> bool {
         match self.evaluate_every {
-            0 => self.steps.is_multiple_of(self.plan.steps_per_epoch()) || self.steps == self.plan.total_steps,
+            0 => {
+                self.steps.is_multiple_of(self.plan.steps_per_epoch())
+                    || self.steps == self.plan.total_steps
+            }
             every => self.steps.is_multiple_of(every),
         }
     }
 
-    /// What the classifier says of the validation examples; `None` when the listener asked to stop meanwhile.
-    fn predict(&mut self, listener: &mut dyn FinetuneListener) -> Result<Option<Prediction>, TrainError> {
+    /// What the classifier says of the validation examples; `None` when the listener asked to stop
+    /// meanwhile.
+    fn predict(
+        &mut self,
+        listener: &mut dyn FinetuneListener,
+    ) -> Result<Option<Prediction>, TrainError> {
         predict_while(&self.trainer.classifier, self.validation, &mut self.room, |done, total| {
             listener.hear(FinetuneEvent::Evaluating { done, total });
             !listener.should_stop()
@@ -194,7 +216,8 @@ impl Progressing<'_> {
         };
         self.latest = Some(prediction);
         self.history.push(evaluation);
-        listener.hear(FinetuneEvent::Evaluation { evaluation, seconds: start.elapsed().as_secs_f64() });
+        listener
+            .hear(FinetuneEvent::Evaluation { evaluation, seconds: start.elapsed().as_secs_f64() });
         Ok(true)
     }
 
@@ -219,7 +242,10 @@ impl Progressing<'_> {
     fn finish(mut self, listener: &mut dyn FinetuneListener) -> Result<Finetuned, TrainError> {
         if let Some(kept) = self.best.take() {
             let device = self.trainer.classifier.device().clone();
-            device.copy(kept.weights.view(), self.trainer.classifier.parameters_mut().values_mut().view_mut());
+            device.copy(
+                kept.weights.view(),
+                self.trainer.classifier.parameters_mut().values_mut().view_mut(),
+            );
             return Ok(self.leave(Some(kept.index), kept.prediction));
         }
         let prediction = match self.latest.take() {

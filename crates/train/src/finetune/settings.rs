@@ -27,17 +27,20 @@ pub struct FinetuneSettings {
     pub batch_size: usize,
     /// Passes over the training examples, at most where there is early stopping.
     pub epochs: f64,
-    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0 means by epochs.
+    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0
+    /// means by epochs.
     pub max_steps: u64,
     /// Steps between evaluations; 0 means one at every epoch's end.
     pub evaluate_every: u64,
-    /// Evaluations in a row without an improvement after which training stops; the weights of the best one are then
-    /// kept. `None`, which files write as 0, is no early stopping, and the final weights are kept.
+    /// Evaluations in a row without an improvement after which training stops; the weights of the
+    /// best one are then kept. `None`, which files write as 0, is no early stopping, and the final
+    /// weights are kept.
     #[serde(with = "zero_is_none")]
     pub patience: Option<u32>,
     /// What an evaluation must be better by than the best before it to count as an improvement.
     pub early_stopping_threshold: f64,
-    /// Seed of the examples' order and of dropout. Whoever makes the head's first weights should take it too.
+    /// Seed of the examples' order and of dropout. Whoever makes the head's first weights should
+    /// take it too.
     pub seed: u64,
 }
 
@@ -88,8 +91,18 @@ impl FinetuneSettings {
         let (rate, threshold) = (self.learning_rate, self.early_stopping_threshold);
         require(self.batch_size >= 1, "batch_size", &self.batch_size, "it must be at least 1")?;
         let epochs = self.epochs;
-        require(epochs > 0.0 && epochs <= 1e6, "epochs", &epochs, "it must be above 0 and at most a million")?;
-        require(rate >= 0.0 && rate.is_finite(), "learning_rate", &rate, "it must be a number from 0 up")?;
+        require(
+            epochs > 0.0 && epochs <= 1e6,
+            "epochs",
+            &epochs,
+            "it must be above 0 and at most a million",
+        )?;
+        require(
+            rate >= 0.0 && rate.is_finite(),
+            "learning_rate",
+            &rate,
+            "it must be a number from 0 up",
+        )?;
         require(threshold >= 0.0, "early_stopping_threshold", &threshold, "it must be 0 or more")?;
         OptimizerSettings::from(self).check()
     }
@@ -120,13 +133,23 @@ mod tests {
     fn files_say_what_differs_from_the_defaults() {
         let found = parse(r#"{"epochs": 3, "schedule": "cosine", "patience": 0}"#).unwrap();
         let schedule = ScheduleKind::Cosine;
-        assert_eq!(found, FinetuneSettings { epochs: 3.0, schedule, patience: None, ..FinetuneSettings::default() });
+        assert_eq!(
+            found,
+            FinetuneSettings {
+                epochs: 3.0,
+                schedule,
+                patience: None,
+                ..FinetuneSettings::default()
+            }
+        );
         assert_eq!(parse("{}").unwrap(), FinetuneSettings::default());
         for patience in [None, Some(1), Some(1000)] {
             let settings = FinetuneSettings { patience, ..FinetuneSettings::default() };
             assert_eq!(parse(&serde_json::to_string(&settings).unwrap()).unwrap(), settings);
         }
-        assert!(parse(r#"{"epoch": 3}"#).unwrap_err().to_string().contains("unknown field `epoch`"));
+        assert!(
+            parse(r#"{"epoch": 3}"#).unwrap_err().to_string().contains("unknown field `epoch`")
+        );
     }
 
     #[test]
@@ -139,8 +162,14 @@ mod tests {
         assert!(FinetuneSettings::default().check().is_ok());
         assert!(message(&|settings| settings.batch_size = 0).contains("`batch_size` is 0"));
         assert!(message(&|settings| settings.epochs = -1.0).contains("`epochs` is -1"));
-        assert!(message(&|settings| settings.learning_rate = f64::NAN).contains("`learning_rate` is NaN"));
+        assert!(
+            message(&|settings| settings.learning_rate = f64::NAN)
+                .contains("`learning_rate` is NaN")
+        );
         assert!(message(&|settings| settings.adam_beta2 = 1.0).contains("`adam_beta2` is 1"));
-        assert!(message(&|settings| settings.early_stopping_threshold = f64::NAN).contains("threshold` is NaN"));
+        assert!(
+            message(&|settings| settings.early_stopping_threshold = f64::NAN)
+                .contains("threshold` is NaN")
+        );
     }
 }

@@ -34,7 +34,8 @@ pub struct StepResult {
 impl ClassifierTrainer {
     /// A trainer with fresh moments.
     pub fn new(classifier: Classifier, settings: &FinetuneSettings) -> Self {
-        let gradients = Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
+        let gradients =
+            Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
         let optimizer = Optimizer::new(classifier.parameters(), settings);
         let room = Room::up_to(MICRO_BATCH_TOKENS);
         Self { classifier, optimizer, gradients, seed: settings.seed, most_tokens: 0, room }
@@ -53,12 +54,17 @@ impl ClassifierTrainer {
     /// Update number `step` (1 for the first) on a batch, which is not empty.
     ///
     /// # Errors
-    /// When the loss or the gradient is not finite, or there is no room for a single example; the parameters are then as
-    /// before.
+    /// When the loss or the gradient is not finite, or there is no room for a single example; the
+    /// parameters are then as before.
     ///
     /// # Panics
     /// When an example does not fit the classifier; callers check what comes from outside.
-    pub fn step(&mut self, batch: &[&Example], step: u64, learning_rate: f64) -> Result<StepResult, TrainError> {
+    pub fn step(
+        &mut self,
+        batch: &[&Example],
+        step: u64,
+        learning_rate: f64,
+    ) -> Result<StepResult, TrainError> {
         let (loss, tokens) = self.loss_as_room_allows(batch, step)?;
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
         if !loss.is_finite() || !gradient_norm.is_finite() {
@@ -69,9 +75,13 @@ impl ClassifierTrainer {
         Ok(StepResult { loss, gradient_norm, tokens })
     }
 
-    /// The mean cross-entropy of a batch and its tokens; leaves the gradient. It goes through in as many parts as the device
-    /// has memory for.
-    fn loss_as_room_allows(&mut self, batch: &[&Example], step: u64) -> Result<(f64, usize), TrainError> {
+    /// The mean cross-entropy of a batch and its tokens; leaves the gradient. It goes through in as
+    /// many parts as the device has memory for.
+    fn loss_as_room_allows(
+        &mut self,
+        batch: &[&Example],
+        step: u64,
+    ) -> Result<(f64, usize), TrainError> {
         let lengths = || batch.iter().map(|example| example.ids.len());
         let tokens: usize = lengths().sum();
         let take = |limit: usize| {
@@ -82,7 +92,11 @@ impl ClassifierTrainer {
         let loss = room.fit_portion(&*device, take, |parts| self.loss(&parts, batch.len(), step));
         self.room = room;
         let length = lengths().max().unwrap_or(0);
-        let loss = loss.map_err(|NoRoom { fault, .. }| TrainError::NoRoom { sequences: 1, length, fault })?;
+        let loss = loss.map_err(|NoRoom { fault, .. }| TrainError::NoRoom {
+            sequences: 1,
+            length,
+            fault,
+        })?;
         Ok((loss, tokens))
     }
 
@@ -97,7 +111,8 @@ impl ClassifierTrainer {
             let packed = Batch::from_sequences(part.iter().map(|example| &example.ids));
             let labels: Vec<u32> = part.iter().map(|example| example.label).collect();
             self.make_room(packed.tokens());
-            let mut tape = Tape::training(self.classifier.parameters(), &mut self.gradients, Some(dropout));
+            let mut tape =
+                Tape::training(self.classifier.parameters(), &mut self.gradients, Some(dropout));
             sum += self.classifier.loss(&mut tape, &packed, &labels, scale as f32);
             tape.backward();
             dropout = dropout.after(&packed.spans);
@@ -105,8 +120,8 @@ impl ClassifierTrainer {
         sum * scale
     }
 
-    /// Smaller batches live in the memory of larger ones, but a larger one than ever asks for memory of its own: what the
-    /// smaller ones had is given back first.
+    /// Smaller batches live in the memory of larger ones, but a larger one than ever asks for
+    /// memory of its own: what the smaller ones had is given back first.
     fn make_room(&mut self, tokens: usize) {
         if tokens > self.most_tokens {
             self.classifier.device().trim();

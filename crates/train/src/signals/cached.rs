@@ -27,8 +27,8 @@ pub trait Form {
     /// Hears how many blocks the training text has, before the first is placed.
     fn expect(&mut self, _blocks: usize) {}
 
-    /// Puts a block of the training text into the place of the micro-batch's sequence of that number, if the form has kept
-    /// it beside the student.
+    /// Puts a block of the training text into the place of the micro-batch's sequence of that
+    /// number, if the form has kept it beside the student.
     fn recall(&mut self, _block: usize, _sequence: usize) -> bool {
         false
     }
@@ -36,7 +36,8 @@ pub trait Form {
     /// Keeps a block of the training text that was just placed, if it can.
     fn keep(&mut self, _block: usize, _sequence: usize) {}
 
-    /// Puts a block into the place of the micro-batch's sequence of that number. False when its contents are impossible.
+    /// Puts a block into the place of the micro-batch's sequence of that number. False when its
+    /// contents are impossible.
     fn place(&mut self, sequence: usize, block: &[u8]) -> bool;
 
     /// Lets the teachers read: a block for each sequence.
@@ -74,7 +75,9 @@ impl Voices {
     /// When nothing is in memory of it.
     pub fn output(&self, teacher: usize) -> View<'_> {
         match self {
-            Voices::Models(models) => models[teacher].parameters().view(models[teacher].decoder().output()),
+            Voices::Models(models) => {
+                models[teacher].parameters().view(models[teacher].decoder().output())
+            }
             Voices::Outputs(outputs) => outputs[teacher].view(),
             Voices::None => panic!("signals without logits have no output matrices"),
         }
@@ -100,7 +103,8 @@ pub struct Cached<F> {
 }
 
 impl<F: Form> Cached<F> {
-    /// Opens the caches of the training text and, where the student's objective is measured on it, of the held-out text.
+    /// Opens the caches of the training text and, where the student's objective is measured on it,
+    /// of the held-out text.
     pub(super) fn open(
         form: F,
         distillation: &Distillation,
@@ -115,12 +119,18 @@ impl<F: Form> Cached<F> {
         Ok(cached)
     }
 
-    /// The same, but what is missing is made up: no teacher has to speak, and none is loaded to do so.
-    pub(super) fn rehearse(form: F, distillation: &Distillation, audience: &Audience<'_>) -> Result<Self, TrainError> {
+    /// The same, but what is missing is made up: no teacher has to speak, and none is loaded to do
+    /// so.
+    pub(super) fn rehearse(
+        form: F,
+        distillation: &Distillation,
+        audience: &Audience<'_>,
+    ) -> Result<Self, TrainError> {
         let mut cached = Self::without_voices(form, distillation, audience, Purpose::Use)?;
         let rng = Rng::new(distillation.sample_seed, "rehearsal");
         for Shelf { sequences, store } in &mut cached.shelves {
-            let missing: Vec<usize> = (0..sequences.count()).filter(|&block| !store.has(block)).collect();
+            let missing: Vec<usize> =
+                (0..sequences.count()).filter(|&block| !store.has(block)).collect();
             for block in missing {
                 store.write(block, &cached.form.make_up(rng.at(block as u64)))?;
             }
@@ -144,7 +154,14 @@ impl<F: Form> Cached<F> {
         let entries = teachers.iter().map(entry).collect::<Result<Vec<_>, TrainError>>()?;
         let mut shelves = Vec::new();
         for (sequences, source) in texts(audience)? {
-            let manifest = manifest(audience.device, distillation, &entries, &sequences, source, form.block_bytes());
+            let manifest = manifest(
+                audience.device,
+                distillation,
+                &entries,
+                &sequences,
+                source,
+                form.block_bytes(),
+            );
             let folder = place(distillation, &manifest, &shelves);
             shelves.push(Shelf { sequences, store: Store::open(&folder, manifest, purpose)? });
         }
@@ -160,7 +177,8 @@ impl<F: Form> Cached<F> {
         self.shelves.iter().all(|shelf| shelf.store.missing() == 0)
     }
 
-    /// Brings the teachers into memory as long as they have to speak, and afterwards no more of them than is needed.
+    /// Brings the teachers into memory as long as they have to speak, and afterwards no more of
+    /// them than is needed.
     fn settle(&mut self) -> Result<(), TrainError> {
         let outputs = |cached: &Self| {
             let load = |teacher: &Teacher| Ok(teacher.load_output(&cached.device)?);
@@ -172,7 +190,8 @@ impl<F: Form> Cached<F> {
             (_, false) => self.voices = Voices::Models(self.load()?),
             (_, true) => {
                 self.voices = Voices::None;
-                // The pool would keep the weights' memory for tensors of that size, and there will be none.
+                // The pool would keep the weights' memory for tensors of that size, and there will
+                // be none.
                 self.device.trim();
                 if F::READS_LOGITS {
                     self.voices = Voices::Outputs(outputs(self)?);
@@ -215,7 +234,8 @@ impl<F: Form> Cached<F> {
         Ok(absent)
     }
 
-    /// Lets the teachers read the absent sequences of a micro-batch, keeps what they say and places it.
+    /// Lets the teachers read the absent sequences of a micro-batch, keeps what they say and places
+    /// it.
     fn learn(
         &mut self,
         shelf: usize,
@@ -265,9 +285,9 @@ pub trait Teaching {
     /// The folders with their bytes.
     fn folders(&self) -> Vec<(PathBuf, u64)>;
 
-    /// Lets the teachers read what is missing, `group` sequences at a time (fewer where the device has no memory for them);
-    /// `go_on` hears of every sequence that is there
-    /// and may end the work. True when nothing is missing any more.
+    /// Lets the teachers read what is missing, `group` sequences at a time (fewer where the device
+    /// has no memory for them); `go_on` hears of every sequence that is there and may end the work.
+    /// True when nothing is missing any more.
     fn teach(
         &mut self,
         audience: &Audience<'_>,
@@ -278,13 +298,16 @@ pub trait Teaching {
 
 impl<F: Form> Teaching for Cached<F> {
     fn progress(&self) -> (usize, usize) {
-        let count = |of: fn(&Store) -> usize| self.shelves.iter().map(|shelf| of(&shelf.store)).sum::<usize>();
+        let count = |of: fn(&Store) -> usize| {
+            self.shelves.iter().map(|shelf| of(&shelf.store)).sum::<usize>()
+        };
         let all = count(|store| store.manifest().blocks);
         (all, all - count(Store::missing))
     }
 
     fn folders(&self) -> Vec<(PathBuf, u64)> {
-        let folder = |shelf: &Shelf| (shelf.store.folder().to_owned(), shelf.store.manifest().total_bytes());
+        let folder =
+            |shelf: &Shelf| (shelf.store.folder().to_owned(), shelf.store.manifest().total_bytes());
         self.shelves.iter().map(folder).collect()
     }
 
@@ -304,7 +327,8 @@ impl<F: Form> Teaching for Cached<F> {
                     let read = room.fit(&*device, rest.len(), |size| {
                         self.read(&sequences.micro_batch(source, &rest[..size])).map(|_| size)
                     });
-                    rest = &rest[read.map_err(TrainError::no_room(sequences.sequence_length()))??..];
+                    rest = &rest
+                        [read.map_err(TrainError::no_room(sequences.sequence_length()))??..];
                     if !go_on(self.progress().1) {
                         return Ok(self.is_whole());
                     }
@@ -317,8 +341,11 @@ impl<F: Form> Teaching for Cached<F> {
 
 /// The texts whose signals are kept.
 fn texts<'a>(audience: &Audience<'a>) -> Result<Vec<(Sequences, &'a dyn TokenSource)>, TrainError> {
-    let mut texts = vec![(Sequences::training(audience.settings, audience.training.len())?, audience.training)];
-    if let Some(validation) = audience.validation.filter(|_| audience.settings.select_by == Selection::Objective) {
+    let mut texts =
+        vec![(Sequences::training(audience.settings, audience.training.len())?, audience.training)];
+    if let Some(validation) =
+        audience.validation.filter(|_| audience.settings.select_by == Selection::Objective)
+    {
         texts.push((Sequences::heldout(audience.settings, validation.len())?, validation));
     }
     Ok(texts)
@@ -381,8 +408,8 @@ fn manifest(
     }
 }
 
-/// The folder of a cache: the one that the settings name, or one of its own; that of the held-out text lies beside the
-/// blocks of the training text.
+/// The folder of a cache: the one that the settings name, or one of its own; that of the held-out
+/// text lies beside the blocks of the training text.
 fn place(distillation: &Distillation, manifest: &Manifest, shelves: &[Shelf]) -> PathBuf {
     let identity = &manifest.identity()[..16];
     match (shelves.first(), &distillation.settings.cache) {

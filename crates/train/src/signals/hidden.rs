@@ -34,7 +34,11 @@ impl Hidden {
             device: audience.device.clone(),
             codec: distillation.settings.codec,
             shares: distillation.settings.shares(distillation.teachers.len()),
-            hidden_sizes: distillation.teachers.iter().map(|teacher| teacher.config().hidden_size).collect(),
+            hidden_sizes: distillation
+                .teachers
+                .iter()
+                .map(|teacher| teacher.config().hidden_size)
+                .collect(),
             length: audience.settings.sequence_length,
             states: Vec::new(),
             values: Vec::new(),
@@ -58,16 +62,20 @@ impl Form for Hidden {
             Codec::F32 => Precision::Full,
             Codec::Bf16 => Precision::Compact,
         };
-        let tensor = |&columns: &usize| Tensor::of_shape(&self.device, Shape { rows, columns, precision });
+        let tensor =
+            |&columns: &usize| Tensor::of_shape(&self.device, Shape { rows, columns, precision });
         self.states.extend(self.hidden_sizes.iter().map(tensor));
     }
 
     fn expect(&mut self, blocks: usize) {
-        self.resident = Resident::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
+        self.resident =
+            Resident::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
     }
 
     fn recall(&mut self, block: usize, sequence: usize) -> bool {
-        self.resident.as_ref().is_some_and(|resident| resident.recall(block, sequence, &mut self.states))
+        self.resident
+            .as_ref()
+            .is_some_and(|resident| resident.recall(block, sequence, &mut self.states))
     }
 
     fn keep(&mut self, block: usize, sequence: usize) {
@@ -95,7 +103,8 @@ impl Form for Hidden {
     }
 
     fn speak(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
-        let mut blocks = vec![Vec::with_capacity(self.block_bytes()); micro_batch.batch.spans.count()];
+        let mut blocks =
+            vec![Vec::with_capacity(self.block_bytes()); micro_batch.batch.spans.count()];
         for (model, size) in models.iter().zip(&self.hidden_sizes) {
             let states = hidden_states(model, &micro_batch.batch).value().to_vec();
             for (block, rows) in blocks.iter_mut().zip(states.chunks(self.length * size)) {
@@ -107,7 +116,8 @@ impl Form for Hidden {
 
     fn make_up(&self, rng: Rng) -> Vec<u8> {
         let values = self.length * self.hidden_sizes.iter().sum::<usize>();
-        let states: Vec<f32> = (0..values as u64).map(|index| 2.0 * rng.uniform(index) - 1.0).collect();
+        let states: Vec<f32> =
+            (0..values as u64).map(|index| 2.0 * rng.uniform(index) - 1.0).collect();
         let mut block = Vec::with_capacity(self.block_bytes());
         encode(self.codec, &states, &mut block);
         block

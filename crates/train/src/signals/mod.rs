@@ -1,4 +1,5 @@
-//! What teachers say of a batch, wherever it comes from: from running them, or from a cache of what they said before.
+//! What teachers say of a batch, wherever it comes from: from running them, or from a cache of what
+//! they said before.
 
 pub mod cache;
 mod cached;
@@ -93,7 +94,8 @@ pub struct Distillation {
     pub teachers: Vec<Teacher>,
     /// Where caches lie, each in a folder that says whose it is, when the settings name none.
     pub caches: std::path::PathBuf,
-    /// Seed of the tokens that are drawn from the teachers. Students that share it can share a cache.
+    /// Seed of the tokens that are drawn from the teachers. Students that share it can share a
+    /// cache.
     pub sample_seed: u64,
 }
 
@@ -110,12 +112,17 @@ pub struct Audience<'a> {
 ///
 /// # Errors
 /// When a teacher does not fit the student or cannot be read, or a cache cannot be used.
-pub fn open(distillation: &Distillation, audience: &Audience<'_>) -> Result<Box<dyn TeacherSignals>, TrainError> {
+pub fn open(
+    distillation: &Distillation,
+    audience: &Audience<'_>,
+) -> Result<Box<dyn TeacherSignals>, TrainError> {
     check(distillation, audience)?;
     match distillation.settings.signal {
         SignalKind::Online => {
-            let load = |teacher: &Teacher| Ok((teacher.name.clone(), teacher.load(audience.device)?));
-            let models = distillation.teachers.iter().map(load).collect::<Result<Vec<_>, TrainError>>()?;
+            let load =
+                |teacher: &Teacher| Ok((teacher.name.clone(), teacher.load(audience.device)?));
+            let models =
+                distillation.teachers.iter().map(load).collect::<Result<Vec<_>, TrainError>>()?;
             let length = audience.settings.sequence_length;
             Ok(Box::new(Online::new(models, &distillation.settings, audience.vocab_size, length)?))
         }
@@ -130,15 +137,19 @@ pub fn open(distillation: &Distillation, audience: &Audience<'_>) -> Result<Box<
     }
 }
 
-/// The signals that the settings ask for, from a cache whose missing parts are made up: for measurements of students,
-/// without a word of their teachers, of whom the output matrices must be there and nothing else.
+/// The signals that the settings ask for, from a cache whose missing parts are made up: for
+/// measurements of students, without a word of their teachers, of whom the output matrices must be
+/// there and nothing else.
 ///
 /// # Errors
 /// As [`open`].
 ///
 /// # Panics
 /// When nothing is kept of the signal.
-pub fn rehearse(distillation: &Distillation, audience: &Audience<'_>) -> Result<Box<dyn TeacherSignals>, TrainError> {
+pub fn rehearse(
+    distillation: &Distillation,
+    audience: &Audience<'_>,
+) -> Result<Box<dyn TeacherSignals>, TrainError> {
     check(distillation, audience)?;
     match distillation.settings.signal {
         SignalKind::Online => panic!("teachers that read each batch cannot be made up"),
@@ -177,7 +188,8 @@ pub fn open_to_teach(
 
 fn check(distillation: &Distillation, audience: &Audience<'_>) -> Result<(), TrainError> {
     let (settings, length) = (&distillation.settings, audience.settings.sequence_length);
-    let named = distillation.teachers.iter().map(|teacher| (teacher.name.as_str(), teacher.config()));
+    let named =
+        distillation.teachers.iter().map(|teacher| (teacher.name.as_str(), teacher.config()));
     teacher::check(named, audience.vocab_size, length)?;
     crate::settings::check_distillation(settings, audience.settings, distillation.teachers.len())
 }

@@ -20,8 +20,8 @@ impl Online {
     /// Teachers for a student of the given vocabulary, reading sequences of the given length.
     ///
     /// # Errors
-    /// When a teacher's vocabulary has another size, or its positions do not reach. That the token ids mean the same is
-    /// for the caller to compare, who knows the tokenizers.
+    /// When a teacher's vocabulary has another size, or its positions do not reach. That the token
+    /// ids mean the same is for the caller to compare, who knows the tokenizers.
     pub fn new(
         models: Vec<(String, Model)>,
         settings: &DistillSettings,
@@ -48,21 +48,22 @@ impl TeacherSignals for Online {
     }
 }
 
-/// A teacher's final states: `[tokens or more, hidden]`. A token's bits depend on nothing but its own sequence, so that
-/// sequences may be read in any company, once and for all.
+/// A teacher's final states: `[tokens or more, hidden]`. A token's bits depend on nothing but its
+/// own sequence, so that sequences may be read in any company, once and for all.
 pub(super) fn hidden_states(model: &Model, batch: &Batch) -> Var {
     model.hidden_states(&at_least(batch, independent_rows(model.config())))
 }
 
-/// From this many rows on, no product of the model is so small that it is added up in another order than larger ones.
+/// From this many rows on, no product of the model is so small that it is added up in another order
+/// than larger ones.
 fn independent_rows(config: &ModelConfig) -> usize {
     let heads = config.num_heads * config.head_dim;
     let narrowest = config.hidden_size.min(config.intermediate_size).min(heads).max(1);
     engine::cpu::independent_rows(narrowest)
 }
 
-/// The batch, and if it has fewer tokens than that, its first sequence again and again. Only batches of a few dozen tokens
-/// are ever so small.
+/// The batch, and if it has fewer tokens than that, its first sequence again and again. Only
+/// batches of a few dozen tokens are ever so small.
 fn at_least(batch: &Batch, tokens: usize) -> Cow<'_, Batch> {
     let mut sequences: Vec<&[u32]> = batch.spans.iter().map(|rows| &batch.ids[rows]).collect();
     let missing = tokens.saturating_sub(batch.tokens());
@@ -98,10 +99,12 @@ mod tests {
             (Architecture::Gpt2, 64, 2),
         ] {
             let model = Model::new(config(architecture, hidden_size), &device, 7).unwrap();
-            let sequences: Vec<Vec<u32>> =
-                (0..17u64).map(|row| (0..length).map(|at| rng.at(row).below(at, 61) as u32).collect()).collect();
+            let sequences: Vec<Vec<u32>> = (0..17u64)
+                .map(|row| (0..length).map(|at| rng.at(row).below(at, 61) as u32).collect())
+                .collect();
             let bits = |sequences: &[Vec<u32>]| -> Vec<u32> {
-                let states = hidden_states(&model, &Batch::from_sequences(sequences)).value().to_vec();
+                let states =
+                    hidden_states(&model, &Batch::from_sequences(sequences)).value().to_vec();
                 let wanted = sequences.len() * length as usize * hidden_size;
                 states[..wanted].iter().map(|value| value.to_bits()).collect()
             };
@@ -109,7 +112,10 @@ mod tests {
             let width = length as usize * hidden_size;
             for group in [1, 2, 3, 5, 16] {
                 let parts: Vec<u32> = sequences.chunks(group).flat_map(bits).collect();
-                assert!(parts == whole, "{architecture:?} {hidden_size}, {length} tokens, groups of {group}");
+                assert!(
+                    parts == whole,
+                    "{architecture:?} {hidden_size}, {length} tokens, groups of {group}"
+                );
             }
             assert!(bits(&sequences[4..6]) == whole[4 * width..6 * width]);
         }

@@ -1,4 +1,5 @@
-//! Teachers' states that stay in a device's own memory: what was read from the disk once need not cross to it again.
+//! Teachers' states that stay in a device's own memory: what was read from the disk once need not
+//! cross to it again.
 
 use std::sync::Arc;
 
@@ -16,9 +17,15 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// Room for all blocks on a device that has memory of its own, if they take at most half of what is free there: the
-    /// rest is for training.
-    pub fn new(device: &Arc<dyn Device>, codec: Codec, length: usize, widths: &[usize], blocks: usize) -> Option<Self> {
+    /// Room for all blocks on a device that has memory of its own, if they take at most half of
+    /// what is free there: the rest is for training.
+    pub fn new(
+        device: &Arc<dyn Device>,
+        codec: Codec,
+        length: usize,
+        widths: &[usize],
+        blocks: usize,
+    ) -> Option<Self> {
         let free = device.memory()?.free;
         Self::within(free / 2, device, codec, length, widths, blocks)
     }
@@ -41,7 +48,8 @@ impl Resident {
         if (rows * widths.iter().sum::<usize>()) as u64 * bytes > budget {
             return None;
         }
-        let tensor = |&columns: &usize| Tensor::of_shape(device, Shape { rows, columns, precision });
+        let tensor =
+            |&columns: &usize| Tensor::of_shape(device, Shape { rows, columns, precision });
         let states = widths.iter().map(tensor).collect();
         Some(Self { device: device.clone(), length, states, has: vec![false; blocks] })
     }
@@ -68,7 +76,14 @@ impl Resident {
 }
 
 /// Copies `count` rows of one matrix to another of the same width.
-fn copy_rows(device: &Arc<dyn Device>, from: &Tensor, first: usize, to: &mut Tensor, place: usize, count: usize) {
+fn copy_rows(
+    device: &Arc<dyn Device>,
+    from: &Tensor,
+    first: usize,
+    to: &mut Tensor,
+    place: usize,
+    count: usize,
+) {
     let width = from.columns();
     let from = View::block(from, first * width, count, width);
     device.copy(from, ViewMut::block(to, place * width, count, width));
@@ -84,10 +99,14 @@ mod tests {
     fn blocks_come_back_where_they_are_wanted() {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         let (length, widths, blocks) = (2, [3, 1], 5);
-        let values = |count: usize, from: f32| (0..count).map(|i| from + i as f32).collect::<Vec<f32>>();
-        let batch =
-            [Tensor::from_slice(&device, 4, 3, &values(12, 0.0)), Tensor::from_slice(&device, 4, 1, &values(4, 100.0))];
-        let mut resident = Resident::within(1 << 20, &device, Codec::Bf16, length, &widths, blocks).unwrap();
+        let values =
+            |count: usize, from: f32| (0..count).map(|i| from + i as f32).collect::<Vec<f32>>();
+        let batch = [
+            Tensor::from_slice(&device, 4, 3, &values(12, 0.0)),
+            Tensor::from_slice(&device, 4, 1, &values(4, 100.0)),
+        ];
+        let mut resident =
+            Resident::within(1 << 20, &device, Codec::Bf16, length, &widths, blocks).unwrap();
         let mut found = widths.map(|width| Tensor::zeros(&device, 4, width));
         assert!(!resident.recall(3, 0, &mut found));
         resident.keep(3, 0, &batch);
@@ -100,7 +119,10 @@ mod tests {
     #[test]
     fn there_is_none_without_memory_for_all() {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
-        assert!(Resident::new(&device, Codec::F32, 2, &[3], 5).is_none(), "the CPU has no memory of its own");
+        assert!(
+            Resident::new(&device, Codec::F32, 2, &[3], 5).is_none(),
+            "the CPU has no memory of its own"
+        );
         assert!(Resident::within(119, &device, Codec::F32, 2, &[3], 5).is_none());
         assert!(Resident::within(120, &device, Codec::F32, 2, &[3], 5).is_some());
     }

@@ -1,5 +1,6 @@
-//! Blocks of tokens drawn from the teachers (arXiv 2503.16870): `[tokens, samples]` ids of two bytes, or four where the
-//! vocabulary needs them, and then for each token the negative entropy as f32.
+//! Blocks of tokens drawn from the teachers (arXiv 2503.16870): `[tokens, samples]` ids of two
+//! bytes, or four where the vocabulary needs them, and then for each token the negative entropy as
+//! f32.
 
 use std::ops::Range;
 
@@ -63,7 +64,11 @@ impl Sampled {
 
     /// One uniform number for each token of a sequence.
     fn uniforms(&self, origin: &Origin, sequence: usize) -> Vec<f32> {
-        let rng = self.rng.at(origin.text as u64).at(origin.offset as u64).at(origin.sequences[sequence].into());
+        let rng = self
+            .rng
+            .at(origin.text as u64)
+            .at(origin.offset as u64)
+            .at(origin.sequences[sequence].into());
         (0..self.length as u64).map(|position| rng.uniform(position)).collect()
     }
 }
@@ -86,10 +91,14 @@ impl Form for Sampled {
         let (ids, negative_entropies) = block.split_at(draws * id_bytes);
         let place = &mut self.ids[sequence * draws..(sequence + 1) * draws];
         match id_bytes {
-            2 => {
-                place.iter_mut().zip(ids.as_chunks().0).for_each(|(id, &bytes)| *id = u16::from_le_bytes(bytes).into())
-            }
-            _ => place.iter_mut().zip(ids.as_chunks().0).for_each(|(id, &bytes)| *id = u32::from_le_bytes(bytes)),
+            2 => place
+                .iter_mut()
+                .zip(ids.as_chunks().0)
+                .for_each(|(id, &bytes)| *id = u16::from_le_bytes(bytes).into()),
+            _ => place
+                .iter_mut()
+                .zip(ids.as_chunks().0)
+                .for_each(|(id, &bytes)| *id = u32::from_le_bytes(bytes)),
         }
         let known = place.iter().all(|&id| (id as usize) < self.vocab_size);
         let place = &mut self.negative_entropies[sequence * rows..(sequence + 1) * rows];
@@ -100,7 +109,8 @@ impl Form for Sampled {
 
     fn speak(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
         let Some(origin) = &micro_batch.origin else { return Vec::new() };
-        let states: Vec<_> = models.iter().map(|model| hidden_states(model, &micro_batch.batch)).collect();
+        let states: Vec<_> =
+            models.iter().map(|model| hidden_states(model, &micro_batch.batch)).collect();
         // A sequence at a time, so that what is drawn does not depend on the sequences beside it.
         let draw = |(sequence, rows): (usize, Range<usize>)| {
             let mut projections = Vec::new();
@@ -110,9 +120,16 @@ impl Form for Sampled {
             }
             let (ensemble, temperature) = (self.ensemble, self.temperature);
             let teachers = SoftenedTeachers { projections: &projections, ensemble, temperature };
-            let (mut ids, mut entropies) = (vec![0; self.length * self.samples], vec![0.0; self.length]);
+            let (mut ids, mut entropies) =
+                (vec![0; self.length * self.samples], vec![0.0; self.length]);
             let uniforms = self.uniforms(origin, sequence);
-            models[0].device().sample_teachers(teachers, &uniforms, self.samples, &mut ids, &mut entropies);
+            models[0].device().sample_teachers(
+                teachers,
+                &uniforms,
+                self.samples,
+                &mut ids,
+                &mut entropies,
+            );
             self.encode(&ids, &entropies)
         };
         micro_batch.batch.spans.iter().enumerate().map(draw).collect()
@@ -120,7 +137,8 @@ impl Form for Sampled {
 
     fn make_up(&self, rng: Rng) -> Vec<u8> {
         let draws = (self.length * self.samples) as u64;
-        let mut ids: Vec<u32> = (0..draws).map(|index| rng.below(index, self.vocab_size as u64) as u32).collect();
+        let mut ids: Vec<u32> =
+            (0..draws).map(|index| rng.below(index, self.vocab_size as u64) as u32).collect();
         // Draws of a token rise, as those of teachers do.
         ids.chunks_mut(self.samples).for_each(<[u32]>::sort_unstable);
         // Below zero, and above that of the uniform distribution.

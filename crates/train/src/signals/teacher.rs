@@ -42,8 +42,8 @@ impl Teacher {
     }
 }
 
-/// Checks teachers against a student of the given vocabulary, reading sequences of the given length. That the token ids
-/// mean the same is for the caller to compare, who knows the tokenizers.
+/// Checks teachers against a student of the given vocabulary, reading sequences of the given
+/// length. That the token ids mean the same is for the caller to compare, who knows the tokenizers.
 pub(super) fn check<'a>(
     teachers: impl Iterator<Item = (&'a str, &'a ModelConfig)>,
     vocab_size: usize,

@@ -38,7 +38,10 @@ pub fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
 }
 
 /// Two teachers in their folders and a text of twelve sequences.
-fn lesson(folder: &Path, signal: SignalKind) -> (Distillation, Arc<dyn Device>, Vec<u32>, TrainSettings) {
+fn lesson(
+    folder: &Path,
+    signal: SignalKind,
+) -> (Distillation, Arc<dyn Device>, Vec<u32>, TrainSettings) {
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
     let open = |(name, architecture, seed): (&str, _, _)| {
         let model = Model::new(config(architecture, 16), &device, seed).unwrap();
@@ -46,13 +49,19 @@ fn lesson(folder: &Path, signal: SignalKind) -> (Distillation, Arc<dyn Device>, 
         Teacher::open(name, &folder.join(name)).unwrap()
     };
     let teachers = [("a", Architecture::Gpt2, 1), ("b", Architecture::Llama, 2)].map(open).to_vec();
-    let settings = DistillSettings { signal, samples: 9, ..DistillSettings::new(vec!["a".into(), "b".into()]) };
-    let distillation = Distillation { settings, teachers, caches: folder.join("caches"), sample_seed: 1 };
+    let settings = DistillSettings {
+        signal,
+        samples: 9,
+        ..DistillSettings::new(vec!["a".into(), "b".into()])
+    };
+    let distillation =
+        Distillation { settings, teachers, caches: folder.join("caches"), sample_seed: 1 };
     let tokens = (0..100).map(|at| Rng::new(1, "test tokens").below(at, 61) as u32).collect();
     (distillation, device, tokens, TrainSettings { sequence_length: 8, ..TrainSettings::default() })
 }
 
-/// Reads everything, and says what is in memory of the teachers at the start, before the last batch, and at the end.
+/// Reads everything, and says what is in memory of the teachers at the start, before the last
+/// batch, and at the end.
 fn voices<F: Form>(form: F, distillation: &Distillation, audience: &Audience<'_>) -> [char; 3] {
     let mut cached = Cached::open(form, distillation, audience, Purpose::Use).unwrap();
     let in_memory = |cached: &Cached<F>| match cached.voices() {
@@ -82,10 +91,17 @@ fn teachers_leave_the_memory_when_all_is_kept_and_are_not_loaded_again() {
     for (signal, rest) in [(SignalKind::Hidden, 'o'), (SignalKind::Sampled, '-')] {
         let folder = tempfile::tempdir().unwrap();
         let (distillation, device, tokens, settings) = lesson(folder.path(), signal);
-        let audience =
-            Audience { device: &device, vocab_size: 61, settings: &settings, training: &tokens, validation: None };
+        let audience = Audience {
+            device: &device,
+            vocab_size: 61,
+            settings: &settings,
+            training: &tokens,
+            validation: None,
+        };
         let voices = || match signal {
-            SignalKind::Hidden => voices(Hidden::new(&distillation, &audience), &distillation, &audience),
+            SignalKind::Hidden => {
+                voices(Hidden::new(&distillation, &audience), &distillation, &audience)
+            }
             _ => voices(Sampled::new(&distillation, &audience), &distillation, &audience),
         };
         assert_eq!(voices(), ['2', '2', rest]);
@@ -123,10 +139,13 @@ fn a_teacher_of_another_vocabulary_or_too_few_positions_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (distillation, device, tokens, mut settings) = lesson(folder.path(), SignalKind::Hidden);
     let refusal = |vocab_size, settings: &TrainSettings| {
-        let audience = Audience { device: &device, vocab_size, settings, training: &tokens, validation: None };
+        let audience =
+            Audience { device: &device, vocab_size, settings, training: &tokens, validation: None };
         open(&distillation, &audience).err().unwrap().to_string()
     };
-    assert!(refusal(62, &settings).contains("teacher a has a vocabulary of 61, the student one of 62"));
+    assert!(
+        refusal(62, &settings).contains("teacher a has a vocabulary of 61, the student one of 62")
+    );
     settings.sequence_length = 41;
     assert!(refusal(61, &settings).contains("teacher a has 40 positions"));
 }

@@ -55,7 +55,10 @@ pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32)
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(0.0f32, |top, value| top.max(value.abs()));
     for (index, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= tolerance * scale, "{what}, value {index}: {f} instead of {e} (largest {scale})");
+        assert!(
+            (f - e).abs() <= tolerance * scale,
+            "{what}, value {index}: {f} instead of {e} (largest {scale})"
+        );
     }
 }
 
@@ -63,7 +66,9 @@ pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32)
 fn as_in_file(architecture: Architecture, named: &NamedSegment, vector: &[f32]) -> Vec<f32> {
     let segment = named.segment;
     let values = &vector[segment.offset..segment.offset + segment.length()];
-    let conv1d = ["c_attn.weight", "c_proj.weight", "c_fc.weight"].iter().any(|ending| named.name.ends_with(ending));
+    let conv1d = ["c_attn.weight", "c_proj.weight", "c_fc.weight"]
+        .iter()
+        .any(|ending| named.name.ends_with(ending));
     if architecture != Architecture::Gpt2 || !conv1d {
         return values.to_vec();
     }
@@ -83,12 +88,13 @@ pub fn compare_segments(
 ) {
     for named in layout.segments() {
         let name = format!("{prefix}.{}", named.name);
-        // A key's bias shifts all scores of a query alike, so its gradient is 0 but for rounding, which AdamW blows up to
-        // whole steps: nothing to compare.
+        // A key's bias shifts all scores of a query alike, so its gradient is 0 but for rounding,
+        // which AdamW blows up to whole steps: nothing to compare.
         if name.ends_with("k_proj.bias") || name.ends_with("key.bias") {
             continue;
         }
-        let (mut found, mut wanted) = (as_in_file(architecture, named, vector), expected.floats(&name));
+        let (mut found, mut wanted) =
+            (as_in_file(architecture, named, vector), expected.floats(&name));
         // Of RoBERTa's token types only the first is ours.
         if name.ends_with("token_type_embeddings.weight") {
             wanted.truncate(found.len());

@@ -198,7 +198,8 @@ pub struct StepArgs {
     /// Steps before them, which are not.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=MOST))]
     pub warmup: u32,
-    /// A token file to read in its order, again from the start at its end [default: tokens drawn by Zipf's law].
+    /// A token file to read in its order, again from the start at its end [default: tokens drawn by
+    /// Zipf's law].
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
     /// The token file has no header: little-endian 16-bit ids and nothing else.

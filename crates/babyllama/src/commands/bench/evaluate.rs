@@ -82,19 +82,32 @@ fn requests(vocab_size: usize, pairs_per_paradigm: usize) -> anyhow::Result<Vec<
     let paradigms = builtin::minimal_pairs(text::settings(pairs_per_paradigm));
     let pairs = paradigms.iter().flat_map(|(_, pairs)| pairs);
     let sentences = pairs.flat_map(|pair| [&pair.sentence_good, &pair.sentence_bad]);
-    let request = |sentence| Request { context: vec![prefix], continuation: tokenizer.encode(&format!(" {sentence}")) };
+    let request = |sentence| Request {
+        context: vec![prefix],
+        continuation: tokenizer.encode(&format!(" {sentence}")),
+    };
     Ok(sentences.map(request).collect())
 }
 
 impl Report for EvaluateReport {
     fn text(&self) -> String {
-        let mut table = Table::new([("", Align::Left), ("median", Align::Right), ("best", Align::Right)]);
-        for (name, spread) in [("sentences/s", self.sentences_per_second), ("tokens/s", self.tokens_per_second)] {
-            table.push(vec![name.to_owned(), decimal(Some(spread.median), 0), decimal(Some(spread.best), 0)]);
+        let mut table =
+            Table::new([("", Align::Left), ("median", Align::Right), ("best", Align::Right)]);
+        for (name, spread) in
+            [("sentences/s", self.sentences_per_second), ("tokens/s", self.tokens_per_second)]
+        {
+            table.push(vec![
+                name.to_owned(),
+                decimal(Some(spread.median), 0),
+                decimal(Some(spread.best), 0),
+            ]);
         }
         let (sentences, tokens) = (grouped(self.sentences as u64), grouped(self.tokens as u64));
-        let memory = self.peak_memory.map_or(String::new(), |bytes| format!("peak memory: {}B\n", short(bytes as f64)));
-        let on_device = self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
+        let memory = self
+            .peak_memory
+            .map_or(String::new(), |bytes| format!("peak memory: {}B\n", short(bytes as f64)));
+        let on_device =
+            self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
         let machine = self.machine.line();
         format!(
             "{}, {sentences} sentences, {tokens} tokens\n{machine}\n\n{}\n{memory}{on_device}",

@@ -36,7 +36,12 @@ impl Machine {
     /// This machine, and the device that works.
     pub fn with(device: &dyn Device) -> Self {
         let (processor, threads) = (process::processor(), rayon::current_num_threads());
-        Self { processor, device: device.name(), threads, device_memory: device.memory().map(|memory| memory.total) }
+        Self {
+            processor,
+            device: device.name(),
+            threads,
+            device_memory: device.memory().map(|memory| memory.total),
+        }
     }
 
     /// In what speeds are shown.
@@ -64,11 +69,17 @@ pub struct DeviceUse {
 impl DeviceUse {
     /// None where the device shares the host's memory.
     pub fn of(device: &dyn Device) -> Option<Self> {
-        device.memory().map(|DeviceMemory { free, total }| Self { used: total.saturating_sub(free), total })
+        device
+            .memory()
+            .map(|DeviceMemory { free, total }| Self { used: total.saturating_sub(free), total })
     }
 
     pub fn line(&self) -> String {
-        format!("device memory in use: {}B of {}B", short(self.used as f64), short(self.total as f64))
+        format!(
+            "device memory in use: {}B of {}B",
+            short(self.used as f64),
+            short(self.total as f64)
+        )
     }
 }
 
@@ -118,7 +129,9 @@ impl Report for MachineReport {
         let shapes = format!("product peak, at the shapes of {}", self.model);
         let square = format!("product of two matrices of {0} x {0}", self.square_size);
         let unit = self.machine.unit();
-        for (name, value) in [(shapes, self.product_peak.gflops), (square, self.square_product_gflops)] {
+        for (name, value) in
+            [(shapes, self.product_peak.gflops), (square, self.square_product_gflops)]
+        {
             table.push(vec![name, unit.show(Some(value), 0), unit.name.to_owned()]);
         }
         for (name, value) in [
@@ -127,6 +140,11 @@ impl Report for MachineReport {
         ] {
             table.push(vec![name.to_owned(), decimal(Some(value), 1), "GB/s".to_owned()]);
         }
-        format!("{}\n\n{}\n{}", self.machine.line(), table.to_text(), self.product_peak.table(unit).to_text())
+        format!(
+            "{}\n\n{}\n{}",
+            self.machine.line(),
+            table.to_text(),
+            self.product_peak.table(unit).to_text()
+        )
     }
 }

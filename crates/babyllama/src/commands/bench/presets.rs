@@ -1,11 +1,14 @@
-//! The models that are measured: those of the papers' recipes, which are part of the program, or of the user's own.
+//! The models that are measured: those of the papers' recipes, which are part of the program, or of
+//! the user's own.
 
 use std::path::{Path, PathBuf};
 
 use model::{ModelConfig, hugging_face};
 use train::{DistillSettings, TrainError, TrainSettings};
 
-use super::arguments::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset, TeacherSignal};
+use super::arguments::{
+    ModelChoice, Preset, StepShape, StudentChoice, StudentPreset, TeacherSignal,
+};
 use crate::failure::WrongUsage;
 use crate::recipe::{self, ModelSection, Recipe, Start};
 
@@ -53,7 +56,11 @@ impl Subject {
     }
 
     /// A student with its teachers.
-    pub fn student(choice: &StudentChoice, signal: TeacherSignal, shape: &StepShape) -> anyhow::Result<Self> {
+    pub fn student(
+        choice: &StudentChoice,
+        signal: TeacherSignal,
+        shape: &StepShape,
+    ) -> anyhow::Result<Self> {
         let preset = match choice.preset.unwrap_or_default() {
             StudentPreset::BabyLlama1 => (BABYLLAMA_1, "llama-58m", 4096),
             StudentPreset::BabyLlama2 => (BABYLLAMA_2, "student", 2048),
@@ -61,7 +68,10 @@ impl Subject {
         let subject = Self::choose(&choice.config, &choice.model, preset)?;
         if subject.teachers.is_empty() {
             let name = subject.name;
-            let why = format!("{name} has no teachers; give it some in [models.{name}.distill], or try `bench train`");
+            let why = format!(
+                "{name} has no teachers; give it some in [models.{name}.distill], or try `bench \
+                 train`"
+            );
             anyhow::bail!(WrongUsage(why));
         }
         Self { signal: Some(signal), ..subject }.shaped(shape)
@@ -100,8 +110,9 @@ impl Subject {
             teachers: teachers.map(teacher_config).collect::<anyhow::Result<_>>()?,
             distill,
             signal: None,
-            tokens_per_step: tokens
-                .unwrap_or_else(|| section.train.batch_size.saturating_mul(section.train.sequence_length)),
+            tokens_per_step: tokens.unwrap_or_else(|| {
+                section.train.batch_size.saturating_mul(section.train.sequence_length)
+            }),
         })
     }
 
@@ -110,20 +121,33 @@ impl Subject {
         let length = shape.sequence_length.unwrap_or(self.settings.sequence_length);
         let tokens = shape.tokens_per_step.unwrap_or(self.tokens_per_step);
         if length < 2 {
-            anyhow::bail!(WrongUsage(format!("--sequence-length is {length}; it must be at least 2")));
+            anyhow::bail!(WrongUsage(format!(
+                "--sequence-length is {length}; it must be at least 2"
+            )));
         }
         if tokens > MOST_TOKENS {
-            anyhow::bail!(WrongUsage(format!("--tokens-per-step is {tokens}; it must be at most {MOST_TOKENS}")));
+            anyhow::bail!(WrongUsage(format!(
+                "--tokens-per-step is {tokens}; it must be at most {MOST_TOKENS}"
+            )));
         }
         if tokens == 0 || !tokens.is_multiple_of(length) {
-            let why = format!("--tokens-per-step is {tokens}; it must be a multiple of the sequence's {length} tokens");
+            let why = format!(
+                "--tokens-per-step is {tokens}; it must be a multiple of the sequence's {length} \
+                 tokens"
+            );
             anyhow::bail!(WrongUsage(why));
         }
         let models = [(&self.name, &self.config)].into_iter();
-        for (name, config) in models.chain(self.teachers.iter().map(|(name, config)| (name, config))) {
+        for (name, config) in
+            models.chain(self.teachers.iter().map(|(name, config)| (name, config)))
+        {
             if config.max_positions < length {
                 let (model, max_positions) = (name.clone(), config.max_positions);
-                Err(TrainError::TooManyPositions { sequence_length: length, model, max_positions })?;
+                Err(TrainError::TooManyPositions {
+                    sequence_length: length,
+                    model,
+                    max_positions,
+                })?;
             }
         }
         self.settings.sequence_length = length;
@@ -140,8 +164,9 @@ impl Subject {
         }
     }
 
-    /// Floating-point operations of a training step per token: the student's forward pass and twice as much for its
-    /// backward, and of the teachers the forward passes, or the logits alone where their final states are kept.
+    /// Floating-point operations of a training step per token: the student's forward pass and twice
+    /// as much for its backward, and of the teachers the forward passes, or the logits alone where
+    /// their final states are kept.
     pub fn flops_per_token(&self) -> f64 {
         let length = self.settings.sequence_length;
         let of_teacher = |config: &ModelConfig| match self.signal {
@@ -161,7 +186,10 @@ fn own(path: &Path, name: &str) -> anyhow::Result<Recipe> {
     let recipe = recipe::load(path, &[])?;
     if !recipe.models.contains_key(name) {
         let known = recipe.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        anyhow::bail!(WrongUsage(format!("{} has no model {name}; it has {known}", path.display())));
+        anyhow::bail!(WrongUsage(format!(
+            "{} has no model {name}; it has {known}",
+            path.display()
+        )));
     }
     Ok(recipe)
 }
@@ -192,33 +220,51 @@ mod tests {
             (Preset::Gpt2, 97_540_608, 2048),
         ] {
             let subject = model(preset, &StepShape::default()).unwrap();
-            assert_eq!((subject.config.parameter_count(), subject.tokens_per_step), (parameters, tokens));
+            assert_eq!(
+                (subject.config.parameter_count(), subject.tokens_per_step),
+                (parameters, tokens)
+            );
             assert_eq!(subject.settings.batch_size * 128, tokens);
             assert!(subject.teachers.is_empty());
             assert_eq!(subject.config.attention_dropout, 0.0);
         }
         let student = |preset| {
             let choice = StudentChoice { preset: Some(preset), config: None, model: None };
-            let subject = Subject::student(&choice, TeacherSignal::Online, &StepShape::default()).unwrap();
-            let sizes: Vec<usize> = subject.teachers.iter().map(|(_, config)| config.parameter_count()).collect();
+            let subject =
+                Subject::student(&choice, TeacherSignal::Online, &StepShape::default()).unwrap();
+            let sizes: Vec<usize> =
+                subject.teachers.iter().map(|(_, config)| config.parameter_count()).collect();
             (subject.config.parameter_count(), sizes)
         };
-        assert_eq!(student(StudentPreset::BabyLlama1), (58_343_936, vec![359_973_888, 704_732_160]));
-        assert_eq!(student(StudentPreset::BabyLlama2), (345_355_200, vec![345_355_200, 345_355_200]));
+        assert_eq!(
+            student(StudentPreset::BabyLlama1),
+            (58_343_936, vec![359_973_888, 704_732_160])
+        );
+        assert_eq!(
+            student(StudentPreset::BabyLlama2),
+            (345_355_200, vec![345_355_200, 345_355_200])
+        );
     }
 
     #[test]
     fn steps_that_no_model_can_take_are_refused() {
         let refused = |tokens_per_step, sequence_length| {
-            model(Preset::Llama16m, &StepShape { tokens_per_step, sequence_length }).unwrap_err().to_string()
+            model(Preset::Llama16m, &StepShape { tokens_per_step, sequence_length })
+                .unwrap_err()
+                .to_string()
         };
-        assert!(refused(Some(100), None).contains("--tokens-per-step is 100; it must be a multiple"));
+        assert!(
+            refused(Some(100), None).contains("--tokens-per-step is 100; it must be a multiple")
+        );
         assert!(refused(Some(0), None).contains("--tokens-per-step is 0"));
         assert!(refused(Some(usize::MAX / 128 * 128), None).contains("it must be at most"));
         assert!(refused(None, Some(1)).contains("--sequence-length is 1"));
         assert!(refused(None, Some(512)).contains("llama-16m has 256 positions"));
         let shape = StepShape { tokens_per_step: Some(192), sequence_length: Some(64) };
         let subject = model(Preset::Llama16m, &shape).unwrap();
-        assert_eq!((subject.settings.batch_size, subject.micro_batch(), subject.tokens_per_step), (3, 3, 192));
+        assert_eq!(
+            (subject.settings.batch_size, subject.micro_batch(), subject.tokens_per_step),
+            (3, 3, 192)
+        );
     }
 }

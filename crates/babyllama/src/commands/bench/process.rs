@@ -1,4 +1,5 @@
-//! What the operating system tells of this process and its processor. Where there is no `/proc`, nothing.
+//! What the operating system tells of this process and its processor. Where there is no `/proc`,
+//! nothing.
 
 use std::fs;
 
@@ -9,7 +10,8 @@ pub fn peak_memory() -> Option<u64> {
     Some(1024 * kilobytes)
 }
 
-/// How often so far this process touched memory for which the system first had to find a page, without reading a disk.
+/// How often so far this process touched memory for which the system first had to find a page,
+/// without reading a disk.
 pub fn page_faults() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name in brackets; minor faults are the tenth.
@@ -35,7 +37,8 @@ mod tests {
 
     #[test]
     fn fields_are_found_by_their_whole_name() {
-        let text = "model\t\t: 17\nmodel name\t: Some CPU @ 2.0 GHz\nmodel name\t: other\nVmHWM:\t  123 kB\n";
+        let text = "model\t\t: 17\nmodel name\t: Some CPU @ 2.0 GHz\nmodel name\t: \
+         other\nVmHWM:\t  123 kB\n";
         assert_eq!(field(text, "model name"), Some("Some CPU @ 2.0 GHz"));
         assert_eq!(field(text, "VmHWM"), Some("123 kB"));
         assert_eq!(field(text, "VmRSS"), None);

@@ -1,4 +1,5 @@
-//! The product peak: how fast the machine multiplies matrices of the shapes that a training step multiplies.
+//! The product peak: how fast the machine multiplies matrices of the shapes that a training step
+//! multiplies.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,12 +28,12 @@ impl FlopUnit {
     }
 }
 
-/// Rows of logits that a CPU computes at a time when the output layer's product is measured. A step takes fewer, but packs
-/// the matrix once for all of them, which a product by itself cannot do.
+/// Rows of logits that a CPU computes at a time when the output layer's product is measured. A step
+/// takes fewer, but packs the matrix once for all of them, which a product by itself cannot do.
 const OUTPUT_ROWS_OF_CPU: usize = 1024;
 
-/// Rows of logits that a device computes at a time when the output layer's product is measured: as many as in a step, but
-/// for the CPU.
+/// Rows of logits that a device computes at a time when the output layer's product is measured: as
+/// many as in a step, but for the CPU.
 fn output_rows(device: &dyn Device, vocab_size: usize) -> usize {
     if device.memory().is_some() { device.rows_of_logits(vocab_size) } else { OUTPUT_ROWS_OF_CPU }
 }
@@ -82,7 +83,10 @@ impl ProductPeak {
         let (mut flops, mut seconds, mut speeds) = (0.0, 0.0, Vec::new());
         for product in products(subject, output_rows(&**device, subject.config.vocab_size)) {
             let speed = product.measure(device);
-            for gflops in [Some(speed.forward), speed.input_gradient, speed.weight_gradient].into_iter().flatten() {
+            for gflops in [Some(speed.forward), speed.input_gradient, speed.weight_gradient]
+                .into_iter()
+                .flatten()
+            {
                 flops += product.step_flops;
                 seconds += product.step_flops / (1e9 * gflops);
             }
@@ -112,8 +116,8 @@ impl ProductPeak {
     }
 }
 
-/// The products of a step: the model's with their gradients, and those of the teachers that the signal needs, without. At
-/// most `output_rows` rows of logits are computed at a time.
+/// The products of a step: the model's with their gradients, and those of the teachers that the
+/// signal needs, without. At most `output_rows` rows of logits are computed at a time.
 fn products(subject: &Subject, output_rows: usize) -> Vec<Product> {
     let mut products = of_model(subject, "", &subject.config, output_rows, true);
     for (name, teacher) in &subject.teachers {
@@ -121,7 +125,9 @@ fn products(subject: &Subject, output_rows: usize) -> Vec<Product> {
         match subject.signal {
             Some(TeacherSignal::Online) => {}
             // The output layer, which is the last.
-            Some(TeacherSignal::Hidden | TeacherSignal::HiddenBf16) => drop(of_teacher.drain(..of_teacher.len() - 1)),
+            Some(TeacherSignal::Hidden | TeacherSignal::HiddenBf16) => {
+                drop(of_teacher.drain(..of_teacher.len() - 1))
+            }
             Some(TeacherSignal::Sampled) | None => of_teacher.clear(),
         }
         for product in of_teacher {
@@ -175,15 +181,23 @@ fn of_model(
 impl Product {
     fn measure(&self, device: &Arc<dyn Device>) -> ProductSpeed {
         let tensor = |rows, columns| activations(device, rows, columns);
-        let (input, weight) = (tensor(self.rows, self.inputs), filled(device, self.outputs, self.inputs));
+        let (input, weight) =
+            (tensor(self.rows, self.inputs), filled(device, self.outputs, self.inputs));
         let mut output = tensor(self.rows, self.outputs);
-        let gflops = |seconds: f64| 2.0 * (self.rows * self.inputs * self.outputs) as f64 / seconds / 1e9;
-        let forward =
-            best_seconds(&**device, || device.linear(input.view(), weight.view(), None, None, output.view_mut()));
+        let gflops =
+            |seconds: f64| 2.0 * (self.rows * self.inputs * self.outputs) as f64 / seconds / 1e9;
+        let forward = best_seconds(&**device, || {
+            device.linear(input.view(), weight.view(), None, None, output.view_mut())
+        });
         let input_gradient = self.gradients.then(|| {
             let mut d_input = tensor(self.rows, self.inputs);
             best_seconds(&**device, || {
-                device.linear_input_gradient(output.view(), weight.view(), d_input.view_mut(), false);
+                device.linear_input_gradient(
+                    output.view(),
+                    weight.view(),
+                    d_input.view_mut(),
+                    false,
+                );
             })
         });
         let weight_gradient = self.gradients.then(|| {
@@ -215,12 +229,14 @@ pub fn square_product(device: &Arc<dyn Device>, size: usize) -> f64 {
 /// Rows and columns of the square products of which the best is a GPU's dense peak.
 const DENSE_SQUARES: [usize; 3] = [4096, 8192, 16_384];
 
-/// GFLOP/s of dense products on a device with memory of its own, each in the way that the device multiplies: the best of
-/// some large squares, and its size. None for the CPU, whose products are measured at a step's shapes.
+/// GFLOP/s of dense products on a device with memory of its own, each in the way that the device
+/// multiplies: the best of some large squares, and its size. None for the CPU, whose products are
+/// measured at a step's shapes.
 pub fn dense_peak(device: &Arc<dyn Device>) -> Option<(f64, usize)> {
     let memory = device.memory()?;
     let fits = |size: &usize| 16 * (size * size) as u64 <= memory.free;
-    let peaks = DENSE_SQUARES.into_iter().filter(fits).map(|size| (square_product(device, size), size));
+    let peaks =
+        DENSE_SQUARES.into_iter().filter(fits).map(|size| (square_product(device, size), size));
     peaks.max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
@@ -234,14 +250,19 @@ fn activations(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Tensor 
     of_precision(device, rows, columns, Precision::Compact)
 }
 
-fn of_precision(device: &Arc<dyn Device>, rows: usize, columns: usize, precision: Precision) -> Tensor {
+fn of_precision(
+    device: &Arc<dyn Device>,
+    rows: usize,
+    columns: usize,
+    precision: Precision,
+) -> Tensor {
     let mut tensor = Tensor::of_shape(device, Shape { rows, columns, precision });
     device.fill(tensor.view_mut(), 1e-3);
     tensor
 }
 
-/// The shortest time that something takes, after a first time that does not count. What is asked of a GPU takes a while to
-/// get there, so that several runs share one wait.
+/// The shortest time that something takes, after a first time that does not count. What is asked of
+/// a GPU takes a while to get there, so that several runs share one wait.
 pub fn best_seconds(device: &dyn Device, mut run: impl FnMut()) -> f64 {
     let mut timed = |runs: u32| {
         let start = Instant::now();
@@ -278,10 +299,15 @@ mod tests {
             let subject = Subject::model(&choice, &StepShape::default()).unwrap();
             let config = &subject.config;
             let attention = 2 * config.num_layers * config.num_heads * config.head_dim * 129;
-            let products: f64 = products(&subject, 1024).iter().map(|product| product.step_flops).sum();
+            let products: f64 =
+                products(&subject, 1024).iter().map(|product| product.step_flops).sum();
             let forward = config.forward_flops_per_token(128) * subject.tokens_per_step as f64;
             // GPT-2's position table is the one matrix that counts as neither.
-            assert_eq!(products + (attention * subject.tokens_per_step) as f64, forward, "{preset:?}");
+            assert_eq!(
+                products + (attention * subject.tokens_per_step) as f64,
+                forward,
+                "{preset:?}"
+            );
         }
     }
 
@@ -295,7 +321,8 @@ mod tests {
         let subject = student(StudentPreset::BabyLlama1, TeacherSignal::Online);
         let tokens = subject.micro_batch() * subject.settings.sequence_length;
         let rows = |most| {
-            let outputs = products(&subject, most).into_iter().filter(|product| product.outputs == 16_000);
+            let outputs =
+                products(&subject, most).into_iter().filter(|product| product.outputs == 16_000);
             outputs.map(|product| product.rows).collect::<Vec<_>>()
         };
         assert_eq!((rows(100), rows(1 << 20)), (vec![100; 3], vec![tokens; 3]));

@@ -32,7 +32,11 @@ impl Spread {
         let mut sorted = seconds.to_vec();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            (sorted[middle - 1] + sorted[middle]) / 2.0
+        };
         Self { median, best: sorted[0] }
     }
 
@@ -123,8 +127,12 @@ impl StartsPerStep {
     fn line(&self) -> String {
         let all = self.alone + self.in_graphs;
         let (share, graphs) = (percent(Some(self.in_graphs / all)), decimal(Some(self.graphs), 1));
-        let refused = self.refused.as_ref().map_or(String::new(), |why| format!("; not others: {why}"));
-        format!("{} kernels a step, {share} of them in {graphs} graphs{refused}", decimal(Some(all), 0))
+        let refused =
+            self.refused.as_ref().map_or(String::new(), |why| format!("; not others: {why}"));
+        format!(
+            "{} kernels a step, {share} of them in {graphs} graphs{refused}",
+            decimal(Some(all), 0)
+        )
     }
 }
 
@@ -144,7 +152,8 @@ pub fn measure(
         steps.take()?;
         progress.update(steps.taken as u64, "warming up");
     }
-    let (allocations, faults, starts) = (profiler.fresh_allocations(), process::page_faults(), profiler.starts());
+    let (allocations, faults, starts) =
+        (profiler.fresh_allocations(), process::page_faults(), profiler.starts());
     let (mut seconds, mut losses) = (Vec::new(), Vec::new());
     for _ in 0..args.steps {
         let (loss, time) = steps.take()?;
@@ -155,7 +164,8 @@ pub fn measure(
     let fresh_allocations = profiler.fresh_allocations() - allocations;
     let faults = process::page_faults().zip(faults).map(|(after, before)| after - before);
     let starts = starts.zip(profiler.starts());
-    let starts_per_step = starts.map(|(before, after)| StartsPerStep::between(before, after, args.steps));
+    let starts_per_step =
+        starts.map(|(before, after)| StartsPerStep::between(before, after, args.steps));
     let (peak_memory, device_memory) = (process::peak_memory(), DeviceUse::of(&**profiler));
     progress.finish(total, "");
     let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
@@ -165,7 +175,8 @@ pub fn measure(
     let peak = (!args.only_steps).then(|| ProductPeak::measure(subject, &device));
     let dense = if args.only_steps { None } else { dense_peak(&device).map(|(gflops, _)| gflops) };
     let spread = Spread::of_seconds(&seconds);
-    let gflops = spread.per_second(subject.flops_per_token() * subject.tokens_per_step as f64 / 1e9);
+    let gflops =
+        spread.per_second(subject.flops_per_token() * subject.tokens_per_step as f64 / 1e9);
     Ok(StepReport {
         machine: Machine::with(&**profiler),
         model: subject.name.clone(),
@@ -250,7 +261,9 @@ impl StepReport {
     fn head(&self) -> String {
         let sequences = self.tokens_per_step / self.sequence_length;
         let teachers = match self.teacher_signal {
-            Some(signal) => format!(", teachers {} ({})", self.teachers.join(" and "), signal.name()),
+            Some(signal) => {
+                format!(", teachers {} ({})", self.teachers.join(" and "), signal.name())
+            }
             None => String::new(),
         };
         let parameters = grouped(self.parameters as u64);
@@ -263,11 +276,14 @@ impl StepReport {
     }
 
     fn speeds(&self) -> Table {
-        let mut table = Table::new([("", Align::Left), ("median", Align::Right), ("best", Align::Right)]);
+        let mut table =
+            Table::new([("", Align::Left), ("median", Align::Right), ("best", Align::Right)]);
         let mut row = |name: &str, spread: Spread, show: &dyn Fn(f64) -> String| {
             table.push(vec![name.to_owned(), show(spread.median), show(spread.best)]);
         };
-        row("tokens/s", self.tokens_per_second, &|speed| decimal(Some(speed), if speed < 100.0 { 1 } else { 0 }));
+        row("tokens/s", self.tokens_per_second, &|speed| {
+            decimal(Some(speed), if speed < 100.0 { 1 } else { 0 })
+        });
         row("seconds a step", self.seconds_per_step, &|seconds| decimal(Some(seconds), 3));
         let unit = self.machine.unit();
         row(unit.name, self.gflops, &|speed| unit.show(Some(speed), 1));
@@ -292,12 +308,20 @@ impl StepReport {
             None => String::new(),
         };
         let dense = peak("dense product peak, large squares", self.dense_peak_gflops);
-        let peak = peak("product peak at these shapes", self.product_peak.as_ref().map(|peak| peak.gflops));
-        let on_device = self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
-        let starts = self.starts_per_step.as_ref().map_or(String::new(), |starts| format!("{}\n", starts.line()));
+        let peak = peak(
+            "product peak at these shapes",
+            self.product_peak.as_ref().map(|peak| peak.gflops),
+        );
+        let on_device =
+            self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
+        let starts = self
+            .starts_per_step
+            .as_ref()
+            .map_or(String::new(), |starts| format!("{}\n", starts.line()));
         let allocations = self.fresh_allocations;
         format!(
-            "{dense}{peak}{on_device}{starts}peak memory: {memory}; {allocations} allocations in all, {faults} page faults a step\n"
+            "{dense}{peak}{on_device}{starts}peak memory: {memory}; {allocations} allocations in \
+             all, {faults} page faults a step\n"
         )
     }
 
@@ -323,7 +347,13 @@ impl StepReport {
 
 impl Report for StepReport {
     fn text(&self) -> String {
-        format!("{}\n\n{}\n{}{}", self.head(), self.speeds().to_text(), self.facts(), self.operations())
+        format!(
+            "{}\n\n{}\n{}{}",
+            self.head(),
+            self.speeds().to_text(),
+            self.facts(),
+            self.operations()
+        )
     }
 }
 
@@ -347,6 +377,9 @@ mod tests {
         assert_eq!(shares.iter().map(|share| share.share).sum::<f64>(), 1.0);
         assert_eq!((shares[0].gflops, shares[1].gflops), (Some(0.5), None));
         assert_eq!((shares[0].calls_per_step, shares[0].seconds_per_step), (2.0, 3.0));
-        assert_eq!((shares[2].name.as_str(), shares[2].seconds_per_step), ("between operations", 0.5));
+        assert_eq!(
+            (shares[2].name.as_str(), shares[2].seconds_per_step),
+            ("between operations", 0.5)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The text that evaluation and encoding are measured on: the built-in corpus and a tokenizer of its own.
+//! The text that evaluation and encoding are measured on: the built-in corpus and a tokenizer of
+//! its own.
 
 use corpus::builtin::{self, BuiltinSettings, Split};
 use corpus::{NamedText, Tokenizer, TokenizerSettings, cleaners};

@@ -40,16 +40,22 @@ pub struct EncodingSpeed {
 }
 
 /// Encodes a text several times on one thread and on all.
-pub fn tokenize(data: Option<&Path>, tokenizer: Option<&Path>, repeats: u32) -> anyhow::Result<TokenizeReport> {
+pub fn tokenize(
+    data: Option<&Path>,
+    tokenizer: Option<&Path>,
+    repeats: u32,
+) -> anyhow::Result<TokenizeReport> {
     let texts = match data {
-        Some(path) => corpus::text::read_corpus(path).with_context(|| format!("cannot use {}", path.display()))?,
+        Some(path) => corpus::text::read_corpus(path)
+            .with_context(|| format!("cannot use {}", path.display()))?,
         None => text::builtin_text(),
     };
     let tokenizer = match tokenizer {
         Some(path) => Tokenizer::load(path)?,
         None => text::tokenizer(&text::builtin_text(), VOCAB_SIZE)?,
     };
-    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("cannot start a thread")?;
+    let alone =
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().context("cannot start a thread")?;
     let (ids, speed) = alone.install(|| encode(&texts, &tokenizer, repeats));
     let mut speeds = vec![speed];
     if rayon::current_num_threads() > 1 {
@@ -91,7 +97,8 @@ fn encode(texts: &[NamedText], tokenizer: &Tokenizer, repeats: u32) -> (Vec<u32>
 
 impl Report for TokenizeReport {
     fn text(&self) -> String {
-        let heads = ["MB/s, median", "best", "tokens/s, median", "best"].map(|head| (head, Align::Right));
+        let heads =
+            ["MB/s, median", "best", "tokens/s, median", "best"].map(|head| (head, Align::Right));
         let mut table = Table::new([("threads", Align::Right)].into_iter().chain(heads));
         for speed in &self.speeds {
             table.push(vec![
@@ -103,7 +110,8 @@ impl Report for TokenizeReport {
             ]);
         }
         let [files, bytes, tokens, entries] =
-            [self.files, self.bytes, self.tokens, self.vocab_size].map(|count| grouped(count as u64));
+            [self.files, self.bytes, self.tokens, self.vocab_size]
+                .map(|count| grouped(count as u64));
         format!(
             "{files} files of {bytes} bytes, {tokens} tokens of {entries} entries\n{}\n\n{}",
             self.machine.line(),

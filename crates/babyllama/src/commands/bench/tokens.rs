@@ -10,8 +10,8 @@ use train::data::{self, MicroBatch, TextKind};
 use super::arguments::{PROFILED_STEPS, StepArgs};
 use super::presets::Subject;
 
-/// Tokens by Zipf's law: entry `k` of the vocabulary comes about `1 / k` as often as the first. Entry 0, which pads in
-/// most vocabularies, does not occur.
+/// Tokens by Zipf's law: entry `k` of the vocabulary comes about `1 / k` as often as the first.
+/// Entry 0, which pads in most vocabularies, does not occur.
 struct ZipfTokens {
     rng: Rng,
     vocab_size: usize,
@@ -25,7 +25,9 @@ impl TokenSource for ZipfTokens {
 
     fn read(&self, range: Range<usize>, ids: &mut Vec<u32>) {
         // The logarithm of such a number is uniform.
-        let id = |index: usize| (self.vocab_size as f64).powf(self.rng.uniform(index as u64) as f64) as u32;
+        let id = |index: usize| {
+            (self.vocab_size as f64).powf(self.rng.uniform(index as u64) as f64) as u32
+        };
         let last = self.vocab_size as u32 - 1;
         ids.clear();
         ids.extend(range.map(|index| id(index).min(last)));
@@ -48,7 +50,8 @@ impl TokenSource for Beginning {
     }
 }
 
-/// The batches of measured steps: the source's sequences in their order, and at the end again from the start.
+/// The batches of measured steps: the source's sequences in their order, and at the end again from
+/// the start.
 pub struct Batches {
     source: Box<dyn TokenSource>,
     chunks: Chunks,
@@ -58,12 +61,18 @@ pub struct Batches {
 
 impl Batches {
     pub fn new(args: &StepArgs, subject: &Subject) -> anyhow::Result<Self> {
-        let (vocab_size, sequence_length) = (subject.config.vocab_size, subject.settings.sequence_length);
-        let wanted = ((args.warmup + args.steps) as usize + PROFILED_STEPS) * subject.tokens_per_step;
+        let (vocab_size, sequence_length) =
+            (subject.config.vocab_size, subject.settings.sequence_length);
+        let wanted =
+            ((args.warmup + args.steps) as usize + PROFILED_STEPS) * subject.tokens_per_step;
         let source: Box<dyn TokenSource> = match &args.tokens {
             Some(path) if args.raw_tokens => Box::new(TokenFile::raw(path)?),
             Some(path) => Box::new(TokenFile::open(path)?),
-            None => Box::new(ZipfTokens { rng: Rng::new(0, "benchmark tokens"), vocab_size, length: wanted }),
+            None => Box::new(ZipfTokens {
+                rng: Rng::new(0, "benchmark tokens"),
+                vocab_size,
+                length: wanted,
+            }),
         };
         data::check(&*source, "measured", sequence_length, vocab_size)?;
         // What is kept of the teachers is kept for every token.
@@ -82,8 +91,10 @@ impl Batches {
     pub fn step(&self, step: usize) -> Vec<MicroBatch> {
         let first = step * self.batch_size;
         let sequences = first..first + self.batch_size;
-        let sequences: Vec<u32> = sequences.map(|sequence| (sequence % self.chunks.count()) as u32).collect();
-        let micro_batch = |sequences| MicroBatch::cut(TextKind::Training, &*self.source, &self.chunks, sequences);
+        let sequences: Vec<u32> =
+            sequences.map(|sequence| (sequence % self.chunks.count()) as u32).collect();
+        let micro_batch =
+            |sequences| MicroBatch::cut(TextKind::Training, &*self.source, &self.chunks, sequences);
         sequences.chunks(self.micro_batch).map(micro_batch).collect()
     }
 }
@@ -114,9 +125,14 @@ mod tests {
         let chunks = Chunks::fixed(20, 4, 0).unwrap();
         let batches = Batches { source, chunks, batch_size: 3, micro_batch: 2 };
         let firsts = |step| -> Vec<Vec<u32>> {
-            let first = |micro_batch: &MicroBatch| micro_batch.batch.ids.iter().step_by(4).copied().collect();
+            let first = |micro_batch: &MicroBatch| {
+                micro_batch.batch.ids.iter().step_by(4).copied().collect()
+            };
             batches.step(step).iter().map(first).collect()
         };
-        assert_eq!((firsts(0), firsts(1)), (vec![vec![0, 4], vec![8]], vec![vec![12, 16], vec![0]]));
+        assert_eq!(
+            (firsts(0), firsts(1)),
+            (vec![vec![0, 4], vec![8]], vec![vec![12, 16], vec![0]])
+        );
     }
 }

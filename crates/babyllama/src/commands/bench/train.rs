@@ -1,4 +1,5 @@
-//! `babyllama bench train` and `bench distill`: a model with random weights, alone or with teachers of random weights.
+//! `babyllama bench train` and `bench distill`: a model with random weights, alone or with teachers
+//! of random weights.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,11 @@ use super::tokens::Batches;
 const SEED: u64 = 1;
 
 /// Measures steps of a model by itself.
-pub fn train(subject: &Subject, args: &StepArgs, device: &Arc<dyn Device>) -> anyhow::Result<StepReport> {
+pub fn train(
+    subject: &Subject,
+    args: &StepArgs,
+    device: &Arc<dyn Device>,
+) -> anyhow::Result<StepReport> {
     let profiler = Arc::new(Profiler::new(device.clone()));
     let device: Arc<dyn Device> = profiler.clone();
     let model = Model::new(subject.config.clone(), &device, SEED)?;
@@ -59,7 +64,11 @@ pub fn distill(
 }
 
 /// Teachers that read each batch.
-fn online(subject: &Subject, distill: &DistillSettings, device: &Arc<dyn Device>) -> anyhow::Result<Online> {
+fn online(
+    subject: &Subject,
+    distill: &DistillSettings,
+    device: &Arc<dyn Device>,
+) -> anyhow::Result<Online> {
     let mut models = Vec::new();
     for (seed, (name, config)) in (SEED + 1..).zip(&subject.teachers) {
         models.push((name.clone(), Model::new(config.clone(), device, seed)?));
@@ -67,7 +76,8 @@ fn online(subject: &Subject, distill: &DistillSettings, device: &Arc<dyn Device>
     Ok(Online::new(models, distill, subject.config.vocab_size, subject.settings.sequence_length)?)
 }
 
-/// A complete cache of what no teacher ever said: the teachers have an output matrix and nothing else.
+/// A complete cache of what no teacher ever said: the teachers have an output matrix and nothing
+/// else.
 fn kept(
     subject: &Subject,
     distill: &DistillSettings,
@@ -78,11 +88,16 @@ fn kept(
     let mut teachers = Vec::new();
     for (index, (name, config)) in subject.teachers.iter().enumerate() {
         let place = folder.join(format!("teacher-{index}"));
-        write_output_matrix(config, &place).with_context(|| format!("cannot write {}", place.display()))?;
+        write_output_matrix(config, &place)
+            .with_context(|| format!("cannot write {}", place.display()))?;
         teachers.push(Teacher::open(name, &place)?);
     }
-    let distillation =
-        Distillation { settings: distill.clone(), teachers, caches: folder.join("caches"), sample_seed: SEED };
+    let distillation = Distillation {
+        settings: distill.clone(),
+        teachers,
+        caches: folder.join("caches"),
+        sample_seed: SEED,
+    };
     // Whatever the recipe does, the measured sequences are cut at one place.
     let settings = TrainSettings {
         random_offset: false,

@@ -1,4 +1,5 @@
-//! `babyllama check`: whether a device computes what the CPU does, from single operations to whole runs.
+//! `babyllama check`: whether a device computes what the CPU does, from single operations to whole
+//! runs.
 
 mod models;
 mod scores;
@@ -30,8 +31,12 @@ pub struct Tolerances {
 impl Tolerances {
     fn of(arithmetic: Arithmetic) -> Self {
         match arithmetic {
-            Arithmetic::F32 => Self { operation: 1e-5, loss: 1e-3, gradient_norm: 1e-2, scores: 1e-4 },
-            Arithmetic::Bf16 => Self { operation: 1e-2, loss: 1e-2, gradient_norm: 5e-2, scores: 1e-2 },
+            Arithmetic::F32 => {
+                Self { operation: 1e-5, loss: 1e-3, gradient_norm: 1e-2, scores: 1e-4 }
+            }
+            Arithmetic::Bf16 => {
+                Self { operation: 1e-2, loss: 1e-2, gradient_norm: 5e-2, scores: 1e-2 }
+            }
         }
     }
 }
@@ -48,7 +53,12 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn new(check: impl Into<String>, on: impl Into<String>, error: f64, tolerance: f64) -> Self {
+    pub fn new(
+        check: impl Into<String>,
+        on: impl Into<String>,
+        error: f64,
+        tolerance: f64,
+    ) -> Self {
         Self { check: check.into(), on: on.into(), error, tolerance, passed: error <= tolerance }
     }
 }
@@ -93,8 +103,15 @@ pub fn check(args: &CheckArgs, device_args: &DeviceArgs) -> anyhow::Result<()> {
     }
     match failed {
         0 => Ok(()),
-        _ => Err(anyhow::anyhow!("{failed} of {} checks of {} failed", report.rows.len(), report.device))
-            .hint("do not trust results of this device; update the NVIDIA driver, or report the table as a defect"),
+        _ => Err(anyhow::anyhow!(
+            "{failed} of {} checks of {} failed",
+            report.rows.len(),
+            report.device
+        ))
+        .hint(
+            "do not trust results of this device; update the NVIDIA driver, or report the table \
+             as a defect",
+        ),
     }
 }
 
@@ -116,21 +133,33 @@ fn graphs_are_used(starts: &Starts, steps: u64) -> Row {
 fn operations(reference: &Arc<dyn Device>, device: &Arc<dyn Device>, tolerance: f64) -> Vec<Row> {
     let results = parity::run(reference, device, tolerance, &mut |result| {
         if !result.passed {
-            console::note(format_args!("FAILED {} on {}: {}", result.operation, result.shape, finding(result)));
+            console::note(format_args!(
+                "FAILED {} on {}: {}",
+                result.operation,
+                result.shape,
+                finding(result)
+            ));
         }
     });
     let mut operations: IndexMap<&str, Vec<&CaseResult>> = IndexMap::new();
     for result in &results {
         operations.entry(result.operation).or_default().push(result);
     }
-    operations.into_iter().filter_map(|(operation, results)| worst_of(operation, &results, tolerance)).collect()
+    operations
+        .into_iter()
+        .filter_map(|(operation, results)| worst_of(operation, &results, tolerance))
+        .collect()
 }
 
-/// The line of an operation: about a shape that did not pass if there is one, and otherwise the largest error.
+/// The line of an operation: about a shape that did not pass if there is one, and otherwise the
+/// largest error.
 fn worst_of(operation: &str, results: &[&CaseResult], tolerance: f64) -> Option<Row> {
-    let worse = |a: &&&CaseResult, b: &&&CaseResult| b.passed.cmp(&a.passed).then(a.error.total_cmp(&b.error));
+    let worse = |a: &&&CaseResult, b: &&&CaseResult| {
+        b.passed.cmp(&a.passed).then(a.error.total_cmp(&b.error))
+    };
     let worst = results.iter().max_by(worse)?;
-    let which = if results.len() > 1 { format!("worst of {}: ", results.len()) } else { String::new() };
+    let which =
+        if results.len() > 1 { format!("worst of {}: ", results.len()) } else { String::new() };
     let on = format!("{which}{}: {}", worst.shape, finding(worst));
     Some(Row { passed: worst.passed, ..Row::new(operation, on, worst.error, tolerance) })
 }
@@ -144,7 +173,8 @@ fn finding(result: &CaseResult) -> String {
     format!("{}{again}", result.output)
 }
 
-/// The largest relative difference of two lists of numbers; not a number when one is, or when they are not as many.
+/// The largest relative difference of two lists of numbers; not a number when one is, or when they
+/// are not as many.
 fn largest_difference(expected: &[f64], found: &[f64]) -> f64 {
     if expected.len() != found.len() || expected.is_empty() {
         return f64::NAN;
@@ -164,7 +194,12 @@ fn relative_distance(expected: &[f64], found: &[f64]) -> f64 {
 
 impl Report {
     fn text(&self) -> String {
-        let heads = [("check", Align::Left), ("on", Align::Left), ("error", Align::Right), ("allowed", Align::Right)];
+        let heads = [
+            ("check", Align::Left),
+            ("on", Align::Left),
+            ("error", Align::Right),
+            ("allowed", Align::Right),
+        ];
         let mut table = Table::new(heads.into_iter().chain([("", Align::Left)]));
         for row in &self.rows {
             let verdict = if row.passed { "ok" } else { "FAILED" };
@@ -195,14 +230,23 @@ mod tests {
             fault: None,
             passed: repeatable && error <= 1e-2,
         };
-        let row = |results: &[CaseResult]| worst_of("linear", &results.iter().collect::<Vec<_>>(), 1e-2).unwrap();
-        let [small, large, nothing] = [result("a", 1e-4, true), result("b", 1e-3, true), result("c", f64::NAN, true)];
+        let row = |results: &[CaseResult]| {
+            worst_of("linear", &results.iter().collect::<Vec<_>>(), 1e-2).unwrap()
+        };
+        let [small, large, nothing] =
+            [result("a", 1e-4, true), result("b", 1e-3, true), result("c", f64::NAN, true)];
         let passed = row(&[small.clone(), large.clone()]);
-        assert_eq!((passed.on.as_str(), passed.error, passed.passed), ("worst of 2: b: output", 1e-3, true));
+        assert_eq!(
+            (passed.on.as_str(), passed.error, passed.passed),
+            ("worst of 2: b: output", 1e-3, true)
+        );
         let failed = row(&[small.clone(), nothing, large.clone()]);
         assert!(failed.on.contains(": c:") && !failed.passed);
         let other = row(&[result("d", 1e-5, false), large]);
-        assert_eq!((other.on.as_str(), other.passed), ("worst of 2: d: output, other bits the second time", false));
+        assert_eq!(
+            (other.on.as_str(), other.passed),
+            ("worst of 2: d: output, other bits the second time", false)
+        );
         assert_eq!(row(&[small]).on, "a: output");
     }
 
@@ -210,10 +254,15 @@ mod tests {
     fn differences_are_relative_and_nothing_hides() {
         assert_eq!(largest_difference(&[2.0, 4.0], &[2.0, 3.0]), 0.25);
         assert_eq!(largest_difference(&[0.0, 4.0], &[0.0, 4.0]), 0.0);
-        assert!(largest_difference(&[2.0], &[f64::NAN]).is_nan() && largest_difference(&[2.0], &[]).is_nan());
+        assert!(
+            largest_difference(&[2.0], &[f64::NAN]).is_nan()
+                && largest_difference(&[2.0], &[]).is_nan()
+        );
         assert!(largest_difference(&[f64::NAN, 1.0], &[1.0, 1.0]).is_nan());
         assert!((relative_distance(&[3.0, 4.0], &[3.0, 4.5]) - 0.1).abs() < 1e-12);
-        assert!(relative_distance(&[3.0], &[f64::NAN]).is_nan() && relative_distance(&[], &[]).is_nan());
+        assert!(
+            relative_distance(&[3.0], &[f64::NAN]).is_nan() && relative_distance(&[], &[]).is_nan()
+        );
         assert!(!Row::new("a", "b", f64::NAN, 1.0).passed && Row::new("a", "b", 1.0, 1.0).passed);
     }
 }

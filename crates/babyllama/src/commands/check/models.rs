@@ -1,4 +1,5 @@
-//! Whole runs of small models on both devices: the losses of every step, and checkpoints that change the device.
+//! Whole runs of small models on both devices: the losses of every step, and checkpoints that
+//! change the device.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -127,7 +128,8 @@ impl Runs {
             let teacher = Model::new(config(architecture), reference, seed)?;
             hugging_face::save(&teacher, &folder.path().join(format!("teacher-{seed}")))?;
         }
-        let (training, validation) = (tokens(3, STEPS_PER_EPOCH * BATCH_SIZE), tokens(4, 2 * BATCH_SIZE));
+        let (training, validation) =
+            (tokens(3, STEPS_PER_EPOCH * BATCH_SIZE), tokens(4, 2 * BATCH_SIZE));
         Ok(Self { folder, steps, training, validation })
     }
 
@@ -175,7 +177,8 @@ impl Runs {
         device: &Arc<dyn Device>,
         (done, folder): (&Course, &Path),
     ) -> anyhow::Result<Row> {
-        let place = self.place(&format!("{name} {}", architecture_name(case.architecture)).replace(' ', "-"));
+        let place = self
+            .place(&format!("{name} {}", architecture_name(case.architecture)).replace(' ', "-"));
         let course = self.train(case, &place, device, None)?;
         let differs = course.losses != done.losses || weights(&place)? != weights(folder)?;
         Ok(Row::new(name, case.name(), f64::from(u8::from(differs)), 0.0))
@@ -233,10 +236,17 @@ fn weights(folder: &Path) -> anyhow::Result<Vec<u8>> {
 fn course_rows(name: &str, expected: &Course, found: &Course, tolerances: Tolerances) -> [Row; 3] {
     [
         ("loss of every step", &expected.losses, &found.losses, tolerances.loss),
-        ("gradient norm of every step", &expected.gradient_norms, &found.gradient_norms, tolerances.gradient_norm),
+        (
+            "gradient norm of every step",
+            &expected.gradient_norms,
+            &found.gradient_norms,
+            tolerances.gradient_norm,
+        ),
         ("held-out loss", &expected.heldout, &found.heldout, tolerances.loss),
     ]
-    .map(|(check, expected, found, tolerance)| Row::new(check, name, largest_difference(expected, found), tolerance))
+    .map(|(check, expected, found, tolerance)| {
+        Row::new(check, name, largest_difference(expected, found), tolerance)
+    })
 }
 
 /// Runs whose first half is done by one device and the second by the other.
@@ -248,7 +258,8 @@ fn changed_devices(
     tolerances: Tolerances,
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (check, first, second) in [("from the CPU to it", reference, device), ("from it to the CPU", device, reference)]
+    for (check, first, second) in
+        [("from the CPU to it", reference, device), ("from it to the CPU", device, reference)]
     {
         let folder = runs.place(&check.replace(' ', "-"));
         let begun = runs.train(case, &folder, first, Some(runs.steps / 2))?;

@@ -1,4 +1,5 @@
-//! What nobody trains for: log-probabilities of continuations with common beginnings, and a classifier's steps.
+//! What nobody trains for: log-probabilities of continuations with common beginnings, and a
+//! classifier's steps.
 
 use std::sync::Arc;
 
@@ -26,10 +27,17 @@ pub fn compare(
         let name = architecture_name(architecture);
         console::note(format_args!("{name}: scores and fine-tuning"));
         if architecture.is_causal() {
-            let [expected, found] = [scores(architecture, reference)?, scores(architecture, device)?];
-            rows.push(Row::new("scores", name, relative_distance(&expected, &found), tolerances.scores));
+            let [expected, found] =
+                [scores(architecture, reference)?, scores(architecture, device)?];
+            rows.push(Row::new(
+                "scores",
+                name,
+                relative_distance(&expected, &found),
+                tolerances.scores,
+            ));
         }
-        let [expected, found] = [finetune(architecture, reference)?, finetune(architecture, device)?];
+        let [expected, found] =
+            [finetune(architecture, reference)?, finetune(architecture, device)?];
         let error = largest_difference(&expected.losses, &found.losses);
         rows.push(Row::new("fine-tuning, loss", name, error, tolerances.loss));
         let error = relative_distance(&expected.logits, &found.logits);
@@ -43,7 +51,9 @@ fn scores(architecture: Architecture, device: &Arc<dyn Device>) -> anyhow::Resul
     let model = Model::new(config(architecture), device, 11)?;
     let rng = Rng::new(12, "check scores");
     let ids = |key: u64, count: u64| -> Vec<u32> {
-        (0..count).map(|at| rng.at(key).below(at, model.config().vocab_size as u64) as u32).collect()
+        (0..count)
+            .map(|at| rng.at(key).below(at, model.config().vocab_size as u64) as u32)
+            .collect()
     };
     let request = |number: u64| Request {
         context: ids(number / 4, 5 + 7 * (number / 4 % 3)),

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Context;
 use corpus::text;
 use eval::age_of_acquisition::{
-    AgeScore, Context as Sentence, Surprisals, WordFinder, WordList, gather, read_contexts, score_as_published,
-    score_corrected, score_words,
+    AgeScore, Context as Sentence, Surprisals, WordFinder, WordList, gather, read_contexts,
+    score_as_published, score_corrected, score_words,
 };
 use eval::{Rules, Scorer};
 use model::Model;
@@ -37,7 +37,8 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let finder = WordFinder::new(&words);
     let contexts = contexts(args, &finder)?;
     let subjects = load(&args.common, device)?;
-    let folders = args.output.as_ref().map(|output| claim_folders(&args.common, output)).transpose()?;
+    let folders =
+        args.output.as_ref().map(|output| claim_folders(&args.common, output)).transpose()?;
     let mut results = Vec::new();
     for (index, group) in groups(&args.common, &subjects).into_iter().enumerate() {
         let found = surprisals(args, group, &contexts, &words, &finder, None)?;
@@ -82,9 +83,14 @@ fn surprisals(
     let should_stop = || interrupt.is_some_and(Interrupt::is_requested);
     let scorer = scorer.stopping_when(&should_stop);
     let count = contexts.len() as u64;
-    let mut progress =
-        ScoringProgress::begin(&scorer, format!("{} on words in context", label(group)), "contexts", count);
-    let on_progress = |done: usize, total: usize| progress.update(count * done as u64 / total.max(1) as u64);
+    let mut progress = ScoringProgress::begin(
+        &scorer,
+        format!("{} on words in context", label(group)),
+        "contexts",
+        count,
+    );
+    let on_progress =
+        |done: usize, total: usize| progress.update(count * done as u64 / total.max(1) as u64);
     let found = if args.as_published {
         let tokenizer = tokenizer_of(rules, &tokenizer)?;
         score_as_published(&scorer, contexts, words, |text| tokenizer.encode(text), on_progress)?
@@ -101,7 +107,8 @@ fn surprisals(
 fn write(folder: &Path, name: &str, value: &Value) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(name);
-    write_whole(&path, format!("{value}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    write_whole(&path, format!("{value}\n").as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Scores a group of models as one, and leaves the pipeline's two files below a model's folder.
@@ -119,7 +126,11 @@ pub fn measure(
 }
 
 /// The score of surprisals; both go into the pipeline's two files where there is a folder for them.
-fn score_and_keep(list: &WordList, found: &Surprisals, folder: Option<&Path>) -> anyhow::Result<AgeScore> {
+fn score_and_keep(
+    list: &WordList,
+    found: &Surprisals,
+    folder: Option<&Path>,
+) -> anyhow::Result<AgeScore> {
     if let Some(folder) = folder {
         write(folder, "extracted_average_surprisals.json", &found.to_json(&list.texts()))?;
     }
@@ -133,11 +144,15 @@ fn score_and_keep(list: &WordList, found: &Surprisals, folder: Option<&Path>) ->
 /// The errors beside the baselines that the pipeline's README prints, and what was left out.
 fn print(results: &[(String, Surprisals, AgeScore)], words: usize) -> anyhow::Result<()> {
     let baselines = || scores(2023, Track::StrictSmall, "aoa");
-    let models: Vec<&str> = baselines().filter(|score| score.column == "overall").map(|score| score.model).collect();
+    let models: Vec<&str> =
+        baselines().filter(|score| score.column == "overall").map(|score| score.model).collect();
     let own = results.iter().map(|(label, ..)| label.as_str());
     let heads = std::iter::once("rows").chain(own).chain(models.iter().copied());
-    let mut table =
-        Table::new([("error in months", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))));
+    let mut table = Table::new(
+        [("error in months", Align::Left)]
+            .into_iter()
+            .chain(heads.map(|head| (head, Align::Right))),
+    );
     let parts: Vec<_> = results.iter().map(|(_, _, score)| score.parts()).collect();
     for (index, (name, _, first_rows)) in parts.first().into_iter().flatten().enumerate() {
         // All models read the same contexts; a tokenizer of its own may lose one a word.
@@ -147,15 +162,21 @@ fn print(results: &[(String, Surprisals, AgeScore)], words: usize) -> anyhow::Re
             let found = baselines().find(|score| score.model == *model && score.column == *name);
             found.map_or(String::new(), |score| format!("{:.2}", score.value))
         });
-        table.push([name.replace('_', " "), rows.to_string()].into_iter().chain(own).chain(printed).collect());
+        table.push(
+            [name.replace('_', " "), rows.to_string()]
+                .into_iter()
+                .chain(own)
+                .chain(printed)
+                .collect(),
+        );
     }
     console::print(table.to_text().trim_end())?;
     for (label, found, _) in results {
         let missing = words - found.words_found();
         if missing + found.unaligned + found.truncated > 0 {
             console::note(format!(
-                "{label}: {missing} of {words} words have no context; {} occurrences share a token with what stands \
-                 beside them; {} were cut",
+                "{label}: {missing} of {words} words have no context; {} occurrences share a \
+                 token with what stands beside them; {} were cut",
                 found.unaligned, found.truncated
             ));
         }

@@ -34,18 +34,26 @@ pub fn blimp(
     for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
         keep(outcome, folder)?;
     }
-    let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
+    let results: Vec<_> =
+        outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
     console::print(table(&results).to_text().trim_end())?;
-    let values = results.iter().map(|(label, result)| json!({ "model": label, "blimp": result })).collect();
+    let values =
+        results.iter().map(|(label, result)| json!({ "model": label, "blimp": result })).collect();
     write_json(args, &Value::Array(values))
 }
 
-/// A column for every model: the scores of tasks or groups, their mean as the rules have it, and the ties.
+/// A column for every model: the scores of tasks or groups, their mean as the rules have it, and
+/// the ties.
 pub(super) fn table(results: &[(&str, &SuiteResult)]) -> Table {
-    let mut table =
-        Table::new([("task", Align::Left)].into_iter().chain(results.iter().map(|(label, _)| (*label, Align::Right))));
+    let mut table = Table::new(
+        [("task", Align::Left)]
+            .into_iter()
+            .chain(results.iter().map(|(label, _)| (*label, Align::Right))),
+    );
     let percent = |accuracy: f64| format!("{:.1}", 100.0 * accuracy);
-    for (index, unit) in results.first().map_or(&[][..], |(_, first)| first.units()).iter().enumerate() {
+    for (index, unit) in
+        results.first().map_or(&[][..], |(_, first)| first.units()).iter().enumerate()
+    {
         let scores = results.iter().map(|(_, result)| percent(result.units()[index].score));
         table.push([unit.name.clone()].into_iter().chain(scores).collect());
     }

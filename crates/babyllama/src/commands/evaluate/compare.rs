@@ -41,7 +41,9 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let found = compare_answers(suite, &first.tasks, &second.tasks, unit, metric, &resampling)
         .hint("compare answers to the same files: score both models on them with --output")?;
     let numbers = ["items", "A", "B", "B - A", "interval", "McNemar p", "exchange p"];
-    let mut table = Table::new([("task", Align::Left)].into_iter().chain(numbers.map(|head| (head, Align::Right))));
+    let mut table = Table::new(
+        [("task", Align::Left)].into_iter().chain(numbers.map(|head| (head, Align::Right))),
+    );
     for unit in found.units.iter().chain([&found.mean]) {
         table.push(row(unit));
     }
@@ -61,7 +63,10 @@ fn resampling(args: &CompareArgs) -> anyhow::Result<Resampling> {
         anyhow::bail!(WrongUsage("--resamples is 0; it must be at least 1".into()));
     }
     if !(args.confidence > 0.0 && args.confidence < 1.0) {
-        anyhow::bail!(WrongUsage(format!("--confidence is {}; it must be between 0 and 1", args.confidence)));
+        anyhow::bail!(WrongUsage(format!(
+            "--confidence is {}; it must be between 0 and 1",
+            args.confidence
+        )));
     }
     Ok(Resampling { resamples: args.resamples, confidence: args.confidence, seed: args.seed })
 }
@@ -78,10 +83,15 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
             Err(_) if tasks.iter().all(|task| find_task(&task.task).is_some()) => None,
             Err(cause) => Err(cause)
                 .with_context(|| format!("{} does not hold a suite's scores", beside.display()))
-                .hint("score the model again, or give predictions.jsonl from a folder without result.json")?,
+                .hint(
+                    "score the model again, or give predictions.jsonl from a folder without \
+                 result.json",
+                )?,
         },
         Err(cause) if cause.kind() == ErrorKind::NotFound => None,
-        Err(cause) => return Err(cause).with_context(|| format!("cannot read {}", beside.display())),
+        Err(cause) => {
+            return Err(cause).with_context(|| format!("cannot read {}", beside.display()));
+        }
     };
     Ok(Answers { path: path.to_owned(), tasks, result })
 }

@@ -38,9 +38,11 @@ pub fn ewok(
     for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
         keep(outcome, folder)?;
     }
-    let results: Vec<_> = outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
+    let results: Vec<_> =
+        outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
     console::print(table(&results).to_text().trim_end())?;
-    let values = results.iter().map(|(label, result)| json!({ "model": label, "ewok": result })).collect();
+    let values =
+        results.iter().map(|(label, result)| json!({ "model": label, "ewok": result })).collect();
     write_json(args, &Value::Array(values))
 }
 
@@ -57,7 +59,8 @@ pub fn score(
     let should_stop = || interrupt.is_some_and(Interrupt::is_requested);
     let scorer = scorer.stopping_when(&should_stop);
     let total = domains.iter().map(|domain| 2 * domain.items.len()).sum::<usize>() as u64;
-    let mut progress = ScoringProgress::begin(&scorer, format!("{} on EWoK", label(group)), "questions", total);
+    let mut progress =
+        ScoringProgress::begin(&scorer, format!("{} on EWoK", label(group)), "questions", total);
     let on_progress = |done, _| progress.update(done as u64);
     let encode = |text: &str| tokenizer.encode(text);
     let outcome = eval::score_ewok(&scorer, domains, variant, rules, prefix, encode, on_progress)?;
@@ -72,21 +75,40 @@ pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> anyhow::Result<(
     let kept: Vec<Domain> = domains.iter().map(|domain| vocabulary.filter(domain)).collect();
     let count = |domains: &[Domain]| domains.iter().map(|domain| domain.items.len()).sum::<usize>();
     if count(&kept) == 0 {
-        let failed = anyhow::anyhow!("every item of {} has a word that the vocabulary lacks", data.display());
-        return Err(failed).hint("give a list of words, one a line in lower case, with punctuation marks among them");
+        let failed = anyhow::anyhow!(
+            "every item of {} has a word that the vocabulary lacks",
+            data.display()
+        );
+        return Err(failed).hint(
+            "give a list of words, one a line in lower case, with punctuation marks among them",
+        );
     }
-    let files = kept.iter().map(|domain| file_name(&domain.name)).collect::<anyhow::Result<Vec<_>>>()?;
-    if let Some(name) = files.iter().enumerate().find(|(at, name)| files[..*at].contains(name)).map(|(_, name)| name) {
-        return Err(anyhow::anyhow!("two domains would be {name}")).hint("rename one of these domains in the data");
+    let files =
+        kept.iter().map(|domain| file_name(&domain.name)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(name) = files
+        .iter()
+        .enumerate()
+        .find(|(at, name)| files[..*at].contains(name))
+        .map(|(_, name)| name)
+    {
+        return Err(anyhow::anyhow!("two domains would be {name}"))
+            .hint("rename one of these domains in the data");
     }
     std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
-    let mut entries = std::fs::read_dir(output).with_context(|| format!("cannot read {}", output.display()))?;
+    let mut entries =
+        std::fs::read_dir(output).with_context(|| format!("cannot read {}", output.display()))?;
     if entries.next().is_some() {
-        return Err(anyhow::anyhow!("{} is not empty", output.display())).hint("name a new folder with --output");
+        return Err(anyhow::anyhow!("{} is not empty", output.display()))
+            .hint("name a new folder with --output");
     }
-    let mut table = Table::new([("domain", Align::Left), ("questions", Align::Right), ("kept", Align::Right)]);
+    let mut table =
+        Table::new([("domain", Align::Left), ("questions", Align::Right), ("kept", Align::Right)]);
     for ((before, after), name) in domains.iter().zip(&kept).zip(&files) {
-        table.push(vec![before.name.clone(), before.items.len().to_string(), after.items.len().to_string()]);
+        table.push(vec![
+            before.name.clone(),
+            before.items.len().to_string(),
+            after.items.len().to_string(),
+        ]);
         if !after.items.is_empty() {
             let path = output.join(name);
             write_whole(&path, to_lines(after).as_bytes())
@@ -100,7 +122,8 @@ pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> anyhow::Result<(
 /// A domain's file. Names come from the data, and must not lead elsewhere.
 fn file_name(domain: &str) -> anyhow::Result<String> {
     match domain.trim() {
-        "" => Err(anyhow::anyhow!("an item has no domain")).hint("name the domain of every item in its field `Domain`"),
+        "" => Err(anyhow::anyhow!("an item has no domain"))
+            .hint("name the domain of every item in its field `Domain`"),
         name => Ok(format!("{}.jsonl", name.replace(['/', '\\'], "-"))),
     }
 }

@@ -1,4 +1,5 @@
-//! `babyllama evaluate loss`: cross-entropy and perplexity on held-out text, of each file and over all.
+//! `babyllama evaluate loss`: cross-entropy and perplexity on held-out text, of each file and over
+//! all.
 
 use std::path::Path;
 
@@ -35,7 +36,8 @@ pub struct LossResult {
     pub loss: f64,
     pub perplexity: f64,
     pub tokens: usize,
-    /// The files of a text, each with the tokens that lie in it; none for a token file, which does not tell them apart.
+    /// The files of a text, each with the tokens that lie in it; none for a token file, which does
+    /// not tell them apart.
     pub files: Vec<FileLoss>,
 }
 
@@ -56,9 +58,17 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
     for group in groups(args, &subjects) {
         results.push((label(group), measure(group, text, None)?));
     }
-    let mut table = Table::new([("model", Align::Left), ("held-out loss", Align::Right), ("perplexity", Align::Right)]);
+    let mut table = Table::new([
+        ("model", Align::Left),
+        ("held-out loss", Align::Right),
+        ("perplexity", Align::Right),
+    ]);
     for (label, result) in &results {
-        table.push(vec![label.clone(), format!("{:.4}", result.loss), format!("{:.2}", result.perplexity)]);
+        table.push(vec![
+            label.clone(),
+            format!("{:.4}", result.loss),
+            format!("{:.2}", result.perplexity),
+        ]);
     }
     console::print(table.to_text().trim_end())?;
     if results.iter().all(|(_, result)| result.files.len() > 1) {
@@ -74,13 +84,19 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
 /// The loss of every file, a column for each model.
 fn files_table(results: &[(String, LossResult)]) -> Table {
     let models = results.iter().map(|(label, _)| (label.as_str(), Align::Right));
-    let mut table = Table::new([("file", Align::Left), ("predicted", Align::Right)].into_iter().chain(models));
+    let mut table =
+        Table::new([("file", Align::Left), ("predicted", Align::Right)].into_iter().chain(models));
     for (index, file) in results[0].1.files.iter().enumerate() {
         let losses = results.iter().map(|(_, result)| {
             let loss = result.files.get(index).and_then(|file| file.loss);
             loss.map_or("-".to_owned(), |loss| format!("{loss:.4}"))
         });
-        table.push([file.file.clone(), file.predicted_tokens.to_string()].into_iter().chain(losses).collect());
+        table.push(
+            [file.file.clone(), file.predicted_tokens.to_string()]
+                .into_iter()
+                .chain(losses)
+                .collect(),
+        );
     }
     table
 }
@@ -99,13 +115,18 @@ impl HeldoutText<'_> {
     }
 
     fn is_text(&self) -> bool {
-        let known = |ending: &std::ffi::OsStr| text::EXTENSIONS.iter().any(|known| ending == *known);
+        let known =
+            |ending: &std::ffi::OsStr| text::EXTENSIONS.iter().any(|known| ending == *known);
         self.data.is_dir() || self.data.extension().is_some_and(known)
     }
 }
 
 /// The loss of a group of models as one, unless it is interrupted.
-pub fn measure(group: &[Subject], text: HeldoutText<'_>, interrupt: Option<&Interrupt>) -> anyhow::Result<LossResult> {
+pub fn measure(
+    group: &[Subject],
+    text: HeldoutText<'_>,
+    interrupt: Option<&Interrupt>,
+) -> anyhow::Result<LossResult> {
     let sequence_length = text.sequence_length;
     let should_stop = || interrupt.is_some_and(Interrupt::is_requested);
     let (source, ends) = tokens(text, group, &should_stop)?;
@@ -121,7 +142,13 @@ pub fn measure(group: &[Subject], text: HeldoutText<'_>, interrupt: Option<&Inte
     let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
     let sequences = (0..chunks.count() as u32).collect();
     let mut files = vec![(0.0, 0); ends.len()];
-    let heldout = Heldout { source: &*source, chunks, sequences, batch_size: 32, should_stop: Some(&should_stop) };
+    let heldout = Heldout {
+        source: &*source,
+        chunks,
+        sequences,
+        batch_size: 32,
+        should_stop: Some(&should_stop),
+    };
     let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
         // A sequence may reach from one file into the next: each token counts for its own.
         for (token, log_probability) in (place.start + 1..).zip(log_probabilities) {
@@ -148,7 +175,8 @@ pub fn measure(group: &[Subject], text: HeldoutText<'_>, interrupt: Option<&Inte
 /// The name of each file, and where its tokens end.
 type Ends = Vec<(String, usize)>;
 
-/// The tokens of a file, or of a folder of text as the group's tokenizer cuts it, with the name and the end of each text.
+/// The tokens of a file, or of a folder of text as the group's tokenizer cuts it, with the name and
+/// the end of each text.
 fn tokens(
     text: HeldoutText<'_>,
     group: &[Subject],
@@ -173,8 +201,13 @@ fn tokens(
     let file = TokenFile::open(text.data)?;
     let tokenizer = tokenizer(group)?;
     if file.tokenizer_hash() != Some(tokenizer.content_hash()) {
-        let failed = format!("{} was made with another tokenizer than {} has", text.data.display(), label(group));
-        return Err(anyhow::anyhow!(failed)).hint("name the text itself, or tokens of these models' tokenizer");
+        let failed = format!(
+            "{} was made with another tokenizer than {} has",
+            text.data.display(),
+            label(group)
+        );
+        return Err(anyhow::anyhow!(failed))
+            .hint("name the text itself, or tokens of these models' tokenizer");
     }
     Ok((Box::new(file), Vec::new()))
 }

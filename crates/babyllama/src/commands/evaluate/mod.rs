@@ -1,4 +1,5 @@
-//! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what they share.
+//! `babyllama evaluate`: the scores of any Hugging Face folder, one file a benchmark; here what
+//! they share.
 
 pub mod ages;
 pub mod all;

@@ -1,4 +1,5 @@
-//! Where scores are kept: `OUTPUT/MODEL/SUITE/result.json`, with the answer to every item in `predictions.jsonl`.
+//! Where scores are kept: `OUTPUT/MODEL/SUITE/result.json`, with the answer to every item in
+//! `predictions.jsonl`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,12 @@ use crate::args::EvaluateArgs;
 use crate::failure::Hint;
 use crate::stage::write_whole;
 
-/// Writes a suite's scores and answers into a model's folder. Whatever `evaluate all` knew of them before counts no more.
+/// Writes a suite's scores and answers into a model's folder. Whatever `evaluate all` knew of them
+/// before counts no more.
 pub fn keep(outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
     let folder = model.join(outcome.result.suite.name());
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     let stage = model.join("stages").join(format!("{}.json", outcome.result.suite.name()));
     match std::fs::remove_file(&stage) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => {
@@ -30,7 +33,8 @@ pub fn keep(outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
     write("result.json", format!("{:#}\n", serde_json::to_value(&outcome.result)?).as_bytes())
 }
 
-/// The folder below OUTPUT of every model, or of all together, each claimed before anything is scored.
+/// The folder below OUTPUT of every model, or of all together, each claimed before anything is
+/// scored.
 ///
 /// # Errors
 /// When one holds the scores of another model that has the same short name.
@@ -51,14 +55,19 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let owner = folder.join("model.json");
     let whole = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-    let text = format!("{:#}\n", serde_json::json!({ "models": models.iter().map(whole).collect::<Vec<_>>() }));
+    let text = format!(
+        "{:#}\n",
+        serde_json::json!({ "models": models.iter().map(whole).collect::<Vec<_>>() })
+    );
     match std::fs::read_to_string(&owner) {
-        Ok(found) if found != text => {
-            Err(anyhow::anyhow!("{} holds the scores of another model of the same name", folder.display()))
-                .hint("name another folder with --output, or delete that one if nobody needs it")
-        }
+        Ok(found) if found != text => Err(anyhow::anyhow!(
+            "{} holds the scores of another model of the same name",
+            folder.display()
+        ))
+        .hint("name another folder with --output, or delete that one if nobody needs it"),
         Ok(_) => Ok(()),
-        Err(_) => write_whole(&owner, text.as_bytes()).with_context(|| format!("cannot write {}", owner.display())),
+        Err(_) => write_whole(&owner, text.as_bytes())
+            .with_context(|| format!("cannot write {}", owner.display())),
     }
 }
 
@@ -68,14 +77,16 @@ pub fn short_names(args: &EvaluateArgs) -> Vec<String> {
     if args.ensemble { vec![names.join("+")] } else { names }
 }
 
-/// The last part of each path that says something, with as many parts before it as it takes to tell them apart; the same
-/// path twice is numbered.
+/// The last part of each path that says something, with as many parts before it as it takes to tell
+/// them apart; the same path twice is numbered.
 pub fn distinct(paths: &[PathBuf]) -> Vec<String> {
     let parts: Vec<Vec<String>> = paths.iter().map(|path| telling_parts(path)).collect();
     let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
-    let name = |parts: &[String], length: usize| parts[parts.len().saturating_sub(length)..].join("-");
+    let name =
+        |parts: &[String], length: usize| parts[parts.len().saturating_sub(length)..].join("-");
     let names = |length| parts.iter().map(|parts| name(parts, length)).collect::<Vec<_>>();
-    let unique = |names: &[String]| (1..names.len()).all(|index| !names[..index].contains(&names[index]));
+    let unique =
+        |names: &[String]| (1..names.len()).all(|index| !names[..index].contains(&names[index]));
     let found = (1..=longest).map(names).find(|names| unique(names));
     found.unwrap_or_else(|| {
         let names = names(longest);
@@ -87,10 +98,16 @@ pub fn distinct(paths: &[PathBuf]) -> Vec<String> {
 fn telling_parts(path: &Path) -> Vec<String> {
     // `.` and `..` are known by the folder that they stand for.
     let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let all: Vec<String> =
-        whole.iter().map(|part| part.to_string_lossy().into_owned()).filter(|part| part != "/").collect();
-    let telling: Vec<String> =
-        all.iter().filter(|part| !["models", "final", "best", "runs"].contains(&part.as_str())).cloned().collect();
+    let all: Vec<String> = whole
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .filter(|part| part != "/")
+        .collect();
+    let telling: Vec<String> = all
+        .iter()
+        .filter(|part| !["models", "final", "best", "runs"].contains(&part.as_str()))
+        .cloned()
+        .collect();
     if telling.is_empty() { all } else { telling }
 }
 
@@ -105,8 +122,14 @@ mod tests {
     #[test]
     fn models_are_named_by_what_tells_them_apart() {
         assert_eq!(names(&["runs/a/models/student/final"]), ["student"]);
-        assert_eq!(names(&["runs/a/models/student/final", "runs/a/models/twin/final"]), ["student", "twin"]);
-        assert_eq!(names(&["runs/a/models/student/final", "runs/b/models/student/best"]), ["a-student", "b-student"]);
+        assert_eq!(
+            names(&["runs/a/models/student/final", "runs/a/models/twin/final"]),
+            ["student", "twin"]
+        );
+        assert_eq!(
+            names(&["runs/a/models/student/final", "runs/b/models/student/best"]),
+            ["a-student", "b-student"]
+        );
         assert_eq!(names(&["nowhere/x", "nowhere/x"]), ["nowhere-x-1", "nowhere-x-2"]);
         assert_eq!(names(&["final"]), ["final"]);
     }

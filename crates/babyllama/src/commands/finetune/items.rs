@@ -23,7 +23,8 @@ pub struct JobItems {
 }
 
 impl JobItems {
-    /// Encodes a job's items for a model with so many positions and words, and special tokens around its texts.
+    /// Encodes a job's items for a model with so many positions and words, and special tokens
+    /// around its texts.
     pub fn new(
         job: &Job,
         tokenizer: &Tokenizer,
@@ -33,9 +34,11 @@ impl JobItems {
     ) -> Result<Self, EvalError> {
         let labels = Labels::of(&job.training)?;
         let encode = |text: &str| tokenizer.encode(text);
-        let encoder = Encoder { encode: &encode, special_tokens, labels: &labels, max_length, vocab_size };
+        let encoder =
+            Encoder { encode: &encode, special_tokens, labels: &labels, max_length, vocab_size };
         let training = Items::new(encoder.encode(&job.training)?);
-        let sets = job.validation.iter().map(|questions| Ok(Items::new(encoder.encode(&questions.rows)?)));
+        let sets =
+            job.validation.iter().map(|questions| Ok(Items::new(encoder.encode(&questions.rows)?)));
         let validation = sets.collect::<Result<_, EvalError>>()?;
         Ok(Self { labels, training, validation })
     }
@@ -44,7 +47,8 @@ impl JobItems {
 impl Items {
     fn new(encoded: Vec<Encoded>) -> Self {
         let truncated = encoded.iter().map(|item| item.truncated).collect();
-        let examples = encoded.into_iter().map(|item| Example { ids: item.ids, label: item.class }).collect();
+        let examples =
+            encoded.into_iter().map(|item| Example { ids: item.ids, label: item.class }).collect();
         Self { examples, truncated }
     }
 
@@ -72,11 +76,13 @@ mod tests {
     use super::super::tuner::with_ends;
     use super::*;
 
-    /// `tools/golden/vocabulary_files.py`: transformers' `RobertaTokenizer`, special tokens and cuts included.
+    /// `tools/golden/vocabulary_files.py`: transformers' `RobertaTokenizer`, special tokens and
+    /// cuts included.
     #[test]
     fn items_of_a_masked_model_are_those_of_transformers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/tests/fixtures/roberta");
-        let (tokenizer, special_tokens) = with_ends(&Tokenizer::from_folder(&folder).unwrap()).unwrap();
+        let (tokenizer, special_tokens) =
+            with_ends(&Tokenizer::from_folder(&folder).unwrap()).unwrap();
         let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
         let expected: Value = serde_json::from_str(&expected).unwrap();
         let items = expected["items"].as_array().unwrap();
@@ -89,7 +95,8 @@ mod tests {
             };
             let other = line.to_string().replace("\"label\":0", "\"label\":1");
             let text = format!("{line}\n{other}\n");
-            let rows = Rows::parse(find_task(task).unwrap(), Path::new("items"), text.as_bytes()).unwrap();
+            let rows =
+                Rows::parse(find_task(task).unwrap(), Path::new("items"), text.as_bytes()).unwrap();
             let labels = Labels::of(&rows).unwrap();
             let encode = |text: &str| tokenizer.encode(text);
             let max_length = item["max_length"].as_u64().unwrap() as usize;

@@ -19,7 +19,8 @@ pub struct Questions {
 /// One fine-tuning.
 pub struct Job {
     pub training: Rows,
-    /// The first set belongs to the training items and chooses the weights; the model answers the others besides.
+    /// The first set belongs to the training items and chooses the weights; the model answers the
+    /// others besides.
     pub validation: Vec<Questions>,
 }
 
@@ -60,17 +61,21 @@ impl Job {
     }
 }
 
-/// The tasks of a list of names, in the order of [`TASKS`]: `glue` and `msgs` stand for eleven each; no name at all for all
-/// tasks.
+/// The tasks of a list of names, in the order of [`TASKS`]: `glue` and `msgs` stand for eleven
+/// each; no name at all for all tasks.
 pub fn select_tasks(names: &[String]) -> anyhow::Result<Vec<&'static ClassificationTask>> {
     for name in names {
         if find_task(name).is_none() && suite(name).is_none() {
             let known = ["glue", "msgs"].into_iter().chain(TASKS.iter().map(|task| task.name));
-            bail!(WrongUsage(format!("--tasks {name}: there is no such task; {}", suggestion(name, known))));
+            bail!(WrongUsage(format!(
+                "--tasks {name}: there is no such task; {}",
+                suggestion(name, known)
+            )));
         }
     }
     let asked = |task: &&ClassificationTask| {
-        names.is_empty() || names.iter().any(|name| name == task.name || suite(name) == Some(task.suite))
+        names.is_empty()
+            || names.iter().any(|name| name == task.name || suite(name) == Some(task.suite))
     };
     Ok(TASKS.iter().filter(asked).collect())
 }
@@ -80,8 +85,8 @@ fn suite(name: &str) -> Option<Suite> {
 }
 
 impl Jobs {
-    /// Reads the files of the tasks. A task without a training or a validation file is skipped; of a task that nobody named
-    /// and that has neither, nothing is said.
+    /// Reads the files of the tasks. A task without a training or a validation file is skipped; of
+    /// a task that nobody named and that has neither, nothing is said.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -95,7 +100,8 @@ impl Jobs {
         entries.map_err(|cause| EvalError::Io { path: folder.to_owned(), cause })?;
         let mut found = Self::default();
         for task in tasks {
-            // By 2024 the model fine-tuned for MNLI answers both halves: they are one job, whichever was asked for.
+            // By 2024 the model fine-tuned for MNLI answers both halves: they are one job,
+            // whichever was asked for.
             let shared = rules == Rules::Year2024 && task.name.starts_with("mnli");
             if shared && task.name == "mnli-mm" && tasks.iter().any(|other| other.name == "mnli") {
                 continue;
@@ -122,12 +128,19 @@ impl Jobs {
         if !self.jobs.is_empty() || !self.broken.is_empty() {
             return Ok(self);
         }
-        let why = if self.skipped.is_empty() { String::new() } else { format!(": {}", self.skipped.join("; ")) };
+        let why = if self.skipped.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", self.skipped.join("; "))
+        };
         let failed = Err(anyhow::anyhow!("{} has the files of no task{why}", folder.display()));
-        failed.hint("give a folder with TASK.train.jsonl and TASK.valid.jsonl, such as rte.train.jsonl")
+        failed.hint(
+            "give a folder with TASK.train.jsonl and TASK.valid.jsonl, such as rte.train.jsonl",
+        )
     }
 
-    /// Adds a task, and the items of another one that its model answers `besides`, where they are there.
+    /// Adds a task, and the items of another one that its model answers `besides`, where they are
+    /// there.
     fn add(
         &mut self,
         folder: &Path,
@@ -136,7 +149,9 @@ impl Jobs {
         named: bool,
     ) -> anyhow::Result<()> {
         let (training, validation) = match find_files(folder, task) {
-            TaskFiles { training: Some(training), validation: Some(validation) } => (training, validation),
+            TaskFiles { training: Some(training), validation: Some(validation) } => {
+                (training, validation)
+            }
             TaskFiles { training: None, validation: None } if !named => return Ok(()),
             TaskFiles { training, validation } => {
                 let missing = match (training, validation) {
@@ -145,20 +160,30 @@ impl Jobs {
                     _ => "validation",
                 };
                 let folder = folder.display();
-                self.skipped.push(format!("{}: skipped, there is no {missing} file in {folder}", task.name));
+                self.skipped.push(format!(
+                    "{}: skipped, there is no {missing} file in {folder}",
+                    task.name
+                ));
                 return Ok(());
             }
         };
         let besides = besides.and_then(|task| Some((task, find_files(folder, task).validation?)));
         let sets: Vec<_> = [(task, validation)].into_iter().chain(besides).collect();
         let job = Rows::read(task, &training).and_then(|training| {
-            let read = |(task, path): &(&'static _, PathBuf)| Ok(Questions { task, rows: Rows::read(task, path)? });
-            Ok(Job { training, validation: sets.iter().map(read).collect::<Result<_, EvalError>>()? })
+            let read = |(task, path): &(&'static _, PathBuf)| {
+                Ok(Questions { task, rows: Rows::read(task, path)? })
+            };
+            Ok(Job {
+                training,
+                validation: sets.iter().map(read).collect::<Result<_, EvalError>>()?,
+            })
         });
         match job.map_err(anyhow::Error::from) {
             Ok(job) => self.jobs.push(job),
             Err(why) if concerns_everything(&why) => return Err(why),
-            Err(why) => self.broken.push(Broken { tasks: sets.iter().map(|(task, _)| *task).collect(), why }),
+            Err(why) => self
+                .broken
+                .push(Broken { tasks: sets.iter().map(|(task, _)| *task).collect(), why }),
         }
         Ok(())
     }
@@ -176,24 +201,36 @@ mod tests {
     #[test]
     fn tasks_are_chosen_by_name_and_by_suite() {
         assert_eq!(select(&["wsc", "rte", "wsc"]), ["rte", "wsc"]);
-        assert_eq!((select(&["glue"]).len(), select(&["msgs", "rte"]).len(), select(&[]).len()), (11, 12, 22));
+        assert_eq!(
+            (select(&["glue"]).len(), select(&["msgs", "rte"]).len(), select(&[]).len()),
+            (11, 12, 22)
+        );
         let error = select_tasks(&["rtee".to_owned()]).unwrap_err().to_string();
         assert_eq!(error, "--tasks rtee: there is no such task; did you mean `rte`?");
     }
 
     /// The tasks of each job of a folder with these files, and what was skipped.
-    fn jobs(files: &[&str], tasks: &[&str], rules: Rules) -> Result<(Vec<Vec<&'static str>>, Vec<String>), String> {
+    fn jobs(
+        files: &[&str],
+        tasks: &[&str],
+        rules: Rules,
+    ) -> Result<(Vec<Vec<&'static str>>, Vec<String>), String> {
         let folder = tempfile::tempdir().unwrap();
         for file in files {
             let item = |label| {
-                format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": {label}}}\n")
+                format!(
+                    "{{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": \
+                     {label}}}\n"
+                )
             };
             std::fs::write(folder.path().join(file), item(0) + &item(1)).unwrap();
         }
         let names: Vec<String> = tasks.iter().map(|name| name.to_string()).collect();
-        let found = Jobs::read(folder.path(), &select_tasks(&names).unwrap(), rules, !tasks.is_empty());
+        let found =
+            Jobs::read(folder.path(), &select_tasks(&names).unwrap(), rules, !tasks.is_empty());
         let found = found.map_err(|error| error.to_string())?;
-        let tasks = |job: &Job| job.validation.iter().map(|questions| questions.task.name).collect();
+        let tasks =
+            |job: &Job| job.validation.iter().map(|questions| questions.task.name).collect();
         let said = |text: &String| text.replace(&folder.path().display().to_string(), "DATA");
         Ok((found.jobs.iter().map(tasks).collect(), found.skipped.iter().map(said).collect()))
     }
@@ -203,7 +240,11 @@ mod tests {
     #[test]
     fn the_mismatched_half_is_a_task_of_its_own_only_in_2023() {
         for asked in [&["mnli"][..], &["mnli-mm"], &["mnli", "mnli-mm"], &[]] {
-            assert_eq!(jobs(&MNLI, asked, Rules::Year2024).unwrap().0, [["mnli", "mnli-mm"]], "{asked:?}");
+            assert_eq!(
+                jobs(&MNLI, asked, Rules::Year2024).unwrap().0,
+                [["mnli", "mnli-mm"]],
+                "{asked:?}"
+            );
         }
         assert_eq!(jobs(&MNLI, &[], Rules::Year2023).unwrap().0, [["mnli"], ["mnli-mm"]]);
         assert_eq!(jobs(&MNLI, &["mnli-mm"], Rules::Year2023).unwrap().0, [["mnli-mm"]]);
@@ -226,26 +267,36 @@ mod tests {
             let nothing = Jobs { skipped, ..Jobs::default() };
             nothing.require_any(Path::new("DATA")).err().unwrap().to_string()
         };
-        assert!(refusal(&files, &["sst2"]).contains("DATA has the files of no task: sst2: skipped"));
+        assert!(
+            refusal(&files, &["sst2"]).contains("DATA has the files of no task: sst2: skipped")
+        );
         assert!(refusal(&[], &[]).ends_with("has the files of no task"));
     }
 
-    /// A job goes with all of its sets: its model would otherwise be trained again when the broken one is mended.
+    /// A job goes with all of its sets: its model would otherwise be trained again when the broken
+    /// one is mended.
     #[test]
     fn a_broken_file_concerns_its_job_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
-        let item = "{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": 0}\n";
-        for file in ["mnli.train.jsonl", "mnli.valid.jsonl", "cola.train.jsonl", "cola.valid.jsonl"] {
+        let write =
+            |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+        let item =
+            "{\"premise\": \"a\", \"hypothesis\": \"b\", \"sentence\": \"c\", \"label\": 0}\n";
+        for file in ["mnli.train.jsonl", "mnli.valid.jsonl", "cola.train.jsonl", "cola.valid.jsonl"]
+        {
             write(file, item);
         }
         write("mnli-mm.valid.jsonl", &item[..20]);
         let read = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-            Jobs::read(folder.path(), &select_tasks(&names).unwrap(), Rules::Year2024, true).unwrap()
+            Jobs::read(folder.path(), &select_tasks(&names).unwrap(), Rules::Year2024, true)
+                .unwrap()
         };
         let found = read(&["cola", "mnli"]);
-        assert_eq!((found.jobs.len(), found.jobs[0].task().name, found.broken.len()), (1, "cola", 1));
+        assert_eq!(
+            (found.jobs.len(), found.jobs[0].task().name, found.broken.len()),
+            (1, "cola", 1)
+        );
         let part = found.broken[0].part("a");
         assert_eq!((part.to_string().as_str(), part.tasks), ("a on mnli", vec!["mnli", "mnli-mm"]));
         assert!(found.broken[0].why.to_string().contains("mnli-mm.valid.jsonl, line 1: bad JSON"));

@@ -23,8 +23,22 @@ pub struct FinetuneLog<'a> {
 }
 
 impl<'a> FinetuneLog<'a> {
-    pub fn new(label: &'a str, epoch_tokens: u64, metric: Metric, interrupt: &'a Interrupt) -> Self {
-        Self { label, epoch_tokens, metric, interrupt, progress: None, tokens: 0, seconds: 0.0, evaluated: None }
+    pub fn new(
+        label: &'a str,
+        epoch_tokens: u64,
+        metric: Metric,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Self {
+            label,
+            epoch_tokens,
+            metric,
+            interrupt,
+            progress: None,
+            tokens: 0,
+            seconds: 0.0,
+            evaluated: None,
+        }
     }
 
     /// What the steps took, without evaluations.
@@ -79,7 +93,9 @@ impl FinetuneListener for FinetuneLog<'_> {
             }
             FinetuneEvent::Evaluating { .. } => {}
             FinetuneEvent::Evaluation { evaluation, .. } => {
-                let best = self.evaluated.map_or(evaluation.metric, |(_, best)| best.max(evaluation.metric));
+                let best = self
+                    .evaluated
+                    .map_or(evaluation.metric, |(_, best)| best.max(evaluation.metric));
                 self.evaluated = Some((evaluation.metric, best));
             }
         }

@@ -25,37 +25,57 @@ use crate::recipe::FinetuneRecipe;
 use crate::setbacks::Setbacks;
 use crate::stage::write_whole;
 
-/// Fine-tunes every model for every task with every seed, and shows the scores. What fails by itself does not end the rest.
+/// Fine-tunes every model for every task with every seed, and shows the scores. What fails by
+/// itself does not end the rest.
 pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = FinetuneRecipe::load(&args.recipe, &args.overrides)?;
     let rules = Rules::from(recipe.rules);
     let found = Jobs::read(&args.data, &select_tasks(&args.tasks)?, rules, !args.tasks.is_empty())?;
     let Jobs { jobs, broken, skipped } = found.require_any(&args.data)?;
     skipped.iter().for_each(console::note);
-    let subjects = distinct(&args.models).into_iter().zip(&args.models).map(|(name, path)| Subject::open(name, path));
+    let subjects = distinct(&args.models)
+        .into_iter()
+        .zip(&args.models)
+        .map(|(name, path)| Subject::open(name, path));
     let subjects: Vec<Subject> = subjects.collect::<anyhow::Result<_>>()?;
     let device = device.open()?;
     // Weights that cannot be read end the command before anything is trained.
     args.models.iter().try_for_each(|folder| hugging_face::load_any(folder, &device).map(drop))?;
-    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
+    std::fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     for (subject, folder) in subjects.iter().zip(&args.models) {
         claim(&args.output.join(&subject.name), std::slice::from_ref(folder))?;
     }
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
-    let tuner = Tuner { recipe: &recipe, max_steps: args.max_steps, keep: args.keep, device, interrupt: &interrupt };
+    let tuner = Tuner {
+        recipe: &recipe,
+        max_steps: args.max_steps,
+        keep: args.keep,
+        device,
+        interrupt: &interrupt,
+    };
     let seeds = seeds(&args.seeds);
     let (mut models, mut setbacks) = (Vec::new(), Setbacks::default());
     for (subject, folder) in subjects.iter().zip(&args.models) {
-        broken.iter().for_each(|broken| setbacks.add(broken.part(&subject.name), Failure::from(&broken.why)));
+        broken.iter().for_each(|broken| {
+            setbacks.add(broken.part(&subject.name), Failure::from(&broken.why))
+        });
         let mut results = vec![Vec::new(); seeds.len()];
         for job in &jobs {
             for (results, seed) in results.iter_mut().zip(&seeds) {
-                let work = || tuner.finetune_task(subject, job, *seed, &args.output.join(&subject.name));
-                results.extend(setbacks.attempt(tuner.part(subject, job, *seed), work)?.into_iter().flatten());
+                let work =
+                    || tuner.finetune_task(subject, job, *seed, &args.output.join(&subject.name));
+                results.extend(
+                    setbacks.attempt(tuner.part(subject, job, *seed), work)?.into_iter().flatten(),
+                );
             }
         }
-        models.push(ModelResults { name: subject.name.clone(), folder: folder.clone(), seeds: results });
+        models.push(ModelResults {
+            name: subject.name.clone(),
+            folder: folder.clone(),
+            seeds: results,
+        });
     }
     let table = summary::table(&models, rules, args.msgs_all_rows, &setbacks).to_text();
     console::print(format_args!("{}", [table, setbacks.footnotes()].join("\n").trim_end()))?;

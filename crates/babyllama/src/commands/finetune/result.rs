@@ -1,5 +1,5 @@
-//! What one fine-tuning leaves in its folder: `result.json`, `predictions.txt`, `predictions.jsonl`, and the model if it
-//! is to be kept.
+//! What one fine-tuning leaves in its folder: `result.json`, `predictions.txt`,
+//! `predictions.jsonl`, and the model if it is to be kept.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -39,7 +39,8 @@ pub struct FinetuneResult {
 /// How a fine-tuning went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Course {
-    /// The task whose training items the model learned from: by the rules of 2024 `mnli` for `mnli-mm`.
+    /// The task whose training items the model learned from: by the rules of 2024 `mnli` for
+    /// `mnli-mm`.
     pub trained_on: String,
     pub rules: Rules,
     pub settings: FinetuneSettings,
@@ -74,7 +75,8 @@ impl FinetuneResult {
         let all = task_result(questions.task, answers, count(truncated));
         let partly = scored.contains(&false);
         let score = if partly {
-            let counted = truncated.iter().zip(&scored).filter(|(cut, scored)| **cut && **scored).count();
+            let counted =
+                truncated.iter().zip(&scored).filter(|(cut, scored)| **cut && **scored).count();
             task_result(questions.task, &pick(answers, &scored), counted)
         } else {
             all.clone()
@@ -106,28 +108,40 @@ impl FinetuneResult {
     /// The result that a folder holds, if it follows from what has this fingerprint.
     pub fn read(folder: &Path, fingerprint: &str) -> anyhow::Result<Option<Self>> {
         let path = folder.join(RESULT);
-        if ["predictions.txt", "predictions.jsonl"].iter().any(|name| !folder.join(name).is_file()) {
+        if ["predictions.txt", "predictions.jsonl"].iter().any(|name| !folder.join(name).is_file())
+        {
             return Ok(None);
         }
         match fs::read(&path) {
             // A file that cannot be understood counts as none.
-            Ok(bytes) => {
-                Ok(serde_json::from_slice(&bytes).ok().filter(|found: &Self| found.fingerprint == fingerprint))
-            }
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+                .ok()
+                .filter(|found: &Self| found.fingerprint == fingerprint)),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause).with_context(|| format!("cannot read {}", path.display())),
         }
     }
 
-    /// Writes the result and the answers behind it, those to all validation items. The result comes last, so that it
-    /// vouches for the rest.
-    pub fn write(&self, folder: &Path, questions: &Questions, answers: &[Prediction]) -> anyhow::Result<()> {
+    /// Writes the result and the answers behind it, those to all validation items. The result comes
+    /// last, so that it vouches for the rest.
+    pub fn write(
+        &self,
+        folder: &Path,
+        questions: &Questions,
+        answers: &[Prediction],
+    ) -> anyhow::Result<()> {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
-            write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+            write_whole(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))
         };
-        let result = SuiteResult::of_tasks(questions.task.suite, self.course.rules, vec![self.score.clone()]);
-        let outcome = Outcome { result, predictions: vec![pick(answers, &questions.rows.scored())] };
+        let result = SuiteResult::of_tasks(
+            questions.task.suite,
+            self.course.rules,
+            vec![self.score.clone()],
+        );
+        let outcome =
+            Outcome { result, predictions: vec![pick(answers, &questions.rows.scored())] };
         write("predictions.txt", table(&self.course.labels, answers))?;
         write("predictions.jsonl", predictions::to_lines(&outcome))?;
         write(RESULT, format!("{:#}\n", serde_json::to_value(self)?))
@@ -136,7 +150,12 @@ impl FinetuneResult {
 
 /// The answers that the score counts.
 fn pick(answers: &[Prediction], scored: &[bool]) -> Vec<Prediction> {
-    answers.iter().zip(scored).filter(|(_, scored)| **scored).map(|(answer, _)| answer.clone()).collect()
+    answers
+        .iter()
+        .zip(scored)
+        .filter(|(_, scored)| **scored)
+        .map(|(answer, _)| answer.clone())
+        .collect()
 }
 
 fn count(flags: &[bool]) -> usize {

@@ -1,4 +1,5 @@
-//! What a person sees at the end, and the same as JSON: tasks by models, with mean and spread over the seeds.
+//! What a person sees at the end, and the same as JSON: tasks by models, with mean and spread over
+//! the seeds.
 
 use std::path::PathBuf;
 
@@ -21,7 +22,12 @@ pub struct ModelResults {
 }
 
 /// A suite's mean over its tasks, for each list of results that has any.
-pub fn by_seed(seeds: &[Vec<FinetuneResult>], suite: Suite, rules: Rules, all_rows: bool) -> Vec<SuiteResult> {
+pub fn by_seed(
+    seeds: &[Vec<FinetuneResult>],
+    suite: Suite,
+    rules: Rules,
+    all_rows: bool,
+) -> Vec<SuiteResult> {
     let tasks = |results: &Vec<FinetuneResult>| -> Vec<TaskResult> {
         let of_suite = results.iter().filter(|result| result.is_of(suite));
         of_suite.map(|result| result.shown(all_rows).clone()).collect()
@@ -57,28 +63,41 @@ impl ModelResults {
     }
 
     fn mean(&self, suite: Suite, rules: Rules, all_rows: bool) -> Option<Spread> {
-        spread(&self.suites(suite, rules, all_rows).iter().map(|suite| suite.score).collect::<Vec<_>>())
+        spread(
+            &self
+                .suites(suite, rules, all_rows)
+                .iter()
+                .map(|suite| suite.score)
+                .collect::<Vec<_>>(),
+        )
     }
 }
 
-/// The closing table: percent, with the sample standard deviation over seeds. A task of which a seed failed has no number,
-/// and neither has a mean over it.
+/// The closing table: percent, with the sample standard deviation over seeds. A task of which a
+/// seed failed has no number, and neither has a mean over it.
 pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool, setbacks: &Setbacks) -> Table {
     let heads = models.iter().map(|model| (model.name.as_str(), Align::Right));
-    let mut table = Table::new([("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads));
+    let mut table =
+        Table::new([("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads));
     for suite in [Suite::Glue, Suite::Msgs] {
         let mut count = 0;
         for task in TASKS.iter().filter(|task| task.suite == suite) {
             let scores = |model: &ModelResults| -> Vec<f64> {
                 model.scores(task.name, all_rows).iter().map(|result| result.score).collect()
             };
-            let failed = |model: &ModelResults| setbacks.mark(&model.name, suite.name(), Some(task.name));
+            let failed =
+                |model: &ModelResults| setbacks.mark(&model.name, suite.name(), Some(task.name));
             let shown = |model| failed(model).or_else(|| Some(text(Some(spread(&scores(model))?))));
             let cells: Vec<Option<String>> = models.iter().map(shown).collect();
             if cells.iter().any(Option::is_some) {
                 count += 1;
                 let cells = cells.into_iter().map(|cell| cell.unwrap_or(NOTHING.to_owned()));
-                table.push([task.name.to_owned(), task.metric.name().to_owned()].into_iter().chain(cells).collect());
+                table.push(
+                    [task.name.to_owned(), task.metric.name().to_owned()]
+                        .into_iter()
+                        .chain(cells)
+                        .collect(),
+                );
             }
         }
         if count > 0 {
@@ -103,11 +122,17 @@ fn mean_name(suite: Suite, tasks: usize) -> String {
 }
 
 /// Everything, as JSON; means only over what is whole.
-pub fn to_json(models: &[ModelResults], rules: Rules, all_rows: bool, setbacks: &Setbacks) -> Value {
+pub fn to_json(
+    models: &[ModelResults],
+    rules: Rules,
+    all_rows: bool,
+    setbacks: &Setbacks,
+) -> Value {
     let model = |model: &ModelResults| {
         let mut tasks = serde_json::Map::new();
         for task in &TASKS {
-            let scores: Vec<f64> = model.scores(task.name, all_rows).iter().map(|result| result.score).collect();
+            let scores: Vec<f64> =
+                model.scores(task.name, all_rows).iter().map(|result| result.score).collect();
             let failed = setbacks.mark(&model.name, task.suite.name(), Some(task.name));
             if let Some(spread) = spread(&scores).filter(|_| failed.is_none()) {
                 tasks.insert(task.name.to_owned(), json!(spread));
@@ -115,7 +140,8 @@ pub fn to_json(models: &[ModelResults], rules: Rules, all_rows: bool, setbacks: 
         }
         let whole = |suite: &Suite| setbacks.mark(&model.name, suite.name(), None).is_none();
         let suites = [Suite::Glue, Suite::Msgs].into_iter().filter(whole);
-        let suites: Vec<_> = suites.flat_map(|suite| model.suites(suite, rules, all_rows)).collect();
+        let suites: Vec<_> =
+            suites.flat_map(|suite| model.suites(suite, rules, all_rows)).collect();
         let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();
         json!({ "model": model.folder, "name": model.name, "tasks": tasks, "suites": suites, "results": results,
             "failed": setbacks.to_json(&model.name) })
@@ -135,7 +161,8 @@ mod tests {
     fn result(task: &str, score: f64) -> FinetuneResult {
         let answer = Prediction { gold: 1, predicted: 1, scores: vec![0.0, 1.0] };
         let score = TaskResult { score, ..task_result(find_task(task).unwrap(), &[answer], 0) };
-        let all_rows = (task == "main_verb_control").then(|| TaskResult { score: score.score / 2.0, ..score.clone() });
+        let all_rows = (task == "main_verb_control")
+            .then(|| TaskResult { score: score.score / 2.0, ..score.clone() });
         let course = Course {
             trained_on: task.to_owned(),
             rules: Rules::Year2024,
@@ -152,12 +179,25 @@ mod tests {
             tokens_per_second: 4.0,
         };
         let fingerprint = String::new();
-        FinetuneResult { fingerprint, score, all_rows, validation_items: 1, validation_items_truncated: 0, course }
+        FinetuneResult {
+            fingerprint,
+            score,
+            all_rows,
+            validation_items: 1,
+            validation_items_truncated: 0,
+            course,
+        }
     }
 
     fn model(name: &str, seeds: &[&[(&str, f64)]]) -> ModelResults {
-        let of_seed = |results: &&[(&str, f64)]| results.iter().map(|(task, score)| result(task, *score)).collect();
-        ModelResults { name: name.to_owned(), folder: name.into(), seeds: seeds.iter().map(of_seed).collect() }
+        let of_seed = |results: &&[(&str, f64)]| {
+            results.iter().map(|(task, score)| result(task, *score)).collect()
+        };
+        ModelResults {
+            name: name.to_owned(),
+            folder: name.into(),
+            seeds: seeds.iter().map(of_seed).collect(),
+        }
     }
 
     fn lines(models: &[ModelResults], all_rows: bool) -> Vec<String> {
@@ -193,11 +233,18 @@ mod tests {
     fn msgs_can_be_shown_over_all_rows() {
         let models = [model("a", &[&[("main_verb_control", 0.5), ("rte", 0.25)]])];
         let shown = |all_rows| lines(&models, all_rows)[2].clone();
-        assert_eq!([shown(false), shown(true)], ["main_verb_control mcc 50.0", "main_verb_control mcc 25.0"]);
         assert_eq!(
-            to_json(&models, Rules::Year2024, true, &Setbacks::default())[0]["tasks"]["main_verb_control"]["mean"],
+            [shown(false), shown(true)],
+            ["main_verb_control mcc 50.0", "main_verb_control mcc 25.0"]
+        );
+        assert_eq!(
+            to_json(&models, Rules::Year2024, true, &Setbacks::default())[0]["tasks"]["main_verb_control"]
+                ["mean"],
             0.25
         );
-        assert_eq!(to_json(&models, Rules::Year2024, true, &Setbacks::default())[0]["tasks"]["rte"]["mean"], 0.25);
+        assert_eq!(
+            to_json(&models, Rules::Year2024, true, &Setbacks::default())[0]["tasks"]["rte"]["mean"],
+            0.25
+        );
     }
 }

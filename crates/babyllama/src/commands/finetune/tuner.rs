@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::bail;
 use corpus::Tokenizer;
 use engine::Device;
-use eval::classification::{Around, MAX_LENGTH, SpecialTokens, predictions, score, selection_metric};
+use eval::classification::{
+    Around, MAX_LENGTH, SpecialTokens, predictions, score, selection_metric,
+};
 use eval::{Metric, Prediction, Rules};
 use model::{Classifier, hugging_face};
 use serde_json::json;
@@ -30,7 +32,8 @@ pub struct Subject {
     pub name: String,
     folder: PathBuf,
     tokenizer: Tokenizer,
-    /// What stands around texts: nothing where the model predicts the next token, as in the pipelines.
+    /// What stands around texts: nothing where the model predicts the next token, as in the
+    /// pipelines.
     special_tokens: SpecialTokens,
     /// Hash of configuration and weights.
     weights: String,
@@ -62,7 +65,13 @@ impl Subject {
 /// The tokenizer of a masked model, and what it puts around texts.
 pub(super) fn with_ends(tokenizer: &Tokenizer) -> anyhow::Result<(Tokenizer, SpecialTokens)> {
     let tokenizer = tokenizer.of_masked_model()?;
-    let around = |pair| tokenizer.tokens_around(pair).map(|[before, between, after]| Around { before, between, after });
+    let around = |pair| {
+        tokenizer.tokens_around(pair).map(|[before, between, after]| Around {
+            before,
+            between,
+            after,
+        })
+    };
     let special_tokens = SpecialTokens { single: around(false)?, pair: around(true)? };
     Ok((tokenizer, special_tokens))
 }
@@ -79,13 +88,13 @@ pub struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    /// Fine-tunes a model for a job, and leaves the results in `folder/TASK/seed-N`, one for each set of items that the
-    /// model answers; or reads those that are there, if they follow from the same weights, items and settings. `seed`
-    /// stands in for the recipe's.
+    /// Fine-tunes a model for a job, and leaves the results in `folder/TASK/seed-N`, one for each
+    /// set of items that the model answers; or reads those that are there, if they follow from the
+    /// same weights, items and settings. `seed` stands in for the recipe's.
     ///
     /// # Errors
-    /// When items or training come to nothing, and [`Interrupted`] when somebody asked to stop; nothing is left of this
-    /// fine-tuning then.
+    /// When items or training come to nothing, and [`Interrupted`] when somebody asked to stop;
+    /// nothing is left of this fine-tuning then.
     pub fn finetune_task(
         &self,
         subject: &Subject,
@@ -95,11 +104,14 @@ impl Tuner<'_> {
     ) -> anyhow::Result<Vec<FinetuneResult>> {
         let (rules, settings) = (Rules::from(self.recipe.rules), self.settings(job, seed));
         let fingerprint = fingerprint(subject, job, rules, &settings)?;
-        let place = |questions: &Questions| folder.join(questions.task.name).join(format!("seed-{}", settings.seed));
+        let place = |questions: &Questions| {
+            folder.join(questions.task.name).join(format!("seed-{}", settings.seed))
+        };
         let places: Vec<PathBuf> = job.validation.iter().map(place).collect();
         let label = self.part(subject, job, seed).to_string();
         let found = places.iter().map(|place| FinetuneResult::read(place, &fingerprint));
-        let found: Option<Vec<_>> = found.collect::<anyhow::Result<Vec<_>>>()?.into_iter().collect();
+        let found: Option<Vec<_>> =
+            found.collect::<anyhow::Result<Vec<_>>>()?.into_iter().collect();
         if let Some(done) = found.filter(|_| !self.keep || places[0].join(MODEL).is_dir()) {
             console::note(format_args!("{label}: done already"));
             return Ok(done);
@@ -110,8 +122,10 @@ impl Tuner<'_> {
         places.iter().try_for_each(|place| clear(place))?;
         let tokenizer = tokenizer_of(rules, &subject.tokenizer)?;
         let (max_length, vocab_size) = (subject.max_length, subject.vocab_size);
-        let items = JobItems::new(job, &tokenizer, &subject.special_tokens, max_length, vocab_size)?;
-        let mut log = FinetuneLog::new(&label, items.training.tokens(), selection(&items), self.interrupt);
+        let items =
+            JobItems::new(job, &tokenizer, &subject.special_tokens, max_length, vocab_size)?;
+        let mut log =
+            FinetuneLog::new(&label, items.training.tokens(), selection(&items), self.interrupt);
         let finetuned = self.finetune(subject, &items, &settings, &mut log)?;
         let course = Course {
             trained_on: job.task().name.to_owned(),
@@ -134,8 +148,10 @@ impl Tuner<'_> {
         }
         let mut results = Vec::new();
         for (index, place) in places.iter().enumerate() {
-            let (questions, truncated) = (&job.validation[index], &items.validation[index].truncated);
-            let result = FinetuneResult::new(&fingerprint, &course, questions, truncated, &answers[index]);
+            let (questions, truncated) =
+                (&job.validation[index], &items.validation[index].truncated);
+            let result =
+                FinetuneResult::new(&fingerprint, &course, questions, truncated, &answers[index]);
             result.write(place, questions, &answers[index])?;
             results.push(result);
         }
@@ -169,7 +185,8 @@ impl Tuner<'_> {
         // It would only lie beside the classifier.
         drop(model);
         let (gold, metric) = (items.validation[0].classes(), selection(items));
-        let select = |predicted: &[u32]| score(metric, gold.iter().copied().zip(predicted.iter().copied()));
+        let select =
+            |predicted: &[u32]| score(metric, gold.iter().copied().zip(predicted.iter().copied()));
         let run = Finetune {
             classifier,
             training: &items.training.examples,
@@ -191,11 +208,15 @@ fn selection(items: &JobItems) -> Metric {
 }
 
 /// A hash of everything that the results follow from.
-fn fingerprint(subject: &Subject, job: &Job, rules: Rules, settings: &FinetuneSettings) -> anyhow::Result<String> {
+fn fingerprint(
+    subject: &Subject,
+    job: &Job,
+    rules: Rules,
+    settings: &FinetuneSettings,
+) -> anyhow::Result<String> {
     let (weights, tokenizer) = (&subject.weights, subject.tokenizer.content_hash());
     let tasks: Vec<&str> = job.validation.iter().map(|questions| questions.task.name).collect();
-    let mut all =
-        json!({ "weights": weights, "tokenizer": tokenizer, "tasks": tasks, "rules": rules, "settings": settings });
+    let mut all = json!({ "weights": weights, "tokenizer": tokenizer, "tasks": tasks, "rules": rules, "settings": settings });
     if subject.special_tokens != SpecialTokens::default() {
         all["special_tokens"] = json!(subject.special_tokens);
     }
@@ -211,13 +232,19 @@ fn answers(items: &JobItems, finetuned: &Finetuned) -> anyhow::Result<Vec<Vec<Pr
     let [first, others @ ..] = &items.validation[..] else { return Ok(Vec::new()) };
     let mut answers = vec![predictions(&first.classes(), &finetuned.logits)?];
     for set in others {
-        answers.push(predictions(&set.classes(), &predict(&finetuned.classifier, &set.examples)?.0)?);
+        answers
+            .push(predictions(&set.classes(), &predict(&finetuned.classifier, &set.examples)?.0)?);
     }
     Ok(answers)
 }
 
 /// Writes a classifier with its tokenizer; its labels are named by their numbers in the files.
-fn save(subject: &Subject, classifier: Classifier, labels: &[u32], folder: &Path) -> anyhow::Result<()> {
+fn save(
+    subject: &Subject,
+    classifier: Classifier,
+    labels: &[u32],
+    folder: &Path,
+) -> anyhow::Result<()> {
     let classifier = classifier.with_labels(labels.iter().map(u32::to_string).collect())?;
     hugging_face::save_classifier(&classifier, folder)?;
     Ok(subject.tokenizer.save_folder(folder, subject.max_length)?)

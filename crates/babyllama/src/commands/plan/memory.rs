@@ -12,7 +12,8 @@ use super::Planned;
 use crate::console;
 use crate::recipe::ModelSection;
 
-/// Buffers are handed out in sizes that are rounded up; and libraries take some memory of their own.
+/// Buffers are handed out in sizes that are rounded up; and libraries take some memory of their
+/// own.
 const ROUNDING: f64 = 1.08;
 const LIBRARIES: f64 = 128e6;
 
@@ -24,10 +25,11 @@ const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
 pub struct TrainingMemory {
     /// Weights with their copies for products, gradient and moments.
     pub model: f64,
-    /// Weights of the teachers that are in memory until everything they say is kept, with their copies.
+    /// Weights of the teachers that are in memory until everything they say is kept, with their
+    /// copies.
     pub teachers: f64,
-    /// Of every token that passes through at a time, besides logits: what the backward pass reads again, and what both
-    /// passes need in between.
+    /// Of every token that passes through at a time, besides logits: what the backward pass reads
+    /// again, and what both passes need in between.
     pub per_token: f64,
     vocab_size: usize,
     /// Blocks of logits that are alive together.
@@ -48,7 +50,8 @@ impl TrainingMemory {
             Arithmetic::F32 => (4.0, 0.0),
         };
         let weights = |config: &ModelConfig| config.parameter_count() as f64;
-        let reading = teachers.iter().map(|teacher| passing(teacher).bytes(compact)).fold(0.0, f64::max);
+        let reading =
+            teachers.iter().map(|teacher| passing(teacher).bytes(compact)).fold(0.0, f64::max);
         let states: f64 = teachers.iter().map(|teacher| 4.0 * teacher.hidden_size as f64).sum();
         let speaks = signal.is_some_and(|signal| signal != SignalKind::Sampled);
         Self {
@@ -56,7 +59,10 @@ impl TrainingMemory {
             blocks: 1 + if speaks { teachers.len() } else { 0 },
             model: (16.0 + copy) * weights(config),
             teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
-            per_token: kept(config).bytes(compact) + going_back(config).bytes(compact) + reading + states,
+            per_token: kept(config).bytes(compact)
+                + going_back(config).bytes(compact)
+                + reading
+                + states,
             vocab_size: config.vocab_size,
         }
     }
@@ -74,7 +80,8 @@ impl TrainingMemory {
     }
 }
 
-/// What each model needs of a GPU, and how much of a step fits into the one at hand; nothing for the CPU.
+/// What each model needs of a GPU, and how much of a step fits into the one at hand; nothing for
+/// the CPU.
 pub fn print(
     estimates: &[Planned<'_>],
     device: Option<&Arc<dyn Device>>,
@@ -90,28 +97,47 @@ pub fn print(
         Some(Some(memory)) => Some(memory.free as f64),
         None => None,
     };
-    let here = free.map_or(String::new(), |free| format!(", of which {}B are free here", short(free)));
+    let here =
+        free.map_or(String::new(), |free| format!(", of which {}B are free here", short(free)));
     let arithmetic = if arithmetic == Arithmetic::Bf16 { "bf16" } else { "f32" };
-    console::print(format_args!("GPU memory in {arithmetic}{here}, estimated to about a quarter:\n"))?;
+    console::print(format_args!(
+        "GPU memory in {arithmetic}{here}, estimated to about a quarter:\n"
+    ))?;
     console::print(table(estimates, free).to_text())?;
-    let hidden =
-        |section: &ModelSection| section.distill.as_ref().is_some_and(|distill| distill.signal == SignalKind::Hidden);
+    let hidden = |section: &ModelSection| {
+        section.distill.as_ref().is_some_and(|distill| distill.signal == SignalKind::Hidden)
+    };
     if estimates.iter().any(|(_, section, _)| hidden(section)) {
         console::print(
-            "With signal = \"hidden\" the states that were read stay there too, in up to half of what is free.",
+            "With signal = \"hidden\" the states that were read stay there too, in up to half of \
+             what is free.",
         )?;
     }
-    console::print("A step that does not fit is split while it runs, unless micro_batch_size says how.")
+    console::print(
+        "A step that does not fit is split while it runs, unless micro_batch_size says how.",
+    )
 }
 
 fn table(estimates: &[Planned<'_>], free: Option<f64>) -> Table {
-    let heads = ["weights, gradient, moments", "teachers", "a sequence more", "a step", "sequences", "fit at a time"];
-    let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))));
+    let heads = [
+        "weights, gradient, moments",
+        "teachers",
+        "a sequence more",
+        "a step",
+        "sequences",
+        "fit at a time",
+    ];
+    let mut table = Table::new(
+        [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
+    );
     for (name, section, estimate) in estimates {
         let (settings, need) = (&section.train, &estimate.on_device);
         let (length, batch_size) = (settings.sequence_length, settings.batch_size);
-        let at_a_time =
-            if settings.micro_batch_size > 0 { settings.micro_batch_size.min(batch_size) } else { batch_size };
+        let at_a_time = if settings.micro_batch_size > 0 {
+            settings.micro_batch_size.min(batch_size)
+        } else {
+            batch_size
+        };
         let fit = free.map(|free| match need.fits(free, at_a_time, length) {
             Some(fit) => fit.to_string(),
             None => "none".to_owned(),
@@ -158,18 +184,25 @@ fn joined_columns(config: &ModelConfig) -> usize {
     query_columns(config) + 2 * config.num_kv_heads * config.head_dim
 }
 
-/// What the backward pass reads again. In every layer: two norms' outputs with their statistics, queries, keys and values,
-/// attention's output with its logarithms, the feed-forward part's two widths, and the residual stream twice.
+/// What the backward pass reads again. In every layer: two norms' outputs with their statistics,
+/// queries, keys and values, attention's output with its logarithms, the feed-forward part's two
+/// widths, and the residual stream twice.
 fn kept(config: &ModelConfig) -> Values {
     let hidden = config.hidden_size;
     let full = 2 * hidden + 4 + config.num_heads;
-    let compact =
-        2 * hidden + joined_columns(config) + query_columns(config) + up_columns(config) + config.intermediate_size;
-    Values { full: config.num_layers * full + hidden + 2, compact: config.num_layers * compact + hidden }
+    let compact = 2 * hidden
+        + joined_columns(config)
+        + query_columns(config)
+        + up_columns(config)
+        + config.intermediate_size;
+    Values {
+        full: config.num_layers * full + hidden + 2,
+        compact: config.num_layers * compact + hidden,
+    }
 }
 
-/// What a layer's backward has in hand besides: the residual stream's gradient, old and new, and those of the feed-forward
-/// part.
+/// What a layer's backward has in hand besides: the residual stream's gradient, old and new, and
+/// those of the feed-forward part.
 fn going_back(config: &ModelConfig) -> Values {
     let compact = 2 * config.hidden_size + up_columns(config) + config.intermediate_size;
     Values { full: 2 * config.hidden_size, compact }
@@ -222,15 +255,23 @@ mod tests {
     fn measured(config: &ModelConfig, teachers: &[ModelConfig], sequences: usize) -> f64 {
         let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(1 << 40));
         let listening = || -> Listening {
-            let model = |config: &ModelConfig| ("t".to_owned(), Model::new(config.clone(), &device, 1).unwrap());
+            let model = |config: &ModelConfig| {
+                ("t".to_owned(), Model::new(config.clone(), &device, 1).unwrap())
+            };
             let settings = DistillSettings::new(Vec::new());
-            let online = Online::new(teachers.iter().map(model).collect(), &settings, 64, 64).unwrap();
+            let online =
+                Online::new(teachers.iter().map(model).collect(), &settings, 64, 64).unwrap();
             (settings, Box::new(online))
         };
         let distill = (!teachers.is_empty()).then(listening);
-        let mut trainer =
-            Trainer::new(Model::new(config.clone(), &device, 1).unwrap(), &TrainSettings::default(), 1, distill);
-        let rows = (0..sequences as u32).map(|row| (0..64u32).map(|at| (row * 13 + at * 7) % 64).collect::<Vec<_>>());
+        let mut trainer = Trainer::new(
+            Model::new(config.clone(), &device, 1).unwrap(),
+            &TrainSettings::default(),
+            1,
+            distill,
+        );
+        let rows = (0..sequences as u32)
+            .map(|row| (0..64u32).map(|at| (row * 13 + at * 7) % 64).collect::<Vec<_>>());
         let batch = MicroBatch::from(Batch::from_sequences(rows));
         for step in 1..=2 {
             trainer.step(std::slice::from_ref(&batch), step, 1e-3).unwrap();
@@ -250,9 +291,14 @@ mod tests {
         ] {
             let signal = (!teachers.is_empty()).then_some(SignalKind::Online);
             let estimate = TrainingMemory::of(&config, &teachers, signal, Arithmetic::F32);
-            let (found, expected) =
-                (estimate.bytes(sequences * 64) - LIBRARIES, measured(&config, &teachers, sequences));
-            assert!((0.85..1.25).contains(&(found / expected)), "{found} for {expected}: {config:?}, {sequences}");
+            let (found, expected) = (
+                estimate.bytes(sequences * 64) - LIBRARIES,
+                measured(&config, &teachers, sequences),
+            );
+            assert!(
+                (0.85..1.25).contains(&(found / expected)),
+                "{found} for {expected}: {config:?}, {sequences}"
+            );
         }
     }
 

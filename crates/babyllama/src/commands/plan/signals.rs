@@ -12,7 +12,8 @@ pub struct Choice {
     pub name: String,
     /// Whether the recipe takes it.
     pub is_chosen: bool,
-    /// What the cache and the teachers take; `None` where the recipe's other settings rule this way out.
+    /// What the cache and the teachers take; `None` where the recipe's other settings rule this way
+    /// out.
     pub cost: Option<Cost>,
 }
 
@@ -40,8 +41,10 @@ pub fn choices(
         (format!("sampled, {}", distill.samples), SignalKind::Sampled, None),
     ];
     let choice = |(name, signal, codec): (String, SignalKind, Option<Codec>)| {
-        let way = DistillSettings { signal, codec: codec.unwrap_or(distill.codec), ..distill.clone() };
-        let is_possible = train::settings::check_distillation(&way, settings, teachers.len()).is_ok();
+        let way =
+            DistillSettings { signal, codec: codec.unwrap_or(distill.codec), ..distill.clone() };
+        let is_possible =
+            train::settings::check_distillation(&way, settings, teachers.len()).is_ok();
         Choice {
             name,
             is_chosen: way == *distill,
@@ -87,7 +90,8 @@ mod tests {
     use crate::recipe::{ModelSection, Start};
 
     fn teachers() -> [ModelConfig; 2] {
-        let section = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = 96\nnum_layers = 2\nnum_heads = 4";
+        let section = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = \
+         96\nnum_layers = 2\nnum_heads = 4";
         let section: ModelSection = toml::from_str(section).unwrap();
         let Start::Random(shape) = section.start else { panic!("no shape") };
         [shape.config(1000), shape.config(1000)]
@@ -96,7 +100,8 @@ mod tests {
     #[test]
     fn each_way_takes_its_disk_and_work() {
         let settings = TrainSettings::default();
-        let distill = DistillSettings { samples: 10, ..DistillSettings::new(vec!["a".into(), "b".into()]) };
+        let distill =
+            DistillSettings { samples: 10, ..DistillSettings::new(vec!["a".into(), "b".into()]) };
         let found = choices(&distill, &settings, &teachers(), 1e6, 4e6);
         let chosen: Vec<bool> = found.iter().map(|choice| choice.is_chosen).collect();
         assert_eq!(chosen, [true, false, false, false]);
@@ -120,7 +125,10 @@ mod tests {
         let settings = TrainSettings { random_offset: true, ..TrainSettings::default() };
         let distill = DistillSettings::new(vec!["a".into(), "b".into()]);
         let possible = |settings: &TrainSettings| -> Vec<bool> {
-            choices(&distill, settings, &teachers(), 1e6, 1e6).iter().map(|choice| choice.cost.is_some()).collect()
+            choices(&distill, settings, &teachers(), 1e6, 1e6)
+                .iter()
+                .map(|choice| choice.cost.is_some())
+                .collect()
         };
         assert_eq!(possible(&settings), [true, false, false, false]);
         assert_eq!(possible(&TrainSettings::default()), [true; 4]);

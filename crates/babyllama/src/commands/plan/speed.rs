@@ -11,21 +11,25 @@ use train::step::Trainer;
 
 use crate::recipe::{ModelSection, Start};
 
-/// Floating-point operations a second of a short training run on this machine: of a small model, which a GPU would hardly
-/// notice, so that it gets a larger one.
+/// Floating-point operations a second of a short training run on this machine: of a small model,
+/// which a GPU would hardly notice, so that it gets a larger one.
 pub fn measured_flops(device: &Arc<dyn Device>) -> anyhow::Result<f64> {
     let (shape, sequences) = match device.memory() {
         None => ("hidden_size = 256\nintermediate_size = 768\nnum_heads = 4", 16),
         Some(_) => ("hidden_size = 1024\nintermediate_size = 2816\nnum_heads = 16", 64),
     };
     let shape = &format!("architecture = 'llama'\nnum_layers = 4\n{shape}");
-    let section: ModelSection = toml::from_str(shape).context("the model that measures the machine")?;
-    let Start::Random(shape) = &section.start else { anyhow::bail!("the measuring model has no shape") };
+    let section: ModelSection =
+        toml::from_str(shape).context("the model that measures the machine")?;
+    let Start::Random(shape) = &section.start else {
+        anyhow::bail!("the measuring model has no shape")
+    };
     let config = shape.config(4000);
     let flops = 3.0 * config.forward_flops_per_token(128);
     let mut trainer = Trainer::new(Model::new(config, device, 0)?, &section.train, 0, None);
     let batch = MicroBatch::from(Batch::from_sequences(
-        (0..sequences as u32).map(|row| (0..128u32).map(|at| (row * 131 + at * 17) % 4000).collect::<Vec<_>>()),
+        (0..sequences as u32)
+            .map(|row| (0..128u32).map(|at| (row * 131 + at * 17) % 4000).collect::<Vec<_>>()),
     ));
     trainer.step(std::slice::from_ref(&batch), 1, 1e-4)?;
     device.synchronise();

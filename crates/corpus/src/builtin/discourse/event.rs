@@ -11,7 +11,8 @@ use crate::builtin::lexicon::{Frame, Verb, lexicon};
 
 /// Verbs of what one does to oneself.
 pub const REFLEXIVES: &[&str] = &[
-    "see", "blame", "hide", "teach", "draw", "admire", "scare", "help", "trust", "forgive", "warn", "paint", "praise",
+    "see", "blame", "hide", "teach", "draw", "admire", "scare", "help", "trust", "forgive", "warn",
+    "paint", "praise",
 ];
 
 /// What happens to one, and is not done with care or in haste.
@@ -26,7 +27,8 @@ const HUMAN_FRAMES: &[(usize, Frame)] = &[
     (8, Frame::Placing),
     (9, Frame::Control),
 ];
-const ANIMAL_FRAMES: &[(usize, Frame)] = &[(48, Frame::Transitive), (26, Frame::Motion), (26, Frame::Intransitive)];
+const ANIMAL_FRAMES: &[(usize, Frame)] =
+    &[(48, Frame::Transitive), (26, Frame::Motion), (26, Frame::Intransitive)];
 
 impl Scene<'_> {
     /// Something that one of the cast does, in the scene's tense, with an adjunct or none.
@@ -45,11 +47,18 @@ impl Scene<'_> {
 
     /// An act rather than a state, under the given name: what can be planned, ordered or going on.
     pub fn deed(&mut self, who: Option<usize>, kind: Kinds, subject: &NounPhrase) -> Clause {
-        self.retried(|scene| scene.plain_act(who, kind, subject.clone()), |clause| !clause.verb.stative)
+        self.retried(
+            |scene| scene.plain_act(who, kind, subject.clone()),
+            |clause| !clause.verb.stative,
+        )
     }
 
     /// Tries until the result is good. The scene keeps nothing of what the other tries mentioned.
-    pub fn retried<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> T, good: impl Fn(&T) -> bool) -> T {
+    pub fn retried<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Self) -> T,
+        good: impl Fn(&T) -> bool,
+    ) -> T {
         let before = self.clone();
         loop {
             let result = attempt(self);
@@ -94,7 +103,13 @@ impl Scene<'_> {
         }
     }
 
-    fn framed(&mut self, frame: Frame, who: Option<usize>, kind: Kinds, subject: NounPhrase) -> Clause {
+    fn framed(
+        &mut self,
+        frame: Frame,
+        who: Option<usize>,
+        kind: Kinds,
+        subject: NounPhrase,
+    ) -> Clause {
         if frame == Frame::Transitive {
             return self.transitive(who, kind, subject);
         }
@@ -133,14 +148,19 @@ impl Scene<'_> {
         clause
     }
 
-    /// A verb and its object: either what the scene already holds and what one can do to it, or a verb and what it takes.
+    /// A verb and its object: either what the scene already holds and what one can do to it, or a
+    /// verb and what it takes.
     fn transitive(&mut self, who: Option<usize>, kind: Kinds, subject: NounPhrase) -> Clause {
         let words = lexicon();
         if kind.meets(HUMAN) && self.draw.chance(4) {
-            let verbs: Vec<&Verb> =
-                words.verbs_between(kind, HUMAN).into_iter().filter(|verb| REFLEXIVES.contains(&&*verb.base)).collect();
+            let verbs: Vec<&Verb> = words
+                .verbs_between(kind, HUMAN)
+                .into_iter()
+                .filter(|verb| REFLEXIVES.contains(&&*verb.base))
+                .collect();
             let verb = self.draw.zipf(&verbs);
-            let own = NounPhrase::new(subject.reflexive(), Number::Singular, subject.agreement.gender);
+            let own =
+                NounPhrase::new(subject.reflexive(), Number::Singular, subject.agreement.gender);
             return Clause::new(subject, verb, self.tense).with_object(own);
         }
         if self.draw.chance(55)
@@ -175,10 +195,16 @@ impl Scene<'_> {
         match self.draw.below(100) {
             0..14 if may_locate => self.location(),
             14..30 => self.time().to_string(),
-            30..36 if Self::takes_manner(verb) && clause.adverb.is_empty() => self.draw.zipf(MANNERS).to_string(),
+            30..36 if Self::takes_manner(verb) && clause.adverb.is_empty() => {
+                self.draw.zipf(MANNERS).to_string()
+            }
             36..40 if may_locate => joined(&[&self.location(), self.time()]),
             40..44 if verb.subject == HUMAN && !verb.stative => {
-                let companion = self.draw.beside(&subject.subject(), &lexicon().nouns_of(KIN)).singular.as_str();
+                let companion = self
+                    .draw
+                    .beside(&subject.subject(), &lexicon().nouns_of(KIN))
+                    .singular
+                    .as_str();
                 joined(&["with", subject.possessive(), companion])
             }
             _ => String::new(),
@@ -199,9 +225,16 @@ impl Scene<'_> {
             let seem = self.draw.zipf(seem);
             return Clause::new(subject, seem, self.tense).with_tail(&format!("to be {state}"));
         }
-        let degree =
-            if self.draw.chance(30) { self.draw.zipf(&["very", "quite", "rather", "really", "a little"]) } else { "" };
-        let degree = if ["asleep", "alone", "awake", "lost", "safe", "ready"].contains(&state) { "" } else { degree };
+        let degree = if self.draw.chance(30) {
+            self.draw.zipf(&["very", "quite", "rather", "really", "a little"])
+        } else {
+            ""
+        };
+        let degree = if ["asleep", "alone", "awake", "lost", "safe", "ready"].contains(&state) {
+            ""
+        } else {
+            degree
+        };
         Clause::linking(subject, self.tense, joined(&[degree, state]))
     }
 

@@ -1,4 +1,5 @@
-//! Noun phrases and adjuncts that are new to the scene: "three old coins", "in the harbour", "with great care".
+//! Noun phrases and adjuncts that are new to the scene: "three old coins", "in the harbour", "with
+//! great care".
 
 use super::scene::Scene;
 use crate::builtin::grammar::clause::Tense;
@@ -31,7 +32,8 @@ const PLURAL: &[(usize, &str)] = &[
     (1, "both"),
     (1, "other"),
 ];
-const MASS: &[(usize, &str)] = &[(8, "some"), (7, "the"), (2, "this"), (2, "that"), (2, "a lot of"), (1, "more")];
+const MASS: &[(usize, &str)] =
+    &[(8, "some"), (7, "the"), (2, "this"), (2, "that"), (2, "a lot of"), (1, "more")];
 
 /// The preposition that goes with a place.
 pub fn preposition(place: &Noun) -> &'static str {
@@ -65,16 +67,25 @@ impl Scene<'_> {
     }
 
     /// A phrase with a determiner that agrees with its noun. An owner gives possessives: "her hat".
-    pub fn phrase(&mut self, noun: &'static Noun, number: Number, owner: Option<&NounPhrase>) -> NounPhrase {
+    pub fn phrase(
+        &mut self,
+        noun: &'static Noun,
+        number: Number,
+        owner: Option<&NounPhrase>,
+    ) -> NounPhrase {
         let adjective = if self.draw.chance(38) { self.adjective_for(noun) } else { "" };
         let gender = noun.gender.unwrap_or(self.draw.pick(&[Gender::Feminine, Gender::Masculine]));
-        let possessive = owner.filter(|_| noun.kind.meets(KIN) || self.draw.chance(14)).map(NounPhrase::possessive);
+        let possessive = owner
+            .filter(|_| noun.kind.meets(KIN) || self.draw.chance(14))
+            .map(NounPhrase::possessive);
         let determiner = match (possessive, number) {
             (Some(possessive), _) => Determiner::Word(possessive),
             (None, _) if noun.mass => Determiner::Word(self.draw.weighted(MASS)),
             (None, Number::Singular) if self.draw.chance(50) => Determiner::Indefinite,
             (None, Number::Singular) => Determiner::Word(self.draw.weighted(SINGULAR)),
-            (None, Number::Plural) if self.draw.chance(22) => Determiner::Word(self.draw.zipf(NUMBERS)),
+            (None, Number::Plural) if self.draw.chance(22) => {
+                Determiner::Word(self.draw.zipf(NUMBERS))
+            }
             (None, Number::Plural) if self.draw.chance(15) => Determiner::Bare,
             (None, Number::Plural) => Determiner::Word(self.draw.weighted(PLURAL)),
         };
@@ -83,8 +94,9 @@ impl Scene<'_> {
 
     /// A phrase of some kinds, chosen to go with the head word.
     pub fn fresh(&mut self, kinds: Kinds, head: &str, owner: Option<&NounPhrase>) -> NounPhrase {
-        let may_own_kin =
-            owner.is_some_and(|owner| owner.agreement.gender != Gender::Neuter || owner.agreement.plural());
+        let may_own_kin = owner.is_some_and(|owner| {
+            owner.agreement.gender != Gender::Neuter || owner.agreement.plural()
+        });
         let noun = match self.noun_of(kinds, head) {
             noun if noun.kind == KIN && !may_own_kin => self.noun_of(PERSON, head),
             noun => noun,
@@ -129,9 +141,13 @@ impl Scene<'_> {
         let place = self.other_place();
         let ways: &[&str] = match place.kind {
             _ if head == "return" => &["to"],
-            _ if ["go", "come", "travel", "drive", "ride"].contains(&head) => &["to", "back to", "to"],
+            _ if ["go", "come", "travel", "drive", "ride"].contains(&head) => {
+                &["to", "back to", "to"]
+            }
             BUILDING => &["to", "into", "out of", "back to", "towards", "past"],
-            _ if ["forest", "village", "town", "park", "garden", "market", "street"].contains(&&*place.singular) => {
+            _ if ["forest", "village", "town", "park", "garden", "market", "street"]
+                .contains(&&*place.singular) =>
+            {
                 &["through", "to", "into", "towards", "around"]
             }
             _ => &["to", "towards", "back to", "past"],

@@ -76,27 +76,35 @@ impl<'w> Scene<'w> {
         let words = lexicon();
         let noun = if self.draw.chance(85) {
             let people: Vec<&Noun> = words.nouns_named(self.theme.people);
-            self.draw.zipf(&people.into_iter().filter(|noun| noun.kind == PERSON).collect::<Vec<_>>())
+            self.draw
+                .zipf(&people.into_iter().filter(|noun| noun.kind == PERSON).collect::<Vec<_>>())
         } else {
             self.draw.zipf(&words.nouns_of(PERSON))
         };
         let number = if self.draw.chance(12) { Number::Plural } else { Number::Singular };
         let gender = noun.gender.unwrap_or(self.draw.pick(&[Gender::Feminine, Gender::Masculine]));
-        let name =
-            (number == Number::Singular && self.draw.chance(65)).then(|| self.world.first_name(&mut self.draw, gender));
+        let name = (number == Number::Singular && self.draw.chance(65))
+            .then(|| self.world.first_name(&mut self.draw, gender));
         self.add(noun, name, number, gender);
     }
 
     fn add_noun(&mut self, theme_words: &str, plural_percent: usize) {
         let words = lexicon();
         let noun = self.draw.zipf(&words.nouns_named(theme_words));
-        let number = if !noun.mass && self.draw.chance(plural_percent) { Number::Plural } else { Number::Singular };
+        let number = if !noun.mass && self.draw.chance(plural_percent) {
+            Number::Plural
+        } else {
+            Number::Singular
+        };
         self.add(noun, None, number, Gender::Neuter);
     }
 
-    /// Adds an entity unless one of its noun or name is here already, which would leave "the dog" unclear.
+    /// Adds an entity unless one of its noun or name is here already, which would leave "the dog"
+    /// unclear.
     fn add(&mut self, noun: &'static Noun, name: Option<String>, number: Number, gender: Gender) {
-        let known = |entity: &Entity| entity.noun.singular == noun.singular || (name.is_some() && entity.name == name);
+        let known = |entity: &Entity| {
+            entity.noun.singular == noun.singular || (name.is_some() && entity.name == name)
+        };
         if self.entities.iter().any(known) {
             return;
         }
@@ -136,15 +144,21 @@ impl<'w> Scene<'w> {
 
     /// One of the entities of some kinds that the test lets through.
     pub fn one_of(&mut self, kinds: Kinds, allowed: impl Fn(usize) -> bool) -> Option<usize> {
-        let found: Vec<usize> =
-            (0..self.entities.len()).filter(|&who| self.kind(who).meets(kinds) && allowed(who)).collect();
+        let found: Vec<usize> = (0..self.entities.len())
+            .filter(|&who| self.kind(who).meets(kinds) && allowed(who))
+            .collect();
         (!found.is_empty()).then(|| self.draw.pick(&found))
     }
 
     /// Someone to be a subject, preferring who was spoken of last.
     pub fn somebody(&mut self) -> usize {
-        let before: Vec<usize> = self.previous.iter().copied().filter(|&who| who < self.cast_size).collect();
-        if !before.is_empty() && self.draw.chance(55) { before[0] } else { self.draw.below(self.cast_size) }
+        let before: Vec<usize> =
+            self.previous.iter().copied().filter(|&who| who < self.cast_size).collect();
+        if !before.is_empty() && self.draw.chance(55) {
+            before[0]
+        } else {
+            self.draw.below(self.cast_size)
+        }
     }
 
     /// One person.
@@ -160,7 +174,8 @@ impl<'w> Scene<'w> {
         (first, second)
     }
 
-    /// How the scene speaks of an entity here: by pronoun where that is clear, else by name or noun.
+    /// How the scene speaks of an entity here: by pronoun where that is clear, else by name or
+    /// noun.
     pub fn refer(&mut self, who: usize) -> NounPhrase {
         let agreement = self.agreement(who);
         let here = self.current.contains(&who);
@@ -183,7 +198,8 @@ impl<'w> Scene<'w> {
     /// Name or noun, never a pronoun.
     pub fn name(&mut self, who: usize) -> NounPhrase {
         self.mark(who);
-        let Entity { noun, name, number, gender, adjective, introduced } = self.entities[who].clone();
+        let Entity { noun, name, number, gender, adjective, introduced } =
+            self.entities[who].clone();
         self.entities[who].introduced = true;
         if let Some(name) = name {
             return NounPhrase::new(name, Number::Singular, gender);
@@ -192,9 +208,9 @@ impl<'w> Scene<'w> {
         let adjective = if again { "" } else { adjective };
         let determiner = match (introduced, number) {
             (true, _) => Determiner::Word("the"),
-            (false, Number::Plural) => {
-                Determiner::Word(self.draw.zipf(&["some", "two", "the", "three", "several", "four"]))
-            }
+            (false, Number::Plural) => Determiner::Word(
+                self.draw.zipf(&["some", "two", "the", "three", "several", "four"]),
+            ),
             (false, _) if noun.mass => Determiner::Word("some"),
             (false, _) => Determiner::Indefinite,
         };

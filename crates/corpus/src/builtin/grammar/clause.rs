@@ -1,5 +1,5 @@
-//! Clauses: one subject, one verb with its auxiliaries, what follows; said as statement, question, relative clause or
-//! infinitive.
+//! Clauses: one subject, one verb with its auxiliaries, what follows; said as statement, question,
+//! relative clause or infinitive.
 
 use super::features::{Agreement, Number, Person};
 use super::noun_phrase::NounPhrase;
@@ -41,7 +41,8 @@ impl Group {
     }
 }
 
-/// A clause. Its sayings share one verb group, so agreement and auxiliaries are right in all of them.
+/// A clause. Its sayings share one verb group, so agreement and auxiliaries are right in all of
+/// them.
 #[derive(Clone, Debug)]
 pub struct Clause {
     pub subject: NounPhrase,
@@ -96,7 +97,8 @@ impl Clause {
     /// The passive, the old subject behind `by`; the clause itself when it has no object.
     pub fn passive(mut self, with_agent: bool) -> Self {
         let Some(object) = self.object.take() else { return self };
-        let agent = if with_agent { format!("by {}", self.subject.object()) } else { String::new() };
+        let agent =
+            if with_agent { format!("by {}", self.subject.object()) } else { String::new() };
         self.tail = joined(&[&self.tail, &agent]);
         self.subject = object;
         self.group.passive = true;
@@ -130,7 +132,8 @@ impl Clause {
         self.inverted(true)
     }
 
-    /// "has the cat not eaten": the question with a gap where the object was, to follow a question word.
+    /// "has the cat not eaten": the question with a gap where the object was, to follow a question
+    /// word.
     pub fn question_without_object(&self) -> String {
         self.inverted(false)
     }
@@ -153,7 +156,11 @@ impl Clause {
 
     fn finite_words(&self) -> String {
         let Chain { auxiliary, rest } = self.chain(self.group.negative);
-        let auxiliary = if self.group.negative { negated(&auxiliary, self.group.contracted) } else { auxiliary };
+        let auxiliary = if self.group.negative {
+            negated(&auxiliary, self.group.contracted)
+        } else {
+            auxiliary
+        };
         joined(&[&auxiliary, self.adverb, &rest])
     }
 
@@ -170,12 +177,14 @@ impl Clause {
     }
 
     fn complements(&self, with_object: bool) -> String {
-        let object = self.object.as_ref().filter(|_| with_object).map_or(String::new(), NounPhrase::object);
+        let object =
+            self.object.as_ref().filter(|_| with_object).map_or(String::new(), NounPhrase::object);
         let indirect = self.indirect.as_ref().map_or(String::new(), NounPhrase::object);
         joined(&[self.verb.particle, &indirect, &object, &self.tail])
     }
 
-    /// The verb forms, each auxiliary choosing the form of the next; `do` steps in when an auxiliary is `needed`.
+    /// The verb forms, each auxiliary choosing the form of the next; `do` steps in when an
+    /// auxiliary is `needed`.
     fn chain(&self, needed: bool) -> Chain {
         let words = lexicon();
         let group = &self.group;
@@ -265,9 +274,16 @@ mod tests {
     use crate::builtin::lexicon::Frame;
 
     fn clause(base: &str, number: Number) -> Clause {
-        let verb = lexicon().verbs.iter().find(|verb| verb.base == base && verb.frame == Frame::Transitive).unwrap();
-        let subject =
-            NounPhrase::new(if number == Number::Plural { "the cats" } else { "the cat" }, number, Gender::Neuter);
+        let verb = lexicon()
+            .verbs
+            .iter()
+            .find(|verb| verb.base == base && verb.frame == Frame::Transitive)
+            .unwrap();
+        let subject = NounPhrase::new(
+            if number == Number::Plural { "the cats" } else { "the cat" },
+            number,
+            Gender::Neuter,
+        );
         Clause::new(subject, verb, Tense::Past).with_object(NounPhrase::new(
             "the fish",
             Number::Singular,
@@ -309,7 +325,8 @@ mod tests {
         look.group.tense = Tense::Present;
         assert_eq!(look.statement(), "it's looking at the fish");
         assert_eq!(look.negated().question(), "isn't it looking at the fish");
-        let late = Clause::linking(NounPhrase::speech(Person::First), Tense::Present, "late").negated();
+        let late =
+            Clause::linking(NounPhrase::speech(Person::First), Tense::Present, "late").negated();
         let late = Clause { group: Group { contracted: true, ..late.group }, ..late };
         assert_eq!(late.statement(), "I'm not late");
     }

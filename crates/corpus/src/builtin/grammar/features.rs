@@ -57,7 +57,9 @@ impl Agreement {
             (First, Plural, _) => ["we", "us", "our", "ourselves"],
             (Second, Singular, _) => ["you", "you", "your", "yourself"],
             (Second, Plural, _) => ["you", "you", "your", "yourselves"],
-            (Third, Plural, _) | (Third, Singular, Unknown) => ["they", "them", "their", "themselves"],
+            (Third, Plural, _) | (Third, Singular, Unknown) => {
+                ["they", "them", "their", "themselves"]
+            }
             (Third, Singular, Masculine) => ["he", "him", "his", "himself"],
             (Third, Singular, Feminine) => ["she", "her", "her", "herself"],
             (Third, Singular, Neuter) => ["it", "it", "its", "itself"],

@@ -46,11 +46,14 @@ impl NounPhrase {
 
     /// Determiner, adjective (or none) and noun.
     pub fn of(determiner: Determiner, adjective: &str, noun: &Noun, number: Number) -> Self {
-        let head = if number == Number::Plural && !noun.mass { &noun.plural } else { &noun.singular };
+        let head =
+            if number == Number::Plural && !noun.mass { &noun.plural } else { &noun.singular };
         let number = if noun.mass { Number::Singular } else { number };
         let rest = joined(&[adjective, head]);
         let words = match determiner {
-            Determiner::Indefinite if number == Number::Singular && !noun.mass => with_article(&rest),
+            Determiner::Indefinite if number == Number::Singular && !noun.mass => {
+                with_article(&rest)
+            }
             Determiner::Indefinite | Determiner::Bare => rest,
             Determiner::Word(word) => joined(&[word, &rest]),
         };
@@ -126,17 +129,37 @@ mod tests {
     fn phrases_agree_inside() {
         let noun = |word: &str| lexicon().noun(word).unwrap();
         let text = |phrase: NounPhrase| phrase.subject();
-        assert_eq!(text(NounPhrase::of(Determiner::Indefinite, "old", noun("cup"), Number::Singular)), "an old cup");
-        assert_eq!(text(NounPhrase::of(Determiner::Indefinite, "", noun("goose"), Number::Plural)), "geese");
-        assert_eq!(text(NounPhrase::of(Determiner::Indefinite, "fresh", noun("milk"), Number::Plural)), "fresh milk");
-        assert_eq!(text(NounPhrase::of(Determiner::Word("these"), "", noun("knife"), Number::Plural)), "these knives");
+        assert_eq!(
+            text(NounPhrase::of(Determiner::Indefinite, "old", noun("cup"), Number::Singular)),
+            "an old cup"
+        );
+        assert_eq!(
+            text(NounPhrase::of(Determiner::Indefinite, "", noun("goose"), Number::Plural)),
+            "geese"
+        );
+        assert_eq!(
+            text(NounPhrase::of(Determiner::Indefinite, "fresh", noun("milk"), Number::Plural)),
+            "fresh milk"
+        );
+        assert_eq!(
+            text(NounPhrase::of(Determiner::Word("these"), "", noun("knife"), Number::Plural)),
+            "these knives"
+        );
     }
 
     #[test]
     fn pronouns_follow_case_and_gender() {
-        let queen = NounPhrase::of(Determiner::Word("the"), "", lexicon().noun("queen").unwrap(), Number::Singular);
+        let queen = NounPhrase::of(
+            Determiner::Word("the"),
+            "",
+            lexicon().noun("queen").unwrap(),
+            Number::Singular,
+        );
         let pronoun = queen.as_pronoun();
         assert_eq!([pronoun.subject(), pronoun.object()], ["she", "her"]);
-        assert_eq!([queen.reflexive(), queen.possessive(), &queen.genitive()], ["herself", "her", "the queen's"]);
+        assert_eq!(
+            [queen.reflexive(), queen.possessive(), &queen.genitive()],
+            ["herself", "her", "the queen's"]
+        );
     }
 }

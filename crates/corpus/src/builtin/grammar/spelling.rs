@@ -2,7 +2,8 @@
 
 const VOWELS: &[char] = &['a', 'e', 'i', 'o', 'u'];
 
-/// Words of more than one syllable that double their last letter: stressed there, or British in their `l`.
+/// Words of more than one syllable that double their last letter: stressed there, or British in
+/// their `l`.
 const LONG_AND_DOUBLED: &[&str] = &["begin", "forget", "admit", "travel"];
 
 fn ends_with_consonant_and_y(word: &str) -> bool {
@@ -10,21 +11,25 @@ fn ends_with_consonant_and_y(word: &str) -> bool {
     letters.next() == Some('y') && letters.next().is_some_and(|letter| !VOWELS.contains(&letter))
 }
 
-/// Whether the last consonant is doubled before a vowel: one short vowel before it in the only (or stressed) syllable.
+/// Whether the last consonant is doubled before a vowel: one short vowel before it in the only (or
+/// stressed) syllable.
 fn doubles(word: &str) -> bool {
     let letters: Vec<char> = word.chars().collect();
     let [.., before, vowel, last] = letters[..] else { return false };
     let short = VOWELS.contains(&vowel) && !VOWELS.contains(&last) && !"wxy".contains(last);
     let after_qu = before == 'u' && letters.len() > 3 && letters[letters.len() - 4] == 'q';
     let one_syllable = letters.iter().filter(|letter| VOWELS.contains(letter)).count() == 1;
-    short && (one_syllable || after_qu || LONG_AND_DOUBLED.contains(&word)) && !VOWELS.contains(&before)
+    short
+        && (one_syllable || after_qu || LONG_AND_DOUBLED.contains(&word))
+        && !VOWELS.contains(&before)
 }
 
 /// The plural of a noun and the third person of a verb.
 pub fn with_s(word: &str) -> String {
     if ends_with_consonant_and_y(word) {
         format!("{}ies", &word[..word.len() - 1])
-    } else if ["s", "x", "z", "ch", "sh"].iter().any(|end| word.ends_with(end)) || ["go", "do", "echo"].contains(&word)
+    } else if ["s", "x", "z", "ch", "sh"].iter().any(|end| word.ends_with(end))
+        || ["go", "do", "echo"].contains(&word)
     {
         format!("{word}es")
     } else {
@@ -108,15 +113,27 @@ mod tests {
         assert_eq!(endings("admit"), "admits admitted admitting");
         assert_eq!(endings("look"), "looks looked looking");
         assert_eq!(endings("agree"), "agrees agreed agreeing");
-        assert_eq!(["big", "happy", "large", "old"].map(with_er), ["bigger", "happier", "larger", "older"]);
+        assert_eq!(
+            ["big", "happy", "large", "old"].map(with_er),
+            ["bigger", "happier", "larger", "older"]
+        );
     }
 
     #[test]
     fn articles_follow_the_sound() {
         let phrases =
-            ["apple", "honest man", "uniform", "hat", "useful tool", "ugly hat", "one", "umbrella"].map(with_article);
-        let wanted =
-            ["an apple", "an honest man", "a uniform", "a hat", "a useful tool", "an ugly hat", "a one", "an umbrella"];
+            ["apple", "honest man", "uniform", "hat", "useful tool", "ugly hat", "one", "umbrella"]
+                .map(with_article);
+        let wanted = [
+            "an apple",
+            "an honest man",
+            "a uniform",
+            "a hat",
+            "a useful tool",
+            "an ugly hat",
+            "a one",
+            "an umbrella",
+        ];
         assert_eq!(phrases, wanted);
     }
 

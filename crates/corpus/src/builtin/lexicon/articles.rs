@@ -1,5 +1,5 @@
-//! Sentences of articles, as templates: groups in order, and in each group several ways to say something. `{name}`
-//! stands for what the article fills in.
+//! Sentences of articles, as templates: groups in order, and in each group several ways to say
+//! something. `{name}` stands for what the article fills in.
 
 /// Alternatives in order.
 pub type Outline = &'static [&'static [&'static str]];
@@ -105,7 +105,10 @@ pub const FIGURE: Outline = &[
         "only \"{work}\" is still known today",
         "many people have tried to find the first copy of \"{work}\"",
     ],
-    &["{they} wrote about the day in {middle} when {happening}", "{they} always told {their} children how {happening}"],
+    &[
+        "{they} wrote about the day in {middle} when {happening}",
+        "{they} always told {their} children how {happening}",
+    ],
     &[
         "{their} {spouse} was {spouses_trade} from the same town, and they had {children} children",
         "{they} was married to {spouses_trade}",
@@ -139,9 +142,22 @@ pub const ANIMAL: Outline = &[
         "{a_name} is {class}",
         "{names} live {home}",
     ],
-    &["{names} eat {food}", "their food is {food}", "{a_name} eats {food}", "most {names} eat nothing but {food}"],
-    &["most {names} {first_habit}", "{names} {first_habit}", "everybody knows that {names} {first_habit}"],
-    &["they {second_habit}", "they also {second_habit}", "few people know that they {second_habit}"],
+    &[
+        "{names} eat {food}",
+        "their food is {food}",
+        "{a_name} eats {food}",
+        "most {names} eat nothing but {food}",
+    ],
+    &[
+        "most {names} {first_habit}",
+        "{names} {first_habit}",
+        "everybody knows that {names} {first_habit}",
+    ],
+    &[
+        "they {second_habit}",
+        "they also {second_habit}",
+        "few people know that they {second_habit}",
+    ],
     &[
         "a young {name} stays with its mother for {count} months",
         "every {name} knows its own mother",
@@ -171,7 +187,11 @@ pub const ANIMAL: Outline = &[
 ];
 
 pub const THING: Outline = &[
-    &["{a_name} is {genus} that people use to {purpose}", "{a_name} is {genus}", "people use {names} to {purpose}"],
+    &[
+        "{a_name} is {genus} that people use to {purpose}",
+        "{a_name} is {genus}",
+        "people use {names} to {purpose}",
+    ],
     &[
         "the first {names} were made more than {count} hundred years ago",
         "nobody knows who made the first {name}",
@@ -206,7 +226,11 @@ pub const THING: Outline = &[
 ];
 
 pub const TRADE: Outline = &[
-    &["{a_name} is a person who {work} {workplace}", "{a_name} is someone who {work}", "{a_name} {work}"],
+    &[
+        "{a_name} is a person who {work} {workplace}",
+        "{a_name} is someone who {work}",
+        "{a_name} {work}",
+    ],
     &[
         "most {names} begin to work early in the morning",
         "{names} work {workplace}",

@@ -1,4 +1,5 @@
-//! What everybody knows: facts for articles and talks. Verb phrases are in the plural present ("live in dens").
+//! What everybody knows: facts for articles and talks. Verb phrases are in the plural present
+//! ("live in dens").
 
 /// An animal: class, home, food, and two habits.
 pub struct AnimalFact {
@@ -48,7 +49,13 @@ pub const ANIMAL_FACTS: &[AnimalFact] = &[
         "small fish and shrimps",
         ["breathe air", "sing to each other over long distances"],
     ),
-    animal("penguin", "bird", "on cold southern coasts", "fish and squid", ["cannot fly", "swim very well"]),
+    animal(
+        "penguin",
+        "bird",
+        "on cold southern coasts",
+        "fish and squid",
+        ["cannot fly", "swim very well"],
+    ),
     animal(
         "beaver",
         "mammal",
@@ -112,7 +119,13 @@ pub const ANIMAL_FACTS: &[AnimalFact] = &[
         "grass and leaves",
         ["have very long ears", "warn each other of danger"],
     ),
-    animal("dolphin", "mammal", "in warm seas", "fish", ["sleep with one eye open", "play in the waves of ships"]),
+    animal(
+        "dolphin",
+        "mammal",
+        "in warm seas",
+        "fish",
+        ["sleep with one eye open", "play in the waves of ships"],
+    ),
     animal(
         "swan",
         "bird",
@@ -120,7 +133,13 @@ pub const ANIMAL_FACTS: &[AnimalFact] = &[
         "water plants",
         ["stay together for many years", "guard their nests bravely"],
     ),
-    animal("mole", "mammal", "under meadows and gardens", "worms", ["dig long tunnels", "can hardly see"]),
+    animal(
+        "mole",
+        "mammal",
+        "under meadows and gardens",
+        "worms",
+        ["dig long tunnels", "can hardly see"],
+    ),
     animal(
         "squirrel",
         "mammal",
@@ -163,8 +182,20 @@ pub const ANIMAL_FACTS: &[AnimalFact] = &[
         "grass, hay and oats",
         ["can sleep while they stand", "have worked for people for thousands of years"],
     ),
-    animal("cow", "mammal", "on farms", "grass and hay", ["give milk", "rest for many hours a day"]),
-    animal("sheep", "mammal", "on hills and farms", "grass", ["grow thick wool", "follow each other everywhere"]),
+    animal(
+        "cow",
+        "mammal",
+        "on farms",
+        "grass and hay",
+        ["give milk", "rest for many hours a day"],
+    ),
+    animal(
+        "sheep",
+        "mammal",
+        "on hills and farms",
+        "grass",
+        ["grow thick wool", "follow each other everywhere"],
+    ),
     animal(
         "goose",
         "bird",

@@ -69,7 +69,9 @@ impl Lexicon {
         let mass = nouns::MASS_NOUNS.iter().map(|&(kind, words)| (kind, words, true));
         let nouns = count
             .chain(mass)
-            .flat_map(|(kind, words, mass)| words.split_whitespace().map(move |word| noun(word, kind, mass)))
+            .flat_map(|(kind, words, mass)| {
+                words.split_whitespace().map(move |word| noun(word, kind, mass))
+            })
             .collect();
         let [be, have, do_] = verbs::AUXILIARIES else { unreachable!("the table has three lines") };
         Self {
@@ -104,7 +106,10 @@ impl Lexicon {
 
     /// The verbs of a frame that the subject can be the subject of.
     pub fn verbs_of(&self, frame: Frame, subject: Kinds) -> Vec<&Verb> {
-        self.verbs.iter().filter(|verb| verb.frame == frame && verb.subject.meets(subject)).collect()
+        self.verbs
+            .iter()
+            .filter(|verb| verb.frame == frame && verb.subject.meets(subject))
+            .collect()
     }
 
     /// The transitive verbs that join the two.
@@ -133,7 +138,8 @@ impl Noun {
 
 fn noun(word: &str, kind: Kinds, mass: bool) -> Noun {
     let listed = |words: &str| words.split_whitespace().any(|listed| listed == word);
-    let irregular = nouns::IRREGULAR_PLURALS.iter().find(|(singular, _)| *singular == word).map(|pair| pair.1);
+    let irregular =
+        nouns::IRREGULAR_PLURALS.iter().find(|(singular, _)| *singular == word).map(|pair| pair.1);
     let singular = word.replace('_', " ");
     let plural = match irregular {
         _ if mass => singular.clone(),
@@ -181,9 +187,13 @@ mod tests {
     #[test]
     fn forms_are_english() {
         let words = lexicon();
-        for (singular, plural) in
-            [("wolf", "wolves"), ("box", "boxes"), ("berry", ""), ("city", ""), ("cherry", "cherries")]
-        {
+        for (singular, plural) in [
+            ("wolf", "wolves"),
+            ("box", "boxes"),
+            ("berry", ""),
+            ("city", ""),
+            ("cherry", "cherries"),
+        ] {
             assert_eq!(words.noun(singular).map_or("", |noun| &noun.plural), plural);
         }
         let forms = |base: &str| {
@@ -219,7 +229,10 @@ mod tests {
             assert!(words.noun(singular).is_some(), "{singular} is no noun");
         }
         for word in nouns::MASCULINE.split_whitespace().chain(nouns::FEMININE.split_whitespace()) {
-            assert!(words.noun(word).is_some_and(|noun| noun.kind.meets(HUMAN)), "{word} is no person");
+            assert!(
+                words.noun(word).is_some_and(|noun| noun.kind.meets(HUMAN)),
+                "{word} is no person"
+            );
         }
         for (kinds, _) in nouns::COUNT_NOUNS {
             assert!(!words.adjectives_of(*kinds).is_empty() || kinds.meets(KIN));

@@ -6,48 +6,67 @@ use super::kinds::*;
 pub const ADJECTIVES: &[(Kinds, &str)] = &[
     (
         HUMAN,
-        "old young good little tall kind poor clever brave happy famous quiet strange rich friendly angry honest tired \
-         careful busy proud lazy gentle foolish polite wise lonely cheerful shy stubborn curious patient serious rude \
-         nervous generous elegant cautious absent-minded",
+        "old young good little tall kind poor clever brave happy famous quiet strange rich \
+         friendly angry honest tired careful busy proud lazy gentle foolish polite wise lonely \
+         cheerful shy stubborn curious patient serious rude nervous generous elegant cautious \
+         absent-minded",
     ),
     (
         ANIMAL,
-        "little big black white old brown young wild grey hungry clever fat fast spotted friendly lazy noisy quiet \
-         frightened tame fierce shy tiny curious sleepy striped gentle lame greedy",
+        "little big black white old brown young wild grey hungry clever fat fast spotted \
+         friendly lazy noisy quiet frightened tame fierce shy tiny curious sleepy striped gentle \
+         lame greedy",
     ),
-    (FOOD.or(DRINK), "fresh good hot sweet warm cold delicious ripe sour burnt stale tasty spicy rotten bitter creamy"),
+    (
+        FOOD.or(DRINK),
+        "fresh good hot sweet warm cold delicious ripe sour burnt stale tasty spicy rotten \
+         bitter creamy",
+    ),
     (
         VESSEL.or(TOOL).or(FURNITURE).or(INSTRUMENT),
-        "old new small heavy big wooden broken strange empty beautiful useful plain rusty silver expensive dusty cheap \
-         hidden stolen light ugly cracked copper polished",
+        "old new small heavy big wooden broken strange empty beautiful useful plain rusty silver \
+         expensive dusty cheap hidden stolen light ugly cracked copper polished",
     ),
     (
         TOY.or(TREASURE).or(CLOTHING),
-        "new old red beautiful little blue golden green lost pretty white yellow torn tiny expensive stolen dirty purple \
-         forgotten striped shiny worn fine strange faded",
+        "new old red beautiful little blue golden green lost pretty white yellow torn tiny \
+         expensive stolen dirty purple forgotten striped shiny worn fine strange faded",
     ),
     (
         TEXT,
-        "old long new short interesting secret important strange funny boring torn hidden forgotten famous curious dull",
+        "old long new short interesting secret important strange funny boring torn hidden \
+         forgotten famous curious dull",
     ),
-    (VEHICLE, "new old fast red slow blue big broken yellow green expensive stolen noisy rusty crowded empty shaky"),
-    (PLANT, "tall old green young beautiful little wild dead fallen frozen withered rare thorny crooked"),
+    (
+        VEHICLE,
+        "new old fast red slow blue big broken yellow green expensive stolen noisy rusty crowded \
+         empty shaky",
+    ),
+    (
+        PLANT,
+        "tall old green young beautiful little wild dead fallen frozen withered rare thorny \
+         crooked",
+    ),
     (
         BUILDING,
-        "old new big small empty dark large little beautiful quiet busy cold famous modern abandoned crowded narrow",
+        "old new big small empty dark large little beautiful quiet busy cold famous modern \
+         abandoned crowded narrow",
     ),
     (
         OUTDOOR,
-        "long quiet small dark beautiful green wide busy narrow deep cold dusty empty frozen steep peaceful lonely",
+        "long quiet small dark beautiful green wide busy narrow deep cold dusty empty frozen \
+         steep peaceful lonely",
     ),
     (
         IDEA,
-        "good old funny strange new clever long simple sad important difficult silly bad wonderful stupid brilliant",
+        "good old funny strange new clever long simple sad important difficult silly bad \
+         wonderful stupid brilliant",
     ),
     (MATERIAL, "fine white cheap wet soft dry clean cold heavy"),
 ];
 
-/// Participles of irregular verbs used as adjectives, with the past tense that does not serve as one.
+/// Participles of irregular verbs used as adjectives, with the past tense that does not serve as
+/// one.
 pub const PARTICIPLE_ADJECTIVES: &[(&str, &str)] = &[
     ("broken", "broke"),
     ("hidden", "hid"),
@@ -213,13 +232,19 @@ pub const FUTURE_TIMES: &[&str] = &[
 ];
 
 /// Small numbers, from two up.
-pub const NUMBERS: &[&str] =
-    &["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "eleven", "twenty"];
+pub const NUMBERS: &[&str] = &[
+    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "eleven",
+    "twenty",
+];
 
 /// Where a small thing can be: a preposition and the nouns it goes with.
 pub const SPOTS: &[(&str, &str)] = &[
     ("on", "table chair bed desk shelf bench sofa stool carpet cupboard"),
-    ("in", "box bag basket drawer pot cupboard bucket chest jar suitcase sack trunk bowl wardrobe barrel tin crate"),
+    (
+        "in",
+        "box bag basket drawer pot cupboard bucket chest jar suitcase sack trunk bowl wardrobe \
+         barrel tin crate",
+    ),
     ("under", "table bed chair carpet pillow bench stool tree sofa hat"),
     ("behind", "door curtain mirror clock tree sofa picture cupboard hedge"),
     ("next to", "lamp clock window door bed vase piano tree"),

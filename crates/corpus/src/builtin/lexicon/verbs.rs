@@ -1,4 +1,5 @@
-//! Verbs: forms, frames and what they select, the more frequent first. Regular forms follow the spelling rules.
+//! Verbs: forms, frames and what they select, the more frequent first. Regular forms follow the
+//! spelling rules.
 
 use super::kinds::*;
 
@@ -7,7 +8,8 @@ use super::kinds::*;
 pub enum Frame {
     /// Nothing: "she slept".
     Intransitive,
-    /// An object, behind the verb's preposition or particle if it has one: "she saw it", "she looked at it".
+    /// An object, behind the verb's preposition or particle if it has one: "she saw it", "she
+    /// looked at it".
     Transitive,
     /// A way: "she walked to the shop".
     Motion,
@@ -25,7 +27,8 @@ pub enum Frame {
     Raising,
 }
 
-/// One line of the table: forms (`base`, or `base past participle`), preposition or particle, selection.
+/// One line of the table: forms (`base`, or `base past participle`), preposition or particle,
+/// selection.
 #[derive(Clone, Copy, Debug)]
 pub struct VerbEntry {
     pub forms: &'static str,
@@ -49,7 +52,12 @@ const fn stative(forms: &'static str, subject: Kinds, object: Kinds) -> VerbEntr
     VerbEntry { stative: true, ..transitive(forms, subject, object) }
 }
 
-const fn with(particle: &'static str, forms: &'static str, subject: Kinds, object: Kinds) -> VerbEntry {
+const fn with(
+    particle: &'static str,
+    forms: &'static str,
+    subject: Kinds,
+    object: Kinds,
+) -> VerbEntry {
     VerbEntry { particle, ..transitive(forms, subject, object) }
 }
 

@@ -31,12 +31,20 @@ pub(super) const PARADIGMS: &[Paradigm] = &[
     Paradigm::new("determiner_noun_agreement_irregular_1", DETERMINER, OnePrefix, true, |scene| {
         noun_after(scene, Kind::Irregular, false)
     }),
-    Paradigm::new("determiner_noun_agreement_irregular_2", DETERMINER, TwoPrefixes, true, |scene| {
-        determiner_before(scene, Kind::Irregular, false)
-    }),
-    Paradigm::new("determiner_noun_agreement_with_adjective_1", DETERMINER, OnePrefix, true, |scene| {
-        noun_after(scene, Kind::Regular, true)
-    }),
+    Paradigm::new(
+        "determiner_noun_agreement_irregular_2",
+        DETERMINER,
+        TwoPrefixes,
+        true,
+        |scene| determiner_before(scene, Kind::Irregular, false),
+    ),
+    Paradigm::new(
+        "determiner_noun_agreement_with_adjective_1",
+        DETERMINER,
+        OnePrefix,
+        true,
+        |scene| noun_after(scene, Kind::Regular, true),
+    ),
     Paradigm::new("determiner_noun_agreement_with_adj_2", DETERMINER, TwoPrefixes, true, |scene| {
         determiner_before(scene, Kind::Regular, true)
     }),
@@ -53,9 +61,21 @@ pub(super) const PARADIGMS: &[Paradigm] = &[
         subject_before(scene, Kind::Irregular)
     }),
     Paradigm::new("distractor_agreement_relational_noun", VERB, OnePrefix, false, distractor_noun),
-    Paradigm::new("distractor_agreement_relative_clause", VERB, OnePrefix, false, distractor_clause),
+    Paradigm::new(
+        "distractor_agreement_relative_clause",
+        VERB,
+        OnePrefix,
+        false,
+        distractor_clause,
+    ),
     Paradigm::new("irregular_past_participle_verbs", FORMS, OnePrefix, false, participle_verb),
-    Paradigm::new("irregular_past_participle_adjectives", FORMS, TwoPrefixes, false, participle_adjective),
+    Paradigm::new(
+        "irregular_past_participle_adjectives",
+        FORMS,
+        TwoPrefixes,
+        false,
+        participle_adjective,
+    ),
 ];
 
 /// Whose plural a noun forms.
@@ -66,13 +86,16 @@ enum Kind {
 }
 
 fn noun_with(scene: &mut Scene, plural: Kind, kinds: Kinds) -> &'static Noun {
-    let fits = |noun: &&Noun| noun.irregular == (plural == Kind::Irregular) && noun.singular != noun.plural;
+    let fits = |noun: &&Noun| {
+        noun.irregular == (plural == Kind::Irregular) && noun.singular != noun.plural
+    };
     let nouns: Vec<&Noun> = lexicon().count_nouns_of(kinds).into_iter().filter(fits).collect();
     scene.draw.zipf(&nouns)
 }
 
 fn reflexive_clause(scene: &mut Scene, subject: NounPhrase, own: &str) -> Clause {
-    let verb = transitive(scene, |verb| REFLEXIVES.contains(&&*verb.base) && verb.object.meets(PERSON));
+    let verb =
+        transitive(scene, |verb| REFLEXIVES.contains(&&*verb.base) && verb.object.meets(PERSON));
     let clause = Clause::new(subject, verb, scene.tense).with_object(NounPhrase::unknown(own));
     with_auxiliaries(scene, clause)
 }
@@ -102,7 +125,8 @@ fn anaphor_number(scene: &mut Scene) -> Contrast {
     (clause.statement(), with_other_object(&clause, other).statement())
 }
 
-/// Someone does something to "this cup" or "these cups": determiner, adjective or none, noun in both numbers.
+/// Someone does something to "this cup" or "these cups": determiner, adjective or none, noun in
+/// both numbers.
 struct Demonstrated {
     before: String,
     this: &'static str,
@@ -122,7 +146,14 @@ impl Demonstrated {
         let clause = Clause::new(subject, verb, scene.tense);
         let (this, these) = scene.draw.pick(&[("this", "these"), ("that", "those")]);
         let adjective = if described { scene.adjective_for(noun) } else { "" };
-        Self { before: with_auxiliaries(scene, clause).without_object(), this, these, adjective, noun, number }
+        Self {
+            before: with_auxiliaries(scene, clause).without_object(),
+            this,
+            these,
+            adjective,
+            noun,
+            number,
+        }
     }
 
     fn said(&self, determiner: Number, noun: Number) -> String {
@@ -171,8 +202,8 @@ fn distractor_noun(scene: &mut Scene) -> Contrast {
     let noun = scene.draw.zipf(&lexicon().nouns_of(KIN));
     let owner = varying_noun(scene, PERSON);
     let owner = described(scene, owner, other_number(number));
-    let subject =
-        NounPhrase::of(Determiner::Word("the"), "", noun, number).followed_by(&format!("of {}", owner.object()));
+    let subject = NounPhrase::of(Determiner::Word("the"), "", noun, number)
+        .followed_by(&format!("of {}", owner.object()));
     let clause = showing_number(scene, subject);
     (clause.statement(), disagreeing(&clause).statement())
 }

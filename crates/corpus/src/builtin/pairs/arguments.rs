@@ -81,8 +81,11 @@ fn animate_agent(scene: &mut Scene) -> Contrast {
 /// "There seemed to be a mouse" and not "there tried to be a mouse".
 fn there_raising(scene: &mut Scene) -> Contrast {
     let verb_of = |scene: &mut Scene, frame| {
-        let verbs: Vec<&Verb> =
-            lexicon().verbs_of(frame, PERSON).into_iter().filter(|verb| verb.base != "begin").collect();
+        let verbs: Vec<&Verb> = lexicon()
+            .verbs_of(frame, PERSON)
+            .into_iter()
+            .filter(|verb| verb.base != "begin")
+            .collect();
         scene.draw.zipf(&verbs)
     };
     let noun = varying_noun(scene, OBJECT.or(ANIMAL));
@@ -96,7 +99,8 @@ fn there_raising(scene: &mut Scene) -> Contrast {
     (clause.statement(), Clause { verb: control, ..clause }.statement())
 }
 
-/// "Anna bought two red hats and Tom bought three"; the adjective cannot stay behind without the noun.
+/// "Anna bought two red hats and Tom bought three"; the adjective cannot stay behind without the
+/// noun.
 fn ellipsis(scene: &mut Scene, count_again: bool) -> Contrast {
     let noun = varying_noun(scene, PORTABLE);
     let verb = transitive(scene, |verb| verb.object.meets(noun.kind) && !verb.stative);
@@ -111,7 +115,11 @@ fn ellipsis(scene: &mut Scene, count_again: bool) -> Contrast {
         let object = NounPhrase::of(Determiner::Word(count), before, noun, Number::Plural);
         let full = Clause::new(first.clone(), verb, Tense::Past).with_object(object);
         let left = joined(&[rest, after]);
-        let short = Clause { subject: second.clone(), object: Some(NounPhrase::unknown(&left)), ..full.clone() };
+        let short = Clause {
+            subject: second.clone(),
+            object: Some(NounPhrase::unknown(&left)),
+            ..full.clone()
+        };
         format!("{} and {}", full.statement(), short.statement())
     };
     (said(adjective, ""), said("", adjective))

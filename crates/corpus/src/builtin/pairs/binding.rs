@@ -39,7 +39,8 @@ fn case(scene: &mut Scene) -> Contrast {
         ..inner.clone()
     };
     let outer = Clause::new(speaker, verb, scene.tense);
-    let said = |inner: Clause| outer.clone().with_tail(&format!("that {}", inner.statement())).statement();
+    let said =
+        |inner: Clause| outer.clone().with_tail(&format!("that {}", inner.statement())).statement();
     (said(inner), said(own))
 }
 
@@ -49,12 +50,14 @@ fn domain(scene: &mut Scene, bound_inside: bool) -> Contrast {
     let noun = varying_noun(scene, PERSON);
     let others = NounPhrase::of(Determiner::Word("the"), "", noun, Number::Plural);
     let (verb, inner_verb) = (saying(scene), self_verb(scene));
-    let right = if bound_inside { others.reflexive().to_string() } else { speaker.as_pronoun().object() };
+    let right =
+        if bound_inside { others.reflexive().to_string() } else { speaker.as_pronoun().object() };
     let wrong = speaker.reflexive();
     let outer = Clause::new(speaker.clone(), verb, scene.tense);
     let said = |object: &str| {
         let inner = perfect(
-            Clause::new(others.clone(), inner_verb, outer.group.tense).with_object(NounPhrase::unknown(object)),
+            Clause::new(others.clone(), inner_verb, outer.group.tense)
+                .with_object(NounPhrase::unknown(object)),
         );
         outer.clone().with_tail(&format!("that {}", inner.statement())).statement()
     };

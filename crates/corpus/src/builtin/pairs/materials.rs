@@ -10,8 +10,9 @@ use crate::builtin::lexicon::{Frame, Noun, Verb, lexicon};
 
 /// Verbs that always take an object.
 pub const WITH_OBJECT: &[&str] = &[
-    "find", "take", "buy", "carry", "bring", "hold", "visit", "catch", "wear", "mend", "thank", "invite", "throw",
-    "admire", "rescue", "repair", "examine", "borrow", "collect", "praise", "blame", "touch", "like", "need", "make",
+    "find", "take", "buy", "carry", "bring", "hold", "visit", "catch", "wear", "mend", "thank",
+    "invite", "throw", "admire", "rescue", "repair", "examine", "borrow", "collect", "praise",
+    "blame", "touch", "like", "need", "make",
 ];
 
 /// Verbs that never take one.
@@ -54,7 +55,8 @@ pub fn gendered(scene: &mut Scene) -> NounPhrase {
         let name = scene.world.first_name(&mut scene.draw, gender);
         return NounPhrase::new(name, Number::Singular, gender);
     }
-    let nouns: Vec<&Noun> = lexicon().nouns_of(PERSON).into_iter().filter(|noun| noun.gender == Some(gender)).collect();
+    let nouns: Vec<&Noun> =
+        lexicon().nouns_of(PERSON).into_iter().filter(|noun| noun.gender == Some(gender)).collect();
     let noun = scene.draw.zipf(&nouns);
     described(scene, noun, Number::Singular)
 }
@@ -122,7 +124,11 @@ pub fn without_object(scene: &mut Scene) -> &'static Verb {
 pub fn object_of(scene: &mut Scene, verb: &Verb) -> NounPhrase {
     let noun = scene.noun_of(verb.object, &verb.base);
     let number = scene.number_for(noun);
-    if noun.mass { NounPhrase::of(Determiner::Word("some"), "", noun, number) } else { described(scene, noun, number) }
+    if noun.mass {
+        NounPhrase::of(Determiner::Word("some"), "", noun, number)
+    } else {
+        described(scene, noun, number)
+    }
 }
 
 /// A transitive clause of a person or persons.

@@ -1,5 +1,5 @@
-//! Minimal pairs in BLiMP's format: two sentences that differ in one grammatical point, from the grammar that writes the
-//! text. Paradigms that exist in BLiMP bear its names.
+//! Minimal pairs in BLiMP's format: two sentences that differ in one grammatical point, from the
+//! grammar that writes the text. Paradigms that exist in BLiMP bear its names.
 
 mod agreement;
 mod arguments;
@@ -108,7 +108,8 @@ impl Paradigm {
         }
     }
 
-    /// `count` pairs whose good sentences differ from each other and from what was `heard`, as far as that can be had.
+    /// `count` pairs whose good sentences differ from each other and from what was `heard`, as far
+    /// as that can be had.
     fn pairs(&self, world: &World, seed: u64, heard: &HashSet<String>, count: usize) -> Vec<Pair> {
         let mut draw = Draw::new(Rng::new(seed, "builtin pairs").at(Rng::new(0, self.uid).bits(0)));
         let mut known: HashSet<String> = HashSet::new();
@@ -136,21 +137,38 @@ impl Paradigm {
 }
 
 /// Every paradigm's name and pairs, all held out from the given texts.
-pub(super) fn write(world: &World, seed: u64, texts: &[(String, String)], count: usize) -> Vec<(String, Vec<Pair>)> {
-    let heard: HashSet<String> =
-        texts.iter().flat_map(|(_, text)| text.split(['.', '?', '!', '"', ';'])).map(letters).collect();
-    paradigms().map(|paradigm| (paradigm.uid.to_string(), paradigm.pairs(world, seed, &heard, count))).collect()
+pub(super) fn write(
+    world: &World,
+    seed: u64,
+    texts: &[(String, String)],
+    count: usize,
+) -> Vec<(String, Vec<Pair>)> {
+    let heard: HashSet<String> = texts
+        .iter()
+        .flat_map(|(_, text)| text.split(['.', '?', '!', '"', ';']))
+        .map(letters)
+        .collect();
+    paradigms()
+        .map(|paradigm| (paradigm.uid.to_string(), paradigm.pairs(world, seed, &heard, count)))
+        .collect()
 }
 
 fn paradigms() -> impl Iterator<Item = &'static Paradigm> {
-    [agreement::PARADIGMS, arguments::PARADIGMS, binding::PARADIGMS, movement::PARADIGMS, polarity::PARADIGMS]
-        .into_iter()
-        .flatten()
+    [
+        agreement::PARADIGMS,
+        arguments::PARADIGMS,
+        binding::PARADIGMS,
+        movement::PARADIGMS,
+        polarity::PARADIGMS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// "Tom knew what Tom had found" is odd for a reason of its own.
 fn repeats_a_name(sentence: &str) -> bool {
-    let names: Vec<&str> = sentence.split(' ').filter(|word| word.starts_with(char::is_uppercase)).collect();
+    let names: Vec<&str> =
+        sentence.split(' ').filter(|word| word.starts_with(char::is_uppercase)).collect();
     names.iter().enumerate().any(|(position, name)| names[..position].contains(name))
 }
 

@@ -16,28 +16,45 @@ const ISLANDS: (&str, &str) = ("syntax", "island_effects");
 use Method::Sentence;
 
 pub(super) const PARADIGMS: &[Paradigm] = &[
-    Paradigm::new("wh_vs_that_with_gap", FILLER_GAP, Sentence, false, |scene| question_or_clause(scene, true)),
-    Paradigm::new("wh_vs_that_no_gap", FILLER_GAP, Sentence, false, |scene| question_or_clause(scene, false)),
+    Paradigm::new("wh_vs_that_with_gap", FILLER_GAP, Sentence, false, |scene| {
+        question_or_clause(scene, true)
+    }),
+    Paradigm::new("wh_vs_that_no_gap", FILLER_GAP, Sentence, false, |scene| {
+        question_or_clause(scene, false)
+    }),
     Paradigm::new("wh_questions_object_gap", FILLER_GAP, Sentence, false, object_gap),
     Paradigm::new("wh_questions_subject_gap", FILLER_GAP, Sentence, false, subject_gap),
-    Paradigm::new("left_branch_island_simple_question", ISLANDS, Sentence, true, left_branch).question(),
-    Paradigm::new("adjunct_island", ISLANDS, Sentence, true, adjunct).question(),
-    Paradigm::new("coordinate_structure_constraint_object_extraction", ISLANDS, Sentence, false, coordination)
+    Paradigm::new("left_branch_island_simple_question", ISLANDS, Sentence, true, left_branch)
         .question(),
+    Paradigm::new("adjunct_island", ISLANDS, Sentence, true, adjunct).question(),
+    Paradigm::new(
+        "coordinate_structure_constraint_object_extraction",
+        ISLANDS,
+        Sentence,
+        false,
+        coordination,
+    )
+    .question(),
 ];
 
 /// A verb that takes questions as well as clauses.
 fn knowing(scene: &mut Scene) -> &'static Verb {
     let both = ["know", "remember", "discover", "forget", "see", "guess"];
-    let verbs: Vec<&Verb> =
-        lexicon().verbs_of(Frame::Asking, PERSON).into_iter().filter(|verb| both.contains(&&*verb.base)).collect();
+    let verbs: Vec<&Verb> = lexicon()
+        .verbs_of(Frame::Asking, PERSON)
+        .into_iter()
+        .filter(|verb| both.contains(&&*verb.base))
+        .collect();
     scene.draw.zipf(&verbs)
 }
 
 /// A verb that takes things of a kind and cannot do without.
 fn handling(scene: &mut Scene, kind: Kinds, but: &str) -> &'static Verb {
     transitive(scene, |verb| {
-        WITH_OBJECT.contains(&&*verb.base) && verb.object.meets(kind) && !verb.stative && verb.base != but
+        WITH_OBJECT.contains(&&*verb.base)
+            && verb.object.meets(kind)
+            && !verb.stative
+            && verb.base != but
     })
 }
 
@@ -57,7 +74,8 @@ fn clause_with_thing(scene: &mut Scene) -> Clause {
     clause_about(scene, noun)
 }
 
-/// "Tom knows what Anna has found" against "that Anna has found"; with an object the other way round.
+/// "Tom knows what Anna has found" against "that Anna has found"; with an object the other way
+/// round.
 fn question_or_clause(scene: &mut Scene, gap: bool) -> Contrast {
     let number = any_number(scene);
     let subject = people(scene, number);
@@ -114,7 +132,10 @@ fn adjunct(scene: &mut Scene) -> Contrast {
     let thing = clause.object.as_ref().map_or(String::new(), NounPhrase::object);
     let link = scene.draw.pick(&["after", "before", "without"]);
     let question = clause.question_without_object();
-    (format!("what {question} {link} {other} {thing}"), format!("what {question} {thing} {link} {other}"))
+    (
+        format!("what {question} {link} {other} {thing}"),
+        format!("what {question} {thing} {link} {other}"),
+    )
 }
 
 /// "What did Anna and Tom buy?" and not "what did Anna buy and Tom?"

@@ -17,21 +17,40 @@ const QUANTIFIERS: (&str, &str) = ("semantics", "quantifiers");
 use Method::{OnePrefix, Sentence, TwoPrefixes};
 
 pub(super) const PARADIGMS: &[Paradigm] = &[
-    Paradigm::new("sentential_negation_npi_licensor_present", POLARITY, TwoPrefixes, false, negation),
+    Paradigm::new(
+        "sentential_negation_npi_licensor_present",
+        POLARITY,
+        TwoPrefixes,
+        false,
+        negation,
+    ),
     Paradigm::new("sentential_negation_npi_scope", SCOPE, TwoPrefixes, true, negation_scope),
     Paradigm::new("only_npi_licensor_present", POLARITY, TwoPrefixes, false, only),
     Paradigm {
         marks: ('?', '.'),
-        ..Paradigm::new("matrix_question_npi_licensor_present", POLARITY, TwoPrefixes, true, question)
+        ..Paradigm::new(
+            "matrix_question_npi_licensor_present",
+            POLARITY,
+            TwoPrefixes,
+            true,
+            question,
+        )
     },
     Paradigm::new("npi_present_1", POLARITY, OnePrefix, false, even),
     Paradigm::new("npi_present_2", POLARITY, OnePrefix, false, plain),
     Paradigm::new("existential_there_quantifiers_1", QUANTIFIERS, Sentence, false, there),
     Paradigm::new("superlative_quantifiers_1", QUANTIFIERS, Sentence, false, superlative_after_no),
-    Paradigm::new("superlative_quantifiers_2", QUANTIFIERS, TwoPrefixes, false, no_before_superlative),
+    Paradigm::new(
+        "superlative_quantifiers_2",
+        QUANTIFIERS,
+        TwoPrefixes,
+        false,
+        no_before_superlative,
+    ),
 ];
 
-const POSITIVE: &[&str] = &["often", "also", "really", "already", "certainly", "probably", "clearly"];
+const POSITIVE: &[&str] =
+    &["often", "also", "really", "already", "certainly", "probably", "clearly"];
 
 /// "Tom has not ever found the key" and not "Tom has really ever found the key".
 fn negation(scene: &mut Scene) -> Contrast {

@@ -1,4 +1,5 @@
-//! Reference: articles on towns, people, animals, things and trades, and talks on how things come about.
+//! Reference: articles on towns, people, animals, things and trades, and talks on how things come
+//! about.
 
 use super::finished;
 use crate::builtin::discourse::scene::Scene;
@@ -56,7 +57,11 @@ fn filled(template: &str, facts: &Facts) -> String {
 }
 
 fn grouped(number: usize) -> String {
-    if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
+    if number < 1000 {
+        number.to_string()
+    } else {
+        format!("{},{:03}", number / 1000, number % 1000)
+    }
 }
 
 /// Something that once happened: "a miller sold two silver coins".
@@ -64,14 +69,20 @@ fn happening(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Past);
     let somebody = scene.fresh(PERSON, "chronicle", None);
     let clause = scene.deed(None, PERSON, &somebody);
-    let clause = if clause.verb.particle.is_empty() && draw.chance(45) { clause.passive(true) } else { clause };
+    let clause = if clause.verb.particle.is_empty() && draw.chance(45) {
+        clause.passive(true)
+    } else {
+        clause
+    };
     clause.statement()
 }
 
 /// Facts that any article can use.
 fn common_facts(draw: &mut Draw, world: &World) -> Facts {
     let material = |draw: &mut Draw| {
-        draw.pick(&["wood", "iron", "glass", "silver", "copper", "stone", "clay", "leather", "steel"])
+        draw.pick(&[
+            "wood", "iron", "glass", "silver", "copper", "stone", "clay", "leather", "steel",
+        ])
     };
     let year = draw.between(1750, 1995);
     let (building, other_building) = (draw.zipf(CIVIC_BUILDINGS), draw.zipf(CIVIC_BUILDINGS));
@@ -83,7 +94,10 @@ fn common_facts(draw: &mut Draw, world: &World) -> Facts {
         ("year", year.to_string()),
         ("buildings", both_numbers(building).1),
         ("building", building.into()),
-        ("other_building", if building == other_building { "market".into() } else { other_building.into() }),
+        (
+            "other_building",
+            if building == other_building { "market".into() } else { other_building.into() },
+        ),
         ("material", material(draw).into()),
         ("other_material", draw.pick(&["gold", "bone", "paper", "brass"]).into()),
         ("other", draw.pick(&["fox", "king", "cat", "crow", "baker", "miller", "knight"]).into()),
@@ -91,15 +105,28 @@ fn common_facts(draw: &mut Draw, world: &World) -> Facts {
         ("town", world.town(draw).name.clone()),
         ("place", world.town(draw).name.clone()),
         ("county", world.town(draw).county.into()),
-        ("papers", draw.zipf(&["letters", "books", "poems", "songs", "plays", "reports", "diaries"]).into()),
+        (
+            "papers",
+            draw.zipf(&["letters", "books", "poems", "songs", "plays", "reports", "diaries"])
+                .into(),
+        ),
         ("chronicle", format!("in {year}, {}", happening(draw, world))),
-        ("later_chronicle", format!("{} years later, {}", draw.zipf(NUMBERS), happening(draw, world))),
+        (
+            "later_chronicle",
+            format!("{} years later, {}", draw.zipf(NUMBERS), happening(draw, world)),
+        ),
         ("happening", happening(draw, world)),
     ]
 }
 
 /// The article's own facts before those that any article can use, and its outline told from them.
-fn written(draw: &mut Draw, world: &World, title: String, outline: Outline, mut facts: Facts) -> Article {
+fn written(
+    draw: &mut Draw,
+    world: &World,
+    title: String,
+    outline: Outline,
+    mut facts: Facts,
+) -> Article {
     facts.extend(common_facts(draw, world));
     Article { title, sentences: told(draw, outline, &facts) }
 }
@@ -107,8 +134,11 @@ fn written(draw: &mut Draw, world: &World, title: String, outline: Outline, mut 
 fn on_town(draw: &mut Draw, world: &World) -> Article {
     let town = world.town(draw);
     let Town { name, county, river, fame, population, founded } = town;
-    let near =
-        world.towns.iter().find(|other| other.county == *county && other.name != *name).unwrap_or(&world.towns[0]);
+    let near = world
+        .towns
+        .iter()
+        .find(|other| other.county == *county && other.name != *name)
+        .unwrap_or(&world.towns[0]);
     let born_here = world.figures.iter().find(|figure| world.towns[figure.town].name == *name);
     let mut facts: Facts = vec![
         ("name", name.clone()),
@@ -127,8 +157,10 @@ fn on_town(draw: &mut Draw, world: &World) -> Article {
         ("born", figure.born.to_string()),
     ]);
     let article = written(draw, world, name.clone(), TOWN, facts);
-    let sentences =
-        article.sentences.into_iter().filter(|words| born_here.is_some() || !words.contains(&figure.name()));
+    let sentences = article
+        .sentences
+        .into_iter()
+        .filter(|words| born_here.is_some() || !words.contains(&figure.name()));
     Article { title: article.title, sentences: sentences.collect() }
 }
 
@@ -136,7 +168,8 @@ fn on_figure(draw: &mut Draw, world: &World) -> Article {
     let figure = world.figure(draw);
     let town = &world.towns[figure.town];
     let me = Agreement::third(Number::Singular, figure.gender);
-    let married_to = if figure.gender == Gender::Feminine { Gender::Masculine } else { Gender::Feminine };
+    let married_to =
+        if figure.gender == Gender::Feminine { Gender::Masculine } else { Gender::Feminine };
     let parent = draw.pick(&[Gender::Feminine, Gender::Masculine]);
     let middle = figure.born + 24 + figure.work.len() % 6;
     let facts: Facts = vec![
@@ -214,13 +247,21 @@ fn trade_of(draw: &mut Draw, gender: Gender) -> &'static str {
 }
 
 fn both_numbers(word: &str) -> (String, String) {
-    lexicon().noun(word).map_or((word.into(), word.into()), |noun| (noun.singular.clone(), noun.plural.clone()))
+    lexicon()
+        .noun(word)
+        .map_or((word.into(), word.into()), |noun| (noun.singular.clone(), noun.plural.clone()))
 }
 
 /// A talk: sentences as a speaker says them to a class.
 pub fn talk(draw: &mut Draw, world: &World) -> Vec<String> {
     let mut sentences = Vec::new();
-    let greeting = draw.pick(&["hello everyone", "good morning", "welcome back", "hi", "thank you for coming"]);
+    let greeting = draw.pick(&[
+        "hello everyone",
+        "good morning",
+        "welcome back",
+        "hi",
+        "thank you for coming",
+    ]);
     sentences.push(finished(greeting, '.'));
     for _ in 0..draw.between(1, 3) {
         if draw.chance(45) {
@@ -230,7 +271,12 @@ pub fn talk(draw: &mut Draw, world: &World) -> Vec<String> {
         }
     }
     sentences.push(finished(
-        draw.pick(&["thank you", "thank you very much", "that's all for today", "see you next week"]),
+        draw.pick(&[
+            "thank you",
+            "thank you very much",
+            "that's all for today",
+            "see you next week",
+        ]),
         '.',
     ));
     sentences
@@ -250,13 +296,20 @@ fn process(draw: &mut Draw) -> Vec<String> {
     for (position, step) in steps.iter().enumerate() {
         let link = match position {
             0 => draw.pick(&["first,", "in the beginning,", "well, first"]),
-            last if last + 1 == steps.len() => draw.pick(&["finally,", "in the end,", "and at last"]),
+            last if last + 1 == steps.len() => {
+                draw.pick(&["finally,", "in the end,", "and at last"])
+            }
             _ => draw.pick(&["then", "next,", "after that,", "and then", "so"]),
         };
         sentences.push(finished(&format!("{link} {step}"), '.'));
         if draw.chance(20) {
             sentences.push(finished(
-                draw.pick(&["isn't that strange", "can you see that", "does anybody know why", "any questions"]),
+                draw.pick(&[
+                    "isn't that strange",
+                    "can you see that",
+                    "does anybody know why",
+                    "any questions",
+                ]),
                 '?',
             ));
         }
@@ -294,7 +347,11 @@ mod tests {
         for _ in 0..2000 {
             let article = article(&mut draw, &world);
             for words in &article.sentences {
-                assert!(!words.contains(['{', '}']) && !words.contains("  "), "{}: {words}", article.title);
+                assert!(
+                    !words.contains(['{', '}']) && !words.contains("  "),
+                    "{}: {words}",
+                    article.title
+                );
             }
         }
     }

@@ -29,11 +29,21 @@ fn events(scene: &mut Scene) -> Paragraph {
 
 /// One thing that happens, often linked to the one before.
 pub fn event(scene: &mut Scene) -> String {
-    const LINKS: &[&str] =
-        &["then", "after that,", "but", "so", "at last", "meanwhile,", "the next day", "soon", "of course,"];
+    const LINKS: &[&str] = &[
+        "then",
+        "after that,",
+        "but",
+        "so",
+        "at last",
+        "meanwhile,",
+        "the next day",
+        "soon",
+        "of course,",
+    ];
     let words = scene.sentence();
-    let fronted =
-        ["after", "before", "while", "when", "because", "although"].iter().any(|link| words.starts_with(link));
+    let fronted = ["after", "before", "while", "when", "because", "although"]
+        .iter()
+        .any(|link| words.starts_with(link));
     let link = if !fronted && scene.draw.chance(22) { scene.draw.zipf(LINKS) } else { "" };
     finished(&joined(&[link, &words]), '.')
 }

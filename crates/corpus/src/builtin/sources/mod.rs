@@ -1,4 +1,5 @@
-//! The ten sources of BabyLM 2023: which register each one uses, and the raw form that its cleaner expects.
+//! The ten sources of BabyLM 2023: which register each one uses, and the raw form that its cleaner
+//! expects.
 
 mod quirks;
 mod reference;
@@ -23,7 +24,11 @@ pub struct Source {
     document: fn(&mut Draw, &World) -> String,
 }
 
-const fn source(name: &'static str, share: usize, document: fn(&mut Draw, &World) -> String) -> Source {
+const fn source(
+    name: &'static str,
+    share: usize,
+    document: fn(&mut Draw, &World) -> String,
+) -> Source {
     Source { name, share, start: "", document }
 }
 
@@ -37,14 +42,16 @@ pub const SOURCES: &[Source] = &[
     source("qed", 1041, speech::lecture),
     source("simple_wikipedia", 1523, reference::simple_article),
     source("switchboard", 116, speech::telephone),
-    // The cleaner drops the first character of the file, which is the line feed before the first heading.
+    // The cleaner drops the first character of the file, which is the line feed before the first
+    // heading.
     Source { start: "\n", ..source("wikipedia", 899, reference::long_article) },
 ];
 
 impl Source {
     /// About `words` words of raw text.
     pub fn write(&self, world: &World, seed: u64, split: Split, words: usize) -> String {
-        let mut draw = Draw::new(Rng::new(seed, "builtin text").at(split as u64).at(self.share as u64));
+        let mut draw =
+            Draw::new(Rng::new(seed, "builtin text").at(split as u64).at(self.share as u64));
         let mut text = self.start.to_string();
         let mut written = 0;
         while written < words {

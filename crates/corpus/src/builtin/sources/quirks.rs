@@ -103,7 +103,10 @@ pub fn hesitant(draw: &mut Draw, text: &str, fillers: &[&str], percent: usize) -
 pub fn mistyped(draw: &mut Draw, text: &str, per_mille: usize) -> String {
     let slip = |word: &str, draw: &mut Draw| {
         let mut letters: Vec<char> = word.chars().collect();
-        if letters.len() > 4 && letters.iter().all(|letter| letter.is_lowercase()) && draw.below(1000) < per_mille {
+        if letters.len() > 4
+            && letters.iter().all(|letter| letter.is_lowercase())
+            && draw.below(1000) < per_mille
+        {
             let place = draw.between(1, letters.len() - 3);
             letters.swap(place, place + 1);
         }
@@ -114,10 +117,10 @@ pub fn mistyped(draw: &mut Draw, text: &str, per_mille: usize) -> String {
 
 /// The sentence with a small first letter, where its first word is not a name.
 pub fn uncapitalised(sentence: &str) -> String {
-    const SMALL: &str = "the a an he she it they there some two then but so this that no nobody every after before most many \
-        soon suddenly at only all few when because three do does did is are was were have has had can could would will \
-        what where who why which whose how shall please don let you really we yes not each both several one \
-        of meanwhile here";
+    const SMALL: &str = "the a an he she it they there some two then but so this that no nobody \
+     every after before most many soon suddenly at only all few when because three do does did is \
+     are was were have has had can could would will what where who why which whose how shall \
+     please don let you really we yes not each both several one of meanwhile here";
     let first = sentence.split([' ', ',', '\'']).next().unwrap_or_default().to_lowercase();
     match SMALL.split_whitespace().any(|small| small == first) {
         true => format!("{first}{}", &sentence[first.len()..]),
@@ -153,7 +156,8 @@ mod tests {
     #[test]
     fn noise_keeps_the_words_in_order() {
         let mut draw = Draw::new(Rng::new(1, "test"));
-        let text = "the little dog chased the ball because it was very happy , and so on .".repeat(20);
+        let text =
+            "the little dog chased the ball because it was very happy , and so on .".repeat(20);
         let loose = loosely_spaced(&mut draw, &text);
         assert!(loose.contains("  "));
         let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();

@@ -20,11 +20,14 @@ pub fn long_article(draw: &mut Draw, world: &World) -> String {
     let mut rest = sentences.into_iter().peekable();
     while let Some(words) = rest.next() {
         let words = match rest.peek() {
-            Some(_) if draw.chance(40) => format!("{words}, and {}", rest.next().unwrap_or_default()),
+            Some(_) if draw.chance(40) => {
+                format!("{words}, and {}", rest.next().unwrap_or_default())
+            }
             _ => words,
         };
         body.push(finished(&words, '.'));
     }
-    // The cleaner joins the heading to what follows its line feed: here an empty line, so that the title stays a line.
+    // The cleaner joins the heading to what follows its line feed: here an empty line, so that the
+    // title stays a line.
     format!(" = = = {title} = = =\n\n{}\n", body.join(" "))
 }

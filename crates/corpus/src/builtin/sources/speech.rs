@@ -32,7 +32,8 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(['.', '?', '!']).map(str::trim).filter(|sentence| !sentence.is_empty())
 }
 
-/// `aochildes`: what grown-ups say to a child; lower case, one utterance a line, a space before each mark.
+/// `aochildes`: what grown-ups say to a child; lower case, one utterance a line, a space before
+/// each mark.
 pub fn child_directed(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Present);
     let (first, second) = scene.two_humans();
@@ -58,7 +59,9 @@ pub fn child_directed(draw: &mut Draw, world: &World) -> String {
 /// The same thing pointed at, asked for and named again, as with a small child.
 fn play(scene: &mut Scene) -> Vec<String> {
     let noun = match scene.draw.chance(60) {
-        true => scene.one_of(SMALL.or(FOOD).or(ANIMAL), |_| true).map(|who| scene.entities[who].noun),
+        true => {
+            scene.one_of(SMALL.or(FOOD).or(ANIMAL), |_| true).map(|who| scene.entities[who].noun)
+        }
         false => None,
     };
     let noun = noun.unwrap_or_else(|| scene.noun_of(SMALL.or(FOOD).or(ANIMAL), "look"));
@@ -68,7 +71,8 @@ fn play(scene: &mut Scene) -> Vec<String> {
     let nice = NounPhrase::of(Determiner::Indefinite, adjective, noun, number);
     let the = NounPhrase::of(Determiner::Word("the"), "", noun, number);
     let plural = number == Number::Plural;
-    let (is, this, it, its) = if plural { ("are", "those", "them", "they're") } else { ("is", "that", "it", "it's") };
+    let (is, this, it, its) =
+        if plural { ("are", "those", "them", "they're") } else { ("is", "that", "it", "it's") };
     let (one, nice, the) = (one.object(), nice.object(), the.object());
     let lines = [
         format!("look at {the}."),
@@ -124,7 +128,11 @@ pub fn british_conversation(draw: &mut Draw, world: &World) -> String {
             turn.text
         };
         let text = mistyped(draw, &text, 3);
-        let start = if draw.chance(12) { draw.zipf(&["Well ", "Oh ", "Er ", "Yeah ", "Erm, "]) } else { "" };
+        let start = if draw.chance(12) {
+            draw.zipf(&["Well ", "Oh ", "Er ", "Yeah ", "Erm, "])
+        } else {
+            ""
+        };
         let text = if start.is_empty() { text } else { format!("{start}{}", uncapitalised(&text)) };
         lines.push_str(&loosely_spaced(draw, &text));
         lines.push('\n');
@@ -145,12 +153,21 @@ pub fn telephone(draw: &mut Draw, world: &World) -> String {
             } else {
                 ""
             };
-            let sentence = if start.is_empty() { sentence.to_string() } else { uncapitalised(sentence) };
+            let sentence =
+                if start.is_empty() { sentence.to_string() } else { uncapitalised(sentence) };
             let said = hesitant(draw, &sentence, &["uh,", "you know,", "uh", "um,", "I mean,"], 6);
             lines.push_str(&format!("{speaker}\t{start}{said}\n"));
         }
         if turn.text.ends_with('.') && draw.chance(15) {
-            let noise = draw.zipf(&["Uh-huh.", "Right.", "Yeah.", "Oh, really.", "Huh.", "Sure.", "That's right."]);
+            let noise = draw.zipf(&[
+                "Uh-huh.",
+                "Right.",
+                "Yeah.",
+                "Oh, really.",
+                "Huh.",
+                "Sure.",
+                "That's right.",
+            ]);
             lines.push_str(&format!("{other}\t{noise}\n"));
         }
     }
@@ -187,7 +204,8 @@ fn credit(draw: &mut Draw, world: &World) -> String {
     }
 }
 
-/// `qed`: lectures in short lines; some wholly in upper case with l for I, some with sounds in brackets.
+/// `qed`: lectures in short lines; some wholly in upper case with l for I, some with sounds in
+/// brackets.
 pub fn lecture(draw: &mut Draw, world: &World) -> String {
     let mut said = if draw.chance(65) {
         talk(draw, world)
@@ -198,7 +216,10 @@ pub fn lecture(draw: &mut Draw, world: &World) -> String {
     };
     if draw.chance(30) {
         let place = draw.between(1, said.len() - 1);
-        said.insert(place, draw.zipf(&["(Laughter)", "(Applause)", "(Music)", "(Audience laughs)"]).to_string());
+        said.insert(
+            place,
+            draw.zipf(&["(Laughter)", "(Applause)", "(Music)", "(Audience laughs)"]).to_string(),
+        );
     }
     let text = wrapped(&said.join(" "), 42);
     let text = if draw.chance(15) { shouted(&text) } else { text };

@@ -25,12 +25,19 @@ fn spaced_around_quotes(sentence: &str) -> String {
     sentence.split('"').map(spaced).collect::<Vec<_>>().join("\"")
 }
 
-/// `children_stories`: a title in capitals, a paragraph a line, printers' quotes, an empty line after the story.
+/// `children_stories`: a title in capitals, a paragraph a line, printers' quotes, an empty line
+/// after the story.
 pub fn story_for_children(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Past);
-    let heroes = [scene.entities[0].noun, scene.entities[scene.things().start.min(scene.entities.len() - 1)].noun];
-    let mut text =
-        format!("THE {} AND THE {}\n\n", heroes[0].singular.to_uppercase(), heroes[1].singular.to_uppercase());
+    let heroes = [
+        scene.entities[0].noun,
+        scene.entities[scene.things().start.min(scene.entities.len() - 1)].noun,
+    ];
+    let mut text = format!(
+        "THE {} AND THE {}\n\n",
+        heroes[0].singular.to_uppercase(),
+        heroes[1].singular.to_uppercase()
+    );
     for paragraph in story(&mut scene, draw.between(3, 6)) {
         text.push_str(&quoted(&paragraph.join(" "), "“", "”").replace('\'', "’"));
         text.push('\n');
@@ -38,7 +45,8 @@ pub fn story_for_children(draw: &mut Draw, world: &World) -> String {
     text + "\n"
 }
 
-/// `gutenberg`: chapters of long sentences in wrapped lines, the people called by title and surname.
+/// `gutenberg`: chapters of long sentences in wrapped lines, the people called by title and
+/// surname.
 pub fn old_book(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Past);
     for who in scene.cast() {

@@ -1,7 +1,9 @@
-//! A row's divergence between two softened distributions, with its gradient, and what joins it with the cross-entropy.
+//! A row's divergence between two softened distributions, with its gradient, and what joins it with
+//! the cross-entropy.
 //!
-//! With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is `q[j] (g[j] - sum q g) / T`. All
-//! is computed from `ln q` and the log-ratio `ln q - ln p`, which stay finite where a probability underflows.
+//! With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is `q[j] (g[j]
+//! - sum q g) / T`. All is computed from `ln q` and the log-ratio `ln q - ln p`, which stay finite
+//! where a probability underflows.
 
 use crate::cpu::math::{exp, ln, long_sum_over, maximum, sum_over};
 use crate::cpu::softmax::Softmax;
@@ -9,7 +11,8 @@ use crate::cpu::vectorised;
 use crate::ops::distillation_loss::{Divergence, has_target};
 
 vectorised! {
-    /// `T^2` times a row's divergence; the teacher's logits become its gradient by the student's logits, times `weight`.
+    /// `T^2` times a row's divergence; the teacher's logits become its gradient by the student's
+    /// logits, times `weight`.
     pub fn divergence_row(
         student: &[f32],
         teacher: &mut [f32],
@@ -36,7 +39,8 @@ vectorised! {
 /// `KL(p || q)`; the log-ratios become `weight * (q - p)`.
 #[inline(always)]
 fn forward_kl(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f64 {
-    let value = long_sum_over([student, ratios], |[z, ratio]| -ratio * exp(q.log_probability(z) - ratio));
+    let value =
+        long_sum_over([student, ratios], |[z, ratio]| -ratio * exp(q.log_probability(z) - ratio));
     for (ratio, &z) in ratios.iter_mut().zip(student) {
         let log_q = q.log_probability(z);
         *ratio = weight * (exp(log_q) - exp(log_q - *ratio));
@@ -55,13 +59,16 @@ fn reverse_kl(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f
     value
 }
 
-/// `KL(p || m) / 2 + KL(q || m) / 2`; with `g = ln(q / m) / 2` the log-ratios become `weight * q (g - sum q g)`.
+/// `KL(p || m) / 2 + KL(q || m) / 2`; with `g = ln(q / m) / 2` the log-ratios become `weight * q (g
+/// - sum q g)`.
 #[inline(always)]
 fn jensen_shannon(student: &[f32], q: Softmax, ratios: &mut [f32], weight: f32) -> f64 {
-    let from_student =
-        long_sum_over([student, ratios], |[z, ratio]| exp(q.log_probability(z)) * log_over_middle(ratio));
-    let from_teacher =
-        long_sum_over([student, ratios], |[z, ratio]| exp(q.log_probability(z) - ratio) * log_over_middle(-ratio));
+    let from_student = long_sum_over([student, ratios], |[z, ratio]| {
+        exp(q.log_probability(z)) * log_over_middle(ratio)
+    });
+    let from_teacher = long_sum_over([student, ratios], |[z, ratio]| {
+        exp(q.log_probability(z) - ratio) * log_over_middle(-ratio)
+    });
     let mean = from_student as f32;
     for (ratio, &z) in ratios.iter_mut().zip(student) {
         *ratio = 0.5 * weight * exp(q.log_probability(z)) * (log_over_middle(*ratio) - mean);
@@ -77,7 +84,8 @@ fn log_over_middle(log_ratio: f32) -> f32 {
 }
 
 vectorised! {
-    /// The cross-entropy of a row; the student's logits become its gradient times `weight`, plus the divergence's.
+    /// The cross-entropy of a row; the student's logits become its gradient times `weight`, plus
+    /// the divergence's.
     pub fn join_row(student: &mut [f32], divergence_gradient: &[f32], target: u32, weight: f32) -> f64 {
         if !has_target(target) {
             student.copy_from_slice(divergence_gradient);

@@ -1,11 +1,13 @@
-//! The forward KL and the cross-entropy of a row in one go: from the teachers' logits, or from tokens drawn from them.
+//! The forward KL and the cross-entropy of a row in one go: from the teachers' logits, or from
+//! tokens drawn from them.
 
 use crate::cpu::math::{exp, map_and_sum, maximum, sum_over};
 use crate::cpu::vectorised;
 use crate::ops::distillation_loss::{DistillationObjective, DistillationSums, has_target};
 use crate::ops::language_model_loss::NO_TARGET;
 
-/// What a row's softmax needs: the largest logit and the sums of exponentials at temperature 1 and at the asked one.
+/// What a row's softmax needs: the largest logit and the sums of exponentials at temperature 1 and
+/// at the asked one.
 #[derive(Clone, Copy)]
 struct RowSums {
     top: f32,
@@ -17,7 +19,11 @@ struct RowSums {
 fn row_sums(logits: &[f32], inverse_temperature: f32) -> RowSums {
     let top = maximum(logits);
     let softened = sum_over([logits], |[logit]| exp((logit - top) * inverse_temperature));
-    let plain = if inverse_temperature == 1.0 { softened } else { sum_over([logits], |[logit]| exp(logit - top)) };
+    let plain = if inverse_temperature == 1.0 {
+        softened
+    } else {
+        sum_over([logits], |[logit]| exp(logit - top))
+    };
     RowSums { top, plain, softened }
 }
 
@@ -40,8 +46,8 @@ vectorised! {
         let inverse = 1.0 / objective.temperature;
         let sums = row_sums(student, inverse);
         let teacher_top = maximum(teacher);
-        // KL = sum p * ((t - t_top) - (z - z_top)) / T + ln(sum_z) - ln(sum_t): differences first, for precision.
-        // Pieces keep the single-precision partial sums short.
+        // KL = sum p * ((t - t_top) - (z - z_top)) / T + ln(sum_z) - ln(sum_t): differences first,
+        // for precision. Pieces keep the single-precision partial sums short.
         const PIECE: usize = 1024;
         let (mut difference, mut teacher_sum) = (0.0f64, 0.0f64);
         for (teacher, student) in teacher.chunks_mut(PIECE).zip(student.chunks(PIECE)) {
@@ -89,7 +95,8 @@ fn row_gradient(
 }
 
 vectorised! {
-    /// Both losses of a row, from tokens drawn from the teachers. The student's logits become their gradient.
+    /// Both losses of a row, from tokens drawn from the teachers. The student's logits become their
+    /// gradient.
     pub fn distill_row_from_samples(
         student: &mut [f32],
         ids: &[u32],

@@ -1,5 +1,6 @@
-//! The innermost part of a product with AVX-512: a tile of the output that stays in registers while the inner dimension
-//! runs by, and the packing of the right-hand side into panels that the tile reads in one stream.
+//! The innermost part of a product with AVX-512: a tile of the output that stays in registers while
+//! the inner dimension runs by, and the packing of the right-hand side into panels that the tile
+//! reads in one stream.
 
 use std::arch::x86_64::*;
 
@@ -10,7 +11,8 @@ pub const LANES: usize = 16;
 /// Columns of a tile, and of a packed panel.
 pub const PANEL: usize = 4 * LANES;
 
-/// The left-hand side of a tile: the value of row `r` at depth `k` lies at `start + r * row_stride + k * depth_stride`.
+/// The left-hand side of a tile: the value of row `r` at depth `k` lies at `start + r * row_stride
+/// + k * depth_stride`.
 #[derive(Clone, Copy)]
 pub struct Left {
     pub start: *const f32,
@@ -25,7 +27,8 @@ pub struct Target {
     pub row_stride: usize,
     pub rows: usize,
     pub columns: usize,
-    /// The same rows and columns of what the product is added to, which may be the target itself; null for zeros.
+    /// The same rows and columns of what the product is added to, which may be the target itself;
+    /// null for zeros.
     pub base: *const f32,
     pub base_row_stride: usize,
     /// A row that is added to each row; null for none.
@@ -36,8 +39,9 @@ pub struct Target {
 /// `target = base + bias + scale * left * panel`, over `depth` steps of the inner dimension.
 ///
 /// # Safety
-/// The processor has AVX-512F. `panel` holds `depth * PANEL` values; every addressed value of `left`, `base` and `bias` is
-/// readable; every value of `target` (at most `TILE_ROWS` rows and `PANEL` columns) is writable and nobody else's.
+/// The processor has AVX-512F. `panel` holds `depth * PANEL` values; every addressed value of
+/// `left`, `base` and `bias` is readable; every value of `target` (at most `TILE_ROWS` rows and
+/// `PANEL` columns) is writable and nobody else's.
 pub unsafe fn tile(depth: usize, left: Left, panel: *const f32, target: Target) {
     // Safety: passed on from the caller; the tile is at least as large as the target.
     unsafe {
@@ -52,7 +56,14 @@ pub unsafe fn tile(depth: usize, left: Left, panel: *const f32, target: Target) 
 ///
 /// # Safety
 /// As for `tile`.
-unsafe fn partial_tile(rows: usize, vectors: usize, depth: usize, left: Left, panel: *const f32, target: Target) {
+unsafe fn partial_tile(
+    rows: usize,
+    vectors: usize,
+    depth: usize,
+    left: Left,
+    panel: *const f32,
+    target: Target,
+) {
     macro_rules! by_shape {
         ($($rows:literal)*) => {
             match (rows, vectors) {
@@ -75,7 +86,12 @@ unsafe fn partial_tile(rows: usize, vectors: usize, depth: usize, left: Left, pa
 /// # Safety
 /// As for `tile`, with `R == target.rows` and `V` vectors covering `target.columns`.
 #[target_feature(enable = "avx512f")]
-unsafe fn fixed_tile<const R: usize, const V: usize>(depth: usize, left: Left, panel: *const f32, target: Target) {
+unsafe fn fixed_tile<const R: usize, const V: usize>(
+    depth: usize,
+    left: Left,
+    panel: *const f32,
+    target: Target,
+) {
     let mut sums = [[_mm512_setzero_ps(); V]; R];
     let (mut left_at, mut panel_at) = (left.start, panel);
     for _ in 0..depth {
@@ -102,10 +118,14 @@ unsafe fn fixed_tile<const R: usize, const V: usize>(depth: usize, left: Left, p
             unsafe {
                 let mut before = _mm512_setzero_ps();
                 if !target.base.is_null() {
-                    before = _mm512_maskz_loadu_ps(mask, target.base.add(row * target.base_row_stride + at));
+                    before = _mm512_maskz_loadu_ps(
+                        mask,
+                        target.base.add(row * target.base_row_stride + at),
+                    );
                 }
                 if !target.bias.is_null() {
-                    before = _mm512_add_ps(before, _mm512_maskz_loadu_ps(mask, target.bias.add(at)));
+                    before =
+                        _mm512_add_ps(before, _mm512_maskz_loadu_ps(mask, target.bias.add(at)));
                 }
                 let place = target.start.add(row * target.row_stride + at);
                 _mm512_mask_storeu_ps(place, mask, _mm512_fmadd_ps(scale, *sum, before));
@@ -119,14 +139,21 @@ fn lanes(count: usize) -> __mmask16 {
     if count >= LANES { !0 } else { (1 << count) - 1 }
 }
 
-/// Packs `depth` steps of up to `PANEL` columns whose values lie next to each other along the inner dimension: column `c`
-/// begins at `start + c * stride`. The last vector's missing columns become zeros; vectors beyond are left alone.
+/// Packs `depth` steps of up to `PANEL` columns whose values lie next to each other along the inner
+/// dimension: column `c` begins at `start + c * stride`. The last vector's missing columns become
+/// zeros; vectors beyond are left alone.
 ///
 /// # Safety
-/// The processor has AVX-512F; `depth` values of each of the `columns` columns are readable; `panel` has
-/// `depth * PANEL` values.
+/// The processor has AVX-512F; `depth` values of each of the `columns` columns are readable;
+/// `panel` has `depth * PANEL` values.
 #[target_feature(enable = "avx512f")]
-pub unsafe fn pack_transposed(start: *const f32, stride: usize, columns: usize, depth: usize, panel: &mut [f32]) {
+pub unsafe fn pack_transposed(
+    start: *const f32,
+    stride: usize,
+    columns: usize,
+    depth: usize,
+    panel: &mut [f32],
+) {
     assert!(panel.len() >= depth * PANEL && columns <= PANEL, "a panel's size");
     for first in (0..columns).step_by(LANES) {
         let present = (columns - first).min(LANES);
@@ -135,11 +162,15 @@ pub unsafe fn pack_transposed(start: *const f32, stride: usize, columns: usize, 
             let mut square = [_mm512_setzero_ps(); LANES];
             for (column, row) in square.iter_mut().enumerate().take(present) {
                 // Safety: a column that is there, and only the steps that are there.
-                *row = unsafe { _mm512_maskz_loadu_ps(lanes(steps), start.add((first + column) * stride + at)) };
+                *row = unsafe {
+                    _mm512_maskz_loadu_ps(lanes(steps), start.add((first + column) * stride + at))
+                };
             }
             for (step, row) in transposed(square).into_iter().enumerate().take(steps) {
                 // Safety: `(at + step) * PANEL + first + LANES <= depth * PANEL`, checked above.
-                unsafe { _mm512_storeu_ps(panel.as_mut_ptr().add((at + step) * PANEL + first), row) };
+                unsafe {
+                    _mm512_storeu_ps(panel.as_mut_ptr().add((at + step) * PANEL + first), row)
+                };
             }
         }
     }
@@ -165,7 +196,8 @@ fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
     let mut fours = pairs;
     for q in (0..LANES).step_by(4) {
         let cast = |row| _mm512_castps_pd(row);
-        let (a, b, c, d) = (cast(pairs[q]), cast(pairs[q + 1]), cast(pairs[q + 2]), cast(pairs[q + 3]));
+        let (a, b, c, d) =
+            (cast(pairs[q]), cast(pairs[q + 1]), cast(pairs[q + 2]), cast(pairs[q + 3]));
         fours[q] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
         fours[q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
         fours[q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
@@ -174,8 +206,10 @@ fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
     let mut columns = fours;
     for j in 0..4 {
         let (a, b, c, d) = (fours[j], fours[4 + j], fours[8 + j], fours[12 + j]);
-        let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
-        let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
+        let (ab_even, ab_odd) =
+            (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+        let (cd_even, cd_odd) =
+            (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
         columns[j] = _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even);
         columns[4 + j] = _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd);
         columns[8 + j] = _mm512_shuffle_f32x4::<0xDD>(ab_even, cd_even);

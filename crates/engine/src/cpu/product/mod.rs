@@ -1,5 +1,5 @@
-//! Matrix products: with AVX-512 by our own loops, elsewhere by the `gemm` crate. Sums over the inner dimension run in one
-//! order whatever the thread count.
+//! Matrix products: with AVX-512 by our own loops, elsewhere by the `gemm` crate. Sums over the
+//! inner dimension run in one order whatever the thread count.
 
 use std::marker::PhantomData;
 
@@ -8,8 +8,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 
-/// Steps of the inner dimension that a tile of the output sums in registers: a stretch of a panel and of the rows stays in the
-/// second cache. A constant, because it decides the order of the sums.
+/// Steps of the inner dimension that a tile of the output sums in registers: a stretch of a panel
+/// and of the rows stays in the second cache. A constant, because it decides the order of the sums.
 pub const DEPTH: usize = 512;
 
 /// A matrix anywhere in memory.
@@ -25,7 +25,10 @@ pub struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Rows of `columns` values, `stride` apart.
     pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(rows == 0 || (rows - 1) * stride + columns <= values.len(), "a matrix past its values' end");
+        assert!(
+            rows == 0 || (rows - 1) * stride + columns <= values.len(),
+            "a matrix past its values' end"
+        );
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
@@ -52,7 +55,8 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A row-major matrix to write, given by address because several tasks may write different columns of the same rows.
+/// A row-major matrix to write, given by address because several tasks may write different columns
+/// of the same rows.
 pub struct MatrixMut<'a> {
     values: PhantomData<&'a mut [f32]>,
     pointer: *mut f32,
@@ -65,14 +69,20 @@ impl<'a> MatrixMut<'a> {
     /// Consecutive rows of a slice.
     pub fn dense(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
         assert!(rows * columns <= values.len(), "a matrix past its values' end");
-        Self { values: PhantomData, pointer: values.as_mut_ptr(), rows, columns, row_stride: columns }
+        Self {
+            values: PhantomData,
+            pointer: values.as_mut_ptr(),
+            rows,
+            columns,
+            row_stride: columns,
+        }
     }
 
     /// Rows `stride` apart from an address on.
     ///
     /// # Safety
-    /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nobody else may use them while
-    /// the matrix lives.
+    /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nobody else
+    /// may use them while the matrix lives.
     pub unsafe fn strided(pointer: *mut f32, rows: usize, columns: usize, stride: usize) -> Self {
         Self { values: PhantomData, pointer, rows, columns, row_stride: stride }
     }
@@ -147,10 +157,17 @@ fn packs(b: Matrix<'_>) -> bool {
 
 /// Panics when shapes do not fit.
 fn check(output: &MatrixMut<'_>, addend: Addend<'_>, a: Matrix<'_>, b: Matrix<'_>) {
-    assert_eq!((a.rows, a.columns, b.columns), (output.rows, b.rows, output.columns), "shapes of a product");
+    assert_eq!(
+        (a.rows, a.columns, b.columns),
+        (output.rows, b.rows, output.columns),
+        "shapes of a product"
+    );
     if let Addend::Rows { bias, residual } = addend {
         assert!(bias.is_none_or(|bias| bias.len() == output.columns), "a bias per column");
-        assert!(residual.is_none_or(|residual| residual.len() == output.rows * output.columns), "a residual's size");
+        assert!(
+            residual.is_none_or(|residual| residual.len() == output.rows * output.columns),
+            "a residual's size"
+        );
     }
 }
 
@@ -170,7 +187,9 @@ pub fn product(
     #[cfg(target_arch = "x86_64")]
     if output.rows >= FEW_ROWS && packs(b) {
         // Safety: the processor was asked.
-        return unsafe { packed::product(output, addend, a, &packed::Packed::new(b, workers), scale, workers) };
+        return unsafe {
+            packed::product(output, addend, a, &packed::Packed::new(b, workers), scale, workers)
+        };
     }
     if let Addend::Rows { bias, residual } = addend {
         output.start_rows(bias, residual);
@@ -181,11 +200,12 @@ pub fn product(
 
 /// Fewer rows than this are left to `gemm`: packing would cost more than it gains.
 const FEW_ROWS: usize = 4;
-/// Up to this many values `gemm` adds up a product's terms in another order than for larger outputs.
+/// Up to this many values `gemm` adds up a product's terms in another order than for larger
+/// outputs.
 const SMALL_PRODUCT: usize = 256;
 
-/// From this many rows on, a row of a product of so many columns has bits that depend on that row and the right-hand
-/// matrix alone, not on the rows beside it.
+/// From this many rows on, a row of a product of so many columns has bits that depend on that row
+/// and the right-hand matrix alone, not on the rows beside it.
 pub fn independent_rows(columns: usize) -> usize {
     (SMALL_PRODUCT / columns.max(1) + 1).max(FEW_ROWS)
 }
@@ -194,12 +214,19 @@ impl MatrixMut<'_> {
     /// Sets every row to the bias, the residual, or both.
     fn start_rows(&mut self, bias: Option<&[f32]>, residual: Option<&[f32]>) {
         for row in 0..self.rows {
-            // Safety: the constructors checked, or were promised, that the row's values exist and are nobody else's.
-            let values =
-                unsafe { std::slice::from_raw_parts_mut(self.pointer.add(row * self.row_stride), self.columns) };
+            // Safety: the constructors checked, or were promised, that the row's values exist and
+            // are nobody else's.
+            let values = unsafe {
+                std::slice::from_raw_parts_mut(
+                    self.pointer.add(row * self.row_stride),
+                    self.columns,
+                )
+            };
             match residual {
                 None => values.fill(0.0),
-                Some(residual) => values.copy_from_slice(&residual[row * self.columns..][..self.columns]),
+                Some(residual) => {
+                    values.copy_from_slice(&residual[row * self.columns..][..self.columns])
+                }
             }
             for (value, bias) in values.iter_mut().zip(bias.into_iter().flatten()) {
                 *value += bias;
@@ -221,8 +248,8 @@ fn general_product(
         Workers::All => gemm::Parallelism::Rayon(0),
         Workers::One => gemm::Parallelism::None,
     };
-    // Safety: the constructors checked (or were promised) that every addressed value exists, and `output` is not
-    // shared: it was borrowed mutably or promised to be alone.
+    // Safety: the constructors checked (or were promised) that every addressed value exists, and
+    // `output` is not shared: it was borrowed mutably or promised to be alone.
     unsafe {
         gemm::gemm(
             output.rows,
@@ -255,7 +282,9 @@ mod tests {
 
     /// Plain sums in double precision.
     fn reference(a: Matrix<'_>, b: Matrix<'_>, scale: f32, start: &[f32]) -> Vec<f32> {
-        let at = |m: Matrix<'_>, row, column| m.values[row * m.row_stride + column * m.column_stride] as f64;
+        let at = |m: Matrix<'_>, row, column| {
+            m.values[row * m.row_stride + column * m.column_stride] as f64
+        };
         (0..a.rows * b.columns)
             .map(|i| {
                 let (row, column) = (i / b.columns, i % b.columns);
@@ -279,7 +308,8 @@ mod tests {
         ] {
             let (a, b) = (random(1, m * (k + 2)), random(2, n * k));
             let (old, bias, residual) = (random(3, m * n), random(4, n), random(5, m * n));
-            let lefts = [Matrix::strided(&a, m, k, k + 2), Matrix::dense(&a[..m * k], k, m).transposed()];
+            let lefts =
+                [Matrix::strided(&a, m, k, k + 2), Matrix::dense(&a[..m * k], k, m).transposed()];
             let rights = [Matrix::dense(&b, n, k).transposed(), Matrix::dense(&b, k, n)];
             let rows = |bias, residual| Addend::Rows { bias, residual };
             let addends = [
@@ -287,18 +317,35 @@ mod tests {
                 (Addend::Output, old.clone()),
                 (rows(Some(&bias[..]), None), (0..m * n).map(|i| bias[i % n]).collect()),
                 (rows(None, Some(&residual[..])), residual.clone()),
-                (rows(Some(&bias[..]), Some(&residual[..])), (0..m * n).map(|i| bias[i % n] + residual[i]).collect()),
+                (
+                    rows(Some(&bias[..]), Some(&residual[..])),
+                    (0..m * n).map(|i| bias[i % n] + residual[i]).collect(),
+                ),
             ];
-            for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+            for (left, right) in
+                lefts.into_iter().flat_map(|left| rights.map(|right| (left, right)))
+            {
                 for (addend, start) in &addends {
                     let expected = reference(left, right, 0.5, start);
                     for workers in [Workers::One, Workers::All] {
                         let mut output = old.clone();
-                        product(MatrixMut::dense(&mut output, m, n), *addend, left, right, 0.5, workers);
+                        product(
+                            MatrixMut::dense(&mut output, m, n),
+                            *addend,
+                            left,
+                            right,
+                            0.5,
+                            workers,
+                        );
                         assert_close(&output, &expected, 1e-4);
                     }
                     let mut output = old.clone();
-                    RightHand::packed(right).multiply(MatrixMut::dense(&mut output, m, n), *addend, left, 0.5);
+                    RightHand::packed(right).multiply(
+                        MatrixMut::dense(&mut output, m, n),
+                        *addend,
+                        left,
+                        0.5,
+                    );
                     assert_close(&output, &expected, 1e-4);
                     let mut output = old.clone();
                     let mut target = MatrixMut::dense(&mut output, m, n);
@@ -320,8 +367,16 @@ mod tests {
         let mut values = vec![7.0; m * stride];
         // Safety: the rows lie within `values`, which nobody else uses.
         let output = unsafe { MatrixMut::strided(values.as_mut_ptr(), m, n, stride) };
-        product(output, Addend::Nothing, Matrix::dense(&a, m, k), Matrix::dense(&b, k, n), 1.0, Workers::One);
-        let expected = reference(Matrix::dense(&a, m, k), Matrix::dense(&b, k, n), 1.0, &vec![0.0; m * n]);
+        product(
+            output,
+            Addend::Nothing,
+            Matrix::dense(&a, m, k),
+            Matrix::dense(&b, k, n),
+            1.0,
+            Workers::One,
+        );
+        let expected =
+            reference(Matrix::dense(&a, m, k), Matrix::dense(&b, k, n), 1.0, &vec![0.0; m * n]);
         for (row, expected) in values.chunks(stride).zip(expected.chunks(n)) {
             assert_close(&row[..n], expected, 1e-5);
             assert!(row[n..].iter().all(|&value| value == 7.0));
@@ -332,10 +387,12 @@ mod tests {
     #[test]
     fn a_row_does_not_depend_on_the_rows_around_it() {
         const MOST: usize = 300;
-        for (n, k) in [(1, 64), (16, 48), (48, 16), (70, 101), (257, 700), (1024, 256), (4000, 64)] {
+        for (n, k) in [(1, 64), (16, 48), (48, 16), (70, 101), (257, 700), (1024, 256), (4000, 64)]
+        {
             let (a, b) = (random(1, MOST * k), random(2, n * k));
             let right = Matrix::dense(&b, n, k).transposed();
-            let compute = |rows: std::ops::Range<usize>, multiply: &dyn Fn(MatrixMut<'_>, Matrix<'_>)| {
+            let compute = |rows: std::ops::Range<usize>,
+                           multiply: &dyn Fn(MatrixMut<'_>, Matrix<'_>)| {
                 let mut output = vec![0.0; rows.len() * n];
                 let left = Matrix::dense(&a[rows.start * k..rows.end * k], rows.len(), k);
                 multiply(MatrixMut::dense(&mut output, rows.len(), n), left);
@@ -349,9 +406,18 @@ mod tests {
             };
             for multiply in [&chosen as &dyn Fn(MatrixMut<'_>, Matrix<'_>), &general] {
                 let whole = compute(0..MOST, multiply);
-                for m in (2..40).chain([63, 64, 65, 128, 129, 255, 257, 299]).filter(|&m| m >= independent_rows(n)) {
-                    assert!(compute(0..m, multiply) == whole[..m * n], "{m} rows of {n} columns, {k} terms");
-                    assert!(compute(MOST - m..MOST, multiply) == whole[(MOST - m) * n..], "the last {m} rows");
+                for m in (2..40)
+                    .chain([63, 64, 65, 128, 129, 255, 257, 299])
+                    .filter(|&m| m >= independent_rows(n))
+                {
+                    assert!(
+                        compute(0..m, multiply) == whole[..m * n],
+                        "{m} rows of {n} columns, {k} terms"
+                    );
+                    assert!(
+                        compute(MOST - m..MOST, multiply) == whole[(MOST - m) * n..],
+                        "the last {m} rows"
+                    );
                 }
             }
         }
@@ -363,7 +429,10 @@ mod tests {
         let addends = [
             (Addend::Nothing, [0.0; 6]),
             (Addend::Output, [9.0; 6]),
-            (Addend::Rows { bias: Some(&bias), residual: Some(&residual) }, [4.0, 5.0, 4.0, 5.0, 4.0, 5.0]),
+            (
+                Addend::Rows { bias: Some(&bias), residual: Some(&residual) },
+                [4.0, 5.0, 4.0, 5.0, 4.0, 5.0],
+            ),
         ];
         for (addend, expected) in addends {
             let mut output = [9.0; 6];
@@ -373,7 +442,8 @@ mod tests {
         }
         for (rows, columns) in [(0, 5), (5, 0)] {
             let values = [1.0; 10];
-            let (left, right) = (Matrix::dense(&values, rows, 2), Matrix::dense(&values, 2, columns));
+            let (left, right) =
+                (Matrix::dense(&values, rows, 2), Matrix::dense(&values, 2, columns));
             let output = MatrixMut::dense(&mut [], rows, columns);
             RightHand::packed(right).multiply(output, Addend::Nothing, left, 1.0);
         }
@@ -391,17 +461,29 @@ mod tests {
                 let multiply = || {
                     let target = MatrixMut::dense(&mut output, m, n);
                     match is_shared {
-                        true => RightHand::packed(right).multiply(target, Addend::Nothing, left, 1.0),
+                        true => {
+                            RightHand::packed(right).multiply(target, Addend::Nothing, left, 1.0)
+                        }
                         false => product(target, Addend::Nothing, left, right, 1.0, Workers::All),
                     }
                 };
-                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(multiply);
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .unwrap()
+                    .install(multiply);
                 output
             };
             let alone = compute(1, false);
             for threads in [2, 3, 5] {
-                assert!(alone == compute(threads, false), "{threads} threads give other bits than one");
-                assert!(alone == compute(threads, true), "{threads} threads and a shared side give other bits");
+                assert!(
+                    alone == compute(threads, false),
+                    "{threads} threads give other bits than one"
+                );
+                assert!(
+                    alone == compute(threads, true),
+                    "{threads} threads and a shared side give other bits"
+                );
             }
         }
     }

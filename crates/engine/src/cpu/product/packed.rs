@@ -1,8 +1,9 @@
-//! The loops around the tile. The right-hand side is packed once, by all threads, into panels of `PANEL` columns; then
-//! each task takes some rows of the output and walks over the panels, a stretch of the inner dimension at a time.
+//! The loops around the tile. The right-hand side is packed once, by all threads, into panels of
+//! `PANEL` columns; then each task takes some rows of the output and walks over the panels, a
+//! stretch of the inner dimension at a time.
 //!
-//! Every value of the output is summed in the same order whatever the number of threads, and whatever the number of rows
-//! and columns around it.
+//! Every value of the output is summed in the same order whatever the number of threads, and
+//! whatever the number of rows and columns around it.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,23 +14,24 @@ use super::avx512::{self, LANES, Left, PANEL, TILE_ROWS, Target};
 use super::{Addend, DEPTH, Matrix, MatrixMut, Workers};
 use crate::cpu::memory::Buffer;
 
-/// From this many columns on, a task's rows of the output do not stay in the second cache from one stretch of the inner
-/// dimension to the next.
+/// From this many columns on, a task's rows of the output do not stay in the second cache from one
+/// stretch of the inner dimension to the next.
 const WIDE: usize = 1024;
-/// Up to this inner dimension a task's rows of the left-hand side are read again for each panel from no farther than the third cache.
+/// Up to this inner dimension a task's rows of the left-hand side are read again for each panel
+/// from no farther than the third cache.
 const SHALLOW: usize = 4 * DEPTH;
-/// Values from one packed tile to the next: a line more than they need, so that the tiles do not compete for the same
-/// places in the cache.
+/// Values from one packed tile to the next: a line more than they need, so that the tiles do not
+/// compete for the same places in the cache.
 const TILE_SIZE: usize = TILE_ROWS * DEPTH + 16;
-/// How many steps of the inner dimension packing asks the memory for in advance: its reads are too far apart for the
-/// processor to guess.
+/// How many steps of the inner dimension packing asks the memory for in advance: its reads are too
+/// far apart for the processor to guess.
 const AHEAD: usize = 8;
 /// Rows of a task, at most: with `DEPTH` steps they fill about a third of the second cache.
 const TASK_ROWS: usize = 192;
 
 thread_local! {
-    /// Memory for packing that this thread will use again. It stays until the thread ends, outside the device's pool: at most
-    /// the largest right-hand sides that were in use at one time.
+    /// Memory for packing that this thread will use again. It stays until the thread ends, outside
+    /// the device's pool: at most the largest right-hand sides that were in use at one time.
     static BUFFERS: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -40,7 +42,8 @@ struct Loan {
 }
 
 impl Loan {
-    /// Room for `length` values, whose contents are left over from before: the smallest buffer that is large enough.
+    /// Room for `length` values, whose contents are left over from before: the smallest buffer that
+    /// is large enough.
     fn new(length: usize) -> Self {
         let kept = BUFFERS.with_borrow_mut(|buffers| {
             let fits = |index: &usize| buffers[*index].length() >= length;
@@ -109,7 +112,11 @@ pub unsafe fn product(
     workers: Workers,
 ) {
     let packed = b.loan.values();
-    assert_eq!(packed.len(), b.columns.div_ceil(PANEL) * PANEL * a.columns, "a packed right-hand side's depth");
+    assert_eq!(
+        packed.len(),
+        b.columns.div_ceil(PANEL) * PANEL * a.columns,
+        "a packed right-hand side's depth"
+    );
     let panels = b.columns.div_ceil(PANEL);
     let rows = RowsProduct { output: &output, addend, a, packed, scale };
     let (row_tasks, column_tasks) = match workers {
@@ -143,8 +150,8 @@ fn share(count: usize, tasks: usize, task: usize) -> Range<usize> {
     count * task / tasks..count * (task + 1) / tasks
 }
 
-/// Copies one panel of the right-hand side, `[depth, PANEL]`. The last vector's missing columns are zeros; what lies beyond is
-/// never read.
+/// Copies one panel of the right-hand side, `[depth, PANEL]`. The last vector's missing columns are
+/// zeros; what lies beyond is never read.
 ///
 /// # Safety
 /// The processor has AVX-512F.
@@ -153,7 +160,8 @@ unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [f32]) {
     let columns = (b.columns - first).min(PANEL);
     if b.row_stride == 1 {
         let start = b.values[first * b.column_stride..].as_ptr();
-        // Safety: columns `first..first + columns` are the matrix's, each with `rows` values in a row.
+        // Safety: columns `first..first + columns` are the matrix's, each with `rows` values in a
+        // row.
         return unsafe { avx512::pack_transposed(start, b.column_stride, columns, b.rows, values) };
     }
     assert_eq!(b.column_stride, 1, "a matrix whose rows or columns are contiguous");
@@ -185,8 +193,8 @@ impl RowsProduct<'_> {
     /// The processor has AVX-512F, and nobody else uses this part of the output.
     unsafe fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
         if self.a.column_stride == 1 {
-            // A wide output is finished panel by panel, a narrow one stretch by stretch: to the same bits, since each value
-            // sees the stretches in order either way.
+            // A wide output is finished panel by panel, a narrow one stretch by stretch: to the
+            // same bits, since each value sees the stretches in order either way.
             let is_wide = panels.len() * PANEL > WIDE && self.a.columns <= SHALLOW;
             let step = if is_wide { 1 } else { panels.len() };
             for first in panels.clone().step_by(step.max(1)) {
@@ -240,16 +248,19 @@ impl RowsProduct<'_> {
     ) {
         for panel in panels.clone() {
             let first = panel * PANEL;
-            let packed = &self.packed[first * self.a.columns + depths.start * PANEL..][..depths.len() * PANEL];
+            let packed = &self.packed[first * self.a.columns + depths.start * PANEL..]
+                [..depths.len() * PANEL];
             for (tile, row) in rows.clone().step_by(TILE_ROWS).enumerate() {
                 let target = self.target(rows, row, first, depths.start > 0);
-                // Safety: rows and columns lie within the output and the left-hand side, whose shapes agree.
+                // Safety: rows and columns lie within the output and the left-hand side, whose
+                // shapes agree.
                 unsafe { avx512::tile(depths.len(), left(tile), packed.as_ptr(), target) };
             }
         }
     }
 
-    /// The tile of the output that begins at a row and a column; `begun` says whether it holds part of the sums already.
+    /// The tile of the output that begins at a row and a column; `begun` says whether it holds part
+    /// of the sums already.
     fn target(&self, rows: &Range<usize>, row: usize, first: usize, begun: bool) -> Target {
         let (output, at) = (self.output, row * self.output.columns + first);
         let start = output.pointer.wrapping_add(row * output.row_stride + first);
@@ -276,7 +287,8 @@ impl RowsProduct<'_> {
         }
     }
 
-    /// Packs rows whose values lie next to each other down the columns: tile after tile, each `[depth, TILE_ROWS]`.
+    /// Packs rows whose values lie next to each other down the columns: tile after tile, each
+    /// `[depth, TILE_ROWS]`.
     fn pack_rows(&self, rows: &Range<usize>, depths: &Range<usize>, packed: &mut [f32]) {
         assert_eq!(self.a.row_stride, 1, "a matrix whose rows or columns are contiguous");
         for (at, depth) in depths.clone().enumerate() {

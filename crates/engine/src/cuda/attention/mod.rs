@@ -1,8 +1,9 @@
-//! Attention. A block of threads works on one tile, some queries of one sequence with one head, and walks over the keys
-//! they see (FlashAttention-2, arXiv 2307.08691), or on some keys and walks over the queries. Every sum is made by one block,
-//! in order.
+//! Attention. A block of threads works on one tile, some queries of one sequence with one head, and
+//! walks over the keys they see (FlashAttention-2, arXiv 2307.08691), or on some keys and walks
+//! over the queries. Every sum is made by one block, in order.
 //!
-//! There are two families of kernels: for bf16 values on tensor cores, and for all others in f32 arithmetic.
+//! There are two families of kernels: for bf16 values on tensor cores, and for all others in f32
+//! arithmetic.
 
 mod plan;
 #[cfg(test)]
@@ -37,12 +38,33 @@ const fn general(
     queries: usize,
     [forward, keys_gradient, queries_gradient]: [&'static str; 3],
 ) -> Kernels {
-    Kernels { channels, source: ATTENTION, threads: 256, queries, keys: 32, forward, keys_gradient, queries_gradient }
+    Kernels {
+        channels,
+        source: ATTENTION,
+        threads: 256,
+        queries,
+        keys: 32,
+        forward,
+        keys_gradient,
+        queries_gradient,
+    }
 }
 
-const fn bf16(channels: usize, [forward, keys_gradient, queries_gradient]: [&'static str; 3]) -> Kernels {
+const fn bf16(
+    channels: usize,
+    [forward, keys_gradient, queries_gradient]: [&'static str; 3],
+) -> Kernels {
     let (source, threads) = (ATTENTION_BF16, 128);
-    Kernels { channels, source, threads, queries: 64, keys: 64, forward, keys_gradient, queries_gradient }
+    Kernels {
+        channels,
+        source,
+        threads,
+        queries: 64,
+        keys: 64,
+        forward,
+        keys_gradient,
+        queries_gradient,
+    }
 }
 
 /// For any values.
@@ -62,10 +84,17 @@ const BF16: [Kernels; 4] = [
 
 impl Kernels {
     /// The kernels for these values and results.
-    fn choose(device: &Cuda, views: &[View<'_>], results: &[Values], heads: &Heads) -> &'static Self {
+    fn choose(
+        device: &Cuda,
+        views: &[View<'_>],
+        results: &[Values],
+        heads: &Heads,
+    ) -> &'static Self {
         let aligned = |view: &View<'_>| {
             let values = values(*view);
-            values.is_compact() && values.pointer.is_multiple_of(16) && view.stride.is_multiple_of(8)
+            values.is_compact()
+                && values.pointer.is_multiple_of(16)
+                && view.stride.is_multiple_of(8)
         };
         let on_tensor_cores = heads.head_dim.is_multiple_of(8)
             && views.iter().all(aligned)
@@ -74,7 +103,10 @@ impl Kernels {
         let bf16 = BF16.iter().find(fits).filter(|_| on_tensor_cores);
         bf16.or_else(|| GENERAL.iter().find(fits)).unwrap_or_else(|| {
             let (found, most) = (heads.head_dim, GENERAL[2].channels);
-            let what = format!("attention heads have {found} channels, and {most} are the most that its kernels take");
+            let what = format!(
+                "attention heads have {found} channels, and {most} are the most that its kernels \
+             take"
+            );
             raise(Fault::Unsupported { device: device.context.label(), what })
         })
     }
@@ -86,7 +118,11 @@ impl Kernels {
     /// Bytes of shared memory, of which the tensor cores' kernels name most themselves.
     fn forward_bytes(&self, heads: &Heads) -> usize {
         let width = heads.head_dim.next_multiple_of(4);
-        if self.is_general() { 4 * (self.queries * (width + self.keys) + self.keys * (width + 1)) } else { 0 }
+        if self.is_general() {
+            4 * (self.queries * (width + self.keys) + self.keys * (width + 1))
+        } else {
+            0
+        }
     }
 
     fn keys_gradient_bytes(&self, heads: &Heads) -> usize {
@@ -105,9 +141,9 @@ impl Kernels {
     }
 }
 
-/// The kernels that get dynamic shared memory, each with the most bytes that it gets for heads of any size. No GPU has less
-/// than 99 KiB for a block (compute capability 8.6, 8.9 and 12.0), and none of them needs more, so that tiles are of one size
-/// on all.
+/// The kernels that get dynamic shared memory, each with the most bytes that it gets for heads of
+/// any size. No GPU has less than 99 KiB for a block (compute capability 8.6, 8.9 and 12.0), and
+/// none of them needs more, so that tiles are of one size on all.
 pub fn dynamic_shared_memory() -> Vec<(&'static str, usize)> {
     let of_family = |kernels: &Kernels| {
         let heads = (1..=kernels.channels).map(|head_dim| Heads {
@@ -118,7 +154,9 @@ pub fn dynamic_shared_memory() -> Vec<(&'static str, usize)> {
             causal: true,
             dropout: 0.0,
         });
-        let most = |bytes: fn(&Kernels, &Heads) -> usize| heads.clone().map(|heads| bytes(kernels, &heads)).max();
+        let most = |bytes: fn(&Kernels, &Heads) -> usize| {
+            heads.clone().map(|heads| bytes(kernels, &heads)).max()
+        };
         [
             (kernels.forward, most(Kernels::forward_bytes)),
             (kernels.keys_gradient, most(Kernels::keys_gradient_bytes)),
@@ -179,10 +217,18 @@ impl Cuda {
     /// For every row and head the product of the output and its gradient: `[tokens, heads]` in f32.
     fn along(&self, d_output: View<'_>, output: View<'_>, heads: &Heads) -> Scratch<'_> {
         let along = self.scratch(output.rows * heads.num_heads, Precision::Full);
-        let launch = self.kernels.get(ATTENTION, "attention_along").with(values(d_output)).with(d_output.stride as u32);
+        let launch = self
+            .kernels
+            .get(ATTENTION, "attention_along")
+            .with(values(d_output))
+            .with(d_output.stride as u32);
         let launch = launch.with(values(output)).with(output.stride as u32).with(along.pointer());
-        let launch = launch.with(output.rows as u64).with(heads.num_heads as u32).with(heads.head_dim as u32);
-        // Safety: `attention_along(d_output, d_stride, output, stride, along, rows, num_heads, head_dim)`.
+        let launch = launch
+            .with(output.rows as u64)
+            .with(heads.num_heads as u32)
+            .with(heads.head_dim as u32);
+        // Safety: `attention_along(d_output, d_stride, output, stride, along, rows, num_heads,
+        // head_dim)`.
         unsafe { launch.run((output.rows * heads.num_heads).div_ceil(BLOCK as usize / 32), BLOCK) }
         along
     }
@@ -201,14 +247,22 @@ impl AttentionKernels for Cuda {
         let (columns, rows) = (joined.columns, positions.len());
         assert_eq!(rows, joined.rows, "a position for every row");
         let wide = half % 4 == 0 && columns % 4 == 0 && joined.offset.is_multiple_of(4);
-        let launch = self.kernels.get(ATTENTION, "rotate").with(self.values_mut(&mut joined)).with(on_gpu);
+        let launch =
+            self.kernels.get(ATTENTION, "rotate").with(self.values_mut(&mut joined)).with(on_gpu);
         let launch = launch.with(frequencies).with(rows as u64).with(columns as u32);
-        let launch = launch.with(heads.head_dim as u32).with((heads.num_heads + heads.num_kv_heads) as u32);
+        let launch =
+            launch.with(heads.head_dim as u32).with((heads.num_heads + heads.num_kv_heads) as u32);
         let launch = launch.with(if inverse { -1.0f32 } else { 1.0 }).with(wide as u32);
         let threads = rows * half / if wide { 4 } else { 1 };
         let turned = heads.num_heads + heads.num_kv_heads;
-        // Safety: `rotate(joined, positions, frequencies, rows, columns, head_dim, heads, direction, wide)`.
-        unsafe { launch.run_grid((threads.div_ceil(BLOCK as usize), turned.div_ceil(HEADS_AT_ONCE), 1), BLOCK) }
+        // Safety: `rotate(joined, positions, frequencies, rows, columns, head_dim, heads,
+        // direction, wide)`.
+        unsafe {
+            launch.run_grid(
+                (threads.div_ceil(BLOCK as usize), turned.div_ceil(HEADS_AT_ONCE), 1),
+                BLOCK,
+            )
+        }
     }
 
     fn attention(
@@ -224,15 +278,24 @@ impl AttentionKernels for Cuda {
     ) {
         let output_stride = output.columns as u32;
         let output = self.values_mut(&mut output);
-        let log_sums = log_sums.map_or(Values::full(0), |mut log_sums| self.values_mut(&mut log_sums));
+        let log_sums =
+            log_sums.map_or(Values::full(0), |mut log_sums| self.values_mut(&mut log_sums));
         assert!(!log_sums.is_compact(), "sums are kept in f32");
         let kernels = Kernels::choose(self, &[queries, keys, of_keys], &[output], heads);
         let (plan, mut tables) = (Plan::of_queries(spans, heads, kernels.queries), self.tables());
         let shared = Shared { output_stride, ..Shared::new(queries, keys, of_keys, heads) };
-        let launch = self.kernels.get(kernels.source, kernels.forward).with(shared.with_plan(&plan, &mut tables));
-        let launch = launch.with(values(queries)).with(values(keys)).with(values(of_keys)).with(output);
-        let launch = launch.with(log_sums.pointer).with(Mask::of(dropout)).shared(kernels.forward_bytes(heads) as u32);
-        // Safety: `attention_N(attention, queries, keys, values, output, log_sums, mask)`; tiles lie within the views.
+        let launch = self
+            .kernels
+            .get(kernels.source, kernels.forward)
+            .with(shared.with_plan(&plan, &mut tables));
+        let launch =
+            launch.with(values(queries)).with(values(keys)).with(values(of_keys)).with(output);
+        let launch = launch
+            .with(log_sums.pointer)
+            .with(Mask::of(dropout))
+            .shared(kernels.forward_bytes(heads) as u32);
+        // Safety: `attention_N(attention, queries, keys, values, output, log_sums, mask)`; tiles
+        // lie within the views.
         unsafe { launch.run(plan.tiles.len() * heads.num_heads, kernels.threads) }
     }
 
@@ -247,7 +310,10 @@ impl AttentionKernels for Cuda {
         dropout: Option<DropoutMask>,
         mut d_joined: ViewMut<'_>,
     ) {
-        assert!(spans.iter().all(|span| span.prefix.is_empty()), "attention over a prefix has no backward");
+        assert!(
+            spans.iter().all(|span| span.prefix.is_empty()),
+            "attention over a prefix has no backward"
+        );
         let (queries, keys, of_keys) = split(joined, heads);
         let gradient_stride = d_joined.columns as u32;
         let d_queries = self.values_mut(&mut d_joined);
@@ -265,32 +331,59 @@ impl AttentionKernels for Cuda {
         let (plan, mut tables) = (Plan::of_keys(spans, heads, kernels.keys), self.tables());
         let launch = self.kernels.get(kernels.source, kernels.keys_gradient);
         let launch = launch.with(shared.with_plan(&plan, &mut tables));
-        let launch = launch.with(values(queries)).with(values(keys)).with(values(of_keys)).with(values(d_output));
-        let launch = launch.with(d_keys).with(d_values).with(log_sums.pointer).with(along.pointer());
-        let launch = launch.with(Mask::of(dropout)).shared(kernels.keys_gradient_bytes(heads) as u32);
-        // Safety: `attention_keys_N(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask)`.
+        let launch = launch
+            .with(values(queries))
+            .with(values(keys))
+            .with(values(of_keys))
+            .with(values(d_output));
+        let launch =
+            launch.with(d_keys).with(d_values).with(log_sums.pointer).with(along.pointer());
+        let launch =
+            launch.with(Mask::of(dropout)).shared(kernels.keys_gradient_bytes(heads) as u32);
+        // Safety: `attention_keys_N(attention, queries, keys, values, d_output, d_keys, d_values,
+        // log_sums, along, mask)`.
         unsafe { launch.run(plan.tiles.len() * heads.num_kv_heads, kernels.threads) }
 
         let plan = Plan::of_queries(spans, heads, kernels.queries);
         let launch = self.kernels.get(kernels.source, kernels.queries_gradient);
         let launch = launch.with(shared.with_plan(&plan, &mut tables));
-        let launch = launch.with(values(queries)).with(values(keys)).with(values(of_keys)).with(values(d_output));
-        let launch = launch.with(d_queries).with(log_sums.pointer).with(along.pointer()).with(Mask::of(dropout));
+        let launch = launch
+            .with(values(queries))
+            .with(values(keys))
+            .with(values(of_keys))
+            .with(values(d_output));
+        let launch = launch
+            .with(d_queries)
+            .with(log_sums.pointer)
+            .with(along.pointer())
+            .with(Mask::of(dropout));
         let launch = launch.shared(kernels.queries_gradient_bytes(heads) as u32);
-        // Safety: `attention_queries_N(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask)`.
+        // Safety: `attention_queries_N(attention, queries, keys, values, d_output, d_queries,
+        // log_sums, along, mask)`.
         unsafe { launch.run(plan.tiles.len() * heads.num_heads, kernels.threads) }
     }
 
-    fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, mut cache: ViewMut<'_>) {
+    fn append_to_cache(
+        &self,
+        joined: View<'_>,
+        heads: &Heads,
+        length: usize,
+        mut cache: ViewMut<'_>,
+    ) {
         let kept = joined.column_range(heads.query_columns()..heads.joined_columns());
         let (columns, offset) = (cache.columns, cache.offset + length * cache.columns);
         assert_eq!(kept.columns, columns, "columns of keys and values");
         let to = self.values_mut(&mut cache).skip(length * columns);
         let wide = wide(&[kept]) & (offset % 4 == 0) as u32;
-        let launch = self.kernels.get(ATTENTION, "append_to_cache").with(values(kept)).with(kept.stride as u32);
+        let launch = self
+            .kernels
+            .get(ATTENTION, "append_to_cache")
+            .with(values(kept))
+            .with(kept.stride as u32);
         let launch = launch.with(to).with(kept.rows as u64).with(columns as u32).with(wide);
         let threads = kept.rows * columns / if wide == 1 { 4 } else { 1 };
-        // Safety: `append_to_cache(from, stride, to, rows, columns, wide)`; the caller has seen to the cache's room.
+        // Safety: `append_to_cache(from, stride, to, rows, columns, wide)`; the caller has seen to
+        // the cache's room.
         unsafe { launch.run(threads.div_ceil(BLOCK as usize), BLOCK) }
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct Tile {
 unsafe impl Zeroable for Tile {}
 unsafe impl Pod for Tile {}
 
-/// The tiles of a call, those with the most work first, so that none of them begins when all others are done.
+/// The tiles of a call, those with the most work first, so that none of them begins when all others
+/// are done.
 pub(super) struct Plan {
     pub tiles: Vec<Tile>,
     /// Rows of the keys of sequences whose keys lie in several places.
@@ -76,7 +77,9 @@ impl Plan {
                 unused: 0,
             }));
         }
-        let seeing = |tile: &Tile| tile.queries.saturating_sub((tile.start + 1).saturating_sub(tile.visible));
+        let seeing = |tile: &Tile| {
+            tile.queries.saturating_sub((tile.start + 1).saturating_sub(tile.visible))
+        };
         plan.tiles.sort_by_key(|tile| Reverse(seeing(tile)));
         plan
     }
@@ -87,7 +90,9 @@ impl Plan {
             return (span.keys.start as u32, 0);
         }
         let place = self.rows.len() as u32;
-        self.rows.extend(span.prefix.iter().chain([&span.keys]).cloned().flatten().map(|row| row as u32));
+        self.rows.extend(
+            span.prefix.iter().chain([&span.keys]).cloned().flatten().map(|row| row as u32),
+        );
         (place, 1)
     }
 }
@@ -120,14 +125,19 @@ mod tests {
         );
         assert_eq!(causal.rows, [0, 1, 4, 8]);
         let both_ways = Plan::of_queries(&spans[..2], &heads(false), 4);
-        assert_eq!(of_queries(&both_ways), [[3, 4, 3, 5, 5, 0], [7, 1, 3, 5, 5, 0], [0, 3, 0, 3, 3, 0]]);
+        assert_eq!(
+            of_queries(&both_ways),
+            [[3, 4, 3, 5, 5, 0], [7, 1, 3, 5, 5, 0], [0, 3, 0, 3, 3, 0]]
+        );
     }
 
     #[test]
     fn keys_are_cut_into_tiles_and_the_most_seen_come_first() {
         let spans = [span(&[], 0..3), span(&[], 3..8), span(&[], 8..8)];
         let fields = |t: &Tile| [t.query, t.queries, t.key, t.keys, t.visible, t.start];
-        let tiles = |causal| Plan::of_keys(&spans, &heads(causal), 4).tiles.iter().map(fields).collect::<Vec<_>>();
+        let tiles = |causal| {
+            Plan::of_keys(&spans, &heads(causal), 4).tiles.iter().map(fields).collect::<Vec<_>>()
+        };
         assert_eq!(tiles(true), [[3, 5, 3, 5, 1, 0], [0, 3, 0, 3, 1, 0], [3, 5, 3, 5, 1, 4]]);
         assert_eq!(tiles(false), [[3, 5, 3, 5, 5, 0], [3, 5, 3, 5, 5, 4], [0, 3, 0, 3, 3, 0]]);
     }
@@ -135,6 +145,9 @@ mod tests {
     #[test]
     fn cached_keys_are_seen_by_all_queries() {
         let cached = AttentionSpan { prefix: vec![], queries: 0..2, keys: 0..7 };
-        assert_eq!(of_queries(&Plan::of_queries(&[cached], &heads(true), 64)), [[0, 2, 0, 7, 6, 0]]);
+        assert_eq!(
+            of_queries(&Plan::of_queries(&[cached], &heads(true), 64)),
+            [[0, 2, 0, 7, 6, 0]]
+        );
     }
 }

@@ -36,7 +36,8 @@ fn sequences(lengths: &[usize]) -> Vec<AttentionSpan> {
         end += length;
         end - length..end
     });
-    rows.map(|rows| AttentionSpan { prefix: Vec::new(), queries: rows.clone(), keys: rows }).collect()
+    rows.map(|rows| AttentionSpan { prefix: Vec::new(), queries: rows.clone(), keys: rows })
+        .collect()
 }
 
 /// Masks of a micro-batch that is not the step's first.
@@ -52,8 +53,14 @@ fn cpu() -> Arc<dyn Device> {
     Arc::new(Cpu::new())
 }
 
-fn tensor(device: &Arc<dyn Device>, precision: Precision, columns: usize, values: &[f32]) -> Tensor {
-    let mut tensor = Tensor::of_shape(device, Shape { rows: values.len() / columns, columns, precision });
+fn tensor(
+    device: &Arc<dyn Device>,
+    precision: Precision,
+    columns: usize,
+    values: &[f32],
+) -> Tensor {
+    let mut tensor =
+        Tensor::of_shape(device, Shape { rows: values.len() / columns, columns, precision });
     device.write(tensor.view_mut(), values);
     tensor
 }
@@ -76,7 +83,16 @@ impl Problem {
         device.fill(output.view_mut(), 0.0);
         let (queries, keys, values) = split(joined.view(), &self.heads);
         let (into, sums) = (output.view_mut(), log_sums.view_mut());
-        device.attention(queries, keys, values, &self.spans, &self.heads, self.dropout, into, Some(sums));
+        device.attention(
+            queries,
+            keys,
+            values,
+            &self.spans,
+            &self.heads,
+            self.dropout,
+            into,
+            Some(sums),
+        );
         Results { output, log_sums, d_joined: None }
     }
 
@@ -96,7 +112,8 @@ impl Problem {
         results.d_joined = Some(d_joined);
     }
 
-    /// Compares the GPU with the CPU, which gets the same (rounded) values, and for the backward the GPU's own output.
+    /// Compares the GPU with the CPU, which gets the same (rounded) values, and for the backward
+    /// the GPU's own output.
     fn check(&self, arithmetic: Arithmetic, tolerance: f32) {
         let (gpu, cpu) = (gpu(arithmetic), cpu());
         let values = random(3, self.tokens() * self.heads.joined_columns());
@@ -105,7 +122,12 @@ impl Problem {
         let d_output = tensor(&gpu, self.precision, self.heads.query_columns(), &d_values);
         let mut found = self.forward(&joined);
         let expected = self.forward(&copied(&cpu, &joined));
-        let what = format!("{:?}, dropout {:?}, {} spans", self.heads, self.dropout.is_some(), self.spans.len());
+        let what = format!(
+            "{:?}, dropout {:?}, {} spans",
+            self.heads,
+            self.dropout.is_some(),
+            self.spans.len()
+        );
         assert_rows_close(
             &found.output,
             &expected.output,
@@ -113,23 +135,44 @@ impl Problem {
             tolerance,
             &format!("output of {what}"),
         );
-        assert_rows_close(&found.log_sums, &expected.log_sums, 1, IN_F32, &format!("sums of {what}"));
+        assert_rows_close(
+            &found.log_sums,
+            &expected.log_sums,
+            1,
+            IN_F32,
+            &format!("sums of {what}"),
+        );
         if self.spans.iter().any(|span| span.queries != span.keys || !span.prefix.is_empty()) {
             return;
         }
         self.backward(&joined, &d_output, &mut found);
-        let mut expected =
-            Results { output: copied(&cpu, &found.output), log_sums: copied(&cpu, &found.log_sums), d_joined: None };
+        let mut expected = Results {
+            output: copied(&cpu, &found.output),
+            log_sums: copied(&cpu, &found.log_sums),
+            d_joined: None,
+        };
         self.backward(&copied(&cpu, &joined), &copied(&cpu, &d_output), &mut expected);
         let (found, expected) = (found.d_joined.unwrap(), expected.d_joined.unwrap());
-        assert_rows_close(&found, &expected, self.heads.head_dim, tolerance, &format!("gradient of {what}"));
+        assert_rows_close(
+            &found,
+            &expected,
+            self.heads.head_dim,
+            tolerance,
+            &format!("gradient of {what}"),
+        );
     }
 }
 
-/// Panics when a head's channels of a row are further from what is expected than `tolerance` times their length, or a
-/// half of the mean length where that is longer: one wrong weight of many shows.
+/// Panics when a head's channels of a row are further from what is expected than `tolerance` times
+/// their length, or a half of the mean length where that is longer: one wrong weight of many shows.
 #[track_caller]
-fn assert_rows_close(found: &Tensor, expected: &Tensor, head_dim: usize, tolerance: f32, what: &str) {
+fn assert_rows_close(
+    found: &Tensor,
+    expected: &Tensor,
+    head_dim: usize,
+    tolerance: f32,
+    what: &str,
+) {
     let (found, expected) = (found.to_vec(), expected.to_vec());
     assert_eq!(found.len(), expected.len(), "{what}");
     let length = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -145,7 +188,8 @@ fn assert_rows_close(found: &Tensor, expected: &Tensor, head_dim: usize, toleran
 const IN_F32: f32 = 2e-5;
 const IN_BF16: f32 = 8e-3;
 
-/// With values in f32, in bf16 with products of f32 (compact values that are not aligned), and on tensor cores.
+/// With values in f32, in bf16 with products of f32 (compact values that are not aligned), and on
+/// tensor cores.
 fn check_all(heads: Heads, spans: &[AttentionSpan], dropout: Option<DropoutMask>) {
     let problem = |precision| Problem { heads, spans: spans.to_vec(), dropout, precision };
     problem(Precision::Full).check(Arithmetic::F32, IN_F32);
@@ -170,7 +214,9 @@ fn odd_lengths_give_what_the_cpu_gives() {
 #[ignore = "needs a GPU or the emulator"]
 fn shared_keys_and_dropout_give_what_the_cpu_gives() {
     let spans = sequences(&[65, 3, 130]);
-    for (num_heads, num_kv_heads, head_dim) in [(4, 1, 20), (4, 2, 32), (2, 2, 64), (2, 1, 96), (4, 1, 128)] {
+    for (num_heads, num_kv_heads, head_dim) in
+        [(4, 1, 20), (4, 2, 32), (2, 2, 64), (2, 1, 96), (4, 1, 128)]
+    {
         for causal in [true, false] {
             check_all(heads(num_heads, num_kv_heads, head_dim, causal), &spans, half_dropped());
         }
@@ -189,10 +235,15 @@ fn heads_of_any_number_of_channels_give_what_the_cpu_gives() {
 #[ignore = "needs a GPU or the emulator"]
 #[expect(clippy::single_range_in_vec_init, reason = "a prefix of one range of rows")]
 fn cached_and_gathered_keys_give_what_the_cpu_gives() {
-    let span = |prefix: &[Range<usize>], queries, keys| AttentionSpan { prefix: prefix.to_vec(), queries, keys };
+    let span = |prefix: &[Range<usize>], queries, keys| AttentionSpan {
+        prefix: prefix.to_vec(),
+        queries,
+        keys,
+    };
     for head_dim in [6, 64, 128] {
-        let cached =
-            |queries: Range<usize>, keys| check_all(heads(2, 1, head_dim, true), &[span(&[], queries, keys)], None);
+        let cached = |queries: Range<usize>, keys| {
+            check_all(heads(2, 1, head_dim, true), &[span(&[], queries, keys)], None)
+        };
         cached(0..1, 0..1);
         cached(0..1, 0..130);
         cached(0..5, 0..64);
@@ -225,7 +276,10 @@ fn each_family_is_chosen_for_its_values() {
     assert_eq!(forward(20, Precision::Compact, 0..20), "attention_64");
     assert_eq!(forward(136, Precision::Compact, 0..136), "attention_256");
     let too_large = crate::fault::catch(|| forward(257, Precision::Full, 0..257)).unwrap_err();
-    assert!(matches!(&too_large, Fault::Unsupported { what, .. } if what.contains("257 channels")), "{too_large}");
+    assert!(
+        matches!(&too_large, Fault::Unsupported { what, .. } if what.contains("257 channels")),
+        "{too_large}"
+    );
 }
 
 #[test]
@@ -247,10 +301,22 @@ fn rows_turn_as_on_the_cpu_and_back() {
         gpu.rotate(found.view_mut(), &positions, &heads, false);
         cpu.rotate(expected.view_mut(), &positions, &heads, false);
         assert_ne!(found.to_vec(), before);
-        assert_rows_close(&found, &expected, head_dim, tolerance, &format!("turned heads of {head_dim}"));
+        assert_rows_close(
+            &found,
+            &expected,
+            head_dim,
+            tolerance,
+            &format!("turned heads of {head_dim}"),
+        );
         gpu.rotate(found.view_mut(), &positions, &heads, true);
         let before = Tensor::from_slice(&cpu, positions.len(), heads.joined_columns(), &before);
-        assert_rows_close(&found, &before, head_dim, tolerance, &format!("heads of {head_dim} turned back"));
+        assert_rows_close(
+            &found,
+            &before,
+            head_dim,
+            tolerance,
+            &format!("heads of {head_dim} turned back"),
+        );
     }
 }
 
@@ -264,16 +330,27 @@ fn rows_join_a_cache_of_either_kind() {
         (3, Precision::Full, Precision::Full),
     ] {
         let (heads, gpu) = (heads(3, 1, head_dim, true), gpu(Arithmetic::Bf16));
-        let joined = tensor(&gpu, of_joined, heads.joined_columns(), &random(6, 3 * heads.joined_columns()));
-        let mut cache = tensor(&gpu, of_cache, 2 * heads.key_columns(), &vec![9.0; 7 * 2 * heads.key_columns()]);
+        let joined =
+            tensor(&gpu, of_joined, heads.joined_columns(), &random(6, 3 * heads.joined_columns()));
+        let mut cache = tensor(
+            &gpu,
+            of_cache,
+            2 * heads.key_columns(),
+            &vec![9.0; 7 * 2 * heads.key_columns()],
+        );
         gpu.append_to_cache(joined.view(), &heads, 2, cache.view_mut());
         let kept = |row: usize, channel: usize| match row.checked_sub(2).filter(|&row| row < 3) {
-            Some(row) => joined.to_vec()[row * heads.joined_columns() + heads.query_columns() + channel],
+            Some(row) => {
+                joined.to_vec()[row * heads.joined_columns() + heads.query_columns() + channel]
+            }
             None => 9.0,
         };
         for (index, &found) in cache.to_vec().iter().enumerate() {
             let expected = kept(index / (2 * head_dim), index % (2 * head_dim));
-            assert!((found - expected).abs() <= expected.abs() / 256.0, "{index}: {found} instead of {expected}");
+            assert!(
+                (found - expected).abs() <= expected.abs() / 256.0,
+                "{index}: {found} instead of {expected}"
+            );
         }
     }
 }
@@ -281,9 +358,15 @@ fn rows_join_a_cache_of_either_kind() {
 #[test]
 #[ignore = "needs a GPU or the emulator"]
 fn the_same_call_gives_the_same_bits() {
-    for (arithmetic, precision) in [(Arithmetic::F32, Precision::Full), (Arithmetic::Bf16, Precision::Compact)] {
-        let problem =
-            Problem { heads: heads(4, 2, 32, true), spans: sequences(&[70, 5]), dropout: half_dropped(), precision };
+    for (arithmetic, precision) in
+        [(Arithmetic::F32, Precision::Full), (Arithmetic::Bf16, Precision::Compact)]
+    {
+        let problem = Problem {
+            heads: heads(4, 2, 32, true),
+            spans: sequences(&[70, 5]),
+            dropout: half_dropped(),
+            precision,
+        };
         let gpu = gpu(arithmetic);
         let joined = tensor(&gpu, precision, 8 * 32, &random(3, problem.tokens() * 8 * 32));
         let d_output = tensor(&gpu, precision, 4 * 32, &random(4, problem.tokens() * 4 * 32));

@@ -1,5 +1,5 @@
-//! The slow reference of the distillation loss, in double precision and straight from the definitions, and a small
-//! problem to hold the kernels to it.
+//! The slow reference of the distillation loss, in double precision and straight from the
+//! definitions, and a small problem to hold the kernels to it.
 
 use std::sync::Arc;
 
@@ -10,14 +10,27 @@ use crate::params::{Layout, Parameters, Role, Segment};
 use crate::testing::{device, random};
 use crate::{Device, Tape, Tensor};
 
-const DIVERGENCES: [Divergence; 3] = [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon];
-pub(crate) const ENSEMBLES: [Ensemble; 3] = [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl];
+const DIVERGENCES: [Divergence; 3] =
+    [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon];
+pub(crate) const ENSEMBLES: [Ensemble; 3] =
+    [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl];
 
 /// An objective with every divergence and every ensemble.
-pub(crate) fn objectives(temperature: f32, cross_entropy: f32, kl: f32) -> Vec<DistillationObjective> {
-    let pairs = DIVERGENCES.iter().flat_map(|&divergence| ENSEMBLES.map(|ensemble| (divergence, ensemble)));
+pub(crate) fn objectives(
+    temperature: f32,
+    cross_entropy: f32,
+    kl: f32,
+) -> Vec<DistillationObjective> {
+    let pairs =
+        DIVERGENCES.iter().flat_map(|&divergence| ENSEMBLES.map(|ensemble| (divergence, ensemble)));
     pairs
-        .map(|(divergence, ensemble)| DistillationObjective { temperature, cross_entropy, kl, divergence, ensemble })
+        .map(|(divergence, ensemble)| DistillationObjective {
+            temperature,
+            cross_entropy,
+            kl,
+            divergence,
+            ensemble,
+        })
         .collect()
 }
 
@@ -33,14 +46,15 @@ pub(crate) fn divergence(divergence: Divergence, log_p: &[f64], log_q: &[f64]) -
         Divergence::ForwardKl => kl(log_p, log_q),
         Divergence::ReverseKl => kl(log_q, log_p),
         Divergence::JensenShannon => {
-            let middle: Vec<f64> = log_p.iter().zip(log_q).map(|(p, q)| ((p.exp() + q.exp()) / 2.0).ln()).collect();
+            let middle: Vec<f64> =
+                log_p.iter().zip(log_q).map(|(p, q)| ((p.exp() + q.exp()) / 2.0).ln()).collect();
             (kl(log_p, &middle) + kl(log_q, &middle)) / 2.0
         }
     }
 }
 
-/// The distributions that a row's student is compared with, as log-probabilities with their weights. `logits` and
-/// `weights` are the teachers'.
+/// The distributions that a row's student is compared with, as log-probabilities with their
+/// weights. `logits` and `weights` are the teachers'.
 pub(crate) fn distributions(
     logits: &[&[f64]],
     weights: &[f32],
@@ -49,7 +63,9 @@ pub(crate) fn distributions(
 ) -> Vec<(f64, Vec<f64>)> {
     let weights: Vec<f64> = weights.iter().map(|&weight| weight as f64).collect();
     let mean = |rows: &[Vec<f64>]| -> Vec<f64> {
-        (0..rows[0].len()).map(|id| rows.iter().zip(&weights).map(|(row, weight)| weight * row[id]).sum()).collect()
+        (0..rows[0].len())
+            .map(|id| rows.iter().zip(&weights).map(|(row, weight)| weight * row[id]).sum())
+            .collect()
     };
     let each: Vec<Vec<f64>> = logits.iter().map(|logits| soften(logits, temperature)).collect();
     match ensemble {
@@ -89,24 +105,35 @@ pub(crate) struct Found {
 }
 
 impl Problem {
-    /// Random values; every fourth row has no target. One teacher per weight, each of another width.
+    /// Random values; every fourth row has no target. One teacher per weight, each of another
+    /// width.
     pub fn random(rows: usize, width: usize, vocab: usize, weights: &[f32]) -> Self {
         let device = device();
-        let tensor = |seed, rows, width| Tensor::from_slice(&device, rows, width, &random(seed, rows * width));
+        let tensor = |seed, rows, width| {
+            Tensor::from_slice(&device, rows, width, &random(seed, rows * width))
+        };
         let teachers = (0..weights.len())
             .map(|index| {
                 let (seed, width) = (10 * index as u64, [5, 2, 3][index % 3]);
                 (tensor(seed + 11, rows, width), tensor(seed + 12, vocab, width))
             })
             .collect();
-        let targets = (0..rows).map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 }).collect();
+        let targets = (0..rows)
+            .map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 })
+            .collect();
         let hidden = tensor(1, rows, width);
         let problem = Self::with_output(&random(2, vocab * width), hidden, vocab, teachers);
         Self { weights: weights.to_vec(), targets, ..problem }
     }
 
-    /// A student of the given output matrix and hidden states; teachers of equal weight; no targets.
-    pub fn with_output(output: &[f32], hidden: Tensor, vocab: usize, teachers: Vec<(Tensor, Tensor)>) -> Self {
+    /// A student of the given output matrix and hidden states; teachers of equal weight; no
+    /// targets.
+    pub fn with_output(
+        output: &[f32],
+        hidden: Tensor,
+        vocab: usize,
+        teachers: Vec<(Tensor, Tensor)>,
+    ) -> Self {
         let device = hidden.device().clone();
         let mut layout = Layout::default();
         let segment = layout.add("output", vocab, hidden.columns(), Role::Weight);
@@ -140,14 +167,18 @@ impl Problem {
         let mut tape = Tape::training(&self.parameters, &mut gradients, None);
         let hidden = tape.input(self.hidden.clone());
         let sums = tape.distillation_loss(&hidden, self.output, signal, &self.targets, objective);
-        let d_hidden = tape.backward().of(&hidden).expect("a gradient of the hidden states").to_vec();
+        let d_hidden =
+            tape.backward().of(&hidden).expect("a gradient of the hidden states").to_vec();
         Found { sums, d_hidden, d_output: gradients.values().to_vec() }
     }
 
     /// Each row's distributions to compare with.
     pub fn distributions(&self, ensemble: Ensemble, temperature: f32) -> Vec<Vec<(f64, Vec<f64>)>> {
-        let logits: Vec<Vec<Vec<f64>>> =
-            self.teachers.iter().map(|(h, w)| reference_logits(&h.to_vec(), &w.to_vec(), h.columns())).collect();
+        let logits: Vec<Vec<Vec<f64>>> = self
+            .teachers
+            .iter()
+            .map(|(h, w)| reference_logits(&h.to_vec(), &w.to_vec(), h.columns()))
+            .collect();
         (0..self.targets.len())
             .map(|row| {
                 let logits: Vec<&[f64]> = logits.iter().map(|teacher| &teacher[row][..]).collect();
@@ -176,9 +207,11 @@ impl Problem {
             let logit = |weights: &[f64]| row.iter().zip(weights).map(|(a, b)| a * b).sum();
             let logits: Vec<f64> = output.chunks(width).map(logit).collect();
             let log_q = soften(&logits, objective.temperature);
-            let of_teacher =
-                |(weight, log_p): &(f64, Vec<f64>)| weight * divergence(objective.divergence, log_p, &log_q);
-            sums.kl += (objective.temperature as f64).powi(2) * teachers.iter().map(of_teacher).sum::<f64>();
+            let of_teacher = |(weight, log_p): &(f64, Vec<f64>)| {
+                weight * divergence(objective.divergence, log_p, &log_q)
+            };
+            sums.kl += (objective.temperature as f64).powi(2)
+                * teachers.iter().map(of_teacher).sum::<f64>();
             if target != NO_TARGET {
                 sums.cross_entropy -= log_softmax(&logits)[target as usize];
             }
@@ -186,17 +219,21 @@ impl Problem {
         sums
     }
 
-    /// Panics unless sums and gradients are the reference's; gradients by central differences of the reference, at about
-    /// thirty places each.
+    /// Panics unless sums and gradients are the reference's; gradients by central differences of
+    /// the reference, at about thirty places each.
     #[track_caller]
     pub fn check(&self, found: &Found, objective: DistillationObjective, tolerance: f64) {
         let teachers = self.distributions(objective.ensemble, objective.temperature);
         let double = |values: Vec<f32>| -> Vec<f64> { values.into_iter().map(f64::from).collect() };
-        let (mut hidden, mut output) = (double(self.hidden.to_vec()), double(self.parameters.values().to_vec()));
+        let (mut hidden, mut output) =
+            (double(self.hidden.to_vec()), double(self.parameters.values().to_vec()));
         let expected = self.sums(&hidden, &output, &teachers, objective);
-        let close = |found: f64, expected: f64| (found - expected).abs() <= tolerance * expected.abs().max(1e-2);
+        let close = |found: f64, expected: f64| {
+            (found - expected).abs() <= tolerance * expected.abs().max(1e-2)
+        };
         assert!(
-            close(found.sums.kl, expected.kl) && close(found.sums.cross_entropy, expected.cross_entropy),
+            close(found.sums.kl, expected.kl)
+                && close(found.sums.cross_entropy, expected.cross_entropy),
             "{objective:?}: {:?} instead of {expected:?}",
             found.sums
         );
@@ -205,7 +242,9 @@ impl Problem {
             objective.cross_entropy as f64 * sums.cross_entropy + objective.kl as f64 * sums.kl
         };
         let step = 1e-5;
-        for (what, values) in [("hidden state", &found.d_hidden), ("output matrix", &found.d_output)] {
+        for (what, values) in
+            [("hidden state", &found.d_hidden), ("output matrix", &found.d_output)]
+        {
             let scale = values.iter().fold(1e-2f32, |top, value| top.max(value.abs())) as f64;
             for index in (0..values.len()).step_by(values.len() / 30 + 1) {
                 let mut at = |by: f64| {
@@ -220,7 +259,8 @@ impl Problem {
                 let error = (slope - values[index] as f64).abs();
                 assert!(
                     error <= tolerance * scale,
-                    "{objective:?}, {what} {index}: gradient {} but slope {slope} (largest {scale})",
+                    "{objective:?}, {what} {index}: gradient {} but slope {slope} (largest \
+                     {scale})",
                     values[index]
                 );
             }

@@ -7,19 +7,23 @@ fn forward_kl(temperature: f32) -> DistillationObjective {
     objectives(temperature, 0.2, 0.7)[0]
 }
 
-/// A problem whose student and teachers have the given logits: a single hidden value of one, and the logits as matrix.
+/// A problem whose student and teachers have the given logits: a single hidden value of one, and
+/// the logits as matrix.
 fn with_logits(student: &[f32], teachers: &[&[f32]]) -> Problem {
     let device = device();
     let one = || Tensor::from_slice(&device, 1, 1, &[1.0]);
-    let teachers =
-        teachers.iter().map(|logits| (one(), Tensor::from_slice(&device, logits.len(), 1, logits))).collect();
+    let teachers = teachers
+        .iter()
+        .map(|logits| (one(), Tensor::from_slice(&device, logits.len(), 1, logits)))
+        .collect();
     Problem::with_output(student, one(), student.len(), teachers)
 }
 
 #[test]
 fn every_divergence_and_ensemble_matches_the_reference() {
     // One row; few rows; more vocabulary than one partial sum; more rows than a block.
-    let shapes = [(1, 3, 2, 1.0), (6, 5, 33, 2.0), (13, 4, 301, 1.5), (2, 3, 2100, 1.0), (1030, 2, 5, 3.0)];
+    let shapes =
+        [(1, 3, 2, 1.0), (6, 5, 33, 2.0), (13, 4, 301, 1.5), (2, 3, 2100, 1.0), (1030, 2, 5, 3.0)];
     for (rows, width, vocab, temperature) in shapes {
         for weights in [&[1.0][..], &[0.5, 0.2, 0.3]] {
             let problem = Problem::random(rows, width, vocab, weights);
@@ -37,7 +41,8 @@ fn evaluation_finds_the_sums_of_training() {
         let mut tape = Tape::inference(&problem.parameters);
         let hidden = tape.input(problem.hidden.clone());
         let signal = TeacherSignal::States(&problem.projections());
-        let sums = tape.distillation_loss(&hidden, problem.output, signal, &problem.targets, objective);
+        let sums =
+            tape.distillation_loss(&hidden, problem.output, signal, &problem.targets, objective);
         assert_eq!(sums, problem.run(objective).sums);
     }
 }
@@ -51,7 +56,8 @@ fn a_student_that_agrees_with_its_teachers_has_neither_divergence_nor_gradient()
         for objective in objectives(temperature, 0.2, 1.0) {
             let Found { sums, d_hidden, d_output } = problem.run(objective);
             assert!(sums.kl.abs() < 1e-5 && sums.cross_entropy == 0.0, "{objective:?}: {sums:?}");
-            let largest = d_hidden.iter().chain(&d_output).fold(0.0f32, |top, value| top.max(value.abs()));
+            let largest =
+                d_hidden.iter().chain(&d_output).fold(0.0f32, |top, value| top.max(value.abs()));
             assert!(largest < 1e-6, "{objective:?}: gradient {largest}");
         }
     }
@@ -60,10 +66,12 @@ fn a_student_that_agrees_with_its_teachers_has_neither_divergence_nor_gradient()
 #[test]
 fn jensen_shannon_is_symmetric_and_at_most_ln_2() {
     let (a, b) = (random(3, 500), random(4, 501)[..500].to_vec());
-    let peak = |at: usize| (0..500).map(|id| if id == at { 80.0 } else { -80.0 }).collect::<Vec<f32>>();
+    let peak =
+        |at: usize| (0..500).map(|id| if id == at { 80.0 } else { -80.0 }).collect::<Vec<f32>>();
     for (a, b, least) in [(a, b, 0.05), (peak(3), peak(77), 0.999 * std::f64::consts::LN_2)] {
         let value = |student: &[f32], teacher: &[f32]| {
-            let objective = DistillationObjective { divergence: Divergence::JensenShannon, ..forward_kl(1.0) };
+            let objective =
+                DistillationObjective { divergence: Divergence::JensenShannon, ..forward_kl(1.0) };
             with_logits(student, &[teacher]).run(objective).sums.kl
         };
         let (forth, back) = (value(&a, &b), value(&b, &a));
@@ -76,9 +84,13 @@ fn jensen_shannon_is_symmetric_and_at_most_ln_2() {
 fn forward_and_reverse_kl_are_each_other_with_the_roles_exchanged() {
     let (a, b) = (random(3, 500), random(4, 501)[..500].to_vec());
     let value = |student: &[f32], teacher: &[f32], divergence| {
-        with_logits(student, &[teacher]).run(DistillationObjective { divergence, ..forward_kl(2.0) }).sums.kl
+        with_logits(student, &[teacher])
+            .run(DistillationObjective { divergence, ..forward_kl(2.0) })
+            .sums
+            .kl
     };
-    let (forward, reverse) = (value(&a, &b, Divergence::ForwardKl), value(&b, &a, Divergence::ReverseKl));
+    let (forward, reverse) =
+        (value(&a, &b, Divergence::ForwardKl), value(&b, &a, Divergence::ReverseKl));
     assert!((forward - reverse).abs() < 1e-5 * forward, "{forward} and {reverse}");
 }
 
@@ -93,9 +105,13 @@ fn peaked_teachers_and_students_stay_finite_and_right() {
     };
     for student in [random(1, 40), peaked(2)] {
         let problem = with_logits(&student, &[&peaked(3), &peaked(4), &random(5, 40)]);
-        for objective in [1.0, 2.0].into_iter().flat_map(|temperature| objectives(temperature, 0.2, 0.7)) {
+        for objective in
+            [1.0, 2.0].into_iter().flat_map(|temperature| objectives(temperature, 0.2, 0.7))
+        {
             let found = problem.run(objective);
-            assert!(found.sums.kl.is_finite() && found.d_output.iter().all(|value| value.is_finite()));
+            assert!(
+                found.sums.kl.is_finite() && found.d_output.iter().all(|value| value.is_finite())
+            );
             // The hidden state's gradient sums over logits of 80, which magnifies rounding as much.
             problem.check(&found, objective, 1e-3);
         }
@@ -105,7 +121,10 @@ fn peaked_teachers_and_students_stay_finite_and_right() {
 #[test]
 fn a_teacher_of_no_weight_does_not_matter() {
     let mut problem = Problem::random(6, 5, 33, &[0.6, 0.4]);
-    let alone = objectives(2.0, 0.2, 0.7).into_iter().map(|objective| problem.run(objective)).collect::<Vec<_>>();
+    let alone = objectives(2.0, 0.2, 0.7)
+        .into_iter()
+        .map(|objective| problem.run(objective))
+        .collect::<Vec<_>>();
     let device = problem.device.clone();
     let tensor = |rows, seed| Tensor::from_slice(&device, rows, 4, &random(seed, rows * 4));
     problem.teachers.insert(0, (tensor(6, 50), tensor(33, 51)));
@@ -125,8 +144,10 @@ fn thread_count_does_not_change_a_bit() {
     let compute = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut found: Vec<Found> =
-                objectives(2.0, 0.2, 0.7).into_iter().map(|objective| problem.run(objective)).collect();
+            let mut found: Vec<Found> = objectives(2.0, 0.2, 0.7)
+                .into_iter()
+                .map(|objective| problem.run(objective))
+                .collect();
             found.push(problem.run_with(TeacherSignal::Samples(samples), forward_kl(2.0)));
             found
         })
@@ -153,25 +174,37 @@ fn no_tensor_memory_is_allocated_after_the_first_time() {
 
 #[test]
 fn samples_match_the_reference() {
-    // Draws are a distribution of their own: KL(counts / count || q), but for the entropy, which is given.
+    // Draws are a distribution of their own: KL(counts / count || q), but for the entropy, which is
+    // given.
     for (rows, width, vocab, temperature, count) in
         [(1, 3, 2, 1.0, 1), (6, 5, 33, 2.0, 7), (3, 4, 2100, 1.5, 64), (1030, 2, 5, 3.0, 4)]
     {
         let mut problem = Problem::random(rows, width, vocab, &[1.0]);
-        let ids: Vec<u32> = (0..rows * count).map(|index| (index * index * 13 % vocab) as u32).collect();
+        let ids: Vec<u32> =
+            (0..rows * count).map(|index| (index * index * 13 % vocab) as u32).collect();
         let mut shares = vec![0.0f32; rows * vocab];
-        ids.iter().enumerate().for_each(|(draw, &id)| shares[draw / count * vocab + id as usize] += 1.0 / count as f32);
-        // A teacher whose logits are the logarithms of the counts, so that its softmax at this temperature is their share.
+        ids.iter().enumerate().for_each(|(draw, &id)| {
+            shares[draw / count * vocab + id as usize] += 1.0 / count as f32
+        });
+        // A teacher whose logits are the logarithms of the counts, so that its softmax at this
+        // temperature is their share.
         let identity: Vec<f32> =
             (0..vocab * vocab).map(|at| if at / vocab == at % vocab { 1.0 } else { 0.0 }).collect();
-        let logits: Vec<f32> = shares.iter().map(|&share| temperature * share.max(1e-35).ln()).collect();
+        let logits: Vec<f32> =
+            shares.iter().map(|&share| temperature * share.max(1e-35).ln()).collect();
         let (device, tensor) = (problem.device.clone(), Tensor::from_slice);
-        problem.teachers = vec![(tensor(&device, rows, vocab, &logits), tensor(&device, vocab, vocab, &identity))];
-        let entropy = |row: &[f32]| row.iter().filter(|&&p| p > 0.0).map(|p| p * p.ln()).sum::<f32>();
+        problem.teachers =
+            vec![(tensor(&device, rows, vocab, &logits), tensor(&device, vocab, vocab, &identity))];
+        let entropy =
+            |row: &[f32]| row.iter().filter(|&&p| p > 0.0).map(|p| p * p.ln()).sum::<f32>();
         let negative_entropies: Vec<f32> = shares.chunks(vocab).map(entropy).collect();
         let samples = TeacherSamples { ids: &ids, count, negative_entropies: &negative_entropies };
         let objective = forward_kl(temperature);
-        problem.check(&problem.run_with(TeacherSignal::Samples(samples), objective), objective, 1e-4);
+        problem.check(
+            &problem.run_with(TeacherSignal::Samples(samples), objective),
+            objective,
+            1e-4,
+        );
     }
 }
 

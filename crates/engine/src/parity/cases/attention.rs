@@ -29,7 +29,14 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize) -> Heads {
-    Heads { num_heads, num_kv_heads, head_dim, rope_theta: Some(10_000.0), causal: true, dropout: 0.0 }
+    Heads {
+        num_heads,
+        num_kv_heads,
+        head_dim,
+        rope_theta: Some(10_000.0),
+        causal: true,
+        dropout: 0.0,
+    }
 }
 
 fn describe(heads: &Heads) -> String {
@@ -44,12 +51,15 @@ fn trained(heads: Heads, lengths: &[usize]) -> Case {
     let spans = Spans::from_lengths(lengths.iter().copied());
     let positions: Arc<[u32]> = spans.positions().into();
     let inputs = [compact(spans.tokens(), heads.joined_columns())];
-    let problem = Problem { dropout: heads.dropout > 0.0, ..Problem::new(Layout::default(), &inputs) };
+    let problem =
+        Problem { dropout: heads.dropout > 0.0, ..Problem::new(Layout::default(), &inputs) };
     Case {
         operation: "attention",
         shape: format!("{}, lengths {lengths:?}", describe(&heads)),
         run: Box::new(move |device| {
-            problem.run(device, |tape, inputs| tape.attention(inputs[0].clone(), &spans, &positions, &heads))
+            problem.run(device, |tape, inputs| {
+                tape.attention(inputs[0].clone(), &spans, &positions, &heads)
+            })
         }),
     }
 }
@@ -60,12 +70,15 @@ fn shared(heads: Heads) -> Case {
     spans.push(5, vec![0..5, 5..12]);
     spans.push(66, vec![0..3, 90..94]);
     let positions: Arc<[u32]> = spans.positions().into();
-    let problem = Problem::new(Layout::default(), &[compact(spans.tokens(), heads.joined_columns())]);
+    let problem =
+        Problem::new(Layout::default(), &[compact(spans.tokens(), heads.joined_columns())]);
     Case {
         operation: "attention over prefixes",
         shape: describe(&heads),
         run: Box::new(move |device| {
-            problem.infer(device, |tape, inputs| tape.attention(inputs[0].clone(), &spans, &positions, &heads))
+            problem.infer(device, |tape, inputs| {
+                tape.attention(inputs[0].clone(), &spans, &positions, &heads)
+            })
         }),
     }
 }
@@ -80,9 +93,12 @@ fn cached(heads: Heads) -> Case {
             let mut tape = Tape::inference(&parameters);
             let first = cache.length() as u32;
             let positions: Arc<[u32]> = (first..first + rows as u32).collect();
-            let joined = random_tensor(device, seed, rows, heads.joined_columns(), Precision::Compact);
+            let joined =
+                random_tensor(device, seed, rows, heads.joined_columns(), Precision::Compact);
             let joined = tape.input(joined);
-            values.extend(tape.attention_cached(joined, &positions, &heads, &mut cache).value().to_vec());
+            values.extend(
+                tape.attention_cached(joined, &positions, &heads, &mut cache).value().to_vec(),
+            );
         }
         vec![Output { name: "output", values }]
     };

@@ -27,7 +27,11 @@ pub fn cases() -> Vec<Case> {
     for (tokens, width) in [(64, 128), (5, 13)] {
         cases.extend([swiglu(tokens, width), activations(tokens, width), dropout(tokens, width)]);
     }
-    cases.extend([adamw(AdamwVariant::Torch), adamw(AdamwVariant::Transformers), gradient_norm(50_000)]);
+    cases.extend([
+        adamw(AdamwVariant::Torch),
+        adamw(AdamwVariant::Transformers),
+        gradient_norm(50_000),
+    ]);
     cases
 }
 
@@ -63,7 +67,9 @@ fn embed(tokens: usize, width: usize, vocab: usize) -> Case {
     Case {
         operation: "embed",
         shape: format!("[{tokens}, {width}] of {vocab}"),
-        run: Box::new(move |device| problem.run(device, |tape, _| tape.embed(&embedding, &ids, &positions))),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, _| tape.embed(&embedding, &ids, &positions))
+        }),
     }
 }
 
@@ -99,7 +105,9 @@ fn norm(operation: &'static str, tokens: usize, width: usize, layer: bool) -> Ca
     Case {
         operation,
         shape: format!("[{tokens}, {width}]"),
-        run: Box::new(move |device| problem.run(device, |tape, inputs| tape.norm(&inputs[0], &norm))),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.norm(&inputs[0], &norm))
+        }),
     }
 }
 
@@ -108,7 +116,9 @@ fn swiglu(tokens: usize, width: usize) -> Case {
     Case {
         operation: "swiglu",
         shape: format!("[{tokens}, 2 * {width}]"),
-        run: Box::new(move |device| problem.run(device, |tape, inputs| tape.swiglu(inputs[0].clone()))),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.swiglu(inputs[0].clone()))
+        }),
     }
 }
 
@@ -153,7 +163,8 @@ fn adamw(variant: AdamwVariant) -> Case {
         run: Box::new(move |device| {
             let vector = |seed| random_tensor(device, seed, 1, length, Precision::Full);
             let mut values = vector(1);
-            let (mut first, mut second) = (Tensor::zeros(device, 1, length), Tensor::zeros(device, 1, length));
+            let (mut first, mut second) =
+                (Tensor::zeros(device, 1, length), Tensor::zeros(device, 1, length));
             for index in 1..=3 {
                 let step = AdamwStep {
                     step: index,
@@ -165,10 +176,21 @@ fn adamw(variant: AdamwVariant) -> Case {
                     gradient_scale: 0.5,
                     variant,
                 };
-                device.adamw(&mut values, &vector(10 + index), &mut first, &mut second, 3..length - 2, step);
+                device.adamw(
+                    &mut values,
+                    &vector(10 + index),
+                    &mut first,
+                    &mut second,
+                    3..length - 2,
+                    step,
+                );
             }
             let output = |name, tensor: &Tensor| Output { name, values: tensor.to_vec() };
-            vec![output("values", &values), output("first moment", &first), output("second moment", &second)]
+            vec![
+                output("values", &values),
+                output("first moment", &first),
+                output("second moment", &second),
+            ]
         }),
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Case, compact};
 use crate::Device;
-use crate::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSamples, TeacherSignal};
+use crate::ops::distillation_loss::{
+    DistillationObjective, Divergence, Ensemble, TeacherSamples, TeacherSignal,
+};
 use crate::ops::language_model_loss::{NO_TARGET, Projection, Target};
 use crate::ops::linear::Linear;
 use crate::ops::teacher_samples::SoftenedTeachers;
@@ -18,7 +20,8 @@ pub fn cases() -> Vec<Case> {
     for (tokens, width, vocab) in [(200, 64, 512), (9, 5, 33)] {
         cases.extend([false, true].map(|bias| language_model(tokens, width, vocab, bias)));
         cases.push(log_probabilities(tokens, width, vocab));
-        for divergence in [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon] {
+        for divergence in [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon]
+        {
             for ensemble in [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl] {
                 cases.push(distillation(tokens, width, vocab, divergence, ensemble));
             }
@@ -33,7 +36,8 @@ pub fn cases() -> Vec<Case> {
 /// More rows than any device computes at a time.
 fn many_rows() -> [Case; 8] {
     let (tokens, width, vocab) = (8_300, 4, 12);
-    let distillation = |divergence, ensemble| distillation(tokens, width, vocab, divergence, ensemble);
+    let distillation =
+        |divergence, ensemble| distillation(tokens, width, vocab, divergence, ensemble);
     [
         language_model(tokens, width, vocab, false),
         language_model(tokens, width, vocab, true),
@@ -69,8 +73,9 @@ fn language_model(tokens: usize, width: usize, vocab: usize, bias: bool) -> Case
         operation: "language-model loss",
         shape: format!("[{tokens}, {width}] x {name}"),
         run: Box::new(move |device| {
-            problem
-                .loss(device, |tape, inputs| vec![tape.language_model_loss(&inputs[0], output, &targets, 0.01) as f32])
+            problem.loss(device, |tape, inputs| {
+                vec![tape.language_model_loss(&inputs[0], output, &targets, 0.01) as f32]
+            })
         }),
     }
 }
@@ -103,7 +108,9 @@ impl Teachers {
 fn log_probabilities(tokens: usize, width: usize, vocab: usize) -> Case {
     let wanted: Vec<Target> = (0..tokens as u32)
         .filter(|row| row % 3 != 0)
-        .flat_map(|row| (0..1 + row % 2).map(move |nth| Target { row, id: (row * 31 + nth * 7) % vocab as u32 }))
+        .flat_map(|row| {
+            (0..1 + row % 2).map(move |nth| Target { row, id: (row * 31 + nth * 7) % vocab as u32 })
+        })
         .collect();
     let run = move |device: &Arc<dyn Device>| {
         let teachers = Teachers::random(device, tokens, vocab);
@@ -115,7 +122,10 @@ fn log_probabilities(tokens: usize, width: usize, vocab: usize) -> Case {
         let mut logits = vec![0.0; tokens * vocab];
         device.logits(&projections, &mut logits);
         let found = found.into_iter().map(|value| value as f32).collect();
-        vec![Output { name: "log-probabilities", values: found }, Output { name: "logits", values: logits }]
+        vec![
+            Output { name: "log-probabilities", values: found },
+            Output { name: "logits", values: logits },
+        ]
     };
     let shape = format!("[{tokens}, {width}] x [{vocab}, {width}]");
     Case { operation: "log-probabilities, logits", shape, run: Box::new(run) }
@@ -131,7 +141,13 @@ fn objective(divergence: Divergence, ensemble: Ensemble) -> DistillationObjectiv
     DistillationObjective { temperature: 2.0, cross_entropy: 0.01, kl: 0.02, divergence, ensemble }
 }
 
-fn distillation(tokens: usize, width: usize, vocab: usize, divergence: Divergence, ensemble: Ensemble) -> Case {
+fn distillation(
+    tokens: usize,
+    width: usize,
+    vocab: usize,
+    divergence: Divergence,
+    ensemble: Ensemble,
+) -> Case {
     let (problem, output) = student(tokens, width, vocab);
     let targets = targets(tokens, vocab);
     Case {
@@ -160,7 +176,8 @@ fn sampled(tokens: usize, width: usize, vocab: usize) -> Case {
         shape: format!("[{tokens}, {width}] x [{vocab}, {width}]"),
         run: Box::new(move |device| {
             problem.loss(device, |tape, inputs| {
-                let samples = TeacherSamples { ids: &ids, count, negative_entropies: &negative_entropies };
+                let samples =
+                    TeacherSamples { ids: &ids, count, negative_entropies: &negative_entropies };
                 let objective = objective(Divergence::ForwardKl, Ensemble::MeanLogits);
                 let signal = TeacherSignal::Samples(samples);
                 let sums = tape.distillation_loss(&inputs[0], output, signal, &targets, objective);
@@ -170,7 +187,8 @@ fn sampled(tokens: usize, width: usize, vocab: usize) -> Case {
     }
 }
 
-/// Draws of teachers. Ids may differ where a draw falls on an edge; how often each is drawn hardly does.
+/// Draws of teachers. Ids may differ where a draw falls on an edge; how often each is drawn hardly
+/// does.
 fn entropies(tokens: usize, vocab: usize) -> Case {
     let run = move |device: &Arc<dyn Device>| {
         let teachers = Teachers::random(device, tokens, vocab);
@@ -179,17 +197,23 @@ fn entropies(tokens: usize, vocab: usize) -> Case {
         let uniforms: Vec<f32> = (0..tokens as u64).map(|row| rng.uniform(row)).collect();
         let mut outputs = Vec::new();
         for ensemble in [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl] {
-            let softened = SoftenedTeachers { projections: &projections, ensemble, temperature: 2.0 };
+            let softened =
+                SoftenedTeachers { projections: &projections, ensemble, temperature: 2.0 };
             let (mut ids, mut entropies) = (vec![0; tokens * 16], vec![0.0; tokens]);
             device.sample_teachers(softened, &uniforms, 16, &mut ids, &mut entropies);
             outputs.push(Output { name: "entropies", values: entropies });
             // Over many rows: where a draw falls on the edge between two tokens, rounding decides.
-            let means = ids.chunks(16 * 25).map(|ids| ids.iter().sum::<u32>() as f32 / ids.len() as f32);
+            let means =
+                ids.chunks(16 * 25).map(|ids| ids.iter().sum::<u32>() as f32 / ids.len() as f32);
             outputs.push(Output { name: "mean of the draws", values: means.collect() });
         }
         outputs
     };
-    Case { operation: "drawing from teachers", shape: format!("{tokens} rows of {vocab}"), run: Box::new(run) }
+    Case {
+        operation: "drawing from teachers",
+        shape: format!("{tokens} rows of {vocab}"),
+        run: Box::new(run),
+    }
 }
 
 fn classifier(bias: bool) -> Case {

@@ -16,7 +16,9 @@ pub fn value_bytes(codec: Codec) -> usize {
 pub fn encode(codec: Codec, values: &[f32], block: &mut Vec<u8>) {
     match codec {
         Codec::F32 => block.extend(values.iter().flat_map(|value| value.to_le_bytes())),
-        Codec::Bf16 => block.extend(values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes())),
+        Codec::Bf16 => {
+            block.extend(values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()))
+        }
     }
 }
 
@@ -38,12 +40,18 @@ mod tests {
     }
 
     fn in_bf16(values: &[f32]) -> Vec<f32> {
-        encoded(Codec::Bf16, values).as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
+        encoded(Codec::Bf16, values)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| bf16::from_le_bytes(bytes).to_f32())
+            .collect()
     }
 
     #[test]
     fn f32_comes_back_to_the_bit_and_bf16_within_its_rounding() {
-        let values: Vec<f32> = (0..1000).map(|i| (i as f32 - 500.0).powi(3) * 1.234e-5).chain([-0.0, 1e-40]).collect();
+        let values: Vec<f32> =
+            (0..1000).map(|i| (i as f32 - 500.0).powi(3) * 1.234e-5).chain([-0.0, 1e-40]).collect();
         let mut found = vec![7.0];
         decode(&encoded(Codec::F32, &values), &mut found);
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();

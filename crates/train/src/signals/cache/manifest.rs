@@ -84,7 +84,8 @@ impl Manifest {
 
     /// Everything that decides the contents, as a plain value in a fixed order.
     fn contents(&self) -> Value {
-        // A struct of numbers, strings and lists always is JSON; the clippy-clean fallback is never taken.
+        // A struct of numbers, strings and lists always is JSON; the clippy-clean fallback is never
+        // taken.
         let mut value = serde_json::to_value(self).unwrap_or_default();
         for teacher in value["teachers"].as_array_mut().into_iter().flatten() {
             teacher.as_object_mut().map(|teacher| teacher.shift_remove("name"));
@@ -92,7 +93,8 @@ impl Manifest {
         value
     }
 
-    /// The first field in which a manifest found on disk differs: its name, the value found, and this one's.
+    /// The first field in which a manifest found on disk differs: its name, the value found, and
+    /// this one's.
     pub fn first_difference(&self, found: &Self) -> Option<(String, String, String)> {
         difference("", &found.comparable(), &self.comparable())
     }
@@ -113,11 +115,16 @@ impl Manifest {
             read => read.map_err(|cause| CacheError::Io { path: path.to_owned(), cause })?,
         };
         let bad = |problem: String| CacheError::Manifest { path: path.to_owned(), problem };
-        // The format comes first, so that a later version's new fields do not hide why it cannot be read.
+        // The format comes first, so that a later version's new fields do not hide why it cannot be
+        // read.
         let value: Value = serde_json::from_slice(&text).map_err(|cause| bad(cause.to_string()))?;
         match value["format"].as_u64() {
             Some(format) if format == u64::from(FORMAT) => {}
-            Some(format) => return Err(bad(format!("it has format {format}, and this program reads {FORMAT}"))),
+            Some(format) => {
+                return Err(bad(format!(
+                    "it has format {format}, and this program reads {FORMAT}"
+                )));
+            }
             None => return Err(bad("it has no format".into())),
         }
         serde_json::from_value(value).map(Some).map_err(|cause| bad(cause.to_string()))
@@ -126,7 +133,8 @@ impl Manifest {
     /// Writes the manifest beside its place and renames it there.
     pub fn write(&self, path: &Path) -> Result<(), CacheError> {
         let text = format!("{:#}\n", serde_json::to_value(self).unwrap_or_default());
-        write_whole(path, text.as_bytes()).map_err(|cause| CacheError::Io { path: path.to_owned(), cause })
+        write_whole(path, text.as_bytes())
+            .map_err(|cause| CacheError::Io { path: path.to_owned(), cause })
     }
 }
 
@@ -149,9 +157,12 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn difference(key: &str, found: &Value, wanted: &Value) -> Option<(String, String, String)> {
     match (found, wanted) {
         _ if found == wanted => None,
-        (Value::Object(a), Value::Object(b)) if a.len() == b.len() && a.keys().all(|key| b.contains_key(key)) => {
+        (Value::Object(a), Value::Object(b))
+            if a.len() == b.len() && a.keys().all(|key| b.contains_key(key)) =>
+        {
             let dot = if key.is_empty() { "" } else { "." };
-            a.iter().find_map(|(name, value)| difference(&format!("{key}{dot}{name}"), value, &b[name]))
+            a.iter()
+                .find_map(|(name, value)| difference(&format!("{key}{dot}{name}"), value, &b[name]))
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             let mut pairs = a.iter().zip(b).enumerate();
@@ -173,8 +184,11 @@ pub(super) mod tests {
     use super::*;
 
     pub fn manifest() -> Manifest {
-        let teacher =
-            |name: &str, weights: &str| TeacherEntry { name: name.into(), weights: weights.into(), hidden_size: 8 };
+        let teacher = |name: &str, weights: &str| TeacherEntry {
+            name: name.into(),
+            weights: weights.into(),
+            hidden_size: 8,
+        };
         Manifest {
             format: FORMAT,
             signal: SignalKind::Hidden,
@@ -231,7 +245,10 @@ pub(super) mod tests {
         }
         let mut renamed = manifest();
         renamed.teachers[0].name = "another".into();
-        assert_eq!((wanted.first_difference(&renamed), renamed.identity()), (None, wanted.identity()));
+        assert_eq!(
+            (wanted.first_difference(&renamed), renamed.identity()),
+            (None, wanted.identity())
+        );
     }
 
     #[test]

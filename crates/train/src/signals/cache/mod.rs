@@ -1,4 +1,5 @@
-//! A cache of what teachers say: one block of bytes for each sequence of a text, in a folder of its own.
+//! A cache of what teachers say: one block of bytes for each sequence of a text, in a folder of its
+//! own.
 //!
 //! ```text
 //! manifest.json   whose signals of which sequences these are, and in which form
@@ -7,8 +8,8 @@
 //! complete        there once every block is written and on disk
 //! cache.lock      held by the one process that writes
 //! ```
-//! A block is written before its checksum, so that a process that is killed at any moment leaves a cache that the next
-//! one continues.
+//! A block is written before its checksum, so that a process that is killed at any moment leaves a
+//! cache that the next one continues.
 
 mod codec;
 mod manifest;
@@ -26,7 +27,8 @@ pub use store::{Purpose, Store};
 pub enum CacheError {
     #[error("{}: {cause}", path.display())]
     Io { path: PathBuf, cause: io::Error },
-    #[error("the teachers' cache {} has other contents: `{field}` is {found} there and {wanted} here", folder.display())]
+    #[error("the teachers' cache {} has other contents: `{field}` is {found} there and {wanted} \
+     here", folder.display())]
     Differs { folder: PathBuf, field: String, found: String, wanted: String },
     #[error("block {block} of {} is damaged: its checksum does not match", path.display())]
     Damaged { path: PathBuf, block: usize },

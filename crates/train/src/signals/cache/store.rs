@@ -54,9 +54,9 @@ impl Store {
     /// Opens the cache in a folder, or begins it there.
     ///
     /// # Errors
-    /// When the folder holds another cache or files of another program under a cache's names, a complete cache is not as
-    /// long as it should be, the disk has too little room, or files cannot be read or written. A cache that cannot be
-    /// written is an error unless it is complete.
+    /// When the folder holds another cache or files of another program under a cache's names, a
+    /// complete cache is not as long as it should be, the disk has too little room, or files cannot
+    /// be read or written. A cache that cannot be written is an error unless it is complete.
     pub fn open(folder: &Path, manifest: Manifest, purpose: Purpose) -> Result<Self, CacheError> {
         let found = Manifest::read(&folder.join("manifest.json"))?;
         if let Some(found) = &found {
@@ -85,8 +85,14 @@ impl Store {
         }
     }
 
-    fn open_to_write(folder: &Path, manifest: Manifest, purpose: Purpose, lock: File) -> Result<Self, CacheError> {
-        // Another process may have begun it, or even finished it, while this one waited for the lock.
+    fn open_to_write(
+        folder: &Path,
+        manifest: Manifest,
+        purpose: Purpose,
+        lock: File,
+    ) -> Result<Self, CacheError> {
+        // Another process may have begun it, or even finished it, while this one waited for the
+        // lock.
         let found = Manifest::read(&folder.join("manifest.json"))?;
         match &found {
             Some(found) => refuse_other(folder, &manifest, found)?,
@@ -96,7 +102,8 @@ impl Store {
             return Self::with_files(folder, manifest, Role::Complete);
         }
         let blocks = make_files(folder, &manifest).inspect_err(|_| {
-            // A new cache that finds no room gives back what it took of it; the error that is told is the first one.
+            // A new cache that finds no room gives back what it took of it; the error that is told
+            // is the first one.
             if found.is_none() {
                 let _ = remove_contents(folder);
             }
@@ -112,25 +119,39 @@ impl Store {
     fn with_files(folder: &Path, manifest: Manifest, role: Role) -> Result<Self, CacheError> {
         let path = folder.join("blocks.bin");
         let blocks = open_whole(&path, manifest.total_bytes())?;
-        // Safety: the bytes behind the map change only where a writer fills in a block, and a block is read only after
-        // its checksum, which is written later, was found; a block that does not match its checksum is not used. That no
-        // other program cuts the file short is the user's to see to, as always with memory maps.
+        // Safety: the bytes behind the map change only where a writer fills in a block, and a block
+        // is read only after its checksum, which is written later, was found; a block that does not
+        // match its checksum is not used. That no other program cuts the file short is the user's
+        // to see to, as always with memory maps.
         let map = unsafe { Mmap::map(&blocks) }.map_err(io_error(&path))?;
         let path = folder.join("checksums.bin");
         let mut checksum_file = open_whole(&path, (manifest.blocks * CHECKSUM_BYTES) as u64)?;
         let mut bytes = Vec::new();
         checksum_file.read_to_end(&mut bytes).map_err(io_error(&path))?;
-        let checksums: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let checksums: Vec<u64> =
+            bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         if matches!(role, Role::Writer { .. }) {
-            checksum_file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_error(&path))?;
+            checksum_file =
+                OpenOptions::new().read(true).write(true).open(&path).map_err(io_error(&path))?;
         }
         // A zero in a complete cache is damage, found when the block is read.
         let missing = match role {
             Role::Complete => 0,
-            Role::Writer { .. } | Role::Reader => checksums.iter().filter(|&&checksum| checksum == 0).count(),
+            Role::Writer { .. } | Role::Reader => {
+                checksums.iter().filter(|&&checksum| checksum == 0).count()
+            }
         };
         let verified = vec![false; checksums.len()];
-        Ok(Self { folder: folder.to_owned(), manifest, checksums, verified, missing, map, checksum_file, role })
+        Ok(Self {
+            folder: folder.to_owned(),
+            manifest,
+            checksums,
+            verified,
+            missing,
+            map,
+            checksum_file,
+            role,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -165,23 +186,30 @@ impl Store {
             self.verified[block] = self.checksum(block) == expected;
             if !self.verified[block] {
                 if complete {
-                    return Err(CacheError::Damaged { path: self.folder.join("blocks.bin"), block });
+                    return Err(CacheError::Damaged {
+                        path: self.folder.join("blocks.bin"),
+                        block,
+                    });
                 }
                 self.note(block, 0);
             }
         }
         let start = block * self.manifest.block_bytes;
-        Ok((self.checksums[block] != 0).then(|| &self.map[start..start + self.manifest.block_bytes]))
+        Ok((self.checksums[block] != 0)
+            .then(|| &self.map[start..start + self.manifest.block_bytes]))
     }
 
-    /// Lets go of a block's pages, which the system would otherwise count as this process's memory until it needs them.
+    /// Lets go of a block's pages, which the system would otherwise count as this process's memory
+    /// until it needs them.
     pub fn release(&self, block: usize) {
         #[cfg(unix)]
         {
             let (start, length) = (block * self.manifest.block_bytes, self.manifest.block_bytes);
-            // Safety: the map is only read and has a file behind it, from which pages that were let go are read again. That
-            // it did not work costs nothing but memory.
-            let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length) };
+            // Safety: the map is only read and has a file behind it, from which pages that were let
+            // go are read again. That it did not work costs nothing but memory.
+            let _ = unsafe {
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length)
+            };
         }
     }
 
@@ -223,18 +251,21 @@ impl Store {
     fn refresh(&mut self, block: usize) -> Result<(), CacheError> {
         let mut bytes = [0; CHECKSUM_BYTES];
         let mut file = &self.checksum_file;
-        let read =
-            file.seek(SeekFrom::Start((block * CHECKSUM_BYTES) as u64)).and_then(|_| file.read_exact(&mut bytes));
+        let read = file
+            .seek(SeekFrom::Start((block * CHECKSUM_BYTES) as u64))
+            .and_then(|_| file.read_exact(&mut bytes));
         read.map_err(io_error(&self.folder.join("checksums.bin")))?;
         self.note(block, u64::from_le_bytes(bytes));
         Ok(())
     }
 
-    /// Takes back the checksums of blocks that are not what was written, as far as nobody has looked yet.
+    /// Takes back the checksums of blocks that are not what was written, as far as nobody has
+    /// looked yet.
     fn forget_damaged(&mut self) -> Result<(), CacheError> {
         let mut damaged = Vec::new();
         for block in (0..self.manifest.blocks).filter(|&block| self.checksums[block] != 0) {
-            self.verified[block] = self.verified[block] || self.checksum(block) == self.checksums[block];
+            self.verified[block] =
+                self.verified[block] || self.checksum(block) == self.checksums[block];
             if !self.verified[block] {
                 damaged.push(block);
             }
@@ -245,7 +276,8 @@ impl Store {
         damaged.into_iter().try_for_each(|block| self.write_checksum(block, 0))
     }
 
-    /// Once every block is written and what it should be: brings all to disk, says so, and lets go of the lock.
+    /// Once every block is written and what it should be: brings all to disk, says so, and lets go
+    /// of the lock.
     fn finish_if_whole(&mut self) -> Result<(), CacheError> {
         if matches!(self.role, Role::Writer { .. }) && self.missing == 0 {
             // An earlier process may have left blocks that are damaged by now.
@@ -271,13 +303,19 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CacheError {
 fn refuse_other(folder: &Path, wanted: &Manifest, found: &Manifest) -> Result<(), CacheError> {
     match wanted.first_difference(found) {
         None => Ok(()),
-        Some((field, found, wanted)) => Err(CacheError::Differs { folder: folder.to_owned(), field, found, wanted }),
+        Some((field, found, wanted)) => {
+            Err(CacheError::Differs { folder: folder.to_owned(), field, found, wanted })
+        }
     }
 }
 
 /// The start of the hash of a block and its place; never 0.
 fn checksum(block: usize, bytes: &[u8]) -> u64 {
-    let hash = *blake3::Hasher::new().update(&(block as u64).to_le_bytes()).update(bytes).finalize().as_bytes();
+    let hash = *blake3::Hasher::new()
+        .update(&(block as u64).to_le_bytes())
+        .update(bytes)
+        .finalize()
+        .as_bytes();
     let [a, b, c, d, e, f, g, h, ..] = hash;
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
@@ -286,7 +324,12 @@ fn checksum(block: usize, bytes: &[u8]) -> u64 {
 fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join(LOCK);
-    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(io_error(&path))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io_error(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -294,8 +337,8 @@ fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
     }
 }
 
-/// Makes the files of a cache, the manifest last. What a kill or an accident cut off is reserved again, and counts as not
-/// written or as damaged.
+/// Makes the files of a cache, the manifest last. What a kill or an accident cut off is reserved
+/// again, and counts as not written or as damaged.
 fn make_files(folder: &Path, manifest: &Manifest) -> Result<File, CacheError> {
     let blocks = reserve(&folder.join("blocks.bin"), manifest.total_bytes())?;
     reserve(&folder.join("checksums.bin"), (manifest.blocks * CHECKSUM_BYTES) as u64)?;
@@ -303,13 +346,15 @@ fn make_files(folder: &Path, manifest: &Manifest) -> Result<File, CacheError> {
     Ok(blocks)
 }
 
-/// Refuses to replace files that no cache has left there: in a folder without a manifest, only a lock says that they are
-/// what a process was killed over.
+/// Refuses to replace files that no cache has left there: in a folder without a manifest, only a
+/// lock says that they are what a process was killed over.
 fn refuse_foreign(folder: &Path) -> Result<(), CacheError> {
     let foreign = CONTENTS.into_iter().find(|name| folder.join(name).exists());
     // Looked for last: whoever begins a cache locks it before it makes the files.
     match foreign {
-        Some(file) if !folder.join(LOCK).exists() => Err(CacheError::Foreign { folder: folder.to_owned(), file }),
+        Some(file) if !folder.join(LOCK).exists() => {
+            Err(CacheError::Foreign { folder: folder.to_owned(), file })
+        }
         _ => Ok(()),
     }
 }
@@ -333,14 +378,17 @@ fn open_whole(path: &Path, expected: u64) -> Result<File, CacheError> {
     Ok(file)
 }
 
-/// Opens a file to write and takes its room on the disk, so that a full disk is known now and not hours later. New bytes
-/// are zeros.
+/// Opens a file to write and takes its room on the disk, so that a full disk is known now and not
+/// hours later. New bytes are zeros.
 fn reserve(path: &Path, bytes: u64) -> Result<File, CacheError> {
     let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
     let file = file.map_err(io_error(path))?;
     let before = file.metadata().map_err(io_error(path))?.len();
-    let reserved =
-        if before == bytes { Ok(()) } else { file.set_len(before.min(bytes)).and_then(|()| allocate(&file, bytes)) };
+    let reserved = if before == bytes {
+        Ok(())
+    } else {
+        file.set_len(before.min(bytes)).and_then(|()| allocate(&file, bytes))
+    };
     reserved.map_err(|cause| {
         // What was taken of a new file's room is given back; an old file keeps what it had.
         let _ = if before == 0 { fs::remove_file(path) } else { file.set_len(before) };
@@ -368,7 +416,9 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
 
 fn remove(path: &Path) -> Result<(), CacheError> {
     match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(CacheError::Io { path: path.to_owned(), cause }),
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(CacheError::Io { path: path.to_owned(), cause })
+        }
         _ => Ok(()),
     }
 }

@@ -57,7 +57,12 @@ fn a_block_whose_checksum_never_came_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = written(folder.path(), 0..2);
     // Killed between the two writes.
-    write_at(&OpenOptions::new().write(true).open(folder.path().join("blocks.bin")).unwrap(), 48, &block(2)).unwrap();
+    write_at(
+        &OpenOptions::new().write(true).open(folder.path().join("blocks.bin")).unwrap(),
+        48,
+        &block(2),
+    )
+    .unwrap();
     drop(store);
     let mut store = open(folder.path()).unwrap();
     assert_eq!((read(&mut store, 2), store.missing()), (None, 8));
@@ -83,7 +88,10 @@ fn a_damaged_block_is_computed_again_until_the_cache_is_complete() {
     (4..BLOCKS).for_each(|number| store.write(number, &block(number)).unwrap());
     flip(&blocks, 7 * 24);
     let message = store.read(7).unwrap_err().to_string();
-    assert!(message.contains("block 7 of") && message.contains("blocks.bin is damaged"), "{message}");
+    assert!(
+        message.contains("block 7 of") && message.contains("blocks.bin is damaged"),
+        "{message}"
+    );
     drop(store);
     let mut store = open(folder.path()).unwrap();
     assert!(read(&mut store, 6).is_some() && store.read(7).is_err());
@@ -140,12 +148,18 @@ fn repair_finds_what_is_damaged_and_leaves_the_rest() {
 
 #[test]
 fn files_that_were_cut_are_refused_when_complete_and_mended_otherwise() {
-    for (name, length, lost) in [("blocks.bin", 8 * 24 + 5, 2), ("checksums.bin", 8 * 8, 2), ("blocks.bin", 0, BLOCKS)]
+    for (name, length, lost) in
+        [("blocks.bin", 8 * 24 + 5, 2), ("checksums.bin", 8 * 8, 2), ("blocks.bin", 0, BLOCKS)]
     {
         let folder = tempfile::tempdir().unwrap();
         drop(written(folder.path(), 0..BLOCKS));
         let cut = || {
-            OpenOptions::new().write(true).open(folder.path().join(name)).unwrap().set_len(length as u64).unwrap();
+            OpenOptions::new()
+                .write(true)
+                .open(folder.path().join(name))
+                .unwrap()
+                .set_len(length as u64)
+                .unwrap();
         };
         cut();
         let message = refusal(folder.path());
@@ -176,7 +190,8 @@ fn the_cache_of_something_else_is_refused_complete_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = written(folder.path(), 0..3);
     let other = Manifest { tokens: "other".into(), ..manifest() };
-    let message = |purpose| Store::open(folder.path(), other.clone(), purpose).err().unwrap().to_string();
+    let message =
+        |purpose| Store::open(folder.path(), other.clone(), purpose).err().unwrap().to_string();
     for purpose in [Purpose::Use, Purpose::Repair] {
         let message = message(purpose);
         assert!(message.contains("`tokens` is \"dd\" there and \"other\" here"), "{message}");
@@ -227,7 +242,10 @@ fn files_of_others_are_left_alone() {
         // Once more, since a refusal must not leave behind what makes the next one agree.
         for _ in 0..2 {
             let message = refusal(folder.path());
-            assert!(message.contains(name) && message.contains("files that are not ours"), "{message}");
+            assert!(
+                message.contains(name) && message.contains("files that are not ours"),
+                "{message}"
+            );
         }
         assert_eq!(fs::read(&place).unwrap(), b"precious");
     }

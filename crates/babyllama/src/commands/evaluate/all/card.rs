@@ -26,9 +26,18 @@ pub struct Card {
 impl Card {
     /// A card with nothing on it yet.
     pub fn new(name: &str, label: &str, group: &[Subject]) -> Self {
-        let parameters = group.iter().map(|subject| subject.model.config().parameter_count() as u64).sum();
+        let parameters =
+            group.iter().map(|subject| subject.model.config().parameter_count() as u64).sum();
         let (name, label) = (name.to_owned(), label.to_owned());
-        Self { name, label, parameters, loss: None, suites: Vec::new(), ages: None, finetuned: Vec::new() }
+        Self {
+            name,
+            label,
+            parameters,
+            loss: None,
+            suites: Vec::new(),
+            ages: None,
+            finetuned: Vec::new(),
+        }
     }
 
     /// Adds what a seed, counted from 0, gave.
@@ -51,7 +60,9 @@ impl Card {
     /// All fine-tuned tasks with their seeds, which a recipe may choose task by task.
     pub fn every_finetuned(&self) -> impl Iterator<Item = (Suite, u64, &TaskResult)> {
         let results = self.finetuned.iter().flatten();
-        results.filter_map(|result| Some((result.suite()?, result.course.settings.seed, &result.score)))
+        results.filter_map(|result| {
+            Some((result.suite()?, result.course.settings.seed, &result.score))
+        })
     }
 
     /// What the first seed gave.

@@ -58,12 +58,15 @@ impl Benchmark {
         }
     }
 
-    /// The folders of the data in which it is looked for: those of both pipelines and of the benchmarks themselves.
+    /// The folders of the data in which it is looked for: those of both pipelines and of the
+    /// benchmarks themselves.
     fn folders(self) -> &'static [&'static str] {
         match self {
             Benchmark::Loss => &[],
             Benchmark::BlimpFiltered => &["blimp_filtered"],
-            Benchmark::BlimpSupplement => &["supplement_filtered", "blimp_supplement", "supplement"],
+            Benchmark::BlimpSupplement => {
+                &["supplement_filtered", "blimp_supplement", "supplement"]
+            }
             Benchmark::Blimp => &["blimp"],
             Benchmark::Ewok => &["ewok_filtered", "ewok"],
             Benchmark::EwokOfficial => &["ewok", "ewok_filtered"],
@@ -94,20 +97,27 @@ pub struct Found {
 impl Found {
     /// Whether anything is to be fine-tuned.
     pub fn finetunes(&self) -> bool {
-        self.at_hand.iter().any(|found| matches!(found.benchmark, Benchmark::Glue | Benchmark::Msgs))
+        self.at_hand
+            .iter()
+            .any(|found| matches!(found.benchmark, Benchmark::Glue | Benchmark::Msgs))
     }
 }
 
 /// Looks for every wanted benchmark in `data`, and for held-out text at `text`.
-pub fn find(data: &Path, text: Option<&Path>, wanted: impl Fn(Benchmark) -> bool) -> anyhow::Result<Found> {
-    std::fs::read_dir(data)
-        .with_context(|| format!("cannot read {}", data.display()))
-        .hint("name the folder that holds blimp_filtered, glue_filtered and the like with --data")?;
+pub fn find(
+    data: &Path,
+    text: Option<&Path>,
+    wanted: impl Fn(Benchmark) -> bool,
+) -> anyhow::Result<Found> {
+    std::fs::read_dir(data).with_context(|| format!("cannot read {}", data.display())).hint(
+        "name the folder that holds blimp_filtered, glue_filtered and the like with --data",
+    )?;
     let mut found = Found::default();
     for &benchmark in Benchmark::value_variants().iter().filter(|benchmark| wanted(**benchmark)) {
         let mut places = benchmark.folders().iter().map(|name| data.join(name));
-        let places =
-            places.find(|place| place.is_dir() && (benchmark != Benchmark::Aoa || place.join(WORD_LIST).is_file()));
+        let places = places.find(|place| {
+            place.is_dir() && (benchmark != Benchmark::Aoa || place.join(WORD_LIST).is_file())
+        });
         let place = if benchmark == Benchmark::Loss { text.map(Path::to_owned) } else { places };
         match place {
             Some(place) => found.at_hand.push(AtHand { benchmark, place }),
@@ -115,16 +125,25 @@ pub fn find(data: &Path, text: Option<&Path>, wanted: impl Fn(Benchmark) -> bool
         }
     }
     if found.at_hand.is_empty() {
-        let wanted: Vec<String> =
-            found.missing.iter().map(|(benchmark, why)| format!("{}: {why}", benchmark.name())).collect();
+        let wanted: Vec<String> = found
+            .missing
+            .iter()
+            .map(|(benchmark, why)| format!("{}: {why}", benchmark.name()))
+            .collect();
         if wanted.is_empty() {
             bail!("--only and --skip leave no benchmark");
         }
-        let is_known = |name: &str| Benchmark::value_variants().iter().any(|known| known.folders().contains(&name));
-        let advice = match data.file_name().and_then(|name| name.to_str()).filter(|name| is_known(name)) {
-            Some(name) => format!("give the folder in which {name} lies with --data"),
-            None => "put the benchmarks' folders into --data, under the names of BabyLM's pipelines".to_owned(),
+        let is_known = |name: &str| {
+            Benchmark::value_variants().iter().any(|known| known.folders().contains(&name))
         };
+        let advice =
+            match data.file_name().and_then(|name| name.to_str()).filter(|name| is_known(name)) {
+                Some(name) => format!("give the folder in which {name} lies with --data"),
+                None => {
+                    "put the benchmarks' folders into --data, under the names of BabyLM's pipelines"
+                        .to_owned()
+                }
+            };
         return Err(anyhow::anyhow!("nothing to score ({})", wanted.join("; "))).hint(advice);
     }
     Ok(found)
@@ -133,7 +152,9 @@ pub fn find(data: &Path, text: Option<&Path>, wanted: impl Fn(Benchmark) -> bool
 fn why_missing(benchmark: Benchmark, data: &Path) -> String {
     match benchmark {
         Benchmark::Loss => "no held-out text is named with --text".to_owned(),
-        Benchmark::Aoa => format!("no {WORD_LIST} in the folder aoa or aoa_data of {}", data.display()),
+        Benchmark::Aoa => {
+            format!("no {WORD_LIST} in the folder aoa or aoa_data of {}", data.display())
+        }
         _ => format!("no folder {} in {}", benchmark.folders().join(" or "), data.display()),
     }
 }
@@ -151,9 +172,12 @@ mod tests {
         let found = find(data.path(), None, |benchmark| benchmark != Benchmark::Glue).unwrap();
         let names: Vec<&str> = found.at_hand.iter().map(|found| found.benchmark.name()).collect();
         assert_eq!(names, ["blimp_filtered", "blimp_supplement", "msgs"]);
-        let missing: Vec<&str> = found.missing.iter().map(|(benchmark, _)| benchmark.name()).collect();
+        let missing: Vec<&str> =
+            found.missing.iter().map(|(benchmark, _)| benchmark.name()).collect();
         assert_eq!(missing, ["loss", "blimp", "ewok", "ewok_official", "aoa"]);
-        let none = find(data.path(), None, |benchmark| benchmark == Benchmark::Ewok).unwrap_err().to_string();
+        let none = find(data.path(), None, |benchmark| benchmark == Benchmark::Ewok)
+            .unwrap_err()
+            .to_string();
         assert!(none.contains("no folder ewok_filtered or ewok in"), "{none}");
     }
 }

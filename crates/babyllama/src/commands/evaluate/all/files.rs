@@ -1,5 +1,5 @@
-//! The files of one model: `results.json` in lm-evaluation-harness's shape, and the file of answers that BabyLM's 2024
-//! track takes.
+//! The files of one model: `results.json` in lm-evaluation-harness's shape, and the file of answers
+//! that BabyLM's 2024 track takes.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -19,36 +19,50 @@ use crate::failure::Hint;
 use crate::setbacks::Setbacks;
 use crate::stage::write_whole;
 
-/// Writes both into the model's folder. Of fine-tuned tasks the first seed counts; a suite of which a task failed has no mean,
-/// and stays out of `results.json`.
-pub fn write(card: &Card, folder: &Path, at_hand: &[AtHand], rules: Rules, setbacks: &Setbacks) -> anyhow::Result<()> {
+/// Writes both into the model's folder. Of fine-tuned tasks the first seed counts; a suite of which
+/// a task failed has no mean, and stays out of `results.json`.
+pub fn write(
+    card: &Card,
+    folder: &Path,
+    at_hand: &[AtHand],
+    rules: Rules,
+    setbacks: &Setbacks,
+) -> anyhow::Result<()> {
     let keep = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         write_whole(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     let whole = |suite: &Suite| setbacks.mark(&card.name, suite.name(), None).is_none();
     let finetuned = [Suite::Glue, Suite::Msgs].into_iter().filter(whole);
-    let finetuned: Vec<_> =
-        finetuned.filter_map(|suite| card.finetuned_suites(suite, rules).into_iter().next()).collect();
+    let finetuned: Vec<_> = finetuned
+        .filter_map(|suite| card.finetuned_suites(suite, rules).into_iter().next())
+        .collect();
     let zero_shot = card.suites.iter().map(|outcome| &outcome.result);
     let suites: Vec<_> = zero_shot.chain(&finetuned).collect();
     let results = harness::results(&card.name, &card.label, &suites);
     keep("results.json", format!("{results:#}\n").as_bytes())?;
     let answers = format!("{}_textonly_predictions.json.gz", card.name);
-    let submission = if rules == Rules::Year2024 { submission(card, folder, at_hand)? } else { Submission::default() };
+    let submission = if rules == Rules::Year2024 {
+        submission(card, folder, at_hand)?
+    } else {
+        Submission::default()
+    };
     if submission.is_empty() {
         // One of an earlier call does not go with these scores.
         return match std::fs::remove_file(folder.join(&answers)) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                Err(cause).with_context(|| format!("cannot remove {answers} from {}", folder.display()))
-            }
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause)
+                .with_context(|| format!("cannot remove {answers} from {}", folder.display())),
             _ => Ok(()),
         };
     }
     let missing = submission.missing();
     if !missing.is_empty() {
-        let missing = if missing.len() > 6 { format!("{} tasks", missing.len()) } else { missing.join(", ") };
-        console::note(format_args!("{}: the file of answers for the 2024 track lacks {missing}", card.name));
+        let missing =
+            if missing.len() > 6 { format!("{} tasks", missing.len()) } else { missing.join(", ") };
+        console::note(format_args!(
+            "{}: the file of answers for the 2024 track lacks {missing}",
+            card.name
+        ));
     }
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(submission.to_json().to_string().as_bytes())?;
@@ -61,19 +75,28 @@ fn submission(card: &Card, folder: &Path, at_hand: &[AtHand]) -> anyhow::Result<
     for AtHand { benchmark, place } in at_hand {
         let outcome = benchmark.suite().and_then(|suite| card.suite(suite));
         match (benchmark, outcome) {
-            (Benchmark::BlimpFiltered, Some(outcome)) => add_pairs(&mut submission, Section::Blimp, place, outcome)?,
+            (Benchmark::BlimpFiltered, Some(outcome)) => {
+                add_pairs(&mut submission, Section::Blimp, place, outcome)?
+            }
             (Benchmark::BlimpSupplement, Some(outcome)) => {
                 add_pairs(&mut submission, Section::BlimpSupplement, place, outcome)?
             }
             (Benchmark::Ewok, Some(outcome)) => add_ewok(&mut submission, place, outcome)?,
-            (Benchmark::Glue, None) => add_labels(&mut submission, card, &folder.join(benchmark.name()))?,
+            (Benchmark::Glue, None) => {
+                add_labels(&mut submission, card, &folder.join(benchmark.name()))?
+            }
             _ => {}
         }
     }
     Ok(submission)
 }
 
-fn add_pairs(submission: &mut Submission, section: Section, place: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+fn add_pairs(
+    submission: &mut Submission,
+    section: Section,
+    place: &Path,
+    outcome: &Outcome,
+) -> anyhow::Result<()> {
     for (task, answers) in pairs::read_folder(place)?.iter().zip(&outcome.predictions) {
         let chosen = task.pairs.iter().zip(answers).map(|(pair, answer)| {
             let sentence = if answer.predicted == 0 { &pair.good } else { &pair.bad };
@@ -100,11 +123,17 @@ fn add_ewok(submission: &mut Submission, place: &Path, outcome: &Outcome) -> any
 fn add_labels(submission: &mut Submission, card: &Card, folder: &Path) -> anyhow::Result<()> {
     for result in card.first_seed().iter().filter(|result| result.is_of(Suite::Glue)) {
         let name = &result.score.name;
-        let path = folder.join(name).join(format!("seed-{}", result.course.settings.seed)).join("predictions.txt");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let label = |line: &str| line.split_once('\t').and_then(|(_, label)| label.parse::<i64>().ok());
+        let path = folder
+            .join(name)
+            .join(format!("seed-{}", result.course.settings.seed))
+            .join("predictions.txt");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let label =
+            |line: &str| line.split_once('\t').and_then(|(_, label)| label.parse::<i64>().ok());
         let labels: Option<Vec<i64>> = text.lines().skip(1).map(label).collect();
-        let labels = labels.with_context(|| format!("{} is no longer what was written", path.display()));
+        let labels =
+            labels.with_context(|| format!("{} is no longer what was written", path.display()));
         let labels = labels.hint("delete that file and give the same command again")?;
         submission.add_labels(Section::Glue, name, labels);
     }

@@ -1,7 +1,7 @@
 //! `babyllama evaluate all`: every benchmark whose data is at hand, for every model, and one table.
 //!
-//! Each benchmark of each model is a stage: what is done already is skipped, so a call that was cut goes on. What fails by
-//! itself does not end the rest.
+//! Each benchmark of each model is a stage: what is done already is skipped, so a call that was cut
+//! goes on. What fails by itself does not end the rest.
 
 mod card;
 mod data;
@@ -31,8 +31,9 @@ pub use data::Benchmark;
 
 /// Scores all models and prints the table.
 pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let wanted =
-        |benchmark| (args.only.is_empty() || args.only.contains(&benchmark)) && !args.skip.contains(&benchmark);
+    let wanted = |benchmark| {
+        (args.only.is_empty() || args.only.contains(&benchmark)) && !args.skip.contains(&benchmark)
+    };
     let found = data::find(&args.data, args.text.as_deref(), wanted)?;
     for (benchmark, why) in &found.missing {
         console::note(format_args!("{} is left out: {why}", benchmark.name()));
@@ -42,15 +43,19 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         HeldoutText { data, raw_tokens: false, clean, sequence_length }.check()?;
     }
     let rules = Rules::from(args.rules);
-    let recipe = FinetuneRecipe::load(args.recipe.as_deref().unwrap_or(rules.name()), &args.overrides)?;
+    let recipe =
+        FinetuneRecipe::load(args.recipe.as_deref().unwrap_or(rules.name()), &args.overrides)?;
     if found.finetunes() && Rules::from(recipe.rules) != rules {
         let (recipe, rules) = (Rules::from(recipe.rules).name(), rules.name());
-        bail!(WrongUsage(format!("the recipe fine-tunes by the rules of {recipe}, and --rules says {rules}")));
+        bail!(WrongUsage(format!(
+            "the recipe fine-tunes by the rules of {recipe}, and --rules says {rules}"
+        )));
     }
     for named in args.contexts.iter().chain(&args.text) {
         std::fs::metadata(named).with_context(|| format!("cannot read {}", named.display()))?;
     }
-    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make {}", args.output.display()))?;
+    std::fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make {}", args.output.display()))?;
     let _lock = RunLock::acquire(&args.output)?;
     let interrupt = Interrupt::listen().context("cannot listen to signals")?;
     let subjects = load_any(&args.common, device)?;
@@ -61,7 +66,8 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (mut cards, mut setbacks) = (Vec::new(), Setbacks::default());
     for (index, group) in groups(&args.common, &subjects).into_iter().enumerate() {
         let (folder, card) = (&folders[index], Card::new(&names[index], &label(group), group));
-        let mut scoring = Scoring::new(args, &recipe, &interrupt, group, &identities[index], folder, card)?;
+        let mut scoring =
+            Scoring::new(args, &recipe, &interrupt, group, &identities[index], folder, card)?;
         for at_hand in &found.at_hand {
             scoring.perform(at_hand, &mut setbacks)?;
         }
@@ -72,7 +78,8 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let report = table::Report::of(&cards, rules, &setbacks)?;
     let write = |name: &str, text: &str| {
         let path = args.output.join(name);
-        write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+        write_whole(&path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
     };
     write("table.md", &report.markdown)?;
     write("scores.csv", &report.csv)?;
@@ -81,6 +88,9 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     console::print(format_args!("\n{}", report.text))?;
-    console::print(format_args!("Everything is in {}; table.md has every task.", args.output.display()))?;
+    console::print(format_args!(
+        "Everything is in {}; table.md has every task.",
+        args.output.display()
+    ))?;
     setbacks.conclude()
 }

@@ -81,13 +81,15 @@ impl<'a> Scoring<'a> {
         self.card
     }
 
-    /// Measures a benchmark unless that is done, and puts the result on the card, or what failed among the setbacks.
+    /// Measures a benchmark unless that is done, and puts the result on the card, or what failed
+    /// among the setbacks.
     ///
     /// # Errors
     /// When something happens that concerns all other benchmarks too.
     pub fn perform(&mut self, at_hand: &AtHand, setbacks: &mut Setbacks) -> anyhow::Result<()> {
         let (benchmark, place) = (at_hand.benchmark, at_hand.place.as_path());
-        let is_masked = self.group.iter().any(|subject| !subject.model.config().architecture.is_causal());
+        let is_masked =
+            self.group.iter().any(|subject| !subject.model.config().architecture.is_causal());
         if is_masked && matches!(benchmark, Benchmark::Loss | Benchmark::Aoa) {
             self.skip(benchmark, "a masked model does not predict the next token");
             return Ok(());
@@ -106,17 +108,21 @@ impl<'a> Scoring<'a> {
         match benchmark {
             Benchmark::Loss => {
                 let settings = json!([self.args.clean, self.args.sequence_length]);
-                self.stage(benchmark, settings, &[place], |scoring, file| scoring.measure_loss(place, file))?;
+                self.stage(benchmark, settings, &[place], |scoring, file| {
+                    scoring.measure_loss(place, file)
+                })?;
                 self.card.loss = Some(self.read("loss/result.json")?);
             }
-            Benchmark::Ewok => {
-                self.suite(benchmark, json!(null), place, |scoring| scoring.score_ewok(place, Variant::Pipeline2024))?
-            }
-            Benchmark::EwokOfficial => {
-                self.suite(benchmark, json!(null), place, |scoring| scoring.score_ewok(place, Variant::Official))?
-            }
+            Benchmark::Ewok => self.suite(benchmark, json!(null), place, |scoring| {
+                scoring.score_ewok(place, Variant::Pipeline2024)
+            })?,
+            Benchmark::EwokOfficial => self.suite(benchmark, json!(null), place, |scoring| {
+                scoring.score_ewok(place, Variant::Official)
+            })?,
             Benchmark::Aoa => self.measure_ages(place)?,
-            _ => self.suite(benchmark, json!(rules), place, |scoring| scoring.score_pairs(benchmark, place, rules))?,
+            _ => self.suite(benchmark, json!(rules), place, |scoring| {
+                scoring.score_pairs(benchmark, place, rules)
+            })?,
         }
         Ok(())
     }
@@ -125,7 +131,8 @@ impl<'a> Scoring<'a> {
         console::note(format_args!("{}: {} is left out: {why}", self.card.label, benchmark.name()));
     }
 
-    /// Does `work`, which writes `BENCHMARK/result.json`, unless that is there and follows from the same things.
+    /// Does `work`, which writes `BENCHMARK/result.json`, unless that is there and follows from the
+    /// same things.
     fn stage(
         &self,
         benchmark: Benchmark,
@@ -133,7 +140,8 @@ impl<'a> Scoring<'a> {
         inputs: &[&Path],
         work: impl FnOnce(&Self, &Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut stage = Stage::new(benchmark.name(), &json!([settings, FORMAT]))?.after(&self.model);
+        let mut stage =
+            Stage::new(benchmark.name(), &json!([settings, FORMAT]))?.after(&self.model);
         for input in inputs {
             stage = stage.reads(input)?;
         }
@@ -164,25 +172,37 @@ impl<'a> Scoring<'a> {
     fn score_pairs(&self, benchmark: Benchmark, place: &Path, rules: Rules) -> anyhow::Result<()> {
         let models: Vec<&Model> = self.group.iter().map(|subject| &subject.model).collect();
         let tokenizer = tokenizer(self.group)?;
-        let mut outcome = score_folder(&models, place, rules, &tokenizer, &self.card.label, Some(self.interrupt))?;
+        let mut outcome = score_folder(
+            &models,
+            place,
+            rules,
+            &tokenizer,
+            &self.card.label,
+            Some(self.interrupt),
+        )?;
         // The folder's name says what it holds, even where it holds a part only.
         outcome.result.suite = benchmark.suite().unwrap_or(outcome.result.suite);
         keep(&outcome, &self.folder)
     }
 
     fn score_ewok(&self, place: &Path, variant: Variant) -> anyhow::Result<()> {
-        keep(&ewok::score(self.group, &eval::ewok::read(place)?, variant, Some(self.interrupt))?, &self.folder)
+        keep(
+            &ewok::score(self.group, &eval::ewok::read(place)?, variant, Some(self.interrupt))?,
+            &self.folder,
+        )
     }
 
     fn read<T: DeserializeOwned>(&self, inside: &str) -> anyhow::Result<T> {
         let path = self.folder.join(inside);
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&bytes)
             .with_context(|| format!("{} is no longer what was written", path.display()))
             .hint("delete that file and give the same command again")
     }
 
-    /// Scores a suite unless that is done, and reads what was written. Files that are not whole are written anew.
+    /// Scores a suite unless that is done, and reads what was written. Files that are not whole are
+    /// written anew.
     fn suite(
         &mut self,
         benchmark: Benchmark,
@@ -195,16 +215,20 @@ impl<'a> Scoring<'a> {
             self.stages.forget(&Stage::new(benchmark.name(), &FORMAT)?)?;
         }
         self.stage(benchmark, settings, &[place], |scoring, _| score(scoring))?;
-        let outcome = read_outcome(&folder).with_context(|| format!("{} is not as it was written", folder.display()));
+        let outcome = read_outcome(&folder)
+            .with_context(|| format!("{} is not as it was written", folder.display()));
         self.card
             .suites
-            .push(outcome.hint("give the same command again; other programs must leave that folder alone")?);
+            .push(outcome.hint(
+                "give the same command again; other programs must leave that folder alone",
+            )?);
         Ok(())
     }
 
     fn measure_ages(&mut self, place: &Path) -> anyhow::Result<()> {
         let listed = place.join("sent_words.json");
-        let Some(contexts) = self.args.contexts.clone().or(listed.is_file().then_some(listed)) else {
+        let Some(contexts) = self.args.contexts.clone().or(listed.is_file().then_some(listed))
+        else {
             self.skip(Benchmark::Aoa, "no child-directed text is named with --contexts");
             return Ok(());
         };
@@ -218,7 +242,8 @@ impl<'a> Scoring<'a> {
         };
         let settings = json!([args.contexts_per_word, args.as_published]);
         self.stage(Benchmark::Aoa, settings, &[&args.words, &args.contexts], |scoring, file| {
-            let score = ages::measure(&args, scoring.group, &scoring.folder, Some(scoring.interrupt))?;
+            let score =
+                ages::measure(&args, scoring.group, &scoring.folder, Some(scoring.interrupt))?;
             write_whole(file, format!("{:#}\n", serde_json::to_value(score)?).as_bytes())
                 .with_context(|| format!("cannot write {}", file.display()))
         })?;
@@ -227,7 +252,12 @@ impl<'a> Scoring<'a> {
     }
 
     /// Fine-tunes for every task of a suite, which keeps its own books in `SUITE/TASK/seed-N`.
-    fn finetune(&mut self, benchmark: Benchmark, place: &Path, setbacks: &mut Setbacks) -> anyhow::Result<()> {
+    fn finetune(
+        &mut self,
+        benchmark: Benchmark,
+        place: &Path,
+        setbacks: &mut Setbacks,
+    ) -> anyhow::Result<()> {
         let [subject] = self.group else {
             self.skip(benchmark, "an ensemble is not fine-tuned");
             return Ok(());
@@ -237,12 +267,17 @@ impl<'a> Scoring<'a> {
         let tasks = select_tasks(&[benchmark.name().to_owned()])?;
         let open = || tuner::Subject::open(self.card.name.clone(), &subject.path);
         let read = || Ok((open()?, Jobs::read(place, &tasks, rules, false)?.require_files(place)?));
-        let Some((tuned, Jobs { jobs, broken, skipped })) = setbacks.attempt(part, read)? else { return Ok(()) };
+        let Some((tuned, Jobs { jobs, broken, skipped })) = setbacks.attempt(part, read)? else {
+            return Ok(());
+        };
         skipped.iter().for_each(console::note);
-        broken.iter().for_each(|broken| setbacks.add(broken.part(&self.card.name), Failure::from(&broken.why)));
+        broken.iter().for_each(|broken| {
+            setbacks.add(broken.part(&self.card.name), Failure::from(&broken.why))
+        });
         let device = subject.model.device().clone();
         let (recipe, interrupt) = (self.recipe, self.interrupt);
-        let tuner = Tuner { recipe, max_steps: self.args.max_steps, keep: false, device, interrupt };
+        let tuner =
+            Tuner { recipe, max_steps: self.args.max_steps, keep: false, device, interrupt };
         let folder = self.folder.join(benchmark.name());
         for (index, seed) in seeds(&self.args.seeds).into_iter().enumerate() {
             for job in &jobs {
@@ -268,13 +303,18 @@ fn clear(file: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// A suite's scores with the answers behind them, if both files are there, whole, and about the same items.
+/// A suite's scores with the answers behind them, if both files are there, whole, and about the
+/// same items.
 fn read_outcome(folder: &Path) -> Option<Outcome> {
-    let result: SuiteResult = serde_json::from_slice(&std::fs::read(folder.join("result.json")).ok()?).ok()?;
+    let result: SuiteResult =
+        serde_json::from_slice(&std::fs::read(folder.join("result.json")).ok()?).ok()?;
     let answers = predictions::read(&folder.join("predictions.jsonl")).ok()?;
     let same = |(task, answers): (&TaskResult, &TaskPredictions)| {
         task.name == answers.task && task.items == answers.predictions.len()
     };
     let fits = result.tasks.len() == answers.len() && result.tasks.iter().zip(&answers).all(same);
-    fits.then(|| Outcome { result, predictions: answers.into_iter().map(|task| task.predictions).collect() })
+    fits.then(|| Outcome {
+        result,
+        predictions: answers.into_iter().map(|task| task.predictions).collect(),
+    })
 }

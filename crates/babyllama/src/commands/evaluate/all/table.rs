@@ -1,7 +1,9 @@
-//! The scores of all models side by side: as text, Markdown, CSV and JSON, with the scores that papers print beside them.
+//! The scores of all models side by side: as text, Markdown, CSV and JSON, with the scores that
+//! papers print beside them.
 
 use eval::statistics::{
-    Interval, Items, Paired, Resampling, Spread, bootstrap, suite_items, superglue_average, text_average,
+    Interval, Items, Paired, Resampling, Spread, bootstrap, suite_items, superglue_average,
+    text_average,
 };
 use eval::{Outcome, Prediction, Rules, Suite, SuiteResult, TaskResult};
 use report::reference::{self, Track};
@@ -64,7 +66,8 @@ impl Cell {
     }
 }
 
-/// A row of the overview: a cell for each model, and what the column is called where papers print it.
+/// A row of the overview: a cell for each model, and what the column is called where papers print
+/// it.
 struct Row {
     name: String,
     printed: Option<&'static str>,
@@ -78,8 +81,10 @@ impl Report {
         let columns: Vec<&str> = printed_models(rules);
         let mut markdown = format!("# Scores by the rules of {}\n\n", rules.name());
         markdown += &table(cards, &rows, &columns, rules, Cell::long).to_markdown();
-        markdown += "\nPercent, with 95 % bootstrap intervals over items, or the standard deviation over seeds. ";
-        markdown += "Columns of other models are as printed in their papers; see the tables below for sources.\n";
+        markdown += "\nPercent, with 95 % bootstrap intervals over items, or the standard \
+         deviation over seeds. ";
+        markdown += "Columns of other models are as printed in their papers; see the tables below \
+         for sources.\n";
         if !footnotes.is_empty() {
             // One paragraph a line.
             markdown += &format!("\n{}", footnotes.replace('\n', "\n\n").trim_end());
@@ -88,10 +93,12 @@ impl Report {
         markdown += &comparisons(cards)?;
         for suite in ZERO_SHOT.into_iter().chain(FINETUNED) {
             if let Some((table, notes)) = unit_table(cards, suite, rules, setbacks) {
-                markdown += &format!("\n## {}\n\n{}\n{notes}\n", suite.title(), table.to_markdown());
+                markdown +=
+                    &format!("\n## {}\n\n{}\n{notes}\n", suite.title(), table.to_markdown());
             }
         }
-        let shown: Vec<&str> = columns.iter().copied().filter(|model| SHOWN.contains(model)).collect();
+        let shown: Vec<&str> =
+            columns.iter().copied().filter(|model| SHOWN.contains(model)).collect();
         let text = table(cards, &rows, &shown, rules, Cell::short).to_text();
         let text = [text, footnotes].join("\n").trim_end().to_owned() + "\n";
         Ok(Self { text, markdown, csv: csv(cards), json: to_json(cards, &rows, setbacks) })
@@ -113,16 +120,30 @@ fn printed_models(rules: Rules) -> Vec<&'static str> {
     models
 }
 
-fn table(cards: &[Card], rows: &[Row], printed: &[&str], rules: Rules, show: impl Fn(&Cell) -> String) -> Table {
+fn table(
+    cards: &[Card],
+    rows: &[Row],
+    printed: &[&str],
+    rules: Rules,
+    show: impl Fn(&Cell) -> String,
+) -> Table {
     let names = cards.iter().map(|card| card.name.as_str()).chain(printed.iter().copied());
-    let mut table = Table::new([("", Align::Left)].into_iter().chain(names.map(|name| (name, Align::Right))));
+    let mut table =
+        Table::new([("", Align::Left)].into_iter().chain(names.map(|name| (name, Align::Right))));
     for row in rows {
         let of_papers = printed.iter().map(|model| {
             let mut scores = reference::scores(rules.year(), Track::StrictSmall, "overall");
-            let score = scores.find(|score| score.model == *model && Some(score.column) == row.printed);
+            let score =
+                scores.find(|score| score.model == *model && Some(score.column) == row.printed);
             score.map_or(String::new(), |score| format!("{:.1}", score.value))
         });
-        table.push([row.name.clone()].into_iter().chain(row.cells.iter().map(&show)).chain(of_papers).collect());
+        table.push(
+            [row.name.clone()]
+                .into_iter()
+                .chain(row.cells.iter().map(&show))
+                .chain(of_papers)
+                .collect(),
+        );
     }
     table
 }
@@ -141,18 +162,29 @@ fn overview(cards: &[Card], rules: Rules, setbacks: &Setbacks) -> anyhow::Result
     let words = |of: &dyn Fn(&Card) -> Option<String>| -> Vec<Cell> {
         cards.iter().map(|card| of(card).map_or(Cell::Nothing, Cell::Words)).collect()
     };
-    add("parameters".into(), &[], None, words(&|card| Some(report::format::short(card.parameters as f64))));
+    add(
+        "parameters".into(),
+        &[],
+        None,
+        words(&|card| Some(report::format::short(card.parameters as f64))),
+    );
     let losses = words(&|card| card.loss.as_ref().map(|loss| format!("{:.4}", loss.loss)));
     add("held-out loss".into(), &["loss"], None, losses);
     for suite in ZERO_SHOT {
         let cells = cards.iter().map(|card| card.suite(suite).map_or(Ok(Cell::Nothing), share));
-        add(suite.title().into(), &[suite.name()], Some(suite.name()), cells.collect::<anyhow::Result<_>>()?);
+        add(
+            suite.title().into(),
+            &[suite.name()],
+            Some(suite.name()),
+            cells.collect::<anyhow::Result<_>>()?,
+        );
     }
     let spreads = |suite| cards.iter().map(move |card| spread_of(card, suite, rules));
     for suite in FINETUNED {
         let tasks = finetuned_tasks(cards, suite, rules, setbacks).len();
         let printed = (suite == Suite::Glue && tasks == 11).then_some("glue");
-        let cells = spreads(suite).map(|spread| spread.map_or(Cell::Nothing, Cell::Seeds)).collect();
+        let cells =
+            spreads(suite).map(|spread| spread.map_or(Cell::Nothing, Cell::Seeds)).collect();
         let over = if tasks == 0 { String::new() } else { format!(", mean of {tasks}") };
         add(format!("{}{over}", suite.title()), &[suite.name()], printed, cells);
     }
@@ -188,13 +220,15 @@ fn items(outcome: &Outcome) -> Vec<Items> {
         let members = tasks.filter(|(task, _)| eval::rules::group_of(&task.name) == group.name);
         members.flat_map(|(_, answers)| answers.iter().cloned()).collect()
     };
-    let groups: Vec<_> = result.groups.iter().map(|group| (group.metric, of_group(group))).collect();
+    let groups: Vec<_> =
+        result.groups.iter().map(|group| (group.metric, of_group(group))).collect();
     suite_items(result.suite, groups.iter().map(|(metric, answers)| (*metric, &answers[..])))
 }
 
 /// The mean of a fine-tuned suite over its seeds.
 fn spread_of(card: &Card, suite: Suite, rules: Rules) -> Option<Spread> {
-    let scores: Vec<f64> = card.finetuned_suites(suite, rules).iter().map(|found| found.score).collect();
+    let scores: Vec<f64> =
+        card.finetuned_suites(suite, rules).iter().map(|found| found.score).collect();
     summary::spread(&scores)
 }
 
@@ -202,7 +236,9 @@ fn spread_of(card: &Card, suite: Suite, rules: Rules) -> Option<Spread> {
 fn macro_average(card: &Card, rules: Rules) -> Option<f64> {
     let score = |suite| card.suite(suite).map(|outcome| outcome.result.score);
     let of_seed = |found: &SuiteResult| {
-        superglue_average(|name| found.tasks.iter().find(|task| task.name == name).map(|task| task.score))
+        superglue_average(|name| {
+            found.tasks.iter().find(|task| task.name == name).map(|task| task.score)
+        })
     };
     let seeds = card.finetuned_suites(Suite::Glue, rules);
     let scores: Option<Vec<f64>> = seeds.iter().map(of_seed).collect();
@@ -230,10 +266,13 @@ fn comparisons(cards: &[Card]) -> anyhow::Result<String> {
     let [first, others @ ..] = cards else { return Ok(String::new()) };
     for suite in ZERO_SHOT {
         for other in others {
-            let (Some(base), Some(found)) = (first.suite(suite), other.suite(suite)) else { continue };
+            let (Some(base), Some(found)) = (first.suite(suite), other.suite(suite)) else {
+                continue;
+            };
             let (base, found) = (items(base), items(found));
             let paired = Paired::new(&base, &found)?;
-            let (by_items, by_exchange) = (paired.bootstrap(&resampling)?, paired.permutation(&resampling)?);
+            let (by_items, by_exchange) =
+                (paired.bootstrap(&resampling)?, paired.permutation(&resampling)?);
             let Interval { low, high } = by_items.interval;
             table.push(vec![
                 suite.title().to_owned(),
@@ -246,8 +285,13 @@ fn comparisons(cards: &[Card]) -> anyhow::Result<String> {
             any = true;
         }
     }
-    let notes = "Paired bootstrap and random exchange over items; another training seed may move a score by more.";
-    Ok(if any { format!("\n## Differences\n\n{}\n{notes}\n", table.to_markdown()) } else { String::new() })
+    let notes = "Paired bootstrap and random exchange over items; another training seed may move \
+     a score by more.";
+    Ok(if any {
+        format!("\n## Differences\n\n{}\n{notes}\n", table.to_markdown())
+    } else {
+        String::new()
+    })
 }
 
 fn to_json(cards: &[Card], rows: &[Row], setbacks: &Setbacks) -> Value {

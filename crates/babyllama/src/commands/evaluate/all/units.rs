@@ -1,4 +1,5 @@
-//! The tasks of a suite, or its groups, one by one: a table with the printed scores beside one's own, and CSV.
+//! The tasks of a suite, or its groups, one by one: a table with the printed scores beside one's
+//! own, and CSV.
 
 use eval::classification::{TASKS, find_task};
 use eval::{Metric, Rules, Suite, SuiteResult, TaskResult};
@@ -28,45 +29,67 @@ fn names(all: &[Vec<SuiteResult>]) -> Vec<&str> {
     names
 }
 
-/// The tasks of a fine-tuned suite that any model has, or for which any failed, in the papers' order.
-pub fn finetuned_tasks(cards: &[Card], suite: Suite, rules: Rules, setbacks: &Setbacks) -> Vec<&'static str> {
+/// The tasks of a fine-tuned suite that any model has, or for which any failed, in the papers'
+/// order.
+pub fn finetuned_tasks(
+    cards: &[Card],
+    suite: Suite,
+    rules: Rules,
+    setbacks: &Setbacks,
+) -> Vec<&'static str> {
     let all: Vec<_> = cards.iter().map(|card| card.finetuned_suites(suite, rules)).collect();
     let (found, failed) = (names(&all), setbacks.tasks(suite.name()));
     let tasks = TASKS.iter().map(|task| task.name);
     tasks.filter(|task| found.contains(task) || failed.contains(task)).collect()
 }
 
-/// A suite's table, and notes on what was tied and cut and on the sources; none when no model has the suite.
-pub fn unit_table(cards: &[Card], suite: Suite, rules: Rules, setbacks: &Setbacks) -> Option<(Table, String)> {
+/// A suite's table, and notes on what was tied and cut and on the sources; none when no model has
+/// the suite.
+pub fn unit_table(
+    cards: &[Card],
+    suite: Suite,
+    rules: Rules,
+    setbacks: &Setbacks,
+) -> Option<(Table, String)> {
     let all: Vec<Vec<SuiteResult>> = cards.iter().map(|card| results(card, suite, rules)).collect();
     let finetuned = finetuned_tasks(cards, suite, rules, setbacks);
     let names = if finetuned.is_empty() { names(&all) } else { finetuned };
     let first = all.iter().flatten().next()?;
     let printed: Vec<&PrintedTable> = printed_tables(suite, rules, &names);
-    let models = printed.iter().flat_map(|table| table.rows.iter().map(move |row| (*table, row.model.as_str())));
+    let models = printed
+        .iter()
+        .flat_map(|table| table.rows.iter().map(move |row| (*table, row.model.as_str())));
     let models: Vec<(&PrintedTable, &str)> = models.collect();
-    let heads = cards.iter().map(|card| card.name.as_str()).chain(models.iter().map(|(_, model)| *model));
+    let heads =
+        cards.iter().map(|card| card.name.as_str()).chain(models.iter().map(|(_, model)| *model));
     let mut table = Table::new(
-        [("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
+        [("task", Align::Left), ("metric", Align::Left)]
+            .into_iter()
+            .chain(heads.map(|head| (head, Align::Right))),
     );
     // What 2023 prints for tasks of Matthews' coefficient are accuracies, which do not compare.
     let compares = |name: &str| {
         let unit = all.iter().flatten().flat_map(SuiteResult::units).find(|unit| unit.name == name);
         rules != Rules::Year2023 || unit.is_none_or(|unit| unit.metric != Metric::Mcc)
     };
-    let value = |table: &PrintedTable, model: &str, name: &str| table.value(model, name).filter(|_| compares(name));
+    let value = |table: &PrintedTable, model: &str, name: &str| {
+        table.value(model, name).filter(|_| compares(name))
+    };
     for name in &names {
-        let unit = all.iter().flatten().flat_map(SuiteResult::units).find(|unit| unit.name == *name);
+        let unit =
+            all.iter().flatten().flat_map(SuiteResult::units).find(|unit| unit.name == *name);
         let metric = unit.map(|unit| unit.metric).or(find_task(name).map(|task| task.metric));
         let metric = metric.map_or("", Metric::name);
         let own = cards.iter().zip(&all).map(|(card, results)| {
             let failed = setbacks.mark(&card.name, suite.name(), Some(name));
             failed.unwrap_or_else(|| score(results, |result| unit_score(result, name)))
         });
-        let of_papers = models
-            .iter()
-            .map(|(table, model)| value(table, model, name).map_or(String::new(), |value| format!("{value:.1}")));
-        table.push([name.to_string(), metric.to_owned()].into_iter().chain(own).chain(of_papers).collect());
+        let of_papers = models.iter().map(|(table, model)| {
+            value(table, model, name).map_or(String::new(), |value| format!("{value:.1}"))
+        });
+        table.push(
+            [name.to_string(), metric.to_owned()].into_iter().chain(own).chain(of_papers).collect(),
+        );
     }
     let own = cards.iter().zip(&all).map(|(card, results)| {
         let failed = setbacks.mark(&card.name, suite.name(), None);
@@ -74,7 +97,9 @@ pub fn unit_table(cards: &[Card], suite: Suite, rules: Rules, setbacks: &Setback
     });
     let of_papers = models.iter().map(|(table, model)| {
         let values: Option<Vec<f64>> = names.iter().map(|name| value(table, model, name)).collect();
-        values.map_or(String::new(), |values| format!("{:.1}", values.iter().sum::<f64>() / values.len() as f64))
+        values.map_or(String::new(), |values| {
+            format!("{:.1}", values.iter().sum::<f64>() / values.len() as f64)
+        })
     });
     let what = if first.groups.is_empty() { "mean" } else { "mean of the groups" };
     table.push([what.to_owned(), String::new()].into_iter().chain(own).chain(of_papers).collect());
@@ -92,8 +117,10 @@ fn score(results: &[SuiteResult], of: impl Fn(&SuiteResult) -> Option<f64>) -> S
 
 /// The printed tables of the year that know any of the units.
 fn printed_tables(suite: Suite, rules: Rules, names: &[&str]) -> Vec<&'static PrintedTable> {
-    let of_suite = |table: &&PrintedTable| table.suite == suite.name() && table.track == Track::StrictSmall;
-    let knows = |table: &&PrintedTable| table.columns.iter().any(|column| names.contains(&column.as_str()));
+    let of_suite =
+        |table: &&PrintedTable| table.suite == suite.name() && table.track == Track::StrictSmall;
+    let knows =
+        |table: &&PrintedTable| table.columns.iter().any(|column| names.contains(&column.as_str()));
     reference::tables(rules.year()).iter().filter(of_suite).filter(knows).collect()
 }
 
@@ -118,19 +145,35 @@ fn sum(results: &[SuiteResult], part: impl Fn(&TaskResult) -> usize) -> usize {
 
 /// One line for each model, task and seed.
 pub fn csv(cards: &[Card]) -> String {
-    let mut text = "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated\n".to_owned();
+    let mut text =
+        "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated\n"
+            .to_owned();
     let mut line = |fields: [&str; 11]| {
         text += &fields.map(quoted).join(",");
         text.push('\n');
     };
     for card in cards {
         let mut plain = |suite: &str, task: &str, unit: &str, score: f64, items: usize| {
-            line([&card.name, suite, task, "", unit, &score.to_string(), "", &items.to_string(), "", "", ""]);
+            line([
+                &card.name,
+                suite,
+                task,
+                "",
+                unit,
+                &score.to_string(),
+                "",
+                &items.to_string(),
+                "",
+                "",
+                "",
+            ]);
         };
         if let Some(loss) = &card.loss {
             plain("loss", "all", "nats", loss.loss, loss.tokens);
             for file in &loss.files {
-                file.loss.into_iter().for_each(|loss| plain("loss", &file.file, "nats", loss, file.predicted_tokens));
+                file.loss.into_iter().for_each(|loss| {
+                    plain("loss", &file.file, "nats", loss, file.predicted_tokens)
+                });
             }
         }
         if let Some(ages) = &card.ages {
@@ -140,12 +183,16 @@ pub fn csv(cards: &[Card]) -> String {
             plain("aoa", "function_words", "months", ages.functionword_mad, ages.n_functionword);
         }
         for (suite, seed, task) in every_task(card) {
-            let numbers = [task.items, task.correct, task.ties, task.truncated].map(|number| number.to_string());
+            let numbers = [task.items, task.correct, task.ties, task.truncated]
+                .map(|number| number.to_string());
             let [items, correct, ties, truncated] = &numbers;
             let error = task.standard_error.map_or(String::new(), |error| error.to_string());
             let (metric, score) = (task.metric.name(), task.score.to_string());
             let [suite, name] = [suite.name(), &task.name];
-            line([&card.name, suite, name, &seed, metric, &score, &error, items, correct, ties, truncated]);
+            line([
+                &card.name, suite, name, &seed, metric, &score, &error, items, correct, ties,
+                truncated,
+            ]);
         }
     }
     text
@@ -157,10 +204,15 @@ fn every_task(card: &Card) -> impl Iterator<Item = (Suite, String, &TaskResult)>
         let result = &outcome.result;
         result.tasks.iter().map(|task| (result.suite, String::new(), task))
     });
-    zero_shot.chain(card.every_finetuned().map(|(suite, seed, task)| (suite, seed.to_string(), task)))
+    zero_shot
+        .chain(card.every_finetuned().map(|(suite, seed, task)| (suite, seed.to_string(), task)))
 }
 
 /// A field as CSV wants it.
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }

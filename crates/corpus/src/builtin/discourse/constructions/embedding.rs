@@ -1,4 +1,5 @@
-//! Clauses inside clauses: relative clauses, reported clauses and questions, infinitives, participles.
+//! Clauses inside clauses: relative clauses, reported clauses and questions, infinitives,
+//! participles.
 
 use crate::builtin::discourse::event::REFLEXIVES;
 use crate::builtin::discourse::scene::Scene;
@@ -23,16 +24,20 @@ impl Scene<'_> {
             side = self.earlier(side);
         }
         if self.draw.chance(30) && !main.subject.is_pronoun() {
-            let pronoun = if other == who { main.subject.as_pronoun() } else { main.subject.clone() };
-            let (front, back) =
-                (Clause { subject: main.subject.clone(), ..side.clone() }, Clause { subject: pronoun, ..main.clone() });
+            let pronoun =
+                if other == who { main.subject.as_pronoun() } else { main.subject.clone() };
+            let (front, back) = (
+                Clause { subject: main.subject.clone(), ..side.clone() },
+                Clause { subject: pronoun, ..main.clone() },
+            );
             let front = if other == who { front } else { side };
             return format!("{link} {}, {}", front.statement(), back.statement());
         }
         format!("{} {link} {}", main.statement(), side.statement())
     }
 
-    /// "The fox that had chased the hen ran away"; its noun and the nearest noun often differ in number.
+    /// "The fox that had chased the hen ran away"; its noun and the nearest noun often differ in
+    /// number.
     pub(super) fn subject_relative(&mut self) -> String {
         let noun = self.noun_of(ANIMATE, "that");
         let number = self.number_for(noun);
@@ -56,8 +61,11 @@ impl Scene<'_> {
         let subject = self.refer(who);
         let noun = self.noun_of(PORTABLE, "which");
         let outer = self.draw.zipf(&lexicon().verbs_between(PERSON, noun.kind));
-        let verbs: Vec<&Verb> =
-            lexicon().verbs_between(PERSON, noun.kind).into_iter().filter(|verb| !verb.stative).collect();
+        let verbs: Vec<&Verb> = lexicon()
+            .verbs_between(PERSON, noun.kind)
+            .into_iter()
+            .filter(|verb| !verb.stative)
+            .collect();
         let inner = self.draw.beside(&noun.singular, &verbs);
         let giver = self.name(other);
         let gap = Clause::new(giver, inner, self.tense);
@@ -80,9 +88,14 @@ impl Scene<'_> {
             inner = self.earlier(inner);
         }
         let link = if self.draw.chance(65) { "that" } else { "" };
-        let link =
-            if ["doubt", "explain", "notice", "discover", "admit"].contains(&&*verb.base) { "that" } else { link };
-        Clause::new(subject, verb, self.tense).with_tail(&joined(&[link, &inner.statement()])).statement()
+        let link = if ["doubt", "explain", "notice", "discover", "admit"].contains(&&*verb.base) {
+            "that"
+        } else {
+            link
+        };
+        Clause::new(subject, verb, self.tense)
+            .with_tail(&joined(&[link, &inner.statement()]))
+            .statement()
     }
 
     /// "Tom wondered what the fox had eaten"
@@ -151,10 +164,14 @@ impl Scene<'_> {
             let it = NounPhrase::new("it", Number::Singular, Gender::Neuter);
             let verb = &lexicon().verbs_of(Frame::Raising, PERSON)[..2];
             let verb = self.draw.pick(verb);
-            return Clause::new(it, verb, self.tense).with_tail(&format!("that {}", inner.statement())).statement();
+            return Clause::new(it, verb, self.tense)
+                .with_tail(&format!("that {}", inner.statement()))
+                .statement();
         }
         let inner = self.act(who, subject.clone());
-        Clause::new(subject, verb, self.tense).with_tail(&format!("to {}", inner.bare())).statement()
+        Clause::new(subject, verb, self.tense)
+            .with_tail(&format!("to {}", inner.bare()))
+            .statement()
     }
 
     /// "Anna wanted the boys to wash themselves", "she asked him to help"
@@ -164,7 +181,9 @@ impl Scene<'_> {
             return self.raising();
         }
         let (subject, object) = (self.refer(who), self.refer(other));
-        let verbs = ["ask", "tell", "want", "help", "teach", "expect", "allow", "persuade", "warn", "invite"];
+        let verbs = [
+            "ask", "tell", "want", "help", "teach", "expect", "allow", "persuade", "warn", "invite",
+        ];
         let verb = self.draw.zipf(&verbs);
         let past = match verb {
             "tell" => "told".to_string(),
@@ -199,9 +218,13 @@ impl Scene<'_> {
         let (who, other) = self.two_humans();
         let words = lexicon();
         let subject = self.name(who);
-        let inner_subject = if who == other { self.fresh(PERSON, "self", None) } else { self.name(other) };
-        let verbs: Vec<&Verb> =
-            words.verbs_between(PERSON, HUMAN).into_iter().filter(|verb| REFLEXIVES.contains(&&*verb.base)).collect();
+        let inner_subject =
+            if who == other { self.fresh(PERSON, "self", None) } else { self.name(other) };
+        let verbs: Vec<&Verb> = words
+            .verbs_between(PERSON, HUMAN)
+            .into_iter()
+            .filter(|verb| REFLEXIVES.contains(&&*verb.base))
+            .collect();
         let verb = self.draw.zipf(&verbs);
         let own = if self.draw.chance(65) {
             NounPhrase::new(inner_subject.reflexive(), Number::Singular, Gender::Neuter)
@@ -211,6 +234,8 @@ impl Scene<'_> {
         let mut inner = Clause::new(inner_subject, verb, self.tense).with_object(own);
         inner.group.perfect = self.draw.chance(60);
         let saying = self.draw.zipf(&words.verbs_of(Frame::Clausal, PERSON));
-        Clause::new(subject, saying, self.tense).with_tail(&format!("that {}", inner.statement())).statement()
+        Clause::new(subject, saying, self.tense)
+            .with_tail(&format!("that {}", inner.statement()))
+            .statement()
     }
 }

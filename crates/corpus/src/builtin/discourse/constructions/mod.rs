@@ -1,5 +1,5 @@
-//! Sentences by construction: relative clauses, embedded questions, polarity, quantifiers, ellipsis, raising. Each
-//! returns its words without a capital or a full stop.
+//! Sentences by construction: relative clauses, embedded questions, polarity, quantifiers,
+//! ellipsis, raising. Each returns its words without a capital or a full stop.
 
 mod embedding;
 mod quantity;
@@ -60,7 +60,9 @@ impl Scene<'_> {
             match self.draw.below(100) {
                 0..12 => clause.group.perfect = true,
                 12..24 if clause.verb.frame != Frame::Control => clause.group.progressive = true,
-                24..30 => clause.group.modal = if self.tense == Tense::Past { "could" } else { "can" },
+                24..30 => {
+                    clause.group.modal = if self.tense == Tense::Past { "could" } else { "can" }
+                }
                 30..36 => clause.adverb = self.draw.zipf(FREQUENCIES),
                 36..41 => clause = clause.negated(),
                 _ => {}
@@ -89,17 +91,29 @@ impl Scene<'_> {
             return format!("{} and {}", first.statement(), second.predicate());
         }
         let mentioned = self.current.clone();
-        let Some(other) = self.one_of(ANIMATE, |other| !mentioned.contains(&other)) else { return first.statement() };
+        let Some(other) = self.one_of(ANIMATE, |other| !mentioned.contains(&other)) else {
+            return first.statement();
+        };
         match self.draw.below(3) {
             0 => {
                 let other = self.name(other);
                 let echo = Clause { subject: other, ..first.clone() };
-                format!("{}, but {} {}", first.statement(), echo.subject.subject(), echo.operator(true))
+                format!(
+                    "{}, but {} {}",
+                    first.statement(),
+                    echo.subject.subject(),
+                    echo.operator(true)
+                )
             }
             1 => {
                 let other = self.name(other);
                 let echo = Clause { subject: other, ..first.clone() };
-                format!("{}, and so {} {}", first.statement(), echo.operator(false), echo.subject.subject())
+                format!(
+                    "{}, and so {} {}",
+                    first.statement(),
+                    echo.operator(false),
+                    echo.subject.subject()
+                )
             }
             _ => {
                 let link = self.draw.zipf(&["and", "but", "so", "and then"]);
@@ -118,11 +132,16 @@ impl Scene<'_> {
         let who = self.somebody();
         let kind = self.kind(who);
         let subject = self.name(who);
-        let verbs: Vec<&Verb> =
-            lexicon().verbs_of(Frame::Transitive, kind).into_iter().filter(|verb| verb.particle.is_empty()).collect();
+        let verbs: Vec<&Verb> = lexicon()
+            .verbs_of(Frame::Transitive, kind)
+            .into_iter()
+            .filter(|verb| verb.particle.is_empty())
+            .collect();
         let verb = self.draw.zipf(&verbs);
         let object = self.object(Some(who), verb, &subject);
-        let mut clause = Clause::new(subject, verb, self.tense).with_object(object).passive(self.draw.chance(75));
+        let mut clause = Clause::new(subject, verb, self.tense)
+            .with_object(object)
+            .passive(self.draw.chance(75));
         match self.draw.below(6) {
             0 => clause.group.perfect = true,
             1 => clause.group.modal = if self.tense == Tense::Past { "could" } else { "can" },
@@ -154,10 +173,13 @@ impl Scene<'_> {
     /// "The fox was bigger than the dog"
     fn comparison(&mut self) -> String {
         let who = self.somebody();
-        let Some(other) = self.one_of(ANIMATE, |other| other != who) else { return self.state_sentence() };
+        let Some(other) = self.one_of(ANIMATE, |other| other != who) else {
+            return self.state_sentence();
+        };
         let (first, second) = (self.name(who), self.name(other));
-        let adjective =
-            self.draw.pick(&["old", "tall", "young", "clever", "brave", "strong", "kind", "small", "big", "fast"]);
+        let adjective = self.draw.pick(&[
+            "old", "tall", "young", "clever", "brave", "strong", "kind", "small", "big", "fast",
+        ]);
         let more = with_er(adjective);
         if self.draw.chance(25) {
             let much = format!("as {adjective} as {}", second.object());
@@ -207,7 +229,8 @@ impl Scene<'_> {
         said
     }
 
-    /// The clause one step further back in time: "had eaten" in the past, "has eaten" in the present.
+    /// The clause one step further back in time: "had eaten" in the past, "has eaten" in the
+    /// present.
     pub(super) fn earlier(&mut self, mut clause: Clause) -> Clause {
         clause.group.perfect = true;
         clause

@@ -1,4 +1,5 @@
-//! How many, and whether at all: negation and its polarity items, quantifiers, `there is`, ellipsis.
+//! How many, and whether at all: negation and its polarity items, quantifiers, `there is`,
+//! ellipsis.
 
 use crate::builtin::discourse::scene::Scene;
 use crate::builtin::grammar::clause::{Clause, Group, Tense};
@@ -24,7 +25,13 @@ impl Scene<'_> {
             _ => {
                 let noun = self.noun_of(PERSON, "no");
                 let number = self.number_for(noun);
-                (true, self.event_of(NounPhrase::of(Determiner::Word("no"), "", noun, number), noun.kind))
+                (
+                    true,
+                    self.event_of(
+                        NounPhrase::of(Determiner::Word("no"), "", noun, number),
+                        noun.kind,
+                    ),
+                )
             }
         };
         clause.group.perfect = true;
@@ -35,7 +42,8 @@ impl Scene<'_> {
         } else {
             clause = clause.negated();
             clause.adverb = if self.draw.chance(60) { "ever" } else { "" };
-            clause.tail = joined(&[&clause.tail, if clause.adverb.is_empty() { "yet" } else { "" }]);
+            clause.tail =
+                joined(&[&clause.tail, if clause.adverb.is_empty() { "yet" } else { "" }]);
         }
         clause.statement()
     }
@@ -53,7 +61,9 @@ impl Scene<'_> {
         let verb = self.draw.zipf(&verbs);
         let object = match self.draw.below(10) {
             0..6 => self.any(verb.object, &verb.base),
-            6..8 if !verb.object.meets(HUMAN) => NounPhrase::new("anything", Number::Singular, Gender::Neuter),
+            6..8 if !verb.object.meets(HUMAN) => {
+                NounPhrase::new("anything", Number::Singular, Gender::Neuter)
+            }
             6..8 => NounPhrase::new("anybody", Number::Singular, Gender::Neuter),
             _ => self.fresh(verb.object, &verb.base, Some(&subject)),
         };
@@ -72,11 +82,18 @@ impl Scene<'_> {
         let who = self.human();
         let named = self.name(who);
         let first = if self.draw.chance(75) { "only" } else { "even" };
-        let subject =
-            NounPhrase::new(format!("{first} {}", named.object()), named.agreement.number, named.agreement.gender);
+        let subject = NounPhrase::new(
+            format!("{first} {}", named.object()),
+            named.agreement.number,
+            named.agreement.gender,
+        );
         let mut clause = self.act(who, subject);
         clause.group.perfect = true;
-        clause.adverb = if first == "only" { "ever" } else { self.draw.pick(&["often", "sometimes", "already"]) };
+        clause.adverb = if first == "only" {
+            "ever"
+        } else {
+            self.draw.pick(&["often", "sometimes", "already"])
+        };
         clause.statement()
     }
 
@@ -105,9 +122,9 @@ impl Scene<'_> {
             _ if noun.mass => Determiner::Word(self.draw.zipf(&["some", "no", "a lot of", "more"])),
             Number::Singular if self.draw.chance(85) => Determiner::Indefinite,
             Number::Singular => Determiner::Word(self.draw.zipf(&["no", "one", "another"])),
-            Number::Plural => Determiner::Word(
-                self.draw.zipf(&["some", "two", "many", "no", "three", "several", "a few", "a lot of", "few", "four"]),
-            ),
+            Number::Plural => Determiner::Word(self.draw.zipf(&[
+                "some", "two", "many", "no", "three", "several", "a few", "a lot of", "few", "four",
+            ])),
         };
         NounPhrase::of(determiner, adjective, noun, number)
     }
@@ -144,19 +161,29 @@ impl Scene<'_> {
     pub fn counted_object(&mut self) -> String {
         let noun = self.noun_of(PORTABLE, "more");
         let noun = if noun.mass { self.noun_of(VESSEL, "more") } else { noun };
-        let verbs: Vec<&Verb> =
-            lexicon().verbs_between(PERSON, noun.kind).into_iter().filter(|verb| !verb.stative).collect();
+        let verbs: Vec<&Verb> = lexicon()
+            .verbs_between(PERSON, noun.kind)
+            .into_iter()
+            .filter(|verb| !verb.stative)
+            .collect();
         let verb = self.draw.zipf(&verbs);
         let number = self.draw.zipf(NUMBERS);
         let (subject, counts): (NounPhrase, &[&str]) = if self.draw.chance(35) {
             let noun = self.noun_of(PERSON, "no");
-            (NounPhrase::of(Determiner::Word("no"), "", noun, Number::Singular), &["more than", "fewer than"])
+            (
+                NounPhrase::of(Determiner::Word("no"), "", noun, Number::Singular),
+                &["more than", "fewer than"],
+            )
         } else {
             let who = self.human();
             (self.refer(who), &["more than", "at least", "fewer than", "at most", "exactly"])
         };
         let count = self.draw.zipf(counts);
-        let object = NounPhrase::new(format!("{count} {number} {}", noun.plural), Number::Plural, Gender::Neuter);
+        let object = NounPhrase::new(
+            format!("{count} {number} {}", noun.plural),
+            Number::Plural,
+            Gender::Neuter,
+        );
         let mut clause = Clause::new(subject, verb, self.tense).with_object(object);
         clause.group.perfect = self.draw.chance(20);
         clause.statement()
@@ -170,17 +197,22 @@ impl Scene<'_> {
         }
         let noun = self.noun_of(PORTABLE, "two");
         let noun = if noun.mass { self.noun_of(TREASURE, "two") } else { noun };
-        let verbs: Vec<&Verb> =
-            lexicon().verbs_between(PERSON, noun.kind).into_iter().filter(|verb| !verb.stative).collect();
+        let verbs: Vec<&Verb> = lexicon()
+            .verbs_between(PERSON, noun.kind)
+            .into_iter()
+            .filter(|verb| !verb.stative)
+            .collect();
         let verb = self.draw.zipf(&verbs);
         let (first, second) = (self.name(who), self.name(other));
         let adjective = if self.draw.chance(70) { self.adjective_for(noun) } else { "" };
-        let counts = ["two", "three", "some", "several", "four", "many", "a few", "five", "one", "six"];
+        let counts =
+            ["two", "three", "some", "several", "four", "many", "a few", "five", "one", "six"];
         let count = self.draw.zipf(&counts);
         let number = if count == "one" { Number::Singular } else { Number::Plural };
         let object = NounPhrase::of(Determiner::Word(count), adjective, noun, number);
-        let rest =
-            self.draw.zipf(&["three", "more", "two", "several", "four", "some", "a few", "five", "one", "fewer"]);
+        let rest = self.draw.zipf(&[
+            "three", "more", "two", "several", "four", "some", "a few", "five", "one", "fewer",
+        ]);
         let rest = if rest == count { "more" } else { rest };
         let group = Group { perfect: self.draw.chance(20), ..Group::simple(self.tense) };
         let full = Clause { group, ..Clause::new(first, verb, self.tense).with_object(object) };
@@ -198,8 +230,8 @@ impl Scene<'_> {
         let owner_number = if number == Number::Plural { Number::Singular } else { Number::Plural };
         let owner_number = if self.draw.chance(65) { owner_number } else { number };
         let owner = self.phrase(owner_noun, owner_number, None);
-        let subject =
-            NounPhrase::of(Determiner::Word("the"), "", noun, number).followed_by(&format!("of {}", owner.object()));
+        let subject = NounPhrase::of(Determiner::Word("the"), "", noun, number)
+            .followed_by(&format!("of {}", owner.object()));
         if self.draw.chance(50) {
             self.state_of(subject).statement()
         } else {

@@ -66,7 +66,8 @@ struct Talk<'s, 'w> {
 impl Talk<'_, '_> {
     /// Hands the word to one of the two.
     fn give_word_to(&mut self, first_speaker: bool) {
-        let (speaker, listener) = if first_speaker { (self.first, self.second) } else { (self.second, self.first) };
+        let (speaker, listener) =
+            if first_speaker { (self.first, self.second) } else { (self.second, self.first) };
         self.scene.speaker = Some(speaker);
         self.scene.listener = Some(listener);
     }
@@ -112,7 +113,8 @@ impl Talk<'_, '_> {
 
     /// Whom one tells about: me or someone else, seldom you.
     fn subject_of_news(&mut self) -> usize {
-        let (speaker, listener) = (self.scene.speaker.unwrap_or(0), self.scene.listener.unwrap_or(0));
+        let (speaker, listener) =
+            (self.scene.speaker.unwrap_or(0), self.scene.listener.unwrap_or(0));
         match self.scene.draw.below(10) {
             0 => listener,
             1..5 => speaker,
@@ -138,7 +140,10 @@ impl Talk<'_, '_> {
                 clause.group.modal = "will";
                 clause.tail = joined(&[&clause.tail, self.scene.draw.zipf(FUTURE_TIMES)]);
             }
-            8 => clause.group.modal = self.scene.draw.pick(&["can", "could", "would", "should", "might"]),
+            8 => {
+                clause.group.modal =
+                    self.scene.draw.pick(&["can", "could", "would", "should", "might"])
+            }
             _ => {}
         }
         clause
@@ -192,9 +197,13 @@ impl Talk<'_, '_> {
             None => self.scene.noun_of(kinds, "where"),
         };
         let owned = noun.kind.meets(SMALL);
-        let determiner =
-            if owned && self.scene.draw.chance(40) { self.scene.draw.pick(&["my", "your"]) } else { "the" };
-        let adjective = if self.scene.draw.chance(25) { self.scene.adjective_for(noun) } else { "" };
+        let determiner = if owned && self.scene.draw.chance(40) {
+            self.scene.draw.pick(&["my", "your"])
+        } else {
+            "the"
+        };
+        let adjective =
+            if self.scene.draw.chance(25) { self.scene.adjective_for(noun) } else { "" };
         let number = self.scene.number_for(noun);
         NounPhrase::of(Determiner::Word(determiner), adjective, noun, number)
     }
@@ -211,10 +220,13 @@ impl Talk<'_, '_> {
 
 /// Words outside the subject as the other one says them: "my" turned to "your".
 fn turned_words(text: &str) -> String {
-    const PAIRS: &[(&str, &str)] = &[("me", "you"), ("my", "your"), ("myself", "yourself"), ("our", "your")];
+    const PAIRS: &[(&str, &str)] =
+        &[("me", "you"), ("my", "your"), ("myself", "yourself"), ("our", "your")];
     let turned = |word| {
         let first = PAIRS.iter().find(|pair| pair.0 == word).map(|pair| pair.1);
-        first.or_else(|| PAIRS.iter().find(|pair| pair.1 == word).map(|pair| pair.0)).unwrap_or(word)
+        first
+            .or_else(|| PAIRS.iter().find(|pair| pair.1 == word).map(|pair| pair.0))
+            .unwrap_or(word)
     };
     text.split(' ').map(turned).collect::<Vec<_>>().join(" ")
 }

@@ -43,9 +43,10 @@ impl Talk<'_, '_> {
         let noun = self.scene.noun_of(PORTABLE, &verb.base);
         let may_choose = !noun.mass && verb.object.meets(noun.kind);
         let (asked, chosen) = match self.scene.draw.below(100) {
-            0..10 if may_choose => {
-                (format!("which {}", noun.singular), format!("the {} one", self.scene.adjective_for(noun)))
-            }
+            0..10 if may_choose => (
+                format!("which {}", noun.singular),
+                format!("the {} one", self.scene.adjective_for(noun)),
+            ),
             10..18 if may_choose => (format!("whose {}", noun.singular), self.someones(who)),
             _ => ("what".to_string(), String::new()),
         };
@@ -71,11 +72,15 @@ impl Talk<'_, '_> {
             _ => self.say(&format!("{words} {}", thing.object()), '?'),
         }
         self.reply();
-        let spot = if self.scene.draw.chance(60) { self.scene.spot() } else { self.scene.location() };
+        let spot =
+            if self.scene.draw.chance(60) { self.scene.spot() } else { self.scene.location() };
         let words = match self.scene.draw.below(10) {
             0..6 => Self::said(Clause::linking(thing.as_pronoun(), Tense::Present, spot)),
             6..8 => format!("I can't find {} anywhere", thing.as_pronoun().object()),
-            8 => format!("I don't know where {}", Clause::linking(thing.as_pronoun(), Tense::Present, "").statement()),
+            8 => format!(
+                "I don't know where {}",
+                Clause::linking(thing.as_pronoun(), Tense::Present, "").statement()
+            ),
             _ => format!("I think I left {} {spot}", thing.as_pronoun().object()),
         };
         self.say(&words, '.');
@@ -124,7 +129,8 @@ impl Talk<'_, '_> {
         } else {
             any.clone()
         };
-        let mut clause = Clause::new(subject, verb, Tense::Present).with_object(asked).with_adverb("ever");
+        let mut clause =
+            Clause::new(subject, verb, Tense::Present).with_object(asked).with_adverb("ever");
         clause.group.perfect = true;
         clause.group.contracted = true;
         self.say(&clause.question(), '?');
@@ -132,13 +138,23 @@ impl Talk<'_, '_> {
         let answer = Self::turned(&clause);
         let words = match self.scene.draw.below(10) {
             0..4 => format!("no, {}", answer.with_adverb("never").with_object(any).statement()),
-            4..5 => format!("no, {}", answer.with_adverb("").with_object(any).negated().statement()),
-            5..6 => format!("nobody has ever {} {}", joined(&[&verb.participle, verb.particle]), any.object()),
+            4..5 => {
+                format!("no, {}", answer.with_adverb("").with_object(any).negated().statement())
+            }
+            5..6 => format!(
+                "nobody has ever {} {}",
+                joined(&[&verb.participle, verb.particle]),
+                any.object()
+            ),
             _ => {
                 let mut past = Clause { adverb: "", ..answer }.with_object(one);
                 past.group.perfect = false;
                 past.group.tense = Tense::Past;
-                format!("yes, {} {}", past.statement(), self.scene.in_tense(Tense::Past, |scene| scene.time()))
+                format!(
+                    "yes, {} {}",
+                    past.statement(),
+                    self.scene.in_tense(Tense::Past, |scene| scene.time())
+                )
             }
         };
         self.say(&words, '.');
@@ -146,7 +162,8 @@ impl Talk<'_, '_> {
 
     pub(super) fn tag(&mut self) {
         let who = self.absent().unwrap_or(self.second);
-        let mut clause = if self.scene.draw.chance(50) { self.scene.state(who) } else { self.act(who) };
+        let mut clause =
+            if self.scene.draw.chance(50) { self.scene.state(who) } else { self.act(who) };
         clause.group.contracted = true;
         let pronoun = clause.subject.as_pronoun().subject();
         let operator = clause.operator(false);
@@ -172,15 +189,27 @@ impl Talk<'_, '_> {
         let verb = self.scene.draw.zipf(&verbs);
         let mut clause = Clause::new(subject, verb, Tense::Past);
         clause.group.contracted = true;
-        let what = if noun.mass { format!("how much {}", noun.singular) } else { format!("how many {}", noun.plural) };
+        let what = if noun.mass {
+            format!("how much {}", noun.singular)
+        } else {
+            format!("how many {}", noun.plural)
+        };
         self.say(&format!("{what} {}", clause.question_without_object()), '?');
         self.reply();
         let answer = Self::turned(&clause);
         let amounts: &[&str] = match noun.mass {
             true => &["a lot", "not much", "a little", "all of it", "none"],
-            false => {
-                &["two", "three", "only one", "four", "more than ten", "a few", "not many", "none", "at least five"]
-            }
+            false => &[
+                "two",
+                "three",
+                "only one",
+                "four",
+                "more than ten",
+                "a few",
+                "not many",
+                "none",
+                "at least five",
+            ],
         };
         let amount = self.scene.draw.zipf(amounts);
         if ["not", "none"].iter().any(|start| amount.starts_with(start)) {
@@ -200,7 +229,8 @@ impl Talk<'_, '_> {
         self.say(&format!("why {}", clause.question()), '?');
         self.reply();
         let own = Self::turned(&clause).subject;
-        let mut reason = Clause::linking(own, Tense::Past, self.scene.draw.beside(&clause.verb.base, REASONS));
+        let mut reason =
+            Clause::linking(own, Tense::Past, self.scene.draw.beside(&clause.verb.base, REASONS));
         reason.group.contracted = true;
         self.say(&format!("because {}", reason.statement()), '.');
     }
@@ -216,7 +246,11 @@ impl Talk<'_, '_> {
             self.reply();
             let words = match self.scene.draw.below(3) {
                 0 => "no, there isn't".replace("isn't", &clause.operator(true)),
-                1 => format!("yes, there {} {}", clause.operator(false), if noun.mass { "a lot" } else { "many" }),
+                1 => format!(
+                    "yes, there {} {}",
+                    clause.operator(false),
+                    if noun.mass { "a lot" } else { "many" }
+                ),
                 _ => format!("I can't see {}", any.object()),
             };
             return self.say(&words, '.');
@@ -241,7 +275,8 @@ impl Talk<'_, '_> {
         let noun = self.scene.noun_of(OBJECT.or(ANIMAL).or(PLANT), "that");
         let plural = self.scene.draw.chance(40) && !noun.mass;
         let number = if plural { Number::Plural } else { Number::Singular };
-        let (near, be) = if plural { (["these", "those"], "are") } else { (["this", "that"], "is") };
+        let (near, be) =
+            if plural { (["these", "those"], "are") } else { (["this", "that"], "is") };
         let near = self.scene.draw.pick(&near);
         if self.scene.draw.chance(50) {
             self.say(&format!("what {be} {near}"), '?');
@@ -251,7 +286,8 @@ impl Talk<'_, '_> {
             self.say(&format!("{be} {near} {}", other.object()), '?');
         }
         self.reply();
-        let adjective = if self.scene.draw.chance(40) { self.scene.adjective_for(noun) } else { "" };
+        let adjective =
+            if self.scene.draw.chance(40) { self.scene.adjective_for(noun) } else { "" };
         let named = NounPhrase::of(Determiner::Indefinite, adjective, noun, number);
         let they = if plural { "they're" } else { "it's" };
         self.say(&format!("{they} {}", named.object()), '.');

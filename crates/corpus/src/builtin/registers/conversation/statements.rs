@@ -17,7 +17,9 @@ impl Talk<'_, '_> {
         let mut clause = Clause::new(you, verb, Tense::Present).with_object(thing);
         clause.group.modal = self.scene.draw.zipf(&["can", "could", "would", "will"]);
         clause.tail = "to me".into();
-        if clause.object.as_ref().is_some_and(|object| !object.is_pronoun()) && self.scene.draw.chance(70) {
+        if clause.object.as_ref().is_some_and(|object| !object.is_pronoun())
+            && self.scene.draw.chance(70)
+        {
             clause.tail.clear();
             clause.indirect = Some(self.me());
         }
@@ -70,13 +72,18 @@ impl Talk<'_, '_> {
                 "so does everybody",
             ]),
         };
-        let mark = if ["are", "do ", "why"].iter().any(|start| answer.starts_with(start)) { '?' } else { '.' };
+        let mark = if ["are", "do ", "why"].iter().any(|start| answer.starts_with(start)) {
+            '?'
+        } else {
+            '.'
+        };
         self.say(answer, mark);
     }
 
     pub(super) fn news(&mut self) {
         let speaker = self.scene.speaker.unwrap_or(0);
-        let who = if self.scene.draw.chance(40) { speaker } else { self.absent().unwrap_or(speaker) };
+        let who =
+            if self.scene.draw.chance(40) { speaker } else { self.absent().unwrap_or(speaker) };
         let subject = self.scene.refer(who);
         let mut clause = self.scene.deed(Some(who), self.scene.kind(who), &subject);
         clause.group.perfect = true;
@@ -92,7 +99,10 @@ impl Talk<'_, '_> {
             "I'm glad",
             "when",
         ]);
-        self.say(first, if ["really", "are you sure", "when"].contains(&first) { '?' } else { '.' });
+        self.say(
+            first,
+            if ["really", "are you sure", "when"].contains(&first) { '?' } else { '.' },
+        );
         let echo = Self::turned(&clause);
         match self.scene.draw.below(3) {
             0 => self.say(&format!("why {} {}", echo.operator(false), echo.subject.subject()), '?'),
@@ -105,9 +115,11 @@ impl Talk<'_, '_> {
     }
 
     pub(super) fn suggestion(&mut self) {
-        let we = Agreement { person: Person::First, number: Number::Plural, gender: Gender::Neuter };
+        let we =
+            Agreement { person: Person::First, number: Number::Plural, gender: Gender::Neuter };
         let we = NounPhrase::pronoun(we);
-        let about_others = |clause: &Clause| !clause.bare().split(' ').any(|word| ["me", "you"].contains(&word));
+        let about_others =
+            |clause: &Clause| !clause.bare().split(' ').any(|word| ["me", "you"].contains(&word));
         let clause = self.scene.retried(|scene| scene.deed(None, PERSON, &we), about_others);
         match self.scene.draw.below(3) {
             0 => self.say(&format!("why don't we {}", clause.bare()), '?'),
@@ -129,8 +141,11 @@ impl Talk<'_, '_> {
 
     pub(super) fn reported(&mut self) {
         let (speaker, listener) = (self.scene.speaker, self.scene.listener);
-        let who =
-            self.scene.one_of(HUMAN, |who| Some(who) != listener && Some(who) != speaker).or(listener).unwrap_or(0);
+        let who = self
+            .scene
+            .one_of(HUMAN, |who| Some(who) != listener && Some(who) != speaker)
+            .or(listener)
+            .unwrap_or(0);
         let words = self.scene.in_tense(Tense::Past, |scene| {
             let subject = scene.refer(who);
             if scene.draw.chance(50) {
@@ -140,8 +155,13 @@ impl Talk<'_, '_> {
                 let saying = scene.draw.zipf(&["said", "told me", "thought", "promised", "knew"]);
                 format!("{} {saying} that {}", subject.subject(), inner.statement())
             } else {
-                let asking =
-                    scene.draw.zipf(&["asked me", "wanted to know", "wondered", "didn't know", "couldn't remember"]);
+                let asking = scene.draw.zipf(&[
+                    "asked me",
+                    "wanted to know",
+                    "wondered",
+                    "didn't know",
+                    "couldn't remember",
+                ]);
                 format!("{} {asking} {}", subject.subject(), scene.indirect_question(who))
             }
         });
@@ -155,7 +175,14 @@ impl Talk<'_, '_> {
             "I thought so",
             "are you serious",
         ]);
-        self.say(answer, if ["and", "whe", "are"].iter().any(|start| answer.starts_with(start)) { '?' } else { '.' });
+        self.say(
+            answer,
+            if ["and", "whe", "are"].iter().any(|start| answer.starts_with(start)) {
+                '?'
+            } else {
+                '.'
+            },
+        );
     }
 
     /// "Don't touch the stove." "Put the cup on the table."
@@ -184,7 +211,14 @@ impl Talk<'_, '_> {
     }
 
     pub(super) fn plan(&mut self) {
-        let verb = self.scene.draw.zipf(&["going to", "trying to", "about to", "ready to", "afraid to", "happy to"]);
+        let verb = self.scene.draw.zipf(&[
+            "going to",
+            "trying to",
+            "about to",
+            "ready to",
+            "afraid to",
+            "happy to",
+        ]);
         let me = self.me();
         let speaker = self.scene.speaker.unwrap_or(0);
         let clause = self.scene.deed(Some(speaker), PERSON, &me);
