@@ -65,7 +65,7 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
         }
         CorpusError::ValidationFraction { .. }
         | CorpusError::Tokenizer { .. }
-        | CorpusError::Stopped => MEND,
+        | CorpusError::Stopped(_) => MEND,
     }
 }
 
@@ -135,7 +135,7 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::NoExamples { .. }
         | TrainError::Example { .. }
         | TrainError::Unplaced
-        | TrainError::Stopped
+        | TrainError::Stopped(_)
         | TrainError::Setting { .. } => MEND,
     }
 }
@@ -231,7 +231,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
             "train the model again with a lower learning_rate, or take another checkpoint"
         }
         EvalError::Classification(error) => on_classification(error),
-        EvalError::Stopped => MEND,
+        EvalError::Stopped(_) => MEND,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::NoMemory { fault, .. } => on_fault(fault),
         EvalError::NoRoom { .. } => "take a model with more positions",

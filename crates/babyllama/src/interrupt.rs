@@ -4,11 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use corpus::CorpusError;
-use eval::EvalError;
-use eval::age_of_acquisition::AgeError;
+use base::Stopped;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use train::TrainError;
 
 /// Whether somebody asked this process to stop.
 #[derive(Clone, Debug, Default)]
@@ -31,13 +28,7 @@ impl Interrupt {
     }
 }
 
-/// Whether an error only says that somebody asked to stop.
+/// Whether an error only reports that the command was asked to stop.
 pub fn is_stop(error: &anyhow::Error) -> bool {
-    let corpus = matches!(error.downcast_ref(), Some(CorpusError::Stopped));
-    let scoring = matches!(error.downcast_ref(), Some(EvalError::Stopped));
-    let measuring = matches!(error.downcast_ref(), Some(TrainError::Stopped));
-    corpus
-        || scoring
-        || measuring
-        || matches!(error.downcast_ref(), Some(AgeError::Scoring(EvalError::Stopped)))
+    error.chain().any(|cause| cause.is::<Stopped>())
 }

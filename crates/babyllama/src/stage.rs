@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use base::{atomic_file, hash};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -64,7 +65,7 @@ impl Stage {
         let mut files = Vec::new();
         collect_files(path, &mut files).map_err(|source| failed(path, source))?;
         for file in files {
-            let hash = content_hash(&file).map_err(|source| failed(&file, source))?;
+            let hash = hash::of_file(&file).map_err(|source| failed(&file, source))?;
             let inner = file.strip_prefix(path).unwrap_or(&file);
             let name = Path::new(path.file_name().unwrap_or_default()).join(inner);
             let mut name = name.to_string_lossy().trim_end_matches('/').to_string();
@@ -87,7 +88,7 @@ impl Stage {
         // Every part is a plain JSON value in a fixed order.
         let text =
             serde_json::json!([self.name, self.settings, self.stages, self.files]).to_string();
-        blake3::hash(text.as_bytes()).to_hex().to_string()
+        hash::of_bytes(text.as_bytes())
     }
 }
 
@@ -172,7 +173,7 @@ impl Stages {
         let text = serde_json::to_string_pretty(&record)
             .map_err(|source| StageError::Settings { stage: stage.name.clone(), source })?;
         let path = self.path(stage);
-        write_whole(&path, text.as_bytes()).map_err(|source| StageError::File {
+        atomic_file::write(&path, text.as_bytes()).map_err(|source| StageError::File {
             action: "write",
             path,
             source,
@@ -186,7 +187,7 @@ impl Stages {
             Err(source) if source.kind() != ErrorKind::NotFound => {
                 Err(StageError::File { action: "remove", path, source })
             }
-            _ => sync_folder(&path).map_err(|source| StageError::File {
+            _ => atomic_file::sync_entry(&path).map_err(|source| StageError::File {
                 action: "write",
                 path,
                 source,
@@ -262,34 +263,6 @@ fn collect_files(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     entries.iter().try_for_each(|entry| collect_files(entry, files))
-}
-
-/// BLAKE3 of a file's bytes, in hexadecimal.
-pub fn content_hash(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Writes beside the file and renames, so that a crash leaves the old file or the new one, never
-/// half of it.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    sync_folder(path)
-}
-
-/// Brings the folder's entry for a file to disk, without which a rename may not outlast a power
-/// cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
 }
 
 #[cfg(test)]

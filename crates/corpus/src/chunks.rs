@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use engine::rng::Rng;
+use base::rng::Rng;
 
 use crate::error::{CorpusError, Result};
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use base::Stopped;
+
 /// A text, a tokenizer or a token file that cannot be read, made or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
@@ -57,9 +59,9 @@ pub enum CorpusError {
     /// A file of another kind, of another version, cut short or damaged; `cause` says which.
     #[error("{} is not a usable token file: {cause}", path.display())]
     BadTokenFile { path: PathBuf, cause: String },
-    /// Whoever began the work asked for its end (see [`ShouldStop`](crate::ShouldStop)).
+    /// The caller asked for the work's end (see [`ShouldStop`](base::ShouldStop)).
     #[error("stopped before the end, as asked")]
-    Stopped,
+    Stopped(#[from] Stopped),
 }
 
 /// The result of this crate's functions.

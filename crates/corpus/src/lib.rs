@@ -1,26 +1,23 @@
-//! From folders of raw text, or a built-in corpus ([`builtin`]), to flat files of tokens.
+//! From folders of raw text to flat files of tokens.
 //!
 //! Texts are read in a fixed order ([`text`]), cleaned by the cleaner of their source
 //! ([`cleaners`]), perhaps cut into subset, training and validation parts ([`split`]), made into
 //! tokens ([`tokenizer`]), stored ([`tokens`]), and read as sequences in an order that is a pure
 //! function of seed and epoch ([`chunks`]). Nothing here prints.
 
-pub mod builtin;
 pub mod chunks;
 pub mod cleaners;
 pub mod error;
 mod pieces;
 pub mod split;
 pub mod stats;
-mod stop;
 pub mod text;
 pub mod tokenizer;
 pub mod tokens;
-mod write;
 
+pub use base::ShouldStop;
 pub use chunks::Chunks;
 pub use error::{CorpusError, Result};
-pub use stop::ShouldStop;
 pub use text::NamedText;
 pub use tokenizer::{Tokenizer, TokenizerSettings};
 pub use tokens::{TokenFile, TokenWriter};

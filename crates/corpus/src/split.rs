@@ -1,6 +1,6 @@
 //! Parts of a corpus: a validation part held out by lines, and a subset by number of words.
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use rayon::prelude::*;
 
 use crate::error::{CorpusError, Result};

@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use base::atomic_file;
+
 use crate::error::{CorpusError, Result};
-use crate::write::PendingFile;
 
 /// A file's name (such as `aochildes.train`) and its text.
 pub type NamedText = (String, String);
@@ -86,9 +87,16 @@ pub fn write_corpus(folder: &Path, texts: &[NamedText]) -> Result<()> {
 /// Writes a file beside its place and renames it there, so that a cut leaves the old file or the
 /// new one whole.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
-    let mut file = PendingFile::create(path)?;
-    file.write(text.as_bytes())?;
-    file.commit()
+    let failed = |cause| CorpusError::write(path, cause);
+    make_folder_of(path)?;
+    atomic_file::write(path, text.as_bytes()).map_err(failed)
+}
+
+/// Makes the folder that a file is to stand in.
+pub(crate) fn make_folder_of(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |folder| {
+        std::fs::create_dir_all(folder).map_err(|cause| CorpusError::write(folder, cause))
+    })
 }
 
 /// The lines of a text as Python's `str.splitlines()` cuts them: at ten characters besides `\r\n`,

@@ -13,13 +13,15 @@
 //! All numbers are little-endian.
 
 use std::fs::File;
+use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
+use base::AtomicFile;
 use memmap2::Mmap;
 
 use crate::error::{CorpusError, Result};
-use crate::write::PendingFile;
+use crate::text::make_folder_of;
 
 const MAGIC: &[u8; 8] = b"bbllmtok";
 const VERSION: u16 = 1;
@@ -105,7 +107,7 @@ fn field<const N: usize>(header: &[u8; HEADER_BYTES], start: usize) -> [u8; N] {
 /// Writes a token file piece by piece; it appears under its name when [`finish`](Self::finish) has
 /// succeeded.
 pub struct TokenWriter {
-    file: PendingFile,
+    file: AtomicFile,
     header: Header,
     payload: blake3::Hasher,
 }
@@ -125,8 +127,13 @@ impl TokenWriter {
             tokenizer_hash: blake3::Hash::from_hex(tokenizer_hash)
                 .map_err(|_| bad("the tokenizer's hash is not 64 hexadecimal digits"))?,
         };
-        let mut file = PendingFile::create(path)?;
-        file.write(&[0; HEADER_BYTES])?;
+        make_folder_of(path)?;
+        let begin = || {
+            let mut file = AtomicFile::create(path)?;
+            file.write_all(&[0; HEADER_BYTES])?;
+            Ok(file)
+        };
+        let file = begin().map_err(|cause| CorpusError::write(path, cause))?;
         Ok(Self { file, header, payload: blake3::Hasher::new() })
     }
 
@@ -146,13 +153,16 @@ impl TokenWriter {
         };
         self.header.count += ids.len() as u64;
         self.payload.update(&bytes);
-        self.file.write(&bytes)
+        let written = self.file.write_all(&bytes);
+        written.map_err(|cause| CorpusError::write(self.file.path(), cause))
     }
 
     /// Brings the file to disk and under its name.
     pub fn finish(mut self) -> Result<()> {
-        self.file.overwrite_start(&self.header.to_bytes(&self.payload))?;
-        self.file.commit()
+        let path = self.file.path().to_owned();
+        let written = self.file.overwrite_start(&self.header.to_bytes(&self.payload));
+        let committed = written.and_then(|()| self.file.commit());
+        committed.map_err(|cause| CorpusError::write(path, cause))
     }
 }
 

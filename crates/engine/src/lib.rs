@@ -10,7 +10,6 @@ pub mod ops;
 pub mod params;
 pub mod parity;
 pub mod profile;
-pub mod rng;
 pub mod room;
 pub mod spans;
 pub mod tape;

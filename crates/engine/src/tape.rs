@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::device::Device;
 use crate::params::Parameters;
-use crate::rng::Rng;
 use crate::spans::Spans;
 use crate::tensor::{Precision, Shape, Tensor};
+use base::rng::Rng;
 
 /// A value on the tape. Cloning shares it; memory returns to the pool with the last holder.
 #[derive(Clone, Debug)]

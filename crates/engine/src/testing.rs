@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::params::{Layout, Parameters, Segment};
-use crate::rng::Rng;
 use crate::tape::{DropoutStream, Tape, Var};
 use crate::{Device, Tensor};
+use base::rng::Rng;
 
 /// The device that the operations' tests run on.
 pub fn device() -> Arc<dyn Device> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base::Stopped;
 use engine::Fault;
 
 use crate::classification::ClassificationError;
@@ -55,7 +56,7 @@ pub enum EvalError {
     #[error("there is no room for one text of {tokens} tokens: {fault}")]
     NoMemory { tokens: usize, fault: Fault },
     #[error("somebody asked to stop")]
-    Stopped,
+    Stopped(#[from] Stopped),
     #[error(transparent)]
     Classification(#[from] ClassificationError),
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use base::rng::Rng;
 use engine::cpu::Cpu;
-use engine::rng::Rng;
 use engine::{Device, Tensor};
 use eval::age_of_acquisition::{Context, score_as_published};
 use eval::{EvalError, MaskedTokens, Request, Scorer};

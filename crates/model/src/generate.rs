@@ -1,8 +1,8 @@
 //! Generation: one token after the other, with a cache of keys and values.
 
+use base::rng::Rng;
 use engine::Tape;
 use engine::ops::language_model_loss::Projection;
-use engine::rng::Rng;
 
 use crate::batch::Batch;
 use crate::{Model, ModelError};

@@ -1,6 +1,6 @@
 //! Hugging Face's random initialisation.
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use engine::{Parameters, Role};
 
 use crate::config::{Architecture, ModelConfig};

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use base::atomic_file;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,7 @@ impl MetricsLog {
             }
         }
         if kept != bytes {
-            replace(path, &kept)?;
+            atomic_file::write(path, &kept).map_err(|source| failed("write", path, source))?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
         Ok(Self {
@@ -99,18 +100,6 @@ fn read_if_present(path: &Path) -> Result<Vec<u8>, ReportError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         other => other.map_err(|source| failed("read", path, source)),
     }
-}
-
-/// Writes beside the file and renames, so that a crash leaves either the old log or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let beside = path.with_extension("jsonl.partial");
-    let write = || {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|source| failed("write", path, source))
 }
 
 fn failed(action: &'static str, path: &Path, source: std::io::Error) -> ReportError {

@@ -5,10 +5,11 @@
 //! renamed into place; the newest two are kept, so that a damaged one leaves another.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base::{atomic_file, hash};
 use engine::{Device, Tensor};
 use model::Model;
 use safetensors::tensor::{Dtype, SafeTensors, View};
@@ -74,36 +75,19 @@ pub fn save(
     progress: &Progress,
 ) -> Result<PathBuf, TrainError> {
     let place = folder.join(format!("step-{:08}", progress.step));
-    let partial = folder.join("partial");
-    let write = || -> io::Result<()> {
-        if partial.exists() {
-            fs::remove_dir_all(&partial)?;
-        }
-        fs::create_dir_all(&partial)?;
+    let write = |partial: &Path| -> io::Result<()> {
         let data = partial.join("state.safetensors");
         write_tensors(&data, model, optimizer)?;
-        let state = State { progress: progress.clone(), checksum: checksum(&data)? };
-        let description = partial.join("state.json");
-        fs::write(&description, serde_json::to_vec_pretty(&state)?)?;
-        for path in [&data, &description, &partial] {
-            File::open(path)?.sync_all()?;
-        }
-        if place.exists() {
-            fs::remove_dir_all(&place)?;
-        }
-        fs::rename(&partial, &place)?;
-        File::open(folder)?.sync_all()
+        let state = State { progress: progress.clone(), checksum: hash::of_file(&data)? };
+        fs::write(partial.join("state.json"), serde_json::to_vec_pretty(&state)?)
     };
-    write().map_err(|cause| {
-        // The room that a failed write took is worth more than its remains.
-        let _ = fs::remove_dir_all(&partial);
-        TrainError::Io { path: place.clone(), cause }
-    })?;
+    atomic_file::write_folder(&place, write).map_err(io_error(&place))?;
     // Checkpoints beyond this step are damaged ones that the run passed over.
     let (passed_over, mut kept): (Vec<_>, Vec<_>) =
         list(folder)?.into_iter().partition(|(step, _)| *step > progress.step);
     kept.truncate(kept.len().saturating_sub(KEPT));
-    for (_, old) in passed_over.into_iter().chain(kept) {
+    let old = passed_over.into_iter().chain(kept).map(|(_, old)| old);
+    for old in old.chain(unfinished(folder)?) {
         fs::remove_dir_all(&old).map_err(io_error(&old))?;
     }
     Ok(place)
@@ -121,32 +105,35 @@ fn write_tensors(path: &Path, model: &Model, optimizer: &Optimizer) -> io::Resul
     })
 }
 
-fn checksum(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
 /// The checkpoints of a folder, oldest first.
 fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    let step = |name: &str| name.strip_prefix("step-")?.parse().ok();
+    let mut found: Vec<(u64, PathBuf)> = entries(folder)?
+        .into_iter()
+        .filter_map(|(name, path)| Some((step(&name)?, path)))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// What kills left of checkpoints that were being written.
+fn unfinished(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let is_partial = |name: &str| name.starts_with("step-") && name.ends_with(".partial");
+    let partial = entries(folder)?.into_iter().filter(|(name, _)| is_partial(name));
+    Ok(partial.map(|(_, path)| path).collect())
+}
+
+/// The names in a folder with their paths; none where there is no folder.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, TrainError> {
     let entries = match fs::read_dir(folder) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(io_error(folder))?,
     };
-    let mut found = Vec::new();
-    for entry in entries {
+    let named = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.map_err(io_error(folder))?;
-        let name = entry.file_name();
-        if let Some(step) = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("step-"))
-            .and_then(|step| step.parse().ok())
-        {
-            found.push((step, entry.path()));
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+        Ok((entry.file_name().to_string_lossy().into_owned(), entry.path()))
+    };
+    entries.map(named).collect()
 }
 
 /// Restores the newest checkpoint that is whole. `on_damaged` hears of those that are not.
@@ -193,7 +180,7 @@ fn read(
     }
     let path = folder.join("state.safetensors");
     let bytes = fs::read(&path).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
-    if blake3::hash(&bytes).to_hex().to_string() != state.checksum {
+    if hash::of_bytes(&bytes) != state.checksum {
         return Err(damaged(path, "its checksum does not match; it was cut or changed".into()));
     }
     let file = SafeTensors::deserialize(&bytes)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base::Stopped;
 use engine::{Fault, NoRoom};
 use model::ModelError;
 
@@ -58,7 +59,7 @@ pub enum TrainError {
     #[error(transparent)]
     Device(Fault),
     #[error("somebody asked to stop")]
-    Stopped,
+    Stopped(#[from] Stopped),
     #[error("`{setting}` is {value}; {rule}")]
     Setting { setting: &'static str, value: String, rule: &'static str },
 }

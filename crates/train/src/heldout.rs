@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use base::Stopped;
 use corpus::chunks::Chunks;
 use engine::ops::language_model_loss::Target;
 use engine::{Device, Room, Tape};
@@ -47,7 +48,7 @@ impl Heldout<'_> {
         let (mut room, mut rest) = (Room::up_to(self.batch_size), &self.sequences[..]);
         while !rest.is_empty() {
             if self.should_stop.is_some_and(|should_stop| should_stop()) {
-                return Err(TrainError::Stopped);
+                return Err(Stopped.into());
             }
             let measured = room.fit(device, rest.len(), |size| {
                 let batch =
@@ -191,7 +192,7 @@ mod tests {
         // Ten sequences are four batches.
         assert_eq!(measure(4).unwrap().tokens, 80);
         assert_eq!((asked.get(), seen.get()), (4, 10));
-        assert!(matches!(measure(2), Err(TrainError::Stopped)));
+        assert!(matches!(measure(2), Err(TrainError::Stopped(_))));
         assert_eq!((asked.get(), seen.get()), (3, 6));
     }
 }

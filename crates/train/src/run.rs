@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use base::hash;
 use engine::{Room, fault};
 use model::{Model, hugging_face};
 
@@ -204,7 +205,7 @@ impl<'a> Run<'a> {
         {
             text += &format!(" {}", distill.sample_seed);
         }
-        blake3::hash(text.as_bytes()).to_hex().to_string()
+        hash::of_bytes(text.as_bytes())
     }
 }
 

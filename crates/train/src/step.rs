@@ -1,7 +1,7 @@
 //! One optimizer step: batch -> forward -> loss in row blocks -> backward -> clip -> AdamW.
 
+use base::rng::Rng;
 use engine::ops::distillation_loss::DistillationObjective;
-use engine::rng::Rng;
 use engine::{DropoutStream, Parameters, Tape};
 use model::{Batch, Model};
 

@@ -7,10 +7,10 @@ mod common;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use base::rng::Rng;
 use common::{Fixture, assert_close, compare_segments, folder};
 use engine::Device;
 use engine::cpu::Cpu;
-use engine::rng::Rng;
 use model::{Architecture, Batch, Classifier, Model, ModelConfig, hugging_face};
 use train::TrainError;
 use train::finetune::{

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use base::rng::Rng;
 use corpus::Chunks;
 use engine::cpu::Cpu;
-use engine::rng::Rng;
 use engine::{Device, Profiler, Tensor, fault};
 use model::{Architecture, Batch, Classifier, Model, ModelConfig, hugging_face};
 use train::data::batch;

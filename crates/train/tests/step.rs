@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use engine::{Device, Profiler};
 use model::{Architecture, Batch, Model, ModelConfig};
 use train::settings::{DistillSettings, TrainSettings};

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::rng::Rng;
 use engine::Device;
 use engine::cpu::Cpu;
-use engine::rng::Rng;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use tempfile::TempDir;
 use train::settings::{

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use corpus::builtin::{self, BuiltinSettings, Split};
+use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
 use corpus::{NamedText, Tokenizer, cleaners, text};
 use report::format::grouped;
@@ -68,7 +68,7 @@ pub fn write_builtin(
 ) -> anyhow::Result<()> {
     let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
     for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
-        text::write_corpus(&output.join(folder), &builtin::write_corpus(settings, split))?;
+        text::write_corpus(&output.join(folder), &builtin_corpus::write_corpus(settings, split))?;
     }
     write_pairs(&output.join("blimp"), settings)?;
     let folder = output.display();

@@ -20,8 +20,9 @@ use super::text::Text;
 use crate::interrupt::Interrupt;
 use crate::recipe::Source;
 use crate::scoring_progress::ScoringProgress;
-use crate::stage::{Stage, write_whole};
+use crate::stage::Stage;
 use crate::training_log::Summary;
+use base::atomic_file;
 
 /// The form of the files that the stage writes; files of another form are written anew.
 const FORMAT: u32 = 2;
@@ -56,7 +57,7 @@ impl Pipeline {
         }
         let table = closing_table(&rows);
         let place = self.path("table.md");
-        write_whole(&place, table.to_markdown().as_bytes())
+        atomic_file::write(&place, table.to_markdown().as_bytes())
             .with_context(|| format!("cannot write {}", place.display()))?;
         Ok(table.to_text())
     }
@@ -87,7 +88,7 @@ impl Pipeline {
             let place = pipeline.path(&file);
             std::fs::create_dir_all(pipeline.path("evaluation"))
                 .context("cannot make the folder evaluation")?;
-            write_whole(&place, format!("{:#}\n", serde_json::to_value(&scores)?).as_bytes())
+            atomic_file::write(&place, format!("{:#}\n", serde_json::to_value(&scores)?).as_bytes())
                 .with_context(|| format!("cannot write {}", place.display()))
         })?;
         let place = self.path(&file);

@@ -19,7 +19,8 @@ use crate::failure::{Hint, Interrupted};
 use crate::interrupt::{Interrupt, is_stop};
 use crate::lock::RunLock;
 use crate::recipe::{self, Recipe, Start};
-use crate::stage::{Stage, Stages, Status, write_whole};
+use crate::stage::{Stage, Stages, Status};
+use base::atomic_file;
 
 /// A run under way.
 pub struct Pipeline {
@@ -69,7 +70,7 @@ impl Pipeline {
             recipe.hash()?,
             recipe.resolved()?
         );
-        write_whole(&resolved, text.as_bytes())
+        atomic_file::write(&resolved, text.as_bytes())
             .with_context(|| format!("cannot write {}", resolved.display()))?;
         let pipeline = Self {
             stages: Stages::open(&folder)?,

@@ -14,8 +14,9 @@ use super::text::Text;
 use crate::console;
 use crate::failure::{Hint, Interrupted};
 use crate::recipe::{ModelSection, Start};
-use crate::stage::{Stage, write_whole};
+use crate::stage::Stage;
 use crate::training_log::TrainingLog;
+use base::atomic_file;
 
 /// A trained model of the run.
 pub struct Trained {
@@ -206,7 +207,7 @@ fn claim(folder: &Path, fingerprint: &str) -> anyhow::Result<()> {
         ));
     }
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    write_whole(&mark, fingerprint.as_bytes())
+    atomic_file::write(&mark, fingerprint.as_bytes())
         .with_context(|| format!("cannot write {}", mark.display()))
 }
 

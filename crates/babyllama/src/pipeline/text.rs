@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use corpus::builtin::{self, BuiltinSettings, Split};
+use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::CorpusStats;
 use corpus::{
     NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text,
@@ -12,7 +12,8 @@ use corpus::{
 use super::Pipeline;
 use crate::console;
 use crate::recipe::{Source, Validation};
-use crate::stage::{Stage, write_whole};
+use crate::stage::Stage;
+use base::atomic_file;
 
 /// What the models are trained on.
 pub struct Text {
@@ -97,13 +98,13 @@ impl Pipeline {
         };
         let mut training = match &section.source {
             Source::Builtin => {
-                prepare(builtin::write_corpus(self.builtin_settings(), Split::Train))?
+                prepare(builtin_corpus::write_corpus(self.builtin_settings(), Split::Train))?
             }
             Source::Folder(folder) => prepare(text::read_corpus(folder)?)?,
         };
         let validation = match &section.validation {
             Validation::Builtin => {
-                prepare(builtin::write_corpus(self.builtin_settings(), Split::Validation))?
+                prepare(builtin_corpus::write_corpus(self.builtin_settings(), Split::Validation))?
             }
             Validation::Folder(folder) => prepare(text::read_corpus(folder)?)?,
             Validation::Split => {
@@ -189,10 +190,10 @@ impl Pipeline {
 /// Writes the minimal pairs of the built-in grammar, one file a paradigm.
 pub fn write_pairs(folder: &Path, settings: BuiltinSettings) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for (paradigm, pairs) in builtin::minimal_pairs(settings) {
+    for (paradigm, pairs) in builtin_corpus::minimal_pairs(settings) {
         let lines: String = pairs.iter().map(|pair| pair.to_json_line() + "\n").collect();
         let path = folder.join(format!("{paradigm}.jsonl"));
-        write_whole(&path, lines.as_bytes())
+        atomic_file::write(&path, lines.as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())

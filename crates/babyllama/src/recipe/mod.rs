@@ -13,6 +13,7 @@ mod tests;
 
 use std::path::Path;
 
+use base::hash;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -62,7 +63,7 @@ impl Recipe {
 
     /// BLAKE3 of [`Recipe::resolved`], in hexadecimal: equal for recipes that mean the same.
     pub fn hash(&self) -> Result<String, RecipeError> {
-        Ok(blake3::hash(self.resolved()?.as_bytes()).to_hex().to_string())
+        Ok(hash::of_bytes(self.resolved()?.as_bytes()))
     }
 }
 

@@ -24,8 +24,8 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::stop::{self, ShouldStop};
 use crate::text::{NamedText, read_corpus, write_corpus};
+use base::stop::{self, ShouldStop};
 
 pub use cleaner::Cleaner;
 
@@ -91,7 +91,7 @@ pub fn clean_folder(input: &Path, output: &Path) -> Result<Vec<NamedText>> {
 mod tests {
     use std::path::PathBuf;
 
-    use engine::rng::Rng;
+    use base::rng::Rng;
 
     use super::*;
     use crate::error::CorpusError;
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn cleaning_stops_when_asked() {
         let texts = [("a.txt".to_string(), "text".to_string())];
-        assert!(matches!(clean_texts_unless(&|| true, &texts), Err(CorpusError::Stopped)));
+        assert!(matches!(clean_texts_unless(&|| true, &texts), Err(CorpusError::Stopped(_))));
         assert_eq!(clean_texts_unless(&|| false, &texts).unwrap(), clean_texts(&texts));
     }
 

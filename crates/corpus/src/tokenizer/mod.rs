@@ -25,8 +25,8 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::error::{CorpusError, Result};
-use crate::stop::{self, ShouldStop};
 use crate::text::read_text;
+use base::stop::{self, ShouldStop};
 use by_words::WordEncoder;
 use roles::Roles;
 
@@ -267,7 +267,10 @@ mod tests {
             assert!(pool.install(|| tokenizer.encode_file(&text)) == expected, "{threads} threads");
         }
         assert!(tokenizer.encode_file_unless(&|| false, &text).unwrap() == expected);
-        assert!(matches!(tokenizer.encode_file_unless(&|| true, &text), Err(CorpusError::Stopped)));
+        assert!(matches!(
+            tokenizer.encode_file_unless(&|| true, &text),
+            Err(CorpusError::Stopped(_))
+        ));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Texts for tests: whatever could make two ways of encoding differ.
 
-use engine::rng::Rng;
+use base::rng::Rng;
 
 /// Bits of text that mean something to a pattern, a normal form or an added token, alone or beside
 /// each other.

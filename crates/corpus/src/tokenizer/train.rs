@@ -13,8 +13,8 @@ use super::normal_form::NormalForms;
 use super::words::{WordSplitter, in_byte_level};
 use crate::error::{CorpusError, Result};
 use crate::pieces::{PIECE_BYTES, after_a_line, cut};
-use crate::stop::{self, ShouldStop};
 use crate::text::NamedText;
+use base::stop::{self, ShouldStop};
 
 /// The special tokens, whose ids are 0, 1 and 2.
 pub const SPECIAL_TOKENS: [&str; 3] = ["<pad>", "<s>", "</s>"];
@@ -163,9 +163,8 @@ mod tests {
 
     /// Random words of a few letters, so that a great many pairs are equally frequent.
     fn random_words() -> String {
-        let letter = |index: u64| {
-            (b'a' + engine::rng::Rng::new(1, "letters").below(index, 20) as u8) as char
-        };
+        let letter =
+            |index: u64| (b'a' + base::rng::Rng::new(1, "letters").below(index, 20) as u8) as char;
         (0..12_000).map(|index| if index % 5 == 4 { '\n' } else { letter(index) }).collect()
     }
 
@@ -186,7 +185,7 @@ mod tests {
     fn training_stops_when_asked() {
         let texts = [("a.train".to_string(), random_words())];
         let stopped = Tokenizer::train_unless(&|| true, &texts, &TokenizerSettings::default());
-        assert!(matches!(stopped, Err(CorpusError::Stopped)));
+        assert!(matches!(stopped, Err(CorpusError::Stopped(_))));
     }
 
     /// Expectations: the Python library's `train` (0.23.3) on a file of the same text.

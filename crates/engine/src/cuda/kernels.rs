@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::{fs, process};
 
+use base::{AtomicFile, hash};
 use cudarc::driver::{result, sys};
 use cudarc::nvrtc;
 use cudarc::nvrtc::result::NvrtcError;
@@ -225,7 +227,7 @@ impl Kernels {
         let Some(folder) = &self.cache else { return compile(source, self.context.capability) };
         let key =
             format!("{:?} {:?} {}", compiler_version(), self.context.capability, source.whole());
-        let path = folder.join(format!("{}.cubin", blake3::hash(key.as_bytes()).to_hex()));
+        let path = folder.join(format!("{}.cubin", hash::of_bytes(key.as_bytes())));
         if let Ok(code) = fs::read(&path) {
             return Ok(code);
         }
@@ -236,12 +238,12 @@ impl Kernels {
     }
 }
 
-/// Writes beside and renames, so that another process never reads half a file.
+/// Keeps compiled code in the cache, which other processes read and write at the same time.
 fn keep(folder: &Path, path: &Path, code: &[u8]) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
-    let beside = path.with_extension(process::id().to_string());
-    fs::write(&beside, code)?;
-    fs::rename(&beside, path)
+    let mut file = AtomicFile::create_shared(path)?;
+    file.write_all(code)?;
+    file.commit()
 }
 
 /// A kernel with the parameters given so far.

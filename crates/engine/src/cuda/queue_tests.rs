@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Cuda;
 use crate::device::{Arithmetic, Device, Starts};
-use crate::rng::Rng;
 use crate::tape::DropoutMask;
 use crate::tensor::Tensor;
 use crate::testing::random;
+use base::rng::Rng;
 
 const SIZE: usize = 16;
 

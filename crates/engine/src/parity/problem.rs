@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::rng::Rng;
 use crate::tape::{DropoutStream, Tape, Var};
 use crate::tensor::{Precision, Shape};
 use crate::{Device, Layout, Parameters, Tensor};
+use base::rng::Rng;
 
 /// Values to compare, by name.
 #[derive(Clone, Debug, PartialEq)]

@@ -189,7 +189,7 @@ fn orthonormal(columns: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
 
 #[cfg(test)]
 mod tests {
-    use engine::rng::Rng;
+    use base::rng::Rng;
 
     use super::*;
 

@@ -7,6 +7,7 @@ mod request;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base::Stopped;
 use engine::ops::language_model_loss::{Projection, Target};
 use engine::{NoRoom, Portion, Room};
 use model::{Batch, Model};
@@ -210,7 +211,7 @@ impl<'a> Scorer<'a> {
         mut take: impl FnMut(usize) -> Pass<P>,
     ) -> Result<(Pass<P>, Vec<f64>), EvalError> {
         if self.should_stop.is_some_and(|should_stop| should_stop()) {
-            return Err(EvalError::Stopped);
+            return Err(Stopped.into());
         }
         let portion = |room| {
             let pass = take(room);
@@ -345,7 +346,7 @@ pub(crate) mod tests {
         let requests: Vec<Request> = (5..10).map(|id| request(&[id], &[id])).collect();
         let mut done = 0;
         let stopped = scorer.score(&requests, |count, _| done = count);
-        assert!(matches!(stopped, Err(EvalError::Stopped)) && done == 2, "{done}");
+        assert!(matches!(stopped, Err(EvalError::Stopped(_))) && done == 2, "{done}");
     }
 
     #[test]
@@ -363,7 +364,7 @@ pub(crate) mod tests {
     /// batches of all sizes.
     #[test]
     fn what_is_shared_changes_no_score() {
-        let rng = engine::rng::Rng::new(3, "requests");
+        let rng = base::rng::Rng::new(3, "requests");
         let draw = |index: usize, below: u64| (rng.bits(index as u64) % below) as usize;
         let mut requests: Vec<Request> = (0..60)
             .map(|index| {

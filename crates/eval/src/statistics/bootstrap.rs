@@ -1,7 +1,7 @@
 //! Percentile bootstrap of a mean of task scores (Efron and Tibshirani, "An Introduction to the
 //! Bootstrap", 1993, chapter 13).
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

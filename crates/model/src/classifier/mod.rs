@@ -199,9 +199,9 @@ fn backbone(config: &ModelConfig) -> (Box<dyn Decoder>, Layout) {
 
 #[cfg(test)]
 mod tests {
+    use base::rng::Rng;
     use engine::DropoutStream;
     use engine::cpu::Cpu;
-    use engine::rng::Rng;
 
     use super::*;
     use crate::config::tests::{gpt2, llama, opt, roberta};

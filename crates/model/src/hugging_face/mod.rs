@@ -9,6 +9,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::atomic_file;
 use engine::{Device, Tensor};
 
 use crate::{Model, ModelConfig, ModelError};
@@ -119,26 +120,6 @@ fn make_folder(folder: &Path) -> Result<(), ModelError> {
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), ModelError> {
     let mut text = format!("{value:#}");
     text.push('\n');
-    replace(path, |temporary| std::fs::write(temporary, text))
-}
-
-/// Lets `write` make a file beside `path`, then renames it into place, so that `path` is always
-/// whole.
-fn replace(
-    path: &Path,
-    write: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> Result<(), ModelError> {
-    let temporary = PathBuf::from(format!("{}.partial", path.display()));
-    let finish = || {
-        write(&temporary)?;
-        std::fs::File::open(&temporary)?.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        // Without its folder's entry on disk a rename may not outlast a power cut.
-        path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
-    };
-    finish().map_err(|cause| {
-        // What is left of a failed write only takes up room; the error that matters is the first.
-        let _ = std::fs::remove_file(&temporary);
-        ModelError::Io { path: path.to_owned(), cause }
-    })
+    atomic_file::write(path, text.as_bytes())
+        .map_err(|cause| ModelError::Io { path: path.to_owned(), cause })
 }

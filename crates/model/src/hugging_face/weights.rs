@@ -6,12 +6,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use base::atomic_file;
 use engine::params::NamedSegment;
 use engine::{Parameters, Role};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
-use super::replace;
 use crate::roberta::TOKEN_TYPES;
 use crate::{Architecture, ModelConfig, ModelError};
 
@@ -84,14 +84,15 @@ pub(super) fn write(
         (named.name.as_str(), Outgoing { parameters, named, shape, transposed })
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    replace(path, |temporary| {
-        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|cause| {
-            match cause {
+    let written = atomic_file::write_with(path, |partial| {
+        safetensors::serialize_to_file(tensors, Some(metadata), partial).map_err(
+            |cause| match cause {
                 safetensors::SafeTensorError::IoError(cause) => cause,
                 other => std::io::Error::other(other.to_string()),
-            }
-        })
-    })
+            },
+        )
+    });
+    written.map_err(|cause| ModelError::Io { path: path.to_owned(), cause })
 }
 
 /// Reads all weights from a folder.

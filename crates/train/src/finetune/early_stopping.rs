@@ -91,7 +91,7 @@ mod tests {
     /// best afterwards.
     #[test]
     fn agrees_with_the_rules_one_by_one() {
-        let rng = engine::rng::Rng::new(4, "metrics");
+        let rng = base::rng::Rng::new(4, "metrics");
         for case in 0..200 {
             let (mut stopping, mut best, mut counter) =
                 (EarlyStopping::new(4, 0.001), None::<f64>, 0);

@@ -1,6 +1,6 @@
 //! Which examples every step reads.
 
-use engine::rng::Rng;
+use base::rng::Rng;
 
 use super::{Example, FinetuneSettings};
 

@@ -1,6 +1,6 @@
 //! One step of fine-tuning: batch -> forward -> loss -> backward -> clip -> AdamW.
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use engine::{DropoutStream, NoRoom, Parameters, Portion, Room, Tape};
 use model::{Batch, Classifier};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use engine::{Arithmetic, Device, Room, Tensor, View};
 use model::{Batch, Model};
 
@@ -382,7 +382,7 @@ fn manifest(
     let settings = &distillation.settings;
     let subset = sequences.subset().map(|subset| {
         let bytes: Vec<u8> = subset.iter().flat_map(|number| number.to_le_bytes()).collect();
-        blake3::hash(&bytes).to_hex().to_string()
+        base::hash::of_bytes(&bytes)
     });
     let sampling = Sampling {
         ensemble: settings.ensemble,

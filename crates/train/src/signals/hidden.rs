@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::rng::Rng;
+use base::rng::Rng;
 use engine::{Device, Precision, Shape, Tensor, ViewMut};
 use model::Model;
 

@@ -80,9 +80,9 @@ fn at_least(batch: &Batch, tokens: usize) -> Cow<'_, Batch> {
 mod tests {
     use std::sync::Arc;
 
+    use base::rng::Rng;
     use engine::Device;
     use engine::cpu::Cpu;
-    use engine::rng::Rng;
     use model::Architecture;
 
     use super::*;

@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
+use base::rng::Rng;
 use engine::ops::distillation_loss::{self, TeacherSamples};
 use engine::ops::language_model_loss::Projection;
 use engine::ops::teacher_samples::SoftenedTeachers;
-use engine::rng::Rng;
 use model::Model;
 
 use super::cached::{Form, Voices};

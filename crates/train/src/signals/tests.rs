@@ -1,9 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use base::rng::Rng;
 use engine::Device;
 use engine::cpu::Cpu;
-use engine::rng::Rng;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 
 use super::cached::{Form, Voices};

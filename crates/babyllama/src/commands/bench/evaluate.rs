@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use corpus::builtin;
+use builtin_corpus;
 use engine::Device;
 use eval::{Request, Rules, Scorer};
 use model::Model;
@@ -79,7 +79,7 @@ pub fn evaluate(
 fn requests(vocab_size: usize, pairs_per_paradigm: usize) -> anyhow::Result<Vec<Request>> {
     let tokenizer = text::tokenizer(&text::builtin_text(), vocab_size)?;
     let prefix = prefix(Rules::default(), &tokenizer)?;
-    let paradigms = builtin::minimal_pairs(text::settings(pairs_per_paradigm));
+    let paradigms = builtin_corpus::minimal_pairs(text::settings(pairs_per_paradigm));
     let pairs = paradigms.iter().flat_map(|(_, pairs)| pairs);
     let sentences = pairs.flat_map(|pair| [&pair.sentence_good, &pair.sentence_bad]);
     let request = |sentence| Request {

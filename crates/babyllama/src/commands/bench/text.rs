@@ -1,7 +1,7 @@
 //! The text that evaluation and encoding are measured on: the built-in corpus and a tokenizer of
 //! its own.
 
-use corpus::builtin::{self, BuiltinSettings, Split};
+use builtin_corpus::{BuiltinSettings, Split};
 use corpus::{NamedText, Tokenizer, TokenizerSettings, cleaners};
 
 /// The built-in corpus of 300,000 words.
@@ -11,7 +11,7 @@ pub fn settings(pairs_per_paradigm: usize) -> BuiltinSettings {
 
 /// The cleaned training text.
 pub fn builtin_text() -> Vec<NamedText> {
-    cleaners::clean_texts(&builtin::write_corpus(settings(0), Split::Train))
+    cleaners::clean_texts(&builtin_corpus::write_corpus(settings(0), Split::Train))
 }
 
 /// A tokenizer of at most so many entries, trained on a text.

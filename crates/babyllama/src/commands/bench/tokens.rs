@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use base::rng::Rng;
 use corpus::{Chunks, TokenFile};
-use engine::rng::Rng;
 use train::TokenSource;
 use train::data::{self, MicroBatch, TextKind};
 

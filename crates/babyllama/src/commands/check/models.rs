@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use base::rng::Rng;
 use engine::Device;
-use engine::rng::Rng;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use tempfile::TempDir;
 use train::settings::SignalKind;

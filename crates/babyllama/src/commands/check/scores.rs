@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use base::rng::Rng;
 use engine::Device;
-use engine::rng::Rng;
 use eval::{Request, Scorer};
 use model::{Architecture, Classifier, Model};
 use train::finetune::{Example, Finetune, FinetuneEvent, FinetuneListener, FinetuneSettings};

@@ -22,7 +22,7 @@ use crate::failure::WrongUsage;
 use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::{prefix, tokenizer_of};
 use crate::scoring_progress::ScoringProgress;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// Where the pipeline puts its files, below a model's folder.
 const FOLDER: &str = "aoa_prediction";
@@ -107,7 +107,7 @@ fn surprisals(
 fn write(folder: &Path, name: &str, value: &Value) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(name);
-    write_whole(&path, format!("{value}\n").as_bytes())
+    atomic_file::write(&path, format!("{value}\n").as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

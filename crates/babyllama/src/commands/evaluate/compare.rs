@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::args::CompareArgs;
 use crate::console;
 use crate::failure::{Hint, WrongUsage};
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// A model's answers, with the scores that were written beside them.
 struct Answers {
@@ -52,7 +52,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.json {
         let value = json!({ "first": first.path, "second": second.path, "confidence": args.confidence,
             "resamples": args.resamples, "seed": args.seed, "units": found.units, "mean": found.mean });
-        write_whole(path, format!("{value:#}\n").as_bytes())
+        atomic_file::write(path, format!("{value:#}\n").as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::failure::Hint;
 use crate::interrupt::Interrupt;
 use crate::pipeline::evaluation::scorer;
 use crate::scoring_progress::ScoringProgress;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// Accuracy on EWoK's questions.
 pub fn ewok(
@@ -111,7 +111,7 @@ pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> anyhow::Result<(
         ]);
         if !after.items.is_empty() {
             let path = output.join(name);
-            write_whole(&path, to_lines(after).as_bytes())
+            atomic_file::write(&path, to_lines(after).as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
     }

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::args::{DeviceArgs, EvaluateArgs};
 use crate::pipeline::models::same_tokenizer;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// A folder's model.
 pub struct Subject {
@@ -69,7 +69,7 @@ fn tokenizer(group: &[Subject]) -> anyhow::Result<Tokenizer> {
 fn write_json(args: &EvaluateArgs, value: &Value) -> anyhow::Result<()> {
     match &args.json {
         None => Ok(()),
-        Some(path) => write_whole(path, format!("{value:#}\n").as_bytes())
+        Some(path) => atomic_file::write(path, format!("{value:#}\n").as_bytes())
             .with_context(|| format!("cannot write {}", path.display())),
     }
 }

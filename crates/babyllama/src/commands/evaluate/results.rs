@@ -10,7 +10,7 @@ use eval::output::predictions;
 
 use crate::args::EvaluateArgs;
 use crate::failure::Hint;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// Writes a suite's scores and answers into a model's folder. Whatever `evaluate all` knew of them
 /// before counts no more.
@@ -27,7 +27,7 @@ pub fn keep(outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
     }
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        write_whole(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        atomic_file::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     write("predictions.jsonl", predictions::to_lines(outcome).as_bytes())?;
     write("result.json", format!("{:#}\n", serde_json::to_value(&outcome.result)?).as_bytes())
@@ -66,7 +66,7 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> anyhow::Result<()> {
         ))
         .hint("name another folder with --output, or delete that one if nobody needs it"),
         Ok(_) => Ok(()),
-        Err(_) => write_whole(&owner, text.as_bytes())
+        Err(_) => atomic_file::write(&owner, text.as_bytes())
             .with_context(|| format!("cannot write {}", owner.display())),
     }
 }

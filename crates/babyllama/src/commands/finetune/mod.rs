@@ -23,7 +23,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
 use crate::recipe::FinetuneRecipe;
 use crate::setbacks::Setbacks;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// Fine-tunes every model for every task with every seed, and shows the scores. What fails by
 /// itself does not end the rest.
@@ -86,7 +86,7 @@ pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> 
 fn write_json(args: &FinetuneArgs, value: &Value) -> anyhow::Result<()> {
     match &args.json {
         None => Ok(()),
-        Some(path) => write_whole(path, format!("{value:#}\n").as_bytes())
+        Some(path) => atomic_file::write(path, format!("{value:#}\n").as_bytes())
             .with_context(|| format!("cannot write {}", path.display())),
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use train::finetune::{Evaluation, FinetuneSettings};
 
 use super::jobs::Questions;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 const RESULT: &str = "result.json";
 /// Where a classifier that is kept lies.
@@ -132,7 +132,7 @@ impl FinetuneResult {
     ) -> anyhow::Result<()> {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
-            write_whole(&path, text.as_bytes())
+            atomic_file::write(&path, text.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))
         };
         let result = SuiteResult::of_tasks(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::*;
 use crate::cpu::Cpu;
 use crate::device::{Arithmetic, Device};
-use crate::rng::Rng;
 use crate::tensor::{Shape, Tensor};
 use crate::testing::random;
+use base::rng::Rng;
 
 /// Values of a call: queries, keys and values joined, and the gradient of the output.
 struct Problem {

@@ -2,8 +2,8 @@ use super::*;
 use crate::Tensor;
 use crate::ops::distillation_loss::reference::{ENSEMBLES, Problem, objectives};
 use crate::ops::distillation_loss::{DistillationObjective, TeacherSamples, TeacherSignal};
-use crate::rng::Rng;
 use crate::testing::{assert_close, device, random};
+use base::rng::Rng;
 
 /// What `sample_teachers` writes.
 #[derive(Debug, PartialEq)]

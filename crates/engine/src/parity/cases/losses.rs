@@ -12,8 +12,8 @@ use crate::ops::linear::Linear;
 use crate::ops::teacher_samples::SoftenedTeachers;
 use crate::params::{Layout, Role};
 use crate::parity::problem::{Output, Problem, random, random_ids, random_tensor};
-use crate::rng::Rng;
 use crate::tensor::{Precision, Tensor};
+use base::rng::Rng;
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();

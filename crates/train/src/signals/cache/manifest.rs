@@ -1,9 +1,10 @@
 //! The manifest: everything that a cache's contents follow from.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use base::{atomic_file, hash};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,7 +80,7 @@ impl Manifest {
 
     /// BLAKE3, in hexadecimal, of all but the teachers' names: equal for caches of equal contents.
     pub fn identity(&self) -> String {
-        blake3::hash(self.contents().to_string().as_bytes()).to_hex().to_string()
+        hash::of_bytes(self.contents().to_string().as_bytes())
     }
 
     /// Everything that decides the contents, as a plain value in a fixed order.
@@ -133,24 +134,9 @@ impl Manifest {
     /// Writes the manifest beside its place and renames it there.
     pub fn write(&self, path: &Path) -> Result<(), CacheError> {
         let text = format!("{:#}\n", serde_json::to_value(self).unwrap_or_default());
-        write_whole(path, text.as_bytes())
+        atomic_file::write(path, text.as_bytes())
             .map_err(|cause| CacheError::Io { path: path.to_owned(), cause })
     }
-}
-
-/// Writes a file beside its place, brings it to disk and renames it.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("partial");
-    write_synced(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
-    })?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// The first value that differs, with its dotted key.

@@ -5,10 +5,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base::atomic_file;
 use memmap2::Mmap;
 
 use super::CacheError;
-use super::manifest::{Manifest, write_whole};
+use super::manifest::Manifest;
 
 const CHECKSUM_BYTES: usize = 8;
 /// What a cache is made of besides its manifest and its lock.
@@ -290,7 +291,7 @@ impl Store {
         blocks.sync_all().map_err(io_error(&self.folder.join("blocks.bin")))?;
         self.checksum_file.sync_all().map_err(io_error(&self.folder.join("checksums.bin")))?;
         let place = self.folder.join("complete");
-        write_whole(&place, b"every block is written\n").map_err(io_error(&place))?;
+        atomic_file::write(&place, b"every block is written\n").map_err(io_error(&place))?;
         self.role = Role::Complete;
         Ok(())
     }

@@ -17,7 +17,7 @@ use super::data::{AtHand, Benchmark};
 use crate::console;
 use crate::failure::Hint;
 use crate::setbacks::Setbacks;
-use crate::stage::write_whole;
+use base::atomic_file;
 
 /// Writes both into the model's folder. Of fine-tuned tasks the first seed counts; a suite of which
 /// a task failed has no mean, and stays out of `results.json`.
@@ -30,7 +30,7 @@ pub fn write(
 ) -> anyhow::Result<()> {
     let keep = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        write_whole(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        atomic_file::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     let whole = |suite: &Suite| setbacks.mark(&card.name, suite.name(), None).is_none();
     let finetuned = [Suite::Glue, Suite::Msgs].into_iter().filter(whole);

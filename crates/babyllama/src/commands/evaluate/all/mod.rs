@@ -23,7 +23,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::RunLock;
 use crate::recipe::FinetuneRecipe;
 use crate::setbacks::Setbacks;
-use crate::stage::write_whole;
+use base::atomic_file;
 use card::Card;
 use scoring::Scoring;
 
@@ -78,13 +78,13 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let report = table::Report::of(&cards, rules, &setbacks)?;
     let write = |name: &str, text: &str| {
         let path = args.output.join(name);
-        write_whole(&path, text.as_bytes())
+        atomic_file::write(&path, text.as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))
     };
     write("table.md", &report.markdown)?;
     write("scores.csv", &report.csv)?;
     if let Some(path) = &args.common.json {
-        write_whole(path, format!("{:#}\n", report.json).as_bytes())
+        atomic_file::write(path, format!("{:#}\n", report.json).as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     console::print(format_args!("\n{}", report.text))?;

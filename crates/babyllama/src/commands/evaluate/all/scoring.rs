@@ -27,7 +27,8 @@ use crate::interrupt::{Interrupt, is_stop};
 use crate::pipeline::evaluation::score_folder;
 use crate::recipe::FinetuneRecipe;
 use crate::setbacks::{Part, Setbacks};
-use crate::stage::{Stage, Stages, Status, write_whole};
+use crate::stage::{Stage, Stages, Status};
+use base::atomic_file;
 
 fn interrupted() -> anyhow::Error {
     Interrupted { resume: "the same command".to_owned() }.into()
@@ -165,7 +166,7 @@ impl<'a> Scoring<'a> {
         let text = HeldoutText { data: text, raw_tokens: false, clean, sequence_length };
         let found = loss::measure(self.group, text, Some(self.interrupt))?;
         console::note(format_args!("{}: held-out loss {:.4}", self.card.label, found.loss));
-        write_whole(file, format!("{:#}\n", serde_json::to_value(&found)?).as_bytes())
+        atomic_file::write(file, format!("{:#}\n", serde_json::to_value(&found)?).as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
@@ -244,7 +245,7 @@ impl<'a> Scoring<'a> {
         self.stage(Benchmark::Aoa, settings, &[&args.words, &args.contexts], |scoring, file| {
             let score =
                 ages::measure(&args, scoring.group, &scoring.folder, Some(scoring.interrupt))?;
-            write_whole(file, format!("{:#}\n", serde_json::to_value(score)?).as_bytes())
+            atomic_file::write(file, format!("{:#}\n", serde_json::to_value(score)?).as_bytes())
                 .with_context(|| format!("cannot write {}", file.display()))
         })?;
         self.card.ages = Some(self.read("aoa/result.json")?);

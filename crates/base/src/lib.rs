@@ -1,0 +1,22 @@
+//! What every other crate stands on, and nothing of language, tensors or recipes:
+//!
+//! - [`rng`]: random numbers that are a pure function of seed, purpose and index;
+//! - [`atomic_file`]: files and folders that appear whole or not at all;
+//! - [`hash`]: BLAKE3 of bytes and files, in hexadecimal;
+//! - [`stop`]: the one error of work that was asked to stop.
+//!
+//! ```
+//! use base::rng::Rng;
+//!
+//! let dropout = Rng::new(42, "dropout").at(7);
+//! assert_eq!(dropout.uniform(3), Rng::new(42, "dropout").at(7).uniform(3));
+//! assert!((0.0..1.0).contains(&dropout.uniform(3)));
+//! ```
+
+pub mod atomic_file;
+pub mod hash;
+pub mod rng;
+pub mod stop;
+
+pub use atomic_file::AtomicFile;
+pub use stop::{ShouldStop, Stopped};
