@@ -278,7 +278,7 @@ fn too_little_room_is_known_before_the_first_block_and_leaves_nothing() {
 #[test]
 fn a_new_cache_whose_manifest_cannot_be_written_leaves_nothing_and_an_old_one_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let in_the_way = folder.path().join("manifest.partial");
+    let in_the_way = folder.path().join("manifest.json.partial");
     fs::create_dir(&in_the_way).unwrap();
     assert!(refusal(folder.path()).contains("manifest.json: "), "{}", refusal(folder.path()));
     assert!(CONTENTS.iter().all(|name| !folder.path().join(name).exists()));
