@@ -127,8 +127,8 @@ pub fn on_training(error: &TrainError) -> &'static str {
             "remove the folder checkpoints to train from the beginning"
         }
         TrainError::Device(fault) => on_fault(fault),
-        TrainError::NoRoom { sequences: 1, fault, .. } => on_fault(fault),
-        TrainError::NoRoom { .. } => {
+        TrainError::OutOfMemory { sequences: 1, fault, .. } => on_fault(fault),
+        TrainError::OutOfMemory { .. } => {
             "set a smaller micro_batch_size, or 0, which finds out how many fit; the last \
              checkpoint is kept"
         }
@@ -233,8 +233,8 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::Classification(error) => on_classification(error),
         EvalError::Stopped(_) => MEND,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
-        EvalError::NoMemory { fault, .. } => on_fault(fault),
-        EvalError::NoRoom { .. } => "take a model with more positions",
+        EvalError::OutOfMemory { fault, .. } => on_fault(fault),
+        EvalError::TooFewPositions { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } => NAME_TOKEN,
         EvalError::NoPrefixToken { .. } => {
             "take the rules of the other year, or a tokenizer with that token"

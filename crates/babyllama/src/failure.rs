@@ -301,14 +301,14 @@ mod tests {
         assert!(plain.advice.starts_with("end other programs"), "{}", plain.advice);
         assert_eq!(failure(TrainError::Device(full())).advice, plain.advice);
         let split = |sequences| {
-            failure(TrainError::NoRoom { sequences, length: 128, fault: full() }).advice
+            failure(TrainError::OutOfMemory { sequences, length: 128, fault: full() }).advice
         };
         assert!(
             split(1) == plain.advice && split(16).contains("micro_batch_size"),
             "{}",
             split(16)
         );
-        let text = || EvalError::NoMemory { tokens: 50, fault: full() };
+        let text = || EvalError::OutOfMemory { tokens: 50, fault: full() };
         assert!(
             failure(text()).advice == plain.advice
                 && failure(AgeError::Scoring(text())).advice == plain.advice

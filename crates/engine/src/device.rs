@@ -60,15 +60,23 @@ pub trait Device:
         None
     }
 
+    /// The number of rows from which on each row of a product with so many output columns has bits
+    /// that depend on that row and the weights alone, not on the rows beside it. 0 where no minimum
+    /// is known.
+    fn independent_rows(&self, columns: usize) -> usize {
+        let _ = columns;
+        0
+    }
+
     /// How its kernels were started so far; none where they are plain calls.
-    fn starts(&self) -> Option<Starts> {
+    fn launch_stats(&self) -> Option<LaunchStats> {
         None
     }
 }
 
 /// How kernels and products were started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Starts {
+pub struct LaunchStats {
     /// One by one.
     pub alone: u64,
     /// As part of a graph.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::device::{Arithmetic, Device, DeviceMemory, Starts};
+use crate::device::{Arithmetic, Device, DeviceMemory, LaunchStats};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads};
 use crate::ops::distillation_loss::{
     DistillationLossKernels, DistillationObjective, DistillationSums, TeacherSignal,
@@ -123,8 +123,12 @@ impl Device for Profiler {
         self.device.memory()
     }
 
-    fn starts(&self) -> Option<Starts> {
-        self.device.starts()
+    fn independent_rows(&self, columns: usize) -> usize {
+        self.device.independent_rows(columns)
+    }
+
+    fn launch_stats(&self) -> Option<LaunchStats> {
+        self.device.launch_stats()
     }
 }
 
@@ -322,8 +326,8 @@ impl NormKernels for Profiler {
 }
 
 impl AttentionKernels for Profiler {
-    fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
-        self.measure("rotate", 0.0, || self.device.rotate(joined, positions, heads, inverse));
+    fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
+        self.measure("rotate", 0.0, || self.device.rotate(fused_qkv, positions, heads, inverse));
     }
 
     fn attention(
@@ -335,38 +339,51 @@ impl AttentionKernels for Profiler {
         heads: &Heads,
         dropout: Option<DropoutMask>,
         output: ViewMut<'_>,
-        log_sums: Option<ViewMut<'_>>,
+        logsumexp: Option<ViewMut<'_>>,
     ) {
         // Scores and output.
         let flops = 2.0 * attention_flops(spans, heads);
         self.measure("attention", flops, || {
-            self.device.attention(queries, keys, values, spans, heads, dropout, output, log_sums);
+            self.device.attention(queries, keys, values, spans, heads, dropout, output, logsumexp);
         });
     }
 
     fn attention_gradient(
         &self,
         d_output: View<'_>,
-        joined: View<'_>,
+        fused_qkv: View<'_>,
         output: View<'_>,
-        log_sums: View<'_>,
+        logsumexp: View<'_>,
         spans: &[AttentionSpan],
         heads: &Heads,
         dropout: Option<DropoutMask>,
-        d_joined: ViewMut<'_>,
+        d_fused_qkv: ViewMut<'_>,
     ) {
         // The scores once more, and the gradients of weights, queries, keys and values.
         let flops = 5.0 * attention_flops(spans, heads);
         self.measure("attention_gradient", flops, || {
             self.device.attention_gradient(
-                d_output, joined, output, log_sums, spans, heads, dropout, d_joined,
+                d_output,
+                fused_qkv,
+                output,
+                logsumexp,
+                spans,
+                heads,
+                dropout,
+                d_fused_qkv,
             );
         });
     }
 
-    fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>) {
+    fn append_to_cache(
+        &self,
+        fused_qkv: View<'_>,
+        heads: &Heads,
+        length: usize,
+        cache: ViewMut<'_>,
+    ) {
         self.measure("append_to_cache", 0.0, || {
-            self.device.append_to_cache(joined, heads, length, cache)
+            self.device.append_to_cache(fused_qkv, heads, length, cache)
         });
     }
 }
@@ -580,8 +597,8 @@ mod tests {
         let parameters = Parameters::zeros(device, Arc::new(Layout::default()));
         let (mut tape, mut cache) =
             (Tape::inference(&parameters), LayerCache::new(device, 3, &heads));
-        let joined = tape.input(tensor(3, 2, 16));
-        let attended = tape.attention_cached(joined, &Arc::from([0, 1]), &heads, &mut cache);
+        let fused_qkv = tape.input(tensor(3, 2, 16));
+        let attended = tape.attention_cached(fused_qkv, &Arc::from([0, 1]), &heads, &mut cache);
         let singles =
             logits.into_iter().chain(entropies).chain(attended.value().to_vec()).map(f64::from);
         singles.chain(log_probabilities).chain(ids.map(f64::from)).collect()

@@ -161,7 +161,7 @@ fn classifier_loss() {
         let mut tape = Tape::training(&parameters, &mut gradients, None);
         let hidden = tape.input(Tensor::from_slice(&device, 13, shape[1], &floats("hidden")));
         let (rows, output): (Arc<[u32]>, _) = (numbers("rows").into(), Linear { weight, bias });
-        let picked = tape.pick_rows(&hidden, &rows);
+        let picked = tape.gather_rows(&hidden, &rows);
         let loss = tape.language_model_loss(&picked, output, &numbers("labels"), 1.0);
         let d_hidden = tape.backward().of(&hidden).unwrap().to_vec();
         let gradient = gradients.values().to_vec();

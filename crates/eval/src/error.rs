@@ -37,8 +37,8 @@ pub enum EvalError {
         "of models that are scored together all must predict the next token, or all must be masked"
     )]
     MixedEnsemble,
-    #[error("a model of {positions} positions has no room for a text between its special tokens")]
-    NoRoom { positions: usize },
+    #[error("a model of {positions} positions is too short for a text between its special tokens")]
+    TooFewPositions { positions: usize },
     #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]
     NoMaskedToken { role: &'static str },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
@@ -53,8 +53,8 @@ pub enum EvalError {
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
-    #[error("there is no room for one text of {tokens} tokens: {fault}")]
-    NoMemory { tokens: usize, fault: Fault },
+    #[error("there is no memory for one text of {tokens} tokens: {fault}")]
+    OutOfMemory { tokens: usize, fault: Fault },
     #[error("somebody asked to stop")]
     Stopped(#[from] Stopped),
     #[error(transparent)]

@@ -135,16 +135,16 @@ impl Cache {
 /// Attention of one layer: within the batch, or over the cache when there is one.
 pub(crate) fn attend(
     tape: &mut Tape<'_>,
-    joined: Var,
+    fused_qkv: Var,
     batch: &Batch,
     heads: &Heads,
     layer: usize,
     cache: Option<&mut Cache>,
 ) -> Var {
     match cache {
-        None => tape.attention(joined, &batch.spans, &batch.positions, heads),
+        None => tape.attention(fused_qkv, &batch.spans, &batch.positions, heads),
         Some(cache) => {
-            tape.attention_cached(joined, &batch.positions, heads, &mut cache.layers[layer])
+            tape.attention_cached(fused_qkv, &batch.positions, heads, &mut cache.layers[layer])
         }
     }
 }

@@ -60,7 +60,7 @@ impl Model {
         Ok(Self { config, decoder, parameters: Self::allocate(layout, device)? })
     }
 
-    /// Parameters that are all zero, or an error where there is no room for them.
+    /// Parameters that are all zero, or an error where there is no memory for them.
     pub(crate) fn allocate(
         layout: Layout,
         device: &Arc<dyn Device>,

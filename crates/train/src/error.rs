@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use base::Stopped;
-use engine::{Fault, NoRoom};
+use engine::{Fault, OutOfMemory};
 use model::ModelError;
 
 use crate::signals::cache::CacheError;
@@ -54,8 +54,8 @@ pub enum TrainError {
     DamagedCheckpoint { path: PathBuf, problem: String },
     #[error("sequences of no known place in a text cannot be looked up in a teachers' cache")]
     Unplaced,
-    #[error("there is no room for {}: {fault}", at_a_time(*.sequences, *.length))]
-    NoRoom { sequences: usize, length: usize, fault: Fault },
+    #[error("there is no memory for {}: {fault}", at_a_time(*.sequences, *.length))]
+    OutOfMemory { sequences: usize, length: usize, fault: Fault },
     #[error(transparent)]
     Device(Fault),
     #[error("somebody asked to stop")]
@@ -65,9 +65,9 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// There was no room for sequences of a length.
-    pub(crate) fn no_room(length: usize) -> impl Fn(NoRoom) -> Self {
-        move |NoRoom { size, fault }| Self::NoRoom { sequences: size, length, fault }
+    /// There was no memory for sequences of a length.
+    pub(crate) fn out_of_memory(length: usize) -> impl Fn(OutOfMemory) -> Self {
+        move |OutOfMemory { size, fault }| Self::OutOfMemory { sequences: size, length, fault }
     }
 }
 
@@ -83,19 +83,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_no_room_for_is_said() {
+    fn out_of_memory_names_what_did_not_fit() {
         let fault = Fault::OutOfMemory {
             device: "gpu".into(),
             wanted: 3 << 20,
             free: 1 << 20,
             total: 8 << 20,
         };
-        let message =
-            |size| TrainError::no_room(16)(NoRoom { size, fault: fault.clone() }).to_string();
-        assert_eq!(message(1), format!("there is no room for one sequence of 16 tokens: {fault}"));
+        let message = |size| {
+            TrainError::out_of_memory(16)(OutOfMemory { size, fault: fault.clone() }).to_string()
+        };
+        assert_eq!(
+            message(1),
+            format!("there is no memory for one sequence of 16 tokens: {fault}")
+        );
         assert_eq!(
             message(4),
-            format!("there is no room for 4 sequences of 16 tokens at a time: {fault}")
+            format!("there is no memory for 4 sequences of 16 tokens at a time: {fault}")
         );
     }
 }

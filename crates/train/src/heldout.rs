@@ -6,7 +6,7 @@ use std::ops::Range;
 use base::Stopped;
 use corpus::chunks::Chunks;
 use engine::ops::language_model_loss::Target;
-use engine::{Device, Room, Tape};
+use engine::{BatchLimit, Device, Tape};
 use model::{Batch, Model};
 
 use crate::data::{MicroBatch, TextKind, TokenSource};
@@ -45,18 +45,18 @@ impl Heldout<'_> {
         mut measure: impl FnMut(&MicroBatch) -> Result<T, TrainError>,
         mut add: impl FnMut(&Batch, T),
     ) -> Result<(), TrainError> {
-        let (mut room, mut rest) = (Room::up_to(self.batch_size), &self.sequences[..]);
+        let (mut batch_limit, mut rest) = (BatchLimit::up_to(self.batch_size), &self.sequences[..]);
         while !rest.is_empty() {
             if self.should_stop.is_some_and(|should_stop| should_stop()) {
                 return Err(Stopped.into());
             }
-            let measured = room.fit(device, rest.len(), |size| {
+            let measured = batch_limit.fit(device, rest.len(), |size| {
                 let batch =
                     MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, &rest[..size]);
                 measure(&batch).map(|found| (batch.batch, found))
             });
             let (batch, found) =
-                measured.map_err(TrainError::no_room(self.chunks.sequence_length()))??;
+                measured.map_err(TrainError::out_of_memory(self.chunks.sequence_length()))??;
             rest = &rest[batch.spans.count()..];
             add(&batch, found);
         }

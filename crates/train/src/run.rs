@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use base::hash;
-use engine::{Room, fault};
+use engine::{BatchLimit, fault};
 use model::{Model, hugging_face};
 
 use crate::checkpoint::{self, Progress};
@@ -58,7 +58,7 @@ struct Progressing<'a> {
     progress: Progress,
     saved_step: Option<u64>,
     /// Of a step's sequences, those that pass through at a time.
-    room: Room,
+    batch_limit: BatchLimit,
 }
 
 impl<'a> Run<'a> {
@@ -154,9 +154,9 @@ impl<'a> Run<'a> {
             heldout,
             progress: restored.unwrap_or(Progress { step: 0, best: None, fingerprint }),
             saved_step,
-            room: match self.settings.micro_batch_size {
-                0 => Room::up_to(self.settings.batch_size),
-                size => Room::fixed(size),
+            batch_limit: match self.settings.micro_batch_size {
+                0 => BatchLimit::up_to(self.settings.batch_size),
+                size => BatchLimit::fixed(size),
             },
         })
     }
@@ -233,18 +233,18 @@ impl Progressing<'_> {
         let done = self.progress.step;
         let (chunks, sequences) = self.plan.step(done)?;
         let learning_rate = self.schedule.learning_rate(done);
-        let (known, device) = (self.room.size(), self.trainer.model.device().clone());
-        let found = self.room.fit(&*device, sequences.len(), |size| {
+        let (known, device) = (self.batch_limit.size(), self.trainer.model.device().clone());
+        let found = self.batch_limit.fit(&*device, sequences.len(), |size| {
             let cut =
                 |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
             let micro_batches: Vec<_> = sequences.chunks(size).map(cut).collect();
             self.trainer.gradient(&micro_batches, done + 1)
         });
-        let found = found.map_err(TrainError::no_room(self.settings.sequence_length))??;
+        let found = found.map_err(TrainError::out_of_memory(self.settings.sequence_length))??;
         self.trainer.update(done + 1, learning_rate, found.gradient_norm);
         self.progress.step = done + 1;
-        if self.room.size() < known {
-            let (sequences, batch_size) = (self.room.size(), self.settings.batch_size);
+        if self.batch_limit.size() < known {
+            let (sequences, batch_size) = (self.batch_limit.size(), self.settings.batch_size);
             hear(listener, &self.folder, Event::Split { sequences, batch_size })?;
         }
         let record = StepRecord {

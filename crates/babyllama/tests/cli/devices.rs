@@ -255,7 +255,7 @@ fn fine_tuning_that_the_gpu_has_no_memory_for_takes_less_at_a_time() {
     );
     let refusal = tune("36000000", "none").1.refused(1);
     refusal
-        .names(&["there is no room for one sequence of ", "cuda:0"])
+        .names(&["there is no memory for one sequence of ", "cuda:0"])
         .advises("shorter sequences");
 }
 

@@ -108,9 +108,9 @@ vectorised! {
 
 vectorised! {
     /// Turns scores into the weights that `softmax` gave.
-    fn weights_again(scores: &mut [f32], log_sum: f32) {
+    fn weights_again(scores: &mut [f32], logsumexp: f32) {
         for score in scores.iter_mut() {
-            *score = exp(*score - log_sum);
+            *score = exp(*score - logsumexp);
         }
     }
 }
@@ -200,7 +200,7 @@ fn with_scratch(length: usize, work: impl FnOnce(&mut [f32])) {
 }
 
 impl AttentionKernels for Cpu {
-    fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
+    fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
         let (Some(theta), half) = (heads.rope_theta, heads.head_dim / 2) else { return };
         let frequency = |pair: usize| (theta as f64).powf(-(pair as f64) / half as f64) as f32;
         let frequencies: Vec<f32> = (0..half).map(frequency).collect();
@@ -211,10 +211,10 @@ impl AttentionKernels for Cpu {
             })
             .map(|(sin, cos)| (if inverse { -sin } else { sin }, cos))
             .collect();
-        let width = joined.columns;
+        let width = fused_qkv.columns;
         let rows = rows_per_task(width);
         let turned = (heads.num_heads + heads.num_kv_heads) * heads.head_dim;
-        slice_mut(joined).par_chunks_mut(rows * width).zip(positions.par_chunks(rows)).for_each(
+        slice_mut(fused_qkv).par_chunks_mut(rows * width).zip(positions.par_chunks(rows)).for_each(
             |(block, positions)| {
                 for (row, &position) in block.chunks_exact_mut(width).zip(positions) {
                     let turns = &turns[position as usize * half..][..half];
@@ -235,10 +235,11 @@ impl AttentionKernels for Cpu {
         heads: &Heads,
         dropout: Option<DropoutMask>,
         output: ViewMut<'_>,
-        log_sums: Option<ViewMut<'_>>,
+        logsumexp: Option<ViewMut<'_>>,
     ) {
         let output = Shared::new(slice_mut(output), heads.query_columns());
-        let log_sums = log_sums.map(|log_sums| Shared::new(slice_mut(log_sums), heads.num_heads));
+        let logsumexp =
+            logsumexp.map(|logsumexp| Shared::new(slice_mut(logsumexp), heads.num_heads));
         tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| {
             let (key_count, gathered) = (span.key_count(), whole_length(span, heads));
             with_scratch(QUERY_BLOCK * key_count + 2 * gathered, |scratch| {
@@ -261,13 +262,13 @@ impl AttentionKernels for Cpu {
                             let token = rows.start + index;
                             let visible = heads.visible(span, token - span.queries.start);
                             let (visible, hidden) = row_weights.split_at_mut(visible);
-                            let log_sum = softmax(visible);
+                            let row_logsumexp = softmax(visible);
                             hidden.fill(0.0);
-                            if let Some(log_sums) = log_sums {
+                            if let Some(logsumexp) = logsumexp {
                                 // Safety: this task alone writes this head's column of this
                                 // sequence's rows.
-                                let place = unsafe { log_sums.row(token, head..head + 1) };
-                                place[0] = log_sum;
+                                let place = unsafe { logsumexp.row(token, head..head + 1) };
+                                place[0] = row_logsumexp;
                             }
                             if let Some(mask) = dropout {
                                 drop_row(visible, mask, token, head, heads.num_heads);
@@ -294,22 +295,22 @@ impl AttentionKernels for Cpu {
     fn attention_gradient(
         &self,
         d_output: View<'_>,
-        joined: View<'_>,
+        fused_qkv: View<'_>,
         output: View<'_>,
-        log_sums: View<'_>,
+        logsumexp: View<'_>,
         spans: &[AttentionSpan],
         heads: &Heads,
         dropout: Option<DropoutMask>,
-        d_joined: ViewMut<'_>,
+        d_fused_qkv: ViewMut<'_>,
     ) {
         let task = GradientTask {
             d_output,
-            joined,
+            fused_qkv,
             output,
-            log_sums: slice(log_sums),
+            logsumexp: slice(logsumexp),
             heads,
             dropout,
-            d_joined: Shared::new(slice_mut(d_joined), heads.joined_columns()),
+            d_fused_qkv: Shared::new(slice_mut(d_fused_qkv), heads.qkv_columns()),
         };
         assert!(
             spans.iter().all(|span| span.prefix.is_empty()),
@@ -318,11 +319,17 @@ impl AttentionKernels for Cpu {
         tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| task.run(span, kv_head));
     }
 
-    fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>) {
+    fn append_to_cache(
+        &self,
+        fused_qkv: View<'_>,
+        heads: &Heads,
+        length: usize,
+        cache: ViewMut<'_>,
+    ) {
         let width = cache.columns;
         let cache = slice_mut(cache);
-        for index in 0..joined.rows {
-            let kept = row(joined, index, heads.query_columns()..heads.joined_columns());
+        for index in 0..fused_qkv.rows {
+            let kept = row(fused_qkv, index, heads.query_columns()..heads.qkv_columns());
             cache[(length + index) * width..][..width].copy_from_slice(kept);
         }
     }
@@ -339,12 +346,12 @@ fn turn(head: &mut [f32], turns: &[(f32, f32)]) {
 /// The backward of one sequence and one key-value head.
 struct GradientTask<'a> {
     d_output: View<'a>,
-    joined: View<'a>,
+    fused_qkv: View<'a>,
     output: View<'a>,
-    log_sums: &'a [f32],
+    logsumexp: &'a [f32],
     heads: &'a Heads,
     dropout: Option<DropoutMask>,
-    d_joined: Shared,
+    d_fused_qkv: Shared,
 }
 
 impl GradientTask<'_> {
@@ -358,8 +365,8 @@ impl GradientTask<'_> {
         for token in span.keys.clone() {
             // Safety: this task alone writes this head's keys and values of this sequence's rows.
             unsafe {
-                self.d_joined.row(token, key_columns.clone()).fill(0.0);
-                self.d_joined.row(token, value_columns.clone()).fill(0.0);
+                self.d_fused_qkv.row(token, key_columns.clone()).fill(0.0);
+                self.d_fused_qkv.row(token, value_columns.clone()).fill(0.0);
             }
         }
         with_scratch(2 * QUERY_BLOCK * span.keys.len(), |scratch| {
@@ -385,9 +392,9 @@ impl GradientTask<'_> {
     ) {
         let (heads, count) = (self.heads, rows.len());
         let seen_keys = span.keys.start..span.keys.start + seen;
-        let (_, keys, values) = split(self.joined, heads);
+        let (_, keys, values) = split(self.fused_qkv, heads);
         let kv = key_columns.start - heads.query_columns()..key_columns.end - heads.query_columns();
-        let query = part(self.joined, rows.clone(), columns(head, heads));
+        let query = part(self.fused_qkv, rows.clone(), columns(head, heads));
         let key = part(keys, seen_keys.clone(), kv.clone());
         let value = part(values, seen_keys.clone(), kv);
         let d_out = part(self.d_output, rows.clone(), columns(head, heads));
@@ -403,7 +410,7 @@ impl GradientTask<'_> {
             let visible = heads.visible(span, token - span.queries.start);
             let (weights, hidden) = weights[index * seen..][..seen].split_at_mut(visible);
             let (d_weights, d_hidden) = d_weights[index * seen..][..seen].split_at_mut(visible);
-            weights_again(weights, self.log_sums[token * heads.num_heads + head]);
+            weights_again(weights, self.logsumexp[token * heads.num_heads + head]);
             hidden.fill(0.0);
             d_hidden.fill(0.0);
             if let Some(mask) = self.dropout {
@@ -424,9 +431,9 @@ impl GradientTask<'_> {
         // after the other.
         let (d_query, d_key, d_value) = unsafe {
             (
-                self.d_joined.block(rows, columns(head, heads)),
-                self.d_joined.block(seen_keys.clone(), key_columns.clone()),
-                self.d_joined.block(seen_keys, value_columns.clone()),
+                self.d_fused_qkv.block(rows, columns(head, heads)),
+                self.d_fused_qkv.block(seen_keys.clone(), key_columns.clone()),
+                self.d_fused_qkv.block(seen_keys, value_columns.clone()),
             )
         };
         product(d_query, Addend::Nothing, d_scores, key, heads.scale(), Workers::One);

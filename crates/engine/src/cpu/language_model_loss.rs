@@ -27,7 +27,7 @@ vectorised! {
 
 vectorised! {
     /// The logarithm of the sum of the exponentials of one row.
-    fn row_log_sum(logits: &[f32]) -> f64 {
+    fn row_logsumexp(logits: &[f32]) -> f64 {
         let top = maximum(logits);
         let total = sum_over([logits], |[logit]| exp(logit - top));
         top as f64 + (total as f64).ln()
@@ -36,7 +36,7 @@ vectorised! {
 
 /// The loss of one row.
 fn row_loss(logits: &[f32], target: usize) -> f64 {
-    row_log_sum(logits) - logits[target] as f64
+    row_logsumexp(logits) - logits[target] as f64
 }
 
 /// Runs `row` for every row of a block, on all threads, and collects what it returns in order.
@@ -107,12 +107,12 @@ impl LanguageModelLossKernels for Cpu {
                 by_row[block.clone()].iter().map(|targets| targets[0].row).collect();
             let logits = &mut memory.values()[..rows.len() * vocab];
             project_rows(&layers, &rows, logits);
-            let log_sums = for_rows(logits, &rows, |logits, _| row_log_sum(logits));
-            for ((targets, logits), log_sum) in
-                by_row[block].iter().zip(logits.chunks_exact(vocab)).zip(log_sums)
+            let logsumexps = for_rows(logits, &rows, |logits, _| row_logsumexp(logits));
+            for ((targets, logits), logsumexp) in
+                by_row[block].iter().zip(logits.chunks_exact(vocab)).zip(logsumexps)
             {
                 for (target, found) in targets.iter().zip(&mut found) {
-                    *found = logits[target.id as usize] as f64 - log_sum;
+                    *found = logits[target.id as usize] as f64 - logsumexp;
                 }
             }
         }

@@ -29,7 +29,6 @@ use crate::device::{Device, DeviceMemory};
 use crate::tensor::{View, ViewMut};
 
 use memory::Pool;
-pub use product::independent_rows;
 
 /// Compiles a function once for each family of vector instructions and picks the best at run time.
 /// Functions that it calls must be `#[inline(always)]` to be part of that.
@@ -71,6 +70,10 @@ impl Device for Cpu {
 
     fn memory(&self) -> Option<DeviceMemory> {
         self.pool.memory()
+    }
+
+    fn independent_rows(&self, columns: usize) -> usize {
+        product::independent_rows(columns)
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) struct Softmax {
     pub top: f32,
     pub inverse_temperature: f32,
     /// Logarithm of the sum of `e^((logit - top) / temperature)`.
-    pub log_sum: f32,
+    pub logsumexp: f32,
 }
 
 impl Softmax {
@@ -17,12 +17,12 @@ impl Softmax {
     pub fn of(logits: &[f32], inverse_temperature: f32) -> Self {
         let top = maximum(logits);
         let sum = long_sum_over([logits], |[logit]| exp((logit - top) * inverse_temperature));
-        Self { top, inverse_temperature, log_sum: sum.ln() as f32 }
+        Self { top, inverse_temperature, logsumexp: sum.ln() as f32 }
     }
 
     /// `ln softmax(logits / temperature)` of one logit.
     #[inline(always)]
     pub fn log_probability(&self, logit: f32) -> f32 {
-        (logit - self.top) * self.inverse_temperature - self.log_sum
+        (logit - self.top) * self.inverse_temperature - self.logsumexp
     }
 }

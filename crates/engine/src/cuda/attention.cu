@@ -14,7 +14,7 @@
 
 // The `W` channels of a head that begin with one of its first half, and their partners, for one token and some heads.
 template <int W>
-__device__ void rotate_channels(Values joined, float position, const float *frequencies, u64 row, u32 channel, u32 half,
+__device__ void rotate_channels(Values fused_qkv, float position, const float *frequencies, u64 row, u32 channel, u32 half,
                                 u32 head_dim, u32 heads, float direction) {
     float sine[W], cosine[W];
     for (int i = 0; i < W; i++) {
@@ -24,19 +24,19 @@ __device__ void rotate_channels(Values joined, float position, const float *freq
     u32 first_head = blockIdx.y * HEADS_AT_ONCE;
     for (u32 head = first_head; head < heads && head < first_head + HEADS_AT_ONCE; head++) {
         u64 place = row + head * head_dim + channel;
-        Pack<W> first = load<W>(joined, place), second = load<W>(joined, place + half);
+        Pack<W> first = load<W>(fused_qkv, place), second = load<W>(fused_qkv, place + half);
         Pack<W> turned, partner;
         for (int i = 0; i < W; i++) {
             turned.v[i] = first.v[i] * cosine[i] - second.v[i] * sine[i];
             partner.v[i] = second.v[i] * cosine[i] + first.v[i] * sine[i];
         }
-        store<W>(joined, place, turned);
-        store<W>(joined, place + half, partner);
+        store<W>(fused_qkv, place, turned);
+        store<W>(fused_qkv, place + half, partner);
     }
 }
 
 // Turns the first `heads` heads of every row; `direction` is 1, or -1 to turn them back.
-extern "C" __global__ void rotate(Values joined, const u32 *positions, const float *frequencies, u64 rows, u32 columns,
+extern "C" __global__ void rotate(Values fused_qkv, const u32 *positions, const float *frequencies, u64 rows, u32 columns,
                                   u32 head_dim, u32 heads, float direction, u32 wide) {
     u32 half = head_dim / 2, at_once = wide ? 4 : 1;
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
@@ -45,9 +45,9 @@ extern "C" __global__ void rotate(Values joined, const u32 *positions, const flo
     if (row >= rows) return;
     float position = (float)positions[row];
     if (wide) {
-        rotate_channels<4>(joined, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
+        rotate_channels<4>(fused_qkv, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
     } else {
-        rotate_channels<1>(joined, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
+        rotate_channels<1>(fused_qkv, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
     }
 }
 
@@ -153,7 +153,7 @@ __device__ __forceinline__ void store_channels(Values to, u64 place, const float
 // `C`: channels per lane; `R`: queries per warp.
 template <int C, int R>
 __device__ __forceinline__ void forward(Attention attention, Values queries, Values keys, Values values, Values output,
-                                        float *log_sums, DropoutMask mask) {
+                                        float *logsumexp, DropoutMask mask) {
     DYNAMIC_SHARED(float4, memory);
     u32 width = padded(attention), head_dim = attention.head_dim;
     float *query_tile = (float *)memory;
@@ -212,7 +212,7 @@ __device__ __forceinline__ void forward(Attention attention, Values queries, Val
         if (query >= tile.queries) continue;
         u64 row = tile.query + query;
         store_channels<C>(output, row * attention.output_stride + head * head_dim, sums[r], 1.0f / total[r], head_dim);
-        if (log_sums && lane == 0) log_sums[row * attention.num_heads + head] = top[r] + logf(total[r]);
+        if (logsumexp && lane == 0) logsumexp[row * attention.num_heads + head] = top[r] + logf(total[r]);
     }
 }
 
@@ -239,7 +239,7 @@ struct WeightGradient {
 };
 
 __device__ __forceinline__ WeightGradient weight_gradient(const Attention &attention, const Tile &tile, u32 head, u32 query,
-                                                          u32 key, float score, float d_weight, const float *log_sums,
+                                                          u32 key, float score, float d_weight, const float *logsumexp,
                                                           const float *along, const WeightDropout &dropout) {
     WeightGradient gradient;
     gradient.weight = 0.0f;
@@ -247,7 +247,7 @@ __device__ __forceinline__ WeightGradient weight_gradient(const Attention &atten
     if (query >= tile.queries || key >= visible(tile, query)) return gradient;
     u64 place = (u64)(tile.query + query) * attention.num_heads + head;
     float factor = dropout.probability > 0.0f ? weight_factor(dropout, query, key) : 1.0f;
-    float weight = expf(score * attention.scale - log_sums[place]);
+    float weight = expf(score * attention.scale - logsumexp[place]);
     gradient.weight = weight * factor;
     gradient.d_score = weight * (d_weight * factor - along[place]);
     return gradient;
@@ -256,7 +256,7 @@ __device__ __forceinline__ WeightGradient weight_gradient(const Attention &atten
 // A tile of keys with one head of keys, and all queries that see them.
 template <int C, int R>
 __device__ __forceinline__ void keys_gradient(Attention attention, Values queries, Values keys, Values values, Values d_output,
-                                              Values d_keys, Values d_values, const float *log_sums, const float *along,
+                                              Values d_keys, Values d_values, const float *logsumexp, const float *along,
                                               DropoutMask mask) {
     const int OWN = KEYS / WARPS;
     DYNAMIC_SHARED(float4, memory);
@@ -300,7 +300,7 @@ __device__ __forceinline__ void keys_gradient(Attention attention, Values querie
             for (int r = 0; r < R; r++) {
                 u32 query = r * WARPS + warp;
                 WeightGradient gradient = weight_gradient(attention, tile, head, first + query, tile.start + lane, scores[r],
-                                                          d_weights[r], log_sums, along, dropout);
+                                                          d_weights[r], logsumexp, along, dropout);
                 weights[query * KEYS + lane] = gradient.weight;
                 d_scores[query * KEYS + lane] = gradient.d_score;
             }
@@ -332,7 +332,7 @@ __device__ __forceinline__ void keys_gradient(Attention attention, Values querie
 // A tile of queries with one head.
 template <int C, int R>
 __device__ __forceinline__ void queries_gradient(Attention attention, Values queries, Values keys, Values values,
-                                                 Values d_output, Values d_queries, const float *log_sums, const float *along,
+                                                 Values d_output, Values d_queries, const float *logsumexp, const float *along,
                                                  DropoutMask mask) {
     DYNAMIC_SHARED(float4, memory);
     u32 width = padded(attention), head_dim = attention.head_dim;
@@ -372,7 +372,7 @@ __device__ __forceinline__ void queries_gradient(Attention attention, Values que
 #pragma unroll
         for (int r = 0; r < R; r++) {
             WeightGradient gradient = weight_gradient(attention, tile, head, r * WARPS + warp, start + lane, scores[r],
-                                                      d_weights[r], log_sums, along, dropout);
+                                                      d_weights[r], logsumexp, along, dropout);
             d_scores[r * KEYS + lane] = gradient.d_score;
         }
         __syncwarp();
@@ -390,55 +390,55 @@ __device__ __forceinline__ void queries_gradient(Attention attention, Values que
 // ---- The kernels, by the most channels that a head may have.
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-attention_64(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_64(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
              DropoutMask mask) {
-    forward<2, 4>(attention, queries, keys, values, output, log_sums, mask);
+    forward<2, 4>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-attention_128(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_128(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
               DropoutMask mask) {
-    forward<4, 4>(attention, queries, keys, values, output, log_sums, mask);
+    forward<4, 4>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-attention_256(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_256(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
               DropoutMask mask) {
-    forward<8, 1>(attention, queries, keys, values, output, log_sums, mask);
+    forward<8, 1>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_keys_64(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                  Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<2, 4>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                  Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<2, 4>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_keys_128(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                   Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<4, 4>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                   Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<4, 4>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_keys_256(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                   Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<8, 1>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                   Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<8, 1>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_queries_64(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_queries,
-                     const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<2, 4>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                     const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<2, 4>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_queries_128(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_queries,
-                      const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<4, 4>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                      const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<4, 4>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_queries_256(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_queries,
-                      const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<8, 1>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                      const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<8, 1>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }

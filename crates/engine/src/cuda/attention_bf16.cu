@@ -181,7 +181,7 @@ __device__ __forceinline__ float group_max(float value) {
 
 template <int W>
 __device__ __forceinline__ void forward(const Attention &attention, Values queries, Values keys, Values values, Values output,
-                                        float *log_sums, DropoutMask mask) {
+                                        float *logsumexp, DropoutMask mask) {
     __shared__ uint4 memory[2 * TileShape<W>::PIECES];
     bf16 *key_tile = (bf16 *)memory, *value_tile = key_tile + KEYS * TileShape<W>::STRIDE;
     Tile tile = attention.tiles[blockIdx.x / attention.num_heads];
@@ -277,7 +277,7 @@ __device__ __forceinline__ void forward(const Attention &attention, Values queri
         if (query + 8 * half >= tile.queries) continue;
         u64 row = tile.query + query + 8 * half;
         store_row<W>(output, row * attention.output_stride + head * head_dim, sums, half, 1.0f / sum, head_dim);
-        if (log_sums && lane % 4 == 0) log_sums[row * attention.num_heads + head] = top[half] * LN_2 + logf(sum);
+        if (logsumexp && lane % 4 == 0) logsumexp[row * attention.num_heads + head] = top[half] * LN_2 + logf(sum);
     }
 }
 
@@ -286,7 +286,7 @@ __device__ __forceinline__ void forward(const Attention &attention, Values queri
 // A tile of keys with one head of keys, and all queries that see them. Scores are transposed: rows are keys.
 template <int W>
 __device__ __forceinline__ void keys_gradient(const Attention &attention, Values queries, Values keys, Values values,
-                                              Values d_output, Values d_keys, Values d_values, const float *log_sums,
+                                              Values d_output, Values d_keys, Values d_values, const float *logsumexp,
                                               const float *along, DropoutMask mask) {
     const int STRIDE = TileShape<W>::STRIDE;
     // Wider heads leave no registers for the keys and values.
@@ -295,7 +295,7 @@ __device__ __forceinline__ void keys_gradient(const Attention &attention, Values
     DYNAMIC_SHARED(uint4, memory);
     bf16 *key_tile = (bf16 *)memory, *value_tile = key_tile + KEYS * STRIDE;
     bf16 *query_tile = value_tile + KEYS * STRIDE, *d_output_tile = query_tile + AT_ONCE * STRIDE;
-    float *log_sum = (float *)(d_output_tile + AT_ONCE * STRIDE), *along_output = log_sum + AT_ONCE;
+    float *row_logsumexp = (float *)(d_output_tile + AT_ONCE * STRIDE), *along_output = row_logsumexp + AT_ONCE;
     u32 kv_heads = attention.num_heads / attention.group, head_dim = attention.head_dim;
     Tile tile = attention.tiles[blockIdx.x / kv_heads];
     u32 kv_head = blockIdx.x % kv_heads, count = smaller(KEYS, tile.keys - tile.start);
@@ -330,7 +330,7 @@ __device__ __forceinline__ void keys_gradient(const Attention &attention, Values
             if (threadIdx.x < AT_ONCE) {
                 bool is_one = threadIdx.x < some;
                 u64 place = (u64)(tile.query + first + threadIdx.x) * attention.num_heads + head;
-                log_sum[threadIdx.x] = is_one ? log_sums[place] * LOG2_E : INFINITE;
+                row_logsumexp[threadIdx.x] = is_one ? logsumexp[place] * LOG2_E : INFINITE;
                 along_output[threadIdx.x] = is_one ? along[place] : 0.0f;
             }
             __syncthreads();
@@ -366,7 +366,7 @@ __device__ __forceinline__ void keys_gradient(const Attention &attention, Values
 #pragma unroll
                     for (int e = 0; e < 4; e++) {
                         u32 number = part + n * 8 + pair + e % 2, own_key = key + e / 2 * 8;
-                        float weight = power_of_two(weights[n][e] * scale - log_sum[number]), factor = 1.0f;
+                        float weight = power_of_two(weights[n][e] * scale - row_logsumexp[number]), factor = 1.0f;
                         if (masked && own_key >= visible(tile, first + number)) weight = 0.0f;
                         if (mask.probability > 0.0f) factor = weight_factor(dropout, first + number, own_key);
                         d_weights[n][e] = weight * (d_weights[n][e] * factor - along_output[number]);
@@ -394,7 +394,7 @@ __device__ __forceinline__ void keys_gradient(const Attention &attention, Values
 // A tile of queries with one head.
 template <int W>
 __device__ __forceinline__ void queries_gradient(const Attention &attention, Values queries, Values keys, Values values,
-                                                 Values d_output, Values d_queries, const float *log_sums, const float *along,
+                                                 Values d_output, Values d_queries, const float *logsumexp, const float *along,
                                                  DropoutMask mask) {
     __shared__ uint4 memory[2 * TileShape<W>::PIECES];
     bf16 *key_tile = (bf16 *)memory, *value_tile = key_tile + KEYS * TileShape<W>::STRIDE;
@@ -416,12 +416,12 @@ __device__ __forceinline__ void queries_gradient(const Attention &attention, Val
         load_left<W>(query_parts[step], key_tile, first, step * 16);
         load_left<W>(d_output_parts[step], value_tile, first, step * 16);
     }
-    float log_sum[2], along_output[2];
+    float row_logsumexp[2], along_output[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         bool is_one = query + 8 * half < tile.queries;
         u64 place = (u64)(tile.query + query + 8 * half) * attention.num_heads + head;
-        log_sum[half] = is_one ? log_sums[place] * LOG2_E : INFINITE;
+        row_logsumexp[half] = is_one ? logsumexp[place] * LOG2_E : INFINITE;
         along_output[half] = is_one ? along[place] : 0.0f;
     }
 
@@ -460,7 +460,7 @@ __device__ __forceinline__ void queries_gradient(const Attention &attention, Val
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
                     u32 key = start + part + n * 8 + pair + e % 2;
-                    float weight = power_of_two(weights[n][e] * scale - log_sum[e / 2]), factor = 1.0f;
+                    float weight = power_of_two(weights[n][e] * scale - row_logsumexp[e / 2]), factor = 1.0f;
                     if (masked && key >= seen[e / 2]) weight = 0.0f;
                     if (mask.probability > 0.0f) factor = weight_factor(dropout, query + e / 2 * 8, key);
                     d_weights[n][e] = weight * (d_weights[n][e] * factor - along_output[e / 2]);
@@ -484,73 +484,73 @@ __device__ __forceinline__ void queries_gradient(const Attention &attention, Val
 // the registers that they need.
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-attention_bf16_32(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_bf16_32(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
                   DropoutMask mask) {
-    forward<32>(attention, queries, keys, values, output, log_sums, mask);
+    forward<32>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
-attention_bf16_64(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_bf16_64(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
                   DropoutMask mask) {
-    forward<64>(attention, queries, keys, values, output, log_sums, mask);
+    forward<64>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-attention_bf16_96(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_bf16_96(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
                   DropoutMask mask) {
-    forward<96>(attention, queries, keys, values, output, log_sums, mask);
+    forward<96>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-attention_bf16_128(Attention attention, Values queries, Values keys, Values values, Values output, float *log_sums,
+attention_bf16_128(Attention attention, Values queries, Values keys, Values values, Values output, float *logsumexp,
                    DropoutMask mask) {
-    forward<128>(attention, queries, keys, values, output, log_sums, mask);
+    forward<128>(attention, queries, keys, values, output, logsumexp, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 attention_bf16_keys_32(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                       Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<32>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                       Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<32>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 attention_bf16_keys_64(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                       Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<64>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                       Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<64>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attention_bf16_keys_96(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                       Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<96>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                       Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<96>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attention_bf16_keys_128(Attention attention, Values queries, Values keys, Values values, Values d_output, Values d_keys,
-                        Values d_values, const float *log_sums, const float *along, DropoutMask mask) {
-    keys_gradient<128>(attention, queries, keys, values, d_output, d_keys, d_values, log_sums, along, mask);
+                        Values d_values, const float *logsumexp, const float *along, DropoutMask mask) {
+    keys_gradient<128>(attention, queries, keys, values, d_output, d_keys, d_values, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
 attention_bf16_queries_32(Attention attention, Values queries, Values keys, Values values, Values d_output,
-                          Values d_queries, const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<32>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                          Values d_queries, const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<32>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 attention_bf16_queries_64(Attention attention, Values queries, Values keys, Values values, Values d_output,
-                          Values d_queries, const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<64>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                          Values d_queries, const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<64>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attention_bf16_queries_96(Attention attention, Values queries, Values keys, Values values, Values d_output,
-                          Values d_queries, const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<96>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                          Values d_queries, const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<96>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attention_bf16_queries_128(Attention attention, Values queries, Values keys, Values values, Values d_output,
-                           Values d_queries, const float *log_sums, const float *along, DropoutMask mask) {
-    queries_gradient<128>(attention, queries, keys, values, d_output, d_queries, log_sums, along, mask);
+                           Values d_queries, const float *logsumexp, const float *along, DropoutMask mask) {
+    queries_gradient<128>(attention, queries, keys, values, d_output, d_queries, logsumexp, along, mask);
 }

@@ -10,7 +10,7 @@ use cudarc::driver::sys;
 use super::command::{Kernel, Slot, Streams, describe};
 use super::multiplication::Multiplication;
 use super::queue::Queue;
-use crate::device::{DeviceError, DeviceMemory, Starts};
+use crate::device::{DeviceError, DeviceMemory, LaunchStats};
 use crate::fault::{Fault, raise};
 
 /// A GPU's primary context with one stream.
@@ -163,8 +163,8 @@ impl Context {
     }
 
     /// How kernels and products were started so far.
-    pub fn starts(&self) -> Starts {
-        self.queue().starts()
+    pub fn launch_stats(&self) -> LaunchStats {
+        self.queue().launch_stats()
     }
 
     /// The value, or a fault that says what the driver failed to do.

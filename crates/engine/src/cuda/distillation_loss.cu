@@ -189,7 +189,7 @@ struct Pair {
 
     // `ln q - ln p`; differences of logits first, for precision.
     __device__ __forceinline__ float log_ratio(float z, float t) const {
-        return ((z - q.top) - (t - p.top)) * q.inverse_temperature - (q.log_sum - p.log_sum);
+        return ((z - q.top) - (t - p.top)) * q.inverse_temperature - (q.logsumexp - p.logsumexp);
     }
 };
 

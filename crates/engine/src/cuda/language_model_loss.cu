@@ -38,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS)
     }
 }
 
-template <int W> __device__ double row_log_sum(Values logits, u32 vocab) {
+template <int W> __device__ double row_logsumexp(Values logits, u32 vocab) {
     Exponentials exponentials(1.0f);
     FOR_ROW(i, vocab) exponentials.add(load<W>(logits, i));
     double total = exponentials.of_row();
@@ -50,8 +50,8 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS)
     log_probabilities(const float *logits, u32 vocab, const u32 *starts, const u32 *ids, double *log_probabilities,
                       u32 wide) {
     Values row = row_of(logits, vocab);
-    double log_sum = wide ? row_log_sum<4>(row, vocab) : row_log_sum<1>(row, vocab);
+    double logsumexp = wide ? row_logsumexp<4>(row, vocab) : row_logsumexp<1>(row, vocab);
     for (u32 i = starts[blockIdx.x] + threadIdx.x; i < starts[blockIdx.x + 1]; i += blockDim.x) {
-        log_probabilities[i] = (double)load_one(row, ids[i]) - log_sum;
+        log_probabilities[i] = (double)load_one(row, ids[i]) - logsumexp;
     }
 }

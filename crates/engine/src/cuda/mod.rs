@@ -36,7 +36,7 @@ mod teacher_samples;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::device::{Arithmetic, Device, DeviceError, DeviceMemory, Starts};
+use crate::device::{Arithmetic, Device, DeviceError, DeviceMemory, LaunchStats};
 use context::Context;
 use kernels::Kernels;
 use memory::Pool;
@@ -110,8 +110,8 @@ impl Device for Cuda {
         Some(self.context.memory())
     }
 
-    fn starts(&self) -> Option<Starts> {
-        Some(self.context.starts())
+    fn launch_stats(&self) -> Option<LaunchStats> {
+        Some(self.context.launch_stats())
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::command::{Command, Kernel, Slot, Streams};
 use super::graph::Graph;
 use super::multiplication::Multiplication;
-use crate::device::Starts;
+use crate::device::LaunchStats;
 
 /// Commands that are sent together: so few that the GPU does not wait long for the host to gather
 /// them, and so many that starting their graph is little beside starting them.
@@ -52,7 +52,7 @@ pub(super) struct Queue {
     limit: usize,
     known: HashMap<Box<[u64]>, Known>,
     with_graphs: bool,
-    starts: Starts,
+    launch_stats: LaunchStats,
     /// What failed when there was nobody to tell.
     failed: Option<String>,
 }
@@ -70,13 +70,13 @@ impl Queue {
             limit: FIRST,
             known: HashMap::new(),
             with_graphs,
-            starts: Starts::default(),
+            launch_stats: LaunchStats::default(),
             failed: None,
         }
     }
 
-    pub fn starts(&self) -> Starts {
-        self.starts.clone()
+    pub fn launch_stats(&self) -> LaunchStats {
+        self.launch_stats.clone()
     }
 
     /// Adds a kernel with its parameters.
@@ -139,11 +139,11 @@ impl Queue {
         }
         let why = match self.known.get_mut(&self.key[..]) {
             Some(Known::Graph(graph, last_used)) => {
-                *last_used = self.starts.graphs;
+                *last_used = self.launch_stats.graphs;
                 match graph.start(&self.commands, &self.slots, self.streams.work) {
                     Ok(()) => {
-                        self.starts.graphs += 1;
-                        self.starts.in_graphs += self.commands.len() as u64;
+                        self.launch_stats.graphs += 1;
+                        self.launch_stats.in_graphs += self.commands.len() as u64;
                         return Ok(());
                     }
                     // Nothing of it has run.
@@ -177,7 +177,7 @@ impl Queue {
         }
         match Graph::new(&self.commands, &self.slots, self.streams) {
             Ok(graph) => {
-                let known = Known::Graph(graph, self.starts.graphs);
+                let known = Known::Graph(graph, self.launch_stats.graphs);
                 self.known.insert(self.key.as_slice().into(), known);
             }
             Err(why) => self.refuse(why),
@@ -186,7 +186,7 @@ impl Queue {
 
     /// Has what waits go alone from now on.
     fn refuse(&mut self, why: String) {
-        self.starts.refused.get_or_insert(why);
+        self.launch_stats.refused.get_or_insert(why);
         self.known.insert(self.key.as_slice().into(), Known::NoGraph);
     }
 
@@ -216,7 +216,7 @@ impl Queue {
                 }
                 Command::Product(product) => product.start(self.streams.work)?,
             }
-            self.starts.alone += 1;
+            self.launch_stats.alone += 1;
         }
         Ok(())
     }

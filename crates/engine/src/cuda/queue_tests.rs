@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Cuda;
-use crate::device::{Arithmetic, Device, Starts};
+use crate::device::{Arithmetic, Device, LaunchStats};
 use crate::tape::DropoutMask;
 use crate::tensor::Tensor;
 use crate::testing::random;
@@ -49,8 +49,8 @@ impl Work {
         found
     }
 
-    fn starts(&self) -> Starts {
-        self.device.starts().unwrap()
+    fn launch_stats(&self) -> LaunchStats {
+        self.device.launch_stats().unwrap()
     }
 }
 
@@ -67,10 +67,10 @@ fn a_sequence_that_repeats_becomes_a_graph_whose_parameters_change() {
     }
     // Both halves of a round are the same eight commands: three times alone, and then in a graph.
     assert_eq!(
-        in_graphs.starts(),
-        Starts { alone: 3 * 8, in_graphs: 13 * 8, graphs: 13, refused: None }
+        in_graphs.launch_stats(),
+        LaunchStats { alone: 3 * 8, in_graphs: 13 * 8, graphs: 13, refused: None }
     );
-    assert_eq!(alone.starts(), Starts { alone: 8 * 16, ..Starts::default() });
+    assert_eq!(alone.launch_stats(), LaunchStats { alone: 8 * 16, ..LaunchStats::default() });
 }
 
 #[test]
@@ -86,10 +86,10 @@ fn another_operand_or_another_length_is_another_sequence() {
             "round {round}"
         );
     }
-    let starts = in_graphs.starts();
+    let launched = in_graphs.launch_stats();
     assert!(
-        starts.graphs > 0 && starts.in_graphs + starts.alone == alone.starts().alone,
-        "{starts:?}"
+        launched.graphs > 0 && launched.in_graphs + launched.alone == alone.launch_stats().alone,
+        "{launched:?}"
     );
 }
 

@@ -51,11 +51,11 @@ struct Exponentials {
 struct Softmax {
     float top;
     float inverse_temperature;
-    float log_sum;
+    float logsumexp;
 
     __device__ __forceinline__ float log_probability(float logit) const {
         // Said as one operation, so that every kernel that asks gets the same bits.
-        return fmaf(logit - top, inverse_temperature, -log_sum);
+        return fmaf(logit - top, inverse_temperature, -logsumexp);
     }
 };
 
@@ -63,7 +63,7 @@ template <int W> __device__ __forceinline__ Softmax softmax_of(Values logits, u3
     Exponentials exponentials(inverse_temperature);
     FOR_ROW(i, vocab) exponentials.add(load<W>(logits, i));
     Softmax softmax;
-    softmax.log_sum = (float)log(exponentials.of_row());
+    softmax.logsumexp = (float)log(exponentials.of_row());
     softmax.top = exponentials.top;
     softmax.inverse_temperature = inverse_temperature;
     return softmax;

@@ -40,8 +40,8 @@ impl Heads {
         self.num_kv_heads * self.head_dim
     }
 
-    /// Channels of the joined queries, keys and values.
-    pub fn joined_columns(&self) -> usize {
+    /// Channels of the fused queries, keys and values.
+    pub fn qkv_columns(&self) -> usize {
         self.query_columns() + 2 * self.key_columns()
     }
 
@@ -78,14 +78,14 @@ impl AttentionSpan {
     }
 }
 
-/// Kernels of attention. Views of queries, keys and values may be columns of one joined matrix.
+/// Kernels of attention. Views of queries, keys and values may be columns of one fused matrix.
 pub trait AttentionKernels {
-    /// Turns the query and key heads of a joined `[tokens, joined]` matrix by their positions, in
+    /// Turns the query and key heads of a fused `[tokens, qkv columns]` matrix by their positions, in
     /// place, or back when `inverse`.
-    fn rotate(&self, joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
+    fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
 
     /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a query
-    /// sees; `log_sums` `[tokens, heads]` receives the logarithm of each softmax's denominator.
+    /// sees; `logsumexp` `[tokens, heads]` receives the logarithm of each softmax's denominator.
     #[allow(clippy::too_many_arguments)]
     fn attention(
         &self,
@@ -96,34 +96,40 @@ pub trait AttentionKernels {
         heads: &Heads,
         dropout: Option<DropoutMask>,
         output: ViewMut<'_>,
-        log_sums: Option<ViewMut<'_>>,
+        logsumexp: Option<ViewMut<'_>>,
     );
 
-    /// The gradient of the joined matrix, written. Queries and keys of a span are the same rows; it
+    /// The gradient of the fused matrix, written. Queries and keys of a span are the same rows; it
     /// has no prefix.
     #[allow(clippy::too_many_arguments)]
     fn attention_gradient(
         &self,
         d_output: View<'_>,
-        joined: View<'_>,
+        fused_qkv: View<'_>,
         output: View<'_>,
-        log_sums: View<'_>,
+        logsumexp: View<'_>,
         spans: &[AttentionSpan],
         heads: &Heads,
         dropout: Option<DropoutMask>,
-        d_joined: ViewMut<'_>,
+        d_fused_qkv: ViewMut<'_>,
     );
 
-    /// Copies rows of the joined matrix's keys and values behind the `length` rows that a cache
+    /// Copies rows of the fused matrix's keys and values behind the `length` rows that a cache
     /// `[capacity, 2 * keys]` already has.
-    fn append_to_cache(&self, joined: View<'_>, heads: &Heads, length: usize, cache: ViewMut<'_>);
+    fn append_to_cache(
+        &self,
+        fused_qkv: View<'_>,
+        heads: &Heads,
+        length: usize,
+        cache: ViewMut<'_>,
+    );
 }
 
 struct AttentionNode {
-    joined: usize,
+    fused_qkv: usize,
     rotated: Tensor,
     output: Var,
-    log_sums: Tensor,
+    logsumexp: Tensor,
     positions: Arc<[u32]>,
     spans: Vec<AttentionSpan>,
     heads: Heads,
@@ -131,7 +137,7 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Attention of every sequence over its prefix and itself: `[tokens, joined] -> [tokens, heads
+    /// Attention of every sequence over its prefix and itself: `[tokens, qkv columns] -> [tokens, heads
     /// * head_dim]`.
     ///
     /// # Panics
@@ -139,23 +145,23 @@ impl Tape<'_> {
     /// there is no backward for that.
     pub fn attention(
         &mut self,
-        joined: Var,
+        fused_qkv: Var,
         spans: &Spans,
         positions: &Arc<[u32]>,
         heads: &Heads,
     ) -> Var {
         assert_eq!(
-            joined.value().columns(),
-            heads.joined_columns(),
-            "joined queries, keys and values"
+            fused_qkv.value().columns(),
+            heads.qkv_columns(),
+            "fused queries, keys and values"
         );
         assert!(
             !(self.is_recording() && spans.share_rows()),
             "sequences that share rows cannot be trained on"
         );
         assert!(heads.causal || !spans.share_rows(), "rows that see later ones cannot be shared");
-        let joined_id = joined.id;
-        let rotated = self.rotated(joined, positions, heads);
+        let fused_qkv_id = fused_qkv.id;
+        let rotated = self.rotated(fused_qkv, positions, heads);
         let spans: Vec<_> = spans
             .iter()
             .zip(spans.prefixes())
@@ -167,8 +173,8 @@ impl Tape<'_> {
             .collect();
         let dropout = self.next_dropout(heads.dropout);
         let mut output = self.allocate_compact(rotated.rows(), heads.query_columns());
-        let mut log_sums = self.allocate(rotated.rows(), heads.num_heads);
-        let kept = self.is_recording().then(|| log_sums.view_mut());
+        let mut logsumexp = self.allocate(rotated.rows(), heads.num_heads);
+        let kept = self.is_recording().then(|| logsumexp.view_mut());
         let (queries, keys, values) = split(rotated.view(), heads);
         self.device().attention(
             queries,
@@ -182,10 +188,10 @@ impl Tape<'_> {
         );
         let (positions, heads) = (positions.clone(), *heads);
         self.record(output, |output| AttentionNode {
-            joined: joined_id,
+            fused_qkv: fused_qkv_id,
             rotated,
             output: output.clone(),
-            log_sums,
+            logsumexp,
             positions,
             spans,
             heads,
@@ -200,13 +206,13 @@ impl Tape<'_> {
     /// When the cache is full, or the attention is not causal.
     pub fn attention_cached(
         &mut self,
-        joined: Var,
+        fused_qkv: Var,
         positions: &Arc<[u32]>,
         heads: &Heads,
         cache: &mut LayerCache,
     ) -> Var {
         assert!(heads.causal, "tokens that see later ones cannot be read one after the other");
-        let rotated = self.rotated(joined, positions, heads);
+        let rotated = self.rotated(fused_qkv, positions, heads);
         let rows = rotated.rows();
         assert!(
             cache.length + rows <= cache.keys_values.rows(),
@@ -238,8 +244,8 @@ impl Tape<'_> {
         self.variable(output)
     }
 
-    fn rotated(&mut self, joined: Var, positions: &[u32], heads: &Heads) -> Tensor {
-        let mut rotated = joined.into_owned();
+    fn rotated(&mut self, fused_qkv: Var, positions: &[u32], heads: &Heads) -> Tensor {
+        let mut rotated = fused_qkv.into_owned();
         if heads.rope_theta.is_some() {
             self.device().rotate(rotated.view_mut(), positions, heads, false);
         }
@@ -247,13 +253,13 @@ impl Tape<'_> {
     }
 }
 
-/// Queries, keys and values of a joined matrix.
-pub fn split<'a>(joined: View<'a>, heads: &Heads) -> (View<'a>, View<'a>, View<'a>) {
+/// Queries, keys and values of a fused matrix.
+pub fn split<'a>(fused_qkv: View<'a>, heads: &Heads) -> (View<'a>, View<'a>, View<'a>) {
     let (q, k) = (heads.query_columns(), heads.key_columns());
     (
-        joined.column_range(0..q),
-        joined.column_range(q..q + k),
-        joined.column_range(q + k..q + 2 * k),
+        fused_qkv.column_range(0..q),
+        fused_qkv.column_range(q..q + k),
+        fused_qkv.column_range(q + k..q + 2 * k),
     )
 }
 
@@ -285,21 +291,21 @@ impl Node for AttentionNode {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
         let Some(d_output) = pass.take(self.output.id) else { return };
         let device = pass.device();
-        let mut d_joined = Tensor::of_shape(device, self.rotated.shape());
+        let mut d_fused_qkv = Tensor::of_shape(device, self.rotated.shape());
         device.attention_gradient(
             d_output.view(),
             self.rotated.view(),
             self.output.value().view(),
-            self.log_sums.view(),
+            self.logsumexp.view(),
             &self.spans,
             &self.heads,
             self.dropout,
-            d_joined.view_mut(),
+            d_fused_qkv.view_mut(),
         );
         if self.heads.rope_theta.is_some() {
-            device.rotate(d_joined.view_mut(), &self.positions, &self.heads, true);
+            device.rotate(d_fused_qkv.view_mut(), &self.positions, &self.heads, true);
         }
-        pass.give(self.joined, d_joined);
+        pass.give(self.fused_qkv, d_fused_qkv);
     }
 }
 
@@ -310,16 +316,16 @@ mod tests {
     use crate::params::Layout;
     use crate::testing::{Check, assert_close, device, random};
 
-    fn rotated(joined: &[f32], positions: &[u32], heads: &Heads) -> Vec<f32> {
-        let Some(theta) = heads.rope_theta else { return joined.to_vec() };
-        let (columns, half) = (heads.joined_columns(), heads.head_dim / 2);
-        let mut output = joined.to_vec();
+    fn rotated(fused_qkv: &[f32], positions: &[u32], heads: &Heads) -> Vec<f32> {
+        let Some(theta) = heads.rope_theta else { return fused_qkv.to_vec() };
+        let (columns, half) = (heads.qkv_columns(), heads.head_dim / 2);
+        let mut output = fused_qkv.to_vec();
         for (row, &position) in positions.iter().enumerate() {
             for head in 0..heads.num_heads + heads.num_kv_heads {
                 for pair in 0..half {
                     let angle = position as f64 / (theta as f64).powf(pair as f64 / half as f64);
                     let first = row * columns + head * heads.head_dim + pair;
-                    let (a, b) = (joined[first] as f64, joined[first + half] as f64);
+                    let (a, b) = (fused_qkv[first] as f64, fused_qkv[first + half] as f64);
                     output[first] = (a * angle.cos() - b * angle.sin()) as f32;
                     output[first + half] = (b * angle.cos() + a * angle.sin()) as f32;
                 }
@@ -329,9 +335,9 @@ mod tests {
     }
 
     /// Every weight one by one, in double precision.
-    fn reference(joined: &[f32], spans: &Spans, heads: &Heads) -> Vec<f32> {
-        let joined = rotated(joined, &spans.positions(), heads);
-        let (columns, width) = (heads.joined_columns(), heads.head_dim);
+    fn reference(fused_qkv: &[f32], spans: &Spans, heads: &Heads) -> Vec<f32> {
+        let fused_qkv = rotated(fused_qkv, &spans.positions(), heads);
+        let (columns, width) = (heads.qkv_columns(), heads.head_dim);
         let mut output = vec![0.0; spans.tokens() * heads.query_columns()];
         for (rows, prefix) in spans.iter().zip(spans.prefixes()) {
             for head in 0..heads.num_heads {
@@ -343,8 +349,8 @@ mod tests {
                     let keys: Vec<usize> = prefix.iter().cloned().flatten().chain(own).collect();
                     let score = |key: usize| -> f64 {
                         let products = (0..width).map(|c| {
-                            joined[query * columns + head * width + c] as f64
-                                * joined[key * columns + key_at + c] as f64
+                            fused_qkv[query * columns + head * width + c] as f64
+                                * fused_qkv[key * columns + key_at + c] as f64
                         });
                         (products.sum::<f64>() * heads.scale() as f64).exp()
                     };
@@ -354,7 +360,7 @@ mod tests {
                         let mixed = weights
                             .iter()
                             .zip(&keys)
-                            .map(|(w, &key)| w * joined[key * columns + value_at + c] as f64);
+                            .map(|(w, &key)| w * fused_qkv[key * columns + value_at + c] as f64);
                         output[query * heads.query_columns() + head * width + c] =
                             (mixed.sum::<f64>() / total) as f32;
                     }
@@ -390,8 +396,7 @@ mod tests {
     fn matches_the_reference_and_finite_differences() {
         for (heads, spans) in cases() {
             let positions: Arc<[u32]> = spans.positions().into();
-            let mut check =
-                Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]);
+            let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.qkv_columns())]);
             let forward = |tape: &mut Tape, inputs: &[Var]| {
                 tape.attention(inputs[0].clone(), &spans, &positions, &heads)
             };
@@ -437,15 +442,15 @@ mod tests {
                 continue;
             }
             let mut tape = Tape::inference(&parameters);
-            let joined = random(13, spans.tokens() * heads.joined_columns());
+            let fused_qkv = random(13, spans.tokens() * heads.qkv_columns());
             let input = tape.input(Tensor::from_slice(
                 &device,
                 spans.tokens(),
-                heads.joined_columns(),
-                &joined,
+                heads.qkv_columns(),
+                &fused_qkv,
             ));
             let output = tape.attention(input, &spans, &spans.positions().into(), &heads);
-            assert_close(&output.value().to_vec(), &reference(&joined, &spans, &heads), 1e-5);
+            assert_close(&output.value().to_vec(), &reference(&fused_qkv, &spans, &heads), 1e-5);
         }
     }
 
@@ -454,7 +459,7 @@ mod tests {
     fn a_shared_prefix_cannot_be_trained_on() {
         let ((heads, _), spans) = (cases().swap_remove(1), trees().swap_remove(0));
         let positions: Arc<[u32]> = spans.positions().into();
-        let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())]);
+        let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.qkv_columns())]);
         check.output(|tape, inputs| tape.attention(inputs[0].clone(), &spans, &positions, &heads));
     }
 
@@ -463,9 +468,8 @@ mod tests {
         for (heads, spans) in cases() {
             let heads = Heads { dropout: 0.4, ..heads };
             let positions: Arc<[u32]> = spans.positions().into();
-            let mut check =
-                Check::new(Layout::default(), &[(spans.tokens(), heads.joined_columns())])
-                    .with_dropout(0);
+            let mut check = Check::new(Layout::default(), &[(spans.tokens(), heads.qkv_columns())])
+                .with_dropout(0);
             check.gradients(|tape, inputs| {
                 tape.attention(inputs[0].clone(), &spans, &positions, &heads)
             });
@@ -478,9 +482,9 @@ mod tests {
             let device = device();
             let parameters = crate::Parameters::zeros(&device, Arc::new(Layout::default()));
             let mut tape = Tape::inference(&parameters);
-            let (length, columns) = (9, heads.joined_columns());
-            let joined = random(11, length * columns);
-            let expected = reference(&joined, &Spans::from_lengths([length]), &heads);
+            let (length, columns) = (9, heads.qkv_columns());
+            let fused_qkv = random(11, length * columns);
+            let expected = reference(&fused_qkv, &Spans::from_lengths([length]), &heads);
             let mut cache = LayerCache::new(&device, length, &heads);
             let mut output = Vec::new();
             for rows in [0..4, 4..5, 5..9] {
@@ -488,7 +492,7 @@ mod tests {
                     &device,
                     rows.len(),
                     columns,
-                    &joined[rows.start * columns..rows.end * columns],
+                    &fused_qkv[rows.start * columns..rows.end * columns],
                 );
                 let positions: Arc<[u32]> = (rows.start as u32..rows.end as u32).collect();
                 let input = tape.input(part);

@@ -155,8 +155,8 @@ pub(crate) mod tests {
 
     pub(crate) fn log_softmax(logits: &[f64]) -> Vec<f64> {
         let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let log_sum = top + logits.iter().map(|logit| (logit - top).exp()).sum::<f64>().ln();
-        logits.iter().map(|logit| logit - log_sum).collect()
+        let logsumexp = top + logits.iter().map(|logit| (logit - top).exp()).sum::<f64>().ln();
+        logits.iter().map(|logit| logit - logsumexp).collect()
     }
 
     #[test]

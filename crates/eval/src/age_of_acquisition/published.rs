@@ -116,7 +116,7 @@ fn score_packed(
     }
     let (mut log_probabilities, mut rest) = (Vec::new(), &sentences[..]);
     while !rest.is_empty() {
-        let (pass, found) = scorer.read(|room| pass_of(rest, room))?;
+        let (pass, found) = scorer.read(|limit| pass_of(rest, limit))?;
         log_probabilities.extend(found);
         rest = &rest[pass.count..];
     }

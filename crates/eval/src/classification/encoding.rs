@@ -70,7 +70,7 @@ impl Encoder<'_> {
         if self.special_tokens.pair.tokens().max(self.special_tokens.single.tokens())
             >= self.max_length
         {
-            return Err(EvalError::NoRoom { positions: self.max_length });
+            return Err(EvalError::TooFewPositions { positions: self.max_length });
         }
         rows.rows.iter().map(|row| self.encode_row(rows, row)).collect()
     }
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(found.unwrap(), expected);
         assert!(matches!(
             encode_with(&special, &items.concat(), 4),
-            Err(EvalError::NoRoom { positions: 4 })
+            Err(EvalError::TooFewPositions { positions: 4 })
         ));
 
         let cola = |text: &str| {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::Stopped;
 use engine::ops::language_model_loss::{Projection, Target};
-use engine::{NoRoom, Portion, Room};
+use engine::{Attempt, BatchLimit, OutOfMemory};
 use model::{Batch, Model};
 
 use crate::error::EvalError;
@@ -154,7 +154,7 @@ impl<'a> Scorer<'a> {
         while found.len() < distinct.len() {
             let rest = &distinct[found.len()..];
             let (pass, log_probabilities) =
-                self.read(|room| Packing::of_first(rest, room).finish())?;
+                self.read(|limit| Packing::of_first(rest, limit).finish())?;
             let score = |places: Vec<usize>| {
                 places.into_iter().map(|place| log_probabilities[place]).sum::<f64>()
             };
@@ -213,17 +213,18 @@ impl<'a> Scorer<'a> {
         if self.should_stop.is_some_and(|should_stop| should_stop()) {
             return Err(Stopped.into());
         }
-        let portion = |room| {
-            let pass = take(room);
-            Portion { size: pass.batch.tokens(), is_least: pass.count == 1, work: pass }
+        let attempt = |limit| {
+            let pass = take(limit);
+            Attempt { size: pass.batch.tokens(), is_minimal: pass.count == 1, work: pass }
         };
-        let mut room = Room::up_to(self.tokens_at_a_time());
-        let answered = room.fit_portion(&**self.models[0].device(), portion, |pass| {
+        let mut batch_limit = BatchLimit::up_to(self.tokens_at_a_time());
+        let answered = batch_limit.fit_attempt(&**self.models[0].device(), attempt, |pass| {
             let log_probabilities = self.log_probabilities(&pass.batch, &pass.targets);
             (pass, log_probabilities)
         });
-        self.batch_tokens.store(room.size(), Ordering::Relaxed);
-        answered.map_err(|NoRoom { size, fault }| EvalError::NoMemory { tokens: size, fault })
+        self.batch_tokens.store(batch_limit.size(), Ordering::Relaxed);
+        answered
+            .map_err(|OutOfMemory { size, fault }| EvalError::OutOfMemory { tokens: size, fault })
     }
 
     fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Vec<f64> {

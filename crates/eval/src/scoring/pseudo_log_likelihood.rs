@@ -41,7 +41,7 @@ impl<'a> Scorer<'a> {
     ///
     /// # Errors
     /// When the models' vocabularies differ in size or lack one of the tokens, when a model is not
-    /// masked, or has no room for one token between the two ends.
+    /// masked, or has no position for one token between the two ends.
     ///
     /// # Panics
     /// When there is no model.
@@ -58,7 +58,7 @@ impl<'a> Scorer<'a> {
             return Err(EvalError::TokenOutside { id, vocab_size });
         }
         match scorer.max_positions {
-            positions @ 0..3 => Err(EvalError::NoRoom { positions }),
+            positions @ 0..3 => Err(EvalError::TooFewPositions { positions }),
             _ => Ok(scorer),
         }
     }
@@ -97,7 +97,8 @@ impl<'a> Scorer<'a> {
         let copies: Vec<(usize, usize)> = distinct.iter().enumerate().flat_map(places).collect();
         let mut rest = &copies[..];
         while !rest.is_empty() {
-            let (pass, found) = self.read(|room| copies_of(&distinct, rest, tokens.mask, room))?;
+            let (pass, found) =
+                self.read(|limit| copies_of(&distinct, rest, tokens.mask, limit))?;
             for (owner, log_probability) in pass.places.into_iter().zip(found) {
                 scores[owner] += log_probability;
             }

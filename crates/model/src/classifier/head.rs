@@ -51,9 +51,9 @@ impl Head {
     /// When a sequence is empty.
     pub fn features(&self, tape: &mut Tape<'_>, states: &Var, batch: &Batch) -> Var {
         match self {
-            Head::LastToken { .. } => tape.pick_rows(states, &rows(batch, |rows| rows.end - 1)),
+            Head::LastToken { .. } => tape.gather_rows(states, &rows(batch, |rows| rows.end - 1)),
             Head::FirstToken { dense, dropout, .. } => {
-                let first = tape.pick_rows(states, &rows(batch, |rows| rows.start));
+                let first = tape.gather_rows(states, &rows(batch, |rows| rows.start));
                 let x = tape.dropout_of_sequences(first, *dropout);
                 let x = tape.linear(&x, dense);
                 let x = tape.tanh(x);

@@ -124,6 +124,6 @@ mod tests {
             );
         }
         assert_eq!(micro_batches(&batch, 10_000).len(), 1);
-        assert_eq!(micro_batches(&batch, 1).len(), 50, "one each where there is room for no more");
+        assert_eq!(micro_batches(&batch, 1).len(), 50, "one each where the limit allows no more");
     }
 }

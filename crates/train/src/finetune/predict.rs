@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{NoRoom, Portion, Room};
+use engine::{Attempt, BatchLimit, OutOfMemory};
 use model::{Batch, Classifier};
 
 use super::{Example, check_examples};
@@ -20,21 +20,21 @@ pub type Prediction = (Vec<Vec<f32>>, f64);
 /// example do not depend on the order.
 ///
 /// # Errors
-/// When there are no examples, one does not fit the classifier, there is no room for one, or a
+/// When there are no examples, one does not fit the classifier, there is no memory for one, or a
 /// logit is not finite.
 pub fn predict(classifier: &Classifier, examples: &[Example]) -> Result<Prediction, TrainError> {
     check_examples("given", examples, classifier)?;
     let prediction =
-        predict_while(classifier, examples, &mut Room::up_to(BATCH_TOKENS), |_, _| true)?;
+        predict_while(classifier, examples, &mut BatchLimit::up_to(BATCH_TOKENS), |_, _| true)?;
     Ok(prediction.expect("nobody asked to stop"))
 }
 
-/// The same for examples that were checked, by so many tokens at a time as there is room for, as
+/// The same for examples that were checked, by so many tokens at a time as fit in memory, as
 /// long as `go_on` says so, which hears how many distinct texts are done of how many.
 pub(super) fn predict_while(
     classifier: &Classifier,
     examples: &[Example],
-    room: &mut Room,
+    batch_limit: &mut BatchLimit,
     mut go_on: impl FnMut(usize, usize) -> bool,
 ) -> Result<Option<Prediction>, TrainError> {
     let mut texts: Vec<&[u32]> = examples.iter().map(|example| &example.ids[..]).collect();
@@ -45,7 +45,7 @@ pub(super) fn predict_while(
         if !go_on(found.len(), texts.len()) {
             return Ok(None);
         }
-        let (group, logits) = logits_of_some(classifier, &texts[found.len()..], room)?;
+        let (group, logits) = logits_of_some(classifier, &texts[found.len()..], batch_limit)?;
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(TrainError::LogitsNotFinite);
         }
@@ -63,23 +63,24 @@ pub(super) fn predict_while(
     Ok(Some((logits, sum / examples.len() as f64)))
 }
 
-/// The logits of as many of the first texts as there is room for at a time.
+/// The logits of as many of the first texts as fit in memory at a time.
 fn logits_of_some<'a, 'b>(
     classifier: &Classifier,
     texts: &'a [&'b [u32]],
-    room: &mut Room,
+    batch_limit: &mut BatchLimit,
 ) -> Result<(&'a [&'b [u32]], Vec<f32>), TrainError> {
     let take = |limit: usize| {
         let group = &texts[..fitting(texts, limit)];
-        Portion {
+        Attempt {
             size: group.iter().map(|text| text.len()).sum(),
-            is_least: group.len() == 1,
+            is_minimal: group.len() == 1,
             work: group,
         }
     };
     let read = |group: &'a [&'b [u32]]| (group, classifier.logits(&Batch::from_sequences(group)));
-    let no_room = |NoRoom { size, fault }| TrainError::NoRoom { sequences: 1, length: size, fault };
-    room.fit_portion(&**classifier.device(), take, read).map_err(no_room)
+    let out_of_memory =
+        |OutOfMemory { size, fault }| TrainError::OutOfMemory { sequences: 1, length: size, fault };
+    batch_limit.fit_attempt(&**classifier.device(), take, read).map_err(out_of_memory)
 }
 
 /// How many of the texts go into one forward pass of so many tokens: at least one.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use engine::{Room, Tensor, fault};
+use engine::{BatchLimit, Tensor, fault};
 use model::Classifier;
 
 use super::events::{Evaluation, FinetuneEvent, FinetuneListener, FinetuneStep};
@@ -68,7 +68,7 @@ struct Progressing<'a> {
     schedule: Schedule,
     stopping: Option<EarlyStopping>,
     /// Tokens that evaluations read at a time.
-    room: Room,
+    batch_limit: BatchLimit,
     steps: u64,
     tokens: u64,
     history: Vec<Evaluation>,
@@ -125,7 +125,7 @@ impl<'a> Finetune<'a> {
             stopping: settings
                 .patience
                 .map(|patience| EarlyStopping::new(patience, settings.early_stopping_threshold)),
-            room: Room::up_to(BATCH_TOKENS),
+            batch_limit: BatchLimit::up_to(BATCH_TOKENS),
             steps: 0,
             tokens: 0,
             history: Vec::new(),
@@ -184,10 +184,15 @@ impl Progressing<'_> {
         &mut self,
         listener: &mut dyn FinetuneListener,
     ) -> Result<Option<Prediction>, TrainError> {
-        predict_while(&self.trainer.classifier, self.validation, &mut self.room, |done, total| {
-            listener.hear(FinetuneEvent::Evaluating { done, total });
-            !listener.should_stop()
-        })
+        predict_while(
+            &self.trainer.classifier,
+            self.validation,
+            &mut self.batch_limit,
+            |done, total| {
+                listener.hear(FinetuneEvent::Evaluating { done, total });
+                !listener.should_stop()
+            },
+        )
     }
 
     /// Whether the evaluation was made; not when the listener asked to stop meanwhile.

@@ -1,7 +1,7 @@
 //! One step of fine-tuning: batch -> forward -> loss -> backward -> clip -> AdamW.
 
 use base::rng::Rng;
-use engine::{DropoutStream, NoRoom, Parameters, Portion, Room, Tape};
+use engine::{Attempt, BatchLimit, DropoutStream, OutOfMemory, Parameters, Tape};
 use model::{Batch, Classifier};
 
 use super::plan::{MICRO_BATCH_TOKENS, micro_batches};
@@ -18,7 +18,7 @@ pub struct ClassifierTrainer {
     /// The most tokens that went through at a time.
     most_tokens: usize,
     /// Tokens that go through at a time.
-    room: Room,
+    batch_limit: BatchLimit,
 }
 
 /// What one step found.
@@ -37,8 +37,8 @@ impl ClassifierTrainer {
         let gradients =
             Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
         let optimizer = Optimizer::new(classifier.parameters(), settings);
-        let room = Room::up_to(MICRO_BATCH_TOKENS);
-        Self { classifier, optimizer, gradients, seed: settings.seed, most_tokens: 0, room }
+        let batch_limit = BatchLimit::up_to(MICRO_BATCH_TOKENS);
+        Self { classifier, optimizer, gradients, seed: settings.seed, most_tokens: 0, batch_limit }
     }
 
     /// The gradient of the last step, before clipping.
@@ -48,13 +48,13 @@ impl ClassifierTrainer {
 
     /// Tokens that go through at a time: fewer than at first when the device ran out of memory.
     pub fn tokens_at_a_time(&self) -> usize {
-        self.room.size()
+        self.batch_limit.size()
     }
 
     /// Update number `step` (1 for the first) on a batch, which is not empty.
     ///
     /// # Errors
-    /// When the loss or the gradient is not finite, or there is no room for a single example; the
+    /// When the loss or the gradient is not finite, or there is no memory for a single example; the
     /// parameters are then as before.
     ///
     /// # Panics
@@ -65,7 +65,7 @@ impl ClassifierTrainer {
         step: u64,
         learning_rate: f64,
     ) -> Result<StepResult, TrainError> {
-        let (loss, tokens) = self.loss_as_room_allows(batch, step)?;
+        let (loss, tokens) = self.loss_within_memory(batch, step)?;
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(TrainError::FinetuneNotFinite { step, loss, gradient_norm });
@@ -77,7 +77,7 @@ impl ClassifierTrainer {
 
     /// The mean cross-entropy of a batch and its tokens; leaves the gradient. It goes through in as
     /// many parts as the device has memory for.
-    fn loss_as_room_allows(
+    fn loss_within_memory(
         &mut self,
         batch: &[&Example],
         step: u64,
@@ -86,13 +86,14 @@ impl ClassifierTrainer {
         let tokens: usize = lengths().sum();
         let take = |limit: usize| {
             let parts = micro_batches(batch, limit);
-            Portion { size: limit.min(tokens), is_least: parts.len() == batch.len(), work: parts }
+            Attempt { size: limit.min(tokens), is_minimal: parts.len() == batch.len(), work: parts }
         };
-        let (mut room, device) = (self.room, self.classifier.device().clone());
-        let loss = room.fit_portion(&*device, take, |parts| self.loss(&parts, batch.len(), step));
-        self.room = room;
+        let (mut batch_limit, device) = (self.batch_limit, self.classifier.device().clone());
+        let loss =
+            batch_limit.fit_attempt(&*device, take, |parts| self.loss(&parts, batch.len(), step));
+        self.batch_limit = batch_limit;
         let length = lengths().max().unwrap_or(0);
-        let loss = loss.map_err(|NoRoom { fault, .. }| TrainError::NoRoom {
+        let loss = loss.map_err(|OutOfMemory { fault, .. }| TrainError::OutOfMemory {
             sequences: 1,
             length,
             fault,
@@ -110,7 +111,7 @@ impl ClassifierTrainer {
         for part in parts {
             let packed = Batch::from_sequences(part.iter().map(|example| &example.ids));
             let labels: Vec<u32> = part.iter().map(|example| example.label).collect();
-            self.make_room(packed.tokens());
+            self.trim_before_growth(packed.tokens());
             let mut tape =
                 Tape::training(self.classifier.parameters(), &mut self.gradients, Some(dropout));
             sum += self.classifier.loss(&mut tape, &packed, &labels, scale as f32);
@@ -122,7 +123,7 @@ impl ClassifierTrainer {
 
     /// Smaller batches live in the memory of larger ones, but a larger one than ever asks for
     /// memory of its own: what the smaller ones had is given back first.
-    fn make_room(&mut self, tokens: usize) {
+    fn trim_before_growth(&mut self, tokens: usize) {
         if tokens > self.most_tokens {
             self.classifier.device().trim();
             self.most_tokens = tokens;

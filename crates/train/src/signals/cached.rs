@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::rng::Rng;
-use engine::{Arithmetic, Device, Room, Tensor, View};
+use engine::{Arithmetic, BatchLimit, Device, Tensor, View};
 use model::{Batch, Model};
 
 use super::cache::{CacheError, Manifest, Purpose, Rounding, Sampling, Store, TeacherEntry};
@@ -21,7 +21,7 @@ pub trait Form {
     /// Bytes of one sequence.
     fn block_bytes(&self) -> usize;
 
-    /// Makes room for a micro-batch.
+    /// Frees memory for a micro-batch.
     fn begin(&mut self, sequences: usize);
 
     /// Hears how many blocks the training text has, before the first is placed.
@@ -317,18 +317,18 @@ impl<F: Form> Teaching for Cached<F> {
         group: usize,
         go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<bool, TrainError> {
-        let (mut room, device) = (Room::up_to(group), self.device.clone());
+        let (mut batch_limit, device) = (BatchLimit::up_to(group), self.device.clone());
         for (shelf, (sequences, source)) in texts(audience)?.into_iter().enumerate() {
             for numbers in sequences.groups(group) {
                 let store = &self.shelves[shelf].store;
                 let missing: Vec<usize> = numbers.filter(|&number| !store.has(number)).collect();
                 let mut rest = &missing[..];
                 while !rest.is_empty() {
-                    let read = room.fit(&*device, rest.len(), |size| {
+                    let read = batch_limit.fit(&*device, rest.len(), |size| {
                         self.read(&sequences.micro_batch(source, &rest[..size])).map(|_| size)
                     });
-                    rest = &rest
-                        [read.map_err(TrainError::no_room(sequences.sequence_length()))??..];
+                    rest = &rest[read
+                        .map_err(TrainError::out_of_memory(sequences.sequence_length()))??..];
                     if !go_on(self.progress().1) {
                         return Ok(self.is_whole());
                     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use engine::Var;
-use model::{Batch, Model, ModelConfig};
+use model::{Batch, Model};
 
 use super::{Signal, States, TeacherSignals, TeacherState, teacher};
 use crate::data::MicroBatch;
@@ -51,15 +51,16 @@ impl TeacherSignals for Online {
 /// A teacher's final states: `[tokens or more, hidden]`. A token's bits depend on nothing but its
 /// own sequence, so that sequences may be read in any company, once and for all.
 pub(super) fn hidden_states(model: &Model, batch: &Batch) -> Var {
-    model.hidden_states(&at_least(batch, independent_rows(model.config())))
+    model.hidden_states(&at_least(batch, independent_rows(model)))
 }
 
 /// From this many rows on, no product of the model is so small that it is added up in another order
 /// than larger ones.
-fn independent_rows(config: &ModelConfig) -> usize {
+fn independent_rows(model: &Model) -> usize {
+    let config = model.config();
     let heads = config.num_heads * config.head_dim;
     let narrowest = config.hidden_size.min(config.intermediate_size).min(heads).max(1);
-    engine::cpu::independent_rows(narrowest)
+    model.device().independent_rows(narrowest)
 }
 
 /// The batch, and if it has fewer tokens than that, its first sequence again and again. Only

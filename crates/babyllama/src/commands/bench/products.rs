@@ -154,7 +154,7 @@ fn of_model(
 ) -> Vec<Product> {
     let rows = subject.micro_batch() * subject.settings.sequence_length;
     let query_columns = config.num_heads * config.head_dim;
-    let joined = query_columns + 2 * config.num_kv_heads * config.head_dim;
+    let qkv_columns = query_columns + 2 * config.num_kv_heads * config.head_dim;
     let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
     let (up_name, up) = match config.architecture {
         Architecture::Llama => ("gate_up", 2 * intermediate),
@@ -170,7 +170,7 @@ fn of_model(
     };
     let layers = config.num_layers;
     vec![
-        product("qkv", rows, hidden, joined, layers),
+        product("qkv", rows, hidden, qkv_columns, layers),
         product("attention_output", rows, query_columns, hidden, layers),
         product(up_name, rows, hidden, up, layers),
         product("down", rows, intermediate, hidden, layers),

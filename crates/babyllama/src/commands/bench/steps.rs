@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use engine::ops::memory::MemoryKernels;
-use engine::{Device, OperationTime, Profiler, Starts};
+use engine::{Device, LaunchStats, OperationTime, Profiler};
 use report::format::{decimal, grouped, percent, short};
 use report::{Align, Table};
 use serde::Serialize;
@@ -86,7 +86,7 @@ pub struct StepReport {
     pub device_memory: Option<DeviceUse>,
     /// How the timed steps' kernels were started, on a device where that is the host's work.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub starts_per_step: Option<StartsPerStep>,
+    pub launches_per_step: Option<LaunchesPerStep>,
     /// Requests for new memory for tensors during all timed steps.
     pub fresh_allocations: u64,
     pub page_faults_per_step: Option<f64>,
@@ -104,7 +104,7 @@ pub struct StepReport {
 
 /// Kernels and products of a step, by how they were started.
 #[derive(Clone, Debug, Serialize)]
-pub struct StartsPerStep {
+pub struct LaunchesPerStep {
     pub alone: f64,
     pub in_graphs: f64,
     pub graphs: f64,
@@ -113,8 +113,8 @@ pub struct StartsPerStep {
     pub refused: Option<String>,
 }
 
-impl StartsPerStep {
-    fn between(before: Starts, after: Starts, steps: u32) -> Self {
+impl LaunchesPerStep {
+    fn between(before: LaunchStats, after: LaunchStats, steps: u32) -> Self {
         let per_step = |before: u64, after: u64| (after - before) as f64 / steps.max(1) as f64;
         Self {
             alone: per_step(before.alone, after.alone),
@@ -152,8 +152,8 @@ pub fn measure(
         steps.take()?;
         progress.update(steps.taken as u64, "warming up");
     }
-    let (allocations, faults, starts) =
-        (profiler.fresh_allocations(), process::page_faults(), profiler.starts());
+    let (allocations, faults, launches) =
+        (profiler.fresh_allocations(), process::page_faults(), profiler.launch_stats());
     let (mut seconds, mut losses) = (Vec::new(), Vec::new());
     for _ in 0..args.steps {
         let (loss, time) = steps.take()?;
@@ -163,9 +163,9 @@ pub fn measure(
     }
     let fresh_allocations = profiler.fresh_allocations() - allocations;
     let faults = process::page_faults().zip(faults).map(|(after, before)| after - before);
-    let starts = starts.zip(profiler.starts());
-    let starts_per_step =
-        starts.map(|(before, after)| StartsPerStep::between(before, after, args.steps));
+    let launches = launches.zip(profiler.launch_stats());
+    let launches_per_step =
+        launches.map(|(before, after)| LaunchesPerStep::between(before, after, args.steps));
     let (peak_memory, device_memory) = (process::peak_memory(), DeviceUse::of(&**profiler));
     progress.finish(total, "");
     let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
@@ -191,7 +191,7 @@ pub fn measure(
         gflops,
         peak_memory,
         device_memory,
-        starts_per_step,
+        launches_per_step,
         fresh_allocations,
         page_faults_per_step: faults.map(|faults| faults as f64 / seconds.len() as f64),
         share_of_dense_peak: dense.map(|dense| gflops.divided_by(dense)),
@@ -314,13 +314,13 @@ impl StepReport {
         );
         let on_device =
             self.device_memory.map_or(String::new(), |memory| format!("{}\n", memory.line()));
-        let starts = self
-            .starts_per_step
+        let launches = self
+            .launches_per_step
             .as_ref()
-            .map_or(String::new(), |starts| format!("{}\n", starts.line()));
+            .map_or(String::new(), |launches| format!("{}\n", launches.line()));
         let allocations = self.fresh_allocations;
         format!(
-            "{dense}{peak}{on_device}{starts}peak memory: {memory}; {allocations} allocations in \
+            "{dense}{peak}{on_device}{launches}peak memory: {memory}; {allocations} allocations in \
              all, {faults} page faults a step\n"
         )
     }

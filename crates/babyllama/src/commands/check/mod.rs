@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use engine::cpu::Cpu;
 use engine::parity::{self, CaseResult};
-use engine::{Arithmetic, Device, Starts};
+use engine::{Arithmetic, Device, LaunchStats};
 use indexmap::IndexMap;
 use report::{Align, Table};
 use serde::Serialize;
@@ -84,12 +84,16 @@ pub fn check(args: &CheckArgs, device_args: &DeviceArgs) -> anyhow::Result<()> {
         rows.extend(operations(&reference, &device, tolerances.operation));
     }
     rows.extend(scores::compare(&reference, &device, tolerances)?);
-    let one_by_one = match (device.starts(), device_args.no_graphs) {
+    let one_by_one = match (device.launch_stats(), device_args.no_graphs) {
         (Some(_), false) => Some(DeviceArgs { no_graphs: true, ..device_args.clone() }.open()?),
         _ => None,
     };
     rows.extend(models::compare(&reference, &device, one_by_one.as_ref(), args.steps, tolerances)?);
-    rows.extend(one_by_one.and(device.starts()).map(|starts| graphs_are_used(&starts, args.steps)));
+    rows.extend(
+        one_by_one
+            .and(device.launch_stats())
+            .map(|launches| graphs_are_used(&launches, args.steps)),
+    );
     let failed = rows.iter().filter(|row| !row.passed).count();
     let arithmetic = match arithmetic {
         Arithmetic::F32 => "f32",
@@ -119,13 +123,14 @@ pub fn check(args: &CheckArgs, device_args: &DeviceArgs) -> anyhow::Result<()> {
 const STEPS_WITH_GRAPHS: u64 = 8;
 
 /// Whether kernels that repeat went in graphs, as they are meant to.
-fn graphs_are_used(starts: &Starts, steps: u64) -> Row {
-    let share = 100 * starts.in_graphs / (starts.in_graphs + starts.alone).max(1);
-    let on = match &starts.refused {
+fn graphs_are_used(launches: &LaunchStats, steps: u64) -> Row {
+    let share = 100 * launches.in_graphs / (launches.in_graphs + launches.alone).max(1);
+    let on = match &launches.refused {
         None => format!("{share} % of all kernels"),
         Some(why) => format!("{share} % of all kernels; not others: {why}"),
     };
-    let fails = starts.refused.is_some() || (starts.in_graphs == 0 && steps >= STEPS_WITH_GRAPHS);
+    let fails =
+        launches.refused.is_some() || (launches.in_graphs == 0 && steps >= STEPS_WITH_GRAPHS);
     Row::new("kernels go in graphs", on, f64::from(u8::from(fails)), 0.0)
 }
 

@@ -180,7 +180,7 @@ fn query_columns(config: &ModelConfig) -> usize {
     config.num_heads * config.head_dim
 }
 
-fn joined_columns(config: &ModelConfig) -> usize {
+fn qkv_columns(config: &ModelConfig) -> usize {
     query_columns(config) + 2 * config.num_kv_heads * config.head_dim
 }
 
@@ -191,7 +191,7 @@ fn kept(config: &ModelConfig) -> Values {
     let hidden = config.hidden_size;
     let full = 2 * hidden + 4 + config.num_heads;
     let compact = 2 * hidden
-        + joined_columns(config)
+        + qkv_columns(config)
         + query_columns(config)
         + up_columns(config)
         + config.intermediate_size;
@@ -211,7 +211,7 @@ fn going_back(config: &ModelConfig) -> Values {
 /// What a forward pass has in hand that keeps nothing.
 fn passing(config: &ModelConfig) -> Values {
     let compact = config.hidden_size
-        + (joined_columns(config) + query_columns(config)).max(up_columns(config))
+        + (qkv_columns(config) + query_columns(config)).max(up_columns(config))
         + config.intermediate_size;
     Values { full: 2 * config.hidden_size, compact }
 }

@@ -24,7 +24,7 @@ vectorised! {
         let (q, p) = (Softmax::of(student, inverse), Softmax::of(teacher, inverse));
         // Differences of logits first, for precision.
         for (ratio, z) in teacher.iter_mut().zip(student) {
-            *ratio = ((z - q.top) - (*ratio - p.top)) * inverse - (q.log_sum - p.log_sum);
+            *ratio = ((z - q.top) - (*ratio - p.top)) * inverse - (q.logsumexp - p.logsumexp);
         }
         let weight = weight * temperature;
         let value = match divergence {

@@ -238,24 +238,27 @@ impl Cuda {
 const HEADS_AT_ONCE: usize = 4;
 
 impl AttentionKernels for Cuda {
-    fn rotate(&self, mut joined: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
+    fn rotate(&self, mut fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
         let (Some(theta), half) = (heads.rope_theta, heads.head_dim / 2) else { return };
         let frequency = |pair: usize| (theta as f64).powf(-(pair as f64) / half as f64) as f32;
         let mut tables = self.tables();
         let frequencies = tables.place(&(0..half).map(frequency).collect::<Vec<_>>());
         let on_gpu = tables.place(positions);
-        let (columns, rows) = (joined.columns, positions.len());
-        assert_eq!(rows, joined.rows, "a position for every row");
-        let wide = half % 4 == 0 && columns % 4 == 0 && joined.offset.is_multiple_of(4);
-        let launch =
-            self.kernels.get(ATTENTION, "rotate").with(self.values_mut(&mut joined)).with(on_gpu);
+        let (columns, rows) = (fused_qkv.columns, positions.len());
+        assert_eq!(rows, fused_qkv.rows, "a position for every row");
+        let wide = half % 4 == 0 && columns % 4 == 0 && fused_qkv.offset.is_multiple_of(4);
+        let launch = self
+            .kernels
+            .get(ATTENTION, "rotate")
+            .with(self.values_mut(&mut fused_qkv))
+            .with(on_gpu);
         let launch = launch.with(frequencies).with(rows as u64).with(columns as u32);
         let launch =
             launch.with(heads.head_dim as u32).with((heads.num_heads + heads.num_kv_heads) as u32);
         let launch = launch.with(if inverse { -1.0f32 } else { 1.0 }).with(wide as u32);
         let threads = rows * half / if wide { 4 } else { 1 };
         let turned = heads.num_heads + heads.num_kv_heads;
-        // Safety: `rotate(joined, positions, frequencies, rows, columns, head_dim, heads,
+        // Safety: `rotate(fused_qkv, positions, frequencies, rows, columns, head_dim, heads,
         // direction, wide)`.
         unsafe {
             launch.run_grid(
@@ -274,13 +277,13 @@ impl AttentionKernels for Cuda {
         heads: &Heads,
         dropout: Option<DropoutMask>,
         mut output: ViewMut<'_>,
-        log_sums: Option<ViewMut<'_>>,
+        logsumexp: Option<ViewMut<'_>>,
     ) {
         let output_stride = output.columns as u32;
         let output = self.values_mut(&mut output);
-        let log_sums =
-            log_sums.map_or(Values::full(0), |mut log_sums| self.values_mut(&mut log_sums));
-        assert!(!log_sums.is_compact(), "sums are kept in f32");
+        let logsumexp =
+            logsumexp.map_or(Values::full(0), |mut logsumexp| self.values_mut(&mut logsumexp));
+        assert!(!logsumexp.is_compact(), "sums are kept in f32");
         let kernels = Kernels::choose(self, &[queries, keys, of_keys], &[output], heads);
         let (plan, mut tables) = (Plan::of_queries(spans, heads, kernels.queries), self.tables());
         let shared = Shared { output_stride, ..Shared::new(queries, keys, of_keys, heads) };
@@ -291,10 +294,10 @@ impl AttentionKernels for Cuda {
         let launch =
             launch.with(values(queries)).with(values(keys)).with(values(of_keys)).with(output);
         let launch = launch
-            .with(log_sums.pointer)
+            .with(logsumexp.pointer)
             .with(Mask::of(dropout))
             .shared(kernels.forward_bytes(heads) as u32);
-        // Safety: `attention_N(attention, queries, keys, values, output, log_sums, mask)`; tiles
+        // Safety: `attention_N(attention, queries, keys, values, output, logsumexp, mask)`; tiles
         // lie within the views.
         unsafe { launch.run(plan.tiles.len() * heads.num_heads, kernels.threads) }
     }
@@ -302,25 +305,25 @@ impl AttentionKernels for Cuda {
     fn attention_gradient(
         &self,
         d_output: View<'_>,
-        joined: View<'_>,
+        fused_qkv: View<'_>,
         output: View<'_>,
-        log_sums: View<'_>,
+        logsumexp: View<'_>,
         spans: &[AttentionSpan],
         heads: &Heads,
         dropout: Option<DropoutMask>,
-        mut d_joined: ViewMut<'_>,
+        mut d_fused_qkv: ViewMut<'_>,
     ) {
         assert!(
             spans.iter().all(|span| span.prefix.is_empty()),
             "attention over a prefix has no backward"
         );
-        let (queries, keys, of_keys) = split(joined, heads);
-        let gradient_stride = d_joined.columns as u32;
-        let d_queries = self.values_mut(&mut d_joined);
+        let (queries, keys, of_keys) = split(fused_qkv, heads);
+        let gradient_stride = d_fused_qkv.columns as u32;
+        let d_queries = self.values_mut(&mut d_fused_qkv);
         let d_keys = d_queries.skip(heads.query_columns());
         let d_values = d_keys.skip(heads.key_columns());
-        let log_sums = dense(log_sums);
-        assert!(!log_sums.is_compact(), "sums are kept in f32");
+        let logsumexp = dense(logsumexp);
+        assert!(!logsumexp.is_compact(), "sums are kept in f32");
         let along = self.along(d_output, output, heads);
         let results = [d_queries, d_keys, d_values];
         let kernels = Kernels::choose(self, &[queries, keys, of_keys, d_output], &results, heads);
@@ -337,11 +340,11 @@ impl AttentionKernels for Cuda {
             .with(values(of_keys))
             .with(values(d_output));
         let launch =
-            launch.with(d_keys).with(d_values).with(log_sums.pointer).with(along.pointer());
+            launch.with(d_keys).with(d_values).with(logsumexp.pointer).with(along.pointer());
         let launch =
             launch.with(Mask::of(dropout)).shared(kernels.keys_gradient_bytes(heads) as u32);
         // Safety: `attention_keys_N(attention, queries, keys, values, d_output, d_keys, d_values,
-        // log_sums, along, mask)`.
+        // logsumexp, along, mask)`.
         unsafe { launch.run(plan.tiles.len() * heads.num_kv_heads, kernels.threads) }
 
         let plan = Plan::of_queries(spans, heads, kernels.queries);
@@ -354,23 +357,23 @@ impl AttentionKernels for Cuda {
             .with(values(d_output));
         let launch = launch
             .with(d_queries)
-            .with(log_sums.pointer)
+            .with(logsumexp.pointer)
             .with(along.pointer())
             .with(Mask::of(dropout));
         let launch = launch.shared(kernels.queries_gradient_bytes(heads) as u32);
         // Safety: `attention_queries_N(attention, queries, keys, values, d_output, d_queries,
-        // log_sums, along, mask)`.
+        // logsumexp, along, mask)`.
         unsafe { launch.run(plan.tiles.len() * heads.num_heads, kernels.threads) }
     }
 
     fn append_to_cache(
         &self,
-        joined: View<'_>,
+        fused_qkv: View<'_>,
         heads: &Heads,
         length: usize,
         mut cache: ViewMut<'_>,
     ) {
-        let kept = joined.column_range(heads.query_columns()..heads.joined_columns());
+        let kept = fused_qkv.column_range(heads.query_columns()..heads.qkv_columns());
         let (columns, offset) = (cache.columns, cache.offset + length * cache.columns);
         assert_eq!(kept.columns, columns, "columns of keys and values");
         let to = self.values_mut(&mut cache).skip(length * columns);

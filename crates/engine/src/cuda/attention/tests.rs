@@ -10,7 +10,7 @@ use crate::tensor::{Shape, Tensor};
 use crate::testing::random;
 use base::rng::Rng;
 
-/// Values of a call: queries, keys and values joined, and the gradient of the output.
+/// Values of a call: queries, keys and values fused, and the gradient of the output.
 struct Problem {
     heads: Heads,
     spans: Vec<AttentionSpan>,
@@ -22,8 +22,8 @@ struct Problem {
 /// What a device makes of a problem.
 struct Results {
     output: Tensor,
-    log_sums: Tensor,
-    d_joined: Option<Tensor>,
+    logsumexp: Tensor,
+    d_fused_qkv: Option<Tensor>,
 }
 
 fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize, causal: bool) -> Heads {
@@ -75,14 +75,14 @@ impl Problem {
         ends.max().unwrap_or(0)
     }
 
-    fn forward(&self, joined: &Tensor) -> Results {
-        let (device, rows) = (joined.device(), joined.rows());
+    fn forward(&self, fused_qkv: &Tensor) -> Results {
+        let (device, rows) = (fused_qkv.device(), fused_qkv.rows());
         let shape = Shape { rows, columns: self.heads.query_columns(), precision: self.precision };
-        let (mut output, mut log_sums) =
+        let (mut output, mut logsumexp) =
             (Tensor::of_shape(device, shape), Tensor::zeros(device, rows, self.heads.num_heads));
         device.fill(output.view_mut(), 0.0);
-        let (queries, keys, values) = split(joined.view(), &self.heads);
-        let (into, sums) = (output.view_mut(), log_sums.view_mut());
+        let (queries, keys, values) = split(fused_qkv.view(), &self.heads);
+        let (into, sums) = (output.view_mut(), logsumexp.view_mut());
         device.attention(
             queries,
             keys,
@@ -93,35 +93,35 @@ impl Problem {
             into,
             Some(sums),
         );
-        Results { output, log_sums, d_joined: None }
+        Results { output, logsumexp, d_fused_qkv: None }
     }
 
-    fn backward(&self, joined: &Tensor, d_output: &Tensor, results: &mut Results) {
-        let device = joined.device();
-        let mut d_joined = Tensor::of_shape(device, joined.shape());
+    fn backward(&self, fused_qkv: &Tensor, d_output: &Tensor, results: &mut Results) {
+        let device = fused_qkv.device();
+        let mut d_fused_qkv = Tensor::of_shape(device, fused_qkv.shape());
         device.attention_gradient(
             d_output.view(),
-            joined.view(),
+            fused_qkv.view(),
             results.output.view(),
-            results.log_sums.view(),
+            results.logsumexp.view(),
             &self.spans,
             &self.heads,
             self.dropout,
-            d_joined.view_mut(),
+            d_fused_qkv.view_mut(),
         );
-        results.d_joined = Some(d_joined);
+        results.d_fused_qkv = Some(d_fused_qkv);
     }
 
     /// Compares the GPU with the CPU, which gets the same (rounded) values, and for the backward
     /// the GPU's own output.
     fn check(&self, arithmetic: Arithmetic, tolerance: f32) {
         let (gpu, cpu) = (gpu(arithmetic), cpu());
-        let values = random(3, self.tokens() * self.heads.joined_columns());
+        let values = random(3, self.tokens() * self.heads.qkv_columns());
         let d_values = random(4, self.tokens() * self.heads.query_columns());
-        let joined = tensor(&gpu, self.precision, self.heads.joined_columns(), &values);
+        let fused_qkv = tensor(&gpu, self.precision, self.heads.qkv_columns(), &values);
         let d_output = tensor(&gpu, self.precision, self.heads.query_columns(), &d_values);
-        let mut found = self.forward(&joined);
-        let expected = self.forward(&copied(&cpu, &joined));
+        let mut found = self.forward(&fused_qkv);
+        let expected = self.forward(&copied(&cpu, &fused_qkv));
         let what = format!(
             "{:?}, dropout {:?}, {} spans",
             self.heads,
@@ -136,8 +136,8 @@ impl Problem {
             &format!("output of {what}"),
         );
         assert_rows_close(
-            &found.log_sums,
-            &expected.log_sums,
+            &found.logsumexp,
+            &expected.logsumexp,
             1,
             IN_F32,
             &format!("sums of {what}"),
@@ -145,14 +145,14 @@ impl Problem {
         if self.spans.iter().any(|span| span.queries != span.keys || !span.prefix.is_empty()) {
             return;
         }
-        self.backward(&joined, &d_output, &mut found);
+        self.backward(&fused_qkv, &d_output, &mut found);
         let mut expected = Results {
             output: copied(&cpu, &found.output),
-            log_sums: copied(&cpu, &found.log_sums),
-            d_joined: None,
+            logsumexp: copied(&cpu, &found.logsumexp),
+            d_fused_qkv: None,
         };
-        self.backward(&copied(&cpu, &joined), &copied(&cpu, &d_output), &mut expected);
-        let (found, expected) = (found.d_joined.unwrap(), expected.d_joined.unwrap());
+        self.backward(&copied(&cpu, &fused_qkv), &copied(&cpu, &d_output), &mut expected);
+        let (found, expected) = (found.d_fused_qkv.unwrap(), expected.d_fused_qkv.unwrap());
         assert_rows_close(
             &found,
             &expected,
@@ -294,8 +294,8 @@ fn rows_turn_as_on_the_cpu_and_back() {
         let heads = Heads { rope_theta: Some(10_000.0), ..heads(4, 2, head_dim, true) };
         let positions: Vec<u32> = (0..13).chain([1_000, 70_000]).collect();
         let (gpu, cpu) = (gpu(arithmetic), cpu());
-        let values = random(5, positions.len() * heads.joined_columns());
-        let mut found = tensor(&gpu, precision, heads.joined_columns(), &values);
+        let values = random(5, positions.len() * heads.qkv_columns());
+        let mut found = tensor(&gpu, precision, heads.qkv_columns(), &values);
         let before = found.to_vec();
         let mut expected = copied(&cpu, &found);
         gpu.rotate(found.view_mut(), &positions, &heads, false);
@@ -309,7 +309,7 @@ fn rows_turn_as_on_the_cpu_and_back() {
             &format!("turned heads of {head_dim}"),
         );
         gpu.rotate(found.view_mut(), &positions, &heads, true);
-        let before = Tensor::from_slice(&cpu, positions.len(), heads.joined_columns(), &before);
+        let before = Tensor::from_slice(&cpu, positions.len(), heads.qkv_columns(), &before);
         assert_rows_close(
             &found,
             &before,
@@ -323,25 +323,25 @@ fn rows_turn_as_on_the_cpu_and_back() {
 #[test]
 #[ignore = "needs a GPU or the emulator"]
 fn rows_join_a_cache_of_either_kind() {
-    for (head_dim, of_joined, of_cache) in [
+    for (head_dim, of_fused, of_cache) in [
         (8, Precision::Compact, Precision::Compact),
         (3, Precision::Compact, Precision::Compact),
         (8, Precision::Full, Precision::Compact),
         (3, Precision::Full, Precision::Full),
     ] {
         let (heads, gpu) = (heads(3, 1, head_dim, true), gpu(Arithmetic::Bf16));
-        let joined =
-            tensor(&gpu, of_joined, heads.joined_columns(), &random(6, 3 * heads.joined_columns()));
+        let fused_qkv =
+            tensor(&gpu, of_fused, heads.qkv_columns(), &random(6, 3 * heads.qkv_columns()));
         let mut cache = tensor(
             &gpu,
             of_cache,
             2 * heads.key_columns(),
             &vec![9.0; 7 * 2 * heads.key_columns()],
         );
-        gpu.append_to_cache(joined.view(), &heads, 2, cache.view_mut());
+        gpu.append_to_cache(fused_qkv.view(), &heads, 2, cache.view_mut());
         let kept = |row: usize, channel: usize| match row.checked_sub(2).filter(|&row| row < 3) {
             Some(row) => {
-                joined.to_vec()[row * heads.joined_columns() + heads.query_columns() + channel]
+                fused_qkv.to_vec()[row * heads.qkv_columns() + heads.query_columns() + channel]
             }
             None => 9.0,
         };
@@ -368,12 +368,12 @@ fn the_same_call_gives_the_same_bits() {
             precision,
         };
         let gpu = gpu(arithmetic);
-        let joined = tensor(&gpu, precision, 8 * 32, &random(3, problem.tokens() * 8 * 32));
+        let fused_qkv = tensor(&gpu, precision, 8 * 32, &random(3, problem.tokens() * 8 * 32));
         let d_output = tensor(&gpu, precision, 4 * 32, &random(4, problem.tokens() * 4 * 32));
         let run = || {
-            let mut results = problem.forward(&joined);
-            problem.backward(&joined, &d_output, &mut results);
-            [results.output.to_vec(), results.d_joined.unwrap().to_vec()]
+            let mut results = problem.forward(&fused_qkv);
+            problem.backward(&fused_qkv, &d_output, &mut results);
+            [results.output.to_vec(), results.d_fused_qkv.unwrap().to_vec()]
         };
         assert_eq!(run(), run());
     }

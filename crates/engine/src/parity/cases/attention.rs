@@ -50,7 +50,7 @@ fn describe(heads: &Heads) -> String {
 fn trained(heads: Heads, lengths: &[usize]) -> Case {
     let spans = Spans::from_lengths(lengths.iter().copied());
     let positions: Arc<[u32]> = spans.positions().into();
-    let inputs = [compact(spans.tokens(), heads.joined_columns())];
+    let inputs = [compact(spans.tokens(), heads.qkv_columns())];
     let problem =
         Problem { dropout: heads.dropout > 0.0, ..Problem::new(Layout::default(), &inputs) };
     Case {
@@ -70,8 +70,7 @@ fn shared(heads: Heads) -> Case {
     spans.push(5, vec![0..5, 5..12]);
     spans.push(66, vec![0..3, 90..94]);
     let positions: Arc<[u32]> = spans.positions().into();
-    let problem =
-        Problem::new(Layout::default(), &[compact(spans.tokens(), heads.joined_columns())]);
+    let problem = Problem::new(Layout::default(), &[compact(spans.tokens(), heads.qkv_columns())]);
     Case {
         operation: "attention over prefixes",
         shape: describe(&heads),
@@ -93,11 +92,11 @@ fn cached(heads: Heads) -> Case {
             let mut tape = Tape::inference(&parameters);
             let first = cache.length() as u32;
             let positions: Arc<[u32]> = (first..first + rows as u32).collect();
-            let joined =
-                random_tensor(device, seed, rows, heads.joined_columns(), Precision::Compact);
-            let joined = tape.input(joined);
+            let fused_qkv =
+                random_tensor(device, seed, rows, heads.qkv_columns(), Precision::Compact);
+            let fused_qkv = tape.input(fused_qkv);
             values.extend(
-                tape.attention_cached(joined, &positions, &heads, &mut cache).value().to_vec(),
+                tape.attention_cached(fused_qkv, &positions, &heads, &mut cache).value().to_vec(),
             );
         }
         vec![Output { name: "output", values }]

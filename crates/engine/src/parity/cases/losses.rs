@@ -226,7 +226,7 @@ fn classifier(bias: bool) -> Case {
         shape: format!("5 of [50, 40] x {name}"),
         run: Box::new(move |device| {
             problem.loss(device, |tape, inputs| {
-                let picked = tape.pick_rows(&inputs[0], &rows);
+                let picked = tape.gather_rows(&inputs[0], &rows);
                 vec![tape.language_model_loss(&picked, output, &[0, 2, 1, 1, 0], 0.2) as f32]
             })
         }),

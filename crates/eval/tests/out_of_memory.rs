@@ -75,9 +75,9 @@ fn a_single_text_that_does_not_fit_is_an_error() {
         let (small, _others) = cramped(name, 4 << 10);
         let requests = requests(40);
         let error = scorer(&small).score(&requests, |_, _| ()).unwrap_err();
-        assert!(matches!(error, EvalError::NoMemory { .. }), "{error}");
+        assert!(matches!(error, EvalError::OutOfMemory { .. }), "{error}");
         let message = error.to_string();
-        assert!(message.starts_with("there is no room for one text of "), "{message}");
+        assert!(message.starts_with("there is no memory for one text of "), "{message}");
         assert!(message.contains(" tokens: cpu has no memory for "), "{message}");
     }
 }

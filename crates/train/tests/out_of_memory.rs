@@ -170,15 +170,16 @@ fn where_not_even_one_sequence_fits_the_error_says_what_is_missing() {
     // Room for parameters, gradient and moments, of 30 thousand values each, and for little more.
     let error = refused(560 << 10, &settings());
     let message = error.to_string();
-    assert!(matches!(error, TrainError::NoRoom { sequences: 1, .. }), "{message}");
+    assert!(matches!(error, TrainError::OutOfMemory { sequences: 1, .. }), "{message}");
     assert!(
-        message
-            .starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "),
+        message.starts_with(
+            "there is no memory for one sequence of 32 tokens: cpu has no memory for "
+        ),
         "{message}"
     );
     // What was asked for is what is done.
     let error = refused(3 << 20, &TrainSettings { micro_batch_size: 16, ..settings() });
-    assert!(matches!(error, TrainError::NoRoom { sequences: 16, .. }), "{error}");
+    assert!(matches!(error, TrainError::OutOfMemory { sequences: 16, .. }), "{error}");
     // Not even the parameters.
     let folder = tempfile::tempdir().unwrap();
     let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(200 << 10));
@@ -217,7 +218,7 @@ fn teachers_are_heard_in_parts_too() {
 }
 
 #[test]
-fn what_is_kept_of_teachers_does_not_depend_on_the_room() {
+fn teacher_outputs_do_not_depend_on_the_batch_limit() {
     let kept = [cpu(), Arc::new(Cpu::with_memory(700 << 10))].map(|device: Arc<dyn Device>| {
         let folder = tempfile::tempdir().unwrap();
         let (distillation, training, settings) =
@@ -377,8 +378,9 @@ fn a_single_example_that_does_not_fit_is_an_error() {
     let (notes, found) = finetune(Arc::new(Cpu::with_memory(560 << 10)), Architecture::Gpt2);
     let message = found.err().unwrap().to_string();
     assert!(
-        message
-            .starts_with("there is no room for one sequence of 32 tokens: cpu has no memory for "),
+        message.starts_with(
+            "there is no memory for one sequence of 32 tokens: cpu has no memory for "
+        ),
         "{message}"
     );
     assert_eq!(notes.steps.len(), 0);
@@ -391,7 +393,7 @@ fn predictions_are_made_in_parts_too() {
     let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(1 << 20));
     let small = classifier(&device, Architecture::Gpt2);
     let all = Batch::from_sequences(texts.iter().map(|text| &text.ids));
-    assert!(fault::catch(|| small.logits(&all)).is_err(), "there is room for everything");
+    assert!(fault::catch(|| small.logits(&all)).is_err(), "there is memory for everything");
     let found = predict(&small, &texts).unwrap();
     assert_close(&found.0, &expected.0);
     assert!((found.1 / expected.1 - 1.0).abs() < 1e-5);
@@ -400,7 +402,7 @@ fn predictions_are_made_in_parts_too() {
     let free = device.memory().unwrap().free as usize;
     let _others = Tensor::zeros(&device, 1, free / 4 * 31 / 32);
     let error = predict(&small, &texts).unwrap_err();
-    assert!(matches!(error, TrainError::NoRoom { sequences: 1, length: 32, .. }), "{error}");
+    assert!(matches!(error, TrainError::OutOfMemory { sequences: 1, length: 32, .. }), "{error}");
 }
 
 /// Nothing in a checkpoint says where it was written: its run goes on anywhere.

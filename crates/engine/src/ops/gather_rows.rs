@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Shape, Tensor};
 
-struct PickRowsNode {
+struct GatherRowsNode {
     rows: Arc<[u32]>,
     input: usize,
     /// The input's.
@@ -23,7 +23,7 @@ impl Tape<'_> {
     ///
     /// # Panics
     /// When a row lies outside the matrix.
-    pub fn pick_rows(&mut self, input: &Var, rows: &Arc<[u32]>) -> Var {
+    pub fn gather_rows(&mut self, input: &Var, rows: &Arc<[u32]>) -> Var {
         let shape = input.value().shape();
         assert!(
             rows.iter().all(|&row| (row as usize) < shape.rows),
@@ -33,11 +33,11 @@ impl Tape<'_> {
         let mut output = Tensor::of_shape(self.device(), Shape { rows: rows.len(), ..shape });
         self.device().embed(input.value().view(), rows, output.view_mut(), false);
         let (rows, input) = (rows.clone(), input.id);
-        self.record(output, |output| PickRowsNode { rows, input, shape, output: output.id })
+        self.record(output, |output| GatherRowsNode { rows, input, shape, output: output.id })
     }
 }
 
-impl Node for PickRowsNode {
+impl Node for GatherRowsNode {
     fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
@@ -67,7 +67,7 @@ mod tests {
         labels: &[u32],
         scale: f32,
     ) -> f64 {
-        let picked = tape.pick_rows(states, rows);
+        let picked = tape.gather_rows(states, rows);
         tape.language_model_loss(&picked, output, labels, scale)
     }
 
@@ -113,13 +113,13 @@ mod tests {
     fn picked_rows_are_copies_and_the_others_get_no_gradient() {
         let rows: Arc<[u32]> = [4, 1, 4].into();
         let mut check = Check::new(Layout::default(), &[(6, 3)]);
-        let output = check.output(|tape, inputs| tape.pick_rows(&inputs[0], &rows));
+        let output = check.output(|tape, inputs| tape.gather_rows(&inputs[0], &rows));
         let expected: Vec<f32> = rows
             .iter()
             .flat_map(|&row| check.inputs[0][row as usize * 3..][..3].to_vec())
             .collect();
         assert_close(&output, &expected, 0.0);
-        check.gradients(|tape, inputs| tape.pick_rows(&inputs[0], &rows));
+        check.gradients(|tape, inputs| tape.gather_rows(&inputs[0], &rows));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
     fn rows_outside_are_refused() {
         let check = Check::new(Layout::default(), &[(5, 3)]);
         check.objective(|tape, inputs| {
-            tape.pick_rows(&inputs[0], &[5].into()).value().rows() as f64
+            tape.gather_rows(&inputs[0], &[5].into()).value().rows() as f64
         });
     }
 }
