@@ -3,7 +3,7 @@
 //! a time.
 
 use crate::ops::language_model_loss::{NO_TARGET, OutputGradient, Projection, check_targets};
-use crate::params::Segment;
+use crate::ops::linear::Linear;
 use crate::tape::{Tape, Var};
 
 #[cfg(test)]
@@ -97,8 +97,8 @@ pub trait DistillationLossKernels {
 }
 
 impl Tape<'_> {
-    /// The sums of both parts over the rows. When recording, the backward starts from the weighed
-    /// objective.
+    /// The sums of both parts over the rows, for a student's output matrix `[vocab, hidden]` with or
+    /// without a bias. When recording, the backward starts from the weighed objective.
     ///
     /// # Panics
     /// When shapes do not fit, weights do not sum to one, an id lies outside the vocabulary, or
@@ -107,44 +107,28 @@ impl Tape<'_> {
     pub fn distillation_loss(
         &mut self,
         hidden: &Var,
-        output: Segment,
+        output: impl Into<Linear>,
         teachers: TeacherSignal<'_>,
         targets: &[u32],
         objective: DistillationObjective,
     ) -> DistillationSums {
-        check_targets(hidden.value(), output, targets);
+        let output = output.into();
+        let vocab = output.weight.rows;
+        check_targets(hidden.value(), output.weight, targets);
         match teachers {
-            TeacherSignal::States(projections) => {
-                check_teachers(projections, targets.len(), output.rows)
-            }
+            TeacherSignal::States(projections) => check_teachers(projections, targets.len(), vocab),
             TeacherSignal::Samples(samples) => {
                 assert_eq!(
                     objective.divergence,
                     Divergence::ForwardKl,
                     "samples know the forward KL only"
                 );
-                samples.check(targets.len(), output.rows);
+                samples.check(targets.len(), vocab);
             }
         }
-        let (parameters, device) = (self.parameters(), self.device());
-        let student = Projection {
-            hidden: hidden.value().view(),
-            output: parameters.view(output),
-            bias: None,
-            share: 1.0,
-        };
-        let mut d_hidden = self.allocate_like(hidden.value());
-        let gradient = self.gradients().map(|gradients| OutputGradient {
-            d_hidden: d_hidden.view_mut(),
-            d_output: gradients.view_mut(output),
-            d_bias: None,
-        });
-        let recording = gradient.is_some();
-        let sums = device.distillation_loss(student, teachers, targets, objective, gradient);
-        if recording {
-            self.seed(hidden, d_hidden);
-        }
-        sums
+        self.output_layer_loss(hidden, output, |device, student, gradient| {
+            device.distillation_loss(student, teachers, targets, objective, gradient)
+        })
     }
 }
 

@@ -1,7 +1,10 @@
 //! The language-model loss: cross-entropy of the next token, on a block of rows at a time, so that
 //! `[tokens, vocab]` never exists. Also what evaluation and generation need of the output layer.
 
-use crate::ops::linear::Linear;
+use std::sync::Arc;
+
+use crate::device::Device;
+use crate::ops::linear::{Linear, LinearView};
 use crate::params::Segment;
 use crate::tape::{Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
@@ -35,6 +38,13 @@ pub struct Projection<'a> {
     pub bias: Option<View<'a>>,
     /// What these logits are multiplied by before they are added to the others.
     pub share: f32,
+}
+
+impl<'a> Projection<'a> {
+    /// Hidden states with an output layer.
+    pub fn new(hidden: View<'a>, output: LinearView<'a>, share: f32) -> Self {
+        Self { hidden, output: output.weight, bias: output.bias, share }
+    }
 }
 
 /// Where the gradients of an output layer go.
@@ -91,15 +101,24 @@ impl Tape<'_> {
         targets: &[u32],
         scale: f32,
     ) -> f64 {
-        let Linear { weight, bias } = output.into();
-        check_targets(hidden.value(), weight, targets);
+        let output = output.into();
+        check_targets(hidden.value(), output.weight, targets);
+        self.output_layer_loss(hidden, output, |device, projection, gradient| {
+            device.language_model_loss(projection, targets, scale, gradient)
+        })
+    }
+
+    /// A loss of an output layer's logits: `compute` finds it and, when recording, the gradients of
+    /// the hidden states (from which the backward starts), the output matrix and its bias.
+    pub(crate) fn output_layer_loss<R>(
+        &mut self,
+        hidden: &Var,
+        Linear { weight, bias }: Linear,
+        compute: impl FnOnce(&Arc<dyn Device>, Projection<'_>, Option<OutputGradient<'_>>) -> R,
+    ) -> R {
         let (parameters, device) = (self.parameters(), self.device());
-        let projection = Projection {
-            hidden: hidden.value().view(),
-            output: parameters.view(weight),
-            bias: bias.map(|bias| parameters.view(bias)),
-            share: 1.0,
-        };
+        let output = Linear { weight, bias }.view(parameters);
+        let projection = Projection::new(hidden.value().view(), output, 1.0);
         let mut d_hidden = self.allocate_like(hidden.value());
         // Beside the gradient of the matrix, since two parts of one tensor cannot be lent to write
         // at a time.
@@ -111,14 +130,14 @@ impl Tape<'_> {
             d_bias: d_bias.as_mut().map(Tensor::view_mut),
         });
         let recording = gradient.is_some();
-        let sum = device.language_model_loss(projection, targets, scale, gradient);
+        let loss = compute(device, projection, gradient);
         if recording {
             self.seed(hidden, d_hidden);
         }
         if let (Some(gradients), Some(bias), Some(d_bias)) = (self.gradients(), bias, d_bias) {
             device.add(d_bias.view(), gradients.view_mut(bias));
         }
-        sum
+        loss
     }
 }
 

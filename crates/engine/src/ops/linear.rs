@@ -1,7 +1,7 @@
 //! Products with a weight matrix: `output = input * weight^T (+ bias) (+ residual)`.
 
 use crate::ops::dropout::drop_and_add;
-use crate::params::Segment;
+use crate::params::{Parameters, Segment};
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 use std::sync::Arc;
@@ -43,11 +43,28 @@ pub struct Linear {
     pub bias: Option<Segment>,
 }
 
+impl Linear {
+    /// The weights, to read.
+    pub fn view(self, parameters: &Parameters) -> LinearView<'_> {
+        let Self { weight, bias } = self;
+        LinearView { weight: parameters.view(weight), bias: bias.map(|bias| parameters.view(bias)) }
+    }
+}
+
 impl From<Segment> for Linear {
     /// A matrix without a bias.
     fn from(weight: Segment) -> Self {
         Self { weight, bias: None }
     }
+}
+
+/// A product's weights, to read, wherever they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearView<'a> {
+    /// `[out, in]`.
+    pub weight: View<'a>,
+    /// `[1, out]`.
+    pub bias: Option<View<'a>>,
 }
 
 struct LinearNode {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{DistillationObjective, DistillationSums, Divergence, Ensemble, TeacherSignal};
 use crate::ops::language_model_loss::tests::{log_softmax, reference_logits};
 use crate::ops::language_model_loss::{NO_TARGET, Projection};
-use crate::params::{Layout, Parameters, Role, Segment};
+use crate::ops::linear::Linear;
+use crate::params::{Layout, Parameters, Role};
 use crate::testing::{device, random};
 use crate::{Device, Tape, Tensor};
 
@@ -86,8 +87,8 @@ pub(crate) fn distributions(
 pub(crate) struct Problem {
     pub device: Arc<dyn Device>,
     pub parameters: Parameters,
-    /// The student's output matrix.
-    pub output: Segment,
+    /// The student's output layer: a matrix, perhaps with a bias.
+    pub output: Linear,
     /// The student's hidden states.
     pub hidden: Tensor,
     /// Hidden states and output matrices.
@@ -101,6 +102,7 @@ pub(crate) struct Problem {
 pub(crate) struct Found {
     pub sums: DistillationSums,
     pub d_hidden: Vec<f32>,
+    /// Of the output matrix and, behind it, its bias.
     pub d_output: Vec<f32>,
 }
 
@@ -136,12 +138,24 @@ impl Problem {
     ) -> Self {
         let device = hidden.device().clone();
         let mut layout = Layout::default();
-        let segment = layout.add("output", vocab, hidden.columns(), Role::Weight);
+        let weight = layout.add("output", vocab, hidden.columns(), Role::Weight);
         let mut parameters = Parameters::zeros(&device, Arc::new(layout));
         device.write(parameters.values_mut().view_mut(), output);
         let weights = vec![1.0 / teachers.len() as f32; teachers.len()];
         let targets = vec![NO_TARGET; hidden.rows()];
-        Self { device, parameters, output: segment, hidden, teachers, weights, targets }
+        Self { device, parameters, output: weight.into(), hidden, teachers, weights, targets }
+    }
+
+    /// The same problem for a student whose output layer has a random bias.
+    pub fn with_bias(self) -> Self {
+        let Linear { weight, .. } = self.output;
+        let mut layout = Layout::default();
+        layout.add("output", weight.rows, weight.columns, Role::Weight);
+        let bias = layout.add("bias", 1, weight.rows, Role::Bias);
+        let mut parameters = Parameters::zeros(&self.device, Arc::new(layout));
+        let values = [self.parameters.values().to_vec(), random(5, weight.rows)].concat();
+        self.device.write(parameters.values_mut().view_mut(), &values);
+        Self { parameters, output: Linear { weight, bias: Some(bias) }, ..self }
     }
 
     pub fn projections(&self) -> Vec<Projection<'_>> {
@@ -205,7 +219,9 @@ impl Problem {
         let mut sums = DistillationSums::default();
         for ((row, teachers), &target) in hidden.chunks(width).zip(teachers).zip(&self.targets) {
             let logit = |weights: &[f64]| row.iter().zip(weights).map(|(a, b)| a * b).sum();
-            let logits: Vec<f64> = output.chunks(width).map(logit).collect();
+            let (matrix, bias) = output.split_at(self.output.weight.length());
+            let mut logits: Vec<f64> = matrix.chunks(width).map(logit).collect();
+            logits.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
             let log_q = soften(&logits, objective.temperature);
             let of_teacher = |(weight, log_p): &(f64, Vec<f64>)| {
                 weight * divergence(objective.divergence, log_p, &log_q)
@@ -242,8 +258,7 @@ impl Problem {
             objective.cross_entropy as f64 * sums.cross_entropy + objective.kl as f64 * sums.kl
         };
         let step = 1e-5;
-        for (what, values) in
-            [("hidden state", &found.d_hidden), ("output matrix", &found.d_output)]
+        for (what, values) in [("hidden state", &found.d_hidden), ("output layer", &found.d_output)]
         {
             let scale = values.iter().fold(1e-2f32, |top, value| top.max(value.abs())) as f64;
             for index in (0..values.len()).step_by(values.len() / 30 + 1) {

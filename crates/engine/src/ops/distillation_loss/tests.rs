@@ -34,6 +34,56 @@ fn every_divergence_and_ensemble_matches_the_reference() {
     }
 }
 
+/// Also on more rows than are computed at a time; finite differences of the reference reach the
+/// bias.
+#[test]
+fn a_bias_of_the_student_is_added_and_gets_its_gradient() {
+    for (rows, width, vocab) in [(1, 3, 2), (6, 5, 33), (1030, 2, 5)] {
+        let problem = Problem::random(rows, width, vocab, &[0.75, 0.25]).with_bias();
+        for objective in objectives(2.0, 0.2, 0.7) {
+            let found = problem.run(objective);
+            assert_eq!(found.d_output.len(), vocab * width + vocab);
+            assert!(found.d_output[vocab * width..].iter().all(|&value| value != 0.0));
+            problem.check(&found, objective, 1e-4);
+        }
+        let samples = TeacherSamples {
+            ids: &vec![1; rows * 2],
+            count: 2,
+            negative_entropies: &vec![-1.0; rows],
+        };
+        let found = problem.run_with(TeacherSignal::Samples(samples), forward_kl(2.0));
+        assert!(found.d_output[vocab * width..].iter().all(|&value| value != 0.0));
+    }
+}
+
+/// A teacher's bias counts as much as the same number in every logit's product.
+#[test]
+fn a_bias_of_a_teacher_is_added_to_its_logits() {
+    let problem = Problem::random(6, 5, 33, &[0.75, 0.25]);
+    let bias = Tensor::from_slice(&problem.device, 1, 33, &random(7, 33));
+    let mut with_bias = problem.projections();
+    with_bias[1].bias = Some(bias.view());
+    // One more hidden value, which is 1 everywhere and meets the bias.
+    let widened = |values: Vec<f32>, width: usize, last: &dyn Fn(usize) -> f32| -> Vec<f32> {
+        let rows = values.chunks(width).enumerate();
+        rows.flat_map(|(row, values)| [values, &[last(row)]].concat()).collect()
+    };
+    let (hidden, output) = &problem.teachers[1];
+    let (width, bias) = (hidden.columns(), bias.to_vec());
+    let tensor =
+        |rows, values: Vec<f32>| Tensor::from_slice(&problem.device, rows, width + 1, &values);
+    let hidden = tensor(6, widened(hidden.to_vec(), width, &|_| 1.0));
+    let output = tensor(33, widened(output.to_vec(), width, &|row| bias[row]));
+    let mut widened = problem.projections();
+    (widened[1].hidden, widened[1].output) = (hidden.view(), output.view());
+    for objective in objectives(2.0, 0.2, 0.7) {
+        let [found, expected] = [&with_bias, &widened]
+            .map(|teachers| problem.run_with(TeacherSignal::States(teachers), objective));
+        assert!((found.sums.kl - expected.sums.kl).abs() < 1e-5 * expected.sums.kl);
+        crate::testing::assert_close(&found.d_output, &expected.d_output, 1e-5);
+    }
+}
+
 #[test]
 fn evaluation_finds_the_sums_of_training() {
     let problem = Problem::random(6, 5, 33, &[0.75, 0.25]);

@@ -23,10 +23,13 @@ pub fn cases() -> Vec<Case> {
         for divergence in [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon]
         {
             for ensemble in [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl] {
-                cases.push(distillation(tokens, width, vocab, divergence, ensemble));
+                cases.push(distillation((tokens, width, vocab, false), divergence, ensemble));
             }
+            let ensemble = Ensemble::MeanLogits;
+            cases.push(distillation((tokens, width, vocab, true), divergence, ensemble));
         }
-        cases.extend([sampled(tokens, width, vocab), entropies(tokens, vocab)]);
+        cases.extend([false, true].map(|bias| sampled(tokens, width, vocab, bias)));
+        cases.push(entropies(tokens, vocab));
     }
     cases.extend(many_rows());
     cases.extend([false, true].map(classifier));
@@ -36,8 +39,10 @@ pub fn cases() -> Vec<Case> {
 /// More rows than any device computes at a time.
 fn many_rows() -> [Case; 8] {
     let (tokens, width, vocab) = (8_300, 4, 12);
-    let distillation =
-        |divergence, ensemble| distillation(tokens, width, vocab, divergence, ensemble);
+    let distillation = |divergence, ensemble| {
+        let bias = ensemble == Ensemble::MeanProbs;
+        distillation((tokens, width, vocab, bias), divergence, ensemble)
+    };
     [
         language_model(tokens, width, vocab, false),
         language_model(tokens, width, vocab, true),
@@ -46,7 +51,7 @@ fn many_rows() -> [Case; 8] {
         distillation(Divergence::ForwardKl, Ensemble::MeanLogits),
         distillation(Divergence::ReverseKl, Ensemble::MeanProbs),
         distillation(Divergence::JensenShannon, Ensemble::SumKl),
-        sampled(tokens, width, vocab),
+        sampled(tokens, width, vocab, false),
         entropies(tokens, vocab),
     ]
 }
@@ -131,10 +136,11 @@ fn log_probabilities(tokens: usize, width: usize, vocab: usize) -> Case {
     Case { operation: "log-probabilities, logits", shape, run: Box::new(run) }
 }
 
-fn student(tokens: usize, width: usize, vocab: usize) -> (Problem, crate::Segment) {
+/// A student, its output layer, and what to call that.
+fn student(tokens: usize, width: usize, vocab: usize, bias: bool) -> (Problem, Linear, String) {
     let mut layout = Layout::default();
-    let output = layout.add("output", vocab, width, Role::Weight);
-    (Problem::new(layout, &[compact(tokens, width)]), output)
+    let (output, name) = output_layer(&mut layout, width, vocab, bias);
+    (Problem::new(layout, &[compact(tokens, width)]), output, name)
 }
 
 fn objective(divergence: Divergence, ensemble: Ensemble) -> DistillationObjective {
@@ -142,17 +148,15 @@ fn objective(divergence: Divergence, ensemble: Ensemble) -> DistillationObjectiv
 }
 
 fn distillation(
-    tokens: usize,
-    width: usize,
-    vocab: usize,
+    (tokens, width, vocab, bias): (usize, usize, usize, bool),
     divergence: Divergence,
     ensemble: Ensemble,
 ) -> Case {
-    let (problem, output) = student(tokens, width, vocab);
+    let (problem, output, name) = student(tokens, width, vocab, bias);
     let targets = targets(tokens, vocab);
     Case {
         operation: "distillation loss",
-        shape: format!("{divergence:?}, {ensemble:?}, [{tokens}, {width}] x [{vocab}, {width}]"),
+        shape: format!("{divergence:?}, {ensemble:?}, [{tokens}, {width}] x {name}"),
         run: Box::new(move |device| {
             let teachers = Teachers::random(device, tokens, vocab);
             problem.loss(device, |tape, inputs| {
@@ -166,14 +170,14 @@ fn distillation(
     }
 }
 
-fn sampled(tokens: usize, width: usize, vocab: usize) -> Case {
-    let (problem, output) = student(tokens, width, vocab);
+fn sampled(tokens: usize, width: usize, vocab: usize, bias: bool) -> Case {
+    let (problem, output, name) = student(tokens, width, vocab, bias);
     let (targets, count) = (targets(tokens, vocab), 12);
     let ids = random_ids(7, tokens * count, vocab);
     let negative_entropies: Vec<f32> = random(8, tokens).iter().map(|value| -value.abs()).collect();
     Case {
         operation: "distillation from samples",
-        shape: format!("[{tokens}, {width}] x [{vocab}, {width}]"),
+        shape: format!("[{tokens}, {width}] x {name}"),
         run: Box::new(move |device| {
             problem.loss(device, |tape, inputs| {
                 let samples =
