@@ -4,7 +4,7 @@ use engine::ops::attention::Heads;
 use engine::ops::embed::Embedding;
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
-use engine::{Layout, Role, Segment, Tape, Var};
+use engine::{Layout, Role, Tape, Var};
 
 use crate::batch::{Batch, Cache, attend};
 use crate::config::ModelConfig;
@@ -16,7 +16,7 @@ pub struct Gpt2 {
     embedding: Embedding,
     blocks: Vec<Block>,
     norm: Norm,
-    output: Segment,
+    output: Linear,
     heads: Heads,
     embedding_dropout: f32,
     residual_dropout: f32,
@@ -55,7 +55,7 @@ impl Gpt2 {
             },
             blocks,
             norm,
-            output,
+            output: output.into(),
             heads: Heads {
                 num_heads: config.num_heads,
                 num_kv_heads: config.num_heads,
@@ -108,7 +108,7 @@ impl Decoder for Gpt2 {
         tape.norm(&x, &self.norm)
     }
 
-    fn output(&self) -> Segment {
+    fn output(&self) -> Linear {
         self.output
     }
 

@@ -15,7 +15,7 @@ pub struct Llama {
     embedding: Embedding,
     blocks: Vec<Block>,
     norm: Norm,
-    output: Segment,
+    output: Linear,
     heads: Heads,
 }
 
@@ -58,7 +58,7 @@ impl Llama {
                 layout.add("lm_head.weight", config.vocab_size, config.hidden_size, Role::Weight)
             }
         };
-        Self { embedding, blocks, norm, output, heads }
+        Self { embedding, blocks, norm, output: output.into(), heads }
     }
 }
 
@@ -114,7 +114,7 @@ impl Decoder for Llama {
         tape.norm(&x, &self.norm)
     }
 
-    fn output(&self) -> Segment {
+    fn output(&self) -> Linear {
         self.output
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use engine::ops::attention::Heads;
 use engine::ops::language_model_loss::Projection;
-use engine::{Device, Layout, Parameters, Segment, Tape, Var};
+use engine::ops::linear::{Linear, LinearView};
+use engine::{Device, Layout, Parameters, Tape, Var};
 
 use crate::batch::{Batch, Cache};
 use crate::config::{Architecture, ModelConfig};
@@ -21,13 +22,9 @@ pub trait Decoder: Send + Sync {
     /// one sequence that goes on after the tokens in it.
     fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, cache: Option<&mut Cache>) -> Var;
 
-    /// The matrix `[vocab, hidden]` that turns final states into logits.
-    fn output(&self) -> Segment;
-
-    /// The `[1, vocab]` that is added to the logits, if the model has one.
-    fn output_bias(&self) -> Option<Segment> {
-        None
-    }
+    /// The output layer: the matrix `[vocab, hidden]` that turns final states into logits and, if
+    /// the model has one, the bias `[1, vocab]` that is added to them.
+    fn output(&self) -> Linear;
 
     /// The heads of every layer's attention.
     fn heads(&self) -> Heads;
@@ -112,11 +109,14 @@ impl Model {
         self.decoder.hidden_states(&mut tape, batch, None)
     }
 
+    /// The weights of the output layer, to read.
+    pub fn output(&self) -> LinearView<'_> {
+        self.decoder.output().view(&self.parameters)
+    }
+
     /// How final states become logits, with their share in a mixture.
     pub fn projection<'a>(&'a self, hidden: &'a Var, share: f32) -> Projection<'a> {
-        let output = self.parameters.view(self.decoder.output());
-        let bias = self.decoder.output_bias().map(|bias| self.parameters.view(bias));
-        Projection { hidden: hidden.value().view(), output, bias, share }
+        Projection::new(hidden.value().view(), self.output(), share)
     }
 
     /// An empty cache for generation.

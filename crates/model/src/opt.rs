@@ -5,7 +5,7 @@ use engine::ops::attention::Heads;
 use engine::ops::embed::Embedding;
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
-use engine::{Layout, Role, Segment, Tape, Var};
+use engine::{Layout, Role, Tape, Var};
 
 use crate::batch::{Batch, Cache, attend};
 use crate::config::ModelConfig;
@@ -20,7 +20,7 @@ pub struct Opt {
     embedding: Embedding,
     blocks: Vec<Block>,
     norm: Norm,
-    output: Segment,
+    output: Linear,
     heads: Heads,
     residual_dropout: f32,
 }
@@ -60,7 +60,7 @@ impl Opt {
             embedding: Embedding { tokens, positions, shared: None, padding: config.pad_token_id },
             blocks,
             norm,
-            output,
+            output: output.into(),
             heads: Heads {
                 num_heads: config.num_heads,
                 num_kv_heads: config.num_heads,
@@ -111,7 +111,7 @@ impl Decoder for Opt {
         tape.norm(&x, &self.norm)
     }
 
-    fn output(&self) -> Segment {
+    fn output(&self) -> Linear {
         self.output
     }
 

@@ -9,7 +9,7 @@ use engine::ops::attention::Heads;
 use engine::ops::embed::Embedding;
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
-use engine::{Layout, Role, Segment, Tape, Var};
+use engine::{Layout, Role, Tape, Var};
 
 use crate::batch::{Batch, Cache};
 use crate::config::ModelConfig;
@@ -54,8 +54,7 @@ struct Block {
 struct MaskedHead {
     dense: Linear,
     norm: Norm,
-    output: Segment,
-    output_bias: Segment,
+    output: Linear,
 }
 
 impl Roberta {
@@ -68,8 +67,10 @@ impl Roberta {
         let head = MaskedHead {
             dense: linear(layout, "lm_head.dense", config.hidden_size, config.hidden_size),
             norm: layer_norm(layout, "lm_head.layer_norm", config),
-            output: encoder.embedding.tokens,
-            output_bias: layout.add("lm_head.bias", 1, config.vocab_size, Role::Bias),
+            output: Linear {
+                weight: encoder.embedding.tokens,
+                bias: Some(layout.add("lm_head.bias", 1, config.vocab_size, Role::Bias)),
+            },
         };
         Self { encoder, head }
     }
@@ -151,12 +152,8 @@ impl Decoder for Roberta {
         tape.norm(&x, &self.head.norm)
     }
 
-    fn output(&self) -> Segment {
+    fn output(&self) -> Linear {
         self.head.output
-    }
-
-    fn output_bias(&self) -> Option<Segment> {
-        Some(self.head.output_bias)
     }
 
     fn heads(&self) -> Heads {
@@ -173,8 +170,8 @@ impl Decoder for Encoder {
     }
 
     /// The embedding, which for want of an output layer nobody asks for.
-    fn output(&self) -> Segment {
-        self.embedding.tokens
+    fn output(&self) -> Linear {
+        self.embedding.tokens.into()
     }
 
     fn heads(&self) -> Heads {

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::ops::language_model_loss::Projection;
-use engine::ops::linear::Linear;
 use engine::{Device, Layout, Parameters, Role, Segment, Tape, Var};
 
 use crate::batch::Batch;
@@ -153,13 +152,8 @@ impl Classifier {
     /// As [`loss`](Self::loss).
     pub fn logits(&self, batch: &Batch) -> Vec<f32> {
         let features = self.features(&mut Tape::inference(&self.parameters), batch);
-        let Linear { weight, bias } = self.head.output();
-        let projection = Projection {
-            hidden: features.value().view(),
-            output: self.parameters.view(weight),
-            bias: bias.map(|bias| self.parameters.view(bias)),
-            share: 1.0,
-        };
+        let output = self.head.output().view(&self.parameters);
+        let projection = Projection::new(features.value().view(), output, 1.0);
         let mut logits = vec![0.0; batch.spans.count() * self.num_labels()];
         self.device().logits(&[projection], &mut logits);
         logits

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::atomic_file;
-use engine::{Device, Tensor};
+use engine::{Device, Segment, Tensor};
 
-use crate::{Model, ModelConfig, ModelError};
+use crate::{Model, ModelConfig, ModelError, OutputLayer};
 
 pub use classifier::{load_classifier, save_classifier};
 
@@ -62,18 +62,27 @@ fn read(folder: &Path, config: ModelConfig, device: &Arc<dyn Device>) -> Result<
     Ok(model)
 }
 
-/// Reads a folder's output matrix alone: `[vocab, hidden]`, the token embeddings where the two are
-/// tied.
-pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<Tensor, ModelError> {
-    let config = load_config(folder)?;
-    config.validate()?;
-    let (decoder, layout) = crate::model::layout(&config);
+/// Reads a folder's output layer alone; its matrix is the token embeddings where the two are tied.
+pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<OutputLayer, ModelError> {
+    read_output(folder, &load_config(folder)?, device)
+}
+
+fn read_output(
+    folder: &Path,
+    config: &ModelConfig,
+    device: &Arc<dyn Device>,
+) -> Result<OutputLayer, ModelError> {
+    let (decoder, layout) = crate::model::layout(config);
     let output = decoder.output();
-    let named = layout.segments().iter().find(|named| named.segment == output);
-    let named =
-        named.ok_or_else(|| ModelError::Config { what: "there is no output matrix".to_owned() })?;
-    let values = weights::read_segment(folder, &config, named)?;
-    Ok(Tensor::from_slice(device, output.rows, output.columns, &values))
+    let read = |segment: Segment| {
+        let named = layout.segments().iter().find(|named| named.segment == segment);
+        let named = named.ok_or_else(|| ModelError::Config {
+            what: "output layer is no segment of its parameters".to_owned(),
+        })?;
+        let values = weights::read_segment(folder, config, named)?;
+        Ok(Tensor::from_slice(device, segment.rows, segment.columns, &values))
+    };
+    Ok(OutputLayer { weight: read(output.weight)?, bias: output.bias.map(read).transpose()? })
 }
 
 /// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's

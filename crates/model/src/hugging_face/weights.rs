@@ -263,7 +263,9 @@ mod tests {
     use engine::Device;
     use engine::cpu::Cpu;
 
-    use super::super::{fingerprint, load, load_any, load_config, load_output, save};
+    use super::super::{
+        fingerprint, load, load_any, load_any_config, load_config, load_output, read_output, save,
+    };
     use super::*;
     use crate::Model;
     use crate::config::tests::{gpt2, llama, opt, roberta};
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_output_matrix_is_read_alone() {
+    fn the_output_layer_is_read_alone() {
         let tied = small(gpt2(16, 24, 2, 4, 8));
         let untied = ModelConfig { tie_word_embeddings: false, ..small(llama(16, 24, 2, 4, 2)) };
         for config in [tied, untied] {
@@ -299,11 +301,23 @@ mod tests {
             let model = Model::new(config, &device(), 3).unwrap();
             save(&model, folder.path()).unwrap();
             let output = load_output(folder.path(), &device()).unwrap();
-            let segment = model.decoder().output();
-            assert_eq!((output.rows(), output.columns()), (50, 16));
+            let segment = model.decoder().output().weight;
+            assert_eq!((output.weight.rows(), output.weight.columns()), (50, 16));
             let whole = model.parameters().values().to_vec();
-            assert_eq!(output.to_vec(), whole[segment.offset..segment.offset + segment.length()]);
+            assert_eq!(
+                output.weight.to_vec(),
+                whole[segment.offset..segment.offset + segment.length()]
+            );
+            assert!(output.bias.is_none());
         }
+        let folder = tempfile::tempdir().unwrap();
+        let mut model = Model::new(small(roberta(16, 24, 1, 4, 8)), &device(), 3).unwrap();
+        let bias = model.decoder().output().bias.unwrap();
+        device().fill(model.parameters_mut().view_mut(bias), 0.5);
+        save(&model, folder.path()).unwrap();
+        let config = load_any_config(folder.path()).unwrap();
+        let output = read_output(folder.path(), &config, &device()).unwrap();
+        assert_eq!(output.bias.unwrap().to_vec(), [0.5; 50]);
         let absent = load_output(tempfile::tempdir().unwrap().path(), &device()).err().unwrap();
         assert!(absent.to_string().contains("config.json"), "{absent}");
     }

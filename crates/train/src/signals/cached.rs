@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::rng::Rng;
-use engine::{Arithmetic, BatchLimit, Device, Tensor, View};
-use model::{Batch, Model};
+use engine::ops::linear::LinearView;
+use engine::{Arithmetic, BatchLimit, Device};
+use model::{Batch, Model, OutputLayer};
 
 use super::cache::{CacheError, Manifest, Purpose, Rounding, Sampling, Store, TeacherEntry};
 use super::{Audience, Distillation, Signal, Teacher, TeacherSignals};
@@ -54,8 +55,8 @@ pub trait Form {
 pub enum Voices {
     /// All of them, as long as blocks are missing.
     Models(Vec<Model>),
-    /// Their output matrices, `[vocab, hidden]` each.
-    Outputs(Vec<Tensor>),
+    /// Their output layers.
+    Outputs(Vec<OutputLayer>),
     /// Nothing.
     None,
 }
@@ -69,17 +70,15 @@ impl Voices {
         }
     }
 
-    /// The output matrix of a teacher.
+    /// The output layer of a teacher.
     ///
     /// # Panics
     /// When nothing is in memory of it.
-    pub fn output(&self, teacher: usize) -> View<'_> {
+    pub fn output(&self, teacher: usize) -> LinearView<'_> {
         match self {
-            Voices::Models(models) => {
-                models[teacher].parameters().view(models[teacher].decoder().output())
-            }
+            Voices::Models(models) => models[teacher].output(),
             Voices::Outputs(outputs) => outputs[teacher].view(),
-            Voices::None => panic!("signals without logits have no output matrices"),
+            Voices::None => panic!("signals without logits have no output layers"),
         }
     }
 }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use engine::ops::distillation_loss::{TeacherSamples, TeacherSignal};
 use engine::ops::language_model_loss::Projection;
-use engine::{Device, Tensor, Var, View};
+use engine::ops::linear::LinearView;
+use engine::{Device, Tensor, Var};
 
 pub use self::cached::{Cached, Teaching};
 pub use self::online::Online;
@@ -51,8 +52,7 @@ pub enum Signal<'a> {
 /// What one teacher says.
 pub struct TeacherState<'a> {
     states: States<'a>,
-    /// `[vocab, hidden]`.
-    output: View<'a>,
+    output: LinearView<'a>,
     share: f32,
     /// Tokens of the micro-batch; there may be more states.
     rows: usize,
@@ -83,7 +83,7 @@ impl TeacherState<'_> {
             States::Kept(states) => states,
         };
         let hidden = states.view().row_range(0..self.rows);
-        Projection { hidden, output: self.output, bias: None, share: self.share }
+        Projection::new(hidden, self.output, self.share)
     }
 }
 

@@ -40,7 +40,7 @@ impl TeacherSignals for Online {
         let rows = micro_batch.batch.tokens();
         let state = |(model, &share): (_, &f32)| TeacherState {
             states: States::Computed(hidden_states(model, &micro_batch.batch)),
-            output: model.parameters().view(model.decoder().output()),
+            output: model.output(),
             share,
             rows,
         };

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::{Device, Tensor};
-use model::{Model, ModelConfig, ModelError, hugging_face};
+use engine::Device;
+use model::{Model, ModelConfig, ModelError, OutputLayer, hugging_face};
 
 use crate::error::TrainError;
 
@@ -31,8 +31,8 @@ impl Teacher {
         hugging_face::load(&self.folder, device)
     }
 
-    /// The matrix `[vocab, hidden]` that turns its final states into logits.
-    pub fn load_output(&self, device: &Arc<dyn Device>) -> Result<Tensor, ModelError> {
+    /// What turns its final states into logits.
+    pub fn load_output(&self, device: &Arc<dyn Device>) -> Result<OutputLayer, ModelError> {
         hugging_face::load_output(&self.folder, device)
     }
 
