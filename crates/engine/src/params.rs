@@ -45,14 +45,35 @@ impl Segment {
     }
 }
 
-/// What weight decay and loading need to know of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a segment is, for what treats segments differently: initialisation, weight decay,
+/// optimizers, the count of operations, file formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Weights of a product, or an embedding table.
-    Weight,
+    /// One row for each token of the vocabulary, looked up by token id. An output layer that is tied
+    /// to it shares the segment.
+    Embedding,
+    /// One row for each position, looked up by position.
+    Positions,
+    /// One row for each token type (segment of a text pair), looked up by type.
+    TokenTypes,
+    /// Weights of a matrix product, `[out, in]`.
+    Matrix,
+    /// What a product or a normalisation adds, `[1, out]`.
     Bias,
-    /// Gain of a normalisation.
+    /// Gain of a normalisation, `[1, channels]`.
     NormGain,
+}
+
+impl Role {
+    /// Whether rows are looked up, so that the segment takes part in no matrix product as a table.
+    pub fn is_table(self) -> bool {
+        matches!(self, Role::Embedding | Role::Positions | Role::TokenTypes)
+    }
+
+    /// Whether the segment is a single row, which files store with one dimension.
+    pub fn is_vector(self) -> bool {
+        matches!(self, Role::Bias | Role::NormGain)
+    }
 }
 
 /// A segment with its name and role.
@@ -142,8 +163,8 @@ mod tests {
     #[test]
     fn neighbours_join_by_rows_and_vectors_by_length() {
         let mut layout = Layout::default();
-        let q = layout.add("q", 4, 3, Role::Weight);
-        let k = layout.add("k", 2, 3, Role::Weight);
+        let q = layout.add("q", 4, 3, Role::Matrix);
+        let k = layout.add("k", 2, 3, Role::Matrix);
         assert_eq!(Segment::join(&[q, k]), Segment { offset: 0, rows: 6, columns: 3 });
         let a = layout.add("a", 1, 4, Role::Bias);
         let b = layout.add("b", 1, 2, Role::Bias);
@@ -155,9 +176,9 @@ mod tests {
     #[should_panic(expected = "neighbours")]
     fn strangers_do_not_join() {
         let mut layout = Layout::default();
-        let first = layout.add("first", 1, 3, Role::Weight);
-        layout.add("between", 1, 3, Role::Weight);
-        let last = layout.add("last", 1, 3, Role::Weight);
+        let first = layout.add("first", 1, 3, Role::Matrix);
+        layout.add("between", 1, 3, Role::Matrix);
+        let last = layout.add("last", 1, 3, Role::Matrix);
         Segment::join(&[first, last]);
     }
 }

@@ -82,7 +82,7 @@ fn compare(
 
 #[test]
 fn linear() {
-    compare("linear", "x", &[("weight", Role::Weight), ("bias", Role::Bias)], |tape, x, at| {
+    compare("linear", "x", &[("weight", Role::Matrix), ("bias", Role::Bias)], |tape, x, at| {
         tape.linear(&x, &Linear { weight: at[0], bias: Some(at[1]) })
     });
 }
@@ -150,7 +150,7 @@ fn classifier_loss() {
     let shape = fixture_of("classifier_loss", "weight").0;
     for with_bias in [false, true] {
         let mut layout = Layout::default();
-        let weight = layout.add("weight", shape[0], shape[1], Role::Weight);
+        let weight = layout.add("weight", shape[0], shape[1], Role::Matrix);
         let bias = with_bias.then(|| layout.add("with_bias.bias", 1, shape[0], Role::Bias));
         let layout = Arc::new(layout);
         let mut parameters = Parameters::zeros(&device, layout.clone());
@@ -188,7 +188,7 @@ fn divergences_of_ensembles() {
     };
     let weight = tensor("weight");
     let mut layout = Layout::default();
-    let output = layout.add("weight", weight.rows(), weight.columns(), Role::Weight);
+    let output = layout.add("weight", weight.rows(), weight.columns(), Role::Matrix);
     let layout = Arc::new(layout);
     let mut parameters = Parameters::zeros(&device, layout.clone());
     device.write(parameters.values_mut().view_mut(), &weight.to_vec());

@@ -36,15 +36,16 @@ impl Gpt2 {
     /// `[out, in]`, the transpose of the files' `Conv1D`.
     pub fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
         let hidden = config.hidden_size;
-        let tokens = layout.add("transformer.wte.weight", config.vocab_size, hidden, Role::Weight);
+        let tokens =
+            layout.add("transformer.wte.weight", config.vocab_size, hidden, Role::Embedding);
         let positions =
-            layout.add("transformer.wpe.weight", config.max_positions, hidden, Role::Weight);
+            layout.add("transformer.wpe.weight", config.max_positions, hidden, Role::Positions);
         let blocks =
             (0..config.num_layers).map(|index| Block::new(config, index, layout)).collect();
         let norm = layer_norm(layout, "transformer.ln_f", config);
         let output = match config.tie_word_embeddings {
             true => tokens,
-            false => layout.add("lm_head.weight", config.vocab_size, hidden, Role::Weight),
+            false => layout.add("lm_head.weight", config.vocab_size, hidden, Role::Matrix),
         };
         Self {
             embedding: Embedding {

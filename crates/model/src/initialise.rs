@@ -16,20 +16,27 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
         match named.role {
             Role::Bias => device.fill(parameters.view_mut(segment), 0.0),
             Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
-            Role::Weight => {
+            Role::Matrix | Role::Embedding | Role::Positions | Role::TokenTypes => {
                 let deviation = deviation(config, &named.name);
                 let mut values = normal(&named.name, segment.length(), deviation, seed);
-                let has_padding =
-                    ["embed_tokens.weight", "word_embeddings.weight", "position_embeddings.weight"]
-                        .iter()
-                        .any(|ending| named.name.ends_with(ending));
-                if let (Some(padding), true) = (config.pad_token_id, has_padding) {
+                if let (Some(padding), true) =
+                    (config.pad_token_id, has_padding(config.architecture, named.role))
+                {
                     let row = padding as usize * segment.columns;
                     values[row..row + segment.columns].fill(0.0);
                 }
                 device.write(parameters.view_mut(segment), &values);
             }
         }
+    }
+}
+
+/// Whether a segment's padding row begins at zero.
+fn has_padding(architecture: Architecture, role: Role) -> bool {
+    match role {
+        Role::Embedding => architecture != Architecture::Gpt2,
+        Role::Positions => architecture == Architecture::Roberta,
+        _ => false,
     }
 }
 

@@ -45,7 +45,7 @@ impl Llama {
             "model.embed_tokens.weight",
             config.vocab_size,
             config.hidden_size,
-            Role::Weight,
+            Role::Embedding,
         );
         let embedding =
             Embedding { tokens, positions: None, shared: None, padding: config.pad_token_id };
@@ -55,7 +55,7 @@ impl Llama {
         let output = match config.tie_word_embeddings {
             true => tokens,
             false => {
-                layout.add("lm_head.weight", config.vocab_size, config.hidden_size, Role::Weight)
+                layout.add("lm_head.weight", config.vocab_size, config.hidden_size, Role::Matrix)
             }
         };
         Self { embedding, blocks, norm, output: output.into(), heads }
@@ -67,7 +67,7 @@ impl Block {
         let prefix = format!("model.layers.{index}");
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let mut weight = |name: &str, rows, columns| {
-            layout.add(format!("{prefix}.{name}.weight"), rows, columns, Role::Weight)
+            layout.add(format!("{prefix}.{name}.weight"), rows, columns, Role::Matrix)
         };
         let q = weight("self_attn.q_proj", heads.query_columns(), hidden);
         let k = weight("self_attn.k_proj", heads.key_columns(), hidden);

@@ -43,17 +43,17 @@ impl Opt {
             "model.decoder.embed_tokens.weight",
             config.vocab_size,
             hidden,
-            Role::Weight,
+            Role::Embedding,
         );
         let rows = config.max_positions + UNUSED_POSITIONS;
         let positions =
-            layout.add("model.decoder.embed_positions.weight", rows, hidden, Role::Weight);
+            layout.add("model.decoder.embed_positions.weight", rows, hidden, Role::Positions);
         let blocks =
             (0..config.num_layers).map(|index| Block::new(config, index, layout)).collect();
         let norm = layer_norm(layout, "model.decoder.final_layer_norm", config);
         let output = match config.tie_word_embeddings {
             true => tokens,
-            false => layout.add("lm_head.weight", config.vocab_size, hidden, Role::Weight),
+            false => layout.add("lm_head.weight", config.vocab_size, hidden, Role::Matrix),
         };
         let positions = Some(without_rows(positions, UNUSED_POSITIONS));
         Self {

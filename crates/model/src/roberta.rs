@@ -16,9 +16,6 @@ use crate::config::ModelConfig;
 use crate::model::Decoder;
 use crate::segments::{joined, layer_norm, linear, without_rows};
 
-/// The token types, of which a folder may have more than the one that is used.
-pub(crate) const TOKEN_TYPES: &str = "roberta.embeddings.token_type_embeddings.weight";
-
 /// Rows of the position table before that of the first token: those up to the padding token's id.
 pub(crate) fn unused_positions(pad_token_id: u32) -> usize {
     pad_token_id as usize + 1
@@ -80,12 +77,14 @@ impl Encoder {
     /// Adds the encoder's parameters to the layout, under their Hugging Face names.
     pub(crate) fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
         let hidden = config.hidden_size;
-        let mut table = |name: &str, rows| layout.add(name, rows, hidden, Role::Weight);
+        let mut table = |part: &str, rows, role| {
+            layout.add(format!("roberta.embeddings.{part}"), rows, hidden, role)
+        };
         let unused = unused_positions(config.pad_token_id.expect("RoBERTa has a padding token"));
-        let tokens = table("roberta.embeddings.word_embeddings.weight", config.vocab_size);
-        let positions =
-            table("roberta.embeddings.position_embeddings.weight", unused + config.max_positions);
-        let token_type = table(TOKEN_TYPES, 1);
+        let tokens = table("word_embeddings.weight", config.vocab_size, Role::Embedding);
+        let rows = unused + config.max_positions;
+        let positions = table("position_embeddings.weight", rows, Role::Positions);
+        let token_type = table("token_type_embeddings.weight", 1, Role::TokenTypes);
         Self {
             embedding: Embedding {
                 tokens,

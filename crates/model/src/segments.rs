@@ -22,7 +22,7 @@ pub(crate) fn joined(layout: &mut Layout, names: &[String], rows: usize, columns
             .collect();
         Segment::join(&parts)
     };
-    let weight = each("weight", rows, columns, Role::Weight);
+    let weight = each("weight", rows, columns, Role::Matrix);
     Linear { weight, bias: Some(each("bias", 1, rows, Role::Bias)) }
 }
 

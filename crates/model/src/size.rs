@@ -17,12 +17,10 @@ impl ModelConfig {
     /// sees all.
     pub fn forward_flops_per_token(&self, sequence_length: usize) -> f64 {
         let (_, layout) = layout(self);
-        let tables = ["embed_tokens", "embed_positions", "wte", "wpe", "embeddings"];
-        let is_product = |name: &str| !tables.iter().any(|table| name.contains(table));
         let weights: usize = layout
             .segments()
             .iter()
-            .filter(|named| named.role == Role::Weight && is_product(&named.name))
+            .filter(|named| named.role == Role::Matrix)
             .map(|named| named.segment.length())
             .sum();
         let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };

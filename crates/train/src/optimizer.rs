@@ -130,7 +130,7 @@ fn groups(parameters: &Parameters, decay_norms: bool) -> Vec<(Range<usize>, bool
     let mut groups: Vec<(Range<usize>, bool)> = Vec::new();
     for named in parameters.layout().segments() {
         let decayed = match named.role {
-            Role::Weight => true,
+            Role::Embedding | Role::Positions | Role::TokenTypes | Role::Matrix => true,
             Role::NormGain => decay_norms,
             Role::Bias => false,
         };
@@ -155,10 +155,10 @@ mod tests {
     fn parameters() -> Parameters {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         let mut layout = Layout::default();
-        layout.add("weight", 2, 2, Role::Weight);
+        layout.add("weight", 2, 2, Role::Matrix);
         layout.add("gain", 1, 2, Role::NormGain);
         layout.add("bias", 1, 2, Role::Bias);
-        layout.add("other", 1, 3, Role::Weight);
+        layout.add("other", 1, 3, Role::Matrix);
         Parameters::zeros(&device, Arc::new(layout))
     }
 
@@ -203,7 +203,7 @@ mod tests {
         for (kind, name) in [(OptimizerKind::Adamw, "adamw"), (OptimizerKind::AdamwHf, "adamw_hf")]
         {
             let mut layout = Layout::default();
-            layout.add("weight", 1, 12, Role::Weight);
+            layout.add("weight", 1, 12, Role::Matrix);
             let mut parameters = Parameters::zeros(&device, Arc::new(layout.clone()));
             device.write(parameters.values_mut().view_mut(), &numbers(&fixture["start"]));
             let settings = TrainSettings {

@@ -172,7 +172,7 @@ fn distillation_in_both_normalisations() {
     let expected = Fixture::open("train/tests/fixtures/losses.safetensors");
     let device: Arc<dyn Device> = engine::open::for_tests();
     let mut layout = Layout::default();
-    let output = layout.add("output", 33, 8, Role::Weight);
+    let output = layout.add("output", 33, 8, Role::Matrix);
     let mut parameters = Parameters::zeros(&device, Arc::new(layout));
     device.write(parameters.values_mut().view_mut(), &expected.floats("weight"));
     let (targets, predicted) = targets(&expected);

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn backward_uses_the_same_mask() {
         let mut layout = Layout::default();
-        let linear = Linear { weight: layout.add("weight", 6, 6, Role::Weight), bias: None };
+        let linear = Linear { weight: layout.add("weight", 6, 6, Role::Matrix), bias: None };
         let mut check = Check::new(layout, &[(5, 6)]).with_dropout(0);
         check.gradients(|tape, inputs| {
             let x = tape.dropout(inputs[0].clone(), 0.3);

@@ -115,9 +115,9 @@ mod tests {
     fn gathers_rows_and_scatters_gradients_but_not_to_padding() {
         let mut layout = Layout::default();
         let embedding = Embedding {
-            tokens: layout.add("tokens", 5, 3, Role::Weight),
-            positions: Some(layout.add("positions", 4, 3, Role::Weight)),
-            shared: Some(layout.add("shared", 1, 3, Role::Weight)),
+            tokens: layout.add("tokens", 5, 3, Role::Embedding),
+            positions: Some(layout.add("positions", 4, 3, Role::Positions)),
+            shared: Some(layout.add("shared", 1, 3, Role::TokenTypes)),
             padding: Some(0),
         };
         let (ids, positions): (Arc<[u32]>, Arc<[u32]>) = ([4, 0, 4, 2].into(), [0, 1, 0, 1].into());

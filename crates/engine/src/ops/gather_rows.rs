@@ -82,7 +82,7 @@ mod tests {
         ] {
             for with_bias in [false, true] {
                 let mut layout = Layout::default();
-                let weight = layout.add("score", labels, width, Role::Weight);
+                let weight = layout.add("score", labels, width, Role::Matrix);
                 let bias = with_bias.then(|| layout.add("bias", 1, labels, Role::Bias));
                 let (output, rows): (_, Arc<[u32]>) =
                     (Linear { weight, bias }, rows.clone().into());
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_state_with_other_uses_gets_all_gradients() {
         let mut layout = Layout::default();
-        let output = layout.add("score", 2, 3, Role::Weight);
+        let output = layout.add("score", 2, 3, Role::Matrix);
         let mut check = Check::new(layout, &[(5, 3)]);
         let (first, last): (Arc<[u32]>, Arc<[u32]>) = ([0, 2].into(), [4, 2].into());
         check.objective_gradients(0.5, |tape, inputs| {

@@ -182,7 +182,7 @@ pub(crate) mod tests {
     fn matches_the_reference_and_finite_differences() {
         for (rows, width, vocab) in [(1, 3, 2), (7, 5, 33), (70, 4, 301)] {
             let mut layout = Layout::default();
-            let output = layout.add("output", vocab, width, Role::Weight);
+            let output = layout.add("output", vocab, width, Role::Matrix);
             let targets: Vec<u32> = (0..rows)
                 .map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 })
                 .collect();
@@ -210,7 +210,7 @@ pub(crate) mod tests {
     fn a_bias_is_added_and_gets_its_gradient() {
         for (rows, width, vocab) in [(1, 3, 2), (7, 5, 33), (1030, 2, 5)] {
             let mut layout = Layout::default();
-            let weight = layout.add("output", vocab, width, Role::Weight);
+            let weight = layout.add("output", vocab, width, Role::Matrix);
             let output = Linear { weight, bias: Some(layout.add("bias", 1, vocab, Role::Bias)) };
             let targets: Vec<u32> = (0..rows)
                 .map(|row| if row % 4 == 3 { NO_TARGET } else { (row * 7 % vocab) as u32 })

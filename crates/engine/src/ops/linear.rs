@@ -164,7 +164,7 @@ mod tests {
         for (rows, inner, outer) in [(1, 1, 1), (1, 7, 5), (3, 17, 33), (13, 31, 2), (70, 65, 19)] {
             let mut layout = Layout::default();
             let linear = Linear {
-                weight: layout.add("weight", outer, inner, Role::Weight),
+                weight: layout.add("weight", outer, inner, Role::Matrix),
                 bias: Some(layout.add("bias", 1, outer, Role::Bias)),
             };
             let mut check = Check::new(layout, &[(rows, inner), (rows, outer)]);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_shared_residual_gets_both_gradients() {
         let mut layout = Layout::default();
-        let linear = Linear { weight: layout.add("weight", 6, 6, Role::Weight), bias: None };
+        let linear = Linear { weight: layout.add("weight", 6, 6, Role::Matrix), bias: None };
         let mut check = Check::new(layout, &[(5, 6)]);
         check
             .gradients(|tape, inputs| tape.linear_add(&inputs[0], &linear, inputs[0].clone(), 0.0));
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn every_row_is_the_same_whatever_its_neighbours() {
         let mut layout = Layout::default();
-        let linear = Linear { weight: layout.add("weight", 40, 24, Role::Weight), bias: None };
+        let linear = Linear { weight: layout.add("weight", 40, 24, Role::Matrix), bias: None };
         let mut check = Check::new(layout, &[(9, 24)]);
         check.inputs[0] = random(5, 24).repeat(9);
         let output = check.output(|tape, inputs| tape.linear(&inputs[0], &linear));

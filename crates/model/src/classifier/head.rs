@@ -34,7 +34,7 @@ impl Head {
         let hidden = config.hidden_size;
         if config.architecture.is_causal() {
             return Head::LastToken {
-                score: layout.add("score.weight", num_labels, hidden, Role::Weight),
+                score: layout.add("score.weight", num_labels, hidden, Role::Matrix),
             };
         }
         Head::FirstToken {

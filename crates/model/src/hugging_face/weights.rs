@@ -12,7 +12,6 @@ use engine::{Parameters, Role};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
-use crate::roberta::TOKEN_TYPES;
 use crate::{Architecture, ModelConfig, ModelError};
 
 /// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
@@ -27,9 +26,9 @@ fn is_transposed(architecture: Architecture, named: &NamedSegment) -> bool {
 fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
     let (rows, columns) = (named.segment.rows, named.segment.columns);
     match named.role {
-        Role::Bias | Role::NormGain => vec![columns],
-        Role::Weight if is_transposed(architecture, named) => vec![columns, rows],
-        Role::Weight => vec![rows, columns],
+        role if role.is_vector() => vec![columns],
+        _ if is_transposed(architecture, named) => vec![columns, rows],
+        _ => vec![rows, columns],
     }
 }
 
@@ -231,7 +230,7 @@ fn values_of(
 ) -> Result<Vec<f32>, ModelError> {
     let expected = file_shape(architecture, named);
     // Of the token types only the first is ever used; the others may be there or not.
-    let has_more_rows = named.name == TOKEN_TYPES
+    let has_more_rows = named.role == Role::TokenTypes
         && matches!(tensor.shape(), [rows, columns] if *rows > 1 && *columns == named.segment.columns);
     if tensor.shape() != expected && !has_more_rows {
         let (name, found) = (named.name.clone(), tensor.shape().to_vec());
@@ -365,6 +364,8 @@ mod tests {
         }
         assert!(load_any(folder.path(), &device()).is_ok());
     }
+
+    const TOKEN_TYPES: &str = "roberta.embeddings.token_type_embeddings.weight";
 
     #[test]
     fn token_types_beyond_the_first_are_left_alone() {

@@ -138,7 +138,7 @@ impl Problem {
     ) -> Self {
         let device = hidden.device().clone();
         let mut layout = Layout::default();
-        let weight = layout.add("output", vocab, hidden.columns(), Role::Weight);
+        let weight = layout.add("output", vocab, hidden.columns(), Role::Matrix);
         let mut parameters = Parameters::zeros(&device, Arc::new(layout));
         device.write(parameters.values_mut().view_mut(), output);
         let weights = vec![1.0 / teachers.len() as f32; teachers.len()];
@@ -150,7 +150,7 @@ impl Problem {
     pub fn with_bias(self) -> Self {
         let Linear { weight, .. } = self.output;
         let mut layout = Layout::default();
-        layout.add("output", weight.rows, weight.columns, Role::Weight);
+        layout.add("output", weight.rows, weight.columns, Role::Matrix);
         let bias = layout.add("bias", 1, weight.rows, Role::Bias);
         let mut parameters = Parameters::zeros(&self.device, Arc::new(layout));
         let values = [self.parameters.values().to_vec(), random(5, weight.rows)].concat();

@@ -56,9 +56,9 @@ fn memory(length: usize) -> Case {
 fn embed(tokens: usize, width: usize, vocab: usize) -> Case {
     let mut layout = Layout::default();
     let embedding = Embedding {
-        tokens: layout.add("tokens", vocab, width, Role::Weight),
-        positions: Some(layout.add("positions", tokens, width, Role::Weight)),
-        shared: Some(layout.add("shared", 1, width, Role::Weight)),
+        tokens: layout.add("tokens", vocab, width, Role::Embedding),
+        positions: Some(layout.add("positions", tokens, width, Role::Positions)),
+        shared: Some(layout.add("shared", 1, width, Role::TokenTypes)),
         padding: Some(1),
     };
     let problem = Problem::new(layout, &[]);
@@ -80,7 +80,7 @@ fn linear(tokens: usize, inner: usize, outer: usize, residual: bool) -> Case {
         layout.add("before", 1, 3, Role::Bias);
     }
     let linear = Linear {
-        weight: layout.add("weight", outer, inner, Role::Weight),
+        weight: layout.add("weight", outer, inner, Role::Matrix),
         bias: Some(layout.add("bias", 1, outer, Role::Bias)),
     };
     let problem = Problem::new(layout, &[compact(tokens, inner), full(tokens, outer)]);
@@ -139,7 +139,7 @@ fn activations(tokens: usize, width: usize) -> Case {
 
 fn dropout(tokens: usize, width: usize) -> Case {
     let mut layout = Layout::default();
-    let linear = Linear { weight: layout.add("weight", width, width, Role::Weight), bias: None };
+    let linear = Linear { weight: layout.add("weight", width, width, Role::Matrix), bias: None };
     let inputs = [full(tokens, width), full(tokens, width)];
     let problem = Problem { dropout: true, ..Problem::new(layout, &inputs) };
     Case {

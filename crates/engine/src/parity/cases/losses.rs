@@ -63,7 +63,7 @@ fn targets(tokens: usize, vocab: usize) -> Vec<u32> {
 
 /// An output layer, and what to call it.
 fn output_layer(layout: &mut Layout, width: usize, vocab: usize, bias: bool) -> (Linear, String) {
-    let weight = layout.add("output", vocab, width, Role::Weight);
+    let weight = layout.add("output", vocab, width, Role::Matrix);
     let bias = bias.then(|| layout.add("bias", 1, vocab, Role::Bias));
     let name = format!("[{vocab}, {width}]{}", if bias.is_some() { " with bias" } else { "" });
     (Linear { weight, bias }, name)
