@@ -4,13 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::bail;
 use engine::open::{self, DeviceOptions};
 use engine::{Arithmetic, Device, DeviceChoice};
+use experiment::ExperimentError;
 
 use crate::args::{DeviceArgs, Precision};
 use crate::console;
-use crate::failure::WrongUsage;
 
 impl DeviceArgs {
     /// What the device multiplies in, unless it turns out to be the CPU.
@@ -23,14 +22,16 @@ impl DeviceArgs {
         }
     }
 
-    /// Opens the device, and tells which it is where that is not plainly the CPU.
+    /// Opens the device, and shows which it is where that is not plainly the CPU.
     ///
     /// # Errors
-    /// [`WrongUsage`] where the CPU is to compute in bf16; or when there is no such GPU, or
+    /// [`ExperimentError::WrongUsage`] where the CPU is to compute in bf16; or when there is no such GPU, or
     /// something that it needs is missing.
-    pub fn open(&self) -> anyhow::Result<Arc<dyn Device>> {
+    pub fn open(&self) -> experiment::Result<Arc<dyn Device>> {
         if self.device == DeviceChoice::Cpu && self.precision == Some(Precision::Bf16) {
-            bail!(WrongUsage("--precision bf16 is for a GPU; the CPU computes in f32".to_owned()));
+            return Err(ExperimentError::WrongUsage(
+                "--precision bf16 is for a GPU; the CPU computes in f32".to_owned(),
+            ));
         }
         let device = open::open(&DeviceOptions {
             choice: self.device,
@@ -45,7 +46,7 @@ impl DeviceArgs {
     }
 }
 
-/// Where compiled kernels are kept: in the user's cache folder, if the environment tells of one.
+/// Where compiled kernels are kept: in the user's cache folder, if the environment names one.
 fn kernel_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder =
         |name| variable(name).map(PathBuf::from).filter(|folder: &PathBuf| folder.is_absolute());

@@ -4,17 +4,20 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use corpus::CorpusError;
 use engine::{DeviceError, Fault};
 use eval::EvalError;
 use eval::age_of_acquisition::AgeError;
+use experiment::ExperimentError;
+use experiment::error::{chain, one_line};
+use experiment::lock::LockError;
+use experiment::recipe::{Place, RecipeError};
 use model::ModelError;
 use train::TrainError;
 
 use crate::advice;
-use crate::lock::LockError;
-use crate::recipe::{Place, RecipeError};
 
 /// Exit codes; 0 means done.
 const FAILED: u8 = 1;
@@ -60,6 +63,31 @@ pub struct Interrupted {
     pub resume: String,
 }
 
+/// Names the command that continues interrupted work.
+pub trait Resume<T> {
+    /// Turns an interruption into one that names the command.
+    ///
+    /// # Errors
+    /// The error as it was, or [`Interrupted`] in its context.
+    fn resume_with(self, command: impl FnOnce() -> String) -> anyhow::Result<T>;
+}
+
+impl<T> Resume<T> for experiment::Result<T> {
+    fn resume_with(self, command: impl FnOnce() -> String) -> anyhow::Result<T> {
+        self.map_err(|error| match error.is_stop() {
+            true => {
+                let cause = error.cause();
+                let interrupted = anyhow::Error::new(Interrupted { resume: command() });
+                match cause.strip_suffix(&format!(": {interrupted}")) {
+                    Some(context) => interrupted.context(context.to_owned()),
+                    None => interrupted,
+                }
+            }
+            false => error.into(),
+        })
+    }
+}
+
 /// Ends a command whose arguments, each right by itself, do not fit together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -82,62 +110,39 @@ impl fmt::Display for Failure {
 
 impl From<&anyhow::Error> for Failure {
     fn from(error: &anyhow::Error) -> Self {
-        Self { cause: cause(error), advice: advice(error), code: code(error) }
+        Self { cause: one_line(chain(error.as_ref())), advice: advice(error), code: code(error) }
     }
-}
-
-/// The chain of causes in one line, without links that only repeat what was said.
-fn cause(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for link in error.chain() {
-        let link = link.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-        if text.is_empty() {
-            text = link;
-        } else if !text.contains(&link) {
-            text = format!("{text}: {link}");
-        }
-    }
-    text
 }
 
 /// The first error of a type in the chain, also behind advice.
 fn find<T: Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&T> {
-    error.chain().find_map(|link| {
+    chain(error.as_ref()).find_map(|link| {
         let behind = || link.downcast_ref::<Advised>().and_then(|advised| find(&advised.cause));
         link.downcast_ref::<T>().or_else(behind)
     })
 }
 
+/// The experiment's errors in the chain, also behind advice.
+fn experiment_errors(error: &anyhow::Error) -> impl Iterator<Item = &ExperimentError> {
+    let behind = find::<Advised>(error).map(|advised| &advised.cause);
+    let all = [Some(error), behind].into_iter().flatten();
+    all.flat_map(|error| chain(error.as_ref())).filter_map(|link| link.downcast_ref())
+}
+
 fn code(error: &anyhow::Error) -> u8 {
-    if find::<Interrupted>(error).is_some() {
+    let is_wrong_usage = |error| matches!(error, &ExperimentError::WrongUsage(_));
+    if find::<Interrupted>(error).is_some()
+        || experiment_errors(error).any(ExperimentError::is_stop)
+    {
         INTERRUPTED
-    } else if find::<RecipeError>(error).is_some() || find::<WrongUsage>(error).is_some() {
+    } else if find::<RecipeError>(error).is_some()
+        || find::<WrongUsage>(error).is_some()
+        || experiment_errors(error).any(is_wrong_usage)
+    {
         WRONG_USAGE
     } else {
         FAILED
     }
-}
-
-/// Whether an error of one part of a command would meet its other parts too: somebody asked to
-/// stop, the arguments are wrong, the device is lost, or nothing can be written any more.
-pub fn concerns_everything(error: &anyhow::Error) -> bool {
-    let lost = match find::<TrainError>(error) {
-        Some(TrainError::Device(fault)) => Some(fault),
-        _ => find::<Fault>(error),
-    };
-    let file = match (find::<ModelError>(error), find::<CorpusError>(error)) {
-        (Some(ModelError::Io { cause, .. }), _) | (_, Some(CorpusError::Write { cause, .. })) => {
-            Some(cause)
-        }
-        _ => find::<io::Error>(error),
-    };
-    let unwritable = |error: &io::Error| {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem)
-    };
-    code(error) != FAILED
-        || matches!(lost, Some(Fault::Device { .. }))
-        || file.is_some_and(unwritable)
 }
 
 fn advice(error: &anyhow::Error) -> String {
@@ -147,7 +152,13 @@ fn advice(error: &anyhow::Error) -> String {
     if let Some(interrupted) = find::<Interrupted>(error) {
         return format!("continue with: {}", interrupted.resume);
     }
-    if find::<WrongUsage>(error).is_some() {
+    if let Some(advice) = experiment_errors(error).find_map(ExperimentError::advice) {
+        return advice.to_owned();
+    }
+    if let Some(ExperimentError::Parts { reasons, .. }) = find(error) {
+        return parts_advice(reasons);
+    }
+    if code(error) == WRONG_USAGE && find::<RecipeError>(error).is_none() {
         return "see `babyllama help` and `babyllama COMMAND --help`".to_string();
     }
     if let Some(error) = find::<RecipeError>(error) {
@@ -160,6 +171,24 @@ fn advice(error: &anyhow::Error) -> String {
         };
     }
     library_advice(error).unwrap_or(advice::MEND).to_string()
+}
+
+/// What to do about parts that failed: the one thing that would mend all, if there is one.
+fn parts_advice(reasons: &[Arc<ExperimentError>]) -> String {
+    let mut advice: Vec<String> = Vec::new();
+    for reason in reasons {
+        let one = self::advice(&anyhow::Error::new(ExperimentError::Shared(reason.clone())));
+        if !advice.contains(&one) {
+            advice.push(one);
+        }
+    }
+    match &advice[..] {
+        [one] if one.contains("is kept") => one.clone(),
+        [one] => format!("{one}; what succeeded is kept"),
+        _ => "mend the causes below the table and give the same command again; what succeeded is \
+              kept"
+            .to_owned(),
+    }
 }
 
 /// A library's error comes before the error of the file system that may lie behind it.
@@ -235,7 +264,7 @@ mod tests {
 
     #[test]
     fn wrong_recipes_are_wrong_usage() {
-        let absent = || crate::recipe::load(Path::new("no/such.toml"), &[]);
+        let absent = || experiment::recipe::load(Path::new("no/such.toml"), &[]);
         let plain = failure(absent().unwrap_err());
         assert_eq!((plain.code, plain.cause.matches("os error").count()), (2, 1));
         assert!(
@@ -319,7 +348,7 @@ mod tests {
             || Fault::Unsupported { device: "cuda:0".into(), what: "heads are large".into() };
         assert!(
             failure(unable()).advice.contains("--device cpu")
-                && !concerns_everything(&unable().into())
+                && !ExperimentError::from(unable()).concerns_everything()
         );
         let missing =
             DeviceError::NoLibrary { library: "libnvrtc", purpose: "compile its kernels" };

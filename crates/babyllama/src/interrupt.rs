@@ -4,15 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::Stopped;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Whether somebody asked this process to stop.
+/// Whether this process was asked to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Begins to listen.
+    /// Installs the signal handlers.
     pub fn listen() -> std::io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
@@ -26,9 +25,4 @@ impl Interrupt {
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// Whether an error only reports that the command was asked to stop.
-pub fn is_stop(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Stopped>())
 }

@@ -2,25 +2,18 @@
 
 mod advice;
 mod args;
-mod cache_place;
 mod commands;
 mod console;
 mod device;
 mod failure;
 mod interrupt;
-mod lock;
-mod pipeline;
 mod progress;
-mod recipe;
-mod scoring_progress;
-mod setbacks;
-mod stage;
-mod training_log;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use experiment::evaluation::loss::HeldoutText;
 
 use args::{Cli, Command, CorpusCommand, DeviceArgs, EvaluateCommand, TokenizerCommand};
 use failure::Failure;
@@ -49,15 +42,15 @@ fn in_thread_pool(
     pool.install(command)
 }
 
-/// Runs a command that may lose its device: the last who can still say so.
+/// Runs a command that may lose its device, which ends here as an error.
 fn guarded(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     engine::fault::catch(command).unwrap_or_else(|fault| Err(fault.into()))
 }
 
 fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
     match command {
-        Command::Run(args) => pipeline::run(args, device),
-        Command::Teach(args) => pipeline::teach::teach(args, device),
+        Command::Run(args) => commands::run::run(args, device),
+        Command::Teach(args) => commands::run::teach(args, device),
         Command::Plan(args) => commands::plan::plan(args, device),
         Command::Corpus(CorpusCommand::Clean { sources, output }) => {
             commands::corpus::clean(sources, output)
@@ -87,7 +80,7 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
             clean,
             sequence_length,
         }) => {
-            let text = commands::evaluate::loss::HeldoutText {
+            let text = HeldoutText {
                 data,
                 raw_tokens: *raw_tokens,
                 clean: *clean,

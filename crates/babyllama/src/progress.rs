@@ -25,8 +25,8 @@ pub struct Progress {
 struct Work {
     label: String,
     /// What is counted, in the plural: `tokens`.
-    unit: &'static str,
-    /// 0 when nobody knows.
+    unit: String,
+    /// 0 when unknown.
     total: u64,
     /// Done before this process began; it does not count for the speed.
     earlier: u64,
@@ -38,10 +38,15 @@ enum View {
 }
 
 impl Progress {
+    /// Begins a piece of an experiment's work.
+    pub fn of(work: experiment::observer::Work<'_>) -> Self {
+        Self::begin(work.label, work.unit, work.total, work.earlier)
+    }
+
     /// Begins work on `total` units (0 when unknown), of which a run that was cut short did
     /// `earlier`.
-    pub fn begin(label: &str, unit: &'static str, total: u64, earlier: u64) -> Self {
-        let work = Work { label: label.to_string(), unit, total, earlier };
+    pub fn begin(label: &str, unit: &str, total: u64, earlier: u64) -> Self {
+        let work = Work { label: label.to_string(), unit: unit.to_string(), total, earlier };
         let begun = Instant::now();
         let view = if std::io::stderr().is_terminal() {
             View::Bar(bar(&work))
@@ -145,7 +150,7 @@ mod tests {
     use super::*;
 
     fn work(total: u64, earlier: u64) -> Work {
-        Work { label: "student".into(), unit: "tokens", total, earlier }
+        Work { label: "student".into(), unit: "tokens".into(), total, earlier }
     }
 
     const TEN: Duration = Duration::from_secs(10);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use experiment::evaluation::ages::AgeSettings;
 
 use super::EvaluateArgs;
 
@@ -45,4 +46,16 @@ pub struct AgesArgs {
     /// Write the pipeline's two JSON files to FOLDER/MODEL/aoa_prediction.
     #[arg(long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+}
+
+impl AgesArgs {
+    /// What the flags ask for.
+    pub fn settings(&self) -> AgeSettings {
+        AgeSettings {
+            words: self.words.clone(),
+            contexts: self.contexts.clone(),
+            contexts_per_word: self.contexts_per_word,
+            as_published: self.as_published,
+        }
+    }
 }

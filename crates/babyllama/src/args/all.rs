@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use experiment::evaluation::all::{AllSettings, Benchmark};
+use experiment::recipe::FinetuneRecipe;
 
-use super::EvaluateArgs;
-use crate::commands::evaluate::all::Benchmark;
-use crate::recipe::Rules;
+use super::{EvaluateArgs, Rules};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -69,12 +70,56 @@ pub struct AllArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_steps: Option<u64>,
     /// Only these benchmarks.
-    #[arg(long, value_enum, value_name = "BENCHMARK", value_delimiter = ',')]
-    pub only: Vec<Benchmark>,
+    #[arg(
+        long,
+        value_name = "BENCHMARK",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(Benchmark::ALL.map(flag))
+    )]
+    pub only: Vec<String>,
     /// All but these benchmarks.
-    #[arg(long, value_enum, value_name = "BENCHMARK", value_delimiter = ',')]
-    pub skip: Vec<Benchmark>,
+    #[arg(
+        long,
+        value_name = "BENCHMARK",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(Benchmark::ALL.map(flag))
+    )]
+    pub skip: Vec<String>,
     /// Gets the table and a folder for each model; what is done there already is not done again.
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
+}
+
+/// A benchmark's name on the command line.
+fn flag(benchmark: Benchmark) -> String {
+    benchmark.name().replace('_', "-")
+}
+
+impl AllArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// When the recipe of fine-tuning does not hold.
+    pub fn settings(&self) -> experiment::Result<AllSettings> {
+        let rules = eval::Rules::from(self.rules);
+        let recipe = self.recipe.as_deref().unwrap_or(rules.name());
+        let is_wanted = |benchmark: &Benchmark| {
+            let name = flag(*benchmark);
+            (self.only.is_empty() || self.only.contains(&name)) && !self.skip.contains(&name)
+        };
+        Ok(AllSettings {
+            data: self.data.clone(),
+            text: self.text.clone(),
+            clean: self.clean,
+            sequence_length: self.sequence_length,
+            contexts: self.contexts.clone(),
+            as_published: self.as_published,
+            rules,
+            finetuning: FinetuneRecipe::load(recipe, &self.overrides)?,
+            seeds: self.seeds.clone(),
+            max_steps: self.max_steps,
+            benchmarks: Benchmark::ALL.into_iter().filter(is_wanted).collect(),
+            output: self.output.clone(),
+        })
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{AgesArgs, AllArgs, CompareArgs};
-use crate::recipe::Rules;
+use experiment::evaluation::ModelSelection;
 
 /// What all evaluations have in common.
 #[derive(Clone, Debug, Args)]
@@ -19,6 +19,33 @@ pub struct EvaluateArgs {
     /// Write the scores here too, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+impl EvaluateArgs {
+    /// The models that the flags name.
+    pub fn selection(&self) -> ModelSelection {
+        ModelSelection { folders: self.models.clone(), ensemble: self.ensemble }
+    }
+}
+
+/// Whose evaluation pipeline scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rules {
+    /// BabyLM 2023: sentences begin after `</s>`.
+    #[value(name = "2023")]
+    Babylm2023,
+    /// BabyLM 2024: sentences begin after `<s>`.
+    #[value(name = "2024")]
+    Babylm2024,
+}
+
+impl From<Rules> for eval::Rules {
+    fn from(rules: Rules) -> Self {
+        match rules {
+            Rules::Babylm2023 => Self::Year2023,
+            Rules::Babylm2024 => Self::Year2024,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

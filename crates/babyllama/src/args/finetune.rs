@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use experiment::finetuning::FinetuneJob;
+use experiment::recipe::FinetuneRecipe;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -60,4 +62,24 @@ pub struct FinetuneArgs {
     /// Write all results here too, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+impl FinetuneArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// When the recipe does not hold.
+    pub fn job(&self) -> experiment::Result<FinetuneJob> {
+        Ok(FinetuneJob {
+            models: self.models.clone(),
+            data: self.data.clone(),
+            tasks: self.tasks.clone(),
+            recipe: FinetuneRecipe::load(&self.recipe, &self.overrides)?,
+            seeds: self.seeds.clone(),
+            max_steps: self.max_steps,
+            keep: self.keep,
+            msgs_all_rows: self.msgs_all_rows,
+            output: self.output.clone(),
+        })
+    }
 }

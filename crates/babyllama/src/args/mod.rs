@@ -20,7 +20,7 @@ pub use all::AllArgs;
 pub use check::CheckArgs;
 pub use compare::CompareArgs;
 pub use device::{DeviceArgs, Precision};
-pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant};
+pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
 pub use finetune::FinetuneArgs;
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
@@ -102,6 +102,10 @@ pub struct RunArgs {
     /// The run's folder [default: runs/NAME, by the recipe's name].
     #[arg(long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// Share cleaned text, tokenizer and tokens with other runs, in FOLDER/FINGERPRINT [default:
+    /// each run has its own].
+    #[arg(long, value_name = "FOLDER")]
+    pub prepared: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +124,10 @@ pub struct TeachArgs {
     /// The run's folder [default: runs/NAME, by the recipe's name].
     #[arg(long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// Share cleaned text, tokenizer and tokens with other runs, in FOLDER/FINGERPRINT [default:
+    /// each run has its own].
+    #[arg(long, value_name = "FOLDER")]
+    pub prepared: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

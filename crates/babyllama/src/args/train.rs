@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::recipe::{DistillRequest, ModelRequest};
+use experiment::recipe::{DistillRequest, ModelRequest};
+use experiment::training::single::TrainingFiles;
 
 /// What pretrain and distill have in common.
 #[derive(Debug, Args)]
@@ -114,7 +115,7 @@ impl PretrainArgs {
 }
 
 impl DistillArgs {
-    /// The model that the flags describe, and how it listens to its teachers.
+    /// The model that the flags describe, and how it is distilled.
     pub fn request(&self) -> ModelRequest<'_> {
         self.train.request(Some(DistillRequest {
             teachers: &self.teachers,
@@ -133,6 +134,18 @@ impl DistillArgs {
 }
 
 impl TrainArgs {
+    /// The files that the flags name.
+    pub fn files(&self) -> TrainingFiles {
+        TrainingFiles {
+            tokens: self.tokens.clone(),
+            validation: self.validation.clone(),
+            raw_tokens: self.raw_tokens,
+            tokenizer: self.tokenizer.clone(),
+            vocab_size: self.vocab_size,
+            output: self.output.clone(),
+        }
+    }
+
     fn request<'a>(&'a self, distill: Option<DistillRequest<'a>>) -> ModelRequest<'a> {
         ModelRequest {
             model: &self.model,

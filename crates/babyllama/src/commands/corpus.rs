@@ -10,7 +10,7 @@ use report::format::grouped;
 use report::{Align, Table};
 
 use crate::console;
-use crate::pipeline::text::write_pairs;
+use experiment::run::write_pairs;
 
 /// Cleans files and folders into a folder.
 pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The commands besides `run`, one file each.
+//! The commands, one file each.
 
 pub mod bench;
 pub mod check;
@@ -8,5 +8,6 @@ pub mod export;
 pub mod finetune;
 pub mod generate;
 pub mod plan;
+pub mod run;
 pub mod tokenizer;
 pub mod train;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use builtin_corpus;
 use engine::Device;
 use eval::{Request, Rules, Scorer};
 use model::Model;
@@ -17,8 +16,8 @@ use super::presets::Subject;
 use super::process;
 use super::steps::Spread;
 use super::text;
-use crate::pipeline::evaluation::prefix;
 use crate::progress::Progress;
+use experiment::tokenizers::prefix;
 
 /// What scoring showed.
 #[derive(Debug, Serialize)]

@@ -10,7 +10,7 @@ use super::arguments::{
     ModelChoice, Preset, StepShape, StudentChoice, StudentPreset, TeacherSignal,
 };
 use crate::failure::WrongUsage;
-use crate::recipe::{self, ModelSection, Recipe, Start};
+use experiment::recipe::{self, ModelSection, Recipe, Start};
 
 /// A recipe that is part of the program: its path in the repository and its text.
 type Embedded = (&'static str, &'static str);

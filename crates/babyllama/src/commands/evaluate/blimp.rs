@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use eval::SuiteResult;
-use model::Model;
+use experiment::evaluation::pairs::score_folder;
+use experiment::evaluation::results::{claim_folders, keep};
+use experiment::evaluation::{label, models, tokenizer};
 use report::{Align, Table};
 use serde_json::{Value, json};
 
-use super::results::{claim_folders, keep};
-use super::{groups, label, load_any, tokenizer, write_json};
-use crate::args::{DeviceArgs, EvaluateArgs};
-use crate::console;
-use crate::pipeline::evaluation::score_folder;
-use crate::recipe::Rules;
+use super::write_json;
+use crate::args::{DeviceArgs, EvaluateArgs, Rules};
+use crate::console::{self, Console};
 
 /// Accuracy on the minimal pairs of a folder.
 pub fn blimp(
@@ -22,13 +21,15 @@ pub fn blimp(
     output: Option<&Path>,
     device: &DeviceArgs,
 ) -> anyhow::Result<()> {
-    let subjects = load_any(args, device)?;
-    let folders = output.map(|output| claim_folders(args, output)).transpose()?;
+    let selection = args.selection();
+    let loaded = selection.load(&device.open()?)?;
+    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
+    let console = Console::without_signals();
     let mut outcomes = Vec::new();
-    for group in groups(args, &subjects) {
-        let models: Vec<&Model> = group.iter().map(|subject| &subject.model).collect();
-        let label = label(group);
-        let outcome = score_folder(&models, data, rules.into(), &tokenizer(group)?, &label, None)?;
+    for group in selection.groups(&loaded) {
+        let (label, tokenizer) = (label(group), tokenizer(group)?);
+        let outcome =
+            score_folder(&models(group), data, rules.into(), &tokenizer, &label, &console)?;
         outcomes.push((label, outcome));
     }
     for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {

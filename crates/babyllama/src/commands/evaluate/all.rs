@@ -1,0 +1,21 @@
+//! `babyllama evaluate all`: every available benchmark, for every model, and one table.
+
+use experiment::evaluation::all::evaluate_all;
+
+use super::write_json;
+use crate::args::{AllArgs, DeviceArgs};
+use crate::console::{self, Console};
+use crate::failure::Resume;
+
+/// Scores all models and prints the table.
+pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+    let console = Console::listening()?;
+    let selection = args.common.selection();
+    let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)
+        .resume_with(|| "the same command".to_owned())?;
+    write_json(&args.common, &outcome.report.json)?;
+    console::print(format_args!("\n{}", outcome.report.text))?;
+    let output = args.output.display();
+    console::print(format_args!("Everything is in {output}; table.md has every task."))?;
+    Ok(outcome.failures.conclude()?)
+}

@@ -1,0 +1,19 @@
+//! `babyllama finetune`: language models as classifiers, on the tasks of (Super)GLUE and MSGS.
+
+use experiment::files;
+use experiment::finetuning::finetune as finetune_all;
+
+use crate::args::{DeviceArgs, FinetuneArgs};
+use crate::console::{self, Console};
+use crate::failure::Resume;
+
+/// Fine-tunes every model for every task with every seed, and shows the scores.
+pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+    let console = Console::listening()?;
+    let outcome = finetune_all(&args.job()?, || device.open(), &console)
+        .resume_with(|| "the same command".to_owned())?;
+    let (table, notes) = (outcome.table.to_text(), outcome.failures.footnotes());
+    console::print([table, notes].join("\n").trim_end())?;
+    args.json.as_deref().map_or(Ok(()), |path| files::write_json(path, &outcome.json))?;
+    Ok(outcome.failures.conclude()?)
+}

@@ -1,0 +1,237 @@
+//! What training takes of a GPU's memory, estimated from shapes alone.
+
+use engine::Arithmetic;
+use model::{Architecture, ModelConfig};
+use train::settings::SignalKind;
+
+/// Buffers are handed out in sizes that are rounded up; and libraries take some memory of their
+/// own.
+const ROUNDING: f64 = 1.08;
+const LIBRARIES: f64 = 128e6;
+
+/// The most values of one block of logits: as many as the GPU's output layer takes.
+const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
+
+/// Bytes that training a model takes.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingMemory {
+    /// Weights with their copies for products, gradient and moments.
+    pub model: f64,
+    /// Weights of the teachers that are in memory until everything they say is kept, with their
+    /// copies.
+    pub teachers: f64,
+    /// Of every token that passes through at a time, besides logits: what the backward pass reads
+    /// again, and what both passes need in between.
+    pub per_token: f64,
+    vocab_size: usize,
+    /// Blocks of logits that are alive together.
+    blocks: usize,
+}
+
+impl TrainingMemory {
+    /// Of a model, alone or as a student of teachers.
+    pub fn of(
+        config: &ModelConfig,
+        teachers: &[ModelConfig],
+        signal: Option<SignalKind>,
+        arithmetic: Arithmetic,
+    ) -> Self {
+        // Values that only products and operations on single values read, and their copies.
+        let (compact, copy) = match arithmetic {
+            Arithmetic::Bf16 => (2.0, 2.0),
+            Arithmetic::F32 => (4.0, 0.0),
+        };
+        let weights = |config: &ModelConfig| config.parameter_count() as f64;
+        let reading =
+            teachers.iter().map(|teacher| passing(teacher).bytes(compact)).fold(0.0, f64::max);
+        let states: f64 = teachers.iter().map(|teacher| 4.0 * teacher.hidden_size as f64).sum();
+        let speaks = signal.is_some_and(|signal| signal != SignalKind::Sampled);
+        Self {
+            // The backward computes the logits' gradient in their place.
+            blocks: 1 + if speaks { teachers.len() } else { 0 },
+            model: (16.0 + copy) * weights(config),
+            teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
+            per_token: kept(config).bytes(compact)
+                + going_back(config).bytes(compact)
+                + reading
+                + states,
+            vocab_size: config.vocab_size,
+        }
+    }
+
+    /// With so many tokens at a time.
+    pub fn bytes(&self, tokens: usize) -> f64 {
+        let logits = ((tokens * self.vocab_size) as f64).min(LOGITS_BLOCK);
+        let passing = tokens as f64 * self.per_token + 4.0 * self.blocks as f64 * logits;
+        self.model + self.teachers + ROUNDING * passing + LIBRARIES
+    }
+
+    /// How many sequences of a step fit into so much memory at a time; none when not even one does.
+    pub fn fits(&self, free: f64, batch_size: usize, length: usize) -> Option<usize> {
+        (1..=batch_size).rev().find(|sequences| self.bytes(sequences * length) <= free)
+    }
+}
+
+/// Values of one token, by how they are kept.
+struct Values {
+    full: usize,
+    compact: usize,
+}
+
+impl Values {
+    fn bytes(&self, compact: f64) -> f64 {
+        4.0 * self.full as f64 + compact * self.compact as f64
+    }
+}
+
+/// Channels that the feed-forward part's products write: gate and up, or up alone.
+fn up_columns(config: &ModelConfig) -> usize {
+    match config.architecture {
+        Architecture::Llama => 2 * config.intermediate_size,
+        Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => config.intermediate_size,
+    }
+}
+
+fn query_columns(config: &ModelConfig) -> usize {
+    config.num_heads * config.head_dim
+}
+
+fn qkv_columns(config: &ModelConfig) -> usize {
+    query_columns(config) + 2 * config.num_kv_heads * config.head_dim
+}
+
+/// What the backward pass reads again. In every layer: two norms' outputs with their statistics,
+/// queries, keys and values, attention's output with its logarithms, the feed-forward part's two
+/// widths, and the residual stream twice.
+fn kept(config: &ModelConfig) -> Values {
+    let hidden = config.hidden_size;
+    let full = 2 * hidden + 4 + config.num_heads;
+    let compact = 2 * hidden
+        + qkv_columns(config)
+        + query_columns(config)
+        + up_columns(config)
+        + config.intermediate_size;
+    Values {
+        full: config.num_layers * full + hidden + 2,
+        compact: config.num_layers * compact + hidden,
+    }
+}
+
+/// What a layer's backward has in hand besides: the residual stream's gradient, old and new, and
+/// those of the feed-forward part.
+fn going_back(config: &ModelConfig) -> Values {
+    let compact = 2 * config.hidden_size + up_columns(config) + config.intermediate_size;
+    Values { full: 2 * config.hidden_size, compact }
+}
+
+/// What a forward pass has in hand that keeps nothing.
+fn passing(config: &ModelConfig) -> Values {
+    let compact = config.hidden_size
+        + (qkv_columns(config) + query_columns(config)).max(up_columns(config))
+        + config.intermediate_size;
+    Values { full: 2 * config.hidden_size, compact }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::cpu::Cpu;
+    use model::{Batch, Model};
+    use train::settings::DistillSettings;
+    use train::step::{Listening, Trainer};
+    use train::{MicroBatch, Online, TrainSettings};
+
+    use std::sync::Arc;
+
+    use engine::Device;
+
+    use super::*;
+
+    fn config(architecture: Architecture, layers: usize, hidden: usize) -> ModelConfig {
+        ModelConfig {
+            architecture,
+            vocab_size: 64,
+            hidden_size: hidden,
+            intermediate_size: 3 * hidden,
+            num_layers: layers,
+            num_heads: hidden / 16,
+            num_kv_heads: hidden / 16,
+            head_dim: 16,
+            max_positions: 64,
+            norm_epsilon: 1e-5,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            embedding_dropout: 0.0,
+            attention_dropout: 0.0,
+            residual_dropout: 0.0,
+            classifier_dropout: None,
+            initializer_range: 0.02,
+            bos_token_id: 1,
+            eos_token_id: 2,
+            pad_token_id: None,
+        }
+    }
+
+    /// Bytes that two steps took of a CPU that counts them.
+    fn measured(config: &ModelConfig, teachers: &[ModelConfig], sequences: usize) -> f64 {
+        let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(1 << 40));
+        let listening = || -> Listening {
+            let model = |config: &ModelConfig| {
+                ("t".to_owned(), Model::new(config.clone(), &device, 1).unwrap())
+            };
+            let settings = DistillSettings::new(Vec::new());
+            let online =
+                Online::new(teachers.iter().map(model).collect(), &settings, 64, 64).unwrap();
+            (settings, Box::new(online))
+        };
+        let distill = (!teachers.is_empty()).then(listening);
+        let mut trainer = Trainer::new(
+            Model::new(config.clone(), &device, 1).unwrap(),
+            &TrainSettings::default(),
+            1,
+            distill,
+        );
+        let rows = (0..sequences as u32)
+            .map(|row| (0..64u32).map(|at| (row * 13 + at * 7) % 64).collect::<Vec<_>>());
+        let batch = MicroBatch::from(Batch::from_sequences(rows));
+        for step in 1..=2 {
+            trainer.step(std::slice::from_ref(&batch), step, 1e-3).unwrap();
+        }
+        let memory = device.memory().unwrap();
+        (memory.total - memory.free) as f64
+    }
+
+    #[test]
+    fn the_estimate_is_near_what_a_step_takes() {
+        let [llama, gpt2] = [Architecture::Llama, Architecture::Gpt2];
+        for (config, teachers, sequences) in [
+            (config(llama, 4, 64), vec![], 16),
+            (config(llama, 12, 96), vec![], 3),
+            (config(gpt2, 6, 80), vec![], 8),
+            (config(llama, 2, 64), vec![config(gpt2, 3, 128), config(llama, 4, 96)], 16),
+        ] {
+            let signal = (!teachers.is_empty()).then_some(SignalKind::Online);
+            let estimate = TrainingMemory::of(&config, &teachers, signal, Arithmetic::F32);
+            let (found, expected) = (
+                estimate.bytes(sequences * 64) - LIBRARIES,
+                measured(&config, &teachers, sequences),
+            );
+            assert!(
+                (0.85..1.25).contains(&(found / expected)),
+                "{found} for {expected}: {config:?}, {sequences}"
+            );
+        }
+    }
+
+    #[test]
+    fn as_many_sequences_fit_as_there_is_memory_for() {
+        let config = config(Architecture::Llama, 4, 64);
+        let memory = TrainingMemory::of(&config, &[], None, Arithmetic::Bf16);
+        let bytes = |sequences: usize| memory.bytes(sequences * 64);
+        assert_eq!(memory.fits(bytes(16), 16, 64), Some(16));
+        assert_eq!(memory.fits(bytes(16) - 1.0, 16, 64), Some(15));
+        assert_eq!(memory.fits(bytes(1), 16, 64), Some(1));
+        assert_eq!(memory.fits(bytes(1) - 1.0, 16, 64), None);
+        let full = TrainingMemory::of(&config, &[], None, Arithmetic::F32);
+        assert!(full.per_token > 1.3 * memory.per_token && full.model < memory.model);
+    }
+}

@@ -1,0 +1,187 @@
+//! What a recipe takes, before anything runs: parameters, tokens, FLOPs, memory, disk.
+
+pub mod memory;
+pub mod signals;
+mod speed;
+
+use std::path::Path;
+
+use corpus::text;
+use engine::Arithmetic;
+use model::{ModelConfig, hugging_face};
+use train::TrainSettings;
+
+use crate::error::{Context, Result};
+use crate::recipe::{ModelSection, Recipe, Source, Start};
+use memory::TrainingMemory;
+use signals::{Choice, choices, cost};
+
+pub use speed::measured_flops;
+
+/// Tokens per word of BabyLM text under a byte-level BPE of 16,000 entries (14.7 M tokens of 9.88 M
+/// words).
+pub const TOKENS_PER_WORD: f64 = 1.49;
+
+/// What one model takes.
+pub struct Estimate {
+    /// Weights.
+    pub parameters: usize,
+    /// Tokens that are read in all epochs.
+    pub tokens: f64,
+    /// Floating-point operations, with those of its teachers.
+    pub flops: f64,
+    /// Bytes.
+    pub memory: f64,
+    /// Bytes, with its teacher cache.
+    pub disk: f64,
+    /// The kinds of teacher outputs; none without teachers.
+    pub choices: Vec<Choice>,
+    /// Of the model alone, without its teachers.
+    pub own_flops: f64,
+    /// What a GPU must hold.
+    pub on_device: TrainingMemory,
+}
+
+/// A model's name, its section of the recipe, and what it takes.
+pub type ModelEstimate<'a> = (&'a String, &'a ModelSection, Estimate);
+
+/// What a whole recipe takes.
+pub struct RecipeEstimate<'a> {
+    /// Words of the training text.
+    pub words: f64,
+    /// Tokens of the training text.
+    pub tokens: f64,
+    /// In the recipe's order.
+    pub models: Vec<ModelEstimate<'a>>,
+}
+
+impl<'a> RecipeEstimate<'a> {
+    /// Estimates every model of a recipe, for a device that multiplies in this arithmetic.
+    ///
+    /// # Errors
+    /// When the text or a model folder that the recipe names cannot be read.
+    pub fn of(recipe: &'a Recipe, arithmetic: Arithmetic) -> Result<Self> {
+        let words = training_words(recipe)?;
+        let tokens = words * TOKENS_PER_WORD;
+        let of_one =
+            |(name, section)| Ok((name, section, estimate(recipe, section, tokens, arithmetic)?));
+        let models = recipe.models.iter().map(of_one).collect::<Result<_>>()?;
+        Ok(Self { words, tokens, models })
+    }
+
+    /// The sum of a number over all models.
+    pub fn sum(&self, of: impl Fn(&Estimate) -> f64) -> f64 {
+        self.models.iter().map(|(_, _, estimate)| of(estimate)).sum()
+    }
+
+    /// Whether any model has teachers.
+    pub fn has_students(&self) -> bool {
+        self.models.iter().any(|(_, section, _)| section.distill.is_some())
+    }
+}
+
+fn training_words(recipe: &Recipe) -> Result<f64> {
+    let section = &recipe.corpus;
+    match (&section.source, section.words) {
+        (Source::Builtin, words) => Ok(words as f64),
+        (Source::Folder(_), words) if words > 0 => Ok(words as f64),
+        (Source::Folder(folder), _) => Ok(text::read_corpus(folder)?
+            .iter()
+            .map(|(_, text)| text::count_words(text))
+            .sum::<usize>() as f64),
+    }
+}
+
+fn config(recipe: &Recipe, section: &ModelSection) -> Result<ModelConfig> {
+    match &section.start {
+        Start::Random(shape) => Ok(shape.config(recipe.tokenizer.vocab_size)),
+        Start::Folder(folder) => Ok(hugging_face::load_config(folder)?),
+    }
+}
+
+fn estimate(
+    recipe: &Recipe,
+    section: &ModelSection,
+    tokens: f64,
+    arithmetic: Arithmetic,
+) -> Result<Estimate> {
+    let (config, settings) = (config(recipe, section)?, &section.train);
+    let (length, parameters) = (settings.sequence_length, config.parameter_count());
+    let seen = match settings.max_steps {
+        0 => settings.epochs * tokens,
+        steps => steps as f64 * (settings.batch_size * length) as f64,
+    };
+    // A backward pass is two products for each of the forward's.
+    let own_flops = 3.0 * config.forward_flops_per_token(length) * seen;
+    let (mut flops, mut found) = (own_flops, Vec::new());
+    let mut memory = 16.0 * parameters as f64 + activation_bytes(&config, settings);
+    // Two checkpoints of weights and both moments, and one more while it is written; the best and
+    // the final weights.
+    let mut disk = (3.0 * 12.0 + 2.0 * 4.0) * parameters as f64;
+    let mut on_device = TrainingMemory::of(&config, &[], None, arithmetic);
+    if let Some(distill) = &section.distill {
+        let teachers = distill
+            .teachers
+            .iter()
+            .map(|name| teacher(recipe, name))
+            .collect::<Result<Vec<_>>>()?;
+        let cost = cost(distill, settings, &teachers, tokens, seen);
+        flops += cost.flops;
+        disk += cost.disk;
+        found = choices(distill, settings, &teachers, tokens, seen);
+        on_device = TrainingMemory::of(&config, &teachers, Some(distill.signal), arithmetic);
+        // Until everything is kept, the teachers are in memory whatever the signal is.
+        memory +=
+            teachers.iter().map(|teacher| 4.0 * teacher.parameter_count() as f64).sum::<f64>();
+    }
+    Ok(Estimate {
+        parameters,
+        tokens: seen,
+        flops,
+        memory,
+        disk,
+        choices: found,
+        own_flops,
+        on_device,
+    })
+}
+
+fn teacher(recipe: &Recipe, name: &str) -> Result<ModelConfig> {
+    match recipe.models.get(name) {
+        Some(section) => config(recipe, section),
+        None => hugging_face::load_config(Path::new(name)).within(|| format!("teacher {name}")),
+    }
+}
+
+/// What a step keeps for its backward: per layer about ten rows of hidden size and three of the
+/// intermediate size, and blocks of logits.
+fn activation_bytes(config: &ModelConfig, settings: &TrainSettings) -> f64 {
+    let sequences =
+        if settings.micro_batch_size > 0 { settings.micro_batch_size } else { settings.batch_size };
+    let per_token = config.num_layers * (10 * config.hidden_size + 3 * config.intermediate_size);
+    4.0 * (sequences * settings.sequence_length * per_token) as f64 + 64e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe;
+
+    #[test]
+    fn what_is_kept_of_teachers_counts_as_disk() {
+        let model = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = 96\nnum_layers \
+         = 2\nnum_heads = 4";
+        let disk = |distill: &str| {
+            let text = format!(
+                "[models.a]\n{model}\n[models.b]\n{model}\n[models.b.distill]\nteachers = \
+                 ['a']\n{distill}"
+            );
+            let recipe = recipe::embedded("two.toml", &text).unwrap();
+            estimate(&recipe, &recipe.models["b"], 1e6, Arithmetic::F32).unwrap().disk
+        };
+        let alone = disk("");
+        assert_eq!(disk("signal = 'hidden'") - alone, 1e6 * 64.0 * 4.0);
+        assert_eq!(disk("signal = 'hidden'\ncodec = 'bf16'") - alone, 1e6 * 64.0 * 2.0);
+        assert_eq!(disk("signal = 'sampled'\nsamples = 10") - alone, 1e6 * 24.0);
+    }
+}

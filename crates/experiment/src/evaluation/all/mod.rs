@@ -1,0 +1,129 @@
+//! Every available benchmark, for every model, and one table.
+//!
+//! Each benchmark of each model is a stage: what is done already is skipped, so that an evaluation
+//! that was cut goes on. What fails by itself does not end the rest.
+
+mod card;
+mod data;
+mod files;
+mod scoring;
+mod table;
+mod units;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::Device;
+use eval::Rules;
+
+use super::loss::HeldoutText;
+use super::results::{claim_folders, short_names};
+use super::{ModelSelection, label};
+use crate::error::{FileContext, Result, wrong_usage};
+use crate::failures::Failures;
+use crate::files::{make_folder, write_text};
+use crate::lock::RunLock;
+use crate::observer::Observer;
+use crate::recipe::FinetuneRecipe;
+use card::Card;
+use scoring::Scoring;
+
+pub use data::Benchmark;
+pub use table::Report;
+
+/// What is measured, with which data, and where the results go.
+#[derive(Clone, Debug)]
+pub struct AllSettings {
+    /// Holds the benchmarks' folders, under the names of BabyLM's pipelines.
+    pub data: PathBuf,
+    /// Held-out text, for the loss.
+    pub text: Option<PathBuf>,
+    /// Whether each file of the held-out text is cleaned by the rules of its source first.
+    pub clean: bool,
+    /// Tokens per sequence of held-out text.
+    pub sequence_length: usize,
+    /// Child-directed text, for the age of acquisition.
+    pub contexts: Option<PathBuf>,
+    /// Whether the age of acquisition is computed as the pipeline's code does.
+    pub as_published: bool,
+    /// Whose pipeline to follow.
+    pub rules: Rules,
+    /// Settings of fine-tuning.
+    pub finetuning: FinetuneRecipe,
+    /// Seeds of fine-tuning; none for the recipe's.
+    pub seeds: Vec<u64>,
+    /// Steps of fine-tuning instead of the recipe's epochs.
+    pub max_steps: Option<u64>,
+    /// The benchmarks to measure, as far as their data is available.
+    pub benchmarks: Vec<Benchmark>,
+    /// Gets the table and a folder for each model; what is done there already is not done again.
+    pub output: PathBuf,
+}
+
+/// What an evaluation came to.
+pub struct AllOutcome {
+    /// The table in all its forms.
+    pub report: Report,
+    /// What failed by itself.
+    pub failures: Failures,
+}
+
+/// Scores all models. `device` opens the device once the settings have been checked.
+///
+/// # Errors
+/// When settings, data or models do not fit together, or something fails that concerns all
+/// benchmarks.
+pub fn evaluate_all(
+    selection: &ModelSelection,
+    settings: &AllSettings,
+    device: impl FnOnce() -> Result<Arc<dyn Device>>,
+    observer: &dyn Observer,
+) -> Result<AllOutcome> {
+    let wanted = |benchmark: Benchmark| settings.benchmarks.contains(&benchmark);
+    let found = data::find(&settings.data, settings.text.as_deref(), wanted)?;
+    for (benchmark, why) in &found.missing {
+        observer.note(format_args!("{} is left out: {why}", benchmark.name()));
+    }
+    settings.check(found.finetunes())?;
+    make_folder(&settings.output)?;
+    let _lock = RunLock::acquire(&settings.output)?;
+    let models = selection.load(&device()?)?;
+    let groups = selection.groups(&models);
+    // Whatever is wrong with a model's folder is known before the first is scored.
+    let identities = groups.iter().map(|group| scoring::identities(group));
+    let identities = identities.collect::<Result<Vec<_>>>()?;
+    let (names, folders) = (short_names(selection), claim_folders(selection, &settings.output)?);
+    let (mut cards, mut failures) = (Vec::new(), Failures::default());
+    for (index, group) in groups.into_iter().enumerate() {
+        let (folder, card) = (&folders[index], Card::new(&names[index], &label(group), group));
+        let identity = &identities[index];
+        let mut scoring = Scoring::new(settings, observer, group, identity, folder, card)?;
+        for at_hand in &found.at_hand {
+            scoring.perform(at_hand, &mut failures)?;
+        }
+        let card = scoring.finish();
+        files::write(&card, folder, &found.at_hand, settings.rules, &failures, observer)?;
+        cards.push(card);
+    }
+    let report = Report::of(&cards, settings.rules, &failures)?;
+    write_text(&settings.output.join("table.md"), &report.markdown)?;
+    write_text(&settings.output.join("scores.csv"), &report.csv)?;
+    Ok(AllOutcome { report, failures })
+}
+
+impl AllSettings {
+    fn check(&self, finetunes: bool) -> Result<()> {
+        if let Some(data) = &self.text {
+            let (clean, sequence_length) = (self.clean, self.sequence_length);
+            HeldoutText { data, raw_tokens: false, clean, sequence_length }.check()?;
+        }
+        if finetunes && self.finetuning.rules != self.rules {
+            let (recipe, rules) = (self.finetuning.rules.name(), self.rules.name());
+            return wrong_usage(format_args!(
+                "the recipe fine-tunes by the rules of {recipe}, and --rules says {rules}"
+            ));
+        }
+        let named = self.contexts.iter().chain(&self.text);
+        named.into_iter().try_for_each(|path| std::fs::metadata(path).map(drop).at("read", path))
+    }
+}

@@ -1,0 +1,94 @@
+//! EWoK: world knowledge, from a user's own copy of its items.
+
+use std::path::Path;
+
+use base::atomic_file;
+use eval::ewok::{Domain, Variant, Vocabulary, to_lines};
+use eval::{Outcome, Rules};
+
+use super::progress::ScoringProgress;
+use super::{LoadedModel, label, models, scorer, tokenizer};
+use crate::error::{Context, FileContext, Result, refuse};
+use crate::files;
+use crate::observer::Observer;
+
+/// Scores a group of models as one. Only the pipeline of 2024 has EWoK.
+///
+/// # Errors
+/// When scoring fails or is asked to stop.
+pub fn score(
+    group: &[LoadedModel],
+    domains: &[Domain],
+    variant: Variant,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    let (tokenizer, rules) = (tokenizer(group)?, Rules::Year2024);
+    let (scorer, prefix) = scorer(&models(group), rules, &tokenizer)?;
+    let should_stop = || observer.should_stop();
+    let scorer = scorer.stopping_when(&should_stop);
+    let total = domains.iter().map(|domain| 2 * domain.items.len()).sum::<usize>() as u64;
+    let name = format!("{} on EWoK", label(group));
+    let mut progress = ScoringProgress::begin(&scorer, observer, name, "questions", total);
+    let on_progress = |done, _| progress.update(done as u64);
+    let encode = |text: &str| tokenizer.encode(text);
+    let outcome = eval::score_ewok(&scorer, domains, variant, rules, prefix, encode, on_progress)?;
+    let result = &outcome.result;
+    progress.finish(&format!("accuracy {:.1} %, {} ties", 100.0 * result.score, result.ties));
+    Ok(outcome)
+}
+
+/// How many questions of a domain there were, and how many were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilteredDomain {
+    /// The domain's name.
+    pub name: String,
+    /// Questions before the filter.
+    pub questions: usize,
+    /// Questions whose words are all in the vocabulary.
+    pub kept: usize,
+}
+
+/// Writes the questions all of whose words are in a list, a file for each domain, into a new or
+/// empty folder.
+///
+/// # Errors
+/// When nothing is kept, two domains would share a file, or the folder is not empty.
+pub fn filter(domains: &[Domain], vocabulary: &Path, output: &Path) -> Result<Vec<FilteredDomain>> {
+    let vocabulary = Vocabulary::read(vocabulary)?;
+    let kept: Vec<Domain> = domains.iter().map(|domain| vocabulary.filter(domain)).collect();
+    if kept.iter().all(|domain| domain.items.is_empty()) {
+        return refuse("every item has a word that the vocabulary lacks").advise(
+            "give a list of words, one a line in lower case, with punctuation marks among them",
+        );
+    }
+    let names = kept.iter().map(|domain| file_name(&domain.name)).collect::<Result<Vec<_>>>()?;
+    let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        return refuse(format_args!("two domains would be {name}"))
+            .advise("rename one of these domains in the data");
+    }
+    files::make_folder(output)?;
+    if std::fs::read_dir(output).at("read", output)?.next().is_some() {
+        return refuse(format_args!("{} is not empty", output.display()))
+            .advise("name a new folder with --output");
+    }
+    for (domain, name) in kept.iter().zip(&names).filter(|(domain, _)| !domain.items.is_empty()) {
+        let path = output.join(name);
+        atomic_file::write(&path, to_lines(domain).as_bytes()).at("write", &path)?;
+    }
+    let counts = domains.iter().zip(&kept).map(|(before, after)| FilteredDomain {
+        name: before.name.clone(),
+        questions: before.items.len(),
+        kept: after.items.len(),
+    });
+    Ok(counts.collect())
+}
+
+/// A domain's file. Names come from the data, and must not lead elsewhere.
+fn file_name(domain: &str) -> Result<String> {
+    match domain.trim() {
+        "" => refuse("an item has no domain")
+            .advise("name the domain of every item in its field `Domain`"),
+        name => Ok(format!("{}.jsonl", name.replace(['/', '\\'], "-"))),
+    }
+}

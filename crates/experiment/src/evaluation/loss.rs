@@ -1,0 +1,156 @@
+//! Held-out loss: cross-entropy and perplexity on text that was not trained on, of each file and
+//! over all.
+
+use std::path::Path;
+
+use corpus::{Chunks, ShouldStop, TokenFile, cleaners, text};
+use serde::{Deserialize, Serialize};
+use train::heldout::Heldout;
+use train::{TokenSource, TrainError};
+
+use super::{LoadedModel, label, models, tokenizer};
+use crate::error::{Context, Result, refuse, wrong_usage};
+use crate::observer::Observer;
+
+/// Where held-out text comes from and how it is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldoutText<'a> {
+    /// A folder or file of text, or a token file.
+    pub data: &'a Path,
+    /// Whether a token file has no header.
+    pub raw_tokens: bool,
+    /// Whether text goes through the cleaner of its source first.
+    pub clean: bool,
+    /// Tokens in a sequence.
+    pub sequence_length: usize,
+}
+
+/// A loss, in nats per predicted token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossResult {
+    pub loss: f64,
+    pub perplexity: f64,
+    pub tokens: usize,
+    /// The files of a text, each with its tokens; none for a token file, which does
+    /// not separate them.
+    pub files: Vec<FileLoss>,
+}
+
+/// One file's share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileLoss {
+    pub file: String,
+    /// None when the file has no predicted token.
+    pub loss: Option<f64>,
+    pub predicted_tokens: usize,
+}
+
+impl HeldoutText<'_> {
+    /// # Errors
+    /// When a sequence would have nothing to predict.
+    pub fn check(&self) -> Result<()> {
+        match self.sequence_length {
+            0 | 1 => wrong_usage(format_args!(
+                "--sequence-length is {}; it must be at least 2",
+                self.sequence_length
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_text(&self) -> bool {
+        let known =
+            |ending: &std::ffi::OsStr| text::EXTENSIONS.iter().any(|known| ending == *known);
+        self.data.is_dir() || self.data.extension().is_some_and(known)
+    }
+}
+
+/// The loss of a group of models as one, unless the observer asks to stop.
+pub fn measure(
+    group: &[LoadedModel],
+    text: HeldoutText<'_>,
+    observer: &dyn Observer,
+) -> Result<LossResult> {
+    let sequence_length = text.sequence_length;
+    let should_stop = || observer.should_stop();
+    let (source, ends) = tokens(text, group, &should_stop)?;
+    for loaded in group {
+        let config = loaded.model.config();
+        train::data::check(&*source, "held-out", sequence_length, config.vocab_size)?;
+        if config.max_positions < sequence_length {
+            let (model, max_positions) = (loaded.path.display().to_string(), config.max_positions);
+            Err(TrainError::TooManyPositions { sequence_length, model, max_positions })?;
+        }
+    }
+    let models = models(group);
+    let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
+    let sequences = (0..chunks.count() as u32).collect();
+    let mut files = vec![(0.0, 0); ends.len()];
+    let heldout = Heldout {
+        source: &*source,
+        chunks,
+        sequences,
+        batch_size: 32,
+        should_stop: Some(&should_stop),
+    };
+    let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
+        // A sequence may reach from one file into the next: each token counts for its own.
+        for (token, log_probability) in (place.start + 1..).zip(log_probabilities) {
+            let file = ends.partition_point(|(_, end)| *end <= token);
+            if let Some((sum, count)) = files.get_mut(file) {
+                *sum -= log_probability;
+                *count += 1;
+            }
+        }
+    })?;
+    let file = |((file, _), (sum, count)): (&(String, usize), &(f64, usize))| FileLoss {
+        file: file.clone(),
+        loss: (*count > 0).then(|| sum / *count as f64),
+        predicted_tokens: *count,
+    };
+    Ok(LossResult {
+        loss: found.cross_entropy,
+        perplexity: found.cross_entropy.exp(),
+        tokens: found.tokens,
+        files: ends.iter().zip(&files).map(file).collect(),
+    })
+}
+
+/// The name of each file, and where its tokens end.
+type Ends = Vec<(String, usize)>;
+
+/// The tokens of a file, or of a folder of text as the group's tokenizer cuts it, with the name and
+/// the end of each text.
+fn tokens(
+    text: HeldoutText<'_>,
+    group: &[LoadedModel],
+    should_stop: ShouldStop<'_>,
+) -> Result<(Box<dyn TokenSource>, Ends)> {
+    if text.raw_tokens {
+        return Ok((Box::new(TokenFile::raw(text.data)?), Vec::new()));
+    }
+    if text.is_text() {
+        let tokenizer = tokenizer(group)?;
+        let mut texts = text::read_corpus(text.data)?;
+        if text.clean {
+            texts = cleaners::clean_texts_unless(should_stop, &texts)?;
+        }
+        let (mut ids, mut ends) = (Vec::new(), Vec::new());
+        for (name, text) in texts {
+            ids.extend(tokenizer.encode_file_unless(should_stop, &text)?);
+            ends.push((name, ids.len()));
+        }
+        return Ok((Box::new(ids), ends));
+    }
+    let file = TokenFile::open(text.data)?;
+    let tokenizer = tokenizer(group)?;
+    if file.tokenizer_hash() != Some(tokenizer.content_hash()) {
+        return refuse(format_args!(
+            "{} was made with another tokenizer than {} has",
+            text.data.display(),
+            label(group)
+        ))
+        .advise("name the text itself, or tokens of these models' tokenizer");
+    }
+    Ok((Box::new(file), Vec::new()))
+}

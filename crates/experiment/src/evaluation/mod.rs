@@ -1,0 +1,118 @@
+//! Scores of model folders, alone or as an ensemble: one file a benchmark, and every available
+//! benchmark at once in [`all`].
+
+pub mod ages;
+pub mod all;
+pub mod ewok;
+pub mod loss;
+pub mod pairs;
+mod progress;
+pub mod results;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corpus::Tokenizer;
+use corpus::tokenizer::Role;
+use engine::Device;
+use eval::{EvalError, MaskedTokens, Rules, Scorer};
+use model::{Model, ModelError, hugging_face};
+
+use crate::error::Result;
+use crate::tokenizers;
+
+/// Models to score.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelSelection {
+    /// Model folders.
+    pub folders: Vec<PathBuf>,
+    /// Whether all are scored as one, by the mean of their logits, instead of each by itself.
+    pub ensemble: bool,
+}
+
+/// A model folder's model.
+pub struct LoadedModel {
+    /// The folder.
+    pub path: PathBuf,
+    /// Its weights.
+    pub model: Model,
+}
+
+impl ModelSelection {
+    /// Loads models that predict the next token.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or holds another kind of model.
+    pub fn load_causal(&self, device: &Arc<dyn Device>) -> Result<Vec<LoadedModel>> {
+        self.load_by(device, hugging_face::load)
+    }
+
+    /// Loads models of any kind, masked ones too.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn load(&self, device: &Arc<dyn Device>) -> Result<Vec<LoadedModel>> {
+        self.load_by(device, hugging_face::load_any)
+    }
+
+    fn load_by(
+        &self,
+        device: &Arc<dyn Device>,
+        load: impl Fn(&Path, &Arc<dyn Device>) -> std::result::Result<Model, ModelError>,
+    ) -> Result<Vec<LoadedModel>> {
+        let load =
+            |path: &PathBuf| Ok(LoadedModel { path: path.clone(), model: load(path, device)? });
+        self.folders.iter().map(load).collect()
+    }
+
+    /// The loaded models that are scored together: each by itself, or all as one.
+    pub fn groups<'a>(&self, models: &'a [LoadedModel]) -> Vec<&'a [LoadedModel]> {
+        if self.ensemble { vec![models] } else { models.chunks(1).collect() }
+    }
+}
+
+/// What a group of models is called: its folders.
+pub fn label(group: &[LoadedModel]) -> String {
+    group.iter().map(|model| model.path.display().to_string()).collect::<Vec<_>>().join(" + ")
+}
+
+/// The models of a group.
+pub fn models(group: &[LoadedModel]) -> Vec<&Model> {
+    group.iter().map(|loaded| &loaded.model).collect()
+}
+
+/// The tokenizer of a group of models.
+///
+/// # Errors
+/// When a folder has none, or the models' tokenizers differ.
+pub fn tokenizer(group: &[LoadedModel]) -> Result<Tokenizer> {
+    let tokenizer = Tokenizer::from_folder(&group[0].path)?;
+    for other in &group[1..] {
+        tokenizers::require_same(&other.path, "model", &tokenizer)?;
+    }
+    Ok(tokenizer)
+}
+
+/// A scorer of models that read with one tokenizer, and the id of the token that stands before a
+/// text without a context: by the rules where they predict the next token, and otherwise the one
+/// that begins every text of a masked model.
+///
+/// # Errors
+/// When the tokenizer lacks such a token, or the models cannot be scored together.
+pub fn scorer<'a>(
+    models: &[&'a Model],
+    rules: Rules,
+    tokenizer: &Tokenizer,
+) -> Result<(Scorer<'a>, u32)> {
+    if models.iter().all(|model| model.config().architecture.is_causal()) {
+        return Ok((Scorer::new(models.to_vec())?, tokenizers::prefix(rules, tokenizer)?));
+    }
+    let id = |role, name| match tokenizer.role(role) {
+        Some((_, id)) => Ok(id),
+        None => Err(EvalError::NoMaskedToken { role: name }),
+    };
+    let (start, end) =
+        (id(Role::Classifier, "token to begin texts")?, id(Role::Separator, "token to end texts")?);
+    let tokens = MaskedTokens { start, mask: id(Role::Mask, "mask token")?, end };
+    Ok((Scorer::masked(models.to_vec(), tokens)?, start))
+}

@@ -1,0 +1,125 @@
+//! Where scores are kept: `OUTPUT/MODEL/SUITE/result.json`, with the answer to every item in
+//! `predictions.jsonl`.
+
+use std::path::{Path, PathBuf};
+
+use eval::Outcome;
+use eval::output::predictions;
+
+use super::ModelSelection;
+use crate::error::{Context, Result, refuse};
+use crate::files;
+
+/// Writes a suite's scores and answers into a model's folder. What `evaluate all` recorded of them
+/// before counts no more.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn keep(outcome: &Outcome, model: &Path) -> Result<()> {
+    let name = outcome.result.suite.name();
+    let folder = model.join(name);
+    files::make_folder(&folder)?;
+    files::remove(&model.join("stages").join(format!("{name}.json")))?;
+    files::write_text(&folder.join("predictions.jsonl"), &predictions::to_lines(outcome))?;
+    files::write_json(&folder.join("result.json"), &outcome.result)
+}
+
+/// The folder below OUTPUT of every model, or of all together, each claimed before anything is
+/// scored.
+///
+/// # Errors
+/// When one holds the scores of another model that has the same short name.
+pub fn claim_folders(selection: &ModelSelection, output: &Path) -> Result<Vec<PathBuf>> {
+    let groups =
+        selection.folders.chunks(if selection.ensemble { selection.folders.len() } else { 1 });
+    let claimed = short_names(selection).into_iter().zip(groups).map(|(name, models)| {
+        let folder = output.join(name);
+        claim(&folder, models).map(|()| folder)
+    });
+    claimed.collect()
+}
+
+/// Makes a model's folder below OUTPUT, and records which models it belongs to.
+///
+/// # Errors
+/// When it holds the scores of another model that has the same short name.
+pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
+    files::make_folder(folder)?;
+    let owner = folder.join("model.json");
+    let whole = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let models: Vec<PathBuf> = models.iter().map(whole).collect();
+    let text = format!("{:#}\n", serde_json::json!({ "models": models }));
+    match std::fs::read_to_string(&owner) {
+        Ok(found) if found != text => refuse(format_args!(
+            "{} holds the scores of another model of the same name",
+            folder.display()
+        ))
+        .advise("name another folder with --output, or delete that one if it is not needed"),
+        Ok(_) => Ok(()),
+        Err(_) => files::write_text(&owner, &text),
+    }
+}
+
+/// Short names of the models that are scored, which tell them apart in files and tables.
+pub fn short_names(selection: &ModelSelection) -> Vec<String> {
+    let names = distinct(&selection.folders);
+    if selection.ensemble { vec![names.join("+")] } else { names }
+}
+
+/// The last part of each path that says something, with as many parts before it as it takes to tell
+/// them apart; the same path twice is numbered.
+pub fn distinct(paths: &[PathBuf]) -> Vec<String> {
+    let parts: Vec<Vec<String>> = paths.iter().map(|path| telling_parts(path)).collect();
+    let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
+    let name =
+        |parts: &[String], length: usize| parts[parts.len().saturating_sub(length)..].join("-");
+    let names = |length| parts.iter().map(|parts| name(parts, length)).collect::<Vec<_>>();
+    let unique =
+        |names: &[String]| (1..names.len()).all(|index| !names[..index].contains(&names[index]));
+    let found = (1..=longest).map(names).find(|names| unique(names));
+    found.unwrap_or_else(|| {
+        let names = names(longest);
+        names.iter().enumerate().map(|(index, name)| format!("{name}-{}", index + 1)).collect()
+    })
+}
+
+/// The parts of a path without those that every run has.
+fn telling_parts(path: &Path) -> Vec<String> {
+    // `.` and `..` are known by the folder that they stand for.
+    let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let all: Vec<String> = whole
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .filter(|part| part != "/")
+        .collect();
+    let telling: Vec<String> = all
+        .iter()
+        .filter(|part| !["models", "final", "best", "runs"].contains(&part.as_str()))
+        .cloned()
+        .collect();
+    if telling.is_empty() { all } else { telling }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(paths: &[&str]) -> Vec<String> {
+        distinct(&paths.iter().map(PathBuf::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn models_are_named_by_what_tells_them_apart() {
+        assert_eq!(names(&["runs/a/models/student/final"]), ["student"]);
+        assert_eq!(
+            names(&["runs/a/models/student/final", "runs/a/models/twin/final"]),
+            ["student", "twin"]
+        );
+        assert_eq!(
+            names(&["runs/a/models/student/final", "runs/b/models/student/best"]),
+            ["a-student", "b-student"]
+        );
+        assert_eq!(names(&["nowhere/x", "nowhere/x"]), ["nowhere-x-1", "nowhere-x-2"]);
+        assert_eq!(names(&["final"]), ["final"]);
+    }
+}

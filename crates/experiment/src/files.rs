@@ -1,0 +1,82 @@
+//! Small files of experiments: written whole, read back with the file's name in the error.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use base::atomic_file;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Context, FileContext, Result, refuse};
+
+/// Writes a text.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    atomic_file::write(path, text.as_bytes()).at("write", path)
+}
+
+/// Writes a value as indented JSON.
+///
+/// # Errors
+/// When it has no JSON form or cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write_text(path, &format!("{:#}\n", serde_json::to_value(value)?))
+}
+
+/// Reads a value that [`write_json`] wrote.
+///
+/// # Errors
+/// When the file cannot be read, or is no longer what was written.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).at("read", path)?;
+    match serde_json::from_slice(&bytes) {
+        Ok(value) => Ok(value),
+        Err(cause) => refuse(format_args!("{} is not as it was written: {cause}", path.display()))
+            .advise("delete that file and give the same command again"),
+    }
+}
+
+/// Makes a folder with those above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).at("make", folder)
+}
+
+/// Removes a file or a folder with all it holds, if it is there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    let remove = || -> io::Result<()> {
+        let is_folder = std::fs::symlink_metadata(path)?.is_dir();
+        if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+    };
+    match remove() {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause).at("remove", path),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_damage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.json");
+        write_json(&path, &vec![1, 2]).unwrap();
+        assert_eq!(read_json::<Vec<u32>>(&path).unwrap(), [1, 2]);
+        std::fs::write(&path, "[1,").unwrap();
+        let error = read_json::<Vec<u32>>(&path).unwrap_err();
+        assert!(error.cause().contains("scores.json is not as it was written"), "{error}");
+        assert!(error.advice().unwrap().starts_with("delete that file"));
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert!(read_json::<u32>(&path).unwrap_err().cause().starts_with("cannot read "));
+    }
+}

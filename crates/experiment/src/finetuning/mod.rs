@@ -1,0 +1,123 @@
+//! Language models as classifiers, on the tasks of (Super)GLUE and MSGS.
+
+mod items;
+pub mod jobs;
+mod listener;
+pub mod result;
+pub mod summary;
+pub mod tuner;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::Device;
+use model::hugging_face;
+use report::Table;
+use serde_json::Value;
+
+use self::jobs::{Jobs, select_tasks};
+use self::summary::ModelResults;
+use self::tuner::{FinetuneSubject, Tuner};
+use crate::error::Result;
+use crate::evaluation::results::{claim, distinct};
+use crate::failures::Failures;
+use crate::files;
+use crate::lock::RunLock;
+use crate::observer::Observer;
+use crate::recipe::FinetuneRecipe;
+
+/// Which models are fine-tuned, for what, and where the results go.
+#[derive(Clone, Debug)]
+pub struct FinetuneJob {
+    /// Model folders.
+    pub models: Vec<PathBuf>,
+    /// Holds the tasks' files.
+    pub data: PathBuf,
+    /// Names of tasks; `glue` and `msgs` stand for eleven each, none for all.
+    pub tasks: Vec<String>,
+    /// The settings of every task.
+    pub recipe: FinetuneRecipe,
+    /// Seeds; none for the recipe's.
+    pub seeds: Vec<u64>,
+    /// Steps instead of the recipe's epochs.
+    pub max_steps: Option<u64>,
+    /// Whether the classifiers are kept.
+    pub keep: bool,
+    /// Whether the tables show MSGS over all its rows.
+    pub msgs_all_rows: bool,
+    /// Gets a folder for each model; what is done there already is not done again.
+    pub output: PathBuf,
+}
+
+/// What fine-tunings came to.
+pub struct FinetuneOutcome {
+    /// Tasks by models.
+    pub table: Table,
+    /// The same as JSON.
+    pub json: Value,
+    /// What failed by itself.
+    pub failures: Failures,
+}
+
+/// Fine-tunes every model for every task with every seed. What fails by itself does not end the
+/// rest. `device` opens the device once the files have been read.
+///
+/// # Errors
+/// When settings, data or models do not fit together, or something fails that concerns all tasks.
+pub fn finetune(
+    job: &FinetuneJob,
+    device: impl FnOnce() -> Result<Arc<dyn Device>>,
+    observer: &dyn Observer,
+) -> Result<FinetuneOutcome> {
+    let rules = job.recipe.rules;
+    let found = Jobs::read(&job.data, &select_tasks(&job.tasks)?, rules, !job.tasks.is_empty())?;
+    let Jobs { jobs, broken, skipped } = found.require_any(&job.data)?;
+    skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
+    let named = distinct(&job.models).into_iter().zip(&job.models);
+    let subjects = named.map(|(name, folder)| FinetuneSubject::open(name, folder));
+    let subjects = subjects.collect::<Result<Vec<_>>>()?;
+    let device = device()?;
+    // Weights that cannot be read end the work before anything is trained.
+    job.models.iter().try_for_each(|folder| hugging_face::load_any(folder, &device).map(drop))?;
+    files::make_folder(&job.output)?;
+    let _lock = RunLock::acquire(&job.output)?;
+    for (subject, folder) in subjects.iter().zip(&job.models) {
+        claim(&job.output.join(&subject.name), std::slice::from_ref(folder))?;
+    }
+    let (recipe, max_steps, keep) = (&job.recipe, job.max_steps, job.keep);
+    let tuner = Tuner { recipe, max_steps, keep, device, observer };
+    let seeds = seeds(&job.seeds);
+    let (mut models, mut failures) = (Vec::new(), Failures::default());
+    for (subject, folder) in subjects.iter().zip(&job.models) {
+        for broken in &broken {
+            failures.add(broken.part(&subject.name), broken.why.clone(), observer);
+        }
+        let mut results = vec![Vec::new(); seeds.len()];
+        for task in &jobs {
+            for (results, seed) in results.iter_mut().zip(&seeds) {
+                let place = job.output.join(&subject.name);
+                let work = || tuner.finetune_task(subject, task, *seed, &place);
+                let done = failures.attempt(tuner.part(subject, task, *seed), observer, work)?;
+                results.extend(done.into_iter().flatten());
+            }
+        }
+        let (name, folder) = (subject.name.clone(), folder.clone());
+        models.push(ModelResults { name, folder, seeds: results });
+    }
+    Ok(FinetuneOutcome {
+        table: summary::table(&models, rules, job.msgs_all_rows, &failures),
+        json: summary::to_json(&models, rules, job.msgs_all_rows, &failures),
+        failures,
+    })
+}
+
+/// The seeds that were asked for, each once; none stands for the recipe's.
+pub fn seeds(asked: &[u64]) -> Vec<Option<u64>> {
+    let mut seeds: Vec<Option<u64>> = Vec::new();
+    for &seed in asked {
+        if !seeds.contains(&Some(seed)) {
+            seeds.push(Some(seed));
+        }
+    }
+    if seeds.is_empty() { vec![None] } else { seeds }
+}

@@ -1,0 +1,179 @@
+//! What one fine-tuning leaves in its folder: `result.json`, `predictions.txt`,
+//! `predictions.jsonl`, and the model if it is to be kept.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use eval::classification::{find_task, task_result};
+use eval::output::predictions;
+use eval::{Outcome, Prediction, Rules, Suite, SuiteResult, TaskResult};
+use serde::{Deserialize, Serialize};
+use train::finetune::{Evaluation, FinetuneSettings};
+
+use super::jobs::Questions;
+use crate::error::{FileContext, Result};
+use crate::files;
+
+const RESULT: &str = "result.json";
+/// Where a classifier that is kept lies.
+pub const MODEL: &str = "model";
+
+/// The scores of a fine-tuned model on one task, and how it came to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinetuneResult {
+    /// Hash of everything that the result follows from: weights, tokenizer, items and settings.
+    pub fingerprint: String,
+    /// By the task's metric, over the items that its score counts.
+    pub score: TaskResult,
+    /// Over all validation items, where the score leaves some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_rows: Option<TaskResult>,
+    pub validation_items: usize,
+    /// Items cut to 128 tokens, or to the model's positions.
+    pub validation_items_truncated: usize,
+    #[serde(flatten)]
+    pub course: Course,
+}
+
+/// How a fine-tuning went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// The task whose training items the model learned from: by the rules of 2024 `mnli` for
+    /// `mnli-mm`.
+    pub trained_on: String,
+    pub rules: Rules,
+    pub settings: FinetuneSettings,
+    /// The labels, in the order of the logits.
+    pub labels: Vec<u32>,
+    pub training_items: usize,
+    pub training_items_truncated: usize,
+    /// Optimizer steps.
+    pub steps: u64,
+    pub stopped_early: bool,
+    /// The evaluation in `history` whose weights were kept; absent where the final ones were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<usize>,
+    pub history: Vec<Evaluation>,
+    /// Read by the steps.
+    pub tokens: u64,
+    /// Spent on the steps, without evaluations.
+    pub seconds: f64,
+    pub tokens_per_second: f64,
+}
+
+impl FinetuneResult {
+    /// The scores of the answers to a set of items, of which `truncated` says which were cut.
+    pub fn new(
+        fingerprint: &str,
+        course: &Course,
+        questions: &Questions,
+        truncated: &[bool],
+        answers: &[Prediction],
+    ) -> Self {
+        let scored = questions.rows.scored();
+        let all = task_result(questions.task, answers, count(truncated));
+        let partly = scored.contains(&false);
+        let score = if partly {
+            let counted =
+                truncated.iter().zip(&scored).filter(|(cut, scored)| **cut && **scored).count();
+            task_result(questions.task, &pick(answers, &scored), counted)
+        } else {
+            all.clone()
+        };
+        Self {
+            fingerprint: fingerprint.to_owned(),
+            score,
+            all_rows: partly.then_some(all),
+            validation_items: answers.len(),
+            validation_items_truncated: count(truncated),
+            course: course.clone(),
+        }
+    }
+
+    /// The suite that its task belongs to.
+    pub fn suite(&self) -> Option<Suite> {
+        find_task(&self.score.name).map(|task| task.suite)
+    }
+
+    pub fn is_of(&self, suite: Suite) -> bool {
+        self.suite() == Some(suite)
+    }
+
+    /// The score that counts, or the one over all items.
+    pub fn shown(&self, all_rows: bool) -> &TaskResult {
+        self.all_rows.as_ref().filter(|_| all_rows).unwrap_or(&self.score)
+    }
+
+    /// The result that a folder holds, if it follows from what has this fingerprint.
+    pub fn read(folder: &Path, fingerprint: &str) -> Result<Option<Self>> {
+        let path = folder.join(RESULT);
+        if ["predictions.txt", "predictions.jsonl"].iter().any(|name| !folder.join(name).is_file())
+        {
+            return Ok(None);
+        }
+        match fs::read(&path) {
+            // A file that cannot be understood counts as none.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+                .ok()
+                .filter(|found: &Self| found.fingerprint == fingerprint)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause).at("read", &path),
+        }
+    }
+
+    /// Writes the result and the answers behind it, those to all validation items. The result comes
+    /// last, so that it vouches for the rest.
+    pub fn write(
+        &self,
+        folder: &Path,
+        questions: &Questions,
+        answers: &[Prediction],
+    ) -> Result<()> {
+        let result = SuiteResult::of_tasks(
+            questions.task.suite,
+            self.course.rules,
+            vec![self.score.clone()],
+        );
+        let outcome =
+            Outcome { result, predictions: vec![pick(answers, &questions.rows.scored())] };
+        let text = table(&self.course.labels, answers);
+        files::write_text(&folder.join("predictions.txt"), &text)?;
+        let lines = predictions::to_lines(&outcome);
+        files::write_text(&folder.join("predictions.jsonl"), &lines)?;
+        files::write_json(&folder.join(RESULT), self)
+    }
+}
+
+/// The answers that the score counts.
+fn pick(answers: &[Prediction], scored: &[bool]) -> Vec<Prediction> {
+    answers
+        .iter()
+        .zip(scored)
+        .filter(|(_, scored)| **scored)
+        .map(|(answer, _)| answer.clone())
+        .collect()
+}
+
+fn count(flags: &[bool]) -> usize {
+    flags.iter().filter(|&&flag| flag).count()
+}
+
+/// The form of the pipeline of 2024: a head, then the index and the label of every item.
+fn table(labels: &[u32], answers: &[Prediction]) -> String {
+    let mut text = "index\tprediction\n".to_owned();
+    for (index, answer) in answers.iter().enumerate() {
+        text.push_str(&format!("{index}\t{}\n", labels[answer.predicted as usize]));
+    }
+    text
+}
+
+/// Makes a folder ready for a new result: none of an older one stays that could be taken for it.
+///
+/// # Errors
+/// When the folder cannot be made, or what is in it cannot be removed.
+pub fn clear(folder: &Path) -> Result<()> {
+    files::make_folder(folder)?;
+    files::remove(&folder.join(RESULT))?;
+    files::remove(&folder.join(MODEL))
+}

@@ -1,0 +1,250 @@
+//! What a person sees at the end, and the same as JSON: tasks by models, with mean and spread over
+//! the seeds.
+
+use std::path::PathBuf;
+
+use eval::classification::TASKS;
+use eval::statistics::Spread;
+use eval::{Rules, Suite, SuiteResult, TaskResult};
+use report::format::NOTHING;
+use report::{Align, Table};
+use serde_json::{Value, json};
+
+use super::result::FinetuneResult;
+use crate::failures::Failures;
+
+/// All results of one model.
+pub struct ModelResults {
+    pub name: String,
+    pub folder: PathBuf,
+    /// One list a seed, in the order in which the seeds were given.
+    pub seeds: Vec<Vec<FinetuneResult>>,
+}
+
+/// A suite's mean over its tasks, for each list of results that has any.
+pub fn by_seed(
+    seeds: &[Vec<FinetuneResult>],
+    suite: Suite,
+    rules: Rules,
+    all_rows: bool,
+) -> Vec<SuiteResult> {
+    let tasks = |results: &Vec<FinetuneResult>| -> Vec<TaskResult> {
+        let of_suite = results.iter().filter(|result| result.is_of(suite));
+        of_suite.map(|result| result.shown(all_rows).clone()).collect()
+    };
+    let with_tasks = seeds.iter().map(tasks).filter(|tasks| !tasks.is_empty());
+    with_tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
+}
+
+/// Mean and spread over seeds; nothing for no seed. The interval is the usual one of 95 %.
+pub fn spread(scores: &[f64]) -> Option<Spread> {
+    Spread::of(scores, 0.95)
+}
+
+/// Percent, with the sample standard deviation of more than one seed.
+pub fn text(spread: Option<Spread>) -> String {
+    let Some(Spread { mean, standard_deviation, .. }) = spread else { return NOTHING.to_owned() };
+    match standard_deviation {
+        None => format!("{:.1}", 100.0 * mean),
+        Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * mean, 100.0 * deviation),
+    }
+}
+
+impl ModelResults {
+    /// What each seed scored on a task.
+    fn scores(&self, task: &str, all_rows: bool) -> Vec<&TaskResult> {
+        let results = self.seeds.iter().flatten().filter(|result| result.score.name == task);
+        results.map(|result| result.shown(all_rows)).collect()
+    }
+
+    /// A suite's mean over its tasks, seed by seed.
+    fn suites(&self, suite: Suite, rules: Rules, all_rows: bool) -> Vec<SuiteResult> {
+        by_seed(&self.seeds, suite, rules, all_rows)
+    }
+
+    fn mean(&self, suite: Suite, rules: Rules, all_rows: bool) -> Option<Spread> {
+        spread(
+            &self
+                .suites(suite, rules, all_rows)
+                .iter()
+                .map(|suite| suite.score)
+                .collect::<Vec<_>>(),
+        )
+    }
+}
+
+/// The closing table: percent, with the sample standard deviation over seeds. A task of which a
+/// seed failed has no number, and neither has a mean over it.
+pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool, failures: &Failures) -> Table {
+    let heads = models.iter().map(|model| (model.name.as_str(), Align::Right));
+    let mut table =
+        Table::new([("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads));
+    for suite in [Suite::Glue, Suite::Msgs] {
+        let mut count = 0;
+        for task in TASKS.iter().filter(|task| task.suite == suite) {
+            let scores = |model: &ModelResults| -> Vec<f64> {
+                model.scores(task.name, all_rows).iter().map(|result| result.score).collect()
+            };
+            let failed =
+                |model: &ModelResults| failures.mark(&model.name, suite.name(), Some(task.name));
+            let shown = |model| failed(model).or_else(|| Some(text(Some(spread(&scores(model))?))));
+            let cells: Vec<Option<String>> = models.iter().map(shown).collect();
+            if cells.iter().any(Option::is_some) {
+                count += 1;
+                let cells = cells.into_iter().map(|cell| cell.unwrap_or(NOTHING.to_owned()));
+                table.push(
+                    [task.name.to_owned(), task.metric.name().to_owned()]
+                        .into_iter()
+                        .chain(cells)
+                        .collect(),
+                );
+            }
+        }
+        if count > 0 {
+            let means = models.iter().map(|model| {
+                let failed = failures.mark(&model.name, suite.name(), None);
+                failed.unwrap_or_else(|| text(model.mean(suite, rules, all_rows)))
+            });
+            table.push([mean_name(suite, count), String::new()].into_iter().chain(means).collect());
+        }
+    }
+    table
+}
+
+/// The papers' SuperGLUE is the mean of all eleven tasks, and of nothing less.
+fn mean_name(suite: Suite, tasks: usize) -> String {
+    match (suite, tasks) {
+        (Suite::Glue, 11) => "SuperGLUE, the mean of all 11".to_owned(),
+        (_, 1) => format!("mean of 1 task of {}", suite.title()),
+        (_, 11) => format!("{}, the mean of all 11", suite.title()),
+        _ => format!("mean of {tasks} tasks of {}", suite.title()),
+    }
+}
+
+/// Everything, as JSON; means only over what is whole.
+pub fn to_json(
+    models: &[ModelResults],
+    rules: Rules,
+    all_rows: bool,
+    failures: &Failures,
+) -> Value {
+    let model = |model: &ModelResults| {
+        let mut tasks = serde_json::Map::new();
+        for task in &TASKS {
+            let scores: Vec<f64> =
+                model.scores(task.name, all_rows).iter().map(|result| result.score).collect();
+            let failed = failures.mark(&model.name, task.suite.name(), Some(task.name));
+            if let Some(spread) = spread(&scores).filter(|_| failed.is_none()) {
+                tasks.insert(task.name.to_owned(), json!(spread));
+            }
+        }
+        let whole = |suite: &Suite| failures.mark(&model.name, suite.name(), None).is_none();
+        let suites = [Suite::Glue, Suite::Msgs].into_iter().filter(whole);
+        let suites: Vec<_> =
+            suites.flat_map(|suite| model.suites(suite, rules, all_rows)).collect();
+        let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();
+        json!({ "model": model.folder, "name": model.name, "tasks": tasks, "suites": suites, "results": results,
+            "failed": failures.to_json(&model.name) })
+    };
+    models.iter().map(model).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use eval::Prediction;
+    use eval::classification::{find_task, task_result};
+    use train::finetune::FinetuneSettings;
+
+    use super::super::result::Course;
+    use super::*;
+
+    fn result(task: &str, score: f64) -> FinetuneResult {
+        let answer = Prediction { gold: 1, predicted: 1, scores: vec![0.0, 1.0] };
+        let score = TaskResult { score, ..task_result(find_task(task).unwrap(), &[answer], 0) };
+        let all_rows = (task == "main_verb_control")
+            .then(|| TaskResult { score: score.score / 2.0, ..score.clone() });
+        let course = Course {
+            trained_on: task.to_owned(),
+            rules: Rules::Year2024,
+            settings: FinetuneSettings::default(),
+            labels: vec![0, 1],
+            training_items: 2,
+            training_items_truncated: 0,
+            steps: 1,
+            stopped_early: false,
+            best: None,
+            history: Vec::new(),
+            tokens: 4,
+            seconds: 1.0,
+            tokens_per_second: 4.0,
+        };
+        let fingerprint = String::new();
+        FinetuneResult {
+            fingerprint,
+            score,
+            all_rows,
+            validation_items: 1,
+            validation_items_truncated: 0,
+            course,
+        }
+    }
+
+    fn model(name: &str, seeds: &[&[(&str, f64)]]) -> ModelResults {
+        let of_seed = |results: &&[(&str, f64)]| {
+            results.iter().map(|(task, score)| result(task, *score)).collect()
+        };
+        ModelResults {
+            name: name.to_owned(),
+            folder: name.into(),
+            seeds: seeds.iter().map(of_seed).collect(),
+        }
+    }
+
+    fn lines(models: &[ModelResults], all_rows: bool) -> Vec<String> {
+        let text = table(models, Rules::Year2024, all_rows, &Failures::default()).to_text();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.lines().skip(2).map(words).collect()
+    }
+
+    #[test]
+    fn tasks_stand_in_the_papers_order_with_mean_and_spread() {
+        let models = [
+            model("a", &[&[("rte", 0.5), ("cola", 0.1)], &[("rte", 0.6), ("cola", 0.3)]]),
+            model("b", &[&[("rte", 0.7)]]),
+        ];
+        let expected = [
+            "cola mcc 20.0 ± 14.1 -",
+            "rte accuracy 55.0 ± 7.1 70.0",
+            "mean of 2 tasks of (Super)GLUE 37.5 ± 10.6 70.0",
+        ];
+        assert_eq!(lines(&models, false), expected);
+    }
+
+    #[test]
+    fn only_eleven_tasks_are_superglue() {
+        let all: Vec<(&str, f64)> = TASKS[..11].iter().map(|task| (task.name, 0.5)).collect();
+        let last = |tasks: &[(&str, f64)]| lines(&[model("a", &[tasks])], false).pop().unwrap();
+        assert_eq!(last(&all), "SuperGLUE, the mean of all 11 50.0");
+        assert_eq!(last(&all[1..]), "mean of 10 tasks of (Super)GLUE 50.0");
+        assert_eq!(last(&[("main_verb_control", 0.5)]), "mean of 1 task of MSGS 50.0");
+    }
+
+    #[test]
+    fn msgs_can_be_shown_over_all_rows() {
+        let models = [model("a", &[&[("main_verb_control", 0.5), ("rte", 0.25)]])];
+        let shown = |all_rows| lines(&models, all_rows)[2].clone();
+        assert_eq!(
+            [shown(false), shown(true)],
+            ["main_verb_control mcc 50.0", "main_verb_control mcc 25.0"]
+        );
+        assert_eq!(
+            to_json(&models, Rules::Year2024, true, &Failures::default())[0]["tasks"]["main_verb_control"]
+                ["mean"],
+            0.25
+        );
+        assert_eq!(
+            to_json(&models, Rules::Year2024, true, &Failures::default())[0]["tasks"]["rte"]["mean"],
+            0.25
+        );
+    }
+}

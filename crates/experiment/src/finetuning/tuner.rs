@@ -1,0 +1,261 @@
+//! One fine-tuning: from a model's folder and a task's items to the scores in a folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corpus::Tokenizer;
+use engine::Device;
+use eval::classification::{
+    Around, MAX_LENGTH, SpecialTokens, predictions, score, selection_metric,
+};
+use eval::{Metric, Prediction, Rules};
+use model::{Classifier, hugging_face};
+use serde_json::json;
+use train::finetune::{Finetune, FinetuneSettings, Finetuned, predict};
+
+use super::items::JobItems;
+use super::jobs::{Job, Questions};
+use super::listener::FinetuneLog;
+use super::result::{Course, FinetuneResult, MODEL, clear};
+use crate::error::{ExperimentError, Result};
+use crate::failures::Part;
+use crate::observer::Observer;
+use crate::recipe::FinetuneRecipe;
+use crate::stage::Stage;
+use crate::tokenizers;
+
+/// A language model that is to be fine-tuned.
+pub struct FinetuneSubject {
+    /// A short name, for messages and folders.
+    pub name: String,
+    folder: PathBuf,
+    tokenizer: Tokenizer,
+    /// What stands around texts: nothing where the model predicts the next token, as in the
+    /// pipelines.
+    special_tokens: SpecialTokens,
+    /// Hash of configuration and weights.
+    weights: String,
+    max_length: usize,
+    vocab_size: usize,
+}
+
+impl FinetuneSubject {
+    /// Looks at a Hugging Face folder, which must have a tokenizer.
+    pub fn open(name: String, folder: &Path) -> Result<Self> {
+        let config = hugging_face::load_any_config(folder)?;
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        let (tokenizer, special_tokens) = match config.architecture.is_causal() {
+            true => (tokenizer, SpecialTokens::default()),
+            false => with_ends(&tokenizer)?,
+        };
+        Ok(Self {
+            name,
+            folder: folder.to_owned(),
+            tokenizer,
+            special_tokens,
+            weights: hugging_face::fingerprint(folder)?,
+            max_length: config.max_positions.min(MAX_LENGTH),
+            vocab_size: config.vocab_size,
+        })
+    }
+}
+
+/// The tokenizer of a masked model, and what it puts around texts.
+pub(super) fn with_ends(tokenizer: &Tokenizer) -> Result<(Tokenizer, SpecialTokens)> {
+    let tokenizer = tokenizer.of_masked_model()?;
+    let around = |pair| {
+        tokenizer.tokens_around(pair).map(|[before, between, after]| Around {
+            before,
+            between,
+            after,
+        })
+    };
+    let special_tokens = SpecialTokens { single: around(false)?, pair: around(true)? };
+    Ok((tokenizer, special_tokens))
+}
+
+/// How fine-tunings are done.
+pub struct Tuner<'a> {
+    pub recipe: &'a FinetuneRecipe,
+    /// Steps instead of the recipe's epochs.
+    pub max_steps: Option<u64>,
+    /// Whether the classifiers are kept.
+    pub keep: bool,
+    pub device: Arc<dyn Device>,
+    /// Receives progress, and can ask to stop.
+    pub observer: &'a dyn Observer,
+}
+
+impl Tuner<'_> {
+    /// Fine-tunes a model for a job, and leaves the results in `folder/TASK/seed-N`, one for each
+    /// set of items that the model answers; or reads those that are there, if they follow from the
+    /// same weights, items and settings. `seed` stands in for the recipe's.
+    ///
+    /// # Errors
+    /// When items or training come to nothing, and [`Interrupted`] when somebody asked to stop;
+    /// nothing is left of this fine-tuning then.
+    pub fn finetune_task(
+        &self,
+        subject: &FinetuneSubject,
+        job: &Job,
+        seed: Option<u64>,
+        folder: &Path,
+    ) -> Result<Vec<FinetuneResult>> {
+        let (rules, settings) = (self.recipe.rules, self.settings(job, seed));
+        let fingerprint = fingerprint(subject, job, rules, &settings)?;
+        let place = |questions: &Questions| {
+            folder.join(questions.task.name).join(format!("seed-{}", settings.seed))
+        };
+        let places: Vec<PathBuf> = job.validation.iter().map(place).collect();
+        let label = self.part(subject, job, seed).to_string();
+        let found = places.iter().map(|place| FinetuneResult::read(place, &fingerprint));
+        let found: Option<Vec<_>> = found.collect::<Result<Vec<_>>>()?.into_iter().collect();
+        if let Some(done) = found.filter(|_| !self.keep || places[0].join(MODEL).is_dir()) {
+            self.observer.note(format_args!("{label}: done already"));
+            return Ok(done);
+        }
+        if self.observer.should_stop() {
+            return Err(ExperimentError::Interrupted);
+        }
+        places.iter().try_for_each(|place| clear(place))?;
+        let tokenizer = tokenizers::of_rules(rules, &subject.tokenizer)?;
+        let (max_length, vocab_size) = (subject.max_length, subject.vocab_size);
+        let items =
+            JobItems::new(job, &tokenizer, &subject.special_tokens, max_length, vocab_size)?;
+        let mut log =
+            FinetuneLog::new(&label, items.training.tokens(), selection(&items), self.observer);
+        let finetuned = self.finetune(subject, &items, &settings, &mut log)?;
+        let course = Course {
+            trained_on: job.task().name.to_owned(),
+            rules,
+            settings,
+            labels: items.labels.values().to_vec(),
+            training_items: items.training.examples.len(),
+            training_items_truncated: items.training.count_truncated(),
+            steps: finetuned.steps,
+            stopped_early: finetuned.stopped_early,
+            best: finetuned.best,
+            tokens: finetuned.tokens,
+            seconds: log.seconds(),
+            tokens_per_second: finetuned.tokens as f64 / log.seconds().max(1e-9),
+            history: finetuned.history.clone(),
+        };
+        let answers = answers(&items, &finetuned)?;
+        if self.keep {
+            save(subject, finetuned.classifier, &course.labels, &places[0].join(MODEL))?;
+        }
+        let mut results = Vec::new();
+        for (index, place) in places.iter().enumerate() {
+            let (questions, truncated) =
+                (&job.validation[index], &items.validation[index].truncated);
+            let result =
+                FinetuneResult::new(&fingerprint, &course, questions, truncated, &answers[index]);
+            result.write(place, questions, &answers[index])?;
+            results.push(result);
+        }
+        log.finish(&closing_note(&results));
+        Ok(results)
+    }
+
+    /// What a fine-tuning is called.
+    pub fn part(&self, subject: &FinetuneSubject, job: &Job, seed: Option<u64>) -> Part {
+        let tasks = job.tasks().iter().map(|task| task.name).collect();
+        let seed = Some(self.settings(job, seed).seed);
+        Part { tasks, seed, ..Part::whole(&subject.name, job.task().suite.name()) }
+    }
+
+    fn settings(&self, job: &Job, seed: Option<u64>) -> FinetuneSettings {
+        let mut settings = self.recipe.settings(job.task()).clone();
+        settings.seed = seed.unwrap_or(settings.seed);
+        settings.max_steps = self.max_steps.unwrap_or(settings.max_steps);
+        settings
+    }
+
+    fn finetune(
+        &self,
+        subject: &FinetuneSubject,
+        items: &JobItems,
+        settings: &FinetuneSettings,
+        log: &mut FinetuneLog<'_>,
+    ) -> Result<Finetuned> {
+        let model = hugging_face::load_any(&subject.folder, &self.device)?;
+        let classifier = Classifier::from_model(&model, items.labels.count(), settings.seed)?;
+        // It would only lie beside the classifier.
+        drop(model);
+        let (gold, metric) = (items.validation[0].classes(), selection(items));
+        let select =
+            |predicted: &[u32]| score(metric, gold.iter().copied().zip(predicted.iter().copied()));
+        let run = Finetune {
+            classifier,
+            training: &items.training.examples,
+            validation: &items.validation[0].examples,
+            settings,
+            select: &select,
+        };
+        let finetuned = run.execute(log)?;
+        if finetuned.interrupted {
+            return Err(ExperimentError::Interrupted);
+        }
+        Ok(finetuned)
+    }
+}
+
+/// What chooses the weights.
+fn selection(items: &JobItems) -> Metric {
+    selection_metric(items.labels.count())
+}
+
+/// A hash of everything that the results follow from.
+fn fingerprint(
+    subject: &FinetuneSubject,
+    job: &Job,
+    rules: Rules,
+    settings: &FinetuneSettings,
+) -> Result<String> {
+    let (weights, tokenizer) = (&subject.weights, subject.tokenizer.content_hash());
+    let tasks: Vec<&str> = job.validation.iter().map(|questions| questions.task.name).collect();
+    let mut all = json!({ "weights": weights, "tokenizer": tokenizer, "tasks": tasks, "rules": rules, "settings": settings });
+    if subject.special_tokens != SpecialTokens::default() {
+        all["special_tokens"] = json!(subject.special_tokens);
+    }
+    let mut stage = Stage::new("finetune", &all)?.reads(&job.training.path)?;
+    for questions in &job.validation {
+        stage = stage.reads(&questions.rows.path)?;
+    }
+    Ok(stage.fingerprint())
+}
+
+/// The answers to each set of items; those to the first are known from choosing the weights.
+fn answers(items: &JobItems, finetuned: &Finetuned) -> Result<Vec<Vec<Prediction>>> {
+    let [first, others @ ..] = &items.validation[..] else { return Ok(Vec::new()) };
+    let mut answers = vec![predictions(&first.classes(), &finetuned.logits)?];
+    for set in others {
+        answers
+            .push(predictions(&set.classes(), &predict(&finetuned.classifier, &set.examples)?.0)?);
+    }
+    Ok(answers)
+}
+
+/// Writes a classifier with its tokenizer; its labels are named by their numbers in the files.
+fn save(
+    subject: &FinetuneSubject,
+    classifier: Classifier,
+    labels: &[u32],
+    folder: &Path,
+) -> Result<()> {
+    let classifier = classifier.with_labels(labels.iter().map(u32::to_string).collect())?;
+    hugging_face::save_classifier(&classifier, folder)?;
+    Ok(subject.tokenizer.save_folder(folder, subject.max_length)?)
+}
+
+fn closing_note(results: &[FinetuneResult]) -> String {
+    let note = |result: &FinetuneResult| {
+        let (score, items) = (&result.score, result.validation_items);
+        let cut = match result.validation_items_truncated {
+            0 => String::new(),
+            cut => format!(", {cut} of {items} items cut to fit"),
+        };
+        format!("{} {} {:.1}{cut}", score.name, score.metric.name(), 100.0 * score.score)
+    };
+    results.iter().map(note).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,187 @@
+//! Recipes: one TOML file per experiment, with strict keys and every default written out once it is
+//! resolved.
+
+mod check;
+mod decode;
+mod document;
+mod error;
+mod finetune;
+mod model;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use base::hash;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use self::document::Document;
+
+pub use self::error::{Fault, Place, RecipeError, suggestion};
+pub use self::finetune::FinetuneRecipe;
+pub use self::model::{ModelSection, Start};
+pub use self::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
+
+/// A whole experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Names the run's folder; the recipe's file name when left out.
+    pub name: String,
+    /// Everything random follows from it.
+    pub seed: u64,
+    pub corpus: CorpusSection,
+    pub tokenizer: TokenizerSection,
+    /// In the order of the file, in which they are trained.
+    pub models: IndexMap<String, ModelSection>,
+    pub evaluate: EvaluateSection,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            seed: 42,
+            corpus: CorpusSection::default(),
+            tokenizer: TokenizerSection::default(),
+            models: IndexMap::new(),
+            evaluate: EvaluateSection::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// The recipe as TOML with every default written out; reading it back gives the same recipe.
+    pub fn resolved(&self) -> Result<String, RecipeError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// BLAKE3 of [`Recipe::resolved`], in hexadecimal: equal for recipes that mean the same.
+    pub fn hash(&self) -> Result<String, RecipeError> {
+        Ok(hash::of_bytes(self.resolved()?.as_bytes()))
+    }
+}
+
+/// Reads a recipe, applies overrides such as `student.train.epochs=4` in turn, fills in every
+/// default and checks the whole.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    let mut document = Document::read(path)?;
+    for text in overrides {
+        document.apply_override(text)?;
+    }
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    resolve(&document, &stem.unwrap_or_default())
+}
+
+/// Reads a recipe that is part of the program; `path` is where it lies in the repository.
+pub fn embedded(path: &str, text: &str) -> Result<Recipe, RecipeError> {
+    let path = Path::new(path);
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    resolve(&Document::parse(path, text)?, &stem.unwrap_or_default())
+}
+
+/// The checked recipe of a document; `name` is for a recipe that gives itself none.
+fn resolve(document: &Document, name: &str) -> Result<Recipe, RecipeError> {
+    let mut recipe: Recipe = document.decode()?;
+    if recipe.name.is_empty() {
+        recipe.name = name.to_string();
+    }
+    check::check(&recipe).map_err(|fault| document.locate(fault))?;
+    for (name, model) in &mut recipe.models {
+        model.train.seed.get_or_insert_with(|| model_seed(recipe.seed, name));
+    }
+    Ok(recipe)
+}
+
+/// The seed of a model that sets none: the recipe's, mixed with the model's name. 32 bits, so that
+/// it stays readable.
+pub fn model_seed(recipe_seed: u64, model: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&recipe_seed.to_le_bytes()).update(model.as_bytes());
+    let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+    u32::from_le_bytes([a, b, c, d]).into()
+}
+
+/// A single model for the commands that train one outside a run.
+pub struct ModelRequest<'a> {
+    /// A model's name in `recipe`, or, without one, the folder to start from.
+    pub model: &'a str,
+    pub recipe: Option<&'a Path>,
+    /// Overrides of the train table, such as `epochs=4`.
+    pub overrides: &'a [String],
+    /// What the distill command says; `None` trains without teachers.
+    pub distill: Option<DistillRequest<'a>>,
+}
+
+/// Flags of the distill command; what is `None` keeps the recipe's value, or else the default.
+#[derive(Default)]
+pub struct DistillRequest<'a> {
+    pub teachers: &'a [String],
+    /// One for each teacher; without any all count alike, since the recipe's belong to its own
+    /// teachers.
+    pub weights: &'a [f64],
+    pub kl: Option<&'a str>,
+    pub temperature: Option<f64>,
+    pub alpha: Option<f64>,
+    pub ensemble: Option<&'a str>,
+    pub divergence: Option<&'a str>,
+    pub signal: Option<&'a str>,
+    pub codec: Option<&'a str>,
+    pub samples: Option<u32>,
+    pub cache: Option<&'a str>,
+}
+
+impl DistillRequest<'_> {
+    /// The keys that are set, with their flags.
+    fn keys(&self) -> Vec<(&'static str, Value, &'static str)> {
+        let text = |value: Option<&str>| value.map(Value::from);
+        let weights = (!self.weights.is_empty()).then(|| self.weights.to_vec().into());
+        let keys = [
+            ("teachers", Some(self.teachers.to_vec().into()), "--teacher"),
+            ("weights", weights, "--weight"),
+            ("kl", text(self.kl), "--kl"),
+            ("temperature", self.temperature.map(Value::from), "--temperature"),
+            ("alpha", self.alpha.map(Value::from), "--alpha"),
+            ("ensemble", text(self.ensemble), "--ensemble"),
+            ("divergence", text(self.divergence), "--divergence"),
+            ("signal", text(self.signal), "--signal"),
+            ("codec", text(self.codec), "--codec"),
+            ("samples", self.samples.map(Value::from), "--samples"),
+            ("cache", text(self.cache), "--cache"),
+        ];
+        keys.into_iter().filter_map(|(key, value, flag)| Some((key, value?, flag))).collect()
+    }
+}
+
+/// The model that a request describes, checked and with every default filled in as in a run of its
+/// recipe; and the seed of that recipe, or of any that sets none.
+pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), RecipeError> {
+    let (mut document, name) = match request.recipe {
+        Some(path) => (Document::read(path)?, request.model),
+        None => (Document::empty(), "model"),
+    };
+    match request.recipe {
+        Some(_) => document.keep_model(name)?,
+        None => document.set(&format!("models.{name}.from"), request.model.into(), "--model")?,
+    }
+    for text in request.overrides {
+        document.apply_override_below(&format!("models.{name}.train"), text)?;
+    }
+    let distill_key = format!("models.{name}.distill");
+    match &request.distill {
+        Some(distill) => {
+            // Weights belong to the teachers that stand beside them.
+            document.remove(&format!("{distill_key}.weights"));
+            for (key, value, flag) in distill.keys() {
+                document.set(&format!("{distill_key}.{key}"), value, flag)?;
+            }
+        }
+        None => document.remove(&distill_key),
+    }
+    let mut recipe = resolve(&document, "model")?;
+    let missing = || document.locate(Fault::MissingKey { key: format!("models.{name}") });
+    Ok((recipe.models.shift_remove(name).ok_or_else(missing)?, recipe.seed))
+}

@@ -1,0 +1,216 @@
+//! The tables `[corpus]`, `[tokenizer]` and `[evaluate]`.
+
+use std::path::PathBuf;
+
+use eval::Rules;
+use serde::{Deserialize, Serialize};
+
+/// Words of the built-in corpus when the recipe does not say.
+const BUILTIN_WORDS: usize = 300_000;
+
+/// Where text or minimal pairs come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Source {
+    /// Written by the program's own grammar.
+    Builtin,
+    /// A folder, relative to the working directory.
+    Folder(PathBuf),
+}
+
+impl From<String> for Source {
+    fn from(text: String) -> Self {
+        if text == "builtin" { Source::Builtin } else { Source::Folder(text.into()) }
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Builtin => "builtin".to_string(),
+            Source::Folder(folder) => folder.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// Where the held-out text comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Validation {
+    /// Written by the program's own grammar, apart from the training text.
+    Builtin,
+    /// The last lines of each training file.
+    Split,
+    /// A folder, relative to the working directory.
+    Folder(PathBuf),
+}
+
+impl From<String> for Validation {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "builtin" => Validation::Builtin,
+            "split" => Validation::Split,
+            _ => Validation::Folder(text.into()),
+        }
+    }
+}
+
+impl From<Validation> for String {
+    fn from(validation: Validation) -> Self {
+        match validation {
+            Validation::Builtin => "builtin".to_string(),
+            Validation::Split => "split".to_string(),
+            Validation::Folder(folder) => folder.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// What to train on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "CorpusKeys")]
+pub struct CorpusSection {
+    pub source: Source,
+    /// How many words the built-in corpus has; of a folder, how many to draw (0 takes all).
+    pub words: usize,
+    pub validation: Validation,
+    /// Share of the lines that `split` holds out, or of the words that the built-in corpus writes
+    /// for validation.
+    pub validation_fraction: f64,
+    /// Whether each file goes through the cleaner of its source.
+    pub clean: bool,
+    /// Minimal pairs of each kind that the built-in grammar writes for evaluation.
+    pub pairs_per_paradigm: usize,
+}
+
+impl CorpusSection {
+    /// Words of the built-in validation text.
+    pub fn builtin_validation_words(&self) -> usize {
+        (self.words as f64 * self.validation_fraction).ceil() as usize
+    }
+}
+
+impl Default for CorpusSection {
+    fn default() -> Self {
+        CorpusKeys::default().into()
+    }
+}
+
+/// `[corpus]` as written: what is left out depends on the source.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CorpusKeys {
+    source: Source,
+    words: Option<usize>,
+    validation: Option<Validation>,
+    validation_fraction: f64,
+    clean: bool,
+    pairs_per_paradigm: usize,
+}
+
+impl Default for CorpusKeys {
+    fn default() -> Self {
+        Self {
+            source: Source::Builtin,
+            words: None,
+            validation: None,
+            validation_fraction: 0.05,
+            clean: true,
+            pairs_per_paradigm: 100,
+        }
+    }
+}
+
+impl From<CorpusKeys> for CorpusSection {
+    fn from(keys: CorpusKeys) -> Self {
+        let (words, validation) = match keys.source {
+            Source::Builtin => (BUILTIN_WORDS, Validation::Builtin),
+            Source::Folder(_) => (0, Validation::Split),
+        };
+        Self {
+            source: keys.source,
+            words: keys.words.unwrap_or(words),
+            validation: keys.validation.unwrap_or(validation),
+            validation_fraction: keys.validation_fraction,
+            clean: keys.clean,
+            pairs_per_paradigm: keys.pairs_per_paradigm,
+        }
+    }
+}
+
+/// How to cut text into tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenizerSection {
+    /// Entries of the byte-level BPE, its three special tokens included.
+    pub vocab_size: usize,
+    /// How often a pair must occur to be merged.
+    pub min_frequency: u64,
+    /// A `tokenizer.json` to use instead of training one; the other keys then mean nothing.
+    pub path: Option<PathBuf>,
+}
+
+impl Default for TokenizerSection {
+    fn default() -> Self {
+        Self { vocab_size: 2000, min_frequency: 2, path: None }
+    }
+}
+
+/// What to measure once the models are trained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateSection {
+    /// Cross-entropy on the held-out text.
+    pub loss: bool,
+    /// Minimal pairs: folders of `*.jsonl` in BLiMP's format, or `builtin`.
+    pub blimp: Vec<Source>,
+    /// Whose evaluation pipeline scores the minimal pairs.
+    pub rules: Rules,
+    /// Groups of models to score as one, by the mean of their logits.
+    pub ensembles: Vec<Vec<String>>,
+}
+
+impl Default for EvaluateSection {
+    fn default() -> Self {
+        Self {
+            loss: true,
+            blimp: vec![Source::Builtin],
+            rules: Rules::Year2024,
+            ensembles: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corpus(text: &str) -> CorpusSection {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn corpus_defaults_depend_on_the_source() {
+        let builtin = corpus("");
+        assert_eq!(builtin, CorpusSection::default());
+        assert_eq!((builtin.words, builtin.builtin_validation_words()), (300_000, 15_000));
+        assert_eq!(builtin.validation, Validation::Builtin);
+        let folder = corpus("source = 'data/train'");
+        assert_eq!(folder.source, Source::Folder("data/train".into()));
+        assert_eq!((folder.words, folder.validation), (0, Validation::Split));
+        assert_eq!(
+            corpus("validation = 'data/dev'").validation,
+            Validation::Folder("data/dev".into())
+        );
+    }
+
+    #[test]
+    fn sections_survive_writing_and_reading() {
+        let section = corpus("source = 'data/train'\nvalidation = 'split'\nwords = 5");
+        assert_eq!(corpus(&toml::to_string(&section).unwrap()), section);
+        let section =
+            EvaluateSection { ensembles: vec![vec!["a".into(), "b".into()]], ..Default::default() };
+        let text = toml::to_string(&section).unwrap();
+        assert!(text.contains("blimp = [\"builtin\"]\nrules = \"2024\""), "{text}");
+        assert_eq!(toml::from_str::<EvaluateSection>(&text).unwrap(), section);
+    }
+}

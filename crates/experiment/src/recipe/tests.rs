@@ -1,0 +1,488 @@
+//! Whole recipes, from text to the resolved form.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use train::settings::{KlNormalisation, TrainSettings};
+
+use eval::Rules;
+
+use super::*;
+
+const BASE: &str = "\
+seed = 7
+
+[models.small]
+architecture = 'gpt2'
+hidden_size = 64
+num_layers = 2
+num_heads = 4
+
+[models.student]
+architecture = 'llama'
+hidden_size = 64
+intermediate_size = 96
+num_layers = 2
+num_heads = 4
+
+[models.student.train]
+epochs = 2
+sequence_length = 64
+
+[models.student.distill]
+teachers = ['small']
+";
+
+struct File {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+fn write(text: &str) -> File {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trial.toml");
+    fs::write(&path, text).unwrap();
+    File { _folder: folder, path }
+}
+
+fn load_with(text: &str, overrides: &[&str]) -> Result<Recipe, String> {
+    let file = write(text);
+    let overrides: Vec<String> = overrides.iter().map(|text| text.to_string()).collect();
+    let folder = format!("{}/", file.path.parent().unwrap().display());
+    load(&file.path, &overrides).map_err(|error| error.to_string().replace(&folder, ""))
+}
+
+/// The message with which an override of the base recipe is refused, without the override's own
+/// text in front.
+fn refusal(text: &str) -> String {
+    let message = load_with(BASE, &[text]).unwrap_err();
+    let rest = message.strip_prefix(&format!("--set {text}: "));
+    rest.unwrap_or_else(|| panic!("does not name its place: {message}")).to_string()
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let recipe = load_with(BASE, &[]).unwrap();
+    assert_eq!((recipe.name.as_str(), recipe.seed), ("trial", 7));
+    assert_eq!(recipe.models.keys().collect::<Vec<_>>(), ["small", "student"]);
+    assert_eq!(recipe.corpus, CorpusSection::default());
+    assert_eq!(recipe.evaluate.rules, Rules::Year2024);
+    let student = &recipe.models["student"];
+    assert_eq!((student.train.epochs, student.train.seed), (2.0, Some(model_seed(7, "student"))));
+    assert_ne!(student.train.seed, recipe.models["small"].train.seed);
+    let distill = student.distill.as_ref().unwrap();
+    assert_eq!(
+        (distill.temperature, distill.alpha, distill.kl),
+        (2.0, 0.5, KlNormalisation::Token)
+    );
+}
+
+#[test]
+fn a_resolved_recipe_means_the_same() {
+    let recipe = load_with(BASE, &[]).unwrap();
+    let text = recipe.resolved().unwrap();
+    for default in [
+        "adam_beta2 = 0.999",
+        "num_kv_heads = 4",
+        "alpha = 0.5",
+        "min_frequency = 2",
+        "rules = \"2024\"",
+    ] {
+        assert!(text.contains(default), "{default} is not in\n{text}");
+    }
+    let again = load_with(&text, &[]).unwrap();
+    assert_eq!(again, recipe);
+    assert_eq!(again.hash().unwrap(), recipe.hash().unwrap());
+    let other = load_with(BASE, &["student.train.epochs=3"]).unwrap();
+    assert_ne!(other.hash().unwrap(), recipe.hash().unwrap());
+}
+
+#[test]
+fn overrides_reach_every_table() {
+    let overrides = [
+        "student.train.learning_rate=1e-3",
+        "models.student.distill.kl=batchmean",
+        "corpus.source=data/train",
+        "evaluate.rules=2023",
+        "evaluate.blimp=['a', 'builtin']",
+        "name=other",
+    ];
+    let recipe = load_with(BASE, &overrides).unwrap();
+    let student = &recipe.models["student"];
+    assert_eq!(student.train.learning_rate, 1e-3);
+    assert_eq!(student.distill.as_ref().unwrap().kl, KlNormalisation::Batchmean);
+    assert_eq!(recipe.corpus.source, Source::Folder("data/train".into()));
+    assert_eq!(recipe.evaluate.rules, Rules::Year2023);
+    assert_eq!(recipe.evaluate.blimp, [Source::Folder("a".into()), Source::Builtin]);
+    assert_eq!(recipe.name, "other");
+}
+
+#[test]
+fn faults_name_file_line_key_and_the_nearest_name() {
+    let message = |from: &str, to: &str| load_with(&BASE.replace(from, to), &[]).unwrap_err();
+    assert_eq!(
+        message("sequence_length = 64", "sequence_lenght = 64"),
+        "trial.toml:18: unknown key `models.student.train.sequence_lenght`; did you mean \
+         `sequence_length`?"
+    );
+    assert_eq!(
+        message("epochs = 2", "epochs = 'two'"),
+        "trial.toml:17: `models.student.train.epochs` should be a number, found the string \"two\""
+    );
+    assert_eq!(
+        message("'llama'", "'lama'"),
+        "trial.toml:10: `models.student.architecture` cannot be \"lama\"; choices: gpt2, llama"
+    );
+    assert_eq!(
+        message("teachers = ['small']", ""),
+        "trial.toml:20: missing key `models.student.distill.teachers`"
+    );
+    assert_eq!(message("seed", "sead"), "trial.toml:1: unknown key `sead`; did you mean `seed`?");
+    let missing = message("intermediate_size = 96\n", "");
+    assert!(
+        missing.starts_with("trial.toml:9: `models.student` needs the key `intermediate_size`"),
+        "{missing}"
+    );
+    assert!(message("seed = 7", "seed = ").starts_with("trial.toml:1: not valid TOML: "));
+    let twice = message("[models.student]", "[models.small]");
+    assert!(twice.starts_with("trial.toml:9: not valid TOML: "), "{twice}");
+}
+
+#[test]
+fn an_absent_recipe_is_named() {
+    let error = load(Path::new("no/such.toml"), &[]).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read recipe no/such.toml: "), "{error}");
+}
+
+#[test]
+fn shapes_must_fit() {
+    let cases = [
+        (
+            "small.hidden_size=66",
+            "`models.small.hidden_size` is 66, which num_heads = 4 does not divide",
+        ),
+        ("student.num_kv_heads=3", "`models.student.num_kv_heads` does not"),
+        (
+            "small.num_kv_heads=2",
+            "`models.small.num_kv_heads` is 2; GPT-2 shares no heads, so it must equal num_heads \
+             = 4",
+        ),
+        ("student.num_heads=64", "`models.student.num_heads` = 64 leaves 1 channels a head"),
+        ("student.num_layers=0", "`models.student.num_layers` is 0; the smallest that works is 1"),
+        (
+            "small.attention_dropout=1.0",
+            "`models.small.attention_dropout` is 1; it must be at least 0 and below 1",
+        ),
+        (
+            "student.residual_dropout=0.1",
+            "`models.student.residual_dropout` is 0.1; LLaMA has none but attention_dropout",
+        ),
+        ("student.embedding_dropout=nan", "`models.student.embedding_dropout` is NaN"),
+        ("small.norm_epsilon=0", "`models.small.norm_epsilon` is 0; it must be larger than 0"),
+        ("small.rope_theta=nan", "`models.small.rope_theta` is NaN"),
+        (
+            "small.max_positions=127",
+            "`models.small.max_positions` is 127, fewer than train.sequence_length = 128",
+        ),
+    ];
+    for (text, start) in cases {
+        if text.starts_with("student.num_kv_heads") {
+            let message = load_with(BASE, &[text]).unwrap_err();
+            assert_eq!(
+                message,
+                "trial.toml:14: `models.student.num_heads` is 4, which num_kv_heads = 3 does not \
+                 divide"
+            );
+        } else {
+            let message = refusal(text);
+            assert!(message.starts_with(start), "{message}");
+        }
+    }
+}
+
+#[test]
+fn training_settings_must_make_sense() {
+    let cases = [
+        ("epochs=0", "is 0; it must be larger than 0"),
+        ("epochs=inf", "is inf; it must be larger than 0"),
+        ("batch_size=0", "is 0; the smallest that works is 1"),
+        ("micro_batch_size=33", "is 33, more than batch_size = 32"),
+        ("sequence_length=1", "is 1; the smallest that works is 2"),
+        ("learning_rate=-1e-3", "is -0.001; it must be larger than 0"),
+        ("warmup_ratio=1.5", "is 1.5; it must lie between 0 and 1"),
+        ("weight_decay=-1", "is -1; it must not be negative"),
+        ("adam_beta1=1.0", "is 1; it must be at least 0 and below 1"),
+        ("adam_beta2=nan", "is NaN; it must be at least 0 and below 1"),
+        ("adam_epsilon=0", "is 0; it must be larger than 0"),
+        ("max_grad_norm=-1", "is -1; it must not be negative"),
+    ];
+    for (text, problem) in cases {
+        let key = text.split('=').next().unwrap();
+        assert_eq!(
+            refusal(&format!("student.train.{text}")),
+            format!("`models.student.train.{key}` {problem}")
+        );
+    }
+}
+
+#[test]
+fn teachers_must_stand_above() {
+    let cases = [
+        ("temperature=0", "`models.student.distill.temperature` is 0; it must be larger than 0"),
+        ("alpha=1.5", "`models.student.distill.alpha` is 1.5; it must lie between 0 and 1"),
+        ("teachers=[]", "`models.student.distill.teachers` is empty; name at least one"),
+        ("teachers=['student']", "`models.student.distill.teachers[0]` is the student itself"),
+        (
+            "teachers=['small', 'small']",
+            "`models.student.distill.teachers[1]` names \"small\" a second time",
+        ),
+        (
+            "teachers=['smal']",
+            "`models.student.distill.teachers[0]` is \"smal\", neither a model above nor a \
+             folder; did you mean `small`?",
+        ),
+    ];
+    for (text, problem) in cases {
+        assert_eq!(refusal(&format!("student.distill.{text}")), problem);
+    }
+    let circle = refusal("small.distill.teachers=['student']");
+    assert!(circle.contains("stands below its student; move [models.student] above"), "{circle}");
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("student.distill.teachers=['{}']", folder.path().display());
+    assert!(load_with(BASE, &[&text]).is_ok());
+}
+
+#[test]
+fn a_teacher_reads_as_far_as_its_student() {
+    let overrides = ["small.train.sequence_length=16", "small.max_positions=32"];
+    let message = load_with(BASE, &overrides).unwrap_err();
+    let expected = "trial.toml:21: `models.student.distill.teachers[0]` is \"small\" with \
+     max_positions = 32, fewer than the student's sequence_length = 64";
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn the_other_tables_must_make_sense() {
+    let cases = [
+        ("name=a/b", "`name` is no name"),
+        ("corpus.words=0", "`corpus.words` is 0; say how many words to write"),
+        (
+            "corpus.validation_fraction=1",
+            "`corpus.validation_fraction` is 1; it must lie between 0 and 1",
+        ),
+        (
+            "corpus.pairs_per_paradigm=0",
+            "`corpus.pairs_per_paradigm` is 0; the smallest that works is 1",
+        ),
+        ("corpus.source=''", "`corpus.source` is empty"),
+        (
+            "tokenizer.vocab_size=100",
+            "`tokenizer.vocab_size` is 100; the smallest that works is 259",
+        ),
+        ("evaluate.ensembles=[['small']]", "`evaluate.ensembles[0]` has fewer than two models"),
+        (
+            "evaluate.ensembles=[['small', 'studnt']]",
+            "`evaluate.ensembles[0][1]` is \"studnt\", no model of this recipe; did you mean \
+             `student`?",
+        ),
+        (
+            "evaluate.ensembles=[['small', 'small']]",
+            "`evaluate.ensembles[0][1]` names \"small\" a second time",
+        ),
+        ("evaluate.rules=2025", "`evaluate.rules` cannot be \"2025\"; choices: 2023, 2024"),
+    ];
+    for (text, start) in cases {
+        let message = refusal(text);
+        assert!(message.starts_with(start), "{message}");
+    }
+    let message =
+        load_with(BASE, &["corpus.source=data", "corpus.validation=builtin"]).unwrap_err();
+    assert!(
+        message.starts_with(
+            "--set corpus.validation=builtin: `corpus.validation` is \"builtin\" while"
+        ),
+        "{message}"
+    );
+    let message = load_with(&BASE.replace("models.small", "models.corpus"), &[]).unwrap_err();
+    assert!(
+        message.starts_with("trial.toml:3: `models.corpus` is a name that recipes keep"),
+        "{message}"
+    );
+    let message = load_with(&BASE.replace("models.small", "models.\"a b\""), &[]).unwrap_err();
+    assert!(message.starts_with("trial.toml:3: `models.a b` is no name"), "{message}");
+}
+
+#[test]
+fn a_model_starts_from_a_folder_or_a_shape() {
+    let recipe = load_with("[models.a]\nfrom = 'models/x'\n", &[]).unwrap();
+    assert_eq!(recipe.models["a"].start, Start::Folder("models/x".into()));
+    assert!(recipe.resolved().unwrap().contains("from = \"models/x\""));
+    let message = load_with(BASE, &["small.from=models/x"]).unwrap_err();
+    assert!(message.contains("`models.small` has both `from` and `architecture`"), "{message}");
+}
+
+#[test]
+fn the_top_level_keys_are_those_of_the_struct() {
+    let text = Recipe { name: "x".into(), ..Recipe::default() }.resolved().unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let mut written: Vec<&str> = table.keys().map(String::as_str).collect();
+    let mut known = document::TOP_LEVEL_KEYS.to_vec();
+    written.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn a_command_takes_one_model_out_of_a_recipe() {
+    let file = write(BASE);
+    let request =
+        ModelRequest { model: "student", recipe: Some(&file.path), overrides: &[], distill: None };
+    let (student, seed) = load_model(&request).unwrap();
+    assert_eq!((student.train.epochs, &student.distill), (2.0, &None));
+    let recipe = load(&file.path, &[]).unwrap();
+    assert_eq!((student.train.seed, seed), (recipe.models["student"].train.seed, recipe.seed));
+
+    let teachers = [file.path.parent().unwrap().display().to_string()];
+    let distill = DistillRequest {
+        teachers: &teachers,
+        kl: Some("batchmean"),
+        alpha: Some(0.25),
+        ..DistillRequest::default()
+    };
+    let overrides = ["epochs=5".to_string()];
+    let request = ModelRequest { overrides: &overrides, distill: Some(distill), ..request };
+    let (student, _) = load_model(&request).unwrap();
+    assert_eq!(student.train.epochs, 5.0);
+    let distill = student.distill.unwrap();
+    assert_eq!(
+        (distill.kl, distill.temperature, distill.alpha),
+        (KlNormalisation::Batchmean, 2.0, 0.25)
+    );
+    assert_eq!(distill.teachers, teachers);
+}
+
+#[test]
+fn the_recipes_weights_go_with_its_teachers() {
+    let file = write(
+        &BASE.replace("[models.student.distill]", "[models.student.distill]\nweights = [3.0]"),
+    );
+    let weights = |count: usize, weights: &[f64]| {
+        let here = file.path.parent().unwrap();
+        let folders = ["a", "b"].map(|name| here.join(name));
+        folders.iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        let teachers =
+            folders[..count].iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>();
+        let distill = DistillRequest { teachers: &teachers, weights, ..DistillRequest::default() };
+        let request = ModelRequest {
+            model: "student",
+            recipe: Some(&file.path),
+            overrides: &[],
+            distill: Some(distill),
+        };
+        load_model(&request).unwrap().0.distill.unwrap().weights
+    };
+    assert_eq!(weights(1, &[]), None);
+    assert_eq!(weights(2, &[]), None);
+    assert_eq!(weights(2, &[1.0, 2.0]), Some(vec![1.0, 2.0]));
+}
+
+#[test]
+fn a_command_may_start_from_a_folder() {
+    let overrides = ["learning_rate=1e-4".to_string()];
+    let request =
+        ModelRequest { model: "models/x", recipe: None, overrides: &overrides, distill: None };
+    let (model, seed) = load_model(&request).unwrap();
+    assert_eq!((model.start, model.train.learning_rate), (Start::Folder("models/x".into()), 1e-4));
+    assert_eq!(seed, Recipe::default().seed);
+    let overrides = ["learning_rat=1e-4".to_string()];
+    let error =
+        load_model(&ModelRequest { overrides: &overrides, ..request }).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--set learning_rat=1e-4: unknown key `models.model.train.learning_rat`; did you mean \
+         `learning_rate`?"
+    );
+}
+
+#[test]
+fn a_command_names_the_models_it_could_take() {
+    let file = write(BASE);
+    let request =
+        ModelRequest { model: "studnet", recipe: Some(&file.path), overrides: &[], distill: None };
+    let error = load_model(&request).unwrap_err().to_string();
+    assert!(error.ends_with("unknown key `models.studnet`; did you mean `student`?"), "{error}");
+}
+
+/// A recipe of the repository, with its models' parameter counts at its own vocabulary size.
+fn shipped(file: &str) -> (Recipe, Vec<(String, usize)>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes").join(file);
+    let recipe = load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let again = load_with(&recipe.resolved().unwrap(), &[]).unwrap();
+    assert_eq!(again, recipe, "{file}");
+    let counts = recipe.models.iter().map(|(name, model)| {
+        let Start::Random(shape) = &model.start else { panic!("{name} starts from a folder") };
+        let config = shape.config(recipe.tokenizer.vocab_size);
+        config.validate().unwrap();
+        (name.clone(), config.parameter_count())
+    });
+    let counts = counts.collect();
+    (recipe, counts)
+}
+
+#[test]
+fn every_shipped_recipe_loads() {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            // Those of fine-tuning are of another kind, with tests of their own.
+            match path.is_dir() {
+                true if path.ends_with("finetune") => {}
+                true => files(&path, found),
+                false => found.push(path),
+            }
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut found = Vec::new();
+    files(&folder, &mut found);
+    let mut names: Vec<String> = Vec::new();
+    for path in &found {
+        let (recipe, _) = shipped(path.strip_prefix(&folder).unwrap().to_str().unwrap());
+        assert!(!names.contains(&recipe.name), "two recipes are named {}", recipe.name);
+        names.push(recipe.name);
+    }
+    assert!(names.len() >= 6, "{names:?}");
+}
+
+#[test]
+fn the_papers_models_have_the_papers_sizes() {
+    let counts = |file| shipped(file).1.into_iter().map(|(_, count)| count).collect::<Vec<_>>();
+    assert_eq!(counts("babyllama-1/strict-small.toml"), [704_732_160, 359_973_888, 58_343_936]);
+    assert_eq!(
+        counts("babyllama-1/small-models.toml"),
+        [16_584_960, 10_480_128, 97_241_856, 97_540_608]
+    );
+    assert_eq!(counts("babyllama-2/strict-small.toml"), [345_355_200; 3]);
+    assert_eq!(counts("babyllama-2/three-teachers.toml"), [345_355_200; 4]);
+}
+
+#[test]
+fn twins_differ_from_the_student_only_in_their_teachers() {
+    let settings = |model: &ModelSection| {
+        (model.start.clone(), TrainSettings { seed: None, ..model.train.clone() })
+    };
+    for (file, student, twins) in [
+        ("quickstart.toml", "student", &["undistilled"][..]),
+        ("babylm-1m.toml", "student-token", &["student-batchmean", "undistilled"]),
+    ] {
+        let (recipe, _) = shipped(file);
+        for twin in twins {
+            assert_eq!(
+                settings(&recipe.models[*twin]),
+                settings(&recipe.models[student]),
+                "{file}: {twin}"
+            );
+        }
+    }
+}

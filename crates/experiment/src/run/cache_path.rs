@@ -1,0 +1,89 @@
+//! Where a teacher cache must not be.
+
+use std::path::{Path, PathBuf};
+
+use train::DistillSettings;
+use train::settings::SignalKind;
+
+use crate::error::{Context, Result, wrong_usage};
+
+/// Refuses a cache in one of the folders that training reads or replaces, whose contents it would
+/// change, and one that is the output folder itself, whose files it would be mixed with.
+///
+/// # Errors
+/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the folder.
+pub fn check<'a>(
+    distill: &DistillSettings,
+    output: &Path,
+    mut folders: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let Some(cache) = distill.cache.as_ref().filter(|_| distill.signal != SignalKind::Online)
+    else {
+        return Ok(());
+    };
+    let place = resolved(cache);
+    let problem = if place == resolved(output) {
+        "is the output folder".to_owned()
+    } else if let Some(folder) = folders.find(|folder| place.starts_with(resolved(folder))) {
+        format!("is in the model folder {}", folder.display())
+    } else {
+        return Ok(());
+    };
+    wrong_usage(format_args!("the teachers' cache {} {problem}", cache.display())).advise(
+        "name a folder of its own with `cache`, or none to have it in the output folder's \
+         teachers/",
+    )
+}
+
+/// The whole path, with links followed as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let follow = |ancestor: &Path| {
+        Some(ancestor.canonicalize().ok()?.join(whole.strip_prefix(ancestor).ok()?))
+    };
+    whole.ancestors().find_map(follow).unwrap_or_else(|| whole.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_is_refused_where_models_are_read_and_where_the_output_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |inside: &str| folder.path().join(inside);
+        std::fs::create_dir_all(path("teacher")).unwrap();
+        let problem = |signal, cache: &str| {
+            let settings = DistillSettings {
+                signal,
+                cache: Some(path(cache)),
+                ..DistillSettings::new(vec!["teacher".into()])
+            };
+            let (teacher, later) = (path("teacher"), path("run/models/later"));
+            let checked = check(&settings, &path("run"), [&*teacher, &*later].into_iter());
+            checked.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let hidden = |cache| problem(SignalKind::Hidden, cache);
+        for cache in ["teacher", "teacher/kept", "teacher/./a/b"] {
+            assert!(
+                hidden(cache)
+                    .contains(&format!("is in the model folder {}", path("teacher").display())),
+                "{cache}"
+            );
+        }
+        assert!(hidden("run/models/later/x").contains("models/later"));
+        assert!(
+            hidden("run").contains("is the output folder")
+                && hidden("teacher/../run").contains("is the output")
+        );
+        for cache in ["kept", "teacher-kept", "run/kept", "run/teachers"] {
+            assert_eq!(hidden(cache), "");
+        }
+        assert_eq!(problem(SignalKind::Online, "teacher"), "");
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(path("teacher"), path("link")).unwrap();
+            assert!(hidden("link/kept").contains("lies in the model folder"));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The last stages: every model and ensemble scored, and the closing table.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use eval::SuiteResult;
+use model::{Model, hugging_face};
+use report::{Table, TableRow, closing_table};
+use serde::{Deserialize, Serialize};
+use train::TrainSettings;
+use train::data::heldout_sequences;
+use train::heldout::Heldout;
+
+use super::Pipeline;
+use super::models::Trained;
+use super::prepared::Text;
+use crate::error::{FileContext, Result, refuse};
+use crate::evaluation::pairs::score_folder;
+use crate::files;
+use crate::recipe::Source;
+use crate::stage::Stage;
+use crate::training_log::TrainingSummary;
+
+/// The form of the files that the stage writes; files of another form are written anew.
+const FORMAT: u32 = 2;
+
+/// What one model or ensemble scored: `evaluation/NAME.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct RunScores {
+    /// The models whose logits are averaged; one for a model by itself.
+    models: Vec<String>,
+    parameters: u64,
+    held_out_loss: Option<f64>,
+    perplexity: Option<f64>,
+    /// By the place of the pairs.
+    blimp: BTreeMap<String, SuiteResult>,
+}
+
+impl Pipeline<'_> {
+    /// Scores what is not scored yet and returns the closing table.
+    pub(super) fn evaluate(&self, text: &Text, trained: &[Trained]) -> Result<Table> {
+        let mut sets = Vec::new();
+        for source in self.recipe.evaluate.blimp.clone() {
+            sets.push((String::from(source.clone()), self.pairs_folder(&source)?));
+        }
+        let singles = trained.iter().map(|model| vec![model.name.clone()]);
+        let subjects: Vec<_> = singles.chain(self.recipe.evaluate.ensembles.clone()).collect();
+        let mut rows = Vec::new();
+        for subject in subjects {
+            let members: Vec<&Trained> =
+                trained.iter().filter(|model| subject.contains(&model.name)).collect();
+            let scores = self.score(&members, &sets, text)?;
+            rows.push(self.row(&members, scores)?);
+        }
+        let table = closing_table(&rows);
+        let place = self.path("table.md");
+        files::write_text(&place, &table.to_markdown())?;
+        Ok(table)
+    }
+
+    fn score(
+        &self,
+        members: &[&Trained],
+        sets: &[(String, PathBuf)],
+        text: &Text,
+    ) -> Result<RunScores> {
+        let name = label(members);
+        let file = format!("evaluation/{}.json", name.replace(" + ", "+"));
+        let places: Vec<&String> = sets.iter().map(|(place, _)| place).collect();
+        let common = self.common_settings();
+        let sequences = (common.sequence_length, common.evaluation_sequences);
+        let settings =
+            (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences, FORMAT);
+        let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?
+            .after(&text.stage);
+        for member in members {
+            stage = stage.after(&member.stage);
+        }
+        for (_, folder) in sets {
+            stage = stage.reads(folder)?;
+        }
+        let place = self.path(&file);
+        self.perform(&stage, &[Path::new(&file)], || {
+            let scores = self.measure(members, sets, text)?;
+            let folder = self.path("evaluation");
+            std::fs::create_dir_all(&folder).at("make", &folder)?;
+            files::write_json(&place, &scores)
+        })?;
+        files::read_json(&place)
+    }
+
+    fn measure(
+        &self,
+        members: &[&Trained],
+        sets: &[(String, PathBuf)],
+        text: &Text,
+    ) -> Result<RunScores> {
+        let models = members
+            .iter()
+            .map(|member| hugging_face::load(&member.weights, &self.device))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        let models: Vec<&Model> = models.iter().collect();
+        let mut scores = RunScores {
+            models: members.iter().map(|member| member.name.clone()).collect(),
+            parameters: models.iter().map(|model| model.config().parameter_count() as u64).sum(),
+            ..RunScores::default()
+        };
+        if self.recipe.evaluate.loss {
+            let settings = self.common_settings();
+            let (chunks, sequences) = heldout_sequences(&settings, text.validation.len())?;
+            let (batch_size, should_stop) = (settings.batch_size, || self.observer.should_stop());
+            let should_stop = Some(&should_stop as &dyn Fn() -> bool);
+            let heldout =
+                Heldout { source: &text.validation, chunks, sequences, batch_size, should_stop };
+            let found = heldout.cross_entropy(&models)?;
+            if !found.cross_entropy.is_finite() {
+                return refuse(format_args!(
+                    "the held-out loss of {} is {}: its weights have diverged",
+                    label(members),
+                    found.cross_entropy
+                ));
+            }
+            scores.held_out_loss = Some(found.cross_entropy);
+            scores.perplexity = Some(found.cross_entropy.exp());
+        }
+        for (place, folder) in sets {
+            let rules = self.recipe.evaluate.rules;
+            let found = score_folder(
+                &models,
+                folder,
+                rules,
+                &text.tokenizer,
+                &label(members),
+                self.observer,
+            )?;
+            scores.blimp.insert(place.clone(), found.result);
+        }
+        Ok(scores)
+    }
+
+    /// What all rows of the table are measured with, so that they stand on the same text: the
+    /// shortest sequences and the smallest subset that any model's settings ask for.
+    fn common_settings(&self) -> TrainSettings {
+        let all = || self.recipe.models.values().map(|model| &model.train);
+        let subset =
+            all().map(|train| train.evaluation_sequences).filter(|&wanted| wanted > 0).min();
+        TrainSettings {
+            sequence_length: all().map(|train| train.sequence_length).min().unwrap_or(2),
+            evaluation_sequences: subset.unwrap_or(0),
+            ..TrainSettings::default()
+        }
+    }
+
+    fn row(&self, members: &[&Trained], scores: RunScores) -> Result<TableRow> {
+        // The column shows the first set that the recipe names.
+        let first =
+            self.recipe.evaluate.blimp.first().map(|source: &Source| String::from(source.clone()));
+        let blimp = first.and_then(|place| scores.blimp.get(&place)).map(|result| result.score);
+        let mut row = TableRow {
+            model: label(members),
+            parameters: scores.parameters,
+            held_out_loss: scores.held_out_loss,
+            blimp,
+            ..TableRow::default()
+        };
+        if let [member] = members {
+            let summary = TrainingSummary::read(&self.path("models").join(&member.name))?;
+            row.best_epoch = summary.best_epoch;
+            row.held_out_loss = row.held_out_loss.or(summary.best_loss);
+            row.tokens_per_second = summary.tokens_per_second();
+            row.minutes = Some(summary.seconds / 60.0);
+            row.seed = self.recipe.models[&member.name].train.seed;
+        }
+        Ok(row)
+    }
+}
+
+fn label(members: &[&Trained]) -> String {
+    members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" + ")
+}

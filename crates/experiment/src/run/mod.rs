@@ -1,0 +1,187 @@
+//! A run: every stage of a recipe in turn, in one folder; a stage whose inputs have not changed is
+//! skipped.
+
+pub mod cache_path;
+mod evaluation;
+mod models;
+mod prepared;
+mod teachers;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::atomic_file;
+use engine::Device;
+use engine::cpu::Cpu;
+use report::Table;
+
+use crate::error::{Context, FileContext, Result};
+use crate::lock::RunLock;
+use crate::observer::{Event, Observer};
+use crate::recipe::{Recipe, Start};
+use crate::stage::{Stage, Stages};
+
+pub use prepared::write_pairs;
+
+/// Where and on what a run takes place.
+#[derive(Clone)]
+pub struct RunSettings {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// A folder in which runs share what is prepared from the text, each kind under its
+    /// fingerprint; without one the run's own folder has it.
+    pub prepared: Option<PathBuf>,
+    /// Where models are trained and scored. It is no part of what the results follow from.
+    pub device: Arc<dyn Device>,
+}
+
+impl RunSettings {
+    /// A run on the CPU that shares nothing.
+    pub fn on_cpu(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), prepared: None, device: Arc::new(Cpu::new()) }
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// A row for every model and ensemble.
+    pub table: Table,
+    /// Stages that had to run.
+    pub performed: usize,
+    /// Stages that were done already.
+    pub skipped: usize,
+}
+
+/// Does everything that a recipe describes, from the text to the scores.
+///
+/// # Errors
+/// When a stage fails, and [`ExperimentError::Interrupted`](crate::ExperimentError::Interrupted)
+/// when the observer asked to stop; finished stages and the last checkpoint stay.
+pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> Result<RunOutcome> {
+    let pipeline = Pipeline::open(recipe, settings, observer)?;
+    let text = pipeline.prepare_text()?;
+    let models = pipeline.train_models(&text)?;
+    let table = pipeline.evaluate(&text, &models)?;
+    let (performed, skipped) = pipeline.stages.counts();
+    Ok(RunOutcome { table, performed, skipped })
+}
+
+/// Fills the teacher caches of a recipe's students (of the one that is named, or of all), training
+/// their teachers where that is still to be done.
+///
+/// # Errors
+/// As [`run`]; also when no student keeps teacher outputs.
+pub fn cache_teachers(
+    recipe: Recipe,
+    student: Option<&str>,
+    settings: &RunSettings,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let students = teachers::students(&recipe, student)?;
+    let pipeline = Pipeline::open(recipe, settings, observer)?;
+    let text = pipeline.prepare_text()?;
+    let trained = pipeline.train_some(&text, &teachers::needed(&pipeline.recipe, &students))?;
+    students.iter().try_for_each(|student| pipeline.fill(student, &text, &trained))
+}
+
+/// Checks, before a device is opened, that [`cache_teachers`] has something to do.
+///
+/// # Errors
+/// When no student keeps teacher outputs, or not the one that is named.
+pub fn check_students(recipe: &Recipe, student: Option<&str>) -> Result<()> {
+    teachers::students(recipe, student).map(drop)
+}
+
+/// A run under way. The folder is locked as long as it exists.
+struct Pipeline<'a> {
+    folder: PathBuf,
+    prepared: Option<PathBuf>,
+    recipe: Recipe,
+    stages: Stages,
+    device: Arc<dyn Device>,
+    observer: &'a dyn Observer,
+    _lock: RunLock,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Takes the run's folder and stores the resolved recipe there.
+    fn open(recipe: Recipe, settings: &RunSettings, observer: &'a dyn Observer) -> Result<Self> {
+        let folder = settings.folder.clone();
+        check_caches(&recipe, &folder)?;
+        std::fs::create_dir_all(&folder)
+            .at("make the run's folder", &folder)
+            .advise("check who may write there, or choose another --output")?;
+        let lock = RunLock::acquire(&folder)?;
+        let resolved = folder.join("recipe.toml");
+        let text = format!(
+            "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
+            recipe.hash()?,
+            recipe.resolved()?
+        );
+        atomic_file::write(&resolved, text.as_bytes()).at("write", &resolved)?;
+        Ok(Self {
+            stages: Stages::open(&folder)?,
+            folder,
+            prepared: settings.prepared.clone(),
+            recipe,
+            device: settings.device.clone(),
+            observer,
+            _lock: lock,
+        })
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.join(inside)
+    }
+
+    /// Runs a stage unless it is done. Outputs are relative to the run's folder.
+    fn perform(
+        &self,
+        stage: &Stage,
+        outputs: &[&Path],
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        perform(&self.stages, self.observer, stage, outputs, work)
+    }
+}
+
+/// Runs a stage unless it is done, and reports why it runs.
+fn perform(
+    stages: &Stages,
+    observer: &dyn Observer,
+    stage: &Stage,
+    outputs: &[&Path],
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let name = stage.name();
+    let work = |reason: &_| {
+        observer.on_event(Event::Stage { name, reason });
+        work().within(|| format!("stage {name}"))
+    };
+    stages.perform(stage, outputs, observer, work)
+}
+
+/// Refuses teacher caches that would be where the run reads models or puts them. [`run`] does so
+/// too; a caller can before it opens a device.
+///
+/// # Errors
+/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the model and the folder.
+pub fn check_caches(recipe: &Recipe, run: &Path) -> Result<()> {
+    let place = |name: &String| run.join("models").join(name);
+    let mut folders: Vec<PathBuf> = recipe.models.keys().map(place).collect();
+    for section in recipe.models.values() {
+        if let Start::Folder(folder) = &section.start {
+            folders.push(folder.clone());
+        }
+        let teachers = section.distill.iter().flat_map(|distill| &distill.teachers);
+        folders
+            .extend(teachers.filter(|name| !recipe.models.contains_key(*name)).map(PathBuf::from));
+    }
+    let mut students =
+        recipe.models.iter().filter_map(|(name, section)| Some((name, section.distill.as_ref()?)));
+    students.try_for_each(|(name, distill)| {
+        cache_path::check(distill, run, folders.iter().map(PathBuf::as_path))
+            .within(|| format!("model {name}"))
+    })
+}

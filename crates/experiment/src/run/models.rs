@@ -1,0 +1,223 @@
+//! The training stages: one per model, in the recipe's order.
+
+use std::path::{Path, PathBuf};
+
+use base::atomic_file;
+use corpus::Tokenizer;
+use corpus::tokenizer::Role;
+use model::{Model, ModelConfig, hugging_face};
+use serde_json::Value;
+use train::{DistillSettings, Distillation, Teacher, TrainSettings};
+
+use super::Pipeline;
+use super::prepared::Text;
+use crate::error::{FileContext, Result};
+use crate::observer::Observer;
+use crate::recipe::{ModelSection, Start};
+use crate::stage::Stage;
+use crate::tokenizers;
+use crate::training::Training;
+
+/// A trained model of the run.
+pub(super) struct Trained {
+    pub name: String,
+    pub stage: Stage,
+    /// The Hugging Face folder with the best weights.
+    pub weights: PathBuf,
+}
+
+impl Pipeline<'_> {
+    /// Trains every model that is not trained yet.
+    pub(super) fn train_models(&self, text: &Text) -> Result<Vec<Trained>> {
+        let all: Vec<String> = self.recipe.models.keys().cloned().collect();
+        self.train_some(text, &all)
+    }
+
+    /// Trains some models that are not trained yet; their teachers must be among them.
+    pub(super) fn train_some(&self, text: &Text, names: &[String]) -> Result<Vec<Trained>> {
+        let mut trained: Vec<Trained> = Vec::new();
+        for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
+            let stage = model_stage(name, section, text, &trained)?;
+            let folder = Path::new("models").join(name);
+            self.perform(&stage, &[&folder.join("final/model.safetensors")], || {
+                self.train(name, section, &stage, text, &trained)
+            })?;
+            let weights = self.folder.join(folder).join("final");
+            trained.push(Trained { name: name.clone(), stage, weights });
+        }
+        Ok(trained)
+    }
+
+    fn train(
+        &self,
+        name: &str,
+        section: &ModelSection,
+        stage: &Stage,
+        text: &Text,
+        trained: &[Trained],
+    ) -> Result<()> {
+        let folder = self.path("models").join(name);
+        claim(&folder, &stage.fingerprint(), self.observer)?;
+        let seed = section.train.seed.unwrap_or(self.recipe.seed);
+        let distillation = section.distill.as_ref();
+        let training = Training {
+            name,
+            folder: &folder,
+            settings: &section.train,
+            seed,
+            model: self.start(section, seed, &text.tokenizer)?,
+            distill: distillation
+                .map(|settings| self.distillation(settings, text, trained))
+                .transpose()?,
+            tokens: &text.training,
+            validation: Some(&text.validation),
+            tokenizer: Some(&text.tokenizer),
+            inputs_fingerprint: stage.fingerprint(),
+        };
+        training.execute(self.observer)
+    }
+
+    fn start(&self, section: &ModelSection, seed: u64, tokenizer: &Tokenizer) -> Result<Model> {
+        match &section.start {
+            Start::Random(shape) => {
+                let mut config = shape.config(tokenizer.vocab_size());
+                use_special_tokens(&mut config, tokenizer);
+                Ok(Model::new(config, &self.device, seed)?)
+            }
+            Start::Folder(folder) => {
+                tokenizers::require_same(folder, "the model", tokenizer)?;
+                Ok(hugging_face::load(folder, &self.device)?)
+            }
+        }
+    }
+
+    /// What a student is distilled from, with its teachers' folders.
+    pub(super) fn distillation(
+        &self,
+        settings: &DistillSettings,
+        text: &Text,
+        trained: &[Trained],
+    ) -> Result<Distillation> {
+        let open = |teacher: &String| {
+            let folder = match trained.iter().find(|earlier| earlier.name == *teacher) {
+                Some(earlier) => earlier.weights.clone(),
+                None => {
+                    tokenizers::require_same(Path::new(teacher), "teacher", &text.tokenizer)?;
+                    PathBuf::from(teacher)
+                }
+            };
+            Ok(Teacher::open(teacher.clone(), &folder)?)
+        };
+        let teachers = settings.teachers.iter().map(open).collect::<Result<_>>()?;
+        let (caches, sample_seed) = (self.path("teachers"), self.recipe.seed);
+        Ok(Distillation { settings: settings.clone(), teachers, caches, sample_seed })
+    }
+}
+
+/// Takes the special tokens' ids from the tokenizer, which need not be one of ours.
+fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
+    let id = |role| tokenizer.role(role).map(|(_, id)| id);
+    let end = id(Role::End);
+    config.eos_token_id = end.unwrap_or(config.eos_token_id);
+    config.bos_token_id = id(Role::Begin).or(end).unwrap_or(config.bos_token_id);
+    config.pad_token_id = config.pad_token_id.and(id(Role::Padding));
+}
+
+/// Everything a model's weights follow from.
+fn model_stage(
+    name: &str,
+    section: &ModelSection,
+    text: &Text,
+    trained: &[Trained],
+) -> Result<Stage> {
+    // How often checkpoints are written changes nothing, and how a batch is split nothing but
+    // rounding.
+    let mut deciding = section.clone();
+    (deciding.train.checkpoint_steps, deciding.train.micro_batch_size) = (0, 0);
+    deciding.distill = deciding.distill.as_ref().map(DistillSettings::deciding);
+    let mut stage = Stage::new(&format!("model-{name}"), &without_later_defaults(&deciding)?)?
+        .after(&text.stage);
+    if let Start::Folder(folder) = &section.start {
+        stage = stage.reads(folder)?;
+    }
+    for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
+        stage = match trained.iter().find(|earlier| earlier.name == *teacher) {
+            Some(earlier) => stage.after(&earlier.stage),
+            None => stage.reads(Path::new(teacher))?,
+        };
+    }
+    Ok(stage)
+}
+
+/// A model's settings without the keys that recipes have not always had, where these are at their
+/// defaults: what was finished before there were such keys is still what the recipe says.
+fn without_later_defaults(section: &ModelSection) -> Result<Value> {
+    const LATER: [&str; 6] =
+        ["chunk_offsets", "ensemble", "divergence", "signal", "codec", "samples"];
+    let plain = [
+        ("train", serde_json::to_value(TrainSettings::default())?),
+        ("distill", serde_json::to_value(DistillSettings::new(Vec::new()))?),
+    ];
+    let mut settings = serde_json::to_value(section)?;
+    for (table, plain) in plain {
+        if let Some(keys) = settings[table].as_object_mut() {
+            keys.retain(|key, value| !LATER.contains(&key.as_str()) || plain[key] != *value);
+        }
+    }
+    Ok(settings)
+}
+
+/// Makes a model's folder ready. What a run with other settings left there is set aside under a
+/// name of its own, and what these settings left earlier is taken back, so that changing a setting
+/// to and fro loses nothing.
+fn claim(folder: &Path, fingerprint: &str, observer: &dyn Observer) -> Result<()> {
+    let mark = folder.join("fingerprint");
+    let claimed = std::fs::read_to_string(&mark).unwrap_or_default();
+    if folder.exists() && claimed != fingerprint {
+        let aside = aside(folder, &claimed);
+        std::fs::rename(folder, &aside).at("set aside", folder)?;
+        observer.note(format_args!(
+            "  what was trained with other settings is now in {}",
+            aside.display()
+        ));
+    }
+    let earlier = aside(folder, fingerprint);
+    if !folder.exists() && earlier.exists() {
+        std::fs::rename(&earlier, folder).at("take back", &earlier)?;
+        observer.note(format_args!(
+            "  goes on with what these settings left earlier in {}",
+            earlier.display()
+        ));
+    }
+    std::fs::create_dir_all(folder).at("make", folder)?;
+    atomic_file::write(&mark, fingerprint.as_bytes()).at("write", &mark)
+}
+
+/// Where a model's folder goes while other settings have its place.
+fn aside(folder: &Path, fingerprint: &str) -> PathBuf {
+    folder.with_extension(format!("old-{}", fingerprint.get(..8).unwrap_or("unknown")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_finished_before_there_were_more_keys_is_still_done() {
+        let section = "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = \
+         4\n[distill]\nteachers = ['a']\n";
+        let keys = |more: &str| {
+            let section: ModelSection = toml::from_str(&format!("{section}{more}")).unwrap();
+            let value = without_later_defaults(&section).unwrap();
+            let distill = value["distill"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            (distill, value["train"].get("chunk_offsets").is_some())
+        };
+        let first = ["teachers", "temperature", "alpha", "kl"];
+        assert_eq!(keys(""), (first.map(String::from).to_vec(), false));
+        let (distill, has_offsets) = keys(
+            "signal = 'sampled'\nsamples = 64\nweights = [1]\n[train]\nchunk_offsets = [0, 64]",
+        );
+        assert_eq!(distill, ["teachers", "weights", "temperature", "alpha", "kl", "signal"]);
+        assert!(has_offsets);
+    }
+}

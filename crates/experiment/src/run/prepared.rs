@@ -1,0 +1,275 @@
+//! What is prepared from the text before training: cleaned text, tokenizer and tokens, in the run's
+//! folder or in one that runs share; and minimal pairs of the built-in grammar.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::atomic_file;
+use builtin_corpus::{BuiltinSettings, Split};
+use corpus::stats::CorpusStats;
+use corpus::{
+    NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text,
+};
+use report::format::grouped;
+
+use super::{Pipeline, perform};
+use crate::error::{ExperimentError, FileContext, Result};
+use crate::lock::{LockError, RunLock};
+use crate::observer::Observer;
+use crate::recipe::{Recipe, Source, Validation};
+use crate::stage::{Stage, Stages};
+
+/// What the models are trained on.
+pub(super) struct Text {
+    pub tokenizer: Tokenizer,
+    pub training: TokenFile,
+    pub validation: TokenFile,
+    /// The stage that every model stands on.
+    pub stage: Stage,
+}
+
+const TRAIN: &str = "corpus/train";
+const VALIDATION: &str = "corpus/validation";
+const PAIRS: &str = "corpus/blimp";
+const TOKENIZER: &str = "tokenizer";
+const TRAIN_TOKENS: &str = "tokens/train.bin";
+const VALIDATION_TOKENS: &str = "tokens/validation.bin";
+
+/// Sequences as the papers cut them; what `tokenizer_config.json` of the prepared data states. A
+/// trained model's own folder has the length that it was trained with.
+const SEQUENCE_LENGTH: usize = 128;
+
+/// How long to wait before another try at data that another process prepares.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The stages of the preparation, with everything that their results follow from.
+struct PreparationStages {
+    corpus: Stage,
+    tokenizer: Stage,
+    tokens: Stage,
+}
+
+impl PreparationStages {
+    fn of(recipe: &Recipe) -> Result<Self> {
+        let corpus = corpus_stage(recipe)?;
+        let mut tokenizer = Stage::new("tokenizer", &recipe.tokenizer)?.after(&corpus);
+        if let Some(path) = &recipe.tokenizer.path {
+            tokenizer = tokenizer.reads(path)?;
+        }
+        let tokens = Stage::new("tokens", &())?.after(&corpus).after(&tokenizer);
+        Ok(Self { corpus, tokenizer, tokens })
+    }
+}
+
+fn corpus_stage(recipe: &Recipe) -> Result<Stage> {
+    let section = &recipe.corpus;
+    let mut stage = Stage::new("corpus", &(section, recipe.seed))?;
+    let validation = match &section.validation {
+        Validation::Folder(folder) => Some(folder),
+        Validation::Builtin | Validation::Split => None,
+    };
+    let source = match &section.source {
+        Source::Folder(folder) => Some(folder),
+        Source::Builtin => None,
+    };
+    for folder in source.into_iter().chain(validation) {
+        for file in text::corpus_files(folder)? {
+            stage = stage.reads(&file)?;
+        }
+    }
+    Ok(stage)
+}
+
+fn builtin_settings(recipe: &Recipe) -> BuiltinSettings {
+    let section = &recipe.corpus;
+    BuiltinSettings {
+        words: section.words,
+        validation_words: section.builtin_validation_words(),
+        pairs_per_paradigm: section.pairs_per_paradigm,
+        seed: recipe.seed,
+    }
+}
+
+impl Pipeline<'_> {
+    /// Makes text, tokenizer and tokens, as far as they are not there yet: in the run's folder, or
+    /// in a shared one under the fingerprint of the tokens.
+    pub(super) fn prepare_text(&self) -> Result<Text> {
+        let stages = PreparationStages::of(&self.recipe)?;
+        let Some(shared) = &self.prepared else {
+            return self.preparation(&self.folder, &self.stages).prepare(stages);
+        };
+        let fingerprint = stages.tokens.fingerprint();
+        let folder = shared.join(fingerprint.get(..16).unwrap_or(&fingerprint));
+        std::fs::create_dir_all(&folder).at("make", &folder)?;
+        let _lock = lock_waiting(&folder, self.observer)?;
+        self.preparation(&folder, &Stages::open(&folder)?).prepare(stages)
+    }
+
+    fn preparation<'b>(&'b self, folder: &'b Path, stages: &'b Stages) -> Preparation<'b> {
+        Preparation { folder, stages, recipe: &self.recipe, observer: self.observer }
+    }
+
+    /// The folder of a set of minimal pairs; those of the built-in grammar are written when they
+    /// are asked for.
+    pub(super) fn pairs_folder(&self, source: &Source) -> Result<PathBuf> {
+        let folder = match source {
+            Source::Folder(folder) => return Ok(folder.clone()),
+            Source::Builtin => self.path(PAIRS),
+        };
+        let settings = builtin_settings(&self.recipe);
+        let stage =
+            Stage::new("pairs", &(settings.words, settings.pairs_per_paradigm, settings.seed))?;
+        self.perform(&stage, &[Path::new(PAIRS)], || {
+            remove_old(&folder)?;
+            write_pairs(&folder, settings)
+        })?;
+        Ok(folder)
+    }
+}
+
+/// Locks data that runs share, which another process may be preparing just now.
+fn lock_waiting(folder: &Path, observer: &dyn Observer) -> Result<RunLock> {
+    let mut is_reported = false;
+    loop {
+        match RunLock::acquire(folder) {
+            Err(LockError::Held { .. }) if observer.should_stop() => {
+                return Err(ExperimentError::Interrupted);
+            }
+            Err(error @ LockError::Held { .. }) => {
+                if !is_reported {
+                    observer.note(format_args!("waits for prepared data: {error}"));
+                    is_reported = true;
+                }
+                std::thread::sleep(RETRY);
+            }
+            acquired => return Ok(acquired?),
+        }
+    }
+}
+
+/// Prepares text in a folder.
+struct Preparation<'a> {
+    folder: &'a Path,
+    stages: &'a Stages,
+    recipe: &'a Recipe,
+    observer: &'a dyn Observer,
+}
+
+impl Preparation<'_> {
+    fn prepare(&self, stages: PreparationStages) -> Result<Text> {
+        let PreparationStages { corpus, tokenizer: tokenizer_stage, tokens } = stages;
+        self.perform(&corpus, &[TRAIN, VALIDATION], || self.write_texts())?;
+        self.perform(&tokenizer_stage, &["tokenizer/tokenizer.json"], || self.make_tokenizer())?;
+        let tokenizer = Tokenizer::load(&self.folder.join("tokenizer/tokenizer.json"))?;
+        self.perform(&tokens, &[TRAIN_TOKENS, VALIDATION_TOKENS], || {
+            self.encode(TRAIN, TRAIN_TOKENS, &tokenizer)?;
+            self.encode(VALIDATION, VALIDATION_TOKENS, &tokenizer)
+        })?;
+        let open = |file: &str| TokenFile::open(&self.folder.join(file));
+        let (training, validation) = (open(TRAIN_TOKENS)?, open(VALIDATION_TOKENS)?);
+        Ok(Text { training, validation, tokenizer, stage: tokens })
+    }
+
+    fn perform(
+        &self,
+        stage: &Stage,
+        outputs: &[&str],
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let outputs: Vec<&Path> = outputs.iter().map(Path::new).collect();
+        perform(self.stages, self.observer, stage, &outputs, work)
+    }
+
+    fn write_texts(&self) -> Result<()> {
+        let section = &self.recipe.corpus;
+        let should_stop = || self.observer.should_stop();
+        let prepare = |raw: Vec<NamedText>| match section.clean {
+            true => cleaners::clean_texts_unless(&should_stop, &raw),
+            false => Ok(raw),
+        };
+        let builtin = |split| builtin_corpus::write_corpus(builtin_settings(self.recipe), split);
+        let mut training = match &section.source {
+            Source::Builtin => prepare(builtin(Split::Train))?,
+            Source::Folder(folder) => prepare(text::read_corpus(folder)?)?,
+        };
+        let validation = match &section.validation {
+            Validation::Builtin => prepare(builtin(Split::Validation))?,
+            Validation::Folder(folder) => prepare(text::read_corpus(folder)?)?,
+            Validation::Split => {
+                let (kept, held_out) =
+                    split::split_validation(&training, section.validation_fraction)?;
+                training = kept;
+                held_out
+            }
+        };
+        if section.words > 0 && section.source != Source::Builtin {
+            training = split::subset_by_words(&training, section.words, self.recipe.seed);
+        }
+        for (place, texts) in [(TRAIN, &training), (VALIDATION, &validation)] {
+            let folder = self.folder.join(place);
+            remove_old(&folder)?;
+            text::write_corpus(&folder, texts)?;
+            let words = grouped(CorpusStats::of(texts, None)?.total.words as u64);
+            self.observer.note(format_args!("  {place}: {} files, {words} words", texts.len()));
+        }
+        Ok(())
+    }
+
+    fn make_tokenizer(&self) -> Result<()> {
+        let section = &self.recipe.tokenizer;
+        let tokenizer = match &section.path {
+            Some(path) => Tokenizer::load(path)?,
+            None => {
+                let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
+                let settings = TokenizerSettings { vocab_size, min_frequency };
+                let should_stop = || self.observer.should_stop();
+                let texts = text::read_corpus(&self.folder.join(TRAIN))?;
+                Tokenizer::train_unless(&should_stop, &texts, &settings)?
+            }
+        };
+        if tokenizer.vocab_size() < section.vocab_size && section.path.is_none() {
+            let (found, wanted) = (tokenizer.vocab_size(), section.vocab_size);
+            self.observer.note(format_args!(
+                "  the text yields {found} of the {wanted} entries that were asked for"
+            ));
+        }
+        Ok(tokenizer.save_folder(&self.folder.join(TOKENIZER), SEQUENCE_LENGTH)?)
+    }
+
+    fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<()> {
+        let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
+        let mut writer = TokenWriter::create(&self.folder.join(to), vocab_size, &hash)?;
+        let should_stop = || self.observer.should_stop();
+        let mut count = 0;
+        for (_, text) in text::read_corpus(&self.folder.join(from))? {
+            let ids = tokenizer.encode_file_unless(&should_stop, &text)?;
+            count += ids.len();
+            writer.push(&ids)?;
+        }
+        writer.finish()?;
+        self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
+        Ok(())
+    }
+}
+
+/// Writes the minimal pairs of the built-in grammar, one file a paradigm.
+///
+/// # Errors
+/// When the files cannot be written.
+pub fn write_pairs(folder: &Path, settings: BuiltinSettings) -> Result<()> {
+    std::fs::create_dir_all(folder).at("make", folder)?;
+    for (paradigm, pairs) in builtin_corpus::minimal_pairs(settings) {
+        let lines: String = pairs.iter().map(|pair| pair.to_json_line() + "\n").collect();
+        let path = folder.join(format!("{paradigm}.jsonl"));
+        atomic_file::write(&path, lines.as_bytes()).at("write", &path)?;
+    }
+    Ok(())
+}
+
+/// Removes what an earlier run of a stage left, so that no stale file stays among the new ones.
+fn remove_old(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).at("remove", folder)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Teacher caches: the teachers of a recipe's students read all the text once, and their outputs are
+//! stored.
+
+use model::hugging_face;
+use report::format::short;
+use train::settings::SignalKind;
+use train::signals::{Audience, open_to_teach};
+
+use super::Pipeline;
+use super::models::Trained;
+use super::prepared::Text;
+use crate::error::{Context, ExperimentError, Result, wrong_usage};
+use crate::recipe::{ModelSection, Recipe, Start};
+
+/// The students whose teachers' outputs are kept: the one that is named, or all.
+pub(super) fn students(recipe: &Recipe, named: Option<&str>) -> Result<Vec<String>> {
+    let keeps = |section: &ModelSection| {
+        section.distill.as_ref().is_some_and(|distill| distill.signal != SignalKind::Online)
+    };
+    let advice = "write signal = \"hidden\" or \"sampled\" into [models.NAME.distill], or --set \
+     NAME.distill.signal=hidden";
+    match named {
+        Some(name) => match recipe.models.get(name) {
+            None => {
+                let known = recipe.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                wrong_usage(format_args!("--model {name} is none of the recipe's models: {known}"))
+            }
+            Some(section) if !keeps(section) => {
+                wrong_usage(format_args!("no teacher outputs are kept for {name}")).advise(advice)
+            }
+            Some(_) => Ok(vec![name.to_owned()]),
+        },
+        None => {
+            let all: Vec<String> = recipe
+                .models
+                .iter()
+                .filter(|(_, section)| keeps(section))
+                .map(|(name, _)| name.clone())
+                .collect();
+            match all.is_empty() {
+                true => wrong_usage("no model of the recipe keeps teacher outputs").advise(advice),
+                false => Ok(all),
+            }
+        }
+    }
+}
+
+/// The models of the recipe that teach these students, and those that teach the teachers.
+pub(super) fn needed(recipe: &Recipe, students: &[String]) -> Vec<String> {
+    let mut needed: Vec<String> = Vec::new();
+    let mut open: Vec<&String> = students.iter().collect();
+    while let Some(name) = open.pop() {
+        let distill = recipe.models.get(name).and_then(|section| section.distill.as_ref());
+        for teacher in distill.iter().flat_map(|distill| &distill.teachers) {
+            if recipe.models.contains_key(teacher) && !needed.contains(teacher) {
+                needed.push(teacher.clone());
+                open.push(teacher);
+            }
+        }
+    }
+    needed
+}
+
+impl Pipeline<'_> {
+    /// Makes one student's cache whole.
+    pub(super) fn fill(&self, student: &str, text: &Text, trained: &[Trained]) -> Result<()> {
+        let section = &self.recipe.models[student];
+        let Some(settings) = &section.distill else { return Ok(()) };
+        let distillation = self.distillation(settings, text, trained)?;
+        let vocab_size = match &section.start {
+            Start::Random(_) => text.tokenizer.vocab_size(),
+            Start::Folder(folder) => hugging_face::load_config(folder)?.vocab_size,
+        };
+        let audience = Audience {
+            device: &self.device,
+            vocab_size,
+            settings: &section.train,
+            training: &text.training,
+            validation: Some(&text.validation),
+        };
+        let label = format!("teachers of {student}");
+        let opened = open_to_teach(&distillation, &audience).within(|| label.clone())?;
+        let Some(mut teaching) = opened else { return Ok(()) };
+        let (sequences, there) = teaching.progress();
+        for (folder, bytes) in teaching.folders() {
+            self.observer.note(format_args!(
+                "{student}  teacher outputs are stored in {} ({}B)",
+                folder.display(),
+                short(bytes as f64)
+            ));
+        }
+        self.observer.begin(&label, "sequences", sequences as u64, there as u64);
+        let group = match section.train.micro_batch_size {
+            0 => section.train.batch_size,
+            size => size,
+        };
+        let is_whole = teaching
+            .teach(&audience, group, &mut |there| {
+                self.observer.advance(there as u64, "");
+                !self.observer.should_stop()
+            })
+            .within(|| label.clone())?;
+        if !is_whole {
+            return Err(ExperimentError::Interrupted);
+        }
+        let new = sequences - there;
+        let note = format!("{new} of {sequences} sequences were read, all are there");
+        self.observer.end(sequences as u64, &note);
+        Ok(())
+    }
+}

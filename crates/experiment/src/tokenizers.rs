@@ -1,0 +1,58 @@
+//! Tokenizers of models that are used together, and how pipelines use them.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use corpus::Tokenizer;
+use corpus::tokenizer::Role;
+use eval::{EvalError, Rules};
+
+use crate::error::{Context, Result, refuse};
+
+/// Refuses a model folder whose tokenizer is not the given one: equal sizes are not enough, since
+/// ids would mean other words. `role` is what the folder is used as, such as `teacher`.
+///
+/// # Errors
+/// When the folder has no tokenizer, or another one.
+pub fn require_same(folder: &Path, role: &str, tokenizer: &Tokenizer) -> Result<()> {
+    let shown = folder.display();
+    let theirs = Tokenizer::from_folder(folder)
+        .within(|| format!("cannot compare the tokenizer of {role} {shown}"))
+        .advise("put the tokenizer.json that it was trained with into its folder")?;
+    match theirs.first_difference(tokenizer) {
+        None => Ok(()),
+        Some(difference) => {
+            refuse(format_args!("{role} {shown} was trained with another tokenizer: {difference}"))
+                .advise(
+                    "give the recipe that tokenizer with tokenizer.path, or train the teacher \
+                     within the recipe",
+                )
+        }
+    }
+}
+
+/// The id of the token that a pipeline puts before a text: in 2023 the one that ends texts, in 2024
+/// the one that begins them, or else the next that the tokenizer has.
+///
+/// # Errors
+/// When the tokenizer has none of them.
+pub fn prefix(rules: Rules, tokenizer: &Tokenizer) -> Result<u32> {
+    let roles = match rules {
+        Rules::Year2023 => &[Role::End][..],
+        Rules::Year2024 => &[Role::Begin, Role::End, Role::Padding],
+    };
+    let found = roles.iter().find_map(|&role| tokenizer.role(role));
+    let (token, rules) = (rules.prefix_token(), rules.name());
+    Ok(found.map(|(_, id)| id).ok_or(EvalError::NoPrefixToken { token, rules })?)
+}
+
+/// The tokenizer as a pipeline uses it: that of 2023 does not normalise.
+///
+/// # Errors
+/// When the tokenizer cannot do without its normalizer.
+pub fn of_rules(rules: Rules, tokenizer: &Tokenizer) -> Result<Cow<'_, Tokenizer>> {
+    Ok(match rules {
+        Rules::Year2023 => Cow::Owned(tokenizer.without_normalizer()?),
+        Rules::Year2024 => Cow::Borrowed(tokenizer),
+    })
+}

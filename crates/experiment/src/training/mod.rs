@@ -1,0 +1,75 @@
+//! Training one model: the one place where a training run is assembled from its parts.
+
+pub mod single;
+
+use std::path::Path;
+
+use corpus::Tokenizer;
+use model::Model;
+use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings};
+
+use crate::error::{ExperimentError, Result};
+use crate::observer::Observer;
+use crate::training_log::TrainingLog;
+
+/// A model and everything that its training takes.
+pub struct Training<'a> {
+    /// Names the model in events.
+    pub name: &'a str,
+    /// Gets metrics, checkpoints and the weights, in `best` and `final`.
+    pub folder: &'a Path,
+    /// How to train.
+    pub settings: &'a TrainSettings,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// The model to begin with.
+    pub model: Model,
+    /// Its teachers, if any.
+    pub distill: Option<Distillation>,
+    /// The training text.
+    pub tokens: &'a dyn TokenSource,
+    /// The held-out text.
+    pub validation: Option<&'a dyn TokenSource>,
+    /// Goes into the folder `final`, where there is one.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// Hash of everything else that the result follows from: texts, start weights, teachers.
+    pub inputs_fingerprint: String,
+}
+
+impl Training<'_> {
+    /// Trains to the end, or goes on after the last checkpoint.
+    ///
+    /// # Errors
+    /// When training fails, and [`ExperimentError::Interrupted`] when the observer asked to stop.
+    pub fn execute(self, observer: &dyn Observer) -> Result<()> {
+        let (folder, tokenizer) = (self.folder, self.tokenizer);
+        let (name, length) = (self.name, self.settings.sequence_length);
+        let mut log = TrainingLog::new(name, folder, observer);
+        match self.execute_with(&mut log)? {
+            Outcome::Finished { step, .. } => log.finish(step),
+            Outcome::Interrupted { .. } => return Err(ExperimentError::Interrupted),
+        }
+        if let Some(tokenizer) = tokenizer {
+            tokenizer.save_folder(&folder.join("final"), length)?;
+        }
+        Ok(())
+    }
+
+    /// The same with a listener of the caller's own, without metrics and tokenizer.
+    ///
+    /// # Errors
+    /// When training fails.
+    pub fn execute_with(self, listener: &mut dyn Listener) -> Result<Outcome> {
+        let run = Run {
+            folder: self.folder,
+            settings: self.settings,
+            seed: self.seed,
+            model: self.model,
+            distill: self.distill,
+            training: self.tokens,
+            validation: self.validation,
+            inputs_fingerprint: self.inputs_fingerprint,
+        };
+        Ok(run.execute(listener)?)
+    }
+}

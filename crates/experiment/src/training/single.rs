@@ -1,0 +1,179 @@
+//! One model on token files, outside a recipe's run (`babyllama pretrain` and `distill`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corpus::{TokenFile, Tokenizer};
+use engine::Device;
+use model::{Model, hugging_face};
+use train::{DistillSettings, Distillation, Teacher, TokenSource};
+
+use super::Training;
+use crate::error::{Context, Result, refuse};
+use crate::files;
+use crate::lock::RunLock;
+use crate::observer::Observer;
+use crate::recipe::{ModelSection, Start};
+use crate::run::cache_path;
+use crate::stage::Stage;
+use crate::tokenizers;
+
+/// What a single model is trained on.
+#[derive(Clone, Debug)]
+pub struct TrainingFiles {
+    /// Training tokens.
+    pub tokens: PathBuf,
+    /// Held-out tokens.
+    pub validation: Option<PathBuf>,
+    /// Whether the token files have no header.
+    pub raw_tokens: bool,
+    /// The tokenizer's file; it is compared with those of all folders and goes to the model.
+    pub tokenizer: Option<PathBuf>,
+    /// The vocabulary's size, where no token file states it.
+    pub vocab_size: Option<usize>,
+    /// The folder of the training; the weights go to `final` in it.
+    pub output: PathBuf,
+}
+
+/// Checks what [`train_single`] would refuse before a device is opened.
+///
+/// # Errors
+/// When the teacher cache would be where the training reads or writes models.
+pub fn check(section: &ModelSection, files: &TrainingFiles) -> Result<()> {
+    let Some(distill) = &section.distill else { return Ok(()) };
+    let folders = folders(section);
+    cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))
+}
+
+/// Trains a model of a recipe on token files. `recipe_seed` is what drawn teacher tokens follow
+/// from.
+///
+/// # Errors
+/// When settings, tokenizers or files do not fit together, or training fails.
+pub fn train_single(
+    section: &ModelSection,
+    recipe_seed: u64,
+    files: &TrainingFiles,
+    device: &Arc<dyn Device>,
+    observer: &dyn Observer,
+) -> Result<()> {
+    check(section, files)?;
+    files::make_folder(&files.output)?;
+    let _lock = RunLock::acquire(&files.output)?;
+    let tokenizer = files.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
+    let open =
+        |path: &Path| if files.raw_tokens { TokenFile::raw(path) } else { TokenFile::open(path) };
+    let training = open(&files.tokens)?;
+    let validation = files.validation.as_deref().map(open).transpose()?;
+    let opened: Vec<&TokenFile> =
+        [Some(&training), validation.as_ref()].into_iter().flatten().collect();
+    compare_tokenizers(section, &opened, tokenizer.as_ref())?;
+    let seed = section.train.seed.unwrap_or_default();
+    let model = start(section, files, &training, seed, device)?;
+    // Not the model's own seed, so that students of all names and seeds can share what is drawn.
+    let distill = section.distill.as_ref();
+    let distill = distill.map(|settings| distillation(settings, files, recipe_seed)).transpose()?;
+    let training = Training {
+        name: "training",
+        folder: &files.output,
+        settings: &section.train,
+        seed,
+        model,
+        distill,
+        tokens: &training,
+        validation: validation.as_ref().map(|file| file as &dyn TokenSource),
+        tokenizer: tokenizer.as_ref(),
+        inputs_fingerprint: fingerprint(files, section)?,
+    };
+    training.execute(observer)
+}
+
+fn start(
+    section: &ModelSection,
+    files: &TrainingFiles,
+    tokens: &TokenFile,
+    seed: u64,
+    device: &Arc<dyn Device>,
+) -> Result<Model> {
+    match &section.start {
+        Start::Folder(folder) => Ok(hugging_face::load(folder, device)?),
+        Start::Random(shape) => {
+            let vocab_size = files.vocab_size.or(tokens.vocab_size());
+            let unknown = || refuse("the size of the vocabulary is unknown");
+            let vocab_size = vocab_size
+                .map_or_else(unknown, Ok)
+                .advise("give it with --vocab-size, or use token files with a header")?;
+            Ok(Model::new(shape.config(vocab_size), device, seed)?)
+        }
+    }
+}
+
+/// What the student is distilled from, with its teachers' folders.
+fn distillation(
+    settings: &DistillSettings,
+    files: &TrainingFiles,
+    sample_seed: u64,
+) -> Result<Distillation> {
+    let open = |teacher: &String| Teacher::open(teacher.clone(), Path::new(teacher));
+    let teachers = settings.teachers.iter().map(open).collect::<std::result::Result<_, _>>()?;
+    Ok(Distillation {
+        settings: settings.clone(),
+        teachers,
+        caches: files.output.join("teachers"),
+        sample_seed,
+    })
+}
+
+/// The model folders that a training reads, each with what it is used as.
+fn folders(section: &ModelSection) -> Vec<(&'static str, PathBuf)> {
+    let start = match &section.start {
+        Start::Folder(folder) => Some(("the model", folder.clone())),
+        Start::Random(_) => None,
+    };
+    let teachers = section.distill.iter().flat_map(|distill| &distill.teachers);
+    let teachers = teachers.map(|teacher| ("teacher", PathBuf::from(teacher)));
+    start.into_iter().chain(teachers).collect()
+}
+
+/// Compares the tokenizers of all folders and token files that have one: equal sizes are not
+/// enough, since ids would mean other words.
+fn compare_tokenizers(
+    section: &ModelSection,
+    opened: &[&TokenFile],
+    given: Option<&Tokenizer>,
+) -> Result<()> {
+    let mut known: Option<(String, Tokenizer)> = None;
+    for (role, folder) in
+        folders(section).iter().filter(|(_, folder)| folder.join("tokenizer.json").exists())
+    {
+        let reference = given.or(known.as_ref().map(|(_, tokenizer)| tokenizer));
+        if let Some(reference) = reference {
+            tokenizers::require_same(folder, role, reference)?;
+        }
+        known = Some((folder.display().to_string(), Tokenizer::from_folder(folder)?));
+    }
+    let mut hashes: Vec<(String, String)> =
+        known.iter().map(|(name, t)| (name.clone(), t.content_hash())).collect();
+    hashes.extend(given.map(|tokenizer| ("--tokenizer".to_owned(), tokenizer.content_hash())));
+    let of_files = ["--tokens", "--validation"].iter().zip(opened);
+    hashes.extend(
+        of_files.filter_map(|(flag, file)| Some((flag.to_string(), file.tokenizer_hash()?))),
+    );
+    match hashes.windows(2).find(|pair| pair[0].1 != pair[1].1) {
+        None => Ok(()),
+        Some(pair) => {
+            refuse(format_args!("{} and {} come from different tokenizers", pair[0].0, pair[1].0))
+                .advise("encode the text with the tokenizer that the models were trained with")
+        }
+    }
+}
+
+/// A hash of everything that is read: token files and how they are read, start weights, teachers.
+fn fingerprint(files: &TrainingFiles, section: &ModelSection) -> Result<String> {
+    let mut stage = Stage::new("training", &files.raw_tokens)?.reads(&files.tokens)?;
+    let folders = folders(section);
+    for path in files.validation.iter().chain(folders.iter().map(|(_, folder)| folder)) {
+        stage = stage.reads(path)?;
+    }
+    Ok(stage.fingerprint())
+}

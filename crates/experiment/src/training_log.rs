@@ -1,0 +1,181 @@
+//! The records of a training run: `metrics.jsonl` in the model's folder, and the observer's events.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use report::MetricsLog;
+use report::format::short;
+use serde::{Deserialize, Serialize};
+use train::{EvaluationRecord, Listener, StepRecord};
+
+use crate::observer::{Event, Observer};
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MetricsRecord {
+    /// A training step.
+    Step(StepRecord),
+    /// An evaluation on held-out text.
+    Evaluation(EvaluationRecord),
+}
+
+/// Writes the metrics of one run and reports how far it is.
+pub struct TrainingLog<'a> {
+    model: &'a str,
+    path: PathBuf,
+    observer: &'a dyn Observer,
+    metrics: Option<MetricsLog>,
+    tokens_per_step: u64,
+    note: String,
+}
+
+impl<'a> TrainingLog<'a> {
+    /// The log of the model that is trained in `folder`.
+    pub fn new(model: &'a str, folder: &Path, observer: &'a dyn Observer) -> Self {
+        Self {
+            model,
+            path: folder.join("metrics.jsonl"),
+            observer,
+            metrics: None,
+            tokens_per_step: 0,
+            note: String::new(),
+        }
+    }
+
+    /// Reports the end of the training after `step` steps.
+    pub fn finish(&self, step: u64) {
+        self.observer.end(step * self.tokens_per_step, &self.note);
+    }
+
+    fn write(&mut self, record: MetricsRecord) -> io::Result<()> {
+        match &mut self.metrics {
+            Some(metrics) => metrics.append(&record).map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+
+    fn on_started(
+        &mut self,
+        step: u64,
+        total_steps: u64,
+        tokens_per_step: usize,
+    ) -> io::Result<()> {
+        self.metrics = Some(MetricsLog::open_at(&self.path, step).map_err(io::Error::other)?);
+        self.tokens_per_step = tokens_per_step as u64;
+        let (total, earlier) = (total_steps * self.tokens_per_step, step * self.tokens_per_step);
+        let model = self.model;
+        if step > 0 {
+            self.observer
+                .note(format_args!("{model}  continues after step {step} of {total_steps}"));
+        }
+        self.observer.begin(model, "tokens", total, earlier);
+        Ok(())
+    }
+
+    fn on_step(&mut self, record: StepRecord) -> io::Result<()> {
+        let (loss, cross_entropy) = (record.loss, record.cross_entropy);
+        self.note = match record.kl {
+            Some(kl) => format!("loss {loss:.3} (cross-entropy {cross_entropy:.3}, KL {kl:.3})"),
+            None => format!("loss {loss:.3}"),
+        };
+        self.observer.advance(record.step * self.tokens_per_step, &self.note);
+        self.observer.on_event(Event::Step { model: self.model, record: &record });
+        self.write(MetricsRecord::Step(record))
+    }
+
+    fn on_evaluation(&mut self, record: EvaluationRecord) -> io::Result<()> {
+        let best = if record.best { ", the best so far" } else { "" };
+        let objective =
+            record.objective.map(|loss| format!(", objective {loss:.4}")).unwrap_or_default();
+        let (model, epoch, loss) = (self.model, record.epoch, record.cross_entropy);
+        self.observer.note(format_args!(
+            "{model}  epoch {epoch:.3}: held-out loss {loss:.4}{objective}{best}"
+        ));
+        self.observer.on_event(Event::Evaluation { model, record: &record });
+        self.write(MetricsRecord::Evaluation(record))
+    }
+}
+
+impl Listener for TrainingLog<'_> {
+    fn hear(&mut self, event: train::Event<'_>) -> io::Result<()> {
+        let (model, observer) = (self.model, self.observer);
+        match event {
+            train::Event::Started { step, total_steps, tokens_per_step, .. } => {
+                self.on_started(step, total_steps, tokens_per_step)?;
+            }
+            train::Event::TeacherCache { folder, sequences, missing, bytes } => {
+                let there = match missing {
+                    0 => "complete".to_owned(),
+                    missing => format!("{} of {sequences} sequences", sequences - missing),
+                };
+                let (folder, size) = (folder.display(), short(bytes as f64));
+                observer.note(format_args!(
+                    "{model}  teacher outputs are stored in {folder} ({size}B, {there})"
+                ));
+            }
+            train::Event::Split { sequences, batch_size } => observer.note(format_args!(
+                "{model}  takes {sequences} of a step's {batch_size} sequences at a time: there is \
+                 no memory for more"
+            )),
+            train::Event::CheckpointSkipped { path, problem } => {
+                observer.note(format_args!("{model}  passed over {}: {problem}", path.display()));
+            }
+            train::Event::Step(record) => self.on_step(record)?,
+            train::Event::Evaluation(record) => self.on_evaluation(record)?,
+            train::Event::Saving { .. } => {
+                if let Some(metrics) = &self.metrics {
+                    metrics.sync().map_err(io::Error::other)?;
+                }
+            }
+            train::Event::Checkpoint { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn should_stop(&self) -> bool {
+        self.observer.should_stop()
+    }
+}
+
+/// What the metrics of a finished run amount to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrainingSummary {
+    /// The epoch with the lowest held-out number.
+    pub best_epoch: Option<f64>,
+    /// The cross-entropy at that epoch.
+    pub best_loss: Option<f64>,
+    /// Tokens of all steps.
+    pub tokens: usize,
+    /// Time in steps, without evaluations.
+    pub seconds: f64,
+}
+
+impl TrainingSummary {
+    /// Reads `metrics.jsonl` in a model's folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a line is damaged.
+    pub fn read(folder: &Path) -> Result<Self, report::ReportError> {
+        let mut summary = Self::default();
+        for record in report::metrics::read::<MetricsRecord>(&folder.join("metrics.jsonl"))? {
+            match record {
+                MetricsRecord::Step(step) => {
+                    summary.tokens += step.tokens;
+                    summary.seconds += step.seconds;
+                }
+                MetricsRecord::Evaluation(evaluation) if evaluation.best => {
+                    summary.best_epoch = Some(evaluation.epoch);
+                    summary.best_loss = Some(evaluation.cross_entropy);
+                }
+                MetricsRecord::Evaluation(_) => {}
+            }
+        }
+        Ok(summary)
+    }
+
+    /// Training speed.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        (self.seconds > 0.0).then(|| self.tokens as f64 / self.seconds)
+    }
+}
