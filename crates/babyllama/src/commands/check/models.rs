@@ -8,10 +8,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use base::rng::Rng;
 use engine::Device;
+use experiment::training::Training;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use tempfile::TempDir;
 use train::settings::SignalKind;
-use train::{DistillSettings, Distillation, Event, Listener, Run, Teacher, TrainSettings};
+use train::{DistillSettings, Distillation, Event, Listener, Teacher, TrainSettings};
 
 use super::{Row, Tolerances, largest_difference};
 use crate::console;
@@ -155,17 +156,19 @@ impl Runs {
             ..TrainSettings::default()
         };
         let mut course = Course { stop_after, ..Course::default() };
-        let run = Run {
+        let training = Training {
+            name: &case.name(),
             folder,
             settings: &settings,
             seed: 7,
             model: Model::new(config(case.architecture), device, 8)?,
             distill: case.signal.map(|signal| self.distillation(signal, folder)).transpose()?,
-            training: &self.training,
+            tokens: &self.training,
             validation: Some(&self.validation),
+            tokenizer: None,
             inputs_fingerprint: String::new(),
         };
-        run.execute(&mut course)?;
+        training.execute_with(&mut course)?;
         Ok(course)
     }
 
