@@ -1,6 +1,7 @@
 //! Checkpoints: everything a run needs to go on to the same bits.
 //!
-//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and both moments, flat) and
+//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and the state of the
+//! optimizers, flat vectors by name) and
 //! `state.json` (where the run stood, with the other file's checksum). It is written beside and
 //! renamed into place; the newest two are kept, so that a damaged one leaves another.
 
@@ -16,7 +17,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::optimizer::Optimizer;
+use crate::optimizers::GroupedOptimizer;
 
 /// Where a run stood.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +37,8 @@ struct State {
     checksum: String,
 }
 
-const TENSORS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
+/// The name of the parameters beside the state tensors of the optimizers.
+const PARAMETERS: &str = "parameters";
 const KEPT: usize = 2;
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> TrainError {
@@ -71,7 +73,7 @@ impl View for Flat<'_> {
 pub fn save(
     folder: &Path,
     model: &Model,
-    optimizer: &Optimizer,
+    optimizer: &GroupedOptimizer,
     progress: &Progress,
 ) -> Result<PathBuf, TrainError> {
     let place = folder.join(format!("step-{:08}", progress.step));
@@ -93,12 +95,11 @@ pub fn save(
     Ok(place)
 }
 
-fn write_tensors(path: &Path, model: &Model, optimizer: &Optimizer) -> io::Result<()> {
-    let vectors = [model.parameters().values(), &optimizer.first_moment, &optimizer.second_moment];
-    let tensors = TENSORS
-        .iter()
-        .zip(vectors)
-        .map(|(name, tensor)| (*name, Flat { tensor, shape: [tensor.columns()] }));
+fn write_tensors(path: &Path, model: &Model, optimizer: &GroupedOptimizer) -> io::Result<()> {
+    let parameters = std::iter::once((PARAMETERS, model.parameters().values()));
+    let tensors = parameters
+        .chain(optimizer.state())
+        .map(|(name, tensor)| (name, Flat { tensor, shape: [tensor.columns()] }));
     safetensors::serialize_to_file(tensors, None, path).map_err(|cause| match cause {
         safetensors::SafeTensorError::IoError(cause) => cause,
         other => io::Error::other(other.to_string()),
@@ -143,7 +144,7 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, TrainError> {
 pub fn restore(
     folder: &Path,
     model: &mut Model,
-    optimizer: &mut Optimizer,
+    optimizer: &mut GroupedOptimizer,
     fingerprint: &str,
     mut on_damaged: impl FnMut(&Path, &str),
 ) -> Result<Option<Progress>, TrainError> {
@@ -164,7 +165,7 @@ pub fn restore(
 fn read(
     folder: &Path,
     model: &mut Model,
-    optimizer: &mut Optimizer,
+    optimizer: &mut GroupedOptimizer,
     fingerprint: &str,
 ) -> Result<Progress, TrainError> {
     let damaged = |path: PathBuf, problem: String| TrainError::DamagedCheckpoint { path, problem };
@@ -186,12 +187,8 @@ fn read(
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|cause| damaged(path.clone(), cause.to_string()))?;
     let device = model.device().clone();
-    let targets = [
-        model.parameters_mut().values_mut(),
-        &mut optimizer.first_moment,
-        &mut optimizer.second_moment,
-    ];
-    for (name, target) in TENSORS.iter().zip(targets) {
+    let parameters = std::iter::once((PARAMETERS, model.parameters_mut().values_mut()));
+    for (name, target) in parameters.chain(optimizer.state_mut()) {
         let tensor = file.tensor(name).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
         fill(&*device, tensor.data(), target).map_err(|problem| damaged(path.clone(), problem))?;
     }

@@ -71,6 +71,19 @@ impl TrainError {
     }
 }
 
+/// An error that names the setting, its value and the rule, unless the rule holds.
+pub(crate) fn require(
+    holds: bool,
+    setting: &'static str,
+    value: &dyn std::fmt::Display,
+    rule: &'static str,
+) -> Result<(), TrainError> {
+    match holds {
+        true => Ok(()),
+        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
+    }
+}
+
 fn at_a_time(sequences: usize, length: usize) -> String {
     match sequences {
         1 => format!("one sequence of {length} tokens"),

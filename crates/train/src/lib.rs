@@ -6,7 +6,7 @@ pub mod error;
 pub mod events;
 pub mod finetune;
 pub mod heldout;
-pub mod optimizer;
+pub mod optimizers;
 pub mod run;
 pub mod schedule;
 pub mod settings;

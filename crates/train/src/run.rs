@@ -13,6 +13,7 @@ use crate::data::{self, MicroBatch, Plan, TextKind, TokenSource, heldout_sequenc
 use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
 use crate::heldout::Heldout;
+use crate::optimizers::OptimizerSettings;
 use crate::schedule::Schedule;
 use crate::settings::{self, Selection, SignalKind, TrainSettings};
 use crate::signals::{self, Audience, Distillation};
@@ -94,6 +95,8 @@ impl<'a> Run<'a> {
 
     fn check(&self) -> Result<(), TrainError> {
         settings::check(self.settings)?;
+        let layout = self.model.parameters().layout();
+        OptimizerSettings::from(self.settings).check_layout(layout)?;
         let (config, sequence_length) = (self.model.config(), self.settings.sequence_length);
         if config.max_positions < sequence_length {
             let (model, max_positions) = ("the model".to_owned(), config.max_positions);

@@ -1,13 +1,14 @@
 //! What a training run can be told: the `[models.NAME.train]` and `[models.NAME.distill]` tables of
 //! a recipe.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine::ops::distillation_loss;
 use serde::{Deserialize, Serialize};
 
-use crate::error::TrainError;
-use crate::optimizer::OptimizerSettings;
+use crate::error::{TrainError, require};
+use crate::optimizers::{OptimizerKind, OptimizerSettings, ParameterGroup};
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
 /// same knob.
@@ -33,6 +34,7 @@ pub struct TrainSettings {
     pub chunk_offsets: Vec<usize>,
     /// Order in which an epoch visits the sequences.
     pub order: DataOrder,
+    /// What turns gradients into updates; see [`OPTIMIZERS`](crate::optimizers::OPTIMIZERS).
     pub optimizer: OptimizerKind,
     pub learning_rate: f64,
     pub schedule: ScheduleKind,
@@ -57,6 +59,12 @@ pub struct TrainSettings {
     /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the
     /// model's name.
     pub seed: Option<u64>,
+    /// Numbers of the optimizer that no other optimizer has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub optimizer_options: BTreeMap<String, f64>,
+    /// Segments with an optimizer, learning rate or weight decay of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl Default for TrainSettings {
@@ -70,7 +78,7 @@ impl Default for TrainSettings {
             random_offset: false,
             chunk_offsets: Vec::new(),
             order: DataOrder::Shuffled,
-            optimizer: OptimizerKind::Adamw,
+            optimizer: OptimizerKind::default(),
             learning_rate: 3e-4,
             schedule: ScheduleKind::Cosine,
             warmup_steps: 0,
@@ -85,6 +93,24 @@ impl Default for TrainSettings {
             select_by: Selection::CrossEntropy,
             checkpoint_steps: 0,
             seed: None,
+            optimizer_options: BTreeMap::new(),
+            groups: Vec::new(),
+        }
+    }
+}
+
+impl From<&TrainSettings> for OptimizerSettings {
+    fn from(settings: &TrainSettings) -> Self {
+        Self {
+            optimizer: settings.optimizer,
+            optimizer_options: settings.optimizer_options.clone(),
+            weight_decay: settings.weight_decay,
+            decay_norms: settings.decay_norms,
+            beta1: settings.adam_beta1,
+            beta2: settings.adam_beta2,
+            epsilon: settings.adam_epsilon,
+            max_grad_norm: settings.max_grad_norm,
+            groups: settings.groups.clone(),
         }
     }
 }
@@ -110,17 +136,6 @@ pub enum Selection {
     Objective,
 }
 
-/// Which AdamW.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimizerKind {
-    /// `torch.optim.AdamW`: decay first, epsilon added to the bias-corrected root.
-    Adamw,
-    /// `transformers.AdamW` (the Trainer's default up to 4.31): epsilon added before bias
-    /// correction, decay after the step.
-    AdamwHf,
-}
-
 /// Shape of the learning rate after warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,19 +148,6 @@ pub enum ScheduleKind {
     Constant,
     /// The same rate after warm-up.
     ConstantWithWarmup,
-}
-
-/// An error that names the setting, its value and the rule, unless the rule holds.
-pub(crate) fn require(
-    holds: bool,
-    setting: &'static str,
-    value: &dyn std::fmt::Display,
-    rule: &'static str,
-) -> Result<(), TrainError> {
-    match holds {
-        true => Ok(()),
-        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
-    }
 }
 
 /// Refuses settings that mean nothing.

@@ -7,7 +7,7 @@ use model::{Batch, Model};
 
 use crate::data::MicroBatch;
 use crate::error::TrainError;
-use crate::optimizer::Optimizer;
+use crate::optimizers::GroupedOptimizer;
 use crate::settings::{DistillSettings, KlNormalisation, TrainSettings};
 use crate::signals::TeacherSignals;
 
@@ -58,7 +58,7 @@ pub fn objective(
 /// A model in training.
 pub struct Trainer {
     pub model: Model,
-    pub optimizer: Optimizer,
+    pub optimizer: GroupedOptimizer,
     gradients: Parameters,
     seed: u64,
     distill: Option<Listening>,
@@ -85,7 +85,7 @@ impl Trainer {
         distill: Option<Listening>,
     ) -> Self {
         let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
-        let optimizer = Optimizer::new(model.parameters(), settings);
+        let optimizer = GroupedOptimizer::new(model.parameters(), settings);
         Self { model, optimizer, gradients, seed, distill }
     }
 

@@ -122,7 +122,8 @@ fn settings(table: &Table) -> Result<FinetuneSettings, Fault> {
 #[cfg(test)]
 mod tests {
     use eval::classification::find_task;
-    use train::settings::{OptimizerKind, ScheduleKind};
+    use train::optimizers::OptimizerKind;
+    use train::settings::ScheduleKind;
 
     use super::*;
 
@@ -146,7 +147,7 @@ mod tests {
         let expected = FinetuneSettings {
             evaluate_every: 200,
             patience: Some(10),
-            optimizer: OptimizerKind::AdamwHf,
+            optimizer: OptimizerKind::named("adamw_hf").unwrap(),
             decay_norms: true,
             ..FinetuneSettings::default()
         };

@@ -1,10 +1,12 @@
 //! What fine-tuning can be told. The defaults are those of the evaluation pipeline of 2024.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::TrainError;
-use crate::optimizer::OptimizerSettings;
-use crate::settings::{OptimizerKind, ScheduleKind, require};
+use crate::error::{TrainError, require};
+use crate::optimizers::{OptimizerKind, OptimizerSettings};
+use crate::settings::ScheduleKind;
 
 /// How a classifier is fine-tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct FinetuneSettings {
     /// Seed of the examples' order and of dropout. Whoever makes the head's first weights should
     /// take it too.
     pub seed: u64,
+    /// Numbers of the optimizer that no other optimizer has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub optimizer_options: BTreeMap<String, f64>,
 }
 
 impl Default for FinetuneSettings {
@@ -52,7 +57,7 @@ impl Default for FinetuneSettings {
             warmup_steps: 0,
             weight_decay: 0.0,
             decay_norms: false,
-            optimizer: OptimizerKind::Adamw,
+            optimizer: OptimizerKind::default(),
             adam_beta1: 0.9,
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
@@ -64,6 +69,7 @@ impl Default for FinetuneSettings {
             patience: Some(3),
             early_stopping_threshold: 0.001,
             seed: 12,
+            optimizer_options: BTreeMap::new(),
         }
     }
 }
@@ -71,13 +77,15 @@ impl Default for FinetuneSettings {
 impl From<&FinetuneSettings> for OptimizerSettings {
     fn from(settings: &FinetuneSettings) -> Self {
         Self {
-            kind: settings.optimizer,
+            optimizer: settings.optimizer,
+            optimizer_options: settings.optimizer_options.clone(),
             weight_decay: settings.weight_decay,
             decay_norms: settings.decay_norms,
             beta1: settings.adam_beta1,
             beta2: settings.adam_beta2,
             epsilon: settings.adam_epsilon,
             max_grad_norm: settings.max_grad_norm,
+            groups: Vec::new(),
         }
     }
 }

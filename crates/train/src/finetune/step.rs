@@ -7,12 +7,12 @@ use model::{Batch, Classifier};
 use super::plan::{MICRO_BATCH_TOKENS, micro_batches};
 use super::{Example, FinetuneSettings};
 use crate::error::TrainError;
-use crate::optimizer::Optimizer;
+use crate::optimizers::GroupedOptimizer;
 
 /// A classifier in training.
 pub struct ClassifierTrainer {
     pub classifier: Classifier,
-    optimizer: Optimizer,
+    optimizer: GroupedOptimizer,
     gradients: Parameters,
     seed: u64,
     /// The most tokens that went through at a time.
@@ -36,7 +36,7 @@ impl ClassifierTrainer {
     pub fn new(classifier: Classifier, settings: &FinetuneSettings) -> Self {
         let gradients =
             Parameters::zeros(classifier.device(), classifier.parameters().layout().clone());
-        let optimizer = Optimizer::new(classifier.parameters(), settings);
+        let optimizer = GroupedOptimizer::new(classifier.parameters(), settings);
         let batch_limit = BatchLimit::up_to(MICRO_BATCH_TOKENS);
         Self { classifier, optimizer, gradients, seed: settings.seed, most_tokens: 0, batch_limit }
     }

@@ -1,0 +1,257 @@
+//! Parameter groups: which optimizer, learning rate and weight decay which segments have.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use engine::params::NamedSegment;
+use engine::{Layout, Role};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Hyperparameters, OptimizerKind, OptimizerSettings};
+
+/// Segments that are updated in another way than the rest: `[[models.NAME.train.groups]]` of a
+/// recipe. A segment belongs to the first group whose pattern and role match it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterGroup {
+    /// The Hugging Face names of the segments, such as `model.layers.*.weight`; `*` stands for any
+    /// characters. Left out, all of them.
+    #[serde(default = "ParameterGroup::default_pattern")]
+    pub pattern: String,
+    /// The segments' role: `embedding`, `positions`, `token_types`, `matrix`, `bias` or
+    /// `norm_gain`. Left out, any.
+    #[serde(default, with = "role_name", skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The optimizer; left out, that of the model. Segments that it does not take are updated by
+    /// AdamW.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<OptimizerKind>,
+    /// Numbers of that optimizer, as the model's `optimizer_options`, which hold where the group
+    /// names no optimizer of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub optimizer_options: BTreeMap<String, f64>,
+    /// Multiplies the learning rate of the schedule.
+    #[serde(default = "ParameterGroup::default_factor")]
+    pub learning_rate_factor: f64,
+    /// Weight decay of all the group's segments; left out, that of the model, which norms and
+    /// biases may be spared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+}
+
+impl ParameterGroup {
+    fn default_pattern() -> String {
+        "*".to_owned()
+    }
+
+    fn default_factor() -> f64 {
+        1.0
+    }
+
+    /// Whether a segment has the group's role and a name of its pattern.
+    pub fn matches(&self, named: &NamedSegment) -> bool {
+        self.role.is_none_or(|role| role == named.role) && matches(&self.pattern, &named.name)
+    }
+}
+
+/// The names of roles in settings.
+pub(super) const ROLES: [(&str, Role); 6] = [
+    ("embedding", Role::Embedding),
+    ("positions", Role::Positions),
+    ("token_types", Role::TokenTypes),
+    ("matrix", Role::Matrix),
+    ("bias", Role::Bias),
+    ("norm_gain", Role::NormGain),
+];
+
+/// A role as its name in [`ROLES`].
+mod role_name {
+    use serde::de::Error;
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = ROLES.iter().find(|(_, known)| Some(*known) == *role).map(|(name, _)| *name);
+        name.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Role>, D::Error> {
+        const NAMES: [&str; ROLES.len()] = {
+            let (mut names, mut at) = ([""; ROLES.len()], 0);
+            while at < names.len() {
+                names[at] = ROLES[at].0;
+                at += 1;
+            }
+            names
+        };
+        let name = String::deserialize(deserializer)?;
+        let found = ROLES.iter().find(|(known, _)| *known == name);
+        let role = found.map(|(_, role)| Some(*role));
+        role.ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
+    }
+}
+
+/// Whether a name matches a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {
+            let mut ends = (0..=name.len()).filter(|&at| name.is_char_boundary(at));
+            ends.any(|at| matches(rest, &name[at..]))
+        }),
+    }
+}
+
+/// Segments that are updated together, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Assigned {
+    pub rule: Rule,
+    pub segments: Vec<NamedSegment>,
+    /// The segments as ranges of the flat vector, neighbours joined.
+    pub ranges: Vec<Range<usize>>,
+}
+
+/// How segments are updated.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rule {
+    pub optimizer: OptimizerKind,
+    pub hyperparameters: Hyperparameters,
+    pub learning_rate_factor: f64,
+    pub weight_decay: f64,
+}
+
+/// Every segment of a model with its rule. Without groups, biases are never decayed and gains only
+/// when asked.
+pub(super) fn assign(layout: &Layout, settings: &OptimizerSettings) -> Vec<Assigned> {
+    let mut assigned: Vec<Assigned> = Vec::new();
+    for named in layout.segments() {
+        let rule = rule(named, settings);
+        let index = assigned.iter().position(|group| group.rule == rule).unwrap_or_else(|| {
+            assigned.push(Assigned { rule, segments: Vec::new(), ranges: Vec::new() });
+            assigned.len() - 1
+        });
+        let group = &mut assigned[index];
+        let range = named.segment.offset..named.segment.offset + named.segment.length();
+        match group.ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => group.ranges.push(range),
+        }
+        group.segments.push(named.clone());
+    }
+    assigned
+}
+
+fn rule(named: &NamedSegment, settings: &OptimizerSettings) -> Rule {
+    let group = settings.groups.iter().find(|group| group.matches(named));
+    let optimizer = group.and_then(|group| group.optimizer).unwrap_or(settings.optimizer);
+    let default_decay = match named.role {
+        Role::Embedding | Role::Positions | Role::TokenTypes | Role::Matrix => {
+            settings.weight_decay
+        }
+        Role::NormGain if settings.decay_norms => settings.weight_decay,
+        Role::NormGain | Role::Bias => 0.0,
+    };
+    // What an optimizer does not take is not its group's either, but for learning rate and decay.
+    let (optimizer, options) = match optimizer.takes(named) {
+        true => (optimizer, settings.options(group)),
+        false => (OptimizerKind::default(), BTreeMap::new()),
+    };
+    Rule {
+        optimizer,
+        hyperparameters: Hyperparameters {
+            beta1: settings.beta1,
+            beta2: settings.beta2,
+            epsilon: settings.epsilon,
+            options,
+        },
+        learning_rate_factor: group.map_or(1.0, |group| group.learning_rate_factor),
+        weight_decay: group.and_then(|group| group.weight_decay).unwrap_or(default_decay),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::TrainSettings;
+
+    fn layout() -> Layout {
+        let mut layout = Layout::default();
+        layout.add("weight", 2, 2, Role::Matrix);
+        layout.add("gain", 1, 2, Role::NormGain);
+        layout.add("bias", 1, 2, Role::Bias);
+        layout.add("other", 1, 3, Role::Matrix);
+        layout
+    }
+
+    /// The ranges of every rule with its weight decay and learning rate factor.
+    fn assigned(settings: &TrainSettings) -> Vec<(Vec<Range<usize>>, f64, f64)> {
+        let groups = assign(&layout(), &settings.into());
+        let parts = |group: Assigned| {
+            (group.ranges, group.rule.weight_decay, group.rule.learning_rate_factor)
+        };
+        groups.into_iter().map(parts).collect()
+    }
+
+    #[test]
+    fn decay_reaches_weights_and_gains_only_when_asked() {
+        let mut settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
+        let ranges = |settings: &TrainSettings| {
+            assigned(settings).into_iter().map(|(ranges, decay, _)| (ranges, decay)).collect()
+        };
+        let found: Vec<_> = ranges(&settings);
+        assert_eq!(found, [(vec![0..4, 8..11], 0.1), (vec![4..8], 0.0)]);
+        settings.decay_norms = true;
+        let found: Vec<_> = ranges(&settings);
+        assert_eq!(found, [(vec![0..6, 8..11], 0.1), (vec![6..8], 0.0)]);
+    }
+
+    #[test]
+    fn a_segment_follows_the_first_group_that_it_matches() {
+        let group = |text: &str| serde_json::from_str::<ParameterGroup>(text).unwrap();
+        let settings = TrainSettings {
+            weight_decay: 0.1,
+            groups: vec![
+                group(r#"{"role": "bias", "weight_decay": 0.3}"#),
+                group(r#"{"pattern": "*i*", "learning_rate_factor": 0.5}"#),
+            ],
+            ..TrainSettings::default()
+        };
+        let expected = [
+            (vec![0..4], 0.1, 0.5),
+            (vec![4..6], 0.0, 0.5),
+            (vec![6..8], 0.3, 1.0),
+            (vec![8..11], 0.1, 1.0),
+        ];
+        assert_eq!(assigned(&settings), expected);
+    }
+
+    #[test]
+    fn every_role_is_read_and_written() {
+        for (name, role) in ROLES {
+            let text = format!(r#"{{"pattern":"*","role":"{name}","learning_rate_factor":1.0}}"#);
+            let group: ParameterGroup = serde_json::from_str(&text).unwrap();
+            assert_eq!((group.role, serde_json::to_string(&group).unwrap()), (Some(role), text));
+        }
+        let message = serde_json::from_str::<ParameterGroup>(r#"{"role": "weight"}"#);
+        assert!(message.unwrap_err().to_string().contains("expected one of `embedding`"));
+    }
+
+    #[test]
+    fn stars_stand_for_any_characters() {
+        for (pattern, name, expected) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.bc", false),
+            ("*", "", true),
+            ("a*c", "ac", true),
+            ("a*c", "abcbc", true),
+            ("a*c", "abcb", false),
+            ("*.mlp.*.weight", "h.0.mlp.c_fc.weight", true),
+            ("*.mlp.*.weight", "h.0.mlp.c_fc.bias", false),
+            ("é*", "éa", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Optimizers: what turns gradients into updates of the parameters.
+//!
+//! An optimizer is a file of this folder and a line in [`OPTIMIZERS`]. Settings, checkpoints,
+//! memory estimates and fine-tuning know it by its [`Optimizer`] implementation alone.
+
+mod adamw;
+mod grouped;
+mod groups;
+mod kind;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use engine::params::NamedSegment;
+use engine::{Parameters, Role, Tensor};
+
+pub use self::grouped::GroupedOptimizer;
+pub use self::groups::ParameterGroup;
+pub use self::kind::OptimizerKind;
+pub use self::settings::OptimizerSettings;
+
+/// Every optimizer. The first is the default, and updates the segments that another optimizer does
+/// not take.
+pub static OPTIMIZERS: &[&dyn Optimizer] = &[&adamw::TORCH, &adamw::TRANSFORMERS];
+
+/// A rule that updates parameters by their gradients.
+pub trait Optimizer: Send + Sync {
+    /// The name in settings, such as `adamw`.
+    fn name(&self) -> &'static str;
+
+    /// Names of the state tensors, under which checkpoints store them. Each has one f32 for every
+    /// parameter of the model, at the parameter's offset, and starts at zero. Optimizers that name
+    /// the same tensor share it, each in its own segments. `parameters` is taken.
+    fn state(&self) -> &'static [&'static str];
+
+    /// Bytes of state for each parameter.
+    fn bytes_per_weight(&self) -> usize {
+        self.state().len() * size_of::<f32>()
+    }
+
+    /// Numbers that can be set besides those of [`Hyperparameters`], in `optimizer_options`.
+    fn options(&self) -> &'static [OptimizerOption] {
+        &[]
+    }
+
+    /// Whether it can update a segment. The first of [`OPTIMIZERS`] updates the others.
+    fn takes(&self, _segment: &NamedSegment) -> bool {
+        true
+    }
+
+    /// Updates the segments of a group. `state` holds the tensors of [`state`](Self::state), in
+    /// that order.
+    ///
+    /// All tensors are flat vectors over all parameters; values outside the group's segments are
+    /// another group's.
+    fn update(
+        &self,
+        update: &GroupUpdate<'_>,
+        parameters: &mut Parameters,
+        gradients: &Parameters,
+        state: &mut [&mut Tensor],
+    );
+}
+
+/// One update of one parameter group.
+pub struct GroupUpdate<'a> {
+    /// The segments, in the order of the flat vector.
+    pub segments: &'a [NamedSegment],
+    /// The same as ranges of the flat vector, neighbours joined: for optimizers that work value by
+    /// value.
+    pub ranges: &'a [Range<usize>],
+    /// 1 for the first update.
+    pub step: u64,
+    /// Of the schedule, times the group's factor.
+    pub learning_rate: f64,
+    /// Of the group's segments; 0 where they are not decayed.
+    pub weight_decay: f64,
+    /// Multiplies every gradient first: the clipping factor.
+    pub gradient_scale: f64,
+    /// The group's hyperparameters.
+    pub hyperparameters: &'a Hyperparameters,
+}
+
+/// The numbers of an optimizer other than learning rate and weight decay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hyperparameters {
+    /// `adam_beta1`: decay of the average of gradients.
+    pub beta1: f64,
+    /// `adam_beta2`: decay of the average of squared gradients.
+    pub beta2: f64,
+    /// `adam_epsilon`: keeps the denominator above zero.
+    pub epsilon: f64,
+    /// `optimizer_options`, with the defaults of those that were not set.
+    pub options: BTreeMap<String, f64>,
+}
+
+/// A number that an optimizer can be given in `optimizer_options`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimizerOption {
+    /// The key.
+    pub name: &'static str,
+    /// The value where the key is not set.
+    pub default: f64,
+    /// The smallest value that is allowed.
+    pub lowest: f64,
+    /// The largest value that is allowed.
+    pub highest: f64,
+}
+
+/// Whether a segment is a matrix of products: not an embedding, a gain or a bias. For optimizers of
+/// matrices.
+pub fn is_body_matrix(named: &NamedSegment) -> bool {
+    named.role == Role::Matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_leave_the_parameters_theirs() {
+        let names: BTreeSet<_> = OPTIMIZERS.iter().map(|optimizer| optimizer.name()).collect();
+        assert_eq!(names.len(), OPTIMIZERS.len());
+        for optimizer in OPTIMIZERS {
+            let state: BTreeSet<_> = optimizer.state().iter().collect();
+            assert_eq!(state.len(), optimizer.state().len());
+            assert!(!state.contains(&"parameters"), "{}", optimizer.name());
+            for option in optimizer.options() {
+                assert!((option.lowest..=option.highest).contains(&option.default), "{option:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_takes_every_segment() {
+        let first = OPTIMIZERS[0];
+        assert_eq!((first.name(), first.bytes_per_weight()), ("adamw", 8));
+        for (_, role) in groups::ROLES {
+            let segment = engine::Segment { offset: 0, rows: 1, columns: 1 };
+            assert!(first.takes(&NamedSegment { name: "any".into(), segment, role }));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Settings that every optimizer has, and those of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::params::NamedSegment;
+use engine::{Layout, Role, Segment};
+
+use super::{OptimizerKind, ParameterGroup};
+use crate::error::{TrainError, require};
+
+/// How a model's parameters are updated: the part of the settings of pretraining and of
+/// fine-tuning that concerns the optimizer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerSettings {
+    /// The optimizer of segments without a group.
+    pub optimizer: OptimizerKind,
+    /// Numbers of that optimizer.
+    pub optimizer_options: BTreeMap<String, f64>,
+    /// Of matrices and embeddings.
+    pub weight_decay: f64,
+    /// Whether normalisation gains are decayed too.
+    pub decay_norms: bool,
+    /// Decay of the average of gradients.
+    pub beta1: f64,
+    /// Decay of the average of squared gradients.
+    pub beta2: f64,
+    /// Keeps the denominator above zero.
+    pub epsilon: f64,
+    /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
+    pub max_grad_norm: f64,
+    /// Segments that are updated in another way.
+    pub groups: Vec<ParameterGroup>,
+}
+
+impl OptimizerSettings {
+    /// Refuses settings outside their range.
+    ///
+    /// # Errors
+    /// Names the first such setting, its value and the rule.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        require(
+            self.weight_decay >= 0.0,
+            "weight_decay",
+            &self.weight_decay,
+            "it must be 0 or more",
+        )?;
+        require(share(self.beta1), "adam_beta1", &self.beta1, "it must be at least 0 and below 1")?;
+        require(share(self.beta2), "adam_beta2", &self.beta2, "it must be at least 0 and below 1")?;
+        require(self.epsilon > 0.0, "adam_epsilon", &self.epsilon, "it must be above 0")?;
+        require(
+            self.max_grad_norm >= 0.0,
+            "max_grad_norm",
+            &self.max_grad_norm,
+            "it must be 0 or more",
+        )?;
+        check_options(self.optimizer, &self.optimizer_options)?;
+        self.groups.iter().try_for_each(|group| self.check_group(group))
+    }
+
+    fn check_group(&self, group: &ParameterGroup) -> Result<(), TrainError> {
+        let refuse = |holds: bool, key: &str, value: f64, rule| {
+            let value = format!("{key} = {value} for {:?}", group.pattern);
+            require(holds, "groups", &value, rule)
+        };
+        let pattern = format!("{:?}", group.pattern);
+        require(!group.pattern.is_empty(), "groups", &pattern, "a pattern must name segments")?;
+        let (factor, decay) = (group.learning_rate_factor, group.weight_decay.unwrap_or(0.0));
+        refuse(
+            factor >= 0.0 && factor.is_finite(),
+            "learning_rate_factor",
+            factor,
+            "it must be a number from 0 up",
+        )?;
+        refuse(
+            decay >= 0.0 && decay.is_finite(),
+            "weight_decay",
+            decay,
+            "it must be a number from 0 up",
+        )?;
+        check_options(group.optimizer.unwrap_or(self.optimizer), &group.optimizer_options)
+    }
+
+    /// Refuses groups without a segment in the model.
+    ///
+    /// # Errors
+    /// Names the pattern.
+    pub fn check_layout(&self, layout: &Layout) -> Result<(), TrainError> {
+        self.groups.iter().try_for_each(|group| {
+            let found = layout.segments().iter().any(|named| group.matches(named));
+            let pattern = format!("{:?}", group.pattern);
+            require(found, "groups", &pattern, "no parameter of the model is in this group")
+        })
+    }
+
+    /// Bytes of optimizer state for each parameter of a model.
+    pub fn bytes_per_weight(&self) -> usize {
+        let mut used: Vec<OptimizerKind> =
+            self.groups.iter().filter_map(|group| group.optimizer).collect();
+        used.push(self.optimizer);
+        // Every model has vectors; an optimizer that takes only matrices leaves them to another.
+        let segment = Segment { offset: 0, rows: 1, columns: 1 };
+        let vector = NamedSegment { name: String::new(), segment, role: Role::NormGain };
+        if used.iter().any(|optimizer| !optimizer.takes(&vector)) {
+            used.push(OptimizerKind::default());
+        }
+        let names: BTreeSet<&str> =
+            used.iter().flat_map(|optimizer| optimizer.state()).copied().collect();
+        names.len() * size_of::<f32>()
+    }
+
+    /// The options of an optimizer in a group, or of the model's where there is no group.
+    pub(super) fn options(&self, group: Option<&ParameterGroup>) -> BTreeMap<String, f64> {
+        let own = group.and_then(|group| group.optimizer);
+        let optimizer = own.unwrap_or(self.optimizer);
+        let defaults =
+            optimizer.options().iter().map(|option| (option.name.to_owned(), option.default));
+        let mut options: BTreeMap<String, f64> = defaults.collect();
+        if own.is_none() {
+            options.extend(self.optimizer_options.clone());
+        }
+        options.extend(group.iter().flat_map(|group| group.optimizer_options.clone()));
+        options
+    }
+}
+
+fn check_options(
+    optimizer: OptimizerKind,
+    options: &BTreeMap<String, f64>,
+) -> Result<(), TrainError> {
+    for (name, &value) in options {
+        let shown = format!("{name} = {value}");
+        let known = optimizer.options().iter().find(|option| option.name == name);
+        let rule = "the optimizer has no such option";
+        require(known.is_some(), "optimizer_options", &shown, rule)?;
+        let fits = known.is_some_and(|option| (option.lowest..=option.highest).contains(&value));
+        require(fits, "optimizer_options", &shown, "it is outside the option's range")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::TrainSettings;
+
+    fn message(train: TrainSettings) -> String {
+        OptimizerSettings::from(&train).check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn options_and_groups_outside_their_range_are_named() {
+        let group = |text: &str| serde_json::from_str::<ParameterGroup>(text).unwrap();
+        let with = |text: &str| TrainSettings { groups: vec![group(text)], ..Default::default() };
+        let found = message(with(r#"{"pattern": "a*", "learning_rate_factor": -1}"#));
+        assert!(found.contains("learning_rate_factor = -1 for \"a*\""), "{found}");
+        assert!(message(with(r#"{"pattern": ""}"#)).contains("`groups` is \"\""));
+        let options = BTreeMap::from([("momentum".to_owned(), 0.5)]);
+        let settings = TrainSettings { optimizer_options: options, ..Default::default() };
+        assert!(message(settings).contains("momentum = 0.5; the optimizer has no such option"));
+        let settings = OptimizerSettings::from(&with(r#"{"pattern": "lm_head*"}"#));
+        assert!(settings.check().is_ok());
+        let mut layout = Layout::default();
+        layout.add("weight", 2, 2, Role::Matrix);
+        let found = settings.check_layout(&layout).unwrap_err().to_string();
+        assert!(found.contains("\"lm_head*\"; no parameter of the model is"), "{found}");
+    }
+
+    #[test]
+    fn adamw_keeps_eight_bytes_for_each_weight() {
+        let settings = OptimizerSettings::from(&TrainSettings::default());
+        assert_eq!(settings.bytes_per_weight(), 8);
+    }
+}
