@@ -98,7 +98,7 @@ impl<'a> TrainingLog<'a> {
 }
 
 impl Listener for TrainingLog<'_> {
-    fn hear(&mut self, event: train::Event<'_>) -> io::Result<()> {
+    fn on_event(&mut self, event: train::Event<'_>) -> io::Result<()> {
         let (model, observer) = (self.model, self.observer);
         match event {
             train::Event::Started { step, total_steps, tokens_per_step, .. } => {

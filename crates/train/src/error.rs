@@ -52,8 +52,8 @@ pub enum TrainError {
     OtherRun { path: PathBuf, difference: String },
     #[error("{} is damaged: {problem}", path.display())]
     DamagedCheckpoint { path: PathBuf, problem: String },
-    #[error("sequences of no known place in a text cannot be looked up in a teachers' cache")]
-    Unplaced,
+    #[error("the teacher cache has no block for these sequences: they are not of its text")]
+    NotInCache,
     #[error("there is no memory for {}: {fault}", at_a_time(*.sequences, *.length))]
     OutOfMemory { sequences: usize, length: usize, fault: Fault },
     #[error(transparent)]

@@ -90,7 +90,7 @@ pub enum Event<'a> {
 /// Hears of events as they happen. A listener that cannot keep its records stops the run with its
 /// error.
 pub trait Listener {
-    fn hear(&mut self, event: Event<'_>) -> std::io::Result<()>;
+    fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()>;
 
     /// Whether somebody asked the run to stop: it finishes the step, saves, and returns.
     fn should_stop(&self) -> bool {
@@ -102,7 +102,7 @@ pub trait Listener {
 pub struct Silent;
 
 impl Listener for Silent {
-    fn hear(&mut self, _event: Event<'_>) -> std::io::Result<()> {
+    fn on_event(&mut self, _event: Event<'_>) -> std::io::Result<()> {
         Ok(())
     }
 }

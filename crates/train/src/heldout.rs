@@ -13,7 +13,7 @@ use crate::data::{MicroBatch, TextKind, TokenSource};
 use crate::error::TrainError;
 use crate::settings::DistillSettings;
 use crate::signals::TeacherSignals;
-use crate::step::{Normalisers, objective, unweighed};
+use crate::step::{Normalisers, objective, unweighted};
 
 /// Held-out sequences of a text.
 pub struct Heldout<'a> {
@@ -126,7 +126,7 @@ impl Heldout<'_> {
     /// Cross-entropy and distillation objective of a student.
     ///
     /// # Errors
-    /// When the teachers cannot be heard, or somebody asked to stop.
+    /// When the teacher outputs cannot be read, or the caller asked to stop.
     pub fn distillation(
         &self,
         student: &Model,
@@ -139,10 +139,8 @@ impl Heldout<'_> {
             let mut tape = Tape::inference(student.parameters());
             let hidden = student.decoder().hidden_states(&mut tape, batch, None);
             let (output, targets) = (student.decoder().output(), batch.next_tokens());
-            let (signal, measured) = (signals.read(micro_batch)?, unweighed(settings));
-            Ok(signal.lend(|teachers| {
-                tape.distillation_loss(&hidden, output, teachers, &targets, measured)
-            }))
+            let (teachers, measured) = (signals.read(micro_batch)?, unweighted(settings));
+            Ok(tape.distillation_loss(&hidden, output, teachers.as_signal(), &targets, measured))
         };
         self.each(&**student.device(), measure, |batch, sums| {
             cross_entropy += sums.cross_entropy;

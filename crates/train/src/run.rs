@@ -16,8 +16,8 @@ use crate::heldout::Heldout;
 use crate::optimizers::OptimizerSettings;
 use crate::schedule::Schedule;
 use crate::settings::{self, Selection, SignalKind, TrainSettings};
-use crate::signals::{self, Audience, Distillation};
-use crate::step::{Listening, Trainer};
+use crate::signals::{self, DistillInputs, DistillState, Distillation};
+use crate::step::Trainer;
 
 /// Everything that decides a run.
 pub struct Run<'a> {
@@ -47,8 +47,8 @@ pub enum Outcome {
     Interrupted { step: u64 },
 }
 
-/// A run under way.
-struct Progressing<'a> {
+/// A run between two steps.
+struct RunState<'a> {
     folder: PathBuf,
     settings: &'a TrainSettings,
     trainer: Trainer,
@@ -111,12 +111,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn prepare(self, listener: &mut dyn Listener) -> Result<Progressing<'a>, TrainError> {
+    fn prepare(self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
         let plan = Plan::new(self.settings, self.seed, self.training.len())?;
         let schedule = Schedule::new(self.settings, plan.total_steps);
         let fingerprint = self.fingerprint();
-        let listening = self.listen(listener)?;
-        let mut trainer = Trainer::new(self.model, self.settings, self.seed, listening);
+        let distill = self.open_teachers(listener)?;
+        let mut trainer = Trainer::new(self.model, self.settings, self.seed, distill);
         let checkpoints = self.folder.join("checkpoints");
         fs::create_dir_all(&checkpoints)
             .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
             },
         )?;
         for (path, problem) in &skipped {
-            hear(listener, self.folder, Event::CheckpointSkipped { path, problem })?;
+            report(listener, self.folder, Event::CheckpointSkipped { path, problem })?;
         }
         let heldout = match self.validation {
             None => None,
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
             }
         };
         let saved_step = restored.as_ref().map(|progress| progress.step);
-        Ok(Progressing {
+        Ok(RunState {
             folder: self.folder.to_owned(),
             settings: self.settings,
             trainer,
@@ -164,17 +164,20 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Opens the teachers' signals, and says where they are kept if they are.
-    fn listen(&self, listener: &mut dyn Listener) -> Result<Option<Listening>, TrainError> {
+    /// Opens the source of teacher outputs, and reports its cache if there is one.
+    fn open_teachers(
+        &self,
+        listener: &mut dyn Listener,
+    ) -> Result<Option<DistillState>, TrainError> {
         let Some(distill) = &self.distill else { return Ok(None) };
-        let audience = Audience {
+        let inputs = DistillInputs {
             device: self.model.device(),
             vocab_size: self.model.config().vocab_size,
             settings: self.settings,
             training: self.training,
             validation: self.validation,
         };
-        let signals = signals::open(distill, &audience)?;
+        let signals = signals::open(distill, &inputs)?;
         if let Some(store) = signals.cache(TextKind::Training) {
             let manifest = store.manifest();
             let (sequences, bytes) = (manifest.blocks, manifest.total_bytes());
@@ -184,9 +187,9 @@ impl<'a> Run<'a> {
                 missing: store.missing(),
                 bytes,
             };
-            hear(listener, self.folder, event)?;
+            report(listener, self.folder, event)?;
         }
-        Ok(Some((distill.settings.clone(), signals)))
+        Ok(Some(DistillState { settings: distill.settings.clone(), signals }))
     }
 
     /// The hash of settings and inputs that a checkpoint must share with the run.
@@ -212,11 +215,11 @@ impl<'a> Run<'a> {
     }
 }
 
-fn hear(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {
-    listener.hear(event).map_err(|cause| TrainError::Io { path: folder.to_owned(), cause })
+fn report(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {
+    listener.on_event(event).map_err(|cause| TrainError::Io { path: folder.to_owned(), cause })
 }
 
-impl Progressing<'_> {
+impl RunState<'_> {
     fn announce(&self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let event = Event::Started {
             step: self.progress.step,
@@ -224,7 +227,7 @@ impl Progressing<'_> {
             steps_per_epoch: self.plan.steps_per_epoch(),
             tokens_per_step: self.settings.batch_size * self.settings.sequence_length,
         };
-        hear(listener, &self.folder, event)
+        report(listener, &self.folder, event)
     }
 
     fn epoch(&self) -> f64 {
@@ -248,7 +251,7 @@ impl Progressing<'_> {
         self.progress.step = done + 1;
         if self.batch_limit.size() < known {
             let (sequences, batch_size) = (self.batch_limit.size(), self.settings.batch_size);
-            hear(listener, &self.folder, Event::Split { sequences, batch_size })?;
+            report(listener, &self.folder, Event::Split { sequences, batch_size })?;
         }
         let record = StepRecord {
             step: done + 1,
@@ -261,16 +264,18 @@ impl Progressing<'_> {
             tokens: sequences.len() * self.settings.sequence_length,
             seconds: start.elapsed().as_secs_f64(),
         };
-        hear(listener, &self.folder, Event::Step(record))
+        report(listener, &self.folder, Event::Step(record))
     }
 
     fn evaluate(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let Some(heldout) = &self.heldout else { return Ok(()) };
         let start = Instant::now();
         let by_objective = self.settings.select_by == Selection::Objective;
-        let (model, listening) = self.trainer.student();
-        let found = match listening.filter(|_| by_objective) {
-            Some((settings, signals)) => heldout.distillation(model, settings, &mut **signals)?,
+        let (model, distill) = self.trainer.student();
+        let found = match distill.filter(|_| by_objective) {
+            Some(DistillState { settings, signals }) => {
+                heldout.distillation(model, settings, &mut **signals)?
+            }
             None => heldout.cross_entropy(&[model])?,
         };
         let selected = found.objective.unwrap_or(found.cross_entropy);
@@ -292,7 +297,7 @@ impl Progressing<'_> {
             hugging_face::save(&self.trainer.model, &self.folder.join("best"))?;
             self.progress.best = Some((selected, self.progress.step));
         }
-        hear(listener, &self.folder, Event::Evaluation(record))
+        report(listener, &self.folder, Event::Evaluation(record))
     }
 
     fn checkpoint_is_due(&self) -> bool {
@@ -305,7 +310,7 @@ impl Progressing<'_> {
         if self.saved_step == Some(step) {
             return Ok(());
         }
-        hear(listener, &self.folder, Event::Saving { step })?;
+        report(listener, &self.folder, Event::Saving { step })?;
         let checkpoints = self.folder.join("checkpoints");
         let path = checkpoint::save(
             &checkpoints,
@@ -314,7 +319,7 @@ impl Progressing<'_> {
             &self.progress,
         )?;
         self.saved_step = Some(step);
-        hear(listener, &self.folder, Event::Checkpoint { step, path: &path })
+        report(listener, &self.folder, Event::Checkpoint { step, path: &path })
     }
 
     /// Puts the best weights, or the last ones where nothing was evaluated, into `final/`.

@@ -9,7 +9,7 @@ use crate::data::MicroBatch;
 use crate::error::TrainError;
 use crate::optimizers::GroupedOptimizer;
 use crate::settings::{DistillSettings, KlNormalisation, TrainSettings};
-use crate::signals::TeacherSignals;
+use crate::signals::DistillState;
 
 /// What the sums over a whole step are divided by. Micro-batches add up sums, so a split does not
 /// change the result.
@@ -61,11 +61,8 @@ pub struct Trainer {
     pub optimizer: GroupedOptimizer,
     gradients: Parameters,
     seed: u64,
-    distill: Option<Listening>,
+    distill: Option<DistillState>,
 }
-
-/// How a student listens, and what says what its teachers say.
-pub type Listening = (DistillSettings, Box<dyn TeacherSignals>);
 
 /// What one step found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,15 +79,15 @@ impl Trainer {
         model: Model,
         settings: &TrainSettings,
         seed: u64,
-        distill: Option<Listening>,
+        distill: Option<DistillState>,
     ) -> Self {
         let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
         let optimizer = GroupedOptimizer::new(model.parameters(), settings);
         Self { model, optimizer, gradients, seed, distill }
     }
 
-    /// The model, and how it listens to teachers if it does.
-    pub fn student(&mut self) -> (&Model, Option<&mut Listening>) {
+    /// The model, and its distillation if there is one.
+    pub fn student(&mut self) -> (&Model, Option<&mut DistillState>) {
         (&self.model, self.distill.as_mut())
     }
 
@@ -118,7 +115,7 @@ impl Trainer {
     /// may be begun again.
     ///
     /// # Errors
-    /// When the loss or the gradient is not finite, or the teachers cannot be heard.
+    /// When the loss or the gradient is not finite, or the teacher outputs cannot be read.
     pub fn gradient(
         &mut self,
         micro_batches: &[MicroBatch],
@@ -136,7 +133,7 @@ impl Trainer {
             kl += sums.1;
             dropout = dropout.after(&micro_batch.batch.spans);
         }
-        let distill = self.distill.as_ref().map(|(settings, _)| settings);
+        let distill = self.distill.as_ref().map(|state| &state.settings);
         let (loss, cross_entropy, kl) =
             objective(cross_entropy, distill.map(|_| kl), &total, distill);
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
@@ -174,18 +171,16 @@ impl Trainer {
                     tape.language_model_loss(&hidden, decoder.output(), &targets, per_token as f32);
                 (sum, 0.0)
             }
-            Some((settings, signals)) => {
-                let weighed = DistillationObjective {
+            Some(DistillState { settings, signals }) => {
+                let weighted = DistillationObjective {
                     cross_entropy: (settings.alpha * per_token) as f32,
                     kl: ((1.0 - settings.alpha) / total.kl(settings.kl)) as f32,
-                    ..unweighed(settings)
+                    ..unweighted(settings)
                 };
                 tape.device().submit();
-                let signal = signals.read(micro_batch)?;
-                let output = decoder.output();
-                let sums = signal.lend(|teachers| {
-                    tape.distillation_loss(&hidden, output, teachers, &targets, weighed)
-                });
+                let teachers = signals.read(micro_batch)?;
+                let (teachers, output) = (teachers.as_signal(), decoder.output());
+                let sums = tape.distillation_loss(&hidden, output, teachers, &targets, weighted);
                 (sums.cross_entropy, sums.kl)
             }
         };
@@ -196,7 +191,7 @@ impl Trainer {
 }
 
 /// The objective of the settings, with both sums' weights still at 0.
-pub fn unweighed(settings: &DistillSettings) -> DistillationObjective {
+pub fn unweighted(settings: &DistillSettings) -> DistillationObjective {
     DistillationObjective {
         temperature: settings.temperature as f32,
         cross_entropy: 0.0,

@@ -391,7 +391,7 @@ struct Recorder {
 }
 
 impl FinetuneListener for Recorder {
-    fn hear(&mut self, event: FinetuneEvent) {
+    fn on_event(&mut self, event: FinetuneEvent) {
         self.stop |= (self.stop_after)(&event);
         self.heard.push(match event {
             FinetuneEvent::Started { total_steps, steps_per_epoch } => {

@@ -63,7 +63,7 @@ struct Recorder {
 }
 
 impl Listener for Recorder {
-    fn hear(&mut self, event: Event<'_>) -> std::io::Result<()> {
+    fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()> {
         match event {
             Event::Step(_) => self.steps += 1,
             Event::Evaluation(record) => self.losses.push(record.cross_entropy),

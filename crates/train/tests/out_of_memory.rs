@@ -17,7 +17,7 @@ use train::finetune::{
 };
 use train::heldout::Heldout;
 use train::settings::{Codec, SignalKind};
-use train::signals::{Audience, open_to_teach};
+use train::signals::{DistillInputs, open_cache};
 use train::{
     DistillSettings, Distillation, Event, Listener, Outcome, Run, StepRecord, Teacher, TrainError,
     TrainSettings,
@@ -77,7 +77,7 @@ struct Notes {
 }
 
 impl Listener for Notes {
-    fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
+    fn on_event(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
             Event::Step(record) => self.steps.push(record),
             Event::Split { sequences, batch_size } => self.splits.push((sequences, batch_size)),
@@ -223,21 +223,21 @@ fn teacher_outputs_do_not_depend_on_the_batch_limit() {
         let folder = tempfile::tempdir().unwrap();
         let (distillation, training, settings) =
             (distillation(folder.path()), tokens(2), settings());
-        let audience = Audience {
+        let inputs = DistillInputs {
             device: &device,
             vocab_size: 101,
             settings: &settings,
             training: &training,
             validation: None,
         };
-        let mut teaching = open_to_teach(&distillation, &audience).unwrap().unwrap();
+        let mut cache = open_cache(&distillation, &inputs).unwrap().unwrap();
         let mut calls = 0;
-        let is_whole = teaching.teach(&audience, 32, &mut |_| {
+        let is_whole = cache.complete(&inputs, 32, &mut |_| {
             calls += 1;
             true
         });
         assert!(is_whole.unwrap());
-        (calls, std::fs::read(teaching.folders()[0].0.join("blocks.bin")).unwrap())
+        (calls, std::fs::read(cache.folders()[0].0.join("blocks.bin")).unwrap())
     });
     assert!(kept[0].0 == 1 && kept[1].0 > 1, "{} and {} calls", kept[0].0, kept[1].0);
     assert!(kept[0].1 == kept[1].1);
@@ -292,7 +292,7 @@ struct FinetuneNotes {
 }
 
 impl FinetuneListener for FinetuneNotes {
-    fn hear(&mut self, event: FinetuneEvent) {
+    fn on_event(&mut self, event: FinetuneEvent) {
         match event {
             FinetuneEvent::Step(step) => self.steps.push(step),
             FinetuneEvent::Split { tokens } => self.splits.push(tokens),

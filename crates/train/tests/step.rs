@@ -7,7 +7,8 @@ use base::rng::Rng;
 use engine::{Device, Profiler};
 use model::{Architecture, Batch, Model, ModelConfig};
 use train::settings::{DistillSettings, TrainSettings};
-use train::step::{Listening, Trainer};
+use train::signals::DistillState;
+use train::step::Trainer;
 use train::{MicroBatch, Online};
 
 fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
@@ -44,14 +45,14 @@ fn trainer(
     let model = |architecture, dropout, seed| {
         Model::new(config(architecture, dropout), device, seed).unwrap()
     };
-    let teachers = || -> Listening {
+    let teachers = || -> DistillState {
         let models = vec![
             ("first".to_owned(), model(Architecture::Gpt2, 0.1, 5)),
             ("second".to_owned(), model(Architecture::Llama, 0.0, 6)),
         ];
         let settings = DistillSettings::new(Vec::new());
         let online = Online::new(models, &settings, 101, 40).unwrap();
-        (settings, Box::new(online))
+        DistillState { settings, signals: Box::new(online) }
     };
     let settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
     Trainer::new(model(architecture, dropout, 1), &settings, 9, distilled.then(teachers))

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use train::settings::{
     Codec, DistillSettings, Divergence, Ensemble, Selection, SignalKind, TrainSettings,
 };
-use train::signals::{Audience, open_to_teach};
+use train::signals::{DistillInputs, open_cache};
 use train::{Distillation, Event, Listener, Outcome, Run, Teacher, TrainError};
 
 const VOCAB: usize = 61;
@@ -100,8 +100,8 @@ impl Workspace {
         }
     }
 
-    fn audience(&self) -> Audience<'_> {
-        Audience {
+    fn inputs(&self) -> DistillInputs<'_> {
+        DistillInputs {
             device: &self.device,
             vocab_size: VOCAB,
             settings: &self.settings,
@@ -161,7 +161,7 @@ struct Heard {
 }
 
 impl Listener for Heard {
-    fn hear(&mut self, event: Event<'_>) -> std::io::Result<()> {
+    fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()> {
         match event {
             Event::Step(step) => {
                 self.steps.push([
@@ -267,41 +267,38 @@ fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn a_kept_signal_does_not_depend_on_who_wrote_it() {
+fn a_cache_does_not_depend_on_who_wrote_it() {
     for signal in [SignalKind::Hidden, SignalKind::Sampled] {
         let mut workspace = Workspace::new();
         let own =
             |name: &str| DistillSettings { cache: Some(workspace.path(name)), ..distill(signal) };
-        let (by_run, by_teach, half) = (own("by-run"), own("by-teach"), own("half"));
+        let (by_run, by_completing, half) = (own("by-run"), own("by-completing"), own("half"));
         let trained = workspace.run("by-run-student", &by_run);
         let mut seen = Vec::new();
-        let mut teaching = open_to_teach(&workspace.distillation(&by_teach), &workspace.audience())
+        let mut cache = open_cache(&workspace.distillation(&by_completing), &workspace.inputs())
             .unwrap()
             .unwrap();
-        let done = teaching.teach(&workspace.audience(), 5, &mut |there| {
+        let done = cache.complete(&workspace.inputs(), 5, &mut |there| {
             seen.push(there);
             true
         });
         assert!(done.unwrap() && seen.last() == Some(&19), "{seen:?}");
         assert!(
-            open_to_teach(
-                &workspace.distillation(&distill(SignalKind::Online)),
-                &workspace.audience()
-            )
-            .unwrap()
-            .is_none()
+            open_cache(&workspace.distillation(&distill(SignalKind::Online)), &workspace.inputs())
+                .unwrap()
+                .is_none()
         );
         // One that was stopped, and continued by a student.
-        let mut teaching =
-            open_to_teach(&workspace.distillation(&half), &workspace.audience()).unwrap().unwrap();
-        assert!(!teaching.teach(&workspace.audience(), 2, &mut |there| there < 6).unwrap());
-        assert_eq!(teaching.progress(), (19, 6));
-        drop(teaching);
+        let mut cache =
+            open_cache(&workspace.distillation(&half), &workspace.inputs()).unwrap().unwrap();
+        assert!(!cache.complete(&workspace.inputs(), 2, &mut |there| there < 6).unwrap());
+        assert_eq!(cache.progress(), (19, 6));
+        drop(cache);
         let continued = workspace.run("half-student", &half);
         assert_same(&trained, &continued);
         let bytes = |cache: &str| fs::read(workspace.path(cache).join("blocks.bin")).unwrap();
         assert!(
-            bytes("by-run") == bytes("by-teach") && bytes("by-run") == bytes("half"),
+            bytes("by-run") == bytes("by-completing") && bytes("by-run") == bytes("half"),
             "{signal:?}"
         );
         // The same sequences in other company.
@@ -368,13 +365,12 @@ fn while_another_process_writes_a_student_computes_what_is_missing() {
         let workspace = Workspace::new();
         let whole = workspace.run("whole", &own_settings(&workspace, signal, "whole-cache"));
         let settings = own_settings(&workspace, signal, "busy");
-        let mut teaching = open_to_teach(&workspace.distillation(&settings), &workspace.audience())
-            .unwrap()
-            .unwrap();
-        teaching.teach(&workspace.audience(), 2, &mut |there| there < 4).unwrap();
+        let mut cache =
+            open_cache(&workspace.distillation(&settings), &workspace.inputs()).unwrap().unwrap();
+        cache.complete(&workspace.inputs(), 2, &mut |there| there < 4).unwrap();
         let beside = workspace.run("beside", &settings);
         assert_same(&whole, &beside);
-        assert_eq!((teaching.progress(), beside.heard.cache.unwrap().1), ((19, 4), 10));
+        assert_eq!((cache.progress(), beside.heard.cache.unwrap().1), ((19, 4), 10));
     }
 }
 
@@ -452,13 +448,13 @@ fn another_teacher_and_damage_are_refused_and_the_run_goes_on_afterwards() {
         "{refusal}"
     );
     fs::write(&blocks, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(workspace.refusal("student", &settings).contains("it was cut"));
-    // Teaching rewrites what is damaged.
+    assert!(workspace.refusal("student", &settings).contains("the file was cut off"));
+    // Completing the cache rewrites what is damaged.
     fs::write(&blocks, &flipped).unwrap();
-    let mut teaching =
-        open_to_teach(&workspace.distillation(&settings), &workspace.audience()).unwrap().unwrap();
-    assert_eq!(teaching.progress(), (19, 18));
-    assert!(teaching.teach(&workspace.audience(), 4, &mut |_| true).unwrap());
+    let mut cache =
+        open_cache(&workspace.distillation(&settings), &workspace.inputs()).unwrap().unwrap();
+    assert_eq!(cache.progress(), (19, 18));
+    assert!(cache.complete(&workspace.inputs(), 4, &mut |_| true).unwrap());
     assert!(fs::read(&blocks).unwrap() == bytes);
 
     let first = workspace.path("first");

@@ -137,7 +137,8 @@ mod tests {
     use engine::cpu::Cpu;
     use model::{Batch, Model};
     use train::settings::DistillSettings;
-    use train::step::{Listening, Trainer};
+    use train::signals::DistillState;
+    use train::step::Trainer;
     use train::{MicroBatch, Online, TrainSettings};
 
     use std::sync::Arc;
@@ -174,16 +175,16 @@ mod tests {
     /// Bytes that two steps took of a CPU that counts them.
     fn measured(config: &ModelConfig, teachers: &[ModelConfig], sequences: usize) -> f64 {
         let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(1 << 40));
-        let listening = || -> Listening {
+        let distill = || -> DistillState {
             let model = |config: &ModelConfig| {
                 ("t".to_owned(), Model::new(config.clone(), &device, 1).unwrap())
             };
             let settings = DistillSettings::new(Vec::new());
             let online =
                 Online::new(teachers.iter().map(model).collect(), &settings, 64, 64).unwrap();
-            (settings, Box::new(online))
+            DistillState { settings, signals: Box::new(online) }
         };
-        let distill = (!teachers.is_empty()).then(listening);
+        let distill = (!teachers.is_empty()).then(distill);
         let mut trainer = Trainer::new(
             Model::new(config.clone(), &device, 1).unwrap(),
             &TrainSettings::default(),

@@ -51,7 +51,7 @@ impl<'a> FinetuneLog<'a> {
 }
 
 impl FinetuneListener for FinetuneLog<'_> {
-    fn hear(&mut self, event: FinetuneEvent) {
+    fn on_event(&mut self, event: FinetuneEvent) {
         match event {
             FinetuneEvent::Started { total_steps, steps_per_epoch } => {
                 let epochs = total_steps as f64 / steps_per_epoch as f64;

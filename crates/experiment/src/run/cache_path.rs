@@ -29,7 +29,7 @@ pub fn check<'a>(
     } else {
         return Ok(());
     };
-    wrong_usage(format_args!("the teachers' cache {} {problem}", cache.display())).advise(
+    wrong_usage(format_args!("the teacher cache {} {problem}", cache.display())).advise(
         "name a folder of its own with `cache`, or none to have it in the output folder's \
          teachers/",
     )

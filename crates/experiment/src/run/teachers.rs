@@ -4,7 +4,7 @@
 use model::hugging_face;
 use report::format::short;
 use train::settings::SignalKind;
-use train::signals::{Audience, open_to_teach};
+use train::signals::{DistillInputs, open_cache};
 
 use super::Pipeline;
 use super::models::Trained;
@@ -62,7 +62,7 @@ pub(super) fn needed(recipe: &Recipe, students: &[String]) -> Vec<String> {
 }
 
 impl Pipeline<'_> {
-    /// Makes one student's cache whole.
+    /// Completes one student's teacher cache.
     pub(super) fn fill(&self, student: &str, text: &Text, trained: &[Trained]) -> Result<()> {
         let section = &self.recipe.models[student];
         let Some(settings) = &section.distill else { return Ok(()) };
@@ -71,7 +71,7 @@ impl Pipeline<'_> {
             Start::Random(_) => text.tokenizer.vocab_size(),
             Start::Folder(folder) => hugging_face::load_config(folder)?.vocab_size,
         };
-        let audience = Audience {
+        let inputs = DistillInputs {
             device: &self.device,
             vocab_size,
             settings: &section.train,
@@ -79,10 +79,10 @@ impl Pipeline<'_> {
             validation: Some(&text.validation),
         };
         let label = format!("teachers of {student}");
-        let opened = open_to_teach(&distillation, &audience).within(|| label.clone())?;
-        let Some(mut teaching) = opened else { return Ok(()) };
-        let (sequences, there) = teaching.progress();
-        for (folder, bytes) in teaching.folders() {
+        let opened = open_cache(&distillation, &inputs).within(|| label.clone())?;
+        let Some(mut cache) = opened else { return Ok(()) };
+        let (sequences, there) = cache.progress();
+        for (folder, bytes) in cache.folders() {
             self.observer.note(format_args!(
                 "{student}  teacher outputs are stored in {} ({}B)",
                 folder.display(),
@@ -94,13 +94,13 @@ impl Pipeline<'_> {
             0 => section.train.batch_size,
             size => size,
         };
-        let is_whole = teaching
-            .teach(&audience, group, &mut |there| {
+        let is_complete = cache
+            .complete(&inputs, group, &mut |there| {
                 self.observer.advance(there as u64, "");
                 !self.observer.should_stop()
             })
             .within(|| label.clone())?;
-        if !is_whole {
+        if !is_complete {
             return Err(ExperimentError::Interrupted);
         }
         let new = sequences - there;

@@ -62,7 +62,7 @@ pub enum FinetuneEvent {
 
 /// Hears of events as they happen.
 pub trait FinetuneListener {
-    fn hear(&mut self, event: FinetuneEvent);
+    fn on_event(&mut self, event: FinetuneEvent);
 
     /// Whether somebody asked to stop: the step is finished, or the evaluation left, and nothing is
     /// kept.
@@ -75,5 +75,5 @@ pub trait FinetuneListener {
 pub struct Silent;
 
 impl FinetuneListener for Silent {
-    fn hear(&mut self, _event: FinetuneEvent) {}
+    fn on_event(&mut self, _event: FinetuneEvent) {}
 }

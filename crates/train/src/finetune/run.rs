@@ -57,8 +57,8 @@ struct Kept {
     prediction: Prediction,
 }
 
-/// A fine-tuning under way.
-struct Progressing<'a> {
+/// A fine-tuning between two steps.
+struct FinetuneState<'a> {
     trainer: ClassifierTrainer,
     training: &'a [Example],
     validation: &'a [Example],
@@ -94,7 +94,7 @@ impl<'a> Finetune<'a> {
         check_examples("validation", self.validation, &self.classifier)?;
         let mut run = self.prepare();
         let (total_steps, steps_per_epoch) = (run.plan.total_steps, run.plan.steps_per_epoch());
-        listener.hear(FinetuneEvent::Started { total_steps, steps_per_epoch });
+        listener.on_event(FinetuneEvent::Started { total_steps, steps_per_epoch });
         while run.steps < total_steps && !run.stopped_early {
             run.step(listener)?;
             let evaluated = !run.evaluation_is_due() || run.evaluate(listener)?;
@@ -105,11 +105,11 @@ impl<'a> Finetune<'a> {
         run.finish(listener)
     }
 
-    fn prepare(self) -> Progressing<'a> {
+    fn prepare(self) -> FinetuneState<'a> {
         let settings = self.settings;
         let plan = Plan::new(settings, self.training.len());
         let (rate, warmup_steps) = (settings.learning_rate, settings.warmup_steps);
-        Progressing {
+        FinetuneState {
             schedule: Schedule::with_warmup(
                 settings.schedule,
                 rate,
@@ -136,7 +136,7 @@ impl<'a> Finetune<'a> {
     }
 }
 
-impl Progressing<'_> {
+impl FinetuneState<'_> {
     fn step(&mut self, listener: &mut dyn FinetuneListener) -> Result<(), TrainError> {
         let start = Instant::now();
         let learning_rate = self.schedule.learning_rate(self.steps);
@@ -150,12 +150,12 @@ impl Progressing<'_> {
         let found = self.trainer.step(&batch, self.steps + 1, learning_rate)?;
         let tokens = self.trainer.tokens_at_a_time();
         if tokens < known {
-            listener.hear(FinetuneEvent::Split { tokens });
+            listener.on_event(FinetuneEvent::Split { tokens });
         }
         self.latest = None;
         self.steps += 1;
         self.tokens += found.tokens as u64;
-        listener.hear(FinetuneEvent::Step(FinetuneStep {
+        listener.on_event(FinetuneEvent::Step(FinetuneStep {
             step: self.steps,
             epoch: self.plan.epochs(self.steps),
             loss: found.loss,
@@ -189,7 +189,7 @@ impl Progressing<'_> {
             self.validation,
             &mut self.batch_limit,
             |done, total| {
-                listener.hear(FinetuneEvent::Evaluating { done, total });
+                listener.on_event(FinetuneEvent::Evaluating { done, total });
                 !listener.should_stop()
             },
         )
@@ -221,8 +221,10 @@ impl Progressing<'_> {
         };
         self.latest = Some(prediction);
         self.history.push(evaluation);
-        listener
-            .hear(FinetuneEvent::Evaluation { evaluation, seconds: start.elapsed().as_secs_f64() });
+        listener.on_event(FinetuneEvent::Evaluation {
+            evaluation,
+            seconds: start.elapsed().as_secs_f64(),
+        });
         Ok(true)
     }
 

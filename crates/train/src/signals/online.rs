@@ -1,11 +1,12 @@
-//! Teachers that read every batch anew.
+//! Teachers that run on every batch.
 
 use std::borrow::Cow;
 
 use engine::Var;
+use engine::ops::language_model_loss::Projection;
 use model::{Batch, Model};
 
-use super::{Signal, States, TeacherSignals, TeacherState, teacher};
+use super::{TeacherOutputs, TeacherSignals, teacher};
 use crate::data::MicroBatch;
 use crate::error::TrainError;
 use crate::settings::DistillSettings;
@@ -14,14 +15,16 @@ use crate::settings::DistillSettings;
 pub struct Online {
     models: Vec<Model>,
     shares: Vec<f32>,
+    /// The teachers' states of the micro-batch that was read last.
+    states: Vec<Var>,
 }
 
 impl Online {
     /// Teachers for a student of the given vocabulary, reading sequences of the given length.
     ///
     /// # Errors
-    /// When a teacher's vocabulary has another size, or its positions do not reach. That the token
-    /// ids mean the same is for the caller to compare, who knows the tokenizers.
+    /// When a teacher's vocabulary has another size, or it has too few positions. Whether token ids
+    /// mean the same is for the caller to compare, who has the tokenizers.
     pub fn new(
         models: Vec<(String, Model)>,
         settings: &DistillSettings,
@@ -31,25 +34,28 @@ impl Online {
         let named = models.iter().map(|(name, model)| (name.as_str(), model.config()));
         teacher::check(named, vocab_size, sequence_length)?;
         let shares = settings.shares(models.len());
-        Ok(Self { models: models.into_iter().map(|(_, model)| model).collect(), shares })
+        let models = models.into_iter().map(|(_, model)| model).collect();
+        Ok(Self { models, shares, states: Vec::new() })
     }
 }
 
 impl TeacherSignals for Online {
-    fn read(&mut self, micro_batch: &MicroBatch) -> Result<Signal<'_>, TrainError> {
-        let rows = micro_batch.batch.tokens();
-        let state = |(model, &share): (_, &f32)| TeacherState {
-            states: States::Computed(hidden_states(model, &micro_batch.batch)),
-            output: model.output(),
-            share,
-            rows,
-        };
-        Ok(Signal::States(self.models.iter().zip(&self.shares).map(state).collect()))
+    fn read(&mut self, micro_batch: &MicroBatch) -> Result<TeacherOutputs<'_>, TrainError> {
+        // The pool reuses the memory of the last micro-batch's states.
+        self.states.clear();
+        let states = |model| hidden_states(model, &micro_batch.batch);
+        self.states.extend(self.models.iter().map(states));
+        let teachers = self.models.iter().zip(&self.states).zip(&self.shares);
+        let rows = 0..micro_batch.batch.tokens();
+        let projections = teachers.map(|((model, states), &share)| {
+            Projection::new(states.value().view().row_range(rows.clone()), model.output(), share)
+        });
+        Ok(TeacherOutputs::States(projections.collect()))
     }
 }
 
 /// A teacher's final states: `[tokens or more, hidden]`. A token's bits depend on nothing but its
-/// own sequence, so that sequences may be read in any company, once and for all.
+/// own sequence, whatever else is in the batch, so that they can be cached.
 pub(super) fn hidden_states(model: &Model, batch: &Batch) -> Var {
     model.hidden_states(&at_least(batch, independent_rows(model)))
 }
@@ -63,8 +69,8 @@ fn independent_rows(model: &Model) -> usize {
     model.device().independent_rows(narrowest)
 }
 
-/// The batch, and if it has fewer tokens than that, its first sequence again and again. Only
-/// batches of a few dozen tokens are ever so small.
+/// The batch, padded to at least `tokens` tokens with copies of its first sequence. Only batches of
+/// a few dozen tokens are that small.
 fn at_least(batch: &Batch, tokens: usize) -> Cow<'_, Batch> {
     let mut sequences: Vec<&[u32]> = batch.spans.iter().map(|rows| &batch.ids[rows]).collect();
     let missing = tokens.saturating_sub(batch.tokens());
@@ -90,7 +96,7 @@ mod tests {
     use crate::signals::tests::config;
 
     #[test]
-    fn a_sequence_has_the_same_bits_in_any_company() {
+    fn a_sequence_has_the_same_bits_in_any_batch() {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         let rng = Rng::new(1, "test tokens");
         for (architecture, hidden_size, length) in [
@@ -106,8 +112,8 @@ mod tests {
             let bits = |sequences: &[Vec<u32>]| -> Vec<u32> {
                 let states =
                     hidden_states(&model, &Batch::from_sequences(sequences)).value().to_vec();
-                let wanted = sequences.len() * length as usize * hidden_size;
-                states[..wanted].iter().map(|value| value.to_bits()).collect()
+                let count = sequences.len() * length as usize * hidden_size;
+                states[..count].iter().map(|value| value.to_bits()).collect()
             };
             let whole = bits(&sequences);
             let width = length as usize * hidden_size;

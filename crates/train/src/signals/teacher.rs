@@ -1,4 +1,4 @@
-//! Teachers on disk: frozen models that are loaded only when they have to speak.
+//! Teachers in model folders: frozen models, loaded when they are first needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,25 +8,34 @@ use model::{Model, ModelConfig, ModelError, OutputLayer, hugging_face};
 
 use crate::error::TrainError;
 
-/// A Hugging Face folder with a name.
+/// A model folder with a name.
 #[derive(Clone, Debug)]
 pub struct Teacher {
+    /// The name in messages and manifests.
     pub name: String,
     folder: PathBuf,
     config: ModelConfig,
 }
 
 impl Teacher {
-    /// Reads a folder's configuration; the weights are left where they are.
+    /// Reads a folder's configuration, not the weights.
+    ///
+    /// # Errors
+    /// When there is no configuration that can be read.
     pub fn open(name: impl Into<String>, folder: &Path) -> Result<Self, ModelError> {
         let config = hugging_face::load_config(folder)?;
         Ok(Self { name: name.into(), folder: folder.to_owned(), config })
     }
 
+    /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
+    /// The model with its weights.
+    ///
+    /// # Errors
+    /// When the weights cannot be read or do not fit the configuration.
     pub fn load(&self, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
         hugging_face::load(&self.folder, device)
     }
@@ -36,14 +45,17 @@ impl Teacher {
         hugging_face::load_output(&self.folder, device)
     }
 
-    /// A hash of everything that its answers follow from.
+    /// A hash of everything that its outputs follow from.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
     pub fn fingerprint(&self) -> Result<String, ModelError> {
         hugging_face::fingerprint(&self.folder)
     }
 }
 
 /// Checks teachers against a student of the given vocabulary, reading sequences of the given
-/// length. That the token ids mean the same is for the caller to compare, who knows the tokenizers.
+/// length. Whether token ids mean the same is for the caller to compare, who has the tokenizers.
 pub(super) fn check<'a>(
     teachers: impl Iterator<Item = (&'a str, &'a ModelConfig)>,
     vocab_size: usize,

@@ -6,7 +6,8 @@ use engine::Device;
 use engine::cpu::Cpu;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 
-use super::cached::{Form, Voices};
+use super::cache::CacheFormat;
+use super::teacher_weights::TeacherWeights;
 use super::*;
 use crate::data::Sequences;
 use crate::settings::Selection;
@@ -38,7 +39,7 @@ pub fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
 }
 
 /// Two teachers in their folders and a text of twelve sequences.
-fn lesson(
+fn setting(
     folder: &Path,
     signal: SignalKind,
 ) -> (Distillation, Arc<dyn Device>, Vec<u32>, TrainSettings) {
@@ -60,18 +61,22 @@ fn lesson(
     (distillation, device, tokens, TrainSettings { sequence_length: 8, ..TrainSettings::default() })
 }
 
-/// Reads everything, and says what is in memory of the teachers at the start, before the last
-/// batch, and at the end.
-fn voices<F: Form>(form: F, distillation: &Distillation, audience: &Audience<'_>) -> [char; 3] {
-    let mut cached = Cached::open(form, distillation, audience, Purpose::Use).unwrap();
-    let in_memory = |cached: &Cached<F>| match cached.voices() {
-        Voices::Models(models) => char::from_digit(models.len() as u32, 10).unwrap(),
-        Voices::Outputs(_) => 'o',
-        Voices::None => '-',
+/// Reads everything, and returns which of the teachers' weights are in memory at the start, before
+/// the last batch, and at the end.
+fn weights<F: CacheFormat>(
+    format: F,
+    distillation: &Distillation,
+    inputs: &DistillInputs<'_>,
+) -> [char; 3] {
+    let mut cached = CachedSignals::open(format, distillation, inputs, Opening::Train).unwrap();
+    let in_memory = |cached: &CachedSignals<F>| match cached.weights() {
+        TeacherWeights::Models(models) => char::from_digit(models.len() as u32, 10).unwrap(),
+        TeacherWeights::Outputs(_) => 'o',
+        TeacherWeights::None => '-',
     };
-    let sequences = Sequences::training(audience.settings, audience.training.len()).unwrap();
-    let read = |cached: &mut Cached<F>, numbers: &[usize]| {
-        cached.read(&sequences.micro_batch(audience.training, numbers)).map(drop).unwrap();
+    let sequences = Sequences::training(inputs.settings, inputs.training.len()).unwrap();
+    let read = |cached: &mut CachedSignals<F>, numbers: &[usize]| {
+        cached.read(&sequences.micro_batch(inputs.training, numbers)).map(drop).unwrap();
     };
     let start = in_memory(&cached);
     read(&mut cached, &[7, 3, 0, 1, 9]);
@@ -80,68 +85,73 @@ fn voices<F: Form>(form: F, distillation: &Distillation, audience: &Audience<'_>
     read(&mut cached, &[8, 5, 3, 6]);
     let end = in_memory(&cached);
     // The steady state takes no new memory.
-    let fresh = audience.device.fresh_allocations();
+    let fresh = inputs.device.fresh_allocations();
     (0..5).for_each(|first| read(&mut cached, &[first, 6, 5, 3]));
-    assert_eq!(audience.device.fresh_allocations(), fresh);
+    assert_eq!(inputs.device.fresh_allocations(), fresh);
     [start, before, end]
 }
 
 #[test]
-fn teachers_leave_the_memory_when_all_is_kept_and_are_not_loaded_again() {
+fn weights_are_released_when_a_cache_is_complete_and_not_loaded_again() {
     for (signal, rest) in [(SignalKind::Hidden, 'o'), (SignalKind::Sampled, '-')] {
         let folder = tempfile::tempdir().unwrap();
-        let (distillation, device, tokens, settings) = lesson(folder.path(), signal);
-        let audience = Audience {
+        let (distillation, device, tokens, settings) = setting(folder.path(), signal);
+        let inputs = DistillInputs {
             device: &device,
             vocab_size: 61,
             settings: &settings,
             training: &tokens,
             validation: None,
         };
-        let voices = || match signal {
+        let found = || match signal {
             SignalKind::Hidden => {
-                voices(Hidden::new(&distillation, &audience), &distillation, &audience)
+                weights(Hidden::new(&distillation, &inputs), &distillation, &inputs)
             }
-            _ => voices(Sampled::new(&distillation, &audience), &distillation, &audience),
+            _ => weights(Sampled::new(&distillation, &inputs), &distillation, &inputs),
         };
-        assert_eq!(voices(), ['2', '2', rest]);
-        assert_eq!(voices(), [rest; 3]);
+        assert_eq!(found(), ['2', '2', rest]);
+        assert_eq!(found(), [rest; 3]);
     }
 }
 
 #[test]
-fn held_out_signals_are_kept_only_where_they_are_read() {
+fn held_out_outputs_are_cached_only_where_they_are_read() {
     let folder = tempfile::tempdir().unwrap();
-    let (distillation, device, tokens, mut settings) = lesson(folder.path(), SignalKind::Hidden);
-    for (select_by, is_kept) in [(Selection::CrossEntropy, false), (Selection::Objective, true)] {
+    let (distillation, device, tokens, mut settings) = setting(folder.path(), SignalKind::Hidden);
+    for (select_by, is_cached) in [(Selection::CrossEntropy, false), (Selection::Objective, true)] {
         settings.select_by = select_by;
-        let audience = Audience {
+        let inputs = DistillInputs {
             device: &device,
             vocab_size: 61,
             settings: &settings,
             training: &tokens,
             validation: Some(&tokens),
         };
-        let mut signals = open(&distillation, &audience).unwrap();
-        assert_eq!(signals.cache(TextKind::Heldout).is_some(), is_kept);
+        let mut signals = open(&distillation, &inputs).unwrap();
+        assert_eq!(signals.cache(TextKind::Heldout).is_some(), is_cached);
         let sequences = Sequences::heldout(&settings, tokens.len()).unwrap();
         let read = signals.read(&sequences.micro_batch(&tokens, &[1, 2]));
-        assert_eq!(read.is_ok(), is_kept);
+        assert_eq!(read.is_ok(), is_cached);
         drop(read);
-        // Nor is anything known of sequences from nowhere.
-        let nowhere = MicroBatch { origin: None, ..sequences.micro_batch(&tokens, &[1]) };
-        assert!(matches!(signals.read(&nowhere), Err(TrainError::Unplaced)));
+        // Sequences without an origin are not in the cache.
+        let without = MicroBatch { origin: None, ..sequences.micro_batch(&tokens, &[1]) };
+        assert!(matches!(signals.read(&without), Err(TrainError::NotInCache)));
     }
 }
 
 #[test]
 fn a_teacher_of_another_vocabulary_or_too_few_positions_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let (distillation, device, tokens, mut settings) = lesson(folder.path(), SignalKind::Hidden);
+    let (distillation, device, tokens, mut settings) = setting(folder.path(), SignalKind::Hidden);
     let refusal = |vocab_size, settings: &TrainSettings| {
-        let audience =
-            Audience { device: &device, vocab_size, settings, training: &tokens, validation: None };
-        open(&distillation, &audience).err().unwrap().to_string()
+        let inputs = DistillInputs {
+            device: &device,
+            vocab_size,
+            settings,
+            training: &tokens,
+            validation: None,
+        };
+        open(&distillation, &inputs).err().unwrap().to_string()
     };
     assert!(
         refusal(62, &settings).contains("teacher a has a vocabulary of 61, the student one of 62")

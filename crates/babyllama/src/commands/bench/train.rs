@@ -9,7 +9,9 @@ use engine::{Device, Profiler};
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use safetensors::tensor::{Dtype, TensorView};
 use train::settings::{Codec, Selection, SignalKind};
-use train::signals::{self, Audience, Distillation, Online, Teacher, TeacherSignals};
+use train::signals::{
+    self, DistillInputs, DistillState, Distillation, Online, Teacher, TeacherSignals,
+};
 use train::step::Trainer;
 use train::{DistillSettings, TokenSource, TrainSettings};
 
@@ -34,7 +36,7 @@ pub fn train(
     steps::measure(subject, args, &profiler, trainer, Batches::new(args, subject)?)
 }
 
-/// Measures steps of a student that hears its teachers by a signal.
+/// Measures steps of a student with the teacher outputs of a signal.
 pub fn distill(
     subject: &Subject,
     args: &StepArgs,
@@ -56,10 +58,15 @@ pub fn distill(
     let distill = DistillSettings { signal: kind, codec, cache: None, ..distill };
     let signals: Box<dyn TeacherSignals> = match signal {
         TeacherSignal::Online => Box::new(online(subject, &distill, &device)?),
-        _ => kept(subject, &distill, &device, batches.source(), folder.path())?,
+        _ => cached(subject, &distill, &device, batches.source(), folder.path())?,
     };
     let model = Model::new(subject.config.clone(), &device, SEED)?;
-    let trainer = Trainer::new(model, &subject.settings, SEED, Some((distill, signals)));
+    let trainer = Trainer::new(
+        model,
+        &subject.settings,
+        SEED,
+        Some(DistillState { settings: distill, signals }),
+    );
     steps::measure(subject, args, &profiler, trainer, batches)
 }
 
@@ -76,9 +83,8 @@ fn online(
     Ok(Online::new(models, distill, subject.config.vocab_size, subject.settings.sequence_length)?)
 }
 
-/// A complete cache of what no teacher ever said: the teachers have an output matrix and nothing
-/// else.
-fn kept(
+/// A complete cache of random teacher outputs: the teachers have an output matrix and nothing else.
+fn cached(
     subject: &Subject,
     distill: &DistillSettings,
     device: &Arc<dyn Device>,
@@ -98,7 +104,7 @@ fn kept(
         caches: folder.join("caches"),
         sample_seed: SEED,
     };
-    // Whatever the recipe does, the measured sequences are cut at one place.
+    // The measured sequences are all cut at one offset, whatever the recipe does.
     let settings = TrainSettings {
         random_offset: false,
         chunk_offsets: Vec::new(),
@@ -106,8 +112,9 @@ fn kept(
         ..subject.settings.clone()
     };
     let vocab_size = subject.config.vocab_size;
-    let audience = Audience { device, vocab_size, settings: &settings, training, validation: None };
-    Ok(signals::rehearse(&distillation, &audience)?)
+    let inputs =
+        DistillInputs { device, vocab_size, settings: &settings, training, validation: None };
+    signals::open_synthetic(&distillation, &inputs)?.context("the signal has no cache")
 }
 
 /// Writes a model's folder whose weights are an output matrix of one small value.

@@ -105,7 +105,7 @@ struct Course {
 }
 
 impl Listener for Course {
-    fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
+    fn on_event(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
             Event::Step(step) => {
                 self.losses.push(step.loss);

@@ -72,7 +72,7 @@ struct Course {
 }
 
 impl FinetuneListener for Course {
-    fn hear(&mut self, event: FinetuneEvent) {
+    fn on_event(&mut self, event: FinetuneEvent) {
         if let FinetuneEvent::Step(step) = event {
             self.losses.push(step.loss);
         }

@@ -246,7 +246,7 @@ pub(super) mod tests {
         assert_eq!(Manifest::read(&path).unwrap(), Some(manifest()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         for (text, word) in [
-            ("{", "manifest.json is no manifest"),
+            ("{", "manifest.json is not the manifest"),
             ("{}", "no format"),
             (r#"{"format": 2}"#, "format 2, and this program reads 1"),
             (r#"{"format": 1}"#, "missing field"),

@@ -243,7 +243,7 @@ fn files_of_others_are_left_alone() {
         for _ in 0..2 {
             let message = refusal(folder.path());
             assert!(
-                message.contains(name) && message.contains("files that are not ours"),
+                message.contains(name) && message.contains("are not a teacher cache"),
                 "{message}"
             );
         }

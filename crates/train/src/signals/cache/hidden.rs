@@ -3,35 +3,34 @@
 use std::sync::Arc;
 
 use base::rng::Rng;
+use engine::ops::language_model_loss::Projection;
 use engine::{Device, Precision, Shape, Tensor, ViewMut};
 use model::Model;
 
-use super::cache::{decode, encode, value_bytes};
-use super::cached::{Form, Voices};
-use super::online::hidden_states;
-use super::resident::Resident;
-use super::{Audience, Distillation, Signal, States, TeacherState};
+use super::{CacheFormat, DeviceCache, decode, encode, value_bytes};
 use crate::data::MicroBatch;
 use crate::settings::Codec;
+use crate::signals::online::hidden_states;
+use crate::signals::teacher_weights::TeacherWeights;
+use crate::signals::{DistillInputs, Distillation, TeacherOutputs};
 
-/// Keeps hidden states.
-pub struct Hidden {
+/// The cache format of hidden states.
+pub(in crate::signals) struct Hidden {
     device: Arc<dyn Device>,
     codec: Codec,
     shares: Vec<f32>,
     hidden_sizes: Vec<usize>,
     length: usize,
-    /// The states of the micro-batch at hand, one matrix for each teacher.
+    /// The states of the micro-batch: a matrix for each teacher.
     states: Vec<Tensor>,
     values: Vec<f32>,
-    /// All blocks of the training text, where the device has memory for them.
-    resident: Option<Resident>,
+    device_cache: Option<DeviceCache>,
 }
 
 impl Hidden {
-    pub(super) fn new(distillation: &Distillation, audience: &Audience<'_>) -> Self {
+    pub(in crate::signals) fn new(distillation: &Distillation, inputs: &DistillInputs<'_>) -> Self {
         Self {
-            device: audience.device.clone(),
+            device: inputs.device.clone(),
             codec: distillation.settings.codec,
             shares: distillation.settings.shares(distillation.teachers.len()),
             hidden_sizes: distillation
@@ -39,23 +38,23 @@ impl Hidden {
                 .iter()
                 .map(|teacher| teacher.config().hidden_size)
                 .collect(),
-            length: audience.settings.sequence_length,
+            length: inputs.settings.sequence_length,
             states: Vec::new(),
             values: Vec::new(),
-            resident: None,
+            device_cache: None,
         }
     }
 }
 
-impl Form for Hidden {
-    const READS_LOGITS: bool = true;
+impl CacheFormat for Hidden {
+    const NEEDS_OUTPUT_LAYERS: bool = true;
 
     fn block_bytes(&self) -> usize {
         self.length * self.hidden_sizes.iter().sum::<usize>() * value_bytes(self.codec)
     }
 
-    fn begin(&mut self, sequences: usize) {
-        // What the last micro-batch used goes back to the pool first.
+    fn begin_batch(&mut self, sequences: usize) {
+        // The pool reuses the memory of the last micro-batch's states.
         self.states.clear();
         let rows = sequences * self.length;
         let precision = match self.codec {
@@ -67,42 +66,40 @@ impl Form for Hidden {
         self.states.extend(self.hidden_sizes.iter().map(tensor));
     }
 
-    fn expect(&mut self, blocks: usize) {
-        self.resident =
-            Resident::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
+    fn reserve_device_cache(&mut self, blocks: usize) {
+        self.device_cache =
+            DeviceCache::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
     }
 
-    fn recall(&mut self, block: usize, sequence: usize) -> bool {
-        self.resident
-            .as_ref()
-            .is_some_and(|resident| resident.recall(block, sequence, &mut self.states))
+    fn load_from_device(&mut self, block: usize, slot: usize) -> bool {
+        self.device_cache.as_ref().is_some_and(|cache| cache.load(block, slot, &mut self.states))
     }
 
-    fn keep(&mut self, block: usize, sequence: usize) {
-        if let Some(resident) = &mut self.resident {
-            resident.keep(block, sequence, &self.states);
+    fn store_on_device(&mut self, block: usize, slot: usize) {
+        if let Some(cache) = &mut self.device_cache {
+            cache.store(block, slot, &self.states);
         }
     }
 
-    fn place(&mut self, sequence: usize, block: &[u8]) -> bool {
+    fn decode(&mut self, slot: usize, bytes: &[u8]) -> bool {
         let mut start = 0;
         for (tensor, &size) in self.states.iter_mut().zip(&self.hidden_sizes) {
-            let bytes = self.length * size * value_bytes(self.codec);
-            let of_teacher = &block[start..start + bytes];
-            let place = ViewMut::block(tensor, sequence * self.length * size, self.length, size);
+            let length = self.length * size * value_bytes(self.codec);
+            let of_teacher = &bytes[start..start + length];
+            let target = ViewMut::block(tensor, slot * self.length * size, self.length, size);
             match self.codec {
                 Codec::F32 => {
                     decode(of_teacher, &mut self.values);
-                    self.device.write(place, &self.values);
+                    self.device.write(target, &self.values);
                 }
-                Codec::Bf16 => self.device.write_bf16(place, of_teacher.as_chunks().0),
+                Codec::Bf16 => self.device.write_bf16(target, of_teacher.as_chunks().0),
             }
-            start += bytes;
+            start += length;
         }
         true
     }
 
-    fn speak(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
+    fn forward(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
         let mut blocks =
             vec![Vec::with_capacity(self.block_bytes()); micro_batch.batch.spans.count()];
         for (model, size) in models.iter().zip(&self.hidden_sizes) {
@@ -114,7 +111,7 @@ impl Form for Hidden {
         blocks
     }
 
-    fn make_up(&self, rng: Rng) -> Vec<u8> {
+    fn synthetic_block(&self, rng: Rng) -> Vec<u8> {
         let values = self.length * self.hidden_sizes.iter().sum::<usize>();
         let states: Vec<f32> =
             (0..values as u64).map(|index| 2.0 * rng.uniform(index) - 1.0).collect();
@@ -123,13 +120,11 @@ impl Form for Hidden {
         block
     }
 
-    fn signal<'a>(&'a self, voices: &'a Voices) -> Signal<'a> {
-        let state = |(index, (states, &share)): (usize, (&'a Tensor, &f32))| TeacherState {
-            states: States::Kept(states),
-            output: voices.output(index),
-            share,
-            rows: states.rows(),
+    fn outputs<'a>(&'a self, weights: &'a TeacherWeights) -> TeacherOutputs<'a> {
+        let teachers = self.states.iter().zip(weights.output_layers()).zip(&self.shares);
+        let projection = |((states, output), &share): ((&'a Tensor, _), _)| {
+            Projection::new(states.view(), output, share)
         };
-        Signal::States(self.states.iter().zip(&self.shares).enumerate().map(state).collect())
+        TeacherOutputs::States(teachers.map(projection).collect())
     }
 }

@@ -1,5 +1,5 @@
-//! Teachers' states that stay in a device's own memory: what was read from the disk once need not
-//! cross to it again.
+//! Teachers' states in the device's own memory: later epochs copy them within the device, and read
+//! neither the disk nor the host.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use engine::{Arithmetic, Device, Precision, Shape, Tensor, View, ViewMut};
 
 use crate::settings::Codec;
 
-/// Blocks of states by their number: for each teacher `[blocks * tokens, hidden]`.
-pub struct Resident {
+/// Blocks of states by number: for each teacher `[blocks * tokens, hidden]`.
+pub(super) struct DeviceCache {
     device: Arc<dyn Device>,
     /// Tokens of a block.
     length: usize,
     states: Vec<Tensor>,
-    has: Vec<bool>,
+    is_stored: Vec<bool>,
 }
 
-impl Resident {
-    /// Room for all blocks on a device that has memory of its own, if they take at most half of
+impl DeviceCache {
+    /// A cache for all blocks on a device that has memory of its own, if they take at most half of
     /// what is free there: the rest is for training.
     pub fn new(
         device: &Arc<dyn Device>,
@@ -41,7 +41,7 @@ impl Resident {
         let (precision, bytes) = match codec {
             Codec::F32 => (Precision::Full, 4),
             Codec::Bf16 if device.arithmetic() == Arithmetic::Bf16 => (Precision::Compact, 2),
-            // A device that computes in f32 keeps compact values in f32.
+            // A device that computes in f32 stores compact values in f32.
             Codec::Bf16 => (Precision::Compact, 4),
         };
         let rows = blocks * length;
@@ -51,27 +51,27 @@ impl Resident {
         let tensor =
             |&columns: &usize| Tensor::of_shape(device, Shape { rows, columns, precision });
         let states = widths.iter().map(tensor).collect();
-        Some(Self { device: device.clone(), length, states, has: vec![false; blocks] })
+        Some(Self { device: device.clone(), length, states, is_stored: vec![false; blocks] })
     }
 
-    /// Copies a block to its place among the states of a micro-batch; false when it is not there.
-    pub fn recall(&self, block: usize, sequence: usize, states: &mut [Tensor]) -> bool {
-        if self.has[block] {
-            for (kept, tensor) in self.states.iter().zip(states) {
-                let (from, to) = (block * self.length, sequence * self.length);
-                copy_rows(&self.device, kept, from, tensor, to, self.length);
+    /// Copies a block to a slot of a micro-batch's states; false when it is not stored.
+    pub fn load(&self, block: usize, slot: usize, states: &mut [Tensor]) -> bool {
+        if self.is_stored[block] {
+            for (stored, tensor) in self.states.iter().zip(states) {
+                let (from, to) = (block * self.length, slot * self.length);
+                copy_rows(&self.device, stored, from, tensor, to, self.length);
             }
         }
-        self.has[block]
+        self.is_stored[block]
     }
 
-    /// Keeps a block from its place among the states of a micro-batch.
-    pub fn keep(&mut self, block: usize, sequence: usize, states: &[Tensor]) {
-        for (kept, tensor) in self.states.iter_mut().zip(states) {
-            let (from, to) = (sequence * self.length, block * self.length);
-            copy_rows(&self.device, tensor, from, kept, to, self.length);
+    /// Stores a block from a slot of a micro-batch's states.
+    pub fn store(&mut self, block: usize, slot: usize, states: &[Tensor]) {
+        for (stored, tensor) in self.states.iter_mut().zip(states) {
+            let (from, to) = (slot * self.length, block * self.length);
+            copy_rows(&self.device, tensor, from, stored, to, self.length);
         }
-        self.has[block] = true;
+        self.is_stored[block] = true;
     }
 }
 
@@ -81,12 +81,12 @@ fn copy_rows(
     from: &Tensor,
     first: usize,
     to: &mut Tensor,
-    place: usize,
+    target: usize,
     count: usize,
 ) {
     let width = from.columns();
     let from = View::block(from, first * width, count, width);
-    device.copy(from, ViewMut::block(to, place * width, count, width));
+    device.copy(from, ViewMut::block(to, target * width, count, width));
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_come_back_where_they_are_wanted() {
+    fn blocks_are_loaded_into_any_slot() {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         let (length, widths, blocks) = (2, [3, 1], 5);
         let values =
@@ -105,13 +105,13 @@ mod tests {
             Tensor::from_slice(&device, 4, 3, &values(12, 0.0)),
             Tensor::from_slice(&device, 4, 1, &values(4, 100.0)),
         ];
-        let mut resident =
-            Resident::within(1 << 20, &device, Codec::Bf16, length, &widths, blocks).unwrap();
+        let mut cache =
+            DeviceCache::within(1 << 20, &device, Codec::Bf16, length, &widths, blocks).unwrap();
         let mut found = widths.map(|width| Tensor::zeros(&device, 4, width));
-        assert!(!resident.recall(3, 0, &mut found));
-        resident.keep(3, 0, &batch);
-        resident.keep(0, 1, &batch);
-        assert!(resident.recall(0, 0, &mut found) && resident.recall(3, 1, &mut found));
+        assert!(!cache.load(3, 0, &mut found));
+        cache.store(3, 0, &batch);
+        cache.store(0, 1, &batch);
+        assert!(cache.load(0, 0, &mut found) && cache.load(3, 1, &mut found));
         assert_eq!(found[0].to_vec(), [values(6, 6.0), values(6, 0.0)].concat());
         assert_eq!(found[1].to_vec(), [102.0, 103.0, 100.0, 101.0]);
     }
@@ -120,10 +120,10 @@ mod tests {
     fn there_is_none_without_memory_for_all() {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         assert!(
-            Resident::new(&device, Codec::F32, 2, &[3], 5).is_none(),
+            DeviceCache::new(&device, Codec::F32, 2, &[3], 5).is_none(),
             "the CPU has no memory of its own"
         );
-        assert!(Resident::within(119, &device, Codec::F32, 2, &[3], 5).is_none());
-        assert!(Resident::within(120, &device, Codec::F32, 2, &[3], 5).is_some());
+        assert!(DeviceCache::within(119, &device, Codec::F32, 2, &[3], 5).is_none());
+        assert!(DeviceCache::within(120, &device, Codec::F32, 2, &[3], 5).is_some());
     }
 }

@@ -10,16 +10,17 @@ use engine::ops::language_model_loss::Projection;
 use engine::ops::teacher_samples::SoftenedTeachers;
 use model::Model;
 
-use super::cached::{Form, Voices};
-use super::online::hidden_states;
-use super::{Audience, Distillation, Signal};
+use super::CacheFormat;
 use crate::data::{MicroBatch, Origin};
+use crate::signals::online::hidden_states;
+use crate::signals::teacher_weights::TeacherWeights;
+use crate::signals::{DistillInputs, Distillation, TeacherOutputs};
 
 /// The largest vocabulary whose ids fit two bytes.
 const TWO_BYTE_VOCABULARY: usize = 1 << 16;
 
-/// Keeps samples.
-pub struct Sampled {
+/// The cache format of drawn tokens.
+pub(in crate::signals) struct Sampled {
     shares: Vec<f32>,
     ensemble: distillation_loss::Ensemble,
     temperature: f32,
@@ -27,13 +28,13 @@ pub struct Sampled {
     rng: Rng,
     vocab_size: usize,
     length: usize,
-    /// The draws of the micro-batch at hand.
+    /// The draws of the micro-batch.
     ids: Vec<u32>,
     negative_entropies: Vec<f32>,
 }
 
 impl Sampled {
-    pub(super) fn new(distillation: &Distillation, audience: &Audience<'_>) -> Self {
+    pub(in crate::signals) fn new(distillation: &Distillation, inputs: &DistillInputs<'_>) -> Self {
         let settings = &distillation.settings;
         Self {
             shares: settings.shares(distillation.teachers.len()),
@@ -41,8 +42,8 @@ impl Sampled {
             temperature: settings.temperature as f32,
             samples: settings.samples,
             rng: Rng::new(distillation.sample_seed, "teacher-samples"),
-            vocab_size: audience.vocab_size,
-            length: audience.settings.sequence_length,
+            vocab_size: inputs.vocab_size,
+            length: inputs.settings.sequence_length,
             ids: Vec::new(),
             negative_entropies: Vec::new(),
         }
@@ -73,41 +74,44 @@ impl Sampled {
     }
 }
 
-impl Form for Sampled {
-    const READS_LOGITS: bool = false;
+impl CacheFormat for Sampled {
+    const NEEDS_OUTPUT_LAYERS: bool = false;
 
     fn block_bytes(&self) -> usize {
         self.length * (self.samples * self.id_bytes() + size_of::<f32>())
     }
 
-    fn begin(&mut self, sequences: usize) {
+    fn begin_batch(&mut self, sequences: usize) {
         let rows = sequences * self.length;
         self.ids.resize(rows * self.samples, 0);
         self.negative_entropies.resize(rows, 0.0);
     }
 
-    fn place(&mut self, sequence: usize, block: &[u8]) -> bool {
+    fn decode(&mut self, slot: usize, bytes: &[u8]) -> bool {
         let (draws, rows, id_bytes) = (self.length * self.samples, self.length, self.id_bytes());
-        let (ids, negative_entropies) = block.split_at(draws * id_bytes);
-        let place = &mut self.ids[sequence * draws..(sequence + 1) * draws];
+        let (ids, negative_entropies) = bytes.split_at(draws * id_bytes);
+        let target = &mut self.ids[slot * draws..(slot + 1) * draws];
         match id_bytes {
-            2 => place
+            2 => target
                 .iter_mut()
                 .zip(ids.as_chunks().0)
                 .for_each(|(id, &bytes)| *id = u16::from_le_bytes(bytes).into()),
-            _ => place
+            _ => target
                 .iter_mut()
                 .zip(ids.as_chunks().0)
                 .for_each(|(id, &bytes)| *id = u32::from_le_bytes(bytes)),
         }
-        let known = place.iter().all(|&id| (id as usize) < self.vocab_size);
-        let place = &mut self.negative_entropies[sequence * rows..(sequence + 1) * rows];
+        let known = target.iter().all(|&id| (id as usize) < self.vocab_size);
+        let target = &mut self.negative_entropies[slot * rows..(slot + 1) * rows];
         let values = negative_entropies.as_chunks().0;
-        place.iter_mut().zip(values).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
+        target
+            .iter_mut()
+            .zip(values)
+            .for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
         known
     }
 
-    fn speak(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
+    fn forward(&self, models: &[Model], micro_batch: &MicroBatch) -> Vec<Vec<u8>> {
         let Some(origin) = &micro_batch.origin else { return Vec::new() };
         let states: Vec<_> =
             models.iter().map(|model| hidden_states(model, &micro_batch.batch)).collect();
@@ -135,18 +139,18 @@ impl Form for Sampled {
         micro_batch.batch.spans.iter().enumerate().map(draw).collect()
     }
 
-    fn make_up(&self, rng: Rng) -> Vec<u8> {
+    fn synthetic_block(&self, rng: Rng) -> Vec<u8> {
         let draws = (self.length * self.samples) as u64;
         let mut ids: Vec<u32> =
             (0..draws).map(|index| rng.below(index, self.vocab_size as u64) as u32).collect();
-        // Draws of a token rise, as those of teachers do.
+        // A token's draws are sorted, as those of teachers are.
         ids.chunks_mut(self.samples).for_each(<[u32]>::sort_unstable);
-        // Below zero, and above that of the uniform distribution.
+        // Between that of the uniform distribution and 0.
         self.encode(&ids, &vec![-0.5 * (self.vocab_size as f32).ln(); self.length])
     }
 
-    fn signal<'a>(&'a self, _voices: &'a Voices) -> Signal<'a> {
+    fn outputs<'a>(&'a self, _: &'a TeacherWeights) -> TeacherOutputs<'a> {
         let (ids, negative_entropies) = (&self.ids[..], &self.negative_entropies[..]);
-        Signal::Samples(TeacherSamples { ids, count: self.samples, negative_entropies })
+        TeacherOutputs::Samples(TeacherSamples { ids, count: self.samples, negative_entropies })
     }
 }
