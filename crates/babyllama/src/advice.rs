@@ -134,13 +134,13 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::NoExamples { .. }
         | TrainError::Example { .. }
-        | TrainError::Unplaced
+        | TrainError::NotInCache
         | TrainError::Stopped(_)
         | TrainError::Setting { .. } => MEND,
     }
 }
 
-/// Advice on caches of what teachers say.
+/// Advice on teacher caches.
 fn on_cache(error: &CacheError) -> &'static str {
     match error {
         CacheError::Io { cause, .. } => match cause.kind() {
@@ -153,7 +153,7 @@ fn on_cache(error: &CacheError) -> &'static str {
         },
         CacheError::Differs { .. } => "name another folder with `cache`, or delete that one",
         CacheError::Damaged { .. } | CacheError::Truncated { .. } => {
-            "let `babyllama teach RECIPE` write what is damaged anew, or delete the cache's folder"
+            "repair it with `babyllama cache-teachers RECIPE`, or delete the cache's folder"
         }
         CacheError::Manifest { .. } => {
             "name another folder with `cache`, or delete that one if nothing else needs it"

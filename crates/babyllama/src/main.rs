@@ -50,7 +50,7 @@ fn guarded(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
 fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => commands::run::run(args, device),
-        Command::Teach(args) => commands::run::teach(args, device),
+        Command::CacheTeachers(args) => commands::run::cache_teachers(args, device),
         Command::Plan(args) => commands::plan::plan(args, device),
         Command::Corpus(CorpusCommand::Clean { sources, output }) => {
             commands::corpus::clean(sources, output)

@@ -51,9 +51,10 @@ pub enum Command {
     /// Do everything a recipe says; stages that are done already are skipped, a stage that was cut
     /// continues.
     Run(RunArgs),
-    /// Let the teachers of a recipe's students read all the text once and keep what they say; mends
+    /// Run the teachers of a recipe's students on all the text once and store their outputs; repairs
     /// a damaged cache.
-    Teach(TeachArgs),
+    #[command(alias = "teach")]
+    CacheTeachers(CacheTeachersArgs),
     /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.
     Plan(RecipeArgs),
     /// Clean text, count it, or write the built-in corpus.
@@ -111,10 +112,10 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  babyllama teach recipes/quickstart.toml --set student.distill.signal=hidden
-  babyllama teach recipes/quickstart.toml --model student --set student.distill.signal=sampled \
-  --output runs/trial")]
-pub struct TeachArgs {
+  babyllama cache-teachers recipes/quickstart.toml --set student.distill.signal=hidden
+  babyllama cache-teachers recipes/quickstart.toml --model student \
+      --set student.distill.signal=sampled --output runs/trial")]
+pub struct CacheTeachersArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
     /// Only the teachers of this student [default: of all students whose signal is hidden or

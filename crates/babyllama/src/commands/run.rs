@@ -1,11 +1,11 @@
-//! `babyllama run` and `babyllama teach`: a whole recipe, or its teacher caches.
+//! `babyllama run` and `babyllama cache-teachers`: a whole recipe, or its teacher caches.
 
 use std::path::{Path, PathBuf};
 
 use experiment::run::{RunOutcome, RunSettings};
 use experiment::{Recipe, recipe};
 
-use crate::args::{DeviceArgs, RecipeArgs, RunArgs, TeachArgs};
+use crate::args::{DeviceArgs, RecipeArgs, RunArgs, CacheTeachersArgs};
 use crate::console::{self, Console};
 use crate::failure::Resume;
 
@@ -27,9 +27,9 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 }
 
 /// Fills the caches that the recipe's students read.
-pub fn teach(args: &TeachArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let command = CommandLine {
-        name: "teach",
+        name: "cache-teachers",
         recipe: &args.recipe,
         model: args.model.as_deref(),
         output: args.output.as_deref(),

@@ -1,4 +1,4 @@
-//! What teachers say, kept on disk: by `run`, `distill` and `teach`, through kills and damage.
+//! Teacher caches: written by `run`, `distill` and `cache-teachers`, through kills and damage.
 
 use std::fs;
 
@@ -50,9 +50,9 @@ fn kept_states_train_the_same_student() {
 }
 
 #[test]
-fn teaching_trains_the_teachers_and_fills_the_cache_once() {
+fn caching_trains_the_teachers_and_fills_the_cache_once() {
     let workspace = Workspace::new();
-    let teach = workspace.babyllama(&format!("teach small.toml {KEPT}")).done();
+    let teach = workspace.babyllama(&format!("cache-teachers small.toml {KEPT}")).done();
     assert!(
         teach.stderr.contains("stage model-teacher") && !teach.stderr.contains("model-student"),
         "{}",
@@ -65,6 +65,7 @@ fn teaching_trains_the_teachers_and_fills_the_cache_once() {
         teach.stderr
     );
     assert!(workspace.path("kept/complete").exists());
+    // The name that the command had first.
     let again = workspace.babyllama(&format!("teach small.toml --model student {KEPT}")).done();
     assert!(
         again.stderr.contains(&format!("0 of {count} sequences were read")),
@@ -78,7 +79,7 @@ fn teaching_trains_the_teachers_and_fills_the_cache_once() {
 
     let resolved = workspace.bytes("runs/small/recipe.toml");
     workspace
-        .babyllama("teach small.toml")
+        .babyllama("cache-teachers small.toml")
         .refused(2)
         .names(&["no model of the recipe keeps"])
         .advises("signal");
@@ -86,11 +87,11 @@ fn teaching_trains_the_teachers_and_fills_the_cache_once() {
         workspace.bytes("runs/small/recipe.toml") == resolved,
         "a refused request replaced the recipe"
     );
-    workspace.babyllama("teach small.toml --output runs/new").refused(2);
+    workspace.babyllama("cache-teachers small.toml --output runs/new").refused(2);
     assert!(!workspace.path("runs/new").exists());
-    let wrong = workspace.babyllama(&format!("teach small.toml --model pupil {KEPT}")).refused(2);
+    let wrong = workspace.babyllama(&format!("cache-teachers small.toml --model pupil {KEPT}")).refused(2);
     wrong.names(&["--model pupil is none", "teacher, student"]);
-    let wrong = workspace.babyllama(&format!("teach small.toml --model teacher {KEPT}")).refused(2);
+    let wrong = workspace.babyllama(&format!("cache-teachers small.toml --model teacher {KEPT}")).refused(2);
     wrong.names(&["nothing is kept of what teachers say to teacher"]);
 }
 
@@ -100,7 +101,7 @@ fn the_objective_on_held_out_text_is_kept_too() {
     let select =
         "--set student.train.select_by=objective --set student.train.evaluation_sequences=9";
     workspace.babyllama(&format!("run small.toml {select} --output runs/online")).done();
-    workspace.babyllama(&format!("teach small.toml {select} {KEPT}")).done();
+    workspace.babyllama(&format!("cache-teachers small.toml {select} {KEPT}")).done();
     let heldout =
         workspace.names("kept").into_iter().find(|name| name.starts_with("heldout-")).unwrap();
     assert_eq!(workspace.json(&format!("kept/{heldout}/manifest.json"))["blocks"], 9);
@@ -121,12 +122,12 @@ fn another_teachers_cache_is_refused() {
         .refused(1);
     let parts = [
         "stage model-student",
-        "teachers' cache kept has other contents",
+        "teacher cache kept has other contents",
         "`teachers[0].weights` is \"",
     ];
     refusal.names(&parts).advises("name another folder with `cache`");
     let refusal = workspace
-        .babyllama(&format!("teach small.toml {KEPT} --set student.train.sequence_length=8"));
+        .babyllama(&format!("cache-teachers small.toml {KEPT} --set student.train.sequence_length=8"));
     refusal.refused(1).names(&["teachers of student", "`sequence_length` is 16 there and 8 here"]);
     fs::remove_dir_all(workspace.path("kept")).unwrap();
     workspace.babyllama(&format!("run small.toml {KEPT} --set teacher.train.seed=5")).done();
@@ -136,14 +137,14 @@ fn another_teachers_cache_is_refused() {
 fn damage_is_named_and_teaching_mends_it() {
     let workspace = Workspace::trained();
     let run = format!("run small.toml {KEPT} --output runs/kept");
-    workspace.babyllama(&format!("teach small.toml {KEPT} --output runs/kept")).done();
+    workspace.babyllama(&format!("cache-teachers small.toml {KEPT} --output runs/kept")).done();
     let whole = workspace.bytes("kept/blocks.bin");
     flip_a_byte(&workspace);
     let refusal = workspace.babyllama(&run).refused(1);
     refusal
         .names(&["stage model-student", "block 1 of kept/blocks.bin is damaged"])
-        .advises("babyllama teach");
-    let mended = workspace.babyllama(&format!("teach small.toml {KEPT} --output runs/kept")).done();
+        .advises("babyllama cache-teachers");
+    let mended = workspace.babyllama(&format!("cache-teachers small.toml {KEPT} --output runs/kept")).done();
     assert!(
         mended.stderr.contains(&format!("1 of {} sequences were read", sequences(&workspace))),
         "{}",
@@ -153,7 +154,7 @@ fn damage_is_named_and_teaching_mends_it() {
 
     workspace.write("kept/blocks.bin", &whole[..whole.len() - 100]);
     let cut = format!("kept/blocks.bin has {} bytes instead of {}", whole.len() - 100, whole.len());
-    workspace.babyllama(&run).refused(1).names(&[&cut]).advises("babyllama teach");
+    workspace.babyllama(&run).refused(1).names(&[&cut]).advises("babyllama cache-teachers");
     workspace.write("kept/manifest.json", "{\"format\": 9}");
     workspace
         .babyllama(&run)
@@ -268,7 +269,7 @@ fn a_cache_has_a_folder_of_its_own() {
         workspace
             .babyllama(&line)
             .refused(2)
-            .names(&["teachers' cache", problem])
+            .names(&["teacher cache", problem])
             .advises("a folder of its own");
     };
     let in_a_model = format!("lies in the model folder {TEACHER}");
@@ -283,7 +284,7 @@ fn a_cache_has_a_folder_of_its_own() {
     let own = "--set student.distill.signal=hidden --set student.distill.cache";
     refused(format!("run small.toml {own}=runs/small"), "is the output folder");
     refused(
-        format!("teach small.toml {own}=runs/small/models/teacher/final/kept"),
+        format!("cache-teachers small.toml {own}=runs/small/models/teacher/final/kept"),
         "lies in the model folder runs/small",
     );
     let outside = format!("--set student.distill.teachers=['{TEACHER}'] --output runs/other");
@@ -358,7 +359,7 @@ mod unix {
         );
         let bytes = workspace.bytes("kept/blocks.bin");
         fs::remove_dir_all(workspace.path("kept")).unwrap();
-        workspace.babyllama(&format!("teach small.toml {KEPT}")).done();
+        workspace.babyllama(&format!("cache-teachers small.toml {KEPT}")).done();
         assert!(workspace.bytes("kept/blocks.bin") == bytes);
     }
 
@@ -366,13 +367,13 @@ mod unix {
     fn teaching_that_is_stopped_says_how_to_continue() {
         let workspace = Workspace::new();
         larger(&workspace);
-        let line = format!("teach small.toml {KEPT} --model student");
+        let line = format!("cache-teachers small.toml {KEPT} --model student");
         let words: Vec<&str> = line.split_whitespace().collect();
         let stopped =
             signalled_when(&workspace, &words, "INT", || is_half_written(&workspace)).refused(130);
         stopped
             .names(&["interrupted", "saved"])
-            .advises("babyllama teach small.toml --set student.distill.signal=hidden");
+            .advises("babyllama cache-teachers small.toml --set student.distill.signal=hidden");
         assert!(is_half_written(&workspace));
         let finished = workspace.babyllama(&line).done();
         let count = sequences(&workspace);
