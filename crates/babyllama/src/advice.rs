@@ -12,7 +12,7 @@ use model::ModelError;
 use train::TrainError;
 use train::signals::cache::CacheError;
 
-/// What there is to say when the error tells all.
+/// The advice for errors whose cause needs no explanation.
 pub const MEND: &str = "mend the cause and give the same command again; what was finished is kept";
 
 const CHECK_PATH: &str = "check the path; relative ones begin in the working directory";
@@ -188,7 +188,7 @@ pub fn on_device(error: &DeviceError) -> &'static str {
             "take the CPU with --device cpu, and report this as a defect of babyllama"
         }
         DeviceError::Driver { .. } => {
-            "see what `nvidia-smi` says of the GPU, or take the CPU with --device cpu"
+            "see what `nvidia-smi` reports about the GPU, or take the CPU with --device cpu"
         }
     }
 }
@@ -202,7 +202,8 @@ pub fn on_fault(fault: &Fault) -> &'static str {
         }
         Fault::Unsupported { .. } => "use the CPU for this model, with --device cpu",
         Fault::Device { .. } => {
-            "see what `nvidia-smi` says of the GPU, and give the same command again; what was \
+            "see what `nvidia-smi` reports about the GPU, and give the same command again; what \
+             was \
              finished is kept"
         }
     }

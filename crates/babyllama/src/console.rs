@@ -39,8 +39,8 @@ impl Console {
     ///
     /// # Errors
     /// When signal handlers cannot be installed.
-    pub fn listening() -> anyhow::Result<Self> {
-        let interrupt = Interrupt::listen().context("cannot listen to signals")?;
+    pub fn stopping_on_signals() -> anyhow::Result<Self> {
+        let interrupt = Interrupt::install().context("cannot install signal handlers")?;
         Ok(Self { interrupt: Some(interrupt), progress: Mutex::default() })
     }
 
@@ -56,7 +56,7 @@ impl Console {
 
     fn line(&self, line: impl Display) {
         match &*self.progress() {
-            Some(progress) => progress.say(&line.to_string()),
+            Some(progress) => progress.print(&line.to_string()),
             None => note(line),
         }
     }

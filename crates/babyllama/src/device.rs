@@ -25,8 +25,8 @@ impl DeviceArgs {
     /// Opens the device, and shows which it is where that is not plainly the CPU.
     ///
     /// # Errors
-    /// [`ExperimentError::WrongUsage`] where the CPU is to compute in bf16; or when there is no such GPU, or
-    /// something that it needs is missing.
+    /// [`ExperimentError::WrongUsage`] where the CPU is to compute in bf16; or when there is no
+    /// such GPU, or something that it needs is missing.
     pub fn open(&self) -> experiment::Result<Arc<dyn Device>> {
         if self.device == DeviceChoice::Cpu && self.precision == Some(Precision::Bf16) {
             return Err(ExperimentError::WrongUsage(

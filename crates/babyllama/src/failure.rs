@@ -1,5 +1,4 @@
-//! The last words of a command that failed: one line of cause, one line of what to do, and the exit
-//! code.
+//! What a command that failed prints: one line of cause, one line of what to do; and the exit code.
 
 use std::error::Error;
 use std::fmt;
@@ -24,7 +23,7 @@ const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
-/// What to do about an error whose type alone does not tell.
+/// What to do about an error whose type alone does not lead to it.
 pub trait Hint<T> {
     /// Carries the advice along with the error; the cause stays as it is.
     fn hint(self, advice: impl Into<String>) -> anyhow::Result<T>;
@@ -93,7 +92,7 @@ impl<T> Resume<T> for experiment::Result<T> {
 #[error("{0}")]
 pub struct WrongUsage(pub String);
 
-/// What a person is told.
+/// What a person reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub cause: String,
@@ -191,7 +190,7 @@ fn parts_advice(reasons: &[Arc<ExperimentError>]) -> String {
     }
 }
 
-/// A library's error comes before the error of the file system that may lie behind it.
+/// A library's error comes before the error of the file system that may be behind it.
 fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
     (find::<TrainError>(error).map(advice::on_training))
         .or_else(|| find::<ModelError>(error).map(advice::on_model))

@@ -56,7 +56,7 @@ impl Progress {
         Self { work, begun, view }
     }
 
-    /// Shows that `done` units are done in all. `note` says what else matters, such as `loss
+    /// Shows that `done` units are done in all. `note` is what else matters, such as `loss
     /// 4.412`.
     pub fn update(&mut self, done: u64, note: &str) {
         let elapsed = self.begun.elapsed();
@@ -74,7 +74,7 @@ impl Progress {
     }
 
     /// Prints a line without tearing the bar.
-    pub fn say(&self, line: &str) {
+    pub fn print(&self, line: &str) {
         match &self.view {
             View::Bar(bar) => bar.suspend(|| console::note(line)),
             View::Lines { .. } => console::note(line),
@@ -194,7 +194,7 @@ mod tests {
             let bar = ProgressBar::hidden().with_style(bar(&work).style());
             let mut progress = Progress { work, begun: Instant::now(), view: View::Bar(bar) };
             progress.update(5, "loss 1");
-            progress.say("");
+            progress.print("");
             progress.finish(10, "");
         }
     }

@@ -1,7 +1,8 @@
 //! Why an experiment failed: one type for everything that its parts can report.
 //!
-//! A caller finds the cause by its type anywhere in the chain of sources ([`ExperimentError::find`]).
-//! Where the type alone does not lead to a next step, the error carries advice.
+//! A caller finds the cause by its type anywhere in the chain of sources
+//! ([`ExperimentError::find`]). Where the type alone does not lead to a next step, the error
+//! carries advice.
 
 use std::error::Error;
 use std::fmt::Display;

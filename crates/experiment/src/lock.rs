@@ -31,7 +31,7 @@ impl RunLock {
     pub fn acquire(run: &Path) -> Result<Self, LockError> {
         let path = run.join("lock");
         let failed = |source| LockError::File { path: path.clone(), source };
-        // Not truncated: until the lock is ours, the file says whose it is.
+        // Not truncated: until the lock is ours, the file names its holder.
         let options = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
         let mut file = options.map_err(failed)?;
         match file.try_lock() {
@@ -52,7 +52,7 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // An empty file says that nobody holds it; failing to say so harms nothing.
+        // An empty file means that it is free; failing to empty it harms nothing.
         let _ = self.file.set_len(0);
     }
 }

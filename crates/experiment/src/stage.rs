@@ -175,7 +175,7 @@ impl Stages {
         if observer.should_stop() {
             return Err(ExperimentError::Interrupted);
         }
-        // From here on the old output may be half replaced: no record may vouch for it.
+        // From here on the old output may be half replaced: no record may state that it is done.
         self.forget(stage)?;
         work(&reason).map_err(|error| match error.is_stop() {
             true => ExperimentError::Interrupted,
@@ -204,7 +204,7 @@ impl Stages {
         Ok(missing.map_or(Status::Done, |path| Status::Run(Reason::OutputMissing { path })))
     }
 
-    /// Records that the stage is done and where, in the run's folder, its output lies.
+    /// Records that the stage is done, with the paths of its output in the run's folder.
     pub fn mark_done(&self, stage: &Stage, outputs: &[&Path]) -> Result<(), StageError> {
         let record = Record {
             fingerprint: stage.fingerprint(),
@@ -221,7 +221,7 @@ impl Stages {
         })
     }
 
-    /// Takes back what `mark_done` said of a stage of this name, whatever its settings were.
+    /// Removes the record of a stage of this name, whatever its settings were.
     pub fn forget(&self, stage: &Stage) -> Result<(), StageError> {
         let path = self.path(stage);
         match fs::remove_file(&path) {
@@ -286,11 +286,11 @@ fn changed_setting(key: &str, before: &Value, now: &Value) -> Option<(String, St
                 changed_setting(&format!("{key}{dot}{inner}"), values.0, values.1)
             })
         }
-        _ => Some((key.to_string(), spoken(before), spoken(now))),
+        _ => Some((key.to_string(), shown(before), shown(now))),
     }
 }
 
-fn spoken(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     if value.is_null() { "not set".to_string() } else { value.to_string() }
 }
 

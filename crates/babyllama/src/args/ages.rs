@@ -9,24 +9,21 @@ use super::EvaluateArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The contexts are a list of {\"sent\": text, \"words\": [text, ...]}, or text with one utterance a \
- line (clean it first):
-in order, each line with a word that has fewer than N contexts so far. A word counts where it \
- stands as a whole word,
-in any case, with `-`, `_` and apostrophes between letters as part of it; its surprisal is that of \
- its own tokens.
+The contexts are a list of {\"sent\": text, \"words\": [text, ...]}, or text with one utterance a
+    line (clean it first):
+in order, each line with a word that has fewer than N contexts so far. A word counts where it
+stands as a whole word, in any case, with `-`, `_` and apostrophes between letters as part of it;
+its surprisal is that of its own tokens.
 
---as-published computes what the code of 2023 computes: it reads the logits at the word itself \
- instead of before it, in
-batches of 32 sentences of at most 50 tokens, with every word of a batch searched in all its \
- sentences and inside
-other words.
+--as-published computes what the code of 2023 computes: it reads the logits at the word itself
+instead of before it, in batches of 32 sentences of at most 50 tokens, with every word of a batch
+searched in all its sentences and inside other words.
 
 Examples:
-  babyllama evaluate aoa runs/quickstart/models/student/final --words word_list.csv --contexts \
-  clean/aochildes.train
-  babyllama evaluate aoa models/a --words word_list.csv --contexts sent_words.json --as-published \
-  --output results")]
+  babyllama evaluate aoa runs/quickstart/models/student/final --words word_list.csv \\
+      --contexts clean/aochildes.train
+  babyllama evaluate aoa models/a --words word_list.csv --contexts sent_words.json \\
+      --as-published --output results")]
 pub struct AgesArgs {
     #[command(flatten)]
     pub common: EvaluateArgs,

@@ -11,26 +11,24 @@ use super::{EvaluateArgs, Rules};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it), \
- ewok_filtered or ewok, glue_filtered,
-msgs, aoa (with word_list.csv, and sent_words.json unless --contexts is given). What is not there \
- is left out. With --only
-and --skip the table shows what was asked for; what was scored before stays in its folder.
+The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it),
+ewok_filtered or ewok, glue_filtered, msgs, aoa (with word_list.csv, and sent_words.json unless
+--contexts is given). What is not there is left out. With --only and --skip the table shows what
+was asked for; what was scored before stays in its folder.
 
 Examples:
   babyllama evaluate all runs/quickstart/models/student/final --data data/eval --output results
-  babyllama evaluate all models/a models/b --data data/eval --text data/babylm_dev --clean --seed \
-  1,2,3 --output results
-  babyllama evaluate all models/a --data data/eval --contexts clean/aochildes.train --rules 2023 \
-  --output results-2023
-  babyllama evaluate all models/a models/b --ensemble --data data/eval --skip glue,msgs --output \
-  results-of-both
+  babyllama evaluate all models/a models/b --data data/eval --text data/babylm_dev --clean \\
+      --seed 1,2,3 --output results
+  babyllama evaluate all models/a --data data/eval --contexts clean/aochildes.train \\
+      --rules 2023 --output results-2023
+  babyllama evaluate all models/a models/b --ensemble --data data/eval --skip glue,msgs \\
+      --output results-of-both
 
-Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes \
- it), the answers to every item
-in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of 2024 \
- MODEL_textonly_predictions.json.gz for BabyLM's track. Of
-several seeds these two hold the first.")]
+Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes
+it), the answers to every item in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of
+2024 MODEL_textonly_predictions.json.gz for BabyLM's track. Of several seeds these two hold the
+first.")]
 pub struct AllArgs {
     #[command(flatten)]
     pub common: EvaluateArgs,

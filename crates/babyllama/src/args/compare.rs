@@ -6,22 +6,21 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A and B are what `evaluate ... --output` left: folders with predictions.jsonl and result.json, or \
- the former alone (then
-every score is an accuracy). For each task and for the mean of all it shows
+A and B are what `evaluate ... --output` left: folders with predictions.jsonl and result.json, or
+the former alone (then every score is an accuracy). For each task and for the mean of all it shows
 
-  interval     where the difference B - A lies if the same tasks had other items: paired bootstrap
-  McNemar p    exact test of the items that only one of the models answers rightly; the mean has \
-  those of all tasks
-  exchange p   how often the difference would be as large if answers were exchanged between the \
-  models at random
+  interval     range of the difference B - A if the same tasks had other items: paired bootstrap
+  McNemar p    exact test of the items that only one of the models answers rightly; the mean has
+               those of all tasks
+  exchange p   how often the difference would be as large if answers were exchanged between the
+               models at random
 
-A small p says that these items tell the models apart. It does not say that another seed would.
+A small p means that these items separate the models. It does not mean that another seed would.
 
 Examples:
   babyllama evaluate compare results/undistilled/blimp_filtered results/student/blimp_filtered
-  babyllama evaluate compare a/predictions.jsonl b/predictions.jsonl --resamples 100000 --json \
-  comparison.json")]
+  babyllama evaluate compare a/predictions.jsonl b/predictions.jsonl --resamples 100000 \\
+      --json comparison.json")]
 pub struct CompareArgs {
     /// The first model's answers.
     #[arg(value_name = "A")]

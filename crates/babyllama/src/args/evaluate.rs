@@ -50,14 +50,13 @@ impl From<Rules> for eval::Rules {
 
 #[derive(Debug, Subcommand)]
 pub enum EvaluateCommand {
-    /// Every benchmark whose data is at hand, for every model, and one table; goes on where it was
-    /// cut.
+    /// Every available benchmark, for every model, and one table; goes on where it was cut.
     All(AllArgs),
     /// Cross-entropy and perplexity on held-out text, of each file and over all.
     #[command(after_help = "\
 Examples:
-  babyllama evaluate loss runs/quickstart/models/student/final --data \
-  runs/quickstart/tokens/validation.bin
+  babyllama evaluate loss runs/quickstart/models/student/final \\
+      --data runs/quickstart/tokens/validation.bin
   babyllama evaluate loss models/a models/b --ensemble --data data/clean_dev --json loss.json
   babyllama evaluate loss models/a --data data/babylm_dev --clean")]
     Loss {
@@ -80,8 +79,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   babyllama evaluate blimp runs/quickstart/models/student/final --data data/blimp_filtered
-  babyllama evaluate blimp models/a models/b --ensemble --data data/blimp_filtered --rules 2023 \
-  --json blimp.json
+  babyllama evaluate blimp models/a models/b --ensemble --data data/blimp_filtered \\
+      --rules 2023 --json blimp.json
   babyllama evaluate blimp models/a models/b --data data/supplement_filtered --output results")]
     Blimp {
         #[command(flatten)]
@@ -99,10 +98,9 @@ Examples:
     },
     /// Share of EWoK's questions about the world that the model answers rightly.
     #[command(after_help = "\
-EWoK's authors ask that its items not be published, so that this takes your own copy: a folder of \
- the 2024 pipeline's
-DOMAIN.jsonl, or the official data set as one .jsonl or .csv file. `evaluate filter-ewok` makes \
- the former of the latter.
+EWoK's authors ask that its items not be published, so that this takes your own copy: a folder of
+the 2024 pipeline's DOMAIN.jsonl, or the official data set as one .jsonl or .csv file. `evaluate
+filter-ewok` makes the former of the latter.
 
 Examples:
   babyllama evaluate ewok models/a models/b --data data/ewok_filtered
@@ -123,14 +121,13 @@ Examples:
     },
     /// Make the folder ewok_filtered of the 2024 pipeline from your own copy of EWoK.
     #[command(after_help = "\
-The pipeline keeps an item when every word of its four texts, as NLTK's word_tokenize finds them \
- in lower case, is in its file
-ewok/vocab.txt (github.com/babylm/evaluation-pipeline-2024). Its folder has 7,618 questions in 11 \
- domains.
+The pipeline keeps an item when every word of its four texts, as NLTK's word_tokenize finds them
+in lower case, is in its file ewok/vocab.txt (github.com/babylm/evaluation-pipeline-2024). Its
+folder has 7,618 questions in 11 domains.
 
 Example:
-  babyllama evaluate filter-ewok --data ewok-core-1.0.csv --vocabulary vocab.txt --output \
-  data/ewok_filtered")]
+  babyllama evaluate filter-ewok --data ewok-core-1.0.csv --vocabulary vocab.txt \\
+      --output data/ewok_filtered")]
     FilterEwok {
         /// A file, or a folder of *.jsonl and *.csv files, with Context1, Context2, Target1 and
         /// Target2.

@@ -9,21 +9,20 @@ use experiment::recipe::FinetuneRecipe;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  babyllama finetune runs/quickstart/models/student/final --data data/eval/glue_filtered --output \
-  runs/finetune
-  babyllama finetune models/a models/b --data data/eval --tasks rte,wsc --seed 1,2,3 --output \
-  runs/finetune
-  babyllama finetune models/a --data data/eval/glue_filtered --tasks glue --recipe babyllama-2 \
-  --output runs/finetune
-  babyllama finetune models/a --data data/eval --tasks msgs --recipe babyllama-1 --output \
-  runs/finetune --keep
-  babyllama finetune models/a --data data/eval --tasks rte --set rte.epochs=2 --output runs/trial \
-  --json rte.json
+  babyllama finetune runs/quickstart/models/student/final --data data/eval/glue_filtered \\
+      --output runs/finetune
+  babyllama finetune models/a models/b --data data/eval --tasks rte,wsc --seed 1,2,3 \\
+      --output runs/finetune
+  babyllama finetune models/a --data data/eval/glue_filtered --tasks glue --recipe babyllama-2 \\
+      --output runs/finetune
+  babyllama finetune models/a --data data/eval --tasks msgs --recipe babyllama-1 \\
+      --output runs/finetune --keep
+  babyllama finetune models/a --data data/eval --tasks rte --set rte.epochs=2 \\
+      --output runs/trial --json rte.json
 
-Files of OUTPUT/MODEL/TASK/seed-N: result.json, predictions.txt (as the pipeline of 2024 writes \
- it, all validation items),
-predictions.jsonl (logits of the items that the score counts), and with --keep model/, a Hugging \
- Face folder.")]
+Files of OUTPUT/MODEL/TASK/seed-N: result.json, predictions.txt (as the pipeline of 2024 writes
+it, all validation items), predictions.jsonl (logits of the items that the score counts), and with
+--keep model/, a Hugging Face folder.")]
 pub struct FinetuneArgs {
     /// Hugging Face folders of language models (GPT-2, LLaMA, OPT, RoBERTa) with their tokenizers,
     /// each fine-tuned by itself.

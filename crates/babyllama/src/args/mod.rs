@@ -48,8 +48,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Do everything a recipe says; stages that are done already are skipped, a stage that was cut
-    /// continues.
+    /// Do everything that a recipe describes; stages that are done already are skipped, a stage
+    /// that was cut continues.
     Run(RunArgs),
     /// Run the teachers of a recipe's students on all the text once and store their outputs; repairs
     /// a damaged cache.
@@ -133,7 +133,7 @@ pub struct CacheTeachersArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum CorpusCommand {
-    /// Clean each file by the rules of its source, which its name tells; other text is left as it
+    /// Clean each file by the rules of its source, known by its name; other text is left as it
     /// is.
     #[command(after_help = "\
 Examples:
@@ -210,8 +210,8 @@ Example:
 #[command(after_help = "\
 Examples:
   babyllama generate runs/quickstart/models/student/final --prompt 'The little dog' --max-tokens 60
-  babyllama generate models/a --prompt 'Once upon a time' --temperature 0.8 --top-k 40 --top-p \
-  0.95 --seed 7
+  babyllama generate models/a --prompt 'Once upon a time' --temperature 0.8 \\
+      --top-k 40 --top-p 0.95 --seed 7
   babyllama generate models/a --prompt 'Once upon a time' --greedy")]
 pub struct GenerateArgs {
     /// A Hugging Face folder with its tokenizer.
@@ -219,7 +219,7 @@ pub struct GenerateArgs {
     /// The text to continue.
     #[arg(long, value_name = "TEXT")]
     pub prompt: String,
-    /// Below 1 plays safe, above 1 dares.
+    /// Divides the logits: below 1 favours likely tokens, above 1 flattens the distribution.
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive)]
     pub temperature: f32,
     /// Draw among the likeliest K tokens; 0 means all.

@@ -28,7 +28,7 @@ pub struct TrainArgs {
     #[arg(long)]
     pub raw_tokens: bool,
     /// Size of the vocabulary of a model that starts from random weights, where the token files do
-    /// not tell it.
+    /// not state it.
     #[arg(long, value_name = "N")]
     pub vocab_size: Option<usize>,
     /// A tokenizer.json to put beside the trained weights.
@@ -59,11 +59,11 @@ pub struct PretrainArgs {
 #[command(after_help = "\
 Example:
   babyllama distill --config recipes/babylm-1m.toml --model student-token \\
-      --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 --alpha 0.5 \\
+      --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 --alpha 0.5
+    \\
       --tokens tokens/train.bin --validation tokens/validation.bin --output runs/student
-  babyllama distill --model models/start --teacher models/a --teacher models/b --signal hidden \
-  --codec bf16 \\
-      --cache caches/a-b --tokens tokens/train.bin --output runs/student")]
+  babyllama distill --model models/start --teacher models/a --teacher models/b --signal hidden \\
+      --codec bf16 --cache caches/a-b --tokens tokens/train.bin --output runs/student")]
 pub struct DistillArgs {
     #[command(flatten)]
     pub train: TrainArgs,
@@ -84,25 +84,25 @@ pub struct DistillArgs {
     /// Weight of the cross-entropy against the divergence, 0 to 1 [default: 0.5, or the recipe's].
     #[arg(long, value_name = "SHARE")]
     pub alpha: Option<f64>,
-    /// How several teachers speak as one [default: mean_logits, or the recipe's].
+    /// How several teachers are combined [default: mean_logits, or the recipe's].
     #[arg(long, value_parser = ["mean_logits", "mean_probs", "sum_kl"])]
     pub ensemble: Option<String>,
     /// How far the student is from its teachers [default: forward_kl, or the recipe's].
     #[arg(long, value_parser = ["forward_kl", "reverse_kl", "jensen_shannon"])]
     pub divergence: Option<String>,
-    /// Run the teachers on every batch, or keep what they say on disk: their hidden states, or a
-    /// few tokens drawn from their distribution [default: online, or the recipe's].
+    /// Run the teachers on every batch, or store their outputs on disk: hidden states, or a few
+    /// tokens drawn from their distribution [default: online, or the recipe's].
     #[arg(long, value_parser = ["online", "hidden", "sampled"])]
     pub signal: Option<String>,
-    /// How hidden states are kept: exactly, or rounded in half the room [default: f32, or the
+    /// How hidden states are stored: exactly, or rounded in half the space [default: f32, or the
     /// recipe's].
     #[arg(long, value_parser = ["f32", "bf16"])]
     pub codec: Option<String>,
     /// Tokens drawn at each position [default: 64, or the recipe's].
     #[arg(long, value_name = "N")]
     pub samples: Option<u32>,
-    /// Where the cache lies, for runs that share it [default: a folder below OUTPUT/teachers, or
-    /// the recipe's].
+    /// The folder of the teacher cache, for runs that share it [default: a folder below
+    /// OUTPUT/teachers, or the recipe's].
     #[arg(long, value_name = "FOLDER")]
     pub cache: Option<String>,
 }

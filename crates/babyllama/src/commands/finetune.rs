@@ -9,7 +9,7 @@ use crate::failure::Resume;
 
 /// Fine-tunes every model for every task with every seed, and shows the scores.
 pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let console = Console::listening()?;
+    let console = Console::stopping_on_signals()?;
     let outcome = finetune_all(&args.job()?, || device.open(), &console)
         .resume_with(|| "the same command".to_owned())?;
     let (table, notes) = (outcome.table.to_text(), outcome.failures.footnotes());

@@ -21,7 +21,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     };
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
     let settings = command.settings(&recipe)?;
-    let outcome = experiment::run::run(recipe, &settings, &Console::listening()?)
+    let outcome = experiment::run::run(recipe, &settings, &Console::stopping_on_signals()?)
         .resume_with(|| command.text())?;
     close(&outcome, &settings.folder)
 }
@@ -39,8 +39,13 @@ pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
     experiment::run::check_students(&recipe, command.model)?;
     let settings = command.settings(&recipe)?;
-    experiment::run::cache_teachers(recipe, command.model, &settings, &Console::listening()?)
-        .resume_with(|| command.text())
+    experiment::run::cache_teachers(
+        recipe,
+        command.model,
+        &settings,
+        &Console::stopping_on_signals()?,
+    )
+    .resume_with(|| command.text())
 }
 
 fn close(outcome: &RunOutcome, folder: &Path) -> anyhow::Result<()> {

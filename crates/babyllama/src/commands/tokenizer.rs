@@ -6,7 +6,7 @@ use corpus::{Tokenizer, TokenizerSettings, text};
 
 use crate::console;
 
-/// Sequences as the papers cut them; what `tokenizer_config.json` says until a model is trained.
+/// Sequences as the papers cut them; what `tokenizer_config.json` states until a model is trained.
 const SEQUENCE_LENGTH: usize = 128;
 
 /// Trains a byte-level BPE on files and folders, in a fixed order.

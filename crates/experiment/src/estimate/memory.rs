@@ -17,7 +17,7 @@ const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
 pub struct TrainingMemory {
     /// Weights with their copies for products, gradient and moments.
     pub model: f64,
-    /// Weights of the teachers that are in memory until everything they say is kept, with their
+    /// Weights of the teachers that are in memory until all their outputs are stored, with their
     /// copies.
     pub teachers: f64,
     /// Of every token that passes through at a time, besides logits: what the backward pass reads
@@ -45,10 +45,10 @@ impl TrainingMemory {
         let reading =
             teachers.iter().map(|teacher| passing(teacher).bytes(compact)).fold(0.0, f64::max);
         let states: f64 = teachers.iter().map(|teacher| 4.0 * teacher.hidden_size as f64).sum();
-        let speaks = signal.is_some_and(|signal| signal != SignalKind::Sampled);
+        let has_logits = signal.is_some_and(|signal| signal != SignalKind::Sampled);
         Self {
             // The backward computes the logits' gradient in their place.
-            blocks: 1 + if speaks { teachers.len() } else { 0 },
+            blocks: 1 + if has_logits { teachers.len() } else { 0 },
             model: (16.0 + copy) * weights(config),
             teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
             per_token: kept(config).bytes(compact)

@@ -1,4 +1,4 @@
-//! How fast this machine trains, measured before a plan says how long everything will take.
+//! How fast this machine trains, measured before an estimate of how long everything will take.
 
 use std::sync::Arc;
 use std::time::Instant;

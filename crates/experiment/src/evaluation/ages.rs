@@ -29,7 +29,8 @@ pub struct AgeSettings {
     pub contexts: PathBuf,
     /// Contexts that each word gets from text at most.
     pub contexts_per_word: usize,
-    /// Whether average surprisals are computed as the code of 2023 does, its peculiarities included.
+    /// Whether average surprisals are computed as the code of 2023 does, its peculiarities
+    /// included.
     pub as_published: bool,
 }
 
@@ -87,7 +88,8 @@ impl AgeData {
         self.contexts.len()
     }
 
-    /// Scores a group of models as one. With a folder, the pipeline's two files are written below it.
+    /// Scores a group of models as one. With a folder, the pipeline's two files are written below
+    /// it.
     ///
     /// # Errors
     /// When scoring fails or is asked to stop, or a file cannot be written.

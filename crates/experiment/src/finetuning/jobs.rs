@@ -86,7 +86,7 @@ fn suite(name: &str) -> Option<Suite> {
 
 impl Jobs {
     /// Reads the files of the tasks. A task without a training or a validation file is skipped; of
-    /// a task that nobody named and that has neither, nothing is said.
+    /// a task that was not named and has neither is left out silently.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -231,8 +231,8 @@ mod tests {
         let found = found.map_err(|error| error.to_string())?;
         let tasks =
             |job: &Job| job.validation.iter().map(|questions| questions.task.name).collect();
-        let said = |text: &String| text.replace(&folder.path().display().to_string(), "DATA");
-        Ok((found.jobs.iter().map(tasks).collect(), found.skipped.iter().map(said).collect()))
+        let shown = |text: &String| text.replace(&folder.path().display().to_string(), "DATA");
+        Ok((found.jobs.iter().map(tasks).collect(), found.skipped.iter().map(shown).collect()))
     }
 
     const MNLI: [&str; 3] = ["mnli.train.jsonl", "mnli.valid.jsonl", "mnli-mm.valid.jsonl"];

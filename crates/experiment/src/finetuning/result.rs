@@ -16,7 +16,7 @@ use crate::error::{FileContext, Result};
 use crate::files;
 
 const RESULT: &str = "result.json";
-/// Where a classifier that is kept lies.
+/// The folder of a classifier that is kept.
 pub const MODEL: &str = "model";
 
 /// The scores of a fine-tuned model on one task, and how it came to them.
@@ -63,7 +63,7 @@ pub struct Course {
 }
 
 impl FinetuneResult {
-    /// The scores of the answers to a set of items, of which `truncated` says which were cut.
+    /// The scores of the answers to a set of items, where `truncated` marks those that were cut.
     pub fn new(
         fingerprint: &str,
         course: &Course,
@@ -123,7 +123,7 @@ impl FinetuneResult {
     }
 
     /// Writes the result and the answers behind it, those to all validation items. The result comes
-    /// last, so that it vouches for the rest.
+    /// last, so that its presence means that the rest is complete.
     pub fn write(
         &self,
         folder: &Path,

@@ -92,8 +92,8 @@ impl Tuner<'_> {
     /// same weights, items and settings. `seed` stands in for the recipe's.
     ///
     /// # Errors
-    /// When items or training come to nothing, and [`Interrupted`] when somebody asked to stop;
-    /// nothing is left of this fine-tuning then.
+    /// When items or training fail, and [`ExperimentError::Interrupted`] when the observer asked to
+    /// stop; nothing is left of this fine-tuning then.
     pub fn finetune_task(
         &self,
         subject: &FinetuneSubject,
@@ -180,7 +180,7 @@ impl Tuner<'_> {
     ) -> Result<Finetuned> {
         let model = hugging_face::load_any(&subject.folder, &self.device)?;
         let classifier = Classifier::from_model(&model, items.labels.count(), settings.seed)?;
-        // It would only lie beside the classifier.
+        // The classifier has a copy of what it needs.
         drop(model);
         let (gold, metric) = (items.validation[0].classes(), selection(items));
         let select =

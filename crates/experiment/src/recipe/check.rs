@@ -1,4 +1,4 @@
-//! What types alone cannot say: sizes that divide, names that exist, probabilities that are
+//! What types alone cannot express: sizes that divide, names that exist, probabilities that are
 //! probabilities.
 
 use std::path::Path;
@@ -69,7 +69,7 @@ fn not_negative(key: &str, value: f64) -> Result<(), Fault> {
 }
 
 fn share(key: &str, value: f64) -> Result<(), Fault> {
-    ensure((0.0..=1.0).contains(&value), key, || format!("is {value}; it must lie between 0 and 1"))
+    ensure((0.0..=1.0).contains(&value), key, || format!("is {value}; it must be between 0 and 1"))
 }
 
 fn below_one(key: &str, value: f64) -> Result<(), Fault> {
@@ -90,14 +90,14 @@ fn check_corpus(corpus: &CorpusSection) -> Result<(), Fault> {
         })?;
     }
     ensure(!builtin || corpus.words > 0, "corpus.words", || {
-        "is 0; say how many words to write".into()
+        "is 0; it must be the number of words to write".into()
     })?;
     ensure(builtin || corpus.validation != Validation::Builtin, "corpus.validation", || {
         "is \"builtin\" while corpus.source is a folder; use \"split\" or a folder".into()
     })?;
     let fraction = corpus.validation_fraction;
     ensure(fraction > 0.0 && fraction < 1.0, "corpus.validation_fraction", || {
-        format!("is {fraction}; it must lie between 0 and 1, both excluded")
+        format!("is {fraction}; it must be between 0 and 1, both excluded")
     })?;
     at_least("corpus.pairs_per_paradigm", corpus.pairs_per_paradigm, 1)
 }
@@ -207,7 +207,7 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
     settings::check(train).map_err(fault)
 }
 
-/// What training itself refuses, said of the recipe's key.
+/// What training itself refuses, as a fault of the recipe's key.
 pub fn fault(error: TrainError) -> Fault {
     match error {
         TrainError::Setting { setting, value, rule } => {

@@ -47,7 +47,7 @@ impl Document {
         Ok(Self { path: path.to_path_buf(), table, places })
     }
 
-    /// A document that says nothing, for commands that take everything from their flags.
+    /// An empty document, for commands that take everything from their flags.
     pub fn empty() -> Self {
         Self {
             path: PathBuf::from("the command line"),
@@ -186,7 +186,7 @@ pub fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|_| Value::String(text.to_string()))
 }
 
-/// Whether a dotted key is `outer` or lies below it.
+/// Whether a dotted key is `outer` or below it.
 fn is_within(key: &str, outer: &str) -> bool {
     key.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a recipe, each said in one line that names the place, the key and, where
+//! What can be wrong with a recipe, each in one line that names the place, the key and, where
 //! there is one, the nearest right name.
 
 use std::fmt;
@@ -24,7 +24,7 @@ pub enum RecipeError {
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A line of the recipe, counted from 1; no line when the file says nothing about it.
+    /// A line of the recipe, counted from 1; no line when the file does not mention it.
     File { path: PathBuf, line: Option<usize> },
     /// An override such as `--set student.train.epochs=4`.
     CommandLine(String),

@@ -76,7 +76,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     resolve(&document, &stem.unwrap_or_default())
 }
 
-/// Reads a recipe that is part of the program; `path` is where it lies in the repository.
+/// Reads a recipe that is part of the program; `path` is its place in the repository.
 pub fn embedded(path: &str, text: &str) -> Result<Recipe, RecipeError> {
     let path = Path::new(path);
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -112,7 +112,7 @@ pub struct ModelRequest<'a> {
     pub recipe: Option<&'a Path>,
     /// Overrides of the train table, such as `epochs=4`.
     pub overrides: &'a [String],
-    /// What the distill command says; `None` trains without teachers.
+    /// What the distill command asks for; `None` trains without teachers.
     pub distill: Option<DistillRequest<'a>>,
 }
 

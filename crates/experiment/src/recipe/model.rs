@@ -26,7 +26,7 @@ pub struct ModelSection {
 pub enum Start {
     /// From random weights.
     Random(Shape),
-    /// From the weights of a Hugging Face folder, which also says what the model looks like.
+    /// From the weights of a Hugging Face folder, which also has its configuration.
     Folder(PathBuf),
 }
 
@@ -197,7 +197,8 @@ impl TryFrom<ModelKeys> for ModelSection {
             (Some(folder), None) => Start::Folder(folder.clone()),
             (Some(_), Some(key)) => {
                 return Err(format!(
-                    "has both `from` and `{key}`; the folder it starts from says what it looks like"
+                    "has both `from` and `{key}`; the folder that it starts from has the \
+                     configuration"
                 ));
             }
         };

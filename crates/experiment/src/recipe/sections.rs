@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use eval::Rules;
 use serde::{Deserialize, Serialize};
 
-/// Words of the built-in corpus when the recipe does not say.
+/// Words of the built-in corpus when the recipe does not state them.
 const BUILTIN_WORDS: usize = 300_000;
 
 /// Where text or minimal pairs come from.

@@ -210,7 +210,7 @@ fn training_settings_must_make_sense() {
         ("micro_batch_size=33", "is 33, more than batch_size = 32"),
         ("sequence_length=1", "is 1; the smallest that works is 2"),
         ("learning_rate=-1e-3", "is -0.001; it must be larger than 0"),
-        ("warmup_ratio=1.5", "is 1.5; it must lie between 0 and 1"),
+        ("warmup_ratio=1.5", "is 1.5; it must be between 0 and 1"),
         ("weight_decay=-1", "is -1; it must not be negative"),
         ("adam_beta1=1.0", "is 1; it must be at least 0 and below 1"),
         ("adam_beta2=nan", "is NaN; it must be at least 0 and below 1"),
@@ -230,7 +230,7 @@ fn training_settings_must_make_sense() {
 fn teachers_must_stand_above() {
     let cases = [
         ("temperature=0", "`models.student.distill.temperature` is 0; it must be larger than 0"),
-        ("alpha=1.5", "`models.student.distill.alpha` is 1.5; it must lie between 0 and 1"),
+        ("alpha=1.5", "`models.student.distill.alpha` is 1.5; it must be between 0 and 1"),
         ("teachers=[]", "`models.student.distill.teachers` is empty; name at least one"),
         ("teachers=['student']", "`models.student.distill.teachers[0]` is the student itself"),
         (
@@ -266,10 +266,10 @@ fn a_teacher_reads_as_far_as_its_student() {
 fn the_other_tables_must_make_sense() {
     let cases = [
         ("name=a/b", "`name` is no name"),
-        ("corpus.words=0", "`corpus.words` is 0; say how many words to write"),
+        ("corpus.words=0", "`corpus.words` is 0; it must be the number of words to write"),
         (
             "corpus.validation_fraction=1",
-            "`corpus.validation_fraction` is 1; it must lie between 0 and 1",
+            "`corpus.validation_fraction` is 1; it must be between 0 and 1",
         ),
         (
             "corpus.pairs_per_paradigm=0",

@@ -83,7 +83,7 @@ mod tests {
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(path("teacher"), path("link")).unwrap();
-            assert!(hidden("link/kept").contains("lies in the model folder"));
+            assert!(hidden("link/kept").contains("is in the model folder"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Teacher caches: the teachers of a recipe's students read all the text once, and their outputs are
-//! stored.
+//! Teacher caches: the teachers of a recipe's students read all the text once, and their outputs
+//! are stored.
 
 use model::hugging_face;
 use report::format::short;

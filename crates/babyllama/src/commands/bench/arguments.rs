@@ -18,7 +18,7 @@ Examples:
   babyllama bench tokenize --data data/clean --tokenizer tokenizers/16k/tokenizer.json
   babyllama bench train --config my.toml --model student --json")]
 pub struct BenchArgs {
-    /// What to measure; the machine, when nothing is said.
+    /// What to measure; the machine by default.
     #[command(subcommand)]
     pub command: Option<BenchCommand>,
     /// Print JSON in place of tables.
@@ -50,7 +50,7 @@ Examples:
         #[command(flatten)]
         steps: StepArgs,
     },
-    /// Whole steps of a student that listens to teachers; all of them have random weights.
+    /// Whole steps of a student with teachers; all of them have random weights.
     #[command(after_help = "\
 Examples:
   babyllama bench distill --preset babyllama-1 --teachers online
@@ -59,7 +59,7 @@ Examples:
     Distill {
         #[command(flatten)]
         student: StudentChoice,
-        /// How the student hears its teachers.
+        /// Kind of teacher outputs.
         #[arg(long, value_enum, default_value_t = TeacherSignal::Online)]
         teachers: TeacherSignal,
         #[command(flatten)]
@@ -196,7 +196,12 @@ pub struct StepArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one())]
     pub steps: u32,
     /// Steps before them, which are not.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=MOST))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(..=MOST)
+    )]
     pub warmup: u32,
     /// A token file to read in its order, again from the start at its end [default: tokens drawn by
     /// Zipf's law].
@@ -210,7 +215,7 @@ pub struct StepArgs {
     pub only_steps: bool,
 }
 
-/// More than anybody waits for, and few enough that no count of steps or rounds overflows.
+/// Far more than is useful, and few enough that no count of steps or rounds overflows.
 const MOST: i64 = 1_000_000;
 
 fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {

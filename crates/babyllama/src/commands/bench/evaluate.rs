@@ -31,7 +31,7 @@ pub struct EvaluateReport {
     pub seconds: Vec<f64>,
     pub sentences_per_second: Spread,
     pub tokens_per_second: Spread,
-    /// Bytes; none where the system does not tell.
+    /// Bytes; none where the system does not report it.
     pub peak_memory: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_memory: Option<DeviceUse>,

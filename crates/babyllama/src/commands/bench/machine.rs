@@ -22,7 +22,7 @@ const VECTOR: usize = 1 << 26;
 /// The machine and the program on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The processor's name, where the system tells it.
+    /// The processor's name, where the system reports it.
     pub processor: Option<String>,
     /// The device with its instruction set and threads.
     pub device: String,

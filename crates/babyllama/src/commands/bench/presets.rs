@@ -37,7 +37,7 @@ pub struct Subject {
     /// A student's teachers, by name; empty for a model that is trained alone.
     pub teachers: Vec<(String, ModelConfig)>,
     pub distill: Option<DistillSettings>,
-    /// How a student hears its teachers.
+    /// The kind of teacher outputs.
     pub signal: Option<TeacherSignal>,
     pub tokens_per_step: usize,
 }

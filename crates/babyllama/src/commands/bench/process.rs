@@ -1,5 +1,5 @@
-//! What the operating system tells of this process and its processor. Where there is no `/proc`,
-//! nothing.
+//! What the operating system reports about this process and its processor. Where there is no
+//! `/proc`, nothing.
 
 use std::fs;
 

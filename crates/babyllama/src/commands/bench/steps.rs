@@ -68,7 +68,7 @@ pub struct StepReport {
     pub machine: Machine,
     pub model: String,
     pub teachers: Vec<String>,
-    /// How the student hears its teachers, if it has any.
+    /// The kind of teacher outputs, if the student has teachers.
     pub teacher_signal: Option<TeacherSignal>,
     pub parameters: usize,
     pub tokens_per_step: usize,
@@ -79,7 +79,7 @@ pub struct StepReport {
     pub seconds_per_step: Spread,
     pub tokens_per_second: Spread,
     pub gflops: Spread,
-    /// Bytes; none where the system does not tell.
+    /// Bytes; none where the system does not report it.
     pub peak_memory: Option<u64>,
     /// Of the device's own memory, after the timed steps; the pool gives nothing back meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -299,7 +299,7 @@ impl StepReport {
     fn facts(&self) -> String {
         let memory = match self.peak_memory {
             Some(bytes) => format!("{}B", short(bytes as f64)),
-            None => "not told by this system".to_owned(),
+            None => "not reported by this system".to_owned(),
         };
         let faults = decimal(self.page_faults_per_step, 0);
         let unit = self.machine.unit();

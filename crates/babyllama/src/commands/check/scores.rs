@@ -1,4 +1,4 @@
-//! What nobody trains for: log-probabilities of continuations with common beginnings, and a
+//! What is not training: log-probabilities of continuations with common beginnings, and a
 //! classifier's steps.
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::failure::Resume;
 
 /// Scores all models and prints the table.
 pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let console = Console::listening()?;
+    let console = Console::stopping_on_signals()?;
     let selection = args.common.selection();
     let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)
         .resume_with(|| "the same command".to_owned())?;

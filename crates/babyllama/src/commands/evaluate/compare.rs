@@ -50,8 +50,15 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     console::print(format!("A: {}\nB: {}\n", first.path.display(), second.path.display()))?;
     console::print(table.to_text().trim_end())?;
     if let Some(path) = &args.json {
-        let value = json!({ "first": first.path, "second": second.path, "confidence": args.confidence,
-            "resamples": args.resamples, "seed": args.seed, "units": found.units, "mean": found.mean });
+        let value = json!({
+            "first": first.path,
+            "second": second.path,
+            "confidence": args.confidence,
+            "resamples": args.resamples,
+            "seed": args.seed,
+            "units": found.units,
+            "mean": found.mean,
+        });
         atomic_file::write(path, format!("{value:#}\n").as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -38,7 +38,13 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
     }
     let as_json = |(label, result): &(String, LossResult)| {
         let LossResult { loss, perplexity, tokens, files } = result;
-        json!({ "model": label, "loss": loss, "perplexity": perplexity, "tokens": tokens, "files": files })
+        json!({
+            "model": label,
+            "loss": loss,
+            "perplexity": perplexity,
+            "tokens": tokens,
+            "files": files,
+        })
     };
     write_json(args, &Value::Array(results.iter().map(as_json).collect()))
 }

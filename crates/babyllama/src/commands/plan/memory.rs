@@ -11,8 +11,8 @@ use train::settings::SignalKind;
 
 use crate::console;
 
-/// What each model needs of a GPU, and how much of a step fits into the one at hand; nothing for
-/// the CPU.
+/// What each model needs of a GPU, and how much of a step fits into the one that is here; nothing
+/// for the CPU.
 pub fn print(
     estimates: &[ModelEstimate<'_>],
     device: Option<&Arc<dyn Device>>,
@@ -45,7 +45,7 @@ pub fn print(
         )?;
     }
     console::print(
-        "A step that does not fit is split while it runs, unless micro_batch_size says how.",
+        "A step that does not fit is split while it runs, unless micro_batch_size sets how.",
     )
 }
 
