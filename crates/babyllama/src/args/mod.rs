@@ -2,6 +2,7 @@
 
 mod ages;
 mod all;
+pub mod bench;
 mod check;
 mod compare;
 mod device;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::bench::arguments::BenchArgs;
+pub use bench::BenchArgs;
 
 pub use ages::AgesArgs;
 pub use all::AllArgs;

@@ -1,6 +1,5 @@
 //! `babyllama bench`: how fast this machine is, and how much of that the program uses.
 
-pub mod arguments;
 mod evaluate;
 mod machine;
 mod presets;
@@ -15,8 +14,8 @@ mod train;
 use serde::Serialize;
 
 use crate::args::DeviceArgs;
+use crate::args::bench::{BenchArgs, BenchCommand, ModelChoice, StepShape};
 use crate::console;
-use arguments::{BenchArgs, BenchCommand, ModelChoice, StepShape};
 use presets::Subject;
 
 /// The outcome of a benchmark: JSON for programs, text for people.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use model::{ModelConfig, hugging_face};
 use train::{DistillSettings, TrainError, TrainSettings};
 
-use super::arguments::{
+use crate::args::bench::{
     ModelChoice, Preset, StepShape, StudentChoice, StudentPreset, TeacherSignal,
 };
 use crate::failure::WrongUsage;

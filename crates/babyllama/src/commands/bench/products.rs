@@ -10,8 +10,8 @@ use report::format::{decimal, grouped};
 use report::{Align, Table};
 use serde::Serialize;
 
-use super::arguments::TeacherSignal;
 use super::presets::Subject;
+use crate::args::bench::TeacherSignal;
 
 /// A unit that suits a device's speed.
 #[derive(Clone, Copy, Debug)]
@@ -288,8 +288,8 @@ mod tests {
     use engine::cpu::Cpu;
     use engine::ops::language_model_loss::LanguageModelLossKernels;
 
-    use super::super::arguments::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset};
     use super::*;
+    use crate::args::bench::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset};
 
     /// Products and attention together are what a step computes.
     #[test]

@@ -11,12 +11,12 @@ use serde::Serialize;
 use train::step::{StepLoss, Trainer};
 
 use super::Report;
-use super::arguments::{PROFILED_STEPS, StepArgs, TeacherSignal};
 use super::machine::{DeviceUse, Machine};
 use super::presets::Subject;
 use super::process;
 use super::products::{ProductPeak, dense_peak};
 use super::tokens::Batches;
+use crate::args::bench::{PROFILED_STEPS, StepArgs, TeacherSignal};
 use crate::progress::Progress;
 
 /// The middle and the best of several measurements.

@@ -7,8 +7,8 @@ use corpus::{Chunks, TokenFile};
 use train::TokenSource;
 use train::data::{self, MicroBatch, TextKind};
 
-use super::arguments::{PROFILED_STEPS, StepArgs};
 use super::presets::Subject;
+use crate::args::bench::{PROFILED_STEPS, StepArgs};
 
 /// Tokens by Zipf's law: entry `k` of the vocabulary comes about `1 / k` as often as the first.
 /// Entry 0, which pads in most vocabularies, does not occur.

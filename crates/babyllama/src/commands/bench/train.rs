@@ -15,10 +15,10 @@ use train::signals::{
 use train::step::Trainer;
 use train::{DistillSettings, TokenSource, TrainSettings};
 
-use super::arguments::{StepArgs, TeacherSignal};
 use super::presets::Subject;
 use super::steps::{self, StepReport};
 use super::tokens::Batches;
+use crate::args::bench::{StepArgs, TeacherSignal};
 
 /// Seed of all random weights.
 const SEED: u64 = 1;
