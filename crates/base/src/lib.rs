@@ -13,6 +13,8 @@
 //! assert!((0.0..1.0).contains(&dropout.uniform(3)));
 //! ```
 
+#![warn(missing_docs)]
+
 pub mod atomic_file;
 pub mod hash;
 pub mod rng;

@@ -6,6 +6,19 @@
 //! few people, animals and things on one topic, and refers to them as speakers do. The `registers`
 //! tell stories, hold conversations and write articles about an invented `world`, and the `sources`
 //! give these the form of the files that the cleaners expect.
+//!
+//! ```
+//! use builtin_corpus::{BuiltinSettings, Split, minimal_pairs, write_corpus};
+//!
+//! let settings =
+//!     BuiltinSettings { words: 2000, validation_words: 200, pairs_per_paradigm: 2, seed: 1 };
+//! let files = write_corpus(settings, Split::Train);
+//! assert_eq!(files.len(), 10);
+//! assert!(files.iter().any(|(name, _)| name == "aochildes.train"));
+//! assert!(minimal_pairs(settings).iter().all(|(_, pairs)| pairs.len() == 2));
+//! ```
+
+#![warn(missing_docs)]
 
 mod discourse;
 mod draw;
@@ -36,7 +49,9 @@ pub struct BuiltinSettings {
 /// Which of the two texts; they share the invented world and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
+    /// The training text.
     Train,
+    /// The held-out text.
     Validation,
 }
 

@@ -16,11 +16,13 @@ use crate::observer::Observer;
 /// What is done for one model: a benchmark, or one of its tasks with one seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// The model's short name.
     pub model: String,
     /// The benchmark's name in files.
     pub benchmark: &'static str,
     /// The tasks that it stands for; none for all of the benchmark.
     pub tasks: Vec<&'static str>,
+    /// The seed, where the part has one.
     pub seed: Option<u64>,
 }
 

@@ -17,6 +17,8 @@
 //! # Ok::<(), experiment::ExperimentError>(())
 //! ```
 
+#![warn(missing_docs)]
+
 pub mod error;
 pub mod estimate;
 pub mod evaluation;

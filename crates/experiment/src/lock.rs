@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// Why a run could not be taken.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each message documents its variant")]
 pub enum LockError {
     #[error("run {} is in use by {}", run.display(), holder(*.process))]
     Held { run: PathBuf, process: Option<u32> },

@@ -21,6 +21,7 @@ use crate::observer::Observer;
 
 /// Why a stage's state could not be read or written.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each message documents its variant")]
 pub enum StageError {
     #[error("cannot {action} {}: {source}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
@@ -99,12 +100,15 @@ impl Stage {
 /// Whether a stage has to run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
+    /// Its result is there and up to date.
     Done,
+    /// It has to run.
     Run(Reason),
 }
 
 /// Why a stage runs, in words that follow "because".
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each message documents its variant")]
 pub enum Reason {
     NeverFinished,
     SettingsChanged { key: String, before: String, now: String },

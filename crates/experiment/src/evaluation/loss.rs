@@ -28,8 +28,11 @@ pub struct HeldoutText<'a> {
 /// A loss, in nats per predicted token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossResult {
+    /// Mean cross-entropy.
     pub loss: f64,
+    /// `e` to the loss.
     pub perplexity: f64,
+    /// Predicted tokens.
     pub tokens: usize,
     /// The files of a text, each with its tokens; none for a token file, which does
     /// not separate them.
@@ -39,9 +42,11 @@ pub struct LossResult {
 /// One file's share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileLoss {
+    /// The file's name.
     pub file: String,
     /// None when the file has no predicted token.
     pub loss: Option<f64>,
+    /// The file's predicted tokens.
     pub predicted_tokens: usize,
 }
 

@@ -12,12 +12,15 @@ use crate::recipe::suggestion;
 
 /// Items that a fine-tuned model answers.
 pub struct Questions {
+    /// The task that the items belong to.
     pub task: &'static ClassificationTask,
+    /// The items.
     pub rows: Rows,
 }
 
 /// One fine-tuning.
 pub struct Job {
+    /// The items to learn from.
     pub training: Rows,
     /// The first set belongs to the training items and chooses the weights; the model answers the
     /// others besides.
@@ -27,6 +30,7 @@ pub struct Job {
 /// The jobs of a folder.
 #[derive(Default)]
 pub struct Jobs {
+    /// What can be done.
     pub jobs: Vec<Job>,
     /// Tasks whose files are there and cannot be used, and why.
     pub broken: Vec<Broken>,
@@ -38,6 +42,7 @@ pub struct Jobs {
 pub struct Broken {
     /// The task that names the settings comes first.
     pub tasks: Vec<&'static ClassificationTask>,
+    /// The reason.
     pub why: Arc<ExperimentError>,
 }
 

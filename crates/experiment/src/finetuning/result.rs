@@ -29,6 +29,7 @@ pub struct FinetuneResult {
     /// Over all validation items, where the score leaves some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_rows: Option<TaskResult>,
+    /// All validation items.
     pub validation_items: usize,
     /// Items cut to 128 tokens, or to the model's positions.
     pub validation_items_truncated: usize,
@@ -42,23 +43,30 @@ pub struct Course {
     /// The task whose training items the model learned from: by the rules of 2024 `mnli` for
     /// `mnli-mm`.
     pub trained_on: String,
+    /// Whose pipeline was followed.
     pub rules: Rules,
+    /// The settings of the training.
     pub settings: FinetuneSettings,
     /// The labels, in the order of the logits.
     pub labels: Vec<u32>,
+    /// Items that were learned from.
     pub training_items: usize,
+    /// How many of them were cut to fit.
     pub training_items_truncated: usize,
     /// Optimizer steps.
     pub steps: u64,
+    /// Whether patience ran out before the last epoch.
     pub stopped_early: bool,
     /// The evaluation in `history` whose weights were kept; absent where the final ones were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<usize>,
+    /// The evaluations, in order.
     pub history: Vec<Evaluation>,
     /// Read by the steps.
     pub tokens: u64,
     /// Spent on the steps, without evaluations.
     pub seconds: f64,
+    /// Speed of the steps.
     pub tokens_per_second: f64,
 }
 
@@ -96,6 +104,7 @@ impl FinetuneResult {
         find_task(&self.score.name).map(|task| task.suite)
     }
 
+    /// Whether its task belongs to a suite.
     pub fn is_of(&self, suite: Suite) -> bool {
         self.suite() == Some(suite)
     }

@@ -15,7 +15,9 @@ use crate::failures::Failures;
 
 /// All results of one model.
 pub struct ModelResults {
+    /// The model's short name.
     pub name: String,
+    /// The model's folder.
     pub folder: PathBuf,
     /// One list a seed, in the order in which the seeds were given.
     pub seeds: Vec<Vec<FinetuneResult>>,

@@ -76,11 +76,13 @@ pub(super) fn with_ends(tokenizer: &Tokenizer) -> Result<(Tokenizer, SpecialToke
 
 /// How fine-tunings are done.
 pub struct Tuner<'a> {
+    /// The settings of every task.
     pub recipe: &'a FinetuneRecipe,
     /// Steps instead of the recipe's epochs.
     pub max_steps: Option<u64>,
     /// Whether the classifiers are kept.
     pub keep: bool,
+    /// Where models are trained.
     pub device: Arc<dyn Device>,
     /// Receives progress, and can ask to stop.
     pub observer: &'a dyn Observer,

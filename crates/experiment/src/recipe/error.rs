@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// Why a recipe was refused.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each message documents its variant")]
 pub enum RecipeError {
     #[error("cannot read recipe {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -42,6 +43,7 @@ impl fmt::Display for Place {
 
 /// What is wrong with the value at a dotted key such as `models.student.train.epochs`.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each message documents its variant")]
 pub enum Fault {
     #[error("unknown key `{key}`; {hint}")]
     UnknownKey { key: String, hint: String },

@@ -15,7 +15,9 @@ const EOS_TOKEN_ID: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelKeys", into = "ModelKeys")]
 pub struct ModelSection {
+    /// Where its weights come from.
     pub start: Start,
+    /// How it is trained.
     pub train: TrainSettings,
     /// Present when the model learns from teachers too.
     pub distill: Option<DistillSettings>,

@@ -69,9 +69,11 @@ impl From<Validation> for String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "CorpusKeys")]
 pub struct CorpusSection {
+    /// Where the text comes from.
     pub source: Source,
     /// How many words the built-in corpus has; of a folder, how many to draw (0 takes all).
     pub words: usize,
+    /// Where the held-out text comes from.
     pub validation: Validation,
     /// Share of the lines that `split` holds out, or of the words that the built-in corpus writes
     /// for validation.
