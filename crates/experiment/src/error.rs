@@ -132,6 +132,12 @@ impl ExperimentError {
                 .any(|cause| matches!(cause.downcast_ref(), Some(ExperimentError::Interrupted)))
     }
 
+    /// The error, or [`ExperimentError::Interrupted`] where it only reports that the work was asked
+    /// to stop.
+    pub fn or_interrupted(self) -> Self {
+        if self.is_stop() { Self::Interrupted } else { self }
+    }
+
     /// The advice that the error carries, if any.
     pub fn advice(&self) -> Option<&str> {
         chain(self).find_map(|cause| match cause.downcast_ref() {
@@ -173,9 +179,11 @@ pub fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let all = std::iter::successors(Some(error), |cause| (*cause).source());
-    all.map(|cause| match cause.downcast_ref::<Arc<ExperimentError>>() {
-        Some(shared) => &**shared as &(dyn Error + 'static),
-        None => cause,
+    // An error behind a pointer would otherwise have the pointer's type.
+    all.map(|cause| {
+        let boxed = cause.downcast_ref::<Box<ExperimentError>>().map(|error| &**error);
+        let shared = || cause.downcast_ref::<Arc<ExperimentError>>().map(|error| &**error);
+        boxed.or_else(shared).map_or(cause, |error| error as &(dyn Error + 'static))
     })
 }
 

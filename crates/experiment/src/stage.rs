@@ -181,10 +181,7 @@ impl Stages {
         }
         // From here on the old output may be half replaced: no record may state that it is done.
         self.forget(stage)?;
-        work(&reason).map_err(|error| match error.is_stop() {
-            true => ExperimentError::Interrupted,
-            false => error,
-        })?;
+        work(&reason)?;
         self.mark_done(stage, outputs)?;
         self.performed.set(self.performed.get() + 1);
         Ok(())

@@ -59,9 +59,9 @@ pub struct PretrainArgs {
 #[command(after_help = "\
 Example:
   babyllama distill --config recipes/babylm-1m.toml --model student-token \\
-      --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 --alpha 0.5
-    \\
-      --tokens tokens/train.bin --validation tokens/validation.bin --output runs/student
+      --teacher runs/gpt2/final --teacher runs/llama/final --kl token --temperature 2 \\
+      --alpha 0.5 --tokens tokens/train.bin --validation tokens/validation.bin \\
+      --output runs/student
   babyllama distill --model models/start --teacher models/a --teacher models/b --signal hidden \\
       --codec bf16 --cache caches/a-b --tokens tokens/train.bin --output runs/student")]
 pub struct DistillArgs {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use base::atomic_file;
-use eval::ewok::{Domain, Variant, Vocabulary, to_lines};
+use eval::ewok::{Domain, Variant, Vocabulary, read, to_lines};
 use eval::{Outcome, Rules};
 
 use super::progress::ScoringProgress;
@@ -57,9 +57,11 @@ pub fn filter(domains: &[Domain], vocabulary: &Path, output: &Path) -> Result<Ve
     let vocabulary = Vocabulary::read(vocabulary)?;
     let kept: Vec<Domain> = domains.iter().map(|domain| vocabulary.filter(domain)).collect();
     if kept.iter().all(|domain| domain.items.is_empty()) {
-        return refuse("every item has a word that the vocabulary lacks").advise(
-            "give a list of words, one a line in lower case, with punctuation marks among them",
-        );
+        let data = data.display();
+        return refuse(format_args!("every item of {data} has a word that the vocabulary lacks"))
+            .advise(
+                "give a list of words, one a line in lower case, with punctuation marks among them",
+            );
     }
     let names = kept.iter().map(|domain| file_name(&domain.name)).collect::<Result<Vec<_>>>()?;
     let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));

@@ -15,7 +15,7 @@ use engine::Device;
 use engine::cpu::Cpu;
 use report::Table;
 
-use crate::error::{Context, FileContext, Result};
+use crate::error::{Context, ExperimentError, FileContext, Result};
 use crate::lock::RunLock;
 use crate::observer::{Event, Observer};
 use crate::recipe::{Recipe, Start};
@@ -157,7 +157,7 @@ fn perform(
     let name = stage.name();
     let work = |reason: &_| {
         observer.on_event(Event::Stage { name, reason });
-        work().within(|| format!("stage {name}"))
+        work().map_err(ExperimentError::or_interrupted).within(|| format!("stage {name}"))
     };
     stages.perform(stage, outputs, observer, work)
 }

@@ -44,7 +44,7 @@ pub fn ewok(
 
 /// Writes the questions all of whose words are in a list, a file for each domain.
 pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> anyhow::Result<()> {
-    let kept = scoring::filter(&read(data)?, vocabulary, output)?;
+    let kept = scoring::filter(data, vocabulary, output)?;
     let heads = [("domain", Align::Left), ("questions", Align::Right), ("kept", Align::Right)];
     let mut table = Table::new(heads);
     for domain in &kept {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::AllSettings;
 use super::card::Card;
 use super::data::{AtHand, Benchmark, WORD_LIST};
-use crate::error::{Context, Result, refuse};
+use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::evaluation::ages::{AgeData, AgeSettings};
 use crate::evaluation::loss::{self, HeldoutText};
 use crate::evaluation::pairs::score_folder;
@@ -147,7 +147,7 @@ impl<'a> Scoring<'a> {
             // An older result must not be taken for the one that is asked for now.
             file.parent().map_or(Ok(()), files::make_folder)?;
             files::remove(&file)?;
-            work(self, &file)
+            work(self, &file).map_err(ExperimentError::or_interrupted)
         })
     }
 
