@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use experiment::run::{RunOutcome, RunSettings};
 use experiment::{Recipe, recipe};
 
-use crate::args::{DeviceArgs, RecipeArgs, RunArgs, CacheTeachersArgs};
+use crate::args::{CacheTeachersArgs, DeviceArgs, RecipeArgs, RunArgs};
 use crate::console::{self, Console};
 use crate::failure::Resume;
 

@@ -6,9 +6,9 @@ use super::common::{Finished, RECIPE, STUDENT, TEACHER, Workspace};
 
 const KEPT: &str = "--set student.distill.signal=hidden --set student.distill.cache=kept";
 
-/// The last part of the line in which a student says how much is there.
+/// The last part of the line that reports how much of a student's cache is there.
 fn there(finished: &Finished) -> &str {
-    let line = finished.stderr.lines().find(|line| line.contains("keeps what its teachers say in"));
+    let line = finished.stderr.lines().find(|line| line.contains("teacher outputs are stored in"));
     line.unwrap_or_else(|| panic!("{}", finished.stderr)).rsplit_once(", ").unwrap().1
 }
 
@@ -89,9 +89,12 @@ fn caching_trains_the_teachers_and_fills_the_cache_once() {
     );
     workspace.babyllama("cache-teachers small.toml --output runs/new").refused(2);
     assert!(!workspace.path("runs/new").exists());
-    let wrong = workspace.babyllama(&format!("cache-teachers small.toml --model pupil {KEPT}")).refused(2);
+    let wrong =
+        workspace.babyllama(&format!("cache-teachers small.toml --model pupil {KEPT}")).refused(2);
     wrong.names(&["--model pupil is none", "teacher, student"]);
-    let wrong = workspace.babyllama(&format!("cache-teachers small.toml --model teacher {KEPT}")).refused(2);
+    let wrong = workspace
+        .babyllama(&format!("cache-teachers small.toml --model teacher {KEPT}"))
+        .refused(2);
     wrong.names(&["nothing is kept of what teachers say to teacher"]);
 }
 
@@ -126,8 +129,9 @@ fn another_teachers_cache_is_refused() {
         "`teachers[0].weights` is \"",
     ];
     refusal.names(&parts).advises("name another folder with `cache`");
-    let refusal = workspace
-        .babyllama(&format!("cache-teachers small.toml {KEPT} --set student.train.sequence_length=8"));
+    let refusal = workspace.babyllama(&format!(
+        "cache-teachers small.toml {KEPT} --set student.train.sequence_length=8"
+    ));
     refusal.refused(1).names(&["teachers of student", "`sequence_length` is 16 there and 8 here"]);
     fs::remove_dir_all(workspace.path("kept")).unwrap();
     workspace.babyllama(&format!("run small.toml {KEPT} --set teacher.train.seed=5")).done();
@@ -144,7 +148,8 @@ fn damage_is_named_and_teaching_mends_it() {
     refusal
         .names(&["stage model-student", "block 1 of kept/blocks.bin is damaged"])
         .advises("babyllama cache-teachers");
-    let mended = workspace.babyllama(&format!("cache-teachers small.toml {KEPT} --output runs/kept")).done();
+    let mended =
+        workspace.babyllama(&format!("cache-teachers small.toml {KEPT} --output runs/kept")).done();
     assert!(
         mended.stderr.contains(&format!("1 of {} sequences were read", sequences(&workspace))),
         "{}",

@@ -22,19 +22,27 @@ use super::world::World;
 /// One minimal pair, with the fields of BLiMP in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pair {
+    /// The right sentence.
     pub sentence_good: String,
+    /// The wrong one, which differs in one point.
     pub sentence_bad: String,
     /// `morphology`, `syntax`, `semantics` or `syntax_semantics`.
     pub field: &'static str,
     /// The phenomenon, such as `anaphor_agreement`.
     pub linguistics_term: &'static str,
+    /// The paradigm.
     #[serde(rename = "UID")]
     pub uid: &'static str,
+    /// Whether whole sentences are to be compared.
     #[serde(rename = "simple_LM_method")]
     pub simple_lm_method: bool,
+    /// Whether a common beginning has the same continuation after it (BLiMP's field).
     pub one_prefix_method: bool,
+    /// Whether two beginnings have one continuation (BLiMP's field).
     pub two_prefix_method: bool,
+    /// Whether both have the same words (BLiMP's field).
     pub lexically_identical: bool,
+    /// Number within the paradigm, from 0.
     pub pair_id: usize,
 }
 

@@ -53,8 +53,8 @@ pub struct FilteredDomain {
 ///
 /// # Errors
 /// When nothing is kept, two domains would share a file, or the folder is not empty.
-pub fn filter(domains: &[Domain], vocabulary: &Path, output: &Path) -> Result<Vec<FilteredDomain>> {
-    let vocabulary = Vocabulary::read(vocabulary)?;
+pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> Result<Vec<FilteredDomain>> {
+    let (domains, vocabulary) = (read(data)?, Vocabulary::read(vocabulary)?);
     let kept: Vec<Domain> = domains.iter().map(|domain| vocabulary.filter(domain)).collect();
     if kept.iter().all(|domain| domain.items.is_empty()) {
         let data = data.display();
