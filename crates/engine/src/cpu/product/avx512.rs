@@ -1,53 +1,65 @@
-//! The innermost part of a product with AVX-512: a tile of the output that stays in registers while
-//! the inner dimension runs by, and the packing of the right-hand side into panels that the tile
-//! reads in one stream.
+//! The microkernel of f32 with AVX-512: a tile of the output that stays in registers while the
+//! inner dimension runs by, and packing by transposing squares in registers.
 
 use std::arch::x86_64::*;
 
-/// Rows of a tile: with four vectors each, 24 of the 32 registers hold sums.
-pub const TILE_ROWS: usize = 6;
+use super::microkernel::{Left, Microkernel, Target};
+use super::{DEPTH, Matrix};
+
 /// Values in a vector.
-pub const LANES: usize = 16;
-/// Columns of a tile, and of a packed panel.
-pub const PANEL: usize = 4 * LANES;
+const LANES: usize = 16;
+/// Columns of a tile.
+const PANEL: usize = 4 * LANES;
 
-/// The left-hand side of a tile: the value of row `r` at depth `k` lies at `start + r * row_stride
-/// + k * depth_stride`.
+/// Products of f32 values by AVX-512F, which this processor has.
 #[derive(Clone, Copy)]
-pub struct Left {
-    pub start: *const f32,
-    pub row_stride: usize,
-    pub depth_stride: usize,
-}
+pub struct Avx512(());
 
-/// Where a tile's results go: rows `row_stride` apart.
-#[derive(Clone, Copy)]
-pub struct Target {
-    pub start: *mut f32,
-    pub row_stride: usize,
-    pub rows: usize,
-    pub columns: usize,
-    /// The same rows and columns of what the product is added to, which may be the target itself;
-    /// null for zeros.
-    pub base: *const f32,
-    pub base_row_stride: usize,
-    /// A row that is added to each row; null for none.
-    pub bias: *const f32,
-    pub scale: f32,
-}
+impl Microkernel for Avx512 {
+    type Element = f32;
+    /// With four vectors each, 24 of the 32 registers hold sums.
+    const TILE_ROWS: usize = 6;
+    const PANEL: usize = PANEL;
+    const LANES: usize = LANES;
+    const GROUP: usize = 1;
+    const DEPTH: usize = DEPTH;
 
-/// `target = base + bias + scale * left * panel`, over `depth` steps of the inner dimension.
-///
-/// # Safety
-/// The processor has AVX-512F. `panel` holds `depth * PANEL` values; every addressed value of
-/// `left`, `base` and `bias` is readable; every value of `target` (at most `TILE_ROWS` rows and
-/// `PANEL` columns) is writable and nobody else's.
-pub unsafe fn tile(depth: usize, left: Left, panel: *const f32, target: Target) {
-    // Safety: passed on from the caller; the tile is at least as large as the target.
-    unsafe {
-        match (target.rows, target.columns.div_ceil(LANES)) {
-            (6, 4) => fixed_tile::<6, 4>(depth, left, panel, target),
-            (rows, vectors) => partial_tile(rows, vectors, depth, left, panel, target),
+    fn detect() -> Option<Self> {
+        std::arch::is_x86_feature_detected!("avx512f").then_some(Self(()))
+    }
+
+    fn element(value: f32) -> f32 {
+        value
+    }
+
+    fn in_place<'a>(a: &Matrix<'a>) -> Option<&'a [f32]> {
+        (a.column_stride == 1).then_some(a.values)
+    }
+
+    fn pack_columns(
+        self,
+        columns: &[f32],
+        stride: usize,
+        count: usize,
+        depth: usize,
+        panel: &mut [f32],
+    ) {
+        assert!(
+            count == 0 || (count - 1) * stride + depth <= columns.len(),
+            "columns past their values' end"
+        );
+        // Safety: the processor has AVX-512F, of which `self` is proof; the columns were checked.
+        unsafe { pack_transposed(columns.as_ptr(), stride, count, depth, panel) }
+    }
+
+    unsafe fn tile(self, steps: usize, left: Left<f32>, panel: *const f32, target: Target) {
+        // Safety: passed on from the caller; the tile is at least as large as the target, and the
+        // processor has AVX-512F, of which `self` is proof.
+        unsafe {
+            match (target.rows, target.columns.div_ceil(LANES)) {
+                (6, 4) => fixed_tile::<6, 4>(steps, left, panel, target),
+                (rows, vectors) => partial_tile(rows, vectors, steps, left, panel, target),
+            }
         }
     }
 }
@@ -55,12 +67,12 @@ pub unsafe fn tile(depth: usize, left: Left, panel: *const f32, target: Target) 
 /// Tiles at the edges, by number of rows and of vectors.
 ///
 /// # Safety
-/// As for `tile`.
+/// As for `tile`; the processor has AVX-512F.
 unsafe fn partial_tile(
     rows: usize,
     vectors: usize,
-    depth: usize,
-    left: Left,
+    steps: usize,
+    left: Left<f32>,
     panel: *const f32,
     target: Target,
 ) {
@@ -68,10 +80,10 @@ unsafe fn partial_tile(
         ($($rows:literal)*) => {
             match (rows, vectors) {
                 $(
-                    ($rows, 1) => fixed_tile::<$rows, 1>(depth, left, panel, target),
-                    ($rows, 2) => fixed_tile::<$rows, 2>(depth, left, panel, target),
-                    ($rows, 3) => fixed_tile::<$rows, 3>(depth, left, panel, target),
-                    ($rows, 4) => fixed_tile::<$rows, 4>(depth, left, panel, target),
+                    ($rows, 1) => fixed_tile::<$rows, 1>(steps, left, panel, target),
+                    ($rows, 2) => fixed_tile::<$rows, 2>(steps, left, panel, target),
+                    ($rows, 3) => fixed_tile::<$rows, 3>(steps, left, panel, target),
+                    ($rows, 4) => fixed_tile::<$rows, 4>(steps, left, panel, target),
                 )*
                 _ => {}
             }
@@ -84,30 +96,30 @@ unsafe fn partial_tile(
 /// A tile of `R` rows and `V` vectors.
 ///
 /// # Safety
-/// As for `tile`, with `R == target.rows` and `V` vectors covering `target.columns`.
+/// As for `partial_tile`, with `R == target.rows` and `V` vectors covering `target.columns`.
 #[target_feature(enable = "avx512f")]
 unsafe fn fixed_tile<const R: usize, const V: usize>(
-    depth: usize,
-    left: Left,
+    steps: usize,
+    left: Left<f32>,
     panel: *const f32,
     target: Target,
 ) {
     let mut sums = [[_mm512_setzero_ps(); V]; R];
     let (mut left_at, mut panel_at) = (left.start, panel);
-    for _ in 0..depth {
+    for _ in 0..steps {
         let mut columns = [_mm512_setzero_ps(); V];
         for (vector, column) in columns.iter_mut().enumerate() {
             // Safety: within the panel.
             *column = unsafe { _mm512_loadu_ps(panel_at.add(vector * LANES)) };
         }
         for (row, sums) in sums.iter_mut().enumerate() {
-            // Safety: the caller vouches for every row at every depth.
+            // Safety: the caller promises every row at every step.
             let value = _mm512_set1_ps(unsafe { *left_at.add(row * left.row_stride) });
             for (sum, column) in sums.iter_mut().zip(columns) {
                 *sum = _mm512_fmadd_ps(value, column, *sum);
             }
         }
-        left_at = left_at.wrapping_add(left.depth_stride);
+        left_at = left_at.wrapping_add(left.step_stride);
         panel_at = panel_at.wrapping_add(PANEL);
     }
     let scale = _mm512_set1_ps(target.scale);
@@ -139,15 +151,14 @@ fn lanes(count: usize) -> __mmask16 {
     if count >= LANES { !0 } else { (1 << count) - 1 }
 }
 
-/// Packs `depth` steps of up to `PANEL` columns whose values lie next to each other along the inner
-/// dimension: column `c` begins at `start + c * stride`. The last vector's missing columns become
-/// zeros; vectors beyond are left alone.
+/// Packs `depth` values of up to `PANEL` contiguous columns: column `c` begins at `start + c *
+/// stride`. The last vector's missing columns become zeros; vectors beyond are left alone.
 ///
 /// # Safety
 /// The processor has AVX-512F; `depth` values of each of the `columns` columns are readable;
 /// `panel` has `depth * PANEL` values.
 #[target_feature(enable = "avx512f")]
-pub unsafe fn pack_transposed(
+unsafe fn pack_transposed(
     start: *const f32,
     stride: usize,
     columns: usize,
@@ -173,14 +184,6 @@ pub unsafe fn pack_transposed(
                 };
             }
         }
-    }
-}
-
-/// Asks for values that will be read soon; places past the end do no harm.
-pub fn fetch(values: &[f32], start: usize, count: usize) {
-    for at in (0..count).step_by(LANES) {
-        // Safety: a prefetch reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(start + at).cast()) };
     }
 }
 

@@ -1,133 +1,83 @@
-//! The loops around the tile. The right-hand side is packed once, by all threads, into panels of
-//! `PANEL` columns; then each task takes some rows of the output and walks over the panels, a
-//! stretch of the inner dimension at a time.
+//! The loops around a microkernel. The right-hand side is packed once, by all threads, into panels;
+//! then each task takes some rows of the output and walks over the panels, a block of the inner
+//! dimension at a time.
 //!
 //! Every value of the output is summed in the same order whatever the number of threads, and
 //! whatever the number of rows and columns around it.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::avx512::{self, LANES, Left, PANEL, TILE_ROWS, Target};
-use super::{Addend, DEPTH, Matrix, MatrixMut, Workers};
-use crate::cpu::memory::Buffer;
+use super::microkernel::{Left, Microkernel, Target};
+use super::pack::{pack_panel, pack_rows, panel_size, steps, tile_size};
+use super::scratch::Scratch;
+use super::{Addend, Matrix, MatrixMut, Workers};
 
-/// From this many columns on, a task's rows of the output do not stay in the second cache from one
-/// stretch of the inner dimension to the next.
+/// From this many columns on, a task's rows of the output do not stay in L2 from one block of the
+/// inner dimension to the next.
 const WIDE: usize = 1024;
-/// Up to this inner dimension a task's rows of the left-hand side are read again for each panel
-/// from no farther than the third cache.
-const SHALLOW: usize = 4 * DEPTH;
-/// Values from one packed tile to the next: a line more than they need, so that the tiles do not
-/// compete for the same places in the cache.
-const TILE_SIZE: usize = TILE_ROWS * DEPTH + 16;
-/// How many steps of the inner dimension packing asks the memory for in advance: its reads are too
-/// far apart for the processor to guess.
-const AHEAD: usize = 8;
-/// Rows of a task, at most: with `DEPTH` steps they fill about a third of the second cache.
+/// Up to so many blocks of the inner dimension, a task's rows of the left-hand side are read again
+/// for each panel from no farther than L3.
+const SHALLOW_BLOCKS: usize = 4;
+/// Rows of a task, at most: a block of them fills about a third of L2.
 const TASK_ROWS: usize = 192;
 
-thread_local! {
-    /// Memory for packing that this thread will use again. It stays until the thread ends, outside
-    /// the device's pool: at most the largest right-hand sides that were in use at one time.
-    static BUFFERS: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+/// The blocks of the inner dimension.
+fn blocks<K: Microkernel>(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..depth).step_by(K::DEPTH).map(move |start| start..(start + K::DEPTH).min(depth))
 }
 
-/// Memory on loan from this thread.
-struct Loan {
-    buffer: Option<Buffer>,
-    length: usize,
-}
-
-impl Loan {
-    /// Room for `length` values, whose contents are left over from before: the smallest buffer that
-    /// is large enough.
-    fn new(length: usize) -> Self {
-        let kept = BUFFERS.with_borrow_mut(|buffers| {
-            let fits = |index: &usize| buffers[*index].length() >= length;
-            let best = (0..buffers.len()).filter(fits).min_by_key(|&index| buffers[index].length());
-            // A buffer that is too small makes way for the larger one.
-            let index = best.or_else(|| buffers.len().checked_sub(1))?;
-            Some(buffers.swap_remove(index)).filter(|buffer| buffer.length() >= length)
-        });
-        Self { buffer: Some(kept.unwrap_or_else(|| Buffer::new(length))), length }
-    }
-
-    fn values(&self) -> &[f32] {
-        self.buffer.as_ref().map_or(&[], |buffer| &buffer.values()[..self.length])
-    }
-
-    fn values_mut(&mut self) -> &mut [f32] {
-        self.buffer.as_mut().map_or(&mut [], |buffer| &mut buffer.values_mut()[..self.length])
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        BUFFERS.with_borrow_mut(|buffers| buffers.extend(self.buffer.take()));
-    }
-}
-
-/// The stretches of the inner dimension.
-fn stretches(depth: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..depth).step_by(DEPTH).map(move |start| start..(start + DEPTH).min(depth))
-}
-
-/// A right-hand side in panels, each `[depth, PANEL]`.
-pub struct Packed {
-    loan: Loan,
+/// A right-hand side in panels, each `[steps, PANEL, GROUP]`.
+pub struct Packed<K: Microkernel> {
+    kernel: K,
+    panels: Scratch<K::Element>,
+    depth: usize,
     columns: usize,
 }
 
-impl Packed {
-    /// # Safety
-    /// The processor has AVX-512F.
-    pub unsafe fn new(b: Matrix<'_>, workers: Workers) -> Self {
-        let size = PANEL * b.rows;
-        let mut loan = Loan::new(b.columns.div_ceil(PANEL) * size);
-        let pack = |(panel, values): (usize, &mut [f32])| {
-            // Safety: promised by the caller.
-            unsafe { pack_panel(b, panel, values) }
+impl<K: Microkernel> Packed<K> {
+    /// Packs a matrix that is not empty.
+    pub fn new(kernel: K, b: Matrix<'_>, workers: Workers) -> Self {
+        let size = panel_size::<K>(b.rows);
+        let mut panels = Scratch::new(b.columns.div_ceil(K::PANEL) * size);
+        let pack = |(panel, values): (usize, &mut [K::Element])| {
+            pack_panel(kernel, b, panel, values);
         };
         match workers {
-            Workers::All => loan.values_mut().par_chunks_mut(size).enumerate().for_each(pack),
-            Workers::One => loan.values_mut().chunks_mut(size).enumerate().for_each(pack),
+            Workers::All => panels.values_mut().par_chunks_mut(size).enumerate().for_each(pack),
+            Workers::One => panels.values_mut().chunks_mut(size).enumerate().for_each(pack),
         }
-        Self { loan, columns: b.columns }
+        Self { kernel, panels, depth: b.rows, columns: b.columns }
     }
 }
 
 /// `output = scale * a * b`, plus the addend.
-///
-/// # Safety
-/// The processor has AVX-512F.
-pub unsafe fn product(
+pub fn product<K: Microkernel>(
     output: MatrixMut<'_>,
     addend: Addend<'_>,
     a: Matrix<'_>,
-    b: &Packed,
+    b: &Packed<K>,
     scale: f32,
     workers: Workers,
 ) {
-    let packed = b.loan.values();
     assert_eq!(
-        packed.len(),
-        b.columns.div_ceil(PANEL) * PANEL * a.columns,
-        "a packed right-hand side's depth"
+        (b.depth, b.columns),
+        (a.columns, output.columns),
+        "the shape of a packed right-hand side"
     );
-    let panels = b.columns.div_ceil(PANEL);
-    let rows = RowsProduct { output: &output, addend, a, packed, scale };
+    let panels = b.columns.div_ceil(K::PANEL);
+    let packed = b.panels.values();
+    let rows = RowsProduct { kernel: b.kernel, output: &output, addend, a, packed, scale };
     let (row_tasks, column_tasks) = match workers {
-        Workers::All => split(output.rows, panels),
+        Workers::All => split::<K>(output.rows, panels),
         Workers::One => (1, 1),
     };
     let run = |task: usize| {
         let (row_task, column_task) = (task / column_tasks, task % column_tasks);
-        let tiles = share(output.rows.div_ceil(TILE_ROWS), row_tasks, row_task);
-        let rows_range = tiles.start * TILE_ROWS..(tiles.end * TILE_ROWS).min(output.rows);
-        // Safety: promised by the caller; the tasks' parts of the output are apart.
+        let tiles = share(output.rows.div_ceil(K::TILE_ROWS), row_tasks, row_task);
+        let rows_range = tiles.start * K::TILE_ROWS..(tiles.end * K::TILE_ROWS).min(output.rows);
+        // Safety: the tasks' parts of the output do not overlap.
         unsafe { rows.compute(rows_range, share(panels, column_tasks, column_task)) }
     };
     match workers {
@@ -137,10 +87,10 @@ pub unsafe fn product(
 }
 
 /// How many tasks share the rows, and how many the panels: equal ones, several for each thread.
-fn split(rows: usize, panels: usize) -> (usize, usize) {
+fn split<K: Microkernel>(rows: usize, panels: usize) -> (usize, usize) {
     let threads = rayon::current_num_threads();
     let row_tasks = rows.div_ceil(threads * TASK_ROWS) * threads;
-    let row_tasks = row_tasks.min(rows.div_ceil(TILE_ROWS));
+    let row_tasks = row_tasks.min(rows.div_ceil(K::TILE_ROWS));
     let column_tasks = if row_tasks >= 4 * threads { 1 } else { (4 * threads).div_ceil(row_tasks) };
     (row_tasks, column_tasks.min(panels))
 }
@@ -150,117 +100,103 @@ fn share(count: usize, tasks: usize, task: usize) -> Range<usize> {
     count * task / tasks..count * (task + 1) / tasks
 }
 
-/// Copies one panel of the right-hand side, `[depth, PANEL]`. The last vector's missing columns are
-/// zeros; what lies beyond is never read.
-///
-/// # Safety
-/// The processor has AVX-512F.
-unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [f32]) {
-    let first = panel * PANEL;
-    let columns = (b.columns - first).min(PANEL);
-    if b.row_stride == 1 {
-        let start = b.values[first * b.column_stride..].as_ptr();
-        // Safety: columns `first..first + columns` are the matrix's, each with `rows` values in a
-        // row.
-        return unsafe { avx512::pack_transposed(start, b.column_stride, columns, b.rows, values) };
-    }
-    assert_eq!(b.column_stride, 1, "a matrix whose rows or columns are contiguous");
-    for (depth, row) in values.chunks_exact_mut(PANEL).enumerate() {
-        avx512::fetch(&b.values[first..], (depth + AHEAD) * b.row_stride, columns);
-        let (present, missing) = row[..columns.next_multiple_of(LANES)].split_at_mut(columns);
-        present.copy_from_slice(&b.values[depth * b.row_stride + first..][..columns]);
-        missing.fill(0.0);
-    }
-}
-
 /// A product whose right-hand side is packed.
-struct RowsProduct<'a> {
+struct RowsProduct<'a, K: Microkernel> {
+    kernel: K,
     output: &'a MatrixMut<'a>,
     addend: Addend<'a>,
     a: Matrix<'a>,
-    /// Panel after panel, each `[depth, PANEL]`.
-    packed: &'a [f32],
+    /// Panel after panel, each `[steps, PANEL, GROUP]`.
+    packed: &'a [K::Element],
     scale: f32,
 }
 
-// Safety: tasks write apart from each other, and nothing else is written.
-unsafe impl Sync for RowsProduct<'_> {}
+// Safety: the output's parts that tasks write do not overlap, and nothing else is written.
+unsafe impl<K: Microkernel> Sync for RowsProduct<'_, K> {}
 
-impl RowsProduct<'_> {
+impl<K: Microkernel> RowsProduct<'_, K> {
     /// The output's rows of a range, in the columns of a range of panels.
     ///
     /// # Safety
-    /// The processor has AVX-512F, and nobody else uses this part of the output.
+    /// No other thread uses this part of the output.
     unsafe fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
-        if self.a.column_stride == 1 {
-            // A wide output is finished panel by panel, a narrow one stretch by stretch: to the
-            // same bits, since each value sees the stretches in order either way.
-            let is_wide = panels.len() * PANEL > WIDE && self.a.columns <= SHALLOW;
+        if let Some(values) = K::in_place(&self.a) {
+            // A wide output is finished panel by panel, a narrow one block by block: to the same
+            // bits, since each value is summed over the blocks in order either way.
+            let is_wide =
+                panels.len() * K::PANEL > WIDE && self.a.columns <= SHALLOW_BLOCKS * K::DEPTH;
             let step = if is_wide { 1 } else { panels.len() };
             for first in panels.clone().step_by(step.max(1)) {
                 let panels = first..(first + step).min(panels.end);
                 // Safety: passed on.
-                unsafe { self.multiply_contiguous_rows(&rows, &panels) };
+                unsafe { self.multiply_in_place(values, &rows, &panels) };
             }
             return;
         }
-        let mut loan = Loan::new(rows.len().div_ceil(TILE_ROWS) * TILE_SIZE);
-        for depths in stretches(self.a.columns) {
-            self.pack_rows(&rows, &depths, loan.values_mut());
-            let start = loan.values().as_ptr();
+        let mut scratch = Scratch::new(rows.len().div_ceil(K::TILE_ROWS) * tile_size::<K>());
+        for depths in blocks::<K>(self.a.columns) {
+            pack_rows::<K>(self.a, &rows, &depths, scratch.values_mut());
+            let start = scratch.values().as_ptr();
             let tiles = |tile: usize| Left {
-                start: start.wrapping_add(tile * TILE_SIZE),
-                row_stride: 1,
-                depth_stride: TILE_ROWS,
+                start: start.wrapping_add(tile * tile_size::<K>()),
+                row_stride: K::GROUP,
+                step_stride: K::TILE_ROWS * K::GROUP,
             };
             // Safety: passed on; the rows of every tile are packed.
-            unsafe { self.stretch(&rows, &panels, depths, tiles) };
+            unsafe { self.block(&rows, &panels, depths, tiles) };
         }
     }
 
-    /// The rows and panels where the rows of the left-hand side are contiguous.
+    /// The rows and panels where the left-hand side is read in place.
     ///
     /// # Safety
-    /// As for `compute`.
-    unsafe fn multiply_contiguous_rows(&self, rows: &Range<usize>, panels: &Range<usize>) {
-        for depths in stretches(self.a.columns) {
-            let start = self.a.values[rows.start * self.a.row_stride + depths.start..].as_ptr();
+    /// As for `compute`; `values` are those of the left-hand side.
+    unsafe fn multiply_in_place(
+        &self,
+        values: &[K::Element],
+        rows: &Range<usize>,
+        panels: &Range<usize>,
+    ) {
+        let (row_stride, column_stride) = (self.a.row_stride, self.a.column_stride);
+        for depths in blocks::<K>(self.a.columns) {
+            let start = rows.start * row_stride + depths.start * column_stride;
+            let start = values[start..].as_ptr();
             let tiles = |tile: usize| Left {
-                start: start.wrapping_add(tile * TILE_ROWS * self.a.row_stride),
-                row_stride: self.a.row_stride,
-                depth_stride: 1,
+                start: start.wrapping_add(tile * K::TILE_ROWS * row_stride),
+                row_stride,
+                step_stride: K::GROUP * column_stride,
             };
-            // Safety: passed on; rows of `a` are contiguous.
-            unsafe { self.stretch(rows, panels, depths, tiles) };
+            // Safety: passed on; the strides are those of `a`.
+            unsafe { self.block(rows, panels, depths, tiles) };
         }
     }
 
-    /// One stretch of the inner dimension.
+    /// One block of the inner dimension.
     ///
     /// # Safety
-    /// As for `compute`; `left` gives the rows of a tile over the stretch.
-    unsafe fn stretch(
+    /// As for `compute`; `left` gives the rows of a tile over the block.
+    unsafe fn block(
         &self,
         rows: &Range<usize>,
         panels: &Range<usize>,
         depths: Range<usize>,
-        left: impl Fn(usize) -> Left,
+        left: impl Fn(usize) -> Left<K::Element>,
     ) {
+        let steps = steps::<K>(depths.len());
         for panel in panels.clone() {
-            let first = panel * PANEL;
-            let packed = &self.packed[first * self.a.columns + depths.start * PANEL..]
-                [..depths.len() * PANEL];
-            for (tile, row) in rows.clone().step_by(TILE_ROWS).enumerate() {
-                let target = self.target(rows, row, first, depths.start > 0);
+            let start = panel * panel_size::<K>(self.a.columns) + depths.start * K::PANEL;
+            let packed = &self.packed[start..][..panel_size::<K>(depths.len())];
+            for (tile, row) in rows.clone().step_by(K::TILE_ROWS).enumerate() {
+                let target = self.target(rows, row, panel * K::PANEL, depths.start > 0);
                 // Safety: rows and columns lie within the output and the left-hand side, whose
                 // shapes agree.
-                unsafe { avx512::tile(depths.len(), left(tile), packed.as_ptr(), target) };
+                unsafe { self.kernel.tile(steps, left(tile), packed.as_ptr(), target) };
             }
         }
     }
 
-    /// The tile of the output that begins at a row and a column; `begun` says whether it holds part
-    /// of the sums already.
+    /// The tile of the output that begins at a row and a column; `begun` where it holds the sums of
+    /// earlier blocks.
     fn target(&self, rows: &Range<usize>, row: usize, first: usize, begun: bool) -> Target {
         let (output, at) = (self.output, row * self.output.columns + first);
         let start = output.pointer.wrapping_add(row * output.row_stride + first);
@@ -278,31 +214,12 @@ impl RowsProduct<'_> {
         Target {
             start,
             row_stride: output.row_stride,
-            rows: (rows.end - row).min(TILE_ROWS),
-            columns: (output.columns - first).min(PANEL),
+            rows: (rows.end - row).min(K::TILE_ROWS),
+            columns: (output.columns - first).min(K::PANEL),
             base,
             base_row_stride,
             bias,
             scale: self.scale,
-        }
-    }
-
-    /// Packs rows whose values lie next to each other down the columns: tile after tile, each
-    /// `[depth, TILE_ROWS]`.
-    fn pack_rows(&self, rows: &Range<usize>, depths: &Range<usize>, packed: &mut [f32]) {
-        assert_eq!(self.a.row_stride, 1, "a matrix whose rows or columns are contiguous");
-        for (at, depth) in depths.clone().enumerate() {
-            let first = &self.a.values[rows.start..];
-            avx512::fetch(first, (depth + AHEAD) * self.a.column_stride, rows.len());
-            let column = &first[depth * self.a.column_stride..][..rows.len()];
-            let (tiles, rest) = column.as_chunks::<TILE_ROWS>();
-            let mut places = packed.chunks_exact_mut(TILE_SIZE);
-            for (values, place) in tiles.iter().zip(&mut places) {
-                place[at * TILE_ROWS..][..TILE_ROWS].copy_from_slice(values);
-            }
-            if let Some(place) = places.next().filter(|_| !rest.is_empty()) {
-                place[at * TILE_ROWS..][..rest.len()].copy_from_slice(rest);
-            }
         }
     }
 }

@@ -1,0 +1,97 @@
+//! What a precision or a set of instructions must provide for products of its own: the innermost
+//! loop and the layout of what it reads. Packing, threads and the walk over tiles
+//! ([`packed`](super::packed)) are the same for all.
+
+use bytemuck::Pod;
+
+use super::Matrix;
+use super::pack::pack_columns;
+
+/// The innermost loop of a matrix product: a tile of the output whose sums stay in registers.
+///
+/// A product is `[rows, depth] x [depth, columns]`. Its right-hand side is packed into panels of
+/// `PANEL` columns, its left-hand side read in place or packed into tiles of `TILE_ROWS` rows. In
+/// both, a *step* is `GROUP` consecutive values of the inner dimension, which lie side by side:
+/// panels are `[steps, PANEL, GROUP]`, tiles `[steps, TILE_ROWS, GROUP]`. Steps that the inner
+/// dimension does not fill are filled with zeros.
+///
+/// A value of this type is proof that the processor has the instructions.
+pub trait Microkernel: Copy + Send + Sync {
+    /// A packed value. Its size divides that of an f32.
+    type Element: Pod + Send + Sync;
+    /// Rows of a tile.
+    const TILE_ROWS: usize;
+    /// Columns of a tile and of a packed panel.
+    const PANEL: usize;
+    /// Packed columns are filled with zeros up to a multiple of this, which divides `PANEL`.
+    const LANES: usize;
+    /// Values of the inner dimension in a step: 2 for instructions that take pairs of bf16.
+    const GROUP: usize;
+    /// Values of the inner dimension that a tile sums before it is stored, a multiple of `GROUP`. A
+    /// block of this depth of a panel and of a task's rows stays in L2. The order of the sums, and
+    /// so their bits, depend on it.
+    const DEPTH: usize;
+
+    /// The kernel, if this processor has its instructions.
+    fn detect() -> Option<Self>;
+
+    /// The packed form of a value.
+    fn element(value: f32) -> Self::Element;
+
+    /// The values of a left-hand side that needs no packing: `tile` reads it with the strides of
+    /// the matrix. Only for a `GROUP` of 1, since rows in place have no zeros after them.
+    fn in_place<'a>(a: &Matrix<'a>) -> Option<&'a [Self::Element]>;
+
+    /// Packs a panel whose columns are contiguous: column `c` of at most `PANEL` is the first
+    /// `depth` of `columns[c * stride..]`. A plain loop unless a kernel has a faster one.
+    fn pack_columns(
+        self,
+        columns: &[f32],
+        stride: usize,
+        count: usize,
+        depth: usize,
+        panel: &mut [Self::Element],
+    ) {
+        pack_columns::<Self>(columns, stride, count, depth, panel);
+    }
+
+    /// `target = base + bias + scale * left * panel`, over so many steps of the inner dimension.
+    ///
+    /// # Safety
+    /// `panel` holds `steps * PANEL * GROUP` values, of which those beyond the target's columns,
+    /// rounded up to a multiple of `LANES`, need not be set. Every addressed value of `left`, of
+    /// the target's base and of its bias is readable; every value of `target` (at most `TILE_ROWS`
+    /// rows and `PANEL` columns) is writable and used by no other thread.
+    unsafe fn tile(
+        self,
+        steps: usize,
+        left: Left<Self::Element>,
+        panel: *const Self::Element,
+        target: Target,
+    );
+}
+
+/// The left-hand side of a tile: step `k` of row `r` begins at `start + r * row_stride + k *
+/// step_stride`.
+#[derive(Clone, Copy)]
+pub struct Left<E> {
+    pub start: *const E,
+    pub row_stride: usize,
+    pub step_stride: usize,
+}
+
+/// Where a tile's results are stored: rows `row_stride` apart.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub start: *mut f32,
+    pub row_stride: usize,
+    pub rows: usize,
+    pub columns: usize,
+    /// The same rows and columns of what the product is added to, which may be the target itself;
+    /// null for zeros.
+    pub base: *const f32,
+    pub base_row_stride: usize,
+    /// A row that is added to each row; null for none.
+    pub bias: *const f32,
+    pub scale: f32,
+}
