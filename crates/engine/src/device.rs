@@ -60,6 +60,16 @@ pub trait Device:
         None
     }
 
+    /// Returns the memory in the device's pool to the system, after something large is gone for
+    /// good.
+    fn trim(&self);
+
+    /// How often the pool had to ask the system for memory so far.
+    fn fresh_allocations(&self) -> u64;
+
+    /// How many rows of logits of this vocabulary the device computes at a time.
+    fn rows_of_logits(&self, vocab: usize) -> usize;
+
     /// The number of rows from which on each row of a product with so many output columns has bits
     /// that depend on that row and the weights alone, not on the rows beside it. 0 where no minimum
     /// is known.

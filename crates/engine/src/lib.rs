@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod device;
 pub mod fault;
+mod kernels;
 pub mod open;
 pub mod ops;
 pub mod params;

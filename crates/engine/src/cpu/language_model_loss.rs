@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::math::{exp, map_and_sum, maximum, sum_over};
 use super::output_layer::{
-    self, Logits, OutputLayer, OutputLayerGradient, blocks, project_all, project_rows,
+    Logits, OutputLayer, OutputLayerGradient, blocks, project_all, project_rows,
 };
 use super::{Cpu, rows_per_task, vectorised};
 use crate::ops::language_model_loss::{
@@ -120,9 +120,5 @@ impl LanguageModelLossKernels for Cpu {
 
     fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]) {
         project_all(&OutputLayer::of_all(projections), &(0..projections[0].hidden.rows), logits);
-    }
-
-    fn rows_of_logits(&self, vocab: usize) -> usize {
-        output_layer::rows_of_logits(vocab)
     }
 }

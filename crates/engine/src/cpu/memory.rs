@@ -1,8 +1,8 @@
 //! Memory: a pool of cache-line-aligned buffers by size class.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
@@ -85,6 +85,23 @@ impl Pool {
         Self { limit: Some(bytes), ..Self::default() }
     }
 
+    /// How often memory was asked of the system.
+    pub fn fresh_allocations(&self) -> u64 {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
+    /// Returns the free buffers to the system.
+    pub fn trim(&self) {
+        let free = std::mem::take(&mut *self.free());
+        let lines: usize = free.iter().map(|(class, storages)| class * storages.len()).sum();
+        self.held.fetch_sub((lines * size_of::<Line>()) as u64, Ordering::Relaxed);
+    }
+
+    fn free(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<Storage>>> {
+        self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The device's memory, where it is limited.
     pub fn memory(&self) -> Option<DeviceMemory> {
         let held = self.held.load(Ordering::Relaxed);
         self.limit.map(|total| DeviceMemory { free: total.saturating_sub(held), total })
@@ -158,18 +175,6 @@ impl MemoryKernels for Cpu {
         let class = buffer(&storage).length() / LINE;
         let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         free.entry(class).or_default().push(storage);
-    }
-
-    fn trim(&self) {
-        let free = std::mem::take(
-            &mut *self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
-        let lines: usize = free.iter().map(|(class, storages)| class * storages.len()).sum();
-        self.pool.held.fetch_sub((lines * size_of::<Line>()) as u64, Ordering::Relaxed);
-    }
-
-    fn fresh_allocations(&self) -> u64 {
-        self.pool.fresh.load(Ordering::Relaxed)
     }
 
     fn read(&self, from: View<'_>, to: &mut [f32]) {

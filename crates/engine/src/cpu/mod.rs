@@ -72,6 +72,18 @@ impl Device for Cpu {
         self.pool.memory()
     }
 
+    fn trim(&self) {
+        self.pool.trim();
+    }
+
+    fn fresh_allocations(&self) -> u64 {
+        self.pool.fresh_allocations()
+    }
+
+    fn rows_of_logits(&self, vocab: usize) -> usize {
+        output_layer::rows_of_logits(vocab)
+    }
+
     fn independent_rows(&self, columns: usize) -> usize {
         product::independent_rows(columns)
     }

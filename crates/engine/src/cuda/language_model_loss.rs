@@ -2,9 +2,7 @@
 
 use super::Cuda;
 use super::kernels::LANGUAGE_MODEL_LOSS;
-use super::output_layer::{
-    self, OutputLayerGradient, RowSums, blocks, threads, vocab_of, wide_rows,
-};
+use super::output_layer::{OutputLayerGradient, RowSums, blocks, threads, vocab_of, wide_rows};
 use crate::ops::language_model_loss::{
     LanguageModelLossKernels, OutputGradient, Projection, Target,
 };
@@ -118,10 +116,6 @@ impl LanguageModelLossKernels for Cuda {
         let there = self.scratch_bytes(size_of_val(logits));
         self.project_all(projections, &(0..rows), there.pointer());
         self.fetch(there.pointer(), logits);
-    }
-
-    fn rows_of_logits(&self, vocab: usize) -> usize {
-        output_layer::rows_of_logits(vocab)
     }
 }
 

@@ -111,6 +111,12 @@ impl Pool {
         self.free().entry(allocation.bytes).or_default().insert(allocation.pointer, allocation);
     }
 
+    /// How often memory was asked of the driver.
+    pub fn fresh_allocations(&self) -> u64 {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
+    /// Returns the free memory to the driver.
     pub fn trim(&self) {
         // Kernels may still use what was given back. That the driver waits for them it only says it
         // may.
@@ -328,14 +334,6 @@ impl MemoryKernels for Cuda {
         copy.into_iter()
             .chain([memory.allocation])
             .for_each(|allocation| self.pool.give_back(allocation));
-    }
-
-    fn trim(&self) {
-        self.pool.trim();
-    }
-
-    fn fresh_allocations(&self) -> u64 {
-        self.pool.fresh.load(Ordering::Relaxed)
     }
 
     fn read(&self, from: View<'_>, to: &mut [f32]) {

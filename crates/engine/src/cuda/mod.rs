@@ -110,6 +110,18 @@ impl Device for Cuda {
         Some(self.context.memory())
     }
 
+    fn trim(&self) {
+        self.pool.trim();
+    }
+
+    fn fresh_allocations(&self) -> u64 {
+        self.pool.fresh_allocations()
+    }
+
+    fn rows_of_logits(&self, vocab: usize) -> usize {
+        output_layer::rows_of_logits(vocab)
+    }
+
     fn launch_stats(&self) -> Option<LaunchStats> {
         Some(self.context.launch_stats())
     }

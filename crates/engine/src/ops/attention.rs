@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::kernels::kernels;
 use crate::spans::Spans;
 use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
 use crate::tensor::{Precision, Shape, Tensor, View, ViewMut};
@@ -78,51 +79,69 @@ impl AttentionSpan {
     }
 }
 
-/// Kernels of attention. Views of queries, keys and values may be columns of one fused matrix.
-pub trait AttentionKernels {
-    /// Turns the query and key heads of a fused `[tokens, qkv columns]` matrix by their positions, in
-    /// place, or back when `inverse`.
-    fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
+kernels! {
+    /// Kernels of attention. Views of queries, keys and values may be columns of one fused matrix.
+    pub trait AttentionKernels {
+        /// Turns the query and key heads of a fused `[tokens, qkv columns]` matrix by their
+        /// positions, in place, or back when `inverse`.
+        fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool);
 
-    /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a query
-    /// sees; `logsumexp` `[tokens, heads]` receives the logarithm of each softmax's denominator.
-    #[allow(clippy::too_many_arguments)]
-    fn attention(
-        &self,
-        queries: View<'_>,
-        keys: View<'_>,
-        values: View<'_>,
-        spans: &[AttentionSpan],
-        heads: &Heads,
-        dropout: Option<DropoutMask>,
-        output: ViewMut<'_>,
-        logsumexp: Option<ViewMut<'_>>,
-    );
+        /// `output = softmax(queries * keys^T * scale) * values` per head, over the keys that a
+        /// query sees; `logsumexp` `[tokens, heads]` receives the logarithm of each softmax's
+        /// denominator.
+        // Scores and output.
+        #[flops(2.0 * attention_flops(spans, heads))]
+        fn attention(
+            &self,
+            queries: View<'_>,
+            keys: View<'_>,
+            values: View<'_>,
+            spans: &[AttentionSpan],
+            heads: &Heads,
+            dropout: Option<DropoutMask>,
+            output: ViewMut<'_>,
+            logsumexp: Option<ViewMut<'_>>,
+        );
 
-    /// The gradient of the fused matrix, written. Queries and keys of a span are the same rows; it
-    /// has no prefix.
-    #[allow(clippy::too_many_arguments)]
-    fn attention_gradient(
-        &self,
-        d_output: View<'_>,
-        fused_qkv: View<'_>,
-        output: View<'_>,
-        logsumexp: View<'_>,
-        spans: &[AttentionSpan],
-        heads: &Heads,
-        dropout: Option<DropoutMask>,
-        d_fused_qkv: ViewMut<'_>,
-    );
+        /// The gradient of the fused matrix, written. Queries and keys of a span are the same rows;
+        /// it has no prefix.
+        // The scores once more, and the gradients of weights, queries, keys and values.
+        #[flops(5.0 * attention_flops(spans, heads))]
+        fn attention_gradient(
+            &self,
+            d_output: View<'_>,
+            fused_qkv: View<'_>,
+            output: View<'_>,
+            logsumexp: View<'_>,
+            spans: &[AttentionSpan],
+            heads: &Heads,
+            dropout: Option<DropoutMask>,
+            d_fused_qkv: ViewMut<'_>,
+        );
 
-    /// Copies rows of the fused matrix's keys and values behind the `length` rows that a cache
-    /// `[capacity, 2 * keys]` already has.
-    fn append_to_cache(
-        &self,
-        fused_qkv: View<'_>,
-        heads: &Heads,
-        length: usize,
-        cache: ViewMut<'_>,
-    );
+        /// Copies rows of the fused matrix's keys and values behind the `length` rows that a cache
+        /// `[capacity, 2 * keys]` already has.
+        fn append_to_cache(
+            &self,
+            fused_qkv: View<'_>,
+            heads: &Heads,
+            length: usize,
+            cache: ViewMut<'_>,
+        );
+    }
+}
+
+/// Floating-point operations of one product between the queries of all heads and the keys that they
+/// see, which is as much as one between their weights and the values.
+fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
+    let seen = |span: &AttentionSpan| {
+        let (queries, keys) = (span.queries.len(), span.key_count());
+        // Where it is causal, the last query sees all keys, the one before it all but the last, and
+        // so on.
+        let unseen = if heads.causal { queries * queries.saturating_sub(1) / 2 } else { 0 };
+        queries * keys - unseen
+    };
+    2.0 * (spans.iter().map(seen).sum::<usize>() * heads.query_columns()) as f64
 }
 
 struct AttentionNode {
@@ -137,7 +156,8 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Attention of every sequence over its prefix and itself: `[tokens, qkv columns] -> [tokens, heads
+    /// Attention of every sequence over its prefix and itself: `[tokens, qkv columns] -> [tokens,
+    /// heads
     /// * head_dim]`.
     ///
     /// # Panics
@@ -501,6 +521,37 @@ mod tests {
                 );
             }
             assert_close(&output, &expected, 1e-5);
+        }
+    }
+
+    #[test]
+    fn queries_are_counted_with_the_keys_they_see() {
+        let heads = Heads {
+            num_heads: 3,
+            num_kv_heads: 1,
+            head_dim: 2,
+            rope_theta: None,
+            causal: true,
+            dropout: 0.0,
+        };
+        for (past, queries, keys) in
+            [(0, 0, 0), (0, 1, 1), (0, 4, 4), (0, 1, 6), (0, 3, 7), (5, 3, 3)]
+        {
+            let seen: usize = (0..queries).map(|query| past + keys - (queries - 1 - query)).sum();
+            let prefix = if past > 0 { vec![0..past - 1, 7..8] } else { Vec::new() };
+            let spans = [AttentionSpan { prefix, queries: 0..queries, keys: 0..keys }];
+            let flops = (2 * seen * 6) as f64;
+            assert_eq!(
+                attention_flops(&spans, &heads),
+                flops,
+                "{past} past, {queries} queries, {keys} keys"
+            );
+            let all = attention_flops(&spans, &Heads { causal: false, ..heads });
+            assert_eq!(
+                all,
+                (2 * queries * (past + keys) * 6) as f64,
+                "{past} past, {queries} queries, {keys} keys"
+            );
         }
     }
 }

@@ -2,7 +2,10 @@
 //! divergence between the teachers' softened distribution and the student's, on a block of rows at
 //! a time.
 
-use crate::ops::language_model_loss::{NO_TARGET, OutputGradient, Projection, check_targets};
+use crate::kernels::kernels;
+use crate::ops::language_model_loss::{
+    NO_TARGET, OutputGradient, Projection, check_targets, loss_flops, projection_flops,
+};
 use crate::ops::linear::Linear;
 use crate::tape::{Tape, Var};
 
@@ -60,6 +63,16 @@ pub enum TeacherSignal<'a> {
     Samples(TeacherSamples<'a>),
 }
 
+impl TeacherSignal<'_> {
+    /// Floating-point operations of the teachers' logits.
+    fn flops(&self) -> f64 {
+        match self {
+            Self::States(projections) => projection_flops(projections),
+            Self::Samples(_) => 0.0,
+        }
+    }
+}
+
 /// Tokens drawn from the teachers' softened distribution (Random Sampling KD, arXiv 2503.16870), in
 /// place of all its probabilities. The gradient is unbiased, and so is the loss.
 #[derive(Clone, Copy, Debug)]
@@ -82,18 +95,21 @@ pub struct DistillationSums {
     pub kl: f64,
 }
 
-/// Kernels of distillation.
-pub trait DistillationLossKernels {
-    /// The sums, and with `gradient` the gradients of `objective.cross_entropy * cross_entropy +
-    /// objective.kl * kl`.
-    fn distillation_loss(
-        &self,
-        student: Projection<'_>,
-        teachers: TeacherSignal<'_>,
-        targets: &[u32],
-        objective: DistillationObjective,
-        gradient: Option<OutputGradient<'_>>,
-    ) -> DistillationSums;
+kernels! {
+    /// Kernels of distillation.
+    pub trait DistillationLossKernels {
+        /// The sums, and with `gradient` the gradients of `objective.cross_entropy * cross_entropy
+        /// + objective.kl * kl`.
+        #[flops(loss_flops(student, &gradient) + teachers.flops())]
+        fn distillation_loss(
+            &self,
+            student: Projection<'_>,
+            teachers: TeacherSignal<'_>,
+            targets: &[u32],
+            objective: DistillationObjective,
+            gradient: Option<OutputGradient<'_>>,
+        ) -> DistillationSums;
+    }
 }
 
 impl Tape<'_> {

@@ -1,18 +1,21 @@
 //! Dropout without stored masks: the backward computes the same mask again.
 
+use crate::kernels::kernels;
 use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
 use crate::tensor::{Shape, View, ViewMut};
 
-/// Kernels of dropout.
-pub trait DropoutKernels {
-    /// `output = input * mask (+ residual)`.
-    fn dropout(
-        &self,
-        input: View<'_>,
-        residual: Option<View<'_>>,
-        mask: DropoutMask,
-        output: ViewMut<'_>,
-    );
+kernels! {
+    /// Kernels of dropout.
+    pub trait DropoutKernels {
+        /// `output = input * mask (+ residual)`.
+        fn dropout(
+            &self,
+            input: View<'_>,
+            residual: Option<View<'_>>,
+            mask: DropoutMask,
+            output: ViewMut<'_>,
+        );
+    }
 }
 
 struct DropoutNode {

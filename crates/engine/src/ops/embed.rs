@@ -3,25 +3,28 @@
 
 use std::sync::Arc;
 
+use crate::kernels::kernels;
 use crate::params::Segment;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{View, ViewMut};
 
-/// Kernels of embedding.
-pub trait EmbedKernels {
-    /// `output[i] = table[ids[i]]`, or `output[i] += ...` when `accumulate`. `[vocab, hidden] ->
-    /// [tokens, hidden]`.
-    fn embed(&self, table: View<'_>, ids: &[u32], output: ViewMut<'_>, accumulate: bool);
+kernels! {
+    /// Kernels of embedding.
+    pub trait EmbedKernels {
+        /// `output[i] = table[ids[i]]`, or `output[i] += ...` when `accumulate`. `[vocab, hidden]
+        /// -> [tokens, hidden]`.
+        fn embed(&self, table: View<'_>, ids: &[u32], output: ViewMut<'_>, accumulate: bool);
 
-    /// `d_table[ids[i]] += d_output[i]`, in the order of the tokens; tokens equal to `padding` are
-    /// left out.
-    fn embed_gradient(
-        &self,
-        d_output: View<'_>,
-        ids: &[u32],
-        padding: Option<u32>,
-        d_table: ViewMut<'_>,
-    );
+        /// `d_table[ids[i]] += d_output[i]`, in the order of the tokens; tokens equal to `padding`
+        /// are left out.
+        fn embed_gradient(
+            &self,
+            d_output: View<'_>,
+            ids: &[u32],
+            padding: Option<u32>,
+            d_table: ViewMut<'_>,
+        );
+    }
 }
 
 /// Where the embedding tables lie.

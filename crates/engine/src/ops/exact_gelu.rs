@@ -1,16 +1,19 @@
 //! GELU in its exact form, transformers' `gelu` (Hendrycks and Gimpel, arXiv 1606.08415): `x` times
 //! the probability that a standard normal variable lies below it. The tanh form is `ops/gelu.rs`.
 
+use crate::kernels::kernels;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// Kernels of the exact GELU.
-pub trait ExactGeluKernels {
-    /// `output = 0.5 * x * (1 + erf(x / sqrt(2)))`.
-    fn exact_gelu(&self, input: View<'_>, output: ViewMut<'_>);
+kernels! {
+    /// Kernels of the exact GELU.
+    pub trait ExactGeluKernels {
+        /// `output = 0.5 * x * (1 + erf(x / sqrt(2)))`.
+        fn exact_gelu(&self, input: View<'_>, output: ViewMut<'_>);
 
-    /// The gradient of the input, written.
-    fn exact_gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>);
+        /// The gradient of the input, written.
+        fn exact_gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>);
+    }
 }
 
 struct ExactGeluNode {

@@ -1,15 +1,18 @@
 //! GELU in its tanh form, transformers' `gelu_new` (Hendrycks and Gimpel, arXiv 1606.08415).
 
+use crate::kernels::kernels;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// Kernels of GELU.
-pub trait GeluKernels {
-    /// `output = 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.
-    fn gelu(&self, input: View<'_>, output: ViewMut<'_>);
+kernels! {
+    /// Kernels of GELU.
+    pub trait GeluKernels {
+        /// `output = 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.
+        fn gelu(&self, input: View<'_>, output: ViewMut<'_>);
 
-    /// The gradient of the input, written.
-    fn gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>);
+        /// The gradient of the input, written.
+        fn gelu_gradient(&self, d_output: View<'_>, input: View<'_>, d_input: ViewMut<'_>);
+    }
 }
 
 struct GeluNode {

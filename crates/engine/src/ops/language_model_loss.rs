@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::device::Device;
-use crate::ops::linear::{Linear, LinearView};
+use crate::kernels::kernels;
+use crate::ops::linear::{Linear, LinearView, product_flops};
 use crate::params::Segment;
 use crate::tape::{Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
@@ -57,33 +58,55 @@ pub struct OutputGradient<'a> {
     pub d_bias: Option<ViewMut<'a>>,
 }
 
-/// Kernels of the output layer.
-pub trait LanguageModelLossKernels {
-    /// The sum of `-log softmax(logits)[target]` over rows that have a target. With `gradient`,
-    /// also the gradients of `scale` times that sum.
-    fn language_model_loss(
-        &self,
-        projection: Projection<'_>,
-        targets: &[u32],
-        scale: f32,
-        gradient: Option<OutputGradient<'_>>,
-    ) -> f64;
+kernels! {
+    /// Kernels of the output layer.
+    pub trait LanguageModelLossKernels {
+        /// The sum of `-log softmax(logits)[target]` over rows that have a target. With `gradient`,
+        /// also the gradients of `scale` times that sum.
+        #[flops(loss_flops(projection, &gradient))]
+        fn language_model_loss(
+            &self,
+            projection: Projection<'_>,
+            targets: &[u32],
+            scale: f32,
+            gradient: Option<OutputGradient<'_>>,
+        ) -> f64;
 
-    /// The natural logarithm of each target's probability under the sum of the projections' logits.
-    /// Targets come in the order of their rows; rows without one cost nothing, rows with several as
-    /// much as with one.
-    fn log_probabilities(
-        &self,
-        projections: &[Projection<'_>],
-        targets: &[Target],
-        log_probabilities: &mut [f64],
-    );
+        /// The natural logarithm of each target's probability under the sum of the projections'
+        /// logits. Targets come in the order of their rows; rows without one cost nothing, rows
+        /// with several as much as with one.
+        #[flops(target_flops(projections, targets))]
+        fn log_probabilities(
+            &self,
+            projections: &[Projection<'_>],
+            targets: &[Target],
+            log_probabilities: &mut [f64],
+        );
 
-    /// The sum of the projections' logits, row by row: for few rows only.
-    fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]);
+        /// The sum of the projections' logits, row by row: for few rows only.
+        #[flops(projection_flops(projections))]
+        fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]);
+    }
+}
 
-    /// How many rows of logits of this vocabulary the device computes at a time.
-    fn rows_of_logits(&self, vocab: usize) -> usize;
+/// Floating-point operations of the projections' logits.
+pub(crate) fn projection_flops(projections: &[Projection<'_>]) -> f64 {
+    projections
+        .iter()
+        .map(|projection| product_flops(projection.hidden.rows, projection.output))
+        .sum()
+}
+
+/// Those of the logits of all rows that have a target.
+fn target_flops(projections: &[Projection<'_>], targets: &[Target]) -> f64 {
+    let rows = targets.chunk_by(|a, b| a.row == b.row).count();
+    projections.iter().map(|projection| product_flops(rows, projection.output)).sum()
+}
+
+/// Those of the logits, and with a gradient as many again for each of the two factors.
+pub(crate) fn loss_flops(projection: Projection<'_>, gradient: &Option<OutputGradient<'_>>) -> f64 {
+    let products = if gradient.is_some() { 3.0 } else { 1.0 };
+    products * projection_flops(&[projection])
 }
 
 impl Tape<'_> {

@@ -1,37 +1,54 @@
 //! Products with a weight matrix: `output = input * weight^T (+ bias) (+ residual)`.
 
+use crate::kernels::kernels;
 use crate::ops::dropout::drop_and_add;
 use crate::params::{Parameters, Segment};
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 use std::sync::Arc;
 
-/// Kernels of products.
-pub trait LinearKernels {
-    /// `output = input * weight^T + bias + residual`: `[tokens, in] x [out, in] -> [tokens, out]`.
-    fn linear(
-        &self,
-        input: View<'_>,
-        weight: View<'_>,
-        bias: Option<View<'_>>,
-        residual: Option<View<'_>>,
-        output: ViewMut<'_>,
-    );
+kernels! {
+    /// Kernels of products.
+    pub trait LinearKernels {
+        /// `output = input * weight^T + bias + residual`: `[tokens, in] x [out, in] -> [tokens,
+        /// out]`.
+        #[flops(product_flops(input.rows, weight))]
+        fn linear(
+            &self,
+            input: View<'_>,
+            weight: View<'_>,
+            bias: Option<View<'_>>,
+            residual: Option<View<'_>>,
+            output: ViewMut<'_>,
+        );
 
-    /// `d_input (+)= d_output * weight`.
-    fn linear_input_gradient(
-        &self,
-        d_output: View<'_>,
-        weight: View<'_>,
-        d_input: ViewMut<'_>,
-        accumulate: bool,
-    );
+        /// `d_input (+)= d_output * weight`.
+        #[flops(product_flops(d_output.rows, weight))]
+        fn linear_input_gradient(
+            &self,
+            d_output: View<'_>,
+            weight: View<'_>,
+            d_input: ViewMut<'_>,
+            accumulate: bool,
+        );
 
-    /// `d_weight += d_output^T * input`.
-    fn linear_weight_gradient(&self, d_output: View<'_>, input: View<'_>, d_weight: ViewMut<'_>);
+        /// `d_weight += d_output^T * input`.
+        #[flops(product_flops(d_output.columns, input))]
+        fn linear_weight_gradient(
+            &self,
+            d_output: View<'_>,
+            input: View<'_>,
+            d_weight: ViewMut<'_>,
+        );
 
-    /// `d_bias += sum over rows of d_output`.
-    fn linear_bias_gradient(&self, d_output: View<'_>, d_bias: ViewMut<'_>);
+        /// `d_bias += sum over rows of d_output`.
+        fn linear_bias_gradient(&self, d_output: View<'_>, d_bias: ViewMut<'_>);
+    }
+}
+
+/// Floating-point operations of the product of `rows` rows with a matrix: two per multiplication.
+pub(crate) fn product_flops(rows: usize, matrix: View<'_>) -> f64 {
+    2.0 * (rows * matrix.rows * matrix.columns) as f64
 }
 
 /// Where a product's weights lie in the flat vector.

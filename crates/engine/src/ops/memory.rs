@@ -1,39 +1,35 @@
 //! Memory: asking for it, giving it back, moving values in and out, and adding.
 
+use crate::kernels::kernels;
 use crate::tensor::{Precision, Storage, View, ViewMut};
 
-/// Memory of a device. Views are contiguous.
-pub trait MemoryKernels {
-    /// Memory for `length` values, from the pool when it has some. The values are arbitrary.
-    fn allocate(&self, length: usize, precision: Precision) -> Storage;
+kernels! {
+    /// Memory of a device and what is moved in and out of it. Views are contiguous.
+    pub trait MemoryKernels {
+        /// Memory for `length` values, from the pool when it has some. The values are arbitrary.
+        fn allocate(&self, length: usize, precision: Precision) -> Storage;
 
-    /// Takes memory back into the pool.
-    fn recycle(&self, storage: Storage);
+        /// Takes memory back into the pool.
+        fn recycle(&self, storage: Storage);
 
-    /// Gives what lies in the pool back to the system, after something large is gone for good.
-    /// Nothing to do without a pool.
-    fn trim(&self) {}
+        /// Copies a view to the host, row by row.
+        fn read(&self, from: View<'_>, to: &mut [f32]);
 
-    /// How often the pool had to ask the system for memory so far.
-    fn fresh_allocations(&self) -> u64;
+        /// Copies host values into a view.
+        fn write(&self, to: ViewMut<'_>, from: &[f32]);
 
-    /// Copies a view to the host, row by row.
-    fn read(&self, from: View<'_>, to: &mut [f32]);
+        /// Copies host values in bf16, the low byte first, into a view.
+        fn write_bf16(&self, to: ViewMut<'_>, from: &[[u8; 2]]);
 
-    /// Copies host values into a view.
-    fn write(&self, to: ViewMut<'_>, from: &[f32]);
+        /// Copies one view to another of the same size.
+        fn copy(&self, from: View<'_>, to: ViewMut<'_>);
 
-    /// Copies host values in bf16, the low byte first, into a view.
-    fn write_bf16(&self, to: ViewMut<'_>, from: &[[u8; 2]]);
+        /// Sets every value.
+        fn fill(&self, to: ViewMut<'_>, value: f32);
 
-    /// Copies one view to another of the same size.
-    fn copy(&self, from: View<'_>, to: ViewMut<'_>);
-
-    /// Sets every value.
-    fn fill(&self, to: ViewMut<'_>, value: f32);
-
-    /// `to += from`.
-    fn add(&self, from: View<'_>, to: ViewMut<'_>);
+        /// `to += from`.
+        fn add(&self, from: View<'_>, to: ViewMut<'_>);
+    }
 }
 
 #[cfg(test)]

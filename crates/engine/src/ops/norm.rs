@@ -1,61 +1,62 @@
 //! Normalisation of every row: RMS norm (Zhang and Sennrich, arXiv 1910.07467) and layer norm
 //! (arXiv 1607.06450).
 
+use crate::kernels::kernels;
 use crate::params::Segment;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// Kernels of normalisation. `statistics` keeps per row what the backward needs.
-pub trait NormKernels {
-    /// `output = input / sqrt(mean(input^2) + epsilon) * gain`; `statistics` `[tokens, 1]` receives
-    /// the inverse root.
-    fn rms_norm(
-        &self,
-        input: View<'_>,
-        gain: View<'_>,
-        epsilon: f32,
-        output: ViewMut<'_>,
-        statistics: Option<ViewMut<'_>>,
-    );
+kernels! {
+    /// Kernels of normalisation. `statistics` keeps per row what the backward needs.
+    pub trait NormKernels {
+        /// `output = input / sqrt(mean(input^2) + epsilon) * gain`; `statistics` `[tokens, 1]`
+        /// receives the inverse root.
+        fn rms_norm(
+            &self,
+            input: View<'_>,
+            gain: View<'_>,
+            epsilon: f32,
+            output: ViewMut<'_>,
+            statistics: Option<ViewMut<'_>>,
+        );
 
-    /// Gradients of `rms_norm`: `d_input` written or added to, `d_gain` `[1, hidden]` written.
-    #[allow(clippy::too_many_arguments)]
-    fn rms_norm_gradient(
-        &self,
-        d_output: View<'_>,
-        input: View<'_>,
-        gain: View<'_>,
-        statistics: View<'_>,
-        d_input: ViewMut<'_>,
-        accumulate: bool,
-        d_gain: ViewMut<'_>,
-    );
+        /// Gradients of `rms_norm`: `d_input` written or added to, `d_gain` `[1, hidden]` written.
+        fn rms_norm_gradient(
+            &self,
+            d_output: View<'_>,
+            input: View<'_>,
+            gain: View<'_>,
+            statistics: View<'_>,
+            d_input: ViewMut<'_>,
+            accumulate: bool,
+            d_gain: ViewMut<'_>,
+        );
 
-    /// `output = (input - mean) / sqrt(variance + epsilon) * gain + bias`; `statistics` `[tokens,
-    /// 2]` receives the mean and the inverse root.
-    fn layer_norm(
-        &self,
-        input: View<'_>,
-        gain: View<'_>,
-        bias: View<'_>,
-        epsilon: f32,
-        output: ViewMut<'_>,
-        statistics: Option<ViewMut<'_>>,
-    );
+        /// `output = (input - mean) / sqrt(variance + epsilon) * gain + bias`; `statistics`
+        /// `[tokens, 2]` receives the mean and the inverse root.
+        fn layer_norm(
+            &self,
+            input: View<'_>,
+            gain: View<'_>,
+            bias: View<'_>,
+            epsilon: f32,
+            output: ViewMut<'_>,
+            statistics: Option<ViewMut<'_>>,
+        );
 
-    /// Gradients of `layer_norm`: `d_input` written or added to; `d_gain_bias` `[2, hidden]`
-    /// written.
-    #[allow(clippy::too_many_arguments)]
-    fn layer_norm_gradient(
-        &self,
-        d_output: View<'_>,
-        input: View<'_>,
-        gain: View<'_>,
-        statistics: View<'_>,
-        d_input: ViewMut<'_>,
-        accumulate: bool,
-        d_gain_bias: ViewMut<'_>,
-    );
+        /// Gradients of `layer_norm`: `d_input` written or added to; `d_gain_bias` `[2, hidden]`
+        /// written.
+        fn layer_norm_gradient(
+            &self,
+            d_output: View<'_>,
+            input: View<'_>,
+            gain: View<'_>,
+            statistics: View<'_>,
+            d_input: ViewMut<'_>,
+            accumulate: bool,
+            d_gain_bias: ViewMut<'_>,
+        );
+    }
 }
 
 /// Where a normalisation's parameters lie, and which of the two it is.

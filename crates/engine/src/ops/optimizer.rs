@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::kernels::kernels;
 use crate::tensor::Tensor;
 
 /// What one AdamW step needs to know.
@@ -29,21 +30,24 @@ pub enum AdamwVariant {
     Transformers,
 }
 
-/// Kernels of the optimizer, over flat vectors of equal length.
-pub trait OptimizerKernels {
-    /// Updates `values` and both moments in the given range of the flat vectors.
-    fn adamw(
-        &self,
-        values: &mut Tensor,
-        gradients: &Tensor,
-        first_moment: &mut Tensor,
-        second_moment: &mut Tensor,
-        range: Range<usize>,
-        step: AdamwStep,
-    );
+kernels! {
+    /// Kernels of the optimizer, over flat vectors of equal length.
+    pub trait OptimizerKernels {
+        /// Updates `values` and both moments in the given range of the flat vectors.
+        fn adamw(
+            &self,
+            values: &mut Tensor,
+            gradients: &Tensor,
+            first_moment: &mut Tensor,
+            second_moment: &mut Tensor,
+            range: Range<usize>,
+            step: AdamwStep,
+        );
 
-    /// The sum of squares of a flat vector, in an order that does not depend on the thread count.
-    fn sum_of_squares(&self, values: &Tensor) -> f64;
+        /// The sum of squares of a flat vector, in an order that does not depend on the thread
+        /// count.
+        fn sum_of_squares(&self, values: &Tensor) -> f64;
+    }
 }
 
 impl AdamwStep {

@@ -1,15 +1,18 @@
 //! The rectifier, `max(x, 0)`.
 
+use crate::kernels::kernels;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// Kernels of the rectifier.
-pub trait ReluKernels {
-    /// `output = max(input, 0)`.
-    fn relu(&self, input: View<'_>, output: ViewMut<'_>);
+kernels! {
+    /// Kernels of the rectifier.
+    pub trait ReluKernels {
+        /// `output = max(input, 0)`.
+        fn relu(&self, input: View<'_>, output: ViewMut<'_>);
 
-    /// The gradient of the input, written: that of the output where the output is above 0.
-    fn relu_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>);
+        /// The gradient of the input, written: that of the output where the output is above 0.
+        fn relu_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>);
+    }
 }
 
 /// Keeps the output, which the next product keeps as well, and not the input.

@@ -1,15 +1,18 @@
 //! SwiGLU (Shazeer, arXiv 2002.05202): `silu(gate) * up`.
 
+use crate::kernels::kernels;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{View, ViewMut};
 
-/// Kernels of SwiGLU. The joined input is `[tokens, 2 * intermediate]`: gate, then up.
-pub trait SwigluKernels {
-    /// `output = gate * sigmoid(gate) * up`: `[tokens, intermediate]`.
-    fn swiglu(&self, gate_up: View<'_>, output: ViewMut<'_>);
+kernels! {
+    /// Kernels of SwiGLU. The joined input is `[tokens, 2 * intermediate]`: gate, then up.
+    pub trait SwigluKernels {
+        /// `output = gate * sigmoid(gate) * up`: `[tokens, intermediate]`.
+        fn swiglu(&self, gate_up: View<'_>, output: ViewMut<'_>);
 
-    /// The gradient of the joined input, written.
-    fn swiglu_gradient(&self, d_output: View<'_>, gate_up: View<'_>, d_gate_up: ViewMut<'_>);
+        /// The gradient of the joined input, written.
+        fn swiglu_gradient(&self, d_output: View<'_>, gate_up: View<'_>, d_gate_up: ViewMut<'_>);
+    }
 }
 
 struct SwigluNode {

@@ -1,15 +1,18 @@
 //! The hyperbolic tangent.
 
+use crate::kernels::kernels;
 use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// Kernels of the hyperbolic tangent.
-pub trait TanhKernels {
-    /// `output = tanh(input)`.
-    fn tanh(&self, input: View<'_>, output: ViewMut<'_>);
+kernels! {
+    /// Kernels of the hyperbolic tangent.
+    pub trait TanhKernels {
+        /// `output = tanh(input)`.
+        fn tanh(&self, input: View<'_>, output: ViewMut<'_>);
 
-    /// The gradient of the input, written: that of the output times `1 - output^2`.
-    fn tanh_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>);
+        /// The gradient of the input, written: that of the output times `1 - output^2`.
+        fn tanh_gradient(&self, d_output: View<'_>, output: View<'_>, d_input: ViewMut<'_>);
+    }
 }
 
 /// Keeps the output, of which the gradient is made, and not the input.

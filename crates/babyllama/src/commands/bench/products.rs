@@ -285,8 +285,8 @@ pub fn best_seconds(device: &dyn Device, mut run: impl FnMut()) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use engine::Device;
     use engine::cpu::Cpu;
-    use engine::ops::language_model_loss::LanguageModelLossKernels;
 
     use super::*;
     use crate::args::bench::{ModelChoice, Preset, StepShape, StudentChoice, StudentPreset};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::ops::memory::MemoryKernels;
 use engine::{Device, LaunchStats, OperationTime, Profiler};
 use report::format::{decimal, grouped, percent, short};
 use report::{Align, Table};
