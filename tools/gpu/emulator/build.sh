@@ -2,6 +2,10 @@
 # Builds the emulator's libraries: build.sh FOLDER
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 FOLDER" >&2; exit 2; }
+command -v "${CXX:-c++}" >/dev/null || {
+    echo "error: the emulator needs a C++ compiler: install g++ 12 or newer, or name one in CXX" >&2
+    exit 1
+}
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)

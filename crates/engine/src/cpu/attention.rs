@@ -116,7 +116,13 @@ vectorised! {
 }
 
 vectorised! {
-    fn drop_weights(weights: &mut [f32], mask: DropoutMask, row: usize, first: usize, row_length: usize) {
+    fn drop_weights(
+        weights: &mut [f32],
+        mask: DropoutMask,
+        row: usize,
+        first: usize,
+        row_length: usize,
+    ) {
         for (key, weight) in weights.iter_mut().enumerate() {
             *weight *= mask.factor(row, first + key, row_length);
         }

@@ -16,12 +16,14 @@ vectorised! {
         first_row: usize,
         columns: usize,
     ) {
-        for (index, (row, values)) in output.chunks_exact_mut(columns).zip(input.chunks_exact(columns)).enumerate() {
+        let rows = output.chunks_exact_mut(columns).zip(input.chunks_exact(columns));
+        for (index, (row, values)) in rows.enumerate() {
             for column in 0..columns {
                 row[column] = values[column] * mask.factor(first_row + index, column, columns);
             }
             if let Some(residual) = residual {
-                for (value, residual) in row.iter_mut().zip(&residual[index * columns..][..columns]) {
+                let residual = &residual[index * columns..][..columns];
+                for (value, residual) in row.iter_mut().zip(residual) {
                     *value += residual;
                 }
             }

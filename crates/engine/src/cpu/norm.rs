@@ -12,9 +12,16 @@ use crate::tensor::{View, ViewMut};
 const ROWS: usize = 32;
 
 vectorised! {
-    fn rms_rows(input: &[f32], gain: &[f32], epsilon: f32, output: &mut [f32], mut statistics: Option<&mut [f32]>) {
+    fn rms_rows(
+        input: &[f32],
+        gain: &[f32],
+        epsilon: f32,
+        output: &mut [f32],
+        mut statistics: Option<&mut [f32]>,
+    ) {
         let columns = gain.len();
-        for (index, (output, x)) in output.chunks_exact_mut(columns).zip(input.chunks_exact(columns)).enumerate() {
+        let rows = output.chunks_exact_mut(columns).zip(input.chunks_exact(columns));
+        for (index, (output, x)) in rows.enumerate() {
             let inverse = 1.0 / (dot(x, x) / columns as f32 + epsilon).sqrt();
             for ((output, x), gain) in output.iter_mut().zip(x).zip(gain) {
                 *output = x * inverse * gain;
@@ -39,8 +46,10 @@ vectorised! {
         let columns = gain.len();
         d_gain.fill(0.0);
         let rows = d_output.chunks_exact(columns).zip(input.chunks_exact(columns));
-        for ((dx, (dy, x)), &inverse) in d_input.chunks_exact_mut(columns).zip(rows).zip(statistics) {
-            let along = sum_over([dy, gain, x], |[dy, gain, x]| dy * gain * x) * inverse * inverse * inverse / columns as f32;
+        let rows = d_input.chunks_exact_mut(columns).zip(rows);
+        for ((dx, (dy, x)), &inverse) in rows.zip(statistics) {
+            let sum = sum_over([dy, gain, x], |[dy, gain, x]| dy * gain * x);
+            let along = sum * inverse * inverse * inverse / columns as f32;
             for i in 0..columns {
                 let value = dy[i] * gain[i] * inverse - x[i] * along;
                 dx[i] = if accumulate { dx[i] + value } else { value };
@@ -60,7 +69,8 @@ vectorised! {
         mut statistics: Option<&mut [f32]>,
     ) {
         let columns = gain.len();
-        for (index, (output, x)) in output.chunks_exact_mut(columns).zip(input.chunks_exact(columns)).enumerate() {
+        let rows = output.chunks_exact_mut(columns).zip(input.chunks_exact(columns));
+        for (index, (output, x)) in rows.enumerate() {
             let mean = sum(x) / columns as f32;
             let variance = sum_over([x], |[x]| (x - mean) * (x - mean)) / columns as f32;
             let inverse = 1.0 / (variance + epsilon).sqrt();
@@ -88,10 +98,12 @@ vectorised! {
         d_gain_bias.fill(0.0);
         let (d_gain, d_bias) = d_gain_bias.split_at_mut(columns);
         let rows = d_output.chunks_exact(columns).zip(input.chunks_exact(columns));
-        for ((dx, (dy, x)), statistics) in d_input.chunks_exact_mut(columns).zip(rows).zip(statistics.chunks_exact(2)) {
+        let rows = d_input.chunks_exact_mut(columns).zip(rows);
+        for ((dx, (dy, x)), statistics) in rows.zip(statistics.chunks_exact(2)) {
             let (mean, inverse) = (statistics[0], statistics[1]);
             let across = dot(dy, gain) / columns as f32;
-            let along = sum_over([dy, gain, x], |[dy, gain, x]| dy * gain * (x - mean)) * inverse * inverse / columns as f32;
+            let sum = sum_over([dy, gain, x], |[dy, gain, x]| dy * gain * (x - mean));
+            let along = sum * inverse * inverse / columns as f32;
             for i in 0..columns {
                 let centred = x[i] - mean;
                 let value = (dy[i] * gain[i] - across - centred * along) * inverse;

@@ -12,7 +12,13 @@ use crate::tensor::Tensor;
 const TASK: usize = 16_384;
 
 vectorised! {
-    fn update(values: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32], c: AdamwConstants) {
+    fn update(
+        values: &mut [f32],
+        gradients: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        c: AdamwConstants,
+    ) {
         let moments = first.iter_mut().zip(second.iter_mut());
         for ((value, gradient), (m, v)) in values.iter_mut().zip(gradients).zip(moments) {
             let gradient = gradient * c.gradient_scale;

@@ -86,7 +86,12 @@ fn log_over_middle(log_ratio: f32) -> f32 {
 vectorised! {
     /// The cross-entropy of a row; the student's logits become its gradient times `weight`, plus
     /// the divergence's.
-    pub fn join_row(student: &mut [f32], divergence_gradient: &[f32], target: u32, weight: f32) -> f64 {
+    pub fn join_row(
+        student: &mut [f32],
+        divergence_gradient: &[f32],
+        target: u32,
+        weight: f32,
+    ) -> f64 {
         if !has_target(target) {
             student.copy_from_slice(divergence_gradient);
             return 0.0;

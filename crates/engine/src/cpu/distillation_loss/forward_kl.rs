@@ -57,7 +57,8 @@ vectorised! {
             }) as f64;
             teacher_sum += map_and_sum(teacher, |t| exp((t - teacher_top) * inverse)) as f64;
         }
-        let kl = difference / teacher_sum * inverse as f64 + (sums.softened as f64).ln() - teacher_sum.ln();
+        let kl = difference / teacher_sum * inverse as f64 + (sums.softened as f64).ln()
+            - teacher_sum.ln();
         let cross_entropy = cross_entropy(student, sums, target);
         row_gradient(student, teacher, sums, teacher_sum as f32, target, objective);
         DistillationSums { cross_entropy, kl: kl * (objective.temperature as f64).powi(2) }
@@ -113,7 +114,8 @@ vectorised! {
 
         let weight = objective.kl * objective.temperature;
         let student_share = weight / sums.softened;
-        let plain_share = if has_target(target) { objective.cross_entropy / sums.plain } else { 0.0 };
+        let plain_share =
+            if has_target(target) { objective.cross_entropy / sums.plain } else { 0.0 };
         for z in student.iter_mut() {
             *z = exp(*z - sums.top) * plain_share + exp((*z - sums.top) * inverse) * student_share;
         }
