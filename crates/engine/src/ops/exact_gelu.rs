@@ -1,9 +1,10 @@
 //! GELU in its exact form, transformers' `gelu` (Hendrycks and Gimpel, arXiv 1606.08415): `x` times
 //! the probability that a standard normal variable lies below it. The tanh form is `ops/gelu.rs`.
 
+use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;
-use crate::tape::{Backward, Node, Tape, Var};
-use crate::tensor::{Tensor, View, ViewMut};
+use crate::tape::{Tape, Var};
+use crate::tensor::{View, ViewMut};
 
 kernels! {
     /// Kernels of the exact GELU.
@@ -16,28 +17,18 @@ kernels! {
     }
 }
 
-struct ExactGeluNode {
-    input: Var,
-    output: usize,
-}
+const EXACT_GELU: Activation = Activation {
+    forward: |device, input, output| device.exact_gelu(input, output),
+    gradient: |device, d_output, input, d_input| {
+        device.exact_gelu_gradient(d_output, input, d_input);
+    },
+    keeps: Keeps::Input,
+};
 
 impl Tape<'_> {
     /// The exact GELU of every value.
     pub fn exact_gelu(&mut self, input: Var) -> Var {
-        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
-        self.device().exact_gelu(input.value().view(), output.view_mut());
-        self.record(output, |output| ExactGeluNode { input, output: output.id })
-    }
-}
-
-impl Node for ExactGeluNode {
-    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
-        let Some(d_output) = pass.take(self.output) else { return };
-        let device = pass.device();
-        let input = self.input.value();
-        let mut d_input = Tensor::of_shape(device, input.shape());
-        device.exact_gelu_gradient(d_output.view(), input.view(), d_input.view_mut());
-        pass.give(self.input.id, d_input);
+        self.activation(input, EXACT_GELU)
     }
 }
 

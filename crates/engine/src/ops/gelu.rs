@@ -1,8 +1,9 @@
 //! GELU in its tanh form, transformers' `gelu_new` (Hendrycks and Gimpel, arXiv 1606.08415).
 
+use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;
-use crate::tape::{Backward, Node, Tape, Var};
-use crate::tensor::{Tensor, View, ViewMut};
+use crate::tape::{Tape, Var};
+use crate::tensor::{View, ViewMut};
 
 kernels! {
     /// Kernels of GELU.
@@ -15,28 +16,18 @@ kernels! {
     }
 }
 
-struct GeluNode {
-    input: Var,
-    output: usize,
-}
+const GELU: Activation = Activation {
+    forward: |device, input, output| device.gelu(input, output),
+    gradient: |device, d_output, input, d_input| {
+        device.gelu_gradient(d_output, input, d_input);
+    },
+    keeps: Keeps::Input,
+};
 
 impl Tape<'_> {
     /// GELU of every value.
     pub fn gelu(&mut self, input: Var) -> Var {
-        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
-        self.device().gelu(input.value().view(), output.view_mut());
-        self.record(output, |output| GeluNode { input, output: output.id })
-    }
-}
-
-impl Node for GeluNode {
-    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
-        let Some(d_output) = pass.take(self.output) else { return };
-        let device = pass.device();
-        let input = self.input.value();
-        let mut d_input = Tensor::of_shape(device, input.shape());
-        device.gelu_gradient(d_output.view(), input.view(), d_input.view_mut());
-        pass.give(self.input.id, d_input);
+        self.activation(input, GELU)
     }
 }
 

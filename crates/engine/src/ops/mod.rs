@@ -1,6 +1,7 @@
 //! One file per operation: the trait of its kernels, its place on the tape, its slow reference and
 //! its tests.
 
+mod activation;
 pub mod attention;
 pub mod distillation_loss;
 pub mod dropout;

@@ -1,8 +1,9 @@
 //! The rectifier, `max(x, 0)`.
 
+use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;
-use crate::tape::{Backward, Node, Tape, Var};
-use crate::tensor::{Tensor, View, ViewMut};
+use crate::tape::{Tape, Var};
+use crate::tensor::{View, ViewMut};
 
 kernels! {
     /// Kernels of the rectifier.
@@ -15,29 +16,18 @@ kernels! {
     }
 }
 
-/// Keeps the output, which the next product keeps as well, and not the input.
-struct ReluNode {
-    input: usize,
-    output: Var,
-}
+const RELU: Activation = Activation {
+    forward: |device, input, output| device.relu(input, output),
+    gradient: |device, d_output, output, d_input| {
+        device.relu_gradient(d_output, output, d_input);
+    },
+    keeps: Keeps::Output,
+};
 
 impl Tape<'_> {
     /// Every value, or 0 where it is below 0.
     pub fn relu(&mut self, input: Var) -> Var {
-        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
-        self.device().relu(input.value().view(), output.view_mut());
-        let input = input.id;
-        self.record(output, |output| ReluNode { input, output: output.clone() })
-    }
-}
-
-impl Node for ReluNode {
-    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
-        let Some(d_output) = pass.take(self.output.id) else { return };
-        let output = self.output.value();
-        let mut d_input = Tensor::of_shape(pass.device(), output.shape());
-        pass.device().relu_gradient(d_output.view(), output.view(), d_input.view_mut());
-        pass.give(self.input, d_input);
+        self.activation(input, RELU)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The hyperbolic tangent.
 
+use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;
-use crate::tape::{Backward, Node, Tape, Var};
-use crate::tensor::{Tensor, View, ViewMut};
+use crate::tape::{Tape, Var};
+use crate::tensor::{View, ViewMut};
 
 kernels! {
     /// Kernels of the hyperbolic tangent.
@@ -15,29 +16,18 @@ kernels! {
     }
 }
 
-/// Keeps the output, of which the gradient is made, and not the input.
-struct TanhNode {
-    input: usize,
-    output: Var,
-}
+const TANH: Activation = Activation {
+    forward: |device, input, output| device.tanh(input, output),
+    gradient: |device, d_output, output, d_input| {
+        device.tanh_gradient(d_output, output, d_input);
+    },
+    keeps: Keeps::Output,
+};
 
 impl Tape<'_> {
     /// The hyperbolic tangent of every value.
     pub fn tanh(&mut self, input: Var) -> Var {
-        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
-        self.device().tanh(input.value().view(), output.view_mut());
-        let input = input.id;
-        self.record(output, |output| TanhNode { input, output: output.clone() })
-    }
-}
-
-impl Node for TanhNode {
-    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
-        let Some(d_output) = pass.take(self.output.id) else { return };
-        let output = self.output.value();
-        let mut d_input = Tensor::of_shape(pass.device(), output.shape());
-        pass.device().tanh_gradient(d_output.view(), output.view(), d_input.view_mut());
-        pass.give(self.input, d_input);
+        self.activation(input, TANH)
     }
 }
 

@@ -109,7 +109,7 @@ pub(crate) struct Found {
 impl Problem {
     /// Random values; every fourth row has no target. One teacher per weight, each of another
     /// width.
-    pub fn random(rows: usize, width: usize, vocab: usize, weights: &[f32]) -> Self {
+    pub(crate) fn random(rows: usize, width: usize, vocab: usize, weights: &[f32]) -> Self {
         let device = device();
         let tensor = |seed, rows, width| {
             Tensor::from_slice(&device, rows, width, &random(seed, rows * width))
@@ -130,7 +130,7 @@ impl Problem {
 
     /// A student of the given output matrix and hidden states; teachers of equal weight; no
     /// targets.
-    pub fn with_output(
+    pub(crate) fn with_output(
         output: &[f32],
         hidden: Tensor,
         vocab: usize,
@@ -158,7 +158,7 @@ impl Problem {
         Self { parameters, output: Linear { weight, bias: Some(bias) }, ..self }
     }
 
-    pub fn projections(&self) -> Vec<Projection<'_>> {
+    pub(crate) fn projections(&self) -> Vec<Projection<'_>> {
         let teachers = self.teachers.iter().zip(&self.weights);
         teachers
             .map(|((hidden, output), &share)| Projection {
@@ -171,12 +171,16 @@ impl Problem {
     }
 
     /// Runs the kernels on the teachers' states.
-    pub fn run(&self, objective: DistillationObjective) -> Found {
+    pub(crate) fn run(&self, objective: DistillationObjective) -> Found {
         self.run_with(TeacherSignal::States(&self.projections()), objective)
     }
 
     /// Runs the kernels.
-    pub fn run_with(&self, signal: TeacherSignal<'_>, objective: DistillationObjective) -> Found {
+    pub(crate) fn run_with(
+        &self,
+        signal: TeacherSignal<'_>,
+        objective: DistillationObjective,
+    ) -> Found {
         let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
         let mut tape = Tape::training(&self.parameters, &mut gradients, None);
         let hidden = tape.input(self.hidden.clone());
@@ -187,7 +191,11 @@ impl Problem {
     }
 
     /// Each row's distributions to compare with.
-    pub fn distributions(&self, ensemble: Ensemble, temperature: f32) -> Vec<Vec<(f64, Vec<f64>)>> {
+    pub(crate) fn distributions(
+        &self,
+        ensemble: Ensemble,
+        temperature: f32,
+    ) -> Vec<Vec<(f64, Vec<f64>)>> {
         let logits: Vec<Vec<Vec<f64>>> = self
             .teachers
             .iter()
@@ -202,7 +210,7 @@ impl Problem {
     }
 
     /// The first row's log-probabilities under the student, at a temperature.
-    pub fn student_log_probabilities(&self, temperature: f32) -> Vec<f64> {
+    pub(crate) fn student_log_probabilities(&self, temperature: f32) -> Vec<f64> {
         let (hidden, output) = (self.hidden.to_vec(), self.parameters.values().to_vec());
         soften(&reference_logits(&hidden, &output, self.hidden.columns())[0], temperature)
     }
@@ -238,7 +246,7 @@ impl Problem {
     /// Panics unless sums and gradients are the reference's; gradients by central differences of
     /// the reference, at about thirty places each.
     #[track_caller]
-    pub fn check(&self, found: &Found, objective: DistillationObjective, tolerance: f64) {
+    pub(crate) fn check(&self, found: &Found, objective: DistillationObjective, tolerance: f64) {
         let teachers = self.distributions(objective.ensemble, objective.temperature);
         let double = |values: Vec<f32>| -> Vec<f64> { values.into_iter().map(f64::from).collect() };
         let (mut hidden, mut output) =
