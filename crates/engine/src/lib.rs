@@ -15,6 +15,9 @@ pub mod profile;
 pub mod spans;
 pub mod tape;
 pub mod tensor;
+// Unit tests share a file with the integration tests, which know the crate by its name.
+#[cfg(test)]
+extern crate self as engine;
 #[cfg(test)]
 mod testing;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::cpu::Cpu;
 use crate::cuda::Cuda;
@@ -72,26 +72,6 @@ pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
             Err(broken) => Err(broken),
         },
     }
-}
-
-/// The device that this program's own tests run on: a CPU, or what `BABYLLAMA_TEST_DEVICE` names
-/// (`cuda:f32`, `cuda:bf16`). A GPU is shared by all tests of a process, which then must run one
-/// after the other (`--test-threads=1`).
-///
-/// # Panics
-/// When there is no such device.
-#[doc(hidden)]
-pub fn for_tests() -> Arc<dyn Device> {
-    static GPU: OnceLock<Arc<dyn Device>> = OnceLock::new();
-    let arithmetic = match std::env::var("BABYLLAMA_TEST_DEVICE").as_deref() {
-        Err(_) | Ok("cpu") => return Arc::new(Cpu::new()),
-        Ok("cuda:f32") => Arithmetic::F32,
-        Ok("cuda:bf16") => Arithmetic::Bf16,
-        Ok(other) => panic!("BABYLLAMA_TEST_DEVICE is {other}, not cpu, cuda:f32 or cuda:bf16"),
-    };
-    let options =
-        DeviceOptions { choice: DeviceChoice::Cuda(0), arithmetic, ..DeviceOptions::default() };
-    GPU.get_or_init(|| open(&options).unwrap_or_else(|cause| panic!("{cause}"))).clone()
 }
 
 #[cfg(test)]

@@ -7,20 +7,20 @@ use crate::tape::{DropoutStream, Tape, Var};
 use crate::{Device, Tensor};
 use base::rng::Rng;
 
-/// The device that the operations' tests run on.
-pub fn device() -> Arc<dyn Device> {
-    crate::open::for_tests()
-}
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+pub(crate) use common::test_device as device;
 
 /// Reproducible values of unit variance.
-pub fn random(seed: u64, count: usize) -> Vec<f32> {
+pub(crate) fn random(seed: u64, count: usize) -> Vec<f32> {
     let rng = Rng::new(seed, "test values").at(count as u64);
     (0..count as u64).map(|index| rng.normal(index)).collect()
 }
 
 /// Panics when values differ by more than `tolerance` relative to the largest expected value.
 #[track_caller]
-pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
+pub(crate) fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "number of values");
     let scale = expected.iter().fold(1e-3f32, |top, value| top.max(value.abs()));
     for (index, (f, e)) in found.iter().zip(expected).enumerate() {
@@ -32,7 +32,7 @@ pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
 }
 
 /// Checks an operation: its output, and its gradients by finite differences.
-pub struct Check {
+pub(crate) struct Check {
     pub device: Arc<dyn Device>,
     pub parameters: Parameters,
     pub inputs: Vec<Vec<f32>>,
@@ -42,7 +42,7 @@ pub struct Check {
 
 impl Check {
     /// Random parameters and random inputs of the given shapes.
-    pub fn new(layout: Layout, shapes: &[(usize, usize)]) -> Self {
+    pub(crate) fn new(layout: Layout, shapes: &[(usize, usize)]) -> Self {
         let device = device();
         let mut parameters = Parameters::zeros(&device, Arc::new(layout));
         let values = random(1, parameters.layout().length());
@@ -53,7 +53,7 @@ impl Check {
     }
 
     /// With dropout on, the first row being token `first_token` of the step.
-    pub fn with_dropout(self, first_token: u64) -> Self {
+    pub(crate) fn with_dropout(self, first_token: u64) -> Self {
         Self {
             dropout: Some(DropoutStream {
                 first_token,
@@ -64,7 +64,7 @@ impl Check {
     }
 
     /// A segment's values.
-    pub fn segment(&self, segment: Segment) -> Vec<f32> {
+    pub(crate) fn segment(&self, segment: Segment) -> Vec<f32> {
         self.parameters.values().to_vec()[segment.offset..segment.offset + segment.length()]
             .to_vec()
     }
@@ -79,7 +79,7 @@ impl Check {
     }
 
     /// The output, with gradients being recorded.
-    pub fn output(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) -> Vec<f32> {
+    pub(crate) fn output(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) -> Vec<f32> {
         let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
         let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);
         let inputs = self.place_inputs(&mut tape);
@@ -87,14 +87,14 @@ impl Check {
     }
 
     /// The value of a forward that ends in a number, without gradients.
-    pub fn objective(&self, forward: impl Fn(&mut Tape, &[Var]) -> f64) -> f64 {
+    pub(crate) fn objective(&self, forward: impl Fn(&mut Tape, &[Var]) -> f64) -> f64 {
         let mut tape = Tape::inference(&self.parameters);
         let inputs = self.place_inputs(&mut tape);
         forward(&mut tape, &inputs)
     }
 
     /// Checks the gradients of a random weighted sum of the output.
-    pub fn gradients(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) {
+    pub(crate) fn gradients(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) {
         self.compare(|tape, inputs| {
             let output = forward(tape, inputs);
             let (rows, columns) = (output.value().rows(), output.value().columns());
@@ -116,12 +116,19 @@ impl Check {
 
     /// Checks the gradients of `scale` times a forward that ends in a number and seeds the backward
     /// itself.
-    pub fn objective_gradients(&mut self, scale: f64, forward: impl Fn(&mut Tape, &[Var]) -> f64) {
+    pub(crate) fn objective_gradients(
+        &mut self,
+        scale: f64,
+        forward: impl Fn(&mut Tape, &[Var]) -> f64,
+    ) {
         self.compare(|tape, inputs| scale * forward(tape, inputs));
     }
 
     /// The gradient of the parameters for a random weighted sum of the output.
-    pub fn parameter_gradient(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) -> Vec<f32> {
+    pub(crate) fn parameter_gradient(
+        &mut self,
+        forward: impl Fn(&mut Tape, &[Var]) -> Var,
+    ) -> Vec<f32> {
         let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
         let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);
         let inputs = self.place_inputs(&mut tape);
@@ -134,7 +141,10 @@ impl Check {
     }
 
     /// The gradient of the first input for a sum of the output.
-    pub fn input_gradient(&mut self, forward: impl Fn(&mut Tape, &[Var]) -> Var) -> Vec<f32> {
+    pub(crate) fn input_gradient(
+        &mut self,
+        forward: impl Fn(&mut Tape, &[Var]) -> Var,
+    ) -> Vec<f32> {
         let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
         let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);
         let inputs = self.place_inputs(&mut tape);

@@ -1,6 +1,8 @@
 //! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`,
 //! `divergences.py`, `classifier.py`).
 
+mod common;
+
 use std::sync::Arc;
 
 use engine::ops::attention::Heads;
@@ -49,7 +51,7 @@ fn compare(
     parameters: &[(&str, Role)],
     forward: impl Fn(&mut Tape, Var, &[Segment]) -> Var,
 ) {
-    let device: Arc<dyn Device> = engine::open::for_tests();
+    let device: Arc<dyn Device> = common::test_device();
     let mut layout = Layout::default();
     let mut segments = Vec::new();
     let mut values = Vec::new();
@@ -144,7 +146,7 @@ fn attention() {
 
 #[test]
 fn classifier_loss() {
-    let device: Arc<dyn Device> = engine::open::for_tests();
+    let device: Arc<dyn Device> = common::test_device();
     let floats = |name: &str| fixture_of("classifier_loss", name).1;
     let numbers = |name: &str| floats(name).into_iter().map(f32::to_bits).collect::<Vec<u32>>();
     let shape = fixture_of("classifier_loss", "weight").0;
@@ -181,7 +183,7 @@ fn classifier_loss() {
 
 #[test]
 fn divergences_of_ensembles() {
-    let device: Arc<dyn Device> = engine::open::for_tests();
+    let device: Arc<dyn Device> = common::test_device();
     let tensor = |name: &str| {
         let (shape, data) = fixture_of("divergences", name);
         Tensor::from_slice(&device, shape[0], shape[1], &data)

@@ -3,11 +3,14 @@
 //! both normalisations.
 
 mod common;
+#[path = "../../engine/tests/common/mod.rs"]
+mod device;
 
 use std::sync::Arc;
 
 use common::{Fixture, assert_close, folder};
 
+use device::test_device;
 use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
 use engine::ops::language_model_loss::{NO_TARGET, Projection};
 use engine::{Device, Layout, Parameters, Role, Tape, Tensor};
@@ -17,7 +20,7 @@ use train::settings::{DistillSettings, KlNormalisation, TrainSettings};
 use train::step::{Normalisers, Trainer, objective};
 
 fn load(name: &str) -> Model {
-    let device: Arc<dyn Device> = engine::open::for_tests();
+    let device: Arc<dyn Device> = test_device();
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
@@ -56,7 +59,7 @@ fn logits_and_hidden_states() {
 #[test]
 fn a_masked_model_with_its_gradients() {
     let expected = Fixture::expected("roberta");
-    let device: Arc<dyn Device> = engine::open::for_tests();
+    let device: Arc<dyn Device> = test_device();
     let model = hugging_face::load_any(&folder("roberta"), &device).unwrap();
     let batch = Batch::from_sequences(expected.ids("ids").chunks(11));
     let mut gradients = Parameters::zeros(&device, model.parameters().layout().clone());
@@ -170,7 +173,7 @@ fn targets(expected: &Fixture) -> (Vec<u32>, usize) {
 #[test]
 fn distillation_in_both_normalisations() {
     let expected = Fixture::open("train/tests/fixtures/losses.safetensors");
-    let device: Arc<dyn Device> = engine::open::for_tests();
+    let device: Arc<dyn Device> = test_device();
     let mut layout = Layout::default();
     let output = layout.add("output", 33, 8, Role::Matrix);
     let mut parameters = Parameters::zeros(&device, Arc::new(layout));

@@ -1,9 +1,13 @@
 //! What every training step promises: no new memory after the first, the same bits on any number of
 //! threads, and the same result however its batch is split.
 
+#[path = "../../engine/tests/common/mod.rs"]
+mod device;
+
 use std::sync::Arc;
 
 use base::rng::Rng;
+use device::test_device;
 use engine::{Device, Profiler};
 use model::{Architecture, Batch, Model, ModelConfig};
 use train::settings::{DistillSettings, TrainSettings};
@@ -77,7 +81,7 @@ const CASES: [(Architecture, bool); 4] = [
 #[test]
 fn nothing_is_allocated_after_the_first_step() {
     for (architecture, distilled) in CASES {
-        let device: Arc<dyn Device> = engine::open::for_tests();
+        let device: Arc<dyn Device> = test_device();
         let mut trainer = trainer(&device, architecture, 0.1, distilled);
         trainer.step(&batches(1, 4), 1, 1e-3).unwrap();
         let after_first = device.fresh_allocations();
@@ -96,7 +100,7 @@ fn nothing_is_allocated_after_the_first_step() {
 fn weights(threads: usize, architecture: Architecture, distilled: bool) -> Vec<u32> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let device: Arc<dyn Device> = engine::open::for_tests();
+        let device: Arc<dyn Device> = test_device();
         let mut trainer = trainer(&device, architecture, 0.1, distilled);
         for step in 1..=6 {
             trainer.step(&batches(step, 8), step, 1e-3).unwrap();
@@ -121,7 +125,7 @@ fn thread_count_does_not_change_a_bit() {
 #[test]
 fn a_split_batch_gives_the_same_losses() {
     for (architecture, distilled) in CASES {
-        let device: Arc<dyn Device> = engine::open::for_tests();
+        let device: Arc<dyn Device> = test_device();
         for size in [1, 3] {
             let mut whole = trainer(&device, architecture, 0.1, distilled);
             let mut split = trainer(&device, architecture, 0.1, distilled);
@@ -154,8 +158,8 @@ fn step_flops(architecture: Architecture, distilled: bool, lengths: [usize; 2]) 
 #[test]
 fn a_profiler_counts_every_product_and_changes_no_bit() {
     for (architecture, distilled) in CASES {
-        let plain: Arc<dyn Device> = engine::open::for_tests();
-        let profiler = Arc::new(Profiler::new(engine::open::for_tests()));
+        let plain: Arc<dyn Device> = test_device();
+        let profiler = Arc::new(Profiler::new(test_device()));
         let watched: Arc<dyn Device> = profiler.clone();
         let mut trainers =
             [&plain, &watched].map(|device| trainer(device, architecture, 0.1, distilled));
