@@ -235,27 +235,27 @@ pub(crate) struct Backward<'a> {
 }
 
 impl<'a> Backward<'a> {
-    pub fn device(&self) -> &'a Arc<dyn Device> {
+    pub(crate) fn device(&self) -> &'a Arc<dyn Device> {
         self.parameters.device()
     }
 
-    pub fn parameters(&self) -> &'a Parameters {
+    pub(crate) fn parameters(&self) -> &'a Parameters {
         self.parameters
     }
 
     /// The flat gradient, to add to.
-    pub fn gradients(&mut self) -> &mut Parameters {
+    pub(crate) fn gradients(&mut self) -> &mut Parameters {
         self.gradients
     }
 
     /// Takes the finished gradient of an operation's output; none when the objective does not
     /// depend on it.
-    pub fn take(&mut self, id: usize) -> Option<Tensor> {
+    pub(crate) fn take(&mut self, id: usize) -> Option<Tensor> {
         self.by_variable[id].take()
     }
 
     /// Adds a whole gradient to a variable's.
-    pub fn give(&mut self, id: usize, gradient: Tensor) {
+    pub(crate) fn give(&mut self, id: usize, gradient: Tensor) {
         match &mut self.by_variable[id] {
             Some(sum) => {
                 let device = sum.device().clone();
@@ -267,7 +267,12 @@ impl<'a> Backward<'a> {
 
     /// Lets a kernel write (`accumulate` false) or add to (`accumulate` true) a variable's
     /// gradient, which has its shape.
-    pub fn accumulate(&mut self, id: usize, shape: Shape, kernel: impl FnOnce(&mut Tensor, bool)) {
+    pub(crate) fn accumulate(
+        &mut self,
+        id: usize,
+        shape: Shape,
+        kernel: impl FnOnce(&mut Tensor, bool),
+    ) {
         match &mut self.by_variable[id] {
             Some(sum) => kernel(sum, true),
             empty => {

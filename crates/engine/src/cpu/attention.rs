@@ -32,6 +32,7 @@ struct Shared {
 
 // Safety: tasks use an address only for the columns and rows of their own head and sequence.
 unsafe impl Send for Shared {}
+// Safety: as for `Send`.
 unsafe impl Sync for Shared {}
 
 impl Shared {

@@ -9,7 +9,11 @@ use crate::tensor::{View, ViewMut};
 const TASK: usize = 16_384;
 
 /// `kernel(input, output)` on stretches of both.
-pub fn map(input: View<'_>, output: ViewMut<'_>, kernel: impl Fn(&[f32], &mut [f32]) + Sync) {
+pub(super) fn map(
+    input: View<'_>,
+    output: ViewMut<'_>,
+    kernel: impl Fn(&[f32], &mut [f32]) + Sync,
+) {
     slice_mut(output)
         .par_chunks_mut(TASK)
         .zip(slice(input).par_chunks(TASK))
@@ -17,7 +21,7 @@ pub fn map(input: View<'_>, output: ViewMut<'_>, kernel: impl Fn(&[f32], &mut [f
 }
 
 /// `kernel(first, second, output)` on stretches of all three.
-pub fn map_both(
+pub(super) fn map_both(
     first: View<'_>,
     second: View<'_>,
     output: ViewMut<'_>,

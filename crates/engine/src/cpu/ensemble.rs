@@ -21,7 +21,7 @@ pub(super) struct EnsembleLogits<'a> {
 }
 
 impl<'a> EnsembleLogits<'a> {
-    pub fn new(
+    pub(super) fn new(
         device: &'a Cpu,
         teachers: &'a [Projection<'a>],
         ensemble: Ensemble,
@@ -39,7 +39,7 @@ impl<'a> EnsembleLogits<'a> {
     }
 
     /// The weighted mean of the teachers' logits.
-    pub fn mean_logits(&mut self, rows: &Range<usize>) -> &mut [f32] {
+    pub(super) fn mean_logits(&mut self, rows: &Range<usize>) -> &mut [f32] {
         let length = rows.len() * self.vocab();
         let logits = &mut self.combined.values()[..length];
         project_all(&self.teachers, rows, logits);
@@ -48,7 +48,7 @@ impl<'a> EnsembleLogits<'a> {
 
     /// Logits whose softmax at this temperature is the weighted mean of the teachers' softened
     /// distributions.
-    pub fn mixture(&mut self, rows: &Range<usize>, temperature: f32) -> &mut [f32] {
+    pub(super) fn mixture(&mut self, rows: &Range<usize>, temperature: f32) -> &mut [f32] {
         let weigh = |_, weight, logits: &mut [f32]| {
             weigh_row(logits, weight, temperature);
             0.0
@@ -57,7 +57,7 @@ impl<'a> EnsembleLogits<'a> {
     }
 
     /// The same, and of each row the weighted sum of the teachers' `sum p ln p`.
-    pub fn mixture_with_entropies(
+    pub(super) fn mixture_with_entropies(
         &mut self,
         rows: &Range<usize>,
         temperature: f32,
@@ -73,7 +73,7 @@ impl<'a> EnsembleLogits<'a> {
     /// Passes each teacher's logits through `each`, row by row with the row's number in the block
     /// and the teacher's weight, and merges the results of the second and later teachers into the
     /// first's. Also the sums of what `each` returned.
-    pub fn combine(
+    pub(super) fn combine(
         &mut self,
         rows: &Range<usize>,
         each: impl Fn(usize, f32, &mut [f32]) -> f64 + Sync,

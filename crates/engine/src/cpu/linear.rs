@@ -21,7 +21,7 @@ vectorised! {
 
 /// `sums += the sum of rows` of as many values, in an order that depends on nothing but their
 /// number.
-pub fn add_rows(rows: &[f32], sums: &mut [f32]) {
+pub(super) fn add_rows(rows: &[f32], sums: &mut [f32]) {
     let columns = sums.len();
     let tasks = sums.par_chunks_mut(64).enumerate();
     tasks.for_each(|(task, sums)| add_columns(rows, columns, task * 64, sums));

@@ -7,7 +7,7 @@ const LANES: usize = 16;
 
 /// `e^x` to about 2 units in the last place; 0 below -87, clamped above 88.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     // e^x = 2^n * e^r with |r| <= ln(2) / 2; adding 1.5 * 2^23 leaves n in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let bounded = x.clamp(-88.0, 88.0);
@@ -27,7 +27,7 @@ pub fn exp(x: f32) -> f32 {
 /// Natural logarithm to about 2 units in the last place; negative infinity for 0 and below the
 /// smallest normal number, NaN for what is negative.
 #[inline(always)]
-pub fn ln(x: f32) -> f32 {
+pub(super) fn ln(x: f32) -> f32 {
     // x = 2^n * m with m from sqrt(1/2) to sqrt(2); ln m = 2 * artanh(s) with s = (m - 1) / (m +
     // 1), |s| < 0.172, where the series is exact enough after its fifth term.
     const SQRT_HALF: u32 = std::f32::consts::FRAC_1_SQRT_2.to_bits();
@@ -54,13 +54,13 @@ pub fn ln(x: f32) -> f32 {
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
-pub fn sigmoid(x: f32) -> f32 {
+pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// Hyperbolic tangent.
 #[inline(always)]
-pub fn tanh(x: f32) -> f32 {
+pub(super) fn tanh(x: f32) -> f32 {
     2.0 * sigmoid(2.0 * x) - 1.0
 }
 
@@ -68,7 +68,7 @@ pub fn tanh(x: f32) -> f32 {
 /// fitted by least squares at Chebyshev's points to 2e-9 and better; from 4 on it is 1 in single
 /// precision.
 #[inline(always)]
-pub fn erf(x: f32) -> f32 {
+pub(super) fn erf(x: f32) -> f32 {
     let square = x * x;
     let p = square.mul_add(7.882_497_4e-5, -8.018_855e-4);
     let p = p.mul_add(square, 5.189_312e-3);
@@ -95,7 +95,7 @@ pub fn erf(x: f32) -> f32 {
 
 /// The sum of `term` over the values that lie at the same place of equally long slices.
 #[inline(always)]
-pub fn sum_over<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
+pub(super) fn sum_over<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let count = slices[0].len();
     let whole = count - count % LANES;
     let mut lanes = [0.0f32; LANES];
@@ -113,7 +113,10 @@ pub fn sum_over<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32; N]) -> 
 
 /// The same sum, finished in double precision, so that many terms cost no precision.
 #[inline(always)]
-pub fn long_sum_over<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f64 {
+pub(super) fn long_sum_over<const N: usize>(
+    slices: [&[f32]; N],
+    term: impl Fn([f32; N]) -> f32,
+) -> f64 {
     const PIECE: usize = 64 * LANES;
     let count = slices[0].len();
     let mut sum = 0.0;
@@ -142,19 +145,19 @@ fn values_at<const N: usize>(slices: [&[f32]; N], index: usize) -> [f32; N] {
 
 /// The sum of the values.
 #[inline(always)]
-pub fn sum(values: &[f32]) -> f32 {
+pub(super) fn sum(values: &[f32]) -> f32 {
     sum_over([values], |[value]| value)
 }
 
 /// The sum of the products of two equally long slices.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_over([a, b], |[a, b]| a * b)
 }
 
 /// The largest value; negative infinity for none. A NaN among the values is passed over.
 #[inline(always)]
-pub fn maximum(values: &[f32]) -> f32 {
+pub(super) fn maximum(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
@@ -169,7 +172,7 @@ pub fn maximum(values: &[f32]) -> f32 {
 
 /// Replaces every value by `function(value)` and returns the sum of the new ones.
 #[inline(always)]
-pub fn map_and_sum(values: &mut [f32], function: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn map_and_sum(values: &mut [f32], function: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (chunks, rest) = values.as_chunks_mut::<LANES>();
     for chunk in chunks {

@@ -35,7 +35,7 @@ const HUGE: usize = 4 << 20;
 
 impl Buffer {
     /// Room for `length` values, rounded up to whole lines.
-    pub fn new(length: usize) -> Self {
+    pub(super) fn new(length: usize) -> Self {
         let lines = length.div_ceil(LINE);
         let bytes = lines * size_of::<Line>();
         if bytes >= HUGE
@@ -50,18 +50,18 @@ impl Buffer {
     }
 
     /// How many values there is room for.
-    pub fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.values().len()
     }
 
-    pub fn values(&self) -> &[f32] {
+    pub(super) fn values(&self) -> &[f32] {
         match self {
             Self::Heap(lines) => bytemuck::cast_slice(lines),
             Self::Pages(map) => bytemuck::cast_slice(map),
         }
     }
 
-    pub fn values_mut(&mut self) -> &mut [f32] {
+    pub(super) fn values_mut(&mut self) -> &mut [f32] {
         match self {
             Self::Heap(lines) => bytemuck::cast_slice_mut(lines),
             Self::Pages(map) => bytemuck::cast_slice_mut(map),
@@ -81,17 +81,17 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub fn limited(bytes: u64) -> Self {
+    pub(super) fn limited(bytes: u64) -> Self {
         Self { limit: Some(bytes), ..Self::default() }
     }
 
     /// How often memory was asked of the system.
-    pub fn fresh_allocations(&self) -> u64 {
+    pub(super) fn fresh_allocations(&self) -> u64 {
         self.fresh.load(Ordering::Relaxed)
     }
 
     /// Returns the free buffers to the system.
-    pub fn trim(&self) {
+    pub(super) fn trim(&self) {
         let free = std::mem::take(&mut *self.free());
         let lines: usize = free.iter().map(|(class, storages)| class * storages.len()).sum();
         self.held.fetch_sub((lines * size_of::<Line>()) as u64, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Pool {
     }
 
     /// The device's memory, where it is limited.
-    pub fn memory(&self) -> Option<DeviceMemory> {
+    pub(super) fn memory(&self) -> Option<DeviceMemory> {
         let held = self.held.load(Ordering::Relaxed);
         self.limit.map(|total| DeviceMemory { free: total.saturating_sub(held), total })
     }

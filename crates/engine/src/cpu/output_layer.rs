@@ -16,31 +16,31 @@ const BLOCK_VALUES: usize = 1 << 23;
 
 /// Rows of logits that are computed together: where it can be, whole stretches of the weight
 /// gradient's inner dimension.
-pub fn rows_of_logits(vocab: usize) -> usize {
+pub(super) fn rows_of_logits(vocab: usize) -> usize {
     let rows = (BLOCK_VALUES / vocab).clamp(16, 1024);
     rows - rows % DEPTH.min(rows)
 }
 
 /// The blocks of `rows` rows.
-pub fn blocks(rows: usize, vocab: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(rows: usize, vocab: usize) -> impl Iterator<Item = Range<usize>> {
     let size = rows_of_logits(vocab);
     (0..rows).step_by(size).map(move |start| start..(start + size).min(rows))
 }
 
 /// Memory for one block of logits, from the pool and back to it.
-pub struct Logits<'a> {
+pub(super) struct Logits<'a> {
     device: &'a Cpu,
     storage: Option<Storage>,
     length: usize,
 }
 
 impl<'a> Logits<'a> {
-    pub fn new(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
+    pub(super) fn new(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
         let length = rows.min(rows_of_logits(vocab)) * vocab;
         Self { device, storage: Some(device.allocate(length, Precision::Full)), length }
     }
 
-    pub fn values(&mut self) -> &mut [f32] {
+    pub(super) fn values(&mut self) -> &mut [f32] {
         let storage = self.storage.as_mut().expect("memory is taken only by drop");
         &mut super::memory::storage_values_mut(storage)[..self.length]
     }
@@ -68,13 +68,13 @@ vectorised! {
 }
 
 /// From hidden states to logits.
-pub struct OutputLayer<'a> {
+pub(super) struct OutputLayer<'a> {
     pub projection: Projection<'a>,
     transposed: RightHand<'a>,
 }
 
 impl<'a> OutputLayer<'a> {
-    pub fn new(projection: Projection<'a>) -> Self {
+    pub(super) fn new(projection: Projection<'a>) -> Self {
         let output = matrix(projection.output).transposed();
         Self { projection, transposed: shared(output, projection.hidden.rows, output.columns) }
     }
@@ -83,7 +83,7 @@ impl<'a> OutputLayer<'a> {
     ///
     /// # Panics
     /// When their vocabularies differ in size.
-    pub fn of_all(projections: &[Projection<'a>]) -> Vec<Self> {
+    pub(super) fn of_all(projections: &[Projection<'a>]) -> Vec<Self> {
         let vocab = projections[0].output.rows;
         assert!(
             projections.iter().all(|projection| projection.output.rows == vocab),
@@ -92,12 +92,18 @@ impl<'a> OutputLayer<'a> {
         projections.iter().map(|&projection| Self::new(projection)).collect()
     }
 
-    pub fn vocab(&self) -> usize {
+    pub(super) fn vocab(&self) -> usize {
         self.projection.output.rows
     }
 
     /// `logits = share * (hidden[rows] * output^T + bias)`, plus what is there when `accumulate`.
-    pub fn project(&self, rows: &Range<usize>, share: f32, accumulate: bool, logits: &mut [f32]) {
+    pub(super) fn project(
+        &self,
+        rows: &Range<usize>,
+        share: f32,
+        accumulate: bool,
+        logits: &mut [f32],
+    ) {
         self.multiply(
             matrix(self.projection.hidden.row_range(rows.clone())),
             share,
@@ -120,14 +126,14 @@ impl<'a> OutputLayer<'a> {
 }
 
 /// `logits` = the sum of the projections' logits, each times its share.
-pub fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logits: &mut [f32]) {
+pub(super) fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logits: &mut [f32]) {
     for (index, layer) in layers.iter().enumerate() {
         layer.project(rows, layer.projection.share, index > 0, logits);
     }
 }
 
 /// The same for rows that need not lie side by side.
-pub fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
+pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
     let mut gathered = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         let Projection { hidden, share, .. } = layer.projection;
@@ -145,14 +151,14 @@ pub fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]
 }
 
 /// From the gradient of logits to those of the hidden states, the output matrix and its bias.
-pub struct OutputLayerGradient<'a> {
+pub(super) struct OutputLayerGradient<'a> {
     projection: Projection<'a>,
     output: RightHand<'a>,
     gradient: OutputGradient<'a>,
 }
 
 impl<'a> OutputLayerGradient<'a> {
-    pub fn new(projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
+    pub(super) fn new(projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
         assert_eq!(
             projection.bias.is_some(),
             gradient.d_bias.is_some(),
@@ -163,7 +169,7 @@ impl<'a> OutputLayerGradient<'a> {
     }
 
     /// Carries on the gradient of a block's logits.
-    pub fn carry(&mut self, rows: &Range<usize>, block: &[f32]) {
+    pub(super) fn carry(&mut self, rows: &Range<usize>, block: &[f32]) {
         let (vocab, hidden_size) = (self.projection.output.rows, self.projection.output.columns);
         let d_logits = Matrix::dense(block, rows.len(), vocab);
         let d_hidden = slice_mut(self.gradient.d_hidden.reborrow());

@@ -14,7 +14,7 @@ pub(super) struct Softmax {
 
 impl Softmax {
     #[inline(always)]
-    pub fn of(logits: &[f32], inverse_temperature: f32) -> Self {
+    pub(super) fn of(logits: &[f32], inverse_temperature: f32) -> Self {
         let top = maximum(logits);
         let sum = long_sum_over([logits], |[logit]| exp((logit - top) * inverse_temperature));
         Self { top, inverse_temperature, logsumexp: sum.ln() as f32 }
@@ -22,7 +22,7 @@ impl Softmax {
 
     /// `ln softmax(logits / temperature)` of one logit.
     #[inline(always)]
-    pub fn log_probability(&self, logit: f32) -> f32 {
+    pub(super) fn log_probability(&self, logit: f32) -> f32 {
         (logit - self.top) * self.inverse_temperature - self.logsumexp
     }
 }

@@ -50,7 +50,11 @@ impl Kernel {
     ///
     /// # Errors
     /// What the driver says, and which kernel it was.
-    pub fn start(&self, parameters: &mut [Slot], stream: sys::CUstream) -> Result<(), String> {
+    pub(super) fn start(
+        &self,
+        parameters: &mut [Slot],
+        stream: sys::CUstream,
+    ) -> Result<(), String> {
         let Self { name, function, grid, threads, shared_bytes } = *self;
         let mut addresses = addresses(parameters);
         // Safety: whoever queued the kernel promised that the parameters are its own; the driver

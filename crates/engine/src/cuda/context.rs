@@ -30,6 +30,7 @@ pub(super) struct Context {
 // Safety: the driver's handles may be used from any thread; `activate` makes the context the
 // calling thread's.
 unsafe impl Send for Context {}
+// Safety: as for `Send`; the rest is behind a mutex or never changes.
 unsafe impl Sync for Context {}
 
 thread_local! {
@@ -47,7 +48,7 @@ pub(super) const OLDEST: i32 = 8;
 impl Context {
     /// Finds the GPU of this number. Sequences that repeat are started as graphs where that is
     /// wanted.
-    pub fn open(ordinal: usize, with_graphs: bool) -> Result<Self, DeviceError> {
+    pub(super) fn open(ordinal: usize, with_graphs: bool) -> Result<Self, DeviceError> {
         // Safety: loading the driver's library runs its own initialisation only.
         if !unsafe { sys::is_culib_present() } {
             return Err(DeviceError::NoDriver { library: "libcuda" });
@@ -112,7 +113,7 @@ impl Context {
     }
 
     /// Makes the context the calling thread's.
-    pub fn activate(&self) {
+    pub(super) fn activate(&self) {
         if ACTIVE.get() != self.number {
             // Safety: the context lives as long as `self`.
             self.check("take the GPU", unsafe { result::ctx::set_current(self.context) });
@@ -125,14 +126,14 @@ impl Context {
     }
 
     /// Sends everything that was queued.
-    pub fn submit(&self) {
+    pub(super) fn submit(&self) {
         self.activate();
         let sent = self.queue().send();
         sent.unwrap_or_else(|what| self.fail(what));
     }
 
     /// The stream, after everything that was queued.
-    pub fn stream(&self) -> sys::CUstream {
+    pub(super) fn stream(&self) -> sys::CUstream {
         self.submit();
         self.streams.work
     }
@@ -142,12 +143,12 @@ impl Context {
     /// # Safety
     /// The parameters are those of the kernel, in its order. Memory that they name stays allocated
     /// until the stream has passed.
-    pub unsafe fn start(&self, kernel: Kernel, parameters: &[Slot]) {
+    pub(super) unsafe fn start(&self, kernel: Kernel, parameters: &[Slot]) {
         self.add(|queue| queue.add_kernel(kernel, parameters));
     }
 
     /// Queues a product.
-    pub fn multiply(&self, product: Multiplication) {
+    pub(super) fn multiply(&self, product: Multiplication) {
         self.add(|queue| queue.add_product(product));
     }
 
@@ -163,12 +164,12 @@ impl Context {
     }
 
     /// How kernels and products were started so far.
-    pub fn launch_stats(&self) -> LaunchStats {
+    pub(super) fn launch_stats(&self) -> LaunchStats {
         self.queue().launch_stats()
     }
 
     /// The value, or a fault that says what the driver failed to do.
-    pub fn check<T>(&self, doing: &str, result: Result<T, DriverError>) -> T {
+    pub(super) fn check<T>(&self, doing: &str, result: Result<T, DriverError>) -> T {
         match result {
             Ok(value) => value,
             Err(cause) => self.fail(format!("cannot {doing}: {}", describe(cause))),
@@ -176,17 +177,17 @@ impl Context {
     }
 
     /// Raises a fault.
-    pub fn fail(&self, what: String) -> ! {
+    pub(super) fn fail(&self, what: String) -> ! {
         raise(Fault::Device { device: self.label(), what })
     }
 
     /// How messages call the GPU.
-    pub fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("cuda:{} ({})", self.ordinal, self.name)
     }
 
     /// Waits for everything that was queued.
-    pub fn synchronise(&self) {
+    pub(super) fn synchronise(&self) {
         // Safety: the stream lives as long as `self`.
         self.check("finish", unsafe { result::stream::synchronize(self.stream()) });
         self.queue().has_run_dry();
@@ -194,7 +195,7 @@ impl Context {
 
     /// The same where nothing can be done about a failure. Whoever uses the GPU next will hear of
     /// it.
-    pub fn settle(&self) {
+    pub(super) fn settle(&self) {
         // Safety: context and stream live as long as `self`.
         unsafe {
             if result::ctx::set_current(self.context).is_ok() {
@@ -207,12 +208,12 @@ impl Context {
 
     /// Waits as `settle` does, and lets the graphs go: what they read and write may be freed, and
     /// they take memory.
-    pub fn forget_graphs(&self) {
+    pub(super) fn forget_graphs(&self) {
         self.settle();
         self.queue().forget();
     }
 
-    pub fn memory(&self) -> DeviceMemory {
+    pub(super) fn memory(&self) -> DeviceMemory {
         self.activate();
         let (free, total) = self.check("tell its memory", result::mem_get_info());
         DeviceMemory { free: free as u64, total: total as u64 }

@@ -31,7 +31,7 @@ pub(super) struct EnsembleLogits<'a> {
 }
 
 impl<'a> EnsembleLogits<'a> {
-    pub fn new(
+    pub(super) fn new(
         device: &'a Cuda,
         teachers: &'a [Projection<'a>],
         ensemble: Ensemble,
@@ -44,7 +44,7 @@ impl<'a> EnsembleLogits<'a> {
     }
 
     /// The weighted mean of the teachers' logits.
-    pub fn mean_logits(&self, rows: &Range<usize>) -> u64 {
+    pub(super) fn mean_logits(&self, rows: &Range<usize>) -> u64 {
         self.device.project_all(self.teachers, rows, self.combined.pointer());
         self.combined.pointer()
     }
@@ -52,7 +52,12 @@ impl<'a> EnsembleLogits<'a> {
     /// Logits whose softmax at this temperature is the weighted mean of the teachers' softened
     /// distributions. Where `entropies` is an address, also of each row the weighted sum of the
     /// teachers' `sum p ln p`, in double precision.
-    pub fn mixture(&self, rows: &Range<usize>, temperature: f32, entropies: Option<u64>) -> u64 {
+    pub(super) fn mixture(
+        &self,
+        rows: &Range<usize>,
+        temperature: f32,
+        entropies: Option<u64>,
+    ) -> u64 {
         let vocab = vocab_of(self.teachers);
         self.combine(rows, |turn| {
             // A weight of zero stays finite: e^-87 of a probability is nothing.
@@ -75,7 +80,7 @@ impl<'a> EnsembleLogits<'a> {
     }
 
     /// Gives each teacher's logits its turn, one after the other.
-    pub fn combine(&self, rows: &Range<usize>, mut each: impl FnMut(Turn)) -> u64 {
+    pub(super) fn combine(&self, rows: &Range<usize>, mut each: impl FnMut(Turn)) -> u64 {
         let combined = self.combined.pointer();
         for (index, &teacher) in self.teachers.iter().enumerate() {
             let other = self.other.as_ref().filter(|_| index > 0);

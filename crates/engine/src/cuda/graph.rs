@@ -30,7 +30,11 @@ impl Graph {
     ///
     /// # Errors
     /// What the driver or cuBLASLt failed to do.
-    pub fn new(commands: &[Command], slots: &[Slot], streams: Streams) -> Result<Self, String> {
+    pub(super) fn new(
+        commands: &[Command],
+        slots: &[Slot],
+        streams: Streams,
+    ) -> Result<Self, String> {
         let mut chain = Chain::new()?;
         let mut slots = slots.to_vec();
         let nodes = commands.iter().map(|command| match command {
@@ -57,7 +61,7 @@ impl Graph {
     ///
     /// # Errors
     /// What the driver failed to do.
-    pub fn start(
+    pub(super) fn start(
         &mut self,
         commands: &[Command],
         slots: &[Slot],

@@ -177,7 +177,7 @@ unsafe impl Send for Loaded {}
 impl Kernels {
     /// # Errors
     /// When NVRTC is missing.
-    pub fn new(context: Arc<Context>, cache: Option<PathBuf>) -> Result<Self, DeviceError> {
+    pub(super) fn new(context: Arc<Context>, cache: Option<PathBuf>) -> Result<Self, DeviceError> {
         // Safety: loading the library runs its own initialisation only.
         if !unsafe { nvrtc::sys::is_culib_present() } {
             return Err(DeviceError::NoLibrary {
@@ -189,7 +189,7 @@ impl Kernels {
     }
 
     /// A kernel of a source, to be given its parameters.
-    pub fn get(&self, source: Source, name: &'static str) -> Launch<'_> {
+    pub(super) fn get(&self, source: Source, name: &'static str) -> Launch<'_> {
         let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let function = match loaded.functions.get(name) {
             Some(&function) => function,
@@ -263,11 +263,15 @@ pub(super) unsafe trait Parameter: Copy {}
 
 // Safety: primitive.
 unsafe impl Parameter for u32 {}
+// Safety: primitive.
 unsafe impl Parameter for u64 {}
+// Safety: primitive.
 unsafe impl Parameter for f32 {}
+// Safety: primitive.
 unsafe impl Parameter for f64 {}
 // Safety: `repr(C)`, two words.
 unsafe impl Parameter for Values {}
+// Safety: `repr(C)`, three words.
 unsafe impl Parameter for Mask {}
 
 /// A dropout mask as kernels know it.
@@ -282,7 +286,7 @@ pub(super) struct Mask {
 
 impl Mask {
     /// No mask drops nothing.
-    pub fn of(mask: Option<DropoutMask>) -> Self {
+    pub(super) fn of(mask: Option<DropoutMask>) -> Self {
         match mask {
             None => Self { key: 0, first_token: 0, probability: 0.0, scale: 1.0 },
             Some(mask) => Self {
@@ -300,7 +304,7 @@ pub(super) const BLOCK: u32 = 256;
 
 impl Launch<'_> {
     /// The next parameter.
-    pub fn with<T: Parameter>(mut self, value: T) -> Self {
+    pub(super) fn with<T: Parameter>(mut self, value: T) -> Self {
         let mut slot = [0u64; SLOT];
         debug_assert!(size_of::<T>() <= size_of_val(&slot));
         // Safety: the value fits the slot, which is aligned for it.
@@ -312,7 +316,7 @@ impl Launch<'_> {
     /// Bytes of dynamic shared memory, of which a kernel may have more than 48 KiB only when it is
     /// told beforehand. The most that it was ever told stays: a kernel that waits in the queue may
     /// need it.
-    pub fn shared(mut self, bytes: u32) -> Self {
+    pub(super) fn shared(mut self, bytes: u32) -> Self {
         if bytes > 48 << 10 {
             let attribute =
                 sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
@@ -339,7 +343,7 @@ impl Launch<'_> {
     /// # Safety
     /// The parameters are those of the kernel, in its order; what it reads and writes lies within
     /// the memory they name.
-    pub unsafe fn run(self, blocks: usize, threads: u32) {
+    pub(super) unsafe fn run(self, blocks: usize, threads: u32) {
         // Safety: passed on.
         unsafe { self.run_grid((blocks, 1, 1), threads) }
     }
@@ -348,7 +352,7 @@ impl Launch<'_> {
     ///
     /// # Safety
     /// As for `run`.
-    pub unsafe fn run_grid(self, (x, y, z): (usize, usize, usize), threads: u32) {
+    pub(super) unsafe fn run_grid(self, (x, y, z): (usize, usize, usize), threads: u32) {
         if x * y * z == 0 {
             return;
         }

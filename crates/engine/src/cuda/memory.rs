@@ -23,7 +23,7 @@ pub(super) struct Allocation {
 }
 
 impl Allocation {
-    pub fn pointer(&self) -> u64 {
+    pub(super) fn pointer(&self) -> u64 {
         self.pointer
     }
 }
@@ -55,7 +55,7 @@ fn size_class(bytes: usize) -> usize {
 }
 
 impl Pool {
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(super) fn new(context: Arc<Context>) -> Self {
         Self { context, free: Mutex::default(), fresh: AtomicU64::new(0) }
     }
 
@@ -66,7 +66,7 @@ impl Pool {
     /// The smallest that is large enough, so that a smaller batch lives in the memory of a larger
     /// one; but not of one so much larger that a small tensor that stays would hold what a large
     /// one needs.
-    pub fn take(&self, bytes: usize) -> Allocation {
+    pub(super) fn take(&self, bytes: usize) -> Allocation {
         let class = size_class(bytes);
         let kept = self
             .free()
@@ -107,17 +107,17 @@ impl Pool {
         }
     }
 
-    pub fn give_back(&self, allocation: Allocation) {
+    pub(super) fn give_back(&self, allocation: Allocation) {
         self.free().entry(allocation.bytes).or_default().insert(allocation.pointer, allocation);
     }
 
     /// How often memory was asked of the driver.
-    pub fn fresh_allocations(&self) -> u64 {
+    pub(super) fn fresh_allocations(&self) -> u64 {
         self.fresh.load(Ordering::Relaxed)
     }
 
     /// Returns the free memory to the driver.
-    pub fn trim(&self) {
+    pub(super) fn trim(&self) {
         // Kernels may still use what was given back. That the driver waits for them it only says it
         // may.
         self.context.forget_graphs();
@@ -155,25 +155,25 @@ pub(super) struct Values {
 
 impl Values {
     /// Values in f32, or none at all.
-    pub fn full(pointer: u64) -> Self {
+    pub(super) fn full(pointer: u64) -> Self {
         Self { pointer, compact: 0 }
     }
 
     /// Values in bf16.
-    pub fn compact(pointer: u64) -> Self {
+    pub(super) fn compact(pointer: u64) -> Self {
         Self { pointer, compact: 1 }
     }
 
-    pub fn is_compact(self) -> bool {
+    pub(super) fn is_compact(self) -> bool {
         self.compact == 1
     }
 
     /// The values from `count` on.
-    pub fn skip(self, count: usize) -> Self {
+    pub(super) fn skip(self, count: usize) -> Self {
         Self { pointer: self.pointer + (count * self.bytes_each()) as u64, ..self }
     }
 
-    pub fn bytes_each(self) -> usize {
+    pub(super) fn bytes_each(self) -> usize {
         if self.is_compact() { 2 } else { 4 }
     }
 }
@@ -218,11 +218,11 @@ pub(super) struct Scratch<'a> {
 }
 
 impl Scratch<'_> {
-    pub fn pointer(&self) -> u64 {
+    pub(super) fn pointer(&self) -> u64 {
         self.allocation.as_ref().map_or(0, |allocation| allocation.pointer)
     }
 
-    pub fn values(&self) -> Values {
+    pub(super) fn values(&self) -> Values {
         Values { pointer: self.pointer(), compact: self.compact as u64 }
     }
 }

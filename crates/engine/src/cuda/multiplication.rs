@@ -40,6 +40,7 @@ pub(super) struct Plan {
 // Safety: the handles may be used from any thread, one at a time: a plan is made under one lock and
 // used under another, the queue's.
 unsafe impl Send for Plan {}
+// Safety: as for `Send`.
 unsafe impl Sync for Plan {}
 
 /// A product of its plan's shape, to be started.
@@ -56,7 +57,7 @@ pub(super) struct Multiplication {
 
 impl Multiplication {
     /// What two products must have in common to be the same command: everything.
-    pub fn words(&self) -> [u64; 8] {
+    pub(super) fn words(&self) -> [u64; 8] {
         let [first, second, addend, output] = self.addresses;
         let [scale, beta] = self.factors.map(|factor| factor.to_bits() as u64);
         let plan = Arc::as_ptr(&self.plan) as u64;
@@ -67,7 +68,7 @@ impl Multiplication {
     ///
     /// # Errors
     /// What cuBLASLt says, and which product it was.
-    pub fn start(&self, stream: CUstream) -> Result<(), String> {
+    pub(super) fn start(&self, stream: CUstream) -> Result<(), String> {
         self.ask(stream)
             .map_err(|cause| format!("cannot multiply as in {:?}: {cause}", self.plan.key))
     }

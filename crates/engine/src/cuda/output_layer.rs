@@ -153,7 +153,11 @@ pub(super) struct OutputLayerGradient<'a> {
 }
 
 impl<'a> OutputLayerGradient<'a> {
-    pub fn new(device: &'a Cuda, projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
+    pub(super) fn new(
+        device: &'a Cuda,
+        projection: Projection<'a>,
+        gradient: OutputGradient<'a>,
+    ) -> Self {
         assert_eq!(
             projection.bias.is_some(),
             gradient.d_bias.is_some(),
@@ -170,12 +174,12 @@ impl<'a> OutputLayerGradient<'a> {
     }
 
     /// Where the gradient of a block's logits belongs; no values when there is no gradient.
-    pub fn d_logits(gradient: &Option<Self>) -> Values {
+    pub(super) fn d_logits(gradient: &Option<Self>) -> Values {
         gradient.as_ref().map_or(Values::full(0), |gradient| gradient.d_logits.values())
     }
 
     /// Carries on the gradient of a block's logits.
-    pub fn carry(&mut self, rows: &Range<usize>) {
+    pub(super) fn carry(&mut self, rows: &Range<usize>) {
         let (vocab, hidden_size) = (self.projection.output.rows, self.projection.output.columns);
         let d_logits = Operand::new(self.d_logits.values(), rows.len(), vocab);
         let (output, hidden) =
@@ -214,18 +218,18 @@ pub(super) struct RowSums<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> RowSums<'a, N> {
-    pub fn new(device: &'a Cuda, rows: usize) -> Self {
+    pub(super) fn new(device: &'a Cuda, rows: usize) -> Self {
         Self { device, values: device.scratch_bytes(N * rows * size_of::<f64>()), rows }
     }
 
     /// Where the values of a kind lie, from a row on.
-    pub fn at(&self, kind: usize, row: usize) -> u64 {
+    pub(super) fn at(&self, kind: usize, row: usize) -> u64 {
         self.values.pointer() + ((kind * self.rows + row) * size_of::<f64>()) as u64
     }
 
     /// The sum of each kind, in an order that depends on nothing but the number of rows. Waits for
     /// the GPU.
-    pub fn total(self) -> [f64; N] {
+    pub(super) fn total(self) -> [f64; N] {
         let sums = self.device.scratch_bytes(size_of::<[f64; N]>());
         let launch = self.device.kernels.get(OUTPUT_LAYER, "add_up").with(self.values.pointer());
         let launch = launch.with(self.rows as u32).with(sums.pointer());

@@ -25,11 +25,11 @@ pub(super) struct Operand {
 }
 
 impl Operand {
-    pub fn new(values: Values, rows: usize, columns: usize) -> Self {
+    pub(super) fn new(values: Values, rows: usize, columns: usize) -> Self {
         Self { values, rows, columns, stride: columns, transposed: false }
     }
 
-    pub fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self { transposed: !self.transposed, ..self }
     }
 
@@ -80,7 +80,7 @@ fn alignment(values: Values) -> u32 {
 impl Products {
     /// # Errors
     /// When cuBLASLt is missing, or there is no memory for it.
-    pub fn new(context: Arc<Context>) -> Result<Self, DeviceError> {
+    pub(super) fn new(context: Arc<Context>) -> Result<Self, DeviceError> {
         // Safety: loading the library runs its own initialisation only.
         if !unsafe { sys::is_culib_present() } {
             return Err(DeviceError::NoLibrary {
@@ -102,7 +102,7 @@ impl Products {
     /// `output = scale * left * right + addend (+ bias on every row)`, where the output `[rows,
     /// columns]` has no gaps. The bias is of the output's type and begins at a multiple of sixteen
     /// bytes.
-    pub fn multiply(
+    pub(super) fn multiply(
         &self,
         left: Operand,
         right: Operand,

@@ -61,7 +61,7 @@ pub(super) struct Queue {
 unsafe impl Send for Queue {}
 
 impl Queue {
-    pub fn new(streams: Streams, with_graphs: bool) -> Self {
+    pub(super) fn new(streams: Streams, with_graphs: bool) -> Self {
         Self {
             streams,
             commands: Vec::with_capacity(MOST),
@@ -75,12 +75,12 @@ impl Queue {
         }
     }
 
-    pub fn launch_stats(&self) -> LaunchStats {
+    pub(super) fn launch_stats(&self) -> LaunchStats {
         self.launch_stats.clone()
     }
 
     /// Adds a kernel with its parameters.
-    pub fn add_kernel(&mut self, kernel: Kernel, parameters: &[Slot]) {
+    pub(super) fn add_kernel(&mut self, kernel: Kernel, parameters: &[Slot]) {
         let first = self.slots.len();
         self.slots.extend_from_slice(parameters);
         let (x, y, z) = kernel.grid;
@@ -95,17 +95,17 @@ impl Queue {
     }
 
     /// Adds a product.
-    pub fn add_product(&mut self, product: Multiplication) {
+    pub(super) fn add_product(&mut self, product: Multiplication) {
         self.key.extend(product.words());
         self.commands.push(Command::Product(product));
     }
 
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.commands.len() >= self.limit
     }
 
     /// Tells that the GPU has done everything and waits for more.
-    pub fn has_run_dry(&mut self) {
+    pub(super) fn has_run_dry(&mut self) {
         self.limit = FIRST;
     }
 
@@ -114,7 +114,7 @@ impl Queue {
     ///
     /// # Errors
     /// What the driver or cuBLASLt failed to do. What comes after it is dropped.
-    pub fn send(&mut self) -> Result<(), String> {
+    pub(super) fn send(&mut self) -> Result<(), String> {
         if self.is_full() {
             self.limit = (2 * self.limit).min(MOST);
         }
@@ -129,7 +129,7 @@ impl Queue {
     }
 
     /// The same where nobody can be told of a failure: whoever sends next will be.
-    pub fn send_silently(&mut self) {
+    pub(super) fn send_silently(&mut self) {
         self.failed = self.send().err();
     }
 
@@ -222,7 +222,7 @@ impl Queue {
     }
 
     /// Forgets all sequences and their graphs.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.known.clear();
     }
 }

@@ -31,14 +31,14 @@ struct Ring {
 unsafe impl Send for Ring {}
 
 impl Staging {
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(super) fn new(context: Arc<Context>) -> Self {
         context.activate();
         let ring = Mutex::new(Ring::new());
         Self { context, ring }
     }
 
     /// Copies bytes to the GPU, in the order of the stream. They may go when this returns.
-    pub fn send(&self, bytes: &[u8], to: sys::CUdeviceptr) {
+    pub(super) fn send(&self, bytes: &[u8], to: sys::CUdeviceptr) {
         let stream = self.context.stream();
         let mut ring = self.ring.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let staged = ring

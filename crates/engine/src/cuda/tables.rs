@@ -33,7 +33,7 @@ pub(super) struct TablesInUse<'a> {
 
 impl Tables {
     /// Takes all of them back.
-    pub fn drain(&mut self) -> Vec<Allocation> {
+    pub(super) fn drain(&mut self) -> Vec<Allocation> {
         let kept = self.kept.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         kept.drain(..).map(|table| table.allocation).collect()
     }
@@ -51,7 +51,7 @@ impl Cuda {
 
 impl TablesInUse<'_> {
     /// Where a table lies on the GPU.
-    pub fn place<T: Pod>(&mut self, table: &[T]) -> u64 {
+    pub(super) fn place<T: Pod>(&mut self, table: &[T]) -> u64 {
         let contents: &[u8] = bytemuck::cast_slice(table);
         let found = self.kept.iter().position(|table| table.contents == contents);
         let table = match found {

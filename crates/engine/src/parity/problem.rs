@@ -23,19 +23,19 @@ impl Output {
 }
 
 /// Reproducible values of unit variance.
-pub fn random(seed: u64, count: usize) -> Vec<f32> {
+pub(super) fn random(seed: u64, count: usize) -> Vec<f32> {
     let rng = Rng::new(seed, "parity").at(count as u64);
     (0..count as u64).map(|index| rng.normal(index)).collect()
 }
 
 /// Reproducible numbers below a bound.
-pub fn random_ids(seed: u64, count: usize, bound: usize) -> Vec<u32> {
+pub(super) fn random_ids(seed: u64, count: usize, bound: usize) -> Vec<u32> {
     let rng = Rng::new(seed, "parity ids").at(count as u64);
     (0..count as u64).map(|index| rng.below(index, bound as u64) as u32).collect()
 }
 
 /// A matrix of random values.
-pub fn random_tensor(
+pub(super) fn random_tensor(
     device: &Arc<dyn Device>,
     seed: u64,
     rows: usize,
@@ -48,7 +48,7 @@ pub fn random_tensor(
 }
 
 /// Weights and inputs, and whether there is dropout.
-pub struct Problem {
+pub(super) struct Problem {
     pub layout: Layout,
     /// Rows and columns of the inputs, and how they are kept.
     pub inputs: Vec<Shape>,
@@ -56,7 +56,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(layout: Layout, inputs: &[Shape]) -> Self {
+    pub(super) fn new(layout: Layout, inputs: &[Shape]) -> Self {
         Self { layout, inputs: inputs.to_vec(), dropout: false }
     }
 
@@ -76,7 +76,7 @@ impl Problem {
     }
 
     /// The output, and the gradients of a random weighted sum of it.
-    pub fn run(
+    pub(super) fn run(
         &self,
         device: &Arc<dyn Device>,
         forward: impl Fn(&mut Tape<'_>, &[Var]) -> Var,
@@ -92,7 +92,7 @@ impl Problem {
     }
 
     /// A loss, and the gradients that it seeds itself.
-    pub fn loss(
+    pub(super) fn loss(
         &self,
         device: &Arc<dyn Device>,
         forward: impl Fn(&mut Tape<'_>, &[Var]) -> Vec<f32>,
@@ -132,7 +132,7 @@ impl Problem {
     }
 
     /// The output without gradients.
-    pub fn infer(
+    pub(super) fn infer(
         &self,
         device: &Arc<dyn Device>,
         forward: impl Fn(&mut Tape<'_>, &[Var]) -> Var,

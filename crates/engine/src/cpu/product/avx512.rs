@@ -13,7 +13,7 @@ const PANEL: usize = 4 * LANES;
 
 /// Products of f32 values by AVX-512F, which this processor has.
 #[derive(Clone, Copy)]
-pub struct Avx512(());
+pub(super) struct Avx512(());
 
 impl Microkernel for Avx512 {
     type Element = f32;

@@ -16,7 +16,7 @@ use super::pack::pack_columns;
 /// dimension does not fill are filled with zeros.
 ///
 /// A value of this type is proof that the processor has the instructions.
-pub trait Microkernel: Copy + Send + Sync {
+pub(super) trait Microkernel: Copy + Send + Sync {
     /// A packed value. Its size divides that of an f32.
     type Element: Pod + Send + Sync;
     /// Rows of a tile.
@@ -74,7 +74,7 @@ pub trait Microkernel: Copy + Send + Sync {
 /// The left-hand side of a tile: step `k` of row `r` begins at `start + r * row_stride + k *
 /// step_stride`.
 #[derive(Clone, Copy)]
-pub struct Left<E> {
+pub(super) struct Left<E> {
     pub start: *const E,
     pub row_stride: usize,
     pub step_stride: usize,
@@ -82,7 +82,7 @@ pub struct Left<E> {
 
 /// Where a tile's results are stored: rows `row_stride` apart.
 #[derive(Clone, Copy)]
-pub struct Target {
+pub(super) struct Target {
     pub start: *mut f32,
     pub row_stride: usize,
     pub rows: usize,

@@ -20,11 +20,11 @@ type Kernel = avx512::Avx512;
 
 /// Values of the inner dimension that a tile of the output sums in registers: a block of a panel
 /// and of the rows stays in L2. A constant, because it decides the order of the sums.
-pub const DEPTH: usize = 512;
+pub(super) const DEPTH: usize = 512;
 
 /// A matrix anywhere in memory.
 #[derive(Clone, Copy)]
-pub struct Matrix<'a> {
+pub(super) struct Matrix<'a> {
     values: &'a [f32],
     pub rows: usize,
     pub columns: usize,
@@ -34,7 +34,7 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` values, `stride` apart.
-    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub(super) fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(
             rows == 0 || (rows - 1) * stride + columns <= values.len(),
             "a matrix past its values' end"
@@ -43,18 +43,18 @@ impl<'a> Matrix<'a> {
     }
 
     /// Rows of `columns` values, one after the other.
-    pub fn dense(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(super) fn dense(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
     }
 
     /// The first rows alone.
-    pub fn first_rows(self, rows: usize) -> Self {
+    pub(super) fn first_rows(self, rows: usize) -> Self {
         assert!(rows <= self.rows, "{rows} rows of {}", self.rows);
         Self { rows, ..self }
     }
 
     /// The matrix with rows and columns exchanged; nothing moves.
-    pub fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -67,7 +67,7 @@ impl<'a> Matrix<'a> {
 
 /// A row-major matrix to write, given by address because several tasks may write different columns
 /// of the same rows.
-pub struct MatrixMut<'a> {
+pub(super) struct MatrixMut<'a> {
     values: PhantomData<&'a mut [f32]>,
     pointer: *mut f32,
     rows: usize,
@@ -77,7 +77,7 @@ pub struct MatrixMut<'a> {
 
 impl<'a> MatrixMut<'a> {
     /// Consecutive rows of a slice.
-    pub fn dense(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
+    pub(super) fn dense(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
         assert!(rows * columns <= values.len(), "a matrix past its values' end");
         Self {
             values: PhantomData,
@@ -93,14 +93,19 @@ impl<'a> MatrixMut<'a> {
     /// # Safety
     /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nobody else
     /// may use them while the matrix lives.
-    pub unsafe fn strided(pointer: *mut f32, rows: usize, columns: usize, stride: usize) -> Self {
+    pub(super) unsafe fn strided(
+        pointer: *mut f32,
+        rows: usize,
+        columns: usize,
+        stride: usize,
+    ) -> Self {
         Self { values: PhantomData, pointer, rows, columns, row_stride: stride }
     }
 }
 
 /// Who computes a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Workers {
+pub(super) enum Workers {
     /// All threads of the current rayon pool.
     All,
     /// Only the calling thread.
@@ -109,7 +114,7 @@ pub enum Workers {
 
 /// What a product is added to.
 #[derive(Clone, Copy)]
-pub enum Addend<'a> {
+pub(super) enum Addend<'a> {
     Nothing,
     /// What the output holds.
     Output,
@@ -121,7 +126,7 @@ pub enum Addend<'a> {
 }
 
 /// A right-hand side that several products may share.
-pub struct RightHand<'a> {
+pub(super) struct RightHand<'a> {
     matrix: Matrix<'a>,
     #[cfg(target_arch = "x86_64")]
     packed: Option<packed::Packed<Kernel>>,
@@ -129,7 +134,7 @@ pub struct RightHand<'a> {
 
 impl<'a> RightHand<'a> {
     /// Each product reads the matrix for itself.
-    pub fn plain(matrix: Matrix<'a>) -> Self {
+    pub(super) fn plain(matrix: Matrix<'a>) -> Self {
         Self {
             matrix,
             #[cfg(target_arch = "x86_64")]
@@ -138,7 +143,7 @@ impl<'a> RightHand<'a> {
     }
 
     /// The matrix is packed now, where our own products are used, for all that come.
-    pub fn packed(matrix: Matrix<'a>) -> Self {
+    pub(super) fn packed(matrix: Matrix<'a>) -> Self {
         Self {
             #[cfg(target_arch = "x86_64")]
             packed: kernel_for(matrix)
@@ -148,7 +153,13 @@ impl<'a> RightHand<'a> {
     }
 
     /// `output = scale * a * this`, plus the addend, to the same bits as `product`.
-    pub fn multiply(&self, output: MatrixMut<'_>, addend: Addend<'_>, a: Matrix<'_>, scale: f32) {
+    pub(super) fn multiply(
+        &self,
+        output: MatrixMut<'_>,
+        addend: Addend<'_>,
+        a: Matrix<'_>,
+        scale: f32,
+    ) {
         #[cfg(target_arch = "x86_64")]
         if let Some(packed) = self.packed.as_ref().filter(|_| output.rows >= FEW_ROWS) {
             check(&output, addend, a, self.matrix);
@@ -182,7 +193,7 @@ fn check(output: &MatrixMut<'_>, addend: Addend<'_>, a: Matrix<'_>, b: Matrix<'_
 }
 
 /// `output = scale * a * b`, plus the addend.
-pub fn product(
+pub(super) fn product(
     mut output: MatrixMut<'_>,
     addend: Addend<'_>,
     a: Matrix<'_>,
@@ -216,7 +227,7 @@ const SMALL_PRODUCT: usize = 256;
 
 /// From this many rows on, a row of a product of so many columns has bits that depend on that row
 /// and the right-hand matrix alone, not on the rows beside it.
-pub fn independent_rows(columns: usize) -> usize {
+pub(super) fn independent_rows(columns: usize) -> usize {
     (SMALL_PRODUCT / columns.max(1) + 1).max(FEW_ROWS)
 }
 

@@ -13,24 +13,24 @@ const AHEAD: usize = 8;
 const LINE: usize = 64;
 
 /// Steps of so many values of the inner dimension.
-pub fn steps<K: Microkernel>(depth: usize) -> usize {
+pub(super) fn steps<K: Microkernel>(depth: usize) -> usize {
     depth.div_ceil(K::GROUP)
 }
 
 /// Values of a packed panel of a right-hand side of that depth.
-pub fn panel_size<K: Microkernel>(depth: usize) -> usize {
+pub(super) fn panel_size<K: Microkernel>(depth: usize) -> usize {
     steps::<K>(depth) * K::PANEL * K::GROUP
 }
 
 /// Values from one packed tile of the left-hand side to the next: a line more than they need, so
 /// that tiles do not compete for the same sets of the cache.
-pub fn tile_size<K: Microkernel>() -> usize {
+pub(super) fn tile_size<K: Microkernel>() -> usize {
     K::TILE_ROWS * K::DEPTH + LINE / size_of::<K::Element>()
 }
 
 /// Packs one panel of the right-hand side, `[steps, PANEL, GROUP]`. Missing columns are zeros up to
 /// a multiple of `LANES`; what follows is never read.
-pub fn pack_panel<K: Microkernel>(
+pub(super) fn pack_panel<K: Microkernel>(
     kernel: K,
     b: Matrix<'_>,
     panel: usize,
@@ -64,7 +64,7 @@ pub fn pack_panel<K: Microkernel>(
 }
 
 /// Packs a panel whose columns are contiguous, one value at a time.
-pub fn pack_columns<K: Microkernel>(
+pub(super) fn pack_columns<K: Microkernel>(
     columns: &[f32],
     stride: usize,
     count: usize,
@@ -84,7 +84,7 @@ pub fn pack_columns<K: Microkernel>(
 
 /// Packs rows of the left-hand side over a block of the inner dimension: tile after tile, each
 /// `[steps, TILE_ROWS, GROUP]`.
-pub fn pack_rows<K: Microkernel>(
+pub(super) fn pack_rows<K: Microkernel>(
     a: Matrix<'_>,
     rows: &Range<usize>,
     depths: &Range<usize>,

@@ -29,7 +29,7 @@ fn blocks<K: Microkernel>(depth: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// A right-hand side in panels, each `[steps, PANEL, GROUP]`.
-pub struct Packed<K: Microkernel> {
+pub(super) struct Packed<K: Microkernel> {
     kernel: K,
     panels: Scratch<K::Element>,
     depth: usize,
@@ -38,7 +38,7 @@ pub struct Packed<K: Microkernel> {
 
 impl<K: Microkernel> Packed<K> {
     /// Packs a matrix that is not empty.
-    pub fn new(kernel: K, b: Matrix<'_>, workers: Workers) -> Self {
+    pub(super) fn new(kernel: K, b: Matrix<'_>, workers: Workers) -> Self {
         let size = panel_size::<K>(b.rows);
         let mut panels = Scratch::new(b.columns.div_ceil(K::PANEL) * size);
         let pack = |(panel, values): (usize, &mut [K::Element])| {
@@ -53,7 +53,7 @@ impl<K: Microkernel> Packed<K> {
 }
 
 /// `output = scale * a * b`, plus the addend.
-pub fn product<K: Microkernel>(
+pub(super) fn product<K: Microkernel>(
     output: MatrixMut<'_>,
     addend: Addend<'_>,
     a: Matrix<'_>,

@@ -28,6 +28,7 @@ pub(super) struct Tile {
 
 // Safety: eight words, any of which may have any bits.
 unsafe impl Zeroable for Tile {}
+// Safety: as for `Zeroable`, and without padding.
 unsafe impl Pod for Tile {}
 
 /// The tiles of a call, those with the most work first, so that none of them begins when all others
@@ -40,7 +41,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Every sequence's queries, `size` to a tile.
-    pub fn of_queries(spans: &[AttentionSpan], heads: &Heads, size: usize) -> Self {
+    pub(super) fn of_queries(spans: &[AttentionSpan], heads: &Heads, size: usize) -> Self {
         let mut plan = Self { tiles: Vec::new(), rows: Vec::new() };
         for span in spans {
             let (key, gathered) = plan.keys_of(span);
@@ -62,7 +63,7 @@ impl Plan {
     }
 
     /// Every sequence's keys, `size` to a tile, each with all queries.
-    pub fn of_keys(spans: &[AttentionSpan], heads: &Heads, size: usize) -> Self {
+    pub(super) fn of_keys(spans: &[AttentionSpan], heads: &Heads, size: usize) -> Self {
         let mut plan = Self { tiles: Vec::new(), rows: Vec::new() };
         for span in spans.iter().filter(|span| !span.queries.is_empty()) {
             let (key, gathered) = plan.keys_of(span);

@@ -11,7 +11,7 @@ use crate::tape::Tape;
 use crate::tensor::Precision;
 use crate::{Device, Parameters};
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let causal = heads(4, 4, 64);
     vec![
         trained(causal, &[128, 128]),

@@ -11,7 +11,7 @@ use crate::params::{Layout, Role};
 use crate::parity::problem::{Output, Problem, random_ids, random_tensor};
 use crate::tensor::{Precision, Tensor};
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![memory(1000), memory(77)];
     for (tokens, width, vocab) in [(64, 64, 300), (7, 5, 3)] {
         cases.push(embed(tokens, width, vocab));

@@ -15,7 +15,7 @@ use crate::parity::problem::{Output, Problem, random, random_ids, random_tensor}
 use crate::tensor::{Precision, Tensor};
 use base::rng::Rng;
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (tokens, width, vocab) in [(200, 64, 512), (9, 5, 33)] {
         cases.extend([false, true].map(|bias| language_model(tokens, width, vocab, bias)));

@@ -8,7 +8,7 @@ use super::Case;
 use crate::tensor::{Precision, Shape};
 
 /// All cases, in the order of a forward pass.
-pub fn all() -> Vec<Case> {
+pub(super) fn all() -> Vec<Case> {
     [layers::cases(), attention::cases(), losses::cases()].into_iter().flatten().collect()
 }
 
