@@ -102,6 +102,7 @@ pub struct LaunchStats {
 pub struct DeviceMemory {
     /// What nobody uses, without what lies in the device's pool.
     pub free: u64,
+    /// All of it.
     pub total: u64,
 }
 
@@ -119,18 +120,54 @@ pub enum Arithmetic {
 /// Why there is no such device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
+    /// The driver library is missing.
     #[error("no NVIDIA driver was found: the library {library} cannot be loaded")]
-    NoDriver { library: &'static str },
+    NoDriver {
+        /// The library's name.
+        library: &'static str,
+    },
+    /// There are fewer GPUs.
     #[error("there is no NVIDIA GPU number {ordinal}: the driver knows {count}")]
-    NoSuchGpu { ordinal: usize, count: usize },
+    NoSuchGpu {
+        /// The number that was asked for.
+        ordinal: usize,
+        /// How many GPUs there are.
+        count: usize,
+    },
+    /// A library beside the driver is missing.
     #[error("the library {library} cannot be loaded, which a GPU needs to {purpose}")]
-    NoLibrary { library: &'static str, purpose: &'static str },
+    NoLibrary {
+        /// The library's name.
+        library: &'static str,
+        /// What it is needed for.
+        purpose: &'static str,
+    },
+    /// The GPU's compute capability is too low.
     #[error(
         "the GPU {name} is too old: it has compute capability {major}.{minor}, and 8.0 is needed"
     )]
-    TooOld { name: String, major: i32, minor: i32 },
+    TooOld {
+        /// The GPU's name.
+        name: String,
+        /// Its compute capability before the point.
+        major: i32,
+        /// And after it.
+        minor: i32,
+    },
+    /// The compiler refuses a kernel.
     #[error("a GPU kernel does not compile ({file}): {log}")]
-    Kernel { file: &'static str, log: String },
+    Kernel {
+        /// The source file.
+        file: &'static str,
+        /// The compiler's messages.
+        log: String,
+    },
+    /// A call of the driver failed.
     #[error("the NVIDIA driver failed to {doing}: {cause}")]
-    Driver { doing: &'static str, cause: String },
+    Driver {
+        /// What was asked of the driver.
+        doing: &'static str,
+        /// The driver's error.
+        cause: String,
+    },
 }

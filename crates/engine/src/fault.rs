@@ -1,23 +1,44 @@
-//! Faults: a device that cannot go on.
+//! Faults: a device that ran out of memory or failed.
 //!
-//! Kernels have no result to return; on the CPU they cannot fail. On a GPU memory can run out and
-//! the driver can fail at any call. Such a fault unwinds from the kernel to where the work began,
-//! without a word on the way; whoever can say more, or try a smaller batch, catches it there.
+//! Kernels return no result; on the CPU they cannot fail. On a GPU memory can run out and the driver
+//! can fail at any call. Such a fault unwinds from the kernel to where the work began, without a
+//! message; code that can try a smaller batch, or report the fault, catches it there.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
-/// Why a device cannot go on.
+/// Why a device cannot continue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    /// There is not enough free memory.
     #[error("{device} has no memory for {} more: {} of its {} are \
      free", Bytes(*.wanted), Bytes(*.free), Bytes(*.total))]
-    OutOfMemory { device: String, wanted: u64, free: u64, total: u64 },
+    OutOfMemory {
+        /// The device's name.
+        device: String,
+        /// Bytes that were asked for.
+        wanted: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes of the whole device.
+        total: u64,
+    },
+    /// The device or its driver failed.
     #[error("{device} failed: {what}")]
-    Device { device: String, what: String },
-    /// It is well, but was asked for something that it has no kernel for.
+    Device {
+        /// The device's name.
+        device: String,
+        /// What failed.
+        what: String,
+    },
+    /// The device has no kernel for what was asked of it.
     #[error("{device} cannot compute this model: {what}")]
-    Unsupported { device: String, what: String },
+    Unsupported {
+        /// The device's name.
+        device: String,
+        /// What there is no kernel for.
+        what: String,
+    },
 }
 
 /// Bytes as people write them.

@@ -12,6 +12,7 @@ use crate::device::{Arithmetic, Device, DeviceError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     #[default]
+    /// The CPU.
     Cpu,
     /// The NVIDIA GPU of this number.
     Cuda(usize),
@@ -37,7 +38,9 @@ impl FromStr for DeviceChoice {
 /// A device and how to use it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceOptions {
+    /// Which device.
     pub choice: DeviceChoice,
+    /// What a GPU multiplies in.
     pub arithmetic: Arithmetic,
     /// A folder for compiled kernels, so that the next start need not compile them again.
     pub kernel_cache: Option<PathBuf>,

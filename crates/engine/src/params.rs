@@ -9,8 +9,11 @@ use crate::tensor::{Tensor, View, ViewMut};
 /// n]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
+    /// Index of its first value in the flat vector.
     pub offset: usize,
+    /// Rows of the matrix; 1 for a vector.
     pub rows: usize,
+    /// Columns of the matrix.
     pub columns: usize,
 }
 
@@ -49,8 +52,8 @@ impl Segment {
 /// optimizers, the count of operations, file formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// One row for each token of the vocabulary, looked up by token id. An output layer that is tied
-    /// to it shares the segment.
+    /// One row for each token of the vocabulary, looked up by token id. An output layer that is
+    /// tied to it shares the segment.
     Embedding,
     /// One row for each position, looked up by position.
     Positions,
@@ -79,8 +82,11 @@ impl Role {
 /// A segment with its name and role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedSegment {
+    /// The tensor's name in a Hugging Face folder.
     pub name: String,
+    /// Where its values are.
     pub segment: Segment,
+    /// What it is for.
     pub role: Role,
 }
 
@@ -111,6 +117,7 @@ impl Layout {
         self.length
     }
 
+    /// The segments, in the order of the flat vector.
     pub fn segments(&self) -> &[NamedSegment] {
         &self.segments
     }
@@ -123,11 +130,13 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Parameters that are all zero.
     pub fn zeros(device: &Arc<dyn Device>, layout: Arc<Layout>) -> Self {
         let values = Tensor::zeros(device, 1, layout.length());
         Self { layout, values }
     }
 
+    /// Names and places of the segments.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
@@ -137,10 +146,12 @@ impl Parameters {
         &self.values
     }
 
+    /// The flat vector `[1, length]`, to change.
     pub fn values_mut(&mut self) -> &mut Tensor {
         &mut self.values
     }
 
+    /// Where the values are.
     pub fn device(&self) -> &Arc<dyn Device> {
         self.values.device()
     }

@@ -16,7 +16,9 @@ use crate::device::{Arithmetic, Device, DeviceMemory, LaunchStats};
 pub struct OperationTime {
     /// The kernel's name, such as `linear_weight_gradient`.
     pub name: &'static str,
+    /// How often it ran.
     pub calls: u64,
+    /// Seconds that all calls took.
     pub seconds: f64,
     /// Floating-point operations of its matrix products, two per multiplication; 0 where it has
     /// none.

@@ -36,6 +36,7 @@ pub(crate) trait Node {
 /// step.
 #[derive(Clone, Copy, Debug)]
 pub struct DropoutStream {
+    /// Random numbers of the step.
     pub rng: Rng,
     /// Tokens of the step that lie before this micro-batch, so that a split does not change the
     /// masks.
@@ -95,10 +96,12 @@ impl<'a> Tape<'a> {
         Self { gradients: Some(gradients), dropout, ..Self::inference(parameters) }
     }
 
+    /// The parameters that the forward reads.
     pub fn parameters(&self) -> &'a Parameters {
         self.parameters
     }
 
+    /// Where operations run.
     pub fn device(&self) -> &'a Arc<dyn Device> {
         self.parameters.device()
     }
@@ -197,7 +200,9 @@ impl<'a> Tape<'a> {
 /// A dropout mask, computed where it is needed and never stored.
 #[derive(Clone, Copy, Debug)]
 pub struct DropoutMask {
+    /// Random numbers of this place in the forward pass.
     pub rng: Rng,
+    /// Tokens of the step (or sequences) that lie before the first row.
     pub first_token: u64,
     /// Share of values set to zero.
     pub probability: f32,

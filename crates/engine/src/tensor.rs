@@ -22,8 +22,11 @@ pub enum Precision {
 /// Rows and columns of a matrix, and how it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
+    /// Tokens, in activations.
     pub rows: usize,
+    /// Channels, in activations.
     pub columns: usize,
+    /// How exactly values are kept.
     pub precision: Precision,
 }
 
@@ -72,18 +75,22 @@ impl Tensor {
         tensor
     }
 
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.shape.rows
     }
 
+    /// Number of columns.
     pub fn columns(&self) -> usize {
         self.shape.columns
     }
 
+    /// Rows, columns and precision.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
+    /// Where the values are.
     pub fn device(&self) -> &Arc<dyn Device> {
         &self.device
     }
@@ -148,11 +155,15 @@ impl std::fmt::Debug for Tensor {
 /// Part of a tensor, to read: `[rows, columns]`, whose rows lie `stride` values apart.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
+    /// The tensor whose values these are.
     pub tensor: &'a Tensor,
     /// Values before the first one.
     pub offset: usize,
+    /// Number of rows.
     pub rows: usize,
+    /// Number of columns.
     pub columns: usize,
+    /// Values from the beginning of a row to that of the next.
     pub stride: usize,
 }
 
@@ -187,10 +198,13 @@ impl<'a> View<'a> {
 /// Part of a tensor, to write: `[rows, columns]` of consecutive values.
 #[derive(Debug)]
 pub struct ViewMut<'a> {
+    /// The tensor whose values these are.
     pub tensor: &'a mut Tensor,
     /// Values before the first one.
     pub offset: usize,
+    /// Number of rows.
     pub rows: usize,
+    /// Number of columns.
     pub columns: usize,
 }
 

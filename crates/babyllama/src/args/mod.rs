@@ -52,8 +52,8 @@ pub enum Command {
     /// Do everything that a recipe describes; stages that are done already are skipped, a stage
     /// that was cut continues.
     Run(RunArgs),
-    /// Run the teachers of a recipe's students on all the text once and store their outputs; repairs
-    /// a damaged cache.
+    /// Run the teachers of a recipe's students on all the text once and store their outputs;
+    /// repairs a damaged cache.
     #[command(alias = "teach")]
     CacheTeachers(CacheTeachersArgs),
     /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.

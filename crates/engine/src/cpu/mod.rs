@@ -51,6 +51,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
+    /// The CPU, with all the memory that the system gives.
     pub fn new() -> Self {
         Self::default()
     }

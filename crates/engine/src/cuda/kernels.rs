@@ -22,6 +22,7 @@ use crate::tape::DropoutMask;
 /// A file of kernels.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
+    /// The file's name, for messages.
     pub file: &'static str,
     text: &'static str,
     /// What is put before it, beside what all share; empty for nothing.

@@ -68,7 +68,9 @@ pub struct AttentionSpan {
     /// Rows of keys that lie before `keys` in the sequence and that every query sees. The backward
     /// knows none.
     pub prefix: Vec<Range<usize>>,
+    /// Rows of the queries.
     pub queries: Range<usize>,
+    /// Rows of the keys.
     pub keys: Range<usize>,
 }
 

@@ -49,7 +49,9 @@ pub struct DistillationObjective {
     /// Multiplies `temperature^2` times the sum of divergences: `(1 - alpha) / positions` or `/
     /// sequences`.
     pub kl: f32,
+    /// How the distance of two distributions is measured.
     pub divergence: Divergence,
+    /// How several teachers are combined.
     pub ensemble: Ensemble,
 }
 
@@ -113,8 +115,8 @@ kernels! {
 }
 
 impl Tape<'_> {
-    /// The sums of both parts over the rows, for a student's output matrix `[vocab, hidden]` with or
-    /// without a bias. When recording, the backward starts from the weighed objective.
+    /// The sums of both parts over the rows, for a student's output matrix `[vocab, hidden]` with
+    /// or without a bias. When recording, the backward starts from the weighed objective.
     ///
     /// # Panics
     /// When shapes do not fit, weights do not sum to one, an id lies outside the vocabulary, or

@@ -16,7 +16,9 @@ pub const NO_TARGET: u32 = u32::MAX;
 /// A token whose probability is asked for, after the tokens up to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// The row of hidden states after which the token stands.
     pub row: u32,
+    /// The token's id.
     pub id: u32,
 }
 

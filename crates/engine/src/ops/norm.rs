@@ -66,6 +66,7 @@ pub struct Norm {
     pub gain: Segment,
     /// `[1, hidden]` for layer norm; none for RMS norm.
     pub bias: Option<Segment>,
+    /// Added to the mean square or the variance before its root.
     pub epsilon: f32,
 }
 

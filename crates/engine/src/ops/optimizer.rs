@@ -11,13 +11,19 @@ use crate::tensor::Tensor;
 pub struct AdamwStep {
     /// 1 for the first step.
     pub step: u64,
+    /// Learning rate of this step.
     pub learning_rate: f64,
+    /// Decay of the first moment.
     pub beta1: f64,
+    /// Decay of the second moment.
     pub beta2: f64,
+    /// Added to the root of the second moment.
     pub epsilon: f64,
+    /// Decoupled weight decay, times the learning rate.
     pub weight_decay: f64,
     /// Multiplies every gradient first: the clipping factor.
     pub gradient_scale: f64,
+    /// Whose formula.
     pub variant: AdamwVariant,
 }
 
@@ -78,16 +84,25 @@ impl AdamwStep {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct AdamwConstants {
+    /// The learning rate with all bias corrections that the variant applies to it.
     pub rate: f32,
+    /// Multiplies the root of the second moment.
     pub root_scale: f32,
+    /// Added to that root.
     pub epsilon: f32,
+    /// Multiplies the value before the update.
     pub decay_before: f32,
+    /// Multiplies the value after the update.
     pub decay_after: f32,
+    /// Decay of the first moment.
     pub beta1: f32,
+    /// Decay of the second moment.
     pub beta2: f32,
     /// `1 - beta1` and `1 - beta2`, taken in double precision.
     pub new_share1: f32,
+    /// As `new_share1`.
     pub new_share2: f32,
+    /// Multiplies every gradient first.
     pub gradient_scale: f32,
 }
 

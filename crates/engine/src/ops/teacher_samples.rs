@@ -14,6 +14,7 @@ mod tests;
 pub struct SoftenedTeachers<'a> {
     /// A projection's `share` is that teacher's weight; weights sum to one.
     pub projections: &'a [Projection<'a>],
+    /// How several teachers are combined.
     pub ensemble: Ensemble,
     /// Divides the logits.
     pub temperature: f32,

@@ -27,7 +27,9 @@ struct Case {
 /// What one case found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaseResult {
+    /// The operation's name.
     pub operation: &'static str,
+    /// The shape of the case, in words.
     pub shape: String,
     /// The output that differs most.
     pub output: &'static str,
@@ -37,6 +39,7 @@ pub struct CaseResult {
     pub repeatable: bool,
     /// What kept the device from finishing.
     pub fault: Option<Fault>,
+    /// Whether the error is within the tolerance, the bits repeat and there was no fault.
     pub passed: bool,
 }
 

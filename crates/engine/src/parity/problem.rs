@@ -11,7 +11,9 @@ use base::rng::Rng;
 /// Values to compare, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
+    /// What the values are.
     pub name: &'static str,
+    /// The values, row by row.
     pub values: Vec<f32>,
 }
 
