@@ -207,7 +207,8 @@ fn pairs(good: &str, bad: &str) -> String {
         pattern.replacen("{}", nouns[0], 1).replacen("{}", nouns[1], 1)
     };
     let line = |nouns| {
-        let pair = serde_json::json!({ "sentence_good": fill(good, nouns), "sentence_bad": fill(bad, nouns) });
+        let (good, bad) = (fill(good, nouns), fill(bad, nouns));
+        let pair = serde_json::json!({ "sentence_good": good, "sentence_bad": bad });
         format!("{pair}\n")
     };
     NOUNS

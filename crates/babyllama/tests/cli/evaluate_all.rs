@@ -29,7 +29,12 @@ fn workspace() -> Workspace {
         let [target1, target2] = targets;
         format!(
             "{}\n",
-            json!({ "Context1": context1, "Context2": context2, "Target1": target1, "Target2": target2 })
+            json!({
+                "Context1": context1,
+                "Context2": context2,
+                "Target1": target1,
+                "Target2": target2,
+            })
         )
     };
     let [contexts, targets] =

@@ -39,7 +39,12 @@ fn items() -> Vec<[&'static str; 5]> {
 }
 
 fn line([_, context1, context2, target1, target2]: [&str; 5]) -> String {
-    let item = serde_json::json!({ "Context1": context1, "Context2": context2, "Target1": target1, "Target2": target2 });
+    let item = serde_json::json!({
+        "Context1": context1,
+        "Context2": context2,
+        "Target1": target1,
+        "Target2": target2,
+    });
     format!("{item}\n")
 }
 

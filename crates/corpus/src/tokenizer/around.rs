@@ -114,9 +114,20 @@ mod tests {
         let byte_level = small();
         assert_eq!(around(&byte_level), NOTHING);
         assert_eq!(around(&with(Value::Null)), around(&byte_level));
-        let roberta = json!({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 1], "trim_offsets": true, "add_prefix_space": true});
+        let roberta = json!({
+            "type": "RobertaProcessing",
+            "sep": ["</s>", 2],
+            "cls": ["<s>", 1],
+            "trim_offsets": true,
+            "add_prefix_space": true,
+        });
         assert_eq!(around(&with(roberta.clone())), ROBERTA);
-        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+        let byte_level = json!({
+            "type": "ByteLevel",
+            "add_prefix_space": true,
+            "trim_offsets": true,
+            "use_regex": true,
+        });
         assert_eq!(
             around(&with(json!({"type": "Sequence", "processors": [byte_level, roberta]}))),
             ROBERTA

@@ -335,8 +335,14 @@ mod tests {
         value["model"]["dropout"] = json!(0.9);
         value["truncation"] =
             json!({"max_length": 2, "stride": 0, "strategy": "LongestFirst", "direction": "Right"});
-        value["padding"] = json!({"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": null,
-            "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"});
+        value["padding"] = json!({
+            "strategy": {"Fixed": 50},
+            "direction": "Right",
+            "pad_to_multiple_of": null,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "<pad>",
+        });
         let other = Tokenizer::from_json(value.to_string()).unwrap();
         let text = "The quick brown fox";
         assert_eq!(other.encode(text), tokenizer.encode(text));

@@ -33,9 +33,19 @@ pub fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
         "padding": null,
         "added_tokens": added_tokens(&vocabulary, &added, config, roles),
         "normalizer": null,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": false,
+            "trim_offsets": true,
+            "use_regex": true,
+        },
         "post_processor": null,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "decoder": {
+            "type": "ByteLevel",
+            "add_prefix_space": false,
+            "trim_offsets": true,
+            "use_regex": true,
+        },
         "model": {
             "type": "BPE",
             "dropout": null,

@@ -117,7 +117,8 @@ mod tests {
             read_contexts(&path, &finder()).map_err(|error| error.to_string())
         };
         let found = read(
-            r#"[{"sent": "A ball", "words": ["ball", "a", "ball", "cat"], "id": 3}, {"sent": "", "words": []}]"#,
+            r#"[{"sent": "A ball", "words": ["ball", "a", "ball", "cat"], "id": 3},
+                {"sent": "", "words": []}]"#,
         );
         let expected = [
             Context { sentence: "A ball".into(), words: vec![2, 1] },

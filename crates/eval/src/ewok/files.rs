@@ -46,8 +46,13 @@ pub fn read(path: &Path) -> Result<Vec<Domain>, EvalError> {
 pub fn to_lines(domain: &Domain) -> String {
     let line = |item: &Item| {
         let Item { context1, context2, target1, target2 } = item;
-        let fields = json!({ "Domain": domain.name, "Context1": context1, "Context2": context2, "Target1": target1,
-            "Target2": target2 });
+        let fields = json!({
+            "Domain": domain.name,
+            "Context1": context1,
+            "Context2": context2,
+            "Target1": target1,
+            "Target2": target2,
+        });
         format!("{fields}\n")
     };
     domain.items.iter().map(line).collect()
@@ -184,7 +189,8 @@ mod tests {
             line("y", ["wet", "dry"], ["rain", "sun"]),
         ]
         .concat();
-        let csv = "Target1,Target2,Domain,Context1,Context2\nwait,drink,y,hot,cold\nin,out,x,open,shut\nrain,sun,y,wet,dry\n";
+        let csv = "Target1,Target2,Domain,Context1,Context2\nwait,drink,y,hot,cold\n\
+                   in,out,x,open,shut\nrain,sun,y,wet,dry\n";
         for (name, text) in [("test.jsonl", text.as_str()), ("test.csv", csv)] {
             let found = read_files(&[(name, text)]).unwrap();
             assert_eq!(

@@ -145,8 +145,14 @@ pub fn to_json(
         let suites: Vec<_> =
             suites.flat_map(|suite| model.suites(suite, rules, all_rows)).collect();
         let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();
-        json!({ "model": model.folder, "name": model.name, "tasks": tasks, "suites": suites, "results": results,
-            "failed": failures.to_json(&model.name) })
+        json!({
+            "model": model.folder,
+            "name": model.name,
+            "tasks": tasks,
+            "suites": suites,
+            "results": results,
+            "failed": failures.to_json(&model.name),
+        })
     };
     models.iter().map(model).collect()
 }
@@ -239,14 +245,8 @@ mod tests {
             [shown(false), shown(true)],
             ["main_verb_control mcc 50.0", "main_verb_control mcc 25.0"]
         );
-        assert_eq!(
-            to_json(&models, Rules::Year2024, true, &Failures::default())[0]["tasks"]["main_verb_control"]
-                ["mean"],
-            0.25
-        );
-        assert_eq!(
-            to_json(&models, Rules::Year2024, true, &Failures::default())[0]["tasks"]["rte"]["mean"],
-            0.25
-        );
+        let all = to_json(&models, Rules::Year2024, true, &Failures::default());
+        assert_eq!(all[0]["tasks"]["main_verb_control"]["mean"], 0.25);
+        assert_eq!(all[0]["tasks"]["rte"]["mean"], 0.25);
     }
 }

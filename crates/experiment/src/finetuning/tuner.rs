@@ -216,7 +216,13 @@ fn fingerprint(
 ) -> Result<String> {
     let (weights, tokenizer) = (&subject.weights, subject.tokenizer.content_hash());
     let tasks: Vec<&str> = job.validation.iter().map(|questions| questions.task.name).collect();
-    let mut all = json!({ "weights": weights, "tokenizer": tokenizer, "tasks": tasks, "rules": rules, "settings": settings });
+    let mut all = json!({
+        "weights": weights,
+        "tokenizer": tokenizer,
+        "tasks": tasks,
+        "rules": rules,
+        "settings": settings,
+    });
     if subject.special_tokens != SpecialTokens::default() {
         all["special_tokens"] = json!(subject.special_tokens);
     }

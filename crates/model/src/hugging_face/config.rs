@@ -304,7 +304,8 @@ pub(super) fn to_json(config: &ModelConfig) -> Value {
             "intermediate_size": config.intermediate_size,
             "num_hidden_layers": config.num_layers,
             "num_attention_heads": config.num_heads,
-            "max_position_embeddings": config.max_positions + unused_positions(config.pad_token_id.unwrap_or(1)),
+            "max_position_embeddings":
+                config.max_positions + unused_positions(config.pad_token_id.unwrap_or(1)),
             "type_vocab_size": 1,
             "hidden_act": "gelu",
             "layer_norm_eps": decimal(config.norm_epsilon),
@@ -376,8 +377,9 @@ mod tests {
     fn what_the_forward_pass_does_not_follow_is_refused() {
         let llama = |extra: &str| {
             parse_text(&format!(
-                r#"{{"model_type": "llama", "vocab_size": 9, "hidden_size": 8, "intermediate_size": 8,
-                    "num_hidden_layers": 1, "num_attention_heads": 2{extra}}}"#
+                r#"{{"model_type": "llama", "vocab_size": 9, "hidden_size": 8,
+                    "intermediate_size": 8, "num_hidden_layers": 1,
+                    "num_attention_heads": 2{extra}}}"#
             ))
         };
         assert!(llama("").is_ok());

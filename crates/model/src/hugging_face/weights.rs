@@ -231,7 +231,7 @@ fn values_of(
     let expected = file_shape(architecture, named);
     // Of the token types only the first is ever used; the others may be there or not.
     let has_more_rows = named.role == Role::TokenTypes
-        && matches!(tensor.shape(), [rows, columns] if *rows > 1 && *columns == named.segment.columns);
+        && matches!(tensor.shape(), &[rows, width] if rows > 1 && width == named.segment.columns);
     if tensor.shape() != expected && !has_more_rows {
         let (name, found) = (named.name.clone(), tensor.shape().to_vec());
         return Err(ModelError::Shape { path: path.to_owned(), name, expected, found });

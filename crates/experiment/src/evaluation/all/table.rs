@@ -307,8 +307,15 @@ fn to_json(cards: &[Card], rows: &[Row], failures: &Failures) -> Value {
         let scores: serde_json::Map<String, Value> =
             rows.iter().map(|row| (row.name.clone(), cell(&row.cells[index]))).collect();
         let suites: Vec<_> = card.suites.iter().map(|outcome| &outcome.result).collect();
-        json!({ "model": card.label, "name": card.name, "overview": scores, "suites": suites, "loss": card.loss,
-            "aoa": card.ages, "failed": failures.to_json(&card.name) })
+        json!({
+            "model": card.label,
+            "name": card.name,
+            "overview": scores,
+            "suites": suites,
+            "loss": card.loss,
+            "aoa": card.ages,
+            "failed": failures.to_json(&card.name),
+        })
     };
     cards.iter().enumerate().map(model).collect()
 }
