@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn identical_sentences_tie_and_long_ones_are_counted() {
-        let model = small(Architecture::Llama, 4, 1);
+        let model = small(Architecture::LLAMA, 4, 1);
         let scorer = Scorer::new(vec![&model]).unwrap();
         let pair = |good: &str, bad: &str| Pair { good: good.into(), bad: bad.into() };
         let task = |name: &str, pairs| Task { name: name.into(), pairs };

@@ -52,26 +52,16 @@ fn the_supplement_has_its_five_tasks() {
 /// A tiny model with random weights that reads bytes.
 fn of_bytes() -> Model {
     let config = ModelConfig {
-        architecture: Architecture::Llama,
         vocab_size: 256,
         hidden_size: 16,
         intermediate_size: 24,
-        num_layers: 2,
         num_heads: 2,
         num_kv_heads: 1,
         head_dim: 8,
         max_positions: 256,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: false,
-        embedding_dropout: 0.0,
-        attention_dropout: 0.0,
-        residual_dropout: 0.0,
-        classifier_dropout: None,
         initializer_range: 0.4,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: None,
+        ..ModelConfig::tiny(Architecture::LLAMA)
     };
     let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
     Model::new(config, &device, 1).unwrap()

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use engine::ops::attention::{Heads, LayerCache};
+use engine::Spans;
 use engine::ops::language_model_loss::NO_TARGET;
-use engine::{Device, Spans, Tape, Var};
 
 /// Packed sequences of token ids.
 #[derive(Clone, Debug)]
 pub struct Batch {
+    /// The token ids of all sequences, one row each: `[tokens]`.
     pub ids: Arc<[u32]>,
+    /// Where each sequence begins and ends among the rows.
     pub spans: Spans,
-    /// The position of every token in its sequence.
+    /// The position of every token in its sequence: `[tokens]`.
     pub positions: Arc<[u32]>,
 }
 
@@ -110,50 +111,13 @@ impl SharedBatch {
     }
 }
 
-/// Keys and values of every layer for the tokens generated so far.
-pub struct Cache {
-    layers: Vec<LayerCache>,
-}
-
-impl Cache {
-    /// Room for `capacity` tokens in every layer.
-    pub fn new(
-        device: &Arc<dyn Device>,
-        capacity: usize,
-        num_layers: usize,
-        heads: &Heads,
-    ) -> Self {
-        Self { layers: (0..num_layers).map(|_| LayerCache::new(device, capacity, heads)).collect() }
-    }
-
-    /// Tokens that the cache holds.
-    pub fn length(&self) -> usize {
-        self.layers.first().map_or(0, LayerCache::length)
-    }
-}
-
-/// Attention of one layer: within the batch, or over the cache when there is one.
-pub(crate) fn attend(
-    tape: &mut Tape<'_>,
-    fused_qkv: Var,
-    batch: &Batch,
-    heads: &Heads,
-    layer: usize,
-    cache: Option<&mut Cache>,
-) -> Var {
-    match cache {
-        None => tape.attention(fused_qkv, &batch.spans, &batch.positions, heads),
-        Some(cache) => {
-            tape.attention_cached(fused_qkv, &batch.positions, heads, &mut cache.layers[layer])
-        }
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "a prefix of one range of rows")]
 mod tests {
     use super::*;
-    use crate::config::tests::{gpt2, llama};
+    use engine::Device;
+
+    use crate::families::config::tests::{gpt2, llama};
     use crate::{Model, ModelConfig};
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// A model that cannot be built, read or written.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message is its documentation")]
 pub enum ModelError {
     #[error("{}: {cause}", path.display())]
     Io { path: PathBuf, cause: std::io::Error },
@@ -41,8 +42,15 @@ pub enum ModelError {
     MaskedFolder { path: PathBuf },
     #[error("the model is masked: it predicts hidden tokens of a text, not the next one")]
     Masked,
-    #[error("the model's {what}")]
-    Config { what: String },
+    /// A key of a [`ModelConfig`](crate::ModelConfig) whose value is impossible.
+    #[error("the model's {key} {problem}")]
+    Config { key: &'static str, problem: String },
+    #[error("the model's {parameters} parameters do not fit into memory")]
+    TooLarge { parameters: usize },
+    #[error("the classifier's {problem}")]
+    Labels { problem: String },
+    #[error("the model's output layer is no segment of its parameters")]
+    NoOutputLayer,
     #[error("token id {id} lies outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
     #[error("{tokens} tokens do not fit the model's {max_positions} positions")]

@@ -1,10 +1,11 @@
-//! Generation: one token after the other, with a cache of keys and values.
+//! Generation: one token after the other, with a KV cache.
 
 use base::rng::Rng;
 use engine::Tape;
 use engine::ops::language_model_loss::Projection;
 
 use crate::batch::Batch;
+use crate::kv_cache::KvCache;
 use crate::{Model, ModelError};
 
 /// How the next token is chosen; the meaning of each is transformers'.
@@ -16,6 +17,7 @@ pub struct Sampling {
     pub top_k: usize,
     /// Only the most probable tokens that together reach this probability; 1 means all.
     pub top_p: f32,
+    /// Seed of the draws.
     pub seed: u64,
 }
 
@@ -35,7 +37,7 @@ pub fn generate(
     model.config().require_causal()?;
     model.check_sequence(&input)?;
     let mut cache =
-        model.cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
+        model.kv_cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
     let mut logits = vec![0.0; model.config().vocab_size];
     let mut written = Vec::new();
     while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions
@@ -54,7 +56,7 @@ pub fn generate(
     Ok(written)
 }
 
-fn next_logits(model: &Model, input: &[u32], cache: &mut crate::batch::Cache, logits: &mut [f32]) {
+fn next_logits(model: &Model, input: &[u32], cache: &mut KvCache, logits: &mut [f32]) {
     let mut tape = Tape::inference(model.parameters());
     let batch = Batch::continuation(input, cache.length());
     let hidden = model.decoder().hidden_states(&mut tape, &batch, Some(cache));
@@ -106,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::ModelConfig;
-    use crate::config::tests::{gpt2, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, llama, opt, roberta};
 
     const GREEDY: Sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 

@@ -3,11 +3,10 @@
 use base::rng::Rng;
 use engine::{Parameters, Role};
 
-use crate::config::{Architecture, ModelConfig};
+use crate::families::ModelConfig;
 
-/// Weights from a normal distribution, gains 1, biases 0. GPT-2's residual projections are scaled
-/// down by the square root of twice the layers; the padding row is 0 but in GPT-2, which has none.
-/// Each segment has its own stream, named after it.
+/// Weights from a normal distribution, gains 1, biases 0; the family knows the deviation of each
+/// segment and the rows that are 0. Each segment has its own stream, named after it.
 pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed: u64) {
     let device = parameters.device().clone();
     let layout = parameters.layout().clone();
@@ -17,26 +16,14 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
             Role::Bias => device.fill(parameters.view_mut(segment), 0.0),
             Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
             Role::Matrix | Role::Embedding | Role::Positions | Role::TokenTypes => {
-                let deviation = deviation(config, &named.name);
+                let deviation = config.architecture.initial_deviation(config, named);
                 let mut values = normal(&named.name, segment.length(), deviation, seed);
-                if let (Some(padding), true) =
-                    (config.pad_token_id, has_padding(config.architecture, named.role))
-                {
-                    let row = padding as usize * segment.columns;
-                    values[row..row + segment.columns].fill(0.0);
+                if let Some(row) = config.architecture.padding_row(config, named.role) {
+                    values[row * segment.columns..][..segment.columns].fill(0.0);
                 }
                 device.write(parameters.view_mut(segment), &values);
             }
         }
-    }
-}
-
-/// Whether a segment's padding row begins at zero.
-fn has_padding(architecture: Architecture, role: Role) -> bool {
-    match role {
-        Role::Embedding => architecture != Architecture::Gpt2,
-        Role::Positions => architecture == Architecture::Roberta,
-        _ => false,
     }
 }
 
@@ -46,22 +33,13 @@ pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec
     (0..count as u64).map(|index| deviation * rng.normal(index)).collect()
 }
 
-fn deviation(config: &ModelConfig, name: &str) -> f32 {
-    let residual = config.architecture == Architecture::Gpt2 && name.ends_with("c_proj.weight");
-    if residual {
-        config.initializer_range / (2.0 * config.num_layers as f32).sqrt()
-    } else {
-        config.initializer_range
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use engine::cpu::Cpu;
 
-    use crate::config::tests::{gpt2, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, llama, opt, roberta};
     use crate::{Model, ModelConfig};
 
     fn deviation_of(model: &Model, name: &str) -> f64 {

@@ -1,7 +1,11 @@
 //! The output layer of a model whose other weights are not in memory.
 
-use engine::Tensor;
+use std::sync::Arc;
+
 use engine::ops::linear::LinearView;
+use engine::{Device, Layout, Segment, Tensor};
+
+use crate::families::ModelConfig;
 
 /// What turns final states into logits, alone.
 pub struct OutputLayer {
@@ -12,6 +16,17 @@ pub struct OutputLayer {
 }
 
 impl OutputLayer {
+    /// An output layer of one value everywhere.
+    pub fn filled(config: &ModelConfig, device: &Arc<dyn Device>, value: f32) -> Self {
+        let output = config.architecture.decoder(config, &mut Layout::default()).output();
+        let filled = |segment: Segment| {
+            let mut tensor = Tensor::zeros(device, segment.rows, segment.columns);
+            device.fill(tensor.view_mut(), value);
+            tensor
+        };
+        Self { weight: filled(output.weight), bias: output.bias.map(filled) }
+    }
+
     /// The weights, to read.
     pub fn view(&self) -> LinearView<'_> {
         LinearView { weight: self.weight.view(), bias: self.bias.as_ref().map(Tensor::view) }

@@ -1,14 +1,20 @@
 //! How large a model is and how much work a token takes, from its layout alone.
 
-use engine::Role;
+use engine::{Layout, Role};
 
-use crate::config::ModelConfig;
-use crate::model::layout;
+use crate::families::ModelConfig;
 
 impl ModelConfig {
+    /// The names, shapes and roles of all parameters of a language model.
+    pub fn layout(&self) -> Layout {
+        let mut layout = Layout::default();
+        self.architecture.decoder(self, &mut layout);
+        layout
+    }
+
     /// Number of parameters; shared input and output embeddings count once.
     pub fn parameter_count(&self) -> usize {
-        layout(self).1.length()
+        self.layout().length()
     }
 
     /// Multiplications and additions of one token's forward pass in a sequence of the given length,
@@ -16,8 +22,8 @@ impl ModelConfig {
     /// and the attention's two products over the causal half, or over the whole where every token
     /// sees all.
     pub fn forward_flops_per_token(&self, sequence_length: usize) -> f64 {
-        let (_, layout) = layout(self);
-        let weights: usize = layout
+        let weights: usize = self
+            .layout()
             .segments()
             .iter()
             .filter(|named| named.role == Role::Matrix)
@@ -34,7 +40,7 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{gpt2, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, llama, opt, roberta};
 
     #[test]
     fn parameter_counts_are_those_of_the_papers_models() {

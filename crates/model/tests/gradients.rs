@@ -1,5 +1,5 @@
-//! Gradients of whole models by finite differences: of every segment, through the language-model
-//! loss and through the distillation loss.
+//! Gradients of whole models by finite differences, for every family: of every segment, through the
+//! language-model loss, the distillation loss and a classifier's loss.
 
 use std::sync::Arc;
 
@@ -9,66 +9,74 @@ use engine::ops::distillation_loss::{
     DistillationObjective, Divergence, Ensemble, TeacherSamples, TeacherSignal,
 };
 use engine::{Device, Parameters, Tape};
-use model::{Architecture, Batch, Model, ModelConfig};
+use model::{Architecture, Batch, Classifier, Model, ModelConfig};
 
-fn config(architecture: Architecture) -> ModelConfig {
-    ModelConfig {
-        architecture,
-        vocab_size: 11,
-        hidden_size: 8,
-        intermediate_size: 12,
-        num_layers: 1,
-        num_heads: 2,
-        num_kv_heads: if architecture == Architecture::Llama { 1 } else { 2 },
-        head_dim: 4,
-        max_positions: 8,
-        norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: architecture == Architecture::Roberta,
-        embedding_dropout: 0.0,
-        attention_dropout: 0.0,
-        residual_dropout: 0.0,
-        classifier_dropout: None,
-        initializer_range: 0.3,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: Some(0),
+fn device() -> Arc<dyn Device> {
+    Arc::new(Cpu::new())
+}
+
+/// A model or a classifier.
+trait Trained {
+    fn weights(&self) -> &Parameters;
+    fn weights_mut(&mut self) -> &mut Parameters;
+}
+
+impl Trained for Model {
+    fn weights(&self) -> &Parameters {
+        self.parameters()
+    }
+
+    fn weights_mut(&mut self) -> &mut Parameters {
+        self.parameters_mut()
     }
 }
 
-/// A model all of whose parameters were trained: no bias is 0, no gain 1.
-fn trained(architecture: Architecture, device: &Arc<dyn Device>) -> Model {
-    let mut model = Model::zeros(config(architecture), device).unwrap();
-    let rng = Rng::new(3, "trained parameters");
-    let count = model.parameters().layout().length() as u64;
-    let values: Vec<f32> = (0..count).map(|index| 0.2 + 0.3 * rng.normal(index)).collect();
-    device.write(model.parameters_mut().values_mut().view_mut(), &values);
+impl Trained for Classifier {
+    fn weights(&self) -> &Parameters {
+        self.parameters()
+    }
+
+    fn weights_mut(&mut self) -> &mut Parameters {
+        self.parameters_mut()
+    }
+}
+
+/// As after training: no bias is 0, no gain 1, and all are far enough from the next kink of a ReLU.
+fn trained<M: Trained>(mut model: M) -> M {
+    let rng = Rng::new(5, "trained parameters");
+    let count = model.weights().layout().length() as u64;
+    let values: Vec<f32> = (0..count).map(|index| 0.1 + 0.2 * rng.normal(index)).collect();
+    let device = model.weights().device().clone();
+    device.write(model.weights_mut().values_mut().view_mut(), &values);
     model
 }
 
-/// A loss of the model on the tape; when recording, the backward starts from it.
-type Loss = dyn Fn(&Model, &mut Tape<'_>) -> f64;
+fn tiny(architecture: Architecture) -> Model {
+    let config = ModelConfig { norm_epsilon: 1e-5, ..ModelConfig::tiny(architecture) };
+    trained(Model::zeros(config, &device()).unwrap())
+}
 
-fn gradient(model: &Model, loss: &Loss) -> Vec<f32> {
-    let mut gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
-    let mut tape = Tape::training(model.parameters(), &mut gradients, None);
+fn gradient<M: Trained>(model: &M, loss: impl Fn(&M, &mut Tape<'_>) -> f64) -> Vec<f32> {
+    let weights = model.weights();
+    let mut gradients = Parameters::zeros(weights.device(), weights.layout().clone());
+    let mut tape = Tape::training(weights, &mut gradients, None);
     loss(model, &mut tape);
     tape.backward();
     gradients.values().to_vec()
 }
 
-/// Compares about five values of every segment's gradient with central differences.
-fn check(mut model: Model, name: &str, loss: &Loss) {
-    let device = model.device().clone();
-    let gradient = gradient(&model, loss);
-    let values = model.parameters().values().to_vec();
-    let layout = model.parameters().layout().clone();
+/// Compares about five values of every segment's gradient with central differences of a loss from
+/// which the backward starts.
+fn check<M: Trained>(mut model: M, name: &str, loss: impl Fn(&M, &mut Tape<'_>) -> f64) {
+    let gradient = gradient(&model, &loss);
+    let (device, layout) = (model.weights().device().clone(), model.weights().layout().clone());
+    let values = model.weights().values().to_vec();
     let scale = gradient.iter().fold(0.0f32, |top, value| top.max(value.abs())) as f64;
     let mut at = |index: usize, by: f32| {
         let mut values = values.clone();
         values[index] += by;
-        device.write(model.parameters_mut().values_mut().view_mut(), &values);
-        loss(&model, &mut Tape::inference(model.parameters()))
+        device.write(model.weights_mut().values_mut().view_mut(), &values);
+        loss(&model, &mut Tape::inference(model.weights()))
     };
     for named in layout.segments() {
         let (start, length) = (named.segment.offset, named.segment.length());
@@ -89,12 +97,25 @@ fn check(mut model: Model, name: &str, loss: &Loss) {
     }
 }
 
+fn batch() -> Batch {
+    Batch::from_sequences([&[3, 4, 5, 6, 7][..], &[8, 4, 10]])
+}
+
 #[test]
-fn gradients_of_every_family_are_finite_differences() {
-    let device: Arc<dyn Device> = Arc::new(Cpu::new());
-    let batch = Batch::from_sequences([&[3, 4, 5, 6, 7][..], &[8, 4, 10]]);
-    let targets = batch.next_tokens();
-    let samples: Vec<u32> = (0..16).map(|index| index * 5 % 11).collect();
+fn through_the_language_model_loss() {
+    let (batch, targets) = (batch(), batch().next_tokens());
+    for architecture in Architecture::all() {
+        check(tiny(architecture), architecture.name(), |model: &Model, tape| {
+            let hidden = model.decoder().hidden_states(tape, &batch, None);
+            tape.language_model_loss(&hidden, model.decoder().output(), &targets, 1.0)
+        });
+    }
+}
+
+#[test]
+fn through_the_distillation_loss() {
+    let (batch, targets) = (batch(), batch().next_tokens());
+    let ids: Vec<u32> = (0..16).map(|index| index * 13 % 50).collect();
     let objective = DistillationObjective {
         temperature: 2.0,
         cross_entropy: 0.3,
@@ -102,54 +123,45 @@ fn gradients_of_every_family_are_finite_differences() {
         divergence: Divergence::ForwardKl,
         ensemble: Ensemble::MeanLogits,
     };
-    for architecture in
-        [Architecture::Gpt2, Architecture::Llama, Architecture::Opt, Architecture::Roberta]
-    {
-        let (batch, targets) = (batch.clone(), targets.clone());
-        let language_model = {
-            let (batch, targets) = (batch.clone(), targets.clone());
-            move |model: &Model, tape: &mut Tape<'_>| {
-                let hidden = model.decoder().hidden_states(tape, &batch, None);
-                tape.language_model_loss(&hidden, model.decoder().output(), &targets, 1.0)
-            }
-        };
-        check(trained(architecture, &device), "language-model loss", &language_model);
-        let samples = samples.clone();
-        let distillation = move |model: &Model, tape: &mut Tape<'_>| {
+    for architecture in Architecture::all() {
+        check(tiny(architecture), architecture.name(), |model: &Model, tape| {
             let hidden = model.decoder().hidden_states(tape, &batch, None);
-            let signal = TeacherSignal::Samples(TeacherSamples {
-                ids: &samples,
-                count: 2,
-                negative_entropies: &[-1.0; 8],
-            });
+            let drawn = TeacherSamples { ids: &ids, count: 2, negative_entropies: &[-1.0; 8] };
+            let signal = TeacherSignal::Samples(drawn);
             let output = model.decoder().output();
             let sums = tape.distillation_loss(&hidden, output, signal, &targets, objective);
             0.3 * sums.cross_entropy + 0.7 * sums.kl
-        };
-        check(trained(architecture, &device), "distillation loss", &distillation);
+        });
     }
 }
 
-/// The bias of an output layer gets the sum of its logits' gradients in both losses, and logits
-/// follow it.
 #[test]
-fn a_trained_output_bias_is_part_of_logits_and_losses() {
-    let device: Arc<dyn Device> = Arc::new(Cpu::new());
-    let mut model = trained(Architecture::Roberta, &device);
+fn through_a_classifiers_loss() {
+    let batch = batch();
+    for architecture in Architecture::all() {
+        let classifier = trained(Classifier::from_model(&tiny(architecture), 3, 1).unwrap());
+        check(classifier, architecture.name(), |classifier: &Classifier, tape| {
+            classifier.loss(tape, &batch, &[2, 0], 1.0)
+        });
+    }
+}
+
+/// The bias of an output layer is part of logits and losses.
+#[test]
+fn a_trained_output_bias_counts() {
+    let mut model = tiny(Architecture::ROBERTA);
     let bias = model.decoder().output().bias.expect("RoBERTa has an output bias");
-    let batch = Batch::from_sequences([[3, 4, 5]]);
+    let batch = batch();
     let logits = |model: &Model| {
         let hidden = model.hidden_states(&batch);
-        let mut logits = vec![0.0; 33];
+        let mut logits = vec![0.0; 8 * 50];
         model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
         logits
     };
     let before = logits(&model);
-    device.fill(model.parameters_mut().view_mut(bias), 1.5);
-    let values = model.parameters().values().to_vec();
-    assert!(values[bias.offset..][..bias.length()].iter().all(|&value| value == 1.5));
+    device().fill(model.parameters_mut().view_mut(bias), 1.5);
     assert_ne!(logits(&model), before);
-    let gradient = gradient(&model, &move |model, tape| {
+    let gradient = gradient(&model, |model, tape| {
         let hidden = model.decoder().hidden_states(tape, &batch, None);
         let targets = batch.next_tokens();
         tape.language_model_loss(&hidden, model.decoder().output(), &targets, 1.0)

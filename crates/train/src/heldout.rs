@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn measuring_ends_after_the_batch_at_work() {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
-        let model = Model::new(config(Architecture::Gpt2, 8), &device, 1).unwrap();
+        let model = Model::new(config(Architecture::GPT2, 8), &device, 1).unwrap();
         let text: Vec<u32> = (0..80).map(|place| place * 7 % 32).collect();
         let (asked, seen) = (Cell::new(0), Cell::new(0));
         let measure = |until: usize| {

@@ -137,26 +137,16 @@ fn fifty_steps_follow_transformers() {
 
 fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
     ModelConfig {
-        architecture,
         vocab_size: 61,
         hidden_size: 24,
         intermediate_size: 40,
-        num_layers: 2,
         num_heads: 4,
-        num_kv_heads: if architecture == Architecture::Llama { 2 } else { 4 },
+        num_kv_heads: if architecture == Architecture::LLAMA { 2 } else { 4 },
         head_dim: 6,
         max_positions: 40,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: architecture != Architecture::Llama,
-        embedding_dropout: dropout,
-        attention_dropout: dropout,
-        residual_dropout: dropout,
-        classifier_dropout: None,
         initializer_range: 0.1,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: (architecture == Architecture::Roberta).then_some(1),
+        ..ModelConfig::tiny(architecture).with_dropout(dropout)
     }
 }
 
@@ -217,7 +207,7 @@ fn a_small_task_is_learned() {
     let training = &examples(1, 90)[..];
     let (select, settings) =
         (accuracy(training), FinetuneSettings { epochs: 12.0, patience: None, ..quick() });
-    for architecture in [Architecture::Llama, Architecture::Gpt2, Architecture::Roberta] {
+    for architecture in [Architecture::LLAMA, Architecture::GPT2, Architecture::ROBERTA] {
         let classifier = classifier(architecture, 0.0, 2);
         let run = Finetune {
             classifier,
@@ -240,7 +230,7 @@ fn a_small_task_is_learned() {
 
 #[test]
 fn thread_count_does_not_change_a_bit() {
-    for architecture in [Architecture::Llama, Architecture::Gpt2, Architecture::Roberta] {
+    for architecture in [Architecture::LLAMA, Architecture::GPT2, Architecture::ROBERTA] {
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let found = pool.install(|| {
@@ -261,7 +251,7 @@ fn dropout_and_order_follow_from_the_seed() {
     let weights = |seed, dropout| {
         let settings = FinetuneSettings { seed, epochs: 1.0, ..quick() };
         bits(
-            &finetune(Architecture::Gpt2, dropout, &settings)
+            &finetune(Architecture::GPT2, dropout, &settings)
                 .classifier
                 .parameters()
                 .values()
@@ -283,12 +273,12 @@ fn a_large_batch_is_the_sum_of_its_parts() {
     };
     let batch: Vec<Example> = (0..257).map(long).collect();
     let settings = FinetuneSettings { max_grad_norm: 0.0, ..FinetuneSettings::default() };
-    let mut whole = ClassifierTrainer::new(classifier(Architecture::Llama, 0.0, 2), &settings);
+    let mut whole = ClassifierTrainer::new(classifier(Architecture::LLAMA, 0.0, 2), &settings);
     let found = whole.step(&batch.iter().collect::<Vec<_>>(), 1, 0.0).unwrap();
     let mut mean = vec![0.0f64; whole.gradients().values().columns()];
     let mut loss = 0.0;
     for example in &batch {
-        let mut single = ClassifierTrainer::new(classifier(Architecture::Llama, 0.0, 2), &settings);
+        let mut single = ClassifierTrainer::new(classifier(Architecture::LLAMA, 0.0, 2), &settings);
         loss += single.step(&[example], 1, 0.0).unwrap().loss / 257.0;
         let gradient = single.gradients().values().to_vec();
         mean.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += value as f64 / 257.0);
@@ -301,7 +291,7 @@ fn a_large_batch_is_the_sum_of_its_parts() {
 
 #[test]
 fn memory_does_not_grow_with_the_steps() {
-    let mut trainer = ClassifierTrainer::new(classifier(Architecture::Gpt2, 0.1, 2), &quick());
+    let mut trainer = ClassifierTrainer::new(classifier(Architecture::GPT2, 0.1, 2), &quick());
     let all = examples(5, 400);
     let mut step = |at: usize| {
         let size = [9, 30, 1, 17, 4][at % 5];
@@ -327,7 +317,7 @@ fn the_weights_of_the_best_evaluation_are_kept() {
         let calls = Cell::new(0);
         let select = |_: &[u32]| metrics[calls.replace(calls.get() + 1)];
         let settings = FinetuneSettings { patience, evaluate_every: 5, max_steps, ..quick() };
-        let classifier = classifier(Architecture::Llama, 0.0, 2);
+        let classifier = classifier(Architecture::LLAMA, 0.0, 2);
         let (training, validation, settings) = (&training[..], &validation[..], &settings);
         Finetune { classifier, training, validation, settings, select: &select }
             .execute(&mut Silent)
@@ -356,7 +346,7 @@ fn the_weights_of_the_best_evaluation_are_kept() {
 #[test]
 fn a_run_without_evaluations_keeps_its_final_weights() {
     let found =
-        finetune(Architecture::Llama, 0.0, &FinetuneSettings { evaluate_every: 1000, ..quick() });
+        finetune(Architecture::LLAMA, 0.0, &FinetuneSettings { evaluate_every: 1000, ..quick() });
     assert_eq!(
         (found.history.len(), found.best, found.steps, found.stopped_early),
         (0, None, 48, false)
@@ -367,7 +357,7 @@ fn a_run_without_evaluations_keeps_its_final_weights() {
 
 #[test]
 fn predictions_do_not_depend_on_the_order() {
-    let classifier = classifier(Architecture::Gpt2, 0.1, 3);
+    let classifier = classifier(Architecture::GPT2, 0.1, 3);
     // Fifty texts, ten of them twice.
     let mut some = [examples(4, 50), examples(4, 10)].concat();
     let (logits, _) = predict(&classifier, &some).unwrap();
@@ -418,7 +408,7 @@ fn listen(stop_after: impl Fn(&FinetuneEvent) -> bool + 'static) -> (Finetuned, 
     let settings = FinetuneSettings { batch_size: 10, epochs: 2.0, ..FinetuneSettings::default() };
     let mut recorder =
         Recorder { heard: Vec::new(), stop_after: Box::new(stop_after), stop: false };
-    let (classifier, select) = (classifier(Architecture::Llama, 0.0, 2), accuracy(&validation));
+    let (classifier, select) = (classifier(Architecture::LLAMA, 0.0, 2), accuracy(&validation));
     let (training, validation, settings) = (&training[..], &validation[..], &settings);
     let run = Finetune { classifier, training, validation, settings, select: &select };
     (run.execute(&mut recorder).unwrap(), recorder.heard)
@@ -447,7 +437,7 @@ fn a_listener_hears_everything_and_may_stop_it() {
 #[test]
 fn what_makes_no_sense_is_named() {
     let message = |training: &[Example], validation: &[Example], settings: &FinetuneSettings| {
-        let classifier = classifier(Architecture::Gpt2, 0.0, 2);
+        let classifier = classifier(Architecture::GPT2, 0.0, 2);
         let run = Finetune { classifier, training, validation, settings, select: &|_| 0.0 };
         run.execute(&mut Silent).err().unwrap().to_string()
     };
@@ -484,7 +474,7 @@ fn what_makes_no_sense_is_named() {
 
 #[test]
 fn a_loss_that_is_not_finite_leaves_the_weights_alone() {
-    let mut broken = classifier(Architecture::Llama, 0.0, 2);
+    let mut broken = classifier(Architecture::LLAMA, 0.0, 2);
     let device = broken.device().clone();
     let head = broken.parameters().layout().segments().last().unwrap().segment;
     device.fill(broken.parameters_mut().view_mut(head), f32::NAN);
@@ -506,10 +496,10 @@ fn writes_a_folder_for_transformers() {
     );
 
     for (name, architecture) in [
-        ("llama", Architecture::Llama),
-        ("gpt2", Architecture::Gpt2),
-        ("opt", Architecture::Opt),
-        ("roberta", Architecture::Roberta),
+        ("llama", Architecture::LLAMA),
+        ("gpt2", Architecture::GPT2),
+        ("opt", Architecture::OPT),
+        ("roberta", Architecture::ROBERTA),
     ] {
         let found = finetune(architecture, 0.0, &quick());
         hugging_face::save_classifier(&found.classifier, &place.join(name)).unwrap();

@@ -16,26 +16,16 @@ const VOCAB: usize = 61;
 
 fn config() -> ModelConfig {
     ModelConfig {
-        architecture: Architecture::Gpt2,
         vocab_size: VOCAB,
         hidden_size: 16,
         intermediate_size: 24,
-        num_layers: 2,
         num_heads: 2,
         num_kv_heads: 2,
         head_dim: 8,
         max_positions: 40,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: true,
-        embedding_dropout: 0.1,
-        attention_dropout: 0.1,
-        residual_dropout: 0.1,
-        classifier_dropout: None,
         initializer_range: 0.1,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: None,
+        ..ModelConfig::tiny(Architecture::GPT2).with_dropout(0.1)
     }
 }
 

@@ -28,26 +28,16 @@ const LENGTH: usize = 32;
 /// Dropout too, whose masks may not depend on the split.
 fn config() -> ModelConfig {
     ModelConfig {
-        architecture: Architecture::Gpt2,
         vocab_size: 101,
         hidden_size: 32,
         intermediate_size: 128,
-        num_layers: 2,
         num_heads: 4,
         num_kv_heads: 4,
         head_dim: 8,
         max_positions: LENGTH,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: true,
-        embedding_dropout: 0.1,
-        attention_dropout: 0.1,
-        residual_dropout: 0.1,
-        classifier_dropout: None,
         initializer_range: 0.1,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: None,
+        ..ModelConfig::tiny(Architecture::GPT2).with_dropout(0.1)
     }
 }
 
@@ -270,7 +260,7 @@ fn held_out_sequences_are_measured_in_parts_too() {
 
 /// Of RoBERTa also with dropout in the head, on one row for each sequence.
 fn classifier(device: &Arc<dyn Device>, architecture: Architecture) -> Classifier {
-    let pad_token_id = (architecture == Architecture::Roberta).then_some(1);
+    let pad_token_id = (architecture == Architecture::ROBERTA).then_some(1);
     let config = ModelConfig { architecture, pad_token_id, ..config() };
     Classifier::from_model(&Model::new(config, device, 1).unwrap(), 2, 1).unwrap()
 }
@@ -342,7 +332,7 @@ fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>]) {
 
 #[test]
 fn a_fine_tuning_step_that_does_not_fit_is_split_to_the_same_result() {
-    [Architecture::Gpt2, Architecture::Roberta].into_iter().for_each(split_to_the_same_result);
+    [Architecture::GPT2, Architecture::ROBERTA].into_iter().for_each(split_to_the_same_result);
 }
 
 fn split_to_the_same_result(architecture: Architecture) {
@@ -375,7 +365,7 @@ fn split_to_the_same_result(architecture: Architecture) {
 #[test]
 fn a_single_example_that_does_not_fit_is_an_error() {
     // Room for weights, gradient and moments, of 27 thousand values each, and for little more.
-    let (notes, found) = finetune(Arc::new(Cpu::with_memory(560 << 10)), Architecture::Gpt2);
+    let (notes, found) = finetune(Arc::new(Cpu::with_memory(560 << 10)), Architecture::GPT2);
     let message = found.err().unwrap().to_string();
     assert!(
         message.starts_with(
@@ -389,9 +379,9 @@ fn a_single_example_that_does_not_fit_is_an_error() {
 #[test]
 fn predictions_are_made_in_parts_too() {
     let texts = examples(2, 200);
-    let expected = predict(&classifier(&cpu(), Architecture::Gpt2), &texts).unwrap();
+    let expected = predict(&classifier(&cpu(), Architecture::GPT2), &texts).unwrap();
     let device: Arc<dyn Device> = Arc::new(Cpu::with_memory(1 << 20));
-    let small = classifier(&device, Architecture::Gpt2);
+    let small = classifier(&device, Architecture::GPT2);
     let all = Batch::from_sequences(texts.iter().map(|text| &text.ids));
     assert!(fault::catch(|| small.logits(&all)).is_err(), "there is memory for everything");
     let found = predict(&small, &texts).unwrap();

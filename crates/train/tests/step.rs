@@ -17,26 +17,16 @@ use train::{MicroBatch, Online};
 
 fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
     ModelConfig {
-        architecture,
         vocab_size: 101,
         hidden_size: 48,
         intermediate_size: 70,
-        num_layers: 2,
         num_heads: 4,
-        num_kv_heads: if architecture == Architecture::Llama { 2 } else { 4 },
+        num_kv_heads: if architecture == Architecture::LLAMA { 2 } else { 4 },
         head_dim: 12,
         max_positions: 40,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: architecture == Architecture::Gpt2,
-        embedding_dropout: dropout,
-        attention_dropout: dropout,
-        residual_dropout: dropout,
-        classifier_dropout: None,
         initializer_range: 0.1,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: None,
+        ..ModelConfig::tiny(architecture).with_dropout(dropout)
     }
 }
 
@@ -51,8 +41,8 @@ fn trainer(
     };
     let teachers = || -> DistillState {
         let models = vec![
-            ("first".to_owned(), model(Architecture::Gpt2, 0.1, 5)),
-            ("second".to_owned(), model(Architecture::Llama, 0.0, 6)),
+            ("first".to_owned(), model(Architecture::GPT2, 0.1, 5)),
+            ("second".to_owned(), model(Architecture::LLAMA, 0.0, 6)),
         ];
         let settings = DistillSettings::new(Vec::new());
         let online = Online::new(models, &settings, 101, 40).unwrap();
@@ -72,10 +62,10 @@ fn batches(step: u64, size: usize) -> Vec<MicroBatch> {
 }
 
 const CASES: [(Architecture, bool); 4] = [
-    (Architecture::Gpt2, false),
-    (Architecture::Llama, false),
-    (Architecture::Gpt2, true),
-    (Architecture::Llama, true),
+    (Architecture::GPT2, false),
+    (Architecture::LLAMA, false),
+    (Architecture::GPT2, true),
+    (Architecture::LLAMA, true),
 ];
 
 #[test]
@@ -149,7 +139,7 @@ fn step_flops(architecture: Architecture, distilled: bool, lengths: [usize; 2]) 
     let [sequences, length] = lengths;
     let student = config(architecture, 0.0);
     let scores = student.num_layers * student.num_heads * student.head_dim * (length + 1);
-    let teachers = [Architecture::Gpt2, Architecture::Llama].map(|kind| config(kind, 0.0));
+    let teachers = [Architecture::GPT2, Architecture::LLAMA].map(|kind| config(kind, 0.0));
     let teachers: f64 = teachers.iter().map(|config| config.forward_flops_per_token(length)).sum();
     let student = 3.0 * student.forward_flops_per_token(length) + scores as f64;
     (sequences * length) as f64 * (student + if distilled { teachers } else { 0.0 })

@@ -20,26 +20,16 @@ const VOCAB: usize = 61;
 
 fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
     ModelConfig {
-        architecture,
         vocab_size: VOCAB,
         hidden_size,
         intermediate_size: hidden_size + 6,
-        num_layers: 2,
         num_heads: 2,
-        num_kv_heads: if architecture == Architecture::Llama { 1 } else { 2 },
+        num_kv_heads: if architecture == Architecture::LLAMA { 1 } else { 2 },
         head_dim: hidden_size / 2,
         max_positions: 40,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: architecture == Architecture::Gpt2,
-        embedding_dropout: 0.0,
-        attention_dropout: 0.0,
-        residual_dropout: 0.0,
-        classifier_dropout: None,
         initializer_range: 0.3,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: None,
+        ..ModelConfig::tiny(architecture)
     }
 }
 
@@ -57,7 +47,7 @@ impl Workspace {
         let folder = tempfile::tempdir().unwrap();
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         for (name, architecture, size, seed) in
-            [("first", Architecture::Gpt2, 16, 1), ("second", Architecture::Llama, 12, 2)]
+            [("first", Architecture::GPT2, 16, 1), ("second", Architecture::LLAMA, 12, 2)]
         {
             let model = Model::new(config(architecture, size), &device, seed).unwrap();
             hugging_face::save(&model, &folder.path().join(name)).unwrap();
@@ -123,7 +113,7 @@ impl Workspace {
             folder: &folder,
             settings: &self.settings,
             seed: 9,
-            model: Model::new(config(Architecture::Llama, 8), &self.device, 5).unwrap(),
+            model: Model::new(config(Architecture::LLAMA, 8), &self.device, 5).unwrap(),
             distill: Some(self.distillation(distill)),
             training: &self.training,
             validation: Some(&self.validation),
@@ -459,7 +449,7 @@ fn another_teacher_and_damage_are_refused_and_the_run_goes_on_afterwards() {
 
     let first = workspace.path("first");
     let saved = fs::read(first.join("model.safetensors")).unwrap();
-    let other = Model::new(config(Architecture::Gpt2, 16), &workspace.device, 8).unwrap();
+    let other = Model::new(config(Architecture::GPT2, 16), &workspace.device, 8).unwrap();
     hugging_face::save(&other, &first).unwrap();
     let refusal = workspace.refusal("student", &settings);
     assert!(refusal.contains("cache has other contents: `teachers[0].weights` is"), "{refusal}");

@@ -31,26 +31,20 @@ fn bring_of_size(
     folder: &str,
 ) {
     let config = ModelConfig {
-        architecture,
         vocab_size,
         hidden_size: 16,
         intermediate_size: 24,
-        num_layers: 2,
         num_heads: 2,
         num_kv_heads: 2,
         head_dim: 8,
         max_positions: 32,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
         tie_word_embeddings: true,
-        embedding_dropout: 0.0,
-        attention_dropout: 0.0,
         residual_dropout: 0.1,
-        classifier_dropout: None,
         initializer_range: 0.2,
         bos_token_id: 2,
-        eos_token_id: 2,
         pad_token_id: Some(1),
+        ..ModelConfig::tiny(architecture)
     };
     let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
     hugging_face::save(&Model::new(config, &device, 7).unwrap(), &workspace.path(folder)).unwrap();
@@ -67,14 +61,14 @@ pub fn with_vocabulary(workspace: &Workspace, family: &str, folder: &str) {
 
 /// Writes an untrained RoBERTa of 32 positions with the tokenizer of its family.
 pub fn bring_roberta(workspace: &Workspace, folder: &str) {
-    bring(workspace, Architecture::Roberta, folder);
+    bring(workspace, Architecture::ROBERTA, folder);
     with_vocabulary(workspace, "roberta", folder);
 }
 
 #[test]
 fn opt_is_a_model_like_any_other() {
     let workspace = Workspace::trained();
-    bring(&workspace, Architecture::Opt, "opt");
+    bring(&workspace, Architecture::OPT, "opt");
     with_vocabulary(&workspace, "opt", "opt");
     for rules in ["2023", "2024"] {
         let table = workspace
@@ -93,7 +87,7 @@ fn opt_is_a_model_like_any_other() {
     // As a teacher it must have the tokenizer of the student.
     let distill = "run small.toml --output runs/taught --set student.distill.teachers=['opt']";
     workspace.babyllama(distill).refused(1).names(&["another tokenizer"]);
-    bring_beside_the_student(&workspace, Architecture::Opt, "own");
+    bring_beside_the_student(&workspace, Architecture::OPT, "own");
     workspace.babyllama(&distill.replace("'opt'", "'own'")).done();
     assert!(
         workspace
@@ -124,7 +118,7 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
         |line: &str| workspace.babyllama(line).refused(1).names(&["roberta/config.json", "masked"]);
     refused("generate roberta --prompt The").advises("`evaluate ewok` and `finetune`");
     refused("evaluate loss roberta --data text");
-    bring_beside_the_student(&workspace, Architecture::Roberta, "own");
+    bring_beside_the_student(&workspace, Architecture::ROBERTA, "own");
     let taught = "run small.toml --output runs/taught --set student.distill.teachers=['own']";
     workspace.babyllama(taught).refused(1).names(&["own/config.json", "masked"]);
 
@@ -137,7 +131,7 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
 #[test]
 fn of_an_ensemble_all_are_masked_or_none() {
     let workspace = Workspace::new();
-    for (architecture, folder) in [(Architecture::Roberta, "masked"), (Architecture::Opt, "causal")]
+    for (architecture, folder) in [(Architecture::ROBERTA, "masked"), (Architecture::OPT, "causal")]
     {
         bring(&workspace, architecture, folder);
         with_vocabulary(&workspace, "roberta", folder);

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 
 use engine::Spans;
 use engine::ops::language_model_loss::Target;
-use model::{Architecture, Batch};
+use model::Batch;
 
 use super::contexts::Context;
 use super::surprisal::{Sums, Surprisals};
@@ -101,10 +101,9 @@ fn score_packed(
     forms: &[Vec<Vec<u32>>],
     sums: &mut Sums,
 ) -> Result<(), EvalError> {
-    // OPT takes its positions from the attention mask, the other families count the padding on the
-    // left.
+    // Of an ensemble, all must count it.
     let counts_padding =
-        !scorer.models().iter().any(|model| model.config().architecture == Architecture::Opt);
+        scorer.models().iter().all(|model| model.config().architecture.counts_left_padding());
     let mut sentences: Vec<(&[u32], usize)> = Vec::new();
     for batch in batches {
         let longest = batch.sentences.iter().map(Vec::len).max().unwrap_or(0);

@@ -28,7 +28,7 @@ fn encode(text: &str) -> Vec<u32> {
 }
 
 fn models() -> [Model; 2] {
-    [small(Architecture::Llama, 16, 1), small(Architecture::Gpt2, 16, 2)]
+    [small(Architecture::LLAMA, 16, 1), small(Architecture::GPT2, 16, 2)]
 }
 
 /// Sentences with every trouble: words that are the whole sentence, first and last, twice, inside

@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn score(domains: &[Domain], variant: Variant) -> Outcome {
-        let model = small(Architecture::Llama, 64, 1);
+        let model = small(Architecture::LLAMA, 64, 1);
         let scorer = Scorer::new(vec![&model]).unwrap();
         score_ewok(&scorer, domains, variant, Rules::Year2024, 0, encode, |_, _| ()).unwrap()
     }
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn the_variants_compare_targets_and_contexts() {
         let one = [domain("things", &[item("Ja.", "Nein.", "Gut.", "Schlecht.")])];
-        let scorer_of = small(Architecture::Llama, 64, 1);
+        let scorer_of = small(Architecture::LLAMA, 64, 1);
         let scorer = Scorer::new(vec![&scorer_of]).unwrap();
         let log_probability = |context: &str, target: &str| {
             let ids = [encode(context), encode(&format!(" {target}"))];
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn long_items_are_cut_and_counted() {
-        let model = small(Architecture::Gpt2, 16, 1);
+        let model = small(Architecture::GPT2, 16, 1);
         let scorer = Scorer::new(vec![&model]).unwrap();
         let found = score_ewok(
             &scorer,

@@ -250,26 +250,17 @@ pub(crate) mod tests {
 
     fn config(architecture: Architecture, max_positions: usize) -> ModelConfig {
         ModelConfig {
-            architecture,
             vocab_size: 30,
             hidden_size: 16,
             intermediate_size: 20,
-            num_layers: 2,
             num_heads: 2,
             num_kv_heads: 2,
             head_dim: 8,
             max_positions,
             norm_epsilon: 1e-5,
-            rope_theta: 10_000.0,
             tie_word_embeddings: false,
-            embedding_dropout: 0.0,
-            attention_dropout: 0.0,
-            residual_dropout: 0.0,
-            classifier_dropout: None,
             initializer_range: 0.4,
-            bos_token_id: 1,
-            eos_token_id: 2,
-            pad_token_id: None,
+            ..ModelConfig::tiny(architecture)
         }
     }
 
@@ -317,7 +308,7 @@ pub(crate) mod tests {
 
     #[test]
     fn packed_scores_are_those_of_one_request_at_a_time() {
-        let (first, second) = (small(Architecture::Llama, 16, 1), small(Architecture::Gpt2, 16, 2));
+        let (first, second) = (small(Architecture::LLAMA, 16, 1), small(Architecture::GPT2, 16, 2));
         let requests = [
             request(&[1], &[5, 6, 7]),
             request(&[1], &[9]),
@@ -340,7 +331,7 @@ pub(crate) mod tests {
 
     #[test]
     fn scoring_stops_when_it_is_asked_to() {
-        let model = small(Architecture::Llama, 16, 1);
+        let model = small(Architecture::LLAMA, 16, 1);
         let asked = std::sync::atomic::AtomicUsize::new(0);
         let after_two = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2;
         let scorer = Scorer::new(vec![&model]).unwrap().reading(1).stopping_when(&after_two);
@@ -352,7 +343,7 @@ pub(crate) mod tests {
 
     #[test]
     fn long_requests_lose_their_left_end_and_are_counted() {
-        let model = small(Architecture::Llama, 4, 1);
+        let model = small(Architecture::LLAMA, 4, 1);
         let scorer = Scorer::new(vec![&model]).unwrap();
         let scores = scorer.score(&[request(&[1, 2, 3, 4], &[5, 6])], |_, _| ()).unwrap();
         assert_eq!(scores.truncated, 1);
@@ -384,13 +375,13 @@ pub(crate) mod tests {
             request(&[2], &[1, 0, 1]),
             request(&[2, 1, 0], &[1]),
         ]);
-        let (first, second) = (small(Architecture::Llama, 8, 1), small(Architecture::Gpt2, 8, 2));
+        let (first, second) = (small(Architecture::LLAMA, 8, 1), small(Architecture::GPT2, 8, 2));
         let grouped = with(
             ModelConfig {
                 num_heads: 4,
                 num_kv_heads: 2,
                 head_dim: 4,
-                ..config(Architecture::Llama, 8)
+                ..config(Architecture::LLAMA, 8)
             },
             3,
         );
@@ -428,7 +419,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_continuation_longer_than_the_positions_is_scored_as_far_as_they_reach() {
-        let model = small(Architecture::Gpt2, 3, 1);
+        let model = small(Architecture::GPT2, 3, 1);
         let scorer = Scorer::new(vec![&model]).unwrap();
         let scores = scorer.score(&[request(&[1], &[2, 3, 4, 5, 6])], |_, _| ()).unwrap();
         let expected = reference(&[&model], &request(&[3], &[4, 5, 6]));

@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_scored_is_refused() {
-        let (masked, causal) = (roberta(), small(Architecture::Gpt2, 16, 1));
+        let (masked, causal) = (roberta(), small(Architecture::GPT2, 16, 1));
         let message = |result: Result<Scorer, EvalError>| result.err().unwrap().to_string();
         assert!(message(Scorer::new(vec![&masked])).contains("predict the next token"));
         assert!(message(Scorer::masked(vec![&causal], TOKENS)).contains("predict the next token"));

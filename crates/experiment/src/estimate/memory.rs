@@ -1,7 +1,7 @@
 //! What training takes of a GPU's memory, estimated from shapes alone.
 
 use engine::Arithmetic;
-use model::{Architecture, ModelConfig};
+use model::ModelConfig;
 use train::settings::SignalKind;
 
 /// Buffers are handed out in sizes that are rounded up; and libraries take some memory of their
@@ -42,8 +42,12 @@ impl TrainingMemory {
             Arithmetic::F32 => (4.0, 0.0),
         };
         let weights = |config: &ModelConfig| config.parameter_count() as f64;
-        let reading =
-            teachers.iter().map(|teacher| passing(teacher).bytes(compact)).fold(0.0, f64::max);
+        let activations = |config: &ModelConfig| config.architecture.activations(config);
+        let own = activations(config);
+        let reading = teachers
+            .iter()
+            .map(|teacher| activations(teacher).forward.bytes(compact))
+            .fold(0.0, f64::max);
         let states: f64 = teachers.iter().map(|teacher| 4.0 * teacher.hidden_size as f64).sum();
         let has_logits = signal.is_some_and(|signal| signal != SignalKind::Sampled);
         Self {
@@ -51,10 +55,7 @@ impl TrainingMemory {
             blocks: 1 + if has_logits { teachers.len() } else { 0 },
             model: (16.0 + copy) * weights(config),
             teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
-            per_token: kept(config).bytes(compact)
-                + going_back(config).bytes(compact)
-                + reading
-                + states,
+            per_token: own.kept.bytes(compact) + own.backward.bytes(compact) + reading + states,
             vocab_size: config.vocab_size,
         }
     }
@@ -72,70 +73,10 @@ impl TrainingMemory {
     }
 }
 
-/// Values of one token, by how they are kept.
-struct Values {
-    full: usize,
-    compact: usize,
-}
-
-impl Values {
-    fn bytes(&self, compact: f64) -> f64 {
-        4.0 * self.full as f64 + compact * self.compact as f64
-    }
-}
-
-/// Channels that the feed-forward part's products write: gate and up, or up alone.
-fn up_columns(config: &ModelConfig) -> usize {
-    match config.architecture {
-        Architecture::Llama => 2 * config.intermediate_size,
-        Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => config.intermediate_size,
-    }
-}
-
-fn query_columns(config: &ModelConfig) -> usize {
-    config.num_heads * config.head_dim
-}
-
-fn qkv_columns(config: &ModelConfig) -> usize {
-    query_columns(config) + 2 * config.num_kv_heads * config.head_dim
-}
-
-/// What the backward pass reads again. In every layer: two norms' outputs with their statistics,
-/// queries, keys and values, attention's output with its logarithms, the feed-forward part's two
-/// widths, and the residual stream twice.
-fn kept(config: &ModelConfig) -> Values {
-    let hidden = config.hidden_size;
-    let full = 2 * hidden + 4 + config.num_heads;
-    let compact = 2 * hidden
-        + qkv_columns(config)
-        + query_columns(config)
-        + up_columns(config)
-        + config.intermediate_size;
-    Values {
-        full: config.num_layers * full + hidden + 2,
-        compact: config.num_layers * compact + hidden,
-    }
-}
-
-/// What a layer's backward has in hand besides: the residual stream's gradient, old and new, and
-/// those of the feed-forward part.
-fn going_back(config: &ModelConfig) -> Values {
-    let compact = 2 * config.hidden_size + up_columns(config) + config.intermediate_size;
-    Values { full: 2 * config.hidden_size, compact }
-}
-
-/// What a forward pass has in hand that keeps nothing.
-fn passing(config: &ModelConfig) -> Values {
-    let compact = config.hidden_size
-        + (qkv_columns(config) + query_columns(config)).max(up_columns(config))
-        + config.intermediate_size;
-    Values { full: 2 * config.hidden_size, compact }
-}
-
 #[cfg(test)]
 mod tests {
     use engine::cpu::Cpu;
-    use model::{Batch, Model};
+    use model::{Architecture, Batch, Model};
     use train::settings::DistillSettings;
     use train::signals::DistillState;
     use train::step::Trainer;
@@ -149,7 +90,6 @@ mod tests {
 
     fn config(architecture: Architecture, layers: usize, hidden: usize) -> ModelConfig {
         ModelConfig {
-            architecture,
             vocab_size: 64,
             hidden_size: hidden,
             intermediate_size: 3 * hidden,
@@ -158,17 +98,8 @@ mod tests {
             num_kv_heads: hidden / 16,
             head_dim: 16,
             max_positions: 64,
-            norm_epsilon: 1e-5,
-            rope_theta: 10_000.0,
             tie_word_embeddings: false,
-            embedding_dropout: 0.0,
-            attention_dropout: 0.0,
-            residual_dropout: 0.0,
-            classifier_dropout: None,
-            initializer_range: 0.02,
-            bos_token_id: 1,
-            eos_token_id: 2,
-            pad_token_id: None,
+            ..ModelConfig::tiny(architecture)
         }
     }
 
@@ -203,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_estimate_is_near_what_a_step_takes() {
-        let [llama, gpt2] = [Architecture::Llama, Architecture::Gpt2];
+        let [llama, gpt2] = [Architecture::LLAMA, Architecture::GPT2];
         for (config, teachers, sequences) in [
             (config(llama, 4, 64), vec![], 16),
             (config(llama, 12, 96), vec![], 3),
@@ -225,7 +156,7 @@ mod tests {
 
     #[test]
     fn as_many_sequences_fit_as_there_is_memory_for() {
-        let config = config(Architecture::Llama, 4, 64);
+        let config = config(Architecture::LLAMA, 4, 64);
         let memory = TrainingMemory::of(&config, &[], None, Arithmetic::Bf16);
         let bytes = |sequences: usize| memory.bytes(sequences * 64);
         assert_eq!(memory.fits(bytes(16), 16, 64), Some(16));

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use model::config::Architecture;
+use model::ModelError;
 use train::TrainError;
 use train::settings::{self, DistillSettings, TrainSettings};
 
@@ -31,7 +31,7 @@ pub fn check(recipe: &Recipe) -> Result<(), Fault> {
         ensure(!TOP_LEVEL_KEYS.contains(&name.as_str()), &key, || {
             "is a name that recipes keep for themselves".into()
         })?;
-        check_model(&key, model)?;
+        check_model(&key, model, recipe.tokenizer.vocab_size)?;
         if let Some(distill) = &model.distill {
             check_distill(recipe, index, distill)
                 .map_err(|fault| fault.within("distill").within(&key))?;
@@ -109,9 +109,9 @@ fn check_tokenizer(tokenizer: &TokenizerSection) -> Result<(), Fault> {
     })
 }
 
-fn check_model(key: &str, model: &ModelSection) -> Result<(), Fault> {
+fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
     if let Start::Random(shape) = &model.start {
-        check_shape(shape).map_err(|fault| fault.within(key))?;
+        check_shape(shape, vocab_size).map_err(|fault| fault.within(key))?;
         let length = model.train.sequence_length;
         ensure(shape.can_read(length), &join(key, "max_positions"), || {
             format!("is {}, fewer than train.sequence_length = {length}", shape.max_positions)
@@ -120,63 +120,20 @@ fn check_model(key: &str, model: &ModelSection) -> Result<(), Fault> {
     check_train(&model.train).map_err(|fault| fault.within("train").within(key))
 }
 
-fn check_shape(shape: &Shape) -> Result<(), Fault> {
-    for (key, size) in [
-        ("hidden_size", shape.hidden_size),
-        ("intermediate_size", shape.intermediate_size),
-        ("num_layers", shape.num_layers),
-        ("num_heads", shape.num_heads),
-        ("num_kv_heads", shape.num_kv_heads),
-        ("max_positions", shape.max_positions),
-    ] {
-        at_least(key, size, 1)?;
-    }
-    divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads)?;
-    divides("num_heads", shape.num_heads, "num_kv_heads", shape.num_kv_heads)?;
-    match shape.architecture {
-        // Recipes make no others than GPT-2 and LLaMA; what they start from is checked where it is
-        // read.
-        Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => {
-            ensure(shape.num_kv_heads == shape.num_heads, "num_kv_heads", || {
-                format!(
-                    "is {}; GPT-2 shares no heads, so it must equal num_heads = {}",
-                    shape.num_kv_heads, shape.num_heads
-                )
-            })?
+/// The model's own rules, said of the recipe's keys.
+fn check_shape(shape: &Shape, vocab_size: usize) -> Result<(), Fault> {
+    let rule = |error: ModelError| match error {
+        // Recipes state no width of a head.
+        ModelError::Config { key: "head_dim", problem } => {
+            let (heads, width) = (shape.num_heads, shape.hidden_size / shape.num_heads.max(1));
+            let problem = format!("= {heads} leaves {width} channels a head; head_dim {problem}");
+            Fault::invalid("num_heads", problem)
         }
-        Architecture::Llama => {
-            let head_dim = shape.hidden_size / shape.num_heads;
-            ensure(head_dim.is_multiple_of(2), "num_heads", || {
-                format!(
-                    "= {} leaves {head_dim} channels a head; rotary positions need an even number",
-                    shape.num_heads
-                )
-            })?;
-            for (key, dropout) in [
-                ("embedding_dropout", shape.embedding_dropout),
-                ("residual_dropout", shape.residual_dropout),
-            ] {
-                ensure(dropout == 0.0, key, || {
-                    format!("is {dropout}; LLaMA has none but attention_dropout")
-                })?;
-            }
-        }
-    }
-    for (key, value) in [
-        ("norm_epsilon", shape.norm_epsilon),
-        ("rope_theta", shape.rope_theta),
-        ("initializer_range", shape.initializer_range),
-    ] {
-        positive(key, value.into())?;
-    }
-    for (key, value) in [
-        ("embedding_dropout", shape.embedding_dropout),
-        ("attention_dropout", shape.attention_dropout),
-        ("residual_dropout", shape.residual_dropout),
-    ] {
-        below_one(key, value.into())?;
-    }
-    Ok(())
+        ModelError::Config { key, problem } => Fault::invalid(key, problem),
+        other => Fault::invalid("", other.to_string()),
+    };
+    shape.config(vocab_size).validate().map_err(rule)?;
+    divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads)
 }
 
 fn divides(key: &str, whole: usize, part_key: &str, part: usize) -> Result<(), Fault> {

@@ -1,9 +1,10 @@
 //! The table `[models.NAME]`: a model's shape or the folder it starts from, and how it is trained.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use model::config::{Architecture, ModelConfig};
-use serde::{Deserialize, Deserializer, Serialize};
+use model::{Architecture, ModelConfig};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
 /// Ids of the special tokens, the first three of every tokenizer we train.
@@ -67,7 +68,7 @@ impl Shape {
             num_layers: self.num_layers,
             num_heads: self.num_heads,
             num_kv_heads: self.num_kv_heads,
-            head_dim: self.hidden_size / self.num_heads,
+            head_dim: self.hidden_size / self.num_heads.max(1),
             max_positions: self.max_positions,
             norm_epsilon: self.norm_epsilon,
             rope_theta: self.rope_theta,
@@ -79,8 +80,7 @@ impl Shape {
             initializer_range: self.initializer_range,
             bos_token_id: BOS_TOKEN_ID,
             eos_token_id: EOS_TOKEN_ID,
-            // GPT-2's padding row is a row like any other.
-            pad_token_id: (self.architecture == Architecture::Llama).then_some(PAD_TOKEN_ID),
+            pad_token_id: self.architecture.has_padding_row().then_some(PAD_TOKEN_ID),
         }
     }
 }
@@ -111,19 +111,17 @@ struct ModelKeys {
 
 /// The families that recipes make models of; others come in folders, `from` which training may
 /// start.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Family {
-    Gpt2,
-    Llama,
-}
+static FAMILIES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let made = model::FAMILIES.iter().filter(|family| family.is_made_by_recipes());
+    made.map(|family| family.name()).collect()
+});
 
 fn family<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architecture>, D::Error> {
-    let architecture = |family| match family {
-        Family::Gpt2 => Architecture::Gpt2,
-        Family::Llama => Architecture::Llama,
-    };
-    Ok(Option::deserialize(deserializer)?.map(architecture))
+    let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    match Architecture::named(&name).filter(|family| family.is_made_by_recipes()) {
+        Some(architecture) => Ok(Some(architecture)),
+        None => Err(de::Error::unknown_variant(&name, &FAMILIES)),
+    }
 }
 
 impl ModelKeys {
@@ -158,17 +156,13 @@ impl ModelKeys {
         let architecture = need(self.architecture, "architecture")?;
         let hidden_size = need(self.hidden_size, "hidden_size")?;
         let num_heads = need(self.num_heads, "num_heads")?;
-        let is_gpt2 = architecture == Architecture::Gpt2;
-        let dropout = if is_gpt2 { 0.1 } else { 0.0 };
-        let intermediate_size =
-            match self.intermediate_size {
-                None if is_gpt2 => hidden_size.saturating_mul(4),
-                None => return Err(
-                    "needs the key `intermediate_size`; for LLaMA it is usually 8/3 of hidden_size"
-                        .into(),
-                ),
-                Some(size) => size,
-            };
+        let defaults = architecture.defaults();
+        let intermediate_size = match self.intermediate_size {
+            Some(size) => size,
+            None => architecture
+                .intermediate_size(hidden_size)
+                .map_err(|advice| format!("needs the key `intermediate_size`; {advice}"))?,
+        };
         Ok(Shape {
             architecture,
             hidden_size,
@@ -179,13 +173,13 @@ impl ModelKeys {
             max_positions: self
                 .max_positions
                 .unwrap_or(self.train.sequence_length.saturating_mul(2)),
-            norm_epsilon: self.norm_epsilon.unwrap_or(if is_gpt2 { 1e-5 } else { 1e-6 }),
-            rope_theta: self.rope_theta.unwrap_or(10_000.0),
-            tie_word_embeddings: self.tie_word_embeddings.unwrap_or(is_gpt2),
-            embedding_dropout: self.embedding_dropout.unwrap_or(dropout),
-            attention_dropout: self.attention_dropout.unwrap_or(dropout),
-            residual_dropout: self.residual_dropout.unwrap_or(dropout),
-            initializer_range: self.initializer_range.unwrap_or(0.02),
+            norm_epsilon: self.norm_epsilon.unwrap_or(defaults.norm_epsilon),
+            rope_theta: self.rope_theta.unwrap_or(defaults.rope_theta),
+            tie_word_embeddings: self.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
+            embedding_dropout: self.embedding_dropout.unwrap_or(defaults.embedding_dropout),
+            attention_dropout: self.attention_dropout.unwrap_or(defaults.attention_dropout),
+            residual_dropout: self.residual_dropout.unwrap_or(defaults.residual_dropout),
+            initializer_range: self.initializer_range.unwrap_or(defaults.initializer_range),
         })
     }
 }

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use engine::Device;
 use serde_json::{Map, Value, json};
 
-use super::config::{self, Keys};
-use super::{config_path, make_folder, weights, write_json};
+use super::{config, config_path, make_folder, weights, write_json};
 use crate::classifier::default_labels;
-use crate::{Architecture, Classifier, ModelConfig, ModelError};
-
-/// How the names of transformers' classes for this end.
-const CLASS: &str = "ForSequenceClassification";
+use crate::error::ModelError;
+use crate::keys::Keys;
+use crate::{Classifier, ModelConfig};
 
 /// Reads a classifier from a folder.
 ///
@@ -23,8 +21,8 @@ const CLASS: &str = "ForSequenceClassification";
 pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classifier, ModelError> {
     let path = config_path(folder)?;
     let keys = Keys::read(&path)?;
-    if !is_classifier(&keys)? {
-        let found = architectures(&keys)?;
+    if !keys.is_classifier()? {
+        let found = keys.classes()?;
         return Err(ModelError::NotAClassifier { path, found });
     }
     let config = config::decoder(&keys)?;
@@ -39,21 +37,14 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
 ///
 /// transformers finds the last token of a padded sequence by the padding id. A model without one
 /// names its end-of-text token, which then must not end a sequence.
+///
+/// # Errors
+/// When a file cannot be written.
 pub fn save_classifier(classifier: &Classifier, folder: &Path) -> Result<(), ModelError> {
     make_folder(folder)?;
     write_json(&folder.join("config.json"), &to_json(classifier.config(), classifier.labels()))?;
     let path = folder.join("model.safetensors");
     weights::write(classifier.config().architecture, classifier.parameters(), &path)
-}
-
-/// Whether a configuration is that of a sequence classifier.
-pub(super) fn is_classifier(keys: &Keys<'_>) -> Result<bool, ModelError> {
-    Ok(architectures(keys)?.iter().any(|name| name.ends_with(CLASS)))
-}
-
-/// The names of transformers' classes that a folder is for.
-pub(super) fn architectures(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> {
-    keys.or("architectures", Vec::new())
 }
 
 /// The names of the labels in the order of their ids; transformers leaves them out where there are
@@ -63,50 +54,34 @@ fn labels(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> {
     let Some(names) = keys.optional::<Map<String, Value>>("id2label")? else {
         return match stated.unwrap_or(2) {
             count if count <= MOST_LABELS => Ok(default_labels(count)),
-            count => Err(contradiction(
-                keys,
-                "num_labels",
-                count.to_string(),
-                format!("at most {MOST_LABELS}"),
-            )),
+            count => {
+                let known = format!("at most {MOST_LABELS}");
+                Err(keys.unsupported("num_labels", count.to_string(), known))
+            }
         };
     };
     if let Some(count) = stated.filter(|&count| count != names.len()) {
-        return Err(contradiction(
-            keys,
-            "num_labels",
-            count.to_string(),
-            format!("{} by `id2label`", names.len()),
-        ));
+        let known = format!("{} by `id2label`", names.len());
+        return Err(keys.unsupported("num_labels", count.to_string(), known));
     }
     let name =
         |label: usize| names.get(&label.to_string()).and_then(Value::as_str).map(str::to_owned);
     (0..names.len()).map(name).collect::<Option<_>>().ok_or_else(|| {
         let known = format!("names for the ids 0 to {}", names.len().saturating_sub(1));
-        contradiction(keys, "id2label", Value::Object(names.clone()).to_string(), known)
+        keys.unsupported("id2label", Value::Object(names.clone()).to_string(), known)
     })
 }
 
 /// More labels than any task has.
 const MOST_LABELS: usize = 1 << 16;
 
-fn contradiction(keys: &Keys<'_>, key: &str, found: String, known: String) -> ModelError {
-    ModelError::Unsupported { path: keys.path.to_owned(), key: key.to_owned(), found, known }
-}
-
 fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
-    let family = match config.architecture {
-        Architecture::Gpt2 => "GPT2",
-        Architecture::Llama => "Llama",
-        Architecture::Opt => "OPT",
-        Architecture::Roberta => "Roberta",
-    };
     let by_id: Map<_, _> =
         labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
     let by_name: Map<_, _> =
         labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
     let mut object = config::to_json(config);
-    object["architectures"] = json!([format!("{family}{CLASS}")]);
+    object["architectures"] = json!([config.architecture.classifier_class()]);
     object["id2label"] = Value::Object(by_id);
     object["label2id"] = Value::Object(by_name);
     object["problem_type"] = json!("single_label_classification");
@@ -120,7 +95,7 @@ mod tests {
 
     use super::super::{load, save};
     use super::*;
-    use crate::config::tests::{gpt2, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, llama, opt, roberta};
     use crate::{Batch, Model};
 
     fn device() -> Arc<dyn Device> {
@@ -169,7 +144,8 @@ mod tests {
             save_classifier(&classifier(config, 2), folder.path()).unwrap();
             let message = load(folder.path(), &device()).err().unwrap().to_string();
             assert!(
-                message.contains("a sequence classifier") && message.contains(CLASS),
+                message.contains("a sequence classifier")
+                    && message.contains("ForSequenceClassification"),
                 "{message}"
             );
         }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::atomic_file;
-use engine::{Device, Segment, Tensor};
+use engine::params::NamedSegment;
+use engine::{Device, Layout, Segment, Tensor};
 
 use crate::{Model, ModelConfig, ModelError, OutputLayer};
 
@@ -30,6 +31,9 @@ pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
 }
 
 /// Reads a folder's configuration alone, a masked model's too.
+///
+/// # Errors
+/// When the folder holds no model, or is damaged.
 pub fn load_any_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     config::parse(&config_path(folder)?)
 }
@@ -50,8 +54,11 @@ pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError
     read(folder, load_config(folder)?, device)
 }
 
-/// Reads a model of any kind from a folder, for whoever asks
-/// [`Architecture::is_causal`](crate::Architecture::is_causal).
+/// Reads a model of any kind from a folder, for callers that ask
+/// [`Family::is_causal`](crate::Family::is_causal).
+///
+/// # Errors
+/// When the folder is damaged.
 pub fn load_any(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
     read(folder, load_any_config(folder)?, device)
 }
@@ -63,6 +70,9 @@ fn read(folder: &Path, config: ModelConfig, device: &Arc<dyn Device>) -> Result<
 }
 
 /// Reads a folder's output layer alone; its matrix is the token embeddings where the two are tied.
+///
+/// # Errors
+/// When the folder holds a masked model, or is damaged.
 pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<OutputLayer, ModelError> {
     read_output(folder, &load_config(folder)?, device)
 }
@@ -72,21 +82,50 @@ fn read_output(
     config: &ModelConfig,
     device: &Arc<dyn Device>,
 ) -> Result<OutputLayer, ModelError> {
-    let (decoder, layout) = crate::model::layout(config);
-    let output = decoder.output();
-    let read = |segment: Segment| {
-        let named = layout.segments().iter().find(|named| named.segment == segment);
-        let named = named.ok_or_else(|| ModelError::Config {
-            what: "output layer is no segment of its parameters".to_owned(),
-        })?;
+    let read = |named: &NamedSegment| {
         let values = weights::read_segment(folder, config, named)?;
-        Ok(Tensor::from_slice(device, segment.rows, segment.columns, &values))
+        Ok(Tensor::from_slice(device, named.segment.rows, named.segment.columns, &values))
     };
-    Ok(OutputLayer { weight: read(output.weight)?, bias: output.bias.map(read).transpose()? })
+    let (weight, bias) = output_segments(config)?;
+    Ok(OutputLayer { weight: read(&weight)?, bias: bias.as_ref().map(read).transpose()? })
+}
+
+/// The named segments of a model's output layer: its matrix and its bias, if it has one.
+fn output_segments(
+    config: &ModelConfig,
+) -> Result<(NamedSegment, Option<NamedSegment>), ModelError> {
+    let mut layout = Layout::default();
+    let output = config.architecture.decoder(config, &mut layout).output();
+    let find = |segment: Segment| {
+        let found = layout.segments().iter().find(|named| named.segment == segment);
+        found.cloned().ok_or(ModelError::NoOutputLayer)
+    };
+    Ok((find(output.weight)?, output.bias.map(find).transpose()?))
+}
+
+/// Writes a model's configuration, and of its weights the output layer alone, into a folder, which
+/// is made when it does not exist: enough for [`load_output`].
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save_output(
+    config: &ModelConfig,
+    output: &OutputLayer,
+    folder: &Path,
+) -> Result<(), ModelError> {
+    save_config(config, folder)?;
+    let (weight, bias) = output_segments(config)?;
+    let device = output.weight.device();
+    let bias = bias.as_ref().zip(output.bias.as_ref()).map(|(named, bias)| (named, bias.view()));
+    let tensors = [(&weight, output.weight.view())].into_iter().chain(bias);
+    weights::write_segments(config.architecture, device, tensors, &weights_path(folder))
 }
 
 /// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's
 /// answers follow from.
+///
+/// # Errors
+/// When the folder holds no model, or cannot be read.
 pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(config::to_json(&load_any_config(folder)?).to_string().as_bytes());
@@ -99,12 +138,18 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
 
 /// Writes a model's configuration and weights into a folder, which is made when it does not exist.
 /// Each file is written beside and renamed into place.
+///
+/// # Errors
+/// When a file cannot be written.
 pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
     save_config(model.config(), folder)?;
-    write_weights(model, &folder.join("model.safetensors"))
+    write_weights(model, &weights_path(folder))
 }
 
 /// Writes a model's configuration alone into a folder, which is made when it does not exist.
+///
+/// # Errors
+/// When a file cannot be written.
 pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError> {
     make_folder(folder)?;
     write_json(&folder.join("config.json"), &config::to_json(config))?;
@@ -112,13 +157,23 @@ pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError
 }
 
 /// Writes a model's weights to one safetensors file.
+///
+/// # Errors
+/// When it cannot be written.
 pub fn write_weights(model: &Model, path: &Path) -> Result<(), ModelError> {
     weights::write(model.config().architecture, model.parameters(), path)
 }
 
 /// Reads a model's weights from one safetensors file.
+///
+/// # Errors
+/// When the file cannot be read, is damaged, or is that of a model of another shape.
 pub fn read_weights(path: &Path, model: &mut Model) -> Result<(), ModelError> {
     weights::read_file(path, model.config().architecture, model.parameters_mut())
+}
+
+fn weights_path(folder: &Path) -> PathBuf {
+    folder.join("model.safetensors")
 }
 
 fn make_folder(folder: &Path) -> Result<(), ModelError> {

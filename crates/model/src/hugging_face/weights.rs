@@ -5,29 +5,23 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use base::atomic_file;
 use engine::params::NamedSegment;
-use engine::{Parameters, Role};
+use engine::{Device, Parameters, Role};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
-use crate::{Architecture, ModelConfig, ModelError};
-
-/// Whether the file holds the transpose: GPT-2's products are `Conv1D`, stored `[in, out]`.
-fn is_transposed(architecture: Architecture, named: &NamedSegment) -> bool {
-    architecture == Architecture::Gpt2
-        && ["c_attn.weight", "c_proj.weight", "c_fc.weight"]
-            .iter()
-            .any(|ending| named.name.ends_with(ending))
-}
+use crate::error::ModelError;
+use crate::write_safetensors::write_safetensors;
+use crate::{Architecture, ModelConfig};
 
 /// The shape in the file.
 fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
     let (rows, columns) = (named.segment.rows, named.segment.columns);
     match named.role {
         role if role.is_vector() => vec![columns],
-        _ if is_transposed(architecture, named) => vec![columns, rows],
+        _ if architecture.is_transposed(named) => vec![columns, rows],
         _ => vec![rows, columns],
     }
 }
@@ -40,8 +34,8 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 /// One segment as safetensors' writer asks for it; the values are fetched when they are written.
 struct Outgoing<'a> {
-    parameters: &'a Parameters,
-    named: &'a NamedSegment,
+    device: &'a dyn Device,
+    values: engine::View<'a>,
     shape: Vec<usize>,
     transposed: bool,
 }
@@ -56,17 +50,17 @@ impl View for Outgoing<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let segment = self.named.segment;
-        let mut values = vec![0.0f32; segment.length()];
-        self.parameters.device().read(self.parameters.view(segment), &mut values);
+        let (rows, columns) = (self.values.rows, self.values.columns);
+        let mut values = vec![0.0f32; rows * columns];
+        self.device.read(self.values, &mut values);
         if self.transposed {
-            values = transpose(&values, segment.rows, segment.columns);
+            values = transpose(&values, rows, columns);
         }
         Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
     fn data_len(&self) -> usize {
-        self.named.segment.length() * size_of::<f32>()
+        self.values.rows * self.values.columns * size_of::<f32>()
     }
 }
 
@@ -76,22 +70,26 @@ pub(super) fn write(
     parameters: &Parameters,
     path: &Path,
 ) -> Result<(), ModelError> {
-    let layout = parameters.layout().clone();
-    let tensors = layout.segments().iter().map(|named| {
+    let segments = parameters.layout().segments().iter();
+    let tensors = segments.map(|named| (named, parameters.view(named.segment)));
+    write_segments(architecture, parameters.device(), tensors, path)
+}
+
+/// Writes segments, given with their values, to one file.
+pub(super) fn write_segments<'a>(
+    architecture: Architecture,
+    device: &Arc<dyn Device>,
+    segments: impl Iterator<Item = (&'a NamedSegment, engine::View<'a>)>,
+    path: &Path,
+) -> Result<(), ModelError> {
+    let tensors = segments.map(|(named, values)| {
         let (shape, transposed) =
-            (file_shape(architecture, named), is_transposed(architecture, named));
-        (named.name.as_str(), Outgoing { parameters, named, shape, transposed })
+            (file_shape(architecture, named), architecture.is_transposed(named));
+        (named.name.clone(), Outgoing { device: &**device, values, shape, transposed })
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let written = atomic_file::write_with(path, |partial| {
-        safetensors::serialize_to_file(tensors, Some(metadata), partial).map_err(
-            |cause| match cause {
-                safetensors::SafeTensorError::IoError(cause) => cause,
-                other => std::io::Error::other(other.to_string()),
-            },
-        )
-    });
-    written.map_err(|cause| ModelError::Io { path: path.to_owned(), cause })
+    write_safetensors(path, tensors, Some(metadata))
+        .map_err(|cause| ModelError::Io { path: path.to_owned(), cause })
 }
 
 /// Reads all weights from a folder.
@@ -230,8 +228,9 @@ fn values_of(
 ) -> Result<Vec<f32>, ModelError> {
     let expected = file_shape(architecture, named);
     // Of the token types only the first is ever used; the others may be there or not.
+    let columns = named.segment.columns;
     let has_more_rows = named.role == Role::TokenTypes
-        && matches!(tensor.shape(), &[rows, width] if rows > 1 && width == named.segment.columns);
+        && matches!(tensor.shape(), [rows, width] if *rows > 1 && *width == columns);
     if tensor.shape() != expected && !has_more_rows {
         let (name, found) = (named.name.clone(), tensor.shape().to_vec());
         return Err(ModelError::Shape { path: path.to_owned(), name, expected, found });
@@ -251,15 +250,12 @@ fn values_of(
         }
     };
     values.truncate(named.segment.length());
-    let transposed = is_transposed(architecture, named);
+    let transposed = architecture.is_transposed(named);
     Ok(if transposed { transpose(&values, expected[0], expected[1]) } else { values })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use engine::Device;
     use engine::cpu::Cpu;
 
     use super::super::{
@@ -267,7 +263,7 @@ mod tests {
     };
     use super::*;
     use crate::Model;
-    use crate::config::tests::{gpt2, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, llama, opt, roberta};
 
     fn small(config: ModelConfig) -> ModelConfig {
         ModelConfig { vocab_size: 50, ..config }
@@ -410,7 +406,7 @@ mod tests {
         assert!(message().contains("pickle"), "{}", message());
 
         let wider = Model::new(small(llama(32, 24, 1, 2, 2)), &device(), 1).unwrap();
-        write(Architecture::Llama, wider.parameters(), &path).unwrap();
+        write(Architecture::LLAMA, wider.parameters(), &path).unwrap();
         assert!(
             message().contains("`model.embed_tokens.weight` has shape [50, 32]"),
             "{}",
@@ -418,7 +414,7 @@ mod tests {
         );
         assert!(message().contains("[50, 16]"), "{}", message());
         let shorter = Model::new(small(gpt2(16, 24, 1, 2, 8)), &device(), 1).unwrap();
-        write(Architecture::Gpt2, shorter.parameters(), &path).unwrap();
+        write(Architecture::GPT2, shorter.parameters(), &path).unwrap();
         assert!(
             message().contains("`model.embed_tokens.weight` of shape [50, 16] is missing"),
             "{}",

@@ -100,10 +100,10 @@ mod tests {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
         let rng = Rng::new(1, "test tokens");
         for (architecture, hidden_size, length) in [
-            (Architecture::Gpt2, 16, 16),
-            (Architecture::Llama, 8, 5),
-            (Architecture::Llama, 48, 33),
-            (Architecture::Gpt2, 64, 2),
+            (Architecture::GPT2, 16, 16),
+            (Architecture::LLAMA, 8, 5),
+            (Architecture::LLAMA, 48, 33),
+            (Architecture::GPT2, 64, 2),
         ] {
             let model = Model::new(config(architecture, hidden_size), &device, 7).unwrap();
             let sequences: Vec<Vec<u32>> = (0..17u64)

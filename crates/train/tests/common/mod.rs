@@ -66,10 +66,7 @@ pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32)
 fn as_in_file(architecture: Architecture, named: &NamedSegment, vector: &[f32]) -> Vec<f32> {
     let segment = named.segment;
     let values = &vector[segment.offset..segment.offset + segment.length()];
-    let conv1d = ["c_attn.weight", "c_proj.weight", "c_fc.weight"]
-        .iter()
-        .any(|ending| named.name.ends_with(ending));
-    if architecture != Architecture::Gpt2 || !conv1d {
+    if !architecture.is_transposed(named) {
         return values.to_vec();
     }
     (0..segment.columns)

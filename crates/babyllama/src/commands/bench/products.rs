@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use engine::{Device, Precision, Shape, Tensor};
-use model::{Architecture, ModelConfig};
+use model::{MatrixProduct, ModelConfig};
 use report::format::{decimal, grouped};
 use report::{Align, Table};
 use serde::Serialize;
@@ -153,29 +153,19 @@ fn of_model(
     gradients: bool,
 ) -> Vec<Product> {
     let rows = subject.micro_batch() * subject.settings.sequence_length;
-    let query_columns = config.num_heads * config.head_dim;
-    let qkv_columns = query_columns + 2 * config.num_kv_heads * config.head_dim;
-    let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
-    let (up_name, up) = match config.architecture {
-        Architecture::Llama => ("gate_up", 2 * intermediate),
-        Architecture::Gpt2 | Architecture::Opt | Architecture::Roberta => ("up", intermediate),
-    };
-    let product = |name: &str, rows: usize, inputs: usize, outputs: usize, layers: usize| Product {
+    let product = |rows: usize, MatrixProduct { name, inputs, outputs, count }| Product {
         name: format!("{prefix}{name}"),
         rows,
         inputs,
         outputs,
-        step_flops: 2.0 * (layers * subject.tokens_per_step * inputs * outputs) as f64,
+        step_flops: 2.0 * (count * subject.tokens_per_step * inputs * outputs) as f64,
         gradients,
     };
-    let layers = config.num_layers;
-    vec![
-        product("qkv", rows, hidden, qkv_columns, layers),
-        product("attention_output", rows, query_columns, hidden, layers),
-        product(up_name, rows, hidden, up, layers),
-        product("down", rows, intermediate, hidden, layers),
-        product("output", rows.min(output_rows), hidden, config.vocab_size, 1),
-    ]
+    let (inputs, outputs) = (config.hidden_size, config.vocab_size);
+    let output = MatrixProduct { name: "output", inputs, outputs, count: 1 };
+    let of_layers = config.architecture.products(config).into_iter();
+    let of_layers = of_layers.map(|of_layer| product(rows, of_layer));
+    of_layers.chain([product(rows.min(output_rows), output)]).collect()
 }
 
 impl Product {

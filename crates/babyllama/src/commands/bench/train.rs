@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use engine::{Device, Profiler};
-use model::{Architecture, Model, ModelConfig, hugging_face};
-use safetensors::tensor::{Dtype, TensorView};
+use model::{Model, ModelConfig, OutputLayer, hugging_face};
 use train::settings::{Codec, Selection, SignalKind};
 use train::signals::{
     self, DistillInputs, DistillState, Distillation, Online, Teacher, TeacherSignals,
@@ -94,7 +93,7 @@ fn cached(
     let mut teachers = Vec::new();
     for (index, (name, config)) in subject.teachers.iter().enumerate() {
         let place = folder.join(format!("teacher-{index}"));
-        write_output_matrix(config, &place)
+        write_output_layer(config, device, &place)
             .with_context(|| format!("cannot write {}", place.display()))?;
         teachers.push(Teacher::open(name, &place)?);
     }
@@ -117,17 +116,12 @@ fn cached(
     signals::open_synthetic(&distillation, &inputs)?.context("the signal has no cache")
 }
 
-/// Writes a model's folder whose weights are an output matrix of one small value.
-fn write_output_matrix(config: &ModelConfig, folder: &Path) -> anyhow::Result<()> {
-    hugging_face::save_config(config, folder)?;
-    let name = match (config.tie_word_embeddings, config.architecture) {
-        (false, _) => "lm_head.weight",
-        (true, Architecture::Gpt2) => "transformer.wte.weight",
-        (true, Architecture::Llama) => "model.embed_tokens.weight",
-        (true, Architecture::Opt) => "model.decoder.embed_tokens.weight",
-        (true, Architecture::Roberta) => "roberta.embeddings.word_embeddings.weight",
-    };
-    let bytes = 0.01f32.to_le_bytes().repeat(config.vocab_size * config.hidden_size);
-    let tensor = TensorView::new(Dtype::F32, vec![config.vocab_size, config.hidden_size], &bytes)?;
-    Ok(safetensors::serialize_to_file([(name, tensor)], None, &folder.join("model.safetensors"))?)
+/// Writes a model's folder whose weights are an output layer of one small value.
+fn write_output_layer(
+    config: &ModelConfig,
+    device: &Arc<dyn Device>,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let layer = OutputLayer::filled(config, device, 0.01);
+    Ok(hugging_face::save_output(config, &layer, folder)?)
 }

@@ -23,39 +23,25 @@ const BATCH_SIZE: usize = 8;
 /// Steps of an epoch, after each of which there is a held-out loss.
 const STEPS_PER_EPOCH: usize = 25;
 
-pub fn architecture_name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::Llama => "LLaMA, grouped heads",
-        Architecture::Roberta => "RoBERTa, dropout",
-        _ => "GPT-2, dropout",
-    }
-}
+/// Width of the feed-forward part where the family has no default.
+const INTERMEDIATE_SIZE: usize = 344;
 
-/// A small model of the shapes that real ones have: heads of 64 channels, shared ones and dropout.
+/// A small model of the shapes that real ones have: heads of 64 channels, and the family's dropout;
+/// one head of keys and values where the family can share them.
 pub fn config(architecture: Architecture) -> ModelConfig {
-    let is_llama = architecture == Architecture::Llama;
-    let dropout = if is_llama { 0.0 } else { 0.1 };
+    let (hidden_size, num_heads) = (128, 2);
+    let tiny = ModelConfig::tiny(architecture);
     ModelConfig {
-        architecture,
         vocab_size: 500,
-        hidden_size: 128,
-        intermediate_size: if is_llama { 344 } else { 512 },
+        hidden_size,
+        intermediate_size: architecture.intermediate_size(hidden_size).unwrap_or(INTERMEDIATE_SIZE),
         num_layers: 2,
-        num_heads: 2,
-        num_kv_heads: if is_llama { 1 } else { 2 },
-        head_dim: 64,
+        num_heads,
+        num_kv_heads: if tiny.num_kv_heads < tiny.num_heads { 1 } else { num_heads },
+        head_dim: hidden_size / num_heads,
         max_positions: SEQUENCE_LENGTH,
         norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: !is_llama,
-        embedding_dropout: dropout,
-        attention_dropout: dropout,
-        residual_dropout: dropout,
-        classifier_dropout: None,
-        initializer_range: 0.02,
-        bos_token_id: 1,
-        eos_token_id: 2,
-        pad_token_id: (architecture == Architecture::Roberta).then_some(1),
+        ..architecture.defaults()
     }
 }
 
@@ -77,7 +63,7 @@ struct Case {
 
 impl Case {
     fn name(&self) -> String {
-        let model = architecture_name(self.architecture);
+        let model = self.architecture.title();
         match self.signal {
             None => model.to_owned(),
             Some(SignalKind::Online) => format!("{model}; two teachers, online"),
@@ -125,7 +111,7 @@ impl Listener for Course {
 impl Runs {
     fn new(steps: u64, reference: &Arc<dyn Device>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        for (seed, architecture) in [(5, Architecture::Gpt2), (6, Architecture::Llama)] {
+        for (seed, architecture) in [(5, Architecture::GPT2), (6, Architecture::LLAMA)] {
             let teacher = Model::new(config(architecture), reference, seed)?;
             hugging_face::save(&teacher, &folder.path().join(format!("teacher-{seed}")))?;
         }
@@ -180,8 +166,7 @@ impl Runs {
         device: &Arc<dyn Device>,
         (done, folder): (&Course, &Path),
     ) -> anyhow::Result<Row> {
-        let place = self
-            .place(&format!("{name} {}", architecture_name(case.architecture)).replace(' ', "-"));
+        let place = self.place(&format!("{name} {}", case.architecture.title()).replace(' ', "-"));
         let course = self.train(case, &place, device, None)?;
         let differs = course.losses != done.losses || weights(&place)? != weights(folder)?;
         Ok(Row::new(name, case.name(), f64::from(u8::from(differs)), 0.0))
@@ -195,6 +180,19 @@ impl Runs {
     }
 }
 
+/// A model of every family that recipes make, and students of the first of them by turns.
+fn cases() -> Vec<Case> {
+    let mut families: Vec<_> =
+        Architecture::all().filter(|family| family.is_made_by_recipes()).collect();
+    families.reverse();
+    let alone = families.iter().map(|&architecture| Case { architecture, signal: None });
+    let signals = [SignalKind::Online, SignalKind::Hidden, SignalKind::Sampled];
+    let students = families.iter().cycle().zip(signals);
+    let students =
+        students.map(|(&architecture, signal)| Case { architecture, signal: Some(signal) });
+    alone.chain(students).collect()
+}
+
 /// Trains on both devices, and from one to the other; on a GPU also without graphs.
 pub fn compare(
     reference: &Arc<dyn Device>,
@@ -205,15 +203,8 @@ pub fn compare(
 ) -> anyhow::Result<Vec<Row>> {
     let runs = Runs::new(steps, reference)?;
     let mut rows = Vec::new();
-    let all = [
-        (Architecture::Llama, None),
-        (Architecture::Gpt2, None),
-        (Architecture::Llama, Some(SignalKind::Online)),
-        (Architecture::Gpt2, Some(SignalKind::Hidden)),
-        (Architecture::Llama, Some(SignalKind::Sampled)),
-    ];
-    for (number, (architecture, signal)) in all.into_iter().enumerate() {
-        let case = Case { architecture, signal };
+    for (number, case) in cases().into_iter().enumerate() {
+        let signal = case.signal;
         console::note(format_args!("{}: {steps} steps", case.name()));
         let place = |kind: &str| runs.place(&format!("{kind}-{number}"));
         let expected = runs.train(&case, &place("reference"), reference, None)?;

@@ -9,7 +9,7 @@ use eval::{Request, Scorer};
 use model::{Architecture, Classifier, Model};
 use train::finetune::{Example, Finetune, FinetuneEvent, FinetuneListener, FinetuneSettings};
 
-use super::models::{architecture_name, config};
+use super::models::config;
 use super::{Row, Tolerances, largest_difference, relative_distance};
 use crate::console;
 
@@ -23,8 +23,8 @@ pub fn compare(
     tolerances: Tolerances,
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for architecture in [Architecture::Llama, Architecture::Gpt2, Architecture::Roberta] {
-        let name = architecture_name(architecture);
+    for architecture in Architecture::all() {
+        let name = architecture.title();
         console::note(format_args!("{name}: scores and fine-tuning"));
         if architecture.is_causal() {
             let [expected, found] =

@@ -2,8 +2,6 @@
 //! of each sequence, as transformers' `LlamaForSequenceClassification` and its sisters for GPT-2,
 //! OPT and RoBERTa do.
 
-mod head;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,25 +9,25 @@ use engine::ops::language_model_loss::Projection;
 use engine::{Device, Layout, Parameters, Role, Segment, Tape, Var};
 
 use crate::batch::Batch;
-use crate::config::ModelConfig;
+use crate::decoder::Backbone;
 use crate::error::ModelError;
+use crate::families::ModelConfig;
+use crate::head::Head;
 use crate::initialise::normal;
-use crate::model::{Decoder, Model, layout};
-use crate::roberta::Encoder;
-use head::Head;
+use crate::model::Model;
 
 /// A classifier on a device.
 pub struct Classifier {
     config: ModelConfig,
     labels: Vec<String>,
-    decoder: Box<dyn Decoder>,
-    head: Head,
+    backbone: Box<dyn Backbone>,
+    head: Box<dyn Head>,
     parameters: Parameters,
 }
 
 impl Classifier {
-    /// A classifier with all parameters zero, to be filled by whoever reads them. `labels` are the
-    /// names of the labels, two at least.
+    /// A classifier with all parameters zero, to be filled. `labels` are the names of the labels,
+    /// at least two.
     ///
     /// # Errors
     /// When the configuration is impossible, labels are too few or share a name, or the parameters
@@ -41,10 +39,11 @@ impl Classifier {
     ) -> Result<Self, ModelError> {
         config.validate()?;
         check_labels(&labels)?;
-        let (decoder, mut layout) = backbone(&config);
-        let head = Head::new(&config, labels.len(), &mut layout);
+        let (family, mut layout) = (config.architecture, Layout::default());
+        let backbone = family.backbone(&config, &mut layout);
+        let head = family.head(&config, labels.len(), &mut layout);
         let parameters = Model::allocate(layout, device)?;
-        Ok(Self { config, labels, decoder, head, parameters })
+        Ok(Self { config, labels, backbone, head, parameters })
     }
 
     /// A language model's weights without its output layer (of a masked model the encoder's), and a
@@ -84,12 +83,12 @@ impl Classifier {
     pub fn with_labels(self, labels: Vec<String>) -> Result<Self, ModelError> {
         check_labels(&labels)?;
         if labels.len() != self.num_labels() {
-            let what = format!(
+            let problem = format!(
                 "head has {} labels, but {} names were given",
                 self.num_labels(),
                 labels.len()
             );
-            return Err(ModelError::Config { what });
+            return Err(ModelError::Labels { problem });
         }
         Ok(Self { labels, ..self })
     }
@@ -104,18 +103,22 @@ impl Classifier {
         &self.labels
     }
 
+    /// The number of labels.
     pub fn num_labels(&self) -> usize {
         self.labels.len()
     }
 
+    /// All weights.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
+    /// All weights, to change.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
 
+    /// Where the weights are.
     pub fn device(&self) -> &Arc<dyn Device> {
         self.parameters.device()
     }
@@ -123,7 +126,7 @@ impl Classifier {
     /// Checks that token ids and a sequence's length fit this classifier.
     ///
     /// # Errors
-    /// When an id lies outside the vocabulary, or the sequence is longer than the positions.
+    /// When an id is outside the vocabulary, or the sequence is longer than the positions.
     pub fn check_sequence(&self, ids: &[u32]) -> Result<(), ModelError> {
         self.config.check_sequence(ids)
     }
@@ -132,7 +135,7 @@ impl Classifier {
     /// recording, its backward starts from `scale` times this sum.
     ///
     /// # Panics
-    /// When a sequence is empty, or an id or a label lies outside its range; callers check what
+    /// When a sequence is empty, or an id or a label is outside its range; callers check what
     /// comes from outside.
     pub fn loss(&self, tape: &mut Tape<'_>, batch: &Batch, labels: &[u32], scale: f32) -> f64 {
         let features = self.features(tape, batch);
@@ -141,7 +144,7 @@ impl Classifier {
 
     /// What meets the head's output matrix: `[sequences, hidden]`.
     fn features(&self, tape: &mut Tape<'_>, batch: &Batch) -> Var {
-        let states = self.decoder.hidden_states(tape, batch, None);
+        let states = self.backbone.hidden_states(tape, batch, None);
         self.head.features(tape, &states, batch)
     }
 
@@ -166,7 +169,7 @@ pub(crate) fn default_labels(count: usize) -> Vec<String> {
 }
 
 fn check_labels(labels: &[String]) -> Result<(), ModelError> {
-    let fail = |what: String| Err(ModelError::Config { what });
+    let fail = |problem: String| Err(ModelError::Labels { problem });
     if labels.len() < 2 {
         return fail(format!(
             "number of labels is {}; a classifier needs at least 2",
@@ -181,16 +184,6 @@ fn check_labels(labels: &[String]) -> Result<(), ModelError> {
     }
 }
 
-/// A model without its output layer: RoBERTa's encoder, and of a decoder what it lays out when its
-/// output matrix is its embedding.
-fn backbone(config: &ModelConfig) -> (Box<dyn Decoder>, Layout) {
-    if config.architecture.is_causal() {
-        return layout(&ModelConfig { tie_word_embeddings: true, ..config.clone() });
-    }
-    let mut layout = Layout::default();
-    (Box::new(Encoder::new(config, &mut layout)), layout)
-}
-
 #[cfg(test)]
 mod tests {
     use base::rng::Rng;
@@ -198,7 +191,7 @@ mod tests {
     use engine::cpu::Cpu;
 
     use super::*;
-    use crate::config::tests::{gpt2, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, llama, opt, roberta};
 
     fn models() -> [Model; 4] {
         let device: Arc<dyn Device> = Arc::new(Cpu::new());
@@ -313,7 +306,7 @@ mod tests {
         for (found, ids) in found.chunks(3).zip(sequences) {
             let mut tape = Tape::inference(&classifier.parameters);
             let states =
-                classifier.decoder.hidden_states(&mut tape, &Batch::from_sequences([ids]), None);
+                classifier.backbone.hidden_states(&mut tape, &Batch::from_sequences([ids]), None);
             let mut x = product(&states.value().to_vec()[..16], &dense, &dense_bias);
             x.iter_mut().for_each(|x| *x = x.tanh());
             let expected = product(&x, &output, &output_bias);

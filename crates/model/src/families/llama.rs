@@ -1,0 +1,234 @@
+//! LLaMA (Touvron et al., arXiv 2302.13971), as transformers' `LlamaForCausalLM` computes it.
+
+use engine::ops::attention::Heads;
+use engine::ops::embed::Embedding;
+use engine::ops::linear::Linear;
+use engine::ops::norm::Norm;
+use engine::{Layout, Role, Segment, Tape, Var};
+use serde_json::{Value, json};
+
+use super::{Architecture, Family, ModelConfig};
+use crate::batch::Batch;
+use crate::decoder::{Backbone, Decoder};
+use crate::error::ModelError;
+use crate::keys::{Keys, decimal};
+use crate::kv_cache::{KvCache, attend};
+
+/// The family.
+pub(super) struct Llama;
+
+impl Family for Llama {
+    fn name(&self) -> &'static str {
+        "llama"
+    }
+
+    fn title(&self) -> &'static str {
+        "LLaMA"
+    }
+
+    fn language_model_class(&self) -> &'static str {
+        "LlamaForCausalLM"
+    }
+
+    fn classifier_class(&self) -> &'static str {
+        "LlamaForSequenceClassification"
+    }
+
+    fn defaults(&self) -> ModelConfig {
+        ModelConfig { norm_epsilon: 1e-6, ..ModelConfig::unstated(Architecture::LLAMA) }
+    }
+
+    fn intermediate_size(&self, _hidden_size: usize) -> Result<usize, &'static str> {
+        Err("for LLaMA it is usually 8/3 of hidden_size")
+    }
+
+    fn has_embedding_dropout(&self) -> bool {
+        false
+    }
+
+    fn has_residual_dropout(&self) -> bool {
+        false
+    }
+
+    /// With grouped heads.
+    fn tiny(&self) -> ModelConfig {
+        ModelConfig { num_kv_heads: 2, ..self.defaults().with_tiny_sizes() }
+    }
+
+    fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
+        if !config.head_dim.is_multiple_of(2) {
+            return Err(ModelError::Config {
+                key: "head_dim",
+                problem: format!("is {}; rotary positions need an even number", config.head_dim),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_config(&self, keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
+        keys.only("hidden_act", &[json!("silu")])?;
+        keys.only("attention_bias", &[json!(false)])?;
+        keys.only("mlp_bias", &[json!(false)])?;
+        keys.only("rope_scaling", &[])?;
+        let rope = keys.nested("rope_parameters")?;
+        rope.only("rope_type", &[json!("default")])?;
+        let defaults = self.defaults();
+        let hidden_size: usize = keys.required("hidden_size")?;
+        let num_heads: usize = keys.required("num_attention_heads")?;
+        Ok(ModelConfig {
+            vocab_size: keys.required("vocab_size")?,
+            hidden_size,
+            intermediate_size: keys.required("intermediate_size")?,
+            num_layers: keys.required("num_hidden_layers")?,
+            num_heads,
+            num_kv_heads: keys.or("num_key_value_heads", num_heads)?,
+            head_dim: keys.or("head_dim", hidden_size / num_heads.max(1))?,
+            max_positions: keys.or("max_position_embeddings", 2048)?,
+            norm_epsilon: keys.or("rms_norm_eps", defaults.norm_epsilon)?,
+            rope_theta: rope.or("rope_theta", keys.or("rope_theta", defaults.rope_theta)?)?,
+            attention_dropout: keys.or("attention_dropout", defaults.attention_dropout)?,
+            ..defaults.with_shared_keys(keys)?
+        })
+    }
+
+    fn write_config(&self, config: &ModelConfig) -> Value {
+        json!({
+            "vocab_size": config.vocab_size,
+            "hidden_size": config.hidden_size,
+            "intermediate_size": config.intermediate_size,
+            "num_hidden_layers": config.num_layers,
+            "num_attention_heads": config.num_heads,
+            "num_key_value_heads": config.num_kv_heads,
+            "head_dim": config.head_dim,
+            "max_position_embeddings": config.max_positions,
+            "hidden_act": "silu",
+            "rms_norm_eps": decimal(config.norm_epsilon),
+            "rope_theta": decimal(config.rope_theta),
+            "attention_bias": false,
+            "attention_dropout": decimal(config.attention_dropout),
+            "mlp_bias": false,
+        })
+    }
+
+    fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder> {
+        Box::new(LlamaDecoder::new(config, layout))
+    }
+
+    fn is_gated(&self) -> bool {
+        true
+    }
+}
+
+/// Where the parameters are in the flat vector, and the forward pass.
+struct LlamaDecoder {
+    embedding: Embedding,
+    blocks: Vec<Block>,
+    norm: Norm,
+    output: Linear,
+    heads: Heads,
+}
+
+struct Block {
+    input_norm: Norm,
+    /// Queries, keys and values: neighbours read as one matrix.
+    qkv: Linear,
+    attention_output: Linear,
+    mlp_norm: Norm,
+    /// Gate and up: neighbours read as one matrix.
+    gate_up: Linear,
+    down: Linear,
+}
+
+impl LlamaDecoder {
+    fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
+        let heads = Heads {
+            num_heads: config.num_heads,
+            num_kv_heads: config.num_kv_heads,
+            head_dim: config.head_dim,
+            rope_theta: Some(config.rope_theta),
+            causal: true,
+            dropout: config.attention_dropout,
+        };
+        let tokens = layout.add(
+            "model.embed_tokens.weight",
+            config.vocab_size,
+            config.hidden_size,
+            Role::Embedding,
+        );
+        let embedding =
+            Embedding { tokens, positions: None, shared: None, padding: config.pad_token_id };
+        let blocks =
+            (0..config.num_layers).map(|index| Block::new(config, &heads, index, layout)).collect();
+        let norm = rms_norm(layout, "model.norm.weight".into(), config);
+        let output = match config.tie_word_embeddings {
+            true => tokens,
+            false => {
+                layout.add("lm_head.weight", config.vocab_size, config.hidden_size, Role::Matrix)
+            }
+        };
+        Self { embedding, blocks, norm, output: output.into(), heads }
+    }
+}
+
+impl Block {
+    fn new(config: &ModelConfig, heads: &Heads, index: usize, layout: &mut Layout) -> Self {
+        let prefix = format!("model.layers.{index}");
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let mut weight = |name: &str, rows, columns| {
+            layout.add(format!("{prefix}.{name}.weight"), rows, columns, Role::Matrix)
+        };
+        let q = weight("self_attn.q_proj", heads.query_columns(), hidden);
+        let k = weight("self_attn.k_proj", heads.key_columns(), hidden);
+        let v = weight("self_attn.v_proj", heads.key_columns(), hidden);
+        let out = weight("self_attn.o_proj", hidden, heads.query_columns());
+        let gate = weight("mlp.gate_proj", intermediate, hidden);
+        let up = weight("mlp.up_proj", intermediate, hidden);
+        let down = weight("mlp.down_proj", hidden, intermediate);
+        let linear = |weight| Linear { weight, bias: None };
+        Self {
+            qkv: linear(Segment::join(&[q, k, v])),
+            attention_output: linear(out),
+            gate_up: linear(Segment::join(&[gate, up])),
+            down: linear(down),
+            input_norm: rms_norm(layout, format!("{prefix}.input_layernorm.weight"), config),
+            mlp_norm: rms_norm(layout, format!("{prefix}.post_attention_layernorm.weight"), config),
+        }
+    }
+}
+
+fn rms_norm(layout: &mut Layout, name: String, config: &ModelConfig) -> Norm {
+    let gain = layout.add(name, 1, config.hidden_size, Role::NormGain);
+    Norm { gain, bias: None, epsilon: config.norm_epsilon }
+}
+
+impl Backbone for LlamaDecoder {
+    fn hidden_states(
+        &self,
+        tape: &mut Tape<'_>,
+        batch: &Batch,
+        mut cache: Option<&mut KvCache>,
+    ) -> Var {
+        let mut x = tape.embed(&self.embedding, &batch.ids, &batch.positions);
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let h = tape.norm(&x, &block.input_norm);
+            let qkv = tape.linear(&h, &block.qkv);
+            let h = attend(tape, qkv, batch, &self.heads, layer, cache.as_deref_mut());
+            x = tape.linear_add(&h, &block.attention_output, x, 0.0);
+            let h = tape.norm(&x, &block.mlp_norm);
+            let h = tape.linear(&h, &block.gate_up);
+            let h = tape.swiglu(h);
+            x = tape.linear_add(&h, &block.down, x, 0.0);
+        }
+        tape.norm(&x, &self.norm)
+    }
+
+    fn heads(&self) -> Heads {
+        self.heads
+    }
+}
+
+impl Decoder for LlamaDecoder {
+    fn output(&self) -> Linear {
+        self.output
+    }
+}

@@ -1,0 +1,232 @@
+//! Families of models, one file each with everything about it: configuration, parameters, forward
+//! pass, classification head, and the facts that the rest of the program asks for.
+//!
+//! A new family is a new file here, declared as a module, and an entry of [`FAMILIES`];
+//! `docs/how-to/family.md` has the steps.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::LazyLock;
+
+use engine::params::NamedSegment;
+use engine::{Layout, Role};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+
+use crate::decoder::{Backbone, Decoder};
+use crate::error::ModelError;
+use crate::head::{Head, LastTokenHead};
+use crate::keys::Keys;
+
+pub(crate) mod config;
+mod facts;
+mod gpt2;
+mod llama;
+mod opt;
+mod roberta;
+mod segments;
+
+pub use config::ModelConfig;
+pub use facts::{Activations, MatrixProduct, TokenValues};
+
+/// All families.
+pub static FAMILIES: &[&dyn Family] = &[
+    // In the order in which messages name them.
+    &gpt2::Gpt2,
+    &llama::Llama,
+    &opt::Opt,
+    &roberta::Roberta,
+];
+
+/// Everything that is particular to the models of one architecture.
+///
+/// Methods with a default are rules that most families share.
+pub trait Family: Sync {
+    /// The name in recipes and in `model_type` of `config.json`, such as `gpt2`.
+    fn name(&self) -> &'static str;
+
+    /// The name in tables and messages, such as `GPT-2`.
+    fn title(&self) -> &'static str;
+
+    /// transformers' class of its language models.
+    fn language_model_class(&self) -> &'static str;
+
+    /// transformers' class of its sequence classifiers.
+    fn classifier_class(&self) -> &'static str;
+
+    /// Whether its models predict the next token. The others predict hidden tokens from both sides.
+    fn is_causal(&self) -> bool {
+        true
+    }
+
+    /// Whether recipes make models of it from random weights. Those of other families come in
+    /// folders, from whose weights training may start.
+    fn is_made_by_recipes(&self) -> bool {
+        self.is_causal()
+    }
+
+    /// The configuration with transformers' defaults for this family and sizes of 0, which every
+    /// model states.
+    fn defaults(&self) -> ModelConfig;
+
+    /// The width of the feed-forward part where a recipe states none, or else advice on how to
+    /// choose it.
+    fn intermediate_size(&self, hidden_size: usize) -> Result<usize, &'static str> {
+        Ok(hidden_size.saturating_mul(4))
+    }
+
+    /// Whether the embedding of the padding token is 0 and takes no gradient.
+    fn has_padding_row(&self) -> bool {
+        true
+    }
+
+    /// Whether the sum of embeddings goes through dropout.
+    fn has_embedding_dropout(&self) -> bool {
+        true
+    }
+
+    /// Whether what attention and feed-forward part add to the residual stream goes through
+    /// dropout.
+    fn has_residual_dropout(&self) -> bool {
+        true
+    }
+
+    /// The smallest configuration that shows all of the family, for tests.
+    fn tiny(&self) -> ModelConfig {
+        self.defaults().with_tiny_sizes()
+    }
+
+    /// Checks what holds for this family beyond [`ModelConfig::validate`].
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] with the first key that is wrong.
+    fn validate(&self, config: &ModelConfig) -> Result<(), ModelError>;
+
+    /// The configuration that a `config.json` of this family states.
+    ///
+    /// # Errors
+    /// When a key is missing, or has a value that the forward pass does not follow.
+    fn read_config(&self, keys: &Keys<'_>) -> Result<ModelConfig, ModelError>;
+
+    /// The family's own keys of `config.json`, an object. Those that all families share are added
+    /// to it.
+    fn write_config(&self, config: &ModelConfig) -> Value;
+
+    /// Adds all parameters of a language model to the layout, under their Hugging Face names, and
+    /// returns its forward pass.
+    fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder>;
+
+    /// The same without an output layer: what a classifier stands on.
+    fn backbone(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Backbone> {
+        // A tied output layer has no parameters of its own.
+        self.decoder(&ModelConfig { tie_word_embeddings: true, ..config.clone() }, layout)
+    }
+
+    /// Adds a classification head for so many labels to the layout, and returns it.
+    fn head(&self, config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Box<dyn Head> {
+        Box::new(LastTokenHead::new(config.hidden_size, num_labels, layout))
+    }
+
+    /// Standard deviation of a segment's initial weights.
+    fn initial_deviation(&self, config: &ModelConfig, _segment: &NamedSegment) -> f32 {
+        config.initializer_range
+    }
+
+    /// The row of a table that is 0 at the start.
+    fn padding_row(&self, config: &ModelConfig, role: Role) -> Option<usize> {
+        let has_row = role == Role::Embedding && self.has_padding_row();
+        config.pad_token_id.filter(|_| has_row).map(|id| id as usize)
+    }
+
+    /// Whether files hold the transpose of a segment.
+    fn is_transposed(&self, _segment: &NamedSegment) -> bool {
+        false
+    }
+
+    /// Whether the feed-forward part multiplies its input's product by a second one, the gate.
+    fn is_gated(&self) -> bool {
+        false
+    }
+
+    /// The matrix products of a forward pass but the output layer's, in their order.
+    fn products(&self, config: &ModelConfig) -> Vec<MatrixProduct> {
+        facts::products(config)
+    }
+
+    /// How many values of a token are in memory during a step.
+    fn activations(&self, config: &ModelConfig) -> Activations {
+        facts::activations(config)
+    }
+
+    /// Whether transformers' positions count padding that stands before a text.
+    fn counts_left_padding(&self) -> bool {
+        true
+    }
+}
+
+/// A handle to a family, which configurations hold. Serialised as the family's name.
+#[derive(Clone, Copy)]
+pub struct Architecture(&'static dyn Family);
+
+impl Architecture {
+    /// GPT-2.
+    pub const GPT2: Self = Self(&gpt2::Gpt2);
+    /// LLaMA.
+    pub const LLAMA: Self = Self(&llama::Llama);
+    /// OPT.
+    pub const OPT: Self = Self(&opt::Opt);
+    /// RoBERTa.
+    pub const ROBERTA: Self = Self(&roberta::Roberta);
+
+    /// The handle of a family.
+    pub const fn of(family: &'static dyn Family) -> Self {
+        Self(family)
+    }
+
+    /// All families.
+    pub fn all() -> impl Iterator<Item = Self> {
+        FAMILIES.iter().copied().map(Self)
+    }
+
+    /// The family of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|architecture| architecture.name() == name)
+    }
+}
+
+impl Deref for Architecture {
+    type Target = dyn Family;
+
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+impl PartialEq for Architecture {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Architecture {}
+
+impl fmt::Debug for Architecture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl Serialize for Architecture {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Architecture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        static NAMES: LazyLock<Vec<&str>> =
+            LazyLock::new(|| FAMILIES.iter().map(|family| family.name()).collect());
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| de::Error::unknown_variant(&name, &NAMES))
+    }
+}
