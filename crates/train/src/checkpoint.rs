@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use base::{atomic_file, hash};
 use engine::{Device, Tensor};
-use model::Model;
+use model::{Model, write_safetensors};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
@@ -100,10 +100,7 @@ fn write_tensors(path: &Path, model: &Model, optimizer: &GroupedOptimizer) -> io
     let tensors = parameters
         .chain(optimizer.state())
         .map(|(name, tensor)| (name, Flat { tensor, shape: [tensor.columns()] }));
-    safetensors::serialize_to_file(tensors, None, path).map_err(|cause| match cause {
-        safetensors::SafeTensorError::IoError(cause) => cause,
-        other => io::Error::other(other.to_string()),
-    })
+    write_safetensors(path, tensors, None)
 }
 
 /// The checkpoints of a folder, oldest first.

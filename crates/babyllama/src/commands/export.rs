@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use corpus::Tokenizer;
-use model::{Batch, Model, hugging_face};
+use model::{Batch, Model, hugging_face, write_safetensors};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::{DeviceArgs, ExportArgs};
@@ -51,5 +51,5 @@ fn write_logits(model: &Model, path: &Path) -> anyhow::Result<()> {
             TensorView::new(Dtype::F32, vec![ids.len(), vocab_size as usize], &logits_bytes)?,
         ),
     ];
-    Ok(safetensors::serialize_to_file(tensors, None, path)?)
+    Ok(write_safetensors(path, tensors, None)?)
 }
