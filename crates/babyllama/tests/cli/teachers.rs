@@ -95,7 +95,7 @@ fn caching_trains_the_teachers_and_fills_the_cache_once() {
     let wrong = workspace
         .babyllama(&format!("cache-teachers small.toml --model teacher {KEPT}"))
         .refused(2);
-    wrong.names(&["nothing is kept of what teachers say to teacher"]);
+    wrong.names(&["no teacher outputs are kept for teacher"]);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_cache_has_a_folder_of_its_own() {
     refused(format!("run small.toml {own}=runs/small"), "is the output folder");
     refused(
         format!("cache-teachers small.toml {own}=runs/small/models/teacher/final/kept"),
-        "lies in the model folder runs/small",
+        "is in the model folder runs/small",
     );
     let outside = format!("--set student.distill.teachers=['{TEACHER}'] --output runs/other");
     refused(format!("run small.toml {outside} {own}={TEACHER}"), &in_a_model);
