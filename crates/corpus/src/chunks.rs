@@ -97,7 +97,7 @@ impl Chunks {
         self.offset
     }
 
-    /// Where sequence `index` lies in the stream.
+    /// The range of sequence `index` in the stream.
     ///
     /// # Panics
     /// When `index` is not below [`count`](Self::count).

@@ -1,10 +1,11 @@
-//! What can go wrong between a folder of text and a file of tokens.
+//! Errors between a folder of text and a file of tokens.
 
 use std::path::PathBuf;
 
 use base::Stopped;
 
 /// A text, a tokenizer or a token file that cannot be read, made or written.
+#[expect(missing_docs, reason = "the message of a variant states what it is")]
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
     /// No such file or folder.
@@ -30,7 +31,7 @@ pub enum CorpusError {
     #[error("the corpus has {tokens} tokens, and one sequence needs {needed}")]
     ShorterThanOneSequence { tokens: usize, needed: usize },
     /// A share held out for validation that is not between 0 and 1, both excluded.
-    #[error("the validation fraction is {fraction}; it must lie between 0 and 1")]
+    #[error("the validation fraction is {fraction}; it must be between 0 and 1")]
     ValidationFraction { fraction: f64 },
     /// So few lines that training or validation would be left without any.
     #[error(
@@ -46,17 +47,17 @@ pub enum CorpusError {
     /// `path` should be a tokenizer and is something else.
     #[error("{} is not a tokenizer babyllama can use: {cause}", path.display())]
     BadTokenizer { path: PathBuf, cause: String },
-    /// The tokenizer library refused; `doing` says at what.
+    /// The tokenizer library failed; `doing` is the operation.
     #[error("the tokenizer failed at {doing}: {cause}")]
     Tokenizer { doing: &'static str, cause: String },
     /// A tokenizer without a token that a model needs; `key` names it as `tokenizer_config.json`
     /// does.
-    #[error("the tokenizer has no `{key}`, which stands around the texts of a masked model")]
+    #[error("the tokenizer has no `{key}`, which a masked model needs before and after texts")]
     NoSuchRole { key: &'static str },
     /// An id that the vocabulary declared for a token file does not have.
-    #[error("{}: token id {id} lies outside the vocabulary of {vocab_size}", path.display())]
+    #[error("{}: token id {id} is outside the vocabulary of {vocab_size}", path.display())]
     TokenOutside { path: PathBuf, id: u32, vocab_size: u32 },
-    /// A file of another kind, of another version, cut short or damaged; `cause` says which.
+    /// A file of another kind, of another version, cut short or damaged; with the cause.
     #[error("{} is not a usable token file: {cause}", path.display())]
     BadTokenFile { path: PathBuf, cause: String },
     /// The caller asked for the work's end (see [`ShouldStop`](base::ShouldStop)).

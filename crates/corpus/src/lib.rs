@@ -4,6 +4,25 @@
 //! ([`cleaners`]), perhaps cut into subset, training and validation parts ([`split`]), made into
 //! tokens ([`tokenizer`]), stored ([`tokens`]), and read as sequences in an order that is a pure
 //! function of seed and epoch ([`chunks`]). Nothing here prints.
+//!
+//! ```
+//! use corpus::{Chunks, Tokenizer, TokenizerSettings};
+//!
+//! # fn main() -> corpus::Result<()> {
+//! let text = "the dog saw the cat and the cat saw the dog\n".to_owned();
+//! let texts = [("toy.train".to_owned(), text.clone())];
+//! let settings = TokenizerSettings { vocab_size: 270, ..TokenizerSettings::default() };
+//! let tokenizer = Tokenizer::train(&texts, &settings)?;
+//! let ids = tokenizer.encode(&text);
+//! assert_eq!(tokenizer.decode(&ids), text);
+//!
+//! let sequences = Chunks::fixed(ids.len(), 4, 0)?;
+//! assert_eq!(sequences.count(), ids.len() / 4);
+//! # Ok(())
+//! # }
+//! ```
+
+#![warn(missing_docs)]
 
 pub mod chunks;
 pub mod cleaners;

@@ -6,7 +6,7 @@ pub const PIECE_BYTES: usize = 1 << 18;
 
 /// Cuts a text into pieces of `piece_bytes` or little more, at the places that `is_cut` allows.
 ///
-/// `is_cut(bytes, at)` says whether the text may be cut before the byte `at`, which is neither its
+/// `is_cut(bytes, at)` returns whether the text may be cut before the byte `at`, which is neither its
 /// first one nor past its end; it must allow places between characters only. Together the pieces
 /// are the text; there is always one.
 pub fn cut(text: &str, piece_bytes: usize, is_cut: impl Fn(&[u8], usize) -> bool) -> Vec<&str> {

@@ -11,7 +11,9 @@ use crate::tokenizer::Tokenizer;
 /// The size of one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TextStats {
+    /// The name of the text.
     pub name: String,
+    /// Bytes of UTF-8.
     pub bytes: usize,
     /// Unicode code points.
     pub characters: usize,
@@ -47,6 +49,7 @@ impl TextStats {
 /// The sizes of all texts of a corpus, in their order, and their sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CorpusStats {
+    /// One for each text.
     pub files: Vec<TextStats>,
     /// Named `total`.
     pub total: TextStats,

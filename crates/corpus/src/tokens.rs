@@ -30,7 +30,7 @@ const CHECKSUM_AT: usize = 56;
 /// The largest vocabulary whose ids fit two bytes.
 const TWO_BYTE_VOCABULARY: usize = 1 << 16;
 
-/// What the header says, apart from magic, version and checksum.
+/// The header apart from magic, version and checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Header {
     bytes_per_token: usize,
@@ -81,7 +81,7 @@ impl Header {
         };
         if !matches!(parsed.bytes_per_token, 2 | 4) {
             return Err(format!(
-                "it says {} bytes per token, where 2 and 4 are possible",
+                "its header has {} bytes per token, where 2 and 4 are possible",
                 parsed.bytes_per_token
             ));
         }
@@ -190,8 +190,8 @@ impl TokenFile {
         })
     }
 
-    /// Opens a headerless file of little-endian 16-bit ids, as nanoGPT writes them. Nothing tells
-    /// their vocabulary.
+    /// Opens a headerless file of little-endian 16-bit ids, as nanoGPT writes them. The
+    /// size of their vocabulary is not known.
     pub fn raw(path: &Path) -> Result<Self> {
         let map = map(path)?;
         let cause = match map.len() {
@@ -214,7 +214,7 @@ impl TokenFile {
         self.len() == 0
     }
 
-    /// Size of the vocabulary that all ids lie in; `None` of a raw file.
+    /// Size of the vocabulary that all ids are in; `None` for a raw file.
     pub fn vocab_size(&self) -> Option<usize> {
         self.header.as_ref().map(|header| header.vocab_size as usize)
     }
@@ -340,7 +340,7 @@ mod tests {
         let mut writer = TokenWriter::create(&path, 100, &hash()).unwrap();
         let message = writer.push(&[5, 100]).unwrap_err().to_string();
         assert!(
-            message.ends_with("train.bin: token id 100 lies outside the vocabulary of 100"),
+            message.ends_with("train.bin: token id 100 is outside the vocabulary of 100"),
             "{message}"
         );
         drop(writer);

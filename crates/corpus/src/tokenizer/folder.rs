@@ -79,9 +79,8 @@ fn optional_object(path: &Path) -> Result<Value> {
     }
 }
 
-/// Whether transformers' class for a folder puts a space before a text: what the configuration
-/// says, and no by default. The classes that stand for any `tokenizer.json` take that file at its
-/// word, and none is said here.
+/// Whether transformers' class for a folder puts a space before a text: the configuration's value,
+/// by default no. `None` for the classes of any `tokenizer.json`, which follow that file.
 fn prefix_space(config: &Value) -> Option<bool> {
     match config["tokenizer_class"].as_str() {
         Some("PreTrainedTokenizerFast" | "TokenizersBackend") => None,

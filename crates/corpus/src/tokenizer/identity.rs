@@ -44,7 +44,7 @@ impl Tokenizer {
 
     fn difference_beyond_vocabulary(&self, other: &Self) -> String {
         let (Ok(ours), Ok(theirs)) = (content(&self.inner), content(&other.inner)) else {
-            return "what else differs cannot be told".into();
+            return "the other differences are not known".into();
         };
         let merges = [&ours, &theirs]
             .map(|content| content["model"]["merges"].as_array().map_or(&[][..], |merges| merges));

@@ -2,21 +2,21 @@
 //! without.
 //!
 //! The authors train with `add_prefix_space=True`, then wrap the file in transformers'
-//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`], whatever the file
-//! says; [`Tokenizer::from_folder`] asks the files beside it.
+//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`], whatever is in the file;
+//! [`Tokenizer::from_folder`] follows the files beside it.
 
-mod around;
-mod by_words;
 mod folder;
 mod identity;
 mod memory;
-#[cfg(test)]
-mod nasty;
 mod normal_form;
 mod pieces;
 mod roles;
+mod special_tokens;
+#[cfg(test)]
+mod test_texts;
 mod train;
 mod vocabulary_files;
+mod word_cache;
 mod words;
 
 use std::path::Path;
@@ -27,8 +27,8 @@ use serde_json::{Value, json};
 use crate::error::{CorpusError, Result};
 use crate::text::read_text;
 use base::stop::{self, ShouldStop};
-use by_words::WordEncoder;
 use roles::Roles;
+use word_cache::WordEncoder;
 
 pub use folder::TOKENIZER_FILE;
 pub use roles::Role;
@@ -45,9 +45,9 @@ pub struct Tokenizer {
     content_hash: blake3::Hash,
     /// Whether a text may be cut between its words without changing its tokens.
     cuts_between_words: bool,
-    /// The fast way to encode, for the kind of tokenizer that it understands.
-    by_words: Option<WordEncoder>,
-    /// What the folder that it came from says of its special tokens.
+    /// Encodes by a cache of words, for tokenizers that it supports.
+    word_encoder: Option<WordEncoder>,
+    /// The special tokens by the files of the folder that it came from.
     roles: Roles,
 }
 
@@ -64,7 +64,7 @@ impl Tokenizer {
         Self::with_prefix_space(json, Some(false))
     }
 
-    /// With a prefix space or without, or as the JSON says. The error is the cause alone.
+    /// With a prefix space or without, or as in the JSON. The error is the cause alone.
     fn with_prefix_space(
         json: String,
         prefix_space: Option<bool>,
@@ -81,7 +81,7 @@ impl Tokenizer {
             vocab_size: largest_id.map_or(0, |id| id as usize + 1),
             content_hash: blake3::hash(content.to_string().as_bytes()),
             cuts_between_words: pieces::can_cut_between_words(&content),
-            by_words: WordEncoder::new(&inner, &content),
+            word_encoder: WordEncoder::new(&inner, &content),
             roles: Roles::default(),
             json,
             inner,
@@ -89,7 +89,7 @@ impl Tokenizer {
     }
 
     /// The same tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
-    /// BabyLM's pipeline of 2023 loads, has none whatever the file says.
+    /// BabyLM's pipeline of 2023 loads, has none whatever is in the file.
     pub fn without_normalizer(&self) -> Result<Self> {
         let failed = |cause: String| CorpusError::Tokenizer {
             doing: "leaving out the normalizer of",
@@ -107,8 +107,8 @@ impl Tokenizer {
     /// Special tokens spelled out in the text (`</s>`) become special tokens; none is added. Bytes
     /// that were not seen in training are dropped.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        match &self.by_words {
-            Some(by_words) => by_words.encode(&self.inner, text),
+        match &self.word_encoder {
+            Some(word_encoder) => word_encoder.encode(&self.inner, text),
             None => self.encode_by_library(text),
         }
     }
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_long_file_has_the_tokens_of_the_library_on_any_number_of_threads() {
         let tokenizer = small();
-        let text = nasty::texts().concat().repeat(12);
+        let text = test_texts::texts().concat().repeat(12);
         let expected = tokenizer.encode_by_library(&text);
         assert!(pieces::cut_between_words(&text).len() > 2, "{} bytes", text.len());
         for threads in [1, 2, 3] {

@@ -66,12 +66,12 @@ fn by_library(text: &str, normalizer: &impl Normalizer) -> String {
 mod tests {
     use tokenizers::normalizers::unicode::{NFC, NFD, NFKC, NFKD};
 
-    use super::super::nasty;
+    use super::super::test_texts;
     use super::*;
 
     fn agree(normalizer: &impl Normalizer) {
         let mut forms = NormalForms::default();
-        for text in nasty::texts() {
+        for text in test_texts::texts() {
             let expected = by_library(&text, normalizer);
             for _ in 0..2 {
                 assert_eq!(forms.of(&text, normalizer), expected, "{text:?}");
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn no_character_acts_across_ascii() {
         let (mut composed, mut decomposed) = (NormalForms::default(), NormalForms::default());
-        for block in nasty::all_characters().chunks(4096) {
+        for block in test_texts::all_characters().chunks(4096) {
             let text: String = block
                 .iter()
                 .flat_map(|&character| ['e', character, '\u{301}', '<', character])

@@ -45,7 +45,7 @@ fn between_words(bytes: &[u8], at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::small;
-    use super::super::{identity, nasty};
+    use super::super::{identity, test_texts};
     use super::*;
 
     #[test]
@@ -69,14 +69,14 @@ mod tests {
         let tokenizer = small();
         assert!(tokenizer.cuts_between_words);
         let mut all_pieces = 0;
-        for text in nasty::texts() {
+        for text in test_texts::texts() {
             let pieces = cut(&text, 0, between_words);
             all_pieces += pieces.len();
             let joined: Vec<u32> =
                 pieces.iter().flat_map(|piece| tokenizer.encode_by_library(piece)).collect();
             assert_eq!(joined, tokenizer.encode_by_library(&text), "{pieces:?}");
         }
-        assert!(all_pieces > 2 * nasty::texts().len(), "{all_pieces} pieces");
+        assert!(all_pieces > 2 * test_texts::texts().len(), "{all_pieces} pieces");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use super::Tokenizer;
 pub enum Role {
     /// Begins a text of a model that predicts the next token.
     Begin,
+    /// Ends a text of a model that predicts the next token.
     End,
+    /// Fills a batch.
     Padding,
     /// Begins a text of a masked model.
     Classifier,
@@ -19,6 +21,7 @@ pub enum Role {
     Separator,
     /// Stands for a hidden token.
     Mask,
+    /// Stands for what has no token.
     Unknown,
 }
 
@@ -46,7 +49,7 @@ impl Role {
         }
     }
 
-    /// The tokens that usually play it, for folders that do not say.
+    /// The usual tokens of the role, for folders without that information.
     fn usual(self) -> &'static [&'static str] {
         match self {
             Role::Begin => &["<s>", "<|endoftext|>"],

@@ -149,7 +149,7 @@ fn around(
 
 #[cfg(test)]
 mod tests {
-    use super::super::nasty;
+    use super::super::test_texts;
     use super::super::tests::train;
     use super::*;
 
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_library_counts_the_same_words() {
         let texts = [
-            ("a.train".to_string(), nasty::texts().concat()),
+            ("a.train".to_string(), test_texts::texts().concat()),
             ("b.train".to_string(), random_words()),
         ];
         let settings = TokenizerSettings { vocab_size: 600, min_frequency: 2 };

@@ -19,8 +19,8 @@ pub fn are_in(folder: &Path) -> bool {
     folder.join(VOCABULARY).is_file() && folder.join(MERGES).is_file()
 }
 
-/// The `tokenizer.json` that says the same as the files, as transformers' `GPT2Tokenizer` makes it:
-/// no normalizer, and the special tokens looked for before anything is cut. `config` is the content
+/// The `tokenizer.json` of the same tokenizer, as transformers' `GPT2Tokenizer` makes it:
+/// no normalizer, and the special tokens searched before anything is cut. `config` is the content
 /// of `tokenizer_config.json`.
 pub fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
     let vocabulary = read_object(&folder.join(VOCABULARY))?;
@@ -87,7 +87,7 @@ fn added_tokens(
     by_id.into_values().collect()
 }
 
-/// A token as `tokenizer.json` lists it, with what `stated` says of how it is looked for.
+/// A token as `tokenizer.json` lists it, with the flags of `stated` on how it is searched.
 fn added_token(id: u64, name: &str, stated: &Value) -> Value {
     let flag = |key: &str, otherwise: bool| stated[key].as_bool().unwrap_or(otherwise);
     json!({

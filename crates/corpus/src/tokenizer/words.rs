@@ -1,16 +1,16 @@
 //! GPT-2's words: where the byte-level pre-tokenizer cuts a text.
 //!
 //! The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
-//! Every character has one of the four classes that it tells apart. Those of ASCII stand in a
-//! table; any other character is looked up by letting the library cut a text of two characters, so
-//! that both always speak of the same version of Unicode.
+//! Every character has one of the four classes that it distinguishes. Those of ASCII are in a table;
+//! any other character is classified by letting the library cut a text of two characters, so that
+//! both always use the same version of Unicode.
 
 use std::collections::HashMap;
 
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-/// What the pattern sees in a character.
+/// The class of a character in the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Letter,
@@ -133,7 +133,7 @@ fn pre_tokenized(text: &str, by_pattern: bool) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::nasty;
+    use super::super::test_texts;
     use super::*;
 
     fn words(splitter: &mut WordSplitter, text: &str) -> Vec<String> {
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn words_are_those_of_the_library() {
         let splitter = &mut WordSplitter::default();
-        for text in nasty::texts() {
+        for text in test_texts::texts() {
             let ours: Vec<String> =
                 words(splitter, &text).iter().map(|word| in_byte_level(word)).collect();
             assert_eq!(ours, words_by_library(&text), "{text:?}");
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn every_character_has_the_class_that_the_library_sees() {
         let splitter = &mut WordSplitter::default();
-        for block in nasty::all_characters().chunks(4096) {
+        for block in test_texts::all_characters().chunks(4096) {
             let text: String = block
                 .iter()
                 .flat_map(|&character| ['a', character, '1', character, '!', character])

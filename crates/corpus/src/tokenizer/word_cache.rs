@@ -1,9 +1,8 @@
-//! Encoding word by word, with a memory of the words met before.
+//! Encoding word by word, with a cache of the tokens of words.
 //!
-//! A byte-level tokenizer encodes every word by itself, and most words of a text are old ones. So
-//! this finds the words (see [`words`](super::words)) and looks them up; only a new word is given
-//! to the library, whose answer is kept. The library remains the one that decides what the tokens
-//! of a word are.
+//! A byte-level tokenizer encodes every word by itself, and most words of a text occurred before. So
+//! a text is split into words (see [`words`](super::words)), which are looked up in the cache; the
+//! library encodes only those that are not in it.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,19 +15,18 @@ use super::normal_form::NormalForms;
 use super::pieces;
 use super::words::{WordSplitter, in_byte_level};
 
-/// Encodes the texts of one tokenizer. Clones share what they know.
+/// Encodes the texts of one tokenizer. Clones share the caches.
 #[derive(Clone, Debug)]
 pub struct WordEncoder {
     added_tokens: AddedTokens,
-    /// One for each thread that encoded at the same time as others, so that nobody waits for
-    /// anybody's.
-    idle: Arc<Mutex<Vec<Knowledge>>>,
+    /// Caches that no thread is using: one for each thread that ever encoded at the same time as
+    /// others, so that no thread waits for another.
+    idle: Arc<Mutex<Vec<WordCache>>>,
 }
 
 impl WordEncoder {
-    /// The encoder of a tokenizer, if it is of the kind that this understands: GPT-2's pattern, no
-    /// normalizer but a Unicode normal form, and added tokens that are all looked for in the text
-    /// as it stands, in one pass.
+    /// The encoder of a tokenizer; `None` unless it has GPT-2's pattern, no normalizer but a Unicode
+    /// normal form, and added tokens that are all searched in the text as it is, in one pass.
     pub fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
         let normalized = |token: &Value| token["normalized"] != false;
         let added_tokens = content["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
@@ -36,26 +34,27 @@ impl WordEncoder {
         // what is left.
         let one_pass = !added_tokens.iter().any(normalized)
             || content["normalizer"].is_null() && added_tokens.iter().all(normalized);
-        let understood = pieces::can_cut_between_words(content) && one_pass;
-        understood.then(|| Self { added_tokens: AddedTokens::of(tokenizer), idle: Arc::default() })
+        let is_supported = pieces::can_cut_between_words(content) && one_pass;
+        is_supported
+            .then(|| Self { added_tokens: AddedTokens::of(tokenizer), idle: Arc::default() })
     }
 
     /// The tokens of a text; `tokenizer` is the one that this was made for.
     pub fn encode(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> Vec<u32> {
-        let mut knowledge = self.idle().pop().unwrap_or_default();
+        let mut cache = self.idle().pop().unwrap_or_default();
         let mut ids = Vec::with_capacity(text.len() / 3);
         let mut rest = text;
         while let Some((at, length, id)) = self.added_tokens.find(rest) {
-            knowledge.encode(tokenizer, &rest[..at], &mut ids);
+            cache.encode(tokenizer, &rest[..at], &mut ids);
             ids.push(id);
             rest = &rest[at + length..];
         }
-        knowledge.encode(tokenizer, rest, &mut ids);
-        self.idle().push(knowledge);
+        cache.encode(tokenizer, rest, &mut ids);
+        self.idle().push(cache);
         ids
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Knowledge>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<WordCache>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,16 +91,16 @@ impl AddedTokens {
     }
 }
 
-/// What one thread has learnt from the library.
+/// The tokens of words, for one thread at a time.
 #[derive(Debug, Default)]
-struct Knowledge {
+struct WordCache {
     splitter: WordSplitter,
     normal_forms: NormalForms,
     words: Memory<Box<[u32]>>,
 }
 
-impl Knowledge {
-    /// Appends the tokens of a text in which no added token is to be found.
+impl WordCache {
+    /// Appends the tokens of a text without added tokens.
     fn encode(&mut self, tokenizer: &tokenizers::Tokenizer, text: &str, ids: &mut Vec<u32>) {
         let normal = match tokenizer.get_normalizer() {
             Some(normalizer) => self.normal_forms.of(text, normalizer),
@@ -130,12 +129,12 @@ mod tests {
     use serde_json::json;
 
     use super::super::tests::small;
-    use super::super::{Tokenizer, nasty};
+    use super::super::{Tokenizer, test_texts};
 
-    /// Encodes every nasty text both ways, twice, so that what is remembered is used as well.
+    /// Encodes every test text both ways, twice, so that the cache is read as well.
     fn agree(tokenizer: &Tokenizer) {
-        assert!(tokenizer.by_words.is_some());
-        for text in nasty::texts().into_iter().chain(nasty::texts()) {
+        assert!(tokenizer.word_encoder.is_some());
+        for text in test_texts::texts().into_iter().chain(test_texts::texts()) {
             assert_eq!(tokenizer.encode(&text), tokenizer.encode_by_library(&text), "{text:?}");
         }
     }
@@ -183,7 +182,7 @@ mod tests {
 
     #[test]
     fn tokenizers_of_other_kinds_are_left_to_the_library() {
-        let other = |change: fn(&mut serde_json::Value)| changed(change).by_words.is_none();
+        let other = |change: fn(&mut serde_json::Value)| changed(change).word_encoder.is_none();
         assert!(other(|value| value["normalizer"]["type"] = json!("Lowercase")));
         assert!(other(|value| value["pre_tokenizer"] = json!({"type": "Whitespace"})));
         assert!(other(|value| value["pre_tokenizer"]["use_regex"] = json!(false)));

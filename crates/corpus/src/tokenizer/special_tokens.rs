@@ -36,13 +36,13 @@ impl Tokenizer {
     /// `add_special_tokens`.
     ///
     /// # Errors
-    /// When the texts do not stand whole in their order.
+    /// When the post-processor moves, repeats or leaves out texts.
     pub fn tokens_around(&self, pair: bool) -> Result<[Vec<u32>; 3]> {
         let failed = |cause: String| CorpusError::Tokenizer {
             doing: "putting special tokens around texts",
             cause,
         };
-        // Stand for texts, and are no ids of any vocabulary.
+        // Placeholders of texts, outside any vocabulary.
         const TEXTS: [u32; 2] = [u32::MAX - 1, u32::MAX];
         let [first, second] =
             TEXTS.map(|id| Encoding::from_tokens(vec![Token::new(id, "a".into(), (0, 1))], 0));
@@ -149,7 +149,7 @@ mod tests {
         let own = template(&[text("A"), special("</s>")], &[text("A"), special("</s>"), text("B")]);
         let expected: [[&[u32]; 3]; 2] = [[&[], &[], &[2]], [&[], &[2], &[]]];
         assert_eq!(around(&own.of_masked_model().unwrap()), expected);
-        // What is saved says so too.
+        // The saved file has them too.
         let folder = tempfile::tempdir().unwrap();
         tokenizer.save_folder(folder.path(), 64).unwrap();
         assert_eq!(around(&Tokenizer::from_folder(folder.path()).unwrap()), ROBERTA);

@@ -1,4 +1,4 @@
-//! Texts for tests: whatever could make two ways of encoding differ.
+//! Texts for tests: texts that could make two ways of encoding differ.
 
 use base::rng::Rng;
 
