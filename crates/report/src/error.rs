@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a metrics log could not be read or written.
+#[expect(missing_docs, reason = "the message of a variant states what it is")]
 #[derive(Debug, Error)]
 pub enum ReportError {
     #[error("cannot {action} {}: {source}", path.display())]

@@ -1,9 +1,9 @@
 //! Numbers as people read them.
 
-/// What stands where there is no number.
+/// The text in place of a missing number.
 pub const NOTHING: &str = "-";
 
-/// A whole number with its thousands apart: `58,343,936`.
+/// A whole number with commas between thousands: `58,343,936`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!([0, 999, 1000, 58_343_936].map(grouped), ["0", "999", "1,000", "58,343,936"]);
     }
 

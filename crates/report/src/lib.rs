@@ -1,9 +1,25 @@
-//! What a run leaves for people to read: its metrics log, tables, and numbers in words; and the
-//! scores that the papers print. It knows nothing of models or training.
+//! Files and text for people: the metrics log of a run ([`metrics`]), aligned tables ([`table`]),
+//! numbers as text ([`format`](mod@format)), and the scores that the papers print ([`reference`]).
+//! It depends on no model and no training.
+//!
+//! ```
+//! use report::format::grouped;
+//! use report::{Align, Table};
+//!
+//! let mut table = Table::new([("model", Align::Left), ("parameters", Align::Right)]);
+//! table.push(vec!["llama-58m".into(), grouped(58_343_936)]);
+//! assert_eq!(
+//!     table.to_markdown(),
+//!     "| model     | parameters |\n| --------- | ---------: |\n| llama-58m | 58,343,936 |\n"
+//! );
+//! ```
+
+#![warn(missing_docs)]
 
 pub mod error;
 pub mod format;
 pub mod metrics;
+#[expect(missing_docs, reason = "the columns of printed tables")]
 pub mod reference;
 pub mod table;
 

@@ -1,8 +1,8 @@
 //! `metrics.jsonl`: what happened at each step of a training run, one JSON object a line, only ever
 //! appended to.
 //!
-//! Every object has a whole number `step`. A run that resumes from a checkpoint takes back the
-//! lines after it, so that the log reads as if the run had never been cut.
+//! Every object has a whole number `step`. A run that resumes from a checkpoint removes the lines
+//! after it, so that the log is that of an uninterrupted run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ReportError;
 
-/// The part of a record that the log itself looks at.
+/// The part of a record that the log itself reads.
 #[derive(Deserialize)]
 struct Step {
     step: u64,
@@ -29,13 +29,19 @@ pub struct MetricsLog {
 
 impl MetricsLog {
     /// Begins an empty log; one that was there is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
         let file = File::create(path).map_err(|source| failed("create", path, source))?;
         Ok(Self { path: path.to_path_buf(), file })
     }
 
-    /// Continues a log (or begins one) after the given step: records of later steps are cut away,
-    /// and so is a last line that a crash left unfinished.
+    /// Continues a log (or begins one) after the given step: records of later steps are
+    /// removed, and so is a last line that a crash left unfinished.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or a line is not a record.
     pub fn open_at(path: &Path, step: u64) -> Result<Self, ReportError> {
         let bytes = read_if_present(path)?;
         let mut kept = Vec::with_capacity(bytes.len());
@@ -55,13 +61,19 @@ impl MetricsLog {
         })
     }
 
-    /// Brings everything written so far to disk.
+    /// Syncs everything written so far to disk.
+    ///
+    /// # Errors
+    /// When the file cannot be synced.
     pub fn sync(&self) -> Result<(), ReportError> {
         self.file.sync_all().map_err(|source| failed("write", &self.path, source))
     }
 
     /// Writes one record as one line, at once. It must be an object with a `step`; JSON knows no
     /// NaN, which becomes `null`.
+    ///
+    /// # Errors
+    /// When the record has no step, or cannot be written.
     pub fn append(&mut self, record: &impl Serialize) -> Result<(), ReportError> {
         let refuse = |source| ReportError::Record { path: self.path.clone(), source };
         let mut line = serde_json::to_string(record).map_err(refuse)?;
@@ -72,7 +84,10 @@ impl MetricsLog {
 }
 
 /// All records of a log, in order, as the caller's type or as `serde_json::Value`. An unfinished
-/// last line is passed over.
+/// last line is skipped.
+///
+/// # Errors
+/// When the file cannot be read, or a line is not a record.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
     let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
     finished_lines(&bytes).map(|(number, line)| parse(path, number, line)).collect()
@@ -137,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn resuming_cuts_what_lies_beyond_the_checkpoint() {
+    fn resuming_removes_records_after_the_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let path = log(&folder);
         let mut metrics = MetricsLog::open_at(&path, 0).unwrap();
@@ -149,11 +164,7 @@ mod tests {
         assert_eq!(steps(&path), [0, 1, 2, 2]);
         metrics.append(&json!({ "step": 3 })).unwrap();
         assert_eq!(steps(&path), [0, 1, 2, 2, 3]);
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "nothing may lie beside the log"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other file is left");
     }
 
     #[test]

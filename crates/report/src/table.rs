@@ -5,7 +5,9 @@ use crate::format::{NOTHING, decimal, grouped, percent, short};
 /// On which side a column's cells line up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
+    /// Text.
     Left,
+    /// Numbers.
     Right,
 }
 
@@ -88,10 +90,12 @@ fn ruled(align: Align, width: usize) -> String {
     }
 }
 
-/// What the closing table says of a model, or of an ensemble.
+/// The closing table's row of a model or an ensemble.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableRow {
+    /// The name.
     pub model: String,
+    /// The number of weights.
     pub parameters: u64,
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: Option<f64>,
@@ -103,6 +107,7 @@ pub struct TableRow {
     pub tokens_per_second: Option<f64>,
     /// Training time.
     pub minutes: Option<f64>,
+    /// Seed of the training.
     pub seed: Option<u64>,
 }
 
