@@ -109,7 +109,7 @@ fn rows_from_states(
     };
     for_rows(student, teacher, targets, |student, teacher, target| match divergence {
         Divergence::ForwardKl => distill_row(student, teacher, target, objective),
-        Divergence::ReverseKl | Divergence::JensenShannon => {
+        _ => {
             let kl = divergence_row(student, teacher, divergence, temperature, kl_weight);
             DistillationSums { cross_entropy: join_row(student, teacher, target, weight), kl }
         }

@@ -159,7 +159,7 @@ impl<'a> Block<'a> {
         };
         match divergence {
             Divergence::ForwardKl => self.distill_forward(teacher),
-            Divergence::ReverseKl | Divergence::JensenShannon => {
+            _ => {
                 self.divergence((1.0, kl), teacher, teacher, true);
                 self.join(teacher);
             }

@@ -27,7 +27,16 @@ pub enum Divergence {
     JensenShannon,
 }
 
-/// How several teachers speak as one. `w` are their weights, `t` their logits, `T` the temperature.
+impl Divergence {
+    /// Every divergence with its name in settings.
+    pub const NAMED: [(&'static str, Self); 3] = [
+        ("forward_kl", Self::ForwardKl),
+        ("reverse_kl", Self::ReverseKl),
+        ("jensen_shannon", Self::JensenShannon),
+    ];
+}
+
+/// How several teachers become one distribution. `w` are their weights, `t` their logits, `T` the temperature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ensemble {
     /// `p = softmax(sum w t / T)`, as the papers have it.
@@ -37,6 +46,15 @@ pub enum Ensemble {
     MeanProbs,
     /// Each teacher for itself: the objective is `sum w D(softmax(t / T), q)`.
     SumKl,
+}
+
+impl Ensemble {
+    /// Every ensemble with its name in settings.
+    pub const NAMED: [(&'static str, Self); 3] = [
+        ("mean_logits", Self::MeanLogits),
+        ("mean_probs", Self::MeanProbs),
+        ("sum_kl", Self::SumKl),
+    ];
 }
 
 /// What is minimised: which divergence from whom, and how the two sums are weighed.

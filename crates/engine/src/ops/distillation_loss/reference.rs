@@ -11,10 +11,8 @@ use crate::params::{Layout, Parameters, Role};
 use crate::testing::{device, random};
 use crate::{Device, Tape, Tensor};
 
-const DIVERGENCES: [Divergence; 3] =
-    [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon];
 pub(crate) const ENSEMBLES: [Ensemble; 3] =
-    [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl];
+    [Ensemble::NAMED[0].1, Ensemble::NAMED[1].1, Ensemble::NAMED[2].1];
 
 /// An objective with every divergence and every ensemble.
 pub(crate) fn objectives(
@@ -22,8 +20,9 @@ pub(crate) fn objectives(
     cross_entropy: f32,
     kl: f32,
 ) -> Vec<DistillationObjective> {
-    let pairs =
-        DIVERGENCES.iter().flat_map(|&divergence| ENSEMBLES.map(|ensemble| (divergence, ensemble)));
+    let pairs = Divergence::NAMED
+        .into_iter()
+        .flat_map(|(_, divergence)| ENSEMBLES.map(|ensemble| (divergence, ensemble)));
     pairs
         .map(|(divergence, ensemble)| DistillationObjective {
             temperature,

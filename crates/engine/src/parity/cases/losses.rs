@@ -20,9 +20,8 @@ pub(super) fn cases() -> Vec<Case> {
     for (tokens, width, vocab) in [(200, 64, 512), (9, 5, 33)] {
         cases.extend([false, true].map(|bias| language_model(tokens, width, vocab, bias)));
         cases.push(log_probabilities(tokens, width, vocab));
-        for divergence in [Divergence::ForwardKl, Divergence::ReverseKl, Divergence::JensenShannon]
-        {
-            for ensemble in [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl] {
+        for (_, divergence) in Divergence::NAMED {
+            for (_, ensemble) in Ensemble::NAMED {
                 cases.push(distillation((tokens, width, vocab, false), divergence, ensemble));
             }
             let ensemble = Ensemble::MeanLogits;
