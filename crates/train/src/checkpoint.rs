@@ -1,9 +1,9 @@
-//! Checkpoints: everything a run needs to go on to the same bits.
+//! Checkpoints: everything that a run needs to continue to the same bits.
 //!
 //! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and the state of the
 //! optimizers, flat vectors by name) and
-//! `state.json` (where the run stood, with the other file's checksum). It is written beside and
-//! renamed into place; the newest two are kept, so that a damaged one leaves another.
+//! `state.json` (progress of the run, with the other file's checksum). The folder appears whole or
+//! not at all; the newest two are kept, so that a damaged one leaves another.
 
 use std::borrow::Cow;
 use std::fs;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::optimizers::GroupedOptimizer;
 
-/// Where a run stood.
+/// Progress of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Finished steps.
@@ -114,7 +114,7 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(found)
 }
 
-/// What kills left of checkpoints that were being written.
+/// Unfinished checkpoints of processes that were killed.
 fn unfinished(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let is_partial = |name: &str| name.starts_with("step-") && name.ends_with(".partial");
     let partial = entries(folder)?.into_iter().filter(|(name, _)| is_partial(name));
@@ -134,10 +134,11 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, TrainError> {
     entries.map(named).collect()
 }
 
-/// Restores the newest checkpoint that is whole. `on_damaged` hears of those that are not.
+/// Restores the newest undamaged checkpoint. `on_damaged` is called with the path and the problem of
+/// each damaged one.
 ///
 /// # Errors
-/// When a whole checkpoint was written by a run with another fingerprint, or all are damaged.
+/// When an undamaged checkpoint was written by a run with another fingerprint, or all are damaged.
 pub fn restore(
     folder: &Path,
     model: &mut Model,
@@ -179,7 +180,7 @@ fn read(
     let path = folder.join("state.safetensors");
     let bytes = fs::read(&path).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
     if hash::of_bytes(&bytes) != state.checksum {
-        return Err(damaged(path, "its checksum does not match; it was cut or changed".into()));
+        return Err(damaged(path, "its checksum does not match: it was cut off or changed".into()));
     }
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|cause| damaged(path.clone(), cause.to_string()))?;

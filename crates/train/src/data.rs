@@ -11,8 +11,10 @@ use crate::settings::{DataOrder, TrainSettings};
 
 /// A long text as token ids.
 pub trait TokenSource: Sync {
+    /// The number of tokens.
     fn len(&self) -> usize;
 
+    /// Whether there is no token.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -64,15 +66,17 @@ pub fn batch(source: &dyn TokenSource, chunks: &Chunks, sequences: &[u32]) -> Ba
 /// Sequences that pass through a model together.
 #[derive(Clone, Debug)]
 pub struct MicroBatch {
+    /// The token ids.
     pub batch: Batch,
-    /// Where they were cut; signals that are kept on disk are found by it. `None` of sequences that
-    /// come from nowhere.
+    /// Where they were cut: the key of their blocks in a teacher cache. `None` for sequences of no
+    /// text.
     pub origin: Option<Origin>,
 }
 
 /// Where the sequences of a batch were cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
+    /// The text.
     pub text: TextKind,
     /// Tokens before the text's first sequence.
     pub offset: usize,
@@ -83,7 +87,9 @@ pub struct Origin {
 /// Which text of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
+    /// The text that is trained on.
     Training,
+    /// The text that losses are measured on.
     Heldout,
 }
 
@@ -109,6 +115,7 @@ impl MicroBatch {
 /// All sequences that a run may read of one text, numbered one after the other.
 #[derive(Clone, Debug)]
 pub struct Sequences {
+    /// The text.
     pub text: TextKind,
     /// One for each offset, all of the same count.
     chunks: Vec<Chunks>,
@@ -131,10 +138,12 @@ impl Sequences {
         Ok(Self { text: TextKind::Heldout, chunks: vec![chunks], subset })
     }
 
+    /// Tokens of a sequence.
     pub fn sequence_length(&self) -> usize {
         self.chunks[0].sequence_length()
     }
 
+    /// The offsets at which the text is cut.
     pub fn offsets(&self) -> Vec<usize> {
         self.chunks.iter().map(Chunks::offset).collect()
     }
@@ -198,7 +207,7 @@ pub fn token_hash(source: &dyn TokenSource) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Tokens that are looked at together when a whole text is.
+/// Tokens that are read at a time when a whole text is.
 const PIECE: usize = 1 << 20;
 
 /// Checks that a text has a sequence to read and no token outside the vocabulary.
@@ -223,7 +232,7 @@ pub fn check(
 
 /// Which sequences each step of a run reads: a pure function of the settings, the seed and the
 /// step.
-pub struct Plan {
+pub struct BatchPlan {
     seed: u64,
     token_count: usize,
     sequence_length: usize,
@@ -232,12 +241,13 @@ pub struct Plan {
     order: DataOrder,
     batch_size: usize,
     sequences: usize,
+    /// Steps of the whole run.
     pub total_steps: u64,
-    /// The epoch whose order is at hand.
+    /// The epoch of the last step, with its order.
     current: Option<Epoch>,
 }
 
-impl Plan {
+impl BatchPlan {
     /// # Errors
     /// When the text is shorter than one sequence.
     pub fn new(
@@ -332,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_epoch_visits_every_sequence_once_in_a_new_order() {
-        let mut plan = Plan::new(&settings(), 1, 43).unwrap();
+        let mut plan = BatchPlan::new(&settings(), 1, 43).unwrap();
         assert_eq!((plan.steps_per_epoch(), plan.total_steps), (4, 8));
         let mut epoch = |first: u64| -> Vec<u32> {
             (first..first + 4).flat_map(|done| plan.step(done).unwrap().1).collect()
@@ -348,11 +358,11 @@ mod tests {
     #[test]
     fn a_step_does_not_depend_on_the_steps_before() {
         let mut whole =
-            Plan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
+            BatchPlan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
         let steps: Vec<_> =
             (0..whole.total_steps).map(|done| whole.step(done).unwrap().1).collect();
         let mut resumed =
-            Plan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
+            BatchPlan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
         assert_eq!(resumed.step(5).unwrap().1, steps[5]);
     }
 
@@ -385,7 +395,7 @@ mod tests {
     #[test]
     fn epochs_draw_their_offset_from_the_set() {
         let settings = TrainSettings { chunk_offsets: vec![0, 3], epochs: 20.0, ..settings() };
-        let mut plan = Plan::new(&settings, 1, 43).unwrap();
+        let mut plan = BatchPlan::new(&settings, 1, 43).unwrap();
         let mut offsets: Vec<usize> =
             (0..20).map(|epoch| plan.step(epoch * 4).unwrap().0.offset()).collect();
         offsets.sort_unstable();
@@ -396,9 +406,9 @@ mod tests {
     #[test]
     fn file_order_is_file_order_and_short_texts_are_refused() {
         let settings = TrainSettings { order: DataOrder::File, max_steps: 2, ..settings() };
-        let mut plan = Plan::new(&settings, 1, 43).unwrap();
+        let mut plan = BatchPlan::new(&settings, 1, 43).unwrap();
         assert_eq!((plan.total_steps, plan.step(1).unwrap().1), (2, vec![3, 4, 5]));
-        assert!(Plan::new(&settings, 1, 3).is_err());
+        assert!(BatchPlan::new(&settings, 1, 3).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What can stop a training run.
+//! Errors of training.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use model::ModelError;
 use crate::signals::cache::CacheError;
 
 /// Why a run could not start or go on.
+#[expect(missing_docs, reason = "the message of a variant states what it is")]
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     #[error(transparent)]
@@ -58,7 +59,7 @@ pub enum TrainError {
     OutOfMemory { sequences: usize, length: usize, fault: Fault },
     #[error(transparent)]
     Device(Fault),
-    #[error("somebody asked to stop")]
+    #[error("stopped before the end, as asked")]
     Stopped(#[from] Stopped),
     #[error("`{setting}` is {value}; {rule}")]
     Setting { setting: &'static str, value: String, rule: &'static str },

@@ -1,4 +1,4 @@
-//! What a run tells while it goes on. Nothing is printed here; the command line listens.
+//! Events of a run.
 
 use std::path::Path;
 
@@ -15,21 +15,26 @@ pub struct StepRecord {
     pub loss: f64,
     /// Mean over the predicted tokens.
     pub cross_entropy: f64,
-    /// The divergence with its `temperature^2`, normalised as the settings say; absent without
+    /// The divergence with its `temperature^2`, normalised by the settings; absent without
     /// teachers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl: Option<f64>,
     /// Before clipping.
     pub gradient_norm: f64,
+    /// The rate of this update.
     pub learning_rate: f64,
+    /// Tokens of the batch.
     pub tokens: usize,
+    /// Time of the step.
     pub seconds: f64,
 }
 
 /// One held-out evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRecord {
+    /// Steps done.
     pub step: u64,
+    /// Epochs done.
     pub epoch: f64,
     /// Mean over the predicted tokens of the held-out sequences.
     pub cross_entropy: f64,
@@ -40,65 +45,84 @@ pub struct EvaluationRecord {
     pub objective: Option<f64>,
     /// Whether it is the lowest so far.
     pub best: bool,
+    /// Tokens of the held-out sequences.
     pub tokens: usize,
+    /// Time of the evaluation.
     pub seconds: f64,
 }
 
-/// What happened.
+/// An event of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// The run begins, or goes on after `step` steps.
+    /// The run begins, or resumes.
     Started {
+        /// Steps done.
         step: u64,
+        /// Steps of the whole run.
         total_steps: u64,
+        /// Steps of an epoch.
         steps_per_epoch: u64,
+        /// Tokens of a full batch.
         tokens_per_step: usize,
     },
-    /// What the teachers say is kept in a folder.
+    /// There is a teacher cache.
     TeacherCache {
+        /// The folder of the training text's cache.
         folder: &'a Path,
-        /// Of the training text, and how many of them are not there yet.
+        /// Sequences of the training text.
         sequences: usize,
+        /// The number of them that are not cached yet.
         missing: usize,
         /// Size of the whole cache.
         bytes: u64,
     },
-    /// The device has no memory for a whole step: from now on so many of its sequences pass through
-    /// at a time.
+    /// The device has no memory for all sequences of a step: from now on a micro-batch has so many.
     Split {
+        /// Sequences of a micro-batch.
         sequences: usize,
+        /// Sequences of a step.
         batch_size: usize,
     },
     /// A checkpoint could not be used and an older one was taken.
     CheckpointSkipped {
+        /// The damaged file.
         path: &'a Path,
+        /// What is wrong with it.
         problem: &'a str,
     },
+    /// A step is done.
     Step(StepRecord),
+    /// An evaluation is done.
     Evaluation(EvaluationRecord),
     /// A checkpoint is about to be written: records up to `step` must reach the disk before it.
     Saving {
+        /// Steps done.
         step: u64,
     },
     /// Everything up to `step` is on disk.
     Checkpoint {
+        /// Steps done.
         step: u64,
+        /// The checkpoint's folder.
         path: &'a Path,
     },
 }
 
-/// Hears of events as they happen. A listener that cannot keep its records stops the run with its
-/// error.
+/// Receives the events of a run. An error of the listener, such as a full disk, stops the run.
 pub trait Listener {
+    /// Called at every event.
+    ///
+    /// # Errors
+    /// What keeps the run from going on.
     fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()>;
 
-    /// Whether somebody asked the run to stop: it finishes the step, saves, and returns.
+    /// Whether to stop: the run finishes the step, saves, and returns.
     fn should_stop(&self) -> bool {
         false
     }
 }
 
-/// Hears nothing.
+/// Ignores all events.
 pub struct Silent;
 
 impl Listener for Silent {

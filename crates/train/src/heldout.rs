@@ -17,8 +17,11 @@ use crate::step::{Normalisers, objective, unweighted};
 
 /// Held-out sequences of a text.
 pub struct Heldout<'a> {
+    /// The text.
     pub source: &'a dyn TokenSource,
+    /// How it is cut into sequences.
     pub chunks: Chunks,
+    /// The numbers of the sequences that are measured.
     pub sequences: Vec<u32>,
     /// Sequences per forward pass, or fewer where the device has no memory for them.
     pub batch_size: usize,
@@ -34,6 +37,7 @@ pub struct HeldoutLoss {
     pub cross_entropy: f64,
     /// The distillation objective, where it was asked for.
     pub objective: Option<f64>,
+    /// Tokens of the sequences.
     pub tokens: usize,
 }
 
@@ -66,8 +70,8 @@ impl Heldout<'_> {
     /// The cross-entropy of a model, or of several by their averaged logits.
     ///
     /// # Errors
-    /// When vocabularies differ in size, a model's positions do not reach, or somebody asked to
-    /// stop.
+    /// When vocabularies differ in size, a model's positions do not reach, or the caller asked
+    /// to stop.
     pub fn cross_entropy(&self, models: &[&Model]) -> Result<HeldoutLoss, TrainError> {
         self.cross_entropy_of_each(models, |_, _| ())
     }

@@ -1,4 +1,39 @@
-//! Training and distillation: from `run` to the step in one hop.
+//! Pretraining, distillation and fine-tuning.
+//!
+//! [`Run`] trains a language model from its first step, or its last checkpoint, to the end:
+//! [`run`] is the loop, [`step`] one step (batch, forward, loss, backward, clipping, update),
+//! [`data`] which sequences each step reads, [`optimizers`] and [`schedule`] how parameters are
+//! updated, [`heldout`] the evaluation, [`checkpoint`] what a run resumes from, [`signals`] the
+//! outputs of teachers and their cache, [`identity`] what a result follows from. [`finetune`]
+//! trains classifiers. Nothing is printed; a [`Listener`] receives events.
+//!
+//! ```
+//! use train::TrainSettings;
+//! use train::data::BatchPlan;
+//! use train::schedule::Schedule;
+//!
+//! # fn main() -> Result<(), train::TrainError> {
+//! let settings = TrainSettings {
+//!     epochs: 2.0,
+//!     batch_size: 4,
+//!     sequence_length: 8,
+//!     warmup_steps: 2,
+//!     learning_rate: 1e-3,
+//!     ..TrainSettings::default()
+//! };
+//! // 100 tokens are 12 sequences: 3 steps in each epoch.
+//! let mut plan = BatchPlan::new(&settings, 42, 100)?;
+//! assert_eq!((plan.steps_per_epoch(), plan.total_steps), (3, 6));
+//! let (_, sequences) = plan.step(5)?;
+//! assert_eq!(sequences.len(), 4);
+//!
+//! let schedule = Schedule::new(&settings, plan.total_steps);
+//! assert_eq!(schedule.learning_rate(1), 0.5e-3);
+//! # Ok(())
+//! # }
+//! ```
+
+#![warn(missing_docs)]
 
 pub mod checkpoint;
 pub mod data;
@@ -6,6 +41,7 @@ pub mod error;
 pub mod events;
 pub mod finetune;
 pub mod heldout;
+pub mod identity;
 pub mod optimizers;
 pub mod run;
 pub mod schedule;

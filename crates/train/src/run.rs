@@ -1,50 +1,59 @@
-//! A training run: steps, evaluations at epoch ends, checkpoints, and going on where it was cut.
+//! A training run: steps, evaluations at epoch ends, checkpoints, and resuming from one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use base::hash;
 use engine::{BatchLimit, fault};
 use model::{Model, hugging_face};
 
 use crate::checkpoint::{self, Progress};
-use crate::data::{self, MicroBatch, Plan, TextKind, TokenSource, heldout_sequences};
+use crate::data::{self, BatchPlan, MicroBatch, TextKind, TokenSource, heldout_sequences};
 use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
 use crate::heldout::Heldout;
+use crate::identity;
 use crate::optimizers::OptimizerSettings;
 use crate::schedule::Schedule;
-use crate::settings::{self, Selection, SignalKind, TrainSettings};
+use crate::settings::{self, Selection, TrainSettings};
 use crate::signals::{self, DistillInputs, DistillState, Distillation};
 use crate::step::Trainer;
 
-/// Everything that decides a run.
+/// A run and all that its result follows from.
 pub struct Run<'a> {
     /// Where `checkpoints/`, `best/` and `final/` go.
     pub folder: &'a Path,
+    /// How the model is trained.
     pub settings: &'a TrainSettings,
     /// Seed of data order and dropout.
     pub seed: u64,
     /// The model as it starts.
     pub model: Model,
-    /// What a student listens to; without it the run is plain pretraining.
+    /// The teachers and settings of a distillation; `None` for pretraining.
     pub distill: Option<Distillation>,
+    /// The text that is trained on.
     pub training: &'a dyn TokenSource,
     /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
     pub validation: Option<&'a dyn TokenSource>,
-    /// A hash of what lies behind all this (start weights, teachers, texts), so that a checkpoint
-    /// of another run is refused.
+    /// A hash of start weights, teachers and texts, so that a checkpoint of another run is refused.
     pub inputs_fingerprint: String,
 }
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
-    /// All steps are done; the best weights lie in `final/`.
-    Finished { step: u64, best: Option<(f64, u64)> },
-    /// Somebody asked it to stop; everything up to `step` is saved.
-    Interrupted { step: u64 },
+    /// All steps are done; the best weights are in `final/`.
+    Finished {
+        /// Steps done.
+        step: u64,
+        /// The lowest held-out number, and the step that it was found after.
+        best: Option<(f64, u64)>,
+    },
+    /// The listener asked to stop; everything up to `step` is saved.
+    Interrupted {
+        /// Steps done.
+        step: u64,
+    },
 }
 
 /// A run between two steps.
@@ -52,7 +61,7 @@ struct RunState<'a> {
     folder: PathBuf,
     settings: &'a TrainSettings,
     trainer: Trainer,
-    plan: Plan,
+    plan: BatchPlan,
     schedule: Schedule,
     training: &'a dyn TokenSource,
     heldout: Option<Heldout<'a>>,
@@ -66,8 +75,8 @@ impl<'a> Run<'a> {
     /// Trains to the end, from the last checkpoint when there is one.
     ///
     /// # Errors
-    /// When something makes no sense or cannot be read or written, a loss is not finite, or the
-    /// device fails; the last checkpoint stays.
+    /// When a setting is outside its range, something cannot be read or written, a loss is not
+    /// finite, or the device fails; the last checkpoint stays.
     pub fn execute(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
         fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
     }
@@ -112,7 +121,7 @@ impl<'a> Run<'a> {
     }
 
     fn prepare(self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
-        let plan = Plan::new(self.settings, self.seed, self.training.len())?;
+        let plan = BatchPlan::new(self.settings, self.seed, self.training.len())?;
         let schedule = Schedule::new(self.settings, plan.total_steps);
         let fingerprint = self.fingerprint();
         let distill = self.open_teachers(listener)?;
@@ -194,24 +203,9 @@ impl<'a> Run<'a> {
 
     /// The hash of settings and inputs that a checkpoint must share with the run.
     fn fingerprint(&self) -> String {
-        // How often checkpoints are written changes nothing, and how a batch is split nothing but
-        // rounding.
-        let settings =
-            TrainSettings { checkpoint_steps: 0, micro_batch_size: 0, ..self.settings.clone() };
-        let distill = self.distill.as_ref().map(|distill| distill.settings.deciding());
-        let mut text = format!(
-            "{settings:?} {distill:?} {} {:?} {}",
-            self.seed,
-            self.model.config(),
-            self.inputs_fingerprint
-        );
-        // Of all signals only drawn tokens follow from that seed.
-        if let Some(distill) =
-            self.distill.as_ref().filter(|distill| distill.settings.signal == SignalKind::Sampled)
-        {
-            text += &format!(" {}", distill.sample_seed);
-        }
-        hash::of_bytes(text.as_bytes())
+        let distill = self.distill.as_ref().map(|of| (&of.settings, of.sample_seed));
+        let (model, inputs) = (self.model.config(), &self.inputs_fingerprint);
+        identity::fingerprint(identity::of_run(self.settings, distill, self.seed, model, inputs))
     }
 }
 

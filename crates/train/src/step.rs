@@ -19,6 +19,7 @@ pub struct Normalisers {
     pub predicted: usize,
     /// All tokens.
     pub positions: usize,
+    /// Sequences.
     pub sequences: usize,
 }
 
@@ -57,7 +58,9 @@ pub fn objective(
 
 /// A model in training.
 pub struct Trainer {
+    /// The student, or the model that is pretrained.
     pub model: Model,
+    /// Optimizers with their state.
     pub optimizer: GroupedOptimizer,
     gradients: Parameters,
     seed: u64,
@@ -67,9 +70,13 @@ pub struct Trainer {
 /// What one step found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLoss {
+    /// The objective.
     pub loss: f64,
+    /// Mean over the predicted tokens.
     pub cross_entropy: f64,
+    /// The normalised divergence; `None` without teachers.
     pub kl: Option<f64>,
+    /// Before clipping.
     pub gradient_norm: f64,
 }
 
@@ -196,7 +203,7 @@ pub fn unweighted(settings: &DistillSettings) -> DistillationObjective {
         temperature: settings.temperature as f32,
         cross_entropy: 0.0,
         kl: 0.0,
-        divergence: settings.divergence.into(),
-        ensemble: settings.ensemble.into(),
+        divergence: settings.divergence,
+        ensemble: settings.ensemble,
     }
 }

@@ -30,7 +30,7 @@ fn load(name: &str) -> Classifier {
     hugging_face::load_classifier(&folder(name), &cpu()).unwrap()
 }
 
-/// The batches under a prefix: in the file all sequences lie end to end.
+/// The batches under a prefix: in the file all sequences are concatenated.
 fn batches(expected: &Fixture, prefix: &str) -> Vec<Vec<Example>> {
     let numbers = |name: &str| expected.ids(&format!("{prefix}{name}")).into_iter();
     let mut ids = numbers("ids");
@@ -373,9 +373,9 @@ fn predictions_do_not_depend_on_the_order() {
     }
 }
 
-/// Writes down what it hears and asks to stop at a moment.
+/// Records events and asks to stop at one of them.
 struct Recorder {
-    heard: Vec<String>,
+    events: Vec<String>,
     stop_after: Box<dyn Fn(&FinetuneEvent) -> bool>,
     stop: bool,
 }
@@ -383,7 +383,7 @@ struct Recorder {
 impl FinetuneListener for Recorder {
     fn on_event(&mut self, event: FinetuneEvent) {
         self.stop |= (self.stop_after)(&event);
-        self.heard.push(match event {
+        self.events.push(match event {
             FinetuneEvent::Started { total_steps, steps_per_epoch } => {
                 format!("{total_steps} by {steps_per_epoch}")
             }
@@ -407,29 +407,29 @@ fn listen(stop_after: impl Fn(&FinetuneEvent) -> bool + 'static) -> (Finetuned, 
     let (training, validation) = (examples(1, 20), examples(2, 10));
     let settings = FinetuneSettings { batch_size: 10, epochs: 2.0, ..FinetuneSettings::default() };
     let mut recorder =
-        Recorder { heard: Vec::new(), stop_after: Box::new(stop_after), stop: false };
+        Recorder { events: Vec::new(), stop_after: Box::new(stop_after), stop: false };
     let (classifier, select) = (classifier(Architecture::LLAMA, 0.0, 2), accuracy(&validation));
     let (training, validation, settings) = (&training[..], &validation[..], &settings);
     let run = Finetune { classifier, training, validation, settings, select: &select };
-    (run.execute(&mut recorder).unwrap(), recorder.heard)
+    (run.execute(&mut recorder).unwrap(), recorder.events)
 }
 
 #[test]
 fn a_listener_hears_everything_and_may_stop_it() {
-    let (found, heard) = listen(|_| false);
+    let (found, events) = listen(|_| false);
     assert!(!found.interrupted);
     let steps = ["step 1 at 5e-5", "step 2 at 4e-5", "read 0", "evaluation at 2"];
     let rest = ["step 3 at 3e-5", "step 4 at 1e-5", "read 0", "evaluation at 4"];
     let expected: Vec<_> = ["4 by 2"].into_iter().chain(steps).chain(rest).collect();
-    assert_eq!(heard, expected);
+    assert_eq!(events, expected);
 
-    let (found, heard) =
+    let (found, events) =
         listen(|event| matches!(event, FinetuneEvent::Step(step) if step.step == 3));
-    assert_eq!((found.interrupted, found.steps, heard.len()), (true, 3, 6));
+    assert_eq!((found.interrupted, found.steps, events.len()), (true, 3, 6));
     assert!(found.logits.is_empty() && found.loss.is_nan());
-    let (found, heard) = listen(|event| matches!(event, FinetuneEvent::Evaluating { .. }));
+    let (found, events) = listen(|event| matches!(event, FinetuneEvent::Evaluating { .. }));
     assert_eq!(
-        (found.interrupted, found.history.len(), heard.last().unwrap().as_str()),
+        (found.interrupted, found.history.len(), events.last().unwrap().as_str()),
         (true, 0, "read 0")
     );
 }

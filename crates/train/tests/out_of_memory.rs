@@ -56,7 +56,7 @@ fn tokens(steps: u64) -> Vec<u32> {
     (0..steps * 16 * LENGTH as u64).map(|at| rng.below(at, 101) as u32).collect()
 }
 
-/// What a run says.
+/// Records the events of a run.
 #[derive(Default)]
 struct Notes {
     steps: Vec<StepRecord>,
@@ -177,7 +177,7 @@ fn where_not_even_one_sequence_fits_the_error_says_what_is_missing() {
     assert!(matches!(error, TrainError::Device(_)), "{error}");
 }
 
-/// A teacher in a folder, whose hidden states are kept beside it.
+/// A teacher in a folder, whose hidden states are cached in another.
 fn distillation(folder: &Path) -> Distillation {
     let place = folder.join("teacher");
     hugging_face::save(&Model::new(config(), &cpu(), 5).unwrap(), &place).unwrap();
@@ -191,7 +191,7 @@ fn distillation(folder: &Path) -> Distillation {
 }
 
 #[test]
-fn teachers_are_heard_in_parts_too() {
+fn teachers_run_in_parts_too() {
     let students = [cpu(), small()].map(|device| {
         let (folder, mut notes) = (tempfile::tempdir().unwrap(), Notes::default());
         run(folder.path(), device, &settings(), Some(distillation(folder.path())), &mut notes)
@@ -274,7 +274,7 @@ fn examples(seed: u64, count: u64) -> Vec<Example> {
     (0..count).map(|at| Example { ids: ids(at), label: rng.below(at, 2) as u32 }).collect()
 }
 
-/// What a fine-tuning says.
+/// Records the events of a fine-tuning.
 #[derive(Default)]
 struct FinetuneNotes {
     steps: Vec<FinetuneStep>,
@@ -395,7 +395,7 @@ fn predictions_are_made_in_parts_too() {
     assert!(matches!(error, TrainError::OutOfMemory { sequences: 1, length: 32, .. }), "{error}");
 }
 
-/// Nothing in a checkpoint says where it was written: its run goes on anywhere.
+/// A checkpoint does not depend on the device that wrote it.
 #[test]
 fn a_checkpoint_goes_on_on_another_device() {
     let through = alone(cpu(), &settings()).1;

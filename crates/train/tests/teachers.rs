@@ -1,5 +1,4 @@
-//! Teachers' signals in whole runs: what is kept on disk changes no result, whoever wrote it and
-//! whenever.
+//! Teacher caches in runs: a cache changes no result, whichever process wrote it and whenever.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,10 +118,10 @@ impl Workspace {
             validation: Some(&self.validation),
             inputs_fingerprint: String::new(),
         };
-        let mut heard = Heard { stop, ..Heard::default() };
-        let outcome = run.execute(&mut heard)?;
+        let mut recorded = Recorded { stop, ..Recorded::default() };
+        let outcome = run.execute(&mut recorded)?;
         let weights = fs::read(folder.join("final/model.safetensors")).unwrap_or_default();
-        Ok(Trained { outcome, heard, weights })
+        Ok(Trained { outcome, recorded, weights })
     }
 
     fn run(&self, name: &str, distill: &DistillSettings) -> Trained {
@@ -136,13 +135,13 @@ impl Workspace {
 
 struct Trained {
     outcome: Outcome,
-    heard: Heard,
+    recorded: Recorded,
     weights: Vec<u8>,
 }
 
-/// Everything that a run told, without what the clock says.
+/// All events of a run, without times.
 #[derive(Default)]
-struct Heard {
+struct Recorded {
     steps: Vec<[f64; 4]>,
     objectives: Vec<f64>,
     /// Of the cache: folder and missing sequences.
@@ -150,7 +149,7 @@ struct Heard {
     stop: u64,
 }
 
-impl Listener for Heard {
+impl Listener for Recorded {
     fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()> {
         match event {
             Event::Step(step) => {
@@ -185,8 +184,8 @@ fn distill(signal: SignalKind) -> DistillSettings {
 
 #[track_caller]
 fn assert_same(a: &Trained, b: &Trained) {
-    assert_eq!(a.heard.steps, b.heard.steps);
-    assert_eq!(a.heard.objectives, b.heard.objectives);
+    assert_eq!(a.recorded.steps, b.recorded.steps);
+    assert_eq!(a.recorded.objectives, b.recorded.objectives);
     assert!(!a.weights.is_empty() && a.weights == b.weights, "other weights");
 }
 
@@ -209,14 +208,14 @@ fn exact_states_give_the_bits_of_running_the_teachers() {
         let online = workspace.run(&format!("online{number}"), &settings(SignalKind::Online));
         assert!(
             matches!(online.outcome, Outcome::Finished { .. })
-                && online.heard.objectives.len() == 3
+                && online.recorded.objectives.len() == 3
         );
         let hidden = workspace.run(&format!("hidden{number}"), &settings(SignalKind::Hidden));
         assert_same(&online, &hidden);
-        assert!(online.heard.cache.is_none());
+        assert!(online.recorded.cache.is_none());
         // The second student finds everything there that the first one read. With several offsets
         // that need not be all: an epoch reads the sequences of one.
-        let (folder, missing) = hidden.heard.cache.clone().unwrap();
+        let (folder, missing) = hidden.recorded.cache.clone().unwrap();
         let files =
             || ["blocks.bin", "checksums.bin"].map(|name| fs::read(folder.join(name)).unwrap());
         let before = files();
@@ -225,7 +224,7 @@ fn exact_states_give_the_bits_of_running_the_teachers() {
         assert!(missing == 14 * offsets && unread <= 14 * (offsets - 1), "{missing} {unread}");
         let again = workspace.run(&format!("again{number}"), &settings(SignalKind::Hidden));
         assert_same(&online, &again);
-        assert_eq!(again.heard.cache, Some((folder.clone(), unread)));
+        assert_eq!(again.recorded.cache, Some((folder.clone(), unread)));
         assert!(files() == before, "the second student wrote");
     }
 }
@@ -247,8 +246,8 @@ fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits() {
                 }
             }
             assert!(parts.len() > 1, "{}", parts.len());
-            let steps: Vec<_> = parts.iter().flat_map(|part| part.heard.steps.clone()).collect();
-            assert_eq!(steps, whole.heard.steps, "{signal:?} {stop}");
+            let steps: Vec<_> = parts.iter().flat_map(|part| part.recorded.steps.clone()).collect();
+            assert_eq!(steps, whole.recorded.steps, "{signal:?} {stop}");
             assert!(parts.last().unwrap().weights == whole.weights, "{signal:?} {stop}");
             let bytes = |cache: &str| fs::read(workspace.path(cache).join("blocks.bin")).unwrap();
             assert!(bytes(&format!("cache{stop}")) == bytes("whole-cache"));
@@ -313,11 +312,11 @@ fn rounded_states_change_the_loss_by_less_than_a_thousandth() {
     let exact = workspace.run("exact", &distill(SignalKind::Hidden));
     let rounded = DistillSettings { codec: Codec::Bf16, ..distill(SignalKind::Hidden) };
     let first = workspace.run("first-student", &rounded);
-    assert_eq!(first.heard.steps.len(), 100);
-    for (exact, rounded) in exact.heard.steps.iter().zip(&first.heard.steps) {
+    assert_eq!(first.recorded.steps.len(), 100);
+    for (exact, rounded) in exact.recorded.steps.iter().zip(&first.recorded.steps) {
         assert!((rounded[0] / exact[0] - 1.0).abs() < 1e-3, "{} and {}", rounded[0], exact[0]);
     }
-    assert_ne!(exact.heard.steps, first.heard.steps);
+    assert_ne!(exact.recorded.steps, first.recorded.steps);
     // Read from the disk or just computed: rounded alike.
     assert_same(&first, &workspace.run("second-student", &rounded));
 }
@@ -325,8 +324,9 @@ fn rounded_states_change_the_loss_by_less_than_a_thousandth() {
 #[test]
 fn students_with_the_same_teachers_share_what_they_say() {
     let workspace = Workspace::new();
-    let cache =
-        |settings: &DistillSettings, name: &str| workspace.run(name, settings).heard.cache.unwrap();
+    let cache = |settings: &DistillSettings, name: &str| {
+        workspace.run(name, settings).recorded.cache.unwrap()
+    };
     let (folder, missing) = cache(&distill(SignalKind::Hidden), "a");
     assert_eq!((missing, folder.parent()), (14, Some(&*workspace.path("caches"))));
     // What is done with the states does not matter.
@@ -360,7 +360,7 @@ fn while_another_process_writes_a_student_computes_what_is_missing() {
         cache.complete(&workspace.inputs(), 2, &mut |there| there < 4).unwrap();
         let beside = workspace.run("beside", &settings);
         assert_same(&whole, &beside);
-        assert_eq!((cache.progress(), beside.heard.cache.unwrap().1), ((19, 4), 10));
+        assert_eq!((cache.progress(), beside.recorded.cache.unwrap().1), ((19, 4), 10));
     }
 }
 
@@ -371,7 +371,7 @@ fn samples_teach_what_all_probabilities_do() {
     let online = workspace.run("online", &distill(SignalKind::Online));
     let sampled =
         workspace.run("sampled", &DistillSettings { samples: 64, ..distill(SignalKind::Sampled) });
-    let mean = |trained: &Trained| trained.heard.objectives.iter().sum::<f64>() / 10.0;
+    let mean = |trained: &Trained| trained.recorded.objectives.iter().sum::<f64>() / 10.0;
     let (online, sampled) = (mean(&online), mean(&sampled));
     assert!((sampled / online - 1.0).abs() < 0.03, "{sampled} instead of {online}");
 }
@@ -457,7 +457,7 @@ fn another_teacher_and_damage_are_refused_and_the_run_goes_on_afterwards() {
 
     let finished = workspace.run("student", &settings);
     assert!(finished.weights == whole.weights);
-    assert_eq!(finished.heard.steps[..], whole.heard.steps[6..]);
+    assert_eq!(finished.recorded.steps[..], whole.recorded.steps[6..]);
 }
 
 #[test]

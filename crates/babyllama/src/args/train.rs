@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use experiment::recipe::{DistillRequest, ModelRequest};
 use experiment::training::single::TrainingFiles;
+use train::settings::{Divergence, Ensemble, Named};
 
 /// What pretrain and distill have in common.
 #[derive(Debug, Args)]
@@ -84,13 +86,13 @@ pub struct DistillArgs {
     /// Weight of the cross-entropy against the divergence, 0 to 1 [default: 0.5, or the recipe's].
     #[arg(long, value_name = "SHARE")]
     pub alpha: Option<f64>,
-    /// How several teachers are combined [default: mean_logits, or the recipe's].
-    #[arg(long, value_parser = ["mean_logits", "mean_probs", "sum_kl"])]
+    /// How several teachers become one distribution [default: mean_logits, or the recipe's].
+    #[arg(long, value_parser = PossibleValuesParser::new(Ensemble::NAMES))]
     pub ensemble: Option<String>,
     /// How far the student is from its teachers [default: forward_kl, or the recipe's].
-    #[arg(long, value_parser = ["forward_kl", "reverse_kl", "jensen_shannon"])]
+    #[arg(long, value_parser = PossibleValuesParser::new(Divergence::NAMES))]
     pub divergence: Option<String>,
-    /// Run the teachers on every batch, or store their outputs on disk: hidden states, or a few
+    /// Run the teachers on every batch, or cache their outputs on disk: hidden states, or a few
     /// tokens drawn from their distribution [default: online, or the recipe's].
     #[arg(long, value_parser = ["online", "hidden", "sampled"])]
     pub signal: Option<String>,

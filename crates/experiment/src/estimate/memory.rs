@@ -2,6 +2,8 @@
 
 use engine::Arithmetic;
 use model::ModelConfig;
+use train::TrainSettings;
+use train::optimizers::OptimizerSettings;
 use train::settings::SignalKind;
 
 /// Buffers are handed out in sizes that are rounded up; and libraries take some memory of their
@@ -15,7 +17,7 @@ const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
 /// Bytes that training a model takes.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingMemory {
-    /// Weights with their copies for products, gradient and moments.
+    /// Weights with their copies for products, gradient and optimizer state.
     pub model: f64,
     /// Weights of the teachers that are in memory until all their outputs are stored, with their
     /// copies.
@@ -32,10 +34,13 @@ impl TrainingMemory {
     /// Of a model, alone or as a student of teachers.
     pub fn of(
         config: &ModelConfig,
+        settings: &TrainSettings,
         teachers: &[ModelConfig],
         signal: Option<SignalKind>,
         arithmetic: Arithmetic,
     ) -> Self {
+        // A weight and its gradient in f32, and what the optimizer keeps of it.
+        let state = 8.0 + OptimizerSettings::from(settings).bytes_per_weight() as f64;
         // Values that only products and operations on single values read, and their copies.
         let (compact, copy) = match arithmetic {
             Arithmetic::Bf16 => (2.0, 2.0),
@@ -53,7 +58,7 @@ impl TrainingMemory {
         Self {
             // The backward computes the logits' gradient in their place.
             blocks: 1 + if has_logits { teachers.len() } else { 0 },
-            model: (16.0 + copy) * weights(config),
+            model: (state + copy) * weights(config),
             teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
             per_token: own.kept.bytes(compact) + own.backward.bytes(compact) + reading + states,
             vocab_size: config.vocab_size,
@@ -80,7 +85,7 @@ mod tests {
     use train::settings::DistillSettings;
     use train::signals::DistillState;
     use train::step::Trainer;
-    use train::{MicroBatch, Online, TrainSettings};
+    use train::{MicroBatch, Online};
 
     use std::sync::Arc;
 
@@ -142,7 +147,13 @@ mod tests {
             (config(llama, 2, 64), vec![config(gpt2, 3, 128), config(llama, 4, 96)], 16),
         ] {
             let signal = (!teachers.is_empty()).then_some(SignalKind::Online);
-            let estimate = TrainingMemory::of(&config, &teachers, signal, Arithmetic::F32);
+            let estimate = TrainingMemory::of(
+                &config,
+                &TrainSettings::default(),
+                &teachers,
+                signal,
+                Arithmetic::F32,
+            );
             let (found, expected) = (
                 estimate.bytes(sequences * 64) - LIBRARIES,
                 measured(&config, &teachers, sequences),
@@ -157,13 +168,15 @@ mod tests {
     #[test]
     fn as_many_sequences_fit_as_there_is_memory_for() {
         let config = config(Architecture::LLAMA, 4, 64);
-        let memory = TrainingMemory::of(&config, &[], None, Arithmetic::Bf16);
+        let memory =
+            TrainingMemory::of(&config, &TrainSettings::default(), &[], None, Arithmetic::Bf16);
         let bytes = |sequences: usize| memory.bytes(sequences * 64);
         assert_eq!(memory.fits(bytes(16), 16, 64), Some(16));
         assert_eq!(memory.fits(bytes(16) - 1.0, 16, 64), Some(15));
         assert_eq!(memory.fits(bytes(1), 16, 64), Some(1));
         assert_eq!(memory.fits(bytes(1) - 1.0, 16, 64), None);
-        let full = TrainingMemory::of(&config, &[], None, Arithmetic::F32);
+        let full =
+            TrainingMemory::of(&config, &TrainSettings::default(), &[], None, Arithmetic::F32);
         assert!(full.per_token > 1.3 * memory.per_token && full.model < memory.model);
     }
 }

@@ -10,6 +10,7 @@ use corpus::text;
 use engine::Arithmetic;
 use model::{ModelConfig, hugging_face};
 use train::TrainSettings;
+use train::optimizers::OptimizerSettings;
 
 use crate::error::{Context, Result};
 use crate::recipe::{ModelSection, Recipe, Source, Start};
@@ -114,11 +115,13 @@ fn estimate(
     // A backward pass is two products for each of the forward's.
     let own_flops = 3.0 * config.forward_flops_per_token(length) * seen;
     let (mut flops, mut found) = (own_flops, Vec::new());
-    let mut memory = 16.0 * parameters as f64 + activation_bytes(&config, settings);
-    // Two checkpoints of weights and both moments, and one more while it is written; the best and
-    // the final weights.
-    let mut disk = (3.0 * 12.0 + 2.0 * 4.0) * parameters as f64;
-    let mut on_device = TrainingMemory::of(&config, &[], None, arithmetic);
+    let state = OptimizerSettings::from(settings).bytes_per_weight() as f64;
+    // Weights, gradient and optimizer state.
+    let mut memory = (8.0 + state) * parameters as f64 + activation_bytes(&config, settings);
+    // Two checkpoints of weights and optimizer state, and one more while it is written; the best
+    // and the final weights.
+    let mut disk = (3.0 * (4.0 + state) + 2.0 * 4.0) * parameters as f64;
+    let mut on_device = TrainingMemory::of(&config, settings, &[], None, arithmetic);
     if let Some(distill) = &section.distill {
         let teachers = distill
             .teachers
@@ -129,7 +132,8 @@ fn estimate(
         flops += cost.flops;
         disk += cost.disk;
         found = choices(distill, settings, &teachers, tokens, seen);
-        on_device = TrainingMemory::of(&config, &teachers, Some(distill.signal), arithmetic);
+        on_device =
+            TrainingMemory::of(&config, settings, &teachers, Some(distill.signal), arithmetic);
         // Until everything is kept, the teachers are in memory whatever the signal is.
         memory +=
             teachers.iter().map(|teacher| 4.0 * teacher.parameter_count() as f64).sum::<f64>();

@@ -227,6 +227,48 @@ fn training_settings_must_make_sense() {
 }
 
 #[test]
+fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
+    let groups = "student.train.groups=[{pattern='model.embed*', learning_rate_factor=0.1}, \
+                  {role='matrix', optimizer='adamw_hf', weight_decay=0.2}]";
+    let recipe = load_with(BASE, &["student.train.optimizer=adamw_hf", groups]).unwrap();
+    let train = &recipe.models["student"].train;
+    assert_eq!(train.optimizer.name(), "adamw_hf");
+    let [first, second] = &train.groups[..] else { panic!("{:?}", train.groups) };
+    assert_eq!((first.learning_rate_factor, first.optimizer, first.role), (0.1, None, None));
+    assert_eq!((&second.pattern[..], second.weight_decay), ("*", Some(0.2)));
+    let written = recipe.resolved().unwrap();
+    assert!(written.contains("[[models.student.train.groups]]"), "{written}");
+    assert_eq!(load_with(&written, &[]).unwrap(), recipe, "{written}");
+    // Without groups and options nothing of them is written.
+    let plain = load_with(BASE, &[]).unwrap().resolved().unwrap();
+    assert!(!plain.contains("groups") && !plain.contains("optimizer_options"), "{plain}");
+    let choices = train::optimizers::OptimizerKind::names().join(", ");
+    assert_eq!(
+        refusal("student.train.optimizer=sgd"),
+        format!("`models.student.train.optimizer` cannot be \"sgd\"; choices: {choices}")
+    );
+    for (text, problem) in [
+        (
+            "optimizer_options.momentum=0.9",
+            "`models.student.train.optimizer_options` is momentum = 0.9; the optimizer has no such \
+             option",
+        ),
+        (
+            "groups=[{learning_rate_factor=-1}]",
+            "`models.student.train.groups` is learning_rate_factor = -1 for \"*\"; it must be a \
+             number from 0 up",
+        ),
+        (
+            "groups=[{role='weight'}]",
+            "`models.student.train.groups[0].role` cannot be \"weight\"; choices: embedding, positions, \
+             token_types, matrix, bias, norm_gain",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("student.train.{text}")), problem);
+    }
+}
+
+#[test]
 fn teachers_must_stand_above() {
     let cases = [
         ("temperature=0", "`models.student.distill.temperature` is 0; it must be larger than 0"),

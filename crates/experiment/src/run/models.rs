@@ -7,7 +7,7 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
-use train::{DistillSettings, Distillation, Teacher, TrainSettings};
+use train::{DistillSettings, Distillation, Teacher, identity};
 
 use super::Pipeline;
 use super::prepared::Text;
@@ -130,13 +130,8 @@ fn model_stage(
     text: &Text,
     trained: &[Trained],
 ) -> Result<Stage> {
-    // How often checkpoints are written changes nothing, and how a batch is split nothing but
-    // rounding.
-    let mut deciding = section.clone();
-    (deciding.train.checkpoint_steps, deciding.train.micro_batch_size) = (0, 0);
-    deciding.distill = deciding.distill.as_ref().map(DistillSettings::deciding);
-    let mut stage = Stage::new(&format!("model-{name}"), &without_later_defaults(&deciding)?)?
-        .after(&text.stage);
+    let settings = section_identity(section)?;
+    let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(&text.stage);
     if let Start::Folder(folder) = &section.start {
         stage = stage.reads(folder)?;
     }
@@ -149,21 +144,11 @@ fn model_stage(
     Ok(stage)
 }
 
-/// A model's settings without the keys that recipes have not always had, where these are at their
-/// defaults: what was finished before there were such keys is still what the recipe says.
-fn without_later_defaults(section: &ModelSection) -> Result<Value> {
-    const LATER: [&str; 6] =
-        ["chunk_offsets", "ensemble", "divergence", "signal", "codec", "samples"];
-    let plain = [
-        ("train", serde_json::to_value(TrainSettings::default())?),
-        ("distill", serde_json::to_value(DistillSettings::new(Vec::new()))?),
-    ];
+/// The settings that decide a model's weights, under their keys in a recipe.
+fn section_identity(section: &ModelSection) -> Result<Value> {
     let mut settings = serde_json::to_value(section)?;
-    for (table, plain) in plain {
-        if let Some(keys) = settings[table].as_object_mut() {
-            keys.retain(|key, value| !LATER.contains(&key.as_str()) || plain[key] != *value);
-        }
-    }
+    settings["train"] = identity::of_training(&section.train);
+    settings["distill"] = section.distill.as_ref().map(identity::of_distillation).into();
     Ok(settings)
 }
 
@@ -203,21 +188,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_finished_before_there_were_more_keys_is_still_done() {
-        let section = "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = \
-         4\n[distill]\nteachers = ['a']\n";
-        let keys = |more: &str| {
-            let section: ModelSection = toml::from_str(&format!("{section}{more}")).unwrap();
-            let value = without_later_defaults(&section).unwrap();
-            let distill = value["distill"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-            (distill, value["train"].get("chunk_offsets").is_some())
+    fn only_deciding_settings_are_part_of_a_stage() {
+        let identity = |more: &str| {
+            let text = format!(
+                "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n\
+                 [distill]\nteachers = ['a']\n{more}"
+            );
+            section_identity(&toml::from_str(&text).unwrap()).unwrap()
         };
-        let first = ["teachers", "temperature", "alpha", "kl"];
-        assert_eq!(keys(""), (first.map(String::from).to_vec(), false));
-        let (distill, has_offsets) = keys(
-            "signal = 'sampled'\nsamples = 64\nweights = [1]\n[train]\nchunk_offsets = [0, 64]",
-        );
-        assert_eq!(distill, ["teachers", "weights", "temperature", "alpha", "kl", "signal"]);
-        assert!(has_offsets);
+        let plain = identity("");
+        assert_eq!(plain["hidden_size"], 64);
+        assert_eq!(plain["train"]["batch_size"], 32);
+        assert_eq!(plain["distill"]["teachers"][0], "a");
+        for same in [
+            "signal = 'hidden'",
+            "cache = 'kept'",
+            "[train]\ncheckpoint_steps = 7\nmicro_batch_size = 2",
+        ] {
+            assert_eq!(identity(same), plain, "{same}");
+        }
+        for other in
+            ["signal = 'sampled'", "alpha = 0.1", "[train]\nepochs = 1", "[train]\norder = 'file'"]
+        {
+            assert_ne!(identity(other), plain, "{other}");
+        }
     }
 }

@@ -136,6 +136,11 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// A configuration as `config.json` holds it.
+pub fn config_to_json(config: &ModelConfig) -> serde_json::Value {
+    config::to_json(config)
+}
+
 /// Writes a model's configuration and weights into a folder, which is made when it does not exist.
 /// Each file is written beside and renamed into place.
 ///

@@ -1,4 +1,4 @@
-//! What fine-tuning tells while it goes on.
+//! Events of a fine-tuning.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,11 @@ pub struct FinetuneStep {
     pub loss: f64,
     /// Before clipping.
     pub gradient_norm: f64,
+    /// The rate of this update.
     pub learning_rate: f64,
     /// Tokens of the batch; there is no padding to count.
     pub tokens: usize,
+    /// Time of the step.
     pub seconds: f64,
 }
 
@@ -24,10 +26,11 @@ pub struct FinetuneStep {
 pub struct Evaluation {
     /// Steps done.
     pub step: u64,
+    /// Epochs done.
     pub epoch: f64,
     /// Mean cross-entropy.
     pub loss: f64,
-    /// What the best is best at; higher is better.
+    /// The metric that chooses the best weights; higher is better.
     pub metric: f64,
     /// Whether it is the highest so far.
     pub best: bool,
@@ -36,42 +39,52 @@ pub struct Evaluation {
     pub failures: u32,
 }
 
-/// What happened.
+/// An event of a fine-tuning.
 #[derive(Clone, Copy, Debug)]
 pub enum FinetuneEvent {
+    /// The fine-tuning begins.
     Started {
+        /// Steps without early stopping.
         total_steps: u64,
+        /// Steps of an epoch.
         steps_per_epoch: u64,
     },
-    /// The device has no memory for a whole step: from now on about so many tokens pass through at
-    /// a time.
+    /// The device has no memory for all tokens of a step: from now on a micro-batch has about so
+    /// many.
     Split {
+        /// Tokens of a micro-batch.
         tokens: usize,
     },
+    /// A step is done.
     Step(FinetuneStep),
-    /// An evaluation under way has read `done` of `total` distinct examples.
+    /// An evaluation goes on.
     Evaluating {
+        /// Distinct examples that were read.
         done: usize,
+        /// All distinct examples.
         total: usize,
     },
+    /// An evaluation is done.
     Evaluation {
+        /// Its result.
         evaluation: Evaluation,
+        /// Its time.
         seconds: f64,
     },
 }
 
-/// Hears of events as they happen.
+/// Receives the events of a fine-tuning.
 pub trait FinetuneListener {
+    /// Called at every event.
     fn on_event(&mut self, event: FinetuneEvent);
 
-    /// Whether somebody asked to stop: the step is finished, or the evaluation left, and nothing is
-    /// kept.
+    /// Whether to stop: after the step, or within an evaluation; no weights are restored.
     fn should_stop(&self) -> bool {
         false
     }
 }
 
-/// Hears nothing.
+/// Ignores all events.
 pub struct Silent;
 
 impl FinetuneListener for Silent {

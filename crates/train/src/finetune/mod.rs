@@ -20,7 +20,7 @@ use model::Classifier;
 
 use crate::error::TrainError;
 
-/// A text as token ids, and what it is.
+/// A text as token ids with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// At least one id, and not more than the model has positions.
@@ -29,7 +29,7 @@ pub struct Example {
     pub label: u32,
 }
 
-/// Refuses examples that a classifier cannot read. `which` says which ones in errors, such as
+/// Refuses examples that a classifier cannot read. `which` names them in errors, such as
 /// "training".
 fn check_examples(
     which: &'static str,

@@ -5,7 +5,7 @@ use base::rng::Rng;
 use super::{Example, FinetuneSettings};
 
 /// The steps of fine-tuning on a number of examples.
-pub(super) struct Plan {
+pub(super) struct ExamplePlan {
     seed: u64,
     count: usize,
     batch_size: usize,
@@ -14,7 +14,7 @@ pub(super) struct Plan {
     order: Option<(u64, Vec<u32>)>,
 }
 
-impl Plan {
+impl ExamplePlan {
     /// As transformers counts: an epoch's last batch holds what is left, and part of an epoch is
     /// whole steps, rounded up.
     pub fn new(settings: &FinetuneSettings, count: usize) -> Self {
@@ -75,8 +75,8 @@ pub(super) fn micro_batches<'a>(batch: &[&'a Example], limit: usize) -> Vec<Vec<
 mod tests {
     use super::*;
 
-    fn plan(count: usize, batch_size: usize, epochs: f64, max_steps: u64) -> Plan {
-        Plan::new(
+    fn plan(count: usize, batch_size: usize, epochs: f64, max_steps: u64) -> ExamplePlan {
+        ExamplePlan::new(
             &FinetuneSettings { batch_size, epochs, max_steps, ..FinetuneSettings::default() },
             count,
         )

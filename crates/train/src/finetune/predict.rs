@@ -1,4 +1,4 @@
-//! What a classifier says of examples.
+//! Predictions of a classifier.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub fn predict(classifier: &Classifier, examples: &[Example]) -> Result<Predicti
     check_examples("given", examples, classifier)?;
     let prediction =
         predict_while(classifier, examples, &mut BatchLimit::up_to(BATCH_TOKENS), |_, _| true)?;
-    Ok(prediction.expect("nobody asked to stop"))
+    Ok(prediction.expect("predict_while stops only when asked"))
 }
 
 /// The same for examples that were checked, by so many tokens at a time as fit in memory, as

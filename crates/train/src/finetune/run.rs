@@ -1,4 +1,4 @@
-//! Fine-tuning from the first step to the weights that are kept.
+//! Fine-tuning from the first step to the best weights.
 
 use std::time::Instant;
 
@@ -6,26 +6,29 @@ use engine::{BatchLimit, Tensor, fault};
 use model::Classifier;
 
 use super::events::{Evaluation, FinetuneEvent, FinetuneListener, FinetuneStep};
-use super::plan::Plan;
+use super::plan::ExamplePlan;
 use super::predict::{BATCH_TOKENS, Prediction, predict_while, predicted_labels};
 use super::step::ClassifierTrainer;
 use super::{EarlyStopping, Example, FinetuneSettings, Observation, check_examples};
 use crate::error::TrainError;
 use crate::schedule::Schedule;
 
-/// Everything that decides a fine-tuning.
+/// A fine-tuning and all that its result follows from.
 pub struct Finetune<'a> {
     /// The classifier as it starts.
     pub classifier: Classifier,
+    /// The examples that are trained on.
     pub training: &'a [Example],
+    /// The examples that are evaluated on.
     pub validation: &'a [Example],
+    /// How.
     pub settings: &'a FinetuneSettings,
-    /// From the predicted labels of the validation examples to the number that the best weights are
-    /// best at; higher is better.
+    /// From the predicted labels of the validation examples to the metric that chooses the best
+    /// weights; higher is better.
     pub select: &'a dyn Fn(&[u32]) -> f64,
 }
 
-/// What fine-tuning leaves.
+/// The result of a fine-tuning.
 pub struct Finetuned {
     /// With the weights that are kept: those of the best evaluation where there is early stopping
     /// and at least one evaluation, otherwise the final ones.
@@ -36,9 +39,11 @@ pub struct Finetuned {
     /// Mean cross-entropy of the validation examples with the weights kept; NaN after an
     /// interruption.
     pub loss: f64,
+    /// All evaluations.
     pub history: Vec<Evaluation>,
     /// The evaluation in `history` whose weights are kept; `None` where the final ones are.
     pub best: Option<usize>,
+    /// Whether early stopping ended the training.
     pub stopped_early: bool,
     /// Steps done.
     pub steps: u64,
@@ -49,7 +54,7 @@ pub struct Finetuned {
     pub interrupted: bool,
 }
 
-/// What an evaluation found, and what it was found with.
+/// The best evaluation so far, with its weights.
 struct Kept {
     /// Of the evaluation in the history.
     index: usize,
@@ -64,7 +69,7 @@ struct FinetuneState<'a> {
     validation: &'a [Example],
     select: &'a dyn Fn(&[u32]) -> f64,
     evaluate_every: u64,
-    plan: Plan,
+    plan: ExamplePlan,
     schedule: Schedule,
     stopping: Option<EarlyStopping>,
     /// Tokens that evaluations read at a time.
@@ -73,7 +78,7 @@ struct FinetuneState<'a> {
     tokens: u64,
     history: Vec<Evaluation>,
     best: Option<Kept>,
-    /// What the last evaluation found, when no step followed it.
+    /// The predictions of the last evaluation, when no step followed it.
     latest: Option<Prediction>,
     stopped_early: bool,
 }
@@ -107,7 +112,7 @@ impl<'a> Finetune<'a> {
 
     fn prepare(self) -> FinetuneState<'a> {
         let settings = self.settings;
-        let plan = Plan::new(settings, self.training.len());
+        let plan = ExamplePlan::new(settings, self.training.len());
         let (rate, warmup_steps) = (settings.learning_rate, settings.warmup_steps);
         FinetuneState {
             schedule: Schedule::with_warmup(
@@ -178,8 +183,8 @@ impl FinetuneState<'_> {
         }
     }
 
-    /// What the classifier says of the validation examples; `None` when the listener asked to stop
-    /// meanwhile.
+    /// The classifier's predictions of the validation examples; `None` when the listener asked to
+    /// stop meanwhile.
     fn predict(
         &mut self,
         listener: &mut dyn FinetuneListener,
@@ -245,7 +250,7 @@ impl FinetuneState<'_> {
         Finetuned { interrupted: true, ..self.leave(None, (Vec::new(), f64::NAN)) }
     }
 
-    /// Puts the best weights back, or judges the final ones.
+    /// Restores the best weights, or evaluates the final ones.
     fn finish(mut self, listener: &mut dyn FinetuneListener) -> Result<Finetuned, TrainError> {
         if let Some(kept) = self.best.take() {
             let device = self.trainer.classifier.device().clone();

@@ -1,4 +1,4 @@
-//! What fine-tuning can be told. The defaults are those of the evaluation pipeline of 2024.
+//! Settings of fine-tuning. The defaults are those of the evaluation pipeline of 2024.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,23 @@ use crate::settings::ScheduleKind;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FinetuneSettings {
+    /// The highest learning rate of the schedule.
     pub learning_rate: f64,
+    /// The learning rate over the steps.
     pub schedule: ScheduleKind,
     /// Steps during which the learning rate rises linearly from zero; `constant` has none.
     pub warmup_steps: u64,
+    /// Of matrices and embeddings.
     pub weight_decay: f64,
     /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
     pub decay_norms: bool,
+    /// What turns gradients into updates.
     pub optimizer: OptimizerKind,
+    /// Decay of the average of gradients.
     pub adam_beta1: f64,
+    /// Decay of the average of squared gradients.
     pub adam_beta2: f64,
+    /// Keeps the denominator above zero.
     pub adam_epsilon: f64,
     /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
     pub max_grad_norm: f64,
@@ -41,8 +48,8 @@ pub struct FinetuneSettings {
     pub patience: Option<u32>,
     /// What an evaluation must be better by than the best before it to count as an improvement.
     pub early_stopping_threshold: f64,
-    /// Seed of the examples' order and of dropout. Whoever makes the head's first weights should
-    /// take it too.
+    /// Seed of the examples' order and of dropout. The head's first weights should follow
+    /// from it too.
     pub seed: u64,
     /// Numbers of the optimizer that no other optimizer has.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -91,7 +98,7 @@ impl From<&FinetuneSettings> for OptimizerSettings {
 }
 
 impl FinetuneSettings {
-    /// Refuses settings that mean nothing.
+    /// Refuses settings outside their range.
     ///
     /// # Errors
     /// Names the first setting that is out of its range, its value and the rule.

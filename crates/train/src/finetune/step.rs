@@ -11,6 +11,7 @@ use crate::optimizers::GroupedOptimizer;
 
 /// A classifier in training.
 pub struct ClassifierTrainer {
+    /// The model.
     pub classifier: Classifier,
     optimizer: GroupedOptimizer,
     gradients: Parameters,
@@ -28,6 +29,7 @@ pub struct StepResult {
     pub loss: f64,
     /// Before clipping.
     pub gradient_norm: f64,
+    /// Tokens of the batch.
     pub tokens: usize,
 }
 

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use engine::params::NamedSegment;
 use engine::{Layout, Role};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{Hyperparameters, OptimizerKind, OptimizerSettings};
+use crate::settings::named;
 
 /// Segments that are updated in another way than the rest: `[[models.NAME.train.groups]]` of a
 /// recipe. A segment belongs to the first group whose pattern and role match it.
@@ -20,7 +21,7 @@ pub struct ParameterGroup {
     pub pattern: String,
     /// The segments' role: `embedding`, `positions`, `token_types`, `matrix`, `bias` or
     /// `norm_gain`. Left out, any.
-    #[serde(default, with = "role_name", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "named::optional", skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The optimizer; left out, that of the model. Segments that it does not take are updated by
     /// AdamW.
@@ -51,45 +52,6 @@ impl ParameterGroup {
     /// Whether a segment has the group's role and a name of its pattern.
     pub fn matches(&self, named: &NamedSegment) -> bool {
         self.role.is_none_or(|role| role == named.role) && matches(&self.pattern, &named.name)
-    }
-}
-
-/// The names of roles in settings.
-pub(super) const ROLES: [(&str, Role); 6] = [
-    ("embedding", Role::Embedding),
-    ("positions", Role::Positions),
-    ("token_types", Role::TokenTypes),
-    ("matrix", Role::Matrix),
-    ("bias", Role::Bias),
-    ("norm_gain", Role::NormGain),
-];
-
-/// A role as its name in [`ROLES`].
-mod role_name {
-    use serde::de::Error;
-
-    use super::*;
-
-    pub fn serialize<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = ROLES.iter().find(|(_, known)| Some(*known) == *role).map(|(name, _)| *name);
-        name.serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Role>, D::Error> {
-        const NAMES: [&str; ROLES.len()] = {
-            let (mut names, mut at) = ([""; ROLES.len()], 0);
-            while at < names.len() {
-                names[at] = ROLES[at].0;
-                at += 1;
-            }
-            names
-        };
-        let name = String::deserialize(deserializer)?;
-        let found = ROLES.iter().find(|(known, _)| *known == name);
-        let role = found.map(|(_, role)| Some(*role));
-        role.ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
     }
 }
 
@@ -174,7 +136,7 @@ fn rule(named: &NamedSegment, settings: &OptimizerSettings) -> Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::TrainSettings;
+    use crate::settings::{Named, TrainSettings};
 
     fn layout() -> Layout {
         let mut layout = Layout::default();
@@ -229,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_role_is_read_and_written() {
-        for (name, role) in ROLES {
+        for &(name, role) in Role::NAMED {
             let text = format!(r#"{{"pattern":"*","role":"{name}","learning_rate_factor":1.0}}"#);
             let group: ParameterGroup = serde_json::from_str(&text).unwrap();
             assert_eq!((group.role, serde_json::to_string(&group).unwrap()), (Some(role), text));

@@ -81,7 +81,7 @@ mod tests {
             assert_eq!((kind.name(), serde_json::to_string(&kind).unwrap()), (name, text));
         }
         let message = serde_json::from_str::<OptimizerKind>("\"sgd\"").unwrap_err().to_string();
-        assert!(message.contains("unknown variant `sgd`, expected `adamw`"), "{message}");
-        assert!(message.contains("adamw_hf"), "{message}");
+        assert!(message.contains("unknown variant `sgd`"), "{message}");
+        assert!(OptimizerKind::names().iter().all(|name| message.contains(name)), "{message}");
     }
 }

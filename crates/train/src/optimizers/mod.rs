@@ -119,6 +119,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::settings::Named;
 
     #[test]
     fn names_are_unique_and_leave_the_parameters_theirs() {
@@ -138,7 +139,7 @@ mod tests {
     fn the_first_takes_every_segment() {
         let first = OPTIMIZERS[0];
         assert_eq!((first.name(), first.bytes_per_weight()), ("adamw", 8));
-        for (_, role) in groups::ROLES {
+        for &(_, role) in Role::NAMED {
             let segment = engine::Segment { offset: 0, rows: 1, columns: 1 };
             assert!(first.takes(&NamedSegment { name: "any".into(), segment, role }));
         }

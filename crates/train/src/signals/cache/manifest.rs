@@ -9,22 +9,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::CacheError;
-use crate::settings::{Codec, Ensemble, SignalKind};
+use crate::settings::{Codec, Ensemble, SignalKind, named};
 
 /// Raised whenever the meaning of a cache's files changes.
 const FORMAT: u32 = 1;
 
-/// Whose signals of which sequences a cache keeps, and in which form.
+/// Teachers, sequences and format of a cache.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// [`FORMAT`](Self::FORMAT) of the program that wrote it.
     pub format: u32,
+    /// What is cached.
     pub signal: SignalKind,
-    /// How `hidden` keeps its numbers.
+    /// The number format of `hidden`.
     pub codec: Option<Codec>,
     /// What the teachers were multiplied in, where it was not f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arithmetic: Option<Rounding>,
+    /// In the order of the settings.
     pub teachers: Vec<TeacherEntry>,
     /// How `sampled` draws.
     pub sampling: Option<Sampling>,
@@ -32,11 +35,15 @@ pub struct Manifest {
     pub tokenizer: Option<String>,
     /// Hash of the text's token ids.
     pub tokens: String,
+    /// Tokens of a sequence.
     pub sequence_length: usize,
+    /// Offsets at which the text is cut.
     pub offsets: Vec<usize>,
-    /// Hash of the sequences' numbers, where not all are kept.
+    /// Hash of the sequences' numbers, where not all are cached.
     pub subset: Option<String>,
+    /// The number of sequences.
     pub blocks: usize,
+    /// Bytes of a block.
     pub block_bytes: usize,
 }
 
@@ -44,17 +51,19 @@ pub struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rounding {
+    /// bfloat16.
     Bf16,
 }
 
-/// A teacher as the manifest knows it.
+/// A teacher in a manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherEntry {
-    /// For people; teachers of other names may be the same.
+    /// For messages; not part of the identity.
     pub name: String,
     /// Hash of configuration and weights.
     pub weights: String,
+    /// Channels of its hidden states.
     pub hidden_size: usize,
 }
 
@@ -62,10 +71,16 @@ pub struct TeacherEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
+    /// How the teachers become one distribution.
+    #[serde(with = "named")]
     pub ensemble: Ensemble,
+    /// Divides the logits.
     pub temperature: f64,
+    /// The teachers' weights, which sum to one.
     pub shares: Vec<f32>,
+    /// Tokens of each position.
     pub samples: usize,
+    /// Seed of the draws.
     pub seed: u64,
 }
 
@@ -85,8 +100,7 @@ impl Manifest {
 
     /// Everything that decides the contents, as a plain value in a fixed order.
     fn contents(&self) -> Value {
-        // A struct of numbers, strings and lists always is JSON; the clippy-clean fallback is never
-        // taken.
+        // A struct of numbers, strings and lists always is JSON.
         let mut value = serde_json::to_value(self).unwrap_or_default();
         for teacher in value["teachers"].as_array_mut().into_iter().flatten() {
             teacher.as_object_mut().map(|teacher| teacher.shift_remove("name"));
@@ -100,7 +114,7 @@ impl Manifest {
         difference("", &found.comparable(), &self.comparable())
     }
 
-    /// The contents with every field, also those that are left out where they say nothing.
+    /// The contents with every field, also those that are left out at their defaults.
     fn comparable(&self) -> Value {
         let mut value = self.contents();
         if let Some(fields) = value.as_object_mut() {
@@ -110,6 +124,9 @@ impl Manifest {
     }
 
     /// Reads a manifest; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is of another format.
     pub fn read(path: &Path) -> Result<Option<Self>, CacheError> {
         let text = match fs::read(path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -131,7 +148,10 @@ impl Manifest {
         serde_json::from_value(value).map(Some).map_err(|cause| bad(cause.to_string()))
     }
 
-    /// Writes the manifest beside its place and renames it there.
+    /// Writes the manifest atomically.
+    ///
+    /// # Errors
+    /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), CacheError> {
         let text = format!("{:#}\n", serde_json::to_value(self).unwrap_or_default());
         atomic_file::write(path, text.as_bytes())
@@ -157,11 +177,11 @@ fn difference(key: &str, found: &Value, wanted: &Value) -> Option<(String, Strin
         (Value::Array(a), Value::Array(b)) => {
             Some((key.to_owned(), format!("a list of {}", a.len()), format!("one of {}", b.len())))
         }
-        _ => Some((key.to_owned(), spoken(found), spoken(wanted))),
+        _ => Some((key.to_owned(), shown(found), shown(wanted))),
     }
 }
 
-fn spoken(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     if value.is_null() { "unset".to_owned() } else { value.to_string() }
 }
 

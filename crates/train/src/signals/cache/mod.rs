@@ -37,6 +37,7 @@ use codec::{decode, encode};
 use device_cache::DeviceCache;
 
 /// Why a cache cannot be used.
+#[expect(missing_docs, reason = "the message of a variant states what it is")]
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     #[error("{}: {cause}", path.display())]

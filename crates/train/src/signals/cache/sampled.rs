@@ -38,7 +38,7 @@ impl Sampled {
         let settings = &distillation.settings;
         Self {
             shares: settings.shares(distillation.teachers.len()),
-            ensemble: settings.ensemble.into(),
+            ensemble: settings.ensemble,
             temperature: settings.temperature as f32,
             samples: settings.samples,
             rng: Rng::new(distillation.sample_seed, "teacher-samples"),
@@ -115,7 +115,7 @@ impl CacheFormat for Sampled {
         let Some(origin) = &micro_batch.origin else { return Vec::new() };
         let states: Vec<_> =
             models.iter().map(|model| hidden_states(model, &micro_batch.batch)).collect();
-        // A sequence at a time, so that what is drawn does not depend on the sequences beside it.
+        // A sequence at a time, so that what is drawn does not depend on the other sequences.
         let draw = |(sequence, rows): (usize, Range<usize>)| {
             let mut projections = Vec::new();
             for ((model, states), &share) in models.iter().zip(&states).zip(&self.shares) {

@@ -1,4 +1,4 @@
-//! The files of a cache: who may write, what is there, what is whole.
+//! The files of a teacher cache: which process writes, which blocks are stored, which are damaged.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ use super::CacheError;
 use super::manifest::Manifest;
 
 const CHECKSUM_BYTES: usize = 8;
-/// What a cache is made of besides its manifest and its lock.
+/// The files of a cache besides its manifest and its lock.
 const CONTENTS: [&str; 3] = ["blocks.bin", "checksums.bin", "complete"];
 const LOCK: &str = "cache.lock";
 /// How long a second process waits for the first one to make the files.
@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a cache is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To train with: reads what is there and, where no other process does, writes what is not.
+    /// Training: reads stored blocks and, if no other process does, writes missing ones.
     Use,
-    /// To make it whole: also looks at every block, and forgets those that are damaged.
+    /// Completing: verifies every block first; damaged ones count as missing.
     Repair,
 }
 
@@ -31,7 +31,7 @@ pub enum Purpose {
 pub struct Store {
     folder: PathBuf,
     manifest: Manifest,
-    /// Blocks' checksums as far as this process knows them; 0 of a block that is not there.
+    /// The blocks' checksums as far as this process knows them; 0 for a missing block.
     checksums: Vec<u64>,
     /// Blocks whose bytes this process wrote, or found to match their checksum.
     verified: Vec<bool>,
@@ -41,22 +41,22 @@ pub struct Store {
     role: Role,
 }
 
-/// What a process may do.
+/// What a process does with the cache.
 enum Role {
-    /// Everything is there; nobody writes.
+    /// Reads a complete cache; no process writes.
     Complete,
-    /// The one process that writes.
+    /// Is the one process that writes.
     Writer { blocks: File, _lock: File },
-    /// Another process writes; blocks that are missing may appear.
+    /// Reads while another process writes; missing blocks may appear.
     Reader,
 }
 
 impl Store {
-    /// Opens the cache in a folder, or begins it there.
+    /// Opens the cache in a folder, or creates it.
     ///
     /// # Errors
     /// When the folder holds another cache or files of another program under a cache's names, a
-    /// complete cache is not as long as it should be, the disk has too little room, or files cannot
+    /// complete cache is not as long as it should be, the disk has too little space, or files cannot
     /// be read or written. A cache that cannot be written is an error unless it is complete.
     pub fn open(folder: &Path, manifest: Manifest, purpose: Purpose) -> Result<Self, CacheError> {
         let found = Manifest::read(&folder.join("manifest.json"))?;
@@ -74,7 +74,7 @@ impl Store {
             if let Some(lock) = lock(folder)? {
                 return Self::open_to_write(folder, manifest, purpose, lock);
             }
-            // Another process writes; to read along, its files must be there.
+            // Another process writes; its files must exist to be read.
             if purpose == Purpose::Repair || begun.elapsed() > PATIENCE {
                 return Err(CacheError::Busy { folder: folder.to_owned() });
             }
@@ -103,8 +103,7 @@ impl Store {
             return Self::with_files(folder, manifest, Role::Complete);
         }
         let blocks = make_files(folder, &manifest).inspect_err(|_| {
-            // A new cache that finds no room gives back what it took of it; the error that is told
-            // is the first one.
+            // A new cache that does not fit releases its disk space; the first error is returned.
             if found.is_none() {
                 let _ = remove_contents(folder);
             }
@@ -113,7 +112,7 @@ impl Store {
         if purpose == Purpose::Repair {
             store.forget_damaged()?;
         }
-        store.finish_if_whole()?;
+        store.finish_if_complete()?;
         Ok(store)
     }
 
@@ -122,8 +121,8 @@ impl Store {
         let blocks = open_whole(&path, manifest.total_bytes())?;
         // Safety: the bytes behind the map change only where a writer fills in a block, and a block
         // is read only after its checksum, which is written later, was found; a block that does not
-        // match its checksum is not used. That no other program cuts the file short is the user's
-        // to see to, as always with memory maps.
+        // match its checksum is not used. No other program may truncate the file, as always with
+        // memory maps.
         let map = unsafe { Mmap::map(&blocks) }.map_err(io_error(&path))?;
         let path = folder.join("checksums.bin");
         let mut checksum_file = open_whole(&path, (manifest.blocks * CHECKSUM_BYTES) as u64)?;
@@ -155,20 +154,22 @@ impl Store {
         })
     }
 
+    /// The folder of the files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// Everything that the contents follow from.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Blocks that are not there, as far as this process knows.
+    /// The number of missing blocks, as far as this process knows.
     pub fn missing(&self) -> usize {
         self.missing
     }
 
-    /// Whether a block is there, as far as this process knows; reading may still find it damaged.
+    /// Whether a block is stored, as far as this process knows; reading may still find it damaged.
     pub fn has(&self, block: usize) -> bool {
         self.checksums[block] != 0
     }
@@ -200,21 +201,20 @@ impl Store {
             .then(|| &self.map[start..start + self.manifest.block_bytes]))
     }
 
-    /// Lets go of a block's pages, which the system would otherwise count as this process's memory
-    /// until it needs them.
+    /// Unmaps a block's pages, which the system would otherwise count as this process's memory.
     pub fn release(&self, block: usize) {
         #[cfg(unix)]
         {
             let (start, length) = (block * self.manifest.block_bytes, self.manifest.block_bytes);
-            // Safety: the map is only read and has a file behind it, from which pages that were let
-            // go are read again. That it did not work costs nothing but memory.
+            // Safety: the map is only read and has a file behind it, from which released
+            // pages are read again. A failure costs nothing but memory.
             let _ = unsafe {
                 self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length)
             };
         }
     }
 
-    /// Keeps a block. Does nothing where another process is the one that writes.
+    /// Stores a block. Does nothing where another process is the one that writes.
     ///
     /// # Errors
     /// When the files cannot be written.
@@ -225,7 +225,7 @@ impl Store {
         write_at(blocks, start, bytes).map_err(io_error(&self.folder.join("blocks.bin")))?;
         self.write_checksum(block, checksum(block, bytes))?;
         self.verified[block] = true;
-        self.finish_if_whole()
+        self.finish_if_complete()
     }
 
     /// The checksum of the bytes that the file holds.
@@ -248,7 +248,7 @@ impl Store {
         self.missing = self.missing + usize::from(after) - usize::from(before);
     }
 
-    /// Looks whether the process that writes has written a block by now.
+    /// Reads a checksum again, which the writing process may have written by now.
     fn refresh(&mut self, block: usize) -> Result<(), CacheError> {
         let mut bytes = [0; CHECKSUM_BYTES];
         let mut file = &self.checksum_file;
@@ -260,8 +260,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes back the checksums of blocks that are not what was written, as far as nobody has
-    /// looked yet.
+    /// Clears the checksums of damaged blocks among those that were not verified yet.
     fn forget_damaged(&mut self) -> Result<(), CacheError> {
         let mut damaged = Vec::new();
         for block in (0..self.manifest.blocks).filter(|&block| self.checksums[block] != 0) {
@@ -277,9 +276,9 @@ impl Store {
         damaged.into_iter().try_for_each(|block| self.write_checksum(block, 0))
     }
 
-    /// Once every block is written and what it should be: brings all to disk, says so, and lets go
-    /// of the lock.
-    fn finish_if_whole(&mut self) -> Result<(), CacheError> {
+    /// Once every block is written and verified: syncs all files, writes `complete`, and releases
+    /// the lock.
+    fn finish_if_complete(&mut self) -> Result<(), CacheError> {
         if matches!(self.role, Role::Writer { .. }) && self.missing == 0 {
             // An earlier process may have left blocks that are damaged by now.
             self.forget_damaged()?;
@@ -321,7 +320,8 @@ fn checksum(block: usize, bytes: &[u8]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 
-/// The right to write, for as long as the file is open; `None` when another process has it.
+/// The lock of the writing process, held as long as the file is open; `None` when another process
+/// has it.
 fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join(LOCK);
@@ -338,8 +338,8 @@ fn lock(folder: &Path) -> Result<Option<File>, CacheError> {
     }
 }
 
-/// Makes the files of a cache, the manifest last. What a kill or an accident cut off is reserved
-/// again, and counts as not written or as damaged.
+/// Creates the files of a cache, the manifest last. Files that were cut off are extended again;
+/// their lost blocks count as missing or damaged.
 fn make_files(folder: &Path, manifest: &Manifest) -> Result<File, CacheError> {
     let blocks = reserve(&folder.join("blocks.bin"), manifest.total_bytes())?;
     reserve(&folder.join("checksums.bin"), (manifest.blocks * CHECKSUM_BYTES) as u64)?;
@@ -347,11 +347,11 @@ fn make_files(folder: &Path, manifest: &Manifest) -> Result<File, CacheError> {
     Ok(blocks)
 }
 
-/// Refuses to replace files that no cache has left there: in a folder without a manifest, only a
-/// lock says that they are what a process was killed over.
+/// Refuses to replace files that belong to no cache: in a folder without a manifest, only a lock file
+/// shows that they are of a process that was killed while it created a cache.
 fn refuse_foreign(folder: &Path) -> Result<(), CacheError> {
     let foreign = CONTENTS.into_iter().find(|name| folder.join(name).exists());
-    // Looked for last: whoever begins a cache locks it before it makes the files.
+    // Checked last: a process that creates a cache locks it before it creates the files.
     match foreign {
         Some(file) if !folder.join(LOCK).exists() => {
             Err(CacheError::Foreign { folder: folder.to_owned(), file })
@@ -364,7 +364,7 @@ fn remove_contents(folder: &Path) -> Result<(), CacheError> {
     CONTENTS.into_iter().try_for_each(|name| remove(&folder.join(name)))
 }
 
-/// Opens a file to read that must have a certain length; one that is gone counts as cut to nothing.
+/// Opens a file to read that must have a certain length; a missing one counts as empty.
 fn open_whole(path: &Path, expected: u64) -> Result<File, CacheError> {
     let file = match File::open(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -379,7 +379,7 @@ fn open_whole(path: &Path, expected: u64) -> Result<File, CacheError> {
     Ok(file)
 }
 
-/// Opens a file to write and takes its room on the disk, so that a full disk is known now and not
+/// Opens a file to write and reserves its disk space, so that a full disk is an error now and not
 /// hours later. New bytes are zeros.
 fn reserve(path: &Path, bytes: u64) -> Result<File, CacheError> {
     let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
@@ -391,7 +391,7 @@ fn reserve(path: &Path, bytes: u64) -> Result<File, CacheError> {
         file.set_len(before.min(bytes)).and_then(|()| allocate(&file, bytes))
     };
     reserved.map_err(|cause| {
-        // What was taken of a new file's room is given back; an old file keeps what it had.
+        // The space of a new file is released; an old file has its length restored.
         let _ = if before == 0 { fs::remove_file(path) } else { file.set_len(before) };
         CacheError::Io { path: path.to_owned(), cause }
     })?;

@@ -29,12 +29,12 @@ fn read(store: &mut Store, number: usize) -> Option<Vec<u8>> {
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 4;
-    // In place, as an accident would: the map of an open store sees it.
+    // In place: the map of an open store changes too.
     OpenOptions::new().write(true).open(path).unwrap().write_all(&bytes).unwrap();
 }
 
 #[test]
-fn what_was_written_is_read_back_by_whoever_comes_next() {
+fn written_blocks_are_read_by_the_next_process() {
     let folder = tempfile::tempdir().unwrap();
     let folder = &folder.path().join("a/b");
     let mut store = written(folder, 0..4);
@@ -220,7 +220,7 @@ fn a_second_process_reads_along_and_never_writes() {
 }
 
 #[test]
-fn whoever_waits_for_a_process_that_dies_before_the_manifest_writes_instead() {
+fn a_process_that_waits_for_one_that_dies_before_the_manifest_writes_instead() {
     let folder = tempfile::tempdir().unwrap();
     let held = lock(folder.path()).unwrap().unwrap();
     let mut store = std::thread::scope(|scope| {
@@ -262,7 +262,7 @@ fn a_place_that_cannot_be_written_is_named() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn too_little_room_is_known_before_the_first_block_and_leaves_nothing() {
+fn a_full_disk_is_an_error_before_the_first_block_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let huge = Manifest { blocks: 1 << 40, block_bytes: 1 << 20, ..manifest() };
     let error = Store::open(folder.path(), huge, Purpose::Use).err().unwrap().to_string();

@@ -1,0 +1,210 @@
+//! Settings of training: the `[models.NAME.train]` table of a recipe, and in `distill.rs` that of
+//! distillation.
+
+mod distill;
+pub(crate) mod named;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::distill::{
+    Codec, DistillSettings, Divergence, Ensemble, KlNormalisation, SignalKind, check_distillation,
+};
+pub use self::named::Named;
+
+use crate::error::{TrainError, require};
+use crate::optimizers::{OptimizerKind, OptimizerSettings, ParameterGroup};
+
+/// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
+/// same knob.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Passes over the training tokens.
+    pub epochs: f64,
+    /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0
+    /// means by epochs.
+    pub max_steps: u64,
+    /// Sequences per optimizer step.
+    pub batch_size: usize,
+    /// Sequences per forward and backward pass; 0 means the whole batch, or on a GPU as much of it
+    /// as fits into the memory. Changes memory, not the result.
+    pub micro_batch_size: usize,
+    /// Tokens per sequence.
+    pub sequence_length: usize,
+    /// Whether every epoch cuts the stream at a new random offset (0 to `sequence_length - 1`).
+    pub random_offset: bool,
+    /// Offsets of which every epoch draws one, such as `[0, 64]`; empty means always 0. Unlike
+    /// `random_offset` it leaves few enough sequences for a teacher cache.
+    pub chunk_offsets: Vec<usize>,
+    /// Order in which an epoch visits the sequences.
+    pub order: DataOrder,
+    /// What turns gradients into updates; see [`OPTIMIZERS`](crate::optimizers::OPTIMIZERS).
+    pub optimizer: OptimizerKind,
+    /// The highest learning rate of the schedule.
+    pub learning_rate: f64,
+    /// The learning rate over the steps.
+    pub schedule: ScheduleKind,
+    /// Steps during which the learning rate rises linearly from zero.
+    pub warmup_steps: u64,
+    /// Warm-up as a share of all steps; used only when `warmup_steps` is 0.
+    pub warmup_ratio: f64,
+    /// Of matrices and embeddings.
+    pub weight_decay: f64,
+    /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
+    pub decay_norms: bool,
+    /// Decay of the average of gradients.
+    pub adam_beta1: f64,
+    /// Decay of the average of squared gradients.
+    pub adam_beta2: f64,
+    /// Keeps the denominator above zero.
+    pub adam_epsilon: f64,
+    /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
+    pub max_grad_norm: f64,
+    /// Held-out sequences per evaluation, a fixed subset drawn once; 0 means all.
+    pub evaluation_sequences: usize,
+    /// The held-out number that chooses the best weights.
+    pub select_by: Selection,
+    /// Steps between checkpoints besides the one at each epoch's end; 0 means epochs only.
+    pub checkpoint_steps: u64,
+    /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the
+    /// model's name.
+    pub seed: Option<u64>,
+    /// Numbers of the optimizer that no other optimizer has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub optimizer_options: BTreeMap<String, f64>,
+    /// Segments with an optimizer, learning rate or weight decay of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ParameterGroup>,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 3.0,
+            max_steps: 0,
+            batch_size: 32,
+            micro_batch_size: 0,
+            sequence_length: 128,
+            random_offset: false,
+            chunk_offsets: Vec::new(),
+            order: DataOrder::Shuffled,
+            optimizer: OptimizerKind::default(),
+            learning_rate: 3e-4,
+            schedule: ScheduleKind::Cosine,
+            warmup_steps: 0,
+            warmup_ratio: 0.0,
+            weight_decay: 0.0,
+            decay_norms: false,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            evaluation_sequences: 0,
+            select_by: Selection::CrossEntropy,
+            checkpoint_steps: 0,
+            seed: None,
+            optimizer_options: BTreeMap::new(),
+            groups: Vec::new(),
+        }
+    }
+}
+
+impl From<&TrainSettings> for OptimizerSettings {
+    fn from(settings: &TrainSettings) -> Self {
+        Self {
+            optimizer: settings.optimizer,
+            optimizer_options: settings.optimizer_options.clone(),
+            weight_decay: settings.weight_decay,
+            decay_norms: settings.decay_norms,
+            beta1: settings.adam_beta1,
+            beta2: settings.adam_beta2,
+            epsilon: settings.adam_epsilon,
+            max_grad_norm: settings.max_grad_norm,
+            groups: settings.groups.clone(),
+        }
+    }
+}
+
+/// Order of the sequences within an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataOrder {
+    /// A new permutation every epoch, a pure function of (seed, epoch).
+    Shuffled,
+    /// As in the file; for comparisons with other programs.
+    File,
+}
+
+/// The held-out number whose lowest value marks the checkpoint to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// Cross-entropy of the next token.
+    CrossEntropy,
+    /// The training objective: for a student the mixture with the divergence, as in the authors'
+    /// code.
+    Objective,
+}
+
+/// Shape of the learning rate after warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Half a cosine down to zero.
+    Cosine,
+    /// A straight line down to zero.
+    Linear,
+    /// The same rate throughout, without warm-up, as transformers' schedule of that name.
+    Constant,
+    /// The same rate after warm-up.
+    ConstantWithWarmup,
+}
+
+/// Refuses settings outside their range.
+///
+/// # Errors
+/// Names the first such setting, its value and the rule.
+pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
+    let rate = settings.learning_rate;
+    require(
+        settings.sequence_length >= 2,
+        "sequence_length",
+        &settings.sequence_length,
+        "it must be at least 2",
+    )?;
+    require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
+    let (offsets, length) = (format!("{:?}", settings.chunk_offsets), settings.sequence_length);
+    let rise = settings.chunk_offsets.windows(2).all(|pair| pair[0] < pair[1]);
+    let fit = settings.chunk_offsets.iter().all(|&offset| offset < length);
+    require(
+        rise && fit,
+        "chunk_offsets",
+        &offsets,
+        "offsets must rise and stay below sequence_length",
+    )?;
+    let alone = !settings.random_offset || settings.chunk_offsets.is_empty();
+    require(
+        alone,
+        "chunk_offsets",
+        &offsets,
+        "with random_offset = true any offset is drawn; remove one of the two",
+    )?;
+    let epochs = settings.epochs;
+    require(
+        epochs > 0.0 && epochs <= 1e6,
+        "epochs",
+        &epochs,
+        "it must be above 0 and at most a million",
+    )?;
+    require(
+        rate >= 0.0 && rate.is_finite(),
+        "learning_rate",
+        &rate,
+        "it must be a number from 0 up",
+    )?;
+    let ratio = settings.warmup_ratio;
+    require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must be between 0 and 1")?;
+    OptimizerSettings::from(settings).check()
+}
