@@ -89,13 +89,19 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
             commands::evaluate::loss::loss(common, text, device)
         }
         Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
-            commands::evaluate::blimp::blimp(common, data, *rules, output.as_deref(), device)
+            commands::evaluate::choices::blimp(
+                common,
+                data,
+                (*rules).into(),
+                output.as_deref(),
+                device,
+            )
         }
         Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, output }) => {
-            commands::evaluate::ewok::ewok(common, data, *variant, output.as_deref(), device)
+            commands::evaluate::choices::ewok(common, data, *variant, output.as_deref(), device)
         }
         Command::Evaluate(EvaluateCommand::FilterEwok { data, vocabulary, output }) => {
-            commands::evaluate::ewok::filter(data, vocabulary, output)
+            commands::evaluate::ewok_filter::filter(data, vocabulary, output)
         }
         Command::Evaluate(EvaluateCommand::All(args)) => commands::evaluate::all::all(args, device),
         Command::Evaluate(EvaluateCommand::Aoa(args)) => {

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use crate::error::EvalError;
 
 /// One row.
-pub struct Record {
+pub(crate) struct Record {
     /// Line of the file that the row begins on, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     names: Arc<[String]>,
     fields: Vec<String>,
 }
 
 impl Record {
     /// The field of a column, if there is such a column.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.names.iter().position(|known| known == name).map(|index| self.fields[index].as_str())
     }
 }
@@ -26,12 +26,16 @@ impl Record {
 /// # Errors
 /// When the text is not UTF-8, a quote never ends, or a row has more or fewer fields than the first
 /// line has names.
-pub fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
+pub(crate) fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
     records_in_quotes('"', path, bytes)
 }
 
 /// The same with another sign for quotes.
-pub fn records_in_quotes(quote: char, path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalError> {
+pub(crate) fn records_in_quotes(
+    quote: char,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<Vec<Record>, EvalError> {
     let fail = |line: usize, cause: String| EvalError::Csv { path: path.to_owned(), line, cause };
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();

@@ -8,6 +8,7 @@ use engine::Fault;
 use crate::classification::ClassificationError;
 
 /// Data that cannot be scored.
+#[allow(missing_docs, reason = "the message of a variant is its description")]
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     #[error("{}: {cause}", path.display())]
@@ -21,7 +22,7 @@ pub enum EvalError {
     NoTwin { path: PathBuf, line: usize },
     #[error("{}, line {line}: {cause}", path.display())]
     Csv { path: PathBuf, line: usize, cause: String },
-    #[error("{}, line {line}: bad JSON{}", path.display(), spoken(cause))]
+    #[error("{}, line {line}: bad JSON{}", path.display(), at_byte(cause))]
     Json { path: PathBuf, line: usize, cause: serde_json::Error },
     #[error("{}, line {line}: no field `{field}`", path.display())]
     MissingField { path: PathBuf, line: usize, field: &'static str },
@@ -55,7 +56,7 @@ pub enum EvalError {
     NoPrefixToken { token: &'static str, rules: &'static str },
     #[error("there is no memory for one text of {tokens} tokens: {fault}")]
     OutOfMemory { tokens: usize, fault: Fault },
-    #[error("somebody asked to stop")]
+    #[error("scoring was stopped")]
     Stopped(#[from] Stopped),
     #[error(transparent)]
     Classification(#[from] ClassificationError),
@@ -63,7 +64,7 @@ pub enum EvalError {
 
 /// What is wrong with a line of JSON and at which of its bytes, without serde's count of lines, of
 /// which there is only one.
-fn spoken(cause: &serde_json::Error) -> String {
+fn at_byte(cause: &serde_json::Error) -> String {
     let (text, column) = (cause.to_string(), cause.column());
     let problem =
         text.strip_suffix(&format!(" at line {} column {column}", cause.line())).unwrap_or(&text);

@@ -1,22 +1,56 @@
-//! Scoring language models: the log-probability of texts, and minimal pairs in BLiMP's format.
+//! Scoring language models on benchmarks.
+//!
+//! A [`Benchmark`] is a named set of tasks; all of them are in [`BENCHMARKS`]. Those of [`ZeroShot`]
+//! read items from files, [`score_choices`] turns the items into requests, a [`Scorer`] computes
+//! their log-probabilities with one model or with several by averaged logits, and the answers become
+//! an [`Outcome`]. Of fine-tuned benchmarks the tasks, texts and metrics are in [`classification`],
+//! the training is in another crate. [`age_of_acquisition`] measures surprisals of words.
+//! [`statistics`] has intervals and tests, [`output`] the files for others. [`Rules`] are those of
+//! BabyLM's pipelines of 2023 and 2024.
+//!
+//! ```
+//! use eval::{BlimpFiltered, Item, Rules, Scorer, Task, score_choices};
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/fixtures/gpt2");
+//! let device: std::sync::Arc<dyn engine::Device> = std::sync::Arc::new(engine::cpu::Cpu::new());
+//! let model = model::hugging_face::load(folder.as_ref(), &device)?;
+//! let scorer = Scorer::new(vec![&model])?;
+//! let items = vec![Item::pair("The cats sleep.", "The cats sleeps.")];
+//! let tasks = [Task { name: "agreement".to_owned(), items }];
+//! // A model's own tokenizer, and the id of the token that begins its texts.
+//! let (encode, begin) = (|text: &str| text.bytes().map(|byte| byte as u32 % 50).collect(), 1);
+//! let rules = Rules::Year2024;
+//! let found = score_choices(&BlimpFiltered, &scorer, &tasks, rules, begin, encode, |_, _| ())?;
+//! println!("{:.1} % of {} pairs", 100.0 * found.result.score, found.result.items);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub mod age_of_acquisition;
-pub mod blimp;
+#![warn(missing_docs)]
+
+mod benchmark;
+mod benchmarks;
+mod choices;
 pub mod classification;
-pub mod csv;
-pub mod error;
-pub mod ewok;
+mod csv;
+mod error;
+mod lines;
+pub mod macro_average;
+pub mod minimal_pairs;
 pub mod output;
-pub mod pairs;
-pub mod results;
-pub mod rules;
-pub mod scoring;
+pub mod reference;
+mod results;
+mod rules;
+mod scoring;
 pub mod statistics;
 
-pub use blimp::score_tasks;
+pub use benchmark::{Benchmark, Kind, Section, ZeroShot, find_benchmark, zero_shot};
+pub use benchmarks::{
+    AgeOfAcquisition, BENCHMARKS, BUILTIN_MARKER, Blimp, BlimpFiltered, BlimpSupplement,
+    BuiltinPairs, Ewok, EwokOfficial, FileLoss, Glue, HeldOutLoss, LossResult, Msgs, OtherPairs,
+    age_of_acquisition, benchmark_of_pairs, blimp, ewok, superglue_average,
+};
+pub use choices::{Choice, Item, Task, chosen_texts, count_choices, score_choices};
 pub use error::EvalError;
-pub use ewok::score_ewok;
-pub use pairs::{Pair, Task};
-pub use results::{Metric, Outcome, Prediction, Suite, SuiteResult, TaskResult};
+pub use results::{BenchmarkResult, Measured, Metric, Outcome, Part, Prediction, TaskResult};
 pub use rules::Rules;
 pub use scoring::{MaskedTokens, Request, Scorer, Scores, request};

@@ -1,84 +1,13 @@
-//! What a benchmark found: a score per task and over the whole suite, and the answer to every item.
+//! The results of a benchmark: a score for each task and over all, and the answer to every item.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::rules::{Rules, group_of, is_blimp_task, is_group};
-
-/// A set of tasks that are reported as one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Suite {
-    /// BLiMP's pairs all of whose words occur in the training text of BabyLM.
-    BlimpFiltered,
-    /// BabyLM's own minimal pairs.
-    BlimpSupplement,
-    /// All of BLiMP: 67 tasks of 1000 pairs.
-    Blimp,
-    /// Minimal pairs of another source, such as the built-in grammar's.
-    Pairs,
-    /// EWoK as the 2024 pipeline asks it.
-    Ewok,
-    /// EWoK as its authors ask it.
-    EwokOfficial,
-    /// The eleven tasks of (Super)GLUE.
-    Glue,
-    Msgs,
-}
-
-/// The tasks of the supplement.
-pub const SUPPLEMENT: [&str; 5] = [
-    "hypernym",
-    "qa_congruence_easy",
-    "qa_congruence_tricky",
-    "subject_aux_inversion",
-    "turn_taking",
-];
-
-impl Suite {
-    /// Which suite minimal pairs belong to, by the tasks' names and sizes.
-    pub fn of_pairs<'a>(tasks: impl IntoIterator<Item = (&'a str, usize)>) -> Self {
-        let tasks: Vec<_> = tasks.into_iter().collect();
-        let all = |known: &dyn Fn(&str) -> bool| {
-            !tasks.is_empty() && tasks.iter().all(|(name, _)| known(name))
-        };
-        // The files of the 2023 pipeline hold a whole group each.
-        if all(&|name| is_blimp_task(name) || is_group(name)) {
-            let whole = tasks.iter().all(|(_, pairs)| *pairs == 1000);
-            return if whole { Suite::Blimp } else { Suite::BlimpFiltered };
-        }
-        if all(&|name| SUPPLEMENT.contains(&name)) { Suite::BlimpSupplement } else { Suite::Pairs }
-    }
-
-    /// The name in files and folders.
-    pub fn name(self) -> &'static str {
-        match self {
-            Suite::BlimpFiltered => "blimp_filtered",
-            Suite::BlimpSupplement => "blimp_supplement",
-            Suite::Blimp => "blimp",
-            Suite::Pairs => "pairs",
-            Suite::Ewok => "ewok",
-            Suite::EwokOfficial => "ewok_official",
-            Suite::Glue => "glue",
-            Suite::Msgs => "msgs",
-        }
-    }
-
-    /// The name in tables.
-    pub fn title(self) -> &'static str {
-        match self {
-            Suite::BlimpFiltered => "BLiMP filtered",
-            Suite::BlimpSupplement => "BLiMP supplement",
-            Suite::Blimp => "BLiMP",
-            Suite::Pairs => "minimal pairs",
-            Suite::Ewok => "EWoK",
-            Suite::EwokOfficial => "EWoK (official)",
-            Suite::Glue => "(Super)GLUE",
-            Suite::Msgs => "MSGS",
-        }
-    }
-}
+use crate::benchmark::Benchmark;
+use crate::rules::Rules;
+use crate::statistics::Items;
 
 /// How answers become a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,6 +22,7 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// The name in files and tables.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Accuracy => "accuracy",
@@ -107,18 +37,30 @@ impl Metric {
 pub struct Prediction {
     /// What is right: the index of a choice, or of a label.
     pub gold: u32,
-    /// What the model says.
+    /// The index of the choice or label with the best score.
     pub predicted: u32,
     /// One number for each choice or label: a log-probability, or a logit.
     pub scores: Vec<f64>,
 }
 
 impl Prediction {
-    /// The first choice is right, and wins ties, as in both pipelines (EVALS 1.4).
-    pub fn between(good: f64, bad: f64) -> Self {
-        Self { gold: 0, predicted: (good < bad) as u32, scores: vec![good, bad] }
+    /// The answer to an item by the scores of its choices, of which the first is right and wins
+    /// ties, as in both pipelines: lm-evaluation-harness takes the first maximum for tasks of
+    /// multiple choice (`api/task.py`), and the pipeline of 2023 compares the chosen text with the
+    /// right one.
+    pub fn of_choices(scores: Vec<f64>) -> Self {
+        let better =
+            |best: usize, index: usize| if scores[index] > scores[best] { index } else { best };
+        let predicted = (0..scores.len()).reduce(better).unwrap_or(0) as u32;
+        Self { gold: 0, predicted, scores }
     }
 
+    /// The answer to a minimal pair.
+    pub fn between(good: f64, bad: f64) -> Self {
+        Self::of_choices(vec![good, bad])
+    }
+
+    /// Whether the predicted choice or label is the right one.
     pub fn is_right(&self) -> bool {
         self.gold == self.predicted
     }
@@ -133,14 +75,18 @@ impl Prediction {
 /// The score of one task, or of one group of tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
+    /// The task or group.
     pub name: String,
+    /// How its answers become its score.
     pub metric: Metric,
     /// By the metric; 0 to 1, for Matthews' coefficient -1 to 1.
     pub score: f64,
     /// Standard error of the share of right answers: the root of the sample variance over the
     /// number of items, as both pipelines print it. None for other metrics.
     pub standard_error: Option<f64>,
+    /// Items that are answered.
     pub items: usize,
+    /// Items that are answered rightly.
     pub correct: usize,
     /// Items whose best choices have equal scores, identical sentences among them.
     pub ties: usize,
@@ -179,50 +125,63 @@ impl TaskResult {
     }
 }
 
-/// The scores of a suite.
+/// The scores of a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SuiteResult {
-    pub suite: Suite,
+pub struct BenchmarkResult {
+    /// The benchmark, `suite` in files.
+    #[serde(rename = "suite")]
+    pub benchmark: &'static dyn Benchmark,
+    /// The pipeline by whose rules it was scored.
     pub rules: Rules,
-    /// The unweighted mean of the tasks' scores; by the rules of 2023, which print no single number
-    /// for BLiMP, of the groups' scores.
+    /// By most benchmarks the unweighted mean of the tasks' scores; of BLiMP by the rules of 2023,
+    /// which print no single number for it, of the groups' scores.
     pub score: f64,
+    /// In the order of the benchmark's files.
     pub tasks: Vec<TaskResult>,
     /// BLiMP's groups of 2023, each pooled over its tasks' items; empty by the rules of 2024.
     #[serde(default)]
     pub groups: Vec<TaskResult>,
-    /// Sums over the tasks.
+    /// Sum over the tasks.
     pub items: usize,
+    /// Sum over the tasks.
     pub ties: usize,
+    /// Sum over the tasks.
     pub truncated: usize,
 }
 
-impl SuiteResult {
-    /// The suite's score from those of its tasks.
-    pub fn of_tasks(suite: Suite, rules: Rules, tasks: Vec<TaskResult>) -> Self {
-        let pooled = rules == Rules::Year2023
-            && matches!(suite, Suite::BlimpFiltered | Suite::Blimp | Suite::Pairs);
-        let groups = if pooled { pool(&tasks) } else { Vec::new() };
-        let units = if groups.is_empty() { &tasks } else { &groups };
-        let score = units.iter().map(|unit| unit.score).sum::<f64>() / units.len().max(1) as f64;
+impl BenchmarkResult {
+    /// The benchmark's score from those of its tasks.
+    pub fn of_tasks(
+        benchmark: &'static dyn Benchmark,
+        rules: Rules,
+        tasks: Vec<TaskResult>,
+    ) -> Self {
+        let groups = pool(benchmark, rules, &tasks);
+        let score = benchmark.mean(if groups.is_empty() { &tasks } else { &groups });
         let sum = |part: fn(&TaskResult) -> usize| tasks.iter().map(part).sum();
         let [items, ties, truncated] =
             [sum(|task| task.items), sum(|task| task.ties), sum(|task| task.truncated)];
-        Self { suite, rules, score, tasks, groups, items, ties, truncated }
+        Self { benchmark, rules, score, tasks, groups, items, ties, truncated }
     }
 
-    /// What the rules average over: groups in 2023, tasks otherwise.
+    /// What the score is the mean of: groups where there are any, tasks otherwise.
     pub fn units(&self) -> &[TaskResult] {
         if self.groups.is_empty() { &self.tasks } else { &self.groups }
     }
+
+    /// The unit that a task's items count in: its group, or the task itself.
+    pub fn unit_of<'a>(&self, task: &'a str) -> &'a str {
+        self.benchmark.group_of(task, self.rules).unwrap_or(task)
+    }
 }
 
-/// The groups of 2023, pooled over their tasks' items.
-fn pool(tasks: &[TaskResult]) -> Vec<TaskResult> {
+/// The groups of a benchmark that has any, pooled over their tasks' items.
+fn pool(benchmark: &dyn Benchmark, rules: Rules, tasks: &[TaskResult]) -> Vec<TaskResult> {
     let mut sums: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
     for task in tasks {
-        let sum = sums.entry(group_of(&task.name)).or_default();
+        let Some(group) = benchmark.group_of(&task.name, rules) else { continue };
         let parts = [task.correct, task.items, task.ties, task.truncated];
+        let sum = sums.entry(group).or_default();
         sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
     }
     let group = |(name, [correct, items, ties, truncated]): (&str, [usize; 4])| {
@@ -231,18 +190,76 @@ fn pool(tasks: &[TaskResult]) -> Vec<TaskResult> {
     sums.into_iter().map(group).collect()
 }
 
-/// A suite's scores with the answers behind them.
+/// A benchmark's scores with the answers behind them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    pub result: SuiteResult,
+    /// The scores.
+    pub result: BenchmarkResult,
     /// The answers of each task, in the order of the result's tasks and of the items in their
     /// files.
     pub predictions: Vec<Vec<Prediction>>,
 }
 
+impl Outcome {
+    /// The answers in the form that resampling needs; their
+    /// [`macro_score`](crate::statistics::macro_score) is the benchmark's score.
+    pub fn resampled(&self) -> Vec<Items> {
+        let result = &self.result;
+        let tasks = || result.tasks.iter().zip(&self.predictions);
+        if result.groups.is_empty() {
+            let units: Vec<_> =
+                tasks().map(|(task, answers)| (task.metric, &answers[..])).collect();
+            return result.benchmark.resampled(&units);
+        }
+        let pooled = |group: &TaskResult| -> (Metric, Vec<Prediction>) {
+            let members = tasks().filter(|(task, _)| result.unit_of(&task.name) == group.name);
+            (group.metric, members.flat_map(|(_, answers)| answers).cloned().collect())
+        };
+        let groups: Vec<_> = result.groups.iter().map(pooled).collect();
+        let units: Vec<_> =
+            groups.iter().map(|(metric, answers)| (*metric, &answers[..])).collect();
+        result.benchmark.resampled(&units)
+    }
+}
+
+/// The result of a benchmark that is a number in a unit of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The benchmark.
+    pub benchmark: &'static dyn Benchmark,
+    /// Such as `nats`.
+    pub unit: &'static str,
+    /// Digits after the decimal point in tables.
+    pub decimals: usize,
+    /// The number over all, then those of parts.
+    pub parts: Vec<Part>,
+    /// The whole result as in files.
+    pub json: Value,
+}
+
+/// A number over some items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Which items.
+    pub name: String,
+    /// In the result's unit.
+    pub value: f64,
+    /// How many items.
+    pub items: usize,
+}
+
+impl Measured {
+    /// The number over all, as tables show it.
+    pub fn to_text(&self) -> Option<String> {
+        let all = self.parts.first()?;
+        Some(format!("{:.*}", self.decimals, all.value))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::benchmarks::BlimpFiltered;
 
     fn task(name: &str, correct: usize, items: usize) -> TaskResult {
         TaskResult::accuracy(name, correct, items, 0, 0)
@@ -255,10 +272,10 @@ mod tests {
             task("npi_present_2", 1, 30),
             task("wh_island", 5, 10),
         ];
-        let by_2024 = SuiteResult::of_tasks(Suite::BlimpFiltered, Rules::Year2024, tasks.clone());
+        let by_2024 = BenchmarkResult::of_tasks(&BlimpFiltered, Rules::Year2024, tasks.clone());
         assert!((by_2024.score - (0.9 + 1.0 / 30.0 + 0.5) / 3.0).abs() < 1e-12);
         assert!(by_2024.groups.is_empty());
-        let by_2023 = SuiteResult::of_tasks(Suite::BlimpFiltered, Rules::Year2023, tasks);
+        let by_2023 = BenchmarkResult::of_tasks(&BlimpFiltered, Rules::Year2023, tasks);
         assert_eq!(by_2023.groups[1], task("npi_licensing", 10, 40));
         assert!((by_2023.score - (0.25 + 0.5) / 2.0).abs() < 1e-12);
         assert_eq!(by_2023.items, 50);
@@ -274,17 +291,5 @@ mod tests {
         assert_eq!((result.correct, result.items, result.ties), (2, 3, 1));
         // numpy: std([1, 1, 0], ddof=1) / sqrt(3)
         assert!((result.standard_error.unwrap() - 0.3333333333333333).abs() < 1e-12);
-    }
-
-    #[test]
-    fn suites_are_known_by_their_tasks() {
-        let of = |tasks: &[(&str, usize)]| Suite::of_pairs(tasks.iter().copied());
-        assert_eq!(of(&[("wh_island", 960), ("passive_1", 840)]), Suite::BlimpFiltered);
-        assert_eq!(of(&[("wh_island", 1000), ("passive_1", 1000)]), Suite::Blimp);
-        assert_eq!(of(&[("island_effects", 7448)]), Suite::BlimpFiltered);
-        assert_eq!(of(&[("hypernym", 842)]), Suite::BlimpSupplement);
-        assert_eq!(of(&[("hypernym", 842), ("wh_island", 9)]), Suite::Pairs);
-        assert_eq!(of(&[("agreement", 100)]), Suite::Pairs);
-        assert_eq!(of(&[]), Suite::Pairs);
     }
 }

@@ -3,8 +3,7 @@
 
 use std::path::PathBuf;
 
-use eval::Suite;
-use eval::classification::{Labels, Rows, TASKS, find_files, find_task};
+use eval::classification::{Labels, Rows, classification_tasks, find_files, find_task};
 
 fn data() -> PathBuf {
     let folder = std::env::var_os("BABYLLAMA_DATA")
@@ -39,11 +38,11 @@ fn validation_files_have_the_sizes_of_the_pipeline_of_2024() {
 #[test]
 #[ignore = "needs the files of (Super)GLUE and MSGS"]
 fn all_files_are_read_and_have_all_labels() {
-    for task in &TASKS {
+    for task in classification_tasks() {
         let files = find_files(&data(), task);
         let rows = Rows::read(task, &files.validation.unwrap()).unwrap();
         let scored = rows.scored().iter().filter(|&&scored| scored).count();
-        if task.suite == Suite::Msgs {
+        if task.has_test_items {
             // A third of an ambiguous task's items is for the score, half of a control's.
             let parts = if task.name.ends_with("_control") { 2 } else { 3 };
             assert_eq!(scored * parts, rows.rows.len(), "{}", task.name);

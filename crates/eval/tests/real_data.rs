@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::cpu::Cpu;
-use eval::pairs::read_folder;
-use eval::rules::group_of;
-use eval::{Rules, Scorer, score_tasks};
+use eval::blimp::groups::group_of;
+use eval::minimal_pairs::read_folder;
+use eval::{BlimpFiltered, Item, Rules, Scorer, score_choices};
 use model::{Architecture, Model, ModelConfig};
 
 fn data() -> PathBuf {
@@ -16,14 +16,17 @@ fn data() -> PathBuf {
     PathBuf::from(folder).join("eval")
 }
 
+fn is_identical(pair: &Item) -> bool {
+    pair.choices[0] == pair.choices[1]
+}
+
 #[test]
 #[ignore = "needs the BLiMP files"]
 fn blimp_filtered_has_its_67_tasks_and_7_identical_pairs() {
     let tasks = read_folder(&data().join("blimp_filtered")).unwrap();
     assert_eq!(tasks.len(), 67);
-    assert_eq!(tasks.iter().map(|task| task.pairs.len()).sum::<usize>(), 59_875);
-    let identical =
-        |task: &eval::Task| task.pairs.iter().filter(|pair| pair.good == pair.bad).count();
+    assert_eq!(tasks.iter().map(|task| task.items.len()).sum::<usize>(), 59_875);
+    let identical = |task: &eval::Task| task.items.iter().filter(|item| is_identical(item)).count();
     let found: Vec<_> = tasks
         .iter()
         .map(|task| (task.name.as_str(), identical(task)))
@@ -38,7 +41,7 @@ fn blimp_filtered_has_its_67_tasks_and_7_identical_pairs() {
 #[ignore = "needs the supplement's files"]
 fn the_supplement_has_its_five_tasks() {
     let tasks = read_folder(&data().join("supplement_filtered")).unwrap();
-    let sizes: Vec<_> = tasks.iter().map(|task| (task.name.as_str(), task.pairs.len())).collect();
+    let sizes: Vec<_> = tasks.iter().map(|task| (task.name.as_str(), task.items.len())).collect();
     let expected = [
         ("hypernym", 842),
         ("qa_congruence_easy", 64),
@@ -78,10 +81,12 @@ fn identical_pairs_tie_and_count_as_correct() {
         .filter(|task| ["passive_1", "principle_A_case_2"].contains(&task.name.as_str()))
         .collect();
     let encode = |text: &str| text.bytes().map(u32::from).collect();
-    let found = score_tasks(&scorer, &tasks, Rules::Year2024, 1, encode, |_, _| ()).unwrap();
+    let rules = Rules::Year2024;
+    let found =
+        score_choices(&BlimpFiltered, &scorer, &tasks, rules, 1, encode, |_, _| ()).unwrap();
     assert_eq!((found.result.tasks[0].ties, found.result.tasks[1].ties), (2, 5));
     for (task, answers) in tasks.iter().zip(&found.predictions) {
-        let identical = task.pairs.iter().zip(answers).filter(|(pair, _)| pair.good == pair.bad);
+        let identical = task.items.iter().zip(answers).filter(|(item, _)| is_identical(item));
         assert!(identical.into_iter().all(|(_, answer)| answer.is_right() && answer.is_tie()));
     }
 }

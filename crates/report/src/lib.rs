@@ -1,6 +1,6 @@
 //! Files and text for people: the metrics log of a run ([`metrics`]), aligned tables ([`table`]),
-//! numbers as text ([`format`](mod@format)), and the scores that the papers print ([`reference`]).
-//! It depends on no model and no training.
+//! those of scores ([`scores`]), and numbers as text ([`format`](mod@format)). It depends on no
+//! model and no training.
 //!
 //! ```
 //! use report::format::grouped;
@@ -19,10 +19,10 @@
 pub mod error;
 pub mod format;
 pub mod metrics;
-#[expect(missing_docs, reason = "the columns of printed tables")]
-pub mod reference;
+pub mod scores;
 pub mod table;
 
 pub use error::ReportError;
 pub use metrics::MetricsLog;
-pub use table::{Align, Table, TableRow, closing_table};
+pub use scores::{ScoreTable, TableRow, closing_table, points};
+pub use table::{Align, Table};

@@ -1,6 +1,4 @@
-//! Aligned tables, as plain text and as Markdown, and the one that closes a run.
-
-use crate::format::{NOTHING, decimal, grouped, percent, short};
+//! Aligned tables, as plain text and as Markdown.
 
 /// On which side a column's cells line up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,64 +88,6 @@ fn ruled(align: Align, width: usize) -> String {
     }
 }
 
-/// The closing table's row of a model or an ensemble.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TableRow {
-    /// The name.
-    pub model: String,
-    /// The number of weights.
-    pub parameters: u64,
-    /// The epoch whose weights were kept, counted from 1.
-    pub best_epoch: Option<f64>,
-    /// Mean negative log-likelihood of a token of held-out text, in nats.
-    pub held_out_loss: Option<f64>,
-    /// Share of minimal pairs judged right, 0 to 1.
-    pub blimp: Option<f64>,
-    /// Training speed.
-    pub tokens_per_second: Option<f64>,
-    /// Training time.
-    pub minutes: Option<f64>,
-    /// Seed of the training.
-    pub seed: Option<u64>,
-}
-
-impl TableRow {
-    /// e to the held-out loss.
-    pub fn perplexity(&self) -> Option<f64> {
-        self.held_out_loss.map(f64::exp)
-    }
-}
-
-/// The table that ends a run, one line a model, in the given order.
-pub fn closing_table(rows: &[TableRow]) -> Table {
-    let right = [
-        "parameters",
-        "best epoch",
-        "held-out loss",
-        "perplexity",
-        "BLiMP",
-        "tokens/s",
-        "minutes",
-        "seed",
-    ];
-    let heads = [("model", Align::Left)].into_iter().chain(right.map(|head| (head, Align::Right)));
-    let mut table = Table::new(heads);
-    for row in rows {
-        table.push(vec![
-            row.model.clone(),
-            grouped(row.parameters),
-            decimal(row.best_epoch, 2),
-            decimal(row.held_out_loss, 3),
-            decimal(row.perplexity(), 2),
-            percent(row.blimp),
-            row.tokens_per_second.map_or(NOTHING.to_string(), short),
-            decimal(row.minutes, 1),
-            row.seed.map_or(NOTHING.to_string(), |seed| seed.to_string()),
-        ]);
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,45 +111,5 @@ mod tests {
         assert_eq!(sample().to_markdown(), expected);
         let narrow = Table::new([("a", Align::Left), ("b", Align::Right)]);
         assert_eq!(narrow.to_markdown(), "| a   |   b |\n| --- | --: |\n");
-    }
-
-    #[test]
-    fn the_closing_table_shows_what_is_known() {
-        let student = TableRow {
-            model: "student".into(),
-            parameters: 58_343_936,
-            best_epoch: Some(4.0),
-            held_out_loss: Some(4.0),
-            blimp: Some(0.732),
-            tokens_per_second: Some(2950.0),
-            minutes: Some(12.34),
-            seed: Some(7),
-        };
-        let ensemble = TableRow {
-            model: "a + b".into(),
-            parameters: 10,
-            held_out_loss: Some(0.0),
-            ..TableRow::default()
-        };
-        let text = closing_table(&[student, ensemble]).to_text();
-        let words =
-            |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
-        assert_eq!(
-            words(2),
-            [
-                "student",
-                "58,343,936",
-                "4.00",
-                "4.000",
-                "54.60",
-                "73.2",
-                "%",
-                "2.95",
-                "k",
-                "12.3",
-                "7"
-            ]
-        );
-        assert_eq!(words(3), ["a", "+", "b", "10", "-", "0.000", "1.00", "-", "-", "-", "-"]);
     }
 }

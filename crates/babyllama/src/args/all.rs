@@ -3,19 +3,27 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
-use experiment::evaluation::all::{AllSettings, Benchmark};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use eval::Benchmark;
+use experiment::evaluation::all::{AllSettings, searchable};
 use experiment::recipe::FinetuneRecipe;
 
 use super::{EvaluateArgs, Rules};
 
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The folders of DATA that are known: blimp_filtered, supplement_filtered, blimp (all of it),
-ewok_filtered or ewok, glue_filtered, msgs, aoa (with word_list.csv, and sent_words.json unless
---contexts is given). What is not there is left out. With --only and --skip the table shows what
-was asked for; what was scored before stays in its folder.
+/// The names under which the data is looked for.
+fn folders() -> String {
+    let names = searchable().map(|benchmark| benchmark.folders().join(" or "));
+    let names: Vec<String> = names.filter(|names| !names.is_empty()).collect();
+    format!(
+        "The folders of DATA that are known: {}. The age of acquisition needs word_list.csv, and \
+         sent_words.json unless --contexts is given. What is not there is left out. With --only \
+         and --skip the table shows what was asked for; what was scored before stays in its \
+         folder.\n\n",
+        names.join(", ")
+    )
+}
 
+const EXAMPLES: &str = "\
 Examples:
   babyllama evaluate all runs/quickstart/models/student/final --data data/eval --output results
   babyllama evaluate all models/a models/b --data data/eval --text data/babylm_dev --clean \\
@@ -28,7 +36,10 @@ Examples:
 Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes
 it), the answers to every item in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of
 2024 MODEL_textonly_predictions.json.gz for BabyLM's track. Of several seeds these two hold the
-first.")]
+first.";
+
+#[derive(Debug, Args)]
+#[command(after_help = folders() + EXAMPLES)]
 pub struct AllArgs {
     #[command(flatten)]
     pub common: EvaluateArgs,
@@ -72,7 +83,7 @@ pub struct AllArgs {
         long,
         value_name = "BENCHMARK",
         value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(Benchmark::ALL.map(flag))
+        value_parser = PossibleValuesParser::new(searchable().map(value))
     )]
     pub only: Vec<String>,
     /// All but these benchmarks.
@@ -80,7 +91,7 @@ pub struct AllArgs {
         long,
         value_name = "BENCHMARK",
         value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(Benchmark::ALL.map(flag))
+        value_parser = PossibleValuesParser::new(searchable().map(value))
     )]
     pub skip: Vec<String>,
     /// Gets the table and a folder for each model; what is done there already is not done again.
@@ -89,8 +100,12 @@ pub struct AllArgs {
 }
 
 /// A benchmark's name on the command line.
-fn flag(benchmark: Benchmark) -> String {
+fn flag(benchmark: &dyn Benchmark) -> String {
     benchmark.name().replace('_', "-")
+}
+
+fn value(benchmark: &dyn Benchmark) -> PossibleValue {
+    PossibleValue::new(flag(benchmark)).help(benchmark.about())
 }
 
 impl AllArgs {
@@ -101,7 +116,7 @@ impl AllArgs {
     pub fn settings(&self) -> experiment::Result<AllSettings> {
         let rules = eval::Rules::from(self.rules);
         let recipe = self.recipe.as_deref().unwrap_or(rules.name());
-        let is_wanted = |benchmark: &Benchmark| {
+        let is_wanted = |benchmark: &&'static dyn Benchmark| {
             let name = flag(*benchmark);
             (self.only.is_empty() || self.only.contains(&name)) && !self.skip.contains(&name)
         };
@@ -116,7 +131,7 @@ impl AllArgs {
             finetuning: FinetuneRecipe::load(recipe, &self.overrides)?,
             seeds: self.seeds.clone(),
             max_steps: self.max_steps,
-            benchmarks: Benchmark::ALL.into_iter().filter(is_wanted).collect(),
+            benchmarks: searchable().filter(is_wanted).collect(),
             output: self.output.clone(),
         })
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use eval::{Ewok, EwokOfficial, ZeroShot};
 
 use super::{AgesArgs, AllArgs, CompareArgs};
 use experiment::evaluation::ModelSelection;
@@ -156,11 +157,12 @@ pub enum EwokVariant {
     Official,
 }
 
-impl From<EwokVariant> for eval::ewok::Variant {
-    fn from(variant: EwokVariant) -> Self {
-        match variant {
-            EwokVariant::Pipeline2024 => Self::Pipeline2024,
-            EwokVariant::Official => Self::Official,
+impl EwokVariant {
+    /// The benchmark that compares so.
+    pub fn benchmark(self) -> &'static dyn ZeroShot {
+        match self {
+            EwokVariant::Pipeline2024 => &Ewok,
+            EwokVariant::Official => &EwokOfficial,
         }
     }
 }

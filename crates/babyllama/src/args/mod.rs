@@ -167,7 +167,7 @@ Examples:
 Example:
   babyllama corpus write-builtin --output data/builtin --words 400000")]
     WriteBuiltin {
-        /// Gets train/, validation/ and blimp/.
+        /// Gets train/, validation/ and builtin_pairs/.
         #[arg(long, value_name = "FOLDER")]
         output: PathBuf,
         /// Words of training text.

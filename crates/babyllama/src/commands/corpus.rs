@@ -70,11 +70,11 @@ pub fn write_builtin(
     for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
         text::write_corpus(&output.join(folder), &builtin_corpus::write_corpus(settings, split))?;
     }
-    write_pairs(&output.join("blimp"), settings)?;
+    write_pairs(&output.join("builtin_pairs"), settings)?;
     let folder = output.display();
     console::print(format_args!(
         "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in \
-         {folder}/blimp"
+         {folder}/builtin_pairs"
     ))
 }
 

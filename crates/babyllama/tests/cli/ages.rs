@@ -233,7 +233,7 @@ fn answers_to_other_items_are_refused() {
     compare("nowhere").refused(1).names(&["nowhere"]).advises("check the path");
     workspace.write("odd/predictions.jsonl", &answers);
     workspace.write("odd/result.json", "{}");
-    compare("odd").refused(1).names(&["odd/result.json does not hold a suite's scores"]);
+    compare("odd").refused(1).names(&["odd/result.json does not hold a benchmark's scores"]);
     compare(&format!("{student} --resamples 0")).refused(2).names(&["--resamples is 0"]);
     compare(&format!("{student} --confidence 1")).refused(2).names(&["--confidence is 1"]);
 }

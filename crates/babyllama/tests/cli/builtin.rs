@@ -55,8 +55,10 @@ fn a_run_needs_no_file_but_its_recipe() {
             (workspace.text(&format!("clean/{name}")), format!("runs/alone/corpus/train/{name}"));
         assert!(ours == workspace.text(&theirs), "{name}");
     }
-    for name in workspace.names("builtin/blimp") {
-        let pairs = workspace.text(&format!("builtin/blimp/{name}"));
+    let pairs = workspace.names("builtin/builtin_pairs");
+    assert!(pairs.iter().filter(|name| name.ends_with(".jsonl")).count() >= 10, "{pairs:?}");
+    for name in pairs.iter().filter(|name| name.ends_with(".jsonl")) {
+        let pairs = workspace.text(&format!("builtin/builtin_pairs/{name}"));
         assert_eq!(pairs.lines().count(), 2, "{name}");
     }
 }

@@ -253,7 +253,7 @@ fn what_fails_by_itself_does_not_end_the_rest() {
     let mended = all(&workspace, &line).done();
     let scored = [
         "data/supplement_filtered",
-        "on EWoK",
+        "on data/ewok_filtered",
         "on cola, seed 2",
         "data/blimp_filtered",
         "held-out loss",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corpus::Tokenizer;
 use engine::cpu::Cpu;
-use eval::classification::truncation::longest_first;
+use eval::classification::longest_first;
 use model::{Batch, hugging_face};
 use serde_json::{Value, json};
 

@@ -23,9 +23,11 @@ pub struct Encoded {
 /// The special tokens around texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Around {
+    /// Before the first text.
     pub before: Vec<u32>,
     /// Between two texts.
     pub between: Vec<u32>,
+    /// After the last text.
     pub after: Vec<u32>,
 }
 
@@ -43,7 +45,9 @@ impl Around {
 /// The special tokens of items of one text and of two; by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SpecialTokens {
+    /// Of items of one text.
     pub single: Around,
+    /// Of items of two texts.
     pub pair: Around,
 }
 
@@ -53,6 +57,7 @@ pub struct Encoder<'a> {
     pub encode: &'a dyn Fn(&str) -> Vec<u32>,
     /// The special tokens that are added then.
     pub special_tokens: &'a SpecialTokens,
+    /// The labels of the training items.
     pub labels: &'a Labels,
     /// Tokens of an item at most, special ones included; what is beyond is cut by
     /// [`longest_first`], at the end of each text.
@@ -62,10 +67,12 @@ pub struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
+    /// The items of a file, in its order.
+    ///
     /// # Errors
     /// Names the line of an item without tokens or with a label that no training item has, and a
-    /// token id that the model does not have. Also when there is no room for texts beside the
-    /// special tokens.
+    /// token id that the model does not have. Also when the special tokens alone are as long as an
+    /// item may be.
     pub fn encode(&self, rows: &Rows) -> Result<Vec<Encoded>, EvalError> {
         if self.special_tokens.pair.tokens().max(self.special_tokens.single.tokens())
             >= self.max_length

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 /// Items that nothing can be learned from, or that cannot be scored.
+#[allow(missing_docs, reason = "the message of a variant is its description")]
 #[derive(Debug, thiserror::Error)]
 pub enum ClassificationError {
     #[error("{}, line {line}: label {found} is none of {allowed}, the labels of \

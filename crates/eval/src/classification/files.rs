@@ -1,14 +1,15 @@
-//! Where a task's files lie, by the names of both years' pipelines.
+//! The files of a task, by the names of both years' pipelines.
 
 use std::path::{Path, PathBuf};
 
 use super::tasks::ClassificationTask;
-use crate::results::Suite;
 
 /// The files of a task that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFiles {
+    /// The items that are trained on.
     pub training: Option<PathBuf>,
+    /// The items that are scored.
     pub validation: Option<PathBuf>,
 }
 
@@ -17,17 +18,13 @@ const VALIDATION: [&str; 4] =
     [".valid.jsonl", ".valid.json", ".validation.json", ".validation.jsonl"];
 
 /// Looks for a task's files in a folder, and in the folders in it that the pipelines give to each
-/// suite.
+/// benchmark.
 ///
 /// The mismatched half of MNLI has no training file of its own in either pipeline; it gets that of
 /// `mnli`.
 pub fn find_files(folder: &Path, task: &ClassificationTask) -> TaskFiles {
-    let inner = if task.suite == Suite::Msgs {
-        ["msgs_filtered", "msgs"]
-    } else {
-        ["glue_filtered", "glue"]
-    };
-    let folders = [folder.to_owned(), folder.join(inner[0]), folder.join(inner[1])];
+    let inner = task.benchmark.folders().iter().map(|name| folder.join(name));
+    let folders: Vec<PathBuf> = [folder.to_owned()].into_iter().chain(inner).collect();
     let find = |names: Vec<String>| {
         let paths =
             folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));

@@ -10,6 +10,8 @@ use crate::error::EvalError;
 pub struct Labels(Vec<u32>);
 
 impl Labels {
+    /// Those of a training file.
+    ///
     /// # Errors
     /// When all items have the same label: there is nothing to learn.
     pub fn of(training: &Rows) -> Result<Self, EvalError> {

@@ -39,7 +39,7 @@ pub fn predictions(gold: &[u32], logits: &[Vec<f32>]) -> Result<Vec<Prediction>,
 }
 
 /// The index of the largest number, the first of equals.
-pub fn largest(logits: &[f32]) -> u32 {
+pub(super) fn largest(logits: &[f32]) -> u32 {
     let better =
         |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
     (0..logits.len()).reduce(better).unwrap_or(0) as u32
@@ -79,9 +79,10 @@ fn cross_entropy(answer: &Prediction) -> f64 {
 mod tests {
     use serde::Deserialize;
 
-    use super::super::tasks::{TASKS, find_task};
+    use super::super::tasks::{find_task, tasks_of};
     use super::*;
-    use crate::results::{Suite, SuiteResult};
+    use crate::benchmarks::Glue;
+    use crate::results::BenchmarkResult;
     use crate::rules::Rules;
 
     /// `tools/golden/classification.py`: scikit-learn's numbers, undefined ones included.
@@ -162,17 +163,13 @@ mod tests {
             ([31.4, 83.5, 83.8, 84.3, 74.3, 76.4, 83.2, 61.2, 63.4, 64.9, 65.4], 70.164),
         ];
         for (scores, expected) in columns {
-            let glue = TASKS.iter().filter(|task| task.suite == Suite::Glue);
             let with = |(task, score): (&ClassificationTask, f64)| TaskResult {
                 score,
                 ..task_result(task, &answers(&[(1, 1)]), 0)
             };
-            let suite = SuiteResult::of_tasks(
-                Suite::Glue,
-                Rules::Year2024,
-                glue.zip(scores).map(with).collect(),
-            );
-            assert!((suite.score - expected).abs() < 5e-4, "{}", suite.score);
+            let tasks = tasks_of(&Glue).iter().zip(scores).map(with).collect();
+            let result = BenchmarkResult::of_tasks(&Glue, Rules::Year2024, tasks);
+            assert!((result.score - expected).abs() < 5e-4, "{}", result.score);
         }
     }
 }

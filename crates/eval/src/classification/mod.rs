@@ -1,15 +1,14 @@
 //! (Super)GLUE and MSGS as the BabyLM pipelines of 2023 and 2024 pose them: reading the files,
-//! making the texts that a classifier reads, and scoring its answers. Fine-tuning itself is
-//! `train`'s business.
+//! making the texts that a classifier reads, and scoring its answers. `train` fine-tunes.
 
-pub mod encoding;
-pub mod error;
-pub mod files;
-pub mod labels;
-pub mod metrics;
-pub mod reading;
-pub mod tasks;
-pub mod truncation;
+mod encoding;
+mod error;
+mod files;
+mod labels;
+mod metrics;
+mod reading;
+mod tasks;
+mod truncation;
 
 pub use encoding::{Around, Encoded, Encoder, SpecialTokens};
 pub use error::ClassificationError;
@@ -17,7 +16,8 @@ pub use files::{TaskFiles, find_files};
 pub use labels::Labels;
 pub use metrics::{predictions, score, selection_metric, task_result};
 pub use reading::{Row, Rows};
-pub use tasks::{ClassificationTask, TASKS, find_task};
+pub use tasks::{ClassificationTask, Template, Texts, classification_tasks, find_task, tasks_of};
+pub use truncation::longest_first;
 
 /// Tokens that a classifier reads of an item at most; both pipelines cut to this many.
 pub const MAX_LENGTH: usize = 128;

@@ -7,12 +7,14 @@ use serde_json::Value;
 use super::error::ClassificationError;
 use super::tasks::{ClassificationTask, Texts};
 use crate::error::EvalError;
-use crate::pairs::text_lines;
+use crate::lines::text_lines;
 
 /// One item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
+    /// What a classifier reads.
     pub texts: Texts,
+    /// As in the file.
     pub label: u32,
     /// In the file, counted from 1.
     pub line: usize,
@@ -23,6 +25,7 @@ pub struct Row {
 /// The items of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows {
+    /// The file.
     pub path: PathBuf,
     /// In the order of the file.
     pub rows: Vec<Row>,
@@ -75,7 +78,7 @@ fn parse_line(
     let string = |field: &'static str| {
         object.get(field).and_then(Value::as_str).ok_or_else(|| missing(field))
     };
-    let texts = task.texts(string)?;
+    let texts = task.template.fill(string)?;
     let label =
         object.get("label").filter(|label| !label.is_null()).ok_or_else(|| missing("label"))?;
     let known = label
@@ -89,8 +92,8 @@ fn parse_line(
         allowed: (0..task.classes).map(|label| label.to_string()).collect::<Vec<_>>().join(", "),
         task: task.name,
     })?;
-    let is_test = task.has_conditions()
-        && object.get("condition").is_some_and(|condition| condition == "test");
+    let is_test =
+        task.has_test_items && object.get("condition").is_some_and(|condition| condition == "test");
     Ok(Row { texts, label, line, is_test })
 }
 
@@ -100,7 +103,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Items of MNLI with the given labels.
-    pub fn rows(labels: &[u32]) -> Rows {
+    pub(crate) fn rows(labels: &[u32]) -> Rows {
         let line = |label: &u32| {
             format!("{{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": {label}}}\n")
         };

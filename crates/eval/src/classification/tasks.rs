@@ -1,142 +1,128 @@
-//! The tasks: which fields they read, which labels they have, and how they are scored.
+//! The tasks of fine-tuned benchmarks: which fields they read, which labels they have, and how they
+//! are scored.
 
+use crate::benchmark::{Benchmark, Kind};
+use crate::benchmarks::BENCHMARKS;
 use crate::error::EvalError;
-use crate::results::{Metric, Suite};
+use crate::results::Metric;
 
-/// A task of (Super)GLUE or MSGS.
+/// A task that a classifier is fine-tuned for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClassificationTask {
+    /// Name in files; unique among all tasks.
     pub name: &'static str,
-    pub suite: Suite,
-    form: Form,
+    /// The benchmark that it belongs to.
+    pub benchmark: &'static dyn Benchmark,
+    /// How an item becomes the text that a classifier reads.
+    pub template: Template,
     /// Labels are the whole numbers below this.
     pub classes: u32,
     /// What the papers report.
     pub metric: Metric,
+    /// Whether the final score counts only items that are marked as those of the test: MSGS's
+    /// validation files also have items like those of the training.
+    pub has_test_items: bool,
 }
 
-/// How an item becomes one text or two.
+/// How an item becomes one text or two. Fields stand in braces by their names in the file; what is
+/// around them stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// One field.
-    Single(&'static str),
-    /// Two fields.
-    Pair(&'static str, &'static str),
-    /// `Question: {question} Answer: {answer}`, and the paragraph.
-    MultiRc,
-    /// `Does "{span2_text}" refer to "{span1_text}" in this passage?`, and the text.
-    Wsc,
+pub struct Template {
+    first: &'static str,
+    second: Option<&'static str>,
+}
+
+impl Template {
+    /// One text.
+    pub const fn single(text: &'static str) -> Self {
+        Self { first: text, second: None }
+    }
+
+    /// Two texts.
+    pub const fn pair(first: &'static str, second: &'static str) -> Self {
+        Self { first, second: Some(second) }
+    }
+
+    /// The texts of an item whose fields `field` returns. Fields are read by name: others do no
+    /// harm.
+    pub(super) fn fill<'a>(
+        &self,
+        field: impl Fn(&'static str) -> Result<&'a str, EvalError>,
+    ) -> Result<Texts, EvalError> {
+        let first = fill(self.first, &field)?;
+        Ok(Texts { first, second: self.second.map(|text| fill(text, &field)).transpose()? })
+    }
+}
+
+/// One text of a template.
+fn fill<'a>(
+    template: &'static str,
+    field: &impl Fn(&'static str) -> Result<&'a str, EvalError>,
+) -> Result<String, EvalError> {
+    let (mut text, mut rest) = (String::new(), template);
+    while let Some((before, (name, after))) =
+        rest.split_once('{').and_then(|(before, inside)| Some((before, inside.split_once('}')?)))
+    {
+        text.push_str(before);
+        text.push_str(field(name)?);
+        rest = after;
+    }
+    Ok(text + rest)
 }
 
 /// What a classifier reads of an item: one text or two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Texts {
+    /// The only text, or the first of two.
     pub first: String,
+    /// The second of two.
     pub second: Option<String>,
 }
 
-/// All tasks: (Super)GLUE in the order of BabyLlama-2's table, then the controls of MSGS and its
-/// ambiguous tasks.
-pub static TASKS: [ClassificationTask; 22] = [
-    glue("cola", Form::Single("sentence"), 2, Metric::Mcc),
-    glue("sst2", Form::Single("sentence"), 2, Metric::Accuracy),
-    glue("mrpc", Form::Pair("sentence1", "sentence2"), 2, Metric::F1),
-    glue("qqp", Form::Pair("question1", "question2"), 2, Metric::F1),
-    glue("mnli", Form::Pair("premise", "hypothesis"), 3, Metric::Accuracy),
-    glue("mnli-mm", Form::Pair("premise", "hypothesis"), 3, Metric::Accuracy),
-    glue("qnli", Form::Pair("question", "sentence"), 2, Metric::Accuracy),
-    glue("rte", Form::Pair("sentence1", "sentence2"), 2, Metric::Accuracy),
-    glue("boolq", Form::Pair("question", "passage"), 2, Metric::Accuracy),
-    glue("multirc", Form::MultiRc, 2, Metric::Accuracy),
-    glue("wsc", Form::Wsc, 2, Metric::Accuracy),
-    msgs("control_raising_control"),
-    msgs("lexical_content_the_control"),
-    msgs("main_verb_control"),
-    msgs("relative_position_control"),
-    msgs("syntactic_category_control"),
-    msgs("control_raising_lexical_content_the"),
-    msgs("control_raising_relative_token_position"),
-    msgs("main_verb_lexical_content_the"),
-    msgs("main_verb_relative_token_position"),
-    msgs("syntactic_category_lexical_content_the"),
-    msgs("syntactic_category_relative_position"),
-];
-
-const fn glue(name: &'static str, form: Form, classes: u32, metric: Metric) -> ClassificationTask {
-    ClassificationTask { name, suite: Suite::Glue, form, classes, metric }
+/// All tasks, benchmark by benchmark.
+pub fn classification_tasks() -> impl Iterator<Item = &'static ClassificationTask> {
+    BENCHMARKS.into_iter().flat_map(|benchmark| tasks_of(benchmark))
 }
 
-const fn msgs(name: &'static str) -> ClassificationTask {
-    ClassificationTask {
-        name,
-        suite: Suite::Msgs,
-        form: Form::Single("sentence"),
-        classes: 2,
-        metric: Metric::Mcc,
+/// The tasks of a fine-tuned benchmark, in the papers' order; none of another.
+pub fn tasks_of(benchmark: &dyn Benchmark) -> &'static [ClassificationTask] {
+    match benchmark.kind() {
+        Kind::FineTuned(tasks) => tasks,
+        _ => &[],
     }
 }
 
 /// The task of a name.
 pub fn find_task(name: &str) -> Option<&'static ClassificationTask> {
-    TASKS.iter().find(|task| task.name == name)
-}
-
-impl ClassificationTask {
-    /// Whether the final score may leave items out: MSGS's validation files also hold items like
-    /// those of the training.
-    pub(super) fn has_conditions(&self) -> bool {
-        self.suite == Suite::Msgs
-    }
-
-    /// The texts of an item, whose fields `field` knows. Fields are read by name: others do no
-    /// harm.
-    pub(super) fn texts<'a>(
-        &self,
-        field: impl Fn(&'static str) -> Result<&'a str, EvalError>,
-    ) -> Result<Texts, EvalError> {
-        let (first, second) = match self.form {
-            Form::Single(name) => {
-                return Ok(Texts { first: field(name)?.to_owned(), second: None });
-            }
-            Form::Pair(first, second) => (field(first)?.to_owned(), second),
-            Form::MultiRc => (
-                format!("Question: {} Answer: {}", field("question")?, field("answer")?),
-                "paragraph",
-            ),
-            Form::Wsc => {
-                let (pronoun, noun) = (field("span2_text")?, field("span1_text")?);
-                (format!("Does \"{pronoun}\" refer to \"{noun}\" in this passage?"), "text")
-            }
-        };
-        Ok(Texts { first, second: Some(field(second)?.to_owned()) })
-    }
+    classification_tasks().find(|task| task.name == name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::benchmarks::{Glue, Msgs};
 
     #[test]
     fn eleven_and_eleven_tasks_have_names_of_their_own() {
-        let count = |suite| TASKS.iter().filter(|task| task.suite == suite).count();
-        assert_eq!((count(Suite::Glue), count(Suite::Msgs)), (11, 11));
-        assert!(TASKS.iter().all(|task| std::ptr::eq(find_task(task.name).unwrap(), task)));
+        assert_eq!((tasks_of(&Glue).len(), tasks_of(&Msgs).len()), (11, 11));
+        assert_eq!(classification_tasks().count(), 22);
+        for task in classification_tasks() {
+            assert!(std::ptr::eq(find_task(task.name).unwrap(), task));
+            assert!(tasks_of(task.benchmark).contains(task));
+        }
         assert_eq!(find_task("rte ").map(|task| task.name), None);
     }
 
     #[test]
     fn metrics_are_those_of_the_papers() {
         let with = |metric| {
-            let glue = TASKS.iter().filter(|task| task.suite == Suite::Glue);
+            let glue = tasks_of(&Glue).iter();
             glue.filter(|task| task.metric == metric).map(|task| task.name).collect::<Vec<_>>()
         };
         assert_eq!((with(Metric::Mcc), with(Metric::F1)), (vec!["cola"], vec!["mrpc", "qqp"]));
-        assert!(TASKS.iter().all(|task| task.suite == Suite::Glue || task.metric == Metric::Mcc));
-        assert!(
-            TASKS
-                .iter()
-                .all(|task| task.classes == if task.name.starts_with("mnli") { 3 } else { 2 })
-        );
+        assert!(tasks_of(&Msgs).iter().all(|task| task.metric == Metric::Mcc));
+        let classes = |name: &str| if name.starts_with("mnli") { 3 } else { 2 };
+        assert!(classification_tasks().all(|task| task.classes == classes(task.name)));
     }
 
     /// Every field of an item is read as its own name, in capitals.
@@ -162,7 +148,7 @@ mod tests {
         .to_vec();
         let field =
             |name: &'static str| Ok(known.iter().find(|(key, _)| *key == name).unwrap().1.as_str());
-        let Texts { first, second } = find_task(task).unwrap().texts(field).unwrap();
+        let Texts { first, second } = find_task(task).unwrap().template.fill(field).unwrap();
         (first, second)
     }
 

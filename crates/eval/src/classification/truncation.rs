@@ -1,4 +1,4 @@
-//! What remains of two texts that are too long together.
+//! How two texts that are too long together are cut.
 
 /// How many tokens of each text remain when both together may have `max_length`: the longer one is
 /// cut first. Nothing is cut that fits. This is `longest_first` of the `tokenizers` library, which

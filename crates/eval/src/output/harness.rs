@@ -1,50 +1,28 @@
 //! Scores in the shape of lm-evaluation-harness's `results.json` (version 0.4), under the task
 //! names of BabyLM's 2024 pipeline, so that scripts which read one read the other.
 //!
-//! The harness also writes dates, times and what it knows of the machine; here nothing stands that
-//! does not follow from model and data.
+//! The harness also writes dates, times and properties of the machine; here everything follows from
+//! model and data.
 
 use serde_json::{Map, Value, json};
 
-use crate::results::{Metric, Suite, SuiteResult, TaskResult};
+use crate::results::{BenchmarkResult, Metric, TaskResult};
 use crate::statistics::pooled_standard_error;
 
-impl Suite {
-    /// The group's name in the harness.
-    pub fn harness_group(self) -> &'static str {
-        match self {
-            Suite::Ewok => "ewok_filtered",
-            other => other.name(),
-        }
-    }
-
-    /// A task's name in the harness: `blimp_wh_island_filtered`, `ewok_social-relations_filtered`.
-    pub fn harness_task(self, task: &str) -> String {
-        match self {
-            Suite::BlimpFiltered => format!("blimp_{task}_filtered"),
-            Suite::BlimpSupplement => format!("blimp_supplement_{task}"),
-            Suite::Ewok => format!("ewok_{task}_filtered"),
-            Suite::Blimp | Suite::Pairs | Suite::EwokOfficial | Suite::Glue | Suite::Msgs => {
-                format!("{}_{task}", self.name())
-            }
-        }
-    }
-}
-
 /// The whole file for one model. `model` is its name and `arguments` what it was loaded from.
-pub fn results(model: &str, arguments: &str, suites: &[&SuiteResult]) -> Value {
+pub fn results(model: &str, arguments: &str, found: &[&BenchmarkResult]) -> Value {
     let (mut results, mut groups, mut subtasks) = (Map::new(), Map::new(), Map::new());
     let (mut versions, mut shots, mut samples, mut higher) =
         (Map::new(), Map::new(), Map::new(), Map::new());
-    for suite in suites {
-        let group = suite.suite.harness_group();
-        let scores = group_scores(suite);
+    for result in found {
+        let group = result.benchmark.harness_group();
+        let scores = group_scores(result);
         results.insert(group.to_owned(), scores.clone());
         groups.insert(group.to_owned(), scores);
-        let names = suite.tasks.iter().map(|task| suite.suite.harness_task(&task.name));
+        let names = result.tasks.iter().map(|task| result.benchmark.harness_task(&task.name));
         subtasks.insert(group.to_owned(), names.collect::<Vec<_>>().into());
-        for task in &suite.tasks {
-            let name = suite.suite.harness_task(&task.name);
+        for task in &result.tasks {
+            let name = result.benchmark.harness_task(&task.name);
             results.insert(name.clone(), task_scores(&format!(" - {name}"), task));
             versions.insert(name.clone(), json!(1.0));
             shots.insert(name.clone(), json!(0));
@@ -54,10 +32,10 @@ pub fn results(model: &str, arguments: &str, suites: &[&SuiteResult]) -> Value {
             higher.insert(name, Value::Object(metrics.collect()));
         }
     }
-    let rules: Map<String, Value> = suites
+    let rules = found
         .iter()
-        .map(|suite| (suite.suite.harness_group().to_owned(), json!(suite.rules.name())))
-        .collect();
+        .map(|result| (result.benchmark.harness_group().to_owned(), json!(result.rules.name())));
+    let rules: Map<String, Value> = rules.collect();
     json!({
         "results": results,
         "groups": groups,
@@ -94,7 +72,7 @@ fn task_scores(alias: &str, task: &TaskResult) -> Value {
     for (metric, score) in scored_by(task) {
         scores.insert(format!("{},none", key(metric)), json!(score));
         let error = task.standard_error.filter(|_| metric == Metric::Accuracy);
-        // The harness's word for what it cannot tell.
+        // The harness's text for an unknown error.
         scores.insert(
             format!("{}_stderr,none", key(metric)),
             error.map_or(json!("N/A"), |error| json!(error)),
@@ -105,20 +83,21 @@ fn task_scores(alias: &str, task: &TaskResult) -> Value {
 
 /// The group's mean, under `acc` as the pipeline has it. Tasks scored by other metrics leave the
 /// error unknown.
-fn group_scores(suite: &SuiteResult) -> Value {
+fn group_scores(result: &BenchmarkResult) -> Value {
     let parts: Option<Vec<_>> =
-        suite.tasks.iter().map(|task| Some((task.items, task.standard_error?))).collect();
+        result.tasks.iter().map(|task| Some((task.items, task.standard_error?))).collect();
     let error = parts.and_then(|parts| pooled_standard_error(&parts));
     json!({
-        "acc,none": suite.score,
+        "acc,none": result.score,
         "acc_stderr,none": error.map_or(json!("N/A"), |error| json!(error)),
-        "alias": suite.suite.harness_group(),
+        "alias": result.benchmark.harness_group(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::benchmarks::{BlimpFiltered, Glue};
     use crate::results::Prediction;
     use crate::rules::Rules;
 
@@ -131,8 +110,8 @@ mod tests {
 
     #[test]
     fn scripts_find_the_numbers_where_the_pipeline_puts_them() {
-        let blimp = SuiteResult::of_tasks(
-            Suite::BlimpFiltered,
+        let blimp = BenchmarkResult::of_tasks(
+            &BlimpFiltered,
             Rules::Year2024,
             vec![accuracy("wh_island", 3, 4), accuracy("passive_1", 1, 2)],
         );
@@ -143,7 +122,7 @@ mod tests {
             others: [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 1.0)].into(),
             ..accuracy("cola", 3, 4)
         };
-        let glue = SuiteResult::of_tasks(Suite::Glue, Rules::Year2024, vec![cola]);
+        let glue = BenchmarkResult::of_tasks(&Glue, Rules::Year2024, vec![cola]);
         let found = results("student", "models/student", &[&blimp, &glue]);
         assert_eq!(found["groups"]["blimp_filtered"]["acc,none"], 0.625);
         assert_eq!(found["results"]["blimp_wh_island_filtered"]["acc,none"], 0.75);

@@ -21,6 +21,7 @@ struct Line {
 /// The answers to one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskPredictions {
+    /// The name of the task.
     pub task: String,
     /// In the order of the items.
     pub predictions: Vec<Prediction>,
@@ -70,7 +71,8 @@ pub fn read(path: &Path) -> Result<Vec<TaskPredictions>, EvalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Suite, SuiteResult, TaskResult};
+    use crate::benchmarks::OtherPairs;
+    use crate::results::{BenchmarkResult, TaskResult};
     use crate::rules::Rules;
 
     #[test]
@@ -83,7 +85,7 @@ mod tests {
             .iter()
             .zip(&answers)
             .map(|(name, answers)| TaskResult::of_choices(name, answers, 0));
-        let result = SuiteResult::of_tasks(Suite::Pairs, Rules::Year2024, tasks.collect());
+        let result = BenchmarkResult::of_tasks(&OtherPairs, Rules::Year2024, tasks.collect());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("predictions.jsonl");
         let text = to_lines(&Outcome { result, predictions: answers.to_vec() });

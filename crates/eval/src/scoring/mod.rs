@@ -27,9 +27,9 @@ pub struct Scorer<'a> {
     max_positions: usize,
     /// Tokens per forward pass: fewer from when on the device runs out of memory.
     batch_tokens: AtomicUsize,
-    /// Of masked models, which are asked for pseudo-log-likelihoods.
+    /// The special tokens of masked models, whose scores are pseudo-log-likelihoods.
     masked: Option<MaskedTokens>,
-    /// Asked before every forward pass.
+    /// Called before every forward pass.
     should_stop: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
@@ -44,8 +44,8 @@ pub struct Scores {
     pub tokens: usize,
 }
 
-/// What goes through the models at once: sequences, and what is asked of their rows, in the order
-/// of these.
+/// What goes through the models at once: sequences, and the targets of their rows, in the order of
+/// these.
 pub(crate) struct Pass<P> {
     pub batch: Batch,
     pub targets: Vec<Target>,
@@ -98,7 +98,7 @@ impl<'a> Scorer<'a> {
         Ok(Self { models, max_positions, batch_tokens, masked: None, should_stop: None })
     }
 
-    /// The same scorer, which gives up with [`EvalError::Stopped`] once it is asked to.
+    /// The same scorer, which ends with [`EvalError::Stopped`] once `should_stop` returns true.
     pub fn stopping_when(self, should_stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
         Self { should_stop: Some(should_stop), ..self }
     }
@@ -116,12 +116,12 @@ impl<'a> Scorer<'a> {
     }
 
     /// Scores all requests: equal ones once, and what several begin with is read once. The result
-    /// does not depend on their order. `on_progress` hears how many distinct requests are done, of
+    /// does not depend on their order. `on_progress` receives how many distinct requests are done, of
     /// how many.
     ///
     /// # Errors
     /// When an id lies outside the vocabulary, a score is not finite, there is no memory for a
-    /// single request, or somebody asked to stop.
+    /// single request, or `should_stop` returned true.
     pub fn score(
         &self,
         requests: &[Request],
@@ -138,7 +138,7 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// What models say that predict the next token.
+    /// The scores of models that predict the next token.
     fn log_likelihoods(
         &self,
         requests: &[Request],
@@ -205,7 +205,7 @@ impl<'a> Scorer<'a> {
     /// its targets. Where memory runs out, a smaller one is made.
     ///
     /// # Errors
-    /// When somebody asked to stop, or there is no memory for a pass of one sequence.
+    /// When `should_stop` returned true, or there is no memory for a pass of one sequence.
     pub(crate) fn read<P>(
         &self,
         mut take: impl FnMut(usize) -> Pass<P>,

@@ -9,7 +9,7 @@ use super::{Pass, Sequence};
 #[derive(Default)]
 pub(super) struct Packing {
     batch: SharedBatch,
-    /// The ids that each row is asked for.
+    /// The ids whose log-probabilities each row gives.
     wanted: Vec<Vec<u32>>,
     /// For every sequence, the row of each of its scored tokens, and which of that row's ids it is.
     scored: Vec<Vec<(usize, usize)>>,
@@ -17,7 +17,7 @@ pub(super) struct Packing {
 
 impl Packing {
     /// As many of the first sequences as so many tokens hold, but at least one.
-    pub fn of_first(sequences: &[&Sequence], batch_tokens: usize) -> Self {
+    pub(super) fn of_first(sequences: &[&Sequence], batch_tokens: usize) -> Self {
         let mut packing = Self::default();
         for sequence in sequences {
             if !packing.fits(sequence, batch_tokens) {
@@ -48,7 +48,7 @@ impl Packing {
     }
 
     /// The pass; for every sequence the places of its own targets among all.
-    pub fn finish(self) -> Pass<Vec<Vec<usize>>> {
+    pub(super) fn finish(self) -> Pass<Vec<Vec<usize>>> {
         let (mut targets, mut starts) = (Vec::new(), Vec::new());
         for (row, ids) in (0..).zip(&self.wanted) {
             starts.push(targets.len());

@@ -9,7 +9,7 @@ use model::{Batch, Model};
 use super::{Pass, Request, Scorer, Scores};
 use crate::error::EvalError;
 
-/// The ids that a masked model knows beside those of text.
+/// The ids of a masked model beside those of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskedTokens {
     /// Stands before every text.
@@ -78,7 +78,7 @@ impl<'a> Scorer<'a> {
         Text { first: 1 + kept - scored, ids }
     }
 
-    /// What masked models say: equal requests once. Copies with one hidden token each are packed
+    /// The scores of masked models: equal requests once. Copies with one hidden token each are packed
     /// without padding.
     pub(super) fn pseudo_log_likelihoods(
         &self,

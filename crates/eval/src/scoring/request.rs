@@ -1,4 +1,4 @@
-//! What is asked of a model: the tokens of a text after the tokens of another, as the two pipelines
+//! What a model scores: the tokens of a text after the tokens of another, as the two pipelines
 //! cut them.
 
 use crate::error::EvalError;
@@ -9,6 +9,7 @@ use crate::rules::Rules;
 pub struct Request {
     /// At least one id.
     pub context: Vec<u32>,
+    /// The ids that are scored, each after all before it.
     pub continuation: Vec<u32>,
 }
 
@@ -64,7 +65,7 @@ mod tests {
             .collect()
     }
 
-    fn ask(rules: Rules, context: &str, choice: &str) -> (Vec<u32>, Vec<u32>) {
+    fn of(rules: Rules, context: &str, choice: &str) -> (Vec<u32>, Vec<u32>) {
         let request = request(rules, encode, 99, context, choice).unwrap();
         (request.context, request.continuation)
     }
@@ -72,22 +73,22 @@ mod tests {
     #[test]
     fn without_a_context_the_prefix_token_stands_before_the_choice() {
         for rules in [Rules::Year2023, Rules::Year2024] {
-            assert_eq!(ask(rules, "", "The cat"), (vec![99], vec![4, 4]));
+            assert_eq!(of(rules, "", "The cat"), (vec![99], vec![4, 4]));
         }
     }
 
     #[test]
     fn with_a_context_there_is_no_prefix_token() {
         for rules in [Rules::Year2023, Rules::Year2024] {
-            assert_eq!(ask(rules, "a bc", "def g"), (vec![1, 3], vec![4, 2]));
+            assert_eq!(of(rules, "a bc", "def g"), (vec![1, 3], vec![4, 2]));
         }
     }
 
     #[test]
     fn white_space_at_the_contexts_end_moves_over_in_2024() {
-        assert_eq!(ask(Rules::Year2023, "a bc ", "def"), (vec![1, 3, 1], vec![4]));
-        assert_eq!(ask(Rules::Year2024, "a bc ", "def"), (vec![1, 3], vec![1, 4]));
-        assert_eq!(ask(Rules::Year2024, "  ", "def"), (vec![99], vec![1, 1, 4]));
+        assert_eq!(of(Rules::Year2023, "a bc ", "def"), (vec![1, 3, 1], vec![4]));
+        assert_eq!(of(Rules::Year2024, "a bc ", "def"), (vec![1, 3], vec![1, 4]));
+        assert_eq!(of(Rules::Year2024, "  ", "def"), (vec![99], vec![1, 1, 4]));
     }
 
     /// In 2024 the context keeps its number of tokens even where the whole text is cut elsewhere.

@@ -15,6 +15,7 @@ pub struct Resampling {
     pub resamples: u32,
     /// Share of them inside an interval, such as 0.95.
     pub confidence: f64,
+    /// Of the random numbers.
     pub seed: u64,
 }
 
@@ -37,10 +38,12 @@ impl Resampling {
     }
 }
 
-/// Where a number lies with the confidence asked for.
+/// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// The lower end.
     pub low: f64,
+    /// The upper end.
     pub high: f64,
 }
 
@@ -49,6 +52,7 @@ pub struct Interval {
 pub struct Bootstrap {
     /// The unweighted mean of the tasks' scores.
     pub score: f64,
+    /// Percentiles of the resamples.
     pub interval: Interval,
     /// Standard deviation over the resamples.
     pub standard_error: f64,
@@ -77,7 +81,7 @@ pub fn bootstrap(tasks: &[Items], resampling: &Resampling) -> Result<Bootstrap, 
     })
 }
 
-/// What `statistic` says of each resample; it gets the resample's own random numbers.
+/// The value of `statistic` for each resample; it receives the resample's own random numbers.
 pub(super) fn resample(resampling: &Resampling, statistic: impl Fn(Rng) -> f64 + Sync) -> Vec<f64> {
     let rng = Rng::new(resampling.seed, "resample");
     (0..resampling.resamples as u64).into_par_iter().map(|index| statistic(rng.at(index))).collect()

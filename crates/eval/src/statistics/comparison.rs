@@ -4,31 +4,37 @@ use serde::Serialize;
 
 use super::bootstrap::{Interval, Resampling};
 use super::error::StatisticsError;
-use super::items::suite_items;
 use super::mcnemar::McNemar;
 use super::paired::Paired;
+use crate::benchmark::Benchmark;
 use crate::output::predictions::TaskPredictions;
-use crate::results::{Metric, Prediction, Suite};
+use crate::results::{Metric, Prediction};
 
-/// Two models' scores of a task, of a group of tasks, or over all, and what their difference is
-/// worth.
+/// Two models' scores of a task, of a group of tasks, or over all, and how certain their difference
+/// is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
+    /// The task or group, or `mean`.
     pub name: String,
+    /// How many items both models answered.
     pub items: usize,
+    /// The first model's score.
     pub first: f64,
+    /// The second model's score.
     pub second: f64,
     /// The second score less the first.
     pub difference: f64,
-    /// Where the difference lies by the paired bootstrap.
+    /// Of the difference, by the paired bootstrap.
     pub interval: Interval,
+    /// Of the paired bootstrap ([`PairedBootstrap`](super::PairedBootstrap)).
     pub bootstrap_p: f64,
+    /// Of the permutation test ([`Permutation`](super::Permutation)).
     pub permutation_p: f64,
     /// Of right and wrong answers, whatever the metric; of several tasks all items pooled.
     pub mcnemar: McNemar,
 }
 
-/// What two models' answers say of each other.
+/// How two models' answers differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The tasks, or the groups that pool their items.
@@ -45,13 +51,13 @@ struct Unit {
     second: Vec<Prediction>,
 }
 
-/// Compares the answers of two models to a suite. `unit_of` names what a task is pooled into, its
+/// Compares the answers of two models to a benchmark. `unit_of` names what a task is pooled into, its
 /// own name if nothing; `metric_of` the metric of a unit's tasks.
 ///
 /// # Errors
 /// When the two files do not hold the same items.
 pub fn compare<'a>(
-    suite: Suite,
+    benchmark: &dyn Benchmark,
     first: &'a [TaskPredictions],
     second: &[TaskPredictions],
     unit_of: impl Fn(&'a str) -> &'a str,
@@ -74,22 +80,23 @@ pub fn compare<'a>(
         units[place].second.extend_from_slice(&b.predictions);
     }
     let all: Vec<&Unit> = units.iter().collect();
-    let mean = difference(suite, "mean", &all, resampling)?;
+    let mean = difference(benchmark, "mean", &all, resampling)?;
     let units = all
         .iter()
-        .map(|unit| difference(suite, &unit.name, &[unit], resampling))
+        .map(|unit| difference(benchmark, &unit.name, &[unit], resampling))
         .collect::<Result<_, _>>()?;
     Ok(Comparison { units, mean })
 }
 
 fn difference(
-    suite: Suite,
+    benchmark: &dyn Benchmark,
     name: &str,
     units: &[&Unit],
     resampling: &Resampling,
 ) -> Result<Difference, StatisticsError> {
-    let first = suite_items(suite, units.iter().map(|unit| (unit.metric, &unit.first[..])));
-    let second = suite_items(suite, units.iter().map(|unit| (unit.metric, &unit.second[..])));
+    let of_first: Vec<_> = units.iter().map(|unit| (unit.metric, &unit.first[..])).collect();
+    let of_second: Vec<_> = units.iter().map(|unit| (unit.metric, &unit.second[..])).collect();
+    let (first, second) = (benchmark.resampled(&of_first), benchmark.resampled(&of_second));
     let paired = Paired::new(&first, &second)?;
     let bootstrap = paired.bootstrap(resampling)?;
     let answers = units.iter().flat_map(|unit| unit.first.iter().zip(&unit.second));
@@ -141,6 +148,7 @@ fn same_items<'a, 'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::benchmarks::{Ewok, EwokOfficial, OtherPairs};
 
     fn task(name: &str, right: &[bool]) -> TaskPredictions {
         let answer = |right: &bool| Prediction::between(*right as u32 as f64, 0.5);
@@ -153,7 +161,7 @@ mod tests {
     ) -> Result<Comparison, String> {
         let resampling = Resampling { resamples: 200, ..Default::default() };
         let found =
-            compare(Suite::Pairs, first, second, |task| task, |_| Metric::Accuracy, &resampling);
+            compare(&OtherPairs, first, second, |task| task, |_| Metric::Accuracy, &resampling);
         found.map_err(|error| error.to_string())
     }
 
@@ -185,8 +193,8 @@ mod tests {
         fn unit(task: &str) -> &str {
             if task.starts_with("wh") { "wh" } else { task }
         }
-        let found = compare(Suite::Pairs, &first, &second, unit, |_| Metric::Accuracy, &resampling)
-            .unwrap();
+        let found =
+            compare(&OtherPairs, &first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap();
         let names: Vec<(&str, usize, f64)> =
             found.units.iter().map(|unit| (unit.name.as_str(), unit.items, unit.second)).collect();
         assert_eq!(names, [("wh", 4, 0.75), ("x", 1, 1.0)]);
@@ -208,14 +216,13 @@ mod tests {
         };
         let resampling = Resampling { resamples: 50, ..Default::default() };
         let (first, second) = (labels([1, 1, 0, 0]), labels([0, 1, 1, 1]));
-        let found =
-            compare(Suite::Pairs, &first, &second, |task| task, |_| Metric::F1, &resampling)
-                .unwrap();
+        let found = compare(&OtherPairs, &first, &second, |task| task, |_| Metric::F1, &resampling)
+            .unwrap();
         // Of two right and two named: one hit; then of two right and three named two hits.
         assert_eq!((found.mean.first, found.mean.second), (0.5, 0.8));
     }
 
-    /// Two items asked both ways round: the same answer to both questions of an item is half right,
+    /// Two items with contexts and targets exchanged: the same answer to both questions of an item is half right,
     /// however often it is drawn.
     #[test]
     fn the_two_questions_of_an_ewok_item_are_drawn_together() {
@@ -223,8 +230,7 @@ mod tests {
         let second = [task("x", &[true, true, false, true])];
         let resampling = Resampling { resamples: 100, ..Default::default() };
         let metric = |_: &str| Metric::Accuracy;
-        let found =
-            compare(Suite::Ewok, &first, &second, |task| task, metric, &resampling).unwrap();
+        let found = compare(&Ewok, &first, &second, |task| task, metric, &resampling).unwrap();
         assert_eq!((found.mean.first, found.mean.second, found.mean.items), (0.5, 0.75, 4));
         assert_eq!((found.mean.interval.low, found.mean.interval.high), (0.0, 0.5));
         let tied = [TaskPredictions {
@@ -232,7 +238,7 @@ mod tests {
             predictions: vec![Prediction::between(1.0, 1.0); 4],
         }];
         let found =
-            compare(Suite::EwokOfficial, &tied, &first, |task| task, metric, &resampling).unwrap();
+            compare(&EwokOfficial, &tied, &first, |task| task, metric, &resampling).unwrap();
         assert_eq!(found.mean.first, 0.5, "a tie counts half");
     }
 

@@ -1,6 +1,7 @@
 //! What has no statistics.
 
 /// Why items cannot be resampled or compared.
+#[allow(missing_docs, reason = "the message of a variant is its description")]
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatisticsError {
     #[error("there is no task to average over")]

@@ -2,7 +2,7 @@
 //! items.
 
 use super::error::StatisticsError;
-use crate::results::{Metric, Prediction, Suite};
+use crate::results::{Metric, Prediction};
 
 /// How the items of a task become its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +97,10 @@ impl Items {
         )
     }
 
-    /// EWoK's questions, two of which make an item: asked both ways round they are anything but
-    /// independent, so that the item is what is drawn. `tie` is what a tie counts.
-    fn of_questions(predictions: &[Prediction], tie: Option<f64>) -> Self {
+    /// EWoK's questions, two of which make an item: with contexts and targets exchanged they are
+    /// anything but independent, so that the item is what is drawn. `tie` is what a tie counts; without it the
+    /// first choice wins.
+    pub(crate) fn of_questions(predictions: &[Prediction], tie: Option<f64>) -> Self {
         let points = |answer: &Prediction| match tie {
             Some(tie) if answer.is_tie() => tie,
             _ => answer.is_right() as u8 as f64,
@@ -111,10 +112,12 @@ impl Items {
         )
     }
 
+    /// How many items there are.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -132,24 +135,6 @@ impl Items {
             count += 1;
         }
         self.measure.score(&sums, count)
-    }
-}
-
-/// The items behind a suite's score, so that their [`macro_score`] is that score: one list for each
-/// task or group, with the metric of each; a single one for EWoK as its authors ask it, which
-/// weighs all questions alike.
-pub fn suite_items<'a>(
-    suite: Suite,
-    units: impl IntoIterator<Item = (Metric, &'a [Prediction])>,
-) -> Vec<Items> {
-    let units = units.into_iter();
-    match suite {
-        Suite::Ewok => units.map(|(_, answers)| Items::of_questions(answers, None)).collect(),
-        Suite::EwokOfficial => {
-            let all: Vec<Prediction> = units.flat_map(|(_, answers)| answers).cloned().collect();
-            vec![Items::of_questions(&all, Some(0.5))]
-        }
-        _ => units.map(|(metric, answers)| Items::of_predictions(metric, answers)).collect(),
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Two models on the same items, of which only those count that one model answers right and the
 /// other wrong.
 ///
-/// The exact test is the binomial one and never says too much; the mid-p version is a little bolder
-/// and closer to its nominal level. Both treat all items alike: of several tasks they test the
+/// The exact test is the binomial one and never rejects too often; the mid-p version rejects a
+/// little more often and is closer to its nominal level. Both treat all items alike: of several tasks they test the
 /// pooled accuracy, not the mean of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {

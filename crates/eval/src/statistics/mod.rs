@@ -8,16 +8,15 @@
 //! | By how much? | [`Paired::bootstrap`] | any score; for an interval of the difference |
 //! | The same for right and wrong answers, exactly | [`McNemar`] | answers of one task, or pooled; ignores how tasks are averaged |
 //! | All of it, for two files of answers | [`compare`] | the two hold the same items |
-//! | Would another seed say the same? | [`Spread`] | one score from each of several trainings |
+//! | Would another seed give the same? | [`Spread`] | one score from each of several trainings |
 //!
 //! Items measure only the luck of the test's questions. Training again with another seed often
 //! moves a score by more: a difference between two trainings is a difference between two methods
-//! only where [`Spread`] says so.
+//! only where it is large beside [`Spread`].
 //!
 //! Random numbers are a pure function of (seed, resample, task, item), so results do not depend on
 //! threads.
 
-mod averages;
 mod bootstrap;
 mod comparison;
 mod error;
@@ -27,11 +26,10 @@ mod paired;
 mod seeds;
 mod standard_error;
 
-pub use averages::{superglue_average, text_average};
 pub use bootstrap::{Bootstrap, Interval, Resampling, bootstrap};
 pub use comparison::{Comparison, Difference, compare};
 pub use error::StatisticsError;
-pub use items::{Items, Measure, macro_score, suite_items};
+pub use items::{Items, Measure, macro_score};
 pub use mcnemar::McNemar;
 pub use paired::{Paired, PairedBootstrap, Permutation};
 pub use seeds::{Spread, student_t_quantile};

@@ -21,6 +21,7 @@ pub struct Paired<'a> {
 pub struct PairedBootstrap {
     /// The second model's score less the first's.
     pub difference: f64,
+    /// Of the difference.
     pub interval: Interval,
     /// Standard deviation over the resamples.
     pub standard_error: f64,

@@ -7,11 +7,15 @@ use super::bootstrap::{Interval, standard_deviation};
 /// A score over several seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
+    /// Number of seeds.
     pub count: usize,
+    /// Of their scores.
     pub mean: f64,
     /// The sample's (with `count - 1`); none for a single seed.
     pub standard_deviation: Option<f64>,
+    /// The lowest score.
     pub lowest: f64,
+    /// The highest score.
     pub highest: f64,
     /// Student's t interval of the mean over all seeds: right where scores are about normal over
     /// seeds, wide where seeds are few. None for a single seed.

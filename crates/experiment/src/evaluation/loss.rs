@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use corpus::{Chunks, ShouldStop, TokenFile, cleaners, text};
-use serde::{Deserialize, Serialize};
+use eval::{FileLoss, LossResult};
 use train::heldout::Heldout;
 use train::{TokenSource, TrainError};
 
@@ -23,31 +23,6 @@ pub struct HeldoutText<'a> {
     pub clean: bool,
     /// Tokens in a sequence.
     pub sequence_length: usize,
-}
-
-/// A loss, in nats per predicted token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LossResult {
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// `e` to the loss.
-    pub perplexity: f64,
-    /// Predicted tokens.
-    pub tokens: usize,
-    /// The files of a text, each with its tokens; none for a token file, which does
-    /// not separate them.
-    pub files: Vec<FileLoss>,
-}
-
-/// One file's share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FileLoss {
-    /// The file's name.
-    pub file: String,
-    /// None when the file has no predicted token.
-    pub loss: Option<f64>,
-    /// The file's predicted tokens.
-    pub predicted_tokens: usize,
 }
 
 impl HeldoutText<'_> {

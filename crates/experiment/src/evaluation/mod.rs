@@ -3,9 +3,9 @@
 
 pub mod ages;
 pub mod all;
-pub mod ewok;
+pub mod choices;
+pub mod ewok_filter;
 pub mod loss;
-pub mod pairs;
 mod progress;
 pub mod results;
 

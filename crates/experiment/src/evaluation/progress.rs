@@ -5,7 +5,7 @@ use eval::Scorer;
 use crate::observer::Observer;
 
 /// The progress of one scoring.
-pub struct ScoringProgress<'a> {
+pub(super) struct ScoringProgress<'a> {
     scorer: &'a Scorer<'a>,
     label: String,
     observer: &'a dyn Observer,
@@ -16,7 +16,7 @@ pub struct ScoringProgress<'a> {
 
 impl<'a> ScoringProgress<'a> {
     /// Begins to score `total` units.
-    pub fn begin(
+    pub(super) fn begin(
         scorer: &'a Scorer<'a>,
         observer: &'a dyn Observer,
         label: String,
@@ -28,7 +28,7 @@ impl<'a> ScoringProgress<'a> {
     }
 
     /// Reports that `done` units are done in all.
-    pub fn update(&mut self, done: u64) {
+    pub(super) fn update(&mut self, done: u64) {
         let tokens = self.scorer.tokens_at_a_time();
         if tokens < self.tokens {
             self.observer.note(format_args!(
@@ -41,7 +41,7 @@ impl<'a> ScoringProgress<'a> {
     }
 
     /// Reports the end.
-    pub fn finish(self, note: &str) {
+    pub(super) fn finish(self, note: &str) {
         self.observer.end(self.done, note);
     }
 }

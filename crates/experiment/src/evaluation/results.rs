@@ -1,4 +1,4 @@
-//! Where scores are kept: `OUTPUT/MODEL/SUITE/result.json`, with the answer to every item in
+//! Where scores are kept: `OUTPUT/MODEL/BENCHMARK/result.json`, with the answer to every item in
 //! `predictions.jsonl`.
 
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
 use crate::files;
 
-/// Writes a suite's scores and answers into a model's folder. What `evaluate all` recorded of them
+/// Writes a benchmark's scores and answers into a model's folder. What `evaluate all` recorded of them
 /// before counts no more.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn keep(outcome: &Outcome, model: &Path) -> Result<()> {
-    let name = outcome.result.suite.name();
+    let name = outcome.result.benchmark.name();
     let folder = model.join(name);
     files::make_folder(&folder)?;
     files::remove(&model.join("stages").join(format!("{name}.json")))?;

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eval::classification::{ClassificationTask, Rows, TASKS, TaskFiles, find_files, find_task};
-use eval::{EvalError, Rules, Suite};
+use eval::classification::{
+    ClassificationTask, Rows, TaskFiles, classification_tasks, find_files, find_task,
+};
+use eval::{BENCHMARKS, Benchmark, EvalError, Rules};
 
 use crate::error::{Context, ExperimentError, Result, refuse, wrong_usage};
 use crate::failures::Part;
@@ -50,7 +52,7 @@ impl Broken {
     /// What a model cannot be fine-tuned for.
     pub fn part(&self, model: &str) -> Part {
         let tasks = self.tasks.iter().map(|task| task.name).collect();
-        Part { tasks, ..Part::whole(model, self.tasks[0].suite.name()) }
+        Part { tasks, ..Part::whole(model, self.tasks[0].benchmark.name()) }
     }
 }
 
@@ -66,12 +68,13 @@ impl Job {
     }
 }
 
-/// The tasks of a list of names, in the order of [`TASKS`]: `glue` and `msgs` stand for eleven
+/// The tasks of a list of names, in the order of the benchmarks: `glue` and `msgs` stand for eleven
 /// each; no name at all for all tasks.
 pub fn select_tasks(names: &[String]) -> Result<Vec<&'static ClassificationTask>> {
     for name in names {
-        if find_task(name).is_none() && suite(name).is_none() {
-            let known = ["glue", "msgs"].into_iter().chain(TASKS.iter().map(|task| task.name));
+        if find_task(name).is_none() && !fine_tuned().any(|benchmark| benchmark.name() == name) {
+            let benchmarks = fine_tuned().map(|benchmark| benchmark.name());
+            let known = benchmarks.chain(classification_tasks().map(|task| task.name));
             return wrong_usage(format_args!(
                 "--tasks {name}: there is no such task; {}",
                 suggestion(name, known)
@@ -80,13 +83,13 @@ pub fn select_tasks(names: &[String]) -> Result<Vec<&'static ClassificationTask>
     }
     let asked = |task: &&ClassificationTask| {
         names.is_empty()
-            || names.iter().any(|name| name == task.name || suite(name) == Some(task.suite))
+            || names.iter().any(|name| name == task.name || name == task.benchmark.name())
     };
-    Ok(TASKS.iter().filter(asked).collect())
+    Ok(classification_tasks().filter(asked).collect())
 }
 
-fn suite(name: &str) -> Option<Suite> {
-    [Suite::Glue, Suite::Msgs].into_iter().find(|suite| suite.name() == name)
+fn fine_tuned() -> impl Iterator<Item = &'static dyn Benchmark> {
+    BENCHMARKS.into_iter().filter(|benchmark| benchmark.kind().is_fine_tuned())
 }
 
 impl Jobs {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use eval::classification::{find_task, task_result};
 use eval::output::predictions;
-use eval::{Outcome, Prediction, Rules, Suite, SuiteResult, TaskResult};
+use eval::{Benchmark, BenchmarkResult, Outcome, Prediction, Rules, TaskResult};
 use serde::{Deserialize, Serialize};
 use train::finetune::{Evaluation, FinetuneSettings};
 
@@ -99,14 +99,14 @@ impl FinetuneResult {
         }
     }
 
-    /// The suite that its task belongs to.
-    pub fn suite(&self) -> Option<Suite> {
-        find_task(&self.score.name).map(|task| task.suite)
+    /// The benchmark that its task belongs to.
+    pub fn benchmark(&self) -> Option<&'static dyn Benchmark> {
+        find_task(&self.score.name).map(|task| task.benchmark)
     }
 
-    /// Whether its task belongs to a suite.
-    pub fn is_of(&self, suite: Suite) -> bool {
-        self.suite() == Some(suite)
+    /// Whether its task belongs to a benchmark.
+    pub fn is_of(&self, benchmark: &dyn Benchmark) -> bool {
+        self.benchmark().is_some_and(|own| own == benchmark)
     }
 
     /// The score that counts, or the one over all items.
@@ -139,8 +139,8 @@ impl FinetuneResult {
         questions: &Questions,
         answers: &[Prediction],
     ) -> Result<()> {
-        let result = SuiteResult::of_tasks(
-            questions.task.suite,
+        let result = BenchmarkResult::of_tasks(
+            questions.task.benchmark,
             self.course.rules,
             vec![self.score.clone()],
         );

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use eval::classification::TASKS;
+use eval::classification::{classification_tasks, tasks_of};
 use eval::statistics::Spread;
-use eval::{Rules, Suite, SuiteResult, TaskResult};
+use eval::{BENCHMARKS, Benchmark, BenchmarkResult, Rules, TaskResult};
 use report::format::NOTHING;
-use report::{Align, Table};
+use report::{Align, ScoreTable, Table, points};
 use serde_json::{Value, json};
 
 use super::result::FinetuneResult;
@@ -23,19 +23,19 @@ pub struct ModelResults {
     pub seeds: Vec<Vec<FinetuneResult>>,
 }
 
-/// A suite's mean over its tasks, for each list of results that has any.
+/// A benchmark's mean over its tasks, for each list of results that has any.
 pub fn by_seed(
     seeds: &[Vec<FinetuneResult>],
-    suite: Suite,
+    benchmark: &'static dyn Benchmark,
     rules: Rules,
     all_rows: bool,
-) -> Vec<SuiteResult> {
+) -> Vec<BenchmarkResult> {
     let tasks = |results: &Vec<FinetuneResult>| -> Vec<TaskResult> {
-        let of_suite = results.iter().filter(|result| result.is_of(suite));
-        of_suite.map(|result| result.shown(all_rows).clone()).collect()
+        let own = results.iter().filter(|result| result.is_of(benchmark));
+        own.map(|result| result.shown(all_rows).clone()).collect()
     };
     let with_tasks = seeds.iter().map(tasks).filter(|tasks| !tasks.is_empty());
-    with_tasks.map(|tasks| SuiteResult::of_tasks(suite, rules, tasks)).collect()
+    with_tasks.map(|tasks| BenchmarkResult::of_tasks(benchmark, rules, tasks)).collect()
 }
 
 /// Mean and spread over seeds; nothing for no seed. The interval is the usual one of 95 %.
@@ -47,8 +47,8 @@ pub fn spread(scores: &[f64]) -> Option<Spread> {
 pub fn text(spread: Option<Spread>) -> String {
     let Some(Spread { mean, standard_deviation, .. }) = spread else { return NOTHING.to_owned() };
     match standard_deviation {
-        None => format!("{:.1}", 100.0 * mean),
-        Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * mean, 100.0 * deviation),
+        None => points(mean),
+        Some(deviation) => format!("{} ± {}", points(mean), points(deviation)),
     }
 }
 
@@ -59,67 +59,58 @@ impl ModelResults {
         results.map(|result| result.shown(all_rows)).collect()
     }
 
-    /// A suite's mean over its tasks, seed by seed.
-    fn suites(&self, suite: Suite, rules: Rules, all_rows: bool) -> Vec<SuiteResult> {
-        by_seed(&self.seeds, suite, rules, all_rows)
-    }
-
-    fn mean(&self, suite: Suite, rules: Rules, all_rows: bool) -> Option<Spread> {
-        spread(
-            &self
-                .suites(suite, rules, all_rows)
-                .iter()
-                .map(|suite| suite.score)
-                .collect::<Vec<_>>(),
-        )
+    /// The mean over a benchmark's tasks, with its spread over seeds.
+    fn mean(
+        &self,
+        benchmark: &'static dyn Benchmark,
+        rules: Rules,
+        all_rows: bool,
+    ) -> Option<Spread> {
+        let seeds = by_seed(&self.seeds, benchmark, rules, all_rows);
+        spread(&seeds.iter().map(|result| result.score).collect::<Vec<_>>())
     }
 }
 
 /// The closing table: percent, with the sample standard deviation over seeds. A task of which a
 /// seed failed has no number, and neither has a mean over it.
 pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool, failures: &Failures) -> Table {
-    let heads = models.iter().map(|model| (model.name.as_str(), Align::Right));
-    let mut table =
-        Table::new([("task", Align::Left), ("metric", Align::Left)].into_iter().chain(heads));
-    for suite in [Suite::Glue, Suite::Msgs] {
+    let heads = models.iter().map(|model| model.name.as_str());
+    let mut table = ScoreTable::new(&[("task", Align::Left), ("metric", Align::Left)], heads);
+    for benchmark in BENCHMARKS {
         let mut count = 0;
-        for task in TASKS.iter().filter(|task| task.suite == suite) {
+        for task in tasks_of(benchmark) {
             let scores = |model: &ModelResults| -> Vec<f64> {
                 model.scores(task.name, all_rows).iter().map(|result| result.score).collect()
             };
-            let failed =
-                |model: &ModelResults| failures.mark(&model.name, suite.name(), Some(task.name));
+            let failed = |model: &ModelResults| {
+                failures.mark(&model.name, benchmark.name(), Some(task.name))
+            };
             let shown = |model| failed(model).or_else(|| Some(text(Some(spread(&scores(model))?))));
             let cells: Vec<Option<String>> = models.iter().map(shown).collect();
             if cells.iter().any(Option::is_some) {
                 count += 1;
                 let cells = cells.into_iter().map(|cell| cell.unwrap_or(NOTHING.to_owned()));
-                table.push(
-                    [task.name.to_owned(), task.metric.name().to_owned()]
-                        .into_iter()
-                        .chain(cells)
-                        .collect(),
-                );
+                table.row([task.name, task.metric.name()], cells);
             }
         }
         if count > 0 {
             let means = models.iter().map(|model| {
-                let failed = failures.mark(&model.name, suite.name(), None);
-                failed.unwrap_or_else(|| text(model.mean(suite, rules, all_rows)))
+                let failed = failures.mark(&model.name, benchmark.name(), None);
+                failed.unwrap_or_else(|| text(model.mean(benchmark, rules, all_rows)))
             });
-            table.push([mean_name(suite, count), String::new()].into_iter().chain(means).collect());
+            table.row([mean_name(benchmark, count).as_str(), ""], means);
         }
     }
-    table
+    table.into_table()
 }
 
 /// The papers' SuperGLUE is the mean of all eleven tasks, and of nothing less.
-fn mean_name(suite: Suite, tasks: usize) -> String {
-    match (suite, tasks) {
-        (Suite::Glue, 11) => "SuperGLUE, the mean of all 11".to_owned(),
-        (_, 1) => format!("mean of 1 task of {}", suite.title()),
-        (_, 11) => format!("{}, the mean of all 11", suite.title()),
-        _ => format!("mean of {tasks} tasks of {}", suite.title()),
+fn mean_name(benchmark: &dyn Benchmark, tasks: usize) -> String {
+    let (all, title) = (tasks_of(benchmark).len(), benchmark.title());
+    match tasks {
+        1 => format!("mean of 1 task of {title}"),
+        _ if tasks == all => format!("{}, the mean of all {all}", benchmark.mean_title()),
+        _ => format!("mean of {tasks} tasks of {title}"),
     }
 }
 
@@ -132,18 +123,20 @@ pub fn to_json(
 ) -> Value {
     let model = |model: &ModelResults| {
         let mut tasks = serde_json::Map::new();
-        for task in &TASKS {
+        for task in classification_tasks() {
             let scores: Vec<f64> =
                 model.scores(task.name, all_rows).iter().map(|result| result.score).collect();
-            let failed = failures.mark(&model.name, task.suite.name(), Some(task.name));
+            let failed = failures.mark(&model.name, task.benchmark.name(), Some(task.name));
             if let Some(spread) = spread(&scores).filter(|_| failed.is_none()) {
                 tasks.insert(task.name.to_owned(), json!(spread));
             }
         }
-        let whole = |suite: &Suite| failures.mark(&model.name, suite.name(), None).is_none();
-        let suites = [Suite::Glue, Suite::Msgs].into_iter().filter(whole);
+        let is_whole = |benchmark: &&'static dyn Benchmark| {
+            failures.mark(&model.name, benchmark.name(), None).is_none()
+        };
+        let whole = BENCHMARKS.into_iter().filter(is_whole);
         let suites: Vec<_> =
-            suites.flat_map(|suite| model.suites(suite, rules, all_rows)).collect();
+            whole.flat_map(|whole| by_seed(&model.seeds, whole, rules, all_rows)).collect();
         let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();
         json!({
             "model": model.folder,
@@ -159,8 +152,8 @@ pub fn to_json(
 
 #[cfg(test)]
 mod tests {
-    use eval::Prediction;
     use eval::classification::{find_task, task_result};
+    use eval::{Glue, Prediction};
     use train::finetune::FinetuneSettings;
 
     use super::super::result::Course;
@@ -230,7 +223,7 @@ mod tests {
 
     #[test]
     fn only_eleven_tasks_are_superglue() {
-        let all: Vec<(&str, f64)> = TASKS[..11].iter().map(|task| (task.name, 0.5)).collect();
+        let all: Vec<(&str, f64)> = tasks_of(&Glue).iter().map(|task| (task.name, 0.5)).collect();
         let last = |tasks: &[(&str, f64)]| lines(&[model("a", &[tasks])], false).pop().unwrap();
         assert_eq!(last(&all), "SuperGLUE, the mean of all 11 50.0");
         assert_eq!(last(&all[1..]), "mean of 10 tasks of (Super)GLUE 50.0");

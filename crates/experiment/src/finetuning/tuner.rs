@@ -163,7 +163,7 @@ impl Tuner<'_> {
     pub fn part(&self, subject: &FinetuneSubject, job: &Job, seed: Option<u64>) -> Part {
         let tasks = job.tasks().iter().map(|task| task.name).collect();
         let seed = Some(self.settings(job, seed).seed);
-        Part { tasks, seed, ..Part::whole(&subject.name, job.task().suite.name()) }
+        Part { tasks, seed, ..Part::whole(&subject.name, job.task().benchmark.name()) }
     }
 
     fn settings(&self, job: &Job, seed: Option<u64>) -> FinetuneSettings {

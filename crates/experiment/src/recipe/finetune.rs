@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-use eval::classification::{ClassificationTask, TASKS};
+use eval::classification::{ClassificationTask, classification_tasks, find_task};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -81,8 +81,8 @@ impl FinetuneRecipe {
         let mut tasks = BTreeMap::new();
         for (name, table) in &tables.tasks {
             let key = join("tasks", name);
-            if !TASKS.iter().any(|task| task.name == name) {
-                let hint = suggestion(name, TASKS.iter().map(|task| task.name));
+            if find_task(name).is_none() {
+                let hint = suggestion(name, classification_tasks().map(|task| task.name));
                 return Err(Fault::UnknownKey { key, hint });
             }
             let table =

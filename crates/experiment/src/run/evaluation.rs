@@ -1,9 +1,10 @@
 //! The last stages: every model and ensemble scored, and the closing table.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eval::SuiteResult;
+use eval::{Benchmark, BenchmarkResult, BuiltinPairs, OtherPairs};
 use model::{Model, hugging_face};
 use report::{Table, TableRow, closing_table};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use super::Pipeline;
 use super::models::Trained;
 use super::prepared::Text;
 use crate::error::{FileContext, Result, refuse};
-use crate::evaluation::pairs::score_folder;
+use crate::evaluation::choices::{self, Pairs};
 use crate::files;
 use crate::recipe::Source;
 use crate::stage::Stage;
@@ -33,7 +34,33 @@ struct RunScores {
     held_out_loss: Option<f64>,
     perplexity: Option<f64>,
     /// By the place of the pairs.
-    blimp: BTreeMap<String, SuiteResult>,
+    blimp: BTreeMap<String, BenchmarkResult>,
+}
+
+/// Minimal pairs that the recipe names.
+struct PairSet {
+    source: Source,
+    folder: PathBuf,
+    /// Read when the first model is scored on them.
+    pairs: OnceCell<Pairs>,
+}
+
+impl PairSet {
+    /// The source as in recipes and files.
+    fn name(&self) -> String {
+        self.source.clone().into()
+    }
+
+    fn pairs(&self) -> Result<&Pairs> {
+        if let Some(pairs) = self.pairs.get() {
+            return Ok(pairs);
+        }
+        let mut pairs = Pairs::read(&self.folder)?;
+        if self.source == Source::Builtin {
+            pairs.benchmark = &BuiltinPairs;
+        }
+        Ok(self.pairs.get_or_init(|| pairs))
+    }
 }
 
 impl Pipeline<'_> {
@@ -41,32 +68,35 @@ impl Pipeline<'_> {
     pub(super) fn evaluate(&self, text: &Text, trained: &[Trained]) -> Result<Table> {
         let mut sets = Vec::new();
         for source in self.recipe.evaluate.blimp.clone() {
-            sets.push((String::from(source.clone()), self.pairs_folder(&source)?));
+            let folder = self.pairs_folder(&source)?;
+            sets.push(PairSet { source, folder, pairs: OnceCell::new() });
         }
         let singles = trained.iter().map(|model| vec![model.name.clone()]);
         let subjects: Vec<_> = singles.chain(self.recipe.evaluate.ensembles.clone()).collect();
-        let mut rows = Vec::new();
+        let (mut rows, mut pairs) = (Vec::new(), OtherPairs.title());
         for subject in subjects {
             let members: Vec<&Trained> =
                 trained.iter().filter(|model| subject.contains(&model.name)).collect();
             let scores = self.score(&members, &sets, text)?;
-            rows.push(self.row(&members, scores)?);
+            // The column shows the first set that the recipe names.
+            let shown = sets.first().and_then(|set| Some((set, scores.blimp.get(&set.name())?)));
+            if let Some((set, result)) = shown {
+                let is_builtin = set.source == Source::Builtin;
+                pairs = if is_builtin { BuiltinPairs.title() } else { result.benchmark.title() };
+            }
+            let score = shown.map(|(_, result)| result.score);
+            rows.push(self.row(&members, &scores, score)?);
         }
-        let table = closing_table(&rows);
+        let table = closing_table(&rows, pairs);
         let place = self.path("table.md");
         files::write_text(&place, &table.to_markdown())?;
         Ok(table)
     }
 
-    fn score(
-        &self,
-        members: &[&Trained],
-        sets: &[(String, PathBuf)],
-        text: &Text,
-    ) -> Result<RunScores> {
+    fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
         let name = label(members);
         let file = format!("evaluation/{}.json", name.replace(" + ", "+"));
-        let places: Vec<&String> = sets.iter().map(|(place, _)| place).collect();
+        let places: Vec<String> = sets.iter().map(PairSet::name).collect();
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
         let settings =
@@ -76,8 +106,8 @@ impl Pipeline<'_> {
         for member in members {
             stage = stage.after(&member.stage);
         }
-        for (_, folder) in sets {
-            stage = stage.reads(folder)?;
+        for set in sets {
+            stage = stage.reads(&set.folder)?;
         }
         let place = self.path(&file);
         self.perform(&stage, &[Path::new(&file)], || {
@@ -89,12 +119,7 @@ impl Pipeline<'_> {
         files::read_json(&place)
     }
 
-    fn measure(
-        &self,
-        members: &[&Trained],
-        sets: &[(String, PathBuf)],
-        text: &Text,
-    ) -> Result<RunScores> {
+    fn measure(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
         let models = members
             .iter()
             .map(|member| hugging_face::load(&member.weights, &self.device))
@@ -123,17 +148,20 @@ impl Pipeline<'_> {
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
         }
-        for (place, folder) in sets {
-            let rules = self.recipe.evaluate.rules;
-            let found = score_folder(
+        for set in sets {
+            let (rules, pairs) = (self.recipe.evaluate.rules, set.pairs()?);
+            let label = format!("{} on {}", label(members), set.folder.display());
+            let (tokenizer, observer) = (&text.tokenizer, self.observer);
+            let found = choices::score(
                 &models,
-                folder,
+                pairs.benchmark,
+                &pairs.tasks,
                 rules,
-                &text.tokenizer,
-                &label(members),
-                self.observer,
+                tokenizer,
+                label,
+                observer,
             )?;
-            scores.blimp.insert(place.clone(), found.result);
+            scores.blimp.insert(set.name(), found.result);
         }
         Ok(scores)
     }
@@ -151,16 +179,17 @@ impl Pipeline<'_> {
         }
     }
 
-    fn row(&self, members: &[&Trained], scores: RunScores) -> Result<TableRow> {
-        // The column shows the first set that the recipe names.
-        let first =
-            self.recipe.evaluate.blimp.first().map(|source: &Source| String::from(source.clone()));
-        let blimp = first.and_then(|place| scores.blimp.get(&place)).map(|result| result.score);
+    fn row(
+        &self,
+        members: &[&Trained],
+        scores: &RunScores,
+        pairs: Option<f64>,
+    ) -> Result<TableRow> {
         let mut row = TableRow {
             model: label(members),
             parameters: scores.parameters,
             held_out_loss: scores.held_out_loss,
-            blimp,
+            pairs,
             ..TableRow::default()
         };
         if let [member] = members {

@@ -10,6 +10,7 @@ use corpus::stats::CorpusStats;
 use corpus::{
     NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text,
 };
+use eval::BUILTIN_MARKER;
 use report::format::grouped;
 
 use super::{Pipeline, perform};
@@ -252,7 +253,8 @@ impl Preparation<'_> {
     }
 }
 
-/// Writes the minimal pairs of the built-in grammar, one file a paradigm.
+/// Writes the minimal pairs of the built-in grammar, one file a paradigm, and the file by which the
+/// folder is known to hold them.
 ///
 /// # Errors
 /// When the files cannot be written.
@@ -263,7 +265,9 @@ pub fn write_pairs(folder: &Path, settings: BuiltinSettings) -> Result<()> {
         let path = folder.join(format!("{paradigm}.jsonl"));
         atomic_file::write(&path, lines.as_bytes()).at("write", &path)?;
     }
-    Ok(())
+    let marker = folder.join(BUILTIN_MARKER);
+    atomic_file::write(&marker, b"Minimal pairs of the built-in grammar, not BLiMP.\n")
+        .at("write", &marker)
 }
 
 /// Removes what an earlier run of a stage left, so that no stale file stays among the new ones.

@@ -1,10 +1,11 @@
 //! `babyllama evaluate aoa`: how well surprisals help to predict when children learn words.
 
+use eval::reference::{Track, of_year};
+use eval::{AgeOfAcquisition, Benchmark};
 use experiment::evaluation::ages::{AgeData, AgeResult};
 use experiment::evaluation::label;
 use experiment::evaluation::results::claim_folders;
-use report::reference::{Track, scores};
-use report::{Align, Table};
+use report::{Align, ScoreTable};
 use serde_json::{Value, json};
 
 use super::write_json;
@@ -40,34 +41,26 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 
 /// The errors beside the baselines that the pipeline's README prints, and what was left out.
 fn print(results: &[(String, AgeResult)], words: usize) -> anyhow::Result<()> {
-    let baselines = || scores(2023, Track::StrictSmall, "aoa");
-    let models: Vec<&str> =
-        baselines().filter(|score| score.column == "overall").map(|score| score.model).collect();
+    let printed: Vec<_> = of_year(AgeOfAcquisition.reference(), 2023, Track::StrictSmall)
+        .flat_map(|table| table.rows.iter().map(move |row| (table, row.model.as_str())))
+        .collect();
     let own = results.iter().map(|(label, _)| label.as_str());
-    let heads = std::iter::once("rows").chain(own).chain(models.iter().copied());
-    let mut table = Table::new(
-        [("error in months", Align::Left)]
-            .into_iter()
-            .chain(heads.map(|head| (head, Align::Right))),
-    );
+    let models = own.chain(printed.iter().map(|(_, model)| *model));
+    let labels = [("error in months", Align::Left), ("rows", Align::Right)];
+    let mut table = ScoreTable::new(&labels, models);
     let parts: Vec<_> = results.iter().map(|(_, result)| result.score.parts()).collect();
     for (index, (name, _, first_rows)) in parts.first().into_iter().flatten().enumerate() {
         // All models read the same contexts; a tokenizer of its own may lose one a word.
         let rows = parts.iter().map(|parts| parts[index].2).max().unwrap_or(*first_rows);
         let own = parts.iter().map(|parts| format!("{:.3}", parts[index].1));
-        let printed = models.iter().map(|model| {
-            let found = baselines().find(|score| score.model == *model && score.column == *name);
-            found.map_or(String::new(), |score| format!("{:.2}", score.value))
+        let of_papers = printed.iter().map(|(table, model)| {
+            let value = table.value(model, name);
+            value.map_or(String::new(), |value| format!("{value:.2}"))
         });
-        table.push(
-            [name.replace('_', " "), rows.to_string()]
-                .into_iter()
-                .chain(own)
-                .chain(printed)
-                .collect(),
-        );
+        let (name, rows) = (name.replace('_', " "), rows.to_string());
+        table.row([name.as_str(), &rows], own.chain(of_papers));
     }
-    console::print(table.to_text().trim_end())?;
+    console::print(table.into_table().to_text().trim_end())?;
     for (label, AgeResult { surprisals: found, .. }) in results {
         let missing = words - found.words_found();
         if missing + found.unaligned + found.truncated > 0 {

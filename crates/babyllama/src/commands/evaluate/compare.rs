@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use eval::classification::find_task;
 use eval::output::predictions::{self, TaskPredictions};
-use eval::rules::group_of;
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
-use eval::{Metric, Suite, SuiteResult};
+use eval::{Benchmark, BenchmarkResult, Metric, OtherPairs};
 use report::{Align, Table};
 use serde_json::json;
 
@@ -21,7 +20,7 @@ use base::atomic_file;
 struct Answers {
     path: PathBuf,
     tasks: Vec<TaskPredictions>,
-    result: Option<SuiteResult>,
+    result: Option<BenchmarkResult>,
 }
 
 /// Differences with intervals and tests, task by task and over all.
@@ -32,13 +31,12 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let metric = |task: &str| {
         let tasks = result.iter().flat_map(|result| &result.tasks);
         let known = tasks.into_iter().find(|known| known.name == task).map(|known| known.metric);
-        // What was fine-tuned leaves no suite's scores, but its tasks are known.
+        // What was fine-tuned leaves no benchmark's scores, but its tasks are known.
         known.or(find_task(task).map(|task| task.metric)).unwrap_or(Metric::Accuracy)
     };
-    let pooled = result.is_some_and(|result| !result.groups.is_empty());
-    let unit = |task| if pooled { group_of(task) } else { task };
-    let suite = result.map_or(Suite::Pairs, |result| result.suite);
-    let found = compare_answers(suite, &first.tasks, &second.tasks, unit, metric, &resampling)
+    let unit = |task| result.map_or(task, |result| result.unit_of(task));
+    let benchmark: &dyn Benchmark = result.map_or(&OtherPairs, |result| result.benchmark);
+    let found = compare_answers(benchmark, &first.tasks, &second.tasks, unit, metric, &resampling)
         .hint("compare answers to the same files: score both models on them with --output")?;
     let numbers = ["items", "A", "B", "B - A", "interval", "McNemar p", "exchange p"];
     let mut table = Table::new(
@@ -89,7 +87,7 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
             // That of a fine-tuning has another form.
             Err(_) if tasks.iter().all(|task| find_task(&task.task).is_some()) => None,
             Err(cause) => Err(cause)
-                .with_context(|| format!("{} does not hold a suite's scores", beside.display()))
+                .with_context(|| format!("{} does not hold a benchmark's scores", beside.display()))
                 .hint(
                     "score the model again, or give predictions.jsonl from a folder without \
                  result.json",

@@ -1,9 +1,10 @@
 //! `babyllama evaluate loss`: cross-entropy and perplexity on held-out text, of each file and over
 //! all.
 
+use eval::LossResult;
 use experiment::evaluation::label;
-use experiment::evaluation::loss::{HeldoutText, LossResult, measure};
-use report::{Align, Table};
+use experiment::evaluation::loss::{HeldoutText, measure};
+use report::{Align, ScoreTable, Table};
 use serde_json::{Value, json};
 
 use super::write_json;
@@ -51,20 +52,15 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
 
 /// The loss of every file, a column for each model.
 fn files_table(results: &[(String, LossResult)]) -> Table {
-    let models = results.iter().map(|(label, _)| (label.as_str(), Align::Right));
-    let mut table =
-        Table::new([("file", Align::Left), ("predicted", Align::Right)].into_iter().chain(models));
+    let models = results.iter().map(|(label, _)| label.as_str());
+    let labels = [("file", Align::Left), ("predicted", Align::Right)];
+    let mut table = ScoreTable::new(&labels, models);
     for (index, file) in results[0].1.files.iter().enumerate() {
         let losses = results.iter().map(|(_, result)| {
             let loss = result.files.get(index).and_then(|file| file.loss);
             loss.map_or("-".to_owned(), |loss| format!("{loss:.4}"))
         });
-        table.push(
-            [file.file.clone(), file.predicted_tokens.to_string()]
-                .into_iter()
-                .chain(losses)
-                .collect(),
-        );
+        table.row([file.file.as_str(), &file.predicted_tokens.to_string()], losses);
     }
-    table
+    table.into_table()
 }

@@ -2,9 +2,9 @@
 
 pub mod ages;
 pub mod all;
-pub mod blimp;
+pub mod choices;
 pub mod compare;
-pub mod ewok;
+pub mod ewok_filter;
 pub mod loss;
 
 use experiment::files;

@@ -3,18 +3,18 @@
 //! Each benchmark of each model is a stage: what is done already is skipped, so that an evaluation
 //! that was cut goes on. What fails by itself does not end the rest.
 
-mod card;
-mod data;
-mod files;
+mod available;
+mod exports;
+mod model_scores;
+mod report;
 mod scoring;
-mod table;
-mod units;
+mod task_table;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::Device;
-use eval::Rules;
+use eval::{Benchmark, Rules};
 
 use super::loss::HeldoutText;
 use super::results::{claim_folders, short_names};
@@ -25,11 +25,11 @@ use crate::files::{make_folder, write_text};
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::recipe::FinetuneRecipe;
-use card::Card;
+use model_scores::ModelScores;
 use scoring::Scoring;
 
-pub use data::Benchmark;
-pub use table::Report;
+pub use available::searchable;
+pub use report::Report;
 
 /// What is measured, with which data, and where the results go.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub struct AllSettings {
     /// Steps of fine-tuning instead of the recipe's epochs.
     pub max_steps: Option<u64>,
     /// The benchmarks to measure, as far as their data is available.
-    pub benchmarks: Vec<Benchmark>,
+    pub benchmarks: Vec<&'static dyn Benchmark>,
     /// Gets the table and a folder for each model; what is done there already is not done again.
     pub output: PathBuf,
 }
@@ -79,8 +79,9 @@ pub fn evaluate_all(
     device: impl FnOnce() -> Result<Arc<dyn Device>>,
     observer: &dyn Observer,
 ) -> Result<AllOutcome> {
-    let wanted = |benchmark: Benchmark| settings.benchmarks.contains(&benchmark);
-    let found = data::find(&settings.data, settings.text.as_deref(), wanted)?;
+    let wanted =
+        |benchmark: &dyn Benchmark| settings.benchmarks.iter().any(|wanted| *wanted == benchmark);
+    let found = available::find(&settings.data, settings.text.as_deref(), wanted)?;
     for (benchmark, why) in &found.missing {
         observer.note(format_args!("{} is left out: {why}", benchmark.name()));
     }
@@ -93,19 +94,19 @@ pub fn evaluate_all(
     let identities = groups.iter().map(|group| scoring::identities(group));
     let identities = identities.collect::<Result<Vec<_>>>()?;
     let (names, folders) = (short_names(selection), claim_folders(selection, &settings.output)?);
-    let (mut cards, mut failures) = (Vec::new(), Failures::default());
+    let (mut scores, mut failures) = (Vec::new(), Failures::default());
     for (index, group) in groups.into_iter().enumerate() {
-        let (folder, card) = (&folders[index], Card::new(&names[index], &label(group), group));
-        let identity = &identities[index];
-        let mut scoring = Scoring::new(settings, observer, group, identity, folder, card)?;
-        for at_hand in &found.at_hand {
-            scoring.perform(at_hand, &mut failures)?;
+        let (folder, identity) = (&folders[index], &identities[index]);
+        let empty = ModelScores::new(&names[index], &label(group), group);
+        let mut scoring = Scoring::new(settings, observer, group, identity, folder, empty)?;
+        for benchmark in &found.available {
+            scoring.perform(benchmark, &mut failures)?;
         }
-        let card = scoring.finish();
-        files::write(&card, folder, &found.at_hand, settings.rules, &failures, observer)?;
-        cards.push(card);
+        let model = scoring.finish();
+        exports::write(&model, folder, &found.available, settings.rules, &failures, observer)?;
+        scores.push(model);
     }
-    let report = Report::of(&cards, settings.rules, &failures)?;
+    let report = Report::new(&scores, settings.rules, &failures)?;
     write_text(&settings.output.join("table.md"), &report.markdown)?;
     write_text(&settings.output.join("scores.csv"), &report.csv)?;
     Ok(AllOutcome { report, failures })

@@ -3,34 +3,37 @@
 use std::path::{Path, PathBuf};
 
 use corpus::Tokenizer;
-use eval::ewok::Variant;
+use eval::age_of_acquisition::{AgeScore, WORD_LIST};
+use eval::classification::ClassificationTask;
 use eval::output::predictions::{self, TaskPredictions};
-use eval::{Outcome, Rules, SuiteResult, TaskResult};
+use eval::{
+    AgeOfAcquisition, Benchmark, BenchmarkResult, HeldOutLoss, Kind, LossResult, Outcome, Rules,
+    TaskResult, ZeroShot,
+};
 use model::hugging_face;
 use serde_json::{Value, json};
 
 use super::AllSettings;
-use super::card::Card;
-use super::data::{AtHand, Benchmark, WORD_LIST};
+use super::available::AvailableBenchmark;
+use super::model_scores::ModelScores;
 use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::evaluation::ages::{AgeData, AgeSettings};
 use crate::evaluation::loss::{self, HeldoutText};
-use crate::evaluation::pairs::score_folder;
 use crate::evaluation::results::keep;
-use crate::evaluation::{LoadedModel, ewok, models, tokenizer};
+use crate::evaluation::{LoadedModel, choices, models, tokenizer};
 use crate::failures::{Failures, Part};
 use crate::files;
-use crate::finetuning::jobs::{Jobs, select_tasks};
+use crate::finetuning::jobs::Jobs;
 use crate::finetuning::seeds;
 use crate::finetuning::tuner::{FinetuneSubject, Tuner};
 use crate::observer::Observer;
 use crate::stage::{Stage, Stages};
 
 /// What the answers of a group of models follow from: configurations, weights and tokenizers.
-pub type Identities = Vec<(String, String)>;
+pub(super) type Identities = Vec<(String, String)>;
 
 /// Those of a group, which are read from its folders.
-pub fn identities(group: &[LoadedModel]) -> Result<Identities> {
+pub(super) fn identities(group: &[LoadedModel]) -> Result<Identities> {
     let identity = |loaded: &LoadedModel| {
         let tokenizer = Tokenizer::from_folder(&loaded.path)?;
         Ok((hugging_face::fingerprint(&loaded.path)?, tokenizer.content_hash()))
@@ -42,7 +45,7 @@ pub fn identities(group: &[LoadedModel]) -> Result<Identities> {
 const FORMAT: u32 = 1;
 
 /// One model's folder, and what is known of it so far.
-pub struct Scoring<'a> {
+pub(super) struct Scoring<'a> {
     settings: &'a AllSettings,
     observer: &'a dyn Observer,
     group: &'a [LoadedModel],
@@ -50,79 +53,64 @@ pub struct Scoring<'a> {
     stages: Stages,
     /// The weights and tokenizers of the group.
     model: Stage,
-    card: Card,
+    scores: ModelScores,
 }
 
 impl<'a> Scoring<'a> {
-    pub fn new(
+    pub(super) fn new(
         settings: &'a AllSettings,
         observer: &'a dyn Observer,
         group: &'a [LoadedModel],
         identities: &Identities,
         folder: &Path,
-        card: Card,
+        scores: ModelScores,
     ) -> Result<Self> {
         let model = Stage::new("model", identities)?;
         let (folder, stages) = (folder.to_owned(), Stages::open(folder)?);
-        Ok(Self { settings, observer, group, folder, stages, model, card })
+        Ok(Self { settings, observer, group, folder, stages, model, scores })
     }
 
     /// Everything that was measured.
-    pub fn finish(self) -> Card {
-        self.card
+    pub(super) fn finish(self) -> ModelScores {
+        self.scores
     }
 
-    /// Measures a benchmark unless that is done, and puts the result on the card, or what failed
-    /// among the failures.
+    /// Scores a benchmark unless that is done, and adds the result to the model's scores, or what
+    /// failed to the failures.
     ///
     /// # Errors
     /// When something happens that concerns all other benchmarks too.
-    pub fn perform(&mut self, at_hand: &AtHand, failures: &mut Failures) -> Result<()> {
-        let (benchmark, place) = (at_hand.benchmark, at_hand.place.as_path());
+    pub(super) fn perform(
+        &mut self,
+        found: &AvailableBenchmark,
+        failures: &mut Failures,
+    ) -> Result<()> {
+        let (benchmark, kind) = (found.benchmark, found.benchmark.kind());
         let is_masked =
             self.group.iter().any(|loaded| !loaded.model.config().architecture.is_causal());
-        if is_masked && matches!(benchmark, Benchmark::Loss | Benchmark::Aoa) {
+        if is_masked && kind.is_causal_only() {
             self.skip(benchmark, "a masked model does not predict the next token");
             return Ok(());
         }
-        if matches!(benchmark, Benchmark::Glue | Benchmark::Msgs) {
-            return self.finetune(benchmark, place, failures);
-        }
-        let part = Part::whole(&self.card.name, benchmark.name());
-        let observer = self.observer;
-        failures.attempt(part, observer, || self.measure(benchmark, place))?;
-        Ok(())
-    }
-
-    /// A benchmark that needs no training.
-    fn measure(&mut self, benchmark: Benchmark, place: &Path) -> Result<()> {
-        let rules = self.settings.rules;
-        match benchmark {
-            Benchmark::Loss => {
-                let settings = json!([self.settings.clean, self.settings.sequence_length]);
-                self.stage(benchmark, settings, &[place], |scoring, file| {
-                    scoring.measure_loss(place, file)
-                })?;
-                self.card.loss = Some(files::read_json(&self.folder.join("loss/result.json"))?);
+        let part = Part::whole(&self.scores.name, benchmark.name());
+        let (path, observer) = (found.path.as_path(), self.observer);
+        match kind {
+            Kind::FineTuned(tasks) => return self.finetune(benchmark, tasks, path, failures),
+            Kind::ZeroShot(zero_shot) => {
+                failures.attempt(part, observer, || self.score_choices(found, zero_shot))?
             }
-            Benchmark::Ewok => self.suite(benchmark, json!(null), place, |scoring| {
-                scoring.score_ewok(place, Variant::Pipeline2024)
-            })?,
-            Benchmark::EwokOfficial => self.suite(benchmark, json!(null), place, |scoring| {
-                scoring.score_ewok(place, Variant::Official)
-            })?,
-            Benchmark::Aoa => self.measure_ages(place)?,
-            _ => self.suite(benchmark, json!(rules), place, |scoring| {
-                scoring.score_pairs(benchmark, place, rules)
-            })?,
-        }
+            Kind::HeldOutLoss => failures.attempt(part, observer, || self.measure_loss(path))?,
+            Kind::AgeOfAcquisition => {
+                failures.attempt(part, observer, || self.measure_ages(path))?
+            }
+        };
         Ok(())
     }
 
-    fn skip(&self, benchmark: Benchmark, why: &str) {
+    fn skip(&self, benchmark: &dyn Benchmark, why: &str) {
         self.observer.note(format_args!(
             "{}: {} is left out: {why}",
-            self.card.label,
+            self.scores.label,
             benchmark.name()
         ));
     }
@@ -131,7 +119,7 @@ impl<'a> Scoring<'a> {
     /// same things.
     fn stage(
         &self,
-        benchmark: Benchmark,
+        benchmark: &dyn Benchmark,
         settings: Value,
         inputs: &[&Path],
         work: impl FnOnce(&Self, &Path) -> Result<()>,
@@ -151,50 +139,50 @@ impl<'a> Scoring<'a> {
         })
     }
 
-    fn measure_loss(&self, text: &Path, file: &Path) -> Result<()> {
+    fn measure_loss(&mut self, text: &Path) -> Result<()> {
         let (clean, sequence_length) = (self.settings.clean, self.settings.sequence_length);
         let text = HeldoutText { data: text, raw_tokens: false, clean, sequence_length };
-        let found = loss::measure(self.group, text, self.observer)?;
-        self.observer.note(format_args!("{}: held-out loss {:.4}", self.card.label, found.loss));
-        files::write_json(file, &found)
+        let settings = json!([clean, sequence_length]);
+        self.stage(&HeldOutLoss, settings, &[text.data], |scoring, file| {
+            let found = loss::measure(scoring.group, text, scoring.observer)?;
+            let label = &scoring.scores.label;
+            scoring.observer.note(format_args!("{label}: held-out loss {:.4}", found.loss));
+            files::write_json(file, &found)
+        })?;
+        let found: LossResult = files::read_json(&self.folder.join("loss/result.json"))?;
+        self.scores.measured.push(found.measured());
+        Ok(())
     }
 
-    fn score_pairs(&self, benchmark: Benchmark, place: &Path, rules: Rules) -> Result<()> {
-        let models = models(self.group);
-        let tokenizer = tokenizer(self.group)?;
-        let mut outcome =
-            score_folder(&models, place, rules, &tokenizer, &self.card.label, self.observer)?;
-        // The folder's name says what it holds, even where it holds a part only.
-        outcome.result.suite = benchmark.suite().unwrap_or(outcome.result.suite);
-        keep(&outcome, &self.folder)
-    }
-
-    fn score_ewok(&self, place: &Path, variant: Variant) -> Result<()> {
-        keep(
-            &ewok::score(self.group, &eval::ewok::read(place)?, variant, self.observer)?,
-            &self.folder,
-        )
-    }
-
-    /// Scores a suite unless that is done, and reads what was written. Files that are not whole are
-    /// written anew.
-    fn suite(
+    /// Scores a benchmark of choices unless that is done, and reads what was written. Files that
+    /// are not whole are written anew.
+    fn score_choices(
         &mut self,
-        benchmark: Benchmark,
-        settings: Value,
-        place: &Path,
-        score: impl Fn(&Self) -> Result<()>,
+        found: &AvailableBenchmark,
+        benchmark: &'static dyn ZeroShot,
     ) -> Result<()> {
         let folder = self.folder.join(benchmark.name());
         if read_outcome(&folder).is_none() {
             self.stages.forget(&Stage::new(benchmark.name(), &FORMAT)?)?;
         }
-        self.stage(benchmark, settings, &[place], |scoring, _| score(scoring))?;
+        let asked = self.settings.rules;
+        // The rules of a benchmark that only one pipeline has are no setting.
+        let chooses = [Rules::Year2023, Rules::Year2024].map(|year| benchmark.rules(year));
+        let settings = if chooses[0] == chooses[1] { json!(null) } else { json!(asked) };
+        self.stage(benchmark, settings, &[&found.path], |scoring, _| {
+            let (models, tokenizer) = (models(scoring.group), tokenizer(scoring.group)?);
+            let tasks = found.tasks(benchmark)?;
+            let label = format!("{} on {}", scoring.scores.label, found.path.display());
+            let observer = scoring.observer;
+            let outcome =
+                choices::score(&models, benchmark, tasks, asked, &tokenizer, label, observer)?;
+            keep(&outcome, &scoring.folder)
+        })?;
         let damaged = || refuse(format_args!("{} is not as it was written", folder.display()));
         let outcome = read_outcome(&folder)
             .map_or_else(damaged, Ok)
             .advise("give the same command again; other programs must leave that folder alone")?;
-        self.card.suites.push(outcome);
+        self.scores.outcomes.push(outcome);
         Ok(())
     }
 
@@ -202,7 +190,7 @@ impl<'a> Scoring<'a> {
         let listed = place.join("sent_words.json");
         let Some(contexts) = self.settings.contexts.clone().or(listed.is_file().then_some(listed))
         else {
-            self.skip(Benchmark::Aoa, "no child-directed text is named with --contexts");
+            self.skip(&AgeOfAcquisition, "no child-directed text is named with --contexts");
             return Ok(());
         };
         let ages = AgeSettings {
@@ -210,19 +198,27 @@ impl<'a> Scoring<'a> {
             ..AgeSettings::new(place.join(WORD_LIST), contexts)
         };
         let settings = json!([ages.contexts_per_word, ages.as_published]);
-        self.stage(Benchmark::Aoa, settings, &[&ages.words, &ages.contexts], |scoring, file| {
-            let data = AgeData::read(&ages)?;
-            let found = data.measure(scoring.group, Some(&scoring.folder), scoring.observer)?;
-            files::write_json(file, &found.score)
-        })?;
-        self.card.ages = Some(files::read_json(&self.folder.join("aoa/result.json"))?);
+        self.stage(
+            &AgeOfAcquisition,
+            settings,
+            &[&ages.words, &ages.contexts],
+            |scoring, file| {
+                let data = AgeData::read(&ages)?;
+                let found = data.measure(scoring.group, Some(&scoring.folder), scoring.observer)?;
+                files::write_json(file, &found.score)
+            },
+        )?;
+        let found: AgeScore = files::read_json(&self.folder.join("aoa/result.json"))?;
+        self.scores.measured.push(found.measured());
         Ok(())
     }
 
-    /// Fine-tunes for every task of a suite, which keeps its own records in `SUITE/TASK/seed-N`.
+    /// Fine-tunes for every task of a benchmark, which keeps its own records in
+    /// `BENCHMARK/TASK/seed-N`.
     fn finetune(
         &mut self,
-        benchmark: Benchmark,
+        benchmark: &'static dyn Benchmark,
+        tasks: &'static [ClassificationTask],
         place: &Path,
         failures: &mut Failures,
     ) -> Result<()> {
@@ -231,9 +227,9 @@ impl<'a> Scoring<'a> {
             return Ok(());
         };
         let (recipe, observer) = (&self.settings.finetuning, self.observer);
-        let part = Part::whole(&self.card.name, benchmark.name());
-        let tasks = select_tasks(&[benchmark.name().to_owned()])?;
-        let open = || FinetuneSubject::open(self.card.name.clone(), &subject.path);
+        let part = Part::whole(&self.scores.name, benchmark.name());
+        let tasks: Vec<_> = tasks.iter().collect();
+        let open = || FinetuneSubject::open(self.scores.name.clone(), &subject.path);
         let read = || {
             let jobs = Jobs::read(place, &tasks, recipe.rules, false)?;
             Ok((open()?, jobs.require_files(place)?))
@@ -245,7 +241,7 @@ impl<'a> Scoring<'a> {
         };
         skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
         for broken in broken {
-            failures.add(broken.part(&self.card.name), broken.why, observer);
+            failures.add(broken.part(&self.scores.name), broken.why, observer);
         }
         let (max_steps, device) = (self.settings.max_steps, subject.model.device().clone());
         let tuner = Tuner { recipe, max_steps, keep: false, device, observer };
@@ -255,7 +251,7 @@ impl<'a> Scoring<'a> {
                 let work = || tuner.finetune_task(&tuned, job, seed, &folder);
                 let part = tuner.part(&tuned, job, seed);
                 if let Some(results) = failures.attempt(part, observer, work)? {
-                    self.card.add_finetuned(index, results);
+                    self.scores.add_finetuned(index, results);
                 }
             }
         }
@@ -263,10 +259,10 @@ impl<'a> Scoring<'a> {
     }
 }
 
-/// A suite's scores with the answers behind them, if both files are there, whole, and about the
+/// A benchmark's scores with the answers behind them, if both files are there, whole, and about the
 /// same items.
 fn read_outcome(folder: &Path) -> Option<Outcome> {
-    let result: SuiteResult =
+    let result: BenchmarkResult =
         serde_json::from_slice(&std::fs::read(folder.join("result.json")).ok()?).ok()?;
     let answers = predictions::read(&folder.join("predictions.jsonl")).ok()?;
     let same = |(task, answers): (&TaskResult, &TaskPredictions)| {

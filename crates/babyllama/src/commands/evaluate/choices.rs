@@ -1,0 +1,96 @@
+//! `babyllama evaluate blimp` and `evaluate ewok`: choices between texts of a folder.
+
+use std::path::Path;
+
+use eval::{BenchmarkResult, Rules, Task, ZeroShot};
+use experiment::evaluation::choices::{self, Pairs};
+use experiment::evaluation::results::{claim_folders, keep};
+use experiment::evaluation::{LoadedModel, label, models, tokenizer};
+use report::{Align, ScoreTable, Table, points};
+use serde_json::{Value, json};
+
+use super::write_json;
+use crate::args::{DeviceArgs, EvaluateArgs, EwokVariant};
+use crate::console::{self, Console};
+
+/// What is read before the first model is scored: the items and their benchmark.
+type Items = (Vec<Task>, &'static dyn ZeroShot);
+
+/// Accuracy on the minimal pairs of a folder.
+pub fn blimp(
+    args: &EvaluateArgs,
+    data: &Path,
+    rules: Rules,
+    output: Option<&Path>,
+    device: &DeviceArgs,
+) -> anyhow::Result<()> {
+    let read = || {
+        let pairs = Pairs::read(data)?;
+        Ok((pairs.tasks, pairs.benchmark))
+    };
+    evaluate(args, "blimp", data, read, rules, output, device)
+}
+
+/// Accuracy on EWoK's questions.
+pub fn ewok(
+    args: &EvaluateArgs,
+    data: &Path,
+    variant: EwokVariant,
+    output: Option<&Path>,
+    device: &DeviceArgs,
+) -> anyhow::Result<()> {
+    let benchmark = variant.benchmark();
+    let read = || Ok((benchmark.read(data)?, benchmark));
+    evaluate(args, "ewok", data, read, Rules::default(), output, device)
+}
+
+/// Scores all models, prints their table and writes the files; `key` is that of the scores in JSON.
+fn evaluate(
+    args: &EvaluateArgs,
+    key: &str,
+    data: &Path,
+    read: impl FnOnce() -> anyhow::Result<Items>,
+    rules: Rules,
+    output: Option<&Path>,
+    device: &DeviceArgs,
+) -> anyhow::Result<()> {
+    let selection = args.selection();
+    let loaded = selection.load(&device.open()?)?;
+    let (tasks, benchmark) = read()?;
+    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
+    let console = Console::without_signals();
+    let score = |group: &[LoadedModel]| {
+        let (label, tokenizer) = (label(group), tokenizer(group)?);
+        let place = format!("{label} on {}", data.display());
+        let (models, tokenizer) = (models(group), &tokenizer);
+        let outcome =
+            choices::score(&models, benchmark, &tasks, rules, tokenizer, place, &console)?;
+        anyhow::Ok((label, outcome))
+    };
+    let outcomes =
+        selection.groups(&loaded).into_iter().map(score).collect::<anyhow::Result<Vec<_>>>()?;
+    for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
+        keep(outcome, folder)?;
+    }
+    let results: Vec<_> =
+        outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
+    console::print(table(&results).to_text().trim_end())?;
+    let values =
+        results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
+    write_json(args, &Value::Array(values))
+}
+
+/// A column for every model: the scores of tasks or groups, their mean as the rules have it, and
+/// the ties.
+fn table(results: &[(&str, &BenchmarkResult)]) -> Table {
+    let models = results.iter().map(|(label, _)| *label);
+    let mut table = ScoreTable::new(&[("task", Align::Left)], models);
+    let units = results.first().map_or(&[][..], |(_, first)| first.units());
+    for (index, unit) in units.iter().enumerate() {
+        let scores = results.iter().map(|(_, result)| points(result.units()[index].score));
+        table.row([unit.name.as_str()], scores);
+    }
+    table.row(["mean"], results.iter().map(|(_, result)| points(result.score)));
+    table.row(["ties"], results.iter().map(|(_, result)| result.ties.to_string()));
+    table.into_table()
+}

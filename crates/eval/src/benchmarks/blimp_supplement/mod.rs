@@ -1,0 +1,69 @@
+//! BabyLM's own minimal pairs of 2023 (github.com/babylm/evaluation-pipeline-2023): questions and
+//! answers, turns of a talk, and more.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use crate::benchmark::{Benchmark, Kind, Section, ZeroShot};
+use crate::choices::Task;
+use crate::error::EvalError;
+use crate::minimal_pairs;
+use crate::reference::{self, ReferenceTable};
+
+const TASKS: [&str; 5] = [
+    "hypernym",
+    "qa_congruence_easy",
+    "qa_congruence_tricky",
+    "subject_aux_inversion",
+    "turn_taking",
+];
+
+static REFERENCE: LazyLock<Vec<ReferenceTable>> =
+    LazyLock::new(|| reference::embedded(include_str!("reference.toml")));
+
+/// BabyLM's supplement to BLiMP.
+pub struct BlimpSupplement;
+
+impl Benchmark for BlimpSupplement {
+    fn name(&self) -> &'static str {
+        "blimp_supplement"
+    }
+
+    fn title(&self) -> &'static str {
+        "BLiMP supplement"
+    }
+
+    fn about(&self) -> &'static str {
+        "BabyLM's own minimal pairs"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::ZeroShot(&Self)
+    }
+
+    fn folders(&self) -> &'static [&'static str] {
+        &["supplement_filtered", "blimp_supplement", "supplement"]
+    }
+
+    fn harness_task(&self, task: &str) -> String {
+        format!("blimp_supplement_{task}")
+    }
+
+    fn section(&self) -> Option<Section> {
+        Some(Section { name: "blimp_supplement", tasks: TASKS.to_vec() })
+    }
+
+    fn reference(&self) -> &'static [ReferenceTable] {
+        &REFERENCE
+    }
+}
+
+impl ZeroShot for BlimpSupplement {
+    fn read(&self, path: &Path) -> Result<Vec<Task>, EvalError> {
+        minimal_pairs::read_folder(path)
+    }
+
+    fn recognizes(&self, _folder: &Path, tasks: &[Task]) -> bool {
+        !tasks.is_empty() && tasks.iter().all(|task| TASKS.contains(&task.name.as_str()))
+    }
+}

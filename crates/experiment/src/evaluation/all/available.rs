@@ -1,0 +1,140 @@
+//! The benchmarks whose data is present.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use eval::{BENCHMARKS, Benchmark, Kind, Task, ZeroShot};
+
+use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
+
+/// A benchmark and the folder or file of its data.
+pub(super) struct AvailableBenchmark {
+    /// The benchmark.
+    pub benchmark: &'static dyn Benchmark,
+    /// Its data.
+    pub path: PathBuf,
+    /// The items of a benchmark of choices, once they have been read.
+    tasks: OnceLock<Vec<Task>>,
+}
+
+impl AvailableBenchmark {
+    fn new(benchmark: &'static dyn Benchmark, path: PathBuf) -> Self {
+        Self { benchmark, path, tasks: OnceLock::new() }
+    }
+
+    /// The items of a benchmark of choices, which are read once for all models.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn tasks(&self, reader: &dyn ZeroShot) -> Result<&[Task]> {
+        if let Some(tasks) = self.tasks.get() {
+            return Ok(tasks);
+        }
+        let tasks = reader.read(&self.path)?;
+        Ok(self.tasks.get_or_init(|| tasks))
+    }
+}
+
+/// The benchmarks that can be scored, and for each that cannot, why.
+#[derive(Default)]
+pub(super) struct Found {
+    /// In the order of [`BENCHMARKS`].
+    pub available: Vec<AvailableBenchmark>,
+    /// With the reason of each.
+    pub missing: Vec<(&'static dyn Benchmark, String)>,
+}
+
+impl Found {
+    /// Whether anything is to be fine-tuned.
+    pub(super) fn finetunes(&self) -> bool {
+        self.available.iter().any(|found| found.benchmark.kind().is_fine_tuned())
+    }
+}
+
+/// The benchmarks that [`find`] looks for: those that have folders, and the held-out loss.
+pub fn searchable() -> impl Iterator<Item = &'static dyn Benchmark> {
+    BENCHMARKS.into_iter().filter(|benchmark| {
+        !benchmark.folders().is_empty() || matches!(benchmark.kind(), Kind::HeldOutLoss)
+    })
+}
+
+/// Looks for every wanted benchmark in `data`, and for held-out text at `text`.
+pub(super) fn find(
+    data: &Path,
+    text: Option<&Path>,
+    wanted: impl Fn(&dyn Benchmark) -> bool,
+) -> Result<Found> {
+    std::fs::read_dir(data).at("read", data).advise(
+        "name the folder that holds blimp_filtered, glue_filtered and the like with --data",
+    )?;
+    let mut found = Found::default();
+    for benchmark in searchable().filter(|benchmark| wanted(*benchmark)) {
+        let path = match benchmark.kind() {
+            Kind::HeldOutLoss => text.map(Path::to_owned),
+            _ => folder_of(benchmark, data),
+        };
+        match path {
+            Some(path) => found.available.push(AvailableBenchmark::new(benchmark, path)),
+            None => found.missing.push((benchmark, why_missing(benchmark, data))),
+        }
+    }
+    if found.available.is_empty() { nothing_to_score(data, &found.missing) } else { Ok(found) }
+}
+
+/// The first of a benchmark's folders that exists.
+fn folder_of(benchmark: &dyn Benchmark, data: &Path) -> Option<PathBuf> {
+    let is_data = |folder: &PathBuf| {
+        let has_file = |file| folder.join(file).is_file();
+        folder.is_dir() && benchmark.required_file().is_none_or(has_file)
+    };
+    benchmark.folders().iter().map(|name| data.join(name)).find(is_data)
+}
+
+fn why_missing(benchmark: &dyn Benchmark, data: &Path) -> String {
+    let (folders, data) = (benchmark.folders().join(" or "), data.display());
+    match (benchmark.kind(), benchmark.required_file()) {
+        (Kind::HeldOutLoss, _) => "no held-out text is named with --text".to_owned(),
+        (_, Some(file)) => format!("no {file} in the folder {folders} of {data}"),
+        (_, None) => format!("no folder {folders} in {data}"),
+    }
+}
+
+fn nothing_to_score(data: &Path, missing: &[(&'static dyn Benchmark, String)]) -> Result<Found> {
+    if missing.is_empty() {
+        return wrong_usage("--only and --skip leave no benchmark");
+    }
+    let reasons = missing.iter().map(|(benchmark, why)| format!("{}: {why}", benchmark.name()));
+    let reasons = reasons.collect::<Vec<_>>().join("; ");
+    let is_known = |name: &&str| BENCHMARKS.iter().any(|known| known.folders().contains(name));
+    let name = data.file_name().and_then(|name| name.to_str()).filter(is_known);
+    let advice = match name {
+        Some(name) => format!("give the folder in which {name} lies with --data"),
+        None => "put the benchmarks' folders into --data, under the names of BabyLM's pipelines"
+            .to_owned(),
+    };
+    refuse(format_args!("nothing to score ({reasons})")).advise(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn benchmarks_are_found_by_their_folders() {
+        let data = tempfile::tempdir().unwrap();
+        for folder in ["blimp_filtered", "msgs", "supplement"] {
+            std::fs::create_dir(data.path().join(folder)).unwrap();
+        }
+        let found = find(data.path(), None, |benchmark| benchmark.name() != "glue").unwrap();
+        let names: Vec<&str> = found.available.iter().map(|found| found.benchmark.name()).collect();
+        assert_eq!(names, ["blimp_filtered", "blimp_supplement", "msgs"]);
+        let missing: Vec<&str> =
+            found.missing.iter().map(|(benchmark, _)| benchmark.name()).collect();
+        assert_eq!(missing, ["loss", "blimp", "ewok", "ewok_official", "aoa"]);
+        let none = find(data.path(), None, |benchmark| benchmark.name() == "ewok")
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(none.contains("no folder ewok_filtered or ewok in"), "{none}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Everything that was measured of one model or ensemble.
+
+use eval::{Benchmark, BenchmarkResult, Measured, Outcome, Rules, TaskResult};
+
+use crate::evaluation::LoadedModel;
+use crate::finetuning::result::FinetuneResult;
+use crate::finetuning::summary::by_seed;
+
+/// A model's scores.
+pub struct ModelScores {
+    /// A short name, for columns and folders.
+    pub name: String,
+    /// What it was loaded from.
+    pub label: String,
+    /// Of all models of an ensemble together.
+    pub parameters: u64,
+    /// Numbers in units of their own.
+    pub measured: Vec<Measured>,
+    /// Scores of choices with the answers behind them.
+    pub outcomes: Vec<Outcome>,
+    /// Fine-tuned tasks, one list a seed.
+    finetuned: Vec<Vec<FinetuneResult>>,
+}
+
+impl ModelScores {
+    /// Those of a group of models of which nothing is measured yet.
+    pub fn new(name: &str, label: &str, group: &[LoadedModel]) -> Self {
+        let parameters =
+            group.iter().map(|loaded| loaded.model.config().parameter_count() as u64).sum();
+        Self {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            parameters,
+            measured: Vec::new(),
+            outcomes: Vec::new(),
+            finetuned: Vec::new(),
+        }
+    }
+
+    /// Adds the results of a seed, counted from 0.
+    pub fn add_finetuned(&mut self, seed: usize, results: Vec<FinetuneResult>) {
+        if self.finetuned.len() <= seed {
+            self.finetuned.resize(seed + 1, Vec::new());
+        }
+        self.finetuned[seed].extend(results);
+    }
+
+    /// The result of a benchmark that is a number in a unit of its own.
+    pub fn measured(&self, benchmark: &dyn Benchmark) -> Option<&Measured> {
+        self.measured.iter().find(|measured| measured.benchmark == benchmark)
+    }
+
+    /// The result of a benchmark of choices.
+    pub fn outcome(&self, benchmark: &dyn Benchmark) -> Option<&Outcome> {
+        self.outcomes.iter().find(|outcome| outcome.result.benchmark == benchmark)
+    }
+
+    /// A benchmark's scores by its tasks: one result of choices, one for each seed of a fine-tuned
+    /// benchmark, none of others.
+    pub fn results(&self, benchmark: &'static dyn Benchmark, rules: Rules) -> Vec<BenchmarkResult> {
+        match self.outcome(benchmark) {
+            Some(outcome) => vec![outcome.result.clone()],
+            None => by_seed(&self.finetuned, benchmark, rules, false),
+        }
+    }
+
+    /// All fine-tuned tasks with their seeds, which a recipe may choose task by task.
+    pub fn every_finetuned(
+        &self,
+    ) -> impl Iterator<Item = (&'static dyn Benchmark, u64, &TaskResult)> {
+        let results = self.finetuned.iter().flatten();
+        results.filter_map(|result| {
+            Some((result.benchmark()?, result.course.settings.seed, &result.score))
+        })
+    }
+
+    /// The results of the first seed.
+    pub fn first_seed(&self) -> &[FinetuneResult] {
+        self.finetuned.first().map_or(&[], Vec::as_slice)
+    }
+}

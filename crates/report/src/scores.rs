@@ -1,0 +1,154 @@
+//! Tables of scores: tasks or benchmarks by models, and the one that closes a run.
+
+use crate::format::{NOTHING, decimal, grouped, percent, short};
+use crate::table::{Align, Table};
+
+/// A table of scores: columns that name a row, such as the task and its metric, then a column for
+/// each model, one's own first and those of papers behind them.
+#[derive(Clone, Debug)]
+pub struct ScoreTable {
+    table: Table,
+}
+
+impl ScoreTable {
+    /// An empty table. `labels` are the heads of the columns that name a row.
+    pub fn new<'a>(labels: &[(&'a str, Align)], models: impl IntoIterator<Item = &'a str>) -> Self {
+        let models = models.into_iter().map(|model| (model, Align::Right));
+        Self { table: Table::new(labels.iter().copied().chain(models)) }
+    }
+
+    /// Adds a row: its labels, and a score for each model. Scores of the last models may be
+    /// missing.
+    pub fn row<'a>(
+        &mut self,
+        labels: impl IntoIterator<Item = &'a str>,
+        scores: impl IntoIterator<Item = String>,
+    ) {
+        self.table.push(labels.into_iter().map(str::to_owned).chain(scores).collect());
+    }
+
+    /// The table to print.
+    pub fn into_table(self) -> Table {
+        self.table
+    }
+}
+
+/// A share from 0 to 1 in percent with one decimal, without a sign.
+pub fn points(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+/// The closing table's row of a model or an ensemble.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableRow {
+    /// The name.
+    pub model: String,
+    /// The number of weights.
+    pub parameters: u64,
+    /// The epoch whose weights were kept, counted from 1.
+    pub best_epoch: Option<f64>,
+    /// Mean negative log-likelihood of a token of held-out text, in nats.
+    pub held_out_loss: Option<f64>,
+    /// Share of minimal pairs judged right, 0 to 1.
+    pub pairs: Option<f64>,
+    /// Training speed.
+    pub tokens_per_second: Option<f64>,
+    /// Training time.
+    pub minutes: Option<f64>,
+    /// Seed of the training.
+    pub seed: Option<u64>,
+}
+
+impl TableRow {
+    /// e to the held-out loss.
+    pub fn perplexity(&self) -> Option<f64> {
+        self.held_out_loss.map(f64::exp)
+    }
+}
+
+/// The table that closes a run, one line a model, in the given order. `pairs` is the title of the
+/// minimal pairs.
+pub fn closing_table(rows: &[TableRow], pairs: &str) -> Table {
+    let right = [
+        "parameters",
+        "best epoch",
+        "held-out loss",
+        "perplexity",
+        pairs,
+        "tokens/s",
+        "minutes",
+        "seed",
+    ];
+    let heads = [("model", Align::Left)].into_iter().chain(right.map(|head| (head, Align::Right)));
+    let mut table = Table::new(heads);
+    for row in rows {
+        table.push(vec![
+            row.model.clone(),
+            grouped(row.parameters),
+            decimal(row.best_epoch, 2),
+            decimal(row.held_out_loss, 3),
+            decimal(row.perplexity(), 2),
+            percent(row.pairs),
+            row.tokens_per_second.map_or(NOTHING.to_string(), short),
+            decimal(row.minutes, 1),
+            row.seed.map_or(NOTHING.to_string(), |seed| seed.to_string()),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_stand_by_task_and_model() {
+        let labels = [("task", Align::Left), ("items", Align::Right)];
+        let mut table = ScoreTable::new(&labels, ["student", "printed"]);
+        table.row(["rte", "139"], [points(0.5216)]);
+        table.row(["wsc", "52"], [points(0.5), "57.7".to_owned()]);
+        let expected = "task  items  student  printed\n----  -----  -------  -------\n\
+                        rte     139     52.2\nwsc      52     50.0     57.7\n";
+        assert_eq!(table.into_table().to_text(), expected);
+    }
+
+    #[test]
+    fn the_closing_table_shows_what_is_known() {
+        let student = TableRow {
+            model: "student".into(),
+            parameters: 58_343_936,
+            best_epoch: Some(4.0),
+            held_out_loss: Some(4.0),
+            pairs: Some(0.732),
+            tokens_per_second: Some(2950.0),
+            minutes: Some(12.34),
+            seed: Some(7),
+        };
+        let ensemble = TableRow {
+            model: "a + b".into(),
+            parameters: 10,
+            held_out_loss: Some(0.0),
+            ..TableRow::default()
+        };
+        let text = closing_table(&[student, ensemble], "built-in pairs").to_text();
+        let words =
+            |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(
+            words(2),
+            [
+                "student",
+                "58,343,936",
+                "4.00",
+                "4.000",
+                "54.60",
+                "73.2",
+                "%",
+                "2.95",
+                "k",
+                "12.3",
+                "7"
+            ]
+        );
+        assert_eq!(words(3), ["a", "+", "b", "10", "-", "0.000", "1.00", "-", "-", "-", "-"]);
+    }
+}
