@@ -1,4 +1,4 @@
-//! Automatic micro-batching: how much goes through a device at a time, as much as was asked for or
+//! Automatic micro-batching: how much passes through a device at once, as much as was asked for or
 //! as there is memory for.
 
 use crate::device::Device;

@@ -16,7 +16,7 @@ use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
 use crate::ops::teacher_samples::TeacherSamplesKernels;
 
-/// A place where tensors live and operations run.
+/// Where tensors are and operations run.
 ///
 /// Each operation declares its kernels as a trait in its `ops/` file; a device implements them in
 /// the file of the same name. Kernels return nothing: shapes are checked by the operations, and a
@@ -40,7 +40,7 @@ pub trait Device:
     + Send
     + Sync
 {
-    /// What a person calls it, such as `cpu (AVX-512, 2 threads)`.
+    /// Its name in messages, such as `cpu (AVX-512, 2 threads)`.
     fn name(&self) -> String;
 
     /// What its products round their operands to.
@@ -48,11 +48,11 @@ pub trait Device:
         Arithmetic::F32
     }
 
-    /// Has it begin with everything that was asked of it, without waiting: before the host is busy
+    /// Begins with all queued work, without waiting: before the host is busy
     /// with something else.
     fn submit(&self) {}
 
-    /// Waits until everything that was asked of it is done. The CPU is done when a kernel returns.
+    /// Waits until all queued work is done. The CPU is done when a kernel returns.
     fn synchronise(&self) {}
 
     /// Its own memory; none where it shares the host's.
@@ -64,7 +64,7 @@ pub trait Device:
     /// good.
     fn trim(&self);
 
-    /// How often the pool had to ask the system for memory so far.
+    /// How often the pool had to request memory from the system so far.
     fn fresh_allocations(&self) -> u64;
 
     /// How many rows of logits of this vocabulary the device computes at a time.
@@ -78,13 +78,13 @@ pub trait Device:
         0
     }
 
-    /// How its kernels were started so far; none where they are plain calls.
+    /// How its kernels were launched so far; none where they are plain calls.
     fn launch_stats(&self) -> Option<LaunchStats> {
         None
     }
 }
 
-/// How kernels and products were started.
+/// How many kernels and products were launched, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaunchStats {
     /// One by one.
@@ -93,20 +93,20 @@ pub struct LaunchStats {
     pub in_graphs: u64,
     /// Graphs.
     pub graphs: u64,
-    /// Why the first sequence that could not go as a graph could not.
+    /// Why the first sequence that could not become a graph could not.
     pub refused: Option<String>,
 }
 
 /// A device's own memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// What nobody uses, without what lies in the device's pool.
+    /// What is not in use, without the free memory of the device's pool.
     pub free: u64,
     /// All of it.
     pub total: u64,
 }
 
-/// What a GPU multiplies in. The CPU knows only f32.
+/// What a GPU multiplies in. The CPU multiplies in f32 only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arithmetic {
     /// Products of bf16 values with sums in f32; weights, gradients, moments, norms and losses stay

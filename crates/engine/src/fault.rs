@@ -1,8 +1,8 @@
 //! Faults: a device that ran out of memory or failed.
 //!
-//! Kernels return no result; on the CPU they cannot fail. On a GPU memory can run out and the driver
-//! can fail at any call. Such a fault unwinds from the kernel to where the work began, without a
-//! message; code that can try a smaller batch, or report the fault, catches it there.
+//! Kernels return no result; on the CPU they cannot fail. On a GPU memory can run out and the
+//! driver can fail at any call. Such a fault unwinds from the kernel to where the work began,
+//! without a message; code that can try a smaller batch, or report the fault, catches it there.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};

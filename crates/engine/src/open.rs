@@ -44,7 +44,7 @@ pub struct DeviceOptions {
     pub arithmetic: Arithmetic,
     /// A folder for compiled kernels, so that the next start need not compile them again.
     pub kernel_cache: Option<PathBuf>,
-    /// Start a GPU's kernels one by one, to find out what graphs gain or whether they are to blame.
+    /// Launch a GPU's kernels one by one, to measure what graphs gain or to rule them out.
     pub without_graphs: bool,
 }
 

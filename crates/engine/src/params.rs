@@ -35,7 +35,7 @@ impl Segment {
             assert_eq!(
                 part.offset,
                 joined.offset + joined.length(),
-                "only neighbours can be joined"
+                "only adjacent segments can be joined"
             );
             if first.rows == 1 && part.rows == 1 {
                 joined.columns += part.columns;
@@ -90,7 +90,7 @@ pub struct NamedSegment {
     pub role: Role,
 }
 
-/// All segments of a model, in the order in which they lie.
+/// All segments of a model, in the order of the flat vector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     segments: Vec<NamedSegment>,
@@ -98,7 +98,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Appends a `[rows, columns]` matrix and says where it lies.
+    /// Appends a `[rows, columns]` matrix and returns its segment.
     pub fn add(
         &mut self,
         name: impl Into<String>,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "neighbours")]
+    #[should_panic(expected = "adjacent segments")]
     fn strangers_do_not_join() {
         let mut layout = Layout::default();
         let first = layout.add("first", 1, 3, Role::Matrix);

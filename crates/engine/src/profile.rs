@@ -1,4 +1,4 @@
-//! Where the time goes: a device that passes everything on to another one and keeps time by
+//! A profiler: a device that passes every operation on to another one and measures its time, by
 //! operation.
 //!
 //! A model whose tensors are made on a [`Profiler`] runs as on the device inside, with the same
@@ -25,7 +25,8 @@ pub struct OperationTime {
     pub flops: f64,
 }
 
-/// A device that keeps time by operation, between [`start`](Self::start) and [`stop`](Self::stop).
+/// A device that measures time by operation, between [`start`](Self::start) and
+/// [`stop`](Self::stop).
 pub struct Profiler {
     device: Arc<dyn Device>,
     recording: AtomicBool,
@@ -222,6 +223,6 @@ mod tests {
         assert!(time.seconds > 0.0);
         profiler.start();
         profiler.stop();
-        assert_eq!(profiler.snapshot(), [], "a start forgets");
+        assert_eq!(profiler.snapshot(), [], "a start clears what was recorded");
     }
 }

@@ -21,7 +21,7 @@ impl Var {
         &self.value
     }
 
-    /// The matrix to change in place: itself when nobody else holds it, otherwise a copy.
+    /// The matrix to change in place: itself when there is no other holder, otherwise a copy.
     pub(crate) fn into_owned(self) -> Tensor {
         Arc::try_unwrap(self.value).unwrap_or_else(|shared| Tensor::clone(&shared))
     }
@@ -38,7 +38,7 @@ pub(crate) trait Node {
 pub struct DropoutStream {
     /// Random numbers of the step.
     pub rng: Rng,
-    /// Tokens of the step that lie before this micro-batch, so that a split does not change the
+    /// Tokens of the step that precede this micro-batch, so that a split does not change the
     /// masks.
     pub first_token: u64,
     /// Sequences that do, for rows of which each stands for a sequence.
@@ -202,7 +202,7 @@ impl<'a> Tape<'a> {
 pub struct DropoutMask {
     /// Random numbers of this place in the forward pass.
     pub rng: Rng,
-    /// Tokens of the step (or sequences) that lie before the first row.
+    /// Tokens of the step (or sequences) that precede the first row.
     pub first_token: u64,
     /// Share of values set to zero.
     pub probability: f32,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::device::Device;
 
-/// A device's own memory; only that device's kernels know what is inside.
+/// A device's own memory; its type is known only to that device's kernels.
 pub type Storage = Box<dyn Any + Send + Sync>;
 
 /// How exactly a tensor keeps its values.
@@ -152,7 +152,7 @@ impl std::fmt::Debug for Tensor {
     }
 }
 
-/// Part of a tensor, to read: `[rows, columns]`, whose rows lie `stride` values apart.
+/// Part of a tensor, to read: `[rows, columns]`, whose rows are `stride` values apart.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The tensor whose values these are.
@@ -189,7 +189,7 @@ impl<'a> View<'a> {
         Self { offset: self.offset + range.start * self.stride, rows: range.len(), ..self }
     }
 
-    /// Whether the values lie one after the other.
+    /// Whether the values are consecutive.
     pub fn is_contiguous(self) -> bool {
         self.stride == self.columns || self.rows <= 1
     }

@@ -1,4 +1,4 @@
-//! What can be said of the GPU's kernels without a GPU.
+//! What can be checked of the GPU's kernels without a GPU.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ type Gpu = ((i32, i32), usize);
 /// Ampere and Hopper, for which every NVRTC of CUDA 12 and later compiles.
 const KNOWN: [Gpu; 2] = [((8, 0), 163), ((9, 0), 227)];
 
-/// Others, of which an older NVRTC may not know the newest. The limits are those of the CUDA
+/// Others, of which an older NVRTC may not support the newest. The limits are those of the CUDA
 /// programming guide's table of technical specifications by compute capability.
 const OTHERS: [Gpu; 4] = [((8, 6), 99), ((8, 9), 99), ((10, 0), 227), ((12, 0), 99)];
 
 /// Bytes of shared memory that a kernel may declare itself.
 const STATIC_LIMIT: usize = 48 << 10;
 
-/// Machine code of every source for a GPU; none where NVRTC does not know it and gives code for the
-/// driver to translate.
+/// Machine code of every source for a GPU; none where NVRTC does not support it and gives code for
+/// the driver to translate.
 fn machine_code(capability: (i32, i32)) -> Vec<(&'static str, Vec<u8>)> {
     let compile = |source| {
         cuda::compile(source, capability).unwrap_or_else(|cause| panic!("{capability:?}: {cause}"))

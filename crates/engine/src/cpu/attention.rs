@@ -1,6 +1,6 @@
 //! Attention. A task is one sequence and one key-value head with its query heads; within it,
 //! queries are taken in blocks whose weights against all keys they may see fit the cache. Keys and
-//! values of a sequence with a prefix, which lie in several places, are put together first.
+//! values of a sequence with a prefix, which are in several places, are gathered first.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -51,7 +51,7 @@ impl Shared {
             "a block past the end"
         );
         let start = rows.start * self.stride + columns.start;
-        // Safety: the block lies within the values (checked above) and is alone (promised by the
+        // Safety: the block is within the values (checked above) and not shared (promised by the
         // caller).
         unsafe {
             MatrixMut::strided(self.pointer.add(start), rows.len(), columns.len(), self.stride)

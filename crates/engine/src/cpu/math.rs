@@ -93,7 +93,7 @@ pub(super) fn erf(x: f32) -> f32 {
     }
 }
 
-/// The sum of `term` over the values that lie at the same place of equally long slices.
+/// The sum of `term` over the values at the same place of equally long slices.
 #[inline(always)]
 pub(super) fn sum_over<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let count = slices[0].len();

@@ -25,12 +25,12 @@ const LINE: usize = size_of::<Line>() / size_of::<f32>();
 /// Memory of whole cache lines, zeros at first.
 pub(super) enum Buffer {
     Heap(Vec<Line>),
-    /// Asked of the system in huge pages: a walk over the rows of a large matrix would otherwise
-    /// look up a page for each.
+    /// Requested from the system in huge pages: a walk over the rows of a large matrix would
+    /// otherwise look up a page for each.
     Pages(MmapMut),
 }
 
-/// Size in bytes from which huge pages are asked for.
+/// Size in bytes from which huge pages are requested.
 const HUGE: usize = 4 << 20;
 
 impl Buffer {
@@ -85,7 +85,7 @@ impl Pool {
         Self { limit: Some(bytes), ..Self::default() }
     }
 
-    /// How often memory was asked of the system.
+    /// How often memory was requested from the system.
     pub(super) fn fresh_allocations(&self) -> u64 {
         self.fresh.load(Ordering::Relaxed)
     }

@@ -132,7 +132,7 @@ pub(super) fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logit
     }
 }
 
-/// The same for rows that need not lie side by side.
+/// The same for rows that need not be adjacent.
 pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
     let mut gathered = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
@@ -162,7 +162,7 @@ impl<'a> OutputLayerGradient<'a> {
         assert_eq!(
             projection.bias.is_some(),
             gradient.d_bias.is_some(),
-            "a gradient for the bias that there is"
+            "a gradient for the bias exactly where there is a bias"
         );
         let output = matrix(projection.output);
         Self { projection, output: shared(output, projection.hidden.rows, output.rows), gradient }

@@ -51,7 +51,7 @@ extern "C" __global__ void rotate(Values fused_qkv, const u32 *positions, const 
     }
 }
 
-// Copies rows whose values lie `stride` apart to rows without gaps.
+// Copies rows whose values are `stride` apart to rows without gaps.
 extern "C" __global__ void append_to_cache(Values from, u32 stride, Values to, u64 rows, u32 columns, u32 wide) {
     u32 at_once = wide ? 4 : 1;
     u64 index = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * at_once;
@@ -133,7 +133,7 @@ __device__ __forceinline__ void mix_rows(float (&sums)[R][C], const float *weigh
     }
 }
 
-// The channels of this lane; past the last one, the last one again, which nobody stores.
+// The channels of this lane; past the last one, the last one again, which is not stored.
 template <int C> __device__ __forceinline__ void own_channels(u32 (&channels)[C], u32 head_dim) {
 #pragma unroll
     for (int c = 0; c < C; c++) channels[c] = smaller(c * WARP + threadIdx.x % WARP, head_dim - 1);

@@ -26,7 +26,7 @@ struct Attention {
     const Tile *tiles;
     // The table of keys' rows.
     const u32 *rows;
-    // How many values lie between rows: of queries, keys, values, the output (or its gradient), and the gradient.
+    // How many values are between rows: of queries, keys, values, the output (or its gradient), and the gradient.
     u32 query_stride;
     u32 key_stride;
     u32 value_stride;

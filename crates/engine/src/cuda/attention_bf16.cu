@@ -33,7 +33,7 @@ __device__ __forceinline__ void mma_m16n8k16(float (&sums)[4], const u32 (&left)
 #endif
 }
 
-// Four matrices of 8 by 8 from shared memory: lane `8 * m + r` says where row `r` of matrix `m` begins; a lane gets two
+// Four matrices of 8 by 8 from shared memory: lane `8 * m + r` holds where row `r` of matrix `m` begins; a lane gets two
 // neighbours of row `group`, or of column `group` when they are read as transposed.
 template <bool TRANSPOSED> __device__ __forceinline__ void load_matrices(u32 (&fragment)[4], const bf16 *row) {
 #ifndef EMULATED

@@ -1,4 +1,4 @@
-//! What the GPU is asked to do: kernels with their parameters, and products.
+//! Commands for the GPU: kernels with their parameters, and products.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -24,7 +24,7 @@ pub(super) struct Kernel {
     pub shared_bytes: u32,
 }
 
-/// What the GPU is asked to do.
+/// Commands for the GPU.
 pub(super) enum Command {
     /// A kernel, and which of the queue's slots are its parameters.
     Kernel(Kernel, Range<usize>),
@@ -36,7 +36,7 @@ pub(super) enum Command {
 pub(super) struct Streams {
     /// Where all work goes.
     pub work: sys::CUstream,
-    /// Nothing ever runs on it: what is asked of it while it captures becomes part of a graph.
+    /// No work runs on it: calls while it captures become part of a graph.
     pub capture: sys::CUstream,
 }
 
@@ -49,7 +49,7 @@ impl Kernel {
     /// Starts it on a stream of the current context.
     ///
     /// # Errors
-    /// What the driver says, and which kernel it was.
+    /// The driver's error, and the kernel's name.
     pub(super) fn start(
         &self,
         parameters: &mut [Slot],
@@ -57,9 +57,9 @@ impl Kernel {
     ) -> Result<(), String> {
         let Self { name, function, grid, threads, shared_bytes } = *self;
         let mut addresses = addresses(parameters);
-        // Safety: whoever queued the kernel promised that the parameters are its own; the driver
-        // copies them before it returns. Memory that they name is freed only after the stream has
-        // passed.
+        // Safety: the code that queued the kernel promised that the parameters are its own; the
+        // driver copies them before it returns. Memory that they name is freed only after the
+        // stream has passed.
         let started = unsafe {
             result::launch_kernel(
                 function,

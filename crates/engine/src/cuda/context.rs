@@ -1,4 +1,4 @@
-//! The GPU and its stream: finding them, and what every other part asks of the driver.
+//! The GPU and its stream: finding them, and the calls of the driver that other parts need.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,7 +168,7 @@ impl Context {
         self.queue().launch_stats()
     }
 
-    /// The value, or a fault that says what the driver failed to do.
+    /// The value, or a fault that names what the driver failed to do.
     pub(super) fn check<T>(&self, doing: &str, result: Result<T, DriverError>) -> T {
         match result {
             Ok(value) => value,
@@ -193,7 +193,7 @@ impl Context {
         self.queue().has_run_dry();
     }
 
-    /// The same where nothing can be done about a failure. Whoever uses the GPU next will hear of
+    /// The same where nothing can be done about a failure. The next use of the GPU reports
     /// it.
     pub(super) fn settle(&self) {
         // Safety: context and stream live as long as `self`.
@@ -215,7 +215,7 @@ impl Context {
 
     pub(super) fn memory(&self) -> DeviceMemory {
         self.activate();
-        let (free, total) = self.check("tell its memory", result::mem_get_info());
+        let (free, total) = self.check("report its memory", result::mem_get_info());
         DeviceMemory { free: free as u64, total: total as u64 }
     }
 }
@@ -224,7 +224,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         self.forget_graphs();
         // Failing here is of no consequence any more: the process gives all back.
-        // Safety: all were made in `open` and nobody uses them after the last holder of this.
+        // Safety: all were made in `open` and they have no user after the last holder of this.
         unsafe {
             result::stream::destroy(self.streams.capture).ok();
             result::stream::destroy(self.streams.work).ok();

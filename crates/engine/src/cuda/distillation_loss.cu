@@ -11,7 +11,7 @@ struct Objective {
 #define REVERSE_KL 1
 #define JENSEN_SHANNON 2
 
-// What the student's logits say at temperature 1 and at the asked one.
+// Sums of the student's softmax at temperature 1 and at the objective's.
 struct Student {
     float top;
     double plain;
@@ -171,7 +171,7 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS)
     }
 }
 
-// ---- Any divergence, and what joins it with the cross-entropy.
+// ---- Any divergence, and how it is combined with the cross-entropy.
 //
 // With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is `q[j] (g[j] - sum q g) / T`. All is
 // computed from `ln q` and the log-ratio `ln q - ln p`, which stay finite where a probability underflows.

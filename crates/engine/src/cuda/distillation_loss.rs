@@ -42,7 +42,7 @@ fn number_of(divergence: Divergence) -> u32 {
     }
 }
 
-/// A block of rows on the GPU: where its parts lie.
+/// A block of rows on the GPU: where its parts are.
 struct Block<'a> {
     device: &'a Cuda,
     rows: Range<usize>,
@@ -223,7 +223,7 @@ impl<'a> Block<'a> {
         let launch = launch.with(self.d_logits).with(self.cross_entropies).with(self.kls);
         // Safety: `distill_rows_from_samples(student, ids, count, negative_entropies, targets,
         // vocab, objective, gradient, cross_entropies, kls, wide)`; all have room for the block's
-        // rows, and no id lies outside the vocabulary.
+        // rows, and no id is outside the vocabulary.
         unsafe { self.run(launch) }
     }
 }

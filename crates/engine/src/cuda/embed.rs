@@ -44,7 +44,7 @@ impl EmbedKernels for Cuda {
             .with(ids_there.pointer())
             .with(output);
         let launch = launch.with(columns as u32).with(accumulate as u32).with(wide);
-        // Safety: `embed(table, ids, output, columns, add, wide)`, a block for each token; ids lie
+        // Safety: `embed(table, ids, output, columns, add, wide)`, a block for each token; ids are
         // within the table (checked by the caller).
         unsafe { launch.run(ids.len(), threads(columns)) }
     }

@@ -10,13 +10,13 @@ use super::output_layer::{threads, vocab_of, wide_rows};
 use crate::ops::distillation_loss::Ensemble;
 use crate::ops::language_model_loss::Projection;
 
-/// A teacher's logits of a block of rows, to become part of what all teachers say.
+/// A teacher's logits of a block of rows, to be added to those of all teachers.
 pub(super) struct Turn {
     /// The teacher's weight.
     pub share: f32,
     /// The teacher's logits, in f32.
     pub logits: u64,
-    /// What all teachers say, in f32: the first teacher's own logits.
+    /// The logits of all teachers, in f32: the first teacher's own logits.
     pub combined: u64,
     pub first: bool,
 }

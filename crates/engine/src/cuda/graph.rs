@@ -158,13 +158,13 @@ impl Drop for Chain {
 /// What a product would start. The stream, which is for nothing else, is never left capturing.
 fn capture(product: &Multiplication, stream: sys::CUstream) -> Result<Chain, String> {
     let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
-    // Safety: the stream lives, and nobody uses it but this function, one at a time.
+    // Safety: the stream exists, and only this function uses it, one call at a time.
     check("begin a graph", unsafe { sys::cuStreamBeginCapture_v2(stream, mode) })?;
     let started = product.start(stream);
     let mut graph = ptr::null_mut();
     // Safety: the capture was begun above.
     let ended = check("end a graph", unsafe { sys::cuStreamEndCapture(stream, &mut graph) });
-    // A capture that failed may leave no graph, which nobody then may destroy.
+    // A capture that failed may leave no graph, which then must not be destroyed.
     let chain = (!graph.is_null()).then_some(Chain { graph, last: None });
     started.and(ended)?;
     chain.ok_or_else(|| "a captured product is no graph".to_owned())

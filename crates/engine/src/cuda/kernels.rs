@@ -70,7 +70,7 @@ impl Source {
 }
 
 /// Machine code of a source for GPUs of a compute capability; where NVRTC is older than the GPU,
-/// code for the newest that it knows, which the driver translates.
+/// code for the newest that it supports, which the driver translates.
 ///
 /// # Errors
 /// When NVRTC is missing, or does not compile it.
@@ -85,8 +85,8 @@ pub fn compile(source: &Source, (major, minor): (i32, i32)) -> Result<Vec<u8>, D
     let program = nvrtc::result::create_program(&text, Some(&name))
         .map_err(|cause| broken(cause.to_string()))?;
     let architecture = format!("sm_{major}{minor}");
-    // Safety: the program was just made, its text and name live until it is destroyed, and nobody
-    // uses it afterwards.
+    // Safety: the program was just made, its text and name live until it is destroyed, and nothing
+    // else uses it afterwards.
     let code = unsafe {
         let code = match compile_for(program, &architecture) {
             Err(NvrtcError(nvrtcResult::NVRTC_ERROR_INVALID_OPTION)) => {
@@ -159,7 +159,7 @@ fn compiler_version() -> (i32, i32) {
     (major, minor)
 }
 
-/// A GPU's kernels. Each file is compiled when one of its kernels is first asked for.
+/// A GPU's kernels. Each file is compiled when one of its kernels is first used.
 pub(super) struct Kernels {
     context: Arc<Context>,
     cache: Option<PathBuf>,
@@ -275,7 +275,7 @@ unsafe impl Parameter for Values {}
 // Safety: `repr(C)`, three words.
 unsafe impl Parameter for Mask {}
 
-/// A dropout mask as kernels know it.
+/// A dropout mask as kernels take it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Mask {
@@ -342,7 +342,7 @@ impl Launch<'_> {
     /// Starts it in `blocks` blocks of `threads` threads, if there is any.
     ///
     /// # Safety
-    /// The parameters are those of the kernel, in its order; what it reads and writes lies within
+    /// The parameters are those of the kernel, in its order; what it reads and writes is within
     /// the memory they name.
     pub(super) unsafe fn run(self, blocks: usize, threads: u32) {
         // Safety: passed on.

@@ -15,7 +15,7 @@ use crate::fault::{Fault, raise};
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::{Precision, Storage, View, ViewMut};
 
-/// Memory that belongs to nobody else, aligned for every kernel.
+/// Memory with a single owner, aligned for every kernel.
 #[derive(Debug)]
 pub(super) struct Allocation {
     pointer: sys::CUdeviceptr,
@@ -37,7 +37,7 @@ const RESERVE: u64 = 256 << 20;
 /// Allocations by size, and among those of one size by address.
 type Free = BTreeMap<usize, BTreeMap<sys::CUdeviceptr, Allocation>>;
 
-/// Memory that was given back. What is taken does not depend on the order in which it came back, so
+/// Free memory. What is taken does not depend on the order in which it came back, so
 /// that a step that does what the one before did finds its tensors where that had them.
 pub(super) struct Pool {
     context: Arc<Context>,
@@ -76,7 +76,7 @@ impl Pool {
         kept.unwrap_or_else(|| self.ask(class))
     }
 
-    /// Asks the driver; when it has none, once more without what lies in the pool. Something is
+    /// Asks the driver; when it has none, once more without what is in the pool. Something is
     /// left for what the driver and cuBLASLt load when they first need it.
     fn ask(&self, bytes: usize) -> Allocation {
         self.context.activate();
@@ -111,20 +111,20 @@ impl Pool {
         self.free().entry(allocation.bytes).or_default().insert(allocation.pointer, allocation);
     }
 
-    /// How often memory was asked of the driver.
+    /// How often memory was requested from the driver.
     pub(super) fn fresh_allocations(&self) -> u64 {
         self.fresh.load(Ordering::Relaxed)
     }
 
     /// Returns the free memory to the driver.
     pub(super) fn trim(&self) {
-        // Kernels may still use what was given back. That the driver waits for them it only says it
-        // may.
+        // Kernels may still use what was given back. That the driver waits for them, its
+        // documentation only says it may.
         self.context.forget_graphs();
         for allocation in
             std::mem::take(&mut *self.free()).into_values().flat_map(BTreeMap::into_values)
         {
-            // Safety: nobody holds it any more, and no kernel uses it.
+            // Safety: it has no holder left, and no kernel uses it.
             unsafe { result::free_sync(allocation.pointer) }.ok();
         }
     }
@@ -144,7 +144,7 @@ pub(super) struct Memory {
     copy: Mutex<Option<Allocation>>,
 }
 
-/// The values of a view as kernels know them.
+/// The values of a view as kernels take them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Values {
@@ -192,7 +192,7 @@ impl Memory {
     }
 }
 
-/// The values of a view; they may lie apart (`View::stride`).
+/// The values of a view; they may be apart (`View::stride`).
 pub(super) fn values(view: View<'_>) -> Values {
     memory(view.tensor.storage()).values().skip(view.offset)
 }
@@ -274,13 +274,13 @@ impl Cuda {
             return;
         }
         // Safety: the GPU's memory holds as many values, and the stream is waited for before
-        // anybody reads them.
+        // they are read.
         let fetched = unsafe { result::memcpy_dtoh_async(values, from, self.context.stream()) };
         self.context.check("copy from the GPU", fetched);
         self.context.synchronise();
     }
 
-    /// A view's values to write. What was copied of them before is forgotten.
+    /// A view's values to write. An earlier bf16 copy of them is dropped.
     pub(super) fn values_mut(&self, view: &mut ViewMut<'_>) -> Values {
         let memory: &mut Memory =
             view.tensor.storage_mut().downcast_mut().expect("a GPU tensor holds GPU memory");

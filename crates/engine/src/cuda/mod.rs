@@ -1,13 +1,13 @@
 //! The kernels on an NVIDIA GPU, in files of the operations' names.
 //!
 //! The libraries (driver, NVRTC, cuBLASLt) are loaded at run time, so that the program builds and
-//! runs without them. Kernels (`*.cu`) are compiled for the GPU at hand. Products run in bf16 with
-//! sums in f32, or wholly in f32; everything else in f32. No sum depends on the order in which
-//! threads happen to run, so the same run gives the same bits on the same kind of GPU.
+//! runs without them. Kernels (`*.cu`) are compiled for the GPU that is present. Products run in
+//! bf16 with sums in f32, or wholly in f32; everything else in f32. No sum depends on the order in
+//! which threads happen to run, so the same run gives the same bits on the same kind of GPU.
 //!
 //! All work goes into one stream, in order. A kernel's call returns before the GPU has done it, and
-//! often before the GPU was told (`queue.rs`); memory that is given back may be handed out at once,
-//! since whoever gets it comes later in the stream.
+//! often before the GPU has received the command (`queue.rs`); memory that is freed may be reused
+//! at once, since its next use comes later in the stream.
 
 mod attention;
 mod command;

@@ -1,4 +1,4 @@
-//! A product that waits to be started: cuBLASLt's plan for its shape, and where its operands lie.
+//! A product that waits to be started: cuBLASLt's plan for its shape, and where its operands are.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -67,7 +67,7 @@ impl Multiplication {
     /// Starts it, or adds it to the graph for which the stream is capturing.
     ///
     /// # Errors
-    /// What cuBLASLt says, and which product it was.
+    /// cuBLASLt's error, and the product's shape.
     pub(super) fn start(&self, stream: CUstream) -> Result<(), String> {
         self.ask(stream)
             .map_err(|cause| format!("cannot multiply as in {:?}: {cause}", self.plan.key))

@@ -6,7 +6,7 @@ __device__ void gather(Values input, u64 stride, const u32 *rows, u32 columns, V
     for (u32 i = threadIdx.x * W; i < columns; i += blockDim.x * W) store<W>(gathered, i, load<W>(row, i));
 }
 
-// Row `i` of the output is row `rows[i]` of the input, whose rows lie `stride` values apart. One block for each.
+// Row `i` of the output is row `rows[i]` of the input, whose rows are `stride` values apart. One block for each.
 extern "C" __global__ void gather_rows(Values input, u64 stride, const u32 *rows, u32 columns, Values output,
                                        u32 wide) {
     if (wide) {

@@ -36,7 +36,7 @@ pub(super) fn wide_rows(vocab: usize) -> u32 {
     vocab.is_multiple_of(4) as u32
 }
 
-/// A matrix as products read it; its rows may lie apart.
+/// A matrix as products read it; its rows may be apart.
 fn operand(device: &Cuda, view: View<'_>) -> Operand {
     Operand { stride: view.stride, ..Operand::new(device.operand(view), view.rows, view.columns) }
 }
@@ -85,7 +85,7 @@ impl Cuda {
         }
     }
 
-    /// The same for `count` rows that need not lie side by side; their numbers lie on the GPU.
+    /// The same for `count` rows that need not be adjacent; their numbers are on the GPU.
     pub(super) fn project_rows(
         &self,
         projections: &[Projection<'_>],
@@ -161,7 +161,7 @@ impl<'a> OutputLayerGradient<'a> {
         assert_eq!(
             projection.bias.is_some(),
             gradient.d_bias.is_some(),
-            "a gradient for the bias that there is"
+            "a gradient for the bias exactly where there is a bias"
         );
         let vocab = projection.output.rows;
         let rows = projection.hidden.rows.min(rows_of_logits(vocab));
@@ -222,7 +222,7 @@ impl<'a, const N: usize> RowSums<'a, N> {
         Self { device, values: device.scratch_bytes(N * rows * size_of::<f64>()), rows }
     }
 
-    /// Where the values of a kind lie, from a row on.
+    /// Where the values of a kind are, from a row on.
     pub(super) fn at(&self, kind: usize, row: usize) -> u64 {
         self.values.pointer() + ((kind * self.rows + row) * size_of::<f64>()) as u64
     }

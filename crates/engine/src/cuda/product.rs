@@ -13,7 +13,7 @@ use super::memory::Values;
 use super::multiplication::{Key, Multiplication, Plan, WORKSPACE, set};
 use crate::device::DeviceError;
 
-/// An operand, row-major: `[rows, columns]`, whose rows lie `stride` values apart; read as its
+/// An operand, row-major: `[rows, columns]`, whose rows are `stride` values apart; read as its
 /// transpose when so marked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operand {
@@ -238,7 +238,7 @@ impl Drop for Products {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.context.settle();
-        // Safety: all were made here, and nobody uses them any more once the stream has passed.
+        // Safety: all were made here, and they have no user left once the stream has passed.
         unsafe {
             for plan in state.plans.values() {
                 for layout in plan.layouts {

@@ -3,7 +3,7 @@
 //! of starting each by itself.
 //!
 //! Whoever waits for the GPU, copies to or from it, or frees its memory sends what waits first. So
-//! no result tells whether a kernel went alone or in a graph.
+//! no result depends on whether a kernel was launched alone or in a graph.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::device::LaunchStats;
 /// Commands that are sent together: so few that the GPU does not wait long for the host to gather
 /// them, and so many that starting their graph is little beside starting them.
 const MOST: usize = 32;
-/// Commands that are sent together when the GPU has nothing to do because somebody waited for it;
+/// Commands that are sent together when the GPU has nothing to do because a caller waited for it;
 /// then twice as many, up to `MOST`.
 const FIRST: usize = 8;
 /// Fewer are sent one by one: a graph would gain nothing.
@@ -29,7 +29,7 @@ const REMEMBERED: usize = 1024;
 /// (not measured here).
 const GRAPHS: usize = 256;
 
-/// What is known of a sequence of commands.
+/// The state of a sequence of commands.
 enum Known {
     /// It was sent so often.
     Sent(u32),
@@ -53,7 +53,7 @@ pub(super) struct Queue {
     known: HashMap<Box<[u64]>, Known>,
     with_graphs: bool,
     launch_stats: LaunchStats,
-    /// What failed when there was nobody to tell.
+    /// A failure that could not be reported yet.
     failed: Option<String>,
 }
 
@@ -128,7 +128,7 @@ impl Queue {
         sent
     }
 
-    /// The same where nobody can be told of a failure: whoever sends next will be.
+    /// The same where a failure cannot be reported: the next `send` reports it.
     pub(super) fn send_silently(&mut self) {
         self.failed = self.send().err();
     }

@@ -54,7 +54,7 @@ struct Softmax {
     float logsumexp;
 
     __device__ __forceinline__ float log_probability(float logit) const {
-        // Said as one operation, so that every kernel that asks gets the same bits.
+        // One operation, so that every kernel gets the same bits.
         return fmaf(logit - top, inverse_temperature, -logsumexp);
     }
 };

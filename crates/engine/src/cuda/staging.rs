@@ -7,7 +7,7 @@ use cudarc::driver::{result, sys};
 
 use super::context::Context;
 
-/// Bytes of one half of the ring. What is larger is copied from where it lies, and waited for.
+/// Bytes of one half of the ring. What is larger is copied from where it is, and waited for.
 const HALF: usize = 1 << 20;
 
 /// Two halves of page-locked memory, filled in turn. Before a half is filled again, the copies from
@@ -45,8 +45,8 @@ impl Staging {
             .as_mut()
             .filter(|_| bytes.len() <= HALF)
             .map(|ring| ring.stage(&self.context, stream, bytes));
-        // Safety: the caller says that there is room; the ring's bytes stay until the copy is done,
-        // and others are waited for below.
+        // Safety: the caller promises that there is room; the ring's bytes stay until the copy is
+        // done, and others are waited for below.
         let sent = unsafe { result::memcpy_htod_async(to, staged.unwrap_or(bytes), stream) };
         self.context.check("copy to the GPU", sent);
         if staged.is_none() {
@@ -76,7 +76,7 @@ impl Ring {
             }
             (self.half, self.used) = (other, 0);
         }
-        // Safety: the place lies within the ring, and no copy from it is under way: this half was
+        // Safety: the place is within the ring, and no copy from it is under way: this half was
         // waited for when it was entered, and since then every place was used once.
         let place = unsafe {
             std::slice::from_raw_parts_mut(self.base.add(self.half * HALF + self.used), bytes.len())
@@ -92,7 +92,7 @@ impl Drop for Staging {
         self.context.settle();
         let ring = self.ring.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(ring) = ring {
-            // Safety: nobody uses them any more, once the stream has passed.
+            // Safety: they have no user left once the stream has passed.
             unsafe {
                 ring.left.into_iter().for_each(|event| {
                     result::event::destroy(event).ok();

@@ -1,5 +1,5 @@
-//! Small tables of the host that many calls in a row need: positions, and where sequences lie. All
-//! layers of a step ask for the same, so that they are kept on the GPU, by their contents, until
+//! Small tables of the host that many calls in a row need: positions, and where sequences are. All
+//! layers of a step need the same, so that they are kept on the GPU, by their contents, until
 //! others are needed.
 
 use std::sync::{Mutex, MutexGuard};
@@ -24,7 +24,7 @@ struct Table {
     allocation: Allocation,
 }
 
-/// The tables while a call asks for some: none of them goes before the call has started its
+/// The tables while a call uses some: none of them goes before the call has started its
 /// kernels.
 pub(super) struct TablesInUse<'a> {
     device: &'a Cuda,
@@ -50,7 +50,7 @@ impl Cuda {
 }
 
 impl TablesInUse<'_> {
-    /// Where a table lies on the GPU.
+    /// Where a table is on the GPU.
     pub(super) fn place<T: Pod>(&mut self, table: &[T]) -> u64 {
         let contents: &[u8] = bytemuck::cast_slice(table);
         let found = self.kept.iter().position(|table| table.contents == contents);
@@ -63,7 +63,7 @@ impl TablesInUse<'_> {
         pointer
     }
 
-    /// A new table, in place of the one that nobody has needed for longest.
+    /// A new table, in place of the least recently used one.
     fn upload(&mut self, contents: &[u8]) -> Table {
         if self.kept.len() == MOST {
             self.device.pool.give_back(self.kept.remove(0).allocation);

@@ -30,14 +30,14 @@ __device__ __forceinline__ u64 sum_before(u64 value, u64 &total) {
     return of_earlier + sum - value;
 }
 
-// Where a row's draws lie: draw `k` at cumulative probability `(uniform + k) * spacing`.
+// Where a row's draws are: draw `k` at cumulative probability `(uniform + k) * spacing`.
 struct Draws {
     double uniform;
     double spacing;
     u64 total;
     u32 count;
 
-    // How many lie below a cumulative probability. Below the total all do, whatever rounding says.
+    // How many are below a cumulative probability. Below the total all are, whatever rounding does.
     __device__ __forceinline__ u32 below(u64 cumulative) const {
         if (cumulative == 0) return 0;
         if (cumulative == total) return count;

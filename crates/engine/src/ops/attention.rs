@@ -65,7 +65,7 @@ impl Heads {
 /// the last query sees all keys, the one before it all but the last, and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttentionSpan {
-    /// Rows of keys that lie before `keys` in the sequence and that every query sees. The backward
+    /// Rows of keys that precede `keys` in the sequence and that every query sees. The backward
     /// knows none.
     pub prefix: Vec<Range<usize>>,
     /// Rows of the queries.
@@ -221,8 +221,8 @@ impl Tape<'_> {
         })
     }
 
-    /// Attention of new tokens over those in a cache and themselves, which join the cache. For
-    /// generation.
+    /// Attention of new tokens over those in a cache and themselves, which are appended to the
+    /// cache. For generation.
     ///
     /// # Panics
     /// When the cache is full, or the attention is not causal.

@@ -36,7 +36,7 @@ impl Divergence {
     ];
 }
 
-/// How several teachers become one distribution. `w` are their weights, `t` their logits, `T` the temperature.
+/// How several teachers are combined. `w` are their weights, `t` their logits, `T` the temperature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ensemble {
     /// `p = softmax(sum w t / T)`, as the papers have it.
@@ -73,7 +73,7 @@ pub struct DistillationObjective {
     pub ensemble: Ensemble,
 }
 
-/// What the teachers say of a batch.
+/// Teacher outputs for a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum TeacherSignal<'a> {
     /// Final hidden states with output matrices. A projection's `share` is that teacher's weight;
@@ -137,7 +137,7 @@ impl Tape<'_> {
     /// or without a bias. When recording, the backward starts from the weighed objective.
     ///
     /// # Panics
-    /// When shapes do not fit, weights do not sum to one, an id lies outside the vocabulary, or
+    /// When shapes do not fit, weights do not sum to one, an id is outside the vocabulary, or
     /// samples are to serve another divergence than the forward KL; callers check what comes from
     /// outside.
     pub fn distillation_loss(
@@ -157,7 +157,7 @@ impl Tape<'_> {
                 assert_eq!(
                     objective.divergence,
                     Divergence::ForwardKl,
-                    "samples know the forward KL only"
+                    "samples support the forward KL only"
                 );
                 samples.check(targets.len(), vocab);
             }

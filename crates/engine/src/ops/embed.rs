@@ -27,7 +27,7 @@ kernels! {
     }
 }
 
-/// Where the embedding tables lie.
+/// Where the embedding tables are.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding {
     /// `[vocab, hidden]`.
@@ -51,7 +51,7 @@ impl Tape<'_> {
     /// The embedding of every token: `[tokens, hidden]`.
     ///
     /// # Panics
-    /// When an id or a position lies outside its table; callers check what comes from outside.
+    /// When an id or a position is outside its table; callers check what comes from outside.
     pub fn embed(
         &mut self,
         embedding: &Embedding,

@@ -22,7 +22,7 @@ impl Tape<'_> {
     /// that are not picked get no gradient, and those that are picked several times the sum.
     ///
     /// # Panics
-    /// When a row lies outside the matrix.
+    /// When a row is outside the matrix.
     pub fn gather_rows(&mut self, input: &Var, rows: &Arc<[u32]>) -> Var {
         let shape = input.value().shape();
         assert!(

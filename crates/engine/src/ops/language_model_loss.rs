@@ -13,7 +13,7 @@ use crate::tensor::{Tensor, View, ViewMut};
 /// The target of a row that predicts nothing.
 pub const NO_TARGET: u32 = u32::MAX;
 
-/// A token whose probability is asked for, after the tokens up to a row.
+/// A token whose probability is computed, after the tokens up to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The row of hidden states after which the token stands.
@@ -117,7 +117,7 @@ impl Tape<'_> {
     /// `scale` times this sum.
     ///
     /// # Panics
-    /// When shapes do not fit or a target lies outside the vocabulary; callers check what comes
+    /// When shapes do not fit or a target is outside the vocabulary; callers check what comes
     /// from outside.
     pub fn language_model_loss(
         &mut self,

@@ -51,7 +51,7 @@ pub(crate) fn product_flops(rows: usize, matrix: View<'_>) -> f64 {
     2.0 * (rows * matrix.rows * matrix.columns) as f64
 }
 
-/// Where a product's weights lie in the flat vector.
+/// Where a product's weights are in the flat vector.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
     /// `[out, in]`.
@@ -97,7 +97,7 @@ impl Tape<'_> {
         self.product(input, linear, None)
     }
 
-    /// `residual + input * weight^T + bias`, the sum joined to the product. With `dropout` above 0
+    /// `residual + input * weight^T + bias`, the sum fused into the product. With `dropout` above 0
     /// (and a stream on the tape) the product is dropped out before it is added.
     pub fn linear_add(&mut self, input: &Var, linear: &Linear, residual: Var, dropout: f32) -> Var {
         match self.next_dropout(dropout) {

@@ -59,7 +59,7 @@ kernels! {
     }
 }
 
-/// Where a normalisation's parameters lie, and which of the two it is.
+/// Where a normalisation's parameters are, and which of the two it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// `[1, hidden]`.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::kernels::kernels;
 use crate::tensor::Tensor;
 
-/// What one AdamW step needs to know.
+/// The settings of one AdamW step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamwStep {
     /// 1 for the first step.
@@ -30,9 +30,9 @@ pub struct AdamwStep {
 /// Two programs, two formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdamwVariant {
-    /// `torch.optim.AdamW`: decay first; epsilon joins the bias-corrected root.
+    /// `torch.optim.AdamW`: decay first; epsilon is added to the bias-corrected root.
     Torch,
-    /// `transformers.AdamW`: epsilon joins the raw root; decay acts on the updated value.
+    /// `transformers.AdamW`: epsilon is added to the raw root; decay acts on the updated value.
     Transformers,
 }
 

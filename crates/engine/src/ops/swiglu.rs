@@ -5,12 +5,12 @@ use crate::tape::{Backward, Node, Tape, Var};
 use crate::tensor::{View, ViewMut};
 
 kernels! {
-    /// Kernels of SwiGLU. The joined input is `[tokens, 2 * intermediate]`: gate, then up.
+    /// Kernels of SwiGLU. The fused input is `[tokens, 2 * intermediate]`: gate, then up.
     pub trait SwigluKernels {
         /// `output = gate * sigmoid(gate) * up`: `[tokens, intermediate]`.
         fn swiglu(&self, gate_up: View<'_>, output: ViewMut<'_>);
 
-        /// The gradient of the joined input, written.
+        /// The gradient of the fused input, written.
         fn swiglu_gradient(&self, d_output: View<'_>, gate_up: View<'_>, d_gate_up: ViewMut<'_>);
     }
 }
@@ -21,7 +21,7 @@ struct SwigluNode {
 }
 
 impl Tape<'_> {
-    /// `silu(gate) * up` of a joined `[tokens, 2 * intermediate]`.
+    /// `silu(gate) * up` of a fused `[tokens, 2 * intermediate]`.
     pub fn swiglu(&mut self, gate_up: Var) -> Var {
         let (rows, columns) = (gate_up.value().rows(), gate_up.value().columns());
         assert_eq!(columns % 2, 0, "gate and up are of equal width");

@@ -11,7 +11,7 @@ use super::pack::pack_columns;
 ///
 /// A product is `[rows, depth] x [depth, columns]`. Its right-hand side is packed into panels of
 /// `PANEL` columns, its left-hand side read in place or packed into tiles of `TILE_ROWS` rows. In
-/// both, a *step* is `GROUP` consecutive values of the inner dimension, which lie side by side:
+/// both, a *step* is `GROUP` consecutive values of the inner dimension, which are adjacent:
 /// panels are `[steps, PANEL, GROUP]`, tiles `[steps, TILE_ROWS, GROUP]`. Steps that the inner
 /// dimension does not fill are filled with zeros.
 ///

@@ -91,7 +91,7 @@ impl<'a> MatrixMut<'a> {
     /// Rows `stride` apart from an address on.
     ///
     /// # Safety
-    /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nobody else
+    /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nothing else
     /// may use them while the matrix lives.
     pub(super) unsafe fn strided(
         pointer: *mut f32,
@@ -236,7 +236,7 @@ impl MatrixMut<'_> {
     fn start_rows(&mut self, bias: Option<&[f32]>, residual: Option<&[f32]>) {
         for row in 0..self.rows {
             // Safety: the constructors checked, or were promised, that the row's values exist and
-            // are nobody else's.
+            // are not shared.
             let values = unsafe {
                 std::slice::from_raw_parts_mut(
                     self.pointer.add(row * self.row_stride),

@@ -188,15 +188,15 @@ impl<K: Microkernel> RowsProduct<'_, K> {
             let packed = &self.packed[start..][..panel_size::<K>(depths.len())];
             for (tile, row) in rows.clone().step_by(K::TILE_ROWS).enumerate() {
                 let target = self.target(rows, row, panel * K::PANEL, depths.start > 0);
-                // Safety: rows and columns lie within the output and the left-hand side, whose
+                // Safety: rows and columns are within the output and the left-hand side, whose
                 // shapes agree.
                 unsafe { self.kernel.tile(steps, left(tile), packed.as_ptr(), target) };
             }
         }
     }
 
-    /// The tile of the output that begins at a row and a column; `begun` where it holds the sums of
-    /// earlier blocks.
+    /// The tile of the output that begins at a row and a column; `begun` where it already holds the
+    /// sums of earlier blocks.
     fn target(&self, rows: &Range<usize>, row: usize, first: usize, begun: bool) -> Target {
         let (output, at) = (self.output, row * self.output.columns + first);
         let start = output.pointer.wrapping_add(row * output.row_stride + first);

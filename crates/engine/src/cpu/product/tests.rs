@@ -88,7 +88,7 @@ fn an_output_with_a_stride_leaves_the_rest_alone() {
     let (m, n, k, stride) = (9, 20, 5, 33);
     let (a, b) = (random(1, m * k), random(2, k * n));
     let mut values = vec![7.0; m * stride];
-    // Safety: the rows lie within `values`, which nobody else uses.
+    // Safety: the rows are within `values`, which is not used otherwise.
     let output = unsafe { MatrixMut::strided(values.as_mut_ptr(), m, n, stride) };
     product(
         output,

@@ -35,7 +35,7 @@ unsafe impl Pod for Tile {}
 /// are done.
 pub(super) struct Plan {
     pub tiles: Vec<Tile>,
-    /// Rows of the keys of sequences whose keys lie in several places.
+    /// Rows of the keys of sequences whose keys are in several places.
     pub rows: Vec<u32>,
 }
 

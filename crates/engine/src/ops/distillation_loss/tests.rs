@@ -259,7 +259,7 @@ fn samples_match_the_reference() {
 }
 
 #[test]
-#[should_panic(expected = "samples know the forward KL only")]
+#[should_panic(expected = "samples support the forward KL only")]
 fn samples_serve_no_other_divergence() {
     let problem = Problem::random(1, 3, 5, &[1.0]);
     let samples = TeacherSamples { ids: &[1], count: 1, negative_entropies: &[-1.0] };
