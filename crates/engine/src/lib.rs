@@ -17,7 +17,7 @@
 //!
 //! let device: Arc<dyn Device> = Arc::new(Cpu::new());
 //! let mut layout = Layout::default();
-//! let weight = layout.add("weight", 1, 2, Role::Weight);
+//! let weight = layout.add("weight", 1, 2, Role::Matrix);
 //! let layout = Arc::new(layout);
 //! let mut parameters = Parameters::zeros(&device, layout.clone());
 //! device.write(parameters.view_mut(weight), &[2.0, -1.0]);

@@ -146,7 +146,7 @@ impl Problem {
     }
 
     /// The same problem for a student whose output layer has a random bias.
-    pub fn with_bias(self) -> Self {
+    pub(crate) fn with_bias(self) -> Self {
         let Linear { weight, .. } = self.output;
         let mut layout = Layout::default();
         layout.add("output", weight.rows, weight.columns, Role::Matrix);
