@@ -2,14 +2,18 @@
 
 /// About how many bytes make a piece worth a task of its own. Fixed, so that pieces never depend on
 /// the threads.
-pub const PIECE_BYTES: usize = 1 << 18;
+pub(crate) const PIECE_BYTES: usize = 1 << 18;
 
 /// Cuts a text into pieces of `piece_bytes` or little more, at the places that `is_cut` allows.
 ///
-/// `is_cut(bytes, at)` returns whether the text may be cut before the byte `at`, which is neither its
-/// first one nor past its end; it must allow places between characters only. Together the pieces
+/// `is_cut(bytes, at)` returns whether the text may be cut before the byte `at`, which is neither
+/// its first one nor past its end; it must allow places between characters only. Together the pieces
 /// are the text; there is always one.
-pub fn cut(text: &str, piece_bytes: usize, is_cut: impl Fn(&[u8], usize) -> bool) -> Vec<&str> {
+pub(crate) fn cut(
+    text: &str,
+    piece_bytes: usize,
+    is_cut: impl Fn(&[u8], usize) -> bool,
+) -> Vec<&str> {
     let bytes = text.as_bytes();
     let mut pieces = Vec::new();
     let mut start = 0;
@@ -22,7 +26,7 @@ pub fn cut(text: &str, piece_bytes: usize, is_cut: impl Fn(&[u8], usize) -> bool
 }
 
 /// A place for [`cut`]: after any line feed.
-pub fn after_a_line(bytes: &[u8], at: usize) -> bool {
+pub(crate) fn after_a_line(bytes: &[u8], at: usize) -> bool {
     bytes[at - 1] == b'\n'
 }
 

@@ -134,8 +134,8 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, TrainError> {
     entries.map(named).collect()
 }
 
-/// Restores the newest undamaged checkpoint. `on_damaged` is called with the path and the problem of
-/// each damaged one.
+/// Restores the newest undamaged checkpoint. `on_damaged` is called with the path and the problem
+/// of each damaged one.
 ///
 /// # Errors
 /// When an undamaged checkpoint was written by a run with another fingerprint, or all are damaged.

@@ -4,7 +4,7 @@
 use super::blanks::remove_extra_blanks;
 
 /// Removes extra blanks.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     remove_extra_blanks(text)
 }
 

@@ -2,7 +2,7 @@
 
 /// Turns each run of blanks (space, tab, no-break space) into one space, and into none before `.`
 /// `,` `;` `!` `?`.
-pub fn remove_extra_blanks(text: &str) -> String {
+pub(super) fn remove_extra_blanks(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

@@ -4,7 +4,7 @@ use super::blanks::remove_extra_blanks;
 
 /// Removes extra blanks, then each pair of line ends, so that the texts around it are glued
 /// together.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     remove_extra_blanks(text).replace("\n\n", "")
 }
 

@@ -2,7 +2,7 @@
 
 /// The first character in title case, the others in lower case, a Greek sigma at a word's end in
 /// its final form.
-pub fn capitalize(text: &str) -> String {
+pub(super) fn capitalize(text: &str) -> String {
     let Some(first) = text.chars().next() else {
         return String::new();
     };

@@ -14,7 +14,7 @@ static SPLIT_CONTRACTION: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Removes extra blanks, and the one left before `'s`, `’ll` and their like.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     // Tabs and no-break spaces, which the authors' pattern also has, are plain spaces by now.
     SPLIT_CONTRACTION.replace_all(&remove_extra_blanks(text), "$1$2").into_owned()
 }

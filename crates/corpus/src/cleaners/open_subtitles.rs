@@ -11,7 +11,7 @@ static SUBTITLE: LazyLock<Regex> =
 
 /// Removes each line that has "subtitle" in it; a last line without its line end stays, as in the
 /// authors' code.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.split_inclusive('\n')
         .filter(|line| !(line.ends_with('\n') && SUBTITLE.is_match(line)))
         .collect()

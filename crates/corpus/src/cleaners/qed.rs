@@ -5,7 +5,7 @@ use crate::text::{is_python_space, python_splitlines, python_strip};
 
 /// Strips each line; one that is at least half upper case is first rewritten as capitalised
 /// sentences.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for (index, line) in python_splitlines(text).enumerate() {
         if index > 0 {

@@ -1,7 +1,7 @@
 //! Simple English Wikipedia, `simple_wikipedia` in 2023 and `simple_wiki` in 2024: empty lines go.
 
 /// Removes each pair of line ends, so that the paragraphs around it are glued together.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.replace("\n\n", "")
 }
 

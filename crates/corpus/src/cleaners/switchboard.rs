@@ -1,6 +1,6 @@
 //! Switchboard (telephone conversations): clean as it comes, speaker labels included.
 
 /// Leaves the text as it is, as the authors do.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.to_owned()
 }

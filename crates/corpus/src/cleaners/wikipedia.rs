@@ -12,7 +12,7 @@ static HEADING: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("= = = (.+?) = = =\n").expect("the pattern is valid"));
 
 /// Unwraps headings together with their line ends, and strips each line. The last line end goes.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let unwrapped = HEADING.replace_all(text, "$1");
     let lines: Vec<&str> = python_splitlines(&unwrapped).map(python_strip).collect();
     lines.join("\n")
@@ -20,7 +20,7 @@ pub fn clean(text: &str) -> String {
 
 /// Drops the first character of the whole (the authors expect an empty first line), then removes
 /// each pair of line ends.
-pub fn finish(text: &str) -> String {
+pub(super) fn finish(text: &str) -> String {
     let mut rest = text.chars();
     rest.next();
     rest.as_str().replace("\n\n", "")

@@ -6,7 +6,7 @@ use super::Tokenizer;
 
 /// All that decides the tokens of a text, in one canonical JSON value: added tokens, normalizer,
 /// pre-tokenizer, model.
-pub fn content(tokenizer: &tokenizers::Tokenizer) -> serde_json::Result<Value> {
+pub(super) fn content(tokenizer: &tokenizers::Tokenizer) -> serde_json::Result<Value> {
     let mut whole = serde_json::to_value(tokenizer)?;
     let mut content = json!({});
     for key in ["added_tokens", "normalizer", "pre_tokenizer", "model"] {

@@ -11,7 +11,7 @@ const LONGEST_KEY: usize = 64;
 /// What is known of short texts. Whether something is remembered decides on speed, never on a
 /// result.
 #[derive(Debug)]
-pub struct Memory<V> {
+pub(super) struct Memory<V> {
     known: HashMap<Box<str>, V>,
     most_entries: usize,
 }
@@ -24,12 +24,12 @@ impl<V> Default for Memory<V> {
 
 impl<V> Memory<V> {
     /// What is known of a text.
-    pub fn get(&self, text: &str) -> Option<&V> {
+    pub(super) fn get(&self, text: &str) -> Option<&V> {
         self.known.get(text)
     }
 
     /// Keeps an answer, unless the text is too long to come again.
-    pub fn keep(&mut self, text: &str, answer: V) {
+    pub(super) fn keep(&mut self, text: &str, answer: V) {
         if text.len() > LONGEST_KEY {
             return;
         }

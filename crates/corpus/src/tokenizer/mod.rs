@@ -2,8 +2,8 @@
 //! without.
 //!
 //! The authors train with `add_prefix_space=True`, then wrap the file in transformers'
-//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`], whatever is in the file;
-//! [`Tokenizer::from_folder`] follows the files beside it.
+//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`], whatever is in the
+//! file; [`Tokenizer::from_folder`] follows the files beside it.
 
 mod folder;
 mod identity;

@@ -8,7 +8,7 @@ use super::memory::Memory;
 
 /// Brings texts into the normal form of one normalizer, and remembers those of short stretches.
 #[derive(Debug, Default)]
-pub struct NormalForms {
+pub(super) struct NormalForms {
     known: Memory<Box<str>>,
 }
 
@@ -20,7 +20,7 @@ impl NormalForms {
     /// the stretches are the normal form of the text: ASCII characters are their own normal forms
     /// and starters, so that no mark moves across one, and none is ever joined to what stands
     /// before it.
-    pub fn of<'t>(&mut self, text: &'t str, normalizer: &impl Normalizer) -> Cow<'t, str> {
+    pub(super) fn of<'t>(&mut self, text: &'t str, normalizer: &impl Normalizer) -> Cow<'t, str> {
         if text.is_ascii() {
             return text.into();
         }

@@ -13,7 +13,7 @@ use crate::pieces::{PIECE_BYTES, cut};
 /// no more than a base character and its marks, of which there are none here. And no added token
 /// may reach across, so none may have white space in it or take some from beside it. Nor may a
 /// space be put before a text, for it would be put before each piece.
-pub fn can_cut_between_words(content: &Value) -> bool {
+pub(super) fn can_cut_between_words(content: &Value) -> bool {
     let pre_tokenizer = &content["pre_tokenizer"];
     let by_pattern = pre_tokenizer["type"] == "ByteLevel"
         && pre_tokenizer["use_regex"] != false
@@ -33,7 +33,7 @@ pub fn can_cut_between_words(content: &Value) -> bool {
 
 /// Cuts a text into pieces of about [`PIECE_BYTES`], each but the first one beginning with a space
 /// or line feed that stands between two visible ASCII characters.
-pub fn cut_between_words(text: &str) -> Vec<&str> {
+pub(super) fn cut_between_words(text: &str) -> Vec<&str> {
     cut(text, PIECE_BYTES, between_words)
 }
 

@@ -65,11 +65,11 @@ impl Role {
 
 /// The tokens that a folder names for roles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roles(BTreeMap<Role, String>);
+pub(super) struct Roles(BTreeMap<Role, String>);
 
 impl Roles {
     /// Those that any of the files' contents name; an earlier file counts before a later one.
-    pub fn of(files: &[&Value]) -> Self {
+    pub(super) fn of(files: &[&Value]) -> Self {
         let named = |role: Role| {
             files.iter().find_map(|file| content(&file[role.key()])).map(|token| (role, token))
         };
@@ -81,7 +81,7 @@ impl Roles {
     }
 
     /// The tokens that are named; where none is, all usual ones.
-    pub fn tokens(&self) -> Vec<&str> {
+    pub(super) fn tokens(&self) -> Vec<&str> {
         match self.0.is_empty() {
             true => Role::ALL.into_iter().flat_map(Role::usual).copied().collect(),
             false => self.0.values().map(String::as_str).collect(),

@@ -73,7 +73,7 @@ const BITS: [&str; 64] = [
 
 /// Random successions of [`BITS`], from none to a few hundred, and some texts made by hand. Always
 /// the same ones.
-pub fn texts() -> Vec<String> {
+pub(super) fn texts() -> Vec<String> {
     let rng = Rng::new(7, "nasty texts");
     let random = (0..400).map(|index| {
         let rng = rng.at(index);
@@ -95,6 +95,6 @@ pub fn texts() -> Vec<String> {
 }
 
 /// The characters of all planes that have any but private ones, in order.
-pub fn all_characters() -> Vec<char> {
+pub(super) fn all_characters() -> Vec<char> {
     ('\0'..='\u{323FF}').chain('\u{E0000}'..='\u{E0FFF}').chain(['\u{F0000}', char::MAX]).collect()
 }

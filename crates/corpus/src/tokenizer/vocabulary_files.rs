@@ -10,19 +10,19 @@ use super::roles::Roles;
 use crate::error::{CorpusError, Result};
 use crate::text::read_text;
 
-pub const VOCABULARY: &str = "vocab.json";
-pub const MERGES: &str = "merges.txt";
+pub(super) const VOCABULARY: &str = "vocab.json";
+pub(super) const MERGES: &str = "merges.txt";
 const ADDED: &str = "added_tokens.json";
 
 /// Whether a folder has both files.
-pub fn are_in(folder: &Path) -> bool {
+pub(super) fn are_in(folder: &Path) -> bool {
     folder.join(VOCABULARY).is_file() && folder.join(MERGES).is_file()
 }
 
 /// The `tokenizer.json` of the same tokenizer, as transformers' `GPT2Tokenizer` makes it:
 /// no normalizer, and the special tokens searched before anything is cut. `config` is the content
 /// of `tokenizer_config.json`.
-pub fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
+pub(super) fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
     let vocabulary = read_object(&folder.join(VOCABULARY))?;
     let merges = read_merges(&folder.join(MERGES))?;
     let added_path = folder.join(ADDED);
@@ -103,7 +103,7 @@ fn added_token(id: u64, name: &str, stated: &Value) -> Value {
 }
 
 /// The JSON object in a file.
-pub fn read_object(path: &Path) -> Result<Map<String, Value>> {
+pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     let bad = |cause: String| CorpusError::BadTokenizer { path: path.into(), cause };
     serde_json::from_str(&read_text(path)?).map_err(|cause| bad(format!("bad JSON: {cause}")))
 }

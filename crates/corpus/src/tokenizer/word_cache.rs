@@ -1,7 +1,7 @@
 //! Encoding word by word, with a cache of the tokens of words.
 //!
-//! A byte-level tokenizer encodes every word by itself, and most words of a text occurred before. So
-//! a text is split into words (see [`words`](super::words)), which are looked up in the cache; the
+//! A byte-level tokenizer encodes every word by itself, and most words of a text occurred before.
+//! So a text is split into words (see [`words`](super::words)), which are looked up in the cache; the
 //! library encodes only those that are not in it.
 
 use std::cmp::Reverse;
@@ -17,7 +17,7 @@ use super::words::{WordSplitter, in_byte_level};
 
 /// Encodes the texts of one tokenizer. Clones share the caches.
 #[derive(Clone, Debug)]
-pub struct WordEncoder {
+pub(super) struct WordEncoder {
     added_tokens: AddedTokens,
     /// Caches that no thread is using: one for each thread that ever encoded at the same time as
     /// others, so that no thread waits for another.
@@ -25,9 +25,9 @@ pub struct WordEncoder {
 }
 
 impl WordEncoder {
-    /// The encoder of a tokenizer; `None` unless it has GPT-2's pattern, no normalizer but a Unicode
-    /// normal form, and added tokens that are all searched in the text as it is, in one pass.
-    pub fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
+    /// The encoder of a tokenizer; `None` unless it has GPT-2's pattern, no normalizer but a
+    /// Unicode normal form, and added tokens that are all searched in the text as it is, in one pass.
+    pub(super) fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
         let normalized = |token: &Value| token["normalized"] != false;
         let added_tokens = content["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
         // The library looks for the tokens that are not normalized first, and for the others in
@@ -40,7 +40,7 @@ impl WordEncoder {
     }
 
     /// The tokens of a text; `tokenizer` is the one that this was made for.
-    pub fn encode(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> Vec<u32> {
+    pub(super) fn encode(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> Vec<u32> {
         let mut cache = self.idle().pop().unwrap_or_default();
         let mut ids = Vec::with_capacity(text.len() / 3);
         let mut rest = text;

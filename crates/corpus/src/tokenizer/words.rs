@@ -1,8 +1,8 @@
 //! GPT-2's words: where the byte-level pre-tokenizer cuts a text.
 //!
 //! The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
-//! Every character has one of the four classes that it distinguishes. Those of ASCII are in a table;
-//! any other character is classified by letting the library cut a text of two characters, so that
+//! Every character has one of the four classes that it distinguishes. Those of ASCII are in a
+//! table; any other character is classified by letting the library cut a text of two characters, so that
 //! both always use the same version of Unicode.
 
 use std::collections::HashMap;
@@ -36,13 +36,13 @@ const ASCII: [Class; 128] = {
 
 /// Cuts texts into words, and remembers the classes of the characters it has met.
 #[derive(Debug, Default)]
-pub struct WordSplitter {
+pub(super) struct WordSplitter {
     beyond_ascii: HashMap<char, Class>,
 }
 
 impl WordSplitter {
     /// Calls `visit` with each word of a text, in order; together they are the text.
-    pub fn for_each_word(&mut self, text: &str, mut visit: impl FnMut(&str)) {
+    pub(super) fn for_each_word(&mut self, text: &str, mut visit: impl FnMut(&str)) {
         let mut rest = text;
         while !rest.is_empty() {
             let (word, after) = rest.split_at(self.first_word(rest));
@@ -118,7 +118,7 @@ fn words_by_library(text: &str) -> Vec<String> {
 }
 
 /// A word with its bytes written as the characters that stand for them in a byte-level vocabulary.
-pub fn in_byte_level(word: &str) -> String {
+pub(super) fn in_byte_level(word: &str) -> String {
     pre_tokenized(word, false).concat()
 }
 

@@ -17,7 +17,7 @@ pub(super) struct ExamplePlan {
 impl ExamplePlan {
     /// As transformers counts: an epoch's last batch holds what is left, and part of an epoch is
     /// whole steps, rounded up.
-    pub fn new(settings: &FinetuneSettings, count: usize) -> Self {
+    pub(super) fn new(settings: &FinetuneSettings, count: usize) -> Self {
         let (seed, batch_size) = (settings.seed, settings.batch_size);
         let mut plan = Self { seed, count, batch_size, total_steps: 0, order: None };
         plan.total_steps = match settings.max_steps {
@@ -27,18 +27,18 @@ impl ExamplePlan {
         plan
     }
 
-    pub fn steps_per_epoch(&self) -> u64 {
+    pub(super) fn steps_per_epoch(&self) -> u64 {
         self.count.div_ceil(self.batch_size) as u64
     }
 
     /// Epochs that `steps` steps make.
-    pub fn epochs(&self, steps: u64) -> f64 {
+    pub(super) fn epochs(&self, steps: u64) -> f64 {
         steps as f64 / self.steps_per_epoch() as f64
     }
 
     /// The numbers of the examples of the step after `done` others: each epoch is a permutation, a
     /// pure function of (seed, epoch).
-    pub fn batch(&mut self, done: u64) -> &[u32] {
+    pub(super) fn batch(&mut self, done: u64) -> &[u32] {
         let epoch = done / self.steps_per_epoch();
         let at = (done % self.steps_per_epoch()) as usize * self.batch_size;
         let same = self.order.take().filter(|(of, _)| *of == epoch);

@@ -13,7 +13,7 @@ use crate::error::TrainError;
 pub(super) const BATCH_TOKENS: usize = 4096;
 
 /// Logits of every example, `num_labels` each, and the mean cross-entropy of their labels.
-pub type Prediction = (Vec<Vec<f32>>, f64);
+pub(super) type Prediction = (Vec<Vec<f32>>, f64);
 
 /// The logits of every example, in their order, and the mean cross-entropy of their labels. Equal
 /// texts are read once, the others packed by length without padding, so that the logits of an

@@ -127,11 +127,16 @@ impl FinetuneSettings {
 mod zero_is_none {
     use super::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<S: Serializer>(value: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<u32>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         value.unwrap_or(0).serialize(serializer)
     }
 
-    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        deserializer: D,
+    ) -> Result<Option<u32>, D::Error> {
         Ok(Option::deserialize(deserializer)?.filter(|&patience| patience > 0))
     }
 }

@@ -148,10 +148,11 @@ mod tests {
     }
 
     /// The ranges of every rule with its weight decay and learning rate factor.
-    fn assigned(settings: &TrainSettings) -> Vec<(Vec<Range<usize>>, f64, f64)> {
+    fn assigned(settings: &TrainSettings) -> Vec<(Vec<[usize; 2]>, f64, f64)> {
         let groups = assign(&layout(), &settings.into());
         let parts = |group: Assigned| {
-            (group.ranges, group.rule.weight_decay, group.rule.learning_rate_factor)
+            let ranges = group.ranges.iter().map(|range| [range.start, range.end]).collect();
+            (ranges, group.rule.weight_decay, group.rule.learning_rate_factor)
         };
         groups.into_iter().map(parts).collect()
     }
@@ -163,10 +164,10 @@ mod tests {
             assigned(settings).into_iter().map(|(ranges, decay, _)| (ranges, decay)).collect()
         };
         let found: Vec<_> = ranges(&settings);
-        assert_eq!(found, [(vec![0..4, 8..11], 0.1), (vec![4..8], 0.0)]);
+        assert_eq!(found, [(vec![[0, 4], [8, 11]], 0.1), (vec![[4, 8]], 0.0)]);
         settings.decay_norms = true;
         let found: Vec<_> = ranges(&settings);
-        assert_eq!(found, [(vec![0..6, 8..11], 0.1), (vec![6..8], 0.0)]);
+        assert_eq!(found, [(vec![[0, 6], [8, 11]], 0.1), (vec![[6, 8]], 0.0)]);
     }
 
     #[test]
@@ -181,10 +182,10 @@ mod tests {
             ..TrainSettings::default()
         };
         let expected = [
-            (vec![0..4], 0.1, 0.5),
-            (vec![4..6], 0.0, 0.5),
-            (vec![6..8], 0.3, 1.0),
-            (vec![8..11], 0.1, 1.0),
+            (vec![[0, 4]], 0.1, 0.5),
+            (vec![[4, 6]], 0.0, 0.5),
+            (vec![[6, 8]], 0.3, 1.0),
+            (vec![[8, 11]], 0.1, 1.0),
         ];
         assert_eq!(assigned(&settings), expected);
     }

@@ -13,7 +13,7 @@ use crate::data::Sequences;
 use crate::settings::Selection;
 
 /// A model of two layers for a vocabulary of 61.
-pub fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
+pub(crate) fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
     ModelConfig {
         vocab_size: 61,
         hidden_size,

@@ -11,17 +11,17 @@ use engine::{Device, Layout, Tensor};
 use model::Architecture;
 use safetensors::SafeTensors;
 
-pub struct Fixture(Vec<u8>);
+pub(crate) struct Fixture(Vec<u8>);
 
 impl Fixture {
     /// A file below `crates`.
-    pub fn open(path: &str) -> Self {
+    pub(crate) fn open(path: &str) -> Self {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         Self(std::fs::read(crates.join(path)).unwrap_or_else(|error| panic!("{path}: {error}")))
     }
 
     /// What transformers computed from a model fixture.
-    pub fn expected(model: &str) -> Self {
+    pub(crate) fn expected(model: &str) -> Self {
         Self::open(&format!("model/tests/fixtures/{model}/expected.safetensors"))
     }
 
@@ -31,27 +31,27 @@ impl Fixture {
         (tensor.shape().to_vec(), tensor.data().as_chunks::<4>().0.to_vec())
     }
 
-    pub fn floats(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
         self.words(name).1.into_iter().map(f32::from_le_bytes).collect()
     }
 
-    pub fn ids(&self, name: &str) -> Vec<u32> {
+    pub(crate) fn ids(&self, name: &str) -> Vec<u32> {
         self.words(name).1.into_iter().map(u32::from_le_bytes).collect()
     }
 
-    pub fn tensor(&self, device: &Arc<dyn Device>, name: &str) -> Tensor {
+    pub(crate) fn tensor(&self, device: &Arc<dyn Device>, name: &str) -> Tensor {
         let shape = self.words(name).0;
         Tensor::from_slice(device, shape[0], shape[1], &self.floats(name))
     }
 }
 
 /// The folder of a model fixture.
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("model/tests/fixtures").join(name)
 }
 
 #[track_caller]
-pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+pub(crate) fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(0.0f32, |top, value| top.max(value.abs()));
     for (index, (f, e)) in found.iter().zip(expected).enumerate() {
@@ -75,7 +75,7 @@ fn as_in_file(architecture: Architecture, named: &NamedSegment, vector: &[f32]) 
 }
 
 /// Compares every segment of a flat vector with the tensor `prefix.NAME`.
-pub fn compare_segments(
+pub(crate) fn compare_segments(
     architecture: Architecture,
     layout: &Layout,
     vector: &[f32],

@@ -1,4 +1,4 @@
-//! Cached teacher outputs: the teachers run once on a sequence; later epochs read it from the cache.
+//! Cached teacher outputs: the teachers run once on a sequence; later epochs read the cache.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ pub fn value_bytes(codec: Codec) -> usize {
 }
 
 /// Appends values to a block.
-pub fn encode(codec: Codec, values: &[f32], block: &mut Vec<u8>) {
+pub(super) fn encode(codec: Codec, values: &[f32], block: &mut Vec<u8>) {
     match codec {
         Codec::F32 => block.extend(values.iter().flat_map(|value| value.to_le_bytes())),
         Codec::Bf16 => {
@@ -23,7 +23,7 @@ pub fn encode(codec: Codec, values: &[f32], block: &mut Vec<u8>) {
 }
 
 /// Replaces `values` by those that the bytes of values in f32 stand for.
-pub fn decode(bytes: &[u8], values: &mut Vec<f32>) {
+pub(super) fn decode(bytes: &[u8], values: &mut Vec<f32>) {
     values.clear();
     values.extend(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
 }

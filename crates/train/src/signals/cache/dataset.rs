@@ -20,7 +20,7 @@ pub(super) struct DatasetCache {
 impl DatasetCache {
     /// Opens the caches of the training text, which comes first, and of the held-out text where the
     /// student's objective is measured on it.
-    pub fn open_all(
+    pub(super) fn open_all(
         distillation: &Distillation,
         inputs: &DistillInputs<'_>,
         block_bytes: usize,
@@ -44,7 +44,7 @@ impl DatasetCache {
     }
 
     /// The blocks of a micro-batch's sequences; `None` where one is not of this text.
-    pub fn blocks(&self, micro_batch: &MicroBatch) -> Option<Vec<usize>> {
+    pub(super) fn blocks(&self, micro_batch: &MicroBatch) -> Option<Vec<usize>> {
         let origin = micro_batch.origin.as_ref().filter(|of| of.text == self.sequences.text)?;
         let number = |&sequence| self.sequences.number(origin.offset, sequence);
         origin.sequences.iter().map(number).collect()

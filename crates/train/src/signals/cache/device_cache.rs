@@ -19,7 +19,7 @@ pub(super) struct DeviceCache {
 impl DeviceCache {
     /// A cache for all blocks on a device that has memory of its own, if they take at most half of
     /// what is free there: the rest is for training.
-    pub fn new(
+    pub(super) fn new(
         device: &Arc<dyn Device>,
         codec: Codec,
         length: usize,
@@ -55,7 +55,7 @@ impl DeviceCache {
     }
 
     /// Copies a block to a slot of a micro-batch's states; false when it is not stored.
-    pub fn load(&self, block: usize, slot: usize, states: &mut [Tensor]) -> bool {
+    pub(super) fn load(&self, block: usize, slot: usize, states: &mut [Tensor]) -> bool {
         if self.is_stored[block] {
             for (stored, tensor) in self.states.iter().zip(states) {
                 let (from, to) = (block * self.length, slot * self.length);
@@ -66,7 +66,7 @@ impl DeviceCache {
     }
 
     /// Stores a block from a slot of a micro-batch's states.
-    pub fn store(&mut self, block: usize, slot: usize, states: &[Tensor]) {
+    pub(super) fn store(&mut self, block: usize, slot: usize, states: &[Tensor]) {
         for (stored, tensor) in self.states.iter_mut().zip(states) {
             let (from, to) = (slot * self.length, block * self.length);
             copy_rows(&self.device, tensor, from, stored, to, self.length);

@@ -189,7 +189,7 @@ fn shown(value: &Value) -> String {
 pub(super) mod tests {
     use super::*;
 
-    pub fn manifest() -> Manifest {
+    pub(crate) fn manifest() -> Manifest {
         let teacher = |name: &str, weights: &str| TeacherEntry {
             name: name.into(),
             weights: weights.into(),

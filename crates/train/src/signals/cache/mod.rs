@@ -1,4 +1,4 @@
-//! Teacher outputs in files: one block of bytes for each sequence of a text, in a folder of its own.
+//! Teacher outputs in files: one block of bytes for each sequence of a text, in a folder.
 //!
 //! ```text
 //! manifest.json   everything that the contents follow from: teachers, text, cache format

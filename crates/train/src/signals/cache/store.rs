@@ -56,8 +56,8 @@ impl Store {
     ///
     /// # Errors
     /// When the folder holds another cache or files of another program under a cache's names, a
-    /// complete cache is not as long as it should be, the disk has too little space, or files cannot
-    /// be read or written. A cache that cannot be written is an error unless it is complete.
+    /// complete cache is not as long as it should be, the disk has too little space, or files
+    /// cannot be read or written. A cache that cannot be written is an error unless it is complete.
     pub fn open(folder: &Path, manifest: Manifest, purpose: Purpose) -> Result<Self, CacheError> {
         let found = Manifest::read(&folder.join("manifest.json"))?;
         if let Some(found) = &found {
@@ -347,8 +347,8 @@ fn make_files(folder: &Path, manifest: &Manifest) -> Result<File, CacheError> {
     Ok(blocks)
 }
 
-/// Refuses to replace files that belong to no cache: in a folder without a manifest, only a lock file
-/// shows that they are of a process that was killed while it created a cache.
+/// Refuses to replace files that belong to no cache: in a folder without a manifest, only a lock
+/// file shows that they are of a process that was killed while it created a cache.
 fn refuse_foreign(folder: &Path) -> Result<(), CacheError> {
     let foreign = CONTENTS.into_iter().find(|name| folder.join(name).exists());
     // Checked last: a process that creates a cache locks it before it creates the files.
