@@ -51,7 +51,7 @@ pub enum ModelError {
     Labels { problem: String },
     #[error("the model's output layer is no segment of its parameters")]
     NoOutputLayer,
-    #[error("token id {id} lies outside the model's vocabulary of {vocab_size}")]
+    #[error("token id {id} is outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
     #[error("{tokens} tokens do not fit the model's {max_positions} positions")]
     TooLong { tokens: usize, max_positions: usize },

@@ -447,7 +447,7 @@ fn what_makes_no_sense_is_named() {
         (with(vec![], 0), "training example 2: it has no tokens"),
         (
             with(vec![3, 61], 0),
-            "training example 2: token id 61 lies outside the model's vocabulary of 61",
+            "training example 2: token id 61 is outside the model's vocabulary of 61",
         ),
         (with(vec![3; 41], 0), "training example 2: 41 tokens do not fit the model's 40 positions"),
         (

@@ -327,7 +327,7 @@ fn data_that_cannot_be_scored_is_refused() {
     inside
         .refused(1)
         .names(&["nothing to score"])
-        .advises("give the folder in which blimp_filtered lies with --data");
+        .advises("give the folder that contains blimp_filtered with --data");
     std::fs::create_dir_all(workspace.path("hollow/glue_filtered")).unwrap();
     let hollow =
         workspace.babyllama(&format!("evaluate all {STUDENT} --data hollow --output results"));
@@ -352,7 +352,7 @@ fn data_that_cannot_be_scored_is_refused() {
     assert!(workspace.names("results/student/blimp_filtered").contains(&"result.json".to_owned()));
     all(&workspace, &format!("{STUDENT} --recipe 2025")).refused(2);
     let mixed = all(&workspace, &format!("{STUDENT} --recipe babyllama-1")).refused(2);
-    mixed.names(&["by the rules of 2023", "--rules says 2024"]);
+    mixed.names(&["by the rules of 2023", "--rules is 2024"]);
 }
 
 #[test]

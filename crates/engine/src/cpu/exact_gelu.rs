@@ -8,7 +8,7 @@ use crate::tensor::{View, ViewMut};
 /// `1 / sqrt(2 * pi)`.
 const DENSITY: f32 = 0.398_942_3;
 
-/// The probability that a standard normal variable lies below `x`.
+/// The probability that a standard normal variable is below `x`.
 #[inline(always)]
 fn below(x: f32) -> f32 {
     0.5 + 0.5 * erf(x * std::f32::consts::FRAC_1_SQRT_2)

@@ -315,7 +315,7 @@ impl Launch<'_> {
     }
 
     /// Bytes of dynamic shared memory, of which a kernel may have more than 48 KiB only when it is
-    /// told beforehand. The most that it was ever told stays: a kernel that waits in the queue may
+    /// set beforehand. The largest value that was ever set stays: a kernel that waits in the queue may
     /// need it.
     pub(super) fn shared(mut self, bytes: u32) -> Self {
         if bytes > 48 << 10 {
@@ -323,7 +323,7 @@ impl Launch<'_> {
                 sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             self.context.activate();
             // Safety: the function lives as long as its module, which is never unloaded.
-            let told = unsafe {
+            let set = unsafe {
                 match result::function::get_function_attribute(self.function, attribute) {
                     Ok(before) if before >= bytes as i32 => Ok(()),
                     _ => result::function::set_function_attribute(
@@ -333,7 +333,7 @@ impl Launch<'_> {
                     ),
                 }
             };
-            self.context.check("give a kernel its shared memory", told);
+            self.context.check("give a kernel its shared memory", set);
         }
         self.shared_bytes = bytes;
         self

@@ -118,8 +118,8 @@ impl Pool {
 
     /// Returns the free memory to the driver.
     pub(super) fn trim(&self) {
-        // Kernels may still use what was given back. That the driver waits for them, its
-        // documentation only says it may.
+        // Kernels may still use what was given back. By its documentation the driver may wait
+        // for them, but need not.
         self.context.forget_graphs();
         for allocation in
             std::mem::take(&mut *self.free()).into_values().flat_map(BTreeMap::into_values)

@@ -46,7 +46,7 @@ pub(super) struct Queue {
     slots: Vec<Slot>,
     /// What two sequences must have in common to be one graph: everything but the parameters of
     /// kernels. A command's first word is its kernel or its product's plan, both of which stay as
-    /// long as the device, and says how many words it has.
+    /// long as the device, and determines how many words it has.
     key: Vec<u64>,
     /// How many commands are sent together now.
     limit: usize,

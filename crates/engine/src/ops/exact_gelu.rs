@@ -1,5 +1,5 @@
 //! GELU in its exact form, transformers' `gelu` (Hendrycks and Gimpel, arXiv 1606.08415): `x` times
-//! the probability that a standard normal variable lies below it. The tanh form is `ops/gelu.rs`.
+//! the probability that a standard normal variable is below it. The tanh form is `ops/gelu.rs`.
 
 use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;

@@ -120,7 +120,7 @@ impl<'a> Scorer<'a> {
     /// how many.
     ///
     /// # Errors
-    /// When an id lies outside the vocabulary, a score is not finite, there is no memory for a
+    /// When an id is outside the vocabulary, a score is not finite, there is no memory for a
     /// single request, or `should_stop` returned true.
     pub fn score(
         &self,

@@ -60,16 +60,16 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     }
 }
 
-/// Short names of the models that are scored, which tell them apart in files and tables.
+/// Short names of the models that are scored, unique in files and tables.
 pub fn short_names(selection: &ModelSelection) -> Vec<String> {
     let names = distinct(&selection.folders);
     if selection.ensemble { vec![names.join("+")] } else { names }
 }
 
-/// The last part of each path that says something, with as many parts before it as it takes to tell
-/// them apart; the same path twice is numbered.
+/// The last part of each path that is not a folder of every run, with as many parts before it as
+/// make the names unique; the same path twice is numbered.
 pub fn distinct(paths: &[PathBuf]) -> Vec<String> {
-    let parts: Vec<Vec<String>> = paths.iter().map(|path| telling_parts(path)).collect();
+    let parts: Vec<Vec<String>> = paths.iter().map(|path| distinctive_parts(path)).collect();
     let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
     let name =
         |parts: &[String], length: usize| parts[parts.len().saturating_sub(length)..].join("-");
@@ -84,7 +84,7 @@ pub fn distinct(paths: &[PathBuf]) -> Vec<String> {
 }
 
 /// The parts of a path without those that every run has.
-fn telling_parts(path: &Path) -> Vec<String> {
+fn distinctive_parts(path: &Path) -> Vec<String> {
     // `.` and `..` are known by the folder that they stand for.
     let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let all: Vec<String> = whole

@@ -120,7 +120,7 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
     check_train(&model.train).map_err(|fault| fault.within("train").within(key))
 }
 
-/// The model's own rules, said of the recipe's keys.
+/// The model's own rules, as faults of the recipe's keys.
 fn check_shape(shape: &Shape, vocab_size: usize) -> Result<(), Fault> {
     let rule = |error: ModelError| match error {
         // Recipes state no width of a head.

@@ -30,7 +30,7 @@ pub fn predict(classifier: &Classifier, examples: &[Example]) -> Result<Predicti
 }
 
 /// The same for examples that were checked, by so many tokens at a time as fit in memory, as
-/// long as `go_on` says so, which hears how many distinct texts are done of how many.
+/// long as `go_on` returns `true`; it receives how many distinct texts are done, and of how many.
 pub(super) fn predict_while(
     classifier: &Classifier,
     examples: &[Example],

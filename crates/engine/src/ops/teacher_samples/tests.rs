@@ -241,7 +241,7 @@ fn draws_never_leave_the_tokens_that_have_a_probability() {
             5,
             vec![(tensor(&[1.0]), tensor(logits))],
         );
-        // A uniform of one is what rounding could make of the largest one below: the last draw lies
+        // A uniform of one is what rounding could make of the largest one below: the last draw is
         // at the very end.
         Drawn::new(&problem, Ensemble::MeanLogits, 1.0, &[1.0], 3).ids
     };

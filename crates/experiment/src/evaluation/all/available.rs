@@ -108,7 +108,7 @@ fn nothing_to_score(data: &Path, missing: &[(&'static dyn Benchmark, String)]) -
     let is_known = |name: &&str| BENCHMARKS.iter().any(|known| known.folders().contains(name));
     let name = data.file_name().and_then(|name| name.to_str()).filter(is_known);
     let advice = match name {
-        Some(name) => format!("give the folder in which {name} lies with --data"),
+        Some(name) => format!("give the folder that contains {name} with --data"),
         None => "put the benchmarks' folders into --data, under the names of BabyLM's pipelines"
             .to_owned(),
     };

@@ -121,7 +121,7 @@ impl AllSettings {
         if finetunes && self.finetuning.rules != self.rules {
             let (recipe, rules) = (self.finetuning.rules.name(), self.rules.name());
             return wrong_usage(format_args!(
-                "the recipe fine-tunes by the rules of {recipe}, and --rules says {rules}"
+                "the recipe fine-tunes by the rules of {recipe}, and --rules is {rules}"
             ));
         }
         let named = self.contexts.iter().chain(&self.text);
