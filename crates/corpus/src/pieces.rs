@@ -7,8 +7,8 @@ pub(crate) const PIECE_BYTES: usize = 1 << 18;
 /// Cuts a text into pieces of `piece_bytes` or little more, at the places that `is_cut` allows.
 ///
 /// `is_cut(bytes, at)` returns whether the text may be cut before the byte `at`, which is neither
-/// its first one nor past its end; it must allow places between characters only. Together the pieces
-/// are the text; there is always one.
+/// its first one nor past its end; it must allow places between characters only. Together the
+/// pieces are the text; there is always one.
 pub(crate) fn cut(
     text: &str,
     piece_bytes: usize,

@@ -42,8 +42,8 @@ pub trait Benchmark: Sync {
         None
     }
 
-    /// The rules by which it is scored where a command names those of `asked`. A benchmark that only one
-    /// year's pipeline has is always scored by that year's.
+    /// The rules by which it is scored where a command names those of `asked`. A benchmark that
+    /// only one year's pipeline has is always scored by that year's.
     fn rules(&self, asked: Rules) -> Rules {
         asked
     }

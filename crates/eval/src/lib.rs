@@ -1,12 +1,12 @@
 //! Scoring language models on benchmarks.
 //!
-//! A [`Benchmark`] is a named set of tasks; all of them are in [`BENCHMARKS`]. Those of [`ZeroShot`]
-//! read items from files, [`score_choices`] turns the items into requests, a [`Scorer`] computes
-//! their log-probabilities with one model or with several by averaged logits, and the answers become
-//! an [`Outcome`]. Of fine-tuned benchmarks the tasks, texts and metrics are in [`classification`],
-//! the training is in another crate. [`age_of_acquisition`] measures surprisals of words.
-//! [`statistics`] has intervals and tests, [`output`] the files for others. [`Rules`] are those of
-//! BabyLM's pipelines of 2023 and 2024.
+//! A [`Benchmark`] is a named set of tasks; all of them are in [`BENCHMARKS`]. Those of
+//! [`ZeroShot`] read items from files, [`score_choices`] turns the items into requests, a
+//! [`Scorer`] computes their log-probabilities with one model or with several by averaged logits,
+//! and the answers become an [`Outcome`]. Of fine-tuned benchmarks the tasks, texts and metrics are
+//! in [`classification`], the training is in another crate. [`age_of_acquisition`] measures
+//! surprisals of words. [`statistics`] has intervals and tests, [`output`] the files for others.
+//! [`Rules`] are those of BabyLM's pipelines of 2023 and 2024.
 //!
 //! ```
 //! use eval::{BlimpFiltered, Item, Rules, Scorer, Task, score_choices};

@@ -1,8 +1,8 @@
 //! Encoding word by word, with a cache of the tokens of words.
 //!
 //! A byte-level tokenizer encodes every word by itself, and most words of a text occurred before.
-//! So a text is split into words (see [`words`](super::words)), which are looked up in the cache; the
-//! library encodes only those that are not in it.
+//! So a text is split into words (see [`words`](super::words)), which are looked up in the cache;
+//! the library encodes only those that are not in it.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,8 @@ pub(super) struct WordEncoder {
 
 impl WordEncoder {
     /// The encoder of a tokenizer; `None` unless it has GPT-2's pattern, no normalizer but a
-    /// Unicode normal form, and added tokens that are all searched in the text as it is, in one pass.
+    /// Unicode normal form, and added tokens that are all searched in the text as it is, in one
+    /// pass.
     pub(super) fn new(tokenizer: &tokenizers::Tokenizer, content: &Value) -> Option<Self> {
         let normalized = |token: &Value| token["normalized"] != false;
         let added_tokens = content["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);

@@ -2,8 +2,8 @@
 //!
 //! The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
 //! Every character has one of the four classes that it distinguishes. Those of ASCII are in a
-//! table; any other character is classified by letting the library cut a text of two characters, so that
-//! both always use the same version of Unicode.
+//! table; any other character is classified by letting the library cut a text of two characters, so
+//! that both always use the same version of Unicode.
 
 use std::collections::HashMap;
 

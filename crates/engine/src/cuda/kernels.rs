@@ -315,8 +315,8 @@ impl Launch<'_> {
     }
 
     /// Bytes of dynamic shared memory, of which a kernel may have more than 48 KiB only when it is
-    /// set beforehand. The largest value that was ever set stays: a kernel that waits in the queue may
-    /// need it.
+    /// set beforehand. The largest value that was ever set stays: a kernel that waits in the queue
+    /// may need it.
     pub(super) fn shared(mut self, bytes: u32) -> Self {
         if bytes > 48 << 10 {
             let attribute =

@@ -29,7 +29,10 @@ impl Submission {
         task: &str,
         answers: impl IntoIterator<Item = A>,
     ) {
-        let answer = |(index, answer): (usize, A)| json!({ "id": format!("{task}_{index}"), "pred": answer.into() });
+        let answer = |(index, answer): (usize, A)| {
+            let id = format!("{task}_{index}");
+            json!({ "id": id, "pred": answer.into() })
+        };
         let answers: Vec<Value> = answers.into_iter().enumerate().map(answer).collect();
         let tasks = self.sections.entry(section.name).or_insert_with(|| json!({}));
         tasks[task] = json!({ "predictions": answers });

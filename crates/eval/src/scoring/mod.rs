@@ -116,8 +116,8 @@ impl<'a> Scorer<'a> {
     }
 
     /// Scores all requests: equal ones once, and what several begin with is read once. The result
-    /// does not depend on their order. `on_progress` receives how many distinct requests are done, of
-    /// how many.
+    /// does not depend on their order. `on_progress` receives how many distinct requests are done,
+    /// of how many.
     ///
     /// # Errors
     /// When an id is outside the vocabulary, a score is not finite, there is no memory for a

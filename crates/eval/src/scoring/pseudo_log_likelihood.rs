@@ -78,8 +78,8 @@ impl<'a> Scorer<'a> {
         Text { first: 1 + kept - scored, ids }
     }
 
-    /// The scores of masked models: equal requests once. Copies with one hidden token each are packed
-    /// without padding.
+    /// The scores of masked models: equal requests once. Copies with one hidden token each are
+    /// packed without padding.
     pub(super) fn pseudo_log_likelihoods(
         &self,
         tokens: MaskedTokens,

@@ -51,8 +51,8 @@ struct Unit {
     second: Vec<Prediction>,
 }
 
-/// Compares the answers of two models to a benchmark. `unit_of` names what a task is pooled into, its
-/// own name if nothing; `metric_of` the metric of a unit's tasks.
+/// Compares the answers of two models to a benchmark. `unit_of` names what a task is pooled into,
+/// its own name if nothing; `metric_of` the metric of a unit's tasks.
 ///
 /// # Errors
 /// When the two files do not hold the same items.
@@ -222,8 +222,8 @@ mod tests {
         assert_eq!((found.mean.first, found.mean.second), (0.5, 0.8));
     }
 
-    /// Two items with contexts and targets exchanged: the same answer to both questions of an item is half right,
-    /// however often it is drawn.
+    /// Two items with contexts and targets exchanged: the same answer to both questions of an item
+    /// is half right, however often it is drawn.
     #[test]
     fn the_two_questions_of_an_ewok_item_are_drawn_together() {
         let first = [task("x", &[true, false, true, false])];

@@ -98,8 +98,8 @@ impl Items {
     }
 
     /// EWoK's questions, two of which make an item: with contexts and targets exchanged they are
-    /// anything but independent, so that the item is what is drawn. `tie` is what a tie counts; without it the
-    /// first choice wins.
+    /// anything but independent, so that the item is what is drawn. `tie` is what a tie counts;
+    /// without it the first choice wins.
     pub(crate) fn of_questions(predictions: &[Prediction], tie: Option<f64>) -> Self {
         let points = |answer: &Prediction| match tie {
             Some(tie) if answer.is_tie() => tie,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// other wrong.
 ///
 /// The exact test is the binomial one and never rejects too often; the mid-p version rejects a
-/// little more often and is closer to its nominal level. Both treat all items alike: of several tasks they test the
-/// pooled accuracy, not the mean of tasks.
+/// little more often and is closer to its nominal level. Both treat all items alike: of several
+/// tasks they test the pooled accuracy, not the mean of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Items that only the first model answers right.

@@ -10,8 +10,8 @@ use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
 use crate::files;
 
-/// Writes a benchmark's scores and answers into a model's folder. What `evaluate all` recorded of them
-/// before counts no more.
+/// Writes a benchmark's scores and answers into a model's folder. What `evaluate all` recorded of
+/// them before counts no more.
 ///
 /// # Errors
 /// When a file cannot be written.

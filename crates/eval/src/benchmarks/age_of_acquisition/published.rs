@@ -14,8 +14,8 @@
 //! - A sentence is cut after 50 tokens, and nothing stands before it.
 //! - Batches are padded on the left. The padding is masked, but positions are counted from its
 //!   beginning, so that learned positions (GPT-2's) depend on the longest sentence of the batch;
-//!   rotary ones depend on distances only, and OPT counts from the mask. Here nothing is padded, and
-//!   positions begin where the padding would have ended; with an OPT among the models, at 0.
+//!   rotary ones depend on distances only, and OPT counts from the mask. Here nothing is padded,
+//!   and positions begin where the padding would have ended; with an OPT among the models, at 0.
 
 use std::collections::BTreeSet;
 

@@ -76,8 +76,8 @@ impl Sums {
 /// `prefix` stands before every sentence, so that a first word counts too. A word counts where it
 /// stands as a whole word ([`WordFinder`]), with all its tokens and none of another word's: where
 /// the tokens of the text up to the word are the first tokens of the sentence. `words` is the
-/// number of words in the finder; `encode` turns text into token ids; `on_progress` receives how many
-/// distinct occurrences are scored, of how many.
+/// number of words in the finder; `encode` turns text into token ids; `on_progress` receives how
+/// many distinct occurrences are scored, of how many.
 pub fn score_corrected(
     scorer: &Scorer<'_>,
     contexts: &[Context],

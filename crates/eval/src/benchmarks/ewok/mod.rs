@@ -2,8 +2,8 @@
 //! contexts and two targets make an item, the first target fitting the first context and the second
 //! the second.
 //!
-//! Two benchmarks compare in different ways. The pipeline of BabyLM 2024 compares both targets after
-//! the first context; the authors of EWoK the first target after both contexts.
+//! Two benchmarks compare in different ways. The pipeline of BabyLM 2024 compares both targets
+//! after the first context; the authors of EWoK the first target after both contexts.
 
 mod files;
 mod vocabulary;
