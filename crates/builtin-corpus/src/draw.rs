@@ -5,14 +5,14 @@ use base::rng::Rng;
 /// Random choices in order. Whole numbers only, so that a seed gives the same text on every
 /// machine.
 #[derive(Clone, Debug)]
-pub struct Draw {
+pub(crate) struct Draw {
     rng: Rng,
     next: u64,
 }
 
 impl Draw {
     /// The choices of one stream.
-    pub fn new(rng: Rng) -> Self {
+    pub(crate) fn new(rng: Rng) -> Self {
         Self { rng, next: 0 }
     }
 
@@ -22,23 +22,23 @@ impl Draw {
     }
 
     /// A stream of its own, so that one scene's length does not shift the choices of the next.
-    pub fn fork(&mut self) -> Draw {
+    pub(crate) fn fork(&mut self) -> Draw {
         let coordinate = self.bits();
         Draw::new(self.rng.at(coordinate))
     }
 
     /// Uniform in `0..bound`; 0 when `bound` is 0.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((self.bits() as u128 * bound as u128) >> 64) as usize
     }
 
     /// Uniform in `low..=high`.
-    pub fn between(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 
     /// True in `percent` of 100 cases.
-    pub fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
@@ -46,13 +46,13 @@ impl Draw {
     ///
     /// # Panics
     /// When there is none; the tables of this module are never empty.
-    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }
 
     /// An index below `count`, rank r having a weight of 1 / (r + 2): Zipf's law with a flattened
     /// head.
-    pub fn rank(&mut self, count: usize) -> usize {
+    pub(crate) fn rank(&mut self, count: usize) -> usize {
         const UNIT: u64 = 1 << 32;
         let weight = |rank: usize| UNIT / (rank as u64 + 2);
         let total: u64 = (0..count).map(weight).sum();
@@ -67,13 +67,13 @@ impl Draw {
     }
 
     /// One item, the earlier ones being the more frequent.
-    pub fn zipf<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn zipf<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.rank(items.len())]
     }
 
     /// One item, half the time by overall frequency and half the time by what goes with `head`:
     /// every head word has its own favourites, as in real text.
-    pub fn beside<T: Copy>(&mut self, head: &str, items: &[T]) -> T {
+    pub(crate) fn beside<T: Copy>(&mut self, head: &str, items: &[T]) -> T {
         let rank = self.rank(items.len());
         if self.chance(50) {
             return items[rank];
@@ -82,7 +82,7 @@ impl Draw {
     }
 
     /// One item, by weight.
-    pub fn weighted<T: Copy>(&mut self, items: &[(usize, T)]) -> T {
+    pub(crate) fn weighted<T: Copy>(&mut self, items: &[(usize, T)]) -> T {
         let mut left = self.below(items.iter().map(|item| item.0).sum());
         for &(weight, item) in items {
             if left < weight {

@@ -14,7 +14,7 @@ const TOWNS: usize = 300;
 const FIGURES: usize = 900;
 
 #[derive(Clone, Debug)]
-pub struct Town {
+pub(crate) struct Town {
     pub name: String,
     pub county: &'static str,
     pub river: &'static str,
@@ -25,7 +25,7 @@ pub struct Town {
 
 /// Someone with an article of their own.
 #[derive(Clone, Debug)]
-pub struct Figure {
+pub(crate) struct Figure {
     pub first: &'static str,
     pub surname: String,
     pub gender: Gender,
@@ -39,14 +39,14 @@ pub struct Figure {
 }
 
 #[derive(Clone, Debug)]
-pub struct World {
+pub(crate) struct World {
     pub towns: Vec<Town>,
     pub figures: Vec<Figure>,
 }
 
 impl World {
     /// The country of a seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut draw = Draw::new(Rng::new(seed, "builtin world"));
         let mut towns: Vec<Town> = Vec::new();
         while towns.len() < TOWNS {
@@ -60,21 +60,21 @@ impl World {
     }
 
     /// A town, the earlier ones being spoken of more often.
-    pub fn town(&self, draw: &mut Draw) -> &Town {
+    pub(crate) fn town(&self, draw: &mut Draw) -> &Town {
         &self.towns[draw.rank(self.towns.len())]
     }
 
-    pub fn figure(&self, draw: &mut Draw) -> &Figure {
+    pub(crate) fn figure(&self, draw: &mut Draw) -> &Figure {
         &self.figures[draw.rank(self.figures.len())]
     }
 
-    pub fn first_name(&self, draw: &mut Draw, gender: Gender) -> String {
+    pub(crate) fn first_name(&self, draw: &mut Draw, gender: Gender) -> String {
         first_name(draw, gender).to_string()
     }
 }
 
 impl Figure {
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{} {}", self.first, self.surname)
     }
 }
@@ -92,7 +92,7 @@ fn compound(draw: &mut Draw, starts: &'static str, ends: &'static str) -> String
 }
 
 /// A made-up surname.
-pub fn surname(draw: &mut Draw) -> String {
+pub(crate) fn surname(draw: &mut Draw) -> String {
     compound(draw, NAME_STARTS, SURNAME_ENDS)
 }
 

@@ -10,7 +10,7 @@ use crate::lexicon::modifiers::{MANNERS, STATES};
 use crate::lexicon::{Frame, Verb, lexicon};
 
 /// Verbs of what one does to oneself.
-pub const REFLEXIVES: &[&str] = &[
+pub(crate) const REFLEXIVES: &[&str] = &[
     "see", "blame", "hide", "teach", "draw", "admire", "scare", "help", "trust", "forgive", "warn",
     "paint", "praise",
 ];
@@ -32,7 +32,7 @@ const ANIMAL_FRAMES: &[(usize, Frame)] =
 
 impl Scene<'_> {
     /// Something that one of the cast does, in the scene's tense, with an adjunct or none.
-    pub fn event(&mut self, who: usize) -> Clause {
+    pub(crate) fn event(&mut self, who: usize) -> Clause {
         let mut clause = self.bare_event(who);
         if self.draw.chance(14) && Self::takes_manner(clause.verb) {
             clause.adverb = self.draw.beside(&clause.verb.base, MANNERS);
@@ -46,7 +46,7 @@ impl Scene<'_> {
     }
 
     /// An act rather than a state, under the given name: what can be planned, ordered or going on.
-    pub fn deed(&mut self, who: Option<usize>, kind: Kinds, subject: &NounPhrase) -> Clause {
+    pub(crate) fn deed(&mut self, who: Option<usize>, kind: Kinds, subject: &NounPhrase) -> Clause {
         self.retried(
             |scene| scene.plain_act(who, kind, subject.clone()),
             |clause| !clause.verb.stative,
@@ -54,7 +54,7 @@ impl Scene<'_> {
     }
 
     /// Tries until the result is good. The scene keeps nothing of what the other tries mentioned.
-    pub fn retried<T>(
+    pub(crate) fn retried<T>(
         &mut self,
         mut attempt: impl FnMut(&mut Self) -> T,
         good: impl Fn(&T) -> bool,
@@ -77,19 +77,19 @@ impl Scene<'_> {
     }
 
     /// The same without adjuncts.
-    pub fn bare_event(&mut self, who: usize) -> Clause {
+    pub(crate) fn bare_event(&mut self, who: usize) -> Clause {
         let subject = self.refer(who);
         self.act(who, subject)
     }
 
     /// The event of a subject that is not one of the cast.
-    pub fn event_of(&mut self, subject: NounPhrase, kind: Kinds) -> Clause {
+    pub(crate) fn event_of(&mut self, subject: NounPhrase, kind: Kinds) -> Clause {
         let frame = self.frame_for(kind, true);
         self.framed(frame, None, kind, subject)
     }
 
     /// What one of the cast does, under the given name.
-    pub fn act(&mut self, who: usize, subject: NounPhrase) -> Clause {
+    pub(crate) fn act(&mut self, who: usize, subject: NounPhrase) -> Clause {
         let kind = self.kind(who);
         let frame = self.frame_for(kind, true);
         self.framed(frame, Some(who), kind, subject)
@@ -180,7 +180,12 @@ impl Scene<'_> {
     }
 
     /// An object that the verb takes, from the scene or new.
-    pub fn object(&mut self, who: Option<usize>, verb: &Verb, subject: &NounPhrase) -> NounPhrase {
+    pub(crate) fn object(
+        &mut self,
+        who: Option<usize>,
+        verb: &Verb,
+        subject: &NounPhrase,
+    ) -> NounPhrase {
         if self.draw.chance(45)
             && let Some(other) = self.one_of(verb.object, |other| Some(other) != who)
         {
@@ -212,13 +217,13 @@ impl Scene<'_> {
     }
 
     /// "Anna was tired", "the dog seemed hungry"
-    pub fn state(&mut self, who: usize) -> Clause {
+    pub(crate) fn state(&mut self, who: usize) -> Clause {
         let subject = self.refer(who);
         self.state_of(subject)
     }
 
     /// The state of a subject that is not one of the cast.
-    pub fn state_of(&mut self, subject: NounPhrase) -> Clause {
+    pub(crate) fn state_of(&mut self, subject: NounPhrase) -> Clause {
         let state = self.draw.zipf(STATES);
         if self.draw.chance(20) {
             let seem = &lexicon().verbs_of(Frame::Raising, PERSON)[..2];
@@ -239,12 +244,12 @@ impl Scene<'_> {
     }
 
     /// A clause about someone: an act or a state.
-    pub fn circumstance(&mut self, who: usize) -> Clause {
+    pub(crate) fn circumstance(&mut self, who: usize) -> Clause {
         if self.draw.chance(35) { self.state(who) } else { self.bare_event(who) }
     }
 
     /// The clause in another tense.
-    pub fn in_tense<T>(&mut self, tense: Tense, say: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn in_tense<T>(&mut self, tense: Tense, say: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.tense, tense);
         let said = say(self);
         self.tense = before;

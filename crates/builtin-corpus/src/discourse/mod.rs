@@ -1,6 +1,6 @@
 //! Scenes: a few people, animals and things in one place, and what they do.
 
-pub mod constructions;
-pub mod event;
-pub mod phrases;
-pub mod scene;
+pub(crate) mod constructions;
+pub(crate) mod event;
+pub(crate) mod phrases;
+pub(crate) mod scene;

@@ -36,7 +36,7 @@ const MASS: &[(usize, &str)] =
     &[(8, "some"), (7, "the"), (2, "this"), (2, "that"), (2, "a lot of"), (1, "more")];
 
 /// The preposition that goes with a place.
-pub fn preposition(place: &Noun) -> &'static str {
+pub(crate) fn preposition(place: &Noun) -> &'static str {
     let listed = |words: &str| words.split_whitespace().any(|word| word == place.singular);
     match () {
         _ if listed(ON) => "on",
@@ -48,7 +48,7 @@ pub fn preposition(place: &Noun) -> &'static str {
 
 impl Scene<'_> {
     /// A noun of some kinds: from the topic if it has one, else any that goes with the head word.
-    pub fn noun_of(&mut self, kinds: Kinds, head: &str) -> &'static Noun {
+    pub(crate) fn noun_of(&mut self, kinds: Kinds, head: &str) -> &'static Noun {
         let words = lexicon();
         let topical: Vec<&Noun> = [self.theme.things, self.theme.people, self.theme.animals]
             .iter()
@@ -62,12 +62,12 @@ impl Scene<'_> {
     }
 
     /// A number for a noun: plural in about a third of the cases.
-    pub fn number_for(&mut self, noun: &Noun) -> Number {
+    pub(crate) fn number_for(&mut self, noun: &Noun) -> Number {
         if !noun.mass && self.draw.chance(34) { Number::Plural } else { Number::Singular }
     }
 
     /// A phrase with a determiner that agrees with its noun. An owner gives possessives: "her hat".
-    pub fn phrase(
+    pub(crate) fn phrase(
         &mut self,
         noun: &'static Noun,
         number: Number,
@@ -93,7 +93,12 @@ impl Scene<'_> {
     }
 
     /// A phrase of some kinds, chosen to go with the head word.
-    pub fn fresh(&mut self, kinds: Kinds, head: &str, owner: Option<&NounPhrase>) -> NounPhrase {
+    pub(crate) fn fresh(
+        &mut self,
+        kinds: Kinds,
+        head: &str,
+        owner: Option<&NounPhrase>,
+    ) -> NounPhrase {
         let may_own_kin = owner.is_some_and(|owner| {
             owner.agreement.gender != Gender::Neuter || owner.agreement.plural()
         });
@@ -106,14 +111,14 @@ impl Scene<'_> {
     }
 
     /// "any apples", "any milk": for negative clauses and questions.
-    pub fn any(&mut self, kinds: Kinds, head: &str) -> NounPhrase {
+    pub(crate) fn any(&mut self, kinds: Kinds, head: &str) -> NounPhrase {
         let noun = self.noun_of(kinds, head);
         let adjective = if self.draw.chance(20) { self.adjective_for(noun) } else { "" };
         NounPhrase::of(Determiner::Word("any"), adjective, noun, Number::Plural)
     }
 
     /// A place: mostly the scene's own, sometimes another of its topic or a town with a name.
-    pub fn location(&mut self) -> String {
+    pub(crate) fn location(&mut self) -> String {
         if self.draw.chance(8) {
             return format!("in {}", self.world.town(&mut self.draw).name);
         }
@@ -131,7 +136,7 @@ impl Scene<'_> {
     }
 
     /// A way to go: "into the forest".
-    pub fn way(&mut self, head: &str) -> String {
+    pub(crate) fn way(&mut self, head: &str) -> String {
         if self.draw.chance(9) {
             return "home".into();
         }
@@ -158,7 +163,7 @@ impl Scene<'_> {
     }
 
     /// Where a small thing is: "under the old table".
-    pub fn spot(&mut self) -> String {
+    pub(crate) fn spot(&mut self) -> String {
         let (preposition, places) = self.draw.zipf(SPOTS);
         let noun = self.draw.zipf(&lexicon().nouns_named(places));
         let adjective = if self.draw.chance(25) { self.adjective_for(noun) } else { "" };
@@ -166,7 +171,7 @@ impl Scene<'_> {
     }
 
     /// A time that suits the tense.
-    pub fn time(&mut self) -> &'static str {
+    pub(crate) fn time(&mut self) -> &'static str {
         match self.tense {
             Tense::Past => self.draw.zipf(PAST_TIMES),
             Tense::Present => self.draw.zipf(PRESENT_TIMES),

@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// Someone or something that sentences come back to.
 #[derive(Clone, Debug)]
-pub struct Entity {
+pub(crate) struct Entity {
     pub noun: &'static Noun,
     pub name: Option<String>,
     pub number: Number,
@@ -23,7 +23,7 @@ pub struct Entity {
 
 /// The state that the sentences of one text share.
 #[derive(Clone, Debug)]
-pub struct Scene<'w> {
+pub(crate) struct Scene<'w> {
     pub draw: Draw,
     pub world: &'w World,
     pub tense: Tense,
@@ -42,7 +42,7 @@ pub struct Scene<'w> {
 
 impl<'w> Scene<'w> {
     /// A scene on a random topic.
-    pub fn new(mut draw: Draw, world: &'w World, tense: Tense) -> Self {
+    pub(crate) fn new(mut draw: Draw, world: &'w World, tense: Tense) -> Self {
         let theme = &THEMES[draw.below(THEMES.len())];
         let place = draw.zipf(&lexicon().nouns_named(theme.places));
         let mut scene = Self {
@@ -113,12 +113,12 @@ impl<'w> Scene<'w> {
     }
 
     /// An adjective that goes with a noun; empty where none does.
-    pub fn adjective_for(&mut self, noun: &Noun) -> &'static str {
+    pub(crate) fn adjective_for(&mut self, noun: &Noun) -> &'static str {
         let adjectives = lexicon().adjectives_of(noun.kind);
         if adjectives.is_empty() { "" } else { self.draw.beside(&noun.singular, &adjectives) }
     }
 
-    pub fn agreement(&self, who: usize) -> Agreement {
+    pub(crate) fn agreement(&self, who: usize) -> Agreement {
         let entity = &self.entities[who];
         let person = match Some(who) {
             of if of == self.speaker => Person::First,
@@ -128,22 +128,26 @@ impl<'w> Scene<'w> {
         Agreement { person, number: entity.number, gender: entity.gender }
     }
 
-    pub fn kind(&self, who: usize) -> Kinds {
+    pub(crate) fn kind(&self, who: usize) -> Kinds {
         self.entities[who].noun.kind
     }
 
     /// The indices of people and animals.
-    pub fn cast(&self) -> std::ops::Range<usize> {
+    pub(crate) fn cast(&self) -> std::ops::Range<usize> {
         0..self.cast_size
     }
 
     /// The indices of things.
-    pub fn things(&self) -> std::ops::Range<usize> {
+    pub(crate) fn things(&self) -> std::ops::Range<usize> {
         self.cast_size..self.entities.len()
     }
 
     /// One of the entities of some kinds that the test lets through.
-    pub fn one_of(&mut self, kinds: Kinds, allowed: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(crate) fn one_of(
+        &mut self,
+        kinds: Kinds,
+        allowed: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let found: Vec<usize> = (0..self.entities.len())
             .filter(|&who| self.kind(who).meets(kinds) && allowed(who))
             .collect();
@@ -151,7 +155,7 @@ impl<'w> Scene<'w> {
     }
 
     /// Someone to be a subject, preferring who was spoken of last.
-    pub fn somebody(&mut self) -> usize {
+    pub(crate) fn somebody(&mut self) -> usize {
         let before: Vec<usize> =
             self.previous.iter().copied().filter(|&who| who < self.cast_size).collect();
         if !before.is_empty() && self.draw.chance(55) {
@@ -162,13 +166,13 @@ impl<'w> Scene<'w> {
     }
 
     /// One person.
-    pub fn human(&mut self) -> usize {
+    pub(crate) fn human(&mut self) -> usize {
         let cast_size = self.cast_size;
         self.one_of(HUMAN, |who| who < cast_size).unwrap_or(0)
     }
 
     /// Two people in random order. Every cast begins with two.
-    pub fn two_humans(&mut self) -> (usize, usize) {
+    pub(crate) fn two_humans(&mut self) -> (usize, usize) {
         let first = self.human();
         let second = self.one_of(HUMAN, |who| who != first).unwrap_or(1 - first.min(1));
         (first, second)
@@ -176,7 +180,7 @@ impl<'w> Scene<'w> {
 
     /// How the scene speaks of an entity here: by pronoun where that is clear, else by name or
     /// noun.
-    pub fn refer(&mut self, who: usize) -> NounPhrase {
+    pub(crate) fn refer(&mut self, who: usize) -> NounPhrase {
         let agreement = self.agreement(who);
         let here = self.current.contains(&who);
         let form = agreement.pronoun(Case::Subject);
@@ -196,7 +200,7 @@ impl<'w> Scene<'w> {
     }
 
     /// Name or noun, never a pronoun.
-    pub fn name(&mut self, who: usize) -> NounPhrase {
+    pub(crate) fn name(&mut self, who: usize) -> NounPhrase {
         self.mark(who);
         let Entity { noun, name, number, gender, adjective, introduced } =
             self.entities[who].clone();
@@ -218,21 +222,21 @@ impl<'w> Scene<'w> {
     }
 
     /// Counts an entity as spoken of in this sentence.
-    pub fn mark(&mut self, who: usize) {
+    pub(crate) fn mark(&mut self, who: usize) {
         if !self.current.contains(&who) {
             self.current.push(who);
         }
     }
 
     /// Ends a sentence: what it spoke of is now what came before.
-    pub fn next_sentence(&mut self) {
+    pub(crate) fn next_sentence(&mut self) {
         if !self.current.is_empty() {
             self.previous = std::mem::take(&mut self.current);
         }
     }
 
     /// Makes a sentence's start forget what a half-said one mentioned.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.previous.clear();
         self.current.clear();
     }

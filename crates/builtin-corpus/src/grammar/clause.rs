@@ -7,14 +7,14 @@ use super::spelling::joined;
 use crate::lexicon::{Verb, lexicon};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tense {
+pub(crate) enum Tense {
     Present,
     Past,
 }
 
 /// The verb group: `will not have been seen` and everything shorter.
 #[derive(Clone, Copy, Debug)]
-pub struct Group {
+pub(crate) struct Group {
     pub tense: Tense,
     /// `will`, `can`, `could`..., or empty.
     pub modal: &'static str,
@@ -28,7 +28,7 @@ pub struct Group {
 
 impl Group {
     /// The bare tense.
-    pub const fn simple(tense: Tense) -> Self {
+    pub(crate) const fn simple(tense: Tense) -> Self {
         Self {
             tense,
             modal: "",
@@ -44,7 +44,7 @@ impl Group {
 /// A clause. Its sayings share one verb group, so agreement and auxiliaries are right in all of
 /// them.
 #[derive(Clone, Debug)]
-pub struct Clause {
+pub(crate) struct Clause {
     pub subject: NounPhrase,
     pub group: Group,
     pub verb: &'static Verb,
@@ -64,38 +64,38 @@ struct Chain {
 
 impl Clause {
     /// A subject and its verb, nothing after it.
-    pub fn new(subject: NounPhrase, verb: &'static Verb, tense: Tense) -> Self {
+    pub(crate) fn new(subject: NounPhrase, verb: &'static Verb, tense: Tense) -> Self {
         let group = Group::simple(tense);
         Self { subject, group, verb, adverb: "", indirect: None, object: None, tail: String::new() }
     }
 
     /// A form of `be` and what it links the subject to.
-    pub fn linking(subject: NounPhrase, tense: Tense, predicate: impl Into<String>) -> Self {
+    pub(crate) fn linking(subject: NounPhrase, tense: Tense, predicate: impl Into<String>) -> Self {
         Self { tail: predicate.into(), ..Self::new(subject, &lexicon().be, tense) }
     }
 
-    pub fn with_object(mut self, object: NounPhrase) -> Self {
+    pub(crate) fn with_object(mut self, object: NounPhrase) -> Self {
         self.object = Some(object);
         self
     }
 
-    pub fn with_tail(mut self, more: &str) -> Self {
+    pub(crate) fn with_tail(mut self, more: &str) -> Self {
         self.tail = joined(&[&self.tail, more]);
         self
     }
 
-    pub fn with_adverb(mut self, adverb: &'static str) -> Self {
+    pub(crate) fn with_adverb(mut self, adverb: &'static str) -> Self {
         self.adverb = adverb;
         self
     }
 
-    pub fn negated(mut self) -> Self {
+    pub(crate) fn negated(mut self) -> Self {
         self.group.negative = true;
         self
     }
 
     /// The passive, the old subject behind `by`; the clause itself when it has no object.
-    pub fn passive(mut self, with_agent: bool) -> Self {
+    pub(crate) fn passive(mut self, with_agent: bool) -> Self {
         let Some(object) = self.object.take() else { return self };
         let agent =
             if with_agent { format!("by {}", self.subject.object()) } else { String::new() };
@@ -106,7 +106,7 @@ impl Clause {
     }
 
     /// "The cat has not eaten the fish"
-    pub fn statement(&self) -> String {
+    pub(crate) fn statement(&self) -> String {
         let finite = self.predicate();
         let subject = self.subject.subject();
         if self.group.contracted && self.subject.is_pronoun() {
@@ -117,39 +117,39 @@ impl Clause {
     }
 
     /// "has not eaten the fish": the statement without its subject.
-    pub fn predicate(&self) -> String {
+    pub(crate) fn predicate(&self) -> String {
         joined(&[&self.finite_words(), &self.complements(true)])
     }
 
     /// "the cat has not eaten": the statement with a gap where the object was.
-    pub fn without_object(&self) -> String {
+    pub(crate) fn without_object(&self) -> String {
         let subject = self.subject.subject();
         joined(&[&subject, &self.finite_words(), &self.complements(false)])
     }
 
     /// "has the cat not eaten the fish"
-    pub fn question(&self) -> String {
+    pub(crate) fn question(&self) -> String {
         self.inverted(true)
     }
 
     /// "has the cat not eaten": the question with a gap where the object was, to follow a question
     /// word.
-    pub fn question_without_object(&self) -> String {
+    pub(crate) fn question_without_object(&self) -> String {
         self.inverted(false)
     }
 
     /// "eat the fish": the infinitive without `to`.
-    pub fn bare(&self) -> String {
+    pub(crate) fn bare(&self) -> String {
         joined(&[self.adverb, &self.verb.base, &self.complements(true)])
     }
 
     /// "eating the fish"
-    pub fn gerund(&self) -> String {
+    pub(crate) fn gerund(&self) -> String {
         joined(&[self.adverb, &self.verb.gerund, &self.complements(true)])
     }
 
     /// The auxiliary of a short answer: "has", "didn't", "is".
-    pub fn operator(&self, negative: bool) -> String {
+    pub(crate) fn operator(&self, negative: bool) -> String {
         let auxiliary = self.chain(true).auxiliary;
         if negative { negated(&auxiliary, true) } else { auxiliary }
     }
@@ -238,7 +238,7 @@ fn finite(verb: &Verb, group: &Group, subject: Agreement) -> String {
 }
 
 /// The auxiliary with `not`.
-pub fn negated(auxiliary: &str, contracted: bool) -> String {
+pub(crate) fn negated(auxiliary: &str, contracted: bool) -> String {
     match (auxiliary, contracted) {
         ("can", false) => "cannot".into(),
         ("am" | "may" | "might", _) | (_, false) => format!("{auxiliary} not"),

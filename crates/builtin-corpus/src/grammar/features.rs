@@ -1,20 +1,20 @@
 //! Person, number and gender, and the pronouns that show them.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Person {
+pub(crate) enum Person {
     First,
     Second,
     Third,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Number {
+pub(crate) enum Number {
     Singular,
     Plural,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gender {
+pub(crate) enum Gender {
     Masculine,
     Feminine,
     Neuter,
@@ -24,7 +24,7 @@ pub enum Gender {
 
 /// What a subject hands to its verb and an antecedent to its pronoun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     pub person: Person,
     pub number: Number,
     pub gender: Gender,
@@ -32,7 +32,7 @@ pub struct Agreement {
 
 /// The role of a pronoun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Case {
+pub(crate) enum Case {
     Subject,
     Object,
     Possessive,
@@ -41,16 +41,16 @@ pub enum Case {
 
 impl Agreement {
     /// Third person.
-    pub const fn third(number: Number, gender: Gender) -> Self {
+    pub(crate) const fn third(number: Number, gender: Gender) -> Self {
         Self { person: Person::Third, number, gender }
     }
 
-    pub fn plural(self) -> bool {
+    pub(crate) fn plural(self) -> bool {
         self.number == Number::Plural
     }
 
     /// The pronoun with these features.
-    pub fn pronoun(self, case: Case) -> &'static str {
+    pub(crate) fn pronoun(self, case: Case) -> &'static str {
         use {Gender::*, Number::*, Person::*};
         let row = match (self.person, self.number, self.gender) {
             (First, Singular, _) => ["I", "me", "my", "myself"],

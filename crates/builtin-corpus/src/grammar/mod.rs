@@ -1,6 +1,6 @@
 //! English as far as this corpus needs it: spelling, agreement, noun phrases and clauses.
 
-pub mod clause;
-pub mod features;
-pub mod noun_phrase;
-pub mod spelling;
+pub(crate) mod clause;
+pub(crate) mod features;
+pub(crate) mod noun_phrase;
+pub(crate) mod spelling;

@@ -6,7 +6,7 @@ use crate::lexicon::Noun;
 
 /// A phrase that can be a subject or an object.
 #[derive(Clone, Debug)]
-pub struct NounPhrase {
+pub(crate) struct NounPhrase {
     /// The words; none for a pronoun, which takes its form from its role.
     words: Option<String>,
     pub agreement: Agreement,
@@ -14,7 +14,7 @@ pub struct NounPhrase {
 
 /// How a noun phrase begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Determiner<'a> {
+pub(crate) enum Determiner<'a> {
     /// `a`, or nothing before plurals and mass nouns.
     Indefinite,
     /// `the`, `every`, `these`, `her`: said as it is. The caller sees to its number.
@@ -25,27 +25,27 @@ pub enum Determiner<'a> {
 
 impl NounPhrase {
     /// A phrase of the third person.
-    pub fn new(words: impl Into<String>, number: Number, gender: Gender) -> Self {
+    pub(crate) fn new(words: impl Into<String>, number: Number, gender: Gender) -> Self {
         Self { words: Some(words.into()), agreement: Agreement::third(number, gender) }
     }
 
     /// Somebody of whom nothing is known: `who`, `nobody`.
-    pub fn unknown(words: &str) -> Self {
+    pub(crate) fn unknown(words: &str) -> Self {
         Self::new(words, Number::Singular, Gender::Unknown)
     }
 
     /// A pronoun.
-    pub fn pronoun(agreement: Agreement) -> Self {
+    pub(crate) fn pronoun(agreement: Agreement) -> Self {
         Self { words: None, agreement }
     }
 
     /// The pronoun `I` or `you`.
-    pub fn speech(person: Person) -> Self {
+    pub(crate) fn speech(person: Person) -> Self {
         Self::pronoun(Agreement { person, number: Number::Singular, gender: Gender::Neuter })
     }
 
     /// Determiner, adjective (or none) and noun.
-    pub fn of(determiner: Determiner, adjective: &str, noun: &Noun, number: Number) -> Self {
+    pub(crate) fn of(determiner: Determiner, adjective: &str, noun: &Noun, number: Number) -> Self {
         let head =
             if number == Number::Plural && !noun.mass { &noun.plural } else { &noun.singular };
         let number = if noun.mass { Number::Singular } else { number };
@@ -61,13 +61,13 @@ impl NounPhrase {
     }
 
     /// The same phrase with a gender that its noun does not tell.
-    pub fn with_gender(mut self, gender: Gender) -> Self {
+    pub(crate) fn with_gender(mut self, gender: Gender) -> Self {
         self.agreement.gender = gender;
         self
     }
 
     /// The same phrase with words after it, such as a relative clause.
-    pub fn followed_by(mut self, more: &str) -> Self {
+    pub(crate) fn followed_by(mut self, more: &str) -> Self {
         if let Some(words) = &mut self.words {
             *words = joined(&[words, more]);
         }
@@ -75,11 +75,11 @@ impl NounPhrase {
     }
 
     /// The same phrase with its words changed; a pronoun stays.
-    pub fn with_words(&self, change: impl FnOnce(&str) -> String) -> Self {
+    pub(crate) fn with_words(&self, change: impl FnOnce(&str) -> String) -> Self {
         Self { words: self.words.as_deref().map(change), agreement: self.agreement }
     }
 
-    pub fn is_pronoun(&self) -> bool {
+    pub(crate) fn is_pronoun(&self) -> bool {
         self.words.is_none()
     }
 
@@ -87,31 +87,31 @@ impl NounPhrase {
         self.words.clone().unwrap_or_else(|| self.agreement.pronoun(case).to_string())
     }
 
-    pub fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         self.in_case(Case::Subject)
     }
 
-    pub fn object(&self) -> String {
+    pub(crate) fn object(&self) -> String {
         self.in_case(Case::Object)
     }
 
     /// The possessive pronoun that refers to this phrase: `her`, `their`.
-    pub fn possessive(&self) -> &'static str {
+    pub(crate) fn possessive(&self) -> &'static str {
         self.agreement.pronoun(Case::Possessive)
     }
 
     /// The reflexive pronoun that this phrase binds.
-    pub fn reflexive(&self) -> &'static str {
+    pub(crate) fn reflexive(&self) -> &'static str {
         self.agreement.pronoun(Case::Reflexive)
     }
 
     /// The pronoun for this phrase as a subject.
-    pub fn as_pronoun(&self) -> NounPhrase {
+    pub(crate) fn as_pronoun(&self) -> NounPhrase {
         Self::pronoun(self.agreement)
     }
 
     /// The determiner that this phrase makes: "the king's", "the boys'", "her".
-    pub fn genitive(&self) -> String {
+    pub(crate) fn genitive(&self) -> String {
         match &self.words {
             None => self.possessive().to_string(),
             Some(words) if self.agreement.plural() && words.ends_with('s') => format!("{words}'"),

@@ -25,7 +25,7 @@ fn doubles(word: &str) -> bool {
 }
 
 /// The plural of a noun and the third person of a verb.
-pub fn with_s(word: &str) -> String {
+pub(crate) fn with_s(word: &str) -> String {
     if ends_with_consonant_and_y(word) {
         format!("{}ies", &word[..word.len() - 1])
     } else if ["s", "x", "z", "ch", "sh"].iter().any(|end| word.ends_with(end))
@@ -38,7 +38,7 @@ pub fn with_s(word: &str) -> String {
 }
 
 /// The regular past.
-pub fn with_ed(word: &str) -> String {
+pub(crate) fn with_ed(word: &str) -> String {
     if word.ends_with('e') {
         format!("{word}d")
     } else if ends_with_consonant_and_y(word) {
@@ -49,7 +49,7 @@ pub fn with_ed(word: &str) -> String {
 }
 
 /// The present participle.
-pub fn with_ing(word: &str) -> String {
+pub(crate) fn with_ing(word: &str) -> String {
     match word.strip_suffix('e') {
         Some(stem) if !word.ends_with("ee") && word != "be" => format!("{stem}ing"),
         _ => format!("{}ing", doubled(word)),
@@ -57,7 +57,7 @@ pub fn with_ing(word: &str) -> String {
 }
 
 /// The comparative of a short adjective.
-pub fn with_er(word: &str) -> String {
+pub(crate) fn with_er(word: &str) -> String {
     if word.ends_with('e') {
         format!("{word}r")
     } else if ends_with_consonant_and_y(word) {
@@ -75,7 +75,7 @@ fn doubled(word: &str) -> String {
 }
 
 /// `a` or `an`, by the sound of the word that follows.
-pub fn article(next: &str) -> &'static str {
+pub(crate) fn article(next: &str) -> &'static str {
     let next = next.to_lowercase();
     let like_you = ["uni", "use", "usu", "eu", "one"].iter().any(|start| next.starts_with(start));
     let silent_h = ["hour", "honest", "heir"].iter().any(|start| next.starts_with(start));
@@ -83,18 +83,18 @@ pub fn article(next: &str) -> &'static str {
 }
 
 /// The text after its article: "a cup", "an old cup".
-pub fn with_article(text: &str) -> String {
+pub(crate) fn with_article(text: &str) -> String {
     format!("{} {text}", article(text))
 }
 
 /// The text with its first letter in upper case.
-pub fn capitalised(text: &str) -> String {
+pub(crate) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The words that are not empty, with one space between.
-pub fn joined(words: &[&str]) -> String {
+pub(crate) fn joined(words: &[&str]) -> String {
     words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ")
 }
 

@@ -2,9 +2,9 @@
 //! something. `{name}` stands for what the article fills in.
 
 /// Alternatives in order.
-pub type Outline = &'static [&'static [&'static str]];
+pub(crate) type Outline = &'static [&'static [&'static str]];
 
-pub const TOWN: Outline = &[
+pub(crate) const TOWN: Outline = &[
     &[
         "{name} is a {kind} in {county}",
         "{name} is a {kind} on the River {river} in {county}",
@@ -68,7 +68,7 @@ pub const TOWN: Outline = &[
     &["{later_chronicle}"],
 ];
 
-pub const FIGURE: Outline = &[
+pub(crate) const FIGURE: Outline = &[
     &[
         "{name} ({born} – {died}) was {profession} from {county}",
         "{name}, who was born in {born}, was {profession}",
@@ -135,7 +135,7 @@ pub const FIGURE: Outline = &[
     ],
 ];
 
-pub const ANIMAL: Outline = &[
+pub(crate) const ANIMAL: Outline = &[
     &[
         "{a_name} is {class} that lives {home}",
         "{names} are animals that live {home}",
@@ -186,7 +186,7 @@ pub const ANIMAL: Outline = &[
     &["{chronicle}"],
 ];
 
-pub const THING: Outline = &[
+pub(crate) const THING: Outline = &[
     &[
         "{a_name} is {genus} that people use to {purpose}",
         "{a_name} is {genus}",
@@ -225,7 +225,7 @@ pub const THING: Outline = &[
     &["{chronicle}"],
 ];
 
-pub const TRADE: Outline = &[
+pub(crate) const TRADE: Outline = &[
     &[
         "{a_name} is a person who {work} {workplace}",
         "{a_name} is someone who {work}",

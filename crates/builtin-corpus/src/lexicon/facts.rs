@@ -2,7 +2,7 @@
 //! ("live in dens").
 
 /// An animal: class, home, food, and two habits.
-pub struct AnimalFact {
+pub(crate) struct AnimalFact {
     pub animal: &'static str,
     pub class: &'static str,
     pub home: &'static str,
@@ -20,7 +20,7 @@ const fn animal(
     AnimalFact { animal, class, home, food, habits }
 }
 
-pub const ANIMAL_FACTS: &[AnimalFact] = &[
+pub(crate) const ANIMAL_FACTS: &[AnimalFact] = &[
     animal(
         "fox",
         "mammal",
@@ -242,7 +242,7 @@ pub const ANIMAL_FACTS: &[AnimalFact] = &[
 ];
 
 /// A thing: what sort of thing it is, and what people do with it.
-pub const THING_FACTS: &[(&str, &str, &str)] = &[
+pub(crate) const THING_FACTS: &[(&str, &str, &str)] = &[
     ("kettle", "metal pot", "boil water"),
     ("hammer", "heavy tool", "drive nails into wood"),
     ("compass", "small instrument", "find the north"),
@@ -282,7 +282,7 @@ pub const THING_FACTS: &[(&str, &str, &str)] = &[
 ];
 
 /// A trade: what its people do (singular present), and where.
-pub const TRADE_FACTS: &[(&str, &str, &str)] = &[
+pub(crate) const TRADE_FACTS: &[(&str, &str, &str)] = &[
     ("baker", "makes bread and cakes", "in a bakery"),
     ("blacksmith", "makes tools from hot iron", "in a workshop"),
     ("miller", "grinds corn into flour", "in a mill"),
@@ -308,7 +308,7 @@ pub const TRADE_FACTS: &[(&str, &str, &str)] = &[
 ];
 
 /// How something comes about: its name in a question, and its steps.
-pub const PROCESSES: &[(&str, &[&str])] = &[
+pub(crate) const PROCESSES: &[(&str, &[&str])] = &[
     (
         "where rain comes from",
         &[

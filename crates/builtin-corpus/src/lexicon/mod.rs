@@ -1,12 +1,12 @@
 //! The words: tables of nouns, verbs, modifiers and names, and the lexicon built from them once.
 
-pub mod articles;
-pub mod facts;
-pub mod kinds;
-pub mod modifiers;
-pub mod names;
+pub(crate) mod articles;
+pub(crate) mod facts;
+pub(crate) mod kinds;
+pub(crate) mod modifiers;
+pub(crate) mod names;
 mod nouns;
-pub mod themes;
+pub(crate) mod themes;
 mod verbs;
 
 use std::sync::OnceLock;
@@ -14,12 +14,12 @@ use std::sync::OnceLock;
 use super::grammar::features::Gender;
 use super::grammar::spelling;
 use kinds::{Kinds, PERSON};
-pub use verbs::Frame;
+pub(crate) use verbs::Frame;
 use verbs::VerbEntry;
 
 /// A noun and its plural. A mass noun's plural is its singular and never used.
 #[derive(Debug)]
-pub struct Noun {
+pub(crate) struct Noun {
     pub singular: String,
     pub plural: String,
     pub kind: Kinds,
@@ -31,7 +31,7 @@ pub struct Noun {
 
 /// A verb in one of its frames.
 #[derive(Debug)]
-pub struct Verb {
+pub(crate) struct Verb {
     pub base: String,
     pub third_person: String,
     pub past: String,
@@ -48,7 +48,7 @@ pub struct Verb {
 
 /// All words, in the order of the tables.
 #[derive(Debug)]
-pub struct Lexicon {
+pub(crate) struct Lexicon {
     pub nouns: Vec<Noun>,
     pub verbs: Vec<Verb>,
     /// The verbs `be`, `have` and `do`.
@@ -58,7 +58,7 @@ pub struct Lexicon {
 }
 
 /// The lexicon, built at the first call.
-pub fn lexicon() -> &'static Lexicon {
+pub(crate) fn lexicon() -> &'static Lexicon {
     static LEXICON: OnceLock<Lexicon> = OnceLock::new();
     LEXICON.get_or_init(Lexicon::build)
 }
@@ -84,28 +84,28 @@ impl Lexicon {
     }
 
     /// The nouns of some kinds.
-    pub fn nouns_of(&self, kinds: Kinds) -> Vec<&Noun> {
+    pub(crate) fn nouns_of(&self, kinds: Kinds) -> Vec<&Noun> {
         self.nouns.iter().filter(|noun| noun.kind.meets(kinds)).collect()
     }
 
     /// The count nouns of some kinds.
-    pub fn count_nouns_of(&self, kinds: Kinds) -> Vec<&Noun> {
+    pub(crate) fn count_nouns_of(&self, kinds: Kinds) -> Vec<&Noun> {
         self.nouns.iter().filter(|noun| noun.kind.meets(kinds) && !noun.mass).collect()
     }
 
     /// The nouns of a list of words, in its order.
-    pub fn nouns_named(&self, words: &str) -> Vec<&Noun> {
+    pub(crate) fn nouns_named(&self, words: &str) -> Vec<&Noun> {
         words.split_whitespace().filter_map(|word| self.noun(word)).collect()
     }
 
     /// A noun by its singular, where `_` stands for a space.
-    pub fn noun(&self, word: &str) -> Option<&Noun> {
+    pub(crate) fn noun(&self, word: &str) -> Option<&Noun> {
         let word = word.replace('_', " ");
         self.nouns.iter().find(|noun| noun.singular == word)
     }
 
     /// The verbs of a frame that the subject can be the subject of.
-    pub fn verbs_of(&self, frame: Frame, subject: Kinds) -> Vec<&Verb> {
+    pub(crate) fn verbs_of(&self, frame: Frame, subject: Kinds) -> Vec<&Verb> {
         self.verbs
             .iter()
             .filter(|verb| verb.frame == frame && verb.subject.meets(subject))
@@ -113,14 +113,14 @@ impl Lexicon {
     }
 
     /// The transitive verbs that join the two.
-    pub fn verbs_between(&self, subject: Kinds, object: Kinds) -> Vec<&Verb> {
+    pub(crate) fn verbs_between(&self, subject: Kinds, object: Kinds) -> Vec<&Verb> {
         let mut verbs = self.verbs_of(Frame::Transitive, subject);
         verbs.retain(|verb| verb.object.meets(object));
         verbs
     }
 
     /// The adjectives that describe a kind, the more frequent first.
-    pub fn adjectives_of(&self, kind: Kinds) -> Vec<&'static str> {
+    pub(crate) fn adjectives_of(&self, kind: Kinds) -> Vec<&'static str> {
         modifiers::ADJECTIVES
             .iter()
             .filter(|(kinds, _)| kinds.meets(kind))
@@ -131,7 +131,7 @@ impl Lexicon {
 
 impl Noun {
     /// Whether people of this noun can be of this gender.
-    pub fn allows(&self, gender: Gender) -> bool {
+    pub(crate) fn allows(&self, gender: Gender) -> bool {
         self.gender.is_none_or(|own| own == gender)
     }
 }

@@ -3,7 +3,7 @@
 use super::kinds::*;
 
 /// Adjectives that stand before a noun.
-pub const ADJECTIVES: &[(Kinds, &str)] = &[
+pub(crate) const ADJECTIVES: &[(Kinds, &str)] = &[
     (
         HUMAN,
         "old young good little tall kind poor clever brave happy famous quiet strange rich \
@@ -67,7 +67,7 @@ pub const ADJECTIVES: &[(Kinds, &str)] = &[
 
 /// Participles of irregular verbs used as adjectives, with the past tense that does not serve as
 /// one.
-pub const PARTICIPLE_ADJECTIVES: &[(&str, &str)] = &[
+pub(crate) const PARTICIPLE_ADJECTIVES: &[(&str, &str)] = &[
     ("broken", "broke"),
     ("hidden", "hid"),
     ("stolen", "stole"),
@@ -79,7 +79,7 @@ pub const PARTICIPLE_ADJECTIVES: &[(&str, &str)] = &[
 ];
 
 /// States of people and animals, only after a linking verb.
-pub const STATES: &[&str] = &[
+pub(crate) const STATES: &[&str] = &[
     "happy",
     "tired",
     "hungry",
@@ -113,7 +113,7 @@ pub const STATES: &[&str] = &[
 ];
 
 /// States that are a reason for almost anything.
-pub const REASONS: &[&str] = &[
+pub(crate) const REASONS: &[&str] = &[
     "tired",
     "hungry",
     "late",
@@ -132,7 +132,7 @@ pub const REASONS: &[&str] = &[
 ];
 
 /// How an act is done.
-pub const MANNERS: &[&str] = &[
+pub(crate) const MANNERS: &[&str] = &[
     "quickly",
     "slowly",
     "quietly",
@@ -160,7 +160,7 @@ pub const MANNERS: &[&str] = &[
 ];
 
 /// How often, before the main verb.
-pub const FREQUENCIES: &[&str] = &[
+pub(crate) const FREQUENCIES: &[&str] = &[
     "often",
     "always",
     "never",
@@ -175,7 +175,7 @@ pub const FREQUENCIES: &[&str] = &[
     "also",
 ];
 
-pub const PAST_TIMES: &[&str] = &[
+pub(crate) const PAST_TIMES: &[&str] = &[
     "yesterday",
     "last night",
     "that morning",
@@ -200,7 +200,7 @@ pub const PAST_TIMES: &[&str] = &[
     "at dawn",
 ];
 
-pub const PRESENT_TIMES: &[&str] = &[
+pub(crate) const PRESENT_TIMES: &[&str] = &[
     "now",
     "every day",
     "today",
@@ -217,7 +217,7 @@ pub const PRESENT_TIMES: &[&str] = &[
     "most days",
 ];
 
-pub const FUTURE_TIMES: &[&str] = &[
+pub(crate) const FUTURE_TIMES: &[&str] = &[
     "tomorrow",
     "soon",
     "tonight",
@@ -232,13 +232,13 @@ pub const FUTURE_TIMES: &[&str] = &[
 ];
 
 /// Small numbers, from two up.
-pub const NUMBERS: &[&str] = &[
+pub(crate) const NUMBERS: &[&str] = &[
     "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "eleven",
     "twenty",
 ];
 
 /// Where a small thing can be: a preposition and the nouns it goes with.
-pub const SPOTS: &[(&str, &str)] = &[
+pub(crate) const SPOTS: &[(&str, &str)] = &[
     ("on", "table chair bed desk shelf bench sofa stool carpet cupboard"),
     (
         "in",

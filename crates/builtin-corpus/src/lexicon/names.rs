@@ -1,36 +1,36 @@
 //! First names, and the pieces of which surnames and places are made.
 
-pub const FEMININE_NAMES: &str = "Mary Anna Emma Lucy Rosa Alice Sarah Jane Nora Clara Ruth Ella \
+pub(crate) const FEMININE_NAMES: &str = "Mary Anna Emma Lucy Rosa Alice Sarah Jane Nora Clara Ruth Ella \
  Sophie Grace Helen Kate Julia Maria Lily Martha Eva Laura Amy Molly Hannah Susan Beth Daisy \
  Edith Olive Flora Agnes Ida Nina Irene Mabel Sylvia Greta Petra Zoe Tessa Bridget Harriet Lena \
  Miriam Winifred Beatrice Ingrid Dorothea Yasmin Leila Philippa Matilda Rosalind Ottilie Priya \
  Noor Xenia";
 
-pub const MASCULINE_NAMES: &str = "John Tom Peter James Henry David Jack William Sam George Paul \
+pub(crate) const MASCULINE_NAMES: &str = "John Tom Peter James Henry David Jack William Sam George Paul \
  Max Ben Robert Charlie Daniel Oliver Arthur Martin Joe Simon Frank Hugo Adam Felix Walter Leo \
  Oscar Edward Philip Ralph Victor Albert Theo Ned Conrad Ivan Gilbert Rupert Anton Jasper Bruno \
  Stanley Omar Magnus Hector Silas Ambrose Laurence Emil Barnaby Rafael Cyril Tobias Kenji Idris \
  Leopold Casimir";
 
 /// First halves of made-up surnames and places.
-pub const NAME_STARTS: &str = "Ash Brad Kel Hart Win Stan Mor Lang Whit Thorn El Red Marsh Holm \
+pub(crate) const NAME_STARTS: &str = "Ash Brad Kel Hart Win Stan Mor Lang Whit Thorn El Red Marsh Holm \
  Cald Fen Rad Oak Wex Bur Lin Har Fair Ald Pen Strat Cross Gil Brox Dun Hazel Tarn Quen Ux Yar";
 
 /// Second halves of surnames.
-pub const SURNAME_ENDS: &str =
+pub(crate) const SURNAME_ENDS: &str =
     "ford ley man well son wood combe field worth ham er kins ridge smith ington by bury ett low";
 
 /// Second halves of towns.
-pub const TOWN_ENDS: &str =
+pub(crate) const TOWN_ENDS: &str =
     "ton bridge ford ham port bury mouth wick field ley stead haven minster dale";
 
-pub const RIVERS: &str =
+pub(crate) const RIVERS: &str =
     "Ard Tamel Brin Ousel Wend Lorne Calder Isk Marl Severell Dove Nidd Teal Yarrow";
 
-pub const COUNTIES: &str =
+pub(crate) const COUNTIES: &str =
     "Morland Eastshire Westmark Northdale Lowmoor Ambria Hallowshire Fenland Corvale";
 
-pub const PROFESSIONS: &[&str] = &[
+pub(crate) const PROFESSIONS: &[&str] = &[
     "painter",
     "poet",
     "politician",
@@ -53,7 +53,7 @@ pub const PROFESSIONS: &[&str] = &[
     "historian",
 ];
 
-pub const TOWN_FAME: &[&str] = &[
+pub(crate) const TOWN_FAME: &[&str] = &[
     "its old market",
     "its cheese",
     "its three bridges",
@@ -75,7 +75,7 @@ pub const TOWN_FAME: &[&str] = &[
 ];
 
 /// Buildings that a town has one or more of.
-pub const CIVIC_BUILDINGS: &[&str] = &[
+pub(crate) const CIVIC_BUILDINGS: &[&str] = &[
     "school", "church", "library", "hospital", "museum", "station", "theatre", "castle", "inn",
     "bakery", "bank", "mill", "hotel", "factory", "chapel",
 ];

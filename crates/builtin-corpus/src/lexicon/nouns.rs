@@ -4,7 +4,7 @@
 use super::kinds::*;
 
 /// Count nouns.
-pub const COUNT_NOUNS: &[(Kinds, &str)] = &[
+pub(super) const COUNT_NOUNS: &[(Kinds, &str)] = &[
     (
         PERSON,
         "man woman boy girl child person teacher doctor king farmer queen baker lady student \
@@ -104,7 +104,7 @@ pub const COUNT_NOUNS: &[(Kinds, &str)] = &[
 ];
 
 /// Nouns without a plural.
-pub const MASS_NOUNS: &[(Kinds, &str)] = &[
+pub(super) const MASS_NOUNS: &[(Kinds, &str)] = &[
     (
         FOOD,
         "bread soup cheese cake rice butter honey jam meat chocolate porridge salad sugar salt \
@@ -119,7 +119,7 @@ pub const MASS_NOUNS: &[(Kinds, &str)] = &[
 ];
 
 /// Plurals that the rules do not give: `singular plural` in turn.
-pub const IRREGULAR_PLURALS: &[(&str, &str)] = &[
+pub(super) const IRREGULAR_PLURALS: &[(&str, &str)] = &[
     ("man", "men"),
     ("woman", "women"),
     ("child", "children"),
@@ -151,9 +151,9 @@ pub const IRREGULAR_PLURALS: &[(&str, &str)] = &[
 ];
 
 /// Persons whom the word itself makes masculine.
-pub const MASCULINE: &str = "man boy king fisherman prince gentleman policeman postman waiter \
+pub(super) const MASCULINE: &str = "man boy king fisherman prince gentleman policeman postman waiter \
  actor fireman boatman brother father son uncle husband grandfather nephew knight";
 
 /// Persons whom the word itself makes feminine.
-pub const FEMININE: &str = "woman girl queen lady princess actress waitress witch milkmaid \
+pub(super) const FEMININE: &str = "woman girl queen lady princess actress waitress witch milkmaid \
  mother sister daughter wife aunt grandmother niece";

@@ -2,14 +2,14 @@
 
 /// What one scene is likely to hold; every word is a noun of the lexicon.
 #[derive(Clone, Copy, Debug)]
-pub struct Theme {
+pub(crate) struct Theme {
     pub people: &'static str,
     pub animals: &'static str,
     pub things: &'static str,
     pub places: &'static str,
 }
 
-pub const THEMES: &[Theme] = &[
+pub(crate) const THEMES: &[Theme] = &[
     Theme {
         people: "mother child cook girl boy grandmother guest baker",
         animals: "cat dog mouse",

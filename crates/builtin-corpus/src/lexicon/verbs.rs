@@ -5,7 +5,7 @@ use super::kinds::*;
 
 /// What a verb takes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub(crate) enum Frame {
     /// Nothing: "she slept".
     Intransitive,
     /// An object, behind the verb's preposition or particle if it has one: "she saw it", "she
@@ -30,7 +30,7 @@ pub enum Frame {
 /// One line of the table: forms (`base`, or `base past participle`), preposition or particle,
 /// selection.
 #[derive(Clone, Copy, Debug)]
-pub struct VerbEntry {
+pub(super) struct VerbEntry {
     pub forms: &'static str,
     pub particle: &'static str,
     pub frame: Frame,
@@ -94,13 +94,13 @@ const fn raising(forms: &'static str) -> VerbEntry {
 }
 
 /// The auxiliaries that also inflect as verbs.
-pub const AUXILIARIES: &[VerbEntry] = &[
+pub(super) const AUXILIARIES: &[VerbEntry] = &[
     stative("be was been", VISIBLE, NOTHING),
     stative("have had had", ANIMATE, OBJECT),
     stative("do did done", HUMAN, NOTHING),
 ];
 
-pub const VERBS: &[VerbEntry] = &[
+pub(super) const VERBS: &[VerbEntry] = &[
     stative("see saw seen", ANIMATE, VISIBLE),
     transitive("find found found", ANIMATE, VISIBLE),
     transitive("take took taken", HUMAN, PORTABLE),

@@ -9,14 +9,14 @@ use crate::lexicon::modifiers::STATES;
 use crate::lexicon::{Frame, Noun, Verb, lexicon};
 
 /// Verbs that always take an object.
-pub const WITH_OBJECT: &[&str] = &[
+pub(super) const WITH_OBJECT: &[&str] = &[
     "find", "take", "buy", "carry", "bring", "hold", "visit", "catch", "wear", "mend", "thank",
     "invite", "throw", "admire", "rescue", "repair", "examine", "borrow", "collect", "praise",
     "blame", "touch", "like", "need", "make",
 ];
 
 /// Verbs that never take one.
-pub const WITHOUT_OBJECT: &[&str] = &[
+pub(super) const WITHOUT_OBJECT: &[&str] = &[
     "sleep",
     "laugh",
     "wait",
@@ -40,16 +40,16 @@ pub const WITHOUT_OBJECT: &[&str] = &[
 ];
 
 /// Singular or plural, with equal chances.
-pub fn any_number(scene: &mut Scene) -> Number {
+pub(super) fn any_number(scene: &mut Scene) -> Number {
     scene.draw.pick(&[Number::Singular, Number::Plural])
 }
 
-pub fn other_number(number: Number) -> Number {
+pub(super) fn other_number(number: Number) -> Number {
     if number == Number::Plural { Number::Singular } else { Number::Plural }
 }
 
 /// A name, or a noun that tells its gender; in the singular.
-pub fn gendered(scene: &mut Scene) -> NounPhrase {
+pub(super) fn gendered(scene: &mut Scene) -> NounPhrase {
     let gender = scene.draw.pick(&[Gender::Feminine, Gender::Masculine]);
     if scene.draw.chance(60) {
         let name = scene.world.first_name(&mut scene.draw, gender);
@@ -62,7 +62,7 @@ pub fn gendered(scene: &mut Scene) -> NounPhrase {
 }
 
 /// A person or persons, by name or noun.
-pub fn people(scene: &mut Scene, number: Number) -> NounPhrase {
+pub(super) fn people(scene: &mut Scene, number: Number) -> NounPhrase {
     if number == Number::Singular && scene.draw.chance(40) {
         return gendered(scene);
     }
@@ -71,7 +71,7 @@ pub fn people(scene: &mut Scene, number: Number) -> NounPhrase {
 }
 
 /// A count noun of some kinds whose plural looks different.
-pub fn varying_noun(scene: &mut Scene, kinds: Kinds) -> &'static Noun {
+pub(super) fn varying_noun(scene: &mut Scene, kinds: Kinds) -> &'static Noun {
     loop {
         let noun = scene.noun_of(kinds, "pair");
         if !noun.mass && noun.singular != noun.plural {
@@ -81,7 +81,7 @@ pub fn varying_noun(scene: &mut Scene, kinds: Kinds) -> &'static Noun {
 }
 
 /// A noun with a determiner that suits its number.
-pub fn described(scene: &mut Scene, noun: &Noun, number: Number) -> NounPhrase {
+pub(super) fn described(scene: &mut Scene, noun: &Noun, number: Number) -> NounPhrase {
     let determiners: &[&str] = match number {
         Number::Singular => &["the", "a", "this", "that", "every"],
         Number::Plural => &["the", "some", "these", "many", "those", "most"],
@@ -96,7 +96,7 @@ pub fn described(scene: &mut Scene, noun: &Noun, number: Number) -> NounPhrase {
 }
 
 /// A transitive verb without particle for people, of those that `allowed` lets through.
-pub fn transitive(scene: &mut Scene, allowed: impl Fn(&Verb) -> bool) -> &'static Verb {
+pub(super) fn transitive(scene: &mut Scene, allowed: impl Fn(&Verb) -> bool) -> &'static Verb {
     let verbs: Vec<&Verb> = lexicon()
         .verbs_of(Frame::Transitive, PERSON)
         .into_iter()
@@ -106,12 +106,12 @@ pub fn transitive(scene: &mut Scene, allowed: impl Fn(&Verb) -> bool) -> &'stati
 }
 
 /// A transitive verb that cannot do without its object.
-pub fn with_object(scene: &mut Scene) -> &'static Verb {
+pub(super) fn with_object(scene: &mut Scene) -> &'static Verb {
     transitive(scene, |verb| WITH_OBJECT.contains(&&*verb.base))
 }
 
 /// An intransitive verb that cannot have an object.
-pub fn without_object(scene: &mut Scene) -> &'static Verb {
+pub(super) fn without_object(scene: &mut Scene) -> &'static Verb {
     let verbs: Vec<&Verb> = lexicon()
         .verbs_of(Frame::Intransitive, PERSON)
         .into_iter()
@@ -121,7 +121,7 @@ pub fn without_object(scene: &mut Scene) -> &'static Verb {
 }
 
 /// An object of the verb, of any number, with a plain determiner.
-pub fn object_of(scene: &mut Scene, verb: &Verb) -> NounPhrase {
+pub(super) fn object_of(scene: &mut Scene, verb: &Verb) -> NounPhrase {
     let noun = scene.noun_of(verb.object, &verb.base);
     let number = scene.number_for(noun);
     if noun.mass {
@@ -132,7 +132,7 @@ pub fn object_of(scene: &mut Scene, verb: &Verb) -> NounPhrase {
 }
 
 /// A transitive clause of a person or persons.
-pub fn transitive_clause(scene: &mut Scene) -> Clause {
+pub(super) fn transitive_clause(scene: &mut Scene) -> Clause {
     let number = any_number(scene);
     let subject = people(scene, number);
     let verb = with_object(scene);
@@ -141,7 +141,7 @@ pub fn transitive_clause(scene: &mut Scene) -> Clause {
 }
 
 /// The clause with a group of auxiliaries, or none, whose first word shows number in the present.
-pub fn with_auxiliaries(scene: &mut Scene, mut clause: Clause) -> Clause {
+pub(super) fn with_auxiliaries(scene: &mut Scene, mut clause: Clause) -> Clause {
     clause.group = Group::simple(scene.tense);
     match scene.draw.below(4) {
         0 => clause.group.perfect = true,
@@ -153,13 +153,13 @@ pub fn with_auxiliaries(scene: &mut Scene, mut clause: Clause) -> Clause {
 }
 
 /// A clause in the perfect.
-pub fn perfect(mut clause: Clause) -> Clause {
+pub(super) fn perfect(mut clause: Clause) -> Clause {
     clause.group.perfect = true;
     clause
 }
 
 /// A clause about the subject whose verb shows its number.
-pub fn showing_number(scene: &mut Scene, subject: NounPhrase) -> Clause {
+pub(super) fn showing_number(scene: &mut Scene, subject: NounPhrase) -> Clause {
     match scene.draw.below(6) {
         0..2 => {
             let state = scene.draw.zipf(STATES);

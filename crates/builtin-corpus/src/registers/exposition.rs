@@ -18,13 +18,13 @@ use crate::world::{Town, World, surname};
 
 /// A title and the sentences below it, without capitals and full stops.
 #[derive(Clone, Debug)]
-pub struct Article {
+pub(crate) struct Article {
     pub title: String,
     pub sentences: Vec<String>,
 }
 
 /// An article on something of the world.
-pub fn article(draw: &mut Draw, world: &World) -> Article {
+pub(crate) fn article(draw: &mut Draw, world: &World) -> Article {
     match draw.below(100) {
         0..26 => on_town(draw, world),
         26..54 => on_figure(draw, world),
@@ -253,7 +253,7 @@ fn both_numbers(word: &str) -> (String, String) {
 }
 
 /// A talk: sentences as a speaker says them to a class.
-pub fn talk(draw: &mut Draw, world: &World) -> Vec<String> {
+pub(crate) fn talk(draw: &mut Draw, world: &World) -> Vec<String> {
     let mut sentences = Vec::new();
     let greeting = draw.pick(&[
         "hello everyone",

@@ -1,12 +1,12 @@
 //! Three ways of using the language: stories, talk and reference.
 
-pub mod conversation;
-pub mod exposition;
-pub mod narrative;
+pub(crate) mod conversation;
+pub(crate) mod exposition;
+pub(crate) mod narrative;
 
 use super::grammar::spelling::capitalised;
 
 /// A sentence from its words: a capital in front, a mark behind.
-pub fn finished(words: &str, mark: char) -> String {
+pub(crate) fn finished(words: &str, mark: char) -> String {
     format!("{}{mark}", capitalised(words))
 }

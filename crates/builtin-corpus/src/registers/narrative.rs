@@ -7,12 +7,12 @@ use crate::grammar::clause::Tense;
 use crate::grammar::spelling::joined;
 
 /// A paragraph of a story: its sentences, each with its mark.
-pub type Paragraph = Vec<String>;
+pub(crate) type Paragraph = Vec<String>;
 
 const SAYING: &[&str] = &["said", "asked", "cried", "answered", "whispered", "shouted", "replied"];
 
 /// A story of the scene: an opening, what happens, some talk, an end.
-pub fn story(scene: &mut Scene, paragraphs: usize) -> Vec<Paragraph> {
+pub(crate) fn story(scene: &mut Scene, paragraphs: usize) -> Vec<Paragraph> {
     let mut opening = vec![finished(&scene.opening(), '.')];
     opening.extend(events(scene));
     let mut story = vec![opening];
@@ -28,7 +28,7 @@ fn events(scene: &mut Scene) -> Paragraph {
 }
 
 /// One thing that happens, often linked to the one before.
-pub fn event(scene: &mut Scene) -> String {
+pub(crate) fn event(scene: &mut Scene) -> String {
     const LINKS: &[&str] = &[
         "then",
         "after that,",

@@ -13,7 +13,7 @@ use super::draw::Draw;
 use super::world::World;
 
 /// One source of the corpus.
-pub struct Source {
+pub(crate) struct Source {
     /// The stem of its file.
     pub name: &'static str,
     /// Its part of the corpus: thousands of words in BabyLM 2023's ten million.
@@ -32,7 +32,7 @@ const fn source(
     Source { name, share, start: "", document }
 }
 
-pub const SOURCES: &[Source] = &[
+pub(crate) const SOURCES: &[Source] = &[
     source("aochildes", 439, speech::child_directed),
     source("bnc_spoken", 861, speech::british_conversation),
     source("cbt", 571, stories::tokenised_story),
@@ -49,7 +49,7 @@ pub const SOURCES: &[Source] = &[
 
 impl Source {
     /// About `words` words of raw text.
-    pub fn write(&self, world: &World, seed: u64, split: Split, words: usize) -> String {
+    pub(crate) fn write(&self, world: &World, seed: u64, split: Split, words: usize) -> String {
         let mut draw =
             Draw::new(Rng::new(seed, "builtin text").at(split as u64).at(self.share as u64));
         let mut text = self.start.to_string();

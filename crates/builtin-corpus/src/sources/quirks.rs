@@ -3,7 +3,7 @@
 use crate::draw::Draw;
 
 /// A space before every mark: "look at that ."
-pub fn spaced(text: &str) -> String {
+pub(super) fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len() + 8);
     let letters: Vec<char> = text.chars().collect();
     for (position, &letter) in letters.iter().enumerate() {
@@ -17,7 +17,7 @@ pub fn spaced(text: &str) -> String {
 }
 
 /// Clitics split from their words: "do n't", "king 's".
-pub fn split_clitics(text: &str) -> String {
+pub(super) fn split_clitics(text: &str) -> String {
     let mut split = text.replace("can't", "ca n't").replace("won't", "wo n't");
     for clitic in ["n't", "'s", "'m", "'re", "'ve", "'ll", "'d"] {
         split = split.replace(&format!(" {clitic}"), clitic).replace(clitic, &format!(" {clitic}"));
@@ -26,7 +26,7 @@ pub fn split_clitics(text: &str) -> String {
 }
 
 /// Straight double quotes as an opening and a closing sign in turn.
-pub fn quoted(text: &str, opening: &str, closing: &str) -> String {
+pub(super) fn quoted(text: &str, opening: &str, closing: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 8);
     for (position, piece) in text.split('"').enumerate() {
         if position > 0 {
@@ -38,7 +38,7 @@ pub fn quoted(text: &str, opening: &str, closing: &str) -> String {
 }
 
 /// Lines of at most `width` characters, broken between words.
-pub fn wrapped(text: &str, width: usize) -> String {
+pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut wrapped = String::with_capacity(text.len() + 8);
     let mut column = 0;
     for word in text.split_whitespace() {
@@ -57,12 +57,12 @@ pub fn wrapped(text: &str, width: usize) -> String {
 }
 
 /// All in upper case, every I read as an l by the machine that scanned it.
-pub fn shouted(text: &str) -> String {
+pub(super) fn shouted(text: &str) -> String {
     text.to_uppercase().replace('I', "l")
 }
 
 /// Some spaces doubled, and some put before a mark.
-pub fn loosely_spaced(draw: &mut Draw, text: &str) -> String {
+pub(super) fn loosely_spaced(draw: &mut Draw, text: &str) -> String {
     let mut loose = String::with_capacity(text.len() + 8);
     for word in text.split_inclusive(' ') {
         let stem = word.trim_end_matches(' ');
@@ -82,7 +82,7 @@ pub fn loosely_spaced(draw: &mut Draw, text: &str) -> String {
 }
 
 /// Hesitation: fillers, words said twice, words broken off.
-pub fn hesitant(draw: &mut Draw, text: &str, fillers: &[&str], percent: usize) -> String {
+pub(super) fn hesitant(draw: &mut Draw, text: &str, fillers: &[&str], percent: usize) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let mut said: Vec<String> = Vec::with_capacity(words.len() + 4);
     for (position, &word) in words.iter().enumerate() {
@@ -100,7 +100,7 @@ pub fn hesitant(draw: &mut Draw, text: &str, fillers: &[&str], percent: usize) -
 }
 
 /// Now and then a slip of the keyboard: two letters of a word change places.
-pub fn mistyped(draw: &mut Draw, text: &str, per_mille: usize) -> String {
+pub(super) fn mistyped(draw: &mut Draw, text: &str, per_mille: usize) -> String {
     let slip = |word: &str, draw: &mut Draw| {
         let mut letters: Vec<char> = word.chars().collect();
         if letters.len() > 4
@@ -116,7 +116,7 @@ pub fn mistyped(draw: &mut Draw, text: &str, per_mille: usize) -> String {
 }
 
 /// The sentence with a small first letter, where its first word is not a name.
-pub fn uncapitalised(sentence: &str) -> String {
+pub(super) fn uncapitalised(sentence: &str) -> String {
     const SMALL: &str = "the a an he she it they there some two then but so this that no nobody \
      every after before most many soon suddenly at only all few when because three do does did is \
      are was were have has had can could would will what where who why which whose how shall \

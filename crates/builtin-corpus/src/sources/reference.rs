@@ -6,7 +6,7 @@ use crate::registers::finished;
 use crate::world::World;
 
 /// `simple_wikipedia`: one paragraph an article, empty lines between.
-pub fn simple_article(draw: &mut Draw, world: &World) -> String {
+pub(super) fn simple_article(draw: &mut Draw, world: &World) -> String {
     let Article { sentences, .. } = article(draw, world);
     let sentences: Vec<String> = sentences.iter().map(|words| finished(words, '.')).collect();
     // Three line feeds: the cleaner deletes two, and the line still ends.
@@ -14,7 +14,7 @@ pub fn simple_article(draw: &mut Draw, world: &World) -> String {
 }
 
 /// `wikipedia`: a heading between equals signs, then longer sentences.
-pub fn long_article(draw: &mut Draw, world: &World) -> String {
+pub(super) fn long_article(draw: &mut Draw, world: &World) -> String {
     let Article { title, sentences } = article(draw, world);
     let mut body: Vec<String> = Vec::new();
     let mut rest = sentences.into_iter().peekable();

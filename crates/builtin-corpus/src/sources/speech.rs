@@ -34,7 +34,7 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
 
 /// `aochildes`: what grown-ups say to a child; lower case, one utterance a line, a space before
 /// each mark.
-pub fn child_directed(draw: &mut Draw, world: &World) -> String {
+pub(super) fn child_directed(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Present);
     let (first, second) = scene.two_humans();
     let mut lines = String::new();
@@ -104,7 +104,7 @@ fn play(scene: &mut Scene) -> Vec<String> {
 }
 
 /// `bnc_spoken`: one turn a line; fillers, loose spacing, empty lines between conversations.
-pub fn british_conversation(draw: &mut Draw, world: &World) -> String {
+pub(super) fn british_conversation(draw: &mut Draw, world: &World) -> String {
     let mut lines = String::new();
     let exchanges = draw.between(8, 22);
     let mut pause = false;
@@ -142,7 +142,7 @@ pub fn british_conversation(draw: &mut Draw, world: &World) -> String {
 }
 
 /// `switchboard`: telephone talk, the speaker before each utterance, much hesitation.
-pub fn telephone(draw: &mut Draw, world: &World) -> String {
+pub(super) fn telephone(draw: &mut Draw, world: &World) -> String {
     let mut lines = String::new();
     let exchanges = draw.between(8, 20);
     for turn in conversation(draw, world, exchanges) {
@@ -175,7 +175,7 @@ pub fn telephone(draw: &mut Draw, world: &World) -> String {
 }
 
 /// `open_subtitles`: one sentence a line, some with a dash, credits at both ends of a film.
-pub fn subtitles(draw: &mut Draw, world: &World) -> String {
+pub(super) fn subtitles(draw: &mut Draw, world: &World) -> String {
     let mut lines = String::new();
     if draw.chance(40) {
         lines.push_str(&credit(draw, world));
@@ -206,7 +206,7 @@ fn credit(draw: &mut Draw, world: &World) -> String {
 
 /// `qed`: lectures in short lines; some wholly in upper case with l for I, some with sounds in
 /// brackets.
-pub fn lecture(draw: &mut Draw, world: &World) -> String {
+pub(super) fn lecture(draw: &mut Draw, world: &World) -> String {
     let mut said = if draw.chance(65) {
         talk(draw, world)
     } else {

@@ -9,7 +9,7 @@ use crate::registers::narrative::story;
 use crate::world::{World, surname};
 
 /// `cbt`: one sentence a line, words and marks apart: "` I do n't know , ' said the king ."
-pub fn tokenised_story(draw: &mut Draw, world: &World) -> String {
+pub(super) fn tokenised_story(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Past);
     let mut lines = String::new();
     for sentence in story(&mut scene, draw.between(3, 6)).into_iter().flatten() {
@@ -27,7 +27,7 @@ fn spaced_around_quotes(sentence: &str) -> String {
 
 /// `children_stories`: a title in capitals, a paragraph a line, printers' quotes, an empty line
 /// after the story.
-pub fn story_for_children(draw: &mut Draw, world: &World) -> String {
+pub(super) fn story_for_children(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Past);
     let heroes = [
         scene.entities[0].noun,
@@ -47,7 +47,7 @@ pub fn story_for_children(draw: &mut Draw, world: &World) -> String {
 
 /// `gutenberg`: chapters of long sentences in wrapped lines, the people called by title and
 /// surname.
-pub fn old_book(draw: &mut Draw, world: &World) -> String {
+pub(super) fn old_book(draw: &mut Draw, world: &World) -> String {
     let mut scene = Scene::new(draw.fork(), world, Tense::Past);
     for who in scene.cast() {
         if scene.entities[who].name.is_some() && draw.chance(60) {

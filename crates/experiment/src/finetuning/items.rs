@@ -8,14 +8,14 @@ use train::finetune::Example;
 use super::jobs::Job;
 
 /// Items as a model reads them.
-pub struct Items {
+pub(super) struct Items {
     pub examples: Vec<Example>,
     /// Which of them were cut.
     pub truncated: Vec<bool>,
 }
 
 /// All items of a job.
-pub struct JobItems {
+pub(super) struct JobItems {
     pub labels: Labels,
     pub training: Items,
     /// In the order of the job's sets.
@@ -25,7 +25,7 @@ pub struct JobItems {
 impl JobItems {
     /// Encodes a job's items for a model with so many positions and words, and special tokens
     /// around its texts.
-    pub fn new(
+    pub(super) fn new(
         job: &Job,
         tokenizer: &Tokenizer,
         special_tokens: &SpecialTokens,
@@ -52,16 +52,16 @@ impl Items {
         Self { examples, truncated }
     }
 
-    pub fn count_truncated(&self) -> usize {
+    pub(super) fn count_truncated(&self) -> usize {
         self.truncated.iter().filter(|&&truncated| truncated).count()
     }
 
-    pub fn tokens(&self) -> u64 {
+    pub(super) fn tokens(&self) -> u64 {
         self.examples.iter().map(|example| example.ids.len() as u64).sum()
     }
 
     /// The right answers.
-    pub fn classes(&self) -> Vec<u32> {
+    pub(super) fn classes(&self) -> Vec<u32> {
         self.examples.iter().map(|example| example.label).collect()
     }
 }

@@ -6,7 +6,7 @@ use train::finetune::{FinetuneEvent, FinetuneListener};
 use crate::observer::Observer;
 
 /// Listens to one fine-tuning.
-pub struct FinetuneLog<'a> {
+pub(super) struct FinetuneLog<'a> {
     label: &'a str,
     /// Tokens of one epoch.
     epoch_tokens: u64,
@@ -20,7 +20,7 @@ pub struct FinetuneLog<'a> {
 }
 
 impl<'a> FinetuneLog<'a> {
-    pub fn new(
+    pub(super) fn new(
         label: &'a str,
         epoch_tokens: u64,
         metric: Metric,
@@ -30,12 +30,12 @@ impl<'a> FinetuneLog<'a> {
     }
 
     /// What the steps took, without evaluations.
-    pub fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.seconds
     }
 
     /// Reports the end.
-    pub fn finish(self, note: &str) {
+    pub(super) fn finish(self, note: &str) {
         self.observer.end(self.tokens, note);
     }
 

@@ -17,7 +17,7 @@ use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, 
 const SMALLEST_VOCABULARY: usize = 259;
 
 /// Refuses the first thing in the recipe that makes no sense.
-pub fn check(recipe: &Recipe) -> Result<(), Fault> {
+pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
     check_name("name", &recipe.name, "-_.")?;
     ensure(i64::try_from(recipe.seed).is_ok(), "seed", || {
         format!("is {}, more than {}", recipe.seed, i64::MAX)
@@ -165,7 +165,7 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
 }
 
 /// What training itself refuses, as a fault of the recipe's key.
-pub fn fault(error: TrainError) -> Fault {
+pub(super) fn fault(error: TrainError) -> Fault {
     match error {
         TrainError::Setting { setting, value, rule } => {
             Fault::invalid(setting, format!("is {value}; {rule}"))

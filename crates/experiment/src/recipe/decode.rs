@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::error::{Fault, suggestion};
 
 /// Reads a whole document.
-pub fn decode<T: DeserializeOwned>(table: &Table) -> Result<T, Fault> {
+pub(super) fn decode<T: DeserializeOwned>(table: &Table) -> Result<T, Fault> {
     T::deserialize(Root(table))
 }
 

@@ -13,10 +13,11 @@ use super::error::{Fault, Place, RecipeError, join, suggestion};
 
 /// The keys of a recipe that stand outside any table; an override may begin with one of them or
 /// with a model's name.
-pub const TOP_LEVEL_KEYS: [&str; 6] = ["name", "seed", "corpus", "tokenizer", "models", "evaluate"];
+pub(super) const TOP_LEVEL_KEYS: [&str; 6] =
+    ["name", "seed", "corpus", "tokenizer", "models", "evaluate"];
 
 /// A parsed recipe with the origin of each of its values.
-pub struct Document {
+pub(super) struct Document {
     path: PathBuf,
     table: Table,
     /// By dotted key. A key without an entry belongs to its parent's.
@@ -25,14 +26,14 @@ pub struct Document {
 
 impl Document {
     /// Reads and parses a recipe.
-    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+    pub(super) fn read(path: &Path) -> Result<Self, RecipeError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| RecipeError::Read { path: path.to_path_buf(), source })?;
         Self::parse(path, &text)
     }
 
     /// Parses a recipe's text; `path` is for messages.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, RecipeError> {
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, RecipeError> {
         let at = |line| Place::File { path: path.to_path_buf(), line: Some(line) };
         let syntax = |error: toml::de::Error| RecipeError::Syntax {
             place: at(line_of(text, error.span().map_or(0, |span| span.start))),
@@ -48,7 +49,7 @@ impl Document {
     }
 
     /// An empty document, for commands that take everything from their flags.
-    pub fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             path: PathBuf::from("the command line"),
             table: Table::new(),
@@ -58,21 +59,25 @@ impl Document {
 
     /// Applies `a.b=value` as given to `--set`. A first word that is no top-level key but a model's
     /// name stands for `models.NAME`.
-    pub fn apply_override(&mut self, text: &str) -> Result<(), RecipeError> {
+    pub(super) fn apply_override(&mut self, text: &str) -> Result<(), RecipeError> {
         let (key, value) = split_override(text)?;
         let key = self.full_key(key).map_err(|problem| refuse(text, problem))?;
         self.set(&key, value, &format!("--set {text}"))
     }
 
     /// Applies `key=value` to a table whose name the caller knows.
-    pub fn apply_override_below(&mut self, table: &str, text: &str) -> Result<(), RecipeError> {
+    pub(super) fn apply_override_below(
+        &mut self,
+        table: &str,
+        text: &str,
+    ) -> Result<(), RecipeError> {
         let (key, value) = split_override(text)?;
         self.set(&join(table, key), value, &format!("--set {text}"))
     }
 
     /// Sets the value at a dotted key, making the tables on the way. `origin` is what messages will
     /// quote.
-    pub fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), RecipeError> {
+    pub(super) fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), RecipeError> {
         let place = Place::CommandLine(origin.to_string());
         let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
         let mut table = &mut self.table;
@@ -95,7 +100,7 @@ impl Document {
     }
 
     /// Takes a table or value out; nothing happens when it is not there.
-    pub fn remove(&mut self, key: &str) {
+    pub(super) fn remove(&mut self, key: &str) {
         let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
         let mut table = &mut self.table;
         for part in parents.split('.').filter(|part| !part.is_empty()) {
@@ -108,7 +113,7 @@ impl Document {
     }
 
     /// Takes out everything but one model and the seed.
-    pub fn keep_model(&mut self, name: &str) -> Result<(), RecipeError> {
+    pub(super) fn keep_model(&mut self, name: &str) -> Result<(), RecipeError> {
         let models = self.table.get_mut("models").and_then(Value::as_table_mut);
         let Some(model) = models.and_then(|models| models.remove(name)) else {
             let hint = suggestion(name, self.model_names());
@@ -121,18 +126,18 @@ impl Document {
     }
 
     /// Names of the models, in the file's order.
-    pub fn model_names(&self) -> Vec<&str> {
+    pub(super) fn model_names(&self) -> Vec<&str> {
         let models = self.table.get("models").and_then(Value::as_table);
         models.map(|models| models.keys().map(String::as_str).collect()).unwrap_or_default()
     }
 
     /// The document as a typed value.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, RecipeError> {
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, RecipeError> {
         decode(&self.table).map_err(|fault| self.locate(fault))
     }
 
     /// Adds to a fault the place where its key was written.
-    pub fn locate(&self, fault: Fault) -> RecipeError {
+    pub(super) fn locate(&self, fault: Fault) -> RecipeError {
         RecipeError::Fault { place: self.place(fault.key()), fault }
     }
 
@@ -180,7 +185,7 @@ fn split_override(text: &str) -> Result<(&str, Value), RecipeError> {
 }
 
 /// The text as a TOML value, or, when it is none (a bare word, a path), as a string.
-pub fn parse_value(text: &str) -> Value {
+pub(super) fn parse_value(text: &str) -> Value {
     ValueDeserializer::parse(text)
         .and_then(Value::deserialize)
         .unwrap_or_else(|_| Value::String(text.to_string()))

@@ -89,7 +89,7 @@ impl Fault {
 }
 
 /// `parent.key`, or `parent[0]` where the key is an index, or either alone when the other is empty.
-pub fn join(parent: &str, key: &str) -> String {
+pub(super) fn join(parent: &str, key: &str) -> String {
     let dot = if parent.is_empty() || key.is_empty() || key.starts_with('[') { "" } else { "." };
     format!("{parent}{dot}{key}")
 }

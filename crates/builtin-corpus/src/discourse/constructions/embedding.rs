@@ -99,7 +99,7 @@ impl Scene<'_> {
     }
 
     /// "Tom wondered what the fox had eaten"
-    pub fn embedded_question(&mut self) -> String {
+    pub(crate) fn embedded_question(&mut self) -> String {
         let who = self.human();
         let verb = self.draw.zipf(&lexicon().verbs_of(Frame::Asking, PERSON));
         let subject = self.refer(who);
@@ -112,7 +112,7 @@ impl Scene<'_> {
     }
 
     /// "what the fox had eaten", "who had eaten the fish", "where the key was"
-    pub fn indirect_question(&mut self, who: usize) -> String {
+    pub(crate) fn indirect_question(&mut self, who: usize) -> String {
         let other = self.one_of(ANIMATE, |other| other != who).unwrap_or(who);
         match self.draw.below(10) {
             0..4 => {
@@ -147,7 +147,7 @@ impl Scene<'_> {
     }
 
     /// One of the scene's things, or a new one.
-    pub fn some_thing(&mut self) -> NounPhrase {
+    pub(crate) fn some_thing(&mut self) -> NounPhrase {
         match self.one_of(OBJECT, |_| true) {
             Some(thing) => self.name(thing),
             None => self.fresh(OBJECT, "thing", None),
@@ -155,7 +155,7 @@ impl Scene<'_> {
     }
 
     /// "Tom seemed to know the way"
-    pub fn raising(&mut self) -> String {
+    pub(crate) fn raising(&mut self) -> String {
         let who = self.somebody();
         let subject = self.refer(who);
         let verb = self.draw.zipf(&lexicon().verbs_of(Frame::Raising, PERSON));
@@ -175,7 +175,7 @@ impl Scene<'_> {
     }
 
     /// "Anna wanted the boys to wash themselves", "she asked him to help"
-    pub fn object_control(&mut self) -> String {
+    pub(crate) fn object_control(&mut self) -> String {
         let (who, other) = self.two_humans();
         if who == other {
             return self.raising();
@@ -199,7 +199,7 @@ impl Scene<'_> {
     }
 
     /// "After washing the cups, Anna went home"
-    pub fn participial(&mut self) -> String {
+    pub(crate) fn participial(&mut self) -> String {
         let who = self.human();
         let subject = self.name(who);
         let side = self.act(who, subject.as_pronoun());
@@ -214,7 +214,7 @@ impl Scene<'_> {
     }
 
     /// "Anna said that the boys had blamed themselves", "the girls' father had hurt himself"
-    pub fn bound_far(&mut self) -> String {
+    pub(crate) fn bound_far(&mut self) -> String {
         let (who, other) = self.two_humans();
         let words = lexicon();
         let subject = self.name(who);

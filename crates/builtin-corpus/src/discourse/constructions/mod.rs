@@ -15,10 +15,10 @@ use crate::lexicon::modifiers::*;
 use crate::lexicon::{Frame, Verb, lexicon};
 
 /// A construction, to be chosen by weight.
-pub type Construction = fn(&mut Scene) -> String;
+pub(crate) type Construction = fn(&mut Scene) -> String;
 
 /// The constructions of running prose, with their weights.
-pub const CONSTRUCTIONS: &[(usize, Construction)] = &[
+pub(crate) const CONSTRUCTIONS: &[(usize, Construction)] = &[
     (24, |scene| scene.plain()),
     (8, |scene| scene.state_sentence()),
     (6, |scene| scene.coordination()),
@@ -46,7 +46,7 @@ pub const CONSTRUCTIONS: &[(usize, Construction)] = &[
 
 impl Scene<'_> {
     /// A sentence of a random construction.
-    pub fn sentence(&mut self) -> String {
+    pub(crate) fn sentence(&mut self) -> String {
         let construction = self.draw.weighted(CONSTRUCTIONS);
         let words = construction(self);
         self.next_sentence();
@@ -189,7 +189,7 @@ impl Scene<'_> {
     }
 
     /// "There lived an old king in Kelbridge": the first sentence of a story.
-    pub fn opening(&mut self) -> String {
+    pub(crate) fn opening(&mut self) -> String {
         self.name(0);
         let entity = self.entities[0].clone();
         let number = entity.number;
@@ -238,7 +238,7 @@ impl Scene<'_> {
 }
 
 /// "there is a cup on the table": the verb agrees with what is there.
-pub fn there(phrase: NounPhrase, tense: Tense, place: &str) -> Clause {
+pub(crate) fn there(phrase: NounPhrase, tense: Tense, place: &str) -> Clause {
     let subject = NounPhrase::new("there", phrase.agreement.number, Gender::Neuter);
     Clause::linking(subject, tense, joined(&[&phrase.object(), place]))
 }

@@ -14,7 +14,7 @@ use super::there;
 
 impl Scene<'_> {
     /// "She had never seen a whale", "Nobody had ever seen a whale"
-    pub fn never_ever(&mut self) -> String {
+    pub(crate) fn never_ever(&mut self) -> String {
         let who = self.somebody();
         let (negative, mut clause) = match self.draw.below(10) {
             0..5 => (false, self.bare_event(who)),
@@ -49,7 +49,7 @@ impl Scene<'_> {
     }
 
     /// "Tom did not find any apples", "there was not any milk"
-    pub fn negated_any(&mut self) -> String {
+    pub(crate) fn negated_any(&mut self) -> String {
         if self.draw.chance(25) {
             let things = self.any(OBJECT.or(DRINK), "there");
             let place = self.location();
@@ -78,7 +78,7 @@ impl Scene<'_> {
     }
 
     /// "Only Tom had ever seen the whale"
-    pub fn only_ever(&mut self) -> String {
+    pub(crate) fn only_ever(&mut self) -> String {
         let who = self.human();
         let named = self.name(who);
         let first = if self.draw.chance(75) { "only" } else { "even" };
@@ -98,7 +98,7 @@ impl Scene<'_> {
     }
 
     /// "There were two cups on the table", "there seemed to be a mouse in the box"
-    pub fn existential(&mut self) -> String {
+    pub(crate) fn existential(&mut self) -> String {
         let noun = self.noun_of(OBJECT.or(ANIMAL).or(DRINK), "there");
         let number = self.number_for(noun);
         let phrase = self.weak_phrase(noun, number);
@@ -116,7 +116,7 @@ impl Scene<'_> {
     }
 
     /// A phrase that can follow `there is`: never `the`, `every`, `most` or `all`.
-    pub fn weak_phrase(&mut self, noun: &Noun, number: Number) -> NounPhrase {
+    pub(crate) fn weak_phrase(&mut self, noun: &Noun, number: Number) -> NounPhrase {
         let adjective = if self.draw.chance(35) { self.adjective_for(noun) } else { "" };
         let determiner = match number {
             _ if noun.mass => Determiner::Word(self.draw.zipf(&["some", "no", "a lot of", "more"])),
@@ -130,7 +130,7 @@ impl Scene<'_> {
     }
 
     /// "Every girl had a kite", "most of the geese were asleep"
-    pub fn quantified_subject(&mut self) -> String {
+    pub(crate) fn quantified_subject(&mut self) -> String {
         let noun = self.noun_of(PERSON.or(ANIMAL), "every");
         let (determiner, number) = self.draw.weighted(&[
             (4, ("every", Number::Singular)),
@@ -158,7 +158,7 @@ impl Scene<'_> {
     }
 
     /// "The baker sold more than ten pies", "no guest ate more than two cakes"
-    pub fn counted_object(&mut self) -> String {
+    pub(crate) fn counted_object(&mut self) -> String {
         let noun = self.noun_of(PORTABLE, "more");
         let noun = if noun.mass { self.noun_of(VESSEL, "more") } else { noun };
         let verbs: Vec<&Verb> = lexicon()
@@ -190,7 +190,7 @@ impl Scene<'_> {
     }
 
     /// "Anna bought two red hats and Tom bought three"
-    pub fn noun_ellipsis(&mut self) -> String {
+    pub(crate) fn noun_ellipsis(&mut self) -> String {
         let (who, other) = self.two_humans();
         if who == other {
             return self.counted_object();
@@ -222,7 +222,7 @@ impl Scene<'_> {
     }
 
     /// "The sister of the two boys was tired", "the keys to the box were lost"
-    pub fn related_subject(&mut self) -> String {
+    pub(crate) fn related_subject(&mut self) -> String {
         let words = lexicon();
         let noun = self.draw.zipf(&words.nouns_of(KIN));
         let number = self.number_for(noun);

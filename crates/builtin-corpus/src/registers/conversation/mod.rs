@@ -14,7 +14,7 @@ use crate::registers::finished;
 
 /// What one of the two says before the other speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub(crate) struct Turn {
     pub first_speaker: bool,
     pub text: String,
 }
@@ -45,7 +45,7 @@ const EXCHANGES: &[(usize, Exchange)] = &[
 ];
 
 /// One exchange between two of the cast.
-pub fn exchange(scene: &mut Scene, first: usize, second: usize) -> Vec<Turn> {
+pub(crate) fn exchange(scene: &mut Scene, first: usize, second: usize) -> Vec<Turn> {
     let mut talk = Talk { scene, first, second, turns: Vec::new() };
     talk.give_word_to(true);
     let exchange = talk.scene.draw.weighted(EXCHANGES);

@@ -79,8 +79,7 @@ pub fn evaluate_all(
     device: impl FnOnce() -> Result<Arc<dyn Device>>,
     observer: &dyn Observer,
 ) -> Result<AllOutcome> {
-    let wanted =
-        |benchmark: &dyn Benchmark| settings.benchmarks.iter().any(|wanted| *wanted == benchmark);
+    let wanted = |benchmark: &dyn Benchmark| settings.benchmarks.contains(&benchmark);
     let found = available::find(&settings.data, settings.text.as_deref(), wanted)?;
     for (benchmark, why) in &found.missing {
         observer.note(format_args!("{} is left out: {why}", benchmark.name()));
