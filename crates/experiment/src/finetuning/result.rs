@@ -33,6 +33,7 @@ pub struct FinetuneResult {
     pub validation_items: usize,
     /// Items cut to 128 tokens, or to the model's positions.
     pub validation_items_truncated: usize,
+    /// How the training went.
     #[serde(flatten)]
     pub course: Course,
 }

@@ -26,7 +26,12 @@ pub enum RecipeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A line of the recipe, counted from 1; no line when the file does not mention it.
-    File { path: PathBuf, line: Option<usize> },
+    File {
+        /// The recipe's file.
+        path: PathBuf,
+        /// Its line.
+        line: Option<usize>,
+    },
     /// An override such as `--set student.train.epochs=4`.
     CommandLine(String),
 }

@@ -33,10 +33,13 @@ pub struct Recipe {
     pub name: String,
     /// Everything random follows from it.
     pub seed: u64,
+    /// The text.
     pub corpus: CorpusSection,
+    /// How it is cut into tokens.
     pub tokenizer: TokenizerSection,
     /// In the order of the file, in which they are trained.
     pub models: IndexMap<String, ModelSection>,
+    /// What is measured at the end.
     pub evaluate: EvaluateSection,
 }
 
@@ -109,6 +112,7 @@ pub fn model_seed(recipe_seed: u64, model: &str) -> u64 {
 pub struct ModelRequest<'a> {
     /// A model's name in `recipe`, or, without one, the folder to start from.
     pub model: &'a str,
+    /// The recipe, if there is one.
     pub recipe: Option<&'a Path>,
     /// Overrides of the train table, such as `epochs=4`.
     pub overrides: &'a [String],
@@ -119,18 +123,28 @@ pub struct ModelRequest<'a> {
 /// Flags of the distill command; what is `None` keeps the recipe's value, or else the default.
 #[derive(Default)]
 pub struct DistillRequest<'a> {
+    /// Model folders.
     pub teachers: &'a [String],
     /// One for each teacher; without any all count alike, since the recipe's belong to its own
     /// teachers.
     pub weights: &'a [f64],
+    /// What the divergence is divided by.
     pub kl: Option<&'a str>,
+    /// Divides the logits of student and teachers.
     pub temperature: Option<f64>,
+    /// Weight of the cross-entropy.
     pub alpha: Option<f64>,
+    /// How several teachers are combined.
     pub ensemble: Option<&'a str>,
+    /// Distance between student and teachers.
     pub divergence: Option<&'a str>,
+    /// Kind of teacher outputs.
     pub signal: Option<&'a str>,
+    /// How hidden states are stored.
     pub codec: Option<&'a str>,
+    /// Tokens drawn at each position.
     pub samples: Option<u32>,
+    /// Folder of the teacher cache.
     pub cache: Option<&'a str>,
 }
 

@@ -1,9 +1,9 @@
 //! A row's divergence between two softened distributions, with its gradient, and how it is combined
 //! with the cross-entropy.
 //!
-//! With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is `q[j] (g[j]
-//! - sum q g) / T`. All is computed from `ln q` and the log-ratio `ln q - ln p`, which stay finite
-//! where a probability underflows.
+//! With `g[j] = dD / dq[j]` the gradient of a divergence `D` by the student's logits is
+//! `q[j] (g[j] - sum q g) / T`. All is computed from `ln q` and the log-ratio `ln q - ln p`, which
+//! stay finite where a probability underflows.
 
 use crate::cpu::math::{exp, ln, long_sum_over, maximum, sum_over};
 use crate::cpu::softmax::Softmax;
