@@ -1,20 +1,21 @@
 //! First names, and the pieces of which surnames and places are made.
 
-pub(crate) const FEMININE_NAMES: &str = "Mary Anna Emma Lucy Rosa Alice Sarah Jane Nora Clara Ruth Ella \
- Sophie Grace Helen Kate Julia Maria Lily Martha Eva Laura Amy Molly Hannah Susan Beth Daisy \
- Edith Olive Flora Agnes Ida Nina Irene Mabel Sylvia Greta Petra Zoe Tessa Bridget Harriet Lena \
- Miriam Winifred Beatrice Ingrid Dorothea Yasmin Leila Philippa Matilda Rosalind Ottilie Priya \
- Noor Xenia";
+pub(crate) const FEMININE_NAMES: &str = "Mary Anna Emma Lucy Rosa Alice Sarah Jane Nora Clara \
+ Ruth Ella Sophie Grace Helen Kate Julia Maria Lily Martha Eva Laura Amy Molly Hannah Susan Beth \
+ Daisy Edith Olive Flora Agnes Ida Nina Irene Mabel Sylvia Greta Petra Zoe Tessa Bridget Harriet \
+ Lena Miriam Winifred Beatrice Ingrid Dorothea Yasmin Leila Philippa Matilda Rosalind Ottilie \
+ Priya Noor Xenia";
 
-pub(crate) const MASCULINE_NAMES: &str = "John Tom Peter James Henry David Jack William Sam George Paul \
- Max Ben Robert Charlie Daniel Oliver Arthur Martin Joe Simon Frank Hugo Adam Felix Walter Leo \
- Oscar Edward Philip Ralph Victor Albert Theo Ned Conrad Ivan Gilbert Rupert Anton Jasper Bruno \
- Stanley Omar Magnus Hector Silas Ambrose Laurence Emil Barnaby Rafael Cyril Tobias Kenji Idris \
- Leopold Casimir";
+pub(crate) const MASCULINE_NAMES: &str = "John Tom Peter James Henry David Jack William Sam \
+ George Paul Max Ben Robert Charlie Daniel Oliver Arthur Martin Joe Simon Frank Hugo Adam Felix \
+ Walter Leo Oscar Edward Philip Ralph Victor Albert Theo Ned Conrad Ivan Gilbert Rupert Anton \
+ Jasper Bruno Stanley Omar Magnus Hector Silas Ambrose Laurence Emil Barnaby Rafael Cyril Tobias \
+ Kenji Idris Leopold Casimir";
 
 /// First halves of made-up surnames and places.
-pub(crate) const NAME_STARTS: &str = "Ash Brad Kel Hart Win Stan Mor Lang Whit Thorn El Red Marsh Holm \
- Cald Fen Rad Oak Wex Bur Lin Har Fair Ald Pen Strat Cross Gil Brox Dun Hazel Tarn Quen Ux Yar";
+pub(crate) const NAME_STARTS: &str = "Ash Brad Kel Hart Win Stan Mor Lang Whit Thorn El Red \
+ Marsh Holm Cald Fen Rad Oak Wex Bur Lin Har Fair Ald Pen Strat Cross Gil Brox Dun Hazel Tarn \
+ Quen Ux Yar";
 
 /// Second halves of surnames.
 pub(crate) const SURNAME_ENDS: &str =

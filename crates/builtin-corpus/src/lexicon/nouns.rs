@@ -151,9 +151,9 @@ pub(super) const IRREGULAR_PLURALS: &[(&str, &str)] = &[
 ];
 
 /// Persons whom the word itself makes masculine.
-pub(super) const MASCULINE: &str = "man boy king fisherman prince gentleman policeman postman waiter \
- actor fireman boatman brother father son uncle husband grandfather nephew knight";
+pub(super) const MASCULINE: &str = "man boy king fisherman prince gentleman policeman postman \
+ waiter actor fireman boatman brother father son uncle husband grandfather nephew knight";
 
 /// Persons whom the word itself makes feminine.
-pub(super) const FEMININE: &str = "woman girl queen lady princess actress waitress witch milkmaid \
- mother sister daughter wife aunt grandmother niece";
+pub(super) const FEMININE: &str = "woman girl queen lady princess actress waitress witch \
+ milkmaid mother sister daughter wife aunt grandmother niece";
