@@ -151,12 +151,12 @@ pub struct Section {
 
 /// The benchmark of a name.
 pub fn find_benchmark(name: &str) -> Option<&'static dyn Benchmark> {
-    BENCHMARKS.into_iter().find(|benchmark| benchmark.name() == name)
+    BENCHMARKS.iter().copied().find(|benchmark| benchmark.name() == name)
 }
 
 /// All benchmarks of choices with their reader and scorer, in the order of the list.
 pub fn zero_shot() -> impl Iterator<Item = &'static dyn ZeroShot> {
-    BENCHMARKS.into_iter().filter_map(|benchmark| match benchmark.kind() {
+    BENCHMARKS.iter().copied().filter_map(|benchmark| match benchmark.kind() {
         Kind::ZeroShot(benchmark) => Some(benchmark),
         _ => None,
     })

@@ -81,7 +81,7 @@ pub struct Texts {
 
 /// All tasks, benchmark by benchmark.
 pub fn classification_tasks() -> impl Iterator<Item = &'static ClassificationTask> {
-    BENCHMARKS.into_iter().flat_map(|benchmark| tasks_of(benchmark))
+    BENCHMARKS.iter().copied().flat_map(|benchmark| tasks_of(benchmark))
 }
 
 /// The tasks of a fine-tuned benchmark, in the papers' order; none of another.

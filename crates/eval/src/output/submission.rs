@@ -16,7 +16,7 @@ pub struct Submission {
 /// The parts of the file in the pipeline's order: fine-tuned benchmarks first.
 fn sections() -> Vec<Section> {
     let (fine_tuned, others): (Vec<&dyn Benchmark>, Vec<_>) =
-        BENCHMARKS.into_iter().partition(|benchmark| benchmark.kind().is_fine_tuned());
+        BENCHMARKS.iter().copied().partition(|benchmark| benchmark.kind().is_fine_tuned());
     fine_tuned.into_iter().chain(others).filter_map(|benchmark| benchmark.section()).collect()
 }
 

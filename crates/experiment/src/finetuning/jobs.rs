@@ -89,7 +89,7 @@ pub fn select_tasks(names: &[String]) -> Result<Vec<&'static ClassificationTask>
 }
 
 fn fine_tuned() -> impl Iterator<Item = &'static dyn Benchmark> {
-    BENCHMARKS.into_iter().filter(|benchmark| benchmark.kind().is_fine_tuned())
+    BENCHMARKS.iter().copied().filter(|benchmark| benchmark.kind().is_fine_tuned())
 }
 
 impl Jobs {

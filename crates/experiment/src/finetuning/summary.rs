@@ -76,7 +76,7 @@ impl ModelResults {
 pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool, failures: &Failures) -> Table {
     let heads = models.iter().map(|model| model.name.as_str());
     let mut table = ScoreTable::new(&[("task", Align::Left), ("metric", Align::Left)], heads);
-    for benchmark in BENCHMARKS {
+    for &benchmark in BENCHMARKS {
         let mut count = 0;
         for task in tasks_of(benchmark) {
             let scores = |model: &ModelResults| -> Vec<f64> {
@@ -134,7 +134,7 @@ pub fn to_json(
         let is_whole = |benchmark: &&'static dyn Benchmark| {
             failures.mark(&model.name, benchmark.name(), None).is_none()
         };
-        let whole = BENCHMARKS.into_iter().filter(is_whole);
+        let whole = BENCHMARKS.iter().copied().filter(is_whole);
         let suites: Vec<_> =
             whole.flat_map(|whole| by_seed(&model.seeds, whole, rules, all_rows)).collect();
         let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();

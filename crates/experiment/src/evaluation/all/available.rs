@@ -53,7 +53,7 @@ impl Found {
 
 /// The benchmarks that [`find`] looks for: those that have folders, and the held-out loss.
 pub fn searchable() -> impl Iterator<Item = &'static dyn Benchmark> {
-    BENCHMARKS.into_iter().filter(|benchmark| {
+    BENCHMARKS.iter().copied().filter(|benchmark| {
         !benchmark.folders().is_empty() || matches!(benchmark.kind(), Kind::HeldOutLoss)
     })
 }

@@ -30,7 +30,7 @@ pub(super) fn write(
 ) -> Result<()> {
     let is_whole =
         |benchmark: &dyn Benchmark| failures.mark(&scores.name, benchmark.name(), None).is_none();
-    let finetuned = BENCHMARKS.into_iter().filter(|benchmark| benchmark.kind().is_fine_tuned());
+    let finetuned = BENCHMARKS.iter().copied().filter(|benchmark| benchmark.kind().is_fine_tuned());
     let finetuned: Vec<_> = finetuned
         .filter(|benchmark| is_whole(*benchmark))
         .filter_map(|benchmark| scores.results(benchmark, rules).into_iter().next())

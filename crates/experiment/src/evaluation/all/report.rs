@@ -113,7 +113,7 @@ impl Report {
             markdown.push('\n');
         }
         markdown += &differences(models)?;
-        for benchmark in BENCHMARKS {
+        for &benchmark in BENCHMARKS {
             if let Some((table, notes)) = task_table(models, benchmark, rules, failures) {
                 let (title, table) = (benchmark.title(), table.to_markdown());
                 markdown += &format!("\n## {title}\n\n{table}\n{notes}\n");
@@ -156,7 +156,7 @@ impl<'a> Overview<'a> {
         let cells = models.iter().map(|model| Cell::Text(parameters(model))).collect();
         overview.add("parameters".into(), &[], None, cells);
         let last: &'static dyn Benchmark = &AgeOfAcquisition;
-        for benchmark in BENCHMARKS.into_iter().filter(|benchmark| *benchmark != last) {
+        for benchmark in BENCHMARKS.iter().copied().filter(|benchmark| *benchmark != last) {
             overview.add_benchmark(benchmark)?;
         }
         let macros = models.iter().map(|model| match macro_of(model, rules) {
@@ -294,7 +294,7 @@ fn differences(models: &[ModelScores]) -> Result<String> {
     let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
     let mut any = false;
     let [first, others @ ..] = models else { return Ok(String::new()) };
-    for benchmark in BENCHMARKS {
+    for &benchmark in BENCHMARKS {
         for other in others {
             let (Some(base), Some(found)) = (first.outcome(benchmark), other.outcome(benchmark))
             else {
