@@ -136,7 +136,7 @@ pub fn on_training(error: &TrainError) -> &'static str {
         | TrainError::Example { .. }
         | TrainError::NotInCache
         | TrainError::Stopped(_)
-        | TrainError::Setting { .. } => MEND,
+        | TrainError::Setting(_) => MEND,
     }
 }
 

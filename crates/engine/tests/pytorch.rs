@@ -208,18 +208,8 @@ fn divergences_of_ensembles() {
             share,
         })
         .collect();
-    let divergences = [
-        ("forward_kl", Divergence::ForwardKl),
-        ("reverse_kl", Divergence::ReverseKl),
-        ("jensen_shannon", Divergence::JensenShannon),
-    ];
-    let ensembles = [
-        ("mean_logits", Ensemble::MeanLogits),
-        ("mean_probs", Ensemble::MeanProbs),
-        ("sum_kl", Ensemble::SumKl),
-    ];
-    for (divergence_name, divergence) in divergences {
-        for (ensemble_name, ensemble) in ensembles {
+    for (divergence_name, divergence) in Divergence::NAMED {
+        for (ensemble_name, ensemble) in Ensemble::NAMED {
             for temperature in [1.0, 2.0] {
                 let mut gradients = Parameters::zeros(&device, layout.clone());
                 let mut tape = Tape::training(&parameters, &mut gradients, None);

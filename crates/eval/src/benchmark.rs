@@ -4,9 +4,8 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Serialize, Serializer};
 
-use crate::benchmarks::BENCHMARKS;
 use crate::choices::Task;
 use crate::classification::ClassificationTask;
 use crate::error::EvalError;
@@ -149,19 +148,6 @@ pub struct Section {
     pub tasks: Vec<&'static str>,
 }
 
-/// The benchmark of a name.
-pub fn find_benchmark(name: &str) -> Option<&'static dyn Benchmark> {
-    BENCHMARKS.iter().copied().find(|benchmark| benchmark.name() == name)
-}
-
-/// All benchmarks of choices with their reader and scorer, in the order of the list.
-pub fn zero_shot() -> impl Iterator<Item = &'static dyn ZeroShot> {
-    BENCHMARKS.iter().copied().filter_map(|benchmark| match benchmark.kind() {
-        Kind::ZeroShot(benchmark) => Some(benchmark),
-        _ => None,
-    })
-}
-
 impl fmt::Debug for dyn Benchmark {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -179,13 +165,5 @@ impl Eq for dyn Benchmark + '_ {}
 impl Serialize for dyn Benchmark {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for &'static dyn Benchmark {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        find_benchmark(&name)
-            .ok_or_else(|| de::Error::custom(format!("there is no benchmark `{name}`")))
     }
 }

@@ -6,6 +6,7 @@ use base::Stopped;
 use engine::{Fault, OutOfMemory};
 use model::ModelError;
 
+use crate::settings::SettingError;
 use crate::signals::cache::CacheError;
 
 /// Why a run could not start or go on.
@@ -61,27 +62,14 @@ pub enum TrainError {
     Device(Fault),
     #[error("stopped before the end, as asked")]
     Stopped(#[from] Stopped),
-    #[error("`{setting}` is {value}; {rule}")]
-    Setting { setting: &'static str, value: String, rule: &'static str },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
 }
 
 impl TrainError {
     /// There was no memory for sequences of a length.
     pub(crate) fn out_of_memory(length: usize) -> impl Fn(OutOfMemory) -> Self {
         move |OutOfMemory { size, fault }| Self::OutOfMemory { sequences: size, length, fault }
-    }
-}
-
-/// An error that names the setting, its value and the rule, unless the rule holds.
-pub(crate) fn require(
-    holds: bool,
-    setting: &'static str,
-    value: &dyn std::fmt::Display,
-    rule: &'static str,
-) -> Result<(), TrainError> {
-    match holds {
-        true => Ok(()),
-        false => Err(TrainError::Setting { setting, value: value.to_string(), rule }),
     }
 }
 

@@ -10,10 +10,9 @@ use super::EvaluateArgs;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The contexts are a list of {\"sent\": text, \"words\": [text, ...]}, or text with one utterance a
-    line (clean it first):
-in order, each line with a word that has fewer than N contexts so far. A word counts where it
-stands as a whole word, in any case, with `-`, `_` and apostrophes between letters as part of it;
-its surprisal is that of its own tokens.
+line (clean it first): in order, each line with a word that has fewer than N contexts so far. A word
+counts where it stands as a whole word, in any case, with `-`, `_` and apostrophes between letters
+as part of it; its surprisal is that of its own tokens.
 
 --as-published computes what the code of 2023 computes: it reads the logits at the word itself
 instead of before it, in batches of 32 sentences of at most 50 tokens, with every word of a batch

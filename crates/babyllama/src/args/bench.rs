@@ -163,7 +163,7 @@ pub enum TeacherSignal {
     Online,
     /// Their final states are read from a complete cache, in single precision.
     Hidden,
-    /// The same in half the room.
+    /// The same in half the space.
     HiddenBf16,
     /// Tokens drawn from their distributions are read from a complete cache.
     Sampled,

@@ -114,7 +114,7 @@ pub struct RunArgs {
 #[command(after_help = "\
 Examples:
   babyllama cache-teachers recipes/quickstart.toml --set student.distill.signal=hidden
-  babyllama cache-teachers recipes/quickstart.toml --model student \
+  babyllama cache-teachers recipes/quickstart.toml --model student \\
       --set student.distill.signal=sampled --output runs/trial")]
 pub struct CacheTeachersArgs {
     #[command(flatten)]

@@ -80,7 +80,8 @@ fn sizes_beyond_any_memory() {
     }
     let recipe = workspace
         .babyllama("run small.toml --output runs/wide --set teacher.hidden_size=1000000000000");
-    recipe.refused(1).names(&["hidden_size is 1000000000000"]);
+    let too_large = "`models.teacher.hidden_size` is 1000000000000; it must be at most";
+    recipe.refused(2).names(&[too_large]);
     with_file(&workspace, "shardless", "model.safetensors", None);
     workspace.write("shardless/model.safetensors.index.json", "{\"weight_map\": {}}");
     load(&workspace, "shardless").names(&["shardless is not a folder with a model", "index"]);

@@ -277,7 +277,7 @@ fn a_cache_has_a_folder_of_its_own() {
             .names(&["teacher cache", problem])
             .advises("a folder of its own");
     };
-    let in_a_model = format!("lies in the model folder {TEACHER}");
+    let in_a_model = format!("is in the model folder {TEACHER}");
     refused(format!("{distill} --cache {TEACHER}/kept --output out"), &in_a_model);
     refused(format!("{distill} --cache out --output out"), "is the output folder");
     let start = format!(

@@ -41,7 +41,7 @@ fn shouts(line: &str) -> bool {
     all > 0 && 2 * upper >= all
 }
 
-/// Takes every `l` for an `I` that was read wrongly, then capitalises each stretch between `.` `!`
+/// Takes every `l` for an `I` that was read wrongly, then capitalises each piece between `.` `!`
 /// `?`.
 fn to_sentence_case(line: &str) -> String {
     let mended = line.replace('l', "I");

@@ -1,4 +1,4 @@
-//! Unicode normal forms, found stretch by stretch, the library being asked once for each.
+//! Unicode normal forms, found piece by piece, the library being asked once for each.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use tokenizers::{NormalizedString, Normalizer};
 
 use super::memory::Memory;
 
-/// Brings texts into the normal form of one normalizer, and remembers those of short stretches.
+/// Brings texts into the normal form of one normalizer, and remembers those of short pieces.
 #[derive(Debug, Default)]
 pub(super) struct NormalForms {
     known: Memory<Box<str>>,
@@ -16,8 +16,8 @@ impl NormalForms {
     /// The normal form of a text. `normalizer` must be one of NFC, NFD, NFKC and NFKD, the same at
     /// every call.
     ///
-    /// A stretch is an ASCII character with what follows it up to the next one. The normal forms of
-    /// the stretches are the normal form of the text: ASCII characters are their own normal forms
+    /// A piece is an ASCII character with what follows it up to the next one. The normal forms of
+    /// the pieces are the normal form of the text: ASCII characters are their own normal forms
     /// and starters, so that no mark moves across one, and none is ever joined to what stands
     /// before it.
     pub(super) fn of<'t>(&mut self, text: &'t str, normalizer: &impl Normalizer) -> Cow<'t, str> {
@@ -33,25 +33,25 @@ impl NormalForms {
                 .iter()
                 .position(u8::is_ascii)
                 .map_or(bytes.len(), |length| other + length);
-            // What was done ends before an ASCII character, so that only a text's first stretch can
+            // What was done ends before an ASCII character, so that only a text's first piece can
             // lack one.
             let start = other.saturating_sub(1);
             normal.push_str(&text[done..start]);
-            self.push_stretch(&text[start..end], normalizer, &mut normal);
+            self.push_piece(&text[start..end], normalizer, &mut normal);
             done = end;
         }
         normal.push_str(&text[done..]);
         normal.into()
     }
 
-    fn push_stretch(&mut self, stretch: &str, normalizer: &impl Normalizer, normal: &mut String) {
-        if let Some(form) = self.known.get(stretch) {
+    fn push_piece(&mut self, piece: &str, normalizer: &impl Normalizer, normal: &mut String) {
+        if let Some(form) = self.known.get(piece) {
             normal.push_str(form);
             return;
         }
-        let form = by_library(stretch, normalizer);
+        let form = by_library(piece, normalizer);
         normal.push_str(&form);
-        self.known.keep(stretch, form.into());
+        self.known.keep(piece, form.into());
     }
 }
 

@@ -8,7 +8,7 @@ use crate::tensor::{View, ViewMut};
 /// Values per task.
 const TASK: usize = 16_384;
 
-/// `kernel(input, output)` on stretches of both.
+/// `kernel(input, output)` on pieces of both.
 pub(super) fn map(
     input: View<'_>,
     output: ViewMut<'_>,
@@ -20,7 +20,7 @@ pub(super) fn map(
         .for_each(|(output, input)| kernel(input, output));
 }
 
-/// `kernel(first, second, output)` on stretches of all three.
+/// `kernel(first, second, output)` on pieces of all three.
 pub(super) fn map_both(
     first: View<'_>,
     second: View<'_>,

@@ -104,7 +104,7 @@ impl Queue {
         self.commands.len() >= self.limit
     }
 
-    /// Tells that the GPU has done everything and waits for more.
+    /// Records that the GPU has done everything and waits for more.
     pub(super) fn has_run_dry(&mut self) {
         self.limit = FIRST;
     }

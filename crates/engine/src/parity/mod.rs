@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn the_cpu_is_its_own_equal() {
         let cpu: Arc<dyn Device> = Arc::new(Cpu::new());
-        let mut heard = 0;
-        let results = run(&cpu, &cpu, 0.0, &mut |_| heard += 1);
-        assert!(results.len() > 40 && heard == results.len());
+        let mut reported = 0;
+        let results = run(&cpu, &cpu, 0.0, &mut |_| reported += 1);
+        assert!(results.len() > 40 && reported == results.len());
         for result in results {
             assert!(result.passed, "{result:?}");
         }

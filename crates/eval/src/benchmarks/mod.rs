@@ -20,7 +20,9 @@ pub use loss::{FileLoss, HeldOutLoss, LossResult};
 pub use msgs::Msgs;
 pub use other_pairs::{OtherPairs, benchmark_of_pairs};
 
-use crate::benchmark::Benchmark;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::benchmark::{Benchmark, Kind, ZeroShot};
 
 /// All benchmarks, in the order in which they are run and stand in tables. Minimal pairs of a
 /// folder of any name are of the first that recognizes them: the built-in ones, which have names of
@@ -39,10 +41,30 @@ pub static BENCHMARKS: &[&dyn Benchmark] = &[
     &OtherPairs,
 ];
 
+/// The benchmark of a name.
+pub fn find_benchmark(name: &str) -> Option<&'static dyn Benchmark> {
+    BENCHMARKS.iter().copied().find(|benchmark| benchmark.name() == name)
+}
+
+/// All benchmarks of choices with their reader and scorer, in the order of the list.
+pub fn zero_shot() -> impl Iterator<Item = &'static dyn ZeroShot> {
+    BENCHMARKS.iter().copied().filter_map(|benchmark| match benchmark.kind() {
+        Kind::ZeroShot(benchmark) => Some(benchmark),
+        _ => None,
+    })
+}
+
+impl<'de> Deserialize<'de> for &'static dyn Benchmark {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        find_benchmark(&name)
+            .ok_or_else(|| de::Error::custom(format!("there is no benchmark `{name}`")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmark::find_benchmark;
 
     #[test]
     fn names_are_unique_and_stay_as_they_are_in_files() {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::blimp::groups;
-use crate::benchmark::{Benchmark, Kind, ZeroShot, zero_shot};
+use super::zero_shot;
+use crate::benchmark::{Benchmark, Kind, ZeroShot};
 use crate::choices::Task;
 use crate::error::EvalError;
 use crate::minimal_pairs;

@@ -1,4 +1,4 @@
-//! What each way of listening to teachers takes: disk and work, estimated from sizes alone.
+//! What each kind of teacher outputs takes: disk and work, estimated from sizes alone.
 
 use model::ModelConfig;
 use train::settings::{Codec, DistillSettings, SignalKind, TrainSettings};
@@ -26,7 +26,7 @@ pub struct Cost {
     pub flops: f64,
 }
 
-/// Every way of listening, for a student that sees `seen` tokens of a text of `tokens`.
+/// Every kind of teacher outputs, for a student that sees `seen` tokens of a text of `tokens`.
 pub fn choices(
     distill: &DistillSettings,
     settings: &TrainSettings,

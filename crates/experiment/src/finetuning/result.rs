@@ -35,12 +35,12 @@ pub struct FinetuneResult {
     pub validation_items_truncated: usize,
     /// How the training went.
     #[serde(flatten)]
-    pub course: Course,
+    pub course: FinetuneHistory,
 }
 
 /// How a fine-tuning went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Course {
+pub struct FinetuneHistory {
     /// The task whose training items the model learned from: by the rules of 2024 `mnli` for
     /// `mnli-mm`.
     pub trained_on: String,
@@ -75,7 +75,7 @@ impl FinetuneResult {
     /// The scores of the answers to a set of items, where `truncated` marks those that were cut.
     pub fn new(
         fingerprint: &str,
-        course: &Course,
+        course: &FinetuneHistory,
         questions: &Questions,
         truncated: &[bool],
         answers: &[Prediction],

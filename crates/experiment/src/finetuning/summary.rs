@@ -156,7 +156,7 @@ mod tests {
     use eval::{Glue, Prediction};
     use train::finetune::FinetuneSettings;
 
-    use super::super::result::Course;
+    use super::super::result::FinetuneHistory;
     use super::*;
 
     fn result(task: &str, score: f64) -> FinetuneResult {
@@ -164,7 +164,7 @@ mod tests {
         let score = TaskResult { score, ..task_result(find_task(task).unwrap(), &[answer], 0) };
         let all_rows = (task == "main_verb_control")
             .then(|| TaskResult { score: score.score / 2.0, ..score.clone() });
-        let course = Course {
+        let course = FinetuneHistory {
             trained_on: task.to_owned(),
             rules: Rules::Year2024,
             settings: FinetuneSettings::default(),

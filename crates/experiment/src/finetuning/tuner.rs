@@ -16,7 +16,7 @@ use train::finetune::{Finetune, FinetuneSettings, Finetuned, predict};
 use super::items::JobItems;
 use super::jobs::{Job, Questions};
 use super::listener::FinetuneLog;
-use super::result::{Course, FinetuneResult, MODEL, clear};
+use super::result::{FinetuneHistory, FinetuneResult, MODEL, clear};
 use crate::error::{ExperimentError, Result};
 use crate::failures::Part;
 use crate::observer::Observer;
@@ -127,7 +127,7 @@ impl Tuner<'_> {
         let mut log =
             FinetuneLog::new(&label, items.training.tokens(), selection(&items), self.observer);
         let finetuned = self.finetune(subject, &items, &settings, &mut log)?;
-        let course = Course {
+        let course = FinetuneHistory {
             trained_on: job.task().name.to_owned(),
             rules,
             settings,

@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use model::ModelError;
-use train::TrainError;
-use train::settings::{self, DistillSettings, TrainSettings};
+use train::settings::{self, DistillSettings, SettingError, TrainSettings};
 
 use super::Recipe;
 use super::document::TOP_LEVEL_KEYS;
@@ -165,13 +164,8 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
 }
 
 /// What training itself refuses, as a fault of the recipe's key.
-pub(super) fn fault(error: TrainError) -> Fault {
-    match error {
-        TrainError::Setting { setting, value, rule } => {
-            Fault::invalid(setting, format!("is {value}; {rule}"))
-        }
-        other => Fault::invalid("", other.to_string()),
-    }
+pub(super) fn fault(SettingError { setting, value, rule }: SettingError) -> Fault {
+    Fault::invalid(setting, format!("is {value}; {rule}"))
 }
 
 /// `index` is the student's place among the models; its teachers stand before it, which also rules

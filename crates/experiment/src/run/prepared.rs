@@ -31,7 +31,7 @@ pub(super) struct Text {
 
 const TRAIN: &str = "corpus/train";
 const VALIDATION: &str = "corpus/validation";
-const PAIRS: &str = "corpus/blimp";
+const PAIRS: &str = "corpus/pairs";
 const TOKENIZER: &str = "tokenizer";
 const TRAIN_TOKENS: &str = "tokens/train.bin";
 const VALIDATION_TOKENS: &str = "tokens/validation.bin";

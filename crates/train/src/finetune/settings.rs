@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{TrainError, require};
 use crate::optimizers::{OptimizerKind, OptimizerSettings};
-use crate::settings::ScheduleKind;
+use crate::settings::{ScheduleKind, SettingError, require};
 
 /// How a classifier is fine-tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,7 +101,7 @@ impl FinetuneSettings {
     ///
     /// # Errors
     /// Names the first setting that is out of its range, its value and the rule.
-    pub fn check(&self) -> Result<(), TrainError> {
+    pub fn check(&self) -> Result<(), SettingError> {
         let (rate, threshold) = (self.learning_rate, self.early_stopping_threshold);
         require(self.batch_size >= 1, "batch_size", &self.batch_size, "it must be at least 1")?;
         let epochs = self.epochs;

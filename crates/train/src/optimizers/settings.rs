@@ -6,7 +6,7 @@ use engine::params::NamedSegment;
 use engine::{Layout, Role, Segment};
 
 use super::{OptimizerKind, ParameterGroup};
-use crate::error::{TrainError, require};
+use crate::settings::{SettingError, require};
 
 /// How a model's parameters are updated: the part of the settings of pretraining and of
 /// fine-tuning that concerns the optimizer.
@@ -37,7 +37,7 @@ impl OptimizerSettings {
     ///
     /// # Errors
     /// Names the first such setting, its value and the rule.
-    pub fn check(&self) -> Result<(), TrainError> {
+    pub fn check(&self) -> Result<(), SettingError> {
         let share = |value: f64| (0.0..1.0).contains(&value);
         require(
             self.weight_decay >= 0.0,
@@ -58,7 +58,7 @@ impl OptimizerSettings {
         self.groups.iter().try_for_each(|group| self.check_group(group))
     }
 
-    fn check_group(&self, group: &ParameterGroup) -> Result<(), TrainError> {
+    fn check_group(&self, group: &ParameterGroup) -> Result<(), SettingError> {
         let refuse = |holds: bool, key: &str, value: f64, rule| {
             let value = format!("{key} = {value} for {:?}", group.pattern);
             require(holds, "groups", &value, rule)
@@ -85,7 +85,7 @@ impl OptimizerSettings {
     ///
     /// # Errors
     /// Names the pattern.
-    pub fn check_layout(&self, layout: &Layout) -> Result<(), TrainError> {
+    pub fn check_layout(&self, layout: &Layout) -> Result<(), SettingError> {
         self.groups.iter().try_for_each(|group| {
             let found = layout.segments().iter().any(|named| group.matches(named));
             let pattern = format!("{:?}", group.pattern);
@@ -127,7 +127,7 @@ impl OptimizerSettings {
 fn check_options(
     optimizer: OptimizerKind,
     options: &BTreeMap<String, f64>,
-) -> Result<(), TrainError> {
+) -> Result<(), SettingError> {
     for (name, &value) in options {
         let shown = format!("{name} = {value}");
         let known = optimizer.options().iter().find(|option| option.name == name);

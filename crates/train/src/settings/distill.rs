@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::ops::distillation_loss::{Divergence, Ensemble};
 
+use super::SettingError;
 use super::{TrainSettings, named};
-use crate::error::TrainError;
 
 /// How a student is distilled from its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,9 +100,9 @@ pub fn check_distillation(
     distill: &DistillSettings,
     train: &TrainSettings,
     teachers: usize,
-) -> Result<(), TrainError> {
+) -> Result<(), SettingError> {
     let refuse = |setting, value: &dyn std::fmt::Debug, rule| {
-        Err(TrainError::Setting { setting, value: format!("{value:?}"), rule })
+        Err(SettingError { setting, value: format!("{value:?}"), rule })
     };
     if let Some(weights) = &distill.weights {
         if weights.len() != teachers {

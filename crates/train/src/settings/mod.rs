@@ -2,6 +2,7 @@
 //! distillation.
 
 mod distill;
+mod error;
 pub(crate) mod named;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ pub use self::distill::{
 };
 pub use self::named::Named;
 
-use crate::error::{TrainError, require};
+pub use self::error::SettingError;
+pub(crate) use self::error::require;
 use crate::optimizers::{OptimizerKind, OptimizerSettings, ParameterGroup};
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
@@ -166,7 +168,7 @@ pub enum ScheduleKind {
 ///
 /// # Errors
 /// Names the first such setting, its value and the rule.
-pub fn check(settings: &TrainSettings) -> Result<(), TrainError> {
+pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     let rate = settings.learning_rate;
     require(
         settings.sequence_length >= 2,

@@ -154,7 +154,8 @@ fn check(distillation: &Distillation, inputs: &DistillInputs<'_>) -> Result<(), 
     let named =
         distillation.teachers.iter().map(|teacher| (teacher.name.as_str(), teacher.config()));
     teacher::check(named, inputs.vocab_size, length)?;
-    crate::settings::check_distillation(settings, inputs.settings, distillation.teachers.len())
+    let teachers = distillation.teachers.len();
+    Ok(crate::settings::check_distillation(settings, inputs.settings, teachers)?)
 }
 
 #[cfg(test)]

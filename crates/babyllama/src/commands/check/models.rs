@@ -83,14 +83,14 @@ struct Runs {
 
 /// What a run showed.
 #[derive(Default)]
-struct Course {
+struct Recorder {
     losses: Vec<f64>,
     gradient_norms: Vec<f64>,
     heldout: Vec<f64>,
     stop_after: Option<u64>,
 }
 
-impl Listener for Course {
+impl Listener for Recorder {
     fn on_event(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
             Event::Step(step) => {
@@ -131,7 +131,7 @@ impl Runs {
         folder: &Path,
         device: &Arc<dyn Device>,
         stop_after: Option<u64>,
-    ) -> anyhow::Result<Course> {
+    ) -> anyhow::Result<Recorder> {
         let settings = TrainSettings {
             max_steps: self.steps,
             batch_size: BATCH_SIZE,
@@ -141,7 +141,7 @@ impl Runs {
             weight_decay: 0.1,
             ..TrainSettings::default()
         };
-        let mut course = Course { stop_after, ..Course::default() };
+        let mut recorder = Recorder { stop_after, ..Recorder::default() };
         let training = Training {
             name: &case.name(),
             folder,
@@ -154,8 +154,8 @@ impl Runs {
             tokenizer: None,
             inputs_fingerprint: String::new(),
         };
-        training.execute_with(&mut course)?;
-        Ok(course)
+        training.execute_with(&mut recorder)?;
+        Ok(recorder)
     }
 
     /// Whether a run ends with the bits of one that is done, on whatever device.
@@ -164,11 +164,11 @@ impl Runs {
         name: &str,
         case: &Case,
         device: &Arc<dyn Device>,
-        (done, folder): (&Course, &Path),
+        (done, folder): (&Recorder, &Path),
     ) -> anyhow::Result<Row> {
         let place = self.place(&format!("{name} {}", case.architecture.title()).replace(' ', "-"));
-        let course = self.train(case, &place, device, None)?;
-        let differs = course.losses != done.losses || weights(&place)? != weights(folder)?;
+        let recorder = self.train(case, &place, device, None)?;
+        let differs = recorder.losses != done.losses || weights(&place)? != weights(folder)?;
         Ok(Row::new(name, case.name(), f64::from(u8::from(differs)), 0.0))
     }
 
@@ -227,7 +227,12 @@ fn weights(folder: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn course_rows(name: &str, expected: &Course, found: &Course, tolerances: Tolerances) -> [Row; 3] {
+fn course_rows(
+    name: &str,
+    expected: &Recorder,
+    found: &Recorder,
+    tolerances: Tolerances,
+) -> [Row; 3] {
     [
         ("loss of every step", &expected.losses, &found.losses, tolerances.loss),
         (
@@ -247,7 +252,7 @@ fn course_rows(name: &str, expected: &Course, found: &Course, tolerances: Tolera
 fn changed_devices(
     runs: &Runs,
     case: &Case,
-    expected: &Course,
+    expected: &Recorder,
     [reference, device]: [&Arc<dyn Device>; 2],
     tolerances: Tolerances,
 ) -> anyhow::Result<Vec<Row>> {

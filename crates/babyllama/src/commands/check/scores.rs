@@ -65,13 +65,13 @@ fn scores(architecture: Architecture, device: &Arc<dyn Device>) -> anyhow::Resul
 
 /// What fine-tuning showed.
 #[derive(Default)]
-struct Course {
+struct Recorder {
     losses: Vec<f64>,
     /// Of the examples, after the last step.
     logits: Vec<f64>,
 }
 
-impl FinetuneListener for Course {
+impl FinetuneListener for Recorder {
     fn on_event(&mut self, event: FinetuneEvent) {
         if let FinetuneEvent::Step(step) = event {
             self.losses.push(step.loss);
@@ -79,7 +79,7 @@ impl FinetuneListener for Course {
     }
 }
 
-fn finetune(architecture: Architecture, device: &Arc<dyn Device>) -> anyhow::Result<Course> {
+fn finetune(architecture: Architecture, device: &Arc<dyn Device>) -> anyhow::Result<Recorder> {
     let model = Model::new(config(architecture), device, 13)?;
     let rng = Rng::new(14, "check examples");
     let example = |number: u64| {
@@ -96,7 +96,7 @@ fn finetune(architecture: Architecture, device: &Arc<dyn Device>) -> anyhow::Res
         patience: None,
         ..FinetuneSettings::default()
     };
-    let mut course = Course::default();
+    let mut recorder = Recorder::default();
     let finetune = Finetune {
         classifier: Classifier::from_model(&model, LABELS as usize, 15)?,
         training: &examples,
@@ -104,7 +104,7 @@ fn finetune(architecture: Architecture, device: &Arc<dyn Device>) -> anyhow::Res
         settings: &settings,
         select: &|_| 0.0,
     };
-    let finetuned = finetune.execute(&mut course)?;
-    course.logits = finetuned.logits.into_iter().flatten().map(f64::from).collect();
-    Ok(course)
+    let finetuned = finetune.execute(&mut recorder)?;
+    recorder.logits = finetuned.logits.into_iter().flatten().map(f64::from).collect();
+    Ok(recorder)
 }

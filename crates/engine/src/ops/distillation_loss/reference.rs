@@ -11,8 +11,15 @@ use crate::params::{Layout, Parameters, Role};
 use crate::testing::{device, random};
 use crate::{Device, Tape, Tensor};
 
-pub(crate) const ENSEMBLES: [Ensemble; 3] =
-    [Ensemble::NAMED[0].1, Ensemble::NAMED[1].1, Ensemble::NAMED[2].1];
+pub(crate) const ENSEMBLES: [Ensemble; Ensemble::NAMED.len()] = {
+    let mut ensembles = [Ensemble::MeanLogits; Ensemble::NAMED.len()];
+    let mut index = 0;
+    while index < ensembles.len() {
+        ensembles[index] = Ensemble::NAMED[index].1;
+        index += 1;
+    }
+    ensembles
+};
 
 /// An objective with every divergence and every ensemble.
 pub(crate) fn objectives(

@@ -199,7 +199,7 @@ fn entropies(tokens: usize, vocab: usize) -> Case {
         let rng = Rng::new(4, "parity draws");
         let uniforms: Vec<f32> = (0..tokens as u64).map(|row| rng.uniform(row)).collect();
         let mut outputs = Vec::new();
-        for ensemble in [Ensemble::MeanLogits, Ensemble::MeanProbs, Ensemble::SumKl] {
+        for (_, ensemble) in Ensemble::NAMED {
             let softened =
                 SoftenedTeachers { projections: &projections, ensemble, temperature: 2.0 };
             let (mut ids, mut entropies) = (vec![0; tokens * 16], vec![0.0; tokens]);
