@@ -168,5 +168,5 @@ fn a_group_without_a_segment_is_refused() {
         inputs_fingerprint: String::new(),
     };
     let message = run.execute(&mut Recorder::default()).unwrap_err().to_string();
-    assert!(message.contains("`groups` is \"model.layers.*\""), "{message}");
+    assert!(message.contains("`groups[0]` is \"model.layers.*\""), "{message}");
 }

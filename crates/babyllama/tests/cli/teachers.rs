@@ -283,7 +283,7 @@ fn a_cache_has_a_folder_of_its_own() {
     let start = format!(
         "distill --model {STUDENT} --teacher {TEACHER} {tokens} --signal sampled --output out"
     );
-    refused(format!("{start} --cache {STUDENT}"), &format!("lies in the model folder {STUDENT}"));
+    refused(format!("{start} --cache {STUDENT}"), &format!("is in the model folder {STUDENT}"));
     assert!(!workspace.path("out").exists());
 
     let own = "--set student.distill.signal=hidden --set student.distill.cache";

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use model::ModelError;
+use train::optimizers::OptimizerSettings;
 use train::settings::{self, DistillSettings, SettingError, TrainSettings};
 
 use super::Recipe;
@@ -116,7 +117,18 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
             format!("is {}, fewer than train.sequence_length = {length}", shape.max_positions)
         })?;
     }
-    check_train(&model.train).map_err(|fault| fault.within("train").within(key))
+    check_train(&model.train).map_err(|fault| fault.within("train").within(key))?;
+    check_groups(model, vocab_size).map_err(|fault| fault.within("train").within(key))
+}
+
+/// Every parameter group has a parameter of the model.
+fn check_groups(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
+    let Start::Random(shape) = &model.start else { return Ok(()) };
+    if model.train.groups.is_empty() {
+        return Ok(());
+    }
+    let layout = shape.config(vocab_size).layout();
+    OptimizerSettings::from(&model.train).check_layout(&layout).map_err(fault)
 }
 
 /// The model's own rules, as faults of the recipe's keys.
@@ -165,7 +177,7 @@ fn check_train(train: &TrainSettings) -> Result<(), Fault> {
 
 /// What training itself refuses, as a fault of the recipe's key.
 pub(super) fn fault(SettingError { setting, value, rule }: SettingError) -> Fault {
-    Fault::invalid(setting, format!("is {value}; {rule}"))
+    Fault::invalid(&setting, format!("is {value}; {rule}"))
 }
 
 /// `index` is the student's place among the models; its teachers stand before it, which also rules

@@ -255,14 +255,18 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
         ),
         (
             "groups=[{learning_rate_factor=-1}]",
-            "`models.student.train.groups` is learning_rate_factor = -1 for \"*\"; it must be a \
-             number from 0 up",
+            "`models.student.train.groups[0].learning_rate_factor` is -1; it must be a number \
+             from 0 up",
+        ),
+        (
+            "groups=[{}, {pattern='nothing.*', role='bias'}]",
+            "`models.student.train.groups[1]` is \"nothing.*\" of role bias; no parameter of the \
+             model is in this group",
         ),
         (
             "groups=[{role='weight'}]",
             "`models.student.train.groups[0].role` cannot be \"weight\"; choices: embedding, \
-             positions, \
-             token_types, matrix, bias, norm_gain",
+             positions, token_types, matrix, bias, norm_gain",
         ),
     ] {
         assert_eq!(refusal(&format!("student.train.{text}")), problem);

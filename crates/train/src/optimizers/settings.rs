@@ -6,6 +6,7 @@ use engine::params::NamedSegment;
 use engine::{Layout, Role, Segment};
 
 use super::{OptimizerKind, ParameterGroup};
+use crate::settings::named::Named;
 use crate::settings::{SettingError, require};
 
 /// How a model's parameters are updated: the part of the settings of pretraining and of
@@ -54,42 +55,38 @@ impl OptimizerSettings {
             &self.max_grad_norm,
             "it must be 0 or more",
         )?;
-        check_options(self.optimizer, &self.optimizer_options)?;
-        self.groups.iter().try_for_each(|group| self.check_group(group))
+        check_options("optimizer_options", self.optimizer, &self.optimizer_options)?;
+        let mut groups = self.groups.iter().enumerate();
+        groups.try_for_each(|(index, group)| self.check_group(index, group))
     }
 
-    fn check_group(&self, group: &ParameterGroup) -> Result<(), SettingError> {
-        let refuse = |holds: bool, key: &str, value: f64, rule| {
-            let value = format!("{key} = {value} for {:?}", group.pattern);
-            require(holds, "groups", &value, rule)
+    fn check_group(&self, index: usize, group: &ParameterGroup) -> Result<(), SettingError> {
+        let key = |key: &str| format!("groups[{index}].{key}");
+        let not_negative = |name: &str, value: f64| {
+            let holds = value >= 0.0 && value.is_finite();
+            require(holds, &key(name), &value, "it must be a number from 0 up")
         };
-        let pattern = format!("{:?}", group.pattern);
-        require(!group.pattern.is_empty(), "groups", &pattern, "a pattern must name segments")?;
-        let (factor, decay) = (group.learning_rate_factor, group.weight_decay.unwrap_or(0.0));
-        refuse(
-            factor >= 0.0 && factor.is_finite(),
-            "learning_rate_factor",
-            factor,
-            "it must be a number from 0 up",
-        )?;
-        refuse(
-            decay >= 0.0 && decay.is_finite(),
-            "weight_decay",
-            decay,
-            "it must be a number from 0 up",
-        )?;
-        check_options(group.optimizer.unwrap_or(self.optimizer), &group.optimizer_options)
+        let names_segments = !group.pattern.is_empty();
+        require(names_segments, &key("pattern"), &"\"\"", "a pattern must name segments")?;
+        not_negative("learning_rate_factor", group.learning_rate_factor)?;
+        not_negative("weight_decay", group.weight_decay.unwrap_or(0.0))?;
+        let optimizer = group.optimizer.unwrap_or(self.optimizer);
+        check_options(&key("optimizer_options"), optimizer, &group.optimizer_options)
     }
 
     /// Refuses groups without a segment in the model.
     ///
     /// # Errors
-    /// Names the pattern.
+    /// Names the group with its pattern and role.
     pub fn check_layout(&self, layout: &Layout) -> Result<(), SettingError> {
-        self.groups.iter().try_for_each(|group| {
+        let mut groups = self.groups.iter().enumerate();
+        groups.try_for_each(|(index, group)| {
             let found = layout.segments().iter().any(|named| group.matches(named));
-            let pattern = format!("{:?}", group.pattern);
-            require(found, "groups", &pattern, "no parameter of the model is in this group")
+            let role = |role: Role| format!(" of role {}", role.name());
+            let role = group.role.map_or(String::new(), role);
+            let shown = format!("{:?}{role}", group.pattern);
+            let rule = "no parameter of the model is in this group";
+            require(found, &format!("groups[{index}]"), &shown, rule)
         })
     }
 
@@ -125,6 +122,7 @@ impl OptimizerSettings {
 }
 
 fn check_options(
+    key: &str,
     optimizer: OptimizerKind,
     options: &BTreeMap<String, f64>,
 ) -> Result<(), SettingError> {
@@ -132,9 +130,9 @@ fn check_options(
         let shown = format!("{name} = {value}");
         let known = optimizer.options().iter().find(|option| option.name == name);
         let rule = "the optimizer has no such option";
-        require(known.is_some(), "optimizer_options", &shown, rule)?;
+        require(known.is_some(), key, &shown, rule)?;
         let fits = known.is_some_and(|option| (option.lowest..=option.highest).contains(&value));
-        require(fits, "optimizer_options", &shown, "it is outside the option's range")?;
+        require(fits, key, &shown, "it is outside the option's range")?;
     }
     Ok(())
 }
@@ -153,8 +151,11 @@ mod tests {
         let group = |text: &str| serde_json::from_str::<ParameterGroup>(text).unwrap();
         let with = |text: &str| TrainSettings { groups: vec![group(text)], ..Default::default() };
         let found = message(with(r#"{"pattern": "a*", "learning_rate_factor": -1}"#));
-        assert!(found.contains("learning_rate_factor = -1 for \"a*\""), "{found}");
-        assert!(message(with(r#"{"pattern": ""}"#)).contains("`groups` is \"\""));
+        assert!(found.contains("`groups[0].learning_rate_factor` is -1; it must be"), "{found}");
+        let found = message(with(r#"{"pattern": ""}"#));
+        assert!(found.contains("`groups[0].pattern` is \"\"; a pattern must"), "{found}");
+        let found = message(with(r#"{"optimizer_options": {"x": 1}}"#));
+        assert!(found.contains("`groups[0].optimizer_options` is x = 1; the"), "{found}");
         let options = BTreeMap::from([("momentum".to_owned(), 0.5)]);
         let settings = TrainSettings { optimizer_options: options, ..Default::default() };
         assert!(message(settings).contains("momentum = 0.5; the optimizer has no such option"));

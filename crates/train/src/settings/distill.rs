@@ -101,8 +101,8 @@ pub fn check_distillation(
     train: &TrainSettings,
     teachers: usize,
 ) -> Result<(), SettingError> {
-    let refuse = |setting, value: &dyn std::fmt::Debug, rule| {
-        Err(SettingError { setting, value: format!("{value:?}"), rule })
+    let refuse = |setting: &str, value: &dyn std::fmt::Debug, rule| {
+        Err(SettingError { setting: setting.to_owned(), value: format!("{value:?}"), rule })
     };
     if let Some(weights) = &distill.weights {
         if weights.len() != teachers {

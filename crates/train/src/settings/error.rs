@@ -7,7 +7,7 @@ use std::fmt::Display;
 #[error("`{setting}` is {value}; {rule}")]
 pub struct SettingError {
     /// The key in a recipe.
-    pub setting: &'static str,
+    pub setting: String,
     /// The value as it is written.
     pub value: String,
     /// What the value must be.
@@ -17,12 +17,12 @@ pub struct SettingError {
 /// An error that names the setting, its value and the rule, unless the rule holds.
 pub(crate) fn require(
     holds: bool,
-    setting: &'static str,
+    setting: &str,
     value: &dyn Display,
     rule: &'static str,
 ) -> Result<(), SettingError> {
     match holds {
         true => Ok(()),
-        false => Err(SettingError { setting, value: value.to_string(), rule }),
+        false => Err(SettingError { setting: setting.to_owned(), value: value.to_string(), rule }),
     }
 }
