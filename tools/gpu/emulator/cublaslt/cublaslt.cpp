@@ -84,7 +84,7 @@ cublasStatus_t check(const Descriptor *how, const Layout *a, const Layout *b, co
     return CUBLAS_STATUS_SUCCESS;
 }
 
-// Whether addresses are as the search for the algorithm was told, and the bias is where the fast kernels can read it.
+// Whether addresses are those that the algorithm was chosen for, and the bias is where the fast kernels can read it.
 bool check_addresses(const Descriptor &how, const Algorithm *algorithm, const void *const addresses[4], int type,
                      size_t workspace_bytes) {
     for (int index = 0; algorithm && index < 4; ++index) {

@@ -52,7 +52,7 @@ float as_computed(float value, int compute) {
     return compute == COMPUTE_TF32 ? rounded(value, 13) : compute == COMPUTE_BF16 ? rounded(value, 16) : value;
 }
 
-// Panels of `width` rows, each [columns, width]; what lies beyond the last row is zero.
+// Panels of `width` rows, each [columns, width]; rows beyond the last one are zero.
 std::vector<float> pack(const Operand &from, uint64_t width, int compute) {
     uint64_t panels = (from.rows + width - 1) / width;
     std::vector<float> packed(panels * width * from.columns, 0.0f);

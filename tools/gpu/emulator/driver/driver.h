@@ -91,7 +91,7 @@ struct Launch {
     void **parameters;
     uint3 grid_size, block_size;
     unsigned shared_bytes;
-    // Where the module's static shared memory lies.
+    // Where the module's static shared memory is.
     char *static_shared;
     size_t static_shared_bytes;
 };

@@ -40,7 +40,7 @@ void say(const char *format, ...) {
 constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE};
 struct sigaction previous[64];
 
-// Says what was touched, and lets whoever was there before have the signal.
+// Reports what was touched, and passes the signal to the handler that was there before.
 void handle(int signal, siginfo_t *info, void *) {
     std::string where = describe_address(info->si_addr);
     bool of_device = where != "not memory of the device";

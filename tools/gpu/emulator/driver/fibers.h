@@ -21,7 +21,7 @@ Fiber *create_fiber(void (*entry)());
 #if defined(__x86_64__)
 extern "C" __attribute__((visibility("hidden"))) void switch_stacks(void **from, void *to);
 
-// Goes on with `to`; returns when somebody goes on with `from`.
+// Goes on with `to`; returns when another fiber goes on with `from`.
 inline void switch_fibers(Fiber *from, Fiber *to) {
     switch_stacks(&from->stack_pointer, to->stack_pointer);
 }

@@ -99,7 +99,7 @@ const char *name_of(unsigned operation) {
     fail("deadlock among %u threads: %s; %u have ended", thread_count, text.c_str(), ended);
 }
 
-// Gives way to other threads until somebody makes this one ready.
+// Gives way to other threads until another thread makes this one ready.
 void suspend(Thread *self) {
     Thread *next = take();
     if (!next) fail_waiting();

@@ -22,7 +22,7 @@ struct Allocation {
 std::mutex lock;
 std::map<char *, Allocation> device_memory, host_memory;
 size_t used = 0;
-// Freed addresses are not given again for a while, so that whoever still uses them is caught.
+// Freed addresses are not given again for a while, so that code that still uses them is caught.
 std::deque<Allocation> freed;
 constexpr size_t KEPT_FREED = 4096;
 

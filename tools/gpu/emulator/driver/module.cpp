@@ -42,7 +42,7 @@ namespace {
 
 std::mutex lock;
 
-// Where .bss lies, the part of a segment that the file does not hold: shared memory, as the compiler sees it.
+// Where .bss is, the part of a segment that the file does not hold: shared memory, as the compiler sees it.
 void find_static_shared(Module *module) {
     link_map *map = nullptr;
     dlinfo(module->library, RTLD_DI_LINKMAP, &map);
@@ -64,7 +64,7 @@ void find_static_shared(Module *module) {
     dl_iterate_phdr(visit, &search);
 }
 
-// An image is an ELF file whose last part are its section headers, so that it says itself how long it is.
+// An image is an ELF file whose last part are its section headers, so that its length is known from itself.
 size_t image_size(const void *image) {
     const Elf64_Ehdr *header = (const Elf64_Ehdr *)image;
     if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return 0;
@@ -86,7 +86,7 @@ bool open_library(Module *module, const void *image, size_t size) {
     return module->library;
 }
 
-// What the real driver refuses, with its reason said.
+// What the real driver refuses, with its reason.
 bool may_launch(const Function *f, const uint3 &grid, const uint3 &block, unsigned shared_bytes) {
     uint64_t threads = (uint64_t)block.x * block.y * block.z;
     const char *name = f->name.c_str();

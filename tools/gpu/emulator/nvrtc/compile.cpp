@@ -114,7 +114,7 @@ struct Workplace {
     std::string path(const std::string &file) const {
         return folder + "/" + file;
     }
-    // Runs the compiler there; what it says is added to the log.
+    // Runs the compiler there; what it prints is added to the log.
     bool run(const std::string &arguments) {
         std::string command = "cd " + quoted(folder) + " && " + compiler() + " " + arguments + " 2> log";
         int status = system(command.c_str());

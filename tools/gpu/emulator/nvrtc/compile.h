@@ -6,7 +6,7 @@
 
 struct Compiled {
     bool succeeded;
-    // What g++ says.
+    // What g++ prints.
     std::string log;
     // The bytes of a shared library.
     std::string image;

@@ -9,7 +9,7 @@ bool is_name(char character) {
     return isalnum((unsigned char)character) || character == '_';
 }
 
-// Lines of the preprocessor that say where the text comes from are space too.
+// Lines of the preprocessor that state where the text comes from are space too.
 void skip_space(const std::string &text, size_t &place) {
     while (place < text.size() && (isspace((unsigned char)text[place]) || text[place] == '#')) {
         place = text[place] == '#' ? text.find('\n', place) : place + 1;
@@ -22,7 +22,7 @@ std::string read_name(const std::string &text, size_t &place) {
     return text.substr(start, place - start);
 }
 
-// Past the bracket that closes the one at `place`, and what lies between them.
+// Past the bracket that closes the one at `place`, and what is between them.
 std::string skip_brackets(const std::string &text, size_t &place) {
     size_t start = place + 1;
     for (int depth = 0; place < text.size();) {

@@ -63,7 +63,7 @@ bool read_architecture(const std::string &text, Options &options) {
     return false;
 }
 
-// Options that change speed or what is said, not what a kernel means.
+// Options that change speed or what is printed, not what a kernel means.
 bool is_harmless(const std::string &option) {
     for (const char *start : {"--std=", "-std=", "--fmad=", "-fmad=", "--use_fast_math", "-use_fast_math", "--ftz=",
                               "--prec-", "--extra-device-vectorization", "-extra-device-vectorization", "-lineinfo",
@@ -100,7 +100,7 @@ nvrtcResult copy(const std::string &from, char *to, bool there) {
 
 }  // namespace
 
-// The minor version tells emulators apart, so that a cache of compiled kernels keeps those of one apart from another's,
+// The minor version distinguishes emulators, so that a cache of compiled kernels keeps those of one apart from another's,
 // and from the real ones.
 API nvrtcResult nvrtcVersion(int *major, int *minor) {
     *major = 13;
@@ -182,7 +182,7 @@ API nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char *image) {
     return copy(program->image, image, program->machine_code && !program->image.empty());
 }
 
-// The same bytes; they say themselves how long they are.
+// The same bytes; their length is known from themselves.
 API nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, size_t *size) {
     if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
     *size = program->image.size();

@@ -21,7 +21,7 @@ NodeParameters node_of(void *kernel, void **parameters) {
     return {kernel, {1, 1, 1}, {64, 1, 1}, 0, parameters, nullptr, nullptr, nullptr};
 }
 
-// A graph that fills `a` and then adds it to itself, into `b`; the second node waits for the first if it is told to.
+// A graph that fills `a` and then adds it to itself, into `b`; the second node waits for the first if it is to.
 struct Doubling {
     Buffer<float> a{std::vector<float>(64, 1.0f)}, b{64};
     unsigned long long count = 64;
@@ -64,7 +64,7 @@ void test_chains(void *module) {
     CHECK(driver("cuGraphExecKernelNodeSetParams_v2", doubling.executable, doubling.filling, parameters) == 0);
     CHECK(doubling.run() == 6.0f);
     CHECK(driver("cuGraphExecKernelNodeSetParams_v2", doubling.executable, doubling.graph, parameters) != 0);
-    // Nodes that wait for nobody run in another order than they were added in.
+    // Nodes that wait for no other run in another order than they were added in.
     CHECK(Doubling(module, false).run() == 2.0f);
 }
 

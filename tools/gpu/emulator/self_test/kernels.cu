@@ -96,7 +96,7 @@ extern "C" __global__ void unaligned(float *out) {
     out[0] = four.x;
 }
 
-// Shared memory that nobody wrote.
+// Shared memory that was never written.
 extern "C" __global__ void unwritten(float *out) {
     __shared__ float once[4];
     DYNAMIC_SHARED(float, scratch);

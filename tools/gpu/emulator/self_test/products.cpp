@@ -149,7 +149,7 @@ void test_case(const Case &test, size_t m, size_t n, size_t k) {
             }
         }
     }
-    // What lies between the lines stays.
+    // What is between the lines stays.
     for (size_t index = 0; index < got.size(); ++index) {
         double tolerance = test.output == BF16 ? std::fabs(expected[index]) / 256 + 1e-6 : 1e-5 * std::sqrt((double)k);
         CHECK(std::fabs(got[index] - expected[index]) <= tolerance);

@@ -67,7 +67,7 @@ struct View {
     unsigned long long compact;
 };
 
-// What the code says on the error output before it ends the process by a signal.
+// What the code writes to the error output before it ends the process by a signal.
 template <class Code> std::string last_words(int signal, Code code) {
     int pipes[2];
     CHECK(pipe(pipes) == 0);
