@@ -299,7 +299,7 @@ fn a_cache_has_a_folder_of_its_own() {
     // Files of others that bear a cache's names are left alone.
     workspace.write("theirs/blocks.bin", "precious");
     let foreign = workspace.babyllama(&format!("{distill} --cache theirs --output out")).refused(1);
-    foreign.names(&["theirs", "blocks.bin", "not ours"]).advises("name another folder");
+    foreign.names(&["theirs", "blocks.bin", "not a teacher cache"]).advises("name another folder");
     assert_eq!(workspace.text("theirs/blocks.bin"), "precious");
 }
 
