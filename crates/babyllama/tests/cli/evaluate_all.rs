@@ -58,7 +58,7 @@ fn submission(workspace: &Workspace, model: &str) -> Value {
 }
 
 #[test]
-fn everything_at_hand_is_scored_once() {
+fn every_available_benchmark_is_scored_once() {
     let workspace = workspace();
     let models =
         format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");

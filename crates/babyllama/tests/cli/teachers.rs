@@ -138,7 +138,7 @@ fn another_teachers_cache_is_refused() {
 }
 
 #[test]
-fn damage_is_named_and_teaching_mends_it() {
+fn damage_is_named_and_caching_repairs_it() {
     let workspace = Workspace::trained();
     let run = format!("run small.toml {KEPT} --output runs/kept");
     workspace.babyllama(&format!("cache-teachers small.toml {KEPT} --output runs/kept")).done();
@@ -304,7 +304,7 @@ fn a_cache_has_a_folder_of_its_own() {
 }
 
 #[test]
-fn a_plan_compares_the_ways_to_listen() {
+fn a_plan_compares_the_kinds_of_teacher_outputs() {
     let workspace = Workspace::new();
     let plan =
         workspace.babyllama("plan small.toml --set student.distill.samples=32").done().stdout;
@@ -369,7 +369,7 @@ mod unix {
     }
 
     #[test]
-    fn teaching_that_is_stopped_says_how_to_continue() {
+    fn caching_that_is_stopped_names_the_command_that_continues() {
         let workspace = Workspace::new();
         larger(&workspace);
         let line = format!("cache-teachers small.toml {KEPT} --model student");

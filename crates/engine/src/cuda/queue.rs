@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_nobody_heard_of_is_told_to_the_next() {
+    fn a_failure_that_was_not_reported_is_reported_to_the_next() {
         let mut queue = queue();
         queue.failed = Some("broken".to_owned());
         queue.send_silently();

@@ -95,7 +95,7 @@ fn another_operand_or_another_length_is_another_sequence() {
 
 #[test]
 #[ignore = "needs a GPU or the emulator"]
-fn memory_that_goes_and_graphs_that_are_forgotten_hurt_nobody() {
+fn memory_that_is_freed_and_graphs_that_are_forgotten_do_no_harm() {
     let mut work = Work::new(true);
     let expected: Vec<Vec<f32>> = (0..3).map(|round| Work::new(false).round(0, 8, round)).collect();
     for _ in 0..4 {
