@@ -47,7 +47,9 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     files::make_folder(folder)?;
     let owner = folder.join("model.json");
     let whole = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-    let models: Vec<PathBuf> = models.iter().map(whole).collect();
+    // Names need not be UTF-8, which JSON must be.
+    let models: Vec<String> =
+        models.iter().map(|path| whole(path).to_string_lossy().into_owned()).collect();
     let text = format!("{:#}\n", serde_json::json!({ "models": models }));
     match std::fs::read_to_string(&owner) {
         Ok(found) if found != text => refuse(format_args!(
@@ -106,6 +108,21 @@ mod tests {
 
     fn names(paths: &[&str]) -> Vec<String> {
         distinct(&paths.iter().map(PathBuf::from).collect::<Vec<_>>())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_whose_name_is_not_utf8_is_claimed_like_any_other() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let output = tempfile::tempdir().unwrap();
+        let model = output.path().join(OsStr::from_bytes(b"mod\xe8le"));
+        std::fs::create_dir(&model).unwrap();
+        let folder = output.path().join("scores");
+        claim(&folder, std::slice::from_ref(&model)).unwrap();
+        claim(&folder, std::slice::from_ref(&model)).unwrap();
+        assert!(claim(&folder, &[output.path().to_owned()]).is_err());
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub fn to_json(
             whole.flat_map(|whole| by_seed(&model.seeds, whole, rules, all_rows)).collect();
         let results: Vec<&FinetuneResult> = model.seeds.iter().flatten().collect();
         json!({
-            "model": model.folder,
+            "model": model.folder.to_string_lossy(),
             "name": model.name,
             "tasks": tasks,
             "suites": suites,

@@ -49,8 +49,8 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     console::print(table.to_text().trim_end())?;
     if let Some(path) = &args.json {
         let value = json!({
-            "first": first.path,
-            "second": second.path,
+            "first": first.path.to_string_lossy(),
+            "second": second.path.to_string_lossy(),
             "confidence": args.confidence,
             "resamples": args.resamples,
             "seed": args.seed,
