@@ -1,8 +1,9 @@
 //! What to do about the errors of the libraries and of the file system, in words that follow
 //! "next:".
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
+use base::input_file::is_lfs_pointer;
 use corpus::CorpusError;
 use engine::{DeviceError, Fault};
 use eval::EvalError;
@@ -21,15 +22,31 @@ const NAME_TOKEN: &str =
     "name the token in the folder's tokenizer_config.json or special_tokens_map.json";
 const TOO_SHORT: &str = "take more text, or a smaller sequence_length";
 
+/// The numbers that Unix gives to "too many open files", of a process and of the machine.
+const TOO_MANY_OPEN_FILES: [i32; 2] = [24, 23];
+
 /// Advice on a failed read or write.
-pub fn on_file(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => CHECK_PATH,
+pub fn on_file(cause: &io::Error) -> &'static str {
+    if is_lfs_pointer(cause) {
+        return "fetch the file itself, with `git lfs pull` for instance";
+    }
+    if cause.raw_os_error().is_some_and(|number| TOO_MANY_OPEN_FILES.contains(&number)) {
+        return "allow more open files, as with `ulimit -n 4096`, and give the same command again";
+    }
+    match cause.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidInput => CHECK_PATH,
+        ErrorKind::InvalidFilename => "take a shorter path, or shorter names of models",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "check who may read and write there"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "make room on the disk and give the same command again; what was finished is kept"
+        }
+        ErrorKind::WouldBlock | ErrorKind::OutOfMemory => {
+            "end other programs, or ask for fewer --threads, and give the same command again"
         }
         _ => "check the disk and give the same command again; what was finished is kept",
     }
@@ -43,7 +60,9 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
              with merges.txt"
         }
         CorpusError::Missing { .. } => CHECK_PATH,
-        CorpusError::Read { cause, .. } | CorpusError::Write { cause, .. } => on_file(cause.kind()),
+        CorpusError::Read { cause, .. }
+        | CorpusError::Write { cause, .. }
+        | CorpusError::CorpusFile { cause } => on_file(cause),
         CorpusError::InvalidUtf8 { .. } => {
             "turn the file into UTF-8, with iconv for instance, or leave it out"
         }
@@ -72,7 +91,7 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
 /// Advice on models and their folders.
 pub fn on_model(error: &ModelError) -> &'static str {
     match error {
-        ModelError::Io { cause, .. } => on_file(cause.kind()),
+        ModelError::Io { cause, .. } => on_file(cause),
         ModelError::NotAModel { .. } => {
             "give a folder with config.json and model.safetensors, such as a run's \
              models/NAME/final"
@@ -106,7 +125,7 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::Model(error) => on_model(error),
         TrainError::Corpus(error) => on_corpus(error),
         TrainError::Cache(error) => on_cache(error),
-        TrainError::Io { cause, .. } => on_file(cause.kind()),
+        TrainError::Io { cause, .. } => on_file(cause),
         TrainError::TooShort { .. } => TOO_SHORT,
         TrainError::FinetuneNotFinite { .. } | TrainError::LogitsNotFinite => {
             "lower the learning rate of that task, as with --set rte.learning_rate=1e-5"
@@ -149,7 +168,7 @@ fn on_cache(error: &CacheError) -> &'static str {
                  \"bf16\" or signal = \"sampled\", which need less, or \"online\", which needs \
                  none"
             }
-            kind => on_file(kind),
+            _ => on_file(cause),
         },
         CacheError::Differs { .. } => "name another folder with `cache`, or delete that one",
         CacheError::Damaged { .. } | CacheError::Truncated { .. } => {
@@ -212,7 +231,7 @@ pub fn on_fault(fault: &Fault) -> &'static str {
 /// Advice on evaluation data.
 pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
-        EvalError::Io { cause, .. } => on_file(cause.kind()),
+        EvalError::Io { cause, .. } => on_file(cause),
         EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
         EvalError::NoItems { .. } => {
             "give a file or folder with Context1, Context2, Target1 and Target2 in every row"
@@ -259,7 +278,7 @@ fn on_classification(error: &ClassificationError) -> &'static str {
 /// Advice on the age of acquisition.
 pub fn on_ages(error: &AgeError) -> &'static str {
     match error {
-        AgeError::Io { cause, .. } => on_file(cause.kind()),
+        AgeError::Io { cause, .. } => on_file(cause),
         AgeError::Scoring(error) => on_evaluation(error),
         AgeError::Header { .. } | AgeError::NoWord { .. } => {
             "give the word_list.csv of BabyLM's pipeline of 2023"

@@ -199,7 +199,7 @@ fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
         .or_else(|| find::<AgeError>(error).map(advice::on_ages))
         .or_else(|| find::<DeviceError>(error).map(advice::on_device))
         .or_else(|| find::<Fault>(error).map(advice::on_fault))
-        .or_else(|| find::<io::Error>(error).map(|error| advice::on_file(error.kind())))
+        .or_else(|| find::<io::Error>(error).map(advice::on_file))
 }
 
 fn recipe_advice(error: &RecipeError) -> &'static str {

@@ -3,6 +3,7 @@
 //! - [`rng`]: random numbers that are a pure function of seed, purpose and index;
 //! - [`atomic_file`]: files and folders that appear whole or not at all;
 //! - [`hash`]: BLAKE3 of bytes and files, in hexadecimal;
+//! - [`input_file`]: files from outside, none left out in silence, pointers recognised;
 //! - [`stop`]: the one error of work that was asked to stop.
 //!
 //! ```
@@ -17,6 +18,7 @@
 
 pub mod atomic_file;
 pub mod hash;
+pub mod input_file;
 pub mod rng;
 pub mod stop;
 

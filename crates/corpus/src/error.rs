@@ -14,6 +14,9 @@ pub enum CorpusError {
     /// The path is there and cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     Read { path: PathBuf, cause: std::io::Error },
+    /// A corpus file that its folder lists and that cannot be read; the cause names it.
+    #[error("{cause}")]
+    CorpusFile { cause: std::io::Error },
     /// The path cannot be written: a full disk, a missing permission.
     #[error("cannot write {}: {cause}", path.display())]
     Write { path: PathBuf, cause: std::io::Error },

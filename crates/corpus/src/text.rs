@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use base::atomic_file;
+use base::{atomic_file, input_file};
 
 use crate::error::{CorpusError, Result};
 
@@ -16,7 +16,7 @@ pub const EXTENSIONS: [&str; 4] = ["train", "dev", "test", "txt"];
 /// Reads a file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned into
 /// `\n`.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|cause| CorpusError::read(path, cause))?;
+    let bytes = input_file::read(path).map_err(|cause| CorpusError::read(path, cause))?;
     let text = String::from_utf8(bytes).map_err(|error| CorpusError::InvalidUtf8 {
         path: path.into(),
         offset: error.utf8_error().valid_up_to(),
@@ -25,31 +25,56 @@ pub fn read_text(path: &Path) -> Result<String> {
 }
 
 /// The corpus files of a folder, sorted by name (by code point); of a file, the file itself.
+///
+/// # Errors
+/// When the folder cannot be read or has none, or one of them is a link to nothing or no regular
+/// file.
 pub fn corpus_files(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_file() {
+    if !path.is_dir() && path.exists() {
         return Ok(vec![path.into()]);
     }
-    let entries = std::fs::read_dir(path).map_err(|cause| CorpusError::read(path, cause))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let file = entry.map_err(|cause| CorpusError::read(path, cause))?.path();
-        if is_corpus_file(&file) {
-            files.push(file);
-        }
-    }
+    let files = find(path)?.files;
     if files.is_empty() {
         return Err(CorpusError::EmptyCorpus { path: path.into() });
     }
-    files.sort();
     Ok(files)
 }
 
-fn is_corpus_file(path: &Path) -> bool {
-    let hidden = file_name(path).starts_with('.');
-    let known = path
-        .extension()
-        .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
-    known && !hidden && path.is_file()
+/// What a folder holds besides its corpus files and hidden files, by name; nothing beside a file.
+///
+/// # Errors
+/// As [`corpus_files`].
+pub fn left_out(path: &Path) -> Result<Vec<String>> {
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let name = |path: &PathBuf| match path.is_dir() {
+        true => format!("{}/", file_name(path)),
+        false => file_name(path),
+    };
+    Ok(find(path)?.left_out.iter().map(name).collect())
+}
+
+/// A line that names what [`left_out`] found, if there is anything.
+///
+/// # Errors
+/// As [`corpus_files`].
+pub fn left_out_line(path: &Path) -> Result<Option<String>> {
+    let names = left_out(path)?;
+    let line = || {
+        let endings = EXTENSIONS.map(|ending| format!(".{ending}")).join(", ");
+        let folder = path.display();
+        format!("left out in {folder}, not named {endings}: {}", names.join(", "))
+    };
+    Ok((!names.is_empty()).then(line))
+}
+
+fn find(folder: &Path) -> Result<input_file::Found> {
+    input_file::find(folder, &EXTENSIONS).map_err(|cause| match std::fs::read_dir(folder) {
+        // The folder is there: the cause names the file in it.
+        Ok(_) => CorpusError::CorpusFile { cause },
+        Err(_) => CorpusError::read(folder, cause),
+    })
 }
 
 /// The last part of a path, as text.
@@ -177,6 +202,39 @@ mod tests {
             1,
             "a file stands for itself"
         );
+    }
+
+    #[test]
+    fn endings_may_be_in_capitals_and_other_files_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.train", "C.TXT", "notes.md", "._a.train"] {
+            std::fs::write(folder.path().join(name), "text\n").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("more")).unwrap();
+        let names: Vec<String> =
+            read_corpus(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["C.TXT", "a.train"]);
+        assert_eq!(left_out(folder.path()).unwrap(), ["more/", "notes.md"]);
+        assert!(left_out(&folder.path().join("a.train")).unwrap().is_empty());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_broken_link_is_not_left_out_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.train"), "text\n").unwrap();
+        std::os::unix::fs::symlink("../blobs/absent", folder.path().join("b.train")).unwrap();
+        let message = read_corpus(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with("b.train is a link to a file that does not exist"), "{message}");
+    }
+
+    #[test]
+    fn a_git_lfs_pointer_is_not_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        std::fs::write(folder.path().join("a.train"), pointer).unwrap();
+        let message = read_corpus(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with("a.train: it is a Git LFS pointer, not the file itself"));
     }
 
     #[test]

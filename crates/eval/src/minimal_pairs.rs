@@ -1,7 +1,8 @@
 //! Minimal pairs in BLiMP's JSONL: one object a line, of which only the two sentences matter here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use base::input_file;
 use serde_json::Value;
 
 use crate::choices::{Item, Task};
@@ -46,18 +47,11 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Task>, EvalError> {
         let path = path.to_owned();
         move |cause| EvalError::Io { path, cause }
     };
-    let mut paths = Vec::<PathBuf>::new();
-    for entry in std::fs::read_dir(folder).map_err(io(folder))? {
-        let path = entry.map_err(io(folder))?.path();
-        if path.extension().is_some_and(|ending| ending == "jsonl" || ending == "json") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
+    let paths = input_file::find(folder, &["jsonl", "json"]).map_err(io(folder))?.files;
     if paths.is_empty() {
         return Err(EvalError::NoTasks { path: folder.to_owned() });
     }
-    paths.iter().map(|path| parse(path, &std::fs::read(path).map_err(io(path))?)).collect()
+    paths.iter().map(|path| parse(path, &input_file::read(path).map_err(io(path))?)).collect()
 }
 
 #[cfg(test)]

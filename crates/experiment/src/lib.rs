@@ -27,6 +27,7 @@ pub mod files;
 pub mod finetuning;
 pub mod lock;
 pub mod observer;
+pub mod outputs;
 pub mod recipe;
 pub mod run;
 pub mod stage;

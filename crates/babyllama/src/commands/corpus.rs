@@ -10,10 +10,12 @@ use report::format::grouped;
 use report::{Align, Table};
 
 use crate::console;
+use experiment::outputs;
 use experiment::run::write_pairs;
 
 /// Cleans files and folders into a folder.
 pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+    check_output(sources, output)?;
     let texts = read_all(sources)?;
     let cleaned = cleaners::clean_texts(&texts);
     text::write_corpus(output, &cleaned)?;
@@ -34,6 +36,15 @@ pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     }
     console::print(table.to_text().trim_end())?;
     console::print(format_args!("{} files cleaned into {}", cleaned.len(), output.display()))
+}
+
+/// The cleaners lose line ends and more, so that what they replace could not be made again.
+fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+    let files = sources.iter().map(|source| text::corpus_files(source));
+    let files = files.collect::<corpus::Result<Vec<_>>>()?.concat();
+    let names: Vec<String> = files.iter().map(|file| text::file_name(file)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok(outputs::check_files(output, &names, &files)?)
 }
 
 /// Prints a table of what files hold.
@@ -78,12 +89,20 @@ pub fn write_builtin(
     ))
 }
 
+/// Names what a folder holds that is no text of the corpus.
+pub fn note_left_out(path: &Path) -> anyhow::Result<()> {
+    if let Some(line) = text::left_out_line(path)? {
+        console::note(line);
+    }
+    Ok(())
+}
+
 fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedText>> {
     let mut texts = Vec::new();
     for path in paths {
-        texts.extend(
-            text::read_corpus(path).with_context(|| format!("cannot use {}", path.display()))?,
-        );
+        let context = || format!("cannot use {}", path.display());
+        texts.extend(text::read_corpus(path).with_context(context)?);
+        note_left_out(path)?;
     }
     Ok(texts)
 }

@@ -1,7 +1,7 @@
 //! `babyllama finetune`: language models as classifiers, on the tasks of (Super)GLUE and MSGS.
 
-use experiment::files;
 use experiment::finetuning::finetune as finetune_all;
+use experiment::{files, outputs};
 
 use crate::args::{DeviceArgs, FinetuneArgs};
 use crate::console::{self, Console};
@@ -9,6 +9,8 @@ use crate::failure::Resume;
 
 /// Fine-tunes every model for every task with every seed, and shows the scores.
 pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+    let inputs: Vec<_> = [args.data.clone()].into_iter().chain(args.models.clone()).collect();
+    args.json.as_deref().map_or(Ok(()), |path| outputs::prepare_file(path, &inputs))?;
     let console = Console::stopping_on_signals()?;
     let outcome = finetune_all(&args.job()?, || device.open(), &console)
         .resume_with(|| "the same command".to_owned())?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use corpus::{Tokenizer, TokenizerSettings, text};
 
+use super::corpus::note_left_out;
 use crate::console;
 
 /// Sequences as the papers cut them; what `tokenizer_config.json` states until a model is trained.
@@ -19,6 +20,7 @@ pub fn train(
     let mut texts = Vec::new();
     for path in paths {
         texts.extend(text::read_corpus(path)?);
+        note_left_out(path)?;
     }
     let tokenizer = Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency })?;
     tokenizer.save_folder(output, SEQUENCE_LENGTH)?;

@@ -13,6 +13,7 @@ mod determinism;
 mod devices;
 mod evaluate_all;
 mod ewok;
+mod files;
 mod finetune;
 #[cfg(unix)]
 mod interruption;

@@ -28,7 +28,8 @@ pub fn find_files(folder: &Path, task: &ClassificationTask) -> TaskFiles {
     let find = |names: Vec<String>| {
         let paths =
             folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
-        paths.into_iter().find(|path| path.is_file())
+        // A link to nothing counts, so that reading it names it.
+        paths.into_iter().find(|path| path.is_file() || path.is_symlink())
     };
     let endings = |stem: &str, endings: &[&str]| -> Vec<String> {
         endings.iter().map(|ending| format!("{stem}{ending}")).collect()

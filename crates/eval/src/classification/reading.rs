@@ -38,8 +38,8 @@ impl Rows {
     /// Names file and line of what is not UTF-8, no JSON, lacks a field of the task or has a label
     /// of another; and the file that has no item.
     pub fn read(task: &ClassificationTask, path: &Path) -> Result<Self, EvalError> {
-        let bytes =
-            std::fs::read(path).map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
+        let bytes = base::input_file::read(path)
+            .map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
         Self::parse(task, path, &bytes)
     }
 

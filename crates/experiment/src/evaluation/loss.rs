@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use base::input_file::has_ending;
 use corpus::{Chunks, ShouldStop, TokenFile, cleaners, text};
 use eval::{FileLoss, LossResult};
 use train::heldout::Heldout;
@@ -39,9 +40,7 @@ impl HeldoutText<'_> {
     }
 
     fn is_text(&self) -> bool {
-        let known =
-            |ending: &std::ffi::OsStr| text::EXTENSIONS.iter().any(|known| ending == *known);
-        self.data.is_dir() || self.data.extension().is_some_and(known)
+        self.data.is_dir() || has_ending(self.data, &text::EXTENSIONS)
     }
 }
 

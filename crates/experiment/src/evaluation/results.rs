@@ -8,7 +8,7 @@ use eval::output::predictions;
 
 use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
-use crate::files;
+use crate::{files, outputs};
 
 /// Writes a benchmark's scores and answers into a model's folder. What `evaluate all` recorded of
 /// them before counts no more.
@@ -28,12 +28,14 @@ pub fn keep(outcome: &Outcome, model: &Path) -> Result<()> {
 /// scored.
 ///
 /// # Errors
-/// When one holds the scores of another model that has the same short name.
+/// When one holds the scores of another model that has the same short name, or is a model's folder
+/// itself.
 pub fn claim_folders(selection: &ModelSelection, output: &Path) -> Result<Vec<PathBuf>> {
     let groups =
         selection.folders.chunks(if selection.ensemble { selection.folders.len() } else { 1 });
     let claimed = short_names(selection).into_iter().zip(groups).map(|(name, models)| {
         let folder = output.join(name);
+        outputs::check_folder(&folder, models)?;
         claim(&folder, models).map(|()| folder)
     });
     claimed.collect()

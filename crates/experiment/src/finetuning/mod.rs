@@ -24,6 +24,7 @@ use crate::failures::Failures;
 use crate::files;
 use crate::lock::RunLock;
 use crate::observer::Observer;
+use crate::outputs;
 use crate::recipe::FinetuneRecipe;
 
 /// Which models are fine-tuned, for what, and where the results go.
@@ -82,7 +83,9 @@ pub fn finetune(
     files::make_folder(&job.output)?;
     let _lock = RunLock::acquire(&job.output)?;
     for (subject, folder) in subjects.iter().zip(&job.models) {
-        claim(&job.output.join(&subject.name), std::slice::from_ref(folder))?;
+        let (place, model) = (job.output.join(&subject.name), std::slice::from_ref(folder));
+        outputs::check_folder(&place, model)?;
+        claim(&place, model)?;
     }
     let (recipe, max_steps, keep) = (&job.recipe, job.max_steps, job.keep);
     let tuner = Tuner { recipe, max_steps, keep, device, observer };

@@ -191,11 +191,14 @@ impl Preparation<'_> {
         let builtin = |split| builtin_corpus::write_corpus(builtin_settings(self.recipe), split);
         let mut training = match &section.source {
             Source::Builtin => prepare(builtin(Split::Train))?,
-            Source::Folder(folder) => prepare(text::read_corpus(folder)?)?,
+            Source::Folder(folder) => prepare(self.read(folder)?)?,
         };
+        if section.words > 0 && section.source != Source::Builtin {
+            training = split::subset_by_words(&training, section.words, self.recipe.seed);
+        }
         let validation = match &section.validation {
             Validation::Builtin => prepare(builtin(Split::Validation))?,
-            Validation::Folder(folder) => prepare(text::read_corpus(folder)?)?,
+            Validation::Folder(folder) => prepare(self.read(folder)?)?,
             Validation::Split => {
                 let (kept, held_out) =
                     split::split_validation(&training, section.validation_fraction)?;
@@ -203,9 +206,6 @@ impl Preparation<'_> {
                 held_out
             }
         };
-        if section.words > 0 && section.source != Source::Builtin {
-            training = split::subset_by_words(&training, section.words, self.recipe.seed);
-        }
         for (place, texts) in [(TRAIN, &training), (VALIDATION, &validation)] {
             let folder = self.folder.join(place);
             remove_old(&folder)?;
@@ -214,6 +214,14 @@ impl Preparation<'_> {
             self.observer.note(format_args!("  {place}: {} files, {words} words", texts.len()));
         }
         Ok(())
+    }
+
+    /// Reads a corpus, and names what its folder holds besides.
+    fn read(&self, folder: &Path) -> Result<Vec<NamedText>> {
+        if let Some(line) = text::left_out_line(folder)? {
+            self.observer.note(format_args!("{line}"));
+        }
+        Ok(text::read_corpus(folder)?)
     }
 
     fn make_tokenizer(&self) -> Result<()> {

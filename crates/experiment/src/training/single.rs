@@ -10,13 +10,13 @@ use train::{DistillSettings, Distillation, Teacher, TokenSource};
 
 use super::Training;
 use crate::error::{Context, Result, refuse};
-use crate::files;
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
 use crate::stage::Stage;
 use crate::tokenizers;
+use crate::{files, outputs};
 
 /// What a single model is trained on.
 #[derive(Clone, Debug)]
@@ -38,10 +38,15 @@ pub struct TrainingFiles {
 /// Checks what [`train_single`] would refuse before a device is opened.
 ///
 /// # Errors
-/// When the teacher cache would be where the training reads or writes models.
+/// When the trained weights would replace a model that is read, or the teacher cache would be where
+/// the training reads or writes models.
 pub fn check(section: &ModelSection, files: &TrainingFiles) -> Result<()> {
-    let Some(distill) = &section.distill else { return Ok(()) };
     let folders = folders(section);
+    for name in ["final", "best"] {
+        let read: Vec<PathBuf> = folders.iter().map(|(_, folder)| folder.clone()).collect();
+        outputs::check_folder(&files.output.join(name), &read)?;
+    }
+    let Some(distill) = &section.distill else { return Ok(()) };
     cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))
 }
 

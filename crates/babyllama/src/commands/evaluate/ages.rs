@@ -8,13 +8,14 @@ use experiment::evaluation::results::claim_folders;
 use report::{Align, ScoreTable};
 use serde_json::{Value, json};
 
-use super::write_json;
+use super::{prepare_json, write_json};
 use crate::args::{AgesArgs, DeviceArgs};
 use crate::console::{self, Console};
 
 /// Mean absolute errors in months of the words that a list and its contexts have in common.
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (data, selection) = (AgeData::read(&args.settings())?, args.common.selection());
+    prepare_json(&args.common, &[&args.words, &args.contexts])?;
     let models = selection.load_causal(&device.open()?)?;
     let folders =
         args.output.as_ref().map(|output| claim_folders(&selection, output)).transpose()?;

@@ -1,14 +1,19 @@
 //! `babyllama evaluate all`: every available benchmark, for every model, and one table.
 
+use std::path::{Path, PathBuf};
+
 use experiment::evaluation::all::evaluate_all;
 
-use super::write_json;
+use super::{prepare_json, write_json};
 use crate::args::{AllArgs, DeviceArgs};
 use crate::console::{self, Console};
 use crate::failure::Resume;
 
 /// Scores all models and prints the table.
 pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+    let files = [Some(&args.data), args.text.as_ref(), args.contexts.as_ref()];
+    let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+    prepare_json(&args.common, &files)?;
     let console = Console::stopping_on_signals()?;
     let selection = args.common.selection();
     let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)

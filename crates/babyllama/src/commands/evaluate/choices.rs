@@ -9,7 +9,7 @@ use experiment::evaluation::{LoadedModel, label, models, tokenizer};
 use report::{Align, ScoreTable, Table, points};
 use serde_json::{Value, json};
 
-use super::write_json;
+use super::{prepare_json, write_json};
 use crate::args::{DeviceArgs, EvaluateArgs, EwokVariant};
 use crate::console::{self, Console};
 
@@ -55,8 +55,9 @@ fn evaluate(
     device: &DeviceArgs,
 ) -> anyhow::Result<()> {
     let selection = args.selection();
-    let loaded = selection.load(&device.open()?)?;
     let (tasks, benchmark) = read()?;
+    prepare_json(args, &[data])?;
+    let loaded = selection.load(&device.open()?)?;
     let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
     let console = Console::without_signals();
     let score = |group: &[LoadedModel]| {

@@ -8,6 +8,7 @@ use eval::classification::find_task;
 use eval::output::predictions::{self, TaskPredictions};
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
 use eval::{Benchmark, BenchmarkResult, Metric, OtherPairs};
+use experiment::outputs;
 use report::{Align, Table};
 use serde_json::json;
 
@@ -26,6 +27,8 @@ struct Answers {
 /// Differences with intervals and tests, task by task and over all.
 pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let resampling = resampling(args)?;
+    let inputs = [args.first.clone(), args.second.clone()];
+    args.json.as_deref().map_or(Ok(()), |path| outputs::prepare_file(path, &inputs))?;
     let (first, second) = (read(&args.first)?, read(&args.second)?);
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {

@@ -7,13 +7,14 @@ use experiment::evaluation::loss::{HeldoutText, measure};
 use report::{Align, ScoreTable, Table};
 use serde_json::{Value, json};
 
-use super::write_json;
+use super::{prepare_json, write_json};
 use crate::args::{DeviceArgs, EvaluateArgs};
 use crate::console::{self, Console};
 
 /// Held-out cross-entropy over non-overlapping sequences of the whole text.
 pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     text.check()?;
+    prepare_json(args, &[text.data])?;
     let console = Console::without_signals();
     let selection = args.selection();
     let models = selection.load_causal(&device.open()?)?;

@@ -7,10 +7,19 @@ pub mod compare;
 pub mod ewok_filter;
 pub mod loss;
 
-use experiment::files;
+use std::path::Path;
+
+use experiment::{files, outputs};
 use serde_json::Value;
 
 use crate::args::EvaluateArgs;
+
+/// Tries the file of `--json` before the work; `data` is what is read besides the models.
+fn prepare_json(args: &EvaluateArgs, data: &[&Path]) -> anyhow::Result<()> {
+    let inputs: Vec<_> =
+        data.iter().map(|path| (*path).to_owned()).chain(args.models.iter().cloned()).collect();
+    Ok(args.json.as_deref().map_or(Ok(()), |path| outputs::prepare_file(path, &inputs))?)
+}
 
 fn write_json(args: &EvaluateArgs, value: &Value) -> anyhow::Result<()> {
     Ok(args.json.as_deref().map_or(Ok(()), |path| files::write_json(path, value))?)

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use base::input_file::{self, without_byte_order_mark};
+
 use serde::Deserialize;
 
 use super::error::AgeError;
@@ -33,8 +35,8 @@ struct Entry {
 /// ...]}, ...]`. Words that are not in the list are passed over.
 pub fn read_contexts(path: &Path, finder: &WordFinder) -> Result<Vec<Context>, AgeError> {
     let bytes =
-        std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
-    let entries: Vec<Entry> = serde_json::from_slice(&bytes)
+        input_file::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
+    let entries: Vec<Entry> = serde_json::from_slice(without_byte_order_mark(&bytes))
         .map_err(|cause| AgeError::Json { path: path.to_owned(), cause })?;
     let context = |entry: Entry| {
         let mut words = Vec::new();

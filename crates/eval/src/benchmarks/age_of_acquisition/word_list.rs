@@ -46,8 +46,8 @@ pub struct WordList {
 impl WordList {
     /// Reads `word_list.csv` of the 2023 pipeline.
     pub fn read(path: &Path) -> Result<Self, AgeError> {
-        let bytes =
-            std::fs::read(path).map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
+        let bytes = base::input_file::read(path)
+            .map_err(|cause| AgeError::Io { path: path.to_owned(), cause })?;
         Self::parse(path, &bytes)
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base::input_file;
 use serde_json::{Value, json};
 
 use super::{Domain, EwokItem};
@@ -67,26 +68,16 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, EvalError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(io(path))? {
-        let file = entry.map_err(io(path))?.path();
-        if file
-            .extension()
-            .is_some_and(|ending| ["jsonl", "json", "csv"].iter().any(|known| ending == *known))
-        {
-            files.push(file);
-        }
-    }
+    let files = input_file::find(path, &["jsonl", "json", "csv"]).map_err(io(path))?.files;
     if files.is_empty() {
         return Err(EvalError::NoItems { path: path.to_owned() });
     }
-    files.sort();
     Ok(files)
 }
 
 /// The rows of a file with their domains.
 fn rows(path: &Path) -> Result<Vec<(String, Row)>, EvalError> {
-    let bytes = std::fs::read(path).map_err(io(path))?;
+    let bytes = input_file::read(path).map_err(io(path))?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut rows = Vec::new();
     let mut push = |line: usize, get: &dyn Fn(&str) -> Option<String>| -> Result<(), EvalError> {
@@ -102,7 +93,7 @@ fn rows(path: &Path) -> Result<Vec<(String, Row)>, EvalError> {
         rows.push((get("Domain").unwrap_or_else(|| name.clone()), (line, item)));
         Ok(())
     };
-    if path.extension().is_some_and(|ending| ending == "csv") {
+    if input_file::has_ending(path, &["csv"]) {
         for record in csv::records(path, &bytes)? {
             push(record.line, &|field| record.get(field).map(str::to_owned))?;
         }

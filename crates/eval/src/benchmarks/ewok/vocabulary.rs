@@ -19,8 +19,8 @@ impl Vocabulary {
     /// # Errors
     /// When the file cannot be read or has no word.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
-        let bytes =
-            std::fs::read(path).map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
+        let bytes = base::input_file::read(path)
+            .map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
         let lines = crate::lines::text_lines(path, &bytes)?;
         let words: BTreeSet<String> =
             lines.into_iter().map(|(_, line)| line.trim().to_owned()).collect();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use corpus::text;
 use eval::{BENCHMARKS, Benchmark, Kind, Task, ZeroShot};
 
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
@@ -42,6 +43,8 @@ pub(super) struct Found {
     pub available: Vec<AvailableBenchmark>,
     /// With the reason of each.
     pub missing: Vec<(&'static dyn Benchmark, String)>,
+    /// Folders in the data that belong to no benchmark, by name.
+    pub unknown: Vec<String>,
 }
 
 impl Found {
@@ -67,7 +70,7 @@ pub(super) fn find(
     std::fs::read_dir(data).at("read", data).advise(
         "name the folder that holds blimp_filtered, glue_filtered and the like with --data",
     )?;
-    let mut found = Found::default();
+    let mut found = Found { unknown: unknown_folders(data)?, ..Found::default() };
     for benchmark in searchable().filter(|benchmark| wanted(*benchmark)) {
         let path = match benchmark.kind() {
             Kind::HeldOutLoss => text.map(Path::to_owned),
@@ -79,6 +82,21 @@ pub(super) fn find(
         }
     }
     if found.available.is_empty() { nothing_to_score(data, &found.missing) } else { Ok(found) }
+}
+
+/// Folders that no benchmark looks for: a misspelt name, or a benchmark that is not known.
+fn unknown_folders(data: &Path) -> Result<Vec<String>> {
+    let mut unknown = Vec::new();
+    for entry in std::fs::read_dir(data).at("read", data)? {
+        let path = entry.at("read", data)?.path();
+        let name = text::file_name(&path);
+        let is_known = BENCHMARKS.iter().any(|known| known.folders().contains(&name.as_str()));
+        if path.is_dir() && !name.starts_with('.') && !is_known {
+            unknown.push(name);
+        }
+    }
+    unknown.sort();
+    Ok(unknown)
 }
 
 /// The first of a benchmark's folders that exists.
@@ -122,7 +140,7 @@ mod tests {
     #[test]
     fn benchmarks_are_found_by_their_folders() {
         let data = tempfile::tempdir().unwrap();
-        for folder in ["blimp_filtered", "msgs", "supplement"] {
+        for folder in ["blimp_filtered", "msgs", "supplement", "supplement_typo", ".git"] {
             std::fs::create_dir(data.path().join(folder)).unwrap();
         }
         let found = find(data.path(), None, |benchmark| benchmark.name() != "glue").unwrap();
@@ -139,5 +157,6 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(none.contains("no folder ewok_filtered or ewok in"), "{none}");
+        assert_eq!(found.unknown, ["supplement_typo"]);
     }
 }

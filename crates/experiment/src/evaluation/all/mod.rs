@@ -84,6 +84,10 @@ pub fn evaluate_all(
     for (benchmark, why) in &found.missing {
         observer.note(format_args!("{} is left out: {why}", benchmark.name()));
     }
+    if !found.unknown.is_empty() {
+        let unknown = found.unknown.join(", ");
+        observer.note(format_args!("no benchmark is known by the folder names: {unknown}"));
+    }
     settings.check(found.finetunes())?;
     make_folder(&settings.output)?;
     let _lock = RunLock::acquire(&settings.output)?;

@@ -1,0 +1,89 @@
+//! Files that are read: none left out in silence; files that are written: tried before the work,
+//! and never in place of what is read.
+
+use super::common::Workspace;
+
+const LFS_POINTER: &str =
+    "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+
+#[test]
+fn text_is_never_left_out_in_silence() {
+    let workspace = Workspace::new();
+    workspace.write("text/C.TXT", "In capitals.\n");
+    workspace.write("text/notes.md", "Not for training.\n");
+    workspace.write("text/._a.train", "\u{0}Mac");
+    let stats = workspace.babyllama("corpus stats text").done();
+    assert!(stats.stdout.contains("C.TXT") && !stats.stdout.contains("._a"), "{}", stats.stdout);
+    let line = "left out in text, not named .train, .dev, .test, .txt: notes.md";
+    assert!(stats.stderr.contains(line), "{}", stats.stderr);
+
+    std::os::unix::fs::symlink("../blobs/not-fetched", workspace.path("text/d.train")).unwrap();
+    for line in [
+        "corpus stats text",
+        "corpus clean text --output clean",
+        "tokenizer train text --vocab-size 300 --output tokenizer",
+        "run small.toml",
+    ] {
+        let refusal = workspace.babyllama(line).refused(1);
+        refusal.names(&["text/d.train is a link to a file that does not exist"]);
+    }
+    assert!(workspace.names("clean").is_empty());
+}
+
+#[test]
+fn pointers_of_git_lfs_are_named() {
+    let workspace = Workspace::new();
+    workspace.write("text/a.train", LFS_POINTER);
+    let refusal = workspace.babyllama("corpus stats text").refused(1);
+    refusal.names(&["text/a.train", "Git LFS pointer"]).advises("git lfs pull");
+}
+
+#[test]
+fn raw_text_is_not_cleaned_in_place() {
+    let workspace = Workspace::new();
+    let before = workspace.text("text/a.train");
+    for line in [
+        "corpus clean text --output text",
+        "corpus clean text --output clean/../text",
+        "corpus clean text/a.train --output text",
+    ] {
+        std::fs::create_dir_all(workspace.path("clean")).unwrap();
+        let refusal = workspace.babyllama(line).refused(1);
+        refusal.names(&["a.train is read"]).advises("another folder");
+    }
+    assert_eq!(workspace.text("text/a.train"), before);
+}
+
+#[test]
+fn outputs_are_tried_before_the_work() {
+    let workspace = Workspace::trained();
+    let model = "runs/small/models/student/final";
+    let loss = format!("evaluate loss {model} --data text --sequence-length 16 --json");
+    workspace.babyllama(&format!("{loss} not/yet/loss.json")).done();
+    assert!(workspace.json("not/yet/loss.json")[0]["loss"].is_f64());
+
+    let pairs = workspace.text("pairs/order.jsonl");
+    let blimp = format!("evaluate blimp {model} --data pairs --json");
+    workspace
+        .babyllama(&format!("{blimp} pairs/order.jsonl"))
+        .refused(1)
+        .names(&["pairs/order.jsonl is read"]);
+    assert_eq!(workspace.text("pairs/order.jsonl"), pairs);
+    workspace.babyllama(&format!("{blimp} pairs")).refused(1).names(&["pairs is a folder"]);
+    // Nothing was loaded: the model need not be there.
+    workspace
+        .babyllama("evaluate loss absent --data text --json small.toml/loss.json")
+        .refused(1)
+        .names(&["cannot make small.toml"]);
+
+    let weights = workspace.weights(model);
+    workspace
+        .babyllama(&format!("evaluate blimp {model} --data pairs --output runs/small/models"))
+        .done();
+    let tokens = "--tokens runs/small/tokens/train.bin";
+    workspace
+        .babyllama(&format!("pretrain --model {model} {tokens} --output runs/small/models/student"))
+        .refused(1)
+        .names(&["is read"]);
+    assert!(workspace.weights(model) == weights);
+}
