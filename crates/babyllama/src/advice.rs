@@ -99,6 +99,30 @@ pub fn on_model(error: &ModelError) -> &'static str {
         ModelError::Pickle { .. } => {
             "let transformers write it anew with save_pretrained, which makes safetensors"
         }
+        ModelError::GitLfs { .. } => {
+            "fetch the files with `git lfs pull` in that folder, or download them anew"
+        }
+        ModelError::NotAPlainName { .. } => {
+            "put the weights' files beside their index and name them there without a folder"
+        }
+        ModelError::NotAFile { .. } | ModelError::LongJson { .. } => {
+            "check the path; a model's files are regular ones, as transformers writes them"
+        }
+        ModelError::Unsupported { .. } => {
+            "take a model without that setting; or, if it is certain that the weights do not need \
+             it, remove the key from a copy of the folder"
+        }
+        ModelError::NotFinite { .. } => {
+            "train the model again with a lower learning_rate, take another checkpoint, or fetch \
+             the file again"
+        }
+        ModelError::OtherHead { .. } => {
+            "save the model with one matrix for both, or take another model"
+        }
+        ModelError::Json { .. } | ModelError::MissingKey { .. } | ModelError::ConfigFile { .. } => {
+            "mend that file, or fetch it again from where the model is from"
+        }
+        ModelError::NoBeginToken => "give a --prompt with a word at least",
         ModelError::Safetensors { .. } => "fetch or write the file again",
         ModelError::MissingTensor { .. } | ModelError::Shape { .. } => {
             "put together a config.json and weights of the same model"

@@ -21,6 +21,16 @@ pub fn print(line: impl Display) -> anyhow::Result<()> {
     }
 }
 
+/// A text with control characters escaped, all but line breaks and tabs.
+pub fn visible(text: &str) -> String {
+    let show = |letter: char| match letter {
+        '\n' | '\t' => letter.to_string(),
+        letter if letter.is_control() => letter.escape_default().to_string(),
+        letter => letter.to_string(),
+    };
+    text.chars().map(show).collect()
+}
+
 /// Shows a line on standard error.
 pub fn note(line: impl Display) {
     // With standard error gone there is nowhere left to complain.

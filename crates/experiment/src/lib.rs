@@ -29,6 +29,7 @@ pub mod lock;
 pub mod observer;
 pub mod outputs;
 pub mod recipe;
+mod remarks;
 pub mod run;
 pub mod stage;
 pub mod tokenizers;

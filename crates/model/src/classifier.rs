@@ -25,6 +25,9 @@ pub struct Classifier {
     parameters: Parameters,
 }
 
+/// A layout with the backbone and the head whose parameters are in it.
+type Parts = (Layout, Box<dyn Backbone>, Box<dyn Head>);
+
 impl Classifier {
     /// A classifier with all parameters zero, to be filled. `labels` are the names of the labels,
     /// at least two.
@@ -37,13 +40,27 @@ impl Classifier {
         labels: Vec<String>,
         device: &Arc<dyn Device>,
     ) -> Result<Self, ModelError> {
-        config.validate()?;
-        check_labels(&labels)?;
-        let (family, mut layout) = (config.architecture, Layout::default());
-        let backbone = family.backbone(&config, &mut layout);
-        let head = family.head(&config, labels.len(), &mut layout);
+        let (layout, backbone, head) = Self::parts(&config, &labels)?;
         let parameters = Model::allocate(layout, device)?;
         Ok(Self { config, labels, backbone, head, parameters })
+    }
+
+    /// The parameters and what is made of them.
+    fn parts(config: &ModelConfig, labels: &[String]) -> Result<Parts, ModelError> {
+        config.validate()?;
+        check_labels(labels)?;
+        let (family, mut layout) = (config.architecture, Layout::default());
+        let backbone = family.backbone(config, &mut layout);
+        let head = family.head(config, labels.len(), &mut layout);
+        Ok((layout, backbone, head))
+    }
+
+    /// The names, shapes and roles of all parameters.
+    ///
+    /// # Errors
+    /// When the configuration is impossible, or labels are too few or share a name.
+    pub fn layout(config: &ModelConfig, labels: &[String]) -> Result<Layout, ModelError> {
+        Ok(Self::parts(config, labels)?.0)
     }
 
     /// A language model's weights without its output layer (of a masked model the encoder's), and a

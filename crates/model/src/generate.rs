@@ -1,10 +1,13 @@
 //! Generation: one token after the other, with a KV cache.
 
+use std::collections::BTreeSet;
+
 use base::rng::Rng;
 use engine::Tape;
 use engine::ops::language_model_loss::Projection;
 
 use crate::batch::Batch;
+use crate::hugging_face::GenerationConfig;
 use crate::kv_cache::KvCache;
 use crate::{Model, ModelError};
 
@@ -17,38 +20,49 @@ pub struct Sampling {
     pub top_k: usize,
     /// Only the most probable tokens that together reach this probability; 1 means all.
     pub top_p: f32,
+    /// Divides the positive logits of tokens that the text already has, and multiplies the negative
+    /// ones; 1 changes nothing.
+    pub repetition_penalty: f32,
     /// Seed of the draws.
     pub seed: u64,
 }
 
-/// Writes on after `prompt` until `max_tokens` new tokens, the end token, or the model's last
-/// position. `on_token` sees each new token and may return false to stop.
+/// Writes on after `prompt` until `max_tokens` new tokens, one of the tokens that end a text in
+/// `config`, or the model's last position. `on_token` sees each new token, also the one that ends
+/// the text, and may return false to stop.
 ///
-/// An empty prompt starts from the model's beginning-of-text token.
+/// An empty prompt starts from the beginning-of-text token of `config`. Its settings of the draw
+/// are the caller's to take over.
+///
+/// # Errors
+/// When the model is masked, the prompt does not fit it, or there is nothing to begin with.
 pub fn generate(
     model: &Model,
     prompt: &[u32],
+    config: &GenerationConfig,
     max_tokens: usize,
     sampling: Sampling,
     mut on_token: impl FnMut(u32) -> bool,
 ) -> Result<Vec<u32>, ModelError> {
-    let start = [model.config().bos_token_id];
-    let mut input = if prompt.is_empty() { &start[..] } else { prompt }.to_vec();
     model.config().require_causal()?;
+    let mut input = match prompt {
+        [] => vec![config.bos_token_id.ok_or(ModelError::NoBeginToken)?],
+        prompt => prompt.to_vec(),
+    };
     model.check_sequence(&input)?;
     let mut cache =
         model.kv_cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
     let mut logits = vec![0.0; model.config().vocab_size];
+    let mut seen: BTreeSet<u32> = input.iter().copied().collect();
     let mut written = Vec::new();
     while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions
     {
         next_logits(model, &input, &mut cache, &mut logits);
+        penalise(&mut logits, &seen, sampling.repetition_penalty);
         let token = choose(&mut logits, sampling, written.len() as u64);
-        if token == model.config().eos_token_id {
-            break;
-        }
+        seen.insert(token);
         written.push(token);
-        if !on_token(token) {
+        if !on_token(token) || config.eos_token_ids.contains(&token) {
             break;
         }
         input = vec![token];
@@ -64,6 +78,17 @@ fn next_logits(model: &Model, input: &[u32], cache: &mut KvCache, logits: &mut [
     let last = projection.hidden.rows - 1;
     let hidden = projection.hidden.row_range(last..last + 1);
     model.device().logits(&[Projection { hidden, ..projection }], logits);
+}
+
+/// Makes tokens that the text already has less probable.
+fn penalise(logits: &mut [f32], seen: &BTreeSet<u32>, penalty: f32) {
+    if penalty == 1.0 {
+        return;
+    }
+    for &id in seen {
+        let logit = &mut logits[id as usize];
+        *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+    }
 }
 
 /// Chooses a token; the logits are used up. `index` counts the choices of one seed.
@@ -110,7 +135,13 @@ mod tests {
     use crate::ModelConfig;
     use crate::families::config::tests::{gpt2, llama, opt, roberta};
 
-    const GREEDY: Sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
+    const GREEDY: Sampling =
+        Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, repetition_penalty: 1.0, seed: 0 };
+
+    /// Without an end.
+    fn endless() -> GenerationConfig {
+        GenerationConfig { bos_token_id: Some(1), ..GenerationConfig::default() }
+    }
 
     fn logits() -> Vec<f32> {
         vec![0.0, 3.0, 2.0, 1.0]
@@ -141,8 +172,26 @@ mod tests {
             let config =
                 ModelConfig { vocab_size: 50, max_positions: 8, initializer_range: 0.3, ..config };
             let model = Model::new(config, &device, 7).unwrap();
-            let written = generate(&model, &[3, 4, 5], 100, GREEDY, |_| true).unwrap();
-            assert!(written.len() <= 6);
+            let write = |prompt: &[u32], config: &GenerationConfig, sampling| {
+                generate(&model, prompt, config, 100, sampling, |_| true)
+            };
+            let written = write(&[3, 4, 5], &endless(), GREEDY).unwrap();
+            assert_eq!(written.len(), 6);
+            let several = GenerationConfig { eos_token_ids: vec![49_999, written[2]], ..endless() };
+            let end = written.iter().position(|&token| token == written[2]).unwrap();
+            assert_eq!(write(&[3, 4, 5], &several, GREEDY).unwrap(), written[..=end]);
+            let penalised = Sampling { repetition_penalty: 1e6, ..GREEDY };
+            let mut distinct = write(&[3, 4, 5], &endless(), penalised).unwrap();
+            distinct.extend([3, 4, 5]);
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), 9);
+            assert_eq!(
+                write(&[], &endless(), GREEDY).unwrap(),
+                write(&[1], &endless(), GREEDY).unwrap()
+            );
+            let nothing = write(&[], &GenerationConfig::default(), GREEDY).unwrap_err();
+            assert!(nothing.to_string().contains("the prompt is empty"), "{nothing}");
             let mut sequence = vec![3, 4, 5];
             for &token in &written {
                 let hidden = model.hidden_states(&Batch::from_sequences([&sequence]));
@@ -153,11 +202,12 @@ mod tests {
                 assert_eq!(choose(&mut logits, GREEDY, 0), token);
                 sequence.push(token);
             }
-            assert!(generate(&model, &[50], 1, GREEDY, |_| true).is_err());
-            assert!(generate(&model, &[1; 9], 1, GREEDY, |_| true).is_err());
+            assert!(write(&[50], &endless(), GREEDY).is_err());
+            assert!(write(&[1; 9], &endless(), GREEDY).is_err());
         }
         let masked = Model::new(roberta(16, 24, 1, 4, 8), &device, 7).unwrap();
-        let refusal = generate(&masked, &[3], 1, GREEDY, |_| true).unwrap_err().to_string();
+        let refusal =
+            generate(&masked, &[3], &endless(), 1, GREEDY, |_| true).unwrap_err().to_string();
         assert!(refusal.contains("not the next one"), "{refusal}");
     }
 }

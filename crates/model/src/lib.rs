@@ -25,6 +25,7 @@
 
 pub mod batch;
 pub mod classifier;
+pub mod config_keys;
 mod decoder;
 mod error;
 pub mod families;

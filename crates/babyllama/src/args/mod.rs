@@ -220,16 +220,20 @@ pub struct GenerateArgs {
     /// The text to continue.
     #[arg(long, value_name = "TEXT")]
     pub prompt: String,
-    /// Divides the logits: below 1 favours likely tokens, above 1 flattens the distribution.
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive)]
-    pub temperature: f32,
-    /// Draw among the likeliest K tokens; 0 means all.
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub top_k: usize,
-    /// Draw among the likeliest tokens that make up this share of the probability.
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share_above_zero)]
-    pub top_p: f32,
-    /// Tokens to add at most; the text also ends at `</s>`.
+    /// Divides the logits: below 1 favours likely tokens, above 1 flattens the distribution. By
+    /// default that of generation_config.json, or 1.
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    pub temperature: Option<f32>,
+    /// Draw among the likeliest K tokens; 0 means all. By default that of generation_config.json,
+    /// or all.
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Draw among the likeliest tokens that make up this share of the probability. By default that
+    /// of generation_config.json, or 1.
+    #[arg(long, value_name = "SHARE", value_parser = share_above_zero)]
+    pub top_p: Option<f32>,
+    /// Tokens to add at most; the text also ends at the tokens that generation_config.json or
+    /// config.json name in eos_token_id.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max_tokens: usize,
     /// The same seed gives the same text.
@@ -259,14 +263,17 @@ pub struct ExportArgs {
     pub logits: Option<PathBuf>,
 }
 
-fn positive(text: &str) -> Result<f32, String> {
-    let fits = |number: &f32| *number > 0.0 && number.is_finite();
-    text.parse().ok().filter(fits).ok_or_else(|| "must be a number larger than 0".to_string())
+fn positive(text: &str) -> Option<f32> {
+    text.parse().ok().filter(|number: &f32| *number > 0.0 && number.is_finite())
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    let message = "must be a number larger than 0; --greedy always takes the likeliest token";
+    positive(text).ok_or_else(|| message.to_string())
 }
 
 fn share_above_zero(text: &str) -> Result<f32, String> {
     positive(text)
-        .ok()
         .filter(|number| *number <= 1.0)
         .ok_or_else(|| "must be larger than 0 and at most 1".to_string())
 }

@@ -1,43 +1,59 @@
 //! `babyllama generate`: continues a text.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use anyhow::Context;
 use corpus::Tokenizer;
+use corpus::tokenizer::TextStream;
 use model::generate::{Sampling, generate as write_on};
-use model::hugging_face;
+use model::hugging_face::{self, GenerationConfig};
 
 use crate::args::{DeviceArgs, GenerateArgs};
+use crate::console;
 
 /// Prints the prompt and what the model writes after it, as it is written.
 pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let device = device.open()?;
     let model = hugging_face::load(&args.model, &device)?;
+    hugging_face::remarks(&args.model)?.iter().for_each(console::note);
+    let config = hugging_face::load_generation(&args.model, model.config())?;
     let tokenizer = Tokenizer::from_folder(&args.model)?;
-    let temperature = if args.greedy { 0.0 } else { args.temperature };
-    let sampling = Sampling { temperature, top_k: args.top_k, top_p: args.top_p, seed: args.seed };
     let prompt = tokenizer.encode(&args.prompt);
 
     let mut output = std::io::stdout().lock();
-    write!(output, "{}", args.prompt).context("cannot write to standard output")?;
-    let (mut ids, mut shown) = (Vec::new(), 0);
-    let mut failure = None;
-    write_on(&model, &prompt, args.max_tokens, sampling, |id| {
-        ids.push(id);
-        // A character may take several tokens: what is not whole yet ends in the replacement
-        // character.
-        let text = tokenizer.decode(&ids);
-        let whole = text.trim_end_matches('\u{FFFD}');
-        let written = write!(output, "{}", whole.get(shown..).unwrap_or_default())
-            .and_then(|()| output.flush());
-        shown = shown.max(whole.len());
-        failure = written.err();
-        failure.is_none()
+    let is_terminal = output.is_terminal();
+    let mut show = |text: &str| {
+        // A terminal would obey control characters that a model writes.
+        let text = if is_terminal { console::visible(text) } else { text.to_owned() };
+        output.write_all(text.as_bytes()).and_then(|()| output.flush())
+    };
+    let mut result = show(&args.prompt);
+    let mut stream = TextStream::new(&tokenizer, &prompt);
+    write_on(&model, &prompt, &config, args.max_tokens, sampling(args, &config), |id| {
+        // The end of a text is shown where it is a word like any other, such as ".".
+        let is_mark = config.eos_token_ids.contains(&id) && tokenizer.is_special(id);
+        if result.is_ok() && !is_mark {
+            result = show(&stream.push(id));
+        }
+        result.is_ok()
     })?;
-    match failure {
+    match result.and_then(|()| show(&stream.finish())).and_then(|()| show("\n")) {
         // The reader of a pipe may have seen enough.
-        Some(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Some(cause) => Err(cause).context("cannot write to standard output"),
-        None => writeln!(output).context("cannot write to standard output"),
+        Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+/// The options, or where they are not given the folder's own settings.
+fn sampling(args: &GenerateArgs, config: &GenerationConfig) -> Sampling {
+    let is_asked = args.temperature.or(args.top_p).is_some() || args.top_k.is_some();
+    let is_greedy = args.greedy || (config.do_sample == Some(false) && !is_asked);
+    let temperature = args.temperature.or(config.temperature).unwrap_or(1.0);
+    Sampling {
+        temperature: if is_greedy { 0.0 } else { temperature },
+        top_k: args.top_k.or(config.top_k).unwrap_or(0),
+        top_p: args.top_p.or(config.top_p).unwrap_or(1.0),
+        repetition_penalty: config.repetition_penalty.unwrap_or(1.0),
+        seed: args.seed,
     }
 }

@@ -42,7 +42,7 @@ fn bring_of_size(
         tie_word_embeddings: true,
         residual_dropout: 0.1,
         initializer_range: 0.2,
-        bos_token_id: 2,
+        bos_token_id: Some(2),
         pad_token_id: Some(1),
         ..ModelConfig::tiny(architecture)
     };

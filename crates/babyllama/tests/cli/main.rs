@@ -15,6 +15,7 @@ mod evaluate_all;
 mod ewok;
 mod files;
 mod finetune;
+mod folders;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]

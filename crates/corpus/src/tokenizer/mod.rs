@@ -12,6 +12,7 @@ mod normal_form;
 mod pieces;
 mod roles;
 mod special_tokens;
+mod stream;
 #[cfg(test)]
 mod test_texts;
 mod train;
@@ -32,6 +33,7 @@ use word_cache::WordEncoder;
 
 pub use folder::TOKENIZER_FILE;
 pub use roles::Role;
+pub use stream::TextStream;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings};
 
 /// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no

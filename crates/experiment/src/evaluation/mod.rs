@@ -20,6 +20,7 @@ use model::{Model, ModelError, hugging_face};
 
 use crate::error::Result;
 use crate::tokenizers;
+use crate::{Observer, remarks};
 
 /// Models to score.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,25 +44,37 @@ impl ModelSelection {
     ///
     /// # Errors
     /// When a folder cannot be read or holds another kind of model.
-    pub fn load_causal(&self, device: &Arc<dyn Device>) -> Result<Vec<LoadedModel>> {
-        self.load_by(device, hugging_face::load)
+    pub fn load_causal(
+        &self,
+        device: &Arc<dyn Device>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<LoadedModel>> {
+        self.load_by(device, observer, hugging_face::load)
     }
 
     /// Loads models of any kind, masked ones too.
     ///
     /// # Errors
     /// When a folder cannot be read.
-    pub fn load(&self, device: &Arc<dyn Device>) -> Result<Vec<LoadedModel>> {
-        self.load_by(device, hugging_face::load_any)
+    pub fn load(
+        &self,
+        device: &Arc<dyn Device>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<LoadedModel>> {
+        self.load_by(device, observer, hugging_face::load_any)
     }
 
     fn load_by(
         &self,
         device: &Arc<dyn Device>,
+        observer: &dyn Observer,
         load: impl Fn(&Path, &Arc<dyn Device>) -> std::result::Result<Model, ModelError>,
     ) -> Result<Vec<LoadedModel>> {
-        let load =
-            |path: &PathBuf| Ok(LoadedModel { path: path.clone(), model: load(path, device)? });
+        let load = |path: &PathBuf| {
+            let model = load(path, device)?;
+            remarks::note(path, observer)?;
+            Ok(LoadedModel { path: path.clone(), model })
+        };
         self.folders.iter().map(load).collect()
     }
 

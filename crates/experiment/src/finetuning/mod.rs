@@ -21,11 +21,11 @@ use self::tuner::{FinetuneSubject, Tuner};
 use crate::error::Result;
 use crate::evaluation::results::{claim, distinct};
 use crate::failures::Failures;
-use crate::files;
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::outputs;
 use crate::recipe::FinetuneRecipe;
+use crate::{files, remarks};
 
 /// Which models are fine-tuned, for what, and where the results go.
 #[derive(Clone, Debug)]
@@ -79,7 +79,10 @@ pub fn finetune(
     let subjects = subjects.collect::<Result<Vec<_>>>()?;
     let device = device()?;
     // Weights that cannot be read end the work before anything is trained.
-    job.models.iter().try_for_each(|folder| hugging_face::load_any(folder, &device).map(drop))?;
+    for folder in &job.models {
+        hugging_face::load_any(folder, &device)?;
+        remarks::note(folder, observer)?;
+    }
     files::make_folder(&job.output)?;
     let _lock = RunLock::acquire(&job.output)?;
     for (subject, folder) in subjects.iter().zip(&job.models) {

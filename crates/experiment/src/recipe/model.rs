@@ -78,8 +78,8 @@ impl Shape {
             residual_dropout: self.residual_dropout,
             classifier_dropout: None,
             initializer_range: self.initializer_range,
-            bos_token_id: BOS_TOKEN_ID,
-            eos_token_id: EOS_TOKEN_ID,
+            bos_token_id: Some(BOS_TOKEN_ID),
+            eos_token_ids: vec![EOS_TOKEN_ID],
             pad_token_id: self.architecture.has_padding_row().then_some(PAD_TOKEN_ID),
         }
     }
@@ -258,7 +258,8 @@ mod tests {
             (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
             (1e-5, 0.1, true)
         );
-        assert_eq!((config.bos_token_id, config.eos_token_id, config.pad_token_id), (1, 2, None));
+        assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), None));
+        assert_eq!(config.eos_token_ids, [2]);
         assert_eq!(config.vocab_size, 1000);
     }
 

@@ -15,8 +15,8 @@ use crate::error::{FileContext, Result};
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::stage::Stage;
-use crate::tokenizers;
 use crate::training::Training;
+use crate::{remarks, tokenizers};
 
 /// A trained model of the run.
 pub(super) struct Trained {
@@ -86,7 +86,9 @@ impl Pipeline<'_> {
             }
             Start::Folder(folder) => {
                 tokenizers::require_same(folder, "the model", tokenizer)?;
-                Ok(hugging_face::load(folder, &self.device)?)
+                let model = hugging_face::load(folder, &self.device)?;
+                remarks::note(folder, self.observer)?;
+                Ok(model)
             }
         }
     }
@@ -103,6 +105,7 @@ impl Pipeline<'_> {
                 Some(earlier) => earlier.weights.clone(),
                 None => {
                     tokenizers::require_same(Path::new(teacher), "teacher", &text.tokenizer)?;
+                    remarks::note(Path::new(teacher), self.observer)?;
                     PathBuf::from(teacher)
                 }
             };
@@ -118,8 +121,10 @@ impl Pipeline<'_> {
 fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
     let id = |role| tokenizer.role(role).map(|(_, id)| id);
     let end = id(Role::End);
-    config.eos_token_id = end.unwrap_or(config.eos_token_id);
-    config.bos_token_id = id(Role::Begin).or(end).unwrap_or(config.bos_token_id);
+    if let Some(end) = end {
+        config.eos_token_ids = vec![end];
+    }
+    config.bos_token_id = id(Role::Begin).or(end).or(config.bos_token_id);
     config.pad_token_id = config.pad_token_id.and(id(Role::Padding));
 }
 

@@ -15,8 +15,7 @@ use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
 use crate::stage::Stage;
-use crate::tokenizers;
-use crate::{files, outputs};
+use crate::{files, outputs, remarks, tokenizers};
 
 /// What a single model is trained on.
 #[derive(Clone, Debug)]
@@ -90,6 +89,9 @@ pub fn train_single(
         tokenizer: tokenizer.as_ref(),
         inputs_fingerprint: fingerprint(files, section)?,
     };
+    if let Start::Folder(folder) = &section.start {
+        remarks::note(folder, observer)?;
+    }
     training.execute(observer)
 }
 

@@ -47,9 +47,10 @@ pub struct ModelConfig {
     /// Standard deviation of the initial weights.
     pub initializer_range: f32,
     /// The token that begins a text.
-    pub bos_token_id: u32,
-    /// The token that ends a text.
-    pub eos_token_id: u32,
+    pub bos_token_id: Option<u32>,
+    /// The tokens that end a text, in `eos_token_id` of `config.json`. An id may be outside the
+    /// vocabulary, where nothing ends a text.
+    pub eos_token_ids: Vec<u32>,
     /// Row of the embedding that starts at zero and learns nothing (not in GPT-2). RoBERTa counts
     /// positions from it.
     pub pad_token_id: Option<u32>,
@@ -84,8 +85,8 @@ impl ModelConfig {
             residual_dropout: 0.0,
             classifier_dropout: None,
             initializer_range: 0.02,
-            bos_token_id: 1,
-            eos_token_id: 2,
+            bos_token_id: Some(1),
+            eos_token_ids: vec![2],
             pad_token_id: None,
         }
     }
@@ -128,11 +129,16 @@ impl ModelConfig {
         Ok(Self {
             tie_word_embeddings: keys.or("tie_word_embeddings", self.tie_word_embeddings)?,
             initializer_range: keys.or("initializer_range", self.initializer_range)?,
-            bos_token_id: keys.token("bos_token_id")?.unwrap_or(self.bos_token_id),
-            eos_token_id: keys.token("eos_token_id")?.unwrap_or(self.eos_token_id),
-            pad_token_id: keys.token("pad_token_id")?.or(self.pad_token_id),
+            bos_token_id: keys.token("bos_token_id", self.bos_token_id)?,
+            eos_token_ids: keys.tokens("eos_token_id")?.unwrap_or(self.eos_token_ids),
+            pad_token_id: keys.token("pad_token_id", self.pad_token_id)?,
             ..self
         })
+    }
+
+    /// The token that pads sequences: where no padding token is named, the first that ends a text.
+    pub(crate) fn padding_or_end(&self) -> Option<u32> {
+        self.pad_token_id.or(self.eos_token_ids.first().copied())
     }
 
     /// Checks everything that the model code relies on.
@@ -170,6 +176,17 @@ impl ModelConfig {
             if size > most {
                 return wrong(key, format!("is {size}; it must be at most {most}"));
             }
+        }
+        // Both are bounded, so that the product fits; so does every later one of two sizes.
+        let width = self.num_heads * self.head_dim;
+        if width > Self::LARGEST_SIZE {
+            let problem = format!(
+                "is {}; times num_heads = {} it must be at most {}",
+                self.head_dim,
+                self.num_heads,
+                Self::LARGEST_SIZE
+            );
+            return wrong("head_dim", problem);
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
             let (heads, shared) = (self.num_heads, self.num_kv_heads);
@@ -284,8 +301,8 @@ pub(crate) mod tests {
             residual_dropout: 0.0,
             classifier_dropout: None,
             initializer_range: 0.02,
-            bos_token_id: 1,
-            eos_token_id: 2,
+            bos_token_id: Some(1),
+            eos_token_ids: vec![2],
             pad_token_id: Some(0),
         }
     }
@@ -318,7 +335,7 @@ pub(crate) mod tests {
     ) -> ModelConfig {
         ModelConfig {
             architecture: Architecture::OPT,
-            bos_token_id: 2,
+            bos_token_id: Some(2),
             pad_token_id: Some(1),
             ..gpt2(hidden, intermediate, layers, heads, positions)
         }
@@ -335,7 +352,7 @@ pub(crate) mod tests {
         let architecture = Architecture::ROBERTA;
         ModelConfig {
             architecture,
-            bos_token_id: 0,
+            bos_token_id: Some(0),
             ..opt(hidden, intermediate, layers, heads, positions)
         }
     }

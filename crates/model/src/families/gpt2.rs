@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::segments::{layer_norm, linear, plain_heads};
 use super::{Architecture, Family, ModelConfig};
 use crate::batch::Batch;
+use crate::config_keys::{ConfigKey, followed, no_effect, only, spelling};
 use crate::decoder::{Backbone, Decoder};
 use crate::error::ModelError;
 use crate::keys::{Keys, decimal};
@@ -43,7 +44,18 @@ impl Family for Gpt2 {
             embedding_dropout: 0.1,
             attention_dropout: 0.1,
             residual_dropout: 0.1,
+            bos_token_id: Some(50_256),
+            eos_token_ids: vec![50_256],
             ..ModelConfig::unstated(Architecture::GPT2)
+        }
+    }
+
+    /// With ends that are in the small vocabulary.
+    fn tiny(&self) -> ModelConfig {
+        ModelConfig {
+            bos_token_id: Some(1),
+            eos_token_ids: vec![2],
+            ..self.defaults().with_tiny_sizes()
         }
     }
 
@@ -56,11 +68,11 @@ impl Family for Gpt2 {
         config.require_plain_heads()
     }
 
+    fn config_keys(&self) -> &'static [ConfigKey] {
+        CONFIG_KEYS
+    }
+
     fn read_config(&self, keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
-        keys.only("activation_function", &[json!("gelu_new"), json!("gelu_pytorch_tanh")])?;
-        keys.only("scale_attn_weights", &[json!(true)])?;
-        keys.only("scale_attn_by_inverse_layer_idx", &[json!(false)])?;
-        keys.only("add_cross_attention", &[json!(false)])?;
         let defaults = self.defaults();
         let hidden_size: usize = keys.required("n_embd")?;
         let num_heads: usize = keys.required("n_head")?;
@@ -117,6 +129,44 @@ impl Family for Gpt2 {
         segment.role == Role::Matrix && segment.name.starts_with(LAYERS)
     }
 }
+
+static CONFIG_KEYS: &[ConfigKey] = &[
+    followed("n_embd"),
+    followed("n_inner"),
+    followed("n_layer"),
+    followed("n_head"),
+    followed("n_positions"),
+    followed("layer_norm_epsilon"),
+    followed("embd_pdrop"),
+    followed("attn_pdrop"),
+    followed("resid_pdrop"),
+    spelling("hidden_size", "n_embd"),
+    spelling("num_hidden_layers", "n_layer"),
+    spelling("num_attention_heads", "n_head"),
+    spelling("max_position_embeddings", "n_positions"),
+    // One function, written in different ways.
+    only(
+        "activation_function",
+        &[
+            "\"gelu_new\"",
+            "\"gelu_pytorch_tanh\"",
+            "\"gelu_python_tanh\"",
+            "\"gelu_fast\"",
+            "\"gelu_accurate\"",
+        ],
+    ),
+    only("scale_attn_weights", &["true"]),
+    only("scale_attn_by_inverse_layer_idx", &["false"]),
+    // In f32 nothing but another order of the same products.
+    no_effect("reorder_and_upcast_attn"),
+    no_effect("n_ctx"),
+    no_effect("summary_type"),
+    no_effect("summary_use_proj"),
+    no_effect("summary_activation"),
+    no_effect("summary_proj_to_labels"),
+    no_effect("summary_first_dropout"),
+    no_effect("predict_special_tokens"),
+];
 
 /// How the names of a layer's segments begin.
 const LAYERS: &str = "transformer.h.";

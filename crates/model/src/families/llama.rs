@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Architecture, Family, ModelConfig};
 use crate::batch::Batch;
+use crate::config_keys::{ConfigKey, followed, no_effect, only};
 use crate::decoder::{Backbone, Decoder};
 use crate::error::ModelError;
 use crate::keys::{Keys, decimal};
@@ -65,13 +66,11 @@ impl Family for Llama {
         Ok(())
     }
 
+    fn config_keys(&self) -> &'static [ConfigKey] {
+        CONFIG_KEYS
+    }
+
     fn read_config(&self, keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
-        keys.only("hidden_act", &[json!("silu")])?;
-        keys.only("attention_bias", &[json!(false)])?;
-        keys.only("mlp_bias", &[json!(false)])?;
-        keys.only("rope_scaling", &[])?;
-        let rope = keys.nested("rope_parameters")?;
-        rope.only("rope_type", &[json!("default")])?;
         let defaults = self.defaults();
         let hidden_size: usize = keys.required("hidden_size")?;
         let num_heads: usize = keys.required("num_attention_heads")?;
@@ -85,7 +84,7 @@ impl Family for Llama {
             head_dim: keys.or("head_dim", hidden_size / num_heads.max(1))?,
             max_positions: keys.or("max_position_embeddings", 2048)?,
             norm_epsilon: keys.or("rms_norm_eps", defaults.norm_epsilon)?,
-            rope_theta: rope.or("rope_theta", keys.or("rope_theta", defaults.rope_theta)?)?,
+            rope_theta: rope_theta(keys)?.unwrap_or(defaults.rope_theta),
             attention_dropout: keys.or("attention_dropout", defaults.attention_dropout)?,
             ..defaults.with_shared_keys(keys)?
         })
@@ -116,6 +115,63 @@ impl Family for Llama {
 
     fn is_gated(&self) -> bool {
         true
+    }
+}
+
+static CONFIG_KEYS: &[ConfigKey] = &[
+    followed("hidden_size"),
+    followed("intermediate_size"),
+    followed("num_hidden_layers"),
+    followed("num_attention_heads"),
+    followed("num_key_value_heads"),
+    followed("head_dim"),
+    followed("max_position_embeddings"),
+    followed("rms_norm_eps"),
+    followed("rope_theta"),
+    followed("attention_dropout"),
+    // Objects, of which `rope_theta` below reads all keys.
+    followed("rope_parameters"),
+    followed("rope_scaling"),
+    only("partial_rotary_factor", &["1"]),
+    only("hidden_act", &["\"silu\"", "\"swish\""]),
+    only("attention_bias", &["false"]),
+    only("mlp_bias", &["false"]),
+    // The same sums, in pieces.
+    no_effect("pretraining_tp"),
+    no_effect("max_sequence_length"),
+    no_effect("original_max_position_embeddings"),
+];
+
+/// The keys of `rope_parameters` and `rope_scaling`.
+static ROPE_KEYS: &[ConfigKey] = &[
+    followed("rope_theta"),
+    only("rope_type", &["\"default\""]),
+    only("type", &["\"default\""]),
+    only("factor", &["1"]),
+    only("partial_rotary_factor", &["1"]),
+    no_effect("original_max_position_embeddings"),
+];
+
+/// The base of the rotary positions in all the ways in which transformers' versions spell it: under
+/// `rope_theta`, or within `rope_parameters` (5.x) or `rope_scaling` (4.x), of which the latter
+/// counts when it is there and not empty.
+fn rope_theta(keys: &Keys<'_>) -> Result<Option<f32>, ModelError> {
+    let scaling = keys.nested("rope_scaling")?;
+    let is_scaled = scaling.names().next().is_some();
+    let (key, rope) = match is_scaled {
+        true => ("rope_scaling", scaling),
+        false => ("rope_parameters", keys.nested("rope_parameters")?),
+    };
+    rope.check(ROPE_KEYS).map_err(|error| error.within(key))?;
+    // What else is there states a scaling, even where no type does, or a table for each kind of
+    // layer.
+    let known = |name: &&str| ROPE_KEYS.iter().any(|key| key.name == *name);
+    if let Some(other) = rope.names().find(|name| !known(name)) {
+        rope.only(other, &[]).map_err(|error| error.within(key))?;
+    }
+    match rope.optional("rope_theta")? {
+        Some(base) => Ok(Some(base)),
+        None => keys.optional("rope_theta"),
     }
 }
 

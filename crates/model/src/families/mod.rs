@@ -13,6 +13,7 @@ use engine::{Layout, Role};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use crate::config_keys::ConfigKey;
 use crate::decoder::{Backbone, Decoder};
 use crate::error::ModelError;
 use crate::head::{Head, LastTokenHead};
@@ -102,7 +103,12 @@ pub trait Family: Sync {
     /// [`ModelError::Config`] with the first key that is wrong.
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError>;
 
-    /// The configuration that a `config.json` of this family states.
+    /// The family's own keys of `config.json` and what they mean, besides those that all families
+    /// share.
+    fn config_keys(&self) -> &'static [ConfigKey];
+
+    /// The configuration that a `config.json` of this family states. Its keys have the family's
+    /// own spelling, and the values that [`config_keys`](Self::config_keys) refuses are not there.
     ///
     /// # Errors
     /// When a key is missing, or has a value that the forward pass does not follow.
@@ -111,6 +117,23 @@ pub trait Family: Sync {
     /// The family's own keys of `config.json`, an object. Those that all families share are added
     /// to it.
     fn write_config(&self, config: &ModelConfig) -> Value;
+
+    /// The name of the output layer's matrix in the files of models that do not share it with the
+    /// embedding.
+    fn output_name(&self) -> &'static str {
+        "lm_head.weight"
+    }
+
+    /// Whether the output layer may have a matrix of its own.
+    fn can_untie(&self) -> bool {
+        true
+    }
+
+    /// Other names of a tensor in files, those that count first in front. Its own name is not among
+    /// them.
+    fn other_names(&self, _name: &str) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Adds all parameters of a language model to the layout, under their Hugging Face names, and
     /// returns its forward pass.

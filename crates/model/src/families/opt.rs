@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::segments::{fused, layer_norm, linear, plain_heads, without_rows};
 use super::{Architecture, Family, ModelConfig};
 use crate::batch::Batch;
+use crate::config_keys::{ConfigKey, followed, no_effect, only};
 use crate::decoder::{Backbone, Decoder};
 use crate::error::ModelError;
 use crate::keys::{Keys, decimal};
@@ -45,7 +46,8 @@ impl Family for Opt {
             norm_epsilon: 1e-5,
             tie_word_embeddings: true,
             residual_dropout: 0.1,
-            bos_token_id: 2,
+            bos_token_id: Some(2),
+            pad_token_id: Some(1),
             ..ModelConfig::unstated(Architecture::OPT)
         }
     }
@@ -58,13 +60,11 @@ impl Family for Opt {
         config.require_plain_heads()
     }
 
+    fn config_keys(&self) -> &'static [ConfigKey] {
+        CONFIG_KEYS
+    }
+
     fn read_config(&self, keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
-        keys.only("activation_function", &[json!("relu")])?;
-        keys.only("do_layer_norm_before", &[json!(true)])?;
-        keys.only("_remove_final_layer_norm", &[json!(false)])?;
-        keys.only("enable_bias", &[json!(true)])?;
-        keys.only("layer_norm_elementwise_affine", &[json!(true)])?;
-        keys.only("layerdrop", &[json!(0.0), json!(0)])?;
         let defaults = self.defaults();
         let hidden_size: usize = keys.required("hidden_size")?;
         keys.only("word_embed_proj_dim", &[json!(hidden_size)])?;
@@ -115,6 +115,27 @@ impl Family for Opt {
         false
     }
 }
+
+static CONFIG_KEYS: &[ConfigKey] = &[
+    followed("hidden_size"),
+    followed("ffn_dim"),
+    followed("num_hidden_layers"),
+    followed("num_attention_heads"),
+    followed("max_position_embeddings"),
+    // Must be the hidden size.
+    followed("word_embed_proj_dim"),
+    followed("dropout"),
+    followed("attention_dropout"),
+    followed("init_std"),
+    only("activation_function", &["\"relu\""]),
+    only("do_layer_norm_before", &["true"]),
+    only("_remove_final_layer_norm", &["false"]),
+    only("enable_bias", &["true"]),
+    only("layer_norm_elementwise_affine", &["true"]),
+    only("layerdrop", &["0"]),
+    // Older files have it; no model reads it.
+    no_effect("activation_dropout"),
+];
 
 /// Rows of the position table before that of the first token; no token uses them.
 const UNUSED_POSITIONS: usize = 2;

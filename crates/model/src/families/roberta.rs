@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::segments::{fused, layer_norm, linear, plain_heads, without_rows};
 use super::{Architecture, Family, MatrixProduct, ModelConfig, facts};
 use crate::batch::Batch;
+use crate::config_keys::{ConfigKey, followed, no_effect, only};
 use crate::decoder::{Backbone, Decoder};
 use crate::error::ModelError;
 use crate::head::{Head, one_row_each};
@@ -52,7 +53,7 @@ impl Family for Roberta {
             embedding_dropout: 0.1,
             attention_dropout: 0.1,
             residual_dropout: 0.1,
-            bos_token_id: 0,
+            bos_token_id: Some(0),
             pad_token_id: Some(1),
             ..ModelConfig::unstated(Architecture::ROBERTA)
         }
@@ -70,12 +71,11 @@ impl Family for Roberta {
         Ok(())
     }
 
+    fn config_keys(&self) -> &'static [ConfigKey] {
+        CONFIG_KEYS
+    }
+
     fn read_config(&self, keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
-        keys.only("hidden_act", &[json!("gelu")])?;
-        keys.only("is_decoder", &[json!(false)])?;
-        keys.only("add_cross_attention", &[json!(false)])?;
-        keys.only("position_embedding_type", &[json!("absolute")])?;
-        keys.only("tie_word_embeddings", &[json!(true)])?;
         let defaults = self.defaults();
         let hidden_size: usize = keys.required("hidden_size")?;
         let num_heads: usize = keys.required("num_attention_heads")?;
@@ -118,6 +118,25 @@ impl Family for Roberta {
         })
     }
 
+    fn can_untie(&self) -> bool {
+        false
+    }
+
+    fn output_name(&self) -> &'static str {
+        "lm_head.decoder.weight"
+    }
+
+    /// The output layer's bias is that of its decoder where a file has both. Files converted from
+    /// TensorFlow have its names of a norm's weights.
+    fn other_names(&self, name: &str) -> Vec<String> {
+        if name == "lm_head.bias" {
+            return vec!["lm_head.decoder.bias".to_owned()];
+        }
+        let old = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+        let old = old.replace("LayerNorm.bias", "LayerNorm.beta");
+        if old == name { Vec::new() } else { vec![old] }
+    }
+
     fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder> {
         Box::new(RobertaDecoder::new(config, layout))
     }
@@ -143,6 +162,24 @@ impl Family for Roberta {
         facts::products(config).into_iter().chain([dense]).collect()
     }
 }
+
+static CONFIG_KEYS: &[ConfigKey] = &[
+    followed("hidden_size"),
+    followed("intermediate_size"),
+    followed("num_hidden_layers"),
+    followed("num_attention_heads"),
+    followed("max_position_embeddings"),
+    followed("layer_norm_eps"),
+    followed("hidden_dropout_prob"),
+    followed("attention_probs_dropout_prob"),
+    followed("classifier_dropout"),
+    only("hidden_act", &["\"gelu\"", "\"gelu_python\""]),
+    only("is_decoder", &["false"]),
+    only("position_embedding_type", &["\"absolute\""]),
+    only("tie_word_embeddings", &["true"]),
+    // Of the token types only the first is ever used.
+    no_effect("type_vocab_size"),
+];
 
 /// Rows of the position table before that of the first token: those up to the padding token's id.
 fn unused_positions(config: &ModelConfig) -> usize {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use engine::Device;
 use serde_json::{Map, Value, json};
 
+use super::weight_files::{Names, WeightFiles};
 use super::{config, config_path, make_folder, weights, write_json};
 use crate::classifier::default_labels;
 use crate::error::ModelError;
@@ -25,10 +26,14 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
         let found = keys.classes()?;
         return Err(ModelError::NotAClassifier { path, found });
     }
-    let config = config::decoder(&keys)?;
-    let mut classifier = Classifier::zeros(config, labels(&keys)?, device)?;
-    let architecture = classifier.config().architecture;
-    weights::read_folder(folder, architecture, classifier.parameters_mut())?;
+    keys.only("problem_type", &[json!("single_label_classification")])?;
+    let labels = labels(&keys)?;
+    let config = config::decoder(keys)?;
+    let files = WeightFiles::open(folder)?;
+    let names = Names::of_classifier(config.architecture);
+    weights::check(&files, &Classifier::layout(&config, &labels)?, &names)?;
+    let mut classifier = Classifier::zeros(config, labels, device)?;
+    weights::read(&files, &names, classifier.parameters_mut())?;
     Ok(classifier)
 }
 
@@ -85,7 +90,7 @@ fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
     object["id2label"] = Value::Object(by_id);
     object["label2id"] = Value::Object(by_name);
     object["problem_type"] = json!("single_label_classification");
-    object["pad_token_id"] = json!(config.pad_token_id.unwrap_or(config.eos_token_id));
+    object["pad_token_id"] = json!(config.padding_or_end());
     object
 }
 

@@ -4,30 +4,38 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::config_keys::SHARED;
 use crate::error::ModelError;
 use crate::families::{Architecture, FAMILIES, ModelConfig};
 use crate::keys::{Keys, decimal};
 
 /// Reads a language model's `config.json`.
 pub(super) fn parse(path: &Path) -> Result<ModelConfig, ModelError> {
-    let keys = Keys::read(path)?;
+    language_model(Keys::read(path)?)
+}
+
+/// The language model that a configuration describes.
+pub(super) fn language_model(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
     if keys.is_classifier()? {
         let found = keys.classes()?;
-        return Err(ModelError::NotALanguageModel { path: path.to_owned(), found });
+        return Err(ModelError::NotALanguageModel { path: keys.path.to_owned(), found });
     }
-    decoder(&keys)
+    decoder(keys)
 }
 
 /// The model that a configuration describes, whatever it is used for.
-pub(super) fn decoder(keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
+pub(super) fn decoder(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
+    let path = keys.path.to_owned();
     let name: String = keys.required("model_type")?;
     let Some(family) = Architecture::named(&name) else {
         let known = FAMILIES.iter().map(|family| json!(family.name()).to_string());
         let known = known.collect::<Vec<_>>().join(" and ");
         return Err(keys.unsupported("model_type", json!(name).to_string(), known));
     };
-    let config = family.read_config(keys)?;
-    config.validate()?;
+    keys.check(family.config_keys())?;
+    keys.check(SHARED)?;
+    let config = family.read_config(&keys.with_own_spelling(family.config_keys())?)?;
+    config.validate().map_err(|error| error.of_file(&path))?;
     Ok(config)
 }
 
@@ -44,7 +52,7 @@ pub(super) fn to_json(config: &ModelConfig) -> Value {
         ("tie_word_embeddings", json!(config.tie_word_embeddings)),
         ("initializer_range", decimal(config.initializer_range)),
         ("bos_token_id", json!(config.bos_token_id)),
-        ("eos_token_id", json!(config.eos_token_id)),
+        ("eos_token_id", one_or_several(&config.eos_token_ids)),
         ("pad_token_id", json!(config.pad_token_id)),
         ("torch_dtype", json!("float32")),
         ("use_cache", json!(true)),
@@ -56,12 +64,21 @@ pub(super) fn to_json(config: &ModelConfig) -> Value {
     Value::Object(object)
 }
 
+/// Token ids as transformers writes them.
+fn one_or_several(ids: &[u32]) -> Value {
+    match ids {
+        [] => Value::Null,
+        [one] => json!(one),
+        several => json!(several),
+    }
+}
+
 /// `generation_config.json`.
 pub(super) fn generation(config: &ModelConfig) -> Value {
     json!({
         "bos_token_id": config.bos_token_id,
-        "eos_token_id": config.eos_token_id,
-        "pad_token_id": config.pad_token_id.unwrap_or(config.eos_token_id),
+        "eos_token_id": one_or_several(&config.eos_token_ids),
+        "pad_token_id": config.padding_or_end(),
         "do_sample": true,
         "temperature": 1.0,
     })
@@ -111,8 +128,13 @@ mod tests {
         for (extra, word) in [
             (r#", "hidden_act": "relu""#, "`hidden_act` is \"relu\""),
             (r#", "attention_bias": true"#, "`attention_bias` is true"),
-            (r#", "rope_scaling": {"factor": 2}"#, "`rope_scaling`"),
-            (r#", "rope_parameters": {"rope_type": "yarn"}"#, "`rope_type` is \"yarn\""),
+            (r#", "rope_scaling": {"factor": 2}"#, "`rope_scaling.factor` is 2; babyllama knows 1"),
+            (
+                r#", "rope_parameters": {"rope_type": "yarn"}"#,
+                "`rope_parameters.rope_type` is \"yarn\"; babyllama knows \"default\"",
+            ),
+            (r#", "rope_scaling": {"type": "dynamic", "factor": 2}"#, "`rope_scaling.type`"),
+            (r#", "rope_parameters": {"full_attention": {}}"#, "`rope_parameters.full_attention`"),
             (r#", "head_dim": "big""#, "`head_dim`"),
         ] {
             let message = llama(extra).unwrap_err().to_string();

@@ -4,6 +4,11 @@
 
 mod classifier;
 mod config;
+pub(crate) mod generation;
+mod remarks;
+#[cfg(test)]
+mod tests;
+mod weight_files;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -13,9 +18,13 @@ use base::atomic_file;
 use engine::params::NamedSegment;
 use engine::{Device, Layout, Segment, Tensor};
 
+use crate::keys::Keys;
 use crate::{Model, ModelConfig, ModelError, OutputLayer};
 
 pub use classifier::{load_classifier, save_classifier};
+pub use generation::{GenerationConfig, load_generation};
+pub use remarks::remarks;
+use weight_files::{Names, WeightFiles};
 
 /// Reads a folder's configuration alone.
 ///
@@ -35,7 +44,27 @@ pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
 /// # Errors
 /// When the folder holds no model, or is damaged.
 pub fn load_any_config(folder: &Path) -> Result<ModelConfig, ModelError> {
-    config::parse(&config_path(folder)?)
+    let config = config::parse(&config_path(folder)?)?;
+    match config.tie_word_embeddings && weight_files::paths(folder).is_ok() {
+        true => with_own_head(config, &WeightFiles::open(folder)?),
+        false => Ok(config),
+    }
+}
+
+/// The configuration as the weights have it: of a model that is said to share its output layer with
+/// the embedding, but whose files have another matrix for it, transformers (since 5.0) uses both.
+fn with_own_head(config: ModelConfig, files: &WeightFiles) -> Result<ModelConfig, ModelError> {
+    let Some(head) = files.other_head(&config) else { return Ok(config) };
+    let family = config.architecture;
+    let untied = ModelConfig { tie_word_embeddings: false, ..config };
+    match family.can_untie() {
+        true => Ok(untied),
+        false => Err(ModelError::OtherHead {
+            path: head.path.to_owned(),
+            name: family.output_name().to_owned(),
+            family: family.title(),
+        }),
+    }
 }
 
 fn config_path(folder: &Path) -> Result<PathBuf, ModelError> {
@@ -64,8 +93,10 @@ pub fn load_any(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelE
 }
 
 fn read(folder: &Path, config: ModelConfig, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
+    let (files, names) = (WeightFiles::open(folder)?, Names::of_language_model(&config));
+    weights::check(&files, &config.layout(), &names)?;
     let mut model = Model::zeros(config, device)?;
-    weights::read_folder(folder, model.config().architecture, model.parameters_mut())?;
+    weights::read(&files, &names, model.parameters_mut())?;
     Ok(model)
 }
 
@@ -82,8 +113,9 @@ fn read_output(
     config: &ModelConfig,
     device: &Arc<dyn Device>,
 ) -> Result<OutputLayer, ModelError> {
+    let (files, names) = (WeightFiles::open(folder)?, Names::of_language_model(config));
     let read = |named: &NamedSegment| {
-        let values = weights::read_segment(folder, config, named)?;
+        let values = weights::read_segment(&files, &names, named)?;
         Ok(Tensor::from_slice(device, named.segment.rows, named.segment.columns, &values))
     };
     let (weight, bias) = output_segments(config)?;
@@ -129,11 +161,19 @@ pub fn save_output(
 pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(config::to_json(&load_any_config(folder)?).to_string().as_bytes());
-    for path in weights::files(folder)? {
+    for path in weight_files::paths(folder)? {
         let hash = std::fs::File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
         hash.map_err(|cause| ModelError::Io { path, cause })?;
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The language model that a `config.json` describes.
+///
+/// # Errors
+/// When it is another kind of model, or has values that are not followed.
+pub fn config_of_json(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
+    config::language_model(keys)
 }
 
 /// A configuration as `config.json` holds it.
@@ -158,7 +198,7 @@ pub fn save(model: &Model, folder: &Path) -> Result<(), ModelError> {
 pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError> {
     make_folder(folder)?;
     write_json(&folder.join("config.json"), &config::to_json(config))?;
-    write_json(&folder.join("generation_config.json"), &config::generation(config))
+    write_json(&folder.join(generation::FILE), &config::generation(config))
 }
 
 /// Writes a model's weights to one safetensors file.
@@ -174,7 +214,8 @@ pub fn write_weights(model: &Model, path: &Path) -> Result<(), ModelError> {
 /// # Errors
 /// When the file cannot be read, is damaged, or is that of a model of another shape.
 pub fn read_weights(path: &Path, model: &mut Model) -> Result<(), ModelError> {
-    weights::read_file(path, model.config().architecture, model.parameters_mut())
+    let names = Names::of_language_model(model.config());
+    weights::read(&WeightFiles::open_one(path)?, &names, model.parameters_mut())
 }
 
 fn weights_path(folder: &Path) -> PathBuf {

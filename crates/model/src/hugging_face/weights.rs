@@ -2,19 +2,18 @@
 //! vector.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::params::NamedSegment;
-use engine::{Device, Parameters, Role};
-use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+use engine::{Device, Layout, Parameters, Role};
+use safetensors::tensor::{Dtype, View};
 
+use super::weight_files::{Names, Stored, WeightFiles};
+use crate::Architecture;
 use crate::error::ModelError;
 use crate::write_safetensors::write_safetensors;
-use crate::{Architecture, ModelConfig};
 
 /// The shape in the file.
 fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
@@ -92,178 +91,92 @@ pub(super) fn write_segments<'a>(
         .map_err(|cause| ModelError::Io { path: path.to_owned(), cause })
 }
 
-/// Reads all weights from a folder.
-pub(super) fn read_folder(
-    folder: &Path,
-    architecture: Architecture,
-    parameters: &mut Parameters,
-) -> Result<(), ModelError> {
-    read_files(&files(folder)?, architecture, parameters)
+/// Checks that the files have every tensor of a layout in its shape and in a type that can be read:
+/// before there is memory for it.
+pub(super) fn check(files: &WeightFiles, layout: &Layout, names: &Names) -> Result<(), ModelError> {
+    layout.segments().iter().try_for_each(|named| find(files, names, named).map(drop))
 }
 
-/// The files of a folder's weights: one, or the shards that an index lists.
-pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let single = folder.join("model.safetensors");
-    if single.is_file() {
-        return Ok(vec![single]);
-    }
-    let index = folder.join("model.safetensors.index.json");
-    if index.is_file() {
-        let shards: Vec<_> = shard_names(&index)?.iter().map(|name| folder.join(name)).collect();
-        if shards.is_empty() {
-            return Err(ModelError::NotAModel {
-                path: folder.to_owned(),
-                missing: "weights in its index",
-            });
-        }
-        return Ok(shards);
-    }
-    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth"] {
-        if folder.join(name).exists() {
-            return Err(ModelError::Pickle { path: folder.join(name) });
-        }
-    }
-    Err(ModelError::NotAModel { path: folder.to_owned(), missing: "model.safetensors" })
-}
-
-/// Reads one segment's values from a folder, and nothing else: the files are mapped, so that only
-/// its bytes are touched.
-pub(super) fn read_segment(
-    folder: &Path,
-    config: &ModelConfig,
-    named: &NamedSegment,
-) -> Result<Vec<f32>, ModelError> {
-    let files = files(folder)?;
-    for path in &files {
-        let io = |cause| ModelError::Io { path: path.clone(), cause };
-        let file = File::open(path).map_err(io)?;
-        // Safety: the bytes must not change under the map. Weights are replaced by renaming, never
-        // written in place; that no other program rewrites the file is the user's to see to, as
-        // always with memory maps.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        if let Some(tensor) = find(&parse(path, &map)?, &named.name) {
-            return values_of(path, config.architecture, named, &tensor);
-        }
-    }
-    let expected = file_shape(config.architecture, named);
-    Err(ModelError::MissingTensor { path: files[0].clone(), name: named.name.clone(), expected })
-}
-
-/// Reads all weights from one file.
-pub(super) fn read_file(
-    path: &Path,
-    architecture: Architecture,
-    parameters: &mut Parameters,
-) -> Result<(), ModelError> {
-    read_files(&[path.to_owned()], architecture, parameters)
-}
-
-fn shard_names(index: &Path) -> Result<BTreeSet<String>, ModelError> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: HashMap<String, String>,
-    }
-    let text = std::fs::read_to_string(index)
-        .map_err(|cause| ModelError::Io { path: index.to_owned(), cause })?;
-    let parsed: Index = serde_json::from_str(&text)
-        .map_err(|cause| ModelError::Json { path: index.to_owned(), cause })?;
-    Ok(parsed.weight_map.into_values().collect())
-}
-
-fn read_files(
-    paths: &[PathBuf],
-    architecture: Architecture,
+/// Reads all weights.
+pub(super) fn read(
+    files: &WeightFiles,
+    names: &Names,
     parameters: &mut Parameters,
 ) -> Result<(), ModelError> {
     let layout = parameters.layout().clone();
-    let mut missing: Vec<&NamedSegment> = layout.segments().iter().collect();
-    for path in paths {
-        let bytes =
-            std::fs::read(path).map_err(|cause| ModelError::Io { path: path.clone(), cause })?;
-        let file = parse(path, &bytes)?;
-        let mut still_missing = Vec::new();
-        for named in missing {
-            match find(&file, &named.name) {
-                Some(tensor) => {
-                    let values = values_of(path, architecture, named, &tensor)?;
-                    let device = parameters.device().clone();
-                    device.write(parameters.view_mut(named.segment), &values);
-                }
-                None => still_missing.push(named),
-            }
-        }
-        missing = still_missing;
+    let device = parameters.device().clone();
+    for named in layout.segments() {
+        let values = read_segment(files, names, named)?;
+        device.write(parameters.view_mut(named.segment), &values);
     }
-    match missing.first() {
-        None => Ok(()),
-        Some(named) => Err(ModelError::MissingTensor {
-            path: paths[0].clone(),
-            name: named.name.clone(),
-            expected: file_shape(architecture, named),
-        }),
-    }
+    Ok(())
 }
 
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, ModelError> {
-    // A zip archive or a pickle stream: what torch.save writes, whatever the file is called.
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
-        return Err(ModelError::Pickle { path: path.to_owned() });
-    }
-    SafeTensors::deserialize(bytes)
-        .map_err(|cause| ModelError::Safetensors { path: path.to_owned(), cause })
-}
-
-/// A tensor by its name, or by the name without the leading `transformer.` or `model.` that base
-/// models leave out.
-fn find<'a>(file: &SafeTensors<'a>, name: &str) -> Option<TensorView<'a>> {
-    let short = name.split_once('.').map_or(name, |(_, rest)| rest);
-    file.tensor(name).or_else(|_| file.tensor(short)).ok()
-}
-
-fn values_of(
-    path: &Path,
-    architecture: Architecture,
+/// Reads one segment's values. All are finite.
+pub(super) fn read_segment(
+    files: &WeightFiles,
+    names: &Names,
     named: &NamedSegment,
-    tensor: &TensorView<'_>,
 ) -> Result<Vec<f32>, ModelError> {
-    let expected = file_shape(architecture, named);
-    // Of the token types only the first is ever used; the others may be there or not.
-    let columns = named.segment.columns;
-    let has_more_rows = named.role == Role::TokenTypes
-        && matches!(tensor.shape(), [rows, width] if *rows > 1 && *width == columns);
-    if tensor.shape() != expected && !has_more_rows {
-        let (name, found) = (named.name.clone(), tensor.shape().to_vec());
-        return Err(ModelError::Shape { path: path.to_owned(), name, expected, found });
-    }
-    let (bytes2, bytes4) = (tensor.data().as_chunks::<2>().0, tensor.data().as_chunks::<4>().0);
-    let mut values: Vec<f32> = match tensor.dtype() {
-        Dtype::F32 => bytes4.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    let tensor = find(files, names, named)?;
+    let bytes = tensor.data;
+    let (bytes2, bytes4) = (bytes.as_chunks::<2>().0, bytes.as_chunks::<4>().0);
+    let mut values: Vec<f32> = match tensor.dtype {
         Dtype::F16 => {
             bytes2.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect()
         }
         Dtype::BF16 => {
             bytes2.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect()
         }
-        other => {
-            let (name, found) = (named.name.clone(), format!("{other:?}"));
-            return Err(ModelError::DataType { path: path.to_owned(), name, found });
-        }
+        _ => bytes4.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
     };
     values.truncate(named.segment.length());
-    let transposed = architecture.is_transposed(named);
-    Ok(if transposed { transpose(&values, expected[0], expected[1]) } else { values })
+    if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+        let (path, name) = (tensor.path.to_owned(), named.name.clone());
+        return Err(ModelError::NotFinite { path, name, value });
+    }
+    match names.architecture.is_transposed(named) {
+        true => Ok(transpose(&values, named.segment.columns, named.segment.rows)),
+        false => Ok(values),
+    }
+}
+
+/// The tensor of a segment, in a shape and a type that can be read.
+fn find<'a>(
+    files: &'a WeightFiles,
+    names: &Names,
+    named: &NamedSegment,
+) -> Result<Stored<'a>, ModelError> {
+    let expected = file_shape(names.architecture, named);
+    let name = named.name.clone();
+    let Some(tensor) = files.find(names, named) else {
+        return Err(ModelError::MissingTensor { path: files.path(), name, expected });
+    };
+    let path = tensor.path.to_owned();
+    // Of the token types only the first is ever used; the others may be there or not.
+    let columns = named.segment.columns;
+    let has_more_rows = named.role == Role::TokenTypes
+        && matches!(tensor.shape, [rows, width] if *rows > 1 && *width == columns);
+    if tensor.shape != expected && !has_more_rows {
+        return Err(ModelError::Shape { path, name, expected, found: tensor.shape.to_vec() });
+    }
+    match tensor.dtype {
+        Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(tensor),
+        other => Err(ModelError::DataType { path, name, found: format!("{other:?}") }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use engine::cpu::Cpu;
+    use safetensors::tensor::{SafeTensors, TensorView};
 
     use super::super::{
         fingerprint, load, load_any, load_any_config, load_config, load_output, read_output, save,
     };
     use super::*;
-    use crate::Model;
     use crate::families::config::tests::{gpt2, llama, opt, roberta};
+    use crate::{Model, ModelConfig};
 
     fn small(config: ModelConfig) -> ModelConfig {
         ModelConfig { vocab_size: 50, ..config }

@@ -16,10 +16,10 @@ use crate::console::{self, Console};
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (data, selection) = (AgeData::read(&args.settings())?, args.common.selection());
     prepare_json(&args.common, &[&args.words, &args.contexts])?;
-    let models = selection.load_causal(&device.open()?)?;
+    let console = Console::without_signals();
+    let models = selection.load_causal(&device.open()?, &console)?;
     let folders =
         args.output.as_ref().map(|output| claim_folders(&selection, output)).transpose()?;
-    let console = Console::without_signals();
     let mut results = Vec::new();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let folder = folders.as_ref().map(|folders| folders[index].as_path());

@@ -57,9 +57,9 @@ fn evaluate(
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
     prepare_json(args, &[data])?;
-    let loaded = selection.load(&device.open()?)?;
-    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
     let console = Console::without_signals();
+    let loaded = selection.load(&device.open()?, &console)?;
+    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
     let score = |group: &[LoadedModel]| {
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());

@@ -17,7 +17,7 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
     prepare_json(args, &[text.data])?;
     let console = Console::without_signals();
     let selection = args.selection();
-    let models = selection.load_causal(&device.open()?)?;
+    let models = selection.load_causal(&device.open()?, &console)?;
     let mut results = Vec::new();
     for group in selection.groups(&models) {
         results.push((label(group), measure(group, text, &console)?));

@@ -91,7 +91,7 @@ pub fn evaluate_all(
     settings.check(found.finetunes())?;
     make_folder(&settings.output)?;
     let _lock = RunLock::acquire(&settings.output)?;
-    let models = selection.load(&device()?)?;
+    let models = selection.load(&device()?, observer)?;
     let groups = selection.groups(&models);
     // Whatever is wrong with a model's folder is known before the first is scored.
     let identities = groups.iter().map(|group| scoring::identities(group));

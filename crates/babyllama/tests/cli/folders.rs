@@ -1,0 +1,89 @@
+//! Model folders that other programs wrote, or that were damaged on the way.
+
+use super::common::{STUDENT, TEACHER, Workspace};
+
+/// The last weight of a folder's model becomes another number.
+fn damage(workspace: &Workspace, folder: &str, value: f32) {
+    let name = format!("{folder}/model.safetensors");
+    let mut weights = workspace.bytes(&name);
+    let place = weights.len() - 4;
+    weights[place..].copy_from_slice(&value.to_le_bytes());
+    workspace.write(&name, weights);
+}
+
+#[test]
+fn every_reader_refuses_weights_that_are_no_numbers() {
+    let workspace = Workspace::trained();
+    workspace.copy(STUDENT, "damaged");
+    damage(&workspace, "damaged", f32::NAN);
+    for line in [
+        "evaluate blimp damaged --data pairs",
+        "evaluate blimp runs/small/models/teacher/final damaged --ensemble --data pairs",
+        "evaluate loss damaged --data text --sequence-length 16",
+        "evaluate all damaged --data . --text text --sequence-length 16 --output all",
+        "generate damaged --prompt The",
+        "run small.toml --output runs/taught --set student.distill.teachers=['damaged']",
+    ] {
+        let refusal = workspace.babyllama(line).refused(1);
+        refusal.names(&["tensor `", "holds NaN", "damaged"]).advises("fetch the file again");
+    }
+    damage(&workspace, STUDENT, f32::INFINITY);
+    let refusal = workspace.babyllama("export runs/small --model student --output out").refused(1);
+    refusal.names(&["holds inf"]);
+}
+
+#[test]
+fn other_programs_settings_are_followed_or_named() {
+    let workspace = Workspace::trained();
+    let score = |folder: &str| {
+        let found = workspace
+            .babyllama(&format!("evaluate blimp {folder} --data pairs --json scores.json"));
+        let stderr = found.done().stderr;
+        (workspace.json("scores.json")[0]["blimp"]["tasks"].clone(), stderr)
+    };
+    let (expected, _) = score(TEACHER);
+    workspace.copy(TEACHER, "own");
+    let config = "own/config.json";
+    let none = "\"pad_token_id\": -1, \"rope_scaling\": {\"rope_type\": \"default\"}";
+    workspace.replace(config, "\"pad_token_id\": 0", none);
+    workspace.replace(config, "\"mlp_bias\"", "\"logits_scaling\": 8, \"mlp_bias\"");
+    let (found, stderr) = score("own");
+    assert_eq!(found, expected);
+    assert!(stderr.contains("config.json: LLaMA has no use for `logits_scaling`"), "{stderr}");
+
+    workspace.replace(config, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"");
+    let refusal = workspace.babyllama("evaluate blimp own --data pairs").refused(1);
+    refusal
+        .names(&["`rope_scaling.rope_type` is \"yarn\"; babyllama knows \"default\""])
+        .advises("take a model without that setting");
+    workspace.write("own/model.safetensors", "version https://git-lfs.github.com/spec/v1\n");
+    workspace.write(config, workspace.bytes(&format!("{TEACHER}/config.json")));
+    let refusal = workspace.babyllama("evaluate blimp own --data pairs").refused(1);
+    refusal.names(&["own/model.safetensors is a pointer of Git LFS"]).advises("git lfs pull");
+}
+
+#[test]
+fn a_text_ends_where_the_folder_says_so() {
+    let workspace = Workspace::trained();
+    workspace.copy(STUDENT, "own");
+    let write = || {
+        let line = "generate own --prompt The --greedy --max-tokens 20";
+        workspace.babyllama(line).done().stdout
+    };
+    let long = write();
+    let vocab_size = workspace.json("own/config.json")["vocab_size"].as_u64().unwrap();
+    let all: Vec<u64> = (0..vocab_size).collect();
+    let ends = serde_json::json!({ "eos_token_id": all });
+    workspace.write("own/generation_config.json", ends.to_string());
+    // One token, which is a word and so is shown.
+    let short = write();
+    assert!(short.trim_end().len() > 3 && short.len() < long.len(), "{short:?} {long:?}");
+    assert!(long.starts_with(short.trim_end()), "{short:?} {long:?}");
+    workspace.write("own/generation_config.json", "{\"num_beams\": 4}");
+    let refusal = workspace.babyllama("generate own --prompt The").refused(1);
+    refusal.names(&["own/generation_config.json: `num_beams` is 4; babyllama knows 1"]);
+
+    let zero = workspace.babyllama("generate own --prompt The --temperature 0");
+    assert_eq!(zero.code, Some(2));
+    assert!(zero.stderr.contains("--greedy always takes the likeliest token"), "{}", zero.stderr);
+}
