@@ -257,6 +257,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
         EvalError::Io { cause, .. } => on_file(cause),
         EvalError::NoTasks { .. } => "give a folder of *.jsonl files in BLiMP's format",
+        EvalError::SameTask { .. } => "give one of them another name, or remove it",
         EvalError::NoItems { .. } => {
             "give a file or folder with Context1, Context2, Target1 and Target2 in every row"
         }

@@ -12,8 +12,12 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 /// The hash of a file's bytes, read piece by piece.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be read, or is no regular file: opening a pipe waits for its other end, and
+/// a device may have no end.
 pub fn of_file(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(hasher.finalize().to_hex().to_string())
@@ -31,5 +35,8 @@ mod tests {
         assert_eq!(of_file(&path).unwrap(), of_bytes(b"one"));
         assert_eq!(of_bytes(b"").len(), 64);
         assert!(of_file(&folder.path().join("none")).is_err());
+        assert!(of_file(folder.path()).unwrap_err().to_string().contains("not a regular file"));
+        #[cfg(unix)]
+        assert!(of_file(Path::new("/dev/zero")).is_err(), "this one has no end");
     }
 }

@@ -2,13 +2,14 @@
 //! in [`BENCHMARKS`](crate::BENCHMARKS); everything else learns about it from there.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
 use crate::choices::Task;
 use crate::classification::ClassificationTask;
 use crate::error::EvalError;
+use crate::minimal_pairs;
 use crate::reference::ReferenceTable;
 use crate::results::{Metric, Prediction, TaskResult};
 use crate::rules::Rules;
@@ -126,6 +127,14 @@ pub trait ZeroShot: Benchmark {
     /// # Errors
     /// When a file cannot be read or is damaged; the file and the line are named.
     fn read(&self, path: &Path) -> Result<Vec<Task>, EvalError>;
+
+    /// The files that [`read`](Self::read) reads, in their order.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>, EvalError> {
+        minimal_pairs::files(path)
+    }
 
     /// The score of a task's answers, of which `truncated` texts were cut.
     fn task_result(&self, task: &str, answers: &[Prediction], truncated: usize) -> TaskResult {

@@ -15,6 +15,9 @@ pub enum EvalError {
     Io { path: PathBuf, cause: std::io::Error },
     #[error("{} has no .jsonl or .json file with sentence pairs", path.display())]
     NoTasks { path: PathBuf },
+    #[error("{} and {} are of one task: their names differ in the ending alone", first.display(),
+     second.display())]
+    SameTask { first: PathBuf, second: PathBuf },
     #[error("{} has no .jsonl, .json or .csv file with EWoK's items", path.display())]
     NoItems { path: PathBuf },
     #[error("{}, line {line}: no line with contexts and targets swapped follows, as it does \

@@ -1,6 +1,6 @@
 //! Minimal pairs in BLiMP's JSONL: one object a line, of which only the two sentences matter here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base::input_file;
 use serde_json::Value;
@@ -41,17 +41,33 @@ fn parse_line(path: &Path, line: usize, text: &str) -> Result<Item, EvalError> {
 /// Reads every `.jsonl` and `.json` file of a folder, in the order of their names.
 ///
 /// # Errors
-/// When there is no such file, or one is damaged ([`parse`]).
+/// When there is no such file, one is damaged ([`parse`]), or two have the name of one task.
 pub fn read_folder(folder: &Path) -> Result<Vec<Task>, EvalError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| EvalError::Io { path, cause }
-    };
+    let read = |path: &PathBuf| parse(path, &input_file::read(path).map_err(io(path))?);
+    files(folder)?.iter().map(read).collect()
+}
+
+/// The files that [`read_folder`] reads, in their order.
+///
+/// # Errors
+/// When there is none, or two have the name of one task.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
     let paths = input_file::find(folder, &["jsonl", "json"]).map_err(io(folder))?.files;
     if paths.is_empty() {
         return Err(EvalError::NoTasks { path: folder.to_owned() });
     }
-    paths.iter().map(|path| parse(path, &input_file::read(path).map_err(io(path))?)).collect()
+    for (index, path) in paths.iter().enumerate() {
+        let same = |other: &&PathBuf| other.file_stem() == path.file_stem();
+        if let Some(first) = paths[..index].iter().find(same) {
+            return Err(EvalError::SameTask { first: first.clone(), second: path.clone() });
+        }
+    }
+    Ok(paths)
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> EvalError {
+    let path = path.to_owned();
+    move |cause| EvalError::Io { path, cause }
 }
 
 #[cfg(test)]
@@ -81,6 +97,20 @@ mod tests {
         assert_eq!(
             parse(line).unwrap().items,
             [Item::pair("A: Who?\nB: Ida.", "A: Who?\nB: There.")]
+        );
+    }
+
+    #[test]
+    fn two_files_of_one_task_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["order.json", "order.jsonl"] {
+            let line = "{\"sentence_good\": \"A.\", \"sentence_bad\": \"B.\"}\n";
+            std::fs::write(folder.path().join(name), line).unwrap();
+        }
+        let problem = read_folder(folder.path()).unwrap_err().to_string();
+        assert!(
+            problem.contains("order.json and ") && problem.contains("order.jsonl"),
+            "{problem}"
         );
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use base::atomic_file;
+use base::{atomic_file, hash};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -38,6 +38,23 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     }
 }
 
+/// The most bytes that [`short_name`] leaves. File systems take 255, and endings follow.
+const LONGEST_NAME: usize = 120;
+
+/// A file's name for something whose own name may have any length, such as an ensemble's: long ones
+/// are cut, and end in a part of their hash that keeps them apart.
+pub fn short_name(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let hash = hash::of_bytes(name.as_bytes());
+    let mut end = LONGEST_NAME - 17;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{}", &name[..end], &hash[..16])
+}
+
 /// Makes a folder with those above it.
 ///
 /// # Errors
@@ -64,6 +81,13 @@ pub fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        assert_eq!(short_name("a+b"), "a+b");
+        let names = ["x", "y"].map(|end| short_name(&("\u{e9}".repeat(200) + end)));
+        assert!(names[0] != names[1] && names.iter().all(|name| name.len() <= LONGEST_NAME));
+    }
 
     #[test]
     fn what_was_written_is_read_and_damage_is_named() {

@@ -25,6 +25,7 @@ pub mod evaluation;
 pub mod failures;
 pub mod files;
 pub mod finetuning;
+pub mod identity;
 pub mod lock;
 pub mod observer;
 pub mod outputs;

@@ -59,28 +59,40 @@ impl Stage {
         self
     }
 
-    /// Adds an input: a file, or a folder with all it holds. Contents and names count, times and
-    /// the folder's place do not.
-    pub fn reads(mut self, path: &Path) -> Result<Self, StageError> {
-        let failed = |path: &Path, source| StageError::File {
+    /// Adds an input file. Its contents and its name count, its time and place do not.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is a folder, a pipe or a device.
+    pub fn reads(self, path: &Path) -> Result<Self, StageError> {
+        let hash = hash::of_file(path).map_err(|source| StageError::File {
             action: "read",
             path: path.to_path_buf(),
             source,
-        };
-        let mut files = Vec::new();
-        collect_files(path, &mut files).map_err(|source| failed(path, source))?;
-        for file in files {
-            let hash = hash::of_file(&file).map_err(|source| failed(&file, source))?;
-            let inner = file.strip_prefix(path).unwrap_or(&file);
-            let name = Path::new(path.file_name().unwrap_or_default()).join(inner);
-            let mut name = name.to_string_lossy().trim_end_matches('/').to_string();
-            if self.files.contains_key(&name) {
-                // Another input of the same name: both must count.
-                name = format!("{name} ({})", self.files.len());
-            }
+        })?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(self.follows(&name, hash))
+    }
+
+    /// Adds input files in their order, as [`reads`](Self::reads) does.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn reads_all<P: AsRef<Path>>(
+        self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Self, StageError> {
+        paths.into_iter().try_fold(self, |stage, path| stage.reads(path.as_ref()))
+    }
+
+    /// Adds an input by the hash of its contents. `name` is what messages call it.
+    pub fn follows(mut self, name: &str, hash: String) -> Self {
+        // Another input of the same name: both must count.
+        let numbered = (1..).map(|number| format!("{name} ({number})"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        if let Some(name) = names.find(|name| !self.files.contains_key(name)) {
             self.files.insert(name, hash);
         }
-        Ok(self)
+        self
     }
 
     /// The name, which is unique within a run.
@@ -295,18 +307,6 @@ fn shown(value: &Value) -> String {
     if value.is_null() { "not set".to_string() } else { value.to_string() }
 }
 
-/// The file itself, or every file below the folder, in sorted order.
-fn collect_files(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !path.is_dir() {
-        files.push(path.to_path_buf());
-        return Ok(());
-    }
-    let mut entries =
-        fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    entries.iter().try_for_each(|entry| collect_files(entry, files))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -330,7 +330,10 @@ mod tests {
     }
 
     fn stage(run: &Run, settings: Value) -> Stage {
-        Stage::new("clean", &settings).unwrap().reads(&run.folder.path().join("text")).unwrap()
+        let text = run.folder.path().join("text");
+        let files = ["a.train", "b.train"].map(|name| text.join(name));
+        let there = files.iter().filter(|file| file.exists());
+        Stage::new("clean", &settings).unwrap().reads_all(there).unwrap()
     }
 
     fn reason(run: &Run, stage: &Stage) -> String {
@@ -366,9 +369,9 @@ mod tests {
         fs::write(run.folder.path().join("text/b.train"), "two").unwrap();
         assert_eq!(stage(&run, json!(1)), first);
         fs::write(run.folder.path().join("text/b.train"), "TWO").unwrap();
-        assert_eq!(reason(&run, &stage(&run, json!(1))), "input text/b.train changed");
+        assert_eq!(reason(&run, &stage(&run, json!(1))), "input b.train changed");
         fs::remove_file(run.folder.path().join("text/b.train")).unwrap();
-        assert_eq!(reason(&run, &stage(&run, json!(1))), "input text/b.train changed");
+        assert_eq!(reason(&run, &stage(&run, json!(1))), "input b.train changed");
     }
 
     #[test]
@@ -385,6 +388,8 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(absent.starts_with("cannot read ") && absent.contains("none"), "{absent}");
+        let folder = Stage::new("x", &()).unwrap().reads(&run.folder.path().join("text"));
+        assert!(folder.unwrap_err().to_string().ends_with("it is not a regular file"));
     }
 
     #[test]

@@ -21,4 +21,5 @@ mod interruption;
 #[cfg(unix)]
 mod limits;
 mod run;
+mod stale;
 mod teachers;

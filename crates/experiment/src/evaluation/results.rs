@@ -67,7 +67,8 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
 /// Short names of the models that are scored, unique in files and tables.
 pub fn short_names(selection: &ModelSelection) -> Vec<String> {
     let names = distinct(&selection.folders);
-    if selection.ensemble { vec![names.join("+")] } else { names }
+    let names = if selection.ensemble { vec![names.join("+")] } else { names };
+    names.iter().map(|name| files::short_name(name)).collect()
 }
 
 /// The last part of each path that is not a folder of every run, with as many parts before it as

@@ -10,7 +10,7 @@ use eval::classification::{
 };
 use eval::{Metric, Prediction, Rules};
 use model::{Classifier, hugging_face};
-use serde_json::json;
+use serde_json::{Value, json};
 use train::finetune::{Finetune, FinetuneSettings, Finetuned, predict};
 
 use super::items::JobItems;
@@ -19,6 +19,7 @@ use super::listener::FinetuneLog;
 use super::result::{FinetuneHistory, FinetuneResult, MODEL, clear};
 use crate::error::{ExperimentError, Result};
 use crate::failures::Part;
+use crate::identity;
 use crate::observer::Observer;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::Stage;
@@ -33,8 +34,8 @@ pub struct FinetuneSubject {
     /// What stands around texts: nothing where the model predicts the next token, as in the
     /// pipelines.
     special_tokens: SpecialTokens,
-    /// Hash of configuration and weights.
-    weights: String,
+    /// Everything in the folder that decides.
+    weights: Value,
     max_length: usize,
     vocab_size: usize,
 }
@@ -53,7 +54,7 @@ impl FinetuneSubject {
             folder: folder.to_owned(),
             tokenizer,
             special_tokens,
-            weights: hugging_face::fingerprint(folder)?,
+            weights: identity::model(folder)?,
             max_length: config.max_positions.min(MAX_LENGTH),
             vocab_size: config.vocab_size,
         })

@@ -18,6 +18,7 @@ use super::prepared::Text;
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::files;
+use crate::identity;
 use crate::recipe::Source;
 use crate::stage::Stage;
 use crate::training_log::TrainingSummary;
@@ -94,20 +95,19 @@ impl Pipeline<'_> {
     }
 
     fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
-        let name = label(members);
-        let file = format!("evaluation/{}.json", name.replace(" + ", "+"));
+        let name = files::short_name(&label(members).replace(" + ", "+"));
+        let file = format!("evaluation/{name}.json");
         let places: Vec<String> = sets.iter().map(PairSet::name).collect();
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
         let settings =
             (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences, FORMAT);
-        let mut stage = Stage::new(&format!("evaluate-{}", name.replace(" + ", "+")), &settings)?
-            .after(&text.stage);
+        let mut stage = Stage::new(&format!("evaluate-{name}"), &settings)?.after(&text.stage);
         for member in members {
             stage = stage.after(&member.stage);
         }
         for set in sets {
-            stage = stage.reads(&set.folder)?;
+            stage = stage.reads_all(identity::pair_files(&set.folder)?)?;
         }
         let place = self.path(&file);
         self.perform(&stage, &[Path::new(&file)], || {

@@ -138,12 +138,12 @@ fn model_stage(
     let settings = section_identity(section)?;
     let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(&text.stage);
     if let Start::Folder(folder) = &section.start {
-        stage = stage.reads(folder)?;
+        stage = stage.follows(&folder.to_string_lossy(), crate::identity::weights(folder)?);
     }
     for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
         stage = match trained.iter().find(|earlier| earlier.name == *teacher) {
             Some(earlier) => stage.after(&earlier.stage),
-            None => stage.reads(Path::new(teacher))?,
+            None => stage.follows(teacher, crate::identity::weights(Path::new(teacher))?),
         };
     }
     Ok(stage)

@@ -15,6 +15,7 @@ use report::format::grouped;
 
 use super::{Pipeline, perform};
 use crate::error::{ExperimentError, FileContext, Result};
+use crate::identity;
 use crate::lock::{LockError, RunLock};
 use crate::observer::Observer;
 use crate::recipe::{Recipe, Source, Validation};
@@ -74,9 +75,7 @@ fn corpus_stage(recipe: &Recipe) -> Result<Stage> {
         Source::Builtin => None,
     };
     for folder in source.into_iter().chain(validation) {
-        for file in text::corpus_files(folder)? {
-            stage = stage.reads(&file)?;
-        }
+        stage = stage.reads_all(identity::text_files(folder)?)?;
     }
     Ok(stage)
 }

@@ -10,6 +10,7 @@ use train::{DistillSettings, Distillation, Teacher, TokenSource};
 
 use super::Training;
 use crate::error::{Context, Result, refuse};
+use crate::identity;
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
@@ -178,9 +179,9 @@ fn compare_tokenizers(
 /// A hash of everything that is read: token files and how they are read, start weights, teachers.
 fn fingerprint(files: &TrainingFiles, section: &ModelSection) -> Result<String> {
     let mut stage = Stage::new("training", &files.raw_tokens)?.reads(&files.tokens)?;
-    let folders = folders(section);
-    for path in files.validation.iter().chain(folders.iter().map(|(_, folder)| folder)) {
-        stage = stage.reads(path)?;
+    stage = stage.reads_all(&files.validation)?;
+    for (role, folder) in folders(section) {
+        stage = stage.follows(role, identity::weights(&folder)?);
     }
     Ok(stage.fingerprint())
 }

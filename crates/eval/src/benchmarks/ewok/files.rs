@@ -64,7 +64,11 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> EvalError {
     move |cause| EvalError::Io { path, cause }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, EvalError> {
+/// The files that [`read`] reads, in their order.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, EvalError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

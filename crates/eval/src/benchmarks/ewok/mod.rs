@@ -9,7 +9,7 @@ mod files;
 mod vocabulary;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use crate::benchmark::{Benchmark, Kind, Section, ZeroShot};
@@ -94,6 +94,10 @@ impl ZeroShot for Ewok {
     fn read(&self, path: &Path) -> Result<Vec<Task>, EvalError> {
         Ok(tasks(&read(path)?, Comparison::OfTargets))
     }
+
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>, EvalError> {
+        files::files(path)
+    }
 }
 
 /// EWoK as its authors score it: the first target after both contexts; a tie counts half; the mean
@@ -142,6 +146,10 @@ impl Benchmark for EwokOfficial {
 impl ZeroShot for EwokOfficial {
     fn read(&self, path: &Path) -> Result<Vec<Task>, EvalError> {
         Ok(tasks(&read(path)?, Comparison::OfContexts))
+    }
+
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>, EvalError> {
+        files::files(path)
     }
 
     /// `correct` is the number of questions that are right without a tie.

@@ -10,7 +10,6 @@ use eval::{
     AgeOfAcquisition, Benchmark, BenchmarkResult, HeldOutLoss, Kind, LossResult, Outcome, Rules,
     TaskResult, ZeroShot,
 };
-use model::hugging_face;
 use serde_json::{Value, json};
 
 use super::AllSettings;
@@ -26,17 +25,19 @@ use crate::files;
 use crate::finetuning::jobs::Jobs;
 use crate::finetuning::seeds;
 use crate::finetuning::tuner::{FinetuneSubject, Tuner};
+use crate::identity;
 use crate::observer::Observer;
 use crate::stage::{Stage, Stages};
 
-/// What the answers of a group of models follow from: configurations, weights and tokenizers.
-pub(super) type Identities = Vec<(String, String)>;
+/// What the answers of a group of models follow from, of each folder.
+pub(super) type Identities = Vec<Value>;
 
 /// Those of a group, which are read from its folders.
 pub(super) fn identities(group: &[LoadedModel]) -> Result<Identities> {
     let identity = |loaded: &LoadedModel| {
-        let tokenizer = Tokenizer::from_folder(&loaded.path)?;
-        Ok((hugging_face::fingerprint(&loaded.path)?, tokenizer.content_hash()))
+        // A tokenizer that cannot be used is known before anything is scored.
+        Tokenizer::from_folder(&loaded.path)?;
+        identity::model(&loaded.path)
     };
     group.iter().map(identity).collect()
 }
@@ -121,14 +122,12 @@ impl<'a> Scoring<'a> {
         &self,
         benchmark: &dyn Benchmark,
         settings: Value,
-        inputs: &[&Path],
+        inputs: &[PathBuf],
         work: impl FnOnce(&Self, &Path) -> Result<()>,
     ) -> Result<()> {
-        let mut stage =
-            Stage::new(benchmark.name(), &json!([settings, FORMAT]))?.after(&self.model);
-        for input in inputs {
-            stage = stage.reads(input)?;
-        }
+        let stage = Stage::new(benchmark.name(), &json!([settings, FORMAT]))?
+            .after(&self.model)
+            .reads_all(inputs)?;
         let output = Path::new(benchmark.name()).join("result.json");
         let file = self.folder.join(&output);
         self.stages.perform(&stage, &[&output], self.observer, |_| {
@@ -143,7 +142,7 @@ impl<'a> Scoring<'a> {
         let (clean, sequence_length) = (self.settings.clean, self.settings.sequence_length);
         let text = HeldoutText { data: text, raw_tokens: false, clean, sequence_length };
         let settings = json!([clean, sequence_length]);
-        self.stage(&HeldOutLoss, settings, &[text.data], |scoring, file| {
+        self.stage(&HeldOutLoss, settings, &identity::text_files(text.data)?, |scoring, file| {
             let found = loss::measure(scoring.group, text, scoring.observer)?;
             let label = &scoring.scores.label;
             scoring.observer.note(format_args!("{label}: held-out loss {:.4}", found.loss));
@@ -169,7 +168,8 @@ impl<'a> Scoring<'a> {
         // The rules of a benchmark that only one pipeline has are no setting.
         let chooses = [Rules::Year2023, Rules::Year2024].map(|year| benchmark.rules(year));
         let settings = if chooses[0] == chooses[1] { json!(null) } else { json!(asked) };
-        self.stage(benchmark, settings, &[&found.path], |scoring, _| {
+        let files = benchmark.files(&found.path)?;
+        self.stage(benchmark, settings, &files, |scoring, _| {
             let (models, tokenizer) = (models(scoring.group), tokenizer(scoring.group)?);
             let tasks = found.tasks(benchmark)?;
             let label = format!("{} on {}", scoring.scores.label, found.path.display());
@@ -198,16 +198,13 @@ impl<'a> Scoring<'a> {
             ..AgeSettings::new(place.join(WORD_LIST), contexts)
         };
         let settings = json!([ages.contexts_per_word, ages.as_published]);
-        self.stage(
-            &AgeOfAcquisition,
-            settings,
-            &[&ages.words, &ages.contexts],
-            |scoring, file| {
-                let data = AgeData::read(&ages)?;
-                let found = data.measure(scoring.group, Some(&scoring.folder), scoring.observer)?;
-                files::write_json(file, &found.score)
-            },
-        )?;
+        let mut inputs = identity::text_files(&ages.contexts)?;
+        inputs.push(ages.words.clone());
+        self.stage(&AgeOfAcquisition, settings, &inputs, |scoring, file| {
+            let data = AgeData::read(&ages)?;
+            let found = data.measure(scoring.group, Some(&scoring.folder), scoring.observer)?;
+            files::write_json(file, &found.score)
+        })?;
         let found: AgeScore = files::read_json(&self.folder.join("aoa/result.json"))?;
         self.scores.measured.push(found.measured());
         Ok(())

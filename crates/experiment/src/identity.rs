@@ -1,0 +1,131 @@
+//! What results follow from, by contents: exactly the files that are read. A README, `.git` or
+//! anything else beside them changes nothing, and is not even opened.
+//!
+//! | result | follows from |
+//! | --- | --- |
+//! | text and tokens of a run | `[corpus]` and `[tokenizer]`, seed, the corpus files |
+//! | weights of a model | its settings, tokens, and [`weights`] of start model and teachers |
+//! | scores of a model folder | [`model`] of each folder, rules and options, the data's files |
+//!
+//! The stages ([`crate::stage`]) of runs and evaluations combine these.
+
+use std::path::{Path, PathBuf};
+
+use base::hash;
+use corpus::text;
+use eval::{BUILTIN_MARKER, minimal_pairs};
+use model::hugging_face;
+use serde_json::{Value, json};
+
+use crate::error::{FileContext, Result};
+
+/// The files of a model folder beside configuration and weights that decide how texts become
+/// tokens, or where a text ends.
+const TOKENIZER_FILES: [&str; 7] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+];
+
+/// The identity of a model folder's weights as training uses them: its configuration, which is
+/// looked for first, and its weights.
+///
+/// # Errors
+/// When the folder holds no model or cannot be read.
+pub fn weights(folder: &Path) -> Result<String> {
+    Ok(hugging_face::fingerprint(folder)?)
+}
+
+/// The identity of a model folder as scores follow from it: weights, tokenizer and the roles of
+/// special tokens, such as the one before a text.
+///
+/// # Errors
+/// When the folder holds no model or cannot be read.
+pub fn model(folder: &Path) -> Result<Value> {
+    let mut files = serde_json::Map::new();
+    for name in TOKENIZER_FILES {
+        let path = folder.join(name);
+        if path.exists() {
+            files.insert(name.to_owned(), hash::of_file(&path).at("read", &path)?.into());
+        }
+    }
+    Ok(json!({ "weights": weights(folder)?, "files": files }))
+}
+
+/// The files of a text, which may be a folder, one file of text or one of another kind.
+///
+/// # Errors
+/// When the folder cannot be read or has no text.
+pub fn text_files(path: &Path) -> Result<Vec<PathBuf>> {
+    Ok(text::corpus_files(path)?)
+}
+
+/// The files of a folder of minimal pairs, and the one by which those of the built-in grammar are
+/// known.
+///
+/// # Errors
+/// When the folder cannot be read or has none.
+pub fn pair_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = minimal_pairs::files(folder)?;
+    files.extend(Some(folder.join(BUILTIN_MARKER)).filter(|marker| marker.is_file()));
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine::cpu::Cpu;
+    use model::{Architecture, Model, ModelConfig};
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        let model = Model::new(ModelConfig::tiny(Architecture::GPT2), &device, 1).unwrap();
+        hugging_face::save(&model, folder.path()).unwrap();
+        folder
+    }
+
+    #[test]
+    fn only_files_that_are_read_are_part_of_a_model() {
+        let folder = folder();
+        let (start, weights_before) = (model(folder.path()).unwrap(), weights(folder.path()));
+        let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        std::fs::create_dir_all(folder.path().join(".git/objects")).unwrap();
+        for name in ["README.md", ".git/HEAD", ".git/objects/ab", "training_args.bin", "LICENSE"] {
+            put(name, "anything");
+            assert_eq!(model(folder.path()).unwrap(), start, "{name}");
+        }
+        for name in TOKENIZER_FILES {
+            let before = model(folder.path()).unwrap();
+            put(name, "{\"anything\": 1}");
+            assert_ne!(model(folder.path()).unwrap(), before, "{name}");
+        }
+        assert_eq!(weights(folder.path()).unwrap(), weights_before.unwrap());
+    }
+
+    #[test]
+    fn a_folder_without_a_model_is_refused_before_its_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("model.safetensors"), "").unwrap();
+        let problem = weights(folder.path()).unwrap_err().to_string();
+        assert!(problem.contains("config.json"), "{problem}");
+    }
+
+    #[test]
+    fn the_marker_of_built_in_pairs_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "README.md", "b.json"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(pair_files(folder.path()).unwrap().len(), 2);
+        std::fs::write(folder.path().join(BUILTIN_MARKER), "").unwrap();
+        assert_eq!(pair_files(folder.path()).unwrap().len(), 3);
+    }
+}
