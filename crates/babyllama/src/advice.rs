@@ -9,6 +9,7 @@ use engine::{DeviceError, Fault};
 use eval::EvalError;
 use eval::age_of_acquisition::AgeError;
 use eval::classification::ClassificationError;
+use experiment::stage::StageError;
 use model::ModelError;
 use train::TrainError;
 use train::signals::cache::CacheError;
@@ -50,6 +51,12 @@ pub fn on_file(cause: &io::Error) -> &'static str {
         }
         _ => "check the disk and give the same command again; what was finished is kept",
     }
+}
+
+/// Advice on the stages of a run, beside that on the files themselves.
+pub fn on_stage(error: &StageError) -> Option<&'static str> {
+    let again = "delete that file and give the same command again: its stage is then done again";
+    matches!(error, StageError::Damaged { .. }).then_some(again)
 }
 
 /// Advice on texts, tokenizers and token files.

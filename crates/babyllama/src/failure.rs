@@ -13,6 +13,7 @@ use experiment::ExperimentError;
 use experiment::error::{chain, one_line};
 use experiment::lock::LockError;
 use experiment::recipe::{Place, RecipeError};
+use experiment::stage::StageError;
 use model::ModelError;
 use train::TrainError;
 
@@ -192,7 +193,8 @@ fn parts_advice(reasons: &[Arc<ExperimentError>]) -> String {
 
 /// A library's error comes before the error of the file system that may be behind it.
 fn library_advice(error: &anyhow::Error) -> Option<&'static str> {
-    (find::<TrainError>(error).map(advice::on_training))
+    (find::<StageError>(error).and_then(advice::on_stage))
+        .or_else(|| find::<TrainError>(error).map(advice::on_training))
         .or_else(|| find::<ModelError>(error).map(advice::on_model))
         .or_else(|| find::<CorpusError>(error).map(advice::on_corpus))
         .or_else(|| find::<EvalError>(error).map(advice::on_evaluation))
@@ -294,7 +296,7 @@ mod tests {
     #[test]
     fn a_held_run_names_the_process_to_stop() {
         let failure = failure(LockError::Held { run: "runs/x".into(), process: Some(12) });
-        assert_eq!(failure.cause, "run runs/x is in use by process 12");
+        assert_eq!(failure.cause, "runs/x is in use by process 12");
         assert_eq!(failure.advice, "wait until it ends, or stop it with: kill 12");
     }
 

@@ -151,6 +151,13 @@ impl ExperimentError {
         one_line(chain(self))
     }
 
+    /// Whether something could not be written because nobody may write there.
+    pub fn is_forbidden(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let kind = self.find::<io::Error>().map(io::Error::kind);
+        matches!(kind, Some(PermissionDenied | ReadOnlyFilesystem))
+    }
+
     /// Whether an error of one part of the work would meet its other parts too: it was asked to
     /// stop, the settings are wrong, the device is lost, or nothing can be written any more.
     pub fn concerns_everything(&self) -> bool {

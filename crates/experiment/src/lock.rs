@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "each message documents its variant")]
 pub enum LockError {
-    #[error("run {} is in use by {}", run.display(), holder(*.process))]
+    #[error("{} is in use by {}", run.display(), holder(*.process))]
     Held { run: PathBuf, process: Option<u32> },
     #[error("cannot lock {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },

@@ -138,8 +138,8 @@ impl Listener for TrainingLog<'_> {
     }
 }
 
-/// What the metrics of a finished run amount to.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What the metrics of a finished run amount to; `summary.json` in the model's folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSummary {
     /// The epoch with the lowest held-out number.
     pub best_epoch: Option<f64>,
@@ -152,11 +152,14 @@ pub struct TrainingSummary {
 }
 
 impl TrainingSummary {
-    /// Reads `metrics.jsonl` in a model's folder.
+    /// The name of the file in a model's folder.
+    pub const FILE: &str = "summary.json";
+
+    /// Sums up `metrics.jsonl` in a model's folder.
     ///
     /// # Errors
     /// When the file cannot be read or a line is damaged.
-    pub fn read(folder: &Path) -> Result<Self, report::ReportError> {
+    pub fn of_metrics(folder: &Path) -> Result<Self, report::ReportError> {
         let mut summary = Self::default();
         for record in report::metrics::read::<MetricsRecord>(&folder.join("metrics.jsonl"))? {
             match record {

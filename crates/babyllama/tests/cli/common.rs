@@ -279,6 +279,11 @@ impl Refusal {
         self
     }
 
+    /// Whether it advises to delete a file or folder.
+    pub fn advise_deletion(&self) -> bool {
+        self.advice.contains("delete")
+    }
+
     /// Insists on advice with this part.
     #[track_caller]
     pub fn advises(self, part: &str) -> Self {

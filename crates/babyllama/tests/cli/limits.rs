@@ -102,7 +102,7 @@ fn a_run_has_one_process_at_a_time() {
     let elsewhere = workspace.babyllama("run small.toml --output runs/other");
     first.kill().unwrap();
     first.wait().unwrap();
-    let cause = format!("run runs/small is in use by process {}", first.id());
+    let cause = format!("runs/small is in use by process {}", first.id());
     second.refused(1).names(&[&cause]).advises(&format!("kill {}", first.id()));
     elsewhere.done();
     // The lock dies with its holder, however that ended.

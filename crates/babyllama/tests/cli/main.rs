@@ -16,6 +16,7 @@ mod ewok;
 mod files;
 mod finetune;
 mod folders;
+mod finished;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]

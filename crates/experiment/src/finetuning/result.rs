@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use base::hash;
 use eval::classification::{find_task, task_result};
 use eval::output::predictions;
 use eval::{Benchmark, BenchmarkResult, Outcome, Prediction, Rules, TaskResult};
@@ -16,6 +17,7 @@ use crate::error::{FileContext, Result};
 use crate::files;
 
 const RESULT: &str = "result.json";
+const ANSWERS: [&str; 2] = ["predictions.txt", "predictions.jsonl"];
 /// The folder of a classifier that is kept.
 pub const MODEL: &str = "model";
 
@@ -24,6 +26,9 @@ pub const MODEL: &str = "model";
 pub struct FinetuneResult {
     /// Hash of everything that the result follows from: weights, tokenizer, items and settings.
     pub fingerprint: String,
+    /// Hash of this result without the hash itself, and of the files of answers.
+    #[serde(default)]
+    pub(super) checksum: String,
     /// By the task's metric, over the items that its score counts.
     pub score: TaskResult,
     /// Over all validation items, where the score leaves some out.
@@ -92,6 +97,7 @@ impl FinetuneResult {
         };
         Self {
             fingerprint: fingerprint.to_owned(),
+            checksum: String::new(),
             score,
             all_rows: partly.then_some(all),
             validation_items: answers.len(),
@@ -115,18 +121,22 @@ impl FinetuneResult {
         self.all_rows.as_ref().filter(|_| all_rows).unwrap_or(&self.score)
     }
 
-    /// The result that a folder holds, if it follows from what has this fingerprint.
+    /// The result that a folder holds, if it follows from what has this fingerprint and is as it
+    /// was written.
     pub fn read(folder: &Path, fingerprint: &str) -> Result<Option<Self>> {
         let path = folder.join(RESULT);
-        if ["predictions.txt", "predictions.jsonl"].iter().any(|name| !folder.join(name).is_file())
-        {
+        if ANSWERS.iter().any(|name| !folder.join(name).is_file()) {
             return Ok(None);
         }
         match fs::read(&path) {
             // A file that cannot be understood counts as none.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
-                .ok()
-                .filter(|found: &Self| found.fingerprint == fingerprint)),
+            Ok(bytes) => {
+                let found = serde_json::from_slice(&bytes).ok();
+                let found = found.filter(|found: &Self| found.fingerprint == fingerprint);
+                let Some(found) = found else { return Ok(None) };
+                let is_whole = found.checksum == found.checksum_in(folder)?;
+                Ok(is_whole.then_some(found))
+            }
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause).at("read", &path),
         }
@@ -151,7 +161,19 @@ impl FinetuneResult {
         files::write_text(&folder.join("predictions.txt"), &text)?;
         let lines = predictions::to_lines(&outcome);
         files::write_text(&folder.join("predictions.jsonl"), &lines)?;
-        files::write_json(&folder.join(RESULT), self)
+        let checksum = self.checksum_in(folder)?;
+        files::write_json(&folder.join(RESULT), &Self { checksum, ..self.clone() })
+    }
+
+    /// The checksum of this result with the answers that are in a folder.
+    fn checksum_in(&self, folder: &Path) -> Result<String> {
+        let plain = Self { checksum: String::new(), ..self.clone() };
+        let mut all = vec![serde_json::to_value(&plain)?.to_string()];
+        for name in ANSWERS {
+            let path = folder.join(name);
+            all.push(hash::of_file(&path).at("read", &path)?);
+        }
+        Ok(hash::of_bytes(all.join("\n").as_bytes()))
     }
 }
 

@@ -182,6 +182,7 @@ mod tests {
         let fingerprint = String::new();
         FinetuneResult {
             fingerprint,
+            checksum: String::new(),
             score,
             all_rows,
             validation_items: 1,

@@ -193,7 +193,8 @@ impl Pipeline<'_> {
             ..TableRow::default()
         };
         if let [member] = members {
-            let summary = TrainingSummary::read(&self.path("models").join(&member.name))?;
+            let folder = self.path("models").join(&member.name);
+            let summary: TrainingSummary = files::read_json(&folder.join(TrainingSummary::FILE))?;
             row.best_epoch = summary.best_epoch;
             row.held_out_loss = row.held_out_loss.or(summary.best_loss);
             row.tokens_per_second = summary.tokens_per_second();

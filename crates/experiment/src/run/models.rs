@@ -12,10 +12,12 @@ use train::{DistillSettings, Distillation, Teacher, identity};
 use super::Pipeline;
 use super::prepared::Text;
 use crate::error::{FileContext, Result};
+use crate::files;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
-use crate::stage::Stage;
+use crate::stage::{Reason, Stage, Status};
 use crate::training::Training;
+use crate::training_log::TrainingSummary;
 use crate::{remarks, tokenizers};
 
 /// A trained model of the run.
@@ -39,13 +41,46 @@ impl Pipeline<'_> {
         for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
             let stage = model_stage(name, section, text, &trained)?;
             let folder = Path::new("models").join(name);
-            self.perform(&stage, &[&folder.join("final/model.safetensors")], || {
+            self.restore(&stage, &folder, text, section.train.sequence_length)?;
+            let outputs = [folder.join("final"), folder.join(TrainingSummary::FILE)];
+            self.perform(&stage, &outputs.each_ref().map(PathBuf::as_path), || {
                 self.train(name, section, &stage, text, &trained)
             })?;
+            // What would continue a training that has ended: twice the optimizer's state.
+            files::remove(&self.folder.join(&folder).join("checkpoints"))?;
             let weights = self.folder.join(folder).join("final");
             trained.push(Trained { name: name.clone(), stage, weights });
         }
         Ok(trained)
+    }
+
+    /// Makes damaged or lost files of a finished model again from what else is in its folder, which
+    /// is as good as training it again: weights from `best`, the summary from the metrics, the
+    /// tokenizer from the run's. What comes back has the bits that it had, or is not taken.
+    fn restore(&self, stage: &Stage, folder: &Path, text: &Text, length: usize) -> Result<()> {
+        let spare = self.folder.join(folder).join("spare.partial");
+        files::remove(&spare)?;
+        let Status::Run(Reason::OutputMissing { .. } | Reason::OutputDamaged { .. }) =
+            self.stages.status(stage)?
+        else {
+            return Ok(());
+        };
+        files::make_folder(&spare)?;
+        text.tokenizer.save_folder(&spare, length)?;
+        if let Ok(summary) = TrainingSummary::of_metrics(&self.folder.join(folder)) {
+            files::write_json(&spare.join(TrainingSummary::FILE), &summary)?;
+        }
+        let best = self.folder.join(folder).join("best");
+        let restored = self.stages.restore(stage, |output| {
+            let name = output.file_name()?;
+            let places = [best.join(name), spare.join(name)];
+            places.into_iter().find(|place| place.is_file())
+        })?;
+        for output in restored {
+            let output = output.display();
+            self.observer.note(format_args!("  {output} was damaged or lost and is whole again"));
+        }
+        files::remove(&spare)
     }
 
     fn train(

@@ -14,12 +14,12 @@ use eval::BUILTIN_MARKER;
 use report::format::grouped;
 
 use super::{Pipeline, perform};
-use crate::error::{ExperimentError, FileContext, Result};
+use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
 use crate::identity;
 use crate::lock::{LockError, RunLock};
 use crate::observer::Observer;
 use crate::recipe::{Recipe, Source, Validation};
-use crate::stage::{Stage, Stages};
+use crate::stage::{Stage, Stages, Status};
 
 /// What the models are trained on.
 pub(super) struct Text {
@@ -61,6 +61,21 @@ impl PreparationStages {
         let tokens = Stage::new("tokens", &())?.after(&corpus).after(&tokenizer);
         Ok(Self { corpus, tokenizer, tokens })
     }
+
+    /// Refuses data that is not complete, and where nothing can be written to complete it.
+    fn require_done(&self, there: &Stages, folder: &Path) -> Result<()> {
+        for stage in [&self.corpus, &self.tokenizer, &self.tokens] {
+            if let Status::Run(reason) = there.status(stage)? {
+                let (folder, name) = (folder.display(), stage.name());
+                return refuse(format_args!(
+                    "the prepared data {folder} cannot be written and is not complete: stage \
+                     {name}: {reason}"
+                ))
+                .advise("name a folder that can be written with --prepared, or none");
+            }
+        }
+        Ok(())
+    }
 }
 
 fn corpus_stage(recipe: &Recipe) -> Result<Stage> {
@@ -101,8 +116,22 @@ impl Pipeline<'_> {
         let fingerprint = stages.tokens.fingerprint();
         let folder = shared.join(fingerprint.get(..16).unwrap_or(&fingerprint));
         std::fs::create_dir_all(&folder).at("make", &folder)?;
-        let _lock = lock_waiting(&folder, self.observer)?;
-        self.preparation(&folder, &Stages::open(&folder)?).prepare(stages)
+        let stages_there = Stages::look(&folder);
+        let _lock = match lock_waiting(&folder, self.observer) {
+            // Complete data may be in a place where nothing can be written.
+            Err(error) if error.is_forbidden() => {
+                stages.require_done(&stages_there, &folder)?;
+                None
+            }
+            lock => {
+                let lock = lock?;
+                Stages::open(&folder)?;
+                Some(lock)
+            }
+        };
+        let text = self.preparation(&folder, &stages_there).prepare(stages)?;
+        stages_there.verify(text.stage.name())?;
+        Ok(text)
     }
 
     fn preparation<'b>(&'b self, folder: &'b Path, stages: &'b Stages) -> Preparation<'b> {
@@ -137,7 +166,7 @@ fn lock_waiting(folder: &Path, observer: &dyn Observer) -> Result<RunLock> {
             }
             Err(error @ LockError::Held { .. }) => {
                 if !is_reported {
-                    observer.note(format_args!("waits for prepared data: {error}"));
+                    observer.note(format_args!("waits for the prepared data: {error}"));
                     is_reported = true;
                 }
                 std::thread::sleep(RETRY);
@@ -159,7 +188,7 @@ impl Preparation<'_> {
     fn prepare(&self, stages: PreparationStages) -> Result<Text> {
         let PreparationStages { corpus, tokenizer: tokenizer_stage, tokens } = stages;
         self.perform(&corpus, &[TRAIN, VALIDATION], || self.write_texts())?;
-        self.perform(&tokenizer_stage, &["tokenizer/tokenizer.json"], || self.make_tokenizer())?;
+        self.perform(&tokenizer_stage, &[TOKENIZER], || self.make_tokenizer())?;
         let tokenizer = Tokenizer::load(&self.folder.join("tokenizer/tokenizer.json"))?;
         self.perform(&tokens, &[TRAIN_TOKENS, VALIDATION_TOKENS], || {
             self.encode(TRAIN, TRAIN_TOKENS, &tokenizer)?;

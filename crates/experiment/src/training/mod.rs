@@ -9,8 +9,9 @@ use model::Model;
 use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings};
 
 use crate::error::{ExperimentError, Result};
+use crate::files;
 use crate::observer::Observer;
-use crate::training_log::TrainingLog;
+use crate::training_log::{TrainingLog, TrainingSummary};
 
 /// A model and everything that its training takes.
 pub struct Training<'a> {
@@ -52,7 +53,8 @@ impl Training<'_> {
         if let Some(tokenizer) = tokenizer {
             tokenizer.save_folder(&folder.join("final"), length)?;
         }
-        Ok(())
+        let summary = TrainingSummary::of_metrics(folder)?;
+        files::write_json(&folder.join(TrainingSummary::FILE), &summary)
     }
 
     /// The same with a listener of the caller's own, without metrics and tokenizer.

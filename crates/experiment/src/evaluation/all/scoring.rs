@@ -128,9 +128,14 @@ impl<'a> Scoring<'a> {
         let stage = Stage::new(benchmark.name(), &json!([settings, FORMAT]))?
             .after(&self.model)
             .reads_all(inputs)?;
-        let output = Path::new(benchmark.name()).join("result.json");
-        let file = self.folder.join(&output);
-        self.stages.perform(&stage, &[&output], self.observer, |_| {
+        let place = Path::new(benchmark.name());
+        let mut outputs = vec![place.join("result.json")];
+        if matches!(benchmark.kind(), Kind::ZeroShot(_)) {
+            outputs.push(place.join("predictions.jsonl"));
+        }
+        let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
+        let file = self.folder.join(outputs[0]);
+        self.stages.perform(&stage, &outputs, self.observer, |_| {
             // An older result must not be taken for the one that is asked for now.
             file.parent().map_or(Ok(()), files::make_folder)?;
             files::remove(&file)?;

@@ -1,0 +1,118 @@
+//! Stages of a run: what each one depends on, and whether it is done already.
+//!
+//! A finished stage leaves `stages/NAME.json` with everything its result follows from: its
+//! settings, the stages it stands on and the contents of its input files; and with size, time and
+//! hash of every file that it left. It is done as long as all of that is still there unchanged.
+
+mod outputs;
+mod reason;
+mod stages;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base::hash;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+pub use self::reason::{Reason, Status};
+pub use self::stages::Stages;
+
+/// Why a stage's state could not be read or written.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each message documents its variant")]
+pub enum StageError {
+    #[error("cannot {action} {}: {source}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot write down the settings of stage `{stage}`: {source}")]
+    Settings { stage: String, source: serde_json::Error },
+    #[error("{} is not as stage {stage} left it", path.display())]
+    Damaged { stage: String, path: PathBuf },
+}
+
+/// A step of a run and all that its result follows from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    name: String,
+    settings: Value,
+    /// Fingerprints of the stages it stands on, by name.
+    stages: BTreeMap<String, String>,
+    /// Hashes of its input files' contents, by the names that messages use.
+    files: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// A stage with its resolved settings.
+    pub fn new(name: &str, settings: &impl Serialize) -> Result<Self, StageError> {
+        let settings = serde_json::to_value(settings)
+            .map_err(|source| StageError::Settings { stage: name.to_string(), source })?;
+        Ok(Self {
+            name: name.to_string(),
+            settings,
+            stages: BTreeMap::new(),
+            files: BTreeMap::new(),
+        })
+    }
+
+    /// Adds a stage whose result this one uses.
+    pub fn after(mut self, other: &Stage) -> Self {
+        self.stages.insert(other.name.clone(), other.fingerprint());
+        self
+    }
+
+    /// Adds an input file. Its contents and its name count, its time and place do not.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is a folder, a pipe or a device.
+    pub fn reads(self, path: &Path) -> Result<Self, StageError> {
+        let hash = hash::of_file(path).map_err(|source| StageError::File {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(self.follows(&name, hash))
+    }
+
+    /// Adds input files in their order, as [`reads`](Self::reads) does.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn reads_all<P: AsRef<Path>>(
+        self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Self, StageError> {
+        paths.into_iter().try_fold(self, |stage, path| stage.reads(path.as_ref()))
+    }
+
+    /// Adds an input by the hash of its contents. `name` is what messages call it.
+    pub fn follows(mut self, name: &str, hash: String) -> Self {
+        // Another input of the same name: both must count.
+        let numbered = (1..).map(|number| format!("{name} ({number})"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        if let Some(name) = names.find(|name| !self.files.contains_key(name)) {
+            self.files.insert(name, hash);
+        }
+        self
+    }
+
+    /// The name, which is unique within a run.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names of the stages whose results it uses.
+    pub fn uses(&self) -> impl Iterator<Item = &str> {
+        self.stages.keys().map(String::as_str)
+    }
+
+    /// BLAKE3, in hexadecimal, of everything the result follows from.
+    pub fn fingerprint(&self) -> String {
+        // Every part is a plain JSON value in a fixed order.
+        let text =
+            serde_json::json!([self.name, self.settings, self.stages, self.files]).to_string();
+        hash::of_bytes(text.as_bytes())
+    }
+}

@@ -1,0 +1,386 @@
+//! The finished stages of a run.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use base::atomic_file;
+use serde::{Deserialize, Serialize};
+
+use super::outputs::{self, Look, OutputFile};
+use super::reason::first_difference;
+use super::{Reason, Stage, StageError, Status};
+use crate::error::ExperimentError;
+use crate::observer::Observer;
+
+/// The file that a finished stage leaves.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    fingerprint: String,
+    stage: Stage,
+    outputs: Vec<OutputFile>,
+}
+
+/// The finished stages of one run.
+#[derive(Debug)]
+pub struct Stages {
+    run: PathBuf,
+    performed: Cell<usize>,
+    skipped: Cell<usize>,
+    /// Stages whose outputs have been hashed by this process.
+    verified: RefCell<BTreeSet<String>>,
+}
+
+impl Stages {
+    /// The stages of the run in this folder; makes `stages/` when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(run: &Path) -> Result<Self, StageError> {
+        let folder = run.join("stages");
+        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        Ok(Self::look(run))
+    }
+
+    /// The stages of the run in this folder, to be looked at; nothing is made.
+    pub fn look(run: &Path) -> Self {
+        Self {
+            run: run.to_path_buf(),
+            performed: Cell::new(0),
+            skipped: Cell::new(0),
+            verified: RefCell::default(),
+        }
+    }
+
+    /// Runs a stage unless it is done, and records that it is. `work` receives the reason; outputs
+    /// are files, and folders with all that they hold, relative to the run's folder.
+    ///
+    /// # Errors
+    /// Those of `work`; [`StageError::Damaged`] when the output of a stage that this one uses is
+    /// not as it was; [`ExperimentError::Interrupted`] when the observer asked to stop.
+    pub fn perform(
+        &self,
+        stage: &Stage,
+        outputs: &[&Path],
+        observer: &dyn Observer,
+        work: impl FnOnce(&Reason) -> crate::Result<()>,
+    ) -> crate::Result<()> {
+        let Status::Run(reason) = self.status(stage)? else {
+            self.skipped.set(self.skipped.get() + 1);
+            return Ok(());
+        };
+        if observer.should_stop() {
+            return Err(ExperimentError::Interrupted);
+        }
+        for used in stage.uses() {
+            self.verify(used)?;
+        }
+        // From here on the old output may be half replaced: no record may state that it is done.
+        self.forget(stage)?;
+        work(&reason)?;
+        self.mark_done(stage, outputs)?;
+        self.performed.set(self.performed.get() + 1);
+        Ok(())
+    }
+
+    /// How many stages were performed, and how many were done already.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.performed.get(), self.skipped.get())
+    }
+
+    /// Whether the stage has to run, and why. Outputs of its size and time are not read again when
+    /// they are large.
+    ///
+    /// # Errors
+    /// When the record or an output cannot be read.
+    pub fn status(&self, stage: &Stage) -> Result<Status, StageError> {
+        let Some(record) = self.record(&stage.name)? else {
+            return Ok(Status::Run(Reason::NeverFinished));
+        };
+        if record.fingerprint != stage.fingerprint() {
+            let reason = first_difference(&record.stage, stage).unwrap_or(Reason::NeverFinished);
+            return Ok(Status::Run(reason));
+        }
+        let problem = self.problem(&record, Look::Quick)?;
+        Ok(problem.map_or(Status::Done, Status::Run))
+    }
+
+    /// Hashes everything that a stage of this name left, once in a process. Does nothing about a
+    /// stage without a record.
+    ///
+    /// # Errors
+    /// [`StageError::Damaged`] when a file is not as it was.
+    pub fn verify(&self, name: &str) -> Result<(), StageError> {
+        if self.verified.borrow().contains(name) {
+            return Ok(());
+        }
+        let Some(record) = self.record(name)? else { return Ok(()) };
+        match self.problem(&record, Look::Close)? {
+            Some(Reason::OutputDamaged { path } | Reason::OutputMissing { path }) => {
+                Err(StageError::Damaged { stage: name.to_owned(), path: self.run.join(path) })
+            }
+            _ => {
+                self.verified.borrow_mut().insert(name.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts outputs of a finished stage that are damaged or lost back, where `spare` names a file
+    /// that has the same contents. Returns the outputs that came back.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn restore(
+        &self,
+        stage: &Stage,
+        spare: impl Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<Vec<PathBuf>, StageError> {
+        let record = self.record(&stage.name)?;
+        let Some(record) = record.filter(|record| record.fingerprint == stage.fingerprint()) else {
+            return Ok(Vec::new());
+        };
+        let mut restored = Vec::new();
+        for output in record.outputs {
+            let place = self.run.join(&output.path);
+            let problem = output.problem(&self.run, Look::Quick).map_err(failed("read", &place))?;
+            let Some(spare) = problem.and_then(|_| spare(&output.path)) else { continue };
+            if output.is_in(&spare).map_err(failed("read", &spare))? {
+                let copy = || {
+                    place.parent().map_or(Ok(()), fs::create_dir_all)?;
+                    atomic_file::write_with(&place, |beside| fs::copy(&spare, beside).map(drop))
+                };
+                copy().map_err(failed("write", &place))?;
+                restored.push(output.path);
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Records that the stage is done, with its outputs in the run's folder.
+    ///
+    /// # Errors
+    /// When an output cannot be read or the record not be written.
+    pub fn mark_done(&self, stage: &Stage, outputs: &[&Path]) -> Result<(), StageError> {
+        let outputs = outputs::list(&self.run, outputs).map_err(failed("read", &self.run))?;
+        let record = Record { fingerprint: stage.fingerprint(), stage: stage.clone(), outputs };
+        let text = serde_json::to_string_pretty(&record)
+            .map_err(|source| StageError::Settings { stage: stage.name.clone(), source })?;
+        let path = self.path(&stage.name);
+        atomic_file::write(&path, text.as_bytes()).map_err(failed("write", &path))
+    }
+
+    /// Removes the record of a stage of this name, whatever its settings were.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn forget(&self, stage: &Stage) -> Result<(), StageError> {
+        let path = self.path(&stage.name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(StageError::File { action: "remove", path, source })
+            }
+            _ => atomic_file::sync_entry(&path).map_err(failed("write", &path)),
+        }
+    }
+
+    fn problem(&self, record: &Record, look: Look) -> Result<Option<Reason>, StageError> {
+        for output in &record.outputs {
+            let path = self.run.join(&output.path);
+            let problem = output.problem(&self.run, look).map_err(failed("read", &path))?;
+            if problem.is_some() {
+                return Ok(problem);
+            }
+        }
+        Ok(None)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.run.join("stages").join(format!("{name}.json"))
+    }
+
+    /// What the stage left when it was last done. A record that cannot be understood counts as
+    /// none.
+    fn record(&self, name: &str) -> Result<Option<Record>, StageError> {
+        let path = self.path(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StageError::File { action: "read", path, source }),
+        }
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StageError {
+    let path = path.to_path_buf();
+    move |source| StageError::File { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Run {
+        folder: TempDir,
+        stages: Stages,
+    }
+
+    fn run() -> Run {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("text")).unwrap();
+        fs::write(folder.path().join("text/b.train"), "two").unwrap();
+        fs::write(folder.path().join("text/a.train"), "one").unwrap();
+        fs::write(folder.path().join("out"), "").unwrap();
+        let stages = Stages::open(folder.path()).unwrap();
+        Run { folder, stages }
+    }
+
+    fn stage(run: &Run, settings: Value) -> Stage {
+        let text = run.folder.path().join("text");
+        let files = ["a.train", "b.train"].map(|name| text.join(name));
+        let there = files.iter().filter(|file| file.exists());
+        Stage::new("clean", &settings).unwrap().reads_all(there).unwrap()
+    }
+
+    fn reason(run: &Run, stage: &Stage) -> String {
+        match run.stages.status(stage).unwrap() {
+            Status::Done => "done".to_string(),
+            Status::Run(reason) => reason.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_stage_is_done_until_something_changes() {
+        let run = run();
+        let first = stage(&run, json!({ "clean": true, "train": { "epochs": 4 } }));
+        assert_eq!(reason(&run, &first), "not done yet");
+        run.stages.mark_done(&first, &[Path::new("out")]).unwrap();
+        assert_eq!(run.stages.status(&first).unwrap(), Status::Done);
+        assert!(!run.folder.path().join("stages/clean.json.partial").exists());
+
+        let changed = stage(&run, json!({ "clean": true, "train": { "epochs": 8 } }));
+        assert_eq!(reason(&run, &changed), "settings changed: train.epochs was 4, is 8");
+        let gone = stage(&run, json!({ "train": { "epochs": 4 } }));
+        assert_eq!(reason(&run, &gone), "settings changed: clean was true, is not set");
+
+        fs::remove_file(run.folder.path().join("out")).unwrap();
+        assert_eq!(reason(&run, &first), "output out is missing");
+    }
+
+    /// A run with one finished stage of a file and a folder, and what it left.
+    fn finished() -> (Run, Stage) {
+        let run = run();
+        fs::create_dir(run.folder.path().join("made")).unwrap();
+        fs::write(run.folder.path().join("made/weights"), "weights").unwrap();
+        let stage = stage(&run, json!(1));
+        run.stages.mark_done(&stage, &[Path::new("out"), Path::new("made")]).unwrap();
+        assert_eq!(reason(&run, &stage), "done");
+        (run, stage)
+    }
+
+    #[test]
+    fn damaged_outputs_are_found_at_any_time_of_change() {
+        let (run, stage) = finished();
+        let path = run.folder.path().join("made/weights");
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        for text in ["Weights", "weight", "weights and more", ""] {
+            fs::write(&path, text).unwrap();
+            fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+            assert_eq!(reason(&run, &stage), "output made/weights is not as it was written");
+            let problem = run.stages.verify("clean").unwrap_err().to_string();
+            assert!(problem.ends_with("made/weights is not as stage clean left it"), "{problem}");
+        }
+        fs::write(&path, "weights").unwrap();
+        assert_eq!(reason(&run, &stage), "done", "another time alone is no damage");
+        run.stages.verify("clean").unwrap();
+    }
+
+    #[test]
+    fn outputs_come_back_from_a_file_of_the_same_contents_alone() {
+        let (run, stage) = finished();
+        let spare = run.folder.path().join("spare");
+        fs::remove_dir_all(run.folder.path().join("made")).unwrap();
+        let restore = || {
+            run.stages.restore(&stage, |output| output.starts_with("made").then(|| spare.clone()))
+        };
+        assert_eq!(restore().unwrap(), [PathBuf::new(); 0], "there is no such file");
+        fs::write(&spare, "another").unwrap();
+        assert_eq!(restore().unwrap(), [PathBuf::new(); 0]);
+        fs::write(&spare, "weights").unwrap();
+        assert_eq!(restore().unwrap(), [Path::new("made/weights")]);
+        assert_eq!(reason(&run, &stage), "done");
+    }
+
+    #[test]
+    fn a_stage_does_not_use_what_is_damaged() {
+        let (run, lower) = finished();
+        let upper = Stage::new("tokens", &()).unwrap().after(&lower);
+        fs::remove_file(run.folder.path().join("out")).unwrap();
+        let work = |_: &Reason| panic!("it must not run");
+        let refused = run.stages.perform(&upper, &[], &crate::Silent, work);
+        assert!(refused.unwrap_err().to_string().contains("out is not as stage clean left it"));
+    }
+
+    #[test]
+    fn contents_count_and_nothing_else_of_a_file() {
+        let run = run();
+        let first = stage(&run, json!(1));
+        run.stages.mark_done(&first, &[]).unwrap();
+        fs::write(run.folder.path().join("text/b.train"), "two").unwrap();
+        assert_eq!(stage(&run, json!(1)), first);
+        fs::write(run.folder.path().join("text/b.train"), "TWO").unwrap();
+        assert_eq!(reason(&run, &stage(&run, json!(1))), "input b.train changed");
+        fs::remove_file(run.folder.path().join("text/b.train")).unwrap();
+        assert_eq!(reason(&run, &stage(&run, json!(1))), "input b.train changed");
+    }
+
+    #[test]
+    fn a_single_file_is_named_by_its_name() {
+        let run = run();
+        let stage =
+            Stage::new("x", &()).unwrap().reads(&run.folder.path().join("text/a.train")).unwrap();
+        assert_eq!(stage.files.keys().collect::<Vec<_>>(), ["a.train"]);
+        let twice = stage.clone().reads(&run.folder.path().join("text/a.train")).unwrap();
+        assert_eq!(twice.files.keys().collect::<Vec<_>>(), ["a.train", "a.train (1)"]);
+        let absent = Stage::new("x", &())
+            .unwrap()
+            .reads(&run.folder.path().join("none"))
+            .unwrap_err()
+            .to_string();
+        assert!(absent.starts_with("cannot read ") && absent.contains("none"), "{absent}");
+        let folder = Stage::new("x", &()).unwrap().reads(&run.folder.path().join("text"));
+        assert!(folder.unwrap_err().to_string().ends_with("it is not a regular file"));
+    }
+
+    #[test]
+    fn a_change_below_reaches_the_stages_above() {
+        let run = run();
+        let lower = stage(&run, json!(1));
+        let upper = Stage::new("tokens", &()).unwrap().after(&lower);
+        run.stages.mark_done(&upper, &[]).unwrap();
+        assert_eq!(reason(&run, &upper), "done");
+        let upper = Stage::new("tokens", &()).unwrap().after(&stage(&run, json!(2)));
+        assert_eq!(reason(&run, &upper), "stage clean changed");
+    }
+
+    #[test]
+    fn a_record_that_makes_no_sense_counts_as_none() {
+        let run = run();
+        let stage = stage(&run, json!(1));
+        fs::write(run.folder.path().join("stages/clean.json"), "{").unwrap();
+        assert_eq!(reason(&run, &stage), "not done yet");
+    }
+
+    #[test]
+    fn single_precision_settings_read_back_equal() {
+        let run = run();
+        let stage = stage(&run, serde_json::to_value(0.1f32).unwrap());
+        run.stages.mark_done(&stage, &[]).unwrap();
+        assert_eq!(reason(&run, &stage), "done");
+    }
+}
