@@ -11,6 +11,7 @@ use eval::age_of_acquisition::AgeError;
 use eval::classification::ClassificationError;
 use experiment::stage::StageError;
 use model::ModelError;
+use report::ReportError;
 use train::TrainError;
 use train::signals::cache::CacheError;
 
@@ -28,6 +29,11 @@ const TOO_MANY_OPEN_FILES: [i32; 2] = [24, 23];
 
 /// Advice on a failed read or write.
 pub fn on_file(cause: &io::Error) -> &'static str {
+    if let Some(ReportError::File { source, .. }) =
+        cause.get_ref().and_then(|inner| inner.downcast_ref())
+    {
+        return on_file(source);
+    }
     if is_lfs_pointer(cause) {
         return "fetch the file itself, with `git lfs pull` for instance";
     }
@@ -156,6 +162,9 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::Model(error) => on_model(error),
         TrainError::Corpus(error) => on_corpus(error),
         TrainError::Cache(error) => on_cache(error),
+        TrainError::Io { cause, .. } if cause.kind() == ErrorKind::InvalidData => {
+            "delete that file and the folder checkpoints beside it to train from the beginning"
+        }
         TrainError::Io { cause, .. } => on_file(cause),
         TrainError::TooShort { .. } => TOO_SHORT,
         TrainError::FinetuneNotFinite { .. } | TrainError::LogitsNotFinite => {

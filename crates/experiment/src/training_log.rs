@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use report::MetricsLog;
-use report::format::short;
+use report::format::{short, time_of_day};
 use serde::{Deserialize, Serialize};
 use train::{EvaluationRecord, Listener, StepRecord};
 
@@ -20,6 +21,18 @@ pub enum MetricsRecord {
     Evaluation(EvaluationRecord),
 }
 
+/// A record with what a reader of many logs asks for.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    record: MetricsRecord,
+    model: &'a str,
+    /// In UTC.
+    time: String,
+    /// Tokens of all steps so far.
+    tokens_seen: u64,
+}
+
 /// Writes the metrics of one run and reports how far it is.
 pub struct TrainingLog<'a> {
     model: &'a str,
@@ -27,6 +40,7 @@ pub struct TrainingLog<'a> {
     observer: &'a dyn Observer,
     metrics: Option<MetricsLog>,
     tokens_per_step: u64,
+    tokens_seen: u64,
     note: String,
 }
 
@@ -39,6 +53,7 @@ impl<'a> TrainingLog<'a> {
             observer,
             metrics: None,
             tokens_per_step: 0,
+            tokens_seen: 0,
             note: String::new(),
         }
     }
@@ -50,7 +65,11 @@ impl<'a> TrainingLog<'a> {
 
     fn write(&mut self, record: MetricsRecord) -> io::Result<()> {
         match &mut self.metrics {
-            Some(metrics) => metrics.append(&record).map_err(io::Error::other),
+            Some(metrics) => {
+                let time = time_of_day(SystemTime::now());
+                let (model, tokens_seen) = (self.model, self.tokens_seen);
+                Ok(metrics.append(&Line { record, model, time, tokens_seen })?)
+            }
             None => Ok(()),
         }
     }
@@ -61,7 +80,17 @@ impl<'a> TrainingLog<'a> {
         total_steps: u64,
         tokens_per_step: usize,
     ) -> io::Result<()> {
-        self.metrics = Some(MetricsLog::open_at(&self.path, step).map_err(io::Error::other)?);
+        let was_begun = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
+        let metrics = match step {
+            0 => MetricsLog::create(&self.path)?,
+            step => MetricsLog::open_at(&self.path, step)?,
+        };
+        self.metrics = Some(metrics);
+        if step > 0 {
+            self.tokens_seen = TrainingSummary::of_file(&self.path)?.tokens as u64;
+        } else if was_begun {
+            self.observer.note(format_args!("{}  no checkpoint yet: begins again", self.model));
+        }
         self.tokens_per_step = tokens_per_step as u64;
         let (total, earlier) = (total_steps * self.tokens_per_step, step * self.tokens_per_step);
         let model = self.model;
@@ -81,6 +110,7 @@ impl<'a> TrainingLog<'a> {
         };
         self.observer.advance(record.step * self.tokens_per_step, &self.note);
         self.observer.on_event(Event::Step { model: self.model, record: &record });
+        self.tokens_seen += record.tokens as u64;
         self.write(MetricsRecord::Step(record))
     }
 
@@ -125,7 +155,7 @@ impl Listener for TrainingLog<'_> {
             train::Event::Evaluation(record) => self.on_evaluation(record)?,
             train::Event::Saving { .. } => {
                 if let Some(metrics) = &self.metrics {
-                    metrics.sync().map_err(io::Error::other)?;
+                    metrics.sync()?;
                 }
             }
             train::Event::Checkpoint { .. } => {}
@@ -160,8 +190,12 @@ impl TrainingSummary {
     /// # Errors
     /// When the file cannot be read or a line is damaged.
     pub fn of_metrics(folder: &Path) -> Result<Self, report::ReportError> {
+        Self::of_file(&folder.join("metrics.jsonl"))
+    }
+
+    fn of_file(metrics: &Path) -> Result<Self, report::ReportError> {
         let mut summary = Self::default();
-        for record in report::metrics::read::<MetricsRecord>(&folder.join("metrics.jsonl"))? {
+        for record in report::metrics::read::<MetricsRecord>(metrics)? {
             match record {
                 MetricsRecord::Step(step) => {
                     summary.tokens += step.tokens;

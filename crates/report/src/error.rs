@@ -1,5 +1,6 @@
 //! Errors of this crate.
 
+use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -14,4 +15,14 @@ pub enum ReportError {
     Line { path: PathBuf, line: usize, source: serde_json::Error },
     #[error("cannot write a record to {}: {source}", path.display())]
     Record { path: PathBuf, source: serde_json::Error },
+}
+
+impl From<ReportError> for io::Error {
+    /// The same error with the kind that the file system gave it.
+    fn from(error: ReportError) -> Self {
+        match &error {
+            ReportError::File { source, .. } => Self::new(source.kind(), error),
+            _ => Self::new(io::ErrorKind::InvalidData, error),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The identity of a run: everything that its result follows from, as JSON under stable keys.
 //!
 //! Settings have their keys of a recipe. Left out are settings that do not change the result
-//! (`checkpoint_steps`, `micro_batch_size`, where a cache is, what the signal does not use), and
+//! (`checkpoint_steps`, `checkpoint_minutes`, `micro_batch_size`, where a cache is, what the signal does not use), and
 //! keys that were added later while they are at their defaults. Renaming a field in the program
 //! changes no identity.
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::settings::{Codec, DistillSettings, SignalKind, TrainSettings};
 
 /// Settings of `[models.NAME.train]` that change no result, or nothing but rounding.
-const NOT_DECIDING: [&str; 2] = ["checkpoint_steps", "micro_batch_size"];
+const NOT_DECIDING: [&str; 3] = ["checkpoint_steps", "checkpoint_minutes", "micro_batch_size"];
 
 /// The identity of training settings.
 pub fn of_training(settings: &TrainSettings) -> Value {
@@ -169,8 +169,12 @@ mod tests {
             change(&mut settings);
             assert_ne!(of_training(&settings), plain, "change {index}");
         }
-        let settings =
-            TrainSettings { checkpoint_steps: 5, micro_batch_size: 2, ..TrainSettings::default() };
+        let settings = TrainSettings {
+            checkpoint_steps: 5,
+            checkpoint_minutes: 0.1,
+            micro_batch_size: 2,
+            ..TrainSettings::default()
+        };
         assert_eq!(of_training(&settings), plain);
     }
 

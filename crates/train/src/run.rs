@@ -67,6 +67,8 @@ struct RunState<'a> {
     heldout: Option<Heldout<'a>>,
     progress: Progress,
     saved_step: Option<u64>,
+    /// When everything up to there was on disk.
+    saved_at: Instant,
     /// Of a step's sequences, those that pass through at a time.
     batch_limit: BatchLimit,
 }
@@ -166,6 +168,7 @@ impl<'a> Run<'a> {
             heldout,
             progress: restored.unwrap_or(Progress { step: 0, best: None, fingerprint }),
             saved_step,
+            saved_at: Instant::now(),
             batch_limit: match self.settings.micro_batch_size {
                 0 => BatchLimit::up_to(self.settings.batch_size),
                 size => BatchLimit::fixed(size),
@@ -295,8 +298,10 @@ impl RunState<'_> {
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        self.settings.checkpoint_steps > 0
-            && self.progress.step.is_multiple_of(self.settings.checkpoint_steps)
+        let by_step = self.settings.checkpoint_steps > 0
+            && self.progress.step.is_multiple_of(self.settings.checkpoint_steps);
+        let minutes = self.settings.checkpoint_minutes;
+        by_step || minutes > 0.0 && self.saved_at.elapsed().as_secs_f64() >= 60.0 * minutes
     }
 
     fn save(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
@@ -313,6 +318,7 @@ impl RunState<'_> {
             &self.progress,
         )?;
         self.saved_step = Some(step);
+        self.saved_at = Instant::now();
         report(listener, &self.folder, Event::Checkpoint { step, path: &path })
     }
 

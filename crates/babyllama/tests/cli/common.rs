@@ -142,7 +142,9 @@ impl Workspace {
         let text = self.text(&format!("{model}/metrics.jsonl"));
         let record = |line: &str| {
             let mut record: Value = serde_json::from_str(line).unwrap();
-            record.as_object_mut().unwrap().remove("seconds");
+            for key in ["seconds", "time"] {
+                record.as_object_mut().unwrap().remove(key);
+            }
             record
         };
         text.lines().map(record).collect()

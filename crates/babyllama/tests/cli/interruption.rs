@@ -111,6 +111,29 @@ fn a_killed_run_continues_to_the_same_bits() {
 }
 
 #[test]
+fn checkpoints_come_by_time_and_a_kill_before_the_first_is_reported() {
+    let workspace = Workspace::new();
+    let recipe = longer_recipe().replace("checkpoint_steps = 7\n", "");
+    workspace.write("small.toml", recipe.replace("epochs = 20", "epochs = 20\nmax_steps = 400"));
+    let [teacher, _] = models("runs/small");
+    let words = ["run", "small.toml"];
+    signalled(&workspace, &words, &teacher, 10, "KILL");
+    let more = ["--set", "teacher.train.checkpoint_minutes=0.00001"];
+    let words: Vec<&str> = words.into_iter().chain(more).collect();
+    let finished = signalled(&workspace, &words, &teacher, 30, "KILL");
+    let word = "teacher  no checkpoint yet: begins again";
+    assert!(finished.stderr.contains(word), "{}", finished.stderr);
+    let finished = workspace.babyllama(&words.join(" ")).done();
+    assert!(finished.stderr.contains("teacher  continues after step "), "{}", finished.stderr);
+    workspace.babyllama("run small.toml --output runs/whole").done();
+    assert_eq!(workspace.metrics(&teacher), workspace.metrics("runs/whole/models/teacher"));
+    for model in ["teacher", "student"] {
+        let weights = |run: &str| workspace.weights(&format!("runs/{run}/models/{model}/final"));
+        assert!(weights("small") == weights("whole"), "{model}");
+    }
+}
+
+#[test]
 fn a_run_that_is_asked_to_stop_says_how_to_continue() {
     let workspace = with_whole_run();
     fs::rename(workspace.path("small.toml"), workspace.path("my recipe.toml")).unwrap();

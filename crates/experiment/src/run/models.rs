@@ -243,7 +243,7 @@ mod tests {
         for same in [
             "signal = 'hidden'",
             "cache = 'kept'",
-            "[train]\ncheckpoint_steps = 7\nmicro_batch_size = 2",
+            "[train]\ncheckpoint_steps = 7\ncheckpoint_minutes = 1\nmicro_batch_size = 2",
         ] {
             assert_eq!(identity(same), plain, "{same}");
         }

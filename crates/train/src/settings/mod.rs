@@ -70,6 +70,9 @@ pub struct TrainSettings {
     pub select_by: Selection,
     /// Steps between checkpoints besides the one at each epoch's end; 0 means epochs only.
     pub checkpoint_steps: u64,
+    /// Minutes between checkpoints besides those at epochs' ends: what a kill costs at most; 0
+    /// means none by time. Changes no result.
+    pub checkpoint_minutes: f64,
     /// Seed of initialisation, data order and dropout; unset means the recipe's seed mixed with the
     /// model's name.
     pub seed: Option<u64>,
@@ -106,6 +109,7 @@ impl Default for TrainSettings {
             evaluation_sequences: 0,
             select_by: Selection::CrossEntropy,
             checkpoint_steps: 0,
+            checkpoint_minutes: 10.0,
             seed: None,
             optimizer_options: BTreeMap::new(),
             groups: Vec::new(),
@@ -204,6 +208,13 @@ pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
         rate >= 0.0 && rate.is_finite(),
         "learning_rate",
         &rate,
+        "it must be a number from 0 up",
+    )?;
+    let minutes = settings.checkpoint_minutes;
+    require(
+        minutes >= 0.0 && minutes.is_finite(),
+        "checkpoint_minutes",
+        &minutes,
         "it must be a number from 0 up",
     )?;
     let ratio = settings.warmup_ratio;

@@ -32,6 +32,7 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     }
     let time = |flops: f64| speed.map_or(NOTHING.to_owned(), |speed| duration(flops / speed));
     console::print(models_table(&estimate, &time).to_text())?;
+    console::print(interruption(&estimate))?;
     memory::print(&estimate.models, device.as_ref(), arithmetic)?;
     if estimate.has_students() {
         console::print(
@@ -47,6 +48,19 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print(format_args!(
         "Tokens are estimated at {TOKENS_PER_WORD} a word; smaller vocabularies make more of them."
     ))
+}
+
+/// What a kill costs at most.
+fn interruption(estimate: &RecipeEstimate<'_>) -> String {
+    let minutes = estimate.models.iter().map(|(_, section, _)| section.train.checkpoint_minutes);
+    let longest = minutes.clone().fold(0.0, f64::max);
+    match minutes.into_iter().any(|minutes| minutes == 0.0) {
+        true => "A kill costs an epoch of training at most (`checkpoint_minutes` is 0).".to_owned(),
+        false => format!(
+            "A kill costs {longest} minutes of training at most (`checkpoint_minutes`), a stop with \
+             Ctrl-C nothing."
+        ),
+    }
 }
 
 /// A line for each model, and one for all.
