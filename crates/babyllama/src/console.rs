@@ -4,11 +4,15 @@
 //! (`| head`) is no failure, and a lost terminal does not end a training run.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use experiment::{Event, Observer};
+use report::format::time_of_day;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -37,11 +41,67 @@ pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// What a person decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Yes,
+    No,
+    /// There is no terminal to ask in.
+    NoTerminal,
+}
+
+/// Whether there is a terminal to ask in.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks for a decision in the terminal; anything but yes is no.
+pub fn ask(question: &str) -> Answer {
+    if !can_ask() {
+        return Answer::NoTerminal;
+    }
+    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let mut line = String::new();
+    let answered = io::stdin().read_line(&mut line).is_ok();
+    let is_yes = ["y", "yes"].contains(&line.trim().to_lowercase().as_str());
+    if answered && is_yes { Answer::Yes } else { Answer::No }
+}
+
+/// The command line of this process, as a shell reads it.
+pub fn this_command() -> String {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| quoted(&word.to_string_lossy()));
+    std::iter::once("babyllama".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word in single quotes, unless a shell takes it as it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// How a console shows events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// As lines and progress bars on standard error.
+    #[default]
+    Text,
+    /// Not at all.
+    Quiet,
+    /// As lines of JSON on standard output.
+    Json,
+}
+
 /// Shows an experiment's events: notes as lines, work as a progress bar; and asks it to stop on
 /// SIGINT and SIGTERM.
 pub struct Console {
     interrupt: Option<Interrupt>,
     progress: Mutex<Option<Progress>>,
+    style: Style,
 }
 
 impl Console {
@@ -51,12 +111,17 @@ impl Console {
     /// When signal handlers cannot be installed.
     pub fn stopping_on_signals() -> anyhow::Result<Self> {
         let interrupt = Interrupt::install().context("cannot install signal handlers")?;
-        Ok(Self { interrupt: Some(interrupt), progress: Mutex::default() })
+        Ok(Self { interrupt: Some(interrupt), progress: Mutex::default(), style: Style::Text })
+    }
+
+    /// The same console with another style.
+    pub fn with_style(self, style: Style) -> Self {
+        Self { style, ..self }
     }
 
     /// A console for work that a signal may end at once, since it leaves nothing half done.
     pub fn without_signals() -> Self {
-        Self { interrupt: None, progress: Mutex::default() }
+        Self { interrupt: None, progress: Mutex::default(), style: Style::Text }
     }
 
     fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
@@ -72,8 +137,52 @@ impl Console {
     }
 }
 
+/// An event as an object; `None` for one that has no lasting meaning.
+fn to_json(event: Event<'_>) -> Option<Value> {
+    Some(match event {
+        Event::Stage { name, reason } => {
+            json!({ "event": "stage", "stage": name, "reason": reason.to_string() })
+        }
+        Event::Note(line) => json!({ "event": "note", "text": line.to_string().trim() }),
+        Event::Begin(work) => json!({
+            "event": "begin",
+            "work": work.label,
+            "unit": work.unit,
+            "total": work.total,
+            "earlier": work.earlier,
+        }),
+        Event::Advance { .. } => return None,
+        Event::End { done, note } => json!({ "event": "end", "done": done, "note": note }),
+        Event::Step { model, record } => with_event("step", model, record),
+        Event::Evaluation { model, record } => with_event("evaluation", model, record),
+    })
+}
+
+fn with_event(event: &str, model: &str, record: &impl Serialize) -> Value {
+    let mut object = json!({ "event": event, "model": model });
+    if let (Some(object), Ok(Value::Object(record))) =
+        (object.as_object_mut(), serde_json::to_value(record))
+    {
+        object.extend(record);
+    }
+    object
+}
+
 impl Observer for Console {
     fn on_event(&self, event: Event<'_>) {
+        match self.style {
+            Style::Text => {}
+            Style::Quiet => return,
+            Style::Json => {
+                let line = to_json(event).map(|mut object| {
+                    object["time"] = time_of_day(SystemTime::now()).into();
+                    object
+                });
+                // A reader that went away is no reason to end a training.
+                let _ = line.map_or(Ok(()), print);
+                return;
+            }
+        }
         match event {
             Event::Stage { name, reason } => self.line(format_args!("stage {name}: {reason}")),
             Event::Note(line) => self.line(line),

@@ -50,6 +50,10 @@ fn guarded(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
 fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => commands::run::run(args, device),
+        Command::Status(args) => commands::runs::status(args),
+        Command::List(args) => commands::runs::list(args),
+        Command::Compare(args) => commands::runs::compare_runs(args),
+        Command::Clean(args) => commands::runs::clean(args),
         Command::CacheTeachers(args) => commands::run::cache_teachers(args, device),
         Command::Plan(args) => commands::plan::plan(args, device),
         Command::Corpus(CorpusCommand::Clean { sources, output }) => {

@@ -58,6 +58,16 @@ impl Drop for RunLock {
     }
 }
 
+/// The process that holds a run's folder, if one does.
+pub fn holder_of(run: &Path) -> Option<u32> {
+    let path = run.join("lock");
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => read_process(&path),
+        _ => None,
+    }
+}
+
 fn read_process(path: &Path) -> Option<u32> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -75,7 +85,9 @@ mod tests {
             message.ends_with(&format!("is in use by process {}", std::process::id())),
             "{message}"
         );
+        assert_eq!(holder_of(folder.path()), Some(std::process::id()));
         drop(first);
+        assert_eq!(holder_of(folder.path()), None);
         assert_eq!(fs::read_to_string(folder.path().join("lock")).unwrap(), "");
         RunLock::acquire(folder.path()).unwrap();
     }

@@ -42,21 +42,3 @@ impl From<Precision> for Arithmetic {
         }
     }
 }
-
-impl DeviceArgs {
-    /// The flags that ask for the same device again; none for the CPU.
-    pub fn words(&self) -> Vec<String> {
-        let device = match self.device {
-            DeviceChoice::Cpu => return Vec::new(),
-            DeviceChoice::Cuda(number) => format!("--device cuda:{number}"),
-            DeviceChoice::Auto => "--device auto".to_owned(),
-        };
-        let precision = self.precision.and_then(|precision| precision.to_possible_value());
-        let precision = precision.map(|value| format!("--precision {}", value.get_name()));
-        [device]
-            .into_iter()
-            .chain(precision)
-            .chain(self.no_graphs.then(|| "--no-graphs".to_owned()))
-            .collect()
-    }
-}

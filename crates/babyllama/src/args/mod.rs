@@ -8,6 +8,7 @@ mod compare;
 mod device;
 mod evaluate;
 mod finetune;
+mod runs;
 mod train;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use compare::CompareArgs;
 pub use device::{DeviceArgs, Precision};
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
 pub use finetune::FinetuneArgs;
+pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, RunArgs, StatusArgs};
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
 /// Pretrain, distil and score small language models on little text.
@@ -52,6 +54,15 @@ pub enum Command {
     /// Do everything that a recipe describes; stages that are done already are skipped, a stage
     /// that was cut continues.
     Run(RunArgs),
+    /// Show how far a run is: stages, models, losses, time.
+    Status(StatusArgs),
+    /// List the runs of a folder.
+    List(ListArgs),
+    /// Show final losses and scores of runs side by side.
+    Compare(CompareRunsArgs),
+    /// Remove what takes room in a run and is not needed: teacher caches, checkpoints of finished
+    /// models, models of other settings.
+    Clean(CleanArgs),
     /// Run the teachers of a recipe's students on all the text once and store their outputs;
     /// repairs a damaged cache.
     #[command(alias = "teach")]
@@ -95,24 +106,6 @@ pub struct RecipeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  babyllama run recipes/quickstart.toml
-  babyllama run recipes/quickstart.toml --set student.train.learning_rate=3e-4 --output runs/trial
-  babyllama run recipes/babylm-1m.toml --set corpus.source=data/babylm_10M --threads 2")]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The run's folder [default: runs/NAME, by the recipe's name].
-    #[arg(long, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
-    /// Share cleaned text, tokenizer and tokens with other runs, in FOLDER/FINGERPRINT [default:
-    /// each run has its own].
-    #[arg(long, value_name = "FOLDER")]
-    pub prepared: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
   babyllama cache-teachers recipes/quickstart.toml --set student.distill.signal=hidden
   babyllama cache-teachers recipes/quickstart.toml --model student \\
       --set student.distill.signal=sampled --output runs/trial")]
@@ -130,6 +123,9 @@ pub struct CacheTeachersArgs {
     /// each run has its own].
     #[arg(long, value_name = "FOLDER")]
     pub prepared: Option<PathBuf>,
+    /// Set training with other settings aside and train again, without a question.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -282,6 +278,7 @@ fn share_above_zero(text: &str) -> Result<f32, String> {
 mod tests {
     use clap::CommandFactory;
     use clap::error::ErrorKind;
+    use engine::DeviceChoice;
 
     use super::*;
 
@@ -336,7 +333,7 @@ mod tests {
             parse(&["run", "r.toml", "--set", "a=1", "--set", "b=2", "--threads", "2"]).unwrap();
         let Command::Run(args) = cli.command else { panic!("not run") };
         assert_eq!(
-            (args.recipe.overrides, args.output, cli.threads),
+            (args.overrides, args.output, cli.threads),
             (vec!["a=1".into(), "b=2".into()], None, 2)
         );
     }
@@ -364,11 +361,10 @@ mod tests {
     fn devices_are_named_before_or_after_the_command() {
         let device =
             |line: &str| parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap().device;
-        assert_eq!(device("run r.toml --device cpu").words(), [""; 0]);
-        assert_eq!(device("run r.toml --device cuda").words(), ["--device cuda:0"]);
-        let words = device("--device cuda:1 run r.toml --precision f32").words();
-        assert_eq!(words, ["--device cuda:1", "--precision f32"]);
-        assert_eq!(device(&format!("run r.toml {}", words.join(" "))).words(), words);
+        assert_eq!(device("run r.toml --device cpu").device, DeviceChoice::Cpu);
+        assert_eq!(device("run r.toml --device cuda").device, DeviceChoice::Cuda(0));
+        let both = device("--device cuda:1 run r.toml --precision f32");
+        assert_eq!((both.device, both.precision), (DeviceChoice::Cuda(1), Some(Precision::F32)));
         assert_eq!(refused("run r.toml --device gpu"), ErrorKind::ValueValidation);
         assert_eq!(refused("run r.toml --device cuda --precision f16"), ErrorKind::InvalidValue);
     }

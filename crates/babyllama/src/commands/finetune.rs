@@ -13,7 +13,7 @@ pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     args.json.as_deref().map_or(Ok(()), |path| outputs::prepare_file(path, &inputs))?;
     let console = Console::stopping_on_signals()?;
     let outcome = finetune_all(&args.job()?, || device.open(), &console)
-        .resume_with(|| "the same command".to_owned())?;
+        .resume_with(console::this_command)?;
     let (table, notes) = (outcome.table.to_text(), outcome.failures.footnotes());
     console::print([table, notes].join("\n").trim_end())?;
     args.json.as_deref().map_or(Ok(()), |path| files::write_json(path, &outcome.json))?;

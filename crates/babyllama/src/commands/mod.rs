@@ -9,5 +9,6 @@ pub mod finetune;
 pub mod generate;
 pub mod plan;
 pub mod run;
+pub mod runs;
 pub mod tokenizer;
 pub mod train;

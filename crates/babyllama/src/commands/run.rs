@@ -2,104 +2,143 @@
 
 use std::path::{Path, PathBuf};
 
+use experiment::run::preview::{self, StagePreview};
 use experiment::run::{RunOutcome, RunSettings};
+use experiment::stage::Status;
 use experiment::{Recipe, recipe};
+use report::{Align, Table};
+use serde_json::json;
 
-use crate::args::{CacheTeachersArgs, DeviceArgs, RecipeArgs, RunArgs};
-use crate::console::{self, Console};
-use crate::failure::Resume;
+use crate::args::{CacheTeachersArgs, DeviceArgs, RunArgs};
+use crate::console::{self, Answer, Console, Style};
+use crate::failure::{Resume, WrongUsage};
 
 /// Does everything that the recipe describes, and prints the table.
 pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let command = CommandLine {
-        name: "run",
-        recipe: &args.recipe,
-        model: None,
-        output: args.output.as_deref(),
-        prepared: args.prepared.as_deref(),
-        device,
+    let recipe = recipe::load(&recipe_file(args)?, &args.overrides)?;
+    experiment::run::check_only(&recipe, args.only.as_deref())?;
+    let folder = folder(args.output.as_deref(), &recipe);
+    experiment::run::check_caches(&recipe, &folder)?;
+    if args.dry_run {
+        let settings = RunSettings {
+            prepared: args.prepared.clone(),
+            only: args.only.clone(),
+            ..RunSettings::on_cpu(folder)
+        };
+        return show(&preview::preview(recipe, &settings)?);
+    }
+    let mut settings = RunSettings {
+        folder,
+        prepared: args.prepared.clone(),
+        device: device.open()?,
+        only: args.only.clone(),
+        replace: args.replace,
     };
-    let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
-    let settings = command.settings(&recipe)?;
-    let outcome = experiment::run::run(recipe, &settings, &Console::stopping_on_signals()?)
-        .resume_with(|| command.text())?;
-    close(&outcome, &settings.folder)
+    if !may_go_on(&recipe, &mut settings)? {
+        return console::print("Nothing was changed.");
+    }
+    let style = match (args.quiet, args.json) {
+        (true, _) => Style::Quiet,
+        (_, true) => Style::Json,
+        _ => Style::Text,
+    };
+    let console = Console::stopping_on_signals()?.with_style(style);
+    let outcome =
+        experiment::run::run(recipe, &settings, &console).resume_with(console::this_command)?;
+    close(&outcome, &settings.folder, style)
 }
 
 /// Fills the caches that the recipe's students read.
 pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let command = CommandLine {
-        name: "cache-teachers",
-        recipe: &args.recipe,
-        model: args.model.as_deref(),
-        output: args.output.as_deref(),
-        prepared: args.prepared.as_deref(),
-        device,
-    };
     let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
-    experiment::run::check_students(&recipe, command.model)?;
-    let settings = command.settings(&recipe)?;
-    experiment::run::cache_teachers(
-        recipe,
-        command.model,
-        &settings,
-        &Console::stopping_on_signals()?,
-    )
-    .resume_with(|| command.text())
+    experiment::run::check_students(&recipe, args.model.as_deref())?;
+    let folder = folder(args.output.as_deref(), &recipe);
+    experiment::run::check_caches(&recipe, &folder)?;
+    let mut settings = RunSettings {
+        folder,
+        prepared: args.prepared.clone(),
+        device: device.open()?,
+        only: None,
+        replace: args.replace,
+    };
+    if !may_go_on(&recipe, &mut settings)? {
+        return console::print("Nothing was changed.");
+    }
+    let (model, console) = (args.model.as_deref(), Console::stopping_on_signals()?);
+    experiment::run::cache_teachers(recipe, model, &settings, &console)
+        .resume_with(console::this_command)
 }
 
-fn close(outcome: &RunOutcome, folder: &Path) -> anyhow::Result<()> {
+/// The recipe that was named, or the run's own.
+fn recipe_file(args: &RunArgs) -> anyhow::Result<PathBuf> {
+    if let Some(recipe) = &args.recipe {
+        return Ok(recipe.clone());
+    }
+    let own = args.output.as_deref().map(preview::recipe_of).unwrap_or_default();
+    match own.is_file() {
+        true => Ok(own),
+        false => Err(WrongUsage(format!(
+            "no recipe is named, and there is none of an earlier run at {}",
+            own.display()
+        ))
+        .into()),
+    }
+}
+
+fn folder(output: Option<&Path>, recipe: &Recipe) -> PathBuf {
+    output.map_or_else(|| Path::new("runs").join(&recipe.name), Path::to_owned)
+}
+
+/// Asks before training is set aside, where there is a terminal to ask in; elsewhere the run
+/// itself refuses.
+fn may_go_on(recipe: &Recipe, settings: &mut RunSettings) -> anyhow::Result<bool> {
+    if settings.replace || !console::can_ask() {
+        return Ok(true);
+    }
+    let undone = preview::major(&preview::preview(recipe.clone(), settings)?);
+    if undone.is_empty() {
+        return Ok(true);
+    }
+    console::note("This would set aside and train again:");
+    for undone in &undone {
+        console::note(format_args!("  {undone}"));
+    }
+    settings.replace = console::ask("Go on?") == Answer::Yes;
+    Ok(settings.replace)
+}
+
+/// Prints what a run would do.
+fn show(stages: &[StagePreview]) -> anyhow::Result<()> {
+    let mut table = Table::new([("stage", Align::Left), ("", Align::Left), ("", Align::Left)]);
+    for stage in stages {
+        let undoes = stage.undoes.as_ref();
+        let undoes = undoes.map_or(String::new(), |undone| format!("sets aside {undone}"));
+        let status = match &stage.status {
+            Status::Done => "done".to_owned(),
+            Status::Run(reason) => format!("to do: {reason}"),
+        };
+        table.push(vec![stage.name.clone(), status, undoes]);
+    }
+    console::print(table.to_text())
+}
+
+fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()> {
+    let place = folder.display();
+    if style == Style::Json {
+        let (performed, skipped) = (outcome.performed, outcome.skipped);
+        let folder = place.to_string();
+        return console::print(json!({
+            "event": "done", "folder": folder, "performed": performed, "skipped": skipped,
+        }));
+    }
     console::print(format_args!("\n{}", outcome.table.to_text()))?;
-    let folder = folder.display();
     match outcome.performed {
         0 => console::print(format_args!(
-            "Nothing to do: all {} stages of {folder} are done and up to date.",
+            "Nothing to do: all {} stages of {place} are done and up to date.",
             outcome.skipped
         )),
         _ => console::print(format_args!(
-            "Everything is in {folder}; the models are in {folder}/models/NAME/final."
+            "Everything is in {place}; the models are in {place}/models/NAME/final."
         )),
-    }
-}
-
-/// A command on a recipe, as it was given.
-struct CommandLine<'a> {
-    name: &'a str,
-    recipe: &'a RecipeArgs,
-    model: Option<&'a str>,
-    output: Option<&'a Path>,
-    prepared: Option<&'a Path>,
-    device: &'a DeviceArgs,
-}
-
-impl CommandLine<'_> {
-    fn settings(&self, recipe: &Recipe) -> anyhow::Result<RunSettings> {
-        let folder =
-            self.output.map_or_else(|| Path::new("runs").join(&recipe.name), Path::to_owned);
-        let prepared = self.prepared.map(PathBuf::from);
-        experiment::run::check_caches(recipe, &folder)?;
-        Ok(RunSettings { folder, prepared, device: self.device.open()? })
-    }
-
-    /// The command line that continues a run, as a shell reads it.
-    fn text(&self) -> String {
-        let path = |path: &Path| quoted(&path.to_string_lossy());
-        let mut words = vec![format!("babyllama {}", self.name), path(&self.recipe.recipe)];
-        words.extend(self.recipe.overrides.iter().map(|value| format!("--set {}", quoted(value))));
-        words.extend(self.model.map(|model| format!("--model {}", quoted(model))));
-        words.extend(self.output.map(|folder| format!("--output {}", path(folder))));
-        words.extend(self.prepared.map(|folder| format!("--prepared {}", path(folder))));
-        words.extend(self.device.words());
-        words.join(" ")
-    }
-}
-
-/// A word in single quotes, unless a shell takes it as it is.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }

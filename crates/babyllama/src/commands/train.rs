@@ -18,7 +18,7 @@ pub fn train(
     single::check(&section, &files)?;
     let device = device.open()?;
     single::train_single(&section, recipe_seed, &files, &device, &Console::stopping_on_signals()?)
-        .resume_with(|| "the same command".to_owned())?;
+        .resume_with(console::this_command)?;
     let place = files.output.join("final");
     console::print(format_args!("The model is in {}", place.display()))
 }

@@ -10,6 +10,7 @@ pub fn cut_before_the_end(workspace: &Workspace) -> Vec<u8> {
     let weights = workspace.weights(TEACHER);
     std::fs::remove_dir_all(workspace.path(TEACHER)).unwrap();
     std::fs::remove_file(workspace.path("runs/small/stages/model-teacher.json")).unwrap();
+    std::fs::remove_file(workspace.path("runs/small/models/teacher/finished.json")).unwrap();
     // A file in the folder's place ends the training when all but that is done.
     workspace.write(TEACHER, "");
     workspace.babyllama("run small.toml").refused(1).names(&["stage model-teacher"]);
@@ -36,10 +37,10 @@ fn a_damaged_checkpoint_is_passed_over() {
     let workspace = Workspace::trained();
     let (weights, metrics) =
         (cut_before_the_end(&workspace), workspace.metrics("runs/small/models/teacher"));
-    flip_a_byte(&workspace, &state(&workspace, 1));
+    let newest = state(&workspace, 1);
+    flip_a_byte(&workspace, &newest);
     let finished = workspace.babyllama("run small.toml").done();
-    let word =
-        format!("teacher  passed over {}: its checksum does not match", state(&workspace, 1));
+    let word = format!("teacher  passed over {newest}: its checksum does not match");
     assert!(finished.stderr.contains(&word), "{}", finished.stderr);
     assert!(
         finished.stderr.contains("teacher  continues after step 70 of 72"),

@@ -309,7 +309,7 @@ fn what_comes_before_the_held_out_loss_hears_signals_too() {
     stopped
         .refused(130)
         .names(&["student on loss: interrupted"])
-        .advises("continue with: the same command");
+        .advises("continue with: babyllama evaluate all");
     assert_eq!(workspace.names("results/student/loss"), [""; 0]);
 }
 

@@ -151,8 +151,8 @@ fn a_run_that_is_asked_to_stop_says_how_to_continue() {
     let first = signalled(&workspace, &words, &teacher, 100, "TERM");
     let refusal = first.refused(130).names(&["stage model-teacher", "interrupted", "saved"]);
     let command = refusal.advice.strip_prefix("continue with: ").unwrap().to_owned();
-    let quoted = "run 'my recipe.toml' --set name=mine --set 'evaluate.blimp=[ '\\''pairs'\\'' \
-     ]' --output 'runs/my run'";
+    let quoted = "run 'my recipe.toml' --output 'runs/my run' --set name=mine --set \
+     'evaluate.blimp=[ '\\''pairs'\\'' ]'";
     assert_eq!(command, format!("babyllama {quoted}"));
     // Everything up to the signal is saved.
     let (stopped, kept) =
@@ -224,7 +224,7 @@ fn one_model_outside_a_run_continues_too() {
     let words: Vec<&str> = line.split_whitespace().collect();
     signalled(&workspace, &words, "stopped", 30, "KILL");
     let second = signalled(&workspace, &words, "stopped", 90, "TERM").refused(130);
-    second.advises("continue with: the same command");
+    second.advises("continue with: babyllama distill --config small.toml --model student");
     assert!(workspace.babyllama(&line).done().stderr.contains("training  continues after step "));
     assert_eq!(workspace.metrics("stopped"), workspace.metrics("at-once"));
     assert!(workspace.weights("stopped/final") == workspace.weights("at-once/final"));

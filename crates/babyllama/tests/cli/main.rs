@@ -13,6 +13,8 @@ mod determinism;
 mod devices;
 mod evaluate_all;
 mod ewok;
+#[cfg(target_os = "linux")]
+mod faults;
 mod files;
 mod finetune;
 mod folders;
@@ -22,5 +24,6 @@ mod interruption;
 #[cfg(unix)]
 mod limits;
 mod run;
+mod runs;
 mod stale;
 mod teachers;

@@ -14,7 +14,7 @@ use train::heldout::Heldout;
 
 use super::Pipeline;
 use super::models::Trained;
-use super::prepared::Text;
+use super::prepared::{PAIRS, Text};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::files;
@@ -28,14 +28,14 @@ const FORMAT: u32 = 2;
 
 /// What one model or ensemble scored: `evaluation/NAME.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct RunScores {
+pub(super) struct RunScores {
     /// The models whose logits are averaged; one for a model by itself.
-    models: Vec<String>,
+    pub models: Vec<String>,
     parameters: u64,
-    held_out_loss: Option<f64>,
+    pub held_out_loss: Option<f64>,
     perplexity: Option<f64>,
     /// By the place of the pairs.
-    blimp: BTreeMap<String, BenchmarkResult>,
+    pub blimp: BTreeMap<String, BenchmarkResult>,
 }
 
 /// Minimal pairs that the recipe names.
@@ -72,10 +72,8 @@ impl Pipeline<'_> {
             let folder = self.pairs_folder(&source)?;
             sets.push(PairSet { source, folder, pairs: OnceCell::new() });
         }
-        let singles = trained.iter().map(|model| vec![model.name.clone()]);
-        let subjects: Vec<_> = singles.chain(self.recipe.evaluate.ensembles.clone()).collect();
         let (mut rows, mut pairs) = (Vec::new(), OtherPairs.title());
-        for subject in subjects {
+        for subject in self.subjects() {
             let members: Vec<&Trained> =
                 trained.iter().filter(|model| subject.contains(&model.name)).collect();
             let scores = self.score(&members, &sets, text)?;
@@ -89,26 +87,58 @@ impl Pipeline<'_> {
             rows.push(self.row(&members, &scores, score)?);
         }
         let table = closing_table(&rows, pairs);
-        let place = self.path("table.md");
-        files::write_text(&place, &table.to_markdown())?;
+        // The file is about the whole run.
+        if self.only.is_none() {
+            files::write_text(&self.path("table.md"), &table.to_markdown())?;
+        }
         Ok(table)
     }
 
-    fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
-        let name = files::short_name(&label(members).replace(" + ", "+"));
-        let file = format!("evaluation/{name}.json");
-        let places: Vec<String> = sets.iter().map(PairSet::name).collect();
+    /// What is scored: every model by itself and the recipe's ensembles, or the one model that was
+    /// asked for.
+    pub(super) fn subjects(&self) -> Vec<Vec<String>> {
+        if let Some(name) = &self.only {
+            return vec![vec![name.clone()]];
+        }
+        let singles = self.recipe.models.keys().map(|name| vec![name.clone()]);
+        singles.chain(self.recipe.evaluate.ensembles.clone()).collect()
+    }
+
+    /// What the scores of some models follow from; `None` while pairs are still to be made.
+    pub(super) fn score_stage(
+        &self,
+        subject: &[String],
+        members: &[&Stage],
+        tokens: &Stage,
+    ) -> Result<Option<Stage>> {
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
-        let settings =
-            (self.recipe.evaluate.loss, self.recipe.evaluate.rules, places, sequences, FORMAT);
-        let mut stage = Stage::new(&format!("evaluate-{name}"), &settings)?.after(&text.stage);
+        let evaluate = &self.recipe.evaluate;
+        let places: Vec<String> = evaluate.blimp.iter().cloned().map(String::from).collect();
+        let settings = (evaluate.loss, evaluate.rules, places, sequences, FORMAT);
+        let mut stage = Stage::new(&stage_name(subject), &settings)?.after(tokens);
         for member in members {
-            stage = stage.after(&member.stage);
+            stage = stage.after(member);
         }
-        for set in sets {
-            stage = stage.reads_all(identity::pair_files(&set.folder)?)?;
+        for source in &evaluate.blimp {
+            let folder = match source {
+                Source::Folder(folder) => folder.clone(),
+                Source::Builtin => self.path(PAIRS),
+            };
+            if *source == Source::Builtin && !folder.is_dir() {
+                return Ok(None);
+            }
+            stage = stage.reads_all(identity::pair_files(&folder)?)?;
         }
+        Ok(Some(stage))
+    }
+
+    fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
+        let subject: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
+        let file = format!("evaluation/{}.json", file_name(&subject));
+        let stages: Vec<&Stage> = members.iter().map(|member| &member.stage).collect();
+        let missing = || refuse(format_args!("{} is missing", self.path(PAIRS).display()));
+        let stage = self.score_stage(&subject, &stages, &text.stage)?.map_or_else(missing, Ok)?;
         let place = self.path(&file);
         self.perform(&stage, &[Path::new(&file)], || {
             let scores = self.measure(members, sets, text)?;
@@ -203,6 +233,16 @@ impl Pipeline<'_> {
         }
         Ok(row)
     }
+}
+
+/// The name of the files about some models.
+fn file_name(subject: &[String]) -> String {
+    files::short_name(&subject.join("+"))
+}
+
+/// The name of the stage that scores some models.
+pub(super) fn stage_name(subject: &[String]) -> String {
+    format!("evaluate-{}", file_name(subject))
 }
 
 fn label(members: &[&Trained]) -> String {

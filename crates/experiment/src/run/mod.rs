@@ -2,24 +2,32 @@
 //! skipped.
 
 pub mod cache_path;
+mod claim;
+pub mod clean;
+pub mod compare;
 mod evaluation;
+mod log;
 mod models;
 mod prepared;
+pub mod preview;
+pub mod status;
 mod teachers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::atomic_file;
 use engine::Device;
 use engine::cpu::Cpu;
 use report::Table;
 
-use crate::error::{Context, ExperimentError, FileContext, Result};
+use crate::error::{Context, ExperimentError, FileContext, Result, wrong_usage};
+use crate::files;
 use crate::lock::RunLock;
 use crate::observer::{Event, Observer};
-use crate::recipe::{Recipe, Start};
+use crate::recipe::{Recipe, Start, suggestion};
 use crate::stage::{Stage, Stages};
+
+use log::RunLog;
 
 pub use prepared::write_pairs;
 
@@ -33,12 +41,22 @@ pub struct RunSettings {
     pub prepared: Option<PathBuf>,
     /// Where models are trained and scored. It is no part of what the results follow from.
     pub device: Arc<dyn Device>,
+    /// The one model that is wanted, with what it needs; without it all are.
+    pub only: Option<String>,
+    /// Whether training with other settings may be set aside, however long it took.
+    pub replace: bool,
 }
 
 impl RunSettings {
     /// A run on the CPU that shares nothing.
     pub fn on_cpu(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), prepared: None, device: Arc::new(Cpu::new()) }
+        Self {
+            folder: folder.into(),
+            prepared: None,
+            device: Arc::new(Cpu::new()),
+            only: None,
+            replace: false,
+        }
     }
 }
 
@@ -59,12 +77,14 @@ pub struct RunOutcome {
 /// When a stage fails, and [`ExperimentError::Interrupted`](crate::ExperimentError::Interrupted)
 /// when the observer asked to stop; finished stages and the last checkpoint stay.
 pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> Result<RunOutcome> {
-    let pipeline = Pipeline::open(recipe, settings, observer)?;
-    let text = pipeline.prepare_text()?;
-    let models = pipeline.train_models(&text)?;
-    let table = pipeline.evaluate(&text, &models)?;
-    let (performed, skipped) = pipeline.stages.counts();
-    Ok(RunOutcome { table, performed, skipped })
+    check_only(&recipe, settings.only.as_deref())?;
+    logged(recipe, settings, observer, |pipeline| {
+        let text = pipeline.prepare_text()?;
+        let models = pipeline.train_models(&text)?;
+        let table = pipeline.evaluate(&text, &models)?;
+        let (performed, skipped) = pipeline.stages.counts();
+        Ok(RunOutcome { table, performed, skipped })
+    })
 }
 
 /// Fills the teacher caches of a recipe's students (of the one that is named, or of all), training
@@ -79,10 +99,54 @@ pub fn cache_teachers(
     observer: &dyn Observer,
 ) -> Result<()> {
     let students = teachers::students(&recipe, student)?;
-    let pipeline = Pipeline::open(recipe, settings, observer)?;
-    let text = pipeline.prepare_text()?;
-    let trained = pipeline.train_some(&text, &teachers::needed(&pipeline.recipe, &students))?;
-    students.iter().try_for_each(|student| pipeline.fill(student, &text, &trained))
+    logged(recipe, settings, observer, |pipeline| {
+        let text = pipeline.prepare_text()?;
+        let trained = pipeline.train_some(&text, &teachers::needed(&pipeline.recipe, &students))?;
+        students.iter().try_for_each(|student| pipeline.fill(student, &text, &trained))
+    })
+}
+
+/// Works on a run while it is locked, and logs that in its folder.
+fn logged<T>(
+    recipe: Recipe,
+    settings: &RunSettings,
+    observer: &dyn Observer,
+    work: impl FnOnce(&Pipeline<'_>) -> Result<T>,
+) -> Result<T> {
+    let folder = &settings.folder;
+    check_caches(&recipe, folder)?;
+    std::fs::create_dir_all(folder)
+        .at("make the run's folder", folder)
+        .advise("check who may write there, or choose another --output")?;
+    let _lock = RunLock::acquire(folder)?;
+    let log = RunLog::open(folder, observer)?;
+    let pipeline = Pipeline::look(recipe, settings, &log);
+    if !settings.replace {
+        pipeline.refuse_undoing()?;
+    }
+    Stages::open(folder)?;
+    pipeline.keep_recipe()?;
+    log.line("the run begins");
+    let done = work(&pipeline);
+    log.line(&match &done {
+        Ok(_) => "the run is done".to_owned(),
+        Err(error) => format!("the run ends: {}", error.cause()),
+    });
+    done
+}
+
+/// Refuses the name of a model that the recipe does not have.
+///
+/// # Errors
+/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the nearest name.
+pub fn check_only(recipe: &Recipe, only: Option<&str>) -> Result<()> {
+    match only.filter(|name| !recipe.models.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => wrong_usage(format_args!(
+            "--only {name}: the recipe has no such model; {}",
+            suggestion(name, recipe.models.keys().map(String::as_str))
+        )),
+    }
 }
 
 /// Checks, before a device is opened, that [`cache_teachers`] has something to do.
@@ -93,7 +157,7 @@ pub fn check_students(recipe: &Recipe, student: Option<&str>) -> Result<()> {
     teachers::students(recipe, student).map(drop)
 }
 
-/// A run under way. The folder is locked as long as it exists.
+/// A run under way.
 struct Pipeline<'a> {
     folder: PathBuf,
     prepared: Option<PathBuf>,
@@ -101,34 +165,34 @@ struct Pipeline<'a> {
     stages: Stages,
     device: Arc<dyn Device>,
     observer: &'a dyn Observer,
-    _lock: RunLock,
+    only: Option<String>,
 }
 
 impl<'a> Pipeline<'a> {
-    /// Takes the run's folder and stores the resolved recipe there.
-    fn open(recipe: Recipe, settings: &RunSettings, observer: &'a dyn Observer) -> Result<Self> {
-        let folder = settings.folder.clone();
-        check_caches(&recipe, &folder)?;
-        std::fs::create_dir_all(&folder)
-            .at("make the run's folder", &folder)
-            .advise("check who may write there, or choose another --output")?;
-        let lock = RunLock::acquire(&folder)?;
-        let resolved = folder.join("recipe.toml");
-        let text = format!(
-            "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
-            recipe.hash()?,
-            recipe.resolved()?
-        );
-        atomic_file::write(&resolved, text.as_bytes()).at("write", &resolved)?;
-        Ok(Self {
-            stages: Stages::open(&folder)?,
-            folder,
+    /// A run in a folder; nothing is made there yet.
+    fn look(recipe: Recipe, settings: &RunSettings, observer: &'a dyn Observer) -> Self {
+        Self {
+            stages: Stages::look(&settings.folder),
+            folder: settings.folder.clone(),
             prepared: settings.prepared.clone(),
             recipe,
             device: settings.device.clone(),
             observer,
-            _lock: lock,
-        })
+            only: settings.only.clone(),
+        }
+    }
+
+    /// Stores the resolved recipe, by which the run can go on without the file that it came from.
+    fn keep_recipe(&self) -> Result<()> {
+        let recipe = &self.recipe;
+        files::write_text(
+            &preview::recipe_of(&self.folder),
+            &format!(
+                "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
+                recipe.hash()?,
+                recipe.resolved()?
+            ),
+        )
     }
 
     fn path(&self, inside: &str) -> PathBuf {

@@ -2,23 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use base::atomic_file;
 use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
 use train::{DistillSettings, Distillation, Teacher, identity};
 
-use super::Pipeline;
 use super::prepared::Text;
-use crate::error::{FileContext, Result};
+use super::{Pipeline, claim, teachers};
+use crate::error::Result;
 use crate::files;
-use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::stage::{Reason, Stage, Status};
 use crate::training::Training;
 use crate::training_log::TrainingSummary;
 use crate::{remarks, tokenizers};
+
+/// The copy of the stage's record in a finished model's folder.
+const FINISHED: &str = "finished.json";
 
 /// A trained model of the run.
 pub(super) struct Trained {
@@ -31,27 +32,67 @@ pub(super) struct Trained {
 impl Pipeline<'_> {
     /// Trains every model that is not trained yet.
     pub(super) fn train_models(&self, text: &Text) -> Result<Vec<Trained>> {
-        let all: Vec<String> = self.recipe.models.keys().cloned().collect();
-        self.train_some(text, &all)
+        self.train_some(text, &self.chosen_models())
+    }
+
+    /// The models that the run is about: all, or the one that was asked for with those that it
+    /// needs.
+    pub(super) fn chosen_models(&self) -> Vec<String> {
+        match &self.only {
+            None => self.recipe.models.keys().cloned().collect(),
+            Some(name) => {
+                let mut names = teachers::needed(&self.recipe, std::slice::from_ref(name));
+                names.push(name.clone());
+                names
+            }
+        }
+    }
+
+    /// The stages of some models, in the recipe's order; their teachers must be among them.
+    pub(super) fn model_stages(
+        &self,
+        tokens: &Stage,
+        names: &[String],
+    ) -> Result<Vec<(String, Stage)>> {
+        let mut stages: Vec<(String, Stage)> = Vec::new();
+        for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
+            let stage = model_stage(name, section, tokens, &stages)?;
+            stages.push((name.clone(), stage));
+        }
+        Ok(stages)
     }
 
     /// Trains some models that are not trained yet; their teachers must be among them.
     pub(super) fn train_some(&self, text: &Text, names: &[String]) -> Result<Vec<Trained>> {
         let mut trained: Vec<Trained> = Vec::new();
-        for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
-            let stage = model_stage(name, section, text, &trained)?;
+        for (name, stage) in self.model_stages(&text.stage, names)? {
+            let (name, section) = (&name, &self.recipe.models[&name]);
             let folder = Path::new("models").join(name);
+            self.take_back(&stage, &folder)?;
             self.restore(&stage, &folder, text, section.train.sequence_length)?;
             let outputs = [folder.join("final"), folder.join(TrainingSummary::FILE)];
             self.perform(&stage, &outputs.each_ref().map(PathBuf::as_path), || {
                 self.train(name, section, &stage, text, &trained)
             })?;
+            self.stages.copy_record(&stage, &self.folder.join(&folder).join(FINISHED))?;
             // What would continue a training that has ended: twice the optimizer's state.
             files::remove(&self.folder.join(&folder).join("checkpoints"))?;
             let weights = self.folder.join(folder).join("final");
             trained.push(Trained { name: name.clone(), stage, weights });
         }
         Ok(trained)
+    }
+
+    /// Takes a model that is finished as it is, where its stage's record is lost or its folder was
+    /// set aside in favour of other settings.
+    fn take_back(&self, stage: &Stage, folder: &Path) -> Result<()> {
+        let folder = self.folder.join(folder);
+        if self.stages.status(stage)? == Status::Done || !claim::is_kept(&folder, stage) {
+            return Ok(());
+        }
+        claim::claim(&folder, stage, self.observer)?;
+        self.stages.adopt(stage, &folder.join(FINISHED))?;
+        Ok(())
     }
 
     /// Makes damaged or lost files of a finished model again from what else is in its folder, which
@@ -92,7 +133,7 @@ impl Pipeline<'_> {
         trained: &[Trained],
     ) -> Result<()> {
         let folder = self.path("models").join(name);
-        claim(&folder, &stage.fingerprint(), self.observer)?;
+        claim::claim(&folder, stage, self.observer)?;
         let seed = section.train.seed.unwrap_or(self.recipe.seed);
         let distillation = section.distill.as_ref();
         let training = Training {
@@ -167,17 +208,17 @@ fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
 fn model_stage(
     name: &str,
     section: &ModelSection,
-    text: &Text,
-    trained: &[Trained],
+    tokens: &Stage,
+    earlier: &[(String, Stage)],
 ) -> Result<Stage> {
     let settings = section_identity(section)?;
-    let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(&text.stage);
+    let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(tokens);
     if let Start::Folder(folder) = &section.start {
         stage = stage.follows(&folder.to_string_lossy(), crate::identity::weights(folder)?);
     }
     for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
-        stage = match trained.iter().find(|earlier| earlier.name == *teacher) {
-            Some(earlier) => stage.after(&earlier.stage),
+        stage = match earlier.iter().find(|(name, _)| name == teacher) {
+            Some((_, earlier)) => stage.after(earlier),
             None => stage.follows(teacher, crate::identity::weights(Path::new(teacher))?),
         };
     }
@@ -190,37 +231,6 @@ fn section_identity(section: &ModelSection) -> Result<Value> {
     settings["train"] = identity::of_training(&section.train);
     settings["distill"] = section.distill.as_ref().map(identity::of_distillation).into();
     Ok(settings)
-}
-
-/// Makes a model's folder ready. What a run with other settings left there is set aside under a
-/// name of its own, and what these settings left earlier is taken back, so that changing a setting
-/// to and fro loses nothing.
-fn claim(folder: &Path, fingerprint: &str, observer: &dyn Observer) -> Result<()> {
-    let mark = folder.join("fingerprint");
-    let claimed = std::fs::read_to_string(&mark).unwrap_or_default();
-    if folder.exists() && claimed != fingerprint {
-        let aside = aside(folder, &claimed);
-        std::fs::rename(folder, &aside).at("set aside", folder)?;
-        observer.note(format_args!(
-            "  what was trained with other settings is now in {}",
-            aside.display()
-        ));
-    }
-    let earlier = aside(folder, fingerprint);
-    if !folder.exists() && earlier.exists() {
-        std::fs::rename(&earlier, folder).at("take back", &earlier)?;
-        observer.note(format_args!(
-            "  goes on with what these settings left earlier in {}",
-            earlier.display()
-        ));
-    }
-    std::fs::create_dir_all(folder).at("make", folder)?;
-    atomic_file::write(&mark, fingerprint.as_bytes()).at("write", &mark)
-}
-
-/// Where a model's folder goes while other settings have its place.
-fn aside(folder: &Path, fingerprint: &str) -> PathBuf {
-    folder.with_extension(format!("old-{}", fingerprint.get(..8).unwrap_or("unknown")))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) struct Text {
 
 const TRAIN: &str = "corpus/train";
 const VALIDATION: &str = "corpus/validation";
-const PAIRS: &str = "corpus/pairs";
+pub(super) const PAIRS: &str = "corpus/pairs";
 const TOKENIZER: &str = "tokenizer";
 const TRAIN_TOKENS: &str = "tokens/train.bin";
 const VALIDATION_TOKENS: &str = "tokens/validation.bin";
@@ -45,7 +45,7 @@ const SEQUENCE_LENGTH: usize = 128;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// The stages of the preparation, with everything that their results follow from.
-struct PreparationStages {
+pub(super) struct PreparationStages {
     corpus: Stage,
     tokenizer: Stage,
     tokens: Stage,
@@ -62,9 +62,18 @@ impl PreparationStages {
         Ok(Self { corpus, tokenizer, tokens })
     }
 
+    pub(super) fn all(&self) -> [&Stage; 3] {
+        [&self.corpus, &self.tokenizer, &self.tokens]
+    }
+
+    /// The stage that every model stands on.
+    pub(super) fn tokens(&self) -> &Stage {
+        &self.tokens
+    }
+
     /// Refuses data that is not complete, and where nothing can be written to complete it.
     fn require_done(&self, there: &Stages, folder: &Path) -> Result<()> {
-        for stage in [&self.corpus, &self.tokenizer, &self.tokens] {
+        for stage in self.all() {
             if let Status::Run(reason) = there.status(stage)? {
                 let (folder, name) = (folder.display(), stage.name());
                 return refuse(format_args!(
@@ -109,12 +118,10 @@ impl Pipeline<'_> {
     /// Makes text, tokenizer and tokens, as far as they are not there yet: in the run's folder, or
     /// in a shared one under the fingerprint of the tokens.
     pub(super) fn prepare_text(&self) -> Result<Text> {
-        let stages = PreparationStages::of(&self.recipe)?;
-        let Some(shared) = &self.prepared else {
+        let stages = self.preparation_stages()?;
+        let Some(folder) = self.shared_folder(&stages) else {
             return self.preparation(&self.folder, &self.stages).prepare(stages);
         };
-        let fingerprint = stages.tokens.fingerprint();
-        let folder = shared.join(fingerprint.get(..16).unwrap_or(&fingerprint));
         std::fs::create_dir_all(&folder).at("make", &folder)?;
         let stages_there = Stages::look(&folder);
         let _lock = match lock_waiting(&folder, self.observer) {
@@ -134,6 +141,17 @@ impl Pipeline<'_> {
         Ok(text)
     }
 
+    /// What the preparation follows from.
+    pub(super) fn preparation_stages(&self) -> Result<PreparationStages> {
+        PreparationStages::of(&self.recipe)
+    }
+
+    /// The folder of the preparation, where runs share it.
+    pub(super) fn shared_folder(&self, stages: &PreparationStages) -> Option<PathBuf> {
+        let fingerprint = stages.tokens.fingerprint();
+        Some(self.prepared.as_ref()?.join(fingerprint.get(..16).unwrap_or(&fingerprint)))
+    }
+
     fn preparation<'b>(&'b self, folder: &'b Path, stages: &'b Stages) -> Preparation<'b> {
         Preparation { folder, stages, recipe: &self.recipe, observer: self.observer }
     }
@@ -146,13 +164,20 @@ impl Pipeline<'_> {
             Source::Builtin => self.path(PAIRS),
         };
         let settings = builtin_settings(&self.recipe);
-        let stage =
-            Stage::new("pairs", &(settings.words, settings.pairs_per_paradigm, settings.seed))?;
-        self.perform(&stage, &[Path::new(PAIRS)], || {
+        self.perform(&self.pairs_stage()?, &[Path::new(PAIRS)], || {
             remove_old(&folder)?;
             write_pairs(&folder, settings)
         })?;
         Ok(folder)
+    }
+}
+
+impl Pipeline<'_> {
+    /// What the pairs of the built-in grammar follow from.
+    pub(super) fn pairs_stage(&self) -> Result<Stage> {
+        let settings = builtin_settings(&self.recipe);
+        let all = (settings.words, settings.pairs_per_paradigm, settings.seed);
+        Ok(Stage::new("pairs", &all)?)
     }
 }
 

@@ -108,6 +108,11 @@ impl Stage {
         self.stages.keys().map(String::as_str)
     }
 
+    /// The first difference between what this stage follows from and what another one does.
+    pub fn difference(&self, now: &Stage) -> Reason {
+        reason::first_difference(self, now).unwrap_or(Reason::NeverFinished)
+    }
+
     /// BLAKE3, in hexadecimal, of everything the result follows from.
     pub fn fingerprint(&self) -> String {
         // Every part is a plain JSON value in a fixed order.

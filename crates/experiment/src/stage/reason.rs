@@ -22,6 +22,7 @@ pub enum Status {
 #[allow(missing_docs, reason = "each message documents its variant")]
 pub enum Reason {
     NeverFinished,
+    Unknown,
     SettingsChanged { key: String, before: String, now: String },
     InputChanged { file: String },
     StageChanged { stage: String },
@@ -33,6 +34,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::NeverFinished => f.write_str("not done yet"),
+            Reason::Unknown => f.write_str("what it followed from is not known"),
             Reason::SettingsChanged { key, before, now } => {
                 write!(f, "settings changed: {key} was {before}, is {now}")
             }

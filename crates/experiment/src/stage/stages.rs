@@ -10,7 +10,6 @@ use base::atomic_file;
 use serde::{Deserialize, Serialize};
 
 use super::outputs::{self, Look, OutputFile};
-use super::reason::first_difference;
 use super::{Reason, Stage, StageError, Status};
 use crate::error::ExperimentError;
 use crate::observer::Observer;
@@ -100,8 +99,7 @@ impl Stages {
             return Ok(Status::Run(Reason::NeverFinished));
         };
         if record.fingerprint != stage.fingerprint() {
-            let reason = first_difference(&record.stage, stage).unwrap_or(Reason::NeverFinished);
-            return Ok(Status::Run(reason));
+            return Ok(Status::Run(record.stage.difference(stage)));
         }
         let problem = self.problem(&record, Look::Quick)?;
         Ok(problem.map_or(Status::Done, Status::Run))
@@ -157,6 +155,33 @@ impl Stages {
             }
         }
         Ok(restored)
+    }
+
+    /// Copies the record of a finished stage, for [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    /// When the record cannot be read or the copy not be written.
+    pub fn copy_record(&self, stage: &Stage, copy: &Path) -> Result<(), StageError> {
+        let path = self.path(&stage.name);
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        atomic_file::write(copy, &bytes).map_err(failed("write", copy))
+    }
+
+    /// Takes a copied record for that of the stage, if it is one and every output is as it states.
+    ///
+    /// # Errors
+    /// When an output cannot be read or the record not be written.
+    pub fn adopt(&self, stage: &Stage, copy: &Path) -> Result<bool, StageError> {
+        let Ok(bytes) = fs::read(copy) else { return Ok(false) };
+        let record = serde_json::from_slice::<Record>(&bytes).ok();
+        let record = record.filter(|record| record.fingerprint == stage.fingerprint());
+        let Some(record) = record else { return Ok(false) };
+        if self.problem(&record, Look::Close)?.is_some() {
+            return Ok(false);
+        }
+        let path = self.path(&stage.name);
+        atomic_file::write(&path, &bytes).map_err(failed("write", &path))?;
+        Ok(true)
     }
 
     /// Records that the stage is done, with its outputs in the run's folder.
@@ -308,9 +333,9 @@ mod tests {
         let restore = || {
             run.stages.restore(&stage, |output| output.starts_with("made").then(|| spare.clone()))
         };
-        assert_eq!(restore().unwrap(), [PathBuf::new(); 0], "there is no such file");
+        assert_eq!(restore().unwrap(), Vec::<PathBuf>::new(), "there is no such file");
         fs::write(&spare, "another").unwrap();
-        assert_eq!(restore().unwrap(), [PathBuf::new(); 0]);
+        assert_eq!(restore().unwrap(), Vec::<PathBuf>::new());
         fs::write(&spare, "weights").unwrap();
         assert_eq!(restore().unwrap(), [Path::new("made/weights")]);
         assert_eq!(reason(&run, &stage), "done");

@@ -17,7 +17,7 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let console = Console::stopping_on_signals()?;
     let selection = args.common.selection();
     let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)
-        .resume_with(|| "the same command".to_owned())?;
+        .resume_with(console::this_command)?;
     write_json(&args.common, &outcome.report.json)?;
     console::print(format_args!("\n{}", outcome.report.text))?;
     let output = args.output.display();

@@ -1,0 +1,109 @@
+//! `babyllama status`, `list`, `compare` and `clean`: the folders of runs.
+
+use std::time::SystemTime;
+
+use experiment::run::clean;
+use experiment::run::compare::compare;
+use experiment::run::status::{self, ModelStatus, RunStatus};
+use report::format::{NOTHING, duration, short, time_of_day};
+use report::{Align, Table};
+
+use crate::args::{CleanArgs, CompareRunsArgs, ListArgs, StatusArgs};
+use crate::console::{self, Answer};
+
+/// Prints how far a run is.
+pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let run = RunStatus::read(&args.run)?;
+    let state = match run.process {
+        Some(process) => format!("process {process} works on it"),
+        None => "no process works on it".to_owned(),
+    };
+    console::print(format_args!("{}: {state}\n", run.folder.display()))?;
+    let mut stages = Table::new([("stage", Align::Left), ("done at", Align::Left)]);
+    for (name, time) in &run.stages {
+        stages.push(vec![name.clone(), time_of_day(*time)]);
+    }
+    console::print(stages.to_text())?;
+    let heads = ["progress", "step", "loss", "held-out loss", "time"];
+    let mut models = Table::new(
+        [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
+    );
+    run.models.iter().for_each(|model| models.push(model_row(model)));
+    console::print(format_args!("\n{}", models.to_text()))
+}
+
+fn model_row(model: &ModelStatus) -> Vec<String> {
+    let number = |loss: Option<f64>| loss.map_or(NOTHING.to_owned(), |loss| format!("{loss:.4}"));
+    let progress = match model.is_finished {
+        true => "finished".to_owned(),
+        false => format!("{:.0} %", 100.0 * model.share.min(1.0)),
+    };
+    vec![
+        model.name.clone(),
+        progress,
+        model.step.to_string(),
+        number(model.loss),
+        number(model.held_out_loss),
+        duration(model.seconds),
+    ]
+}
+
+/// Prints a line for each run of a folder.
+pub fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let runs = status::list(&args.folder)?;
+    if runs.is_empty() {
+        return console::print(format_args!("{} holds no runs", args.folder.display()));
+    }
+    let mut table = Table::new([
+        ("run", Align::Left),
+        ("models", Align::Right),
+        ("state", Align::Left),
+        ("last stage done", Align::Left),
+    ]);
+    for (folder, run) in runs {
+        let name = folder.display().to_string();
+        table.push(match run {
+            Ok(run) => vec![
+                name,
+                format!("{} of {}", run.finished_models(), run.models.len()),
+                run.process.map_or("-".to_owned(), |process| format!("process {process}")),
+                run.last_change().map_or(NOTHING.to_owned(), |time: SystemTime| time_of_day(time)),
+            ],
+            Err(error) => vec![name, NOTHING.to_owned(), error.cause(), NOTHING.to_owned()],
+        });
+    }
+    console::print(table.to_text())
+}
+
+/// Prints final losses and scores side by side.
+pub fn compare_runs(args: &CompareRunsArgs) -> anyhow::Result<()> {
+    console::print(compare(&args.runs)?.to_text())
+}
+
+/// Shows what a run does not need, and removes it after a question.
+pub fn clean(args: &CleanArgs) -> anyhow::Result<()> {
+    let waste = clean::find(&args.run)?;
+    let bytes = |bytes: u64| format!("{}B", short(bytes as f64));
+    let total = bytes(waste.iter().map(|waste| waste.bytes).sum());
+    if waste.is_empty() {
+        return console::print(format_args!("{} has nothing to remove", args.run.display()));
+    }
+    let mut table =
+        Table::new([("folder", Align::Left), ("what", Align::Left), ("size", Align::Right)]);
+    for waste in &waste {
+        let path = waste.path.display().to_string();
+        table.push(vec![path, waste.kind.name().to_owned(), bytes(waste.bytes)]);
+    }
+    console::print(table.to_text())?;
+    let question = format!("Remove these {total}?");
+    match if args.yes { Answer::Yes } else { console::ask(&question) } {
+        Answer::Yes => {
+            clean::remove(&args.run, &waste)?;
+            console::print(format_args!("Removed {total}."))
+        }
+        Answer::No => console::print("Nothing was removed."),
+        Answer::NoTerminal => {
+            console::print(format_args!("Nothing was removed; --yes removes these {total}."))
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Runs as a whole: what they remember, what they do not undo, and the commands on their folders.
+
+use serde_json::Value;
+
+use super::common::{RECIPE, STUDENT, TEACHER, Workspace};
+
+const OTHER: &str = "--set student.train.learning_rate=1e-3";
+
+/// A finished run of six steps a model.
+fn short() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
+    workspace.babyllama("run small.toml").done();
+    workspace
+}
+
+/// Makes a model's training one that took long.
+fn make_long(workspace: &Workspace, model: &str) {
+    let log = format!("runs/small/models/{model}/metrics.jsonl");
+    let text = workspace.text(&log);
+    let mut record: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    record["seconds"] = 7200.0.into();
+    let rest = text.split_once('\n').unwrap().1;
+    workspace.write(&log, format!("{record}\n{rest}"));
+}
+
+#[test]
+fn long_training_is_not_undone_by_accident() {
+    let workspace = short();
+    let weights = workspace.weights(STUDENT);
+    make_long(&workspace, "student");
+    let recipe = workspace.bytes("runs/small/recipe.toml");
+    let refusal = workspace.babyllama(&format!("run small.toml {OTHER}")).refused(2);
+    refusal
+        .names(&["set aside", "student (2:00:0", "train.learning_rate was 0.003, is 0.001"])
+        .advises("--replace");
+    assert!(workspace.weights(STUDENT) == weights, "nothing was touched");
+    assert!(workspace.bytes("runs/small/recipe.toml") == recipe, "nor was the recipe");
+    workspace.babyllama(&format!("run small.toml {OTHER} --replace")).done();
+    assert!(workspace.weights(STUDENT) != weights);
+    // What the other settings left took a moment; going back to the long training is no loss.
+    let back = workspace.babyllama("run small.toml").done();
+    assert!(back.stderr.contains("goes on with what these settings left"), "{}", back.stderr);
+    assert!(workspace.weights(STUDENT) == weights);
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_recipe() {
+    let workspace = short();
+    workspace.babyllama(&format!("run small.toml {OTHER} --output runs/trial")).done();
+    let weights = workspace.weights("runs/trial/models/student/final");
+    let again = workspace.babyllama("run --output runs/trial").done();
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stderr);
+    assert!(workspace.weights("runs/trial/models/student/final") == weights);
+    let absent = workspace.babyllama("run --output runs/none").refused(2);
+    absent.names(&["no recipe is named", "runs/none/recipe.toml"]);
+}
+
+#[test]
+fn a_dry_run_shows_what_is_done_and_what_would_be() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
+    let first = workspace.babyllama("run small.toml --dry-run").done();
+    assert_eq!(first.stdout.matches("to do: not done yet").count(), 7, "{}", first.stdout);
+    assert_eq!(workspace.names("runs"), [""; 0], "nothing is made");
+    workspace.babyllama("run small.toml").done();
+    let done = workspace.babyllama("run small.toml --dry-run").done();
+    assert_eq!(done.stdout.matches("done").count(), 7, "{}", done.stdout);
+    let other = workspace.babyllama(&format!("run small.toml {OTHER} --dry-run")).done();
+    let line = "to do: settings changed: train.learning_rate was 0.003, is 0.001";
+    assert!(other.stdout.contains(line), "{}", other.stdout);
+    assert!(other.stdout.contains("sets aside student"), "{}", other.stdout);
+    assert!(other.stdout.contains("to do: stage model-student changed"), "{}", other.stdout);
+}
+
+#[test]
+fn one_model_is_trained_with_what_it_needs() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
+    workspace.babyllama("run small.toml --only teacher").done();
+    assert_eq!(workspace.names("runs/small/models"), ["teacher"]);
+    assert_eq!(workspace.names("runs/small/evaluation"), ["teacher.json"]);
+    let refusal = workspace.babyllama("run small.toml --only studnt").refused(2);
+    refusal.names(&["--only studnt", "student"]);
+    workspace.babyllama("run small.toml --only student").done();
+    assert_eq!(workspace.names("runs/small/evaluation"), ["student.json", "teacher.json"]);
+    let whole = workspace.babyllama("run small.toml").done();
+    assert!(whole.stdout.contains("Nothing to do"), "{}", whole.stderr);
+}
+
+#[test]
+fn quiet_and_json_and_the_log() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
+    let quiet = workspace.babyllama("run small.toml --quiet --output runs/quiet").done();
+    assert!(quiet.stderr.is_empty() && quiet.stdout.contains("student"), "{}", quiet.stderr);
+    let log = workspace.text("runs/quiet/log.txt");
+    assert!(log.contains("Z stage corpus: not done yet\n"), "{log}");
+    assert!(log.ends_with("Z the run is done\n"), "{log}");
+    let json = workspace.babyllama("run small.toml --json --output runs/json").done();
+    assert!(json.stderr.is_empty(), "{}", json.stderr);
+    let events: Vec<Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((count("stage"), count("step"), count("done")), (7, 12, 1));
+    assert!(events.iter().all(|event| event["event"] == "done" || event["time"].is_string()));
+    let record: Value = serde_json::from_str(
+        workspace.text("runs/json/models/student/metrics.jsonl").lines().next().unwrap(),
+    )
+    .unwrap();
+    assert_eq!(record["model"], "student");
+    assert_eq!(record["tokens_seen"], record["tokens"]);
+    assert!(record["time"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn status_list_and_compare_read_finished_runs() {
+    let workspace = short();
+    workspace.babyllama(&format!("run small.toml {OTHER} --output runs/trial")).done();
+    let status = workspace.babyllama("status runs/small").done().stdout;
+    for part in ["no process works on it", "model-teacher", "finished"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    let list = workspace.babyllama("list runs").done().stdout;
+    assert!(list.contains("runs/small") && list.contains("2 of 2"), "{list}");
+    let compare = workspace.babyllama("compare runs/small runs/trial").done().stdout;
+    for part in ["held-out loss", "difference", "student", "trial"] {
+        assert!(compare.contains(part), "{part}: {compare}");
+    }
+    for command in ["status text", "clean text", "compare text runs/small"] {
+        workspace.babyllama(command).refused(1).names(&["text is no run's folder"]);
+    }
+}
+
+#[test]
+fn cleaning_removes_what_results_do_not_need() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
+    let line = "run small.toml --set student.distill.signal=hidden";
+    workspace.babyllama(line).done();
+    for model in [TEACHER, STUDENT] {
+        let folder = model.replace("/final", "");
+        let kept = ["best", "final", "finished.json", "follows_from.json", "metrics.jsonl"];
+        let kept = [&kept[..], &["summary.json"]].concat();
+        assert_eq!(workspace.names(&folder), kept, "a finished model keeps no checkpoints");
+    }
+    workspace.babyllama(&format!("{line} {OTHER}")).done();
+    let shown = workspace.babyllama("clean runs/small").done().stdout;
+    for part in ["teacher cache", "trained with other settings", "student.old-", "--yes removes"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(workspace.names("runs/small/teachers").len(), 1);
+    workspace.babyllama("clean runs/small --yes").done();
+    assert_eq!(workspace.names("runs/small/teachers"), [""; 0]);
+    assert_eq!(workspace.names("runs/small/models"), ["student", "teacher"]);
+    let again = workspace.babyllama(&format!("{line} {OTHER}")).done();
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stderr);
+    assert!(workspace.babyllama("clean runs/small").done().stdout.contains("nothing to remove"));
+}

@@ -1,0 +1,142 @@
+//! What a run would do, before it does anything: which stages are done, which are to do and why,
+//! and which training it would undo.
+
+use std::path::{Path, PathBuf};
+
+use report::format::duration;
+
+use super::{Pipeline, RunSettings};
+use crate::error::{Context, Result, wrong_usage};
+use crate::observer::Silent;
+use crate::recipe::{Recipe, Source};
+use crate::stage::{Reason, Stage, Stages, Status};
+use crate::training_log::TrainingSummary;
+
+/// Training that a run may undo without being asked to, in seconds.
+const MINOR: f64 = 60.0;
+
+/// A stage, and what a run would do with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagePreview {
+    /// The stage's name.
+    pub name: String,
+    /// Whether it is done, or why it would run.
+    pub status: Status,
+    /// The training that its run would undo.
+    pub undoes: Option<UndoneTraining>,
+}
+
+/// Training with other settings that a run would set aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UndoneTraining {
+    /// The model's name.
+    pub model: String,
+    /// The model's folder.
+    pub folder: PathBuf,
+    /// Time in steps.
+    pub seconds: f64,
+    /// What differs.
+    pub reason: Reason,
+}
+
+/// Looks at a run as a recipe would have it. Nothing is made or changed.
+///
+/// # Errors
+/// When something that the recipe names cannot be read.
+pub fn preview(recipe: Recipe, settings: &RunSettings) -> Result<Vec<StagePreview>> {
+    Pipeline::look(recipe, settings, &Silent).preview()
+}
+
+impl Pipeline<'_> {
+    pub(super) fn preview(&self) -> Result<Vec<StagePreview>> {
+        let preparation = self.preparation_stages()?;
+        let shared = self.shared_folder(&preparation).map(|folder| Stages::look(&folder));
+        let prepared = shared.as_ref().unwrap_or(&self.stages);
+        let mut found = Vec::new();
+        for stage in preparation.all() {
+            found.push(self.look_at(stage, prepared, None)?);
+        }
+        let models = self.model_stages(preparation.tokens(), &self.chosen_models())?;
+        for (name, stage) in &models {
+            let undoes = self.undone_training(name, stage)?;
+            found.push(self.look_at(stage, &self.stages, undoes)?);
+        }
+        if self.recipe.evaluate.blimp.contains(&Source::Builtin) {
+            found.push(self.look_at(&self.pairs_stage()?, &self.stages, None)?);
+        }
+        for subject in self.subjects() {
+            let members: Vec<_> =
+                models.iter().filter(|(name, _)| subject.contains(name)).collect();
+            let members: Vec<&Stage> = members.into_iter().map(|(_, stage)| stage).collect();
+            let stage = self.score_stage(&subject, &members, preparation.tokens());
+            found.push(match stage? {
+                Some(stage) => self.look_at(&stage, &self.stages, None)?,
+                None => StagePreview {
+                    name: super::evaluation::stage_name(&subject),
+                    status: Status::Run(Reason::NeverFinished),
+                    undoes: None,
+                },
+            });
+        }
+        Ok(found)
+    }
+
+    fn look_at(
+        &self,
+        stage: &Stage,
+        stages: &Stages,
+        undoes: Option<UndoneTraining>,
+    ) -> Result<StagePreview> {
+        let (name, status) = (stage.name().to_owned(), stages.status(stage)?);
+        Ok(StagePreview { name, undoes: undoes.filter(|_| status != Status::Done), status })
+    }
+
+    /// The training in a model's folder that followed from something else than the stage does.
+    fn undone_training(&self, name: &str, stage: &Stage) -> Result<Option<UndoneTraining>> {
+        let folder = self.path("models").join(name);
+        let Some(reason) = super::claim::difference(&folder, stage) else {
+            return Ok(None);
+        };
+        // A log that cannot be read counts as no training.
+        let seconds = TrainingSummary::of_metrics(&folder).unwrap_or_default().seconds;
+        let reason = match self.stages.status(stage)? {
+            Status::Run(reason @ Reason::SettingsChanged { .. }) => reason,
+            _ => reason,
+        };
+        Ok(Some(UndoneTraining { model: name.to_owned(), folder, seconds, reason }))
+    }
+
+    /// Refuses to undo more than a minute of training unless that was asked for.
+    pub(super) fn refuse_undoing(&self) -> Result<()> {
+        let undone = major(&self.preview()?);
+        if undone.is_empty() {
+            return Ok(());
+        }
+        let folder = self.folder.display();
+        wrong_usage(format_args!(
+            "this would set aside and train again what is in {folder}: {}",
+            undone.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        ))
+        .advise(format!(
+            "give the settings that it was trained with, or `babyllama run --output {folder}` for \
+             the run's own recipe, or --replace to train again"
+        ))
+    }
+}
+
+/// The training that a run must not undo without being asked to.
+pub fn major(stages: &[StagePreview]) -> Vec<UndoneTraining> {
+    let undone = stages.iter().filter_map(|stage| stage.undoes.clone());
+    undone.filter(|undone| undone.seconds > MINOR).collect()
+}
+
+impl std::fmt::Display for UndoneTraining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} of training; {})", self.model, duration(self.seconds), self.reason)
+    }
+}
+
+/// The stored recipe of a run.
+pub fn recipe_of(run: &Path) -> PathBuf {
+    run.join("recipe.toml")
+}

@@ -1,0 +1,126 @@
+//! How far a run is, by the files in its folder; and the runs of a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use report::metrics;
+
+use super::clean::{entries, is_run, require_run};
+use crate::error::Result;
+use crate::lock;
+use crate::recipe::{self, Recipe};
+use crate::training_log::MetricsRecord;
+
+/// How far a run is.
+#[derive(Clone, Debug)]
+pub struct RunStatus {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The process that works on it.
+    pub process: Option<u32>,
+    /// The stages that are done, by the time of their end.
+    pub stages: Vec<(String, SystemTime)>,
+    /// The recipe's models, in its order.
+    pub models: Vec<ModelStatus>,
+}
+
+/// How far a model is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether its training has ended.
+    pub is_finished: bool,
+    /// Steps done.
+    pub step: u64,
+    /// Share of the training that is done, 0 to 1.
+    pub share: f64,
+    /// Of the last step.
+    pub loss: Option<f64>,
+    /// The lowest held-out cross-entropy.
+    pub held_out_loss: Option<f64>,
+    /// Time in steps.
+    pub seconds: f64,
+}
+
+impl RunStatus {
+    /// Reads a run's folder; a run under way may go on meanwhile.
+    ///
+    /// # Errors
+    /// When the folder is no run or cannot be read.
+    pub fn read(run: &Path) -> Result<Self> {
+        require_run(run)?;
+        let recipe = recipe::load(&super::preview::recipe_of(run), &[])?;
+        let mut stages = Vec::new();
+        for path in entries(&run.join("stages"))? {
+            let time = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            if let (Some(name), Ok(time)) = (path.file_stem(), time)
+                && path.extension().is_some_and(|ending| ending == "json")
+            {
+                stages.push((name.to_string_lossy().into_owned(), time));
+            }
+        }
+        stages.sort_by_key(|(_, time)| *time);
+        let models = recipe.models.keys().map(|name| ModelStatus::read(run, name, &recipe));
+        let (folder, models) = (run.to_owned(), models.collect());
+        Ok(Self { folder, process: lock::holder_of(run), stages, models })
+    }
+
+    /// How many models are finished.
+    pub fn finished_models(&self) -> usize {
+        self.models.iter().filter(|model| model.is_finished).count()
+    }
+
+    /// The end of the last stage.
+    pub fn last_change(&self) -> Option<SystemTime> {
+        self.stages.last().map(|(_, time)| *time)
+    }
+}
+
+impl ModelStatus {
+    /// A log that cannot be read counts as none.
+    fn read(run: &Path, name: &str, recipe: &Recipe) -> Self {
+        let train = &recipe.models[name].train;
+        let mut status = Self {
+            name: name.to_owned(),
+            is_finished: run.join("stages").join(format!("model-{name}.json")).is_file(),
+            step: 0,
+            share: 0.0,
+            loss: None,
+            held_out_loss: None,
+            seconds: 0.0,
+        };
+        let log = run.join("models").join(name).join("metrics.jsonl");
+        for record in metrics::read::<MetricsRecord>(&log).unwrap_or_default() {
+            match record {
+                MetricsRecord::Step(step) => {
+                    status.step = step.step;
+                    status.share = match train.max_steps {
+                        0 => step.epoch / train.epochs,
+                        steps => step.step as f64 / steps as f64,
+                    };
+                    status.loss = Some(step.loss);
+                    status.seconds += step.seconds;
+                }
+                MetricsRecord::Evaluation(found) if found.best => {
+                    status.held_out_loss = Some(found.cross_entropy);
+                }
+                MetricsRecord::Evaluation(_) => {}
+            }
+        }
+        if status.is_finished {
+            status.share = 1.0;
+        }
+        status
+    }
+}
+
+/// The runs in a folder, by name, each with its status or why that cannot be read.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<(PathBuf, Result<RunStatus>)>> {
+    let runs = entries(folder)?.into_iter().filter(|path| is_run(path));
+    Ok(runs.map(|run| (run.clone(), RunStatus::read(&run))).collect())
+}
