@@ -17,8 +17,8 @@ mod ewok;
 mod faults;
 mod files;
 mod finetune;
-mod folders;
 mod finished;
+mod folders;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]

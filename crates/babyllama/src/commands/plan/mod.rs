@@ -57,8 +57,8 @@ fn interruption(estimate: &RecipeEstimate<'_>) -> String {
     match minutes.into_iter().any(|minutes| minutes == 0.0) {
         true => "A kill costs an epoch of training at most (`checkpoint_minutes` is 0).".to_owned(),
         false => format!(
-            "A kill costs {longest} minutes of training at most (`checkpoint_minutes`), a stop with \
-             Ctrl-C nothing."
+            "A kill costs {longest} minutes of training at most (`checkpoint_minutes`), a stop \
+             with Ctrl-C nothing."
         ),
     }
 }
