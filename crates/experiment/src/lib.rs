@@ -33,6 +33,7 @@ pub mod recipe;
 mod remarks;
 pub mod run;
 pub mod stage;
+mod teacher_folders;
 pub mod tokenizers;
 pub mod training;
 pub mod training_log;

@@ -135,12 +135,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::hugging_face::{config_of_json, config_to_json};
+    use crate::hugging_face::{bytes, config_to_json};
     use crate::{ModelConfig, ModelError};
 
     fn read(object: &Value) -> Result<ModelConfig, ModelError> {
-        let text = object.to_string();
-        config_of_json(Keys::parse(Path::new("config.json"), text.as_bytes())?)
+        bytes::config(object.to_string().as_bytes())
     }
 
     fn tables() -> impl Iterator<Item = (Architecture, &'static ConfigKey)> {

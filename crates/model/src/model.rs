@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::ops::language_model_loss::Projection;
 use engine::ops::linear::LinearView;
-use engine::{Device, Layout, Parameters, Tape, Var};
+use engine::{Device, Layout, Parameters, Segment, Tape, Var};
 
 use crate::batch::Batch;
 use crate::decoder::Decoder;
@@ -56,6 +56,28 @@ impl Model {
     ) -> Result<Self, ModelError> {
         let mut model = Self::zeros(config, device)?;
         initialise(&model.config, &mut model.parameters, seed);
+        Ok(model)
+    }
+
+    /// The same model with the first rows of its vocabulary alone: without those that pad it beyond
+    /// the ids of its tokenizer. The rest of each distribution is normalised anew.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    ///
+    /// # Panics
+    /// When the vocabulary has fewer rows.
+    pub fn with_first_rows(self, vocab_size: usize) -> Result<Self, ModelError> {
+        assert!(vocab_size <= self.config.vocab_size, "rows can only be left out");
+        let device = self.device().clone();
+        let mut model = Self::zeros(self.config.clone().with_vocabulary(vocab_size), &device)?;
+        let (from, to) = (self.parameters.layout(), model.parameters.layout().clone());
+        for (source, target) in from.segments().iter().zip(to.segments()) {
+            // Rows are what a matrix has first; a bias of the vocabulary is shorter itself.
+            let first = Segment { offset: source.segment.offset, ..target.segment };
+            let target = model.parameters.view_mut(target.segment);
+            device.copy(self.parameters.view(first), target);
+        }
         Ok(model)
     }
 
@@ -111,5 +133,41 @@ impl Model {
     /// When an id is outside the vocabulary, or the sequence is longer than the positions.
     pub fn check_sequence(&self, ids: &[u32]) -> Result<(), ModelError> {
         self.config.check_sequence(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::cpu::Cpu;
+
+    use super::*;
+    use crate::Architecture;
+
+    #[test]
+    fn rows_that_pad_the_vocabulary_can_be_left_out() {
+        let device: Arc<dyn Device> = Arc::new(Cpu::new());
+        for architecture in Architecture::all() {
+            for tie_word_embeddings in [true, false] {
+                let tied = tie_word_embeddings || !architecture.can_untie();
+                let config = ModelConfig {
+                    tie_word_embeddings: tied,
+                    initializer_range: 0.3,
+                    ..ModelConfig::tiny(architecture)
+                };
+                let whole = Model::new(config.clone(), &device, 7).unwrap();
+                let batch = Batch::from_sequences([[5, 6, 7]]);
+                let logits = |model: &Model| {
+                    let rows = model.config().vocab_size;
+                    let mut logits = vec![0.0; 3 * rows];
+                    let hidden = model.hidden_states(&batch);
+                    device.logits(&[model.projection(&hidden, 1.0)], &mut logits);
+                    logits.chunks(rows).map(|row| row[..44].to_vec()).collect::<Vec<_>>()
+                };
+                let expected = logits(&whole);
+                let first = whole.with_first_rows(44).unwrap();
+                assert_eq!(*first.config(), ModelConfig { vocab_size: 44, ..config });
+                assert_eq!(logits(&first), expected, "{architecture:?}");
+            }
+        }
     }
 }

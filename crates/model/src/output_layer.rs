@@ -27,6 +27,22 @@ impl OutputLayer {
         Self { weight: filled(output.weight), bias: output.bias.map(filled) }
     }
 
+    /// The same output layer for the first rows of the vocabulary alone.
+    ///
+    /// # Panics
+    /// When it has fewer rows.
+    pub fn with_first_rows(self, rows: usize) -> Self {
+        let device = self.weight.device();
+        let columns = self.weight.columns();
+        let weight = self.weight.to_vec();
+        let first = Tensor::from_slice(device, rows, columns, &weight[..rows * columns]);
+        let bias = self.bias.as_ref().map(|bias| {
+            let bias = bias.to_vec();
+            Tensor::from_slice(device, 1, rows, &bias[..rows])
+        });
+        Self { weight: first, bias }
+    }
+
     /// The weights, to read.
     pub fn view(&self) -> LinearView<'_> {
         LinearView { weight: self.weight.view(), bias: self.bias.as_ref().map(Tensor::view) }

@@ -1,5 +1,11 @@
 //! Model folders that other programs wrote, or that were damaged on the way.
 
+use std::sync::Arc;
+
+use engine::Segment;
+use engine::cpu::Cpu;
+use model::{Model, ModelConfig, hugging_face};
+
 use super::common::{STUDENT, TEACHER, Workspace};
 
 /// The last weight of a folder's model becomes another number.
@@ -86,4 +92,40 @@ fn a_text_ends_where_the_folder_says_so() {
     let zero = workspace.babyllama("generate own --prompt The --temperature 0");
     assert_eq!(zero.code, Some(2));
     assert!(zero.stderr.contains("--greedy always takes the likeliest token"), "{}", zero.stderr);
+}
+
+#[test]
+fn rows_beyond_a_teachers_tokenizer_are_left_out() {
+    let workspace = Workspace::trained();
+    let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+    let teacher = hugging_face::load(&workspace.path(TEACHER), &device).unwrap();
+    let rows = teacher.config().vocab_size;
+    // The same model with rows of other values behind its own.
+    let config = ModelConfig { vocab_size: rows + 4, ..teacher.config().clone() };
+    let mut padded = Model::new(config, &device, 9).unwrap();
+    let (from, to) = (teacher.parameters().layout(), padded.parameters().layout().clone());
+    for (source, target) in from.segments().iter().zip(to.segments()) {
+        let first = Segment { offset: target.segment.offset, ..source.segment };
+        let values = teacher.parameters().view(source.segment);
+        device.copy(values, padded.parameters_mut().view_mut(first));
+    }
+    for (folder, model) in [("exact", &teacher), ("padded", &padded)] {
+        workspace.copy(TEACHER, folder);
+        hugging_face::save(model, &workspace.path(folder)).unwrap();
+    }
+    let losses = |folder: &str, signal: &str| {
+        let run = format!("{folder}-{signal}");
+        let sets = format!(
+            "--set student.distill.teachers=['{folder}'] --set student.distill.signal={signal}"
+        );
+        let line = format!("run small.toml --output runs/{run} {sets}");
+        let stderr = workspace.babyllama(&line).done().stderr;
+        (workspace.losses(&format!("runs/{run}/models/student")), stderr)
+    };
+    for signal in ["online", "hidden", "sampled"] {
+        let ((expected, _), (found, stderr)) = (losses("exact", signal), losses("padded", signal));
+        assert_eq!(found, expected, "{signal}");
+        let note = format!("teacher padded has {} rows for the {rows} ids", rows + 4);
+        assert!(stderr.contains(&note), "{stderr}");
+    }
 }

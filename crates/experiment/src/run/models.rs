@@ -16,7 +16,7 @@ use crate::recipe::{ModelSection, Start};
 use crate::stage::{Reason, Stage, Status};
 use crate::training::Training;
 use crate::training_log::TrainingSummary;
-use crate::{remarks, tokenizers};
+use crate::{remarks, teacher_folders, tokenizers};
 
 /// The copy of the stage's record in a finished model's folder.
 const FINISHED: &str = "finished.json";
@@ -136,14 +136,16 @@ impl Pipeline<'_> {
         claim::claim(&folder, stage, self.observer)?;
         let seed = section.train.seed.unwrap_or(self.recipe.seed);
         let distillation = section.distill.as_ref();
+        let model = self.start(section, seed, &text.tokenizer)?;
+        let vocab_size = model.config().vocab_size;
         let training = Training {
             name,
             folder: &folder,
             settings: &section.train,
             seed,
-            model: self.start(section, seed, &text.tokenizer)?,
+            model,
             distill: distillation
-                .map(|settings| self.distillation(settings, text, trained))
+                .map(|settings| self.distillation(settings, vocab_size, text, trained))
                 .transpose()?,
             tokens: &text.training,
             validation: Some(&text.validation),
@@ -173,19 +175,17 @@ impl Pipeline<'_> {
     pub(super) fn distillation(
         &self,
         settings: &DistillSettings,
+        vocab_size: usize,
         text: &Text,
         trained: &[Trained],
     ) -> Result<Distillation> {
-        let open = |teacher: &String| {
-            let folder = match trained.iter().find(|earlier| earlier.name == *teacher) {
-                Some(earlier) => earlier.weights.clone(),
-                None => {
-                    tokenizers::require_same(Path::new(teacher), "teacher", &text.tokenizer)?;
-                    remarks::note(Path::new(teacher), self.observer)?;
-                    PathBuf::from(teacher)
-                }
-            };
-            Ok(Teacher::open(teacher.clone(), &folder)?)
+        let open = |teacher: &String| match trained.iter().find(|earlier| earlier.name == *teacher)
+        {
+            Some(earlier) => Ok(Teacher::open(teacher.clone(), &earlier.weights)?),
+            None => {
+                tokenizers::require_same(Path::new(teacher), "teacher", &text.tokenizer)?;
+                teacher_folders::open_foreign(teacher, vocab_size, self.observer)
+            }
         };
         let teachers = settings.teachers.iter().map(open).collect::<Result<_>>()?;
         let (caches, sample_seed) = (self.path("teachers"), self.recipe.seed);

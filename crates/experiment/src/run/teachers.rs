@@ -66,11 +66,11 @@ impl Pipeline<'_> {
     pub(super) fn fill(&self, student: &str, text: &Text, trained: &[Trained]) -> Result<()> {
         let section = &self.recipe.models[student];
         let Some(settings) = &section.distill else { return Ok(()) };
-        let distillation = self.distillation(settings, text, trained)?;
         let vocab_size = match &section.start {
             Start::Random(_) => text.tokenizer.vocab_size(),
             Start::Folder(folder) => hugging_face::load_config(folder)?.vocab_size,
         };
+        let distillation = self.distillation(settings, vocab_size, text, trained)?;
         let inputs = DistillInputs {
             device: &self.device,
             vocab_size,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use corpus::{TokenFile, Tokenizer};
 use engine::Device;
 use model::{Model, hugging_face};
-use train::{DistillSettings, Distillation, Teacher, TokenSource};
+use train::{DistillSettings, Distillation, TokenSource};
 
 use super::Training;
 use crate::error::{Context, Result, refuse};
@@ -16,7 +16,7 @@ use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
 use crate::stage::Stage;
-use crate::{files, outputs, remarks, tokenizers};
+use crate::{files, outputs, remarks, teacher_folders, tokenizers};
 
 /// What a single model is trained on.
 #[derive(Clone, Debug)]
@@ -77,7 +77,9 @@ pub fn train_single(
     let model = start(section, files, &training, seed, device)?;
     // Not the model's own seed, so that students of all names and seeds can share what is drawn.
     let distill = section.distill.as_ref();
-    let distill = distill.map(|settings| distillation(settings, files, recipe_seed)).transpose()?;
+    let vocab_size = model.config().vocab_size;
+    let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
+    let distill = distill.map(distillation).transpose()?;
     let training = Training {
         name: "training",
         folder: &files.output,
@@ -121,9 +123,11 @@ fn distillation(
     settings: &DistillSettings,
     files: &TrainingFiles,
     sample_seed: u64,
+    vocab_size: usize,
+    observer: &dyn Observer,
 ) -> Result<Distillation> {
-    let open = |teacher: &String| Teacher::open(teacher.clone(), Path::new(teacher));
-    let teachers = settings.teachers.iter().map(open).collect::<std::result::Result<_, _>>()?;
+    let open = |teacher: &String| teacher_folders::open_foreign(teacher, vocab_size, observer);
+    let teachers = settings.teachers.iter().map(open).collect::<Result<_>>()?;
     Ok(Distillation {
         settings: settings.clone(),
         teachers,

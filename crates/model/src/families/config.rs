@@ -136,6 +136,12 @@ impl ModelConfig {
         })
     }
 
+    /// The same with another size of the vocabulary.
+    pub fn with_vocabulary(self, vocab_size: usize) -> Self {
+        let pad_token_id = self.pad_token_id.filter(|&id| (id as usize) < vocab_size);
+        Self { vocab_size, pad_token_id, ..self }
+    }
+
     /// The token that pads sequences: where no padding token is named, the first that ends a text.
     pub(crate) fn padding_or_end(&self) -> Option<u32> {
         self.pad_token_id.or(self.eos_token_ids.first().copied())

@@ -2,6 +2,7 @@
 //! `model.safetensors` (or shards with an index). The tokenizer's files beside them are `corpus`'s
 //! business.
 
+pub mod bytes;
 mod classifier;
 mod config;
 pub(crate) mod generation;
@@ -18,7 +19,6 @@ use base::atomic_file;
 use engine::params::NamedSegment;
 use engine::{Device, Layout, Segment, Tensor};
 
-use crate::keys::Keys;
 use crate::{Model, ModelConfig, ModelError, OutputLayer};
 
 pub use classifier::{load_classifier, save_classifier};
@@ -166,14 +166,6 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
         hash.map_err(|cause| ModelError::Io { path, cause })?;
     }
     Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// The language model that a `config.json` describes.
-///
-/// # Errors
-/// When it is another kind of model, or has values that are not followed.
-pub fn config_of_json(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
-    config::language_model(keys)
 }
 
 /// A configuration as `config.json` holds it.

@@ -50,7 +50,7 @@ pub(super) fn shard_names(index: &Path, text: &[u8]) -> Result<BTreeSet<String>,
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     let is_plain = |name: &String| {
         let mut parts = Path::new(name).components();
-        matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name.as_str())
+        parts.next() == Some(Component::Normal(name.as_ref())) && parts.next().is_none()
     };
     match names.iter().find(|name| !is_plain(name)) {
         None => Ok(names),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::hash;
 use engine::Device;
 use model::{Model, ModelConfig, ModelError, OutputLayer, hugging_face};
 
@@ -15,6 +16,8 @@ pub struct Teacher {
     pub name: String,
     folder: PathBuf,
     config: ModelConfig,
+    /// How many rows of the vocabulary are used, where the others are padding.
+    rows: Option<usize>,
 }
 
 impl Teacher {
@@ -24,7 +27,16 @@ impl Teacher {
     /// When there is no configuration that can be read.
     pub fn open(name: impl Into<String>, folder: &Path) -> Result<Self, ModelError> {
         let config = hugging_face::load_config(folder)?;
-        Ok(Self { name: name.into(), folder: folder.to_owned(), config })
+        Ok(Self { name: name.into(), folder: folder.to_owned(), config, rows: None })
+    }
+
+    /// The same teacher without the rows of its vocabulary beyond these, which pad it to a multiple
+    /// and which no tokenizer's id leads to.
+    pub fn without_padding(self, rows: usize) -> Self {
+        match rows < self.config.vocab_size {
+            true => Self { config: self.config.with_vocabulary(rows), rows: Some(rows), ..self },
+            false => self,
+        }
     }
 
     /// The configuration.
@@ -37,12 +49,20 @@ impl Teacher {
     /// # Errors
     /// When the weights cannot be read or do not fit the configuration.
     pub fn load(&self, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
-        hugging_face::load(&self.folder, device)
+        let model = hugging_face::load(&self.folder, device)?;
+        match self.rows {
+            Some(rows) => model.with_first_rows(rows),
+            None => Ok(model),
+        }
     }
 
     /// What turns its final states into logits.
     pub fn load_output(&self, device: &Arc<dyn Device>) -> Result<OutputLayer, ModelError> {
-        hugging_face::load_output(&self.folder, device)
+        let output = hugging_face::load_output(&self.folder, device)?;
+        Ok(match self.rows {
+            Some(rows) => output.with_first_rows(rows),
+            None => output,
+        })
     }
 
     /// A hash of everything that its outputs follow from.
@@ -50,7 +70,11 @@ impl Teacher {
     /// # Errors
     /// When the files cannot be read.
     pub fn fingerprint(&self) -> Result<String, ModelError> {
-        hugging_face::fingerprint(&self.folder)
+        let folder = hugging_face::fingerprint(&self.folder)?;
+        Ok(match self.rows {
+            Some(rows) => hash::of_bytes(format!("{folder}, first {rows} rows").as_bytes()),
+            None => folder,
+        })
     }
 }
 

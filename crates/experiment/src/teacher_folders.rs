@@ -1,0 +1,49 @@
+//! Opening teachers for a student.
+
+use std::path::Path;
+
+use corpus::Tokenizer;
+use train::Teacher;
+
+use crate::error::Result;
+use crate::observer::Observer;
+use crate::remarks;
+
+/// Opens a teacher's folder for a student of so many token ids. Where the teacher's own tokenizer
+/// has just as many, the rows of its vocabulary beyond them are padding and are left out.
+///
+/// # Errors
+/// When the folder holds no model that predicts the next token.
+pub(crate) fn open(
+    name: &str,
+    folder: &Path,
+    vocab_size: usize,
+    observer: &dyn Observer,
+) -> Result<Teacher> {
+    let teacher = Teacher::open(name, folder)?;
+    let rows = teacher.config().vocab_size;
+    if rows > vocab_size
+        && Tokenizer::from_folder(folder).is_ok_and(|own| own.vocab_size() == vocab_size)
+    {
+        observer.note(format_args!(
+            "teacher {name} has {rows} rows for the {vocab_size} ids of its tokenizer; the rows \
+             beyond are left out"
+        ));
+        return Ok(teacher.without_padding(vocab_size));
+    }
+    Ok(teacher)
+}
+
+/// Opens a teacher that was not trained in this run, and notes what in its folder is not used.
+///
+/// # Errors
+/// As [`open`], and when its weights are damaged.
+pub(crate) fn open_foreign(
+    name: &str,
+    vocab_size: usize,
+    observer: &dyn Observer,
+) -> Result<Teacher> {
+    let folder = Path::new(name);
+    remarks::note(folder, observer)?;
+    open(name, folder, vocab_size, observer)
+}
