@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use experiment::run::clean;
 use experiment::run::preview::{self, StagePreview};
 use experiment::run::{RunOutcome, RunSettings};
 use experiment::stage::Status;
 use experiment::{Recipe, recipe};
+use report::format::short;
 use report::{Align, Table};
 use serde_json::json;
 
 use crate::args::{CacheTeachersArgs, DeviceArgs, RunArgs};
 use crate::console::{self, Answer, Console, Style};
 use crate::failure::{Resume, WrongUsage};
+
+/// Bytes that are worth a line at the end of a run.
+const MENTIONED: u64 = 100_000_000;
 
 /// Does everything that the recipe describes, and prints the table.
 pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
@@ -140,5 +145,15 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
         _ => console::print(format_args!(
             "Everything is in {place}; the models are in {place}/models/NAME/final."
         )),
+    }?;
+    // Caches stay, since the next student may use them; so a reader should know what they take.
+    let waste = clean::find(folder).unwrap_or_default();
+    let bytes: u64 = waste.iter().map(|waste| waste.bytes).sum();
+    if bytes < MENTIONED {
+        return Ok(());
     }
+    let size = short(bytes as f64);
+    console::print(format_args!(
+        "`babyllama clean {place}` frees {size}B: teacher caches and such."
+    ))
 }
