@@ -210,7 +210,7 @@ fn recipe_advice(error: &RecipeError) -> &'static str {
         RecipeError::Override { .. } => {
             "write it like --set student.train.epochs=4, or rte.epochs=2 for fine-tuning"
         }
-        RecipeError::Fault { place: Place::CommandLine(_), .. } => {
+        RecipeError::NoModel { .. } | RecipeError::Fault { place: Place::CommandLine(_), .. } => {
             "change that flag and give the command again"
         }
         RecipeError::Fault { place: Place::File { .. }, .. } => {

@@ -20,7 +20,7 @@ const MENTIONED: u64 = 100_000_000;
 
 /// Does everything that the recipe describes, and prints the table.
 pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let recipe = recipe::load(&recipe_file(args)?, &args.overrides)?;
+    let recipe = recipe::load_with_inputs(&recipe_file(args)?, &args.overrides)?;
     experiment::run::check_only(&recipe, args.only.as_deref())?;
     let folder = folder(args.output.as_deref(), &recipe);
     experiment::run::check_caches(&recipe, &folder)?;
@@ -55,7 +55,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 
 /// Fills the caches that the recipe's students read.
 pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let recipe = recipe::load(&args.recipe.recipe, &args.recipe.overrides)?;
+    let recipe = recipe::load_with_inputs(&args.recipe.recipe, &args.recipe.overrides)?;
     experiment::run::check_students(&recipe, args.model.as_deref())?;
     let folder = folder(args.output.as_deref(), &recipe);
     experiment::run::check_caches(&recipe, &folder)?;

@@ -8,7 +8,7 @@ use train::optimizers::OptimizerSettings;
 use train::settings::{self, DistillSettings, SettingError, TrainSettings};
 
 use super::Recipe;
-use super::document::TOP_LEVEL_KEYS;
+use super::document::{DEFAULTS, MODEL_TABLES, TOP_LEVEL_KEYS};
 use super::error::{Fault, join, suggestion};
 use super::model::{ModelSection, Shape, Start};
 use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
@@ -16,9 +16,12 @@ use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, 
 /// A byte-level BPE needs its three special tokens and a symbol for every byte.
 const SMALLEST_VOCABULARY: usize = 259;
 
+/// What the name of a recipe may have besides letters and digits.
+pub(super) const NAME_MARKS: &str = "-_.";
+
 /// Refuses the first thing in the recipe that makes no sense.
 pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
-    check_name("name", &recipe.name, "-_.")?;
+    check_name("name", &recipe.name, NAME_MARKS)?;
     ensure(i64::try_from(recipe.seed).is_ok(), "seed", || {
         format!("is {}, more than {}", recipe.seed, i64::MAX)
     })?;
@@ -28,7 +31,8 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
         let key = join("models", name);
         // A dot would part a dotted key.
         check_name(&key, name, "-_")?;
-        ensure(!TOP_LEVEL_KEYS.contains(&name.as_str()), &key, || {
+        let mut kept = TOP_LEVEL_KEYS.into_iter().chain(MODEL_TABLES).chain([DEFAULTS]);
+        ensure(!kept.any(|kept| kept == name), &key, || {
             "is a name that recipes keep for themselves".into()
         })?;
         check_model(&key, model, recipe.tokenizer.vocab_size)?;

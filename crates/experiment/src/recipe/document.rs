@@ -16,6 +16,12 @@ use super::error::{Fault, Place, RecipeError, join, suggestion};
 pub(super) const TOP_LEVEL_KEYS: [&str; 6] =
     ["name", "seed", "corpus", "tokenizer", "models", "evaluate"];
 
+/// The table of values for all models that do not set them. It is no part of the resolved recipe.
+pub(super) const DEFAULTS: &str = "defaults";
+
+/// Tables of a model of which an override may set a key for all models at once.
+pub(super) const MODEL_TABLES: [&str; 2] = ["train", "distill"];
+
 /// A parsed recipe with the origin of each of its values.
 pub(super) struct Document {
     path: PathBuf,
@@ -61,8 +67,69 @@ impl Document {
     /// name stands for `models.NAME`.
     pub(super) fn apply_override(&mut self, text: &str) -> Result<(), RecipeError> {
         let (key, value) = split_override(text)?;
-        let key = self.full_key(key).map_err(|problem| refuse(text, problem))?;
-        self.set(&key, value, &format!("--set {text}"))
+        let keys = self.full_keys(key).map_err(|problem| refuse(text, problem))?;
+        let origin = format!("--set {text}");
+        keys.iter().try_for_each(|key| self.set(key, value.clone(), &origin))
+    }
+
+    /// Gives every model the values of `[defaults]` that it does not set itself: those of its shape
+    /// unless it starts from a folder, those of `distill` if it has that table.
+    pub(super) fn apply_defaults(&mut self) -> Result<(), RecipeError> {
+        let Some(defaults) = self.table.remove(DEFAULTS) else { return Ok(()) };
+        let not_a_table = |key: &str| Fault::invalid(key, "is a value, not a table");
+        let Value::Table(defaults) = defaults else {
+            return Err(self.locate(not_a_table(DEFAULTS)));
+        };
+        for name in self.model_names().into_iter().map(str::to_owned).collect::<Vec<_>>() {
+            let key = join("models", &name);
+            let Some(model) = self.table_at(&key) else { continue };
+            let (has_distill, starts_from) =
+                (model.contains_key("distill"), model.contains_key("from"));
+            for (part, value) in &defaults {
+                let applies = match part.as_str() {
+                    "distill" => has_distill,
+                    "train" => true,
+                    _ => !starts_from,
+                };
+                if applies {
+                    self.fill(&join(&key, part), value, &join(DEFAULTS, part))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a value where there is none; of a table, what is missing in it. `from` is the key that
+    /// the value has in the document.
+    fn fill(&mut self, key: &str, value: &Value, from: &str) -> Result<(), RecipeError> {
+        match (value, self.value_at(key)) {
+            (Value::Table(inner), None | Some(Value::Table(_))) => {
+                inner.iter().try_for_each(|(part, value)| {
+                    self.fill(&join(key, part), value, &join(from, part))
+                })
+            }
+            (_, Some(_)) => Ok(()),
+            (_, None) => {
+                let place = self.place(from);
+                self.set(key, value.clone(), "")?;
+                self.places.insert(key.to_string(), place);
+                Ok(())
+            }
+        }
+    }
+
+    fn value_at(&self, key: &str) -> Option<&Value> {
+        let (first, rest) =
+            key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+        let mut value = self.table.get(first)?;
+        for part in rest.iter().flat_map(|rest| rest.split('.')) {
+            value = value.as_table()?.get(part)?;
+        }
+        Some(value)
+    }
+
+    fn table_at(&self, key: &str) -> Option<&Table> {
+        self.value_at(key).and_then(Value::as_table)
     }
 
     /// Applies `key=value` to a table whose name the caller knows.
@@ -116,10 +183,10 @@ impl Document {
     pub(super) fn keep_model(&mut self, name: &str) -> Result<(), RecipeError> {
         let models = self.table.get_mut("models").and_then(Value::as_table_mut);
         let Some(model) = models.and_then(|models| models.remove(name)) else {
-            let hint = suggestion(name, self.model_names());
-            return Err(self.locate(Fault::UnknownKey { key: format!("models.{name}"), hint }));
+            let (path, hint) = (self.path.clone(), suggestion(name, self.model_names()));
+            return Err(RecipeError::NoModel { name: name.to_owned(), path, hint });
         };
-        self.table.retain(|key, _| key == "seed");
+        self.table.retain(|key, _| key == "seed" || key == DEFAULTS);
         self.table
             .insert("models".to_string(), Table::from_iter([(name.to_string(), model)]).into());
         Ok(())
@@ -154,15 +221,28 @@ impl Document {
         }
     }
 
-    fn full_key(&self, key: &str) -> Result<String, String> {
+    /// The keys that an override's key stands for: its own, that of a model that it names, or, for
+    /// a table that models have, that of every model.
+    fn full_keys(&self, key: &str) -> Result<Vec<String>, String> {
         let first = key.split('.').next().unwrap_or(key);
         let models = self.model_names();
-        if TOP_LEVEL_KEYS.contains(&first) {
-            Ok(key.to_string())
+        if TOP_LEVEL_KEYS.contains(&first) || first == DEFAULTS {
+            Ok(vec![key.to_string()])
         } else if models.contains(&first) {
-            Ok(join("models", key))
+            Ok(vec![join("models", key)])
+        } else if MODEL_TABLES.contains(&first) {
+            let has_table = |name: &&str| {
+                first == "train" || self.value_at(&format!("models.{name}.{first}")).is_some()
+            };
+            let of_model = |name| format!("models.{name}.{key}");
+            let keys: Vec<String> = models.into_iter().filter(has_table).map(of_model).collect();
+            match keys.is_empty() {
+                true => Err(format!("no model of the recipe has a table `{first}`")),
+                false => Ok(keys),
+            }
         } else {
-            let hint = suggestion(first, TOP_LEVEL_KEYS.into_iter().chain(models));
+            let known = TOP_LEVEL_KEYS.into_iter().chain([DEFAULTS]).chain(MODEL_TABLES);
+            let hint = suggestion(first, known.chain(models));
             Err(format!("`{first}` is neither a key of the recipe nor a model's name; {hint}"))
         }
     }

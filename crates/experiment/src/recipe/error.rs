@@ -16,6 +16,8 @@ pub enum RecipeError {
     Syntax { place: Place, message: String },
     #[error("--set {text}: {problem}")]
     Override { text: String, problem: String },
+    #[error("--model {name}: {} has no such model; {hint}", path.display())]
+    NoModel { name: String, path: PathBuf, hint: String },
     #[error("{place}: {fault}")]
     Fault { place: Place, fault: Fault },
     #[error("the recipe cannot be written as TOML: {0}")]

@@ -6,6 +6,7 @@ mod decode;
 mod document;
 mod error;
 mod finetune;
+mod inputs;
 mod model;
 mod sections;
 #[cfg(test)]
@@ -71,23 +72,46 @@ impl Recipe {
 /// Reads a recipe, applies overrides such as `student.train.epochs=4` in turn, fills in every
 /// default and checks the whole.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    load_document(path, overrides).map(|(_, recipe)| recipe)
+}
+
+/// As [`load`], and checks that every file and folder that the recipe names can be used.
+pub fn load_with_inputs(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    let (document, recipe) = load_document(path, overrides)?;
+    inputs::check(&recipe).map_err(|fault| document.locate(fault))?;
+    Ok(recipe)
+}
+
+fn load_document(path: &Path, overrides: &[String]) -> Result<(Document, Recipe), RecipeError> {
     let mut document = Document::read(path)?;
     for text in overrides {
         document.apply_override(text)?;
     }
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    resolve(&document, &stem.unwrap_or_default())
+    let recipe = resolve(&mut document, &name_of_file(path))?;
+    Ok((document, recipe))
+}
+
+/// The name of a recipe that gives itself none: its file's, with a hyphen for each character that
+/// a name may not have.
+fn name_of_file(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let fits = |c: char| c.is_ascii_alphanumeric() || check::NAME_MARKS.contains(c);
+    let name: String = stem.chars().map(|c| if fits(c) { c } else { '-' }).collect();
+    match name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()) {
+        "" => "recipe".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// Reads a recipe that is part of the program; `path` is its place in the repository.
 pub fn embedded(path: &str, text: &str) -> Result<Recipe, RecipeError> {
     let path = Path::new(path);
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    resolve(&Document::parse(path, text)?, &stem.unwrap_or_default())
+    resolve(&mut Document::parse(path, text)?, &name_of_file(path))
 }
 
 /// The checked recipe of a document; `name` is for a recipe that gives itself none.
-fn resolve(document: &Document, name: &str) -> Result<Recipe, RecipeError> {
+fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
+    document.apply_defaults()?;
     let mut recipe: Recipe = document.decode()?;
     if recipe.name.is_empty() {
         recipe.name = name.to_string();
@@ -195,7 +219,7 @@ pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), Rec
         }
         None => document.remove(&distill_key),
     }
-    let mut recipe = resolve(&document, "model")?;
+    let mut recipe = resolve(&mut document, "model")?;
     let missing = || document.locate(Fault::MissingKey { key: format!("models.{name}") });
     Ok((recipe.models.shift_remove(name).ok_or_else(missing)?, recipe.seed))
 }

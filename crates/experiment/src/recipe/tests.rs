@@ -150,6 +150,86 @@ fn faults_name_file_line_key_and_the_nearest_name() {
 }
 
 #[test]
+fn values_for_all_models_stand_once() {
+    let text = BASE.replace(
+        "seed = 7",
+        "[defaults]\nnum_kv_heads = 2\n[defaults.train]\n\
+        epochs = 5\nlearning_rate = 1e-3\n[defaults.distill]\nalpha = 0.25",
+    );
+    let text = text.replace(
+        "num_heads = 4\n\n[models.student]",
+        "num_heads = 4\nnum_kv_heads = \
+        4\n\n[models.student]",
+    );
+    let recipe = load_with(&text, &[]).unwrap();
+    let [small, student] = ["small", "student"].map(|name| &recipe.models[name]);
+    assert_eq!((small.train.epochs, student.train.epochs), (5.0, 2.0));
+    assert_eq!((small.train.learning_rate, student.train.learning_rate), (1e-3, 1e-3));
+    assert_eq!((&small.distill, student.distill.as_ref().unwrap().alpha), (&None, 0.25));
+    let Start::Random(shape) = &student.start else { panic!("{student:?}") };
+    assert_eq!(shape.num_kv_heads, 2);
+    let resolved = recipe.resolved().unwrap();
+    assert!(!resolved.contains("defaults"), "{resolved}");
+
+    // What a default breaks is found where the default stands.
+    let message = load_with(&text.replace("epochs = 5", "epoch = 5"), &[]).unwrap_err();
+    let expected = "trial.toml:4: unknown key `models.small.train.epoch`; did you mean `epochs`?";
+    assert_eq!(message, expected);
+    let folder = load_with(&format!("{text}\n[models.more]\nfrom = 'models/x'\n"), &[]).unwrap();
+    assert_eq!(folder.models["more"].train.epochs, 5.0);
+    let message = load_with(BASE, &["defaults=3"]).unwrap_err();
+    assert_eq!(message, "--set defaults=3: `defaults` is a value, not a table");
+}
+
+#[test]
+fn an_override_may_reach_all_models() {
+    let overrides = ["train.epochs=9", "distill.alpha=0.1", "small.train.epochs=4"];
+    let recipe = load_with(BASE, &overrides).unwrap();
+    let [small, student] = ["small", "student"].map(|name| &recipe.models[name]);
+    assert_eq!((small.train.epochs, student.train.epochs), (4.0, 9.0));
+    assert_eq!((&small.distill, student.distill.as_ref().unwrap().alpha), (&None, 0.1));
+    let message = load_with("[models.a]\nfrom = 'x'", &["distill.alpha=0.1"]).unwrap_err();
+    assert!(message.ends_with("no model of the recipe has a table `distill`"), "{message}");
+}
+
+#[test]
+fn a_file_without_a_name_gives_its_own() {
+    for (file, name) in
+        [("my recipe.toml", "my-recipe"), ("é.toml", "recipe"), ("-x.1.toml", "x.1")]
+    {
+        assert_eq!(embedded(file, BASE).unwrap().name, name);
+    }
+}
+
+#[test]
+fn inputs_are_checked_with_the_key_and_its_place() {
+    let file = write(BASE);
+    let here = file.path.parent().unwrap();
+    fs::create_dir(here.join("empty")).unwrap();
+    let refused = |key: &str, path: &str| {
+        let path = here.join(path).display().to_string();
+        let is_list = key.starts_with("evaluate") || key.ends_with("teachers");
+        let text = if is_list { format!("{key}=['{path}']") } else { format!("{key}={path}") };
+        let message =
+            load_with_inputs(&file.path, std::slice::from_ref(&text)).unwrap_err().to_string();
+        let rest = message.strip_prefix(&format!("--set {text}: ")).unwrap_or(&message);
+        rest.replace(&format!("{}/", here.display()), "")
+    };
+    assert_eq!(refused("corpus.source", "no"), "`corpus.source` names no, which does not exist");
+    let empty = refused("corpus.validation", "empty");
+    assert!(empty.starts_with("`corpus.validation` names empty, which holds no text"), "{empty}");
+    let tokenizer = refused("tokenizer.path", "no.json");
+    assert_eq!(tokenizer, "`tokenizer.path` names no.json, which does not exist");
+    let from = refused("models.extra.from", "empty");
+    assert!(from.starts_with("`models.extra.from` names empty"), "{from}");
+    let teacher = refused("student.distill.teachers", "empty");
+    assert!(teacher.starts_with("`models.student.distill.teachers[0]` names empty"), "{teacher}");
+    let pairs = refused("evaluate.blimp", "empty");
+    assert!(pairs.starts_with("`evaluate.blimp[0]` names empty, which has no .jsonl"), "{pairs}");
+    assert!(load_with_inputs(&file.path, &[]).is_ok());
+}
+
+#[test]
 fn an_absent_recipe_is_named() {
     let error = load(Path::new("no/such.toml"), &[]).unwrap_err().to_string();
     assert!(error.starts_with("cannot read recipe no/such.toml: "), "{error}");
@@ -458,7 +538,8 @@ fn a_command_names_the_models_it_could_take() {
     let request =
         ModelRequest { model: "studnet", recipe: Some(&file.path), overrides: &[], distill: None };
     let error = load_model(&request).unwrap_err().to_string();
-    assert!(error.ends_with("unknown key `models.studnet`; did you mean `student`?"), "{error}");
+    let expected = format!("{} has no such model; did you mean `student`?", file.path.display());
+    assert_eq!(error, format!("--model studnet: {expected}"));
 }
 
 /// A recipe of the repository, with its models' parameter counts at its own vocabulary size.

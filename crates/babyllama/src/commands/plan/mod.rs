@@ -16,7 +16,7 @@ use crate::console;
 
 /// Prints parameters, tokens, work, memory, disk and expected time of every model of a recipe.
 pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let recipe = recipe::load(&args.recipe, &args.overrides)?;
+    let recipe = recipe::load_with_inputs(&args.recipe, &args.overrides)?;
     let arithmetic = device.arithmetic();
     let estimate = RecipeEstimate::of(&recipe, arithmetic)?;
     let device = open(device)?;
