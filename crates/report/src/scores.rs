@@ -67,32 +67,27 @@ impl TableRow {
 }
 
 /// The table that closes a run, one line a model, in the given order. `pairs` is the title of the
-/// minimal pairs.
-pub fn closing_table(rows: &[TableRow], pairs: &str) -> Table {
-    let right = [
-        "parameters",
-        "best epoch",
-        "held-out loss",
-        "perplexity",
-        pairs,
-        "tokens/s",
-        "minutes",
-        "seed",
-    ];
-    let heads = [("model", Align::Left)].into_iter().chain(right.map(|head| (head, Align::Right)));
-    let mut table = Table::new(heads);
+/// minimal pairs, if any were scored.
+pub fn closing_table(rows: &[TableRow], pairs: Option<&str>) -> Table {
+    let first = ["parameters", "best epoch", "held-out loss", "perplexity"];
+    let heads = first.into_iter().chain(pairs).chain(["tokens/s", "minutes", "seed"]);
+    let heads = heads.map(|head| (head, Align::Right));
+    let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads));
     for row in rows {
-        table.push(vec![
+        let first = [
             row.model.clone(),
             grouped(row.parameters),
             decimal(row.best_epoch, 2),
             decimal(row.held_out_loss, 3),
             decimal(row.perplexity(), 2),
-            percent(row.pairs),
+        ];
+        let last = [
             row.tokens_per_second.map_or(NOTHING.to_string(), short),
             decimal(row.minutes, 1),
             row.seed.map_or(NOTHING.to_string(), |seed| seed.to_string()),
-        ]);
+        ];
+        let pairs = pairs.map(|_| percent(row.pairs));
+        table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
     table
 }
@@ -130,7 +125,7 @@ mod tests {
             held_out_loss: Some(0.0),
             ..TableRow::default()
         };
-        let text = closing_table(&[student, ensemble], "built-in pairs").to_text();
+        let text = closing_table(&[student, ensemble], Some("built-in pairs")).to_text();
         let words =
             |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use model::ModelError;
+use model::{ModelConfig, ModelError};
 use train::optimizers::OptimizerSettings;
-use train::settings::{self, DistillSettings, SettingError, TrainSettings};
+use train::settings::{self, DistillSettings, SettingError};
 
 use super::Recipe;
 use super::document::{DEFAULTS, MODEL_TABLES, TOP_LEVEL_KEYS};
@@ -15,6 +15,12 @@ use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, 
 
 /// A byte-level BPE needs its three special tokens and a symbol for every byte.
 const SMALLEST_VOCABULARY: usize = 259;
+
+/// The built-in corpus is made in memory.
+const MOST_BUILTIN_WORDS: usize = 1_000_000_000;
+
+/// The most pairs of each kind.
+const MOST_PAIRS: usize = 1_000_000;
 
 /// What the name of a recipe may have besides letters and digits.
 pub(super) const NAME_MARKS: &str = "-_.";
@@ -60,30 +66,11 @@ fn check_name(key: &str, name: &str, marks: &str) -> Result<(), Fault> {
     })
 }
 
-fn positive(key: &str, value: f64) -> Result<(), Fault> {
-    ensure(value > 0.0 && value.is_finite(), key, || {
-        format!("is {value}; it must be larger than 0")
-    })
-}
-
-fn not_negative(key: &str, value: f64) -> Result<(), Fault> {
-    ensure(value >= 0.0 && value.is_finite(), key, || {
-        format!("is {value}; it must not be negative")
-    })
-}
-
-fn share(key: &str, value: f64) -> Result<(), Fault> {
-    ensure((0.0..=1.0).contains(&value), key, || format!("is {value}; it must be between 0 and 1"))
-}
-
-fn below_one(key: &str, value: f64) -> Result<(), Fault> {
-    ensure((0.0..1.0).contains(&value), key, || {
-        format!("is {value}; it must be at least 0 and below 1")
-    })
-}
-
-fn at_least(key: &str, value: usize, smallest: usize) -> Result<(), Fault> {
-    ensure(value >= smallest, key, || format!("is {value}; the smallest that works is {smallest}"))
+fn between(key: &str, value: usize, smallest: usize, largest: usize) -> Result<(), Fault> {
+    ensure(value >= smallest, key, || {
+        format!("is {value}; the smallest that works is {smallest}")
+    })?;
+    ensure(value <= largest, key, || format!("is {value}; the largest that works is {largest}"))
 }
 
 fn check_corpus(corpus: &CorpusSection) -> Result<(), Fault> {
@@ -96,6 +83,9 @@ fn check_corpus(corpus: &CorpusSection) -> Result<(), Fault> {
     ensure(!builtin || corpus.words > 0, "corpus.words", || {
         "is 0; it must be the number of words to write".into()
     })?;
+    ensure(!builtin || corpus.words <= MOST_BUILTIN_WORDS, "corpus.words", || {
+        format!("is {}; of the built-in corpus it is at most {MOST_BUILTIN_WORDS}", corpus.words)
+    })?;
     ensure(builtin || corpus.validation != Validation::Builtin, "corpus.validation", || {
         "is \"builtin\" while corpus.source is a folder; use \"split\" or a folder".into()
     })?;
@@ -103,14 +93,12 @@ fn check_corpus(corpus: &CorpusSection) -> Result<(), Fault> {
     ensure(fraction > 0.0 && fraction < 1.0, "corpus.validation_fraction", || {
         format!("is {fraction}; it must be between 0 and 1, both excluded")
     })?;
-    at_least("corpus.pairs_per_paradigm", corpus.pairs_per_paradigm, 1)
+    between("corpus.pairs_per_paradigm", corpus.pairs_per_paradigm, 1, MOST_PAIRS)
 }
 
 fn check_tokenizer(tokenizer: &TokenizerSection) -> Result<(), Fault> {
-    at_least("tokenizer.vocab_size", tokenizer.vocab_size, SMALLEST_VOCABULARY)?;
-    ensure(u32::try_from(tokenizer.vocab_size).is_ok(), "tokenizer.vocab_size", || {
-        format!("is {}, more than token ids can count", tokenizer.vocab_size)
-    })
+    let largest = ModelConfig::LARGEST_SIZE;
+    between("tokenizer.vocab_size", tokenizer.vocab_size, SMALLEST_VOCABULARY, largest)
 }
 
 fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
@@ -121,7 +109,7 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
             format!("is {}, fewer than train.sequence_length = {length}", shape.max_positions)
         })?;
     }
-    check_train(&model.train).map_err(|fault| fault.within("train").within(key))?;
+    settings::check(&model.train).map_err(|error| fault(error).within("train").within(key))?;
     check_groups(model, vocab_size).map_err(|fault| fault.within("train").within(key))
 }
 
@@ -157,28 +145,6 @@ fn divides(key: &str, whole: usize, part_key: &str, part: usize) -> Result<(), F
     })
 }
 
-fn check_train(train: &TrainSettings) -> Result<(), Fault> {
-    positive("epochs", train.epochs)?;
-    at_least("batch_size", train.batch_size, 1)?;
-    ensure(train.micro_batch_size <= train.batch_size, "micro_batch_size", || {
-        format!("is {}, more than batch_size = {}", train.micro_batch_size, train.batch_size)
-    })?;
-    // A sequence of one token predicts nothing.
-    at_least("sequence_length", train.sequence_length, 2)?;
-    positive("learning_rate", train.learning_rate)?;
-    share("warmup_ratio", train.warmup_ratio)?;
-    not_negative("weight_decay", train.weight_decay)?;
-    below_one("adam_beta1", train.adam_beta1)?;
-    below_one("adam_beta2", train.adam_beta2)?;
-    positive("adam_epsilon", train.adam_epsilon)?;
-    not_negative("max_grad_norm", train.max_grad_norm)?;
-    let largest = i64::MAX as u64;
-    ensure(train.seed.is_none_or(|seed| seed <= largest), "seed", || {
-        format!("is more than {largest}")
-    })?;
-    settings::check(train).map_err(fault)
-}
-
 /// What training itself refuses, as a fault of the recipe's key.
 pub(super) fn fault(SettingError { setting, value, rule }: SettingError) -> Fault {
     Fault::invalid(&setting, format!("is {value}; {rule}"))
@@ -187,8 +153,6 @@ pub(super) fn fault(SettingError { setting, value, rule }: SettingError) -> Faul
 /// `index` is the student's place among the models; its teachers stand before it, which also rules
 /// out circles.
 fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Result<(), Fault> {
-    positive("temperature", distill.temperature)?;
-    share("alpha", distill.alpha)?;
     ensure(!distill.teachers.is_empty(), "teachers", || "is empty; name at least one".into())?;
     settings::check_distillation(distill, &recipe.models[index].train, distill.teachers.len())
         .map_err(fault)?;

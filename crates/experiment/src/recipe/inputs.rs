@@ -38,7 +38,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
             }
         }
     }
-    for (number, source) in recipe.evaluate.blimp.iter().enumerate() {
+    for (number, source) in recipe.evaluate.blimp.iter().flatten().enumerate() {
         if let Source::Folder(folder) = source {
             let key = format!("evaluate.blimp[{number}]");
             minimal_pairs::read_folder(folder).map_err(at(&key, folder))?;

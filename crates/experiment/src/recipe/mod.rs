@@ -116,6 +116,11 @@ fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
     if recipe.name.is_empty() {
         recipe.name = name.to_string();
     }
+    let source = &recipe.corpus.source;
+    recipe.evaluate.blimp.get_or_insert_with(|| match source {
+        Source::Builtin => vec![Source::Builtin],
+        Source::Folder(_) => Vec::new(),
+    });
     check::check(&recipe).map_err(|fault| document.locate(fault))?;
     for (name, model) in &mut recipe.models {
         model.train.seed.get_or_insert_with(|| model_seed(recipe.seed, name));

@@ -163,8 +163,9 @@ impl Default for TokenizerSection {
 pub struct EvaluateSection {
     /// Cross-entropy on the held-out text.
     pub loss: bool,
-    /// Minimal pairs: folders of `*.jsonl` in BLiMP's format, or `builtin`.
-    pub blimp: Vec<Source>,
+    /// Minimal pairs: folders of `*.jsonl` in BLiMP's format, or `builtin`. Left out, the built-in
+    /// pairs for the built-in corpus, and none for other text.
+    pub blimp: Option<Vec<Source>>,
     /// Whose evaluation pipeline scores the minimal pairs.
     pub rules: Rules,
     /// Groups of models to score as one, by the mean of their logits.
@@ -173,12 +174,7 @@ pub struct EvaluateSection {
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self {
-            loss: true,
-            blimp: vec![Source::Builtin],
-            rules: Rules::Year2024,
-            ensembles: Vec::new(),
-        }
+        Self { loss: true, blimp: None, rules: Rules::Year2024, ensembles: Vec::new() }
     }
 }
 
@@ -209,8 +205,11 @@ mod tests {
     fn sections_survive_writing_and_reading() {
         let section = corpus("source = 'data/train'\nvalidation = 'split'\nwords = 5");
         assert_eq!(corpus(&toml::to_string(&section).unwrap()), section);
-        let section =
-            EvaluateSection { ensembles: vec![vec!["a".into(), "b".into()]], ..Default::default() };
+        let section = EvaluateSection {
+            blimp: Some(vec![Source::Builtin]),
+            ensembles: vec![vec!["a".into(), "b".into()]],
+            ..Default::default()
+        };
         let text = toml::to_string(&section).unwrap();
         assert!(text.contains("blimp = [\"builtin\"]\nrules = \"2024\""), "{text}");
         assert_eq!(toml::from_str::<EvaluateSection>(&text).unwrap(), section);

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eval::{Benchmark, BenchmarkResult, BuiltinPairs, OtherPairs};
+use eval::{Benchmark, BenchmarkResult, BuiltinPairs};
 use model::{Model, hugging_face};
 use report::{Table, TableRow, closing_table};
 use serde::{Deserialize, Serialize};
@@ -68,11 +68,11 @@ impl Pipeline<'_> {
     /// Scores what is not scored yet and returns the closing table.
     pub(super) fn evaluate(&self, text: &Text, trained: &[Trained]) -> Result<Table> {
         let mut sets = Vec::new();
-        for source in self.recipe.evaluate.blimp.clone() {
+        for source in self.recipe.evaluate.blimp.iter().flatten().cloned() {
             let folder = self.pairs_folder(&source)?;
             sets.push(PairSet { source, folder, pairs: OnceCell::new() });
         }
-        let (mut rows, mut pairs) = (Vec::new(), OtherPairs.title());
+        let (mut rows, mut pairs) = (Vec::new(), None);
         for subject in self.subjects() {
             let members: Vec<&Trained> =
                 trained.iter().filter(|model| subject.contains(&model.name)).collect();
@@ -81,7 +81,8 @@ impl Pipeline<'_> {
             let shown = sets.first().and_then(|set| Some((set, scores.blimp.get(&set.name())?)));
             if let Some((set, result)) = shown {
                 let is_builtin = set.source == Source::Builtin;
-                pairs = if is_builtin { BuiltinPairs.title() } else { result.benchmark.title() };
+                let own = result.benchmark.title();
+                pairs = Some(if is_builtin { BuiltinPairs.title() } else { own });
             }
             let score = shown.map(|(_, result)| result.score);
             rows.push(self.row(&members, &scores, score)?);

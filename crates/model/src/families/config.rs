@@ -59,7 +59,7 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// The largest size: beyond any model of this program's kind, and far below where a product of
     /// two sizes overflows.
-    pub(super) const LARGEST_SIZE: usize = 1 << 24;
+    pub const LARGEST_SIZE: usize = 1 << 24;
 
     /// The most layers, which multiply all other sizes.
     const MOST_LAYERS: usize = 1 << 10;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::optimizers::{OptimizerKind, OptimizerSettings};
-use crate::settings::{ScheduleKind, SettingError, require};
+use crate::settings::{ScheduleKind, SettingError, rules};
 
 /// How a classifier is fine-tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,22 +102,10 @@ impl FinetuneSettings {
     /// # Errors
     /// Names the first setting that is out of its range, its value and the rule.
     pub fn check(&self) -> Result<(), SettingError> {
-        let (rate, threshold) = (self.learning_rate, self.early_stopping_threshold);
-        require(self.batch_size >= 1, "batch_size", &self.batch_size, "it must be at least 1")?;
-        let epochs = self.epochs;
-        require(
-            epochs > 0.0 && epochs <= 1e6,
-            "epochs",
-            &epochs,
-            "it must be above 0 and at most a million",
-        )?;
-        require(
-            rate >= 0.0 && rate.is_finite(),
-            "learning_rate",
-            &rate,
-            "it must be a number from 0 up",
-        )?;
-        require(threshold >= 0.0, "early_stopping_threshold", &threshold, "it must be 0 or more")?;
+        rules::count("batch_size", self.batch_size)?;
+        rules::epochs(self.epochs)?;
+        rules::number("learning_rate", self.learning_rate)?;
+        rules::number("early_stopping_threshold", self.early_stopping_threshold)?;
         OptimizerSettings::from(self).check()
     }
 }

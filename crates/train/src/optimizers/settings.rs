@@ -7,7 +7,7 @@ use engine::{Layout, Role, Segment};
 
 use super::{OptimizerKind, ParameterGroup};
 use crate::settings::named::Named;
-use crate::settings::{SettingError, require};
+use crate::settings::{SettingError, require, rules};
 
 /// How a model's parameters are updated: the part of the settings of pretraining and of
 /// fine-tuning that concerns the optimizer.
@@ -39,22 +39,11 @@ impl OptimizerSettings {
     /// # Errors
     /// Names the first such setting, its value and the rule.
     pub fn check(&self) -> Result<(), SettingError> {
-        let share = |value: f64| (0.0..1.0).contains(&value);
-        require(
-            self.weight_decay >= 0.0,
-            "weight_decay",
-            &self.weight_decay,
-            "it must be 0 or more",
-        )?;
-        require(share(self.beta1), "adam_beta1", &self.beta1, "it must be at least 0 and below 1")?;
-        require(share(self.beta2), "adam_beta2", &self.beta2, "it must be at least 0 and below 1")?;
-        require(self.epsilon > 0.0, "adam_epsilon", &self.epsilon, "it must be above 0")?;
-        require(
-            self.max_grad_norm >= 0.0,
-            "max_grad_norm",
-            &self.max_grad_norm,
-            "it must be 0 or more",
-        )?;
+        rules::number("weight_decay", self.weight_decay)?;
+        rules::decay("adam_beta1", self.beta1)?;
+        rules::decay("adam_beta2", self.beta2)?;
+        rules::positive("adam_epsilon", self.epsilon)?;
+        rules::number("max_grad_norm", self.max_grad_norm)?;
         check_options("optimizer_options", self.optimizer, &self.optimizer_options)?;
         let mut groups = self.groups.iter().enumerate();
         groups.try_for_each(|(index, group)| self.check_group(index, group))
@@ -62,14 +51,10 @@ impl OptimizerSettings {
 
     fn check_group(&self, index: usize, group: &ParameterGroup) -> Result<(), SettingError> {
         let key = |key: &str| format!("groups[{index}].{key}");
-        let not_negative = |name: &str, value: f64| {
-            let holds = value >= 0.0 && value.is_finite();
-            require(holds, &key(name), &value, "it must be a number from 0 up")
-        };
         let names_segments = !group.pattern.is_empty();
         require(names_segments, &key("pattern"), &"\"\"", "a pattern must name segments")?;
-        not_negative("learning_rate_factor", group.learning_rate_factor)?;
-        not_negative("weight_decay", group.weight_decay.unwrap_or(0.0))?;
+        rules::number(&key("learning_rate_factor"), group.learning_rate_factor)?;
+        rules::number(&key("weight_decay"), group.weight_decay.unwrap_or(0.0))?;
         let optimizer = group.optimizer.unwrap_or(self.optimizer);
         check_options(&key("optimizer_options"), optimizer, &group.optimizer_options)
     }

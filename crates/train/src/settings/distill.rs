@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::ops::distillation_loss::{Divergence, Ensemble};
 
-use super::SettingError;
-use super::{TrainSettings, named};
+use super::{SettingError, TrainSettings, named, require, rules};
 
 /// How a student is distilled from its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,12 +103,16 @@ pub fn check_distillation(
     let refuse = |setting: &str, value: &dyn std::fmt::Debug, rule| {
         Err(SettingError { setting: setting.to_owned(), value: format!("{value:?}"), rule })
     };
+    let temperature = distill.temperature;
+    let rule = "it must be between 0.001 and 1000";
+    require((1e-3..=1e3).contains(&temperature), "temperature", &rules::shown(temperature), rule)?;
+    rules::share("alpha", distill.alpha)?;
     if let Some(weights) = &distill.weights {
         if weights.len() != teachers {
             return refuse("weights", weights, "there must be one for each teacher");
         }
-        if !weights.iter().all(|&weight| weight > 0.0 && weight.is_finite()) {
-            return refuse("weights", weights, "each must be larger than 0");
+        if !weights.iter().all(|&weight| rules::positive("weights", weight).is_ok()) {
+            return refuse("weights", weights, "each must be between 1e-18 and 1e18");
         }
     }
     if let Some(cache) = distill.cache.as_ref().filter(|cache| cache.as_os_str().is_empty()) {

@@ -4,6 +4,7 @@
 mod distill;
 mod error;
 pub(crate) mod named;
+pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub use self::distill::{
 pub use self::named::Named;
 
 pub use self::error::SettingError;
-pub(crate) use self::error::require;
+pub(crate) use self::rules::require;
 use crate::optimizers::{OptimizerKind, OptimizerSettings, ParameterGroup};
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
@@ -64,7 +65,8 @@ pub struct TrainSettings {
     pub adam_epsilon: f64,
     /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
     pub max_grad_norm: f64,
-    /// Held-out sequences per evaluation, a fixed subset drawn once; 0 means all.
+    /// Held-out sequences per evaluation, a fixed subset drawn once where there are more; 0 means
+    /// all.
     pub evaluation_sequences: usize,
     /// The held-out number that chooses the best weights.
     pub select_by: Selection,
@@ -106,7 +108,7 @@ impl Default for TrainSettings {
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
             max_grad_norm: 1.0,
-            evaluation_sequences: 0,
+            evaluation_sequences: 1024,
             select_by: Selection::CrossEntropy,
             checkpoint_steps: 0,
             checkpoint_minutes: 10.0,
@@ -173,51 +175,29 @@ pub enum ScheduleKind {
 /// # Errors
 /// Names the first such setting, its value and the rule.
 pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
-    let rate = settings.learning_rate;
-    require(
-        settings.sequence_length >= 2,
-        "sequence_length",
-        &settings.sequence_length,
-        "it must be at least 2",
-    )?;
-    require(settings.batch_size >= 1, "batch_size", &settings.batch_size, "it must be at least 1")?;
+    rules::epochs(settings.epochs)?;
+    rules::batch(settings.batch_size, settings.sequence_length)?;
+    let fits = settings.micro_batch_size <= settings.batch_size;
+    let rule = "it must be at most batch_size";
+    require(fits, "micro_batch_size", &settings.micro_batch_size, rule)?;
+    check_offsets(settings)?;
+    rules::number("learning_rate", settings.learning_rate)?;
+    rules::share("warmup_ratio", settings.warmup_ratio)?;
+    rules::number("checkpoint_minutes", settings.checkpoint_minutes)?;
+    // Recipes are TOML, whose integers end there.
+    let holds = settings.seed.is_none_or(|seed| i64::try_from(seed).is_ok());
+    let rule = "it must be at most 9223372036854775807";
+    require(holds, "seed", &settings.seed.unwrap_or_default(), rule)?;
+    OptimizerSettings::from(settings).check()
+}
+
+fn check_offsets(settings: &TrainSettings) -> Result<(), SettingError> {
     let (offsets, length) = (format!("{:?}", settings.chunk_offsets), settings.sequence_length);
     let rise = settings.chunk_offsets.windows(2).all(|pair| pair[0] < pair[1]);
     let fit = settings.chunk_offsets.iter().all(|&offset| offset < length);
-    require(
-        rise && fit,
-        "chunk_offsets",
-        &offsets,
-        "offsets must rise and stay below sequence_length",
-    )?;
+    let rule = "offsets must rise and stay below sequence_length";
+    require(rise && fit, "chunk_offsets", &offsets, rule)?;
     let alone = !settings.random_offset || settings.chunk_offsets.is_empty();
-    require(
-        alone,
-        "chunk_offsets",
-        &offsets,
-        "with random_offset = true any offset is drawn; remove one of the two",
-    )?;
-    let epochs = settings.epochs;
-    require(
-        epochs > 0.0 && epochs <= 1e6,
-        "epochs",
-        &epochs,
-        "it must be above 0 and at most a million",
-    )?;
-    require(
-        rate >= 0.0 && rate.is_finite(),
-        "learning_rate",
-        &rate,
-        "it must be a number from 0 up",
-    )?;
-    let minutes = settings.checkpoint_minutes;
-    require(
-        minutes >= 0.0 && minutes.is_finite(),
-        "checkpoint_minutes",
-        &minutes,
-        "it must be a number from 0 up",
-    )?;
-    let ratio = settings.warmup_ratio;
-    require((0.0..=1.0).contains(&ratio), "warmup_ratio", &ratio, "it must be between 0 and 1")?;
-    OptimizerSettings::from(settings).check()
+    let rule = "with random_offset = true any offset is drawn; remove one of the two";
+    require(alone, "chunk_offsets", &offsets, rule)
 }
