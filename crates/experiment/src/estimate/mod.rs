@@ -1,12 +1,13 @@
 //! What a recipe takes, before anything runs: parameters, tokens, FLOPs, memory, disk.
 
+mod machine;
 pub mod memory;
 pub mod signals;
 mod speed;
 
 use std::path::Path;
 
-use corpus::text;
+use corpus::{Tokenizer, text};
 use engine::Arithmetic;
 use model::{ModelConfig, hugging_face};
 use train::TrainSettings;
@@ -17,6 +18,7 @@ use crate::recipe::{ModelSection, Recipe, Source, Start};
 use memory::TrainingMemory;
 use signals::{Choice, choices, cost};
 
+pub use machine::require_memory;
 pub use speed::measured_flops;
 
 /// Tokens per word of BabyLM text under a byte-level BPE of 16,000 entries (14.7 M tokens of 9.88 M
@@ -93,11 +95,31 @@ fn training_words(recipe: &Recipe) -> Result<f64> {
     }
 }
 
+/// The configuration of a recipe's model. A tokenizer that the recipe names decides the size of the
+/// vocabulary.
 fn config(recipe: &Recipe, section: &ModelSection) -> Result<ModelConfig> {
     match &section.start {
-        Start::Random(shape) => Ok(shape.config(recipe.tokenizer.vocab_size)),
+        Start::Random(shape) => Ok(shape.config(vocab_size(recipe)?)),
         Start::Folder(folder) => Ok(hugging_face::load_config(folder)?),
     }
+}
+
+fn vocab_size(recipe: &Recipe) -> Result<usize> {
+    match &recipe.tokenizer.path {
+        Some(path) => Ok(Tokenizer::load(path)?.vocab_size()),
+        None => Ok(recipe.tokenizer.vocab_size),
+    }
+}
+
+/// Refuses a recipe's models that the memory cannot hold ([`require_memory`]).
+///
+/// # Errors
+/// Names the first such model; also when a folder or tokenizer that the recipe names cannot be
+/// read.
+pub fn require_memory_for_all(recipe: &Recipe) -> Result<()> {
+    recipe.models.iter().try_for_each(|(name, section)| {
+        require_memory(&format!("models.{name}"), &config(recipe, section)?, &section.train)
+    })
 }
 
 fn estimate(
@@ -115,9 +137,9 @@ fn estimate(
     // A backward pass is two products for each of the forward's.
     let own_flops = 3.0 * config.forward_flops_per_token(length) * seen;
     let (mut flops, mut found) = (own_flops, Vec::new());
-    let state = OptimizerSettings::from(settings).bytes_per_weight() as f64;
-    // Weights, gradient and optimizer state.
-    let mut memory = (8.0 + state) * parameters as f64 + activation_bytes(&config, settings);
+    let optimizer = OptimizerSettings::from(settings);
+    let state = optimizer.bytes_per_weight() as f64;
+    let mut memory = state_bytes(&config, &optimizer) + activation_bytes(&config, settings);
     // Two checkpoints of weights and optimizer state, and one more while it is written; the best
     // and the final weights.
     let mut disk = (3.0 * (4.0 + state) + 2.0 * 4.0) * parameters as f64;
@@ -157,13 +179,18 @@ fn teacher(recipe: &Recipe, name: &str) -> Result<ModelConfig> {
     }
 }
 
+/// Bytes of weights, gradient and optimizer state.
+fn state_bytes(config: &ModelConfig, optimizer: &OptimizerSettings) -> f64 {
+    (8 + optimizer.bytes_per_weight()) as f64 * config.parameter_count() as f64
+}
+
 /// What a step keeps for its backward: per layer about ten rows of hidden size and three of the
 /// intermediate size, and blocks of logits.
 fn activation_bytes(config: &ModelConfig, settings: &TrainSettings) -> f64 {
     let sequences =
         if settings.micro_batch_size > 0 { settings.micro_batch_size } else { settings.batch_size };
     let per_token = config.num_layers * (10 * config.hidden_size + 3 * config.intermediate_size);
-    4.0 * (sequences * settings.sequence_length * per_token) as f64 + 64e6
+    4.0 * sequences as f64 * settings.sequence_length as f64 * per_token as f64 + 64e6
 }
 
 #[cfg(test)]

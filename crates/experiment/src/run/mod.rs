@@ -21,6 +21,7 @@ use engine::cpu::Cpu;
 use report::Table;
 
 use crate::error::{Context, ExperimentError, FileContext, Result, wrong_usage};
+use crate::estimate;
 use crate::files;
 use crate::lock::RunLock;
 use crate::observer::{Event, Observer};
@@ -115,6 +116,10 @@ fn logged<T>(
 ) -> Result<T> {
     let folder = &settings.folder;
     check_caches(&recipe, folder)?;
+    // A GPU's own memory is split while steps run.
+    if settings.device.memory().is_none() {
+        estimate::require_memory_for_all(&recipe)?;
+    }
     std::fs::create_dir_all(folder)
         .at("make the run's folder", folder)
         .advise("check who may write there, or choose another --output")?;

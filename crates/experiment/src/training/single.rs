@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use corpus::{TokenFile, Tokenizer};
 use engine::Device;
-use model::{Model, hugging_face};
+use model::{Model, ModelConfig, hugging_face};
 use train::{DistillSettings, Distillation, TokenSource};
 
 use super::Training;
 use crate::error::{Context, Result, refuse};
+use crate::estimate::require_memory;
 use crate::identity;
 use crate::lock::RunLock;
 use crate::observer::Observer;
@@ -74,6 +75,9 @@ pub fn train_single(
         [Some(&training), validation.as_ref()].into_iter().flatten().collect();
     compare_tokenizers(section, &opened, tokenizer.as_ref())?;
     let seed = section.train.seed.unwrap_or_default();
+    if device.memory().is_none() {
+        require_memory("the model", &config(section, files, &training)?, &section.train)?;
+    }
     let model = start(section, files, &training, seed, device)?;
     // Not the model's own seed, so that students of all names and seeds can share what is drawn.
     let distill = section.distill.as_ref();
@@ -107,13 +111,25 @@ fn start(
 ) -> Result<Model> {
     match &section.start {
         Start::Folder(folder) => Ok(hugging_face::load(folder, device)?),
+        Start::Random(_) => Ok(Model::new(config(section, files, tokens)?, device, seed)?),
+    }
+}
+
+/// The configuration of the model before it has weights.
+fn config(
+    section: &ModelSection,
+    files: &TrainingFiles,
+    tokens: &TokenFile,
+) -> Result<ModelConfig> {
+    match &section.start {
+        Start::Folder(folder) => Ok(hugging_face::load_config(folder)?),
         Start::Random(shape) => {
             let vocab_size = files.vocab_size.or(tokens.vocab_size());
             let unknown = || refuse("the size of the vocabulary is unknown");
             let vocab_size = vocab_size
                 .map_or_else(unknown, Ok)
                 .advise("give it with --vocab-size, or use token files with a header")?;
-            Ok(Model::new(shape.config(vocab_size), device, seed)?)
+            Ok(shape.config(vocab_size))
         }
     }
 }
