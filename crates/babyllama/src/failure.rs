@@ -161,8 +161,12 @@ fn advice(error: &anyhow::Error) -> String {
     if code(error) == WRONG_USAGE && find::<RecipeError>(error).is_none() {
         return "see `babyllama help` and `babyllama COMMAND --help`".to_string();
     }
-    if let Some(error) = find::<RecipeError>(error) {
-        return recipe_advice(error).to_string();
+    if let Some(recipe) = find::<RecipeError>(error) {
+        let of_input = match recipe {
+            RecipeError::Input { .. } => library_advice(error),
+            _ => None,
+        };
+        return of_input.unwrap_or(recipe_advice(recipe)).to_string();
     }
     if let Some(LockError::Held { process, .. }) = find::<LockError>(error) {
         return match process {
@@ -212,6 +216,9 @@ fn recipe_advice(error: &RecipeError) -> &'static str {
         }
         RecipeError::NoModel { .. } | RecipeError::Fault { place: Place::CommandLine(_), .. } => {
             "change that flag and give the command again"
+        }
+        RecipeError::Input { .. } => {
+            "name another one, or give the recipe that tokenizer with tokenizer.path"
         }
         RecipeError::Fault { place: Place::File { .. }, .. } => {
             "change it there, or override it with --set KEY=VALUE"

@@ -15,7 +15,9 @@ use anyhow::Context;
 use clap::Parser;
 use experiment::evaluation::loss::HeldoutText;
 
-use args::{Cli, Command, CorpusCommand, DeviceArgs, EvaluateCommand, TokenizerCommand};
+use args::{
+    Cli, Command, CorpusCommand, DeviceArgs, EvaluateCommand, RecipeCommand, TokenizerCommand,
+};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -56,6 +58,10 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
         Command::Clean(args) => commands::runs::clean(args),
         Command::CacheTeachers(args) => commands::run::cache_teachers(args, device),
         Command::Plan(args) => commands::plan::plan(args, device),
+        Command::Recipe(RecipeCommand::Keys { markdown }) => commands::recipe::keys(*markdown),
+        Command::Recipe(RecipeCommand::New { corpus, output }) => {
+            commands::recipe::new(corpus.as_deref(), output.as_deref())
+        }
         Command::Corpus(CorpusCommand::Clean { sources, output }) => {
             commands::corpus::clean(sources, output)
         }

@@ -8,6 +8,7 @@ mod compare;
 mod device;
 mod evaluate;
 mod finetune;
+mod recipe;
 mod runs;
 mod train;
 
@@ -24,6 +25,7 @@ pub use compare::CompareArgs;
 pub use device::{DeviceArgs, Precision};
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
 pub use finetune::FinetuneArgs;
+pub use recipe::RecipeCommand;
 pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, RunArgs, StatusArgs};
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
@@ -69,6 +71,9 @@ pub enum Command {
     CacheTeachers(CacheTeachersArgs),
     /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.
     Plan(RecipeArgs),
+    /// Write a recipe to begin with, or list the keys that recipes have.
+    #[command(subcommand)]
+    Recipe(RecipeCommand),
     /// Clean text, count it, or write the built-in corpus.
     #[command(subcommand)]
     Corpus(CorpusCommand),

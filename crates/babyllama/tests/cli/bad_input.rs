@@ -42,12 +42,12 @@ fn recipes_that_are_wrong() {
 fn texts_that_are_wrong() {
     let workspace = Workspace::new();
     set(&workspace, "corpus.source=none")
-        .refused(1)
-        .names(&["none does not exist"])
+        .refused(2)
+        .names(&["--set corpus.source=none: `corpus.source`", "none does not exist"])
         .advises("check the path");
     std::fs::create_dir(workspace.path("empty")).unwrap();
     set(&workspace, "corpus.source=empty")
-        .refused(1)
+        .refused(2)
         .names(&["empty holds no text"])
         .advises("put text there");
     workspace.write("blank/a.train", "\n \n");
@@ -93,8 +93,8 @@ fn minimal_pairs_that_are_wrong() {
         .babyllama(&format!("evaluate blimp {STUDENT} --data broken"))
         .refused(1)
         .names(&[place]);
-    let in_run = set(&workspace, "evaluate.blimp=['broken']").refused(1);
-    in_run.names(&["stage evaluate-teacher", place]).advises("mend that line");
+    let in_run = set(&workspace, "evaluate.blimp=['broken']").refused(2);
+    in_run.names(&["`evaluate.blimp[0]` names broken", place]).advises("mend that line");
 
     workspace.write("fieldless/a.jsonl", format!("{}\n{{\"sentence_good\": \"A.\"}}\n", lines[0]));
     let fieldless =

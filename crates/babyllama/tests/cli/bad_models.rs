@@ -143,9 +143,9 @@ fn vocabularies_of_one_size_and_different_content() {
     let cause = format!(
         "teacher {teacher} was trained with another tokenizer: vocabularies of 100 and 100 entries;"
     );
-    let refusal = run("two", &format!("--set student.distill.teachers=['{teacher}']")).refused(1);
+    let refusal = run("two", &format!("--set student.distill.teachers=['{teacher}']")).refused(2);
     refusal
-        .names(&["stage model-student", &cause, "token ", " in one and "])
+        .names(&["`models.student.distill.teachers[0]` names", "100 and 100 entries", "token "])
         .advises("tokenizer.path");
 
     run("two", "").done();

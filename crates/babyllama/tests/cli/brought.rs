@@ -120,7 +120,7 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
     refused("evaluate loss roberta --data text");
     bring_beside_the_student(&workspace, Architecture::ROBERTA, "own");
     let taught = "run small.toml --output runs/taught --set student.distill.teachers=['own']";
-    workspace.babyllama(taught).refused(1).names(&["own/config.json", "masked"]);
+    workspace.babyllama(taught).refused(2).names(&["teachers[0]", "own/config.json", "masked"]);
 
     // Without a mask token in its vocabulary there is nothing to hide tokens with.
     with_vocabulary(&workspace, "gpt2", "roberta");

@@ -54,6 +54,7 @@ fn require_within(
 }
 
 /// Bytes of memory and swap that this process may use, where that is known.
+#[cfg(target_os = "linux")]
 fn memory() -> Option<f64> {
     let info = rustix::system::sysinfo();
     let machine = (info.totalram as f64 + info.totalswap as f64) * f64::from(info.mem_unit);
@@ -61,6 +62,11 @@ fn memory() -> Option<f64> {
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
     let limit = limit.ok().and_then(|text| text.trim().parse::<f64>().ok());
     Some(limit.map_or(machine, |limit| limit.min(machine))).filter(|&bytes| bytes > 0.0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn memory() -> Option<f64> {
+    None
 }
 
 #[cfg(test)]
@@ -80,7 +86,7 @@ mod tests {
         };
         let message = cause(&large, &settings);
         assert!(message.starts_with("models.a: weights, gradient and optimizer"), "{message}");
-        assert!(message.ends_with("and this machine has 16.0GB"), "{message}");
+        assert!(message.ends_with("and this machine has 16.0 GB"), "{message}");
         let long = TrainSettings { batch_size: 1 << 20, ..settings.clone() };
         assert!(cause(&sizes, &long).starts_with("models.a: the steps need "));
         let split = TrainSettings { micro_batch_size: 1, ..long };

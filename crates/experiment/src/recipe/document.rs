@@ -208,7 +208,8 @@ impl Document {
         RecipeError::Fault { place: self.place(fault.key()), fault }
     }
 
-    fn place(&self, key: &str) -> Place {
+    /// Where a key was written, or else the table that it belongs to.
+    pub(super) fn place(&self, key: &str) -> Place {
         let mut key = key;
         loop {
             if let Some(place) = self.places.get(key) {

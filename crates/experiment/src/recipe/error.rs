@@ -1,6 +1,7 @@
 //! What can be wrong with a recipe, each in one line that names the place, the key and, where
 //! there is one, the nearest right name.
 
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub enum RecipeError {
     NoModel { name: String, path: PathBuf, hint: String },
     #[error("{place}: {fault}")]
     Fault { place: Place, fault: Fault },
+    #[error("{place}: `{key}` names {}", path.display())]
+    Input { place: Place, key: String, path: PathBuf, source: Box<dyn Error + Send + Sync> },
     #[error("the recipe cannot be written as TOML: {0}")]
     Write(#[from] toml::ser::Error),
 }

@@ -1,20 +1,21 @@
 //! The files and folders that a recipe names, checked before anything runs, so that a misspelt one
 //! is not found after hours of training.
 
-use std::fmt::Display;
-use std::path::Path;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 
 use corpus::{Tokenizer, text};
 use eval::minimal_pairs;
 use model::hugging_face;
+use thiserror::Error;
 
 use super::Recipe;
-use super::error::{Fault, join};
+use super::error::join;
 use super::model::Start;
 use super::sections::{Source, Validation};
 
 /// Refuses the first file or folder that cannot be used.
-pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
+pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
     if let Source::Folder(folder) = &recipe.corpus.source {
         text::corpus_files(folder).map_err(at("corpus.source", folder))?;
     }
@@ -49,29 +50,30 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
 
 /// A model's folder: its configuration, which must predict the next token, and its tokenizer, which
 /// must be the recipe's if that is known already.
-fn check_model(key: &str, folder: &Path, known: Option<&Tokenizer>) -> Result<(), Fault> {
+fn check_model(key: &str, folder: &Path, known: Option<&Tokenizer>) -> Result<(), UnusableInput> {
     let config = hugging_face::load_config(folder).map_err(at(key, folder))?;
     config.require_causal().map_err(at(key, folder))?;
     let own = Tokenizer::from_folder(folder).map_err(at(key, folder))?;
     match known.and_then(|known| own.first_difference(known)) {
         None => Ok(()),
-        Some(difference) => {
-            let problem =
-                format!("was trained with another tokenizer than the recipe's: {difference}");
-            Err(at(key, folder)(problem))
-        }
+        Some(difference) => Err(at(key, folder)(OtherTokenizer { difference })),
     }
 }
 
-/// The fault of a key that names a path which cannot be used.
-fn at<E: Display>(key: &str, path: &Path) -> impl FnOnce(E) -> Fault {
-    move |cause| {
-        let (path, cause) = (path.display().to_string(), cause.to_string());
-        // Most causes begin with the path.
-        let problem = match cause.strip_prefix(&path) {
-            Some(rest) if rest.starts_with(' ') => format!("names {path}, which{rest}"),
-            _ => format!("names {path}: {cause}"),
-        };
-        Fault::invalid(key, problem)
-    }
+/// A file or folder that a key names and that cannot be used.
+pub(super) struct UnusableInput {
+    pub(super) key: String,
+    pub(super) path: PathBuf,
+    pub(super) cause: Box<dyn Error + Send + Sync>,
+}
+
+/// A model's folder with another tokenizer than the one that the recipe names.
+#[derive(Debug, Error)]
+#[error("it was trained with another tokenizer than that of tokenizer.path: {difference}")]
+struct OtherTokenizer {
+    difference: String,
+}
+
+fn at<E: Error + Send + Sync + 'static>(key: &str, path: &Path) -> impl FnOnce(E) -> UnusableInput {
+    move |cause| UnusableInput { key: key.to_owned(), path: path.to_owned(), cause: cause.into() }
 }

@@ -7,19 +7,23 @@ mod document;
 mod error;
 mod finetune;
 mod inputs;
+pub mod keys;
 mod model;
 mod sections;
+pub mod template;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
 use base::hash;
+use documented::DocumentedFields;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use self::document::Document;
+use self::inputs::UnusableInput;
 
 pub use self::error::{Fault, Place, RecipeError, suggestion};
 pub use self::finetune::FinetuneRecipe;
@@ -27,7 +31,7 @@ pub use self::model::{ModelSection, Start};
 pub use self::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
 
 /// A whole experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// Names the run's folder; the recipe's file name when left out.
@@ -78,7 +82,12 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
 /// As [`load`], and checks that every file and folder that the recipe names can be used.
 pub fn load_with_inputs(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     let (document, recipe) = load_document(path, overrides)?;
-    inputs::check(&recipe).map_err(|fault| document.locate(fault))?;
+    inputs::check(&recipe).map_err(|UnusableInput { key, path, cause }| RecipeError::Input {
+        place: document.place(&key),
+        key,
+        path,
+        source: cause,
+    })?;
     Ok(recipe)
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use documented::DocumentedFields;
 use model::{Architecture, ModelConfig};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
@@ -86,26 +87,48 @@ impl Shape {
 }
 
 /// `[models.NAME]` as written.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
-struct ModelKeys {
+pub(super) struct ModelKeys {
+    /// A Hugging Face folder to start from, instead of random weights; the keys of the shape below
+    /// are then that folder's.
     from: Option<PathBuf>,
+    /// The family. Needed without `from`.
     #[serde(deserialize_with = "family")]
     architecture: Option<Architecture>,
+    /// Channels of the hidden states. Needed without `from`.
     hidden_size: Option<usize>,
+    /// Channels within the feed-forward part of a layer. Needed for LLaMA; GPT-2 has four times
+    /// `hidden_size`.
     intermediate_size: Option<usize>,
+    /// Layers of attention and feed-forward part. Needed without `from`.
     num_layers: Option<usize>,
+    /// Heads of queries. Needed without `from`.
     num_heads: Option<usize>,
+    /// Heads of keys and values, LLaMA only; left out, `num_heads`.
     num_kv_heads: Option<usize>,
+    /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
+    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and 1e-6
+    /// for LLaMA.
     norm_epsilon: Option<f32>,
+    /// Base of the rotary positions' wavelengths, LLaMA only; left out, 10000.
     rope_theta: Option<f32>,
+    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and false for
+    /// LLaMA.
     tie_word_embeddings: Option<bool>,
+    /// Dropout of the sum of embeddings, GPT-2 only; left out, 0.1.
     embedding_dropout: Option<f32>,
+    /// Dropout of the attention weights; left out, 0.1 for GPT-2 and 0 for LLaMA.
     attention_dropout: Option<f32>,
+    /// Dropout of what attention and feed-forward part add to the residual stream, GPT-2 only; left
+    /// out, 0.1.
     residual_dropout: Option<f32>,
+    /// Standard deviation of the initial weights; left out, 0.02.
     initializer_range: Option<f32>,
+    /// How the model is trained.
     train: TrainSettings,
+    /// How the model is distilled; left out, it has no teachers.
     distill: Option<DistillSettings>,
 }
 

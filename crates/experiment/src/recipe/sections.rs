@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use documented::DocumentedFields;
 use eval::Rules;
 use serde::{Deserialize, Serialize};
 
@@ -66,14 +67,18 @@ impl From<Validation> for String {
 }
 
 /// What to train on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(from = "CorpusKeys")]
 pub struct CorpusSection {
-    /// Where the text comes from.
+    /// A folder of text, relative to the working directory, or `builtin`: text that the program
+    /// writes by its own grammar.
     pub source: Source,
-    /// How many words the built-in corpus has; of a folder, how many to draw (0 takes all).
+    /// How many words the built-in corpus has (left out, 300,000); of a folder, how many to draw
+    /// (0, and left out: all).
     pub words: usize,
-    /// Where the held-out text comes from.
+    /// Where the held-out text comes from: a folder; `split`, the last lines of each training file
+    /// (left out, so for a folder); or `builtin`, apart from the training text (left out, so for
+    /// the built-in corpus).
     pub validation: Validation,
     /// Share of the lines that `split` holds out, or of the words that the built-in corpus writes
     /// for validation.
@@ -140,7 +145,7 @@ impl From<CorpusKeys> for CorpusSection {
 }
 
 /// How to cut text into tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenizerSection {
     /// Entries of the byte-level BPE, its three special tokens included.
@@ -158,7 +163,7 @@ impl Default for TokenizerSection {
 }
 
 /// What to measure once the models are trained.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSection {
     /// Cross-entropy on the held-out text.

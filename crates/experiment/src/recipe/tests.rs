@@ -218,22 +218,22 @@ fn inputs_are_checked_with_the_key_and_its_place() {
         let path = here.join(path).display().to_string();
         let is_list = key.starts_with("evaluate") || key.ends_with("teachers");
         let text = if is_list { format!("{key}=['{path}']") } else { format!("{key}={path}") };
-        let message =
-            load_with_inputs(&file.path, std::slice::from_ref(&text)).unwrap_err().to_string();
+        let error = load_with_inputs(&file.path, std::slice::from_ref(&text)).unwrap_err();
+        let message = crate::ExperimentError::from(error).cause();
         let rest = message.strip_prefix(&format!("--set {text}: ")).unwrap_or(&message);
         rest.replace(&format!("{}/", here.display()), "")
     };
-    assert_eq!(refused("corpus.source", "no"), "`corpus.source` names no, which does not exist");
+    assert_eq!(refused("corpus.source", "no"), "`corpus.source` names no: no does not exist");
     let empty = refused("corpus.validation", "empty");
-    assert!(empty.starts_with("`corpus.validation` names empty, which holds no text"), "{empty}");
+    assert!(empty.starts_with("`corpus.validation` names empty: empty holds no text"), "{empty}");
     let tokenizer = refused("tokenizer.path", "no.json");
-    assert_eq!(tokenizer, "`tokenizer.path` names no.json, which does not exist");
+    assert_eq!(tokenizer, "`tokenizer.path` names no.json: no.json does not exist");
     let from = refused("models.extra.from", "empty");
     assert!(from.starts_with("`models.extra.from` names empty"), "{from}");
     let teacher = refused("student.distill.teachers", "empty");
     assert!(teacher.starts_with("`models.student.distill.teachers[0]` names empty"), "{teacher}");
     let pairs = refused("evaluate.blimp", "empty");
-    assert!(pairs.starts_with("`evaluate.blimp[0]` names empty, which has no .jsonl"), "{pairs}");
+    assert!(pairs.starts_with("`evaluate.blimp[0]` names empty: empty has no .jsonl"), "{pairs}");
     assert!(load_with_inputs(&file.path, &[]).is_ok());
 }
 
@@ -297,13 +297,13 @@ fn training_settings_must_make_sense() {
         ("batch_size=0", "is 0; it must be between 1 and 16777216"),
         ("micro_batch_size=33", "is 33; it must be at most batch_size"),
         ("sequence_length=1", "is 1; it must be between 2 and 16777216"),
-        ("learning_rate=-1e-3", "is -0.001; it must be 0, or between 1e-18 and 1e18"),
+        ("learning_rate=-1e-3", "is -0.001; it must be 0, or between 1e-30 and 1e30"),
         ("warmup_ratio=1.5", "is 1.5; it must be between 0 and 1"),
-        ("weight_decay=-1", "is -1; it must be 0, or between 1e-18 and 1e18"),
+        ("weight_decay=-1", "is -1; it must be 0, or between 1e-30 and 1e30"),
         ("adam_beta1=1.0", "is 1; it must be at least 0 and below 1"),
         ("adam_beta2=nan", "is NaN; it must be at least 0 and below 1"),
-        ("adam_epsilon=0", "is 0; it must be between 1e-18 and 1e18"),
-        ("max_grad_norm=-1", "is -1; it must be 0, or between 1e-18 and 1e18"),
+        ("adam_epsilon=0", "is 0; it must be between 1e-30 and 1e30"),
+        ("max_grad_norm=-1", "is -1; it must be 0, or between 1e-30 and 1e30"),
     ];
     for (text, problem) in cases {
         let key = text.split('=').next().unwrap();
@@ -344,7 +344,7 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
         (
             "groups=[{learning_rate_factor=-1}]",
             "`models.student.train.groups[0].learning_rate_factor` is -1; it must be 0, or \
-             between 1e-18 and 1e18",
+             between 1e-30 and 1e30",
         ),
         (
             "groups=[{}, {pattern='nothing.*', role='bias'}]",
@@ -374,7 +374,7 @@ fn teachers_must_stand_above() {
         ),
         (
             "weights=[1e308]",
-            "`models.student.distill.weights` is [1e308]; each must be between 1e-18 and 1e18",
+            "`models.student.distill.weights` is [1e308]; each must be between 1e-30 and 1e30",
         ),
         ("alpha=1.5", "`models.student.distill.alpha` is 1.5; it must be between 0 and 1"),
         ("teachers=[]", "`models.student.distill.teachers` is empty; name at least one"),

@@ -61,7 +61,7 @@ impl Pipeline<'_> {
             let undoes = self.undone_training(name, stage)?;
             found.push(self.look_at(stage, &self.stages, undoes)?);
         }
-        if self.recipe.evaluate.blimp.contains(&Source::Builtin) {
+        if self.recipe.evaluate.blimp.iter().flatten().any(|source| *source == Source::Builtin) {
             found.push(self.look_at(&self.pairs_stage()?, &self.stages, None)?);
         }
         for subject in self.subjects() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use documented::DocumentedFields;
 use engine::params::NamedSegment;
 use engine::{Layout, Role};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use crate::settings::named;
 
 /// Segments that are updated in another way than the rest: `[[models.NAME.train.groups]]` of a
 /// recipe. A segment belongs to the first group whose pattern and role match it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterGroup {
     /// The Hugging Face names of the segments, such as `model.layers.*.weight`; `*` stands for any
@@ -38,6 +39,20 @@ pub struct ParameterGroup {
     /// biases may be spared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
+}
+
+impl Default for ParameterGroup {
+    /// All segments, updated as the rest.
+    fn default() -> Self {
+        Self {
+            pattern: Self::default_pattern(),
+            role: None,
+            optimizer: None,
+            optimizer_options: BTreeMap::new(),
+            learning_rate_factor: Self::default_factor(),
+            weight_decay: None,
+        }
+    }
 }
 
 impl ParameterGroup {

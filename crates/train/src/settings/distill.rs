@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 pub use engine::ops::distillation_loss::{Divergence, Ensemble};
@@ -9,7 +10,7 @@ pub use engine::ops::distillation_loss::{Divergence, Ensemble};
 use super::{SettingError, TrainSettings, named, require, rules};
 
 /// How a student is distilled from its teachers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct DistillSettings {
     /// Names of models of the same recipe, or Hugging Face folders.
@@ -112,7 +113,7 @@ pub fn check_distillation(
             return refuse("weights", weights, "there must be one for each teacher");
         }
         if !weights.iter().all(|&weight| rules::positive("weights", weight).is_ok()) {
-            return refuse("weights", weights, "each must be between 1e-18 and 1e18");
+            return refuse("weights", weights, "each must be between 1e-30 and 1e30");
         }
     }
     if let Some(cache) = distill.cache.as_ref().filter(|cache| cache.as_os_str().is_empty()) {

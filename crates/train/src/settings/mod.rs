@@ -8,6 +8,7 @@ pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 
+use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 pub use self::distill::{
@@ -21,7 +22,7 @@ use crate::optimizers::{OptimizerKind, OptimizerSettings, ParameterGroup};
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
 /// same knob.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
     /// Passes over the training tokens.
@@ -53,7 +54,7 @@ pub struct TrainSettings {
     pub warmup_steps: u64,
     /// Warm-up as a share of all steps; used only when `warmup_steps` is 0.
     pub warmup_ratio: f64,
-    /// Of matrices and embeddings.
+    /// Weight decay of matrices and embeddings.
     pub weight_decay: f64,
     /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
     pub decay_norms: bool,

@@ -11,9 +11,9 @@ const LARGEST_COUNT: usize = 1 << 24;
 /// The most tokens of a step.
 const MOST_TOKENS: usize = 1 << 30;
 
-/// Numbers that steps use in single precision are 0 or between these, so that neither they nor
-/// their squares vanish or overflow.
-const SINGLE_PRECISION: (f64, f64) = (1e-18, 1e18);
+/// Numbers that steps use in single precision are 0 or between these, so that they
+/// neither vanish nor overflow.
+const SINGLE_PRECISION: (f64, f64) = (1e-30, 1e30);
 
 /// An error that names the setting, its value and the rule, unless the rule holds.
 pub(crate) fn require(
@@ -60,14 +60,14 @@ pub(crate) fn epochs(value: f64) -> Result<(), SettingError> {
 pub(crate) fn number(setting: &str, value: f64) -> Result<(), SettingError> {
     let (smallest, largest) = SINGLE_PRECISION;
     let holds = value == 0.0 || (smallest..=largest).contains(&value);
-    require(holds, setting, &shown(value), "it must be 0, or between 1e-18 and 1e18")
+    require(holds, setting, &shown(value), "it must be 0, or between 1e-30 and 1e30")
 }
 
 /// The same without 0.
 pub(crate) fn positive(setting: &str, value: f64) -> Result<(), SettingError> {
     let (smallest, largest) = SINGLE_PRECISION;
     let holds = (smallest..=largest).contains(&value);
-    require(holds, setting, &shown(value), "it must be between 1e-18 and 1e18")
+    require(holds, setting, &shown(value), "it must be between 1e-30 and 1e30")
 }
 
 /// A share of a whole.

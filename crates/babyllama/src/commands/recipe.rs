@@ -1,0 +1,31 @@
+//! `babyllama recipe`: the reference of a recipe's keys, and a recipe to begin with.
+
+use std::path::Path;
+
+use experiment::recipe::{keys, template};
+use experiment::{files, outputs};
+
+use crate::console;
+use crate::failure::Hint;
+
+/// Prints every key with its default and meaning.
+pub fn keys(markdown: bool) -> anyhow::Result<()> {
+    let text = if markdown { keys::to_markdown() } else { keys::to_text() };
+    console::print(text.trim_end())
+}
+
+/// Prints a commented recipe, or writes it to a file that is not there yet.
+pub fn new(corpus: Option<&Path>, output: Option<&Path>) -> anyhow::Result<()> {
+    let text = template::new(corpus);
+    let Some(path) = output else { return console::print(text.trim_end()) };
+    if path.exists() {
+        let there = anyhow::anyhow!("{} is there already", path.display());
+        return Err(there).hint("name a new file with --output");
+    }
+    outputs::prepare_file(path, &[])?;
+    files::write_text(path, &text)?;
+    let path = path.display();
+    console::print(format_args!(
+        "The recipe is in {path}; see what it takes with: babyllama plan {path}"
+    ))
+}
