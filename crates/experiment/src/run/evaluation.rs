@@ -115,7 +115,8 @@ impl Pipeline<'_> {
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
         let evaluate = &self.recipe.evaluate;
-        let places: Vec<String> = evaluate.blimp.iter().flatten().cloned().map(String::from).collect();
+        let places: Vec<String> =
+            evaluate.blimp.iter().flatten().cloned().map(String::from).collect();
         let settings = (evaluate.loss, evaluate.rules, places, sequences, FORMAT);
         let mut stage = Stage::new(&stage_name(subject), &settings)?.after(tokens);
         for member in members {
