@@ -263,7 +263,7 @@ fn an_exported_model_is_the_model() {
 fn a_plan_says_what_a_recipe_takes_and_starts_nothing() {
     let workspace = Workspace::new();
     let plan = workspace.babyllama("plan small.toml").done().stdout;
-    for part in ["words, about", "FLOP/s", "teacher", "student", "all"] {
+    for part in ["words, about", "FLOP/s", "teacher", "student", "all", "A kill costs 10 minutes"] {
         assert!(plan.contains(part), "{plan}");
     }
     assert_eq!(workspace.names("."), ["pairs", "small.toml", "text"]);

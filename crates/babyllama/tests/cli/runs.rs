@@ -157,3 +157,17 @@ fn cleaning_removes_what_results_do_not_need() {
     assert!(again.stdout.contains("Nothing to do"), "{}", again.stderr);
     assert!(workspace.babyllama("clean runs/small").done().stdout.contains("nothing to remove"));
 }
+
+/// The pairs of the built-in grammar are made in the run; a kill may leave an empty folder.
+#[test]
+fn pairs_that_were_begun_are_made() {
+    let workspace = Workspace::new();
+    let recipe = RECIPE.replace("epochs = 2", "max_steps = 6");
+    workspace.write("small.toml", recipe.replace("\"pairs\"", "\"builtin\""));
+    workspace.babyllama("run small.toml --only teacher").done();
+    let pairs = workspace.path("runs/small/corpus/pairs");
+    std::fs::remove_dir_all(&pairs).unwrap();
+    std::fs::create_dir(&pairs).unwrap();
+    std::fs::remove_file(workspace.path("runs/small/stages/pairs.json")).unwrap();
+    workspace.babyllama("run small.toml").done();
+}

@@ -20,7 +20,7 @@ use crate::evaluation::choices::{self, Pairs};
 use crate::files;
 use crate::identity;
 use crate::recipe::Source;
-use crate::stage::Stage;
+use crate::stage::{Stage, Status};
 use crate::training_log::TrainingSummary;
 
 /// The form of the files that the stage writes; files of another form are written anew.
@@ -127,7 +127,10 @@ impl Pipeline<'_> {
                 Source::Folder(folder) => folder.clone(),
                 Source::Builtin => self.path(PAIRS),
             };
-            if *source == Source::Builtin && !folder.is_dir() {
+            // A kill may have left some of them.
+            if *source == Source::Builtin
+                && self.stages.status(&self.pairs_stage()?)? != Status::Done
+            {
                 return Ok(None);
             }
             stage = stage.reads_all(identity::pair_files(&folder)?)?;
