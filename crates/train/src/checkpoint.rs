@@ -85,14 +85,26 @@ pub fn save(
     };
     atomic_file::write_folder(&place, write).map_err(io_error(&place))?;
     // Checkpoints beyond this step are damaged ones that the run passed over.
-    let (passed_over, mut kept): (Vec<_>, Vec<_>) =
-        list(folder)?.into_iter().partition(|(step, _)| *step > progress.step);
-    kept.truncate(kept.len().saturating_sub(KEPT));
-    let old = passed_over.into_iter().chain(kept).map(|(_, old)| old);
-    for old in old.chain(unfinished(folder)?) {
+    let passed_over = list(folder)?.into_iter().filter(|(step, _)| *step > progress.step);
+    for (_, old) in passed_over {
         fs::remove_dir_all(&old).map_err(io_error(&old))?;
     }
+    remove_old(folder)?;
     Ok(place)
+}
+
+/// Removes what is no longer needed: all checkpoints but the newest two, and unfinished ones. A
+/// process that was killed after it saved one has not come to that.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn remove_old(folder: &Path) -> Result<(), TrainError> {
+    let mut old = list(folder)?;
+    old.truncate(old.len().saturating_sub(KEPT));
+    for old in old.into_iter().map(|(_, old)| old).chain(unfinished(folder)?) {
+        fs::remove_dir_all(&old).map_err(io_error(&old))?;
+    }
+    Ok(())
 }
 
 fn write_tensors(path: &Path, model: &Model, optimizer: &GroupedOptimizer) -> io::Result<()> {

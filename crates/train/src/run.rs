@@ -157,6 +157,10 @@ impl<'a> Run<'a> {
                 })
             }
         };
+        // Beside damaged ones, an older one may be the only one that is left.
+        if skipped.is_empty() {
+            checkpoint::remove_old(&checkpoints)?;
+        }
         let saved_step = restored.as_ref().map(|progress| progress.step);
         Ok(RunState {
             folder: self.folder.to_owned(),
