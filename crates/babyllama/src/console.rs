@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use experiment::{Event, Observer};
+use report::Table;
 use report::format::time_of_day;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,10 +20,21 @@ use crate::progress::Progress;
 
 /// Prints a line of a command's result.
 pub fn print(line: impl Display) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{line}") {
+    match writeln!(io::stdout(), "{}", visible(&line.to_string())) {
         Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }
+}
+
+/// Prints a table as wide as the terminal allows; whole where there is none.
+pub fn print_table(table: &Table) -> anyhow::Result<()> {
+    print(table.to_text_within(columns()).trim_end())
+}
+
+/// Columns of the terminal that results go to.
+pub fn columns() -> usize {
+    let size = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    size.map_or(usize::MAX, |(width, _)| width.0.into())
 }
 
 /// A text with control characters escaped, all but line breaks and tabs.
@@ -38,7 +50,7 @@ pub fn visible(text: &str) -> String {
 /// Shows a line on standard error.
 pub fn note(line: impl Display) {
     // With standard error gone there is nowhere left to complain.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", visible(&line.to_string()));
 }
 
 /// What a person decided.
@@ -140,9 +152,13 @@ impl Console {
 /// An event as an object; `None` for one that has no lasting meaning.
 fn to_json(event: Event<'_>) -> Option<Value> {
     Some(match event {
-        Event::Stage { name, reason } => {
-            json!({ "event": "stage", "stage": name, "reason": reason.to_string() })
-        }
+        Event::Stage { name, reason, place } => json!({
+            "event": "stage",
+            "stage": name,
+            "reason": reason.to_string(),
+            "number": place.map(|(number, _)| number),
+            "of": place.map(|(_, of)| of),
+        }),
         Event::Note(line) => json!({ "event": "note", "text": line.to_string().trim() }),
         Event::Begin(work) => json!({
             "event": "begin",
@@ -184,7 +200,10 @@ impl Observer for Console {
             }
         }
         match event {
-            Event::Stage { name, reason } => self.line(format_args!("stage {name}: {reason}")),
+            Event::Stage { name, reason, place } => {
+                let place = place.map(|(number, of)| format!("[{number} of {of}] "));
+                self.line(format_args!("{}stage {name}: {reason}", place.unwrap_or_default()));
+            }
             Event::Note(line) => self.line(line),
             Event::Begin(work) => *self.progress() = Some(Progress::of(work)),
             Event::Advance { done, note } => {

@@ -12,17 +12,20 @@ mod progress;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use experiment::encode::EncodeJob;
 use experiment::evaluation::loss::HeldoutText;
 
 use args::{
     Cli, Command, CorpusCommand, DeviceArgs, EvaluateCommand, RecipeCommand, TokenizerCommand,
+    TokensCommand,
 };
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match in_thread_pool(cli.threads, || guarded(|| dispatch(&cli.command, &cli.device))) {
+    let done = args::parse().and_then(|Cli { command, threads, device }| {
+        in_thread_pool(threads, || guarded(|| dispatch(&command, &device)))
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::from(&error);
@@ -81,6 +84,15 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
             vocab_size,
             min_frequency,
         }) => commands::tokenizer::train(paths, output, *vocab_size, *min_frequency),
+        Command::Tokens(TokensCommand::Encode { paths, tokenizer, output, field, end_of_text }) => {
+            commands::tokens::encode_all(&EncodeJob {
+                sources: paths.clone(),
+                tokenizer: tokenizer.clone(),
+                field: field.clone(),
+                end_of_text: *end_of_text,
+                output: output.clone(),
+            })
+        }
         Command::Pretrain(args) => commands::train::train(&args.train, args.request(), device),
         Command::Distill(args) => commands::train::train(&args.train, args.request(), device),
         Command::Evaluate(EvaluateCommand::Loss {

@@ -46,7 +46,8 @@ impl Progress {
     /// Begins work on `total` units (0 when unknown), of which a run that was cut short did
     /// `earlier`.
     pub fn begin(label: &str, unit: &str, total: u64, earlier: u64) -> Self {
-        let work = Work { label: label.to_string(), unit: unit.to_string(), total, earlier };
+        let label = console::visible(label).replace('\n', " ");
+        let work = Work { label, unit: unit.to_string(), total, earlier };
         let begun = Instant::now();
         let view = if std::io::stderr().is_terminal() {
             View::Bar(bar(&work))
@@ -83,18 +84,31 @@ impl Progress {
 
     /// Ends the work: the bar vanishes and one line stays.
     pub fn finish(self, done: u64, note: &str) {
+        self.clear();
+        console::note(self.work.closing_line(done, self.begun.elapsed(), note));
+    }
+}
+
+impl Progress {
+    fn clear(&self) {
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();
         }
-        console::note(self.work.closing_line(done, self.begun.elapsed(), note));
+    }
+}
+
+/// Work that ends early, by an error or a signal, leaves no rest of its bar either.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
 fn bar(work: &Work) -> ProgressBar {
     let template = if work.total > 0 {
-        "{prefix} {bar:24} {percent:>3} %  {msg}"
+        "{prefix} {bar:16} {percent:>3} %  {wide_msg}"
     } else {
-        "{prefix} {spinner} {msg}"
+        "{prefix} {spinner} {wide_msg}"
     };
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -129,9 +143,11 @@ impl Work {
         parts.join(", ")
     }
 
-    /// What stays: `student  done in 12:34, 12.3 k tokens/s, loss 4.100`.
+    /// What stays: `student  done in 12:34, 12.3 k tokens/s, loss 4.100`. A note that has a speed
+    /// has the better one: that of the work alone.
     fn closing_line(&self, done: u64, elapsed: Duration, note: &str) -> String {
         let rate = self.rate(done, elapsed).map(|rate| format!("{} {}/s", short(rate), self.unit));
+        let rate = rate.filter(|_| !note.contains("/s"));
         let time = format!("done in {}", duration(elapsed.as_secs_f64()));
         let note = Some(note.to_string()).filter(|note| !note.is_empty());
         let parts: Vec<String> = [Some(time), rate, note].into_iter().flatten().collect();
@@ -183,6 +199,10 @@ mod tests {
         assert_eq!(
             work(40_000, 0).closing_line(40_000, TEN, "loss 4.1"),
             "student  done in 0:10, 4.00 k tokens/s, loss 4.1"
+        );
+        assert_eq!(
+            work(40_000, 0).closing_line(40_000, TEN, "5.00 k tokens/s, loss 4.1"),
+            "student  done in 0:10, 5.00 k tokens/s, loss 4.1"
         );
         assert_eq!(work(0, 0).closing_line(0, TEN, ""), "student  done in 0:10");
     }

@@ -19,6 +19,7 @@
 
 #![warn(missing_docs)]
 
+pub mod encode;
 pub mod error;
 pub mod estimate;
 pub mod evaluation;

@@ -36,6 +36,9 @@ pub enum Event<'a> {
         name: &'a str,
         /// Why it runs.
         reason: &'a Reason,
+        /// Its number among the run's stages, from 1, and how many there are; of a run whose
+        /// stages are known.
+        place: Option<(usize, usize)>,
     },
     /// A line for people: what was found, chosen, left out or passed over.
     Note(fmt::Arguments<'a>),

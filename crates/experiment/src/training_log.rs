@@ -40,6 +40,7 @@ pub struct TrainingLog<'a> {
     observer: &'a dyn Observer,
     metrics: Option<MetricsLog>,
     tokens_per_step: u64,
+    total_steps: u64,
     tokens_seen: u64,
     note: String,
 }
@@ -53,6 +54,7 @@ impl<'a> TrainingLog<'a> {
             observer,
             metrics: None,
             tokens_per_step: 0,
+            total_steps: 0,
             tokens_seen: 0,
             note: String::new(),
         }
@@ -60,7 +62,14 @@ impl<'a> TrainingLog<'a> {
 
     /// Reports the end of the training after `step` steps.
     pub fn finish(&self, step: u64) {
-        self.observer.end(step * self.tokens_per_step, &self.note);
+        // The speed of the steps alone, as in the closing table.
+        let speed = TrainingSummary::of_file(&self.path).ok();
+        let speed = speed.and_then(|summary| summary.tokens_per_second());
+        let note = match speed {
+            Some(speed) => format!("{} tokens/s, {}", short(speed), self.note),
+            None => self.note.clone(),
+        };
+        self.observer.end(step * self.tokens_per_step, &note);
     }
 
     fn write(&mut self, record: MetricsRecord) -> io::Result<()> {
@@ -92,6 +101,7 @@ impl<'a> TrainingLog<'a> {
             self.observer.note(format_args!("{}  no checkpoint yet: begins again", self.model));
         }
         self.tokens_per_step = tokens_per_step as u64;
+        self.total_steps = total_steps;
         let (total, earlier) = (total_steps * self.tokens_per_step, step * self.tokens_per_step);
         let model = self.model;
         if step > 0 {
@@ -108,7 +118,10 @@ impl<'a> TrainingLog<'a> {
             Some(kl) => format!("loss {loss:.3} (cross-entropy {cross_entropy:.3}, KL {kl:.3})"),
             None => format!("loss {loss:.3}"),
         };
-        self.observer.advance(record.step * self.tokens_per_step, &self.note);
+        let place =
+            format!("step {} of {}, epoch {:.2}", record.step, self.total_steps, record.epoch);
+        let note = format!("{place}, {}", self.note);
+        self.observer.advance(record.step * self.tokens_per_step, &note);
         self.observer.on_event(Event::Step { model: self.model, record: &record });
         self.tokens_seen += record.tokens as u64;
         self.write(MetricsRecord::Step(record))

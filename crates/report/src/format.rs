@@ -70,22 +70,9 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A moment as `2026-11-28T14:05:09Z`, in UTC. The date is Howard Hinnant's `civil_from_days`
-/// ("chrono-Compatible Low-Level Date Algorithms").
+/// A moment as `2026-11-28T14:05:09Z`, in UTC.
 pub fn time_of_day(moment: SystemTime) -> String {
-    let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Counted from March, so that a leap day is a year's last.
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    humantime::format_rfc3339_seconds(moment.max(UNIX_EPOCH)).to_string()
 }
 
 #[cfg(test)]

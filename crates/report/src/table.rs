@@ -23,20 +23,57 @@ impl Table {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a row. Cells that are missing stay empty, cells beyond the last column are dropped.
+    /// Adds a row. Cells that are missing stay empty, cells beyond the last column are dropped, and
+    /// control characters, which names of files may have, are escaped.
     pub fn push(&mut self, mut cells: Vec<String>) {
         cells.resize(self.columns.len(), String::new());
-        self.rows.push(cells);
+        self.rows.push(cells.into_iter().map(escaped).collect());
     }
 
     /// Columns two spaces apart under a ruled head, each line ended by a line feed.
     pub fn to_text(&self) -> String {
-        let heads: Vec<String> = self.columns.iter().map(|(head, _)| head.clone()).collect();
-        let widths = self.widths(|cell| cell.chars().count());
-        let rule = widths.iter().map(|&width| "-".repeat(width)).collect();
+        self.to_text_within(usize::MAX)
+    }
+
+    /// The same in lines of at most `columns` characters, as far as that can be done: heads take
+    /// several lines, then long cells of the first column are cut, then the last columns are left
+    /// out, with a line that names them.
+    pub fn to_text_within(&self, columns: usize) -> String {
+        let whole = self.widths(|cell| cell.chars().count(), |head| head.chars().count());
+        if total(&whole) <= columns {
+            return self.lines(&[self.heads()], &whole);
+        }
+        let mut widths = self.widths(|cell| cell.chars().count(), longest_word);
+        let mut kept = widths.len();
+        loop {
+            let others = total(&widths[..kept]) - widths[0];
+            let spare = columns.saturating_sub(others);
+            if spare >= widths[0].min(NARROWEST_LABEL) || kept <= 2 {
+                widths[0] = widths[0].min(spare.max(NARROWEST_LABEL));
+                break;
+            }
+            kept -= 1;
+        }
+        let heads = wrapped_heads(&self.heads()[..kept], &widths[..kept]);
+        let mut text = self.lines(&heads, &widths[..kept]);
+        if kept < self.columns.len() {
+            let left_out: Vec<_> =
+                self.columns[kept..].iter().map(|(head, _)| head.as_str()).collect();
+            text.push_str(&format!("(not shown: {})\n", left_out.join(", ")));
+        }
+        text
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.columns.iter().map(|(head, _)| head.clone()).collect()
+    }
+
+    /// Head lines, rule and rows, as many columns as there are widths.
+    fn lines(&self, heads: &[Vec<String>], widths: &[usize]) -> String {
+        let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
         let mut text = String::new();
-        for cells in [&heads, &rule].into_iter().chain(&self.rows) {
-            text.push_str(self.aligned(cells, &widths).join("  ").trim_end());
+        for cells in heads.iter().chain([&rule]).chain(&self.rows) {
+            text.push_str(self.aligned(cells, widths).join("  ").trim_end());
             text.push('\n');
         }
         text
@@ -46,7 +83,8 @@ impl Table {
     pub fn to_markdown(&self) -> String {
         let escape = |cell: &String| cell.replace('|', "\\|");
         // A rule needs three signs.
-        let widths = self.widths(|cell| cell.replace('|', "\\|").chars().count().max(3));
+        let width = |cell: &str| cell.replace('|', "\\|").chars().count().max(3);
+        let widths = self.widths(width, width);
         let heads: Vec<String> = self.columns.iter().map(|(head, _)| escape(head)).collect();
         let rule: Vec<String> = self
             .columns
@@ -62,23 +100,89 @@ impl Table {
         text
     }
 
-    /// The width of each column, by the width of a cell.
-    fn widths(&self, width_of: impl Fn(&str) -> usize) -> Vec<usize> {
+    /// The width of each column, by the widths of a cell and of a head.
+    fn widths(
+        &self,
+        of_cell: impl Fn(&str) -> usize,
+        of_head: impl Fn(&str) -> usize,
+    ) -> Vec<usize> {
         let width = |(index, (head, _)): (usize, &(String, Align))| {
-            let cells = self.rows.iter().map(|row| width_of(&row[index]));
-            cells.max().unwrap_or(0).max(width_of(head))
+            let cells = self.rows.iter().map(|row| of_cell(&row[index]));
+            cells.max().unwrap_or(0).max(of_head(head))
         };
         self.columns.iter().enumerate().map(width).collect()
     }
 
     fn aligned(&self, cells: &[String], widths: &[usize]) -> Vec<String> {
-        let pad = |((cell, &width), (_, align)): ((&String, &usize), &(String, Align))| match align
-        {
-            Align::Left => format!("{cell:<width$}"),
-            Align::Right => format!("{cell:>width$}"),
+        let pad = |((cell, &width), (_, align)): ((&String, &usize), &(String, Align))| {
+            let cell = cut(cell, width);
+            match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            }
         };
         cells.iter().zip(widths).zip(&self.columns).map(pad).collect()
     }
+}
+
+/// Below this a cut label names nothing.
+const NARROWEST_LABEL: usize = 12;
+
+/// The width of columns with the gaps between them.
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
+}
+
+fn longest_word(head: &str) -> usize {
+    head.split(' ').map(|word| word.chars().count()).max().unwrap_or(0)
+}
+
+/// Heads in as many lines as the longest needs, the last words at the bottom.
+fn wrapped_heads(heads: &[String], widths: &[usize]) -> Vec<Vec<String>> {
+    let wrapped: Vec<Vec<String>> =
+        heads.iter().zip(widths).map(|(head, &width)| wrap(head, width)).collect();
+    let height = wrapped.iter().map(Vec::len).max().unwrap_or(0);
+    let line = |number: usize| {
+        let text = |lines: &Vec<String>| {
+            let at = (number + lines.len()).checked_sub(height);
+            at.map(|at| lines[at].clone()).unwrap_or_default()
+        };
+        wrapped.iter().map(text).collect()
+    };
+    (0..height).map(line).collect()
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The text, or as much of it as fits with a sign that there is more.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn escaped(cell: String) -> String {
+    if !cell.contains(char::is_control) {
+        return cell;
+    }
+    let show = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    cell.chars().map(show).collect()
 }
 
 fn ruled(align: Align, width: usize) -> String {
@@ -102,6 +206,32 @@ mod tests {
     #[test]
     fn text_lines_up_by_characters() {
         assert_eq!(sample().to_text(), "name        n\n------  -----\né|b     1,000\nlonger\n");
+    }
+
+    #[test]
+    fn a_table_fits_into_narrow_lines() {
+        let heads =
+            [("model", Align::Left), ("held-out loss", Align::Right), ("seed", Align::Right)];
+        let mut table = Table::new(heads);
+        table.push(vec!["a model with a long name".into(), "3.251".into(), "1234567890".into()]);
+        let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(table.to_text_within(51), table.to_text());
+        let wrapped = table.to_text_within(50);
+        assert!(wrapped.starts_with(&format!("{:26}held-out\nmodel", "")), "{wrapped}");
+        let cut = table.to_text_within(36);
+        assert!(cut.contains("a model with …") && width(&cut) <= 36, "{cut}");
+        let dropped = table.to_text_within(25);
+        assert!(dropped.ends_with("3.251\n(not shown: seed)\n"), "{dropped}");
+        assert!(width(&dropped) <= 25, "{dropped}");
+        let least = table.to_text_within(1);
+        assert!(least.contains("a model wit…") && least.contains("3.251"), "{least}");
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_obeyed() {
+        let mut table = Table::new([("name", Align::Left)]);
+        table.push(vec!["a\n\u{1b}[31mb".into()]);
+        assert_eq!(table.to_text(), "name\n--------------\na\\n\\u{1b}[31mb\n");
     }
 
     #[test]

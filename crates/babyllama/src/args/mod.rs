@@ -8,6 +8,7 @@ mod compare;
 mod device;
 mod evaluate;
 mod finetune;
+mod parse;
 mod recipe;
 mod runs;
 mod train;
@@ -25,6 +26,7 @@ pub use compare::CompareArgs;
 pub use device::{DeviceArgs, Precision};
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
 pub use finetune::FinetuneArgs;
+pub use parse::parse;
 pub use recipe::RecipeCommand;
 pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, RunArgs, StatusArgs};
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
@@ -80,6 +82,9 @@ pub enum Command {
     /// Make tokenizers.
     #[command(subcommand)]
     Tokenizer(TokenizerCommand),
+    /// Make token files of text, as `pretrain` and `distill` take them.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Train one model on a token file.
     Pretrain(PretrainArgs),
     /// Train one model on a token file with the help of teachers.
@@ -205,6 +210,34 @@ Example:
         /// How often a pair must occur to be merged.
         #[arg(long, value_name = "N", default_value_t = 2)]
         min_frequency: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Encode text or JSON lines into one token file.
+    #[command(after_help = "\
+Examples:
+  babyllama tokens encode data/clean --tokenizer tokenizers/16k/tokenizer.json \\
+      --output tokens/train.bin
+  babyllama tokens encode documents.jsonl --field content --end-of-text \\
+      --tokenizer tokenizers/16k/tokenizer.json --output tokens/documents.bin")]
+    Encode {
+        /// Files of text or .jsonl, or folders of them.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// The tokenizer.json.
+        #[arg(long, value_name = "FILE")]
+        tokenizer: PathBuf,
+        /// The token file.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// The field of a JSON line that has the text.
+        #[arg(long, value_name = "NAME", default_value = "text")]
+        field: String,
+        /// Put the token that ends a text after each document: a file of text, or a JSON line.
+        #[arg(long)]
+        end_of_text: bool,
     },
 }
 

@@ -34,7 +34,7 @@ pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
             characters(after),
         ]);
     }
-    console::print(table.to_text().trim_end())?;
+    console::print_table(&table)?;
     console::print(format_args!("{} files cleaned into {}", cleaned.len(), output.display()))
 }
 
@@ -58,7 +58,7 @@ pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> 
     for file in stats.files.iter().chain([&stats.total]) {
         table.push(row(file));
     }
-    console::print(table.to_text().trim_end())
+    console::print_table(&table)
 }
 
 fn row(stats: &TextStats) -> Vec<String> {

@@ -4,27 +4,26 @@ use std::path::Path;
 
 use anyhow::Context;
 use corpus::Tokenizer;
+use experiment::outputs;
+use experiment::run::trained;
 use model::{Batch, Model, hugging_face, write_safetensors};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::{DeviceArgs, ExportArgs};
 use crate::console;
-use crate::failure::Hint;
 
 /// Writes config, weights and tokenizer of a model's best epoch. A run that is not finished exports
 /// its best so far.
 pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let folder = args.run.join("models").join(&args.model);
-    let place =
-        ["final", "best"].map(|name| folder.join(name)).into_iter().find(|place| place.is_dir());
-    let place =
-        place.with_context(|| format!("{} has no trained weights", folder.display())).hint(
-            "check the run's folder and the model's name, or let `babyllama run` finish an epoch \
-         first",
-        )?;
+    let place = trained::weights(&args.run, &args.model)?;
+    outputs::check_folder(&args.output, std::slice::from_ref(&place))?;
+    trained::check_model_folder(&args.output)?;
+    if let Some(path) = &args.logits {
+        outputs::prepare_file(path, std::slice::from_ref(&place))?;
+    }
     let device = device.open()?;
     let model = hugging_face::load(&place, &device)?;
-    let tokenizer = Tokenizer::load(&args.run.join("tokenizer/tokenizer.json"))?;
+    let tokenizer = Tokenizer::from_folder(&place)?;
     hugging_face::save(&model, &args.output)?;
     tokenizer.save_folder(&args.output, model.config().max_positions)?;
     if let Some(path) = &args.logits {

@@ -12,4 +12,5 @@ pub mod recipe;
 pub mod run;
 pub mod runs;
 pub mod tokenizer;
+pub mod tokens;
 pub mod train;

@@ -124,7 +124,7 @@ fn show(stages: &[StagePreview]) -> anyhow::Result<()> {
         };
         table.push(vec![stage.name.clone(), status, undoes]);
     }
-    console::print(table.to_text())
+    console::print_table(&table)
 }
 
 fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()> {
@@ -136,7 +136,9 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
             "event": "done", "folder": folder, "performed": performed, "skipped": skipped,
         }));
     }
-    console::print(format_args!("\n{}", outcome.table.to_text()))?;
+    console::print("")?;
+    console::print_table(&outcome.table)?;
+    console::print("")?;
     match outcome.performed {
         0 => console::print(format_args!(
             "Nothing to do: all {} stages of {place} are done and up to date.",

@@ -23,13 +23,14 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
     for (name, time) in &run.stages {
         stages.push(vec![name.clone(), time_of_day(*time)]);
     }
-    console::print(stages.to_text())?;
+    console::print_table(&stages)?;
+    console::print("")?;
     let heads = ["progress", "step", "loss", "held-out loss", "time"];
     let mut models = Table::new(
         [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
     );
     run.models.iter().for_each(|model| models.push(model_row(model)));
-    console::print(format_args!("\n{}", models.to_text()))
+    console::print_table(&models)
 }
 
 fn model_row(model: &ModelStatus) -> Vec<String> {
@@ -72,12 +73,12 @@ pub fn list(args: &ListArgs) -> anyhow::Result<()> {
             Err(error) => vec![name, NOTHING.to_owned(), error.cause(), NOTHING.to_owned()],
         });
     }
-    console::print(table.to_text())
+    console::print_table(&table)
 }
 
 /// Prints final losses and scores side by side.
 pub fn compare_runs(args: &CompareRunsArgs) -> anyhow::Result<()> {
-    console::print(compare(&args.runs)?.to_text())
+    console::print_table(&compare(&args.runs)?)
 }
 
 /// Shows what a run does not need, and removes it after a question.
@@ -94,7 +95,7 @@ pub fn clean(args: &CleanArgs) -> anyhow::Result<()> {
         let path = waste.path.display().to_string();
         table.push(vec![path, waste.kind.name().to_owned(), bytes(waste.bytes)]);
     }
-    console::print(table.to_text())?;
+    console::print_table(&table)?;
     let question = format!("Remove these {total}?");
     match if args.yes { Answer::Yes } else { console::ask(&question) } {
         Answer::Yes => {

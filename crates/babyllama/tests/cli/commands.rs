@@ -255,7 +255,11 @@ fn an_exported_model_is_the_model() {
     );
     let nobody =
         workspace.babyllama("export runs/small --model nobody --output exported/nobody").refused(1);
-    nobody.names(&["runs/small/models/nobody has no trained weights"]).advises("model's name");
+    nobody.names(&["runs/small has no model `nobody`"]).advises("--model");
+    let absent = workspace.babyllama("export runs/none --model student --output x").refused(1);
+    absent.names(&["there is no folder runs/none"]).advises("babyllama list");
+    let onto_text = workspace.babyllama("export runs/small --model student --output text");
+    onto_text.refused(1).names(&["text holds other files"]);
     assert_eq!(workspace.names("exported"), ["student"]);
 }
 

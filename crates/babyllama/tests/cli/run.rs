@@ -4,7 +4,8 @@ use super::common::{Finished, STUDENT, TEACHER, Workspace};
 
 /// The stages that a run performed.
 fn stages(finished: &Finished) -> Vec<&str> {
-    let names = finished.stderr.lines().filter_map(|line| line.strip_prefix("stage "));
+    let lines = finished.stderr.lines().map(|line| line.split_once("] ").unwrap_or(("", line)).1);
+    let names = lines.filter_map(|line| line.strip_prefix("stage "));
     names.filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::SystemTime;
 
 use report::format::time_of_day;
@@ -14,6 +14,8 @@ use crate::observer::{Event, Observer};
 /// Appends events to the log, and passes them on.
 pub(super) struct RunLog<'a> {
     file: Mutex<File>,
+    /// The names of the run's stages, in their order.
+    stages: OnceLock<Vec<String>>,
     observer: &'a dyn Observer,
 }
 
@@ -21,7 +23,19 @@ impl<'a> RunLog<'a> {
     pub(super) fn open(run: &Path, observer: &'a dyn Observer) -> Result<Self> {
         let path = run.join("log.txt");
         let file = OpenOptions::new().create(true).append(true).open(&path).at("write", &path)?;
-        Ok(Self { file: Mutex::new(file), observer })
+        Ok(Self { file: Mutex::new(file), stages: OnceLock::new(), observer })
+    }
+
+    /// Lets the events of stages state their place among these.
+    pub(super) fn number_stages(&self, names: Vec<String>) {
+        // Set once a run; a second list would change nothing.
+        let _ = self.stages.set(names);
+    }
+
+    fn place(&self, stage: &str) -> Option<(usize, usize)> {
+        let names = self.stages.get()?;
+        let index = names.iter().position(|name| name == stage)?;
+        Some((index + 1, names.len()))
     }
 
     pub(super) fn line(&self, line: &str) {
@@ -36,8 +50,14 @@ impl<'a> RunLog<'a> {
 
 impl Observer for RunLog<'_> {
     fn on_event(&self, event: Event<'_>) {
+        let event = match event {
+            Event::Stage { name, reason, .. } => {
+                Event::Stage { name, reason, place: self.place(name) }
+            }
+            other => other,
+        };
         match event {
-            Event::Stage { name, reason } => self.line(&format!("stage {name}: {reason}")),
+            Event::Stage { name, reason, .. } => self.line(&format!("stage {name}: {reason}")),
             Event::Note(line) => self.line(&line.to_string()),
             Event::Begin(work) => self.line(&format!("{} begins", work.label)),
             Event::End { note, .. } => self.line(&format!("done, {note}")),

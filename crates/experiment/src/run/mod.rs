@@ -12,6 +12,7 @@ mod prepared;
 pub mod preview;
 pub mod status;
 mod teachers;
+pub mod trained;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,9 +127,11 @@ fn logged<T>(
     let _lock = RunLock::acquire(folder)?;
     let log = RunLog::open(folder, observer)?;
     let pipeline = Pipeline::look(recipe, settings, &log);
+    let stages = pipeline.preview()?;
     if !settings.replace {
-        pipeline.refuse_undoing()?;
+        preview::refuse_undoing(&stages, folder)?;
     }
+    log.number_stages(stages.into_iter().map(|stage| stage.name).collect());
     Stages::open(folder)?;
     pipeline.keep_recipe()?;
     log.line("the run begins");
@@ -225,7 +228,7 @@ fn perform(
 ) -> Result<()> {
     let name = stage.name();
     let work = |reason: &_| {
-        observer.on_event(Event::Stage { name, reason });
+        observer.on_event(Event::Stage { name, reason, place: None });
         work().map_err(ExperimentError::or_interrupted).within(|| format!("stage {name}"))
     };
     stages.perform(stage, outputs, observer, work)

@@ -105,23 +105,23 @@ impl Pipeline<'_> {
         };
         Ok(Some(UndoneTraining { model: name.to_owned(), folder, seconds, reason }))
     }
+}
 
-    /// Refuses to undo more than a minute of training unless that was asked for.
-    pub(super) fn refuse_undoing(&self) -> Result<()> {
-        let undone = major(&self.preview()?);
-        if undone.is_empty() {
-            return Ok(());
-        }
-        let folder = self.folder.display();
-        wrong_usage(format_args!(
-            "this would set aside and train again what is in {folder}: {}",
-            undone.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        ))
-        .advise(format!(
-            "give the settings that it was trained with, or `babyllama run --output {folder}` for \
-             the run's own recipe, or --replace to train again"
-        ))
+/// Refuses to undo more than a minute of training unless that was asked for.
+pub(super) fn refuse_undoing(stages: &[StagePreview], folder: &Path) -> Result<()> {
+    let undone = major(stages);
+    if undone.is_empty() {
+        return Ok(());
     }
+    let folder = folder.display();
+    wrong_usage(format_args!(
+        "this would set aside and train again what is in {folder}: {}",
+        undone.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    ))
+    .advise(format!(
+        "give the settings that it was trained with, or `babyllama run --output {folder}` for the \
+         run's own recipe, or --replace to train again"
+    ))
 }
 
 /// The training that a run must not undo without being asked to.

@@ -61,7 +61,7 @@ fn print(results: &[(String, AgeResult)], words: usize) -> anyhow::Result<()> {
         let (name, rows) = (name.replace('_', " "), rows.to_string());
         table.row([name.as_str(), &rows], own.chain(of_papers));
     }
-    console::print(table.into_table().to_text().trim_end())?;
+    console::print_table(&table.into_table())?;
     for (label, AgeResult { surprisals: found, .. }) in results {
         let missing = words - found.words_found();
         if missing + found.unaligned + found.truncated > 0 {

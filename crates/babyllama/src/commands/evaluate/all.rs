@@ -19,7 +19,9 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)
         .resume_with(console::this_command)?;
     write_json(&args.common, &outcome.report.json)?;
-    console::print(format_args!("\n{}", outcome.report.text))?;
+    console::print("")?;
+    console::print_table(&outcome.report.table)?;
+    console::print(format_args!("\n{}", outcome.report.footnotes))?;
     let output = args.output.display();
     console::print(format_args!("Everything is in {output}; table.md has every task."))?;
     Ok(outcome.failures.conclude()?)

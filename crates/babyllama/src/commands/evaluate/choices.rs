@@ -75,7 +75,7 @@ fn evaluate(
     }
     let results: Vec<_> =
         outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
-    console::print(table(&results).to_text().trim_end())?;
+    console::print_table(&table(&results))?;
     let values =
         results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
     write_json(args, &Value::Array(values))

@@ -49,7 +49,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
         table.push(row(unit));
     }
     console::print(format!("A: {}\nB: {}\n", first.path.display(), second.path.display()))?;
-    console::print(table.to_text().trim_end())?;
+    console::print_table(&table)?;
     if let Some(path) = &args.json {
         let value = json!({
             "first": first.path.to_string_lossy(),

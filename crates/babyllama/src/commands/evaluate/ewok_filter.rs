@@ -19,5 +19,5 @@ pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> anyhow::Result<(
     let questions: usize = kept.iter().map(|domain| domain.questions).sum();
     let all: usize = kept.iter().map(|domain| domain.kept).sum();
     table.push(vec!["all".to_owned(), questions.to_string(), all.to_string()]);
-    console::print(table.to_text().trim_end())
+    console::print_table(&table)
 }

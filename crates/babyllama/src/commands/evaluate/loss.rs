@@ -34,9 +34,10 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
             format!("{:.2}", result.perplexity),
         ]);
     }
-    console::print(table.to_text().trim_end())?;
+    console::print_table(&table)?;
     if results.iter().all(|(_, result)| result.files.len() > 1) {
-        console::print(format_args!("\n{}", files_table(&results).to_text().trim_end()))?;
+        console::print("")?;
+        console::print_table(&files_table(&results))?;
     }
     let as_json = |(label, result): &(String, LossResult)| {
         let LossResult { loss, perplexity, tokens, files } = result;

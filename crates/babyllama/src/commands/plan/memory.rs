@@ -34,7 +34,8 @@ pub fn print(
     console::print(format_args!(
         "GPU memory in {arithmetic}{here}, estimated to about a quarter:\n"
     ))?;
-    console::print(table(estimates, free).to_text())?;
+    console::print_table(&table(estimates, free))?;
+    console::print("")?;
     let hidden = |section: &ModelSection| {
         section.distill.as_ref().is_some_and(|distill| distill.signal == SignalKind::Hidden)
     };

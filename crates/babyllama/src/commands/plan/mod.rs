@@ -31,7 +31,8 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         ))?;
     }
     let time = |flops: f64| speed.map_or(NOTHING.to_owned(), |speed| duration(flops / speed));
-    console::print(models_table(&estimate, &time).to_text())?;
+    console::print_table(&models_table(&estimate, &time))?;
+    console::print("")?;
     console::print(interruption(&estimate))?;
     memory::print(&estimate.models, device.as_ref(), arithmetic)?;
     if estimate.has_students() {
@@ -39,7 +40,8 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             "\nKinds of teacher outputs (`signal`, `codec`, `samples`); * is the recipe's, and in \
              the table above:\n",
         )?;
-        console::print(signals_table(&estimate.models, &time).to_text())?;
+        console::print_table(&signals_table(&estimate.models, &time))?;
+        console::print("")?;
         console::print(
             "The disk above counts the teacher cache of each student. Where students of the same \
              teachers share it, it is needed once, and only the first of them takes this long.\n",

@@ -24,7 +24,9 @@ const RESAMPLES: u32 = 2000;
 /// What is printed and written.
 pub struct Report {
     /// The overview for a terminal.
-    pub text: String,
+    pub table: Table,
+    /// What failed, for below the overview.
+    pub footnotes: String,
     /// `table.md`: overview, differences, and every task.
     pub markdown: String,
     /// `scores.csv`.
@@ -121,9 +123,8 @@ impl Report {
         }
         let shown: Vec<&str> =
             printed.iter().copied().filter(|model| SHOWN.contains(model)).collect();
-        let text = overview.table(&shown, Cell::short).to_text();
-        let text = [text, footnotes].join("\n").trim_end().to_owned() + "\n";
-        Ok(Self { text, markdown, csv: csv(models), json: overview.to_json() })
+        let table = overview.table(&shown, Cell::short);
+        Ok(Self { table, footnotes, markdown, csv: csv(models), json: overview.to_json() })
     }
 }
 

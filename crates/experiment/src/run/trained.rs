@@ -1,0 +1,104 @@
+//! The trained models of a run, for commands that take one out of it.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, FileContext, Result, refuse};
+use crate::recipe::suggestion;
+
+/// The folder with a model's best weights: those of the finished training, or the best so far.
+///
+/// # Errors
+/// When there is no run, no such model in it, or no weights of it yet; each with its next step.
+pub fn weights(run: &Path, model: &str) -> Result<PathBuf> {
+    let shown = run.display();
+    if !run.is_dir() {
+        return refuse(format_args!("there is no folder {shown}"))
+            .advise("check the path; `babyllama list FOLDER` lists the runs of a folder");
+    }
+    let models = run.join("models");
+    if !models.is_dir() {
+        return refuse(format_args!("{shown} has no models: it is no run, or none has begun"))
+            .advise("give the folder that `babyllama run` made, such as runs/NAME");
+    }
+    let folder = models.join(model);
+    if !folder.is_dir() {
+        let names = names(&models)?;
+        let hint = suggestion(model, names.iter().map(String::as_str));
+        return refuse(format_args!("the run {shown} has no model `{model}`; {hint}"))
+            .advise("give one of the run's models with --model");
+    }
+    let found = ["final", "best"].map(|name| folder.join(name));
+    match found.into_iter().find(|place| place.join("model.safetensors").is_file()) {
+        Some(place) => Ok(place),
+        None => refuse(format_args!("the model `{model}` of {shown} has no weights yet"))
+            .advise(format!("let `babyllama run --output {shown}` finish an epoch first")),
+    }
+}
+
+/// The models of a run, without what was set aside.
+fn names(models: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(models).at("read", models)? {
+        let entry = entry.at("read", models)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() && !name.contains('.') {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Refuses a folder for a model that holds something else.
+///
+/// # Errors
+/// When it is no folder, or holds files and no model among them.
+pub fn check_model_folder(output: &Path) -> Result<()> {
+    if !output.exists() {
+        return Ok(());
+    }
+    let mut entries = std::fs::read_dir(output).at("read", output)?;
+    if entries.next().is_none() || output.join("config.json").is_file() {
+        return Ok(());
+    }
+    refuse(format_args!("{} holds other files and no model", output.display()))
+        .advise("name a new folder with --output")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let cause = |model: &str| weights(&run, model).unwrap_err().cause();
+        assert!(cause("student").starts_with("there is no folder"));
+        fs::create_dir(&run).unwrap();
+        assert!(cause("student").ends_with("it is no run, or none has begun"));
+        fs::create_dir_all(run.join("models/student.old-123")).unwrap();
+        fs::create_dir_all(run.join("models/student/final")).unwrap();
+        let misspelt = cause("studnt");
+        assert!(misspelt.ends_with("no model `studnt`; did you mean `student`?"), "{misspelt}");
+        assert!(cause("student").ends_with("has no weights yet"));
+        fs::create_dir(run.join("models/student/best")).unwrap();
+        fs::write(run.join("models/student/best/model.safetensors"), "").unwrap();
+        assert!(weights(&run, "student").unwrap().ends_with("student/best"));
+    }
+
+    #[test]
+    fn a_model_goes_where_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("new");
+        check_model_folder(&output).unwrap();
+        fs::create_dir(&output).unwrap();
+        check_model_folder(&output).unwrap();
+        fs::write(output.join("thesis.tex"), "").unwrap();
+        assert!(check_model_folder(&output).unwrap_err().cause().contains("holds other files"));
+        fs::write(output.join("config.json"), "{}").unwrap();
+        check_model_folder(&output).unwrap();
+    }
+}
