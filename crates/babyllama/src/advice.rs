@@ -73,9 +73,8 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
              with merges.txt"
         }
         CorpusError::Missing { .. } => CHECK_PATH,
-        CorpusError::Read { cause, .. }
-        | CorpusError::Write { cause, .. }
-        | CorpusError::CorpusFile { cause } => on_file(cause),
+        CorpusError::Read { cause, .. } | CorpusError::Write { cause, .. } => on_file(cause),
+        CorpusError::CorpusFile { .. } => "fetch that file, or remove it from the folder",
         CorpusError::InvalidUtf8 { .. } => {
             "turn the file into UTF-8, with iconv for instance, or leave it out"
         }

@@ -37,11 +37,11 @@ fn main() -> ExitCode {
 
 /// Runs a command on a pool of the asked number of threads, 0 meaning one per core.
 fn in_thread_pool(
-    threads: usize,
+    threads: u16,
     command: impl FnOnce() -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(threads.into())
         .build()
         .context("cannot start threads")?;
     pool.install(command)

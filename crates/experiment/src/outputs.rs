@@ -22,7 +22,20 @@ pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         files::make_folder(folder)?;
     }
-    // Written beside its place, as the output will be, so that what is there stays.
+    probe(path)
+}
+
+/// Makes an output folder and tries to write in it.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn prepare_folder(folder: &Path) -> Result<()> {
+    files::make_folder(folder)?;
+    probe(&folder.join("probe"))
+}
+
+/// Writes beside a file's place, as the output will be written, so that what is there stays.
+fn probe(path: &Path) -> Result<()> {
     let mut probe = path.as_os_str().to_owned();
     probe.push(format!(".{}.partial", std::process::id()));
     let probe = PathBuf::from(probe);
@@ -94,6 +107,10 @@ mod tests {
         prepare_file(&path, &[]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"kept");
         assert!(cause(prepare_file(folder.path(), &[])).ends_with("is a folder"));
+        let made = folder.path().join("new/folder");
+        prepare_folder(&made).unwrap();
+        assert_eq!(fs::read_dir(&made).unwrap().count(), 0);
+        assert!(cause(prepare_folder(&path.join("more"))).starts_with("cannot make "));
         let below_a_file = path.join("more/loss.json");
         assert!(cause(prepare_file(&below_a_file, &[])).starts_with("cannot make "));
     }

@@ -46,9 +46,16 @@ Examples:
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-    /// CPU threads; 0 takes all cores. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N", default_value_t = 0, display_order = 100)]
-    pub threads: usize,
+    /// CPU threads, at most 1024; 0 takes all cores. Results do not depend on it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u16).range(..=1024),
+        display_order = 100
+    )]
+    pub threads: u16,
     #[command(flatten)]
     pub device: DeviceArgs,
 }

@@ -44,7 +44,8 @@ fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     let files = files.collect::<corpus::Result<Vec<_>>>()?.concat();
     let names: Vec<String> = files.iter().map(|file| text::file_name(file)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Ok(outputs::check_files(output, &names, &files)?)
+    outputs::check_files(output, &names, &files)?;
+    Ok(outputs::prepare_folder(output)?)
 }
 
 /// Prints a table of what files hold.
@@ -77,6 +78,7 @@ pub fn write_builtin(
     pairs: usize,
     seed: u64,
 ) -> anyhow::Result<()> {
+    outputs::prepare_folder(output)?;
     let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
     for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
         text::write_corpus(&output.join(folder), &builtin_corpus::write_corpus(settings, split))?;

@@ -139,6 +139,7 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
     console::print("")?;
     console::print_table(&outcome.table)?;
     console::print("")?;
+    outcome.remark.iter().try_for_each(console::print)?;
     match outcome.performed {
         0 => console::print(format_args!(
             "Nothing to do: all {} stages of {place} are done and up to date.",

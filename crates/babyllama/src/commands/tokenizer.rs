@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use corpus::{Tokenizer, TokenizerSettings, text};
 
+use experiment::outputs;
+
 use super::corpus::note_left_out;
 use crate::console;
 
@@ -17,6 +19,7 @@ pub fn train(
     vocab_size: usize,
     min_frequency: u64,
 ) -> anyhow::Result<()> {
+    outputs::prepare_folder(output)?;
     let mut texts = Vec::new();
     for path in paths {
         texts.extend(text::read_corpus(path)?);

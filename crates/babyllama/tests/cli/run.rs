@@ -171,3 +171,14 @@ ensembles = [["first", "second"]]
     assert!(loss("more", "first") < loss("more", "second"));
     assert!(loss("more", "first+second") < loss("more", "second"));
 }
+
+#[test]
+fn losses_on_a_part_of_the_held_out_text_are_called_so() {
+    let workspace = Workspace::new();
+    let finished = workspace.babyllama("run small.toml --set train.evaluation_sequences=9").done();
+    let remark = "Held-out losses are of 9 sequences of the ";
+    assert!(finished.stdout.contains(remark), "{}", finished.stdout);
+    assert!(workspace.text("runs/small/table.md").contains(remark));
+    let whole = workspace.babyllama("run small.toml --output runs/whole").done();
+    assert!(!whole.stdout.contains("Held-out losses are of"), "{}", whole.stdout);
+}

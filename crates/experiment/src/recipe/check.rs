@@ -16,6 +16,9 @@ use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, 
 /// A byte-level BPE needs its three special tokens and a symbol for every byte.
 const SMALLEST_VOCABULARY: usize = 259;
 
+/// Names become parts of the names of files, which file systems limit.
+const LONGEST_NAME: usize = 100;
+
 /// The built-in corpus is made in memory.
 const MOST_BUILTIN_WORDS: usize = 1_000_000_000;
 
@@ -57,6 +60,9 @@ fn ensure(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<()
 /// Names become folder names.
 fn check_name(key: &str, name: &str, marks: &str) -> Result<(), Fault> {
     let fits = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
+    ensure(name.len() <= LONGEST_NAME, key, || {
+        format!("is a name of {} letters; it may have {LONGEST_NAME}", name.len())
+    })?;
     let good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits);
     ensure(good, key, || {
         format!(

@@ -413,6 +413,11 @@ fn a_teacher_reads_as_far_as_its_student() {
 fn the_other_tables_must_make_sense() {
     let cases = [
         ("name=a/b", "`name` is no name"),
+        (
+            "name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+             aaaaaaaaaaaaaaaaaaaaaa",
+            "`name` is a name of ",
+        ),
         ("corpus.words=0", "`corpus.words` is 0; it must be the number of words to write"),
         (
             "corpus.validation_fraction=1",

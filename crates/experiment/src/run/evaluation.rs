@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use eval::{Benchmark, BenchmarkResult, BuiltinPairs};
 use model::{Model, hugging_face};
+use report::format::grouped;
 use report::{Table, TableRow, closing_table};
 use serde::{Deserialize, Serialize};
 use train::TrainSettings;
@@ -65,8 +66,12 @@ impl PairSet {
 }
 
 impl Pipeline<'_> {
-    /// Scores what is not scored yet and returns the closing table.
-    pub(super) fn evaluate(&self, text: &Text, trained: &[Trained]) -> Result<Table> {
+    /// Scores what is not scored yet; returns the closing table, and what is to be said about it.
+    pub(super) fn evaluate(
+        &self,
+        text: &Text,
+        trained: &[Trained],
+    ) -> Result<(Table, Option<String>)> {
         let mut sets = Vec::new();
         for source in self.recipe.evaluate.blimp.iter().flatten().cloned() {
             let folder = self.pairs_folder(&source)?;
@@ -87,12 +92,29 @@ impl Pipeline<'_> {
             let score = shown.map(|(_, result)| result.score);
             rows.push(self.row(&members, &scores, score)?);
         }
-        let table = closing_table(&rows, pairs);
+        let (table, remark) = (closing_table(&rows, pairs), self.remark(text)?);
         // The file is about the whole run.
         if self.only.is_none() {
-            files::write_text(&self.path("table.md"), &table.to_markdown())?;
+            let below = remark.iter().map(|remark| format!("\n{remark}\n"));
+            let content: String = [table.to_markdown()].into_iter().chain(below).collect();
+            files::write_text(&self.path("table.md"), &content)?;
         }
-        Ok(table)
+        Ok((table, remark))
+    }
+
+    /// Where the held-out losses are of a part of the text, of how much.
+    fn remark(&self, text: &Text) -> Result<Option<String>> {
+        let (chunks, sequences) =
+            heldout_sequences(&self.common_settings(), text.validation.len())?;
+        let (taken, all) = (sequences.len(), chunks.count());
+        Ok((self.recipe.evaluate.loss && taken < all).then(|| {
+            format!(
+                "Held-out losses are of {} sequences of the {} in the held-out text, drawn once \
+                 (`evaluation_sequences`).",
+                grouped(taken as u64),
+                grouped(all as u64)
+            )
+        }))
     }
 
     /// What is scored: every model by itself and the recipe's ensembles, or the one model that was

@@ -67,6 +67,8 @@ impl RunSettings {
 pub struct RunOutcome {
     /// A row for every model and ensemble.
     pub table: Table,
+    /// What is to be said about the table's numbers, if anything.
+    pub remark: Option<String>,
     /// Stages that had to run.
     pub performed: usize,
     /// Stages that were done already.
@@ -83,9 +85,9 @@ pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> R
     logged(recipe, settings, observer, |pipeline| {
         let text = pipeline.prepare_text()?;
         let models = pipeline.train_models(&text)?;
-        let table = pipeline.evaluate(&text, &models)?;
+        let (table, remark) = pipeline.evaluate(&text, &models)?;
         let (performed, skipped) = pipeline.stages.counts();
-        Ok(RunOutcome { table, performed, skipped })
+        Ok(RunOutcome { table, remark, performed, skipped })
     })
 }
 

@@ -21,7 +21,7 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     write_json(&args.common, &outcome.report.json)?;
     console::print("")?;
     console::print_table(&outcome.report.table)?;
-    console::print(format_args!("\n{}", outcome.report.footnotes))?;
+    console::print(format_args!("\n{}", outcome.report.footnotes).to_string().trim_end())?;
     let output = args.output.display();
     console::print(format_args!("Everything is in {output}; table.md has every task."))?;
     Ok(outcome.failures.conclude()?)
