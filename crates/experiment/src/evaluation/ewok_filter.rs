@@ -6,7 +6,7 @@ use base::atomic_file;
 use eval::ewok::{Domain, Vocabulary, read, to_lines};
 
 use crate::error::{Context, FileContext, Result, refuse};
-use crate::outputs;
+use crate::files;
 
 /// How many questions of a domain there were, and how many were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +25,6 @@ pub struct FilteredDomain {
 /// # Errors
 /// When nothing is kept, two domains would share a file, or the folder is not empty.
 pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> Result<Vec<FilteredDomain>> {
-    outputs::prepare_folder(output)?;
-    if std::fs::read_dir(output).at("read", output)?.next().is_some() {
-        return refuse(format_args!("{} is not empty", output.display()))
-            .advise("name a new folder with --output");
-    }
     let (domains, vocabulary) = (read(data)?, Vocabulary::read(vocabulary)?);
     let kept: Vec<Domain> = domains.iter().map(|domain| vocabulary.filter(domain)).collect();
     if kept.iter().all(|domain| domain.items.is_empty()) {
@@ -44,6 +39,11 @@ pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> Result<Vec<Filte
     if let Some((_, name)) = twice {
         return refuse(format_args!("two domains would be {name}"))
             .advise("rename one of these domains in the data");
+    }
+    files::make_folder(output)?;
+    if std::fs::read_dir(output).at("read", output)?.next().is_some() {
+        return refuse(format_args!("{} is not empty", output.display()))
+            .advise("name a new folder with --output");
     }
     for (domain, name) in kept.iter().zip(&names).filter(|(domain, _)| !domain.items.is_empty()) {
         let path = output.join(name);
