@@ -31,10 +31,13 @@ pub fn print_table(table: &Table) -> anyhow::Result<()> {
     print(table.to_text_within(columns()).trim_end())
 }
 
-/// Columns of the terminal that results go to.
+/// Columns of the terminal that results go to: 80 where it does not state them, no limit where the
+/// results go elsewhere.
 pub fn columns() -> usize {
-    let size = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    size.map_or(usize::MAX, |(width, _)| width.0.into())
+    match (io::stdout().is_terminal(), terminal_size::terminal_size()) {
+        (false, _) => usize::MAX,
+        (true, size) => size.map_or(80, |(width, _)| width.0.into()),
+    }
 }
 
 /// A text with control characters escaped, all but line breaks and tabs.
