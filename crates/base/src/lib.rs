@@ -2,6 +2,7 @@
 //!
 //! - [`rng`]: random numbers that are a pure function of seed, purpose and index;
 //! - [`atomic_file`]: files and folders that appear whole or not at all;
+//! - [`guard`]: panics and endless work of libraries as errors;
 //! - [`hash`]: BLAKE3 of bytes and files, in hexadecimal;
 //! - [`input_file`]: files from outside, none left out in silence, pointers recognised;
 //! - [`stop`]: the one error of work that was asked to stop.
@@ -17,6 +18,7 @@
 #![warn(missing_docs)]
 
 pub mod atomic_file;
+pub mod guard;
 pub mod hash;
 pub mod input_file;
 pub mod rng;

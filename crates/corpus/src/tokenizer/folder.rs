@@ -1,10 +1,10 @@
 //! The tokenizer's files: the one it was trained to, and those of a Hugging Face folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::roles::Roles;
+use super::folder_settings::{CONFIG, FolderSettings, TruncationSide};
 use super::{Tokenizer, vocabulary_files};
 use crate::error::{CorpusError, Result};
 use crate::text::{read_text, write_text};
@@ -12,8 +12,8 @@ use crate::text::{read_text, write_text};
 /// The file that holds all of a tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
-const CONFIG: &str = "tokenizer_config.json";
-const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+/// Files beside it that change what it does.
+const BESIDE: [&str; 3] = [CONFIG, "special_tokens_map.json", "added_tokens.json"];
 
 impl Tokenizer {
     /// Reads the tokenizer of a model's folder: `tokenizer.json`, or else `vocab.json` with
@@ -21,19 +21,49 @@ impl Tokenizer {
     /// `tokenizer_config.json` and `special_tokens_map.json` name.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let mut path = folder.join(TOKENIZER_FILE);
-        let [config, map] =
-            [CONFIG, SPECIAL_TOKENS_MAP].map(|name| optional_object(&folder.join(name)));
-        let (config, map) = (config?, map?);
-        let roles = Roles::of(&[&config, &map]);
+        let settings = FolderSettings::read(folder)?;
         let json = if !path.exists() && vocabulary_files::are_in(folder) {
             path = folder.join(vocabulary_files::VOCABULARY);
-            vocabulary_files::to_json(folder, &config, &roles)?.to_string()
+            vocabulary_files::to_json(folder, &settings.config, &settings.roles)?.to_string()
         } else {
             read_text(&path)?
         };
-        let tokenizer = Self::with_prefix_space(json, prefix_space(&config));
-        let tokenizer = tokenizer.map_err(|cause| CorpusError::BadTokenizer { path, cause })?;
-        Ok(Self { roles, ..tokenizer })
+        Self::with_settings(json, settings)
+            .map_err(|cause| CorpusError::BadTokenizer { path, cause })
+    }
+
+    /// The tokenizer of a `tokenizer.json` and what stands beside it.
+    fn with_settings(json: String, settings: FolderSettings) -> std::result::Result<Self, String> {
+        let as_read: Value =
+            serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
+        let mut value = as_read.clone();
+        settings.add_to(&mut value)?;
+        // What nothing changes keeps its bytes.
+        let json = if value == as_read { json } else { value.to_string() };
+        let truncation_side = settings.truncation_side(&as_read);
+        let tokenizer = Self::with_prefix_space(json, settings.prefix_space())?;
+        Ok(Self { roles: settings.roles, truncation_side, ..tokenizer })
+    }
+
+    /// Reads a `tokenizer.json`: with what stands beside it where there is a
+    /// `tokenizer_config.json`, else by itself and without a prefix space.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not a tokenizer that this program can use.
+    pub fn load(path: &Path) -> Result<Self> {
+        match folder_of(path) {
+            Some(folder) => Self::from_folder(folder),
+            None => Self::from_json(read_text(path)?)
+                .map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause }),
+        }
+    }
+
+    /// The files that [`load`](Self::load) reads.
+    pub fn files(path: &Path) -> Vec<PathBuf> {
+        let beside =
+            folder_of(path).into_iter().flat_map(|folder| BESIDE.map(|name| folder.join(name)));
+        let beside = beside.filter(|file| file.is_file());
+        [path.to_owned()].into_iter().chain(beside).collect()
     }
 
     /// Writes the tokenizer's JSON as it was trained or loaded, prefix space included, to a file.
@@ -60,8 +90,32 @@ impl Tokenizer {
         write_text(&folder.join("special_tokens_map.json"), &pretty(&special.clone().into()))?;
         write_text(
             &folder.join("tokenizer_config.json"),
-            &pretty(&config(special, model_max_length)),
+            &pretty(&self.config(&as_used, special, model_max_length)),
         )
+    }
+
+    /// The `tokenizer_config.json` of the tokenizer as used.
+    fn config(
+        &self,
+        as_used: &Value,
+        special_tokens: Map<String, Value>,
+        model_max_length: usize,
+    ) -> Value {
+        let prefix_space = as_used["pre_tokenizer"]["add_prefix_space"].as_bool().unwrap_or(false);
+        let mut config = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "add_prefix_space": prefix_space,
+            "clean_up_tokenization_spaces": false,
+            "model_input_names": ["input_ids", "attention_mask"],
+            "model_max_length": model_max_length,
+        });
+        if self.truncation_side == TruncationSide::Left {
+            config["truncation_side"] = json!("left");
+        }
+        for (role, token) in special_tokens {
+            config[role] = token;
+        }
+        config
     }
 
     /// The roles of the special tokens that the vocabulary has.
@@ -70,36 +124,12 @@ impl Tokenizer {
     }
 }
 
-/// The JSON object in a file, null when there is no such file.
-fn optional_object(path: &Path) -> Result<Value> {
-    if path.is_file() {
-        vocabulary_files::read_object(path).map(Value::Object)
-    } else {
-        Ok(Value::Null)
-    }
-}
-
-/// Whether transformers' class for a folder puts a space before a text: the configuration's value,
-/// by default no. `None` for the classes of any `tokenizer.json`, which follow that file.
-fn prefix_space(config: &Value) -> Option<bool> {
-    match config["tokenizer_class"].as_str() {
-        Some("PreTrainedTokenizerFast" | "TokenizersBackend") => None,
-        _ => Some(config["add_prefix_space"].as_bool().unwrap_or(false)),
-    }
-}
-
-fn config(special_tokens: Map<String, Value>, model_max_length: usize) -> Value {
-    let mut config = json!({
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "add_prefix_space": false,
-        "clean_up_tokenization_spaces": false,
-        "model_input_names": ["input_ids", "attention_mask"],
-        "model_max_length": model_max_length,
-    });
-    for (role, token) in special_tokens {
-        config[role] = token;
-    }
-    config
+/// The folder of a `tokenizer.json` that has its configuration beside it.
+fn folder_of(path: &Path) -> Option<&Path> {
+    let folder =
+        path.parent().filter(|_| path.file_name().is_some_and(|name| name == TOKENIZER_FILE))?;
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.join(CONFIG).is_file().then_some(folder)
 }
 
 /// Merges as one string each; `None` when a piece has a space in it, which a byte-level piece never

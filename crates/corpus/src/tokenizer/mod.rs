@@ -2,10 +2,12 @@
 //! without.
 //!
 //! The authors train with `add_prefix_space=True`, then wrap the file in transformers'
-//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`], whatever is in the
-//! file; [`Tokenizer::from_folder`] follows the files beside it.
+//! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`] with a file that stands
+//! alone; with a configuration beside it, it follows that, as [`Tokenizer::from_folder`] does.
 
+mod checks;
 mod folder;
+mod folder_settings;
 mod identity;
 mod memory;
 mod normal_form;
@@ -20,18 +22,16 @@ mod vocabulary_files;
 mod word_cache;
 mod words;
 
-use std::path::Path;
-
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::error::{CorpusError, Result};
-use crate::text::read_text;
 use base::stop::{self, ShouldStop};
 use roles::Roles;
 use word_cache::WordEncoder;
 
 pub use folder::TOKENIZER_FILE;
+pub use folder_settings::TruncationSide;
 pub use roles::Role;
 pub use stream::TextStream;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings};
@@ -51,14 +51,14 @@ pub struct Tokenizer {
     word_encoder: Option<WordEncoder>,
     /// The special tokens by the files of the folder that it came from.
     roles: Roles,
+    /// Where a text is cut that is too long for a classifier.
+    truncation_side: TruncationSide,
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json` of the `tokenizers` library with a BPE model.
-    pub fn load(path: &Path) -> Result<Self> {
-        let json = read_text(path)?;
-        Self::from_json(json)
-            .map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause })
+    /// The side at which a text is cut that is too long for a classifier.
+    pub fn truncation_side(&self) -> TruncationSide {
+        self.truncation_side
     }
 
     /// Without a prefix space. The error is the cause alone.
@@ -74,9 +74,9 @@ impl Tokenizer {
         let mut value: Value =
             serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
         require_sound_model(&value["model"])?;
+        checks::check(&value)?;
         set_as_used(&mut value, prefix_space);
-        let inner: tokenizers::Tokenizer =
-            serde_json::from_value(value).map_err(|cause| cause.to_string())?;
+        let inner = checks::load(value)?;
         let content = identity::content(&inner).map_err(|cause| cause.to_string())?;
         let largest_id = inner.get_vocab(true).into_values().max();
         Ok(Self {
@@ -85,6 +85,7 @@ impl Tokenizer {
             cuts_between_words: pieces::can_cut_between_words(&content),
             word_encoder: WordEncoder::new(&inner, &content),
             roles: Roles::default(),
+            truncation_side: TruncationSide::default(),
             json,
             inner,
         })
@@ -101,7 +102,8 @@ impl Tokenizer {
             serde_json::to_value(&self.inner).map_err(|cause| failed(cause.to_string()))?;
         value["normalizer"] = Value::Null;
         let without = Self::with_prefix_space(value.to_string(), None).map_err(failed)?;
-        Ok(Self { roles: self.roles.clone(), ..without })
+        let (roles, truncation_side) = (self.roles.clone(), self.truncation_side);
+        Ok(Self { roles, truncation_side, ..without })
     }
 
     /// The tokens of a text.

@@ -26,7 +26,7 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Role; 7] = [
+    pub(super) const ALL: [Role; 7] = [
         Role::Begin,
         Role::End,
         Role::Padding,
@@ -65,26 +65,45 @@ impl Role {
 
 /// The tokens that a folder names for roles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Roles(BTreeMap<Role, String>);
+pub(super) struct Roles(BTreeMap<Role, Option<String>>);
 
 impl Roles {
-    /// Those that any of the files' contents name; an earlier file counts before a later one.
-    pub(super) fn of(files: &[&Value]) -> Self {
-        let named = |role: Role| {
-            files.iter().find_map(|file| content(&file[role.key()])).map(|token| (role, token))
-        };
-        Self(Role::ALL.into_iter().filter_map(named).collect())
+    /// The roles that files name, the first that has a role's key counts; null there means that no
+    /// token has the role.
+    ///
+    /// # Errors
+    /// When a value is neither a token nor null.
+    pub(super) fn of(files: &[&Value]) -> Result<Self, String> {
+        let mut roles = BTreeMap::new();
+        for role in Role::ALL {
+            let stated = files.iter().find_map(|file| file.get(role.key()));
+            match stated {
+                None => {}
+                Some(Value::Null) => drop(roles.insert(role, None)),
+                Some(value) => match content(value) {
+                    Some(token) => drop(roles.insert(role, Some(token))),
+                    None => return Err(format!("`{}` is {value}, not a token", role.key())),
+                },
+            }
+        }
+        Ok(Self(roles))
     }
 
-    fn get(&self, role: Role) -> Option<&str> {
-        self.0.get(&role).map(String::as_str)
+    /// The token of a role, `Some(None)` where the files deny it one.
+    fn get(&self, role: Role) -> Option<Option<&str>> {
+        self.0.get(&role).map(Option::as_deref)
+    }
+
+    /// The tokens that have a role by the files.
+    pub(super) fn named(&self) -> impl Iterator<Item = &str> {
+        self.0.values().flatten().map(String::as_str)
     }
 
     /// The tokens that are named; where none is, all usual ones.
     pub(super) fn tokens(&self) -> Vec<&str> {
         match self.0.is_empty() {
             true => Role::ALL.into_iter().flat_map(Role::usual).copied().collect(),
-            false => self.0.values().map(String::as_str).collect(),
+            false => self.named().collect(),
         }
     }
 }
@@ -98,7 +117,11 @@ impl Tokenizer {
     /// The token that plays a role, with its id: the one that the folder names, or a usual one that
     /// the vocabulary has.
     pub fn role(&self, role: Role) -> Option<(&str, u32)> {
-        let candidates = self.roles.get(role).into_iter().chain(role.usual().iter().copied());
+        let named = match self.roles.get(role) {
+            Some(None) => return None,
+            named => named.flatten(),
+        };
+        let candidates = named.into_iter().chain(role.usual().iter().copied());
         candidates.into_iter().find_map(|token| self.token_id(token).map(|id| (token, id)))
     }
 
@@ -108,7 +131,7 @@ impl Tokenizer {
         let always = [Role::Begin, Role::End, Role::Padding];
         let asked = Role::ALL
             .into_iter()
-            .filter(move |role| always.contains(role) || self.roles.get(*role).is_some());
+            .filter(move |role| always.contains(role) || self.roles.get(*role).flatten().is_some());
         asked.filter_map(|role| self.role(role).map(|(token, _)| (role, token)))
     }
 }
@@ -121,7 +144,7 @@ mod tests {
     use super::*;
 
     fn with_roles(file: Value) -> Tokenizer {
-        Tokenizer { roles: Roles::of(&[&file]), ..small() }
+        Tokenizer { roles: Roles::of(&[&file]).unwrap(), ..small() }
     }
 
     #[test]
@@ -143,22 +166,23 @@ mod tests {
         let absent = with_roles(json!({"bos_token": "<|endoftext|>", "pad_token": null}));
         assert_eq!(
             (absent.role(Role::Begin), absent.role(Role::Padding)),
-            (Some(("<s>", 1)), Some(("<pad>", 0)))
+            (Some(("<s>", 1)), None),
+            "null means that there is none"
         );
         let names: Vec<_> = absent.known_roles().collect();
-        assert_eq!(names, [(Role::Begin, "<s>"), (Role::End, "</s>"), (Role::Padding, "<pad>")]);
+        assert_eq!(names, [(Role::Begin, "<s>"), (Role::End, "</s>")]);
     }
 
     #[test]
     fn of_two_files_the_first_counts() {
         let (first, second) =
             (json!({"eos_token": "a"}), json!({"eos_token": "b", "mask_token": "c"}));
-        let roles = Roles::of(&[&first, &second]);
+        let roles = Roles::of(&[&first, &second]).unwrap();
         assert_eq!(
             (roles.get(Role::End), roles.get(Role::Mask), roles.get(Role::Begin)),
-            (Some("a"), Some("c"), None)
+            (Some(Some("a")), Some(Some("c")), None)
         );
         assert_eq!(roles.tokens(), ["a", "c"]);
-        assert!(Roles::of(&[&Value::Null]).tokens().contains(&"<|endoftext|>"));
+        assert!(Roles::of(&[&Value::Null]).unwrap().tokens().contains(&"<|endoftext|>"));
     }
 }

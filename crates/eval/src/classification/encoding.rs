@@ -60,8 +60,10 @@ pub struct Encoder<'a> {
     /// The labels of the training items.
     pub labels: &'a Labels,
     /// Tokens of an item at most, special ones included; what is beyond is cut by
-    /// [`longest_first`], at the end of each text.
+    /// [`longest_first`].
     pub max_length: usize,
+    /// Whether each text loses its beginning instead of its end.
+    pub cut_at_start: bool,
     /// Size of the model's vocabulary.
     pub vocab_size: usize,
 }
@@ -93,7 +95,11 @@ impl Encoder<'_> {
         let (kept_first, kept_second) =
             longest_first(first.len(), second.len(), self.max_length - around.tokens());
         let truncated = kept_first + kept_second < first.len() + second.len();
-        let ids = around.put(&first[..kept_first], &second[..kept_second]);
+        let kept = |ids: &[u32], count: usize| match self.cut_at_start {
+            true => ids[ids.len() - count..].to_vec(),
+            false => ids[..count].to_vec(),
+        };
+        let ids = around.put(&kept(&first, kept_first), &kept(&second, kept_second));
         if ids.is_empty() {
             return Err(ClassificationError::NoTokens { path: path(), line }.into());
         }
@@ -141,6 +147,7 @@ mod tests {
             special_tokens: special,
             labels: &labels,
             max_length,
+            cut_at_start: false,
             vocab_size: 128,
         }
         .encode(&rows)
@@ -194,6 +201,7 @@ mod tests {
             special_tokens: &special,
             labels: &labels,
             max_length: 10,
+            cut_at_start: false,
             vocab_size: 128,
         };
         let texts =
@@ -227,10 +235,30 @@ mod tests {
             special_tokens,
             labels: &labels,
             max_length: 6,
+            cut_at_start: false,
             vocab_size: 128,
         };
         assert_eq!(encoder.encode(&parse("v", text(2))).unwrap()[0].class, 1);
         let message = encoder.encode(&parse("v", text(2) + &text(1))).unwrap_err().to_string();
         assert_eq!(message, "v, line 2: no training item has the label 1");
+    }
+
+    #[test]
+    fn the_beginning_goes_where_the_tokenizer_cuts_at_the_left() {
+        let text =
+            "{\"sentence\": \"abcdef\", \"label\": 0}\n{\"sentence\": \"b\", \"label\": 1}\n";
+        let rows =
+            Rows::parse(find_task("cola").unwrap(), Path::new("a"), text.as_bytes()).unwrap();
+        let encoder = Encoder {
+            encode: &bytes,
+            special_tokens: &SpecialTokens::default(),
+            labels: &Labels::of(&rows).unwrap(),
+            max_length: 4,
+            cut_at_start: true,
+            vocab_size: 256,
+        };
+        let found = encoder.encode(&rows).unwrap();
+        assert_eq!((&found[0].ids, found[0].truncated), (&bytes("cdef"), true));
+        assert_eq!((&found[1].ids, found[1].truncated), (&bytes("b"), false));
     }
 }

@@ -1,6 +1,7 @@
 //! A job's items as token ids.
 
 use corpus::Tokenizer;
+use corpus::tokenizer::TruncationSide;
 use eval::EvalError;
 use eval::classification::{Encoded, Encoder, Labels, SpecialTokens};
 use train::finetune::Example;
@@ -34,8 +35,14 @@ impl JobItems {
     ) -> Result<Self, EvalError> {
         let labels = Labels::of(&job.training)?;
         let encode = |text: &str| tokenizer.encode(text);
-        let encoder =
-            Encoder { encode: &encode, special_tokens, labels: &labels, max_length, vocab_size };
+        let encoder = Encoder {
+            encode: &encode,
+            special_tokens,
+            labels: &labels,
+            max_length,
+            cut_at_start: tokenizer.truncation_side() == TruncationSide::Left,
+            vocab_size,
+        };
         let training = Items::new(encoder.encode(&job.training)?);
         let sets =
             job.validation.iter().map(|questions| Ok(Items::new(encoder.encode(&questions.rows)?)));
@@ -105,6 +112,7 @@ mod tests {
                 special_tokens: &special_tokens,
                 labels: &labels,
                 max_length,
+                cut_at_start: false,
                 vocab_size: tokenizer.vocab_size(),
             };
             let found = encoder.encode(&rows).unwrap().remove(0);

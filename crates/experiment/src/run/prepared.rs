@@ -55,8 +55,8 @@ impl PreparationStages {
     fn of(recipe: &Recipe) -> Result<Self> {
         let corpus = corpus_stage(recipe)?;
         let mut tokenizer = Stage::new("tokenizer", &recipe.tokenizer)?.after(&corpus);
-        if let Some(path) = &recipe.tokenizer.path {
-            tokenizer = tokenizer.reads(path)?;
+        for path in recipe.tokenizer.path.iter().flat_map(|path| Tokenizer::files(path)) {
+            tokenizer = tokenizer.reads(&path)?;
         }
         let tokens = Stage::new("tokens", &())?.after(&corpus).after(&tokenizer);
         Ok(Self { corpus, tokenizer, tokens })

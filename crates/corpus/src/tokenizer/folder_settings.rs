@@ -1,0 +1,458 @@
+//! What the files beside a `tokenizer.json` change: special tokens, added tokens, the prefix space,
+//! the side at which long texts are cut. The rules are those of transformers 5
+//! (`tokenization_utils_base.py`, `from_pretrained`); where version 4 differs, a trained folder's
+//! own `tokenizer.json` decides.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::roles::Roles;
+use super::vocabulary_files;
+use crate::error::{CorpusError, Result};
+
+/// The configuration of a tokenizer.
+pub(super) const CONFIG: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+const ADDED_TOKENS: &str = "added_tokens.json";
+
+/// Classes that take everything from `tokenizer.json`, its prefix space included.
+const GENERIC: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
+
+/// Classes that a `tokenizer.json` with a BPE may have; others rebuild it in ways of their own.
+const KNOWN_CLASSES: [&str; 12] = [
+    "PreTrainedTokenizerFast",
+    "TokenizersBackend",
+    "PreTrainedTokenizer",
+    "GPT2Tokenizer",
+    "GPT2TokenizerFast",
+    "LlamaTokenizer",
+    "LlamaTokenizerFast",
+    "RobertaTokenizer",
+    "RobertaTokenizerFast",
+    "CodeLlamaTokenizer",
+    "CodeLlamaTokenizerFast",
+    "GPTNeoXTokenizerFast",
+];
+
+/// What a key of `tokenizer_config.json` means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyRule {
+    /// Followed.
+    Followed,
+    /// Refused unless it is absent, null or this.
+    Only(bool),
+    /// Changes neither ids nor what this program makes of them.
+    NoEffect,
+}
+
+/// Every key that transformers 4 and 5 write or read, but the roles of tokens ([`Role`]).
+pub(super) const KEYS: [(&str, KeyRule); 36] = [
+    ("tokenizer_class", KeyRule::Followed),
+    ("added_tokens_decoder", KeyRule::Followed),
+    ("additional_special_tokens", KeyRule::Followed),
+    ("extra_special_tokens", KeyRule::Followed),
+    ("add_prefix_space", KeyRule::Followed),
+    ("truncation_side", KeyRule::Followed),
+    ("split_special_tokens", KeyRule::Only(false)),
+    // Without effect in transformers 5 where there is a tokenizer.json; texts are scored without
+    // special tokens in both pipelines.
+    ("add_bos_token", KeyRule::NoEffect),
+    ("add_eos_token", KeyRule::NoEffect),
+    // Of generated text; without effect for BPE in transformers 5.
+    ("clean_up_tokenization_spaces", KeyRule::NoEffect),
+    ("legacy", KeyRule::NoEffect),
+    // Nothing is padded here.
+    ("padding_side", KeyRule::NoEffect),
+    ("pad_to_multiple_of", KeyRule::NoEffect),
+    ("pad_token_type_id", KeyRule::NoEffect),
+    ("padding", KeyRule::NoEffect),
+    // The pipelines give the length themselves.
+    ("model_max_length", KeyRule::NoEffect),
+    ("max_len", KeyRule::NoEffect),
+    ("max_length", KeyRule::NoEffect),
+    ("stride", KeyRule::NoEffect),
+    ("truncation_strategy", KeyRule::NoEffect),
+    ("truncation", KeyRule::NoEffect),
+    // Ignored by the classes above.
+    ("do_lower_case", KeyRule::NoEffect),
+    ("strip_accents", KeyRule::NoEffect),
+    ("errors", KeyRule::NoEffect),
+    ("trim_offsets", KeyRule::NoEffect),
+    ("use_default_system_prompt", KeyRule::NoEffect),
+    ("chat_template", KeyRule::NoEffect),
+    ("model_input_names", KeyRule::NoEffect),
+    ("sp_model_kwargs", KeyRule::NoEffect),
+    ("spaces_between_special_tokens", KeyRule::NoEffect),
+    ("use_fast", KeyRule::NoEffect),
+    ("name_or_path", KeyRule::NoEffect),
+    ("special_tokens_map_file", KeyRule::NoEffect),
+    ("tokenizer_file", KeyRule::NoEffect),
+    ("processor_class", KeyRule::NoEffect),
+    ("backend", KeyRule::NoEffect),
+];
+
+/// The side of a text at which what is too long is cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TruncationSide {
+    /// The end goes.
+    #[default]
+    Right,
+    /// The beginning goes.
+    Left,
+}
+
+/// The settings of a folder's tokenizer.
+pub(super) struct FolderSettings {
+    /// The content of `tokenizer_config.json`, null without one.
+    pub(super) config: Value,
+    pub(super) roles: Roles,
+    /// The added tokens by `added_tokens_decoder` or `added_tokens.json`, in the order of the
+    /// numbers that are written there.
+    added: Vec<(u64, Map<String, Value>)>,
+    /// Further special tokens, by name.
+    special: Vec<String>,
+}
+
+impl FolderSettings {
+    /// Reads them. `special_tokens_map.json` counts before `tokenizer_config.json`, unless that
+    /// has an `added_tokens_decoder`: then it stands alone.
+    ///
+    /// # Errors
+    /// When a file is no JSON object, or a key has a value that transformers refuses or that this
+    /// program does not follow.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        let object = |name: &str| optional_object(&folder.join(name));
+        let config = object(CONFIG)?;
+        let stands_alone = !config["added_tokens_decoder"].is_null();
+        let map = if stands_alone { Value::Null } else { object(SPECIAL_TOKENS_MAP)? };
+        let legacy = if stands_alone { Value::Null } else { object(ADDED_TOKENS)? };
+        Self::of(config, &map, &legacy)
+            .map_err(|cause| CorpusError::BadTokenizer { path: folder.join(CONFIG), cause })
+    }
+
+    fn of(config: Value, map: &Value, legacy: &Value) -> std::result::Result<Self, String> {
+        check_keys(&config)?;
+        let roles = Roles::of(&[map, &config])?;
+        let added = match &config["added_tokens_decoder"] {
+            Value::Null => legacy_tokens(legacy)?,
+            Value::Object(decoder) => decoder_tokens(decoder)?,
+            other => return Err(format!("`added_tokens_decoder` is {other}, not an object")),
+        };
+        let mut special = Vec::new();
+        for key in ["additional_special_tokens", "extra_special_tokens"] {
+            for file in [map, &config] {
+                special.extend(special_tokens(key, &file[key])?);
+            }
+        }
+        Ok(Self { config, roles, added, special })
+    }
+
+    /// Whether transformers' class for a folder puts a space before a text: the configuration's
+    /// value, by default no. `None` for the classes that follow `tokenizer.json`.
+    pub(super) fn prefix_space(&self) -> Option<bool> {
+        match self.config["tokenizer_class"].as_str() {
+            Some(class) if GENERIC.contains(&class) => None,
+            _ => Some(self.config["add_prefix_space"].as_bool().unwrap_or(false)),
+        }
+    }
+
+    /// Where a text that is too long is cut: by the configuration, or else by the `truncation` of
+    /// `tokenizer.json`.
+    pub(super) fn truncation_side(&self, tokenizer: &Value) -> TruncationSide {
+        let direction = self.config["truncation_side"].as_str();
+        let direction = direction.or(tokenizer["truncation"]["direction"].as_str());
+        match direction.map(str::to_ascii_lowercase).as_deref() {
+            Some("left") => TruncationSide::Left,
+            _ => TruncationSide::Right,
+        }
+    }
+
+    /// Puts the added tokens into a `tokenizer.json`. Written numbers are no ids in transformers: a
+    /// token of the vocabulary keeps its id there, any other gets the next one.
+    ///
+    /// # Errors
+    /// When a written number is not the id that the token gets.
+    pub(super) fn add_to(&self, tokenizer: &mut Value) -> std::result::Result<(), String> {
+        let vocabulary = tokenizer["model"]["vocab"].as_object().cloned().unwrap_or_default();
+        let mut known: Vec<Value> =
+            tokenizer["added_tokens"].as_array().cloned().unwrap_or_default();
+        let find = |known: &[Value], content: &str| {
+            known.iter().position(|token| token["content"] == content)
+        };
+        let beyond = known.iter().filter(|token| {
+            token["content"].as_str().is_none_or(|content| !vocabulary.contains_key(content))
+        });
+        let mut next = (vocabulary.len() + beyond.count()) as u64;
+        let mut id_of = |content: &str| match vocabulary.get(content).and_then(Value::as_u64) {
+            Some(id) => id,
+            None => {
+                next += 1;
+                next - 1
+            }
+        };
+        for (number, flags) in &self.added {
+            let content = flags["content"].as_str().unwrap_or_default().to_owned();
+            let mut token = Value::Object(flags.clone());
+            if let Some(at) = find(&known, &content) {
+                token["id"] = known[at]["id"].clone();
+                known[at] = token;
+                continue;
+            }
+            let id = id_of(&content);
+            if id != *number {
+                return Err(format!(
+                    "an added token {content:?} has the number {number}, and would get the id {id}"
+                ));
+            }
+            token["id"] = id.into();
+            known.push(token);
+        }
+        let named = self.roles.named().filter(|token| vocabulary.contains_key(*token));
+        for content in named.chain(self.special.iter().map(String::as_str)) {
+            match find(&known, content) {
+                Some(at) => known[at]["special"] = true.into(),
+                None => known.push(added_token(id_of(content), content, true, false)),
+            }
+        }
+        if !known.is_empty() || tokenizer["added_tokens"].is_array() {
+            tokenizer["added_tokens"] = known.into();
+        }
+        Ok(())
+    }
+}
+
+fn check_keys(config: &Value) -> std::result::Result<(), String> {
+    for (key, rule) in KEYS {
+        if let (KeyRule::Only(value), Some(found)) = (rule, config.get(key))
+            && !found.is_null()
+            && *found != value
+        {
+            return Err(format!("`{key}` is {found}, and only {value} is followed"));
+        }
+    }
+    match &config["truncation_side"] {
+        Value::Null => {}
+        Value::String(side) if ["left", "right"].contains(&side.as_str()) => {}
+        other => return Err(format!("`truncation_side` is {other}; it is \"left\" or \"right\"")),
+    }
+    match &config["tokenizer_class"] {
+        Value::Null => Ok(()),
+        Value::String(class) if KNOWN_CLASSES.contains(&class.as_str()) => Ok(()),
+        other => {
+            Err(format!("`tokenizer_class` is {other}; known are {}", KNOWN_CLASSES.join(", ")))
+        }
+    }
+}
+
+/// The tokens of `added_tokens_decoder`: objects under their numbers.
+fn decoder_tokens(
+    decoder: &Map<String, Value>,
+) -> std::result::Result<Vec<(u64, Map<String, Value>)>, String> {
+    let mut tokens = Vec::new();
+    for (number, token) in decoder {
+        let id = number.parse::<u64>();
+        let id = id.map_err(|_| format!("`added_tokens_decoder` has the number {number:?}"))?;
+        let Some(token) = token.as_object().filter(|token| token["content"].is_string()) else {
+            return Err(format!("`added_tokens_decoder` has {token} under {number}"));
+        };
+        let flags = with_flags(token);
+        tokens.push((id, flags));
+    }
+    tokens.sort_by_key(|(id, _)| *id);
+    Ok(tokens)
+}
+
+/// The tokens of `added_tokens.json`: numbers under the tokens, which are not special by that.
+fn legacy_tokens(legacy: &Value) -> std::result::Result<Vec<(u64, Map<String, Value>)>, String> {
+    let mut tokens = Vec::new();
+    for (content, number) in legacy.as_object().into_iter().flatten() {
+        let Some(number) = number.as_u64() else {
+            return Err(format!("{ADDED_TOKENS} gives {content:?} the number {number}"));
+        };
+        let token = added_token(number, content, false, true);
+        tokens.push((number, token.as_object().cloned().unwrap_or_default()));
+    }
+    tokens.sort_by_key(|(id, _)| *id);
+    Ok(tokens)
+}
+
+/// A token with every flag, as the library wants it.
+fn with_flags(token: &Map<String, Value>) -> Map<String, Value> {
+    let special = token.get("special").and_then(Value::as_bool).unwrap_or(false);
+    let mut whole = Map::new();
+    whole.insert("content".into(), token["content"].clone());
+    for (flag, default) in [
+        ("single_word", false),
+        ("lstrip", false),
+        ("rstrip", false),
+        ("normalized", !special),
+        ("special", special),
+    ] {
+        let value = token.get(flag).and_then(Value::as_bool).unwrap_or(default);
+        whole.insert(flag.into(), value.into());
+    }
+    whole
+}
+
+fn added_token(id: u64, content: &str, special: bool, normalized: bool) -> Value {
+    json!({
+        "id": id,
+        "content": content,
+        "single_word": false,
+        "lstrip": false,
+        "rstrip": false,
+        "normalized": normalized,
+        "special": special,
+    })
+}
+
+/// The tokens that a list, or an object of names, declares special.
+fn special_tokens(key: &str, value: &Value) -> std::result::Result<Vec<String>, String> {
+    let tokens: Vec<&Value> = match value {
+        Value::Null => Vec::new(),
+        Value::Array(tokens) => tokens.iter().collect(),
+        Value::Object(tokens) => tokens.values().collect(),
+        other => return Err(format!("`{key}` is {other}, not a list of tokens")),
+    };
+    let content = |token: &Value| {
+        let content = token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned);
+        content.ok_or_else(|| format!("`{key}` has {token}, which is no token"))
+    };
+    tokens.into_iter().map(content).collect()
+}
+
+/// The JSON object in a file, null when there is no such file.
+fn optional_object(path: &Path) -> Result<Value> {
+    match path.is_file() {
+        true => vocabulary_files::read_object(path).map(Value::Object),
+        false => Ok(Value::Null),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::*;
+
+    fn settings(config: Value, map: Value, legacy: Value) -> FolderSettings {
+        FolderSettings::of(config, &map, &legacy).unwrap()
+    }
+
+    fn refused(config: Value) -> String {
+        FolderSettings::of(config, &Value::Null, &Value::Null).err().unwrap()
+    }
+
+    /// A `tokenizer.json` of three entries.
+    fn tokenizer() -> Value {
+        json!({
+            "added_tokens": [added_token(2, "</s>", true, false)],
+            "model": {"vocab": {"a": 0, "<s>": 1, "</s>": 2}},
+        })
+    }
+
+    fn added(settings: &FolderSettings) -> Vec<(String, u64, bool)> {
+        let mut json = tokenizer();
+        settings.add_to(&mut json).unwrap();
+        let tokens = json["added_tokens"].as_array().unwrap();
+        let of = |token: &Value| {
+            let (id, special) = (token["id"].as_u64().unwrap(), token["special"] == true);
+            (token["content"].as_str().unwrap().to_owned(), id, special)
+        };
+        tokens.iter().map(of).collect()
+    }
+
+    /// Expectations: transformers 5.24.
+    #[test]
+    fn added_tokens_get_the_ids_of_transformers() {
+        let decoder = json!({"added_tokens_decoder": {
+            "3": {"content": "<|user|>", "special": true},
+            "0": {"content": "a", "special": false},
+        }});
+        let found = added(&settings(decoder, Value::Null, Value::Null));
+        let expected = [("</s>", 2, true), ("a", 0, false), ("<|user|>", 3, true)];
+        assert_eq!(found, expected.map(|(token, id, special)| (token.to_owned(), id, special)));
+        // Without a decoder the older file counts, and named tokens become special ones.
+        let legacy = settings(
+            json!({"bos_token": "<s>", "extra_special_tokens": ["<x>"]}),
+            Value::Null,
+            json!({"<q>": 3}),
+        );
+        let expected = [("</s>", 2, true), ("<q>", 3, false), ("<s>", 1, true), ("<x>", 4, true)];
+        let expected = expected.map(|(token, id, special)| (token.to_owned(), id, special));
+        assert_eq!(added(&legacy), expected);
+        // A decoder makes the older files count no more.
+        let alone = json!({"added_tokens_decoder": {}});
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CONFIG), alone.to_string()).unwrap();
+        std::fs::write(folder.path().join(ADDED_TOKENS), "{\"<q>\": 3}").unwrap();
+        assert_eq!(added(&FolderSettings::read(folder.path()).unwrap()).len(), 1);
+        // Its flags replace those of tokenizer.json.
+        let flags = json!({"added_tokens_decoder": {"2": {"content": "</s>", "special": false}}});
+        assert_eq!(added(&settings(flags, Value::Null, Value::Null)), [("</s>".into(), 2, false)]);
+    }
+
+    #[test]
+    fn a_number_that_is_no_id_is_refused() {
+        let gap = json!({"added_tokens_decoder": {"9": {"content": "<q>"}}});
+        let message = settings(gap, Value::Null, Value::Null).add_to(&mut tokenizer()).unwrap_err();
+        assert_eq!(message, "an added token \"<q>\" has the number 9, and would get the id 3");
+    }
+
+    #[test]
+    fn the_map_counts_before_the_configuration_unless_there_is_a_decoder() {
+        let begin = |config: Value| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(CONFIG), config.to_string()).unwrap();
+            let map = json!({"bos_token": {"content": "<s>"}});
+            std::fs::write(folder.path().join(SPECIAL_TOKENS_MAP), map.to_string()).unwrap();
+            let settings = FolderSettings::read(folder.path()).unwrap();
+            settings.roles.named().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(begin(json!({"bos_token": "</s>"})), ["<s>"]);
+        assert_eq!(begin(json!({"bos_token": "</s>", "added_tokens_decoder": {}})), ["</s>"]);
+    }
+
+    #[test]
+    fn what_is_not_followed_is_refused_by_name() {
+        for (config, part) in [
+            (json!({"split_special_tokens": true}), "`split_special_tokens` is true"),
+            (json!({"truncation_side": "middle"}), "`truncation_side` is \"middle\""),
+            (json!({"tokenizer_class": "BertTokenizer"}), "`tokenizer_class` is \"BertTokenizer\""),
+            (json!({"added_tokens_decoder": []}), "`added_tokens_decoder` is []"),
+            (json!({"added_tokens_decoder": {"x": {"content": "a"}}}), "the number \"x\""),
+            (json!({"added_tokens_decoder": {"1": "a"}}), "has \"a\" under 1"),
+            (json!({"bos_token": ["<s>"]}), "`bos_token` is [\"<s>\"]"),
+            (json!({"extra_special_tokens": [3]}), "`extra_special_tokens` has 3"),
+        ] {
+            let message = refused(config);
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    fn is_known(key: &str) -> bool {
+        let is_role = Role::ALL.iter().any(|role| role.key() == key);
+        KEYS.iter().any(|(known, _)| *known == key) || is_role
+    }
+
+    #[test]
+    fn every_key_stands_in_the_table_once() {
+        for (index, (key, _)) in KEYS.iter().enumerate() {
+            assert!(KEYS[..index].iter().all(|(earlier, _)| earlier != key), "{key}");
+            assert!(is_known(key));
+        }
+        assert!(is_known("bos_token") && !is_known("image_token"));
+    }
+
+    #[test]
+    fn texts_are_cut_at_the_side_that_the_files_name() {
+        let side = |config: Value, json: Value| {
+            settings(config, Value::Null, Value::Null).truncation_side(&json)
+        };
+        let left = json!({"truncation": {"direction": "Left"}});
+        assert_eq!(side(json!({}), json!({})), TruncationSide::Right);
+        assert_eq!(side(json!({"truncation_side": "left"}), json!({})), TruncationSide::Left);
+        assert_eq!(side(json!({}), left.clone()), TruncationSide::Left);
+        assert_eq!(side(json!({"truncation_side": "right"}), left), TruncationSide::Right);
+    }
+}
