@@ -29,6 +29,7 @@ mod registers;
 mod sources;
 mod world;
 
+use base::stop::{self, ShouldStop, Stopped};
 pub use pairs::Pair;
 use sources::SOURCES;
 use world::World;
@@ -57,6 +58,19 @@ pub enum Split {
 
 /// The raw text of every source, with file names such as `aochildes.train` and `aochildes.dev`.
 pub fn write_corpus(settings: BuiltinSettings, split: Split) -> Vec<(String, String)> {
+    // Nothing stops it.
+    write_corpus_unless(&stop::never, settings, split).unwrap_or_default()
+}
+
+/// As [`write_corpus`], unless it is asked to stop.
+///
+/// # Errors
+/// When it is.
+pub fn write_corpus_unless(
+    should_stop: ShouldStop<'_>,
+    settings: BuiltinSettings,
+    split: Split,
+) -> Result<Vec<(String, String)>, Stopped> {
     let world = World::new(settings.seed);
     let (words, suffix) = match split {
         Split::Train => (settings.words, "train"),
@@ -64,8 +78,9 @@ pub fn write_corpus(settings: BuiltinSettings, split: Split) -> Vec<(String, Str
     };
     let total: usize = SOURCES.iter().map(|source| source.share).sum();
     let file = |source: &sources::Source| {
-        let text = source.write(&world, settings.seed, split, words * source.share / total);
-        (format!("{}.{suffix}", source.name), text)
+        let words = words * source.share / total;
+        let text = source.write(should_stop, &world, settings.seed, split, words)?;
+        Ok((format!("{}.{suffix}", source.name), text))
     };
     SOURCES.iter().map(file).collect()
 }
@@ -73,8 +88,21 @@ pub fn write_corpus(settings: BuiltinSettings, split: Split) -> Vec<(String, Str
 /// The minimal pairs of every paradigm, by UID. No good sentence stands in the training text of the
 /// same settings, as far as that can be avoided.
 pub fn minimal_pairs(settings: BuiltinSettings) -> Vec<(String, Vec<Pair>)> {
-    let texts = write_corpus(settings, Split::Train);
-    pairs::write(&World::new(settings.seed), settings.seed, &texts, settings.pairs_per_paradigm)
+    // Nothing stops it.
+    minimal_pairs_unless(&stop::never, settings).unwrap_or_default()
+}
+
+/// As [`minimal_pairs`], unless it is asked to stop.
+///
+/// # Errors
+/// When it is.
+pub fn minimal_pairs_unless(
+    should_stop: ShouldStop<'_>,
+    settings: BuiltinSettings,
+) -> Result<Vec<(String, Vec<Pair>)>, Stopped> {
+    let texts = write_corpus_unless(should_stop, settings, Split::Train)?;
+    let (world, count) = (World::new(settings.seed), settings.pairs_per_paradigm);
+    pairs::write(should_stop, &world, settings.seed, &texts, count)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use base::stop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
 use corpus::{NamedText, Tokenizer, cleaners, text};
@@ -83,7 +84,7 @@ pub fn write_builtin(
     for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
         text::write_corpus(&output.join(folder), &builtin_corpus::write_corpus(settings, split))?;
     }
-    write_pairs(&output.join("builtin_pairs"), settings)?;
+    write_pairs(&stop::never, &output.join("builtin_pairs"), settings)?;
     let folder = output.display();
     console::print(format_args!(
         "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in \

@@ -173,7 +173,7 @@ fn folders_that_cannot_be_written() {
     let run = workspace.babyllama("run small.toml --output small.toml/run").refused(1);
     run.names(&["cannot make the run's folder small.toml/run"]).advises("--output");
     let clean = workspace.babyllama("corpus clean text --output small.toml/clean").refused(1);
-    clean.names(&["cannot write small.toml/clean"]).advises("check the path");
+    clean.names(&["cannot make small.toml/clean"]).advises("check the path");
     workspace
         .babyllama("tokenizer train text --output small.toml")
         .refused(1)

@@ -11,6 +11,7 @@ mod polarity;
 use std::collections::HashSet;
 
 use base::rng::Rng;
+use base::stop::{self, ShouldStop, Stopped};
 use serde::Serialize;
 
 use super::discourse::scene::Scene;
@@ -118,7 +119,14 @@ impl Paradigm {
 
     /// `count` pairs whose good sentences differ from each other and from what was `heard`, as far
     /// as that can be had.
-    fn pairs(&self, world: &World, seed: u64, heard: &HashSet<String>, count: usize) -> Vec<Pair> {
+    fn pairs(
+        &self,
+        should_stop: ShouldStop<'_>,
+        world: &World,
+        seed: u64,
+        heard: &HashSet<String>,
+        count: usize,
+    ) -> Result<Vec<Pair>, Stopped> {
         let mut draw = Draw::new(Rng::new(seed, "builtin pairs").at(Rng::new(0, self.uid).bits(0)));
         let mut known: HashSet<String> = HashSet::new();
         let mut pairs = Vec::with_capacity(count);
@@ -126,6 +134,7 @@ impl Paradigm {
             if pairs.len() == count {
                 break;
             }
+            stop::check(should_stop)?;
             let tense = if draw.chance(60) { Tense::Past } else { Tense::Present };
             let sentences = self.pair(&mut Scene::new(draw.fork(), world, tense));
             let key = letters(&sentences.0);
@@ -140,25 +149,28 @@ impl Paradigm {
             known.insert(key);
             pairs.push(self.labelled(sentences, pairs.len()));
         }
-        pairs
+        Ok(pairs)
     }
 }
 
 /// Every paradigm's name and pairs, all held out from the given texts.
 pub(super) fn write(
+    should_stop: ShouldStop<'_>,
     world: &World,
     seed: u64,
     texts: &[(String, String)],
     count: usize,
-) -> Vec<(String, Vec<Pair>)> {
+) -> Result<Vec<(String, Vec<Pair>)>, Stopped> {
     let heard: HashSet<String> = texts
         .iter()
         .flat_map(|(_, text)| text.split(['.', '?', '!', '"', ';']))
         .map(letters)
         .collect();
-    paradigms()
-        .map(|paradigm| (paradigm.uid.to_string(), paradigm.pairs(world, seed, &heard, count)))
-        .collect()
+    let write = |paradigm: &Paradigm| {
+        let pairs = paradigm.pairs(should_stop, world, seed, &heard, count)?;
+        Ok((paradigm.uid.to_string(), pairs))
+    };
+    paradigms().map(write).collect()
 }
 
 fn paradigms() -> impl Iterator<Item = &'static Paradigm> {

@@ -7,6 +7,7 @@ mod speech;
 mod stories;
 
 use base::rng::Rng;
+use base::stop::{self, ShouldStop, Stopped};
 
 use super::Split;
 use super::draw::Draw;
@@ -49,12 +50,20 @@ pub(crate) const SOURCES: &[Source] = &[
 
 impl Source {
     /// About `words` words of raw text.
-    pub(crate) fn write(&self, world: &World, seed: u64, split: Split, words: usize) -> String {
+    pub(crate) fn write(
+        &self,
+        should_stop: ShouldStop<'_>,
+        world: &World,
+        seed: u64,
+        split: Split,
+        words: usize,
+    ) -> Result<String, Stopped> {
         let mut draw =
             Draw::new(Rng::new(seed, "builtin text").at(split as u64).at(self.share as u64));
         let mut text = self.start.to_string();
         let mut written = 0;
         while written < words {
+            stop::check(should_stop)?;
             let document = (self.document)(&mut draw.fork(), world);
             for line in document.split_inclusive('\n') {
                 if written >= words {
@@ -64,6 +73,6 @@ impl Source {
                 text.push_str(line);
             }
         }
-        text
+        Ok(text)
     }
 }

@@ -1,6 +1,9 @@
 //! Training a tokenizer.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use rayon::prelude::*;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -46,8 +49,8 @@ impl Tokenizer {
         Self::train_unless(&stop::never, texts, settings)
     }
 
-    /// As [`train`](Self::train), unless it is asked to stop. It asks while it counts words, not
-    /// while it merges.
+    /// As [`train`](Self::train), unless it is asked to stop. The library cannot be interrupted
+    /// while it merges: its thread is left behind then, and ends with the process or by itself.
     pub fn train_unless(
         should_stop: ShouldStop<'_>,
         texts: &[NamedText],
@@ -55,7 +58,7 @@ impl Tokenizer {
     ) -> Result<Self> {
         let failed = |cause: String| CorpusError::Tokenizer { doing: "training", cause };
         let words = count_words(should_stop, texts)?;
-        let json = train_json(words, settings).map_err(|cause| failed(cause.to_string()))?;
+        let json = merge(should_stop, words, *settings)?.map_err(failed)?;
         let tokenizer = Self::from_json(json).map_err(failed)?;
         // Merging stops at the asked size, so what goes beyond it was there before the first merge.
         if tokenizer.vocab_size() > settings.vocab_size {
@@ -67,6 +70,54 @@ impl Tokenizer {
         }
         Ok(tokenizer)
     }
+}
+
+/// Finds the merges in a thread of its own, so that the work can be stopped. The inner error is the
+/// library's.
+fn merge(
+    should_stop: ShouldStop<'_>,
+    words: HashMap<String, u64>,
+    settings: TokenizerSettings,
+) -> Result<std::result::Result<String, String>> {
+    let failed =
+        |cause: String| CorpusError::Tokenizer { doing: "starting threads to merge", cause };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
+    let pool = pool.build().map_err(|cause| failed(cause.to_string()))?;
+    let (sender, receiver) = mpsc::channel();
+    let work = move || {
+        let merged = pool.install(|| train_json(words, &settings));
+        // After a stop the receiver is gone.
+        let _ = sender.send(merged.map_err(|cause| cause.to_string()));
+    };
+    thread::Builder::new().spawn(work).map_err(|cause| failed(cause.to_string()))?;
+    loop {
+        stop::check(should_stop)?;
+        match receiver.recv_timeout(CHECK_INTERVAL) {
+            Ok(merged) => return Ok(merged),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Err("the library ended without a result".to_owned()));
+            }
+        }
+    }
+}
+
+/// How often a training that merges asks whether to stop.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The longest word that is merged as a whole, in bytes. Each merge looks through every word that
+/// has its pair, so that a text without white space would take time as the square of its length.
+const LONGEST_WORD: usize = 1024;
+
+/// Calls `visit` with a word, in parts if it is longer than [`LONGEST_WORD`].
+fn each_part(word: &str, mut visit: impl FnMut(&str)) {
+    let mut rest = word;
+    while rest.len() > LONGEST_WORD {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(LONGEST_WORD));
+        visit(part);
+        rest = after;
+    }
+    visit(rest);
 }
 
 /// How often each word occurs in the lines of texts, its bytes written as byte-level characters.
@@ -103,9 +154,11 @@ fn count_words_of_lines(text: &str) -> HashMap<String, u64> {
             spaced.push(' ');
         }
         spaced.push_str(&normal);
-        splitter.for_each_word(&spaced, |word| match counts.get_mut(word) {
-            Some(count) => *count += 1,
-            None => drop(counts.insert(word.to_owned(), 1)),
+        splitter.for_each_word(&spaced, |word| {
+            each_part(word, |part| match counts.get_mut(part) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(part.to_owned(), 1)),
+            });
         });
     }
     counts
@@ -179,6 +232,31 @@ mod tests {
             Tokenizer::train(&texts, &settings).unwrap().json,
             train_by_library(&texts, &settings)
         );
+    }
+
+    #[test]
+    fn a_text_without_white_space_is_trained_on_in_parts() {
+        let mut parts = Vec::new();
+        let word = "é".repeat(1300);
+        each_part(&word, |part| parts.push(part.len()));
+        assert_eq!(parts, [1024, 1024, 552]);
+        let letter =
+            |index: u64| (b'a' + base::rng::Rng::new(2, "letters").below(index, 20) as u8) as char;
+        let text: String = (0..150_000).map(letter).collect();
+        let started = std::time::Instant::now();
+        assert_eq!(train(&text, 2000).vocab_size(), 2000);
+        // As one word it took over half a minute.
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn merging_stops_when_asked() {
+        let texts = [("a.train".to_string(), random_words())];
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        // Counting the words of one piece asks once.
+        let should_stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+        let stopped = Tokenizer::train_unless(&should_stop, &texts, &TokenizerSettings::default());
+        assert!(matches!(stopped, Err(CorpusError::Stopped(_))));
     }
 
     #[test]

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base::atomic_file;
+use base::{ShouldStop, atomic_file};
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::CorpusStats;
 use corpus::{
-    NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split, text,
+    CorpusError, NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split,
+    text,
 };
 use eval::BUILTIN_MARKER;
 use report::format::grouped;
@@ -166,7 +167,7 @@ impl Pipeline<'_> {
         let settings = builtin_settings(&self.recipe);
         self.perform(&self.pairs_stage()?, &[Path::new(PAIRS)], || {
             remove_old(&folder)?;
-            write_pairs(&folder, settings)
+            write_pairs(&|| self.observer.should_stop(), &folder, settings)
         })?;
         Ok(folder)
     }
@@ -241,16 +242,20 @@ impl Preparation<'_> {
             true => cleaners::clean_texts_unless(&should_stop, &raw),
             false => Ok(raw),
         };
-        let builtin = |split| builtin_corpus::write_corpus(builtin_settings(self.recipe), split);
+        let builtin = |split| {
+            let settings = builtin_settings(self.recipe);
+            builtin_corpus::write_corpus_unless(&should_stop, settings, split)
+                .map_err(CorpusError::from)
+        };
         let mut training = match &section.source {
-            Source::Builtin => prepare(builtin(Split::Train))?,
+            Source::Builtin => prepare(builtin(Split::Train)?)?,
             Source::Folder(folder) => prepare(self.read(folder)?)?,
         };
         if section.words > 0 && section.source != Source::Builtin {
             training = split::subset_by_words(&training, section.words, self.recipe.seed);
         }
         let validation = match &section.validation {
-            Validation::Builtin => prepare(builtin(Split::Validation))?,
+            Validation::Builtin => prepare(builtin(Split::Validation)?)?,
             Validation::Folder(folder) => prepare(self.read(folder)?)?,
             Validation::Split => {
                 let (kept, held_out) =
@@ -319,9 +324,14 @@ impl Preparation<'_> {
 ///
 /// # Errors
 /// When the files cannot be written.
-pub fn write_pairs(folder: &Path, settings: BuiltinSettings) -> Result<()> {
+pub fn write_pairs(
+    should_stop: ShouldStop<'_>,
+    folder: &Path,
+    settings: BuiltinSettings,
+) -> Result<()> {
     std::fs::create_dir_all(folder).at("make", folder)?;
-    for (paradigm, pairs) in builtin_corpus::minimal_pairs(settings) {
+    let pairs = builtin_corpus::minimal_pairs_unless(should_stop, settings);
+    for (paradigm, pairs) in pairs.map_err(CorpusError::from)? {
         let lines: String = pairs.iter().map(|pair| pair.to_json_line() + "\n").collect();
         let path = folder.join(format!("{paradigm}.jsonl"));
         atomic_file::write(&path, lines.as_bytes()).at("write", &path)?;
