@@ -2,12 +2,13 @@
 
 mod machine;
 pub mod memory;
+mod scoring;
 pub mod signals;
 mod speed;
 
 use std::path::Path;
 
-use corpus::{Tokenizer, text};
+use corpus::Tokenizer;
 use engine::Arithmetic;
 use model::{ModelConfig, hugging_face};
 use train::TrainSettings;
@@ -16,6 +17,7 @@ use train::optimizers::OptimizerSettings;
 use crate::error::{Context, Result};
 use crate::recipe::{ModelSection, Recipe, Source, Start};
 use memory::TrainingMemory;
+use scoring::TextTokens;
 use signals::{Choice, choices, cost};
 
 pub use machine::require_memory;
@@ -31,7 +33,7 @@ pub struct Estimate {
     pub parameters: usize,
     /// Tokens that are read in all epochs.
     pub tokens: f64,
-    /// Floating-point operations, with those of its teachers.
+    /// Floating-point operations, with those of its teachers and of held-out evaluations.
     pub flops: f64,
     /// Bytes.
     pub memory: f64,
@@ -39,7 +41,7 @@ pub struct Estimate {
     pub disk: f64,
     /// The kinds of teacher outputs; none without teachers.
     pub choices: Vec<Choice>,
-    /// Of the model alone, without its teachers.
+    /// Without those of its teachers.
     pub own_flops: f64,
     /// What a GPU must hold.
     pub on_device: TrainingMemory,
@@ -56,6 +58,10 @@ pub struct RecipeEstimate<'a> {
     pub tokens: f64,
     /// In the recipe's order.
     pub models: Vec<ModelEstimate<'a>>,
+    /// Operations of the scores at the end, of all models and ensembles.
+    pub scoring_flops: f64,
+    /// Whether the tokens are those of the run's own files.
+    pub tokens_are_known: bool,
 }
 
 impl<'a> RecipeEstimate<'a> {
@@ -63,13 +69,21 @@ impl<'a> RecipeEstimate<'a> {
     ///
     /// # Errors
     /// When the text or a model folder that the recipe names cannot be read.
-    pub fn of(recipe: &'a Recipe, arithmetic: Arithmetic) -> Result<Self> {
+    ///
+    /// `run` is the run's folder once its tokens are made, which then need no estimate.
+    pub fn of(recipe: &'a Recipe, arithmetic: Arithmetic, run: Option<&Path>) -> Result<Self> {
         let words = training_words(recipe)?;
-        let tokens = words * TOKENS_PER_WORD;
+        let text = match run {
+            Some(run) => TextTokens::of_run(run)?,
+            None => TextTokens::estimated(recipe, words)?,
+        };
         let of_one =
-            |(name, section)| Ok((name, section, estimate(recipe, section, tokens, arithmetic)?));
-        let models = recipe.models.iter().map(of_one).collect::<Result<_>>()?;
-        Ok(Self { words, tokens, models })
+            |(name, section)| Ok((name, section, estimate(recipe, section, text, arithmetic)?));
+        let models: Vec<ModelEstimate<'a>> =
+            recipe.models.iter().map(of_one).collect::<Result<_>>()?;
+        let scoring_flops = scoring_flops(recipe, text)?;
+        let (tokens, tokens_are_known) = (text.training, run.is_some());
+        Ok(Self { words, tokens, models, scoring_flops, tokens_are_known })
     }
 
     /// The sum of a number over all models.
@@ -88,12 +102,32 @@ fn training_words(recipe: &Recipe) -> Result<f64> {
     match (&section.source, section.words) {
         (Source::Builtin, words) => Ok(words as f64),
         (Source::Folder(_), words) if words > 0 => Ok(words as f64),
-        (Source::Folder(folder), _) => Ok(text::read_corpus(folder)?
-            .iter()
-            .map(|(_, text)| text::count_words(text))
-            .sum::<usize>() as f64),
+        (Source::Folder(folder), _) => scoring::words_of(folder),
     }
 }
+
+/// Operations of the closing table: every model and ensemble on the held-out text and the pairs.
+fn scoring_flops(recipe: &Recipe, text: TextTokens) -> Result<f64> {
+    let pairs = scoring::pair_tokens(recipe)?;
+    let mut all = 0.0;
+    for (name, section) in &recipe.models {
+        let config = config(recipe, section)?;
+        let held_out = match recipe.evaluate.loss {
+            true => scoring::evaluated_tokens(&section.train, text.held_out),
+            false => 0.0,
+        };
+        let length = section.train.sequence_length;
+        let ensembles = recipe.evaluate.ensembles.iter().filter(|models| models.contains(name));
+        let times = 1 + ensembles.count();
+        all += times as f64
+            * (config.forward_flops_per_token(length) * held_out
+                + config.forward_flops_per_token(SENTENCE) * pairs);
+    }
+    Ok(all)
+}
+
+/// About how many tokens a sentence of minimal pairs has.
+const SENTENCE: usize = 12;
 
 /// The configuration of a recipe's model. A tokenizer that the recipe names decides the size of the
 /// vocabulary.
@@ -125,9 +159,10 @@ pub fn require_memory_for_all(recipe: &Recipe) -> Result<()> {
 fn estimate(
     recipe: &Recipe,
     section: &ModelSection,
-    tokens: f64,
+    text: TextTokens,
     arithmetic: Arithmetic,
 ) -> Result<Estimate> {
+    let tokens = text.training;
     let (config, settings) = (config(recipe, section)?, &section.train);
     let (length, parameters) = (settings.sequence_length, config.parameter_count());
     let seen = match settings.max_steps {
@@ -135,7 +170,9 @@ fn estimate(
         steps => steps as f64 * (settings.batch_size * length) as f64,
     };
     // A backward pass is two products for each of the forward's.
-    let own_flops = 3.0 * config.forward_flops_per_token(length) * seen;
+    let evaluated =
+        scoring::evaluations(seen, tokens) * scoring::evaluated_tokens(settings, text.held_out);
+    let own_flops = config.forward_flops_per_token(length) * (3.0 * seen + evaluated);
     let (mut flops, mut found) = (own_flops, Vec::new());
     let optimizer = OptimizerSettings::from(settings);
     let state = optimizer.bytes_per_weight() as f64;
@@ -208,7 +245,8 @@ mod tests {
                  ['a']\n{distill}"
             );
             let recipe = recipe::embedded("two.toml", &text).unwrap();
-            estimate(&recipe, &recipe.models["b"], 1e6, Arithmetic::F32).unwrap().disk
+            let text = TextTokens { training: 1e6, held_out: 1e5 };
+            estimate(&recipe, &recipe.models["b"], text, Arithmetic::F32).unwrap().disk
         };
         let alone = disk("");
         assert_eq!(disk("signal = 'hidden'") - alone, 1e6 * 64.0 * 4.0);

@@ -2,12 +2,16 @@
 
 mod memory;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::{Device, DeviceChoice, DeviceError};
 use experiment::estimate::signals::Choice;
 use experiment::estimate::{ModelEstimate, RecipeEstimate, TOKENS_PER_WORD, measured_flops};
-use experiment::recipe;
+use experiment::recipe::{self, Recipe};
+use experiment::run::RunSettings;
+use experiment::run::preview::preview;
+use experiment::stage::Status;
 use report::format::{NOTHING, duration, grouped, short};
 use report::{Align, Table};
 
@@ -18,11 +22,15 @@ use crate::console;
 pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = recipe::load_with_inputs(&args.recipe, &args.overrides)?;
     let arithmetic = device.arithmetic();
-    let estimate = RecipeEstimate::of(&recipe, arithmetic)?;
+    let run = Path::new("runs").join(&recipe.name);
+    let done = done_stages(&recipe, &run)?;
+    let has_tokens = done.iter().any(|stage| stage == "tokens");
+    let estimate = RecipeEstimate::of(&recipe, arithmetic, Some(&*run).filter(|_| has_tokens))?;
     let device = open(device)?;
     let speed = device.as_ref().map(measured_flops).transpose()?;
     let (words, tokens) = (grouped(estimate.words as u64), short(estimate.tokens));
-    console::print(format_args!("{words} words, about {tokens} tokens"))?;
+    let about = if estimate.tokens_are_known { "" } else { "about " };
+    console::print(format_args!("{words} words, {about}{tokens} tokens"))?;
     if let (Some(device), Some(speed)) = (&device, speed) {
         console::print(format_args!(
             "this machine, {}, trains at about {}FLOP/s (a small model, measured now)\n",
@@ -31,7 +39,7 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         ))?;
     }
     let time = |flops: f64| speed.map_or(NOTHING.to_owned(), |speed| duration(flops / speed));
-    console::print_table(&models_table(&estimate, &time))?;
+    console::print_table(&models_table(&estimate, &done, &time))?;
     console::print("")?;
     console::print(interruption(&estimate))?;
     memory::print(&estimate.models, device.as_ref(), arithmetic)?;
@@ -47,9 +55,23 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
              teachers share it, it is needed once, and only the first of them takes this long.\n",
         )?;
     }
-    console::print(format_args!(
-        "Tokens are estimated at {TOKENS_PER_WORD} a word; smaller vocabularies make more of them."
-    ))
+    match estimate.tokens_are_known {
+        true => Ok(()),
+        false => console::print(format_args!(
+            "Tokens are estimated at {TOKENS_PER_WORD} a word; smaller vocabularies make more of \
+             them."
+        )),
+    }
+}
+
+/// The stages of the run that are done already.
+fn done_stages(recipe: &Recipe, run: &Path) -> anyhow::Result<Vec<String>> {
+    if !run.is_dir() {
+        return Ok(Vec::new());
+    }
+    let stages = preview(recipe.clone(), &RunSettings::on_cpu(run))?;
+    let done = stages.into_iter().filter(|stage| stage.status == Status::Done);
+    Ok(done.map(|stage| stage.name).collect())
 }
 
 /// What a kill costs at most.
@@ -65,8 +87,13 @@ fn interruption(estimate: &RecipeEstimate<'_>) -> String {
     }
 }
 
-/// A line for each model, and one for all.
-fn models_table(estimate: &RecipeEstimate<'_>, time: &dyn Fn(f64) -> String) -> Table {
+/// A line for each model, one for the scores, and one for all; what is done takes no time.
+fn models_table(
+    estimate: &RecipeEstimate<'_>,
+    done: &[String],
+    time: &dyn Fn(f64) -> String,
+) -> Table {
+    let is_done = |name: &str| done.iter().any(|stage| *stage == format!("model-{name}"));
     let heads = ["parameters", "epochs", "tokens", "FLOPs", "memory", "disk", "time"];
     let mut table = Table::new(
         [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
@@ -80,14 +107,23 @@ fn models_table(estimate: &RecipeEstimate<'_>, time: &dyn Fn(f64) -> String) -> 
             short(model.flops),
             format!("{}B", short(model.memory)),
             format!("{}B", short(model.disk)),
-            time(model.flops),
+            if is_done(name) { "done".to_owned() } else { time(model.flops) },
         ]);
     }
-    let mut all = vec![String::new(); heads.len() + 1];
-    all[0] = "all".to_owned();
-    all[heads.len() - 1] = format!("{}B", short(estimate.sum(|model| model.disk)));
-    all[heads.len()] = time(estimate.sum(|model| model.flops));
-    table.push(all);
+    let mut row = |name: &str, disk: Option<f64>, flops: f64| {
+        let mut cells = vec![String::new(); heads.len() + 1];
+        cells[0] = name.to_owned();
+        cells[heads.len() - 1] = disk.map_or(String::new(), |disk| format!("{}B", short(disk)));
+        cells[heads.len()] = time(flops);
+        table.push(cells);
+    };
+    let scored = done.iter().filter(|stage| stage.starts_with("evaluate-")).count();
+    let subjects = estimate.models.len();
+    let scoring = if scored >= subjects { 0.0 } else { estimate.scoring_flops };
+    row("scores", None, scoring);
+    let to_do = estimate.models.iter().filter(|(name, ..)| !is_done(name));
+    let training: f64 = to_do.map(|(_, _, model)| model.flops).sum();
+    row("all", Some(estimate.sum(|model| model.disk)), training + scoring);
     table
 }
 
