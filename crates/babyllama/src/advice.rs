@@ -44,6 +44,7 @@ pub fn on_file(cause: &io::Error) -> &'static str {
         ErrorKind::NotFound
         | ErrorKind::NotADirectory
         | ErrorKind::IsADirectory
+        | ErrorKind::AlreadyExists
         | ErrorKind::InvalidInput => CHECK_PATH,
         ErrorKind::InvalidFilename => "take a shorter path, or shorter names of models",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -211,7 +212,8 @@ fn on_cache(error: &CacheError) -> &'static str {
         },
         CacheError::Differs { .. } => "name another folder with `cache`, or delete that one",
         CacheError::Damaged { .. } | CacheError::Truncated { .. } => {
-            "repair it with `babyllama cache-teachers RECIPE`, or delete the cache's folder"
+            "repair it with `babyllama cache-teachers RECIPE --output RUN`, or delete the cache's \
+             folder"
         }
         CacheError::Manifest { .. } => {
             "name another folder with `cache`, or delete that one if nothing else needs it"

@@ -22,6 +22,7 @@ use args::{
 use failure::Failure;
 
 fn main() -> ExitCode {
+    interrupt::survive_file_limits();
     let done = args::parse().and_then(|Cli { command, threads, device }| {
         in_thread_pool(threads, || guarded(|| dispatch(&command, &device)))
     });

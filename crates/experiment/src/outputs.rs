@@ -57,6 +57,19 @@ pub fn check_folder(output: &Path, inputs: &[PathBuf]) -> Result<()> {
     }
 }
 
+/// Refuses a folder for results that holds a model, whose files could be taken for results or
+/// replaced.
+///
+/// # Errors
+/// When it does.
+pub fn check_no_model(output: &Path) -> Result<()> {
+    match output.join("config.json").exists() {
+        true => refuse(format_args!("{} holds a model", output.display()))
+            .advise("name a folder for the results, which need not be there yet"),
+        false => Ok(()),
+    }
+}
+
 /// Refuses files of an output folder that are among the files read.
 ///
 /// # Errors

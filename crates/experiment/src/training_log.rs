@@ -120,7 +120,8 @@ impl<'a> TrainingLog<'a> {
         };
         let place =
             format!("step {} of {}, epoch {:.2}", record.step, self.total_steps, record.epoch);
-        let note = format!("{place}, {}", self.note);
+        // A narrow terminal cuts the end.
+        let note = format!("{}, {place}", self.note);
         self.observer.advance(record.step * self.tokens_per_step, &note);
         self.observer.on_event(Event::Step { model: self.model, record: &record });
         self.tokens_seen += record.tokens as u64;

@@ -263,7 +263,7 @@ pub struct GenerateArgs {
     pub prompt: String,
     /// Divides the logits: below 1 favours likely tokens, above 1 flattens the distribution. By
     /// default that of generation_config.json, or 1.
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, allow_negative_numbers = true, value_name = "T", value_parser = temperature)]
     pub temperature: Option<f32>,
     /// Draw among the likeliest K tokens; 0 means all. By default that of generation_config.json,
     /// or all.

@@ -101,7 +101,8 @@ fn without_device(command: Command) -> Command {
 /// The cause in one line, and what to do about it.
 fn in_two_lines(error: &clap::Error, words: &[OsString]) -> (String, String) {
     let text = error.render().to_string();
-    let is_cause = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("  tip:");
+    let is_end = ["Usage:", "  tip:", "For more information"];
+    let is_cause = |line: &&str| is_end.iter().all(|end| !line.starts_with(end));
     let cause: Vec<&str> = text.lines().take_while(is_cause).map(str::trim).collect();
     let cause = cause.join(" ");
     let cause = cause.strip_prefix("error: ").unwrap_or(&cause).trim().to_owned();

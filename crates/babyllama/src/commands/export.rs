@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use corpus::Tokenizer;
 use experiment::outputs;
 use experiment::run::trained;
@@ -11,6 +11,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::args::{DeviceArgs, ExportArgs};
 use crate::console;
+use crate::failure::WrongUsage;
 
 /// Writes config, weights and tokenizer of a model's best epoch. A run that is not finished exports
 /// its best so far.
@@ -19,6 +20,14 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     outputs::check_folder(&args.output, std::slice::from_ref(&place))?;
     trained::check_model_folder(&args.output)?;
     if let Some(path) = &args.logits {
+        let written = args.output.join("model.safetensors");
+        let is_of_model = path.parent() == Some(args.output.as_path())
+            && path
+                .file_name()
+                .is_some_and(|name| name == "config.json" || written.file_name() == Some(name));
+        if is_of_model {
+            bail!(WrongUsage(format!("{} is a file of the exported model", path.display())));
+        }
         outputs::prepare_file(path, std::slice::from_ref(&place))?;
     }
     let device = device.open()?;

@@ -8,7 +8,6 @@ use experiment::run::{RunOutcome, RunSettings};
 use experiment::stage::Status;
 use experiment::{Recipe, recipe};
 use report::format::short;
-use report::{Align, Table};
 use serde_json::json;
 
 use crate::args::{CacheTeachersArgs, DeviceArgs, RunArgs};
@@ -30,7 +29,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             only: args.only.clone(),
             ..RunSettings::on_cpu(folder)
         };
-        return show(&preview::preview(recipe, &settings)?);
+        return show(&preview::preview(recipe, &settings)?, args.json);
     }
     let mut settings = RunSettings {
         folder,
@@ -81,7 +80,10 @@ fn recipe_file(args: &RunArgs) -> anyhow::Result<PathBuf> {
     }
     let own = args.output.as_deref().map(preview::recipe_of).unwrap_or_default();
     match own.is_file() {
-        true => Ok(own),
+        true => {
+            preview::check_stored(&own)?;
+            Ok(own)
+        }
         false => Err(WrongUsage(format!(
             "no recipe is named, and there is none of an earlier run at {}",
             own.display()
@@ -113,18 +115,30 @@ fn may_go_on(recipe: &Recipe, settings: &mut RunSettings) -> anyhow::Result<bool
 }
 
 /// Prints what a run would do.
-fn show(stages: &[StagePreview]) -> anyhow::Result<()> {
-    let mut table = Table::new([("stage", Align::Left), ("", Align::Left), ("", Align::Left)]);
+fn show(stages: &[StagePreview], as_json: bool) -> anyhow::Result<()> {
     for stage in stages {
-        let undoes = stage.undoes.as_ref();
-        let undoes = undoes.map_or(String::new(), |undone| format!("sets aside {undone}"));
-        let status = match &stage.status {
-            Status::Done => "done".to_owned(),
-            Status::Run(reason) => format!("to do: {reason}"),
+        let (name, undoes) = (&stage.name, stage.undoes.as_ref().map(ToString::to_string));
+        let reason = match &stage.status {
+            Status::Done => None,
+            Status::Run(reason) => Some(reason.to_string()),
         };
-        table.push(vec![stage.name.clone(), status, undoes]);
+        if as_json {
+            let state = if reason.is_none() { "done" } else { "to do" };
+            console::print(json!({
+                "stage": name, "state": state, "reason": reason, "sets_aside": undoes,
+            }))?;
+            continue;
+        }
+        // The training that is set aside has the reason with it.
+        match (reason, undoes) {
+            (None, _) => console::print(format_args!("{name}: done"))?,
+            (Some(_), Some(undone)) => {
+                console::print(format_args!("{name}: to do, sets aside {undone}"))?;
+            }
+            (Some(reason), None) => console::print(format_args!("{name}: to do: {reason}"))?,
+        }
     }
-    console::print_table(&table)
+    Ok(())
 }
 
 fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()> {

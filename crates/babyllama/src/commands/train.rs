@@ -16,9 +16,20 @@ pub fn train(
     let (section, recipe_seed) = recipe::load_model(&request)?;
     let files = args.files();
     single::check(&section, &files)?;
+    if let Some(path) = request.recipe.filter(|_| request.distill.is_none())
+        && recipe::has_teachers(path, request.model)?
+    {
+        console::note("the model's teachers are left out; `babyllama distill` learns from them");
+    }
     let device = device.open()?;
     single::train_single(&section, recipe_seed, &files, &device, &Console::stopping_on_signals()?)
         .resume_with(console::this_command)?;
     let place = files.output.join("final");
+    if files.tokenizer.is_none() {
+        console::note(
+            "without --tokenizer the model's folder has no tokenizer, which generate and evaluate \
+             need",
+        );
+    }
     console::print(format_args!("The model is in {}", place.display()))
 }

@@ -45,13 +45,14 @@ impl Tokenizer {
         Ok(Self { roles: settings.roles, truncation_side, ..tokenizer })
     }
 
-    /// Reads a `tokenizer.json`: with what stands beside it where there is a
+    /// Reads a `tokenizer.json`, or the folder that has it: with what stands beside it where there is a
     /// `tokenizer_config.json`, else by itself and without a prefix space.
     ///
     /// # Errors
     /// When a file cannot be read or is not a tokenizer that this program can use.
     pub fn load(path: &Path) -> Result<Self> {
         match folder_of(path) {
+            None if path.is_dir() => Self::from_folder(path),
             Some(folder) => Self::from_folder(folder),
             None => Self::from_json(read_text(path)?)
                 .map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause }),

@@ -70,6 +70,8 @@ pub fn finetune(
     device: impl FnOnce() -> Result<Arc<dyn Device>>,
     observer: &dyn Observer,
 ) -> Result<FinetuneOutcome> {
+    outputs::check_no_model(&job.output)?;
+    outputs::check_folder(&job.output, std::slice::from_ref(&job.data))?;
     let rules = job.recipe.rules;
     let found = Jobs::read(&job.data, &select_tasks(&job.tasks)?, rules, !job.tasks.is_empty())?;
     let Jobs { jobs, broken, skipped } = found.require_any(&job.data)?;

@@ -118,7 +118,8 @@ impl Document {
         }
     }
 
-    fn value_at(&self, key: &str) -> Option<&Value> {
+    /// The value at a dotted key.
+    pub(super) fn value_at(&self, key: &str) -> Option<&Value> {
         let (first, rest) =
             key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
         let mut value = self.table.get(first)?;

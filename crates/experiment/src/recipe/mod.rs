@@ -208,6 +208,14 @@ impl DistillRequest<'_> {
     }
 }
 
+/// Whether a recipe's model has teachers, which training without `distill` leaves out.
+///
+/// # Errors
+/// When the recipe cannot be read.
+pub fn has_teachers(recipe: &Path, model: &str) -> Result<bool, RecipeError> {
+    Ok(Document::read(recipe)?.value_at(&format!("models.{model}.distill")).is_some())
+}
+
 /// The model that a request describes, checked and with every default filled in as in a run of its
 /// recipe; and the seed of that recipe, or of any that sets none.
 pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), RecipeError> {

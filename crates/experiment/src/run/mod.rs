@@ -21,12 +21,13 @@ use engine::Device;
 use engine::cpu::Cpu;
 use report::Table;
 
-use crate::error::{Context, ExperimentError, FileContext, Result, wrong_usage};
+use crate::error::{Context, ExperimentError, FileContext, Result, refuse, wrong_usage};
 use crate::estimate;
 use crate::files;
 use crate::lock::RunLock;
 use crate::observer::{Event, Observer};
-use crate::recipe::{Recipe, Start, suggestion};
+use crate::outputs;
+use crate::recipe::{Recipe, Source, Start, suggestion};
 use crate::stage::{Stage, Stages};
 
 use log::RunLog;
@@ -123,6 +124,7 @@ fn logged<T>(
     if settings.device.memory().is_none() {
         estimate::require_memory_for_all(&recipe)?;
     }
+    check_place(&recipe, folder)?;
     std::fs::create_dir_all(folder)
         .at("make the run's folder", folder)
         .advise("check who may write there, or choose another --output")?;
@@ -144,6 +146,27 @@ fn logged<T>(
     });
     done
 }
+
+/// Refuses a folder for a run that is its text or holds something else than a run.
+fn check_place(recipe: &Recipe, folder: &Path) -> Result<()> {
+    let text = match &recipe.corpus.source {
+        Source::Folder(text) => vec![text.clone()],
+        Source::Builtin => Vec::new(),
+    };
+    outputs::check_folder(folder, &text)?;
+    outputs::check_no_model(folder)?;
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    let is_of_run = |name: &std::ffi::OsString| OF_RUNS.iter().any(|known| name == known);
+    if names.is_empty() || names.iter().any(is_of_run) {
+        return Ok(());
+    }
+    refuse(format_args!("{} holds other files and no run", folder.display()))
+        .advise("name a new folder with --output")
+}
+
+/// Files by which a folder is known to hold a run, however early it was ended.
+const OF_RUNS: [&str; 4] = ["lock", "recipe.toml", "log.txt", "stages"];
 
 /// Refuses the name of a model that the recipe does not have.
 ///
@@ -194,15 +217,15 @@ impl<'a> Pipeline<'a> {
 
     /// Stores the resolved recipe, by which the run can go on without the file that it came from.
     fn keep_recipe(&self) -> Result<()> {
-        let recipe = &self.recipe;
-        files::write_text(
-            &preview::recipe_of(&self.folder),
-            &format!(
-                "# Resolved, with every default written out. BLAKE3 of what follows: {}\n{}",
-                recipe.hash()?,
-                recipe.resolved()?
-            ),
-        )
+        let (path, text) = (preview::recipe_of(&self.folder), preview::stored_form(&self.recipe)?);
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        if !before.is_empty() && before != text {
+            let folder = self.folder.display();
+            self.observer.note(format_args!(
+                "the recipe stored in {folder} was another one; it is replaced by this one"
+            ));
+        }
+        files::write_text(&path, &text)
     }
 
     fn path(&self, inside: &str) -> PathBuf {

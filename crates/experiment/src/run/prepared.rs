@@ -13,6 +13,7 @@ use corpus::{
 };
 use eval::BUILTIN_MARKER;
 use report::format::grouped;
+use serde_json::json;
 
 use super::{Pipeline, perform};
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
@@ -90,7 +91,7 @@ impl PreparationStages {
 
 fn corpus_stage(recipe: &Recipe) -> Result<Stage> {
     let section = &recipe.corpus;
-    let mut stage = Stage::new("corpus", &(section, recipe.seed))?;
+    let mut stage = Stage::new("corpus", &json!({ "corpus": section, "seed": recipe.seed }))?;
     let validation = match &section.validation {
         Validation::Folder(folder) => Some(folder),
         Validation::Builtin | Validation::Split => None,
@@ -177,8 +178,9 @@ impl Pipeline<'_> {
     /// What the pairs of the built-in grammar follow from.
     pub(super) fn pairs_stage(&self) -> Result<Stage> {
         let settings = builtin_settings(&self.recipe);
-        let all = (settings.words, settings.pairs_per_paradigm, settings.seed);
-        Ok(Stage::new("pairs", &all)?)
+        let (words, pairs) = (settings.words, settings.pairs_per_paradigm);
+        let corpus = json!({ "words": words, "pairs_per_paradigm": pairs });
+        Ok(Stage::new("pairs", &json!({ "corpus": corpus, "seed": settings.seed }))?)
     }
 }
 

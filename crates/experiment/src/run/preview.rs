@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use report::format::duration;
 
 use super::{Pipeline, RunSettings};
-use crate::error::{Context, Result, wrong_usage};
+use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::observer::Silent;
 use crate::recipe::{Recipe, Source};
 use crate::stage::{Reason, Stage, Stages, Status};
@@ -139,4 +139,28 @@ impl std::fmt::Display for UndoneTraining {
 /// The stored recipe of a run.
 pub fn recipe_of(run: &Path) -> PathBuf {
     run.join("recipe.toml")
+}
+
+/// What stands before the hash of a stored recipe.
+const HASH_LINE: &str = "# Resolved, with every default written out. BLAKE3 of what follows: ";
+
+/// The text of a recipe as a run stores it.
+pub(super) fn stored_form(recipe: &Recipe) -> Result<String> {
+    Ok(format!("{HASH_LINE}{}\n{}", recipe.hash()?, recipe.resolved()?))
+}
+
+/// Refuses a stored recipe that is not as the run wrote it: a part of it, or nothing, would be
+/// another experiment.
+///
+/// # Errors
+/// When it cannot be read or was changed.
+pub fn check_stored(path: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    let parts = text.strip_prefix(HASH_LINE).and_then(|rest| rest.split_once('\n'));
+    match parts {
+        Some((hash, recipe)) if base::hash::of_bytes(recipe.as_bytes()) == hash => Ok(()),
+        _ => refuse(format_args!("{} is not as the run wrote it", path.display())).advise(
+            "name the recipe that the run began with, as in `babyllama run RECIPE --output RUN`",
+        ),
+    }
 }

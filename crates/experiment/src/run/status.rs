@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use report::metrics;
 
 use super::clean::{entries, is_run, require_run};
-use crate::error::Result;
+use crate::error::{FileContext, Result};
 use crate::lock;
 use crate::recipe::{self, Recipe};
 use crate::training_log::MetricsRecord;
@@ -121,6 +121,7 @@ impl ModelStatus {
 /// # Errors
 /// When the folder cannot be read.
 pub fn list(folder: &Path) -> Result<Vec<(PathBuf, Result<RunStatus>)>> {
+    std::fs::read_dir(folder).at("read", folder)?;
     let runs = entries(folder)?.into_iter().filter(|path| is_run(path));
     Ok(runs.map(|run| (run.clone(), RunStatus::read(&run))).collect())
 }

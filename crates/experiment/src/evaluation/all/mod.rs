@@ -24,6 +24,7 @@ use crate::failures::Failures;
 use crate::files::{make_folder, write_text};
 use crate::lock::RunLock;
 use crate::observer::Observer;
+use crate::outputs;
 use crate::recipe::FinetuneRecipe;
 use model_scores::ModelScores;
 use scoring::Scoring;
@@ -89,6 +90,10 @@ pub fn evaluate_all(
         observer.note(format_args!("no benchmark is known by the folder names: {unknown}"));
     }
     settings.check(found.finetunes())?;
+    outputs::check_no_model(&settings.output)?;
+    let read = [Some(&settings.data), settings.text.as_ref(), settings.contexts.as_ref()];
+    let read: Vec<PathBuf> = read.into_iter().flatten().cloned().collect();
+    outputs::check_folder(&settings.output, &read)?;
     make_folder(&settings.output)?;
     let _lock = RunLock::acquire(&settings.output)?;
     let models = selection.load(&device()?, observer)?;
