@@ -1,5 +1,6 @@
 //! The tokenizer's files: the one it was trained to, and those of a Hugging Face folder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -22,11 +23,11 @@ impl Tokenizer {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let mut path = folder.join(TOKENIZER_FILE);
         let settings = FolderSettings::read(folder)?;
-        let json = if !path.exists() && vocabulary_files::are_in(folder) {
+        let json = if !is_there(&path) && vocabulary_files::are_in(folder) {
             path = folder.join(vocabulary_files::VOCABULARY);
             vocabulary_files::to_json(folder, &settings.config, &settings.roles)?.to_string()
         } else {
-            read_text(&path)?
+            read_file(&path)?
         };
         Self::with_settings(json, settings)
             .map_err(|cause| CorpusError::BadTokenizer { path, cause })
@@ -54,7 +55,7 @@ impl Tokenizer {
         match folder_of(path) {
             None if path.is_dir() => Self::from_folder(path),
             Some(folder) => Self::from_folder(folder),
-            None => Self::from_json(read_text(path)?)
+            None => Self::from_json(read_file(path)?)
                 .map_err(|cause| CorpusError::BadTokenizer { path: path.into(), cause }),
         }
     }
@@ -125,12 +126,38 @@ impl Tokenizer {
     }
 }
 
+/// The largest file of a tokenizer that is read, in bytes: many times any known one.
+const LARGEST_FILE: u64 = 512 << 20;
+
+/// Whether a folder has an entry of this name, even a link to nothing, which is an error to report
+/// and no reason to go on without the file.
+pub(super) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Reads one of a tokenizer's files.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is larger than [`LARGEST_FILE`].
+pub(super) fn read_file(path: &Path) -> Result<String> {
+    let bad = |cause: String| Err(CorpusError::BadTokenizer { path: path.into(), cause });
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => bad("it is not a regular file".into()),
+        Ok(metadata) if metadata.len() > LARGEST_FILE => bad(format!(
+            "it has {} bytes, and files of tokenizers up to {LARGEST_FILE} are read",
+            metadata.len()
+        )),
+        Err(_) if path.is_symlink() => bad("it is a link to a file that cannot be read".into()),
+        _ => read_text(path),
+    }
+}
+
 /// The folder of a `tokenizer.json` that has its configuration beside it.
 fn folder_of(path: &Path) -> Option<&Path> {
     let folder =
         path.parent().filter(|_| path.file_name().is_some_and(|name| name == TOKENIZER_FILE))?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    folder.join(CONFIG).is_file().then_some(folder)
+    is_there(&folder.join(CONFIG)).then_some(folder)
 }
 
 /// Merges as one string each; `None` when a piece has a space in it, which a byte-level piece never
@@ -198,5 +225,36 @@ mod tests {
         let saved: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(saved["pre_tokenizer"]["add_prefix_space"], true);
         assert_eq!(Tokenizer::load(&path).unwrap().first_difference(&tokenizer), None);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        small().save_folder(folder.path(), 128).unwrap();
+        let refused = |name: &str| {
+            let cause = Tokenizer::load(&folder.path().join(TOKENIZER_FILE)).unwrap_err();
+            assert!(cause.to_string().contains(name), "{cause}");
+            cause.to_string()
+        };
+        // Without the configuration the tokenizer would be another one.
+        for name in BESIDE.into_iter().take(2).rev().chain([TOKENIZER_FILE]) {
+            let path = folder.path().join(name);
+            let before = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            assert!(refused(name).contains("not a regular file"));
+            fs::remove_dir(&path).unwrap();
+            #[cfg(unix)]
+            {
+                std::os::unix::fs::symlink("absent", &path).unwrap();
+                assert!(refused(name).contains("link to a file that cannot be read"));
+                fs::remove_file(&path).unwrap();
+            }
+            let file = fs::File::create(&path).unwrap();
+            file.set_len(LARGEST_FILE + 1).unwrap();
+            assert!(refused(name).contains("536870913 bytes"));
+            fs::write(&path, before).unwrap();
+        }
+        Tokenizer::from_folder(folder.path()).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::folder::is_there;
 use super::roles::Roles;
 use super::vocabulary_files;
 use crate::error::{CorpusError, Result};
@@ -324,7 +325,7 @@ fn special_tokens(key: &str, value: &Value) -> std::result::Result<Vec<String>, 
 
 /// The JSON object in a file, null when there is no such file.
 fn optional_object(path: &Path) -> Result<Value> {
-    match path.is_file() {
+    match is_there(path) {
         true => vocabulary_files::read_object(path).map(Value::Object),
         false => Ok(Value::Null),
     }

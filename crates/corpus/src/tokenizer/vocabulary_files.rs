@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::folder::read_file;
 use super::roles::Roles;
 use crate::error::{CorpusError, Result};
-use crate::text::read_text;
 
 pub(super) const VOCABULARY: &str = "vocab.json";
 pub(super) const MERGES: &str = "merges.txt";
@@ -105,12 +105,12 @@ fn added_token(id: u64, name: &str, stated: &Value) -> Value {
 /// The JSON object in a file.
 pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     let bad = |cause: String| CorpusError::BadTokenizer { path: path.into(), cause };
-    serde_json::from_str(&read_text(path)?).map_err(|cause| bad(format!("bad JSON: {cause}")))
+    serde_json::from_str(&read_file(path)?).map_err(|cause| bad(format!("bad JSON: {cause}")))
 }
 
 /// Pairs of pieces, best first.
 fn read_merges(path: &Path) -> Result<Vec<[String; 2]>> {
-    let text = read_text(path)?;
+    let text = read_file(path)?;
     let lines = text
         .lines()
         .enumerate()
