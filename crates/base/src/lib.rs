@@ -5,6 +5,7 @@
 //! - [`guard`]: panics and endless work of libraries as errors;
 //! - [`hash`]: BLAKE3 of bytes and files, in hexadecimal;
 //! - [`input_file`]: files from outside, none left out in silence, pointers recognised;
+//! - [`mutation`]: mutated inputs for the tests of parsers;
 //! - [`stop`]: the one error of work that was asked to stop.
 //!
 //! ```
@@ -21,6 +22,7 @@ pub mod atomic_file;
 pub mod guard;
 pub mod hash;
 pub mod input_file;
+pub mod mutation;
 pub mod rng;
 pub mod stop;
 

@@ -7,7 +7,7 @@ use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::rng::Rng;
+use base::mutation::mutated;
 use cap::Cap;
 use engine::Device;
 use engine::cpu::Cpu;
@@ -23,78 +23,6 @@ static MEMORY: Cap<System> = Cap::new(System, MOST_MEMORY);
 
 /// Longer than any parser may take.
 const LONGEST: Duration = Duration::from_secs(2);
-
-/// What mutations put in: values at the limits of types, and JSON's own signs.
-const PIECES: [&str; 32] = [
-    "0",
-    "-1",
-    "1",
-    "255",
-    "65536",
-    "2147483647",
-    "4294967296",
-    "9223372036854775807",
-    "18446744073709551615",
-    "18446744073709551616",
-    "-9223372036854775808",
-    "1e308",
-    "1e-320",
-    "1e999",
-    "NaN",
-    "null",
-    "true",
-    "false",
-    "{}",
-    "[]",
-    "[[[[[[[[",
-    "{\"a\":",
-    "\"\"",
-    "\"\\u0000\"",
-    "\"\\ud800\"",
-    "\"default\"",
-    ",",
-    ":",
-    "}",
-    "]",
-    "..",
-    "/dev/zero",
-];
-
-/// One of infinitely many mutations of a seed.
-fn mutated(seed: &[u8], number: u64) -> Vec<u8> {
-    let rng = Rng::new(number, "mutations");
-    let mut bytes = seed.to_vec();
-    for round in 0..1 + rng.below(0, 4) {
-        let rng = rng.at(round);
-        let place = |index: u64, length: usize| rng.below(index, length as u64 + 1) as usize;
-        let (start, length) = (place(1, bytes.len()), place(2, 16));
-        let end = (start + length).min(bytes.len());
-        let piece = PIECES[rng.below(3, PIECES.len() as u64) as usize].as_bytes();
-        match rng.below(4, 7) {
-            0 if start < bytes.len() => bytes[start] ^= 1 << rng.below(5, 8),
-            1 if start < bytes.len() => bytes[start] = rng.bits(6) as u8,
-            2 => drop(bytes.drain(start..end)),
-            3 => drop(bytes.splice(start..start, piece.iter().copied())),
-            4 => {
-                let copy = bytes[start..end].to_vec();
-                let target = place(7, bytes.len());
-                drop(bytes.splice(target..target, copy));
-            }
-            5 if rng.below(8, 8) == 0 => bytes.truncate(start),
-            // A whole number becomes another one.
-            _ => {
-                let is_digit = |byte: &u8| byte.is_ascii_digit();
-                let first = bytes[start..].iter().position(is_digit).map(|step| start + step);
-                if let Some(first) = first {
-                    let rest = &bytes[first..];
-                    let last = first + rest.iter().position(|b| !is_digit(b)).unwrap_or(rest.len());
-                    drop(bytes.splice(first..last, piece.iter().copied()));
-                }
-            }
-        }
-    }
-    bytes
-}
 
 /// Gives `count` mutations of the seeds to a parser, and returns how many it accepted.
 fn try_all(seeds: &[Vec<u8>], count: u64, parse: impl Fn(&[u8]) -> bool) -> u64 {

@@ -57,6 +57,31 @@ fn a_run_goes_on_with_its_own_recipe() {
 }
 
 #[test]
+fn a_stored_recipe_that_was_damaged_is_no_recipe() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
+    workspace.babyllama("run small.toml --only teacher").done();
+    let whole = workspace.text("runs/small/recipe.toml");
+    for damaged in ["", &whole[..whole.len() / 2], &whole.replace("seed = 7", "seed = 8")] {
+        workspace.write("runs/small/recipe.toml", damaged);
+        let refusal = workspace.babyllama("run --output runs/small").refused(1);
+        refusal.names(&["runs/small/recipe.toml is not as the run wrote it"]).advises("RECIPE");
+    }
+    workspace.babyllama("run small.toml --only teacher").done();
+    assert_eq!(workspace.text("runs/small/recipe.toml"), whole);
+}
+
+#[test]
+fn a_run_takes_no_folder_of_something_else() {
+    let workspace = Workspace::new();
+    for (folder, part) in [("text", "text is read"), ("pairs", "holds other files and no run")] {
+        let refusal = workspace.babyllama(&format!("run small.toml --output {folder}")).refused(1);
+        refusal.names(&[part]).advises("folder");
+    }
+    assert_eq!(workspace.names("pairs"), ["agreement.jsonl", "order.jsonl"]);
+}
+
+#[test]
 fn a_dry_run_shows_what_is_done_and_what_would_be() {
     let workspace = Workspace::new();
     workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
@@ -67,9 +92,13 @@ fn a_dry_run_shows_what_is_done_and_what_would_be() {
     let done = workspace.babyllama("run small.toml --dry-run").done();
     assert_eq!(done.stdout.matches("done").count(), 7, "{}", done.stdout);
     let other = workspace.babyllama(&format!("run small.toml {OTHER} --dry-run")).done();
-    let line = "to do: settings changed: train.learning_rate was 0.003, is 0.001";
+    let line = "settings changed: train.learning_rate was 0.003, is 0.001";
     assert!(other.stdout.contains(line), "{}", other.stdout);
-    assert!(other.stdout.contains("sets aside student"), "{}", other.stdout);
+    assert!(other.stdout.contains("to do, sets aside student"), "{}", other.stdout);
+    let json = workspace.babyllama(&format!("run small.toml {OTHER} --dry-run --json")).done();
+    let lines = json.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let states: Vec<_> = lines.map(|line| line["state"].clone()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "done").count(), 5, "{states:?}");
     assert!(other.stdout.contains("to do: stage model-student changed"), "{}", other.stdout);
 }
 
