@@ -85,6 +85,6 @@ fn mutated_token_files_are_refused_or_work() {
 #[test]
 #[ignore = "takes minutes"]
 fn many_mutated_tokenizers_and_token_files() {
-    println!("accepted: {} tokenizers", tokenizers(20_000));
-    println!("accepted: {} token files", token_files(500_000));
+    assert!(tokenizers(20_000) > 0);
+    token_files(500_000);
 }

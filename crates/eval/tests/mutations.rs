@@ -58,5 +58,5 @@ fn mutated_items_are_refused_or_read() {
 #[test]
 #[ignore = "takes minutes"]
 fn many_mutated_items() {
-    println!("accepted: {:?}", all(500_000));
+    assert!(all(500_000).iter().all(|&accepted| accepted > 0));
 }

@@ -46,8 +46,8 @@ impl Tokenizer {
         Ok(Self { roles: settings.roles, truncation_side, ..tokenizer })
     }
 
-    /// Reads a `tokenizer.json`, or the folder that has it: with what stands beside it where there is a
-    /// `tokenizer_config.json`, else by itself and without a prefix space.
+    /// Reads a `tokenizer.json`, or the folder that has it: with what stands beside it where there
+    /// is a `tokenizer_config.json`, else by itself and without a prefix space.
     ///
     /// # Errors
     /// When a file cannot be read or is not a tokenizer that this program can use.

@@ -103,6 +103,9 @@ pub enum TruncationSide {
     Left,
 }
 
+/// Added tokens with the numbers that are written for them.
+type AddedTokens = Vec<(u64, Map<String, Value>)>;
+
 /// The settings of a folder's tokenizer.
 pub(super) struct FolderSettings {
     /// The content of `tokenizer_config.json`, null without one.
@@ -110,7 +113,7 @@ pub(super) struct FolderSettings {
     pub(super) roles: Roles,
     /// The added tokens by `added_tokens_decoder` or `added_tokens.json`, in the order of the
     /// numbers that are written there.
-    added: Vec<(u64, Map<String, Value>)>,
+    added: AddedTokens,
     /// Further special tokens, by name.
     special: Vec<String>,
 }
@@ -247,9 +250,7 @@ fn check_keys(config: &Value) -> std::result::Result<(), String> {
 }
 
 /// The tokens of `added_tokens_decoder`: objects under their numbers.
-fn decoder_tokens(
-    decoder: &Map<String, Value>,
-) -> std::result::Result<Vec<(u64, Map<String, Value>)>, String> {
+fn decoder_tokens(decoder: &Map<String, Value>) -> std::result::Result<AddedTokens, String> {
     let mut tokens = Vec::new();
     for (number, token) in decoder {
         let id = number.parse::<u64>();
@@ -265,7 +266,7 @@ fn decoder_tokens(
 }
 
 /// The tokens of `added_tokens.json`: numbers under the tokens, which are not special by that.
-fn legacy_tokens(legacy: &Value) -> std::result::Result<Vec<(u64, Map<String, Value>)>, String> {
+fn legacy_tokens(legacy: &Value) -> std::result::Result<AddedTokens, String> {
     let mut tokens = Vec::new();
     for (content, number) in legacy.as_object().into_iter().flatten() {
         let Some(number) = number.as_u64() else {

@@ -310,8 +310,9 @@ impl Preparation<'_> {
         let mut writer = TokenWriter::create(&self.folder.join(to), vocab_size, &hash)?;
         let should_stop = || self.observer.should_stop();
         let mut count = 0;
-        for (_, text) in text::read_corpus(&self.folder.join(from))? {
-            let ids = tokenizer.encode_file_unless(&should_stop, &text)?;
+        // One file at a time: they are as large as the corpus together.
+        for file in text::corpus_files(&self.folder.join(from))? {
+            let ids = tokenizer.encode_file_unless(&should_stop, &text::read_text(&file)?)?;
             count += ids.len();
             writer.push(&ids)?;
         }
