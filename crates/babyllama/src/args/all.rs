@@ -17,8 +17,8 @@ fn folders() -> String {
     format!(
         "The folders of DATA that are known: {}. The age of acquisition needs word_list.csv, and \
          sent_words.json unless --contexts is given. What is not there is left out. With --only \
-         and --skip the table shows what was asked for; what was scored before stays in its \
-         folder.\n\n",
+         and --skip nothing else is scored; what was scored before and is up to date stays in the \
+         table and the files.\n\n",
         names.join(", ")
     )
 }

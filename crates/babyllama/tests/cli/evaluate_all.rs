@@ -129,6 +129,23 @@ fn every_available_benchmark_is_scored_once() {
 }
 
 #[test]
+fn what_is_not_asked_for_stays_while_it_is_up_to_date() {
+    let workspace = workspace();
+    let run = |only: &str| all(&workspace, &format!("{STUDENT} --only {only}")).done();
+    run("blimp-filtered,blimp-supplement");
+    let files = ["results/table.md", "results/scores.csv", "results/student/results.json"];
+    let before = files.map(|file| workspace.bytes(file));
+    let again = run("blimp-filtered");
+    assert!(again.stdout.contains("BLiMP supplement"), "{}", again.stdout);
+    assert!(files.map(|file| workspace.bytes(file)) == before);
+    // A result that no longer follows from the data is not shown, and not made.
+    let text = workspace.text("data/supplement_filtered/hypernym.jsonl");
+    workspace.write("data/supplement_filtered/hypernym.jsonl", text.replace("The", "A"));
+    let stale = run("blimp-filtered");
+    assert!(!stale.stdout.contains("BLiMP supplement"), "{}", stale.stdout);
+}
+
+#[test]
 fn what_changed_is_scored_again_and_nothing_else() {
     let workspace = workspace();
     let run = |rest: &str| {

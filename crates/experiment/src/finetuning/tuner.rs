@@ -90,6 +90,22 @@ pub struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
+    /// The results of a task that is done already, for the questions of all its sets.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn finished(
+        &self,
+        subject: &FinetuneSubject,
+        job: &Job,
+        seed: Option<u64>,
+        folder: &Path,
+    ) -> Result<Option<Vec<FinetuneResult>>> {
+        let (rules, settings) = (self.recipe.rules, self.settings(job, seed));
+        let fingerprint = fingerprint(subject, job, rules, &settings)?;
+        read_all(&places(job, folder, settings.seed), &fingerprint)
+    }
+
     /// Fine-tunes a model for a job, and leaves the results in `folder/TASK/seed-N`, one for each
     /// set of items that the model answers; or reads those that are there, if they follow from the
     /// same weights, items and settings. `seed` stands in for the recipe's.
@@ -106,13 +122,9 @@ impl Tuner<'_> {
     ) -> Result<Vec<FinetuneResult>> {
         let (rules, settings) = (self.recipe.rules, self.settings(job, seed));
         let fingerprint = fingerprint(subject, job, rules, &settings)?;
-        let place = |questions: &Questions| {
-            folder.join(questions.task.name).join(format!("seed-{}", settings.seed))
-        };
-        let places: Vec<PathBuf> = job.validation.iter().map(place).collect();
+        let places = places(job, folder, settings.seed);
         let label = self.part(subject, job, seed).to_string();
-        let found = places.iter().map(|place| FinetuneResult::read(place, &fingerprint));
-        let found: Option<Vec<_>> = found.collect::<Result<Vec<_>>>()?.into_iter().collect();
+        let found = read_all(&places, &fingerprint)?;
         if let Some(done) = found.filter(|_| !self.keep || places[0].join(MODEL).is_dir()) {
             self.observer.note(format_args!("{label}: done already"));
             return Ok(done);
@@ -201,6 +213,19 @@ impl Tuner<'_> {
         }
         Ok(finetuned)
     }
+}
+
+/// Where the results of a job are, one place for each of its sets.
+fn places(job: &Job, folder: &Path, seed: u64) -> Vec<PathBuf> {
+    let place =
+        |questions: &Questions| folder.join(questions.task.name).join(format!("seed-{seed}"));
+    job.validation.iter().map(place).collect()
+}
+
+/// The results at these places, if all are there and follow from the same things.
+fn read_all(places: &[PathBuf], fingerprint: &str) -> Result<Option<Vec<FinetuneResult>>> {
+    let found = places.iter().map(|place| FinetuneResult::read(place, fingerprint));
+    Ok(found.collect::<Result<Vec<_>>>()?.into_iter().collect())
 }
 
 /// What chooses the weights.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use engine::{Device, DeviceChoice, DeviceError};
 use experiment::estimate::signals::Choice;
-use experiment::estimate::{ModelEstimate, RecipeEstimate, TOKENS_PER_WORD, measured_flops};
+use experiment::estimate::{
+    ModelEstimate, RecipeEstimate, TOKENS_PER_WORD, measured_flops, require_memory_for_all,
+};
 use experiment::recipe::{self, Recipe};
 use experiment::run::RunSettings;
 use experiment::run::preview::preview;
@@ -42,6 +44,11 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print_table(&models_table(&estimate, &done, &time))?;
     console::print("")?;
     console::print(interruption(&estimate))?;
+    if device.as_ref().is_none_or(|device| device.memory().is_none())
+        && let Err(refused) = require_memory_for_all(&recipe)
+    {
+        console::print(format_args!("`run` would refuse this recipe: {}", refused.cause()))?;
+    }
     memory::print(&estimate.models, device.as_ref(), arithmetic)?;
     if estimate.has_students() {
         console::print(
@@ -52,7 +59,7 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         console::print("")?;
         console::print(
             "The disk above counts the teacher cache of each student. Where students of the same \
-             teachers share it, it is needed once, and only the first of them takes this long.\n",
+             teachers\nshare it, it is needed once, and only the first of them takes this long.\n",
         )?;
     }
     match estimate.tokens_are_known {

@@ -14,13 +14,15 @@ pub(super) struct AvailableBenchmark {
     pub benchmark: &'static dyn Benchmark,
     /// Its data.
     pub path: PathBuf,
+    /// Whether it is to be scored; of another one only what is done already is shown.
+    pub is_wanted: bool,
     /// The items of a benchmark of choices, once they have been read.
     tasks: OnceLock<Vec<Task>>,
 }
 
 impl AvailableBenchmark {
-    fn new(benchmark: &'static dyn Benchmark, path: PathBuf) -> Self {
-        Self { benchmark, path, tasks: OnceLock::new() }
+    fn new(benchmark: &'static dyn Benchmark, path: PathBuf, is_wanted: bool) -> Self {
+        Self { benchmark, path, is_wanted, tasks: OnceLock::new() }
     }
 
     /// The items of a benchmark of choices, which are read once for all models.
@@ -50,7 +52,8 @@ pub(super) struct Found {
 impl Found {
     /// Whether anything is to be fine-tuned.
     pub(super) fn finetunes(&self) -> bool {
-        self.available.iter().any(|found| found.benchmark.kind().is_fine_tuned())
+        let mut wanted = self.available.iter().filter(|found| found.is_wanted);
+        wanted.any(|found| found.benchmark.kind().is_fine_tuned())
     }
 }
 
@@ -61,7 +64,8 @@ pub fn searchable() -> impl Iterator<Item = &'static dyn Benchmark> {
     })
 }
 
-/// Looks for every wanted benchmark in `data`, and for held-out text at `text`.
+/// Looks for every benchmark in `data`, and for held-out text at `text`. Those that are not wanted
+/// are found too, for what is done of them.
 pub(super) fn find(
     data: &Path,
     text: Option<&Path>,
@@ -71,17 +75,24 @@ pub(super) fn find(
         "name the folder that holds blimp_filtered, glue_filtered and the like with --data",
     )?;
     let mut found = Found { unknown: unknown_folders(data)?, ..Found::default() };
-    for benchmark in searchable().filter(|benchmark| wanted(*benchmark)) {
+    for benchmark in searchable() {
+        let is_wanted = wanted(benchmark);
         let path = match benchmark.kind() {
             Kind::HeldOutLoss => text.map(Path::to_owned),
             _ => folder_of(benchmark, data),
         };
         match path {
-            Some(path) => found.available.push(AvailableBenchmark::new(benchmark, path)),
+            Some(path) => {
+                found.available.push(AvailableBenchmark::new(benchmark, path, is_wanted));
+            }
+            None if !is_wanted => {}
             None => found.missing.push((benchmark, why_missing(benchmark, data))),
         }
     }
-    if found.available.is_empty() { nothing_to_score(data, &found.missing) } else { Ok(found) }
+    match found.available.iter().any(|found| found.is_wanted) {
+        true => Ok(found),
+        false => nothing_to_score(data, &found.missing),
+    }
 }
 
 /// Folders that no benchmark looks for: a misspelt name, or a benchmark that is not known.
@@ -146,6 +157,9 @@ mod tests {
         let found = find(data.path(), None, |benchmark| benchmark.name() != "glue").unwrap();
         let names: Vec<&str> = found.available.iter().map(|found| found.benchmark.name()).collect();
         assert_eq!(names, ["blimp_filtered", "blimp_supplement", "msgs"]);
+        let only = find(data.path(), None, |benchmark| benchmark.name() == "msgs").unwrap();
+        let wanted: Vec<bool> = only.available.iter().map(|found| found.is_wanted).collect();
+        assert_eq!((wanted, only.missing.len()), (vec![false, false, true], 0));
         let missing: Vec<&str> =
             found.missing.iter().map(|(benchmark, _)| benchmark.name()).collect();
         for name in ["loss", "blimp", "ewok", "ewok_official", "aoa"] {

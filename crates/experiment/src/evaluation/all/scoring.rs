@@ -27,7 +27,7 @@ use crate::finetuning::seeds;
 use crate::finetuning::tuner::{FinetuneSubject, Tuner};
 use crate::identity;
 use crate::observer::Observer;
-use crate::stage::{Stage, Stages};
+use crate::stage::{Stage, Stages, Status};
 
 /// What the answers of a group of models follow from, of each folder.
 pub(super) type Identities = Vec<Value>;
@@ -55,6 +55,9 @@ pub(super) struct Scoring<'a> {
     /// The weights and tokenizers of the group.
     model: Stage,
     scores: ModelScores,
+    /// Whether the benchmark at work is to be scored; of another one only a result that is done
+    /// and up to date is taken.
+    is_wanted: bool,
 }
 
 impl<'a> Scoring<'a> {
@@ -68,7 +71,7 @@ impl<'a> Scoring<'a> {
     ) -> Result<Self> {
         let model = Stage::new("model", identities)?;
         let (folder, stages) = (folder.to_owned(), Stages::open(folder)?);
-        Ok(Self { settings, observer, group, folder, stages, model, scores })
+        Ok(Self { settings, observer, group, folder, stages, model, scores, is_wanted: true })
     }
 
     /// Everything that was measured.
@@ -77,7 +80,8 @@ impl<'a> Scoring<'a> {
     }
 
     /// Scores a benchmark unless that is done, and adds the result to the model's scores, or what
-    /// failed to the failures.
+    /// failed to the failures. One that is not wanted is not scored, and its result is only added
+    /// if it is done.
     ///
     /// # Errors
     /// When something happens that concerns all other benchmarks too.
@@ -87,6 +91,7 @@ impl<'a> Scoring<'a> {
         failures: &mut Failures,
     ) -> Result<()> {
         let (benchmark, kind) = (found.benchmark, found.benchmark.kind());
+        self.is_wanted = found.is_wanted;
         let is_masked =
             self.group.iter().any(|loaded| !loaded.model.config().architecture.is_causal());
         if is_masked && kind.is_causal_only() {
@@ -95,6 +100,16 @@ impl<'a> Scoring<'a> {
         }
         let part = Part::whole(&self.scores.name, benchmark.name());
         let (path, observer) = (found.path.as_path(), self.observer);
+        if !found.is_wanted {
+            // What cannot be read of an earlier result is not shown.
+            let _ = match kind {
+                Kind::FineTuned(tasks) => self.finetune(benchmark, tasks, path, failures),
+                Kind::ZeroShot(zero_shot) => self.score_choices(found, zero_shot),
+                Kind::HeldOutLoss => self.measure_loss(path),
+                Kind::AgeOfAcquisition => self.measure_ages(path),
+            };
+            return Ok(());
+        }
         match kind {
             Kind::FineTuned(tasks) => return self.finetune(benchmark, tasks, path, failures),
             Kind::ZeroShot(zero_shot) => {
@@ -109,6 +124,9 @@ impl<'a> Scoring<'a> {
     }
 
     fn skip(&self, benchmark: &dyn Benchmark, why: &str) {
+        if !self.is_wanted {
+            return;
+        }
         self.observer.note(format_args!(
             "{}: {} is left out: {why}",
             self.scores.label,
@@ -117,14 +135,14 @@ impl<'a> Scoring<'a> {
     }
 
     /// Does `work`, which writes `BENCHMARK/result.json`, unless that is there and follows from the
-    /// same things.
+    /// same things. Returns whether there is a result.
     fn stage(
         &self,
         benchmark: &dyn Benchmark,
         settings: Value,
         inputs: &[PathBuf],
         work: impl FnOnce(&Self, &Path) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let stage = Stage::new(benchmark.name(), &json!([settings, FORMAT]))?
             .after(&self.model)
             .reads_all(inputs)?;
@@ -135,24 +153,32 @@ impl<'a> Scoring<'a> {
         }
         let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
         let file = self.folder.join(outputs[0]);
+        if !self.is_wanted && self.stages.status(&stage)? != Status::Done {
+            return Ok(false);
+        }
         self.stages.perform(&stage, &outputs, self.observer, |_| {
             // An older result must not be taken for the one that is asked for now.
             file.parent().map_or(Ok(()), files::make_folder)?;
             files::remove(&file)?;
             work(self, &file).map_err(ExperimentError::or_interrupted)
-        })
+        })?;
+        Ok(true)
     }
 
     fn measure_loss(&mut self, text: &Path) -> Result<()> {
         let (clean, sequence_length) = (self.settings.clean, self.settings.sequence_length);
         let text = HeldoutText { data: text, raw_tokens: false, clean, sequence_length };
         let settings = json!([clean, sequence_length]);
-        self.stage(&HeldOutLoss, settings, &identity::text_files(text.data)?, |scoring, file| {
+        let inputs = identity::text_files(text.data)?;
+        let is_there = self.stage(&HeldOutLoss, settings, &inputs, |scoring, file| {
             let found = loss::measure(scoring.group, text, scoring.observer)?;
             let label = &scoring.scores.label;
             scoring.observer.note(format_args!("{label}: held-out loss {:.4}", found.loss));
             files::write_json(file, &found)
         })?;
+        if !is_there {
+            return Ok(());
+        }
         let found: LossResult = files::read_json(&self.folder.join("loss/result.json"))?;
         self.scores.measured.push(found.measured());
         Ok(())
@@ -167,6 +193,9 @@ impl<'a> Scoring<'a> {
     ) -> Result<()> {
         let folder = self.folder.join(benchmark.name());
         if read_outcome(&folder).is_none() {
+            if !self.is_wanted {
+                return Ok(());
+            }
             self.stages.forget(&Stage::new(benchmark.name(), &FORMAT)?)?;
         }
         let asked = self.settings.rules;
@@ -174,7 +203,7 @@ impl<'a> Scoring<'a> {
         let chooses = [Rules::Year2023, Rules::Year2024].map(|year| benchmark.rules(year));
         let settings = if chooses[0] == chooses[1] { json!(null) } else { json!(asked) };
         let files = benchmark.files(&found.path)?;
-        self.stage(benchmark, settings, &files, |scoring, _| {
+        let is_there = self.stage(benchmark, settings, &files, |scoring, _| {
             let (models, tokenizer) = (models(scoring.group), tokenizer(scoring.group)?);
             let tasks = found.tasks(benchmark)?;
             let label = format!("{} on {}", scoring.scores.label, found.path.display());
@@ -183,6 +212,9 @@ impl<'a> Scoring<'a> {
                 choices::score(&models, benchmark, tasks, asked, &tokenizer, label, observer)?;
             keep(&outcome, &scoring.folder)
         })?;
+        if !is_there {
+            return Ok(());
+        }
         let damaged = || refuse(format_args!("{} is not as it was written", folder.display()));
         let outcome = read_outcome(&folder)
             .map_or_else(damaged, Ok)
@@ -205,11 +237,14 @@ impl<'a> Scoring<'a> {
         let settings = json!([ages.contexts_per_word, ages.as_published]);
         let mut inputs = identity::text_files(&ages.contexts)?;
         inputs.push(ages.words.clone());
-        self.stage(&AgeOfAcquisition, settings, &inputs, |scoring, file| {
+        let is_there = self.stage(&AgeOfAcquisition, settings, &inputs, |scoring, file| {
             let data = AgeData::read(&ages)?;
             let found = data.measure(scoring.group, Some(&scoring.folder), scoring.observer)?;
             files::write_json(file, &found.score)
         })?;
+        if !is_there {
+            return Ok(());
+        }
         let found: AgeScore = files::read_json(&self.folder.join("aoa/result.json"))?;
         self.scores.measured.push(found.measured());
         Ok(())
@@ -236,23 +271,32 @@ impl<'a> Scoring<'a> {
             let jobs = Jobs::read(place, &tasks, recipe.rules, false)?;
             Ok((open()?, jobs.require_files(place)?))
         };
-        let Some((tuned, Jobs { jobs, broken, skipped })) =
-            failures.attempt(part, observer, read)?
-        else {
-            return Ok(());
+        let found = match self.is_wanted {
+            true => failures.attempt(part, observer, read)?,
+            false => read().ok(),
         };
-        skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
-        for broken in broken {
-            failures.add(broken.part(&self.scores.name), broken.why, observer);
+        let Some((tuned, Jobs { jobs, broken, skipped })) = found else { return Ok(()) };
+        if self.is_wanted {
+            skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
+            for broken in broken {
+                failures.add(broken.part(&self.scores.name), broken.why, observer);
+            }
         }
         let (max_steps, device) = (self.settings.max_steps, subject.model.device().clone());
         let tuner = Tuner { recipe, max_steps, keep: false, device, observer };
         let folder = self.folder.join(benchmark.name());
         for (index, seed) in seeds(&self.settings.seeds).into_iter().enumerate() {
             for job in &jobs {
-                let work = || tuner.finetune_task(&tuned, job, seed, &folder);
+                let work = || match self.is_wanted {
+                    true => tuner.finetune_task(&tuned, job, seed, &folder).map(Some),
+                    false => tuner.finished(&tuned, job, seed, &folder),
+                };
                 let part = tuner.part(&tuned, job, seed);
-                if let Some(results) = failures.attempt(part, observer, work)? {
+                let found = match self.is_wanted {
+                    true => failures.attempt(part, observer, work)?.flatten(),
+                    false => work()?,
+                };
+                if let Some(results) = found {
                     self.scores.add_finetuned(index, results);
                 }
             }
