@@ -151,7 +151,7 @@ impl ExperimentError {
         one_line(chain(self))
     }
 
-    /// Whether something could not be written because nobody may write there.
+    /// Whether something could not be written for want of permission.
     pub fn is_forbidden(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         let kind = self.find::<io::Error>().map(io::Error::kind);

@@ -108,7 +108,7 @@ mod tests {
         assert!(!folder.join("weights").exists());
         claim(&folder, &stages[0], &Silent).unwrap();
         assert_eq!(fs::read_to_string(folder.join("weights")).unwrap(), "first");
-        // A claim that cannot be read is nobody's, and its files are kept all the same.
+        // A claim that cannot be read names no process, and its files are kept all the same.
         for _ in 0..2 {
             fs::write(folder.join(FILE), "{").unwrap();
             assert_eq!(difference(&folder, &stages[0]), Some(Reason::Unknown));
