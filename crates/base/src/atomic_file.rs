@@ -20,6 +20,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
+    partial: WrittenFile,
+}
+
+/// What [`AtomicFile`] leaves beside its place, for files that are to appear together. Dropped
+/// without a commit, it leaves nothing behind.
+#[derive(Debug)]
+pub struct WrittenFile {
     partial: PathBuf,
     path: PathBuf,
     committed: bool,
@@ -45,12 +52,13 @@ impl AtomicFile {
     fn create_beside(path: &Path, partial: PathBuf) -> io::Result<Self> {
         remove_file(&partial)?;
         let file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
-        Ok(Self { writer: BufWriter::new(file), partial, path: path.into(), committed: false })
+        let partial = WrittenFile { partial, path: path.into(), committed: false };
+        Ok(Self { writer: BufWriter::new(file), partial })
     }
 
     /// Where the file will be.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.partial.path()
     }
 
     /// Writes bytes over the first ones of the file; the next ones are appended again.
@@ -67,9 +75,32 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When that fails; the place is as it was before.
-    pub fn commit(mut self) -> io::Result<()> {
+    pub fn commit(self) -> io::Result<()> {
+        self.finish()?.commit()
+    }
+
+    /// Brings the file to disk and closes it, beside its place.
+    ///
+    /// # Errors
+    /// When that fails; the place is as it was before.
+    pub fn finish(mut self) -> io::Result<WrittenFile> {
         self.writer.flush()?;
         self.writer.get_ref().sync_all()?;
+        Ok(self.partial)
+    }
+}
+
+impl WrittenFile {
+    /// Where the file will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Brings the file into its place.
+    ///
+    /// # Errors
+    /// When that fails; the place is as it was before.
+    pub fn commit(mut self) -> io::Result<()> {
         fs::rename(&self.partial, &self.path)?;
         self.committed = true;
         sync_entry(&self.path)
@@ -86,7 +117,7 @@ impl Write for AtomicFile {
     }
 }
 
-impl Drop for AtomicFile {
+impl Drop for WrittenFile {
     fn drop(&mut self) {
         if !self.committed {
             // What remains of a failed write only takes up disk space; the first error matters.
@@ -212,6 +243,22 @@ mod tests {
         file.write_all(b"!").unwrap();
         file.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"headtail!");
+        assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    fn files_can_appear_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = |name: &str| {
+            let mut file = AtomicFile::create(&folder.path().join(name)).unwrap();
+            file.write_all(name.as_bytes()).unwrap();
+            file.finish().unwrap()
+        };
+        let (one, other) = (written("one"), written("other"));
+        assert!(!one.path().exists() && !other.path().exists());
+        one.commit().unwrap();
+        drop(other);
+        assert_eq!(fs::read(folder.path().join("one")).unwrap(), b"one");
         assert_eq!(entries(folder.path()), 1);
     }
 
