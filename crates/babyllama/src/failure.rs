@@ -17,7 +17,7 @@ use experiment::stage::StageError;
 use model::ModelError;
 use train::TrainError;
 
-use crate::advice;
+use crate::{advice, console};
 
 /// Exit codes; 0 means done.
 const FAILED: u8 = 1;
@@ -88,6 +88,35 @@ impl<T> Resume<T> for experiment::Result<T> {
     }
 }
 
+/// Ends a command that was asked to stop and leaves nothing unfinished.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; nothing unfinished is left")]
+struct Abandoned {
+    /// The command that begins again.
+    again: String,
+}
+
+/// Names the command that does abandoned work again.
+pub trait Abandon<T> {
+    /// Turns an interruption into one that names this process's command.
+    ///
+    /// # Errors
+    /// The error as it was, or an interruption.
+    fn or_abandoned(self) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<ExperimentError>> Abandon<T> for Result<T, E> {
+    fn or_abandoned(self) -> anyhow::Result<T> {
+        self.map_err(|error| {
+            let error = error.into();
+            match error.is_stop() {
+                true => Abandoned { again: console::this_command() }.into(),
+                false => error.into(),
+            }
+        })
+    }
+}
+
 /// Ends a command whose arguments, each right by itself, do not fit together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -132,6 +161,7 @@ fn experiment_errors(error: &anyhow::Error) -> impl Iterator<Item = &ExperimentE
 fn code(error: &anyhow::Error) -> u8 {
     let is_wrong_usage = |error| matches!(error, &ExperimentError::WrongUsage(_));
     if find::<Interrupted>(error).is_some()
+        || find::<Abandoned>(error).is_some()
         || experiment_errors(error).any(ExperimentError::is_stop)
     {
         INTERRUPTED
@@ -151,6 +181,9 @@ fn advice(error: &anyhow::Error) -> String {
     }
     if let Some(interrupted) = find::<Interrupted>(error) {
         return format!("continue with: {}", interrupted.resume);
+    }
+    if let Some(abandoned) = find::<Abandoned>(error) {
+        return format!("begin again with: {}", abandoned.again);
     }
     if let Some(advice) = experiment_errors(error).find_map(ExperimentError::advice) {
         return advice.to_owned();

@@ -29,9 +29,11 @@ mod registers;
 mod sources;
 mod world;
 
+use std::sync::Arc;
+
 use base::stop::{self, ShouldStop, Stopped};
 pub use pairs::Pair;
-use sources::SOURCES;
+use sources::{SOURCES, Source};
 use world::World;
 
 /// What to write.
@@ -56,33 +58,56 @@ pub enum Split {
     Validation,
 }
 
-/// The raw text of every source, with file names such as `aochildes.train` and `aochildes.dev`.
-pub fn write_corpus(settings: BuiltinSettings, split: Split) -> Vec<(String, String)> {
-    // Nothing stops it.
-    write_corpus_unless(&stop::never, settings, split).unwrap_or_default()
+/// The raw text of a source, which is written whenever it is read.
+#[derive(Clone)]
+pub struct BuiltinText {
+    source: &'static Source,
+    world: Arc<World>,
+    seed: u64,
+    split: Split,
+    words: usize,
 }
 
-/// As [`write_corpus`], unless it is asked to stop.
-///
-/// # Errors
-/// When it is.
-pub fn write_corpus_unless(
-    should_stop: ShouldStop<'_>,
-    settings: BuiltinSettings,
-    split: Split,
-) -> Result<Vec<(String, String)>, Stopped> {
-    let world = World::new(settings.seed);
-    let (words, suffix) = match split {
-        Split::Train => (settings.words, "train"),
-        Split::Validation => (settings.validation_words, "dev"),
+impl BuiltinText {
+    /// A file name, such as `aochildes.train` or `aochildes.dev`.
+    pub fn name(&self) -> String {
+        let suffix = match self.split {
+            Split::Train => "train",
+            Split::Validation => "dev",
+        };
+        format!("{}.{suffix}", self.source.name)
+    }
+
+    /// The text in parts. Once it is asked to stop, a part is an error.
+    pub fn parts<'a>(
+        &self,
+        should_stop: ShouldStop<'a>,
+    ) -> impl Iterator<Item = Result<String, Stopped>> + use<'a> {
+        let Self { source, world, seed, split, words } = self.clone();
+        source.documents(should_stop, world, seed, split, words)
+    }
+}
+
+/// The raw text of every source.
+pub fn texts(settings: BuiltinSettings, split: Split) -> Vec<BuiltinText> {
+    let (seed, world) = (settings.seed, Arc::new(World::new(settings.seed)));
+    let words = match split {
+        Split::Train => settings.words,
+        Split::Validation => settings.validation_words,
     };
     let total: usize = SOURCES.iter().map(|source| source.share).sum();
-    let file = |source: &sources::Source| {
+    let text = |source: &'static Source| {
         let words = words * source.share / total;
-        let text = source.write(should_stop, &world, settings.seed, split, words)?;
-        Ok((format!("{}.{suffix}", source.name), text))
+        BuiltinText { source, world: world.clone(), seed, split, words }
     };
-    SOURCES.iter().map(file).collect()
+    SOURCES.iter().map(text).collect()
+}
+
+/// The raw text of every source as a whole, with its name.
+pub fn write_corpus(settings: BuiltinSettings, split: Split) -> Vec<(String, String)> {
+    // Nothing stops it.
+    let write = |text: BuiltinText| (text.name(), text.parts(&stop::never).flatten().collect());
+    texts(settings, split).into_iter().map(write).collect()
 }
 
 /// The minimal pairs of every paradigm, by UID. No good sentence stands in the training text of the
@@ -100,9 +125,9 @@ pub fn minimal_pairs_unless(
     should_stop: ShouldStop<'_>,
     settings: BuiltinSettings,
 ) -> Result<Vec<(String, Vec<Pair>)>, Stopped> {
-    let texts = write_corpus_unless(should_stop, settings, Split::Train)?;
     let (world, count) = (World::new(settings.seed), settings.pairs_per_paradigm);
-    pairs::write(should_stop, &world, settings.seed, &texts, count)
+    let known = pairs::sentences(should_stop, &texts(settings, Split::Train))?;
+    pairs::write(should_stop, &world, settings.seed, &known, count)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! From folders of raw text to flat files of tokens.
 //!
-//! Texts are read in a fixed order ([`text`]), cleaned by the cleaner of their source
-//! ([`cleaners`]), perhaps cut into subset, training and validation parts ([`split`]), made into
-//! tokens ([`tokenizer`]), stored ([`tokens`]), and read as sequences in an order that is a pure
-//! function of seed and epoch ([`chunks`]). Nothing here prints.
+//! Texts are read in a fixed order and in parts ([`texts`]), cleaned by the cleaner of their source
+//! ([`cleaners`]), perhaps cut into subset, training and validation parts ([`subset`], [`split`]),
+//! made into tokens ([`tokenizer`]), stored ([`tokens`]), and read as sequences in an order that is
+//! a pure function of seed and epoch ([`chunks`]). Nothing here prints.
 //!
 //! ```
 //! use corpus::{Chunks, Tokenizer, TokenizerSettings};
@@ -30,7 +30,11 @@ pub mod error;
 mod pieces;
 pub mod split;
 pub mod stats;
+pub mod subset;
 pub mod text;
+mod text_reader;
+pub mod texts;
+pub mod token_spool;
 pub mod tokenizer;
 pub mod tokens;
 
@@ -38,5 +42,6 @@ pub use base::ShouldStop;
 pub use chunks::Chunks;
 pub use error::{CorpusError, Result};
 pub use text::NamedText;
+pub use texts::Text;
 pub use tokenizer::{Tokenizer, TokenizerSettings};
 pub use tokens::{TokenFile, TokenWriter};

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use base::{atomic_file, input_file};
 
 use crate::error::{CorpusError, Result};
+use crate::text_reader::TextReader;
+use crate::texts::{Text, open_corpus};
 
 /// A file's name (such as `aochildes.train`) and its text.
 pub type NamedText = (String, String);
@@ -13,15 +15,10 @@ pub type NamedText = (String, String);
 /// What the names of corpus files end in.
 pub const EXTENSIONS: [&str; 4] = ["train", "dev", "test", "txt"];
 
-/// Reads a file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned into
-/// `\n`.
+/// Reads a whole file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned
+/// into `\n`.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = input_file::read(path).map_err(|cause| CorpusError::read(path, cause))?;
-    let text = String::from_utf8(bytes).map_err(|error| CorpusError::InvalidUtf8 {
-        path: path.into(),
-        offset: error.utf8_error().valid_up_to(),
-    })?;
-    Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
+    TextReader::open(path)?.collect()
 }
 
 /// The corpus files of a folder, sorted by name (by code point); of a file, the file itself.
@@ -82,31 +79,14 @@ pub fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Reads the corpus files of a folder (or the one file that `path` names) in their fixed order.
+/// Reads the corpus files of a folder (or the one file that `path` names) whole, in their fixed
+/// order; [`open_corpus`] does without the memory.
 ///
-/// A corpus without a single word is an error.
+/// # Errors
+/// As [`open_corpus`], or when a file is no text.
 pub fn read_corpus(path: &Path) -> Result<Vec<NamedText>> {
-    let texts = corpus_files(path)?
-        .into_iter()
-        .map(|file| Ok((file_name(&file), read_text(&file)?)))
-        .collect::<Result<Vec<NamedText>>>()?;
-    if texts.iter().all(|(_, text)| text.trim().is_empty()) {
-        return Err(CorpusError::EmptyCorpus { path: path.into() });
-    }
-    Ok(texts)
-}
-
-/// Writes each text under its name into a folder, which is made if need be.
-pub fn write_corpus(folder: &Path, texts: &[NamedText]) -> Result<()> {
-    let mut names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(CorpusError::SameName { name: pair[0].into() });
-    }
-    for (name, text) in texts {
-        write_text(&folder.join(name), text)?;
-    }
-    Ok(())
+    let read = |text: &Text<'_>| Ok((text.name().to_owned(), text.read()?));
+    open_corpus(path)?.iter().map(read).collect()
 }
 
 /// Writes a file beside its place and renames it there, so that a cut leaves the old file or the
@@ -132,18 +112,58 @@ pub fn python_splitlines(text: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let Some((end, separator)) =
-            rest.char_indices().find(|&(_, character)| ends_line(character))
-        else {
-            return Some(std::mem::take(&mut rest));
+        let (line, end, after) = first_line(rest);
+        rest = match end {
+            Some('\r') => after.strip_prefix('\n').unwrap_or(after),
+            _ => after,
         };
-        let line = &rest[..end];
-        rest = &rest[end + separator.len_utf8()..];
-        if separator == '\r' {
-            rest = rest.strip_prefix('\n').unwrap_or(rest);
-        }
         Some(line)
     })
+}
+
+/// The same lines of a text that comes in parts.
+#[derive(Debug, Default)]
+pub(crate) struct PythonLines {
+    begun: usize,
+    /// Whether the last line may go on.
+    is_open: bool,
+    /// Whether the last line ended in `\r`, to which a line feed may belong.
+    after_return: bool,
+}
+
+impl PythonLines {
+    /// Lines that have begun.
+    pub(crate) fn count(&self) -> usize {
+        self.begun
+    }
+
+    /// Calls `visit` with each stretch of a line in the next part, and the line's number from 0;
+    /// with each line at least once.
+    pub(crate) fn push(&mut self, part: &str, mut visit: impl FnMut(usize, &str)) {
+        let mut rest = part;
+        while !rest.is_empty() {
+            if std::mem::take(&mut self.after_return)
+                && let Some(after) = rest.strip_prefix('\n')
+            {
+                rest = after;
+                continue;
+            }
+            self.begun += usize::from(!self.is_open);
+            let (stretch, end, after) = first_line(rest);
+            visit(self.begun - 1, stretch);
+            self.is_open = end.is_none();
+            self.after_return = end == Some('\r');
+            rest = after;
+        }
+    }
+}
+
+/// The first line of a text, what ends it, and what follows.
+fn first_line(text: &str) -> (&str, Option<char>, &str) {
+    match text.char_indices().find(|&(_, character)| ends_line(character)) {
+        Some((at, end)) => (&text[..at], Some(end), &text[at + end.len_utf8()..]),
+        None => (text, None, ""),
+    }
 }
 
 fn ends_line(character: char) -> bool {
@@ -169,6 +189,7 @@ pub fn count_words(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pieces::{between_characters, cut};
 
     #[test]
     fn reads_universal_newlines_and_names_the_bad_byte() {
@@ -249,21 +270,6 @@ mod tests {
         ));
     }
 
-    #[test]
-    fn writes_each_name_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let texts = vec![
-            ("a.txt".to_string(), "one\n".to_string()),
-            ("b.txt".to_string(), "two".to_string()),
-        ];
-        write_corpus(&folder.path().join("new/clean"), &texts).unwrap();
-        assert_eq!(read_corpus(&folder.path().join("new/clean")).unwrap(), texts);
-
-        let twice = vec![texts[0].clone(), texts[1].clone(), texts[0].clone()];
-        let message = write_corpus(folder.path(), &twice).unwrap_err().to_string();
-        assert!(message.starts_with("two corpus files are named a.txt"), "{message}");
-    }
-
     /// Expectations: CPython 3.11.
     #[test]
     fn splits_lines_and_strips_as_python_does() {
@@ -275,6 +281,25 @@ mod tests {
         assert_eq!(lines(""), [""; 0]);
         assert_eq!(python_strip("\x1C\x1F \u{A0}\u{3000}a b\u{85}\t\x1E"), "a b");
         assert_eq!(python_strip("\u{200B}a\u{FEFF}"), "\u{200B}a\u{FEFF}");
+    }
+
+    #[test]
+    fn lines_of_parts_are_those_of_the_whole() {
+        for text in ["", "\r", "a\r\nb\r\rc\n\r\n\x0Cé\u{85}\u{2028}𝄞", "\r\n\r\n\r", "endless"]
+        {
+            for bytes in [1, 2, 3, 7, 64] {
+                let (mut lines, mut found) = (PythonLines::default(), Vec::<String>::new());
+                for part in cut(text, bytes, between_characters) {
+                    lines.push(part, |line, stretch| {
+                        found.resize(line + 1, String::new());
+                        found[line].push_str(stretch);
+                    });
+                }
+                let expected: Vec<&str> = python_splitlines(text).collect();
+                assert_eq!((found.len(), lines.count()), (expected.len(), expected.len()));
+                assert_eq!(found, expected, "{text:?} in parts of {bytes}");
+            }
+        }
     }
 
     #[test]

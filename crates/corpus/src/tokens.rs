@@ -13,9 +13,10 @@
 //! All numbers are little-endian.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::AtomicFile;
 use memmap2::Mmap;
@@ -55,14 +56,28 @@ impl Header {
         bytes
     }
 
-    /// Reads and checks a whole file; the error is the cause alone.
-    fn parse(file: &[u8]) -> std::result::Result<Self, String> {
-        let Some((header, payload)) = file.split_first_chunk::<HEADER_BYTES>() else {
-            return Err(format!(
-                "it has {} bytes, fewer than the header's {HEADER_BYTES}",
-                file.len()
-            ));
+    /// Reads and checks a whole file of so many bytes, a block at a time. The inner error is the
+    /// cause alone.
+    fn read(mut file: impl Read, length: u64) -> io::Result<std::result::Result<Self, String>> {
+        let Some(payload) = length.checked_sub(HEADER_BYTES as u64) else {
+            return Ok(Err(format!(
+                "it has {length} bytes, fewer than the header's {HEADER_BYTES}"
+            )));
         };
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact(&mut header)?;
+        let parsed = match Self::parse(&header, payload) {
+            Ok(parsed) => parsed,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        let is_sound = parsed.to_bytes(&hasher) == header;
+        Ok(is_sound.then_some(parsed).ok_or("its checksum does not match; it is damaged".into()))
+    }
+
+    /// Reads the header of a file with so many bytes behind it; the error is the cause alone.
+    fn parse(header: &[u8; HEADER_BYTES], payload: u64) -> std::result::Result<Self, String> {
         if !header.starts_with(MAGIC) {
             return Err(
                 "it does not begin as one (a headerless file of 16-bit ids is to be opened as raw)"
@@ -86,15 +101,12 @@ impl Header {
             ));
         }
         let expected = parsed.count.checked_mul(parsed.bytes_per_token as u64);
-        if expected != Some(payload.len() as u64) {
-            let there = payload.len() / parsed.bytes_per_token;
+        if expected != Some(payload) {
+            let there = payload / parsed.bytes_per_token as u64;
             return Err(format!(
                 "it should hold {} tokens and holds {there}; it may be truncated",
                 parsed.count
             ));
-        }
-        if parsed.to_bytes(blake3::Hasher::new().update(payload)) != *header {
-            return Err("its checksum does not match; it is damaged".into());
         }
         Ok(parsed)
     }
@@ -173,35 +185,57 @@ pub struct TokenFile {
     payload: usize,
     bytes_per_token: usize,
     header: Option<Header>,
+    /// About how many bytes were mapped by reading since pages were released.
+    mapped: AtomicUsize,
 }
+
+/// About how much of the map may count as this process's memory, in bytes.
+const MOST_MAPPED: usize = 1 << 26;
+
+/// What the system maps at least when a page is first read (Linux maps 16 pages around it).
+const LEAST_MAPPED: usize = 1 << 16;
 
 impl TokenFile {
     /// Opens a file that [`TokenWriter`] made, checking all of it: kind, version, length and
     /// checksum.
     pub fn open(path: &Path) -> Result<Self> {
-        let map = map(path)?;
-        let header = Header::parse(&map)
+        let read = |cause| CorpusError::read(path, cause);
+        let file = File::open(path).map_err(read)?;
+        let length = file.metadata().map_err(read)?.len();
+        let header = Header::read(&file, length)
+            .map_err(read)?
             .map_err(|cause| CorpusError::BadTokenFile { path: path.into(), cause })?;
+        let map = map(&file).map_err(read)?;
         Ok(Self {
             payload: HEADER_BYTES,
             bytes_per_token: header.bytes_per_token,
             header: Some(header),
-            map,
+            ..Self::without_header(map, 0)
         })
     }
 
     /// Opens a headerless file of little-endian 16-bit ids, as nanoGPT writes them. The
     /// size of their vocabulary is not known.
     pub fn raw(path: &Path) -> Result<Self> {
-        let map = map(path)?;
+        let read = |cause| CorpusError::read(path, cause);
+        let map = File::open(path).and_then(|file| map(&file)).map_err(read)?;
         let cause = match map.len() {
             0 => "it is empty",
             length if length % 2 == 1 => {
                 "it has an odd number of bytes, and ids of 16 bits take two each"
             }
-            _ => return Ok(Self { payload: 0, bytes_per_token: 2, header: None, map }),
+            _ => return Ok(Self::without_header(map, 2)),
         };
         Err(CorpusError::BadTokenFile { path: path.into(), cause: cause.into() })
+    }
+
+    /// A file of little-endian 32-bit ids that nobody else has.
+    pub(crate) fn of_temporary(file: &File) -> io::Result<Self> {
+        Ok(Self::without_header(map(file)?, 4))
+    }
+
+    fn without_header(map: Mmap, bytes_per_token: usize) -> Self {
+        Self { map, payload: 0, bytes_per_token, header: None, mapped: AtomicUsize::new(0) }
     }
 
     /// Number of tokens.
@@ -239,16 +273,31 @@ impl TokenFile {
             }
             _ => ids.extend(bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id))),
         }
+        self.note_mapped(bytes.len());
+    }
+
+    /// Releases the map's pages, which the system counts as this process's memory, after every so
+    /// many bytes.
+    fn note_mapped(&self, bytes: usize) {
+        let bytes = bytes.max(LEAST_MAPPED);
+        if self.mapped.fetch_add(bytes, Ordering::Relaxed) + bytes < MOST_MAPPED {
+            return;
+        }
+        self.mapped.store(0, Ordering::Relaxed);
+        #[cfg(unix)]
+        {
+            // Safety: the map is only read and has a file behind it, from which released pages are
+            // read again. A failure costs nothing but memory.
+            let _ = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
     }
 }
 
-fn map(path: &Path) -> Result<Mmap> {
-    let read = |cause| CorpusError::read(path, cause);
-    let file = File::open(path).map_err(read)?;
+fn map(file: &File) -> io::Result<Mmap> {
     // Safety: the bytes must not change under the map. Our own files are replaced by renaming,
     // never written in place, and the folder of a run is locked; that no other program rewrites the
     // file is the user's to see to, as always with memory maps.
-    unsafe { Mmap::map(&file) }.map_err(read)
+    unsafe { Mmap::map(file) }
 }
 
 #[cfg(test)]
@@ -287,6 +336,20 @@ mod tests {
             assert_eq!(ids, [1, 2, 300, last, 0]);
             file.read(2..4, &mut ids);
             assert_eq!(ids, [300, last]);
+        }
+    }
+
+    /// What was read may be released, and is read again.
+    #[test]
+    fn a_file_larger_than_what_may_be_mapped_is_read_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let ids: Vec<u32> = (0..1000).collect();
+        let file = TokenFile::open(&write(&folder, 70_000, &[&ids])).unwrap();
+        let mut found = Vec::new();
+        for _ in 0..3 * MOST_MAPPED / LEAST_MAPPED {
+            file.read(10..900, &mut found);
+            assert!(found == ids[10..900]);
+            assert!(file.mapped.load(Ordering::Relaxed) < MOST_MAPPED);
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base::input_file;
 use corpus::tokenizer::Role;
-use corpus::{TokenWriter, Tokenizer, text};
+use corpus::{Text, TokenWriter, Tokenizer, text};
 use serde_json::Value;
 
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
@@ -53,20 +53,23 @@ pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
     let mut writer = TokenWriter::create(&job.output, vocab_size, &hash)?;
     let mut encoded = Encoded::default();
-    let mut push = |document: &str| -> Result<()> {
-        let should_stop = || observer.should_stop();
-        let mut ids = tokenizer.encode_file_unless(&should_stop, document)?;
-        ids.extend(end);
-        writer.push(&ids)?;
+    let should_stop = || observer.should_stop();
+    let mut push = |document: Text<'_>| -> Result<()> {
+        for stretch in tokenizer.encode_texts(&should_stop, &[document]) {
+            let (_, ids) = stretch?;
+            writer.push(&ids)?;
+            encoded.tokens += ids.len() as u64;
+        }
+        writer.push(end.as_slice())?;
+        encoded.tokens += end.iter().len() as u64;
         encoded.documents += 1;
-        encoded.tokens += ids.len() as u64;
         Ok(())
     };
-    for file in &files {
-        if input_file::has_ending(file, &JSON_LINES) {
-            each_document(file, &job.field, &mut push)?;
+    for file in files {
+        if input_file::has_ending(&file, &JSON_LINES) {
+            each_document(&file, &job.field, &mut push)?;
         } else {
-            push(&text::read_text(file)?)?;
+            push(Text::of_file(file)?.stopping_when(&should_stop))?;
         }
     }
     if encoded.tokens == 0 {
@@ -98,7 +101,11 @@ fn end_of_text(tokenizer: &Tokenizer) -> Result<u32> {
 }
 
 /// The documents of a file of JSON lines, one at a time.
-fn each_document(path: &Path, field: &str, push: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+fn each_document(
+    path: &Path,
+    field: &str,
+    push: &mut dyn FnMut(Text<'_>) -> Result<()>,
+) -> Result<()> {
     let mut lines = BufReader::new(input_file::open(path).at("read", path)?);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
@@ -121,7 +128,9 @@ fn each_document(path: &Path, field: &str, push: &mut dyn FnMut(&str) -> Result<
         match serde_json::from_slice::<Value>(bytes) {
             Err(cause) => return wrong(format!("bad JSON: {cause}")),
             Ok(object) => match object.get(field).and_then(Value::as_str) {
-                Some(document) => push(document).map_err(ExperimentError::or_interrupted)?,
+                Some(document) => {
+                    push(Text::of("", document)).map_err(ExperimentError::or_interrupted)?
+                }
                 None => return wrong(format!("no text in a field `{field}`")),
             },
         }

@@ -3,36 +3,36 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use base::stop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
-use corpus::{NamedText, Tokenizer, cleaners, text};
+use corpus::{Text, Tokenizer, cleaners, text, texts};
 use report::format::grouped;
 use report::{Align, Table};
 
-use crate::console;
-use experiment::outputs;
-use experiment::run::write_pairs;
+use experiment::run::{builtin_texts, write_pairs};
+use experiment::{Observer, outputs};
+
+use crate::console::{self, Console};
+use crate::failure::Abandon;
 
 /// Cleans files and folders into a folder.
 pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     check_output(sources, output)?;
-    let texts = read_all(sources)?;
-    let cleaned = cleaners::clean_texts(&texts);
-    text::write_corpus(output, &cleaned)?;
+    let texts = open_all(sources)?;
+    let console = Console::stopping_on_signals()?;
+    let cleaned = cleaners::clean_into(&|| console.should_stop(), texts, output).or_abandoned()?;
     let mut table = Table::new([
         ("file", Align::Left),
         ("source", Align::Left),
         ("characters before", Align::Right),
         ("characters after", Align::Right),
     ]);
-    for ((name, before), (_, after)) in texts.iter().zip(&cleaned) {
-        let characters = |text: &String| grouped(text.chars().count() as u64);
+    for file in &cleaned {
         table.push(vec![
-            name.clone(),
-            cleaners::source_of(name).to_owned(),
-            characters(before),
-            characters(after),
+            file.name.clone(),
+            cleaners::source_of(&file.name).to_owned(),
+            grouped(file.characters_before as u64),
+            grouped(file.characters_after as u64),
         ]);
     }
     console::print_table(&table)?;
@@ -52,7 +52,10 @@ fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
 /// Prints a table of what files hold.
 pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> {
     let tokenizer = tokenizer.map(Tokenizer::load).transpose()?;
-    let stats = CorpusStats::of(&read_all(paths)?, tokenizer.as_ref())?;
+    let texts = open_all(paths)?;
+    let console = Console::stopping_on_signals()?;
+    let stats = CorpusStats::of(&|| console.should_stop(), &texts, tokenizer.as_ref());
+    let stats = stats.or_abandoned()?;
     let heads = ["bytes", "characters", "lines", "words", "tokens", "tokens/word"];
     let mut table = Table::new(
         [("file", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
@@ -81,10 +84,13 @@ pub fn write_builtin(
 ) -> anyhow::Result<()> {
     outputs::prepare_folder(output)?;
     let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
+    let console = Console::stopping_on_signals()?;
+    let should_stop = || console.should_stop();
     for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
-        text::write_corpus(&output.join(folder), &builtin_corpus::write_corpus(settings, split))?;
+        let texts = builtin_texts(&should_stop, settings, split);
+        texts::write_texts(&output.join(folder), &texts).or_abandoned()?;
     }
-    write_pairs(&stop::never, &output.join("builtin_pairs"), settings)?;
+    write_pairs(&should_stop, &output.join("builtin_pairs"), settings).or_abandoned()?;
     let folder = output.display();
     console::print(format_args!(
         "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in \
@@ -93,19 +99,20 @@ pub fn write_builtin(
 }
 
 /// Names what a folder holds that is no text of the corpus.
-pub fn note_left_out(path: &Path) -> anyhow::Result<()> {
+fn note_left_out(path: &Path) -> anyhow::Result<()> {
     if let Some(line) = text::left_out_line(path)? {
         console::note(line);
     }
     Ok(())
 }
 
-fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedText>> {
-    let mut texts = Vec::new();
+/// Opens the texts of files and folders.
+pub fn open_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Text<'static>>> {
+    let mut all = Vec::new();
     for path in paths {
         let context = || format!("cannot use {}", path.display());
-        texts.extend(text::read_corpus(path).with_context(context)?);
+        all.extend(texts::open_corpus(path).with_context(context)?);
         note_left_out(path)?;
     }
-    Ok(texts)
+    Ok(all)
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use corpus::{Tokenizer, TokenizerSettings, text};
+use corpus::{Tokenizer, TokenizerSettings};
+use experiment::{Observer, outputs};
 
-use experiment::outputs;
-
-use super::corpus::note_left_out;
-use crate::console;
+use super::corpus::open_all;
+use crate::console::{self, Console};
+use crate::failure::Abandon;
 
 /// Sequences as the papers cut them; what `tokenizer_config.json` states until a model is trained.
 const SEQUENCE_LENGTH: usize = 128;
@@ -19,13 +19,12 @@ pub fn train(
     vocab_size: usize,
     min_frequency: u64,
 ) -> anyhow::Result<()> {
+    let console = Console::stopping_on_signals()?;
     outputs::prepare_folder(output)?;
-    let mut texts = Vec::new();
-    for path in paths {
-        texts.extend(text::read_corpus(path)?);
-        note_left_out(path)?;
-    }
-    let tokenizer = Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency })?;
+    let texts = open_all(paths)?;
+    let settings = TokenizerSettings { vocab_size, min_frequency };
+    let tokenizer = Tokenizer::train_unless(&|| console.should_stop(), &texts, &settings);
+    let tokenizer = tokenizer.or_abandoned()?;
     tokenizer.save_folder(output, SEQUENCE_LENGTH)?;
     let file = output.join("tokenizer.json");
     console::print(format_args!("{} entries in {}", tokenizer.vocab_size(), file.display()))

@@ -4,11 +4,11 @@ use experiment::encode::{EncodeJob, encode};
 use report::format::grouped;
 
 use crate::console::{self, Console};
+use crate::failure::Abandon;
 
 /// Encodes and prints how much it was.
 pub fn encode_all(job: &EncodeJob) -> anyhow::Result<()> {
-    // A signal may end it at once: the file appears whole or not at all.
-    let encoded = encode(job, &Console::without_signals())?;
+    let encoded = encode(job, &Console::stopping_on_signals()?).or_abandoned()?;
     console::print(format_args!(
         "{} tokens of {} documents in {}",
         grouped(encoded.tokens),

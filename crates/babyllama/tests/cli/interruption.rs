@@ -174,7 +174,7 @@ fn a_run_that_is_asked_to_stop_says_how_to_continue() {
 fn a_run_stops_between_stages() {
     let workspace = Workspace::new();
     workspace.write("text/a.train", sentences(50_000, 1));
-    let corpus = workspace.path("runs/small/corpus/train");
+    let corpus = workspace.path("runs/small/stages/corpus.json");
     let words = [
         "run",
         "small.toml",
@@ -190,6 +190,29 @@ fn a_run_stops_between_stages() {
     assert_eq!(workspace.names("runs/small/models"), [""; 0]);
     let finished = workspace.babyllama(&words.join(" ")).done();
     assert!(!finished.stderr.contains("stage corpus"), "{}", finished.stderr);
+}
+
+/// What is written beside its place until it is whole is removed.
+#[test]
+fn work_on_text_stops_and_leaves_nothing_unfinished() {
+    let workspace = Workspace::new();
+    workspace.write("raw/cbt.train", sentences(50_000, 1).repeat(15));
+    workspace.babyllama("tokenizer train text --vocab-size 300 --output tokenizer").done();
+    let encode = "tokens encode raw --tokenizer tokenizer/tokenizer.json --output out/tokens.bin";
+    for (line, begun) in [
+        ("corpus clean raw --output clean", "clean/cbt.train.partial"),
+        ("tokenizer train raw --output other", "other"),
+        (encode, "out/tokens.bin.partial"),
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let has_begun = || workspace.path(begun).exists();
+        let refusal = signalled_when(&workspace, &words, "INT", has_begun).refused(130);
+        let command = format!("begin again with: babyllama {line}");
+        refusal.names(&["interrupted; nothing unfinished is left"]).advises(&command);
+    }
+    for folder in ["clean", "other", "out"] {
+        assert_eq!(workspace.names(folder), [""; 0], "{folder}");
+    }
 }
 
 /// The loss of the closing table is no training: it is left after the batch at work.

@@ -14,6 +14,7 @@ use base::rng::Rng;
 use base::stop::{self, ShouldStop, Stopped};
 use serde::Serialize;
 
+use super::BuiltinText;
 use super::discourse::scene::Scene;
 use super::draw::Draw;
 use super::grammar::clause::Tense;
@@ -153,21 +154,40 @@ impl Paradigm {
     }
 }
 
-/// Every paradigm's name and pairs, all held out from the given texts.
+/// The characters between sentences.
+const MARKS: [char; 5] = ['.', '?', '!', '"', ';'];
+
+/// The [`letters`] of every sentence of texts.
+pub(super) fn sentences(
+    should_stop: ShouldStop<'_>,
+    texts: &[BuiltinText],
+) -> Result<HashSet<String>, Stopped> {
+    let mut sentences = HashSet::new();
+    for text in texts {
+        // A sentence may go on in the next part.
+        let mut open = String::new();
+        for part in text.parts(should_stop) {
+            open.push_str(&part?);
+            if let Some((whole, rest)) = open.rsplit_once(MARKS) {
+                sentences.extend(whole.split(MARKS).map(letters));
+                open = rest.to_owned();
+            }
+        }
+        sentences.insert(letters(&open));
+    }
+    Ok(sentences)
+}
+
+/// Every paradigm's name and pairs, all held out from the sentences that are known.
 pub(super) fn write(
     should_stop: ShouldStop<'_>,
     world: &World,
     seed: u64,
-    texts: &[(String, String)],
+    heard: &HashSet<String>,
     count: usize,
 ) -> Result<Vec<(String, Vec<Pair>)>, Stopped> {
-    let heard: HashSet<String> = texts
-        .iter()
-        .flat_map(|(_, text)| text.split(['.', '?', '!', '"', ';']))
-        .map(letters)
-        .collect();
     let write = |paradigm: &Paradigm| {
-        let pairs = paradigm.pairs(should_stop, world, seed, &heard, count)?;
+        let pairs = paradigm.pairs(should_stop, world, seed, heard, count)?;
         Ok((paradigm.uid.to_string(), pairs))
     };
     paradigms().map(write).collect()

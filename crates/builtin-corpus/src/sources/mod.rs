@@ -6,6 +6,8 @@ mod reference;
 mod speech;
 mod stories;
 
+use std::sync::Arc;
+
 use base::rng::Rng;
 use base::stop::{self, ShouldStop, Stopped};
 
@@ -49,30 +51,33 @@ pub(crate) const SOURCES: &[Source] = &[
 ];
 
 impl Source {
-    /// About `words` words of raw text.
-    pub(crate) fn write(
-        &self,
-        should_stop: ShouldStop<'_>,
-        world: &World,
+    /// About `words` words of raw text, document by document.
+    pub(crate) fn documents<'a>(
+        &'static self,
+        should_stop: ShouldStop<'a>,
+        world: Arc<World>,
         seed: u64,
         split: Split,
         words: usize,
-    ) -> Result<String, Stopped> {
+    ) -> impl Iterator<Item = Result<String, Stopped>> + 'a {
         let mut draw =
             Draw::new(Rng::new(seed, "builtin text").at(split as u64).at(self.share as u64));
-        let mut text = self.start.to_string();
         let mut written = 0;
-        while written < words {
-            stop::check(should_stop)?;
-            let document = (self.document)(&mut draw.fork(), world);
-            for line in document.split_inclusive('\n') {
-                if written >= words {
-                    break;
+        let documents = std::iter::from_fn(move || {
+            (written < words).then(|| {
+                stop::check(should_stop)?;
+                let document = (self.document)(&mut draw.fork(), &world);
+                let mut text = String::with_capacity(document.len());
+                for line in document.split_inclusive('\n') {
+                    if written >= words {
+                        break;
+                    }
+                    written += line.split_whitespace().count();
+                    text.push_str(line);
                 }
-                written += line.split_whitespace().count();
-                text.push_str(line);
-            }
-        }
-        Ok(text)
+                Ok(text)
+            })
+        });
+        std::iter::once(Ok(self.start.to_owned())).chain(documents)
     }
 }

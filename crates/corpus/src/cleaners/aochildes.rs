@@ -1,6 +1,7 @@
 //! CHILDES (speech to children), `aochildes` in 2023 and `childes` in 2024: blanks before
 //! punctuation go.
 
+pub(super) use super::blanks::is_cut;
 use super::blanks::remove_extra_blanks;
 
 /// Removes extra blanks.

@@ -19,8 +19,13 @@ pub(super) fn remove_extra_blanks(text: &str) -> String {
 }
 
 /// Space, tab or no-break space, but no line end.
-fn is_blank(character: char) -> bool {
+pub(super) fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\u{A0}')
+}
+
+/// A place for a cut: a run of blanks that ends there would be looked at as if nothing followed.
+pub(super) fn is_cut(text: &str, at: usize) -> bool {
+    !text[..at].ends_with(is_blank)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::blanks::remove_extra_blanks;
+use super::blanks::{self, remove_extra_blanks};
 
 /// A blank between a word and an apostrophe that begins one. Python's `\w` is letters, numbers and
 /// `_`; the `\w` of the `regex` crate has marks besides.
@@ -17,6 +17,12 @@ static SPLIT_CONTRACTION: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) fn clean(text: &str) -> String {
     // Tabs and no-break spaces, which the authors' pattern also has, are plain spaces by now.
     SPLIT_CONTRACTION.replace_all(&remove_extra_blanks(text), "$1$2").into_owned()
+}
+
+/// A place for a cut: not within blanks, and behind nothing that a contraction can go on from.
+pub(super) fn is_cut(text: &str, at: usize) -> bool {
+    let goes_on = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '\'' | '’');
+    blanks::is_cut(text, at) && !text[..at].ends_with(goes_on)
 }
 
 #[cfg(test)]

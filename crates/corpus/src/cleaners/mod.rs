@@ -20,30 +20,39 @@ mod switchboard;
 mod wikipedia;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base::ShouldStop;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::text::{NamedText, read_corpus, write_corpus};
-use base::stop::{self, ShouldStop};
+use crate::pieces::{after_a_line, between_characters};
+use crate::stats::TextStats;
+use crate::text::NamedText;
+use crate::texts::{Text, write_texts};
 
 pub use cleaner::Cleaner;
 
 /// Every source by name: the ten of 2023, then the names that 2024 changed.
 pub const SOURCES: [(&str, Cleaner); 12] = [
-    ("aochildes", Cleaner::new(aochildes::clean)),
-    ("bnc_spoken", Cleaner::new(bnc_spoken::clean)),
-    ("cbt", Cleaner::new(cbt::clean)),
-    ("children_stories", Cleaner::new(children_stories::clean)),
-    ("gutenberg", Cleaner::new(gutenberg::clean)),
-    ("open_subtitles", Cleaner::new(open_subtitles::clean)),
-    ("qed", Cleaner::without_last_line_end(qed::clean)),
-    ("simple_wikipedia", Cleaner::new(simple_wikipedia::clean)),
-    ("switchboard", Cleaner::new(switchboard::clean)),
-    ("wikipedia", Cleaner::without_last_line_end(wikipedia::clean).then(wikipedia::finish)),
-    ("childes", Cleaner::new(aochildes::clean)),
-    ("simple_wiki", Cleaner::new(simple_wikipedia::clean)),
+    ("aochildes", AOCHILDES),
+    ("bnc_spoken", Cleaner::new(bnc_spoken::clean, bnc_spoken::is_cut)),
+    ("cbt", Cleaner::new(cbt::clean, cbt::is_cut)),
+    ("children_stories", Cleaner::new(children_stories::clean, between_characters)),
+    ("gutenberg", Cleaner::new(gutenberg::clean, between_characters)),
+    ("open_subtitles", Cleaner::new(open_subtitles::clean, after_a_line)),
+    ("qed", Cleaner::new(qed::clean, after_a_line).without_last_line_end()),
+    ("simple_wikipedia", SIMPLE_WIKIPEDIA),
+    ("switchboard", Cleaner::new(switchboard::clean, between_characters)),
+    ("wikipedia", WIKIPEDIA),
+    ("childes", AOCHILDES),
+    ("simple_wiki", SIMPLE_WIKIPEDIA),
 ];
+
+const AOCHILDES: Cleaner = Cleaner::new(aochildes::clean, aochildes::is_cut);
+const SIMPLE_WIKIPEDIA: Cleaner = Cleaner::new(simple_wikipedia::clean, simple_wikipedia::is_cut);
+const WIKIPEDIA: Cleaner =
+    Cleaner::new(wikipedia::clean, wikipedia::is_cut).without_last_line_end().finished();
 
 /// The source that a corpus file's name stands for: `bnc_spoken` of `bnc_spoken.train`.
 pub fn source_of(file_name: &str) -> &str {
@@ -55,36 +64,66 @@ pub fn cleaner(source: &str) -> Cleaner {
     SOURCES
         .iter()
         .find(|(name, _)| *name == source)
-        .map_or(Cleaner::new(plain::clean), |&(_, cleaner)| cleaner)
+        .map_or(Cleaner::new(plain::clean, between_characters), |&(_, cleaner)| cleaner)
 }
 
-/// Cleans each text with the cleaner that its name asks for, in parallel; order and names stay.
-pub fn clean_texts(texts: &[NamedText]) -> Vec<NamedText> {
-    texts.par_iter().map(clean_text).collect()
-}
-
-/// As [`clean_texts`], unless it is asked to stop.
-pub fn clean_texts_unless(
-    should_stop: ShouldStop<'_>,
-    texts: &[NamedText],
-) -> Result<Vec<NamedText>> {
-    let clean = |text| {
-        stop::check(should_stop)?;
-        Ok(clean_text(text))
+/// Each text as the cleaner that its name asks for leaves it; order and names stay. They are
+/// cleaned whenever they are read, unless it is asked to stop.
+pub fn clean<'a>(
+    should_stop: ShouldStop<'a>,
+    texts: impl IntoIterator<Item = Text<'a>>,
+) -> Vec<Text<'a>> {
+    let clean = |text: Text<'a>| {
+        let cleaner = cleaner(source_of(text.name()));
+        cleaner.clean_text(should_stop, text)
     };
+    texts.into_iter().map(clean).collect()
+}
+
+/// A text that was cleaned into a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanedFile {
+    /// The name of the text and of the file.
+    pub name: String,
+    /// Unicode code points of the raw text.
+    pub characters_before: usize,
+    /// Unicode code points of the clean text.
+    pub characters_after: usize,
+}
+
+/// Cleans each text into a file of its name. The files appear when all are written.
+///
+/// # Errors
+/// As [`write_texts`], or when it is asked to stop.
+pub fn clean_into(
+    should_stop: ShouldStop<'_>,
+    texts: Vec<Text<'_>>,
+    folder: &Path,
+) -> Result<Vec<CleanedFile>> {
+    let before: Vec<AtomicUsize> = texts.iter().map(|_| AtomicUsize::new(0)).collect();
+    let counted = texts.into_iter().zip(&before).map(|(text, count)| counting(text, count));
+    let written = write_texts(folder, &clean(should_stop, counted))?;
+    let file = |(after, before): (TextStats, &AtomicUsize)| CleanedFile {
+        name: after.name,
+        characters_before: before.load(Ordering::Relaxed),
+        characters_after: after.characters,
+    };
+    Ok(written.into_iter().zip(&before).map(file).collect())
+}
+
+/// The same text, whose characters are added up as it is read.
+fn counting<'a: 'b, 'b>(text: Text<'a>, count: &'b AtomicUsize) -> Text<'b> {
+    let add = |part: &Result<String>| {
+        let characters = part.as_ref().map_or(0, |part| part.chars().count());
+        count.fetch_add(characters, Ordering::Relaxed);
+    };
+    text.changed(move |parts| Box::new(parts.inspect(add)))
+}
+
+/// The same of texts in memory, each as a whole.
+pub fn clean_whole(texts: &[NamedText]) -> Vec<NamedText> {
+    let clean = |(name, text): &NamedText| (name.clone(), cleaner(source_of(name)).clean(text));
     texts.par_iter().map(clean).collect()
-}
-
-fn clean_text((name, text): &NamedText) -> NamedText {
-    (name.clone(), cleaner(source_of(name)).clean(text))
-}
-
-/// Cleans the corpus files of `input` into files of the same names in the folder `output`, and
-/// returns their texts.
-pub fn clean_folder(input: &Path, output: &Path) -> Result<Vec<NamedText>> {
-    let clean = clean_texts(&read_corpus(input)?);
-    write_corpus(output, &clean)?;
-    Ok(clean)
 }
 
 #[cfg(test)]
@@ -92,10 +131,13 @@ mod tests {
     use std::path::PathBuf;
 
     use base::rng::Rng;
+    use base::stop;
 
     use super::*;
     use crate::error::CorpusError;
-    use crate::text::{corpus_files, file_name, read_text};
+    use crate::pieces::cut;
+    use crate::text::{corpus_files, file_name, read_corpus, read_text};
+    use crate::texts::{in_memory, open_corpus};
 
     #[test]
     fn a_file_finds_its_cleaner_by_name() {
@@ -135,46 +177,85 @@ mod tests {
         "é",
     ];
 
+    /// Texts with few places to cut, and random successions of [`BITS`].
+    fn texts() -> Vec<String> {
+        let rng = Rng::new(3, "text for cleaners");
+        let random = (0..1000).map(|index| {
+            let rng = rng.at(index);
+            (0..30).map(|bit| BITS[rng.below(bit, BITS.len() as u64) as usize]).collect()
+        });
+        let repeated = |text: &str| text.repeat(40);
+        let by_hand = [
+            String::new(),
+            repeated("\n"),
+            repeated("𝄞🎵"),
+            repeated("= = = a = = =\n"),
+            repeated("one line 's  without an end , SUBTITLE "),
+            repeated("中文。\n𝄞 l\n"),
+            repeated("a.\n\nB !\n \n"),
+        ];
+        random.chain(by_hand).collect()
+    }
+
     #[test]
     fn pieces_are_cleaned_as_the_whole() {
-        let rng = Rng::new(3, "text for cleaners");
-        let mut cut = 0;
-        for index in 0..2000 {
-            let rng = rng.at(index);
-            let text: String =
-                (0..30).map(|bit| BITS[rng.below(bit, BITS.len() as u64) as usize]).collect();
+        let mut cuts = 0;
+        for text in texts() {
             for (name, cleaner) in SOURCES {
-                let whole = cleaner.clean_in_pieces(&text, usize::MAX);
-                assert_eq!(cleaner.clean_in_pieces(&text, 0), whole, "{name}: {text:?}");
+                let whole = cleaner.clean(&text);
+                for bytes in [1, 2, 3, 7, 64] {
+                    let parts = cut(&text, bytes, between_characters).into_iter();
+                    let parts = parts.map(|part| Ok(part.to_owned()));
+                    let parts = cleaner.clean_parts(&stop::never, Box::new(parts), bytes);
+                    let parts = parts.collect::<Result<Vec<String>>>().unwrap();
+                    assert_eq!(parts.concat(), whole, "{name} in pieces of {bytes}: {text:?}");
+                    cuts += parts.len() - 1;
+                }
             }
-            cut += cleaner::pieces(&text, 0).len() - 1;
         }
-        assert!(cut > 2000, "{cut} cuts");
+        assert!(cuts > 100_000, "{cuts} cuts");
+    }
+
+    /// Paragraphs between empty lines, and text without a letter of ASCII, are cut too.
+    #[test]
+    fn ordinary_text_of_any_kind_has_places_to_cut() {
+        for line in ["A paragraph .\n\n", "Ещё одна строка.\n", "又一行。\n", "a line \n"]
+        {
+            for (name, cleaner) in SOURCES {
+                let parts = Box::new(std::iter::once(Ok(line.repeat(100))));
+                let parts = cleaner.clean_parts(&stop::never, parts, 1).count();
+                assert!(parts >= 100, "{name}: {parts} pieces of {line:?}");
+            }
+        }
     }
 
     #[test]
     fn cleaning_stops_when_asked() {
         let texts = [("a.txt".to_string(), "text".to_string())];
-        assert!(matches!(clean_texts_unless(&|| true, &texts), Err(CorpusError::Stopped(_))));
-        assert_eq!(clean_texts_unless(&|| false, &texts).unwrap(), clean_texts(&texts));
+        let clean = &clean(&|| true, in_memory(&texts))[0];
+        assert!(matches!(clean.read(), Err(CorpusError::Stopped(_))));
     }
 
     #[test]
     fn a_folder_is_cleaned_file_by_file() {
         let folder = tempfile::tempdir().unwrap();
-        let raw = folder.path().join("raw");
+        let (raw, output) = (folder.path().join("raw"), folder.path().join("clean"));
         std::fs::create_dir(&raw).unwrap();
         std::fs::write(raw.join("cbt.train"), "It 's\r\n").unwrap();
         std::fs::write(raw.join("aochildes.train"), "a  ball .\n").unwrap();
         std::fs::write(raw.join("notes.txt"), "as  it is .\n").unwrap();
-        let clean = clean_folder(&raw, &folder.path().join("clean")).unwrap();
+        let files = clean_into(&stop::never, open_corpus(&raw).unwrap(), &output).unwrap();
         let expected = [
             ("aochildes.train", "a ball.\n"),
             ("cbt.train", "It's\n"),
             ("notes.txt", "as  it is .\n"),
         ];
-        assert_eq!(clean, expected.map(|(name, text)| (name.to_string(), text.to_string())));
-        assert_eq!(read_corpus(&folder.path().join("clean")).unwrap(), clean);
+        let expected = expected.map(|(name, text)| (name.to_string(), text.to_string()));
+        assert_eq!(read_corpus(&output).unwrap(), expected);
+        assert_eq!(clean_whole(&read_corpus(&raw).unwrap()), expected);
+        let sizes: Vec<_> =
+            files.iter().map(|file| (file.characters_before, file.characters_after)).collect();
+        assert_eq!(sizes, [(10, 8), (6, 5), (12, 12)]);
     }
 
     /// Compares with the authors' own output: every file under `BABYLLAMA_CLEAN_ORACLE`, in any

@@ -5,6 +5,11 @@ pub(super) fn clean(text: &str) -> String {
     text.replace("\n\n", "")
 }
 
+/// A place for a cut: not within empty lines, whose pairs are counted from the first line end.
+pub(super) fn is_cut(text: &str, at: usize) -> bool {
+    !text[..at].ends_with('\n')
+}
+
 #[cfg(test)]
 mod tests {
     use super::clean;

@@ -5,6 +5,7 @@
 //! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`] with a file that stands
 //! alone; with a configuration beside it, it follows that, as [`Tokenizer::from_folder`] does.
 
+mod background;
 mod checks;
 mod folder;
 mod folder_settings;
@@ -22,10 +23,12 @@ mod vocabulary_files;
 mod word_cache;
 mod words;
 
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::error::{CorpusError, Result};
+use crate::pieces::{IsCut, PIECE_BYTES, in_parallel, pieces_of};
+use crate::texts::Text;
+use background::in_background;
 use base::stop::{self, ShouldStop};
 use roles::Roles;
 use word_cache::WordEncoder;
@@ -45,8 +48,8 @@ pub struct Tokenizer {
     json: String,
     vocab_size: usize,
     content_hash: blake3::Hash,
-    /// Whether a text may be cut between its words without changing its tokens.
-    cuts_between_words: bool,
+    /// Where a text can be cut without changing its tokens.
+    is_cut: IsCut,
     /// Encodes by a cache of words, for tokenizers that it supports.
     word_encoder: Option<WordEncoder>,
     /// The special tokens by the files of the folder that it came from.
@@ -82,7 +85,7 @@ impl Tokenizer {
         Ok(Self {
             vocab_size: largest_id.map_or(0, |id| id as usize + 1),
             content_hash: blake3::hash(content.to_string().as_bytes()),
-            cuts_between_words: pieces::can_cut_between_words(&content),
+            is_cut: pieces::cuts_of(&content),
             word_encoder: WordEncoder::new(&inner, &content),
             roles: Roles::default(),
             truncation_side: TruncationSide::default(),
@@ -127,26 +130,44 @@ impl Tokenizer {
             .to_vec()
     }
 
-    /// The tokens of one long text, such as a corpus file: those of [`encode`](Self::encode), found
-    /// in parallel.
+    /// The tokens of one long text in memory: those of [`encode`](Self::encode), found in parallel.
     pub fn encode_file(&self, text: &str) -> Vec<u32> {
-        self.encode_pieces(text, |piece| self.encode(piece)).concat()
+        let texts = [Text::of("", text)];
+        // Nothing stops it, and no file is read that could fail.
+        self.encode_texts(&stop::never, &texts).flatten().flat_map(|(_, ids)| ids).collect()
     }
 
-    /// As [`encode_file`](Self::encode_file), unless it is asked to stop.
-    pub fn encode_file_unless(&self, should_stop: ShouldStop<'_>, text: &str) -> Result<Vec<u32>> {
-        let pieces = self.encode_pieces(text, |piece| {
-            stop::check(should_stop)?;
-            Ok(self.encode(piece))
-        });
-        Ok(pieces.into_iter().collect::<Result<Vec<_>>>()?.concat())
+    /// The tokens of texts, found in parallel: stretches in order, each with the index of its text,
+    /// every text having one. Those of a text are together the tokens of [`encode`](Self::encode).
+    ///
+    /// A text is cut where its tokens do not depend on it: before a space or line feed between two
+    /// words, for byte-level tokenizers with GPT-2's pattern. Other tokenizers get every text as a
+    /// whole.
+    ///
+    /// # Errors
+    /// A text that cannot be read, or a request to stop, ends the stretches with an error.
+    pub fn encode_texts<'a>(
+        &'a self,
+        should_stop: ShouldStop<'a>,
+        texts: &'a [Text<'_>],
+    ) -> impl Iterator<Item = Result<(usize, Vec<u32>)>> {
+        let pieces = pieces_of(texts, self.is_cut);
+        let encode = move |(index, piece)| Ok((index, self.encode_unless(should_stop, piece)?));
+        in_parallel(should_stop, pieces, |(_, piece)| piece, encode).map(Result::flatten)
     }
 
-    /// What `encode` makes of each piece of a text.
-    fn encode_pieces<R: Send>(&self, text: &str, encode: impl Fn(&str) -> R + Sync) -> Vec<R> {
-        let pieces =
-            if self.cuts_between_words { pieces::cut_between_words(text) } else { vec![text] };
-        pieces.into_par_iter().map(&encode).collect()
+    /// The tokens of a piece, which takes long where it could not be cut.
+    fn encode_unless(&self, should_stop: ShouldStop<'_>, piece: String) -> Result<Vec<u32>> {
+        if piece.len() < 4 * PIECE_BYTES {
+            return Ok(self.encode(&piece));
+        }
+        let tokenizer = self.clone();
+        in_background(should_stop, "encoding", move || tokenizer.encode(&piece))
+    }
+
+    /// Where a text can be cut without changing its tokens.
+    pub(crate) fn is_cut(&self) -> IsCut {
+        self.is_cut
     }
 
     /// The text of tokens, special ones spelled out; ids outside the vocabulary are passed over,
@@ -224,6 +245,13 @@ mod tests {
         Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency: 2 }).unwrap()
     }
 
+    /// The small tokenizer with a change of its file.
+    pub(super) fn changed(change: impl Fn(&mut Value)) -> Tokenizer {
+        let mut value = serde_json::from_str(&small().json).unwrap();
+        change(&mut value);
+        Tokenizer::from_json(value.to_string()).unwrap()
+    }
+
     fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
         tokenizer
             .encode(text)
@@ -265,16 +293,20 @@ mod tests {
         let tokenizer = small();
         let text = test_texts::texts().concat().repeat(12);
         let expected = tokenizer.encode_by_library(&text);
-        assert!(pieces::cut_between_words(&text).len() > 2, "{} bytes", text.len());
+        let texts = [Text::of("a", &text), Text::of("b", ""), Text::of("c", "dog")];
+        let encode = |should_stop| tokenizer.encode_texts(should_stop, &texts);
+        assert!(encode(&stop::never).count() > 4, "{} bytes", text.len());
         for threads in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             assert!(pool.install(|| tokenizer.encode_file(&text)) == expected, "{threads} threads");
         }
-        assert!(tokenizer.encode_file_unless(&|| false, &text).unwrap() == expected);
-        assert!(matches!(
-            tokenizer.encode_file_unless(&|| true, &text),
-            Err(CorpusError::Stopped(_))
-        ));
+        let mut found = [const { Vec::new() }; 3];
+        for stretch in encode(&stop::never) {
+            let (index, ids) = stretch.unwrap();
+            found[index].extend(ids);
+        }
+        assert!(found == [expected, Vec::new(), tokenizer.encode("dog")]);
+        assert!(matches!(encode(&|| true).next(), Some(Err(CorpusError::Stopped(_)))));
     }
 
     #[test]

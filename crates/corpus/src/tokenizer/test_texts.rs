@@ -89,6 +89,8 @@ pub(super) fn texts() -> Vec<String> {
         "ends in spaces   ",
         "x\n\n\n  \n y\n",
         "\u{301}begins with a mark",
+        "accents alone \u{A8}x \u{A8}\n\u{A8} x\u{37A} y \u{37A}\nz \u{FC5E}a\u{FC5E} b",
+        "один, два\nтри  четыре \n пять\n\n中文 字\n文\u{3000}字。\n\u{301}é\n<s> </s>\n",
         "a\u{301}\u{301}\u{327}b ≠=\u{338}<\u{338}",
     ];
     random.chain(by_hand.map(String::from)).collect()

@@ -1,9 +1,6 @@
 //! Training a tokenizer.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use rayon::prelude::*;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -12,11 +9,14 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, TokenizerBuilder, TokenizerImpl};
 
 use super::Tokenizer;
+use super::background::in_background;
 use super::normal_form::NormalForms;
+use super::pieces::before_a_space;
 use super::words::{WordSplitter, in_byte_level};
 use crate::error::{CorpusError, Result};
-use crate::pieces::{PIECE_BYTES, after_a_line, cut};
+use crate::pieces::{after_a_line, in_parallel, pieces_of};
 use crate::text::NamedText;
+use crate::texts::{Text, in_memory};
 use base::stop::{self, ShouldStop};
 
 /// The special tokens, whose ids are 0, 1 and 2.
@@ -46,14 +46,19 @@ impl Tokenizer {
     /// pieces are counted, and among pairs equally frequent the one with the smallest ids is merged
     /// first.
     pub fn train(texts: &[NamedText], settings: &TokenizerSettings) -> Result<Self> {
-        Self::train_unless(&stop::never, texts, settings)
+        Self::train_unless(&stop::never, &in_memory(texts), settings)
     }
 
-    /// As [`train`](Self::train), unless it is asked to stop. The library cannot be interrupted
-    /// while it merges: its thread is left behind then, and ends with the process or by itself.
+    /// As [`train`](Self::train), unless it is asked to stop, on texts that need not fit into
+    /// memory: it holds one of each word. The library cannot be interrupted while it merges: its
+    /// thread is left behind then, and ends with the process or by itself.
+    ///
+    /// # Errors
+    /// When a text cannot be read, or the vocabulary cannot hold the special tokens and the bytes
+    /// that occur.
     pub fn train_unless(
         should_stop: ShouldStop<'_>,
-        texts: &[NamedText],
+        texts: &[Text<'_>],
         settings: &TokenizerSettings,
     ) -> Result<Self> {
         let failed = |cause: String| CorpusError::Tokenizer { doing: "training", cause };
@@ -72,8 +77,7 @@ impl Tokenizer {
     }
 }
 
-/// Finds the merges in a thread of its own, so that the work can be stopped. The inner error is the
-/// library's.
+/// Finds the merges in the background. The inner error is the library's.
 fn merge(
     should_stop: ShouldStop<'_>,
     words: HashMap<String, u64>,
@@ -83,27 +87,10 @@ fn merge(
         |cause: String| CorpusError::Tokenizer { doing: "starting threads to merge", cause };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
     let pool = pool.build().map_err(|cause| failed(cause.to_string()))?;
-    let (sender, receiver) = mpsc::channel();
-    let work = move || {
-        let merged = pool.install(|| train_json(words, &settings));
-        // After a stop the receiver is gone.
-        let _ = sender.send(merged.map_err(|cause| cause.to_string()));
-    };
-    thread::Builder::new().spawn(work).map_err(|cause| failed(cause.to_string()))?;
-    loop {
-        stop::check(should_stop)?;
-        match receiver.recv_timeout(CHECK_INTERVAL) {
-            Ok(merged) => return Ok(merged),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err("the library ended without a result".to_owned()));
-            }
-        }
-    }
+    let work = move || pool.install(|| train_json(words, &settings));
+    let merged = in_background(should_stop, "training", work)?;
+    Ok(merged.map_err(|cause| cause.to_string()))
 }
-
-/// How often a training that merges asks whether to stop.
-const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The longest word that is merged as a whole, in bytes. Each merge looks through every word that
 /// has its pair, so that a text without white space would take time as the square of its length.
@@ -121,24 +108,25 @@ fn each_part(word: &str, mut visit: impl FnMut(&str)) {
 }
 
 /// How often each word occurs in the lines of texts, its bytes written as byte-level characters.
-fn count_words(should_stop: ShouldStop<'_>, texts: &[NamedText]) -> Result<HashMap<String, u64>> {
-    let pieces: Vec<&str> =
-        texts.iter().flat_map(|(_, text)| cut(text, PIECE_BYTES, after_a_line)).collect();
-    let counts: Vec<HashMap<String, u64>> = pieces
-        .into_par_iter()
-        .map(|piece| {
-            stop::check(should_stop)?;
-            Ok(count_words_of_lines(piece))
-        })
-        .collect::<Result<_>>()?;
+fn count_words(should_stop: ShouldStop<'_>, texts: &[Text<'_>]) -> Result<HashMap<String, u64>> {
+    let pieces = pieces_of(texts, is_cut);
+    let count = |(_, piece): (usize, String)| count_words_of_lines(&piece);
     let mut sums = HashMap::new();
-    for (word, count) in counts.into_iter().flatten() {
-        *sums.entry(word).or_default() += count;
+    for counted in in_parallel(should_stop, pieces, |(_, piece)| piece, count) {
+        for (word, count) in counted? {
+            *sums.entry(word).or_default() += count;
+        }
     }
     Ok(sums
         .into_par_iter()
         .map(|(word, count): (String, u64)| (in_byte_level(&word), count))
         .collect())
+}
+
+/// A place for a cut: between two lines, or within a line where the rest of it begins with the
+/// space that it would get otherwise.
+fn is_cut(text: &str, at: usize) -> bool {
+    after_a_line(text, at) || before_a_space(text, at)
 }
 
 /// How often each word occurs. Every line is normalised by itself, and begins with a space or gets
@@ -202,9 +190,12 @@ fn around(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::test_texts;
     use super::super::tests::train;
     use super::*;
+    use crate::pieces::cut;
 
     /// The slow reference: the library reads the lines and counts the words itself.
     fn train_by_library(texts: &[NamedText], settings: &TokenizerSettings) -> String {
@@ -235,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_any_size_have_the_words_of_the_whole() {
+        for text in test_texts::texts() {
+            let whole = count_words_of_lines(&text);
+            for bytes in [0, 2, 3, 7, 64] {
+                let mut sums: HashMap<String, u64> = HashMap::new();
+                for piece in cut(&text, bytes, is_cut) {
+                    for (word, count) in count_words_of_lines(piece) {
+                        *sums.entry(word).or_default() += count;
+                    }
+                }
+                assert_eq!(sums, whole, "{text:?} in pieces of {bytes}");
+            }
+        }
+    }
+
+    #[test]
     fn a_text_without_white_space_is_trained_on_in_parts() {
         let mut parts = Vec::new();
         let word = "é".repeat(1300);
@@ -255,14 +262,16 @@ mod tests {
         let asked = std::sync::atomic::AtomicUsize::new(0);
         // Counting the words of one piece asks once.
         let should_stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
-        let stopped = Tokenizer::train_unless(&should_stop, &texts, &TokenizerSettings::default());
+        let settings = TokenizerSettings::default();
+        let stopped = Tokenizer::train_unless(&should_stop, &in_memory(&texts), &settings);
         assert!(matches!(stopped, Err(CorpusError::Stopped(_))));
     }
 
     #[test]
     fn training_stops_when_asked() {
         let texts = [("a.train".to_string(), random_words())];
-        let stopped = Tokenizer::train_unless(&|| true, &texts, &TokenizerSettings::default());
+        let settings = TokenizerSettings::default();
+        let stopped = Tokenizer::train_unless(&|| true, &in_memory(&texts), &settings);
         assert!(matches!(stopped, Err(CorpusError::Stopped(_))));
     }
 
@@ -314,7 +323,7 @@ mod tests {
         let data = std::env::var("BABYLLAMA_DATA").expect("BABYLLAMA_DATA is set");
         let raw =
             crate::text::read_corpus(&std::path::Path::new(&data).join("babylm_10M")).unwrap();
-        let texts = crate::cleaners::clean_texts(&raw);
+        let texts = crate::cleaners::clean_whole(&raw);
         let tokenizer = Tokenizer::train(&texts, &TokenizerSettings::default()).unwrap();
         assert_eq!(tokenizer.vocab_size(), 16_000);
         let tokens: usize = texts.iter().map(|(_, text)| tokenizer.encode_file(text).len()).sum();

@@ -35,8 +35,8 @@ impl WordEncoder {
         // what is left.
         let one_pass = !added_tokens.iter().any(normalized)
             || content["normalizer"].is_null() && added_tokens.iter().all(normalized);
-        let is_supported = pieces::can_cut_between_words(content) && one_pass;
-        is_supported
+        let has_no_prefix = content["pre_tokenizer"]["add_prefix_space"] == false;
+        (pieces::encodes_words_alone(content) && has_no_prefix && one_pass)
             .then(|| Self { added_tokens: AddedTokens::of(tokenizer), idle: Arc::default() })
     }
 
@@ -129,7 +129,7 @@ fn encode_by_library(tokenizer: &tokenizers::Tokenizer, word: &str) -> Vec<u32> 
 mod tests {
     use serde_json::json;
 
-    use super::super::tests::small;
+    use super::super::tests::{changed, small};
     use super::super::{Tokenizer, test_texts};
 
     /// Encodes every test text both ways, twice, so that the cache is read as well.
@@ -138,12 +138,6 @@ mod tests {
         for text in test_texts::texts().into_iter().chain(test_texts::texts()) {
             assert_eq!(tokenizer.encode(&text), tokenizer.encode_by_library(&text), "{text:?}");
         }
-    }
-
-    fn changed(change: impl Fn(&mut serde_json::Value)) -> Tokenizer {
-        let mut value = serde_json::from_str(&small().json).unwrap();
-        change(&mut value);
-        Tokenizer::from_json(value.to_string()).unwrap()
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use base::stop;
+
 use builtin_corpus::BuiltinSettings;
-use corpus::{TokenFile, text};
+use corpus::stats::CorpusStats;
+use corpus::{TokenFile, text, texts};
 use eval::minimal_pairs;
 use train::TrainSettings;
 
@@ -45,11 +48,8 @@ impl TextTokens {
 
 /// Words of the corpus files of a folder.
 pub(super) fn words_of(folder: &Path) -> Result<f64> {
-    let mut words = 0;
-    for file in text::corpus_files(folder)? {
-        words += text::count_words(&text::read_text(&file)?);
-    }
-    Ok(words as f64)
+    let texts = texts::open_files(folder)?;
+    Ok(CorpusStats::of(&stop::never, &texts, None)?.total.words as f64)
 }
 
 /// Tokens that one evaluation on held-out text reads.

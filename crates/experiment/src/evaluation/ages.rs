@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use corpus::text;
+use base::stop;
+use corpus::{CorpusError, texts};
 use eval::age_of_acquisition::{
-    AgeScore, Context as Sentence, DEFAULT_CONTEXTS, Surprisals, WordFinder, WordList, gather,
-    read_contexts, score_as_published, score_corrected, score_words,
+    AgeScore, Context as Sentence, ContextGatherer, DEFAULT_CONTEXTS, Surprisals, WordFinder,
+    WordList, read_contexts, score_as_published, score_corrected, score_words,
 };
 use eval::{Rules, Scorer};
 use serde::Serialize;
@@ -60,8 +61,8 @@ impl AgeData {
     /// Reads the word list and its contexts.
     ///
     /// # Errors
-    /// When a file cannot be read.
-    pub fn read(settings: &AgeSettings) -> Result<Self> {
+    /// When a file cannot be read, or the observer asks to stop.
+    pub fn read(settings: &AgeSettings, observer: &dyn Observer) -> Result<Self> {
         if settings.contexts_per_word == 0 {
             return wrong_usage("--contexts-per-word is 0; it must be at least 1");
         }
@@ -71,9 +72,14 @@ impl AgeData {
         let contexts = if path.extension().is_some_and(|ending| ending == "json") {
             read_contexts(path, &finder)?
         } else {
-            let texts = text::read_corpus(path)?;
-            let texts = texts.iter().map(|(_, text)| text.as_str());
-            gather(texts, &finder, settings.contexts_per_word)?
+            let mut gatherer = ContextGatherer::new(&finder, settings.contexts_per_word);
+            for text in texts::open_corpus(path)? {
+                for lines in text.whole_lines() {
+                    stop::check(&|| observer.should_stop()).map_err(CorpusError::from)?;
+                    gatherer.read(&lines?);
+                }
+            }
+            gatherer.finish()?
         };
         Ok(Self { list, contexts, as_published: settings.as_published })
     }

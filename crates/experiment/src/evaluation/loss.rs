@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use base::input_file::has_ending;
-use corpus::{Chunks, ShouldStop, TokenFile, cleaners, text};
+use corpus::token_spool::{SpooledTokens, TokenSpool};
+use corpus::{Chunks, ShouldStop, Text, TokenFile, Tokenizer, cleaners, text, texts};
 use eval::{FileLoss, LossResult};
 use train::heldout::Heldout;
 use train::{TokenSource, TrainError};
@@ -95,6 +96,9 @@ pub fn measure(
     })
 }
 
+/// Tokens of text that stay in memory; more go to a temporary file.
+const MOST_TOKENS_IN_MEMORY: usize = 1 << 24;
+
 /// The name of each file, and where its tokens end.
 type Ends = Vec<(String, usize)>;
 
@@ -110,16 +114,12 @@ fn tokens(
     }
     if text.is_text() {
         let tokenizer = tokenizer(group)?;
-        let mut texts = text::read_corpus(text.data)?;
+        let texts = texts::open_corpus(text.data)?.into_iter();
+        let mut texts = texts.map(|text| text.stopping_when(should_stop)).collect();
         if text.clean {
-            texts = cleaners::clean_texts_unless(should_stop, &texts)?;
+            texts = cleaners::clean(should_stop, texts);
         }
-        let (mut ids, mut ends) = (Vec::new(), Vec::new());
-        for (name, text) in texts {
-            ids.extend(tokenizer.encode_file_unless(should_stop, &text)?);
-            ends.push((name, ids.len()));
-        }
-        return Ok((Box::new(ids), ends));
+        return encode(&tokenizer, &texts, should_stop);
     }
     let file = TokenFile::open(text.data)?;
     let tokenizer = tokenizer(group)?;
@@ -132,4 +132,29 @@ fn tokens(
         .advise("name the text itself, or tokens of these models' tokenizer");
     }
     Ok((Box::new(file), Vec::new()))
+}
+
+/// The tokens of texts, with the name and the end of each.
+fn encode(
+    tokenizer: &Tokenizer,
+    texts: &[Text<'_>],
+    should_stop: ShouldStop<'_>,
+) -> Result<(Box<dyn TokenSource>, Ends)> {
+    let mut spool = TokenSpool::new(MOST_TOKENS_IN_MEMORY);
+    let mut counts = vec![0; texts.len()];
+    for stretch in tokenizer.encode_texts(should_stop, texts) {
+        let (index, ids) = stretch?;
+        spool.push(&ids)?;
+        counts[index] += ids.len();
+    }
+    let mut all = 0;
+    let end = |(text, count): (&Text<'_>, usize)| {
+        all += count;
+        (text.name().to_owned(), all)
+    };
+    let ends = texts.iter().zip(counts).map(end).collect();
+    Ok(match spool.finish()? {
+        SpooledTokens::Memory(ids) => (Box::new(ids), ends),
+        SpooledTokens::File(file) => (Box::new(file), ends),
+    })
 }

@@ -15,7 +15,7 @@ use train::heldout::Heldout;
 
 use super::Pipeline;
 use super::models::Trained;
-use super::prepared::{PAIRS, Text};
+use super::prepared::{PAIRS, Prepared};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::files;
@@ -69,7 +69,7 @@ impl Pipeline<'_> {
     /// Scores what is not scored yet; returns the closing table, and what is to be said about it.
     pub(super) fn evaluate(
         &self,
-        text: &Text,
+        text: &Prepared,
         trained: &[Trained],
     ) -> Result<(Table, Option<String>)> {
         let mut sets = Vec::new();
@@ -103,7 +103,7 @@ impl Pipeline<'_> {
     }
 
     /// Where the held-out losses are of a part of the text, of how much.
-    fn remark(&self, text: &Text) -> Result<Option<String>> {
+    fn remark(&self, text: &Prepared) -> Result<Option<String>> {
         let (chunks, sequences) =
             heldout_sequences(&self.common_settings(), text.validation.len())?;
         let (taken, all) = (sequences.len(), chunks.count());
@@ -160,7 +160,7 @@ impl Pipeline<'_> {
         Ok(Some(stage))
     }
 
-    fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
+    fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Prepared) -> Result<RunScores> {
         let subject: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
         let file = format!("evaluation/{}.json", file_name(&subject));
         let stages: Vec<&Stage> = members.iter().map(|member| &member.stage).collect();
@@ -176,7 +176,12 @@ impl Pipeline<'_> {
         files::read_json(&place)
     }
 
-    fn measure(&self, members: &[&Trained], sets: &[PairSet], text: &Text) -> Result<RunScores> {
+    fn measure(
+        &self,
+        members: &[&Trained],
+        sets: &[PairSet],
+        text: &Prepared,
+    ) -> Result<RunScores> {
         let models = members
             .iter()
             .map(|member| hugging_face::load(&member.weights, &self.device))

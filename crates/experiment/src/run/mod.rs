@@ -32,7 +32,7 @@ use crate::stage::{Stage, Stages};
 
 use log::RunLog;
 
-pub use prepared::write_pairs;
+pub use prepared::{builtin_texts, write_pairs};
 
 /// Where and on what a run takes place.
 #[derive(Clone)]

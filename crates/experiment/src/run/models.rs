@@ -8,7 +8,7 @@ use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
 use train::{DistillSettings, Distillation, Teacher, identity};
 
-use super::prepared::Text;
+use super::prepared::Prepared;
 use super::{Pipeline, claim, teachers};
 use crate::error::Result;
 use crate::files;
@@ -31,7 +31,7 @@ pub(super) struct Trained {
 
 impl Pipeline<'_> {
     /// Trains every model that is not trained yet.
-    pub(super) fn train_models(&self, text: &Text) -> Result<Vec<Trained>> {
+    pub(super) fn train_models(&self, text: &Prepared) -> Result<Vec<Trained>> {
         self.train_some(text, &self.chosen_models())
     }
 
@@ -63,7 +63,7 @@ impl Pipeline<'_> {
     }
 
     /// Trains some models that are not trained yet; their teachers must be among them.
-    pub(super) fn train_some(&self, text: &Text, names: &[String]) -> Result<Vec<Trained>> {
+    pub(super) fn train_some(&self, text: &Prepared, names: &[String]) -> Result<Vec<Trained>> {
         let mut trained: Vec<Trained> = Vec::new();
         for (name, stage) in self.model_stages(&text.stage, names)? {
             let (name, section) = (&name, &self.recipe.models[&name]);
@@ -98,7 +98,7 @@ impl Pipeline<'_> {
     /// Makes damaged or lost files of a finished model again from what else is in its folder, which
     /// is as good as training it again: weights from `best`, the summary from the metrics, the
     /// tokenizer from the run's. What comes back has the bits that it had, or is not taken.
-    fn restore(&self, stage: &Stage, folder: &Path, text: &Text, length: usize) -> Result<()> {
+    fn restore(&self, stage: &Stage, folder: &Path, text: &Prepared, length: usize) -> Result<()> {
         let spare = self.folder.join(folder).join("spare.partial");
         files::remove(&spare)?;
         let Status::Run(Reason::OutputMissing { .. } | Reason::OutputDamaged { .. }) =
@@ -129,7 +129,7 @@ impl Pipeline<'_> {
         name: &str,
         section: &ModelSection,
         stage: &Stage,
-        text: &Text,
+        text: &Prepared,
         trained: &[Trained],
     ) -> Result<()> {
         let folder = self.path("models").join(name);
@@ -176,7 +176,7 @@ impl Pipeline<'_> {
         &self,
         settings: &DistillSettings,
         vocab_size: usize,
-        text: &Text,
+        text: &Prepared,
         trained: &[Trained],
     ) -> Result<Distillation> {
         let open = |teacher: &String| match trained.iter().find(|earlier| earlier.name == *teacher)

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{ShouldStop, atomic_file};
-use builtin_corpus::{BuiltinSettings, Split};
-use corpus::stats::CorpusStats;
+use builtin_corpus::{BuiltinSettings, BuiltinText, Split};
 use corpus::{
-    CorpusError, NamedText, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split,
-    text,
+    CorpusError, Text, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split,
+    subset, text, texts,
 };
 use eval::BUILTIN_MARKER;
 use report::format::grouped;
@@ -24,7 +23,7 @@ use crate::recipe::{Recipe, Source, Validation};
 use crate::stage::{Stage, Stages, Status};
 
 /// What the models are trained on.
-pub(super) struct Text {
+pub(super) struct Prepared {
     pub tokenizer: Tokenizer,
     pub training: TokenFile,
     pub validation: TokenFile,
@@ -119,7 +118,7 @@ fn builtin_settings(recipe: &Recipe) -> BuiltinSettings {
 impl Pipeline<'_> {
     /// Makes text, tokenizer and tokens, as far as they are not there yet: in the run's folder, or
     /// in a shared one under the fingerprint of the tokens.
-    pub(super) fn prepare_text(&self) -> Result<Text> {
+    pub(super) fn prepare_text(&self) -> Result<Prepared> {
         let stages = self.preparation_stages()?;
         let Some(folder) = self.shared_folder(&stages) else {
             return self.preparation(&self.folder, &self.stages).prepare(stages);
@@ -213,7 +212,7 @@ struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    fn prepare(&self, stages: PreparationStages) -> Result<Text> {
+    fn prepare(&self, stages: PreparationStages) -> Result<Prepared> {
         let PreparationStages { corpus, tokenizer: tokenizer_stage, tokens } = stages;
         self.perform(&corpus, &[TRAIN, VALIDATION], || self.write_texts())?;
         self.perform(&tokenizer_stage, &[TOKENIZER], || self.make_tokenizer())?;
@@ -224,7 +223,7 @@ impl Preparation<'_> {
         })?;
         let open = |file: &str| TokenFile::open(&self.folder.join(file));
         let (training, validation) = (open(TRAIN_TOKENS)?, open(VALIDATION_TOKENS)?);
-        Ok(Text { training, validation, tokenizer, stage: tokens })
+        Ok(Prepared { training, validation, tokenizer, stage: tokens })
     }
 
     fn perform(
@@ -237,28 +236,30 @@ impl Preparation<'_> {
         perform(self.stages, self.observer, stage, &outputs, work)
     }
 
+    /// Writes the text for training and the held-out text, piece by piece: what is raw, clean,
+    /// drawn or split is made of the sources anew whenever it is read.
     fn write_texts(&self) -> Result<()> {
         let section = &self.recipe.corpus;
         let should_stop = || self.observer.should_stop();
-        let prepare = |raw: Vec<NamedText>| match section.clean {
-            true => cleaners::clean_texts_unless(&should_stop, &raw),
-            false => Ok(raw),
+        let prepare = |raw| match section.clean {
+            true => cleaners::clean(&should_stop, raw),
+            false => raw,
         };
-        let builtin = |split| {
-            let settings = builtin_settings(self.recipe);
-            builtin_corpus::write_corpus_unless(&should_stop, settings, split)
-                .map_err(CorpusError::from)
+        let builtin = |split| builtin_texts(&should_stop, builtin_settings(self.recipe), split);
+        let folder = |folder: &Path| -> Result<Vec<Text<'_>>> {
+            let texts = self.open(folder)?.into_iter();
+            Ok(texts.map(|text| text.stopping_when(&should_stop)).collect())
         };
-        let mut training = match &section.source {
-            Source::Builtin => prepare(builtin(Split::Train)?)?,
-            Source::Folder(folder) => prepare(self.read(folder)?)?,
-        };
+        let mut training = prepare(match &section.source {
+            Source::Builtin => builtin(Split::Train),
+            Source::Folder(source) => folder(source)?,
+        });
         if section.words > 0 && section.source != Source::Builtin {
-            training = split::subset_by_words(&training, section.words, self.recipe.seed);
+            training = subset::subset_by_words(&training, section.words, self.recipe.seed)?;
         }
         let validation = match &section.validation {
-            Validation::Builtin => prepare(builtin(Split::Validation)?)?,
-            Validation::Folder(folder) => prepare(self.read(folder)?)?,
+            Validation::Builtin => prepare(builtin(Split::Validation)),
+            Validation::Folder(source) => prepare(folder(source)?),
             Validation::Split => {
                 let (kept, held_out) =
                     split::split_validation(&training, section.validation_fraction)?;
@@ -269,19 +270,19 @@ impl Preparation<'_> {
         for (place, texts) in [(TRAIN, &training), (VALIDATION, &validation)] {
             let folder = self.folder.join(place);
             remove_old(&folder)?;
-            text::write_corpus(&folder, texts)?;
-            let words = grouped(CorpusStats::of(texts, None)?.total.words as u64);
+            let sizes = texts::write_texts(&folder, texts)?;
+            let words = grouped(sizes.iter().map(|text| text.words as u64).sum());
             self.observer.note(format_args!("  {place}: {} files, {words} words", texts.len()));
         }
         Ok(())
     }
 
-    /// Reads a corpus, and names what its folder holds besides.
-    fn read(&self, folder: &Path) -> Result<Vec<NamedText>> {
+    /// Opens a corpus, and names what its folder holds besides.
+    fn open(&self, folder: &Path) -> Result<Vec<Text<'static>>> {
         if let Some(line) = text::left_out_line(folder)? {
             self.observer.note(format_args!("{line}"));
         }
-        Ok(text::read_corpus(folder)?)
+        Ok(texts::open_corpus(folder)?)
     }
 
     fn make_tokenizer(&self) -> Result<()> {
@@ -292,7 +293,7 @@ impl Preparation<'_> {
                 let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
                 let settings = TokenizerSettings { vocab_size, min_frequency };
                 let should_stop = || self.observer.should_stop();
-                let texts = text::read_corpus(&self.folder.join(TRAIN))?;
+                let texts = texts::open_corpus(&self.folder.join(TRAIN))?;
                 Tokenizer::train_unless(&should_stop, &texts, &settings)?
             }
         };
@@ -309,10 +310,10 @@ impl Preparation<'_> {
         let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
         let mut writer = TokenWriter::create(&self.folder.join(to), vocab_size, &hash)?;
         let should_stop = || self.observer.should_stop();
+        let texts = texts::open_files(&self.folder.join(from))?;
         let mut count = 0;
-        // One file at a time: they are as large as the corpus together.
-        for file in text::corpus_files(&self.folder.join(from))? {
-            let ids = tokenizer.encode_file_unless(&should_stop, &text::read_text(&file)?)?;
+        for stretch in tokenizer.encode_texts(&should_stop, &texts) {
+            let (_, ids) = stretch?;
             count += ids.len();
             writer.push(&ids)?;
         }
@@ -320,6 +321,20 @@ impl Preparation<'_> {
         self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
         Ok(())
     }
+}
+
+/// The built-in corpus, which is written whenever it is read.
+pub fn builtin_texts(
+    should_stop: ShouldStop<'_>,
+    settings: BuiltinSettings,
+    split: Split,
+) -> Vec<Text<'_>> {
+    let text = |text: BuiltinText| {
+        Text::new(&text.name(), move || {
+            Box::new(text.parts(should_stop).map(|part| part.map_err(CorpusError::from)))
+        })
+    };
+    builtin_corpus::texts(settings, split).into_iter().map(text).collect()
 }
 
 /// Writes the minimal pairs of the built-in grammar, one file a paradigm, and the file by which the

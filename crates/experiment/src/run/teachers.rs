@@ -8,7 +8,7 @@ use train::signals::{DistillInputs, open_cache};
 
 use super::Pipeline;
 use super::models::Trained;
-use super::prepared::Text;
+use super::prepared::Prepared;
 use crate::error::{Context, ExperimentError, Result, wrong_usage};
 use crate::recipe::{ModelSection, Recipe, Start};
 
@@ -63,7 +63,7 @@ pub(super) fn needed(recipe: &Recipe, students: &[String]) -> Vec<String> {
 
 impl Pipeline<'_> {
     /// Completes one student's teacher cache.
-    pub(super) fn fill(&self, student: &str, text: &Text, trained: &[Trained]) -> Result<()> {
+    pub(super) fn fill(&self, student: &str, text: &Prepared, trained: &[Trained]) -> Result<()> {
         let section = &self.recipe.models[student];
         let Some(settings) = &section.distill else { return Ok(()) };
         let vocab_size = match &section.start {

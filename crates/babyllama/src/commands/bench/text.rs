@@ -11,7 +11,7 @@ pub fn settings(pairs_per_paradigm: usize) -> BuiltinSettings {
 
 /// The cleaned training text.
 pub fn builtin_text() -> Vec<NamedText> {
-    cleaners::clean_texts(&builtin_corpus::write_corpus(settings(0), Split::Train))
+    cleaners::clean_whole(&builtin_corpus::write_corpus(settings(0), Split::Train))
 }
 
 /// A tokenizer of at most so many entries, trained on a text.

@@ -14,9 +14,9 @@ use crate::console::{self, Console};
 
 /// Mean absolute errors in months of the words that a list and its contexts have in common.
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let (data, selection) = (AgeData::read(&args.settings())?, args.common.selection());
+    let (console, selection) = (Console::without_signals(), args.common.selection());
+    let data = AgeData::read(&args.settings(), &console)?;
     prepare_json(&args.common, &[&args.words, &args.contexts])?;
-    let console = Console::without_signals();
     let models = selection.load_causal(&device.open()?, &console)?;
     let folders =
         args.output.as_ref().map(|output| claim_folders(&selection, output)).transpose()?;

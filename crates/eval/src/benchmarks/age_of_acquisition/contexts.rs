@@ -1,6 +1,7 @@
 //! The sentences in which words are read: a list made for the purpose, or lines of child-directed
 //! speech.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use base::input_file::{self, without_byte_order_mark};
@@ -50,30 +51,46 @@ pub fn read_contexts(path: &Path, finder: &WordFinder) -> Result<Vec<Context>, A
     require_words(entries.into_iter().map(context).collect())
 }
 
-/// Gathers contexts from texts with one utterance a line: in their order, each line that holds a
-/// word which has fewer than `most` contexts so far; the line is a context of just these words.
-pub fn gather<'a>(
-    texts: impl IntoIterator<Item = &'a str>,
-    finder: &WordFinder,
+/// Gathers contexts from text with one utterance a line: in their order, each line that holds a
+/// word which has fewer than a number of contexts so far; the line is a context of just these
+/// words.
+pub struct ContextGatherer<'a> {
+    finder: &'a WordFinder,
     most: usize,
-) -> Result<Vec<Context>, AgeError> {
-    let mut counts = std::collections::BTreeMap::<usize, usize>::new();
-    let mut contexts = Vec::new();
-    for line in texts.into_iter().flat_map(str::lines).map(str::trim) {
-        let mut words = Vec::new();
-        for occurrence in finder.find(line) {
-            if !words.contains(&occurrence.word)
-                && counts.get(&occurrence.word).is_none_or(|&count| count < most)
-            {
-                words.push(occurrence.word);
+    counts: BTreeMap<usize, usize>,
+    contexts: Vec<Context>,
+}
+
+impl<'a> ContextGatherer<'a> {
+    /// Gathers up to `most` contexts for each of the finder's words.
+    pub fn new(finder: &'a WordFinder, most: usize) -> Self {
+        Self { finder, most, counts: BTreeMap::new(), contexts: Vec::new() }
+    }
+
+    /// Reads the next lines, all of them whole.
+    pub fn read(&mut self, lines: &str) {
+        for line in lines.lines().map(str::trim) {
+            let mut words = Vec::new();
+            for occurrence in self.finder.find(line) {
+                let count = self.counts.get(&occurrence.word).copied().unwrap_or_default();
+                if count < self.most && !words.contains(&occurrence.word) {
+                    words.push(occurrence.word);
+                }
+            }
+            words.iter().for_each(|&word| *self.counts.entry(word).or_default() += 1);
+            if !words.is_empty() {
+                self.contexts.push(Context { sentence: line.to_owned(), words });
             }
         }
-        words.iter().for_each(|&word| *counts.entry(word).or_default() += 1);
-        if !words.is_empty() {
-            contexts.push(Context { sentence: line.to_owned(), words });
-        }
     }
-    require_words(contexts)
+
+    /// What was gathered.
+    ///
+    /// # Errors
+    /// When that is nothing.
+    pub fn finish(self) -> Result<Vec<Context>, AgeError> {
+        require_words(self.contexts)
+    }
 }
 
 fn require_words(contexts: Vec<Context>) -> Result<Vec<Context>, AgeError> {
@@ -92,8 +109,14 @@ mod tests {
     #[test]
     fn lines_count_for_words_that_need_more_contexts() {
         let texts = ["a dog\n\nsee a Dog, a dog!\n", "nothing\n dog with a ball \na\n"];
+        let gather = |texts: &[&str], most| {
+            let finder = finder();
+            let mut gatherer = ContextGatherer::new(&finder, most);
+            texts.iter().for_each(|lines| gatherer.read(lines));
+            gatherer.finish()
+        };
         let gathered = |most| {
-            let contexts = gather(texts, &finder(), most).unwrap();
+            let contexts = gather(&texts, most).unwrap();
             contexts
                 .into_iter()
                 .map(|context| (context.sentence, context.words))
@@ -108,7 +131,7 @@ mod tests {
         ];
         assert_eq!(gathered(9), all);
         assert_eq!(gathered(1), [context("a dog", &[1, 0]), context("dog with a ball", &[2])]);
-        assert!(matches!(gather(["cat"], &finder(), 9), Err(AgeError::NoOccurrence)));
+        assert!(matches!(gather(&["cat"], 9), Err(AgeError::NoOccurrence)));
     }
 
     #[test]

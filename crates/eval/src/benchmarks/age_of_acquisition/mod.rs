@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 use crate::benchmark::{Benchmark, Kind};
 use crate::reference::{self, ReferenceTable};
 use crate::rules::Rules;
-pub use contexts::{Context, DEFAULT_CONTEXTS, gather, read_contexts};
+pub use contexts::{Context, ContextGatherer, DEFAULT_CONTEXTS, read_contexts};
 pub use error::AgeError;
 pub use occurrences::{Occurrence, WordFinder};
 pub use published::{BATCH_SENTENCES, MAX_TOKENS, score_as_published};

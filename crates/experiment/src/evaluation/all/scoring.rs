@@ -238,7 +238,7 @@ impl<'a> Scoring<'a> {
         let mut inputs = identity::text_files(&ages.contexts)?;
         inputs.push(ages.words.clone());
         let is_there = self.stage(&AgeOfAcquisition, settings, &inputs, |scoring, file| {
-            let data = AgeData::read(&ages)?;
+            let data = AgeData::read(&ages, self.observer)?;
             let found = data.measure(scoring.group, Some(&scoring.folder), scoring.observer)?;
             files::write_json(file, &found.score)
         })?;
