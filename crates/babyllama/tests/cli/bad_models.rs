@@ -160,3 +160,12 @@ fn vocabularies_of_one_size_and_different_content() {
     let alone = workspace.babyllama(&format!("{distill} --teacher {teacher}")).refused(1);
     alone.names(&[teacher, "--tokens", "different tokenizers"]);
 }
+
+/// The text is not even opened, which could be a long one.
+#[test]
+fn a_model_with_too_few_positions_is_refused_before_text_is_read() {
+    let workspace = Workspace::trained();
+    workspace.write("bad.txt", b"The dog \xFF");
+    let line = format!("evaluate loss {STUDENT} --data bad.txt --sequence-length 64");
+    workspace.babyllama(&line).refused(1).names(&["sequence_length is 64", "32 positions"]);
+}

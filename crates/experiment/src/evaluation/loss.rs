@@ -53,14 +53,17 @@ pub fn measure(
 ) -> Result<LossResult> {
     let sequence_length = text.sequence_length;
     let should_stop = || observer.should_stop();
-    let (source, ends) = tokens(text, group, &should_stop)?;
     for loaded in group {
-        let config = loaded.model.config();
-        train::data::check(&*source, "held-out", sequence_length, config.vocab_size)?;
-        if config.max_positions < sequence_length {
-            let (model, max_positions) = (loaded.path.display().to_string(), config.max_positions);
+        let max_positions = loaded.model.config().max_positions;
+        if max_positions < sequence_length {
+            let model = loaded.path.display().to_string();
             Err(TrainError::TooManyPositions { sequence_length, model, max_positions })?;
         }
+    }
+    let (source, ends) = tokens(text, group, &should_stop)?;
+    for loaded in group {
+        let vocab_size = loaded.model.config().vocab_size;
+        train::data::check(&*source, "held-out", sequence_length, vocab_size)?;
     }
     let models = models(group);
     let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
