@@ -6,40 +6,31 @@ use std::sync::Arc;
 
 use engine::open::{self, DeviceOptions};
 use engine::{Arithmetic, Device, DeviceChoice};
-use experiment::ExperimentError;
 
 use crate::args::{DeviceArgs, Precision};
 use crate::console;
 
 impl DeviceArgs {
-    /// What the device multiplies in, unless it turns out to be the CPU.
+    /// What the device's products read, unless `auto` finds no GPU.
     pub fn arithmetic(&self) -> Arithmetic {
-        match self.device {
+        self.precision.map(Into::into).unwrap_or(match self.device {
             DeviceChoice::Cpu => Arithmetic::F32,
-            DeviceChoice::Cuda(_) | DeviceChoice::Auto => {
-                self.precision.map(Into::into).unwrap_or_default()
-            }
-        }
+            DeviceChoice::Cuda(_) | DeviceChoice::Auto => Arithmetic::Bf16,
+        })
     }
 
-    /// Opens the device, and shows which it is where that is not plainly the CPU.
+    /// Opens the device, and shows which it is where that is not plainly the CPU in f32.
     ///
     /// # Errors
-    /// [`ExperimentError::WrongUsage`] where the CPU is to compute in bf16; or when there is no
-    /// such GPU, or something that it needs is missing.
+    /// When there is no such GPU, or something that it needs is missing.
     pub fn open(&self) -> experiment::Result<Arc<dyn Device>> {
-        if self.device == DeviceChoice::Cpu && self.precision == Some(Precision::Bf16) {
-            return Err(ExperimentError::WrongUsage(
-                "--precision bf16 is for a GPU; the CPU computes in f32".to_owned(),
-            ));
-        }
         let device = open::open(&DeviceOptions {
             choice: self.device,
-            arithmetic: self.arithmetic(),
+            arithmetic: self.precision.map(Into::into),
             kernel_cache: kernel_cache(|name| std::env::var_os(name)),
             without_graphs: self.no_graphs,
         })?;
-        if self.device != DeviceChoice::Cpu {
+        if self.device != DeviceChoice::Cpu || self.precision == Some(Precision::Bf16) {
             console::note(format_args!("on {}", device.name()));
         }
         Ok(device)

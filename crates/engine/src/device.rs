@@ -106,14 +106,13 @@ pub struct DeviceMemory {
     pub total: u64,
 }
 
-/// What a GPU multiplies in. The CPU multiplies in f32 only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a device's products read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
     /// Products of bf16 values with sums in f32; weights, gradients, moments, norms and losses stay
     /// f32.
-    #[default]
     Bf16,
-    /// Everything in f32, to compare with the CPU.
+    /// Everything in f32.
     F32,
 }
 

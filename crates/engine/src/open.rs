@@ -40,8 +40,8 @@ impl FromStr for DeviceChoice {
 pub struct DeviceOptions {
     /// Which device.
     pub choice: DeviceChoice,
-    /// What a GPU multiplies in.
-    pub arithmetic: Arithmetic,
+    /// What products read; none for the device's own: bf16 on a GPU, f32 on the CPU.
+    pub arithmetic: Option<Arithmetic>,
     /// A folder for compiled kernels, so that the next start need not compile them again.
     pub kernel_cache: Option<PathBuf>,
     /// Launch a GPU's kernels one by one, to measure what graphs gain or to rule them out.
@@ -54,16 +54,16 @@ pub struct DeviceOptions {
 /// When there is no such GPU, or a library that it needs is missing. `Auto` takes the CPU where no
 /// GPU can be used at all.
 pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
+    let cpu = || {
+        let arithmetic = options.arithmetic.unwrap_or(Arithmetic::F32);
+        Arc::new(Cpu::new().multiplying_in(arithmetic))
+    };
     let cuda = |ordinal| {
-        Cuda::open(
-            ordinal,
-            options.arithmetic,
-            options.kernel_cache.clone(),
-            !options.without_graphs,
-        )
+        let arithmetic = options.arithmetic.unwrap_or(Arithmetic::Bf16);
+        Cuda::open(ordinal, arithmetic, options.kernel_cache.clone(), !options.without_graphs)
     };
     match options.choice {
-        DeviceChoice::Cpu => Ok(Arc::new(Cpu::new())),
+        DeviceChoice::Cpu => Ok(cpu()),
         DeviceChoice::Cuda(ordinal) => Ok(Arc::new(cuda(ordinal)?)),
         DeviceChoice::Auto => match cuda(0) {
             Ok(cuda) => Ok(Arc::new(cuda)),
@@ -71,7 +71,7 @@ pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
                 DeviceError::NoDriver { .. }
                 | DeviceError::NoSuchGpu { .. }
                 | DeviceError::TooOld { .. },
-            ) => Ok(Arc::new(Cpu::new())),
+            ) => Ok(cpu()),
             Err(broken) => Err(broken),
         },
     }

@@ -16,8 +16,8 @@ pub struct DeviceArgs {
         display_order = 101
     )]
     pub device: DeviceChoice,
-    /// What a GPU multiplies in [default: bf16]; weights, sums and losses are f32 in any case, and
-    /// so is the CPU.
+    /// What products read [default: bf16 on a GPU, f32 on the CPU]; weights, sums and losses are
+    /// f32 in any case.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", display_order = 102)]
     pub precision: Option<Precision>,
     /// Start a GPU's kernels one by one, not as graphs; to the same bits.
@@ -25,12 +25,12 @@ pub struct DeviceArgs {
     pub no_graphs: bool,
 }
 
-/// Numbers in a GPU's products.
+/// Numbers that products read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// The fast way.
+    /// The fast way, where the device has instructions for it.
     Bf16,
-    /// To compare with the CPU.
+    /// The exact way.
     F32,
 }
 

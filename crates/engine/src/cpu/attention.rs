@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::math::{dot, exp, map_and_sum, maximum};
 use super::memory;
-use super::product::{Addend, Matrix, MatrixMut, Workers, product};
+use super::product::{Addend, Matrix, MatrixMut, Products, Workers};
 use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads, split};
 use crate::tape::DropoutMask;
@@ -257,7 +257,7 @@ impl AttentionKernels for Cpu {
                 for head in query_heads(kv_head, heads) {
                     for (rows, seen) in query_blocks(span, heads) {
                         let weights = &mut scratch[..rows.len() * seen];
-                        product(
+                        self.products.product(
                             MatrixMut::dense(weights, rows.len(), seen),
                             Addend::Nothing,
                             part(queries, rows.clone(), columns(head, heads)),
@@ -285,7 +285,7 @@ impl AttentionKernels for Cpu {
                         // rows.
                         let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
                         let weights = Matrix::dense(weights, rows.len(), seen);
-                        product(
+                        self.products.product(
                             output,
                             Addend::Nothing,
                             weights,
@@ -311,6 +311,7 @@ impl AttentionKernels for Cpu {
         d_fused_qkv: ViewMut<'_>,
     ) {
         let task = GradientTask {
+            products: self.products,
             d_output,
             fused_qkv,
             output,
@@ -352,6 +353,7 @@ fn turn(head: &mut [f32], turns: &[(f32, f32)]) {
 
 /// The backward of one sequence and one key-value head.
 struct GradientTask<'a> {
+    products: Products,
     d_output: View<'a>,
     fused_qkv: View<'a>,
     output: View<'a>,
@@ -409,9 +411,23 @@ impl GradientTask<'_> {
         let d_weights = &mut rest[..count * seen];
 
         let scores = MatrixMut::dense(weights, count, seen);
-        product(scores, Addend::Nothing, query, key.transposed(), heads.scale(), Workers::One);
+        self.products.product(
+            scores,
+            Addend::Nothing,
+            query,
+            key.transposed(),
+            heads.scale(),
+            Workers::One,
+        );
         let d_scores = MatrixMut::dense(d_weights, count, seen);
-        product(d_scores, Addend::Nothing, d_out, value.transposed(), 1.0, Workers::One);
+        self.products.product(
+            d_scores,
+            Addend::Nothing,
+            d_out,
+            value.transposed(),
+            1.0,
+            Workers::One,
+        );
         for index in 0..count {
             let token = rows.start + index;
             let visible = heads.visible(span, token - span.queries.start);
@@ -443,8 +459,22 @@ impl GradientTask<'_> {
                 self.d_fused_qkv.block(seen_keys, value_columns.clone()),
             )
         };
-        product(d_query, Addend::Nothing, d_scores, key, heads.scale(), Workers::One);
-        product(d_key, Addend::Output, d_scores.transposed(), query, heads.scale(), Workers::One);
-        product(d_value, Addend::Output, weights.transposed(), d_out, 1.0, Workers::One);
+        self.products.product(d_query, Addend::Nothing, d_scores, key, heads.scale(), Workers::One);
+        self.products.product(
+            d_key,
+            Addend::Output,
+            d_scores.transposed(),
+            query,
+            heads.scale(),
+            Workers::One,
+        );
+        self.products.product(
+            d_value,
+            Addend::Output,
+            weights.transposed(),
+            d_out,
+            1.0,
+            Workers::One,
+        );
     }
 }

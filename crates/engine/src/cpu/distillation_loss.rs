@@ -53,8 +53,9 @@ fn in_blocks(
     gradient: Option<OutputGradient<'_>>,
     mut distill: impl FnMut(&Range<usize>, &mut [f32]) -> Vec<DistillationSums>,
 ) -> DistillationSums {
-    let layer = OutputLayer::new(student);
-    let mut gradient = gradient.map(|gradient| OutputLayerGradient::new(student, gradient));
+    let layer = OutputLayer::new(device.products, student);
+    let mut gradient =
+        gradient.map(|gradient| OutputLayerGradient::new(device.products, student, gradient));
     let vocab = layer.vocab();
     let mut memory = Logits::new(device, rows, vocab);
     let mut sums = DistillationSums::default();

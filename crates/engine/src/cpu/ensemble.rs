@@ -27,7 +27,7 @@ impl<'a> EnsembleLogits<'a> {
         ensemble: Ensemble,
         rows: usize,
     ) -> Self {
-        let teachers = OutputLayer::of_all(teachers);
+        let teachers = OutputLayer::of_all(device.products, teachers);
         let vocab = teachers[0].vocab();
         let apart = ensemble != Ensemble::MeanLogits && teachers.len() > 1;
         let other = apart.then(|| Logits::new(device, rows, vocab));

@@ -62,8 +62,9 @@ impl LanguageModelLossKernels for Cpu {
         scale: f32,
         gradient: Option<OutputGradient<'_>>,
     ) -> f64 {
-        let layer = OutputLayer::new(projection);
-        let mut gradient = gradient.map(|gradient| OutputLayerGradient::new(projection, gradient));
+        let layer = OutputLayer::new(self.products, projection);
+        let mut gradient =
+            gradient.map(|gradient| OutputLayerGradient::new(self.products, projection, gradient));
         let vocab = layer.vocab();
         let mut memory = Logits::new(self, targets.len(), vocab);
         let mut sum = 0.0;
@@ -97,7 +98,7 @@ impl LanguageModelLossKernels for Cpu {
             targets.is_sorted_by_key(|target| target.row),
             "targets in the order of their rows"
         );
-        let layers = OutputLayer::of_all(projections);
+        let layers = OutputLayer::of_all(self.products, projections);
         let vocab = layers[0].vocab();
         let by_row: Vec<&[Target]> = targets.chunk_by(|a, b| a.row == b.row).collect();
         let mut memory = Logits::new(self, by_row.len(), vocab);
@@ -119,6 +120,10 @@ impl LanguageModelLossKernels for Cpu {
     }
 
     fn logits(&self, projections: &[Projection<'_>], logits: &mut [f32]) {
-        project_all(&OutputLayer::of_all(projections), &(0..projections[0].hidden.rows), logits);
+        project_all(
+            &OutputLayer::of_all(self.products, projections),
+            &(0..projections[0].hidden.rows),
+            logits,
+        );
     }
 }

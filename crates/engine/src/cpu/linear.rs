@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::product::{Addend, MatrixMut, Workers, product};
+use super::product::{Addend, MatrixMut, Workers};
 use super::{Cpu, matrix, slice, slice_mut, vectorised};
 use crate::ops::linear::LinearKernels;
 use crate::tensor::{View, ViewMut};
@@ -43,7 +43,14 @@ impl LinearKernels for Cpu {
             (None, None) => Addend::Nothing,
             (bias, residual) => Addend::Rows { bias, residual },
         };
-        product(output, addend, matrix(input), matrix(weight).transposed(), 1.0, Workers::All);
+        self.products.product(
+            output,
+            addend,
+            matrix(input),
+            matrix(weight).transposed(),
+            1.0,
+            Workers::All,
+        );
     }
 
     fn linear_input_gradient(
@@ -56,13 +63,13 @@ impl LinearKernels for Cpu {
         let (rows, columns) = (d_input.rows, d_input.columns);
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
         let d_input = MatrixMut::dense(slice_mut(d_input), rows, columns);
-        product(d_input, addend, matrix(d_output), matrix(weight), 1.0, Workers::All);
+        self.products.product(d_input, addend, matrix(d_output), matrix(weight), 1.0, Workers::All);
     }
 
     fn linear_weight_gradient(&self, d_output: View<'_>, input: View<'_>, d_weight: ViewMut<'_>) {
         let (rows, columns) = (d_weight.rows, d_weight.columns);
         let d_weight = MatrixMut::dense(slice_mut(d_weight), rows, columns);
-        product(
+        self.products.product(
             d_weight,
             Addend::Output,
             matrix(d_output).transposed(),

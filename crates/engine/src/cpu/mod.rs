@@ -25,10 +25,12 @@ mod swiglu;
 mod tanh;
 mod teacher_samples;
 
-use crate::device::{Device, DeviceMemory};
+use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::tensor::{View, ViewMut};
 
 use memory::Pool;
+use product::Products;
+use product::bf16::Bf16;
 
 /// Compiles a function once for each family of vector instructions and picks the best at run time.
 /// Functions that it calls must be `#[inline(always)]` to be part of that.
@@ -48,6 +50,7 @@ use vectorised;
 #[derive(Default)]
 pub struct Cpu {
     pool: Pool,
+    products: Products,
 }
 
 impl Cpu {
@@ -59,14 +62,34 @@ impl Cpu {
     /// A CPU whose tensors may take no more than so many bytes, and which raises the fault of a GPU
     /// when they would: to try out what happens then.
     pub fn with_memory(bytes: u64) -> Self {
-        Self { pool: Pool::limited(bytes) }
+        Self { pool: Pool::limited(bytes), ..Self::default() }
+    }
+
+    /// The same, but for what its products read.
+    pub fn multiplying_in(self, arithmetic: Arithmetic) -> Self {
+        let products = match arithmetic {
+            Arithmetic::F32 => Products::F32,
+            Arithmetic::Bf16 => Products::Bf16(Bf16::detect()),
+        };
+        Self { products, ..self }
     }
 }
 
 impl Device for Cpu {
     fn name(&self) -> String {
         let threads = rayon::current_num_threads();
-        format!("cpu ({}, {threads} thread{})", instructions(), if threads == 1 { "" } else { "s" })
+        let instructions = match self.products {
+            Products::F32 => instructions().to_owned(),
+            Products::Bf16(bf16) => format!("bf16 by {}", bf16.name()),
+        };
+        format!("cpu ({instructions}, {threads} thread{})", if threads == 1 { "" } else { "s" })
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        match self.products {
+            Products::F32 => Arithmetic::F32,
+            Products::Bf16(_) => Arithmetic::Bf16,
+        }
     }
 
     fn memory(&self) -> Option<DeviceMemory> {
@@ -86,7 +109,7 @@ impl Device for Cpu {
     }
 
     fn independent_rows(&self, columns: usize) -> usize {
-        product::independent_rows(columns)
+        self.products.independent_rows(columns)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::linear::add_rows;
-use super::product::{Addend, DEPTH, Matrix, MatrixMut, RightHand, Workers, product};
+use super::product::{Addend, DEPTH, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::{Cpu, matrix, rows_per_task, slice, slice_mut, vectorised};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
@@ -55,8 +55,11 @@ impl Drop for Logits<'_> {
 }
 
 /// A matrix that the products of all blocks share: packed once when there is more than one block.
-fn shared<'a>(matrix: Matrix<'a>, rows: usize, vocab: usize) -> RightHand<'a> {
-    if rows > rows_of_logits(vocab) { RightHand::packed(matrix) } else { RightHand::plain(matrix) }
+fn shared<'a>(products: Products, matrix: Matrix<'a>, rows: usize, vocab: usize) -> RightHand<'a> {
+    match rows > rows_of_logits(vocab) {
+        true => products.packed(matrix),
+        false => products.plain(matrix),
+    }
 }
 
 vectorised! {
@@ -74,22 +77,23 @@ pub(super) struct OutputLayer<'a> {
 }
 
 impl<'a> OutputLayer<'a> {
-    pub(super) fn new(projection: Projection<'a>) -> Self {
+    pub(super) fn new(products: Products, projection: Projection<'a>) -> Self {
         let output = matrix(projection.output).transposed();
-        Self { projection, transposed: shared(output, projection.hidden.rows, output.columns) }
+        let transposed = shared(products, output, projection.hidden.rows, output.columns);
+        Self { projection, transposed }
     }
 
     /// One layer for each projection.
     ///
     /// # Panics
     /// When their vocabularies differ in size.
-    pub(super) fn of_all(projections: &[Projection<'a>]) -> Vec<Self> {
+    pub(super) fn of_all(products: Products, projections: &[Projection<'a>]) -> Vec<Self> {
         let vocab = projections[0].output.rows;
         assert!(
             projections.iter().all(|projection| projection.output.rows == vocab),
             "vocabulary of every projection"
         );
-        projections.iter().map(|&projection| Self::new(projection)).collect()
+        projections.iter().map(|&projection| Self::new(products, projection)).collect()
     }
 
     pub(super) fn vocab(&self) -> usize {
@@ -152,20 +156,26 @@ pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mu
 
 /// From the gradient of logits to those of the hidden states, the output matrix and its bias.
 pub(super) struct OutputLayerGradient<'a> {
+    products: Products,
     projection: Projection<'a>,
     output: RightHand<'a>,
     gradient: OutputGradient<'a>,
 }
 
 impl<'a> OutputLayerGradient<'a> {
-    pub(super) fn new(projection: Projection<'a>, gradient: OutputGradient<'a>) -> Self {
+    pub(super) fn new(
+        products: Products,
+        projection: Projection<'a>,
+        gradient: OutputGradient<'a>,
+    ) -> Self {
         assert_eq!(
             projection.bias.is_some(),
             gradient.d_bias.is_some(),
             "a gradient for the bias exactly where there is a bias"
         );
         let output = matrix(projection.output);
-        Self { projection, output: shared(output, projection.hidden.rows, output.rows), gradient }
+        let output = shared(products, output, projection.hidden.rows, output.rows);
+        Self { products, projection, output, gradient }
     }
 
     /// Carries on the gradient of a block's logits.
@@ -179,7 +189,14 @@ impl<'a> OutputLayerGradient<'a> {
         let d_output =
             MatrixMut::dense(slice_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
         let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
-        product(d_output, Addend::Output, d_logits.transposed(), hidden, 1.0, Workers::All);
+        self.products.product(
+            d_output,
+            Addend::Output,
+            d_logits.transposed(),
+            hidden,
+            1.0,
+            Workers::All,
+        );
         if let Some(d_bias) = &mut self.gradient.d_bias {
             add_rows(block, slice_mut(d_bias.reborrow()));
         }

@@ -36,6 +36,10 @@ impl Microkernel for Avx512 {
         (a.column_stride == 1).then_some(a.values)
     }
 
+    type Session = ();
+
+    fn session(self) {}
+
     fn pack_columns(
         self,
         columns: &[f32],
@@ -189,7 +193,7 @@ unsafe fn pack_transposed(
 
 /// Exchanges rows and columns of a 16 by 16 square.
 #[target_feature(enable = "avx512f")]
-fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
+pub(super) fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
     let mut pairs = rows;
     for i in (0..LANES).step_by(2) {
         pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);

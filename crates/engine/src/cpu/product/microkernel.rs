@@ -4,16 +4,18 @@
 
 use bytemuck::Pod;
 
+use std::ops::Range;
+
 use super::Matrix;
-use super::pack::pack_columns;
+use super::pack::{pack_columns, pack_panel, pack_rows};
 
 /// The innermost loop of a matrix product: a tile of the output whose sums stay in registers.
 ///
 /// A product is `[rows, depth] x [depth, columns]`. Its right-hand side is packed into panels of
 /// `PANEL` columns, its left-hand side read in place or packed into tiles of `TILE_ROWS` rows. In
-/// both, a *step* is `GROUP` consecutive values of the inner dimension, which are adjacent:
-/// panels are `[steps, PANEL, GROUP]`, tiles `[steps, TILE_ROWS, GROUP]`. Steps that the inner
-/// dimension does not fill are filled with zeros.
+/// both, a *step* is `GROUP` consecutive values of the inner dimension: panels are `[steps, PANEL,
+/// GROUP]`, tiles `[steps, TILE_ROWS, GROUP]`, unless a kernel orders the values of a step in
+/// another way. Steps that the inner dimension does not fill are filled with zeros.
 ///
 /// A value of this type is proof that the processor has the instructions.
 pub(super) trait Microkernel: Copy + Send + Sync {
@@ -42,6 +44,29 @@ pub(super) trait Microkernel: Copy + Send + Sync {
     /// the matrix. Only for a `GROUP` of 1, since rows in place have no zeros after them.
     fn in_place<'a>(a: &Matrix<'a>) -> Option<&'a [Self::Element]>;
 
+    /// Packs one panel of the right-hand side; missing columns are zeros up to a multiple of
+    /// `LANES`.
+    fn pack_panel(self, b: Matrix<'_>, panel: usize, values: &mut [Self::Element]) {
+        pack_panel(self, b, panel, values);
+    }
+
+    /// Packs rows of the left-hand side over a block of the inner dimension, tile after tile.
+    fn pack_rows(
+        self,
+        a: Matrix<'_>,
+        rows: &Range<usize>,
+        depths: &Range<usize>,
+        packed: &mut [Self::Element],
+    ) {
+        pack_rows::<Self>(a, rows, depths, packed);
+    }
+
+    /// What a thread must hold while it computes tiles.
+    type Session;
+
+    /// Prepares the calling thread for `tile`.
+    fn session(self) -> Self::Session;
+
     /// Packs a panel whose columns are contiguous: column `c` of at most `PANEL` is the first
     /// `depth` of `columns[c * stride..]`. A plain loop unless a kernel has a faster one.
     fn pack_columns(
@@ -58,7 +83,7 @@ pub(super) trait Microkernel: Copy + Send + Sync {
     /// `target = base + bias + scale * left * panel`, over so many steps of the inner dimension.
     ///
     /// # Safety
-    /// `panel` holds `steps * PANEL * GROUP` values, of which those beyond the target's columns,
+    /// The thread holds a `Session`. `panel` holds `steps * PANEL * GROUP` values, of which those beyond the target's columns,
     /// rounded up to a multiple of `LANES`, need not be set. Every addressed value of `left`, of
     /// the target's base and of its bias is readable; every value of `target` (at most `TILE_ROWS`
     /// rows and `PANEL` columns) is writable and used by no other thread.
@@ -94,4 +119,29 @@ pub(super) struct Target {
     /// A row that is added to each row; null for none.
     pub bias: *const f32,
     pub scale: f32,
+}
+
+impl Target {
+    /// Stores a row of the result.
+    ///
+    /// # Safety
+    /// As for [`Microkernel::tile`]; `row` is one of the target's rows, and `sums` holds a value for
+    /// each of its columns.
+    #[inline(always)]
+    pub(super) unsafe fn write_row(&self, row: usize, sums: &[f32]) {
+        for (column, &sum) in sums[..self.columns].iter().enumerate() {
+            // Safety: promised by the caller.
+            unsafe {
+                let mut before = 0.0;
+                if !self.base.is_null() {
+                    before += *self.base.add(row * self.base_row_stride + column);
+                }
+                if !self.bias.is_null() {
+                    before += *self.bias.add(column);
+                }
+                let place = self.start.add(row * self.row_stride + column);
+                *place = self.scale.mul_add(sum, before);
+            }
+        }
+    }
 }

@@ -1,20 +1,20 @@
-//! Matrix products: with AVX-512 by our own loops, elsewhere by the `gemm` crate. Sums over the
-//! inner dimension run in one order whatever the thread count.
+//! Matrix products: of f32 with AVX-512 by our own loops, elsewhere by the `gemm` crate; of bf16 by
+//! our own loops everywhere. Sums over the inner dimension run in one order whatever the thread
+//! count.
 
 use std::marker::PhantomData;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
+pub(super) mod bf16;
 mod microkernel;
-#[cfg(target_arch = "x86_64")]
 mod pack;
-#[cfg(target_arch = "x86_64")]
 mod packed;
-#[cfg(target_arch = "x86_64")]
 mod scratch;
 
-/// The microkernel of this program's own products.
+use bf16::{Bf16, PackedBf16};
+
+/// The microkernel of this program's own products of f32.
 #[cfg(target_arch = "x86_64")]
 type Kernel = avx512::Avx512;
 
@@ -45,6 +45,12 @@ impl<'a> Matrix<'a> {
     /// Rows of `columns` values, one after the other.
     pub(super) fn dense(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
+    }
+
+    /// The value at a row and a column, if there is one.
+    fn get(&self, row: usize, column: usize) -> Option<f32> {
+        let is_there = row < self.rows && column < self.columns;
+        is_there.then(|| self.values[row * self.row_stride + column * self.column_stride])
     }
 
     /// The first rows alone.
@@ -125,33 +131,29 @@ pub(super) enum Addend<'a> {
     },
 }
 
-/// A right-hand side that several products may share.
-pub(super) struct RightHand<'a> {
-    matrix: Matrix<'a>,
-    #[cfg(target_arch = "x86_64")]
-    packed: Option<packed::Packed<Kernel>>,
+/// What a device's products read: f32, or values rounded to bf16.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Products {
+    #[default]
+    F32,
+    Bf16(Bf16),
 }
 
-impl<'a> RightHand<'a> {
-    /// Each product reads the matrix for itself.
-    pub(super) fn plain(matrix: Matrix<'a>) -> Self {
-        Self {
-            matrix,
-            #[cfg(target_arch = "x86_64")]
-            packed: None,
-        }
-    }
+/// A right-hand side that several products may share.
+pub(super) struct RightHand<'a> {
+    products: Products,
+    matrix: Matrix<'a>,
+    packed: Option<Packed>,
+}
 
-    /// The matrix is packed now, where our own products are used, for all that come.
-    pub(super) fn packed(matrix: Matrix<'a>) -> Self {
-        Self {
-            #[cfg(target_arch = "x86_64")]
-            packed: kernel_for(matrix)
-                .map(|kernel| packed::Packed::new(kernel, matrix, Workers::All)),
-            ..Self::plain(matrix)
-        }
-    }
+/// A packed right-hand side.
+enum Packed {
+    #[cfg(target_arch = "x86_64")]
+    F32(packed::Packed<Kernel>),
+    Bf16(PackedBf16),
+}
 
+impl RightHand<'_> {
     /// `output = scale * a * this`, plus the addend, to the same bits as `product`.
     pub(super) fn multiply(
         &self,
@@ -160,16 +162,22 @@ impl<'a> RightHand<'a> {
         a: Matrix<'_>,
         scale: f32,
     ) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(packed) = self.packed.as_ref().filter(|_| output.rows >= FEW_ROWS) {
-            check(&output, addend, a, self.matrix);
-            return packed::product(output, addend, a, packed, scale, Workers::All);
+        check(&output, addend, a, self.matrix);
+        match &self.packed {
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::F32(packed)) if output.rows >= FEW_ROWS => {
+                packed::product(output, addend, a, packed, scale, Workers::All);
+            }
+            Some(Packed::Bf16(packed)) if output.rows > 0 => {
+                packed.multiply(output, addend, a, scale);
+            }
+            _ => self.products.product(output, addend, a, self.matrix, scale, Workers::All),
         }
-        product(output, addend, a, self.matrix, scale, Workers::All);
     }
 }
 
-/// The microkernel for products with this right-hand side; none where they are left to `gemm`.
+/// The microkernel for products of f32 with this right-hand side; none where they are left to
+/// `gemm`.
 #[cfg(target_arch = "x86_64")]
 fn kernel_for(b: Matrix<'_>) -> Option<Kernel> {
     use microkernel::Microkernel;
@@ -192,44 +200,75 @@ fn check(output: &MatrixMut<'_>, addend: Addend<'_>, a: Matrix<'_>, b: Matrix<'_
     }
 }
 
-/// `output = scale * a * b`, plus the addend.
-pub(super) fn product(
-    mut output: MatrixMut<'_>,
-    addend: Addend<'_>,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    scale: f32,
-    workers: Workers,
-) {
-    check(&output, addend, a, b);
-    if output.rows == 0 || output.columns == 0 {
-        return;
+impl Products {
+    /// A right-hand side that each product reads for itself.
+    pub(super) fn plain(self, matrix: Matrix<'_>) -> RightHand<'_> {
+        RightHand { products: self, matrix, packed: None }
     }
-    #[cfg(target_arch = "x86_64")]
-    if output.rows >= FEW_ROWS
-        && let Some(kernel) = kernel_for(b)
-    {
-        let packed = packed::Packed::new(kernel, b, workers);
-        return packed::product(output, addend, a, &packed, scale, workers);
+
+    /// A right-hand side that is packed now, where our own products are used, for all that come.
+    pub(super) fn packed(self, matrix: Matrix<'_>) -> RightHand<'_> {
+        let has_values = matrix.rows > 0 && matrix.columns > 0;
+        let packed = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::F32 => kernel_for(matrix)
+                .map(|kernel| Packed::F32(packed::Packed::new(kernel, matrix, Workers::All))),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::F32 => None,
+            Self::Bf16(bf16) => has_values.then(|| Packed::Bf16(bf16.pack(matrix))),
+        };
+        RightHand { packed, ..self.plain(matrix) }
     }
-    if let Addend::Rows { bias, residual } = addend {
-        output.start_rows(bias, residual);
+
+    /// `output = scale * a * b`, plus the addend.
+    pub(super) fn product(
+        self,
+        mut output: MatrixMut<'_>,
+        addend: Addend<'_>,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        scale: f32,
+        workers: Workers,
+    ) {
+        check(&output, addend, a, b);
+        if output.rows == 0 || output.columns == 0 {
+            return;
+        }
+        match self {
+            Self::Bf16(bf16) if b.rows > 0 => {
+                return bf16.product(output, addend, a, b, scale, workers);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::F32 if output.rows >= FEW_ROWS => {
+                if let Some(kernel) = kernel_for(b) {
+                    let packed = packed::Packed::new(kernel, b, workers);
+                    return packed::product(output, addend, a, &packed, scale, workers);
+                }
+            }
+            _ => {}
+        }
+        if let Addend::Rows { bias, residual } = addend {
+            output.start_rows(bias, residual);
+        }
+        let accumulate = !matches!(addend, Addend::Nothing);
+        general_product(output, accumulate, a, b, scale, workers);
     }
-    let accumulate = !matches!(addend, Addend::Nothing);
-    general_product(output, accumulate, a, b, scale, workers);
+
+    /// From this many rows on, a row of a product of so many columns has bits that depend on that
+    /// row and the right-hand matrix alone, not on the rows beside it.
+    pub(super) fn independent_rows(self, columns: usize) -> usize {
+        match self {
+            Self::F32 => (SMALL_PRODUCT / columns.max(1) + 1).max(FEW_ROWS),
+            Self::Bf16(_) => 1,
+        }
+    }
 }
 
-/// Fewer rows than this are left to `gemm`: packing would cost more than it gains.
+/// Of f32, fewer rows than this are left to `gemm`: packing would cost more than it gains.
 const FEW_ROWS: usize = 4;
 /// Up to this many values `gemm` adds up a product's terms in another order than for larger
 /// outputs.
 const SMALL_PRODUCT: usize = 256;
-
-/// From this many rows on, a row of a product of so many columns has bits that depend on that row
-/// and the right-hand matrix alone, not on the rows beside it.
-pub(super) fn independent_rows(columns: usize) -> usize {
-    (SMALL_PRODUCT / columns.max(1) + 1).max(FEW_ROWS)
-}
 
 impl MatrixMut<'_> {
     /// Sets every row to the bias, the residual, or both.

@@ -157,6 +157,11 @@ fn pack_contiguous_rows<K: Microkernel>(
 }
 
 /// Prefetches values that will be read soon; places past the end do no harm.
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: &[f32], _: usize, _: usize) {}
+
+/// Prefetches values that will be read soon; places past the end do no harm.
+#[cfg(target_arch = "x86_64")]
 fn prefetch(values: &[f32], start: usize, count: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     for at in (0..count).step_by(LINE / size_of::<f32>()) {

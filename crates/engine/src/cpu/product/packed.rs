@@ -10,7 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::microkernel::{Left, Microkernel, Target};
-use super::pack::{pack_panel, pack_rows, panel_size, steps, tile_size};
+use super::pack::{panel_size, steps, tile_size};
 use super::scratch::Scratch;
 use super::{Addend, Matrix, MatrixMut, Workers};
 
@@ -42,7 +42,7 @@ impl<K: Microkernel> Packed<K> {
         let size = panel_size::<K>(b.rows);
         let mut panels = Scratch::new(b.columns.div_ceil(K::PANEL) * size);
         let pack = |(panel, values): (usize, &mut [K::Element])| {
-            pack_panel(kernel, b, panel, values);
+            kernel.pack_panel(b, panel, values);
         };
         match workers {
             Workers::All => panels.values_mut().par_chunks_mut(size).enumerate().for_each(pack),
@@ -68,7 +68,8 @@ pub(super) fn product<K: Microkernel>(
     );
     let panels = b.columns.div_ceil(K::PANEL);
     let packed = b.panels.values();
-    let rows = RowsProduct { kernel: b.kernel, output: &output, addend, a, packed, scale };
+    let rows =
+        RowsProduct { kernel: b.kernel, output: &output, addend, a, packed, first_panel: 0, scale };
     let (row_tasks, column_tasks) = match workers {
         Workers::All => split::<K>(output.rows, panels),
         Workers::One => (1, 1),
@@ -83,6 +84,43 @@ pub(super) fn product<K: Microkernel>(
     match workers {
         Workers::All => (0..row_tasks * column_tasks).into_par_iter().for_each(run),
         Workers::One => run(0),
+    }
+}
+
+/// The same for few rows, to the same bits: each task packs a panel, multiplies by it and goes on to
+/// the next.
+pub(super) fn product_by_panels<K: Microkernel>(
+    kernel: K,
+    output: MatrixMut<'_>,
+    addend: Addend<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    workers: Workers,
+) {
+    let blocks: Vec<Range<usize>> = blocks::<K>(b.rows).collect();
+    let block_size = output.rows.div_ceil(K::TILE_ROWS) * tile_size::<K>();
+    let mut left = Scratch::new(blocks.len() * block_size);
+    for (depths, packed) in blocks.iter().zip(left.values_mut().chunks_exact_mut(block_size)) {
+        kernel.pack_rows(a, &(0..output.rows), depths, packed);
+    }
+    let left = left.values();
+    let whole =
+        RowsProduct { kernel, output: &output, addend, a, packed: &[], first_panel: 0, scale };
+    let run = |panel: usize| {
+        let _session = kernel.session();
+        let mut packed = Scratch::new(panel_size::<K>(b.rows));
+        kernel.pack_panel(b, panel, packed.values_mut());
+        let rows = whole.with_panel(panel, packed.values());
+        for (depths, left) in blocks.iter().zip(left.chunks_exact(block_size)) {
+            // Safety: no other task writes the columns of this panel.
+            unsafe { rows.packed_block(&(0..a.rows), &(panel..panel + 1), depths, left) };
+        }
+    };
+    let panels = b.columns.div_ceil(K::PANEL);
+    match workers {
+        Workers::All => (0..panels).into_par_iter().for_each(run),
+        Workers::One => (0..panels).for_each(run),
     }
 }
 
@@ -108,18 +146,29 @@ struct RowsProduct<'a, K: Microkernel> {
     a: Matrix<'a>,
     /// Panel after panel, each `[steps, PANEL, GROUP]`.
     packed: &'a [K::Element],
+    /// The panel of the right-hand side that `packed` begins with.
+    first_panel: usize,
     scale: f32,
 }
 
 // Safety: the output's parts that tasks write do not overlap, and nothing else is written.
 unsafe impl<K: Microkernel> Sync for RowsProduct<'_, K> {}
 
-impl<K: Microkernel> RowsProduct<'_, K> {
+impl<'a, K: Microkernel> RowsProduct<'a, K> {
+    /// The same product where this panel alone is packed.
+    fn with_panel<'b>(&'b self, panel: usize, packed: &'b [K::Element]) -> RowsProduct<'b, K>
+    where
+        'a: 'b,
+    {
+        RowsProduct { packed, first_panel: panel, ..*self }
+    }
+
     /// The output's rows of a range, in the columns of a range of panels.
     ///
     /// # Safety
     /// No other thread uses this part of the output.
     unsafe fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
+        let _session = self.kernel.session();
         if let Some(values) = K::in_place(&self.a) {
             // A wide output is finished panel by panel, a narrow one block by block: to the same
             // bits, since each value is summed over the blocks in order either way.
@@ -135,16 +184,31 @@ impl<K: Microkernel> RowsProduct<'_, K> {
         }
         let mut scratch = Scratch::new(rows.len().div_ceil(K::TILE_ROWS) * tile_size::<K>());
         for depths in blocks::<K>(self.a.columns) {
-            pack_rows::<K>(self.a, &rows, &depths, scratch.values_mut());
-            let start = scratch.values().as_ptr();
-            let tiles = |tile: usize| Left {
-                start: start.wrapping_add(tile * tile_size::<K>()),
-                row_stride: K::GROUP,
-                step_stride: K::TILE_ROWS * K::GROUP,
-            };
+            self.kernel.pack_rows(self.a, &rows, &depths, scratch.values_mut());
             // Safety: passed on; the rows of every tile are packed.
-            unsafe { self.block(&rows, &panels, depths, tiles) };
+            unsafe { self.packed_block(&rows, &panels, &depths, scratch.values()) };
         }
+    }
+
+    /// One block of the inner dimension, whose rows of the left-hand side are packed.
+    ///
+    /// # Safety
+    /// As for `compute`; `left` holds the packed tiles of the rows over the block.
+    unsafe fn packed_block(
+        &self,
+        rows: &Range<usize>,
+        panels: &Range<usize>,
+        depths: &Range<usize>,
+        left: &[K::Element],
+    ) {
+        let start = left.as_ptr();
+        let tiles = |tile: usize| Left {
+            start: start.wrapping_add(tile * tile_size::<K>()),
+            row_stride: K::GROUP,
+            step_stride: K::TILE_ROWS * K::GROUP,
+        };
+        // Safety: passed on.
+        unsafe { self.block(rows, panels, depths.clone(), tiles) };
     }
 
     /// The rows and panels where the left-hand side is read in place.
@@ -184,7 +248,8 @@ impl<K: Microkernel> RowsProduct<'_, K> {
     ) {
         let steps = steps::<K>(depths.len());
         for panel in panels.clone() {
-            let start = panel * panel_size::<K>(self.a.columns) + depths.start * K::PANEL;
+            let panels_before = panel - self.first_panel;
+            let start = panels_before * panel_size::<K>(self.a.columns) + depths.start * K::PANEL;
             let packed = &self.packed[start..][..panel_size::<K>(depths.len())];
             for (tile, row) in rows.clone().step_by(K::TILE_ROWS).enumerate() {
                 let target = self.target(rows, row, panel * K::PANEL, depths.start > 0);

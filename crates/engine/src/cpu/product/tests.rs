@@ -1,8 +1,5 @@
 //! Products against plain sums, and the independence of their bits from threads and other rows.
 
-#[cfg(target_arch = "x86_64")]
-mod bf16_pairs;
-
 use super::*;
 use crate::testing::{assert_close, random};
 
@@ -52,7 +49,7 @@ fn shapes_layouts_and_addends_match_plain_sums() {
                 let expected = reference(left, right, 0.5, start);
                 for workers in [Workers::One, Workers::All] {
                     let mut output = old.clone();
-                    product(
+                    Products::F32.product(
                         MatrixMut::dense(&mut output, m, n),
                         *addend,
                         left,
@@ -63,7 +60,7 @@ fn shapes_layouts_and_addends_match_plain_sums() {
                     assert_close(&output, &expected, 1e-4);
                 }
                 let mut output = old.clone();
-                RightHand::packed(right).multiply(
+                Products::F32.packed(right).multiply(
                     MatrixMut::dense(&mut output, m, n),
                     *addend,
                     left,
@@ -90,7 +87,7 @@ fn an_output_with_a_stride_leaves_the_rest_alone() {
     let mut values = vec![7.0; m * stride];
     // Safety: the rows are within `values`, which is not used otherwise.
     let output = unsafe { MatrixMut::strided(values.as_mut_ptr(), m, n, stride) };
-    product(
+    Products::F32.product(
         output,
         Addend::Nothing,
         Matrix::dense(&a, m, k),
@@ -121,7 +118,7 @@ fn a_row_does_not_depend_on_the_rows_around_it() {
             output
         };
         let chosen = |output: MatrixMut<'_>, left: Matrix<'_>| {
-            product(output, Addend::Nothing, left, right, 1.0, Workers::All);
+            Products::F32.product(output, Addend::Nothing, left, right, 1.0, Workers::All);
         };
         let general = |output: MatrixMut<'_>, left: Matrix<'_>| {
             general_product(output, false, left, right, 1.0, Workers::All);
@@ -130,7 +127,7 @@ fn a_row_does_not_depend_on_the_rows_around_it() {
             let whole = compute(0..MOST, multiply);
             for m in (2..40)
                 .chain([63, 64, 65, 128, 129, 255, 257, 299])
-                .filter(|&m| m >= independent_rows(n))
+                .filter(|&m| m >= Products::F32.independent_rows(n))
             {
                 assert!(
                     compute(0..m, multiply) == whole[..m * n],
@@ -159,14 +156,21 @@ fn nothing_by_nothing_leaves_the_addend() {
     for (addend, expected) in addends {
         let mut output = [9.0; 6];
         let (left, right) = (Matrix::dense(&[], 3, 0), Matrix::dense(&[], 0, 2));
-        product(MatrixMut::dense(&mut output, 3, 2), addend, left, right, 1.0, Workers::All);
+        Products::F32.product(
+            MatrixMut::dense(&mut output, 3, 2),
+            addend,
+            left,
+            right,
+            1.0,
+            Workers::All,
+        );
         assert_eq!(output, expected);
     }
     for (rows, columns) in [(0, 5), (5, 0)] {
         let values = [1.0; 10];
         let (left, right) = (Matrix::dense(&values, rows, 2), Matrix::dense(&values, 2, columns));
         let output = MatrixMut::dense(&mut [], rows, columns);
-        RightHand::packed(right).multiply(output, Addend::Nothing, left, 1.0);
+        Products::F32.packed(right).multiply(output, Addend::Nothing, left, 1.0);
     }
 }
 
@@ -182,8 +186,17 @@ fn thread_count_does_not_change_a_bit() {
             let multiply = || {
                 let target = MatrixMut::dense(&mut output, m, n);
                 match is_shared {
-                    true => RightHand::packed(right).multiply(target, Addend::Nothing, left, 1.0),
-                    false => product(target, Addend::Nothing, left, right, 1.0, Workers::All),
+                    true => {
+                        Products::F32.packed(right).multiply(target, Addend::Nothing, left, 1.0)
+                    }
+                    false => Products::F32.product(
+                        target,
+                        Addend::Nothing,
+                        left,
+                        right,
+                        1.0,
+                        Workers::All,
+                    ),
                 }
             };
             rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(multiply);

@@ -1,0 +1,283 @@
+//! The microkernel of bf16 on AMX tiles (`amx_bf16`): 2 by 2 tiles of 16 by 16 sums, which stay in
+//! tile registers while the inner dimension runs by. Its bits are those of
+//! [`portable`](super::portable).
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::super::microkernel::{Left, Microkernel, Target};
+use super::super::pack::tile_size;
+use super::super::{DEPTH, Matrix};
+use super::pairs::{self, LANES};
+use super::rounding::round;
+
+/// Values of the inner dimension in a step: a row of a tile of the left-hand side.
+const GROUP: usize = 32;
+/// Rows and columns of the sums.
+const SIDE: usize = 2 * LANES;
+/// Values of a tile of operands.
+const TILE: usize = LANES * GROUP;
+
+/// Products of bf16 values by AMX tiles, which this processor has and this process may use.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Amx(());
+
+impl Amx {
+    /// A proof for tests on processors without tiles, which must not call `session` or `tile`.
+    #[cfg(test)]
+    pub(super) fn only_for_packing() -> Self {
+        Self(())
+    }
+}
+
+/// Tiles of 16 rows of 64 bytes, in palette 1 (Intel's Software Developer's Manual, volume 1,
+/// section 18.2).
+#[repr(C, align(64))]
+struct Configuration([u8; 64]);
+
+static CONFIGURATION: Configuration = {
+    let mut bytes = [0; 64];
+    bytes[0] = 1;
+    let mut tile = 0;
+    while tile < 8 {
+        bytes[16 + 2 * tile] = 64;
+        bytes[48 + tile] = 16;
+        tile += 1;
+    }
+    Configuration(bytes)
+};
+
+/// The tile registers of a thread, configured; released when dropped.
+pub(in crate::cpu::product) struct Tiles(PhantomData<*const ()>);
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // Safety: the session was begun on a processor with AMX, on this thread.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+}
+
+impl Microkernel for Amx {
+    type Element = u16;
+    const TILE_ROWS: usize = SIDE;
+    const PANEL: usize = SIDE;
+    const LANES: usize = SIDE;
+    const GROUP: usize = GROUP;
+    const DEPTH: usize = DEPTH;
+
+    fn detect() -> Option<Self> {
+        static DETECTED: OnceLock<bool> = OnceLock::new();
+        DETECTED
+            .get_or_init(|| {
+                pairs::available() && has_tile_instructions() && tile_state_is_permitted()
+            })
+            .then_some(Self(()))
+    }
+
+    fn element(value: f32) -> u16 {
+        round(value)
+    }
+
+    fn in_place<'a>(_: &Matrix<'a>) -> Option<&'a [u16]> {
+        None
+    }
+
+    type Session = Tiles;
+
+    fn session(self) -> Tiles {
+        // Safety: the processor has AMX and the process may use it, of which `self` is proof.
+        unsafe {
+            asm!(
+                "ldtilecfg [{configuration}]",
+                configuration = in(reg) &CONFIGURATION,
+                options(nostack, readonly)
+            );
+        }
+        Tiles(PhantomData)
+    }
+
+    fn pack_panel(self, b: Matrix<'_>, panel: usize, values: &mut [u16]) {
+        // Safety: the processor has the instructions, of which `self` is proof.
+        unsafe { pack_panel(b, panel, values) }
+    }
+
+    fn pack_rows(
+        self,
+        a: Matrix<'_>,
+        rows: &Range<usize>,
+        depths: &Range<usize>,
+        packed: &mut [u16],
+    ) {
+        for (tile, packed) in packed.chunks_exact_mut(tile_size::<Self>()).enumerate() {
+            let first = rows.start + tile * SIDE;
+            let rows = first..(first + SIDE).min(rows.end);
+            // Safety: the processor has the instructions, of which `self` is proof.
+            unsafe { pack_tile(a, &rows, depths, packed) };
+        }
+    }
+
+    unsafe fn tile(self, steps: usize, left: Left<u16>, panel: *const u16, target: Target) {
+        let mut sums = Sums([0.0; SIDE * SIDE]);
+        // Safety: passed on from the caller: so many steps of the packed tile and the panel, and a
+        // session on this thread.
+        unsafe {
+            multiply(steps, left.start, panel, &mut sums);
+            write(&sums, target);
+        }
+    }
+}
+
+/// Whether `cpuid` reports `amx_tile` and `amx_bf16` (leaf 7, bits 24 and 22 of `edx`).
+fn has_tile_instructions() -> bool {
+    let features = __cpuid_count(7, 0).edx;
+    features & (1 << 24) != 0 && features & (1 << 22) != 0
+}
+
+/// Asks the kernel for the tiles' state (`arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`),
+/// for all threads of this process. Without the permission the first tile instruction is fatal.
+#[cfg(target_os = "linux")]
+fn tile_state_is_permitted() -> bool {
+    const ARCH_PRCTL: i64 = 158;
+    let result: i64;
+    // Safety: the call changes nothing but the process's permission.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") 0x1023,
+            in("rsi") 18,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack)
+        );
+    }
+    result == 0
+}
+
+/// Other systems have their own ways of permission.
+#[cfg(not(target_os = "linux"))]
+fn tile_state_is_permitted() -> bool {
+    false
+}
+
+/// The sums of four tiles: `[2 halves of the rows, 2 halves of the columns, 16, 16]`.
+#[repr(C, align(64))]
+struct Sums([f32; SIDE * SIDE]);
+
+/// Computes the four tiles of sums over so many steps: `left` holds `[steps, 2, 16 rows, 32]`,
+/// `panel` `[steps, 2, 16 pairs, 16 columns, 2]`.
+///
+/// # Safety
+/// The thread has a session; both operands are readable for so many steps.
+unsafe fn multiply(steps: usize, left: *const u16, panel: *const u16, sums: &mut Sums) {
+    if steps == 0 {
+        return;
+    }
+    // Safety: reads the operands (promised by the caller) and writes `sums`, whose size is that of
+    // four tiles; the tile registers are used within this block alone.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "2:",
+            "tileloadd tmm4, [{left} + {row}]",
+            "tileloadd tmm6, [{panel} + {row}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{panel} + {row} + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{left} + {row} + 1024]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {left}, 2048",
+            "add {panel}, 2048",
+            "dec {steps}",
+            "jnz 2b",
+            "tilestored [{sums} + {row}], tmm0",
+            "tilestored [{sums} + {row} + 1024], tmm1",
+            "tilestored [{sums} + {row} + 2048], tmm2",
+            "tilestored [{sums} + {row} + 3072], tmm3",
+            left = inout(reg) left => _,
+            panel = inout(reg) panel => _,
+            steps = inout(reg) steps => _,
+            row = in(reg) 64usize,
+            sums = in(reg) sums.0.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack)
+        );
+    }
+}
+
+/// `target = base + bias + scale * sums`.
+///
+/// # Safety
+/// As for `Microkernel::tile`; the processor has AVX-512F.
+#[target_feature(enable = "avx512f")]
+unsafe fn write(sums: &Sums, target: Target) {
+    let scale = _mm512_set1_ps(target.scale);
+    for (half, first) in (0..target.columns).step_by(LANES).enumerate() {
+        let mask = pairs::lanes(target.columns - first);
+        for row in 0..target.rows {
+            let at = (row / LANES * 2 + half) * LANES * LANES + row % LANES * LANES;
+            // Safety: `at` addresses a row of one of the four tiles; the mask leaves only columns
+            // of the target.
+            unsafe {
+                let sum = _mm512_load_ps(sums.0.as_ptr().add(at));
+                let mut before = _mm512_setzero_ps();
+                if !target.base.is_null() {
+                    let base = target.base.add(row * target.base_row_stride + first);
+                    before = _mm512_maskz_loadu_ps(mask, base);
+                }
+                if !target.bias.is_null() {
+                    let bias = _mm512_maskz_loadu_ps(mask, target.bias.add(first));
+                    before = _mm512_add_ps(before, bias);
+                }
+                let place = target.start.add(row * target.row_stride + first);
+                _mm512_mask_storeu_ps(place, mask, _mm512_fmadd_ps(scale, sum, before));
+            }
+        }
+    }
+}
+
+/// Packs one panel: `[steps, 2, 16 pairs, 16 columns, 2]`.
+///
+/// # Safety
+/// The processor has AVX-512BW and AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
+    for (index, tile) in values.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
+        let (step, half) = (index / 2, index % 2);
+        let column = panel * SIDE + half * LANES;
+        let depths = step * GROUP..((step + 1) * GROUP).min(b.rows);
+        let columns = column.min(b.columns)..(column + LANES).min(b.columns);
+        match b.row_stride {
+            1 => pairs::along(b.transposed(), &columns, &depths, tile),
+            _ => pairs::across(b, &depths, &columns, tile),
+        }
+    }
+}
+
+/// Packs a tile of up to 32 rows: `[steps, 2, 16 rows, 32]`.
+///
+/// # Safety
+/// The processor has AVX-512BW and AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn pack_tile(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, packed: &mut [u16]) {
+    let steps = depths.len().div_ceil(GROUP);
+    for (index, tile) in packed.as_chunks_mut::<TILE>().0[..2 * steps].iter_mut().enumerate() {
+        let (step, half) = (index / 2, index % 2);
+        let first = (rows.start + half * LANES).min(rows.end);
+        let rows = first..(first + LANES).min(rows.end);
+        let start = depths.start + step * GROUP;
+        let depths = start..(start + GROUP).min(depths.end);
+        match a.row_stride {
+            1 => pairs::across_transposed(a.transposed(), &depths, &rows, tile),
+            _ => pairs::along_rows(a, &rows, &depths, tile),
+        }
+    }
+}

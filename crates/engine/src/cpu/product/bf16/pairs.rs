@@ -1,0 +1,146 @@
+//! Tiles of bf16 values for instructions that multiply pairs along the inner dimension: 16 rows or
+//! columns by 16 pairs, read from f32 and rounded, with zeros for what is missing.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::super::Matrix;
+use super::super::avx512::transposed;
+
+/// Values of a vector of f32.
+pub(super) const LANES: usize = 16;
+/// Values of a tile: 16 times 16 pairs.
+pub(super) type Tile = [u16; 2 * LANES * LANES];
+
+/// Whether the processor has the instructions of this file.
+pub(super) fn available() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+/// A mask of the first `count` lanes.
+pub(super) fn lanes(count: usize) -> __mmask16 {
+    if count >= LANES { !0 } else { (1 << count) - 1 }
+}
+
+/// 32 consecutive values, rounded; those from `count` on are zeros.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn consecutive(values: &[f32], count: usize) -> __m512i {
+    assert!(count <= values.len(), "values of a tile");
+    let load = |first: usize| {
+        let mask = lanes(count.saturating_sub(first));
+        // Safety: the mask leaves only the first `count` values, which are there.
+        unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr().wrapping_add(first)) }
+    };
+    let rounded = _mm512_cvtne2ps_pbh(load(LANES), load(0));
+    // Safety: both types are 512 bits without a meaning of their own.
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) }
+}
+
+/// Pairs of the values at the same place of two rows, rounded: `[16, 2]`. No row gives zeros.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn interleaved(first: &[f32], second: &[f32]) -> __m512i {
+    let load = |row: &[f32]| {
+        // Safety: the mask leaves only values of the row.
+        unsafe { _mm512_maskz_loadu_ps(lanes(row.len()), row.as_ptr()) }
+    };
+    let rounded = _mm512_cvtne2ps_pbh(load(second), load(first));
+    // Safety: both types are 512 bits without a meaning of their own.
+    let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) };
+    // Lane 2 i is value i of the first row, lane 2 i + 1 that of the second.
+    let order = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+        19, 3, 18, 2, 17, 1, 16, 0,
+    );
+    _mm512_permutexvar_epi16(order, rounded)
+}
+
+/// Rows and columns of 16 by 16 pairs exchanged.
+#[target_feature(enable = "avx512f")]
+fn exchanged(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    transposed(rows.map(|row| _mm512_castsi512_ps(row))).map(|row| _mm512_castps_si512(row))
+}
+
+#[target_feature(enable = "avx512f")]
+fn store(rows: [__m512i; LANES], tile: &mut Tile) {
+    for (row, place) in rows.into_iter().zip(tile.as_chunks_mut::<{ 2 * LANES }>().0) {
+        // Safety: a place of 64 bytes.
+        unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), row) };
+    }
+}
+
+/// The rows of a matrix with contiguous rows, each its values at `depths`: up to 16 rows of up to
+/// 32 values.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn read_along(matrix: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>) -> [__m512i; LANES] {
+    let mut vectors = [_mm512_setzero_si512(); LANES];
+    for (row, vector) in rows.clone().zip(&mut vectors) {
+        *vector =
+            consecutive(&matrix.values[row * matrix.row_stride + depths.start..], depths.len());
+    }
+    vectors
+}
+
+/// Pairs of rows, `depths` of them, of a matrix with contiguous rows, each at `columns`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn read_across(
+    matrix: Matrix<'_>,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+) -> [__m512i; LANES] {
+    let row = |depth: usize| match depth < depths.end {
+        true => &matrix.values[depth * matrix.row_stride..][columns.clone()],
+        false => &[],
+    };
+    let mut vectors = [_mm512_setzero_si512(); LANES];
+    for (depth, vector) in depths.clone().step_by(2).zip(&mut vectors) {
+        *vector = interleaved(row(depth), row(depth + 1));
+    }
+    vectors
+}
+
+/// `[16 rows, 32 depths]` of a matrix with contiguous rows.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn along_rows(
+    matrix: Matrix<'_>,
+    rows: &Range<usize>,
+    depths: &Range<usize>,
+    tile: &mut Tile,
+) {
+    store(read_along(matrix, rows, depths), tile);
+}
+
+/// The same with pairs first: `[16 pairs, 16 rows, 2]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn along(
+    matrix: Matrix<'_>,
+    rows: &Range<usize>,
+    depths: &Range<usize>,
+    tile: &mut Tile,
+) {
+    store(exchanged(read_along(matrix, rows, depths)), tile);
+}
+
+/// `[16 pairs, 16 columns, 2]` of a matrix with contiguous rows, whose rows are the inner
+/// dimension.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn across(
+    matrix: Matrix<'_>,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+    tile: &mut Tile,
+) {
+    store(read_across(matrix, depths, columns), tile);
+}
+
+/// The same with columns first: `[16 columns, 32 depths]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn across_transposed(
+    matrix: Matrix<'_>,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+    tile: &mut Tile,
+) {
+    store(exchanged(read_across(matrix, depths, columns)), tile);
+}

@@ -1,0 +1,219 @@
+//! Products of bf16 against slow references, bit for bit.
+
+use super::super::{DEPTH, Products};
+use super::rounding::{round, widen};
+use super::*;
+use crate::testing::random;
+
+/// How an instruction adds the products of a block of the inner dimension.
+type BlockSum = fn(&[f32], &[f32]) -> f32;
+
+/// Every kernel that this processor has, with its reference.
+fn kernels() -> Vec<(Bf16, BlockSum)> {
+    let mut kernels = vec![(Bf16::Portable, tile_sum as BlockSum)];
+    #[cfg(target_arch = "x86_64")]
+    {
+        kernels.extend(Amx::detect().map(|kernel| (Bf16::Tiles(kernel), tile_sum as BlockSum)));
+        kernels.extend(Dot::detect().map(|kernel| (Bf16::Dot(kernel), dot_sum as BlockSum)));
+    }
+    kernels
+}
+
+fn flushed(value: f32) -> f32 {
+    if value.is_subnormal() { 0.0f32.copysign(value) } else { value }
+}
+
+fn multiply_add(a: f32, b: f32, sum: f32) -> f32 {
+    flushed(flushed(a).mul_add(flushed(b), flushed(sum)))
+}
+
+/// `tdpbf16ps`, 32 values at a time.
+fn tile_sum(a: &[f32], b: &[f32]) -> f32 {
+    let add_up = |sum: f32, (a, b): (&[f32], &[f32])| {
+        let chain = |first: usize| {
+            let pairs = a.iter().zip(b).skip(first).step_by(2);
+            pairs.fold(0.0, |chain, (&a, &b)| multiply_add(a, b, chain))
+        };
+        flushed(sum + flushed(chain(0) + chain(1)))
+    };
+    a.chunks(32).zip(b.chunks(32)).fold(0.0, add_up)
+}
+
+/// `vdpbf16ps`: of each pair the second product first.
+fn dot_sum(a: &[f32], b: &[f32]) -> f32 {
+    a.chunks(2).zip(b.chunks(2)).fold(0.0, |sum, (a, b)| {
+        a.iter().zip(b).rev().fold(sum, |sum, (&a, &b)| multiply_add(a, b, sum))
+    })
+}
+
+/// The product by plain loops: the inner dimension in blocks of `DEPTH`.
+fn reference(
+    block_sum: BlockSum,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    start: &[f32],
+) -> Vec<f32> {
+    let rounded = |value: Option<f32>| widen(round(value.unwrap()));
+    (0..a.rows * b.columns)
+        .map(|index| {
+            let (row, column) = (index / b.columns, index % b.columns);
+            let left: Vec<f32> = (0..b.rows).map(|depth| rounded(a.get(row, depth))).collect();
+            let right: Vec<f32> = (0..b.rows).map(|depth| rounded(b.get(depth, column))).collect();
+            let blocks = left.chunks(DEPTH).zip(right.chunks(DEPTH));
+            blocks.fold(start[index], |value, (a, b)| scale.mul_add(block_sum(a, b), value))
+        })
+        .collect()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn every_kernel_has_the_bits_of_its_reference() {
+    for (kernel, block_sum) in kernels() {
+        let products = Products::Bf16(kernel);
+        for (m, n, k) in [
+            (1, 1, 1),
+            (1, 70, 33),
+            (3, 32, 31),
+            (33, 65, 4),
+            (65, 31, 513),
+            (70, 100, 64),
+            (7, 5, 1030),
+            (200, 33, 1),
+        ] {
+            let (a, b) = (random(1, m * (k + 2)), random(2, n * k));
+            let (old, bias, residual) = (random(3, m * n), random(4, n), random(5, m * n));
+            let lefts =
+                [Matrix::strided(&a, m, k, k + 2), Matrix::dense(&a[..m * k], k, m).transposed()];
+            let rights = [Matrix::dense(&b, n, k).transposed(), Matrix::dense(&b, k, n)];
+            let both = Addend::Rows { bias: Some(&bias), residual: Some(&residual) };
+            let addends = [
+                (Addend::Nothing, vec![0.0; m * n]),
+                (Addend::Output, old.clone()),
+                (both, (0..m * n).map(|i| residual[i] + bias[i % n]).collect()),
+            ];
+            for (left, right) in
+                lefts.into_iter().flat_map(|left| rights.map(|right| (left, right)))
+            {
+                for (addend, start) in &addends {
+                    let expected = bits(&reference(block_sum, left, right, 0.5, start));
+                    for workers in [Workers::One, Workers::All] {
+                        let mut output = old.clone();
+                        let target = MatrixMut::dense(&mut output, m, n);
+                        products.product(target, *addend, left, right, 0.5, workers);
+                        assert!(bits(&output) == expected, "{} {m} x {n} x {k}", kernel.name());
+                    }
+                    let mut output = old.clone();
+                    let target = MatrixMut::dense(&mut output, m, n);
+                    products.packed(right).multiply(target, *addend, left, 0.5);
+                    assert!(bits(&output) == expected, "{} {m} x {n} x {k}", kernel.name());
+                }
+            }
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    for (instructions, is_there) in
+        [("AMX tiles", Amx::detect().is_some()), ("vdpbf16ps", Dot::detect().is_some())]
+    {
+        if !is_there {
+            eprintln!("not tested: this processor has no {instructions}");
+        }
+    }
+}
+
+/// Tiny and huge numbers: what is flushed, overflows or becomes no number.
+#[test]
+fn extreme_values_have_the_bits_of_the_reference() {
+    let tiny = [1e-38, -2e-38, 1e-39, f32::MIN_POSITIVE, 1e-20, -1e-19, 1.0, -1.5, 0.0, -0.0];
+    let huge = [3e38, -3e38, 1e19, 1.0, 0.0, -2.0, f32::INFINITY, 1e-20];
+    let finite = extremes_match(&tiny);
+    assert!(finite.iter().any(|value| value.is_finite() && value.abs() < 1e-36 && *value != 0.0));
+    assert!(extremes_match(&huge).iter().any(|value| value.is_nan()));
+    assert!(extremes_match(&huge[..6]).iter().any(|value| value.is_infinite()));
+}
+
+/// Holds every kernel to its reference on a choice of values; returns the last one's output.
+fn extremes_match(choice: &[f32]) -> Vec<f32> {
+    let (m, n, k) = (40, 40, 70);
+    let pick = |seed: u64, count: usize| -> Vec<f32> {
+        let values = random(seed, count);
+        values.iter().map(|value| choice[(value.abs() * 1e4) as usize % choice.len()]).collect()
+    };
+    let (a, b) = (pick(1, m * k), pick(2, k * n));
+    // Few terms in most columns, so that tiny results stay tiny.
+    let b: Vec<f32> = (0..).zip(b).map(|(i, b)| if i % n > i / n { 0.0 } else { b }).collect();
+    let (left, right) = (Matrix::dense(&a, m, k), Matrix::dense(&b, k, n));
+    let mut output = vec![0.0; m * n];
+    for (kernel, block_sum) in kernels() {
+        let expected = reference(block_sum, left, right, 1.0, &vec![0.0; m * n]);
+        let target = MatrixMut::dense(&mut output, m, n);
+        let products = Products::Bf16(kernel);
+        products.product(target, Addend::Nothing, left, right, 1.0, Workers::One);
+        for (found, expected) in output.iter().zip(&expected) {
+            let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+            assert!(same, "{}: {found:e} instead of {expected:e}", kernel.name());
+        }
+    }
+    output
+}
+
+/// The vectorised packing of tiles against the plain one.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn tiles_are_packed_as_by_plain_loops() {
+    use super::super::pack::{panel_size, tile_size};
+    if !pairs::available() {
+        return;
+    }
+    let kernel = Amx::only_for_packing();
+    let values = random(1, 80 * 80);
+    for (rows, columns) in [(80, 80), (33, 17), (1, 1), (64, 31), (31, 66)] {
+        let row_major = Matrix::strided(&values, rows, columns, 80);
+        let column_major = Matrix::strided(&values, columns, rows, 80).transposed();
+        for matrix in [row_major, column_major] {
+            for panel in 0..columns.div_ceil(Amx::PANEL) {
+                let mut found = vec![7; panel_size::<Amx>(rows)];
+                let mut expected = found.clone();
+                kernel.pack_panel(matrix, panel, &mut found);
+                portable::pack_pairs::<Amx>(matrix, panel, &mut expected);
+                assert_eq!(found, expected, "panel {panel} of {rows} x {columns}");
+            }
+            let mut found = vec![7; rows.div_ceil(Amx::TILE_ROWS) * tile_size::<Amx>()];
+            let mut expected = found.clone();
+            kernel.pack_rows(matrix, &(0..rows), &(0..columns), &mut found);
+            portable::pack_groups::<Amx>(matrix, &(0..rows), &(0..columns), &mut expected);
+            assert!(found == expected, "rows of {rows} x {columns}");
+        }
+    }
+}
+
+#[test]
+fn neither_threads_nor_other_rows_change_a_bit() {
+    let (m, n, k) = (131, 257, 700);
+    let (a, b) = (random(1, m * k), random(2, n * k));
+    let right = Matrix::dense(&b, n, k).transposed();
+    for (kernel, _) in kernels() {
+        let compute = |threads, rows: std::ops::Range<usize>| {
+            let mut output = vec![0.0; rows.len() * n];
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let left = Matrix::dense(&a[rows.start * k..rows.end * k], rows.len(), k);
+            pool.install(|| {
+                let target = MatrixMut::dense(&mut output, rows.len(), n);
+                let products = Products::Bf16(kernel);
+                products.product(target, Addend::Nothing, left, right, 1.0, Workers::All);
+            });
+            output
+        };
+        let whole = compute(1, 0..m);
+        for threads in [2, 3, 5] {
+            assert!(whole == compute(threads, 0..m), "{threads} threads: {}", kernel.name());
+        }
+        for rows in [0..1, 5..8, 130..131, 3..80] {
+            let part = &whole[rows.start * n..rows.end * n];
+            assert!(compute(2, rows.clone()) == part, "rows {rows:?}: {}", kernel.name());
+        }
+    }
+}
