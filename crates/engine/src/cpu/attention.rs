@@ -9,8 +9,9 @@ use rayon::prelude::*;
 
 use super::math::{dot, exp, map_and_sum, maximum};
 use super::memory;
-use super::product::{Addend, Matrix, MatrixMut, Products, Workers};
-use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
+use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Start, Workers};
+use super::values::{Values, ValuesMut};
+use super::{Cpu, rows_per_task, slice, values_mut, vectorised};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads, split};
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
@@ -25,7 +26,7 @@ thread_local! {
 /// An output that several tasks write to, each its own columns or rows.
 #[derive(Clone, Copy)]
 struct Shared {
-    pointer: *mut f32,
+    start: Start,
     length: usize,
     stride: usize,
 }
@@ -36,8 +37,8 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn new(values: &mut [f32], stride: usize) -> Self {
-        Self { pointer: values.as_mut_ptr(), length: values.len(), stride }
+    fn new(values: ValuesMut<'_>, stride: usize) -> Self {
+        Self { length: values.len(), start: Start::of(values), stride }
     }
 
     /// The block of `rows` and `columns`.
@@ -50,26 +51,25 @@ impl Shared {
             rows.is_empty() || (rows.end - 1) * self.stride + columns.end <= self.length,
             "a block past the end"
         );
-        let start = rows.start * self.stride + columns.start;
+        let start = self.start.add(rows.start * self.stride + columns.start);
         // Safety: the block is within the values (checked above) and not shared (promised by the
         // caller).
-        unsafe {
-            MatrixMut::strided(self.pointer.add(start), rows.len(), columns.len(), self.stride)
-        }
+        unsafe { MatrixMut::strided(start, rows.len(), columns.len(), self.stride) }
     }
 
     /// The values of one row's columns.
     ///
     /// # Safety
     /// As for `block`.
-    unsafe fn row<'a>(self, row: usize, columns: Range<usize>) -> &'a mut [f32] {
+    unsafe fn row<'a>(self, row: usize, columns: Range<usize>) -> ValuesMut<'a> {
         assert!(row * self.stride + columns.end <= self.length, "a row past the end");
+        let count = columns.len();
         // Safety: as for `block`.
         unsafe {
-            std::slice::from_raw_parts_mut(
-                self.pointer.add(row * self.stride + columns.start),
-                columns.len(),
-            )
+            match self.start.add(row * self.stride + columns.start) {
+                Start::F32(start) => ValuesMut::F32(std::slice::from_raw_parts_mut(start, count)),
+                Start::Bf16(start) => ValuesMut::Bf16(std::slice::from_raw_parts_mut(start, count)),
+            }
         }
     }
 }
@@ -77,17 +77,14 @@ impl Shared {
 /// Some columns of a view's rows, as a matrix.
 fn part<'a>(view: View<'a>, rows: Range<usize>, columns: Range<usize>) -> Matrix<'a> {
     let view = view.row_range(rows).column_range(columns);
-    Matrix::strided(
-        &memory::values(view.tensor)[view.offset..],
-        view.rows,
-        view.columns,
-        view.stride,
-    )
+    let values = memory::all_values(view.tensor);
+    let values = values.range(view.offset..values.len());
+    Matrix::strided(values, view.rows, view.columns, view.stride)
 }
 
-fn row<'a>(view: View<'a>, row: usize, columns: Range<usize>) -> &'a [f32] {
+fn row<'a>(view: View<'a>, row: usize, columns: Range<usize>) -> Values<'a> {
     let start = view.offset + row * view.stride;
-    &memory::values(view.tensor)[start + columns.start..start + columns.end]
+    memory::all_values(view.tensor).range(start + columns.start..start + columns.end)
 }
 
 fn columns(head: usize, heads: &Heads) -> Range<usize> {
@@ -163,9 +160,9 @@ fn whole<'a>(
     }
     let rows = span.prefix.iter().chain([&span.keys]).cloned().flatten();
     for (place, index) in memory.chunks_exact_mut(columns.len()).zip(rows) {
-        place.copy_from_slice(row(view, index, columns.clone()));
+        row(view, index, columns.clone()).copy_to(place);
     }
-    Matrix::dense(memory, span.key_count(), columns.len())
+    Matrix::dense(&*memory, span.key_count(), columns.len())
 }
 
 /// Values of memory that `whole` needs.
@@ -221,16 +218,16 @@ impl AttentionKernels for Cpu {
         let width = fused_qkv.columns;
         let rows = rows_per_task(width);
         let turned = (heads.num_heads + heads.num_kv_heads) * heads.head_dim;
-        slice_mut(fused_qkv).par_chunks_mut(rows * width).zip(positions.par_chunks(rows)).for_each(
-            |(block, positions)| {
-                for (row, &position) in block.chunks_exact_mut(width).zip(positions) {
-                    let turns = &turns[position as usize * half..][..half];
-                    row[..turned]
-                        .chunks_exact_mut(heads.head_dim)
-                        .for_each(|head| turn(head, turns));
-                }
-            },
-        );
+        let rotate_rows = |block: &mut [f32], positions: &[u32]| {
+            for (row, &position) in block.chunks_exact_mut(width).zip(positions) {
+                let turns = &turns[position as usize * half..][..half];
+                row[..turned].chunks_exact_mut(heads.head_dim).for_each(|head| turn(head, turns));
+            }
+        };
+        values_mut(fused_qkv)
+            .par_chunks_mut(rows * width)
+            .zip(positions.par_chunks(rows))
+            .for_each(|(block, positions)| block.update(|block| rotate_rows(block, positions)));
     }
 
     fn attention(
@@ -244,9 +241,9 @@ impl AttentionKernels for Cpu {
         output: ViewMut<'_>,
         logsumexp: Option<ViewMut<'_>>,
     ) {
-        let output = Shared::new(slice_mut(output), heads.query_columns());
+        let output = Shared::new(values_mut(output), heads.query_columns());
         let logsumexp =
-            logsumexp.map(|logsumexp| Shared::new(slice_mut(logsumexp), heads.num_heads));
+            logsumexp.map(|logsumexp| Shared::new(values_mut(logsumexp), heads.num_heads));
         tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| {
             let (key_count, gathered) = (span.key_count(), whole_length(span, heads));
             with_scratch(QUERY_BLOCK * key_count + 2 * gathered, |scratch| {
@@ -254,14 +251,15 @@ impl AttentionKernels for Cpu {
                 let (of_keys, of_values) = memory.split_at_mut(gathered);
                 let keys = whole(keys, span, columns(kv_head, heads), of_keys);
                 let values = whole(values, span, columns(kv_head, heads), of_values);
+                let keys = self.products.local(keys.transposed());
+                let values = self.products.local(values);
                 for head in query_heads(kv_head, heads) {
                     for (rows, seen) in query_blocks(span, heads) {
                         let weights = &mut scratch[..rows.len() * seen];
-                        self.products.product(
-                            MatrixMut::dense(weights, rows.len(), seen),
+                        keys.multiply_part(
+                            MatrixMut::dense(&mut *weights, rows.len(), seen),
                             Addend::Nothing,
                             part(queries, rows.clone(), columns(head, heads)),
-                            keys.first_rows(seen).transposed(),
                             heads.scale(),
                             Workers::One,
                         );
@@ -275,7 +273,7 @@ impl AttentionKernels for Cpu {
                                 // Safety: this task alone writes this head's column of this
                                 // sequence's rows.
                                 let place = unsafe { logsumexp.row(token, head..head + 1) };
-                                place[0] = row_logsumexp;
+                                place.copy_from(&[row_logsumexp]);
                             }
                             if let Some(mask) = dropout {
                                 drop_row(visible, mask, token, head, heads.num_heads);
@@ -284,15 +282,8 @@ impl AttentionKernels for Cpu {
                         // Safety: this task alone writes this head's columns of this sequence's
                         // rows.
                         let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
-                        let weights = Matrix::dense(weights, rows.len(), seen);
-                        self.products.product(
-                            output,
-                            Addend::Nothing,
-                            weights,
-                            values.first_rows(seen),
-                            1.0,
-                            Workers::One,
-                        );
+                        let weights = Matrix::dense(&*weights, rows.len(), seen);
+                        values.multiply_part(output, Addend::Nothing, weights, 1.0, Workers::One);
                     }
                 }
             });
@@ -318,7 +309,7 @@ impl AttentionKernels for Cpu {
             logsumexp: slice(logsumexp),
             heads,
             dropout,
-            d_fused_qkv: Shared::new(slice_mut(d_fused_qkv), heads.qkv_columns()),
+            d_fused_qkv: Shared::new(values_mut(d_fused_qkv), heads.qkv_columns()),
         };
         assert!(
             spans.iter().all(|span| span.prefix.is_empty()),
@@ -335,10 +326,11 @@ impl AttentionKernels for Cpu {
         cache: ViewMut<'_>,
     ) {
         let width = cache.columns;
-        let cache = slice_mut(cache);
+        let mut cache = values_mut(cache);
         for index in 0..fused_qkv.rows {
             let kept = row(fused_qkv, index, heads.query_columns()..heads.qkv_columns());
-            cache[(length + index) * width..][..width].copy_from_slice(kept);
+            let place = (length + index) * width..(length + index + 1) * width;
+            cache.reborrow().range(place).copy_from(&kept.to_f32());
         }
     }
 }
@@ -366,22 +358,30 @@ struct GradientTask<'a> {
 impl GradientTask<'_> {
     fn run(&self, span: &AttentionSpan, kv_head: usize) {
         let heads = self.heads;
-        let (key_at, value_at) =
-            (heads.query_columns(), heads.query_columns() + heads.key_columns());
-        let shifted =
-            |by: usize| by + columns(kv_head, heads).start..by + columns(kv_head, heads).end;
-        let (key_columns, value_columns) = (shifted(key_at), shifted(value_at));
-        for token in span.keys.clone() {
-            // Safety: this task alone writes this head's keys and values of this sequence's rows.
-            unsafe {
-                self.d_fused_qkv.row(token, key_columns.clone()).fill(0.0);
-                self.d_fused_qkv.row(token, value_columns.clone()).fill(0.0);
-            }
-        }
-        with_scratch(2 * QUERY_BLOCK * span.keys.len(), |scratch| {
+        let (_, keys, values) = split(self.fused_qkv, heads);
+        let key = part(keys, span.keys.clone(), columns(kv_head, heads));
+        let value = part(values, span.keys.clone(), columns(kv_head, heads));
+        let operands = Operands {
+            key: self.products.local(key),
+            key_transposed: self.products.local(key.transposed()),
+            value_transposed: self.products.local(value.transposed()),
+        };
+        let (count, width) = (span.keys.len(), heads.head_dim);
+        with_scratch(2 * count * (width + QUERY_BLOCK), |scratch| {
+            let (d_keys_values, scratch) = scratch.split_at_mut(2 * count * width);
+            d_keys_values.fill(0.0);
+            let (d_key, d_value) = d_keys_values.split_at_mut(count * width);
             for head in query_heads(kv_head, heads) {
                 for (rows, seen) in query_blocks(span, heads) {
-                    self.block(span, head, rows, seen, &key_columns, &value_columns, scratch);
+                    self.block(span, head, rows, seen, &operands, d_key, d_value, scratch);
+                }
+            }
+            let of_keys = heads.query_columns() + kv_head * width;
+            for (first, gradient) in [(of_keys, d_key), (of_keys + heads.key_columns(), d_value)] {
+                for (token, row) in span.keys.clone().zip(gradient.chunks_exact(width)) {
+                    // Safety: this task alone writes this head's keys and values of this
+                    // sequence's rows.
+                    unsafe { self.d_fused_qkv.row(token, first..first + width) }.copy_from(row);
                 }
             }
         });
@@ -395,39 +395,24 @@ impl GradientTask<'_> {
         head: usize,
         rows: Range<usize>,
         seen: usize,
-        key_columns: &Range<usize>,
-        value_columns: &Range<usize>,
+        operands: &Operands<'_>,
+        d_key: &mut [f32],
+        d_value: &mut [f32],
         scratch: &mut [f32],
     ) {
         let (heads, count) = (self.heads, rows.len());
-        let seen_keys = span.keys.start..span.keys.start + seen;
-        let (_, keys, values) = split(self.fused_qkv, heads);
-        let kv = key_columns.start - heads.query_columns()..key_columns.end - heads.query_columns();
         let query = part(self.fused_qkv, rows.clone(), columns(head, heads));
-        let key = part(keys, seen_keys.clone(), kv.clone());
-        let value = part(values, seen_keys.clone(), kv);
         let d_out = part(self.d_output, rows.clone(), columns(head, heads));
         let (weights, rest) = scratch.split_at_mut(count * seen);
         let d_weights = &mut rest[..count * seen];
 
-        let scores = MatrixMut::dense(weights, count, seen);
-        self.products.product(
-            scores,
-            Addend::Nothing,
-            query,
-            key.transposed(),
-            heads.scale(),
-            Workers::One,
-        );
-        let d_scores = MatrixMut::dense(d_weights, count, seen);
-        self.products.product(
-            d_scores,
-            Addend::Nothing,
-            d_out,
-            value.transposed(),
-            1.0,
-            Workers::One,
-        );
+        let multiply = |right: &RightHand<'_>, output: MatrixMut<'_>, left: Matrix<'_>, scale| {
+            right.multiply_part(output, Addend::Nothing, left, scale, Workers::One);
+        };
+        let scores = MatrixMut::dense(&mut *weights, count, seen);
+        multiply(&operands.key_transposed, scores, query, heads.scale());
+        let d_scores = MatrixMut::dense(&mut *d_weights, count, seen);
+        multiply(&operands.value_transposed, d_scores, d_out, 1.0);
         for index in 0..count {
             let token = rows.start + index;
             let visible = heads.visible(span, token - span.queries.start);
@@ -440,41 +425,32 @@ impl GradientTask<'_> {
                 drop_row(d_weights, mask, token, head, heads.num_heads);
             }
             let along = dot_of(
-                row(self.d_output, token, columns(head, heads)),
-                row(self.output, token, columns(head, heads)),
+                &row(self.d_output, token, columns(head, heads)).to_f32(),
+                &row(self.output, token, columns(head, heads)).to_f32(),
             );
             softmax_gradient(weights, d_weights, along);
             if let Some(mask) = self.dropout {
                 drop_row(weights, mask, token, head, heads.num_heads);
             }
         }
-        let weights = Matrix::dense(weights, count, seen);
-        let d_scores = Matrix::dense(d_weights, count, seen);
+        let weights = Matrix::dense(&*weights, count, seen);
+        let d_scores = Matrix::dense(&*d_weights, count, seen);
         // Safety: this task alone writes this head's columns of this sequence's rows, one block
         // after the other.
-        let (d_query, d_key, d_value) = unsafe {
-            (
-                self.d_fused_qkv.block(rows, columns(head, heads)),
-                self.d_fused_qkv.block(seen_keys.clone(), key_columns.clone()),
-                self.d_fused_qkv.block(seen_keys, value_columns.clone()),
-            )
+        let d_query = unsafe { self.d_fused_qkv.block(rows, columns(head, heads)) };
+        multiply(&operands.key, d_query, d_scores, heads.scale());
+        let add = |output: &mut [f32], left: Matrix<'_>, right, scale| {
+            let output = MatrixMut::dense(output, seen, heads.head_dim);
+            self.products.product(output, Addend::Output, left, right, scale, Workers::One);
         };
-        self.products.product(d_query, Addend::Nothing, d_scores, key, heads.scale(), Workers::One);
-        self.products.product(
-            d_key,
-            Addend::Output,
-            d_scores.transposed(),
-            query,
-            heads.scale(),
-            Workers::One,
-        );
-        self.products.product(
-            d_value,
-            Addend::Output,
-            weights.transposed(),
-            d_out,
-            1.0,
-            Workers::One,
-        );
+        add(d_key, d_scores.transposed(), query, heads.scale());
+        add(d_value, weights.transposed(), d_out, 1.0);
     }
+}
+
+/// Keys and values of one head, as right-hand sides.
+struct Operands<'a> {
+    key: RightHand<'a>,
+    key_transposed: RightHand<'a>,
+    value_transposed: RightHand<'a>,
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
+use super::{Cpu, rows_per_task, values, values_mut, vectorised};
 use crate::ops::dropout::DropoutKernels;
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
@@ -41,11 +41,14 @@ impl DropoutKernels for Cpu {
     ) {
         let columns = output.columns;
         let rows = rows_per_task(columns);
-        let (input, residual) = (slice(input), residual.map(slice));
-        slice_mut(output).par_chunks_mut(rows * columns).enumerate().for_each(|(task, output)| {
+        let (input, residual) = (values(input), residual.map(values));
+        values_mut(output).par_chunks_mut(rows * columns).enumerate().for_each(|(task, output)| {
             let range = task * rows * columns..task * rows * columns + output.len();
-            let residual = residual.map(|residual| &residual[range.clone()]);
-            drop_rows(&input[range], residual, output, mask, task * rows, columns);
+            let residual = residual.map(|residual| residual.range(range.clone()).to_f32());
+            let input = input.range(range).to_f32();
+            output.write(|output| {
+                drop_rows(&input, residual.as_deref(), output, mask, task * rows, columns)
+            });
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{slice, slice_mut};
+use super::{values, values_mut};
 use crate::tensor::{View, ViewMut};
 
 /// Values per task.
@@ -14,10 +14,10 @@ pub(super) fn map(
     output: ViewMut<'_>,
     kernel: impl Fn(&[f32], &mut [f32]) + Sync,
 ) {
-    slice_mut(output)
+    values_mut(output)
         .par_chunks_mut(TASK)
-        .zip(slice(input).par_chunks(TASK))
-        .for_each(|(output, input)| kernel(input, output));
+        .zip(values(input).par_chunks(TASK))
+        .for_each(|(output, input)| output.write(|output| kernel(&input.to_f32(), output)));
 }
 
 /// `kernel(first, second, output)` on pieces of all three.
@@ -27,9 +27,11 @@ pub(super) fn map_both(
     output: ViewMut<'_>,
     kernel: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
 ) {
-    slice_mut(output)
+    values_mut(output)
         .par_chunks_mut(TASK)
-        .zip(slice(first).par_chunks(TASK))
-        .zip(slice(second).par_chunks(TASK))
-        .for_each(|((output, first), second)| kernel(first, second, output));
+        .zip(values(first).par_chunks(TASK))
+        .zip(values(second).par_chunks(TASK))
+        .for_each(|((output, first), second)| {
+            output.write(|output| kernel(&first.to_f32(), &second.to_f32(), output))
+        });
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
+use super::{Cpu, rows_per_task, values, values_mut, vectorised};
 use crate::ops::embed::EmbedKernels;
 use crate::tensor::{View, ViewMut};
 
@@ -17,14 +17,21 @@ vectorised! {
 impl EmbedKernels for Cpu {
     fn embed(&self, table: View<'_>, ids: &[u32], output: ViewMut<'_>, accumulate: bool) {
         let columns = table.columns;
-        let table = slice(table);
+        let table = values(table);
         let rows = rows_per_task(columns);
-        slice_mut(output).par_chunks_mut(rows * columns).zip(ids.par_chunks(rows)).for_each(
-            |(output, ids)| {
-                for (row, &id) in output.chunks_exact_mut(columns).zip(ids) {
-                    let entry = &table[id as usize * columns..][..columns];
-                    if accumulate { add_row(entry, row) } else { row.copy_from_slice(entry) }
-                }
+        let entry = |id: u32| table.range(id as usize * columns..(id as usize + 1) * columns);
+        values_mut(output).par_chunks_mut(rows * columns).zip(ids.par_chunks(rows)).for_each(
+            |(output, ids)| match accumulate {
+                true => output.update(|output| {
+                    for (row, &id) in output.chunks_exact_mut(columns).zip(ids) {
+                        add_row(&entry(id).to_f32(), row);
+                    }
+                }),
+                false => output.write(|output| {
+                    for (row, &id) in output.chunks_exact_mut(columns).zip(ids) {
+                        entry(id).copy_to(row);
+                    }
+                }),
             },
         );
     }
@@ -39,11 +46,12 @@ impl EmbedKernels for Cpu {
         // One thread, in the order of the tokens: a thousandth of a step, and nothing to keep
         // apart.
         let columns = d_output.columns;
-        let d_table = slice_mut(d_table);
-        for (row, &id) in slice(d_output).chunks_exact(columns).zip(ids) {
-            if Some(id) != padding {
-                add_row(row, &mut d_table[id as usize * columns..][..columns]);
-            }
+        let mut d_table = values_mut(d_table);
+        let d_output = values(d_output);
+        for (row, &id) in ids.iter().enumerate().filter(|(_, id)| Some(**id) != padding) {
+            let from = d_output.range(row * columns..(row + 1) * columns).to_f32();
+            let place = id as usize * columns..(id as usize + 1) * columns;
+            d_table.reborrow().range(place).update(|to| add_row(&from, to));
         }
     }
 }

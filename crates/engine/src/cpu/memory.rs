@@ -8,8 +8,9 @@ use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 use rayon::prelude::*;
 
-use super::{Cpu, slice, slice_mut, vectorised};
-use crate::device::DeviceMemory;
+use super::values::{Values, ValuesMut};
+use super::{Cpu, values, values_mut, vectorised};
+use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::fault::{Fault, raise};
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::{Precision, Storage, Tensor, View, ViewMut};
@@ -69,6 +70,13 @@ impl Buffer {
     }
 }
 
+/// A tensor's memory.
+pub(super) struct Memory {
+    buffer: Buffer,
+    /// Whether it holds bf16 values, two in the room of an f32.
+    is_bf16: bool,
+}
+
 /// Memory that tensors gave back, by number of lines.
 #[derive(Default)]
 pub(super) struct Pool {
@@ -126,24 +134,51 @@ fn size_class(length: usize) -> usize {
     lines.next_multiple_of((lines.next_power_of_two() / 8).max(1))
 }
 
-fn buffer(storage: &Storage) -> &Buffer {
+fn memory(storage: &Storage) -> &Memory {
     storage.downcast_ref().expect("a CPU tensor holds CPU memory")
 }
 
+fn memory_mut(storage: &mut Storage) -> &mut Memory {
+    storage.downcast_mut().expect("a CPU tensor holds CPU memory")
+}
+
 /// All values of a tensor's memory, which may be longer than the tensor.
-pub(super) fn values(tensor: &Tensor) -> &[f32] {
-    buffer(tensor.storage()).values()
+pub(super) fn all_values(tensor: &Tensor) -> Values<'_> {
+    let Memory { buffer, is_bf16 } = memory(tensor.storage());
+    match is_bf16 {
+        true => Values::Bf16(bytemuck::cast_slice(buffer.values())),
+        false => Values::F32(buffer.values()),
+    }
 }
 
 /// All values of a tensor's memory, to write.
-pub(super) fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
-    storage_values_mut(tensor.storage_mut())
+pub(super) fn all_values_mut(tensor: &mut Tensor) -> ValuesMut<'_> {
+    let Memory { buffer, is_bf16 } = memory_mut(tensor.storage_mut());
+    match is_bf16 {
+        true => ValuesMut::Bf16(bytemuck::cast_slice_mut(buffer.values_mut())),
+        false => ValuesMut::F32(buffer.values_mut()),
+    }
 }
 
-/// All values of memory that no tensor holds yet.
+/// All values of a tensor in full precision.
+pub(super) fn full_values(tensor: &Tensor) -> &[f32] {
+    match all_values(tensor) {
+        Values::F32(values) => values,
+        Values::Bf16(_) => unreachable!("this kernel reads tensors in full precision"),
+    }
+}
+
+/// All values of a tensor in full precision, to write.
+pub(super) fn full_values_mut(tensor: &mut Tensor) -> &mut [f32] {
+    match all_values_mut(tensor) {
+        ValuesMut::F32(values) => values,
+        ValuesMut::Bf16(_) => unreachable!("this kernel writes tensors in full precision"),
+    }
+}
+
+/// All values of memory in full precision that no tensor holds yet.
 pub(super) fn storage_values_mut(storage: &mut Storage) -> &mut [f32] {
-    let buffer: &mut Buffer = storage.downcast_mut().expect("a CPU tensor holds CPU memory");
-    buffer.values_mut()
+    memory_mut(storage).buffer.values_mut()
 }
 
 /// Values that one task copies or adds.
@@ -158,64 +193,81 @@ vectorised! {
 }
 
 impl MemoryKernels for Cpu {
-    fn allocate(&self, length: usize, _: Precision) -> Storage {
-        let class = size_class(length);
-        let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    fn allocate(&self, length: usize, precision: Precision) -> Storage {
+        let is_bf16 = precision == Precision::Compact && self.arithmetic() == Arithmetic::Bf16;
+        let class = size_class(if is_bf16 { length.div_ceil(2) } else { length });
         // The smallest that is large enough, so that a smaller batch lives in the memory of a
         // larger one.
-        if let Some(storage) = free.range_mut(class..).find_map(|(_, storages)| storages.pop()) {
+        let found = self.pool.free().range_mut(class..).find_map(|(_, storages)| storages.pop());
+        if let Some(mut storage) = found {
+            memory_mut(&mut storage).is_bf16 = is_bf16;
             return storage;
         }
-        drop(free);
         self.pool.count((class * size_of::<Line>()) as u64);
-        Box::new(Buffer::new(class * LINE))
+        Box::new(Memory { buffer: Buffer::new(class * LINE), is_bf16 })
     }
 
     fn recycle(&self, storage: Storage) {
-        let class = buffer(&storage).length() / LINE;
-        let mut free = self.pool.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        free.entry(class).or_default().push(storage);
+        let class = memory(&storage).buffer.length() / LINE;
+        self.pool.free().entry(class).or_default().push(storage);
     }
 
     fn read(&self, from: View<'_>, to: &mut [f32]) {
-        to.copy_from_slice(slice(from));
+        values(from).copy_to(to);
     }
 
     fn write(&self, to: ViewMut<'_>, from: &[f32]) {
-        slice_mut(to).copy_from_slice(from);
+        values_mut(to).copy_from(from);
     }
 
     fn write_bf16(&self, to: ViewMut<'_>, from: &[[u8; 2]]) {
-        let to = slice_mut(to);
-        assert_eq!(from.len(), to.len(), "values to write");
-        for (to, &[low, high]) in to.iter_mut().zip(from) {
-            *to = f32::from_le_bytes([0, 0, low, high]);
+        match values_mut(to) {
+            ValuesMut::F32(to) => {
+                assert_eq!(from.len(), to.len(), "values to write");
+                for (to, &[low, high]) in to.iter_mut().zip(from) {
+                    *to = f32::from_le_bytes([0, 0, low, high]);
+                }
+            }
+            ValuesMut::Bf16(to) => {
+                assert_eq!(from.len(), to.len(), "values to write");
+                for (to, &bytes) in to.iter_mut().zip(from) {
+                    *to = u16::from_le_bytes(bytes);
+                }
+            }
         }
     }
 
     fn copy(&self, from: View<'_>, to: ViewMut<'_>) {
-        let (from, to) = (slice(from), slice_mut(to));
+        let (from, to) = (values(from), values_mut(to));
         assert_eq!(from.len(), to.len(), "values to copy");
-        to.par_chunks_mut(TASK)
-            .zip(from.par_chunks(TASK))
-            .for_each(|(to, from)| to.copy_from_slice(from));
+        match (from, to) {
+            (Values::Bf16(from), ValuesMut::Bf16(to)) => to
+                .par_chunks_mut(TASK)
+                .zip(from.par_chunks(TASK))
+                .for_each(|(to, from)| to.copy_from_slice(from)),
+            (from, to) => to
+                .par_chunks_mut(TASK)
+                .zip(from.par_chunks(TASK))
+                .for_each(|(to, from)| to.copy_from(&from.to_f32())),
+        }
     }
 
     fn fill(&self, to: ViewMut<'_>, value: f32) {
-        slice_mut(to).par_chunks_mut(TASK).for_each(|to| to.fill(value));
+        values_mut(to).par_chunks_mut(TASK).for_each(|to| to.write(|to| to.fill(value)));
     }
 
     fn add(&self, from: View<'_>, to: ViewMut<'_>) {
-        let (from, to) = (slice(from), slice_mut(to));
+        let (from, to) = (values(from), values_mut(to));
         assert_eq!(from.len(), to.len(), "values to add");
-        to.par_chunks_mut(TASK).zip(from.par_chunks(TASK)).for_each(|(to, from)| add_all(from, to));
+        to.par_chunks_mut(TASK)
+            .zip(from.par_chunks(TASK))
+            .for_each(|(to, from)| to.update(|to| add_all(&from.to_f32(), to)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Device;
     use crate::fault;
 
     /// Large buffers come from elsewhere than small ones, and must be as good.

@@ -24,6 +24,7 @@ mod softmax;
 mod swiglu;
 mod tanh;
 mod teacher_samples;
+mod values;
 
 use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::tensor::{View, ViewMut};
@@ -31,6 +32,7 @@ use crate::tensor::{View, ViewMut};
 use memory::Pool;
 use product::Products;
 use product::bf16::Bf16;
+use values::{Values, ValuesMut};
 
 /// Compiles a function once for each family of vector instructions and picks the best at run time.
 /// Functions that it calls must be `#[inline(always)]` to be part of that.
@@ -128,19 +130,32 @@ fn instructions() -> &'static str {
 
 /// A contiguous view as a matrix.
 fn matrix<'a>(view: View<'a>) -> product::Matrix<'a> {
-    product::Matrix::dense(slice(view), view.rows, view.columns)
+    product::Matrix::dense(values(view), view.rows, view.columns)
 }
 
 /// The values of a contiguous view.
-fn slice<'a>(view: View<'a>) -> &'a [f32] {
+fn values<'a>(view: View<'a>) -> Values<'a> {
     assert!(view.is_contiguous(), "this kernel reads contiguous rows");
-    &memory::values(view.tensor)[view.offset..view.offset + view.rows * view.columns]
+    let range = view.offset..view.offset + view.rows * view.columns;
+    memory::all_values(view.tensor).range(range)
 }
 
 /// The values of a view to write.
+fn values_mut<'a>(view: ViewMut<'a>) -> ValuesMut<'a> {
+    let range = view.offset..view.offset + view.rows * view.columns;
+    memory::all_values_mut(view.tensor).range(range)
+}
+
+/// The values of a contiguous view in full precision.
+fn slice<'a>(view: View<'a>) -> &'a [f32] {
+    assert!(view.is_contiguous(), "this kernel reads contiguous rows");
+    &memory::full_values(view.tensor)[view.offset..view.offset + view.rows * view.columns]
+}
+
+/// The values of a view in full precision, to write.
 fn slice_mut<'a>(view: ViewMut<'a>) -> &'a mut [f32] {
     let range = view.offset..view.offset + view.rows * view.columns;
-    &mut memory::values_mut(view.tensor)[range]
+    &mut memory::full_values_mut(view.tensor)[range]
 }
 
 /// Rows that one task takes, so that a task is worth its start: about 16,000 values.

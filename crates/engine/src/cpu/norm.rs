@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::math::{dot, sum, sum_over};
-use super::{Cpu, slice, slice_mut, vectorised};
+use super::values::{Values, ValuesMut};
+use super::{Cpu, slice, slice_mut, values, values_mut, vectorised};
 use crate::ops::norm::NormKernels;
 use crate::tensor::{View, ViewMut};
 
@@ -131,16 +132,19 @@ fn gradient_by_blocks(
     d_parameters: ViewMut<'_>,
 ) {
     let (columns, width) = (input.columns, statistics.columns);
-    let (d_output, input, gain, statistics) =
-        (slice(d_output), slice(input), slice(gain), slice(statistics));
+    let (d_output, input) = (values(d_output), values(input));
+    let (gain, statistics) = (slice(gain), slice(statistics));
     let d_parameters = slice_mut(d_parameters);
     let mut partial = vec![0.0; (statistics.len() / width).div_ceil(ROWS) * d_parameters.len()];
-    slice_mut(d_input)
+    values_mut(d_input)
         .par_chunks_mut(ROWS * columns)
         .zip(d_output.par_chunks(ROWS * columns).zip(input.par_chunks(ROWS * columns)))
         .zip(statistics.par_chunks(ROWS * width).zip(partial.par_chunks_mut(d_parameters.len())))
         .for_each(|((dx, (dy, x)), (statistics, sums))| {
-            rows_gradient(dy, x, gain, statistics, dx, accumulate, sums)
+            let (dy, x) = (dy.to_f32(), x.to_f32());
+            let kernel =
+                |dx: &mut [f32]| rows_gradient(&dy, &x, gain, statistics, dx, accumulate, sums);
+            if accumulate { dx.update(kernel) } else { dx.write(kernel) }
         });
     d_parameters.fill(0.0);
     for sums in partial.chunks_exact(d_parameters.len()) {
@@ -156,14 +160,17 @@ fn forward_by_blocks(
     rows_forward: impl Fn(&[f32], &mut [f32], Option<&mut [f32]>) + Sync,
 ) {
     let size = ROWS * input.columns;
-    let blocks = slice_mut(output).par_chunks_mut(size).zip(slice(input).par_chunks(size));
+    let blocks = values_mut(output).par_chunks_mut(size).zip(values(input).par_chunks(size));
+    let run = |output: ValuesMut<'_>, input: Values<'_>, kept: Option<&mut [f32]>| {
+        output.write(|output| rows_forward(&input.to_f32(), output, kept));
+    };
     match statistics {
-        None => blocks.for_each(|(output, input)| rows_forward(input, output, None)),
+        None => blocks.for_each(|(output, input)| run(output, input, None)),
         Some(statistics) => {
             let width = statistics.columns;
-            blocks.zip(slice_mut(statistics).par_chunks_mut(ROWS * width)).for_each(
-                |((output, input), statistics)| rows_forward(input, output, Some(statistics)),
-            );
+            blocks
+                .zip(slice_mut(statistics).par_chunks_mut(ROWS * width))
+                .for_each(|((output, input), statistics)| run(output, input, Some(statistics)));
         }
     }
 }

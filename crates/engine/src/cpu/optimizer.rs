@@ -57,18 +57,18 @@ impl OptimizerKernels for Cpu {
         step: AdamwStep,
     ) {
         let constants = step.constants();
-        memory::values_mut(values)[range.clone()]
+        memory::full_values_mut(values)[range.clone()]
             .par_chunks_mut(TASK)
-            .zip(memory::values(gradients)[range.clone()].par_chunks(TASK))
-            .zip(memory::values_mut(first_moment)[range.clone()].par_chunks_mut(TASK))
-            .zip(memory::values_mut(second_moment)[range].par_chunks_mut(TASK))
+            .zip(memory::full_values(gradients)[range.clone()].par_chunks(TASK))
+            .zip(memory::full_values_mut(first_moment)[range.clone()].par_chunks_mut(TASK))
+            .zip(memory::full_values_mut(second_moment)[range].par_chunks_mut(TASK))
             .for_each(|(((values, gradients), m), v)| update(values, gradients, m, v, constants));
     }
 
     fn sum_of_squares(&self, values: &Tensor) -> f64 {
         let length = values.rows() * values.columns();
         let partial: Vec<f64> =
-            memory::values(values)[..length].par_chunks(TASK).map(squares).collect();
+            memory::full_values(values)[..length].par_chunks(TASK).map(squares).collect();
         partial.iter().sum()
     }
 }

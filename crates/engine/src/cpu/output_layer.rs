@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::linear::add_rows;
 use super::product::{Addend, DEPTH, Matrix, MatrixMut, Products, RightHand, Workers};
-use super::{Cpu, matrix, rows_per_task, slice, slice_mut, vectorised};
+use super::values::{Values, ValuesMut};
+use super::{Cpu, matrix, rows_per_task, slice, slice_mut, values, values_mut, vectorised};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::{Precision, Storage};
@@ -118,7 +119,7 @@ impl<'a> OutputLayer<'a> {
 
     /// `logits = share * (hidden * output^T + bias)`, plus what is there when `accumulate`.
     fn multiply(&self, hidden: Matrix<'_>, share: f32, accumulate: bool, logits: &mut [f32]) {
-        let target = MatrixMut::dense(logits, hidden.rows, self.vocab());
+        let target = MatrixMut::dense(ValuesMut::F32(logits), hidden.rows, self.vocab());
         let addend = if accumulate { Addend::Output } else { Addend::Nothing };
         self.transposed.multiply(target, addend, hidden, share);
         if let Some(bias) = self.projection.bias.map(slice) {
@@ -138,15 +139,16 @@ pub(super) fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logit
 
 /// The same for rows that need not be adjacent.
 pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
-    let mut gathered = Vec::new();
+    let mut gathered: Vec<f32> = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         let Projection { hidden, share, .. } = layer.projection;
         gathered.clear();
         for &row in rows {
-            gathered.extend_from_slice(slice(hidden.row_range(row as usize..row as usize + 1)));
+            let row = values(hidden.row_range(row as usize..row as usize + 1));
+            gathered.extend_from_slice(&row.to_f32());
         }
         layer.multiply(
-            Matrix::dense(&gathered, rows.len(), hidden.columns),
+            Matrix::dense(Values::F32(&gathered), rows.len(), hidden.columns),
             share,
             index > 0,
             logits,
@@ -181,13 +183,13 @@ impl<'a> OutputLayerGradient<'a> {
     /// Carries on the gradient of a block's logits.
     pub(super) fn carry(&mut self, rows: &Range<usize>, block: &[f32]) {
         let (vocab, hidden_size) = (self.projection.output.rows, self.projection.output.columns);
-        let d_logits = Matrix::dense(block, rows.len(), vocab);
-        let d_hidden = slice_mut(self.gradient.d_hidden.reborrow());
-        let d_hidden = &mut d_hidden[rows.start * hidden_size..rows.end * hidden_size];
+        let d_logits = Matrix::dense(Values::F32(block), rows.len(), vocab);
+        let d_hidden = values_mut(self.gradient.d_hidden.reborrow());
+        let d_hidden = d_hidden.range(rows.start * hidden_size..rows.end * hidden_size);
         let d_hidden = MatrixMut::dense(d_hidden, rows.len(), hidden_size);
         self.output.multiply(d_hidden, Addend::Nothing, d_logits, 1.0);
         let d_output =
-            MatrixMut::dense(slice_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
+            MatrixMut::dense(values_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
         let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
         self.products.product(
             d_output,
@@ -198,7 +200,7 @@ impl<'a> OutputLayerGradient<'a> {
             Workers::All,
         );
         if let Some(d_bias) = &mut self.gradient.d_bias {
-            add_rows(block, slice_mut(d_bias.reborrow()));
+            add_rows(Values::F32(block), slice_mut(d_bias.reborrow()));
         }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::math::sigmoid;
-use super::{Cpu, rows_per_task, slice, slice_mut, vectorised};
+use super::{Cpu, rows_per_task, values, values_mut, vectorised};
 use crate::ops::swiglu::SwigluKernels;
 use crate::tensor::{View, ViewMut};
 
@@ -37,21 +37,22 @@ impl SwigluKernels for Cpu {
     fn swiglu(&self, gate_up: View<'_>, output: ViewMut<'_>) {
         let width = output.columns;
         let size = rows_per_task(width) * width;
-        slice_mut(output)
-            .par_chunks_mut(size)
-            .zip(slice(gate_up).par_chunks(2 * size))
-            .for_each(|(output, gate_up)| forward(gate_up, output, width));
+        values_mut(output).par_chunks_mut(size).zip(values(gate_up).par_chunks(2 * size)).for_each(
+            |(output, gate_up)| output.write(|output| forward(&gate_up.to_f32(), output, width)),
+        );
     }
 
     fn swiglu_gradient(&self, d_output: View<'_>, gate_up: View<'_>, d_gate_up: ViewMut<'_>) {
         let width = d_output.columns;
         let size = rows_per_task(width) * width;
-        slice_mut(d_gate_up)
+        values_mut(d_gate_up)
             .par_chunks_mut(2 * size)
-            .zip(slice(gate_up).par_chunks(2 * size))
-            .zip(slice(d_output).par_chunks(size))
+            .zip(values(gate_up).par_chunks(2 * size))
+            .zip(values(d_output).par_chunks(size))
             .for_each(|((d_gate_up, gate_up), d_output)| {
-                backward(d_output, gate_up, d_gate_up, width)
+                d_gate_up.write(|d_gate_up| {
+                    backward(&d_output.to_f32(), &gate_up.to_f32(), d_gate_up, width)
+                })
             });
     }
 }

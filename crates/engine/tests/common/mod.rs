@@ -18,9 +18,14 @@ pub(crate) fn test_device() -> Arc<dyn Device> {
         Ok("cpu:bf16") => return Arc::new(Cpu::new().multiplying_in(Arithmetic::Bf16)),
         Ok("cuda:f32") => Arithmetic::F32,
         Ok("cuda:bf16") => Arithmetic::Bf16,
-        Ok(other) => panic!("BABYLLAMA_TEST_DEVICE is {other}, not cpu, cpu:bf16, cuda:f32 or cuda:bf16"),
+        Ok(other) => {
+            panic!("BABYLLAMA_TEST_DEVICE is {other}, not cpu, cpu:bf16, cuda:f32 or cuda:bf16")
+        }
     };
-    let options =
-        DeviceOptions { choice: DeviceChoice::Cuda(0), arithmetic: Some(arithmetic), ..DeviceOptions::default() };
+    let options = DeviceOptions {
+        choice: DeviceChoice::Cuda(0),
+        arithmetic: Some(arithmetic),
+        ..DeviceOptions::default()
+    };
     GPU.get_or_init(|| open::open(&options).unwrap_or_else(|cause| panic!("{cause}"))).clone()
 }

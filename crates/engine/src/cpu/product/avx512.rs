@@ -33,7 +33,7 @@ impl Microkernel for Avx512 {
     }
 
     fn in_place<'a>(a: &Matrix<'a>) -> Option<&'a [f32]> {
-        (a.column_stride == 1).then_some(a.values)
+        (a.column_stride == 1).then(|| a.f32s())
     }
 
     type Session = ();

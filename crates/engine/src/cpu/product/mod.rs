@@ -12,7 +12,9 @@ mod pack;
 mod packed;
 mod scratch;
 
+use super::values::{Values, ValuesMut};
 use bf16::{Bf16, PackedBf16};
+pub(super) use scratch::Scratch;
 
 /// The microkernel of this program's own products of f32.
 #[cfg(target_arch = "x86_64")]
@@ -25,7 +27,7 @@ pub(super) const DEPTH: usize = 512;
 /// A matrix anywhere in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
-    values: &'a [f32],
+    values: Values<'a>,
     pub rows: usize,
     pub columns: usize,
     row_stride: usize,
@@ -34,7 +36,13 @@ pub(super) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` values, `stride` apart.
-    pub(super) fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub(super) fn strided(
+        values: impl Into<Values<'a>>,
+        rows: usize,
+        columns: usize,
+        stride: usize,
+    ) -> Self {
+        let values = values.into();
         assert!(
             rows == 0 || (rows - 1) * stride + columns <= values.len(),
             "a matrix past its values' end"
@@ -43,20 +51,34 @@ impl<'a> Matrix<'a> {
     }
 
     /// Rows of `columns` values, one after the other.
-    pub(super) fn dense(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(super) fn dense(values: impl Into<Values<'a>>, rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
     }
 
     /// The value at a row and a column, if there is one.
     fn get(&self, row: usize, column: usize) -> Option<f32> {
         let is_there = row < self.rows && column < self.columns;
-        is_there.then(|| self.values[row * self.row_stride + column * self.column_stride])
+        is_there.then(|| self.values.at(row * self.row_stride + column * self.column_stride))
+    }
+
+    /// The values in memory, of a matrix of f32.
+    fn f32s(&self) -> &'a [f32] {
+        match self.values {
+            Values::F32(values) => values,
+            Values::Bf16(_) => unreachable!("products of f32 read f32"),
+        }
     }
 
     /// The first rows alone.
     pub(super) fn first_rows(self, rows: usize) -> Self {
         assert!(rows <= self.rows, "{rows} rows of {}", self.rows);
         Self { rows, ..self }
+    }
+
+    /// The first columns alone.
+    pub(super) fn first_columns(self, columns: usize) -> Self {
+        assert!(columns <= self.columns, "{columns} columns of {}", self.columns);
+        Self { columns, ..self }
     }
 
     /// The matrix with rows and columns exchanged; nothing moves.
@@ -75,37 +97,60 @@ impl<'a> Matrix<'a> {
 /// of the same rows.
 pub(super) struct MatrixMut<'a> {
     values: PhantomData<&'a mut [f32]>,
-    pointer: *mut f32,
+    start: Start,
     rows: usize,
     columns: usize,
     row_stride: usize,
 }
 
+/// The first value of a matrix to write.
+#[derive(Clone, Copy)]
+pub(super) enum Start {
+    F32(*mut f32),
+    Bf16(*mut u16),
+}
+
+impl Start {
+    /// The first of these values.
+    pub(super) fn of(values: ValuesMut<'_>) -> Self {
+        match values {
+            ValuesMut::F32(values) => Self::F32(values.as_mut_ptr()),
+            ValuesMut::Bf16(values) => Self::Bf16(values.as_mut_ptr()),
+        }
+    }
+
+    /// The value so many places on.
+    pub(super) fn add(self, count: usize) -> Self {
+        match self {
+            Self::F32(start) => Self::F32(start.wrapping_add(count)),
+            Self::Bf16(start) => Self::Bf16(start.wrapping_add(count)),
+        }
+    }
+}
+
 impl<'a> MatrixMut<'a> {
-    /// Consecutive rows of a slice.
-    pub(super) fn dense(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
+    /// Consecutive rows.
+    pub(super) fn dense(values: impl Into<ValuesMut<'a>>, rows: usize, columns: usize) -> Self {
+        let values = values.into();
         assert!(rows * columns <= values.len(), "a matrix past its values' end");
-        Self {
-            values: PhantomData,
-            pointer: values.as_mut_ptr(),
-            rows,
-            columns,
-            row_stride: columns,
+        Self { values: PhantomData, start: Start::of(values), rows, columns, row_stride: columns }
+    }
+
+    /// The first value of a matrix of f32.
+    fn f32s(&self) -> *mut f32 {
+        match self.start {
+            Start::F32(start) => start,
+            Start::Bf16(_) => unreachable!("products of f32 write f32"),
         }
     }
 
     /// Rows `stride` apart from an address on.
     ///
     /// # Safety
-    /// The values `pointer[row * stride..][..columns]` of every row must be valid, and nothing else
+    /// The values `start[row * stride..][..columns]` of every row must be valid, and nothing else
     /// may use them while the matrix lives.
-    pub(super) unsafe fn strided(
-        pointer: *mut f32,
-        rows: usize,
-        columns: usize,
-        stride: usize,
-    ) -> Self {
-        Self { values: PhantomData, pointer, rows, columns, row_stride: stride }
+    pub(super) unsafe fn strided(start: Start, rows: usize, columns: usize, stride: usize) -> Self {
+        Self { values: PhantomData, start, rows, columns, row_stride: stride }
     }
 }
 
@@ -162,16 +207,30 @@ impl RightHand<'_> {
         a: Matrix<'_>,
         scale: f32,
     ) {
-        check(&output, addend, a, self.matrix);
+        self.multiply_part(output, addend, a, scale, Workers::All);
+    }
+
+    /// The same with the first columns of this, as many as the output has, and its first rows, as
+    /// many as `a` has columns.
+    pub(super) fn multiply_part(
+        &self,
+        output: MatrixMut<'_>,
+        addend: Addend<'_>,
+        a: Matrix<'_>,
+        scale: f32,
+        workers: Workers,
+    ) {
+        let matrix = self.matrix.first_rows(a.columns).first_columns(output.columns);
+        check(&output, addend, a, matrix);
         match &self.packed {
             #[cfg(target_arch = "x86_64")]
             Some(Packed::F32(packed)) if output.rows >= FEW_ROWS => {
-                packed::product(output, addend, a, packed, scale, Workers::All);
+                packed::product(output, addend, a, packed, scale, workers);
             }
             Some(Packed::Bf16(packed)) if output.rows > 0 => {
-                packed.multiply(output, addend, a, scale);
+                packed.multiply(output, addend, a, scale, workers);
             }
-            _ => self.products.product(output, addend, a, self.matrix, scale, Workers::All),
+            _ => self.products.product(output, addend, a, matrix, scale, workers),
         }
     }
 }
@@ -215,7 +274,18 @@ impl Products {
                 .map(|kernel| Packed::F32(packed::Packed::new(kernel, matrix, Workers::All))),
             #[cfg(not(target_arch = "x86_64"))]
             Self::F32 => None,
-            Self::Bf16(bf16) => has_values.then(|| Packed::Bf16(bf16.pack(matrix))),
+            Self::Bf16(bf16) => has_values.then(|| Packed::Bf16(bf16.pack(matrix, Workers::All))),
+        };
+        RightHand { packed, ..self.plain(matrix) }
+    }
+
+    /// A right-hand side for several products by the calling thread, packed where that pays.
+    pub(super) fn local(self, matrix: Matrix<'_>) -> RightHand<'_> {
+        let packed = match self {
+            Self::Bf16(bf16) if matrix.rows > 0 && matrix.columns > 0 => {
+                Some(Packed::Bf16(bf16.pack(matrix, Workers::One)))
+            }
+            _ => None,
         };
         RightHand { packed, ..self.plain(matrix) }
     }
@@ -235,9 +305,7 @@ impl Products {
             return;
         }
         match self {
-            Self::Bf16(bf16) if b.rows > 0 => {
-                return bf16.product(output, addend, a, b, scale, workers);
-            }
+            Self::Bf16(bf16) => return bf16.product(output, addend, a, b, scale, workers),
             #[cfg(target_arch = "x86_64")]
             Self::F32 if output.rows >= FEW_ROWS => {
                 if let Some(kernel) = kernel_for(b) {
@@ -277,10 +345,7 @@ impl MatrixMut<'_> {
             // Safety: the constructors checked, or were promised, that the row's values exist and
             // are not shared.
             let values = unsafe {
-                std::slice::from_raw_parts_mut(
-                    self.pointer.add(row * self.row_stride),
-                    self.columns,
-                )
+                std::slice::from_raw_parts_mut(self.f32s().add(row * self.row_stride), self.columns)
             };
             match residual {
                 None => values.fill(0.0),
@@ -315,14 +380,14 @@ fn general_product(
             output.rows,
             output.columns,
             a.columns,
-            output.pointer,
+            output.f32s(),
             1,
             output.row_stride as isize,
             accumulate,
-            a.values.as_ptr(),
+            a.f32s().as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
-            b.values.as_ptr(),
+            b.f32s().as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
             1.0,

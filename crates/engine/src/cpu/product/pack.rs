@@ -39,7 +39,7 @@ pub(super) fn pack_panel<K: Microkernel>(
     let first = panel * K::PANEL;
     let columns = (b.columns - first).min(K::PANEL);
     if b.row_stride == 1 {
-        let start = &b.values[first * b.column_stride..];
+        let start = &b.f32s()[first * b.column_stride..];
         return kernel.pack_columns(start, b.column_stride, columns, b.rows, values);
     }
     assert_eq!(b.column_stride, 1, "a matrix whose rows or columns are contiguous");
@@ -47,9 +47,9 @@ pub(super) fn pack_panel<K: Microkernel>(
     for (step, values) in values.chunks_exact_mut(K::PANEL * K::GROUP).enumerate() {
         for member in 0..K::GROUP {
             let depth = step * K::GROUP + member;
-            prefetch(&b.values[first..], (depth + AHEAD) * b.row_stride, columns);
+            prefetch(&b.f32s()[first..], (depth + AHEAD) * b.row_stride, columns);
             let row = match depth < b.rows {
-                true => &b.values[depth * b.row_stride + first..][..columns],
+                true => &b.f32s()[depth * b.row_stride + first..][..columns],
                 false => &[],
             };
             let (present, missing) = values[..padded * K::GROUP].split_at_mut(row.len() * K::GROUP);
@@ -114,7 +114,7 @@ fn pack_contiguous_columns<K: Microkernel>(
     packed: &mut [K::Element],
 ) {
     for (at, depth) in depths.clone().enumerate() {
-        let first = &a.values[rows.start..];
+        let first = &a.f32s()[rows.start..];
         prefetch(first, (depth + AHEAD) * a.column_stride, rows.len());
         let column = &first[depth * a.column_stride..][..rows.len()];
         let (step, member) = (at / K::GROUP * K::TILE_ROWS * K::GROUP, at % K::GROUP);
@@ -147,7 +147,7 @@ fn pack_contiguous_rows<K: Microkernel>(
     for (index, row) in rows.clone().enumerate() {
         let tile = &mut packed[index / K::TILE_ROWS * tile_size::<K>()..][..tile_size::<K>()];
         let groups = tile.chunks_exact_mut(K::GROUP).skip(index % K::TILE_ROWS);
-        let values = a.values[row * a.row_stride..][depths.clone()].chunks(K::GROUP);
+        let values = a.f32s()[row * a.row_stride..][depths.clone()].chunks(K::GROUP);
         for (group, values) in groups.step_by(K::TILE_ROWS).zip(values) {
             for (place, &value) in group.iter_mut().zip(values) {
                 *place = K::element(value);

@@ -5,14 +5,17 @@
 //! Every value of the output is summed in the same order whatever the number of threads, and
 //! whatever the number of rows and columns around it.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::bf16::rounding::{round, widen};
 use super::microkernel::{Left, Microkernel, Target};
 use super::pack::{panel_size, steps, tile_size};
 use super::scratch::Scratch;
-use super::{Addend, Matrix, MatrixMut, Workers};
+use super::{Addend, Matrix, MatrixMut, Start, Workers};
+use crate::cpu::vectorised;
 
 /// From this many columns on, a task's rows of the output do not stay in L2 from one block of the
 /// inner dimension to the next.
@@ -22,10 +25,50 @@ const WIDE: usize = 1024;
 const SHALLOW_BLOCKS: usize = 4;
 /// Rows of a task, at most: a block of them fills about a third of L2.
 const TASK_ROWS: usize = 192;
+/// Values of a task's rows, at most, where the whole inner dimension is packed.
+const TASK_VALUES: usize = 1 << 19;
 
 /// The blocks of the inner dimension.
 fn blocks<K: Microkernel>(depth: usize) -> impl Iterator<Item = Range<usize>> {
     (0..depth).step_by(K::DEPTH).map(move |start| start..(start + K::DEPTH).min(depth))
+}
+
+vectorised! {
+    /// Rounds rows of `columns` sums, which are `panel` apart, into rows `stride` apart.
+    ///
+    /// # Safety
+    /// The rows at `to` are writable and used by no other thread.
+    unsafe fn round_rows(sums: &[f32], panel: usize, columns: usize, to: *mut u16, stride: usize) {
+        for (row, sums) in sums.chunks_exact(panel).enumerate() {
+            // Safety: promised by the caller.
+            let to = unsafe { std::slice::from_raw_parts_mut(to.add(row * stride), columns) };
+            for (to, &sum) in to.iter_mut().zip(sums) {
+                *to = round(sum);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// The way back.
+    ///
+    /// # Safety
+    /// The rows at `from` are readable and written by no other thread.
+    unsafe fn widen_rows(
+        from: *const u16,
+        stride: usize,
+        columns: usize,
+        sums: &mut [f32],
+        panel: usize,
+    ) {
+        for (row, sums) in sums.chunks_exact_mut(panel).enumerate() {
+            // Safety: promised by the caller.
+            let from = unsafe { std::slice::from_raw_parts(from.add(row * stride), columns) };
+            for (sum, &from) in sums.iter_mut().zip(from) {
+                *sum = widen(from);
+            }
+        }
+    }
 }
 
 /// A right-hand side in panels, each `[steps, PANEL, GROUP]`.
@@ -52,7 +95,7 @@ impl<K: Microkernel> Packed<K> {
     }
 }
 
-/// `output = scale * a * b`, plus the addend.
+/// `output = scale * a * b`, plus the addend; of `b` the first rows and columns, as many as fit.
 pub(super) fn product<K: Microkernel>(
     output: MatrixMut<'_>,
     addend: Addend<'_>,
@@ -61,17 +104,29 @@ pub(super) fn product<K: Microkernel>(
     scale: f32,
     workers: Workers,
 ) {
-    assert_eq!(
-        (b.depth, b.columns),
-        (a.columns, output.columns),
+    assert!(
+        a.columns <= b.depth && output.columns <= b.columns,
         "the shape of a packed right-hand side"
     );
-    let panels = b.columns.div_ceil(K::PANEL);
+    let panels = output.columns.div_ceil(K::PANEL);
     let packed = b.panels.values();
-    let rows =
-        RowsProduct { kernel: b.kernel, output: &output, addend, a, packed, first_panel: 0, scale };
+    let rows = RowsProduct {
+        kernel: b.kernel,
+        output: &output,
+        addend,
+        a,
+        packed,
+        first_panel: 0,
+        panel_size: panel_size::<K>(b.depth),
+        scale,
+    };
+    let task_rows = match output.start {
+        Start::F32(_) => TASK_ROWS,
+        // All of the rows' inner dimension is packed at a time.
+        Start::Bf16(_) => TASK_ROWS.min(TASK_VALUES / a.columns.max(1)).max(K::TILE_ROWS),
+    };
     let (row_tasks, column_tasks) = match workers {
-        Workers::All => split::<K>(output.rows, panels),
+        Workers::All => split::<K>(output.rows, panels, task_rows),
         Workers::One => (1, 1),
     };
     let run = |task: usize| {
@@ -98,24 +153,23 @@ pub(super) fn product_by_panels<K: Microkernel>(
     scale: f32,
     workers: Workers,
 ) {
-    let blocks: Vec<Range<usize>> = blocks::<K>(b.rows).collect();
-    let block_size = output.rows.div_ceil(K::TILE_ROWS) * tile_size::<K>();
-    let mut left = Scratch::new(blocks.len() * block_size);
-    for (depths, packed) in blocks.iter().zip(left.values_mut().chunks_exact_mut(block_size)) {
-        kernel.pack_rows(a, &(0..output.rows), depths, packed);
-    }
-    let left = left.values();
-    let whole =
-        RowsProduct { kernel, output: &output, addend, a, packed: &[], first_panel: 0, scale };
+    let left = PackedRows::new(kernel, a, 0..a.rows);
+    let whole = RowsProduct {
+        kernel,
+        output: &output,
+        addend,
+        a,
+        packed: &[],
+        first_panel: 0,
+        panel_size: panel_size::<K>(b.rows),
+        scale,
+    };
     let run = |panel: usize| {
         let _session = kernel.session();
         let mut packed = Scratch::new(panel_size::<K>(b.rows));
         kernel.pack_panel(b, panel, packed.values_mut());
-        let rows = whole.with_panel(panel, packed.values());
-        for (depths, left) in blocks.iter().zip(left.chunks_exact(block_size)) {
-            // Safety: no other task writes the columns of this panel.
-            unsafe { rows.packed_block(&(0..a.rows), &(panel..panel + 1), depths, left) };
-        }
+        // Safety: no other task writes the columns of this panel.
+        unsafe { whole.with_panel(panel, packed.values()).panel(&left, panel) };
     };
     let panels = b.columns.div_ceil(K::PANEL);
     match workers {
@@ -124,10 +178,43 @@ pub(super) fn product_by_panels<K: Microkernel>(
     }
 }
 
+/// Rows of a left-hand side, packed over the whole inner dimension.
+struct PackedRows<K: Microkernel> {
+    rows: Range<usize>,
+    blocks: Vec<Range<usize>>,
+    /// Block after block, each tile after tile.
+    tiles: Scratch<K::Element>,
+}
+
+impl<K: Microkernel> PackedRows<K> {
+    fn new(kernel: K, a: Matrix<'_>, rows: Range<usize>) -> Self {
+        // An inner dimension of nothing is one block: its sums are zeros.
+        let blocks: Vec<_> = match a.columns {
+            0 => vec![0..0],
+            depth => blocks::<K>(depth).collect(),
+        };
+        let size = Self::block_size(&rows);
+        let mut tiles = Scratch::new(blocks.len() * size);
+        for (depths, packed) in blocks.iter().zip(tiles.values_mut().chunks_exact_mut(size)) {
+            kernel.pack_rows(a, &rows, depths, packed);
+        }
+        Self { rows, blocks, tiles }
+    }
+
+    fn block_size(rows: &Range<usize>) -> usize {
+        rows.len().div_ceil(K::TILE_ROWS) * tile_size::<K>()
+    }
+
+    /// The blocks of the inner dimension, each with its tiles.
+    fn blocks(&self) -> impl Iterator<Item = (&Range<usize>, &[K::Element])> {
+        self.blocks.iter().zip(self.tiles.values().chunks_exact(Self::block_size(&self.rows)))
+    }
+}
+
 /// How many tasks share the rows, and how many the panels: equal ones, several for each thread.
-fn split<K: Microkernel>(rows: usize, panels: usize) -> (usize, usize) {
+fn split<K: Microkernel>(rows: usize, panels: usize, task_rows: usize) -> (usize, usize) {
     let threads = rayon::current_num_threads();
-    let row_tasks = rows.div_ceil(threads * TASK_ROWS) * threads;
+    let row_tasks = rows.div_ceil(threads * task_rows) * threads;
     let row_tasks = row_tasks.min(rows.div_ceil(K::TILE_ROWS));
     let column_tasks = if row_tasks >= 4 * threads { 1 } else { (4 * threads).div_ceil(row_tasks) };
     (row_tasks, column_tasks.min(panels))
@@ -148,6 +235,8 @@ struct RowsProduct<'a, K: Microkernel> {
     packed: &'a [K::Element],
     /// The panel of the right-hand side that `packed` begins with.
     first_panel: usize,
+    /// Values from one panel to the next.
+    panel_size: usize,
     scale: f32,
 }
 
@@ -169,6 +258,14 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
     /// No other thread uses this part of the output.
     unsafe fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
         let _session = self.kernel.session();
+        if let Start::Bf16(_) = self.output.start {
+            let left = PackedRows::new(self.kernel, self.a, rows);
+            for panel in panels {
+                // Safety: passed on.
+                unsafe { self.panel(&left, panel) };
+            }
+            return;
+        }
         if let Some(values) = K::in_place(&self.a) {
             // A wide output is finished panel by panel, a narrow one block by block: to the same
             // bits, since each value is summed over the blocks in order either way.
@@ -211,6 +308,54 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
         unsafe { self.block(rows, panels, depths.clone(), tiles) };
     }
 
+    /// The packed rows in the columns of one panel, over the whole inner dimension.
+    ///
+    /// # Safety
+    /// As for `compute`.
+    unsafe fn panel(&self, left: &PackedRows<K>, panel: usize) {
+        match self.output.start {
+            Start::F32(_) => {
+                for (depths, tiles) in left.blocks() {
+                    // Safety: passed on.
+                    unsafe { self.packed_block(&left.rows, &(panel..panel + 1), depths, tiles) };
+                }
+            }
+            // Safety: passed on.
+            Start::Bf16(start) => unsafe { self.rounded_panel(left, panel, start) },
+        }
+    }
+
+    /// The same where the output is bf16: sums are rounded when they are complete.
+    ///
+    /// # Safety
+    /// As for `compute`; `start` is the output's.
+    unsafe fn rounded_panel(&self, left: &PackedRows<K>, panel: usize, start: *mut u16) {
+        let (rows, first, stride) = (&left.rows, panel * K::PANEL, self.output.row_stride);
+        let columns = (self.output.columns - first).min(K::PANEL);
+        let mut sums = Scratch::new(rows.len() * K::PANEL);
+        let place = start.wrapping_add(rows.start * stride + first);
+        let sums_start = sums.values_mut().as_mut_ptr();
+        if let Addend::Output = self.addend {
+            // Safety: these rows and columns are the output's, which no other thread uses.
+            unsafe { widen_rows(place, stride, columns, sums.values_mut(), K::PANEL) };
+        }
+        let sums_output = MatrixMut {
+            values: PhantomData,
+            start: Start::F32(sums_start.wrapping_sub(rows.start * K::PANEL + first)),
+            rows: rows.end,
+            columns: self.output.columns,
+            row_stride: K::PANEL,
+        };
+        let into_sums = RowsProduct { output: &sums_output, ..*self };
+        for (depths, tiles) in left.blocks() {
+            // Safety: the rows and the columns of this panel are in `sums`, which nothing else
+            // uses.
+            unsafe { into_sums.packed_block(rows, &(panel..panel + 1), depths, tiles) };
+        }
+        // Safety: as above.
+        unsafe { round_rows(sums.values(), K::PANEL, columns, place, stride) };
+    }
+
     /// The rows and panels where the left-hand side is read in place.
     ///
     /// # Safety
@@ -249,7 +394,7 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
         let steps = steps::<K>(depths.len());
         for panel in panels.clone() {
             let panels_before = panel - self.first_panel;
-            let start = panels_before * panel_size::<K>(self.a.columns) + depths.start * K::PANEL;
+            let start = panels_before * self.panel_size + depths.start * K::PANEL;
             let packed = &self.packed[start..][..panel_size::<K>(depths.len())];
             for (tile, row) in rows.clone().step_by(K::TILE_ROWS).enumerate() {
                 let target = self.target(rows, row, panel * K::PANEL, depths.start > 0);
@@ -264,7 +409,7 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
     /// sums of earlier blocks.
     fn target(&self, rows: &Range<usize>, row: usize, first: usize, begun: bool) -> Target {
         let (output, at) = (self.output, row * self.output.columns + first);
-        let start = output.pointer.wrapping_add(row * output.row_stride + first);
+        let start = output.f32s().wrapping_add(row * output.row_stride + first);
         let nothing = std::ptr::null();
         let (base, base_row_stride, bias) = match self.addend {
             Addend::Output => (start.cast_const(), output.row_stride, nothing),

@@ -14,7 +14,7 @@ thread_local! {
 }
 
 /// A buffer of values, which returns to the thread that drops it.
-pub(super) struct Scratch<E> {
+pub(in crate::cpu) struct Scratch<E> {
     buffer: Option<Buffer>,
     length: usize,
     element: PhantomData<E>,
@@ -23,7 +23,7 @@ pub(super) struct Scratch<E> {
 impl<E: Pod> Scratch<E> {
     /// `length` values, whose contents are left over from before, in the smallest buffer that is
     /// large enough.
-    pub(super) fn new(length: usize) -> Self {
+    pub(in crate::cpu) fn new(length: usize) -> Self {
         const { assert!(size_of::<f32>().is_multiple_of(size_of::<E>())) };
         let floats = (length * size_of::<E>()).div_ceil(size_of::<f32>());
         let kept = BUFFERS.with_borrow_mut(|buffers| {
@@ -37,12 +37,12 @@ impl<E: Pod> Scratch<E> {
         Self { buffer, length, element: PhantomData }
     }
 
-    pub(super) fn values(&self) -> &[E] {
+    pub(in crate::cpu) fn values(&self) -> &[E] {
         let values = self.buffer.as_ref().map_or(&[][..], Buffer::values);
         &bytemuck::cast_slice(values)[..self.length]
     }
 
-    pub(super) fn values_mut(&mut self) -> &mut [E] {
+    pub(in crate::cpu) fn values_mut(&mut self) -> &mut [E] {
         let values = self.buffer.as_mut().map_or(&mut [][..], Buffer::values_mut);
         &mut bytemuck::cast_slice_mut(values)[..self.length]
     }

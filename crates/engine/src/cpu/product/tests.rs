@@ -5,8 +5,7 @@ use crate::testing::{assert_close, random};
 
 /// Plain sums in double precision.
 fn reference(a: Matrix<'_>, b: Matrix<'_>, scale: f32, start: &[f32]) -> Vec<f32> {
-    let at =
-        |m: Matrix<'_>, row, column| m.values[row * m.row_stride + column * m.column_stride] as f64;
+    let at = |m: Matrix<'_>, row, column| m.get(row, column).unwrap() as f64;
     (0..a.rows * b.columns)
         .map(|i| {
             let (row, column) = (i / b.columns, i % b.columns);
@@ -86,7 +85,7 @@ fn an_output_with_a_stride_leaves_the_rest_alone() {
     let (a, b) = (random(1, m * k), random(2, k * n));
     let mut values = vec![7.0; m * stride];
     // Safety: the rows are within `values`, which is not used otherwise.
-    let output = unsafe { MatrixMut::strided(values.as_mut_ptr(), m, n, stride) };
+    let output = unsafe { MatrixMut::strided(Start::F32(values.as_mut_ptr()), m, n, stride) };
     Products::F32.product(
         output,
         Addend::Nothing,

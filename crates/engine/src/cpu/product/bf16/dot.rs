@@ -1,8 +1,10 @@
 //! The microkernel of bf16 with `vdpbf16ps` (AVX512-BF16): a tile of sums in vector registers.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::super::microkernel::{Left, Microkernel, Target};
+use super::super::pack::tile_size;
 use super::super::{DEPTH, Matrix};
 use super::pairs::{self, LANES};
 use super::rounding::round;
@@ -45,6 +47,17 @@ impl Microkernel for Dot {
     fn pack_panel(self, b: Matrix<'_>, panel: usize, values: &mut [u16]) {
         // Safety: the processor has the instructions, of which `self` is proof.
         unsafe { pack_panel(b, panel, values) }
+    }
+
+    fn pack_rows(
+        self,
+        a: Matrix<'_>,
+        rows: &Range<usize>,
+        depths: &Range<usize>,
+        packed: &mut [u16],
+    ) {
+        // Safety: the processor has the instructions, of which `self` is proof.
+        unsafe { pack_rows(a, rows, depths, packed) }
     }
 
     unsafe fn tile(self, steps: usize, left: Left<u16>, panel: *const u16, target: Target) {
@@ -114,6 +127,35 @@ unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
             for (pair, row) in pairs.zip(rows) {
                 let place = pair * 2 * PANEL + vector * 2 * LANES;
                 values[place..place + 2 * LANES].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+/// Packs tiles of up to 6 rows: `[pairs, 6 rows, 2]`.
+///
+/// # Safety
+/// The processor has AVX-512BW and AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn pack_rows(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, packed: &mut [u16]) {
+    let mut square = [0; 2 * LANES * LANES];
+    for (index, packed) in packed.chunks_exact_mut(tile_size::<Dot>()).enumerate() {
+        let first = (rows.start + index * ROWS).min(rows.end);
+        let rows = first..(first + ROWS).min(rows.end);
+        for start in (depths.start..depths.end).step_by(2 * LANES) {
+            let block = start..(start + 2 * LANES).min(depths.end);
+            // Now `[16 rows, 32 depths]`, of which the first six rows count.
+            match a.row_stride {
+                1 => pairs::across_transposed(a.transposed(), &block, &rows, &mut square),
+                _ => pairs::along_rows(a, &rows, &block, &mut square),
+            }
+            let at = (start - depths.start) / 2 * ROWS;
+            for pair in 0..block.len().div_ceil(2) {
+                for row in 0..ROWS {
+                    let place = 2 * (at + pair * ROWS + row);
+                    let from = row * 2 * LANES + 2 * pair;
+                    packed[place..place + 2].copy_from_slice(&square[from..from + 2]);
+                }
             }
         }
     }

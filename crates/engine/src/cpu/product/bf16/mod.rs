@@ -96,7 +96,8 @@ impl Bf16 {
         workers: Workers,
     ) {
         with_kernel!(self, kernel => {
-            if output.rows <= FEW_ROWS {
+            // Without terms there is nothing to pack.
+            if output.rows <= FEW_ROWS || b.rows == 0 {
                 return packed::product_by_panels(kernel, output, addend, a, b, scale, workers);
             }
             let packed = Packed::new(kernel, b, workers);
@@ -105,15 +106,13 @@ impl Bf16 {
     }
 
     /// Packs a right-hand side for several products.
-    pub(super) fn pack(self, b: Matrix<'_>) -> PackedBf16 {
+    pub(super) fn pack(self, b: Matrix<'_>, workers: Workers) -> PackedBf16 {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(kernel) => PackedBf16::Tiles(Packed::new(kernel, b, Workers::All)),
+            Self::Tiles(kernel) => PackedBf16::Tiles(Packed::new(kernel, b, workers)),
             #[cfg(target_arch = "x86_64")]
-            Self::Dot(kernel) => PackedBf16::Dot(Packed::new(kernel, b, Workers::All)),
-            Self::Portable => {
-                PackedBf16::Portable(Packed::new(portable::Portable, b, Workers::All))
-            }
+            Self::Dot(kernel) => PackedBf16::Dot(Packed::new(kernel, b, workers)),
+            Self::Portable => PackedBf16::Portable(Packed::new(portable::Portable, b, workers)),
         }
     }
 }
@@ -139,15 +138,14 @@ impl PackedBf16 {
         addend: Addend<'_>,
         a: Matrix<'_>,
         scale: f32,
+        workers: Workers,
     ) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(packed) => packed::product(output, addend, a, packed, scale, Workers::All),
+            Self::Tiles(packed) => packed::product(output, addend, a, packed, scale, workers),
             #[cfg(target_arch = "x86_64")]
-            Self::Dot(packed) => packed::product(output, addend, a, packed, scale, Workers::All),
-            Self::Portable(packed) => {
-                packed::product(output, addend, a, packed, scale, Workers::All)
-            }
+            Self::Dot(packed) => packed::product(output, addend, a, packed, scale, workers),
+            Self::Portable(packed) => packed::product(output, addend, a, packed, scale, workers),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::super::Matrix;
 use super::super::avx512::transposed;
+use crate::cpu::values::Values;
 
 /// Values of a vector of f32.
 pub(super) const LANES: usize = 16;
@@ -24,30 +25,59 @@ pub(super) fn lanes(count: usize) -> __mmask16 {
     if count >= LANES { !0 } else { (1 << count) - 1 }
 }
 
-/// 32 consecutive values, rounded; those from `count` on are zeros.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn consecutive(values: &[f32], count: usize) -> __m512i {
-    assert!(count <= values.len(), "values of a tile");
-    let load = |first: usize| {
-        let mask = lanes(count.saturating_sub(first));
-        // Safety: the mask leaves only the first `count` values, which are there.
-        unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr().wrapping_add(first)) }
-    };
-    let rounded = _mm512_cvtne2ps_pbh(load(LANES), load(0));
-    // Safety: both types are 512 bits without a meaning of their own.
-    unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) }
+/// What a matrix keeps: values that are loaded as bf16.
+///
+/// # Safety
+/// The functions may be called only where `available` holds.
+trait Kept: Copy {
+    /// The first 16 values of each of two rows as bf16, `first` in the lower half; zeros where a
+    /// row has fewer.
+    unsafe fn load(first: &[Self], second: &[Self]) -> __m512i;
 }
 
-/// Pairs of the values at the same place of two rows, rounded: `[16, 2]`. No row gives zeros.
+impl Kept for f32 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn load(first: &[f32], second: &[f32]) -> __m512i {
+        let load = |row: &[f32]| {
+            // Safety: the mask leaves only values of the row.
+            unsafe { _mm512_maskz_loadu_ps(lanes(row.len()), row.as_ptr()) }
+        };
+        let rounded = _mm512_cvtne2ps_pbh(load(second), load(first));
+        // Safety: both types are 512 bits without a meaning of their own.
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) }
+    }
+}
+
+impl Kept for u16 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn load(first: &[u16], second: &[u16]) -> __m512i {
+        let load = |row: &[u16]| {
+            let mask = __mmask32::from(lanes(row.len()));
+            // Safety: the mask leaves only values of the row.
+            let both = unsafe { _mm512_maskz_loadu_epi16(mask, row.as_ptr().cast()) };
+            _mm512_castsi512_si256(both)
+        };
+        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(first)), load(second))
+    }
+}
+
+/// The first 32 values of a row; zeros where it has fewer.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn interleaved(first: &[f32], second: &[f32]) -> __m512i {
-    let load = |row: &[f32]| {
-        // Safety: the mask leaves only values of the row.
-        unsafe { _mm512_maskz_loadu_ps(lanes(row.len()), row.as_ptr()) }
-    };
-    let rounded = _mm512_cvtne2ps_pbh(load(second), load(first));
-    // Safety: both types are 512 bits without a meaning of their own.
-    let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) };
+unsafe fn consecutive<T: Kept>(row: &[T]) -> __m512i {
+    let (first, second) = row.split_at(row.len().min(LANES));
+    // Safety: passed on.
+    unsafe { T::load(first, second) }
+}
+
+/// Pairs of the values at the same place of two rows: `[16, 2]`; zeros where a row has fewer.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn interleaved<T: Kept>(first: &[T], second: &[T]) -> __m512i {
+    // Safety: passed on.
+    let rounded = unsafe { T::load(first, second) };
     // Lane 2 i is value i of the first row, lane 2 i + 1 that of the second.
     let order = _mm512_set_epi16(
         31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
@@ -70,34 +100,56 @@ fn store(rows: [__m512i; LANES], tile: &mut Tile) {
     }
 }
 
-/// The rows of a matrix with contiguous rows, each its values at `depths`: up to 16 rows of up to
-/// 32 values.
+/// The rows of a matrix with contiguous rows, `stride` apart, each its values at `depths`: up to 16
+/// rows of up to 32 values.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn read_along(matrix: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>) -> [__m512i; LANES] {
+unsafe fn read_along<T: Kept>(
+    values: &[T],
+    stride: usize,
+    rows: &Range<usize>,
+    depths: &Range<usize>,
+) -> [__m512i; LANES] {
     let mut vectors = [_mm512_setzero_si512(); LANES];
     for (row, vector) in rows.clone().zip(&mut vectors) {
-        *vector =
-            consecutive(&matrix.values[row * matrix.row_stride + depths.start..], depths.len());
+        // Safety: passed on.
+        *vector = unsafe { consecutive(&values[row * stride + depths.start..][..depths.len()]) };
     }
     vectors
 }
 
 /// Pairs of rows, `depths` of them, of a matrix with contiguous rows, each at `columns`.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn read_across(
-    matrix: Matrix<'_>,
+unsafe fn read_across<T: Kept>(
+    values: &[T],
+    stride: usize,
     depths: &Range<usize>,
     columns: &Range<usize>,
 ) -> [__m512i; LANES] {
     let row = |depth: usize| match depth < depths.end {
-        true => &matrix.values[depth * matrix.row_stride..][columns.clone()],
+        true => &values[depth * stride + columns.start..][..columns.len()],
         false => &[],
     };
     let mut vectors = [_mm512_setzero_si512(); LANES];
     for (depth, vector) in depths.clone().step_by(2).zip(&mut vectors) {
-        *vector = interleaved(row(depth), row(depth + 1));
+        // Safety: passed on.
+        *vector = unsafe { interleaved(row(depth), row(depth + 1)) };
     }
     vectors
+}
+
+/// Calls a function that reads a matrix's values, whichever they are.
+macro_rules! kept {
+    ($matrix:expr, $read:ident($a:expr, $b:expr)) => {
+        // Safety: the callers' target features are those that the functions need.
+        unsafe {
+            match $matrix.values {
+                Values::F32(values) => $read(values, $matrix.row_stride, $a, $b),
+                Values::Bf16(values) => $read(values, $matrix.row_stride, $a, $b),
+            }
+        }
+    };
 }
 
 /// `[16 rows, 32 depths]` of a matrix with contiguous rows.
@@ -108,7 +160,7 @@ pub(super) fn along_rows(
     depths: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(read_along(matrix, rows, depths), tile);
+    store(kept!(matrix, read_along(rows, depths)), tile);
 }
 
 /// The same with pairs first: `[16 pairs, 16 rows, 2]`.
@@ -119,7 +171,7 @@ pub(super) fn along(
     depths: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(exchanged(read_along(matrix, rows, depths)), tile);
+    store(exchanged(kept!(matrix, read_along(rows, depths))), tile);
 }
 
 /// `[16 pairs, 16 columns, 2]` of a matrix with contiguous rows, whose rows are the inner
@@ -131,7 +183,7 @@ pub(super) fn across(
     columns: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(read_across(matrix, depths, columns), tile);
+    store(kept!(matrix, read_across(depths, columns)), tile);
 }
 
 /// The same with columns first: `[16 columns, 32 depths]`.
@@ -142,5 +194,5 @@ pub(super) fn across_transposed(
     columns: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(exchanged(read_across(matrix, depths, columns)), tile);
+    store(exchanged(kept!(matrix, read_across(depths, columns))), tile);
 }
