@@ -54,8 +54,7 @@ fn in_blocks(
     mut distill: impl FnMut(&Range<usize>, &mut [f32]) -> Vec<DistillationSums>,
 ) -> DistillationSums {
     let layer = OutputLayer::new(device.products, student);
-    let mut gradient =
-        gradient.map(|gradient| OutputLayerGradient::new(device.products, student, gradient));
+    let mut gradient = gradient.map(|gradient| OutputLayerGradient::new(device, student, gradient));
     let vocab = layer.vocab();
     let mut memory = Logits::new(device, rows, vocab);
     let mut sums = DistillationSums::default();

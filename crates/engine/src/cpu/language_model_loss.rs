@@ -64,7 +64,7 @@ impl LanguageModelLossKernels for Cpu {
     ) -> f64 {
         let layer = OutputLayer::new(self.products, projection);
         let mut gradient =
-            gradient.map(|gradient| OutputLayerGradient::new(self.products, projection, gradient));
+            gradient.map(|gradient| OutputLayerGradient::new(self, projection, gradient));
         let vocab = layer.vocab();
         let mut memory = Logits::new(self, targets.len(), vocab);
         let mut sum = 0.0;

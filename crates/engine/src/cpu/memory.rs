@@ -153,11 +153,7 @@ pub(super) fn all_values(tensor: &Tensor) -> Values<'_> {
 
 /// All values of a tensor's memory, to write.
 pub(super) fn all_values_mut(tensor: &mut Tensor) -> ValuesMut<'_> {
-    let Memory { buffer, is_bf16 } = memory_mut(tensor.storage_mut());
-    match is_bf16 {
-        true => ValuesMut::Bf16(bytemuck::cast_slice_mut(buffer.values_mut())),
-        false => ValuesMut::F32(buffer.values_mut()),
-    }
+    storage_values_mut(tensor.storage_mut())
 }
 
 /// All values of a tensor in full precision.
@@ -176,9 +172,13 @@ pub(super) fn full_values_mut(tensor: &mut Tensor) -> &mut [f32] {
     }
 }
 
-/// All values of memory in full precision that no tensor holds yet.
-pub(super) fn storage_values_mut(storage: &mut Storage) -> &mut [f32] {
-    memory_mut(storage).buffer.values_mut()
+/// All values of memory, to write.
+pub(super) fn storage_values_mut(storage: &mut Storage) -> ValuesMut<'_> {
+    let Memory { buffer, is_bf16 } = memory_mut(storage);
+    match is_bf16 {
+        true => ValuesMut::Bf16(bytemuck::cast_slice_mut(buffer.values_mut())),
+        false => ValuesMut::F32(buffer.values_mut()),
+    }
 }
 
 /// Values that one task copies or adds.
@@ -276,14 +276,14 @@ mod tests {
         let device = Cpu::new();
         for length in [1, 1000, HUGE / 4 - 16, HUGE / 4 + 1, HUGE] {
             let mut storage = device.allocate(length, Precision::Full);
-            let values = storage_values_mut(&mut storage);
+            let values = memory_mut(&mut storage).buffer.values_mut();
             assert!(values.len() >= length && values.iter().all(|&value| value == 0.0));
             assert_eq!(values.as_ptr() as usize % 64, 0);
             values[length - 1] = 7.0;
             device.recycle(storage);
             let fresh = device.fresh_allocations();
             let mut again = device.allocate(length, Precision::Full);
-            assert_eq!(storage_values_mut(&mut again)[length - 1], 7.0);
+            assert_eq!(memory_mut(&mut again).buffer.values()[length - 1], 7.0);
             assert_eq!(device.fresh_allocations(), fresh);
         }
     }

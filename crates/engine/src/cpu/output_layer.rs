@@ -8,6 +8,7 @@ use super::linear::add_rows;
 use super::product::{Addend, DEPTH, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::values::{Values, ValuesMut};
 use super::{Cpu, matrix, rows_per_task, slice, slice_mut, values, values_mut, vectorised};
+use crate::device::{Arithmetic, Device};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
 use crate::tensor::{Precision, Storage};
@@ -41,9 +42,29 @@ impl<'a> Logits<'a> {
         Self { device, storage: Some(device.allocate(length, Precision::Full)), length }
     }
 
-    pub(super) fn values(&mut self) -> &mut [f32] {
+    /// The same for values in bf16, of exactly so many rows.
+    fn rounded(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
+        let length = rows * vocab;
+        Self { device, storage: Some(device.allocate(length, Precision::Compact)), length }
+    }
+
+    fn storage(&mut self) -> ValuesMut<'_> {
         let storage = self.storage.as_mut().expect("memory is taken only by drop");
-        &mut super::memory::storage_values_mut(storage)[..self.length]
+        super::memory::storage_values_mut(storage).range(0..self.length)
+    }
+
+    pub(super) fn values(&mut self) -> &mut [f32] {
+        match self.storage() {
+            ValuesMut::F32(values) => values,
+            ValuesMut::Bf16(_) => unreachable!("logits are f32"),
+        }
+    }
+
+    fn bf16_values(&mut self) -> &mut [u16] {
+        match self.storage() {
+            ValuesMut::Bf16(values) => values,
+            ValuesMut::F32(_) => unreachable!("these gradients are bf16"),
+        }
     }
 }
 
@@ -156,17 +177,30 @@ pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mu
     }
 }
 
+/// Rows whose gradients of logits are kept in bf16 for one product with all of them: whole
+/// stretches of the weight gradient's inner dimension, so that the order of the sums does not
+/// depend on it.
+const KEPT_ROWS: usize = 4 * DEPTH;
+
 /// From the gradient of logits to those of the hidden states, the output matrix and its bias.
 pub(super) struct OutputLayerGradient<'a> {
-    products: Products,
+    device: &'a Cpu,
     projection: Projection<'a>,
     output: RightHand<'a>,
     gradient: OutputGradient<'a>,
+    /// Gradients in bf16 that wait for the others of their product.
+    kept: Option<KeptGradients<'a>>,
+}
+
+/// Gradients of the logits of some rows, in bf16.
+struct KeptGradients<'a> {
+    rows: Range<usize>,
+    memory: Logits<'a>,
 }
 
 impl<'a> OutputLayerGradient<'a> {
     pub(super) fn new(
-        products: Products,
+        device: &'a Cpu,
         projection: Projection<'a>,
         gradient: OutputGradient<'a>,
     ) -> Self {
@@ -176,14 +210,48 @@ impl<'a> OutputLayerGradient<'a> {
             "a gradient for the bias exactly where there is a bias"
         );
         let output = matrix(projection.output);
-        let output = shared(products, output, projection.hidden.rows, output.rows);
-        Self { products, projection, output, gradient }
+        let output = shared(device.products, output, projection.hidden.rows, output.rows);
+        Self { device, projection, output, gradient, kept: None }
     }
 
-    /// Carries on the gradient of a block's logits.
+    /// Carries on the gradient of a block's logits; the blocks come in order.
     pub(super) fn carry(&mut self, rows: &Range<usize>, block: &[f32]) {
+        if let Some(d_bias) = &mut self.gradient.d_bias {
+            add_rows(Values::F32(block), slice_mut(d_bias.reborrow()));
+        }
+        match self.device.arithmetic() {
+            Arithmetic::F32 => self.multiply(rows, Values::F32(block)),
+            Arithmetic::Bf16 => self.keep(rows, block),
+        }
+    }
+
+    /// Keeps the gradient of a block's logits in bf16, until there are enough rows for a product.
+    fn keep(&mut self, rows: &Range<usize>, block: &[f32]) {
+        let vocab = self.projection.output.rows;
+        let last = self.projection.hidden.rows;
+        let device = self.device;
+        let kept = self.kept.get_or_insert_with(|| KeptGradients {
+            rows: rows.start..rows.start,
+            memory: Logits::rounded(device, KEPT_ROWS.min(last - rows.start), vocab),
+        });
+        let first = (rows.start - kept.rows.start) * vocab;
+        ValuesMut::Bf16(&mut kept.memory.bf16_values()[first..first + block.len()])
+            .par_chunks_mut(vocab)
+            .zip(block.par_chunks(vocab))
+            .for_each(|(kept, row)| kept.copy_from(row));
+        kept.rows.end = rows.end;
+        if (kept.rows.len() >= KEPT_ROWS || rows.end == last)
+            && let Some(mut kept) = self.kept.take()
+        {
+            let values = &kept.memory.bf16_values()[..kept.rows.len() * vocab];
+            self.multiply(&kept.rows, Values::Bf16(values));
+        }
+    }
+
+    /// The products with the gradients of some rows' logits.
+    fn multiply(&mut self, rows: &Range<usize>, d_logits: Values<'_>) {
         let (vocab, hidden_size) = (self.projection.output.rows, self.projection.output.columns);
-        let d_logits = Matrix::dense(Values::F32(block), rows.len(), vocab);
+        let d_logits = Matrix::dense(d_logits, rows.len(), vocab);
         let d_hidden = values_mut(self.gradient.d_hidden.reborrow());
         let d_hidden = d_hidden.range(rows.start * hidden_size..rows.end * hidden_size);
         let d_hidden = MatrixMut::dense(d_hidden, rows.len(), hidden_size);
@@ -191,7 +259,7 @@ impl<'a> OutputLayerGradient<'a> {
         let d_output =
             MatrixMut::dense(values_mut(self.gradient.d_output.reborrow()), vocab, hidden_size);
         let hidden = matrix(self.projection.hidden.row_range(rows.clone()));
-        self.products.product(
+        self.device.products.product(
             d_output,
             Addend::Output,
             d_logits.transposed(),
@@ -199,8 +267,5 @@ impl<'a> OutputLayerGradient<'a> {
             1.0,
             Workers::All,
         );
-        if let Some(d_bias) = &mut self.gradient.d_bias {
-            add_rows(Values::F32(block), slice_mut(d_bias.reborrow()));
-        }
     }
 }

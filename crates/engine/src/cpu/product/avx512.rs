@@ -192,6 +192,7 @@ unsafe fn pack_transposed(
 }
 
 /// Exchanges rows and columns of a 16 by 16 square.
+#[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
     let mut pairs = rows;

@@ -7,6 +7,7 @@ use bytemuck::Pod;
 use std::ops::Range;
 
 use super::Matrix;
+use super::bf16::rounding::round;
 use super::pack::{pack_columns, pack_panel, pack_rows};
 
 /// The innermost loop of a matrix product: a tile of the output whose sums stay in registers.
@@ -119,6 +120,10 @@ pub(super) struct Target {
     /// A row that is added to each row; null for none.
     pub bias: *const f32,
     pub scale: f32,
+    /// Where the results are stored instead, rounded to bf16, in rows `rounded_row_stride` apart;
+    /// null for `start`. Only kernels of bf16 are asked to.
+    pub rounded: *mut u16,
+    pub rounded_row_stride: usize,
 }
 
 impl Target {
@@ -139,8 +144,12 @@ impl Target {
                 if !self.bias.is_null() {
                     before += *self.bias.add(column);
                 }
-                let place = self.start.add(row * self.row_stride + column);
-                *place = self.scale.mul_add(sum, before);
+                let value = self.scale.mul_add(sum, before);
+                if self.rounded.is_null() {
+                    *self.start.add(row * self.row_stride + column) = value;
+                } else {
+                    *self.rounded.add(row * self.rounded_row_stride + column) = round(value);
+                }
             }
         }
     }

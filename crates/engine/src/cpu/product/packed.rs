@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::bf16::rounding::{round, widen};
+use super::bf16::rounding::widen;
 use super::microkernel::{Left, Microkernel, Target};
 use super::pack::{panel_size, steps, tile_size};
 use super::scratch::Scratch;
@@ -34,23 +34,7 @@ fn blocks<K: Microkernel>(depth: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 vectorised! {
-    /// Rounds rows of `columns` sums, which are `panel` apart, into rows `stride` apart.
-    ///
-    /// # Safety
-    /// The rows at `to` are writable and used by no other thread.
-    unsafe fn round_rows(sums: &[f32], panel: usize, columns: usize, to: *mut u16, stride: usize) {
-        for (row, sums) in sums.chunks_exact(panel).enumerate() {
-            // Safety: promised by the caller.
-            let to = unsafe { std::slice::from_raw_parts_mut(to.add(row * stride), columns) };
-            for (to, &sum) in to.iter_mut().zip(sums) {
-                *to = round(sum);
-            }
-        }
-    }
-}
-
-vectorised! {
-    /// The way back.
+    /// Widens rows of `columns` values, which are `stride` apart, into rows `panel` apart.
     ///
     /// # Safety
     /// The rows at `from` are readable and written by no other thread.
@@ -117,6 +101,7 @@ pub(super) fn product<K: Microkernel>(
         a,
         packed,
         first_panel: 0,
+        rounded: None,
         panel_size: panel_size::<K>(b.depth),
         scale,
     };
@@ -161,6 +146,7 @@ pub(super) fn product_by_panels<K: Microkernel>(
         a,
         packed: &[],
         first_panel: 0,
+        rounded: None,
         panel_size: panel_size::<K>(b.rows),
         scale,
     };
@@ -169,7 +155,7 @@ pub(super) fn product_by_panels<K: Microkernel>(
         let mut packed = Scratch::new(panel_size::<K>(b.rows));
         kernel.pack_panel(b, panel, packed.values_mut());
         // Safety: no other task writes the columns of this panel.
-        unsafe { whole.with_panel(panel, packed.values()).panel(&left, panel) };
+        unsafe { whole.with_panel(panel, packed.values()).packed_rows(&left, &(panel..panel + 1)) };
     };
     let panels = b.columns.div_ceil(K::PANEL);
     match workers {
@@ -235,6 +221,8 @@ struct RowsProduct<'a, K: Microkernel> {
     packed: &'a [K::Element],
     /// The panel of the right-hand side that `packed` begins with.
     first_panel: usize,
+    /// Where complete sums go, rounded, in place of the output, and the distance of its rows.
+    rounded: Option<(*mut u16, usize)>,
     /// Values from one panel to the next.
     panel_size: usize,
     scale: f32,
@@ -260,11 +248,8 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
         let _session = self.kernel.session();
         if let Start::Bf16(_) = self.output.start {
             let left = PackedRows::new(self.kernel, self.a, rows);
-            for panel in panels {
-                // Safety: passed on.
-                unsafe { self.panel(&left, panel) };
-            }
-            return;
+            // Safety: passed on.
+            return unsafe { self.packed_rows(&left, &panels) };
         }
         if let Some(values) = K::in_place(&self.a) {
             // A wide output is finished panel by panel, a narrow one block by block: to the same
@@ -308,20 +293,28 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
         unsafe { self.block(rows, panels, depths.clone(), tiles) };
     }
 
-    /// The packed rows in the columns of one panel, over the whole inner dimension.
+    /// The packed rows in the columns of a range of panels, over the whole inner dimension.
     ///
     /// # Safety
     /// As for `compute`.
-    unsafe fn panel(&self, left: &PackedRows<K>, panel: usize) {
+    unsafe fn packed_rows(&self, left: &PackedRows<K>, panels: &Range<usize>) {
         match self.output.start {
             Start::F32(_) => {
                 for (depths, tiles) in left.blocks() {
                     // Safety: passed on.
-                    unsafe { self.packed_block(&left.rows, &(panel..panel + 1), depths, tiles) };
+                    unsafe { self.packed_block(&left.rows, panels, depths, tiles) };
                 }
             }
-            // Safety: passed on.
-            Start::Bf16(start) => unsafe { self.rounded_panel(left, panel, start) },
+            Start::Bf16(start) => {
+                // The sums of a wide output would not stay in the cache from block to block.
+                let is_wide = panels.len() * K::PANEL > WIDE;
+                let step = if is_wide { 1 } else { panels.len().max(1) };
+                for first in panels.clone().step_by(step) {
+                    let panels = first..(first + step).min(panels.end);
+                    // Safety: passed on.
+                    unsafe { self.rounded_rows(left, &panels, start) };
+                }
+            }
         }
     }
 
@@ -329,31 +322,35 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
     ///
     /// # Safety
     /// As for `compute`; `start` is the output's.
-    unsafe fn rounded_panel(&self, left: &PackedRows<K>, panel: usize, start: *mut u16) {
-        let (rows, first, stride) = (&left.rows, panel * K::PANEL, self.output.row_stride);
-        let columns = (self.output.columns - first).min(K::PANEL);
-        let mut sums = Scratch::new(rows.len() * K::PANEL);
-        let place = start.wrapping_add(rows.start * stride + first);
-        let sums_start = sums.values_mut().as_mut_ptr();
-        if let Addend::Output = self.addend {
+    unsafe fn rounded_rows(&self, left: &PackedRows<K>, panels: &Range<usize>, start: *mut u16) {
+        let (rows, first, stride) = (&left.rows, panels.start * K::PANEL, self.output.row_stride);
+        let width = panels.len() * K::PANEL;
+        let is_added = matches!(self.addend, Addend::Output);
+        let needs_sums = is_added || left.blocks.len() > 1;
+        let mut sums = Scratch::new(if needs_sums { rows.len() * width } else { 0 });
+        if is_added {
+            let columns = (self.output.columns - first).min(width);
+            let place = start.wrapping_add(rows.start * stride + first);
             // Safety: these rows and columns are the output's, which no other thread uses.
-            unsafe { widen_rows(place, stride, columns, sums.values_mut(), K::PANEL) };
+            unsafe { widen_rows(place, stride, columns, sums.values_mut(), width) };
         }
-        let sums_output = MatrixMut {
+        let sums = sums.values_mut().as_mut_ptr();
+        let sums = MatrixMut {
             values: PhantomData,
-            start: Start::F32(sums_start.wrapping_sub(rows.start * K::PANEL + first)),
+            start: Start::F32(sums.wrapping_sub(rows.start * width + first)),
             rows: rows.end,
             columns: self.output.columns,
-            row_stride: K::PANEL,
+            row_stride: width,
         };
-        let into_sums = RowsProduct { output: &sums_output, ..*self };
+        let mut into_sums = RowsProduct { output: &sums, ..*self };
         for (depths, tiles) in left.blocks() {
-            // Safety: the rows and the columns of this panel are in `sums`, which nothing else
-            // uses.
-            unsafe { into_sums.packed_block(rows, &(panel..panel + 1), depths, tiles) };
+            if depths.end == self.a.columns {
+                into_sums.rounded = Some((start, stride));
+            }
+            // Safety: the rows and the columns of these panels are in `sums`, which nothing else
+            // uses, and in the output.
+            unsafe { into_sums.packed_block(rows, panels, depths, tiles) };
         }
-        // Safety: as above.
-        unsafe { round_rows(sums.values(), K::PANEL, columns, place, stride) };
     }
 
     /// The rows and panels where the left-hand side is read in place.
@@ -430,6 +427,10 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
             base_row_stride,
             bias,
             scale: self.scale,
+            rounded: self.rounded.map_or(std::ptr::null_mut(), |(start, stride)| {
+                start.wrapping_add(row * stride + first)
+            }),
+            rounded_row_stride: self.rounded.map_or(0, |(_, stride)| stride),
         }
     }
 }

@@ -217,7 +217,7 @@ unsafe fn multiply(steps: usize, left: *const u16, panel: *const u16, sums: &mut
 ///
 /// # Safety
 /// As for `Microkernel::tile`; the processor has AVX-512F.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn write(sums: &Sums, target: Target) {
     let scale = _mm512_set1_ps(target.scale);
     for (half, first) in (0..target.columns).step_by(LANES).enumerate() {
@@ -237,8 +237,15 @@ unsafe fn write(sums: &Sums, target: Target) {
                     let bias = _mm512_maskz_loadu_ps(mask, target.bias.add(first));
                     before = _mm512_add_ps(before, bias);
                 }
-                let place = target.start.add(row * target.row_stride + first);
-                _mm512_mask_storeu_ps(place, mask, _mm512_fmadd_ps(scale, sum, before));
+                let value = _mm512_fmadd_ps(scale, sum, before);
+                if target.rounded.is_null() {
+                    let place = target.start.add(row * target.row_stride + first);
+                    _mm512_mask_storeu_ps(place, mask, value);
+                } else {
+                    let place = target.rounded.add(row * target.rounded_row_stride + first);
+                    let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(value));
+                    _mm256_mask_storeu_epi16(place.cast(), mask, rounded);
+                }
             }
         }
     }
@@ -250,14 +257,19 @@ unsafe fn write(sums: &Sums, target: Target) {
 /// The processor has AVX-512BW and AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
-    for (index, tile) in values.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
-        let (step, half) = (index / 2, index % 2);
-        let column = panel * SIDE + half * LANES;
+    let first = panel * SIDE;
+    let columns = first..(first + SIDE).min(b.columns);
+    let middle = columns.end.min(first + LANES);
+    let steps = values.as_chunks_mut::<TILE>().0.as_chunks_mut::<2>().0;
+    for (step, tiles) in steps.iter_mut().enumerate() {
         let depths = step * GROUP..((step + 1) * GROUP).min(b.rows);
-        let columns = column.min(b.columns)..(column + LANES).min(b.columns);
         match b.row_stride {
-            1 => pairs::along(b.transposed(), &columns, &depths, tile),
-            _ => pairs::across(b, &depths, &columns, tile),
+            1 => {
+                let (left, right) = (columns.start..middle, middle..columns.end);
+                pairs::along(b.transposed(), &left, &depths, &mut tiles[0]);
+                pairs::along(b.transposed(), &right, &depths, &mut tiles[1]);
+            }
+            _ => pairs::across_twice(b, &depths, &columns, tiles),
         }
     }
 }
@@ -269,15 +281,18 @@ unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn pack_tile(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, packed: &mut [u16]) {
     let steps = depths.len().div_ceil(GROUP);
-    for (index, tile) in packed.as_chunks_mut::<TILE>().0[..2 * steps].iter_mut().enumerate() {
-        let (step, half) = (index / 2, index % 2);
-        let first = (rows.start + half * LANES).min(rows.end);
-        let rows = first..(first + LANES).min(rows.end);
+    let middle = rows.end.min(rows.start + LANES);
+    let (upper, lower) = (rows.start..middle, middle..rows.end);
+    let tiles = packed.as_chunks_mut::<TILE>().0.as_chunks_mut::<2>().0;
+    for (step, tiles) in tiles[..steps].iter_mut().enumerate() {
         let start = depths.start + step * GROUP;
         let depths = start..(start + GROUP).min(depths.end);
         match a.row_stride {
-            1 => pairs::across_transposed(a.transposed(), &depths, &rows, tile),
-            _ => pairs::along_rows(a, &rows, &depths, tile),
+            1 => pairs::across_twice_transposed(a.transposed(), &depths, rows, tiles),
+            _ => {
+                pairs::along_rows(a, &upper, &depths, &mut tiles[0]);
+                pairs::along_rows(a, &lower, &depths, &mut tiles[1]);
+            }
         }
     }
 }

@@ -87,11 +87,22 @@ unsafe fn interleaved<T: Kept>(first: &[T], second: &[T]) -> __m512i {
 }
 
 /// Rows and columns of 16 by 16 pairs exchanged.
+#[inline]
 #[target_feature(enable = "avx512f")]
 fn exchanged(rows: [__m512i; LANES]) -> [__m512i; LANES] {
-    transposed(rows.map(|row| _mm512_castsi512_ps(row))).map(|row| _mm512_castps_si512(row))
+    // Loops, since what `map` calls has not this function's instructions and is not inlined.
+    let mut floats = [_mm512_setzero_ps(); LANES];
+    for (float, row) in floats.iter_mut().zip(rows) {
+        *float = _mm512_castsi512_ps(row);
+    }
+    let mut columns = rows;
+    for (column, float) in columns.iter_mut().zip(transposed(floats)) {
+        *column = _mm512_castps_si512(float);
+    }
+    columns
 }
 
+#[inline]
 #[target_feature(enable = "avx512f")]
 fn store(rows: [__m512i; LANES], tile: &mut Tile) {
     for (row, place) in rows.into_iter().zip(tile.as_chunks_mut::<{ 2 * LANES }>().0) {
@@ -184,6 +195,87 @@ pub(super) fn across(
     tile: &mut Tile,
 ) {
     store(kept!(matrix, read_across(depths, columns)), tile);
+}
+
+/// How many rows packing prefetches in advance: its reads are too far apart for the processor to
+/// predict.
+const AHEAD: usize = 64;
+
+/// Two neighbours of such tiles, of up to 32 columns: `[2, 16 pairs, 16 columns, 2]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn across_twice(
+    matrix: Matrix<'_>,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+    tiles: &mut [Tile; 2],
+) {
+    let [left, right] = read_across_twice(matrix, depths, columns);
+    store(left, &mut tiles[0]);
+    store(right, &mut tiles[1]);
+}
+
+/// The same with columns first: `[32 columns, 32 depths]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn across_twice_transposed(
+    matrix: Matrix<'_>,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+    tiles: &mut [Tile; 2],
+) {
+    let [left, right] = read_across_twice(matrix, depths, columns);
+    store(exchanged(left), &mut tiles[0]);
+    store(exchanged(right), &mut tiles[1]);
+}
+
+/// Pairs of rows at up to 32 columns, the first and the last 16 of them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn read_across_twice(
+    matrix: Matrix<'_>,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+) -> [[__m512i; LANES]; 2] {
+    if columns.len() == 2 * LANES
+        && depths.len() == 2 * LANES
+        && let Values::Bf16(values) = matrix.values
+    {
+        return read_whole_across_twice(values, matrix.row_stride, depths, columns);
+    }
+    let middle = columns.end.min(columns.start + LANES);
+    let (first, second) = (columns.start..middle, middle..columns.end);
+    [kept!(matrix, read_across(depths, &first)), kept!(matrix, read_across(depths, &second))]
+}
+
+/// The same where nothing is missing and no value must be rounded: whole cache lines are read.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn read_whole_across_twice(
+    values: &[u16],
+    stride: usize,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+) -> [[__m512i; LANES]; 2] {
+    let low = _mm512_set_epi16(
+        47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4,
+        35, 3, 34, 2, 33, 1, 32, 0,
+    );
+    let high = _mm512_add_epi16(low, _mm512_set1_epi16(LANES as i16));
+    let start = depths.start * stride + columns.start;
+    assert!(start + (2 * LANES - 1) * stride + 2 * LANES <= values.len(), "rows of two tiles");
+    let first = values[start..].as_ptr();
+    let mut pairs = [[_mm512_setzero_si512(); LANES]; 2];
+    for pair in 0..LANES {
+        // Safety: 32 values of each of the 32 rows are there; a prefetch never faults.
+        let (even, odd) = unsafe {
+            let row = first.add(2 * pair * stride);
+            _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add(AHEAD * stride).cast());
+            _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add((AHEAD + 1) * stride).cast());
+            (_mm512_loadu_si512(row.cast()), _mm512_loadu_si512(row.add(stride).cast()))
+        };
+        pairs[0][pair] = _mm512_permutex2var_epi16(even, low, odd);
+        pairs[1][pair] = _mm512_permutex2var_epi16(even, high, odd);
+    }
+    pairs
 }
 
 /// The same with columns first: `[16 columns, 32 depths]`.
