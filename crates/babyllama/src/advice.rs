@@ -244,6 +244,7 @@ pub fn on_device(error: &DeviceError) -> &'static str {
             "take a GPU of compute capability 8.0 or later (A100, RTX 30 and newer), or the CPU \
              with --device cpu"
         }
+        DeviceError::NotOnGpu(_) => "take --precision bf16 or f32, or the CPU with --device cpu",
         DeviceError::Kernel { .. } => {
             "take the CPU with --device cpu, and report this as a defect of babyllama"
         }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use engine::open::{self, DeviceOptions};
 use engine::{Arithmetic, Device, DeviceChoice};
 
+use experiment::recipe::Precision as RecipePrecision;
+
 use crate::args::{DeviceArgs, Precision};
 use crate::console;
 
@@ -17,6 +19,31 @@ impl DeviceArgs {
             DeviceChoice::Cpu => Arithmetic::F32,
             DeviceChoice::Cuda(_) | DeviceChoice::Auto => Arithmetic::Bf16,
         })
+    }
+
+    /// The same where a recipe names a precision and the command line does not.
+    pub fn or_precision(&self, recipe: Option<RecipePrecision>) -> Self {
+        let of_recipe = || {
+            recipe.map(|precision| match precision {
+                RecipePrecision::F32 => Precision::F32,
+                RecipePrecision::Bf16 => Precision::Bf16,
+                RecipePrecision::Bf16x3 => Precision::Bf16x3,
+            })
+        };
+        Self { precision: self.precision.or_else(of_recipe), ..self.clone() }
+    }
+
+    /// A line where this CPU could train faster than it is asked to.
+    pub fn faster_precision(&self) -> Option<String> {
+        /// Less is not worth a line.
+        const WORTH: f64 = 1.5;
+        if self.device != DeviceChoice::Cpu || self.precision.is_some() {
+            return None;
+        }
+        let speedup = engine::cpu::bf16_speedup().filter(|speedup| *speedup >= WORTH)?;
+        Some(format!(
+            "this CPU multiplies bf16 {speedup:.1} times as fast as f32: see --precision bf16"
+        ))
     }
 
     /// Opens the device, and shows which it is where that is not plainly the CPU in f32.
@@ -30,7 +57,9 @@ impl DeviceArgs {
             kernel_cache: kernel_cache(|name| std::env::var_os(name)),
             without_graphs: self.no_graphs,
         })?;
-        if self.device != DeviceChoice::Cpu || self.precision == Some(Precision::Bf16) {
+        if self.device != DeviceChoice::Cpu
+            || matches!(self.precision, Some(Precision::Bf16 | Precision::Bf16x3))
+        {
             console::note(format_args!("on {}", device.name()));
         }
         Ok(device)

@@ -48,6 +48,12 @@ pub trait Device:
         Arithmetic::F32
     }
 
+    /// What computes its products, such as `bf16 by AMX tiles`: the same work has other bits where
+    /// this differs.
+    fn products(&self) -> String {
+        self.name()
+    }
+
     /// Begins with all queued work, without waiting: before the host is busy
     /// with something else.
     fn submit(&self) {}
@@ -112,8 +118,21 @@ pub enum Arithmetic {
     /// Products of bf16 values with sums in f32; weights, gradients, moments, norms and losses stay
     /// f32.
     Bf16,
+    /// Each product of f32 values as three products of bf16 values, which together have 16 bits of
+    /// their 24; everything else is f32. On the CPU only.
+    Bf16x3,
     /// Everything in f32.
     F32,
+}
+
+impl std::fmt::Display for Arithmetic {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Bf16 => "bf16",
+            Self::Bf16x3 => "bf16x3",
+            Self::F32 => "f32",
+        })
+    }
 }
 
 /// Why there is no such device.
@@ -161,6 +180,9 @@ pub enum DeviceError {
         /// The compiler's messages.
         log: String,
     },
+    /// A GPU does not multiply in it.
+    #[error("{0} is for the CPU: a GPU multiplies in bf16 or in f32")]
+    NotOnGpu(Arithmetic),
     /// A call of the driver failed.
     #[error("the NVIDIA driver failed to {doing}: {cause}")]
     Driver {

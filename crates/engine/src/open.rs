@@ -60,6 +60,9 @@ pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
     };
     let cuda = |ordinal| {
         let arithmetic = options.arithmetic.unwrap_or(Arithmetic::Bf16);
+        if arithmetic == Arithmetic::Bf16x3 {
+            return Err(DeviceError::NotOnGpu(arithmetic));
+        }
         Cuda::open(ordinal, arithmetic, options.kernel_cache.clone(), !options.without_graphs)
     };
     match options.choice {
@@ -70,7 +73,8 @@ pub fn open(options: &DeviceOptions) -> Result<Arc<dyn Device>, DeviceError> {
             Err(
                 DeviceError::NoDriver { .. }
                 | DeviceError::NoSuchGpu { .. }
-                | DeviceError::TooOld { .. },
+                | DeviceError::TooOld { .. }
+                | DeviceError::NotOnGpu(_),
             ) => Ok(cpu()),
             Err(broken) => Err(broken),
         },

@@ -123,6 +123,10 @@ impl Device for Profiler {
         self.device.rows_of_logits(vocab)
     }
 
+    fn products(&self) -> String {
+        self.device.products()
+    }
+
     fn independent_rows(&self, columns: usize) -> usize {
         self.device.independent_rows(columns)
     }

@@ -162,6 +162,10 @@ impl Listener for TrainingLog<'_> {
                 "{model}  takes {sequences} of a step's {batch_size} sequences at a time: there is \
                  no memory for more"
             )),
+            train::Event::OtherProducts { before, now } => observer.note(format_args!(
+                "{model}  was multiplied with {before} up to here and is with {now} from now on: \
+                 bits may differ from those of a run without this break"
+            )),
             train::Event::CheckpointSkipped { path, problem } => {
                 observer.note(format_args!("{model}  passed over {}: {problem}", path.display()));
             }

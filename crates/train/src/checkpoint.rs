@@ -28,6 +28,10 @@ pub struct Progress {
     pub best: Option<(f64, u64)>,
     /// The hash of everything that decides the run's result.
     pub fingerprint: String,
+    /// What computed the products, as [`Device::products`] names it; empty in checkpoints of
+    /// earlier versions.
+    #[serde(default)]
+    pub products: String,
 }
 
 #[derive(Serialize, Deserialize)]

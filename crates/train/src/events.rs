@@ -90,6 +90,14 @@ pub enum Event<'a> {
         /// What is wrong with it.
         problem: &'a str,
     },
+    /// The run continues a checkpoint whose products were computed in another way, so that its bits
+    /// may differ from those of a run without a break.
+    OtherProducts {
+        /// What computed them up to the checkpoint.
+        before: &'a str,
+        /// What does from now on.
+        now: &'a str,
+    },
     /// A step is done.
     Step(StepRecord),
     /// An evaluation is done.

@@ -162,6 +162,21 @@ impl<'a> Run<'a> {
             checkpoint::remove_old(&checkpoints)?;
         }
         let saved_step = restored.as_ref().map(|progress| progress.step);
+        let products = trainer.model.device().products();
+        let before = restored.as_ref().map_or("", |progress| &progress.products);
+        if !before.is_empty() && before != products {
+            let event = Event::OtherProducts { before, now: &products };
+            report(listener, self.folder, event)?;
+        }
+        let progress = Progress {
+            products,
+            ..restored.unwrap_or(Progress {
+                step: 0,
+                best: None,
+                fingerprint,
+                products: String::new(),
+            })
+        };
         Ok(RunState {
             folder: self.folder.to_owned(),
             settings: self.settings,
@@ -170,7 +185,7 @@ impl<'a> Run<'a> {
             schedule,
             training: self.training,
             heldout,
-            progress: restored.unwrap_or(Progress { step: 0, best: None, fingerprint }),
+            progress,
             saved_step,
             saved_at: Instant::now(),
             batch_limit: match self.settings.micro_batch_size {

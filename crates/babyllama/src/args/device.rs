@@ -30,6 +30,8 @@ pub struct DeviceArgs {
 pub enum Precision {
     /// The fast way, where the device has instructions for it.
     Bf16,
+    /// f32 as three products of bf16: nearly exact, for a CPU with AMX tiles.
+    Bf16x3,
     /// The exact way.
     F32,
 }
@@ -38,6 +40,7 @@ impl From<Precision> for Arithmetic {
     fn from(precision: Precision) -> Self {
         match precision {
             Precision::Bf16 => Self::Bf16,
+            Precision::Bf16x3 => Self::Bf16x3,
             Precision::F32 => Self::F32,
         }
     }

@@ -14,8 +14,11 @@ mod runs;
 mod train;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
+use engine::cpu::Cpu;
+use engine::{Arithmetic, Device};
 
 pub use bench::BenchArgs;
 
@@ -36,6 +39,7 @@ pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 #[command(
     name = "babyllama",
     version,
+    long_version = long_version(),
     arg_required_else_help = true,
     after_help = "\
 Examples:
@@ -58,6 +62,21 @@ pub struct Cli {
     pub threads: u16,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// The version, and what products are computed with on this machine's CPU.
+fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let products = |arithmetic| Cpu::new().multiplying_in(arithmetic).products();
+        format!(
+            "{}\nthis CPU: f32 by {}, {}, {}",
+            env!("CARGO_PKG_VERSION"),
+            products(Arithmetic::F32),
+            products(Arithmetic::Bf16),
+            products(Arithmetic::Bf16x3)
+        )
+    });
+    &TEXT
 }
 
 #[derive(Debug, Subcommand)]

@@ -31,6 +31,12 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         };
         return show(&preview::preview(recipe, &settings)?, args.json);
     }
+    let device = device.or_precision(recipe.precision);
+    if !args.quiet
+        && let Some(line) = device.faster_precision()
+    {
+        console::note(line);
+    }
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
@@ -61,7 +67,7 @@ pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
-        device: device.open()?,
+        device: device.or_precision(recipe.precision).open()?,
         only: None,
         replace: args.replace,
     };

@@ -21,6 +21,11 @@ pub fn train(
     {
         console::note("the model's teachers are left out; `babyllama distill` learns from them");
     }
+    let precision = request.recipe.map(recipe::precision).transpose()?.flatten();
+    let device = device.or_precision(precision);
+    if let Some(line) = device.faster_precision() {
+        console::note(line);
+    }
     let device = device.open()?;
     single::train_single(&section, recipe_seed, &files, &device, &Console::stopping_on_signals()?)
         .resume_with(console::this_command)?;

@@ -43,9 +43,6 @@ fn what_is_no_device_is_wrong_usage() {
     }
     let wrong = babyllama(&workspace, "run small.toml --device gpu").stderr;
     assert!(wrong.contains("'gpu' is none of cpu, cuda, cuda:N and auto"), "{wrong}");
-    let refusal = babyllama(&workspace, "run small.toml --precision bf16").refused(2);
-    refusal.names(&["--precision bf16 is for a GPU"]);
-
     let mut command = workspace.command(&["run", "small.toml"]);
     command.env("BABYLLAMA_DEVICE", "gpu");
     assert_eq!(workspace.finish(command).code, Some(2));

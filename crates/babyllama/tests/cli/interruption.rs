@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::common::{Finished, RECIPE, Workspace, search_path, sentences};
 
 /// 720 steps of teacher and student each: long enough to be hit in the middle.
-fn longer_recipe() -> String {
+pub fn longer_recipe() -> String {
     RECIPE
         .replace("epochs = 2", "epochs = 20")
         .replace("checkpoint_steps = 5", "checkpoint_steps = 7")
 }
 
-fn models(run: &str) -> [String; 2] {
+pub fn models(run: &str) -> [String; 2] {
     ["teacher", "student"].map(|model| format!("{run}/models/{model}"))
 }
 
@@ -34,7 +34,7 @@ fn last_step(workspace: &Workspace, model: &str) -> u64 {
 }
 
 /// Starts a command and sends it a signal as soon as a model's metrics show a step.
-fn signalled(
+pub fn signalled(
     workspace: &Workspace,
     words: &[&str],
     model: &str,

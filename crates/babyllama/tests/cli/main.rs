@@ -23,6 +23,7 @@ mod folders;
 mod interruption;
 #[cfg(unix)]
 mod limits;
+mod precision;
 mod run;
 mod runs;
 mod stale;

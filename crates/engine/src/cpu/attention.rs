@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::math::{dot, exp, map_and_sum, maximum};
+use super::math::{exp, map_and_sum, maximum};
 use super::memory;
 use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Start, Workers};
 use super::values::{Values, ValuesMut};
@@ -133,12 +133,6 @@ vectorised! {
         for (d_weight, weight) in d_weights.iter_mut().zip(weights) {
             *d_weight = weight * (*d_weight - along);
         }
-    }
-}
-
-vectorised! {
-    fn dot_of(a: &[f32], b: &[f32]) -> f32 {
-        dot(a, b)
     }
 }
 
@@ -424,10 +418,11 @@ impl GradientTask<'_> {
             if let Some(mask) = self.dropout {
                 drop_row(d_weights, mask, token, head, heads.num_heads);
             }
-            let along = dot_of(
-                &row(self.d_output, token, columns(head, heads)).to_f32(),
-                &row(self.output, token, columns(head, heads)).to_f32(),
-            );
+            let along = row(self.d_output, token, columns(head, heads)).dot(row(
+                self.output,
+                token,
+                columns(head, heads),
+            ));
             softmax_gradient(weights, d_weights, along);
             if let Some(mask) = self.dropout {
                 drop_row(weights, mask, token, head, heads.num_heads);

@@ -220,8 +220,8 @@ impl<'a> OutputLayerGradient<'a> {
             add_rows(Values::F32(block), slice_mut(d_bias.reborrow()));
         }
         match self.device.arithmetic() {
-            Arithmetic::F32 => self.multiply(rows, Values::F32(block)),
             Arithmetic::Bf16 => self.keep(rows, block),
+            Arithmetic::Bf16x3 | Arithmetic::F32 => self.multiply(rows, Values::F32(block)),
         }
     }
 

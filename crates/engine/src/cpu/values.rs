@@ -9,6 +9,7 @@ use std::ops::{Deref, Range};
 use rayon::iter::Either;
 use rayon::prelude::*;
 
+use super::math::dot;
 use super::product::Scratch;
 use super::product::bf16::rounding::{round, widen};
 use super::vectorised;
@@ -28,6 +29,26 @@ vectorised! {
         for (to, &from) in to.iter_mut().zip(from) {
             *to = round(from);
         }
+    }
+}
+
+vectorised! {
+    fn dot_of(a: &[f32], b: &[f32]) -> f32 {
+        dot(a, b)
+    }
+}
+
+vectorised! {
+    fn dot_of_bf16(a: &[u16], b: &[u16]) -> f32 {
+        // Partial sums side by side, so that the order is that of no instruction set.
+        const LANES: usize = 16;
+        let mut lanes = [0.0f32; LANES];
+        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+            for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane += widen(a) * widen(b);
+            }
+        }
+        lanes.iter().sum()
     }
 }
 
@@ -78,6 +99,15 @@ impl<'a> Values<'a> {
                 widen_all(values, scratch.values_mut());
                 F32Values::Widened(scratch)
             }
+        }
+    }
+
+    /// The sum of the products with as many other values.
+    pub(super) fn dot(self, other: Values<'_>) -> f32 {
+        match (self, other) {
+            (Self::F32(a), Values::F32(b)) => dot_of(a, b),
+            (Self::Bf16(a), Values::Bf16(b)) => dot_of_bf16(a, b),
+            (a, b) => dot_of(&a.to_f32(), &b.to_f32()),
         }
     }
 
@@ -215,6 +245,10 @@ mod tests {
         let rounded: Vec<f32> = numbers.iter().map(|&value| widen(round(value))).collect();
         assert_eq!(*Values::Bf16(&kept).to_f32(), rounded);
         assert_eq!(Values::Bf16(&kept).at(7), rounded[7]);
+        let squares: f32 = rounded.iter().map(|value| value * value).sum();
+        for other in [Values::Bf16(&kept), Values::F32(&rounded)] {
+            assert!((Values::Bf16(&kept).dot(other) / squares - 1.0).abs() < 1e-5);
+        }
         ValuesMut::Bf16(&mut kept)
             .par_chunks_mut(7)
             .zip(Values::F32(&numbers).par_chunks(7))

@@ -87,11 +87,7 @@ impl Cuda {
 
 impl Device for Cuda {
     fn name(&self) -> String {
-        let arithmetic = match self.arithmetic {
-            Arithmetic::Bf16 => "bf16",
-            Arithmetic::F32 => "f32",
-        };
-        format!("cuda:{} ({}, {arithmetic})", self.context.ordinal, self.context.name)
+        format!("cuda:{} ({}, {})", self.context.ordinal, self.context.name, self.arithmetic)
     }
 
     fn arithmetic(&self) -> Arithmetic {

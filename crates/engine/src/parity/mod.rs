@@ -100,6 +100,7 @@ fn error(expected: &Output, found: &Output) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Arithmetic;
     use crate::cpu::Cpu;
 
     #[test]
@@ -121,6 +122,18 @@ mod tests {
         assert!(error(&output(&[1.0]), &output(&[f32::NAN])).is_nan());
         assert!(error(&output(&[1.0]), &output(&[])).is_nan());
         assert_eq!(error(&output(&[0.0]), &output(&[0.1])), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_cpu_computes_in_bf16_what_it_does_in_f32() {
+        let cpu: Arc<dyn Device> = Arc::new(Cpu::new());
+        for (arithmetic, tolerance) in [(Arithmetic::Bf16, 1e-2), (Arithmetic::Bf16x3, 1e-4)] {
+            let device: Arc<dyn Device> = Arc::new(Cpu::new().multiplying_in(arithmetic));
+            let results = run(&cpu, &device, tolerance, &mut |_| {});
+            let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
+            assert!(failed.is_empty(), "{failed:#?}");
+            assert!(results.iter().any(|result| result.error > 0.0));
+        }
     }
 
     /// The device that `BABYLLAMA_TEST_DEVICE` names against the CPU.

@@ -44,7 +44,7 @@ impl TrainingMemory {
         // Values that only products and operations on single values read, and their copies.
         let (compact, copy) = match arithmetic {
             Arithmetic::Bf16 => (2.0, 2.0),
-            Arithmetic::F32 => (4.0, 0.0),
+            Arithmetic::Bf16x3 | Arithmetic::F32 => (4.0, 0.0),
         };
         let weights = |config: &ModelConfig| config.parameter_count() as f64;
         let activations = |config: &ModelConfig| config.architecture.activations(config);

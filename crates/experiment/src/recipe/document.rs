@@ -13,8 +13,8 @@ use super::error::{Fault, Place, RecipeError, join, suggestion};
 
 /// The keys of a recipe that stand outside any table; an override may begin with one of them or
 /// with a model's name.
-pub(super) const TOP_LEVEL_KEYS: [&str; 6] =
-    ["name", "seed", "corpus", "tokenizer", "models", "evaluate"];
+pub(super) const TOP_LEVEL_KEYS: [&str; 7] =
+    ["name", "seed", "precision", "corpus", "tokenizer", "models", "evaluate"];
 
 /// The table of values for all models that do not set them. It is no part of the resolved recipe.
 pub(super) const DEFAULTS: &str = "defaults";
@@ -187,7 +187,7 @@ impl Document {
             let (path, hint) = (self.path.clone(), suggestion(name, self.model_names()));
             return Err(RecipeError::NoModel { name: name.to_owned(), path, hint });
         };
-        self.table.retain(|key, _| key == "seed" || key == DEFAULTS);
+        self.table.retain(|key, _| ["seed", "precision", DEFAULTS].iter().any(|kept| key == *kept));
         self.table
             .insert("models".to_string(), Table::from_iter([(name.to_string(), model)]).into());
         Ok(())

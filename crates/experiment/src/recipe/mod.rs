@@ -28,7 +28,9 @@ use self::inputs::UnusableInput;
 pub use self::error::{Fault, Place, RecipeError, suggestion};
 pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
-pub use self::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
+pub use self::sections::{
+    CorpusSection, EvaluateSection, Precision, Source, TokenizerSection, Validation,
+};
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -38,6 +40,9 @@ pub struct Recipe {
     pub name: String,
     /// Everything random follows from it.
     pub seed: u64,
+    /// What products read: f32, bf16 (with sums in f32), or bf16x3 (f32 as three products of bf16);
+    /// when left out, f32 on the CPU and bf16 on a GPU. `--precision` counts more.
+    pub precision: Option<Precision>,
     /// The text.
     pub corpus: CorpusSection,
     /// How it is cut into tokens.
@@ -53,6 +58,7 @@ impl Default for Recipe {
         Self {
             name: String::new(),
             seed: 42,
+            precision: None,
             corpus: CorpusSection::default(),
             tokenizer: TokenizerSection::default(),
             models: IndexMap::new(),
@@ -214,6 +220,15 @@ impl DistillRequest<'_> {
 /// When the recipe cannot be read.
 pub fn has_teachers(recipe: &Path, model: &str) -> Result<bool, RecipeError> {
     Ok(Document::read(recipe)?.value_at(&format!("models.{model}.distill")).is_some())
+}
+
+/// The precision that a recipe names.
+///
+/// # Errors
+/// When the recipe cannot be read.
+pub fn precision(recipe: &Path) -> Result<Option<Precision>, RecipeError> {
+    let document = Document::read(recipe)?;
+    Ok(document.value_at("precision").and_then(|value| value.clone().try_into().ok()))
 }
 
 /// The model that a request describes, checked and with every default filled in as in a run of its

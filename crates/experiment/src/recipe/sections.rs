@@ -3,11 +3,34 @@
 use std::path::PathBuf;
 
 use documented::DocumentedFields;
+use engine::Arithmetic;
 use eval::Rules;
 use serde::{Deserialize, Serialize};
 
 /// Words of the built-in corpus when the recipe does not state them.
 const BUILTIN_WORDS: usize = 300_000;
+
+/// What products read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// f32.
+    F32,
+    /// Values rounded to bf16.
+    Bf16,
+    /// f32 values, as three products of bf16 values.
+    Bf16x3,
+}
+
+impl From<Precision> for Arithmetic {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+            Precision::Bf16x3 => Self::Bf16x3,
+        }
+    }
+}
 
 /// Where text or minimal pairs come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,6 +34,9 @@ impl Tolerances {
             Arithmetic::F32 => {
                 Self { operation: 1e-5, loss: 1e-3, gradient_norm: 1e-2, scores: 1e-4 }
             }
+            Arithmetic::Bf16x3 => {
+                Self { operation: 1e-4, loss: 1e-3, gradient_norm: 1e-2, scores: 1e-3 }
+            }
             Arithmetic::Bf16 => {
                 Self { operation: 1e-2, loss: 1e-2, gradient_norm: 5e-2, scores: 1e-2 }
             }
@@ -68,7 +71,7 @@ impl Row {
 struct Report {
     device: String,
     reference: String,
-    arithmetic: &'static str,
+    arithmetic: String,
     passed: bool,
     rows: Vec<Row>,
 }
@@ -95,10 +98,7 @@ pub fn check(args: &CheckArgs, device_args: &DeviceArgs) -> anyhow::Result<()> {
             .map(|launches| graphs_are_used(&launches, args.steps)),
     );
     let failed = rows.iter().filter(|row| !row.passed).count();
-    let arithmetic = match arithmetic {
-        Arithmetic::F32 => "f32",
-        Arithmetic::Bf16 => "bf16",
-    };
+    let arithmetic = arithmetic.to_string();
     let (device, reference) = (device.name(), reference.name());
     let report = Report { device, reference, arithmetic, passed: failed == 0, rows };
     match args.json {

@@ -30,7 +30,6 @@ pub fn print(
     };
     let here =
         free.map_or(String::new(), |free| format!(", of which {}B are free here", short(free)));
-    let arithmetic = if arithmetic == Arithmetic::Bf16 { "bf16" } else { "f32" };
     console::print(format_args!(
         "GPU memory in {arithmetic}{here}, estimated to about a quarter:\n"
     ))?;

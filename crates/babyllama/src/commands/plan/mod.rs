@@ -23,7 +23,8 @@ use crate::console;
 /// Prints parameters, tokens, work, memory, disk and expected time of every model of a recipe.
 pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let recipe = recipe::load_with_inputs(&args.recipe, &args.overrides)?;
-    let arithmetic = device.arithmetic();
+    let device = &device.or_precision(recipe.precision);
+    let (arithmetic, faster) = (device.arithmetic(), device.faster_precision());
     let run = Path::new("runs").join(&recipe.name);
     let done = done_stages(&recipe, &run)?;
     let has_tokens = done.iter().any(|stage| stage == "tokens");
@@ -39,6 +40,9 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             device.name(),
             short(speed)
         ))?;
+    }
+    if let Some(faster) = faster {
+        console::print(format_args!("{faster}\n"))?;
     }
     let time = |flops: f64| speed.map_or(NOTHING.to_owned(), |speed| duration(flops / speed));
     console::print_table(&models_table(&estimate, &done, &time))?;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::microkernel::{Left, Microkernel, Target};
 use super::super::pack::tile_size;
 use super::super::{DEPTH, Matrix};
-use super::pairs::{self, LANES};
+use super::pairs::{self, Half, LANES};
 use super::rounding::round;
 
 /// Vectors of a panel.
@@ -119,8 +119,8 @@ unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
             let column = panel * PANEL + vector * LANES;
             let columns = column.min(b.columns)..(column + LANES).min(b.columns);
             match b.row_stride {
-                1 => pairs::along(b.transposed(), &columns, &depths, &mut tile),
-                _ => pairs::across(b, &depths, &columns, &mut tile),
+                1 => pairs::along(b.transposed(), Half::High, &columns, &depths, &mut tile),
+                _ => pairs::across(b, Half::High, &depths, &columns, &mut tile),
             }
             let rows = tile.as_chunks::<{ 2 * LANES }>().0;
             let pairs = first_pair..(first_pair + PAIRS).min(pairs_of_panel);
@@ -146,8 +146,10 @@ unsafe fn pack_rows(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, p
             let block = start..(start + 2 * LANES).min(depths.end);
             // Now `[16 rows, 32 depths]`, of which the first six rows count.
             match a.row_stride {
-                1 => pairs::across_transposed(a.transposed(), &block, &rows, &mut square),
-                _ => pairs::along_rows(a, &rows, &block, &mut square),
+                1 => {
+                    pairs::across_transposed(a.transposed(), Half::High, &block, &rows, &mut square)
+                }
+                _ => pairs::along_rows(a, Half::High, &rows, &block, &mut square),
             }
             let at = (start - depths.start) / 2 * ROWS;
             for pair in 0..block.len().div_ceil(2) {

@@ -18,6 +18,7 @@ mod tests;
 use super::microkernel::Microkernel;
 use super::packed::{self, Packed};
 use super::{Addend, Matrix, MatrixMut, Workers};
+use crate::Arithmetic;
 
 /// The instructions that multiply bf16.
 #[derive(Clone, Copy)]
@@ -30,10 +31,18 @@ pub(in crate::cpu) enum Bf16 {
     Dot(Dot),
     /// None: plain loops, to the bits of AMX tiles.
     Portable,
+    /// AMX tiles, three products of halves for one of f32.
+    #[cfg(target_arch = "x86_64")]
+    SplitTiles(AmxSplit),
+    /// The same by plain loops.
+    SplitPortable,
 }
 
 #[cfg(target_arch = "x86_64")]
-use {amx::Amx, dot::Dot};
+use {
+    amx::{Amx, AmxSplit},
+    dot::Dot,
+};
 
 /// Runs an expression with the kernel of each variant.
 macro_rules! with_kernel {
@@ -45,6 +54,12 @@ macro_rules! with_kernel {
             Bf16::Dot($kernel) => $work,
             Bf16::Portable => {
                 let $kernel = portable::Portable;
+                $work
+            }
+            #[cfg(target_arch = "x86_64")]
+            Bf16::SplitTiles($kernel) => $work,
+            Bf16::SplitPortable => {
+                let $kernel = portable::PortableSplit;
                 $work
             }
         }
@@ -74,14 +89,33 @@ impl Bf16 {
         None
     }
 
+    /// The fastest that multiplies f32 as three products of bf16.
+    pub(in crate::cpu) fn detect_split() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(tiles) = AmxSplit::detect() {
+            return Self::SplitTiles(tiles);
+        }
+        Self::SplitPortable
+    }
+
+    /// What its products read.
+    pub(in crate::cpu) fn arithmetic(self) -> Arithmetic {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::SplitTiles(_) => Arithmetic::Bf16x3,
+            Self::SplitPortable => Arithmetic::Bf16x3,
+            _ => Arithmetic::Bf16,
+        }
+    }
+
     /// Its name in messages.
     pub(in crate::cpu) fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(_) => "AMX tiles",
+            Self::Tiles(_) | Self::SplitTiles(_) => "AMX tiles",
             #[cfg(target_arch = "x86_64")]
             Self::Dot(_) => "AVX512-BF16",
-            Self::Portable => "plain loops, slow",
+            Self::Portable | Self::SplitPortable => "plain loops, slow",
         }
     }
 
@@ -113,6 +147,11 @@ impl Bf16 {
             #[cfg(target_arch = "x86_64")]
             Self::Dot(kernel) => PackedBf16::Dot(Packed::new(kernel, b, workers)),
             Self::Portable => PackedBf16::Portable(Packed::new(portable::Portable, b, workers)),
+            #[cfg(target_arch = "x86_64")]
+            Self::SplitTiles(kernel) => PackedBf16::SplitTiles(Packed::new(kernel, b, workers)),
+            Self::SplitPortable => {
+                PackedBf16::SplitPortable(Packed::new(portable::PortableSplit, b, workers))
+            }
         }
     }
 }
@@ -128,6 +167,9 @@ pub(super) enum PackedBf16 {
     #[cfg(target_arch = "x86_64")]
     Dot(Packed<Dot>),
     Portable(Packed<portable::Portable>),
+    #[cfg(target_arch = "x86_64")]
+    SplitTiles(Packed<AmxSplit>),
+    SplitPortable(Packed<portable::PortableSplit>),
 }
 
 impl PackedBf16 {
@@ -140,12 +182,20 @@ impl PackedBf16 {
         scale: f32,
         workers: Workers,
     ) {
+        macro_rules! multiply {
+            ($packed:expr) => {
+                packed::product(output, addend, a, $packed, scale, workers)
+            };
+        }
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(packed) => packed::product(output, addend, a, packed, scale, workers),
+            Self::Tiles(packed) => multiply!(packed),
             #[cfg(target_arch = "x86_64")]
-            Self::Dot(packed) => packed::product(output, addend, a, packed, scale, workers),
-            Self::Portable(packed) => packed::product(output, addend, a, packed, scale, workers),
+            Self::Dot(packed) => multiply!(packed),
+            Self::Portable(packed) => multiply!(packed),
+            #[cfg(target_arch = "x86_64")]
+            Self::SplitTiles(packed) => multiply!(packed),
+            Self::SplitPortable(packed) => multiply!(packed),
         }
     }
 }

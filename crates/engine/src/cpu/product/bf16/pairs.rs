@@ -33,6 +33,10 @@ trait Kept: Copy {
     /// The first 16 values of each of two rows as bf16, `first` in the lower half; zeros where a
     /// row has fewer.
     unsafe fn load(first: &[Self], second: &[Self]) -> __m512i;
+
+    /// Pairs of 32 values at the same place of two rows: those of the first and of the last 16.
+    /// Both rows have so many.
+    unsafe fn interleave(first: *const Self, second: *const Self) -> [__m512i; 2];
 }
 
 impl Kept for f32 {
@@ -47,6 +51,85 @@ impl Kept for f32 {
         // Safety: both types are 512 bits without a meaning of their own.
         unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) }
     }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn interleave(first: *const f32, second: *const f32) -> [__m512i; 2] {
+        // Safety: 32 values are there; the types are 512 bits without a meaning of their own.
+        unsafe {
+            let half = |at: usize| {
+                let (first, second) =
+                    (_mm512_loadu_ps(first.add(at)), _mm512_loadu_ps(second.add(at)));
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first))
+            };
+            [
+                _mm512_permutexvar_epi16(in_pairs(), half(0)),
+                _mm512_permutexvar_epi16(in_pairs(), half(LANES)),
+            ]
+        }
+    }
+}
+
+/// What rounding leaves of an f32: the low half of a split value.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+struct Rest(f32);
+
+/// Which bf16 a value becomes.
+#[derive(Clone, Copy)]
+pub(super) enum Half {
+    /// The value, rounded.
+    High,
+    /// What that leaves, rounded.
+    Low,
+}
+
+/// What rounding leaves, of values that round to finite ones.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn rest(value: __m512) -> __m512 {
+    // Safety: both types are 256 bits without a meaning of their own.
+    let rounded = unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(value)) };
+    let widened = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(rounded));
+    let rest = _mm512_sub_ps(value, _mm512_castsi512_ps(widened));
+    let finite =
+        _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(rest), _mm512_set1_ps(f32::INFINITY));
+    _mm512_maskz_mov_ps(finite, rest)
+}
+
+impl Kept for Rest {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn load(first: &[Rest], second: &[Rest]) -> __m512i {
+        let load = |row: &[Rest]| {
+            // Safety: the mask leaves only values of the row.
+            rest(unsafe { _mm512_maskz_loadu_ps(lanes(row.len()), row.as_ptr().cast()) })
+        };
+        let rounded = _mm512_cvtne2ps_pbh(load(second), load(first));
+        // Safety: both types are 512 bits without a meaning of their own.
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(rounded) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn interleave(first: *const Rest, second: *const Rest) -> [__m512i; 2] {
+        // Safety: 32 values of each row are there.
+        let half = |at: usize| unsafe {
+            let row = |start: *const Rest| std::slice::from_raw_parts(start.add(at), LANES);
+            interleaved(row(first), row(second))
+        };
+        [half(0), half(LANES)]
+    }
+}
+
+/// Lane 2 i is value i of the lower half, lane 2 i + 1 that of the upper.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_pairs() -> __m512i {
+    _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+        19, 3, 18, 2, 17, 1, 16, 0,
+    )
 }
 
 impl Kept for u16 {
@@ -60,6 +143,23 @@ impl Kept for u16 {
             _mm512_castsi512_si256(both)
         };
         _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(first)), load(second))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn interleave(first: *const u16, second: *const u16) -> [__m512i; 2] {
+        let low = _mm512_set_epi16(
+            47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36,
+            4, 35, 3, 34, 2, 33, 1, 32, 0,
+        );
+        let high = _mm512_add_epi16(low, _mm512_set1_epi16(LANES as i16));
+        // Safety: 32 values of each row are there.
+        let (first, second) =
+            unsafe { (_mm512_loadu_si512(first.cast()), _mm512_loadu_si512(second.cast())) };
+        [
+            _mm512_permutex2var_epi16(first, low, second),
+            _mm512_permutex2var_epi16(first, high, second),
+        ]
     }
 }
 
@@ -78,12 +178,7 @@ unsafe fn consecutive<T: Kept>(row: &[T]) -> __m512i {
 unsafe fn interleaved<T: Kept>(first: &[T], second: &[T]) -> __m512i {
     // Safety: passed on.
     let rounded = unsafe { T::load(first, second) };
-    // Lane 2 i is value i of the first row, lane 2 i + 1 that of the second.
-    let order = _mm512_set_epi16(
-        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
-        19, 3, 18, 2, 17, 1, 16, 0,
-    );
-    _mm512_permutexvar_epi16(order, rounded)
+    _mm512_permutexvar_epi16(in_pairs(), rounded)
 }
 
 /// Rows and columns of 16 by 16 pairs exchanged.
@@ -109,6 +204,24 @@ fn store(rows: [__m512i; LANES], tile: &mut Tile) {
         // Safety: a place of 64 bytes.
         unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), row) };
     }
+}
+
+/// Calls a function that reads a matrix's values, whichever they are.
+macro_rules! kept {
+    ($matrix:expr, $half:expr, $read:ident($a:expr, $b:expr)) => {
+        // Safety: the callers' target features are those that the functions need.
+        unsafe {
+            match ($matrix.values, $half) {
+                (Values::F32(values), Half::High) => $read(values, $matrix.row_stride, $a, $b),
+                (Values::F32(values), Half::Low) => {
+                    let values: &[Rest] = bytemuck::cast_slice(values);
+                    $read(values, $matrix.row_stride, $a, $b)
+                }
+                (Values::Bf16(values), Half::High) => $read(values, $matrix.row_stride, $a, $b),
+                (Values::Bf16(_), Half::Low) => unreachable!("bf16 values have no low half"),
+            }
+        }
+    };
 }
 
 /// The rows of a matrix with contiguous rows, `stride` apart, each its values at `depths`: up to 16
@@ -150,39 +263,28 @@ unsafe fn read_across<T: Kept>(
     vectors
 }
 
-/// Calls a function that reads a matrix's values, whichever they are.
-macro_rules! kept {
-    ($matrix:expr, $read:ident($a:expr, $b:expr)) => {
-        // Safety: the callers' target features are those that the functions need.
-        unsafe {
-            match $matrix.values {
-                Values::F32(values) => $read(values, $matrix.row_stride, $a, $b),
-                Values::Bf16(values) => $read(values, $matrix.row_stride, $a, $b),
-            }
-        }
-    };
-}
-
 /// `[16 rows, 32 depths]` of a matrix with contiguous rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn along_rows(
     matrix: Matrix<'_>,
+    half: Half,
     rows: &Range<usize>,
     depths: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(kept!(matrix, read_along(rows, depths)), tile);
+    store(kept!(matrix, half, read_along(rows, depths)), tile);
 }
 
 /// The same with pairs first: `[16 pairs, 16 rows, 2]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn along(
     matrix: Matrix<'_>,
+    half: Half,
     rows: &Range<usize>,
     depths: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(exchanged(kept!(matrix, read_along(rows, depths))), tile);
+    store(exchanged(kept!(matrix, half, read_along(rows, depths))), tile);
 }
 
 /// `[16 pairs, 16 columns, 2]` of a matrix with contiguous rows, whose rows are the inner
@@ -190,11 +292,12 @@ pub(super) fn along(
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across(
     matrix: Matrix<'_>,
+    half: Half,
     depths: &Range<usize>,
     columns: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(kept!(matrix, read_across(depths, columns)), tile);
+    store(kept!(matrix, half, read_across(depths, columns)), tile);
 }
 
 /// How many rows packing prefetches in advance: its reads are too far apart for the processor to
@@ -205,11 +308,12 @@ const AHEAD: usize = 64;
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across_twice(
     matrix: Matrix<'_>,
+    half: Half,
     depths: &Range<usize>,
     columns: &Range<usize>,
     tiles: &mut [Tile; 2],
 ) {
-    let [left, right] = read_across_twice(matrix, depths, columns);
+    let [left, right] = read_across_twice(matrix, half, depths, columns);
     store(left, &mut tiles[0]);
     store(right, &mut tiles[1]);
 }
@@ -218,11 +322,12 @@ pub(super) fn across_twice(
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across_twice_transposed(
     matrix: Matrix<'_>,
+    half: Half,
     depths: &Range<usize>,
     columns: &Range<usize>,
     tiles: &mut [Tile; 2],
 ) {
-    let [left, right] = read_across_twice(matrix, depths, columns);
+    let [left, right] = read_across_twice(matrix, half, depths, columns);
     store(exchanged(left), &mut tiles[0]);
     store(exchanged(right), &mut tiles[1]);
 }
@@ -232,59 +337,54 @@ pub(super) fn across_twice_transposed(
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn read_across_twice(
     matrix: Matrix<'_>,
+    half: Half,
     depths: &Range<usize>,
     columns: &Range<usize>,
 ) -> [[__m512i; LANES]; 2] {
-    if columns.len() == 2 * LANES
-        && depths.len() == 2 * LANES
-        && let Values::Bf16(values) = matrix.values
-    {
-        return read_whole_across_twice(values, matrix.row_stride, depths, columns);
+    if columns.len() == 2 * LANES && depths.len() == 2 * LANES {
+        return kept!(matrix, half, read_whole_across_twice(depths, columns));
     }
     let middle = columns.end.min(columns.start + LANES);
     let (first, second) = (columns.start..middle, middle..columns.end);
-    [kept!(matrix, read_across(depths, &first)), kept!(matrix, read_across(depths, &second))]
+    [
+        kept!(matrix, half, read_across(depths, &first)),
+        kept!(matrix, half, read_across(depths, &second)),
+    ]
 }
 
-/// The same where nothing is missing and no value must be rounded: whole cache lines are read.
+/// The same where nothing is missing: whole cache lines are read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn read_whole_across_twice(
-    values: &[u16],
+unsafe fn read_whole_across_twice<T: Kept>(
+    values: &[T],
     stride: usize,
     depths: &Range<usize>,
     columns: &Range<usize>,
 ) -> [[__m512i; LANES]; 2] {
-    let low = _mm512_set_epi16(
-        47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4,
-        35, 3, 34, 2, 33, 1, 32, 0,
-    );
-    let high = _mm512_add_epi16(low, _mm512_set1_epi16(LANES as i16));
     let start = depths.start * stride + columns.start;
     assert!(start + (2 * LANES - 1) * stride + 2 * LANES <= values.len(), "rows of two tiles");
     let first = values[start..].as_ptr();
-    let mut pairs = [[_mm512_setzero_si512(); LANES]; 2];
+    let mut halves = [[_mm512_setzero_si512(); LANES]; 2];
     for pair in 0..LANES {
+        let row = first.wrapping_add(2 * pair * stride);
         // Safety: 32 values of each of the 32 rows are there; a prefetch never faults.
-        let (even, odd) = unsafe {
-            let row = first.add(2 * pair * stride);
+        unsafe {
             _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add(AHEAD * stride).cast());
             _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add((AHEAD + 1) * stride).cast());
-            (_mm512_loadu_si512(row.cast()), _mm512_loadu_si512(row.add(stride).cast()))
-        };
-        pairs[0][pair] = _mm512_permutex2var_epi16(even, low, odd);
-        pairs[1][pair] = _mm512_permutex2var_epi16(even, high, odd);
+            [halves[0][pair], halves[1][pair]] = T::interleave(row, row.wrapping_add(stride));
+        }
     }
-    pairs
+    halves
 }
 
 /// The same with columns first: `[16 columns, 32 depths]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across_transposed(
     matrix: Matrix<'_>,
+    half: Half,
     depths: &Range<usize>,
     columns: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(exchanged(kept!(matrix, read_across(depths, columns))), tile);
+    store(exchanged(kept!(matrix, half, read_across(depths, columns))), tile);
 }

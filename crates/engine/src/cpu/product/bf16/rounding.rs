@@ -17,6 +17,14 @@ pub(in crate::cpu) fn round(value: f32) -> u16 {
     chosen as u16
 }
 
+/// What rounding leaves, rounded: together both have 16 bits of a number's 24. Nothing of a number
+/// that rounds to infinity, and of what is no number.
+#[inline(always)]
+pub(in crate::cpu) fn rest(value: f32) -> u16 {
+    let rest = value - widen(round(value));
+    if rest.is_finite() { round(rest) } else { 0 }
+}
+
 /// The value as an f32, exactly.
 #[inline(always)]
 pub(in crate::cpu) fn widen(bits: u16) -> f32 {
@@ -44,5 +52,10 @@ mod tests {
         assert!(widen(round(f32::NAN)).is_nan());
         assert!(widen(round(f32::from_bits(0xFF80_0001))).is_nan());
         assert_eq!(widen(0x3F81), 1.007_812_5);
+        for value in [1.0f32 / 3.0, -1e20, 77.77] {
+            let both = widen(round(value)) as f64 + widen(rest(value)) as f64;
+            assert!((both / value as f64 - 1.0).abs() < 2f64.powi(-16), "{value}");
+        }
+        assert_eq!([f32::INFINITY, f32::NAN, f32::MAX, 1.0].map(rest), [0; 4]);
     }
 }

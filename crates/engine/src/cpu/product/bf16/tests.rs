@@ -1,22 +1,50 @@
 //! Products of bf16 against slow references, bit for bit.
 
 use super::super::{DEPTH, Products};
-use super::rounding::{round, widen};
+use super::rounding::{rest, round, widen};
 use super::*;
 use crate::testing::random;
 
-/// How an instruction adds the products of a block of the inner dimension.
-type BlockSum = fn(&[f32], &[f32]) -> f32;
+/// How a kernel adds the products of a block of the inner dimension.
+#[derive(Clone, Copy)]
+struct Reference {
+    /// Values of a block.
+    depth: usize,
+    sum: fn(&[f32], &[f32]) -> f32,
+}
+
+const TILES: Reference = Reference { depth: DEPTH, sum: rounded_tile_sum };
+const SPLIT: Reference = Reference { depth: portable::SPLIT_DEPTH, sum: split_tile_sum };
 
 /// Every kernel that this processor has, with its reference.
-fn kernels() -> Vec<(Bf16, BlockSum)> {
-    let mut kernels = vec![(Bf16::Portable, tile_sum as BlockSum)];
+fn kernels() -> Vec<(Bf16, Reference)> {
+    let mut kernels = vec![(Bf16::Portable, TILES), (Bf16::SplitPortable, SPLIT)];
     #[cfg(target_arch = "x86_64")]
     {
-        kernels.extend(Amx::detect().map(|kernel| (Bf16::Tiles(kernel), tile_sum as BlockSum)));
-        kernels.extend(Dot::detect().map(|kernel| (Bf16::Dot(kernel), dot_sum as BlockSum)));
+        let dot = Reference { depth: DEPTH, sum: dot_sum };
+        kernels.extend(Amx::detect().map(|kernel| (Bf16::Tiles(kernel), TILES)));
+        kernels.extend(AmxSplit::detect().map(|kernel| (Bf16::SplitTiles(kernel), SPLIT)));
+        kernels.extend(Dot::detect().map(|kernel| (Bf16::Dot(kernel), dot)));
     }
     kernels
+}
+
+fn all(values: &[f32], part: fn(f32) -> u16) -> Vec<f32> {
+    values.iter().map(|&value| widen(part(value))).collect()
+}
+
+fn rounded_tile_sum(a: &[f32], b: &[f32]) -> f32 {
+    tile_sum(0.0, &all(a, round), &all(b, round))
+}
+
+/// Of each 32 values: high with high, low with high, high with low.
+fn split_tile_sum(a: &[f32], b: &[f32]) -> f32 {
+    a.chunks(32).zip(b.chunks(32)).fold(0.0, |sum, (a, b)| {
+        let (a_high, b_high) = (all(a, round), all(b, round));
+        let sum = tile_sum(sum, &a_high, &b_high);
+        let sum = tile_sum(sum, &all(a, rest), &b_high);
+        tile_sum(sum, &a_high, &all(b, rest))
+    })
 }
 
 fn flushed(value: f32) -> f32 {
@@ -28,7 +56,7 @@ fn multiply_add(a: f32, b: f32, sum: f32) -> f32 {
 }
 
 /// `tdpbf16ps`, 32 values at a time.
-fn tile_sum(a: &[f32], b: &[f32]) -> f32 {
+fn tile_sum(start: f32, a: &[f32], b: &[f32]) -> f32 {
     let add_up = |sum: f32, (a, b): (&[f32], &[f32])| {
         let chain = |first: usize| {
             let pairs = a.iter().zip(b).skip(first).step_by(2);
@@ -36,32 +64,32 @@ fn tile_sum(a: &[f32], b: &[f32]) -> f32 {
         };
         flushed(sum + flushed(chain(0) + chain(1)))
     };
-    a.chunks(32).zip(b.chunks(32)).fold(0.0, add_up)
+    a.chunks(32).zip(b.chunks(32)).fold(start, add_up)
 }
 
 /// `vdpbf16ps`: of each pair the second product first.
 fn dot_sum(a: &[f32], b: &[f32]) -> f32 {
+    let (a, b) = (all(a, round), all(b, round));
     a.chunks(2).zip(b.chunks(2)).fold(0.0, |sum, (a, b)| {
         a.iter().zip(b).rev().fold(sum, |sum, (&a, &b)| multiply_add(a, b, sum))
     })
 }
 
-/// The product by plain loops: the inner dimension in blocks of `DEPTH`.
-fn reference(
-    block_sum: BlockSum,
+/// The product by plain loops: the inner dimension block by block.
+fn product_by(
+    reference: Reference,
     a: Matrix<'_>,
     b: Matrix<'_>,
     scale: f32,
     start: &[f32],
 ) -> Vec<f32> {
-    let rounded = |value: Option<f32>| widen(round(value.unwrap()));
     (0..a.rows * b.columns)
         .map(|index| {
             let (row, column) = (index / b.columns, index % b.columns);
-            let left: Vec<f32> = (0..b.rows).map(|depth| rounded(a.get(row, depth))).collect();
-            let right: Vec<f32> = (0..b.rows).map(|depth| rounded(b.get(depth, column))).collect();
-            let blocks = left.chunks(DEPTH).zip(right.chunks(DEPTH));
-            blocks.fold(start[index], |value, (a, b)| scale.mul_add(block_sum(a, b), value))
+            let left: Vec<_> = (0..b.rows).map(|depth| a.get(row, depth).unwrap()).collect();
+            let right: Vec<_> = (0..b.rows).map(|depth| b.get(depth, column).unwrap()).collect();
+            let blocks = left.chunks(reference.depth).zip(right.chunks(reference.depth));
+            blocks.fold(start[index], |value, (a, b)| scale.mul_add((reference.sum)(a, b), value))
         })
         .collect()
 }
@@ -72,7 +100,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 #[test]
 fn every_kernel_has_the_bits_of_its_reference() {
-    for (kernel, block_sum) in kernels() {
+    for (kernel, reference) in kernels() {
         let products = Products::Bf16(kernel);
         for (m, n, k) in [
             (1, 1, 1),
@@ -99,7 +127,7 @@ fn every_kernel_has_the_bits_of_its_reference() {
                 lefts.into_iter().flat_map(|left| rights.map(|right| (left, right)))
             {
                 for (addend, start) in &addends {
-                    let expected = bits(&reference(block_sum, left, right, 0.5, start));
+                    let expected = bits(&product_by(reference, left, right, 0.5, start));
                     for workers in [Workers::One, Workers::All] {
                         let mut output = old.clone();
                         let target = MatrixMut::dense(&mut output, m, n);
@@ -147,8 +175,8 @@ fn extremes_match(choice: &[f32]) -> Vec<f32> {
     let b: Vec<f32> = (0..).zip(b).map(|(i, b)| if i % n > i / n { 0.0 } else { b }).collect();
     let (left, right) = (Matrix::dense(&a, m, k), Matrix::dense(&b, k, n));
     let mut output = vec![0.0; m * n];
-    for (kernel, block_sum) in kernels() {
-        let expected = reference(block_sum, left, right, 1.0, &vec![0.0; m * n]);
+    for (kernel, reference) in kernels() {
+        let expected = product_by(reference, left, right, 1.0, &vec![0.0; m * n]);
         let target = MatrixMut::dense(&mut output, m, n);
         let products = Products::Bf16(kernel);
         products.product(target, Addend::Nothing, left, right, 1.0, Workers::One);
@@ -168,7 +196,7 @@ fn tiles_are_packed_as_by_plain_loops() {
     if !pairs::available() {
         return;
     }
-    let kernel = Amx::only_for_packing();
+    let (kernel, split) = (Amx::only_for_packing(), AmxSplit::only_for_packing());
     let values = random(1, 80 * 80);
     for (rows, columns) in [(80, 80), (33, 17), (1, 1), (64, 31), (31, 66)] {
         let row_major = Matrix::strided(&values, rows, columns, 80);
@@ -178,16 +206,64 @@ fn tiles_are_packed_as_by_plain_loops() {
                 let mut found = vec![7; panel_size::<Amx>(rows)];
                 let mut expected = found.clone();
                 kernel.pack_panel(matrix, panel, &mut found);
-                portable::pack_pairs::<Amx>(matrix, panel, &mut expected);
+                portable::pack_pairs::<Amx>(matrix, panel, &[round], &mut expected);
                 assert_eq!(found, expected, "panel {panel} of {rows} x {columns}");
+                let mut found = vec![7u32; panel_size::<AmxSplit>(rows)];
+                let mut expected = vec![7; 2 * found.len()];
+                split.pack_panel(matrix, panel, &mut found);
+                portable::pack_pairs::<AmxSplit>(matrix, panel, &[round, rest], &mut expected);
+                assert!(bytemuck::cast_slice::<_, u16>(&found) == expected, "split {panel}");
             }
-            let mut found = vec![7; rows.div_ceil(Amx::TILE_ROWS) * tile_size::<Amx>()];
+            let tiles = rows.div_ceil(Amx::TILE_ROWS);
+            let mut found = vec![7; tiles * tile_size::<Amx>()];
             let mut expected = found.clone();
             kernel.pack_rows(matrix, &(0..rows), &(0..columns), &mut found);
-            portable::pack_groups::<Amx>(matrix, &(0..rows), &(0..columns), &mut expected);
+            portable::pack_groups::<Amx>(
+                matrix,
+                &(0..rows),
+                &(0..columns),
+                &[round],
+                &mut expected,
+            );
             assert!(found == expected, "rows of {rows} x {columns}");
+            let mut found = vec![7u32; tiles * tile_size::<AmxSplit>()];
+            let mut expected = vec![0; 2 * found.len()];
+            expected.copy_from_slice(bytemuck::cast_slice(&found));
+            split.pack_rows(matrix, &(0..rows), &(0..columns), &mut found);
+            let parts: [portable::Part; 2] = [round, rest];
+            portable::pack_groups::<AmxSplit>(
+                matrix,
+                &(0..rows),
+                &(0..columns),
+                &parts,
+                &mut expected,
+            );
+            assert!(bytemuck::cast_slice::<_, u16>(&found) == expected, "split rows of {rows}");
         }
     }
+}
+
+/// Three products of halves have an error of about 2^-16 of the terms' sizes.
+#[test]
+fn split_products_are_nearly_those_of_f32() {
+    let (m, n, k) = (33, 40, 700);
+    let (a, b) = (random(1, m * k), random(2, k * n));
+    let (left, right) = (Matrix::dense(&a, m, k), Matrix::dense(&b, k, n));
+    let multiply = |products: Products| {
+        let mut output = vec![0.0; m * n];
+        let target = MatrixMut::dense(&mut output, m, n);
+        products.product(target, Addend::Nothing, left, right, 1.0, Workers::One);
+        output
+    };
+    let exact = multiply(Products::F32);
+    let apart = |other: Vec<f32>| {
+        let differences = exact.iter().zip(&other).map(|(e, o)| ((e - o) as f64).powi(2));
+        let size: f64 = exact.iter().map(|&e| (e as f64).powi(2)).sum();
+        (differences.sum::<f64>() / size).sqrt()
+    };
+    let split = apart(multiply(Products::Bf16(Bf16::detect_split())));
+    let rounded = apart(multiply(Products::Bf16(Bf16::Portable)));
+    assert!(split < 1e-5 && rounded > 1e-3, "{split:e} and {rounded:e}");
 }
 
 #[test]
