@@ -12,7 +12,8 @@ What is the same: the model of a recipe in `recipes/` with random weights, batch
 sequence length, AdamW with clipping, learning rate. Steps before the timed ones are left out on both sides. In each pair
 both programs run once, one after the other, and who begins alternates; a pair's number is the ratio of the medians of
 their steps, a case's the median of its pairs. Memory is the most that each process had in use, as the system counts it:
-the host's. With `--device cuda` both run on a GPU and multiply in bf16 (`--precision f32`: in f32).
+the host's. With `--device cuda` both run on a GPU and multiply in bf16, on the CPU in f32, unless `--dtype` says
+otherwise.
 `hidden` and `sampled` cases read the teachers' word from a cache, while the peer, which has none, runs the teachers.
 """
 
@@ -203,7 +204,7 @@ def ours(options, case, steps):
     command += ["--tokens", options.tokens, "--raw-tokens", "--only-steps"]
     command += ["--tokens-per-step", case.tokens_per_step, "--sequence-length", SEQUENCE_LENGTH]
     command += ["--device", options.device]
-    command += ["--precision", options.precision] if options.device != "cpu" else []
+    command += ["--precision", options.our_dtype or options.dtype]
     output, memory = run(command + ["--steps", steps, "--warmup", case.warmup])
     report = json.loads(output)
     return Result(case.tokens_per_step, report["seconds"], report["losses"], memory)
@@ -214,7 +215,7 @@ def peer(options, case, steps):
     settings = recipe["train"]
     command = [options.python, options.peer, "--model", model_folder(options, case, case.model), "--fresh"]
     command += ["--tokens", options.tokens, "--seq", SEQUENCE_LENGTH, "--device", options.device, "--threads", options.threads]
-    command += ["--dtype", options.precision if options.device != "cpu" else "f32"]
+    command += ["--dtype", options.dtype]
     command += ["--batch", case.tokens_per_step // SEQUENCE_LENGTH, "--steps", case.warmup + steps]
     # So many steps that the learning rate is as constant as ours.
     command += ["--lr", settings["learning_rate"], "--total-steps", 10**6]
@@ -328,7 +329,9 @@ def parse_arguments():
     parser.add_argument("--pairs", type=int, help="pairs of every case that does not say")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N, of both programs")
-    parser.add_argument("--precision", choices=["bf16", "f32"], default="bf16", help="what a GPU multiplies in")
+    dtypes = ["f32", "bf16"]
+    parser.add_argument("--dtype", choices=dtypes, help="what products read [default: bf16 on a GPU, f32 on the CPU]")
+    parser.add_argument("--our-dtype", choices=dtypes + ["bf16x3"], help="the same of babyllama alone")
     parser.add_argument("--text", type=Path, help="a folder of text, for `tokenize`")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json, for `tokenize`")
     work = REPOSITORY / "target/race"
@@ -336,6 +339,7 @@ def parse_arguments():
     output_help = "files to write: .json gets everything, .md the table"
     parser.add_argument("--output", type=Path, nargs="*", default=[], help=output_help)
     options = parser.parse_args()
+    options.dtype = options.dtype or ("f32" if options.device == "cpu" else "bf16")
     with_text = options.text and options.tokenizer
     left_out = {name for name, there in (("tokenize", with_text), ("345m-16k", options.device != "cpu")) if not there}
     options.cases = options.cases or [(name,) for name in CASES if name not in left_out]

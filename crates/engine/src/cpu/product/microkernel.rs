@@ -84,10 +84,11 @@ pub(super) trait Microkernel: Copy + Send + Sync {
     /// `target = base + bias + scale * left * panel`, over so many steps of the inner dimension.
     ///
     /// # Safety
-    /// The thread holds a `Session`. `panel` holds `steps * PANEL * GROUP` values, of which those beyond the target's columns,
-    /// rounded up to a multiple of `LANES`, need not be set. Every addressed value of `left`, of
-    /// the target's base and of its bias is readable; every value of `target` (at most `TILE_ROWS`
-    /// rows and `PANEL` columns) is writable and used by no other thread.
+    /// The thread holds a `Session`. `panel` holds `steps * PANEL * GROUP` values, of which those
+    /// beyond the target's columns, rounded up to a multiple of `LANES`, need not be set. Every
+    /// addressed value of `left`, of the target's base and of its bias is readable; every value of
+    /// `target` (at most `TILE_ROWS` rows and `PANEL` columns) is writable and used by no other
+    /// thread.
     unsafe fn tile(
         self,
         steps: usize,
@@ -130,8 +131,8 @@ impl Target {
     /// Stores a row of the result.
     ///
     /// # Safety
-    /// As for [`Microkernel::tile`]; `row` is one of the target's rows, and `sums` holds a value for
-    /// each of its columns.
+    /// As for [`Microkernel::tile`]; `row` is one of the target's rows, and `sums` holds a value
+    /// for each of its columns.
     #[inline(always)]
     pub(super) unsafe fn write_row(&self, row: usize, sums: &[f32]) {
         for (column, &sum) in sums[..self.columns].iter().enumerate() {

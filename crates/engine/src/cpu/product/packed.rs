@@ -174,11 +174,11 @@ struct PackedRows<K: Microkernel> {
 
 impl<K: Microkernel> PackedRows<K> {
     fn new(kernel: K, a: Matrix<'_>, rows: Range<usize>) -> Self {
-        // An inner dimension of nothing is one block: its sums are zeros.
-        let blocks: Vec<_> = match a.columns {
-            0 => vec![0..0],
-            depth => blocks::<K>(depth).collect(),
-        };
+        let mut blocks: Vec<_> = blocks::<K>(a.columns).collect();
+        if blocks.is_empty() {
+            // The sums of no terms are zeros.
+            blocks.push(0..0);
+        }
         let size = Self::block_size(&rows);
         let mut tiles = Scratch::new(blocks.len() * size);
         for (depths, packed) in blocks.iter().zip(tiles.values_mut().chunks_exact_mut(size)) {

@@ -364,17 +364,17 @@ unsafe fn read_whole_across_twice<T: Kept>(
     let start = depths.start * stride + columns.start;
     assert!(start + (2 * LANES - 1) * stride + 2 * LANES <= values.len(), "rows of two tiles");
     let first = values[start..].as_ptr();
-    let mut halves = [[_mm512_setzero_si512(); LANES]; 2];
-    for pair in 0..LANES {
+    let (mut left, mut right) = ([_mm512_setzero_si512(); LANES], [_mm512_setzero_si512(); LANES]);
+    for (pair, (left, right)) in left.iter_mut().zip(&mut right).enumerate() {
         let row = first.wrapping_add(2 * pair * stride);
         // Safety: 32 values of each of the 32 rows are there; a prefetch never faults.
         unsafe {
             _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add(AHEAD * stride).cast());
             _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add((AHEAD + 1) * stride).cast());
-            [halves[0][pair], halves[1][pair]] = T::interleave(row, row.wrapping_add(stride));
+            [*left, *right] = T::interleave(row, row.wrapping_add(stride));
         }
     }
-    halves
+    [left, right]
 }
 
 /// The same with columns first: `[16 columns, 32 depths]`.

@@ -99,6 +99,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "what was not tested must be seen")]
 fn every_kernel_has_the_bits_of_its_reference() {
     for (kernel, reference) in kernels() {
         let products = Products::Bf16(kernel);
