@@ -43,10 +43,14 @@ vectorised! {
         // Partial sums side by side, so that the order is that of no instruction set.
         const LANES: usize = 16;
         let mut lanes = [0.0f32; LANES];
-        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-            for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-                *lane += widen(a) * widen(b);
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for (lane, sum) in lanes.iter_mut().enumerate() {
+                *sum += widen(a[lane]) * widen(b[lane]);
             }
+        }
+        for ((sum, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+            *sum += widen(a) * widen(b);
         }
         lanes.iter().sum()
     }

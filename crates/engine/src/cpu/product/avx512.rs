@@ -15,6 +15,13 @@ const PANEL: usize = 4 * LANES;
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(());
 
+impl Avx512 {
+    /// The kernel, if this processor has its instructions.
+    pub(super) fn detect() -> Option<Self> {
+        std::arch::is_x86_feature_detected!("avx512f").then_some(Self(()))
+    }
+}
+
 impl Microkernel for Avx512 {
     type Element = f32;
     /// With four vectors each, 24 of the 32 registers hold sums.
@@ -23,10 +30,6 @@ impl Microkernel for Avx512 {
     const LANES: usize = LANES;
     const GROUP: usize = 1;
     const DEPTH: usize = DEPTH;
-
-    fn detect() -> Option<Self> {
-        std::arch::is_x86_feature_detected!("avx512f").then_some(Self(()))
-    }
 
     fn element(value: f32) -> f32 {
         value

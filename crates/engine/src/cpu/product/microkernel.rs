@@ -35,9 +35,6 @@ pub(super) trait Microkernel: Copy + Send + Sync {
     /// so their bits, depend on it.
     const DEPTH: usize;
 
-    /// The kernel, if this processor has its instructions.
-    fn detect() -> Option<Self>;
-
     /// The packed form of a value.
     fn element(value: f32) -> Self::Element;
 

@@ -239,7 +239,6 @@ impl RightHand<'_> {
 /// `gemm`.
 #[cfg(target_arch = "x86_64")]
 fn kernel_for(b: Matrix<'_>) -> Option<Kernel> {
-    use microkernel::Microkernel;
     Kernel::detect().filter(|_| b.rows > 0 && b.columns > 0)
 }
 

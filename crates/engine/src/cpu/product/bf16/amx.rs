@@ -28,6 +28,16 @@ const TILE: usize = LANES * GROUP;
 pub(in crate::cpu) struct Amx(());
 
 impl Amx {
+    /// The kernel, if this processor has its instructions and the system permits them.
+    pub(super) fn detect() -> Option<Self> {
+        static DETECTED: OnceLock<bool> = OnceLock::new();
+        DETECTED
+            .get_or_init(|| {
+                pairs::available() && has_tile_instructions() && tile_state_is_permitted()
+            })
+            .then_some(Self(()))
+    }
+
     /// A proof for tests on processors without tiles, which must not call `session` or `tile`.
     #[cfg(test)]
     pub(super) fn only_for_packing() -> Self {
@@ -69,15 +79,6 @@ impl Microkernel for Amx {
     const LANES: usize = SIDE;
     const GROUP: usize = GROUP;
     const DEPTH: usize = DEPTH;
-
-    fn detect() -> Option<Self> {
-        static DETECTED: OnceLock<bool> = OnceLock::new();
-        DETECTED
-            .get_or_init(|| {
-                pairs::available() && has_tile_instructions() && tile_state_is_permitted()
-            })
-            .then_some(Self(()))
-    }
 
     fn element(value: f32) -> u16 {
         round(value)
@@ -134,6 +135,11 @@ impl Microkernel for Amx {
 pub(in crate::cpu) struct AmxSplit(Amx);
 
 impl AmxSplit {
+    /// The kernel, if this processor has its instructions.
+    pub(super) fn detect() -> Option<Self> {
+        Amx::detect().map(Self)
+    }
+
     /// As for [`Amx`].
     #[cfg(test)]
     pub(super) fn only_for_packing() -> Self {
@@ -149,10 +155,6 @@ impl Microkernel for AmxSplit {
     const LANES: usize = SIDE;
     const GROUP: usize = GROUP;
     const DEPTH: usize = SPLIT_DEPTH;
-
-    fn detect() -> Option<Self> {
-        Amx::detect().map(Self)
-    }
 
     fn element(_: f32) -> u32 {
         unreachable!("halves are packed apart")

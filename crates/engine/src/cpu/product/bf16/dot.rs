@@ -20,6 +20,13 @@ const ROWS: usize = 6;
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Dot(());
 
+impl Dot {
+    /// The kernel, if this processor has its instructions.
+    pub(super) fn detect() -> Option<Self> {
+        pairs::available().then_some(Self(()))
+    }
+}
+
 impl Microkernel for Dot {
     type Element = u16;
     const TILE_ROWS: usize = ROWS;
@@ -27,10 +34,6 @@ impl Microkernel for Dot {
     const LANES: usize = LANES;
     const GROUP: usize = 2;
     const DEPTH: usize = DEPTH;
-
-    fn detect() -> Option<Self> {
-        pairs::available().then_some(Self(()))
-    }
 
     fn element(value: f32) -> u16 {
         round(value)

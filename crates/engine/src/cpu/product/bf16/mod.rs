@@ -15,7 +15,6 @@ pub(in crate::cpu) mod rounding;
 #[cfg(test)]
 mod tests;
 
-use super::microkernel::Microkernel;
 use super::packed::{self, Packed};
 use super::{Addend, Matrix, MatrixMut, Workers};
 use crate::Arithmetic;

@@ -36,10 +36,6 @@ impl Microkernel for Portable {
     const GROUP: usize = GROUP;
     const DEPTH: usize = DEPTH;
 
-    fn detect() -> Option<Self> {
-        Some(Self)
-    }
-
     fn element(value: f32) -> u16 {
         round(value)
     }
@@ -84,10 +80,6 @@ impl Microkernel for PortableSplit {
     const LANES: usize = PANEL;
     const GROUP: usize = GROUP;
     const DEPTH: usize = SPLIT_DEPTH;
-
-    fn detect() -> Option<Self> {
-        Some(Self)
-    }
 
     fn element(_: f32) -> u32 {
         unreachable!("halves are packed apart")

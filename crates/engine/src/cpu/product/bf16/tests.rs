@@ -18,15 +18,24 @@ const SPLIT: Reference = Reference { depth: portable::SPLIT_DEPTH, sum: split_ti
 
 /// Every kernel that this processor has, with its reference.
 fn kernels() -> Vec<(Bf16, Reference)> {
-    let mut kernels = vec![(Bf16::Portable, TILES), (Bf16::SplitPortable, SPLIT)];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let dot = Reference { depth: DEPTH, sum: dot_sum };
-        kernels.extend(Amx::detect().map(|kernel| (Bf16::Tiles(kernel), TILES)));
-        kernels.extend(AmxSplit::detect().map(|kernel| (Bf16::SplitTiles(kernel), SPLIT)));
-        kernels.extend(Dot::detect().map(|kernel| (Bf16::Dot(kernel), dot)));
-    }
-    kernels
+    let portable = [(Bf16::Portable, TILES), (Bf16::SplitPortable, SPLIT)];
+    portable.into_iter().chain(instructions()).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn instructions() -> Vec<(Bf16, Reference)> {
+    Vec::new()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn instructions() -> Vec<(Bf16, Reference)> {
+    let dot = Reference { depth: DEPTH, sum: dot_sum };
+    let kernels = [
+        Amx::detect().map(|kernel| (Bf16::Tiles(kernel), TILES)),
+        AmxSplit::detect().map(|kernel| (Bf16::SplitTiles(kernel), SPLIT)),
+        Dot::detect().map(|kernel| (Bf16::Dot(kernel), dot)),
+    ];
+    kernels.into_iter().flatten().collect()
 }
 
 fn all(values: &[f32], part: fn(f32) -> u16) -> Vec<f32> {
@@ -68,6 +77,7 @@ fn tile_sum(start: f32, a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// `vdpbf16ps`: of each pair the second product first.
+#[cfg(target_arch = "x86_64")]
 fn dot_sum(a: &[f32], b: &[f32]) -> f32 {
     let (a, b) = (all(a, round), all(b, round));
     a.chunks(2).zip(b.chunks(2)).fold(0.0, |sum, (a, b)| {
@@ -193,6 +203,7 @@ fn extremes_match(choice: &[f32]) -> Vec<f32> {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn tiles_are_packed_as_by_plain_loops() {
+    use super::super::microkernel::Microkernel;
     use super::super::pack::{panel_size, tile_size};
     if !pairs::available() {
         return;
