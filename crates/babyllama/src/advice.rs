@@ -95,9 +95,8 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
             "give a token file that a run wrote, such as tokens/train.bin, or --raw-tokens for \
              bare 16-bit ids"
         }
-        CorpusError::ValidationFraction { .. }
-        | CorpusError::Tokenizer { .. }
-        | CorpusError::Stopped(_) => MEND,
+        CorpusError::ValidationFraction { .. } | CorpusError::Stopped(_) => MEND,
+        CorpusError::Tokenizer { .. } => ANOTHER_TOKENIZER,
     }
 }
 
@@ -270,6 +269,10 @@ pub fn on_fault(fault: &Fault) -> &'static str {
     }
 }
 
+/// The library fails at a text for no other reason than a part from outside.
+const ANOTHER_TOKENIZER: &str =
+    "leave that text out, or simplify the patterns in tokenizer.json, which come from outside";
+
 /// Advice on evaluation data.
 pub fn on_evaluation(error: &EvalError) -> &'static str {
     match error {
@@ -295,6 +298,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         }
         EvalError::Classification(error) => on_classification(error),
         EvalError::Stopped(_) => MEND,
+        EvalError::Encoding { .. } => ANOTHER_TOKENIZER,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } => "take a model with more positions",

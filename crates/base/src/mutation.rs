@@ -1,6 +1,11 @@
 //! Mutated inputs for the tests of parsers: from a seed and a number, always the same.
 
+use std::time::{Duration, Instant};
+
 use crate::rng::Rng;
+
+/// Longer than any parser may take for an input of a few kilobytes.
+pub const LONGEST: Duration = Duration::from_secs(2);
 
 /// What mutations put in: values at the limits of types, and JSON's own signs.
 const PIECES: [&str; 32] = [
@@ -74,9 +79,50 @@ pub fn mutated(seed: &[u8], number: u64) -> Vec<u8> {
     bytes
 }
 
+/// Gives the seeds and `count` mutations of them to a parser, and returns how many mutations it
+/// accepted.
+///
+/// # Panics
+/// When all seeds are refused, or an input takes longer than `longest`.
+pub fn try_all(
+    seeds: &[Vec<u8>],
+    count: u64,
+    longest: Duration,
+    mut parse: impl FnMut(&[u8]) -> bool,
+) -> u64 {
+    let sound = seeds.iter().filter(|seed| parse(seed)).count();
+    assert!(sound > 0, "the seeds themselves are refused");
+    let mut accepted = 0;
+    for number in 0..count {
+        let input = mutated(&seeds[number as usize % seeds.len()], number);
+        let began = Instant::now();
+        accepted += u64::from(parse(&input));
+        let (took, shown) = (began.elapsed(), || String::from_utf8_lossy(&input));
+        assert!(took < longest, "mutation {number} takes {took:?}: {}", shown());
+    }
+    accepted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parser_gets_every_mutation_and_a_slow_one_is_found() {
+        let seeds = [b"[1]".to_vec(), b"{}".to_vec()];
+        let mut inputs = 0;
+        let accepted = try_all(&seeds, 200, LONGEST, |input| {
+            inputs += 1;
+            input.starts_with(b"[") || input.starts_with(b"{")
+        });
+        assert!(accepted > 20 && accepted < 200 && inputs == 202, "{accepted} of {inputs}");
+        let slow = |input: &[u8]| {
+            std::thread::sleep(Duration::from_millis(if input == seeds[0] { 0 } else { 5 }));
+            true
+        };
+        let tried = || try_all(&seeds[..1], 9, Duration::from_millis(4), slow);
+        assert!(crate::guard::catch(tried).unwrap_err().starts_with("mutation "));
+    }
 
     #[test]
     fn a_number_gives_one_mutation_and_most_differ() {

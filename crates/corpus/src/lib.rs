@@ -13,7 +13,7 @@
 //! let texts = [("toy.train".to_owned(), text.clone())];
 //! let settings = TokenizerSettings { vocab_size: 270, ..TokenizerSettings::default() };
 //! let tokenizer = Tokenizer::train(&texts, &settings)?;
-//! let ids = tokenizer.encode(&text);
+//! let ids = tokenizer.encode(&text)?;
 //! assert_eq!(tokenizer.decode(&ids), text);
 //!
 //! let sequences = Chunks::fixed(ids.len(), 4, 0)?;

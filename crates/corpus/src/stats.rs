@@ -122,7 +122,7 @@ impl CorpusStats {
     /// Counts every text, in parallel; tokens too when a tokenizer is given.
     ///
     /// # Errors
-    /// When a text cannot be read, or it is asked to stop.
+    /// When a text cannot be read or encoded, or it is asked to stop.
     pub fn of(
         should_stop: ShouldStop<'_>,
         texts: &[Text<'_>],
@@ -130,12 +130,13 @@ impl CorpusStats {
     ) -> Result<Self> {
         let pieces = pieces_of(texts, tokenizer.map_or(between_characters, Tokenizer::is_cut));
         let count = |(index, piece): (usize, String)| {
-            let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.encode(&piece).len());
-            (index, Counts { tokens, ..Counts::of(&piece) })
+            let ids = tokenizer.map(|tokenizer| tokenizer.encode(&piece)).transpose()?;
+            let tokens = ids.map_or(0, |ids| ids.len());
+            Ok((index, Counts { tokens, ..Counts::of(&piece) }))
         };
         let mut counts = vec![Counts::default(); texts.len()];
         for counted in in_parallel(should_stop, pieces, |(_, piece)| piece, count) {
-            let (index, piece) = counted?;
+            let (index, piece) = counted.flatten()?;
             counts[index].add(&piece);
         }
         let files = texts.iter().zip(&counts).map(|(text, counts)| TextStats {
@@ -252,7 +253,7 @@ mod tests {
                 .unwrap();
         let found = stats(&texts, Some(&tokenizer));
         let expected: Vec<usize> =
-            texts.iter().map(|(_, text)| tokenizer.encode(text).len()).collect();
+            texts.iter().map(|(_, text)| tokenizer.encode(text).unwrap().len()).collect();
         assert_eq!(
             found.files.iter().map(|file| file.tokens.unwrap()).collect::<Vec<_>>(),
             expected

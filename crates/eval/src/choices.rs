@@ -60,14 +60,14 @@ pub fn chosen_texts<'a>(
 /// `on_progress` receives how many distinct texts are scored, of how many.
 ///
 /// # Errors
-/// When a text has no token, or the models cannot score.
+/// Those of `encode`; when a text has no token, or the models cannot score.
 pub fn score_choices(
     benchmark: &'static dyn ZeroShot,
     scorer: &Scorer<'_>,
     tasks: &[Task],
     rules: Rules,
     prefix: u32,
-    encode: impl Fn(&str) -> Vec<u32>,
+    encode: impl Fn(&str) -> Result<Vec<u32>, EvalError>,
     on_progress: impl FnMut(usize, usize),
 ) -> Result<Outcome, EvalError> {
     let choices = tasks.iter().flat_map(|task| &task.items).flat_map(|item| &item.choices);
@@ -102,8 +102,8 @@ mod tests {
     use crate::benchmarks::OtherPairs;
     use crate::scoring::tests::small;
 
-    fn encode(text: &str) -> Vec<u32> {
-        text.bytes().map(|byte| byte as u32 % 30).collect()
+    fn encode(text: &str) -> Result<Vec<u32>, EvalError> {
+        Ok(text.bytes().map(|byte| byte as u32 % 30).collect())
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum EvalError {
     Empty { path: PathBuf },
     #[error("{}, line {line}: item {index} is not the next of its task", path.display())]
     OutOfOrder { path: PathBuf, line: usize, index: usize },
+    #[error("{cause}")]
+    Encoding { cause: String },
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
     #[error(

@@ -18,7 +18,7 @@
 //! let items = vec![Item::pair("The cats sleep.", "The cats sleeps.")];
 //! let tasks = [Task { name: "agreement".to_owned(), items }];
 //! // A model's own tokenizer, and the id of the token that begins its texts.
-//! let (encode, begin) = (|text: &str| text.bytes().map(|byte| byte as u32 % 50).collect(), 1);
+//! let (encode, begin) = (|text: &str| Ok(text.bytes().map(|byte| byte as u32 % 50).collect()), 1);
 //! let rules = Rules::Year2024;
 //! let found = score_choices(&BlimpFiltered, &scorer, &tasks, rules, begin, encode, |_, _| ())?;
 //! println!("{:.1} % of {} pairs", 100.0 * found.result.score, found.result.items);

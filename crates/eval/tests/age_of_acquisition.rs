@@ -68,7 +68,9 @@ fn published_surprisals_are_those_of_transformers_on_padded_batches() {
             hugging_face::load(&fixture(&format!("../model/tests/fixtures/{name}")), &device)
                 .unwrap();
         let scorer = Scorer::new(vec![&model]).unwrap();
-        let found = score_as_published(&scorer, &contexts, &names, encode, |_, _| ()).unwrap();
+        let found =
+            score_as_published(&scorer, &contexts, &names, |text| Ok(encode(text)), |_, _| ())
+                .unwrap();
         assert_eq!(found.truncated, 1);
         for (word, found) in names.iter().zip(&found.words) {
             let (mean, count) = expected[*word];

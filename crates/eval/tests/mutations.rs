@@ -1,16 +1,23 @@
-//! Mutated benchmark files: no panic and no hang.
+//! Mutated benchmark files and results: no panic, no hang, no memory that the input does not
+//! justify.
 //!
 //! The quick test tries some thousands of each; `cargo test --release -p eval --test mutations --
 //! --ignored` tries 500,000.
 
+use std::alloc::System;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use base::mutation::mutated;
+use base::mutation::{LONGEST, try_all};
+use cap::Cap;
+use eval::age_of_acquisition::{WordFinder, WordList, read_contexts};
 use eval::classification::{Rows, find_task};
-use eval::minimal_pairs;
+use eval::ewok::Vocabulary;
+use eval::output::predictions;
+use eval::{BenchmarkResult, OtherPairs, Outcome, Prediction, Rules, TaskResult, minimal_pairs};
 
-const LONGEST: Duration = Duration::from_secs(2);
+/// More than all tests of this file together may ever hold: what asks for more ends the process.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, 64 << 20);
 
 const PAIRS: &str = "{\"sentence_good\": \"The dog runs.\", \"sentence_bad\": \"The dog run.\"}\n";
 
@@ -21,32 +28,47 @@ const EWOK: &str = "{\"Domain\": \"x\", \"Context1\": \"A.\", \"Context2\": \"B.
 
 const CSV: &str = "Domain,Context1,Context2,Target1,Target2\nx,\"A, a\",B,C,\"D \"\"d\"\"\"\n";
 
-fn try_all(seed: &str, count: u64, parse: impl Fn(&[u8]) -> bool) -> u64 {
-    assert!(parse(seed.as_bytes()), "the seed itself is accepted");
-    let accepted = (0..count).filter(|&number| {
-        let (input, began) = (mutated(seed.as_bytes(), number), Instant::now());
-        let accepted = parse(&input);
-        assert!(began.elapsed() < LONGEST, "{:?}", String::from_utf8_lossy(&input));
-        accepted
-    });
-    accepted.count() as u64
+const WORDS: &str = "language,uni_lemma,lexical_category,category,definition,word_clean,aoa,\
+                     concreteness,frequency\nEnglish,dog,nouns,animals,|dog, a|,dog,18.5,4.9,30\n";
+
+const CONTEXTS: &str = "[{\"sent\": \"A dog runs.\", \"words\": [\"dog\", \"cat\"]}]";
+
+/// The two files of a score: `result.json` and `predictions.jsonl`.
+fn outcome() -> (String, String) {
+    let answers = [Prediction::between(-1.5, -2.25), Prediction::between(-3.0, -0.1)];
+    let task = TaskResult::of_choices("agreement", &answers, 0);
+    let result = BenchmarkResult::of_tasks(&OtherPairs, Rules::Year2024, vec![task]);
+    let json = serde_json::to_string(&result).unwrap();
+    (json, predictions::to_lines(&Outcome { result, predictions: vec![answers.to_vec()] }))
 }
 
-fn all(count: u64) -> [u64; 4] {
+/// How many of `count` mutations of each file are accepted.
+fn all(count: u64) -> Vec<u64> {
     let folder = tempfile::tempdir().unwrap();
-    let ewok = |name: &'static str| {
+    let (cola, dog) = (find_task("cola").unwrap(), WordFinder::new(&["dog"]));
+    let (result, answers) = outcome();
+    let is_result = |bytes: &[u8]| serde_json::from_slice::<BenchmarkResult>(bytes).is_ok();
+    type Reader<'a> = &'a dyn Fn(&Path) -> bool;
+    let file = |seed: &str, name: &str, read: Reader<'_>| {
         let path = folder.path().join(name);
-        move |bytes: &[u8]| {
+        try_all(&[seed.into()], count, LONGEST, |bytes| {
             std::fs::write(&path, bytes).unwrap();
-            eval::ewok::read(&path).is_ok()
-        }
+            read(&path)
+        })
     };
-    let task = find_task("cola").unwrap();
-    [
-        try_all(PAIRS, count, |bytes| minimal_pairs::parse(Path::new("a.jsonl"), bytes).is_ok()),
-        try_all(ITEMS, count, |bytes| Rows::parse(task, Path::new("a.jsonl"), bytes).is_ok()),
-        try_all(EWOK, count, ewok("a.jsonl")),
-        try_all(CSV, count, ewok("a.csv")),
+    let parsed =
+        |seed: &str, parse: &dyn Fn(&[u8]) -> bool| try_all(&[seed.into()], count, LONGEST, parse);
+    let path = Path::new("a.jsonl");
+    vec![
+        parsed(PAIRS, &|bytes| minimal_pairs::parse(path, bytes).is_ok()),
+        parsed(ITEMS, &|bytes| Rows::parse(cola, path, bytes).is_ok()),
+        parsed(WORDS, &|bytes| WordList::parse(path, bytes).is_ok()),
+        parsed(&result, &is_result),
+        file(EWOK, "a.jsonl", &|path| eval::ewok::read(path).is_ok()),
+        file(CSV, "a.csv", &|path| eval::ewok::read(path).is_ok()),
+        file("dog\ncat\n", "vocab.txt", &|path| Vocabulary::read(path).is_ok()),
+        file(CONTEXTS, "sent_words.json", &|path| read_contexts(path, &dog).is_ok()),
+        file(&answers, "predictions.jsonl", &|path| predictions::read(path).is_ok()),
     ]
 }
 

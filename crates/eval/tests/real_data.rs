@@ -80,7 +80,7 @@ fn identical_pairs_tie_and_count_as_correct() {
         .into_iter()
         .filter(|task| ["passive_1", "principle_A_case_2"].contains(&task.name.as_str()))
         .collect();
-    let encode = |text: &str| text.bytes().map(u32::from).collect();
+    let encode = |text: &str| Ok(text.bytes().map(u32::from).collect());
     let rules = Rules::Year2024;
     let found =
         score_choices(&BlimpFiltered, &scorer, &tasks, rules, 1, encode, |_, _| ()).unwrap();

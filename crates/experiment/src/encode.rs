@@ -169,7 +169,7 @@ mod tests {
         let end = tokenizer.token_id("</s>").unwrap();
         let mut expected = Vec::new();
         for document in [&text[..], "The dog.", "A cat."] {
-            expected.extend(tokenizer.encode(document));
+            expected.extend(tokenizer.encode(document).unwrap());
             expected.push(end);
         }
         assert_eq!(encoded, Encoded { documents: 3, tokens: expected.len() as u64 });

@@ -9,6 +9,17 @@ use eval::{EvalError, Rules};
 
 use crate::error::{Context, Result, refuse};
 
+/// The tokens of a text, for the functions of `eval`.
+///
+/// # Errors
+/// When the tokenizer fails at the text.
+pub(crate) fn encode(
+    tokenizer: &Tokenizer,
+    text: &str,
+) -> std::result::Result<Vec<u32>, EvalError> {
+    tokenizer.encode(text).map_err(|cause| EvalError::Encoding { cause: cause.to_string() })
+}
+
 /// Refuses a model folder whose tokenizer is not the given one: equal sizes are not enough, since
 /// ids would mean other words. `role` is what the folder is used as, such as `teacher`.
 ///

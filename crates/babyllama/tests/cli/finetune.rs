@@ -227,9 +227,9 @@ fn a_kept_classifier_gives_the_same_logits() {
         for (answer, item) in answers.lines().zip(items.lines()) {
             let [answer, item]: [Value; 2] =
                 [answer, item].map(|line| serde_json::from_str(line).unwrap());
-            let logits = classifier.logits(&Batch::from_sequences([
-                tokenizer.encode(item["sentence"].as_str().unwrap())
-            ]));
+            let logits = classifier.logits(&Batch::from_sequences([tokenizer
+                .encode(item["sentence"].as_str().unwrap())
+                .unwrap()]));
             for (logit, score) in logits.iter().zip(answer["scores"].as_array().unwrap()) {
                 assert!((*logit as f64 - score.as_f64().unwrap()).abs() < 1e-5, "{answer}");
             }
@@ -282,8 +282,8 @@ fn a_masked_model_is_fine_tuned_by_its_first_token() {
     for (answer, item) in answers.lines().zip(items.lines()) {
         let [answer, item]: [Value; 2] =
             [answer, item].map(|line| serde_json::from_str(line).unwrap());
-        let [first, second] =
-            ["sentence1", "sentence2"].map(|key| tokenizer.encode(item[key].as_str().unwrap()));
+        let [first, second] = ["sentence1", "sentence2"]
+            .map(|key| tokenizer.encode(item[key].as_str().unwrap()).unwrap());
         // The model has 32 positions, four of which are for special tokens.
         let (kept_first, kept_second) = longest_first(first.len(), second.len(), 28);
         cut += usize::from(kept_first + kept_second < first.len() + second.len());

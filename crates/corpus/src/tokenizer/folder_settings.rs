@@ -7,7 +7,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::classes::{self, Class};
 use super::folder::is_there;
+use super::keys::{self, KeyRule};
 use super::roles::Roles;
 use super::vocabulary_files;
 use crate::error::{CorpusError, Result};
@@ -16,36 +18,6 @@ use crate::error::{CorpusError, Result};
 pub(super) const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
-
-/// Classes that take everything from `tokenizer.json`, its prefix space included.
-const GENERIC: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
-
-/// Classes that a `tokenizer.json` with a BPE may have; others rebuild it in ways of their own.
-const KNOWN_CLASSES: [&str; 12] = [
-    "PreTrainedTokenizerFast",
-    "TokenizersBackend",
-    "PreTrainedTokenizer",
-    "GPT2Tokenizer",
-    "GPT2TokenizerFast",
-    "LlamaTokenizer",
-    "LlamaTokenizerFast",
-    "RobertaTokenizer",
-    "RobertaTokenizerFast",
-    "CodeLlamaTokenizer",
-    "CodeLlamaTokenizerFast",
-    "GPTNeoXTokenizerFast",
-];
-
-/// What a key of `tokenizer_config.json` means here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyRule {
-    /// Followed.
-    Followed,
-    /// Refused unless it is absent, null or this.
-    Only(bool),
-    /// Changes neither ids nor what this program makes of them.
-    NoEffect,
-}
 
 /// Every key that transformers 4 and 5 write or read, but the roles of tokens ([`Role`]).
 pub(super) const KEYS: [(&str, KeyRule); 36] = [
@@ -110,6 +82,7 @@ type AddedTokens = Vec<(u64, Map<String, Value>)>;
 pub(super) struct FolderSettings {
     /// The content of `tokenizer_config.json`, null without one.
     pub(super) config: Value,
+    class: Class,
     pub(super) roles: Roles,
     /// The added tokens by `added_tokens_decoder` or `added_tokens.json`, in the order of the
     /// numbers that are written there.
@@ -137,6 +110,7 @@ impl FolderSettings {
 
     fn of(config: Value, map: &Value, legacy: &Value) -> std::result::Result<Self, String> {
         check_keys(&config)?;
+        let class = classes::of(&config)?;
         let roles = Roles::of(&[map, &config])?;
         let added = match &config["added_tokens_decoder"] {
             Value::Null => legacy_tokens(legacy)?,
@@ -144,20 +118,20 @@ impl FolderSettings {
             other => return Err(format!("`added_tokens_decoder` is {other}, not an object")),
         };
         let mut special = Vec::new();
-        for key in ["additional_special_tokens", "extra_special_tokens"] {
+        for (key, _) in keys::SPECIAL_TOKENS_MAP {
             for file in [map, &config] {
                 special.extend(special_tokens(key, &file[key])?);
             }
         }
-        Ok(Self { config, roles, added, special })
+        Ok(Self { config, class, roles, added, special })
     }
 
     /// Whether transformers' class for a folder puts a space before a text: the configuration's
     /// value, by default no. `None` for the classes that follow `tokenizer.json`.
     pub(super) fn prefix_space(&self) -> Option<bool> {
-        match self.config["tokenizer_class"].as_str() {
-            Some(class) if GENERIC.contains(&class) => None,
-            _ => Some(self.config["add_prefix_space"].as_bool().unwrap_or(false)),
+        match self.class {
+            Class::Generic => None,
+            Class::Known => Some(self.config["add_prefix_space"].as_bool().unwrap_or(false)),
         }
     }
 
@@ -240,13 +214,7 @@ fn check_keys(config: &Value) -> std::result::Result<(), String> {
         Value::String(side) if ["left", "right"].contains(&side.as_str()) => {}
         other => return Err(format!("`truncation_side` is {other}; it is \"left\" or \"right\"")),
     }
-    match &config["tokenizer_class"] {
-        Value::Null => Ok(()),
-        Value::String(class) if KNOWN_CLASSES.contains(&class.as_str()) => Ok(()),
-        other => {
-            Err(format!("`tokenizer_class` is {other}; known are {}", KNOWN_CLASSES.join(", ")))
-        }
-    }
+    Ok(())
 }
 
 /// The tokens of `added_tokens_decoder`: objects under their numbers.

@@ -7,9 +7,11 @@
 
 mod background;
 mod checks;
+mod classes;
 mod folder;
 mod folder_settings;
 mod identity;
+mod keys;
 mod memory;
 mod normal_form;
 mod pieces;
@@ -29,6 +31,7 @@ use crate::error::{CorpusError, Result};
 use crate::pieces::{IsCut, PIECE_BYTES, in_parallel, pieces_of};
 use crate::texts::Text;
 use background::in_background;
+use base::guard;
 use base::stop::{self, ShouldStop};
 use roles::Roles;
 use word_cache::WordEncoder;
@@ -77,6 +80,7 @@ impl Tokenizer {
         let mut value: Value =
             serde_json::from_str(&json).map_err(|cause| format!("bad JSON: {cause}"))?;
         require_sound_model(&value["model"])?;
+        keys::check(&value)?;
         checks::check(&value)?;
         set_as_used(&mut value, prefix_space);
         let inner = checks::load(value)?;
@@ -113,28 +117,33 @@ impl Tokenizer {
     ///
     /// Special tokens spelled out in the text (`</s>`) become special tokens; none is added. Bytes
     /// that were not seen in training are dropped.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
-        match &self.word_encoder {
+    ///
+    /// # Errors
+    /// When the library fails at the text, as it does where a pattern from outside takes too long.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encode = || match &self.word_encoder {
             Some(word_encoder) => word_encoder.encode(&self.inner, text),
             None => self.encode_by_library(text),
-        }
+        };
+        let failed = |cause| CorpusError::Tokenizer { doing: "encoding a text", cause };
+        guard::catch(encode).and_then(|ids| ids).map_err(failed)
     }
 
     /// The tokens of a text as the library finds them: the slow reference of
     /// [`encode`](Self::encode), and the way for tokenizers of other kinds.
-    fn encode_by_library(&self, text: &str) -> Vec<u32> {
-        let encoding = self.inner.encode_fast(text, false);
-        encoding
-            .expect("a BPE model fails only at an unknown token it lacks, which `load` refuses")
-            .get_ids()
-            .to_vec()
+    fn encode_by_library(&self, text: &str) -> std::result::Result<Vec<u32>, String> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|cause| cause.to_string())?;
+        Ok(encoding.get_ids().to_vec())
     }
 
     /// The tokens of one long text in memory: those of [`encode`](Self::encode), found in parallel.
-    pub fn encode_file(&self, text: &str) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_file(&self, text: &str) -> Result<Vec<u32>> {
         let texts = [Text::of("", text)];
-        // Nothing stops it, and no file is read that could fail.
-        self.encode_texts(&stop::never, &texts).flatten().flat_map(|(_, ids)| ids).collect()
+        let stretches = self.encode_texts(&stop::never, &texts).collect::<Result<Vec<_>>>()?;
+        Ok(stretches.into_iter().flat_map(|(_, ids)| ids).collect())
     }
 
     /// The tokens of texts, found in parallel: stretches in order, each with the index of its text,
@@ -145,7 +154,8 @@ impl Tokenizer {
     /// whole.
     ///
     /// # Errors
-    /// A text that cannot be read, or a request to stop, ends the stretches with an error.
+    /// A text that cannot be read or encoded, or a request to stop, ends the stretches with an
+    /// error.
     pub fn encode_texts<'a>(
         &'a self,
         should_stop: ShouldStop<'a>,
@@ -159,10 +169,10 @@ impl Tokenizer {
     /// The tokens of a piece, which takes long where it could not be cut.
     fn encode_unless(&self, should_stop: ShouldStop<'_>, piece: String) -> Result<Vec<u32>> {
         if piece.len() < 4 * PIECE_BYTES {
-            return Ok(self.encode(&piece));
+            return self.encode(&piece);
         }
         let tokenizer = self.clone();
-        in_background(should_stop, "encoding", move || tokenizer.encode(&piece))
+        in_background(should_stop, "encoding", move || tokenizer.encode(&piece))?
     }
 
     /// Where a text can be cut without changing its tokens.
@@ -173,7 +183,8 @@ impl Tokenizer {
     /// The text of tokens, special ones spelled out; ids outside the vocabulary are passed over,
     /// and bytes that are no whole character become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.inner.decode(ids, false).unwrap_or_default()
+        let decoded = guard::catch(|| self.inner.decode(ids, false).unwrap_or_default());
+        decoded.unwrap_or_default()
     }
 
     /// One more than the largest id: the rows that an embedding needs.
@@ -255,6 +266,7 @@ mod tests {
     fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
         tokenizer
             .encode(text)
+            .unwrap()
             .into_iter()
             .map(|id| tokenizer.inner.id_to_token(id).unwrap())
             .collect()
@@ -265,7 +277,7 @@ mod tests {
         let tokenizer = small();
         assert_eq!(pieces(&tokenizer, " the quick"), ["Ġthe", "Ġquick"]);
         assert_ne!(pieces(&tokenizer, "quick")[0], "Ġquick");
-        assert!(tokenizer.encode("").is_empty());
+        assert!(tokenizer.encode("").unwrap().is_empty());
     }
 
     #[test]
@@ -273,7 +285,7 @@ mod tests {
         let tokenizer = small();
         for text in ["The dog's fox\n\n  jumps ", "cafe\u{301}", "ﬁx²"] {
             let normal = text.replace("e\u{301}", "é").replace('ﬁ', "fi").replace('²', "2");
-            assert_eq!(tokenizer.decode(&tokenizer.encode(text)), normal);
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()), normal);
         }
     }
 
@@ -281,43 +293,51 @@ mod tests {
     fn without_normalizer_text_stays_as_it_is() {
         let tokenizer = small().without_normalizer().unwrap();
         for text in ["café fox", "The dog's 2"] {
-            assert_eq!(tokenizer.encode(text), small().encode(text));
+            assert_eq!(tokenizer.encode(text).unwrap(), small().encode(text).unwrap());
         }
         // The decomposed é has a byte that training never saw, which is dropped.
-        assert_eq!(tokenizer.encode("cafe\u{301}"), tokenizer.encode("cafe"));
-        assert_ne!(small().encode("cafe\u{301}"), small().encode("cafe"));
+        assert_eq!(tokenizer.encode("cafe\u{301}").unwrap(), tokenizer.encode("cafe").unwrap());
+        assert_ne!(small().encode("cafe\u{301}").unwrap(), small().encode("cafe").unwrap());
     }
 
     #[test]
     fn a_long_file_has_the_tokens_of_the_library_on_any_number_of_threads() {
         let tokenizer = small();
         let text = test_texts::texts().concat().repeat(12);
-        let expected = tokenizer.encode_by_library(&text);
+        let expected = tokenizer.encode_by_library(&text).unwrap();
         let texts = [Text::of("a", &text), Text::of("b", ""), Text::of("c", "dog")];
         let encode = |should_stop| tokenizer.encode_texts(should_stop, &texts);
         assert!(encode(&stop::never).count() > 4, "{} bytes", text.len());
         for threads in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            assert!(pool.install(|| tokenizer.encode_file(&text)) == expected, "{threads} threads");
+            assert!(
+                pool.install(|| tokenizer.encode_file(&text).unwrap()) == expected,
+                "{threads} threads"
+            );
         }
         let mut found = [const { Vec::new() }; 3];
         for stretch in encode(&stop::never) {
             let (index, ids) = stretch.unwrap();
             found[index].extend(ids);
         }
-        assert!(found == [expected, Vec::new(), tokenizer.encode("dog")]);
+        assert!(found == [expected, Vec::new(), tokenizer.encode("dog").unwrap()]);
         assert!(matches!(encode(&|| true).next(), Some(Err(CorpusError::Stopped(_)))));
     }
 
     #[test]
     fn special_tokens_match_and_unseen_bytes_drop() {
         let tokenizer = small();
-        let ids = tokenizer.encode("dog</s><s> fox<pad>");
+        let ids = tokenizer.encode("dog</s><s> fox<pad>").unwrap();
         assert_eq!(ids.iter().filter(|&&id| id < 3).copied().collect::<Vec<_>>(), [2, 1, 0]);
         assert_eq!(tokenizer.decode(&ids), "dog</s><s> fox<pad>");
         assert_eq!(
-            tokenizer.encode("dog\u{4E2D}@fox"),
-            tokenizer.encode("dog").into_iter().chain(tokenizer.encode("fox")).collect::<Vec<_>>()
+            tokenizer.encode("dog\u{4E2D}@fox").unwrap(),
+            tokenizer
+                .encode("dog")
+                .unwrap()
+                .into_iter()
+                .chain(tokenizer.encode("fox").unwrap())
+                .collect::<Vec<_>>()
         );
         assert_eq!(tokenizer.decode(&[1, 9999]), "<s>");
     }
@@ -381,7 +401,7 @@ mod tests {
         });
         let other = Tokenizer::from_json(value.to_string()).unwrap();
         let text = "The quick brown fox";
-        assert_eq!(other.encode(text), tokenizer.encode(text));
+        assert_eq!(other.encode(text).unwrap(), tokenizer.encode(text).unwrap());
         assert_eq!(other.content_hash(), tokenizer.content_hash());
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     fn characters_of_several_tokens_come_whole() {
         let tokenizer = small();
         let text = "the quick café dog";
-        let ids = tokenizer.encode(text);
+        let ids = tokenizer.encode(text).unwrap();
         assert_eq!(stream(&tokenizer, &[], &ids), text);
         assert!(tokenizer.is_special(2) && !tokenizer.is_special(ids[0]));
         let tokenizer = metaspace();

@@ -326,7 +326,8 @@ mod tests {
         let texts = crate::cleaners::clean_whole(&raw);
         let tokenizer = Tokenizer::train(&texts, &TokenizerSettings::default()).unwrap();
         assert_eq!(tokenizer.vocab_size(), 16_000);
-        let tokens: usize = texts.iter().map(|(_, text)| tokenizer.encode_file(text).len()).sum();
+        let tokens: usize =
+            texts.iter().map(|(_, text)| tokenizer.encode_file(text).unwrap().len()).sum();
         assert_eq!(tokens, 14_698_928);
     }
 }

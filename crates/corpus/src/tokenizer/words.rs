@@ -6,6 +6,7 @@
 //! that both always use the same version of Unicode.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
@@ -43,12 +44,25 @@ pub(super) struct WordSplitter {
 impl WordSplitter {
     /// Calls `visit` with each word of a text, in order; together they are the text.
     pub(super) fn for_each_word(&mut self, text: &str, mut visit: impl FnMut(&str)) {
+        let Ok(()) = self.try_for_each_word(text, |word| -> Result<(), Infallible> {
+            visit(word);
+            Ok(())
+        });
+    }
+
+    /// As [`for_each_word`](Self::for_each_word), until a visit fails.
+    pub(super) fn try_for_each_word<E>(
+        &mut self,
+        text: &str,
+        mut visit: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut rest = text;
         while !rest.is_empty() {
             let (word, after) = rest.split_at(self.first_word(rest));
-            visit(word);
+            visit(word)?;
             rest = after;
         }
+        Ok(())
     }
 
     /// The length in bytes of the first word of a text that is not empty.

@@ -54,7 +54,7 @@ pub struct SpecialTokens {
 /// Turns items into token ids.
 pub struct Encoder<'a> {
     /// The tokens of a text, with no special ones added.
-    pub encode: &'a dyn Fn(&str) -> Vec<u32>,
+    pub encode: &'a dyn Fn(&str) -> Result<Vec<u32>, EvalError>,
     /// The special tokens that are added then.
     pub special_tokens: &'a SpecialTokens,
     /// The labels of the training items.
@@ -72,9 +72,9 @@ impl Encoder<'_> {
     /// The items of a file, in its order.
     ///
     /// # Errors
-    /// Names the line of an item without tokens or with a label that no training item has, and a
-    /// token id that the model does not have. Also when the special tokens alone are as long as an
-    /// item may be.
+    /// Those of `encode`. Names the line of an item without tokens or with a label that no training
+    /// item has, and a token id that the model does not have. Also when the special tokens alone
+    /// are as long as an item may be.
     pub fn encode(&self, rows: &Rows) -> Result<Vec<Encoded>, EvalError> {
         if self.special_tokens.pair.tokens().max(self.special_tokens.single.tokens())
             >= self.max_length
@@ -86,8 +86,8 @@ impl Encoder<'_> {
 
     fn encode_row(&self, rows: &Rows, row: &Row) -> Result<Encoded, EvalError> {
         let (path, line) = (|| rows.path.clone(), row.line);
-        let first = (self.encode)(&row.texts.first);
-        let second = row.texts.second.as_deref().map(self.encode).unwrap_or_default();
+        let first = (self.encode)(&row.texts.first)?;
+        let second = row.texts.second.as_deref().map(self.encode).transpose()?.unwrap_or_default();
         let around = match row.texts.second {
             None => &self.special_tokens.single,
             Some(_) => &self.special_tokens.pair,
@@ -143,7 +143,7 @@ mod tests {
         )?;
         let labels = Labels::of(&training)?;
         Encoder {
-            encode: &bytes,
+            encode: &|text| Ok(bytes(text)),
             special_tokens: special,
             labels: &labels,
             max_length,
@@ -197,7 +197,7 @@ mod tests {
         let rows = cola(&(line("abcdefghijkl", 0) + &line("a", 1)));
         let labels = Labels::of(&rows).unwrap();
         let encoder = Encoder {
-            encode: &bytes,
+            encode: &|text| Ok(bytes(text)),
             special_tokens: &special,
             labels: &labels,
             max_length: 10,
@@ -231,7 +231,7 @@ mod tests {
         let labels = Labels::of(&parse("t", text(0) + &text(2))).unwrap();
         let special_tokens = &SpecialTokens::default();
         let encoder = Encoder {
-            encode: &bytes,
+            encode: &|text| Ok(bytes(text)),
             special_tokens,
             labels: &labels,
             max_length: 6,
@@ -250,7 +250,7 @@ mod tests {
         let rows =
             Rows::parse(find_task("cola").unwrap(), Path::new("a"), text.as_bytes()).unwrap();
         let encoder = Encoder {
-            encode: &bytes,
+            encode: &|text| Ok(bytes(text)),
             special_tokens: &SpecialTokens::default(),
             labels: &Labels::of(&rows).unwrap(),
             max_length: 4,

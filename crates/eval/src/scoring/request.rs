@@ -22,10 +22,10 @@ pub struct Request {
 /// choice, and cuts behind as many tokens as the context has by itself.
 ///
 /// # Errors
-/// When the choice has no token of its own, where the pipelines stop too.
+/// Those of `encode`; when the choice has no token of its own, where the pipelines stop too.
 pub fn request(
     rules: Rules,
-    encode: impl Fn(&str) -> Vec<u32>,
+    encode: impl Fn(&str) -> Result<Vec<u32>, EvalError>,
     prefix: u32,
     context: &str,
     choice: &str,
@@ -34,13 +34,13 @@ pub fn request(
         Rules::Year2023 => (context, ""),
         Rules::Year2024 => context.split_at(context.trim_end().len()),
     };
-    let (given, choice) = (encode(kept), format!("{space} {choice}"));
+    let (given, choice) = (encode(kept)?, format!("{space} {choice}"));
     let request = if given.is_empty() {
-        Request { context: vec![prefix], continuation: encode(&choice) }
+        Request { context: vec![prefix], continuation: encode(&choice)? }
     } else if rules == Rules::Year2023 {
-        Request { context: given, continuation: encode(&choice) }
+        Request { context: given, continuation: encode(&choice)? }
     } else {
-        let whole = encode(&format!("{kept}{choice}"));
+        let whole = encode(&format!("{kept}{choice}"))?;
         let continuation = whole.get(given.len()..).unwrap_or_default().to_vec();
         Request { context: given, continuation }
     };
@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn of(rules: Rules, context: &str, choice: &str) -> (Vec<u32>, Vec<u32>) {
-        let request = request(rules, encode, 99, context, choice).unwrap();
+        let request = request(rules, |text| Ok(encode(text)), 99, context, choice).unwrap();
         (request.context, request.continuation)
     }
 
@@ -96,7 +96,8 @@ mod tests {
     fn the_whole_text_is_cut_behind_the_contexts_tokens() {
         // Pairs of bytes; the last may stand alone.
         let pairs = |text: &str| {
-            text.as_bytes().chunks(2).map(|pair| pair.iter().map(|&b| b as u32).sum()).collect()
+            let pairs = text.as_bytes().chunks(2);
+            Ok(pairs.map(|pair| pair.iter().map(|&b| b as u32).sum()).collect())
         };
         let [x, space, a, b] = [b'x', b' ', b'a', b'b'].map(u32::from);
         let found = request(Rules::Year2024, pairs, 99, "x", "ab").unwrap();
@@ -107,10 +108,10 @@ mod tests {
 
     #[test]
     fn a_choice_without_a_token_is_an_error() {
-        let one = |_: &str| vec![7];
+        let one = |_: &str| Ok(vec![7]);
         let error = request(Rules::Year2024, one, 99, "a", "b").unwrap_err();
         assert!(error.to_string().contains("` b`"), "{error}");
-        let none = |_: &str| Vec::new();
+        let none = |_: &str| Ok(Vec::new());
         assert!(request(Rules::Year2023, none, 99, "", "b").is_err());
     }
 }

@@ -134,11 +134,11 @@ impl AgeData {
             |done: usize, total: usize| progress.update(count * done as u64 / total.max(1) as u64);
         let found = if self.as_published {
             let tokenizer = tokenizers::of_rules(rules, &tokenizer)?;
-            let encode = |text: &str| tokenizer.encode(text);
+            let encode = |text: &str| tokenizers::encode(&tokenizer, text);
             score_as_published(&scorer, &self.contexts, &words, encode, on_progress)?
         } else {
             let prefix = tokenizers::prefix(rules, &tokenizer)?;
-            let encode = |text: &str| tokenizer.encode(text);
+            let encode = |text: &str| tokenizers::encode(&tokenizer, text);
             let finder = WordFinder::new(&words);
             let count = words.len();
             score_corrected(&scorer, &self.contexts, &finder, count, prefix, encode, on_progress)?

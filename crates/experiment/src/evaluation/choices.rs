@@ -52,7 +52,7 @@ pub fn score(
     let should_stop = || observer.should_stop();
     let scorer = scorer.stopping_when(&should_stop);
     let tokenizer = tokenizers::of_rules(rules, tokenizer)?;
-    let encode = |text: &str| tokenizer.encode(text);
+    let encode = |text: &str| tokenizers::encode(&tokenizer, text);
     let total = count_choices(tasks) as u64;
     let mut progress = ScoringProgress::begin(&scorer, observer, label, "sentences", total);
     let on_progress = |done, _| progress.update(done as u64);

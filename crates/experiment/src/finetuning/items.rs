@@ -34,7 +34,7 @@ impl JobItems {
         vocab_size: usize,
     ) -> Result<Self, EvalError> {
         let labels = Labels::of(&job.training)?;
-        let encode = |text: &str| tokenizer.encode(text);
+        let encode = |text: &str| crate::tokenizers::encode(tokenizer, text);
         let encoder = Encoder {
             encode: &encode,
             special_tokens,
@@ -105,7 +105,7 @@ mod tests {
             let rows =
                 Rows::parse(find_task(task).unwrap(), Path::new("items"), text.as_bytes()).unwrap();
             let labels = Labels::of(&rows).unwrap();
-            let encode = |text: &str| tokenizer.encode(text);
+            let encode = |text: &str| crate::tokenizers::encode(&tokenizer, text);
             let max_length = item["max_length"].as_u64().unwrap() as usize;
             let encoder = Encoder {
                 encode: &encode,

@@ -145,7 +145,7 @@ pub fn recipe_of(run: &Path) -> PathBuf {
 const HASH_LINE: &str = "# Resolved, with every default written out. BLAKE3 of what follows: ";
 
 /// The text of a recipe as a run stores it.
-pub(super) fn stored_form(recipe: &Recipe) -> Result<String> {
+pub fn stored_form(recipe: &Recipe) -> Result<String> {
     Ok(format!("{HASH_LINE}{}\n{}", recipe.hash()?, recipe.resolved()?))
 }
 

@@ -81,11 +81,11 @@ fn requests(vocab_size: usize, pairs_per_paradigm: usize) -> anyhow::Result<Vec<
     let paradigms = builtin_corpus::minimal_pairs(text::settings(pairs_per_paradigm));
     let pairs = paradigms.iter().flat_map(|(_, pairs)| pairs);
     let sentences = pairs.flat_map(|pair| [&pair.sentence_good, &pair.sentence_bad]);
-    let request = |sentence| Request {
-        context: vec![prefix],
-        continuation: tokenizer.encode(&format!(" {sentence}")),
+    let request = |sentence| {
+        let continuation = tokenizer.encode(&format!(" {sentence}"))?;
+        Ok(Request { context: vec![prefix], continuation })
     };
-    Ok(sentences.map(request).collect())
+    sentences.map(request).collect()
 }
 
 impl Report for EvaluateReport {

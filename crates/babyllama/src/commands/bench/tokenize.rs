@@ -56,10 +56,10 @@ pub fn tokenize(
     };
     let alone =
         rayon::ThreadPoolBuilder::new().num_threads(1).build().context("cannot start a thread")?;
-    let (ids, speed) = alone.install(|| encode(&texts, &tokenizer, repeats));
+    let (ids, speed) = alone.install(|| encode(&texts, &tokenizer, repeats))?;
     let mut speeds = vec![speed];
     if rayon::current_num_threads() > 1 {
-        let (same, speed) = encode(&texts, &tokenizer, repeats);
+        let (same, speed) = encode(&texts, &tokenizer, repeats)?;
         ensure!(same == ids, "the tokens depend on the number of threads");
         speeds.push(speed);
     }
@@ -78,11 +78,16 @@ fn bytes(texts: &[NamedText]) -> usize {
 }
 
 /// All tokens, and how fast they were found on this pool's threads.
-fn encode(texts: &[NamedText], tokenizer: &Tokenizer, repeats: u32) -> (Vec<u32>, EncodingSpeed) {
+fn encode(
+    texts: &[NamedText],
+    tokenizer: &Tokenizer,
+    repeats: u32,
+) -> anyhow::Result<(Vec<u32>, EncodingSpeed)> {
     let (mut ids, mut seconds) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         let start = Instant::now();
-        ids = texts.iter().flat_map(|(_, text)| tokenizer.encode_file(text)).collect();
+        let encoded = texts.iter().map(|(_, text)| tokenizer.encode_file(text));
+        ids = encoded.collect::<Result<Vec<_>, _>>()?.concat();
         seconds.push(start.elapsed().as_secs_f64());
     }
     let spread = Spread::of_seconds(&seconds);
@@ -92,7 +97,7 @@ fn encode(texts: &[NamedText], tokenizer: &Tokenizer, repeats: u32) -> (Vec<u32>
         tokens_per_second: spread.per_second(ids.len() as f64),
         seconds,
     };
-    (ids, speed)
+    Ok((ids, speed))
 }
 
 impl Report for TokenizeReport {

@@ -53,10 +53,10 @@ pub fn score_as_published(
     scorer: &Scorer<'_>,
     contexts: &[Context],
     words: &[&str],
-    encode: impl Fn(&str) -> Vec<u32>,
+    encode: impl Fn(&str) -> Result<Vec<u32>, EvalError>,
     mut on_progress: impl FnMut(usize, usize),
 ) -> Result<Surprisals, EvalError> {
-    let forms: Vec<Vec<Vec<u32>>> = words.iter().map(|word| forms(word, &encode)).collect();
+    let forms = words.iter().map(|word| forms(word, &encode)).collect::<Result<Vec<_>, _>>()?;
     let longest = MAX_TOKENS.min(scorer.max_positions());
     let mut found = Surprisals::default();
     let mut sums = Sums::new(words.len());
@@ -66,7 +66,7 @@ pub fn score_as_published(
             contexts_of_batch.iter().flat_map(|context| context.words.iter().copied()).collect();
         let mut sentences = Vec::new();
         for context in contexts_of_batch {
-            let mut ids = encode(&context.sentence);
+            let mut ids = encode(&context.sentence)?;
             found.truncated += (ids.len() > longest) as usize;
             ids.truncate(longest);
             scorer.check_tokens(&ids)?;
@@ -88,11 +88,14 @@ pub fn score_as_published(
 }
 
 /// The tokens of a word without and with a leading space, once if they are the same.
-fn forms(word: &str, encode: &impl Fn(&str) -> Vec<u32>) -> Vec<Vec<u32>> {
-    let mut forms = vec![encode(word), encode(&format!(" {word}"))];
+fn forms(
+    word: &str,
+    encode: &impl Fn(&str) -> Result<Vec<u32>, EvalError>,
+) -> Result<Vec<Vec<u32>>, EvalError> {
+    let mut forms = vec![encode(word)?, encode(&format!(" {word}"))?];
     forms.dedup();
     forms.retain(|form| !form.is_empty());
-    forms
+    Ok(forms)
 }
 
 fn score_packed(

@@ -84,17 +84,17 @@ pub fn score_corrected(
     finder: &WordFinder,
     words: usize,
     prefix: u32,
-    encode: impl Fn(&str) -> Vec<u32>,
+    encode: impl Fn(&str) -> Result<Vec<u32>, EvalError>,
     on_progress: impl FnMut(usize, usize),
 ) -> Result<Surprisals, EvalError> {
     let (mut of_word, mut requests, mut unaligned) = (Vec::new(), Vec::new(), 0);
     for context in contexts {
-        let ids = encode(&context.sentence);
+        let ids = encode(&context.sentence)?;
         let occurrences = finder.find(&context.sentence);
         for occurrence in
             occurrences.into_iter().filter(|occurrence| context.words.contains(&occurrence.word))
         {
-            match request(&context.sentence, &ids, &occurrence, prefix, &encode) {
+            match request(&context.sentence, &ids, &occurrence, prefix, &encode)? {
                 Some(request) => {
                     of_word.push(occurrence.word);
                     requests.push(request);
@@ -123,13 +123,16 @@ fn request(
     ids: &[u32],
     occurrence: &Occurrence,
     prefix: u32,
-    encode: &impl Fn(&str) -> Vec<u32>,
-) -> Option<Request> {
+    encode: &impl Fn(&str) -> Result<Vec<u32>, EvalError>,
+) -> Result<Option<Request>, EvalError> {
     let before = &sentence[..occurrence.bytes.start];
     // The space before a word belongs to its token.
-    let given = encode(before.strip_suffix(' ').unwrap_or(before));
-    let until = encode(&sentence[..occurrence.bytes.end]);
-    let own = until.strip_prefix(&given[..]).filter(|own| !own.is_empty())?;
-    let context = [&[prefix], &given[..]].concat();
-    ids.starts_with(&until).then(|| Request { context, continuation: own.to_vec() })
+    let given = encode(before.strip_suffix(' ').unwrap_or(before))?;
+    let until = encode(&sentence[..occurrence.bytes.end])?;
+    let own = until.strip_prefix(&given[..]).filter(|own| !own.is_empty());
+    let request = |own: &[u32]| Request {
+        context: [&[prefix], &given[..]].concat(),
+        continuation: own.to_vec(),
+    };
+    Ok(own.filter(|_| ids.starts_with(&until)).map(request))
 }

@@ -284,6 +284,7 @@ mod tests {
             Comparison::OfContexts => &EwokOfficial,
         };
         let tasks = tasks(domains, comparison);
+        let encode = |text: &str| Ok(encode(text));
         score_choices(benchmark, scorer, &tasks, Rules::Year2024, 0, encode, |_, _| ())
     }
 
