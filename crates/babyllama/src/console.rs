@@ -119,6 +119,17 @@ pub struct Console {
     style: Style,
 }
 
+impl Style {
+    /// As the flags of a command ask for.
+    pub fn of(quiet: bool, json: bool) -> Self {
+        match (quiet, json) {
+            (true, _) => Style::Quiet,
+            (_, true) => Style::Json,
+            _ => Style::Text,
+        }
+    }
+}
+
 impl Console {
     /// A console that stops the work when a signal arrives.
     ///

@@ -19,7 +19,8 @@ use train::TrainError;
 
 use crate::{advice, console};
 
-/// Exit codes; 0 means done.
+/// Exit codes; 0 means done. A command line or a recipe that is wrong, with all that the recipe
+/// names, is wrong usage; everything else that fails is a failure, also an argument's file.
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;

@@ -1,10 +1,10 @@
-//! SIGINT and SIGTERM ask a command to finish its step, save and leave. A second one ends it at
-//! once.
+//! SIGINT, SIGTERM and SIGHUP ask a command to finish its step, save and leave. A second SIGINT or
+//! SIGTERM ends it at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// Lets a write beyond the limit of file sizes (`ulimit -f`) fail as an error, which has a cause and
 /// a next step, where its signal would end the process.
@@ -26,10 +26,23 @@ impl Interrupt {
             signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())?;
             signal_hook::flag::register(signal, flag.clone())?;
         }
+        // The end of a session may send it twice, and `nohup` has it ignored, which stays so.
+        if !ignores_hangups() {
+            signal_hook::flag::register(SIGHUP, flag.clone())?;
+        }
         Ok(Self(flag))
     }
 
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether this process was started to go on after the end of its session. Where the system does
+/// not show that (other than Linux, proc(5)), it is taken for so.
+fn ignores_hangups() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 1 << (SIGHUP - 1) != 0)
 }

@@ -75,11 +75,23 @@ pub fn time_of_day(moment: SystemTime) -> String {
     humantime::format_rfc3339_seconds(moment.max(UNIX_EPOCH)).to_string()
 }
 
+/// A number of things, such as `1 document` and `2,000 documents`.
+pub fn counted(count: u64, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", grouped(count))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        let found = [0, 1, 2000].map(|count| counted(count, "document"));
+        assert_eq!(found, ["0 documents", "1 document", "2,000 documents"]);
+    }
 
     #[test]
     fn thousands_are_separated() {

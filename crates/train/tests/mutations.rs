@@ -43,7 +43,12 @@ fn checkpoints(count: u64) -> [u64; 2] {
     let mut model = Model::new(config, &device, 1).unwrap();
     let mut optimizer = GroupedOptimizer::new(model.parameters(), &TrainSettings::default());
     let folder = tempfile::tempdir().unwrap();
-    let progress = Progress { step: 3, best: Some((1.5, 2)), fingerprint: "aa".into() };
+    let progress = Progress {
+        step: 3,
+        best: Some((1.5, 2)),
+        fingerprint: "aa".into(),
+        products: String::new(),
+    };
     let saved = checkpoint::save(folder.path(), &model, &optimizer, &progress).unwrap();
     let [state, tensors] = ["state.json", "state.safetensors"].map(|name| saved.join(name));
 

@@ -31,7 +31,7 @@ pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
 pub use finetune::FinetuneArgs;
 pub use parse::parse;
 pub use recipe::RecipeCommand;
-pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, RunArgs, StatusArgs};
+pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, PlanArgs, RunArgs, StatusArgs};
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
 /// Pretrain, distil and score small language models on little text.
@@ -98,7 +98,7 @@ pub enum Command {
     #[command(alias = "teach")]
     CacheTeachers(CacheTeachersArgs),
     /// Show parameters, tokens, work, memory, disk and time of a recipe before anything runs.
-    Plan(RecipeArgs),
+    Plan(PlanArgs),
     /// Write a recipe to begin with, or list the keys that recipes have.
     #[command(subcommand)]
     Recipe(RecipeCommand),
@@ -292,10 +292,10 @@ pub struct GenerateArgs {
     /// of generation_config.json, or 1.
     #[arg(long, value_name = "SHARE", value_parser = share_above_zero)]
     pub top_p: Option<f32>,
-    /// Tokens to add at most; the text also ends at the tokens that generation_config.json or
-    /// config.json name in eos_token_id.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub max_tokens: usize,
+    /// Tokens to add at most; by default max_new_tokens of generation_config.json, or 100. The text
+    /// also ends at the tokens that generation_config.json or config.json name in eos_token_id.
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<usize>,
     /// The same seed gives the same text.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
@@ -321,6 +321,9 @@ pub struct ExportArgs {
     /// program's.
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
+    /// Replace the model that the folder holds.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 fn positive(text: &str) -> Option<f32> {

@@ -84,7 +84,36 @@ fn command_for_help() -> Command {
             });
         }
     }
-    command
+    with_unbroken_help(command)
+}
+
+/// The paragraphs after the options as one line each, so that they are broken at the width of the
+/// terminal.
+fn with_unbroken_help(command: Command) -> Command {
+    let text = command.get_after_help().map(|help| unbroken(&help.to_string()));
+    let command = match text {
+        Some(text) => command.after_help(text),
+        None => command,
+    };
+    let names: Vec<String> =
+        command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, with_unbroken_help))
+}
+
+/// Joins the lines of a paragraph; lines that begin with a space, such as examples, stay.
+fn unbroken(text: &str) -> String {
+    let mut whole = String::new();
+    for line in text.lines() {
+        let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+        let last = whole.rsplit('\n').next().unwrap_or_default();
+        if is_prose(line) && is_prose(last) {
+            whole.push(' ');
+        } else if !whole.is_empty() {
+            whole.push('\n');
+        }
+        whole.push_str(line);
+    }
+    whole
 }
 
 fn without_device(command: Command) -> Command {
@@ -148,6 +177,21 @@ mod tests {
         let words = ["babyllama"].into_iter().chain(line.split_whitespace());
         let words: Vec<_> = words.map(OsString::from).collect();
         in_two_lines(&Cli::try_parse_from(&words).unwrap_err(), &words)
+    }
+
+    #[test]
+    fn paragraphs_of_help_are_broken_by_the_terminal_alone() {
+        let text =
+            "One sentence\nof two lines.\n\nExamples:\n  babyllama run x\n      --quiet\nEnd.";
+        let joined =
+            "One sentence of two lines.\n\nExamples:\n  babyllama run x\n      --quiet\nEnd.";
+        assert_eq!(unbroken(text), joined);
+        let mut open = vec![command_for_help()];
+        while let Some(command) = open.pop() {
+            let help = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+            assert_eq!(unbroken(&help), help, "{}", command.get_name());
+            open.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -48,6 +48,26 @@ pub struct RunArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What the run has done already takes no time. Without a recipe the one in --output counts.
+
+Examples:
+  babyllama plan recipes/quickstart.toml
+  babyllama plan recipes/quickstart.toml --set student.train.epochs=4 --output runs/trial
+  babyllama plan --output runs/trial")]
+pub struct PlanArgs {
+    /// The recipe, a TOML file [default: the one in the run's folder].
+    #[arg(required_unless_present = "output")]
+    pub recipe: Option<PathBuf>,
+    /// Override a value, such as student.train.epochs=4; may be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// The run's folder [default: runs/NAME, by the recipe's name].
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
 Example:
   babyllama status runs/quickstart")]
 pub struct StatusArgs {

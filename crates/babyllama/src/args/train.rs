@@ -36,13 +36,19 @@ pub struct TrainArgs {
     /// A tokenizer.json to put beside the trained weights.
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
-    /// Gets metrics, checkpoints and the trained model; if it holds a run that was cut, that run
-    /// continues.
+    /// Gets metrics, a log, checkpoints and the trained model; if it holds a run that was cut, that
+    /// run continues.
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
     /// Override a training setting, such as learning_rate=3e-4; may be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+    /// Show errors alone.
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print every event as a line of JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

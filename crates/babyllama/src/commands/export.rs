@@ -18,7 +18,7 @@ use crate::failure::WrongUsage;
 pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let place = trained::weights(&args.run, &args.model)?;
     outputs::check_folder(&args.output, std::slice::from_ref(&place))?;
-    trained::check_model_folder(&args.output)?;
+    trained::check_model_folder(&args.output, args.replace)?;
     if let Some(path) = &args.logits {
         let written = args.output.join("model.safetensors");
         let is_of_model = path.parent() == Some(args.output.as_path())

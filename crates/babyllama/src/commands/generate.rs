@@ -11,6 +11,9 @@ use model::hugging_face::{self, GenerationConfig};
 use crate::args::{DeviceArgs, GenerateArgs};
 use crate::console;
 
+/// Tokens that are added at most where neither the command nor the folder states it.
+const MAX_TOKENS: usize = 100;
+
 /// Prints the prompt and what the model writes after it, as it is written.
 pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let device = device.open()?;
@@ -18,7 +21,7 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     hugging_face::remarks(&args.model)?.iter().for_each(console::note);
     let config = hugging_face::load_generation(&args.model, model.config())?;
     let tokenizer = Tokenizer::from_folder(&args.model)?;
-    let prompt = tokenizer.encode(&args.prompt);
+    let prompt = tokenizer.encode(&args.prompt)?;
 
     let mut output = std::io::stdout().lock();
     let is_terminal = output.is_terminal();
@@ -29,7 +32,8 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     };
     let mut result = show(&args.prompt);
     let mut stream = TextStream::new(&tokenizer, &prompt);
-    write_on(&model, &prompt, &config, args.max_tokens, sampling(args, &config), |id| {
+    let most = args.max_tokens.or(config.max_new_tokens).unwrap_or(MAX_TOKENS);
+    write_on(&model, &prompt, &config, most, sampling(args, &config), |id| {
         // The end of a text is shown where it is a word like any other, such as ".".
         let is_mark = config.eos_token_ids.contains(&id) && tokenizer.is_special(id);
         if result.is_ok() && !is_mark {

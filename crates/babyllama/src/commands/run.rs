@@ -19,7 +19,10 @@ const MENTIONED: u64 = 100_000_000;
 
 /// Does everything that the recipe describes, and prints the table.
 pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let recipe = recipe::load_with_inputs(&recipe_file(args)?, &args.overrides)?;
+    let recipe = recipe::load_with_inputs(
+        &recipe_file(args.recipe.as_deref(), args.output.as_deref())?,
+        &args.overrides,
+    )?;
     experiment::run::check_only(&recipe, args.only.as_deref())?;
     let folder = folder(args.output.as_deref(), &recipe);
     experiment::run::check_caches(&recipe, &folder)?;
@@ -47,11 +50,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     if !may_go_on(&recipe, &mut settings)? {
         return console::print("Nothing was changed.");
     }
-    let style = match (args.quiet, args.json) {
-        (true, _) => Style::Quiet,
-        (_, true) => Style::Json,
-        _ => Style::Text,
-    };
+    let style = Style::of(args.quiet, args.json);
     let console = Console::stopping_on_signals()?.with_style(style);
     let outcome =
         experiment::run::run(recipe, &settings, &console).resume_with(console::this_command)?;
@@ -80,11 +79,11 @@ pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::
 }
 
 /// The recipe that was named, or the run's own.
-fn recipe_file(args: &RunArgs) -> anyhow::Result<PathBuf> {
-    if let Some(recipe) = &args.recipe {
-        return Ok(recipe.clone());
+pub(super) fn recipe_file(recipe: Option<&Path>, output: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(recipe) = recipe {
+        return Ok(recipe.to_owned());
     }
-    let own = args.output.as_deref().map(preview::recipe_of).unwrap_or_default();
+    let own = output.map(preview::recipe_of).unwrap_or_default();
     match own.is_file() {
         true => {
             preview::check_stored(&own)?;
@@ -98,7 +97,8 @@ fn recipe_file(args: &RunArgs) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn folder(output: Option<&Path>, recipe: &Recipe) -> PathBuf {
+/// The folder of a recipe's run.
+pub(super) fn folder(output: Option<&Path>, recipe: &Recipe) -> PathBuf {
     output.map_or_else(|| Path::new("runs").join(&recipe.name), Path::to_owned)
 }
 

@@ -1,7 +1,7 @@
 //! `babyllama tokens encode`: text as a token file.
 
 use experiment::encode::{EncodeJob, encode};
-use report::format::grouped;
+use report::format::counted;
 
 use crate::console::{self, Console};
 use crate::failure::Abandon;
@@ -10,9 +10,9 @@ use crate::failure::Abandon;
 pub fn encode_all(job: &EncodeJob) -> anyhow::Result<()> {
     let encoded = encode(job, &Console::stopping_on_signals()?).or_abandoned()?;
     console::print(format_args!(
-        "{} tokens of {} documents in {}",
-        grouped(encoded.tokens),
-        grouped(encoded.documents),
+        "{} of {} in {}",
+        counted(encoded.tokens, "token"),
+        counted(encoded.documents, "document"),
         job.output.display()
     ))
 }

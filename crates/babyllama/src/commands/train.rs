@@ -2,9 +2,10 @@
 
 use experiment::recipe::{self, ModelRequest};
 use experiment::training::single;
+use serde_json::json;
 
 use crate::args::{DeviceArgs, TrainArgs};
-use crate::console::{self, Console};
+use crate::console::{self, Console, Style};
 use crate::failure::Resume;
 
 /// Trains the model that the flags describe, with teachers if they name any.
@@ -27,9 +28,19 @@ pub fn train(
         console::note(line);
     }
     let device = device.open()?;
-    single::train_single(&section, recipe_seed, &files, &device, &Console::stopping_on_signals()?)
+    let style = Style::of(args.quiet, args.json);
+    let console = Console::stopping_on_signals()?.with_style(style);
+    single::train_single(&section, recipe_seed, &files, &device, &console)
         .resume_with(console::this_command)?;
     let place = files.output.join("final");
+    match style {
+        Style::Text => {}
+        Style::Quiet => return Ok(()),
+        Style::Json => {
+            let folder = place.to_string_lossy();
+            return console::print(json!({ "event": "done", "folder": folder }));
+        }
+    }
     if files.tokenizer.is_none() {
         console::note(
             "without --tokenizer the model's folder has no tokenizer, which generate and evaluate \

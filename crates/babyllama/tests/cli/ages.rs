@@ -155,6 +155,8 @@ fn answers_to_the_same_items_are_compared() {
         .done();
     let compare = |rest: &str| workspace.babyllama(&format!("evaluate compare {rest}"));
     let (teacher, student) = ("results/teacher/pairs", "results/student/pairs");
+    let model = compare(&format!("{teacher} {STUDENT}")).refused(1);
+    model.names(&[STUDENT, "is a model without answers"]).advises("--output scores");
     let table = compare(&format!("{teacher} {student} --json comparison.json")).done().stdout;
     assert!(table.contains("A: results/teacher/pairs\nB: results/student/pairs\n"), "{table}");
     let found = workspace.json("comparison.json");

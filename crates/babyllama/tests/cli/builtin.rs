@@ -31,7 +31,7 @@ fn a_run_needs_no_file_but_its_recipe() {
     let finished = workspace.babyllama("run alone.toml").done();
     assert!(finished.stderr.contains("stage pairs: not done yet"), "{}", finished.stderr);
     let scores = workspace.json("runs/alone/evaluation/only.json");
-    assert!(scores["blimp"]["builtin"]["items"].as_u64().unwrap() >= 20, "{scores}");
+    assert!(scores["pairs"]["builtin"]["items"].as_u64().unwrap() >= 20, "{scores}");
     assert_eq!(workspace.names("runs/alone/corpus/train").len(), 10, "one file a source");
 
     workspace

@@ -107,6 +107,14 @@ fn a_model_trained_by_itself_is_the_one_of_the_run() {
             );
         }
     }
+    assert!(workspace.text("headed-pret/log.txt").contains("training begins"));
+    let quiet = workspace.babyllama(&format!("{pretrain} {TOKENS} --output quiet --quiet")).done();
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+    let json = workspace.babyllama(&format!("{pretrain} {TOKENS} --output json --json")).done();
+    let events: Vec<serde_json::Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.last().unwrap()["event"], "done");
+    assert!(events.iter().any(|event| event["event"] == "step"), "{events:?}");
     let unknown = raw.split_once(" --vocab-size").unwrap().0;
     workspace
         .babyllama(&format!("{pretrain} {unknown} --output x"))
@@ -153,7 +161,7 @@ fn losses_agree_whatever_they_are_read_from() {
     let (teacher, student) = (of(0), of(1));
     assert_eq!(
         rows(&table)[0],
-        [TEACHER, &format!("{teacher:.4}"), &format!("{:.2}", teacher.exp())]
+        ["teacher", &format!("{teacher:.4}"), &format!("{:.2}", teacher.exp())]
     );
     for (model, found) in [("teacher", teacher), ("student", student)] {
         let in_run =
@@ -189,7 +197,7 @@ fn minimal_pairs_are_scored_alone_and_together() {
     assert_eq!(names, ["agreement", "order", "mean", "ties"]);
     let scores = workspace.json("blimp.json");
     let in_run = |model: &str| {
-        workspace.json(&format!("runs/small/evaluation/{model}.json"))["blimp"]["pairs"].clone()
+        workspace.json(&format!("runs/small/evaluation/{model}.json"))["pairs"]["pairs"].clone()
     };
     assert_eq!(
         (&scores[0]["blimp"], &scores[1]["blimp"]),
@@ -260,6 +268,11 @@ fn an_exported_model_is_the_model() {
     absent.names(&["there is no folder runs/none"]).advises("babyllama list");
     let onto_text = workspace.babyllama("export runs/small --model student --output text");
     onto_text.refused(1).names(&["text holds other files"]);
+    let again = "export runs/small --model teacher --output exported/student";
+    workspace.babyllama(again).refused(1).names(&["holds a model already"]).advises("--replace");
+    assert!(workspace.weights("exported/student") == workspace.weights(STUDENT));
+    workspace.babyllama(&format!("{again} --replace")).done();
+    assert!(workspace.weights("exported/student") == workspace.weights(TEACHER));
     assert_eq!(workspace.names("exported"), ["student"]);
 }
 
@@ -267,8 +280,34 @@ fn an_exported_model_is_the_model() {
 fn a_plan_says_what_a_recipe_takes_and_starts_nothing() {
     let workspace = Workspace::new();
     let plan = workspace.babyllama("plan small.toml").done().stdout;
-    for part in ["words, about", "FLOP/s", "teacher", "student", "all", "A kill costs 10 minutes"] {
+    for part in [
+        "words, about",
+        "from a few steps of each model",
+        "a word, counted in a sample",
+        "teacher",
+        "student",
+        "all",
+        "A kill costs 10 minutes",
+    ] {
         assert!(plan.contains(part), "{plan}");
     }
     assert_eq!(workspace.names("."), ["pairs", "small.toml", "text"]);
+}
+
+#[test]
+fn a_plan_knows_what_a_run_in_any_folder_has_done() {
+    let workspace = Workspace::new();
+    workspace.babyllama("run small.toml --only teacher --output elsewhere").done();
+    for line in ["plan small.toml --output elsewhere", "plan --output elsewhere"] {
+        let plan = workspace.babyllama(line).done().stdout;
+        let rows: Vec<Vec<&str>> =
+            plan.lines().map(|line| line.split_whitespace().collect()).collect();
+        let time = |model: &str| {
+            let row = rows.iter().find(|row| row.first() == Some(&model)).unwrap();
+            *row.last().unwrap()
+        };
+        assert!(time("teacher") == "done" && time("student") != "done", "{plan}");
+        assert!(!plan.contains("words, about"), "the run's own tokens: {plan}");
+    }
+    workspace.babyllama("plan --output none").refused(2).names(&["none/recipe.toml"]);
 }

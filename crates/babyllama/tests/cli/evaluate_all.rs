@@ -68,7 +68,7 @@ fn every_available_benchmark_is_scored_once() {
         "{}",
         first.stderr
     );
-    assert!(first.stderr.contains("lacks 91 tasks"), "{}", first.stderr);
+    assert!(first.stderr.contains("lacks 10 tasks of glue, 67 tasks of blimp"), "{}", first.stderr);
     for row in [
         "held-out loss",
         "BLiMP filtered",
@@ -337,8 +337,8 @@ fn data_that_cannot_be_scored_is_refused() {
         .babyllama(&format!("evaluate all {STUDENT} --data text --output results"))
         .refused(1);
     nothing
-        .names(&["nothing to score", "no folder blimp_filtered in text"])
-        .advises("BabyLM's pipelines");
+        .names(&["nothing to score", "text has none of the benchmarks' folders"])
+        .advises("under their names: blimp");
     let inside = workspace
         .babyllama(&format!("evaluate all {STUDENT} --data data/blimp_filtered --output results"));
     inside

@@ -85,6 +85,21 @@ fn a_text_ends_where_the_folder_says_so() {
     let short = write();
     assert!(short.trim_end().len() > 3 && short.len() < long.len(), "{short:?} {long:?}");
     assert!(long.starts_with(short.trim_end()), "{short:?} {long:?}");
+    let stated = |most: u64| {
+        let stated = serde_json::json!({ "max_new_tokens": most });
+        workspace.write("own/generation_config.json", stated.to_string());
+    };
+    stated(20);
+    assert_eq!(workspace.babyllama("generate own --prompt The --greedy").done().stdout, long);
+    stated(3);
+    assert_eq!(write(), long, "the option counts more");
+    for (wrong, cause) in [
+        ("{\"top_p\": 2}", "`top_p` is 2"),
+        ("{\"eos_token_id\": [1, 99999]}", "`eos_token_id` is 99999"),
+    ] {
+        workspace.write("own/generation_config.json", wrong);
+        workspace.babyllama("generate own --prompt The").refused(1).names(&[cause]);
+    }
     workspace.write("own/generation_config.json", "{\"num_beams\": 4}");
     let refusal = workspace.babyllama("generate own --prompt The").refused(1);
     refusal.names(&["own/generation_config.json: `num_beams` is 4; babyllama knows 1"]);
@@ -92,6 +107,29 @@ fn a_text_ends_where_the_folder_says_so() {
     let zero = workspace.babyllama("generate own --prompt The --temperature 0");
     assert_eq!(zero.code, Some(2));
     assert!(zero.stderr.contains("--greedy always takes the likeliest token"), "{}", zero.stderr);
+}
+
+/// Byte-level tokenizers that put a space before every text, as `tokenizers` trains them by default.
+#[test]
+fn a_teachers_tokenizer_with_a_prefix_space_is_that_of_its_student() {
+    let workspace = Workspace::trained();
+    workspace.copy(TEACHER, "theirs");
+    let mut tokenizer = workspace.json("theirs/tokenizer.json");
+    tokenizer["pre_tokenizer"]["add_prefix_space"] = true.into();
+    workspace.write("theirs/tokenizer.json", tokenizer.to_string());
+    let mut config = workspace.json("theirs/tokenizer_config.json");
+    config["tokenizer_class"] = "PreTrainedTokenizerFast".into();
+    config["add_prefix_space"] = true.into();
+    workspace.write("theirs/tokenizer_config.json", config.to_string());
+    let line = "run small.toml --only student --set tokenizer.path=theirs/tokenizer.json --set \
+                student.distill.teachers=['theirs'] --set student.train.max_steps=5 --output";
+    workspace.babyllama(&format!("{line} runs/own")).done();
+    let kept = workspace.json("runs/own/models/student/final/tokenizer.json");
+    assert_eq!(kept["pre_tokenizer"]["add_prefix_space"], true);
+    // Another tokenizer is still refused.
+    let other = line.replace("theirs/tokenizer.json", "runs/small/tokenizer/tokenizer.json");
+    let refusal = workspace.babyllama(&format!("{other} runs/other")).refused(2);
+    refusal.names(&["was trained with another tokenizer"]);
 }
 
 #[test]

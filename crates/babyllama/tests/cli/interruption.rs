@@ -168,6 +168,28 @@ fn a_run_that_is_asked_to_stop_says_how_to_continue() {
     assert_whole(&workspace, "runs/my run");
 }
 
+/// A terminal that is closed or a connection that ends.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hangup_saves_and_one_that_nohup_ignores_changes_nothing() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", longer_recipe());
+    let [teacher, _] = models("runs/small");
+    let words = ["run", "small.toml", "--only", "teacher"];
+    let first = signalled(&workspace, &words, &teacher, 30, "HUP");
+    first.refused(130).names(&["interrupted", "saved"]);
+    let (stopped, kept) =
+        (last_step(&workspace, &teacher), workspace.names(&format!("{teacher}/checkpoints")));
+    assert_eq!(kept.last().unwrap(), &format!("step-{stopped:08}"));
+
+    let program = env!("CARGO_BIN_EXE_babyllama");
+    let script = format!("trap '' HUP; '{program}' {} & kill -HUP $!; wait $!", words.join(" "));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]);
+    workspace.surround(&mut shell);
+    workspace.finish(shell).done();
+}
+
 /// A stage of text is left between two of its pieces and begun anew; a run that is asked to stop
 /// begins no other.
 #[test]

@@ -30,7 +30,7 @@ fn a_run_leaves_what_it_promises() {
         assert_eq!(workspace.names(folder), [files, tokenizer].concat());
         let scores = workspace.json(&format!("runs/small/evaluation/{model}.json"));
         assert!(scores["held_out_loss"].as_f64().unwrap() < 4.0, "{scores}");
-        assert_eq!(scores["blimp"]["pairs"]["items"], 32);
+        assert_eq!(scores["pairs"]["pairs"]["items"], 32);
         assert!(workspace.text("runs/small/table.md").contains(&format!("| {model} ")));
         let losses = workspace.losses(&format!("runs/small/models/{model}"));
         assert!(losses.len() == 72 && losses[71] < losses[0], "{losses:?}");

@@ -156,6 +156,14 @@ fn status_list_and_compare_read_finished_runs() {
     for part in ["held-out loss", "difference", "student", "trial"] {
         assert!(compare.contains(part), "{part}: {compare}");
     }
+    // Scores of earlier versions have another key.
+    let place = "runs/trial/evaluation/student.json";
+    let earlier = workspace.text(place).replacen("\"pairs\": {", "\"blimp\": {", 1);
+    assert!(earlier.contains("\"blimp\": {"), "{earlier}");
+    workspace.write(place, earlier);
+    assert_eq!(workspace.babyllama("compare runs/small runs/trial").done().stdout, compare);
+    let twice = workspace.babyllama("compare runs/small runs/../runs/small").refused(2);
+    twice.names(&["is named twice"]).advises("each run once");
     for command in ["status text", "clean text", "compare text runs/small"] {
         workspace.babyllama(command).refused(1).names(&["text is no run's folder"]);
     }

@@ -1,31 +1,30 @@
-//! What a recipe takes, before anything runs: parameters, tokens, FLOPs, memory, disk.
+//! What a recipe takes, before anything runs: parameters, tokens, FLOPs, memory, disk, time.
 
 mod machine;
 pub mod memory;
 mod scoring;
 pub mod signals;
-mod speed;
+pub mod speed;
+mod text;
+pub mod work;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use corpus::Tokenizer;
-use engine::Arithmetic;
+use engine::{Arithmetic, Device};
 use model::{ModelConfig, hugging_face};
 use train::TrainSettings;
 use train::optimizers::OptimizerSettings;
 
 use crate::error::{Context, Result};
-use crate::recipe::{ModelSection, Recipe, Source, Start};
+use crate::recipe::{ModelSection, Recipe, Start};
 use memory::TrainingMemory;
-use scoring::TextTokens;
 use signals::{Choice, choices, cost};
+use speed::{Speed, Subject};
+use text::TextSize;
+use work::Work;
 
 pub use machine::require_memory;
-pub use speed::measured_flops;
-
-/// Tokens per word of BabyLM text under a byte-level BPE of 16,000 entries (14.7 M tokens of 9.88 M
-/// words).
-pub const TOKENS_PER_WORD: f64 = 1.49;
 
 /// What one model takes.
 pub struct Estimate {
@@ -33,18 +32,40 @@ pub struct Estimate {
     pub parameters: usize,
     /// Tokens that are read in all epochs.
     pub tokens: f64,
-    /// Floating-point operations, with those of its teachers and of held-out evaluations.
-    pub flops: f64,
+    /// Its training, with its teachers and held-out evaluations.
+    pub work: Work,
+    /// The same without its teachers.
+    pub own_work: Work,
+    /// Its scores at the end, alone and in ensembles.
+    pub scoring: Work,
     /// Bytes.
     pub memory: f64,
-    /// Bytes, with its teacher cache.
-    pub disk: f64,
+    /// What it takes of the disk.
+    pub disk: Disk,
     /// The kinds of teacher outputs; none without teachers.
     pub choices: Vec<Choice>,
-    /// Without those of its teachers.
-    pub own_flops: f64,
     /// What a GPU must hold.
     pub on_device: TrainingMemory,
+    /// What its speed is measured with.
+    subject: Subject,
+}
+
+/// Bytes that a model takes of the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Disk {
+    /// While it is trained: checkpoints and weights.
+    pub training: f64,
+    /// Of the weights that stay when it is finished.
+    pub finished: f64,
+    /// Of its teacher cache, which stays too.
+    pub cache: f64,
+}
+
+impl Disk {
+    /// While it is trained, with its cache.
+    pub fn all(&self) -> f64 {
+        self.training + self.cache
+    }
 }
 
 /// A model's name, its section of the recipe, and what it takes.
@@ -56,10 +77,10 @@ pub struct RecipeEstimate<'a> {
     pub words: f64,
     /// Tokens of the training text.
     pub tokens: f64,
+    /// Tokens of a word, counted in a sample.
+    pub tokens_per_word: f64,
     /// In the recipe's order.
     pub models: Vec<ModelEstimate<'a>>,
-    /// Operations of the scores at the end, of all models and ensembles.
-    pub scoring_flops: f64,
     /// Whether the tokens are those of the run's own files.
     pub tokens_are_known: bool,
 }
@@ -72,23 +93,64 @@ impl<'a> RecipeEstimate<'a> {
     ///
     /// `run` is the run's folder once its tokens are made, which then need no estimate.
     pub fn of(recipe: &'a Recipe, arithmetic: Arithmetic, run: Option<&Path>) -> Result<Self> {
-        let words = training_words(recipe)?;
-        let text = match run {
-            Some(run) => TextTokens::of_run(run)?,
-            None => TextTokens::estimated(recipe, words)?,
+        let text = TextSize::of(recipe, run)?;
+        let pairs = scoring::pair_tokens(recipe, text.tokens_per_word)?;
+        let of_one = |(name, section): (&'a String, &'a ModelSection)| {
+            let mut estimate = estimate(recipe, section, text, arithmetic)?;
+            estimate.scoring = scoring_work(recipe, name, section, &estimate, text, pairs);
+            Ok((name, section, estimate))
         };
-        let of_one =
-            |(name, section)| Ok((name, section, estimate(recipe, section, text, arithmetic)?));
         let models: Vec<ModelEstimate<'a>> =
             recipe.models.iter().map(of_one).collect::<Result<_>>()?;
-        let scoring_flops = scoring_flops(recipe, text)?;
-        let (tokens, tokens_are_known) = (text.training, run.is_some());
-        Ok(Self { words, tokens, models, scoring_flops, tokens_are_known })
+        Ok(Self {
+            words: text.words,
+            tokens: text.training,
+            tokens_per_word: text.tokens_per_word,
+            models,
+            tokens_are_known: text.is_known,
+        })
     }
 
-    /// The sum of a number over all models.
-    pub fn sum(&self, of: impl Fn(&Estimate) -> f64) -> f64 {
-        self.models.iter().map(|(_, _, estimate)| of(estimate)).sum()
+    /// How fast a device trains each model, measured in a few steps; models of one shape once.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn speeds(&self, device: &Arc<dyn Device>) -> Result<Vec<Speed>> {
+        let mut known: Vec<(&Subject, Speed)> = Vec::new();
+        for (.., Estimate { subject, .. }) in &self.models {
+            let same = known.iter().find(|(other, _)| other.is_as_fast(subject));
+            let speed = match same {
+                Some((_, speed)) => *speed,
+                None => Speed::measure(device, subject)?,
+            };
+            known.push((subject, speed));
+        }
+        Ok(known.into_iter().map(|(_, speed)| speed).collect())
+    }
+
+    /// The most bytes of disk at a time: models are trained one after the other, and what is
+    /// finished keeps its weights and caches. Students with the same cache share it.
+    pub fn peak_disk(&self) -> f64 {
+        let (mut kept, mut peak) = (0.0, 0.0f64);
+        let mut caches = Vec::new();
+        for (_, section, Estimate { disk, .. }) in &self.models {
+            let cache = section.distill.as_ref().map(|distill| {
+                let settings = &section.train;
+                let text = (settings.sequence_length, &settings.chunk_offsets);
+                (&distill.teachers, distill.signal, distill.codec, distill.samples, text)
+            });
+            let is_new = cache.is_some_and(|cache| match caches.contains(&cache) {
+                true => false,
+                false => {
+                    caches.push(cache);
+                    true
+                }
+            });
+            kept += if is_new { disk.cache } else { 0.0 };
+            peak = peak.max(kept + disk.training);
+            kept += disk.finished;
+        }
+        peak
     }
 
     /// Whether any model has teachers.
@@ -97,51 +159,37 @@ impl<'a> RecipeEstimate<'a> {
     }
 }
 
-fn training_words(recipe: &Recipe) -> Result<f64> {
-    let section = &recipe.corpus;
-    match (&section.source, section.words) {
-        (Source::Builtin, words) => Ok(words as f64),
-        (Source::Folder(_), words) if words > 0 => Ok(words as f64),
-        (Source::Folder(folder), _) => scoring::words_of(folder),
-    }
-}
-
-/// Operations of the closing table: every model and ensemble on the held-out text and the pairs.
-fn scoring_flops(recipe: &Recipe, text: TextTokens) -> Result<f64> {
-    let pairs = scoring::pair_tokens(recipe)?;
-    let mut all = 0.0;
-    for (name, section) in &recipe.models {
-        let config = config(recipe, section)?;
-        let held_out = match recipe.evaluate.loss {
-            true => scoring::evaluated_tokens(&section.train, text.held_out),
-            false => 0.0,
-        };
-        let length = section.train.sequence_length;
-        let ensembles = recipe.evaluate.ensembles.iter().filter(|models| models.contains(name));
-        let times = 1 + ensembles.count();
-        all += times as f64
-            * (config.forward_flops_per_token(length) * held_out
-                + config.forward_flops_per_token(SENTENCE) * pairs);
-    }
-    Ok(all)
+/// The closing table's share of a model: it reads the held-out text and the pairs, alone and in
+/// each ensemble.
+fn scoring_work(
+    recipe: &Recipe,
+    name: &str,
+    section: &ModelSection,
+    estimate: &Estimate,
+    text: TextSize,
+    pairs: f64,
+) -> Work {
+    let config = &estimate.subject.config;
+    let held_out = match recipe.evaluate.loss {
+        true => scoring::evaluated_tokens(&section.train, text.held_out),
+        false => 0.0,
+    };
+    let ensembles =
+        recipe.evaluate.ensembles.iter().filter(|models| models.iter().any(|model| model == name));
+    let times = 1 + ensembles.count();
+    let reading = config.forward_flops_per_token(section.train.sequence_length) * held_out
+        + config.forward_flops_per_token(SENTENCE) * pairs;
+    Work { reading: times as f64 * reading, ..Work::default() }
 }
 
 /// About how many tokens a sentence of minimal pairs has.
 const SENTENCE: usize = 12;
 
-/// The configuration of a recipe's model. A tokenizer that the recipe names decides the size of the
-/// vocabulary.
-fn config(recipe: &Recipe, section: &ModelSection) -> Result<ModelConfig> {
+/// The configuration of a recipe's model, whose tokenizer has so many entries.
+fn config(section: &ModelSection, vocab_size: usize) -> Result<ModelConfig> {
     match &section.start {
-        Start::Random(shape) => Ok(shape.config(vocab_size(recipe)?)),
+        Start::Random(shape) => Ok(shape.config(vocab_size)),
         Start::Folder(folder) => Ok(hugging_face::load_config(folder)?),
-    }
-}
-
-fn vocab_size(recipe: &Recipe) -> Result<usize> {
-    match &recipe.tokenizer.path {
-        Some(path) => Ok(Tokenizer::load(path)?.vocab_size()),
-        None => Ok(recipe.tokenizer.vocab_size),
     }
 }
 
@@ -151,45 +199,52 @@ fn vocab_size(recipe: &Recipe) -> Result<usize> {
 /// Names the first such model; also when a folder or tokenizer that the recipe names cannot be
 /// read.
 pub fn require_memory_for_all(recipe: &Recipe) -> Result<()> {
+    let vocab_size = text::vocab_size(recipe, None)?;
     recipe.models.iter().try_for_each(|(name, section)| {
-        require_memory(&format!("models.{name}"), &config(recipe, section)?, &section.train)
+        require_memory(&format!("models.{name}"), &config(section, vocab_size)?, &section.train)
     })
 }
 
 fn estimate(
     recipe: &Recipe,
     section: &ModelSection,
-    text: TextTokens,
+    text: TextSize,
     arithmetic: Arithmetic,
 ) -> Result<Estimate> {
     let tokens = text.training;
-    let (config, settings) = (config(recipe, section)?, &section.train);
+    let (config, settings) = (config(section, text.vocab_size)?, &section.train);
     let (length, parameters) = (settings.sequence_length, config.parameter_count());
     let seen = match settings.max_steps {
         0 => settings.epochs * tokens,
         steps => steps as f64 * (settings.batch_size * length) as f64,
     };
-    // A backward pass is two products for each of the forward's.
-    let evaluated =
-        scoring::evaluations(seen, tokens) * scoring::evaluated_tokens(settings, text.held_out);
-    let own_flops = config.forward_flops_per_token(length) * (3.0 * seen + evaluated);
-    let (mut flops, mut found) = (own_flops, Vec::new());
+    let evaluations = scoring::evaluations(seen, tokens);
+    let evaluated = evaluations * scoring::evaluated_tokens(settings, text.held_out);
+    let forward = config.forward_flops_per_token(length);
     let optimizer = OptimizerSettings::from(settings);
-    let state = optimizer.bytes_per_weight() as f64;
+    let (weights, state) =
+        (4.0 * parameters as f64, (optimizer.bytes_per_weight() * parameters) as f64);
+    // The best and the final weights stay. Beside them are two checkpoints of weights and optimizer
+    // state, and one more while it is written.
+    let finished = 2.0 * weights;
+    let mut disk = Disk { training: 3.0 * (weights + state) + finished, finished, cache: 0.0 };
+    let own_work = Work {
+        // A backward pass is two products for each of the forward's.
+        training: vec![(seen, 3.0 * forward)],
+        reading: forward * evaluated,
+        // After each evaluation a checkpoint, and the weights where they are the best.
+        written: evaluations * (2.0 * weights + state),
+    };
+    let (mut work, mut found, mut teachers) = (own_work.clone(), Vec::new(), Vec::new());
     let mut memory = state_bytes(&config, &optimizer) + activation_bytes(&config, settings);
-    // Two checkpoints of weights and optimizer state, and one more while it is written; the best
-    // and the final weights.
-    let mut disk = (3.0 * (4.0 + state) + 2.0 * 4.0) * parameters as f64;
     let mut on_device = TrainingMemory::of(&config, settings, &[], None, arithmetic);
     if let Some(distill) = &section.distill {
-        let teachers = distill
-            .teachers
-            .iter()
-            .map(|name| teacher(recipe, name))
-            .collect::<Result<Vec<_>>>()?;
+        let names = distill.teachers.iter();
+        teachers =
+            names.map(|name| teacher(recipe, name, text.vocab_size)).collect::<Result<Vec<_>>>()?;
         let cost = cost(distill, settings, &teachers, tokens, seen);
-        flops += cost.flops;
-        disk += cost.disk;
+        work = own_work.with_teachers(&cost);
+        disk.cache = cost.disk;
         found = choices(distill, settings, &teachers, tokens, seen);
         on_device =
             TrainingMemory::of(&config, settings, &teachers, Some(distill.signal), arithmetic);
@@ -197,21 +252,24 @@ fn estimate(
         memory +=
             teachers.iter().map(|teacher| 4.0 * teacher.parameter_count() as f64).sum::<f64>();
     }
+    let (settings, distill) = (settings.clone(), section.distill.clone());
     Ok(Estimate {
         parameters,
         tokens: seen,
-        flops,
+        work,
+        own_work,
+        scoring: Work::default(),
         memory,
         disk,
         choices: found,
-        own_flops,
         on_device,
+        subject: Subject { config, teachers, settings, distill },
     })
 }
 
-fn teacher(recipe: &Recipe, name: &str) -> Result<ModelConfig> {
+fn teacher(recipe: &Recipe, name: &str, vocab_size: usize) -> Result<ModelConfig> {
     match recipe.models.get(name) {
-        Some(section) => config(recipe, section),
+        Some(section) => config(section, vocab_size),
         None => hugging_face::load_config(Path::new(name)).within(|| format!("teacher {name}")),
     }
 }
@@ -235,22 +293,71 @@ mod tests {
     use super::*;
     use crate::recipe;
 
+    const MODEL: &str = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = \
+                         96\nnum_layers = 2\nnum_heads = 4";
+
+    fn text() -> TextSize {
+        TextSize {
+            words: 8e5,
+            training: 1e6,
+            held_out: 1e5,
+            tokens_per_word: 1.25,
+            vocab_size: 1000,
+            is_known: true,
+        }
+    }
+
     #[test]
     fn what_is_kept_of_teachers_counts_as_disk() {
-        let model = "architecture = 'llama'\nhidden_size = 64\nintermediate_size = 96\nnum_layers \
-         = 2\nnum_heads = 4";
         let disk = |distill: &str| {
-            let text = format!(
-                "[models.a]\n{model}\n[models.b]\n{model}\n[models.b.distill]\nteachers = \
+            let text_of_recipe = format!(
+                "[models.a]\n{MODEL}\n[models.b]\n{MODEL}\n[models.b.distill]\nteachers = \
                  ['a']\n{distill}"
             );
-            let recipe = recipe::embedded("two.toml", &text).unwrap();
-            let text = TextTokens { training: 1e6, held_out: 1e5 };
-            estimate(&recipe, &recipe.models["b"], text, Arithmetic::F32).unwrap().disk
+            let recipe = recipe::embedded("two.toml", &text_of_recipe).unwrap();
+            let found = estimate(&recipe, &recipe.models["b"], text(), Arithmetic::F32).unwrap();
+            assert_eq!(found.work.written - found.own_work.written, found.disk.cache);
+            found.disk.cache
         };
-        let alone = disk("");
-        assert_eq!(disk("signal = 'hidden'") - alone, 1e6 * 64.0 * 4.0);
-        assert_eq!(disk("signal = 'hidden'\ncodec = 'bf16'") - alone, 1e6 * 64.0 * 2.0);
-        assert_eq!(disk("signal = 'sampled'\nsamples = 10") - alone, 1e6 * 24.0);
+        assert_eq!(disk(""), 0.0);
+        assert_eq!(disk("signal = 'hidden'"), 1e6 * 64.0 * 4.0);
+        assert_eq!(disk("signal = 'hidden'\ncodec = 'bf16'"), 1e6 * 64.0 * 2.0);
+        assert_eq!(disk("signal = 'sampled'\nsamples = 10"), 1e6 * 24.0);
+    }
+
+    #[test]
+    fn the_peak_of_the_disk_is_not_the_sum() {
+        let distill = "teachers = ['a']\nsignal = 'sampled'\nsamples = 10";
+        let recipe = format!(
+            "[corpus]\nwords = 3000\n[tokenizer]\nvocab_size = 300\n[models.a]\n{MODEL}\n\
+             [models.b]\n{MODEL}\n[models.b.distill]\n{distill}\n\
+             [models.c]\n{MODEL}\n[models.c.distill]\n{distill}"
+        );
+        let recipe = recipe::embedded("three.toml", &recipe).unwrap();
+        let found = RecipeEstimate::of(&recipe, Arithmetic::F32, None).unwrap();
+        let disks: Vec<Disk> = found.models.iter().map(|(.., estimate)| estimate.disk).collect();
+        assert!(disks[1] == disks[2] && disks[1].cache > 0.0 && disks[0].cache == 0.0);
+        // The last is trained beside the weights of two and the cache that both students share.
+        let expected = 2.0 * disks[0].finished + disks[1].cache + disks[2].training;
+        assert_eq!(found.peak_disk(), expected);
+    }
+
+    #[test]
+    fn evaluations_scores_and_files_are_part_of_the_work() {
+        let recipe = format!(
+            "[models.a]\n{MODEL}\ntrain.epochs = 2.5\n[models.b]\n{MODEL}\n[evaluate]\n\
+             ensembles = [['a', 'b']]"
+        );
+        let recipe = recipe::embedded("two.toml", &recipe).unwrap();
+        let section = &recipe.models["a"];
+        let found = estimate(&recipe, section, text(), Arithmetic::F32).unwrap();
+        let forward = found.subject.config.forward_flops_per_token(128);
+        assert_eq!(found.work.training, [(2.5e6, 3.0 * forward)]);
+        let evaluated = scoring::evaluated_tokens(&section.train, 1e5);
+        assert_eq!(found.work.reading, 3.0 * evaluated * forward);
+        assert_eq!(found.work.written, 3.0 * 16.0 * found.parameters as f64);
+        let scores = scoring_work(&recipe, "a", section, &found, text(), 1000.0);
+        let sentence = found.subject.config.forward_flops_per_token(SENTENCE);
+        assert_eq!(scores.reading, 2.0 * (evaluated * forward + 1000.0 * sentence));
     }
 }

@@ -22,8 +22,16 @@ pub struct Choice {
 pub struct Cost {
     /// Bytes of the cache.
     pub disk: f64,
+    /// Tokens, and the teachers' floating-point operations for each: while they are read, and when
+    /// their outputs are kept.
+    pub phases: [(f64, f64); 2],
+}
+
+impl Cost {
     /// Floating-point operations of the teachers in the whole run.
-    pub flops: f64,
+    pub fn flops(&self) -> f64 {
+        self.phases.iter().map(|(tokens, flops)| tokens * flops).sum()
+    }
 }
 
 /// Every kind of teacher outputs, for a student that sees `seen` tokens of a text of `tokens`.
@@ -70,16 +78,17 @@ pub fn cost(
     let kept = tokens * settings.chunk_offsets.len().max(1) as f64;
     let read = kept.min(seen);
     match distill.signal {
-        SignalKind::Online => Cost { disk: 0.0, flops: whole * seen },
+        SignalKind::Online => Cost { disk: 0.0, phases: [(seen, whole), (0.0, 0.0)] },
         SignalKind::Hidden => {
             let bytes = if distill.codec == Codec::F32 { 4.0 } else { 2.0 };
             let disk = kept * bytes * sum(&|teacher| teacher.hidden_size as f64);
-            Cost { disk, flops: (whole - output) * read + output * seen }
+            Cost { disk, phases: [(read, whole), (seen - read, output)] }
         }
         SignalKind::Sampled => {
             let wide = teachers.iter().any(|teacher| teacher.vocab_size > TWO_BYTE_VOCABULARY);
             let id_bytes = if wide { 4.0 } else { 2.0 };
-            Cost { disk: kept * (distill.samples as f64 * id_bytes + 4.0), flops: whole * read }
+            let disk = kept * (distill.samples as f64 * id_bytes + 4.0);
+            Cost { disk, phases: [(read, whole), (seen - read, 0.0)] }
         }
     }
 }
@@ -110,14 +119,14 @@ mod tests {
         assert_eq!(disks, [0.0, 1e6 * 128.0 * 4.0, 1e6 * 128.0 * 2.0, 1e6 * 24.0]);
         let whole = 2.0 * teachers()[0].forward_flops_per_token(128);
         let output = 2.0 * 2.0 * 64_000.0;
-        assert_eq!(costs[0].flops, whole * 4e6);
-        assert_eq!(costs[1].flops, (whole - output) * 1e6 + output * 4e6);
-        assert_eq!((costs[2].flops, costs[3].flops), (costs[1].flops, whole * 1e6));
+        assert_eq!(costs[0].flops(), whole * 4e6);
+        assert_eq!(costs[1].phases, [(1e6, whole), (3e6, output)]);
+        assert_eq!((costs[2].flops(), costs[3].flops()), (costs[1].flops(), whole * 1e6));
         // Two offsets keep twice as much; a run that ends earlier has read less.
         let offsets = TrainSettings { chunk_offsets: vec![0, 64], ..settings.clone() };
         let hidden = DistillSettings { signal: SignalKind::Hidden, ..distill.clone() };
         let cost = cost(&hidden, &offsets, &teachers(), 1e6, 0.5e6);
-        assert_eq!((cost.disk, cost.flops), (2.0 * disks[1], whole * 0.5e6));
+        assert_eq!((cost.disk, cost.flops()), (2.0 * disks[1], whole * 0.5e6));
     }
 
     #[test]

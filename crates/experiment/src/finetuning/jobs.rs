@@ -74,11 +74,13 @@ pub fn select_tasks(names: &[String]) -> Result<Vec<&'static ClassificationTask>
     for name in names {
         if find_task(name).is_none() && !fine_tuned().any(|benchmark| benchmark.name() == name) {
             let benchmarks = fine_tuned().map(|benchmark| benchmark.name());
-            let known = benchmarks.chain(classification_tasks().map(|task| task.name));
+            let known: Vec<&str> =
+                benchmarks.chain(classification_tasks().map(|task| task.name)).collect();
             return wrong_usage(format_args!(
                 "--tasks {name}: there is no such task; {}",
-                suggestion(name, known)
-            ));
+                suggestion(name, known.iter().copied())
+            ))
+            .advise(format!("give --tasks some of: {}", known.join(", ")));
         }
     }
     let asked = |task: &&ClassificationTask| {

@@ -7,9 +7,10 @@ use report::{Align, Table};
 
 use super::clean::{entries, require_run};
 use super::evaluation::RunScores;
-use crate::error::{Result, refuse};
+use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
+use crate::outputs::same;
 
 /// The numbers of one model or ensemble, by what they are, in each run.
 type Rows = BTreeMap<(String, String), Vec<Option<f64>>>;
@@ -23,6 +24,10 @@ pub fn compare(runs: &[PathBuf]) -> Result<Table> {
     let mut rows = Rows::new();
     for (index, run) in runs.iter().enumerate() {
         require_run(run)?;
+        if runs[..index].iter().any(|other| same(run, other)) {
+            return wrong_usage(format_args!("{} is named twice", run.display()))
+                .advise("name each run once");
+        }
         for (model, number, value) in numbers(run)? {
             let values = rows.entry((model, number)).or_insert_with(|| vec![None; runs.len()]);
             values[index] = Some(value);
@@ -62,7 +67,7 @@ fn numbers(run: &Path) -> Result<Vec<(String, String, f64)>> {
         if let Some(loss) = scores.held_out_loss {
             add("held-out loss", loss);
         }
-        for (place, result) in &scores.blimp {
+        for (place, result) in &scores.pairs {
             add(&format!("{} %, {place}", result.benchmark.title()), 100.0 * result.score);
         }
     }

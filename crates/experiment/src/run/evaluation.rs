@@ -35,8 +35,9 @@ pub(super) struct RunScores {
     parameters: u64,
     pub held_out_loss: Option<f64>,
     perplexity: Option<f64>,
-    /// By the place of the pairs.
-    pub blimp: BTreeMap<String, BenchmarkResult>,
+    /// Of minimal pairs, by their place; files of earlier versions call them `blimp`.
+    #[serde(alias = "blimp")]
+    pub pairs: BTreeMap<String, BenchmarkResult>,
 }
 
 /// Minimal pairs that the recipe names.
@@ -83,7 +84,7 @@ impl Pipeline<'_> {
                 trained.iter().filter(|model| subject.contains(&model.name)).collect();
             let scores = self.score(&members, &sets, text)?;
             // The column shows the first set that the recipe names.
-            let shown = sets.first().and_then(|set| Some((set, scores.blimp.get(&set.name())?)));
+            let shown = sets.first().and_then(|set| Some((set, scores.pairs.get(&set.name())?)));
             if let Some((set, result)) = shown {
                 let is_builtin = set.source == Source::Builtin;
                 let own = result.benchmark.title();
@@ -223,7 +224,7 @@ impl Pipeline<'_> {
                 label,
                 observer,
             )?;
-            scores.blimp.insert(set.name(), found.result);
+            scores.pairs.insert(set.name(), found.result);
         }
         Ok(scores)
     }

@@ -1,4 +1,4 @@
-//! `log.txt` in a run's folder: what the console shows, with the time of day.
+//! `log.txt` in the folder of a run, or of a training outside one: what the console shows, with the time of day.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::error::{FileContext, Result};
 use crate::observer::{Event, Observer};
 
 /// Appends events to the log, and passes them on.
-pub(super) struct RunLog<'a> {
+pub(crate) struct RunLog<'a> {
     file: Mutex<File>,
     /// The names of the run's stages, in their order.
     stages: OnceLock<Vec<String>>,
@@ -20,7 +20,7 @@ pub(super) struct RunLog<'a> {
 }
 
 impl<'a> RunLog<'a> {
-    pub(super) fn open(run: &Path, observer: &'a dyn Observer) -> Result<Self> {
+    pub(crate) fn open(run: &Path, observer: &'a dyn Observer) -> Result<Self> {
         let path = run.join("log.txt");
         let file = OpenOptions::new().create(true).append(true).open(&path).at("write", &path)?;
         Ok(Self { file: Mutex::new(file), stages: OnceLock::new(), observer })

@@ -6,7 +6,7 @@ mod claim;
 pub mod clean;
 pub mod compare;
 mod evaluation;
-mod log;
+pub(crate) mod log;
 mod models;
 mod prepared;
 pub mod preview;
@@ -175,10 +175,14 @@ const OF_RUNS: [&str; 4] = ["lock", "recipe.toml", "log.txt", "stages"];
 pub fn check_only(recipe: &Recipe, only: Option<&str>) -> Result<()> {
     match only.filter(|name| !recipe.models.contains_key(*name)) {
         None => Ok(()),
-        Some(name) => wrong_usage(format_args!(
-            "--only {name}: the recipe has no such model; {}",
-            suggestion(name, recipe.models.keys().map(String::as_str))
-        )),
+        Some(name) => {
+            let known: Vec<&str> = recipe.models.keys().map(String::as_str).collect();
+            wrong_usage(format_args!(
+                "--only {name}: the recipe has no such model; {}",
+                suggestion(name, known.iter().copied())
+            ))
+            .advise(format!("give --only one of the recipe's models: {}", known.join(", ")))
+        }
     }
 }
 

@@ -6,11 +6,12 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
-use train::{DistillSettings, Distillation, Teacher, identity};
+use train::signals::cache::CacheError;
+use train::{DistillSettings, Distillation, Teacher, TrainError, identity};
 
 use super::prepared::Prepared;
 use super::{Pipeline, claim, teachers};
-use crate::error::Result;
+use crate::error::{ExperimentError, Result};
 use crate::files;
 use crate::recipe::{ModelSection, Start};
 use crate::stage::{Reason, Stage, Status};
@@ -124,7 +125,28 @@ impl Pipeline<'_> {
         files::remove(&spare)
     }
 
+    /// Trains a model. A damaged teacher cache is repaired, once, and the training goes on.
     fn train(
+        &self,
+        name: &str,
+        section: &ModelSection,
+        stage: &Stage,
+        text: &Prepared,
+        trained: &[Trained],
+    ) -> Result<()> {
+        let train = || self.train_on_cache(name, section, stage, text, trained);
+        match train() {
+            Err(error) if is_damaged_cache(&error) => {
+                let cause = error.cause();
+                self.observer.note(format_args!("{name}  {cause}; the teachers read it again"));
+                self.fill(name, text, trained)?;
+                train()
+            }
+            result => result,
+        }
+    }
+
+    fn train_on_cache(
         &self,
         name: &str,
         section: &ModelSection,
@@ -191,6 +213,15 @@ impl Pipeline<'_> {
         let (caches, sample_seed) = (self.path("teachers"), self.recipe.seed);
         Ok(Distillation { settings: settings.clone(), teachers, caches, sample_seed })
     }
+}
+
+/// Whether it was found that a teacher cache is not as it was written.
+fn is_damaged_cache(error: &ExperimentError) -> bool {
+    let cause = error.find::<TrainError>().and_then(|error| match error {
+        TrainError::Cache(cause) => Some(cause),
+        _ => None,
+    });
+    matches!(cause, Some(CacheError::Damaged { .. } | CacheError::Truncated { .. }))
 }
 
 /// Takes the special tokens' ids from the tokenizer, which need not be one of ours.

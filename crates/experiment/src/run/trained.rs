@@ -49,17 +49,24 @@ fn names(models: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Refuses a folder for a model that holds something else.
+/// Refuses a folder for a model that holds something else, or a model that is not to be replaced.
 ///
 /// # Errors
-/// When it is no folder, or holds files and no model among them.
-pub fn check_model_folder(output: &Path) -> Result<()> {
+/// When it is no folder, holds files and no model among them, or a model unless `replace`.
+pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
     if !output.exists() {
         return Ok(());
     }
     let mut entries = std::fs::read_dir(output).at("read", output)?;
-    if entries.next().is_none() || output.join("config.json").is_file() {
+    if entries.next().is_none() {
         return Ok(());
+    }
+    if output.join("config.json").is_file() {
+        return match replace {
+            true => Ok(()),
+            false => refuse(format_args!("{} holds a model already", output.display()))
+                .advise("name a new folder with --output, or replace that model with --replace"),
+        };
     }
     refuse(format_args!("{} holds other files and no model", output.display()))
         .advise("name a new folder with --output")
@@ -93,12 +100,17 @@ mod tests {
     fn a_model_goes_where_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("new");
-        check_model_folder(&output).unwrap();
+        check_model_folder(&output, false).unwrap();
         fs::create_dir(&output).unwrap();
-        check_model_folder(&output).unwrap();
+        check_model_folder(&output, false).unwrap();
         fs::write(output.join("thesis.tex"), "").unwrap();
-        assert!(check_model_folder(&output).unwrap_err().cause().contains("holds other files"));
+        for replace in [false, true] {
+            let cause = check_model_folder(&output, replace).unwrap_err().cause();
+            assert!(cause.contains("holds other files"), "{cause}");
+        }
         fs::write(output.join("config.json"), "{}").unwrap();
-        check_model_folder(&output).unwrap();
+        let cause = check_model_folder(&output, false).unwrap_err().cause();
+        assert!(cause.ends_with("holds a model already"), "{cause}");
+        check_model_folder(&output, true).unwrap();
     }
 }

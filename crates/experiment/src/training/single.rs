@@ -16,6 +16,7 @@ use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
+use crate::run::log::RunLog;
 use crate::stage::Stage;
 use crate::{files, outputs, remarks, teacher_folders, tokenizers};
 
@@ -96,10 +97,11 @@ pub fn train_single(
         tokenizer: tokenizer.as_ref(),
         inputs_fingerprint: fingerprint(files, section)?,
     };
+    let log = RunLog::open(&files.output, observer)?;
     if let Start::Folder(folder) = &section.start {
-        remarks::note(folder, observer)?;
+        remarks::note(folder, &log)?;
     }
-    training.execute(observer)
+    training.execute(&log)
 }
 
 fn start(

@@ -32,6 +32,8 @@ pub struct GenerationConfig {
     /// Divides the positive logits of tokens that the text already has, and multiplies the negative
     /// ones (Keskar et al., arXiv 1909.05858).
     pub repetition_penalty: Option<f32>,
+    /// How many tokens are written at most, unless the command states it.
+    pub max_new_tokens: Option<usize>,
 }
 
 /// The keys of `generation_config.json`, from transformers' `GenerationConfig` of 4.31 to 5.24.
@@ -43,6 +45,7 @@ pub(crate) static KEYS: &[ConfigKey] = &[
     followed("top_k"),
     followed("top_p"),
     followed("repetition_penalty"),
+    followed("max_new_tokens"),
     only("num_beams", &["1"]),
     only("num_beam_groups", &["1"]),
     only("diversity_penalty", &["0"]),
@@ -70,9 +73,9 @@ pub(crate) static KEYS: &[ConfigKey] = &[
     only("token_healing", &["false"]),
     only("guidance_scale", &["1"]),
     only("watermarking_config", &[]),
-    // How much is written is the command's to decide.
+    // It counts the prompt too; transformers passes it over where `max_new_tokens` is given, which
+    // the command always does.
     no_effect("max_length"),
-    no_effect("max_new_tokens"),
     no_effect("max_time"),
     no_effect("length_penalty"),
     no_effect("early_stopping"),
@@ -130,19 +133,43 @@ pub(super) fn parse(keys: &Keys<'_>, config: &ModelConfig) -> Result<GenerationC
         top_k: keys.optional("top_k")?,
         top_p: keys.optional("top_p")?,
         repetition_penalty: keys.optional("repetition_penalty")?,
+        max_new_tokens: keys.optional("max_new_tokens")?,
     };
-    for (key, value) in [
-        ("temperature", stated.temperature),
-        ("top_p", stated.top_p),
-        ("repetition_penalty", stated.repetition_penalty),
+    check(keys, &stated, config)?;
+    Ok(stated)
+}
+
+/// Refuses numbers that no draw can follow, and ends in `generation_config.json` that the model
+/// does not have: its text would never end there.
+fn check(
+    keys: &Keys<'_>,
+    stated: &GenerationConfig,
+    config: &ModelConfig,
+) -> Result<(), ModelError> {
+    for (key, value, most) in [
+        ("temperature", stated.temperature, f32::MAX),
+        ("top_p", stated.top_p, 1.0),
+        ("repetition_penalty", stated.repetition_penalty, f32::MAX),
     ] {
-        let is_wrong = |value: &f32| !(*value > 0.0 && value.is_finite());
+        let is_wrong = |value: &f32| !(*value > 0.0 && *value <= most);
         if let Some(value) = value.filter(is_wrong) {
-            let known = "numbers larger than 0".to_owned();
+            let bound = if most == 1.0 { " and at most 1" } else { "" };
+            let known = format!("numbers larger than 0{bound}");
             return Err(keys.unsupported(key, json!(value).to_string(), known));
         }
     }
-    Ok(stated)
+    if stated.max_new_tokens == Some(0) {
+        let known = "numbers larger than 0".to_owned();
+        return Err(keys.unsupported("max_new_tokens", "0".to_owned(), known));
+    }
+    let outside = |id: &&u32| **id as usize >= config.vocab_size;
+    match stated.eos_token_ids.iter().find(outside).filter(|_| keys.path.ends_with(FILE)) {
+        Some(id) => {
+            let known = format!("token ids below the vocabulary's {}", config.vocab_size);
+            Err(keys.unsupported("eos_token_id", id.to_string(), known))
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +234,7 @@ mod tests {
         let found = load(&[], Some(json!({"do_sample": true, "temperature": 0.7, "top_k": 5})));
         assert_eq!((found.do_sample, found.temperature), (Some(true), Some(0.7)));
         assert_eq!((found.top_k, found.top_p), (Some(5), None));
+        assert_eq!(load(&[], Some(json!({"max_new_tokens": 7}))).max_new_tokens, Some(7));
         // Without a file of its own, the keys of older folders' config.json.
         assert_eq!(load(&[("top_p", json!(0.9))], None).top_p, Some(0.9));
         assert_eq!(load(&[("top_p", json!(0.9))], Some(json!({}))).top_p, None);
@@ -232,6 +260,12 @@ mod tests {
         for (key, value) in [("temperature", 0.0), ("top_p", -1.0), ("repetition_penalty", 0.0)] {
             let message = parse(json!({ key: value })).unwrap_err().to_string();
             assert!(message.contains("numbers larger than 0"), "{message}");
+        }
+        for (key, value) in
+            [("top_p", json!(2)), ("max_new_tokens", json!(0)), ("eos_token_id", json!([2, 9999]))]
+        {
+            let message = parse(json!({ key: value })).unwrap_err().to_string();
+            assert!(message.contains(&format!("`{key}` is ")), "{message}");
         }
         let message = parse(json!({"eos_token_id": 1e30})).unwrap_err().to_string();
         assert!(

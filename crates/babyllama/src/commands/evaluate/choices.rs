@@ -4,7 +4,7 @@ use std::path::Path;
 
 use eval::{BenchmarkResult, Rules, Task, ZeroShot};
 use experiment::evaluation::choices::{self, Pairs};
-use experiment::evaluation::results::{claim_folders, keep};
+use experiment::evaluation::results::{claim_folders, keep, short_names};
 use experiment::evaluation::{LoadedModel, label, models, tokenizer};
 use report::{Align, ScoreTable, Table, points};
 use serde_json::{Value, json};
@@ -75,16 +75,16 @@ fn evaluate(
     }
     let results: Vec<_> =
         outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
-    console::print_table(&table(&results))?;
+    console::print_table(&table(&short_names(&selection), &results))?;
     let values =
         results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
     write_json(args, &Value::Array(values))
 }
 
-/// A column for every model: the scores of tasks or groups, their mean as the rules have it, and
+/// A column for every model, by its name: the scores of tasks or groups, their mean as the rules have it, and
 /// the ties.
-fn table(results: &[(&str, &BenchmarkResult)]) -> Table {
-    let models = results.iter().map(|(label, _)| *label);
+fn table(names: &[String], results: &[(&str, &BenchmarkResult)]) -> Table {
+    let models = names.iter().map(String::as_str);
     let mut table = ScoreTable::new(&[("task", Align::Left)], models);
     let units = results.first().map_or(&[][..], |(_, first)| first.units());
     for (index, unit) in units.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use eval::classification::find_task;
 use eval::output::predictions::{self, TaskPredictions};
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
@@ -82,6 +82,14 @@ fn resampling(args: &CompareArgs) -> anyhow::Result<Resampling> {
 /// The answers in a file, or in a folder that a command filled.
 fn read(path: &Path) -> anyhow::Result<Answers> {
     let file = if path.is_dir() { path.join("predictions.jsonl") } else { path.to_owned() };
+    if path.is_dir() && !file.exists() {
+        let what = if path.join("config.json").exists() { "a model" } else { "a folder" };
+        return Err(anyhow!("{} is {what} without answers (predictions.jsonl)", path.display()))
+            .hint(
+                "score both models first, as in `babyllama evaluate blimp MODEL --data PAIRS \
+                 --output scores`, and give scores/MODEL/BENCHMARK",
+            );
+    }
     let tasks = predictions::read(&file)?;
     let beside = file.with_file_name("result.json");
     let result = match std::fs::read(&beside) {

@@ -4,6 +4,7 @@
 use eval::LossResult;
 use experiment::evaluation::label;
 use experiment::evaluation::loss::{HeldoutText, measure};
+use experiment::evaluation::results::short_names;
 use report::{Align, ScoreTable, Table};
 use serde_json::{Value, json};
 
@@ -27,9 +28,10 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
         ("held-out loss", Align::Right),
         ("perplexity", Align::Right),
     ]);
-    for (label, result) in &results {
+    let names = short_names(&selection);
+    for (name, (_, result)) in names.iter().zip(&results) {
         table.push(vec![
-            label.clone(),
+            name.clone(),
             format!("{:.4}", result.loss),
             format!("{:.2}", result.perplexity),
         ]);
@@ -37,7 +39,7 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
     console::print_table(&table)?;
     if results.iter().all(|(_, result)| result.files.len() > 1) {
         console::print("")?;
-        console::print_table(&files_table(&results))?;
+        console::print_table(&files_table(&names, &results))?;
     }
     let as_json = |(label, result): &(String, LossResult)| {
         let LossResult { loss, perplexity, tokens, files } = result;
@@ -53,8 +55,8 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
 }
 
 /// The loss of every file, a column for each model.
-fn files_table(results: &[(String, LossResult)]) -> Table {
-    let models = results.iter().map(|(label, _)| label.as_str());
+fn files_table(names: &[String], results: &[(String, LossResult)]) -> Table {
+    let models = names.iter().map(String::as_str);
     let labels = [("file", Align::Left), ("predicted", Align::Right)];
     let mut table = ScoreTable::new(&labels, models);
     for (index, file) in results[0].1.files.iter().enumerate() {

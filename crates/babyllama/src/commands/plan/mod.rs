@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use engine::{Device, DeviceChoice, DeviceError};
 use experiment::estimate::signals::Choice;
-use experiment::estimate::{
-    ModelEstimate, RecipeEstimate, TOKENS_PER_WORD, measured_flops, require_memory_for_all,
-};
+use experiment::estimate::speed::Speed;
+use experiment::estimate::work::Work;
+use experiment::estimate::{RecipeEstimate, require_memory_for_all};
 use experiment::recipe::{self, Recipe};
 use experiment::run::RunSettings;
 use experiment::run::preview::preview;
@@ -17,36 +17,43 @@ use experiment::stage::Status;
 use report::format::{NOTHING, duration, grouped, short};
 use report::{Align, Table};
 
-use crate::args::{DeviceArgs, RecipeArgs};
+use super::run;
+use crate::args::{DeviceArgs, PlanArgs};
 use crate::console;
 
 /// Prints parameters, tokens, work, memory, disk and expected time of every model of a recipe.
-pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let recipe = recipe::load_with_inputs(&args.recipe, &args.overrides)?;
+pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
+    let output = args.output.as_deref();
+    let file = run::recipe_file(args.recipe.as_deref(), output)?;
+    let recipe = recipe::load_with_inputs(&file, &args.overrides)?;
     let device = &device.or_precision(recipe.precision);
     let (arithmetic, faster) = (device.arithmetic(), device.faster_precision());
-    let run = Path::new("runs").join(&recipe.name);
+    let run = run::folder(output, &recipe);
     let done = done_stages(&recipe, &run)?;
-    let has_tokens = done.iter().any(|stage| stage == "tokens");
+    // With --prepared they are elsewhere.
+    let has_tokens =
+        done.iter().any(|stage| stage == "tokens") && run.join("tokens/train.bin").is_file();
     let estimate = RecipeEstimate::of(&recipe, arithmetic, Some(&*run).filter(|_| has_tokens))?;
     let device = open(device)?;
-    let speed = device.as_ref().map(measured_flops).transpose()?;
+    let fits = device.as_ref().is_some_and(|device| device.memory().is_some())
+        || require_memory_for_all(&recipe).is_ok();
+    let measured = device.as_ref().filter(|_| fits).map(|device| estimate.speeds(device));
+    let times = Times { speeds: measured.transpose()?, done };
     let (words, tokens) = (grouped(estimate.words as u64), short(estimate.tokens));
     let about = if estimate.tokens_are_known { "" } else { "about " };
     console::print(format_args!("{words} words, {about}{tokens} tokens"))?;
-    if let (Some(device), Some(speed)) = (&device, speed) {
+    if let (Some(device), Some(_)) = (&device, &times.speeds) {
         console::print(format_args!(
-            "this machine, {}, trains at about {}FLOP/s (a small model, measured now)\n",
-            device.name(),
-            short(speed)
+            "times are of this machine, {}, from a few steps of each model, measured now\n",
+            device.name()
         ))?;
     }
     if let Some(faster) = faster {
         console::print(format_args!("{faster}\n"))?;
     }
-    let time = |flops: f64| speed.map_or(NOTHING.to_owned(), |speed| duration(flops / speed));
-    console::print_table(&models_table(&estimate, &done, &time))?;
+    console::print_table(&models_table(&estimate, &times))?;
     console::print("")?;
+    console::print("Disk of a model is while it is trained, that of all the most at a time.")?;
     console::print(interruption(&estimate))?;
     if device.as_ref().is_none_or(|device| device.memory().is_none())
         && let Err(refused) = require_memory_for_all(&recipe)
@@ -59,18 +66,18 @@ pub fn plan(args: &RecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             "\nKinds of teacher outputs (`signal`, `codec`, `samples`); * is the recipe's, and in \
              the table above:\n",
         )?;
-        console::print_table(&signals_table(&estimate.models, &time))?;
+        console::print_table(&signals_table(&estimate, &times))?;
         console::print("")?;
         console::print(
-            "The disk above counts the teacher cache of each student. Where students of the same \
-             teachers\nshare it, it is needed once, and only the first of them takes this long.\n",
+            "Where students of the same teachers share a cache, only the first of them takes this \
+             long.\n",
         )?;
     }
     match estimate.tokens_are_known {
         true => Ok(()),
         false => console::print(format_args!(
-            "Tokens are estimated at {TOKENS_PER_WORD} a word; smaller vocabularies make more of \
-             them."
+            "Tokens are estimated at {:.2} a word, counted in a sample of the text.",
+            estimate.tokens_per_word
         )),
     }
 }
@@ -98,64 +105,88 @@ fn interruption(estimate: &RecipeEstimate<'_>) -> String {
     }
 }
 
+/// What a plan knows of times.
+struct Times {
+    /// Of the models, in their order; none without the device.
+    speeds: Option<Vec<Speed>>,
+    /// The stages that are done already.
+    done: Vec<String>,
+}
+
+impl Times {
+    /// The sum of some work on the models, by their places.
+    fn of<'a>(&self, work: impl IntoIterator<Item = (usize, &'a Work)>) -> String {
+        let Some(speeds) = &self.speeds else { return NOTHING.to_owned() };
+        let seconds = work.into_iter().map(|(index, work)| speeds[index].seconds(work));
+        duration(seconds.sum())
+    }
+
+    fn is_done(&self, model: &str) -> bool {
+        self.done.iter().any(|stage| *stage == format!("model-{model}"))
+    }
+}
+
 /// A line for each model, one for the scores, and one for all; what is done takes no time.
-fn models_table(
-    estimate: &RecipeEstimate<'_>,
-    done: &[String],
-    time: &dyn Fn(f64) -> String,
-) -> Table {
-    let is_done = |name: &str| done.iter().any(|stage| *stage == format!("model-{name}"));
+fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     let heads = ["parameters", "epochs", "tokens", "FLOPs", "memory", "disk", "time"];
     let mut table = Table::new(
         [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
     );
-    for (name, section, model) in &estimate.models {
+    for (index, (name, section, model)) in estimate.models.iter().enumerate() {
+        let time = match times.is_done(name) {
+            true => "done".to_owned(),
+            false => times.of([(index, &model.work)]),
+        };
         table.push(vec![
             name.to_string(),
             grouped(model.parameters as u64),
             section.train.epochs.to_string(),
             short(model.tokens),
-            short(model.flops),
+            short(model.work.flops()),
             format!("{}B", short(model.memory)),
-            format!("{}B", short(model.disk)),
-            if is_done(name) { "done".to_owned() } else { time(model.flops) },
+            format!("{}B", short(model.disk.all())),
+            time,
         ]);
     }
-    let mut row = |name: &str, disk: Option<f64>, flops: f64| {
+    let mut row = |name: &str, disk: Option<f64>, time: String| {
         let mut cells = vec![String::new(); heads.len() + 1];
         cells[0] = name.to_owned();
         cells[heads.len() - 1] = disk.map_or(String::new(), |disk| format!("{}B", short(disk)));
-        cells[heads.len()] = time(flops);
+        cells[heads.len()] = time;
         table.push(cells);
     };
-    let scored = done.iter().filter(|stage| stage.starts_with("evaluate-")).count();
-    let subjects = estimate.models.len();
-    let scoring = if scored >= subjects { 0.0 } else { estimate.scoring_flops };
-    row("scores", None, scoring);
-    let to_do = estimate.models.iter().filter(|(name, ..)| !is_done(name));
-    let training: f64 = to_do.map(|(_, _, model)| model.flops).sum();
-    row("all", Some(estimate.sum(|model| model.disk)), training + scoring);
+    let scored = times.done.iter().filter(|stage| stage.starts_with("evaluate-")).count();
+    let models = || estimate.models.iter().enumerate();
+    let is_scored = scored >= estimate.models.len();
+    let scores =
+        models().filter(|_| !is_scored).map(|(index, (.., model))| (index, &model.scoring));
+    let to_do = models().filter(|(_, (name, ..))| !times.is_done(name));
+    let training = to_do.map(|(index, (.., model))| (index, &model.work));
+    row("scores", None, times.of(scores.clone()));
+    row("all", Some(estimate.peak_disk()), times.of(training.chain(scores)));
     table
 }
 
 /// What each kind of teacher outputs takes for each student.
-fn signals_table(estimates: &[ModelEstimate<'_>], time: &dyn Fn(f64) -> String) -> Table {
+fn signals_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     let heads = ["kept on disk", "time"].map(|head| (head, Align::Right));
     let mut table =
         Table::new([("student", Align::Left), ("signal", Align::Left)].into_iter().chain(heads));
-    for (name, _, estimate) in estimates {
-        for choice in &estimate.choices {
-            table.push(signals_row(name, choice, &|flops| time(estimate.own_flops + flops)));
+    for (index, (name, _, model)) in estimate.models.iter().enumerate() {
+        for choice in &model.choices {
+            let work = choice.cost.map(|cost| model.own_work.with_teachers(&cost));
+            let time = work.map_or(NOTHING.to_owned(), |work| times.of([(index, &work)]));
+            table.push(signals_row(name, choice, time));
         }
     }
     table
 }
 
-fn signals_row(student: &str, choice: &Choice, time: &dyn Fn(f64) -> String) -> Vec<String> {
+fn signals_row(student: &str, choice: &Choice, time: String) -> Vec<String> {
     let mark = if choice.is_chosen { " *" } else { "" };
-    let (disk, time) = match choice.cost {
-        Some(cost) => (format!("{}B", short(cost.disk)), time(cost.flops)),
-        None => ("not possible".to_owned(), NOTHING.to_owned()),
+    let disk = match choice.cost {
+        Some(cost) => format!("{}B", short(cost.disk)),
+        None => "not possible".to_owned(),
     };
     vec![student.to_owned(), format!("{}{mark}", choice.name), disk, time]
 }

@@ -132,14 +132,19 @@ fn nothing_to_score(data: &Path, missing: &[(&'static dyn Benchmark, String)]) -
     if missing.is_empty() {
         return wrong_usage("--only and --skip leave no benchmark");
     }
-    let reasons = missing.iter().map(|(benchmark, why)| format!("{}: {why}", benchmark.name()));
-    let reasons = reasons.collect::<Vec<_>>().join("; ");
+    let reasons = match missing {
+        [(benchmark, why)] => format!("{}: {why}", benchmark.name()),
+        _ => format!("{} has none of the benchmarks' folders", data.display()),
+    };
     let is_known = |name: &&str| BENCHMARKS.iter().any(|known| known.folders().contains(name));
     let name = data.file_name().and_then(|name| name.to_str()).filter(is_known);
+    let folders = BENCHMARKS.iter().filter_map(|benchmark| benchmark.folders().first().copied());
     let advice = match name {
         Some(name) => format!("give the folder that contains {name} with --data"),
-        None => "put the benchmarks' folders into --data, under the names of BabyLM's pipelines"
-            .to_owned(),
+        None => format!(
+            "put the benchmarks' folders into --data, under their names: {}",
+            folders.collect::<Vec<_>>().join(", ")
+        ),
     };
     refuse(format_args!("nothing to score ({reasons})")).advise(advice)
 }
@@ -166,6 +171,11 @@ mod tests {
             assert!(missing.contains(&name), "{missing:?}");
         }
         assert!(!missing.contains(&"glue") && !missing.contains(&"msgs"), "{missing:?}");
+        let empty = tempfile::tempdir().unwrap();
+        let all = find(empty.path(), None, |_| true).err().unwrap();
+        let cause = all.cause();
+        assert!(cause.ends_with("has none of the benchmarks' folders)"), "{cause}");
+        assert!(cause.len() < 150 + empty.path().as_os_str().len(), "{cause}");
         let none = find(data.path(), None, |benchmark| benchmark.name() == "ewok")
             .err()
             .unwrap()

@@ -10,6 +10,7 @@ use eval::output::submission::Submission;
 use eval::{BENCHMARKS, Benchmark, Kind, Outcome, Rules, Section, Task, TaskResult, chosen_texts};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use report::format::counted;
 
 use super::available::AvailableBenchmark;
 use super::model_scores::ModelScores;
@@ -51,11 +52,10 @@ pub(super) fn write(
     }
     let missing = submission.missing();
     if !missing.is_empty() {
-        let missing =
-            if missing.len() > 6 { format!("{} tasks", missing.len()) } else { missing.join(", ") };
         observer.note(format_args!(
-            "{}: the file of answers for the 2024 track lacks {missing}",
-            scores.name
+            "{}: the file of answers for the 2024 track lacks {}",
+            scores.name,
+            missing_line(&missing)
         ));
     }
     let pack = |bytes: &[u8]| {
@@ -64,6 +64,26 @@ pub(super) fn write(
         atomic_file::write(&answers, &packed.finish()?)
     };
     pack(submission.to_json().to_string().as_bytes()).at("write", &answers)
+}
+
+/// Whole sections by their names; of a section that is there, how many tasks are not.
+fn missing_line(missing: &[String]) -> String {
+    let mut sections: Vec<(&str, Option<u64>)> = Vec::new();
+    for name in missing {
+        match (name.split_once('/'), sections.last_mut()) {
+            (None, _) => sections.push((name, None)),
+            (Some((section, _)), Some((last, Some(count)))) if *last == section => *count += 1,
+            (Some((section, _)), _) => sections.push((section, Some(1))),
+        }
+    }
+    let shown = |(section, count): &(&str, Option<u64>)| match count {
+        None => format!("all of {section}"),
+        Some(count) => format!("{} of {section}", counted(*count, "task")),
+    };
+    match missing.len() {
+        0..=6 => missing.join(", "),
+        _ => sections.iter().map(shown).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The answers as texts and labels, from the data and the files of the fine-tunings.
@@ -197,5 +217,21 @@ fn quoted(field: &str) -> String {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
         field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_submission_lacks_is_named_by_its_parts() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(missing_line(&names(&["glue/rte", "ewok"])), "glue/rte, ewok");
+        let many = names(&["glue/a", "glue/b", "glue/c", "blimp/d", "blimp/e", "ewok", "aoa"]);
+        assert_eq!(
+            missing_line(&many),
+            "3 tasks of glue, 2 tasks of blimp, all of ewok, all of aoa"
+        );
     }
 }
