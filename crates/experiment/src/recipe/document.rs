@@ -187,7 +187,7 @@ impl Document {
             let (path, hint) = (self.path.clone(), suggestion(name, self.model_names()));
             return Err(RecipeError::NoModel { name: name.to_owned(), path, hint });
         };
-        self.table.retain(|key, _| ["seed", "precision", DEFAULTS].iter().any(|kept| key == *kept));
+        self.table.retain(|key, _| ["seed", "precision", DEFAULTS].contains(&key));
         self.table
             .insert("models".to_string(), Table::from_iter([(name.to_string(), model)]).into());
         Ok(())
