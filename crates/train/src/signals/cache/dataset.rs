@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::{Arithmetic, Device};
+use engine::Device;
 
 use super::{Manifest, Purpose, Rounding, Sampling, Store, TeacherEntry};
 use crate::data::{MicroBatch, Sequences, TokenSource, token_hash};
@@ -88,7 +88,7 @@ fn manifest(
     Manifest {
         format: Manifest::FORMAT,
         signal: settings.signal,
-        arithmetic: (device.arithmetic() == Arithmetic::Bf16).then_some(Rounding::Bf16),
+        arithmetic: Rounding::of(device.arithmetic()),
         codec: (settings.signal == SignalKind::Hidden).then_some(settings.codec),
         teachers: teachers.to_vec(),
         sampling: (settings.signal == SignalKind::Sampled).then_some(sampling),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use base::{atomic_file, hash};
+use engine::Arithmetic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -53,6 +54,19 @@ pub struct Manifest {
 pub enum Rounding {
     /// bfloat16.
     Bf16,
+    /// The sum of two bfloat16.
+    Bf16x3,
+}
+
+impl Rounding {
+    /// That of a device; none where it multiplies f32.
+    pub fn of(arithmetic: Arithmetic) -> Option<Self> {
+        match arithmetic {
+            Arithmetic::F32 => None,
+            Arithmetic::Bf16 => Some(Self::Bf16),
+            Arithmetic::Bf16x3 => Some(Self::Bf16x3),
+        }
+    }
 }
 
 /// A teacher in a manifest.
@@ -221,11 +235,12 @@ pub(super) mod tests {
     #[test]
     fn every_difference_is_named_with_both_values() {
         type Change = fn(&mut Manifest);
-        let changes: [(&str, Change); 18] = [
+        let changes: [(&str, Change); 19] = [
             ("format", |m| m.format += 1),
             ("signal", |m| m.signal = SignalKind::Sampled),
             ("codec", |m| m.codec = Some(Codec::Bf16)),
-            ("arithmetic", |m| m.arithmetic = Some(Rounding::Bf16)),
+            ("arithmetic", |m| m.arithmetic = Rounding::of(Arithmetic::Bf16)),
+            ("arithmetic", |m| m.arithmetic = Rounding::of(Arithmetic::Bf16x3)),
             ("teachers", |m| m.teachers.truncate(1)),
             ("teachers[1].weights", |m| m.teachers[1].weights = "ee".into()),
             ("teachers[0].hidden_size", |m| m.teachers[0].hidden_size = 9),
