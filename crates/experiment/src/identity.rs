@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | text and tokens of a run | `[corpus]` and `[tokenizer]`, seed, the corpus files |
 //! | weights of a model | its settings, tokens, and [`weights`] of start model and teachers |
-//! | scores of a model folder | [`model`] of each folder, rules and options, the data's files |
+//! | scores of a model folder | [`answers`] of each folder, rules and options, the data's files |
 //!
 //! The stages ([`crate::stage`]) of runs and evaluations combine these.
 
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use base::hash;
 use corpus::text;
+use engine::{Arithmetic, Device};
 use eval::{BUILTIN_MARKER, minimal_pairs};
 use model::hugging_face;
 use serde_json::{Value, json};
@@ -54,6 +55,27 @@ pub fn model(folder: &Path) -> Result<Value> {
         }
     }
     Ok(json!({ "weights": weights(folder)?, "files": files }))
+}
+
+/// What a device's products read, as part of what answers follow from; null for f32, so that
+/// answers in f32 keep the identity that they have had without it.
+pub fn arithmetic(device: &dyn Device) -> Value {
+    match device.arithmetic() {
+        Arithmetic::F32 => Value::Null,
+        other => other.to_string().into(),
+    }
+}
+
+/// The identity of a model folder's answers on a device.
+///
+/// # Errors
+/// As for [`model`].
+pub fn answers(folder: &Path, device: &dyn Device) -> Result<Value> {
+    let mut identity = model(folder)?;
+    if let arithmetic @ Value::String(_) = arithmetic(device) {
+        identity["arithmetic"] = arithmetic;
+    }
+    Ok(identity)
 }
 
 /// The files of a text, which may be a folder, one file of text or one of another kind.
@@ -108,6 +130,17 @@ mod tests {
             assert_ne!(model(folder.path()).unwrap(), before, "{name}");
         }
         assert_eq!(weights(folder.path()).unwrap(), weights_before.unwrap());
+    }
+
+    #[test]
+    fn answers_of_another_precision_are_others() {
+        let folder = folder();
+        let of =
+            |arithmetic| answers(folder.path(), &Cpu::new().multiplying_in(arithmetic)).unwrap();
+        let [exact, rounded, split] =
+            [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Bf16x3].map(of);
+        assert_eq!(exact, model(folder.path()).unwrap());
+        assert!(exact != rounded && rounded != split && split != exact);
     }
 
     #[test]

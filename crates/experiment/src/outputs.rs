@@ -9,7 +9,7 @@ use crate::files;
 /// Makes the folder of an output file and tries to write there.
 ///
 /// # Errors
-/// When the path is a folder, is one of `inputs` or stands in one of them in place of a file that
+/// When the path is a folder, a link, a device or a pipe, is one of `inputs` or stands in one of them in place of a file that
 /// is there already, or cannot be written.
 pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<()> {
     if path.is_dir() {
@@ -18,6 +18,10 @@ pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<()> {
     if inputs.iter().any(|input| replaces(path, input)) {
         return refuse(format_args!("{} is read: writing would replace it", path.display()))
             .advise("name another file");
+    }
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return refuse(format_args!("{} is a link, a device or a pipe", path.display()))
+            .advise("name a file, which need not be there yet");
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         files::make_folder(folder)?;
@@ -126,6 +130,17 @@ mod tests {
         assert!(cause(prepare_folder(&path.join("more"))).starts_with("cannot make "));
         let below_a_file = path.join("more/loss.json");
         assert!(cause(prepare_file(&below_a_file, &[])).starts_with("cannot make "));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_files_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink("target.json", &link).unwrap();
+        for path in [&*link, Path::new("/dev/null")] {
+            assert!(cause(prepare_file(path, &[])).ends_with("is a link, a device or a pipe"));
+        }
     }
 
     #[test]

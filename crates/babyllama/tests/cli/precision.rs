@@ -103,3 +103,35 @@ fn everything_that_reads_a_model_takes_every_precision() {
         }
     }
 }
+
+/// Its residual stream is the output of norms.
+#[test]
+fn a_masked_model_is_scored_in_every_precision() {
+    let workspace = Workspace::new();
+    super::brought::bring_roberta(&workspace, "roberta");
+    let score = |precision: &str| {
+        let line = format!(
+            "evaluate blimp roberta --data pairs --output {precision} --precision {precision}"
+        );
+        workspace.babyllama(&line).done();
+        workspace.text(&format!("{precision}/roberta/pairs/predictions.jsonl"))
+    };
+    let [exact, rounded, split] = ["f32", "bf16", "bf16x3"].map(score);
+    assert!(exact != rounded && exact != split);
+}
+
+#[test]
+fn scores_of_another_precision_are_not_taken_for_these() {
+    let workspace = Workspace::trained();
+    let pairs = workspace.bytes("pairs/agreement.jsonl");
+    workspace.write("benchmarks/blimp_filtered/agreement.jsonl", pairs);
+    let score = |precision: &str| {
+        let line = format!(
+            "evaluate all {STUDENT} --data benchmarks --output scores --precision {precision}"
+        );
+        workspace.babyllama(&line).done();
+        workspace.text("scores/student/blimp_filtered/predictions.jsonl")
+    };
+    let [exact, rounded, again] = ["f32", "bf16", "f32"].map(score);
+    assert!(exact != rounded && exact == again);
+}

@@ -60,7 +60,9 @@ impl LinearKernels for Cpu {
     ) {
         let (rows, columns) = (output.rows, output.columns);
         let output = MatrixMut::dense(values_mut(output), rows, columns);
-        let addend = match (bias.map(slice), residual.map(slice)) {
+        // The residual is bf16 where it is the output of a norm.
+        let residual = residual.map(|residual| values(residual).to_f32());
+        let addend = match (bias.map(slice), residual.as_deref()) {
             (None, None) => Addend::Nothing,
             (bias, residual) => Addend::Rows { bias, residual },
         };

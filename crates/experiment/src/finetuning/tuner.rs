@@ -102,7 +102,7 @@ impl Tuner<'_> {
         folder: &Path,
     ) -> Result<Option<Vec<FinetuneResult>>> {
         let (rules, settings) = (self.recipe.rules, self.settings(job, seed));
-        let fingerprint = fingerprint(subject, job, rules, &settings)?;
+        let fingerprint = fingerprint(subject, job, rules, &settings, &*self.device)?;
         read_all(&places(job, folder, settings.seed), &fingerprint)
     }
 
@@ -121,7 +121,7 @@ impl Tuner<'_> {
         folder: &Path,
     ) -> Result<Vec<FinetuneResult>> {
         let (rules, settings) = (self.recipe.rules, self.settings(job, seed));
-        let fingerprint = fingerprint(subject, job, rules, &settings)?;
+        let fingerprint = fingerprint(subject, job, rules, &settings, &*self.device)?;
         let places = places(job, folder, settings.seed);
         let label = self.part(subject, job, seed).to_string();
         let found = read_all(&places, &fingerprint)?;
@@ -239,6 +239,7 @@ fn fingerprint(
     job: &Job,
     rules: Rules,
     settings: &FinetuneSettings,
+    device: &dyn Device,
 ) -> Result<String> {
     let (weights, tokenizer) = (&subject.weights, subject.tokenizer.content_hash());
     let tasks: Vec<&str> = job.validation.iter().map(|questions| questions.task.name).collect();
@@ -251,6 +252,9 @@ fn fingerprint(
     });
     if subject.special_tokens != SpecialTokens::default() {
         all["special_tokens"] = json!(subject.special_tokens);
+    }
+    if let arithmetic @ Value::String(_) = identity::arithmetic(device) {
+        all["arithmetic"] = arithmetic;
     }
     let mut stage = Stage::new("finetune", &all)?.reads(&job.training.path)?;
     for questions in &job.validation {

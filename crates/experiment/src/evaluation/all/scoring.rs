@@ -37,7 +37,7 @@ pub(super) fn identities(group: &[LoadedModel]) -> Result<Identities> {
     let identity = |loaded: &LoadedModel| {
         // A tokenizer that cannot be used is known before anything is scored.
         Tokenizer::from_folder(&loaded.path)?;
-        identity::model(&loaded.path)
+        identity::answers(&loaded.path, &**loaded.model.device())
     };
     group.iter().map(identity).collect()
 }
