@@ -10,7 +10,7 @@ use engine::{Arithmetic, Device, DeviceChoice};
 use experiment::recipe::Precision as RecipePrecision;
 
 use crate::args::{DeviceArgs, Precision};
-use crate::console;
+use crate::console::{self, Style};
 
 impl DeviceArgs {
     /// What the device's products read, unless `auto` finds no GPU.
@@ -51,18 +51,37 @@ impl DeviceArgs {
     /// # Errors
     /// When there is no such GPU, or something that it needs is missing.
     pub fn open(&self) -> experiment::Result<Arc<dyn Device>> {
-        let device = open::open(&DeviceOptions {
-            choice: self.device,
-            arithmetic: self.precision.map(Into::into),
-            kernel_cache: kernel_cache(|name| std::env::var_os(name)),
-            without_graphs: self.no_graphs,
-        })?;
+        let device = self.open_quietly()?;
         if self.device != DeviceChoice::Cpu
             || matches!(self.precision, Some(Precision::Bf16 | Precision::Bf16x3))
         {
             console::note(format_args!("on {}", device.name()));
         }
         Ok(device)
+    }
+
+    /// Opens the device for training, with all that there is to show about it where text is shown.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_for_training(&self, style: Style) -> experiment::Result<Arc<dyn Device>> {
+        if !matches!(style, Style::Text) {
+            return self.open_quietly();
+        }
+        if let Some(line) = self.faster_precision() {
+            console::note(line);
+        }
+        self.open()
+    }
+
+    /// Opens the device.
+    fn open_quietly(&self) -> experiment::Result<Arc<dyn Device>> {
+        Ok(open::open(&DeviceOptions {
+            choice: self.device,
+            arithmetic: self.precision.map(Into::into),
+            kernel_cache: kernel_cache(|name| std::env::var_os(name)),
+            without_graphs: self.no_graphs,
+        })?)
     }
 }
 

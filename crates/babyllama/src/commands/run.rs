@@ -34,23 +34,18 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         };
         return show(&preview::preview(recipe, &settings)?, args.json);
     }
-    let device = device.or_precision(recipe.precision);
-    if !args.quiet
-        && let Some(line) = device.faster_precision()
-    {
-        console::note(line);
-    }
+    let style = Style::of(args.quiet, args.json);
+    let device = device.or_precision(recipe.precision).open_for_training(style)?;
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
-        device: device.open()?,
+        device,
         only: args.only.clone(),
         replace: args.replace,
     };
     if !may_go_on(&recipe, &mut settings)? {
         return console::print("Nothing was changed.");
     }
-    let style = Style::of(args.quiet, args.json);
     let console = Console::stopping_on_signals()?.with_style(style);
     let outcome =
         experiment::run::run(recipe, &settings, &console).resume_with(console::this_command)?;

@@ -23,12 +23,8 @@ pub fn train(
         console::note("the model's teachers are left out; `babyllama distill` learns from them");
     }
     let precision = request.recipe.map(recipe::precision).transpose()?.flatten();
-    let device = device.or_precision(precision);
-    if let Some(line) = device.faster_precision() {
-        console::note(line);
-    }
-    let device = device.open()?;
     let style = Style::of(args.quiet, args.json);
+    let device = device.or_precision(precision).open_for_training(style)?;
     let console = Console::stopping_on_signals()?.with_style(style);
     single::train_single(&section, recipe_seed, &files, &device, &console)
         .resume_with(console::this_command)?;

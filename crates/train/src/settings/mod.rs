@@ -33,7 +33,7 @@ pub struct TrainSettings {
     /// Sequences per optimizer step.
     pub batch_size: usize,
     /// Sequences per forward and backward pass; 0 means the whole batch, or on a GPU as much of it
-    /// as fits into the memory. Changes memory, not the result.
+    /// as fits into the memory. Changes memory, and the result by rounding alone.
     pub micro_batch_size: usize,
     /// Tokens per sequence.
     pub sequence_length: usize,
