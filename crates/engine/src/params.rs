@@ -24,27 +24,44 @@ impl Segment {
     }
 
     /// Several neighbouring matrices of equal width, read as one with their rows one below the
-    /// other.
+    /// other, be it one row each.
     ///
     /// # Panics
     /// When they are not neighbours or differ in width.
+    pub fn stack(parts: &[Segment]) -> Segment {
+        let first = parts[0];
+        let mut stacked = first;
+        for part in &parts[1..] {
+            stacked.check_neighbour(part);
+            assert_eq!(part.columns, first.columns, "only equal widths can be joined");
+            stacked.rows += part.rows;
+        }
+        stacked
+    }
+
+    /// The same, but for vectors, which are read as one longer vector.
+    ///
+    /// # Panics
+    /// When they are not neighbours or matrices differ in width.
     pub fn join(parts: &[Segment]) -> Segment {
         let first = parts[0];
+        if parts.iter().any(|part| part.rows != 1) {
+            return Self::stack(parts);
+        }
         let mut joined = first;
         for part in &parts[1..] {
-            assert_eq!(
-                part.offset,
-                joined.offset + joined.length(),
-                "only adjacent segments can be joined"
-            );
-            if first.rows == 1 && part.rows == 1 {
-                joined.columns += part.columns;
-            } else {
-                assert_eq!(part.columns, first.columns, "only equal widths can be joined");
-                joined.rows += part.rows;
-            }
+            joined.check_neighbour(part);
+            joined.columns += part.columns;
         }
         joined
+    }
+
+    fn check_neighbour(self, next: &Segment) {
+        assert_eq!(
+            next.offset,
+            self.offset + self.length(),
+            "only adjacent segments can be joined"
+        );
     }
 }
 
@@ -181,6 +198,9 @@ mod tests {
         let b = layout.add("b", 1, 2, Role::Bias);
         assert_eq!(Segment::join(&[a, b]), Segment { offset: 18, rows: 1, columns: 6 });
         assert_eq!(layout.length(), 24);
+        let (gate, up) =
+            (layout.add("gate", 1, 5, Role::Matrix), layout.add("up", 1, 5, Role::Matrix));
+        assert_eq!(Segment::stack(&[gate, up]), Segment { offset: 24, rows: 2, columns: 5 });
     }
 
     #[test]

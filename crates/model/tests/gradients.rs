@@ -112,6 +112,20 @@ fn through_the_language_model_loss() {
     }
 }
 
+/// Matrices of one row are joined as matrices, not as vectors.
+#[test]
+fn through_the_smallest_inner_layer() {
+    let (batch, targets) = (batch(), batch().next_tokens());
+    for architecture in Architecture::all() {
+        let config = ModelConfig { intermediate_size: 1, ..ModelConfig::tiny(architecture) };
+        let model = trained(Model::zeros(config, &device()).unwrap());
+        check(model, architecture.name(), |model: &Model, tape| {
+            let hidden = model.decoder().hidden_states(tape, &batch, None);
+            tape.language_model_loss(&hidden, model.decoder().output(), &targets, 1.0)
+        });
+    }
+}
+
 #[test]
 fn through_the_distillation_loss() {
     let (batch, targets) = (batch(), batch().next_tokens());

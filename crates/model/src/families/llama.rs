@@ -242,9 +242,9 @@ impl Block {
         let down = weight("mlp.down_proj", hidden, intermediate);
         let linear = |weight| Linear { weight, bias: None };
         Self {
-            qkv: linear(Segment::join(&[q, k, v])),
+            qkv: linear(Segment::stack(&[q, k, v])),
             attention_output: linear(out),
-            gate_up: linear(Segment::join(&[gate, up])),
+            gate_up: linear(Segment::stack(&[gate, up])),
             down: linear(down),
             input_norm: rms_norm(layout, format!("{prefix}.input_layernorm.weight"), config),
             mlp_norm: rms_norm(layout, format!("{prefix}.post_attention_layernorm.weight"), config),

@@ -21,7 +21,10 @@ pub(super) fn fused(layout: &mut Layout, names: &[String], rows: usize, columns:
             .iter()
             .map(|name| layout.add(format!("{name}.{ending}"), rows, columns, role))
             .collect();
-        Segment::join(&parts)
+        match role {
+            Role::Matrix => Segment::stack(&parts),
+            _ => Segment::join(&parts),
+        }
     };
     let weight = each("weight", rows, columns, Role::Matrix);
     Linear { weight, bias: Some(each("bias", 1, rows, Role::Bias)) }
