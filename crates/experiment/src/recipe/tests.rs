@@ -479,7 +479,8 @@ fn a_model_starts_from_a_folder_or_a_shape() {
 
 #[test]
 fn the_top_level_keys_are_those_of_the_struct() {
-    let text = Recipe { name: "x".into(), ..Recipe::default() }.resolved().unwrap();
+    let named = Recipe { name: "x".into(), precision: Some(Precision::Bf16), ..Recipe::default() };
+    let text = named.resolved().unwrap();
     let table: toml::Table = text.parse().unwrap();
     let mut written: Vec<&str> = table.keys().map(String::as_str).collect();
     let mut known = document::TOP_LEVEL_KEYS.to_vec();
