@@ -112,11 +112,12 @@ fn through_the_language_model_loss() {
     }
 }
 
-/// Matrices of one row are joined as matrices, not as vectors.
+/// Matrices of one row are joined as matrices, not as vectors. Not for OPT: the only unit of its
+/// inner layer may be close to the kink of the ReLU.
 #[test]
 fn through_the_smallest_inner_layer() {
     let (batch, targets) = (batch(), batch().next_tokens());
-    for architecture in Architecture::all() {
+    for architecture in [Architecture::GPT2, Architecture::LLAMA] {
         let config = ModelConfig { intermediate_size: 1, ..ModelConfig::tiny(architecture) };
         let model = trained(Model::zeros(config, &device()).unwrap());
         check(model, architecture.name(), |model: &Model, tape| {
