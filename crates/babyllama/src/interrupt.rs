@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
-/// Lets a write beyond the limit of file sizes (`ulimit -f`) fail as an error, which has a cause and
-/// a next step, where its signal would end the process.
+/// Lets a write beyond the limit of file sizes (`ulimit -f`) fail as an error, which has a cause
+/// and a next step, where its signal would end the process.
 pub fn survive_file_limits() {
     // Without the handler the process ends as it would have.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());

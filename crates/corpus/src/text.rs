@@ -15,8 +15,8 @@ pub type NamedText = (String, String);
 /// What the names of corpus files end in.
 pub const EXTENSIONS: [&str; 4] = ["train", "dev", "test", "txt"];
 
-/// Reads a whole file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r` turned
-/// into `\n`.
+/// Reads a whole file as Python's `Path.read_text()` does: strict UTF-8, with `\r\n` and `\r`
+/// turned into `\n`.
 pub fn read_text(path: &Path) -> Result<String> {
     TextReader::open(path)?.collect()
 }

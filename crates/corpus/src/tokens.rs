@@ -7,7 +7,8 @@
 //!        12..16  vocabulary size
 //!        16..24  number of tokens
 //!        24..56  hash of the tokenizer (see `Tokenizer::content_hash`)
-//!        56..64  checksum: the first 8 bytes of the BLAKE3 hash of the tokens' bytes and then of bytes 0..56
+//!        56..64  checksum: the first 8 bytes of the BLAKE3 hash of the tokens' bytes and then of
+//!                bytes 0..56
 //!        64..    token ids
 //! ```
 //! All numbers are little-endian.
@@ -229,7 +230,7 @@ impl TokenFile {
         Err(CorpusError::BadTokenFile { path: path.into(), cause: cause.into() })
     }
 
-    /// A file of little-endian 32-bit ids that nobody else has.
+    /// A file of little-endian 32-bit ids that no other process can open.
     pub(crate) fn of_temporary(file: &File) -> io::Result<Self> {
         Ok(Self::without_header(map(file)?, 4))
     }

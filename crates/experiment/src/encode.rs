@@ -42,8 +42,8 @@ pub struct Encoded {
 /// Encodes all sources, in the order in which they are given and by name within a folder.
 ///
 /// # Errors
-/// When a source cannot be read or has nothing to encode, a line has no such field, or the tokenizer
-/// has no token that ends a text.
+/// When a source cannot be read or has nothing to encode, a line has no such field, or the
+/// tokenizer has no token that ends a text.
 pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let files = files(&job.sources)?;
     let inputs: Vec<PathBuf> = files.iter().cloned().chain([job.tokenizer.clone()]).collect();

@@ -9,8 +9,8 @@ use crate::files;
 /// Makes the folder of an output file and tries to write there.
 ///
 /// # Errors
-/// When the path is a folder, a link, a device or a pipe, is one of `inputs` or stands in one of them in place of a file that
-/// is there already, or cannot be written.
+/// When the path is a folder, a link, a device or a pipe, is one of `inputs` or stands in one of
+/// them in place of a file that is there already, or cannot be written.
 pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<()> {
     if path.is_dir() {
         return refuse(format_args!("{} is a folder", path.display())).advise("name a file in it");

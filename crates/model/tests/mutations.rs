@@ -1,7 +1,7 @@
 //! Mutated files of model folders: no panic, no hang, no memory that the input does not justify.
 //!
-//! The quick tests try some thousands; `cargo test --release -p model --test mutations -- --ignored`
-//! tries 500,000 of each file.
+//! The quick tests try some thousands; 500,000 of each file are tried by
+//! `cargo test --release -p model --test mutations -- --ignored`.
 
 use std::alloc::System;
 use std::sync::Arc;

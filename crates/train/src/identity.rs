@@ -1,9 +1,9 @@
 //! The identity of a run: everything that its result follows from, as JSON under stable keys.
 //!
 //! Settings have their keys of a recipe. Left out are settings that do not change the result
-//! (`checkpoint_steps`, `checkpoint_minutes`, `micro_batch_size`, where a cache is, what the signal does not use), and
-//! keys that were added later while they are at their defaults. Renaming a field in the program
-//! changes no identity.
+//! (`checkpoint_steps`, `checkpoint_minutes`, `micro_batch_size`, where a cache is, what the signal
+//! does not use), and keys that were added later while they are at their defaults. Renaming a field
+//! in the program changes no identity.
 
 use base::hash;
 use model::ModelConfig;

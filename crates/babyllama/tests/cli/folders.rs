@@ -109,7 +109,8 @@ fn a_text_ends_where_the_folder_says_so() {
     assert!(zero.stderr.contains("--greedy always takes the likeliest token"), "{}", zero.stderr);
 }
 
-/// Byte-level tokenizers that put a space before every text, as `tokenizers` trains them by default.
+/// Byte-level tokenizers that put a space before every text, as `tokenizers` trains them by
+/// default.
 #[test]
 fn a_teachers_tokenizer_with_a_prefix_space_is_that_of_its_student() {
     let workspace = Workspace::trained();

@@ -64,8 +64,8 @@ const ADDED_TOKEN: [(&str, KeyRule); 7] = [
 pub(super) const SPECIAL_TOKENS_MAP: [(&str, KeyRule); 2] =
     [("additional_special_tokens", Followed), ("extra_special_tokens", Followed)];
 
-/// Refuses keys of a `tokenizer.json` that none of the tables has: the library passes over them,
-/// and whoever wrote them meant something.
+/// Refuses keys of a `tokenizer.json` that none of the tables has: the library passes over
+/// them without a word, although they may be meant to change tokens.
 pub(super) fn check(tokenizer: &Value) -> Result<(), String> {
     let Value::Object(keys) = tokenizer else { return Ok(()) };
     check_object("", keys, &TOKENIZER)?;

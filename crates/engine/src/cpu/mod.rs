@@ -80,8 +80,8 @@ impl Cpu {
     }
 }
 
-/// How many times faster than f32 this processor multiplies bf16, measured with all threads in a few
-/// milliseconds; none where it has no instructions for it.
+/// How many times faster than f32 this processor multiplies bf16, measured with all threads in a
+/// few milliseconds; none where it has no instructions for it.
 pub fn bf16_speedup() -> Option<f64> {
     const SIZE: usize = 512;
     let bf16 = Bf16::tiles().or_else(Bf16::dot)?;

@@ -1,4 +1,5 @@
-//! `log.txt` in the folder of a run, or of a training outside one: what the console shows, with the time of day.
+//! `log.txt` in the folder of a run, or of a training outside one: what the console shows, with the
+//! time of day.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

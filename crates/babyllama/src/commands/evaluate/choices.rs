@@ -81,8 +81,8 @@ fn evaluate(
     write_json(args, &Value::Array(values))
 }
 
-/// A column for every model, by its name: the scores of tasks or groups, their mean as the rules have it, and
-/// the ties.
+/// A column for every model, by its name: the scores of tasks or groups, their mean as
+/// the rules have it, and the ties.
 fn table(names: &[String], results: &[(&str, &BenchmarkResult)]) -> Table {
     let models = names.iter().map(String::as_str);
     let mut table = ScoreTable::new(&[("task", Align::Left)], models);

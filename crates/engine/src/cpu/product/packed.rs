@@ -127,8 +127,8 @@ pub(super) fn product<K: Microkernel>(
     }
 }
 
-/// The same for few rows, to the same bits: each task packs a panel, multiplies by it and goes on to
-/// the next.
+/// The same for few rows, to the same bits: each task packs a panel, multiplies by it and goes on
+/// to the next.
 pub(super) fn product_by_panels<K: Microkernel>(
     kernel: K,
     output: MatrixMut<'_>,
