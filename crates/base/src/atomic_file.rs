@@ -2,15 +2,16 @@
 //! renamed, and the folder's entry brought to disk too, without which a rename may not outlast a
 //! power cut.
 //!
-//! The name beside is fixed, `NAME.partial`, where the `tempfile` crate draws a random one: what a
-//! kill leaves behind is replaced by the next write instead of staying for good, and the file's
-//! mode follows the umask. The price is that a place has one writer at a time, which the locks of
-//! runs and caches see to; where they do not, [`AtomicFile::create_shared`] has names of its own
-//! for each process. An old partial file is removed and the new one created exclusively, so that a
-//! link of that name is never followed.
+//! The name beside is `NAME.partial`, where the `tempfile` crate draws a random one: what a kill
+//! leaves behind is replaced by the next write instead of staying for good, and the file's mode
+//! follows the umask. Whoever writes holds the operating system's lock on the file or folder, which
+//! ends with the process: what is not locked is left over and removed, and beside what is locked
+//! another writer takes `NAME.2.partial`. So two processes that write one place leave what one of
+//! them wrote. A new partial file is created exclusively, so that a link of that name is never
+//! followed.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,16 +21,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
-    partial: WrittenFile,
+    written: WrittenFile,
 }
 
 /// What [`AtomicFile`] leaves beside its place, for files that are to appear together. Dropped
 /// without a commit, it leaves nothing behind.
 #[derive(Debug)]
 pub struct WrittenFile {
-    partial: PathBuf,
+    partial: Partial,
     path: PathBuf,
-    committed: bool,
 }
 
 impl AtomicFile {
@@ -38,27 +38,16 @@ impl AtomicFile {
     /// # Errors
     /// When the file beside cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Self::create_beside(path, with_suffix(path, ".partial"))
-    }
-
-    /// The same for a place that several processes may write at once: the last one counts.
-    ///
-    /// # Errors
-    /// When the file beside cannot be made.
-    pub fn create_shared(path: &Path) -> io::Result<Self> {
-        Self::create_beside(path, with_suffix(path, &format!(".{}.partial", std::process::id())))
-    }
-
-    fn create_beside(path: &Path, partial: PathBuf) -> io::Result<Self> {
-        remove_file(&partial)?;
-        let file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
-        let partial = WrittenFile { partial, path: path.into(), committed: false };
-        Ok(Self { writer: BufWriter::new(file), partial })
+        let (partial, file) = Partial::file(path)?;
+        Ok(Self {
+            writer: BufWriter::new(file),
+            written: WrittenFile { partial, path: path.into() },
+        })
     }
 
     /// Where the file will be.
     pub fn path(&self) -> &Path {
-        self.partial.path()
+        self.written.path()
     }
 
     /// Writes bytes over the first ones of the file; the next ones are appended again.
@@ -86,7 +75,7 @@ impl AtomicFile {
     pub fn finish(mut self) -> io::Result<WrittenFile> {
         self.writer.flush()?;
         self.writer.get_ref().sync_all()?;
-        Ok(self.partial)
+        Ok(self.written)
     }
 }
 
@@ -100,10 +89,8 @@ impl WrittenFile {
     ///
     /// # Errors
     /// When that fails; the place is as it was before.
-    pub fn commit(mut self) -> io::Result<()> {
-        fs::rename(&self.partial, &self.path)?;
-        self.committed = true;
-        sync_entry(&self.path)
+    pub fn commit(self) -> io::Result<()> {
+        self.partial.move_to(&self.path)
     }
 }
 
@@ -114,15 +101,6 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
-    }
-}
-
-impl Drop for WrittenFile {
-    fn drop(&mut self) {
-        if !self.committed {
-            // What remains of a failed write only takes up disk space; the first error matters.
-            let _ = fs::remove_file(&self.partial);
-        }
     }
 }
 
@@ -144,16 +122,12 @@ pub fn write_with<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let partial = with_suffix(path, ".partial");
-    remove_file(&partial)?;
-    let written = write(&partial).and_then(|()| {
-        File::open(&partial)?.sync_all()?;
-        Ok(fs::rename(&partial, path)?)
-    });
-    written.inspect_err(|_| {
-        let _ = fs::remove_file(&partial);
-    })?;
-    Ok(sync_entry(path)?)
+    let (partial, file) = Partial::file(path)?;
+    write(&partial.path)?;
+    // What was written by name need not have come through this handle.
+    File::open(&partial.path)?.sync_all()?;
+    drop(file);
+    Ok(partial.move_to(path)?)
 }
 
 /// Lets `write` fill an empty folder beside `path`, and moves it to `path`, in place of what is
@@ -165,22 +139,14 @@ pub fn write_folder<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let partial = with_suffix(path, ".partial");
-    let written = (|| {
-        remove_folder(&partial)?;
-        fs::create_dir_all(&partial)?;
-        write(&partial)?;
-        for entry in fs::read_dir(&partial)? {
-            File::open(entry?.path())?.sync_all()?;
-        }
-        File::open(&partial)?.sync_all()?;
-        remove_folder(path)?;
-        Ok(fs::rename(&partial, path)?)
-    })();
-    written.inspect_err(|_: &E| {
-        let _ = fs::remove_dir_all(&partial);
-    })?;
-    Ok(sync_entry(path)?)
+    let partial = Partial::folder(path)?;
+    write(&partial.path)?;
+    for entry in fs::read_dir(&partial.path)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    File::open(&partial.path)?.sync_all()?;
+    remove_folder(path)?;
+    Ok(partial.move_to(path)?)
 }
 
 /// Brings the folder's entry for a file or folder to disk, after it was renamed or removed.
@@ -197,11 +163,121 @@ pub fn sync_entry(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file if it is there.
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+/// A file or folder beside its place that only this process writes; removed when dropped, unless it
+/// was moved.
+#[derive(Debug)]
+struct Partial {
+    path: PathBuf,
+    /// Held locked as long as the path is this process's; none where a folder cannot be locked.
+    _lock: Option<File>,
+    is_moved: bool,
+}
+
+impl Partial {
+    /// A new empty file beside a place, with a handle to write it.
+    fn file(place: &Path) -> io::Result<(Self, File)> {
+        let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        let create = |path: &Path| {
+            let file = create(path)?;
+            Ok((Some(file.try_clone()?), file))
+        };
+        Self::claim(place, create, |path| fs::remove_file(path))
+    }
+
+    /// A new empty folder beside a place; the folders above it are made too.
+    fn folder(place: &Path) -> io::Result<Self> {
+        place.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let create = |path: &Path| {
+            fs::create_dir(path)?;
+            Ok((File::open(path).ok(), ()))
+        };
+        Ok(Self::claim(place, create, |path| fs::remove_dir_all(path))?.0)
+    }
+
+    /// Has `create` make, exclusively, the first of the names beside a place that no other process
+    /// holds. It returns what is to be locked, and what else the caller needs. `remove` removes
+    /// what is left over of its kind.
+    fn claim<T>(
+        place: &Path,
+        create: impl Fn(&Path) -> io::Result<(Option<File>, T)>,
+        remove: impl Fn(&Path) -> io::Result<()>,
+    ) -> io::Result<(Self, T)> {
+        let mut number = 1;
+        loop {
+            let path = match number {
+                1 => with_suffix(place, ".partial"),
+                _ => with_suffix(place, &format!(".{number}.partial")),
+            };
+            match create(&path) {
+                Ok((lock, rest)) => {
+                    // Before it was locked, another process may have taken it for left over.
+                    if lock.as_ref().is_none_or(|lock| holds(lock, &path)) {
+                        return Ok((Self { path, _lock: lock, is_moved: false }, rest));
+                    }
+                }
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+                    if !remove_left_over(&path, &remove)? {
+                        number += 1;
+                    }
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+
+    fn move_to(mut self, place: &Path) -> io::Result<()> {
+        fs::rename(&self.path, place)?;
+        self.is_moved = true;
+        sync_entry(place)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_moved {
+            // What remains of a failed write only takes up disk space; the first error matters.
+            let _ = fs::remove_file(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
+        }
+    }
+}
+
+/// Locks an open file or folder, and returns whether it is this process's and still of this path. A
+/// file system without locks has one writer at a time, as far as can be known.
+fn holds(open: &File, path: &Path) -> bool {
+    !matches!(open.try_lock(), Err(TryLockError::WouldBlock)) && is_at(open, path)
+}
+
+/// Whether a path leads to what is open.
+#[cfg(unix)]
+fn is_at(open: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let [open, there] = [open.metadata(), fs::symlink_metadata(path)];
+    open.is_ok_and(|open| {
+        there.is_ok_and(|there| (open.dev(), open.ino()) == (there.dev(), there.ino()))
+    })
+}
+
+/// Elsewhere what is open cannot be removed.
+#[cfg(not(unix))]
+fn is_at(_open: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// Removes what a process that has ended left beside a place. False where one is at work on it.
+fn remove_left_over(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> io::Result<bool> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(true) };
+    let is_plain = metadata.is_file() || metadata.is_dir();
+    // What is no file, such as a link or a pipe, is never opened.
+    let open = if is_plain { File::open(path).ok() } else { None };
+    if open.as_ref().is_some_and(|open| matches!(open.try_lock(), Err(TryLockError::WouldBlock))) {
+        return Ok(false);
+    }
+    if open.as_ref().is_some_and(|open| !is_at(open, path)) {
+        return Ok(true);
+    }
+    match remove(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 
@@ -326,15 +402,68 @@ mod tests {
         assert!(sync_entry(Path::new("name")).is_ok());
     }
 
+    /// Handles of one process lock each other out as those of two do.
     #[test]
-    fn two_processes_may_write_one_place_each_under_a_name_of_its_own() {
+    fn two_writers_of_one_place_leave_what_one_of_them_wrote() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kernel");
-        let shared = AtomicFile::create_shared(&path).unwrap();
-        let alone = AtomicFile::create(&path).unwrap();
-        assert_eq!(entries(folder.path()), 2);
-        alone.commit().unwrap();
-        shared.commit().unwrap();
+        let path = folder.path().join("file");
+        let mut writers = [1, 2, 3].map(|_| AtomicFile::create(&path).unwrap());
+        assert_eq!(entries(folder.path()), 3);
+        for (number, writer) in writers.iter_mut().enumerate() {
+            writer.write_all(&[b'0' + number as u8; 9]).unwrap();
+        }
+        let [first, second, third] = writers;
+        second.commit().unwrap();
+        first.commit().unwrap();
+        drop(third);
+        assert_eq!(fs::read(&path).unwrap(), b"000000000");
+        assert_eq!(entries(folder.path()), 1);
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        write_with(&one, |outer| {
+            fs::write(outer, "outer")?;
+            write_with(&one, |inner| fs::write(inner, "inner"))?;
+            write_folder(&other, |outer| {
+                fs::write(outer.join("a"), "outer")?;
+                write_folder(&other, |inner| fs::write(inner.join("b"), "inner"))
+            })
+        })
+        .unwrap();
+        assert_eq!(fs::read(&one).unwrap(), b"outer");
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+        assert_eq!(entries(folder.path()), 3);
+    }
+
+    #[test]
+    fn what_a_kill_left_beside_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(folder.path().join("file.partial"), "half").unwrap();
+        fs::create_dir(folder.path().join("step.partial")).unwrap();
+        fs::write(folder.path().join("step.partial/old"), "half").unwrap();
+        write(&path, b"whole").unwrap();
+        let place = folder.path().join("step");
+        write_folder(&place, |partial| fs::write(partial.join("new"), "1")).unwrap();
+        assert_eq!((entries(folder.path()), entries(&place)), (2, 1));
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    /// Many threads at once: every write is whole, and nothing stays beside.
+    #[test]
+    fn writers_that_race_never_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::thread::scope(|scope| {
+            for number in 0..8u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        write(path, &[number; 3000]).unwrap();
+                        let found = fs::read(path).unwrap();
+                        assert!(found.len() == 3000 && found.iter().all(|byte| *byte == found[0]));
+                    }
+                });
+            }
+        });
         assert_eq!(entries(folder.path()), 1);
     }
 }

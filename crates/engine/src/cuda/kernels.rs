@@ -242,7 +242,7 @@ impl Kernels {
 /// Keeps compiled code in the cache, which other processes read and write at the same time.
 fn keep(folder: &Path, path: &Path, code: &[u8]) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut file = AtomicFile::create_shared(path)?;
+    let mut file = AtomicFile::create(path)?;
     file.write_all(code)?;
     file.commit()
 }
