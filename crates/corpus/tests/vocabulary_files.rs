@@ -110,7 +110,14 @@ fn the_class_of_a_folder_decides_about_the_prefix_space() {
     assert!(puts_a_space(r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#));
     assert!(!puts_a_space(r#"{"tokenizer_class": "GPT2Tokenizer"}"#));
     assert!(puts_a_space(r#"{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true}"#));
-    assert!(!puts_a_space("{}"));
+    // Without a class it is the family's.
+    assert!(puts_a_space("{}"));
+    for (family, expected) in [("llama", true), ("gpt2", false), ("opt", false), ("roberta", false)]
+    {
+        let config = format!("{{\"model_type\": \"{family}\"}}");
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        assert_eq!(puts_a_space("{}"), expected, "{family}");
+    }
     let alone = Tokenizer::load(&folder.path().join("tokenizer.json")).unwrap();
     assert_ne!(alone.encode("fox").unwrap(), alone.encode(" fox").unwrap());
 }

@@ -59,6 +59,8 @@ pub enum EvalError {
     NotFinite { score: f64 },
     #[error("the tokenizer has no `{token}`, which the rules of {rules} put before every sentence")]
     NoPrefixToken { token: &'static str, rules: &'static str },
+    #[error("the tokenizer's `{role}` is {token:?}, which its vocabulary does not have")]
+    PrefixOutside { role: &'static str, token: String },
     #[error("there is no memory for one text of {tokens} tokens: {fault}")]
     OutOfMemory { tokens: usize, fault: Fault },
     #[error("scoring was stopped")]

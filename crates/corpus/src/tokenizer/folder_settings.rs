@@ -101,17 +101,29 @@ impl FolderSettings {
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let object = |name: &str| optional_object(&folder.join(name));
         let config = object(CONFIG)?;
+        let states_roles =
+            [CONFIG, SPECIAL_TOKENS_MAP].iter().any(|name| is_there(&folder.join(name)));
         let stands_alone = !config["added_tokens_decoder"].is_null();
         let map = if stands_alone { Value::Null } else { object(SPECIAL_TOKENS_MAP)? };
         let legacy = if stands_alone { Value::Null } else { object(ADDED_TOKENS)? };
-        Self::of(config, &map, &legacy)
-            .map_err(|cause| CorpusError::BadTokenizer { path: folder.join(CONFIG), cause })
+        let model_type = model_type(folder);
+        let settings = Self::of(config, &map, &legacy, model_type.as_deref());
+        let settings = settings.map(|settings| match states_roles {
+            true => settings,
+            false => Self { roles: Roles::default(), ..settings },
+        });
+        settings.map_err(|cause| CorpusError::BadTokenizer { path: folder.join(CONFIG), cause })
     }
 
-    fn of(config: Value, map: &Value, legacy: &Value) -> std::result::Result<Self, String> {
+    fn of(
+        config: Value,
+        map: &Value,
+        legacy: &Value,
+        model_type: Option<&str>,
+    ) -> std::result::Result<Self, String> {
         check_keys(&config)?;
-        let class = classes::of(&config)?;
-        let roles = Roles::of(&[map, &config])?;
+        let class = classes::of(&config, model_type)?;
+        let roles = Roles::of(&[map, &config], class)?;
         let added = match &config["added_tokens_decoder"] {
             Value::Null => legacy_tokens(legacy)?,
             Value::Object(decoder) => decoder_tokens(decoder)?,
@@ -131,7 +143,7 @@ impl FolderSettings {
     pub(super) fn prefix_space(&self) -> Option<bool> {
         match self.class {
             Class::Generic => None,
-            Class::Known => Some(self.config["add_prefix_space"].as_bool().unwrap_or(false)),
+            Class::Known(_) => Some(self.config["add_prefix_space"].as_bool().unwrap_or(false)),
         }
     }
 
@@ -198,6 +210,12 @@ impl FolderSettings {
         }
         Ok(())
     }
+}
+
+/// The family of the model in a folder; one that cannot be read is the model's reader's to report.
+fn model_type(folder: &Path) -> Option<String> {
+    let config = optional_object(&folder.join("config.json")).ok()?;
+    config["model_type"].as_str().map(str::to_owned)
 }
 
 fn check_keys(config: &Value) -> std::result::Result<(), String> {
@@ -306,11 +324,11 @@ mod tests {
     use super::*;
 
     fn settings(config: Value, map: Value, legacy: Value) -> FolderSettings {
-        FolderSettings::of(config, &map, &legacy).unwrap()
+        FolderSettings::of(config, &map, &legacy, None).unwrap()
     }
 
     fn refused(config: Value) -> String {
-        FolderSettings::of(config, &Value::Null, &Value::Null).err().unwrap()
+        FolderSettings::of(config, &Value::Null, &Value::Null, None).err().unwrap()
     }
 
     /// A `tokenizer.json` of three entries.

@@ -36,8 +36,8 @@ const TOKENIZER: [(&str, KeyRule); 9] = [
 const MODEL: [(&str, KeyRule); 10] = [
     // BPE, or refused.
     ("type", Followed),
-    // It would make the tokens of a text change from call to call.
-    ("dropout", NoEffect),
+    // Refused unless it is 0: the tokens of a text would change from call to call.
+    ("dropout", Followed),
     ("unk_token", Followed),
     ("continuing_subword_prefix", Followed),
     ("end_of_word_suffix", Followed),
@@ -71,10 +71,21 @@ pub(super) fn check(tokenizer: &Value) -> Result<(), String> {
     check_object("", keys, &TOKENIZER)?;
     if let Value::Object(keys) = &tokenizer["model"] {
         check_object("model.", keys, &MODEL)?;
+        check_dropout(&tokenizer["model"]["dropout"])?;
     }
     let tokens = tokenizer["added_tokens"].as_array().into_iter().flatten();
     let objects = tokens.filter_map(Value::as_object);
     objects.into_iter().try_for_each(|keys| check_object("added_tokens.", keys, &ADDED_TOKEN))
+}
+
+fn check_dropout(dropout: &Value) -> Result<(), String> {
+    match dropout.is_null() || dropout.as_f64() == Some(0.0) {
+        true => Ok(()),
+        false => Err(format!(
+            "its `model.dropout` is {dropout}, with which the tokens of a text change from call \
+             to call; it must be null or 0"
+        )),
+    }
 }
 
 fn check_object(
@@ -141,7 +152,8 @@ mod tests {
         for (place, value, has_effect) in [
             ("/version", json!("1.0"), false),
             ("/padding", json!(null), false),
-            ("/model/dropout", json!(0.5), false),
+            ("/model/dropout", json!(0.0), false),
+            ("/model/dropout", json!(0.5), true),
             ("/added_tokens", json!([]), true),
             ("/normalizer", json!({"type": "Lowercase"}), true),
             ("/pre_tokenizer", json!({"type": "Whitespace"}), true),

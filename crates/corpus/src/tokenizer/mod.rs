@@ -385,10 +385,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_says_of_dropout_truncation_and_padding_is_ignored() {
+    fn truncation_and_padding_have_no_effect_and_dropout_is_refused() {
         let tokenizer = small();
         let mut value: Value = serde_json::from_str(&tokenizer.json).unwrap();
         value["model"]["dropout"] = json!(0.9);
+        let refused = Tokenizer::from_json(value.to_string()).unwrap_err();
+        assert!(refused.contains("`model.dropout` is 0.9"), "{refused}");
+        value["model"]["dropout"] = json!(0.0);
         value["truncation"] =
             json!({"max_length": 2, "stride": 0, "strategy": "LongestFirst", "direction": "Right"});
         value["padding"] = json!({
