@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::choices::Task;
 use crate::classification::ClassificationTask;
+use crate::coverage::Coverage;
 use crate::error::EvalError;
 use crate::minimal_pairs;
 use crate::reference::ReferenceTable;
@@ -46,6 +47,12 @@ pub trait Benchmark: Sync {
     /// only one year's pipeline has is always scored by that year's.
     fn rules(&self, asked: Rules) -> Rules {
         asked
+    }
+
+    /// How much of the benchmark some tasks are; none where tasks of any names make it up.
+    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
+        let _ = tasks;
+        None
     }
 
     /// The group that pools the items of a task and of others; none where each task counts by

@@ -31,6 +31,7 @@ mod benchmark;
 mod benchmarks;
 mod choices;
 pub mod classification;
+mod coverage;
 mod csv;
 mod error;
 mod lines;
@@ -51,6 +52,7 @@ pub use benchmarks::{
     zero_shot,
 };
 pub use choices::{Choice, Item, Task, chosen_texts, count_choices, score_choices};
+pub use coverage::Coverage;
 pub use error::EvalError;
 pub use results::{BenchmarkResult, Measured, Metric, Outcome, Part, Prediction, TaskResult};
 pub use rules::Rules;

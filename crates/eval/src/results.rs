@@ -164,6 +164,20 @@ impl BenchmarkResult {
         Self { benchmark, rules, score, tasks, groups, items, ties, truncated }
     }
 
+    /// Whether this is all of the benchmark, so that the score compares with printed ones.
+    pub fn is_whole(&self) -> bool {
+        self.benchmark.coverage(&self.tasks).is_none_or(|coverage| coverage.is_whole())
+    }
+
+    /// The benchmark's title, and how much of it this is where that is not all.
+    pub fn title(&self) -> String {
+        let title = self.benchmark.title();
+        match self.benchmark.coverage(&self.tasks).filter(|coverage| !coverage.is_whole()) {
+            Some(coverage) => format!("{title}, {coverage}"),
+            None => title.to_owned(),
+        }
+    }
+
     /// What the score is the mean of: groups where there are any, tasks otherwise.
     pub fn units(&self) -> &[TaskResult] {
         if self.groups.is_empty() { &self.tasks } else { &self.groups }
@@ -259,7 +273,8 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::BlimpFiltered;
+    use crate::benchmarks::blimp::groups::{blimp_tasks, group_of};
+    use crate::benchmarks::{Blimp, BlimpFiltered, BlimpSupplement, OtherPairs};
 
     fn task(name: &str, correct: usize, items: usize) -> TaskResult {
         TaskResult::accuracy(name, correct, items, 0, 0)
@@ -279,6 +294,30 @@ mod tests {
         assert_eq!(by_2023.groups[1], task("npi_licensing", 10, 40));
         assert!((by_2023.score - (0.25 + 0.5) / 2.0).abs() < 1e-12);
         assert_eq!(by_2023.items, 50);
+    }
+
+    #[test]
+    fn what_is_not_all_of_a_benchmark_is_named_as_a_part_of_it() {
+        let title = |benchmark, tasks: Vec<TaskResult>| {
+            BenchmarkResult::of_tasks(benchmark, Rules::Year2024, tasks).title()
+        };
+        let all = |items| blimp_tasks().map(|name| task(name, 5, items)).collect::<Vec<_>>();
+        let with = |name: &str| [all(900), vec![task(name, 5, 9)]].concat();
+        assert_eq!(title(&BlimpFiltered, all(900)), "BLiMP filtered");
+        assert_eq!(title(&BlimpFiltered, all(1000)), "BLiMP filtered, 0 of 67 tasks");
+        assert_eq!(title(&Blimp, all(1000)), "BLiMP");
+        assert_eq!(title(&Blimp, all(900)), "BLiMP, 0 of 67 tasks");
+        let one = || vec![task("wh_island", 5, 9)];
+        assert_eq!(title(&BlimpFiltered, one()), "BLiMP filtered, 1 of 67 tasks");
+        let more = "BLiMP filtered, 67 of 67 tasks and 1 of other names";
+        assert_eq!(title(&BlimpFiltered, with("agreement")), more);
+        let mut groups: Vec<&str> = blimp_tasks().map(group_of).collect();
+        groups.dedup();
+        let files = groups.into_iter().map(|name| task(name, 5, 9)).collect();
+        assert_eq!(title(&BlimpFiltered, files), "BLiMP filtered");
+        let hypernym = || vec![task("hypernym", 5, 9)];
+        assert_eq!(title(&BlimpSupplement, hypernym()), "BLiMP supplement, 1 of 5 tasks");
+        assert_eq!(title(&OtherPairs, one()), "minimal pairs");
     }
 
     #[test]

@@ -17,10 +17,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table with the given column heads.
+    /// An empty table with the given column heads; control characters in them are escaped.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        let columns = columns.into_iter().map(|(head, align)| (head.to_string(), align)).collect();
-        Self { columns, rows: Vec::new() }
+        let columns = columns.into_iter().map(|(head, align)| (escaped(head.to_owned()), align));
+        Self { columns: columns.collect(), rows: Vec::new() }
     }
 
     /// Adds a row. Cells that are missing stay empty, cells beyond the last column are dropped, and
@@ -229,9 +229,11 @@ mod tests {
 
     #[test]
     fn control_characters_are_shown_not_obeyed() {
-        let mut table = Table::new([("name", Align::Left)]);
+        let mut table = Table::new([("two\nlines", Align::Left)]);
         table.push(vec!["a\n\u{1b}[31mb".into()]);
-        assert_eq!(table.to_text(), "name\n--------------\na\\n\\u{1b}[31mb\n");
+        assert_eq!(table.to_text(), "two\\nlines\n--------------\na\\n\\u{1b}[31mb\n");
+        let markdown = table.to_markdown();
+        assert!(markdown.starts_with("| two\\nlines     |\n"), "{markdown}");
     }
 
     #[test]

@@ -16,11 +16,14 @@ pub fn results(model: &str, arguments: &str, found: &[&BenchmarkResult]) -> Valu
         (Map::new(), Map::new(), Map::new(), Map::new());
     for result in found {
         let group = result.benchmark.harness_group();
-        let scores = group_scores(result);
-        results.insert(group.to_owned(), scores.clone());
-        groups.insert(group.to_owned(), scores);
-        let names = result.tasks.iter().map(|task| result.benchmark.harness_task(&task.name));
-        subtasks.insert(group.to_owned(), names.collect::<Vec<_>>().into());
+        // A group has the score of all its tasks or none.
+        if result.is_whole() {
+            let scores = group_scores(result);
+            results.insert(group.to_owned(), scores.clone());
+            groups.insert(group.to_owned(), scores);
+            let names = result.tasks.iter().map(|task| result.benchmark.harness_task(&task.name));
+            subtasks.insert(group.to_owned(), names.collect::<Vec<_>>().into());
+        }
         for task in &result.tasks {
             let name = result.benchmark.harness_task(&task.name);
             results.insert(name.clone(), task_scores(&format!(" - {name}"), task));
@@ -97,7 +100,7 @@ fn group_scores(result: &BenchmarkResult) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::{BlimpFiltered, Glue};
+    use crate::benchmarks::{BlimpFiltered, BlimpSupplement, Glue};
     use crate::results::Prediction;
     use crate::rules::Rules;
 
@@ -111,9 +114,15 @@ mod tests {
     #[test]
     fn scripts_find_the_numbers_where_the_pipeline_puts_them() {
         let blimp = BenchmarkResult::of_tasks(
-            &BlimpFiltered,
+            &BlimpSupplement,
             Rules::Year2024,
-            vec![accuracy("wh_island", 3, 4), accuracy("passive_1", 1, 2)],
+            vec![
+                accuracy("hypernym", 3, 4),
+                accuracy("qa_congruence_easy", 1, 2),
+                accuracy("qa_congruence_tricky", 1, 2),
+                accuracy("subject_aux_inversion", 1, 2),
+                accuracy("turn_taking", 1, 2),
+            ],
         );
         let cola = TaskResult {
             metric: Metric::Mcc,
@@ -124,13 +133,20 @@ mod tests {
         };
         let glue = BenchmarkResult::of_tasks(&Glue, Rules::Year2024, vec![cola]);
         let found = results("student", "models/student", &[&blimp, &glue]);
-        assert_eq!(found["groups"]["blimp_filtered"]["acc,none"], 0.625);
-        assert_eq!(found["results"]["blimp_wh_island_filtered"]["acc,none"], 0.75);
-        assert_eq!(found["results"]["blimp_wh_island_filtered"]["acc_stderr,none"], 0.25);
-        // sqrt((3 * 0.25^2 * 4 + 1 * 0.5^2 * 2) / (6 - 2) / 6), the pipeline's formula.
-        let error = found["groups"]["blimp_filtered"]["acc_stderr,none"].as_f64().unwrap();
-        assert!((error - (1.25f64 / 24.0).sqrt()).abs() < 1e-12, "{error}");
-        assert_eq!(found["group_subtasks"]["blimp_filtered"][1], "blimp_passive_1_filtered");
+        let group = &found["groups"]["blimp_supplement"];
+        assert_eq!(group["acc,none"], 0.55);
+        assert_eq!(found["results"]["blimp_supplement_hypernym"]["acc,none"], 0.75);
+        assert_eq!(found["results"]["blimp_supplement_hypernym"]["acc_stderr,none"], 0.25);
+        // sqrt((3 * 0.25^2 * 4 + 4 * 1 * 0.5^2 * 2) / (12 - 5) / 12), the pipeline's formula.
+        let error = group["acc_stderr,none"].as_f64().unwrap();
+        assert!((error - (2.75f64 / 84.0).sqrt()).abs() < 1e-12, "{error}");
+        let subtasks = &found["group_subtasks"]["blimp_supplement"];
+        assert_eq!(subtasks[1], "blimp_supplement_qa_congruence_easy");
+        let one = vec![accuracy("wh_island", 3, 4)];
+        let part = BenchmarkResult::of_tasks(&BlimpFiltered, Rules::Year2024, one);
+        let part = results("student", "models/student", &[&part]);
+        assert_eq!(part["groups"], json!({}), "the mean of some tasks is not the group's");
+        assert_eq!(part["results"]["blimp_wh_island_filtered"]["acc,none"], 0.75);
         let cola = &found["results"]["glue_cola"];
         assert_eq!((&cola["mcc,none"], &cola["acc,none"]), (&json!(0.25), &json!(0.75)));
         assert_eq!(

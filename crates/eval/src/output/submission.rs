@@ -21,14 +21,17 @@ fn sections() -> Vec<Section> {
 }
 
 impl Submission {
-    /// Adds the answers to a task: texts as they were scored, with the space before them, or the
-    /// labels of a fine-tuned model.
+    /// Adds the answers to a task, unless the track has no such task: texts as they were scored,
+    /// with the space before them, or the labels of a fine-tuned model.
     pub fn add<A: Into<Value>>(
         &mut self,
         section: &Section,
         task: &str,
         answers: impl IntoIterator<Item = A>,
     ) {
+        if !section.tasks.contains(&task) {
+            return;
+        }
         let answer = |(index, answer): (usize, A)| {
             let id = format!("{task}_{index}");
             json!({ "id": id, "pred": answer.into() })
@@ -74,6 +77,7 @@ mod tests {
         let mut submission = Submission::default();
         let section = BlimpSupplement.section().unwrap();
         submission.add(&section, "turn_taking", [" A: Hi.\nB: Hi."]);
+        submission.add(&section, "agreement", [" He runs."]);
         submission.add(&Glue.section().unwrap(), "cola", [1, 0]);
         let file = submission.to_json();
         assert_eq!(file["glue"]["cola"]["predictions"][1], json!({ "id": "cola_1", "pred": 0 }));
@@ -82,6 +86,7 @@ mod tests {
             json!({ "id": "turn_taking_0", "pred": " A: Hi.\nB: Hi." })
         );
         assert_eq!(file.as_object().unwrap().keys().next().unwrap(), "glue");
+        assert_eq!(file["blimp_supplement"].as_object().unwrap().len(), 1, "no other task");
         let missing = submission.missing();
         assert_eq!(missing.len(), 10 + 1 + 4 + 1);
         assert!(missing.contains(&"glue/qnli".to_owned()) && missing.contains(&"ewok".to_owned()));

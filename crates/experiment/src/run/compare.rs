@@ -68,7 +68,7 @@ fn numbers(run: &Path) -> Result<Vec<(String, String, f64)>> {
             add("held-out loss", loss);
         }
         for (place, result) in &scores.pairs {
-            add(&format!("{} %, {place}", result.benchmark.title()), 100.0 * result.score);
+            add(&format!("{} %, {place}", result.title()), 100.0 * result.score);
         }
     }
     Ok(numbers)

@@ -87,13 +87,13 @@ impl Pipeline<'_> {
             let shown = sets.first().and_then(|set| Some((set, scores.pairs.get(&set.name())?)));
             if let Some((set, result)) = shown {
                 let is_builtin = set.source == Source::Builtin;
-                let own = result.benchmark.title();
-                pairs = Some(if is_builtin { BuiltinPairs.title() } else { own });
+                let own = || result.title();
+                pairs = Some(if is_builtin { BuiltinPairs.title().to_owned() } else { own() });
             }
             let score = shown.map(|(_, result)| result.score);
             rows.push(self.row(&members, &scores, score)?);
         }
-        let (table, remark) = (closing_table(&rows, pairs), self.remark(text)?);
+        let (table, remark) = (closing_table(&rows, pairs.as_deref()), self.remark(text)?);
         // The file is about the whole run.
         if self.only.is_none() {
             let below = remark.iter().map(|remark| format!("\n{remark}\n"));
@@ -156,7 +156,8 @@ impl Pipeline<'_> {
             {
                 return Ok(None);
             }
-            stage = stage.reads_all(identity::pair_files(&folder)?)?;
+            let should_stop = || self.observer.should_stop();
+            stage = stage.reads_all(&should_stop, identity::pair_files(&folder)?)?;
         }
         Ok(Some(stage))
     }

@@ -1,5 +1,6 @@
 //! BLiMP's tasks, and the groups in which the pipeline of 2023 pools them.
 
+use crate::results::TaskResult;
 use crate::rules::Rules;
 
 /// The twelve groups of the 2023 pipeline and the BLiMP tasks in each: the paper's phenomena
@@ -143,6 +144,15 @@ pub fn is_blimp_task(task: &str) -> bool {
 /// Whether a name is that of a group of 2023, whose files hold all its tasks' items.
 pub fn is_group(name: &str) -> bool {
     GROUPS.iter().any(|(group, _)| *group == name)
+}
+
+/// The names that all of BLiMP's files have, in the form in which these are: of the tasks, or of
+/// the groups.
+pub(super) fn names(tasks: &[TaskResult]) -> Vec<&'static str> {
+    match tasks.iter().any(|task| is_group(&task.name)) {
+        true => GROUPS.iter().map(|(group, _)| *group).collect(),
+        false => blimp_tasks().collect(),
+    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,16 @@ use std::sync::LazyLock;
 
 use crate::benchmark::{Benchmark, Kind, Section, ZeroShot};
 use crate::choices::Task;
+use crate::coverage::Coverage;
 use crate::error::EvalError;
 use crate::minimal_pairs;
 use crate::reference::{self, ReferenceTable};
+use crate::results::TaskResult;
 use crate::rules::Rules;
-use groups::{blimp_tasks, is_blimp_task, is_group};
+use groups::{blimp_tasks, is_blimp_task, is_group, names};
+
+/// Pairs of each of BLiMP's tasks.
+const PAIRS_PER_TASK: usize = 1000;
 
 static REFERENCE: LazyLock<Vec<ReferenceTable>> =
     LazyLock::new(|| reference::embedded(include_str!("reference.toml")));
@@ -40,6 +45,12 @@ impl Benchmark for BlimpFiltered {
 
     fn folders(&self) -> &'static [&'static str] {
         &["blimp_filtered"]
+    }
+
+    /// What nothing was filtered out of is all of BLiMP.
+    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
+        let is_filtered = tasks.iter().any(|task| task.items != PAIRS_PER_TASK);
+        Some(Coverage::count(names(tasks), tasks, |_| is_filtered))
     }
 
     fn group_of<'a>(&self, task: &'a str, rules: Rules) -> Option<&'a str> {
@@ -93,6 +104,10 @@ impl Benchmark for Blimp {
         &["blimp"]
     }
 
+    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
+        Some(Coverage::count(blimp_tasks(), tasks, |task| task.items == PAIRS_PER_TASK))
+    }
+
     fn group_of<'a>(&self, task: &'a str, rules: Rules) -> Option<&'a str> {
         groups::pooled(task, rules)
     }
@@ -117,5 +132,5 @@ fn are_blimp(tasks: &[Task]) -> bool {
 
 /// Whether no pair was filtered out.
 fn are_whole(tasks: &[Task]) -> bool {
-    tasks.iter().all(|task| task.items.len() == 1000)
+    tasks.iter().all(|task| task.items.len() == PAIRS_PER_TASK)
 }

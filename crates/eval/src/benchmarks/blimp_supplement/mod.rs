@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 
 use crate::benchmark::{Benchmark, Kind, Section, ZeroShot};
 use crate::choices::Task;
+use crate::coverage::Coverage;
 use crate::error::EvalError;
 use crate::minimal_pairs;
 use crate::reference::{self, ReferenceTable};
+use crate::results::TaskResult;
 
 const TASKS: [&str; 5] = [
     "hypernym",
@@ -43,6 +45,10 @@ impl Benchmark for BlimpSupplement {
 
     fn folders(&self) -> &'static [&'static str] {
         &["supplement_filtered", "blimp_supplement", "supplement"]
+    }
+
+    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
+        Some(Coverage::count(TASKS, tasks, |_| true))
     }
 
     fn harness_task(&self, task: &str) -> String {

@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 
 use crate::benchmark::{Benchmark, Kind, Section, ZeroShot};
 use crate::choices::{Choice, Item, Task};
+use crate::coverage::Coverage;
 use crate::error::EvalError;
 use crate::reference::{self, ReferenceTable};
 use crate::results::{Metric, Prediction, TaskResult};
@@ -63,6 +64,10 @@ impl Benchmark for Ewok {
 
     fn folders(&self) -> &'static [&'static str] {
         &["ewok_filtered", "ewok"]
+    }
+
+    fn coverage(&self, domains: &[TaskResult]) -> Option<Coverage> {
+        Some(Coverage::count(DOMAINS, domains, |_| true))
     }
 
     fn rules(&self, _asked: Rules) -> Rules {
@@ -123,6 +128,10 @@ impl Benchmark for EwokOfficial {
 
     fn folders(&self) -> &'static [&'static str] {
         &["ewok", "ewok_filtered"]
+    }
+
+    fn coverage(&self, domains: &[TaskResult]) -> Option<Coverage> {
+        Some(Coverage::count(DOMAINS, domains, |_| true))
     }
 
     /// The texts are cut as in the only pipeline that has EWoK.

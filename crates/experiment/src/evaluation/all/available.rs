@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use corpus::text;
-use eval::{BENCHMARKS, Benchmark, Kind, Task, ZeroShot};
+use eval::{BENCHMARKS, BUILTIN_MARKER, Benchmark, Kind, Task, ZeroShot};
 
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 
@@ -114,12 +114,25 @@ fn unknown_folders(data: &Path) -> Result<Vec<String>> {
 fn folder_of(benchmark: &dyn Benchmark, data: &Path) -> Option<PathBuf> {
     let is_data = |folder: &PathBuf| {
         let has_file = |file| folder.join(file).is_file();
-        folder.is_dir() && benchmark.required_file().is_none_or(has_file)
+        let is_of_benchmark = benchmark.required_file().is_none_or(has_file);
+        folder.is_dir() && is_of_benchmark && !is_builtin(folder)
     };
     benchmark.folders().iter().map(|name| data.join(name)).find(is_data)
 }
 
+/// Whether a folder holds pairs of the built-in grammar, under whatever name.
+fn is_builtin(folder: &Path) -> bool {
+    folder.join(BUILTIN_MARKER).is_file()
+}
+
 fn why_missing(benchmark: &dyn Benchmark, data: &Path) -> String {
+    let mut places = benchmark.folders().iter().map(|name| data.join(name));
+    if let Some(folder) = places.find(|folder| is_builtin(folder)) {
+        return format!(
+            "{} holds pairs of the built-in grammar; score these with `evaluate blimp`",
+            folder.display()
+        );
+    }
     let (folders, data) = (benchmark.folders().join(" or "), data.display());
     match (benchmark.kind(), benchmark.required_file()) {
         (Kind::HeldOutLoss, _) => "no held-out text is named with --text".to_owned(),
@@ -182,5 +195,13 @@ mod tests {
             .to_string();
         assert!(none.contains("no folder ewok_filtered or ewok in"), "{none}");
         assert_eq!(found.unknown, ["supplement_typo"]);
+        std::fs::write(data.path().join("blimp_filtered").join(BUILTIN_MARKER), "").unwrap();
+        let found = find(data.path(), None, |benchmark| benchmark.name() != "glue").unwrap();
+        let (_, why) = found
+            .missing
+            .iter()
+            .find(|(benchmark, _)| benchmark.name() == "blimp_filtered")
+            .unwrap();
+        assert!(why.contains("blimp_filtered holds pairs of the built-in grammar"), "{why}");
     }
 }

@@ -40,21 +40,26 @@ pub(super) fn write(
     let all: Vec<_> = zero_shot.chain(&finetuned).collect();
     let results = harness::results(&scores.name, &scores.label, &all);
     files::write_json(&folder.join("results.json"), &results)?;
-    let answers = folder.join(format!("{}_textonly_predictions.json.gz", scores.name));
+    // The name of the file states whether the track would take it.
+    let [answers, part] = ["json.gz", "incomplete.json.gz"]
+        .map(|ending| folder.join(format!("{}_textonly_predictions.{ending}", scores.name)));
     let submission = if rules == Rules::Year2024 {
         submission(scores, folder, available)?
     } else {
         Submission::default()
     };
+    // Files of an earlier call do not go with these scores.
+    [&answers, &part].into_iter().try_for_each(|path| files::remove(path))?;
     if submission.is_empty() {
-        // One of an earlier call does not go with these scores.
-        return files::remove(&answers);
+        return Ok(());
     }
     let missing = submission.missing();
+    let answers = if missing.is_empty() { answers } else { part };
     if !missing.is_empty() {
         observer.note(format_args!(
-            "{}: the file of answers for the 2024 track lacks {}",
+            "{}: the 2024 track would not take {}: it lacks {}",
             scores.name,
+            answers.display(),
             missing_line(&missing)
         ));
     }

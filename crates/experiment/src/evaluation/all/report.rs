@@ -117,7 +117,7 @@ impl Report {
         markdown += &differences(models)?;
         for &benchmark in BENCHMARKS {
             if let Some((table, notes)) = task_table(models, benchmark, rules, failures) {
-                let (title, table) = (benchmark.title(), table.to_markdown());
+                let (title, table) = (title(models, benchmark), table.to_markdown());
                 markdown += &format!("\n## {title}\n\n{table}\n{notes}\n");
             }
         }
@@ -194,6 +194,11 @@ impl<'a> Overview<'a> {
         let models = self.models.iter();
         let cells: Vec<Cell> = match benchmark.kind() {
             Kind::ZeroShot(_) => {
+                title = self::title(self.models, benchmark);
+                let is_whole = |model: &ModelScores| {
+                    model.outcome(benchmark).is_none_or(|outcome| outcome.result.is_whole())
+                };
+                printed = printed.filter(|_| self.models.iter().all(is_whole));
                 let cell =
                     |model: &ModelScores| model.outcome(benchmark).map_or(Ok(Cell::Nothing), share);
                 models.map(cell).collect::<Result<_>>()?
@@ -257,6 +262,14 @@ impl<'a> Overview<'a> {
     }
 }
 
+/// What a benchmark is called over its scores: of one that is not whole, how much of it is there.
+fn title(models: &[ModelScores], benchmark: &dyn Benchmark) -> String {
+    let results = models.iter().filter_map(|model| model.outcome(benchmark));
+    let titles = results.map(|outcome| (outcome.result.is_whole(), outcome.result.title()));
+    let found = titles.min_by_key(|(is_whole, _)| *is_whole);
+    found.map_or_else(|| benchmark.title().to_owned(), |(_, title)| title)
+}
+
 /// A score with its interval over items.
 fn share(outcome: &Outcome) -> Result<Cell> {
     let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
@@ -276,7 +289,8 @@ fn macro_of(model: &ModelScores, rules: Rules) -> Option<f64> {
     let mut parts = [superglue; 4];
     for (score, part) in parts.iter_mut().zip(macro_average::PARTS) {
         if !part.kind().is_fine_tuned() {
-            *score = model.outcome(part)?.result.score;
+            let result = &model.outcome(part)?.result;
+            *score = result.is_whole().then_some(result.score)?;
         }
     }
     Some(macro_average::macro_average(parts))
@@ -307,7 +321,7 @@ fn differences(models: &[ModelScores]) -> Result<String> {
                 (paired.bootstrap(&resampling)?, paired.permutation(&resampling)?);
             let Interval { low, high } = by_items.interval;
             table.push(vec![
-                benchmark.title().to_owned(),
+                title(models, benchmark),
                 other.name.clone(),
                 first.name.clone(),
                 format!("{:+.1}", 100.0 * by_items.difference),
