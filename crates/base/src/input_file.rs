@@ -7,6 +7,9 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use crate::pipe::PipeReader;
+use crate::stop::ShouldStop;
+
 /// What a Git LFS pointer begins with (git-lfs, docs/spec.md).
 const LFS_POINTER_START: &[u8] = b"version https://git-lfs.github.com/spec/";
 
@@ -94,6 +97,35 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a regular file or a pipe for reading. Of a pipe, reading fails with
+/// [`Stopped`](crate::Stopped) once `should_stop` answers `true`.
+///
+/// # Errors
+/// As [`read`], and when the path leads to something else, such as a device, which may have no end.
+pub fn open_unless<'a>(should_stop: ShouldStop<'a>, path: &Path) -> io::Result<Box<dyn Read + 'a>> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return Ok(Box::new(open(path)?));
+    }
+    match is_pipe(kind) {
+        true => Ok(Box::new(PipeReader::open(path, should_stop))),
+        false => {
+            let problem = "it is neither a regular file nor a pipe";
+            Err(io::Error::new(ErrorKind::InvalidInput, problem))
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: fs::FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_kind: fs::FileType) -> bool {
+    false
+}
+
 /// A file's bytes without the byte order mark that Windows' editors put before text in UTF-8.
 pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
@@ -163,6 +195,18 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("a.txt")).unwrap();
         let error = find(folder.path(), &["txt"]).unwrap_err().to_string();
         assert!(error.ends_with("a.txt is not a regular file"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_has_no_end_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("a.txt");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for path in [&*link, Path::new("/dev/null"), folder.path()] {
+            let problem = open_unless(&crate::stop::never, path).err().unwrap().to_string();
+            assert_eq!(problem, "it is neither a regular file nor a pipe");
+        }
     }
 
     #[test]

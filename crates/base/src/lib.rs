@@ -6,6 +6,7 @@
 //! - [`hash`]: BLAKE3 of bytes and files, in hexadecimal;
 //! - [`input_file`]: files from outside, none left out in silence, pointers recognised;
 //! - [`mutation`]: mutated inputs for the tests of parsers;
+//! - [`pipe`]: pipes, which are not waited for after a stop;
 //! - [`stop`]: the one error of work that was asked to stop.
 //!
 //! ```
@@ -23,6 +24,7 @@ pub mod guard;
 pub mod hash;
 pub mod input_file;
 pub mod mutation;
+pub mod pipe;
 pub mod rng;
 pub mod stop;
 

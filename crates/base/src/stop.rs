@@ -1,5 +1,7 @@
 //! Ending long work before its end.
 
+use std::io;
+
 use thiserror::Error;
 
 /// The work was asked to stop, and did. Every library error that can mean this wraps this type as
@@ -23,6 +25,11 @@ pub fn never() -> bool {
 /// [`Stopped`] once `should_stop` answers `true`.
 pub fn check(should_stop: ShouldStop<'_>) -> Result<(), Stopped> {
     if should_stop() { Err(Stopped) } else { Ok(()) }
+}
+
+/// Whether reading failed because it was asked to stop.
+pub fn is_stop(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Stopped>())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use base::Stopped;
+use base::{Stopped, stop};
 
 /// A text, a tokenizer or a token file that cannot be read, made or written.
 #[expect(missing_docs, reason = "the message of a variant states what it is")]
@@ -76,6 +76,7 @@ impl CorpusError {
     pub(crate) fn read(path: impl Into<PathBuf>, cause: std::io::Error) -> Self {
         let path = path.into();
         match cause.kind() {
+            _ if stop::is_stop(&cause) => Self::Stopped(Stopped),
             std::io::ErrorKind::NotFound => Self::Missing { path },
             _ => Self::Read { path, cause },
         }

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use base::input_file;
+use base::{ShouldStop, input_file};
 
 use crate::error::{CorpusError, Result};
 
@@ -32,6 +32,18 @@ impl TextReader<std::fs::File> {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = input_file::open(path).map_err(|cause| CorpusError::read(path, cause))?;
         Ok(Self::new(file, path, PART_BYTES))
+    }
+}
+
+impl<'a> TextReader<Box<dyn Read + 'a>> {
+    /// Opens a file or a pipe, which is not waited for any more once `should_stop` answers `true`.
+    ///
+    /// # Errors
+    /// As [`open`](TextReader::open), and when it is neither.
+    pub(crate) fn open_unless(should_stop: ShouldStop<'a>, path: &Path) -> Result<Self> {
+        let input = input_file::open_unless(should_stop, path);
+        let input = input.map_err(|cause| CorpusError::read(path, cause))?;
+        Ok(Self::new(input, path, PART_BYTES))
     }
 }
 

@@ -11,7 +11,7 @@ use base::{AtomicFile, input_file};
 use crate::error::{CorpusError, Result};
 use crate::pieces::{PIECE_BYTES, Pieces, after_a_line};
 use crate::stats::{Counts, TextStats};
-use crate::text::{NamedText, corpus_files, file_name, make_folder_of, read_text};
+use crate::text::{NamedText, corpus_files, file_name, make_folder_of};
 use crate::text_reader::{PART_BYTES, TextReader};
 
 /// Stretches of a text in order, which end between characters.
@@ -34,11 +34,21 @@ impl<'a> Text<'a> {
     /// read whole here.
     ///
     /// # Errors
-    /// When it cannot be opened, or is a Git LFS pointer.
+    /// When it cannot be opened, is a Git LFS pointer, or is neither a regular file nor a pipe.
     pub fn of_file(path: PathBuf) -> Result<Self> {
+        Self::of_file_unless(&stop::never, path)
+    }
+
+    /// The same, where a pipe is not waited for any more once `should_stop` answers `true`.
+    ///
+    /// # Errors
+    /// As [`of_file`](Self::of_file), and when it was asked to stop.
+    pub fn of_file_unless(should_stop: ShouldStop<'_>, path: PathBuf) -> Result<Self> {
         let name = file_name(&path);
         if input_file::require_regular(&path).is_err() {
-            let text: Arc<str> = read_text(&path)?.into();
+            let text: String =
+                TextReader::open_unless(should_stop, &path)?.collect::<Result<_>>()?;
+            let text: Arc<str> = text.into();
             return Ok(Self::new(&name, move || Box::new(parts_of(text.clone()))));
         }
         TextReader::open(&path)?;
@@ -139,7 +149,12 @@ fn parts_of(text: impl AsRef<str>) -> impl Iterator<Item = Result<String>> {
 /// # Errors
 /// When there are none, or one cannot be opened.
 pub fn open_files(path: &Path) -> Result<Vec<Text<'static>>> {
-    corpus_files(path)?.into_iter().map(Text::of_file).collect()
+    open_files_unless(&stop::never, path)
+}
+
+fn open_files_unless(should_stop: ShouldStop<'_>, path: &Path) -> Result<Vec<Text<'static>>> {
+    let open = |path| Text::of_file_unless(should_stop, path);
+    corpus_files(path)?.into_iter().map(open).collect()
 }
 
 /// As [`open_files`], with a word in one of them at least.
@@ -147,7 +162,15 @@ pub fn open_files(path: &Path) -> Result<Vec<Text<'static>>> {
 /// # Errors
 /// As [`open_files`], when there is no word, or no text before the first one.
 pub fn open_corpus(path: &Path) -> Result<Vec<Text<'static>>> {
-    let texts = open_files(path)?;
+    open_corpus_unless(&stop::never, path)
+}
+
+/// The same, where pipes are not waited for any more once `should_stop` answers `true`.
+///
+/// # Errors
+/// As [`open_corpus`], and when it was asked to stop.
+pub fn open_corpus_unless(should_stop: ShouldStop<'_>, path: &Path) -> Result<Vec<Text<'static>>> {
+    let texts = open_files_unless(should_stop, path)?;
     for text in &texts {
         if text.has_word()? {
             return Ok(texts);

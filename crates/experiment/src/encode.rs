@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use base::input_file;
+use base::{ShouldStop, input_file};
 use corpus::tokenizer::Role;
 use corpus::{Text, TokenWriter, Tokenizer, text};
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub struct Encoded {
 pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let files = files(&job.sources)?;
     let inputs: Vec<PathBuf> = files.iter().cloned().chain([job.tokenizer.clone()]).collect();
-    outputs::prepare_file(&job.output, &inputs)?;
+    let _output = outputs::prepare_file(&job.output, &inputs)?;
     let tokenizer = Tokenizer::load(&job.tokenizer)?;
     let end = job.end_of_text.then(|| end_of_text(&tokenizer)).transpose()?;
     let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
@@ -67,9 +67,9 @@ pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     };
     for file in files {
         if input_file::has_ending(&file, &JSON_LINES) {
-            each_document(&file, &job.field, &mut push)?;
+            each_document(&should_stop, &file, &job.field, &mut push)?;
         } else {
-            push(Text::of_file(file)?.stopping_when(&should_stop))?;
+            push(Text::of_file_unless(&should_stop, file)?.stopping_when(&should_stop))?;
         }
     }
     if encoded.tokens == 0 {
@@ -102,11 +102,12 @@ fn end_of_text(tokenizer: &Tokenizer) -> Result<u32> {
 
 /// The documents of a file of JSON lines, one at a time.
 fn each_document(
+    should_stop: ShouldStop<'_>,
     path: &Path,
     field: &str,
     push: &mut dyn FnMut(Text<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut lines = BufReader::new(input_file::open(path).at("read", path)?);
+    let mut lines = BufReader::new(input_file::open_unless(should_stop, path).at("read", path)?);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();

@@ -1,6 +1,6 @@
 //! Outputs are tried before the work that fills them, and never replace what is read.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
@@ -11,7 +11,7 @@ use crate::files;
 /// # Errors
 /// When the path is a folder, a link, a device or a pipe, is one of `inputs` or stands in one of
 /// them in place of a file that is there already, or cannot be written.
-pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<()> {
+pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<MadeFolders> {
     if path.is_dir() {
         return refuse(format_args!("{} is a folder", path.display())).advise("name a file in it");
     }
@@ -23,19 +23,77 @@ pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<()> {
         return refuse(format_args!("{} is a link, a device or a pipe", path.display()))
             .advise("name a file, which need not be there yet");
     }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        files::make_folder(folder)?;
-    }
-    probe(path)
+    let made = match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => MadeFolders::make(folder)?,
+        None => MadeFolders::default(),
+    };
+    probe(path)?;
+    Ok(made)
 }
 
-/// Makes an output folder and tries to write in it.
+/// Makes an output folder, tries to write in it, and keeps other processes from doing so.
 ///
 /// # Errors
-/// When it cannot be made or written.
-pub fn prepare_folder(folder: &Path) -> Result<()> {
-    files::make_folder(folder)?;
-    probe(&folder.join("probe"))
+/// When it cannot be made or written, or another process writes there.
+pub fn prepare_folder(folder: &Path) -> Result<OutputFolder> {
+    let made = MadeFolders::make(folder)?;
+    let lock = lock(folder)?;
+    probe(&folder.join("probe"))?;
+    Ok(OutputFolder { _made: made, _lock: lock })
+}
+
+/// An output folder that other processes leave alone while this value lives. One that was made for
+/// it and gets nothing is removed again.
+#[derive(Debug)]
+#[must_use]
+pub struct OutputFolder {
+    // The first to be dropped: an empty folder is removed while it is locked.
+    _made: MadeFolders,
+    _lock: Option<File>,
+}
+
+/// Folders that were made for outputs, the innermost first. Those that are empty when this value is
+/// dropped are removed again.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    /// Makes a folder with those above it.
+    fn make(folder: &Path) -> Result<Self> {
+        let missing = folder.ancestors().take_while(|above| {
+            // The last one of a relative path is empty.
+            !above.as_os_str().is_empty() && fs::symlink_metadata(above).is_err()
+        });
+        let made = Self(missing.map(Path::to_owned).collect());
+        files::make_folder(folder)?;
+        Ok(made)
+    }
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        // One that has files stays, and those above it.
+        let _ = self.0.iter().try_for_each(fs::remove_dir);
+    }
+}
+
+/// Locks a folder itself, which leaves no file in it; none where the system has no such locks.
+fn lock(folder: &Path) -> Result<Option<File>> {
+    let Ok(open) = File::open(folder) else { return Ok(None) };
+    match open.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            refuse(format_args!("another process writes into {}", folder.display()))
+                .advise("wait until it has ended, or name another folder")
+        }
+        _ => Ok(Some(open)),
+    }
+}
+
+/// Waits until no other process writes a few files into a folder, and keeps others from it.
+pub(crate) fn lock_waiting(folder: &Path) -> Option<File> {
+    let open = File::open(folder).ok()?;
+    open.lock().ok().map(|()| open)
 }
 
 /// Writes beside a file's place, as the output will be written, so that what is there stays.
@@ -109,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    fn cause(result: Result<()>) -> String {
+    fn cause<T: std::fmt::Debug>(result: Result<T>) -> String {
         result.unwrap_err().cause()
     }
 
@@ -117,16 +175,22 @@ mod tests {
     fn folders_of_outputs_are_made_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("not/yet/loss.json");
-        prepare_file(&path, &[]).unwrap();
-        assert!(path.parent().unwrap().is_dir());
+        let made = prepare_file(&path, &[]).unwrap();
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+        drop(made);
+        assert!(!folder.path().join("not").exists(), "they got nothing");
+        let made = prepare_file(&path, &[]).unwrap();
         fs::write(&path, "kept").unwrap();
-        prepare_file(&path, &[]).unwrap();
+        drop(made);
+        drop(prepare_file(&path, &[]).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"kept");
         assert!(cause(prepare_file(folder.path(), &[])).ends_with("is a folder"));
-        let made = folder.path().join("new/folder");
-        prepare_folder(&made).unwrap();
-        assert_eq!(fs::read_dir(&made).unwrap().count(), 0);
+        let new = folder.path().join("new/folder");
+        let made = prepare_folder(&new).unwrap();
+        assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
+        assert!(cause(prepare_folder(&new)).starts_with("another process writes into"));
+        drop(made);
+        assert!(!folder.path().join("new").exists());
         assert!(cause(prepare_folder(&path.join("more"))).starts_with("cannot make "));
         let below_a_file = path.join("more/loss.json");
         assert!(cause(prepare_file(&below_a_file, &[])).starts_with("cannot make "));
@@ -153,7 +217,7 @@ mod tests {
         for inputs in [[data.clone()], [file.clone()]] {
             assert!(cause(prepare_file(&file, &inputs)).contains("is read"));
         }
-        prepare_file(&data.join("scores.json"), &[data.clone(), file.clone()]).unwrap();
+        let _made = prepare_file(&data.join("scores.json"), &[data.clone(), file.clone()]).unwrap();
 
         let dotted = folder.path().join("data/../data");
         assert!(cause(check_folder(&dotted, from_ref(&data))).contains("is read"));
