@@ -44,6 +44,8 @@ pub enum ModelError {
     #[error("{}: tensor `{name}` holds {value}: the model's weights are damaged or have \
      diverged", path.display())]
     NotFinite { path: PathBuf, name: String, value: f32 },
+    #[error("a logit is {value}: the model's weights have diverged")]
+    LogitsNotFinite { value: f32 },
     #[error("{}: tensor `{name}` differs from the embeddings, with which {family} shares \
      it", path.display())]
     OtherHead { path: PathBuf, name: String, family: &'static str },

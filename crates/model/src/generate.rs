@@ -35,7 +35,8 @@ pub struct Sampling {
 /// are the caller's to take over.
 ///
 /// # Errors
-/// When the model is masked, the prompt does not fit it, or there is nothing to begin with.
+/// When the model is masked, the prompt does not fit it, there is nothing to begin with, or a logit
+/// is not finite.
 pub fn generate(
     model: &Model,
     prompt: &[u32],
@@ -58,6 +59,9 @@ pub fn generate(
     while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions
     {
         next_logits(model, &input, &mut cache, &mut logits);
+        if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
+            return Err(ModelError::LogitsNotFinite { value });
+        }
         penalise(&mut logits, &seen, sampling.repetition_penalty);
         let token = choose(&mut logits, sampling, written.len() as u64);
         seen.insert(token);

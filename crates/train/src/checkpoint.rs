@@ -28,8 +28,8 @@ pub struct Progress {
     pub best: Option<(f64, u64)>,
     /// The hash of everything that decides the run's result.
     pub fingerprint: String,
-    /// What computed the products, as [`Device::products`] names it; empty in checkpoints of
-    /// earlier versions.
+    /// What computed the products, as [`Device::products`] names it, one after the other where that
+    /// changed; empty in checkpoints of earlier versions.
     #[serde(default)]
     pub products: String,
 }

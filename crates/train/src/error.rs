@@ -54,6 +54,8 @@ pub enum TrainError {
     OtherRun { path: PathBuf, difference: String },
     #[error("{} is damaged: {problem}", path.display())]
     DamagedCheckpoint { path: PathBuf, problem: String },
+    #[error("{} is not as it was written", path.display())]
+    DamagedBest { path: PathBuf },
     #[error("the teacher cache has no block for these sequences: they are not of its text")]
     NotInCache,
     #[error("there is no memory for {}: {fault}", at_a_time(*.sequences, *.length))]

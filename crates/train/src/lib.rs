@@ -35,6 +35,7 @@
 
 #![warn(missing_docs)]
 
+pub mod best;
 pub mod checkpoint;
 pub mod data;
 pub mod error;

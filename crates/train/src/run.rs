@@ -7,6 +7,7 @@ use std::time::Instant;
 use engine::{BatchLimit, fault};
 use model::{Model, hugging_face};
 
+use crate::best;
 use crate::checkpoint::{self, Progress};
 use crate::data::{self, BatchPlan, MicroBatch, TextKind, TokenSource, heldout_sequences};
 use crate::error::TrainError;
@@ -48,6 +49,9 @@ pub enum Outcome {
         step: u64,
         /// The lowest held-out number, and the step that it was found after.
         best: Option<(f64, u64)>,
+        /// What computed the products, as [`Device::products`](engine::Device::products) names it;
+        /// where it changed on the way, one after the other.
+        products: String,
     },
     /// The listener asked to stop; everything up to `step` is saved.
     Interrupted {
@@ -55,6 +59,9 @@ pub enum Outcome {
         step: u64,
     },
 }
+
+/// Between the names of what computed the products of a run, where that changed.
+const THEN: &str = ", then ";
 
 /// A run between two steps.
 struct RunState<'a> {
@@ -163,11 +170,18 @@ impl<'a> Run<'a> {
         }
         let saved_step = restored.as_ref().map(|progress| progress.step);
         let products = trainer.model.device().products();
-        let before = restored.as_ref().map_or("", |progress| &progress.products);
-        if !before.is_empty() && before != products {
+        let all_before = restored.as_ref().map_or("", |progress| &progress.products);
+        let before = all_before.rsplit(THEN).next().unwrap_or_default();
+        let has_changed = !before.is_empty() && before != products;
+        if has_changed {
             let event = Event::OtherProducts { before, now: &products };
             report(listener, self.folder, event)?;
         }
+        let products = match has_changed {
+            true => format!("{all_before}{THEN}{products}"),
+            false if before.is_empty() => products,
+            false => all_before.to_owned(),
+        };
         let progress = Progress {
             products,
             ..restored.unwrap_or(Progress {
@@ -310,7 +324,7 @@ impl RunState<'_> {
             seconds: start.elapsed().as_secs_f64(),
         };
         if best {
-            hugging_face::save(&self.trainer.model, &self.folder.join("best"))?;
+            best::save(&self.trainer.model, &self.folder)?;
             self.progress.best = Some((selected, self.progress.step));
         }
         report(listener, &self.folder, Event::Evaluation(record))
@@ -343,12 +357,14 @@ impl RunState<'_> {
 
     /// Puts the best weights, or the last ones where nothing was evaluated, into `final/`.
     fn finish(self) -> Result<Outcome, TrainError> {
-        let (best, place) = (self.folder.join("best"), self.folder.join("final"));
+        let (best, place) = (self.folder.join(best::FOLDER), self.folder.join("final"));
         let mut model = self.trainer.model;
         if self.progress.best.is_some() {
+            best::verify(&self.folder)?;
             hugging_face::read_weights(&best.join("model.safetensors"), &mut model)?;
         }
         hugging_face::save(&model, &place)?;
-        Ok(Outcome::Finished { step: self.progress.step, best: self.progress.best })
+        let Progress { step, best, products, .. } = self.progress;
+        Ok(Outcome::Finished { step, best, products })
     }
 }

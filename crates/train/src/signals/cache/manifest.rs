@@ -59,6 +59,15 @@ pub enum Rounding {
 }
 
 impl Rounding {
+    /// What it is called, of f32 too.
+    pub fn name(rounding: Option<Self>) -> &'static str {
+        match rounding {
+            None => "f32",
+            Some(Self::Bf16) => "bf16",
+            Some(Self::Bf16x3) => "bf16x3",
+        }
+    }
+
     /// That of a device; none where it multiplies f32.
     pub fn of(arithmetic: Arithmetic) -> Option<Self> {
         match arithmetic {
