@@ -124,7 +124,7 @@ pub fn on_model(error: &ModelError) -> &'static str {
             "take a model without that setting; or, if it is certain that the weights do not need \
              it, remove the key from a copy of the folder"
         }
-        ModelError::NotFinite { .. } => {
+        ModelError::NotFinite { .. } | ModelError::LogitsNotFinite { .. } => {
             "train the model again with a lower learning_rate, take another checkpoint, or fetch \
              the file again"
         }
@@ -184,6 +184,9 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::DamagedCheckpoint { .. } => {
             "remove the folder checkpoints to train from the beginning"
         }
+        TrainError::DamagedBest { .. } => {
+            "delete the folders best and checkpoints there to train from the beginning"
+        }
         TrainError::Device(fault) => on_fault(fault),
         TrainError::OutOfMemory { sequences: 1, fault, .. } => on_fault(fault),
         TrainError::OutOfMemory { .. } => {
@@ -203,9 +206,9 @@ fn on_cache(error: &CacheError) -> &'static str {
     match error {
         CacheError::Io { cause, .. } => match cause.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                "make room on the disk or name another folder with `cache`, or take codec = \
-                 \"bf16\" or signal = \"sampled\", which need less, or \"online\", which needs \
-                 none"
+                "make room on the disk or name another folder with `cache`; codec = \"bf16\" \
+                 halves hidden states, signal = \"sampled\" needs less, fewer samples less \
+                 still, and signal = \"online\" nothing"
             }
             _ => on_file(cause),
         },
@@ -303,6 +306,10 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } => NAME_TOKEN,
+        EvalError::PrefixOutside { .. } => {
+            "name a token of the vocabulary there in tokenizer_config.json or \
+             special_tokens_map.json, or null for none"
+        }
         EvalError::NoPrefixToken { .. } => {
             "take the rules of the other year, or a tokenizer with that token"
         }

@@ -21,6 +21,12 @@ impl DeviceArgs {
         })
     }
 
+    /// The same where it is certain before the device is opened: `auto` may find a GPU or not.
+    pub fn known_arithmetic(&self) -> Option<Arithmetic> {
+        let is_known = self.precision.is_some() || self.device != DeviceChoice::Auto;
+        is_known.then(|| self.arithmetic())
+    }
+
     /// The same where a recipe names a precision and the command line does not.
     pub fn or_precision(&self, recipe: Option<RecipePrecision>) -> Self {
         let of_recipe = || {

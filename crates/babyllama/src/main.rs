@@ -84,7 +84,8 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
             output,
             vocab_size,
             min_frequency,
-        }) => commands::tokenizer::train(paths, output, *vocab_size, *min_frequency),
+            replace,
+        }) => commands::tokenizer::train(paths, output, *vocab_size, *min_frequency, *replace),
         Command::Tokens(TokensCommand::Encode { paths, tokenizer, output, field, end_of_text }) => {
             commands::tokens::encode_all(&EncodeJob {
                 sources: paths.clone(),

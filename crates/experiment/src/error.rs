@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::Stopped;
+use base::{Stopped, stop};
 use corpus::CorpusError;
 use engine::{DeviceError, Fault};
 use eval::EvalError;
@@ -260,7 +260,10 @@ pub trait FileContext<T> {
 
 impl<T> FileContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| ExperimentError::File { action, path: path.to_owned(), source })
+        self.map_err(|source| match stop::is_stop(&source) {
+            true => ExperimentError::Interrupted,
+            false => ExperimentError::File { action, path: path.to_owned(), source },
+        })
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use base::hash;
+use base::{hash, input_file};
 use corpus::text;
 use engine::{Arithmetic, Device};
 use eval::{BUILTIN_MARKER, minimal_pairs};
@@ -51,10 +51,27 @@ pub fn model(folder: &Path) -> Result<Value> {
     for name in TOKENIZER_FILES {
         let path = folder.join(name);
         if path.exists() {
-            files.insert(name.to_owned(), hash::of_file(&path).at("read", &path)?.into());
+            files.insert(name.to_owned(), hash_of(&path).at("read", &path)?.into());
         }
     }
     Ok(json!({ "weights": weights(folder)?, "files": files }))
+}
+
+/// The hash of a file, without the version of the program that wrote it where that stands in it: it
+/// changes whenever another program saves the folder, and decides nothing.
+fn hash_of(path: &Path) -> std::io::Result<String> {
+    const VERSION: &str = "transformers_version";
+    if !path.ends_with("generation_config.json") {
+        return hash::of_file(path);
+    }
+    let bytes = input_file::read(path)?;
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(Value::Object(mut keys)) if keys.contains_key(VERSION) => {
+            keys.shift_remove(VERSION);
+            Ok(hash::of_bytes(Value::Object(keys).to_string().as_bytes()))
+        }
+        _ => Ok(hash::of_bytes(&bytes)),
+    }
 }
 
 /// What a device's products read, as part of what answers follow from; null for f32, so that
@@ -130,6 +147,17 @@ mod tests {
             assert_ne!(model(folder.path()).unwrap(), before, "{name}");
         }
         assert_eq!(weights(folder.path()).unwrap(), weights_before.unwrap());
+        let with_version = |version: &str| {
+            for name in ["generation_config.json", "config.json"] {
+                let path = folder.path().join(name);
+                let text = std::fs::read(&path).unwrap();
+                let mut keys: Value = serde_json::from_slice(&text).unwrap();
+                keys["transformers_version"] = version.into();
+                std::fs::write(&path, keys.to_string()).unwrap();
+            }
+            model(folder.path()).unwrap()
+        };
+        assert_eq!(with_version("4.44.0"), with_version("5.24.0"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod teacher_folders;
 pub mod tokenizers;
 pub mod training;
 pub mod training_log;
+pub mod verify;
 
 pub use error::{ExperimentError, Result};
 pub use failures::Failures;

@@ -7,7 +7,7 @@ use train::Teacher;
 
 use crate::error::Result;
 use crate::observer::Observer;
-use crate::remarks;
+use crate::{remarks, verify};
 
 /// Opens a teacher's folder for a student of so many token ids. Where the teacher's own tokenizer
 /// has just as many, the rows of its vocabulary beyond them are padding and are left out.
@@ -37,13 +37,14 @@ pub(crate) fn open(
 /// Opens a teacher that was not trained in this run, and notes what in its folder is not used.
 ///
 /// # Errors
-/// As [`open`], and when its weights are damaged.
+/// As [`open`], and when its files are damaged.
 pub(crate) fn open_foreign(
     name: &str,
     vocab_size: usize,
     observer: &dyn Observer,
 ) -> Result<Teacher> {
     let folder = Path::new(name);
+    verify::model_folder(folder)?;
     remarks::note(folder, observer)?;
     open(name, folder, vocab_size, observer)
 }

@@ -46,15 +46,23 @@ pub fn require_same(folder: &Path, role: &str, tokenizer: &Tokenizer) -> Result<
 /// the one that begins them, or else the next that the tokenizer has.
 ///
 /// # Errors
-/// When the tokenizer has none of them.
+/// When the tokenizer has none of them, or names one that its vocabulary does not have.
 pub fn prefix(rules: Rules, tokenizer: &Tokenizer) -> Result<u32> {
     let roles = match rules {
         Rules::Year2023 => &[Role::End][..],
         Rules::Year2024 => &[Role::Begin, Role::End, Role::Padding],
     };
-    let found = roles.iter().find_map(|&role| tokenizer.role(role));
+    for &role in roles {
+        if let Some((_, id)) = tokenizer.role(role) {
+            return Ok(id);
+        }
+        // Transformers' id of it leads to no row of the model's embedding.
+        if let Some(token) = tokenizer.role_outside(role) {
+            Err(EvalError::PrefixOutside { role: role.key(), token: token.to_owned() })?;
+        }
+    }
     let (token, rules) = (rules.prefix_token(), rules.name());
-    Ok(found.map(|(_, id)| id).ok_or(EvalError::NoPrefixToken { token, rules })?)
+    Err(EvalError::NoPrefixToken { token, rules })?
 }
 
 /// The tokenizer as a pipeline uses it: that of 2023 does not normalise.

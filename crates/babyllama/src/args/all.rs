@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use eval::Benchmark;
 use experiment::evaluation::all::{AllSettings, searchable};
+use experiment::finetuning::check_seeds;
 use experiment::recipe::FinetuneRecipe;
 
 use super::{EvaluateArgs, Rules};
@@ -35,8 +36,8 @@ Examples:
 
 Files: OUTPUT/table.md and scores.csv, OUTPUT/MODEL/results.json (as lm-evaluation-harness writes
 it), the answers to every item in OUTPUT/MODEL/BENCHMARK/predictions.jsonl, and by the rules of
-2024 MODEL_textonly_predictions.json.gz for BabyLM's track. Of several seeds these two hold the
-first.";
+2024 MODEL_textonly_predictions.json.gz for BabyLM's track, or .incomplete.json.gz where a task of
+the track is missing. Of several seeds these two hold the first.";
 
 #[derive(Debug, Args)]
 #[command(after_help = folders() + EXAMPLES)]
@@ -120,6 +121,7 @@ impl AllArgs {
             let name = flag(*benchmark);
             (self.only.is_empty() || self.only.contains(&name)) && !self.skip.contains(&name)
         };
+        check_seeds(&self.seeds)?;
         Ok(AllSettings {
             data: self.data.clone(),
             text: self.text.clone(),

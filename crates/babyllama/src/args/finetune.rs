@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use experiment::finetuning::FinetuneJob;
+use experiment::finetuning::{FinetuneJob, check_seeds};
 use experiment::recipe::FinetuneRecipe;
 
 #[derive(Debug, Args)]
@@ -69,6 +69,7 @@ impl FinetuneArgs {
     /// # Errors
     /// When the recipe does not hold.
     pub fn job(&self) -> experiment::Result<FinetuneJob> {
+        check_seeds(&self.seeds)?;
         Ok(FinetuneJob {
             models: self.models.clone(),
             data: self.data.clone(),

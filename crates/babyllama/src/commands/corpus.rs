@@ -3,23 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
 use corpus::{Text, Tokenizer, cleaners, text, texts};
-use report::format::grouped;
+use report::format::{counted, grouped};
 use report::{Align, Table};
 
+use experiment::Observer;
+use experiment::outputs::{self, OutputFolder};
 use experiment::run::{builtin_texts, write_pairs};
-use experiment::{Observer, outputs};
 
 use crate::console::{self, Console};
 use crate::failure::Abandon;
 
 /// Cleans files and folders into a folder.
 pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
-    check_output(sources, output)?;
-    let texts = open_all(sources)?;
+    let _output = check_output(sources, output)?;
     let console = Console::stopping_on_signals()?;
+    let texts = open_all(&|| console.should_stop(), sources)?;
     let cleaned = cleaners::clean_into(&|| console.should_stop(), texts, output).or_abandoned()?;
     let mut table = Table::new([
         ("file", Align::Left),
@@ -36,11 +38,12 @@ pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
         ]);
     }
     console::print_table(&table)?;
-    console::print(format_args!("{} files cleaned into {}", cleaned.len(), output.display()))
+    let files = counted(cleaned.len() as u64, "file");
+    console::print(format_args!("{files} cleaned into {}", output.display()))
 }
 
 /// The cleaners lose line ends and more, so that what they replace could not be made again.
-fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<OutputFolder> {
     let files = sources.iter().map(|source| text::corpus_files(source));
     let files = files.collect::<corpus::Result<Vec<_>>>()?.concat();
     let names: Vec<String> = files.iter().map(|file| text::file_name(file)).collect();
@@ -52,8 +55,8 @@ fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
 /// Prints a table of what files hold.
 pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> {
     let tokenizer = tokenizer.map(Tokenizer::load).transpose()?;
-    let texts = open_all(paths)?;
     let console = Console::stopping_on_signals()?;
+    let texts = open_all(&|| console.should_stop(), paths)?;
     let stats = CorpusStats::of(&|| console.should_stop(), &texts, tokenizer.as_ref());
     let stats = stats.or_abandoned()?;
     let heads = ["bytes", "characters", "lines", "words", "tokens", "tokens/word"];
@@ -82,7 +85,7 @@ pub fn write_builtin(
     pairs: usize,
     seed: u64,
 ) -> anyhow::Result<()> {
-    outputs::prepare_folder(output)?;
+    let _output = outputs::prepare_folder(output)?;
     let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
     let console = Console::stopping_on_signals()?;
     let should_stop = || console.should_stop();
@@ -107,11 +110,15 @@ fn note_left_out(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Opens the texts of files and folders.
-pub fn open_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Text<'static>>> {
+pub fn open_all(
+    should_stop: ShouldStop<'_>,
+    paths: &[PathBuf],
+) -> anyhow::Result<Vec<Text<'static>>> {
     let mut all = Vec::new();
     for path in paths {
         let context = || format!("cannot use {}", path.display());
-        all.extend(texts::open_corpus(path).with_context(context)?);
+        let texts = texts::open_corpus_unless(should_stop, path);
+        all.extend(texts.or_abandoned().with_context(context)?);
         note_left_out(path)?;
     }
     Ok(all)

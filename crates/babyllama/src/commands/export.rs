@@ -19,6 +19,7 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let place = trained::weights(&args.run, &args.model)?;
     outputs::check_folder(&args.output, std::slice::from_ref(&place))?;
     trained::check_model_folder(&args.output, args.replace)?;
+    let mut _logits = None;
     if let Some(path) = &args.logits {
         let written = args.output.join("model.safetensors");
         let is_of_model = path.parent() == Some(args.output.as_path())
@@ -28,11 +29,12 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         if is_of_model {
             bail!(WrongUsage(format!("{} is a file of the exported model", path.display())));
         }
-        outputs::prepare_file(path, std::slice::from_ref(&place))?;
+        _logits = Some(outputs::prepare_file(path, std::slice::from_ref(&place))?);
     }
     let device = device.open()?;
     let model = hugging_face::load(&place, &device)?;
     let tokenizer = Tokenizer::from_folder(&place)?;
+    let _output = outputs::prepare_folder(&args.output)?;
     hugging_face::save(&model, &args.output)?;
     tokenizer.save_folder(&args.output, model.config().max_positions)?;
     if let Some(path) = &args.logits {

@@ -10,7 +10,8 @@ use crate::failure::Resume;
 /// Fine-tunes every model for every task with every seed, and shows the scores.
 pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let inputs: Vec<_> = [args.data.clone()].into_iter().chain(args.models.clone()).collect();
-    args.json.as_deref().map_or(Ok(()), |path| outputs::prepare_file(path, &inputs))?;
+    let json = args.json.as_deref();
+    let _json = json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?;
     let console = Console::stopping_on_signals()?;
     let outcome = finetune_all(&args.job()?, || device.open(), &console)
         .resume_with(console::this_command)?;

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use anyhow::Context;
 use corpus::Tokenizer;
 use corpus::tokenizer::TextStream;
+use experiment::verify;
 use model::generate::{Sampling, generate as write_on};
 use model::hugging_face::{self, GenerationConfig};
 
@@ -17,6 +18,7 @@ const MAX_TOKENS: usize = 100;
 /// Prints the prompt and what the model writes after it, as it is written.
 pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let device = device.open()?;
+    verify::model_folder(&args.model)?;
     let model = hugging_face::load(&args.model, &device)?;
     hugging_face::remarks(&args.model)?.iter().for_each(console::note);
     let config = hugging_face::load_generation(&args.model, model.config())?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use corpus::text;
 use experiment::recipe::{keys, template};
 use experiment::{files, outputs};
 
@@ -16,13 +17,17 @@ pub fn keys(markdown: bool) -> anyhow::Result<()> {
 
 /// Prints a commented recipe, or writes it to a file that is not there yet.
 pub fn new(corpus: Option<&Path>, output: Option<&Path>) -> anyhow::Result<()> {
+    // The built-in corpus is no folder.
+    if let Some(folder) = corpus.filter(|path| *path != Path::new("builtin")) {
+        text::corpus_files(folder)?;
+    }
     let text = template::new(corpus);
     let Some(path) = output else { return console::print(text.trim_end()) };
     if path.exists() {
         let there = anyhow::anyhow!("{} is there already", path.display());
         return Err(there).hint("name a new file with --output");
     }
-    outputs::prepare_file(path, &[])?;
+    let _output = outputs::prepare_file(path, &[])?;
     files::write_text(path, &text)?;
     let path = path.display();
     console::print(format_args!(

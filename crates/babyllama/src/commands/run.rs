@@ -25,7 +25,8 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     )?;
     experiment::run::check_only(&recipe, args.only.as_deref())?;
     let folder = folder(args.output.as_deref(), &recipe);
-    experiment::run::check_caches(&recipe, &folder)?;
+    let device = device.or_precision(recipe.precision);
+    experiment::run::check_caches(&recipe, &folder, device.known_arithmetic())?;
     if args.dry_run {
         let settings = RunSettings {
             prepared: args.prepared.clone(),
@@ -35,7 +36,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         return show(&preview::preview(recipe, &settings)?, args.json);
     }
     let style = Style::of(args.quiet, args.json);
-    let device = device.or_precision(recipe.precision).open_for_training(style)?;
+    let device = device.open_for_training(style)?;
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
@@ -57,11 +58,12 @@ pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::
     let recipe = recipe::load_with_inputs(&args.recipe.recipe, &args.recipe.overrides)?;
     experiment::run::check_students(&recipe, args.model.as_deref())?;
     let folder = folder(args.output.as_deref(), &recipe);
-    experiment::run::check_caches(&recipe, &folder)?;
+    let device = device.or_precision(recipe.precision);
+    experiment::run::check_caches(&recipe, &folder, device.known_arithmetic())?;
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
-        device: device.or_precision(recipe.precision).open()?,
+        device: device.open()?,
         only: None,
         replace: args.replace,
     };

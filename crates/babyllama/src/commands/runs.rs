@@ -26,9 +26,9 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
     console::print_table(&stages)?;
     console::print("")?;
     let heads = ["progress", "step", "loss", "held-out loss", "time"];
-    let mut models = Table::new(
-        [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
-    );
+    let heads = heads.map(|head| (head, Align::Right));
+    let ends = [[("model", Align::Left)], [("products", Align::Left)]];
+    let mut models = Table::new(ends[0].into_iter().chain(heads).chain(ends[1]));
     run.models.iter().for_each(|model| models.push(model_row(model)));
     console::print_table(&models)
 }
@@ -46,6 +46,7 @@ fn model_row(model: &ModelStatus) -> Vec<String> {
         number(model.loss),
         number(model.held_out_loss),
         duration(model.seconds),
+        model.products.clone().unwrap_or(NOTHING.to_owned()),
     ]
 }
 
@@ -67,13 +68,22 @@ pub fn list(args: &ListArgs) -> anyhow::Result<()> {
             Ok(run) => vec![
                 name,
                 format!("{} of {}", run.finished_models(), run.models.len()),
-                run.process.map_or("-".to_owned(), |process| format!("process {process}")),
+                state(&run),
                 run.last_change().map_or(NOTHING.to_owned(), |time: SystemTime| time_of_day(time)),
             ],
             Err(error) => vec![name, NOTHING.to_owned(), error.cause(), NOTHING.to_owned()],
         });
     }
     console::print_table(&table)
+}
+
+/// What happens in a run.
+fn state(run: &RunStatus) -> String {
+    match run.process {
+        Some(process) => format!("process {process}"),
+        None if run.finished_models() == run.models.len() => "finished".to_owned(),
+        None => "stopped".to_owned(),
+    }
 }
 
 /// Prints final losses and scores side by side.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use corpus::{Tokenizer, TokenizerSettings};
 use experiment::{Observer, outputs};
 
 use super::corpus::open_all;
 use crate::console::{self, Console};
-use crate::failure::Abandon;
+use crate::failure::{Abandon, Hint};
 
 /// Sequences as the papers cut them; what `tokenizer_config.json` states until a model is trained.
 const SEQUENCE_LENGTH: usize = 128;
@@ -18,14 +19,26 @@ pub fn train(
     output: &Path,
     vocab_size: usize,
     min_frequency: u64,
+    replace: bool,
 ) -> anyhow::Result<()> {
     let console = Console::stopping_on_signals()?;
-    outputs::prepare_folder(output)?;
-    let texts = open_all(paths)?;
+    let file = output.join("tokenizer.json");
+    if output.join("config.json").exists() && !replace {
+        let there =
+            anyhow!("{} holds a model, whose tokenizer this would replace", output.display());
+        return Err(there).hint("name another folder with --output, or give --replace");
+    }
+    let _output = outputs::prepare_folder(output)?;
+    let texts = open_all(&|| console.should_stop(), paths)?;
     let settings = TokenizerSettings { vocab_size, min_frequency };
     let tokenizer = Tokenizer::train_unless(&|| console.should_stop(), &texts, &settings);
     let tokenizer = tokenizer.or_abandoned()?;
     tokenizer.save_folder(output, SEQUENCE_LENGTH)?;
-    let file = output.join("tokenizer.json");
+    if tokenizer.vocab_size() < vocab_size {
+        console::note(format_args!(
+            "the text yields {} of the {vocab_size} entries that were asked for",
+            tokenizer.vocab_size()
+        ));
+    }
     console::print(format_args!("{} entries in {}", tokenizer.vocab_size(), file.display()))
 }

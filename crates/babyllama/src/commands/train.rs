@@ -16,7 +16,6 @@ pub fn train(
 ) -> anyhow::Result<()> {
     let (section, recipe_seed) = recipe::load_model(&request)?;
     let files = args.files();
-    single::check(&section, &files)?;
     if let Some(path) = request.recipe.filter(|_| request.distill.is_none())
         && recipe::has_teachers(path, request.model)?
     {
@@ -24,7 +23,9 @@ pub fn train(
     }
     let precision = request.recipe.map(recipe::precision).transpose()?.flatten();
     let style = Style::of(args.quiet, args.json);
-    let device = device.or_precision(precision).open_for_training(style)?;
+    let device = device.or_precision(precision);
+    single::check(&section, &files, device.known_arithmetic())?;
+    let device = device.open_for_training(style)?;
     let console = Console::stopping_on_signals()?.with_style(style);
     single::train_single(&section, recipe_seed, &files, &device, &console)
         .resume_with(console::this_command)?;

@@ -169,3 +169,28 @@ fn a_model_with_too_few_positions_is_refused_before_text_is_read() {
     let line = format!("evaluate loss {STUDENT} --data bad.txt --sequence-length 64");
     workspace.babyllama(&line).refused(1).names(&["sequence_length is 64", "32 positions"]);
 }
+
+/// Transformers gives such a token an id beyond the model's embedding.
+#[test]
+fn a_token_before_texts_that_the_vocabulary_does_not_have_is_refused_by_name() {
+    let workspace = Workspace::trained();
+    workspace.copy(STUDENT, "model");
+    let score = || workspace.babyllama("evaluate blimp model --data pairs --json scores.json");
+    score().done();
+    let begins = workspace.json("scores.json");
+    let config = "model/tokenizer_config.json";
+    std::fs::remove_file(workspace.path("model/special_tokens_map.json")).unwrap();
+    workspace.replace(config, r#""bos_token": "<s>""#, r#""bos_token": "<|begin|>""#);
+    let refusal = score().refused(1);
+    refusal
+        .names(&["`bos_token` is \"<|begin|>\", which its vocabulary does not have"])
+        .advises("tokenizer_config.json");
+    // Without any the token that ends texts stands before them.
+    workspace.replace(config, r#""bos_token": "<|begin|>","#, "");
+    score().done();
+    let ends = workspace.json("scores.json");
+    assert_ne!(begins, ends);
+    workspace.replace(config, r#""eos_token": "</s>""#, r#""bos_token": "</s>""#);
+    score().done();
+    assert_eq!(workspace.json("scores.json"), ends);
+}

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use eval::blimp::groups::blimp_tasks;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
@@ -14,7 +15,11 @@ const QUICK: &str = "--max-steps 3 --set default.batch_size=8";
 /// A workspace with trained models and a little of every benchmark.
 fn workspace() -> Workspace {
     let workspace = Workspace::trained();
-    workspace.copy("pairs", "data/blimp_filtered");
+    let order = workspace.text("pairs/order.jsonl");
+    let pair = order.lines().next().unwrap();
+    for task in blimp_tasks() {
+        workspace.write(&format!("data/blimp_filtered/{task}.jsonl"), format!("{pair}\n"));
+    }
     let lines = |count: usize, seed: u64| {
         let item = |(index, line): (usize, &str)| {
             format!("{}\n", json!({ "sentence": line, "label": index % 2 }))
@@ -49,9 +54,10 @@ fn all(workspace: &Workspace, rest: &str) -> Finished {
     workspace.babyllama(&format!("evaluate all {rest} --data data --output results {QUICK}"))
 }
 
-/// What the file for the 2024 track holds.
+/// What the file for the 2024 track holds, of which tasks are missing.
 fn submission(workspace: &Workspace, model: &str) -> Value {
-    let packed = workspace.bytes(&format!("results/{model}/{model}_textonly_predictions.json.gz"));
+    let name = format!("{model}_textonly_predictions.incomplete.json.gz");
+    let packed = workspace.bytes(&format!("results/{model}/{name}"));
     let mut text = String::new();
     GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -68,12 +74,14 @@ fn every_available_benchmark_is_scored_once() {
         "{}",
         first.stderr
     );
-    assert!(first.stderr.contains("lacks 10 tasks of glue, 67 tasks of blimp"), "{}", first.stderr);
+    let lacks = "incomplete.json.gz: it lacks 10 tasks of glue, 4 tasks of blimp_supplement, 10 \
+                 tasks of ewok";
+    assert!(first.stderr.contains(lacks), "{}", first.stderr);
     for row in [
         "held-out loss",
-        "BLiMP filtered",
-        "BLiMP supplement",
-        "EWoK",
+        "BLiMP filtered ",
+        "BLiMP supplement, 1 of 5 tasks",
+        "EWoK, 1 of 11 tasks",
         "(Super)GLUE, mean of 1",
         "BabyLlama-2, run 1",
     ] {
@@ -102,7 +110,7 @@ fn every_available_benchmark_is_scored_once() {
     let own = workspace.json("results/student/blimp_filtered/result.json");
     assert_eq!(harness["groups"]["blimp_filtered"]["acc,none"], own["score"]);
     assert_eq!(
-        harness["results"]["blimp_agreement_filtered"]["acc,none"],
+        harness["results"]["blimp_adjunct_island_filtered"]["acc,none"],
         own["tasks"][0]["score"]
     );
     assert_eq!(workspace.json("all.json")[1]["suites"][0], own);
@@ -114,7 +122,7 @@ fn every_available_benchmark_is_scored_once() {
             && labels[9]["pred"].is_i64()
     );
     let chosen =
-        answers["blimp"]["agreement"]["predictions"][0]["pred"].as_str().unwrap().to_owned();
+        answers["blimp"]["adjunct_island"]["predictions"][0]["pred"].as_str().unwrap().to_owned();
     assert!(chosen.starts_with(" The ") && chosen.ends_with('.'), "{chosen:?}");
 
     // Nothing is left to do, and nothing changes.
@@ -126,6 +134,34 @@ fn every_available_benchmark_is_scored_once() {
     );
     assert_eq!(workspace.bytes("results/table.md"), written[0]);
     assert_eq!(workspace.bytes("results/student/glue/cola/seed-2/result.json"), written[3]);
+}
+
+#[test]
+fn a_part_of_blimp_is_named_as_such_and_built_in_pairs_are_not_blimp() {
+    let workspace = workspace();
+    std::fs::remove_dir_all(workspace.path("data")).unwrap();
+    workspace.copy("pairs", "data/blimp_filtered");
+    workspace.copy("pairs", "data/supplement_filtered");
+    let order = workspace.bytes("pairs/order.jsonl");
+    workspace.write("data/blimp_filtered/wh_island.jsonl", &order);
+    let line = format!("{STUDENT} --only blimp-filtered,blimp-supplement --json all.json");
+    let part = all(&workspace, &line).done();
+    let row = "BLiMP filtered, 1 of 67 tasks and 2 of other names";
+    let shown = part.stdout.lines().find(|line| line.starts_with(row));
+    let shown = shown.unwrap_or_else(|| panic!("{}", part.stdout));
+    assert_eq!(shown.split_whitespace().count(), 12, "a score, and none of papers: {shown}");
+    assert!(workspace.text("results/table.md").contains(&format!("## {row}")));
+    assert_eq!(workspace.json("results/student/results.json")["groups"], json!({}));
+    let answers = submission(&workspace, "student");
+    assert_eq!(answers["blimp"].as_object().unwrap().keys().collect::<Vec<_>>(), ["wh_island"]);
+    workspace.write("part/wh_island.jsonl", order);
+    let alone = workspace.babyllama(&format!("evaluate blimp {STUDENT} --data part")).done();
+    let note = "this is not all of the benchmark: BLiMP filtered, 1 of 67 tasks";
+    assert!(alone.stderr.contains(note), "{}", alone.stderr);
+
+    workspace.write("data/blimp_filtered/builtin_pairs", "");
+    let refused = all(&workspace, &format!("{STUDENT} --only blimp-filtered")).refused(1);
+    refused.names(&["data/blimp_filtered holds pairs of the built-in grammar"]);
 }
 
 #[test]

@@ -32,6 +32,36 @@ fn text_is_never_left_out_in_silence() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_has_no_end_is_refused_and_a_pipe_is_not_waited_for_after_a_signal() {
+    let workspace = Workspace::trained();
+    std::os::unix::fs::symlink("/dev/zero", workspace.path("endless.txt")).unwrap();
+    let tokenizer = "runs/small/tokenizer/tokenizer.json";
+    for line in [
+        "corpus stats endless.txt".to_owned(),
+        "tokenizer train endless.txt --vocab-size 300 --output new".to_owned(),
+        format!("tokens encode endless.txt --tokenizer {tokenizer} --output new/tokens.bin"),
+    ] {
+        let refusal = workspace.babyllama(&line).refused(1);
+        refusal.names(&["endless.txt", "neither a regular file nor a pipe"]);
+    }
+    assert!(!workspace.path("new").exists(), "folders that got nothing are removed again");
+    let made = std::process::Command::new("mkfifo").arg(workspace.path("pipe.jsonl")).status();
+    assert!(made.unwrap().success());
+    let encode =
+        format!("tokens encode pipe.jsonl --tokenizer {tokenizer} --output new/tokens.bin");
+    for line in [encode.as_str(), "tokenizer train pipe.jsonl --vocab-size 300 --output new"] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let folder = workspace.path("new");
+        // The folder is made when the signals are listened to.
+        let stopped =
+            super::interruption::signalled_when(&workspace, &words, "INT", || folder.exists());
+        stopped.refused(130).advises("begin again with: babyllama");
+        assert!(!folder.exists(), "{line}");
+    }
+}
+
+#[test]
 fn pointers_of_git_lfs_are_named() {
     let workspace = Workspace::new();
     workspace.write("text/a.train", LFS_POINTER);

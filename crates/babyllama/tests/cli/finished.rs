@@ -120,6 +120,72 @@ fn a_finished_model_comes_back_from_its_best_weights() {
 }
 
 #[test]
+fn every_command_that_uses_a_damaged_model_refuses_it() {
+    let workspace = small();
+    workspace.copy(TEACHER, "elsewhere");
+    let flip = |file: &str| {
+        let mut bytes = workspace.bytes(file);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        workspace.write(file, bytes);
+    };
+    flip(&format!("{TEACHER}/model.safetensors"));
+    let generate = format!("generate {TEACHER} --prompt The --max-tokens 2");
+    let distill = format!(
+        "distill --config small.toml --model student --teacher {TEACHER} --tokens \
+         runs/small/tokens/train.bin --output runs/alone"
+    );
+    for line in [
+        "export runs/small --model teacher --output exported",
+        &generate,
+        &distill,
+        &format!("evaluate blimp {TEACHER} --data pairs"),
+        &format!("evaluate loss {TEACHER} --data text --sequence-length 16"),
+    ] {
+        let refusal = workspace.babyllama(line).refused(1);
+        refusal
+            .names(&["teacher/final/model.safetensors is not as stage model-teacher left it"])
+            .advises("delete that file");
+    }
+    assert!(!workspace.path("exported").exists());
+    // Of a copy nothing is known.
+    flip("elsewhere/model.safetensors");
+    workspace.babyllama("generate elsewhere --prompt The --max-tokens 2").done();
+    // Without the final weights the best ones would be taken.
+    fs::remove_dir_all(workspace.path(TEACHER)).unwrap();
+    flip("runs/small/models/teacher/best/model.safetensors");
+    workspace
+        .babyllama("export runs/small --model teacher --output exported")
+        .refused(1)
+        .names(&["teacher/best/model.safetensors is not as it was written"]);
+}
+
+#[test]
+fn a_model_trained_alone_is_checked_too() {
+    let workspace = small();
+    let tokens =
+        "--tokens runs/small/tokens/train.bin --validation runs/small/tokens/validation.bin";
+    let line = format!("pretrain --config small.toml --model teacher {tokens} --output alone");
+    workspace.babyllama(&line).done();
+    let file = "alone/final/model.safetensors";
+    let weights = workspace.bytes(file);
+    let mut flipped = weights.clone();
+    flipped[weights.len() / 2] ^= 1;
+    workspace.write(file, &flipped);
+    let generate = "evaluate loss alone/final --data runs/small/tokens/validation.bin --raw-tokens";
+    workspace.babyllama(generate).refused(1).names(&["alone/final/model.safetensors is not as"]);
+    workspace.babyllama(&line).done();
+    assert!(workspace.bytes(file) == weights, "the same command makes it again");
+    flipped.truncate(weights.len());
+    workspace.write("alone/best/model.safetensors", flipped);
+    workspace
+        .babyllama(&line)
+        .refused(1)
+        .names(&["alone/best/model.safetensors is not as it was written"])
+        .advises("delete the folders best and checkpoints");
+}
+
+#[test]
 fn scores_that_were_changed_are_found_again() {
     let workspace = small();
     workspace.copy("pairs", "data/blimp_filtered");

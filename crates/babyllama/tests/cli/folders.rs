@@ -35,7 +35,25 @@ fn every_reader_refuses_weights_that_are_no_numbers() {
     }
     damage(&workspace, STUDENT, f32::INFINITY);
     let refusal = workspace.babyllama("export runs/small --model student --output out").refused(1);
-    refusal.names(&["holds inf"]);
+    refusal.names(&["model.safetensors is not as stage model-student left it"]);
+}
+
+/// Finite weights whose products are not: the last gain of the last norm, and what it meets in the
+/// first row of the output matrix.
+#[test]
+fn numbers_that_overflow_are_no_result() {
+    let workspace = Workspace::trained();
+    workspace.copy(TEACHER, "huge");
+    damage(&workspace, "huge", 3e38);
+    let mut weights = workspace.weights("huge");
+    let header = u64::from_le_bytes(*weights.first_chunk().unwrap()) as usize;
+    let place = 8 + header + 15 * 4;
+    weights[place..place + 4].copy_from_slice(&3e38f32.to_le_bytes());
+    workspace.write("huge/model.safetensors", weights);
+    let loss = workspace.babyllama("evaluate loss huge --data text --sequence-length 16");
+    loss.refused(1).names(&["log-probability is "]).advises("learning_rate");
+    let generated = workspace.babyllama("generate huge --prompt The --max-tokens 3");
+    generated.refused(1).names(&["a logit is "]).advises("learning_rate");
 }
 
 #[test]

@@ -88,6 +88,23 @@ fn a_checkpoint_of_other_products_continues_with_a_note() {
 }
 
 #[test]
+fn a_cache_of_another_precision_is_refused_before_anything_runs() {
+    let workspace = Workspace::new();
+    let kept = "--set student.distill.signal=hidden --set student.distill.cache=kept";
+    workspace.babyllama(&format!("cache-teachers small.toml {kept}")).done();
+    std::fs::remove_dir_all(workspace.path("runs")).unwrap();
+    for line in ["run small.toml", "run small.toml --dry-run", "plan small.toml"] {
+        let refusal = workspace.babyllama(&format!("{line} {kept} --precision bf16")).refused(2);
+        let cause = "the teacher cache kept was filled with --precision f32, and this is \
+                     --precision bf16";
+        refusal.names(&["model student", cause]).advises("--precision f32");
+    }
+    assert!(!workspace.path("runs").exists());
+    let again = workspace.babyllama(&format!("cache-teachers small.toml {kept}")).done();
+    assert!(again.stderr.contains("0 of "), "{}", again.stderr);
+}
+
+#[test]
 fn everything_that_reads_a_model_takes_every_precision() {
     let workspace = Workspace::trained();
     workspace.write("text/heldout.txt", sentences(40, 6));

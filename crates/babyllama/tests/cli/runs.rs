@@ -147,11 +147,12 @@ fn status_list_and_compare_read_finished_runs() {
     let workspace = short();
     workspace.babyllama(&format!("run small.toml {OTHER} --output runs/trial")).done();
     let status = workspace.babyllama("status runs/small").done().stdout;
-    for part in ["no process works on it", "model-teacher", "finished"] {
+    for part in ["no process works on it", "model-teacher", "finished", "products", "f32, "] {
         assert!(status.contains(part), "{part}: {status}");
     }
     let list = workspace.babyllama("list runs").done().stdout;
     assert!(list.contains("runs/small") && list.contains("2 of 2"), "{list}");
+    assert!(list.contains("  finished  "), "{list}");
     let compare = workspace.babyllama("compare runs/small runs/trial").done().stdout;
     for part in ["held-out loss", "difference", "student", "trial"] {
         assert!(compare.contains(part), "{part}: {compare}");
@@ -177,7 +178,8 @@ fn cleaning_removes_what_results_do_not_need() {
     workspace.babyllama(line).done();
     for model in [TEACHER, STUDENT] {
         let folder = model.replace("/final", "");
-        let kept = ["best", "final", "finished.json", "follows_from.json", "metrics.jsonl"];
+        let kept =
+            ["best", "best.json", "final", "finished.json", "follows_from.json", "metrics.jsonl"];
         let kept = [&kept[..], &["summary.json"]].concat();
         assert_eq!(workspace.names(&folder), kept, "a finished model keeps no checkpoints");
     }

@@ -73,9 +73,10 @@ impl AgeData {
             read_contexts(path, &finder)?
         } else {
             let mut gatherer = ContextGatherer::new(&finder, settings.contexts_per_word);
-            for text in texts::open_corpus(path)? {
+            let should_stop = || observer.should_stop();
+            for text in texts::open_corpus_unless(&should_stop, path)? {
                 for lines in text.whole_lines() {
-                    stop::check(&|| observer.should_stop()).map_err(CorpusError::from)?;
+                    stop::check(&should_stop).map_err(CorpusError::from)?;
                     gatherer.read(&lines?);
                 }
             }

@@ -6,7 +6,7 @@ use std::path::Path;
 use base::input_file::has_ending;
 use corpus::token_spool::{SpooledTokens, TokenSpool};
 use corpus::{Chunks, ShouldStop, Text, TokenFile, Tokenizer, cleaners, text, texts};
-use eval::{FileLoss, LossResult};
+use eval::{EvalError, FileLoss, LossResult};
 use train::heldout::Heldout;
 use train::{TokenSource, TrainError};
 
@@ -86,6 +86,9 @@ pub fn measure(
             }
         }
     })?;
+    if !found.cross_entropy.is_finite() {
+        Err(EvalError::NotFinite { score: -found.cross_entropy })?;
+    }
     let file = |((file, _), (sum, count)): (&(String, usize), &(f64, usize))| FileLoss {
         file: file.clone(),
         loss: (*count > 0).then(|| sum / *count as f64),
@@ -117,7 +120,7 @@ fn tokens(
     }
     if text.is_text() {
         let tokenizer = tokenizer(group)?;
-        let texts = texts::open_corpus(text.data)?.into_iter();
+        let texts = texts::open_corpus_unless(should_stop, text.data)?.into_iter();
         let mut texts = texts.map(|text| text.stopping_when(should_stop)).collect();
         if text.clean {
             texts = cleaners::clean(should_stop, texts);

@@ -20,7 +20,7 @@ use model::{Model, ModelError, hugging_face};
 
 use crate::error::Result;
 use crate::tokenizers;
-use crate::{Observer, remarks};
+use crate::{Observer, remarks, verify};
 
 /// Models to score.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,7 @@ impl ModelSelection {
         load: impl Fn(&Path, &Arc<dyn Device>) -> std::result::Result<Model, ModelError>,
     ) -> Result<Vec<LoadedModel>> {
         let load = |path: &PathBuf| {
+            verify::model_folder(path)?;
             let model = load(path, device)?;
             remarks::note(path, observer)?;
             Ok(LoadedModel { path: path.clone(), model })

@@ -1,10 +1,10 @@
 //! Where scores are kept: `OUTPUT/MODEL/BENCHMARK/result.json`, with the answer to every item in
-//! `predictions.jsonl`.
+//! `predictions.jsonl`, and in `data.json` the data that they are of.
 
 use std::path::{Path, PathBuf};
 
-use eval::Outcome;
 use eval::output::predictions;
+use eval::{Benchmark, Outcome};
 
 use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
@@ -15,13 +15,42 @@ use crate::{files, outputs};
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn keep(outcome: &Outcome, model: &Path) -> Result<()> {
+pub fn keep(outcome: &Outcome, model: &Path, data: &Path) -> Result<()> {
     let name = outcome.result.benchmark.name();
     let folder = model.join(name);
     files::make_folder(&folder)?;
+    // Answers and scores of one process, not of two.
+    let _lock = outputs::lock_waiting(&folder);
     files::remove(&model.join("stages").join(format!("{name}.json")))?;
     files::write_text(&folder.join("predictions.jsonl"), &predictions::to_lines(outcome))?;
+    files::write_text(&folder.join(DATA), &data_record(data))?;
     files::write_json(&folder.join("result.json"), &outcome.result)
+}
+
+/// The file with the data that a benchmark's scores are of.
+pub(super) const DATA: &str = "data.json";
+
+fn data_record(data: &Path) -> String {
+    format!("{:#}\n", serde_json::json!({ "data": whole(data).to_string_lossy() }))
+}
+
+fn whole(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Refuses to replace a benchmark's scores in a model's folder by those of other data.
+///
+/// # Errors
+/// When the folder has such scores.
+pub fn check_data(model: &Path, benchmark: &dyn Benchmark, data: &Path) -> Result<()> {
+    let folder = model.join(benchmark.name());
+    match std::fs::read_to_string(folder.join(DATA)) {
+        Ok(found) if found != data_record(data) && folder.join("result.json").exists() => {
+            refuse(format_args!("{} holds the scores of other data", folder.display()))
+                .advise("name another folder with --output, or delete that one if it is not needed")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The folder below OUTPUT of every model, or of all together, each claimed before anything is
@@ -48,7 +77,6 @@ pub fn claim_folders(selection: &ModelSelection, output: &Path) -> Result<Vec<Pa
 pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     files::make_folder(folder)?;
     let owner = folder.join("model.json");
-    let whole = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     // Names need not be UTF-8, which JSON must be.
     let models: Vec<String> =
         models.iter().map(|path| whole(path).to_string_lossy().into_owned()).collect();

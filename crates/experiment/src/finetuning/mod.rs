@@ -18,7 +18,7 @@ use serde_json::Value;
 use self::jobs::{Jobs, select_tasks};
 use self::summary::ModelResults;
 use self::tuner::{FinetuneSubject, Tuner};
-use crate::error::Result;
+use crate::error::{Context, Result, wrong_usage};
 use crate::evaluation::results::{claim, distinct};
 use crate::failures::Failures;
 use crate::lock::RunLock;
@@ -119,13 +119,22 @@ pub fn finetune(
     })
 }
 
-/// The seeds that were asked for, each once; none stands for the recipe's.
+/// The seeds that were asked for; none stands for the recipe's.
 pub fn seeds(asked: &[u64]) -> Vec<Option<u64>> {
-    let mut seeds: Vec<Option<u64>> = Vec::new();
-    for &seed in asked {
-        if !seeds.contains(&Some(seed)) {
-            seeds.push(Some(seed));
-        }
+    match asked {
+        [] => vec![None],
+        asked => asked.iter().copied().map(Some).collect(),
     }
-    if seeds.is_empty() { vec![None] } else { seeds }
+}
+
+/// Refuses a seed that is named twice: the same training again shows no spread.
+///
+/// # Errors
+/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the seed.
+pub fn check_seeds(asked: &[u64]) -> Result<()> {
+    match (0..asked.len()).find(|&index| asked[..index].contains(&asked[index])) {
+        None => Ok(()),
+        Some(index) => wrong_usage(format_args!("--seed names {} twice", asked[index]))
+            .advise("name each seed once"),
+    }
 }

@@ -23,7 +23,7 @@ use crate::identity;
 use crate::observer::Observer;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::Stage;
-use crate::tokenizers;
+use crate::{tokenizers, verify};
 
 /// A language model that is to be fine-tuned.
 pub struct FinetuneSubject {
@@ -43,6 +43,7 @@ pub struct FinetuneSubject {
 impl FinetuneSubject {
     /// Looks at a Hugging Face folder, which must have a tokenizer.
     pub fn open(name: String, folder: &Path) -> Result<Self> {
+        verify::model_folder(folder)?;
         let config = hugging_face::load_any_config(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
         let (tokenizer, special_tokens) = match config.architecture.is_causal() {

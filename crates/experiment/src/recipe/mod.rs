@@ -98,6 +98,38 @@ pub fn load_with_inputs(path: &Path, overrides: &[String]) -> Result<Recipe, Rec
 }
 
 fn load_document(path: &Path, overrides: &[String]) -> Result<(Document, Recipe), RecipeError> {
+    let without = |index| {
+        let mut others = overrides.to_vec();
+        others.remove(index);
+        read_document(path, &others).map(drop)
+    };
+    read_document(path, overrides).map_err(|error| blame(error, overrides, without))
+}
+
+/// The error with the override that leads to it as its place: a value that is wrong beside another
+/// one may be the file's, which is right without the override. `without` loads the same without one
+/// of them.
+fn blame(
+    error: RecipeError,
+    overrides: &[String],
+    without: impl Fn(usize) -> Result<(), RecipeError>,
+) -> RecipeError {
+    let RecipeError::Fault { place: Place::File { .. }, fault } = &error else { return error };
+    let is_same = |other| match other {
+        Err(RecipeError::Fault { fault: other, .. }) => other.to_string() == fault.to_string(),
+        _ => false,
+    };
+    let found = (0..overrides.len()).rev().find(|&index| !is_same(without(index)));
+    match (found, error) {
+        (Some(index), RecipeError::Fault { fault, .. }) => {
+            let place = Place::CommandLine(format!("--set {}", overrides[index]));
+            RecipeError::Fault { place, fault }
+        }
+        (_, error) => error,
+    }
+}
+
+fn read_document(path: &Path, overrides: &[String]) -> Result<(Document, Recipe), RecipeError> {
     let mut document = Document::read(path)?;
     for text in overrides {
         document.apply_override(text)?;
@@ -234,6 +266,19 @@ pub fn precision(recipe: &Path) -> Result<Option<Precision>, RecipeError> {
 /// The model that a request describes, checked and with every default filled in as in a run of its
 /// recipe; and the seed of that recipe, or of any that sets none.
 pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), RecipeError> {
+    let without = |index| {
+        let mut others = request.overrides.to_vec();
+        others.remove(index);
+        read_model(request, &others).map(drop)
+    };
+    let all = request.overrides;
+    read_model(request, all).map_err(|error| blame(error, all, without))
+}
+
+fn read_model(
+    request: &ModelRequest<'_>,
+    overrides: &[String],
+) -> Result<(ModelSection, u64), RecipeError> {
     let (mut document, name) = match request.recipe {
         Some(path) => (Document::read(path)?, request.model),
         None => (Document::empty(), "model"),
@@ -242,7 +287,7 @@ pub fn load_model(request: &ModelRequest<'_>) -> Result<(ModelSection, u64), Rec
         Some(_) => document.keep_model(name)?,
         None => document.set(&format!("models.{name}.from"), request.model.into(), "--model")?,
     }
-    for text in request.overrides {
+    for text in overrides {
         document.apply_override_below(&format!("models.{name}.train"), text)?;
     }
     let distill_key = format!("models.{name}.distill");

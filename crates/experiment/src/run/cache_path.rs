@@ -1,9 +1,11 @@
-//! Where a teacher cache must not be.
+//! Where a teacher cache must not be, and which one is of no use.
 
 use std::path::{Path, PathBuf};
 
+use engine::Arithmetic;
 use train::DistillSettings;
 use train::settings::SignalKind;
+use train::signals::cache::{Manifest, Rounding};
 
 use crate::error::{Context, Result, wrong_usage};
 
@@ -33,6 +35,28 @@ pub fn check<'a>(
         "name a folder of its own with `cache`, or none to have it in the output folder's \
          teachers/",
     )
+}
+
+/// Refuses a cache that is there already and was filled in another precision than the device's.
+///
+/// # Errors
+/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the folder and both precisions.
+pub fn check_precision(distill: &DistillSettings, arithmetic: Arithmetic) -> Result<()> {
+    let named = distill.cache.as_ref().filter(|_| distill.signal != SignalKind::Online);
+    let Some(cache) = named else { return Ok(()) };
+    // What cannot be read is refused with its reason where the cache is opened.
+    let Ok(Some(found)) = Manifest::read(&cache.join("manifest.json")) else { return Ok(()) };
+    let wanted = Rounding::of(arithmetic);
+    if found.arithmetic == wanted {
+        return Ok(());
+    }
+    let [found, wanted] = [found.arithmetic, wanted].map(Rounding::name);
+    wrong_usage(format_args!(
+        "the teacher cache {} was filled with --precision {found}, and this is --precision \
+         {wanted}",
+        cache.display()
+    ))
+    .advise(format!("give --precision {found}, or name another folder with `cache`"))
 }
 
 /// The whole path, with links followed as far as it exists.

@@ -17,8 +17,8 @@ pub mod trained;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::Device;
 use engine::cpu::Cpu;
+use engine::{Arithmetic, Device};
 use report::Table;
 
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse, wrong_usage};
@@ -119,7 +119,7 @@ fn logged<T>(
     work: impl FnOnce(&Pipeline<'_>) -> Result<T>,
 ) -> Result<T> {
     let folder = &settings.folder;
-    check_caches(&recipe, folder)?;
+    check_caches(&recipe, folder, Some(settings.device.arithmetic()))?;
     // A GPU's own memory is split while steps run.
     if settings.device.memory().is_none() {
         estimate::require_memory_for_all(&recipe)?;
@@ -199,7 +199,7 @@ struct Pipeline<'a> {
     folder: PathBuf,
     prepared: Option<PathBuf>,
     recipe: Recipe,
-    stages: Stages,
+    stages: Stages<'a>,
     device: Arc<dyn Device>,
     observer: &'a dyn Observer,
     only: Option<String>,
@@ -209,7 +209,7 @@ impl<'a> Pipeline<'a> {
     /// A run in a folder; nothing is made there yet.
     fn look(recipe: Recipe, settings: &RunSettings, observer: &'a dyn Observer) -> Self {
         Self {
-            stages: Stages::look(&settings.folder),
+            stages: Stages::look(&settings.folder).observed(observer),
             folder: settings.folder.clone(),
             prepared: settings.prepared.clone(),
             recipe,
@@ -249,7 +249,7 @@ impl<'a> Pipeline<'a> {
 
 /// Runs a stage unless it is done, and reports why it runs.
 fn perform(
-    stages: &Stages,
+    stages: &Stages<'_>,
     observer: &dyn Observer,
     stage: &Stage,
     outputs: &[&Path],
@@ -263,12 +263,13 @@ fn perform(
     stages.perform(stage, outputs, observer, work)
 }
 
-/// Refuses teacher caches that would be where the run reads models or puts them. [`run`] does so
-/// too; a caller can before it opens a device.
+/// Refuses teacher caches that would be where the run reads models or puts them, and those of
+/// another precision than the device's, as far as that is known. [`run`] does so too; a caller can
+/// before it opens a device.
 ///
 /// # Errors
 /// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the model and the folder.
-pub fn check_caches(recipe: &Recipe, run: &Path) -> Result<()> {
+pub fn check_caches(recipe: &Recipe, run: &Path, arithmetic: Option<Arithmetic>) -> Result<()> {
     let place = |name: &String| run.join("models").join(name);
     let mut folders: Vec<PathBuf> = recipe.models.keys().map(place).collect();
     for section in recipe.models.values() {
@@ -283,6 +284,10 @@ pub fn check_caches(recipe: &Recipe, run: &Path) -> Result<()> {
         recipe.models.iter().filter_map(|(name, section)| Some((name, section.distill.as_ref()?)));
     students.try_for_each(|(name, distill)| {
         cache_path::check(distill, run, folders.iter().map(PathBuf::as_path))
+            .and_then(|()| match arithmetic {
+                Some(arithmetic) => cache_path::check_precision(distill, arithmetic),
+                None => Ok(()),
+            })
             .within(|| format!("model {name}"))
     })
 }

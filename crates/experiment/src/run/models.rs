@@ -17,10 +17,8 @@ use crate::recipe::{ModelSection, Start};
 use crate::stage::{Reason, Stage, Status};
 use crate::training::Training;
 use crate::training_log::TrainingSummary;
+use crate::verify::{self, FINISHED};
 use crate::{remarks, teacher_folders, tokenizers};
-
-/// The copy of the stage's record in a finished model's folder.
-const FINISHED: &str = "finished.json";
 
 /// A trained model of the run.
 pub(super) struct Trained {
@@ -71,14 +69,14 @@ impl Pipeline<'_> {
             let folder = Path::new("models").join(name);
             self.take_back(&stage, &folder)?;
             self.restore(&stage, &folder, text, section.train.sequence_length)?;
-            let outputs = [folder.join("final"), folder.join(TrainingSummary::FILE)];
+            let outputs = verify::outputs(&folder);
             self.perform(&stage, &outputs.each_ref().map(PathBuf::as_path), || {
                 self.train(name, section, &stage, text, &trained)
             })?;
             self.stages.copy_record(&stage, &self.folder.join(&folder).join(FINISHED))?;
             // What would continue a training that has ended: twice the optimizer's state.
             files::remove(&self.folder.join(&folder).join("checkpoints"))?;
-            let weights = self.folder.join(folder).join("final");
+            let weights = self.folder.join(folder).join(verify::FINAL);
             trained.push(Trained { name: name.clone(), stage, weights });
         }
         Ok(trained)
@@ -174,7 +172,9 @@ impl Pipeline<'_> {
             tokenizer: Some(&text.tokenizer),
             inputs_fingerprint: stage.fingerprint(),
         };
-        training.execute(self.observer)
+        let products = training.execute(self.observer)?;
+        self.stages.computed(stage, products);
+        Ok(())
     }
 
     fn start(&self, section: &ModelSection, seed: u64, tokenizer: &Tokenizer) -> Result<Model> {
@@ -185,6 +185,7 @@ impl Pipeline<'_> {
                 Ok(Model::new(config, &self.device, seed)?)
             }
             Start::Folder(folder) => {
+                verify::model_folder(folder)?;
                 tokenizers::require_same(folder, "the model", tokenizer)?;
                 let model = hugging_face::load(folder, &self.device)?;
                 remarks::note(folder, self.observer)?;

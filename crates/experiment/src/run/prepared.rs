@@ -11,7 +11,7 @@ use corpus::{
     subset, text, texts,
 };
 use eval::BUILTIN_MARKER;
-use report::format::grouped;
+use report::format::{counted, grouped};
 use serde_json::json;
 
 use super::{Pipeline, perform};
@@ -53,8 +53,8 @@ pub(super) struct PreparationStages {
 }
 
 impl PreparationStages {
-    fn of(recipe: &Recipe) -> Result<Self> {
-        let corpus = corpus_stage(recipe)?;
+    fn of(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Self> {
+        let corpus = corpus_stage(recipe, should_stop)?;
         let mut tokenizer = Stage::new("tokenizer", &recipe.tokenizer)?.after(&corpus);
         for path in recipe.tokenizer.path.iter().flat_map(|path| Tokenizer::files(path)) {
             tokenizer = tokenizer.reads(&path)?;
@@ -73,7 +73,7 @@ impl PreparationStages {
     }
 
     /// Refuses data that is not complete, and where nothing can be written to complete it.
-    fn require_done(&self, there: &Stages, folder: &Path) -> Result<()> {
+    fn require_done(&self, there: &Stages<'_>, folder: &Path) -> Result<()> {
         for stage in self.all() {
             if let Status::Run(reason) = there.status(stage)? {
                 let (folder, name) = (folder.display(), stage.name());
@@ -88,7 +88,7 @@ impl PreparationStages {
     }
 }
 
-fn corpus_stage(recipe: &Recipe) -> Result<Stage> {
+fn corpus_stage(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Stage> {
     let section = &recipe.corpus;
     let mut stage = Stage::new("corpus", &json!({ "corpus": section, "seed": recipe.seed }))?;
     let validation = match &section.validation {
@@ -100,7 +100,7 @@ fn corpus_stage(recipe: &Recipe) -> Result<Stage> {
         Source::Builtin => None,
     };
     for folder in source.into_iter().chain(validation) {
-        stage = stage.reads_all(identity::text_files(folder)?)?;
+        stage = stage.reads_all(should_stop, identity::text_files(folder)?)?;
     }
     Ok(stage)
 }
@@ -124,7 +124,7 @@ impl Pipeline<'_> {
             return self.preparation(&self.folder, &self.stages).prepare(stages);
         };
         std::fs::create_dir_all(&folder).at("make", &folder)?;
-        let stages_there = Stages::look(&folder);
+        let stages_there = Stages::look(&folder).observed(self.observer);
         let _lock = match lock_waiting(&folder, self.observer) {
             // Complete data may be in a place where nothing can be written.
             Err(error) if error.is_forbidden() => {
@@ -144,7 +144,7 @@ impl Pipeline<'_> {
 
     /// What the preparation follows from.
     pub(super) fn preparation_stages(&self) -> Result<PreparationStages> {
-        PreparationStages::of(&self.recipe)
+        PreparationStages::of(&self.recipe, &|| self.observer.should_stop())
     }
 
     /// The folder of the preparation, where runs share it.
@@ -153,7 +153,7 @@ impl Pipeline<'_> {
         Some(self.prepared.as_ref()?.join(fingerprint.get(..16).unwrap_or(&fingerprint)))
     }
 
-    fn preparation<'b>(&'b self, folder: &'b Path, stages: &'b Stages) -> Preparation<'b> {
+    fn preparation<'b>(&'b self, folder: &'b Path, stages: &'b Stages<'b>) -> Preparation<'b> {
         Preparation { folder, stages, recipe: &self.recipe, observer: self.observer }
     }
 
@@ -206,7 +206,7 @@ fn lock_waiting(folder: &Path, observer: &dyn Observer) -> Result<RunLock> {
 /// Prepares text in a folder.
 struct Preparation<'a> {
     folder: &'a Path,
-    stages: &'a Stages,
+    stages: &'a Stages<'a>,
     recipe: &'a Recipe,
     observer: &'a dyn Observer,
 }
@@ -272,7 +272,8 @@ impl Preparation<'_> {
             remove_old(&folder)?;
             let sizes = texts::write_texts(&folder, texts)?;
             let words = grouped(sizes.iter().map(|text| text.words as u64).sum());
-            self.observer.note(format_args!("  {place}: {} files, {words} words", texts.len()));
+            let files = counted(texts.len() as u64, "file");
+            self.observer.note(format_args!("  {place}: {files}, {words} words"));
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ impl Pipeline<'_> {
     fn look_at(
         &self,
         stage: &Stage,
-        stages: &Stages,
+        stages: &Stages<'_>,
         undoes: Option<UndoneTraining>,
     ) -> Result<StagePreview> {
         let (name, status) = (stage.name().to_owned(), stages.status(stage)?);

@@ -10,6 +10,7 @@ use super::clean::{entries, is_run, require_run};
 use crate::error::{FileContext, Result};
 use crate::lock;
 use crate::recipe::{self, Recipe};
+use crate::stage::Stages;
 use crate::training_log::MetricsRecord;
 
 /// How far a run is.
@@ -42,6 +43,8 @@ pub struct ModelStatus {
     pub held_out_loss: Option<f64>,
     /// Time in steps.
     pub seconds: f64,
+    /// Of a finished model, the precision and what computed the products, where that is known.
+    pub products: Option<String>,
 }
 
 impl RunStatus {
@@ -90,6 +93,7 @@ impl ModelStatus {
             loss: None,
             held_out_loss: None,
             seconds: 0.0,
+            products: Stages::look(run).products(&format!("model-{name}")),
         };
         let log = run.join("models").join(name).join("metrics.jsonl");
         for record in metrics::read::<MetricsRecord>(&log).unwrap_or_default() {

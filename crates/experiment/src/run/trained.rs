@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::recipe::suggestion;
+use crate::verify;
 
 /// The folder with a model's best weights: those of the finished training, or the best so far.
 ///
 /// # Errors
-/// When there is no run, no such model in it, or no weights of it yet; each with its next step.
+/// When there is no run, no such model in it, no weights of it yet, or damage to them; each with
+/// its next step.
 pub fn weights(run: &Path, model: &str) -> Result<PathBuf> {
     let shown = run.display();
     if !run.is_dir() {
@@ -29,7 +31,7 @@ pub fn weights(run: &Path, model: &str) -> Result<PathBuf> {
     }
     let found = ["final", "best"].map(|name| folder.join(name));
     match found.into_iter().find(|place| place.join("model.safetensors").is_file()) {
-        Some(place) => Ok(place),
+        Some(place) => verify::model_folder(&place).map(|()| place),
         None => refuse(format_args!("the model `{model}` of {shown} has no weights yet"))
             .advise(format!("let `babyllama run --output {shown}` finish an epoch first")),
     }

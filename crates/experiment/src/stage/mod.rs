@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::hash;
+use base::{ShouldStop, Stopped, hash, stop};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
 pub use self::reason::{Reason, Status};
-pub use self::stages::Stages;
+pub use self::stages::{Stages, verify_folder};
 
 /// Why a stage's state could not be read or written.
 #[derive(Debug, Error)]
@@ -30,6 +30,8 @@ pub enum StageError {
     Settings { stage: String, source: serde_json::Error },
     #[error("{} is not as stage {stage} left it", path.display())]
     Damaged { stage: String, path: PathBuf },
+    #[error("stopped before the end, as asked")]
+    Stopped(#[from] Stopped),
 }
 
 /// A step of a run and all that its result follows from.
@@ -67,24 +69,34 @@ impl Stage {
     /// # Errors
     /// When it cannot be read, or is a folder, a pipe or a device.
     pub fn reads(self, path: &Path) -> Result<Self, StageError> {
-        let hash = hash::of_file(path).map_err(|source| StageError::File {
-            action: "read",
-            path: path.to_path_buf(),
-            source,
-        })?;
+        self.reads_unless(&stop::never, path)
+    }
+
+    /// The same, until `should_stop` answers `true`.
+    ///
+    /// # Errors
+    /// As [`reads`](Self::reads), and when it was asked to stop.
+    pub fn reads_unless(
+        self,
+        should_stop: ShouldStop<'_>,
+        path: &Path,
+    ) -> Result<Self, StageError> {
+        let hash = hash::of_file_unless(should_stop, path).map_err(failed("read", path))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Ok(self.follows(&name, hash))
     }
 
-    /// Adds input files in their order, as [`reads`](Self::reads) does.
+    /// Adds input files in their order, as [`reads_unless`](Self::reads_unless) does.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// When one of them cannot be read, or it was asked to stop.
     pub fn reads_all<P: AsRef<Path>>(
         self,
+        should_stop: ShouldStop<'_>,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self, StageError> {
-        paths.into_iter().try_fold(self, |stage, path| stage.reads(path.as_ref()))
+        let mut paths = paths.into_iter();
+        paths.try_fold(self, |stage, path| stage.reads_unless(should_stop, path.as_ref()))
     }
 
     /// Adds an input by the hash of its contents. `name` is what messages call it.
@@ -119,5 +131,14 @@ impl Stage {
         let text =
             serde_json::json!([self.name, self.settings, self.stages, self.files]).to_string();
         hash::of_bytes(text.as_bytes())
+    }
+}
+
+/// An error of the file system as one of a stage.
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StageError {
+    let path = path.to_path_buf();
+    move |source| match stop::is_stop(&source) {
+        true => StageError::Stopped(Stopped),
+        false => StageError::File { action, path, source },
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use base::hash;
+use base::{ShouldStop, hash};
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
@@ -35,15 +35,20 @@ pub(super) struct OutputFile {
 
 impl OutputFile {
     /// The file as it is now.
-    fn of(run: &Path, path: PathBuf) -> io::Result<Self> {
+    fn of(should_stop: ShouldStop<'_>, run: &Path, path: PathBuf) -> io::Result<Self> {
         let whole = run.join(&path);
         let metadata = fs::metadata(&whole)?;
-        let hash = hash::of_file(&whole)?;
+        let hash = hash::of_file_unless(should_stop, &whole)?;
         Ok(Self { path, size: metadata.len(), modified: modified(&metadata), hash })
     }
 
     /// What became of the file, if it is not as it was.
-    pub(super) fn problem(&self, run: &Path, look: Look) -> io::Result<Option<Reason>> {
+    pub(super) fn problem(
+        &self,
+        should_stop: ShouldStop<'_>,
+        run: &Path,
+        look: Look,
+    ) -> io::Result<Option<Reason>> {
         let metadata = match fs::metadata(run.join(&self.path)) {
             Err(cause)
                 if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
@@ -60,24 +65,28 @@ impl OutputFile {
         if looks_same && look == Look::Quick {
             return Ok(None);
         }
-        Ok(if self.is_in(&run.join(&self.path))? { None } else { damaged() })
+        Ok(if self.is_in(should_stop, &run.join(&self.path))? { None } else { damaged() })
     }
 
     /// Whether a file has the contents that this one had.
-    pub(super) fn is_in(&self, file: &Path) -> io::Result<bool> {
+    pub(super) fn is_in(&self, should_stop: ShouldStop<'_>, file: &Path) -> io::Result<bool> {
         let has_size =
             fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() == self.size);
-        Ok(has_size && hash::of_file(file)? == self.hash)
+        Ok(has_size && hash::of_file_unless(should_stop, file)? == self.hash)
     }
 }
 
 /// The files of a stage's outputs, which are files and folders relative to the run's folder.
-pub(super) fn list(run: &Path, outputs: &[&Path]) -> io::Result<Vec<OutputFile>> {
+pub(super) fn list(
+    should_stop: ShouldStop<'_>,
+    run: &Path,
+    outputs: &[&Path],
+) -> io::Result<Vec<OutputFile>> {
     let mut paths = Vec::new();
     for output in outputs {
         collect(run, output, &mut paths)?;
     }
-    paths.into_iter().map(|path| OutputFile::of(run, path)).collect()
+    paths.into_iter().map(|path| OutputFile::of(should_stop, run, path)).collect()
 }
 
 /// The file itself, or every file below the folder, in sorted order.

@@ -1,16 +1,16 @@
 //! The finished stages of a run.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use base::atomic_file;
+use base::{atomic_file, stop};
 use serde::{Deserialize, Serialize};
 
 use super::outputs::{self, Look, OutputFile};
-use super::{Reason, Stage, StageError, Status};
+use super::{Reason, Stage, StageError, Status, failed};
 use crate::error::ExperimentError;
 use crate::observer::Observer;
 
@@ -20,19 +20,25 @@ struct Record {
     fingerprint: String,
     stage: Stage,
     outputs: Vec<OutputFile>,
+    /// Of a trained model, the precision and what computed the products.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    products: Option<String>,
 }
 
 /// The finished stages of one run.
-#[derive(Debug)]
-pub struct Stages {
+pub struct Stages<'a> {
     run: PathBuf,
+    /// Can ask to stop while files are hashed.
+    observer: Option<&'a dyn Observer>,
     performed: Cell<usize>,
     skipped: Cell<usize>,
     /// Stages whose outputs have been hashed by this process.
     verified: RefCell<BTreeSet<String>>,
+    /// What computed the products of stages that this process performed, by their names.
+    products: RefCell<BTreeMap<String, String>>,
 }
 
-impl Stages {
+impl<'a> Stages<'a> {
     /// The stages of the run in this folder; makes `stages/` when it is not there.
     ///
     /// # Errors
@@ -47,10 +53,22 @@ impl Stages {
     pub fn look(run: &Path) -> Self {
         Self {
             run: run.to_path_buf(),
+            observer: None,
             performed: Cell::new(0),
             skipped: Cell::new(0),
             verified: RefCell::default(),
+            products: RefCell::default(),
         }
+    }
+
+    /// The same stages, whose files are hashed until the observer asks to stop.
+    pub fn observed(self, observer: &'a dyn Observer) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    fn should_stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
+        let observer = self.observer;
+        move || observer.is_some_and(|observer| observer.should_stop())
     }
 
     /// Runs a stage unless it is done, and records that it is. `work` receives the reason; outputs
@@ -82,6 +100,16 @@ impl Stages {
         self.mark_done(stage, outputs)?;
         self.performed.set(self.performed.get() + 1);
         Ok(())
+    }
+
+    /// Notes what computed the products of a stage, for its record.
+    pub fn computed(&self, stage: &Stage, products: String) {
+        self.products.borrow_mut().insert(stage.name.clone(), products);
+    }
+
+    /// What computed the products of a finished stage, where its record has it.
+    pub fn products(&self, name: &str) -> Option<String> {
+        self.record(name).ok().flatten()?.products
     }
 
     /// How many stages were performed, and how many were done already.
@@ -140,12 +168,14 @@ impl Stages {
         let Some(record) = record.filter(|record| record.fingerprint == stage.fingerprint()) else {
             return Ok(Vec::new());
         };
+        let should_stop = self.should_stop();
         let mut restored = Vec::new();
         for output in record.outputs {
             let place = self.run.join(&output.path);
-            let problem = output.problem(&self.run, Look::Quick).map_err(failed("read", &place))?;
+            let problem = output.problem(&should_stop, &self.run, Look::Quick);
+            let problem = problem.map_err(failed("read", &place))?;
             let Some(spare) = problem.and_then(|_| spare(&output.path)) else { continue };
-            if output.is_in(&spare).map_err(failed("read", &spare))? {
+            if output.is_in(&should_stop, &spare).map_err(failed("read", &spare))? {
                 let copy = || {
                     place.parent().map_or(Ok(()), fs::create_dir_all)?;
                     atomic_file::write_with(&place, |beside| fs::copy(&spare, beside).map(drop))
@@ -189,12 +219,28 @@ impl Stages {
     /// # Errors
     /// When an output cannot be read or the record not be written.
     pub fn mark_done(&self, stage: &Stage, outputs: &[&Path]) -> Result<(), StageError> {
-        let outputs = outputs::list(&self.run, outputs).map_err(failed("read", &self.run))?;
-        let record = Record { fingerprint: stage.fingerprint(), stage: stage.clone(), outputs };
+        self.write_record(stage, outputs, &self.path(&stage.name))
+    }
+
+    /// Writes what a finished stage left to a place of the caller's own.
+    ///
+    /// # Errors
+    /// When an output cannot be read or the record not be written.
+    pub fn write_record<P: AsRef<Path>>(
+        &self,
+        stage: &Stage,
+        outputs: &[P],
+        place: &Path,
+    ) -> Result<(), StageError> {
+        let outputs: Vec<&Path> = outputs.iter().map(AsRef::as_ref).collect();
+        let outputs = outputs::list(&self.should_stop(), &self.run, &outputs);
+        let outputs = outputs.map_err(failed("read", &self.run))?;
+        let (fingerprint, stage) = (stage.fingerprint(), stage.clone());
+        let products = self.products.borrow().get(&stage.name).cloned();
+        let record = Record { fingerprint, stage, outputs, products };
         let text = serde_json::to_string_pretty(&record)
-            .map_err(|source| StageError::Settings { stage: stage.name.clone(), source })?;
-        let path = self.path(&stage.name);
-        atomic_file::write(&path, text.as_bytes()).map_err(failed("write", &path))
+            .map_err(|source| StageError::Settings { stage: record.stage.name.clone(), source })?;
+        atomic_file::write(place, text.as_bytes()).map_err(failed("write", place))
     }
 
     /// Removes the record of a stage of this name, whatever its settings were.
@@ -214,7 +260,8 @@ impl Stages {
     fn problem(&self, record: &Record, look: Look) -> Result<Option<Reason>, StageError> {
         for output in &record.outputs {
             let path = self.run.join(&output.path);
-            let problem = output.problem(&self.run, look).map_err(failed("read", &path))?;
+            let problem = output.problem(&self.should_stop(), &self.run, look);
+            let problem = problem.map_err(failed("read", &path))?;
             if problem.is_some() {
                 return Ok(problem);
             }
@@ -238,9 +285,23 @@ impl Stages {
     }
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StageError {
-    let path = path.to_path_buf();
-    move |source| StageError::File { action, path, source }
+/// Checks the files of a folder against a copied record of the stage that left them, which may have
+/// been moved with it. A copy that is not there or cannot be understood knows nothing.
+///
+/// # Errors
+/// [`StageError::Damaged`] when a file is not as it was.
+pub fn verify_folder(copy: &Path, folder: &Path) -> Result<(), StageError> {
+    let bytes = fs::read(copy).unwrap_or_default();
+    let Ok(Record { stage, outputs, .. }) = serde_json::from_slice(&bytes) else { return Ok(()) };
+    for output in outputs {
+        let is_in_folder = output.path.parent().and_then(Path::file_name) == folder.file_name();
+        let Some(name) = output.path.file_name().filter(|_| is_in_folder) else { continue };
+        let path = folder.join(name);
+        if !output.is_in(&stop::never, &path).map_err(failed("read", &path))? {
+            return Err(StageError::Damaged { stage: stage.name, path });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -252,7 +313,7 @@ mod tests {
 
     struct Run {
         folder: TempDir,
-        stages: Stages,
+        stages: Stages<'static>,
     }
 
     fn run() -> Run {
@@ -269,7 +330,7 @@ mod tests {
         let text = run.folder.path().join("text");
         let files = ["a.train", "b.train"].map(|name| text.join(name));
         let there = files.iter().filter(|file| file.exists());
-        Stage::new("clean", &settings).unwrap().reads_all(there).unwrap()
+        Stage::new("clean", &settings).unwrap().reads_all(&stop::never, there).unwrap()
     }
 
     fn reason(run: &Run, stage: &Stage) -> String {

@@ -38,23 +38,32 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Trains to the end, or goes on after the last checkpoint.
+    /// Trains to the end, or goes on after the last checkpoint. Returns the precision and what
+    /// computed the products, such as `f32, AVX-512`.
     ///
     /// # Errors
     /// When training fails, and [`ExperimentError::Interrupted`] when the observer asked to stop.
-    pub fn execute(self, observer: &dyn Observer) -> Result<()> {
+    pub fn execute(self, observer: &dyn Observer) -> Result<String> {
         let (folder, tokenizer) = (self.folder, self.tokenizer);
         let (name, length) = (self.name, self.settings.sequence_length);
         let mut log = TrainingLog::new(name, folder, observer);
-        match self.execute_with(&mut log)? {
-            Outcome::Finished { step, .. } => log.finish(step),
+        let precision = self.model.device().arithmetic().to_string();
+        let products = match self.execute_with(&mut log)? {
+            Outcome::Finished { step, products, .. } => {
+                log.finish(step);
+                products
+            }
             Outcome::Interrupted { .. } => return Err(ExperimentError::Interrupted),
-        }
+        };
         if let Some(tokenizer) = tokenizer {
             tokenizer.save_folder(&folder.join("final"), length)?;
         }
         let summary = TrainingSummary::of_metrics(folder)?;
-        files::write_json(&folder.join(TrainingSummary::FILE), &summary)
+        files::write_json(&folder.join(TrainingSummary::FILE), &summary)?;
+        Ok(match products.starts_with(&precision) {
+            true => products,
+            false => format!("{precision}, {products}"),
+        })
     }
 
     /// The same with a listener of the caller's own, without metrics and tokenizer.

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::stop;
 use corpus::{TokenFile, Tokenizer};
-use engine::Device;
+use engine::{Arithmetic, Device};
 use model::{Model, ModelConfig, hugging_face};
 use train::{DistillSettings, Distillation, TokenSource};
 
@@ -17,7 +18,8 @@ use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
 use crate::run::log::RunLog;
-use crate::stage::Stage;
+use crate::stage::{Stage, Stages};
+use crate::verify::{self, FINISHED};
 use crate::{files, outputs, remarks, teacher_folders, tokenizers};
 
 /// What a single model is trained on.
@@ -41,15 +43,21 @@ pub struct TrainingFiles {
 ///
 /// # Errors
 /// When the trained weights would replace a model that is read, or the teacher cache would be where
-/// the training reads or writes models.
-pub fn check(section: &ModelSection, files: &TrainingFiles) -> Result<()> {
+/// the training reads or writes models, or is of another precision than the device's, as far as
+/// that is known.
+pub fn check(
+    section: &ModelSection,
+    files: &TrainingFiles,
+    arithmetic: Option<Arithmetic>,
+) -> Result<()> {
     let folders = folders(section);
-    for name in ["final", "best"] {
+    for name in [verify::FINAL, train::best::FOLDER] {
         let read: Vec<PathBuf> = folders.iter().map(|(_, folder)| folder.clone()).collect();
         outputs::check_folder(&files.output.join(name), &read)?;
     }
     let Some(distill) = &section.distill else { return Ok(()) };
-    cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))
+    cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))?;
+    arithmetic.map_or(Ok(()), |arithmetic| cache_path::check_precision(distill, arithmetic))
 }
 
 /// Trains a model of a recipe on token files. `recipe_seed` is what drawn teacher tokens follow
@@ -64,7 +72,7 @@ pub fn train_single(
     device: &Arc<dyn Device>,
     observer: &dyn Observer,
 ) -> Result<()> {
-    check(section, files)?;
+    check(section, files, Some(device.arithmetic()))?;
     files::make_folder(&files.output)?;
     let _lock = RunLock::acquire(&files.output)?;
     let tokenizer = files.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
@@ -85,6 +93,7 @@ pub fn train_single(
     let vocab_size = model.config().vocab_size;
     let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
     let distill = distill.map(distillation).transpose()?;
+    let stage = stage(files, section)?;
     let training = Training {
         name: "training",
         folder: &files.output,
@@ -95,13 +104,22 @@ pub fn train_single(
         tokens: &training,
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
         tokenizer: tokenizer.as_ref(),
-        inputs_fingerprint: fingerprint(files, section)?,
+        inputs_fingerprint: stage.fingerprint(),
     };
     let log = RunLog::open(&files.output, observer)?;
     if let Start::Folder(folder) = &section.start {
         remarks::note(folder, &log)?;
     }
-    training.execute(&log)
+    // While the weights are replaced there is no record of them.
+    files::remove(&files.output.join(FINISHED))?;
+    let products = training.execute(&log)?;
+    let stages = Stages::look(&files.output);
+    stages.computed(&stage, products);
+    Ok(stages.write_record(
+        &stage,
+        &verify::outputs(Path::new("")),
+        &files.output.join(FINISHED),
+    )?)
 }
 
 fn start(
@@ -112,7 +130,10 @@ fn start(
     device: &Arc<dyn Device>,
 ) -> Result<Model> {
     match &section.start {
-        Start::Folder(folder) => Ok(hugging_face::load(folder, device)?),
+        Start::Folder(folder) => {
+            verify::model_folder(folder)?;
+            Ok(hugging_face::load(folder, device)?)
+        }
         Start::Random(_) => Ok(Model::new(config(section, files, tokens)?, device, seed)?),
     }
 }
@@ -198,12 +219,12 @@ fn compare_tokenizers(
     }
 }
 
-/// A hash of everything that is read: token files and how they are read, start weights, teachers.
-fn fingerprint(files: &TrainingFiles, section: &ModelSection) -> Result<String> {
+/// Everything that is read: token files and how they are read, start weights, teachers.
+fn stage(files: &TrainingFiles, section: &ModelSection) -> Result<Stage> {
     let mut stage = Stage::new("training", &files.raw_tokens)?.reads(&files.tokens)?;
-    stage = stage.reads_all(&files.validation)?;
+    stage = stage.reads_all(&stop::never, &files.validation)?;
     for (role, folder) in folders(section) {
         stage = stage.follows(role, identity::weights(&folder)?);
     }
-    Ok(stage.fingerprint())
+    Ok(stage)
 }

@@ -16,7 +16,7 @@ use crate::console::{self, Console};
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (console, selection) = (Console::without_signals(), args.common.selection());
     let data = AgeData::read(&args.settings(), &console)?;
-    prepare_json(&args.common, &[&args.words, &args.contexts])?;
+    let _json = prepare_json(&args.common, &[&args.words, &args.contexts])?;
     let models = selection.load_causal(&device.open()?, &console)?;
     let folders =
         args.output.as_ref().map(|output| claim_folders(&selection, output)).transpose()?;

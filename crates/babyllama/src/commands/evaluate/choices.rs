@@ -4,8 +4,9 @@ use std::path::Path;
 
 use eval::{BenchmarkResult, Rules, Task, ZeroShot};
 use experiment::evaluation::choices::{self, Pairs};
-use experiment::evaluation::results::{claim_folders, keep, short_names};
+use experiment::evaluation::results::{check_data, claim_folders, keep, short_names};
 use experiment::evaluation::{LoadedModel, label, models, tokenizer};
+use report::format::counted;
 use report::{Align, ScoreTable, Table, points};
 use serde_json::{Value, json};
 
@@ -56,10 +57,13 @@ fn evaluate(
 ) -> anyhow::Result<()> {
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
-    prepare_json(args, &[data])?;
+    let _json = prepare_json(args, &[data])?;
     let console = Console::without_signals();
     let loaded = selection.load(&device.open()?, &console)?;
     let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
+    for folder in folders.iter().flatten() {
+        check_data(folder, benchmark, data)?;
+    }
     let score = |group: &[LoadedModel]| {
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());
@@ -71,11 +75,23 @@ fn evaluate(
     let outcomes =
         selection.groups(&loaded).into_iter().map(score).collect::<anyhow::Result<Vec<_>>>()?;
     for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
-        keep(outcome, folder)?;
+        keep(outcome, folder, data)?;
     }
     let results: Vec<_> =
         outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
     console::print_table(&table(&short_names(&selection), &results))?;
+    if let Some((_, part)) = results.first().filter(|(_, result)| !result.is_whole()) {
+        console::note(format!("this is not all of the benchmark: {}", part.title()));
+    }
+    for (name, result) in short_names(&selection).iter().zip(&results) {
+        let cut = result.1.truncated;
+        if cut > 0 {
+            console::note(format!(
+                "{name}: {} cut to the model's positions",
+                counted(cut as u64, "text")
+            ));
+        }
+    }
     let values =
         results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
     write_json(args, &Value::Array(values))

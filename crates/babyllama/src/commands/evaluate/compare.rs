@@ -28,7 +28,8 @@ struct Answers {
 pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let resampling = resampling(args)?;
     let inputs = [args.first.clone(), args.second.clone()];
-    args.json.as_deref().map_or(Ok(()), |path| outputs::prepare_file(path, &inputs))?;
+    let json = args.json.as_deref();
+    let _json = json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?;
     let (first, second) = (read(&args.first)?, read(&args.second)?);
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {
@@ -83,6 +84,15 @@ fn resampling(args: &CompareArgs) -> anyhow::Result<Resampling> {
 fn read(path: &Path) -> anyhow::Result<Answers> {
     let file = if path.is_dir() { path.join("predictions.jsonl") } else { path.to_owned() };
     if path.is_dir() && !file.exists() {
+        let inside = with_answers(path, 2);
+        if let [first, ..] = &inside[..] {
+            let folders: Vec<_> = inside.iter().map(|path| path.display().to_string()).collect();
+            return Err(anyhow!("{} has no answers itself, but folders with some", path.display()))
+                .hint(match inside.len() {
+                    1 => format!("give {}", first.display()),
+                    _ => format!("give one of {}", folders.join(", ")),
+                });
+        }
         let what = if path.join("config.json").exists() { "a model" } else { "a folder" };
         return Err(anyhow!("{} is {what} without answers (predictions.jsonl)", path.display()))
             .hint(
@@ -110,6 +120,20 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
         }
     };
     Ok(Answers { path: path.to_owned(), tasks, result })
+}
+
+/// The folders with answers in a folder, so many levels down, by name.
+fn with_answers(folder: &Path, levels: usize) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    let inside = |path: PathBuf| match path.join("predictions.jsonl").is_file() {
+        true => vec![path],
+        false if levels > 1 => with_answers(&path, levels - 1),
+        false => Vec::new(),
+    };
+    folders.into_iter().flat_map(inside).collect()
 }
 
 fn row(unit: &Difference) -> Vec<String> {

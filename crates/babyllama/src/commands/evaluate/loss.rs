@@ -15,7 +15,7 @@ use crate::console::{self, Console};
 /// Held-out cross-entropy over non-overlapping sequences of the whole text.
 pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     text.check()?;
-    prepare_json(args, &[text.data])?;
+    let _json = prepare_json(args, &[text.data])?;
     let console = Console::without_signals();
     let selection = args.selection();
     let models = selection.load_causal(&device.open()?, &console)?;

@@ -10,11 +10,11 @@ use experiment::estimate::signals::Choice;
 use experiment::estimate::speed::Speed;
 use experiment::estimate::work::Work;
 use experiment::estimate::{RecipeEstimate, require_memory_for_all};
-use experiment::recipe::{self, Recipe};
-use experiment::run::RunSettings;
+use experiment::recipe::{self, ModelSection, Recipe};
 use experiment::run::preview::preview;
+use experiment::run::{RunSettings, check_caches};
 use experiment::stage::Status;
-use report::format::{NOTHING, duration, grouped, short};
+use report::format::{NOTHING, decimal, duration, grouped, short};
 use report::{Align, Table};
 
 use super::run;
@@ -29,6 +29,7 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let device = &device.or_precision(recipe.precision);
     let (arithmetic, faster) = (device.arithmetic(), device.faster_precision());
     let run = run::folder(output, &recipe);
+    check_caches(&recipe, &run, device.known_arithmetic())?;
     let done = done_stages(&recipe, &run)?;
     // With --prepared they are elsewhere.
     let has_tokens =
@@ -140,7 +141,7 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
         table.push(vec![
             name.to_string(),
             grouped(model.parameters as u64),
-            section.train.epochs.to_string(),
+            epochs(section, model.tokens / estimate.tokens.max(1.0)),
             short(model.tokens),
             short(model.work.flops()),
             format!("{}B", short(model.memory)),
@@ -165,6 +166,14 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     row("scores", None, times.of(scores.clone()));
     row("all", Some(estimate.peak_disk()), times.of(training.chain(scores)));
     table
+}
+
+/// The epochs that a model is trained for: by its recipe, or as many as its steps are.
+fn epochs(section: &ModelSection, seen: f64) -> String {
+    match section.train.max_steps {
+        0 => section.train.epochs.to_string(),
+        _ => decimal(Some(seen), 2),
+    }
 }
 
 /// What each kind of teacher outputs takes for each student.

@@ -18,7 +18,7 @@ use super::model_scores::ModelScores;
 use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::evaluation::ages::{AgeData, AgeSettings};
 use crate::evaluation::loss::{self, HeldoutText};
-use crate::evaluation::results::keep;
+use crate::evaluation::results::{DATA, keep};
 use crate::evaluation::{LoadedModel, choices, models, tokenizer};
 use crate::failures::{Failures, Part};
 use crate::files;
@@ -51,7 +51,7 @@ pub(super) struct Scoring<'a> {
     observer: &'a dyn Observer,
     group: &'a [LoadedModel],
     folder: PathBuf,
-    stages: Stages,
+    stages: Stages<'a>,
     /// The weights and tokenizers of the group.
     model: Stage,
     scores: ModelScores,
@@ -70,7 +70,7 @@ impl<'a> Scoring<'a> {
         scores: ModelScores,
     ) -> Result<Self> {
         let model = Stage::new("model", identities)?;
-        let (folder, stages) = (folder.to_owned(), Stages::open(folder)?);
+        let (folder, stages) = (folder.to_owned(), Stages::open(folder)?.observed(observer));
         Ok(Self { settings, observer, group, folder, stages, model, scores, is_wanted: true })
     }
 
@@ -145,11 +145,11 @@ impl<'a> Scoring<'a> {
     ) -> Result<bool> {
         let stage = Stage::new(benchmark.name(), &json!([settings, FORMAT]))?
             .after(&self.model)
-            .reads_all(inputs)?;
+            .reads_all(&|| self.observer.should_stop(), inputs)?;
         let place = Path::new(benchmark.name());
         let mut outputs = vec![place.join("result.json")];
         if matches!(benchmark.kind(), Kind::ZeroShot(_)) {
-            outputs.push(place.join("predictions.jsonl"));
+            outputs.extend(["predictions.jsonl", DATA].map(|name| place.join(name)));
         }
         let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
         let file = self.folder.join(outputs[0]);
@@ -210,7 +210,7 @@ impl<'a> Scoring<'a> {
             let observer = scoring.observer;
             let outcome =
                 choices::score(&models, benchmark, tasks, asked, &tokenizer, label, observer)?;
-            keep(&outcome, &scoring.folder)
+            keep(&outcome, &scoring.folder, &found.path)
         })?;
         if !is_there {
             return Ok(());
