@@ -179,8 +179,8 @@ fn a_cut_at_any_file_operation_changes_nothing() {
 }
 
 /// Hundreds of places, in some minutes: `cargo test --release -p babyllama --test cli -- --ignored
-/// faults`. `BABYLLAMA_FAULTS` is the number of places, `BABYLLAMA_FAULTS_COMMAND` the first word of
-/// the commands.
+/// faults`. `BABYLLAMA_FAULTS` is the number of places, `BABYLLAMA_FAULTS_COMMAND` the first word
+/// of the commands.
 #[test]
 #[ignore = "takes minutes"]
 fn cuts_at_hundreds_of_file_operations_change_nothing() {
