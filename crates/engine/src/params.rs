@@ -78,6 +78,9 @@ pub enum Role {
     TokenTypes,
     /// Weights of a matrix product, `[out, in]`.
     Matrix,
+    /// Weights of the product that gives logits, `[vocabulary or labels, in]`, where it is not the
+    /// embedding.
+    Output,
     /// What a product or a normalisation adds, `[1, out]`.
     Bias,
     /// Gain of a normalisation, `[1, channels]`.
@@ -88,6 +91,11 @@ impl Role {
     /// Whether rows are looked up, so that the segment takes part in no matrix product as a table.
     pub fn is_table(self) -> bool {
         matches!(self, Role::Embedding | Role::Positions | Role::TokenTypes)
+    }
+
+    /// Whether the segment is the weights of a matrix product and nothing else.
+    pub fn is_product(self) -> bool {
+        matches!(self, Role::Matrix | Role::Output)
     }
 
     /// Whether the segment is a single row, which files store with one dimension.
@@ -105,6 +113,22 @@ pub struct NamedSegment {
     pub segment: Segment,
     /// What it is for.
     pub role: Role,
+    /// How many matrices of equal height it holds, one below the other: more than one where a
+    /// family stores several products as one tensor.
+    pub parts: usize,
+}
+
+impl NamedSegment {
+    /// The matrices that it holds.
+    pub fn matrices(&self) -> impl Iterator<Item = Segment> + use<> {
+        let Segment { offset, rows, columns } = self.segment;
+        let rows = rows / self.parts;
+        (0..self.parts).map(move |part| Segment {
+            offset: offset + part * rows * columns,
+            rows,
+            columns,
+        })
+    }
 }
 
 /// All segments of a model, in the order of the flat vector.
@@ -125,8 +149,30 @@ impl Layout {
     ) -> Segment {
         let segment = Segment { offset: self.length, rows, columns };
         self.length += segment.length();
-        self.segments.push(NamedSegment { name: name.into(), segment, role });
+        self.segments.push(NamedSegment { name: name.into(), segment, role, parts: 1 });
         segment
+    }
+
+    /// States that the segment at a place holds so many matrices of equal height, one below the
+    /// other.
+    ///
+    /// # Panics
+    /// When there is none, or its rows cannot be divided so.
+    pub fn divide(&mut self, segment: Segment, parts: usize) {
+        let named = self.segments.iter_mut().find(|named| named.segment == segment);
+        let named = named.expect("a segment to divide");
+        assert!(segment.rows.is_multiple_of(parts), "{} in {parts} parts", named.name);
+        named.parts = parts;
+    }
+
+    /// Gives the matrix at a place the role of the output layer; a table that is also the output
+    /// layer stays what it is.
+    pub fn mark_output(&mut self, output: Segment) {
+        let is_output =
+            |named: &&mut NamedSegment| named.segment == output && named.role == Role::Matrix;
+        if let Some(named) = self.segments.iter_mut().find(is_output) {
+            named.role = Role::Output;
+        }
     }
 
     /// Number of parameters.
@@ -201,6 +247,24 @@ mod tests {
         let (gate, up) =
             (layout.add("gate", 1, 5, Role::Matrix), layout.add("up", 1, 5, Role::Matrix));
         assert_eq!(Segment::stack(&[gate, up]), Segment { offset: 24, rows: 2, columns: 5 });
+    }
+
+    #[test]
+    fn a_segment_may_hold_several_matrices_and_the_output_has_a_role() {
+        let mut layout = Layout::default();
+        let table = layout.add("table", 5, 4, Role::Embedding);
+        let qkv = layout.add("qkv", 6, 4, Role::Matrix);
+        layout.divide(qkv, 3);
+        let output = layout.add("output", 5, 4, Role::Matrix);
+        layout.mark_output(table);
+        layout.mark_output(output);
+        let found = layout.segments().iter().map(|named| (named.role, named.matrices().count()));
+        let expected = [(Role::Embedding, 1), (Role::Matrix, 3), (Role::Output, 1)];
+        assert!(found.eq(expected));
+        let parts: Vec<_> = layout.segments()[1].matrices().collect();
+        let part = |offset| Segment { offset, rows: 2, columns: 4 };
+        assert_eq!(parts, [part(20), part(28), part(36)]);
+        assert_eq!(layout.segments()[2].matrices().collect::<Vec<_>>(), [output]);
     }
 
     #[test]

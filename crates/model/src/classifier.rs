@@ -52,6 +52,7 @@ impl Classifier {
         let (family, mut layout) = (config.architecture, Layout::default());
         let backbone = family.backbone(config, &mut layout);
         let head = family.head(config, labels.len(), &mut layout);
+        layout.mark_output(head.output().weight);
         Ok((layout, backbone, head))
     }
 

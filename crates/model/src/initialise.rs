@@ -15,7 +15,7 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
         match named.role {
             Role::Bias => device.fill(parameters.view_mut(segment), 0.0),
             Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
-            Role::Matrix | Role::Embedding | Role::Positions | Role::TokenTypes => {
+            Role::Matrix | Role::Output | Role::Embedding | Role::Positions | Role::TokenTypes => {
                 let deviation = config.architecture.initial_deviation(config, named);
                 let mut values = normal(&named.name, segment.length(), deviation, seed);
                 if let Some(row) = config.architecture.padding_row(config, named.role) {

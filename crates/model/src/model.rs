@@ -13,6 +13,14 @@ use crate::families::ModelConfig;
 use crate::initialise::initialise;
 use crate::kv_cache::KvCache;
 
+/// The forward pass of a language model, and the layout of its parameters.
+pub(crate) fn decoder_with_layout(config: &ModelConfig) -> (Box<dyn Decoder>, Layout) {
+    let mut layout = Layout::default();
+    let decoder = config.architecture.decoder(config, &mut layout);
+    layout.mark_output(decoder.output().weight);
+    (decoder, layout)
+}
+
 /// A language model on a device.
 pub struct Model {
     config: ModelConfig,
@@ -27,8 +35,7 @@ impl Model {
     /// When the configuration is impossible, or the parameters do not fit into memory.
     pub fn zeros(config: ModelConfig, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
-        let mut layout = Layout::default();
-        let decoder = config.architecture.decoder(&config, &mut layout);
+        let (decoder, layout) = decoder_with_layout(&config);
         Ok(Self { config, decoder, parameters: Self::allocate(layout, device)? })
     }
 

@@ -1,15 +1,14 @@
 //! How large a model is and how much work a token takes, from its layout alone.
 
-use engine::{Layout, Role};
+use engine::Layout;
 
 use crate::families::ModelConfig;
+use crate::model::decoder_with_layout;
 
 impl ModelConfig {
     /// The names, shapes and roles of all parameters of a language model.
     pub fn layout(&self) -> Layout {
-        let mut layout = Layout::default();
-        self.architecture.decoder(self, &mut layout);
-        layout
+        decoder_with_layout(self).1
     }
 
     /// Number of parameters; shared input and output embeddings count once.
@@ -26,7 +25,7 @@ impl ModelConfig {
             .layout()
             .segments()
             .iter()
-            .filter(|named| named.role == Role::Matrix)
+            .filter(|named| named.role.is_product())
             .map(|named| named.segment.length())
             .sum();
         let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use engine::cpu::Cpu;
-use engine::{Device, Role, Tape};
+use engine::{Device, Role, Segment, Tape};
 use model::hugging_face::{
     fingerprint, load_any, load_any_config, load_classifier, load_output, save, save_classifier,
     save_output,
@@ -177,6 +177,28 @@ fn embeddings_and_biases_have_their_roles() {
         let names: HashSet<_> = layout.segments().iter().map(|named| &named.name).collect();
         assert_eq!(names.len(), layout.segments().len());
     }
+}
+
+/// An output layer of its own, and queries, keys and values that are stored as one tensor.
+#[test]
+fn matrices_are_told_apart() {
+    for config in configs() {
+        let layout = config.layout();
+        let output = layout.segments().iter().filter(|named| named.role == Role::Output);
+        let names: Vec<_> = output.map(|named| named.name.as_str()).collect();
+        let expected: &[&str] = if config.tie_word_embeddings { &[] } else { &["lm_head.weight"] };
+        assert_eq!(names, expected, "{config:?}");
+        for named in layout.segments() {
+            let fused = named.name.ends_with("attn.c_attn.weight");
+            let parts: Vec<_> = named.matrices().collect();
+            assert_eq!(parts.len(), if fused { 3 } else { 1 }, "{}", named.name);
+            assert_eq!(Segment::stack(&parts), named.segment);
+        }
+    }
+    let labels = ["a", "b"].map(str::to_owned);
+    let layout = Classifier::layout(&ModelConfig::tiny(Architecture::LLAMA), &labels).unwrap();
+    let score = layout.segments().iter().find(|named| named.role == Role::Output);
+    assert_eq!(score.map(|named| named.name.as_str()), Some("score.weight"));
 }
 
 /// The padding token's row is 0 where the family has one.

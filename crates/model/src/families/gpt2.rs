@@ -237,6 +237,8 @@ impl Block {
         let up = linear("mlp.c_fc", intermediate, hidden);
         let down = linear("mlp.c_proj", hidden, intermediate);
         let mlp_norm = layer_norm(layout, &format!("{prefix}.ln_2"), config);
+        // Queries, keys and values are matrices of their own to what treats matrices one by one.
+        layout.divide(qkv.weight, 3);
         Self { attention_norm, qkv, attention_output, mlp_norm, up, down }
     }
 }

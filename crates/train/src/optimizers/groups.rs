@@ -20,8 +20,8 @@ pub struct ParameterGroup {
     /// characters. Left out, all of them.
     #[serde(default = "ParameterGroup::default_pattern")]
     pub pattern: String,
-    /// The segments' role: `embedding`, `positions`, `token_types`, `matrix`, `bias` or
-    /// `norm_gain`. Left out, any.
+    /// The segments' role: `embedding`, `positions`, `token_types`, `matrix` (with an output layer
+    /// that is no embedding), `output` (that layer alone), `bias` or `norm_gain`. Left out, any.
     #[serde(default, with = "named::optional", skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The optimizer; left out, that of the model. Segments that it does not take are updated by
@@ -66,7 +66,11 @@ impl ParameterGroup {
 
     /// Whether a segment has the group's role and a name of its pattern.
     pub fn matches(&self, named: &NamedSegment) -> bool {
-        self.role.is_none_or(|role| role == named.role) && matches(&self.pattern, &named.name)
+        let has_role = |role| match role {
+            Role::Matrix => named.role.is_product(),
+            role => role == named.role,
+        };
+        self.role.is_none_or(has_role) && matches(&self.pattern, &named.name)
     }
 }
 
@@ -127,7 +131,7 @@ fn rule(named: &NamedSegment, settings: &OptimizerSettings) -> Rule {
     let group = settings.groups.iter().find(|group| group.matches(named));
     let optimizer = group.and_then(|group| group.optimizer).unwrap_or(settings.optimizer);
     let default_decay = match named.role {
-        Role::Embedding | Role::Positions | Role::TokenTypes | Role::Matrix => {
+        Role::Embedding | Role::Positions | Role::TokenTypes | Role::Matrix | Role::Output => {
             settings.weight_decay
         }
         Role::NormGain if settings.decay_norms => settings.weight_decay,

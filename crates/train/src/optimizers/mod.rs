@@ -108,8 +108,8 @@ pub struct OptimizerOption {
     pub highest: f64,
 }
 
-/// Whether a segment is a matrix of products: not an embedding, a gain or a bias. For optimizers of
-/// matrices.
+/// Whether a segment is a matrix within the model: not an embedding, the output layer, a gain or a
+/// bias. For optimizers of matrices.
 pub fn is_body_matrix(named: &NamedSegment) -> bool {
     named.role == Role::Matrix
 }
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((first.name(), first.bytes_per_weight()), ("adamw", 8));
         for &(_, role) in Role::NAMED {
             let segment = engine::Segment { offset: 0, rows: 1, columns: 1 };
-            assert!(first.takes(&NamedSegment { name: "any".into(), segment, role }));
+            assert!(first.takes(&NamedSegment { name: "any".into(), segment, role, parts: 1 }));
         }
     }
 }

@@ -82,7 +82,8 @@ impl OptimizerSettings {
         used.push(self.optimizer);
         // Every model has vectors; an optimizer that takes only matrices leaves them to another.
         let segment = Segment { offset: 0, rows: 1, columns: 1 };
-        let vector = NamedSegment { name: String::new(), segment, role: Role::NormGain };
+        let role = Role::NormGain;
+        let vector = NamedSegment { name: String::new(), segment, role, parts: 1 };
         if used.iter().any(|optimizer| !optimizer.takes(&vector)) {
             used.push(OptimizerKind::default());
         }

@@ -33,11 +33,12 @@ impl Named for Role {
     const NAMES: &'static [&'static str] = &names(ROLES);
 }
 
-const ROLES: [(&str, Role); 6] = [
+const ROLES: [(&str, Role); 7] = [
     ("embedding", Role::Embedding),
     ("positions", Role::Positions),
     ("token_types", Role::TokenTypes),
     ("matrix", Role::Matrix),
+    ("output", Role::Output),
     ("bias", Role::Bias),
     ("norm_gain", Role::NormGain),
 ];
