@@ -8,11 +8,12 @@ import losses
 import masked
 import models
 import ops
+import optimizers
 import schedules
 import significance
 import vocabulary_files
 
 if __name__ == "__main__":
-    first = (models, masked, classifier, classification, losses, ops, divergences, schedules)
+    first = (models, masked, classifier, classification, losses, ops, divergences, schedules, optimizers)
     for writer in (*first, vocabulary_files, significance, aoa):
         writer.main()

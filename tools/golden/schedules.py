@@ -11,6 +11,8 @@ from common import TRAIN_FIXTURES, cosine_factor, make_torch_repeatable
 # The learning rate's factor is asked for at these steps of (warm-up, total), every step of the short ones.
 SPANS = {(200, 2000): [0, 1, 199, 200, 201, 500, 1000, 1999], (3, 10): list(range(10)), (0, 7): list(range(7))}
 SCHEDULES = ["cosine", "linear", "constant_with_warmup"]
+# Shares of the steps in which a stable schedule falls.
+COOLDOWNS = [0.2, 0.5, 1.0]
 
 BETA1, BETA2, EPSILON, WEIGHT_DECAY = 0.9, 0.999, 1e-8, 0.1
 LEARNING_RATES = [0.0, 0.01, 0.02, 0.015, 0.005]
@@ -25,10 +27,10 @@ def factor(schedule, step, warmup, total):
     return (total - step) / (total - warmup) if schedule == "linear" else 1.0
 
 
-def transformers_factors(schedule, warmup, total):
+def transformers_factors(schedule, warmup, total, kwargs=None):
     """The factors of all steps as transformers' own scheduler gives them."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = get_scheduler(schedule, optimizer, warmup, total)
+    scheduler = get_scheduler(schedule, optimizer, warmup, total, scheduler_specific_kwargs=kwargs)
     factors = []
     for _ in range(total):
         factors.append(scheduler.get_last_lr()[0])
@@ -45,11 +47,38 @@ def schedule_cases():
             factors = [factor(schedule, step, warmup, total) for step in steps]
             theirs = transformers_factors(schedule, warmup, total)
             assert np.allclose(factors, [theirs[step] for step in steps], rtol=0, atol=1e-15)
-            shape = {"schedule": schedule, "warmup_steps": warmup, "total_steps": total}
-            cases.append(shape | {"steps": steps, "factors": factors})
+            cases.append(schedule_case(warmup, total, steps, factors, schedule=schedule))
     known = {0: 0, 1: 0.005, 199: 0.995, 200: 1, 500: 0.9330127, 1000: 0.58682409, 1999: 7.6e-7}
     assert all(abs(cosine_factor(step, 200, 2000) - value) < 5e-9 for step, value in known.items())
+    return cases + stable_cases() + cyclic_cases()
+
+
+def schedule_case(warmup, total, steps, factors, steps_per_epoch=1, **settings):
+    """A case as the test reads it: the recipe's keys, and what the schedule gives at some steps."""
+    settings |= {"warmup_steps": warmup}
+    sizes = {"total_steps": total, "steps_per_epoch": steps_per_epoch}
+    return {"settings": settings} | sizes | {"steps": steps, "factors": factors}
+
+
+def stable_cases():
+    """transformers' `get_wsd_schedule`, down to zero in a line or as one minus the square root."""
+    cases = []
+    for ours, theirs in {"linear": "linear", "one_minus_square_root": "1-sqrt"}.items():
+        for (warmup, total), steps in SPANS.items():
+            for share in COOLDOWNS:
+                decay = min(round(share * total), total - warmup)
+                kwargs = {"num_decay_steps": decay, "decay_type": theirs, "min_lr_ratio": 0.0}
+                factors = transformers_factors("warmup_stable_decay", warmup, total, kwargs)
+                keys = {"schedule": "warmup_stable_decay", "cooldown": ours, "cooldown_share": share}
+                cases.append(schedule_case(warmup, total, steps, [factors[step] for step in steps], **keys))
     return cases
+
+
+def cyclic_cases():
+    """transformers' cosine with hard restarts: without warm-up its cycles begin where ours do."""
+    factors = transformers_factors("cosine_with_restarts", 0, 60, {"num_cycles": 3})
+    keys = {"schedule": "cyclic", "cycle_epochs": 2.0}
+    return [schedule_case(0, 60, list(range(60)), factors, steps_per_epoch=10, **keys)]
 
 
 def adamw(variant, parameters, gradients):

@@ -11,6 +11,7 @@ use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
+use crate::ops::orthogonal::OrthogonalKernels;
 use crate::ops::relu::ReluKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
@@ -37,6 +38,7 @@ pub trait Device:
     + DistillationLossKernels
     + TeacherSamplesKernels
     + OptimizerKernels
+    + OrthogonalKernels
     + Send
     + Sync
 {

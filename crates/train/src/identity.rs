@@ -79,7 +79,8 @@ mod tests {
 
     use super::*;
     use crate::settings::{
-        DataOrder, Divergence, Ensemble, KlNormalisation, ScheduleKind, Selection,
+        Cooldown, DataOrder, DecaySchedule, Divergence, Ensemble, KlNormalisation, ScheduleKind,
+        Selection,
     };
     use crate::signals::tests::config;
 
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn every_deciding_training_setting_changes_it() {
         type Change = fn(&mut TrainSettings);
-        let deciding: [Change; 23] = [
+        let deciding: [Change; 29] = [
             |s| s.epochs = 1.0,
             |s| s.max_steps = 7,
             |s| s.batch_size = 31,
@@ -151,7 +152,13 @@ mod tests {
             |s| s.schedule = ScheduleKind::Linear,
             |s| s.warmup_steps = 5,
             |s| s.warmup_ratio = 0.1,
+            |s| s.cooldown_share = 0.3,
+            |s| s.cooldown = Cooldown::OneMinusSquareRoot,
+            |s| s.cycle_epochs = 2.0,
             |s| s.weight_decay = 0.1,
+            |s| s.weight_decay_epochs = Some(0.3),
+            |s| s.weight_decay_schedule = DecaySchedule::Opposite,
+            |s| s.cautious_decay = true,
             |s| s.decay_norms = true,
             |s| s.adam_beta1 = 0.8,
             |s| s.adam_beta2 = 0.9,

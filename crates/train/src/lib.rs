@@ -27,7 +27,7 @@
 //! let (_, sequences) = plan.step(5)?;
 //! assert_eq!(sequences.len(), 4);
 //!
-//! let schedule = Schedule::new(&settings, plan.total_steps);
+//! let schedule = Schedule::new(&settings, plan.total_steps, plan.steps_per_epoch());
 //! assert_eq!(schedule.learning_rate(1), 0.5e-3);
 //! # Ok(())
 //! # }

@@ -131,10 +131,12 @@ impl<'a> Run<'a> {
 
     fn prepare(self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
         let plan = BatchPlan::new(self.settings, self.seed, self.training.len())?;
-        let schedule = Schedule::new(self.settings, plan.total_steps);
+        let steps_per_epoch = plan.steps_per_epoch();
+        let schedule = Schedule::new(self.settings, plan.total_steps, steps_per_epoch);
         let fingerprint = self.fingerprint();
         let distill = self.open_teachers(listener)?;
-        let mut trainer = Trainer::new(self.model, self.settings, self.seed, distill);
+        let settings = self.settings.with_weight_decay(steps_per_epoch)?;
+        let mut trainer = Trainer::new(self.model, &settings, self.seed, distill);
         let checkpoints = self.folder.join("checkpoints");
         fs::create_dir_all(&checkpoints)
             .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;

@@ -17,6 +17,7 @@ mod math;
 mod memory;
 mod norm;
 mod optimizer;
+mod orthogonal;
 mod output_layer;
 mod product;
 mod relu;

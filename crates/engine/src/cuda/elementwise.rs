@@ -14,7 +14,7 @@ use crate::tensor::{View, ViewMut};
 
 /// Blocks of a grid that walks over `count` values: enough to fill any GPU, and no more than there
 /// is work.
-fn blocks(count: usize) -> usize {
+pub(super) fn blocks(count: usize) -> usize {
     const MOST: usize = 4096;
     count.div_ceil(4 * BLOCK as usize).clamp(1, MOST)
 }

@@ -56,6 +56,7 @@ sources! {
     LINEAR = "linear.cu",
     NORM = "norm.cu",
     OPTIMIZER = "optimizer.cu",
+    ORTHOGONAL = "orthogonal.cu",
     OUTPUT_LAYER = "output_layer.cu",
     TEACHER_SAMPLES = "teacher_samples.cu" after "softmax.cuh",
 }

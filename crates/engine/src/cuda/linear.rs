@@ -11,7 +11,7 @@ use crate::tensor::{View, ViewMut};
 const ROWS: usize = 128;
 
 impl Cuda {
-    fn operand_of(&self, view: View<'_>) -> Operand {
+    pub(super) fn operand_of(&self, view: View<'_>) -> Operand {
         assert!(view.is_contiguous(), "a product reads contiguous rows");
         Operand::new(self.operand(view), view.rows, view.columns)
     }

@@ -24,6 +24,7 @@ mod memory;
 mod multiplication;
 mod norm;
 mod optimizer;
+mod orthogonal;
 mod output_layer;
 mod product;
 mod queue;

@@ -1,4 +1,4 @@
-// AdamW and the gradient norm, over flat vectors in f32.
+// Updates of parameters, over flat vectors in f32, and norms.
 
 struct AdamwConstants {
     float rate;
@@ -11,13 +11,46 @@ struct AdamwConstants {
     float new_share1;
     float new_share2;
     float gradient_scale;
+    u32 cautious;
+};
+
+struct LambConstants {
+    float scale;
+    float root_scale;
+    float epsilon;
+    float decay;
+    float beta1;
+    float beta2;
+    float new_share1;
+    float new_share2;
+    float gradient_scale;
+    u32 cautious;
+};
+
+struct LionConstants {
+    float rate;
+    float decay;
+    float beta1;
+    float beta2;
+    float new_share1;
+    float new_share2;
+    float gradient_scale;
+    u32 cautious;
+};
+
+struct UpdateConstants {
+    float rate;
+    float decay;
+    u32 cautious;
 };
 
 __device__ __forceinline__ void update(float &value, float gradient, float &m, float &v, const AdamwConstants &c) {
     gradient *= c.gradient_scale;
     m = c.beta1 * m + c.new_share1 * gradient;
     v = c.beta2 * v + c.new_share2 * gradient * gradient;
-    value = (value * c.decay_before - c.rate * m / (sqrtf(v) * c.root_scale + c.epsilon)) * c.decay_after;
+    float step = c.rate * m / (sqrtf(v) * c.root_scale + c.epsilon);
+    bool decays = !c.cautious || step * value >= 0.0f;
+    value = (value * (decays ? c.decay_before : 1.0f) - step) * (decays ? c.decay_after : 1.0f);
 }
 
 // All of `values`, `first` and `second` from where the pointers stand.
@@ -32,11 +65,54 @@ extern "C" __global__ void adamw(float *values, const float *gradients, float *f
     }
 }
 
+// As `adamw`, by the sign of an average.
+extern "C" __global__ void lion(float *values, const float *gradients, float *momentum, u64 count, LionConstants c) {
+    for (u64 i = thread_index(); i < count; i += thread_count()) {
+        float gradient = gradients[i] * c.gradient_scale, m = momentum[i], value = values[i];
+        float mixed = c.beta1 * m + c.new_share1 * gradient;
+        float step = (mixed > 0.0f ? 1.0f : 0.0f) - (mixed < 0.0f ? 1.0f : 0.0f);
+        momentum[i] = c.beta2 * m + c.new_share2 * gradient;
+        bool decays = !c.cautious || step * value >= 0.0f;
+        values[i] = value * (decays ? c.decay : 1.0f) - c.rate * step;
+    }
+}
+
+// Adam's direction and the decay, written to `output`.
+extern "C" __global__ void lamb_direction(const float *values, const float *gradients, float *first, float *second,
+                                          Values output, u64 count, LambConstants c) {
+    for (u64 i = thread_index(); i < count; i += thread_count()) {
+        float gradient = gradients[i] * c.gradient_scale, value = values[i];
+        float m = c.beta1 * first[i] + c.new_share1 * gradient;
+        float v = c.beta2 * second[i] + c.new_share2 * gradient * gradient;
+        first[i] = m;
+        second[i] = v;
+        float step = c.scale * m / (sqrtf(v) * c.root_scale + c.epsilon);
+        bool decays = !c.cautious || step * value >= 0.0f;
+        store_one(output, i, step + (decays ? c.decay * value : 0.0f));
+    }
+}
+
+// Applies `update`. `squares` holds the sums of squares of the values and of the update, whose roots' ratio multiplies
+// the rate where neither is 0; null where nothing does.
+extern "C" __global__ void apply_update(float *values, Values update, u64 count, UpdateConstants c,
+                                        const double *squares) {
+    float rate = c.rate;
+    if (squares && squares[0] > 0.0 && squares[1] > 0.0) rate = (float)(c.rate * (sqrt(squares[0]) / sqrt(squares[1])));
+    for (u64 i = thread_index(); i < count; i += thread_count()) {
+        float value = values[i], step = load_one(update, i);
+        bool decays = !c.cautious || step * value >= 0.0f;
+        values[i] = value * (decays ? c.decay : 1.0f) - rate * step;
+    }
+}
+
 // Block `b` adds the squares of the values from `b * per_block` on.
-extern "C" __global__ void squares(const float *values, u64 count, u64 per_block, double *sums) {
+extern "C" __global__ void squares(Values values, u64 count, u64 per_block, double *sums) {
     u64 first = blockIdx.x * per_block, last = first + per_block < count ? first + per_block : count;
     double sum = 0.0;
-    for (u64 i = first + threadIdx.x; i < last; i += blockDim.x) sum += (double)values[i] * (double)values[i];
+    for (u64 i = first + threadIdx.x; i < last; i += blockDim.x) {
+        double value = load_one(values, i);
+        sum += value * value;
+    }
     sum = block_sum(sum);
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }

@@ -14,6 +14,7 @@ pub mod linear;
 pub mod memory;
 pub mod norm;
 pub mod optimizer;
+pub mod orthogonal;
 pub mod relu;
 pub mod swiglu;
 pub mod tanh;

@@ -1,10 +1,27 @@
-//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) over ranges of the flat vector, and the gradient
-//! norm.
+//! Updates of parameters, over ranges of the flat vector: AdamW (Loshchilov and Hutter, arXiv
+//! 1711.05101), Lion (Chen et al., arXiv 2302.06675), LAMB (You et al., arXiv 1904.00962), those
+//! that other operations computed; and the gradient norm.
 
 use std::ops::Range;
 
 use crate::kernels::kernels;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, View, ViewMut};
+
+/// The kernels of optimizers, here and in [`orthogonal`](crate::ops::orthogonal), by name: what
+/// they take of a step is the optimizer's share of it.
+pub const KERNELS: [&str; 11] = [
+    "adamw",
+    "lion",
+    "lamb_direction",
+    "apply_update",
+    "sum_of_squares",
+    "nesterov",
+    "divide_by_norm",
+    "gram",
+    "gram_polynomial",
+    "gram_product",
+    "normalise_rows",
+];
 
 /// The settings of one AdamW step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +40,8 @@ pub struct AdamwStep {
     pub weight_decay: f64,
     /// Multiplies every gradient first: the clipping factor.
     pub gradient_scale: f64,
+    /// Whether only those values decay that the update moves towards zero.
+    pub cautious: bool,
     /// Whose formula.
     pub variant: AdamwVariant,
 }
@@ -34,6 +53,37 @@ pub enum AdamwVariant {
     Torch,
     /// `transformers.AdamW`: epsilon is added to the raw root; decay acts on the updated value.
     Transformers,
+}
+
+/// The settings of one Lion step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LionStep {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Share of the average of gradients in the update, whose rest is the gradient.
+    pub beta1: f64,
+    /// Decay of the average of gradients.
+    pub beta2: f64,
+    /// Decoupled weight decay, times the learning rate.
+    pub weight_decay: f64,
+    /// Multiplies every gradient first: the clipping factor.
+    pub gradient_scale: f64,
+    /// As for [`AdamwStep`].
+    pub cautious: bool,
+}
+
+/// How an update that was computed is applied: `value = value * (1 - decay) - rate * update`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpdateStep {
+    /// Multiplies the update.
+    pub rate: f64,
+    /// Share of each value that is taken away: learning rate times weight decay.
+    pub decay: f64,
+    /// As for [`AdamwStep`].
+    pub cautious: bool,
+    /// Multiplies the rate by the norm of the values over that of the update (LAMB's trust ratio),
+    /// where neither is 0.
+    pub by_norms: bool,
 }
 
 kernels! {
@@ -48,6 +98,39 @@ kernels! {
             second_moment: &mut Tensor,
             range: Range<usize>,
             step: AdamwStep,
+        );
+
+        /// Updates `values` and the average of gradients in the given range of the flat vectors:
+        /// `update = sign(beta1 * momentum + (1 - beta1) * gradient)`.
+        fn lion(
+            &self,
+            values: &mut Tensor,
+            gradients: &Tensor,
+            momentum: &mut Tensor,
+            range: Range<usize>,
+            step: LionStep,
+        );
+
+        /// Updates both moments in the given range, and writes AdamW's update without the learning
+        /// rate, plus `weight_decay * value`, to `output` `[1, length of the range]`.
+        fn lamb_direction(
+            &self,
+            values: &Tensor,
+            gradients: &Tensor,
+            first_moment: &mut Tensor,
+            second_moment: &mut Tensor,
+            range: Range<usize>,
+            step: AdamwStep,
+            output: ViewMut<'_>,
+        );
+
+        /// Applies an update, contiguous and as long as the range, to `values` in that range.
+        fn apply_update(
+            &self,
+            values: &mut Tensor,
+            range: Range<usize>,
+            update: View<'_>,
+            step: UpdateStep,
         );
 
         /// The sum of squares of a flat vector, in an order that does not depend on the thread
@@ -76,6 +159,52 @@ impl AdamwStep {
             new_share1: (1.0 - self.beta1) as f32,
             new_share2: (1.0 - self.beta2) as f32,
             gradient_scale: self.gradient_scale as f32,
+            cautious: self.cautious as u32,
+        }
+    }
+
+    /// Constants of LAMB's direction.
+    pub fn lamb_constants(&self) -> LambConstants {
+        let correction1 = 1.0 - self.beta1.powf(self.step as f64);
+        let correction2 = 1.0 - self.beta2.powf(self.step as f64);
+        LambConstants {
+            scale: (1.0 / correction1) as f32,
+            root_scale: (1.0 / correction2.sqrt()) as f32,
+            epsilon: self.epsilon as f32,
+            decay: self.weight_decay as f32,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            new_share1: (1.0 - self.beta1) as f32,
+            new_share2: (1.0 - self.beta2) as f32,
+            gradient_scale: self.gradient_scale as f32,
+            cautious: self.cautious as u32,
+        }
+    }
+}
+
+impl LionStep {
+    /// Constants of the update `value = value * decay - rate * sign(...)`.
+    pub fn constants(&self) -> LionConstants {
+        LionConstants {
+            rate: self.learning_rate as f32,
+            decay: (1.0 - self.learning_rate * self.weight_decay) as f32,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            new_share1: (1.0 - self.beta1) as f32,
+            new_share2: (1.0 - self.beta2) as f32,
+            gradient_scale: self.gradient_scale as f32,
+            cautious: self.cautious as u32,
+        }
+    }
+}
+
+impl UpdateStep {
+    /// Constants of the update `value = value * decay - rate * update`.
+    pub fn constants(&self) -> UpdateConstants {
+        UpdateConstants {
+            rate: self.rate as f32,
+            decay: (1.0 - self.decay) as f32,
+            cautious: self.cautious as u32,
         }
     }
 }
@@ -104,104 +233,69 @@ pub struct AdamwConstants {
     pub new_share2: f32,
     /// Multiplies every gradient first.
     pub gradient_scale: f32,
+    /// 1 where only those values decay that the update moves towards zero.
+    pub cautious: u32,
+}
+
+/// See [`AdamwStep::lamb_constants`]. In the layout of C.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct LambConstants {
+    /// Corrects the bias of the first moment.
+    pub scale: f32,
+    /// Corrects the bias of the second moment's root.
+    pub root_scale: f32,
+    /// Added to that root.
+    pub epsilon: f32,
+    /// Multiplies the value that is added.
+    pub decay: f32,
+    /// As for AdamW.
+    pub beta1: f32,
+    /// As for AdamW.
+    pub beta2: f32,
+    /// As for AdamW.
+    pub new_share1: f32,
+    /// As for AdamW.
+    pub new_share2: f32,
+    /// As for AdamW.
+    pub gradient_scale: f32,
+    /// As for AdamW.
+    pub cautious: u32,
+}
+
+/// See [`LionStep::constants`]. In the layout of C.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct LionConstants {
+    /// The learning rate.
+    pub rate: f32,
+    /// Multiplies the value before the update.
+    pub decay: f32,
+    /// Share of the average in the update.
+    pub beta1: f32,
+    /// Decay of the average.
+    pub beta2: f32,
+    /// `1 - beta1` and `1 - beta2`, taken in double precision.
+    pub new_share1: f32,
+    /// As `new_share1`.
+    pub new_share2: f32,
+    /// Multiplies every gradient first.
+    pub gradient_scale: f32,
+    /// As for AdamW.
+    pub cautious: u32,
+}
+
+/// See [`UpdateStep::constants`]. In the layout of C.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct UpdateConstants {
+    /// Multiplies the update.
+    pub rate: f32,
+    /// Multiplies the value before the update.
+    pub decay: f32,
+    /// As for AdamW.
+    pub cautious: u32,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{assert_close, device, random};
-
-    /// Both formulas as their programs state them (`torch.optim.AdamW`; `transformers.AdamW` of
-    /// release 4.31).
-    fn reference(
-        values: &mut [f64],
-        gradients: &[f32],
-        m: &mut [f64],
-        v: &mut [f64],
-        step: AdamwStep,
-    ) {
-        let (b1, b2) = (step.beta1, step.beta2);
-        let (c1, c2) = (1.0 - b1.powf(step.step as f64), 1.0 - b2.powf(step.step as f64));
-        for i in 0..values.len() {
-            let gradient = gradients[i] as f64 * step.gradient_scale;
-            m[i] = b1 * m[i] + (1.0 - b1) * gradient;
-            v[i] = b2 * v[i] + (1.0 - b2) * gradient * gradient;
-            match step.variant {
-                AdamwVariant::Torch => {
-                    values[i] -= step.learning_rate * step.weight_decay * values[i];
-                    values[i] -=
-                        step.learning_rate / c1 * m[i] / (v[i].sqrt() / c2.sqrt() + step.epsilon);
-                }
-                AdamwVariant::Transformers => {
-                    values[i] -=
-                        step.learning_rate * c2.sqrt() / c1 * m[i] / (v[i].sqrt() + step.epsilon);
-                    values[i] -= step.learning_rate * step.weight_decay * values[i];
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn five_steps_follow_both_formulas() {
-        for variant in [AdamwVariant::Torch, AdamwVariant::Transformers] {
-            let device = device();
-            let length = 5000;
-            let vector = |values: &[f32]| Tensor::from_slice(&device, 1, length, values);
-            let start = random(1, length);
-            let (mut values, mut m, mut v) =
-                (vector(&start), vector(&vec![0.0; length]), vector(&vec![0.0; length]));
-            let mut expected: Vec<f64> = start.iter().map(|&x| x as f64).collect();
-            let (mut em, mut ev) = (vec![0.0; length], vec![0.0; length]);
-            for index in 1..=5 {
-                let gradients = random(index + 10, length);
-                let step = AdamwStep {
-                    step: index,
-                    learning_rate: 0.01,
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    epsilon: 1e-3,
-                    weight_decay: 0.1,
-                    gradient_scale: 0.5,
-                    variant,
-                };
-                device.adamw(&mut values, &vector(&gradients), &mut m, &mut v, 0..length, step);
-                reference(&mut expected, &gradients, &mut em, &mut ev, step);
-            }
-            let expected: Vec<f32> = expected.iter().map(|&x| x as f32).collect();
-            assert_close(&values.to_vec(), &expected, 1e-6);
-        }
-    }
-
-    #[test]
-    fn a_range_leaves_the_rest_alone() {
-        let device = device();
-        let ones = || Tensor::from_slice(&device, 1, 10, &[1.0; 10]);
-        let (mut values, gradients) = (ones(), ones());
-        let (mut m, mut v) = (Tensor::zeros(&device, 1, 10), Tensor::zeros(&device, 1, 10));
-        let step = AdamwStep {
-            step: 1,
-            learning_rate: 0.1,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            gradient_scale: 1.0,
-            variant: AdamwVariant::Torch,
-        };
-        device.adamw(&mut values, &gradients, &mut m, &mut v, 3..7, step);
-        let found = values.to_vec();
-        assert_eq!((&found[..3], &found[7..]), (&[1.0; 3][..], &[1.0; 3][..]));
-        assert_close(&found[3..7], &[0.9; 4], 1e-6);
-    }
-
-    #[test]
-    fn sum_of_squares_adds_everything_up() {
-        let device = device();
-        for length in [1, 17, 100_003] {
-            let values = random(length as u64, length);
-            let expected: f64 = values.iter().map(|&x| x as f64 * x as f64).sum();
-            let found = device.sum_of_squares(&Tensor::from_slice(&device, 1, length, &values));
-            assert!((found - expected).abs() < 1e-9 * expected, "{found} instead of {expected}");
-        }
-    }
-}
+mod tests;

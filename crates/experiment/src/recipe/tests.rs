@@ -1,7 +1,7 @@
 //! Whole recipes, from text to the resolved form.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use train::settings::{KlNormalisation, TrainSettings};
@@ -312,6 +312,9 @@ fn training_settings_must_make_sense() {
         ("learning_rate=-1e-3", "is -0.001; it must be 0, or between 1e-30 and 1e30"),
         ("warmup_ratio=1.5", "is 1.5; it must be between 0 and 1"),
         ("weight_decay=-1", "is -1; it must be 0, or between 1e-30 and 1e30"),
+        ("weight_decay_epochs=0", "is 0; it must be between 1e-30 and 1e30"),
+        ("cooldown_share=1.5", "is 1.5; it must be between 0 and 1"),
+        ("cycle_epochs=0", "is 0; it must be between 1e-30 and 1e30"),
         ("adam_beta1=1.0", "is 1; it must be at least 0 and below 1"),
         ("adam_beta2=nan", "is NaN; it must be at least 0 and below 1"),
         ("adam_epsilon=0", "is 0; it must be between 1e-30 and 1e30"),
@@ -370,6 +373,21 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
         ),
     ] {
         assert_eq!(refusal(&format!("student.train.{text}")), problem);
+    }
+}
+
+/// Those of the repository; their data need not be here.
+#[test]
+fn every_recipe_of_the_repository_is_read() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes"));
+    let files = ["", "babyllama-1", "babyllama-2"].map(|folder| fs::read_dir(root.join(folder)));
+    let paths = files.into_iter().flat_map(Result::unwrap).map(|entry| entry.unwrap().path());
+    let is_recipe = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
+    let recipes: Vec<_> = paths.filter(is_recipe).collect();
+    assert!(recipes.len() >= 7, "{recipes:?}");
+    for path in recipes {
+        let recipe = load(&path, &[]).unwrap_or_else(|cause| panic!("{cause}"));
+        assert!(!recipe.models.is_empty(), "{}", path.display());
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::optimizers::{OptimizerKind, OptimizerSettings};
-use crate::settings::{ScheduleKind, SettingError, rules};
+use crate::settings::{DecaySchedule, ScheduleKind, SettingError, rules};
 
 /// How a classifier is fine-tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ impl From<&FinetuneSettings> for OptimizerSettings {
             optimizer: settings.optimizer,
             optimizer_options: settings.optimizer_options.clone(),
             weight_decay: settings.weight_decay,
+            decay_schedule: DecaySchedule::Constant,
+            highest_learning_rate: settings.learning_rate,
+            cautious_decay: false,
             decay_norms: settings.decay_norms,
             beta1: settings.adam_beta1,
             beta2: settings.adam_beta2,

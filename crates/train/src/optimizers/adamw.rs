@@ -46,6 +46,7 @@ impl Optimizer for Adamw {
             epsilon: update.hyperparameters.epsilon,
             weight_decay: update.weight_decay,
             gradient_scale: update.gradient_scale,
+            cautious: update.cautious_decay,
             variant: self.variant,
         };
         let device = parameters.device().clone();

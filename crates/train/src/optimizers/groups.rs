@@ -213,6 +213,37 @@ mod tests {
     }
 
     #[test]
+    fn a_matrix_optimizer_leaves_the_output_layer_and_vectors_to_the_first() {
+        let mut layout = layout();
+        let output = layout.add("lm_head", 4, 2, Role::Matrix);
+        layout.mark_output(output);
+        let muon = OptimizerKind::named("muon").unwrap();
+        let found = |settings: &TrainSettings| {
+            let mut found = Vec::new();
+            for Assigned { rule, segments, .. } in assign(&layout, &settings.into()) {
+                let name = |named: NamedSegment| (named.name, rule.optimizer.name());
+                found.extend(segments.into_iter().map(name).filter(|(_, name)| *name == "muon"));
+            }
+            found.into_iter().map(|(segment, _)| segment).collect::<Vec<_>>()
+        };
+        let settings = TrainSettings { optimizer: muon, ..TrainSettings::default() };
+        assert_eq!(found(&settings), ["weight", "other"]);
+        // A group of matrices has the output layer too, which is still not Muon's.
+        let group = ParameterGroup {
+            role: Some(Role::Matrix),
+            optimizer: Some(muon),
+            ..ParameterGroup::default()
+        };
+        let named = layout.segments().last().unwrap();
+        assert!(group.matches(named));
+        let settings = TrainSettings { groups: vec![group], ..TrainSettings::default() };
+        assert_eq!(found(&settings), ["weight", "other"]);
+        let output = ParameterGroup { role: Some(Role::Output), ..ParameterGroup::default() };
+        let matched = layout.segments().iter().filter(|named| output.matches(named)).count();
+        assert_eq!(matched, 1);
+    }
+
+    #[test]
     fn every_role_is_read_and_written() {
         for &(name, role) in Role::NAMED {
             let text = format!(r#"{{"pattern":"*","role":"{name}","learning_rate_factor":1.0}}"#);

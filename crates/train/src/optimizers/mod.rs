@@ -7,6 +7,10 @@ mod adamw;
 mod grouped;
 mod groups;
 mod kind;
+mod lamb;
+mod lion;
+mod muon;
+mod normuon;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -22,7 +26,14 @@ pub use self::settings::OptimizerSettings;
 
 /// Every optimizer. The first is the default, and updates the segments that another optimizer does
 /// not take.
-pub static OPTIMIZERS: &[&dyn Optimizer] = &[&adamw::TORCH, &adamw::TRANSFORMERS];
+pub static OPTIMIZERS: &[&dyn Optimizer] = &[
+    &adamw::TORCH,
+    &adamw::TRANSFORMERS,
+    &muon::Muon,
+    &normuon::Normuon,
+    &lion::Lion,
+    &lamb::Lamb,
+];
 
 /// A rule that updates parameters by their gradients.
 pub trait Optimizer: Send + Sync {
@@ -76,6 +87,8 @@ pub struct GroupUpdate<'a> {
     pub learning_rate: f64,
     /// Of the group's segments; 0 where they are not decayed.
     pub weight_decay: f64,
+    /// Whether only those values decay that the update moves towards zero.
+    pub cautious_decay: bool,
     /// Multiplies every gradient first: the clipping factor.
     pub gradient_scale: f64,
     /// The group's hyperparameters.
@@ -95,6 +108,13 @@ pub struct Hyperparameters {
     pub options: BTreeMap<String, f64>,
 }
 
+impl Hyperparameters {
+    /// One of the options that the optimizer states.
+    pub fn option(&self, name: &str) -> f64 {
+        self.options.get(name).copied().unwrap_or_default()
+    }
+}
+
 /// A number that an optimizer can be given in `optimizer_options`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerOption {
@@ -106,6 +126,25 @@ pub struct OptimizerOption {
     pub lowest: f64,
     /// The largest value that is allowed.
     pub highest: f64,
+    /// Whether only whole numbers are: a count, or 0 and 1 for no and yes.
+    pub is_whole: bool,
+}
+
+impl OptimizerOption {
+    /// Any number of a range.
+    pub const fn number(name: &'static str, default: f64, lowest: f64, highest: f64) -> Self {
+        Self { name, default, lowest, highest, is_whole: false }
+    }
+
+    /// A whole number from 0 up.
+    pub const fn count(name: &'static str, default: f64, highest: f64) -> Self {
+        Self { name, default, lowest: 0.0, highest, is_whole: true }
+    }
+
+    /// Whether it may have a value.
+    pub fn allows(&self, value: f64) -> bool {
+        (self.lowest..=self.highest).contains(&value) && (!self.is_whole || value.fract() == 0.0)
+    }
 }
 
 /// Whether a segment is a matrix within the model: not an embedding, the output layer, a gain or a
@@ -113,6 +152,9 @@ pub struct OptimizerOption {
 pub fn is_body_matrix(named: &NamedSegment) -> bool {
     named.role == Role::Matrix
 }
+
+#[cfg(test)]
+mod golden;
 
 #[cfg(test)]
 mod tests {
@@ -130,7 +172,7 @@ mod tests {
             assert_eq!(state.len(), optimizer.state().len());
             assert!(!state.contains(&"parameters"), "{}", optimizer.name());
             for option in optimizer.options() {
-                assert!((option.lowest..=option.highest).contains(&option.default), "{option:?}");
+                assert!(option.allows(option.default), "{option:?}");
             }
         }
     }

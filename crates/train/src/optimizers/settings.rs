@@ -7,7 +7,7 @@ use engine::{Layout, Role, Segment};
 
 use super::{OptimizerKind, ParameterGroup};
 use crate::settings::named::Named;
-use crate::settings::{SettingError, require, rules};
+use crate::settings::{DecaySchedule, SettingError, require, rules};
 
 /// How a model's parameters are updated: the part of the settings of pretraining and of
 /// fine-tuning that concerns the optimizer.
@@ -19,6 +19,12 @@ pub struct OptimizerSettings {
     pub optimizer_options: BTreeMap<String, f64>,
     /// Of matrices and embeddings.
     pub weight_decay: f64,
+    /// How the decay changes with the learning rate.
+    pub decay_schedule: DecaySchedule,
+    /// The highest learning rate of the schedule, which that is measured by.
+    pub highest_learning_rate: f64,
+    /// Whether only those values decay that the update moves towards zero.
+    pub cautious_decay: bool,
     /// Whether normalisation gains are decayed too.
     pub decay_norms: bool,
     /// Decay of the average of gradients.
@@ -115,9 +121,8 @@ fn check_options(
     for (name, &value) in options {
         let shown = format!("{name} = {value}");
         let known = optimizer.options().iter().find(|option| option.name == name);
-        let rule = "the optimizer has no such option";
-        require(known.is_some(), key, &shown, rule)?;
-        let fits = known.is_some_and(|option| (option.lowest..=option.highest).contains(&value));
+        require(known.is_some(), key, &shown, "the optimizer has no such option")?;
+        let fits = known.is_some_and(|option| option.allows(value));
         require(fits, key, &shown, "it is outside the option's range")?;
     }
     Ok(())

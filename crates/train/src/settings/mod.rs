@@ -1,6 +1,7 @@
 //! Settings of training: the `[models.NAME.train]` table of a recipe, and in `distill.rs` that of
 //! distillation.
 
+mod decay;
 mod distill;
 mod error;
 pub(crate) mod named;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
+pub use self::decay::DecaySchedule;
 pub use self::distill::{
     Codec, DistillSettings, Divergence, Ensemble, KlNormalisation, SignalKind, check_distillation,
 };
@@ -54,8 +56,34 @@ pub struct TrainSettings {
     pub warmup_steps: u64,
     /// Warm-up as a share of all steps; used only when `warmup_steps` is 0.
     pub warmup_ratio: f64,
+    /// With `schedule = "warmup_stable_decay"`: the share of all steps, the last ones, in which the
+    /// learning rate falls to zero; left out, 0.2.
+    #[serde(skip_serializing_if = "is_default_cooldown_share")]
+    pub cooldown_share: f64,
+    /// The learning rate's way down in that share: `linear` (left out, this), or
+    /// `one_minus_square_root`, which falls faster at first.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cooldown: Cooldown,
+    /// With `schedule = "cyclic"`: epochs of a cycle, in which the learning rate falls as half a
+    /// cosine; left out, 1.
+    #[serde(skip_serializing_if = "is_default_cycle")]
+    pub cycle_epochs: f64,
     /// Weight decay of matrices and embeddings.
     pub weight_decay: f64,
+    /// Weight decay as the memory of the weights, in place of `weight_decay`: the epochs `tau`
+    /// after which an update has faded to a third, `weight_decay = 1 / (learning_rate * tau * steps
+    /// per epoch)`. It stays good when batch, length or learning rate change. Left out,
+    /// `weight_decay` holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay_epochs: Option<f64>,
+    /// How weight decay changes with the learning rate: `constant` (left out, this), or `opposite`,
+    /// `weight_decay * (1 - learning rate / highest learning rate)`, which rises as the learning
+    /// rate falls.
+    #[serde(skip_serializing_if = "is_default")]
+    pub weight_decay_schedule: DecaySchedule,
+    /// Whether only those weights decay that the update moves towards zero anyway; left out, false.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cautious_decay: bool,
     /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
     pub decay_norms: bool,
     /// Decay of the average of gradients.
@@ -87,6 +115,27 @@ pub struct TrainSettings {
     pub groups: Vec<ParameterGroup>,
 }
 
+/// The cooldown's share of all steps where none is stated.
+pub(crate) const COOLDOWN_SHARE: f64 = 0.2;
+
+/// Epochs of a cycle where none are stated.
+const CYCLE_EPOCHS: f64 = 1.0;
+
+// Keys that were added later are left out at their defaults, so that older runs keep their
+// identity.
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_default_cooldown_share(share: &f64) -> bool {
+    *share == COOLDOWN_SHARE
+}
+
+fn is_default_cycle(epochs: &f64) -> bool {
+    *epochs == CYCLE_EPOCHS
+}
+
 impl Default for TrainSettings {
     fn default() -> Self {
         Self {
@@ -103,7 +152,13 @@ impl Default for TrainSettings {
             schedule: ScheduleKind::Cosine,
             warmup_steps: 0,
             warmup_ratio: 0.0,
+            cooldown_share: COOLDOWN_SHARE,
+            cooldown: Cooldown::default(),
+            cycle_epochs: CYCLE_EPOCHS,
             weight_decay: 0.0,
+            weight_decay_epochs: None,
+            weight_decay_schedule: DecaySchedule::default(),
+            cautious_decay: false,
             decay_norms: false,
             adam_beta1: 0.9,
             adam_beta2: 0.999,
@@ -126,6 +181,9 @@ impl From<&TrainSettings> for OptimizerSettings {
             optimizer: settings.optimizer,
             optimizer_options: settings.optimizer_options.clone(),
             weight_decay: settings.weight_decay,
+            decay_schedule: settings.weight_decay_schedule,
+            highest_learning_rate: settings.learning_rate,
+            cautious_decay: settings.cautious_decay,
             decay_norms: settings.decay_norms,
             beta1: settings.adam_beta1,
             beta2: settings.adam_beta2,
@@ -169,6 +227,21 @@ pub enum ScheduleKind {
     Constant,
     /// The same rate after warm-up.
     ConstantWithWarmup,
+    /// The same rate after warm-up, and in the last steps down to zero.
+    WarmupStableDecay,
+    /// Half a cosine down to zero in each cycle of some epochs, which begins at the highest rate.
+    Cyclic,
+}
+
+/// How the learning rate falls at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cooldown {
+    /// A straight line.
+    #[default]
+    Linear,
+    /// `1 - sqrt(progress)`.
+    OneMinusSquareRoot,
 }
 
 /// Refuses settings outside their range.
@@ -184,6 +257,9 @@ pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     check_offsets(settings)?;
     rules::number("learning_rate", settings.learning_rate)?;
     rules::share("warmup_ratio", settings.warmup_ratio)?;
+    rules::share("cooldown_share", settings.cooldown_share)?;
+    rules::positive("cycle_epochs", settings.cycle_epochs)?;
+    decay::check(settings)?;
     rules::number("checkpoint_minutes", settings.checkpoint_minutes)?;
     // Recipes are TOML, whose integers end there.
     let holds = settings.seed.is_none_or(|seed| i64::try_from(seed).is_ok());

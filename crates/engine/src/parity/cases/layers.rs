@@ -1,4 +1,4 @@
-//! Memory, embedding, products, norms, activations, dropout and the optimizer.
+//! Memory, embedding, products, norms, activations and dropout.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use super::{Case, compact, full};
 use crate::ops::embed::Embedding;
 use crate::ops::linear::Linear;
 use crate::ops::norm::Norm;
-use crate::ops::optimizer::{AdamwStep, AdamwVariant};
 use crate::params::{Layout, Role};
 use crate::parity::problem::{Output, Problem, random_ids, random_tensor};
 use crate::tensor::{Precision, Tensor};
@@ -27,11 +26,6 @@ pub(super) fn cases() -> Vec<Case> {
     for (tokens, width) in [(64, 128), (5, 13)] {
         cases.extend([swiglu(tokens, width), activations(tokens, width), dropout(tokens, width)]);
     }
-    cases.extend([
-        adamw(AdamwVariant::Torch),
-        adamw(AdamwVariant::Transformers),
-        gradient_norm(50_000),
-    ]);
     cases
 }
 
@@ -151,57 +145,6 @@ fn dropout(tokens: usize, width: usize) -> Case {
                 let sum = tape.linear_add(&dropped, &linear, inputs[1].clone(), 0.1);
                 tape.dropout_of_sequences(sum, 0.2)
             })
-        }),
-    }
-}
-
-fn adamw(variant: AdamwVariant) -> Case {
-    let length = 10_001;
-    Case {
-        operation: "adamw",
-        shape: format!("[{length}], {variant:?}"),
-        run: Box::new(move |device| {
-            let vector = |seed| random_tensor(device, seed, 1, length, Precision::Full);
-            let mut values = vector(1);
-            let (mut first, mut second) =
-                (Tensor::zeros(device, 1, length), Tensor::zeros(device, 1, length));
-            for index in 1..=3 {
-                let step = AdamwStep {
-                    step: index,
-                    learning_rate: 0.01,
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    epsilon: 1e-6,
-                    weight_decay: 0.1,
-                    gradient_scale: 0.5,
-                    variant,
-                };
-                device.adamw(
-                    &mut values,
-                    &vector(10 + index),
-                    &mut first,
-                    &mut second,
-                    3..length - 2,
-                    step,
-                );
-            }
-            let output = |name, tensor: &Tensor| Output { name, values: tensor.to_vec() };
-            vec![
-                output("values", &values),
-                output("first moment", &first),
-                output("second moment", &second),
-            ]
-        }),
-    }
-}
-
-fn gradient_norm(length: usize) -> Case {
-    Case {
-        operation: "sum of squares",
-        shape: format!("[{length}]"),
-        run: Box::new(move |device| {
-            let sum = device.sum_of_squares(&random_tensor(device, 1, 1, length, Precision::Full));
-            vec![Output { name: "sum", values: vec![sum as f32] }]
         }),
     }
 }

@@ -3,13 +3,15 @@
 mod attention;
 mod layers;
 mod losses;
+mod updates;
 
 use super::Case;
 use crate::tensor::{Precision, Shape};
 
-/// All cases, in the order of a forward pass.
+/// All cases, in the order of a training step.
 pub(super) fn all() -> Vec<Case> {
-    [layers::cases(), attention::cases(), losses::cases()].into_iter().flatten().collect()
+    let groups = [layers::cases(), attention::cases(), losses::cases(), updates::cases()];
+    groups.into_iter().flatten().collect()
 }
 
 /// An input that is kept in f32.
