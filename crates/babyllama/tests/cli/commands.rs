@@ -295,6 +295,24 @@ fn a_plan_says_what_a_recipe_takes_and_starts_nothing() {
 }
 
 #[test]
+fn a_plan_shows_how_long_weights_remember() {
+    let workspace = Workspace::new();
+    let set = "--set teacher.train.weight_decay=1e-3 --set student.train.weight_decay_epochs=0.3";
+    let plan = workspace.babyllama(&format!("plan small.toml {set}")).done().stdout;
+    for part in ["tau", "0.30", "`weight_decay_epochs` sets it", "Weight decay does nothing to t"] {
+        assert!(plan.contains(part), "{plan}");
+    }
+    assert!(!plan.contains("does nothing to student"), "{plan}");
+    workspace
+        .babyllama(&format!("run small.toml {set} --set student.train.weight_decay=1"))
+        .refused(2)
+        .names(&["models.student.train.weight_decay_epochs", "remove one of the two"]);
+    // An epoch has 36 steps.
+    let short = "run small.toml --only teacher --set teacher.train.weight_decay_epochs=0.02";
+    workspace.babyllama(short).refused(1).names(&["0.02 (0.72 steps)", "more than one step"]);
+}
+
+#[test]
 fn a_plan_knows_what_a_run_in_any_folder_has_done() {
     let workspace = Workspace::new();
     workspace.babyllama("run small.toml --only teacher --output elsewhere").done();

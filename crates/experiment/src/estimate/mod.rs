@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use engine::{Arithmetic, Device};
 use model::{ModelConfig, hugging_face};
-use train::TrainSettings;
 use train::optimizers::OptimizerSettings;
+use train::{TrainError, TrainSettings};
 
 use crate::error::{Context, Result};
 use crate::recipe::{ModelSection, Recipe, Start};
@@ -32,6 +32,10 @@ pub struct Estimate {
     pub parameters: usize,
     /// Tokens that are read in all epochs.
     pub tokens: f64,
+    /// Passes over the training text.
+    pub epochs: f64,
+    /// The memory of its weights in epochs, by their decay; none where nothing decays.
+    pub decay_epochs: Option<f64>,
     /// Its training, with its teachers and held-out evaluations.
     pub work: Work,
     /// The same without its teachers.
@@ -48,6 +52,13 @@ pub struct Estimate {
     pub on_device: TrainingMemory,
     /// What its speed is measured with.
     subject: Subject,
+}
+
+impl Estimate {
+    /// Whether training ends before weight decay has any effect.
+    pub fn decay_is_too_slow(&self) -> bool {
+        self.decay_epochs.is_some_and(|epochs| epochs > self.epochs)
+    }
 }
 
 /// Bytes that a model takes of the disk.
@@ -96,7 +107,8 @@ impl<'a> RecipeEstimate<'a> {
         let text = TextSize::of(recipe, run)?;
         let pairs = scoring::pair_tokens(recipe, text.tokens_per_word)?;
         let of_one = |(name, section): (&'a String, &'a ModelSection)| {
-            let mut estimate = estimate(recipe, section, text, arithmetic)?;
+            let mut estimate =
+                estimate(recipe, section, text, arithmetic).within(|| format!("models.{name}"))?;
             estimate.scoring = scoring_work(recipe, name, section, &estimate, text, pairs);
             Ok((name, section, estimate))
         };
@@ -218,6 +230,12 @@ fn estimate(
         0 => settings.epochs * tokens,
         steps => steps as f64 * (settings.batch_size * length) as f64,
     };
+    let sequences = (tokens / length as f64).floor().max(1.0);
+    let steps_per_epoch = (sequences / settings.batch_size as f64).ceil();
+    // Only the real number of tokens can show that a memory is shorter than a step.
+    if text.is_known {
+        settings.with_weight_decay(steps_per_epoch as u64).map_err(TrainError::from)?;
+    }
     let evaluations = scoring::evaluations(seen, tokens);
     let evaluated = evaluations * scoring::evaluated_tokens(settings, text.held_out);
     let forward = config.forward_flops_per_token(length);
@@ -256,6 +274,8 @@ fn estimate(
     Ok(Estimate {
         parameters,
         tokens: seen,
+        epochs: seen / tokens,
+        decay_epochs: settings.decay_epochs(steps_per_epoch),
         work,
         own_work,
         scoring: Work::default(),
@@ -323,6 +343,25 @@ mod tests {
         assert_eq!(disk("signal = 'hidden'"), 1e6 * 64.0 * 4.0);
         assert_eq!(disk("signal = 'hidden'\ncodec = 'bf16'"), 1e6 * 64.0 * 2.0);
         assert_eq!(disk("signal = 'sampled'\nsamples = 10"), 1e6 * 24.0);
+    }
+
+    #[test]
+    fn the_memory_of_the_weights_is_compared_with_the_epochs() {
+        let found = |train: &str| {
+            let recipe = format!("[models.a]\n{MODEL}\n[models.a.train]\n{train}");
+            let recipe = recipe::embedded("one.toml", &recipe).unwrap();
+            let text = TextSize { is_known: true, ..text() };
+            let found = estimate(&recipe, &recipe.models["a"], text, Arithmetic::F32);
+            found.map(|found| (found.decay_epochs, found.epochs, found.decay_is_too_slow()))
+        };
+        // 7812 sequences are 245 steps of 32.
+        let tau = 1.0 / (3e-4 * 0.1 * 245.0);
+        assert_eq!(found("weight_decay = 0.1").unwrap(), (Some(tau), 3.0, true));
+        assert_eq!(found("epochs = 200\nweight_decay = 0.1").unwrap(), (Some(tau), 200.0, false));
+        assert_eq!(found("weight_decay_epochs = 0.3").unwrap(), (Some(0.3), 3.0, false));
+        assert_eq!(found("max_steps = 10").unwrap(), (None, 0.04096, false));
+        let refused = found("weight_decay_epochs = 0.003").unwrap_err().to_string();
+        assert!(refused.contains("0.003 (0.73 steps); it must be more than one step"), "{refused}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print_table(&models_table(&estimate, &times))?;
     console::print("")?;
     console::print("Disk of a model is while it is trained, that of all the most at a time.")?;
+    print_decay(&estimate)?;
     console::print(interruption(&estimate))?;
     if device.as_ref().is_none_or(|device| device.memory().is_none())
         && let Err(refused) = require_memory_for_all(&recipe)
@@ -81,6 +82,24 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             estimate.tokens_per_word
         )),
     }
+}
+
+/// What the column of the weights' memory means, and where it shows that decay does nothing.
+fn print_decay(estimate: &RecipeEstimate<'_>) -> anyhow::Result<()> {
+    if estimate.models.iter().any(|(.., model)| model.decay_epochs.is_some()) {
+        console::print(
+            "tau: epochs that the weights remember, 1 / (learning_rate * weight_decay * steps per \
+             epoch); `weight_decay_epochs` sets it.",
+        )?;
+    }
+    for (name, _, model) in estimate.models.iter().filter(|(.., model)| model.decay_is_too_slow()) {
+        let (tau, epochs) = (decimal(model.decay_epochs, 1), decimal(Some(model.epochs), 1));
+        console::print(format_args!(
+            "Weight decay does nothing to {name}: its weights remember {tau} epochs, and training \
+             has {epochs}."
+        ))?;
+    }
+    Ok(())
 }
 
 /// The stages of the run that are done already.
@@ -129,7 +148,7 @@ impl Times {
 
 /// A line for each model, one for the scores, and one for all; what is done takes no time.
 fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
-    let heads = ["parameters", "epochs", "tokens", "FLOPs", "memory", "disk", "time"];
+    let heads = ["parameters", "epochs", "tau", "tokens", "FLOPs", "memory", "disk", "time"];
     let mut table = Table::new(
         [("model", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
     );
@@ -142,6 +161,7 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
             name.to_string(),
             grouped(model.parameters as u64),
             epochs(section, model.tokens / estimate.tokens.max(1.0)),
+            decimal(model.decay_epochs, 2),
             short(model.tokens),
             short(model.work.flops()),
             format!("{}B", short(model.memory)),
