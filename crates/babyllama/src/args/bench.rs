@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use train::optimizers::OptimizerKind;
 
 /// Steps whose time is kept by operation.
 pub const PROFILED_STEPS: usize = 2;
@@ -43,10 +45,18 @@ Example:
 Examples:
   babyllama bench train --preset 58m
   babyllama bench train --preset 345m --steps 3 --only-steps
+  babyllama bench train --preset 58m --optimizer muon --tokens-per-step 16384
   babyllama bench train --config my.toml --model student --tokens-per-step 1024")]
     Train {
         #[command(flatten)]
         model: ModelChoice,
+        /// The optimizer [default: the preset's or the recipe's].
+        #[arg(
+            long,
+            value_name = "NAME",
+            value_parser = PossibleValuesParser::new(OptimizerKind::names())
+        )]
+        optimizer: Option<String>,
         #[command(flatten)]
         steps: StepArgs,
     },

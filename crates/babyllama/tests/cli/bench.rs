@@ -51,6 +51,20 @@ fn measured_steps_are_the_steps_of_training() {
 }
 
 #[test]
+fn the_optimizer_has_its_share_of_a_step() {
+    let workspace = Workspace::new();
+    let line = "train --config small.toml --model teacher --steps 1 --tokens-per-step 64";
+    for (choice, optimizer) in [("", "adamw"), (" --optimizer muon", "muon")] {
+        let report = bench(&workspace, &format!("{line}{choice}"));
+        assert_eq!(report["optimizer"], optimizer);
+        positive(&report, &["/optimizer_share"]);
+        let names = report["operations"].as_array().unwrap().iter().map(|part| &part["name"]);
+        assert_eq!(names.into_iter().any(|name| name == "gram"), optimizer == "muon");
+    }
+    workspace.babyllama(&format!("bench {line} --optimizer sgd")).refused(2).names(&["sgd"]);
+}
+
+#[test]
 fn steps_are_reported_with_their_parts() {
     let workspace = Workspace::new();
     let report = bench(

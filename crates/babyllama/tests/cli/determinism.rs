@@ -32,10 +32,11 @@ fn workspace() -> Workspace {
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let workspace = workspace();
+    let optimizers = "--set gpt2.train.optimizer=muon --set student.train.optimizer=normuon --set \
+         student.train.optimizer_options.polar_express=1";
     for threads in 1..=3 {
-        workspace
-            .babyllama(&format!("--threads {threads} run small.toml --output runs/{threads}"))
-            .done();
+        let line = format!("--threads {threads} run small.toml --output runs/{threads}");
+        workspace.babyllama(&format!("{line} {optimizers}")).done();
     }
     for model in MODELS {
         let [one, two, three] = [1, 2, 3].map(|threads| format!("runs/{threads}/models/{model}"));

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use super::common::{Finished, RECIPE, Workspace, search_path, sentences};
 
-/// 720 steps of teacher and student each: long enough to be hit in the middle.
+/// 720 steps of teacher and student each: long enough to be hit in the middle. The student's
+/// matrices are Muon's.
 pub fn longer_recipe() -> String {
+    let muon = "[models.student.train]\noptimizer = \"muon\"\nweight_decay_epochs = 2.0\n";
     RECIPE
+        .replace("[models.student.train]\n", muon)
         .replace("epochs = 2", "epochs = 20")
         .replace("checkpoint_steps = 5", "checkpoint_steps = 7")
 }

@@ -34,8 +34,8 @@ pub fn bench(args: &BenchArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         Some(BenchCommand::Machine { model, shape }) => {
             show(&machine::measure(&Subject::model(model, shape)?, &device.open()?), json)
         }
-        Some(BenchCommand::Train { model, steps }) => {
-            let subject = Subject::model(model, &steps.shape)?;
+        Some(BenchCommand::Train { model, optimizer, steps }) => {
+            let subject = Subject::model(model, &steps.shape)?.with_optimizer(optimizer.as_deref());
             show(&train::train(&subject, steps, &device.open()?)?, json)
         }
         Some(BenchCommand::Distill { student, teachers, steps }) => {

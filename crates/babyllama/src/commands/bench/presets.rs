@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use model::{ModelConfig, hugging_face};
+use train::optimizers::OptimizerKind;
 use train::{DistillSettings, TrainError, TrainSettings};
 
 use crate::args::bench::{
@@ -154,6 +155,15 @@ impl Subject {
         self.settings.batch_size = tokens / length;
         self.tokens_per_step = tokens;
         Ok(self)
+    }
+
+    /// With another optimizer, at its defaults.
+    pub fn with_optimizer(mut self, name: Option<&str>) -> Self {
+        if let Some(optimizer) = name.and_then(OptimizerKind::named) {
+            self.settings.optimizer = optimizer;
+            self.settings.optimizer_options.clear();
+        }
+        self
     }
 
     /// Sequences of one forward and backward pass.

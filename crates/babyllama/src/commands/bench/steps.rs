@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use engine::ops::optimizer::KERNELS;
 use engine::{Device, LaunchStats, OperationTime, Profiler};
 use report::format::{decimal, grouped, percent, short};
 use report::{Align, Table};
@@ -97,6 +98,10 @@ pub struct StepReport {
     pub dense_peak_gflops: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_dense_peak: Option<Spread>,
+    /// Its name.
+    pub optimizer: &'static str,
+    /// Its kernels' part of the profiled steps, the gradient's norm included.
+    pub optimizer_share: Option<f64>,
     /// The longest first; empty when only the steps were asked for.
     pub operations: Vec<OperationShare>,
 }
@@ -168,6 +173,7 @@ pub fn measure(
     let (peak_memory, device_memory) = (process::peak_memory(), DeviceUse::of(&**profiler));
     progress.finish(total, "");
     let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
+    let optimizer_share = (!args.only_steps).then(|| optimizer_share(&operations));
     drop(steps);
     profiler.trim();
     let device: Arc<dyn Device> = profiler.clone();
@@ -197,6 +203,8 @@ pub fn measure(
         dense_peak_gflops: dense,
         share_of_peak: peak.as_ref().map(|peak| gflops.divided_by(peak.gflops)),
         product_peak: peak,
+        optimizer: subject.settings.optimizer.name(),
+        optimizer_share,
         operations,
         seconds,
     })
@@ -254,6 +262,12 @@ fn shares(times: &[OperationTime], seconds: f64) -> Vec<OperationShare> {
         gflops: None,
     });
     shares
+}
+
+/// The part of the operations that are an optimizer's.
+fn optimizer_share(operations: &[OperationShare]) -> f64 {
+    let own = operations.iter().filter(|operation| KERNELS.contains(&operation.name.as_str()));
+    own.map(|operation| operation.share).sum()
 }
 
 impl StepReport {
@@ -340,7 +354,8 @@ impl StepReport {
                 unit.show(operation.gflops, 0),
             ]);
         }
-        format!("\n{}", table.to_text())
+        let share = percent(self.optimizer_share);
+        format!("\n{}\noptimizer ({}): {share} of a step\n", table.to_text(), self.optimizer)
     }
 }
 
@@ -375,6 +390,7 @@ mod tests {
         let shares = shares(&[time("linear", 6.0, 3e9), time("adamw", 1.0, 0.0)], 8.0);
         assert_eq!(shares.iter().map(|share| share.share).sum::<f64>(), 1.0);
         assert_eq!((shares[0].gflops, shares[1].gflops), (Some(0.5), None));
+        assert_eq!(optimizer_share(&shares), 0.125);
         assert_eq!((shares[0].calls_per_step, shares[0].seconds_per_step), (2.0, 3.0));
         assert_eq!(
             (shares[2].name.as_str(), shares[2].seconds_per_step),
