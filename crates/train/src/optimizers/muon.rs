@@ -1,5 +1,5 @@
-//! Muon (Jordan et al., 2024): momentum whose matrices are made orthonormal, so that an update moves
-//! all directions alike.
+//! Muon (Jordan et al., 2024): momentum whose matrices are made orthonormal, so that an update
+//! moves all directions alike.
 //!
 //! The update has the size of AdamW's, `0.2 * sqrt(max(rows, columns))` times an orthonormal matrix
 //! (Liu et al., arXiv 2502.16982), so that learning rate and weight decay carry over.

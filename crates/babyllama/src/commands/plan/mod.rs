@@ -160,7 +160,7 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
         table.push(vec![
             name.to_string(),
             grouped(model.parameters as u64),
-            epochs(section, model.tokens / estimate.tokens.max(1.0)),
+            epochs(section, model.epochs),
             decimal(model.decay_epochs, 2),
             short(model.tokens),
             short(model.work.flops()),
