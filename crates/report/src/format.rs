@@ -81,6 +81,19 @@ pub fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{ending}", grouped(count))
 }
 
+/// A name as tables and lines of text show it: control characters, which names of files may have,
+/// are escaped.
+pub fn in_one_line(name: &str) -> String {
+    let show = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    match name.contains(char::is_control) {
+        true => name.chars().map(show).collect(),
+        false => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Aligned tables, as plain text and as Markdown.
 
+use crate::format::in_one_line;
+
 /// On which side a column's cells line up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -19,7 +21,7 @@ pub struct Table {
 impl Table {
     /// An empty table with the given column heads; control characters in them are escaped.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        let columns = columns.into_iter().map(|(head, align)| (escaped(head.to_owned()), align));
+        let columns = columns.into_iter().map(|(head, align)| (in_one_line(head), align));
         Self { columns: columns.collect(), rows: Vec::new() }
     }
 
@@ -27,7 +29,7 @@ impl Table {
     /// control characters, which names of files may have, are escaped.
     pub fn push(&mut self, mut cells: Vec<String>) {
         cells.resize(self.columns.len(), String::new());
-        self.rows.push(cells.into_iter().map(escaped).collect());
+        self.rows.push(cells.iter().map(|cell| in_one_line(cell)).collect());
     }
 
     /// Columns two spaces apart under a ruled head, each line ended by a line feed.
@@ -172,17 +174,6 @@ fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
-fn escaped(cell: String) -> String {
-    if !cell.contains(char::is_control) {
-        return cell;
-    }
-    let show = |letter: char| match letter.is_control() {
-        true => letter.escape_default().to_string(),
-        false => letter.to_string(),
-    };
-    cell.chars().map(show).collect()
 }
 
 fn ruled(align: Align, width: usize) -> String {

@@ -329,3 +329,21 @@ fn a_plan_knows_what_a_run_in_any_folder_has_done() {
     }
     workspace.babyllama("plan --output none").refused(2).names(&["none/recipe.toml"]);
 }
+
+#[test]
+fn a_tokenizer_that_is_smaller_than_asked_for_is_named_and_replaces_no_models() {
+    let workspace = Workspace::trained();
+    let train = "tokenizer train text --vocab-size 5000 --output";
+    let finished = workspace.babyllama(&format!("{train} new")).done();
+    assert!(finished.stderr.contains(" of the 5000 entries that were asked for"), "{finished:?}");
+    let before = workspace.bytes(&format!("{STUDENT}/tokenizer.json"));
+    let refusal = workspace.babyllama(&format!("{train} {STUDENT}")).refused(1);
+    refusal.names(&["holds a model, whose tokenizer this would replace"]).advises("--replace");
+    assert!(workspace.bytes(&format!("{STUDENT}/tokenizer.json")) == before);
+    workspace.copy(STUDENT, "copy");
+    workspace.babyllama(&format!("{train} copy --replace")).done();
+    assert!(workspace.bytes("copy/tokenizer.json") != before);
+    let refusal = workspace.babyllama("recipe new --corpus nope --output my.toml").refused(1);
+    refusal.names(&["nope does not exist"]);
+    workspace.babyllama("recipe new --corpus text --output my.toml").done();
+}

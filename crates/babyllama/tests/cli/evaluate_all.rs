@@ -435,3 +435,44 @@ fn of_a_masked_model_only_the_next_token_is_left_out() {
     assert!(workspace.path("results/student/blimp_filtered/result.json").exists());
     silent.refused(1).names(&["parts failed: silent on blimp_filtered"]);
 }
+
+#[test]
+fn names_of_two_lines_tear_no_table() {
+    let workspace = workspace();
+    workspace.copy(STUDENT, "two\nlines");
+    workspace.write("data/blimp_filtered/wh_island.jsonl", "{oops\n");
+    let words = ["evaluate", "all", "two\nlines", "--data", "data", "--output", "results"];
+    let only = ["--only", "blimp-filtered,blimp-supplement"];
+    let finished = workspace.finish(workspace.command(&[&words[..], &only].concat()));
+    let table = workspace.text("results/table.md");
+    for text in [&finished.stdout, &table, &finished.stderr] {
+        assert!(text.contains("two\\nlines"), "{text}");
+    }
+    for text in [&finished.stdout, &table] {
+        assert!(!text.lines().any(|line| line.starts_with("lines")), "{text}");
+    }
+    assert!(workspace.names("results").contains(&"two\\nlines".to_owned()));
+}
+
+#[test]
+fn scores_of_other_data_are_not_replaced_and_folders_of_answers_are_named() {
+    let workspace = Workspace::trained();
+    workspace.copy("pairs", "others");
+    let score = |model: &str, data: &str| {
+        workspace.babyllama(&format!("evaluate blimp {model} --data {data} --output scores"))
+    };
+    score(STUDENT, "pairs").done();
+    score(STUDENT, "pairs").done();
+    let refusal = score(STUDENT, "others").refused(1);
+    refusal.names(&["scores/student/pairs holds the scores of other data"]).advises("--output");
+    score(TEACHER, "pairs").done();
+    let folder = workspace.babyllama("evaluate compare scores scores/teacher").refused(1);
+    folder
+        .names(&["scores has no answers itself"])
+        .advises("give one of scores/student/pairs, scores/teacher/pairs");
+    workspace.babyllama("evaluate compare scores/student/pairs scores/teacher/pairs").done();
+    for command in ["finetune", "evaluate all"] {
+        let line = format!("{command} {STUDENT} --data pairs --output tuned --seed 1,2,1");
+        workspace.babyllama(&line).refused(2).names(&["--seed names 1 twice"]);
+    }
+}

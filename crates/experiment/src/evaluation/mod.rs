@@ -17,6 +17,7 @@ use corpus::tokenizer::Role;
 use engine::Device;
 use eval::{EvalError, MaskedTokens, Rules, Scorer};
 use model::{Model, ModelError, hugging_face};
+use report::format::in_one_line;
 
 use crate::error::Result;
 use crate::tokenizers;
@@ -87,7 +88,8 @@ impl ModelSelection {
 
 /// What a group of models is called: its folders.
 pub fn label(group: &[LoadedModel]) -> String {
-    group.iter().map(|model| model.path.display().to_string()).collect::<Vec<_>>().join(" + ")
+    let name = |model: &LoadedModel| in_one_line(&model.path.display().to_string());
+    group.iter().map(name).collect::<Vec<_>>().join(" + ")
 }
 
 /// The models of a group.

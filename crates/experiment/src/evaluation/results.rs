@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eval::output::predictions;
 use eval::{Benchmark, Outcome};
+use report::format::in_one_line;
 
 use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
@@ -122,7 +123,7 @@ fn distinctive_parts(path: &Path) -> Vec<String> {
     let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let all: Vec<String> = whole
         .iter()
-        .map(|part| part.to_string_lossy().into_owned())
+        .map(|part| in_one_line(&part.to_string_lossy()))
         .filter(|part| part != "/")
         .collect();
     let telling: Vec<String> = all
@@ -169,5 +170,6 @@ mod tests {
         );
         assert_eq!(names(&["nowhere/x", "nowhere/x"]), ["nowhere-x-1", "nowhere-x-2"]);
         assert_eq!(names(&["final"]), ["final"]);
+        assert_eq!(names(&["nowhere/two\nlines"]), ["two\\nlines"], "a name is one line");
     }
 }
