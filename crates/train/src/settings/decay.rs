@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SettingError, TrainSettings, require, rules};
+use super::{ScheduleKind, SettingError, TrainSettings, require, rules};
 
 /// How weight decay changes with the learning rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,18 +55,19 @@ impl TrainSettings {
     }
 }
 
-/// Refuses a memory that is none, or that contradicts other settings.
+/// Refuses a decay that would never be, and a memory that is none or contradicts other settings.
 pub(super) fn check(settings: &TrainSettings) -> Result<(), SettingError> {
+    use ScheduleKind::{Constant, ConstantWithWarmup};
+    let falls = !matches!(settings.schedule, Constant | ConstantWithWarmup);
+    let decays = settings.weight_decay_schedule == DecaySchedule::Constant || falls;
+    let rule = "with a constant learning rate nothing would decay";
+    require(decays, "weight_decay_schedule", &"\"opposite\"", rule)?;
     let Some(epochs) = settings.weight_decay_epochs else { return Ok(()) };
     let (key, shown) = ("weight_decay_epochs", rules::shown(epochs));
     rules::positive(key, epochs)?;
     let alone = settings.weight_decay == 0.0;
-    require(
-        alone,
-        key,
-        &shown,
-        "weight_decay is set too; remove one of the two, or set that to 0",
-    )?;
+    let rule = "weight_decay is set too; remove one of the two, or set that to 0";
+    require(alone, key, &shown, rule)?;
     let moves = settings.learning_rate > 0.0;
     require(moves, key, &shown, "with learning_rate = 0 there is no such decay")
 }
@@ -110,6 +111,15 @@ mod tests {
         assert!(found.contains("`weight_decay_epochs` is 0.3; weight_decay is set too"), "{found}");
         let found = message(settings(0.0, 0.0, 0.3));
         assert!(found.contains("with learning_rate = 0 there is no such decay"), "{found}");
+        let opposite = TrainSettings {
+            weight_decay_schedule: DecaySchedule::Opposite,
+            schedule: ScheduleKind::ConstantWithWarmup,
+            ..settings(1e-3, 0.0, 0.3)
+        };
+        let found = message(opposite.clone());
+        assert!(found.contains("`weight_decay_schedule` is \"opposite\"; with a"), "{found}");
+        let stable = ScheduleKind::WarmupStableDecay;
+        assert!(settings::check(&TrainSettings { schedule: stable, ..opposite }).is_ok());
         for tau in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(message(settings(1e-3, 0.0, tau)).contains("must be between"), "{tau}");
         }
