@@ -268,7 +268,11 @@ fn remove_left_over(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> io
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(true) };
     let is_plain = metadata.is_file() || metadata.is_dir();
     // What is no file, such as a link or a pipe, is never opened.
-    let open = if is_plain { File::open(path).ok() } else { None };
+    let open = match is_plain.then(|| File::open(path)) {
+        // Its writer has moved it away, and another may be about to take the name.
+        Some(Err(cause)) if cause.kind() == ErrorKind::NotFound => return Ok(true),
+        open => open.and_then(Result::ok),
+    };
     if open.as_ref().is_some_and(|open| matches!(open.try_lock(), Err(TryLockError::WouldBlock))) {
         return Ok(false);
     }
