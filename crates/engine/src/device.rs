@@ -1,6 +1,7 @@
 //! What a device must be able to do: the sum of the operations' kernels.
 
 use crate::ops::attention::AttentionKernels;
+use crate::ops::blend::BlendKernels;
 use crate::ops::distillation_loss::DistillationLossKernels;
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
@@ -13,6 +14,7 @@ use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
 use crate::ops::orthogonal::OrthogonalKernels;
 use crate::ops::relu::ReluKernels;
+use crate::ops::sam::SamKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
 use crate::ops::teacher_samples::TeacherSamplesKernels;
@@ -39,6 +41,8 @@ pub trait Device:
     + TeacherSamplesKernels
     + OptimizerKernels
     + OrthogonalKernels
+    + SamKernels
+    + BlendKernels
     + Send
     + Sync
 {

@@ -4,6 +4,7 @@
 //! Work spreads over the rayon pool that the caller runs in.
 
 mod attention;
+mod blend;
 mod distillation_loss;
 mod dropout;
 mod elementwise;
@@ -21,6 +22,7 @@ mod orthogonal;
 mod output_layer;
 mod product;
 mod relu;
+mod sam;
 mod softmax;
 mod swiglu;
 mod tanh;

@@ -10,6 +10,7 @@
 //! at once, since its next use comes later in the stream.
 
 mod attention;
+mod blend;
 mod command;
 mod context;
 mod distillation_loss;
@@ -30,6 +31,7 @@ mod product;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
+mod sam;
 mod staging;
 mod tables;
 mod teacher_samples;

@@ -1,4 +1,4 @@
-// Updates of parameters, over flat vectors in f32, and norms.
+// Updates of parameters, averages and norms, over flat vectors in f32.
 
 struct AdamwConstants {
     float rate;
@@ -115,6 +115,32 @@ extern "C" __global__ void squares(Values values, u64 count, u64 per_block, doub
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+// Block `b` adds the squares of the products from `b * per_block` on.
+extern "C" __global__ void squared_products(const float *values, const float *gradients, u64 count, u64 per_block,
+                                            double *sums) {
+    u64 first = blockIdx.x * per_block, last = first + per_block < count ? first + per_block : count;
+    double sum = 0.0;
+    for (u64 i = first + threadIdx.x; i < last; i += blockDim.x) {
+        double product = (double)values[i] * (double)gradients[i];
+        sum += product * product;
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+// `values += scale * gradients`, where `adaptive` each summand times the square of its value.
+extern "C" __global__ void climb(float *values, const float *gradients, float scale, u32 adaptive, u64 count) {
+    for (u64 i = thread_index(); i < count; i += thread_count()) {
+        float value = values[i];
+        values[i] = value + scale * gradients[i] * (adaptive ? value * value : 1.0f);
+    }
+}
+
+// `to += share * (from - to)`.
+extern "C" __global__ void blend(const float *from, float share, float *to, u64 count) {
+    for (u64 i = thread_index(); i < count; i += thread_count()) to[i] += share * (from[i] - to[i]);
 }
 
 // The sum of all sums, by one block.

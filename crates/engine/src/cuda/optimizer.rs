@@ -13,7 +13,7 @@ use crate::ops::optimizer::{
 use crate::tensor::{Tensor, View, ViewMut};
 
 /// Values whose squares one block adds: fixed, so that the sum does not depend on the GPU's size.
-const SQUARES: usize = 16_384;
+pub(super) const SQUARES: usize = 16_384;
 
 // Safety: `repr(C)`, eleven numbers of four bytes.
 unsafe impl Parameter for AdamwConstants {}

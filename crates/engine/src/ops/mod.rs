@@ -3,6 +3,7 @@
 
 mod activation;
 pub mod attention;
+pub mod blend;
 pub mod distillation_loss;
 pub mod dropout;
 pub mod embed;
@@ -16,6 +17,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod orthogonal;
 pub mod relu;
+pub mod sam;
 pub mod swiglu;
 pub mod tanh;
 pub mod teacher_samples;

@@ -19,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         lion(),
         lamb(),
         gradient_norm(50_000),
+        sam_and_average(50_000),
     ];
     for (rows, columns) in [(64, 128), (129, 33), (1, 70)] {
         cases.extend([momentum(rows, columns), orthogonal(rows, columns)]);
@@ -182,6 +183,27 @@ fn orthogonal(rows: usize, columns: usize) -> Case {
                 output("values", &values),
             ]);
             outputs
+        }),
+    }
+}
+
+fn sam_and_average(length: usize) -> Case {
+    Case {
+        operation: "climb of SAM, average",
+        shape: format!("[{length}]"),
+        run: Box::new(move |device| {
+            let vector = |seed| random_tensor(device, seed, 1, length, Precision::Full);
+            let (mut plain, mut adaptive, mut average) = (vector(1), vector(1), vector(3));
+            device.climb(&mut plain, &vector(2), 0.1, false);
+            device.climb(&mut adaptive, &vector(2), 0.1, true);
+            device.blend(&plain, 0.25, &mut average);
+            let sum = device.sum_of_squared_products(&vector(1), &vector(2));
+            vec![
+                output("plain", &plain),
+                output("adaptive", &adaptive),
+                output("average", &average),
+                Output { name: "sum", values: vec![sum as f32] },
+            ]
         }),
     }
 }
