@@ -28,6 +28,7 @@ pub mod chunks;
 pub mod cleaners;
 pub mod error;
 mod pieces;
+pub mod readability;
 pub mod split;
 pub mod stats;
 pub mod subset;
