@@ -23,6 +23,10 @@ pub struct Tolerances {
     operation: f64,
     /// Of the loss at any step.
     loss: f64,
+    /// The same of fine-tuning with a ReLU, whose gradient jumps where a rounded value changes its
+    /// sign: in PyTorch's own bf16 the losses of OPT differ by 0.010 to 0.017 from f32, those of
+    /// GPT-2 and LLaMA by 0.002 to 0.005 (`tools/golden/bf16_finetuning.py`).
+    relu_loss: f64,
     gradient_norm: f64,
     /// Of log-probabilities and logits.
     scores: f64,
@@ -31,15 +35,27 @@ pub struct Tolerances {
 impl Tolerances {
     fn of(arithmetic: Arithmetic) -> Self {
         match arithmetic {
-            Arithmetic::F32 => {
-                Self { operation: 1e-5, loss: 1e-3, gradient_norm: 1e-2, scores: 1e-4 }
-            }
-            Arithmetic::Bf16x3 => {
-                Self { operation: 1e-4, loss: 1e-3, gradient_norm: 1e-2, scores: 1e-3 }
-            }
-            Arithmetic::Bf16 => {
-                Self { operation: 1e-2, loss: 1e-2, gradient_norm: 5e-2, scores: 1e-2 }
-            }
+            Arithmetic::F32 => Self {
+                operation: 1e-5,
+                loss: 1e-3,
+                relu_loss: 1e-3,
+                gradient_norm: 1e-2,
+                scores: 1e-4,
+            },
+            Arithmetic::Bf16x3 => Self {
+                operation: 1e-4,
+                loss: 1e-3,
+                relu_loss: 1e-3,
+                gradient_norm: 1e-2,
+                scores: 1e-3,
+            },
+            Arithmetic::Bf16 => Self {
+                operation: 1e-2,
+                loss: 1e-2,
+                relu_loss: 3e-2,
+                gradient_norm: 5e-2,
+                scores: 1e-2,
+            },
         }
     }
 }

@@ -152,6 +152,7 @@ impl Runs {
             tokens: &self.training,
             validation: Some(&self.validation),
             tokenizer: None,
+            mask_token: None,
             inputs_fingerprint: String::new(),
         };
         training.execute_with(&mut recorder)?;
