@@ -14,6 +14,9 @@ pub struct Batch {
     pub spans: Spans,
     /// The position of every token in its sequence: `[tokens]`.
     pub positions: Arc<[u32]>,
+    /// Whether every token sees its whole sequence, also in a model that predicts the next token:
+    /// for training steps that predict masked tokens.
+    pub bidirectional: bool,
 }
 
 impl Batch {
@@ -25,13 +28,14 @@ impl Batch {
             lengths.push(sequence.as_ref().len());
         }
         let spans = Spans::from_lengths(lengths);
-        Self { ids: ids.into(), positions: spans.positions().into(), spans }
+        Self { ids: ids.into(), positions: spans.positions().into(), spans, bidirectional: false }
     }
 
     /// One sequence that goes on after `past` tokens, for generation.
     pub fn continuation(ids: &[u32], past: usize) -> Self {
         let positions = (past as u32..(past + ids.len()) as u32).collect();
-        Self { ids: ids.into(), spans: Spans::from_lengths([ids.len()]), positions }
+        let spans = Spans::from_lengths([ids.len()]);
+        Self { ids: ids.into(), spans, positions, bidirectional: false }
     }
 
     /// Number of tokens.
@@ -107,7 +111,8 @@ impl SharedBatch {
 
     /// What was added, for a model to read.
     pub fn into_batch(self) -> Batch {
-        Batch { ids: self.ids.into(), positions: self.spans.positions().into(), spans: self.spans }
+        let positions = self.spans.positions().into();
+        Batch { ids: self.ids.into(), positions, spans: self.spans, bidirectional: false }
     }
 }
 

@@ -39,7 +39,10 @@ pub(crate) fn attend(
     cache: Option<&mut KvCache>,
 ) -> Var {
     match cache {
-        None => tape.attention(qkv, &batch.spans, &batch.positions, heads),
+        None => {
+            let heads = Heads { causal: heads.causal && !batch.bidirectional, ..*heads };
+            tape.attention(qkv, &batch.spans, &batch.positions, &heads)
+        }
         Some(cache) => {
             tape.attention_cached(qkv, &batch.positions, heads, &mut cache.layers[layer])
         }
