@@ -72,6 +72,9 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
         Command::Corpus(CorpusCommand::Stats { paths, tokenizer }) => {
             commands::corpus::stats(paths, tokenizer.as_deref())
         }
+        Command::Corpus(CorpusCommand::Readability { paths, documents, json }) => {
+            commands::readability::readability(paths, *documents, json.as_deref())
+        }
         Command::Corpus(CorpusCommand::WriteBuiltin {
             output,
             words,

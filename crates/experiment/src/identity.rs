@@ -114,6 +114,11 @@ pub fn pair_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// A corpus file's name as recipes state it: without the ending.
+pub fn source_name(name: &str) -> String {
+    Path::new(name).with_extension("").to_string_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

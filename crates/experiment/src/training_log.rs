@@ -39,7 +39,6 @@ pub struct TrainingLog<'a> {
     path: PathBuf,
     observer: &'a dyn Observer,
     metrics: Option<MetricsLog>,
-    tokens_per_step: u64,
     total_steps: u64,
     tokens_seen: u64,
     note: String,
@@ -53,15 +52,14 @@ impl<'a> TrainingLog<'a> {
             path: folder.join("metrics.jsonl"),
             observer,
             metrics: None,
-            tokens_per_step: 0,
             total_steps: 0,
             tokens_seen: 0,
             note: String::new(),
         }
     }
 
-    /// Reports the end of the training after `step` steps.
-    pub fn finish(&self, step: u64) {
+    /// Reports the end of the training.
+    pub fn finish(&self) {
         // The speed of the steps alone, as in the closing table.
         let speed = TrainingSummary::of_file(&self.path).ok();
         let speed = speed.and_then(|summary| summary.tokens_per_second());
@@ -69,7 +67,7 @@ impl<'a> TrainingLog<'a> {
             Some(speed) => format!("{} tokens/s, {}", short(speed), self.note),
             None => self.note.clone(),
         };
-        self.observer.end(step * self.tokens_per_step, &note);
+        self.observer.end(self.tokens_seen, &note);
     }
 
     fn write(&mut self, record: MetricsRecord) -> io::Result<()> {
@@ -87,7 +85,8 @@ impl<'a> TrainingLog<'a> {
         &mut self,
         step: u64,
         total_steps: u64,
-        tokens_per_step: usize,
+        tokens: u64,
+        total_tokens: u64,
     ) -> io::Result<()> {
         let was_begun = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
         let metrics = match step {
@@ -96,19 +95,17 @@ impl<'a> TrainingLog<'a> {
         };
         self.metrics = Some(metrics);
         if step > 0 {
-            self.tokens_seen = TrainingSummary::of_file(&self.path)?.tokens as u64;
+            self.tokens_seen = tokens;
         } else if was_begun {
             self.observer.note(format_args!("{}  no checkpoint yet: begins again", self.model));
         }
-        self.tokens_per_step = tokens_per_step as u64;
         self.total_steps = total_steps;
-        let (total, earlier) = (total_steps * self.tokens_per_step, step * self.tokens_per_step);
         let model = self.model;
         if step > 0 {
             self.observer
                 .note(format_args!("{model}  continues after step {step} of {total_steps}"));
         }
-        self.observer.begin(model, "tokens", total, earlier);
+        self.observer.begin(model, "tokens", total_tokens, tokens);
         Ok(())
     }
 
@@ -122,9 +119,9 @@ impl<'a> TrainingLog<'a> {
             format!("step {} of {}, epoch {:.2}", record.step, self.total_steps, record.epoch);
         // A narrow terminal cuts the end.
         let note = format!("{}, {place}", self.note);
-        self.observer.advance(record.step * self.tokens_per_step, &note);
-        self.observer.on_event(Event::Step { model: self.model, record: &record });
         self.tokens_seen += record.tokens as u64;
+        self.observer.advance(self.tokens_seen, &note);
+        self.observer.on_event(Event::Step { model: self.model, record: &record });
         self.write(MetricsRecord::Step(record))
     }
 
@@ -132,9 +129,11 @@ impl<'a> TrainingLog<'a> {
         let best = if record.best { ", the best so far" } else { "" };
         let objective =
             record.objective.map(|loss| format!(", objective {loss:.4}")).unwrap_or_default();
+        let averaged =
+            record.averaged.map(|loss| format!(", averaged {loss:.4}")).unwrap_or_default();
         let (model, epoch, loss) = (self.model, record.epoch, record.cross_entropy);
         self.observer.note(format_args!(
-            "{model}  epoch {epoch:.3}: held-out loss {loss:.4}{objective}{best}"
+            "{model}  epoch {epoch:.3}: held-out loss {loss:.4}{objective}{averaged}{best}"
         ));
         self.observer.on_event(Event::Evaluation { model, record: &record });
         self.write(MetricsRecord::Evaluation(record))
@@ -145,8 +144,14 @@ impl Listener for TrainingLog<'_> {
     fn on_event(&mut self, event: train::Event<'_>) -> io::Result<()> {
         let (model, observer) = (self.model, self.observer);
         match event {
-            train::Event::Started { step, total_steps, tokens_per_step, .. } => {
-                self.on_started(step, total_steps, tokens_per_step)?;
+            train::Event::Started { step, total_steps, tokens, total_tokens } => {
+                self.on_started(step, total_steps, tokens, total_tokens)?;
+            }
+            train::Event::Phase { name, first_step, steps } => {
+                let (total, last) = (self.total_steps, first_step + steps - 1);
+                observer.note(format_args!(
+                    "{model}  phase {name}: steps {first_step} to {last} of {total}"
+                ));
             }
             train::Event::TeacherCache { folder, sequences, missing, bytes } => {
                 let there = match missing {
@@ -156,6 +161,14 @@ impl Listener for TrainingLog<'_> {
                 let (folder, size) = (folder.display(), short(bytes as f64));
                 observer.note(format_args!(
                     "{model}  teacher outputs are stored in {folder} ({size}B, {there})"
+                ));
+            }
+            train::Event::TeacherWeights { weights } => {
+                let weights: Vec<String> =
+                    weights.iter().map(|weight| format!("{weight:.3}")).collect();
+                let weights = weights.join(", ");
+                observer.note(format_args!(
+                    "{model}  the teachers' weights that fit the held-out text best: {weights}"
                 ));
             }
             train::Event::Split { sequences, batch_size } => observer.note(format_args!(
@@ -221,7 +234,7 @@ impl TrainingSummary {
                 }
                 MetricsRecord::Evaluation(evaluation) if evaluation.best => {
                     summary.best_epoch = Some(evaluation.epoch);
-                    summary.best_loss = Some(evaluation.cross_entropy);
+                    summary.best_loss = Some(evaluation.lowest());
                 }
                 MetricsRecord::Evaluation(_) => {}
             }

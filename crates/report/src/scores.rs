@@ -57,13 +57,43 @@ pub struct TableRow {
     pub minutes: Option<f64>,
     /// Seed of the training.
     pub seed: Option<u64>,
+    /// Of the mean of several models: standard deviations of the held-out loss and of the share of
+    /// pairs.
+    pub spread: Option<(Option<f64>, Option<f64>)>,
 }
 
 impl TableRow {
+    /// The mean of some models' rows with the standard deviation of one model (that of a sample);
+    /// `None` of fewer than two.
+    pub fn mean(name: &str, rows: &[&TableRow]) -> Option<Self> {
+        let first = rows.first().filter(|_| rows.len() >= 2)?;
+        let of = |value: fn(&TableRow) -> Option<f64>| mean_and_deviation(rows, value);
+        let (losses, pairs) = (of(|row| row.held_out_loss), of(|row| row.pairs));
+        Some(Self {
+            model: name.to_owned(),
+            parameters: first.parameters,
+            held_out_loss: losses.map(|(mean, _)| mean),
+            pairs: pairs.map(|(mean, _)| mean),
+            spread: Some((losses.map(|(_, spread)| spread), pairs.map(|(_, spread)| spread))),
+            ..Self::default()
+        })
+    }
+
     /// e to the held-out loss.
     pub fn perplexity(&self) -> Option<f64> {
         self.held_out_loss.map(f64::exp)
     }
+}
+
+/// The mean of what rows have, and the standard deviation of a sample; `None` where a row lacks it.
+fn mean_and_deviation(
+    rows: &[&TableRow],
+    value: fn(&TableRow) -> Option<f64>,
+) -> Option<(f64, f64)> {
+    let values: Vec<f64> = rows.iter().map(|row| value(row)).collect::<Option<_>>()?;
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((mean, (squares / (values.len() - 1) as f64).sqrt()))
 }
 
 /// The table that closes a run, one line a model, in the given order. `pairs` is the title of the
@@ -78,7 +108,12 @@ pub fn closing_table(rows: &[TableRow], pairs: Option<&str>) -> Table {
             row.model.clone(),
             grouped(row.parameters),
             decimal(row.best_epoch, 2),
-            decimal(row.held_out_loss, 3),
+            match row.spread {
+                Some((Some(spread), _)) => {
+                    format!("{} ± {spread:.3}", decimal(row.held_out_loss, 3))
+                }
+                _ => decimal(row.held_out_loss, 3),
+            },
             decimal(row.perplexity(), 2),
         ];
         let last = [
@@ -86,7 +121,12 @@ pub fn closing_table(rows: &[TableRow], pairs: Option<&str>) -> Table {
             decimal(row.minutes, 1),
             row.seed.map_or(NOTHING.to_string(), |seed| seed.to_string()),
         ];
-        let pairs = pairs.map(|_| percent(row.pairs));
+        let pairs = pairs.map(|_| match (row.pairs, row.spread) {
+            (Some(share), Some((_, Some(spread)))) => {
+                format!("{} ± {} %", points(share), points(spread))
+            }
+            _ => percent(row.pairs),
+        });
         table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
     table
@@ -108,6 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn several_seeds_have_a_mean_and_a_spread() {
+        let row = |loss, pairs| TableRow {
+            parameters: 5,
+            held_out_loss: Some(loss),
+            pairs: Some(pairs),
+            ..TableRow::default()
+        };
+        let rows = [row(4.4, 0.5), row(4.5, 0.56), row(4.3, 0.53)];
+        let mean = TableRow::mean("a, 3 seeds", &rows.iter().collect::<Vec<_>>()).unwrap();
+        let table = closing_table(&[mean], Some("BLiMP")).to_text();
+        let line = table.lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(line, "a, 3 seeds 5 - 4.400 ± 0.100 81.45 53.0 ± 3.0 % - - -");
+        assert_eq!(TableRow::mean("a", &[&rows[0]]), None);
+    }
+
+    #[test]
     fn the_closing_table_shows_what_is_known() {
         let student = TableRow {
             model: "student".into(),
@@ -118,6 +174,7 @@ mod tests {
             tokens_per_second: Some(2950.0),
             minutes: Some(12.34),
             seed: Some(7),
+            spread: None,
         };
         let ensemble = TableRow {
             model: "a + b".into(),

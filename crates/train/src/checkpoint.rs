@@ -1,9 +1,9 @@
 //! Checkpoints: everything that a run needs to continue to the same bits.
 //!
-//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters and the state of the
-//! optimizers, flat vectors by name) and
-//! `state.json` (progress of the run, with the other file's checksum). The folder appears whole or
-//! not at all; the newest two are kept, so that a damaged one leaves another.
+//! `checkpoints/step-NNNNNNNN/` holds `state.safetensors` (parameters, the state of the optimizers
+//! and an average of the weights, flat vectors by name) and `state.json` (progress of the run, with
+//! the other file's checksum). The folder appears whole or not at all; the newest two are kept, so
+//! that a damaged one leaves another.
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,13 +11,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base::{atomic_file, hash};
-use engine::{Device, Tensor};
-use model::{Model, write_safetensors};
+use engine::Tensor;
+use model::write_safetensors;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::optimizers::GroupedOptimizer;
 
 /// Progress of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,8 +40,18 @@ struct State {
     checksum: String,
 }
 
-/// The name of the parameters beside the state tensors of the optimizers.
-const PARAMETERS: &str = "parameters";
+/// What goes on from a checkpoint.
+pub trait Resumable {
+    /// Makes the tensors of a checkpoint after so many steps, to be filled.
+    fn prepare(&mut self, step: u64);
+
+    /// The tensors of a checkpoint, flat vectors with their names.
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)>;
+
+    /// The same, to be filled.
+    fn tensors_mut(&mut self) -> Vec<(&'static str, &mut Tensor)>;
+}
+
 const KEPT: usize = 2;
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> TrainError {
@@ -76,14 +85,13 @@ impl View for Flat<'_> {
 /// Writes a checkpoint into the run's folder and removes the ones that are no longer needed.
 pub fn save(
     folder: &Path,
-    model: &Model,
-    optimizer: &GroupedOptimizer,
+    training: &impl Resumable,
     progress: &Progress,
 ) -> Result<PathBuf, TrainError> {
     let place = folder.join(format!("step-{:08}", progress.step));
     let write = |partial: &Path| -> io::Result<()> {
         let data = partial.join("state.safetensors");
-        write_tensors(&data, model, optimizer)?;
+        write_tensors(&data, training)?;
         let state = State { progress: progress.clone(), checksum: hash::of_file(&data)? };
         fs::write(partial.join("state.json"), serde_json::to_vec_pretty(&state)?)
     };
@@ -111,12 +119,10 @@ pub fn remove_old(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn write_tensors(path: &Path, model: &Model, optimizer: &GroupedOptimizer) -> io::Result<()> {
-    let parameters = std::iter::once((PARAMETERS, model.parameters().values()));
-    let tensors = parameters
-        .chain(optimizer.state())
-        .map(|(name, tensor)| (name, Flat { tensor, shape: [tensor.columns()] }));
-    write_safetensors(path, tensors, None)
+fn write_tensors(path: &Path, training: &impl Resumable) -> io::Result<()> {
+    let tensors = training.tensors().into_iter();
+    let flat = tensors.map(|(name, tensor)| (name, Flat { tensor, shape: [tensor.columns()] }));
+    write_safetensors(path, flat, None)
 }
 
 /// The checkpoints of a folder, oldest first.
@@ -157,14 +163,13 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, TrainError> {
 /// When an undamaged checkpoint was written by a run with another fingerprint, or all are damaged.
 pub fn restore(
     folder: &Path,
-    model: &mut Model,
-    optimizer: &mut GroupedOptimizer,
+    training: &mut impl Resumable,
     fingerprint: &str,
     mut on_damaged: impl FnMut(&Path, &str),
 ) -> Result<Option<Progress>, TrainError> {
     let mut damaged = None;
     for (_, path) in list(folder)?.into_iter().rev() {
-        match read(&path, model, optimizer, fingerprint) {
+        match read(&path, training, fingerprint) {
             Ok(progress) => return Ok(Some(progress)),
             Err(TrainError::DamagedCheckpoint { path, problem }) => {
                 on_damaged(&path, &problem);
@@ -178,8 +183,7 @@ pub fn restore(
 
 fn read(
     folder: &Path,
-    model: &mut Model,
-    optimizer: &mut GroupedOptimizer,
+    training: &mut impl Resumable,
     fingerprint: &str,
 ) -> Result<Progress, TrainError> {
     let damaged = |path: PathBuf, problem: String| TrainError::DamagedCheckpoint { path, problem };
@@ -200,16 +204,15 @@ fn read(
     }
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|cause| damaged(path.clone(), cause.to_string()))?;
-    let device = model.device().clone();
-    let parameters = std::iter::once((PARAMETERS, model.parameters_mut().values_mut()));
-    for (name, target) in parameters.chain(optimizer.state_mut()) {
+    training.prepare(state.progress.step);
+    for (name, target) in training.tensors_mut() {
         let tensor = file.tensor(name).map_err(|cause| damaged(path.clone(), cause.to_string()))?;
-        fill(&*device, tensor.data(), target).map_err(|problem| damaged(path.clone(), problem))?;
+        fill(tensor.data(), target).map_err(|problem| damaged(path.clone(), problem))?;
     }
     Ok(state.progress)
 }
 
-fn fill(device: &dyn Device, bytes: &[u8], target: &mut Tensor) -> Result<(), String> {
+fn fill(bytes: &[u8], target: &mut Tensor) -> Result<(), String> {
     let values: Vec<f32> =
         bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     if values.len() != target.columns() {
@@ -219,6 +222,7 @@ fn fill(device: &dyn Device, bytes: &[u8], target: &mut Tensor) -> Result<(), St
             target.columns()
         ));
     }
+    let device = target.device().clone();
     device.write(target.view_mut(), &values);
     Ok(())
 }

@@ -1,13 +1,15 @@
-//! The sequences of a run: which ones each step reads.
+//! The texts of a run and their sequences.
 
 use std::ops::Range;
 
-use corpus::chunks::{Chunks, epoch_order, evaluation_subset};
+use corpus::chunks::{Chunks, evaluation_subset};
 use corpus::tokens::TokenFile;
+use engine::ops::language_model_loss::NO_TARGET;
 use model::Batch;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::settings::{DataOrder, TrainSettings};
+use crate::settings::TrainSettings;
 
 /// A long text as token ids.
 pub trait TokenSource: Sync {
@@ -26,6 +28,26 @@ pub trait TokenSource: Sync {
     fn tokenizer_hash(&self) -> Option<String> {
         None
     }
+
+    /// The files of the corpus that the text is made of, in its order; empty where they are not
+    /// known.
+    fn sources(&self) -> &[SourceRange] {
+        &[]
+    }
+
+    /// Where each document begins, the first at 0; none where that is not known.
+    fn documents(&self) -> Option<&[usize]> {
+        None
+    }
+}
+
+/// A file of the corpus within a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRange {
+    /// The file's name without extension.
+    pub name: String,
+    /// Its tokens.
+    pub tokens: Range<usize>,
 }
 
 impl TokenSource for TokenFile {
@@ -69,8 +91,10 @@ pub struct MicroBatch {
     /// The token ids.
     pub batch: Batch,
     /// Where they were cut: the key of their blocks in a teacher cache. `None` for sequences of no
-    /// text.
+    /// text, or that were changed.
     pub origin: Option<Origin>,
+    /// What is predicted at each token, where that is not the token after it.
+    pub targets: Option<Vec<u32>>,
 }
 
 /// Where the sequences of a batch were cut.
@@ -95,11 +119,24 @@ pub enum TextKind {
 
 impl From<Batch> for MicroBatch {
     fn from(batch: Batch) -> Self {
-        Self { batch, origin: None }
+        Self { batch, origin: None, targets: None }
     }
 }
 
 impl MicroBatch {
+    /// What is predicted at each token; [`NO_TARGET`] where nothing is.
+    pub fn targets(&self) -> Vec<u32> {
+        self.targets.clone().unwrap_or_else(|| self.batch.next_tokens())
+    }
+
+    /// How many tokens are predicted.
+    pub fn predicted_tokens(&self) -> usize {
+        match &self.targets {
+            None => self.batch.predicted_tokens(),
+            Some(targets) => targets.iter().filter(|&&target| target != NO_TARGET).count(),
+        }
+    }
+
     /// Some sequences of a text.
     pub fn cut(
         text: TextKind,
@@ -108,7 +145,7 @@ impl MicroBatch {
         sequences: &[u32],
     ) -> Self {
         let origin = Origin { text, offset: chunks.offset(), sequences: sequences.to_vec() };
-        Self { batch: batch(source, chunks, sequences), origin: Some(origin) }
+        Self { batch: batch(source, chunks, sequences), origin: Some(origin), targets: None }
     }
 }
 
@@ -230,93 +267,6 @@ pub fn check(
     Ok(())
 }
 
-/// Which sequences each step of a run reads: a pure function of the settings, the seed and the
-/// step.
-pub struct BatchPlan {
-    seed: u64,
-    token_count: usize,
-    sequence_length: usize,
-    random_offset: bool,
-    chunk_offsets: Vec<usize>,
-    order: DataOrder,
-    batch_size: usize,
-    sequences: usize,
-    /// Steps of the whole run.
-    pub total_steps: u64,
-    /// The epoch of the last step, with its order.
-    current: Option<Epoch>,
-}
-
-impl BatchPlan {
-    /// # Errors
-    /// When the text is shorter than one sequence.
-    pub fn new(
-        settings: &TrainSettings,
-        seed: u64,
-        token_count: usize,
-    ) -> Result<Self, TrainError> {
-        let mut plan = Self {
-            seed,
-            token_count,
-            sequence_length: settings.sequence_length,
-            random_offset: settings.random_offset,
-            chunk_offsets: settings.chunk_offsets.clone(),
-            order: settings.order,
-            batch_size: settings.batch_size,
-            sequences: 0,
-            total_steps: 0,
-            current: None,
-        };
-        plan.sequences = plan.chunks(0)?.count();
-        let by_epochs = (settings.epochs * plan.steps_per_epoch() as f64).ceil() as u64;
-        plan.total_steps = if settings.max_steps > 0 { settings.max_steps } else { by_epochs };
-        Ok(plan)
-    }
-
-    /// Steps of one epoch; the last may have fewer sequences.
-    pub fn steps_per_epoch(&self) -> u64 {
-        self.sequences.div_ceil(self.batch_size) as u64
-    }
-
-    /// The chunks and sequence numbers of the step after `done` finished ones.
-    pub fn step(&mut self, done: u64) -> Result<(Chunks, Vec<u32>), TrainError> {
-        let (number, within) =
-            (done / self.steps_per_epoch(), (done % self.steps_per_epoch()) as usize);
-        let epoch = match self.current.take() {
-            Some(epoch) if epoch.number == number => epoch,
-            _ => self.epoch(number)?,
-        };
-        let range =
-            within * self.batch_size..((within + 1) * self.batch_size).min(epoch.order.len());
-        let found = (epoch.chunks, epoch.order[range].to_vec());
-        self.current = Some(epoch);
-        Ok(found)
-    }
-
-    fn epoch(&self, epoch: u64) -> Result<Epoch, TrainError> {
-        let order = match self.order {
-            DataOrder::Shuffled => epoch_order(self.seed, epoch, self.sequences),
-            DataOrder::File => (0..self.sequences as u32).collect(),
-        };
-        Ok(Epoch { number: epoch, chunks: self.chunks(epoch)?, order })
-    }
-
-    fn chunks(&self, epoch: u64) -> Result<Chunks, TrainError> {
-        let (tokens, length) = (self.token_count, self.sequence_length);
-        Ok(match self.random_offset {
-            true => Chunks::random_offset(tokens, length, self.seed, epoch),
-            false => Chunks::chosen_offset(tokens, length, &self.chunk_offsets, self.seed, epoch),
-        }?)
-    }
-}
-
-/// The sequences of one epoch and the order they are visited in.
-struct Epoch {
-    number: u64,
-    chunks: Chunks,
-    order: Vec<u32>,
-}
-
 /// The fixed held-out sequences of a run.
 pub fn heldout_sequences(
     settings: &TrainSettings,
@@ -338,32 +288,6 @@ mod tests {
 
     fn settings() -> TrainSettings {
         TrainSettings { sequence_length: 4, batch_size: 3, epochs: 2.0, ..TrainSettings::default() }
-    }
-
-    #[test]
-    fn an_epoch_visits_every_sequence_once_in_a_new_order() {
-        let mut plan = BatchPlan::new(&settings(), 1, 43).unwrap();
-        assert_eq!((plan.steps_per_epoch(), plan.total_steps), (4, 8));
-        let mut epoch = |first: u64| -> Vec<u32> {
-            (first..first + 4).flat_map(|done| plan.step(done).unwrap().1).collect()
-        };
-        let (first, second) = (epoch(0), epoch(4));
-        assert_ne!(first, second);
-        for mut order in [first, second] {
-            order.sort_unstable();
-            assert_eq!(order, (0..10).collect::<Vec<u32>>());
-        }
-    }
-
-    #[test]
-    fn a_step_does_not_depend_on_the_steps_before() {
-        let mut whole =
-            BatchPlan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
-        let steps: Vec<_> =
-            (0..whole.total_steps).map(|done| whole.step(done).unwrap().1).collect();
-        let mut resumed =
-            BatchPlan::new(&TrainSettings { random_offset: true, ..settings() }, 1, 43).unwrap();
-        assert_eq!(resumed.step(5).unwrap().1, steps[5]);
     }
 
     #[test]
@@ -390,25 +314,6 @@ mod tests {
         assert_eq!(some.micro_batch(&tokens, &[2]).origin.unwrap().sequences, subset[2..]);
         let missing = (0..10).find(|sequence| !subset.contains(sequence)).unwrap();
         assert_eq!(some.number(0, missing), None);
-    }
-
-    #[test]
-    fn epochs_draw_their_offset_from_the_set() {
-        let settings = TrainSettings { chunk_offsets: vec![0, 3], epochs: 20.0, ..settings() };
-        let mut plan = BatchPlan::new(&settings, 1, 43).unwrap();
-        let mut offsets: Vec<usize> =
-            (0..20).map(|epoch| plan.step(epoch * 4).unwrap().0.offset()).collect();
-        offsets.sort_unstable();
-        offsets.dedup();
-        assert_eq!(offsets, [0, 3]);
-    }
-
-    #[test]
-    fn file_order_is_file_order_and_short_texts_are_refused() {
-        let settings = TrainSettings { order: DataOrder::File, max_steps: 2, ..settings() };
-        let mut plan = BatchPlan::new(&settings, 1, 43).unwrap();
-        assert_eq!((plan.total_steps, plan.step(1).unwrap().1), (2, vec![3, 4, 5]));
-        assert!(BatchPlan::new(&settings, 1, 3).is_err());
     }
 
     #[test]

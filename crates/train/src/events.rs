@@ -43,12 +43,22 @@ pub struct EvaluationRecord {
     /// The distillation objective on held-out text, where the settings select by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<f64>,
-    /// Whether it is the lowest so far.
+    /// The cross-entropy of the averaged weights, where the settings ask for an average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaged: Option<f64>,
+    /// Whether it, or that of the averaged weights, is the lowest so far.
     pub best: bool,
     /// Tokens of the held-out sequences.
     pub tokens: usize,
     /// Time of the evaluation.
     pub seconds: f64,
+}
+
+impl EvaluationRecord {
+    /// The lower of the cross-entropies of the last weights and their average.
+    pub fn lowest(&self) -> f64 {
+        self.averaged.map_or(self.cross_entropy, |averaged| averaged.min(self.cross_entropy))
+    }
 }
 
 /// An event of a run.
@@ -60,10 +70,19 @@ pub enum Event<'a> {
         step: u64,
         /// Steps of the whole run.
         total_steps: u64,
-        /// Steps of an epoch.
-        steps_per_epoch: u64,
-        /// Tokens of a full batch.
-        tokens_per_step: usize,
+        /// Tokens of the steps that are done.
+        tokens: u64,
+        /// Tokens of the whole run.
+        total_tokens: u64,
+    },
+    /// A phase begins, other than the first.
+    Phase {
+        /// Its name, or its number.
+        name: &'a str,
+        /// The number of its first step.
+        first_step: u64,
+        /// Its steps.
+        steps: u64,
     },
     /// There is a teacher cache.
     TeacherCache {
@@ -75,6 +94,11 @@ pub enum Event<'a> {
         missing: usize,
         /// Size of the whole cache.
         bytes: u64,
+    },
+    /// The teachers' weights were fitted on the held-out text.
+    TeacherWeights {
+        /// In the order of the teachers.
+        weights: &'a [f64],
     },
     /// The device has no memory for all sequences of a step: from now on a micro-batch has so many.
     Split {

@@ -149,7 +149,7 @@ impl Heldout<'_> {
         self.each(&**student.device(), measure, |batch, sums| {
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
-            total.add(batch);
+            total.add(batch, batch.predicted_tokens());
         })?;
         let (loss, cross_entropy, _) = objective(cross_entropy, Some(kl), &total, Some(settings));
         Ok(HeldoutLoss { cross_entropy, objective: Some(loss), tokens: total.positions })

@@ -79,8 +79,9 @@ mod tests {
 
     use super::*;
     use crate::settings::{
-        Cooldown, DataOrder, DecaySchedule, Divergence, Ensemble, KlNormalisation, ScheduleKind,
-        Selection,
+        AverageKind, AverageSettings, Cooldown, CorruptionSettings, DataOrder, DecaySchedule,
+        Divergence, Ensemble, HybridSettings, KlNormalisation, Objective, PhaseSettings,
+        SamSettings, ScheduleKind, Selection,
     };
     use crate::signals::tests::config;
 
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn every_deciding_training_setting_changes_it() {
         type Change = fn(&mut TrainSettings);
-        let deciding: [Change; 29] = [
+        let deciding: [Change; 41] = [
             |s| s.epochs = 1.0,
             |s| s.max_steps = 7,
             |s| s.batch_size = 31,
@@ -169,6 +170,18 @@ mod tests {
             |s| s.seed = Some(1),
             |s| s.optimizer_options = [("momentum".to_owned(), 0.9)].into(),
             |s| s.groups = vec![serde_json::from_str("{}").unwrap()],
+            |s| s.sources = vec!["a".into()],
+            |s| s.same_batch = true,
+            |s| s.offset_per_sequence = true,
+            |s| s.corruption = Some(CorruptionSettings::default()),
+            |s| s.hybrid = Some(HybridSettings::default()),
+            |s| s.objective = Objective::Ascent,
+            |s| s.dropout = false,
+            |s| s.sam = Some(SamSettings::default()),
+            |s| s.average = Some(AverageSettings::new(AverageKind::EmaSteps)),
+            |s| s.phases = vec![PhaseSettings::default()],
+            |s| s.select_by = Selection::Last,
+            |s| s.snapshots = vec![2],
         ];
         let plain = of_training(&TrainSettings::default());
         for (index, change) in deciding.iter().enumerate() {
@@ -194,7 +207,10 @@ mod tests {
             change(&mut settings);
             of_distillation(&settings) != of_distillation(start)
         };
-        let deciding: [Change; 8] = [
+        let deciding: [Change; 11] = [
+            |s| s.fit_weights = true,
+            |s| s.temperature_end = Some(1.0),
+            |s| s.alpha_end = Some(0.2),
             |s| s.teachers = vec!["b".into()],
             |s| s.weights = Some(vec![2.0]),
             |s| s.temperature = 1.0,

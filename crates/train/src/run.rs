@@ -9,15 +9,17 @@ use model::{Model, hugging_face};
 
 use crate::best;
 use crate::checkpoint::{self, Progress};
-use crate::data::{self, BatchPlan, MicroBatch, TextKind, TokenSource, heldout_sequences};
+use crate::corruption::{self, Corruption};
+use crate::data::{self, TextKind, TokenSource, heldout_sequences};
 use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
-use crate::heldout::Heldout;
+use crate::heldout::{Heldout, HeldoutLoss};
 use crate::identity;
 use crate::optimizers::OptimizerSettings;
-use crate::schedule::Schedule;
+use crate::phases::Phases;
 use crate::settings::{self, Selection, TrainSettings};
 use crate::signals::{self, DistillInputs, DistillState, Distillation};
+use crate::state::TrainingState;
 use crate::step::Trainer;
 
 /// A run and all that its result follows from.
@@ -36,6 +38,8 @@ pub struct Run<'a> {
     pub training: &'a dyn TokenSource,
     /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
     pub validation: Option<&'a dyn TokenSource>,
+    /// The token that stands for hidden ones, where settings ask for such.
+    pub mask_token: Option<u32>,
     /// A hash of start weights, teachers and texts, so that a checkpoint of another run is refused.
     pub inputs_fingerprint: String,
 }
@@ -67,9 +71,10 @@ const THEN: &str = ", then ";
 struct RunState<'a> {
     folder: PathBuf,
     settings: &'a TrainSettings,
-    trainer: Trainer,
-    plan: BatchPlan,
-    schedule: Schedule,
+    state: TrainingState,
+    seed: u64,
+    mask_token: Option<u32>,
+    total_steps: u64,
     training: &'a dyn TokenSource,
     heldout: Option<Heldout<'a>>,
     progress: Progress,
@@ -94,16 +99,16 @@ impl<'a> Run<'a> {
         self.check()?;
         let mut run = self.prepare(listener)?;
         run.announce(listener)?;
-        while run.progress.step < run.plan.total_steps {
+        while run.progress.step < run.total_steps {
             run.step(listener)?;
-            let epoch_ends = run.progress.step.is_multiple_of(run.plan.steps_per_epoch());
-            if epoch_ends || run.progress.step == run.plan.total_steps {
+            if run.state.phases.epoch_ends(run.progress.step) {
+                run.keep_snapshot()?;
                 run.evaluate(listener)?;
                 run.save(listener)?;
             } else if run.checkpoint_is_due() {
                 run.save(listener)?;
             }
-            if listener.should_stop() && run.progress.step < run.plan.total_steps {
+            if listener.should_stop() && run.progress.step < run.total_steps {
                 run.save(listener)?;
                 return Ok(Outcome::Interrupted { step: run.progress.step });
             }
@@ -113,6 +118,7 @@ impl<'a> Run<'a> {
 
     fn check(&self) -> Result<(), TrainError> {
         settings::check(self.settings)?;
+        corruption::check(self.settings, self.mask_token)?;
         let layout = self.model.parameters().layout();
         OptimizerSettings::from(self.settings).check_layout(layout)?;
         let (config, sequence_length) = (self.model.config(), self.settings.sequence_length);
@@ -129,27 +135,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn prepare(self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
-        let plan = BatchPlan::new(self.settings, self.seed, self.training.len())?;
-        let steps_per_epoch = plan.steps_per_epoch();
-        let schedule = Schedule::new(self.settings, plan.total_steps, steps_per_epoch);
+    fn prepare(mut self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
+        let phases = Phases::new(self.settings, self.seed, self.training)?;
+        check_snapshots(self.settings, &phases)?;
         let fingerprint = self.fingerprint();
+        self.fit_weights(listener)?;
         let distill = self.open_teachers(listener)?;
-        let settings = self.settings.with_weight_decay(steps_per_epoch)?;
-        let mut trainer = Trainer::new(self.model, &settings, self.seed, distill);
+        let trainer = Trainer::new(self.model, &phases.of(0).settings, self.seed, distill);
+        let total_steps = phases.total_steps();
+        let mut state = TrainingState::new(trainer, phases, self.settings.average);
         let checkpoints = self.folder.join("checkpoints");
         fs::create_dir_all(&checkpoints)
             .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
         let mut skipped = Vec::new();
-        let restored = checkpoint::restore(
-            &checkpoints,
-            &mut trainer.model,
-            &mut trainer.optimizer,
-            &fingerprint,
-            |path, why| {
-                skipped.push((path.to_owned(), why.to_owned()));
-            },
-        )?;
+        let restored = checkpoint::restore(&checkpoints, &mut state, &fingerprint, |path, why| {
+            skipped.push((path.to_owned(), why.to_owned()));
+        })?;
         for (path, problem) in &skipped {
             report(listener, self.folder, Event::CheckpointSkipped { path, problem })?;
         }
@@ -171,7 +172,7 @@ impl<'a> Run<'a> {
             checkpoint::remove_old(&checkpoints)?;
         }
         let saved_step = restored.as_ref().map(|progress| progress.step);
-        let products = trainer.model.device().products();
+        let products = state.trainer.model.device().products();
         let all_before = restored.as_ref().map_or("", |progress| &progress.products);
         let before = all_before.rsplit(THEN).next().unwrap_or_default();
         let has_changed = !before.is_empty() && before != products;
@@ -193,22 +194,39 @@ impl<'a> Run<'a> {
                 products: String::new(),
             })
         };
+        let of_step = progress.step.saturating_sub(1);
+        let batch_limit = batch_limit(&state.phases.of(of_step).settings);
         Ok(RunState {
             folder: self.folder.to_owned(),
             settings: self.settings,
-            trainer,
-            plan,
-            schedule,
+            state,
+            seed: self.seed,
+            mask_token: self.mask_token,
+            total_steps,
             training: self.training,
             heldout,
             progress,
             saved_step,
             saved_at: Instant::now(),
-            batch_limit: match self.settings.micro_batch_size {
-                0 => BatchLimit::up_to(self.settings.batch_size),
-                size => BatchLimit::fixed(size),
-            },
+            batch_limit,
         })
+    }
+
+    /// Finds the teachers' weights on the held-out text, where the settings ask for it.
+    fn fit_weights(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let Some(distill) = self.distill.as_mut().filter(|of| of.settings.fit_weights) else {
+            return Ok(());
+        };
+        let rule = "there is no held-out text to fit them on";
+        settings::require(self.validation.is_some(), "fit_weights", &true, rule)?;
+        if let Some(validation) = self.validation {
+            let device = self.model.device();
+            let weights = signals::fit::weights(distill, self.settings, device, validation)?;
+            report(listener, self.folder, Event::TeacherWeights { weights: &weights })?;
+            distill.settings.weights = Some(weights);
+            distill.settings.fit_weights = false;
+        }
+        Ok(())
     }
 
     /// Opens the source of teacher outputs, and reports its cache if there is one.
@@ -243,7 +261,11 @@ impl<'a> Run<'a> {
     fn fingerprint(&self) -> String {
         let distill = self.distill.as_ref().map(|of| (&of.settings, of.sample_seed));
         let (model, inputs) = (self.model.config(), &self.inputs_fingerprint);
-        identity::fingerprint(identity::of_run(self.settings, distill, self.seed, model, inputs))
+        let mut identity = identity::of_run(self.settings, distill, self.seed, model, inputs);
+        if corruption::masks(self.settings) {
+            identity["mask_token"] = self.mask_token.into();
+        }
+        identity::fingerprint(identity)
     }
 }
 
@@ -251,38 +273,90 @@ fn report(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Resul
     listener.on_event(event).map_err(|cause| TrainError::Io { path: folder.to_owned(), cause })
 }
 
+/// Refuses snapshots of epochs that do not end.
+fn check_snapshots(settings: &TrainSettings, phases: &Phases) -> Result<(), TrainError> {
+    for (index, &epoch) in settings.snapshots.iter().enumerate() {
+        let mut steps = 1..=phases.total_steps();
+        let ends =
+            |done: u64| phases.epoch_ends(done) && phases.of(done - 1).epoch(done) == epoch as f64;
+        let rule = "no epoch of that number ends in this training";
+        settings::require(steps.any(ends), &format!("snapshots[{index}]"), &epoch, rule)?;
+    }
+    Ok(())
+}
+
+/// Where a run in a folder keeps the weights after an epoch.
+pub fn snapshot(folder: &Path, epoch: u64) -> PathBuf {
+    folder.join("snapshots").join(format!("epoch-{epoch}"))
+}
+
+/// Of a step's sequences, those that pass through at a time.
+fn batch_limit(settings: &TrainSettings) -> BatchLimit {
+    match settings.micro_batch_size {
+        0 => BatchLimit::up_to(settings.batch_size),
+        size => BatchLimit::fixed(size),
+    }
+}
+
 impl RunState<'_> {
     fn announce(&self, listener: &mut dyn Listener) -> Result<(), TrainError> {
-        let event = Event::Started {
-            step: self.progress.step,
-            total_steps: self.plan.total_steps,
-            steps_per_epoch: self.plan.steps_per_epoch(),
-            tokens_per_step: self.settings.batch_size * self.settings.sequence_length,
-        };
+        let (step, total_steps, phases) =
+            (self.progress.step, self.total_steps, &self.state.phases);
+        let (tokens, total_tokens) = (phases.tokens(step), phases.tokens(total_steps));
+        let event = Event::Started { step, total_steps, tokens, total_tokens };
         report(listener, &self.folder, event)
     }
 
+    /// Epochs after the steps that are done.
     fn epoch(&self) -> f64 {
-        self.progress.step as f64 / self.plan.steps_per_epoch() as f64
+        let done = self.progress.step;
+        self.state.phases.of(done.saturating_sub(1)).epoch(done)
+    }
+
+    /// Goes over to the phase of the next step, where that is another.
+    fn enter_phase(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let done = self.progress.step;
+        let Some(phase) = self.state.enter(done) else { return Ok(()) };
+        self.batch_limit = batch_limit(&phase.settings);
+        let (name, steps) = (&*phase.name, phase.steps());
+        report(listener, &self.folder, Event::Phase { name, first_step: done + 1, steps })
     }
 
     fn step(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        self.enter_phase(listener)?;
         let start = Instant::now();
         let done = self.progress.step;
-        let (chunks, sequences) = self.plan.step(done)?;
-        let learning_rate = self.schedule.learning_rate(done);
-        let (known, device) = (self.batch_limit.size(), self.trainer.model.device().clone());
-        let found = self.batch_limit.fit(&*device, sequences.len(), |size| {
-            let cut =
-                |sequences| MicroBatch::cut(TextKind::Training, self.training, &chunks, sequences);
-            let micro_batches: Vec<_> = sequences.chunks(size).map(cut).collect();
-            self.trainer.gradient(&micro_batches, done + 1)
-        });
-        let found = found.map_err(TrainError::out_of_memory(self.settings.sequence_length))??;
-        self.trainer.update(done + 1, learning_rate, found.gradient_norm);
+        let Self { state, batch_limit, training, settings, seed, mask_token, total_steps, .. } =
+            self;
+        let (trainer, phase) = (&mut state.trainer, state.phases.at(done));
+        let text = phase.plan.step(done - phase.first_step)?;
+        let sequences = &text.sequences;
+        let vocab_size = trainer.model.config().vocab_size;
+        let corruption =
+            Corruption::of_step(&phase.settings, *seed, done + 1, vocab_size, *mask_token);
+        let learning_rate = phase.learning_rate(done);
+        let (known, device) = (batch_limit.size(), trainer.model.device().clone());
+        trainer.set_progress(done as f64 / *total_steps as f64);
+        let found = trainer.passes(done + 1, |trainer, pass| {
+            let found = batch_limit.fit(&*device, sequences.len(), |size| {
+                let cut = |(index, some)| {
+                    let mut micro_batch = text.micro_batch(*training, some);
+                    if let Some(corruption) = corruption {
+                        corruption.apply(&mut micro_batch, index * size);
+                    }
+                    micro_batch
+                };
+                let micro_batches: Vec<_> = sequences.chunks(size).enumerate().map(cut).collect();
+                trainer.gradient(&micro_batches, done + 1, pass)
+            });
+            found.map_err(TrainError::out_of_memory(settings.sequence_length))?
+        })?;
+        trainer.update(phase.optimizer_step(done), learning_rate, found.gradient_norm);
+        state.add_to_average(done + 1);
         self.progress.step = done + 1;
         if self.batch_limit.size() < known {
-            let (sequences, batch_size) = (self.batch_limit.size(), self.settings.batch_size);
+            let batch_size = self.state.phases.of(done).settings.batch_size;
+            let sequences = self.batch_limit.size();
             report(listener, &self.folder, Event::Split { sequences, batch_size })?;
         }
         let record = StepRecord {
@@ -303,17 +377,21 @@ impl RunState<'_> {
         let Some(heldout) = &self.heldout else { return Ok(()) };
         let start = Instant::now();
         let by_objective = self.settings.select_by == Selection::Objective;
-        let (model, distill) = self.trainer.student();
-        let found = match distill.filter(|_| by_objective) {
-            Some(DistillState { settings, signals }) => {
-                heldout.distillation(model, settings, &mut **signals)?
+        let (step, trainer) = (self.progress.step, &mut self.state.trainer);
+        let found = held_out_loss(heldout, trainer, by_objective, step)?;
+        let averaged = match self.state.has_average(step) {
+            true => {
+                self.state.swap_average();
+                let found = held_out_loss(heldout, &mut self.state.trainer, by_objective, step);
+                self.state.swap_average();
+                Some(found?)
             }
-            None => heldout.cross_entropy(&[model])?,
+            false => None,
         };
-        let selected = found.objective.unwrap_or(found.cross_entropy);
-        if !selected.is_finite() {
-            return Err(TrainError::HeldoutNotFinite { step: self.progress.step, loss: selected });
-        }
+        let selected = |found: &HeldoutLoss| found.objective.unwrap_or(found.cross_entropy);
+        let average_wins = averaged.as_ref().is_some_and(|of| selected(of) < selected(&found));
+        let lower = averaged.as_ref().filter(|_| average_wins).unwrap_or(&found);
+        let selected = selected(lower);
         let best = self.progress.best.is_none_or(|(lowest, _)| selected < lowest);
         let record = EvaluationRecord {
             step: self.progress.step,
@@ -321,15 +399,40 @@ impl RunState<'_> {
             cross_entropy: found.cross_entropy,
             perplexity: found.cross_entropy.exp(),
             objective: found.objective,
+            averaged: averaged.map(|of| of.cross_entropy),
             best,
             tokens: found.tokens,
             seconds: start.elapsed().as_secs_f64(),
         };
         if best {
-            best::save(&self.trainer.model, &self.folder)?;
-            self.progress.best = Some((selected, self.progress.step));
+            self.save_best(average_wins)?;
+            self.progress.best = Some((selected, step));
         }
         report(listener, &self.folder, Event::Evaluation(record))
+    }
+
+    /// Keeps the weights, if the settings ask for those of this epoch.
+    fn keep_snapshot(&mut self) -> Result<(), TrainError> {
+        let epoch = self.epoch();
+        match self.settings.snapshots.iter().find(|&&wanted| wanted as f64 == epoch) {
+            None => Ok(()),
+            Some(&epoch) => {
+                let place = snapshot(&self.folder, epoch);
+                Ok(hugging_face::save(&self.state.trainer.model, &place)?)
+            }
+        }
+    }
+
+    /// Keeps the last weights, or their average, as the best.
+    fn save_best(&mut self, averaged: bool) -> Result<(), TrainError> {
+        if averaged {
+            self.state.swap_average();
+        }
+        let saved = best::save(&self.state.trainer.model, &self.folder);
+        if averaged {
+            self.state.swap_average();
+        }
+        saved
     }
 
     fn checkpoint_is_due(&self) -> bool {
@@ -346,27 +449,47 @@ impl RunState<'_> {
         }
         report(listener, &self.folder, Event::Saving { step })?;
         let checkpoints = self.folder.join("checkpoints");
-        let path = checkpoint::save(
-            &checkpoints,
-            &self.trainer.model,
-            &self.trainer.optimizer,
-            &self.progress,
-        )?;
+        let path = checkpoint::save(&checkpoints, &self.state, &self.progress)?;
         self.saved_step = Some(step);
         self.saved_at = Instant::now();
         report(listener, &self.folder, Event::Checkpoint { step, path: &path })
     }
 
-    /// Puts the best weights, or the last ones where nothing was evaluated, into `final/`.
-    fn finish(self) -> Result<Outcome, TrainError> {
+    /// Puts the best weights into `final/`, or the last ones or their average where nothing was
+    /// evaluated or nothing is to be selected.
+    fn finish(mut self) -> Result<Outcome, TrainError> {
         let (best, place) = (self.folder.join(best::FOLDER), self.folder.join("final"));
-        let mut model = self.trainer.model;
-        if self.progress.best.is_some() {
+        let selects = self.settings.select_by != Selection::Last;
+        if self.progress.best.is_some() && selects {
             best::verify(&self.folder)?;
-            hugging_face::read_weights(&best.join("model.safetensors"), &mut model)?;
+            let weights = best.join("model.safetensors");
+            hugging_face::read_weights(&weights, &mut self.state.trainer.model)?;
+        } else if self.state.has_average(self.progress.step) {
+            self.state.swap_average();
         }
-        hugging_face::save(&model, &place)?;
+        hugging_face::save(&self.state.trainer.model, &place)?;
         let Progress { step, best, products, .. } = self.progress;
         Ok(Outcome::Finished { step, best, products })
+    }
+}
+
+/// The held-out loss of the model as it is.
+fn held_out_loss(
+    heldout: &Heldout<'_>,
+    trainer: &mut Trainer,
+    by_objective: bool,
+    step: u64,
+) -> Result<HeldoutLoss, TrainError> {
+    let (model, distill) = trainer.student();
+    let found = match distill.filter(|_| by_objective) {
+        Some(DistillState { settings, signals }) => {
+            heldout.distillation(model, settings, &mut **signals)?
+        }
+        None => heldout.cross_entropy(&[model])?,
+    };
+    let loss = found.objective.unwrap_or(found.cross_entropy);
+    match loss.is_finite() {
+        true => Ok(found),
+        false => Err(TrainError::HeldoutNotFinite { step, loss }),
     }
 }

@@ -1,4 +1,5 @@
-//! One optimizer step: batch -> forward -> loss in row blocks -> backward -> clip -> AdamW.
+//! One optimizer step: batch -> forward -> loss in row blocks -> backward -> clip -> update; with
+//! sharpness-aware minimisation two passes, the second where the first's gradient leads up.
 
 use base::rng::Rng;
 use engine::ops::distillation_loss::DistillationObjective;
@@ -8,7 +9,10 @@ use model::{Batch, Model};
 use crate::data::MicroBatch;
 use crate::error::TrainError;
 use crate::optimizers::GroupedOptimizer;
-use crate::settings::{DistillSettings, KlNormalisation, TrainSettings};
+use crate::sam;
+use crate::settings::{
+    DistillSettings, KlNormalisation, Objective, SamDropout, SamSettings, TrainSettings,
+};
 use crate::signals::DistillState;
 
 /// What the sums over a whole step are divided by. Micro-batches add up sums, so a split does not
@@ -24,9 +28,9 @@ pub struct Normalisers {
 }
 
 impl Normalisers {
-    /// Counts a micro-batch.
-    pub fn add(&mut self, batch: &Batch) {
-        self.predicted += batch.predicted_tokens();
+    /// Counts a batch, of which so many tokens are predicted.
+    pub fn add(&mut self, batch: &Batch, predicted: usize) {
+        self.predicted += predicted;
         self.positions += batch.tokens();
         self.sequences += batch.spans.count();
     }
@@ -65,6 +69,33 @@ pub struct Trainer {
     gradients: Parameters,
     seed: u64,
     distill: Option<DistillState>,
+    passes: PassSettings,
+    /// Share of the training that is done, by which temperature and alpha may change.
+    progress: f64,
+}
+
+/// What a forward and backward pass follows from besides model and batch.
+#[derive(Clone, Copy, Debug)]
+struct PassSettings {
+    objective: Objective,
+    dropout: bool,
+    sam: Option<SamSettings>,
+}
+
+impl From<&TrainSettings> for PassSettings {
+    fn from(settings: &TrainSettings) -> Self {
+        let sam = settings.sam.filter(|sam| sam.rho > 0.0);
+        Self { objective: settings.objective, dropout: settings.dropout, sam }
+    }
+}
+
+/// Which of a step's passes: with sharpness-aware minimisation there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Where the weights are.
+    First,
+    /// Uphill of them.
+    Second,
 }
 
 /// What one step found.
@@ -90,7 +121,23 @@ impl Trainer {
     ) -> Self {
         let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
         let optimizer = GroupedOptimizer::new(model.parameters(), settings);
-        Self { model, optimizer, gradients, seed, distill }
+        let passes = settings.into();
+        Self { model, optimizer, gradients, seed, distill, passes, progress: 0.0 }
+    }
+
+    /// Goes on with other settings. The optimizer keeps what it knows, unless a new one is asked
+    /// for.
+    pub fn enter_phase(&mut self, settings: &TrainSettings, with_new_optimizer: bool) {
+        match with_new_optimizer {
+            true => self.optimizer = GroupedOptimizer::new(self.model.parameters(), settings),
+            false => self.optimizer.set_groups(self.model.parameters().layout(), settings),
+        }
+        self.passes = settings.into();
+    }
+
+    /// Sets what share of the training is done.
+    pub fn set_progress(&mut self, progress: f64) {
+        self.progress = progress;
     }
 
     /// The model, and its distillation if there is one.
@@ -113,9 +160,31 @@ impl Trainer {
         step: u64,
         learning_rate: f64,
     ) -> Result<StepLoss, TrainError> {
-        let found = self.gradient(micro_batches, step)?;
+        let pass = |trainer: &mut Self, pass| trainer.gradient(micro_batches, step, pass);
+        let found = self.passes(step, pass)?;
         self.update(step, learning_rate, found.gradient_norm);
         Ok(found)
+    }
+
+    /// The passes of a step, each by `pass`, which is [`gradient`](Self::gradient) on the step's
+    /// batch. Losses are those of the first pass, the gradient is that of the last.
+    ///
+    /// # Errors
+    /// As `pass`, and when the climb is not finite.
+    pub fn passes(
+        &mut self,
+        step: u64,
+        mut pass: impl FnMut(&mut Self, Pass) -> Result<StepLoss, TrainError>,
+    ) -> Result<StepLoss, TrainError> {
+        let first = pass(self, Pass::First)?;
+        let Some(sam) = self.passes.sam else { return Ok(first) };
+        let parameters = self.model.parameters_mut();
+        let weights = sam::climb(parameters, &self.gradients, sam, first.gradient_norm).map_err(
+            |gradient_norm| TrainError::NotFinite { step, loss: first.loss, gradient_norm },
+        )?;
+        let second = pass(self, Pass::Second);
+        *self.model.parameters_mut().values_mut() = weights;
+        Ok(StepLoss { gradient_norm: second?.gradient_norm, ..first })
     }
 
     /// The first part of a step: losses and gradient. The parameters stay as they are, so that it
@@ -127,12 +196,17 @@ impl Trainer {
         &mut self,
         micro_batches: &[MicroBatch],
         step: u64,
+        pass: Pass,
     ) -> Result<StepLoss, TrainError> {
         let mut total = Normalisers::default();
-        micro_batches.iter().for_each(|micro_batch| total.add(&micro_batch.batch));
+        for micro_batch in micro_batches {
+            total.add(&micro_batch.batch, micro_batch.predicted_tokens());
+        }
+        // A step that predicts masked tokens has no use for what teachers predict.
+        let is_causal = micro_batches.iter().all(|micro_batch| !micro_batch.batch.bidirectional);
         let device = self.model.device().clone();
         device.fill(self.gradients.values_mut().view_mut(), 0.0);
-        let mut dropout = DropoutStream::new(Rng::new(self.seed, "dropout").at(step));
+        let mut dropout = DropoutStream::new(self.dropout_masks(pass).at(step));
         let (mut cross_entropy, mut kl) = (0.0, 0.0);
         for micro_batch in micro_batches {
             let sums = self.accumulate(micro_batch, dropout, &total)?;
@@ -140,14 +214,30 @@ impl Trainer {
             kl += sums.1;
             dropout = dropout.after(&micro_batch.batch.spans);
         }
-        let distill = self.distill.as_ref().map(|state| &state.settings);
+        let distill = self.distill.as_ref().filter(|_| self.reads_teachers() && is_causal);
+        let distill = distill.map(|state| state.settings.at(self.progress));
+        let distill = distill.as_ref();
         let (loss, cross_entropy, kl) =
             objective(cross_entropy, distill.map(|_| kl), &total, distill);
+        let loss = if self.passes.objective == Objective::Ascent { -loss } else { loss };
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(TrainError::NotFinite { step, loss, gradient_norm });
         }
         Ok(StepLoss { loss, cross_entropy, kl, gradient_norm })
+    }
+
+    /// The random numbers of a pass's dropout masks, by step.
+    fn dropout_masks(&self, pass: Pass) -> Rng {
+        let other = self.passes.sam.is_some_and(|sam| sam.dropout == SamDropout::New);
+        match pass {
+            Pass::Second if other => Rng::new(self.seed, "dropout of the second pass"),
+            _ => Rng::new(self.seed, "dropout"),
+        }
+    }
+
+    fn reads_teachers(&self) -> bool {
+        self.passes.objective == Objective::NextToken
     }
 
     /// The second part: clips the gradient, whose norm the first part found, and updates the
@@ -168,17 +258,20 @@ impl Trainer {
     ) -> Result<(f64, f64), TrainError> {
         let batch = &micro_batch.batch;
         let decoder = self.model.decoder();
-        let mut tape = Tape::training(self.model.parameters(), &mut self.gradients, Some(dropout));
+        let reads_teachers = self.reads_teachers() && !batch.bidirectional;
+        let dropout = self.passes.dropout.then_some(dropout);
+        let mut tape = Tape::training(self.model.parameters(), &mut self.gradients, dropout);
         let hidden = decoder.hidden_states(&mut tape, batch, None);
-        let targets = batch.next_tokens();
+        let targets = micro_batch.targets();
         let per_token = 1.0 / total.predicted.max(1) as f64;
-        let sums = match &mut self.distill {
+        let sums = match self.distill.as_mut().filter(|_| reads_teachers) {
             None => {
-                let sum =
-                    tape.language_model_loss(&hidden, decoder.output(), &targets, per_token as f32);
-                (sum, 0.0)
+                let sign = if self.passes.objective == Objective::Ascent { -1.0 } else { 1.0 };
+                let (output, weight) = (decoder.output(), (sign * per_token) as f32);
+                (tape.language_model_loss(&hidden, output, &targets, weight), 0.0)
             }
             Some(DistillState { settings, signals }) => {
+                let settings = &settings.at(self.progress);
                 let weighted = DistillationObjective {
                     cross_entropy: (settings.alpha * per_token) as f32,
                     kl: ((1.0 - settings.alpha) / total.kl(settings.kl)) as f32,

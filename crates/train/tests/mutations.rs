@@ -12,11 +12,11 @@ use std::sync::Arc;
 use base::hash;
 use base::mutation::{LONGEST, try_all};
 use cap::Cap;
-use engine::Device;
 use engine::cpu::Cpu;
+use engine::{Device, Tensor};
 use model::{Architecture, Model, ModelConfig};
 use train::TrainSettings;
-use train::checkpoint::{self, Progress};
+use train::checkpoint::{self, Progress, Resumable};
 use train::optimizers::GroupedOptimizer;
 use train::settings::{Codec, Ensemble, SignalKind};
 use train::signals::cache::{Manifest, Purpose, Sampling, Store, TeacherEntry};
@@ -36,12 +36,33 @@ fn try_file(path: &Path, count: u64, mut load: impl FnMut() -> bool) -> u64 {
     accepted
 }
 
+/// What a checkpoint holds at least.
+struct State {
+    model: Model,
+    optimizer: GroupedOptimizer,
+}
+
+impl Resumable for State {
+    fn prepare(&mut self, _step: u64) {}
+
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
+        let parameters = ("parameters", self.model.parameters().values());
+        std::iter::once(parameters).chain(self.optimizer.state()).collect()
+    }
+
+    fn tensors_mut(&mut self) -> Vec<(&'static str, &mut Tensor)> {
+        let parameters = ("parameters", self.model.parameters_mut().values_mut());
+        std::iter::once(parameters).chain(self.optimizer.state_mut()).collect()
+    }
+}
+
 fn checkpoints(count: u64) -> [u64; 2] {
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
     let config =
         ModelConfig { num_layers: 1, vocab_size: 8, ..ModelConfig::tiny(Architecture::GPT2) };
-    let mut model = Model::new(config, &device, 1).unwrap();
-    let mut optimizer = GroupedOptimizer::new(model.parameters(), &TrainSettings::default());
+    let model = Model::new(config, &device, 1).unwrap();
+    let optimizer = GroupedOptimizer::new(model.parameters(), &TrainSettings::default());
+    let mut training = State { model, optimizer };
     let folder = tempfile::tempdir().unwrap();
     let progress = Progress {
         step: 3,
@@ -49,11 +70,10 @@ fn checkpoints(count: u64) -> [u64; 2] {
         fingerprint: "aa".into(),
         products: String::new(),
     };
-    let saved = checkpoint::save(folder.path(), &model, &optimizer, &progress).unwrap();
+    let saved = checkpoint::save(folder.path(), &training, &progress).unwrap();
     let [state, tensors] = ["state.json", "state.safetensors"].map(|name| saved.join(name));
 
-    let mut restore =
-        || checkpoint::restore(folder.path(), &mut model, &mut optimizer, "aa", |_, _| ()).is_ok();
+    let mut restore = || checkpoint::restore(folder.path(), &mut training, "aa", |_, _| ()).is_ok();
     let of_state = try_file(&state, count, &mut restore);
     // With a checksum that fits, so that the tensors themselves are looked at.
     let whole = fs::read_to_string(&state).unwrap();

@@ -99,6 +99,7 @@ fn run(
         distill,
         training: &training,
         validation: Some(&validation),
+        mask_token: None,
         inputs_fingerprint: String::new(),
     }
     .execute(notes)

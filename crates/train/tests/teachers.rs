@@ -116,6 +116,7 @@ impl Workspace {
             distill: Some(self.distillation(distill)),
             training: &self.training,
             validation: Some(&self.validation),
+            mask_token: None,
             inputs_fingerprint: String::new(),
         };
         let mut recorded = Recorded { stop, ..Recorded::default() };

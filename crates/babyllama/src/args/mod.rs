@@ -193,6 +193,24 @@ Examples:
         #[arg(long, value_name = "FILE")]
         tokenizer: Option<PathBuf>,
     },
+    /// Measure how hard text is to read, as textstat 0.7.3 does: Flesch's reading ease, Flesch and
+    /// Kincaid's grade, Gunning's fog, the automated readability index, and SMOG.
+    #[command(after_help = "\
+Examples:
+  babyllama corpus readability data/clean
+  babyllama corpus readability data/clean/wikipedia.train --documents --json documents.json")]
+    Readability {
+        /// Files or folders.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Measure every document by itself: a block between blank lines where a file has any, and
+        /// otherwise a line.
+        #[arg(long)]
+        documents: bool,
+        /// Also writes the table as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Write the built-in corpus: text in the raw form of the ten BabyLM sources, and minimal
     /// pairs.
     #[command(after_help = "\

@@ -8,6 +8,7 @@ pub mod export;
 pub mod finetune;
 pub mod generate;
 pub mod plan;
+pub mod readability;
 pub mod recipe;
 pub mod run;
 pub mod runs;

@@ -10,7 +10,7 @@ use super::common::{Finished, RECIPE, Workspace, search_path, sentences};
 /// 720 steps of teacher and student each: long enough to be hit in the middle. The student's
 /// matrices are Muon's.
 pub fn longer_recipe() -> String {
-    let muon = "[models.student.train]\noptimizer = \"muon\"\nweight_decay_epochs = 2.0\n";
+    let muon = "[models.student.train]\noptimizer = \"muon\"\nweight_decay_epochs = 3.0\n";
     RECIPE
         .replace("[models.student.train]\n", muon)
         .replace("epochs = 2", "epochs = 20")
@@ -117,7 +117,8 @@ fn a_killed_run_continues_to_the_same_bits() {
 fn checkpoints_come_by_time_and_a_kill_before_the_first_is_reported() {
     let workspace = Workspace::new();
     let recipe = longer_recipe().replace("checkpoint_steps = 7\n", "");
-    workspace.write("small.toml", recipe.replace("epochs = 20", "epochs = 20\nmax_steps = 400"));
+    workspace
+        .write("small.toml", recipe.replace("\nepochs = 20", "\nepochs = 20\nmax_steps = 400"));
     let [teacher, _] = models("runs/small");
     let words = ["run", "small.toml"];
     signalled(&workspace, &words, &teacher, 10, "KILL");

@@ -22,7 +22,9 @@ mod folders;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]
+mod levers;
 mod limits;
+mod phases;
 mod precision;
 mod run;
 mod runs;

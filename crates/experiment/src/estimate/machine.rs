@@ -4,7 +4,6 @@
 use model::ModelConfig;
 use report::format::short;
 use train::TrainSettings;
-use train::optimizers::OptimizerSettings;
 
 use super::{activation_bytes, state_bytes};
 use crate::error::{Context, Result, refuse};
@@ -25,7 +24,7 @@ fn require_within(
     config: &ModelConfig,
     settings: &TrainSettings,
 ) -> Result<()> {
-    let state = state_bytes(config, &OptimizerSettings::from(settings));
+    let state = state_bytes(config, settings);
     let step = activation_bytes(config, settings);
     let refuse = |what: &str, bytes: f64, advice: &str| {
         refuse(format_args!(

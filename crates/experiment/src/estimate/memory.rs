@@ -3,8 +3,9 @@
 use engine::Arithmetic;
 use model::ModelConfig;
 use train::TrainSettings;
-use train::optimizers::OptimizerSettings;
 use train::settings::SignalKind;
+
+use super::phases::optimizer_bytes;
 
 /// Buffers are handed out in sizes that are rounded up; and libraries take some memory of their
 /// own.
@@ -13,6 +14,15 @@ const LIBRARIES: f64 = 128e6;
 
 /// The most values of one block of logits: as many as the GPU's output layer takes.
 const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
+
+/// Bytes of each weight's copies: its average, and where it was before the climb of
+/// sharpness-aware minimisation.
+pub(super) fn copies(settings: &TrainSettings) -> usize {
+    let own = settings.sam.iter();
+    let climbs = own.chain(settings.phases.iter().filter_map(|phase| phase.sam.as_ref()));
+    let climbs = climbs.into_iter().any(|sam| sam.rho > 0.0);
+    size_of::<f32>() * (usize::from(settings.average.is_some()) + usize::from(climbs))
+}
 
 /// Bytes that training a model takes.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +50,8 @@ impl TrainingMemory {
         arithmetic: Arithmetic,
     ) -> Self {
         // A weight and its gradient in f32, and what the optimizer keeps of it.
-        let state = 8.0 + OptimizerSettings::from(settings).bytes_per_weight() as f64;
+        let kept = optimizer_bytes(settings) + copies(settings);
+        let state = 8.0 + kept as f64;
         // Values that only products and operations on single values read, and their copies.
         let (compact, copy) = match arithmetic {
             Arithmetic::Bf16 => (2.0, 2.0),

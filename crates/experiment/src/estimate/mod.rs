@@ -2,6 +2,7 @@
 
 mod machine;
 pub mod memory;
+mod phases;
 mod scoring;
 pub mod signals;
 pub mod speed;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 
 use engine::{Arithmetic, Device};
 use model::{ModelConfig, hugging_face};
-use train::optimizers::OptimizerSettings;
 use train::{TrainError, TrainSettings};
 
 use crate::error::{Context, Result};
-use crate::recipe::{ModelSection, Recipe, Start};
+use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
 use memory::TrainingMemory;
+use phases::{Reading, optimizer_bytes};
 use signals::{Choice, choices, cost};
 use speed::{Speed, Subject};
 use text::TextSize;
@@ -108,8 +109,8 @@ impl<'a> RecipeEstimate<'a> {
         let pairs = scoring::pair_tokens(recipe, text.tokens_per_word)?;
         let of_one = |(name, section): (&'a String, &'a ModelSection)| {
             let mut estimate =
-                estimate(recipe, section, text, arithmetic).within(|| format!("models.{name}"))?;
-            estimate.scoring = scoring_work(recipe, name, section, &estimate, text, pairs);
+                estimate(recipe, section, &text, arithmetic).within(|| format!("models.{name}"))?;
+            estimate.scoring = scoring_work(recipe, name, section, &estimate, &text, pairs);
             Ok((name, section, estimate))
         };
         let models: Vec<ModelEstimate<'a>> =
@@ -178,7 +179,7 @@ fn scoring_work(
     name: &str,
     section: &ModelSection,
     estimate: &Estimate,
-    text: TextSize,
+    text: &TextSize,
     pairs: f64,
 ) -> Work {
     let config = &estimate.subject.config;
@@ -220,41 +221,42 @@ pub fn require_memory_for_all(recipe: &Recipe) -> Result<()> {
 fn estimate(
     recipe: &Recipe,
     section: &ModelSection,
-    text: TextSize,
+    text: &TextSize,
     arithmetic: Arithmetic,
 ) -> Result<Estimate> {
     let tokens = text.training;
     let (config, settings) = (config(section, text.vocab_size)?, &section.train);
     let (length, parameters) = (settings.sequence_length, config.parameter_count());
-    let seen = match settings.max_steps {
-        0 => settings.epochs * tokens,
-        steps => steps as f64 * (settings.batch_size * length) as f64,
-    };
-    let sequences = (tokens / length as f64).floor().max(1.0);
+    let reading = Reading::of(settings, tokens, |sources| text.share(sources));
+    let (seen, evaluations) = (reading.seen(), reading.evaluations);
+    let sequences = (tokens * text.share(&settings.sources) / length as f64).floor().max(1.0);
     let steps_per_epoch = (sequences / settings.batch_size as f64).ceil();
     // Only the real number of tokens can show that a memory is shorter than a step.
-    if text.is_known {
+    if text.is_known && settings.phases.is_empty() {
         settings.with_weight_decay(steps_per_epoch as u64).map_err(TrainError::from)?;
     }
-    let evaluations = scoring::evaluations(seen, tokens);
     let evaluated = evaluations * scoring::evaluated_tokens(settings, text.held_out);
     let forward = config.forward_flops_per_token(length);
-    let optimizer = OptimizerSettings::from(settings);
-    let (weights, state) =
-        (4.0 * parameters as f64, (optimizer.bytes_per_weight() * parameters) as f64);
+    let weights = 4.0 * parameters as f64;
+    let averaged = if settings.average.is_some() { weights } else { 0.0 };
+    let state = (optimizer_bytes(settings) * parameters) as f64 + averaged;
     // The best and the final weights stay. Beside them are two checkpoints of weights and optimizer
     // state, and one more while it is written.
     let finished = 2.0 * weights;
     let mut disk = Disk { training: 3.0 * (weights + state) + finished, finished, cache: 0.0 };
     let own_work = Work {
         // A backward pass is two products for each of the forward's.
-        training: vec![(seen, 3.0 * forward)],
+        training: reading
+            .phases
+            .iter()
+            .map(|(tokens, passes)| (*tokens, 3.0 * passes * forward))
+            .collect(),
         reading: forward * evaluated,
         // After each evaluation a checkpoint, and the weights where they are the best.
         written: evaluations * (2.0 * weights + state),
     };
     let (mut work, mut found, mut teachers) = (own_work.clone(), Vec::new(), Vec::new());
-    let mut memory = state_bytes(&config, &optimizer) + activation_bytes(&config, settings);
+    let mut memory = state_bytes(&config, settings) + activation_bytes(&config, settings);
     let mut on_device = TrainingMemory::of(&config, settings, &[], None, arithmetic);
     if let Some(distill) = &section.distill {
         let names = distill.teachers.iter();
@@ -288,15 +290,16 @@ fn estimate(
 }
 
 fn teacher(recipe: &Recipe, name: &str, vocab_size: usize) -> Result<ModelConfig> {
-    match recipe.models.get(name) {
-        Some(section) => config(section, vocab_size),
+    match own_teacher(recipe, name) {
+        Some(own) => config(own.model, vocab_size),
         None => hugging_face::load_config(Path::new(name)).within(|| format!("teacher {name}")),
     }
 }
 
-/// Bytes of weights, gradient and optimizer state.
-fn state_bytes(config: &ModelConfig, optimizer: &OptimizerSettings) -> f64 {
-    (8 + optimizer.bytes_per_weight()) as f64 * config.parameter_count() as f64
+/// Bytes of weights, gradient, optimizer state and copies of the weights.
+fn state_bytes(config: &ModelConfig, settings: &TrainSettings) -> f64 {
+    let kept = optimizer_bytes(settings) + memory::copies(settings);
+    (8 + kept) as f64 * config.parameter_count() as f64
 }
 
 /// What a step keeps for its backward: per layer about ten rows of hidden size and three of the
@@ -324,6 +327,7 @@ mod tests {
             tokens_per_word: 1.25,
             vocab_size: 1000,
             is_known: true,
+            sources: Vec::new(),
         }
     }
 
@@ -335,7 +339,7 @@ mod tests {
                  ['a']\n{distill}"
             );
             let recipe = recipe::embedded("two.toml", &text_of_recipe).unwrap();
-            let found = estimate(&recipe, &recipe.models["b"], text(), Arithmetic::F32).unwrap();
+            let found = estimate(&recipe, &recipe.models["b"], &text(), Arithmetic::F32).unwrap();
             assert_eq!(found.work.written - found.own_work.written, found.disk.cache);
             found.disk.cache
         };
@@ -351,7 +355,7 @@ mod tests {
             let recipe = format!("[models.a]\n{MODEL}\n[models.a.train]\n{train}");
             let recipe = recipe::embedded("one.toml", &recipe).unwrap();
             let text = TextSize { is_known: true, ..text() };
-            let found = estimate(&recipe, &recipe.models["a"], text, Arithmetic::F32);
+            let found = estimate(&recipe, &recipe.models["a"], &text, Arithmetic::F32);
             found.map(|found| (found.decay_epochs, found.epochs, found.decay_is_too_slow()))
         };
         // 7812 sequences are 245 steps of 32.
@@ -389,13 +393,13 @@ mod tests {
         );
         let recipe = recipe::embedded("two.toml", &recipe).unwrap();
         let section = &recipe.models["a"];
-        let found = estimate(&recipe, section, text(), Arithmetic::F32).unwrap();
+        let found = estimate(&recipe, section, &text(), Arithmetic::F32).unwrap();
         let forward = found.subject.config.forward_flops_per_token(128);
         assert_eq!(found.work.training, [(2.5e6, 3.0 * forward)]);
         let evaluated = scoring::evaluated_tokens(&section.train, 1e5);
         assert_eq!(found.work.reading, 3.0 * evaluated * forward);
         assert_eq!(found.work.written, 3.0 * 16.0 * found.parameters as f64);
-        let scores = scoring_work(&recipe, "a", section, &found, text(), 1000.0);
+        let scores = scoring_work(&recipe, "a", section, &found, &text(), 1000.0);
         let sentence = found.subject.config.forward_flops_per_token(SENTENCE);
         assert_eq!(scores.reading, 2.0 * (evaluated * forward + 1000.0 * sentence));
     }

@@ -19,11 +19,6 @@ pub(super) fn evaluated_tokens(settings: &TrainSettings, held_out: f64) -> f64 {
     taken * length
 }
 
-/// Evaluations during a training that sees so many tokens: one after each epoch, and at its end.
-pub(super) fn evaluations(seen: f64, training: f64) -> f64 {
-    if training > 0.0 { (seen / training).ceil().max(1.0) } else { 0.0 }
-}
-
 /// Tokens of a recipe's minimal pairs, with the one before each sentence.
 pub(super) fn pair_tokens(recipe: &Recipe, tokens_per_word: f64) -> Result<f64> {
     let sentence_tokens =
@@ -68,7 +63,6 @@ mod tests {
         assert_eq!(evaluated_tokens(&bounded, 1050.0), 300.0);
         let all = TrainSettings { evaluation_sequences: 0, ..settings };
         assert_eq!(evaluated_tokens(&all, 1e6), 1e6);
-        assert_eq!([0.5, 1.0, 2.5].map(|epochs| evaluations(epochs * 1e6, 1e6)), [1.0, 1.0, 3.0]);
     }
 
     #[test]

@@ -9,7 +9,11 @@ use corpus::text::{self, NamedText};
 use corpus::texts::{self, Text};
 use corpus::{TokenFile, Tokenizer, TokenizerSettings, cleaners};
 
+use train::data::SourceRange;
+
 use crate::error::{FileContext, Result};
+use crate::files;
+use crate::identity::source_name;
 use crate::recipe::{Recipe, Source, Validation};
 
 /// Words of text that tokens are counted in; a larger sample changes little.
@@ -19,7 +23,7 @@ const SAMPLE: usize = 1_000_000;
 const WORD: usize = 6;
 
 /// Sizes of a recipe's text.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct TextSize {
     /// Words of the training text.
     pub(super) words: f64,
@@ -32,6 +36,8 @@ pub(super) struct TextSize {
     pub(super) vocab_size: usize,
     /// Whether the tokens were counted in the run's own files.
     pub(super) is_known: bool,
+    /// The files of the training text and how much of it each is, where they are known.
+    pub(super) sources: Vec<(String, f64)>,
 }
 
 impl TextSize {
@@ -56,7 +62,12 @@ impl TextSize {
             let (vocab_size, training) = counted(&run.join("tokens/train.bin"))?;
             let (_, held_out) = counted(&run.join("tokens/validation.bin"))?;
             let tokens_per_word = training / words.max(1.0);
+            let sources: Vec<SourceRange> =
+                files::read_json(&run.join("tokens/sources.json")).unwrap_or_default();
+            let share =
+                |source: SourceRange| (source.name, source.tokens.len() as f64 / training.max(1.0));
             return Ok(Self {
+                sources: sources.into_iter().map(share).collect(),
                 words,
                 training,
                 held_out,
@@ -73,7 +84,11 @@ impl TextSize {
             counted += text::count_words(text);
         }
         let tokens_per_word = tokens as f64 / counted.max(1) as f64;
+        let bytes: usize = sample.iter().map(|(_, text)| text.len()).sum();
+        let share =
+            |(name, text): &NamedText| (source_name(name), text.len() as f64 / bytes.max(1) as f64);
         Ok(Self {
+            sources: sample.iter().map(share).collect(),
             words,
             training: words * tokens_per_word,
             held_out: held_out * tokens_per_word,
@@ -81,6 +96,15 @@ impl TextSize {
             vocab_size: vocab_size(recipe, Some(&tokenizer))?,
             is_known: false,
         })
+    }
+
+    /// How much of the training text some of its files are; all of it where none is named.
+    pub(super) fn share(&self, files: &[String]) -> f64 {
+        if files.is_empty() || self.sources.is_empty() {
+            return 1.0;
+        }
+        let named = self.sources.iter().filter(|(name, _)| files.contains(name));
+        named.map(|(_, share)| share).sum()
     }
 }
 

@@ -21,7 +21,11 @@ impl Work {
 
     /// With what teachers cost.
     pub fn with_teachers(&self, cost: &Cost) -> Self {
-        let own = self.training.iter().map(|(_, flops)| flops).fold(0.0, |a: f64, &b| a.max(b));
+        let (tokens, flops) = self
+            .training
+            .iter()
+            .fold((0.0, 0.0), |(all, sum), (tokens, flops)| (all + tokens, sum + tokens * flops));
+        let own = if tokens > 0.0 { flops / tokens } else { 0.0 };
         let phases = cost.phases.iter().filter(|(tokens, _)| *tokens > 0.0);
         Self {
             training: phases.map(|&(tokens, flops)| (tokens, own + flops)).collect(),

@@ -12,6 +12,7 @@ use super::document::{DEFAULTS, MODEL_TABLES, TOP_LEVEL_KEYS};
 use super::error::{Fault, join, suggestion};
 use super::model::{ModelSection, Shape, Start};
 use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
+use super::teacher::own_teacher;
 
 /// A byte-level BPE needs its three special tokens and a symbol for every byte.
 const SMALLEST_VOCABULARY: usize = 259;
@@ -168,17 +169,28 @@ fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Re
         ensure(!distill.teachers[..number].contains(teacher), &key, || {
             format!("names {teacher:?} a second time")
         })?;
-        match recipe.models.get_full(teacher) {
-            Some((place, _, _)) if place == index => {
+        match own_teacher(recipe, teacher) {
+            Some(own) if own.place == index => {
                 return Err(Fault::invalid(key, "is the student itself"));
             }
-            Some((place, _, _)) if place > index => {
+            Some(own) if own.place > index => {
+                let name = own.name;
                 let problem = format!(
-                    "is {teacher:?}, which stands below its student; move [models.{teacher}] above"
+                    "is {teacher:?}, which stands below its student; move [models.{name}] above"
                 );
                 return Err(Fault::invalid(key, problem));
             }
-            Some((_, _, model)) => check_teacher_positions(&key, teacher, model, sequence_length)?,
+            Some(own) => {
+                let kept = &own.model.train.snapshots;
+                ensure(own.epoch.is_none_or(|epoch| kept.contains(&epoch)), &key, || {
+                    let name = own.name;
+                    format!(
+                        "is {teacher:?}, but models.{name}.train.snapshots = {kept:?} does not \
+                         keep that epoch"
+                    )
+                })?;
+                check_teacher_positions(&key, own.name, own.model, sequence_length)?;
+            }
             None => {
                 let earlier = recipe.models.keys().take(index).map(String::as_str);
                 ensure(Path::new(teacher).is_dir(), &key, || {
@@ -210,8 +222,12 @@ fn check_teacher_positions(
 }
 
 fn check_evaluate(recipe: &Recipe, evaluate: &EvaluateSection) -> Result<(), Fault> {
-    for (number, members) in evaluate.ensembles.iter().enumerate() {
-        let key = format!("evaluate.ensembles[{number}]");
+    let ensembles = evaluate.ensembles.iter().enumerate();
+    let ensembles =
+        ensembles.map(|(number, members)| (format!("evaluate.ensembles[{number}]"), members));
+    let seeds = evaluate.seeds.iter();
+    let seeds = seeds.map(|(name, members)| (format!("evaluate.seeds.{name}"), members));
+    for (key, members) in ensembles.chain(seeds) {
         ensure(members.len() >= 2, &key, || "has fewer than two models".into())?;
         for (place, member) in members.iter().enumerate() {
             let key = format!("{key}[{place}]");

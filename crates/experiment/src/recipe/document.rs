@@ -25,7 +25,7 @@ pub(super) const MODEL_TABLES: [&str; 2] = ["train", "distill"];
 /// A parsed recipe with the origin of each of its values.
 pub(super) struct Document {
     path: PathBuf,
-    table: Table,
+    pub(super) table: Table,
     /// By dotted key. A key without an entry belongs to its parent's.
     places: BTreeMap<String, Place>,
 }
@@ -165,6 +165,20 @@ impl Document {
         self.places.retain(|other, _| !is_within(other, key));
         self.places.insert(key.to_string(), place);
         Ok(())
+    }
+
+    /// Gives the keys below others the places of those below one.
+    pub(super) fn copy_places(&mut self, from: &str, to: impl Iterator<Item = String>) {
+        let below: Vec<(String, Place)> = self
+            .places
+            .iter()
+            .filter(|(key, _)| *key == from || is_within(key, from))
+            .map(|(key, place)| (key[from.len()..].to_owned(), place.clone()))
+            .collect();
+        for to in to {
+            let copied = below.iter().map(|(rest, place)| (format!("{to}{rest}"), place.clone()));
+            self.places.extend(copied);
+        }
     }
 
     /// Takes a table or value out; nothing happens when it is not there.

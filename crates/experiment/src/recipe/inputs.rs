@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use builtin_corpus::{BuiltinSettings, Split};
 use corpus::{Tokenizer, text};
 use eval::minimal_pairs;
 use model::hugging_face;
@@ -13,6 +14,8 @@ use super::Recipe;
 use super::error::join;
 use super::model::Start;
 use super::sections::{Source, Validation};
+use super::teacher::own_teacher;
+use crate::identity::source_name;
 
 /// Refuses the first file or folder that cannot be used.
 pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
@@ -33,12 +36,13 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
         }
         let teachers = model.distill.iter().flat_map(|distill| &distill.teachers).enumerate();
         for (number, teacher) in teachers {
-            if !recipe.models.contains_key(teacher) {
+            if own_teacher(recipe, teacher).is_none() {
                 let key = join(&key, &format!("distill.teachers[{number}]"));
                 check_model(&key, Path::new(teacher), tokenizer.as_ref())?;
             }
         }
     }
+    check_sources(recipe)?;
     for (number, source) in recipe.evaluate.blimp.iter().flatten().enumerate() {
         if let Source::Folder(folder) = source {
             let key = format!("evaluate.blimp[{number}]");
@@ -46,6 +50,60 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
         }
     }
     Ok(())
+}
+
+/// The files of the corpus that models and their phases read.
+fn check_sources(recipe: &Recipe) -> Result<(), UnusableInput> {
+    for (name, model) in &recipe.models {
+        let key = join(&join("models", name), "train");
+        let of_phases = model.train.phases.iter().enumerate().flat_map(|(index, phase)| {
+            let key = join(&key, &format!("phases[{index}].sources"));
+            phase.sources.iter().map(move |sources| (key.clone(), sources))
+        });
+        let own = std::iter::once((join(&key, "sources"), &model.train.sources));
+        for (key, sources) in own.chain(of_phases).filter(|(_, sources)| !sources.is_empty()) {
+            let (path, known) = corpus_names(recipe).map_err(|cause| UnusableInput {
+                key: key.clone(),
+                path: "corpus.source".into(),
+                cause: cause.into(),
+            })?;
+            for (number, wanted) in sources.iter().enumerate() {
+                if !known.contains(wanted) {
+                    let (known, wanted) = (known.join(", "), wanted.clone());
+                    return Err(at(&format!("{key}[{number}]"), &path)(NoSuchFile {
+                        wanted,
+                        known,
+                    }));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the corpus is, and the names of its files without their endings.
+fn corpus_names(recipe: &Recipe) -> corpus::error::Result<(PathBuf, Vec<String>)> {
+    match &recipe.corpus.source {
+        Source::Builtin => {
+            let settings = BuiltinSettings {
+                words: 1,
+                validation_words: 1,
+                pairs_per_paradigm: 1,
+                seed: recipe.seed,
+            };
+            let texts = builtin_corpus::texts(settings, Split::Train);
+            let names = texts.iter().map(|text| source_name(&text.name())).collect();
+            Ok(("builtin".into(), names))
+        }
+        Source::Folder(folder) => {
+            let files = text::corpus_files(folder)?;
+            let name = |file: &PathBuf| {
+                let name = file.file_name().unwrap_or_default();
+                source_name(&name.to_string_lossy())
+            };
+            Ok((folder.clone(), files.iter().map(name).collect()))
+        }
+    }
 }
 
 /// A model's folder: its configuration, which must predict the next token, and its tokenizer, which
@@ -72,6 +130,14 @@ pub(super) struct UnusableInput {
 #[error("it was trained with another tokenizer than that of tokenizer.path: {difference}")]
 struct OtherTokenizer {
     difference: String,
+}
+
+/// A phase that reads a file which the corpus does not have.
+#[derive(Debug, Error)]
+#[error("the corpus has no file {wanted:?}; it has {known}")]
+struct NoSuchFile {
+    wanted: String,
+    known: String,
 }
 
 fn at<E: Error + Send + Sync + 'static>(key: &str, path: &Path) -> impl FnOnce(E) -> UnusableInput {

@@ -7,7 +7,10 @@ use documented::DocumentedFields;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use train::optimizers::ParameterGroup;
-use train::settings::{DistillSettings, TrainSettings};
+use train::settings::{
+    AverageKind, AverageSettings, CorruptionSettings, DistillSettings, HybridSettings,
+    PhaseSettings, SamSettings, TrainSettings,
+};
 
 use super::Recipe;
 use super::decode::decode;
@@ -67,13 +70,41 @@ pub fn tables() -> Vec<TableKeys> {
         TableKeys {
             head: "[models.NAME.train]",
             purpose: "How it is trained.",
-            keys: keys::<TrainSettings>(&TrainSettings::default(), &["groups"]),
+            keys: keys::<TrainSettings>(
+                &TrainSettings::default(),
+                &["groups", "corruption", "hybrid", "sam", "average", "phases"],
+            ),
         },
         TableKeys {
             head: "[[models.NAME.train.groups]]",
             purpose: "Parameters that are updated in another way than the rest; as many such \
                       tables as there are groups.",
             keys: keys::<ParameterGroup>(&ParameterGroup::default(), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.corruption]",
+            purpose: "Input tokens that are replaced in training, while the text is predicted.",
+            keys: keys::<CorruptionSettings>(&CorruptionSettings::default(), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.hybrid]",
+            purpose: "Steps that predict masked tokens, with attention in both directions.",
+            keys: keys::<HybridSettings>(&HybridSettings::default(), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.sam]",
+            purpose: "Sharpness-aware minimisation, which doubles the work of a step.",
+            keys: keys::<SamSettings>(&SamSettings::default(), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.average]",
+            purpose: "An average of the weights, the model where its held-out loss is lower.",
+            keys: keys::<AverageSettings>(&AverageSettings::new(AverageKind::EmaSteps), &[]),
+        },
+        TableKeys {
+            head: "[[models.NAME.train.phases]]",
+            purpose: "Parts of the training, whose keys replace those of `[models.NAME.train]`.",
+            keys: keys::<PhaseSettings>(&PhaseSettings::default(), &[]),
         },
         TableKeys {
             head: "[models.NAME.distill]",

@@ -6,10 +6,13 @@ mod decode;
 mod document;
 mod error;
 mod finetune;
+mod generations;
 mod inputs;
 pub mod keys;
 mod model;
 mod sections;
+mod seeds;
+mod teacher;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -29,8 +32,9 @@ pub use self::error::{Fault, Place, RecipeError, suggestion};
 pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
 pub use self::sections::{
-    CorpusSection, EvaluateSection, Precision, Source, TokenizerSection, Validation,
+    CorpusSection, DocumentRule, EvaluateSection, Precision, Source, TokenizerSection, Validation,
 };
+pub use self::teacher::{OwnTeacher, own_teacher};
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -159,6 +163,8 @@ pub fn embedded(path: &str, text: &str) -> Result<Recipe, RecipeError> {
 /// The checked recipe of a document; `name` is for a recipe that gives itself none.
 fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
     document.apply_defaults()?;
+    seeds::apply(document)?;
+    generations::apply(document)?;
     let mut recipe: Recipe = document.decode()?;
     if recipe.name.is_empty() {
         recipe.name = name.to_string();
@@ -301,6 +307,9 @@ fn read_model(
         }
         None => document.remove(&distill_key),
     }
+    // One model is trained, with the seed of its settings.
+    document.remove(&format!("models.{name}.seeds"));
+    document.remove(&format!("{distill_key}.generations"));
     let mut recipe = resolve(&mut document, "model")?;
     let missing = || document.locate(Fault::MissingKey { key: format!("models.{name}") });
     Ok((recipe.models.shift_remove(name).ok_or_else(missing)?, recipe.seed))

@@ -126,6 +126,11 @@ pub(super) struct ModelKeys {
     residual_dropout: Option<f32>,
     /// Standard deviation of the initial weights; left out, 0.02.
     initializer_range: Option<f32>,
+    /// Several seeds, such as `[1, 2, 3]`: a model `NAME-SEED` for each, which all take the place
+    /// of the name among teachers and in ensembles. Their mean and spread, and their ensemble, are
+    /// rows of the closing table.
+    #[serde(skip_serializing)]
+    seeds: Vec<u64>,
     /// How the model is trained.
     train: TrainSettings,
     /// How the model is distilled; left out, it has no teachers.

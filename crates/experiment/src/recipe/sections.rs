@@ -1,5 +1,6 @@
 //! The tables `[corpus]`, `[tokenizer]` and `[evaluate]`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use documented::DocumentedFields;
@@ -110,6 +111,26 @@ pub struct CorpusSection {
     pub clean: bool,
     /// Minimal pairs of each kind that the built-in grammar writes for evaluation.
     pub pairs_per_paradigm: usize,
+    /// What a document is, for `order = "documents"`: `blank_line`, `line` or `file` by source,
+    /// such as `{ wikipedia = "line", default = "file" }`. Left out, blocks between blank lines
+    /// where a file has any, and otherwise lines.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<String, DocumentRule>,
+}
+
+/// What a document of a corpus file is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentRule {
+    /// A block between blank lines where the file has any, and otherwise a line.
+    #[default]
+    Auto,
+    /// A block between blank lines.
+    BlankLine,
+    /// A line.
+    Line,
+    /// The whole file.
+    File,
 }
 
 impl CorpusSection {
@@ -135,6 +156,7 @@ struct CorpusKeys {
     validation_fraction: f64,
     clean: bool,
     pairs_per_paradigm: usize,
+    documents: BTreeMap<String, DocumentRule>,
 }
 
 impl Default for CorpusKeys {
@@ -146,6 +168,7 @@ impl Default for CorpusKeys {
             validation_fraction: 0.05,
             clean: true,
             pairs_per_paradigm: 100,
+            documents: BTreeMap::new(),
         }
     }
 }
@@ -163,6 +186,7 @@ impl From<CorpusKeys> for CorpusSection {
             validation_fraction: keys.validation_fraction,
             clean: keys.clean,
             pairs_per_paradigm: keys.pairs_per_paradigm,
+            documents: keys.documents,
         }
     }
 }
@@ -198,11 +222,21 @@ pub struct EvaluateSection {
     pub rules: Rules,
     /// Groups of models to score as one, by the mean of their logits.
     pub ensembles: Vec<Vec<String>>,
+    /// Groups of models that differ in their seeds alone, by name: the closing table shows their
+    /// mean and standard deviation. `seeds` of a model makes one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub seeds: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { loss: true, blimp: None, rules: Rules::Year2024, ensembles: Vec::new() }
+        Self {
+            loss: true,
+            blimp: None,
+            rules: Rules::Year2024,
+            ensembles: Vec::new(),
+            seeds: BTreeMap::new(),
+        }
     }
 }
 

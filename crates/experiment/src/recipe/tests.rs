@@ -378,20 +378,6 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
 
 /// Those of the repository; their data need not be here.
 #[test]
-fn every_recipe_of_the_repository_is_read() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes"));
-    let files = ["", "babyllama-1", "babyllama-2"].map(|folder| fs::read_dir(root.join(folder)));
-    let paths = files.into_iter().flat_map(Result::unwrap).map(|entry| entry.unwrap().path());
-    let is_recipe = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
-    let recipes: Vec<_> = paths.filter(is_recipe).collect();
-    assert!(recipes.len() >= 7, "{recipes:?}");
-    for path in recipes {
-        let recipe = load(&path, &[]).unwrap_or_else(|cause| panic!("{cause}"));
-        assert!(!recipe.models.is_empty(), "{}", path.display());
-    }
-}
-
-#[test]
 fn teachers_must_stand_above() {
     let cases = [
         (
@@ -608,11 +594,11 @@ fn shipped(file: &str) -> (Recipe, Vec<(String, usize)>) {
     let recipe = load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
     let again = load_with(&recipe.resolved().unwrap(), &[]).unwrap();
     assert_eq!(again, recipe, "{file}");
-    let counts = recipe.models.iter().map(|(name, model)| {
-        let Start::Random(shape) = &model.start else { panic!("{name} starts from a folder") };
+    let counts = recipe.models.iter().filter_map(|(name, model)| {
+        let Start::Random(shape) = &model.start else { return None };
         let config = shape.config(recipe.tokenizer.vocab_size);
         config.validate().unwrap();
-        (name.clone(), config.parameter_count())
+        Some((name.clone(), config.parameter_count()))
     });
     let counts = counts.collect();
     (recipe, counts)

@@ -93,14 +93,29 @@ impl Pipeline<'_> {
             let score = shown.map(|(_, result)| result.score);
             rows.push(self.row(&members, &scores, score)?);
         }
+        rows.extend(self.seed_rows(&rows));
         let (table, remark) = (closing_table(&rows, pairs.as_deref()), self.remark(text)?);
         // The file is about the whole run.
         if self.only.is_none() {
             let below = remark.iter().map(|remark| format!("\n{remark}\n"));
-            let content: String = [table.to_markdown()].into_iter().chain(below).collect();
+            let exposure = self.exposure(text, trained)?.to_markdown();
+            let exposure = format!("\nText that the models have seen:\n\n{exposure}");
+            let content: String =
+                [table.to_markdown()].into_iter().chain(below).chain([exposure]).collect();
             files::write_text(&self.path("table.md"), &content)?;
         }
         Ok((table, remark))
+    }
+
+    /// A row for each group of models that differ in their seeds alone.
+    fn seed_rows(&self, rows: &[TableRow]) -> Vec<TableRow> {
+        let groups = self.recipe.evaluate.seeds.iter();
+        let row = |(name, members): (&String, &Vec<String>)| {
+            let rows: Vec<_> = rows.iter().filter(|row| members.contains(&row.model)).collect();
+            let all = rows.len() == members.len();
+            TableRow::mean(&format!("{name}, {} seeds", members.len()), &rows).filter(|_| all)
+        };
+        groups.filter_map(row).collect()
     }
 
     /// Where the held-out losses are of a part of the text, of how much.

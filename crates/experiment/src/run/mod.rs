@@ -5,7 +5,9 @@ pub mod cache_path;
 mod claim;
 pub mod clean;
 pub mod compare;
+mod documents;
 mod evaluation;
+mod exposure;
 pub(crate) mod log;
 mod models;
 mod prepared;
@@ -13,6 +15,7 @@ pub mod preview;
 pub mod status;
 mod teachers;
 pub mod trained;
+mod training_text;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

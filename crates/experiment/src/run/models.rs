@@ -6,16 +6,17 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
+use train::run::snapshot;
 use train::signals::cache::CacheError;
 use train::{DistillSettings, Distillation, Teacher, TrainError, identity};
 
-use super::prepared::Prepared;
+use super::prepared::{Prepared, reads_documents};
 use super::{Pipeline, claim, teachers};
-use crate::error::{ExperimentError, Result};
+use crate::error::{ExperimentError, Result, refuse};
 use crate::files;
-use crate::recipe::{ModelSection, Start};
+use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
 use crate::stage::{Reason, Stage, Status};
-use crate::training::Training;
+use crate::training::{Training, mask_token};
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
 use crate::{remarks, teacher_folders, tokenizers};
@@ -55,7 +56,7 @@ impl Pipeline<'_> {
     ) -> Result<Vec<(String, Stage)>> {
         let mut stages: Vec<(String, Stage)> = Vec::new();
         for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
-            let stage = model_stage(name, section, tokens, &stages)?;
+            let stage = model_stage(&self.recipe, name, section, tokens, &stages)?;
             stages.push((name.clone(), stage));
         }
         Ok(stages)
@@ -69,10 +70,11 @@ impl Pipeline<'_> {
             let folder = Path::new("models").join(name);
             self.take_back(&stage, &folder)?;
             self.restore(&stage, &folder, text, section.train.sequence_length)?;
-            let outputs = verify::outputs(&folder);
-            self.perform(&stage, &outputs.each_ref().map(PathBuf::as_path), || {
-                self.train(name, section, &stage, text, &trained)
-            })?;
+            let mut outputs = verify::outputs(&folder).to_vec();
+            let kept = section.train.snapshots.iter();
+            outputs.extend(kept.map(|&epoch| snapshot(&folder, epoch)));
+            let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
+            self.perform(&stage, &outputs, || self.train(name, section, &stage, text, &trained))?;
             self.stages.copy_record(&stage, &self.folder.join(&folder).join(FINISHED))?;
             // What would continue a training that has ended: twice the optimizer's state.
             files::remove(&self.folder.join(&folder).join("checkpoints"))?;
@@ -170,6 +172,7 @@ impl Pipeline<'_> {
             tokens: &text.training,
             validation: Some(&text.validation),
             tokenizer: Some(&text.tokenizer),
+            mask_token: mask_token(&text.tokenizer),
             inputs_fingerprint: stage.fingerprint(),
         };
         let products = training.execute(self.observer)?;
@@ -202,9 +205,16 @@ impl Pipeline<'_> {
         text: &Prepared,
         trained: &[Trained],
     ) -> Result<Distillation> {
-        let open = |teacher: &String| match trained.iter().find(|earlier| earlier.name == *teacher)
-        {
-            Some(earlier) => Ok(Teacher::open(teacher.clone(), &earlier.weights)?),
+        let open = |teacher: &String| match own_teacher(&self.recipe, teacher) {
+            Some(own) => {
+                let earlier = trained.iter().find(|earlier| earlier.name == own.name);
+                let missing = || refuse(format_args!("teacher {teacher} is not trained yet"));
+                let weights = match own.epoch {
+                    None => earlier.map_or_else(missing, Ok)?.weights.clone(),
+                    Some(epoch) => snapshot(&self.path("models").join(own.name), epoch),
+                };
+                Ok(Teacher::open(teacher.clone(), &weights)?)
+            }
             None => {
                 tokenizers::require_same(Path::new(teacher), "teacher", &text.tokenizer)?;
                 teacher_folders::open_foreign(teacher, vocab_size, self.observer)
@@ -238,18 +248,23 @@ fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
 
 /// Everything a model's weights follow from.
 fn model_stage(
+    recipe: &Recipe,
     name: &str,
     section: &ModelSection,
     tokens: &Stage,
     earlier: &[(String, Stage)],
 ) -> Result<Stage> {
-    let settings = section_identity(section)?;
+    let (mut settings, documents) = (section_identity(section)?, &recipe.corpus.documents);
+    if !documents.is_empty() && reads_documents(&section.train) {
+        settings["documents"] = serde_json::to_value(documents)?;
+    }
     let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(tokens);
     if let Start::Folder(folder) = &section.start {
         stage = stage.follows(&folder.to_string_lossy(), crate::identity::weights(folder)?);
     }
     for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
-        stage = match earlier.iter().find(|(name, _)| name == teacher) {
+        let own = own_teacher(recipe, teacher);
+        stage = match own.and_then(|own| earlier.iter().find(|(name, _)| name == own.name)) {
             Some((_, earlier)) => stage.after(earlier),
             None => stage.follows(teacher, crate::identity::weights(Path::new(teacher))?),
         };

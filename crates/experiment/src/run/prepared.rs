@@ -1,6 +1,7 @@
 //! What is prepared from the text before training: cleaned text, tokenizer and tokens, in the run's
 //! folder or in one that runs share; and minimal pairs of the built-in grammar.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,29 +14,38 @@ use corpus::{
 use eval::BUILTIN_MARKER;
 use report::format::{counted, grouped};
 use serde_json::json;
+use train::TrainSettings;
+use train::data::SourceRange;
+use train::settings::DataOrder;
 
+use super::training_text::{self, SourceCounter, TrainingText};
 use super::{Pipeline, perform};
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
+use crate::files;
 use crate::identity;
 use crate::lock::{LockError, RunLock};
 use crate::observer::Observer;
-use crate::recipe::{Recipe, Source, Validation};
+use crate::recipe::{CorpusSection, Recipe, Source, Validation};
 use crate::stage::{Stage, Stages, Status};
 
 /// What the models are trained on.
 pub(super) struct Prepared {
     pub tokenizer: Tokenizer,
-    pub training: TokenFile,
+    pub training: TrainingText,
     pub validation: TokenFile,
     /// The stage that every model stands on.
     pub stage: Stage,
+    /// Where text, tokenizer and tokens are.
+    pub folder: PathBuf,
 }
 
-const TRAIN: &str = "corpus/train";
+pub(super) const TRAIN: &str = "corpus/train";
 const VALIDATION: &str = "corpus/validation";
 pub(super) const PAIRS: &str = "corpus/pairs";
 const TOKENIZER: &str = "tokenizer";
 const TRAIN_TOKENS: &str = "tokens/train.bin";
+/// Where the corpus files are in the training tokens.
+const SOURCES: &str = "tokens/sources.json";
 const VALIDATION_TOKENS: &str = "tokens/validation.bin";
 
 /// Sequences as the papers cut them; what `tokenizer_config.json` of the prepared data states. A
@@ -89,7 +99,8 @@ impl PreparationStages {
 }
 
 fn corpus_stage(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Stage> {
-    let section = &recipe.corpus;
+    // Where documents begin changes neither text nor tokens.
+    let section = CorpusSection { documents: BTreeMap::new(), ..recipe.corpus.clone() };
     let mut stage = Stage::new("corpus", &json!({ "corpus": section, "seed": recipe.seed }))?;
     let validation = match &section.validation {
         Validation::Folder(folder) => Some(folder),
@@ -217,13 +228,19 @@ impl Preparation<'_> {
         self.perform(&corpus, &[TRAIN, VALIDATION], || self.write_texts())?;
         self.perform(&tokenizer_stage, &[TOKENIZER], || self.make_tokenizer())?;
         let tokenizer = Tokenizer::load(&self.folder.join("tokenizer/tokenizer.json"))?;
-        self.perform(&tokens, &[TRAIN_TOKENS, VALIDATION_TOKENS], || {
-            self.encode(TRAIN, TRAIN_TOKENS, &tokenizer)?;
-            self.encode(VALIDATION, VALIDATION_TOKENS, &tokenizer)
+        self.perform(&tokens, &[TRAIN_TOKENS, VALIDATION_TOKENS, SOURCES], || {
+            let sources = self.encode(TRAIN, TRAIN_TOKENS, &tokenizer)?;
+            files::write_json(&self.folder.join(SOURCES), &sources)?;
+            self.encode(VALIDATION, VALIDATION_TOKENS, &tokenizer).map(|_| ())
         })?;
         let open = |file: &str| TokenFile::open(&self.folder.join(file));
         let (training, validation) = (open(TRAIN_TOKENS)?, open(VALIDATION_TOKENS)?);
-        Ok(Prepared { training, validation, tokenizer, stage: tokens })
+        let mut training = TrainingText::new(training, self.sources(&tokenizer)?);
+        if self.recipe.models.values().any(|model| reads_documents(&model.train)) {
+            training = training.with_documents(&tokenizer, &self.recipe.corpus.documents);
+        }
+        let folder = self.folder.to_owned();
+        Ok(Prepared { training, validation, tokenizer, stage: tokens, folder })
     }
 
     fn perform(
@@ -307,20 +324,35 @@ impl Preparation<'_> {
         Ok(tokenizer.save_folder(&self.folder.join(TOKENIZER), SEQUENCE_LENGTH)?)
     }
 
-    fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<()> {
+    /// The places of the corpus files in the training tokens, which earlier versions did not write
+    /// down.
+    fn sources(&self, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
+        let place = self.folder.join(SOURCES);
+        if place.is_file() {
+            return files::read_json(&place);
+        }
+        let should_stop = || self.observer.should_stop();
+        let texts = texts::open_files(&self.folder.join(TRAIN))?;
+        training_text::count_again(&should_stop, tokenizer, &texts)
+    }
+
+    /// Encodes a folder into a token file, and returns the places of its texts there.
+    fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
         let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
         let mut writer = TokenWriter::create(&self.folder.join(to), vocab_size, &hash)?;
         let should_stop = || self.observer.should_stop();
         let texts = texts::open_files(&self.folder.join(from))?;
-        let mut count = 0;
+        let mut counter = SourceCounter::new(&texts);
         for stretch in tokenizer.encode_texts(&should_stop, &texts) {
-            let (_, ids) = stretch?;
-            count += ids.len();
+            let (text, ids) = stretch?;
+            counter.add(text, ids.len());
             writer.push(&ids)?;
         }
         writer.finish()?;
+        let sources = counter.ranges();
+        let count = sources.last().map_or(0, |last| last.tokens.end);
         self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
-        Ok(())
+        Ok(sources)
     }
 }
 
@@ -358,6 +390,12 @@ pub fn write_pairs(
     let marker = folder.join(BUILTIN_MARKER);
     atomic_file::write(&marker, b"Minimal pairs of the built-in grammar, not BLiMP.\n")
         .at("write", &marker)
+}
+
+/// Whether a training reads documents in new orders.
+pub(super) fn reads_documents(settings: &TrainSettings) -> bool {
+    let phases = settings.phases.iter().filter_map(|phase| phase.order);
+    phases.chain([settings.order]).any(|order| order == DataOrder::Documents)
 }
 
 /// Removes what an earlier run of a stage left, so that no stale file stays among the new ones.

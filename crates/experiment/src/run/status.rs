@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use report::metrics;
+use train::TrainSettings;
 
 use super::clean::{entries, is_run, require_run};
 use crate::error::{FileContext, Result};
@@ -100,15 +101,12 @@ impl ModelStatus {
             match record {
                 MetricsRecord::Step(step) => {
                     status.step = step.step;
-                    status.share = match train.max_steps {
-                        0 => step.epoch / train.epochs,
-                        steps => step.step as f64 / steps as f64,
-                    };
+                    status.share = share(train, step.step, step.epoch);
                     status.loss = Some(step.loss);
                     status.seconds += step.seconds;
                 }
                 MetricsRecord::Evaluation(found) if found.best => {
-                    status.held_out_loss = Some(found.cross_entropy);
+                    status.held_out_loss = Some(found.lowest());
                 }
                 MetricsRecord::Evaluation(_) => {}
             }
@@ -117,6 +115,23 @@ impl ModelStatus {
             status.share = 1.0;
         }
         status
+    }
+}
+
+/// How much of a training is done, by its steps or its epochs.
+fn share(train: &TrainSettings, step: u64, epoch: f64) -> f64 {
+    match (train.max_steps, &train.phases[..]) {
+        (0, []) => epoch / train.epochs,
+        (steps, []) => step as f64 / steps as f64,
+        // Phases by steps add parts of epochs, which are not known here.
+        (_, phases) if phases.iter().any(|phase| phase.epochs.is_some()) => {
+            let epochs: f64 = phases.iter().filter_map(|phase| phase.epochs).sum();
+            (epoch / epochs).min(1.0)
+        }
+        (_, phases) => {
+            let steps: u64 = phases.iter().filter_map(|phase| phase.max_steps).sum();
+            step as f64 / steps as f64
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::Pipeline;
 use super::models::Trained;
 use super::prepared::Prepared;
 use crate::error::{Context, ExperimentError, Result, wrong_usage};
-use crate::recipe::{ModelSection, Recipe, Start};
+use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
 
 /// The students whose teachers' outputs are kept: the one that is named, or all.
 pub(super) fn students(recipe: &Recipe, named: Option<&str>) -> Result<Vec<String>> {
@@ -48,13 +48,14 @@ pub(super) fn students(recipe: &Recipe, named: Option<&str>) -> Result<Vec<Strin
 /// The models of the recipe that teach these students, and those that teach the teachers.
 pub(super) fn needed(recipe: &Recipe, students: &[String]) -> Vec<String> {
     let mut needed: Vec<String> = Vec::new();
-    let mut open: Vec<&String> = students.iter().collect();
+    let mut open: Vec<&str> = students.iter().map(String::as_str).collect();
     while let Some(name) = open.pop() {
         let distill = recipe.models.get(name).and_then(|section| section.distill.as_ref());
         for teacher in distill.iter().flat_map(|distill| &distill.teachers) {
-            if recipe.models.contains_key(teacher) && !needed.contains(teacher) {
-                needed.push(teacher.clone());
-                open.push(teacher);
+            let Some(own) = own_teacher(recipe, teacher) else { continue };
+            if !needed.iter().any(|known| known == own.name) {
+                needed.push(own.name.to_owned());
+                open.push(own.name);
             }
         }
     }

@@ -5,6 +5,7 @@ pub mod single;
 use std::path::Path;
 
 use corpus::Tokenizer;
+use corpus::tokenizer::Role;
 use model::Model;
 use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings};
 
@@ -33,8 +34,17 @@ pub struct Training<'a> {
     pub validation: Option<&'a dyn TokenSource>,
     /// Goes into the folder `final`, where there is one.
     pub tokenizer: Option<&'a Tokenizer>,
+    /// The token that stands for hidden ones, where settings ask for such.
+    pub mask_token: Option<u32>,
     /// Hash of everything else that the result follows from: texts, start weights, teachers.
     pub inputs_fingerprint: String,
+}
+
+/// The token that stands for hidden ones in training: the tokenizer's mask token, or where it has
+/// none, the one that begins a text, which no training text has.
+pub fn mask_token(tokenizer: &Tokenizer) -> Option<u32> {
+    let id = |role| tokenizer.role(role).map(|(_, id)| id);
+    id(Role::Mask).or(id(Role::Begin))
 }
 
 impl Training<'_> {
@@ -49,8 +59,8 @@ impl Training<'_> {
         let mut log = TrainingLog::new(name, folder, observer);
         let precision = self.model.device().arithmetic().to_string();
         let products = match self.execute_with(&mut log)? {
-            Outcome::Finished { step, products, .. } => {
-                log.finish(step);
+            Outcome::Finished { products, .. } => {
+                log.finish();
                 products
             }
             Outcome::Interrupted { .. } => return Err(ExperimentError::Interrupted),
@@ -79,6 +89,7 @@ impl Training<'_> {
             distill: self.distill,
             training: self.tokens,
             validation: self.validation,
+            mask_token: self.mask_token,
             inputs_fingerprint: self.inputs_fingerprint,
         };
         Ok(run.execute(listener)?)

@@ -104,6 +104,7 @@ pub fn train_single(
         tokens: &training,
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
         tokenizer: tokenizer.as_ref(),
+        mask_token: tokenizer.as_ref().and_then(super::mask_token),
         inputs_fingerprint: stage.fingerprint(),
     };
     let log = RunLog::open(&files.output, observer)?;

@@ -1,6 +1,6 @@
 //! The optimizers of one model with their state, and the clipping of gradients.
 
-use engine::{Parameters, Tensor};
+use engine::{Layout, Parameters, Tensor};
 
 use super::groups::{Assigned, assign};
 use super::{GroupUpdate, OptimizerSettings};
@@ -32,6 +32,16 @@ impl GroupedOptimizer {
         let OptimizerSettings { max_grad_norm, cautious_decay, .. } = settings;
         let OptimizerSettings { decay_schedule, highest_learning_rate, .. } = settings;
         Self { state, groups, max_grad_norm, cautious_decay, decay_schedule, highest_learning_rate }
+    }
+
+    /// Goes on with other settings of the same optimizers, which keep their state.
+    pub fn set_groups(&mut self, layout: &Layout, settings: impl Into<OptimizerSettings>) {
+        let settings = settings.into();
+        self.groups = assign(layout, &settings);
+        self.max_grad_norm = settings.max_grad_norm;
+        self.cautious_decay = settings.cautious_decay;
+        self.decay_schedule = settings.decay_schedule;
+        self.highest_learning_rate = settings.highest_learning_rate;
     }
 
     /// The state tensors with their names.
@@ -98,7 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     use engine::cpu::Cpu;
-    use engine::{Device, Layout, Role};
+    use engine::{Device, Role};
 
     use super::*;
     use crate::settings::TrainSettings;

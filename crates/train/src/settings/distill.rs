@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::ops::distillation_loss::{Divergence, Ensemble};
 
-use super::{SettingError, TrainSettings, named, require, rules};
+use super::{DataOrder, SettingError, TrainSettings, named, require, rules};
 
 /// How a student is distilled from its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -18,12 +18,29 @@ pub struct DistillSettings {
     /// One positive number per teacher, whose sum does not matter; left out, all count alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Vec<f64>>,
+    /// Whether the teachers' weights are fitted: those of the mixture of their distributions that
+    /// predicts the held-out text best. With `ensemble = "mean_probs"`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fit_weights: bool,
     /// Divides the logits of teachers and student in the divergence.
     #[serde(default = "DistillSettings::default_temperature")]
     pub temperature: f64,
+    /// The temperature at the end of the training, which it reaches in a straight line; left out,
+    /// it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_end: Option<f64>,
     /// Weight of the cross-entropy; the divergence weighs `1 - alpha`.
     #[serde(default = "DistillSettings::default_alpha")]
     pub alpha: f64,
+    /// That weight at the end of the training, which it reaches in a straight line; left out, it
+    /// stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_end: Option<f64>,
+    /// Trains the student so many times, each time with the one before as its only teacher: models
+    /// `NAME-g1` and so on, of which the last has the student's name. `teachers` are those of the
+    /// first; left out, 1.
+    #[serde(default, skip_serializing)]
+    pub generations: u32,
     /// What the sum of the divergences is divided by.
     #[serde(default)]
     pub kl: KlNormalisation,
@@ -54,8 +71,12 @@ impl DistillSettings {
         Self {
             teachers,
             weights: None,
+            fit_weights: false,
             temperature: Self::default_temperature(),
+            temperature_end: None,
             alpha: Self::default_alpha(),
+            alpha_end: None,
+            generations: 0,
             kl: KlNormalisation::default(),
             ensemble: Ensemble::default(),
             divergence: Divergence::default(),
@@ -76,6 +97,20 @@ impl DistillSettings {
 
     fn default_samples() -> usize {
         64
+    }
+
+    /// The settings of a step after this share of the training: with the temperature and alpha that
+    /// hold there.
+    pub fn at(&self, progress: f64) -> Self {
+        let between = |start: f64, end: Option<f64>| match end {
+            Some(end) => start + (end - start) * progress,
+            None => start,
+        };
+        Self {
+            temperature: between(self.temperature, self.temperature_end),
+            alpha: between(self.alpha, self.alpha_end),
+            ..self.clone()
+        }
     }
 
     /// The teachers' weights as shares of one, for `count` teachers.
@@ -101,13 +136,22 @@ pub fn check_distillation(
     train: &TrainSettings,
     teachers: usize,
 ) -> Result<(), SettingError> {
-    let refuse = |setting: &str, value: &dyn std::fmt::Debug, rule| {
-        Err(SettingError { setting: setting.to_owned(), value: format!("{value:?}"), rule })
+    let refuse = |setting: &str, value: &dyn std::fmt::Debug, rule: &'static str| {
+        let (setting, value, rule) = (setting.to_owned(), format!("{value:?}"), rule.into());
+        Err(SettingError { setting, value, rule })
     };
-    let temperature = distill.temperature;
-    let rule = "it must be between 0.001 and 1000";
-    require((1e-3..=1e3).contains(&temperature), "temperature", &rules::shown(temperature), rule)?;
+    temperature("temperature", distill.temperature)?;
+    temperature("temperature_end", distill.temperature_end.unwrap_or(1.0))?;
     rules::share("alpha", distill.alpha)?;
+    rules::share("alpha_end", distill.alpha_end.unwrap_or(0.0))?;
+    if distill.fit_weights {
+        let rule = "weights are given or fitted; remove one of the two";
+        require(distill.weights.is_none(), "fit_weights", &true, rule)?;
+        let rule = "samples are drawn with weights that are known; take signal = \"hidden\"";
+        require(distill.signal != SignalKind::Sampled, "fit_weights", &true, rule)?;
+        let rule = "it fits the shares of a mixture; set ensemble = \"mean_probs\"";
+        require(distill.ensemble == Ensemble::MeanProbs, "fit_weights", &true, rule)?;
+    }
     if let Some(weights) = &distill.weights {
         if weights.len() != teachers {
             return refuse("weights", weights, "there must be one for each teacher");
@@ -127,7 +171,21 @@ pub fn check_distillation(
     if train.random_offset {
         return refuse("signal", &signal, RANDOM_OFFSET_RULE);
     }
+    if train.offset_per_sequence {
+        return refuse("signal", &signal, OFFSET_PER_SEQUENCE_RULE);
+    }
+    let of_phases = train.phases.iter().filter_map(|phase| phase.order);
+    if of_phases.chain([train.order]).any(|order| order == DataOrder::Documents) {
+        return refuse("signal", &signal, DOCUMENTS_RULE);
+    }
+    let phases = train.phases.iter().filter_map(|phase| phase.corruption);
+    if train.corruption.into_iter().chain(phases).any(|of| of.replace + of.mask > 0.0) {
+        return refuse("signal", &signal, CORRUPTION_RULE);
+    }
     if distill.signal == SignalKind::Sampled {
+        if distill.temperature_end.is_some() {
+            return refuse("signal", &signal, TEMPERATURE_END_RULE);
+        }
         if distill.samples == 0 || distill.samples > 65_536 {
             return refuse("samples", &distill.samples, "it must be at least 1 and at most 65536");
         }
@@ -138,10 +196,32 @@ pub fn check_distillation(
     Ok(())
 }
 
+fn temperature(setting: &str, value: f64) -> Result<(), SettingError> {
+    let rule = "it must be between 0.001 and 1000";
+    require((1e-3..=1e3).contains(&value), setting, &rules::shown(value), rule)
+}
+
 /// Why teacher outputs of random offsets are not cached.
 const RANDOM_OFFSET_RULE: &str = "random_offset = true cuts other sequences every epoch, so that \
  no block of a cache is read twice; take a few fixed offsets with chunk_offsets, such as [0, 64], \
  or signal = \"online\"";
+
+/// The same of offsets for each sequence.
+const OFFSET_PER_SEQUENCE_RULE: &str = "offset_per_sequence = true cuts other sequences every \
+ epoch, so that no block of a cache is read twice; take a few fixed offsets with chunk_offsets, \
+ such as [0, 64], or signal = \"online\"";
+
+/// The same of documents in a new order.
+const DOCUMENTS_RULE: &str = "order = \"documents\" cuts other sequences every epoch, so that no \
+ block of a cache is read twice; take order = \"shuffled\", or signal = \"online\"";
+
+/// Why teacher outputs of changed inputs are not cached.
+const CORRUPTION_RULE: &str = "corruption changes the inputs in every step, so that a cache of \
+ what teachers computed of the text does not fit them; take signal = \"online\", or no corruption";
+
+/// Why a temperature that changes needs more than samples.
+const TEMPERATURE_END_RULE: &str = "samples are drawn at one temperature; remove temperature_end, \
+ or take signal = \"hidden\"";
 
 /// Why samples are not enough for other divergences.
 const SAMPLED_RULE: &str = "samples estimate forward_kl without bias, but no other divergence, \

@@ -1,5 +1,7 @@
 //! A setting that is not allowed.
 
+use std::borrow::Cow;
+
 /// A setting whose value breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{setting}` is {value}; {rule}")]
@@ -9,5 +11,12 @@ pub struct SettingError {
     /// The value as it is written.
     pub value: String,
     /// What the value must be.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
+}
+
+impl SettingError {
+    /// The same with the place of the table that has the setting.
+    pub fn within(self, place: &str) -> Self {
+        Self { setting: format!("{place}.{}", self.setting), ..self }
+    }
 }

@@ -1,17 +1,23 @@
 //! Settings of training: the `[models.NAME.train]` table of a recipe, and in `distill.rs` that of
 //! distillation.
 
+mod average;
+mod corruption;
 mod decay;
 mod distill;
 mod error;
 pub(crate) mod named;
+mod phase;
 pub(crate) mod rules;
+mod sam;
 
 use std::collections::BTreeMap;
 
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
+pub use self::average::{AverageKind, AverageSettings};
+pub use self::corruption::{CorruptionSettings, HybridSettings};
 pub use self::decay::DecaySchedule;
 pub use self::distill::{
     Codec, DistillSettings, Divergence, Ensemble, KlNormalisation, SignalKind, check_distillation,
@@ -19,7 +25,9 @@ pub use self::distill::{
 pub use self::named::Named;
 
 pub use self::error::SettingError;
+pub use self::phase::PhaseSettings;
 pub(crate) use self::rules::require;
+pub use self::sam::{SamDropout, SamSettings};
 use crate::optimizers::{OptimizerKind, OptimizerSettings, ParameterGroup};
 
 /// How one model is trained. Defaults follow transformers' `TrainingArguments` where it has the
@@ -113,6 +121,41 @@ pub struct TrainSettings {
     /// Segments with an optimizer, learning rate or weight decay of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<ParameterGroup>,
+    /// The files of the corpus that are trained on, by name without extension; empty means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Whether every sequence of an epoch is cut at a random offset of its own, as the authors'
+    /// code does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offset_per_sequence: bool,
+    /// Whether every step reads the sequences of the first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub same_batch: bool,
+    /// What is minimised.
+    #[serde(skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
+    /// Whether the model's dropout acts.
+    #[serde(skip_serializing_if = "is_true")]
+    pub dropout: bool,
+    /// Input tokens that differ from the text; left out, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corruption: Option<CorruptionSettings>,
+    /// Steps that predict masked tokens; left out, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hybrid: Option<HybridSettings>,
+    /// Sharpness-aware minimisation; left out, plain gradients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sam: Option<SamSettings>,
+    /// An average of the weights, which becomes the model where its held-out loss is the lowest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageSettings>,
+    /// Epochs after which the weights are kept for good, as teachers `NAME@EPOCH`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<u64>,
+    /// Parts of the training in which settings differ, one after the other; empty means one part
+    /// of `epochs` or `max_steps`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseSettings>,
 }
 
 /// The cooldown's share of all steps where none is stated.
@@ -171,8 +214,23 @@ impl Default for TrainSettings {
             seed: None,
             optimizer_options: BTreeMap::new(),
             groups: Vec::new(),
+            sources: Vec::new(),
+            offset_per_sequence: false,
+            same_batch: false,
+            objective: Objective::NextToken,
+            dropout: true,
+            corruption: None,
+            hybrid: None,
+            sam: None,
+            average: None,
+            snapshots: Vec::new(),
+            phases: Vec::new(),
         }
     }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl From<&TrainSettings> for OptimizerSettings {
@@ -200,6 +258,8 @@ impl From<&TrainSettings> for OptimizerSettings {
 pub enum DataOrder {
     /// A new permutation every epoch, a pure function of (seed, epoch).
     Shuffled,
+    /// The same, of sequences that are cut anew every epoch from the documents in a new order.
+    Documents,
     /// As in the file; for comparisons with other programs.
     File,
 }
@@ -213,6 +273,27 @@ pub enum Selection {
     /// The training objective: for a student the mixture with the divergence, as in the authors'
     /// code.
     Objective,
+    /// None: the weights after the last step are the model, averaged where the settings say so.
+    Last,
+}
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The cross-entropy of the next token; for a student, its mixture with the divergence from its
+    /// teachers.
+    #[default]
+    NextToken,
+    /// The negative of that cross-entropy: gradient ascent post-training (Yoon et al., arXiv
+    /// 2306.07052). Teachers are not read.
+    Ascent,
+}
+
+impl Objective {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Shape of the learning rate after warm-up.
@@ -249,6 +330,12 @@ pub enum Cooldown {
 /// # Errors
 /// Names the first such setting, its value and the rule.
 pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
+    check_one(settings)?;
+    phase::check_phases(settings)
+}
+
+/// The same of the settings of one phase.
+fn check_one(settings: &TrainSettings) -> Result<(), SettingError> {
     rules::epochs(settings.epochs)?;
     rules::batch(settings.batch_size, settings.sequence_length)?;
     let fits = settings.micro_batch_size <= settings.batch_size;
@@ -261,6 +348,10 @@ pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     rules::positive("cycle_epochs", settings.cycle_epochs)?;
     decay::check(settings)?;
     rules::number("checkpoint_minutes", settings.checkpoint_minutes)?;
+    settings.corruption.iter().try_for_each(CorruptionSettings::check)?;
+    settings.hybrid.iter().try_for_each(HybridSettings::check)?;
+    settings.sam.iter().try_for_each(SamSettings::check)?;
+    settings.average.iter().try_for_each(AverageSettings::check)?;
     // Recipes are TOML, whose integers end there.
     let holds = settings.seed.is_none_or(|seed| i64::try_from(seed).is_ok());
     let rule = "it must be at most 9223372036854775807";
@@ -276,5 +367,8 @@ fn check_offsets(settings: &TrainSettings) -> Result<(), SettingError> {
     require(rise && fit, "chunk_offsets", &offsets, rule)?;
     let alone = !settings.random_offset || settings.chunk_offsets.is_empty();
     let rule = "with random_offset = true any offset is drawn; remove one of the two";
-    require(alone, "chunk_offsets", &offsets, rule)
+    require(alone, "chunk_offsets", &offsets, rule)?;
+    let alone = !settings.random_offset && settings.chunk_offsets.is_empty();
+    let rule = "it takes the place of random_offset and chunk_offsets; remove one of the two";
+    require(alone || !settings.offset_per_sequence, "offset_per_sequence", &true, rule)
 }

@@ -24,7 +24,11 @@ pub(crate) fn require(
 ) -> Result<(), SettingError> {
     match holds {
         true => Ok(()),
-        false => Err(SettingError { setting: setting.to_owned(), value: value.to_string(), rule }),
+        false => Err(SettingError {
+            setting: setting.to_owned(),
+            value: value.to_string(),
+            rule: rule.into(),
+        }),
     }
 }
 

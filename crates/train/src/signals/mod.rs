@@ -2,6 +2,7 @@
 //! before.
 
 pub mod cache;
+pub mod fit;
 mod online;
 mod teacher;
 mod teacher_weights;

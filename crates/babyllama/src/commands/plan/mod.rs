@@ -188,10 +188,10 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     table
 }
 
-/// The epochs that a model is trained for: by its recipe, or as many as its steps are.
+/// The epochs that a model is trained for: by its recipe, or as many as its steps or phases are.
 fn epochs(section: &ModelSection, seen: f64) -> String {
-    match section.train.max_steps {
-        0 => section.train.epochs.to_string(),
+    match (section.train.max_steps, &section.train.phases[..]) {
+        (0, []) => section.train.epochs.to_string(),
         _ => decimal(Some(seen), 2),
     }
 }

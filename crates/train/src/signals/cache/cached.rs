@@ -257,5 +257,5 @@ fn part(micro_batch: &MicroBatch, slots: &[usize]) -> MicroBatch {
         sequences: slots.iter().map(|&slot| origin.sequences[slot]).collect(),
         ..origin.clone()
     });
-    MicroBatch { batch: Batch::from_sequences(ids), origin }
+    MicroBatch { batch: Batch::from_sequences(ids), origin, targets: None }
 }

@@ -1,0 +1,120 @@
+//! Several seeds, chains, snapshots as teachers, fitted weights and what is read, in one run.
+
+use super::common::Workspace;
+
+const RECIPE: &str = r#"
+[corpus]
+words = 3000
+validation_fraction = 0.2
+[tokenizer]
+vocab_size = 300
+[defaults]
+architecture = "llama"
+hidden_size = 16
+intermediate_size = 24
+num_layers = 1
+num_heads = 2
+[defaults.train]
+epochs = 2
+batch_size = 8
+sequence_length = 16
+learning_rate = 3e-3
+[models.teacher]
+seeds = [1, 2]
+[models.teacher.train]
+order = "documents"
+hybrid = { steps = 0.5, mask = 0.2 }
+[models.cyclic.train]
+schedule = "cyclic"
+snapshots = [1, 2]
+offset_per_sequence = true
+[models.student.distill]
+teachers = ["teacher", "cyclic@1", "cyclic@2"]
+generations = 2
+ensemble = "mean_probs"
+fit_weights = true
+signal = "hidden"
+alpha_end = 0.9
+temperature_end = 1.0
+[models.noisy.train]
+corruption = { replace = 0.1, mask = 0.1, varies = true }
+"#;
+
+#[test]
+fn seeds_chains_and_snapshots_become_models_rows_and_exposure() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE);
+    let finished = workspace.babyllama("run small.toml").done();
+    let shown = finished.stderr.clone() + &finished.stdout;
+    let weights = "student-g1  the teachers' weights that fit the held-out text best: 0.";
+    for part in [weights, "teacher-1 + teacher-2", "teacher, 2 seeds", " ± "] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let models = ["teacher-1", "teacher-2", "cyclic", "student-g1", "student", "noisy"];
+    for model in models {
+        assert!(!workspace.weights(&format!("runs/small/models/{model}/final")).is_empty());
+    }
+    let snapshot = |epoch| {
+        let place = format!("runs/small/models/cyclic/snapshots/epoch-{epoch}");
+        workspace.weights(&place)
+    };
+    assert!(snapshot(1) != snapshot(2));
+    let exposure: serde_json::Value =
+        serde_json::from_str(&workspace.text("runs/small/exposure.json")).unwrap();
+    let words = |model: &str, key: &str| exposure[model][key].as_u64().unwrap();
+    let all: u64 = models[..5].iter().map(|model| words(model, "words")).sum();
+    assert_eq!(words("student", "words_with_teachers"), all);
+    assert_eq!(words("teacher-1", "words_with_teachers"), words("teacher-1", "words"));
+    assert!(workspace.text("runs/small/table.md").contains("Text that the models have seen"));
+
+    let again = workspace.babyllama("run small.toml").done();
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
+    // The run's own recipe has every model written out, and means the same.
+    let own = workspace.babyllama("run --output runs/small").done();
+    assert!(own.stdout.contains("Nothing to do"), "{}", own.stdout);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_runs() {
+    let workspace = Workspace::new();
+    for (from, to, names) in [
+        ("seeds = [1, 2]", "seeds = [1, 1]", ["models.teacher.seeds", "has 1 twice"]),
+        ("cyclic@2", "cyclic@3", ["models.student", "cyclic@3"]),
+        ("generations = 2", "generations = 0", ["distill.generations", "is 0"]),
+        ("\"mean_probs\"", "\"mean_logits\"", ["fit_weights", "mean_probs"]),
+        ("\"hidden\"", "\"sampled\"", ["models.student", "signal"]),
+        ("replace = 0.1", "replace = 0.95", ["models.noisy.train.corruption.replace", "1.05"]),
+        ("mask = 0.2", "mask = 0", ["hybrid.mask", "between 0.01 and 0.99"]),
+    ] {
+        assert!(RECIPE.contains(from), "{from}");
+        workspace.write("wrong.toml", RECIPE.replace(from, to));
+        for command in ["run", "plan"] {
+            let refusal = workspace.babyllama(&format!("{command} wrong.toml")).refused(2);
+            refusal.names(&names);
+        }
+    }
+    let online = RECIPE.replace(
+        "[models.student.distill]",
+        "[models.student.train]\norder = \"documents\"\n[models.student.distill]",
+    );
+    workspace.write("wrong.toml", online);
+    let refusal = workspace.babyllama("run wrong.toml").refused(2);
+    refusal.names(&["signal", "order = \"documents\" cuts other sequences"]);
+}
+
+#[test]
+fn readability_is_printed_by_file_and_by_document() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "a.txt",
+        "Look at the red ball. Can you throw it to me? Good job! Now we go home.\n",
+    );
+    workspace.write("b.txt", "one two three four five.\n\nsix seven eight nine ten.\n");
+    let whole = workspace.babyllama("corpus readability a.txt b.txt --json found.json").done();
+    assert!(whole.stdout.contains("116.45"), "{}", whole.stdout);
+    let found: serde_json::Value = serde_json::from_str(&workspace.text("found.json")).unwrap();
+    assert_eq!(found[0]["flesch_reading_ease"], 116.45);
+    let documents = workspace.babyllama("corpus readability b.txt --documents").done();
+    assert_eq!(documents.stdout.lines().count(), 4, "{}", documents.stdout);
+    workspace.babyllama("corpus readability a.txt --json a.txt").refused(1).names(&["a.txt"]);
+}

@@ -1,0 +1,98 @@
+//! Trainings of several phases, with sharpness-aware minimisation, ascent and an average.
+
+use super::common::Workspace;
+
+const RECIPE: &str = r#"
+[corpus]
+words = 3000
+validation_fraction = 0.2
+[tokenizer]
+vocab_size = 300
+[models.phased]
+architecture = "llama"
+hidden_size = 32
+intermediate_size = 48
+num_layers = 1
+num_heads = 2
+[models.phased.train]
+batch_size = 4
+sequence_length = 16
+learning_rate = 3e-3
+warmup_ratio = 0.1
+checkpoint_steps = 3
+average = { kind = "ema_steps", decay = 0.9 }
+[[models.phased.train.phases]]
+name = "easy"
+epochs = 1
+sources = ["aochildes", "cbt"]
+[[models.phased.train.phases]]
+epochs = 1
+[[models.phased.train.phases]]
+epochs = 0.5
+sam = { rho = 0.05 }
+[[models.phased.train.phases]]
+name = "ascent"
+max_steps = 6
+objective = "ascent"
+batch_size = 1
+same_batch = true
+dropout = false
+optimizer = "adamw"
+learning_rate = 5e-5
+schedule = "constant"
+"#;
+
+const MODEL: &str = "models/phased";
+
+#[test]
+#[cfg(unix)]
+fn bits_depend_neither_on_threads_nor_on_a_kill_in_any_phase() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE);
+    let run = |output: &str, rest: &str| {
+        workspace.babyllama(&format!("run small.toml --output {output} {rest}")).done()
+    };
+    let whole = run("runs/whole", "--threads 2").stderr;
+    for line in ["phased  phase 2: steps ", "phased  phase ascent: steps ", ", averaged "] {
+        assert!(whole.contains(line), "{line}: {whole}");
+    }
+    run("runs/one", "--threads 1");
+    let steps: Vec<u64> = workspace
+        .metrics(&format!("runs/whole/{MODEL}"))
+        .iter()
+        .filter_map(|record| record["step"].as_u64().filter(|_| record["event"] == "step"))
+        .collect();
+    let last = *steps.last().unwrap();
+    assert_eq!(steps, (1..=last).collect::<Vec<_>>());
+    let words = ["run", "small.toml", "--output", "runs/killed"];
+    for step in [1, 7, last / 3, last / 2, last - 20] {
+        let model = format!("runs/killed/{MODEL}");
+        super::interruption::signalled(&workspace, &words, &model, step, "KILL");
+    }
+    workspace.babyllama(&words.join(" ")).done();
+    for other in ["runs/one", "runs/killed"] {
+        let weights = |run: &str| workspace.weights(&format!("{run}/{MODEL}/final"));
+        assert!(weights(other) == weights("runs/whole"), "{other}");
+        let metrics = |run: &str| workspace.metrics(&format!("{run}/{MODEL}"));
+        assert_eq!(metrics(other), metrics("runs/whole"), "{other}");
+    }
+}
+
+#[test]
+fn a_plan_counts_phases_and_a_file_that_is_not_there_is_named_before_anything_runs() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE);
+    let plan = workspace.babyllama("plan small.toml").done();
+    assert!(plan.stdout.contains("phased"), "{}", plan.stdout);
+    workspace.write("wrong.toml", RECIPE.replace("\"cbt\"", "\"cbd\""));
+    for command in ["run", "plan"] {
+        let refusal = workspace.babyllama(&format!("{command} wrong.toml")).refused(2);
+        refusal.names(&["wrong.toml:23", "models.phased.train.phases[0].sources[1]", "\"cbd\""]);
+    }
+    workspace.write("wrong.toml", RECIPE.replace("max_steps = 6", "epoch = 6"));
+    let refusal = workspace.babyllama("run wrong.toml").refused(2);
+    refusal.names(&["models.phased.train.phases[3].epoch"]);
+    workspace.write("wrong.toml", RECIPE.replace("epochs = 0.5", "epochs = 0.5\nmax_steps = 2"));
+    let refusal = workspace.babyllama("run wrong.toml").refused(2);
+    refusal.names(&["models.phased.train.phases[2].max_steps"]);
+}

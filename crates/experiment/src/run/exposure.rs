@@ -1,0 +1,119 @@
+//! How much text every model and its teachers have seen: what the BabyLM challenge limits.
+
+use std::collections::BTreeMap;
+
+use corpus::stats::CorpusStats;
+use corpus::texts;
+use report::format::short;
+use report::{Align, Table};
+use serde::{Deserialize, Serialize};
+use train::TokenSource;
+
+use super::Pipeline;
+use super::models::Trained;
+use super::prepared::{Prepared, TRAIN};
+use super::teachers::needed;
+use crate::error::Result;
+use crate::files;
+use crate::training_log::TrainingSummary;
+
+/// The name of the ledger in a run's folder.
+const FILE: &str = "exposure.json";
+
+/// What a model has seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Exposure {
+    /// Tokens of all its steps.
+    tokens: u64,
+    /// About how many words these are.
+    words: u64,
+    /// Words divided by those of the training text.
+    epochs: f64,
+    /// The recipe's models that it learned from, and those that they learned from. What teachers in
+    /// folders of others have seen is not known.
+    teachers: Vec<String>,
+    /// Its words and those of these teachers.
+    words_with_teachers: u64,
+}
+
+impl Pipeline<'_> {
+    /// Writes the ledger, and returns it as a table.
+    pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Table> {
+        let should_stop = || self.observer.should_stop();
+        let files = texts::open_files(&text.folder.join(TRAIN))?;
+        let words = CorpusStats::of(&should_stop, &files, None)?.total.words as f64;
+        let words_per_token = words / text.training.len().max(1) as f64;
+        let mut seen = BTreeMap::new();
+        for Trained { name, .. } in trained {
+            let folder = self.path("models").join(name);
+            let summary: TrainingSummary = files::read_json(&folder.join(TrainingSummary::FILE))?;
+            seen.insert(name.clone(), summary.tokens as u64);
+        }
+        let ledger = ledger(&seen, words, words_per_token, |name| {
+            needed(&self.recipe, std::slice::from_ref(name))
+        });
+        files::write_json(&self.path(FILE), &ledger)?;
+        let order = self.recipe.models.keys();
+        Ok(table(order.filter_map(|name| Some((name, ledger.get(name)?)))))
+    }
+}
+
+/// The ledger of models that have seen so many tokens; `teachers` names those of a model.
+fn ledger(
+    tokens: &BTreeMap<String, u64>,
+    words: f64,
+    words_per_token: f64,
+    teachers: impl Fn(&String) -> Vec<String>,
+) -> BTreeMap<String, Exposure> {
+    let words_of = |tokens: u64| (tokens as f64 * words_per_token).round() as u64;
+    let of_one = |(name, &tokens_seen): (&String, &u64)| {
+        let mut teachers = teachers(name);
+        teachers.sort();
+        let own = words_of(tokens_seen);
+        let theirs = teachers.iter().filter_map(|teacher| tokens.get(teacher));
+        let exposure = Exposure {
+            tokens: tokens_seen,
+            words: own,
+            epochs: own as f64 / words.max(1.0),
+            words_with_teachers: own + theirs.map(|&tokens| words_of(tokens)).sum::<u64>(),
+            teachers,
+        };
+        (name.clone(), exposure)
+    };
+    tokens.iter().map(of_one).collect()
+}
+
+fn table<'a>(models: impl Iterator<Item = (&'a String, &'a Exposure)>) -> Table {
+    let heads = ["words seen", "epochs", "with its teachers"].map(|head| (head, Align::Right));
+    let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads));
+    for (name, exposure) in models {
+        table.push(vec![
+            name.clone(),
+            short(exposure.words as f64),
+            format!("{:.2}", exposure.epochs),
+            short(exposure.words_with_teachers as f64),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_student_has_seen_what_its_teachers_and_theirs_have() {
+        let seen = [("a", 1000), ("b", 2000), ("student", 500)];
+        let seen = seen.map(|(name, tokens)| (name.to_owned(), tokens));
+        let found = ledger(&seen.into(), 400.0, 0.8, |name| match name.as_str() {
+            "student" => vec!["b".to_owned(), "a".to_owned()],
+            _ => Vec::new(),
+        });
+        let student = &found["student"];
+        assert_eq!((student.words, student.epochs, student.words_with_teachers), (400, 1.0, 2800));
+        assert_eq!(student.teachers, ["a", "b"]);
+        assert_eq!((found["a"].words, found["a"].words_with_teachers), (800, 800));
+        let rows = table(found.iter()).to_text();
+        assert!(rows.lines().last().unwrap().contains("student"), "{rows}");
+    }
+}

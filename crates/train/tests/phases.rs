@@ -1,0 +1,301 @@
+//! Trainings of several phases, with sharpness-aware minimisation, gradient ascent and averages:
+//! the same bits after any break and on any number of threads, and each lever does what it is for.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use base::rng::Rng;
+use engine::Device;
+use engine::cpu::Cpu;
+use model::{Architecture, Model, ModelConfig};
+use train::data::SourceRange;
+use train::{EvaluationRecord, Event, Listener, Outcome, Run, StepRecord, TokenSource};
+use train::{TrainError, TrainSettings};
+
+const VOCAB: usize = 61;
+
+fn config() -> ModelConfig {
+    ModelConfig {
+        vocab_size: VOCAB,
+        hidden_size: 16,
+        intermediate_size: 24,
+        num_heads: 2,
+        num_kv_heads: 2,
+        head_dim: 8,
+        max_positions: 40,
+        norm_epsilon: 1e-5,
+        initializer_range: 0.1,
+        ..ModelConfig::tiny(Architecture::GPT2).with_dropout(0.1)
+    }
+}
+
+/// A text of two files.
+struct Text(Vec<u32>, Vec<SourceRange>);
+
+impl TokenSource for Text {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read(&self, range: Range<usize>, ids: &mut Vec<u32>) {
+        self.0.read(range, ids);
+    }
+
+    fn sources(&self) -> &[SourceRange] {
+        &self.1
+    }
+}
+
+/// Tokens of which each follows from the one before it but for a few.
+fn text(purpose: &str, count: u64) -> Text {
+    let rng = Rng::new(4, purpose);
+    let odd = |at: u64| if rng.below(at, 8) == 0 { 7 } else { 0 };
+    let tokens = (0..count).map(|at| ((at * 5 + odd(at)) % VOCAB as u64) as u32).collect();
+    let file = |name: &str, tokens| SourceRange { name: name.into(), tokens };
+    Text(tokens, vec![file("easy", 0..60), file("hard", 60..count as usize)])
+}
+
+fn settings(keys: &str) -> TrainSettings {
+    let settings: TrainSettings = serde_json::from_str(keys).unwrap();
+    TrainSettings {
+        batch_size: 4,
+        sequence_length: 8,
+        checkpoint_minutes: 0.0,
+        checkpoint_steps: 1,
+        learning_rate: 1e-2,
+        weight_decay: 0.1,
+        ..settings
+    }
+}
+
+/// Curriculum, plain, sharpness-aware and ascent, with an average of the weights.
+fn four_phases(average: &str) -> TrainSettings {
+    settings(&format!(
+        r#"{{"average": {average}, "phases": [
+            {{"name": "easy", "epochs": 1.0, "sources": ["easy"]}},
+            {{"epochs": 1.5, "weight_decay": 0.5, "hybrid": {{"steps": 0.5, "mask": 0.2}},
+              "corruption": {{"replace": 0.1, "varies": true}}}},
+            {{"epochs": 1.0, "batch_size": 6, "sam": {{"rho": 0.05, "dropout": "new"}}}},
+            {{"max_steps": 3, "objective": "ascent", "batch_size": 1, "same_batch": true,
+              "dropout": false, "learning_rate": 1e-4, "schedule": "constant",
+              "weight_decay": 0.0, "max_grad_norm": 0.0, "adam_beta2": 0.98}}]}}"#
+    ))
+}
+
+#[derive(Default)]
+struct Recorder {
+    stop: u64,
+    steps: Vec<StepRecord>,
+    evaluations: Vec<EvaluationRecord>,
+    phases: Vec<(String, u64)>,
+}
+
+impl Listener for Recorder {
+    fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()> {
+        match event {
+            Event::Step(step) => self.steps.push(step),
+            Event::Evaluation(record) => self.evaluations.push(record),
+            Event::Phase { name, first_step, .. } => {
+                self.phases.push((name.to_owned(), first_step));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop > 0 && self.steps.len() as u64 == self.stop
+    }
+}
+
+fn try_run(
+    folder: &Path,
+    settings: &TrainSettings,
+    stop: u64,
+) -> Result<(Outcome, Recorder), TrainError> {
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let (training, validation) = (text("training", 150), text("validation", 60));
+    let run = Run {
+        folder,
+        settings,
+        seed: 9,
+        model: Model::new(config(), &device, 5).unwrap(),
+        distill: None,
+        training: &training,
+        validation: Some(&validation),
+        mask_token: Some(1),
+        inputs_fingerprint: String::new(),
+    };
+    let mut recorder = Recorder { stop, ..Recorder::default() };
+    let outcome = run.execute(&mut recorder)?;
+    Ok((outcome, recorder))
+}
+
+fn run(folder: &Path, settings: &TrainSettings, stop: u64) -> (Outcome, Recorder) {
+    try_run(folder, settings, stop).unwrap()
+}
+
+fn weights(folder: &Path, name: &str) -> Vec<u8> {
+    fs::read(folder.join(name).join("model.safetensors")).unwrap()
+}
+
+const AVERAGES: [&str; 3] = [
+    r#"{"kind": "ema_steps", "decay": 0.8}"#,
+    r#"{"kind": "ema_epochs", "decay": 0.5}"#,
+    r#"{"kind": "last_epochs", "epochs": 2}"#,
+];
+
+#[test]
+fn a_run_that_is_stopped_after_every_step_continues_to_the_same_bits() {
+    for average in AVERAGES {
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+        let settings = four_phases(average);
+        let (_, recorder) = run(&whole, &settings, 0);
+        let total = recorder.steps.len();
+        // 7 and 18 sequences: 2, 5 * 1.5, 3 and 3 steps.
+        assert_eq!(total, 2 + 8 + 3 + 3);
+        let expected = [("2", 3), ("3", 11), ("4", 14)].map(|(name, step)| (name.into(), step));
+        assert_eq!(recorder.phases, expected);
+        for _ in 1..total {
+            let (outcome, _) = run(&stopped, &settings, 1);
+            assert!(matches!(outcome, Outcome::Interrupted { .. }), "{outcome:?}");
+        }
+        let (outcome, _) = run(&stopped, &settings, 0);
+        assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+        for name in ["final", "best"] {
+            assert!(weights(&stopped, name) == weights(&whole, name), "{name}, {average}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let on = |threads: usize| {
+        let place = folder.path().join(threads.to_string());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run(&place, &four_phases(AVERAGES[0]), 0));
+        weights(&place, "final")
+    };
+    let alone = on(1);
+    assert!(on(2) == alone && on(3) == alone);
+}
+
+#[test]
+fn one_phase_with_the_settings_of_the_whole_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, phased] = ["plain", "phased"].map(|name| folder.path().join(name));
+    run(&plain, &TrainSettings { epochs: 2.0, ..settings("{}") }, 0);
+    let two = r#"{"phases": [{"epochs": 1.0}, {"epochs": 1.0}]}"#;
+    let (_, recorder) = run(&phased, &settings(two), 0);
+    assert!(weights(&plain, "final") == weights(&phased, "final"));
+    assert_eq!(recorder.evaluations.len(), 2);
+}
+
+#[test]
+fn ascent_raises_the_loss_of_its_text_and_the_last_weights_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = r#"{"select_by": "last", "phases": [{"epochs": 4.0},
+        {"max_steps": 8, "objective": "ascent", "batch_size": 1, "same_batch": true,
+         "dropout": false, "learning_rate": 5e-3, "schedule": "constant"}]}"#;
+    let (_, recorder) = run(folder.path(), &settings(keys), 0);
+    let ascent = &recorder.steps[20..];
+    assert!(ascent.iter().all(|step| step.loss == -step.cross_entropy), "{ascent:?}");
+    let (first, last) = (ascent[0].cross_entropy, ascent[7].cross_entropy);
+    assert!(last > first + 0.05, "{first} to {last}");
+    assert!(weights(folder.path(), "final") != weights(folder.path(), "best"));
+}
+
+#[test]
+fn the_climb_goes_to_a_higher_loss_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, zero, sharp, adaptive] =
+        ["plain", "zero", "sharp", "adaptive"].map(|name| folder.path().join(name));
+    let with = |sam: &str| TrainSettings { epochs: 2.0, ..settings(sam) };
+    run(&plain, &with("{}"), 0);
+    run(&zero, &with(r#"{"sam": {"rho": 0}}"#), 0);
+    assert!(weights(&plain, "final") == weights(&zero, "final"), "rho = 0 is off");
+    run(&sharp, &with(r#"{"sam": {"rho": 0.05}}"#), 0);
+    run(&adaptive, &with(r#"{"sam": {"rho": 0.5, "adaptive": true}}"#), 0);
+    let all = [&plain, &sharp, &adaptive].map(|place| weights(place, "final"));
+    assert!(all[0] != all[1] && all[0] != all[2] && all[1] != all[2]);
+    // So near a point that both gradients are one, a step is as without.
+    let near = folder.path().join("near");
+    let (_, found) = run(&near, &with(r#"{"sam": {"rho": 1e-12}}"#), 0);
+    let (_, expected) = run(&folder.path().join("again"), &with("{}"), 0);
+    for (found, expected) in found.steps.iter().zip(&expected.steps) {
+        assert!((found.loss - expected.loss).abs() < 1e-5, "{found:?} {expected:?}");
+    }
+}
+
+#[test]
+fn the_average_becomes_the_model_where_its_loss_is_lower() {
+    let folder = tempfile::tempdir().unwrap();
+    // At a rate at which the last weights jump about.
+    let keys = r#"{"average": {"kind": "last_epochs", "epochs": 3}, "schedule": "constant"}"#;
+    let settings = TrainSettings { epochs: 8.0, learning_rate: 4e-2, ..settings(keys) };
+    let (_, recorder) = run(folder.path(), &settings, 0);
+    let averaged: Vec<bool> =
+        recorder.evaluations.iter().map(|record| record.averaged.is_some()).collect();
+    assert_eq!(averaged, [false, false, false, false, false, true, true, true]);
+    let last = recorder.evaluations.last().unwrap();
+    assert!(last.averaged.unwrap() < last.cross_entropy, "{last:?}");
+    let lowest = recorder.evaluations.iter().map(EvaluationRecord::lowest).fold(9.0, f64::min);
+    assert_eq!(last.best, last.lowest() == lowest);
+}
+
+#[test]
+fn a_step_in_parts_is_the_step_and_masked_steps_are_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = r#"{"hybrid": {"steps": 1.0, "mask": 0.3}, "offset_per_sequence": true,
+        "dropout": false}"#;
+    let whole = TrainSettings { epochs: 24.0, ..settings(keys) };
+    let (_, found) = run(&folder.path().join("whole"), &whole, 0);
+    let parts = TrainSettings { micro_batch_size: 1, ..whole };
+    let (_, expected) = run(&folder.path().join("parts"), &parts, 0);
+    for (found, expected) in found.steps.iter().zip(&expected.steps).take(5) {
+        assert!((found.loss - expected.loss).abs() < 1e-4, "{found:?} {expected:?}");
+    }
+    let mean =
+        |steps: &[StepRecord]| steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
+    let (first, last) = (mean(&found.steps[..5]), mean(&found.steps[found.steps.len() - 5..]));
+    assert!(last < first - 0.3, "{first} to {last}");
+}
+
+#[test]
+fn snapshots_are_the_weights_of_shorter_trainings() {
+    let folder = tempfile::tempdir().unwrap();
+    let constant = r#"{"schedule": "constant", "select_by": "last"}"#;
+    let [long, short] = ["long", "short"].map(|name| folder.path().join(name));
+    let snapshots = vec![1, 2];
+    run(&long, &TrainSettings { epochs: 3.0, snapshots, ..settings(constant) }, 0);
+    run(&short, &TrainSettings { epochs: 2.0, ..settings(constant) }, 0);
+    assert!(weights(&long, "snapshots/epoch-2") == weights(&short, "final"));
+    assert!(weights(&long, "snapshots/epoch-1") != weights(&short, "final"));
+    let settings = TrainSettings { epochs: 2.5, snapshots: vec![3], ..settings(constant) };
+    let error = try_run(folder.path(), &settings, 0).err().unwrap().to_string();
+    assert!(error.contains("`snapshots[0]` is 3; no epoch of that number ends"), "{error}");
+}
+
+#[test]
+fn what_phases_cannot_do_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |keys: &str| {
+        let settings = settings(keys);
+        try_run(folder.path(), &settings, 0).err().map(|error| error.to_string()).unwrap()
+    };
+    for (keys, expected) in [
+        (r#"{"sources": ["none"]}"#, "`sources[0]` is \"none\"; the files of the text are easy"),
+        (
+            r#"{"phases": [{"epochs": 1.0}, {"epochs": 1.0, "sources": ["x"]}]}"#,
+            "`phases[1].sources[0]` is \"x\"; the files of the text are easy, hard",
+        ),
+        (r#"{"phases": [{"sources": ["easy"]}]}"#, "`phases[0].max_steps` is 0; a phase states"),
+    ] {
+        let found = message(keys);
+        assert!(found.contains(expected), "{found}");
+    }
+}
