@@ -30,15 +30,15 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
         None => None,
     };
     for (name, model) in &recipe.models {
-        let key = join("models", name);
+        let (key, length) = (join("models", name), model.train.sequence_length);
         if let Start::Folder(folder) = &model.start {
-            check_model(&join(&key, "from"), folder, tokenizer.as_ref())?;
+            check_model(&join(&key, "from"), folder, length, tokenizer.as_ref())?;
         }
         let teachers = model.distill.iter().flat_map(|distill| &distill.teachers).enumerate();
         for (number, teacher) in teachers {
             if own_teacher(recipe, teacher).is_none() {
                 let key = join(&key, &format!("distill.teachers[{number}]"));
-                check_model(&key, Path::new(teacher), tokenizer.as_ref())?;
+                check_model(&key, Path::new(teacher), length, tokenizer.as_ref())?;
             }
         }
     }
@@ -106,16 +106,35 @@ fn corpus_names(recipe: &Recipe) -> corpus::error::Result<(PathBuf, Vec<String>)
     }
 }
 
-/// A model's folder: its configuration, which must predict the next token, and its tokenizer, which
-/// must be the recipe's if that is known already.
-fn check_model(key: &str, folder: &Path, known: Option<&Tokenizer>) -> Result<(), UnusableInput> {
+/// A model's folder: its configuration, which must predict the next token and have a position for
+/// each token of a sequence, the headers of its weights, and its tokenizer, which must be the
+/// recipe's if that is known already.
+fn check_model(
+    key: &str,
+    folder: &Path,
+    length: usize,
+    known: Option<&Tokenizer>,
+) -> Result<(), UnusableInput> {
     let config = hugging_face::load_config(folder).map_err(at(key, folder))?;
     config.require_causal().map_err(at(key, folder))?;
+    hugging_face::check_weights(folder).map_err(at(key, folder))?;
+    if config.max_positions < length {
+        let positions = config.max_positions;
+        return Err(at(key, folder)(TooFewPositions { positions, length }));
+    }
     let own = Tokenizer::from_folder(folder).map_err(at(key, folder))?;
     match known.and_then(|known| own.first_difference(known)) {
         None => Ok(()),
         Some(difference) => Err(at(key, folder)(OtherTokenizer { difference })),
     }
+}
+
+/// A model's folder whose sequences are shorter than those of the recipe.
+#[derive(Debug, Error)]
+#[error("it has {positions} positions, fewer than train.sequence_length = {length}")]
+struct TooFewPositions {
+    positions: usize,
+    length: usize,
 }
 
 /// A file or folder that a key names and that cannot be used.
