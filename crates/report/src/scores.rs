@@ -49,8 +49,8 @@ pub struct TableRow {
     pub best_epoch: Option<f64>,
     /// Mean negative log-likelihood of a token of held-out text, in nats.
     pub held_out_loss: Option<f64>,
-    /// Share of minimal pairs judged right, 0 to 1.
-    pub pairs: Option<f64>,
+    /// Share of minimal pairs judged right, 0 to 1, of each set.
+    pub pairs: Vec<Option<f64>>,
     /// Training speed.
     pub tokens_per_second: Option<f64>,
     /// Training time.
@@ -58,8 +58,8 @@ pub struct TableRow {
     /// Seed of the training.
     pub seed: Option<u64>,
     /// Of the mean of several models: standard deviations of the held-out loss and of the share of
-    /// pairs.
-    pub spread: Option<(Option<f64>, Option<f64>)>,
+    /// pairs of each set.
+    pub spread: Option<(Option<f64>, Vec<Option<f64>>)>,
 }
 
 impl TableRow {
@@ -67,14 +67,19 @@ impl TableRow {
     /// `None` of fewer than two.
     pub fn mean(name: &str, rows: &[&TableRow]) -> Option<Self> {
         let first = rows.first().filter(|_| rows.len() >= 2)?;
-        let of = |value: fn(&TableRow) -> Option<f64>| mean_and_deviation(rows, value);
-        let (losses, pairs) = (of(|row| row.held_out_loss), of(|row| row.pairs));
+        let losses = mean_and_deviation(rows, |row| row.held_out_loss);
+        let of_set =
+            |set: usize| mean_and_deviation(rows, |row| row.pairs.get(set).copied().flatten());
+        let pairs: Vec<Option<(f64, f64)>> = (0..first.pairs.len()).map(of_set).collect();
         Some(Self {
             model: name.to_owned(),
             parameters: first.parameters,
             held_out_loss: losses.map(|(mean, _)| mean),
-            pairs: pairs.map(|(mean, _)| mean),
-            spread: Some((losses.map(|(_, spread)| spread), pairs.map(|(_, spread)| spread))),
+            pairs: pairs.iter().map(|found| found.map(|(mean, _)| mean)).collect(),
+            spread: Some((
+                losses.map(|(_, spread)| spread),
+                pairs.iter().map(|found| found.map(|(_, spread)| spread)).collect(),
+            )),
             ..Self::default()
         })
     }
@@ -85,10 +90,18 @@ impl TableRow {
     }
 }
 
+/// A perplexity, short also where a model has diverged.
+fn perplexity(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value.is_finite() && value >= 1e6 => format!("{value:.2e}"),
+        value => decimal(value, 2),
+    }
+}
+
 /// The mean of what rows have, and the standard deviation of a sample; `None` where a row lacks it.
 fn mean_and_deviation(
     rows: &[&TableRow],
-    value: fn(&TableRow) -> Option<f64>,
+    value: impl Fn(&TableRow) -> Option<f64>,
 ) -> Option<(f64, f64)> {
     let values: Vec<f64> = rows.iter().map(|row| value(row)).collect::<Option<_>>()?;
     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -96,11 +109,12 @@ fn mean_and_deviation(
     Some((mean, (squares / (values.len() - 1) as f64).sqrt()))
 }
 
-/// The table that closes a run, one line a model, in the given order. `pairs` is the title of the
-/// minimal pairs, if any were scored.
-pub fn closing_table(rows: &[TableRow], pairs: Option<&str>) -> Table {
+/// The table that closes a run, one line a model, in the given order. `pairs` has the title of
+/// each set of minimal pairs that was scored.
+pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
     let first = ["parameters", "best epoch", "held-out loss", "perplexity"];
-    let heads = first.into_iter().chain(pairs).chain(["tokens/s", "minutes", "seed"]);
+    let pairs = pairs.iter().map(String::as_str);
+    let heads = first.into_iter().chain(pairs.clone()).chain(["tokens/s", "minutes", "seed"]);
     let heads = heads.map(|head| (head, Align::Right));
     let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads));
     for row in rows {
@@ -108,24 +122,28 @@ pub fn closing_table(rows: &[TableRow], pairs: Option<&str>) -> Table {
             row.model.clone(),
             grouped(row.parameters),
             decimal(row.best_epoch, 2),
-            match row.spread {
+            match &row.spread {
                 Some((Some(spread), _)) => {
                     format!("{} ± {spread:.3}", decimal(row.held_out_loss, 3))
                 }
                 _ => decimal(row.held_out_loss, 3),
             },
-            decimal(row.perplexity(), 2),
+            perplexity(row.perplexity()),
         ];
         let last = [
             row.tokens_per_second.map_or(NOTHING.to_string(), short),
             decimal(row.minutes, 1),
             row.seed.map_or(NOTHING.to_string(), |seed| seed.to_string()),
         ];
-        let pairs = pairs.map(|_| match (row.pairs, row.spread) {
-            (Some(share), Some((_, Some(spread)))) => {
-                format!("{} ± {} %", points(share), points(spread))
+        let pairs = pairs.clone().enumerate().map(|(set, _)| {
+            let share = row.pairs.get(set).copied().flatten();
+            let spread = row.spread.as_ref().and_then(|(_, spreads)| *spreads.get(set)?);
+            match (share, spread) {
+                (Some(share), Some(spread)) => {
+                    format!("{} ± {} %", points(share), points(spread))
+                }
+                _ => percent(share),
             }
-            _ => percent(row.pairs),
         });
         table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
@@ -152,14 +170,14 @@ mod tests {
         let row = |loss, pairs| TableRow {
             parameters: 5,
             held_out_loss: Some(loss),
-            pairs: Some(pairs),
+            pairs: vec![Some(pairs), None],
             ..TableRow::default()
         };
         let rows = [row(4.4, 0.5), row(4.5, 0.56), row(4.3, 0.53)];
         let mean = TableRow::mean("a, 3 seeds", &rows.iter().collect::<Vec<_>>()).unwrap();
-        let table = closing_table(&[mean], Some("BLiMP")).to_text();
+        let table = closing_table(&[mean], &["BLiMP".to_owned(), "EWoK".to_owned()]).to_text();
         let line = table.lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(line, "a, 3 seeds 5 - 4.400 ± 0.100 81.45 53.0 ± 3.0 % - - -");
+        assert_eq!(line, "a, 3 seeds 5 - 4.400 ± 0.100 81.45 53.0 ± 3.0 % - - - -");
         assert_eq!(TableRow::mean("a", &[&rows[0]]), None);
     }
 
@@ -170,7 +188,7 @@ mod tests {
             parameters: 58_343_936,
             best_epoch: Some(4.0),
             held_out_loss: Some(4.0),
-            pairs: Some(0.732),
+            pairs: vec![Some(0.732)],
             tokens_per_second: Some(2950.0),
             minutes: Some(12.34),
             seed: Some(7),
@@ -182,7 +200,7 @@ mod tests {
             held_out_loss: Some(0.0),
             ..TableRow::default()
         };
-        let text = closing_table(&[student, ensemble], Some("built-in pairs")).to_text();
+        let text = closing_table(&[student, ensemble], &["built-in pairs".to_owned()]).to_text();
         let words =
             |line: usize| text.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(

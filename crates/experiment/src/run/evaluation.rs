@@ -78,23 +78,22 @@ impl Pipeline<'_> {
             let folder = self.pairs_folder(&source)?;
             sets.push(PairSet { source, folder, pairs: OnceCell::new() });
         }
-        let (mut rows, mut pairs) = (Vec::new(), None);
+        let (mut rows, mut titles) = (Vec::new(), vec![String::new(); sets.len()]);
         for subject in self.subjects() {
             let members: Vec<&Trained> =
                 trained.iter().filter(|model| subject.contains(&model.name)).collect();
             let scores = self.score(&members, &sets, text)?;
-            // The column shows the first set that the recipe names.
-            let shown = sets.first().and_then(|set| Some((set, scores.pairs.get(&set.name())?)));
-            if let Some((set, result)) = shown {
+            let results = sets.iter().map(|set| scores.pairs.get(&set.name()));
+            for ((set, title), result) in sets.iter().zip(&mut titles).zip(results.clone()) {
+                let own = result.map(|result| result.title()).unwrap_or_default();
                 let is_builtin = set.source == Source::Builtin;
-                let own = || result.title();
-                pairs = Some(if is_builtin { BuiltinPairs.title().to_owned() } else { own() });
+                *title = if is_builtin { BuiltinPairs.title().to_owned() } else { own };
             }
-            let score = shown.map(|(_, result)| result.score);
-            rows.push(self.row(&members, &scores, score)?);
+            let shares = results.map(|result| result.map(|result| result.score)).collect();
+            rows.push(self.row(&members, &scores, shares)?);
         }
         rows.extend(self.seed_rows(&rows));
-        let (table, remark) = (closing_table(&rows, pairs.as_deref()), self.remark(text)?);
+        let (table, remark) = (closing_table(&rows, &titles), self.remark(text)?);
         // The file is about the whole run.
         if self.only.is_none() {
             let below = remark.iter().map(|remark| format!("\n{remark}\n"));
@@ -262,7 +261,7 @@ impl Pipeline<'_> {
         &self,
         members: &[&Trained],
         scores: &RunScores,
-        pairs: Option<f64>,
+        pairs: Vec<Option<f64>>,
     ) -> Result<TableRow> {
         let mut row = TableRow {
             model: label(members),
