@@ -32,6 +32,7 @@ impl RunLock {
     pub fn acquire(run: &Path) -> Result<Self, LockError> {
         let path = run.join("lock");
         let failed = |source| LockError::File { path: path.clone(), source };
+        require_own(&path).map_err(failed)?;
         // Not truncated: until the lock is ours, the file names its holder.
         let options = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
         let mut file = options.map_err(failed)?;
@@ -48,6 +49,24 @@ impl RunLock {
         file.set_len(0).map_err(failed)?;
         file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
         Ok(Self { file })
+    }
+}
+
+/// Refuses a foreign file under the lock's name, which would be emptied: a lock is a
+/// plain file that is empty or names a process.
+fn require_own(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(cause),
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(io::Error::other("it is a link, a folder or a device, not a run's lock"));
+        }
+        Ok(metadata) if metadata.len() == 0 => return Ok(()),
+        Ok(_) => {}
+    }
+    match read_process(path) {
+        Some(_) => Ok(()),
+        None => Err(io::Error::other("it holds something else than a run's lock")),
     }
 }
 
@@ -75,6 +94,24 @@ fn read_process(path: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_lock_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, path] = ["own.txt", "lock"].map(|name| folder.path().join(name));
+        fs::write(&path, "precious").unwrap();
+        let error = RunLock::acquire(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("it holds something else than a run's lock"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        #[cfg(unix)]
+        {
+            fs::rename(&path, &own).unwrap();
+            std::os::unix::fs::symlink(&own, &path).unwrap();
+            let error = RunLock::acquire(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("it is a link"), "{error}");
+            assert_eq!(fs::read_to_string(&own).unwrap(), "precious");
+        }
+    }
 
     #[test]
     fn a_run_has_one_holder_at_a_time() {

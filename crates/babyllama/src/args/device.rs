@@ -1,5 +1,7 @@
 //! What every command that runs a model understands: where it runs.
 
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 use engine::{Arithmetic, DeviceChoice};
 
@@ -13,6 +15,7 @@ pub struct DeviceArgs {
         value_name = "DEVICE",
         env = "BABYLLAMA_DEVICE",
         default_value = "cpu",
+        value_parser = device_choice,
         display_order = 101
     )]
     pub device: DeviceChoice,
@@ -23,6 +26,11 @@ pub struct DeviceArgs {
     /// Start a GPU's kernels one by one, not as graphs; to the same bits.
     #[arg(long, global = true, display_order = 103)]
     pub no_graphs: bool,
+}
+
+/// A device by its name; an empty variable of the environment is as good as none.
+fn device_choice(name: &str) -> Result<DeviceChoice, <DeviceChoice as FromStr>::Err> {
+    if name.is_empty() { "cpu" } else { name }.parse()
 }
 
 /// Numbers that products read.

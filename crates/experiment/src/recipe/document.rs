@@ -1,8 +1,10 @@
 //! A recipe as it was written: TOML values, and for each key the line or the override it came from.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use base::{input_file, stop};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -22,6 +24,9 @@ pub(super) const DEFAULTS: &str = "defaults";
 /// Tables of a model of which an override may set a key for all models at once.
 pub(super) const MODEL_TABLES: [&str; 2] = ["train", "distill"];
 
+/// Bytes of a recipe; what is beyond is no recipe.
+const LARGEST_RECIPE: u64 = 16 << 20;
+
 /// A parsed recipe with the origin of each of its values.
 pub(super) struct Document {
     path: PathBuf,
@@ -33,8 +38,13 @@ pub(super) struct Document {
 impl Document {
     /// Reads and parses a recipe.
     pub(super) fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.to_path_buf(), source })?;
+        let read = |path: &Path| {
+            let mut text = String::new();
+            let file = input_file::open_unless(&stop::never, path)?;
+            file.take(LARGEST_RECIPE).read_to_string(&mut text).map(|_| text)
+        };
+        let text =
+            read(path).map_err(|source| RecipeError::Read { path: path.to_path_buf(), source })?;
         Self::parse(path, &text)
     }
 

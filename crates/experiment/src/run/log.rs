@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use report::format::time_of_day;
 
-use crate::error::{FileContext, Result};
+use crate::error::{Context, FileContext, Result, refuse};
 use crate::observer::{Event, Observer};
 
 /// Appends events to the log, and passes them on.
@@ -23,6 +23,10 @@ pub(crate) struct RunLog<'a> {
 impl<'a> RunLog<'a> {
     pub(crate) fn open(run: &Path, observer: &'a dyn Observer) -> Result<Self> {
         let path = run.join("log.txt");
+        if std::fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return refuse(format_args!("{} is a link, a folder or a device", path.display()))
+                .advise("remove it, or name another folder with --output");
+        }
         let file = OpenOptions::new().create(true).append(true).open(&path).at("write", &path)?;
         Ok(Self { file: Mutex::new(file), stages: OnceLock::new(), observer })
     }

@@ -63,6 +63,9 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
     if entries.next().is_none() {
         return Ok(());
     }
+    if is_begun_export(output)? {
+        return Ok(());
+    }
     if output.join("config.json").is_file() {
         return match replace {
             true => Ok(()),
@@ -72,6 +75,26 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
     }
     refuse(format_args!("{} holds other files and no model", output.display()))
         .advise("name a new folder with --output")
+}
+
+/// Whether a folder has nothing but files of an export, and no weights among them: what one leaves
+/// that was stopped.
+fn is_begun_export(output: &Path) -> Result<bool> {
+    const WRITTEN: [&str; 5] = [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ];
+    for entry in std::fs::read_dir(output).at("read", output)? {
+        let name = entry.at("read", output)?.file_name();
+        let is_partial = Path::new(&name).extension().is_some_and(|ending| ending == "partial");
+        if !is_partial && !WRITTEN.iter().any(|known| name == *known) {
+            return Ok(false);
+        }
+    }
+    Ok(output.join("config.json").is_file())
 }
 
 #[cfg(test)]
@@ -114,5 +137,11 @@ mod tests {
         let cause = check_model_folder(&output, false).unwrap_err().cause();
         assert!(cause.ends_with("holds a model already"), "{cause}");
         check_model_folder(&output, true).unwrap();
+        // What an export leaves that was stopped is no model yet.
+        fs::remove_file(output.join("thesis.tex")).unwrap();
+        check_model_folder(&output, false).unwrap();
+        fs::write(output.join("model.safetensors"), "").unwrap();
+        let cause = check_model_folder(&output, false).unwrap_err().cause();
+        assert!(cause.ends_with("holds a model already"), "{cause}");
     }
 }
