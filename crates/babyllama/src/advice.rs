@@ -166,6 +166,9 @@ pub fn on_training(error: &TrainError) -> &'static str {
         }
         TrainError::Io { cause, .. } => on_file(cause),
         TrainError::TooShort { .. } => TOO_SHORT,
+        TrainError::TooShortPhase { .. } => {
+            "name more files in the phase's sources, or take a smaller sequence_length"
+        }
         TrainError::FinetuneNotFinite { .. } | TrainError::LogitsNotFinite => {
             "lower the learning rate of that task, as with --set rte.learning_rate=1e-5"
         }

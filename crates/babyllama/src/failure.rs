@@ -251,6 +251,9 @@ fn recipe_advice(error: &RecipeError) -> &'static str {
         RecipeError::NoModel { .. } | RecipeError::Fault { place: Place::CommandLine(_), .. } => {
             "change that flag and give the command again"
         }
+        RecipeError::Input { key, .. } if key.contains("sources[") => {
+            "name files of the corpus without their endings"
+        }
         RecipeError::Input { .. } => {
             "name another one, or give the recipe that tokenizer with tokenizer.path"
         }

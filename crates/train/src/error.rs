@@ -23,6 +23,11 @@ pub enum TrainError {
     Io { path: PathBuf, cause: std::io::Error },
     #[error("the {which} text has {tokens} tokens, fewer than one sequence of {sequence_length}")]
     TooShort { which: &'static str, tokens: usize, sequence_length: usize },
+    #[error(
+        "the sources of phase {name} have {tokens} tokens in one piece at most, fewer than one \
+         sequence of {sequence_length}"
+    )]
+    TooShortPhase { name: String, tokens: usize, sequence_length: usize },
     #[error("the {which} text holds token {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { which: &'static str, id: u32, vocab_size: usize },
     #[error("sequence_length is {sequence_length}, but {model} has {max_positions} positions")]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One optimizer step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,8 @@ pub struct EvaluationRecord {
     pub epoch: f64,
     /// Mean over the predicted tokens of the held-out sequences.
     pub cross_entropy: f64,
-    /// `e` to the cross-entropy.
+    /// `e` to the cross-entropy; infinite, which JSON states as null, where that is above 709.
+    #[serde(deserialize_with = "or_infinite")]
     pub perplexity: f64,
     /// The distillation objective on held-out text, where the settings select by it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +53,10 @@ pub struct EvaluationRecord {
     pub tokens: usize,
     /// Time of the evaluation.
     pub seconds: f64,
+}
+
+fn or_infinite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 impl EvaluationRecord {

@@ -21,6 +21,13 @@ pub fn of_training(settings: &TrainSettings) -> Value {
     let mut value = serde_json::to_value(settings).unwrap_or_default();
     if let Some(keys) = value.as_object_mut() {
         keys.retain(|key, _| !NOT_DECIDING.contains(&key.as_str()));
+        // Phases state how long they are, and what they are called decides nothing.
+        if let Some(Value::Array(phases)) = keys.get_mut("phases") {
+            for phase in phases.iter_mut().filter_map(Value::as_object_mut) {
+                phase.remove("name");
+            }
+            keys.remove("epochs");
+        }
     }
     value
 }
@@ -189,6 +196,16 @@ mod tests {
             change(&mut settings);
             assert_ne!(of_training(&settings), plain, "change {index}");
         }
+        let phase = |name: &str| PhaseSettings {
+            name: Some(name.to_owned()),
+            epochs: Some(1.0),
+            ..PhaseSettings::default()
+        };
+        let phased = |name, epochs| {
+            let phases = vec![phase(name)];
+            of_training(&TrainSettings { phases, epochs, ..TrainSettings::default() })
+        };
+        assert_eq!(phased("a", 2.0), phased("b", 3.0));
         let settings = TrainSettings {
             checkpoint_steps: 5,
             checkpoint_minutes: 0.1,

@@ -11,7 +11,9 @@ use crate::data::{SourceRange, TokenSource};
 use crate::documents;
 use crate::error::TrainError;
 use crate::schedule::Schedule;
-use crate::settings::{DataOrder, PhaseSettings, SettingError, TrainSettings, require};
+use crate::settings::{
+    DataOrder, PhaseSettings, ScheduleKind, SettingError, TrainSettings, require,
+};
 
 /// A part of a training.
 pub struct Phase {
@@ -113,7 +115,7 @@ impl Phases {
                 plan,
             });
         }
-        share_schedule(settings, &parts, &mut phases);
+        share_schedule(settings, &parts, &mut phases)?;
         Ok(Self(phases))
     }
 
@@ -160,17 +162,26 @@ impl Phases {
 }
 
 /// Phases without a schedule of their own share one over all their steps.
-fn share_schedule(settings: &TrainSettings, parts: &[PhaseSettings], phases: &mut [Phase]) {
+fn share_schedule(
+    settings: &TrainSettings,
+    parts: &[PhaseSettings],
+    phases: &mut [Phase],
+) -> Result<(), SettingError> {
     let shares = |part: &PhaseSettings| !part.has_own_schedule();
     let of_both = parts.iter().zip(phases.iter());
     let total = of_both.filter(|(part, _)| shares(part)).map(|(_, phase)| phase.steps()).sum();
     let (mut start, mut of_epoch) = (0, None);
     for (_, phase) in parts.iter().zip(phases).filter(|(part, _)| shares(part)) {
-        let of_epoch = *of_epoch.get_or_insert(phase.plan.steps_per_epoch());
+        let own = phase.plan.steps_per_epoch();
+        let of_epoch = *of_epoch.get_or_insert(own);
+        let fits = settings.schedule != ScheduleKind::Cyclic || own == of_epoch;
+        let rule = "phases that share it have epochs of different lengths; give each its own";
+        require(fits, "schedule", &"cyclic", rule)?;
         phase.schedule = Schedule::new(settings, total, of_epoch);
         phase.schedule_start = start;
         start += phase.steps();
     }
+    Ok(())
 }
 
 fn plan(
@@ -229,6 +240,12 @@ fn in_phase(index: usize, part: &PhaseSettings, error: TrainError) -> TrainError
     match error {
         TrainError::Setting(error) if *part != PhaseSettings::default() => {
             error.within(&format!("phases[{index}]")).into()
+        }
+        TrainError::TooShort { tokens, sequence_length, .. }
+            if *part != PhaseSettings::default() =>
+        {
+            let name = part.name.clone().unwrap_or_else(|| (index + 1).to_string());
+            TrainError::TooShortPhase { name, tokens, sequence_length }
         }
         other => other,
     }
@@ -389,6 +406,9 @@ mod tests {
         let short = settings(r#"[{"epochs": 1.0, "sources": ["one"]}]"#);
         let short = TrainSettings { sequence_length: 32, ..short };
         let found = Phases::new(&short, 1, &text()).err().unwrap().to_string();
-        assert!(found.contains("20 tokens, fewer than one sequence of 32"), "{found}");
+        assert!(
+            found.contains("phase 1 have 20 tokens in one piece at most, fewer than one"),
+            "{found}"
+        );
     }
 }

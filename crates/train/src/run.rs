@@ -273,6 +273,23 @@ fn report(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Resul
     listener.on_event(event).map_err(|cause| TrainError::Io { path: folder.to_owned(), cause })
 }
 
+/// Refuses settings that do not fit a text: phases without a sequence to read, files that it has
+/// not, snapshots of epochs that do not end.
+///
+/// # Errors
+/// Names the first such setting.
+pub fn check_text(
+    settings: &TrainSettings,
+    seed: u64,
+    training: &dyn TokenSource,
+) -> Result<(), TrainError> {
+    let (tokens, sequence_length) = (training.len(), settings.sequence_length);
+    if tokens < sequence_length {
+        return Err(TrainError::TooShort { which: "training", tokens, sequence_length });
+    }
+    check_snapshots(settings, &Phases::new(settings, seed, training)?)
+}
+
 /// Refuses snapshots of epochs that do not end.
 fn check_snapshots(settings: &TrainSettings, phases: &Phases) -> Result<(), TrainError> {
     for (index, &epoch) in settings.snapshots.iter().enumerate() {
@@ -336,7 +353,7 @@ impl RunState<'_> {
             Corruption::of_step(&phase.settings, *seed, done + 1, vocab_size, *mask_token);
         let learning_rate = phase.learning_rate(done);
         let (known, device) = (batch_limit.size(), trainer.model.device().clone());
-        trainer.set_progress(done as f64 / *total_steps as f64);
+        trainer.set_progress(done as f64 / (*total_steps - 1).max(1) as f64);
         let found = trainer.passes(done + 1, |trainer, pass| {
             let found = batch_limit.fit(&*device, sequences.len(), |size| {
                 let cut = |(index, some)| {

@@ -14,7 +14,8 @@ pub struct Schedule {
     total_steps: u64,
     cooldown: Cooldown,
     cooldown_steps: u64,
-    cycle_steps: u64,
+    /// Steps of a cycle, which need not be whole.
+    cycle_steps: f64,
 }
 
 impl Schedule {
@@ -27,11 +28,11 @@ impl Schedule {
         };
         let (kind, rate) = (settings.schedule, settings.learning_rate);
         let cooldown_steps = (settings.cooldown_share * total_steps as f64).round() as u64;
-        let cycle_steps = (settings.cycle_epochs * steps_per_epoch as f64).round() as u64;
+        let cycle_steps = settings.cycle_epochs * steps_per_epoch as f64;
         Self {
             cooldown: settings.cooldown,
             cooldown_steps,
-            cycle_steps: cycle_steps.max(1),
+            cycle_steps: cycle_steps.max(1.0),
             ..Self::with_warmup(kind, rate, warmup_steps, total_steps)
         }
     }
@@ -51,7 +52,7 @@ impl Schedule {
             total_steps,
             cooldown: Cooldown::Linear,
             cooldown_steps: (COOLDOWN_SHARE * total_steps as f64).round() as u64,
-            cycle_steps: total_steps.max(1),
+            cycle_steps: total_steps.max(1) as f64,
         }
     }
 
@@ -96,8 +97,14 @@ impl Schedule {
     /// The factor of a step of a cycle. Cycles are counted from the first step, so that they end
     /// with epochs; of the one with the end of warm-up the rest counts.
     fn in_cycle(&self, done: u64) -> f64 {
-        let first = done / self.cycle_steps * self.cycle_steps;
-        let (begin, end) = (first.max(self.warmup_steps), first.saturating_add(self.cycle_steps));
+        let begin_of = |cycle: f64| (cycle * self.cycle_steps).round() as u64;
+        let mut cycle = (done as f64 / self.cycle_steps).floor();
+        if done < begin_of(cycle) {
+            cycle -= 1.0;
+        } else if done >= begin_of(cycle + 1.0) {
+            cycle += 1.0;
+        }
+        let (begin, end) = (begin_of(cycle).max(self.warmup_steps), begin_of(cycle + 1.0));
         half_cosine((done - begin) as f64 / (end - begin) as f64)
     }
 }

@@ -293,7 +293,10 @@ fn what_phases_cannot_do_is_refused_with_its_place() {
             r#"{"phases": [{"epochs": 1.0}, {"epochs": 1.0, "sources": ["x"]}]}"#,
             "`phases[1].sources[0]` is \"x\"; the files of the text are easy, hard",
         ),
-        (r#"{"phases": [{"sources": ["easy"]}]}"#, "`phases[0].max_steps` is 0; a phase states"),
+        (
+            r#"{"phases": [{"sources": ["easy"]}]}"#,
+            "`phases[0].epochs` is left out; a phase states",
+        ),
     ] {
         let found = message(keys);
         assert!(found.contains(expected), "{found}");

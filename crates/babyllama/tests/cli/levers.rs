@@ -83,7 +83,7 @@ fn what_cannot_be_is_refused_before_anything_runs() {
         ("generations = 2", "generations = 0", ["distill.generations", "is 0"]),
         ("\"mean_probs\"", "\"mean_logits\"", ["fit_weights", "mean_probs"]),
         ("\"hidden\"", "\"sampled\"", ["models.student", "signal"]),
-        ("replace = 0.1", "replace = 0.95", ["models.noisy.train.corruption.replace", "1.05"]),
+        ("replace = 0.1", "replace = 0.95", ["models.noisy.train.corruption", "1.05"]),
         ("mask = 0.2", "mask = 0", ["hybrid.mask", "between 0.01 and 0.99"]),
     ] {
         assert!(RECIPE.contains(from), "{from}");
@@ -117,4 +117,32 @@ fn readability_is_printed_by_file_and_by_document() {
     let documents = workspace.babyllama("corpus readability b.txt --documents").done();
     assert_eq!(documents.stdout.lines().count(), 4, "{}", documents.stdout);
     workspace.babyllama("corpus readability a.txt --json a.txt").refused(1).names(&["a.txt"]);
+}
+
+#[test]
+fn a_teacher_that_cannot_teach_is_found_before_anything_runs() {
+    let workspace = Workspace::new();
+    workspace.babyllama("run small.toml --only teacher --output runs/t").done();
+    let folder = "runs/t/models/teacher/final";
+    let recipe = format!(
+        "[corpus]\nwords = 3000\n[tokenizer]\npath = '{folder}/tokenizer.json'\n[models.m]\n\
+         architecture = 'llama'\nhidden_size = 16\nintermediate_size = 24\nnum_layers = 1\n\
+         num_heads = 2\n[models.m.train]\nepochs = 1\nsequence_length = LENGTH\n\
+         [models.m.distill]\nteachers = ['{folder}']\n"
+    );
+    let weights = format!("{folder}/model.safetensors");
+    let whole = workspace.bytes(&weights);
+    workspace.write("good.toml", recipe.replace("LENGTH", "16"));
+    workspace.babyllama("plan good.toml").done();
+    workspace.write("long.toml", recipe.replace("LENGTH", "4096"));
+    workspace.write(&weights, &whole[..whole.len() - 8]);
+    for (file, part) in [("good.toml", "model.safetensors"), ("long.toml", "positions")] {
+        if part == "positions" {
+            workspace.write(&weights, &whole);
+        }
+        for command in ["run", "plan"] {
+            let refusal = workspace.babyllama(&format!("{command} {file}")).refused(2);
+            refusal.names(&["models.m.distill.teachers[0]", part]);
+        }
+    }
 }

@@ -96,3 +96,38 @@ fn a_plan_counts_phases_and_a_file_that_is_not_there_is_named_before_anything_ru
     let refusal = workspace.babyllama("run wrong.toml").refused(2);
     refusal.names(&["models.phased.train.phases[2].max_steps"]);
 }
+
+#[test]
+fn what_does_not_fit_the_text_is_found_before_any_model_is_trained() {
+    let workspace = Workspace::new();
+    let two = format!(
+        "{RECIPE}[models.other]\narchitecture = \"llama\"\nhidden_size = 32\n\
+                       intermediate_size = 48\nnum_layers = 1\nnum_heads = 2\n\
+                       [models.other.train]\n"
+    );
+    for (code, train, names) in [
+        (2, "snapshots = [4]\n", ["models.other.train", "snapshots[0]"]),
+        (
+            1,
+            "sequence_length = 500\n[[models.other.train.phases]]\nname = \"short\"\nepochs = 1\n\
+             sources = [\"cbt\"]\n",
+            ["models.other.train", "phase short"],
+        ),
+    ] {
+        workspace.write("wrong.toml", format!("{two}{train}"));
+        let refusal = workspace.babyllama("run wrong.toml --output runs/wrong").refused(code);
+        refusal.names(&names);
+        assert!(!workspace.path("runs/wrong/models").exists());
+    }
+}
+
+#[test]
+fn a_loss_beyond_all_measure_ends_as_any_other() {
+    let workspace = Workspace::new();
+    let hot = RECIPE.replace("learning_rate = 5e-5", "learning_rate = 1.0");
+    let hot = hot.replace("optimizer = \"adamw\"", "optimizer = \"lion\"");
+    workspace.write("hot.toml", hot.replace("max_steps = 6", "max_steps = 60"));
+    let finished = workspace.babyllama("run hot.toml").done();
+    assert!(finished.stdout.contains("phased"), "{}", finished.stdout);
+    workspace.babyllama("run hot.toml").done();
+}

@@ -151,10 +151,15 @@ impl ReadingCounts {
         self
     }
 
-    /// The measures; all 0 of a text without a word.
+    /// The measures. Of a text without a word textstat takes the averages for 0, and what divides
+    /// by words.
     pub fn readability(&self) -> Readability {
         if self.words == 0 {
-            return Readability::default();
+            return Readability {
+                flesch_reading_ease: rounded(206.835, 2),
+                flesch_kincaid_grade: rounded(-15.59, 1),
+                ..Readability::default()
+            };
         }
         let (words, sentences) = (self.words as f64, self.sentences.max(1) as f64);
         let per_sentence = rounded(words / sentences, 1);
@@ -307,9 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_without_words_measure_nothing() {
+    fn texts_without_words_have_averages_of_nothing() {
         for text in ["", " \n", "... !!"] {
-            assert_eq!(ReadingCounts::of_str(text).readability(), Readability::default());
+            let found = ReadingCounts::of_str(text).readability();
+            assert_eq!((found.flesch_reading_ease, found.flesch_kincaid_grade), (206.84, -15.7));
+            assert_eq!(
+                (found.gunning_fog, found.automated_readability, found.smog),
+                (0.0, 0.0, 0.0)
+            );
         }
     }
 }

@@ -240,9 +240,9 @@ fn estimate(
     let weights = 4.0 * parameters as f64;
     let averaged = if settings.average.is_some() { weights } else { 0.0 };
     let state = (optimizer_bytes(settings) * parameters) as f64 + averaged;
-    // The best and the final weights stay. Beside them are two checkpoints of weights and optimizer
-    // state, and one more while it is written.
-    let finished = 2.0 * weights;
+    // The best and the final weights stay, and snapshots. Beside them are two checkpoints of
+    // weights and optimizer state, and one more while it is written.
+    let finished = (2 + settings.snapshots.len()) as f64 * weights;
     let mut disk = Disk { training: 3.0 * (weights + state) + finished, finished, cache: 0.0 };
     let own_work = Work {
         // A backward pass is two products for each of the forward's.
@@ -277,7 +277,11 @@ fn estimate(
         parameters,
         tokens: seen,
         epochs: seen / tokens,
-        decay_epochs: settings.decay_epochs(steps_per_epoch),
+        // Of phases each may have its own.
+        decay_epochs: match settings.phases.is_empty() {
+            true => settings.decay_epochs(steps_per_epoch),
+            false => None,
+        },
         work,
         own_work,
         scoring: Work::default(),
@@ -305,8 +309,9 @@ fn state_bytes(config: &ModelConfig, settings: &TrainSettings) -> f64 {
 /// What a step keeps for its backward: per layer about ten rows of hidden size and three of the
 /// intermediate size, and blocks of logits.
 fn activation_bytes(config: &ModelConfig, settings: &TrainSettings) -> f64 {
-    let sequences =
-        if settings.micro_batch_size > 0 { settings.micro_batch_size } else { settings.batch_size };
+    let batch = settings.phases.iter().filter_map(|phase| phase.batch_size).max();
+    let batch = batch.unwrap_or(0).max(settings.batch_size);
+    let sequences = if settings.micro_batch_size > 0 { settings.micro_batch_size } else { batch };
     let per_token = config.num_layers * (10 * config.hidden_size + 3 * config.intermediate_size);
     4.0 * sequences as f64 * settings.sequence_length as f64 * per_token as f64 + 64e6
 }

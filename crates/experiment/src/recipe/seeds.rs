@@ -85,9 +85,11 @@ fn multiply(document: &mut Document, name: &str, seeds: &[i64], members: &[Strin
 fn expand_names(document: &mut Document, name: &str, members: &[String]) {
     let expand = |list: &mut Value| {
         let Some(list) = list.as_array_mut() else { return };
-        let of_one = |value: Value| match value.as_str() == Some(name) {
-            true => members.iter().cloned().map(Value::String).collect(),
-            false => vec![value],
+        let of_one = |value: Value| match value.as_str().and_then(|text| text.strip_prefix(name)) {
+            Some(rest) if rest.is_empty() || rest.starts_with('@') => {
+                members.iter().map(|member| Value::String(format!("{member}{rest}"))).collect()
+            }
+            _ => vec![value],
         };
         *list = std::mem::take(list).into_iter().flat_map(of_one).collect();
     };
@@ -148,6 +150,16 @@ mod tests {
         // The resolved recipe means the same.
         let again = embedded("x.toml", &found.resolved().unwrap()).unwrap();
         assert_eq!(again.resolved().unwrap(), found.resolved().unwrap());
+    }
+
+    #[test]
+    fn snapshots_of_a_name_are_those_of_every_member() {
+        let text = format!(
+            "[models.a]\n{MODEL}seeds = [1, 2]\ntrain.snapshots = [2]\n[models.b]\n{MODEL}\
+             [models.b.distill]\nteachers = ['a@2']"
+        );
+        let found = embedded("x.toml", &text).unwrap();
+        assert_eq!(found.models["b"].distill.as_ref().unwrap().teachers, ["a-1@2", "a-2@2"]);
     }
 
     #[test]

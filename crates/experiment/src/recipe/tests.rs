@@ -353,8 +353,7 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
     for (text, problem) in [
         (
             "optimizer_options.momentum=0.9",
-            "`models.student.train.optimizer_options` is momentum = 0.9; the optimizer has no such \
-             option",
+            "`models.student.train.optimizer_options` is momentum = 0.9; adamw has no options",
         ),
         (
             "groups=[{learning_rate_factor=-1}]",

@@ -6,13 +6,13 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
-use train::run::snapshot;
+use train::run::{check_text, snapshot};
 use train::signals::cache::CacheError;
 use train::{DistillSettings, Distillation, Teacher, TrainError, identity};
 
 use super::prepared::{Prepared, reads_documents};
 use super::{Pipeline, claim, teachers};
-use crate::error::{ExperimentError, Result, refuse};
+use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::files;
 use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
 use crate::stage::{Reason, Stage, Status};
@@ -65,6 +65,11 @@ impl Pipeline<'_> {
     /// Trains some models that are not trained yet; their teachers must be among them.
     pub(super) fn train_some(&self, text: &Prepared, names: &[String]) -> Result<Vec<Trained>> {
         let mut trained: Vec<Trained> = Vec::new();
+        for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
+            let seed = section.train.seed.unwrap_or(self.recipe.seed);
+            check_text(&section.train, seed, &text.training)
+                .within(|| format!("models.{name}.train"))?;
+        }
         for (name, stage) in self.model_stages(&text.stage, names)? {
             let (name, section) = (&name, &self.recipe.models[&name]);
             let folder = Path::new("models").join(name);

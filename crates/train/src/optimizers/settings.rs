@@ -121,9 +121,18 @@ fn check_options(
     for (name, &value) in options {
         let shown = format!("{name} = {value}");
         let known = optimizer.options().iter().find(|option| option.name == name);
-        require(known.is_some(), key, &shown, "the optimizer has no such option")?;
-        let fits = known.is_some_and(|option| option.allows(value));
-        require(fits, key, &shown, "it is outside the option's range")?;
+        let names: Vec<&str> = optimizer.options().iter().map(|option| option.name).collect();
+        let rule = match names.is_empty() {
+            true => format!("{} has no options", optimizer.name()),
+            false => format!("the options of {} are {}", optimizer.name(), names.join(", ")),
+        };
+        require(known.is_some(), key, &shown, rule)?;
+        let fits = known.is_none_or(|option| option.allows(value));
+        let range = known.map(|option| {
+            let kind = if option.is_whole { "a whole number " } else { "" };
+            format!("it must be {kind}between {} and {}", option.lowest, option.highest)
+        });
+        require(fits, key, &shown, range.unwrap_or_default())?;
     }
     Ok(())
 }
@@ -146,10 +155,10 @@ mod tests {
         let found = message(with(r#"{"pattern": ""}"#));
         assert!(found.contains("`groups[0].pattern` is \"\"; a pattern must"), "{found}");
         let found = message(with(r#"{"optimizer_options": {"x": 1}}"#));
-        assert!(found.contains("`groups[0].optimizer_options` is x = 1; the"), "{found}");
+        assert!(found.contains("`groups[0].optimizer_options` is x = 1; adamw"), "{found}");
         let options = BTreeMap::from([("momentum".to_owned(), 0.5)]);
         let settings = TrainSettings { optimizer_options: options, ..Default::default() };
-        assert!(message(settings).contains("momentum = 0.5; the optimizer has no such option"));
+        assert!(message(settings).contains("momentum = 0.5; adamw has no options"));
         let settings = OptimizerSettings::from(&with(r#"{"pattern": "lm_head*"}"#));
         assert!(settings.check().is_ok());
         let mut layout = Layout::default();

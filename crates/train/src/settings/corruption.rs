@@ -29,7 +29,9 @@ impl CorruptionSettings {
     pub(super) fn check(&self) -> Result<(), SettingError> {
         rules::share("corruption.replace", self.replace)?;
         rules::share("corruption.mask", self.mask)?;
-        rules::share("corruption.replace", self.replace + self.mask)
+        let both = self.replace + self.mask;
+        let rule = "replace and mask together may be at most 1";
+        super::require(both <= 1.0, "corruption", &rules::shown(both), rule)
     }
 }
 

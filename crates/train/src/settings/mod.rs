@@ -331,7 +331,13 @@ pub enum Cooldown {
 /// Names the first such setting, its value and the rule.
 pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     check_one(settings)?;
-    phase::check_phases(settings)
+    phase::check_phases(settings)?;
+    settings.snapshots.iter().enumerate().try_for_each(|(index, &epoch)| {
+        let by_epochs = settings.phases.is_empty() && settings.max_steps == 0;
+        let ends = epoch > 0 && (!by_epochs || epoch as f64 <= settings.epochs);
+        let rule = "no epoch of that number ends in this training";
+        require(ends, &format!("snapshots[{index}]"), &epoch, rule)
+    })
 }
 
 /// The same of the settings of one phase.

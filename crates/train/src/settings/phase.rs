@@ -197,7 +197,10 @@ pub(super) fn check_phases(settings: &TrainSettings) -> Result<(), SettingError>
 fn check_phase(phase: &PhaseSettings, settings: &TrainSettings) -> Result<(), SettingError> {
     let rule = "a phase states either epochs or max_steps";
     let steps = phase.max_steps.unwrap_or(0);
-    require(phase.epochs.is_some() != (steps > 0), "max_steps", &steps, rule)?;
+    match phase.epochs {
+        None => require(steps > 0, "epochs", &"left out", rule)?,
+        Some(_) => require(steps == 0, "max_steps", &steps, rule)?,
+    }
     if let Some(name) = &phase.name {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
         let good = (1..=100).contains(&name.len()) && name.chars().all(fits);
@@ -246,7 +249,7 @@ mod tests {
     fn what_makes_no_sense_is_named_with_its_place() {
         let message = |text: &str| settings::check(&train(text)).unwrap_err().to_string();
         for (phases, expected) in [
-            ("[{}]", "`phases[0].max_steps` is 0; a phase states either epochs or max_steps"),
+            ("[{}]", "`phases[0].epochs` is left out; a phase states either epochs or max_steps"),
             (r#"[{"epochs": 1.0, "max_steps": 3}]"#, "`phases[0].max_steps` is 3; a phase"),
             (r#"[{"epochs": 1.0}, {"epochs": -1.0}]"#, "`phases[1].epochs` is -1; it must"),
             (r#"[{"max_steps": 1, "sam": {"rho": -1}}]"#, "`phases[0].sam.rho` is -1; it must"),

@@ -1,6 +1,7 @@
 //! What settings of training and fine-tuning may be. The limits are far beyond any use and keep
 //! sums and products of sizes within what integers hold, and numbers within single precision.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::SettingError;
@@ -20,7 +21,7 @@ pub(crate) fn require(
     holds: bool,
     setting: &str,
     value: &dyn Display,
-    rule: &'static str,
+    rule: impl Into<Cow<'static, str>>,
 ) -> Result<(), SettingError> {
     match holds {
         true => Ok(()),
