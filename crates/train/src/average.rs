@@ -26,9 +26,9 @@ impl WeightAverage {
         let begins_after = match settings.kind {
             AverageKind::EmaSteps | AverageKind::EmaEpochs => 0,
             AverageKind::LastEpochs => {
-                let ends = epoch_ends(phases);
-                let place = ends.len().saturating_sub(settings.epochs.try_into().unwrap_or(0));
-                ends[place].saturating_sub(1)
+                let epochs = usize::try_from(settings.epochs).unwrap_or(usize::MAX);
+                let first = phases.epoch_ends().rev().take(epochs).last();
+                first.map_or(0, |end| end - 1)
             }
         };
         Self { settings, values, begins_after }
@@ -52,7 +52,7 @@ impl WeightAverage {
     /// Adds the weights after `done` steps, if they are among those that are averaged.
     pub fn add(&mut self, model: &Model, phases: &Phases, done: u64) {
         let by_step = self.settings.kind == AverageKind::EmaSteps;
-        if !by_step && !phases.epoch_ends(done) || done <= self.begins_after {
+        if !by_step && !phases.is_epoch_end(done) || done <= self.begins_after {
             return;
         }
         let share = match (self.count(phases, done), self.settings.kind) {
@@ -68,14 +68,9 @@ impl WeightAverage {
         match self.settings.kind {
             AverageKind::EmaSteps => done,
             AverageKind::EmaEpochs | AverageKind::LastEpochs => {
-                let range = self.begins_after + 1..=done;
-                range.filter(|&done| phases.epoch_ends(done)).count() as u64
+                let ends = phases.epoch_ends().take_while(|&end| end <= done);
+                ends.filter(|&end| end > self.begins_after).count() as u64
             }
         }
     }
-}
-
-/// The steps after which an epoch is done.
-fn epoch_ends(phases: &Phases) -> Vec<u64> {
-    (1..=phases.total_steps()).filter(|&done| phases.epoch_ends(done)).collect()
 }

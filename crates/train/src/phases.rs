@@ -65,10 +65,12 @@ impl Phase {
         self.first_epoch + (done - self.first_step) as f64 / self.plan.steps_per_epoch() as f64
     }
 
-    /// Whether the text of the phase has been read a whole number of times after `done` steps, or
-    /// the phase is at its end.
-    pub fn epoch_ends(&self, done: u64) -> bool {
-        done == self.end() || (done - self.first_step).is_multiple_of(self.plan.steps_per_epoch())
+    /// Steps of the training after which the text of the phase has been read a whole number of
+    /// times, and the phase's end.
+    pub fn epoch_ends(&self) -> impl DoubleEndedIterator<Item = u64> {
+        let of_epoch = self.plan.steps_per_epoch();
+        let epochs = 1..=self.steps().div_ceil(of_epoch);
+        epochs.map(move |epoch| self.end().min(self.first_step + epoch * of_epoch))
     }
 }
 
@@ -145,9 +147,19 @@ impl Phases {
         &self.0[self.place(done)]
     }
 
+    /// The steps after which an epoch or a phase is at its end, in their order.
+    pub fn epoch_ends(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.0.iter().flat_map(Phase::epoch_ends)
+    }
+
     /// Whether after `done` steps an epoch or a phase is at its end.
-    pub fn epoch_ends(&self, done: u64) -> bool {
-        done > 0 && self.of(done - 1).epoch_ends(done)
+    pub fn is_epoch_end(&self, done: u64) -> bool {
+        // Asked after every step, so without a walk over the epochs.
+        let ends = |phase: &Phase| {
+            let steps = done - phase.first_step;
+            done == phase.end() || steps.is_multiple_of(phase.plan.steps_per_epoch())
+        };
+        done > 0 && ends(self.of(done - 1))
     }
 
     /// The place among the phases of the step after `done` finished ones.
@@ -334,8 +346,14 @@ mod tests {
         let tokens: Vec<u64> = (0..=11).map(|done| found.tokens(done)).collect();
         assert_eq!(tokens, [0, 8, 16, 20, 28, 36, 40, 48, 56, 64, 72, 80]);
         assert_eq!(found.at(8).epoch(8), 2.4);
-        let ends: Vec<u64> = (1..=11).filter(|&done| found.at(done - 1).epoch_ends(done)).collect();
+        assert_eq!(found.epoch_ends().collect::<Vec<u64>>(), [3, 6, 11]);
+        let ends: Vec<u64> = (0..=11).filter(|&done| found.is_epoch_end(done)).collect();
         assert_eq!(ends, [3, 6, 11]);
+        // A phase may end within an epoch.
+        let cut = phases(r#"[{"max_steps": 4, "sources": ["one"]}, {"epochs": 2.0}]"#);
+        assert_eq!(cut.epoch_ends().collect::<Vec<u64>>(), [3, 4, 9, 14]);
+        let ends: Vec<u64> = (0..=14).filter(|&done| cut.is_epoch_end(done)).collect();
+        assert_eq!(ends, [3, 4, 9, 14]);
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
         run.announce(listener)?;
         while run.progress.step < run.total_steps {
             run.step(listener)?;
-            if run.state.phases.epoch_ends(run.progress.step) {
+            if run.state.phases.is_epoch_end(run.progress.step) {
                 run.keep_snapshot()?;
                 run.evaluate(listener)?;
                 run.save(listener)?;
@@ -293,11 +293,14 @@ pub fn check_text(
 /// Refuses snapshots of epochs that do not end.
 fn check_snapshots(settings: &TrainSettings, phases: &Phases) -> Result<(), TrainError> {
     for (index, &epoch) in settings.snapshots.iter().enumerate() {
-        let mut steps = 1..=phases.total_steps();
-        let ends =
-            |done: u64| phases.epoch_ends(done) && phases.of(done - 1).epoch(done) == epoch as f64;
+        let is_it = |done: u64| phases.of(done - 1).epoch(done) == epoch as f64;
         let rule = "no epoch of that number ends in this training";
-        settings::require(steps.any(ends), &format!("snapshots[{index}]"), &epoch, rule)?;
+        settings::require(
+            phases.epoch_ends().any(is_it),
+            &format!("snapshots[{index}]"),
+            &epoch,
+            rule,
+        )?;
     }
     Ok(())
 }
