@@ -4,7 +4,7 @@
 //!
 //! The name beside is `NAME.partial`, where the `tempfile` crate draws a random one: what a kill
 //! leaves behind is replaced by the next write instead of staying for good, and the file's mode
-//! follows the umask. Whoever writes holds the operating system's lock on the file or folder, which
+//! follows the umask. A writer holds the operating system's lock on the file or folder, which
 //! ends with the process: what is not locked is left over and removed, and beside what is locked
 //! another writer takes `NAME.2.partial`. So two processes that write one place leave what one of
 //! them wrote. A new partial file is created exclusively, so that a link of that name is never

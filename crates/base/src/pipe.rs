@@ -39,7 +39,7 @@ impl<'a> PipeReader<'a> {
 fn send_all(path: &Path, chunks: &SyncSender<io::Result<Vec<u8>>>) {
     let mut pipe = match File::open(path) {
         Ok(pipe) => pipe,
-        // Whoever would receive it may be gone.
+        // The receiver may be gone.
         Err(cause) => return drop(chunks.send(Err(cause))),
     };
     loop {

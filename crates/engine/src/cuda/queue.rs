@@ -2,7 +2,7 @@
 //! sent together; a sequence that came before is sent as one graph, which costs the host a fraction
 //! of starting each by itself.
 //!
-//! Whoever waits for the GPU, copies to or from it, or frees its memory sends what waits first. So
+//! Waiting for the GPU, a copy to or from it, and freeing its memory send what waits first. So
 //! no result depends on whether a kernel was launched alone or in a graph.
 
 use std::collections::HashMap;
