@@ -1,0 +1,4 @@
+//! Sweeps: searches for the settings that train the best model, in a store that any number of
+//! workers share and that Optuna can open.
+
+#![warn(missing_docs)]
