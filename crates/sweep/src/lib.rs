@@ -2,3 +2,6 @@
 //! workers share and that Optuna can open.
 
 #![warn(missing_docs)]
+
+pub mod distribution;
+pub mod space;

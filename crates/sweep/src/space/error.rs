@@ -1,0 +1,62 @@
+//! What can be wrong with a search space or a value of it.
+
+/// Why a space cannot be read, or a value is not of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpaceError {
+    /// A parameter is not well described.
+    #[error("space: `{key}`: {cause}")]
+    Invalid {
+        /// The parameter.
+        key: String,
+        /// What is wrong, and what to write instead.
+        cause: String,
+    },
+    /// Conditions that wait for each other.
+    #[error("space: the conditions of these parameters look at each other: {0}")]
+    Cycle(String),
+    /// A value was given for a parameter that the space does not have.
+    #[error("`{name}` is not a parameter of the space; {hint}")]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The nearest name, or all.
+        hint: String,
+    },
+    /// A value that the parameter does not take.
+    #[error("`{key}` = {value}: {cause}")]
+    Value {
+        /// The parameter.
+        key: String,
+        /// The value that was given.
+        value: String,
+        /// What the parameter takes.
+        cause: String,
+    },
+}
+
+impl SpaceError {
+    pub(super) fn invalid(key: &str, cause: impl Into<String>) -> Self {
+        Self::Invalid { key: key.to_string(), cause: cause.into() }
+    }
+
+    pub(super) fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Unknown { name: name.to_string(), hint: suggestion(name, known) }
+    }
+
+    pub(super) fn value(key: &str, value: impl ToString, cause: impl Into<String>) -> Self {
+        Self::Value { key: key.to_string(), value: value.to_string(), cause: cause.into() }
+    }
+}
+
+/// The end of a message about an unknown name: the known one with the fewest edits from it, or all
+/// of them when that takes more than a third of the letters (two of a short name).
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let farthest = (name.chars().count() / 3).max(2);
+    let distances = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
+    match distances.filter(|&(distance, _)| distance <= farthest).min_by_key(|&(d, _)| d) {
+        Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+        None if known.is_empty() => "there is none".to_string(),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
