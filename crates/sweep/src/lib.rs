@@ -4,4 +4,5 @@
 #![warn(missing_docs)]
 
 pub mod distribution;
+pub mod sampler;
 pub mod space;

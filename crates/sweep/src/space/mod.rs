@@ -90,6 +90,14 @@ impl Parameter {
         index.or_else(last).unwrap_or(0) as f64
     }
 
+    /// The coordinate of the value at a place among all values in order.
+    fn at_place(&self, place: u64) -> f64 {
+        match &self.prior {
+            Prior::Numeric(prior) => prior.coordinate(prior.at_place(place)),
+            Prior::Categories { .. } => place as f64,
+        }
+    }
+
     /// How many values there are; none of real numbers.
     pub fn count(&self) -> Option<u64> {
         match &self.prior {
@@ -130,6 +138,11 @@ impl Space {
         &self.constants
     }
 
+    /// The parameters' indices, each after those that its condition looks at.
+    pub(crate) fn order(&self) -> &[usize] {
+        &self.order
+    }
+
     /// The point with `None` where a condition is not met. A coordinate that is missing although
     /// the parameter takes part stays missing.
     pub fn complete(&self, mut point: Point) -> Point {
@@ -153,6 +166,43 @@ impl Space {
     /// Whether no parameter is a real number, so that points can be equal.
     pub fn is_discrete(&self) -> bool {
         self.parameters.values().all(|parameter| parameter.count().is_some())
+    }
+
+    /// How many points a discrete space has, counted without its conditions; none where a
+    /// parameter is a real number or the count is beyond measure.
+    pub fn grid_size(&self) -> Option<u64> {
+        let mut counts = self.parameters.values().map(Parameter::count);
+        counts.try_fold(1u64, |product, count| product.checked_mul(count?))
+    }
+
+    /// The point of a discrete space at a place in the grid: the product in order of the
+    /// parameters' names, the last changing fastest.
+    pub fn grid_point(&self, index: u64) -> Point {
+        let mut by_name: Vec<usize> = (0..self.parameters.len()).collect();
+        by_name.sort_by_key(|&parameter| self.parameters.get_index(parameter).map(|(key, _)| key));
+        let mut point = vec![None; self.parameters.len()];
+        let mut left = index;
+        for &place in by_name.iter().rev() {
+            let parameter = &self.parameters[place];
+            let count = parameter.count().unwrap_or(1);
+            point[place] = Some(parameter.at_place(left % count));
+            left /= count;
+        }
+        self.complete(point)
+    }
+
+    /// The point with the coordinates of the values that it stands for: equal settings on a grid
+    /// have equal coordinates.
+    pub fn snap(&self, point: Point) -> Point {
+        let mut point = self.complete(point);
+        for (parameter, coordinate) in self.parameters.values().zip(&mut point) {
+            if let (Prior::Numeric(prior), Some(u)) = (&parameter.prior, coordinate.as_mut())
+                && prior.grid() != Grid::Real
+            {
+                *u = prior.coordinate(prior.value(*u));
+            }
+        }
+        point
     }
 
     /// The recipe's settings at a point: the constants and the parameters that take part.

@@ -200,12 +200,8 @@ impl NumericPrior {
 
     /// Where a value lies: `u` of a real number, the middle of the shares of a value on a grid.
     pub fn coordinate(&self, x: f64) -> f64 {
-        let half = match self.grid {
-            Grid::Real => return self.share(x),
-            Grid::Integer => 0.5,
-            Grid::Step { q, .. } => 0.5 * q,
-        };
-        0.5 * (self.share(x - half) + self.share(x + half))
+        let Some(step) = self.step() else { return self.share(x) };
+        0.5 * (self.share(x - 0.5 * step) + self.share(x + 0.5 * step))
     }
 
     /// The cut prior's share below `x`.
@@ -226,12 +222,24 @@ impl NumericPrior {
 
     /// How many values there are; none of real numbers.
     pub fn count(&self) -> Option<u64> {
-        let step = match self.grid {
-            Grid::Real => return None,
-            Grid::Integer => 1.0,
-            Grid::Step { q, .. } => q,
-        };
-        Some(((self.bounds.1 - self.bounds.0) / step).round() as u64 + 1)
+        let steps = (self.bounds.1 - self.bounds.0) / self.step()?;
+        Some(steps.round() as u64 + 1)
+    }
+
+    /// The value at a place among all values of a grid, from the smallest up.
+    pub(super) fn at_place(&self, place: u64) -> f64 {
+        match self.grid {
+            Grid::Step { q, .. } => round_to_step(self.bounds.0 + place as f64 * q, q),
+            Grid::Integer | Grid::Real => self.bounds.0 + place as f64,
+        }
+    }
+
+    fn step(&self) -> Option<f64> {
+        match self.grid {
+            Grid::Real => None,
+            Grid::Integer => Some(1.0),
+            Grid::Step { q, .. } => Some(q),
+        }
     }
 
     /// The distribution under which the values are stored: logarithmic where the prior is and
