@@ -4,5 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod distribution;
+pub mod luck;
 pub mod sampler;
 pub mod space;
+pub mod stopping;
