@@ -8,3 +8,4 @@ pub mod luck;
 pub mod sampler;
 pub mod space;
 pub mod stopping;
+pub mod wandb;

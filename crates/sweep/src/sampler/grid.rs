@@ -5,7 +5,7 @@ use super::{Model, Past, ProposalSource, random};
 use crate::space::{Point, Space};
 
 /// The first point of the grid that no earlier trial has; from the prior when all are taken or
-/// the space has real numbers.
+/// the space has real numbers or conditions.
 pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Model<'a> {
     let draw = move |draws: &mut Draws| match next(space, past) {
         Some(point) => (point, ProposalSource::Grid),
@@ -16,22 +16,9 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Model<'a> {
 
 fn next(space: &Space, past: &[Past]) -> Option<Point> {
     let taken: Vec<Point> = past.iter().map(|past| space.snap(past.point.clone())).collect();
-    let mut seen: Vec<Point> = Vec::new();
-    // Conditions make points of the grid equal, and only those that past trials have are passed
-    // over, so the search is short.
-    for index in 0..space.grid_size()? {
-        let point = space.grid_point(index);
-        if !taken.contains(&point) {
-            return Some(point);
-        }
-        if !seen.contains(&point) {
-            seen.push(point);
-        }
-        if seen.len() > taken.len() {
-            break;
-        }
-    }
-    None
+    // One of so many is free, if there are so many.
+    let first = space.grid_size()?.min(taken.len() as u64 + 1);
+    (0..first).map(|index| space.grid_point(index)).find(|point| !taken.contains(point))
 }
 
 #[cfg(test)]

@@ -122,6 +122,9 @@ pub fn propose(
     past: &[Past],
 ) -> Proposal {
     let mut draws = Draws::new(Rng::new(seed, "sweep proposal").at(number));
+    let whole = |past: &Past| Past { point: space.complete(past.point.clone()), ..past.clone() };
+    let past: Vec<Past> = past.iter().map(whole).collect();
+    let past = past.as_slice();
     let model = match kind {
         SamplerKind::Random => None,
         SamplerKind::Grid => Some(grid::fit(space, past)),

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 
 pub use condition::Condition;
 pub use error::SpaceError;
+pub(crate) use error::suggestion;
 pub use prior::{Grid, NumericPrior, Shape, round_to_step};
 pub use stored::Stored;
 
@@ -168,15 +169,15 @@ impl Space {
         self.parameters.values().all(|parameter| parameter.count().is_some())
     }
 
-    /// How many points a discrete space has, counted without its conditions; none where a
-    /// parameter is a real number or the count is beyond measure.
+    /// How many points a discrete space has; none where a parameter is a real number or has a
+    /// condition, or the count is beyond measure.
     pub fn grid_size(&self) -> Option<u64> {
-        let mut counts = self.parameters.values().map(Parameter::count);
-        counts.try_fold(1u64, |product, count| product.checked_mul(count?))
+        let count = |parameter: &Parameter| parameter.count().filter(|_| parameter.when.is_empty());
+        self.parameters.values().try_fold(1u64, |product, p| product.checked_mul(count(p)?))
     }
 
-    /// The point of a discrete space at a place in the grid: the product in order of the
-    /// parameters' names, the last changing fastest.
+    /// The point of a grid at a place: the product in order of the parameters' names, the last
+    /// changing fastest.
     pub fn grid_point(&self, index: u64) -> Point {
         let mut by_name: Vec<usize> = (0..self.parameters.len()).collect();
         by_name.sort_by_key(|&parameter| self.parameters.get_index(parameter).map(|(key, _)| key));
@@ -188,7 +189,7 @@ impl Space {
             point[place] = Some(parameter.at_place(left % count));
             left /= count;
         }
-        self.complete(point)
+        point
     }
 
     /// The point with the coordinates of the values that it stands for: equal settings on a grid

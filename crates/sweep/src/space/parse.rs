@@ -129,8 +129,10 @@ fn parse_shape(key: &str, shape: &str, arguments: &toml::Value) -> Result<Shape,
             Ok(Shape::LogUniform { low: first, high: second })
         }
         "beta" => {
-            let cause = format!("`beta` takes two numbers above zero, not {first} and {second}");
-            check(first > 0.0 && second > 0.0, cause)?;
+            let cause =
+                format!("`beta` takes two numbers from 0.001 to 1e6, not {first} and {second}");
+            let fits = |number: f64| (0.001..=1e6).contains(&number);
+            check(fits(first) && fits(second), cause)?;
             Ok(Shape::Beta { a: first, b: second })
         }
         _ => {
@@ -267,7 +269,7 @@ mod tests {
             ),
             ("a = { normal = [0, 1], low = 2, high = 1 }", "low 2 is not below high 1"),
             ("a = { normal = [0, 1], low = inf }", "`low` is a finite number, not inf"),
-            ("a = { beta = [0, 1] }", "`beta` takes two numbers above zero, not 0 and 1"),
+            ("a = { beta = [0, 1] }", "`beta` takes two numbers from 0.001 to 1e6, not 0 and 1"),
             ("a = { uniform = [0, 1], low = 0 }", "`uniform` takes no `low`"),
             (
                 "a = { uniform = [0, 1], normal = [0, 1] }",

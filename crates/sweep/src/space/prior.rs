@@ -66,7 +66,10 @@ impl Shape {
         match *self {
             Self::Uniform { low, high } => (x - low) / (high - low),
             Self::LogUniform { .. } | Self::LogNormal { .. } if x <= 0.0 => 0.0,
-            Self::LogUniform { low, high } => libm::log(x / low) / libm::log(high / low),
+            Self::LogUniform { low, high } => {
+                let (low, high) = (libm::log(low), libm::log(high));
+                (libm::log(x) - low) / (high - low)
+            }
             Self::Normal { mean, sd } => normal_cdf((x - mean) / sd),
             Self::LogNormal { mean, sd } => normal_cdf((libm::log(x) - mean) / sd),
             Self::Beta { a, b } => beta_cdf(a, b, x),
@@ -141,6 +144,9 @@ impl NumericPrior {
         if low >= high {
             return Err(format!("low {low} is not below high {high}"));
         }
+        if !(high - low).is_finite() {
+            return Err("its range is too wide for a double".to_string());
+        }
         if shape.is_log() && (low < 0.0 || (low == 0.0 && grid == Grid::Real)) {
             return Err(format!("a logarithmic prior has values above zero only, low is {low}"));
         }
@@ -159,8 +165,10 @@ impl NumericPrior {
         if bounds.0 >= bounds.1 {
             return Err(format!("there is one value at most between {low} and {high}"));
         }
-        if grid != Grid::Real && bounds.0.abs().max(bounds.1.abs()) > LARGEST_INTEGER {
-            return Err(format!("{low} to {high} is too wide for whole numbers"));
+        let unit = if let Grid::Step { q, .. } = grid { q.min(1.0) } else { 1.0 };
+        let farthest = bounds.0.abs().max(bounds.1.abs());
+        if grid != Grid::Real && farthest / unit > LARGEST_INTEGER {
+            return Err(format!("{low} to {high} is too wide for steps of {unit}"));
         }
         let shares = (shape.cdf(borders.0), shape.cdf(borders.1));
         // A uniform prior's shares of an integer grid reach beyond 0 and 1, which cancels out.
@@ -393,8 +401,23 @@ mod tests {
                 None,
                 "there is one value at most between 0.2 and 0.8",
             ),
+            (
+                Shape::Uniform { low: -1e308, high: 1e308 },
+                Grid::Real,
+                None,
+                None,
+                "its range is too wide for a double",
+            ),
+            (
+                Shape::Uniform { low: 0.0, high: 1.0 },
+                Grid::Step { q: 1e-300, integer: false },
+                None,
+                None,
+                "0 to 1 is too wide for steps of 0.000",
+            ),
         ] {
-            assert_eq!(NumericPrior::new(shape, grid, low, high).unwrap_err(), cause);
+            let got = NumericPrior::new(shape, grid, low, high).unwrap_err();
+            assert!(got.starts_with(cause), "{got}");
         }
     }
 }

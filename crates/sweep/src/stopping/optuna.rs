@@ -65,8 +65,8 @@ impl SuccessiveHalving {
 
     /// The epochs of the rungs of a bracket, rising without end.
     pub(super) fn rungs(&self, bracket: u32) -> impl Iterator<Item = f64> + use<> {
-        let (min, eta, first) = (self.min, self.eta, self.rate + bracket);
-        (0..64).map(move |rung| min * libm::pow(eta, f64::from(first + rung)))
+        let (min, eta, first) = (self.min, self.eta, f64::from(self.rate) + f64::from(bracket));
+        (0..64).map(move |rung| min * libm::pow(eta, first + f64::from(rung)))
     }
 
     /// A trial passes a rung when it is among the best of each `eta` of its bracket there.
@@ -98,6 +98,14 @@ impl OptunaHyperband {
         check_budget("min", self.min)?;
         check_budget("max", self.max)?;
         check_whole_eta(self.eta)?;
+        if self.max > 1e6 {
+            let cause = format!("is {}; at most a million epochs are expected", self.max);
+            return Err(StopError { key: "max", cause });
+        }
+        if self.max / self.min > 1e9 {
+            let cause = format!("is {}; a larger part of `max` is expected", self.min);
+            return Err(StopError { key: "min", cause });
+        }
         if self.max <= self.min {
             let (min, max) = (self.min, self.max);
             let cause = format!("is {max}; a number above `min`, {min}, is expected");
