@@ -184,9 +184,13 @@ impl Attributes<'_> {
                 return Err(self.invalid(format!("step {step} is not above zero")));
             }
             // The tolerance is for a grid whose last point is `high` but for rounding. Optuna
-            // computes in decimal digits, so 15 of them are kept.
-            let last = low + ((high - low) / step + 1e-9).floor() * step;
-            high = format!("{last:.14e}").parse().unwrap_or(last);
+            // computes in decimal digits, so 15 of them are kept of another one.
+            let steps = (high - low) / step;
+            let whole = (steps + 1e-9).floor();
+            if (steps - whole).abs() > 1e-9 {
+                let last = low + whole * step;
+                high = format!("{last:.14e}").parse().unwrap_or(last).clamp(low, high);
+            }
         }
         Ok(Distribution::Float { low, high, log, step })
     }
