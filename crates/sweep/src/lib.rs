@@ -4,6 +4,8 @@
 #![warn(missing_docs)]
 
 pub mod distribution;
+#[cfg(test)]
+mod fixtures;
 pub mod luck;
 pub mod sampler;
 pub mod space;

@@ -228,6 +228,7 @@ pub(super) fn first_largest(values: &[f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
 
     const X: [[f64; 2]; 6] =
         [[0.1, 0.2], [0.4, 0.9], [0.7, 0.3], [0.9, 0.8], [0.5, 0.5], [0.25, 0.75]];
@@ -292,5 +293,22 @@ mod tests {
             AT.iter().map(|at| process.expected_improvement(at, 4.0)).collect();
         assert_eq!(first_largest(&improvements), 0);
         assert!(!process.is_at_bound());
+    }
+
+    #[test]
+    fn random_processes_are_those_of_scikit_learn() {
+        for case in fixtures::list(&fixtures::cases("gaussian_processes")) {
+            let (x, y) = (fixtures::rows(&case["x"]), fixtures::numbers(&case["y"]));
+            let (distances, (mean, sd)) = (distances(&x), moments(&y));
+            let values: Vec<f64> = y.iter().map(|y| (y - mean) / sd).collect();
+            let at = |length_scale: f64| {
+                Solved::new(&distances, &values, length_scale).unwrap().log_likelihood
+            };
+            near(at(0.4), case["log_likelihood_at_0.4"].as_f64().unwrap(), 1e-7);
+            // The best one is at least as likely as what gradients found.
+            let process = Process::fit(x, &y);
+            let found = case["log_likelihood"].as_f64().unwrap();
+            assert!(at(process.length_scale) > found - 1e-9, "{}", process.length_scale);
+        }
     }
 }

@@ -121,6 +121,7 @@ fn with_pending(mut x: Vec<Vec<f64>>, mut y: Vec<f64>, running: Vec<Vec<f64>>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
 
     /// Values of `sweeps` 0.3.0 (scikit-learn).
     #[test]
@@ -176,5 +177,21 @@ mod tests {
         }
         let best = past.iter().map(|trial| loss(&trial.point)).fold(f64::INFINITY, f64::min);
         assert!(best < 0.005, "{best}");
+    }
+
+    #[test]
+    fn predictions_with_running_trials_are_wandbs() {
+        for case in fixtures::list(&fixtures::cases("gaussian_processes")) {
+            let (x, running) = (fixtures::rows(&case["x"]), fixtures::rows(&case["running"]));
+            let process = with_pending(x, fixtures::numbers(&case["y"]), running);
+            let (means, sds) = (fixtures::numbers(&case["mean"]), fixtures::numbers(&case["sd"]));
+            for (index, at) in fixtures::rows(&case["at"]).iter().enumerate() {
+                let (mean, sd) = process.predict(at);
+                // Gradients stop a little short of the best length scale.
+                let close = |got: f64, want: f64| (got - want).abs() < 1e-5 * want.abs();
+                assert!(close(mean, means[index]), "{mean} instead of {}", means[index]);
+                assert!(close(sd, sds[index]), "{sd} instead of {}", sds[index]);
+            }
+        }
     }
 }

@@ -22,16 +22,7 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past], draws: &mut Draws) -> 
         space.parameters().values().map(|parameter| parameter.categories()).collect();
     for budget in budgets(past).into_iter().rev() {
         let results = results_at(past, budget);
-        let Some((good, bad)) = split(results.len(), levels.len()) else { continue };
-        let mut order: Vec<usize> = (0..results.len()).collect();
-        order.sort_by(|&a, &b| results[a].1.total_cmp(&results[b].1));
-        let rows = |range: &[usize]| -> Vec<Point> {
-            range.iter().map(|&index| results[index].0.point.clone()).collect()
-        };
-        let good = Kde::new(impute(&rows(&order[..good]), &levels, draws), levels.clone());
-        let bad_rows = &order[good.data.len()..good.data.len() + bad];
-        let bad = Kde::new(impute(&rows(bad_rows), &levels, draws), levels.clone());
-
+        let Some((good, bad)) = densities(&results, &levels, draws) else { continue };
         let mut hash = blake3::Hasher::new();
         for (past, value) in &results {
             let point: Vec<f64> = past.point.iter().map(|&u| or_nan(u)).collect();
@@ -50,6 +41,22 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past], draws: &mut Draws) -> 
         return Some(Model { seen, pending: Vec::new(), hash, draw: Box::new(draw) });
     }
     None
+}
+
+/// The densities of the good and the bad of some results; none when they are too few.
+fn densities(
+    results: &[(&Past, f64)],
+    levels: &[Option<usize>],
+    draws: &mut Draws,
+) -> Option<(Kde, Kde)> {
+    let (good, bad) = split(results.len(), levels.len())?;
+    let mut ranked: Vec<&(&Past, f64)> = results.iter().collect();
+    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut density = |results: &[&(&Past, f64)]| {
+        let points: Vec<Point> = results.iter().map(|(past, _)| past.point.clone()).collect();
+        Kde::new(impute(&points, levels, draws), levels.to_vec())
+    };
+    Some((density(&ranked[..good]), density(&ranked[good..good + bad])))
 }
 
 /// The budgets that trials have results of, rising.
@@ -118,21 +125,12 @@ struct Kde {
 }
 
 impl Kde {
-    /// Bandwidths by the rule of thumb for normal data, on the codes of categories too.
     fn new(data: Vec<Vec<f64>>, levels: Vec<Option<usize>>) -> Self {
-        let count = data.len() as f64;
-        let scale = 1.06 * libm::pow(count, -1.0 / (4.0 + levels.len() as f64));
-        let column = |index: usize| data.iter().map(move |row| row[index]);
-        let bandwidth = |(index, levels): (usize, &Option<usize>)| {
-            let mean = column(index).sum::<f64>() / count;
-            let variance = column(index).map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
-            let bandwidth = (scale * variance.sqrt()).max(SMALLEST_BANDWIDTH);
-            match levels {
-                None => bandwidth,
-                Some(levels) => bandwidth.min(1.0 - 1.0 / *levels as f64),
-            }
+        let capped = |(h, levels): (f64, &Option<usize>)| match levels {
+            None => h,
+            Some(levels) => h.min(1.0 - 1.0 / *levels as f64),
         };
-        let bandwidth = levels.iter().enumerate().map(bandwidth).collect();
+        let bandwidth = bandwidths(&data).into_iter().zip(&levels).map(capped).collect();
         Self { data, levels, bandwidth }
     }
 
@@ -173,6 +171,21 @@ impl Kde {
     }
 }
 
+/// The bandwidth of each column by the rule of thumb for normal data, on the codes of categories
+/// too.
+fn bandwidths(data: &[Vec<f64>]) -> Vec<f64> {
+    let dimensions = data.first().map_or(0, Vec::len);
+    let count = data.len() as f64;
+    let scale = 1.06 * libm::pow(count, -1.0 / (4.0 + dimensions as f64));
+    let bandwidth = |index: usize| {
+        let column = || data.iter().map(|row| row[index]);
+        let mean = column().sum::<f64>() / count;
+        let variance = column().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+        (scale * variance.sqrt()).max(SMALLEST_BANDWIDTH)
+    };
+    (0..dimensions).map(bandwidth).collect()
+}
+
 /// The candidate that is likeliest among good points relative to bad ones.
 fn best_candidate(good: &Kde, bad: &Kde, draws: &mut Draws) -> Vec<f64> {
     let mut best = good.candidate(draws);
@@ -195,9 +208,14 @@ fn ratio(good: &Kde, bad: &Kde, x: &[f64]) -> f64 {
 mod tests {
     use super::super::{SamplerKind, propose};
     use super::*;
+    use crate::fixtures;
 
     fn near(got: f64, want: f64) {
         assert!((got - want).abs() <= 1e-9 * want.abs(), "{got} instead of {want}");
+    }
+
+    fn draws() -> Draws {
+        Draws::new(base::rng::Rng::new(1, "densities"))
     }
 
     fn space() -> Space {
@@ -256,16 +274,8 @@ mod tests {
         let results = results_at(&past, 9.0);
         assert_eq!(results.len(), 12);
         assert_eq!(results[10].1, f64::INFINITY);
-        let (good, bad) = split(12, 3).unwrap();
-        assert_eq!((good, bad), (4, 8));
-        let mut order: Vec<usize> = (0..12).collect();
-        order.sort_by(|&a, &b| results[a].1.total_cmp(&results[b].1));
-        let levels = vec![None, None, Some(2)];
-        let kde = |range: &[usize]| {
-            let rows = range.iter().map(|&index| results[index].0.point.clone());
-            Kde::new(rows.map(|row| row.into_iter().flatten().collect()).collect(), levels.clone())
-        };
-        let (good, bad) = (kde(&order[..4]), kde(&order[4..]));
+        let (good, bad) = densities(&results, &[None, None, Some(2)], &mut draws()).unwrap();
+        assert_eq!((good.data.len(), bad.data.len()), (4, 8));
         for (kde, want) in [
             (&good, [0.0475684931, 0.0813394669, 0.3765285667]),
             (&bad, [0.2157946070, 0.2007331741, 0.3812840627]),
@@ -316,11 +326,41 @@ mod tests {
 
     #[test]
     fn inactive_coordinates_are_those_of_other_points() {
-        let mut draws = Draws::new(base::rng::Rng::new(1, "impute"));
+        let mut draws = draws();
         let points = [vec![Some(0.1), None], vec![Some(0.2), Some(0.7)], vec![Some(0.3), None]];
         let rows = impute(&points, &[None, None], &mut draws);
         assert_eq!(rows, [[0.1, 0.7], [0.2, 0.7], [0.3, 0.7]]);
         let rows = impute(&[vec![Some(0.1), None]], &[None, Some(3)], &mut draws);
         assert!([0.0, 1.0, 2.0].contains(&rows[0][1]));
+    }
+
+    #[test]
+    fn random_models_are_hpbandsters() {
+        for case in fixtures::list(&fixtures::cases("kernel_densities")) {
+            let levels = fixtures::wholes(&case["levels"]);
+            let levels: Vec<Option<usize>> =
+                levels.iter().map(|&level| (level > 0).then_some(level as usize)).collect();
+            let rows = fixtures::rows(&case["rows"]);
+            let losses = fixtures::numbers(&case["losses"]);
+            let past = rows.iter().zip(losses).enumerate().map(|(number, (row, loss))| Past {
+                number: number as u64,
+                point: row.iter().map(|&u| Some(u)).collect(),
+                outcome: Outcome::Complete(loss),
+                reports: vec![(1.0, loss)],
+            });
+            let past: Vec<Past> = past.collect();
+            let results = results_at(&past, 1.0);
+            let (mut good, mut bad) = densities(&results, &levels, &mut draws()).unwrap();
+            // HpBandSter lets a category's kernel prefer all categories but its own.
+            good.bandwidth = bandwidths(&good.data);
+            bad.bandwidth = bandwidths(&bad.data);
+            assert_eq!(good.data.len() as u64, case["good"].as_u64().unwrap());
+            assert_eq!(bad.data.len() as u64, case["bad"].as_u64().unwrap());
+            let want = [&case["good_density"], &case["bad_density"]].map(fixtures::numbers);
+            for (index, at) in fixtures::rows(&case["at"]).iter().enumerate() {
+                near(good.density(at), want[0][index]);
+                near(bad.density(at), want[1][index]);
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use super::draws::Draws;
 use crate::distribution::Distribution;
-use crate::space::Parameter;
 use crate::space::special::log_normal_mass;
 
 /// The newest trials have full weight, this many of them.
@@ -26,8 +25,8 @@ pub(super) struct Range {
 }
 
 impl Axis {
-    pub(super) fn new(parameter: &Parameter) -> Self {
-        match parameter.distribution() {
+    pub(super) fn of(distribution: Distribution) -> Self {
+        match distribution {
             Distribution::Float { low, high, log, step } => {
                 Self::Number(Range { low, high, log, step })
             }
@@ -224,6 +223,7 @@ impl Estimator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
     use crate::space::Space;
 
     fn near(got: f64, want: f64) {
@@ -234,7 +234,7 @@ mod tests {
         let text = "lr = { log_uniform = [1e-5, 1e-2] }\ndrop = { uniform = [0, 1] }\n\
                     code = [0, 1]\nbatch = { log_uniform = [1, 1024], integer = true }";
         let space = Space::parse(&text.parse().unwrap()).unwrap();
-        space.parameters().values().map(Axis::new).collect()
+        space.parameters().values().map(|parameter| Axis::of(parameter.distribution())).collect()
     }
 
     fn good() -> Vec<Vec<f64>> {
@@ -297,6 +297,39 @@ mod tests {
             let rows: Vec<Vec<f64>> = good().iter().map(|row| vec![row[index]]).collect();
             let estimator = Estimator::new(&axes()[index..=index], &rows);
             near(estimator.log_density(&at[index..=index]), want);
+        }
+    }
+
+    fn distributions(case: &serde_json::Value) -> Vec<Distribution> {
+        let texts = fixtures::list(&case["distributions"]).iter();
+        texts.map(|text| Distribution::from_json(text.as_str().unwrap()).unwrap()).collect()
+    }
+
+    #[test]
+    fn random_estimators_are_optunas() {
+        for case in fixtures::list(&fixtures::cases("parzen_estimators")) {
+            let axes: Vec<Axis> = distributions(case).into_iter().map(Axis::of).collect();
+            let estimator = Estimator::new(&axes, &fixtures::rows(&case["rows"]));
+            let want = fixtures::numbers(&case["log_density"]);
+            for (at, want) in fixtures::rows(&case["at"]).iter().zip(want) {
+                near(estimator.log_density(at), want);
+            }
+        }
+    }
+
+    #[test]
+    fn draws_are_values_of_their_distributions() {
+        for case in fixtures::list(&fixtures::cases("parzen_estimators")) {
+            let distributions = distributions(case);
+            let axes: Vec<Axis> = distributions.iter().cloned().map(Axis::of).collect();
+            let estimator = Estimator::new(&axes, &fixtures::rows(&case["rows"]));
+            let mut draws = Draws::new(base::rng::Rng::new(1, "estimator"));
+            for _ in 0..100 {
+                let values = estimator.sample(&mut draws);
+                for (value, distribution) in values.iter().zip(&distributions) {
+                    assert!(distribution.contains(*value), "{value} {distribution:?}");
+                }
+            }
         }
     }
 }

@@ -88,10 +88,8 @@ fn draw(space: &Space, good: &[&Past], bad: &[&Past], draws: &mut Draws) -> Poin
         if group.is_empty() || !group.iter().all(takes_part) {
             continue;
         }
-        let group_parameters: Vec<&Parameter> =
-            group.iter().map(|&index| parameters[index]).collect();
         let axes: Vec<Axis> =
-            group_parameters.iter().map(|parameter| Axis::new(parameter)).collect();
+            group.iter().map(|&index| Axis::of(parameters[index].distribution())).collect();
         let estimator = |trials: &[&Past]| {
             let rows = trials.iter().filter_map(|trial| {
                 let value = |&index: &usize| Some(stored(parameters[index], trial.point[index]?));
@@ -135,6 +133,7 @@ fn best_candidate(good: &Estimator, bad: &Estimator, draws: &mut Draws) -> Vec<f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
 
     /// Optuna 5.0.0's `default_gamma`.
     #[test]
@@ -190,5 +189,33 @@ mod tests {
         }
         let late: f64 = past[40..].iter().map(|trial| loss(&trial.point)).sum::<f64>() / 20.0;
         assert!(late < 0.25, "{late}");
+    }
+
+    #[test]
+    fn random_studies_are_split_as_by_optuna() {
+        for case in fixtures::list(&fixtures::cases("tpe_splits")) {
+            let trial = |(number, trial): (usize, &serde_json::Value)| {
+                let values = fixtures::numbers(&trial["values"]);
+                let last = values[values.len() - 1];
+                Past {
+                    number: number as u64,
+                    point: Vec::new(),
+                    outcome: match trial["state"].as_str().unwrap() {
+                        "complete" => Outcome::Complete(last),
+                        "pruned" => Outcome::Stopped(last),
+                        _ => Outcome::Running,
+                    },
+                    reports: (1..).map(f64::from).zip(values).collect(),
+                }
+            };
+            let past: Vec<Past> =
+                fixtures::list(&case["trials"]).iter().enumerate().map(trial).collect();
+            let finished = past.iter().filter(|trial| result(trial).is_some()).count();
+            let (good, bad) = split(&past, good_count(finished));
+            let numbers =
+                |side: Vec<&Past>| -> Vec<u64> { side.iter().map(|trial| trial.number).collect() };
+            assert_eq!(numbers(good), fixtures::wholes(&case["below"]));
+            assert_eq!(numbers(bad), fixtures::wholes(&case["above"]));
+        }
     }
 }

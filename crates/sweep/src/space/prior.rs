@@ -272,6 +272,7 @@ impl NumericPrior {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
 
     fn near(got: f64, want: f64, relative: f64) {
         assert!((got - want).abs() <= relative * want.abs(), "{got} instead of {want}");
@@ -418,6 +419,40 @@ mod tests {
         ] {
             let got = NumericPrior::new(shape, grid, low, high).unwrap_err();
             assert!(got.starts_with(cause), "{got}");
+        }
+    }
+
+    /// The shape and step of a W&B parameter.
+    fn of_wandb(config: &serde_json::Value) -> (Shape, Option<f64>) {
+        let number = |key: &str| config[key].as_f64().unwrap();
+        let name = config["distribution"].as_str().unwrap();
+        let shape = match name.strip_prefix("q_").unwrap_or(name) {
+            "uniform" | "int_uniform" => Shape::Uniform { low: number("min"), high: number("max") },
+            "log_uniform_values" => Shape::LogUniform { low: number("min"), high: number("max") },
+            "normal" => Shape::Normal { mean: number("mu"), sd: number("sigma") },
+            "log_normal" => Shape::LogNormal { mean: number("mu"), sd: number("sigma") },
+            _ => Shape::Beta { a: number("a"), b: number("b") },
+        };
+        (shape, config["q"].as_f64())
+    }
+
+    #[test]
+    fn quantiles_of_all_distributions_are_wandbs() {
+        for case in fixtures::list(&fixtures::cases("wandb_quantiles")) {
+            let (shape, step) = of_wandb(&case["config"]);
+            let shares = fixtures::numbers(&case["shares"]);
+            for (share, want) in shares.into_iter().zip(fixtures::numbers(&case["values"])) {
+                if case["config"]["distribution"] == "int_uniform" {
+                    let cut = prior(shape, Grid::Integer, None, None);
+                    assert_eq!(cut.value(share), want, "{shape:?} at {share}");
+                    continue;
+                }
+                let got = shape.quantile(share);
+                match step {
+                    Some(q) => assert_eq!(round_to_step(got, q), want, "{shape:?} at {share}"),
+                    None => near(got, want, 1e-11),
+                }
+            }
         }
     }
 }

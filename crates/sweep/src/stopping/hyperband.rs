@@ -193,6 +193,7 @@ mod tests {
     use super::super::StopRule;
     use super::super::tests::curve;
     use super::*;
+    use crate::fixtures;
 
     fn hyperband(min: f64, max: f64, eta: f64) -> Hyperband {
         Hyperband { eta, min: Some(min), max: Some(max), unit: Unit::Epochs }
@@ -305,5 +306,21 @@ mod tests {
         late.reports.push((3.0, 3.0));
         let Decision::Pause(why) = rule.decide(&[late], 0) else { panic!("not paused") };
         assert_eq!((why.rung, why.value, why.n), (1, 3.0, 1));
+    }
+
+    #[test]
+    fn other_brackets_are_hpbandsters() {
+        for case in fixtures::list(&fixtures::cases("hyperband_brackets")) {
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let rule = hyperband(number("min"), number("max"), number("eta"));
+            let want = fixtures::numbers(&case["budgets"]);
+            let budgets = rule.budgets();
+            assert_eq!(budgets.len(), want.len());
+            budgets.iter().zip(&want).for_each(|(a, b)| assert!((a - b).abs() < 1e-12 * b));
+            for (bracket, want) in fixtures::list(&case["sizes"]).iter().enumerate() {
+                let sizes = rule.sizes(bracket).into_iter().map(|size| size as u64);
+                assert_eq!(sizes.collect::<Vec<u64>>(), fixtures::wholes(want));
+            }
+        }
     }
 }

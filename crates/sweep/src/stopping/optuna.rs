@@ -161,13 +161,14 @@ mod tests {
     use super::super::tests::{CURVES, curve};
     use super::super::{CurveState, StopRule};
     use super::*;
+    use crate::fixtures;
 
-    /// Where each of eight trials is stopped when they run one after another.
-    fn stops(rule: SuccessiveHalving) -> [Option<usize>; 8] {
+    /// Where each of some trials is stopped when they run one after another.
+    fn stops(rule: SuccessiveHalving, values: &[Vec<f64>]) -> Vec<Option<usize>> {
         let rule = StopRule::SuccessiveHalving(rule);
         let mut curves: Vec<Curve> = Vec::new();
-        let mut stops = [None; 8];
-        for (index, values) in CURVES.iter().enumerate() {
+        let mut stops = vec![None; values.len()];
+        for (index, values) in values.iter().enumerate() {
             curves.push(curve(index as u64, &[]));
             for (epoch, &value) in values.iter().enumerate() {
                 curves[index].reports.push((epoch as f64 + 1.0, value));
@@ -188,11 +189,15 @@ mod tests {
     /// Decisions of Optuna 5.0.0.
     #[test]
     fn successive_halving_is_optunas() {
-        let want = |list: [usize; 8]| list.map(|step| (step > 0).then_some(step));
-        assert_eq!(stops(halving(1.0, 2.0, 0, 0)), want([0, 1, 2, 0, 1, 0, 0, 2]));
-        assert_eq!(stops(halving(1.0, 3.0, 0, 0)), want([0, 1, 3, 1, 1, 0, 1, 3]));
-        assert_eq!(stops(halving(1.0, 2.0, 1, 0)), want([0, 4, 2, 0, 2, 0, 0, 4]));
-        assert_eq!(stops(halving(1.0, 2.0, 0, 2)), want([1, 1, 2, 2, 1, 4, 4, 2]));
+        let values = CURVES.map(|values| values.to_vec());
+        let check = |rule: SuccessiveHalving, want: [usize; 8]| {
+            let want = want.map(|step| (step > 0).then_some(step));
+            assert_eq!(stops(rule, &values), want);
+        };
+        check(halving(1.0, 2.0, 0, 0), [0, 1, 2, 0, 1, 0, 0, 2]);
+        check(halving(1.0, 3.0, 0, 0), [0, 1, 3, 1, 1, 0, 1, 3]);
+        check(halving(1.0, 2.0, 1, 0), [0, 4, 2, 0, 2, 0, 0, 4]);
+        check(halving(1.0, 2.0, 0, 2), [1, 1, 2, 2, 1, 4, 4, 2]);
     }
 
     /// Values of Optuna 5.0.0 and zlib.
@@ -228,5 +233,27 @@ mod tests {
         assert!(matches!(rule.decide(&both, 1), Decision::Stop(_)));
         let nan = first(0, &[f64::NAN]);
         assert!(matches!(rule.decide(&nan, 1), Decision::Stop(_)));
+    }
+
+    #[test]
+    fn random_studies_are_pruned_as_by_optuna() {
+        for case in fixtures::list(&fixtures::cases("optuna_pruners")) {
+            let rule: SuccessiveHalving = serde_json::from_value(case["rule"].clone()).unwrap();
+            let values = fixtures::rows(&case["curves"]);
+            let want: Vec<Option<usize>> = serde_json::from_value(case["stops"].clone()).unwrap();
+            assert_eq!(stops(rule, &values), want);
+        }
+    }
+
+    #[test]
+    fn brackets_of_other_studies_are_optunas() {
+        for case in fixtures::list(&fixtures::cases("optuna_brackets")) {
+            let rule: OptunaHyperband = serde_json::from_value(case["rule"].clone()).unwrap();
+            assert_eq!(rule.weights(), fixtures::wholes(&case["weights"]));
+            let study = case["study"].as_str().unwrap();
+            let brackets: Vec<u64> =
+                (0..40).map(|number| rule.bracket(study, number) as u64).collect();
+            assert_eq!(brackets, fixtures::wholes(&case["brackets"]));
+        }
     }
 }

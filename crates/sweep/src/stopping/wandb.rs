@@ -135,6 +135,7 @@ mod tests {
     use super::super::tests::curve;
     use super::super::{CurveState, StopRule};
     use super::*;
+    use crate::fixtures;
 
     fn by_max(max_iter: f64, s: u32, eta: f64) -> Wandb {
         Wandb { min_iter: None, max_iter: Some(max_iter), s: Some(s), eta, strict: true }
@@ -195,5 +196,25 @@ mod tests {
     fn the_first_trial_at_a_band_goes_on() {
         let rule = by_min(1.0, 2.0, true);
         assert_eq!(rule.decide(&[curve(0, &[9.0])], &curve(0, &[9.0])), Decision::Continue);
+    }
+
+    #[test]
+    fn random_sweeps_are_decided_as_by_wandb() {
+        for case in fixtures::list(&fixtures::cases("wandb_stops")) {
+            let rule: Wandb = serde_json::from_value(case["rule"].clone()).unwrap();
+            rule.check().unwrap();
+            let curves: Vec<Curve> = fixtures::rows(&case["curves"])
+                .iter()
+                .enumerate()
+                .map(|(number, values)| curve(number as u64, values))
+                .collect();
+            let stops = |curve: &&Curve| {
+                // One in four was finished when the package looked.
+                let is_running = curve.number % 4 != 3;
+                is_running && rule.decide(&curves, curve) != Decision::Continue
+            };
+            let stopped: Vec<u64> = curves.iter().filter(stops).map(|curve| curve.number).collect();
+            assert_eq!(stopped, fixtures::wholes(&case["stopped"]), "{rule:?}");
+        }
     }
 }
