@@ -186,8 +186,9 @@ impl Attributes<'_> {
             // The tolerance is for a grid whose last point is `high` but for rounding. Optuna
             // computes in decimal digits, so 15 of them are kept of another one.
             let steps = (high - low) / step;
-            let whole = (steps + 1e-9).floor();
-            if (steps - whole).abs() > 1e-9 {
+            let tolerance = (1e-14 * steps).max(1e-9);
+            let whole = (steps + tolerance).floor();
+            if (steps - whole).abs() > tolerance {
                 let last = low + whole * step;
                 high = format!("{last:.14e}").parse().unwrap_or(last).clamp(low, high);
             }
