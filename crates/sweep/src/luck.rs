@@ -1,4 +1,4 @@
-//! How good the best of equal trials looks by luck alone.
+//! How far luck alone puts the best of equal trials ahead.
 
 use crate::space::special::{normal_cdf, normal_density};
 

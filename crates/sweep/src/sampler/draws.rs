@@ -32,7 +32,7 @@ impl Draws {
         self.rng.below(index, bound as u64) as usize
     }
 
-    /// Normal, within `low` to `high`; the mean lies between them.
+    /// Normal, cut to `low` and `high`, with the mean between them.
     pub(super) fn truncated_normal(&mut self, mean: f64, sd: f64, low: f64, high: f64) -> f64 {
         let (below, above) = (normal_cdf((low - mean) / sd), normal_cdf((high - mean) / sd));
         let z = normal_quantile(below + self.uniform() * (above - below));

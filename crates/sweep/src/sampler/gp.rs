@@ -6,7 +6,7 @@
 
 use super::draws::Draws;
 use super::gaussian_process::{Process, first_largest};
-use super::{Model, Outcome, Past, ProposalSource, hash_point};
+use super::{Outcome, Past, ProposalSource, Surrogate, hash_point};
 use crate::space::{Parameter, Point, Space};
 
 /// Points beyond this many are drawn from, with replacement.
@@ -16,7 +16,11 @@ const MOST_PENDING: usize = MOST_POINTS - 5;
 const CANDIDATES: usize = 1000;
 
 /// Fits the process to all results; none when there are fewer than two.
-pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past], draws: &mut Draws) -> Option<Model<'a>> {
+pub(super) fn fit<'a>(
+    space: &'a Space,
+    past: &'a [Past],
+    draws: &mut Draws,
+) -> Option<Surrogate<'a>> {
     let worst = worst(past);
     let mut x: Vec<Vec<f64>> = Vec::new();
     let mut y: Vec<f64> = Vec::new();
@@ -72,7 +76,7 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past], draws: &mut Draws) -> 
         let expected_improvement = improvements[chosen];
         (decode(space, &candidates[chosen]), ProposalSource::Gp { expected_improvement })
     };
-    Some(Model { seen, pending, hash, draw: Box::new(draw) })
+    Some(Surrogate { seen, pending, hash, draw: Box::new(draw) })
 }
 
 /// The largest value that any finished trial ever reported.

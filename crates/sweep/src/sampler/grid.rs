@@ -1,17 +1,17 @@
 //! Every point of a discrete space in turn.
 
 use super::draws::Draws;
-use super::{Model, Past, ProposalSource, random};
+use super::{Past, ProposalSource, Surrogate, random};
 use crate::space::{Point, Space};
 
 /// The first point of the grid that no earlier trial has; from the prior when all are taken or
 /// the space has real numbers or conditions.
-pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Model<'a> {
+pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Surrogate<'a> {
     let draw = move |draws: &mut Draws| match next(space, past) {
         Some(point) => (point, ProposalSource::Grid),
         None => (random::point(space, draws), ProposalSource::Prior),
     };
-    Model { draw: Box::new(draw), ..random::model(space) }
+    Surrogate { draw: Box::new(draw), ..random::model(space) }
 }
 
 fn next(space: &Space, past: &[Past]) -> Option<Point> {

@@ -5,7 +5,7 @@
 //! that the space declares, and is never wider than the uniform distribution.
 
 use super::draws::Draws;
-use super::{Model, Past, ProposalSource, hash_point, or_nan, random};
+use super::{Past, ProposalSource, Surrogate, hash_point, or_nan, random};
 use crate::sampler::Outcome;
 use crate::space::{Point, Space};
 
@@ -17,7 +17,11 @@ const SMALLEST_BANDWIDTH: f64 = 1e-3;
 const SMALLEST_DENSITY: f64 = 1e-32;
 
 /// Fits both densities at the largest budget with enough results.
-pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past], draws: &mut Draws) -> Option<Model<'a>> {
+pub(super) fn fit<'a>(
+    space: &'a Space,
+    past: &'a [Past],
+    draws: &mut Draws,
+) -> Option<Surrogate<'a>> {
     let levels: Vec<Option<usize>> =
         space.parameters().values().map(|parameter| parameter.categories()).collect();
     for budget in budgets(past).into_iter().rev() {
@@ -38,7 +42,7 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past], draws: &mut Draws) -> 
             (point, ProposalSource::Kde { budget })
         };
         let seen = results.iter().map(|(past, _)| past.number).collect();
-        return Some(Model { seen, pending: Vec::new(), hash, draw: Box::new(draw) });
+        return Some(Surrogate { seen, pending: Vec::new(), hash, draw: Box::new(draw) });
     }
     None
 }

@@ -44,7 +44,7 @@ pub struct Past {
     /// How it ended.
     pub outcome: Outcome,
     /// Results so far: the budget (rising) and the value there. Trials are compared where their
-    /// budgets are equal, so the budget of a rung is the rung's.
+    /// budgets are equal, as [`crate::stopping::StopRule::comparable`] gives them.
     pub reports: Vec<(f64, f64)>,
 }
 
@@ -61,7 +61,7 @@ pub enum Outcome {
     Running,
 }
 
-/// What a new trial tries, and what that follows from.
+/// What a new trial tries, and what that follows from. "Model" is the surrogate model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
     /// The point.
@@ -70,7 +70,7 @@ pub struct Proposal {
     pub source: ProposalSource,
     /// Numbers of the trials whose results the model was fitted to.
     pub seen: Vec<u64>,
-    /// Numbers of the trials that the model knew as running.
+    /// Numbers of the trials that ran.
     pub pending: Vec<u64>,
     /// The first 16 hexadecimal digits of BLAKE3 over the model's points and values.
     pub model_hash: String,
@@ -98,11 +98,11 @@ pub enum ProposalSource {
     Tpe,
 }
 
-/// Draws a point from a model.
+/// Draws a point from a surrogate model.
 type Draw<'a> = Box<dyn Fn(&mut Draws) -> (Point, ProposalSource) + 'a>;
 
-/// A model of earlier results, from which points can be drawn as often as wanted.
-struct Model<'a> {
+/// A surrogate model of earlier results, from which any number of points can be drawn.
+struct Surrogate<'a> {
     seen: Vec<u64>,
     pending: Vec<u64>,
     hash: blake3::Hasher,
@@ -148,7 +148,7 @@ pub fn propose(
 fn draw_new(
     space: &Space,
     past: &[Past],
-    model: &Model,
+    model: &Surrogate,
     draws: &mut Draws,
 ) -> (Point, ProposalSource) {
     let (point, source) = (model.draw)(draws);

@@ -139,7 +139,7 @@ fn categories(count: usize, values: &[f64]) -> Vec<Vec<f64>> {
 }
 
 /// The standard deviation of each kernel: the larger gap to its neighbours, where the outermost
-/// look inwards, within a hundredth (more for few kernels) and all of the range.
+/// have the inner neighbour only, within a hundredth (more for few kernels) and all of the range.
 fn bandwidths(means: &[f64], low: f64, high: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..means.len()).collect();
     order.sort_by(|&a, &b| means[a].total_cmp(&means[b]));

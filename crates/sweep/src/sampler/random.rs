@@ -1,7 +1,7 @@
 //! Points from the prior.
 
 use super::draws::Draws;
-use super::{Model, ProposalSource};
+use super::{ProposalSource, Surrogate};
 use crate::space::{Point, Space};
 
 /// A point from the prior.
@@ -12,8 +12,8 @@ pub(super) fn point(space: &Space, draws: &mut Draws) -> Point {
 }
 
 /// The prior as a model that follows from no result.
-pub(super) fn model(space: &Space) -> Model<'_> {
-    Model {
+pub(super) fn model(space: &Space) -> Surrogate<'_> {
+    Surrogate {
         seen: Vec::new(),
         pending: Vec::new(),
         hash: blake3::Hasher::new(),

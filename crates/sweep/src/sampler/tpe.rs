@@ -6,7 +6,7 @@
 
 use super::draws::Draws;
 use super::parzen::{Axis, Estimator};
-use super::{Model, Outcome, Past, ProposalSource, hash_point, or_nan};
+use super::{Outcome, Past, ProposalSource, Surrogate, hash_point, or_nan};
 use crate::space::{Parameter, Point, Prior, Space};
 
 const RANDOM_TRIALS: usize = 10;
@@ -14,7 +14,7 @@ const MOST_GOOD: usize = 25;
 const CANDIDATES: usize = 24;
 
 /// The estimator of all trials; none while fewer than ten have a result.
-pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Option<Model<'a>> {
+pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Option<Surrogate<'a>> {
     let finished = past.iter().filter(|trial| result(trial).is_some());
     let count = finished.clone().count();
     if count < RANDOM_TRIALS {
@@ -32,7 +32,7 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Option<Model<'a>> {
     }
     let draw = move |draws: &mut Draws| (draw(space, &good, &bad, draws), ProposalSource::Tpe);
     let running = past.iter().filter(|trial| trial.outcome == Outcome::Running);
-    Some(Model {
+    Some(Surrogate {
         seen: finished.map(|trial| trial.number).collect(),
         pending: running.map(|trial| trial.number).collect(),
         hash,

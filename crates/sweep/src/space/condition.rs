@@ -34,11 +34,11 @@ pub(super) fn parse(
     for (other, wanted) in table {
         let Some((parameter, _, target)) = parameters.get_full(other) else {
             let hint = error::suggestion(other, parameters.keys().map(String::as_str));
-            let cause = format!("`when` looks at `{other}`, which is not in the space; {hint}");
+            let cause = format!("`when` names `{other}`, which is not in the space; {hint}");
             return Err(SpaceError::invalid(key, cause));
         };
         let Prior::Categories { values, .. } = &target.prior else {
-            let cause = format!("`when` looks at `{other}`, which is not a list of values");
+            let cause = format!("`when` names `{other}`, which is not a list of values");
             return Err(SpaceError::invalid(key, cause));
         };
         let wanted = match wanted {
@@ -49,7 +49,7 @@ pub(super) fn parse(
         for value in wanted {
             let Some(index) = values.iter().position(|known| is_same(known, value)) else {
                 let list = toml::Value::Array(values.clone());
-                let cause = format!("`when` looks for {other} = {value}, it is one of {list}");
+                let cause = format!("`when` names {other} = {value}, which is none of {list}");
                 return Err(SpaceError::invalid(key, cause));
             };
             categories.push(index);
@@ -59,7 +59,7 @@ pub(super) fn parse(
     Ok(conditions)
 }
 
-/// The parameters' indices, each after those that its conditions look at.
+/// The parameters' indices, each after those that its conditions depend on.
 pub(super) fn order(parameters: &IndexMap<String, Parameter>) -> Result<Vec<usize>, SpaceError> {
     let mut order: Vec<usize> = Vec::new();
     while order.len() < parameters.len() {

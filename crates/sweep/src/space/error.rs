@@ -12,7 +12,7 @@ pub enum SpaceError {
         cause: String,
     },
     /// Conditions that wait for each other.
-    #[error("space: the conditions of these parameters look at each other: {0}")]
+    #[error("space: the conditions of these parameters depend on each other: {0}")]
     Cycle(String),
     /// A value was given for a parameter that the space does not have.
     #[error("`{name}` is not a parameter of the space; {hint}")]

@@ -27,7 +27,7 @@ pub type Point = Vec<Option<f64>>;
 pub struct Space {
     parameters: IndexMap<String, Parameter>,
     constants: IndexMap<String, toml::Value>,
-    /// The parameters' indices, each after those that its condition looks at.
+    /// The parameters' indices, each after those that its conditions depend on.
     order: Vec<usize>,
 }
 
@@ -139,7 +139,7 @@ impl Space {
         &self.constants
     }
 
-    /// The parameters' indices, each after those that its condition looks at.
+    /// The parameters' indices, each after those that its conditions depend on.
     pub(crate) fn order(&self) -> &[usize] {
         &self.order
     }
@@ -170,7 +170,7 @@ impl Space {
     }
 
     /// How many points a discrete space has; none where a parameter is a real number or has a
-    /// condition, or the count is beyond measure.
+    /// condition, or the count is too large.
     pub fn grid_size(&self) -> Option<u64> {
         let count = |parameter: &Parameter| parameter.count().filter(|_| parameter.when.is_empty());
         self.parameters.values().try_fold(1u64, |product, p| product.checked_mul(count(p)?))

@@ -327,15 +327,15 @@ mod tests {
             ),
             (
                 "bb = [1, 2]\na = { uniform = [0, 1], when = { bbb = 1 } }",
-                "`when` looks at `bbb`, which is not in the space; did you mean `bb`?",
+                "`when` names `bbb`, which is not in the space; did you mean `bb`?",
             ),
             (
                 "b = [1, 2]\na = { uniform = [0, 1], when = { b = 3 } }",
-                "`when` looks for b = 3, it is one of [1, 2]",
+                "`when` names b = 3, which is none of [1, 2]",
             ),
             (
                 "b = { uniform = [0, 1] }\na = { uniform = [0, 1], when = { b = 0 } }",
-                "`when` looks at `b`, which is not a list of values",
+                "`when` names `b`, which is not a list of values",
             ),
         ] {
             assert_eq!(message(text), format!("space: `a`: {cause}"));
@@ -350,11 +350,11 @@ mod tests {
                  a = { values = [1, 2], when = { b = 1 } }\n\
                  b = { values = [1, 2], when = { a = 1 } }"
             ),
-            "space: the conditions of these parameters look at each other: a, b"
+            "space: the conditions of these parameters depend on each other: a, b"
         );
         assert_eq!(
             message("a = { values = [1, 2], when = { a = 1 } }"),
-            "space: the conditions of these parameters look at each other: a"
+            "space: the conditions of these parameters depend on each other: a"
         );
     }
 

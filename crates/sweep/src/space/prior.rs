@@ -50,7 +50,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The value below which a share `u` of the distribution lies.
+    /// The value at cumulative probability `u`.
     pub fn quantile(&self, u: f64) -> f64 {
         match *self {
             Self::Uniform { low, high } => low + u * (high - low),
@@ -61,7 +61,7 @@ impl Shape {
         }
     }
 
-    /// The share of the distribution that lies below `x`.
+    /// The cumulative probability of `x`.
     pub fn cdf(&self, x: f64) -> f64 {
         match *self {
             Self::Uniform { low, high } => (x - low) / (high - low),
@@ -173,7 +173,7 @@ impl NumericPrior {
         let shares = (shape.cdf(borders.0), shape.cdf(borders.1));
         // A uniform prior's shares of an integer grid reach beyond 0 and 1, which cancels out.
         if shares.1 - shares.0 < 1e-6 {
-            return Err(format!("hardly any of the prior lies between {low} and {high}"));
+            return Err(format!("hardly any of the prior is between {low} and {high}"));
         }
         Ok(Self { shape, grid, bounds, borders, shares })
     }
@@ -206,7 +206,8 @@ impl NumericPrior {
         on_grid.clamp(self.bounds.0, self.bounds.1)
     }
 
-    /// Where a value lies: `u` of a real number, the middle of the shares of a value on a grid.
+    /// The coordinate of a value: `u` of a real number, the middle of the range of `u` that gives a
+    /// value on a grid.
     pub fn coordinate(&self, x: f64) -> f64 {
         let Some(step) = self.step() else { return self.share(x) };
         0.5 * (self.share(x - 0.5 * step) + self.share(x + 0.5 * step))
@@ -386,7 +387,7 @@ mod tests {
                 Grid::Real,
                 Some(8.0),
                 Some(9.0),
-                "hardly any of the prior lies between 8 and 9",
+                "hardly any of the prior is between 8 and 9",
             ),
             (
                 Shape::LogNormal { mean: 0.0, sd: 1.0 },

@@ -75,7 +75,7 @@ impl Parameter {
         Err(SpaceError::value(key, shown, format!("{of}{what} from {low} to {high}")))
     }
 
-    /// Where a stored value lies.
+    /// The coordinate of a stored value.
     pub(super) fn coordinate(&self, value: f64) -> f64 {
         match &self.prior {
             Prior::Numeric(prior) => prior.coordinate(value),
@@ -195,10 +195,10 @@ impl Space {
         let mut stored = Vec::new();
         for (index, (key, parameter)) in self.parameters.iter().enumerate() {
             let Some(value) = given[index] else { continue };
-            // A value whose condition looks at a setting that is still open is kept out as well:
+            // A value whose condition depends on a setting that is not given is refused as well:
             // the setting may turn out another way.
             if complete[index].is_none() {
-                let cause = "its condition is not met; give the setting that it looks at too";
+                let cause = "its condition is not met; give the setting that it depends on too";
                 return Err(SpaceError::value(key, parameter.setting(value), cause));
             }
             stored.push(parameter.store(value));
@@ -400,7 +400,8 @@ mod tests {
             ),
             (
                 "momentum = 0",
-                "`momentum` = 0.0: its condition is not met; give the setting that it looks at too",
+                "`momentum` = 0.0: its condition is not met; give the setting that it depends on \
+                 too",
             ),
             ("share = 0.25", "`share` = 0.25: it is a multiple of 0.1 from 0 to 1"),
             (

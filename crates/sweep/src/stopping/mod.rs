@@ -51,7 +51,7 @@ pub enum Unit {
     Epochs,
 }
 
-/// What a rule knows of a trial.
+/// A trial as stopping rules see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// The trial's number within its study.
@@ -161,7 +161,10 @@ impl StopRule {
     /// The budgets, below its end, at which a trial of so many epochs is decided, rung by rung.
     /// Brackets may pass over the first of them.
     pub fn rungs(&self, total_epochs: f64) -> Vec<f64> {
-        let end = self.budget(total_epochs, total_epochs);
+        self.rungs_below(self.budget(total_epochs, total_epochs))
+    }
+
+    fn rungs_below(&self, end: f64) -> Vec<f64> {
         match self {
             Self::Wandb(rule) => below(rule.bands().into_iter().map(|band| band as f64), end),
             Self::Asha(rule) => below(rule.rungs(), end),
@@ -170,6 +173,14 @@ impl StopRule {
             Self::OptunaHyperband(rule) => below(rule.halving(0).rungs(0), end),
             Self::None => Vec::new(),
         }
+    }
+
+    /// The results of a trial that can be compared with other trials': its value at each rung
+    /// below its end, and its result (of a complete trial) at the end.
+    pub fn comparable(&self, curve: &Curve, result: Option<f64>) -> Vec<(f64, f64)> {
+        let rungs = self.rungs_below(curve.end).into_iter();
+        let values = rungs.map_while(|rung| Some((rung, curve.value_at(rung)?)));
+        values.chain(result.map(|result| (curve.end, result))).collect()
     }
 
     /// What trial `number` does after its newest report. At the end of its own schedule a trial is
@@ -192,8 +203,8 @@ impl StopRule {
         }
     }
 
-    /// The waiting trial that goes on next, and the rung that it runs to (its own end, where that
-    /// rung lies beyond). `new_left`: further new trials may still start.
+    /// The waiting trial that goes on next, and the rung that it runs to (or to its own
+    /// end, if that is before the rung). `new_left`: further new trials may still start.
     pub fn next_promotion(&self, curves: &[Curve], new_left: bool) -> Option<(u64, usize)> {
         match self {
             Self::Asha(rule) if rule.form == Form::Promotion => rule.next_promotion(curves),
@@ -384,6 +395,22 @@ mod tests {
         let wandb = rule("rule = 'wandb'\nmin_iter = 1\neta = 2").unwrap();
         assert_eq!(wandb.decide(&curves, 1), Decision::Continue);
         assert_eq!(wandb.decide(&curves, 7), Decision::Continue);
+    }
+
+    #[test]
+    fn trials_are_compared_at_rungs_and_ends() {
+        let asha = rule("rule = 'asha'").unwrap();
+        let reports =
+            (1..=7).map(|epoch| (asha.budget(f64::from(epoch), 7.0), 9.0 - f64::from(epoch)));
+        let whole = Curve { reports: reports.collect(), end: 1.0, ..curve(0, &[]) };
+        // A ninth and a third of seven epochs are reached after one and three.
+        assert_eq!(
+            asha.comparable(&whole, Some(1.5)),
+            [(1.0 / 9.0, 8.0), (1.0 / 3.0, 6.0), (1.0, 1.5)]
+        );
+        let begun = Curve { reports: whole.reports[..2].to_vec(), ..whole.clone() };
+        assert_eq!(asha.comparable(&begun, None), [(1.0 / 9.0, 8.0)]);
+        assert_eq!(StopRule::None.comparable(&whole, Some(1.5)), [(1.0, 1.5)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! W&B's `early_terminate: {type: hyperband}`, as the package `sweeps` 0.3.0 decides it.
 //!
-//! W&B's service looks at running trials every few minutes; here a trial is decided at each of its
+//! W&B's service decides running trials every few minutes; here a trial is decided at each of its
 //! reports.
 
 use serde::{Deserialize, Serialize};
