@@ -325,6 +325,26 @@ mod tests {
     }
 
     #[test]
+    fn keys_about_programs_are_noted_and_numbers_may_be_text() {
+        let import = read(
+            "---\n# A comment.\nprogram: train.py\ncommand:\n  - ${env}\n  - \"--config\"\n\
+             method: random\nparameters:\n  lr:\n    distribution: log_uniform_values\n    \
+             min: 1e-4\n    max: \"1e-2\"\n",
+        )
+        .unwrap();
+        let entry = import.table["train.learning_rate"].to_string();
+        assert_eq!(entry, "{ log_uniform = [0.0001, 0.01] }");
+        assert_eq!(
+            import.notes,
+            [
+                "`program` has no effect here.",
+                "`command` has no effect here.",
+                "`lr` is `train.learning_rate`."
+            ]
+        );
+    }
+
+    #[test]
     fn a_grid_has_its_size_and_cap() {
         let file = "method: grid\nparameters: {a: {values: [1, 2]}, b: {min: 1, max: 3}}";
         let import = read(file).unwrap();
