@@ -165,6 +165,11 @@ impl ExperimentError {
             matches!(cause.downcast_ref(), Some(ExperimentError::WrongUsage(_)))
                 || cause.is::<RecipeError>()
         });
+        self.is_stop() || wrong_settings || self.concerns_the_machine()
+    }
+
+    /// Whether the device is lost, or nothing can be written any more.
+    pub fn concerns_the_machine(&self) -> bool {
         let lost = match self.find() {
             Some(TrainError::Device(fault)) => Some(fault),
             _ => self.find::<Fault>(),
@@ -174,10 +179,7 @@ impl ExperimentError {
             | (_, Some(CorpusError::Write { cause, .. })) => Some(cause),
             _ => self.find::<io::Error>(),
         };
-        self.is_stop()
-            || wrong_settings
-            || matches!(lost, Some(Fault::Device { .. }))
-            || file.is_some_and(is_unwritable)
+        matches!(lost, Some(Fault::Device { .. })) || file.is_some_and(is_unwritable)
     }
 }
 

@@ -71,6 +71,17 @@ pub enum Event<'a> {
         model: &'a str,
         /// The evaluation's numbers.
         record: &'a EvaluationRecord,
+        /// Steps of the whole training.
+        total_steps: u64,
+    },
+    /// A classifier was evaluated on its validation items while it is trained.
+    FinetuneEvaluation {
+        /// What is fine-tuned for what.
+        label: &'a str,
+        /// The evaluation's numbers.
+        evaluation: &'a train::finetune::Evaluation,
+        /// Steps of the whole training.
+        total_steps: u64,
     },
 }
 

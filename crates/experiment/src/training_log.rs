@@ -135,7 +135,8 @@ impl<'a> TrainingLog<'a> {
         self.observer.note(format_args!(
             "{model}  epoch {epoch:.3}: held-out loss {loss:.4}{objective}{averaged}{best}"
         ));
-        self.observer.on_event(Event::Evaluation { model, record: &record });
+        let total_steps = self.total_steps;
+        self.observer.on_event(Event::Evaluation { model, record: &record, total_steps });
         self.write(MetricsRecord::Evaluation(record))
     }
 }

@@ -40,6 +40,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
+        caches: None,
         device,
         only: args.only.clone(),
         replace: args.replace,
@@ -63,6 +64,7 @@ pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::
     let mut settings = RunSettings {
         folder,
         prepared: args.prepared.clone(),
+        caches: None,
         device: device.open()?,
         only: None,
         replace: args.replace,

@@ -3,7 +3,7 @@
 use eval::Metric;
 use train::finetune::{FinetuneEvent, FinetuneListener};
 
-use crate::observer::Observer;
+use crate::observer::{Event, Observer};
 
 /// Listens to one fine-tuning.
 pub(super) struct FinetuneLog<'a> {
@@ -13,6 +13,7 @@ pub(super) struct FinetuneLog<'a> {
     /// What the evaluations measure.
     metric: Metric,
     observer: &'a dyn Observer,
+    total_steps: u64,
     tokens: u64,
     seconds: f64,
     /// The last evaluation's metric and the best.
@@ -26,7 +27,16 @@ impl<'a> FinetuneLog<'a> {
         metric: Metric,
         observer: &'a dyn Observer,
     ) -> Self {
-        Self { label, epoch_tokens, metric, observer, tokens: 0, seconds: 0.0, evaluated: None }
+        Self {
+            label,
+            epoch_tokens,
+            metric,
+            observer,
+            total_steps: 0,
+            tokens: 0,
+            seconds: 0.0,
+            evaluated: None,
+        }
     }
 
     /// What the steps took, without evaluations.
@@ -54,6 +64,7 @@ impl FinetuneListener for FinetuneLog<'_> {
     fn on_event(&mut self, event: FinetuneEvent) {
         match event {
             FinetuneEvent::Started { total_steps, steps_per_epoch } => {
+                self.total_steps = total_steps;
                 let epochs = total_steps as f64 / steps_per_epoch as f64;
                 let total = (self.epoch_tokens as f64 * epochs) as u64;
                 self.observer.begin(self.label, "tokens", total, 0);
@@ -74,6 +85,10 @@ impl FinetuneListener for FinetuneLog<'_> {
                     .evaluated
                     .map_or(evaluation.metric, |(_, best)| best.max(evaluation.metric));
                 self.evaluated = Some((evaluation.metric, best));
+                let (label, total_steps) = (self.label, self.total_steps);
+                let evaluation = &evaluation;
+                let event = Event::FinetuneEvaluation { label, evaluation, total_steps };
+                self.observer.on_event(event);
             }
         }
     }

@@ -291,7 +291,7 @@ fn split_override(text: &str) -> Result<(&str, Value), RecipeError> {
 }
 
 /// The text as a TOML value, or, when it is none (a bare word, a path), as a string.
-pub(super) fn parse_value(text: &str) -> Value {
+pub fn parse_value(text: &str) -> Value {
     ValueDeserializer::parse(text)
         .and_then(Value::deserialize)
         .unwrap_or_else(|_| Value::String(text.to_string()))

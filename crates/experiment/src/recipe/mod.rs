@@ -12,6 +12,7 @@ pub mod keys;
 mod model;
 mod sections;
 mod seeds;
+mod settings_file;
 mod teacher;
 pub mod template;
 #[cfg(test)]
@@ -28,12 +29,14 @@ use toml::Value;
 use self::document::Document;
 use self::inputs::UnusableInput;
 
+pub use self::document::parse_value;
 pub use self::error::{Fault, Place, RecipeError, suggestion};
 pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
 pub use self::sections::{
     CorpusSection, DocumentRule, EvaluateSection, Precision, Source, TokenizerSection, Validation,
 };
+pub use self::settings_file::SettingsFile;
 pub use self::teacher::{OwnTeacher, own_teacher};
 
 /// A whole experiment.

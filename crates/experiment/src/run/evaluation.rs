@@ -284,7 +284,7 @@ impl Pipeline<'_> {
 }
 
 /// The name of the files about some models.
-fn file_name(subject: &[String]) -> String {
+pub(super) fn file_name(subject: &[String]) -> String {
     files::short_name(&subject.join("+"))
 }
 

@@ -66,7 +66,10 @@ impl Observer for RunLog<'_> {
             Event::Note(line) => self.line(&line.to_string()),
             Event::Begin(work) => self.line(&format!("{} begins", work.label)),
             Event::End { note, .. } => self.line(&format!("done, {note}")),
-            Event::Advance { .. } | Event::Step { .. } | Event::Evaluation { .. } => {}
+            Event::Advance { .. }
+            | Event::Step { .. }
+            | Event::Evaluation { .. }
+            | Event::FinetuneEvaluation { .. } => {}
         }
         self.observer.on_event(event);
     }

@@ -1,6 +1,7 @@
 //! A run: every stage of a recipe in turn, in one folder; a stage whose inputs have not changed is
 //! skipped.
 
+mod alone;
 pub mod cache_path;
 mod claim;
 pub mod clean;
@@ -12,6 +13,7 @@ pub(crate) mod log;
 mod models;
 mod prepared;
 pub mod preview;
+pub mod scores;
 pub mod status;
 mod teachers;
 pub mod trained;
@@ -35,6 +37,7 @@ use crate::stage::{Stage, Stages};
 
 use log::RunLog;
 
+pub use alone::alone;
 pub use prepared::{builtin_texts, write_pairs};
 
 /// Where and on what a run takes place.
@@ -45,6 +48,9 @@ pub struct RunSettings {
     /// A folder in which runs share what is prepared from the text, each kind under its
     /// fingerprint; without one the run's own folder has it.
     pub prepared: Option<PathBuf>,
+    /// A folder in which runs share teacher caches, each under its identity; without one the run's
+    /// own folder has them.
+    pub caches: Option<PathBuf>,
     /// Where models are trained and scored. It is no part of what the results follow from.
     pub device: Arc<dyn Device>,
     /// The one model that is wanted, with what it needs; without it all are.
@@ -59,6 +65,7 @@ impl RunSettings {
         Self {
             folder: folder.into(),
             prepared: None,
+            caches: None,
             device: Arc::new(Cpu::new()),
             only: None,
             replace: false,
@@ -87,6 +94,7 @@ pub struct RunOutcome {
 pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> Result<RunOutcome> {
     check_only(&recipe, settings.only.as_deref())?;
     logged(recipe, settings, observer, |pipeline| {
+        pipeline.keep_recipe()?;
         let text = pipeline.prepare_text()?;
         let models = pipeline.train_models(&text)?;
         let (table, remark) = pipeline.evaluate(&text, &models)?;
@@ -108,9 +116,35 @@ pub fn cache_teachers(
 ) -> Result<()> {
     let students = teachers::students(&recipe, student)?;
     logged(recipe, settings, observer, |pipeline| {
+        pipeline.keep_recipe()?;
         let text = pipeline.prepare_text()?;
         let trained = pipeline.train_some(&text, &teachers::needed(&pipeline.recipe, &students))?;
         students.iter().try_for_each(|student| pipeline.fill(student, &text, &trained))
+    })
+}
+
+/// The models of a recipe that a model's training needs: its teachers, and theirs.
+pub fn needed(recipe: &Recipe, model: &str) -> Vec<String> {
+    teachers::needed(recipe, &[model.to_owned()])
+}
+
+/// Makes what a model's training stands on and what does not follow from its own settings: text,
+/// tokenizer, tokens, its teachers, and their stored outputs where it reads such.
+///
+/// # Errors
+/// As [`run`]; also when the recipe has no such model.
+pub fn prepare(
+    recipe: Recipe,
+    model: &str,
+    settings: &RunSettings,
+    observer: &dyn Observer,
+) -> Result<()> {
+    check_only(&recipe, Some(model))?;
+    logged(recipe, settings, observer, |pipeline| {
+        let text = pipeline.prepare_text()?;
+        let teachers = teachers::needed(&pipeline.recipe, &[model.to_owned()]);
+        let trained = pipeline.train_some(&text, &teachers)?;
+        pipeline.fill(model, &text, &trained)
     })
 }
 
@@ -140,7 +174,6 @@ fn logged<T>(
     }
     log.number_stages(stages.into_iter().map(|stage| stage.name).collect());
     Stages::open(folder)?;
-    pipeline.keep_recipe()?;
     log.line("the run begins");
     let done = work(&pipeline);
     log.line(&match &done {
@@ -201,6 +234,7 @@ pub fn check_students(recipe: &Recipe, student: Option<&str>) -> Result<()> {
 struct Pipeline<'a> {
     folder: PathBuf,
     prepared: Option<PathBuf>,
+    caches: PathBuf,
     recipe: Recipe,
     stages: Stages<'a>,
     device: Arc<dyn Device>,
@@ -215,6 +249,7 @@ impl<'a> Pipeline<'a> {
             stages: Stages::look(&settings.folder).observed(observer),
             folder: settings.folder.clone(),
             prepared: settings.prepared.clone(),
+            caches: settings.caches.clone().unwrap_or_else(|| settings.folder.join("teachers")),
             recipe,
             device: settings.device.clone(),
             observer,

@@ -226,7 +226,7 @@ impl Pipeline<'_> {
             }
         };
         let teachers = settings.teachers.iter().map(open).collect::<Result<_>>()?;
-        let (caches, sample_seed) = (self.path("teachers"), self.recipe.seed);
+        let (caches, sample_seed) = (self.caches.clone(), self.recipe.seed);
         Ok(Distillation { settings: settings.clone(), teachers, caches, sample_seed })
     }
 }
