@@ -1,0 +1,105 @@
+//! A study as files: a table, lines of JSON, or a SQLite store that Optuna opens.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Result;
+use crate::overview::{Overview, TrialLine};
+use crate::store::{Address, Store};
+
+/// A table of all trials as CSV, with a column for each setting and score.
+pub fn csv(overview: &Overview) -> String {
+    let settings = setting_names(overview);
+    let scores = overview.score_names();
+    let fixed = ["number", "state", "value", "share", "seconds", "seed", "why"];
+    let head = fixed.map(str::to_owned).into_iter().chain(settings.clone()).chain(scores.clone());
+    let mut lines = vec![head.collect::<Vec<_>>()];
+    for trial in &overview.trials {
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        let mut line = vec![
+            trial.number.to_string(),
+            trial.standing.word().to_owned(),
+            number(trial.value),
+            trial.share.to_string(),
+            number(trial.seconds),
+            trial.seed.map_or(String::new(), |seed| seed.to_string()),
+            trial.why.clone().unwrap_or_default(),
+        ];
+        let setting = |name: &String| {
+            let found = trial.settings.iter().find(|(key, _)| key == name);
+            found.map_or(String::new(), |(_, value)| value.trim_matches('"').to_owned())
+        };
+        line.extend(settings.iter().map(setting));
+        line.extend(scores.iter().map(|name| number(trial.scores.get(name).copied())));
+        lines.push(line);
+    }
+    let text = lines.iter().map(|line| {
+        let cells: Vec<String> = line.iter().map(|cell| quoted(cell)).collect();
+        cells.join(",") + "\n"
+    });
+    text.collect()
+}
+
+/// A cell of CSV (RFC 4180).
+fn quoted(cell: &str) -> String {
+    match cell.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.to_owned(),
+    }
+}
+
+/// All trials as lines of JSON.
+pub fn json_lines(overview: &Overview) -> String {
+    let line = |trial: &TrialLine| {
+        let settings: Map<String, Value> = trial
+            .settings
+            .iter()
+            .map(|(key, value)| (key.clone(), number_or_text(value)))
+            .collect();
+        let value = json!({
+            "study": overview.name,
+            "number": trial.number,
+            "state": trial.standing.word(),
+            "value": trial.value,
+            "share": trial.share,
+            "settings": settings,
+            "scores": trial.scores,
+            "seconds": trial.seconds,
+            "seed": trial.seed,
+            "why": trial.why,
+        });
+        format!("{value}\n")
+    };
+    overview.trials.iter().map(line).collect()
+}
+
+fn number_or_text(value: &str) -> Value {
+    serde_json::from_str(value).unwrap_or_else(|_| json!(value))
+}
+
+/// The settings that trials have, in the space's order.
+fn setting_names(overview: &Overview) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in overview.trials.iter().flat_map(|trial| &trial.settings) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// Copies a whole store into a new SQLite file.
+///
+/// # Errors
+/// When the file is there already, or something cannot be read or written.
+pub fn sqlite(store: &mut Store, path: &Path) -> Result<()> {
+    if path.exists() {
+        return crate::error::refuse(format_args!(
+            "{} is there already; name a new file",
+            path.display()
+        ));
+    }
+    let mut copy = Store::create(&Address::Sqlite(path.to_owned()))?;
+    Ok(store.copy_into(&mut copy)?)
+}

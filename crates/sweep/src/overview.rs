@@ -1,0 +1,220 @@
+//! How far a sweep is, in numbers: for a terminal, a table, a file.
+
+use std::collections::BTreeMap;
+
+use crate::best::ranked;
+use crate::error::Result;
+use crate::store::TrialState;
+use crate::sweep::Sweep;
+use crate::trial::{Status, Trial, key};
+
+/// How a trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It has a result.
+    Complete,
+    /// It was stopped.
+    Stopped,
+    /// It has none.
+    Failed,
+    /// A worker trains it.
+    Running,
+    /// It waits at a rung.
+    Paused,
+    /// It waits for a worker.
+    Queued,
+}
+
+impl Standing {
+    /// A word for a table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Queued => "queued",
+        }
+    }
+
+    /// How a trial stands.
+    pub fn of(trial: &Trial) -> Self {
+        match (trial.row.state, trial.status) {
+            (TrialState::Complete, _) => Self::Complete,
+            (TrialState::Pruned, _) => Self::Stopped,
+            (TrialState::Fail, _) => Self::Failed,
+            (TrialState::Waiting, _) => Self::Queued,
+            (TrialState::Running, Some(Status::Paused)) => Self::Paused,
+            (TrialState::Running, Some(Status::Queued)) => Self::Queued,
+            (TrialState::Running, None) => Self::Running,
+        }
+    }
+}
+
+/// A trial in a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialLine {
+    /// Its number.
+    pub number: u64,
+    /// How it stands.
+    pub standing: Standing,
+    /// Its result, or its newest report.
+    pub value: Option<f64>,
+    /// The share of its training that is done.
+    pub share: f64,
+    /// Values by name, as they are stored.
+    pub settings: Vec<(String, String)>,
+    /// Scores of a complete trial, by name.
+    pub scores: BTreeMap<String, f64>,
+    /// Time of its steps.
+    pub seconds: Option<f64>,
+    /// Why it was stopped, or failed.
+    pub why: Option<String>,
+    /// Who trains it.
+    pub worker: Option<String>,
+    /// The seed of its training.
+    pub seed: Option<u64>,
+}
+
+/// A study in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overview {
+    /// Its name.
+    pub name: String,
+    /// Trials in all, as far as they were asked for.
+    pub total: u64,
+    /// The trials, in order of number.
+    pub trials: Vec<TrialLine>,
+    /// Numbers of the complete ones, the best first.
+    pub ranked: Vec<u64>,
+    /// Seconds of steps that a trial took on average, whatever its end.
+    pub mean_seconds: Option<f64>,
+}
+
+impl Sweep {
+    /// The study in numbers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn overview(&mut self) -> Result<Overview> {
+        let (terms, trials) = (self.terms(), self.trials()?);
+        let ranked = ranked(&trials, terms).iter().map(|trial| trial.number()).collect();
+        let lines: Vec<TrialLine> = trials.iter().map(|trial| self.line(trial)).collect();
+        let seconds: Vec<f64> = lines.iter().filter_map(|line| line.seconds).collect();
+        Ok(Overview {
+            name: self.name.clone(),
+            total: self.parts()?.total().max(lines.len() as u64),
+            trials: lines,
+            ranked,
+            mean_seconds: crate::confirm::mean(&seconds),
+        })
+    }
+
+    fn line(&self, trial: &Trial) -> TrialLine {
+        let settings = self.file.space.settings(&trial.stored);
+        let settings = settings.iter().map(|(key, value)| (key.clone(), value.to_string()));
+        let newest = self.terms().result(&trial.values());
+        TrialLine {
+            number: trial.number(),
+            standing: Standing::of(trial),
+            value: trial.row.value.or(newest),
+            share: trial.reports.last().map_or(0.0, |(place, _)| place.share),
+            settings: settings.collect(),
+            scores: trial.row.user(key::SCORES).unwrap_or_default(),
+            seconds: trial.row.user(key::SECONDS),
+            why: trial.row.user(key::WHY),
+            worker: trial.row.lease.as_ref().map(|(worker, _)| worker.clone()),
+            seed: trial.row.user(key::SEED),
+        }
+    }
+}
+
+impl Overview {
+    /// How many trials stand so.
+    pub fn count(&self, standing: Standing) -> usize {
+        self.trials.iter().filter(|trial| trial.standing == standing).count()
+    }
+
+    /// Trials that are still to begin or to end; those that wait at a rung are none.
+    pub fn unfinished(&self) -> u64 {
+        let open = [Standing::Running, Standing::Queued].map(|standing| self.count(standing));
+        let begun = self.trials.len() as u64;
+        self.total.saturating_sub(begun) + open.iter().sum::<usize>() as u64
+    }
+
+    /// Seconds of training steps that are left, if trials go on as those that are complete or
+    /// stopped did.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let unfinished = self.unfinished();
+        self.mean_seconds.filter(|_| unfinished > 0).map(|mean| mean * unfinished as f64)
+    }
+
+    /// The best complete trial.
+    pub fn best(&self) -> Option<&TrialLine> {
+        let number = self.ranked.first()?;
+        self.trials.iter().find(|trial| trial.number == *number)
+    }
+
+    /// The share of the variance of one number over the complete trials that a straight line in
+    /// another explains, and how many trials have both: R², as in figure 2 of BabyLlama-2.
+    pub fn r_squared(&self, of: &str, by: &str) -> Option<(f64, usize)> {
+        let value = |trial: &TrialLine, name: &str| match name {
+            VALUE => trial.value,
+            name => trial.scores.get(name).copied(),
+        };
+        let complete = self.trials.iter().filter(|trial| trial.standing == Standing::Complete);
+        let pairs: Vec<(f64, f64)> = complete
+            .filter_map(|trial| Some((value(trial, by)?, value(trial, of)?)))
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .collect();
+        r_squared(&pairs).map(|found| (found, pairs.len()))
+    }
+
+    /// Names of the scores that complete trials have.
+    pub fn score_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.trials.iter().flat_map(|trial| trial.scores.keys().cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// The name of a trial's result among its numbers.
+pub const VALUE: &str = "value";
+
+/// The square of Pearson's correlation; of at least three pairs that differ.
+fn r_squared(pairs: &[(f64, f64)]) -> Option<f64> {
+    if pairs.len() < 3 {
+        return None;
+    }
+    let n = pairs.len() as f64;
+    let (mut mean_x, mut mean_y) = (0.0, 0.0);
+    for (x, y) in pairs {
+        mean_x += x / n;
+        mean_y += y / n;
+    }
+    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+    for (x, y) in pairs {
+        xx += (x - mean_x) * (x - mean_x);
+        xy += (x - mean_x) * (y - mean_y);
+        yy += (y - mean_y) * (y - mean_y);
+    }
+    (xx > 0.0 && yy > 0.0).then(|| xy * xy / (xx * yy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::r_squared;
+
+    #[test]
+    fn r_squared_is_that_of_a_straight_line() {
+        // numpy.corrcoef([1, 2, 4, 8], [3, 1, 4, 9])[0, 1] ** 2
+        let pairs = [(1.0, 3.0), (2.0, 1.0), (4.0, 4.0), (8.0, 9.0)];
+        assert!((r_squared(&pairs).unwrap() - 0.856_365_343).abs() < 1e-8);
+        assert_eq!(r_squared(&[(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)]), Some(1.0));
+        assert_eq!(r_squared(&[(1.0, 2.0), (2.0, 4.0)]), None);
+        assert_eq!(r_squared(&[(1.0, 2.0), (1.0, 4.0), (1.0, 3.0)]), None);
+    }
+}

@@ -1,0 +1,518 @@
+//! What a worker does next, decided in one transaction under the study's lock: trials whose worker
+//! was lost, points that wait, promotions, and only then a new proposal.
+
+use base::rng::Rng;
+use serde_json::json;
+
+use crate::definition::Part;
+use crate::error::Result;
+use crate::recipe::Seeds;
+use crate::sampler::{self, Past};
+use crate::space::Stored;
+use crate::stopping::{Curve, Decision, NewTrial, Why};
+use crate::store::{Lease, Parameter, Transaction, TrialRow, TrialState, Worker};
+use crate::sweep::{Sweep, cpu};
+use crate::target::{Assignment, Target};
+use crate::trial::{ReportPlace, Status, StoredProposal, Terms, Trial, key, state};
+
+/// Epochs beyond those of any training, for the rungs of all.
+const LONGEST: f64 = 1e6;
+
+/// What a worker does next.
+#[derive(Debug)]
+pub enum Next {
+    /// It trains this trial, or goes on with it.
+    Train(Box<Assigned>),
+    /// Others work on what must be there first.
+    Wait,
+    /// All is done.
+    Done,
+}
+
+/// A trial for a worker.
+#[derive(Debug)]
+pub struct Assigned {
+    /// The right to it.
+    pub lease: Lease,
+    /// The trial's number.
+    pub number: u64,
+    /// Its parameters.
+    pub stored: Vec<Stored>,
+    /// The seed of its training.
+    pub seed: u64,
+    /// Why this trial, for a reader.
+    pub why: &'static str,
+    /// What it reported before.
+    pub reports: Vec<(ReportPlace, f64)>,
+    /// Time of its steps up to there.
+    pub seconds: f64,
+}
+
+/// What decides, apart from the store.
+struct Plan<'a> {
+    sweep: &'a SweepParts,
+    worker: &'a Worker,
+}
+
+/// The parts of a sweep that a decision follows from.
+pub struct SweepParts {
+    name: String,
+    recipe: crate::recipe::SweepRecipe,
+    space: crate::space::Space,
+    enqueue: Vec<(toml::Table, bool)>,
+    part: Part,
+    terms: Terms,
+    target: Box<dyn Target>,
+}
+
+impl Sweep {
+    /// What decisions follow from.
+    ///
+    /// # Errors
+    /// When the recipe cannot be used.
+    pub fn parts(&self) -> Result<SweepParts> {
+        Ok(SweepParts {
+            name: self.name.clone(),
+            recipe: self.file.recipe.clone(),
+            space: self.file.space.clone(),
+            enqueue: self.file.enqueue.clone(),
+            part: self.definition.part.clone(),
+            terms: self.terms(),
+            target: self.target(cpu())?,
+        })
+    }
+
+    /// What a worker does next.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn next(&mut self, worker: &Worker) -> Result<Next> {
+        let parts = self.parts()?;
+        self.store.locked(self.study, |change| Plan { sweep: &parts, worker }.next(change))
+    }
+
+    /// Stores a report, and decides whether the trial goes on.
+    ///
+    /// # Errors
+    /// When the lease is lost, or the store cannot be read or written.
+    pub fn report(
+        &mut self,
+        lease: &Lease,
+        places: &[ReportPlace],
+        value: f64,
+        seconds: f64,
+    ) -> Result<Decision> {
+        let parts = self.parts()?;
+        self.store.locked(self.study, |change| {
+            let row = lease.row();
+            change.report(lease, places.len() as u64, value)?;
+            change.set_system(row, key::REPORTS, &json!(places))?;
+            change.set_user(row, key::SECONDS, &json!(seconds))?;
+            let trials = trials(change, &parts)?;
+            let curves = parts.curves(&trials);
+            let decision = parts.recipe.stop_rule(&parts.part).decide(&curves, lease.number);
+            let Some(trial) = trials.iter().find(|trial| trial.number() == lease.number) else {
+                return Ok(decision);
+            };
+            let is_end = places.last().is_some_and(|place| place.share >= 1.0);
+            match &decision {
+                // At its end a trial has a result, whatever the rule.
+                _ if is_end => return Ok(Decision::Continue),
+                Decision::Continue => {}
+                Decision::Pause(why) => {
+                    change.set_system(row, key::STATUS, &json!(Status::Paused))?;
+                    change.set_system(row, key::WAITS_AT, &json!(why.rung))?;
+                    keep_decision(change, row, "pause", why)?;
+                    change.release(row)?;
+                }
+                Decision::Stop(why) => {
+                    keep_decision(change, row, "stop", why)?;
+                    let line = parts.terms.line(why);
+                    change.set_user(row, key::WHY, &json!(line))?;
+                    let newest = parts.terms.result(&trial.values());
+                    let newest = newest.filter(|value| !value.is_nan());
+                    change.finish(trial.row.id, trial.number(), TrialState::Pruned, newest)?;
+                }
+            }
+            Ok(decision)
+        })
+    }
+
+    /// Ends a trial with a result.
+    ///
+    /// # Errors
+    /// When the lease is lost, or the store cannot be written.
+    pub fn complete(
+        &mut self,
+        lease: &Lease,
+        value: f64,
+        attributes: &[(&str, serde_json::Value)],
+    ) -> Result<()> {
+        self.end(lease, TrialState::Complete, Some(value), attributes)
+    }
+
+    /// Ends a trial without a result.
+    ///
+    /// # Errors
+    /// When the lease is lost, or the store cannot be written.
+    pub fn fail(&mut self, lease: &Lease, why: &str) -> Result<()> {
+        self.end(lease, TrialState::Fail, None, &[(key::WHY, json!(why))])
+    }
+
+    fn end(
+        &mut self,
+        lease: &Lease,
+        state: TrialState,
+        value: Option<f64>,
+        attributes: &[(&str, serde_json::Value)],
+    ) -> Result<()> {
+        self.store.locked(self.study, |change| {
+            change.check(lease)?;
+            for (key, value) in attributes {
+                change.set_user(lease.row(), key, value)?;
+            }
+            Ok(change.finish(lease.row(), lease.number, state, value)?)
+        })
+    }
+
+    /// Gives a trial back, so that any worker can go on with it.
+    ///
+    /// # Errors
+    /// When the store cannot be written; a lease that was lost is none to give back.
+    pub fn give_back(&mut self, lease: &Lease) -> Result<()> {
+        self.store.locked(self.study, |change| {
+            if change.check(lease).is_ok() {
+                change.set_system(lease.row(), key::STATUS, &json!(Status::Queued))?;
+                change.release(lease.row())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Stores what a decision at a rung followed from.
+fn keep_decision(
+    change: &mut Transaction<'_>,
+    trial: i64,
+    decision: &str,
+    why: &Why,
+) -> Result<()> {
+    let key = format!("{}{}", key::RUNG, why.rung);
+    let mut value = json!(why);
+    value["decision"] = json!(decision);
+    Ok(change.set_system(trial, &key, &value)?)
+}
+
+fn trials(change: &mut Transaction<'_>, parts: &SweepParts) -> Result<Vec<Trial>> {
+    change.trials()?.into_iter().map(|row| Trial::of(row, &parts.space)).collect()
+}
+
+impl SweepParts {
+    fn curves(&self, trials: &[Trial]) -> Vec<Curve> {
+        trials.iter().map(|trial| self.terms.of_rule(trial)).collect()
+    }
+
+    /// Whether a search has what it was to reach.
+    fn has_reached_target(&self, trials: &[Trial]) -> bool {
+        let Some(target) = self.recipe.objective.target else { return false };
+        if matches!(self.part, Part::Confirm { .. }) {
+            return false;
+        }
+        let wanted = self.terms.cost(target);
+        let complete = trials.iter().filter(|trial| trial.row.state == TrialState::Complete);
+        complete.filter_map(|trial| trial.row.value).any(|value| self.terms.cost(value) <= wanted)
+    }
+
+    /// Trials in all.
+    pub fn total(&self) -> u64 {
+        match &self.part {
+            Part::Confirm { trainings, .. } => trainings.len() as u64,
+            _ => self.recipe.trials,
+        }
+    }
+
+    /// The seed of a trial's training; `index` is its place among the trainings of a confirmation.
+    fn seed(&self, number: u64, index: Option<usize>) -> u64 {
+        let training = match &self.part {
+            Part::Confirm { trainings, .. } => index.and_then(|index| trainings.get(index)),
+            _ => None,
+        };
+        match (training, self.recipe.seeds) {
+            (Some(training), _) => training.seed,
+            (None, Seeds::Fixed(seed)) => seed,
+            // 32 bits, so that it stays readable.
+            (None, Seeds::Fresh) => {
+                Rng::new(self.recipe.seed, "seed of a trial").bits(number) >> 32
+            }
+        }
+    }
+
+    /// The point of a new trial and what it follows from: the first of the recipe's own points that
+    /// no trial has, or else what the sampler proposes.
+    fn propose(
+        &self,
+        number: u64,
+        trials: &[Trial],
+        start: NewTrial,
+    ) -> Result<(Vec<Stored>, StoredProposal)> {
+        let proposals = trials.iter().filter_map(|trial| trial.proposal());
+        let index = proposals.filter(|proposal| proposal.index.is_some()).count();
+        let known = match &self.part {
+            Part::Confirm { trainings, .. } => trainings.len(),
+            _ => self.enqueue.len(),
+        };
+        let seen = self.seen(trials);
+        self.propose_from(number, trials, seen, (index < known).then_some(index), start)
+    }
+
+    /// The bracket of a new trial.
+    fn start(&self, number: u64, trials: &[Trial]) -> NewTrial {
+        self.recipe.stop_rule(&self.part).next_new(&self.curves(trials), &self.name, number)
+    }
+
+    /// Epochs of a trial; 1 where its settings cannot be used, of which it then fails.
+    fn epochs(&self, stored: &[Stored], seed: u64) -> f64 {
+        let settings = self.space.settings(stored);
+        self.target.epochs(&Assignment { settings, seed }).unwrap_or(1.0)
+    }
+
+    /// How all trials stand.
+    fn seen(&self, trials: &[Trial]) -> Vec<(u64, usize, char)> {
+        let of = |trial: &Trial| (trial.number(), trial.reports.len(), state::of(trial));
+        trials.iter().map(of).collect()
+    }
+
+    /// The point of a trial as the others once stood; `index` is that of one of the recipe's own
+    /// points.
+    ///
+    /// # Errors
+    /// When the recipe's point is not of the space.
+    pub fn propose_from(
+        &self,
+        number: u64,
+        trials: &[Trial],
+        seen: Vec<(u64, usize, char)>,
+        index: Option<usize>,
+        start: NewTrial,
+    ) -> Result<(Vec<Stored>, StoredProposal)> {
+        if let (Part::Confirm { trainings, .. }, Some(index)) = (&self.part, index)
+            && let Some(training) = trainings.get(index)
+        {
+            let (model_hash, seen) = (String::new(), Vec::new());
+            let proposal =
+                StoredProposal { source: None, model_hash, seen, given: true, index: Some(index) };
+            return Ok((training.stored()?, proposal));
+        }
+        let proposal = self.sampled(number, trials, &seen, start);
+        let own = index.and_then(|index| self.enqueue.get(index));
+        let stored = match own {
+            None => self.space.stored(&proposal.point),
+            Some((values, _)) => {
+                let given = self.space.stored_of_values(values)?;
+                self.space.fill(&given, &proposal.point)?
+            }
+        };
+        let (source, model_hash) = (Some(proposal.source), proposal.model_hash);
+        let given = own.is_some();
+        Ok((stored, StoredProposal { source, model_hash, seen, given, index }))
+    }
+
+    /// What the sampler proposes, given how the trials once stood.
+    fn sampled(
+        &self,
+        number: u64,
+        trials: &[Trial],
+        seen: &[(u64, usize, char)],
+        start: NewTrial,
+    ) -> sampler::Proposal {
+        let rule = self.recipe.stop_rule(&self.part);
+        let rungs = rule.rungs(LONGEST);
+        let past = seen.iter().filter_map(|(number, count, state)| {
+            let trial = trials.iter().find(|trial| trial.number() == *number)?;
+            if rule.separates_brackets() && trial.start().bracket != start.bracket {
+                return None;
+            }
+            self.terms.of_sampler(trial, &rungs, *count, *state)
+        });
+        let past: Vec<Past> = past.collect();
+        sampler::propose(self.recipe.sampler, &self.space, self.recipe.seed, number, &past)
+    }
+}
+
+impl Plan<'_> {
+    fn next(&self, change: &mut Transaction<'_>) -> Result<Next> {
+        let parts = self.sweep;
+        let mut trials = self::trials(change, parts)?;
+        self.take_back_lost(change, &mut trials)?;
+        let queued = |trial: &&Trial| trial.status == Some(Status::Queued);
+        let running = |trial: &&Trial| trial.row.state == TrialState::Running;
+        if let Some(trial) = trials.iter().filter(running).find(queued) {
+            return self.train(change, trial, "continues");
+        }
+        let waiting = |trial: &&Trial| trial.row.state == TrialState::Waiting;
+        while let Some(trial) = trials.iter().find(waiting) {
+            match self.take_waiting(change, trial, &trials)? {
+                Some(next) => return Ok(next),
+                None => trials = self::trials(change, parts)?,
+            }
+        }
+        let curves = parts.curves(&trials);
+        let rule = parts.recipe.stop_rule(&parts.part);
+        if parts.has_reached_target(&trials) {
+            return self.end_paused(change, &trials);
+        }
+        let has_room = (trials.len() as u64) < parts.total();
+        if let Some((number, _)) = rule.next_promotion(&curves, has_room)
+            && let Some(trial) = trials.iter().find(|trial| trial.number() == number)
+        {
+            return self.train(change, trial, "is promoted");
+        }
+        if has_room {
+            return self.begin(change, &trials);
+        }
+        self.end_paused(change, &trials)
+    }
+
+    /// Ends what is paused, which will not be promoted any more, once nothing else runs.
+    fn end_paused(&self, change: &mut Transaction<'_>, trials: &[Trial]) -> Result<Next> {
+        let parts = self.sweep;
+        if trials.iter().any(|trial| trial.is_worked_on()) {
+            return Ok(Next::Wait);
+        }
+        for trial in trials.iter().filter(|trial| trial.status == Some(Status::Paused)) {
+            if trial.row.state == TrialState::Running {
+                let newest = parts.terms.result(&trial.values());
+                change.set_user(
+                    trial.row.id,
+                    key::WHY,
+                    &json!("paused at its rung to the end of the sweep"),
+                )?;
+                let newest = newest.filter(|value| !value.is_nan());
+                change.finish(trial.row.id, trial.number(), TrialState::Pruned, newest)?;
+            }
+        }
+        Ok(Next::Done)
+    }
+
+    /// Queues trials whose worker gave no sign of life, or ends them after too many losses.
+    fn take_back_lost(&self, change: &mut Transaction<'_>, trials: &mut [Trial]) -> Result<()> {
+        for trial in trials {
+            let is_lost = trial.row.state == TrialState::Running
+                && trial.status.is_none()
+                && !trial.is_worked_on();
+            // A trial that Python runs has neither a lease nor a seed.
+            if !is_lost || trial.row.user::<u64>(key::SEED).is_none() {
+                continue;
+            }
+            let lost = trial.row.system::<u64>(key::LOST).unwrap_or(0) + 1;
+            let id = trial.row.id;
+            change.set_system(id, key::LOST, &json!(lost))?;
+            change.release(id)?;
+            if lost > self.sweep.recipe.retries {
+                let why = format!("its worker was lost {lost} times");
+                change.set_user(id, key::WHY, &json!(why))?;
+                change.finish(trial.row.id, trial.number(), TrialState::Fail, None)?;
+                trial.row.state = TrialState::Fail;
+            } else {
+                change.set_system(id, key::STATUS, &json!(Status::Queued))?;
+                trial.status = Some(Status::Queued);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a point that was put into the store; what it leaves open is proposed. One that cannot
+    /// be used fails with the reason.
+    fn take_waiting(
+        &self,
+        change: &mut Transaction<'_>,
+        trial: &Trial,
+        trials: &[Trial],
+    ) -> Result<Option<Next>> {
+        let (parts, id) = (self.sweep, trial.row.id);
+        if !change.change_state(id, TrialState::Waiting, TrialState::Running)? {
+            return Ok(None);
+        }
+        let fixed: Option<serde_json::Map<String, serde_json::Value>> =
+            trial.row.system(key::FIXED);
+        let given = match fixed {
+            Some(fixed) => parts.space.stored_of_fixed(&fixed),
+            None => Ok(trial.stored.clone()),
+        };
+        let others: Vec<Trial> =
+            trials.iter().filter(|other| other.number() != trial.number()).cloned().collect();
+        let seen = parts.seen(&others);
+        let start = parts.start(trial.number(), &others);
+        let proposal = parts.sampled(trial.number(), &others, &seen, start);
+        match given.and_then(|given| parts.space.fill(&given, &proposal.point)) {
+            Ok(stored) => {
+                let (source, model_hash) = (Some(proposal.source), proposal.model_hash);
+                let proposal =
+                    StoredProposal { source, model_hash, seen, given: true, index: None };
+                self.give(change, &trial.row, stored, &proposal, start, "was enqueued").map(Some)
+            }
+            Err(error) => {
+                change.set_user(id, key::WHY, &json!(error.to_string()))?;
+                change.finish(trial.row.id, trial.number(), TrialState::Fail, None)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Goes on with a trial that has its point.
+    fn train(
+        &self,
+        change: &mut Transaction<'_>,
+        trial: &Trial,
+        why: &'static str,
+    ) -> Result<Next> {
+        change.set_system(trial.row.id, key::STATUS, &serde_json::Value::Null)?;
+        let lease = change.lease(&trial.row, self.worker)?;
+        let (number, stored, reports) =
+            (trial.number(), trial.stored.clone(), trial.reports.clone());
+        let index = trial.proposal().and_then(|proposal| proposal.index);
+        let seed = trial.row.user(key::SEED).unwrap_or_else(|| self.sweep.seed(number, index));
+        let seconds = trial.row.user(key::SECONDS).unwrap_or(0.0);
+        let assigned = Assigned { lease, number, stored, seed, why, reports, seconds };
+        Ok(Next::Train(Box::new(assigned)))
+    }
+
+    fn begin(&self, change: &mut Transaction<'_>, trials: &[Trial]) -> Result<Next> {
+        let row = change.insert(TrialState::Running)?;
+        let start = self.sweep.start(row.number, trials);
+        let (stored, proposal) = self.sweep.propose(row.number, trials, start)?;
+        self.give(change, &row, stored, &proposal, start, "is new")
+    }
+
+    /// Stores the point of a trial, which the worker then has.
+    fn give(
+        &self,
+        change: &mut Transaction<'_>,
+        row: &TrialRow,
+        stored: Vec<Stored>,
+        proposal: &StoredProposal,
+        start: NewTrial,
+        why: &'static str,
+    ) -> Result<Next> {
+        let parameters: Vec<Parameter> = stored.iter().map(parameter).collect();
+        change.set_parameters(row.id, &parameters)?;
+        let (number, seed) = (row.number, self.sweep.seed(row.number, proposal.index));
+        change.set_user(row.id, key::SEED, &json!(seed))?;
+        change.set_user(row.id, key::EPOCHS, &json!(self.sweep.epochs(&stored, seed)))?;
+        change.set_system(row.id, key::START, &json!(start))?;
+        change.set_system(row.id, key::PROPOSAL, &json!(proposal))?;
+        let lease = change.lease(row, self.worker)?;
+        let (reports, seconds) = (Vec::new(), 0.0);
+        let assigned = Assigned { lease, number, stored, seed, why, reports, seconds };
+        Ok(Next::Train(Box::new(assigned)))
+    }
+}
+
+/// A stored parameter as a row.
+pub fn parameter(stored: &Stored) -> Parameter {
+    Parameter {
+        name: stored.name.clone(),
+        value: stored.value,
+        distribution: stored.distribution.to_json(),
+    }
+}

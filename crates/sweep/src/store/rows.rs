@@ -1,0 +1,222 @@
+//! Trials as they are stored.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::database::Database;
+use super::error::StoreError;
+use super::{StudyId, Value};
+
+/// The state of a trial, by Optuna's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialState {
+    /// A worker has it, or it is paused or queued.
+    Running,
+    /// It has a result.
+    Complete,
+    /// It was stopped before its end.
+    Pruned,
+    /// It has no result.
+    Fail,
+    /// A point that any worker may take.
+    Waiting,
+}
+
+impl TrialState {
+    /// Optuna's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Complete => "COMPLETE",
+            Self::Pruned => "PRUNED",
+            Self::Fail => "FAIL",
+            Self::Waiting => "WAITING",
+        }
+    }
+
+    /// Whether the trial will not change any more.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Complete | Self::Pruned | Self::Fail)
+    }
+
+    fn of(name: &str) -> Result<Self, StoreError> {
+        let all = [Self::Running, Self::Complete, Self::Pruned, Self::Fail, Self::Waiting];
+        all.into_iter().find(|state| state.name() == name).ok_or_else(|| StoreError::Unexpected {
+            wanted: "a trial's state",
+            found: name.to_owned(),
+        })
+    }
+}
+
+/// A parameter of a trial: its distribution as Optuna's JSON, and its value as a number (the index
+/// of a category).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name in the store.
+    pub name: String,
+    /// The value as a number.
+    pub value: f64,
+    /// `{"name": "FloatDistribution", "attributes": ...}`.
+    pub distribution: String,
+}
+
+/// A trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRow {
+    /// Its key in the store.
+    pub id: i64,
+    /// Its number in the study, from 0.
+    pub number: u64,
+    /// Its state.
+    pub state: TrialState,
+    /// In the order in which they were stored.
+    pub parameters: Vec<Parameter>,
+    /// The result, where it has one.
+    pub value: Option<f64>,
+    /// What it reported, by step from 1; NaN where that was no number.
+    pub reports: BTreeMap<i64, f64>,
+    /// JSON of the attributes that are for readers.
+    pub user: BTreeMap<String, String>,
+    /// JSON of the others.
+    pub system: BTreeMap<String, String>,
+    /// When it began, in UTC.
+    pub started: Option<String>,
+    /// When it ended.
+    pub completed: Option<String>,
+    /// The worker that has it and the seconds until its lease expires, below 0 when it has.
+    pub lease: Option<(String, f64)>,
+}
+
+impl TrialRow {
+    /// A user attribute; `None` where it is missing or is something else.
+    pub fn user<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_str(self.user.get(key)?).ok()
+    }
+
+    /// A system attribute; `None` where it is missing or is something else.
+    pub fn system<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_str(self.system.get(key)?).ok()
+    }
+
+    /// A system attribute whose text Python may have written with `NaN`: `None` where it is no
+    /// JSON.
+    pub fn system_json(&self, key: &str) -> Option<Json> {
+        self.system(key)
+    }
+}
+
+/// All trials of a study, in order of number.
+pub(super) fn trials(
+    database: &mut dyn Database,
+    study: StudyId,
+) -> Result<Vec<TrialRow>, StoreError> {
+    let of_study = [Value::from(study.0)];
+    let time = |column: &str| format!("CAST({column} AS VARCHAR(32))");
+    let sql = format!(
+        "SELECT trial_id, number, state, {}, {} FROM trials WHERE study_id = $1 AND number IS \
+         NOT NULL ORDER BY number, trial_id",
+        time("datetime_start"),
+        time("datetime_complete")
+    );
+    let mut trials = Vec::new();
+    let mut places: BTreeMap<i64, usize> = BTreeMap::new();
+    for mut row in database.query(&sql, &of_study)? {
+        let id = row.integer()?;
+        places.insert(id, trials.len());
+        trials.push(TrialRow {
+            id,
+            number: row.integer()?.max(0) as u64,
+            state: TrialState::of(&row.text()?)?,
+            parameters: Vec::new(),
+            value: None,
+            reports: BTreeMap::new(),
+            user: BTreeMap::new(),
+            system: BTreeMap::new(),
+            started: row.optional_text()?,
+            completed: row.optional_text()?,
+            lease: None,
+        });
+    }
+    let mut each =
+        |columns: &str,
+         table: &str,
+         order: &str,
+         add: &mut dyn FnMut(&mut TrialRow, &mut super::value::Row) -> Result<(), StoreError>|
+         -> Result<(), StoreError> {
+            let sql = format!(
+                "SELECT p.trial_id, {columns} FROM {table} p JOIN trials t ON t.trial_id = \
+             p.trial_id WHERE t.study_id = $1 ORDER BY {order}"
+            );
+            for mut row in database.query(&sql, &of_study)? {
+                let place = places.get(&row.integer()?).copied();
+                if let Some(trial) = place.and_then(|place| trials.get_mut(place)) {
+                    add(trial, &mut row)?;
+                }
+            }
+            Ok(())
+        };
+    each(
+        "p.param_name, p.param_value, p.distribution_json",
+        "trial_params",
+        "p.param_id",
+        &mut |trial, row| {
+            let name = row.text()?;
+            let value = row.real()?.unwrap_or(f64::NAN);
+            let distribution = row.optional_text()?.unwrap_or_default();
+            trial.parameters.push(Parameter { name, value, distribution });
+            Ok(())
+        },
+    )?;
+    each("p.value, p.value_type", "trial_values", "p.objective DESC", &mut |trial, row| {
+        let value = row.real()?;
+        trial.value = Some(typed(value, &row.text()?));
+        Ok(())
+    })?;
+    each(
+        "p.step, p.intermediate_value, p.intermediate_value_type",
+        "trial_intermediate_values",
+        "p.step",
+        &mut |trial, row| {
+            let (step, value) = (row.integer()?, row.real()?);
+            trial.reports.insert(step, typed(value, &row.text()?));
+            Ok(())
+        },
+    )?;
+    each("p.\"key\", p.value_json", "trial_user_attributes", "p.trial_id", &mut |trial, row| {
+        trial.user.insert(row.text()?, row.optional_text()?.unwrap_or_default());
+        Ok(())
+    })?;
+    each("p.\"key\", p.value_json", "trial_system_attributes", "p.trial_id", &mut |trial, row| {
+        trial.system.insert(row.text()?, row.optional_text()?.unwrap_or_default());
+        Ok(())
+    })?;
+    if super::schema::has_leases(database)? {
+        super::leases::add(database, study, &mut trials)?;
+    }
+    Ok(trials)
+}
+
+/// A number of Optuna's type: infinities and NaN have no value of their own.
+fn typed(value: Option<f64>, kind: &str) -> f64 {
+    match (kind, value) {
+        ("INF_POS", _) => f64::INFINITY,
+        ("INF_NEG", _) => f64::NEG_INFINITY,
+        (_, Some(value)) => value,
+        (_, None) => f64::NAN,
+    }
+}
+
+/// The value and Optuna's type of a number.
+pub(super) fn type_of(value: f64) -> (Option<f64>, &'static str) {
+    if value.is_nan() {
+        (None, "NAN")
+    } else if value == f64::INFINITY {
+        (None, "INF_POS")
+    } else if value == f64::NEG_INFINITY {
+        (None, "INF_NEG")
+    } else {
+        (Some(value), "FINITE")
+    }
+}

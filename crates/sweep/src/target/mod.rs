@@ -1,0 +1,74 @@
+//! What a trial trains: a model of a recipe, or a classifier for a task.
+
+mod finetuning;
+mod training;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use experiment::Observer;
+use indexmap::IndexMap;
+use toml::Value;
+
+use crate::error::Result;
+
+pub use finetuning::FinetuneTarget;
+pub use training::TrainingTarget;
+
+/// The settings of a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// By their keys below the model.
+    pub settings: IndexMap<String, Value>,
+    /// Seed of initialisation, data order and dropout.
+    pub seed: u64,
+}
+
+/// What a finished trial came to, beside its reports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// By name: `held_out_loss`, `test_loss`, `score`, and minimal pairs by their place.
+    pub scores: BTreeMap<String, f64>,
+    /// Time of the training steps.
+    pub seconds: f64,
+    /// Epochs that were trained.
+    pub epochs: f64,
+}
+
+/// What a trial trains.
+pub trait Target: Sync {
+    /// Checks a trial's settings without training.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    fn check(&self, assignment: &Assignment) -> Result<()>;
+
+    /// Epochs of a trial from its first step to its last.
+    ///
+    /// # Errors
+    /// When the settings cannot be used.
+    fn epochs(&self, assignment: &Assignment) -> Result<f64>;
+
+    /// Makes what all trials share, and what this one needs of that kind.
+    ///
+    /// # Errors
+    /// When it cannot be made, or the observer asked to stop.
+    fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<()>;
+
+    /// Trains in a folder, or goes on there, and reports every evaluation to the observer.
+    ///
+    /// # Errors
+    /// When the training fails, or the observer asked to stop.
+    fn execute(
+        &self,
+        assignment: &Assignment,
+        folder: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Measured>;
+
+    /// Removes what could only continue a trial that will not be continued.
+    fn forget(&self, folder: &Path);
+
+    /// The folder of a finished trial's model, if there is one.
+    fn model(&self, folder: &Path) -> Option<std::path::PathBuf>;
+}

@@ -1,0 +1,151 @@
+//! A trial that trains a model of a recipe and scores it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Device;
+use experiment::evaluation::{LoadedModel, loss};
+use experiment::lock::LockError;
+use experiment::run::{self, RunSettings, scores};
+use experiment::training_log::TrainingSummary;
+use experiment::{ExperimentError, Observer, Recipe, files, recipe};
+use model::hugging_face;
+
+use super::{Assignment, Measured, Target};
+use crate::error::{Result, SweepError};
+use crate::recipe::overrides_of;
+
+/// How long to wait before another try at what another worker prepares.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Trains a model of a recipe.
+pub struct TrainingTarget {
+    /// The recipe that varies, a file.
+    pub base: PathBuf,
+    /// The model that varies.
+    pub model: String,
+    /// Text, tokenizer, tokens, teachers and their outputs, which all trials share.
+    pub shared: PathBuf,
+    /// Text for a test loss: a folder.
+    pub test: Option<PathBuf>,
+    /// Where models are trained.
+    pub device: Arc<dyn Device>,
+}
+
+impl TrainingTarget {
+    fn recipe(&self, assignment: &Assignment) -> Result<Recipe> {
+        let overrides = overrides_of(&self.model, &assignment.settings);
+        let mut recipe = recipe::load(&self.base, &overrides)?;
+        if let Some(section) = recipe.models.get_mut(&self.model) {
+            section.train.seed = Some(assignment.seed);
+        }
+        Ok(recipe)
+    }
+
+    fn settings(&self, folder: &Path) -> RunSettings {
+        RunSettings {
+            prepared: Some(self.shared.join("prepared")),
+            caches: Some(self.shared.join("teachers")),
+            device: self.device.clone(),
+            replace: true,
+            ..RunSettings::on_cpu(folder)
+        }
+    }
+
+    fn weights(&self, folder: &Path) -> PathBuf {
+        folder.join("models").join(&self.model).join("final")
+    }
+
+    /// The loss on the test text, cut into the sequences of the training.
+    fn test_loss(&self, recipe: &Recipe, folder: &Path, observer: &dyn Observer) -> Result<f64> {
+        let section = recipe.models.get(&self.model);
+        let text = loss::HeldoutText {
+            data: self.test.as_deref().unwrap_or(Path::new("")),
+            raw_tokens: false,
+            clean: recipe.corpus.clean,
+            sequence_length: section.map_or(128, |section| section.train.sequence_length),
+        };
+        let path = self.weights(folder);
+        let model = hugging_face::load(&path, &self.device).map_err(ExperimentError::from)?;
+        Ok(loss::measure(&[LoadedModel { path, model }], text, observer)?.loss)
+    }
+}
+
+impl Target for TrainingTarget {
+    fn check(&self, assignment: &Assignment) -> Result<()> {
+        self.recipe(assignment).map(drop)
+    }
+
+    fn epochs(&self, assignment: &Assignment) -> Result<f64> {
+        let recipe = self.recipe(assignment)?;
+        let train = &recipe.models[&self.model].train;
+        Ok(match train.phases.is_empty() {
+            true => train.epochs,
+            false => train.phases.iter().filter_map(|phase| phase.epochs).sum(),
+        })
+    }
+
+    fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<()> {
+        let recipe = self.recipe(assignment)?;
+        let settings = RunSettings { caches: None, ..self.settings(&self.shared) };
+        let mut is_reported = false;
+        loop {
+            let done = run::prepare(recipe.clone(), &self.model, &settings, observer);
+            match done {
+                Err(error) if error.find::<LockError>().is_some_and(is_held) => {
+                    if observer.should_stop() {
+                        return Err(SweepError::Interrupted);
+                    }
+                    if !is_reported {
+                        observer.note(format_args!("waits for what another worker prepares"));
+                        is_reported = true;
+                    }
+                    std::thread::sleep(RETRY);
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn execute(
+        &self,
+        assignment: &Assignment,
+        folder: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Measured> {
+        let recipe = run::alone(self.recipe(assignment)?, &self.model, &self.shared);
+        run::run(recipe.clone(), &self.settings(folder), observer)?;
+        let found = scores::of_model(folder, &self.model)?;
+        let place = folder.join("models").join(&self.model).join(TrainingSummary::FILE);
+        let summary: TrainingSummary = files::read_json(&place)?;
+        let mut measured = Measured {
+            scores: found.pairs,
+            seconds: summary.seconds,
+            epochs: self.epochs(assignment)?,
+        };
+        let held_out = found.held_out_loss.map(|loss| ("held_out_loss".to_owned(), loss));
+        measured.scores.extend(held_out);
+        if self.test.is_some() {
+            let loss = self.test_loss(&recipe, folder, observer)?;
+            measured.scores.insert("test_loss".to_owned(), loss);
+        }
+        Ok(measured)
+    }
+
+    fn forget(&self, folder: &Path) {
+        for name in ["checkpoints", "best", "snapshots"] {
+            // What stays takes room and harms nothing.
+            let _ = files::remove(&folder.join("models").join(&self.model).join(name));
+        }
+    }
+
+    fn model(&self, folder: &Path) -> Option<PathBuf> {
+        let place = self.weights(folder);
+        place.join("model.safetensors").is_file().then_some(place)
+    }
+}
+
+fn is_held(error: &LockError) -> bool {
+    matches!(error, LockError::Held { .. })
+}

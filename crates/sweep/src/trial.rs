@@ -1,0 +1,309 @@
+//! A trial of a sweep: a row of the store in the sweep's own terms.
+
+use serde::{Deserialize, Serialize};
+
+use crate::distribution::Distribution;
+use crate::error::Result;
+use crate::recipe::At;
+use crate::sampler::{Outcome, Past, ProposalSource};
+use crate::space::{Point, Space, Stored};
+use crate::stopping::{Curve, CurveState, NewTrial, Why};
+use crate::store::{Direction, Parameter, TrialRow, TrialState};
+
+/// Keys of attributes.
+pub mod key {
+    /// User attribute: the folder of the trial's run.
+    pub const RUN: &str = "run";
+    /// User attribute: the seed of its training.
+    pub const SEED: &str = "seed";
+    /// User attribute: epochs from the first step to the last.
+    pub const EPOCHS: &str = "epochs";
+    /// User attribute: its lowest report.
+    pub const BEST: &str = "best_loss";
+    /// User attribute: time of its steps.
+    pub const SECONDS: &str = "seconds";
+    /// User attribute: what computed the products.
+    pub const DEVICE: &str = "device";
+    /// User attribute: why it was stopped, or has no result.
+    pub const WHY: &str = "why";
+    /// User attribute: scores by name.
+    pub const SCORES: &str = "scores";
+    /// System attribute: what its point follows from.
+    pub const PROPOSAL: &str = "babyllama:proposal";
+    /// System attribute: for each report, its step of training, epochs, and share of the whole.
+    pub const REPORTS: &str = "babyllama:reports";
+    /// System attribute: the bracket of the trial, and the first rung at which it is compared.
+    pub const START: &str = "babyllama:start";
+    /// System attribute: the rung at which it waits.
+    pub const WAITS_AT: &str = "babyllama:waits_at";
+    /// System attribute: `queued` or `paused`.
+    pub const STATUS: &str = "babyllama:status";
+    /// System attribute: how often its worker was lost.
+    pub const LOST: &str = "babyllama:lost";
+    /// System attribute: decisions at rungs, by rung.
+    pub const RUNG: &str = "babyllama:rung:";
+    /// System attribute of Optuna: given values of a trial that waits.
+    pub const FIXED: &str = "fixed_params";
+}
+
+/// What a point follows from, as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredProposal {
+    /// The model that proposed it; `None` of a given point.
+    pub source: Option<ProposalSource>,
+    /// The model's inputs.
+    pub model_hash: String,
+    /// Every trial that was there: its number, how many reports it had, and its state.
+    pub seen: Vec<(u64, usize, char)>,
+    /// Whether some values were given.
+    pub given: bool,
+    /// The place among the points that the recipe has itself, of such a one.
+    pub index: Option<usize>,
+}
+
+/// Where a report was made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportPlace {
+    /// Steps of training.
+    pub step: u64,
+    /// Epochs of training.
+    pub epoch: f64,
+    /// Of the whole training, 1 at its end.
+    pub share: f64,
+}
+
+/// Whether a RUNNING trial is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Any worker may continue it.
+    Queued,
+    /// It waits at a rung.
+    Paused,
+}
+
+/// A trial in the sweep's terms.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// As it is stored.
+    pub row: TrialRow,
+    /// Its parameters.
+    pub stored: Vec<Stored>,
+    /// Its point; empty where its parameters are not of the space.
+    pub point: Option<Point>,
+    /// Whether a RUNNING trial is worked on; `None` where it is.
+    pub status: Option<Status>,
+    /// What it reported and where, in order.
+    pub reports: Vec<(ReportPlace, f64)>,
+}
+
+impl Trial {
+    /// A row in terms of a space.
+    ///
+    /// # Errors
+    /// When a parameter's distribution cannot be read.
+    pub fn of(row: TrialRow, space: &Space) -> Result<Self> {
+        let mut stored = Vec::new();
+        for Parameter { name, value, distribution } in &row.parameters {
+            // A trial of Python may have parameters of another kind; it then has no point.
+            if let Ok(distribution) = Distribution::from_json(distribution) {
+                stored.push(Stored { name: name.clone(), distribution, value: *value });
+            }
+        }
+        let point = match stored.len() == row.parameters.len() && !stored.is_empty() {
+            true => space.point_of_stored(&stored).ok(),
+            false => None,
+        };
+        let places: Vec<ReportPlace> = row.system(key::REPORTS).unwrap_or_default();
+        let reports = row.reports.iter().map(|(&step, &value)| {
+            let place = usize::try_from(step - 1).ok().and_then(|index| places.get(index));
+            // Python's trials report by epochs, and do not state where they end.
+            let unknown = ReportPlace { step: 0, epoch: step as f64, share: 0.0 };
+            (place.copied().unwrap_or(unknown), value)
+        });
+        let reports = reports.collect();
+        let status = row.system(key::STATUS);
+        Ok(Self { stored, point, status, reports, row })
+    }
+
+    /// The trial's number.
+    pub fn number(&self) -> u64 {
+        self.row.number
+    }
+
+    /// What its point follows from.
+    pub fn proposal(&self) -> Option<StoredProposal> {
+        self.row.system(key::PROPOSAL)
+    }
+
+    /// Whether a worker has it whose lease holds.
+    pub fn is_worked_on(&self) -> bool {
+        self.row.state == TrialState::Running
+            && self.row.lease.as_ref().is_some_and(|(_, left)| *left > 0.0)
+    }
+
+    /// Its bracket.
+    pub fn start(&self) -> NewTrial {
+        self.row.system(key::START).unwrap_or_default()
+    }
+
+    /// What it reported, in order.
+    pub fn values(&self) -> Vec<f64> {
+        self.reports.iter().map(|(_, value)| *value).collect()
+    }
+}
+
+/// How reports become budgets and costs.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What is better.
+    pub direction: Direction,
+    /// Which report counts.
+    pub at: At,
+    /// Whether budgets are shares of a trial's own training, or epochs.
+    pub by_share: bool,
+}
+
+impl Terms {
+    /// A value as a cost: less is better.
+    pub fn cost(&self, value: f64) -> f64 {
+        match self.direction {
+            Direction::Minimize => value,
+            Direction::Maximize => -value,
+        }
+    }
+
+    /// The budgets and costs of a trial's first `count` reports.
+    pub fn curve(&self, trial: &Trial, count: usize) -> Vec<(f64, f64)> {
+        let mut lowest = f64::INFINITY;
+        let reports = trial.reports.iter().take(count).map(|(place, value)| {
+            let (cost, budget) = (self.cost(*value), self.budget(place));
+            // NaN is no cost, and lowers none.
+            lowest = lowest.min(cost);
+            match self.at {
+                At::Best if lowest.is_finite() => (budget, lowest),
+                _ => (budget, cost),
+            }
+        });
+        reports.collect()
+    }
+
+    fn budget(&self, place: &ReportPlace) -> f64 {
+        if self.by_share { place.share } else { place.epoch }
+    }
+
+    /// A decision in a line, with values as they are reported.
+    pub fn line(&self, why: &Why) -> String {
+        let Why { rung, value, threshold, n } = *why;
+        let value = self.cost(value);
+        match threshold.map(|threshold| self.cost(threshold)) {
+            Some(threshold) => {
+                format!("rung {rung}: {value:.4} is not within {threshold:.4}, by {n} trials there")
+            }
+            None => format!("rung {rung}: {value:.4}, one of {n} trials there"),
+        }
+    }
+
+    /// A trial as stopping rules see it.
+    pub fn of_rule(&self, trial: &Trial) -> Curve {
+        let state = match (trial.row.state, trial.status) {
+            (TrialState::Complete, _) => CurveState::Complete,
+            (TrialState::Pruned, _) => CurveState::Stopped,
+            (TrialState::Fail, _) => CurveState::Failed,
+            (_, Some(Status::Paused)) => {
+                CurveState::Paused { rung: trial.row.system(key::WAITS_AT).unwrap_or(0) }
+            }
+            _ => CurveState::Running,
+        };
+        let (number, reports) = (trial.number(), self.curve(trial, usize::MAX));
+        Curve { number, reports, state, end: self.end(trial), start: trial.start() }
+    }
+
+    /// The budget at a trial's end.
+    fn end(&self, trial: &Trial) -> f64 {
+        match self.by_share {
+            true => 1.0,
+            false => trial.row.user(key::EPOCHS).unwrap_or(f64::INFINITY),
+        }
+    }
+
+    /// The result of a trial that reported these values.
+    pub fn result(&self, values: &[f64]) -> Option<f64> {
+        match self.at {
+            At::Last => values.last().copied(),
+            At::Best => self.best(values),
+        }
+    }
+
+    /// The best of some values, without those that are no number.
+    pub fn best(&self, values: &[f64]) -> Option<f64> {
+        let values = values.iter().copied().filter(|value| !value.is_nan());
+        match self.direction {
+            Direction::Minimize => values.reduce(f64::min),
+            Direction::Maximize => values.reduce(f64::max),
+        }
+    }
+
+    /// A trial as samplers see it, with its first `count` reports in a state. Reports at rungs have
+    /// the rung's budget, so that trials are compared there; others are left out, but for the last
+    /// of a complete trial.
+    pub fn of_sampler(
+        &self,
+        trial: &Trial,
+        rungs: &[f64],
+        count: usize,
+        state: char,
+    ) -> Option<Past> {
+        let point = trial.point.clone()?;
+        let curve = self.curve(trial, count);
+        let last = curve.last().map(|(_, cost)| *cost).filter(|cost| !cost.is_nan());
+        let result = trial.row.value.map(|value| self.cost(value));
+        let outcome = match (state, last) {
+            (state::COMPLETE, _) => result.or(last).map_or(Outcome::Failed, Outcome::Complete),
+            (state::STOPPED, _) => result.or(last).map_or(Outcome::Failed, Outcome::Stopped),
+            (state::FAILED, _) => Outcome::Failed,
+            (state::PAUSED, Some(last)) => Outcome::Stopped(last),
+            _ => Outcome::Running,
+        };
+        let mut reports = Vec::new();
+        for &rung in rungs {
+            let reached = curve.iter().find(|(budget, _)| *budget >= rung - 1e-9);
+            reports.extend(reached.map(|(_, cost)| (rung, *cost)));
+        }
+        let end = self.end(trial);
+        if let Outcome::Complete(cost) = outcome
+            && end.is_finite()
+            && reports.last().is_none_or(|(budget, _)| *budget < end)
+        {
+            reports.push((end, cost));
+        }
+        Some(Past { number: trial.number(), point, outcome, reports })
+    }
+}
+
+/// One letter for how a trial stood.
+pub mod state {
+    use super::{Status, Trial, TrialState};
+
+    /// It has a result.
+    pub const COMPLETE: char = 'c';
+    /// It was stopped.
+    pub const STOPPED: char = 's';
+    /// It has none.
+    pub const FAILED: char = 'f';
+    /// It waits at a rung.
+    pub const PAUSED: char = 'p';
+    /// It runs, or will.
+    pub const RUNNING: char = 'r';
+
+    /// How a trial stands.
+    pub fn of(trial: &Trial) -> char {
+        match (trial.row.state, trial.status) {
+            (TrialState::Complete, _) => COMPLETE,
+            (TrialState::Pruned, _) => STOPPED,
+            (TrialState::Fail, _) => FAILED,
+            (_, Some(Status::Paused)) => PAUSED,
+            _ => RUNNING,
+        }
+    }
+}

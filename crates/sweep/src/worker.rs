@@ -1,0 +1,264 @@
+//! A worker: takes trials one after the other and trains them, until all is done.
+
+mod heartbeat;
+mod observer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::Device;
+use experiment::Observer;
+use serde_json::json;
+
+use self::heartbeat::Heartbeat;
+use self::observer::{Ending, TrialObserver};
+use crate::definition::Part;
+use crate::error::{Result, SweepError};
+use crate::recipe::VALIDATION_LOSS;
+use crate::schedule::{Assigned, Next};
+use crate::store::{Store, StudyId, Worker};
+use crate::sweep::Sweep;
+use crate::target::{Measured, Target};
+use crate::trial::key;
+
+/// The study's user attribute by which workers are asked to stop.
+pub const STOP: &str = "babyllama:stop";
+
+/// The longest wait between two looks at a store that has nothing to do.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How a worker works.
+pub struct WorkSettings {
+    /// Where models are trained.
+    pub device: Arc<dyn Device>,
+    /// Names the worker to readers.
+    pub name: String,
+    /// When it stops, whatever is left.
+    pub until: Option<Instant>,
+}
+
+/// How the work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worked {
+    /// All trials are done.
+    Done,
+    /// The time is over, or a signal asked to stop; the trial at hand is given back.
+    Paused,
+    /// `sweep stop` asked all workers to.
+    Stopped,
+}
+
+/// Works on studies, on the one with the fewest trials first, until all are done.
+///
+/// # Errors
+/// When a store, the disk or the device fails; the trial at hand is given back where that can be.
+/// A trial that fails by itself ends alone.
+pub fn work(
+    sweeps: &mut [Sweep],
+    settings: &WorkSettings,
+    observer: &dyn Observer,
+) -> Result<Worked> {
+    let mut wait = Duration::from_millis(200);
+    loop {
+        if observer.should_stop() || settings.until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(Worked::Paused);
+        }
+        let mut order: Vec<(usize, usize)> = Vec::new();
+        for (index, sweep) in sweeps.iter_mut().enumerate() {
+            if asked_to_stop(&mut sweep.store, sweep.study)?.is_some() {
+                return Ok(Worked::Stopped);
+            }
+            order.push((sweep.store.trials(sweep.study)?.len(), index));
+        }
+        order.sort();
+        match step(sweeps, &order, settings, observer)? {
+            Step::Trained => wait = Duration::from_millis(200),
+            Step::Ended(worked) => return Ok(worked),
+            Step::Waits => {
+                sleep(wait, settings, observer);
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}
+
+enum Step {
+    Trained,
+    Waits,
+    Ended(Worked),
+}
+
+fn step(
+    sweeps: &mut [Sweep],
+    order: &[(usize, usize)],
+    settings: &WorkSettings,
+    observer: &dyn Observer,
+) -> Result<Step> {
+    let mut waits = false;
+    for &(_, index) in order {
+        let sweep = &mut sweeps[index];
+        let seconds = sweep.file.recipe.heartbeat_seconds;
+        let worker = Worker { name: settings.name.clone(), lease_seconds: 4.0 * seconds };
+        match sweep.next(&worker)? {
+            Next::Train(assigned) => {
+                let trained = train(sweep, &assigned, &worker, settings, observer)?;
+                return Ok(match trained {
+                    Some(worked) => Step::Ended(worked),
+                    None => Step::Trained,
+                });
+            }
+            Next::Wait => waits = true,
+            Next::Done => {}
+        }
+    }
+    Ok(if waits { Step::Waits } else { Step::Ended(Worked::Done) })
+}
+
+/// Whether workers of a study were asked to stop: `after` the trial at hand, or `now`.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn asked_to_stop(store: &mut Store, study: StudyId) -> Result<Option<String>> {
+    Ok(store.study_attribute::<Option<String>>(study, STOP)?.flatten())
+}
+
+fn sleep(time: Duration, settings: &WorkSettings, observer: &dyn Observer) {
+    let end = Instant::now() + time;
+    while Instant::now() < end && !observer.should_stop() {
+        if settings.until.is_some_and(|until| Instant::now() >= until) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Trains one trial; returns how the work ends, where it does.
+fn train(
+    sweep: &mut Sweep,
+    assigned: &Assigned,
+    worker: &Worker,
+    settings: &WorkSettings,
+    observer: &dyn Observer,
+) -> Result<Option<Worked>> {
+    let number = assigned.number;
+    let target = sweep.target(settings.device.clone())?;
+    let assignment = sweep.assignment(&assigned.stored, assigned.seed);
+    let values: Vec<String> =
+        assignment.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let (name, why) = (sweep.name.clone(), assigned.why);
+    observer.note(format_args!("trial {number} of {name} {why}: {}", values.join(", ")));
+    let folder = sweep.trial_folder(number);
+    let begun = Instant::now();
+    let heartbeat = Heartbeat::begin(sweep, assigned.lease.clone(), worker.clone())?;
+    let trial = TrialObserver::new(sweep, assigned, &heartbeat, settings.until, observer);
+    let done = target
+        .check(&assignment)
+        .and_then(|()| target.prepare(&assignment, &trial))
+        .and_then(|()| {
+            trial.begin_training();
+            target.execute(&assignment, &folder, &trial)
+        });
+    let ending = trial.ending();
+    let reports = trial.into_reports();
+    drop(heartbeat);
+    match (done, ending) {
+        (_, Ending::StoreFailed(error)) => {
+            let _ = sweep.give_back(&assigned.lease);
+            Err(error)
+        }
+        (_, Ending::LeaseLost(why)) => {
+            observer.note(format_args!("{why}; this worker leaves it"));
+            Ok(None)
+        }
+        (Ok(measured), _) => {
+            finish(sweep, assigned, &*target, &folder, measured, &reports, settings)
+                .or_else(|error| if error.is_lost_lease() { Ok(()) } else { Err(error) })?;
+            let seconds = begun.elapsed().as_secs_f64();
+            observer.note(format_args!("trial {number} is done after {seconds:.1} s"));
+            Ok(None)
+        }
+        (Err(_), Ending::Paused(line)) => {
+            observer.note(format_args!("trial {number} waits: {line}"));
+            Ok(None)
+        }
+        (Err(_), Ending::Stopped(line)) => {
+            observer.note(format_args!("trial {number} stops: {line}"));
+            target.forget(&folder);
+            Ok(None)
+        }
+        (Err(error), _) if error.is_stop() => {
+            sweep.give_back(&assigned.lease)?;
+            let stopped = asked_to_stop(&mut sweep.store, sweep.study)?.is_some();
+            Ok(Some(if stopped { Worked::Stopped } else { Worked::Paused }))
+        }
+        (Err(SweepError::Experiment(error)), _) if error.concerns_the_machine() => {
+            sweep.give_back(&assigned.lease)?;
+            Err(error.into())
+        }
+        (Err(error), _) => {
+            let why = reason(&error);
+            observer.note(format_args!("trial {number} fails: {why}"));
+            target.forget(&folder);
+            sweep
+                .fail(&assigned.lease, &why)
+                .or_else(|error| if error.is_lost_lease() { Ok(()) } else { Err(error) })?;
+            Ok(None)
+        }
+    }
+}
+
+/// An error in one line.
+fn reason(error: &SweepError) -> String {
+    match error {
+        SweepError::Experiment(error) => error.cause(),
+        error => experiment::error::one_line(experiment::error::chain(error)),
+    }
+}
+
+/// Stores the result of a trial.
+fn finish(
+    sweep: &mut Sweep,
+    assigned: &Assigned,
+    target: &dyn Target,
+    folder: &std::path::Path,
+    measured: Measured,
+    reports: &[f64],
+    settings: &WorkSettings,
+) -> Result<()> {
+    let terms = sweep.terms();
+    let metric = match &sweep.definition.part {
+        Part::Search | Part::Confirm { .. } => sweep.file.recipe.objective.metric.as_str(),
+        Part::Finetune { .. } => "score",
+    };
+    let is_finetuning = measured.scores.contains_key("score");
+    let value = match metric {
+        VALIDATION_LOSS if !is_finetuning => terms.result(reports),
+        VALIDATION_LOSS => measured.scores.get("score").copied(),
+        metric => measured.scores.get(metric).copied(),
+    };
+    let Some(value) = value.filter(|value| !value.is_nan()) else {
+        return sweep.fail(&assigned.lease, &format!("it has no {metric}"));
+    };
+    let best = terms.best(reports);
+    let run = folder.strip_prefix(&sweep.folder).unwrap_or(folder).to_string_lossy().into_owned();
+    let attributes = [
+        (key::RUN, json!(run)),
+        (key::EPOCHS, json!(measured.epochs)),
+        (key::BEST, json!(best)),
+        (key::SECONDS, json!(measured.seconds)),
+        (key::DEVICE, json!(settings.device.products())),
+        (key::SCORES, json!(measured.scores)),
+    ];
+    target.forget(folder);
+    sweep.complete(&assigned.lease, value, &attributes)
+}
+
+/// A name of this process for readers of the store.
+pub fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => "host",
+        name => name,
+    };
+    format!("{host}:{}", std::process::id())
+}

@@ -1,0 +1,164 @@
+//! What a trial reports goes into the store, and the decision on it comes back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use experiment::{Event, Observer};
+
+use super::heartbeat::Heartbeat;
+use crate::error::SweepError;
+use crate::schedule::Assigned;
+use crate::stopping::Decision;
+use crate::sweep::Sweep;
+use crate::trial::ReportPlace;
+
+/// Why a trial's training ended before its end, apart from its own errors.
+pub(super) enum Ending {
+    /// It was not asked to.
+    Own,
+    /// It waits at a rung, by the rule; with a line on why.
+    Paused(String),
+    /// It was stopped by the rule.
+    Stopped(String),
+    /// Another worker has it.
+    LeaseLost(String),
+    /// The store failed.
+    StoreFailed(SweepError),
+}
+
+/// Observes one trial.
+pub(super) struct TrialObserver<'a> {
+    outer: &'a dyn Observer,
+    heartbeat: &'a Heartbeat,
+    until: Option<Instant>,
+    /// Whether what all trials share is there.
+    is_training: AtomicBool,
+    state: Mutex<TrialProgress<'a>>,
+}
+
+struct TrialProgress<'a> {
+    sweep: &'a mut Sweep,
+    assigned: &'a Assigned,
+    places: Vec<ReportPlace>,
+    values: Vec<f64>,
+    /// Time of the steps.
+    seconds: f64,
+    ending: Option<Ending>,
+}
+
+impl<'a> TrialObserver<'a> {
+    pub(super) fn new(
+        sweep: &'a mut Sweep,
+        assigned: &'a Assigned,
+        heartbeat: &'a Heartbeat,
+        until: Option<Instant>,
+        outer: &'a dyn Observer,
+    ) -> Self {
+        let (places, values) = assigned.reports.iter().copied().unzip();
+        let seconds = assigned.seconds;
+        let progress = TrialProgress { sweep, assigned, places, values, seconds, ending: None };
+        let state = Mutex::new(progress);
+        Self { outer, heartbeat, until, is_training: AtomicBool::new(false), state }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, TrialProgress<'a>> {
+        // A thread that failed while it held the lock left numbers that are still right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on events are of the trial alone.
+    pub(super) fn begin_training(&self) {
+        self.is_training.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the training ended, if something else than itself ended it.
+    pub(super) fn ending(&self) -> Ending {
+        let ending = self.state().ending.take();
+        match (ending, self.heartbeat.lost()) {
+            (Some(ending), _) => ending,
+            (None, Some(why)) => Ending::LeaseLost(why),
+            (None, None) => Ending::Own,
+        }
+    }
+
+    /// All reports, in order.
+    pub(super) fn into_reports(self) -> Vec<f64> {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).values
+    }
+
+    fn report(&self, place: ReportPlace, value: f64) {
+        let mut state = self.state();
+        let number = state.assigned.number;
+        let (epoch, share) = (place.epoch, 100.0 * place.share);
+        match state.report(place, value) {
+            Some(ending) => state.ending = Some(ending),
+            None => self
+                .outer
+                .note(format_args!("trial {number}  epoch {epoch:.2} ({share:.0} %): {value:.4}")),
+        }
+    }
+}
+
+impl TrialProgress<'_> {
+    fn report(&mut self, place: ReportPlace, value: f64) -> Option<Ending> {
+        if let Some(index) = self.places.iter().position(|known| known.step == place.step) {
+            // It was trained again from an earlier point, and was decided on before.
+            self.values[index] = value;
+            return None;
+        }
+        self.places.push(place);
+        self.values.push(value);
+        let lease = &self.assigned.lease;
+        let mut decided = self.sweep.report(lease, &self.places, value, self.seconds);
+        if matches!(&decided, Err(error) if !error.is_lost_lease()) {
+            // The connection may have been lost meanwhile.
+            let again = self.sweep.store.reconnect().is_ok();
+            if again {
+                decided = self.sweep.report(lease, &self.places, value, self.seconds);
+            }
+        }
+        match decided {
+            Ok(Decision::Continue) => None,
+            Ok(Decision::Pause(why)) => Some(Ending::Paused(self.sweep.terms().line(&why))),
+            Ok(Decision::Stop(why)) => Some(Ending::Stopped(self.sweep.terms().line(&why))),
+            Err(error) if error.is_lost_lease() => Some(Ending::LeaseLost(error.to_string())),
+            Err(error) => Some(Ending::StoreFailed(error)),
+        }
+    }
+}
+
+impl Observer for TrialObserver<'_> {
+    fn on_event(&self, event: Event<'_>) {
+        match event {
+            Event::Step { record, .. } => self.state().seconds += record.seconds,
+            Event::Evaluation { record, total_steps, .. } => {
+                let (step, epoch) = (record.step, record.epoch);
+                let share = share(step, total_steps);
+                self.report(ReportPlace { step, epoch, share }, record.lowest());
+            }
+            Event::FinetuneEvaluation { evaluation, total_steps, .. } => {
+                let (step, epoch) = (evaluation.step, evaluation.epoch);
+                let share = share(step, total_steps);
+                self.report(ReportPlace { step, epoch, share }, evaluation.metric);
+            }
+            _ => {}
+        }
+        // A sweep shows how far a trial is; the trial's own folder has its log.
+        let is_progress = matches!(event, Event::Begin(_) | Event::Advance { .. });
+        if is_progress || !self.is_training.load(Ordering::Relaxed) {
+            self.outer.on_event(event);
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.outer.should_stop()
+            || self.heartbeat.must_stop()
+            || self.until.is_some_and(|until| Instant::now() >= until)
+            || self.state().ending.is_some()
+    }
+}
+
+fn share(step: u64, total_steps: u64) -> f64 {
+    step as f64 / total_steps.max(1) as f64
+}

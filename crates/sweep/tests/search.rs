@@ -1,0 +1,393 @@
+//! Whole searches on a store: what workers are given and what becomes of it, with losses from a
+//! formula in place of trainings. Real trainings are the tests of the command line.
+
+use std::path::Path;
+
+use sweep::confirm;
+use sweep::overview::Standing;
+use sweep::schedule::{Assigned, Next};
+use sweep::stopping::Decision;
+use sweep::store::{Address, Store, Worker, default_address};
+use sweep::sweep::{Draft, Sweep};
+use sweep::trial::{ReportPlace, key};
+use tempfile::TempDir;
+use toml::Value;
+
+const SPACE: &str = "[space]\n'train.learning_rate' = { log_normal = [-6, 1] }\n\
+                     'train.batch_size' = [8, 16, 32]\n\
+                     'train.warmup_ratio' = { uniform = [0, 0.5] }\n";
+
+/// Epochs of a trial.
+const EPOCHS: u64 = 9;
+
+struct Search {
+    folder: TempDir,
+}
+
+impl Search {
+    fn new(keys: &str) -> Self {
+        let search = Self { folder: tempfile::tempdir().unwrap() };
+        search.create(keys).unwrap();
+        search
+    }
+
+    fn write(&self, keys: &str) -> std::path::PathBuf {
+        let path = self.folder.path().join("search.toml");
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/quickstart.toml");
+        let text = format!(
+            "name = 's'\nrecipe = '{}'\nmodel = 'undistilled'\n{keys}\n[set]\n\
+             'models.undistilled.train.epochs' = {EPOCHS}\n{SPACE}",
+            base.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn create(&self, keys: &str) -> sweep::Result<()> {
+        let draft = Draft::read(&self.write(keys), &[])?;
+        draft.create(&self.place(), &self.address())
+    }
+
+    fn place(&self) -> std::path::PathBuf {
+        self.folder.path().join("s")
+    }
+
+    fn address(&self) -> Address {
+        default_address(&self.place())
+    }
+
+    fn open(&self, name: &str) -> Sweep {
+        Sweep::open(&self.place(), &self.address(), name).unwrap()
+    }
+}
+
+fn worker(seconds: f64) -> Worker {
+    Worker { name: "w".to_owned(), lease_seconds: seconds }
+}
+
+/// A loss that falls with the epochs towards what the settings allow.
+fn loss(sweep: &Sweep, assigned: &Assigned, epoch: u64) -> f64 {
+    let settings = sweep.assignment(&assigned.stored, assigned.seed).settings;
+    let number = |key: &str| match &settings[key] {
+        Value::Float(value) => *value,
+        Value::Integer(value) => *value as f64,
+        other => panic!("{other} is no number"),
+    };
+    let rate = number("train.learning_rate").ln() + 5.5;
+    let batch = number("train.batch_size").log2() - 4.0;
+    let warmup = number("train.warmup_ratio") - 0.1;
+    let floor = 4.0 + 0.1 * rate * rate + 0.02 * batch * batch + 0.3 * warmup * warmup;
+    floor + 2.0 / (epoch as f64) + 1e-3 * ((assigned.seed % 1000) as f64 / 1000.0)
+}
+
+/// Trains a trial from what it reported to a decision or its end; at most `most` epochs.
+fn train(sweep: &mut Sweep, assigned: &Assigned, most: u64) {
+    let mut places: Vec<ReportPlace> = assigned.reports.iter().map(|(place, _)| *place).collect();
+    for _ in 0..most {
+        let epoch = places.len() as u64 + 1;
+        let share = epoch as f64 / EPOCHS as f64;
+        places.push(ReportPlace { step: 10 * epoch, epoch: epoch as f64, share });
+        let value = loss(sweep, assigned, epoch);
+        match sweep.report(&assigned.lease, &places, value, 1.0).unwrap() {
+            Decision::Continue if epoch == EPOCHS => {
+                return sweep.complete(&assigned.lease, value, &[]).unwrap();
+            }
+            Decision::Continue => {}
+            Decision::Pause(_) | Decision::Stop(_) => return,
+        }
+    }
+}
+
+fn work(sweep: &mut Sweep) {
+    let worker = worker(60.0);
+    while let Next::Train(assigned) = sweep.next(&worker).unwrap() {
+        train(sweep, &assigned, u64::MAX);
+    }
+}
+
+/// Everything about the trials of a study that does not follow from the clock.
+fn contents(sweep: &mut Sweep) -> Vec<String> {
+    let trials = sweep.trials().unwrap();
+    let of = |trial: &sweep::trial::Trial| {
+        let bits: Vec<u64> = trial.stored.iter().map(|stored| stored.value.to_bits()).collect();
+        format!("{} {:?} {bits:?} {:?}", trial.number(), trial.row.state, trial.row.reports)
+    };
+    trials.iter().map(of).collect()
+}
+
+fn standings(sweep: &mut Sweep) -> [usize; 4] {
+    let overview = sweep.overview().unwrap();
+    [Standing::Complete, Standing::Stopped, Standing::Failed, Standing::Queued]
+        .map(|standing| overview.count(standing))
+}
+
+#[test]
+fn one_worker_makes_the_same_study_twice_and_every_proposal_can_be_computed_again() {
+    let rules = [
+        "sampler = 'random'\nstop = { rule = 'none' }",
+        "sampler = 'bohb'\nstop = { rule = 'hyperband', eta = 3 }",
+        "sampler = 'gp'\nstop = { rule = 'wandb', min_iter = 1, eta = 2 }\n\
+         objective = { at = 'best' }",
+        "sampler = 'tpe'\nstop = { rule = 'optuna_hyperband', min = 1, max = 9, eta = 3 }",
+        "sampler = 'bohb'\nstop = { rule = 'asha', eta = 3 }",
+    ];
+    for rule in rules {
+        let keys = format!("trials = 30\n{rule}");
+        let [first, second] = [(), ()].map(|()| {
+            let search = Search::new(&keys);
+            let mut sweep = search.open("s");
+            work(&mut sweep);
+            let checked = sweep.check().unwrap();
+            assert_eq!((checked.same, checked.differs), (30, vec![]), "{rule}");
+            let [complete, stopped, failed, queued] = standings(&mut sweep);
+            assert_eq!((complete + stopped, failed, queued), (30, 0, 0), "{rule}");
+            assert_eq!(stopped > 0, !rule.contains("none"), "{rule}");
+            contents(&mut sweep)
+        });
+        assert_eq!(first, second, "{rule}");
+    }
+}
+
+#[test]
+fn searches_that_learn_end_better_than_chance_and_asha_spends_less() {
+    let best = |keys: &str| {
+        let search = Search::new(keys);
+        let mut sweep = search.open("s");
+        work(&mut sweep);
+        let trials = sweep.trials().unwrap();
+        let epochs: usize = trials.iter().map(|trial| trial.reports.len()).sum();
+        (sweep.best().unwrap().row.value.unwrap(), epochs)
+    };
+    let (random, all) = best("trials = 40\nseed = 3\nsampler = 'random'\nstop = { rule = 'none' }");
+    let (gp, _) = best("trials = 40\nseed = 3\nsampler = 'gp'\nstop = { rule = 'none' }");
+    let (bohb, few) = best("trials = 40\nseed = 3\nsampler = 'bohb'");
+    assert!(gp < random, "{gp} {random}");
+    assert!(bohb < random + 0.02, "{bohb} {random}");
+    assert_eq!(all, 360);
+    assert!(few < 150, "{few}");
+}
+
+#[test]
+fn a_lost_worker_costs_nothing_but_its_time_and_too_many_end_the_trial() {
+    let search = Search::new("trials = 2\nretries = 1\nstop = { rule = 'none' }");
+    let mut sweep = search.open("s");
+    let Next::Train(first) = sweep.next(&worker(-1.0)).unwrap() else { panic!() };
+    train(&mut sweep, &first, 4);
+    // Its lease has expired: the next worker goes on with it, after the same reports.
+    let Next::Train(second) = sweep.next(&worker(60.0)).unwrap() else { panic!() };
+    assert_eq!((second.number, second.seed, &second.stored), (0, first.seed, &first.stored));
+    assert_eq!(second.reports.len(), 4);
+    let late = sweep.report(&first.lease, &[], 1.0, 1.0).unwrap_err();
+    assert!(late.is_lost_lease(), "{late}");
+    // Given back, any worker may go on; that is no loss.
+    sweep.give_back(&second.lease).unwrap();
+    let Next::Train(third) = sweep.next(&worker(-1.0)).unwrap() else { panic!() };
+    assert_eq!(third.number, 0);
+    // Lost once more than allowed.
+    let Next::Train(other) = sweep.next(&worker(60.0)).unwrap() else { panic!() };
+    assert_eq!(other.number, 1);
+    let lost = &sweep.trials().unwrap()[0];
+    assert_eq!(lost.row.user::<String>(key::WHY).unwrap(), "its worker was lost 2 times");
+    train(&mut sweep, &other, u64::MAX);
+    assert!(matches!(sweep.next(&worker(60.0)).unwrap(), Next::Done));
+    assert_eq!(standings(&mut sweep), [1, 0, 1, 0]);
+    // Tried again with the same values, under a number of its own.
+    assert_eq!(sweep.failed().unwrap(), [0]);
+    assert_eq!(sweep.retry(0).unwrap(), 2);
+    assert_eq!(sweep.failed().unwrap(), [] as [u64; 0]);
+    let Next::Train(again) = sweep.next(&worker(60.0)).unwrap() else { panic!() };
+    assert_eq!((again.number, &again.stored), (2, &first.stored));
+    let message = sweep.retry(1).unwrap_err().to_string();
+    assert_eq!(message, "trial 1 is COMPLETE; only failed ones are tried again");
+}
+
+#[test]
+fn a_worker_waits_for_others_and_ends_when_nothing_is_left() {
+    let search = Search::new("trials = 1\nstop = { rule = 'none' }");
+    let (mut one, mut two) = (search.open("s"), search.open("s"));
+    let Next::Train(assigned) = one.next(&worker(60.0)).unwrap() else { panic!() };
+    assert!(matches!(two.next(&worker(60.0)).unwrap(), Next::Wait));
+    train(&mut one, &assigned, u64::MAX);
+    assert!(matches!(two.next(&worker(60.0)).unwrap(), Next::Done));
+}
+
+#[test]
+fn the_recipes_own_points_come_first_and_what_they_leave_out_is_proposed() {
+    let enqueue = "[[enqueue]]\nbaseline = true\n'train.learning_rate' = 0.003\n\
+                   [[enqueue]]\n'train.batch_size' = 8\n'train.warmup_ratio' = 0.25";
+    let search = Search { folder: tempfile::tempdir().unwrap() };
+    let path = search.write("trials = 4\nstop = { rule = 'none' }");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}\n{enqueue}\n")).unwrap();
+    Draft::read(&path, &[]).unwrap().create(&search.place(), &search.address()).unwrap();
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    let trials = sweep.trials().unwrap();
+    let settings = |number: usize| sweep.settings(&trials[number], None);
+    assert_eq!(settings(0)["train.learning_rate"], Value::Float(0.003));
+    assert_eq!(settings(1)["train.batch_size"], Value::Integer(8));
+    assert_eq!(settings(1)["train.warmup_ratio"], Value::Float(0.25));
+    assert_eq!(settings(0).len(), 3);
+    assert!(trials[2].proposal().unwrap().index.is_none());
+    let checked = sweep.check().unwrap();
+    assert_eq!((checked.same, checked.differs), (4, vec![]));
+
+    // The confirmation compares with the point that is marked.
+    sweep.file.recipe.confirm.top = 2;
+    let name = confirm::begin(&mut sweep).unwrap();
+    assert_eq!(name, "s/confirm");
+    assert_eq!(confirm::begin(&mut sweep).unwrap(), name);
+    let mut confirmation = search.open(&name);
+    work(&mut confirmation);
+    let rows = confirm::rows(&mut confirmation, &mut sweep).unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows.iter().filter(|row| row.label == "baseline (trial 0)").count(), 1);
+    assert!(rows.iter().all(|row| row.values.len() == 3 && row.search.is_some()));
+    let seeds: Vec<u64> =
+        confirmation.trials().unwrap().iter().map(|t| t.row.user(key::SEED).unwrap()).collect();
+    assert_eq!(seeds[..3], seeds[3..6]);
+    assert!(trials.iter().all(|trial| !seeds.contains(&trial.row.user(key::SEED).unwrap())));
+}
+
+#[test]
+fn points_from_outside_are_taken_or_fail_with_the_reason() {
+    let search = Search::new("trials = 3\nstop = { rule = 'none' }");
+    let mut sweep = search.open("s");
+    let values = sweep::edit::values_of(&["train.learning_rate=2e-3".to_owned()]).unwrap();
+    assert_eq!(sweep.enqueue(&values).unwrap(), 0);
+    for (words, part) in [
+        (["train.learning_rat=1"], "did you mean `train.learning_rate`?"),
+        (["train.batch_size=9"], "one of [8, 16, 32]"),
+        (["train.warmup_ratio=2"], "from 0 to 0.5"),
+        (["train.warmup_ratio"], "should read KEY=VALUE"),
+    ] {
+        let words = words.map(str::to_owned);
+        let refused = sweep::edit::values_of(&words).and_then(|values| sweep.enqueue(&values));
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    // What Optuna's `enqueue_trial` writes, with a name that the space has not.
+    let Address::Sqlite(path) = search.address() else { panic!() };
+    let database = rusqlite::Connection::open(path).unwrap();
+    database
+        .execute_batch(
+            "INSERT INTO trials (number, study_id, state) VALUES (1, 1, 'WAITING');
+             INSERT INTO trial_system_attributes (trial_id, key, value_json)
+                 VALUES (2, 'fixed_params', '{\"lr\": 0.1}');",
+        )
+        .unwrap();
+    work(&mut sweep);
+    let trials = sweep.trials().unwrap();
+    assert_eq!(trials.len(), 3);
+    assert_eq!(sweep.settings(&trials[0], None)["train.learning_rate"], Value::Float(2e-3));
+    let why = trials[1].row.user::<String>(key::WHY).unwrap();
+    assert!(why.starts_with("`lr` is not a parameter of the space"), "{why}");
+    assert_eq!(standings(&mut sweep), [2, 0, 1, 0]);
+}
+
+#[test]
+fn a_search_ends_at_its_target_and_a_stop_is_seen() {
+    let keys = "trials = 500\nstop = { rule = 'none' }\nobjective = { target = 4.6 }";
+    let search = Search::new(keys);
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    let overview = sweep.overview().unwrap();
+    assert!(overview.trials.len() < 100, "{}", overview.trials.len());
+    assert!(overview.best().unwrap().value.unwrap() <= 4.6);
+    sweep.stop(true).unwrap();
+    let asked = |sweep: &mut Sweep| sweep::worker::asked_to_stop(&mut sweep.store, sweep.study);
+    assert_eq!(asked(&mut sweep).unwrap().as_deref(), Some("now"));
+    sweep.resume().unwrap();
+    assert_eq!(asked(&mut sweep).unwrap(), None);
+}
+
+#[test]
+fn a_changed_recipe_is_refused_and_more_trials_are_not() {
+    let search = Search::new("trials = 3\nstop = { rule = 'none' }");
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    for (keys, difference) in [
+        ("trials = 3\nseed = 2\nstop = { rule = 'none' }", "`seed` was left out and is 2"),
+        ("trials = 3\nstop = { rule = 'asha' }", "`stop.rule` was \"none\" and is \"asha\""),
+    ] {
+        let message = search.create(keys).unwrap_err().to_string();
+        assert!(message.ends_with(difference), "{message}");
+    }
+    search.create("trials = 5\nretries = 4\nstop = { rule = 'none' }").unwrap();
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    assert_eq!(standings(&mut sweep), [5, 0, 0, 0]);
+    let checked = sweep.check().unwrap();
+    assert_eq!((checked.same, checked.differs), (5, vec![]));
+}
+
+#[test]
+fn recipes_that_cannot_be_used_name_the_key() {
+    let search = Search { folder: tempfile::tempdir().unwrap() };
+    for (keys, message) in [
+        ("trials = 0", "`trials` is 0; give how many to train"),
+        ("trials = 2\nsampler = 'grit'", "sampler"),
+        ("trials = 2\nobjective = { metric = 'blimp' }", "`objective.metric` is `blimp`"),
+        ("trials = 2\nobjective = { metric = 'builtin' }", "`stop` compares validation losses"),
+        ("trials = 2\nstop = { rule = 'asha', eta = 1 }", "`eta` is 1"),
+        ("trials = 2\nsampels = 3", "unknown key `sampels`"),
+        ("trials = 2\nseeds = 'old'", "should be \"fresh\" or a whole number"),
+        ("trials = 2\nheartbeat_seconds = 0", "`heartbeat_seconds` should be from 0.1"),
+    ] {
+        let found = search.create(keys).unwrap_err().to_string();
+        assert!(found.contains(message), "{found}");
+        assert!(
+            !search.address().to_string().is_empty() && !search.place().join("store.db").exists()
+        );
+    }
+    let path = search.write("trials = 2");
+    let with = |key: &str| {
+        let overrides = [key.to_owned()];
+        let draft = Draft::read(&path, &overrides);
+        draft.and_then(|draft| draft.create(&search.place(), &search.address()))
+    };
+    for (key, message) in [
+        ("space.\"train.learning_rate\"={ uniform = [2, 1] }", "train.learning_rate"),
+        ("models.undistilled.train.epoch=3", "did you mean"),
+        ("model=undistiled", "did you mean `undistilled`?"),
+    ] {
+        let found = with(key).unwrap_err().to_string();
+        assert!(found.contains(message), "{found}");
+    }
+}
+
+#[test]
+fn a_study_of_another_program_is_read_and_not_worked_on() {
+    let search = Search::new("trials = 2");
+    let mut store = Store::open(&search.address()).unwrap();
+    store.create_study("python", sweep::store::Direction::Minimize, &[]).unwrap();
+    let error = Sweep::open(&search.place(), &search.address(), "python").err().unwrap();
+    assert_eq!(error.to_string(), "the study `python` was not made by `babyllama sweep create`");
+}
+
+#[test]
+fn a_study_of_optuna_goes_on_as_a_sweep_and_its_trials_count() {
+    let search = Search { folder: tempfile::tempdir().unwrap() };
+    std::fs::create_dir_all(search.place()).unwrap();
+    let Address::Sqlite(path) = search.address() else { panic!() };
+    let database = rusqlite::Connection::open(path).unwrap();
+    database.execute_batch(include_str!("fixtures/optuna.sql")).unwrap();
+    std::fs::write(search.place().join("store.txt"), format!("{}\n", search.address())).unwrap();
+    let keys = "trials = 12\nsampler = 'gp'\nstop = { rule = 'none' }";
+    let path = search.write(keys);
+    let overrides = ["name=python".to_owned()];
+    let draft = Draft::read(&path, &overrides).unwrap();
+    draft.create(&search.place(), &search.address()).unwrap();
+    let mut sweep = search.open("python");
+    work(&mut sweep);
+    let trials = sweep.trials().unwrap();
+    assert_eq!(trials.len(), 12);
+    // The point that Python enqueued is trained, and the trial that Python runs is left alone.
+    assert_eq!(sweep.settings(&trials[6], None)["train.warmup_ratio"], Value::Float(0.25));
+    assert_eq!(trials[5].row.state, sweep::store::TrialState::Running);
+    let checked = sweep.check().unwrap();
+    assert_eq!((checked.same, checked.differs), (5, vec![]));
+    let maximize = ["name=python".to_owned(), "objective.goal=maximize".to_owned()];
+    let refused = Draft::read(&path, &maximize).unwrap().create(&search.place(), &search.address());
+    assert!(refused.unwrap_err().to_string().contains("`objective"), "another recipe");
+}
