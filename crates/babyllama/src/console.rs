@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -29,6 +30,11 @@ pub fn print(line: impl Display) -> anyhow::Result<()> {
 /// Prints a table as wide as the terminal allows; whole where there is none.
 pub fn print_table(table: &Table) -> anyhow::Result<()> {
     print(table.to_text_within(columns()).trim_end())
+}
+
+/// Notes that a file was written.
+pub fn note_written(path: &Path) {
+    note(format_args!("wrote {}", path.display()));
 }
 
 /// Columns of the terminal that results go to: 80 where it does not state them, no limit where the
@@ -184,7 +190,10 @@ fn to_json(event: Event<'_>) -> Option<Value> {
         Event::Advance { .. } => return None,
         Event::End { done, note } => json!({ "event": "end", "done": done, "note": note }),
         Event::Step { model, record } => with_event("step", model, record),
-        Event::Evaluation { model, record } => with_event("evaluation", model, record),
+        Event::Evaluation { model, record, .. } => with_event("evaluation", model, record),
+        Event::FinetuneEvaluation { label, evaluation, .. } => {
+            with_event("evaluation", label, evaluation)
+        }
     })
 }
 
@@ -230,7 +239,7 @@ impl Observer for Console {
                     progress.finish(done, note);
                 }
             }
-            Event::Step { .. } | Event::Evaluation { .. } => {}
+            Event::Step { .. } | Event::Evaluation { .. } | Event::FinetuneEvaluation { .. } => {}
         }
     }
 

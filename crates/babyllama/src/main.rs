@@ -24,7 +24,7 @@ use failure::Failure;
 fn main() -> ExitCode {
     interrupt::survive_file_limits();
     let done = args::parse().and_then(|Cli { command, threads, device }| {
-        in_thread_pool(threads, || guarded(|| dispatch(&command, &device)))
+        in_thread_pool(threads, || guarded(|| dispatch(&command, threads, &device)))
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,7 +53,7 @@ fn guarded(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     engine::fault::catch(command).unwrap_or_else(|fault| Err(fault.into()))
 }
 
-fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
+fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => commands::run::run(args, device),
         Command::Status(args) => commands::runs::status(args),
@@ -138,6 +138,7 @@ fn dispatch(command: &Command, device: &DeviceArgs) -> anyhow::Result<()> {
             commands::evaluate::compare::compare(args)
         }
         Command::Finetune(args) => commands::finetune::finetune(args, device),
+        Command::Sweep(command) => commands::sweep::sweep(command, threads, device),
         Command::Generate(args) => commands::generate::generate(args, device),
         Command::Export(args) => commands::export::export(args, device),
         Command::Bench(args) => commands::bench::bench(args, device),

@@ -28,6 +28,26 @@ pub struct DeviceArgs {
     pub no_graphs: bool,
 }
 
+impl DeviceArgs {
+    /// The same as arguments of another process.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let device = match self.device {
+            DeviceChoice::Cpu => "cpu".to_owned(),
+            DeviceChoice::Cuda(number) => format!("cuda:{number}"),
+            DeviceChoice::Auto => "auto".to_owned(),
+        };
+        let mut arguments = vec!["--device".to_owned(), device];
+        if let Some(precision) = self.precision.and_then(|precision| precision.to_possible_value())
+        {
+            arguments.extend(["--precision".to_owned(), precision.get_name().to_owned()]);
+        }
+        if self.no_graphs {
+            arguments.push("--no-graphs".to_owned());
+        }
+        arguments
+    }
+}
+
 /// A device by its name; an empty variable of the environment is as good as none.
 fn device_choice(name: &str) -> Result<DeviceChoice, <DeviceChoice as FromStr>::Err> {
     if name.is_empty() { "cpu" } else { name }.parse()

@@ -11,6 +11,7 @@ mod finetune;
 mod parse;
 mod recipe;
 mod runs;
+mod sweep;
 mod train;
 
 use std::path::PathBuf;
@@ -32,6 +33,11 @@ pub use finetune::FinetuneArgs;
 pub use parse::parse;
 pub use recipe::RecipeCommand;
 pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, PlanArgs, RunArgs, StatusArgs};
+pub use sweep::{
+    ExportFormat, StoreArgs, SweepBestArgs, SweepCommand, SweepConfirmArgs, SweepCreateArgs,
+    SweepEnqueueArgs, SweepExportArgs, SweepImportArgs, SweepPlaceArgs, SweepRecipeArgs,
+    SweepRetryArgs, SweepRunArgs, SweepStatusArgs, SweepStopArgs, SweepWorkArgs,
+};
 pub use train::{DistillArgs, PretrainArgs, TrainArgs};
 
 /// Pretrain, distil and score small language models on little text.
@@ -120,6 +126,9 @@ pub enum Command {
     Evaluate(EvaluateCommand),
     /// Train models as classifiers on the tasks of (Super)GLUE and MSGS, and score them.
     Finetune(FinetuneArgs),
+    /// Search for the settings that train the best model.
+    #[command(subcommand)]
+    Sweep(SweepCommand),
     /// Continue a text.
     Generate(GenerateArgs),
     /// Write a model's best weights as a Hugging Face folder.

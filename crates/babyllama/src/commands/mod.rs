@@ -12,6 +12,7 @@ pub mod readability;
 pub mod recipe;
 pub mod run;
 pub mod runs;
+pub mod sweep;
 pub mod tokenizer;
 pub mod tokens;
 pub mod train;

@@ -1,0 +1,191 @@
+//! `babyllama sweep status`.
+
+use report::format::{NOTHING, decimal, duration, percent};
+use report::{Align, Table};
+use sweep::overview::{Overview, Standing, TrialLine, VALUE};
+use sweep::worker;
+
+use crate::args::{SweepPlaceArgs, SweepStatusArgs};
+use crate::console;
+
+/// How many trials a closing table shows.
+const SHOWN: usize = 10;
+
+/// Shows how far a sweep is.
+pub(super) fn status(args: &SweepStatusArgs) -> anyhow::Result<()> {
+    for (index, mut sweep) in super::open(&args.place)?.into_iter().enumerate() {
+        let overview = sweep.overview()?;
+        if index > 0 {
+            console::print("")?;
+        }
+        let asked = worker::asked_to_stop(&mut sweep.store, sweep.study)?;
+        head(&overview, asked.is_some())?;
+        if let Some(why) = sweep.store.read_only() {
+            console::print(format_args!("the store can only be read: {why}"))?;
+        }
+        let shown: Vec<&TrialLine> = match args.trials {
+            true => overview.trials.iter().collect(),
+            false => interesting(&overview),
+        };
+        if !shown.is_empty() {
+            console::print("")?;
+            console::print_table(&trials_table(&overview, &shown))?;
+        }
+        stopped(&overview, args.trials)?;
+        correlations(&overview)?;
+    }
+    Ok(())
+}
+
+/// Prints the best trials of all studies, and writes them beside the sweep.
+pub(super) fn table(place: &SweepPlaceArgs) -> anyhow::Result<()> {
+    let mut markdown = String::new();
+    for mut sweep in super::open(place)? {
+        let overview = sweep.overview()?;
+        let best = best(&overview, SHOWN);
+        let table = trials_table(&overview, &best);
+        console::print("")?;
+        head(&overview, false)?;
+        console::print("")?;
+        console::print_table(&table)?;
+        markdown.push_str(&format!("{}\n\n{}\n", overview.name, table.to_markdown()));
+        let path = place.sweep.join(format!("{}.csv", overview.name.replace('/', "-")));
+        experiment::files::write_text(&path, &sweep::export::csv(&overview))?;
+        correlations(&overview)?;
+    }
+    Ok(experiment::files::write_text(&place.sweep.join("table.md"), &markdown)?)
+}
+
+fn head(overview: &Overview, stopped: bool) -> anyhow::Result<()> {
+    let standings = [
+        Standing::Complete,
+        Standing::Stopped,
+        Standing::Failed,
+        Standing::Running,
+        Standing::Paused,
+        Standing::Queued,
+    ];
+    let parts: Vec<String> = standings
+        .iter()
+        .map(|&standing| (overview.count(standing), standing.word()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let parts = if parts.is_empty() { "none has begun".to_owned() } else { parts.join(", ") };
+    let (begun, total) = (overview.trials.len(), overview.total);
+    console::print(format_args!("{}: {begun} of {total} trials, {parts}", overview.name))?;
+    if stopped {
+        console::print("`sweep stop` asked the workers to stop; `sweep stop --undo` ends that")?;
+    }
+    if let Some(best) = overview.best() {
+        let value = decimal(best.value, 4);
+        console::print(format_args!("best so far: trial {}, {value}", best.number))?;
+    }
+    if let Some(seconds) = overview.seconds_left() {
+        let workers = overview.count(Standing::Running).max(1);
+        console::print(format_args!(
+            "about {} left with {workers} at a time",
+            duration(seconds / workers as f64)
+        ))?;
+    }
+    Ok(())
+}
+
+/// The best few, and what is not finished.
+fn interesting(overview: &Overview) -> Vec<&TrialLine> {
+    let open = [Standing::Running, Standing::Paused, Standing::Queued];
+    let open = overview.trials.iter().filter(|trial| open.contains(&trial.standing));
+    best(overview, 5).into_iter().chain(open).collect()
+}
+
+fn best(overview: &Overview, count: usize) -> Vec<&TrialLine> {
+    let line = |number: &u64| overview.trials.iter().find(|trial| trial.number == *number);
+    overview.ranked.iter().take(count).filter_map(line).collect()
+}
+
+fn trials_table(overview: &Overview, shown: &[&TrialLine]) -> Table {
+    let scores = overview.score_names();
+    let mut settings: Vec<String> = Vec::new();
+    for (key, _) in shown.iter().flat_map(|trial| &trial.settings) {
+        if !settings.contains(key) {
+            settings.push(key.clone());
+        }
+    }
+    let mut columns = vec![
+        ("trial", Align::Right),
+        ("state", Align::Left),
+        ("done", Align::Right),
+        ("value", Align::Right),
+    ];
+    let short = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+    let heads: Vec<String> = settings.iter().map(|key| short(key)).collect();
+    columns.extend(heads.iter().map(|head| (head.as_str(), Align::Right)));
+    columns.extend(scores.iter().map(|name| (name.as_str(), Align::Right)));
+    let mut table = Table::new(columns);
+    for trial in shown {
+        let mut row = vec![
+            trial.number.to_string(),
+            trial.standing.word().to_owned(),
+            percent(Some(trial.share)),
+            decimal(trial.value, 4),
+        ];
+        row.extend(settings.iter().map(|key| setting(trial, key)));
+        let score = |name: &String| decimal(trial.scores.get(name).copied(), 4);
+        row.extend(scores.iter().map(score));
+        table.push(row);
+    }
+    table
+}
+
+/// A setting in few digits.
+fn setting(trial: &TrialLine, key: &str) -> String {
+    let Some((_, value)) = trial.settings.iter().find(|(name, _)| name == key) else {
+        return NOTHING.to_owned();
+    };
+    match value.parse::<f64>() {
+        Ok(number) if number.fract() != 0.0 && number.abs() < 0.01 => format!("{number:.2e}"),
+        Ok(number) if number.fract() != 0.0 => format!("{number:.4}"),
+        _ => value.trim_matches('"').to_owned(),
+    }
+}
+
+/// Why trials were stopped or failed: all of them, or the failed and a count.
+fn stopped(overview: &Overview, all: bool) -> anyhow::Result<()> {
+    let ended = [Standing::Stopped, Standing::Failed];
+    let lines: Vec<&TrialLine> = overview
+        .trials
+        .iter()
+        .filter(|trial| match all {
+            true => ended.contains(&trial.standing),
+            false => trial.standing == Standing::Failed,
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    console::print("")?;
+    for trial in lines {
+        let why = console::visible(trial.why.as_deref().unwrap_or("no reason was stored"));
+        let word = trial.standing.word();
+        console::print(format_args!("trial {} {word}: {why}", trial.number))?;
+    }
+    Ok(())
+}
+
+/// How much of each score a trial's result explains.
+fn correlations(overview: &Overview) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    for name in overview.score_names() {
+        if name == "held_out_loss" {
+            continue;
+        }
+        if let Some((found, count)) = overview.r_squared(&name, VALUE) {
+            lines.push(format!("R² of {name} by value: {found:.2} ({count} trials)"));
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    console::print("")?;
+    lines.iter().try_for_each(console::print)
+}
