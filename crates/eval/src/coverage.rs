@@ -8,8 +8,10 @@ use crate::results::TaskResult;
 /// How much of a benchmark some tasks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// Tasks of the benchmark that are there whole.
+    /// Tasks of the benchmark that are there.
     pub present: usize,
+    /// Those of them that have not as many items as in the published files.
+    pub resized: usize,
     /// Tasks that the benchmark has.
     pub all: usize,
     /// Tasks that are none of the benchmark's.
@@ -17,7 +19,8 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Counts the tasks that have one of the benchmark's names and are whole.
+    /// Counts the tasks that have one of the benchmark's names, and those of them that are not
+    /// whole.
     pub(crate) fn count<'a>(
         known: impl IntoIterator<Item = &'a str>,
         tasks: &[TaskResult],
@@ -26,18 +29,29 @@ impl Coverage {
         let known: Vec<&str> = known.into_iter().collect();
         let (own, others): (Vec<_>, Vec<_>) =
             tasks.iter().partition(|task| known.contains(&task.name.as_str()));
-        let present = own.into_iter().filter(|task| is_whole(task)).count();
-        Self { present, all: known.len(), others: others.len() }
+        let resized = own.iter().filter(|task| !is_whole(task)).count();
+        Self { present: own.len(), resized, all: known.len(), others: others.len() }
+    }
+
+    /// The same where each task is whole that has at least as many items as stand beside it.
+    pub(crate) fn at_least(known: &[(&'static str, usize)], tasks: &[TaskResult]) -> Self {
+        let is_whole = |task: &TaskResult| {
+            known.iter().all(|&(name, items)| name != task.name || task.items >= items)
+        };
+        Self::count(known.iter().map(|&(name, _)| name), tasks, is_whole)
     }
 
     /// Whether the tasks are all of the benchmark and nothing else.
     pub fn is_whole(self) -> bool {
-        self.present == self.all && self.others == 0
+        self.present == self.all && self.resized == 0 && self.others == 0
     }
 }
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.present == self.all && self.others == 0 && self.resized > 0 {
+            return write!(f, "{} of {} tasks of another size", self.resized, self.all);
+        }
         write!(f, "{} of {} tasks", self.present, self.all)?;
         match self.others {
             0 => Ok(()),

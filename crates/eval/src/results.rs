@@ -273,8 +273,8 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::blimp::groups::{blimp_tasks, group_of};
-    use crate::benchmarks::{Blimp, BlimpFiltered, BlimpSupplement, OtherPairs};
+    use crate::benchmarks::blimp::groups::{blimp_tasks, filtered_sizes, group_of};
+    use crate::benchmarks::{Blimp, BlimpFiltered, BlimpSupplement, Ewok, OtherPairs};
 
     fn task(name: &str, correct: usize, items: usize) -> TaskResult {
         TaskResult::accuracy(name, correct, items, 0, 0)
@@ -302,11 +302,22 @@ mod tests {
             BenchmarkResult::of_tasks(benchmark, Rules::Year2024, tasks).title()
         };
         let all = |items| blimp_tasks().map(|name| task(name, 5, items)).collect::<Vec<_>>();
-        let with = |name: &str| [all(900), vec![task(name, 5, 9)]].concat();
-        assert_eq!(title(&BlimpFiltered, all(900)), "BLiMP filtered");
-        assert_eq!(title(&BlimpFiltered, all(1000)), "BLiMP filtered, 0 of 67 tasks");
+        // Of the published filtered files the shortest task has 681 pairs, the longest 986.
+        let filtered = || {
+            let sizes = filtered_sizes();
+            sizes.map(|(name, items)| task(name, 5, items)).collect::<Vec<_>>()
+        };
+        let with = |name: &str| [filtered(), vec![task(name, 5, 9)]].concat();
+        assert_eq!(title(&BlimpFiltered, filtered()), "BLiMP filtered");
+        let mut cut = filtered();
+        cut[3].items -= 1;
+        let cut_by_one = "BLiMP filtered, 1 of 67 tasks of another size";
+        assert_eq!(title(&BlimpFiltered, cut), cut_by_one);
+        let other = "BLiMP filtered, 67 of 67 tasks of another size";
+        assert_eq!(title(&BlimpFiltered, all(200)), other);
+        assert_eq!(title(&BlimpFiltered, all(1000)), other);
         assert_eq!(title(&Blimp, all(1000)), "BLiMP");
-        assert_eq!(title(&Blimp, all(900)), "BLiMP, 0 of 67 tasks");
+        assert_eq!(title(&Blimp, all(900)), "BLiMP, 67 of 67 tasks of another size");
         let one = || vec![task("wh_island", 5, 9)];
         assert_eq!(title(&BlimpFiltered, one()), "BLiMP filtered, 1 of 67 tasks");
         let more = "BLiMP filtered, 67 of 67 tasks and 1 of other names";
@@ -315,9 +326,33 @@ mod tests {
         groups.dedup();
         let files = groups.into_iter().map(|name| task(name, 5, 9)).collect();
         assert_eq!(title(&BlimpFiltered, files), "BLiMP filtered");
-        let hypernym = || vec![task("hypernym", 5, 9)];
-        assert_eq!(title(&BlimpSupplement, hypernym()), "BLiMP supplement, 1 of 5 tasks");
         assert_eq!(title(&OtherPairs, one()), "minimal pairs");
+    }
+
+    /// Sizes are those of the filtered files; unfiltered ones have more.
+    #[test]
+    fn fewer_items_than_the_published_files_have_are_a_part() {
+        let title = |benchmark, names: &[(&str, usize)]| {
+            let tasks = names.iter().map(|&(name, items)| task(name, 5, items)).collect();
+            BenchmarkResult::of_tasks(benchmark, Rules::Year2024, tasks).title()
+        };
+        let supplement = |hypernym| {
+            let questions = [("qa_congruence_easy", 64), ("qa_congruence_tricky", 165)];
+            let others = [("subject_aux_inversion", 3867), ("turn_taking", 280)];
+            let tasks = [questions, others].concat();
+            title(&BlimpSupplement, &[tasks, vec![("hypernym", hypernym)]].concat())
+        };
+        assert_eq!(supplement(842), "BLiMP supplement");
+        assert_eq!(supplement(860), "BLiMP supplement");
+        assert_eq!(supplement(841), "BLiMP supplement, 1 of 5 tasks of another size");
+        assert_eq!(title(&BlimpSupplement, &[("hypernym", 9)]), "BLiMP supplement, 1 of 5 tasks");
+        let domains = |items: usize| {
+            let domains = Ewok.section().unwrap().tasks;
+            let domains = domains.into_iter().map(|name| (name, items));
+            title(&Ewok, &domains.collect::<Vec<_>>())
+        };
+        assert_eq!(domains(2210), "EWoK");
+        assert_eq!(domains(300), "EWoK, 8 of 11 tasks of another size");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use eval::blimp::groups::blimp_tasks;
+use eval::blimp::groups::{blimp_tasks, filtered_sizes};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
@@ -50,6 +50,15 @@ fn workspace() -> Workspace {
     workspace
 }
 
+/// Brings as many pairs of each of BLiMP's tasks as the filtered files have.
+fn whole_blimp(workspace: &Workspace) {
+    for (task, pairs) in filtered_sizes() {
+        let file = format!("data/blimp_filtered/{task}.jsonl");
+        let all = workspace.text(&file).repeat(pairs);
+        workspace.write(&file, all);
+    }
+}
+
 fn all(workspace: &Workspace, rest: &str) -> Finished {
     workspace.babyllama(&format!("evaluate all {rest} --data data --output results {QUICK}"))
 }
@@ -66,6 +75,7 @@ fn submission(workspace: &Workspace, model: &str) -> Value {
 #[test]
 fn every_available_benchmark_is_scored_once() {
     let workspace = workspace();
+    whole_blimp(&workspace);
     let models =
         format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
     let first = all(&workspace, &models).done();
@@ -75,7 +85,8 @@ fn every_available_benchmark_is_scored_once() {
         first.stderr
     );
     let lacks = "incomplete.json.gz: it lacks 10 tasks of glue, 4 tasks of blimp_supplement, 10 \
-                 tasks of ewok";
+                 tasks of ewok, the published items of blimp_supplement, the published items of \
+                 ewok";
     assert!(first.stderr.contains(lacks), "{}", first.stderr);
     for row in [
         "held-out loss",
@@ -158,6 +169,20 @@ fn a_part_of_blimp_is_named_as_such_and_built_in_pairs_are_not_blimp() {
     let alone = workspace.babyllama(&format!("evaluate blimp {STUDENT} --data part")).done();
     let note = "this is not all of the benchmark: BLiMP filtered, 1 of 67 tasks";
     assert!(alone.stderr.contains(note), "{}", alone.stderr);
+
+    // All tasks, but not all of their pairs.
+    for task in blimp_tasks() {
+        let pair = workspace.text("pairs/order.jsonl").lines().next().unwrap().to_owned();
+        workspace.write(&format!("cut/blimp_filtered/{task}.jsonl"), pair);
+    }
+    let line = format!("evaluate all {STUDENT} --data cut --output cut-results {QUICK}");
+    let cut = workspace.babyllama(&line).done();
+    let row = "BLiMP filtered, 67 of 67 tasks of another size";
+    assert!(cut.stdout.contains(row), "{}", cut.stdout);
+    assert_eq!(workspace.json("cut-results/student/results.json")["groups"], json!({}));
+    let lacks = "incomplete.json.gz: it lacks glue, blimp_supplement, ewok, the published items of \
+                 blimp\n";
+    assert!(cut.stderr.contains(lacks), "{}", cut.stderr);
 
     workspace.write("data/blimp_filtered/builtin_pairs", "");
     let refused = all(&workspace, &format!("{STUDENT} --only blimp-filtered")).refused(1);
@@ -262,6 +287,7 @@ fn what_fails_by_itself_does_not_end_the_rest() {
     }
     let failed = all(&workspace, &format!("{line} --set cola.learning_rate=1e30"));
     let table = workspace.text("results/table.md");
+    whole_blimp(&workspace);
     for shown in [&failed.stdout, &table] {
         let words = shown.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [

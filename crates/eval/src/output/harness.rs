@@ -117,11 +117,11 @@ mod tests {
             &BlimpSupplement,
             Rules::Year2024,
             vec![
-                accuracy("hypernym", 3, 4),
-                accuracy("qa_congruence_easy", 1, 2),
-                accuracy("qa_congruence_tricky", 1, 2),
-                accuracy("subject_aux_inversion", 1, 2),
-                accuracy("turn_taking", 1, 2),
+                accuracy("hypernym", 633, 844),
+                accuracy("qa_congruence_easy", 32, 64),
+                accuracy("qa_congruence_tricky", 83, 166),
+                accuracy("subject_aux_inversion", 1934, 3868),
+                accuracy("turn_taking", 140, 280),
             ],
         );
         let cola = TaskResult {
@@ -136,10 +136,13 @@ mod tests {
         let group = &found["groups"]["blimp_supplement"];
         assert_eq!(group["acc,none"], 0.55);
         assert_eq!(found["results"]["blimp_supplement_hypernym"]["acc,none"], 0.75);
-        assert_eq!(found["results"]["blimp_supplement_hypernym"]["acc_stderr,none"], 0.25);
-        // sqrt((3 * 0.25^2 * 4 + 4 * 1 * 0.5^2 * 2) / (12 - 5) / 12), the pipeline's formula.
+        let hypernym = &found["results"]["blimp_supplement_hypernym"]["acc_stderr,none"];
+        let error = hypernym.as_f64().unwrap();
+        assert!((error - (0.75 * 0.25 / 843f64).sqrt()).abs() < 1e-12, "{error}");
+        // The pipeline's formula, of which every term (n - 1) * error^2 * n is n * p * (1 - p).
         let error = group["acc_stderr,none"].as_f64().unwrap();
-        assert!((error - (2.75f64 / 84.0).sqrt()).abs() < 1e-12, "{error}");
+        let sum = 844.0 * 0.75 * 0.25 + (64.0 + 166.0 + 3868.0 + 280.0) * 0.25;
+        assert!((error - (sum / (5222.0 - 5.0) / 5222.0f64).sqrt()).abs() < 1e-12, "{error}");
         let subtasks = &found["group_subtasks"]["blimp_supplement"];
         assert_eq!(subtasks[1], "blimp_supplement_qa_congruence_easy");
         let one = vec![accuracy("wh_island", 3, 4)];

@@ -12,12 +12,13 @@ use crate::minimal_pairs;
 use crate::reference::{self, ReferenceTable};
 use crate::results::TaskResult;
 
-const TASKS: [&str; 5] = [
-    "hypernym",
-    "qa_congruence_easy",
-    "qa_congruence_tricky",
-    "subject_aux_inversion",
-    "turn_taking",
+/// The tasks, with the pairs of each in the filtered files, of which unfiltered ones have no fewer.
+const TASKS: [(&str, usize); 5] = [
+    ("hypernym", 842),
+    ("qa_congruence_easy", 64),
+    ("qa_congruence_tricky", 165),
+    ("subject_aux_inversion", 3867),
+    ("turn_taking", 280),
 ];
 
 static REFERENCE: LazyLock<Vec<ReferenceTable>> =
@@ -48,7 +49,7 @@ impl Benchmark for BlimpSupplement {
     }
 
     fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
-        Some(Coverage::count(TASKS, tasks, |_| true))
+        Some(Coverage::at_least(&TASKS, tasks))
     }
 
     fn harness_task(&self, task: &str) -> String {
@@ -56,7 +57,7 @@ impl Benchmark for BlimpSupplement {
     }
 
     fn section(&self) -> Option<Section> {
-        Some(Section { name: "blimp_supplement", tasks: TASKS.to_vec() })
+        Some(Section { name: "blimp_supplement", tasks: TASKS.map(|(task, _)| task).to_vec() })
     }
 
     fn reference(&self) -> &'static [ReferenceTable] {
@@ -70,6 +71,7 @@ impl ZeroShot for BlimpSupplement {
     }
 
     fn recognizes(&self, _folder: &Path, tasks: &[Task]) -> bool {
-        !tasks.is_empty() && tasks.iter().all(|task| TASKS.contains(&task.name.as_str()))
+        let is_known = |task: &Task| TASKS.iter().any(|(known, _)| *known == task.name);
+        !tasks.is_empty() && tasks.iter().all(is_known)
     }
 }

@@ -23,19 +23,20 @@ use crate::statistics::Items;
 pub use files::{read, to_lines};
 pub use vocabulary::Vocabulary;
 
-/// The domains, as the verifier of the 2024 track requires them.
-const DOMAINS: [&str; 11] = [
-    "agent-properties",
-    "material-dynamics",
-    "material-properties",
-    "physical-dynamics",
-    "physical-interactions",
-    "physical-relations",
-    "quantitative-properties",
-    "social-interactions",
-    "social-properties",
-    "social-relations",
-    "spatial-relations",
+/// The domains, as the verifier of the 2024 track requires them, with the questions of each in the
+/// filtered files: of what `ewok-core-1.0` has they are the smaller part.
+const DOMAINS: [(&str, usize); 11] = [
+    ("agent-properties", 2210),
+    ("material-dynamics", 770),
+    ("material-properties", 170),
+    ("physical-dynamics", 120),
+    ("physical-interactions", 556),
+    ("physical-relations", 818),
+    ("quantitative-properties", 314),
+    ("social-interactions", 294),
+    ("social-properties", 328),
+    ("social-relations", 1548),
+    ("spatial-relations", 490),
 ];
 
 static REFERENCE: LazyLock<Vec<ReferenceTable>> =
@@ -67,7 +68,7 @@ impl Benchmark for Ewok {
     }
 
     fn coverage(&self, domains: &[TaskResult]) -> Option<Coverage> {
-        Some(Coverage::count(DOMAINS, domains, |_| true))
+        Some(Coverage::at_least(&DOMAINS, domains))
     }
 
     fn rules(&self, _asked: Rules) -> Rules {
@@ -87,7 +88,7 @@ impl Benchmark for Ewok {
     }
 
     fn section(&self) -> Option<Section> {
-        Some(Section { name: "ewok", tasks: DOMAINS.to_vec() })
+        Some(Section { name: "ewok", tasks: DOMAINS.map(|(domain, _)| domain).to_vec() })
     }
 
     fn reference(&self) -> &'static [ReferenceTable] {
@@ -131,7 +132,7 @@ impl Benchmark for EwokOfficial {
     }
 
     fn coverage(&self, domains: &[TaskResult]) -> Option<Coverage> {
-        Some(Coverage::count(DOMAINS, domains, |_| true))
+        Some(Coverage::at_least(&DOMAINS, domains))
     }
 
     /// The texts are cut as in the only pipeline that has EWoK.

@@ -53,14 +53,17 @@ pub(super) fn write(
     if submission.is_empty() {
         return Ok(());
     }
-    let missing = submission.missing();
-    let answers = if missing.is_empty() { answers } else { part };
-    if !missing.is_empty() {
+    let (missing, resized) = (submission.missing(), resized_sections(scores));
+    let is_complete = missing.is_empty() && resized.is_empty();
+    let answers = if is_complete { answers } else { part };
+    if !is_complete {
+        let lacks = [missing_line(&missing)].into_iter().filter(|line| !line.is_empty());
+        let resized = resized.iter().map(|section| format!("the published items of {section}"));
         observer.note(format_args!(
             "{}: the 2024 track would not take {}: it lacks {}",
             scores.name,
             answers.display(),
-            missing_line(&missing)
+            lacks.chain(resized).collect::<Vec<_>>().join(", ")
         ));
     }
     let pack = |bytes: &[u8]| {
@@ -69,6 +72,16 @@ pub(super) fn write(
         atomic_file::write(&answers, &packed.finish()?)
     };
     pack(submission.to_json().to_string().as_bytes()).at("write", &answers)
+}
+
+/// The sections that were answered for more or fewer items than the published files have.
+fn resized_sections(scores: &ModelScores) -> Vec<&'static str> {
+    let of = |outcome: &Outcome| {
+        let result = &outcome.result;
+        let coverage = result.benchmark.coverage(&result.tasks)?;
+        result.benchmark.section().filter(|_| coverage.resized > 0).map(|section| section.name)
+    };
+    scores.outcomes.iter().filter_map(of).collect()
 }
 
 /// Whole sections by their names; of a section that is there, how many tasks are not.
