@@ -83,9 +83,7 @@ impl Corruption {
 
 /// Whether any step reads the mask token.
 pub fn masks(settings: &TrainSettings) -> bool {
-    let resolved = settings.phases.iter().map(|phase| phase.resolve(settings));
-    let mut all = std::iter::once(settings.clone()).chain(resolved);
-    all.any(|settings| {
+    settings.resolved_phases().iter().any(|settings| {
         let by_corruption = settings.corruption.is_some_and(|of| of.mask > 0.0);
         by_corruption || settings.hybrid.is_some_and(|of| of.steps > 0.0)
     })

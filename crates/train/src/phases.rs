@@ -92,11 +92,7 @@ impl Phases {
             false => settings.phases.clone(),
         };
         let mut phases: Vec<Phase> = Vec::new();
-        for (index, part) in parts.iter().enumerate() {
-            let settings = match settings.phases.is_empty() {
-                true => settings.clone(),
-                false => part.resolve(settings),
-            };
+        for (index, (part, settings)) in parts.iter().zip(settings.resolved_phases()).enumerate() {
             let previous = phases.last();
             let first_epoch = previous.map_or(0.0, |phase| phase.epoch(phase.end()));
             let plan = plan(&settings, seed, text, first_epoch.ceil() as u64)

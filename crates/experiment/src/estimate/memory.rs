@@ -18,9 +18,8 @@ const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
 /// Bytes of each weight's copies: its average, and where it was before the climb of
 /// sharpness-aware minimisation.
 pub(super) fn copies(settings: &TrainSettings) -> usize {
-    let own = settings.sam.iter();
-    let climbs = own.chain(settings.phases.iter().filter_map(|phase| phase.sam.as_ref()));
-    let climbs = climbs.into_iter().any(|sam| sam.rho > 0.0);
+    let mut climbs = settings.resolved_phases().into_iter().filter_map(|phase| phase.sam);
+    let climbs = climbs.any(|sam| sam.rho > 0.0);
     size_of::<f32>() * (usize::from(settings.average.is_some()) + usize::from(climbs))
 }
 

@@ -262,10 +262,10 @@ fn estimate(
         let names = distill.teachers.iter();
         teachers =
             names.map(|name| teacher(recipe, name, text.vocab_size)).collect::<Result<Vec<_>>>()?;
-        let cost = cost(distill, settings, &teachers, tokens, seen);
+        let cost = cost(distill, settings, &teachers, tokens, reading.taught);
         work = own_work.with_teachers(&cost);
         disk.cache = cost.disk;
-        found = choices(distill, settings, &teachers, tokens, seen);
+        found = choices(distill, settings, &teachers, tokens, reading.taught);
         on_device =
             TrainingMemory::of(&config, settings, &teachers, Some(distill.signal), arithmetic);
         // Until everything is kept, the teachers are in memory whatever the signal is.

@@ -2,13 +2,16 @@
 
 use train::TrainSettings;
 use train::optimizers::OptimizerSettings;
-use train::settings::PhaseSettings;
+use train::settings::Objective;
 
 /// What a training reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reading {
     /// For each phase: tokens, and how often each passes through the model forwards and backwards.
     pub phases: Vec<(f64, f64)>,
+    /// Tokens of the steps in which teachers are read, where there are any: not of gradient ascent,
+    /// nor of those that predict masked tokens.
+    pub taught: f64,
     /// Held-out evaluations: one after each epoch, and at the end of each phase.
     pub evaluations: f64,
 }
@@ -20,14 +23,8 @@ impl Reading {
         tokens: f64,
         share: impl Fn(&[String]) -> f64,
     ) -> Self {
-        let whole = [PhaseSettings::default()];
-        let phases = if settings.phases.is_empty() { &whole } else { &settings.phases[..] };
         let mut reading = Self::default();
-        for phase in phases {
-            let settings = match settings.phases.is_empty() {
-                true => settings.clone(),
-                false => phase.resolve(settings),
-            };
+        for settings in settings.resolved_phases() {
             let text = tokens * share(&settings.sources);
             let seen = match settings.max_steps {
                 0 => settings.epochs * text,
@@ -35,6 +32,9 @@ impl Reading {
             };
             let climbs = settings.sam.is_some_and(|sam| sam.rho > 0.0);
             reading.phases.push((seen, if climbs { 2.0 } else { 1.0 }));
+            if settings.objective != Objective::Ascent {
+                reading.taught += seen * (1.0 - settings.hybrid.map_or(0.0, |of| of.steps));
+            }
             if text > 0.0 {
                 reading.evaluations += match settings.same_batch {
                     true => 1.0,
@@ -56,9 +56,9 @@ impl Reading {
 
 /// Bytes of optimizer state for each weight: of the phase whose optimizer keeps the most.
 pub(super) fn optimizer_bytes(settings: &TrainSettings) -> usize {
-    let phases = settings.phases.iter().map(|phase| phase.resolve(settings));
-    let all = std::iter::once(settings.clone()).chain(phases);
-    all.map(|settings| OptimizerSettings::from(&settings).bytes_per_weight()).max().unwrap_or(0)
+    let phases = settings.resolved_phases();
+    let bytes = |settings| OptimizerSettings::from(settings).bytes_per_weight();
+    phases.iter().map(bytes).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -73,9 +73,19 @@ mod tests {
     #[test]
     fn a_training_without_phases_reads_its_epochs_or_steps() {
         let found = Reading::of(&settings(""), 1000.0, |_| 1.0);
-        assert_eq!(found, Reading { phases: vec![(2500.0, 1.0)], evaluations: 3.0 });
+        let phases = vec![(2500.0, 1.0)];
+        assert_eq!(found, Reading { phases, taught: 2500.0, evaluations: 3.0 });
         let found = Reading::of(&settings("max_steps = 5"), 1000.0, |_| 1.0);
-        assert_eq!(found, Reading { phases: vec![(160.0, 1.0)], evaluations: 1.0 });
+        assert_eq!(found, Reading { phases: vec![(160.0, 1.0)], taught: 160.0, evaluations: 1.0 });
+    }
+
+    #[test]
+    fn teachers_are_not_read_in_ascent_nor_where_masked_tokens_are_predicted() {
+        let phases = "hybrid = { steps = 0.25 }\n[[phases]]\nepochs = 2\n\
+                      [[phases]]\nepochs = 1\nhybrid = { steps = 0 }\n\
+                      [[phases]]\nmax_steps = 15\nobjective = 'ascent'";
+        let found = Reading::of(&settings(phases), 1000.0, |_| 1.0);
+        assert_eq!((found.taught, found.seen()), (2000.0 * 0.75 + 1000.0, 3480.0));
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl Cost {
     }
 }
 
-/// Every kind of teacher outputs, for a student that sees `seen` tokens of a text of `tokens`.
+/// Every kind of teacher outputs, for a student that sees `seen` tokens of a text of `tokens` in
+/// steps with teachers.
 pub fn choices(
     distill: &DistillSettings,
     settings: &TrainSettings,

@@ -174,12 +174,12 @@ pub fn check_distillation(
     if train.offset_per_sequence {
         return refuse("signal", &signal, OFFSET_PER_SEQUENCE_RULE);
     }
-    let of_phases = train.phases.iter().filter_map(|phase| phase.order);
-    if of_phases.chain([train.order]).any(|order| order == DataOrder::Documents) {
+    let phases = train.resolved_phases();
+    if phases.iter().any(|phase| phase.order == DataOrder::Documents) {
         return refuse("signal", &signal, DOCUMENTS_RULE);
     }
-    let phases = train.phases.iter().filter_map(|phase| phase.corruption);
-    if train.corruption.into_iter().chain(phases).any(|of| of.replace + of.mask > 0.0) {
+    let mut corruption = phases.iter().filter_map(|phase| phase.corruption);
+    if corruption.any(|of| of.replace + of.mask > 0.0) {
         return refuse("signal", &signal, CORRUPTION_RULE);
     }
     if distill.signal == SignalKind::Sampled {

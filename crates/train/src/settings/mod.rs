@@ -233,6 +233,16 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
+impl TrainSettings {
+    /// The settings of each phase in turn; of a training without phases, these alone.
+    pub fn resolved_phases(&self) -> Vec<Self> {
+        match self.phases.is_empty() {
+            true => vec![self.clone()],
+            false => self.phases.iter().map(|phase| phase.resolve(self)).collect(),
+        }
+    }
+}
+
 impl From<&TrainSettings> for OptimizerSettings {
     fn from(settings: &TrainSettings) -> Self {
         Self {
