@@ -136,6 +136,11 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(found)
 }
 
+/// The steps that the newest checkpoint in a folder of them has; none where there is none.
+pub fn newest_step(folder: &Path) -> Option<u64> {
+    list(folder).ok()?.last().map(|(step, _)| *step)
+}
+
 /// Unfinished checkpoints of processes that were killed.
 fn unfinished(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let is_partial = |name: &str| name.starts_with("step-") && name.ends_with(".partial");

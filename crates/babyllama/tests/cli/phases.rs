@@ -79,7 +79,11 @@ fn bits_depend_neither_on_threads_nor_on_a_kill_in_any_phase() {
 }
 
 #[test]
+    let plan = workspace.babyllama("plan small.toml --output runs/killed").done();
+    assert!(plan.stdout.contains("phased has done "), "{}", plan.stdout);
 fn a_plan_counts_phases_and_a_file_that_is_not_there_is_named_before_anything_runs() {
+    let plan = workspace.babyllama("plan small.toml --output runs/killed").done();
+    assert!(!plan.stdout.contains("phased has done "), "{}", plan.stdout);
     let workspace = Workspace::new();
     workspace.write("small.toml", RECIPE);
     let plan = workspace.babyllama("plan small.toml").done();

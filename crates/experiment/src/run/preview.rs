@@ -4,13 +4,16 @@
 use std::path::{Path, PathBuf};
 
 use report::format::duration;
+use report::metrics;
+use train::checkpoint;
 
+use super::status::share;
 use super::{Pipeline, RunSettings};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::observer::Silent;
 use crate::recipe::{Recipe, Source};
 use crate::stage::{Reason, Stage, Stages, Status};
-use crate::training_log::TrainingSummary;
+use crate::training_log::{MetricsRecord, TrainingSummary};
 
 /// Training that a run may undo without being asked to, in seconds.
 const MINOR: f64 = 60.0;
@@ -24,6 +27,8 @@ pub struct StagePreview {
     pub status: Status,
     /// The training that its run would undo.
     pub undoes: Option<UndoneTraining>,
+    /// Of a model's training: the share that its newest checkpoint has, 0 to 1.
+    pub saved_share: f64,
 }
 
 /// Training with other settings that a run would set aside.
@@ -59,7 +64,11 @@ impl Pipeline<'_> {
         let models = self.model_stages(preparation.tokens(), &self.chosen_models())?;
         for (name, stage) in &models {
             let undoes = self.undone_training(name, stage)?;
-            found.push(self.look_at(stage, &self.stages, undoes)?);
+            let saved_share = match &undoes {
+                None => self.saved_share(name),
+                Some(_) => 0.0,
+            };
+            found.push(StagePreview { saved_share, ..self.look_at(stage, &self.stages, undoes)? });
         }
         if self.recipe.evaluate.blimp.iter().flatten().any(|source| *source == Source::Builtin) {
             found.push(self.look_at(&self.pairs_stage()?, &self.stages, None)?);
@@ -75,6 +84,7 @@ impl Pipeline<'_> {
                     name: super::evaluation::stage_name(&subject),
                     status: Status::Run(Reason::NeverFinished),
                     undoes: None,
+                    saved_share: 0.0,
                 },
             });
         }
@@ -88,7 +98,26 @@ impl Pipeline<'_> {
         undoes: Option<UndoneTraining>,
     ) -> Result<StagePreview> {
         let (name, status) = (stage.name().to_owned(), stages.status(stage)?);
-        Ok(StagePreview { name, undoes: undoes.filter(|_| status != Status::Done), status })
+        let undoes = undoes.filter(|_| status != Status::Done);
+        Ok(StagePreview { name, undoes, status, saved_share: 0.0 })
+    }
+
+    /// How much of a model's training a run would not do again.
+    fn saved_share(&self, name: &str) -> f64 {
+        let folder = self.path("models").join(name);
+        let saved = checkpoint::newest_step(&folder.join("checkpoints"));
+        if saved.is_none() {
+            return 0.0;
+        }
+        // A log that cannot be read counts as no training.
+        let records = metrics::read::<MetricsRecord>(&folder.join("metrics.jsonl"));
+        let share = |record| match record {
+            MetricsRecord::Step(step) if Some(step.step) == saved => {
+                Some(share(&self.recipe.models[name].train, step.step, step.epoch))
+            }
+            _ => None,
+        };
+        records.unwrap_or_default().into_iter().find_map(share).unwrap_or(0.0)
     }
 
     /// The training in a model's folder that followed from something else than the stage does.

@@ -119,7 +119,7 @@ impl ModelStatus {
 }
 
 /// How much of a training is done, by its steps or its epochs.
-fn share(train: &TrainSettings, step: u64, epoch: f64) -> f64 {
+pub(super) fn share(train: &TrainSettings, step: u64, epoch: f64) -> f64 {
     match (train.max_steps, &train.phases[..]) {
         (0, []) => epoch / train.epochs,
         (steps, []) => step as f64 / steps as f64,

@@ -9,9 +9,9 @@ use engine::{Device, DeviceChoice, DeviceError};
 use experiment::estimate::signals::Choice;
 use experiment::estimate::speed::Speed;
 use experiment::estimate::work::Work;
-use experiment::estimate::{RecipeEstimate, require_memory_for_all};
+use experiment::estimate::{ModelEstimate, RecipeEstimate, require_memory_for_all};
 use experiment::recipe::{self, ModelSection, Recipe};
-use experiment::run::preview::preview;
+use experiment::run::preview::{StagePreview, preview};
 use experiment::run::{RunSettings, check_caches};
 use experiment::stage::Status;
 use report::format::{NOTHING, decimal, duration, grouped, short};
@@ -30,7 +30,8 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (arithmetic, faster) = (device.arithmetic(), device.faster_precision());
     let run = run::folder(output, &recipe);
     check_caches(&recipe, &run, device.known_arithmetic())?;
-    let done = done_stages(&recipe, &run)?;
+    let stages = stages(&recipe, &run)?;
+    let done = done_stages(&stages);
     // With --prepared they are elsewhere.
     let has_tokens =
         done.iter().any(|stage| stage == "tokens") && run.join("tokens/train.bin").is_file();
@@ -39,7 +40,7 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let fits = device.as_ref().is_some_and(|device| device.memory().is_some())
         || require_memory_for_all(&recipe).is_ok();
     let measured = device.as_ref().filter(|_| fits).map(|device| estimate.speeds(device));
-    let times = Times { speeds: measured.transpose()?, done };
+    let times = Times { speeds: measured.transpose()?, done, saved: saved_shares(&stages) };
     let (words, tokens) = (grouped(estimate.words as u64), short(estimate.tokens));
     let about = if estimate.tokens_are_known { "" } else { "about " };
     console::print(format_args!("{words} words, {about}{tokens} tokens"))?;
@@ -56,6 +57,13 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print("")?;
     console::print("Disk of a model is while it is trained, that of all the most at a time.")?;
     print_decay(&estimate)?;
+    for (name, share) in &times.saved {
+        console::print(format_args!(
+            "{name} has done {:.0} % of its training, up to its newest checkpoint; its time is \
+             that of the rest.",
+            100.0 * share
+        ))?;
+    }
     console::print(interruption(&estimate))?;
     if device.as_ref().is_none_or(|device| device.memory().is_none())
         && let Err(refused) = require_memory_for_all(&recipe)
@@ -102,14 +110,26 @@ fn print_decay(estimate: &RecipeEstimate<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The stages of the run that are done already.
-fn done_stages(recipe: &Recipe, run: &Path) -> anyhow::Result<Vec<String>> {
-    if !run.is_dir() {
-        return Ok(Vec::new());
+/// The stages of the run, if it is there.
+fn stages(recipe: &Recipe, run: &Path) -> anyhow::Result<Vec<StagePreview>> {
+    match run.is_dir() {
+        true => Ok(preview(recipe.clone(), &RunSettings::on_cpu(run))?),
+        false => Ok(Vec::new()),
     }
-    let stages = preview(recipe.clone(), &RunSettings::on_cpu(run))?;
-    let done = stages.into_iter().filter(|stage| stage.status == Status::Done);
-    Ok(done.map(|stage| stage.name).collect())
+}
+
+/// Those that are done already.
+fn done_stages(stages: &[StagePreview]) -> Vec<String> {
+    let done = stages.iter().filter(|stage| stage.status == Status::Done);
+    done.map(|stage| stage.name.clone()).collect()
+}
+
+/// The models whose training has begun, each with the share that is saved.
+fn saved_shares(stages: &[StagePreview]) -> Vec<(String, f64)> {
+    let begun = stages.iter().filter(|stage| stage.status != Status::Done);
+    let begun = begun.filter(|stage| stage.saved_share > 0.0);
+    let model = |stage: &StagePreview| Some(stage.name.strip_prefix("model-")?.to_owned());
+    begun.filter_map(|stage| Some((model(stage)?, stage.saved_share))).collect()
 }
 
 /// What a kill costs at most.
@@ -131,6 +151,8 @@ struct Times {
     speeds: Option<Vec<Speed>>,
     /// The stages that are done already.
     done: Vec<String>,
+    /// The models whose training has begun, each with the share that is saved.
+    saved: Vec<(String, f64)>,
 }
 
 impl Times {
@@ -139,6 +161,12 @@ impl Times {
         let Some(speeds) = &self.speeds else { return NOTHING.to_owned() };
         let seconds = work.into_iter().map(|(index, work)| speeds[index].seconds(work));
         duration(seconds.sum())
+    }
+
+    /// What is left of a model's training.
+    fn rest(&self, model: &str, work: &Work) -> Work {
+        let saved = self.saved.iter().find(|(name, _)| name == model);
+        work.after(saved.map_or(0.0, |(_, share)| *share))
     }
 
     fn is_done(&self, model: &str) -> bool {
@@ -155,7 +183,7 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     for (index, (name, section, model)) in estimate.models.iter().enumerate() {
         let time = match times.is_done(name) {
             true => "done".to_owned(),
-            false => times.of([(index, &model.work)]),
+            false => times.of([(index, &times.rest(name, &model.work))]),
         };
         table.push(vec![
             name.to_string(),
@@ -182,7 +210,9 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     let scores =
         models().filter(|_| !is_scored).map(|(index, (.., model))| (index, &model.scoring));
     let to_do = models().filter(|(_, (name, ..))| !times.is_done(name));
-    let training = to_do.map(|(index, (.., model))| (index, &model.work));
+    let rest = |(name, _, model): &ModelEstimate<'_>| times.rest(name, &model.work);
+    let training: Vec<(usize, Work)> = to_do.map(|(index, model)| (index, rest(model))).collect();
+    let training = training.iter().map(|(index, work)| (*index, work));
     row("scores", None, times.of(scores.clone()));
     row("all", Some(estimate.peak_disk()), times.of(training.chain(scores)));
     table
