@@ -248,3 +248,25 @@ fn complete_prepared_data_is_used_where_nothing_can_be_written() {
             == workspace.weights("second/models/student/final")
     );
 }
+
+#[test]
+fn files_among_those_of_a_stage_are_not_read() {
+    let workspace = small();
+    let run = format!("{RUN} --set evaluate.blimp=[\"builtin\"]");
+    workspace.babyllama(&run).done();
+    let before = results(&workspace);
+    let pairs = workspace.bytes("runs/small/corpus/pairs/adjunct_island.jsonl");
+    for (file, bytes) in [
+        ("runs/small/corpus/pairs/mine.jsonl", pairs),
+        ("runs/small/corpus/train/mine.train", b"Some more text.\n".to_vec()),
+    ] {
+        workspace.write(file, bytes);
+        let refusal = workspace.babyllama(&run).refused(1);
+        refusal.names(&[file, "none of the files that stage"]).advises("move it out");
+        fs::remove_file(workspace.path(file)).unwrap();
+    }
+    // What is not read decides nothing.
+    workspace.write("runs/small/corpus/train/README.md", "Mine.\n");
+    workspace.babyllama(&run).done();
+    assert!(results(&workspace) == before);
+}

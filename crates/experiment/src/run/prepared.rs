@@ -180,6 +180,8 @@ impl Pipeline<'_> {
             remove_old(&folder)?;
             write_pairs(&|| self.observer.should_stop(), &folder, settings)
         })?;
+        let files = identity::pair_files(&folder)?;
+        require_own(&self.stages, &self.folder, &self.pairs_stage()?, &files)?;
         Ok(folder)
     }
 }
@@ -226,6 +228,10 @@ impl Preparation<'_> {
     fn prepare(&self, stages: PreparationStages) -> Result<Prepared> {
         let PreparationStages { corpus, tokenizer: tokenizer_stage, tokens } = stages;
         self.perform(&corpus, &[TRAIN, VALIDATION], || self.write_texts())?;
+        for place in [TRAIN, VALIDATION] {
+            let files = identity::text_files(&self.folder.join(place))?;
+            require_own(self.stages, self.folder, &corpus, &files)?;
+        }
         self.perform(&tokenizer_stage, &[TOKENIZER], || self.make_tokenizer())?;
         let tokenizer = Tokenizer::load(&self.folder.join("tokenizer/tokenizer.json"))?;
         self.perform(&tokens, &[TRAIN_TOKENS, VALIDATION_TOKENS, SOURCES], || {
@@ -394,8 +400,21 @@ pub fn write_pairs(
 
 /// Whether a training reads documents in new orders.
 pub(super) fn reads_documents(settings: &TrainSettings) -> bool {
-    let phases = settings.phases.iter().filter_map(|phase| phase.order);
-    phases.chain([settings.order]).any(|order| order == DataOrder::Documents)
+    settings.resolved_phases().iter().any(|phase| phase.order == DataOrder::Documents)
+}
+
+/// Refuses files that stand among a stage's own and would be read as if they were.
+fn require_own(stages: &Stages<'_>, run: &Path, stage: &Stage, files: &[PathBuf]) -> Result<()> {
+    let own = stages.outputs_of(stage.name())?;
+    let is_own = |file: &&PathBuf| own.iter().any(|own| run.join(own) == **file);
+    match files.iter().find(|file| !is_own(file)) {
+        None => Ok(()),
+        Some(file) => {
+            let (file, stage) = (file.display(), stage.name());
+            refuse(format_args!("{file} is none of the files that stage {stage} has written"))
+                .advise("move it out of the run's folder; a recipe names the text that it reads")
+        }
+    }
 }
 
 /// Removes what an earlier run of a stage left, so that no stale file stays among the new ones.

@@ -112,6 +112,15 @@ impl<'a> Stages<'a> {
         self.record(name).ok().flatten()?.products
     }
 
+    /// The files that a finished stage left, relative to the run's folder.
+    ///
+    /// # Errors
+    /// When its record cannot be read.
+    pub fn outputs_of(&self, name: &str) -> Result<Vec<PathBuf>, StageError> {
+        let outputs = self.record(name)?.map(|record| record.outputs).unwrap_or_default();
+        Ok(outputs.into_iter().map(|output| output.path).collect())
+    }
+
     /// How many stages were performed, and how many were done already.
     pub fn counts(&self) -> (usize, usize) {
         (self.performed.get(), self.skipped.get())
