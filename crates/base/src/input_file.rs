@@ -74,16 +74,31 @@ pub fn require_regular(path: &Path) -> io::Result<()> {
 /// Reads a whole file.
 ///
 /// # Errors
-/// When it cannot be read, or is a Git LFS pointer ([`is_lfs_pointer`]).
+/// As [`open_regular`].
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let bytes = fs::read(path)?;
-    if bytes.starts_with(LFS_POINTER_START) { Err(lfs_pointer()) } else { Ok(bytes) }
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// When it cannot be read, is a Git LFS pointer ([`is_lfs_pointer`]), or a pipe or device: one may
+/// be waited for without end, and the other have none.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    // Asked before it is opened: opening a pipe waits for a writer.
+    let kind = fs::metadata(path)?.file_type();
+    match kind.is_file() || kind.is_dir() {
+        true => open(path),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
+    }
 }
 
 /// Opens a file for reading.
 ///
 /// # Errors
-/// As [`read`].
+/// When it cannot be read, or is a Git LFS pointer ([`is_lfs_pointer`]).
 pub fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     // Only a regular file can be looked into without losing what was read.
@@ -207,6 +222,11 @@ mod tests {
             let problem = open_unless(&crate::stop::never, path).err().unwrap().to_string();
             assert_eq!(problem, "it is neither a regular file nor a pipe");
         }
+        for path in [&*link, Path::new("/dev/null")] {
+            let problem = read(path).unwrap_err().to_string();
+            assert_eq!(problem, "it is not a regular file");
+        }
+        assert!(read(folder.path()).is_err());
     }
 
     #[test]

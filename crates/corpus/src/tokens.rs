@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::AtomicFile;
+use base::{AtomicFile, input_file};
 use memmap2::Mmap;
 
 use crate::error::{CorpusError, Result};
@@ -201,7 +201,7 @@ impl TokenFile {
     /// checksum.
     pub fn open(path: &Path) -> Result<Self> {
         let read = |cause| CorpusError::read(path, cause);
-        let file = File::open(path).map_err(read)?;
+        let file = input_file::open_regular(path).map_err(read)?;
         let length = file.metadata().map_err(read)?.len();
         let header = Header::read(&file, length)
             .map_err(read)?
@@ -219,7 +219,7 @@ impl TokenFile {
     /// size of their vocabulary is not known.
     pub fn raw(path: &Path) -> Result<Self> {
         let read = |cause| CorpusError::read(path, cause);
-        let map = File::open(path).and_then(|file| map(&file)).map_err(read)?;
+        let map = input_file::open_regular(path).and_then(|file| map(&file)).map_err(read)?;
         let cause = match map.len() {
             0 => "it is empty",
             length if length % 2 == 1 => {

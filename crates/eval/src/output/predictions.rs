@@ -1,8 +1,10 @@
 //! Answers item by item: one JSON object a line, `{"task", "index", "gold", "predicted",
 //! "scores"}`.
 
+use std::io::Read;
 use std::path::Path;
 
+use base::input_file;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EvalError;
@@ -43,7 +45,10 @@ pub fn to_lines(outcome: &Outcome) -> String {
 
 /// Reads such a file; `path` is named in errors.
 pub fn read(path: &Path) -> Result<Vec<TaskPredictions>, EvalError> {
-    let text = std::fs::read_to_string(path)
+    let mut text = String::new();
+    let opened = input_file::open_regular(path);
+    opened
+        .and_then(|mut file| file.read_to_string(&mut text))
         .map_err(|cause| EvalError::Io { path: path.to_owned(), cause })?;
     let mut tasks: Vec<TaskPredictions> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -15,7 +15,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::atomic_file;
+use base::{atomic_file, input_file};
 use engine::params::NamedSegment;
 use engine::{Device, Layout, Segment, Tensor};
 
@@ -174,7 +174,8 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(config::to_json(&load_any_config(folder)?).to_string().as_bytes());
     for path in weight_files::paths(folder)? {
-        let hash = std::fs::File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
+        let file = input_file::open_regular(&path);
+        let hash = file.and_then(|file| hasher.update_reader(file).map(drop));
         hash.map_err(|cause| ModelError::Io { path, cause })?;
     }
     Ok(hasher.finalize().to_hex().to_string())
