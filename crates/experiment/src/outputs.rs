@@ -1,6 +1,7 @@
 //! Outputs are tried before the work that fills them, and never replace what is read.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
@@ -132,6 +133,23 @@ pub fn check_no_model(output: &Path) -> Result<()> {
     }
 }
 
+/// Refuses to replace a file that does not begin as this program writes it.
+///
+/// # Errors
+/// When there is such a file.
+pub fn check_own(path: &Path, beginning: &str) -> Result<()> {
+    let mut found = Vec::new();
+    let opened =
+        File::open(path).and_then(|file| file.take(beginning.len() as u64).read_to_end(&mut found));
+    match opened.is_ok() && !found.is_empty() && found != beginning.as_bytes() {
+        true => {
+            refuse(format_args!("{} is another file than the one written here", path.display()))
+                .advise("move it away, or name another folder with --output")
+        }
+        false => Ok(()),
+    }
+}
+
 /// Refuses files of an output folder that are among the files read.
 ///
 /// # Errors
@@ -194,6 +212,18 @@ mod tests {
         assert!(cause(prepare_folder(&path.join("more"))).starts_with("cannot make "));
         let below_a_file = path.join("more/loss.json");
         assert!(cause(prepare_file(&below_a_file, &[])).starts_with("cannot make "));
+    }
+
+    #[test]
+    fn files_of_others_are_not_taken_for_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.md");
+        check_own(&path, "# Scores").unwrap();
+        for (text, is_own) in [("# Scores of 2024", true), ("", true), ("# My notes", false)] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(check_own(&path, "# Scores").is_ok(), is_own, "{text}");
+        }
+        assert!(cause(check_own(&path, "# Scores")).contains("table.md is another file"));
     }
 
     #[test]

@@ -190,6 +190,19 @@ fn a_part_of_blimp_is_named_as_such_and_built_in_pairs_are_not_blimp() {
 }
 
 #[test]
+fn a_table_of_someone_else_is_not_replaced() {
+    let workspace = workspace();
+    workspace.write("results/table.md", "# My notes\n");
+    let refusal = all(&workspace, &format!("{STUDENT} --only blimp-filtered")).refused(1);
+    refusal.names(&["results/table.md is another file"]).advises("another folder with --output");
+    assert_eq!(workspace.text("results/table.md"), "# My notes\n");
+    std::fs::rename(workspace.path("results/table.md"), workspace.path("notes.md")).unwrap();
+    for _ in 0..2 {
+        all(&workspace, &format!("{STUDENT} --only blimp-filtered")).done();
+    }
+}
+
+#[test]
 fn what_is_not_asked_for_stays_while_it_is_up_to_date() {
     let workspace = workspace();
     let run = |only: &str| all(&workspace, &format!("{STUDENT} --only {only}")).done();

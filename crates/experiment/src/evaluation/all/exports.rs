@@ -161,11 +161,13 @@ fn add_labels(
     Ok(())
 }
 
+/// The first line of `scores.csv`.
+pub(super) const CSV_HEADING: &str =
+    "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated";
+
 /// One line for each model, task and seed.
 pub(super) fn csv(models: &[ModelScores]) -> String {
-    let mut text =
-        "model,suite,task,seed,metric,score,standard_error,items,correct,ties,truncated\n"
-            .to_owned();
+    let mut text = format!("{CSV_HEADING}\n");
     let mut line = |fields: [&str; 11]| {
         text += &fields.map(quoted).join(",");
         text.push('\n');

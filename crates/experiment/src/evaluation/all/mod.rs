@@ -32,6 +32,9 @@ use scoring::Scoring;
 pub use available::searchable;
 pub use report::Report;
 
+const TABLE: &str = "table.md";
+const SCORES: &str = "scores.csv";
+
 /// What is measured, with which data, and where the results go.
 #[derive(Clone, Debug)]
 pub struct AllSettings {
@@ -94,6 +97,8 @@ pub fn evaluate_all(
     let read = [Some(&settings.data), settings.text.as_ref(), settings.contexts.as_ref()];
     let read: Vec<PathBuf> = read.into_iter().flatten().cloned().collect();
     outputs::check_folder(&settings.output, &read)?;
+    outputs::check_own(&settings.output.join(TABLE), report::HEADING)?;
+    outputs::check_own(&settings.output.join(SCORES), exports::CSV_HEADING)?;
     make_folder(&settings.output)?;
     let _lock = RunLock::acquire(&settings.output)?;
     let models = selection.load(&device()?, observer)?;
@@ -115,8 +120,8 @@ pub fn evaluate_all(
         scores.push(model);
     }
     let report = Report::new(&scores, settings.rules, &failures)?;
-    write_text(&settings.output.join("table.md"), &report.markdown)?;
-    write_text(&settings.output.join("scores.csv"), &report.csv)?;
+    write_text(&settings.output.join(TABLE), &report.markdown)?;
+    write_text(&settings.output.join(SCORES), &report.csv)?;
     Ok(AllOutcome { report, failures })
 }
 

@@ -18,6 +18,9 @@ use crate::error::Result;
 use crate::failures::Failures;
 use crate::finetuning::summary;
 
+/// What `table.md` begins with, before the name of the rules.
+pub(super) const HEADING: &str = "# Scores by the rules of ";
+
 /// Enough for two digits of an interval.
 const RESAMPLES: u32 = 2000;
 
@@ -103,7 +106,7 @@ impl Report {
         let overview = Overview::new(models, rules, failures)?;
         let footnotes = failures.footnotes();
         let printed: Vec<&str> = printed_models(rules);
-        let mut markdown = format!("# Scores by the rules of {}\n\n", rules.name());
+        let mut markdown = format!("{HEADING}{}\n\n", rules.name());
         markdown += &overview.table(&printed, Cell::long).to_markdown();
         markdown += "\nPercent, with 95 % bootstrap intervals over items, or the standard \
          deviation over seeds. ";
