@@ -22,12 +22,14 @@ impl Tokenizer {
     /// `tokenizer_config.json` and `special_tokens_map.json` name.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let mut path = folder.join(TOKENIZER_FILE);
-        let settings = FolderSettings::read(folder)?;
+        let mut settings = FolderSettings::read(folder)?;
         let json = if !is_there(&path) && vocabulary_files::are_in(folder) {
             path = folder.join(vocabulary_files::VOCABULARY);
             vocabulary_files::to_json(folder, &settings.config, &settings.roles)?.to_string()
         } else {
-            read_file(&path)?
+            let json = read_file(&path)?;
+            settings = settings.beside(&json);
+            json
         };
         Self::with_settings(json, settings)
             .map_err(|cause| CorpusError::BadTokenizer { path, cause })

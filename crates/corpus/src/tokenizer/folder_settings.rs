@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::classes::{self, Class};
 use super::folder::is_there;
 use super::keys::{self, KeyRule};
-use super::roles::Roles;
+use super::roles::{self, Role, Roles};
 use super::vocabulary_files;
 use crate::error::{CorpusError, Result};
 
@@ -18,13 +18,17 @@ use crate::error::{CorpusError, Result};
 pub(super) const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
+/// Where tokens of names of their own may stand too.
+const SPECIFIC: &str = "model_specific_special_tokens";
 
-/// Every key that transformers 4 and 5 write or read, but the roles of tokens ([`Role`]).
-pub(super) const KEYS: [(&str, KeyRule); 36] = [
+/// Every key that transformers 4 and 5 write or read, but the roles of tokens ([`Role`]) and names
+/// of other tokens, which end in `_token`.
+pub(super) const KEYS: [(&str, KeyRule); 37] = [
     ("tokenizer_class", KeyRule::Followed),
     ("added_tokens_decoder", KeyRule::Followed),
     ("additional_special_tokens", KeyRule::Followed),
     ("extra_special_tokens", KeyRule::Followed),
+    (SPECIFIC, KeyRule::Followed),
     ("add_prefix_space", KeyRule::Followed),
     ("truncation_side", KeyRule::Followed),
     ("split_special_tokens", KeyRule::Only(false)),
@@ -129,13 +133,27 @@ impl FolderSettings {
             Value::Object(decoder) => decoder_tokens(decoder)?,
             other => return Err(format!("`added_tokens_decoder` is {other}, not an object")),
         };
-        let mut special = Vec::new();
+        let mut special = named_tokens(&[map, &config])?;
         for (key, _) in keys::SPECIAL_TOKENS_MAP {
             for file in [map, &config] {
                 special.extend(special_tokens(key, &file[key])?);
             }
         }
         Ok(Self { config, class, roles, added, special })
+    }
+
+    /// The settings beside a `tokenizer.json`: one that is byte-level is not of LLaMA's class,
+    /// whatever the configuration states (`tokenization_auto.py` of transformers 5.24).
+    pub(super) fn beside(self, tokenizer: &str) -> Self {
+        let class = self.config["tokenizer_class"].as_str().unwrap_or_default();
+        let is_llama = class.strip_suffix("Fast").unwrap_or(class) == "LlamaTokenizer";
+        match is_llama && tokenizer.contains("\"ByteLevel\"") {
+            true => {
+                let class = Class::Generic;
+                Self { class, roles: self.roles.of_class(class), ..self }
+            }
+            false => self,
+        }
     }
 
     /// Whether transformers' class for a folder puts a space before a text: the configuration's
@@ -295,6 +313,25 @@ fn added_token(id: u64, content: &str, special: bool, normalized: bool) -> Value
     })
 }
 
+/// The tokens under keys of other names than those of roles, such as `image_token`, in the order of
+/// the files; a value that is no token counts for nothing, as in transformers.
+fn named_tokens(files: &[&Value]) -> std::result::Result<Vec<String>, String> {
+    let keys = files.iter().filter_map(|file| file.as_object()).flatten();
+    let specific = keys.filter(|(key, _)| {
+        key.ends_with("_token") && Role::ALL.iter().all(|role| role.key() != *key)
+    });
+    let mut tokens: Vec<String> = Vec::new();
+    for token in specific.filter_map(|(_, value)| roles::content(value)) {
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+    }
+    for file in files {
+        tokens.extend(special_tokens(SPECIFIC, &file[SPECIFIC])?);
+    }
+    Ok(tokens)
+}
+
 /// The tokens that a list, or an object of names, declares special.
 fn special_tokens(key: &str, value: &Value) -> std::result::Result<Vec<String>, String> {
     let tokens: Vec<&Value> = match value {
@@ -320,7 +357,6 @@ fn optional_object(path: &Path) -> Result<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Role;
     use super::*;
 
     fn settings(config: Value, map: Value, legacy: Value) -> FolderSettings {
@@ -378,6 +414,38 @@ mod tests {
         // Its flags replace those of tokenizer.json.
         let flags = json!({"added_tokens_decoder": {"2": {"content": "</s>", "special": false}}});
         assert_eq!(added(&settings(flags, Value::Null, Value::Null)), [("</s>".into(), 2, false)]);
+    }
+
+    /// Expectations: transformers 5.24, which gives these tokens the ids 9 and 10 beside a
+    /// vocabulary of 9, in this order, and nothing to a number.
+    #[test]
+    fn tokens_of_names_of_their_own_are_special() {
+        let found = |config: Value| {
+            let added = added(&settings(config, Value::Null, Value::Null));
+            added.into_iter().skip(1).map(|(token, id, _)| (token, id)).collect::<Vec<_>>()
+        };
+        let two = json!({"image_token": "gim", "extra_special_tokens": ["<img>"]});
+        assert_eq!(found(two), [("gim".to_owned(), 3), ("<img>".to_owned(), 4)]);
+        let one = [("<img>".to_owned(), 3)];
+        assert_eq!(found(json!({"boi_token": {"content": "<img>", "lstrip": false}})), one);
+        assert_eq!(found(json!({SPECIFIC: {"image_token": "<img>"}})), one);
+        assert_eq!(found(json!({"image_token": 5, "add_bos_token": true})), []);
+    }
+
+    /// Expectations: transformers 5.24, which has no token that begins a text for the first.
+    #[test]
+    fn a_byte_level_tokenizer_has_no_llamas_class() {
+        let class = |name: &str, tokenizer: Value| {
+            let config = json!({"tokenizer_class": name, "eos_token": "</s>"});
+            settings(config, Value::Null, Value::Null).beside(&tokenizer.to_string()).class
+        };
+        let bytes = json!({"decoder": {"type": "ByteLevel"}});
+        let spaces = json!({"pre_tokenizer": {"type": "Metaspace"}, "decoder": null});
+        for name in ["LlamaTokenizer", "LlamaTokenizerFast"] {
+            assert_eq!(class(name, bytes.clone()), Class::Generic, "{name}");
+            assert_ne!(class(name, spaces.clone()), Class::Generic, "{name}");
+        }
+        assert_ne!(class("GPT2Tokenizer", bytes), Class::Generic);
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Roles {
         Ok(Self { named, class: Some(class) })
     }
 
+    /// The same roles of a folder of another class; nothing changes where no file names any.
+    pub(super) fn of_class(self, class: Class) -> Self {
+        Self { class: self.class.map(|_| class), ..self }
+    }
+
     /// The tokens that may have a role, the first that the vocabulary has.
     fn candidates(&self, role: Role) -> Vec<&str> {
         let usual = match self.class {
@@ -136,7 +141,7 @@ impl Roles {
 }
 
 /// A special token's text: as it is, or in an object with how it is looked for.
-fn content(token: &Value) -> Option<String> {
+pub(super) fn content(token: &Value) -> Option<String> {
     token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
 }
 
