@@ -286,7 +286,11 @@ fn remove_left_over(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> io
 }
 
 /// Removes a folder with all it holds, if it is there.
-fn remove_folder(path: &Path) -> io::Result<()> {
+/// Removes a folder with all that is in it; nothing happens when it is not there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
         _ => Ok(()),

@@ -43,7 +43,7 @@ impl Record {
 /// Puts a model's weights and configuration in the place of the best ones.
 pub(crate) fn save(model: &Model, training: &Path) -> Result<(), TrainError> {
     let (place, beside) = (training.join(FOLDER), training.join("best.partial"));
-    remove_folder(&beside).map_err(at(&beside))?;
+    atomic_file::remove_folder(&beside).map_err(at(&beside))?;
     hugging_face::save(model, &beside)?;
     replace(training, &place, &beside).map_err(at(&place))
 }
@@ -65,7 +65,7 @@ fn replace(training: &Path, place: &Path, beside: &Path) -> io::Result<()> {
         fs::rename(beside.join(name), place.join(name))?;
         atomic_file::sync_entry(&place.join(name))?;
     }
-    remove_folder(beside)
+    atomic_file::remove_folder(beside)
 }
 
 /// Checks that the best weights of a training, and what belongs to them, are as they were written.
@@ -85,13 +85,6 @@ pub fn verify(training: &Path) -> Result<(), TrainError> {
         }
     }
     Ok(())
-}
-
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
-        _ => Ok(()),
-    }
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> TrainError {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::ops::distillation_loss::{Divergence, Ensemble};
 
-use super::{DataOrder, SettingError, TrainSettings, named, require, rules};
+use super::{DataOrder, SettingError, TrainSettings, is_default, named, require, rules};
 
 /// How a student is distilled from its teachers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -20,7 +20,7 @@ pub struct DistillSettings {
     pub weights: Option<Vec<f64>>,
     /// Whether the teachers' weights are fitted: those of the mixture of their distributions that
     /// predicts the held-out text best. With `ensemble = "mean_probs"`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fit_weights: bool,
     /// Divides the logits of teachers and student in the divergence.
     #[serde(default = "DistillSettings::default_temperature")]

@@ -126,13 +126,13 @@ pub struct TrainSettings {
     pub sources: Vec<String>,
     /// Whether every sequence of an epoch is cut at a random offset of its own, as the authors'
     /// code does.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub offset_per_sequence: bool,
     /// Whether every step reads the sequences of the first.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub same_batch: bool,
     /// What is minimised.
-    #[serde(skip_serializing_if = "Objective::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub objective: Objective,
     /// Whether the model's dropout acts.
     #[serde(skip_serializing_if = "is_true")]
@@ -298,12 +298,6 @@ pub enum Objective {
     /// The negative of that cross-entropy: gradient ascent post-training (Yoon et al., arXiv
     /// 2306.07052). Teachers are not read.
     Ascent,
-}
-
-impl Objective {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Shape of the learning rate after warm-up.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cooldown, CorruptionSettings, DataOrder, HybridSettings, Objective, SamSettings, ScheduleKind,
-    SettingError, TrainSettings, check_one, require,
+    SettingError, TrainSettings, check_one, is_default, require,
 };
 use crate::optimizers::OptimizerKind;
 
@@ -72,7 +72,7 @@ pub struct PhaseSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adam_epsilon: Option<f64>,
     /// Whether the optimizer begins without memory of the phases before.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub reset_optimizer: bool,
     /// Weight decay of matrices and embeddings.
     #[serde(skip_serializing_if = "Option::is_none")]
