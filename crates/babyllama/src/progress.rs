@@ -64,7 +64,8 @@ impl Progress {
         match &mut self.view {
             View::Bar(bar) => {
                 bar.set_position(done);
-                bar.set_message(self.work.speed(done, elapsed, note));
+                let room = columns().saturating_sub(BAR_COLUMNS + bar.prefix().chars().count());
+                bar.set_message(self.work.message_within(room, done, elapsed, note));
             }
             View::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
@@ -104,6 +105,28 @@ impl Drop for Progress {
     }
 }
 
+/// Columns of a bar without its label and its message.
+const BAR_COLUMNS: usize = 25;
+
+/// The most columns of a bar's label: the beginning of a longer one, often the path of a folder, is
+/// left out.
+const LABEL_COLUMNS: usize = 30;
+
+/// Columns of the terminal that bars are drawn in.
+fn columns() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into())
+}
+
+/// The end of a text that is longer than `most`.
+fn end_of(text: &str, most: usize) -> String {
+    match text.chars().count() {
+        count if count > most => {
+            format!("…{}", text.chars().skip(count + 1 - most).collect::<String>())
+        }
+        _ => text.to_owned(),
+    }
+}
+
 fn bar(work: &Work) -> ProgressBar {
     let template = if work.total > 0 {
         "{prefix} {bar:16} {percent:>3} %  {wide_msg}"
@@ -115,7 +138,7 @@ fn bar(work: &Work) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(BAR_RATE);
     ProgressBar::with_draw_target(Some(work.total), target)
         .with_style(style)
-        .with_prefix(work.label.clone())
+        .with_prefix(end_of(&work.label, LABEL_COLUMNS))
 }
 
 impl Work {
@@ -130,6 +153,23 @@ impl Work {
 
     /// Speed, time left and the note, as far as they are known.
     fn speed(&self, done: u64, elapsed: Duration, note: &str) -> String {
+        self.parts(done, elapsed, note).join(", ")
+    }
+
+    /// As many of them as have room: a number of which the end is missing is another one.
+    fn message_within(&self, room: usize, done: u64, elapsed: Duration, note: &str) -> String {
+        let mut message = String::new();
+        for part in self.parts(done, elapsed, note).iter().flat_map(|part| part.split(", ")) {
+            let comma = if message.is_empty() { "" } else { ", " };
+            if message.chars().count() + comma.len() + part.chars().count() > room {
+                break;
+            }
+            message += &format!("{comma}{part}");
+        }
+        message
+    }
+
+    fn parts(&self, done: u64, elapsed: Duration, note: &str) -> Vec<String> {
         let mut parts = Vec::new();
         if let Some(rate) = self.rate(done, elapsed) {
             parts.push(format!("{} {}/s", short(rate), self.unit));
@@ -140,7 +180,7 @@ impl Work {
         if !note.is_empty() {
             parts.push(note.to_string());
         }
-        parts.join(", ")
+        parts
     }
 
     /// What stays: `student  done in 12:34, 12.3 k tokens/s, loss 4.100`. A note that has a speed
@@ -192,6 +232,19 @@ mod tests {
             "student   25 %  loss 5.000"
         );
         assert_eq!(work(40_000, 0).line(10, Duration::ZERO, ""), "student    0 %  ");
+    }
+
+    #[test]
+    fn a_bar_cuts_no_number() {
+        let work = work(40_000, 0);
+        let message = |room| work.message_within(room, 10_000, TEN, "loss 4.412, step 12 of 50");
+        assert_eq!(message(80), "1.00 k tokens/s, 0:30 left, loss 4.412, step 12 of 50");
+        assert_eq!(message(52), "1.00 k tokens/s, 0:30 left, loss 4.412");
+        assert_eq!(message(37), "1.00 k tokens/s, 0:30 left");
+        assert_eq!(message(14), "");
+        assert_eq!(end_of("student on pairs", 30), "student on pairs");
+        let long = "runs/small/models/student/final on data/blimp_filtered";
+        assert_eq!(end_of(long, 30), "…/final on data/blimp_filtered");
     }
 
     #[test]
