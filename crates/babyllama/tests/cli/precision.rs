@@ -129,6 +129,10 @@ fn a_masked_model_is_scored_in_every_precision() {
     let score = |precision: &str| {
         let line = format!(
             "evaluate blimp roberta --data pairs --output {precision} --precision {precision}"
+        let loss = format!("evaluate loss {STUDENT} --data text --sequence-length 32");
+        let line = format!("{loss} --precision {precision} --json loss.json");
+        workspace.babyllama(&line).done();
+        assert_eq!(workspace.json("loss.json")[0]["precision"], precision);
         );
         workspace.babyllama(&line).done();
         workspace.text(&format!("{precision}/roberta/pairs/predictions.jsonl"))
@@ -145,6 +149,10 @@ fn scores_of_another_precision_are_not_taken_for_these() {
     let score = |precision: &str| {
         let line = format!(
             "evaluate all {STUDENT} --data benchmarks --output scores --precision {precision}"
+    for precision in ["f32", "bf16"] {
+        let record = workspace.json(&format!("{precision}/roberta/pairs/data.json"));
+        assert_eq!(record["precision"], precision);
+    }
         );
         workspace.babyllama(&line).done();
         workspace.text("scores/student/blimp_filtered/predictions.jsonl")

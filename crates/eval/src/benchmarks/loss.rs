@@ -39,6 +39,9 @@ pub struct LossResult {
     /// The files of a text, each with the tokens that are in it; none for a token file, which does
     /// not keep them apart.
     pub files: Vec<FileLoss>,
+    /// What products were computed in, such as `f32`; not known of older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 /// One file's share.

@@ -99,6 +99,7 @@ pub fn measure(
         perplexity: found.cross_entropy.exp(),
         tokens: found.tokens,
         files: ends.iter().zip(&files).map(file).collect(),
+        precision: Some(group[0].model.device().arithmetic().to_string()),
     })
 }
 

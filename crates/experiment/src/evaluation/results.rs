@@ -1,11 +1,13 @@
 //! Where scores are kept: `OUTPUT/MODEL/BENCHMARK/result.json`, with the answer to every item in
-//! `predictions.jsonl`, and in `data.json` the data that they are of.
+//! `predictions.jsonl`, and in `data.json` the data that they are of and the precision.
 
 use std::path::{Path, PathBuf};
 
+use engine::Arithmetic;
 use eval::output::predictions;
 use eval::{Benchmark, Outcome};
 use report::format::in_one_line;
+use serde_json::{Value, json};
 
 use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
@@ -16,7 +18,7 @@ use crate::{files, outputs};
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn keep(outcome: &Outcome, model: &Path, data: &Path) -> Result<()> {
+pub fn keep(outcome: &Outcome, model: &Path, data: &Path, precision: Arithmetic) -> Result<()> {
     let name = outcome.result.benchmark.name();
     let folder = model.join(name);
     files::make_folder(&folder)?;
@@ -24,15 +26,17 @@ pub fn keep(outcome: &Outcome, model: &Path, data: &Path) -> Result<()> {
     let _lock = outputs::lock_waiting(&folder);
     files::remove(&model.join("stages").join(format!("{name}.json")))?;
     files::write_text(&folder.join("predictions.jsonl"), &predictions::to_lines(outcome))?;
-    files::write_text(&folder.join(DATA), &data_record(data))?;
+    let record = json!({ "data": shown(data), "precision": precision.to_string() });
+    files::write_json(&folder.join(DATA), &record)?;
     files::write_json(&folder.join("result.json"), &outcome.result)
 }
 
-/// The file with the data that a benchmark's scores are of.
+/// The file with the data that a benchmark's scores are of, and the precision of the products.
 pub(super) const DATA: &str = "data.json";
 
-fn data_record(data: &Path) -> String {
-    format!("{:#}\n", serde_json::json!({ "data": whole(data).to_string_lossy() }))
+/// The path of the data in that file.
+fn shown(data: &Path) -> String {
+    whole(data).to_string_lossy().into_owned()
 }
 
 fn whole(path: &Path) -> PathBuf {
@@ -45,12 +49,13 @@ fn whole(path: &Path) -> PathBuf {
 /// When the folder has such scores.
 pub fn check_data(model: &Path, benchmark: &dyn Benchmark, data: &Path) -> Result<()> {
     let folder = model.join(benchmark.name());
-    match std::fs::read_to_string(folder.join(DATA)) {
-        Ok(found) if found != data_record(data) && folder.join("result.json").exists() => {
-            refuse(format_args!("{} holds the scores of other data", folder.display()))
-                .advise("name another folder with --output, or delete that one if it is not needed")
-        }
-        _ => Ok(()),
+    let record = std::fs::read(folder.join(DATA)).unwrap_or_default();
+    let found = serde_json::from_slice::<Value>(&record).ok();
+    let is_other = found.is_some_and(|found| found["data"] != shown(data));
+    match is_other && folder.join("result.json").exists() {
+        true => refuse(format_args!("{} holds the scores of other data", folder.display()))
+            .advise("name another folder with --output, or delete that one if it is not needed"),
+        false => Ok(()),
     }
 }
 

@@ -74,6 +74,9 @@ pub struct FinetuneHistory {
     pub seconds: f64,
     /// Speed of the steps.
     pub tokens_per_second: f64,
+    /// What products were computed in, such as `f32`; not known of older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 impl FinetuneResult {

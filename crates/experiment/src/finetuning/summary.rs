@@ -178,6 +178,7 @@ mod tests {
             tokens: 4,
             seconds: 1.0,
             tokens_per_second: 4.0,
+            precision: None,
         };
         let fingerprint = String::new();
         FinetuneResult {

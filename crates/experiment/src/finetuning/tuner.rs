@@ -155,6 +155,7 @@ impl Tuner<'_> {
             seconds: log.seconds(),
             tokens_per_second: finetuned.tokens as f64 / log.seconds().max(1e-9),
             history: finetuned.history.clone(),
+            precision: Some(self.device.arithmetic().to_string()),
         };
         let answers = answers(&items, &finetuned)?;
         if self.keep {

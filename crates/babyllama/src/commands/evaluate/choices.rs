@@ -61,6 +61,8 @@ fn evaluate(
     let console = Console::without_signals();
     let loaded = selection.load(&device.open()?, &console)?;
     let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
+    // All are on one device.
+    let precision = loaded[0].model.device().arithmetic();
     for folder in folders.iter().flatten() {
         check_data(folder, benchmark, data)?;
     }
@@ -75,7 +77,7 @@ fn evaluate(
     let outcomes =
         selection.groups(&loaded).into_iter().map(score).collect::<anyhow::Result<Vec<_>>>()?;
     for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
-        keep(outcome, folder, data)?;
+        keep(outcome, folder, data, precision)?;
     }
     let results: Vec<_> =
         outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();

@@ -42,7 +42,7 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
         console::print_table(&files_table(&names, &results))?;
     }
     let as_json = |(label, result): &(String, LossResult)| {
-        let LossResult { loss, perplexity, tokens, files } = result;
+        let LossResult { loss, perplexity, tokens, files, precision } = result;
         json!({
             "model": label,
             "loss": loss,
@@ -50,6 +50,7 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
             "tokens": tokens,
             "files": files,
         })
+            "precision": precision,
     };
     write_json(args, &Value::Array(results.iter().map(as_json).collect()))
 }

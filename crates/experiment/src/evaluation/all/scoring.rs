@@ -210,7 +210,8 @@ impl<'a> Scoring<'a> {
             let observer = scoring.observer;
             let outcome =
                 choices::score(&models, benchmark, tasks, asked, &tokenizer, label, observer)?;
-            keep(&outcome, &scoring.folder, &found.path)
+            let precision = scoring.group[0].model.device().arithmetic();
+            keep(&outcome, &scoring.folder, &found.path, precision)
         })?;
         if !is_there {
             return Ok(());
