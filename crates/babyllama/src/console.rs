@@ -120,7 +120,7 @@ pub enum Style {
 /// Shows an experiment's events: notes as lines, work as a progress bar; and asks it to stop on
 /// SIGINT and SIGTERM.
 pub struct Console {
-    interrupt: Option<Interrupt>,
+    interrupt: Interrupt,
     progress: Mutex<Option<Progress>>,
     style: Style,
 }
@@ -143,17 +143,12 @@ impl Console {
     /// When signal handlers cannot be installed.
     pub fn stopping_on_signals() -> anyhow::Result<Self> {
         let interrupt = Interrupt::install().context("cannot install signal handlers")?;
-        Ok(Self { interrupt: Some(interrupt), progress: Mutex::default(), style: Style::Text })
+        Ok(Self { interrupt, progress: Mutex::default(), style: Style::Text })
     }
 
     /// The same console with another style.
     pub fn with_style(self, style: Style) -> Self {
         Self { style, ..self }
-    }
-
-    /// A console for work that a signal may end at once, since it leaves nothing half done.
-    pub fn without_signals() -> Self {
-        Self { interrupt: None, progress: Mutex::default(), style: Style::Text }
     }
 
     fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
@@ -244,6 +239,6 @@ impl Observer for Console {
     }
 
     fn should_stop(&self) -> bool {
-        self.interrupt.as_ref().is_some_and(Interrupt::is_requested)
+        self.interrupt.is_requested()
     }
 }

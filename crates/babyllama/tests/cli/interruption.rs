@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::common::{Finished, RECIPE, Workspace, search_path, sentences};
+use super::common::{Finished, RECIPE, STUDENT, Workspace, search_path, sentences};
 
 /// 720 steps of teacher and student each: long enough to be hit in the middle. The student's
 /// matrices are Muon's.
@@ -257,6 +257,33 @@ fn a_run_stops_within_its_last_stages() {
     let refusal = signalled_when(&workspace, &words, "INT", || !done.exists()).refused(130);
     refusal.names(&["stage evaluate-teacher", "interrupted"]);
     assert_eq!(workspace.names("runs/small/evaluation"), ["student.json"]);
+}
+
+#[test]
+fn scoring_that_is_stopped_names_the_command_that_begins_again() {
+    let workspace = Workspace::trained();
+    let text = sentences(40_000, 3);
+    workspace.write("held/a.train", &text);
+    let pair = |line: &str| {
+        let turned: Vec<&str> = line.split(' ').rev().collect();
+        format!(
+            "{}\n",
+            serde_json::json!({ "sentence_good": line, "sentence_bad": turned.join(" ") })
+        )
+    };
+    workspace.write("many/a.jsonl", text.lines().map(pair).collect::<String>());
+    for line in [
+        format!("evaluate loss {STUDENT} --data held --sequence-length 16 --json new/scores.json"),
+        format!("evaluate blimp {STUDENT} --data many --json new/scores.json"),
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // The folder is made when the signals are listened to.
+        let has_begun = || workspace.path("new").exists();
+        let refusal = signalled_when(&workspace, &words, "INT", has_begun).refused(130);
+        let command = format!("begin again with: babyllama {line}");
+        refusal.names(&["interrupted; nothing unfinished is left"]).advises(&command);
+        assert!(!workspace.path("new").exists(), "{line}");
+    }
 }
 
 #[test]

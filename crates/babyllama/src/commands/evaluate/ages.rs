@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::{prepare_json, write_json};
 use crate::args::{AgesArgs, DeviceArgs};
 use crate::console::{self, Console};
+use crate::failure::Abandon;
 
 /// Mean absolute errors in months of the words that a list and its contexts have in common.
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let (console, selection) = (Console::without_signals(), args.common.selection());
-    let data = AgeData::read(&args.settings(), &console)?;
+    let (console, selection) = (Console::stopping_on_signals()?, args.common.selection());
+    let data = AgeData::read(&args.settings(), &console).or_abandoned()?;
     let _json = prepare_json(&args.common, &[&args.words, &args.contexts])?;
     let models = selection.load_causal(&device.open()?, &console)?;
     let folders =
@@ -23,7 +24,7 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let mut results = Vec::new();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let folder = folders.as_ref().map(|folders| folders[index].as_path());
-        results.push((label(group), data.measure(group, folder, &console)?));
+        results.push((label(group), data.measure(group, folder, &console).or_abandoned()?));
     }
     print(&results, data.words())?;
     let as_json = |(label, AgeResult { score, surprisals }): &(String, AgeResult)| {

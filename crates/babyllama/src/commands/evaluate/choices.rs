@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{prepare_json, write_json};
 use crate::args::{DeviceArgs, EvaluateArgs, EwokVariant};
 use crate::console::{self, Console};
+use crate::failure::Abandon;
 
 /// What is read before the first model is scored: the items and their benchmark.
 type Items = (Vec<Task>, &'static dyn ZeroShot);
@@ -57,12 +58,12 @@ fn evaluate(
 ) -> anyhow::Result<()> {
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
+    let console = Console::stopping_on_signals()?;
     let _json = prepare_json(args, &[data])?;
-    let console = Console::without_signals();
     let loaded = selection.load(&device.open()?, &console)?;
-    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
     // All are on one device.
     let precision = loaded[0].model.device().arithmetic();
+    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
     for folder in folders.iter().flatten() {
         check_data(folder, benchmark, data)?;
     }
@@ -70,8 +71,8 @@ fn evaluate(
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());
         let (models, tokenizer) = (models(group), &tokenizer);
-        let outcome =
-            choices::score(&models, benchmark, &tasks, rules, tokenizer, place, &console)?;
+        let outcome = choices::score(&models, benchmark, &tasks, rules, tokenizer, place, &console)
+            .or_abandoned()?;
         anyhow::Ok((label, outcome))
     };
     let outcomes =

@@ -11,17 +11,18 @@ use serde_json::{Value, json};
 use super::{prepare_json, write_json};
 use crate::args::{DeviceArgs, EvaluateArgs};
 use crate::console::{self, Console};
+use crate::failure::Abandon;
 
 /// Held-out cross-entropy over non-overlapping sequences of the whole text.
 pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     text.check()?;
+    let console = Console::stopping_on_signals()?;
     let _json = prepare_json(args, &[text.data])?;
-    let console = Console::without_signals();
     let selection = args.selection();
     let models = selection.load_causal(&device.open()?, &console)?;
     let mut results = Vec::new();
     for group in selection.groups(&models) {
-        results.push((label(group), measure(group, text, &console)?));
+        results.push((label(group), measure(group, text, &console).or_abandoned()?));
     }
     let mut table = Table::new([
         ("model", Align::Left),
@@ -49,8 +50,8 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
             "perplexity": perplexity,
             "tokens": tokens,
             "files": files,
-        })
             "precision": precision,
+        })
     };
     write_json(args, &Value::Array(results.iter().map(as_json).collect()))
 }
