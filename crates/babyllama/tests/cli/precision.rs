@@ -88,7 +88,7 @@ fn a_checkpoint_of_other_products_continues_with_a_note() {
 }
 
 #[test]
-fn a_cache_of_another_precision_is_refused_before_anything_runs() {
+fn a_cache_of_another_precision_or_other_settings_is_refused_before_anything_runs() {
     let workspace = Workspace::new();
     let kept = "--set student.distill.signal=hidden --set student.distill.cache=kept";
     workspace.babyllama(&format!("cache-teachers small.toml {kept}")).done();
@@ -98,6 +98,17 @@ fn a_cache_of_another_precision_is_refused_before_anything_runs() {
         let cause = "the teacher cache kept was filled with --precision f32, and this is \
                      --precision bf16";
         refusal.names(&["model student", cause]).advises("--precision f32");
+    }
+    for (key, cause) in [
+        ("distill.codec=bf16", "codec = \"f32\", and this is codec = \"bf16\""),
+        ("distill.signal=sampled", "signal = \"hidden\", and this is signal = \"sampled\""),
+        ("train.sequence_length=8", "sequence_length = 16, and this is sequence_length = 8"),
+    ] {
+        for line in ["run small.toml", "run small.toml --dry-run", "plan small.toml"] {
+            let line = format!("{line} {kept} --set student.{key}");
+            let cause = format!("the teacher cache kept was filled with {cause}");
+            workspace.babyllama(&line).refused(2).names(&["model student", &cause]);
+        }
     }
     assert!(!workspace.path("runs").exists());
     let again = workspace.babyllama(&format!("cache-teachers small.toml {kept}")).done();
@@ -118,6 +129,10 @@ fn everything_that_reads_a_model_takes_every_precision() {
         ] {
             workspace.babyllama(&format!("{line} --precision {precision}")).done();
         }
+        let loss = format!("evaluate loss {STUDENT} --data text --sequence-length 32");
+        let line = format!("{loss} --precision {precision} --json loss.json");
+        workspace.babyllama(&line).done();
+        assert_eq!(workspace.json("loss.json")[0]["precision"], precision);
     }
 }
 
@@ -129,15 +144,15 @@ fn a_masked_model_is_scored_in_every_precision() {
     let score = |precision: &str| {
         let line = format!(
             "evaluate blimp roberta --data pairs --output {precision} --precision {precision}"
-        let loss = format!("evaluate loss {STUDENT} --data text --sequence-length 32");
-        let line = format!("{loss} --precision {precision} --json loss.json");
-        workspace.babyllama(&line).done();
-        assert_eq!(workspace.json("loss.json")[0]["precision"], precision);
         );
         workspace.babyllama(&line).done();
         workspace.text(&format!("{precision}/roberta/pairs/predictions.jsonl"))
     };
     let [exact, rounded, split] = ["f32", "bf16", "bf16x3"].map(score);
+    for precision in ["f32", "bf16"] {
+        let record = workspace.json(&format!("{precision}/roberta/pairs/data.json"));
+        assert_eq!(record["precision"], precision);
+    }
     assert!(exact != rounded && exact != split);
 }
 
@@ -149,10 +164,6 @@ fn scores_of_another_precision_are_not_taken_for_these() {
     let score = |precision: &str| {
         let line = format!(
             "evaluate all {STUDENT} --data benchmarks --output scores --precision {precision}"
-    for precision in ["f32", "bf16"] {
-        let record = workspace.json(&format!("{precision}/roberta/pairs/data.json"));
-        assert_eq!(record["precision"], precision);
-    }
         );
         workspace.babyllama(&line).done();
         workspace.text("scores/student/blimp_filtered/predictions.jsonl")

@@ -132,7 +132,8 @@ fn another_teachers_cache_is_refused() {
     let refusal = workspace.babyllama(&format!(
         "cache-teachers small.toml {KEPT} --set student.train.sequence_length=8"
     ));
-    refusal.refused(1).names(&["teachers of student", "`sequence_length` is 16 there and 8 here"]);
+    let cause = "was filled with sequence_length = 16, and this is sequence_length = 8";
+    refusal.refused(2).names(&["model student", cause]);
     fs::remove_dir_all(workspace.path("kept")).unwrap();
     workspace.babyllama(&format!("run small.toml {KEPT} --set teacher.train.seed=5")).done();
 }
@@ -255,7 +256,7 @@ fn students_outside_a_run_share_a_cache() {
     }
     let other = workspace
         .babyllama(&format!("{student} --signal sampled --samples 9 --cache kept --output fourth"));
-    other.refused(1).names(&["`sampling.samples` is 8 there and 9 here"]);
+    other.refused(2).names(&["was filled with samples = 8, and this is samples = 9"]);
 
     // One weight for one teacher says nothing new; another divergence does.
     let plain = distill("", "plain");

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use engine::Arithmetic;
-use train::DistillSettings;
+use serde_json::{Value, json};
 use train::settings::SignalKind;
 use train::signals::cache::{Manifest, Rounding};
+use train::{DistillSettings, TrainSettings};
 
 use crate::error::{Context, Result, wrong_usage};
 
@@ -37,15 +38,51 @@ pub fn check<'a>(
     )
 }
 
-/// Refuses a cache that is there already and was filled in another precision than the device's.
+/// Refuses a cache that is there already and was filled with other settings, or in another
+/// precision than the device's, as far as that is known.
 ///
 /// # Errors
-/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the folder and both precisions.
-pub fn check_precision(distill: &DistillSettings, arithmetic: Arithmetic) -> Result<()> {
+/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the folder and both settings.
+pub fn check_contents(
+    distill: &DistillSettings,
+    train: &TrainSettings,
+    arithmetic: Option<Arithmetic>,
+) -> Result<()> {
     let named = distill.cache.as_ref().filter(|_| distill.signal != SignalKind::Online);
     let Some(cache) = named else { return Ok(()) };
     // What cannot be read is refused with its reason where the cache is opened.
     let Ok(Some(found)) = Manifest::read(&cache.join("manifest.json")) else { return Ok(()) };
+    check_settings(cache, &found, distill, train)?;
+    arithmetic.map_or(Ok(()), |arithmetic| check_precision(cache, &found, arithmetic))
+}
+
+/// What the settings state of a cache's contents; the teachers and the text are looked at when it
+/// is opened.
+fn check_settings(
+    cache: &Path,
+    found: &Manifest,
+    distill: &DistillSettings,
+    train: &TrainSettings,
+) -> Result<()> {
+    let sampling = found.sampling.as_ref();
+    let keys = [
+        ("signal", json!(found.signal), json!(distill.signal)),
+        ("codec", json!(found.codec), json!(distill.codec)),
+        ("samples", json!(sampling.map(|of| of.samples)), json!(distill.samples)),
+        ("temperature", json!(sampling.map(|of| of.temperature)), json!(distill.temperature)),
+        ("sequence_length", json!(found.sequence_length), json!(train.sequence_length)),
+    ];
+    // A kind of outputs has no such setting where it is null.
+    let differs = |(_, found, wanted): &&(_, Value, Value)| !found.is_null() && found != wanted;
+    let Some((key, found, wanted)) = keys.iter().find(differs) else { return Ok(()) };
+    let cache = cache.display();
+    wrong_usage(format_args!(
+        "the teacher cache {cache} was filled with {key} = {found}, and this is {key} = {wanted}"
+    ))
+    .advise(format!("set {key} = {found}, or name another folder with `cache`"))
+}
+
+fn check_precision(cache: &Path, found: &Manifest, arithmetic: Arithmetic) -> Result<()> {
     let wanted = Rounding::of(arithmetic);
     if found.arithmetic == wanted {
         return Ok(());

@@ -301,9 +301,9 @@ fn perform(
     stages.perform(stage, outputs, observer, work)
 }
 
-/// Refuses teacher caches that would be where the run reads models or puts them, and those of
-/// another precision than the device's, as far as that is known. [`run`] does so too; a caller can
-/// before it opens a device.
+/// Refuses teacher caches that would be where the run reads models or puts them, and those of other
+/// settings or another precision than the device's, as far as that is known. [`run`] does so too; a
+/// caller can before it opens a device.
 ///
 /// # Errors
 /// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the model and the folder.
@@ -318,14 +318,10 @@ pub fn check_caches(recipe: &Recipe, run: &Path, arithmetic: Option<Arithmetic>)
         folders
             .extend(teachers.filter(|name| !recipe.models.contains_key(*name)).map(PathBuf::from));
     }
-    let mut students =
-        recipe.models.iter().filter_map(|(name, section)| Some((name, section.distill.as_ref()?)));
-    students.try_for_each(|(name, distill)| {
+    recipe.models.iter().try_for_each(|(name, section)| {
+        let Some(distill) = &section.distill else { return Ok(()) };
         cache_path::check(distill, run, folders.iter().map(PathBuf::as_path))
-            .and_then(|()| match arithmetic {
-                Some(arithmetic) => cache_path::check_precision(distill, arithmetic),
-                None => Ok(()),
-            })
+            .and_then(|()| cache_path::check_contents(distill, &section.train, arithmetic))
             .within(|| format!("model {name}"))
     })
 }

@@ -43,8 +43,8 @@ pub struct TrainingFiles {
 ///
 /// # Errors
 /// When the trained weights would replace a model that is read, or the teacher cache would be where
-/// the training reads or writes models, or is of another precision than the device's, as far as
-/// that is known.
+/// the training reads or writes models, or has other settings or another precision than
+/// the device's, as far as that is known.
 pub fn check(
     section: &ModelSection,
     files: &TrainingFiles,
@@ -57,7 +57,7 @@ pub fn check(
     }
     let Some(distill) = &section.distill else { return Ok(()) };
     cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))?;
-    arithmetic.map_or(Ok(()), |arithmetic| cache_path::check_precision(distill, arithmetic))
+    cache_path::check_contents(distill, &section.train, arithmetic)
 }
 
 /// Trains a model of a recipe on token files. `recipe_seed` is what drawn teacher tokens follow
