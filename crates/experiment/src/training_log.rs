@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use report::MetricsLog;
 use report::format::{short, time_of_day};
 use serde::{Deserialize, Serialize};
+use train::settings::Selection;
 use train::{EvaluationRecord, Listener, StepRecord};
 
 use crate::observer::{Event, Observer};
@@ -27,6 +28,9 @@ struct Line<'a> {
     #[serde(flatten)]
     record: MetricsRecord,
     model: &'a str,
+    /// By name or number; absent where the training has no phases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'a str>,
     /// In UTC.
     time: String,
     /// Tokens of all steps so far.
@@ -41,6 +45,8 @@ pub struct TrainingLog<'a> {
     metrics: Option<MetricsLog>,
     total_steps: u64,
     tokens_seen: u64,
+    /// Of the steps to come, where the training has phases.
+    phase: Option<String>,
     note: String,
 }
 
@@ -54,6 +60,7 @@ impl<'a> TrainingLog<'a> {
             metrics: None,
             total_steps: 0,
             tokens_seen: 0,
+            phase: None,
             note: String::new(),
         }
     }
@@ -61,7 +68,7 @@ impl<'a> TrainingLog<'a> {
     /// Reports the end of the training.
     pub fn finish(&self) {
         // The speed of the steps alone, as in the closing table.
-        let speed = TrainingSummary::of_file(&self.path).ok();
+        let speed = TrainingSummary::of_file(&self.path, Selection::CrossEntropy).ok();
         let speed = speed.and_then(|summary| summary.tokens_per_second());
         let note = match speed {
             Some(speed) => format!("{} tokens/s, {}", short(speed), self.note),
@@ -75,7 +82,8 @@ impl<'a> TrainingLog<'a> {
             Some(metrics) => {
                 let time = time_of_day(SystemTime::now());
                 let (model, tokens_seen) = (self.model, self.tokens_seen);
-                Ok(metrics.append(&Line { record, model, time, tokens_seen })?)
+                let phase = self.phase.as_deref();
+                Ok(metrics.append(&Line { record, model, phase, time, tokens_seen })?)
             }
             None => Ok(()),
         }
@@ -145,10 +153,12 @@ impl Listener for TrainingLog<'_> {
     fn on_event(&mut self, event: train::Event<'_>) -> io::Result<()> {
         let (model, observer) = (self.model, self.observer);
         match event {
-            train::Event::Started { step, total_steps, tokens, total_tokens } => {
+            train::Event::Started { step, total_steps, tokens, total_tokens, phase } => {
+                self.phase = phase.map(str::to_owned);
                 self.on_started(step, total_steps, tokens, total_tokens)?;
             }
             train::Event::Phase { name, first_step, steps } => {
+                self.phase = Some(name.to_owned());
                 let (total, last) = (self.total_steps, first_step + steps - 1);
                 observer.note(format_args!(
                     "{model}  phase {name}: steps {first_step} to {last} of {total}"
@@ -203,7 +213,8 @@ impl Listener for TrainingLog<'_> {
 /// What the metrics of a finished run amount to; `summary.json` in the model's folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSummary {
-    /// The epoch with the lowest held-out number.
+    /// The epoch of the weights that are the model: the one with the lowest held-out number, or
+    /// the last.
     pub best_epoch: Option<f64>,
     /// The cross-entropy at that epoch.
     pub best_loss: Option<f64>,
@@ -217,21 +228,26 @@ impl TrainingSummary {
     /// The name of the file in a model's folder.
     pub const FILE: &str = "summary.json";
 
-    /// Sums up `metrics.jsonl` in a model's folder.
+    /// Sums up `metrics.jsonl` in the folder of a model that was selected so.
     ///
     /// # Errors
     /// When the file cannot be read or a line is damaged.
-    pub fn of_metrics(folder: &Path) -> Result<Self, report::ReportError> {
-        Self::of_file(&folder.join("metrics.jsonl"))
+    pub fn of_metrics(folder: &Path, select_by: Selection) -> Result<Self, report::ReportError> {
+        Self::of_file(&folder.join("metrics.jsonl"), select_by)
     }
 
-    fn of_file(metrics: &Path) -> Result<Self, report::ReportError> {
+    fn of_file(metrics: &Path, select_by: Selection) -> Result<Self, report::ReportError> {
         let mut summary = Self::default();
         for record in report::metrics::read::<MetricsRecord>(metrics)? {
             match record {
                 MetricsRecord::Step(step) => {
                     summary.tokens += step.tokens;
                     summary.seconds += step.seconds;
+                }
+                MetricsRecord::Evaluation(last) if select_by == Selection::Last => {
+                    summary.best_epoch = Some(last.epoch);
+                    // Where there is an average, it is what the weights become.
+                    summary.best_loss = last.averaged.or(Some(last.cross_entropy));
                 }
                 MetricsRecord::Evaluation(evaluation) if evaluation.best => {
                     summary.best_epoch = Some(evaluation.epoch);
@@ -246,5 +262,43 @@ impl TrainingSummary {
     /// Training speed.
     pub fn tokens_per_second(&self) -> Option<f64> {
         (self.seconds > 0.0).then(|| self.tokens as f64 / self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(step: u64, loss: f64, averaged: Option<f64>, best: bool) -> String {
+        let record = EvaluationRecord {
+            step,
+            epoch: step as f64 / 2.0,
+            cross_entropy: loss,
+            perplexity: loss.exp(),
+            objective: None,
+            averaged,
+            best,
+            tokens: 64,
+            seconds: 0.5,
+        };
+        serde_json::to_string(&MetricsRecord::Evaluation(record)).unwrap() + "\n"
+    }
+
+    #[test]
+    fn a_summary_has_the_epoch_of_the_weights_that_were_selected() {
+        let folder = tempfile::tempdir().unwrap();
+        let summary = |lines: [String; 2], select_by| {
+            std::fs::write(folder.path().join("metrics.jsonl"), lines.concat()).unwrap();
+            let found = TrainingSummary::of_metrics(folder.path(), select_by).unwrap();
+            (found.best_epoch.unwrap(), found.best_loss.unwrap())
+        };
+        let plain = || [evaluation(2, 3.0, None, true), evaluation(4, 3.5, None, false)];
+        assert_eq!(summary(plain(), Selection::CrossEntropy), (1.0, 3.0));
+        assert_eq!(summary(plain(), Selection::Objective), (1.0, 3.0));
+        assert_eq!(summary(plain(), Selection::Last), (2.0, 3.5));
+        let averaged =
+            || [evaluation(2, 3.0, Some(2.5), true), evaluation(4, 3.5, Some(2.75), false)];
+        assert_eq!(summary(averaged(), Selection::CrossEntropy), (1.0, 2.5));
+        assert_eq!(summary(averaged(), Selection::Last), (2.0, 2.75));
     }
 }

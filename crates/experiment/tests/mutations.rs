@@ -18,6 +18,7 @@ use experiment::training_log::TrainingSummary;
 use experiment::{files, recipe};
 use serde_json::json;
 use train::finetune::FinetuneSettings;
+use train::settings::Selection;
 
 /// More than all tests of this file together may ever hold: what asks for more ends the process.
 #[global_allocator]
@@ -127,7 +128,9 @@ fn stage_records(count: u64) -> u64 {
 fn metrics(count: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
-    try_file(&path, &[METRICS], count, || TrainingSummary::of_metrics(folder.path()).is_ok())
+    try_file(&path, &[METRICS], count, || {
+        TrainingSummary::of_metrics(folder.path(), Selection::CrossEntropy).is_ok()
+    })
 }
 
 fn finetunings(count: u64) -> u64 {

@@ -79,6 +79,8 @@ pub enum Event<'a> {
         tokens: u64,
         /// Tokens of the whole run.
         total_tokens: u64,
+        /// The name of the phase of the next step, or its number; none of a run without phases.
+        phase: Option<&'a str>,
     },
     /// A phase begins, other than the first.
     Phase {

@@ -323,7 +323,9 @@ impl RunState<'_> {
         let (step, total_steps, phases) =
             (self.progress.step, self.total_steps, &self.state.phases);
         let (tokens, total_tokens) = (phases.tokens(step), phases.tokens(total_steps));
-        let event = Event::Started { step, total_steps, tokens, total_tokens };
+        let has_phases = !self.settings.phases.is_empty();
+        let phase = has_phases.then(|| &*phases.of(step).name);
+        let event = Event::Started { step, total_steps, tokens, total_tokens, phase };
         report(listener, &self.folder, event)
     }
 

@@ -59,6 +59,14 @@ fn seeds_chains_and_snapshots_become_models_rows_and_exposure() {
         workspace.weights(&place)
     };
     assert!(snapshot(1) != snapshot(2));
+    // A snapshot is a whole folder, which every command takes.
+    let of_snapshot = "runs/small/models/cyclic/snapshots/epoch-1";
+    let tokenizer = |place: &str| workspace.bytes(&format!("{place}/tokenizer.json"));
+    assert_eq!(tokenizer(of_snapshot), tokenizer("runs/small/models/cyclic/final"));
+    let scored = workspace
+        .babyllama(&format!("evaluate blimp {of_snapshot} --data runs/small/corpus/pairs"))
+        .done();
+    assert!(scored.stdout.contains("adjunct_island"), "{}", scored.stdout);
     let exposure: serde_json::Value =
         serde_json::from_str(&workspace.text("runs/small/exposure.json")).unwrap();
     let words = |model: &str, key: &str| exposure[model][key].as_u64().unwrap();

@@ -62,6 +62,16 @@ fn bits_depend_neither_on_threads_nor_on_a_kill_in_any_phase() {
         .iter()
         .filter_map(|record| record["step"].as_u64().filter(|_| record["event"] == "step"))
         .collect();
+    let mut phases: Vec<(String, String)> = workspace
+        .metrics(&format!("runs/whole/{MODEL}"))
+        .iter()
+        .map(|record| ["event", "phase"].map(|key| record[key].as_str().unwrap().to_owned()))
+        .map(|[event, phase]| (phase, event))
+        .collect();
+    phases.dedup();
+    let expected = ["easy", "2", "3", "ascent"]
+        .map(|phase| ["step", "evaluation"].map(|event| (phase.to_owned(), event.to_owned())));
+    assert_eq!(phases, expected.concat());
     let last = *steps.last().unwrap();
     assert_eq!(steps, (1..=last).collect::<Vec<_>>());
     let words = ["run", "small.toml", "--output", "runs/killed"];

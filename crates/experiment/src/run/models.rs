@@ -8,7 +8,7 @@ use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
 use train::run::{check_text, snapshot};
 use train::signals::cache::CacheError;
-use train::{DistillSettings, Distillation, Teacher, TrainError, identity};
+use train::{DistillSettings, Distillation, Teacher, TrainError, TrainSettings, identity};
 
 use super::prepared::{Prepared, reads_documents};
 use super::{Pipeline, claim, teachers};
@@ -74,7 +74,7 @@ impl Pipeline<'_> {
             let (name, section) = (&name, &self.recipe.models[&name]);
             let folder = Path::new("models").join(name);
             self.take_back(&stage, &folder)?;
-            self.restore(&stage, &folder, text, section.train.sequence_length)?;
+            self.restore(&stage, &folder, text, &section.train)?;
             let mut outputs = verify::outputs(&folder).to_vec();
             let kept = section.train.snapshots.iter();
             outputs.extend(kept.map(|&epoch| snapshot(&folder, epoch)));
@@ -104,7 +104,13 @@ impl Pipeline<'_> {
     /// Makes damaged or lost files of a finished model again from what else is in its folder, which
     /// is as good as training it again: weights from `best`, the summary from the metrics, the
     /// tokenizer from the run's. What comes back has the bits that it had, or is not taken.
-    fn restore(&self, stage: &Stage, folder: &Path, text: &Prepared, length: usize) -> Result<()> {
+    fn restore(
+        &self,
+        stage: &Stage,
+        folder: &Path,
+        text: &Prepared,
+        train: &TrainSettings,
+    ) -> Result<()> {
         let spare = self.folder.join(folder).join("spare.partial");
         files::remove(&spare)?;
         let Status::Run(Reason::OutputMissing { .. } | Reason::OutputDamaged { .. }) =
@@ -113,8 +119,9 @@ impl Pipeline<'_> {
             return Ok(());
         };
         files::make_folder(&spare)?;
-        text.tokenizer.save_folder(&spare, length)?;
-        if let Ok(summary) = TrainingSummary::of_metrics(&self.folder.join(folder)) {
+        text.tokenizer.save_folder(&spare, train.sequence_length)?;
+        let metrics = self.folder.join(folder);
+        if let Ok(summary) = TrainingSummary::of_metrics(&metrics, train.select_by) {
             files::write_json(&spare.join(TrainingSummary::FILE), &summary)?;
         }
         let best = self.folder.join(folder).join("best");

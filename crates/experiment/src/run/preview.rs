@@ -127,12 +127,18 @@ impl Pipeline<'_> {
             return Ok(None);
         };
         // A log that cannot be read counts as no training.
-        let seconds = TrainingSummary::of_metrics(&folder).unwrap_or_default().seconds;
+        let select_by = self.recipe.models[name].train.select_by;
+        let summary = TrainingSummary::of_metrics(&folder, select_by).unwrap_or_default();
         let reason = match self.stages.status(stage)? {
             Status::Run(reason @ Reason::SettingsChanged { .. }) => reason,
             _ => reason,
         };
-        Ok(Some(UndoneTraining { model: name.to_owned(), folder, seconds, reason }))
+        Ok(Some(UndoneTraining {
+            model: name.to_owned(),
+            folder,
+            seconds: summary.seconds,
+            reason,
+        }))
     }
 }
 

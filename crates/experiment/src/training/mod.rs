@@ -7,6 +7,7 @@ use std::path::Path;
 use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::Model;
+use train::run::snapshot;
 use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings};
 
 use crate::error::{ExperimentError, Result};
@@ -32,7 +33,7 @@ pub struct Training<'a> {
     pub tokens: &'a dyn TokenSource,
     /// The held-out text.
     pub validation: Option<&'a dyn TokenSource>,
-    /// Goes into the folder `final`, where there is one.
+    /// Goes into the folder `final`, where there is one, and into those of snapshots.
     pub tokenizer: Option<&'a Tokenizer>,
     /// The token that stands for hidden ones, where settings ask for such.
     pub mask_token: Option<u32>,
@@ -56,6 +57,7 @@ impl Training<'_> {
     pub fn execute(self, observer: &dyn Observer) -> Result<String> {
         let (folder, tokenizer) = (self.folder, self.tokenizer);
         let (name, length) = (self.name, self.settings.sequence_length);
+        let (select_by, snapshots) = (self.settings.select_by, &self.settings.snapshots);
         let mut log = TrainingLog::new(name, folder, observer);
         let precision = self.model.device().arithmetic().to_string();
         let products = match self.execute_with(&mut log)? {
@@ -66,9 +68,12 @@ impl Training<'_> {
             Outcome::Interrupted { .. } => return Err(ExperimentError::Interrupted),
         };
         if let Some(tokenizer) = tokenizer {
-            tokenizer.save_folder(&folder.join("final"), length)?;
+            let snapshots = snapshots.iter().map(|&epoch| snapshot(folder, epoch));
+            for place in snapshots.chain([folder.join("final")]) {
+                tokenizer.save_folder(&place, length)?;
+            }
         }
-        let summary = TrainingSummary::of_metrics(folder)?;
+        let summary = TrainingSummary::of_metrics(folder, select_by)?;
         files::write_json(&folder.join(TrainingSummary::FILE), &summary)?;
         Ok(match products.starts_with(&precision) {
             true => products,
