@@ -38,6 +38,9 @@ pub(super) struct RunScores {
     /// Of minimal pairs, by their place; files of earlier versions call them `blimp`.
     #[serde(alias = "blimp")]
     pub pairs: BTreeMap<String, BenchmarkResult>,
+    /// What products were computed in, such as `f32`; not known of older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    precision: Option<String>,
 }
 
 /// Minimal pairs that the recipe names.
@@ -205,6 +208,7 @@ impl Pipeline<'_> {
         let models: Vec<&Model> = models.iter().collect();
         let mut scores = RunScores {
             models: members.iter().map(|member| member.name.clone()).collect(),
+            precision: Some(self.device.arithmetic().to_string()),
             parameters: models.iter().map(|model| model.config().parameter_count() as u64).sum(),
             ..RunScores::default()
         };
