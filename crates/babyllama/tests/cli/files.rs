@@ -1,7 +1,7 @@
 //! Files that are read: none left out in silence; files that are written: tried before the work,
 //! and never in place of what is read.
 
-use super::common::Workspace;
+use super::common::{STUDENT, Workspace};
 
 const LFS_POINTER: &str =
     "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
@@ -58,6 +58,34 @@ fn what_has_no_end_is_refused_and_a_pipe_is_not_waited_for_after_a_signal() {
             super::interruption::signalled_when(&workspace, &words, "INT", || folder.exists());
         stopped.refused(130).advises("begin again with: babyllama");
         assert!(!folder.exists(), "{line}");
+    }
+}
+
+/// A pipe without a writer would be waited for without end, and a device has none.
+#[test]
+#[cfg(unix)]
+fn what_must_be_a_file_is_neither_waited_for_nor_read_without_end() {
+    let workspace = Workspace::trained();
+    let made = std::process::Command::new("mkfifo").arg(workspace.path("pipe")).status();
+    assert!(made.unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", workspace.path("endless")).unwrap();
+    let model = "--config small.toml --model student --output new";
+    for (code, line) in [
+        (1, format!("pretrain {model} --tokens {{}}")),
+        (2, "pretrain --config {} --model student --output new --tokens t".to_owned()),
+        (2, "run {}".to_owned()),
+        (2, "plan {}".to_owned()),
+        (1, format!("evaluate loss {STUDENT} --data {{}} --sequence-length 16")),
+        (1, format!("evaluate ewok {STUDENT} --data {{}}")),
+        (1, "evaluate compare {} {}".to_owned()),
+        (2, format!("evaluate all {STUDENT} --data pairs --output new --recipe {{}}")),
+        (2, format!("finetune {STUDENT} --data pairs --output new --recipe {{}}")),
+    ] {
+        for place in ["pipe", "endless"] {
+            let line = line.replace("{}", place);
+            let refusal = workspace.babyllama(&line).refused(code);
+            refusal.names(&[place, "it is not a regular file"]);
+        }
     }
 }
 

@@ -79,7 +79,11 @@ fn bits_depend_neither_on_threads_nor_on_a_kill_in_any_phase() {
         let model = format!("runs/killed/{MODEL}");
         super::interruption::signalled(&workspace, &words, &model, step, "KILL");
     }
+    let plan = workspace.babyllama("plan small.toml --output runs/killed").done();
+    assert!(plan.stdout.contains("phased has done "), "{}", plan.stdout);
     workspace.babyllama(&words.join(" ")).done();
+    let plan = workspace.babyllama("plan small.toml --output runs/killed").done();
+    assert!(!plan.stdout.contains("phased has done "), "{}", plan.stdout);
     for other in ["runs/one", "runs/killed"] {
         let weights = |run: &str| workspace.weights(&format!("{run}/{MODEL}/final"));
         assert!(weights(other) == weights("runs/whole"), "{other}");
@@ -89,11 +93,7 @@ fn bits_depend_neither_on_threads_nor_on_a_kill_in_any_phase() {
 }
 
 #[test]
-    let plan = workspace.babyllama("plan small.toml --output runs/killed").done();
-    assert!(plan.stdout.contains("phased has done "), "{}", plan.stdout);
 fn a_plan_counts_phases_and_a_file_that_is_not_there_is_named_before_anything_runs() {
-    let plan = workspace.babyllama("plan small.toml --output runs/killed").done();
-    assert!(!plan.stdout.contains("phased has done "), "{}", plan.stdout);
     let workspace = Workspace::new();
     workspace.write("small.toml", RECIPE);
     let plan = workspace.babyllama("plan small.toml").done();
@@ -103,6 +103,12 @@ fn a_plan_counts_phases_and_a_file_that_is_not_there_is_named_before_anything_ru
         let refusal = workspace.babyllama(&format!("{command} wrong.toml")).refused(2);
         refusal.names(&["wrong.toml:23", "models.phased.train.phases[0].sources[1]", "\"cbd\""]);
     }
+    let beside = RECIPE.replace("checkpoint_steps = 3", "epochs = 4");
+    workspace.write("wrong.toml", beside);
+    let problem = "wrong.toml:18: `models.phased.train.epochs` is 4; phases state their own epochs";
+    workspace.babyllama("run wrong.toml").refused(2).names(&[problem]);
+    let refusal = workspace.babyllama("plan small.toml --set train.epochs=4").refused(2);
+    refusal.names(&["--set train.epochs=4: `models.phased.train.epochs` is 4"]);
     workspace.write("wrong.toml", RECIPE.replace("max_steps = 6", "epoch = 6"));
     let refusal = workspace.babyllama("run wrong.toml").refused(2);
     refusal.names(&["models.phased.train.phases[3].epoch"]);

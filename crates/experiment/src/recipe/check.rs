@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use model::{ModelConfig, ModelError};
+use toml::Value;
 use train::optimizers::OptimizerSettings;
 use train::settings::{self, DistillSettings, SettingError};
 
 use super::Recipe;
-use super::document::{DEFAULTS, MODEL_TABLES, TOP_LEVEL_KEYS};
-use super::error::{Fault, join, suggestion};
+use super::document::{DEFAULTS, Document, MODEL_TABLES, TOP_LEVEL_KEYS};
+use super::error::{Fault, Place, join, suggestion};
 use super::model::{ModelSection, Shape, Start};
 use super::sections::{CorpusSection, EvaluateSection, Source, TokenizerSection, Validation};
 use super::teacher::own_teacher;
@@ -52,6 +53,26 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
         }
     }
     check_evaluate(recipe, &recipe.evaluate)
+}
+
+/// Refuses `epochs` that is written beside phases, which state how long they are. A recipe that a
+/// run has stored has every key.
+pub(super) fn check_length(document: &Document) -> Result<(), Fault> {
+    for name in document.model_names() {
+        let key = |of_train: &str| format!("models.{name}.train.{of_train}");
+        let phases = document.value_at(&key("phases")).and_then(Value::as_array);
+        let epochs = document.value_at(&key("epochs"));
+        let problem = |epochs: &Value| {
+            format!("is {epochs}; phases state their own epochs or steps; leave it out")
+        };
+        let is_asked_for = !document.is_resolved
+            || matches!(document.place(&key("epochs")), Place::CommandLine(_));
+        let has_phases = phases.is_some_and(|phases| !phases.is_empty());
+        if let Some(epochs) = epochs.filter(|_| has_phases && is_asked_for) {
+            return Err(Fault::invalid(key("epochs"), problem(epochs)));
+        }
+    }
+    Ok(())
 }
 
 fn ensure(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<(), Fault> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use base::{input_file, stop};
+use base::input_file;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -33,14 +33,20 @@ pub(super) struct Document {
     pub(super) table: Table,
     /// By dotted key. A key without an entry belongs to its parent's.
     places: BTreeMap<String, Place>,
+    /// Whether a run stored it, with every default written out.
+    pub(super) is_resolved: bool,
 }
+
+/// What a recipe that a run stored begins with.
+pub(crate) const RESOLVED: &str = "# Resolved, with every default written out.";
 
 impl Document {
     /// Reads and parses a recipe.
     pub(super) fn read(path: &Path) -> Result<Self, RecipeError> {
         let read = |path: &Path| {
             let mut text = String::new();
-            let file = input_file::open_unless(&stop::never, path)?;
+            // Read again where an error is traced to its cause, as a pipe cannot be.
+            let file = input_file::open_regular(path)?;
             file.take(LARGEST_RECIPE).read_to_string(&mut text).map(|_| text)
         };
         let text =
@@ -61,7 +67,8 @@ impl Document {
             places.insert(key, at(line_of(text, offset)));
         });
         let table = text.parse().map_err(syntax)?;
-        Ok(Self { path: path.to_path_buf(), table, places })
+        let is_resolved = text.starts_with(RESOLVED);
+        Ok(Self { path: path.to_path_buf(), table, places, is_resolved })
     }
 
     /// An empty document, for commands that take everything from their flags.
@@ -70,6 +77,7 @@ impl Document {
             path: PathBuf::from("the command line"),
             table: Table::new(),
             places: BTreeMap::new(),
+            is_resolved: false,
         }
     }
 
@@ -153,25 +161,38 @@ impl Document {
         self.set(&join(table, key), value, &format!("--set {text}"))
     }
 
-    /// Sets the value at a dotted key, making the tables on the way. `origin` is what messages will
-    /// quote.
+    /// Sets the value at a dotted key, making the tables on the way. A part such as `phases[1]` is
+    /// an entry of a list that is there, counted from 0. `origin` is what messages will quote.
     pub(super) fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), RecipeError> {
         let place = Place::CommandLine(origin.to_string());
         let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
         let mut table = &mut self.table;
         let mut path = String::new();
+        let locate = |fault| RecipeError::Fault { place: place.clone(), fault };
         for part in parents.split('.').filter(|part| !part.is_empty()) {
-            path = join(&path, part);
-            if !table.contains_key(part) {
+            let (name, indices) = split_indices(part);
+            path = join(&path, name);
+            if !table.contains_key(name) && indices.is_empty() {
                 self.places.insert(path.clone(), place.clone());
             }
-            let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-            let fault = || Fault::invalid(path.clone(), "is a value, not a table");
-            table = entry
-                .as_table_mut()
-                .ok_or_else(|| RecipeError::Fault { place: place.clone(), fault: fault() })?;
+            let entry = match indices.is_empty() {
+                true => table.entry(name).or_insert_with(|| Value::Table(Table::new())),
+                false => entry_of_list(table, &mut path, name, &indices).map_err(locate)?,
+            };
+            let problem = match entry.is_array() {
+                true => "is a list; an entry of it is [0], [1] and so on after its name",
+                false => "is a value, not a table",
+            };
+            let fault = || locate(Fault::invalid(path.clone(), problem));
+            table = entry.as_table_mut().ok_or_else(fault)?;
         }
-        table.insert(last.to_string(), value);
+        match split_indices(last) {
+            (_, indices) if indices.is_empty() => drop(table.insert(last.to_string(), value)),
+            (name, indices) => {
+                path = join(&path, name);
+                *entry_of_list(table, &mut path, name, &indices).map_err(locate)? = value;
+            }
+        }
         self.places.retain(|other, _| !is_within(other, key));
         self.places.insert(key.to_string(), place);
         Ok(())
@@ -274,6 +295,35 @@ impl Document {
     }
 }
 
+/// A part of a dotted key such as `phases[1]`, as its name and the places in lists.
+fn split_indices(part: &str) -> (&str, Vec<usize>) {
+    let Some((name, rest)) = part.split_once('[') else { return (part, Vec::new()) };
+    let indices = rest.strip_suffix(']').map(|rest| rest.split("][").map(str::parse).collect());
+    match indices {
+        Some(Ok(indices)) => (name, indices),
+        _ => (part, Vec::new()),
+    }
+}
+
+/// The entry of a list in a table, whose key is added to `path`, the list's.
+fn entry_of_list<'a>(
+    table: &'a mut Table,
+    path: &mut String,
+    name: &str,
+    indices: &[usize],
+) -> Result<&'a mut Value, Fault> {
+    let not_there = |path: &str| Fault::invalid(path, "is not a list of the recipe");
+    let mut value = table.get_mut(name).ok_or_else(|| not_there(path))?;
+    for &index in indices {
+        let list = value.as_array_mut().ok_or_else(|| not_there(path))?;
+        let count = list.len();
+        let beyond = format!("has no entry [{index}]: it has {count}, counted from 0");
+        value = list.get_mut(index).ok_or_else(|| Fault::invalid(&**path, beyond))?;
+        path.push_str(&format!("[{index}]"));
+    }
+    Ok(value)
+}
+
 fn refuse(text: &str, problem: impl Into<String>) -> RecipeError {
     RecipeError::Override { text: text.to_string(), problem: problem.into() }
 }
@@ -373,6 +423,45 @@ mod tests {
         document.remove("models.small.distill");
         document.remove("models.nobody.distill");
         assert!(document.table["models"]["small"].get("distill").is_none());
+    }
+
+    #[test]
+    fn overrides_reach_into_lists() {
+        let mut document = document();
+        let phases = "small.train.phases=[{epochs = 1}, {epochs = 2, name = 'last'}]";
+        document.apply_override(phases).unwrap();
+        document.apply_override("small.train.phases[1].epochs=5").unwrap();
+        document.apply_override("train.phases[0].sam.rho=0.1").unwrap();
+        document.apply_override("small.train.lists[1][0]=9").unwrap();
+        let train = &document.table["models"]["small"]["train"];
+        assert_eq!(
+            train["phases"],
+            parse_value("[{epochs = 1, sam = {rho = 0.1}}, {epochs = 5, name = 'last'}]")
+        );
+        assert_eq!(train["lists"], parse_value("[1, [9, 3]]"));
+        let key = "models.small.train.phases[1]";
+        let origin = "--set small.train.phases[1].epochs=5";
+        assert_eq!(place(&document, &format!("{key}.epochs")), origin);
+        assert_eq!(place(&document, &format!("{key}.name")), format!("--set {phases}"));
+        assert_eq!(place(&document, "models.small.train.lists[1][1]"), "r.toml:9");
+        let mut message = |key: &str| {
+            let text = format!("{key}=1");
+            let message = document.apply_override(&text).unwrap_err().to_string();
+            message.strip_prefix(&format!("--set {text}: ")).unwrap().to_owned()
+        };
+        let list = "`models.small.train.phases`";
+        assert_eq!(
+            message("small.train.phases[2].epochs"),
+            format!("{list} has no entry [2]: it has 2, counted from 0")
+        );
+        assert_eq!(
+            message("small.train.groups[0].decay"),
+            "`models.small.train.groups` is not a list of the recipe"
+        );
+        assert_eq!(
+            message("small.train.phases.1.epochs"),
+            format!("{list} is a list; an entry of it is [0], [1] and so on after its name")
+        );
     }
 
     #[test]

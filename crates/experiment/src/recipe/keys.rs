@@ -247,7 +247,8 @@ whole recipe with every default written out (`recipe.toml`).
 - `[defaults]`, `[defaults.train]` and `[defaults.distill]` hold values for all models that do not
   set them.
 - `--set KEY=VALUE` overrides a key: `--set corpus.words=1000`, `--set student.train.epochs=4` for
-  the model `student`, `--set train.epochs=4` for all models.
+  the model `student`, `--set train.epochs=4` for all models, `--set
+  student.train.phases[1].epochs=4` for the second entry of a list.
 
 This file is made from the comments of the program's settings; a test holds the two together.
 ";

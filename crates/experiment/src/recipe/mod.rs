@@ -25,10 +25,12 @@ use documented::DocumentedFields;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::Value;
+use train::TrainSettings;
 
 use self::document::Document;
 use self::inputs::UnusableInput;
 
+pub(crate) use self::document::RESOLVED;
 pub use self::document::parse_value;
 pub use self::error::{Fault, Place, RecipeError, suggestion};
 pub use self::finetune::FinetuneRecipe;
@@ -77,7 +79,19 @@ impl Default for Recipe {
 impl Recipe {
     /// The recipe as TOML with every default written out; reading it back gives the same recipe.
     pub fn resolved(&self) -> Result<String, RecipeError> {
-        Ok(toml::to_string(self)?)
+        if self.models.values().all(|model| model.train.phases.is_empty()) {
+            return Ok(toml::to_string(self)?);
+        }
+        // Phases state how long they are; `epochs` beside them is refused.
+        let mut table = toml::Table::try_from(self)?;
+        let models = table.get_mut("models").and_then(Value::as_table_mut);
+        for (name, model) in models.into_iter().flatten() {
+            let train = model.get_mut("train").and_then(Value::as_table_mut);
+            if !self.models[name].train.phases.is_empty() {
+                train.and_then(|train| train.remove("epochs"));
+            }
+        }
+        Ok(toml::to_string(&table)?)
     }
 
     /// BLAKE3 of [`Recipe::resolved`], in hexadecimal: equal for recipes that mean the same.
@@ -165,6 +179,7 @@ pub fn embedded(path: &str, text: &str) -> Result<Recipe, RecipeError> {
 
 /// The checked recipe of a document; `name` is for a recipe that gives itself none.
 fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
+    check::check_length(document).map_err(|fault| document.locate(fault))?;
     document.apply_defaults()?;
     seeds::apply(document)?;
     generations::apply(document)?;
@@ -180,6 +195,10 @@ fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
     check::check(&recipe).map_err(|fault| document.locate(fault))?;
     for (name, model) in &mut recipe.models {
         model.train.seed.get_or_insert_with(|| model_seed(recipe.seed, name));
+        // That of the table for all models does not count beside phases.
+        if !model.train.phases.is_empty() {
+            model.train.epochs = TrainSettings::default().epochs;
+        }
     }
     Ok(recipe)
 }

@@ -11,7 +11,7 @@ use super::status::share;
 use super::{Pipeline, RunSettings};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::observer::Silent;
-use crate::recipe::{Recipe, Source};
+use crate::recipe::{RESOLVED, Recipe, Source};
 use crate::stage::{Reason, Stage, Stages, Status};
 use crate::training_log::{MetricsRecord, TrainingSummary};
 
@@ -176,12 +176,12 @@ pub fn recipe_of(run: &Path) -> PathBuf {
     run.join("recipe.toml")
 }
 
-/// What stands before the hash of a stored recipe.
-const HASH_LINE: &str = "# Resolved, with every default written out. BLAKE3 of what follows: ";
+/// What stands before the hash of a stored recipe, after [`RESOLVED`].
+const HASH: &str = " BLAKE3 of what follows: ";
 
 /// The text of a recipe as a run stores it.
 pub fn stored_form(recipe: &Recipe) -> Result<String> {
-    Ok(format!("{HASH_LINE}{}\n{}", recipe.hash()?, recipe.resolved()?))
+    Ok(format!("{RESOLVED}{HASH}{}\n{}", recipe.hash()?, recipe.resolved()?))
 }
 
 /// Refuses a stored recipe that is not as the run wrote it: a part of it, or nothing, would be
@@ -191,7 +191,8 @@ pub fn stored_form(recipe: &Recipe) -> Result<String> {
 /// When it cannot be read or was changed.
 pub fn check_stored(path: &Path) -> Result<()> {
     let text = std::fs::read_to_string(path).at("read", path)?;
-    let parts = text.strip_prefix(HASH_LINE).and_then(|rest| rest.split_once('\n'));
+    let rest = text.strip_prefix(RESOLVED).and_then(|rest| rest.strip_prefix(HASH));
+    let parts = rest.and_then(|rest| rest.split_once('\n'));
     match parts {
         Some((hash, recipe)) if base::hash::of_bytes(recipe.as_bytes()) == hash => Ok(()),
         _ => refuse(format_args!("{} is not as the run wrote it", path.display())).advise(

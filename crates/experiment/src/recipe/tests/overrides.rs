@@ -82,3 +82,17 @@ fn an_override_may_reach_all_models() {
     let message = load_with("[models.a]\nfrom = 'x'", &["distill.alpha=0.1"]).unwrap_err();
     assert!(message.ends_with("no model of the recipe has a table `distill`"), "{message}");
 }
+
+#[test]
+fn epochs_of_all_models_do_not_count_beside_phases() {
+    let phases = "[defaults.train]\nepochs = 4\n[models.a]\nfrom = 'x'\n[models.b]\nfrom = 'x'\n\
+                  [[models.b.train.phases]]\nepochs = 2\n";
+    let recipe = load_with(phases, &["b.train.phases[0].epochs=5"]).unwrap();
+    let [a, b] = ["a", "b"].map(|name| &recipe.models[name].train);
+    assert_eq!((a.epochs, b.epochs), (4.0, TrainSettings::default().epochs));
+    assert_eq!(b.phases[0].epochs, Some(5.0));
+    let resolved = recipe.resolved().unwrap();
+    assert_eq!(load_with(&resolved, &[]).unwrap(), recipe);
+    let message = load_with(phases, &["b.train.epochs=9"]).unwrap_err();
+    assert!(message.contains("`models.b.train.epochs` is 9; phases state their own"), "{message}");
+}
