@@ -12,6 +12,8 @@ use eval::classification::ClassificationError;
 use experiment::stage::StageError;
 use model::ModelError;
 use report::ReportError;
+use sweep::SweepError;
+use sweep::store::StoreError;
 use train::TrainError;
 use train::signals::cache::CacheError;
 
@@ -26,6 +28,47 @@ const TOO_SHORT: &str = "take more text, or a smaller sequence_length";
 
 /// The numbers that Unix gives to "too many open files", of a process and of the machine.
 const TOO_MANY_OPEN_FILES: [i32; 2] = [24, 23];
+
+/// Advice on a sweep; `None` where the error behind it leads further.
+pub fn on_sweep(error: &SweepError) -> Option<&'static str> {
+    Some(match error {
+        SweepError::Store(error) => on_store(error),
+        SweepError::Space(_) => "see docs/SWEEPS.md for what a space may have",
+        SweepError::Definition { .. } => "work on it with the version of the program that made it",
+        SweepError::Changed { .. } => {
+            "name a new sweep with --set name=NAME, or give the recipe that it was made from"
+        }
+        SweepError::Refused(_) => "see `babyllama sweep help`",
+        SweepError::File { source, .. } => on_file(source),
+        SweepError::Interrupted => "give the same command again; it goes on where it was",
+        _ => return None,
+    })
+}
+
+fn on_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Address(_) => "name a store with --store",
+        StoreError::Missing(_) => "check the path; `babyllama sweep create` makes a store",
+        StoreError::Sqlite { .. } => {
+            "check that the file is a store, may be written, and has room on its disk"
+        }
+        StoreError::NoPostgres => "build it with the feature `postgres`, or use sqlite:FILE",
+        StoreError::NetworkFileSystem { .. } => {
+            "keep the store on a local disk, or use PostgreSQL for several machines"
+        }
+        StoreError::ReadOnly(_) => {
+            "`babyllama sweep export` still works; make a new store to go on"
+        }
+        StoreError::NoStudy { .. } | StoreError::Foreign(_) => {
+            "name a study of the store with --study; `optuna studies` lists all"
+        }
+        StoreError::Exists(_) => "name another study",
+        StoreError::LeaseLost { .. } => "nothing is to be done: another worker goes on",
+        StoreError::NoTrial(_) => "`babyllama sweep status --trials` lists all trials",
+        // With the feature, a server that refuses.
+        _ => "check that the server runs, and user, database and PGPASSWORD",
+    }
+}
 
 /// Advice on a failed read or write.
 pub fn on_file(cause: &io::Error) -> &'static str {

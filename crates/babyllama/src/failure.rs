@@ -15,6 +15,7 @@ use experiment::lock::LockError;
 use experiment::recipe::{Place, RecipeError};
 use experiment::stage::StageError;
 use model::ModelError;
+use sweep::SweepError;
 use train::TrainError;
 
 use crate::{advice, console};
@@ -169,6 +170,7 @@ fn code(error: &anyhow::Error) -> u8 {
     } else if find::<RecipeError>(error).is_some()
         || find::<WrongUsage>(error).is_some()
         || experiment_errors(error).any(is_wrong_usage)
+        || matches!(find(error), Some(SweepError::Changed { .. } | SweepError::Space(_)))
     {
         WRONG_USAGE
     } else {
@@ -191,6 +193,9 @@ fn advice(error: &anyhow::Error) -> String {
     }
     if let Some(ExperimentError::Parts { reasons, .. }) = find(error) {
         return parts_advice(reasons);
+    }
+    if let Some(advice) = find::<SweepError>(error).and_then(advice::on_sweep) {
+        return advice.to_owned();
     }
     if code(error) == WRONG_USAGE && find::<RecipeError>(error).is_none() {
         return "see `babyllama help` and `babyllama COMMAND --help`".to_string();

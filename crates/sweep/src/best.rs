@@ -9,7 +9,7 @@ use crate::error::{Result, refuse};
 use crate::store::TrialState;
 use crate::sweep::{Sweep, place};
 use crate::target::Assignment;
-use crate::trial::{Terms, Trial};
+use crate::trial::{Terms, Trial, key};
 
 /// Complete trials with a finite result, the best first; equal ones by number.
 pub fn ranked(trials: &[Trial], terms: Terms) -> Vec<&Trial> {
@@ -65,6 +65,9 @@ impl Sweep {
         };
         if let Part::Finetune { task, .. } = part {
             let mut text = format!("[tasks.{task}]\npatience = 0\n");
+            if let Some(seed) = trial.row.user::<u64>(key::SEED) {
+                text.push_str(&format!("seed = {seed}\n"));
+            }
             for (key, value) in &settings {
                 text.push_str(&format!("{key} = {value}\n"));
             }
@@ -73,6 +76,10 @@ impl Sweep {
         let model = self.model()?;
         let overrides = crate::recipe::overrides_of(&model, &settings);
         let mut recipe = recipe::load(&self.folder.join(place::BASE), &overrides)?;
+        // The same recipe then trains the same bits.
+        if let Some(section) = recipe.models.get_mut(&model) {
+            section.train.seed = trial.row.user(key::SEED).or(section.train.seed);
+        }
         let needed = experiment::run::needed(&recipe, &model);
         recipe.models.retain(|name, _| *name == model || needed.contains(name));
         let kept = |names: &Vec<String>| names.iter().all(|name| recipe.models.contains_key(name));

@@ -38,9 +38,6 @@ pub enum SweepError {
         /// The error of the file system.
         source: std::io::Error,
     },
-    /// A folder that holds no sweep.
-    #[error("{} holds no sweep", .0.display())]
-    NoSweep(PathBuf),
     /// The definition of a sweep that another version stored.
     #[error("the sweep `{name}` cannot be understood: {why}")]
     Definition {

@@ -13,11 +13,11 @@ pub mod check;
 pub mod confirm;
 pub mod definition;
 pub mod distribution;
-#[cfg(test)]
-mod fixtures;
 pub mod edit;
 pub mod error;
 pub mod export;
+#[cfg(test)]
+mod fixtures;
 pub mod luck;
 pub mod overview;
 pub mod recipe;

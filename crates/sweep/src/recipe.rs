@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::definition::Part;
 use crate::error::{Result, SweepError};
 use crate::sampler::SamplerKind;
-use crate::space::Space;
+use crate::space::{Space, SpaceError};
 use crate::stopping::StopRule;
 
 /// The recipe of a sweep, as it is written.
@@ -259,7 +259,10 @@ impl SweepFile {
         if recipe.name.is_empty() {
             recipe.name = name_of(path);
         }
-        let space = Space::parse(&recipe.space).map_err(SweepError::Space)?;
+        let space = Space::parse(&recipe.space).map_err(|error| match error {
+            SpaceError::Invalid { key, cause } => file.invalid(&format!("{SPACE}.{key}"), cause),
+            error => file.invalid(SPACE, error.to_string()),
+        })?;
         let enqueue = enqueued(&file, &recipe)?;
         let read = Self { file, recipe, space, enqueue };
         read.check()?;

@@ -15,9 +15,6 @@ use crate::sweep::{Sweep, cpu};
 use crate::target::{Assignment, Target};
 use crate::trial::{ReportPlace, Status, StoredProposal, Terms, Trial, key, state};
 
-/// Epochs beyond those of any training, for the rungs of all.
-const LONGEST: f64 = 1e6;
-
 /// What a worker does next.
 #[derive(Debug)]
 pub enum Next {
@@ -326,13 +323,12 @@ impl SweepParts {
         start: NewTrial,
     ) -> sampler::Proposal {
         let rule = self.recipe.stop_rule(&self.part);
-        let rungs = rule.rungs(LONGEST);
         let past = seen.iter().filter_map(|(number, count, state)| {
             let trial = trials.iter().find(|trial| trial.number() == *number)?;
             if rule.separates_brackets() && trial.start().bracket != start.bracket {
                 return None;
             }
-            self.terms.of_sampler(trial, &rungs, *count, *state)
+            self.terms.of_sampler(trial, &rule, *count, *state)
         });
         let past: Vec<Past> = past.collect();
         sampler::propose(self.recipe.sampler, &self.space, self.recipe.seed, number, &past)

@@ -142,6 +142,7 @@ impl Draft {
         }
         for (_, part) in &self.studies {
             let target = target(&self.file, part, folder, cpu())?;
+            target.check_inputs()?;
             for (key, stored) in &points {
                 let assignment = Assignment { settings: space.settings(stored), seed: 1 };
                 target.check(&assignment).map_err(|error| match key {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::recipe::At;
 use crate::sampler::{Outcome, Past, ProposalSource};
 use crate::space::{Point, Space, Stored};
-use crate::stopping::{Curve, CurveState, NewTrial, Why};
+use crate::stopping::{Curve, CurveState, NewTrial, StopRule, Why};
 use crate::store::{Direction, Parameter, TrialRow, TrialState};
 
 /// Keys of attributes.
@@ -244,13 +244,12 @@ impl Terms {
         }
     }
 
-    /// A trial as samplers see it, with its first `count` reports in a state. Reports at rungs have
-    /// the rung's budget, so that trials are compared there; others are left out, but for the last
-    /// of a complete trial.
+    /// A trial as samplers see it, with its first `count` reports in a state, of which the rule
+    /// states those that can be compared.
     pub fn of_sampler(
         &self,
         trial: &Trial,
-        rungs: &[f64],
+        rule: &StopRule,
         count: usize,
         state: char,
     ) -> Option<Past> {
@@ -265,18 +264,12 @@ impl Terms {
             (state::PAUSED, Some(last)) => Outcome::Stopped(last),
             _ => Outcome::Running,
         };
-        let mut reports = Vec::new();
-        for &rung in rungs {
-            let reached = curve.iter().find(|(budget, _)| *budget >= rung - 1e-9);
-            reports.extend(reached.map(|(_, cost)| (rung, *cost)));
-        }
-        let end = self.end(trial);
-        if let Outcome::Complete(cost) = outcome
-            && end.is_finite()
-            && reports.last().is_none_or(|(budget, _)| *budget < end)
-        {
-            reports.push((end, cost));
-        }
+        let complete = match outcome {
+            Outcome::Complete(cost) => Some(cost),
+            _ => None,
+        };
+        let curve = Curve { reports: curve, ..self.of_rule(trial) };
+        let reports = rule.comparable(&curve, complete);
         Some(Past { number: trial.number(), point, outcome, reports })
     }
 }

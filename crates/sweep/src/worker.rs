@@ -16,7 +16,7 @@ use crate::definition::Part;
 use crate::error::{Result, SweepError};
 use crate::recipe::VALIDATION_LOSS;
 use crate::schedule::{Assigned, Next};
-use crate::store::{Store, StudyId, Worker};
+use crate::store::{Store, StudyId, TrialState, Worker};
 use crate::sweep::Sweep;
 use crate::target::{Measured, Target};
 use crate::trial::key;
@@ -73,13 +73,31 @@ pub fn work(
         order.sort();
         match step(sweeps, &order, settings, observer)? {
             Step::Trained => wait = Duration::from_millis(200),
-            Step::Ended(worked) => return Ok(worked),
+            Step::Ended(worked) => {
+                if worked == Worked::Done {
+                    forget_stopped(sweeps, settings)?;
+                }
+                return Ok(worked);
+            }
             Step::Waits => {
                 sleep(wait, settings, observer);
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
         }
     }
+}
+
+/// Removes the checkpoints of trials that waited at a rung to the end.
+fn forget_stopped(sweeps: &mut [Sweep], settings: &WorkSettings) -> Result<()> {
+    for sweep in sweeps {
+        let target = sweep.target(settings.device.clone())?;
+        for trial in sweep.trials()? {
+            if trial.row.state == TrialState::Pruned {
+                target.forget(&sweep.trial_folder(trial.number()));
+            }
+        }
+    }
+    Ok(())
 }
 
 enum Step {

@@ -13,7 +13,7 @@ use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
 /// Commands that run no model; of a command with a blank, the second below the first.
-const WITHOUT_MODELS: [&str; 11] = [
+const WITHOUT_MODELS: [&str; 20] = [
     "status",
     "list",
     "compare",
@@ -24,6 +24,15 @@ const WITHOUT_MODELS: [&str; 11] = [
     "tokens",
     "evaluate compare",
     "evaluate filter-ewok",
+    "sweep create",
+    "sweep status",
+    "sweep stop",
+    "sweep enqueue",
+    "sweep retry",
+    "sweep best",
+    "sweep export",
+    "sweep import",
+    "sweep check",
     "help",
 ];
 

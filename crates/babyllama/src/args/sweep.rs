@@ -66,7 +66,12 @@ pub struct SweepRunArgs {
     #[command(flatten)]
     pub create: SweepCreateArgs,
     /// Workers at a time, each with its share of the threads.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
     pub jobs: u16,
 }
 
@@ -112,7 +117,12 @@ pub struct SweepWorkArgs {
     #[command(flatten)]
     pub place: SweepPlaceArgs,
     /// Workers at a time, each with its share of the threads.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
     pub jobs: u16,
     /// Stop after this time, such as 3h50m.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]

@@ -29,4 +29,5 @@ mod precision;
 mod run;
 mod runs;
 mod stale;
+mod sweep;
 mod teachers;

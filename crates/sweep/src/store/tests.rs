@@ -221,7 +221,7 @@ fn a_store_of_optuna_is_read_with_all_its_states() {
     let folder = tempfile::tempdir().unwrap();
     let address = address(folder.path());
     let Address::Sqlite(path) = &address else { unreachable!() };
-    Connection::open(path).unwrap().execute_batch(OPTUNA).unwrap();
+    execute(path, OPTUNA);
     let mut store = Store::open(&address).unwrap();
     assert_eq!(store.read_only(), None);
     let study = store.study("python").unwrap();
@@ -245,7 +245,7 @@ fn a_store_of_optuna_is_read_with_all_its_states() {
         ]
     );
     let names: Vec<&str> = trials[0].parameters.iter().map(|of| of.name.as_str()).collect();
-    let expected = ["train.learning_rate", "train.batch_size", "train.warmup_ratio", "layers"];
+    let expected = ["train.learning_rate", "train.batch_size", "train.warmup_ratio"];
     assert_eq!(names, expected);
     assert_eq!(trials[0].reports, [(1, 5.0), (2, 2.5), (3, 5.0 / 3.0)].into());
     assert!(trials[1].reports[&2].is_nan());
@@ -260,7 +260,7 @@ fn a_copy_holds_the_same_trials() {
     let folder = tempfile::tempdir().unwrap();
     let address = address(folder.path());
     let Address::Sqlite(path) = &address else { unreachable!() };
-    Connection::open(path).unwrap().execute_batch(OPTUNA).unwrap();
+    execute(path, OPTUNA);
     let mut store = Store::open(&address).unwrap();
     let mut copy = Store::create(&Address::Sqlite(folder.path().join("copy.db"))).unwrap();
     store.copy_into(&mut copy).unwrap();
@@ -269,4 +269,11 @@ fn a_copy_holds_the_same_trials() {
         format!("{:?}", store.trials(study).unwrap())
     };
     assert_eq!(trials(&mut store), trials(&mut copy));
+}
+
+/// Runs a dump, whose tables need not be in the order of their references.
+fn execute(path: &Path, sql: &str) {
+    let database = Connection::open(path).unwrap();
+    database.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    database.execute_batch(sql).unwrap();
 }

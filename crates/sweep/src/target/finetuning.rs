@@ -43,6 +43,14 @@ impl FinetuneTarget {
 }
 
 impl Target for FinetuneTarget {
+    fn check_inputs(&self) -> Result<()> {
+        let recipe = FinetuneRecipe::load(&self.base, &self.set)?;
+        let tasks = select_tasks(std::slice::from_ref(&self.task))?;
+        Jobs::read(&self.data, &tasks, recipe.rules, true)?.require_any(&self.data)?;
+        FinetuneSubject::open(self.task.clone(), &self.model)?;
+        Ok(())
+    }
+
     fn check(&self, assignment: &Assignment) -> Result<()> {
         self.recipe(assignment).map(drop)
     }

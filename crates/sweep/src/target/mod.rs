@@ -37,6 +37,12 @@ pub struct Measured {
 
 /// What a trial trains.
 pub trait Target: Sync {
+    /// Checks what all trials read, before the first.
+    ///
+    /// # Errors
+    /// When a file cannot be read or used.
+    fn check_inputs(&self) -> Result<()>;
+
     /// Checks a trial's settings without training.
     ///
     /// # Errors

@@ -73,6 +73,17 @@ impl TrainingTarget {
 }
 
 impl Target for TrainingTarget {
+    fn check_inputs(&self) -> Result<()> {
+        match &self.test {
+            // What the recipe names was checked when it was read.
+            None => Ok(()),
+            Some(folder) => match corpus::texts::open_corpus(folder) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(ExperimentError::from(error).into()),
+            },
+        }
+    }
+
     fn check(&self, assignment: &Assignment) -> Result<()> {
         self.recipe(assignment).map(drop)
     }

@@ -130,6 +130,10 @@ impl TrialProgress<'_> {
 
 impl Observer for TrialObserver<'_> {
     fn on_event(&self, event: Event<'_>) {
+        if !self.is_training.load(Ordering::Relaxed) {
+            // Evaluations of teachers are none of the trial's.
+            return self.outer.on_event(event);
+        }
         match event {
             Event::Step { record, .. } => self.state().seconds += record.seconds,
             Event::Evaluation { record, total_steps, .. } => {
@@ -142,12 +146,9 @@ impl Observer for TrialObserver<'_> {
                 let share = share(step, total_steps);
                 self.report(ReportPlace { step, epoch, share }, evaluation.metric);
             }
+            // How far the trial is; all else is in the log of its own folder.
+            Event::Begin(_) | Event::Advance { .. } => self.outer.on_event(event),
             _ => {}
-        }
-        // A sweep shows how far a trial is; the trial's own folder has its log.
-        let is_progress = matches!(event, Event::Begin(_) | Event::Advance { .. });
-        if is_progress || !self.is_training.load(Ordering::Relaxed) {
-            self.outer.on_event(event);
         }
     }
 

@@ -1,0 +1,286 @@
+//! Searches for settings: real trainings, stopped, continued and killed.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::common::{RECIPE, Workspace};
+
+/// Nine short epochs of a student and its teacher.
+const SWEEP: &str = r#"
+name = "small"
+recipe = "small.toml"
+model = "student"
+trials = 9
+confirm = { top = 2, seeds = 2 }
+heartbeat_seconds = 0.5
+
+[space]
+"train.learning_rate" = { log_normal = [-6, 1] }
+"train.batch_size" = [8, 16, 32]
+"train.weight_decay" = { uniform = [0, 1] }
+"#;
+
+const PLACE: &str = "runs/sweeps/small";
+
+fn workspace(sweep: &str) -> Workspace {
+    let workspace = Workspace::new();
+    let train = "[models.student.train]\nepochs = 2";
+    workspace.write("small.toml", RECIPE.replace(train, "[models.student.train]\nepochs = 9"));
+    workspace.write("sweep.toml", sweep);
+    workspace
+}
+
+/// All trials of the sweep.
+fn trials(workspace: &Workspace) -> Vec<Value> {
+    let lines = workspace.babyllama(&format!("sweep export {PLACE} jsonl")).done().stdout;
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Runs the recipe of a trial on its own, and insists on the bits that the trial has.
+fn assert_same_bits(workspace: &Workspace, number: u64) {
+    let recipe = format!("trial-{number}.toml");
+    let best = format!("sweep best {PLACE} --trial {number} --output {recipe}");
+    workspace.babyllama(&best).done();
+    let run = format!("runs/trial-{number}");
+    workspace.babyllama(&format!("run {recipe} --output {run}")).done();
+    let trial = format!("{PLACE}/trials/{number:05}/models/student/final");
+    let whole = format!("{run}/models/student/final");
+    assert!(workspace.weights(&trial) == workspace.weights(&whole), "trial {number}");
+}
+
+#[test]
+fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_runs() {
+    let workspace = workspace(SWEEP);
+    let plan = workspace.babyllama("sweep plan sweep.toml").done().stdout;
+    assert!(plan.contains("0.111, 0.333") && plan.contains("8, 16, 32"), "{plan}");
+    let run = workspace.babyllama("sweep run sweep.toml").done();
+    assert!(run.stdout.contains("small: 9 of 9 trials"), "{}", run.stdout);
+    assert!(run.stdout.contains("small/confirm: fresh seeds"), "{}", run.stdout);
+    assert!(run.stdout.contains("baseline (the recipe)"), "{}", run.stdout);
+    let found = trials(&workspace);
+    let numbers: Vec<u64> = found.iter().map(|trial| trial["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..9).collect::<Vec<u64>>());
+    let complete: Vec<&Value> = found.iter().filter(|trial| trial["state"] == "complete").collect();
+    let stopped = found.iter().filter(|trial| trial["state"] == "stopped").count();
+    assert!(!complete.is_empty() && complete.len() + stopped == 9, "{found:?}");
+    // The teacher is trained once, for all; a stopped trial keeps no checkpoint.
+    assert_eq!(workspace.names(&format!("{PLACE}/shared/models")), ["teacher"]);
+    for trial in &found {
+        let folder = format!("{PLACE}/trials/{:05}/models", trial["number"].as_u64().unwrap());
+        assert_eq!(workspace.names(&folder), ["student"]);
+        assert!(!workspace.path(&format!("{folder}/student/checkpoints")).exists());
+    }
+    // A trial that waited at its rungs and went on has the bits of a run without a break.
+    for trial in &complete {
+        assert_same_bits(&workspace, trial["number"].as_u64().unwrap());
+    }
+    assert!(complete[0]["scores"]["pairs"].as_f64().is_some(), "{}", complete[0]);
+    let check = workspace.babyllama(&format!("sweep check {PLACE}")).done().stdout;
+    assert!(check.contains("small: 9 proposals are the same to the bit"), "{check}");
+    let status = workspace.babyllama(&format!("sweep status {PLACE} --trials")).done().stdout;
+    assert!(status.contains("best so far: trial") && status.contains("rung 0:"), "{status}");
+    // Given again, nothing is left to do.
+    let again = workspace.babyllama("sweep run sweep.toml").done();
+    assert_eq!(again.stdout, run.stdout);
+    let csv = workspace.text(&format!("{PLACE}/small.csv"));
+    assert_eq!(csv.lines().count(), 10);
+    assert!(workspace.path(&format!("{PLACE}/small-confirm.md")).is_file());
+}
+
+#[test]
+fn a_trial_that_cannot_be_trained_fails_with_the_reason_and_the_search_goes_on() {
+    let keys = "name = 'small'\nrecipe = 'small.toml'\nmodel = 'student'\ntrials = 3\n\
+                sampler = 'random'\nstop = { rule = 'none' }\n[space]\n\
+                'embedding_dropout' = [0.0, 1.5]\n'train.batch_size' = [8, 16, 32]";
+    let workspace = workspace(keys);
+    workspace.babyllama("sweep create sweep.toml").done();
+    for values in ["embedding_dropout=1.5", "embedding_dropout=0.0"] {
+        let enqueue = format!("sweep enqueue {PLACE} {values}");
+        let enqueued = workspace.babyllama(&enqueue);
+        // What the recipe refuses is refused at once.
+        match values.contains("1.5") {
+            true => drop(enqueued.refused(2).names(&["embedding_dropout"])),
+            false => drop(enqueued.done()),
+        }
+    }
+    workspace.babyllama(&format!("sweep work {PLACE}")).done();
+    let found = trials(&workspace);
+    assert_eq!(found.len(), 3);
+    for trial in &found {
+        let fails = trial["settings"]["embedding_dropout"] == 1.5;
+        assert_eq!(trial["state"], if fails { "failed" } else { "complete" }, "{trial}");
+        let why = trial["why"].as_str().unwrap_or_default();
+        assert_eq!(why.contains("embedding_dropout"), fails, "{trial}");
+    }
+    assert!(found.iter().any(|trial| trial["state"] == "failed"), "{found:?}");
+}
+
+#[test]
+fn stopping_and_the_end_of_the_time_give_trials_back() {
+    let workspace = workspace(&SWEEP.replace("trials = 9", "trials = 30\nsampler = 'random'"));
+    workspace.babyllama("sweep create sweep.toml").done();
+    let paused = workspace.babyllama(&format!("sweep work {PLACE} --for 2s")).done();
+    assert!(paused.stdout.starts_with("Paused; "), "{}", paused.stdout);
+    let status = workspace.babyllama(&format!("sweep status {PLACE}")).done().stdout;
+    assert!(!status.contains("running"), "{status}");
+    workspace.babyllama(&format!("sweep stop {PLACE}")).done();
+    let stopped = workspace.babyllama(&format!("sweep work {PLACE}")).done().stdout;
+    assert!(stopped.contains("sweep stop --undo"), "{stopped}");
+    workspace.babyllama(&format!("sweep stop {PLACE} --undo")).done();
+    workspace.babyllama(&format!("sweep work {PLACE} --jobs 2")).done();
+    assert!(trials(&workspace).iter().all(|trial| trial["state"] != "failed"));
+    let check = workspace.babyllama(&format!("sweep check {PLACE}")).done().stdout;
+    assert!(check.contains("small: 30 proposals are the same to the bit"), "{check}");
+}
+
+#[test]
+fn what_is_no_sweep_is_named() {
+    let workspace = workspace(SWEEP);
+    workspace.write("notes/thesis.tex", "precious");
+    let advice = "sweep create";
+    workspace
+        .babyllama("sweep status runs/none")
+        .refused(2)
+        .names(&["holds no sweep"])
+        .advises(advice);
+    let create = |more: &str| workspace.babyllama(&format!("sweep create sweep.toml {more}"));
+    create("--output notes").refused(1).names(&["holds other files"]);
+    create("--store store.db").refused(1).names(&["is no store"]);
+    create("--set trials=0").refused(2).names(&["`trials` is 0"]);
+    create("--set corpus.word=3").refused(2).names(&["did you mean"]);
+    let password = "postgresql://me:s3cret@127.0.0.1:1/none";
+    let refused = create(&format!("--store {password}")).refused(1).names(&["me@127.0.0.1:1"]);
+    assert!(!refused.cause.contains("s3cret"), "{}", refused.cause);
+    create("").done();
+    create("--set seed=9").refused(2).names(&["`seed`"]);
+    workspace.babyllama(&format!("sweep best {PLACE}")).refused(1).names(&["no trial"]);
+    workspace.babyllama(&format!("sweep confirm {PLACE}")).refused(1).names(&["no trial"]);
+    workspace
+        .babyllama(&format!("sweep status {PLACE} --study smal"))
+        .refused(1)
+        .names(&["did you mean `small`?"]);
+    assert_eq!(workspace.text("notes/thesis.tex"), "precious");
+    workspace
+        .write("wandb.yaml", "method: random\nparameters:\n  lr:\n    min: 1e-4\n    max: 1e-2\n");
+    let import = "sweep import wandb.yaml --recipe small.toml --model student --output im.toml";
+    workspace.babyllama(import).done();
+    workspace.babyllama("sweep plan im.toml").done();
+}
+
+/// A fine-tuning task of four words.
+fn write_task(workspace: &Workspace) {
+    let item = |index: usize| {
+        let (word, label) = if index.is_multiple_of(2) { ("dog", 1) } else { ("king", 0) };
+        let premise = format!("The big {word} sees the bird today.");
+        let item = serde_json::json!({
+            "sentence1": premise, "sentence2": "It is a dog.", "label": label, "idx": index,
+        });
+        format!("{item}\n")
+    };
+    workspace.write("tasks/rte.train.jsonl", (0..24).map(item).collect::<String>());
+    workspace.write("tasks/rte.valid.jsonl", (0..12).map(item).collect::<String>());
+}
+
+#[test]
+fn fine_tuning_is_searched_for_each_model_and_task() {
+    let workspace = Workspace::trained();
+    write_task(&workspace);
+    workspace.write(
+        "sweep.toml",
+        "name = 'small'\ntrials = 4\nstop = { rule = 'asha', form = 'stopping' }\n\
+         confirm = { top = 1, seeds = 2 }\n[finetune]\n\
+         models = ['runs/small/models/student/final', 'runs/small/models/teacher/final']\n\
+         data = 'tasks'\ntasks = ['rte']\n[space]\n\
+         'learning_rate' = { log_uniform = [1e-4, 1e-2] }\n\
+         'epochs' = { log_uniform = [1, 4], integer = true }\n'batch_size' = [4, 8]\n",
+    );
+    let run = workspace.babyllama("sweep run sweep.toml").done();
+    for model in ["student", "teacher"] {
+        assert!(run.stdout.contains(&format!("small/{model}/rte: 4 of 4")), "{}", run.stdout);
+        assert!(run.stdout.contains(&format!("small/{model}/rte/confirm")), "{}", run.stdout);
+    }
+    workspace.babyllama(&format!("sweep best {PLACE}")).refused(2).names(&["2 studies"]);
+    let study = "--study small/student/rte";
+    workspace.babyllama(&format!("sweep best {PLACE} {study} --output ft.toml")).done();
+    let score = trials(&workspace)
+        .iter()
+        .filter(|trial| trial["study"] == "small/student/rte" && trial["state"] == "complete")
+        .map(|trial| trial["value"].as_f64().unwrap())
+        .fold(0.0, f64::max);
+    // The recipe of the best gives its score again.
+    let finetune = "finetune runs/small/models/student/final --data tasks --tasks rte --recipe \
+                    ft.toml --output runs/ft";
+    workspace.babyllama(finetune).done();
+    let seed = workspace.names("runs/ft/student/rte");
+    let result = workspace.json(&format!("runs/ft/student/rte/{}/result.json", seed[0]));
+    assert_eq!(result["score"]["score"].as_f64().unwrap(), score);
+}
+
+/// Begins a worker.
+fn begin(workspace: &Workspace, store: &str) -> Child {
+    let mut words = vec!["sweep", "work", PLACE];
+    if !store.is_empty() {
+        words.extend(["--store", store]);
+    }
+    workspace.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// `cargo test --release -p babyllama --test cli -- --ignored killed_workers`; with
+/// BABYLLAMA_STORE, an address of PostgreSQL, in that store.
+#[test]
+#[ignore = "takes minutes"]
+fn killed_workers_lose_no_trial_and_change_no_bit() {
+    let sweep = SWEEP
+        .replace("trials = 9", "trials = 60\nretries = 1000\nsampler = 'bohb'")
+        .replace("heartbeat_seconds = 0.5", "heartbeat_seconds = 0.25");
+    let workspace = workspace(&sweep);
+    let store = std::env::var("BABYLLAMA_STORE").unwrap_or_default();
+    let create = match store.is_empty() {
+        true => "sweep create sweep.toml".to_owned(),
+        false => format!("sweep create sweep.toml --store {store}"),
+    };
+    workspace.babyllama(&create).done();
+    let mut workers: Vec<Child> = (0..4).map(|_| begin(&workspace, &store)).collect();
+    let (mut kills, mut state) = (0, 1u64);
+    loop {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        std::thread::sleep(Duration::from_millis(300 + (state >> 33) % 2500));
+        let victim = (state >> 40) as usize % workers.len();
+        if let Some(status) = workers[victim].try_wait().unwrap() {
+            assert!(status.success(), "a worker ended with {status}");
+            break;
+        }
+        workers[victim].kill().unwrap();
+        workers[victim].wait().unwrap();
+        kills += 1;
+        workers[victim] = begin(&workspace, &store);
+    }
+    for worker in &mut workers {
+        assert!(worker.wait().unwrap().success());
+    }
+    let found = trials(&workspace);
+    let numbers: Vec<u64> = found.iter().map(|trial| trial["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..60).collect::<Vec<u64>>());
+    assert!(found.iter().all(|t| t["state"] == "complete" || t["state"] == "stopped"));
+    let check = workspace.babyllama(&format!("sweep check {PLACE}")).done().stdout;
+    assert!(check.contains("60 proposals are the same to the bit"), "{check}");
+    let mut complete = 0;
+    for trial in found.iter().filter(|trial| trial["state"] == "complete") {
+        let number = trial["number"].as_u64().unwrap();
+        assert_same_bits(&workspace, number);
+        // No step was trained again once it was on disk: they rise by one.
+        let metrics = format!("{PLACE}/trials/{number:05}/models/student");
+        let steps: Vec<u64> = workspace
+            .metrics(&metrics)
+            .iter()
+            .filter(|record| record["event"] == "step")
+            .map(|record| record["step"].as_u64().unwrap())
+            .collect();
+        assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<u64>>());
+        complete += 1;
+    }
+    println!("{kills} kills, {complete} complete trials");
+    assert!(kills > 10 && complete > 3, "{kills} {complete}");
+}
