@@ -93,7 +93,11 @@ pub fn on_file(cause: &io::Error) -> &'static str {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "check who may read and write there"
         }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+        ErrorKind::FileTooLarge => {
+            "allow larger files, as with `ulimit -f unlimited` or on another file system, and give \
+             the same command again"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "make room on the disk and give the same command again; what was finished is kept"
         }
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => {
@@ -231,7 +235,8 @@ pub fn on_training(error: &TrainError) -> &'static str {
             "remove the folder checkpoints to train from the beginning"
         }
         TrainError::DamagedBest { .. } => {
-            "delete the folders best and checkpoints there to train from the beginning"
+            "restore it or best.json, which has its hash, or delete best.json and the folders best \
+             and checkpoints there to train from the beginning"
         }
         TrainError::Device(fault) => on_fault(fault),
         TrainError::OutOfMemory { sequences: 1, fault, .. } => on_fault(fault),

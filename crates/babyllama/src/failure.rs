@@ -365,6 +365,8 @@ mod tests {
                 .starts_with("make room")
         );
         assert!(advice(full().into()).starts_with("make room"));
+        let large = io::Error::from(ErrorKind::FileTooLarge);
+        assert!(advice(large.into()).contains("`ulimit -f unlimited`"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub enum TrainError {
     OtherRun { path: PathBuf, difference: String },
     #[error("{} is damaged: {problem}", path.display())]
     DamagedCheckpoint { path: PathBuf, problem: String },
-    #[error("{} is not as it was written", path.display())]
+    #[error("{} is not as it was written, by best.json beside its folder", path.display())]
     DamagedBest { path: PathBuf },
     #[error("the teacher cache has no block for these sequences: they are not of its text")]
     NotInCache,

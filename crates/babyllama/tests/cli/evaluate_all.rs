@@ -287,6 +287,7 @@ fn an_ensemble_is_a_model_but_for_fine_tuning() {
 #[test]
 fn what_fails_by_itself_does_not_end_the_rest() {
     let workspace = workspace();
+    whole_blimp(&workspace);
     let line =
         format!("{TEACHER} {STUDENT} --text text --sequence-length 16 --seed 1,2 --json all.json");
     all(&workspace, &line).done();
@@ -300,7 +301,6 @@ fn what_fails_by_itself_does_not_end_the_rest() {
     }
     let failed = all(&workspace, &format!("{line} --set cola.learning_rate=1e30"));
     let table = workspace.text("results/table.md");
-    whole_blimp(&workspace);
     for shown in [&failed.stdout, &table] {
         let words = shown.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
@@ -380,7 +380,7 @@ fn what_concerns_everything_ends_it_at_once() {
         "predictions.jsonl",
         "File too large",
     ]);
-    full.advises("make room on the disk");
+    full.advises("ulimit -f unlimited");
     assert!(!workspace.path("results/student/blimp_filtered/result.json").exists());
     all(&workspace, STUDENT).done();
 }

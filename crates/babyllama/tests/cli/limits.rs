@@ -27,7 +27,7 @@ fn a_disk_without_room_for_a_checkpoint() {
     let refusal = shell(&workspace, limited).refused(1);
     refusal
         .names(&["stage model-teacher", "step-00000072: File too large"])
-        .advises("make room on the disk");
+        .advises("ulimit -f unlimited");
     assert_eq!(
         workspace.names(checkpoints),
         ["step-00000070"],
