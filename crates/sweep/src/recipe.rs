@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::confirm::is_confirmation;
 use crate::definition::Part;
 use crate::error::{Result, SweepError};
 use crate::sampler::SamplerKind;
@@ -313,6 +314,7 @@ impl SweepFile {
             "name",
             "may have letters, digits, `.`, `_` and `-`",
         )?;
+        require(!is_confirmation(&recipe.name), "name", "is that of confirmations; give another")?;
         match (&recipe.recipe, &recipe.finetune) {
             (Some(_), Some(_)) => {
                 return Err(self.invalid("finetune", "stands beside `recipe`: a sweep has one"));

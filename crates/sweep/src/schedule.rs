@@ -119,11 +119,11 @@ impl Sweep {
                 Decision::Pause(why) => {
                     change.set_system(row, key::STATUS, &json!(Status::Paused))?;
                     change.set_system(row, key::WAITS_AT, &json!(why.rung))?;
-                    keep_decision(change, row, "pause", why)?;
+                    keep_decision(change, row, "pause", why, parts.terms)?;
                     change.release(row)?;
                 }
                 Decision::Stop(why) => {
-                    keep_decision(change, row, "stop", why)?;
+                    keep_decision(change, row, "stop", why, parts.terms)?;
                     let line = parts.terms.line(why);
                     change.set_user(row, key::WHY, &json!(line))?;
                     let newest = parts.terms.result(&trial.values());
@@ -187,17 +187,31 @@ impl Sweep {
     }
 }
 
-/// Stores what a decision at a rung followed from.
+/// Stores what a decision at a rung followed from, with values as they are reported.
 fn keep_decision(
     change: &mut Transaction<'_>,
     trial: i64,
     decision: &str,
     why: &Why,
+    terms: Terms,
 ) -> Result<()> {
     let key = format!("{}{}", key::RUNG, why.rung);
-    let mut value = json!(why);
-    value["decision"] = json!(decision);
+    let value = json!({
+        "decision": decision,
+        "value": terms.cost(why.value),
+        "threshold": why.threshold.map(|threshold| terms.cost(threshold)),
+        "n": why.n,
+        "line": terms.line(why),
+    });
     Ok(change.set_system(trial, &key, &value)?)
+}
+
+/// Why a paused trial waits.
+fn why_paused(trial: &Trial) -> String {
+    let rung: usize = trial.row.system(key::WAITS_AT).unwrap_or(0);
+    let decision: Option<serde_json::Value> = trial.row.system(&format!("{}{rung}", key::RUNG));
+    let line = decision.as_ref().and_then(|decision| decision["line"].as_str());
+    format!("waited to the end at {}", line.unwrap_or("its rung"))
 }
 
 fn trials(change: &mut Transaction<'_>, parts: &SweepParts) -> Result<Vec<Trial>> {
@@ -378,11 +392,7 @@ impl Plan<'_> {
         for trial in trials.iter().filter(|trial| trial.status == Some(Status::Paused)) {
             if trial.row.state == TrialState::Running {
                 let newest = parts.terms.result(&trial.values());
-                change.set_user(
-                    trial.row.id,
-                    key::WHY,
-                    &json!("paused at its rung to the end of the sweep"),
-                )?;
+                change.set_user(trial.row.id, key::WHY, &json!(why_paused(trial)))?;
                 let newest = newest.filter(|value| !value.is_nan());
                 change.finish(trial.row.id, trial.number(), TrialState::Pruned, newest)?;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use engine::Device;
 use eval::classification::find_task;
+use experiment::evaluation::results::distinct;
 use experiment::{Recipe, recipe};
 
 use crate::definition::{Definition, Part};
@@ -77,8 +78,8 @@ impl Draft {
             (None, Some(section)) => {
                 let base = std::fs::read_to_string(&section.recipe).unwrap_or_default();
                 let mut studies = Vec::new();
-                for model in &section.models {
-                    let model_name = short_name(model);
+                let names = distinct(&section.models).into_iter().zip(&section.models);
+                for (model_name, model) in names {
                     for task in &section.tasks {
                         if find_task(task).is_none() {
                             let problem = format!("names `{task}`, which is no task");
@@ -112,12 +113,13 @@ impl Draft {
                 folder.display()
             ));
         }
-        self.check(folder)?;
+        self.check()?;
         let mut store = Store::create(address)?;
         for (name, part) in &self.studies {
             let definition = Definition::of(&self.file, self.base.clone(), part.clone())?;
             definition.store(&mut store, name, direction(&self.file, part))?;
         }
+        std::fs::create_dir_all(folder).at("make", folder)?;
         write(folder, place::SWEEP, &self.file.text()?)?;
         write(folder, place::BASE, &self.base)?;
         write(folder, place::STORE, &format!("{address}\n"))
@@ -125,8 +127,9 @@ impl Draft {
 
     /// Checks the points that are known and the middle of the space against the recipe that
     /// varies, before anything is stored.
-    fn check(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).at("make", folder)?;
+    fn check(&self) -> Result<()> {
+        let folder = tempfile::tempdir().at("make a folder for", Path::new("a check"))?;
+        let folder = folder.path();
         write(folder, place::BASE, &self.base)?;
         let space = &self.file.space;
         let middle = space.parameters().values().map(|parameter| parameter.categories());
@@ -186,13 +189,6 @@ fn check_metric(file: &SweepFile, base: &Recipe) -> Result<()> {
     }
     let hint = recipe::suggestion(metric, known.iter().map(String::as_str));
     Err(file.invalid("objective.metric", format!("is `{metric}`, which no trial measures; {hint}")))
-}
-
-/// The name of a model's folder that differs from those of others: `final` is that of all.
-fn short_name(folder: &Path) -> String {
-    let mut parts = folder.iter().rev().map(|part| part.to_string_lossy().into_owned());
-    let name = parts.find(|part| !["final", "best", "models"].contains(&part.as_str()));
-    name.unwrap_or_else(|| "model".to_owned())
 }
 
 /// What is better in a study.

@@ -18,7 +18,7 @@ use crate::recipe::VALIDATION_LOSS;
 use crate::schedule::{Assigned, Next};
 use crate::store::{Store, StudyId, TrialState, Worker};
 use crate::sweep::Sweep;
-use crate::target::{Measured, Target};
+use crate::target::Measured;
 use crate::trial::key;
 
 /// The study's user attribute by which workers are asked to stop.
@@ -26,6 +26,9 @@ pub const STOP: &str = "babyllama:stop";
 
 /// The longest wait between two looks at a store that has nothing to do.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a store may be away before a worker gives up.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
 
 /// How a worker works.
 pub struct WorkSettings {
@@ -117,7 +120,7 @@ fn step(
         let sweep = &mut sweeps[index];
         let seconds = sweep.file.recipe.heartbeat_seconds;
         let worker = Worker { name: settings.name.clone(), lease_seconds: 4.0 * seconds };
-        match sweep.next(&worker)? {
+        match next(sweep, &worker, settings, observer)? {
             Next::Train(assigned) => {
                 let trained = train(sweep, &assigned, &worker, settings, observer)?;
                 return Ok(match trained {
@@ -130,6 +133,31 @@ fn step(
         }
     }
     Ok(if waits { Step::Waits } else { Step::Ended(Worked::Done) })
+}
+
+/// What a worker does next; a store that is away for a while is waited for.
+fn next(
+    sweep: &mut Sweep,
+    worker: &Worker,
+    settings: &WorkSettings,
+    observer: &dyn Observer,
+) -> Result<Next> {
+    let begun = Instant::now();
+    loop {
+        match sweep.next(worker) {
+            Err(SweepError::Store(error))
+                if error.may_pass()
+                    && begun.elapsed() < LONGEST_ABSENCE
+                    && !observer.should_stop() =>
+            {
+                observer.note(format_args!("the store does not answer ({error}); tries again"));
+                sleep(Duration::from_secs(5), settings, observer);
+                // Where it fails, so does the next try.
+                let _ = sweep.store.reconnect();
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Whether workers of a study were asked to stop: `after` the trial at hand, or `now`.
@@ -189,7 +217,7 @@ fn train(
             Ok(None)
         }
         (Ok(measured), _) => {
-            finish(sweep, assigned, &*target, &folder, measured, &reports, settings)
+            finish(sweep, assigned, &folder, measured, &reports, settings)
                 .or_else(|error| if error.is_lost_lease() { Ok(()) } else { Err(error) })?;
             let seconds = begun.elapsed().as_secs_f64();
             observer.note(format_args!("trial {number} is done after {seconds:.1} s"));
@@ -237,7 +265,6 @@ fn reason(error: &SweepError) -> String {
 fn finish(
     sweep: &mut Sweep,
     assigned: &Assigned,
-    target: &dyn Target,
     folder: &std::path::Path,
     measured: Measured,
     reports: &[f64],
@@ -267,7 +294,6 @@ fn finish(
         (key::DEVICE, json!(settings.device.products())),
         (key::SCORES, json!(measured.scores)),
     ];
-    target.forget(folder);
     sweep.complete(&assigned.lease, value, &attributes)
 }
 

@@ -100,3 +100,18 @@ pub enum StoreError {
         source: serde_json::Error,
     },
 }
+
+impl StoreError {
+    /// Whether the same may succeed later: a server that is away, a file that others write to.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => {
+                let code = source.sqlite_error_code();
+                matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy))
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres { source, .. } => source.is_closed() || source.as_db_error().is_none(),
+            _ => false,
+        }
+    }
+}
