@@ -20,6 +20,7 @@ pub mod export;
 mod fixtures;
 pub mod luck;
 pub mod overview;
+pub mod parts;
 pub mod recipe;
 pub mod sampler;
 pub mod schedule;

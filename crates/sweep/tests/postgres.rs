@@ -87,7 +87,7 @@ fn whoami() -> String {
 /// Trains until nothing is left; every third trial is left behind once, as by a killed worker.
 fn work(folder: &Path, address: &Address, name: &str) {
     let mut sweep = Sweep::open(folder, address, "s").unwrap();
-    let worker = Worker { name: name.to_owned(), lease_seconds: 0.3 };
+    let worker = Worker { name: name.to_owned(), lease_seconds: 1.0 };
     loop {
         let assigned = match sweep.next(&worker).unwrap() {
             Next::Train(assigned) => assigned,
@@ -99,23 +99,26 @@ fn work(folder: &Path, address: &Address, name: &str) {
         };
         let mut places: Vec<ReportPlace> =
             assigned.reports.iter().map(|(place, _)| *place).collect();
-        if assigned.number.is_multiple_of(3) && places.is_empty() {
+        if assigned.number.is_multiple_of(3) && assigned.why == "is new" {
             continue;
         }
+        let lost = |error: sweep::SweepError| assert!(error.is_lost_lease(), "{error}");
+        let value = |epoch: f64| 4.0 + assigned.stored[0].value + 1.0 / epoch;
         while places.len() < 9 {
             let epoch = places.len() as f64 + 1.0;
             places.push(ReportPlace { step: 10 * epoch as u64, epoch, share: epoch / 9.0 });
-            let value = 4.0 + assigned.stored[0].value + 1.0 / epoch;
-            match sweep.report(&assigned.lease, &places, value, 1.0) {
-                Ok(Decision::Continue) if places.len() == 9 => {
-                    sweep.complete(&assigned.lease, value, &[]).unwrap();
-                }
+            match sweep.report(&assigned.lease, &places, value(epoch), 1.0) {
                 Ok(Decision::Continue) => {}
                 Ok(_) => break,
                 // Another took it after a pause that was too long.
-                Err(error) if error.is_lost_lease() => break,
-                Err(error) => panic!("{error}"),
+                Err(error) => {
+                    lost(error);
+                    break;
+                }
             }
+        }
+        if places.len() == 9 {
+            sweep.complete(&assigned.lease, value(9.0), &[]).unwrap_or_else(lost);
         }
     }
 }

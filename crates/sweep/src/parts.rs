@@ -1,0 +1,185 @@
+//! What a sweep's decisions follow from, apart from its store: seeds, brackets, proposals.
+
+use base::rng::Rng;
+
+use crate::definition::Part;
+use crate::error::Result;
+use crate::recipe::{Seeds, SweepRecipe};
+use crate::sampler::{self, Past};
+use crate::space::{Space, Stored};
+use crate::stopping::{Curve, NewTrial, StopRule};
+use crate::store::TrialState;
+use crate::sweep::{Sweep, cpu};
+use crate::target::{Assignment, Target};
+use crate::trial::{StoredProposal, Terms, Trial, state};
+
+/// The parts of a sweep that a decision follows from.
+pub struct SweepParts {
+    name: String,
+    recipe: SweepRecipe,
+    pub(crate) space: Space,
+    enqueue: Vec<(toml::Table, bool)>,
+    part: Part,
+    pub(crate) terms: Terms,
+    target: Box<dyn Target>,
+}
+
+impl Sweep {
+    /// What decisions follow from.
+    ///
+    /// # Errors
+    /// When the recipe cannot be used.
+    pub fn parts(&self) -> Result<SweepParts> {
+        Ok(SweepParts {
+            name: self.name.clone(),
+            recipe: self.file.recipe.clone(),
+            space: self.file.space.clone(),
+            enqueue: self.file.enqueue.clone(),
+            part: self.definition.part.clone(),
+            terms: self.terms(),
+            target: self.target(cpu())?,
+        })
+    }
+}
+
+impl SweepParts {
+    /// When trials are stopped.
+    pub(crate) fn rule(&self) -> StopRule {
+        self.recipe.stop_rule(&self.part)
+    }
+
+    /// How often a trial whose worker was lost is begun again.
+    pub(crate) fn retries(&self) -> u64 {
+        self.recipe.retries
+    }
+
+    /// The trials as the rule sees them.
+    pub(crate) fn curves(&self, trials: &[Trial]) -> Vec<Curve> {
+        trials.iter().map(|trial| self.terms.of_rule(trial)).collect()
+    }
+
+    /// Whether a search has what it was to reach.
+    pub(crate) fn has_reached_target(&self, trials: &[Trial]) -> bool {
+        let Some(target) = self.recipe.objective.target else { return false };
+        if matches!(self.part, Part::Confirm { .. }) {
+            return false;
+        }
+        let wanted = self.terms.cost(target);
+        let complete = trials.iter().filter(|trial| trial.row.state == TrialState::Complete);
+        complete.filter_map(|trial| trial.row.value).any(|value| self.terms.cost(value) <= wanted)
+    }
+
+    /// Trials in all.
+    pub fn total(&self) -> u64 {
+        match &self.part {
+            Part::Confirm { trainings, .. } => trainings.len() as u64,
+            _ => self.recipe.trials,
+        }
+    }
+
+    /// The seed of a trial's training; `index` is its place among the trainings of a confirmation.
+    pub(crate) fn seed(&self, number: u64, index: Option<usize>) -> u64 {
+        let training = match &self.part {
+            Part::Confirm { trainings, .. } => index.and_then(|index| trainings.get(index)),
+            _ => None,
+        };
+        match (training, self.recipe.seeds) {
+            (Some(training), _) => training.seed,
+            (None, Seeds::Fixed(seed)) => seed,
+            // 32 bits, so that it stays readable.
+            (None, Seeds::Fresh) => {
+                Rng::new(self.recipe.seed, "seed of a trial").bits(number) >> 32
+            }
+        }
+    }
+
+    /// The point of a new trial and what it follows from: the first of the recipe's own points that
+    /// no trial has, or else what the sampler proposes.
+    pub(crate) fn propose(
+        &self,
+        number: u64,
+        trials: &[Trial],
+        start: NewTrial,
+    ) -> Result<(Vec<Stored>, StoredProposal)> {
+        let proposals = trials.iter().filter_map(|trial| trial.proposal());
+        let index = proposals.filter(|proposal| proposal.index.is_some()).count();
+        let known = match &self.part {
+            Part::Confirm { trainings, .. } => trainings.len(),
+            _ => self.enqueue.len(),
+        };
+        let seen = self.seen(trials);
+        self.propose_from(number, trials, seen, (index < known).then_some(index), start)
+    }
+
+    /// The bracket of a new trial.
+    pub(crate) fn start(&self, number: u64, trials: &[Trial]) -> NewTrial {
+        self.rule().next_new(&self.curves(trials), &self.name, number)
+    }
+
+    /// Epochs of a trial; 1 where its settings cannot be used, of which it then fails.
+    pub(crate) fn epochs(&self, stored: &[Stored], seed: u64) -> f64 {
+        let settings = self.space.settings(stored);
+        self.target.epochs(&Assignment { settings, seed }).unwrap_or(1.0)
+    }
+
+    /// How all trials stand.
+    pub(crate) fn seen(&self, trials: &[Trial]) -> Vec<(u64, usize, char)> {
+        let of = |trial: &Trial| (trial.number(), trial.reports.len(), state::of(trial));
+        trials.iter().map(of).collect()
+    }
+
+    /// The point of a trial as the others once stood; `index` is that of one of the recipe's own
+    /// points.
+    ///
+    /// # Errors
+    /// When the recipe's point is not of the space.
+    pub fn propose_from(
+        &self,
+        number: u64,
+        trials: &[Trial],
+        seen: Vec<(u64, usize, char)>,
+        index: Option<usize>,
+        start: NewTrial,
+    ) -> Result<(Vec<Stored>, StoredProposal)> {
+        if let (Part::Confirm { trainings, .. }, Some(index)) = (&self.part, index)
+            && let Some(training) = trainings.get(index)
+        {
+            let (model_hash, seen) = (String::new(), Vec::new());
+            let proposal =
+                StoredProposal { source: None, model_hash, seen, given: true, index: Some(index) };
+            return Ok((training.stored()?, proposal));
+        }
+        let proposal = self.sampled(number, trials, &seen, start);
+        let own = index.and_then(|index| self.enqueue.get(index));
+        let stored = match own {
+            None => self.space.stored(&proposal.point),
+            Some((values, _)) => {
+                let given = self.space.stored_of_values(values)?;
+                self.space.fill(&given, &proposal.point)?
+            }
+        };
+        let (source, model_hash) = (Some(proposal.source), proposal.model_hash);
+        let given = own.is_some();
+        Ok((stored, StoredProposal { source, model_hash, seen, given, index }))
+    }
+
+    /// What the sampler proposes, given how the trials once stood.
+    pub(crate) fn sampled(
+        &self,
+        number: u64,
+        trials: &[Trial],
+        seen: &[(u64, usize, char)],
+        start: NewTrial,
+    ) -> sampler::Proposal {
+        let rule = self.rule();
+        let past = seen.iter().filter_map(|(number, count, state)| {
+            let trial = trials.iter().find(|trial| trial.number() == *number)?;
+            if rule.separates_brackets() && trial.start().bracket != start.bracket {
+                return None;
+            }
+            self.terms.of_sampler(trial, &rule, *count, *state)
+        });
+        let past: Vec<Past> = past.collect();
+        sampler::propose(self.recipe.sampler, &self.space, self.recipe.seed, number, &past)
+    }
+}
