@@ -4,8 +4,9 @@
     python tools/golden/optuna_store.py write crates/sweep/tests/fixtures/optuna.sql
     python tools/golden/optuna_store.py check sqlite:///runs/sweeps/quickstart/store.db quickstart
 
-`check` also works with older Optunas of the same schema (3.2 to 5.0), and with a PostgreSQL address.
-It changes the study: it enqueues a point, and runs a few trials of Optuna's own in it.
+`check` also works with older Optunas of the same schema (3.2 to 5.0), and with a PostgreSQL address
+(`postgresql+psycopg2://...`). It changes the study, so give it a copy, once: it enqueues a point,
+and runs a few trials of Optuna's own in it.
 """
 
 import argparse

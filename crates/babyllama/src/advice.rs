@@ -38,6 +38,8 @@ pub fn on_sweep(error: &SweepError) -> Option<&'static str> {
         SweepError::Changed { .. } => {
             "name a new sweep with --set name=NAME, or give the recipe that it was made from"
         }
+        SweepError::OtherText => "give the old text back, or make a new sweep of the new one",
+        SweepError::WrongUsage(_) => "change that and give the command again",
         SweepError::Refused(_) => "see `babyllama sweep help`",
         SweepError::File { source, .. } => on_file(source),
         SweepError::Interrupted => "give the same command again; it goes on where it was",
@@ -49,6 +51,9 @@ fn on_store(error: &StoreError) -> &'static str {
     match error {
         StoreError::Address(_) => "name a store with --store",
         StoreError::Missing(_) => "check the path; `babyllama sweep create` makes a store",
+        error if error.may_pass() => {
+            "end what holds the store, or wait for it, and give the same command again"
+        }
         StoreError::Sqlite { .. } => {
             "check that the file is a store, may be written, and has room on its disk"
         }
@@ -63,6 +68,8 @@ fn on_store(error: &StoreError) -> &'static str {
             "name a study of the store with --study; `optuna studies` lists all"
         }
         StoreError::Exists(_) => "name another study",
+        StoreError::StudyGone => "make it again with `babyllama sweep create`",
+        StoreError::Objectives(_) => "name another study",
         StoreError::LeaseLost { .. } => "nothing is to be done: another worker goes on",
         StoreError::NoTrial(_) => "`babyllama sweep status --trials` lists all trials",
         // With the feature, a server that refuses.

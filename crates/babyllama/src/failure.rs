@@ -16,6 +16,7 @@ use experiment::recipe::{Place, RecipeError};
 use experiment::stage::StageError;
 use model::ModelError;
 use sweep::SweepError;
+use sweep::store::StoreError;
 use train::TrainError;
 
 use crate::{advice, console};
@@ -170,7 +171,14 @@ fn code(error: &anyhow::Error) -> u8 {
     } else if find::<RecipeError>(error).is_some()
         || find::<WrongUsage>(error).is_some()
         || experiment_errors(error).any(is_wrong_usage)
-        || matches!(find(error), Some(SweepError::Changed { .. } | SweepError::Space(_)))
+        || matches!(
+            find(error),
+            Some(SweepError::Changed { .. } | SweepError::Space(_) | SweepError::WrongUsage(_))
+        )
+        || matches!(
+            find(error),
+            Some(StoreError::Address(_) | StoreError::NoStudy { .. } | StoreError::NoTrial(_))
+        )
     {
         WRONG_USAGE
     } else {

@@ -174,12 +174,8 @@ impl ExperimentError {
             Some(TrainError::Device(fault)) => Some(fault),
             _ => self.find::<Fault>(),
         };
-        let file = match (self.find(), self.find()) {
-            (Some(ModelError::Io { cause, .. }), _)
-            | (_, Some(CorpusError::Write { cause, .. })) => Some(cause),
-            _ => self.find::<io::Error>(),
-        };
-        matches!(lost, Some(Fault::Device { .. })) || file.is_some_and(is_unwritable)
+        matches!(lost, Some(Fault::Device { .. }))
+            || chain(self).filter_map(file_error).any(is_unwritable)
     }
 }
 
@@ -213,6 +209,25 @@ pub fn one_line<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> S
         }
     }
     text
+}
+
+/// The error of the file system that an error is, or carries beside its chain.
+fn file_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    if let Some(error) = error.downcast_ref() {
+        return Some(error);
+    }
+    let of_model = || match error.downcast_ref()? {
+        ModelError::Io { cause, .. } => Some(cause),
+        _ => None,
+    };
+    let of_corpus = || match error.downcast_ref()? {
+        CorpusError::Write { cause, .. } => Some(cause),
+        _ => None,
+    };
+    match error.downcast_ref() {
+        Some(TrainError::Io { cause, .. }) => Some(cause),
+        _ => of_model().or_else(of_corpus),
+    }
 }
 
 fn is_unwritable(error: &io::Error) -> bool {
@@ -311,5 +326,22 @@ mod tests {
             assert!(within.is_stop() && within.concerns_everything(), "{within:?}");
         }
         assert!(!ExperimentError::Refused("x".into()).is_stop());
+    }
+
+    #[test]
+    fn a_full_disk_concerns_the_machine_whatever_library_meets_it() {
+        let path = || std::path::PathBuf::from("x");
+        let errors: [ExperimentError; 4] = [
+            TrainError::Io { path: path(), cause: full() }.into(),
+            ModelError::Io { path: path(), cause: full() }.into(),
+            TrainError::from(ModelError::Io { path: path(), cause: full() }).into(),
+            ExperimentError::File { action: "write", path: path(), source: full() },
+        ];
+        for error in errors {
+            assert!(error.concerns_the_machine(), "{error:?}");
+        }
+        let cause = || io::Error::from(io::ErrorKind::NotFound);
+        let other = TrainError::Io { path: path(), cause: cause() };
+        assert!(!ExperimentError::from(other).concerns_the_machine());
     }
 }

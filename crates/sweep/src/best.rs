@@ -15,6 +15,8 @@ use crate::trial::{Terms, Trial, key};
 pub fn ranked(trials: &[Trial], terms: Terms) -> Vec<&Trial> {
     let result = |trial: &&Trial| trial.row.value.is_some_and(f64::is_finite);
     let complete = trials.iter().filter(|trial| trial.row.state == TrialState::Complete);
+    // A trial of Python's with other parameters is none of the space.
+    let complete = complete.filter(|trial| trial.is_own() || trial.point.is_some());
     let mut ranked: Vec<&Trial> = complete.filter(result).collect();
     let cost = |trial: &Trial| terms.cost(trial.row.value.unwrap_or(f64::INFINITY));
     ranked.sort_by(|a, b| cost(a).total_cmp(&cost(b)).then(a.number().cmp(&b.number())));
@@ -56,6 +58,9 @@ impl Sweep {
     /// # Errors
     /// When the settings cannot be used.
     pub fn recipe_of(&self, trial: &Trial, digits: Option<usize>) -> Result<String> {
+        if trial.stored.is_empty() && !matches!(self.definition.part, Part::Confirm { .. }) {
+            return refuse(format_args!("trial {} has no settings yet", trial.number()));
+        }
         let settings = self.settings(trial, digits);
         let assignment = Assignment { settings: settings.clone(), seed: 1 };
         self.target(crate::sweep::cpu())?.check(&assignment)?;

@@ -17,6 +17,9 @@ use crate::trial::Trial;
 /// The end of a confirmation's study name, before a number where there are several.
 const CONFIRM: &str = "confirm";
 
+/// Fewer seeds confirm nothing.
+const FEWEST_SEEDS: usize = 3;
+
 /// Settings that were trained again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfirmedRow {
@@ -45,8 +48,10 @@ pub enum Verdict {
     Baseline,
     /// Better than the baseline by more than two standard deviations of the difference.
     Confirmed,
-    /// Not better by that much.
+    /// Not better by that much, or with fewer than three seeds.
     Unconfirmed,
+    /// Worse by more than that.
+    Worse,
     /// Not all seeds are trained.
     Open,
 }
@@ -58,6 +63,7 @@ impl Verdict {
             Self::Baseline => "baseline",
             Self::Confirmed => "confirmed",
             Self::Unconfirmed => "unconfirmed",
+            Self::Worse => "worse",
             Self::Open => "open",
         }
     }
@@ -208,12 +214,15 @@ fn row(
     let is_whole = values.len() == found.len();
     let verdict = match gain {
         _ if is_baseline => Verdict::Baseline,
-        Some((mean, Some(deviation))) if is_whole => match mean > 2.0 * deviation {
-            true => Verdict::Confirmed,
-            false => Verdict::Unconfirmed,
-        },
-        // One seed shows no spread, and so confirms nothing.
-        Some((_, None)) if is_whole => Verdict::Unconfirmed,
+        Some((mean, Some(deviation))) if is_whole && values.len() >= FEWEST_SEEDS => {
+            match (mean > 2.0 * deviation, mean < -2.0 * deviation) {
+                (true, _) => Verdict::Confirmed,
+                (_, true) => Verdict::Worse,
+                _ => Verdict::Unconfirmed,
+            }
+        }
+        // One seed shows no spread, and two hardly any.
+        Some(_) if is_whole => Verdict::Unconfirmed,
         _ => Verdict::Open,
     };
     let gain = gain.map(|(mean, deviation)| (mean, deviation.unwrap_or(f64::NAN)));
@@ -251,7 +260,7 @@ mod tests {
         assert_eq!(found, Verdict::Confirmed);
         assert!((gain - 17.0 / 300.0).abs() < 1e-12);
         assert_eq!(verdict([4.9, 5.2, 5.0], Direction::Minimize).0, Verdict::Unconfirmed);
-        assert_eq!(verdict([5.1, 5.3, 5.2], Direction::Minimize).0, Verdict::Unconfirmed);
+        assert_eq!(verdict([5.1, 5.31, 5.2], Direction::Minimize).0, Verdict::Worse);
         assert_eq!(verdict([5.1, 5.31, 5.2], Direction::Maximize).0, Verdict::Confirmed);
     }
 
@@ -260,15 +269,16 @@ mod tests {
         let of = |values: &[Option<f64>]| -> Vec<(u64, Option<f64>)> {
             (1..).zip(values.iter().copied()).collect()
         };
-        let baseline = of(&[Some(5.0), Some(5.1)]);
+        let baseline = of(&[Some(5.0), Some(5.1), Some(5.2)]);
         let verdict = |values: &[Option<f64>]| {
             let better = Direction::Minimize;
             row(String::new(), false, None, &of(values), &baseline, better).verdict
         };
         assert_eq!(verdict(&[Some(4.0), None]), Verdict::Open);
         assert_eq!(verdict(&[None, None]), Verdict::Open);
-        assert_eq!(verdict(&[Some(4.0), Some(4.1)]), Verdict::Confirmed);
-        // Of one seed alone nothing is known about luck.
+        assert_eq!(verdict(&[Some(4.0), Some(4.1), Some(4.2001)]), Verdict::Confirmed);
+        // Of fewer than three seeds too little is known about luck.
+        assert_eq!(verdict(&[Some(4.0), Some(4.1001)]), Verdict::Unconfirmed);
         assert_eq!(verdict(&[Some(4.0)]), Verdict::Unconfirmed);
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 use toml::Table;
 
 use crate::distribution::Distribution;
-use crate::error::{Result, SweepError, refuse};
+use crate::error::{Result, SweepError};
 use crate::space::Stored;
 use crate::store::{StoreError, Transaction, TrialState};
 use crate::sweep::Sweep;
@@ -40,9 +40,9 @@ impl Sweep {
         let trial = trial.ok_or(StoreError::NoTrial(number))?;
         if trial.row.state != TrialState::Fail {
             let state = trial.row.state.name();
-            return refuse(format_args!(
+            return Err(SweepError::WrongUsage(format!(
                 "trial {number} is {state}; only failed ones are tried again"
-            ));
+            )));
         }
         Ok(self.store.locked(self.study, |change| wait(change, &trial.stored, Some(number)))?)
     }
@@ -110,8 +110,11 @@ pub fn values_of(words: &[String]) -> Result<Table> {
     let mut table = Table::new();
     for word in words {
         let Some((key, value)) = word.split_once('=') else {
-            return Err(SweepError::Refused(format!("`{word}` should read KEY=VALUE")));
+            return Err(SweepError::WrongUsage(format!("`{word}` should read KEY=VALUE")));
         };
+        if table.contains_key(key.trim()) {
+            return Err(SweepError::WrongUsage(format!("`{}` is given twice", key.trim())));
+        }
         table.insert(key.trim().to_owned(), experiment::recipe::parse_value(value.trim()));
     }
     Ok(table)

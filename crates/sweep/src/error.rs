@@ -54,9 +54,15 @@ pub enum SweepError {
         /// The first key that differs.
         difference: String,
     },
+    /// Words of the command line that cannot be used.
+    #[error("{0}")]
+    WrongUsage(String),
     /// Something else is wrong with what was asked for.
     #[error("{0}")]
     Refused(String),
+    /// The text is not that of earlier trials.
+    #[error("the text that trials are trained on is another than when the sweep began")]
+    OtherText,
     /// The work was asked to stop; everything up to there is saved.
     #[error("interrupted; everything up to here is saved")]
     Interrupted,

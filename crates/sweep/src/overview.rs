@@ -47,6 +47,8 @@ impl Standing {
             (TrialState::Waiting, _) => Self::Queued,
             (TrialState::Running, Some(Status::Paused)) => Self::Paused,
             (TrialState::Running, Some(Status::Queued)) => Self::Queued,
+            // A worker that gives no sign of life is taken for lost; the next one goes on.
+            (TrialState::Running, None) if trial.is_own() && !trial.is_worked_on() => Self::Queued,
             (TrialState::Running, None) => Self::Running,
         }
     }
@@ -90,6 +92,8 @@ pub struct Overview {
     pub ranked: Vec<u64>,
     /// Seconds of steps that a trial took on average, whatever its end.
     pub mean_seconds: Option<f64>,
+    /// Whether the search has what it was to reach, and ends.
+    pub has_reached_target: bool,
 }
 
 impl Sweep {
@@ -102,9 +106,11 @@ impl Sweep {
         let ranked = ranked(&trials, terms).iter().map(|trial| trial.number()).collect();
         let lines: Vec<TrialLine> = trials.iter().map(|trial| self.line(trial)).collect();
         let seconds: Vec<f64> = lines.iter().filter_map(|line| line.seconds).collect();
+        let parts = self.parts()?;
         Ok(Overview {
             name: self.name.clone(),
-            total: self.parts()?.total().max(lines.len() as u64),
+            total: parts.total().max(lines.len() as u64),
+            has_reached_target: parts.has_reached_target(&trials),
             trials: lines,
             ranked,
             mean_seconds: crate::confirm::mean(&seconds),
@@ -140,6 +146,9 @@ impl Overview {
     pub fn unfinished(&self) -> u64 {
         let open = [Standing::Running, Standing::Queued].map(|standing| self.count(standing));
         let begun = self.trials.len() as u64;
+        if self.has_reached_target {
+            return self.count(Standing::Running) as u64;
+        }
         self.total.saturating_sub(begun) + open.iter().sum::<usize>() as u64
     }
 

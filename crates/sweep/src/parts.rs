@@ -125,7 +125,9 @@ impl SweepParts {
     /// How all trials stand.
     pub(crate) fn seen(&self, trials: &[Trial]) -> Vec<(u64, usize, char)> {
         let of = |trial: &Trial| (trial.number(), trial.reports.len(), state::of(trial));
-        trials.iter().map(of).collect()
+        // Trials that Python runs or that wait get their parameters one by one.
+        let is_settled = |trial: &&Trial| trial.row.state.is_finished() || trial.is_own();
+        trials.iter().filter(is_settled).map(of).collect()
     }
 
     /// The point of a trial as the others once stood; `index` is that of one of the recipe's own

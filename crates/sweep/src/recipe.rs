@@ -253,7 +253,10 @@ impl SweepFile {
             let first = key.split('.').next().unwrap_or_default();
             match KEYS.contains(&first) {
                 true => file.set(text)?,
-                false => file.set(&format!("set.{text}"))?,
+                false => {
+                    check_override(text, first)?;
+                    file.set(&format!("set.{text}"))?;
+                }
             }
         }
         let mut recipe: SweepRecipe = file.decode()?;
@@ -302,6 +305,25 @@ impl SweepFile {
         overrides
     }
 
+    /// A grid has an end, and so many points.
+    fn check_grid(&self) -> Result<()> {
+        if self.recipe.sampler != SamplerKind::Grid {
+            return Ok(());
+        }
+        let Some(points) = self.space.grid_size() else {
+            let problem = "is `grid`, and not all of the space is lists and whole numbers";
+            return Err(self.invalid("sampler", problem));
+        };
+        match self.recipe.trials <= points {
+            true => Ok(()),
+            false => {
+                let trials = self.recipe.trials;
+                let problem = format!("is {trials}, and the grid has {points} points");
+                Err(self.invalid("trials", problem))
+            }
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let recipe = &self.recipe;
         let require = |holds: bool, key: &str, reason: &str| match holds {
@@ -328,6 +350,11 @@ impl SweepFile {
         require(recipe.trials > 0, "trials", "is 0; give how many to train")?;
         require(recipe.trials <= 1_000_000, "trials", "is above a million")?;
         require(!self.space.parameters().is_empty(), "space", "has nothing that varies")?;
+        for key in ["train.seed", "seed"] {
+            let in_space = recipe.space.contains_key(key);
+            require(!in_space, &format!("{SPACE}.{key}"), "is set by `seeds`, beside the space")?;
+        }
+        self.check_grid()?;
         require(recipe.confirm.top > 0, "confirm.top", "is 0; give how many of the best to train")?;
         require(recipe.confirm.seeds >= 1, "confirm.seeds", "is 0; give at least 3")?;
         let seconds = recipe.heartbeat_seconds;
@@ -345,6 +372,31 @@ impl SweepFile {
              \"none\" }",
         )?;
         recipe.stop.check().map_err(|problem| self.invalid("stop", problem.to_string()))
+    }
+}
+
+/// The most edits of a misspelt key.
+const MISSPELT: usize = 2;
+
+/// Refuses an override whose key is nearly one of a sweep and none of the recipe that varies.
+fn check_override(text: &str, first: &str) -> Result<()> {
+    const OF_RECIPES: [&str; 9] = [
+        "corpus",
+        "tokenizer",
+        "models",
+        "evaluate",
+        "precision",
+        "defaults",
+        "train",
+        "distill",
+        "name",
+    ];
+    let is_near = |known: &str| strsim::damerau_levenshtein(first, known) <= MISSPELT;
+    match KEYS.into_iter().find(|known| is_near(known)).filter(|_| !OF_RECIPES.contains(&first)) {
+        None => Ok(()),
+        Some(known) => Err(SweepError::WrongUsage(format!(
+            "--set {text}: a sweep has no key `{first}`; did you mean `{known}`?"
+        ))),
     }
 }
 

@@ -170,17 +170,15 @@ fn keep_decision(
         "value": terms.cost(why.value),
         "threshold": why.threshold.map(|threshold| terms.cost(threshold)),
         "n": why.n,
-        "line": terms.line(why),
     });
     Ok(change.set_system(trial, &key, &value)?)
 }
 
-/// Why a paused trial waits.
+/// Why a paused trial ends: what was known when it began to wait is no longer the reason.
 fn why_paused(trial: &Trial) -> String {
     let rung: usize = trial.row.system(key::WAITS_AT).unwrap_or(0);
-    let decision: Option<serde_json::Value> = trial.row.system(&format!("{}{rung}", key::RUNG));
-    let line = decision.as_ref().and_then(|decision| decision["line"].as_str());
-    format!("waited to the end at {}", line.unwrap_or("its rung"))
+    let value = trial.values().last().copied().unwrap_or(f64::NAN);
+    format!("waited at rung {rung} with {value:.4} to the end of the sweep; others were better")
 }
 
 fn trials(change: &mut Transaction<'_>, parts: &SweepParts) -> Result<Vec<Trial>> {
@@ -245,7 +243,7 @@ impl Plan<'_> {
                 && trial.status.is_none()
                 && !trial.is_worked_on();
             // A trial that Python runs has neither a lease nor a seed.
-            if !is_lost || trial.row.user::<u64>(key::SEED).is_none() {
+            if !is_lost || !trial.is_own() {
                 continue;
             }
             let lost = trial.row.system::<u64>(key::LOST).unwrap_or(0) + 1;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use engine::Device;
 use eval::classification::find_task;
 use experiment::evaluation::results::distinct;
+use experiment::recipe::RecipeError;
 use experiment::{Recipe, recipe};
 
 use crate::definition::{Definition, Part};
-use crate::error::{FileContext, Result, refuse};
+use crate::error::{FileContext, Result, SweepError, refuse};
 use crate::recipe::{Goal, SweepFile, VALIDATION_LOSS};
-use crate::space::Stored;
+use crate::space::{Point, Stored};
 use crate::stopping::Unit;
 use crate::store::{Address, Direction, Store, StudyId};
 use crate::target::{Assignment, FinetuneTarget, Target, TrainingTarget};
@@ -105,9 +106,9 @@ impl Draft {
     /// # Errors
     /// When the folder holds something else, or the studies are of another recipe.
     pub fn create(&self, folder: &Path, address: &Address) -> Result<()> {
-        check_folder(folder)?;
+        check_folder(folder, &self.file.recipe.name)?;
         let before = stored_address(folder)?;
-        if let Some(before) = before.filter(|before| before.to_string() != address.to_string()) {
+        if let Some(before) = before.filter(|before| !before.is_same(address)) {
             return refuse(format_args!(
                 "the sweep in {} has its trials in {before}, not in {address}",
                 folder.display()
@@ -122,20 +123,31 @@ impl Draft {
         std::fs::create_dir_all(folder).at("make", folder)?;
         write(folder, place::SWEEP, &self.file.text()?)?;
         write(folder, place::BASE, &self.base)?;
-        write(folder, place::STORE, &format!("{address}\n"))
+        write_address(folder, address)
     }
 
-    /// Checks the points that are known and the middle of the space against the recipe that
-    /// varies, before anything is stored.
-    fn check(&self) -> Result<()> {
+    /// Checks the points that are known, the middle of the space, and every value of its lists
+    /// against the recipe that varies, before anything is stored.
+    ///
+    /// # Errors
+    /// When something that trials read is missing, or a value cannot be used.
+    pub fn check(&self) -> Result<()> {
         let folder = tempfile::tempdir().at("make a folder for", Path::new("a check"))?;
         let folder = folder.path();
         write(folder, place::BASE, &self.base)?;
         let space = &self.file.space;
-        let middle = space.parameters().values().map(|parameter| parameter.categories());
-        let middle = middle.map(|categories| Some(if categories.is_some() { 0.0 } else { 0.5 }));
-        let middle = space.complete(middle.collect());
-        let mut points = vec![(None, space.stored(&middle))];
+        let parameters = space.parameters().values();
+        let middle = parameters.map(|of| Some(if of.categories().is_some() { 0.0 } else { 0.5 }));
+        let middle: Point = middle.collect();
+        let mut points = vec![(None, space.stored(&space.complete(middle.clone())))];
+        for (place, parameter) in space.parameters().values().enumerate() {
+            for value in 1..parameter.categories().unwrap_or(0) {
+                let mut point = middle.clone();
+                point[place] = Some(value as f64);
+                points.push((None, space.stored(&space.complete(point))));
+            }
+        }
+        let middle = space.complete(middle);
         for (index, (values, _)) in self.file.enqueue.iter().enumerate() {
             let key = format!("enqueue[{index}]");
             let invalid =
@@ -148,13 +160,20 @@ impl Draft {
             target.check_inputs()?;
             for (key, stored) in &points {
                 let assignment = Assignment { settings: space.settings(stored), seed: 1 };
-                target.check(&assignment).map_err(|error| match key {
-                    Some(key) => self.file.invalid(key, error.to_string()),
-                    None => self.file.invalid("space", error.to_string()),
-                })?;
+                let key = key.as_deref().unwrap_or("space");
+                let checked = target.check(&assignment);
+                checked.map_err(|error| self.file.invalid(key, plain(&error)))?;
             }
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a trial's settings, without the override that it is written as.
+fn plain(error: &SweepError) -> String {
+    match error {
+        SweepError::Recipe(RecipeError::Fault { fault, .. }) => format!("cannot be used: {fault}"),
+        error => format!("cannot be used: {error}"),
     }
 }
 
@@ -235,10 +254,20 @@ fn target(
     }
 }
 
-/// Refuses a folder that holds something else than a sweep.
-fn check_folder(folder: &Path) -> Result<()> {
+/// Refuses a folder that holds something else than this sweep.
+fn check_folder(folder: &Path, name: &str) -> Result<()> {
     let Ok(mut entries) = std::fs::read_dir(folder) else { return Ok(()) };
     let known = [place::SWEEP, place::BASE, place::STORE];
+    let place = folder.join(place::SWEEP);
+    if let Ok(text) = std::fs::read_to_string(&place) {
+        let other = SweepFile::parse(&place, &text)?.recipe.name;
+        if other != name {
+            return refuse(format_args!(
+                "{} holds the sweep `{other}`; name a new folder with --output",
+                folder.display()
+            ));
+        }
+    }
     if entries.next().is_none() || known.iter().any(|name| folder.join(name).is_file()) {
         return Ok(());
     }
@@ -255,10 +284,27 @@ fn check_folder(folder: &Path) -> Result<()> {
 pub fn stored_address(folder: &Path) -> Result<Option<Address>> {
     let path = folder.join(place::STORE);
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(Address::parse(text.trim())?)),
+        // The folder may have been moved since.
+        Ok(text) => Ok(Some(match Address::parse(text.trim())? {
+            Address::Sqlite(file) => Address::Sqlite(folder.join(file)),
+            server => server,
+        })),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at("read", &path),
     }
+}
+
+/// Notes where a sweep has its store: in its own folder by the file's name, elsewhere by the whole
+/// path.
+fn write_address(folder: &Path, address: &Address) -> Result<()> {
+    let address = match address {
+        Address::Sqlite(path) => Address::Sqlite(match path.strip_prefix(folder) {
+            Ok(inside) => inside.to_owned(),
+            Err(_) => std::path::absolute(path).at("find", path)?,
+        }),
+        server => server.clone(),
+    };
+    write(folder, place::STORE, &format!("{address}\n"))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
@@ -311,7 +357,7 @@ impl Sweep {
         }
         match stored_address(&self.folder)? {
             Some(_) => Ok(()),
-            None => write(&self.folder, place::STORE, &format!("{}\n", self.store.address())),
+            None => write_address(&self.folder, self.store.address()),
         }
     }
 

@@ -136,6 +136,11 @@ impl Trial {
         self.row.system(key::PROPOSAL)
     }
 
+    /// Whether this program trains it.
+    pub fn is_own(&self) -> bool {
+        self.row.user.contains_key(key::SEED)
+    }
+
     /// Whether a worker has it whose lease holds.
     pub fn is_worked_on(&self) -> bool {
         self.row.state == TrialState::Running
@@ -198,7 +203,9 @@ impl Terms {
         let value = self.cost(value);
         match threshold.map(|threshold| self.cost(threshold)) {
             Some(threshold) => {
-                format!("rung {rung}: {value:.4} is not within {threshold:.4}, by {n} trials there")
+                format!(
+                    "rung {rung}: {value:.4}, and {threshold:.4} is needed, by {n} trials there"
+                )
             }
             None => format!("rung {rung}: {value:.4}, one of {n} trials there"),
         }

@@ -3,12 +3,14 @@
 mod heartbeat;
 mod observer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::Device;
 use experiment::Observer;
 use serde_json::json;
+use train::TrainError;
 
 use self::heartbeat::Heartbeat;
 use self::observer::{Ending, TrialObserver};
@@ -18,7 +20,7 @@ use crate::recipe::VALIDATION_LOSS;
 use crate::schedule::{Assigned, Next};
 use crate::store::{Store, StudyId, TrialState, Worker};
 use crate::sweep::Sweep;
-use crate::target::Measured;
+use crate::target::{Assignment, Measured, Target};
 use crate::trial::key;
 
 /// The study's user attribute by which workers are asked to stop.
@@ -29,6 +31,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a store may be away before a worker gives up.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
+
+/// Between two tries.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// How a worker works.
 pub struct WorkSettings {
@@ -120,7 +125,7 @@ fn step(
         let sweep = &mut sweeps[index];
         let seconds = sweep.file.recipe.heartbeat_seconds;
         let worker = Worker { name: settings.name.clone(), lease_seconds: 4.0 * seconds };
-        match next(sweep, &worker, settings, observer)? {
+        match patiently(sweep, settings, observer, |sweep| sweep.next(&worker))? {
             Next::Train(assigned) => {
                 let trained = train(sweep, &assigned, &worker, settings, observer)?;
                 return Ok(match trained {
@@ -135,23 +140,23 @@ fn step(
     Ok(if waits { Step::Waits } else { Step::Ended(Worked::Done) })
 }
 
-/// What a worker does next; a store that is away for a while is waited for.
-fn next(
+/// Does something with the store; one that is away for a while is waited for.
+fn patiently<T>(
     sweep: &mut Sweep,
-    worker: &Worker,
     settings: &WorkSettings,
     observer: &dyn Observer,
-) -> Result<Next> {
+    work: impl Fn(&mut Sweep) -> Result<T>,
+) -> Result<T> {
     let begun = Instant::now();
     loop {
-        match sweep.next(worker) {
+        match work(sweep) {
             Err(SweepError::Store(error))
                 if error.may_pass()
                     && begun.elapsed() < LONGEST_ABSENCE
                     && !observer.should_stop() =>
             {
                 observer.note(format_args!("the store does not answer ({error}); tries again"));
-                sleep(Duration::from_secs(5), settings, observer);
+                sleep(RETRY, settings, observer);
                 // Where it fails, so does the next try.
                 let _ = sweep.store.reconnect();
             }
@@ -186,70 +191,124 @@ fn train(
     settings: &WorkSettings,
     observer: &dyn Observer,
 ) -> Result<Option<Worked>> {
-    let number = assigned.number;
     let target = sweep.target(settings.device.clone())?;
     let assignment = sweep.assignment(&assigned.stored, assigned.seed);
-    let values: Vec<String> =
-        assignment.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    let (name, why) = (sweep.name.clone(), assigned.why);
-    observer.note(format_args!("trial {number} of {name} {why}: {}", values.join(", ")));
-    let folder = sweep.trial_folder(number);
+    announce(sweep, assigned, &assignment, observer);
+    let folder = sweep.trial_folder(assigned.number);
     let begun = Instant::now();
     let heartbeat = Heartbeat::begin(sweep, assigned.lease.clone(), worker.clone())?;
     let trial = TrialObserver::new(sweep, assigned, &heartbeat, settings.until, observer);
-    let done = target
-        .check(&assignment)
-        .and_then(|()| target.prepare(&assignment, &trial))
-        .and_then(|()| {
-            trial.begin_training();
-            target.execute(&assignment, &folder, &trial)
-        });
-    let ending = trial.ending();
-    let reports = trial.into_reports();
-    drop(heartbeat);
-    match (done, ending) {
-        (_, Ending::StoreFailed(error)) => {
-            let _ = sweep.give_back(&assigned.lease);
-            Err(error)
-        }
-        (_, Ending::LeaseLost(why)) => {
-            observer.note(format_args!("{why}; this worker leaves it"));
-            Ok(None)
-        }
+    let done = execute(&*target, &assignment, &folder, &trial);
+    let (ending, reports) = (trial.ending(), trial.into_reports());
+    let lease = &assigned.lease;
+    let outcome = match (done, ending) {
+        (_, Ending::StoreFailed(error)) => Outcome::Ends(error),
+        (_, Ending::LeaseLost(why)) => Outcome::Left(format!("{why}; this worker leaves it")),
         (Ok(measured), _) => {
-            finish(sweep, assigned, &folder, measured, &reports, settings)
-                .or_else(|error| if error.is_lost_lease() { Ok(()) } else { Err(error) })?;
-            let seconds = begun.elapsed().as_secs_f64();
-            observer.note(format_args!("trial {number} is done after {seconds:.1} s"));
-            Ok(None)
+            let number = assigned.number;
+            let stored = patiently(sweep, settings, observer, |sweep| {
+                finish(sweep, assigned, &folder, &measured, &reports, settings)
+            });
+            match stored {
+                Err(error) if !error.is_lost_lease() => Outcome::Ends(error),
+                _ => {
+                    let seconds = begun.elapsed().as_secs_f64();
+                    Outcome::Left(format!("trial {number} is done after {seconds:.1} s"))
+                }
+            }
         }
         (Err(_), Ending::Paused(line)) => {
-            observer.note(format_args!("trial {number} waits: {line}"));
-            Ok(None)
+            Outcome::Left(format!("trial {} waits: {line}", assigned.number))
         }
         (Err(_), Ending::Stopped(line)) => {
-            observer.note(format_args!("trial {number} stops: {line}"));
             target.forget(&folder);
+            Outcome::Left(format!("trial {} stops: {line}", assigned.number))
+        }
+        (Err(error), Ending::Own) if error.is_stop() => Outcome::Interrupted,
+        (Err(error), Ending::Own) if ends_the_worker(&error, &*target) => Outcome::Ends(error),
+        (Err(error), Ending::Own) => {
+            let why = reason(&error);
+            target.forget(&folder);
+            match patiently(sweep, settings, observer, |sweep| sweep.fail(lease, &why)) {
+                Err(error) if !error.is_lost_lease() => Outcome::Ends(error),
+                _ => Outcome::Left(format!("trial {} fails: {why}", assigned.number)),
+            }
+        }
+    };
+    drop(heartbeat);
+    match outcome {
+        Outcome::Left(line) => {
+            observer.note(format_args!("{line}"));
             Ok(None)
         }
-        (Err(error), _) if error.is_stop() => {
-            sweep.give_back(&assigned.lease)?;
+        Outcome::Interrupted => {
+            sweep.give_back(lease)?;
             let stopped = asked_to_stop(&mut sweep.store, sweep.study)?.is_some();
             Ok(Some(if stopped { Worked::Stopped } else { Worked::Paused }))
         }
-        (Err(SweepError::Experiment(error)), _) if error.concerns_the_machine() => {
-            sweep.give_back(&assigned.lease)?;
-            Err(error.into())
+        Outcome::Ends(error) => {
+            // Where the store fails too, the lease expires.
+            let _ = sweep.give_back(lease);
+            Err(error)
         }
-        (Err(error), _) => {
-            let why = reason(&error);
-            observer.note(format_args!("trial {number} fails: {why}"));
-            target.forget(&folder);
-            sweep
-                .fail(&assigned.lease, &why)
-                .or_else(|error| if error.is_lost_lease() { Ok(()) } else { Err(error) })?;
-            Ok(None)
+    }
+}
+
+/// What becomes of the worker after a trial.
+enum Outcome {
+    /// It goes on with another trial.
+    Left(String),
+    /// It was asked to stop.
+    Interrupted,
+    /// It cannot work here.
+    Ends(SweepError),
+}
+
+fn announce(sweep: &Sweep, assigned: &Assigned, assignment: &Assignment, observer: &dyn Observer) {
+    let values: Vec<String> =
+        assignment.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let values = match values.is_empty() {
+        true => "the recipe's own settings".to_owned(),
+        false => values.join(", "),
+    };
+    let (number, why, name) = (assigned.number, assigned.why, &sweep.name);
+    observer.note(format_args!("trial {number} of {name} {why}: {values}"));
+}
+
+/// Prepares what trials share and trains. A trial whose checkpoints are damaged begins again.
+fn execute(
+    target: &dyn Target,
+    assignment: &Assignment,
+    folder: &Path,
+    trial: &TrialObserver<'_>,
+) -> Result<Measured> {
+    target.check(assignment)?;
+    let text = target.prepare(assignment, trial)?;
+    if let Some(text) = text {
+        trial.require_text(&text)?;
+    }
+    trial.begin_training();
+    match target.execute(assignment, folder, trial) {
+        Err(error) if has_damaged_checkpoint(&error) => {
+            target.forget(folder);
+            target.execute(assignment, folder, trial)
         }
+        done => done,
+    }
+}
+
+fn has_damaged_checkpoint(error: &SweepError) -> bool {
+    let SweepError::Experiment(error) = error else { return false };
+    matches!(error.find(), Some(TrainError::DamagedCheckpoint { .. }))
+}
+
+/// Whether an error would meet every trial here: the device or the disk fails, or something that
+/// all trials read is gone.
+fn ends_the_worker(error: &SweepError, target: &dyn Target) -> bool {
+    match error {
+        SweepError::Experiment(error) if error.concerns_the_machine() => true,
+        SweepError::OtherText => true,
+        _ => target.check_inputs().is_err(),
     }
 }
 
@@ -265,8 +324,8 @@ fn reason(error: &SweepError) -> String {
 fn finish(
     sweep: &mut Sweep,
     assigned: &Assigned,
-    folder: &std::path::Path,
-    measured: Measured,
+    folder: &Path,
+    measured: &Measured,
     reports: &[f64],
     settings: &WorkSettings,
 ) -> Result<()> {

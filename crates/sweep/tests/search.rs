@@ -163,7 +163,7 @@ fn searches_that_learn_end_better_than_chance_and_asha_spends_less() {
         }
         (value, epochs)
     };
-    const SEEDS: u64 = 3;
+    const SEEDS: u64 = 6;
     let (random, all) = best("sampler = 'random'\nstop = { rule = 'none' }");
     let (gp, _) = best("sampler = 'gp'\nstop = { rule = 'none' }");
     let (tpe, _) = best("sampler = 'tpe'\nstop = { rule = 'none' }");

@@ -160,7 +160,7 @@ pub struct SweepStopArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  babyllama sweep enqueue runs/sweeps/quickstart train.learning_rate=3e-3 train.epochs=4")]
+  babyllama sweep enqueue runs/sweeps/quickstart train.learning_rate=3e-3 train.batch_size=16")]
 pub struct SweepEnqueueArgs {
     #[command(flatten)]
     pub place: SweepPlaceArgs,

@@ -1,5 +1,6 @@
 //! Searches for settings: real trainings, stopped, continued and killed.
 
+use std::fs;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     let check = workspace.babyllama(&format!("sweep check {PLACE}")).done().stdout;
     assert!(check.contains("small: 9 proposals are the same to the bit"), "{check}");
     let status = workspace.babyllama(&format!("sweep status {PLACE} --trials")).done().stdout;
-    assert!(status.contains("best so far: trial") && status.contains("rung 0:"), "{status}");
+    assert!(status.contains("best so far: trial") && status.contains("at rung 0 with"), "{status}");
     // Given again, nothing is left to do.
     let again = workspace.babyllama("sweep run sweep.toml").done();
     assert_eq!(again.stdout, run.stdout);
@@ -91,12 +92,12 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
 
 #[test]
 fn a_trial_that_cannot_be_trained_fails_with_the_reason_and_the_search_goes_on() {
-    let keys = "name = 'small'\nrecipe = 'small.toml'\nmodel = 'student'\ntrials = 3\n\
+    let keys = "name = 'small'\nrecipe = 'small.toml'\nmodel = 'student'\ntrials = 8\n\
                 sampler = 'random'\nstop = { rule = 'none' }\n[space]\n\
-                'embedding_dropout' = [0.0, 1.5]\n'train.batch_size' = [8, 16, 32]";
+                'embedding_dropout' = { uniform = [0, 1.5] }\n'train.batch_size' = [8, 16, 32]";
     let workspace = workspace(keys);
     workspace.babyllama("sweep create sweep.toml").done();
-    for values in ["embedding_dropout=1.5", "embedding_dropout=0.0"] {
+    for values in ["embedding_dropout=1.5", "embedding_dropout=0.5"] {
         let enqueue = format!("sweep enqueue {PLACE} {values}");
         let enqueued = workspace.babyllama(&enqueue);
         // What the recipe refuses is refused at once.
@@ -107,9 +108,9 @@ fn a_trial_that_cannot_be_trained_fails_with_the_reason_and_the_search_goes_on()
     }
     workspace.babyllama(&format!("sweep work {PLACE}")).done();
     let found = trials(&workspace);
-    assert_eq!(found.len(), 3);
+    assert_eq!(found.len(), 8);
     for trial in &found {
-        let fails = trial["settings"]["embedding_dropout"] == 1.5;
+        let fails = trial["settings"]["embedding_dropout"].as_f64().unwrap() >= 1.0;
         assert_eq!(trial["state"], if fails { "failed" } else { "complete" }, "{trial}");
         let why = trial["why"].as_str().unwrap_or_default();
         assert_eq!(why.contains("embedding_dropout"), fails, "{trial}");
@@ -147,7 +148,8 @@ fn what_is_no_sweep_is_named() {
         .advises(advice);
     let create = |more: &str| workspace.babyllama(&format!("sweep create sweep.toml {more}"));
     create("--output notes").refused(1).names(&["holds other files"]);
-    create("--store store.db").refused(1).names(&["is no store"]);
+    let store = create("--store host=h,password=s3cret").refused(2).names(&["is no store"]);
+    assert!(!store.cause.contains("s3cret"), "{}", store.cause);
     create("--set trials=0").refused(2).names(&["`trials` is 0"]);
     create("--set corpus.word=3").refused(2).names(&["did you mean"]);
     let password = "postgresql://me:s3cret@127.0.0.1:1/none";
@@ -155,11 +157,14 @@ fn what_is_no_sweep_is_named() {
     assert!(!refused.cause.contains("s3cret"), "{}", refused.cause);
     create("").done();
     create("--set seed=9").refused(2).names(&["`seed`"]);
+    create(&format!("--set name=other --output {PLACE}"))
+        .refused(1)
+        .names(&["holds the sweep `small`"]);
     workspace.babyllama(&format!("sweep best {PLACE}")).refused(1).names(&["no trial"]);
     workspace.babyllama(&format!("sweep confirm {PLACE}")).refused(1).names(&["no trial"]);
     workspace
         .babyllama(&format!("sweep status {PLACE} --study smal"))
-        .refused(1)
+        .refused(2)
         .names(&["did you mean `small`?"]);
     assert_eq!(workspace.text("notes/thesis.tex"), "precious");
     workspace
@@ -167,6 +172,33 @@ fn what_is_no_sweep_is_named() {
     let import = "sweep import wandb.yaml --recipe small.toml --model student --output im.toml";
     workspace.babyllama(import).done();
     workspace.babyllama("sweep plan im.toml").done();
+}
+
+#[test]
+fn a_text_that_changes_or_goes_away_ends_the_worker_and_no_trial() {
+    let sweep = SWEEP.replace("trials = 9", "trials = 3\nstop = { rule = \"none\" }");
+    let workspace = workspace(&sweep);
+    workspace.babyllama("sweep create sweep.toml").done();
+    let work = || workspace.babyllama(&format!("sweep work {PLACE}"));
+    fs::rename(workspace.path("text"), workspace.path("elsewhere")).unwrap();
+    work().refused(1).names(&["text does not exist"]);
+    fs::rename(workspace.path("elsewhere"), workspace.path("text")).unwrap();
+    workspace.babyllama(&format!("sweep work {PLACE}")).done();
+    let standing = |number: usize| trials(&workspace)[number]["state"].clone();
+    assert_eq!(standing(0), "complete");
+    // More trials, of another text.
+    let before = workspace.text("text/a.train");
+    workspace.write("text/a.train", format!("{before}The red king sees the old dog today.\n"));
+    workspace.babyllama("sweep create sweep.toml --set trials=4").done();
+    work().refused(1).names(&["another than when the sweep began"]).advises("old text");
+    assert_eq!(standing(3), "queued");
+    workspace.write("text/a.train", before);
+    work().done();
+    assert_eq!(standing(3), "complete");
+    // A sweep may be moved.
+    fs::rename(workspace.path(PLACE), workspace.path("moved")).unwrap();
+    let status = workspace.babyllama("sweep status moved").done().stdout;
+    assert!(status.contains("small: 4 of 4 trials, 4 complete"), "{status}");
 }
 
 /// A fine-tuning task of four words.

@@ -129,7 +129,8 @@ pub fn needed(recipe: &Recipe, model: &str) -> Vec<String> {
 }
 
 /// Makes what a model's training stands on and what does not follow from its own settings: text,
-/// tokenizer, tokens, its teachers, and their stored outputs where it reads such.
+/// tokenizer, tokens, its teachers, and their stored outputs where it reads such. Returns the
+/// fingerprint of the tokens.
 ///
 /// # Errors
 /// As [`run`]; also when the recipe has no such model.
@@ -138,13 +139,14 @@ pub fn prepare(
     model: &str,
     settings: &RunSettings,
     observer: &dyn Observer,
-) -> Result<()> {
+) -> Result<String> {
     check_only(&recipe, Some(model))?;
     logged(recipe, settings, observer, |pipeline| {
         let text = pipeline.prepare_text()?;
         let teachers = teachers::needed(&pipeline.recipe, &[model.to_owned()]);
         let trained = pipeline.train_some(&text, &teachers)?;
-        pipeline.fill(model, &text, &trained)
+        pipeline.fill(model, &text, &trained)?;
+        Ok(text.stage.fingerprint())
     })
 }
 

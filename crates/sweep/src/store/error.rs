@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum StoreError {
     /// The address of a store is none that is known.
-    #[error("`{0}` is no store: give sqlite:FILE or postgresql://USER@HOST/DATABASE")]
+    #[error("`{0}...` is no store: give sqlite:FILE or postgresql://USER@HOST/DATABASE")]
     Address(String),
     /// There is no such file.
     #[error("there is no store {}", .0.display())]
@@ -58,6 +58,12 @@ pub enum StoreError {
         /// The nearest name, or all.
         hint: String,
     },
+    /// The study was deleted while it was worked on.
+    #[error("the study is no longer in the store: it was deleted")]
+    StudyGone,
+    /// A study of several objectives.
+    #[error("the study has {0} objectives, and a sweep has one")]
+    Objectives(usize),
     /// A study of that name that is no sweep of this program.
     #[error("the study `{0}` was not made by `babyllama sweep create`")]
     Foreign(String),
@@ -109,8 +115,12 @@ impl StoreError {
                 let code = source.sqlite_error_code();
                 matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy))
             }
+            // Classes of SQLSTATE: 08, connections; 57, the server's operator.
             #[cfg(feature = "postgres")]
-            Self::Postgres { source, .. } => source.is_closed() || source.as_db_error().is_none(),
+            Self::Postgres { source, .. } => source.as_db_error().is_none_or(|error| {
+                let code = error.code().code();
+                code.starts_with("08") || code.starts_with("57")
+            }),
             _ => false,
         }
     }

@@ -51,7 +51,21 @@ impl Address {
         let file = text.strip_prefix("sqlite:///").or_else(|| text.strip_prefix("sqlite:"));
         match file {
             Some(file) if !file.is_empty() => Ok(Self::Sqlite(PathBuf::from(file))),
-            _ => Err(StoreError::Address(without_password(text))),
+            // What follows may have a password in any place.
+            _ => {
+                let kind = text.split([':', '=', ' ', '/']).next().unwrap_or_default();
+                Err(StoreError::Address(kind.to_owned()))
+            }
+        }
+    }
+
+    /// Whether both lead to the same store.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(other)) => {
+                std::path::absolute(one).ok() == std::path::absolute(other).ok()
+            }
+            (one, other) => one.to_string() == other.to_string(),
         }
     }
 }
@@ -261,13 +275,16 @@ impl Store {
         read.map(Some).map_err(|source| StoreError::Attribute { key: key.to_owned(), source })
     }
 
-    /// The number of a study's first objective whose direction is stored.
+    /// What is better in a study.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or the study has several objectives.
     pub fn direction(&mut self, study: StudyId) -> Result<Direction, StoreError> {
         let sql = "SELECT direction FROM study_directions WHERE study_id = $1 ORDER BY objective";
         let mut rows = self.database.query(sql, &[study.0.into()])?;
+        if rows.len() > 1 {
+            return Err(StoreError::Objectives(rows.len()));
+        }
         let name = rows.first_mut().map(|row| row.text()).transpose()?;
         Ok(match name.as_deref() {
             Some("MAXIMIZE") => Direction::Maximize,
@@ -298,7 +315,9 @@ impl Store {
         self.write(|database| {
             let lock = database.dialect().for_update();
             let sql = format!("SELECT study_id FROM studies WHERE study_id = $1{lock}");
-            write::only(database.query(&sql, &[study.0.into()])?)?;
+            if database.query(&sql, &[study.0.into()])?.is_empty() {
+                return Err(StoreError::StudyGone.into());
+            }
             work(&mut Transaction { database, study })
         })
     }

@@ -63,8 +63,8 @@ impl Target for FinetuneTarget {
         }
     }
 
-    fn prepare(&self, _: &Assignment, _: &dyn Observer) -> Result<()> {
-        Ok(())
+    fn prepare(&self, _: &Assignment, _: &dyn Observer) -> Result<Option<String>> {
+        Ok(None)
     }
 
     fn execute(

@@ -55,11 +55,12 @@ pub trait Target: Sync {
     /// When the settings cannot be used.
     fn epochs(&self, assignment: &Assignment) -> Result<f64>;
 
-    /// Makes what all trials share, and what this one needs of that kind.
+    /// Makes what all trials share, and what this one needs of that kind. Returns what the text is
+    /// known by, which is the same for all trials of a study.
     ///
     /// # Errors
     /// When it cannot be made, or the observer asked to stop.
-    fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<()>;
+    fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<Option<String>>;
 
     /// Trains in a folder, or goes on there, and reports every evaluation to the observer.
     ///

@@ -74,8 +74,9 @@ impl TrainingTarget {
 
 impl Target for TrainingTarget {
     fn check_inputs(&self) -> Result<()> {
+        // A recipe that is stored has been read with its inputs once; here they may have gone.
+        recipe::load_with_inputs(&self.base, &[])?;
         match &self.test {
-            // What the recipe names was checked when it was read.
             None => Ok(()),
             Some(folder) => match corpus::texts::open_corpus(folder) {
                 Ok(_) => Ok(()),
@@ -97,7 +98,7 @@ impl Target for TrainingTarget {
         })
     }
 
-    fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<()> {
+    fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<Option<String>> {
         let recipe = self.recipe(assignment)?;
         let settings = RunSettings { caches: None, ..self.settings(&self.shared) };
         let mut is_reported = false;
@@ -114,7 +115,7 @@ impl Target for TrainingTarget {
                     }
                     std::thread::sleep(RETRY);
                 }
-                done => return Ok(done?),
+                done => return Ok(Some(done?)),
             }
         }
     }

@@ -2,16 +2,22 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use experiment::{Event, Observer};
 
 use super::heartbeat::Heartbeat;
-use crate::error::SweepError;
+use crate::error::{Result, SweepError};
 use crate::schedule::Assigned;
 use crate::stopping::Decision;
 use crate::sweep::Sweep;
 use crate::trial::ReportPlace;
+
+/// The study's user attribute of what the text is known by.
+const TEXT: &str = "babyllama:text";
+
+/// How long a report waits for a store that is away.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
 
 /// Why a trial's training ended before its end, apart from its own errors.
 pub(super) enum Ending {
@@ -67,6 +73,18 @@ impl<'a> TrialObserver<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Requires the text of the study's earlier trials; the first trial's is kept.
+    pub(super) fn require_text(&self, text: &str) -> Result<()> {
+        let mut state = self.state();
+        let sweep = &mut *state.sweep;
+        let known = sweep.store.study_attribute::<String>(sweep.study, TEXT)?;
+        match known {
+            None => Ok(sweep.store.set_study_attribute(sweep.study, TEXT, &text.into())?),
+            Some(known) if known == text => Ok(()),
+            Some(_) => Err(SweepError::OtherText),
+        }
+    }
+
     /// From now on events are of the trial alone.
     pub(super) fn begin_training(&self) {
         self.is_training.store(true, Ordering::Relaxed);
@@ -110,14 +128,19 @@ impl TrialProgress<'_> {
         self.places.push(place);
         self.values.push(value);
         let lease = &self.assigned.lease;
-        let mut decided = self.sweep.report(lease, &self.places, value, self.seconds);
-        if matches!(&decided, Err(error) if !error.is_lost_lease()) {
-            // The connection may have been lost meanwhile.
-            let again = self.sweep.store.reconnect().is_ok();
-            if again {
-                decided = self.sweep.report(lease, &self.places, value, self.seconds);
+        let begun = Instant::now();
+        let decided = loop {
+            match self.sweep.report(lease, &self.places, value, self.seconds) {
+                Err(SweepError::Store(error))
+                    if error.may_pass() && begun.elapsed() < LONGEST_ABSENCE =>
+                {
+                    std::thread::sleep(Duration::from_secs(2));
+                    // Where it fails, so does the next try.
+                    let _ = self.sweep.store.reconnect();
+                }
+                decided => break decided,
             }
-        }
+        };
         match decided {
             Ok(Decision::Continue) => None,
             Ok(Decision::Pause(why)) => Some(Ending::Paused(self.sweep.terms().line(&why))),

@@ -17,6 +17,7 @@ use crate::console;
 /// Prints the space, the rungs and the cost of a sweep.
 pub(super) fn plan(args: &SweepRecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let draft = Draft::read(&args.recipe, &args.overrides)?;
+    draft.check()?;
     let recipe = &draft.file.recipe;
     let studies = draft.studies.len() as u64;
     console::print(format_args!(
@@ -27,11 +28,13 @@ pub(super) fn plan(args: &SweepRecipeArgs, device: &DeviceArgs) -> anyhow::Resul
     ))?;
     console::print_table(&space_table(&draft.file.space))?;
     console::print("")?;
+    console::print(format_args!("sampler: {:?}", recipe.sampler))?;
     console::print(rungs(&recipe.stop))?;
     let seeds = recipe.confirm.seeds;
     let settings = recipe.confirm.top as u64 + 1;
     console::print(format_args!(
-        "confirmation: {settings} settings with {seeds} seeds each, {} trainings",
+        "confirmation: {settings} settings (the baseline is one) with {seeds} seeds each, {} \
+         trainings",
         settings * seeds
     ))?;
     let Some(model) = &draft.model else { return Ok(()) };

@@ -81,6 +81,9 @@ fn head(overview: &Overview, stopped: bool) -> anyhow::Result<()> {
         let value = decimal(best.value, 4);
         console::print(format_args!("best so far: trial {}, {value}", best.number))?;
     }
+    if overview.has_reached_target {
+        console::print("the target is reached: the search ends")?;
+    }
     if let Some(seconds) = overview.seconds_left() {
         let workers = overview.count(Standing::Running).max(1);
         console::print(format_args!(
@@ -176,7 +179,7 @@ fn stopped(overview: &Overview, all: bool) -> anyhow::Result<()> {
 fn correlations(overview: &Overview) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for name in overview.score_names() {
-        if name == "held_out_loss" {
+        if ["held_out_loss", "score"].contains(&name.as_str()) {
             continue;
         }
         if let Some((found, count)) = overview.r_squared(&name, VALUE) {
