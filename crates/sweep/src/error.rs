@@ -27,7 +27,7 @@ pub enum SweepError {
     Store(#[from] StoreError),
     /// What trials share, or a trial.
     #[error("{0}")]
-    Experiment(#[from] ExperimentError),
+    Experiment(#[source] Box<ExperimentError>),
     /// A file of the sweep's folder.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
@@ -66,6 +66,12 @@ pub enum SweepError {
     /// The work was asked to stop; everything up to there is saved.
     #[error("interrupted; everything up to here is saved")]
     Interrupted,
+}
+
+impl From<ExperimentError> for SweepError {
+    fn from(error: ExperimentError) -> Self {
+        Self::Experiment(Box::new(error))
+    }
 }
 
 impl SweepError {

@@ -170,7 +170,6 @@ fn searches_that_learn_end_better_than_chance_and_asha_spends_less() {
     let (kde, _) = best("sampler = 'bohb'\nstop = { rule = 'none' }");
     let (bohb, few) = best("sampler = 'bohb'");
     let found = format!("random {random} gp {gp} tpe {tpe} kde {kde} asha {bohb} {few}");
-    println!("{found}");
     assert!(gp < random && tpe < random && kde < random, "{found}");
     assert!(bohb < random + 0.02, "{found}");
     assert_eq!(all as u64, SEEDS * 30 * EPOCHS);
