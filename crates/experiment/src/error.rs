@@ -225,7 +225,10 @@ fn file_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
         _ => None,
     };
     match error.downcast_ref() {
-        Some(TrainError::Io { cause, .. }) => Some(cause),
+        // A transparent error is not in the chain of what it carries.
+        Some(TrainError::Io { cause, .. } | TrainError::Model(ModelError::Io { cause, .. })) => {
+            Some(cause)
+        }
         _ => of_model().or_else(of_corpus),
     }
 }

@@ -404,3 +404,23 @@ fn a_study_of_optuna_goes_on_as_a_sweep_and_its_trials_count() {
     let refused = Draft::read(&path, &maximize).unwrap().create(&search.place(), &search.address());
     assert!(refused.unwrap_err().to_string().contains("`objective"), "another recipe");
 }
+
+/// The teachers' recipe names data that is not here, so its base is not read.
+#[test]
+fn every_shipped_sweep_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/sweeps");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = sweep::recipe::SweepFile::read(&path, &[]).unwrap();
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(file.recipe.name.as_str()));
+        let again = sweep::recipe::SweepFile::parse(&path, &file.text().unwrap()).unwrap();
+        assert_eq!((&again.recipe, &again.space), (&file.recipe, &file.space));
+        for (values, _) in &file.enqueue {
+            file.space.stored_of_values(values).unwrap();
+        }
+        names.push(file.recipe.name);
+    }
+    names.sort();
+    assert_eq!(names, ["babyllama-2-finetuning", "babyllama-2-teachers", "quickstart"]);
+}

@@ -184,7 +184,7 @@ pub struct SweepRetryArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  babyllama sweep best runs/sweeps/quickstart > best.toml
+  babyllama sweep best runs/sweeps/quickstart
   babyllama sweep best runs/sweeps/quickstart --round 2 --output best.toml")]
 pub struct SweepBestArgs {
     #[command(flatten)]
@@ -225,7 +225,7 @@ pub enum ExportFormat {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  babyllama sweep export runs/sweeps/quickstart csv > trials.csv
+  babyllama sweep export runs/sweeps/quickstart csv --output trials.csv
   babyllama sweep export runs/sweeps/quickstart sqlite --output copy.db")]
 pub struct SweepExportArgs {
     #[command(flatten)]

@@ -23,9 +23,9 @@ fn every_shipped_recipe_loads() {
     fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // Those of fine-tuning are of another kind, with tests of their own.
+            // Those of fine-tuning and of sweeps are of other kinds, with tests of their own.
             match path.is_dir() {
-                true if path.ends_with("finetune") => {}
+                true if path.ends_with("finetune") || path.ends_with("sweeps") => {}
                 true => files(&path, found),
                 false => found.push(path),
             }
