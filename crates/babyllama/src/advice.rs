@@ -42,7 +42,6 @@ pub fn on_sweep(error: &SweepError) -> Option<&'static str> {
         SweepError::WrongUsage(_) => "change that and give the command again",
         SweepError::Refused(_) => "see `babyllama sweep help`",
         SweepError::File { source, .. } => on_file(source),
-        SweepError::Interrupted => "give the same command again; it goes on where it was",
         _ => return None,
     })
 }
@@ -72,8 +71,10 @@ fn on_store(error: &StoreError) -> &'static str {
         StoreError::Objectives(_) => "name another study",
         StoreError::LeaseLost { .. } => "nothing is to be done: another worker goes on",
         StoreError::NoTrial(_) => "`babyllama sweep status --trials` lists all trials",
-        // With the feature, a server that refuses.
-        _ => "check that the server runs, and user, database and PGPASSWORD",
+        StoreError::Postgres { .. } => {
+            "check that the server runs, and user, database and PGPASSWORD"
+        }
+        _ => "the store was edited: `babyllama sweep export` may still read it",
     }
 }
 

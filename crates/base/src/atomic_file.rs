@@ -285,7 +285,6 @@ fn remove_left_over(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> io
     }
 }
 
-/// Removes a folder with all it holds, if it is there.
 /// Removes a folder with all that is in it; nothing happens when it is not there.
 ///
 /// # Errors

@@ -64,11 +64,7 @@ impl Sweep {
         let settings = self.settings(trial, digits);
         let assignment = Assignment { settings: settings.clone(), seed: 1 };
         self.target(crate::sweep::cpu())?.check(&assignment)?;
-        let part = match &self.definition.part {
-            Part::Confirm { of, .. } => of,
-            part => part,
-        };
-        if let Part::Finetune { task, .. } = part {
+        if let Part::Finetune { task, .. } = self.definition.part.searched() {
             let mut text = format!("[tasks.{task}]\npatience = 0\n");
             if let Some(seed) = trial.row.user::<u64>(key::SEED) {
                 text.push_str(&format!("seed = {seed}\n"));

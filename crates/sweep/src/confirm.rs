@@ -5,12 +5,13 @@
 //! found that its best settings lost their gain when they were trained again.
 
 use base::rng::Rng;
+use eval::statistics::Spread;
 
 use crate::best::ranked;
 use crate::definition::{Definition, Part, Training};
 use crate::error::{Result, SweepError};
 use crate::space::Stored;
-use crate::store::{Direction, TrialState};
+use crate::store::{Direction, Parameter, TrialState};
 use crate::sweep::{Sweep, direction};
 use crate::trial::Trial;
 
@@ -25,8 +26,6 @@ const FEWEST_SEEDS: usize = 3;
 pub struct ConfirmedRow {
     /// `trial 12`, or `baseline`.
     pub label: String,
-    /// Whether it is the baseline.
-    pub baseline: bool,
     /// Its result in the search.
     pub search: Option<f64>,
     /// Its results with fresh seeds.
@@ -35,8 +34,9 @@ pub struct ConfirmedRow {
     pub mean: Option<f64>,
     /// Their standard deviation; of at least two.
     pub deviation: Option<f64>,
-    /// How much better than the baseline, seed by seed: mean and standard deviation.
-    pub gain: Option<(f64, f64)>,
+    /// How much better than the baseline, seed by seed: mean, and standard deviation of at least
+    /// two.
+    pub gain: Option<(f64, Option<f64>)>,
     /// What that comes to.
     pub verdict: Verdict,
 }
@@ -126,10 +126,8 @@ fn trainings(sweep: &mut Sweep) -> Result<Vec<Training>> {
     let mut trainings = Vec::new();
     for (trial, baseline, stored) in chosen {
         for index in 0..confirm.seeds {
-            let parameters = stored
-                .iter()
-                .map(|stored| (stored.name.clone(), stored.value, stored.distribution.to_json()));
-            let (seed, parameters) = (fresh.bits(index) >> 32, parameters.collect());
+            let parameters = stored.iter().map(Parameter::from).collect();
+            let seed = fresh.bits(index) >> 32;
             trainings.push(Training { trial, baseline, seed, parameters });
         }
     }
@@ -189,6 +187,11 @@ pub fn rows(confirmation: &mut Sweep, search: &mut Sweep) -> Result<Vec<Confirme
     Ok(rows)
 }
 
+/// Mean and standard deviation; no interval of them is used.
+fn spread(values: &[f64]) -> Option<Spread> {
+    Spread::of(values, 0.95)
+}
+
 fn row(
     label: String,
     is_baseline: bool,
@@ -209,8 +212,8 @@ fn row(
             Some(if better == Direction::Minimize { difference } else { -difference })
         })
         .collect();
-    let gain = mean(&differences).map(|mean| (mean, deviation(&differences)));
-    let gain = gain.filter(|_| !is_baseline);
+    let gain = spread(&differences).filter(|_| !is_baseline);
+    let gain = gain.map(|of| (of.mean, of.standard_deviation));
     let is_whole = values.len() == found.len();
     let verdict = match gain {
         _ if is_baseline => Verdict::Baseline,
@@ -225,21 +228,9 @@ fn row(
         Some(_) if is_whole => Verdict::Unconfirmed,
         _ => Verdict::Open,
     };
-    let gain = gain.map(|(mean, deviation)| (mean, deviation.unwrap_or(f64::NAN)));
-    let (mean, deviation) = (mean(&values), deviation(&values));
-    ConfirmedRow { label, baseline: is_baseline, search, values, mean, deviation, gain, verdict }
-}
-
-/// The mean of some numbers.
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// The standard deviation of a sample.
-pub fn deviation(values: &[f64]) -> Option<f64> {
-    let middle = mean(values)?;
-    let squares: f64 = values.iter().map(|value| (value - middle) * (value - middle)).sum();
-    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+    let all = spread(&values);
+    let (mean, deviation) = (all.map(|of| of.mean), all.and_then(|of| of.standard_deviation));
+    ConfirmedRow { label, search, values, mean, deviation, gain, verdict }
 }
 
 #[cfg(test)]

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::{Table, Value};
 
-use crate::distribution::Distribution;
 use crate::error::{Result, SweepError};
 use crate::recipe::SweepFile;
-use crate::space::Stored;
-use crate::store::{Direction, Store, StudyId, to_json};
+use crate::store::{Direction, Parameter, Store, StudyId, to_json};
 
 /// The study's user attribute that holds the definition.
 pub const DEFINITION: &str = "babyllama:sweep";
@@ -60,6 +58,16 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// The search itself, or the one that a confirmation is of.
+    pub fn searched(&self) -> &Self {
+        match self {
+            Self::Confirm { of, .. } => of.searched(),
+            part => part,
+        }
+    }
+}
+
 /// A training of known settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
@@ -69,24 +77,8 @@ pub struct Training {
     pub baseline: bool,
     /// The seed.
     pub seed: u64,
-    /// Stored parameters: name, value, distribution.
-    pub parameters: Vec<(String, f64, String)>,
-}
-
-impl Training {
-    /// Its parameters.
-    ///
-    /// # Errors
-    /// When a distribution cannot be read.
-    pub fn stored(&self) -> Result<Vec<Stored>> {
-        let parameter = |(name, value, distribution): &(String, f64, String)| {
-            let distribution = Distribution::from_json(distribution).map_err(|error| {
-                SweepError::Definition { name: name.clone(), why: error.to_string() }
-            })?;
-            Ok(Stored { name: name.clone(), distribution, value: *value })
-        };
-        self.parameters.iter().map(parameter).collect()
-    }
+    /// Its settings.
+    pub parameters: Vec<Parameter>,
 }
 
 impl Definition {

@@ -6,6 +6,7 @@ use experiment::ExperimentError;
 use experiment::recipe::RecipeError;
 use thiserror::Error;
 
+use crate::distribution::DistributionError;
 use crate::space::SpaceError;
 use crate::store::StoreError;
 
@@ -22,6 +23,9 @@ pub enum SweepError {
     /// The space, or a point of it.
     #[error("{0}")]
     Space(#[from] SpaceError),
+    /// A distribution of the store.
+    #[error("{0}")]
+    Distribution(#[from] DistributionError),
     /// The store of trials.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -63,9 +67,6 @@ pub enum SweepError {
     /// The text is not that of earlier trials.
     #[error("the text that trials are trained on is another than when the sweep began")]
     OtherText,
-    /// The work was asked to stop; everything up to there is saved.
-    #[error("interrupted; everything up to here is saved")]
-    Interrupted,
 }
 
 impl From<ExperimentError> for SweepError {
@@ -77,11 +78,7 @@ impl From<ExperimentError> for SweepError {
 impl SweepError {
     /// Whether the work was asked to stop.
     pub fn is_stop(&self) -> bool {
-        match self {
-            Self::Interrupted => true,
-            Self::Experiment(error) => error.is_stop(),
-            _ => false,
-        }
+        matches!(self, Self::Experiment(error) if error.is_stop())
     }
 
     /// Whether a trial is another worker's by now.

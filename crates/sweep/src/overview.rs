@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use eval::statistics::Spread;
+
 use crate::best::ranked;
 use crate::error::Result;
 use crate::store::TrialState;
@@ -113,7 +115,7 @@ impl Sweep {
             has_reached_target: parts.has_reached_target(&trials),
             trials: lines,
             ranked,
-            mean_seconds: crate::confirm::mean(&seconds),
+            mean_seconds: Spread::of(&seconds, 0.95).map(|of| of.mean),
         })
     }
 

@@ -3,6 +3,7 @@
 use base::rng::Rng;
 
 use crate::definition::Part;
+use crate::distribution::DistributionError;
 use crate::error::Result;
 use crate::recipe::{Seeds, SweepRecipe};
 use crate::sampler::{self, Past};
@@ -149,7 +150,9 @@ impl SweepParts {
             let (model_hash, seen) = (String::new(), Vec::new());
             let proposal =
                 StoredProposal { source: None, model_hash, seen, given: true, index: Some(index) };
-            return Ok((training.stored()?, proposal));
+            let stored = training.parameters.iter().map(Stored::try_from);
+            let stored: std::result::Result<_, DistributionError> = stored.collect();
+            return Ok((stored?, proposal));
         }
         let proposal = self.sampled(number, trials, &seen, start);
         let own = index.and_then(|index| self.enqueue.get(index));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use experiment::recipe::SettingsFile;
+use experiment::recipe::{SettingsFile, name_of_file, nearest};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -261,7 +261,7 @@ impl SweepFile {
         }
         let mut recipe: SweepRecipe = file.decode()?;
         if recipe.name.is_empty() {
-            recipe.name = name_of(path);
+            recipe.name = name_of_file(path);
         }
         let space = Space::parse(&recipe.space).map_err(|error| match error {
             SpaceError::Invalid { key, cause } => file.invalid(&format!("{SPACE}.{key}"), cause),
@@ -280,6 +280,9 @@ impl SweepFile {
     pub fn text(&self) -> Result<String> {
         let mut table = self.file.table().clone();
         table.insert("name".to_owned(), Value::String(self.recipe.name.clone()));
+        if let Some(model) = &self.recipe.model {
+            table.insert("model".to_owned(), Value::String(model.clone()));
+        }
         let mut text = String::new();
         for (key, value) in table.iter().filter(|(key, _)| *key != SPACE) {
             text.push_str(&format!("{key} = {value}\n"));
@@ -375,9 +378,6 @@ impl SweepFile {
     }
 }
 
-/// The most edits of a misspelt key.
-const MISSPELT: usize = 2;
-
 /// Refuses an override whose key is nearly one of a sweep and none of the recipe that varies.
 fn check_override(text: &str, first: &str) -> Result<()> {
     const OF_RECIPES: [&str; 9] = [
@@ -391,8 +391,7 @@ fn check_override(text: &str, first: &str) -> Result<()> {
         "distill",
         "name",
     ];
-    let is_near = |known: &str| strsim::damerau_levenshtein(first, known) <= MISSPELT;
-    match KEYS.into_iter().find(|known| is_near(known)).filter(|_| !OF_RECIPES.contains(&first)) {
+    match nearest(first, &KEYS).filter(|_| !OF_RECIPES.contains(&first)) {
         None => Ok(()),
         Some(known) => Err(SweepError::WrongUsage(format!(
             "--set {text}: a sweep has no key `{first}`; did you mean `{known}`?"
@@ -417,12 +416,6 @@ fn enqueued(file: &SettingsFile, recipe: &SweepRecipe) -> Result<Vec<(Table, boo
         found.push((table, baseline));
     }
     Ok(found)
-}
-
-fn name_of(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    stem.chars().map(plain).collect()
 }
 
 fn flatten(prefix: &str, table: &Table, into: &mut Vec<String>) {

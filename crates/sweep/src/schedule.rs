@@ -336,7 +336,7 @@ impl Plan<'_> {
         start: NewTrial,
         why: &'static str,
     ) -> Result<Next> {
-        let parameters: Vec<Parameter> = stored.iter().map(parameter).collect();
+        let parameters: Vec<Parameter> = stored.iter().map(Parameter::from).collect();
         change.set_parameters(row.id, &parameters)?;
         let (number, seed) = (row.number, self.sweep.seed(row.number, proposal.index));
         change.set_user(row.id, key::SEED, &json!(seed))?;
@@ -347,14 +347,5 @@ impl Plan<'_> {
         let (reports, seconds) = (Vec::new(), 0.0);
         let assigned = Assigned { lease, number, stored, seed, why, reports, seconds };
         Ok(Next::Train(Box::new(assigned)))
-    }
-}
-
-/// A stored parameter as a row.
-pub fn parameter(stored: &Stored) -> Parameter {
-    Parameter {
-        name: stored.name.clone(),
-        value: stored.value,
-        distribution: stored.distribution.to_json(),
     }
 }

@@ -12,7 +12,7 @@ use experiment::{Recipe, recipe};
 use crate::definition::{Definition, Part};
 use crate::error::{FileContext, Result, SweepError, refuse};
 use crate::recipe::{Goal, SweepFile, VALIDATION_LOSS};
-use crate::space::{Point, Stored};
+use crate::space::Stored;
 use crate::stopping::Unit;
 use crate::store::{Address, Direction, Store, StudyId};
 use crate::target::{Assignment, FinetuneTarget, Target, TrainingTarget};
@@ -54,8 +54,6 @@ pub struct Draft {
     pub file: SweepFile,
     /// The recipe that varies, as text.
     pub base: String,
-    /// The model that varies; `None` of a fine-tuning.
-    pub model: Option<String>,
     /// Names of its studies, and what each is.
     pub studies: Vec<(String, Part)>,
 }
@@ -66,15 +64,15 @@ impl Draft {
     /// # Errors
     /// When a file cannot be read or used.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
-        let file = SweepFile::read(path, overrides)?;
+        let mut file = SweepFile::read(path, overrides)?;
         let draft = match (&file.recipe.recipe, &file.recipe.finetune) {
             (Some(base), _) => {
                 let base = recipe::load_with_inputs(base, &file.base_overrides())?;
-                let model = model_of(&file, &base)?;
+                file.recipe.model = Some(choose_model(&file, &base)?);
                 check_metric(&file, &base)?;
                 let base = base.resolved()?;
                 let studies = vec![(file.recipe.name.clone(), Part::Search)];
-                Self { base, model: Some(model), studies, file }
+                Self { base, studies, file }
             }
             (None, Some(section)) => {
                 let base = std::fs::read_to_string(&section.recipe).unwrap_or_default();
@@ -91,7 +89,7 @@ impl Draft {
                         studies.push((name, Part::Finetune { model, task: task.clone() }));
                     }
                 }
-                Self { base, model: None, studies, file }
+                Self { base, studies, file }
             }
             (None, None) => return Err(file.invalid("recipe", "is missing")),
         };
@@ -136,9 +134,7 @@ impl Draft {
         let folder = folder.path();
         write(folder, place::BASE, &self.base)?;
         let space = &self.file.space;
-        let parameters = space.parameters().values();
-        let middle = parameters.map(|of| Some(if of.categories().is_some() { 0.0 } else { 0.5 }));
-        let middle: Point = middle.collect();
+        let middle = space.middle();
         let mut points = vec![(None, space.stored(&space.complete(middle.clone())))];
         for (place, parameter) in space.parameters().values().enumerate() {
             for value in 1..parameter.categories().unwrap_or(0) {
@@ -182,7 +178,16 @@ pub(crate) fn cpu() -> Arc<dyn Device> {
     Arc::new(engine::cpu::Cpu::new())
 }
 
-fn model_of(file: &SweepFile, base: &Recipe) -> Result<String> {
+/// The model of a search.
+fn model_of(file: &SweepFile) -> Result<String> {
+    match &file.recipe.model {
+        Some(model) => Ok(model.clone()),
+        None => Err(file.invalid("model", "is missing")),
+    }
+}
+
+/// The model that the recipe names, or the only one of the recipe that varies.
+fn choose_model(file: &SweepFile, base: &Recipe) -> Result<String> {
     let known: Vec<&str> = base.models.keys().map(String::as_str).collect();
     match (&file.recipe.model, &known[..]) {
         (Some(model), _) if base.models.contains_key(model) => Ok(model.clone()),
@@ -213,8 +218,7 @@ fn check_metric(file: &SweepFile, base: &Recipe) -> Result<()> {
 /// What is better in a study.
 pub fn direction(file: &SweepFile, part: &Part) -> Direction {
     let objective = &file.recipe.objective;
-    match (part, objective.goal) {
-        (Part::Confirm { of, .. }, _) => direction(file, of),
+    match (part.searched(), objective.goal) {
         (_, Some(Goal::Minimize)) => Direction::Minimize,
         (_, Some(Goal::Maximize)) => Direction::Maximize,
         (Part::Search, None) if objective.metric == VALIDATION_LOSS => Direction::Minimize,
@@ -228,14 +232,9 @@ fn target(
     folder: &Path,
     device: Arc<dyn Device>,
 ) -> Result<Box<dyn Target>> {
-    match part {
-        Part::Confirm { of, .. } => target(file, of, folder, device),
-        Part::Search => {
-            let base = folder.join(place::BASE);
-            let model = match &file.recipe.model {
-                Some(model) => model.clone(),
-                None => model_of(file, &recipe::load(&base, &[])?)?,
-            };
+    match part.searched() {
+        Part::Search | Part::Confirm { .. } => {
+            let (base, model) = (folder.join(place::BASE), model_of(file)?);
             let (shared, test) = (folder.join(place::SHARED), file.recipe.test.clone());
             Ok(Box::new(TrainingTarget { base, model, shared, test, device }))
         }
@@ -258,15 +257,11 @@ fn target(
 fn check_folder(folder: &Path, name: &str) -> Result<()> {
     let Ok(mut entries) = std::fs::read_dir(folder) else { return Ok(()) };
     let known = [place::SWEEP, place::BASE, place::STORE];
-    let place = folder.join(place::SWEEP);
-    if let Ok(text) = std::fs::read_to_string(&place) {
-        let other = SweepFile::parse(&place, &text)?.recipe.name;
-        if other != name {
-            return refuse(format_args!(
-                "{} holds the sweep `{other}`; name a new folder with --output",
-                folder.display()
-            ));
-        }
+    if let Some(other) = name_in(folder)?.filter(|other| other != name) {
+        return refuse(format_args!(
+            "{} holds the sweep `{other}`; name a new folder with --output",
+            folder.display()
+        ));
     }
     if entries.next().is_none() || known.iter().any(|name| folder.join(name).is_file()) {
         return Ok(());
@@ -275,6 +270,18 @@ fn check_folder(folder: &Path, name: &str) -> Result<()> {
         "{} holds other files and no sweep; name a new folder with --output",
         folder.display()
     ))
+}
+
+/// The name of the sweep that a folder holds.
+///
+/// # Errors
+/// When its recipe cannot be used.
+pub fn name_in(folder: &Path) -> Result<Option<String>> {
+    let place = folder.join(place::SWEEP);
+    match std::fs::read_to_string(&place) {
+        Ok(text) => Ok(Some(SweepFile::parse(&place, &text)?.recipe.name)),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The store of a sweep's folder.
@@ -372,12 +379,9 @@ impl Sweep {
     /// The model that is trained in every trial of a search.
     ///
     /// # Errors
-    /// When the recipe that varies cannot be read.
+    /// When the sweep is of fine-tunings.
     pub fn model(&self) -> Result<String> {
-        match &self.file.recipe.model {
-            Some(model) => Ok(model.clone()),
-            None => model_of(&self.file, &recipe::load(&self.folder.join(place::BASE), &[])?),
-        }
+        model_of(&self.file)
     }
 
     /// What is better, and which reports count.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, DistributionError};
 use crate::error::Result;
 use crate::recipe::At;
 use crate::sampler::{Outcome, Past, ProposalSource};
@@ -82,6 +82,22 @@ pub enum Status {
     Paused,
 }
 
+impl TryFrom<&Parameter> for Stored {
+    type Error = DistributionError;
+
+    fn try_from(row: &Parameter) -> std::result::Result<Self, DistributionError> {
+        let distribution = Distribution::from_json(&row.distribution)?;
+        Ok(Self { name: row.name.clone(), distribution, value: row.value })
+    }
+}
+
+impl From<&Stored> for Parameter {
+    fn from(stored: &Stored) -> Self {
+        let distribution = stored.distribution.to_json();
+        Self { name: stored.name.clone(), value: stored.value, distribution }
+    }
+}
+
 /// A trial in the sweep's terms.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -103,13 +119,9 @@ impl Trial {
     /// # Errors
     /// When a parameter's distribution cannot be read.
     pub fn of(row: TrialRow, space: &Space) -> Result<Self> {
-        let mut stored = Vec::new();
-        for Parameter { name, value, distribution } in &row.parameters {
-            // A trial of Python may have parameters of another kind; it then has no point.
-            if let Ok(distribution) = Distribution::from_json(distribution) {
-                stored.push(Stored { name: name.clone(), distribution, value: *value });
-            }
-        }
+        // A trial of Python may have parameters of another kind; it then has no point.
+        let stored: Vec<Stored> =
+            row.parameters.iter().filter_map(|row| Stored::try_from(row).ok()).collect();
         let point = match stored.len() == row.parameters.len() && !stored.is_empty() {
             true => space.point_of_stored(&stored).ok(),
             false => None,

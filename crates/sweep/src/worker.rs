@@ -2,6 +2,7 @@
 
 mod heartbeat;
 mod observer;
+mod patience;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use train::TrainError;
 
 use self::heartbeat::Heartbeat;
 use self::observer::{Ending, TrialObserver};
-use crate::definition::Part;
+use self::patience::patiently;
 use crate::error::{Result, SweepError};
 use crate::recipe::VALIDATION_LOSS;
 use crate::schedule::{Assigned, Next};
-use crate::store::{Store, StudyId, TrialState, Worker};
+use crate::store::{Lease, Store, StudyId, TrialState, Worker};
 use crate::sweep::Sweep;
 use crate::target::{Assignment, Measured, Target};
 use crate::trial::key;
@@ -26,14 +27,9 @@ use crate::trial::key;
 /// The study's user attribute by which workers are asked to stop.
 pub const STOP: &str = "babyllama:stop";
 
-/// The longest wait between two looks at a store that has nothing to do.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How long a store may be away before a worker gives up.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
-
-/// Between two tries.
-const RETRY: Duration = Duration::from_secs(3);
+/// Between two looks at a store that has nothing to do; it doubles from look to look.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How a worker works.
 pub struct WorkSettings {
@@ -66,21 +62,21 @@ pub fn work(
     settings: &WorkSettings,
     observer: &dyn Observer,
 ) -> Result<Worked> {
-    let mut wait = Duration::from_millis(200);
+    let mut pause = FIRST_PAUSE;
     loop {
         if observer.should_stop() || settings.until.is_some_and(|until| Instant::now() >= until) {
             return Ok(Worked::Paused);
         }
-        let mut order: Vec<(usize, usize)> = Vec::new();
+        let mut order: Vec<(u64, usize)> = Vec::new();
         for (index, sweep) in sweeps.iter_mut().enumerate() {
             if asked_to_stop(&mut sweep.store, sweep.study)?.is_some() {
                 return Ok(Worked::Stopped);
             }
-            order.push((sweep.store.trials(sweep.study)?.len(), index));
+            order.push((sweep.store.count(sweep.study)?, index));
         }
         order.sort();
         match step(sweeps, &order, settings, observer)? {
-            Step::Trained => wait = Duration::from_millis(200),
+            Step::Trained => pause = FIRST_PAUSE,
             Step::Ended(worked) => {
                 if worked == Worked::Done {
                     forget_stopped(sweeps, settings)?;
@@ -88,8 +84,8 @@ pub fn work(
                 return Ok(worked);
             }
             Step::Waits => {
-                sleep(wait, settings, observer);
-                wait = (wait * 2).min(LONGEST_WAIT);
+                wait(pause, settings, observer);
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
@@ -116,7 +112,7 @@ enum Step {
 
 fn step(
     sweeps: &mut [Sweep],
-    order: &[(usize, usize)],
+    order: &[(u64, usize)],
     settings: &WorkSettings,
     observer: &dyn Observer,
 ) -> Result<Step> {
@@ -125,7 +121,8 @@ fn step(
         let sweep = &mut sweeps[index];
         let seconds = sweep.file.recipe.heartbeat_seconds;
         let worker = Worker { name: settings.name.clone(), lease_seconds: 4.0 * seconds };
-        match patiently(sweep, settings, observer, |sweep| sweep.next(&worker))? {
+        let wait = |time| wait(time, settings, observer);
+        match patiently(sweep, wait, |sweep| sweep.next(&worker))? {
             Next::Train(assigned) => {
                 let trained = train(sweep, &assigned, &worker, settings, observer)?;
                 return Ok(match trained {
@@ -140,31 +137,6 @@ fn step(
     Ok(if waits { Step::Waits } else { Step::Ended(Worked::Done) })
 }
 
-/// Does something with the store; one that is away for a while is waited for.
-fn patiently<T>(
-    sweep: &mut Sweep,
-    settings: &WorkSettings,
-    observer: &dyn Observer,
-    work: impl Fn(&mut Sweep) -> Result<T>,
-) -> Result<T> {
-    let begun = Instant::now();
-    loop {
-        match work(sweep) {
-            Err(SweepError::Store(error))
-                if error.may_pass()
-                    && begun.elapsed() < LONGEST_ABSENCE
-                    && !observer.should_stop() =>
-            {
-                observer.note(format_args!("the store does not answer ({error}); tries again"));
-                sleep(RETRY, settings, observer);
-                // Where it fails, so does the next try.
-                let _ = sweep.store.reconnect();
-            }
-            done => return done,
-        }
-    }
-}
-
 /// Whether workers of a study were asked to stop: `after` the trial at hand, or `now`.
 ///
 /// # Errors
@@ -173,14 +145,16 @@ pub fn asked_to_stop(store: &mut Store, study: StudyId) -> Result<Option<String>
     Ok(store.study_attribute::<Option<String>>(study, STOP)?.flatten())
 }
 
-fn sleep(time: Duration, settings: &WorkSettings, observer: &dyn Observer) {
+/// Passes a time; `false` where it is cut short by the end of the work.
+fn wait(time: Duration, settings: &WorkSettings, observer: &dyn Observer) -> bool {
     let end = Instant::now() + time;
-    while Instant::now() < end && !observer.should_stop() {
-        if settings.until.is_some_and(|until| Instant::now() >= until) {
-            return;
+    while Instant::now() < end {
+        if observer.should_stop() || settings.until.is_some_and(|until| Instant::now() >= until) {
+            return false;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    true
 }
 
 /// Trains one trial; returns how the work ends, where it does.
@@ -200,22 +174,17 @@ fn train(
     let trial = TrialObserver::new(sweep, assigned, &heartbeat, settings.until, observer);
     let done = execute(&*target, &assignment, &folder, &trial);
     let (ending, reports) = (trial.ending(), trial.into_reports());
+    let wait = |time| wait(time, settings, observer);
     let lease = &assigned.lease;
     let outcome = match (done, ending) {
         (_, Ending::StoreFailed(error)) => Outcome::Ends(error),
         (_, Ending::LeaseLost(why)) => Outcome::Left(format!("{why}; this worker leaves it")),
         (Ok(measured), _) => {
-            let number = assigned.number;
-            let stored = patiently(sweep, settings, observer, |sweep| {
+            let result = patiently(sweep, wait, |sweep| {
                 finish(sweep, assigned, &folder, &measured, &reports, settings)
             });
-            match stored {
-                Err(error) if !error.is_lost_lease() => Outcome::Ends(error),
-                _ => {
-                    let seconds = begun.elapsed().as_secs_f64();
-                    Outcome::Left(format!("trial {number} is done after {seconds:.1} s"))
-                }
-            }
+            let seconds = begun.elapsed().as_secs_f64();
+            left(result, || format!("trial {} is done after {seconds:.1} s", assigned.number))
         }
         (Err(_), Ending::Paused(line)) => {
             Outcome::Left(format!("trial {} waits: {line}", assigned.number))
@@ -229,13 +198,29 @@ fn train(
         (Err(error), Ending::Own) => {
             let why = reason(&error);
             target.forget(&folder);
-            match patiently(sweep, settings, observer, |sweep| sweep.fail(lease, &why)) {
-                Err(error) if !error.is_lost_lease() => Outcome::Ends(error),
-                _ => Outcome::Left(format!("trial {} fails: {why}", assigned.number)),
-            }
+            let result = patiently(sweep, wait, |sweep| sweep.fail(lease, &why));
+            left(result, || format!("trial {} fails: {why}", assigned.number))
         }
     };
     drop(heartbeat);
+    conclude(sweep, lease, outcome, observer)
+}
+
+/// What follows from the end of a trial that was stored: of a lease that was lost nothing was.
+fn left(stored: Result<()>, line: impl FnOnce() -> String) -> Outcome {
+    match stored {
+        Err(error) if !error.is_lost_lease() => Outcome::Ends(error),
+        _ => Outcome::Left(line()),
+    }
+}
+
+/// Gives a trial back that is not at its end; returns how the work ends, where it does.
+fn conclude(
+    sweep: &mut Sweep,
+    lease: &Lease,
+    outcome: Outcome,
+    observer: &dyn Observer,
+) -> Result<Option<Worked>> {
     match outcome {
         Outcome::Left(line) => {
             observer.note(format_args!("{line}"));
@@ -330,15 +315,12 @@ fn finish(
     settings: &WorkSettings,
 ) -> Result<()> {
     let terms = sweep.terms();
-    let metric = match &sweep.definition.part {
-        Part::Search | Part::Confirm { .. } => sweep.file.recipe.objective.metric.as_str(),
-        Part::Finetune { .. } => "score",
-    };
-    let is_finetuning = measured.scores.contains_key("score");
-    let value = match metric {
-        VALIDATION_LOSS if !is_finetuning => terms.result(reports),
-        VALIDATION_LOSS => measured.scores.get("score").copied(),
-        metric => measured.scores.get(metric).copied(),
+    let metric = sweep.file.recipe.objective.metric.as_str();
+    // A fine-tuning has its task's score, and a run the loss or shares of pairs.
+    let value = match measured.scores.get("score") {
+        Some(score) => Some(*score),
+        None if metric == VALIDATION_LOSS => terms.result(reports),
+        None => measured.scores.get(metric).copied(),
     };
     let Some(value) = value.filter(|value| !value.is_nan()) else {
         return sweep.fail(&assigned.lease, &format!("it has no {metric}"));

@@ -46,6 +46,18 @@ pub struct SweepRecipeArgs {
     pub overrides: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct JobsArgs {
+    /// Workers at a time, each with its share of the threads.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
+    pub jobs: u16,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
     /// Where the trials are stored: sqlite:FILE or postgresql://USER@HOST/DATABASE, the password
@@ -65,14 +77,8 @@ Examples:
 pub struct SweepRunArgs {
     #[command(flatten)]
     pub create: SweepCreateArgs,
-    /// Workers at a time, each with its share of the threads.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..=64)
-    )]
-    pub jobs: u16,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -112,18 +118,13 @@ that is killed is taken for lost after a while, and another goes on.
 Examples:
   babyllama sweep work runs/sweeps/quickstart
   babyllama sweep work runs/sweeps/teachers --jobs 4 --for 3h50m
-  babyllama sweep work runs/sweeps/teachers --store postgresql://me@db.host/sweeps --study teachers")]
+  babyllama sweep work runs/sweeps/teachers --study teachers \\
+      --store postgresql://me@db.host/sweeps")]
 pub struct SweepWorkArgs {
     #[command(flatten)]
     pub place: SweepPlaceArgs,
-    /// Workers at a time, each with its share of the threads.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..=64)
-    )]
-    pub jobs: u16,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
     /// Stop after this time, such as 3h50m.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub time: Option<Duration>,

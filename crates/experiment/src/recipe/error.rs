@@ -117,7 +117,7 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> S
 
 /// The known name with the fewest edits from `name`, the first of equals; none when that takes more
 /// than a third of the letters (two of a short name).
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let farthest = (name.chars().count() / 3).max(2);
     known
         .iter()

@@ -32,7 +32,7 @@ use self::inputs::UnusableInput;
 
 pub(crate) use self::document::RESOLVED;
 pub use self::document::parse_value;
-pub use self::error::{Fault, Place, RecipeError, suggestion};
+pub use self::error::{Fault, Place, RecipeError, nearest, suggestion};
 pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
 pub use self::sections::{
@@ -161,7 +161,7 @@ fn read_document(path: &Path, overrides: &[String]) -> Result<(Document, Recipe)
 
 /// The name of a recipe that gives itself none: its file's, with a hyphen for each character that
 /// a name may not have.
-fn name_of_file(path: &Path) -> String {
+pub fn name_of_file(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let fits = |c: char| c.is_ascii_alphanumeric() || check::NAME_MARKS.contains(c);
     let name: String = stem.chars().map(|c| if fits(c) { c } else { '-' }).collect();

@@ -2,24 +2,15 @@
 
 use std::path::Path;
 
-use train::run::snapshot;
-
+use super::teachers;
 use crate::recipe::{Recipe, own_teacher};
-use crate::verify;
 
 /// The recipe with one model alone. Its teachers are those that [`prepare`](super::prepare) trained
-/// in the folder `teachers`.
-pub fn alone(mut recipe: Recipe, model: &str, teachers: &Path) -> Recipe {
+/// in the folder `run`.
+pub fn alone(mut recipe: Recipe, model: &str, run: &Path) -> Recipe {
     let place = |teacher: &String| match own_teacher(&recipe, teacher) {
         None => teacher.clone(),
-        Some(own) => {
-            let folder = teachers.join("models").join(own.name);
-            let place = match own.epoch {
-                Some(epoch) => snapshot(&folder, epoch),
-                None => folder.join(verify::FINAL),
-            };
-            place.to_string_lossy().into_owned()
-        }
+        Some(own) => teachers::weights(run, &own).to_string_lossy().into_owned(),
     };
     let distill = recipe.models.get(model).and_then(|section| section.distill.as_ref());
     let places: Option<Vec<String>> =

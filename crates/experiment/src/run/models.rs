@@ -219,12 +219,12 @@ impl Pipeline<'_> {
     ) -> Result<Distillation> {
         let open = |teacher: &String| match own_teacher(&self.recipe, teacher) {
             Some(own) => {
-                let earlier = trained.iter().find(|earlier| earlier.name == own.name);
-                let missing = || refuse(format_args!("teacher {teacher} is not trained yet"));
-                let weights = match own.epoch {
-                    None => earlier.map_or_else(missing, Ok)?.weights.clone(),
-                    Some(epoch) => snapshot(&self.path("models").join(own.name), epoch),
-                };
+                // A snapshot is there before its training ends.
+                let is_trained = trained.iter().any(|earlier| earlier.name == own.name);
+                if own.epoch.is_none() && !is_trained {
+                    return refuse(format_args!("teacher {teacher} is not trained yet"));
+                }
+                let weights = teachers::weights(&self.folder, &own);
                 Ok(Teacher::open(teacher.clone(), &weights)?)
             }
             None => {

@@ -1,8 +1,11 @@
 //! Teacher caches: the teachers of a recipe's students read all the text once, and their outputs
 //! are stored.
 
+use std::path::{Path, PathBuf};
+
 use model::hugging_face;
 use report::format::short;
+use train::run::snapshot;
 use train::settings::SignalKind;
 use train::signals::{DistillInputs, open_cache};
 
@@ -10,7 +13,8 @@ use super::Pipeline;
 use super::models::Trained;
 use super::prepared::Prepared;
 use crate::error::{Context, ExperimentError, Result, wrong_usage};
-use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
+use crate::recipe::{ModelSection, OwnTeacher, Recipe, Start, own_teacher};
+use crate::verify;
 
 /// The students whose teachers' outputs are kept: the one that is named, or all.
 pub(super) fn students(recipe: &Recipe, named: Option<&str>) -> Result<Vec<String>> {
@@ -60,6 +64,15 @@ pub(super) fn needed(recipe: &Recipe, students: &[String]) -> Vec<String> {
         }
     }
     needed
+}
+
+/// Where a run keeps the weights of a teacher that it trains.
+pub(super) fn weights(run: &Path, teacher: &OwnTeacher<'_>) -> PathBuf {
+    let folder = run.join("models").join(teacher.name);
+    match teacher.epoch {
+        None => folder.join(verify::FINAL),
+        Some(epoch) => snapshot(&folder, epoch),
+    }
 }
 
 impl Pipeline<'_> {

@@ -1,8 +1,9 @@
 //! Conditions: parameters that take part only where a list has a certain value.
 
+use experiment::recipe::suggestion;
 use indexmap::IndexMap;
 
-use super::{Parameter, Point, Prior, SpaceError, error, stored::is_same};
+use super::{Parameter, Point, Prior, SpaceError, stored::is_same};
 
 /// That one of the lists has one of certain values.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +34,7 @@ pub(super) fn parse(
     let mut conditions = Vec::new();
     for (other, wanted) in table {
         let Some((parameter, _, target)) = parameters.get_full(other) else {
-            let hint = error::suggestion(other, parameters.keys().map(String::as_str));
+            let hint = suggestion(other, parameters.keys().map(String::as_str));
             let cause = format!("`when` names `{other}`, which is not in the space; {hint}");
             return Err(SpaceError::invalid(key, cause));
         };

@@ -1,5 +1,7 @@
 //! What can be wrong with a search space or a value of it.
 
+use experiment::recipe::suggestion;
+
 /// Why a space cannot be read, or a value is not of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpaceError {
@@ -45,18 +47,5 @@ impl SpaceError {
 
     pub(super) fn value(key: &str, value: impl ToString, cause: impl Into<String>) -> Self {
         Self::Value { key: key.to_string(), value: value.to_string(), cause: cause.into() }
-    }
-}
-
-/// The end of a message about an unknown name: the known one with the fewest edits from it, or all
-/// of them when that takes more than a third of the letters (two of a short name).
-pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let farthest = (name.chars().count() / 3).max(2);
-    let distances = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
-    match distances.filter(|&(distance, _)| distance <= farthest).min_by_key(|&(d, _)| d) {
-        Some((_, nearest)) => format!("did you mean `{nearest}`?"),
-        None if known.is_empty() => "there is none".to_string(),
-        None => format!("known here: {}", known.join(", ")),
     }
 }

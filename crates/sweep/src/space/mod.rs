@@ -11,7 +11,6 @@ use indexmap::IndexMap;
 
 pub use condition::Condition;
 pub use error::SpaceError;
-pub(crate) use error::suggestion;
 pub use prior::{Grid, NumericPrior, Shape, round_to_step};
 pub use stored::Stored;
 
@@ -142,6 +141,12 @@ impl Space {
     /// The parameters' indices, each after those that its conditions depend on.
     pub(crate) fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// Half of every prior's probability and the first of every list, whatever the conditions.
+    pub fn middle(&self) -> Point {
+        let middle = |of: &Parameter| if of.categories().is_some() { 0.0 } else { 0.5 };
+        self.parameters.values().map(|of| Some(middle(of))).collect()
     }
 
     /// The point with `None` where a condition is not met. A coordinate that is missing although

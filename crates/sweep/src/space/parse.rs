@@ -1,10 +1,11 @@
 //! Reading a recipe's `[space]` table.
 
+use experiment::recipe::suggestion;
 use indexmap::IndexMap;
 
 use super::prior::LARGEST_INTEGER;
 use super::stored::{as_number, is_same};
-use super::{Grid, NumericPrior, Parameter, Prior, Shape, Space, SpaceError, condition, error};
+use super::{Grid, NumericPrior, Parameter, Prior, Shape, Space, SpaceError, condition};
 
 const SHAPES: [&str; 6] = ["uniform", "log_uniform", "normal", "log_normal", "beta", "values"];
 const MODIFIERS: [&str; 7] = ["integer", "q", "low", "high", "one_minus", "when", "probabilities"];
@@ -73,7 +74,7 @@ fn prior(key: &str, table: &toml::Table) -> Result<Prior, SpaceError> {
             let cause = format!("write the whole key in quotes, as in \"{key}.{name}\" = ...");
             return Err(SpaceError::invalid(key, cause));
         }
-        let hint = error::suggestion(name, known());
+        let hint = suggestion(name, known());
         return Err(SpaceError::invalid(key, format!("`{name}` is not known; {hint}")));
     }
     let mut shapes = SHAPES.into_iter().filter(|shape| table.contains_key(*shape));

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::value::{Row, Value};
 
-/// Which SQL a database speaks.
+/// Which SQL a database takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// SQLite 3.
@@ -49,7 +49,7 @@ impl Dialect {
 
 /// A connection.
 pub(super) trait Database: Send {
-    /// Which SQL it speaks.
+    /// Which SQL it takes.
     fn dialect(&self) -> Dialect;
 
     /// Runs one statement with its parameters and returns the rows of its answer.
@@ -75,6 +75,22 @@ pub(super) trait Database: Send {
     /// # Errors
     /// When there is no connection.
     fn reconnect(&mut self) -> Result<(), StoreError>;
+}
+
+/// Rows of a table's name and a column's, in the order of the tables, by table.
+///
+/// # Errors
+/// When a name is no text.
+pub(super) fn by_table(rows: Vec<Row>) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+    let mut tables: Vec<(String, Vec<String>)> = Vec::new();
+    for mut row in rows {
+        let (table, column) = (row.text()?, row.text()?);
+        match tables.last_mut() {
+            Some((last, columns)) if *last == table => columns.push(column),
+            _ => tables.push((table, vec![column])),
+        }
+    }
+    Ok(tables)
 }
 
 /// Does work in one transaction, which an error takes back.

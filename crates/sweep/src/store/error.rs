@@ -23,15 +23,16 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// PostgreSQL failed.
-    #[cfg(feature = "postgres")]
     #[error("{place}: {reason}")]
     Postgres {
         /// Host and database, without a password.
         place: String,
         /// What the server or the connection reports.
         reason: String,
+        /// Whether the same may succeed later.
+        may_pass: bool,
         /// The error itself.
-        source: postgres::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// PostgreSQL is no part of this program.
     #[error("this program was built without PostgreSQL")]
@@ -115,12 +116,7 @@ impl StoreError {
                 let code = source.sqlite_error_code();
                 matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy))
             }
-            // Classes of SQLSTATE: 08, connections; 57, the server's operator.
-            #[cfg(feature = "postgres")]
-            Self::Postgres { source, .. } => source.as_db_error().is_none_or(|error| {
-                let code = error.code().code();
-                code.starts_with("08") || code.starts_with("57")
-            }),
+            Self::Postgres { may_pass, .. } => *may_pass,
             _ => false,
         }
     }

@@ -79,7 +79,7 @@ impl Transaction<'_> {
         require(self.database, lease)
     }
 
-    /// Ends a lease: the trial is nobody's.
+    /// Ends the lease of a trial, which no worker has then.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -126,6 +126,8 @@ pub struct Store {
     database: Box<dyn Database>,
     /// Why nothing may be written, if that is so.
     read_only: Option<String>,
+    /// Whether there is a table of leases: one that can only be read need not have it.
+    has_leases: bool,
 }
 
 impl Store {
@@ -136,11 +138,13 @@ impl Store {
     pub fn open(address: &Address) -> Result<Self, StoreError> {
         let mut database = connect(address, false)?;
         let mut read_only = schema::revision_problem(&mut *database)?;
-        if read_only.is_none() && !schema::has_leases(&mut *database)? {
+        let mut has_leases = schema::has_leases(&mut *database)?;
+        if read_only.is_none() && !has_leases {
             // A study that Python made may be continued.
             read_only = schema::create(&mut *database).err().map(|error| error.to_string());
+            has_leases = read_only.is_none();
         }
-        Ok(Self { address: address.clone(), database, read_only })
+        Ok(Self { address: address.clone(), database, read_only, has_leases })
     }
 
     /// Opens a store, and makes its tables where it has none.
@@ -157,7 +161,10 @@ impl Store {
         schema::create(&mut *database)?;
         match schema::revision_problem(&mut *database)? {
             Some(problem) => Err(StoreError::ReadOnly(problem)),
-            None => Ok(Self { address: address.clone(), database, read_only: None }),
+            None => {
+                let address = address.clone();
+                Ok(Self { address, database, read_only: None, has_leases: true })
+            }
         }
     }
 
@@ -327,7 +334,17 @@ impl Store {
     /// # Errors
     /// When they cannot be read.
     pub fn trials(&mut self, study: StudyId) -> Result<Vec<TrialRow>, StoreError> {
-        rows::trials(&mut *self.database, study)
+        trials(&mut *self.database, study, self.has_leases)
+    }
+
+    /// How many trials a study has.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    pub fn count(&mut self, study: StudyId) -> Result<u64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM trials WHERE study_id = $1";
+        let count = write::only(self.database.query(sql, &[study.0.into()])?)?.integer()?;
+        Ok(count.max(0) as u64)
     }
 
     /// Copies all studies into a store that has none.
@@ -351,6 +368,19 @@ impl Store {
 pub struct Transaction<'a> {
     database: &'a mut dyn Database,
     study: StudyId,
+}
+
+/// All trials of a study, with their leases where there are such.
+fn trials(
+    database: &mut dyn Database,
+    study: StudyId,
+    has_leases: bool,
+) -> Result<Vec<TrialRow>, StoreError> {
+    let mut trials = rows::trials(database, study)?;
+    if has_leases {
+        leases::add(database, study, &mut trials)?;
+    }
+    Ok(trials)
 }
 
 fn connect(address: &Address, create: bool) -> Result<Box<dyn Database>, StoreError> {

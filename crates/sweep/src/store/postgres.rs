@@ -7,7 +7,7 @@ use std::error::Error;
 use postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 use postgres::{Client, NoTls};
 
-use super::database::{Database, Dialect};
+use super::database::{Database, Dialect, by_table};
 use super::error::StoreError;
 use super::value::{Row, Value};
 use super::without_password;
@@ -41,7 +41,12 @@ fn failure(place: &str, source: postgres::Error) -> StoreError {
         (None, Some(cause)) => cause.to_string(),
         (None, None) => source.to_string(),
     };
-    StoreError::Postgres { place: place.to_owned(), reason, source }
+    // Classes of SQLSTATE: 08, connections; 57, the server's operator.
+    let may_pass = source.as_db_error().is_none_or(|error| {
+        let code = error.code().code();
+        code.starts_with("08") || code.starts_with("57")
+    });
+    StoreError::Postgres { place: place.to_owned(), reason, may_pass, source: source.into() }
 }
 
 fn connect(address: &str) -> Result<Client, StoreError> {
@@ -82,18 +87,10 @@ impl Database for Postgres {
     }
 
     fn columns(&mut self) -> Result<Vec<(String, Vec<String>)>, StoreError> {
-        let mut tables: Vec<(String, Vec<String>)> = Vec::new();
         let sql = "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT) FROM \
                    information_schema.columns WHERE table_schema = current_schema() ORDER BY \
                    table_name, ordinal_position";
-        for mut row in self.query(sql, &[])? {
-            let (table, column) = (row.text()?, row.text()?);
-            match tables.last_mut() {
-                Some((last, columns)) if *last == table => columns.push(column),
-                _ => tables.push((table, vec![column])),
-            }
-        }
-        Ok(tables)
+        by_table(self.query(sql, &[])?)
     }
 
     fn reconnect(&mut self) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
 
 use super::database::Database;
 use super::error::StoreError;
@@ -52,7 +52,7 @@ impl TrialState {
 
 /// A parameter of a trial: its distribution as Optuna's JSON, and its value as a number (the index
 /// of a category).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameter {
     /// Its name in the store.
     pub name: String,
@@ -90,6 +90,23 @@ pub struct TrialRow {
 }
 
 impl TrialRow {
+    /// A trial of which nothing else is stored yet.
+    pub(super) fn new(id: i64, number: u64, state: TrialState) -> Self {
+        Self {
+            id,
+            number,
+            state,
+            parameters: Vec::new(),
+            value: None,
+            reports: BTreeMap::new(),
+            user: BTreeMap::new(),
+            system: BTreeMap::new(),
+            started: None,
+            completed: None,
+            lease: None,
+        }
+    }
+
     /// A user attribute; `None` where it is missing or is something else.
     pub fn user<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_str(self.user.get(key)?).ok()
@@ -98,12 +115,6 @@ impl TrialRow {
     /// A system attribute; `None` where it is missing or is something else.
     pub fn system<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_str(self.system.get(key)?).ok()
-    }
-
-    /// A system attribute whose text Python may have written with `NaN`: `None` where it is no
-    /// JSON.
-    pub fn system_json(&self, key: &str) -> Option<Json> {
-        self.system(key)
     }
 }
 
@@ -125,19 +136,10 @@ pub(super) fn trials(
     for mut row in database.query(&sql, &of_study)? {
         let id = row.integer()?;
         places.insert(id, trials.len());
-        trials.push(TrialRow {
-            id,
-            number: row.integer()?.max(0) as u64,
-            state: TrialState::of(&row.text()?)?,
-            parameters: Vec::new(),
-            value: None,
-            reports: BTreeMap::new(),
-            user: BTreeMap::new(),
-            system: BTreeMap::new(),
-            started: row.optional_text()?,
-            completed: row.optional_text()?,
-            lease: None,
-        });
+        let number = row.integer()?.max(0) as u64;
+        let trial = TrialRow::new(id, number, TrialState::of(&row.text()?)?);
+        let (started, completed) = (row.optional_text()?, row.optional_text()?);
+        trials.push(TrialRow { started, completed, ..trial });
     }
     let mut each =
         |columns: &str,
@@ -192,9 +194,6 @@ pub(super) fn trials(
         trial.system.insert(row.text()?, row.optional_text()?.unwrap_or_default());
         Ok(())
     })?;
-    if super::schema::has_leases(database)? {
-        super::leases::add(database, study, &mut trials)?;
-    }
     Ok(trials)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
-use super::database::{Database, Dialect};
+use super::database::{Database, Dialect, by_table};
 use super::error::StoreError;
 use super::value::{Row, Value};
 
@@ -79,17 +79,9 @@ impl Database for Sqlite {
     }
 
     fn columns(&mut self) -> Result<Vec<(String, Vec<String>)>, StoreError> {
-        let mut tables: Vec<(String, Vec<String>)> = Vec::new();
         let sql = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c \
                    WHERE m.type = 'table' ORDER BY m.name, c.cid";
-        for mut row in self.query(sql, &[])? {
-            let (table, column) = (row.text()?, row.text()?);
-            match tables.last_mut() {
-                Some((last, columns)) if *last == table => columns.push(column),
-                _ => tables.push((table, vec![column])),
-            }
-        }
-        Ok(tables)
+        by_table(self.query(sql, &[])?)
     }
 
     fn reconnect(&mut self) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::database::Database;
 use super::error::StoreError;
-use super::rows::{self, Parameter, TrialRow, TrialState, type_of};
+use super::rows::{Parameter, TrialRow, TrialState, type_of};
 use super::value::Row;
 use super::{Lease, Transaction, Value};
 
@@ -20,7 +20,7 @@ impl Transaction<'_> {
     /// # Errors
     /// When they cannot be read.
     pub fn trials(&mut self) -> Result<Vec<TrialRow>, StoreError> {
-        rows::trials(self.database, self.study)
+        super::trials(self.database, self.study, true)
     }
 
     /// Adds a trial; its number is the count of the trials before it.
@@ -43,19 +43,7 @@ impl Transaction<'_> {
                    AND trial_id < $2) WHERE trial_id = $2 RETURNING number";
         let number = only(self.database.query(sql, &[study.into(), id.into()])?)?;
         let number = { number }.integer()?.max(0) as u64;
-        Ok(TrialRow {
-            id,
-            number,
-            state,
-            parameters: Vec::new(),
-            value: None,
-            reports: Default::default(),
-            user: Default::default(),
-            system: Default::default(),
-            started: None,
-            completed: None,
-            lease: None,
-        })
+        Ok(TrialRow::new(id, number, state))
     }
 
     /// Stores parameters of a trial.

@@ -13,7 +13,7 @@ use experiment::{ExperimentError, Observer, Recipe, files, recipe};
 use model::hugging_face;
 
 use super::{Assignment, Measured, Target};
-use crate::error::{Result, SweepError};
+use crate::error::Result;
 use crate::recipe::overrides_of;
 
 /// How long to wait before another try at what another worker prepares.
@@ -107,7 +107,7 @@ impl Target for TrainingTarget {
             match done {
                 Err(error) if error.find::<LockError>().is_some_and(is_held) => {
                     if observer.should_stop() {
-                        return Err(SweepError::Interrupted);
+                        return Err(ExperimentError::Interrupted.into());
                     }
                     if !is_reported {
                         observer.note(format_args!("waits for what another worker prepares"));

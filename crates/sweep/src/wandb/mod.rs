@@ -4,10 +4,11 @@ mod names;
 mod parameters;
 mod recipe;
 
+use experiment::recipe::suggestion;
 use serde_json::{Map, Value};
 
 use crate::sampler::SamplerKind;
-use crate::space::{Space, SpaceError, suggestion};
+use crate::space::{Space, SpaceError};
 use crate::stopping::{StopError, StopRule, Wandb};
 
 /// A sweep as W&B's file describes it, in this program's terms.

@@ -1,9 +1,9 @@
 //! W&B's parameters as the entries of a `[space]` table.
 
+use experiment::recipe::suggestion;
 use serde_json::{Map, Value};
 
 use super::{ImportError, names};
-use crate::space::suggestion;
 
 const KEYS: [&str; 12] = [
     "distribution",

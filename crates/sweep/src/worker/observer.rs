@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use experiment::{Event, Observer};
 
 use super::heartbeat::Heartbeat;
+use super::patience::patiently;
 use crate::error::{Result, SweepError};
 use crate::schedule::Assigned;
 use crate::stopping::Decision;
@@ -15,9 +16,6 @@ use crate::trial::ReportPlace;
 
 /// The study's user attribute of what the text is known by.
 const TEXT: &str = "babyllama:text";
-
-/// How long a report waits for a store that is away.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
 
 /// Why a trial's training ended before its end, apart from its own errors.
 pub(super) enum Ending {
@@ -127,20 +125,13 @@ impl TrialProgress<'_> {
         }
         self.places.push(place);
         self.values.push(value);
-        let lease = &self.assigned.lease;
-        let begun = Instant::now();
-        let decided = loop {
-            match self.sweep.report(lease, &self.places, value, self.seconds) {
-                Err(SweepError::Store(error))
-                    if error.may_pass() && begun.elapsed() < LONGEST_ABSENCE =>
-                {
-                    std::thread::sleep(Duration::from_secs(2));
-                    // Where it fails, so does the next try.
-                    let _ = self.sweep.store.reconnect();
-                }
-                decided => break decided,
-            }
+        let (lease, places, seconds) = (&self.assigned.lease, &self.places, self.seconds);
+        let wait = |time| {
+            std::thread::sleep(time);
+            true
         };
+        let decided =
+            patiently(self.sweep, wait, |sweep| sweep.report(lease, places, value, seconds));
         match decided {
             Ok(Decision::Continue) => None,
             Ok(Decision::Pause(why)) => Some(Ending::Paused(self.sweep.terms().line(&why))),

@@ -1,5 +1,6 @@
 //! `babyllama sweep confirm`.
 
+use eval::statistics::Spread;
 use report::format::{NOTHING, decimal};
 use report::{Align, Table};
 use sweep::confirm::{self, ConfirmedRow, is_confirmation};
@@ -19,7 +20,7 @@ pub(super) fn confirm(
     device: &DeviceArgs,
 ) -> anyhow::Result<()> {
     let work = &args.work;
-    let crew = Crew { jobs: work.jobs, time: work.time, threads, device };
+    let crew = Crew { jobs: work.jobs.jobs, time: work.time, threads, device };
     match confirm_all(&work.place, &crew)? {
         Worked::Done => print(&work.place),
         Worked::Stopped => console::print(work::STOPPED),
@@ -81,10 +82,8 @@ fn table(rows: &[ConfirmedRow]) -> Table {
     ]);
     for row in rows {
         let gain = match row.gain {
-            Some((mean, deviation)) if deviation.is_finite() => {
-                format!("{mean:+.4} ± {deviation:.4}")
-            }
-            Some((mean, _)) => format!("{mean:+.4}"),
+            Some((mean, Some(deviation))) => format!("{mean:+.4} ± {deviation:.4}"),
+            Some((mean, None)) => format!("{mean:+.4}"),
             None => NOTHING.to_owned(),
         };
         table.push(vec![
@@ -103,9 +102,8 @@ fn table(rows: &[ConfirmedRow]) -> Table {
 /// What luck alone would give the best of as many trials.
 fn luck(rows: &[ConfirmedRow], trials: u64) -> anyhow::Result<()> {
     let deviations: Vec<f64> = rows.iter().filter_map(|row| row.deviation).collect();
-    let Some(deviation) = confirm::mean(&deviations).filter(|_| trials > 1) else {
-        return Ok(());
-    };
+    let of_all = Spread::of(&deviations, 0.95).filter(|_| trials > 1);
+    let Some(deviation) = of_all.map(|of| of.mean) else { return Ok(()) };
     console::print(format_args!(
         "\nBy luck alone the best of {trials} equal trials looks {:.4} better than it is \
          ({:.2} standard deviations between seeds).",

@@ -40,7 +40,7 @@ pub(super) fn run(args: &SweepRunArgs, threads: u16, device: &DeviceArgs) -> any
     let folder = create(&args.create)?;
     let store = StoreArgs { store: args.create.store.store.clone() };
     let place = SweepPlaceArgs { sweep: folder, store, study: None };
-    let crew = work::Crew { jobs: args.jobs, time: None, threads, device };
+    let crew = work::Crew { jobs: args.jobs.jobs, time: None, threads, device };
     let paused = || Interrupted { resume: console::this_command() };
     match work::work_all(&place, &crew)? {
         Worked::Done => {}

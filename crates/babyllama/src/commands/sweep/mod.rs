@@ -8,12 +8,10 @@ mod plan;
 mod status;
 mod work;
 
-use std::path::Path;
-
 use anyhow::Context;
 use sweep::confirm::is_confirmation;
 use sweep::store::Address;
-use sweep::sweep::{Sweep, place, stored_address};
+use sweep::sweep::{Sweep, name_in, stored_address};
 
 use crate::args::{DeviceArgs, SweepCommand, SweepPlaceArgs};
 use crate::failure::{Hint, WrongUsage};
@@ -58,18 +56,12 @@ fn find(args: &SweepPlaceArgs) -> anyhow::Result<Found> {
     };
     let name = match &args.study {
         Some(study) => study.clone(),
-        None => name_of(folder)?,
+        // A folder that is new on this machine has no recipe yet.
+        None => name_in(folder)?.unwrap_or_else(|| {
+            folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        }),
     };
     Ok(Found { address, name })
-}
-
-/// The name of the sweep in a folder, or that of the folder.
-fn name_of(folder: &Path) -> anyhow::Result<String> {
-    let path = folder.join(place::SWEEP);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(::sweep::recipe::SweepFile::parse(&path, &text)?.recipe.name),
-        Err(_) => Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned()),
-    }
 }
 
 /// Opens the studies of a sweep, without its confirmations unless one is named.

@@ -7,7 +7,7 @@ use experiment::{Recipe, recipe};
 use report::format::{decimal, duration, grouped};
 use report::{Align, Table};
 use sweep::recipe::overrides_of;
-use sweep::space::{Point, Prior, Space};
+use sweep::space::{Prior, Space};
 use sweep::stopping::{StopRule, Unit};
 use sweep::sweep::Draft;
 
@@ -37,14 +37,15 @@ pub(super) fn plan(args: &SweepRecipeArgs, device: &DeviceArgs) -> anyhow::Resul
          trainings",
         settings * seeds
     ))?;
-    let Some(model) = &draft.model else { return Ok(()) };
+    let Some(model) = &draft.file.recipe.model else { return Ok(()) };
     let base = |overrides: &[String]| -> anyhow::Result<Recipe> {
         let file = tempfile::Builder::new().suffix(".toml").tempfile()?;
         std::fs::write(file.path(), &draft.base)?;
         let recipe = recipe::load(file.path(), overrides)?;
         Ok(experiment::run::alone(recipe, model, Path::new("")))
     };
-    let middle = draft.file.space.settings(&draft.file.space.stored(&middle(&draft.file.space)));
+    let space = &draft.file.space;
+    let middle = space.values(&space.middle());
     let Ok(mut typical) = base(&overrides_of(model, &middle)) else { return Ok(()) };
     // Teachers are trained once; a trial reads what they left.
     typical.models.values_mut().for_each(|section| section.distill = None);
@@ -70,16 +71,6 @@ pub(super) fn plan(args: &SweepRecipeArgs, device: &DeviceArgs) -> anyhow::Resul
         console::print("The stopping rule saves most of that: see the share of trials at a rung.")?;
     }
     Ok(())
-}
-
-/// Half of every prior's probability, and the first of every list.
-fn middle(space: &Space) -> Point {
-    let parameters = space.parameters().values();
-    space.complete(
-        parameters
-            .map(|parameter| Some(if parameter.categories().is_some() { 0.0 } else { 0.5 }))
-            .collect(),
-    )
 }
 
 fn space_table(space: &Space) -> Table {

@@ -31,7 +31,7 @@ pub(super) struct Crew<'a> {
 
 /// Works until all is done, the time is over, or a signal arrives.
 pub(super) fn work(args: &SweepWorkArgs, threads: u16, device: &DeviceArgs) -> anyhow::Result<()> {
-    let crew = Crew { jobs: args.jobs, time: args.time, threads, device };
+    let crew = Crew { jobs: args.jobs.jobs, time: args.time, threads, device };
     let worked = work_all(&args.place, &crew)?;
     let place = args.place.sweep.display();
     console::print(match worked {
@@ -67,11 +67,7 @@ fn work_here(place: &SweepPlaceArgs, crew: &Crew<'_>) -> anyhow::Result<Worked> 
 /// The precision that the recipe of a sweep's trials names.
 fn precision(sweeps: &[Sweep]) -> anyhow::Result<Option<experiment::recipe::Precision>> {
     let Some(sweep) = sweeps.first() else { return Ok(None) };
-    let part = match &sweep.definition.part {
-        Part::Confirm { of, .. } => of,
-        part => part,
-    };
-    match part {
+    match sweep.definition.part.searched() {
         Part::Finetune { .. } => Ok(None),
         _ => Ok(experiment::recipe::load(&sweep.folder.join(place::BASE), &[])?.precision),
     }
