@@ -17,12 +17,14 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod figures;
 pub mod format;
 pub mod metrics;
 pub mod scores;
 pub mod table;
 
 pub use error::ReportError;
+pub use figures::Figure;
 pub use metrics::MetricsLog;
 pub use scores::{ScoreTable, TableRow, closing_table, points};
 pub use table::{Align, Table};
