@@ -5,12 +5,12 @@ use toml::Table;
 
 use crate::distribution::Distribution;
 use crate::error::{Result, SweepError};
+use crate::schedule::STOP;
 use crate::space::Stored;
 use crate::store::{StoreError, Transaction, TrialState};
 use crate::sweep::Sweep;
 use crate::target::Assignment;
 use crate::trial::{Trial, key};
-use crate::worker::STOP;
 
 /// The user attribute of Optuna's own retries: the number of the trial that is tried again.
 const FAILED_TRIAL: &str = "failed_trial";

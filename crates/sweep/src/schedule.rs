@@ -11,6 +11,9 @@ use crate::store::{Lease, Parameter, Transaction, TrialRow, TrialState, Worker};
 use crate::sweep::Sweep;
 use crate::trial::{ReportPlace, Status, StoredProposal, Terms, Trial, key};
 
+/// The study's user attribute by which workers are asked to stop.
+pub const STOP: &str = "babyllama:stop";
+
 /// What a worker does next.
 #[derive(Debug)]
 pub enum Next {
@@ -18,6 +21,8 @@ pub enum Next {
     Train(Box<Assigned>),
     /// Others work on what must be there first.
     Wait,
+    /// Workers were asked to stop.
+    Stopped,
     /// All is done.
     Done,
 }
@@ -54,7 +59,10 @@ impl Sweep {
     /// When the store cannot be read or written.
     pub fn next(&mut self, worker: &Worker) -> Result<Next> {
         let parts = self.parts()?;
-        self.store.locked(self.study, |change| Plan { sweep: &parts, worker }.next(change))
+        self.store.locked(self.study, |change| match stop_request(change)? {
+            Some(_) => Ok(Next::Stopped),
+            None => Plan { sweep: &parts, worker }.next(change),
+        })
     }
 
     /// Stores a report, and decides whether the trial goes on.
@@ -179,6 +187,11 @@ fn why_paused(trial: &Trial) -> String {
     let rung: usize = trial.row.system(key::WAITS_AT).unwrap_or(0);
     let value = trial.values().last().copied().unwrap_or(f64::NAN);
     format!("waited at rung {rung} with {value:.4} to the end of the sweep; others were better")
+}
+
+/// Whether workers were asked to stop: `after` the trial at hand, or `now`.
+pub(crate) fn stop_request(change: &mut Transaction<'_>) -> Result<Option<String>> {
+    Ok(change.study_attribute::<Option<String>>(STOP)?.flatten())
 }
 
 fn trials(change: &mut Transaction<'_>, parts: &SweepParts) -> Result<Vec<Trial>> {

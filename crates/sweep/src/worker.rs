@@ -18,14 +18,11 @@ use self::observer::{Ending, TrialObserver};
 use self::patience::patiently;
 use crate::error::{Result, SweepError};
 use crate::recipe::VALIDATION_LOSS;
-use crate::schedule::{Assigned, Next};
+use crate::schedule::{Assigned, Next, STOP};
 use crate::store::{Lease, Store, StudyId, TrialState, Worker};
 use crate::sweep::Sweep;
 use crate::target::{Assignment, Measured, Target};
 use crate::trial::key;
-
-/// The study's user attribute by which workers are asked to stop.
-pub const STOP: &str = "babyllama:stop";
 
 /// Between two looks at a store that has nothing to do; it doubles from look to look.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -67,15 +64,7 @@ pub fn work(
         if observer.should_stop() || settings.until.is_some_and(|until| Instant::now() >= until) {
             return Ok(Worked::Paused);
         }
-        let mut order: Vec<(u64, usize)> = Vec::new();
-        for (index, sweep) in sweeps.iter_mut().enumerate() {
-            if asked_to_stop(&mut sweep.store, sweep.study)?.is_some() {
-                return Ok(Worked::Stopped);
-            }
-            order.push((sweep.store.count(sweep.study)?, index));
-        }
-        order.sort();
-        match step(sweeps, &order, settings, observer)? {
+        match step(sweeps, settings, observer)? {
             Step::Trained => pause = FIRST_PAUSE,
             Step::Ended(worked) => {
                 if worked == Worked::Done {
@@ -110,19 +99,14 @@ enum Step {
     Ended(Worked),
 }
 
-fn step(
-    sweeps: &mut [Sweep],
-    order: &[(u64, usize)],
-    settings: &WorkSettings,
-    observer: &dyn Observer,
-) -> Result<Step> {
+fn step(sweeps: &mut [Sweep], settings: &WorkSettings, observer: &dyn Observer) -> Result<Step> {
     let mut waits = false;
-    for &(_, index) in order {
+    let passes = |time| wait(time, settings, observer);
+    for index in by_trials(sweeps, passes)? {
         let sweep = &mut sweeps[index];
         let seconds = sweep.file.recipe.heartbeat_seconds;
         let worker = Worker { name: settings.name.clone(), lease_seconds: 4.0 * seconds };
-        let wait = |time| wait(time, settings, observer);
-        match patiently(sweep, wait, |sweep| sweep.next(&worker))? {
+        match patiently(sweep, passes, |sweep| sweep.next(&worker))? {
             Next::Train(assigned) => {
                 let trained = train(sweep, &assigned, &worker, settings, observer)?;
                 return Ok(match trained {
@@ -131,10 +115,25 @@ fn step(
                 });
             }
             Next::Wait => waits = true,
+            Next::Stopped => return Ok(Step::Ended(Worked::Stopped)),
             Next::Done => {}
         }
     }
     Ok(if waits { Step::Waits } else { Step::Ended(Worked::Done) })
+}
+
+/// The places of the studies, that with the fewest trials first.
+fn by_trials(sweeps: &mut [Sweep], wait: impl Fn(Duration) -> bool) -> Result<Vec<usize>> {
+    if sweeps.len() == 1 {
+        return Ok(vec![0]);
+    }
+    let mut order = Vec::new();
+    for (index, sweep) in sweeps.iter_mut().enumerate() {
+        let count = patiently(sweep, &wait, |sweep| Ok(sweep.store.count(sweep.study)?))?;
+        order.push((count, index));
+    }
+    order.sort();
+    Ok(order.into_iter().map(|(_, index)| index).collect())
 }
 
 /// Whether workers of a study were asked to stop: `after` the trial at hand, or `now`.

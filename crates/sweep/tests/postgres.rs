@@ -95,7 +95,7 @@ fn work(folder: &Path, address: &Address, name: &str) {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 continue;
             }
-            Next::Done => return,
+            Next::Done | Next::Stopped => return,
         };
         let mut places: Vec<ReportPlace> =
             assigned.reports.iter().map(|(place, _)| *place).collect();

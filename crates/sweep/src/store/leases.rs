@@ -5,7 +5,7 @@ use super::database::Database;
 use super::error::StoreError;
 use super::rows::{TrialRow, TrialState};
 use super::schema::LEASES;
-use super::{Store, StudyId, Transaction, Value};
+use super::{StudyId, Transaction, Value};
 
 /// Who works: its name for readers, and how long its leases last.
 #[derive(Clone, Debug)]
@@ -91,36 +91,28 @@ impl Transaction<'_> {
             .map(drop)
     }
 
-    fn heartbeat(&mut self, trial: i64) -> Result<(), StoreError> {
-        heartbeat(self.database, trial)
-    }
-}
-
-impl Store {
     /// Renews a lease and the heartbeat that Optuna looks at.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] when it is another worker's by now.
     pub fn renew(&mut self, lease: &Lease, worker: &Worker) -> Result<(), StoreError> {
-        let seconds = worker.lease_seconds;
-        self.write(|database| {
-            let expires = format!("{} + $1", database.dialect().epoch());
-            let sql = format!(
-                "UPDATE {LEASES} SET expires = {expires} WHERE trial_id = $2 AND token = $3 \
-                 RETURNING trial_id"
-            );
-            let token = lease.token.as_str();
-            database.query(&sql, &[seconds.into(), lease.trial.into(), token.into()])?;
-            require(database, lease)?;
-            heartbeat(database, lease.trial)
-        })
+        let expires = format!("{} + $1", self.database.dialect().epoch());
+        let sql = format!(
+            "UPDATE {LEASES} SET expires = {expires} WHERE trial_id = $2 AND token = $3 RETURNING \
+             trial_id"
+        );
+        let (seconds, token) = (worker.lease_seconds, lease.token.as_str());
+        self.database.query(&sql, &[seconds.into(), lease.trial.into(), token.into()])?;
+        self.check(lease)?;
+        self.heartbeat(lease.trial)
     }
-}
 
-fn heartbeat(database: &mut dyn Database, trial: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES ($1, CURRENT_TIMESTAMP) \
-               ON CONFLICT (trial_id) DO UPDATE SET heartbeat = CURRENT_TIMESTAMP";
-    database.query(sql, &[trial.into()]).map(drop)
+    fn heartbeat(&mut self, trial: i64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES ($1, \
+                   CURRENT_TIMESTAMP) ON CONFLICT (trial_id) DO UPDATE SET heartbeat = \
+                   CURRENT_TIMESTAMP";
+        self.database.query(sql, &[trial.into()]).map(drop)
+    }
 }
 
 fn require(database: &mut dyn Database, lease: &Lease) -> Result<(), StoreError> {

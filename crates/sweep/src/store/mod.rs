@@ -272,14 +272,7 @@ impl Store {
         study: StudyId,
         key: &str,
     ) -> Result<Option<T>, StoreError> {
-        let sql = "SELECT value_json FROM study_user_attributes WHERE study_id = $1 AND \"key\" \
-                   = $2";
-        let mut rows = self.database.query(sql, &[study.0.into(), key.into()])?;
-        let Some(text) = rows.first_mut().map(|row| row.text()).transpose()? else {
-            return Ok(None);
-        };
-        let read = serde_json::from_str(&text);
-        read.map(Some).map_err(|source| StoreError::Attribute { key: key.to_owned(), source })
+        study_attribute(&mut *self.database, study, key)
     }
 
     /// What is better in a study.
@@ -329,6 +322,18 @@ impl Store {
         })
     }
 
+    /// A transaction on a study that locks nothing of it: for what concerns one lease alone.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn unlocked<T, E: From<StoreError>>(
+        &mut self,
+        study: StudyId,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.write(|database| work(&mut Transaction { database, study }))
+    }
+
     /// All trials of a study, in order of number.
     ///
     /// # Errors
@@ -364,10 +369,24 @@ impl Store {
     }
 }
 
-/// A transaction under the lock of a study.
+/// A transaction on a study.
 pub struct Transaction<'a> {
     database: &'a mut dyn Database,
     study: StudyId,
+}
+
+fn study_attribute<T: DeserializeOwned>(
+    database: &mut dyn Database,
+    study: StudyId,
+    key: &str,
+) -> Result<Option<T>, StoreError> {
+    let sql = "SELECT value_json FROM study_user_attributes WHERE study_id = $1 AND \"key\" = $2";
+    let mut rows = database.query(sql, &[study.0.into(), key.into()])?;
+    let Some(text) = rows.first_mut().map(|row| row.text()).transpose()? else {
+        return Ok(None);
+    };
+    let read = serde_json::from_str(&text);
+    read.map(Some).map_err(|source| StoreError::Attribute { key: key.to_owned(), source })
 }
 
 /// All trials of a study, with their leases where there are such.

@@ -15,6 +15,10 @@ fn worker(name: &str, lease_seconds: f64) -> Worker {
     Worker { name: name.to_owned(), lease_seconds }
 }
 
+fn renew(store: &mut Store, lease: &Lease, worker: &Worker) -> Result<(), StoreError> {
+    store.unlocked(lease.study, |change| change.renew(lease, worker))
+}
+
 fn insert_running(store: &mut Store, study: StudyId) -> TrialRow {
     store.locked(study, |change| change.insert(TrialState::Running)).unwrap()
 }
@@ -139,21 +143,21 @@ fn a_lease_is_lost_to_the_next_worker_and_to_changes_from_outside() {
     let trial = insert_running(&mut store, study);
     let (first, second) = (worker("first", 60.0), worker("second", -1.0));
     let one = store.locked(study, |change| change.lease(&trial, &first)).unwrap();
-    store.renew(&one, &first).unwrap();
+    renew(&mut store, &one, &first).unwrap();
     let two = store.locked(study, |change| change.lease(&trial, &second)).unwrap();
-    let message = store.renew(&one, &first).unwrap_err().to_string();
+    let message = renew(&mut store, &one, &first).unwrap_err().to_string();
     assert_eq!(message, "trial 0 is no longer this worker's: second has it");
     // It expired when it was given, and is seen so.
     assert!(store.trials(study).unwrap()[0].lease.as_ref().unwrap().1 < 0.0);
     // Until another worker takes the trial, it can still be renewed.
-    store.renew(&two, &worker("second", 5.0)).unwrap();
+    renew(&mut store, &two, &worker("second", 5.0)).unwrap();
     assert!(store.trials(study).unwrap()[0].lease.as_ref().unwrap().1 > 0.0);
     store
         .locked(study, |change| {
             change.change_state(trial.id, TrialState::Running, TrialState::Fail)
         })
         .unwrap();
-    let message = store.renew(&two, &second).unwrap_err().to_string();
+    let message = renew(&mut store, &two, &second).unwrap_err().to_string();
     assert_eq!(message, "trial 0 is no longer this worker's: its state is FAIL");
 }
 

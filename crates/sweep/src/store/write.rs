@@ -1,5 +1,6 @@
 //! What changes a study: new trials, states, reports, results, attributes.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::database::Database;
@@ -21,6 +22,17 @@ impl Transaction<'_> {
     /// When they cannot be read.
     pub fn trials(&mut self) -> Result<Vec<TrialRow>, StoreError> {
         super::trials(self.database, self.study, true)
+    }
+
+    /// A user attribute of the study.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood.
+    pub fn study_attribute<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+    ) -> Result<Option<T>, StoreError> {
+        super::study_attribute(self.database, self.study, key)
     }
 
     /// Adds a trial; its number is the count of the trials before it.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::asked_to_stop;
 use crate::error::Result;
+use crate::schedule::stop_request;
 use crate::store::{Lease, Store, StudyId, Worker};
 use crate::sweep::Sweep;
 
@@ -86,10 +86,10 @@ fn beat(
             return;
         }
         drop(state);
-        let beat = store
-            .renew(lease, worker)
-            .map_err(crate::SweepError::from)
-            .and_then(|()| asked_to_stop(&mut store, study));
+        let beat = store.unlocked(study, |change| {
+            change.renew(lease, worker)?;
+            stop_request(change)
+        });
         state = match shared.state.lock() {
             Ok(state) => state,
             Err(_) => return,
