@@ -45,6 +45,8 @@ fn ages_are_predicted_for_each_model_and_ensemble() {
         let written =
             |file: &str| workspace.json(&format!("results/{name}/aoa_prediction/{file}.json"));
         assert_eq!(written("mean_absolute_deviation_results"), found[index]["aoa"]);
+        assert_eq!(found[index]["precision"], "f32");
+        assert_eq!(written("data")["precision"], "f32");
         let words = written("extracted_average_surprisals");
         assert_eq!(words.as_object().unwrap().len(), 28);
         assert_eq!(words["unicorn"], serde_json::json!([0.0, 0]));

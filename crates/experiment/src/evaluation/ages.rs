@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use base::stop;
 use corpus::{CorpusError, texts};
+use engine::Arithmetic;
 use eval::age_of_acquisition::{
     AgeScore, Context as Sentence, ContextGatherer, DEFAULT_CONTEXTS, Surprisals, WordFinder,
     WordList, read_contexts, score_as_published, score_corrected, score_words,
 };
 use eval::{Rules, Scorer};
 use serde::Serialize;
+use serde_json::json;
 
 use super::progress::ScoringProgress;
+use super::results::DATA;
 use super::{LoadedModel, label, models, tokenizer};
 use crate::error::{Result, wrong_usage};
 use crate::files;
@@ -55,6 +58,8 @@ pub struct AgeResult {
     pub score: AgeScore,
     /// The surprisals behind them.
     pub surprisals: Surprisals,
+    /// What the products of the models were computed in.
+    pub precision: Arithmetic,
 }
 
 impl AgeData {
@@ -96,7 +101,7 @@ impl AgeData {
     }
 
     /// Scores a group of models as one. With a folder, the pipeline's two files are written below
-    /// it.
+    /// it, and beside them the precision.
     ///
     /// # Errors
     /// When scoring fails or is asked to stop, or a file cannot be written.
@@ -107,6 +112,7 @@ impl AgeData {
         observer: &dyn Observer,
     ) -> Result<AgeResult> {
         let surprisals = self.surprisals(group, observer)?;
+        let precision = group[0].model.device().arithmetic();
         let folder = folder.map(|folder| folder.join(FOLDER));
         if let Some(folder) = &folder {
             write(
@@ -117,8 +123,9 @@ impl AgeData {
         let score = score_words(&self.list, &surprisals)?;
         if let Some(folder) = &folder {
             write(&folder.join("mean_absolute_deviation_results.json"), &score)?;
+            files::write_json(&folder.join(DATA), &json!({ "precision": precision.to_string() }))?;
         }
-        Ok(AgeResult { score, surprisals })
+        Ok(AgeResult { score, surprisals, precision })
     }
 
     /// The surprisals of a group of models as one. Only the pipeline of 2023 has this task.

@@ -27,10 +27,11 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         results.push((label(group), data.measure(group, folder, &console).or_abandoned()?));
     }
     print(&results, data.words())?;
-    let as_json = |(label, AgeResult { score, surprisals }): &(String, AgeResult)| {
+    let as_json = |(label, AgeResult { score, surprisals, precision }): &(String, AgeResult)| {
         json!({
             "model": label,
             "aoa": score,
+            "precision": precision.to_string(),
             "as_published": args.as_published,
             "contexts": data.contexts(),
             "words_found": surprisals.words_found(),
