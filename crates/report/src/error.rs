@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why a metrics log could not be read or written.
+/// Why a file of a report could not be read, drawn or written.
 #[expect(missing_docs, reason = "the message of a variant states what it is")]
 #[derive(Debug, Error)]
 pub enum ReportError {
@@ -15,13 +15,19 @@ pub enum ReportError {
     Line { path: PathBuf, line: usize, source: serde_json::Error },
     #[error("cannot write a record to {}: {source}", path.display())]
     Record { path: PathBuf, source: serde_json::Error },
+    #[error("cannot write a table: {source}")]
+    Output { source: std::io::Error },
+    #[error("cannot draw figure {name}: {reason}")]
+    Drawing { name: String, reason: String },
 }
 
 impl From<ReportError> for io::Error {
     /// The same error with the kind that the file system gave it.
     fn from(error: ReportError) -> Self {
         match &error {
-            ReportError::File { source, .. } => Self::new(source.kind(), error),
+            ReportError::File { source, .. } | ReportError::Output { source } => {
+                Self::new(source.kind(), error)
+            }
             _ => Self::new(io::ErrorKind::InvalidData, error),
         }
     }

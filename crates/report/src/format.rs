@@ -82,16 +82,27 @@ pub fn counted(count: u64, what: &str) -> String {
 }
 
 /// A name as tables and lines of text show it: control characters, which names of files may have,
-/// are escaped.
+/// are escaped, and so are those that turn the direction of the text around them and those that
+/// no document may hold.
 pub fn in_one_line(name: &str) -> String {
-    let show = |letter: char| match letter.is_control() {
+    let show = |letter: char| match is_unseen(letter) {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),
     };
-    match name.contains(char::is_control) {
+    match name.contains(is_unseen) {
         true => name.chars().map(show).collect(),
         false => name.to_owned(),
     }
+}
+
+/// Whether a character changes the text around it instead of being read: control characters, line
+/// and paragraph separators, marks and controls of direction, byte order marks, noncharacters.
+pub(crate) fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}')
+        || letter as u32 & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]
@@ -128,6 +139,19 @@ mod tests {
         ];
         for (number, expected) in cases {
             assert_eq!(short(number), expected);
+        }
+    }
+
+    #[test]
+    fn characters_that_change_other_text_are_escaped() {
+        let cases = [
+            ("a\tb", "a\\tb"),
+            ("gpj.\u{202e}exe", "gpj.\\u{202e}exe"),
+            ("\u{feff}x\u{2028}\u{ffff}", "\\u{feff}x\\u{2028}\\u{ffff}"),
+            ("é 漢 \u{1f468}\u{200d}\u{1f469}", "é 漢 \u{1f468}\u{200d}\u{1f469}"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(in_one_line(name), expected);
         }
     }
 

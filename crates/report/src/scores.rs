@@ -1,20 +1,22 @@
 //! Tables of scores: tasks or benchmarks by models, and the one that closes a run.
 
 use crate::format::{NOTHING, decimal, grouped, percent, short};
-use crate::table::{Align, Table};
+use crate::table::{Align, Best, Table};
 
 /// A table of scores: columns that name a row, such as the task and its metric, then a column for
 /// each model, one's own first and those of papers behind them.
 #[derive(Clone, Debug)]
 pub struct ScoreTable {
     table: Table,
+    labels: usize,
 }
 
 impl ScoreTable {
     /// An empty table. `labels` are the heads of the columns that name a row.
     pub fn new<'a>(labels: &[(&'a str, Align)], models: impl IntoIterator<Item = &'a str>) -> Self {
         let models = models.into_iter().map(|model| (model, Align::Right));
-        Self { table: Table::new(labels.iter().copied().chain(models)) }
+        let columns = labels.iter().copied().chain(models);
+        Self { table: Table::new(columns), labels: labels.len() }
     }
 
     /// Adds a row: its labels, and a score for each model. Scores of the last models may be
@@ -25,6 +27,11 @@ impl ScoreTable {
         scores: impl IntoIterator<Item = String>,
     ) {
         self.table.push(labels.into_iter().map(str::to_owned).chain(scores).collect());
+    }
+
+    /// Makes the highest score of each row bold; in tables of losses it is the lowest.
+    pub fn mark_best(&mut self, best: Best) {
+        self.table.mark_best_of_rows(self.labels, best);
     }
 
     /// The table to print.
@@ -43,7 +50,7 @@ pub fn points(share: f64) -> String {
 pub struct TableRow {
     /// The name.
     pub model: String,
-    /// The number of weights.
+    /// The number of weights; 0 where it is not known.
     pub parameters: u64,
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: Option<f64>,
@@ -120,7 +127,7 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
     for row in rows {
         let first = [
             row.model.clone(),
-            grouped(row.parameters),
+            if row.parameters == 0 { NOTHING.to_string() } else { grouped(row.parameters) },
             decimal(row.best_epoch, 2),
             match &row.spread {
                 Some((Some(spread), _)) => {
@@ -147,6 +154,9 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
         });
         table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
+    table.mark_best_of_column(3, Best::Lowest);
+    table.mark_best_of_column(4, Best::Lowest);
+    (5..5 + pairs.count()).for_each(|column| table.mark_best_of_column(column, Best::Highest));
     table
 }
 

@@ -1,4 +1,8 @@
-//! Aligned tables, as plain text and as Markdown.
+//! Aligned tables, as plain text, Markdown, HTML, LaTeX and CSV.
+
+mod dresses;
+
+use std::collections::HashSet;
 
 use crate::format::in_one_line;
 
@@ -11,18 +15,29 @@ pub enum Align {
     Right,
 }
 
+/// Which of several numbers is best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Best {
+    /// The least, such as a loss.
+    Lowest,
+    /// The largest, such as a score.
+    Highest,
+}
+
 /// A table of text.
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    /// Rows and columns of the cells that are bold where a table can have bold cells.
+    bold: HashSet<(usize, usize)>,
 }
 
 impl Table {
     /// An empty table with the given column heads; control characters in them are escaped.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(head, align)| (in_one_line(head), align));
-        Self { columns: columns.collect(), rows: Vec::new() }
+        Self { columns: columns.collect(), rows: Vec::new(), bold: HashSet::new() }
     }
 
     /// Adds a row. Cells that are missing stay empty, cells beyond the last column are dropped, and
@@ -30,6 +45,35 @@ impl Table {
     pub fn push(&mut self, mut cells: Vec<String>) {
         cells.resize(self.columns.len(), String::new());
         self.rows.push(cells.iter().map(|cell| in_one_line(cell)).collect());
+    }
+
+    /// Makes the best number of a column bold, and all that are as good by what is printed. The
+    /// number of a cell is its first word; of a single one, none is best.
+    pub fn mark_best_of_column(&mut self, column: usize, best: Best) {
+        let rows = 0..self.rows.len();
+        self.mark_best(rows.map(|row| (row, column)).collect(), best);
+    }
+
+    /// The same for the columns of each row from `first` on: those of models.
+    pub fn mark_best_of_rows(&mut self, first: usize, best: Best) {
+        for row in 0..self.rows.len() {
+            let columns = first..self.columns.len();
+            self.mark_best(columns.map(|column| (row, column)).collect(), best);
+        }
+    }
+
+    fn mark_best(&mut self, cells: Vec<(usize, usize)>, best: Best) {
+        let value = |&(row, column): &(usize, usize)| {
+            let value = leading_number(self.rows.get(row)?.get(column)?)?;
+            Some(if best == Best::Lowest { -value } else { value })
+        };
+        let values: Vec<((usize, usize), f64)> =
+            cells.iter().filter_map(|cell| Some((*cell, value(cell)?))).collect();
+        let highest = values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
+        if values.len() > 1 {
+            let best = values.iter().filter(|(_, value)| *value == highest);
+            self.bold.extend(best.map(|(cell, _)| *cell));
+        }
     }
 
     /// Columns two spaces apart under a ruled head, each line ended by a line feed.
@@ -77,27 +121,6 @@ impl Table {
         for cells in heads.iter().chain([&rule]).chain(&self.rows) {
             text.push_str(self.aligned(cells, widths).join("  ").trim_end());
             text.push('\n');
-        }
-        text
-    }
-
-    /// A Markdown table that also lines up when read as it is.
-    pub fn to_markdown(&self) -> String {
-        let escape = |cell: &String| cell.replace('|', "\\|");
-        // A rule needs three signs.
-        let width = |cell: &str| cell.replace('|', "\\|").chars().count().max(3);
-        let widths = self.widths(width, width);
-        let heads: Vec<String> = self.columns.iter().map(|(head, _)| escape(head)).collect();
-        let rule: Vec<String> = self
-            .columns
-            .iter()
-            .zip(&widths)
-            .map(|((_, align), &width)| ruled(*align, width))
-            .collect();
-        let rows = self.rows.iter().map(|row| row.iter().map(escape).collect::<Vec<_>>());
-        let mut text = String::new();
-        for cells in [heads, rule].into_iter().chain(rows) {
-            text.push_str(&format!("| {} |\n", self.aligned(&cells, &widths).join(" | ")));
         }
         text
     }
@@ -176,11 +199,10 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn ruled(align: Align, width: usize) -> String {
-    match align {
-        Align::Left => "-".repeat(width),
-        Align::Right => format!("{}:", "-".repeat(width - 1)),
-    }
+/// The number that a cell begins with.
+fn leading_number(cell: &str) -> Option<f64> {
+    let word = cell.split_whitespace().next()?;
+    word.replace(',', "").parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 #[cfg(test)]
@@ -224,15 +246,6 @@ mod tests {
         table.push(vec!["a\n\u{1b}[31mb".into()]);
         assert_eq!(table.to_text(), "two\\nlines\n--------------\na\\n\\u{1b}[31mb\n");
         let markdown = table.to_markdown();
-        assert!(markdown.starts_with("| two\\nlines     |\n"), "{markdown}");
-    }
-
-    #[test]
-    fn markdown_escapes_bars_and_marks_the_alignment() {
-        let expected =
-            "| name   |     n |\n| ------ | ----: |\n| é\\|b   | 1,000 |\n| longer |       |\n";
-        assert_eq!(sample().to_markdown(), expected);
-        let narrow = Table::new([("a", Align::Left), ("b", Align::Right)]);
-        assert_eq!(narrow.to_markdown(), "| a   |   b |\n| --- | --: |\n");
+        assert!(markdown.starts_with("| two\\nlines      |\n"), "{markdown}");
     }
 }

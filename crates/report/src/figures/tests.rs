@@ -1,0 +1,315 @@
+//! What holds for every figure, with rows of every kind.
+
+use std::collections::HashSet;
+
+use resvg::usvg::roxmltree::{Document, Node};
+
+use super::*;
+
+/// Names that try to end an attribute, an element or a line, or to turn the text.
+const HOSTILE: [&str; 6] = [
+    "</text><script>alert(1)</script>",
+    "\"><image href='http://example.org/x.png'/>",
+    "a\u{0}\u{1b}[31m\nb\u{202e}c\u{ffff}",
+    "&lt;&#x3c; ]]> <!-- ${x} {{ y }}",
+    "long long long long long long long long long long long long long long long long long",
+    "漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字",
+];
+
+/// Values of every kind for `count` rows.
+fn values(kind: &str, count: usize) -> Vec<f64> {
+    let odd = [f64::NAN, f64::INFINITY, -0.0, 1e308, -1e308, 5e-324, 3.0, 2.0, 1e-4];
+    let of = |index: usize| match kind {
+        "equal" => 3.25,
+        "odd" => odd[index % odd.len()],
+        _ => 3.0 + libm::sin(index as f64),
+    };
+    (0..count).map(of).collect()
+}
+
+fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
+    let name = |index: usize| names[index % names.len()].to_owned();
+    let rows: Vec<(usize, f64)> = values.iter().copied().enumerate().collect();
+    let axis = |kind| SettingAxis::new(name(kind as usize), kind);
+    let axes = [axis(Kind::Linear), axis(Kind::Log), axis(Kind::Names)];
+    let settings = |index: usize, value: f64| {
+        let third = Some(Setting::Name(name(index))).filter(|_| !index.is_multiple_of(4));
+        vec![Some(Setting::Number(value)), Some(Setting::Number(value + 1.0)), third]
+    };
+    let ending = |index| [Ending::Complete, Ending::Stopped, Ending::Failed][index % 3];
+    let curve = |(index, _): (usize, f64)| Curve {
+        model: name(index / 2),
+        is_held_out: index % 2 == 1,
+        points: rows.iter().map(|&(step, value)| (step as f64, value)).collect(),
+    };
+    let few = rows.iter().copied().take(300);
+    let lines: Vec<Curve> = few.clone().take(40).map(curve).collect();
+    let title = names[0];
+    vec![
+        curves(title, &Axis::log(name(1)), &Axis::linear(name(2)), &lines),
+        curves(title, &Axis::linear("step"), &Axis::log("loss"), &lines),
+        violin(
+            title,
+            names[0],
+            &names
+                .iter()
+                .map(|task| Violin { task: (*task).to_owned(), scores: values.to_vec() })
+                .collect::<Vec<_>>(),
+            &few.clone()
+                .map(|(index, score)| Mark { task: name(index), model: name(index / 3), score })
+                .collect::<Vec<_>>(),
+        ),
+        fit(
+            title,
+            names[0],
+            names[0],
+            &rows
+                .iter()
+                .map(|&(index, y)| FitPoint {
+                    model: name(index),
+                    group: name(index / 7),
+                    x: y * 2.0,
+                    y,
+                })
+                .collect::<Vec<_>>(),
+        ),
+        scaling(
+            title,
+            names[0],
+            names[0],
+            &few.clone()
+                .map(|(index, loss)| ScalingPoint {
+                    series: name(index),
+                    words: 1e4 * (index as f64 + loss),
+                    loss,
+                    deviation: Some(loss / 10.0),
+                })
+                .collect::<Vec<_>>(),
+        ),
+        parallel(
+            title,
+            &axes,
+            names[0],
+            Goal::Lower,
+            &rows
+                .iter()
+                .map(|&(index, result)| ParallelLine {
+                    name: name(index),
+                    settings: settings(index, result),
+                    result,
+                })
+                .collect::<Vec<_>>(),
+        ),
+        bars(
+            title,
+            names[0],
+            &few.clone()
+                .map(|(index, value)| Bar {
+                    row: format!("{}{}", name(index), index / 3),
+                    series: name(index),
+                    value,
+                    interval: Some((value - 1.0, value + 1.0)),
+                    mark: "*".to_owned(),
+                })
+                .collect::<Vec<_>>(),
+        ),
+        history(
+            title,
+            names[0],
+            Goal::Higher,
+            &few.clone()
+                .map(|(index, value)| HistoryTrial {
+                    number: index as u64,
+                    value: Some(value),
+                    ending: ending(index),
+                })
+                .collect::<Vec<_>>(),
+        ),
+        importance(
+            title,
+            &few.clone()
+                .map(|(index, value)| ImportanceBar {
+                    parameter: name(index),
+                    importance: value,
+                    deviation: Some(value),
+                })
+                .collect::<Vec<_>>(),
+        ),
+        slices(
+            title,
+            names[0],
+            Goal::Lower,
+            &axes,
+            &few.clone()
+                .map(|(index, value)| SlicePoint {
+                    number: index as u64,
+                    settings: settings(index, value),
+                    value,
+                    ending: ending(index),
+                })
+                .collect::<Vec<_>>(),
+        ),
+        confirm(
+            title,
+            names[0],
+            &few.take(20)
+                .map(|(index, value)| Confirmed {
+                    label: name(index),
+                    search: Some(value),
+                    values: values.iter().copied().take(3).collect(),
+                    mean: Some(value),
+                    deviation: Some(value),
+                    is_baseline: index == 0,
+                })
+                .collect::<Vec<_>>(),
+        ),
+    ]
+}
+
+/// Parses a figure, and checks what holds for each.
+fn check(figure: &Figure) {
+    let svg = &figure.svg;
+    let start = "<svg xmlns=\"http://www.w3.org/2000/svg\" ";
+    assert!(svg.starts_with(start), "{svg}");
+    let document = Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
+    let elements: HashSet<&str> = document
+        .descendants()
+        .filter(Node::is_element)
+        .map(|element| element.tag_name().name())
+        .collect();
+    let known = ["svg", "title", "polyline", "polygon", "circle", "text"];
+    assert!(elements.iter().all(|name| known.contains(name)), "{elements:?}");
+    let limits: Vec<f64> = document
+        .root_element()
+        .attribute("viewBox")
+        .unwrap()
+        .split(' ')
+        .map(|part| part.parse().unwrap())
+        .collect();
+    for element in document.descendants() {
+        for attribute in element.attributes() {
+            let (name, value) = (attribute.name(), attribute.value());
+            assert!(!["id", "class", "style", "href"].contains(&name) && !name.starts_with("on"));
+            assert!(!value.contains("NaN") && !value.contains("inf"), "{value}");
+            let horizontal = |x: f64| assert!((0.0..=limits[2]).contains(&x), "{name}={value}");
+            let vertical = |y: f64| assert!((0.0..=limits[3]).contains(&y), "{name}={value}");
+            match name {
+                "x" | "cx" => horizontal(value.parse().unwrap()),
+                "y" | "cy" => vertical(value.parse().unwrap()),
+                "points" => value.split(' ').filter(|pair| !pair.is_empty()).for_each(|pair| {
+                    let (x, y) = pair.split_once(',').unwrap();
+                    horizontal(x.parse().unwrap());
+                    vertical(y.parse().unwrap());
+                }),
+                "fill" | "stroke" => {
+                    assert!(["none", "currentColor"].contains(&value) || value.starts_with('#'));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(!svg.contains("#010203"));
+    let width = figure.columns.len();
+    assert!(figure.rows.iter().all(|row| row.len() == width), "{:?}", figure.columns);
+}
+
+#[test]
+fn every_figure_is_drawn_of_every_kind_of_rows() {
+    for kind in ["usual", "equal", "odd"] {
+        for count in [0, 1, 2, 9, 400] {
+            for names in [&["a", "b", "c"][..], &HOSTILE] {
+                let values = values(kind, count);
+                let figures = every_figure(&values, names);
+                figures.iter().for_each(check);
+                assert_eq!(figures, every_figure(&values, names), "the same rows, the same bytes");
+                let empty = figures.iter().filter(|figure| figure.svg.contains("no values"));
+                let expected = if count == 0 { figures.len() } else { empty.clone().count() };
+                assert_eq!(empty.count(), expected, "what has no rows is marked");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_without_a_place_are_counted() {
+    let trial = |value| HistoryTrial { number: 0, value: Some(value), ending: Ending::Complete };
+    let trials = [trial(1.0), trial(f64::NAN), trial(f64::INFINITY)];
+    let figure = history("t", "loss", Goal::Lower, &trials);
+    assert!(figure.caption.contains("2 values without a place"), "{}", figure.caption);
+    assert_eq!(figure.rows.len(), 3);
+    let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 1.0), (3.0, -1.0)];
+    let curve = Curve { model: "m".into(), is_held_out: false, points };
+    let figure = curves("t", &Axis::log("step"), &Axis::log("loss"), &[curve]);
+    assert!(figure.caption.contains("3 values without a place"), "{}", figure.caption);
+}
+
+#[test]
+fn a_million_points_are_few() {
+    let mut points: Vec<(f64, f64)> =
+        (0..1_000_000).map(|step| (step as f64, 3.0 + libm::sin(step as f64))).collect();
+    points[600_000].1 = 50.0;
+    let curve = Curve { model: "m".into(), is_held_out: false, points };
+    let figure = curves("t", &Axis::linear("step"), &Axis::linear("loss"), &[curve]);
+    assert!(figure.rows.len() <= 1000 && figure.svg.len() < 20_000, "{}", figure.svg.len());
+    assert!(figure.rows.iter().any(|row| row[3] == "50"), "the peak remains");
+}
+
+#[test]
+fn hundreds_of_models_have_a_short_legend() {
+    let curve = |index| Curve {
+        model: format!("model {index}"),
+        is_held_out: false,
+        points: vec![(0.0, 1.0), (1.0, 2.0)],
+    };
+    let lines: Vec<Curve> = (0..300).map(curve).collect();
+    let figure = curves("t", &Axis::linear("step"), &Axis::linear("loss"), &lines);
+    assert!(figure.svg.contains("model 12<") && !figure.svg.contains("model 13<"));
+    assert!(figure.svg.contains("and 287 more"));
+}
+
+#[test]
+fn file_stems_are_safe() {
+    let cases = [
+        ("Loss against words", "loss-against-words"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("", "figure"),
+        ("漢字", "figure"),
+        ("CON", "figure-con"),
+        ("com1", "figure-com1"),
+        ("a.b:c|d\u{202e}\n", "a-b-c-d"),
+    ];
+    for (title, expected) in cases {
+        assert_eq!(file_stem(title), expected);
+    }
+    let long = file_stem(&"ab ".repeat(200));
+    assert!(long.len() <= LONGEST_STEM && !long.ends_with('-'));
+}
+
+#[test]
+fn rows_are_written_as_csv() {
+    let point = |model: &str, y| FitPoint { model: model.into(), group: "a".into(), x: 1.0, y };
+    let points = [point("a, \"b\"\nc", 0.1), point("d", f64::NAN)];
+    let figure = fit("t", "loss", "score, %", &points);
+    let expected = "model,group,loss,\"score, %\"\n\"a, \"\"b\"\"\nc\",a,1,0.1\nd,a,1,NaN\n";
+    assert_eq!(figure.to_csv(), expected);
+}
+
+/// Three small figures as they were when they were last looked at. After a change that is meant,
+/// look at the new files and put them in place.
+#[test]
+fn figures_are_drawn_as_before() {
+    let golden = [
+        ("importance", include_str!("golden/importance.svg")),
+        ("confirmed", include_str!("golden/confirmed.svg")),
+        ("blimp-against-held-out-loss", include_str!("golden/blimp-against-held-out-loss.svg")),
+    ];
+    let figures = gallery::gallery();
+    for (name, expected) in golden {
+        let figure = figures.iter().find(|figure| figure.name == name).unwrap();
+        if figure.svg != expected {
+            let path = std::env::temp_dir().join(format!("{name}.svg"));
+            std::fs::write(&path, &figure.svg).unwrap();
+            panic!("{name} is drawn in another way: see {}", path.display());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Distributions of scores as violins, with the scores of named models (BabyLlama-2, arXiv
+//! 2409.17312, figure 1).
+
+use libm::{exp, pow};
+
+use super::canvas::Canvas;
+use super::frame::{Frame, Legend};
+use super::scale::{Ruler, Scale};
+use super::style::{HEIGHT, Ink, SMALL, WIDTH, fitted};
+use super::{Figure, caption, distinct, note_nothing, number};
+
+/// The scores of one task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violin {
+    /// The task.
+    pub task: String,
+    /// Its scores, such as those of many fine-tunings.
+    pub scores: Vec<f64>,
+}
+
+/// The score of a named model, for itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// The task.
+    pub task: String,
+    /// The model.
+    pub model: String,
+    /// The score.
+    pub score: f64,
+}
+
+/// Heights at which a density is computed.
+const STEPS: usize = 64;
+/// Half the width of a violin, in distances between tasks.
+const HALF_WIDTH: f64 = 0.38;
+
+/// One violin a task: a Gaussian kernel density with Scott's bandwidth between the lowest and the
+/// highest score, the mean and one standard deviation of a sample to both sides, and the marks of
+/// named models. All violins have one width.
+pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> Figure {
+    let has = |value: &f64| Scale::Linear.has(*value);
+    let tasks = violins.iter().map(|violin| violin.task.as_str());
+    let tasks = distinct(tasks.chain(marks.iter().map(|mark| mark.task.as_str())));
+    let place = |task: &str| tasks.iter().position(|known| *known == task).unwrap_or(0) as f64;
+    let models = distinct(marks.iter().map(|mark| mark.model.as_str()));
+    let legend = Legend::new(models.iter().copied());
+    let scores = violins.iter().flat_map(|violin| violin.scores.iter().copied());
+    let all: Vec<f64> = scores.chain(marks.iter().map(|mark| mark.score)).collect();
+    let names: Vec<String> = tasks.iter().map(|task| fitted(task, 110.0, SMALL)).collect();
+    let frame = Frame::new(
+        (0.0, 0.0),
+        (WIDTH - legend.width(), HEIGHT),
+        Ruler::of_names(&names),
+        Ruler::of(Scale::Linear, all.iter().copied(), 7),
+        ("", score),
+    );
+    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    frame.draw(&mut canvas);
+    for violin in violins {
+        let scores: Vec<f64> = violin.scores.iter().copied().filter(has).collect();
+        draw(&mut canvas, &frame, place(&violin.task), &scores);
+    }
+    for mark in marks.iter().filter(|mark| has(&mark.score)) {
+        let model = models.iter().position(|known| *known == mark.model).unwrap_or(0);
+        // Beside each other, so that equal scores are seen.
+        let aside = (model as f64 + 0.5) / models.len().max(1) as f64 - 0.5;
+        let at = frame.at(place(&mark.task) + aside * HALF_WIDTH, mark.score);
+        canvas.marker(model, at, Ink::of_series(model));
+    }
+    if !all.iter().any(has) {
+        note_nothing(&mut canvas, &frame);
+    }
+    legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, at| {
+        canvas.marker(index, at, Ink::of_series(index));
+    });
+    let left_out = all.iter().filter(|value| !has(value)).count();
+    let text = match violins.is_empty() {
+        true => "",
+        false => "Long ticks: means. Short ticks: one standard deviation to both sides.",
+    };
+    let of_violin = |violin: &Violin| {
+        let row = |score: &f64| vec![violin.task.clone(), String::new(), number(*score)];
+        violin.scores.iter().map(row).collect::<Vec<_>>()
+    };
+    let marks = marks.iter();
+    let marks = marks.map(|mark| vec![mark.task.clone(), mark.model.clone(), number(mark.score)]);
+    let rows = violins.iter().flat_map(of_violin).chain(marks).collect();
+    let columns = ["task", "model", score];
+    Figure::new(title, caption(text, left_out), canvas, &columns).with_rows(rows)
+}
+
+fn draw(canvas: &mut Canvas, frame: &Frame, center: f64, scores: &[f64]) {
+    let ink = Ink::of_series(5);
+    let Some((mean, deviation)) = mean_and_deviation(scores) else { return };
+    match density(scores, deviation) {
+        Some(outline) => {
+            let side = |sign: f64| {
+                let spot = move |&(score, share): &(f64, f64)| {
+                    frame.at(center + sign * share * HALF_WIDTH, score)
+                };
+                outline.iter().map(spot).collect::<Vec<_>>()
+            };
+            let (mut path, right) = (side(-1.0), side(1.0));
+            path.extend(right.into_iter().rev());
+            canvas.area(path.clone(), ink.faded(0.35));
+            path.extend(path.first().copied());
+            canvas.line(path, ink, 1.0);
+        }
+        None => scores.iter().for_each(|&score| canvas.ring(frame.at(center, score), 3.0, ink)),
+    }
+    let mut tick = |score: f64, half: f64, width: f64| {
+        let ends = [center - half, center + half].map(|x| frame.at(x, score));
+        canvas.line(ends.to_vec(), Ink::TEXT, width);
+    };
+    tick(mean, 0.26, 1.75);
+    if deviation > 0.0 {
+        tick(mean - deviation, 0.12, 1.0);
+        tick(mean + deviation, 0.12, 1.0);
+    }
+}
+
+/// Mean and standard deviation of a sample, zero of one value; `None` of no value, or of such
+/// large ones that they have none.
+fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|value| value / count).sum::<f64>();
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    let deviation = if values.len() < 2 { 0.0 } else { (squares / (count - 1.0)).sqrt() };
+    (!values.is_empty() && mean.is_finite() && deviation.is_finite()).then_some((mean, deviation))
+}
+
+/// Heights with their density as a share of the highest; `None` of fewer than three values or
+/// equal ones.
+fn density(values: &[f64], deviation: f64) -> Option<Vec<(f64, f64)>> {
+    let bandwidth = deviation * pow(values.len() as f64, -0.2);
+    if values.len() < 3 || bandwidth.is_nan() || bandwidth <= 0.0 {
+        return None;
+    }
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
+    let kernel = |height: f64| {
+        let near = values.iter().map(|value| (value - height) / bandwidth);
+        near.map(|z| exp(-0.5 * z * z)).sum::<f64>()
+    };
+    let heights: Vec<(f64, f64)> = (0..=STEPS).map(at).map(|at| (at, kernel(at))).collect();
+    let highest = heights.iter().map(|(_, density)| *density).fold(0.0, f64::max);
+    Some(heights.into_iter().map(|(at, density)| (at, density / highest)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.stats.gaussian_kde([1, 2, 2.5, 4, 7])` (SciPy 1.17) at 1, 4 and 7.
+    #[test]
+    fn densities_are_those_of_scipy() {
+        let values = [1.0, 2.0, 2.5, 4.0, 7.0];
+        let (mean, deviation) = mean_and_deviation(&values).unwrap();
+        assert!((mean - 3.3).abs() < 1e-12);
+        let outline = density(&values, deviation).unwrap();
+        let (first, middle, last) = (outline[0], outline[STEPS / 2], outline[STEPS]);
+        assert_eq!([first.0, middle.0, last.0], [1.0, 4.0, 7.0]);
+        assert!((middle.1 / first.1 - SCIPY[1] / SCIPY[0]).abs() < 1e-5);
+        assert!((last.1 / first.1 - SCIPY[2] / SCIPY[0]).abs() < 1e-5);
+    }
+
+    const SCIPY: [f64; 3] = [0.128_468_52, 0.122_024_18, 0.059_007_91];
+}

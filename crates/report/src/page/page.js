@@ -1,0 +1,308 @@
+// Draws the page's curves, and saves figures. All names reach the page as text, never as markup.
+"use strict";
+
+(() => {
+  const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", null];
+  const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
+  const AXES = {
+    step: { label: "step", of: (value) => value },
+    epoch: { label: "epoch", of: (value) => value },
+    tokens: { label: "tokens", of: (value) => value },
+    seconds: { label: "minutes of training", of: (value) => value / 60 },
+  };
+  const FOLLOW_EVERY = 3000;
+
+  const charts = [];
+  const choice = { axis: "step", smoothing: 0 };
+  const root = document.documentElement;
+  const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  const make = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+
+  // Numbers.
+
+  // Without zeros at the end of a fraction.
+  const trim = (text) => text.replace(/(\.\d*?)0+($|e)/, "$1$2").replace(/\.($|e)/, "$1");
+
+  const short = (value) => {
+    if (value == null) return "–";
+    const size = Math.abs(value);
+    if (size >= 1e9) return trim((value / 1e9).toPrecision(4)) + " G";
+    if (size >= 1e6) return trim((value / 1e6).toPrecision(4)) + " M";
+    if (size >= 1e4) return trim((value / 1e3).toPrecision(4)) + " k";
+    if (size !== 0 && size < 1e-4) return trim(value.toExponential(3));
+    return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+  };
+
+  const tick = (value) => (value == null ? "" : trim(short(value)));
+
+  // Exponential moving average that does not begin at zero; gaps stay gaps.
+  const smoothed = (values, weight) => {
+    if (weight === 0) return values;
+    let sum = 0;
+    let total = 0;
+    return values.map((value) => {
+      if (value == null) return value;
+      sum = weight * sum + (1 - weight) * value;
+      total = weight * total + (1 - weight);
+      return sum / total;
+    });
+  };
+
+  // One column of places and one of values for each series, as uPlot reads them. A value that is
+  // not there is undefined, a gap within a series null.
+  const columns = (series, axis, weight) => {
+    const places = series.map((one) => one.x[axis].map(AXES[axis].of));
+    const all = [...new Set(places.flat())].sort((a, b) => a - b);
+    const row = new Map(all.map((place, index) => [place, index]));
+    const values = series.map((one, number) => {
+      const column = new Array(all.length);
+      smoothed(one.y, weight).forEach((value, index) => {
+        column[row.get(places[number][index])] = value;
+      });
+      return column;
+    });
+    return [all, ...values];
+  };
+
+  // Saving.
+
+  const save = (name, type, text) => {
+    const address = URL.createObjectURL(new Blob([text], { type }));
+    const link = make("a", { href: address, download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  };
+
+  const cell = (value) => {
+    const text = value == null ? "" : String(value);
+    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+
+  const csv = (heads, rows) =>
+    [heads, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
+
+  // A drawing by itself is black on white.
+  const standalone = (svg) => {
+    const copy = svg.cloneNode(true);
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("style", "color:#000;background:#fff");
+    return new XMLSerializer().serializeToString(copy);
+  };
+
+  const button = (text, onclick) => make("button", { type: "button", textContent: text, onclick });
+
+  const stored = (figure) =>
+    JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+
+  // The drawing of curves is where scripts are off.
+  const drawing = (figure) => {
+    const own = figure.querySelector(":scope > svg");
+    if (own) return own;
+    const hidden = figure.querySelector("noscript");
+    const parsed = new DOMParser().parseFromString(hidden ? hidden.textContent : "", "text/html");
+    return parsed.querySelector("svg");
+  };
+
+  const addButtons = (figure, rows, ...more) => {
+    const bar = make("div", { className: "save" });
+    const svg = drawing(figure);
+    if (svg) {
+      bar.append(button("SVG", () =>
+        save(figure.id + ".svg", "image/svg+xml", standalone(svg))));
+    }
+    bar.append(button("CSV", () => save(figure.id + ".csv", "text/csv", rows())), ...more);
+    figure.append(bar);
+  };
+
+  const curveRows = (data) =>
+    csv(["series", ...Object.keys(AXES), "value"], data.series.flatMap((one) =>
+      one.y.map((value, index) =>
+        [one.name, ...Object.keys(AXES).map((axis) => one.x[axis][index]), value])));
+
+  // Charts.
+
+  // A model has the same color and dashes in all charts.
+  const known = [];
+  const place = (name) => {
+    if (!known.includes(name)) known.push(name);
+    return known.indexOf(name);
+  };
+  const ink = (name) => PALETTE[place(name) % PALETTE.length] ?? color("--ink");
+  const dash = (name) => DASHES[Math.floor(place(name) / PALETTE.length) % DASHES.length];
+
+  // Curves have points at different places: the legend has the nearest of each.
+  const nearest = (plot, series, index) => {
+    const values = plot.data[series];
+    if (values[index] != null) return index;
+    for (let off = 1; off < 400; off += 1) {
+      if (values[index - off] != null) return index - off;
+      if (values[index + off] != null) return index + off;
+    }
+    return index;
+  };
+
+  const options = (chart) => {
+    const axis = (extra) => ({
+      stroke: () => color("--soft"),
+      grid: { stroke: () => color("--line"), width: 1 },
+      ticks: { stroke: () => color("--line"), width: 1 },
+      ...extra,
+    });
+    return {
+      width: Math.max(chart.place.clientWidth, 200),
+      height: 280,
+      scales: { x: { time: false }, y: { distr: chart.isLog ? 3 : 1 } },
+      axes: [
+        axis({ label: AXES[choice.axis].label, labelSize: 20, size: 34, values: (_, ticks) => ticks.map(tick) }),
+        axis({ size: 62, values: (_, ticks) => ticks.map(tick) }),
+      ],
+      cursor: {
+        sync: { key: "curves", setSeries: false },
+        focus: { prox: 24 },
+        drag: { x: true, y: false },
+        dataIdx: nearest,
+      },
+      focus: { alpha: 0.35 },
+      series: [
+        { label: AXES[choice.axis].label, value: (_, value) => short(value) },
+        ...chart.data.series.map((one, index) => ({
+          label: one.name,
+          stroke: () => ink(one.name),
+          width: 1.5,
+          dash: dash(one.name),
+          spanGaps: false,
+          points: { show: one.y.length < 40, size: 5 },
+          show: chart.shown[index] ?? true,
+          value: (_, value) => short(value),
+        })),
+      ],
+      hooks: { setSeries: [(_, index, change) => {
+        if (index != null && change.show != null) chart.shown[index - 1] = change.show;
+      }] },
+    };
+  };
+
+  // A logarithmic axis has no place for zero.
+  const fitting = (chart) => {
+    const found = columns(chart.data.series, choice.axis, choice.smoothing);
+    if (!chart.isLog) return found;
+    const positive = (value) => (value == null || value > 0 ? value : null);
+    return found.map((column, index) => (index === 0 ? column : column.map(positive)));
+  };
+
+  const draw = (chart) => {
+    chart.plot?.destroy();
+    chart.plot = new uPlot(options(chart), fitting(chart), chart.place);
+  };
+
+  const refresh = (chart) => {
+    const places = chart.plot.data[0];
+    const { min, max } = chart.plot.scales.x;
+    const isZoomed = min > places[0] || max < places[places.length - 1];
+    chart.plot.setData(fitting(chart), !isZoomed);
+    if (isZoomed) chart.plot.setScale("x", { min, max });
+  };
+
+  const addChart = (figure) => {
+    const data = stored(figure);
+    const chart = { figure, data, place: figure.querySelector(".plot"), shown: [], isLog: data.log };
+    const log = button(chart.isLog ? "linear" : "log", () => {
+      chart.isLog = !chart.isLog;
+      log.textContent = chart.isLog ? "linear" : "log";
+      draw(chart);
+    });
+    const whole = button("whole", () => draw(chart));
+    whole.title = "undo the zoom (or double-click the curves)";
+    addButtons(figure, () => curveRows(chart.data), log, whole);
+    charts.push(chart);
+    return chart;
+  };
+
+  const addControls = (first) => {
+    const axis = make("select", { onchange: () => {
+      choice.axis = axis.value;
+      charts.forEach((chart) => chart.plot && draw(chart));
+    } }, ...Object.entries(AXES).map(([value, { label }]) => make("option", { value }, label)));
+    axis.id = "axis";
+    const smoothing = make("input", { type: "range", min: 0, max: 0.99, step: 0.01, value: 0,
+      oninput: () => {
+        choice.smoothing = Number(smoothing.value);
+        charts.forEach((chart) => chart.plot && refresh(chart));
+      } });
+    smoothing.id = "smoothing";
+    first.before(make("div", { className: "controls" },
+      make("label", {}, "by", axis), make("label", {}, "smoothing", smoothing),
+      make("span", { className: "hint" },
+        "drag to zoom, double-click to undo, click a name to hide it")));
+  };
+
+  // Curves are drawn when they come near, and otherwise when there is time.
+  const drawAll = () => {
+    const near = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        const chart = charts.find((one) => one.place === entry.target);
+        if (entry.isIntersecting && !chart.plot) draw(chart);
+        if (entry.isIntersecting) near.unobserve(entry.target);
+      }
+    }, { rootMargin: "600px" });
+    charts.forEach((chart) => near.observe(chart.place));
+    const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+    const next = () => {
+      const chart = charts.find((one) => !one.plot);
+      if (!chart) return;
+      draw(chart);
+      idle(next);
+    };
+    idle(next);
+    window.addEventListener("beforeprint", () =>
+      charts.forEach((chart) => chart.plot || draw(chart)));
+  };
+
+  const follow = async (address) => {
+    try {
+      const found = await (await fetch(address)).json();
+      for (const chart of charts) {
+        const data = found[chart.figure.id];
+        if (!data || JSON.stringify(data) === JSON.stringify(chart.data)) continue;
+        const isSame = data.series.length === chart.data.series.length;
+        chart.data = data;
+        if (chart.plot && isSame) refresh(chart);
+        else if (chart.plot) draw(chart);
+      }
+    } catch {
+      // The server may come back.
+    }
+    setTimeout(() => follow(address), FOLLOW_EVERY);
+  };
+
+  for (const figure of document.querySelectorAll("figure.drawn")) {
+    const { columns, rows } = stored(figure);
+    addButtons(figure, () => csv(columns, rows));
+  }
+  const figures = [...document.querySelectorAll("figure.curves")];
+  if (figures.length > 0) {
+    addControls(figures[0].closest(".figures") ?? figures[0]);
+    figures.forEach(addChart);
+    drawAll();
+    const resized = new ResizeObserver((entries) => {
+      for (const entry of entries) {
+        const chart = charts.find((one) => one.place === entry.target);
+        const width = Math.max(Math.floor(entry.contentRect.width), 200);
+        if (chart.plot && chart.plot.width !== width) chart.plot.setSize({ width, height: 280 });
+      }
+    });
+    charts.forEach((chart) => resized.observe(chart.place));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+      charts.forEach((chart) => chart.plot?.redraw()));
+    if (root.dataset.follow) setTimeout(() => follow(root.dataset.follow), FOLLOW_EVERY);
+  }
+  // For checks of the page and for readers' own scripts.
+  window.report = { charts, choice };
+})();
