@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
 use crate::observer::Observer;
 use crate::outputs;
+use crate::reading::{ReadingProgress, bytes_of};
 
 /// Files with a JSON object in each line, one of whose fields is a document.
 const JSON_LINES: [&str; 1] = ["jsonl"];
@@ -53,9 +54,10 @@ pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
     let mut writer = TokenWriter::create(&job.output, vocab_size, &hash)?;
     let mut encoded = Encoded::default();
-    let should_stop = || observer.should_stop();
+    let progress = ReadingProgress::begin(observer, "encoding", bytes_of(&files), "");
+    let should_stop = || progress.should_stop();
     let mut push = |document: Text<'_>| -> Result<()> {
-        for stretch in tokenizer.encode_texts(&should_stop, &[document]) {
+        for stretch in tokenizer.encode_texts(&should_stop, &progress.count(vec![document])) {
             let (_, ids) = stretch?;
             writer.push(&ids)?;
             encoded.tokens += ids.len() as u64;
@@ -76,6 +78,7 @@ pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
         return refuse("there is nothing to encode").advise("name files with text in them");
     }
     writer.finish()?;
+    progress.end();
     Ok(encoded)
 }
 

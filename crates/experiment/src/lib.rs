@@ -2,9 +2,9 @@
 //!
 //! A [`Recipe`] describes corpus, tokenizer, models and evaluation. [`run`] does all of it in a
 //! folder, stage by stage, and skips what is done; [`evaluation`] scores models on every available
-//! benchmark; [`finetuning`] trains classifiers; [`estimate`] predicts what a recipe takes. Nothing
-//! here prints, reads arguments, installs signal handlers or exits: progress goes to an
-//! [`Observer`], which can also ask to stop.
+//! benchmark; [`finetuning`] trains classifiers; [`reporting`] gathers results for a page;
+//! [`estimate`] predicts what a recipe takes. Nothing here prints, reads arguments, installs signal
+//! handlers or exits: progress goes to an [`Observer`], which can also ask to stop.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -30,8 +30,10 @@ pub mod identity;
 pub mod lock;
 pub mod observer;
 pub mod outputs;
+pub mod reading;
 pub mod recipe;
 mod remarks;
+pub mod reporting;
 pub mod run;
 pub mod stage;
 mod teacher_folders;

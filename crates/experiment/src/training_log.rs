@@ -1,11 +1,12 @@
-//! The records of a training run: `metrics.jsonl` in the model's folder, and the observer's events.
+//! The records of a training run: `metrics.jsonl` and TensorBoard's event files in the model's
+//! folder, and the observer's events.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use report::MetricsLog;
 use report::format::{short, time_of_day};
+use report::{EventLog, MetricsLog};
 use serde::{Deserialize, Serialize};
 use train::settings::Selection;
 use train::{EvaluationRecord, Listener, StepRecord};
@@ -37,12 +38,64 @@ struct Line<'a> {
     tokens_seen: u64,
 }
 
+impl MetricsRecord {
+    /// The step, and the numbers that TensorBoard draws, under its tags.
+    fn scalars(&self) -> (u64, Vec<(&'static str, f64)>) {
+        let some = |tag, number: Option<f64>| number.map(|number| (tag, number));
+        let (step, all) = match self {
+            Self::Step(step) => {
+                // Without teachers the loss is the cross-entropy.
+                let cross_entropy = step.kl.map(|_| step.cross_entropy);
+                let speed = (step.seconds > 0.0).then(|| step.tokens as f64 / step.seconds);
+                let all = [
+                    some("train/loss", Some(step.loss)),
+                    some("train/cross_entropy", cross_entropy),
+                    some("train/kl", step.kl),
+                    some("train/learning_rate", Some(step.learning_rate)),
+                    some("train/gradient_norm", Some(step.gradient_norm)),
+                    some("tokens_per_second", speed),
+                ];
+                (step.step, all.to_vec())
+            }
+            Self::Evaluation(found) => {
+                let all = [
+                    some("held_out/loss", Some(found.cross_entropy)),
+                    some("held_out/averaged_loss", found.averaged),
+                    some("held_out/objective", found.objective),
+                ];
+                (found.step, all.to_vec())
+            }
+        };
+        (step, all.into_iter().flatten().collect())
+    }
+}
+
+/// The open files of a training that is under way.
+struct Files {
+    metrics: MetricsLog,
+    events: EventLog,
+}
+
+impl Files {
+    /// Those of a training of which so many steps are done.
+    fn open(metrics: &Path, step: u64) -> io::Result<Self> {
+        let folder = metrics.parent().unwrap_or(Path::new("."));
+        let events = |first_step| EventLog::begin(folder, first_step, SystemTime::now());
+        Ok(match step {
+            0 => Self { metrics: MetricsLog::create(metrics)?, events: events(0)? },
+            step => {
+                Self { metrics: MetricsLog::open_at(metrics, step)?, events: events(step + 1)? }
+            }
+        })
+    }
+}
+
 /// Writes the metrics of one run and reports how far it is.
 pub struct TrainingLog<'a> {
     model: &'a str,
     path: PathBuf,
     observer: &'a dyn Observer,
-    metrics: Option<MetricsLog>,
+    files: Option<Files>,
     total_steps: u64,
     tokens_seen: u64,
     /// Of the steps to come, where the training has phases.
@@ -57,7 +110,7 @@ impl<'a> TrainingLog<'a> {
             model,
             path: folder.join("metrics.jsonl"),
             observer,
-            metrics: None,
+            files: None,
             total_steps: 0,
             tokens_seen: 0,
             phase: None,
@@ -78,15 +131,13 @@ impl<'a> TrainingLog<'a> {
     }
 
     fn write(&mut self, record: MetricsRecord) -> io::Result<()> {
-        match &mut self.metrics {
-            Some(metrics) => {
-                let time = time_of_day(SystemTime::now());
-                let (model, tokens_seen) = (self.model, self.tokens_seen);
-                let phase = self.phase.as_deref();
-                Ok(metrics.append(&Line { record, model, phase, time, tokens_seen })?)
-            }
-            None => Ok(()),
-        }
+        let Some(files) = &mut self.files else { return Ok(()) };
+        let now = SystemTime::now();
+        let (model, tokens_seen) = (self.model, self.tokens_seen);
+        let (phase, time) = (self.phase.as_deref(), time_of_day(now));
+        files.metrics.append(&Line { record, model, phase, time, tokens_seen })?;
+        let (step, scalars) = record.scalars();
+        Ok(files.events.append(step, &scalars, now)?)
     }
 
     fn on_started(
@@ -97,11 +148,7 @@ impl<'a> TrainingLog<'a> {
         total_tokens: u64,
     ) -> io::Result<()> {
         let was_begun = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
-        let metrics = match step {
-            0 => MetricsLog::create(&self.path)?,
-            step => MetricsLog::open_at(&self.path, step)?,
-        };
-        self.metrics = Some(metrics);
+        self.files = Some(Files::open(&self.path, step)?);
         if step > 0 {
             self.tokens_seen = tokens;
         } else if was_begun {
@@ -196,8 +243,9 @@ impl Listener for TrainingLog<'_> {
             train::Event::Step(record) => self.on_step(record)?,
             train::Event::Evaluation(record) => self.on_evaluation(record)?,
             train::Event::Saving { .. } => {
-                if let Some(metrics) = &self.metrics {
-                    metrics.sync()?;
+                if let Some(files) = &self.files {
+                    files.metrics.sync()?;
+                    files.events.sync()?;
                 }
             }
             train::Event::Checkpoint { .. } => {}

@@ -76,7 +76,12 @@ pub fn measure(
         batch_size: 32,
         should_stop: Some(&should_stop),
     };
+    let (label, count) = (label(group), heldout.sequences.len() as u64);
+    observer.begin(&format!("{label} on {}", text.data.display()), "sequences", count, 0);
+    let mut done = 0;
     let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
+        done += 1;
+        observer.advance(done, "");
         // A sequence may reach from one file into the next: each token counts for its own.
         for (token, log_probability) in (place.start + 1..).zip(log_probabilities) {
             let file = ends.partition_point(|(_, end)| *end <= token);
@@ -86,6 +91,7 @@ pub fn measure(
             }
         }
     })?;
+    observer.end(done, "");
     if !found.cross_entropy.is_finite() {
         Err(EvalError::NotFinite { score: -found.cross_entropy })?;
     }

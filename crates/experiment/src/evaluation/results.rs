@@ -32,7 +32,7 @@ pub fn keep(outcome: &Outcome, model: &Path, data: &Path, precision: Arithmetic)
 }
 
 /// The file with the data that a benchmark's scores are of, and the precision of the products.
-pub(super) const DATA: &str = "data.json";
+pub(crate) const DATA: &str = "data.json";
 
 /// The path of the data in that file.
 fn shown(data: &Path) -> String {

@@ -108,7 +108,7 @@ fn is_partial(path: &Path) -> bool {
 }
 
 /// The paths in a folder, sorted; none where there is no folder.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }

@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eval::{Benchmark, BenchmarkResult, BuiltinPairs};
+use eval::output::predictions;
+use eval::{Benchmark, BenchmarkResult, BuiltinPairs, Outcome};
 use model::{Model, hugging_face};
 use report::format::grouped;
 use report::{Table, TableRow, closing_table};
@@ -16,6 +17,7 @@ use train::heldout::Heldout;
 use super::Pipeline;
 use super::models::Trained;
 use super::prepared::{PAIRS, Prepared};
+use super::samples::{Sample, samples};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::files;
@@ -25,19 +27,26 @@ use crate::stage::{Stage, Status};
 use crate::training_log::TrainingSummary;
 
 /// The form of the files that the stage writes; files of another form are written anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What one model or ensemble scored: `evaluation/NAME.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct RunScores {
+pub(crate) struct RunScores {
     /// The models whose logits are averaged; one for a model by itself.
     pub models: Vec<String>,
-    parameters: u64,
+    pub parameters: u64,
     pub held_out_loss: Option<f64>,
     perplexity: Option<f64>,
     /// Of minimal pairs, by their place; files of earlier versions call them `blimp`.
     #[serde(alias = "blimp")]
     pub pairs: BTreeMap<String, BenchmarkResult>,
+    /// The files with the answers to the pairs, beside this one, by the pairs' place; none of older
+    /// files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, String>,
+    /// What a small model by itself writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
     /// What products were computed in, such as `f32`; not known of older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     precision: Option<String>,
@@ -181,15 +190,26 @@ impl Pipeline<'_> {
 
     fn score(&self, members: &[&Trained], sets: &[PairSet], text: &Prepared) -> Result<RunScores> {
         let subject: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
-        let file = format!("evaluation/{}.json", file_name(&subject));
+        let name = file_name(&subject);
+        let file = format!("evaluation/{name}.json");
         let stages: Vec<&Stage> = members.iter().map(|member| &member.stage).collect();
         let missing = || refuse(format_args!("{} is missing", self.path(PAIRS).display()));
         let stage = self.score_stage(&subject, &stages, &text.stage)?.map_or_else(missing, Ok)?;
         let place = self.path(&file);
-        self.perform(&stage, &[Path::new(&file)], || {
-            let scores = self.measure(members, sets, text)?;
+        let answers: Vec<String> =
+            (1..=sets.len()).map(|set| format!("{name}.pairs-{set}.jsonl")).collect();
+        let outputs: Vec<PathBuf> =
+            answers.iter().map(|answers| Path::new("evaluation").join(answers)).collect();
+        let outputs: Vec<&Path> =
+            [Path::new(&file)].into_iter().chain(outputs.iter().map(PathBuf::as_path)).collect();
+        self.perform(&stage, &outputs, || {
+            let (mut scores, outcomes) = self.measure(members, sets, text)?;
             let folder = self.path("evaluation");
             std::fs::create_dir_all(&folder).at("make", &folder)?;
+            for ((set, outcome), answers) in sets.iter().zip(&outcomes).zip(&answers) {
+                files::write_text(&folder.join(answers), &predictions::to_lines(outcome))?;
+                scores.answers.insert(set.name(), answers.clone());
+            }
             files::write_json(&place, &scores)
         })?;
         files::read_json(&place)
@@ -200,7 +220,7 @@ impl Pipeline<'_> {
         members: &[&Trained],
         sets: &[PairSet],
         text: &Prepared,
-    ) -> Result<RunScores> {
+    ) -> Result<(RunScores, Vec<Outcome>)> {
         let models = members
             .iter()
             .map(|member| hugging_face::load(&member.weights, &self.device))
@@ -219,7 +239,15 @@ impl Pipeline<'_> {
             let should_stop = Some(&should_stop as &dyn Fn() -> bool);
             let heldout =
                 Heldout { source: &text.validation, chunks, sequences, batch_size, should_stop };
-            let found = heldout.cross_entropy(&models)?;
+            let (name, count) = (label(members), heldout.sequences.len() as u64);
+            let work = format!("{name} on the held-out text");
+            self.observer.begin(&work, "sequences", count, 0);
+            let mut done = 0;
+            let found = heldout.cross_entropy_of_each(&models, |_, _| {
+                done += 1;
+                self.observer.advance(done, "");
+            })?;
+            self.observer.end(done, "");
             if !found.cross_entropy.is_finite() {
                 return refuse(format_args!(
                     "the held-out loss of {} is {}: its weights have diverged",
@@ -230,6 +258,10 @@ impl Pipeline<'_> {
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
         }
+        if let [model] = models[..] {
+            scores.samples = samples(model, &text.tokenizer)?;
+        }
+        let mut outcomes = Vec::new();
         for set in sets {
             let (rules, pairs) = (self.recipe.evaluate.rules, set.pairs()?);
             let label = format!("{} on {}", label(members), set.folder.display());
@@ -243,9 +275,10 @@ impl Pipeline<'_> {
                 label,
                 observer,
             )?;
-            scores.pairs.insert(set.name(), found.result);
+            scores.pairs.insert(set.name(), found.result.clone());
+            outcomes.push(found);
         }
-        Ok(scores)
+        Ok((scores, outcomes))
     }
 
     /// What all rows of the table are measured with, so that they stand on the same text: the

@@ -18,15 +18,15 @@ use crate::files;
 use crate::training_log::TrainingSummary;
 
 /// The name of the ledger in a run's folder.
-const FILE: &str = "exposure.json";
+pub(super) const FILE: &str = "exposure.json";
 
 /// What a model has seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Exposure {
     /// Tokens of all its steps.
-    tokens: u64,
+    pub(super) tokens: u64,
     /// About how many words these are.
-    words: u64,
+    pub(super) words: u64,
     /// Words divided by those of the training text.
     epochs: f64,
     /// The recipe's models that it learned from, and those that they learned from. What teachers in
@@ -34,6 +34,22 @@ pub(super) struct Exposure {
     teachers: Vec<String>,
     /// Its words and those of these teachers.
     words_with_teachers: u64,
+}
+
+impl Exposure {
+    /// What the model has seen, in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let (words, epochs) = (short(self.words as f64), self.epochs);
+        let seen = format!("The model has seen {words} words, each text {epochs:.2} times");
+        match self.teachers.is_empty() {
+            true => format!("{seen}."),
+            false => format!(
+                "{seen}; with those that its teachers ({}) have seen, {}.",
+                self.teachers.join(", "),
+                short(self.words_with_teachers as f64)
+            ),
+        }
+    }
 }
 
 impl Pipeline<'_> {

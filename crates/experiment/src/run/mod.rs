@@ -3,16 +3,18 @@
 
 mod alone;
 pub mod cache_path;
+pub mod card;
 mod claim;
 pub mod clean;
 pub mod compare;
 mod documents;
-mod evaluation;
+pub(crate) mod evaluation;
 mod exposure;
 pub(crate) mod log;
 mod models;
 mod prepared;
 pub mod preview;
+pub(crate) mod samples;
 pub mod scores;
 pub mod status;
 mod teachers;

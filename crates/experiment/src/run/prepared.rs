@@ -25,6 +25,7 @@ use crate::files;
 use crate::identity;
 use crate::lock::{LockError, RunLock};
 use crate::observer::Observer;
+use crate::reading::{self, ReadingProgress};
 use crate::recipe::{CorpusSection, Recipe, Source, Validation};
 use crate::stage::{Stage, Stages, Status};
 
@@ -290,15 +291,41 @@ impl Preparation<'_> {
                 held_out
             }
         };
-        for (place, texts) in [(TRAIN, &training), (VALIDATION, &validation)] {
+        for (place, texts) in [(TRAIN, training), (VALIDATION, validation)] {
             let folder = self.folder.join(place);
             remove_old(&folder)?;
-            let sizes = texts::write_texts(&folder, texts)?;
+            let progress = self.writing(place);
+            let texts = progress.count(texts);
+            let sizes = texts::write_texts(&folder, &texts)?;
+            progress.end();
             let words = grouped(sizes.iter().map(|text| text.words as u64).sum());
             let files = counted(texts.len() as u64, "file");
             self.observer.note(format_args!("  {place}: {files}, {words} words"));
         }
         Ok(())
+    }
+
+    /// The progress of writing a text, which is about as long as what it is made of.
+    fn writing(&self, place: &str) -> ReadingProgress<'_> {
+        let section = &self.recipe.corpus;
+        let words = match (place, &section.source, &section.validation) {
+            (TRAIN, _, _) => section.words,
+            (_, _, Validation::Builtin) => section.builtin_validation_words(),
+            _ => 0,
+        };
+        let folder = match (place, &section.source, &section.validation) {
+            (TRAIN, Source::Folder(folder), _) | (VALIDATION, _, Validation::Folder(folder)) => {
+                text::corpus_files(folder).ok()
+            }
+            _ => None,
+        };
+        match words {
+            0 => {
+                let bytes = reading::bytes_of(folder.unwrap_or_default());
+                ReadingProgress::begin(self.observer, place, bytes, "")
+            }
+            words => ReadingProgress::begin_words(self.observer, place, words as u64),
+        }
     }
 
     /// Opens a corpus, and names what its folder holds besides.
@@ -316,9 +343,15 @@ impl Preparation<'_> {
             None => {
                 let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
                 let settings = TokenizerSettings { vocab_size, min_frequency };
-                let should_stop = || self.observer.should_stop();
-                let texts = texts::open_corpus(&self.folder.join(TRAIN))?;
-                Tokenizer::train_unless(&should_stop, &texts, &settings)?
+                let folder = self.folder.join(TRAIN);
+                let bytes = reading::bytes_of(text::corpus_files(&folder)?);
+                let progress =
+                    ReadingProgress::begin(self.observer, "tokenizer", bytes, "merges pairs");
+                let texts = progress.count(texts::open_corpus(&folder)?);
+                let trained =
+                    Tokenizer::train_unless(&|| progress.should_stop(), &texts, &settings)?;
+                progress.end();
+                trained
             }
         };
         if tokenizer.vocab_size() < section.vocab_size && section.path.is_none() {
@@ -346,8 +379,11 @@ impl Preparation<'_> {
     fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
         let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
         let mut writer = TokenWriter::create(&self.folder.join(to), vocab_size, &hash)?;
-        let should_stop = || self.observer.should_stop();
-        let texts = texts::open_files(&self.folder.join(from))?;
+        let from = self.folder.join(from);
+        let bytes = reading::bytes_of(text::corpus_files(&from)?);
+        let progress = ReadingProgress::begin(self.observer, to, bytes, "");
+        let should_stop = || progress.should_stop();
+        let texts = progress.count(texts::open_files(&from)?);
         let mut counter = SourceCounter::new(&texts);
         for stretch in tokenizer.encode_texts(&should_stop, &texts) {
             let (text, ids) = stretch?;
@@ -356,6 +392,7 @@ impl Preparation<'_> {
         }
         writer.finish()?;
         let sources = counter.ranges();
+        progress.end();
         let count = sources.last().map_or(0, |last| last.tokens.end);
         self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
         Ok(sources)

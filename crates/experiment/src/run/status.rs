@@ -42,8 +42,14 @@ pub struct ModelStatus {
     pub loss: Option<f64>,
     /// The lowest held-out cross-entropy.
     pub held_out_loss: Option<f64>,
+    /// Of all steps.
+    pub losses: Vec<f64>,
+    /// Cross-entropies of all evaluations.
+    pub held_out_losses: Vec<f64>,
     /// Time in steps.
     pub seconds: f64,
+    /// Time in evaluations.
+    pub evaluation_seconds: f64,
     /// Of a finished model, the precision and what computed the products, where that is known.
     pub products: Option<String>,
 }
@@ -93,7 +99,10 @@ impl ModelStatus {
             share: 0.0,
             loss: None,
             held_out_loss: None,
+            losses: Vec::new(),
+            held_out_losses: Vec::new(),
             seconds: 0.0,
+            evaluation_seconds: 0.0,
             products: Stages::look(run).products(&format!("model-{name}")),
         };
         let log = run.join("models").join(name).join("metrics.jsonl");
@@ -103,18 +112,28 @@ impl ModelStatus {
                     status.step = step.step;
                     status.share = share(train, step.step, step.epoch);
                     status.loss = Some(step.loss);
+                    status.losses.push(step.loss);
                     status.seconds += step.seconds;
                 }
-                MetricsRecord::Evaluation(found) if found.best => {
-                    status.held_out_loss = Some(found.lowest());
+                MetricsRecord::Evaluation(found) => {
+                    if found.best {
+                        status.held_out_loss = Some(found.lowest());
+                    }
+                    status.held_out_losses.push(found.cross_entropy);
+                    status.evaluation_seconds += found.seconds;
                 }
-                MetricsRecord::Evaluation(_) => {}
             }
         }
         if status.is_finished {
             status.share = 1.0;
         }
         status
+    }
+
+    /// Seconds until the training ends, by its speed so far; of one that has begun and not ended.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = (self.seconds + self.evaluation_seconds) * (1.0 / self.share - 1.0);
+        (!self.is_finished && self.step > 0 && left.is_finite()).then_some(left.max(0.0))
     }
 }
 
@@ -143,4 +162,34 @@ pub fn list(folder: &Path) -> Result<Vec<(PathBuf, Result<RunStatus>)>> {
     std::fs::read_dir(folder).at("read", folder)?;
     let runs = entries(folder)?.into_iter().filter(|path| is_run(path));
     Ok(runs.map(|run| (run.clone(), RunStatus::read(&run))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_follows_from_the_share_and_the_time_so_far() {
+        let status = ModelStatus {
+            name: "student".to_owned(),
+            is_finished: false,
+            step: 10,
+            share: 0.25,
+            loss: None,
+            held_out_loss: None,
+            losses: Vec::new(),
+            held_out_losses: Vec::new(),
+            seconds: 30.0,
+            evaluation_seconds: 10.0,
+            products: None,
+        };
+        assert_eq!(status.seconds_left(), Some(120.0));
+        let others = [
+            ModelStatus { step: 0, share: 0.0, seconds: 0.0, ..status.clone() },
+            ModelStatus { is_finished: true, share: 1.0, ..status.clone() },
+            ModelStatus { share: 0.0, ..status.clone() },
+        ];
+        assert!(others.iter().all(|other| other.seconds_left().is_none()));
+        assert_eq!(ModelStatus { share: 1.5, ..status }.seconds_left(), Some(0.0));
+    }
 }

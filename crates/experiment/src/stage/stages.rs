@@ -112,6 +112,13 @@ impl<'a> Stages<'a> {
         self.record(name).ok().flatten()?.products
     }
 
+    /// Whether a stage is finished and used what another one has left last.
+    pub fn is_of(&self, name: &str, used: &str) -> bool {
+        let record = |name| self.record(name).ok().flatten();
+        let (Some(one), Some(other)) = (record(name), record(used)) else { return false };
+        one.stage.stages.get(used) == Some(&other.fingerprint)
+    }
+
     /// The files that a finished stage left, relative to the run's folder.
     ///
     /// # Errors

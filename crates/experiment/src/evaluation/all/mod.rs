@@ -5,9 +5,9 @@
 
 mod available;
 mod exports;
-mod model_scores;
-mod report;
-mod scoring;
+pub(crate) mod model_scores;
+pub(crate) mod report;
+pub(crate) mod scoring;
 mod task_table;
 
 use std::path::PathBuf;

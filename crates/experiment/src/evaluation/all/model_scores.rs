@@ -6,13 +6,14 @@ use crate::evaluation::LoadedModel;
 use crate::finetuning::result::FinetuneResult;
 use crate::finetuning::summary::by_seed;
 
-/// A model's scores.
+/// The scores of a model.
+#[derive(Clone)]
 pub struct ModelScores {
     /// A short name, for columns and folders.
     pub name: String,
     /// What it was loaded from.
     pub label: String,
-    /// Of all models of an ensemble together.
+    /// Of all models of an ensemble together; 0 where it is not known.
     pub parameters: u64,
     /// Numbers in units of their own.
     pub measured: Vec<Measured>,
@@ -27,6 +28,11 @@ impl ModelScores {
     pub fn new(name: &str, label: &str, group: &[LoadedModel]) -> Self {
         let parameters =
             group.iter().map(|loaded| loaded.model.config().parameter_count() as u64).sum();
+        Self::of(name, label, parameters)
+    }
+
+    /// Those of models of so many weights, of which nothing is measured yet.
+    pub fn of(name: &str, label: &str, parameters: u64) -> Self {
         Self {
             name: name.to_owned(),
             label: label.to_owned(),

@@ -108,16 +108,15 @@ impl Report {
         let printed: Vec<&str> = printed_models(rules);
         let mut markdown = format!("{HEADING}{}\n\n", rules.name());
         markdown += &overview.table(&printed, Cell::long).to_markdown();
-        markdown += "\nPercent, with 95 % bootstrap intervals over items, or the standard \
-         deviation over seeds. ";
-        markdown += "Columns of other models are as printed in their papers; see the tables below \
-         for sources.\n";
+        markdown += &format!("\n{EXPLANATION}\n");
         if !footnotes.is_empty() {
             // One paragraph a line.
             markdown += &format!("\n{}", footnotes.replace('\n', "\n\n").trim_end());
             markdown.push('\n');
         }
-        markdown += &differences(models)?;
+        if let Some(table) = differences(models)? {
+            markdown += &format!("\n## Differences\n\n{}\n{DIFFERENCES}\n", table.to_markdown());
+        }
         for &benchmark in BENCHMARKS {
             if let Some((table, notes)) = task_table(models, benchmark, rules, failures) {
                 let (title, table) = (title(models, benchmark), table.to_markdown());
@@ -130,6 +129,42 @@ impl Report {
         Ok(Self { table, footnotes, markdown, csv: csv(models), json: overview.to_json() })
     }
 }
+
+/// The overview with intervals and everything that papers print beside it.
+///
+/// # Errors
+/// When items cannot be resampled.
+pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<Table> {
+    let failures = Failures::default();
+    let overview = Overview::new(models, rules, &failures)?;
+    let has_any = |model: &&str| {
+        let value = |row: &Row, table: &ReferenceTable| table.value(model, row.printed?);
+        let mut rows = overview.rows.iter();
+        rows.any(|row| printed_means(rules).any(|table| value(row, table).is_some()))
+    };
+    let printed: Vec<&str> = printed_models(rules).into_iter().filter(has_any).collect();
+    Ok(overview.table(&printed, Cell::long))
+}
+
+/// A benchmark's tasks with their title and notes, of every benchmark that any model has.
+pub(crate) fn task_tables(
+    models: &[ModelScores],
+    rules: Rules,
+) -> impl Iterator<Item = (String, Table, String)> {
+    BENCHMARKS.iter().filter_map(move |&benchmark| {
+        let (table, notes) = task_table(models, benchmark, rules, &Failures::default())?;
+        Some((title(models, benchmark), table, notes))
+    })
+}
+
+/// What the overview's numbers are.
+pub(crate) const EXPLANATION: &str = "Percent, with 95 % bootstrap intervals over items, or the \
+     standard deviation over seeds. Columns of other models are as printed in their papers; see \
+     the tables below for sources.";
+
+/// What the numbers of [`differences`] are.
+pub(crate) const DIFFERENCES: &str = "Paired bootstrap and random exchange over items; another \
+     training seed may move a score by more.";
 
 /// The printed models that a terminal has width for.
 const SHOWN: [&str; 2] = ["BabyLlama (10M)", "BabyLlama-2, run 1"];
@@ -156,8 +191,11 @@ impl<'a> Overview<'a> {
     /// macro-average, then the age of acquisition, an error where less is better.
     fn new(models: &'a [ModelScores], rules: Rules, failures: &'a Failures) -> Result<Self> {
         let mut overview = Self { models, rules, failures, rows: Vec::new() };
-        let parameters = |model: &ModelScores| report::format::short(model.parameters as f64);
-        let cells = models.iter().map(|model| Cell::Text(parameters(model))).collect();
+        let parameters = |model: &ModelScores| match model.parameters {
+            0 => Cell::Nothing,
+            count => Cell::Text(report::format::short(count as f64)),
+        };
+        let cells = models.iter().map(parameters).collect();
         overview.add("parameters".into(), &[], None, cells);
         let last: &'static dyn Benchmark = &AgeOfAcquisition;
         for benchmark in BENCHMARKS.iter().copied().filter(|benchmark| *benchmark != last) {
@@ -273,8 +311,11 @@ fn title(models: &[ModelScores], benchmark: &dyn Benchmark) -> String {
     found.map_or_else(|| benchmark.title().to_owned(), |(_, title)| title)
 }
 
-/// A score with its interval over items.
+/// A score with its interval over items, where the answers are there.
 fn share(outcome: &Outcome) -> Result<Cell> {
+    if outcome.predictions.is_empty() {
+        return Ok(Cell::Share(outcome.result.score, None));
+    }
     let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
     let found = bootstrap(&outcome.resampled(), &resampling)?;
     Ok(Cell::Share(outcome.result.score, Some(found.interval)))
@@ -299,8 +340,11 @@ fn macro_of(model: &ModelScores, rules: Rules) -> Option<f64> {
     Some(macro_average::macro_average(parts))
 }
 
-/// Every model against the first, on the same items.
-fn differences(models: &[ModelScores]) -> Result<String> {
+/// Every model against the first, on the same items; none where there is nothing to compare.
+///
+/// # Errors
+/// When they answered different items.
+pub(crate) fn differences(models: &[ModelScores]) -> Result<Option<Table>> {
     let mut table = Table::new([
         ("suite", Align::Left),
         ("model", Align::Left),
@@ -311,13 +355,16 @@ fn differences(models: &[ModelScores]) -> Result<String> {
     ]);
     let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
     let mut any = false;
-    let [first, others @ ..] = models else { return Ok(String::new()) };
+    let [first, others @ ..] = models else { return Ok(None) };
     for &benchmark in BENCHMARKS {
         for other in others {
             let (Some(base), Some(found)) = (first.outcome(benchmark), other.outcome(benchmark))
             else {
                 continue;
             };
+            if base.predictions.is_empty() || found.predictions.is_empty() {
+                continue;
+            }
             let (base, found) = (base.resampled(), found.resampled());
             let paired = Paired::new(&base, &found)?;
             let (by_items, by_exchange) =
@@ -334,11 +381,5 @@ fn differences(models: &[ModelScores]) -> Result<String> {
             any = true;
         }
     }
-    let notes = "Paired bootstrap and random exchange over items; another training seed may move \
-     a score by more.";
-    Ok(if any {
-        format!("\n## Differences\n\n{}\n{notes}\n", table.to_markdown())
-    } else {
-        String::new()
-    })
+    Ok(any.then_some(table))
 }

@@ -308,7 +308,7 @@ impl<'a> Scoring<'a> {
 
 /// A benchmark's scores with the answers behind them, if both files are there, whole, and about the
 /// same items.
-fn read_outcome(folder: &Path) -> Option<Outcome> {
+pub(crate) fn read_outcome(folder: &Path) -> Option<Outcome> {
     let result: BenchmarkResult =
         serde_json::from_slice(&std::fs::read(folder.join("result.json")).ok()?).ok()?;
     let answers = predictions::read(&folder.join("predictions.jsonl")).ok()?;

@@ -1,0 +1,119 @@
+//! The results of runs, evaluations and fine-tunings on one page ([`report::Page`]).
+//!
+//! Folders are read as they are: a run under way, or one with damaged files, gives a page that
+//! names what is missing. Nothing of a folder is changed or repaired.
+
+mod curves;
+mod found;
+mod log;
+mod models;
+mod papers;
+mod scores;
+mod sections;
+mod settings;
+mod tasks;
+
+use std::path::{Path, PathBuf};
+
+use report::page::{Block, Page, Section};
+
+use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
+use crate::evaluation::results::distinct;
+use crate::files;
+use crate::outputs::same;
+use crate::run::clean::entries;
+use found::Found;
+
+/// The name of the page in the folder of a run.
+pub const PAGE: &str = "report.html";
+
+/// What every page begins with.
+pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\"";
+
+/// The page about some folders: of runs, or of what `evaluate` and `finetune` left.
+///
+/// # Errors
+/// When a folder is not there, or is named twice.
+pub fn page(folders: &[PathBuf]) -> Result<Page> {
+    check(folders)?;
+    let names = distinct(folders);
+    let all: Vec<Found> =
+        names.iter().zip(folders).map(|(name, folder)| Found::look(name, folder)).collect();
+    let title = match &names[..] {
+        [name] => name.clone(),
+        names => format!("{} runs: {}", names.len(), names.join(", ")),
+    };
+    let sections = vec![
+        section("Not here", sections::missing(&all)),
+        section("Results", sections::results(&all)),
+        section("Training", sections::curves(&all)),
+        section("Figures", sections::figures(&all)),
+        section("Tasks", sections::tasks(&all)),
+        section("Items", sections::items(&all)),
+        section("Samples", sections::samples(&all)),
+        section("Recipe", sections::recipes(&all)),
+    ];
+    Ok(Page { title, subtitle: sections::subtitle(&all), sections })
+}
+
+/// Refuses folders that are not there or named twice.
+fn check(folders: &[PathBuf]) -> Result<()> {
+    for (index, folder) in folders.iter().enumerate() {
+        std::fs::read_dir(folder)
+            .at("read", folder)
+            .advise("name folders that `babyllama run`, `evaluate` or `finetune` filled")?;
+        if folders[..index].iter().any(|other| same(folder, other)) {
+            return wrong_usage(format_args!("{} is named twice", folder.display()))
+                .advise("name each folder once");
+        }
+    }
+    Ok(())
+}
+
+fn section(title: &str, blocks: Vec<Block>) -> Section {
+    Section { title: title.to_owned(), blocks }
+}
+
+/// The metrics logs of some folders that are there: run, model and file.
+///
+/// # Errors
+/// As [`page`]; also when there is no log.
+pub fn logs(folders: &[PathBuf]) -> Result<Vec<(String, String, PathBuf)>> {
+    check(folders)?;
+    let mut logs = Vec::new();
+    for (run, folder) in distinct(folders).into_iter().zip(folders) {
+        let own = [folder.clone()].into_iter().filter(|folder| folder.join(LOG).is_file());
+        let models = entries(&folder.join("models")).unwrap_or_default().into_iter();
+        // What was set aside has an ending.
+        let models = models.filter(|model| model.extension().is_none());
+        for model in own.chain(models).filter(|model| model.join(LOG).is_file()) {
+            let name = model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            logs.push((run.clone(), name, model.join(LOG)));
+        }
+    }
+    match logs.is_empty() {
+        true => refuse("none of these folders has a metrics log yet"),
+        false => Ok(logs),
+    }
+}
+
+/// The name of a model's metrics log.
+const LOG: &str = "metrics.jsonl";
+
+/// Writes the page about one folder into it, and returns its place.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_into(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(PAGE);
+    files::write_text(&path, &page(&[folder.to_owned()])?.to_html())?;
+    Ok(path)
+}
+
+/// A model's name, with that of its run where there are several.
+fn named(found: &Found, model: &str, several: bool) -> String {
+    match several {
+        true => format!("{}/{model}", found.name),
+        false => model.to_owned(),
+    }
+}
