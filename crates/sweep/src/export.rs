@@ -34,19 +34,7 @@ pub fn csv(overview: &Overview) -> String {
         line.extend(scores.iter().map(|name| number(trial.scores.get(name).copied())));
         lines.push(line);
     }
-    let text = lines.iter().map(|line| {
-        let cells: Vec<String> = line.iter().map(|cell| quoted(cell)).collect();
-        cells.join(",") + "\n"
-    });
-    text.collect()
-}
-
-/// A cell of CSV (RFC 4180).
-fn quoted(cell: &str) -> String {
-    match cell.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.to_owned(),
-    }
+    lines.iter().map(|cells| report::csv::line(cells.iter().map(String::as_str))).collect()
 }
 
 /// All trials as lines of JSON.

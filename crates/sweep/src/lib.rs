@@ -4,7 +4,8 @@
 //! A [`Draft`](sweep::Draft) is read from a recipe and makes the studies of the store; any number
 //! of [`worker`]s then train their trials. What a worker does next ([`schedule`]) and what a
 //! sampler proposes ([`sampler`]) follow from the rows of the store alone. [`confirm`] trains the
-//! best again with fresh seeds; [`overview`], [`export`] and [`check`] read.
+//! best again with fresh seeds; [`overview`], [`export`], [`report`](mod@report) and [`check`]
+//! read.
 
 #![warn(missing_docs)]
 
@@ -18,10 +19,12 @@ pub mod error;
 pub mod export;
 #[cfg(test)]
 mod fixtures;
+pub mod importance;
 pub mod luck;
 pub mod overview;
 pub mod parts;
 pub mod recipe;
+pub mod report;
 pub mod sampler;
 pub mod schedule;
 pub mod space;

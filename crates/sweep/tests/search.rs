@@ -3,8 +3,11 @@
 
 use std::path::Path;
 
+use report::Figure;
+use report::page::{Block, Page};
 use sweep::confirm;
 use sweep::overview::Standing;
+use sweep::report as sweep_report;
 use sweep::schedule::{Assigned, Next};
 use sweep::stopping::Decision;
 use sweep::store::{Address, Store, Worker, default_address};
@@ -423,4 +426,66 @@ fn every_shipped_sweep_is_read() {
     }
     names.sort();
     assert_eq!(names, ["babyllama-2-finetuning", "babyllama-2-teachers", "quickstart"]);
+}
+
+/// Titles of the figures of a page, and what it names as missing.
+fn figures_and_gaps(page: &Page) -> (Vec<String>, Vec<String>) {
+    let figures = page.figures().map(|figure| figure.title.clone()).collect();
+    let gaps = page.blocks().filter_map(|block| match block {
+        Block::Missing { what, .. } => Some(what.clone()),
+        _ => None,
+    });
+    (figures, gaps.collect())
+}
+
+#[test]
+fn a_search_has_a_page_of_figures() {
+    let keys = "sampler = 'random'\nstop = { rule = 'none' }\nconfirm = { top = 2, seeds = 3 }";
+    let baseline = "enqueue = [{ baseline = true, 'train.learning_rate' = 0.003 }]";
+    let search = Search::new(&format!("trials = 40\n{keys}\n{baseline}"));
+    let page = || sweep_report::page(&search.place()).unwrap().unwrap();
+    // Nothing has begun.
+    let (figures, gaps) = figures_and_gaps(&page());
+    assert_eq!(figures, ["History", "Results by parameter", "Parameters and results"]);
+    let expected = ["the best trials", "the importance of the parameters", "the confirmation"];
+    assert_eq!(gaps, expected);
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    let name = confirm::begin(&mut sweep).unwrap();
+    work(&mut search.open(&name));
+    let page = page();
+    let (figures, gaps) = figures_and_gaps(&page);
+    let expected = [
+        "History",
+        "Importance of the parameters",
+        "Results by parameter",
+        "Parameters and results",
+        "Confirmed against the search",
+    ];
+    assert_eq!((figures, gaps), (expected.map(str::to_owned).to_vec(), vec![]));
+    let found: Vec<&Figure> = page.figures().collect();
+    let [history, importance, slices, parallel, confirmed] = &found[..] else { unreachable!() };
+    // The formula's largest part is that of the learning rate, its smallest that of the batch size.
+    let order: Vec<&str> = importance.rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(order, ["train.learning_rate", "train.warmup_ratio", "train.batch_size"]);
+    assert_eq!((history.rows.len(), slices.rows.len()), (40, 40));
+    assert_eq!(parallel.rows.len(), 40);
+    let heads = ["trial", "train.learning_rate", "train.batch_size", "train.warmup_ratio"];
+    assert_eq!(parallel.columns[..4], heads);
+    let labels: Vec<&str> = confirmed.rows.iter().map(|row| row[0].as_str()).collect();
+    assert!(labels.len() == 3 && labels.contains(&"baseline (trial 0)"), "{labels:?}");
+    let html = page.to_html();
+    assert!(html.contains("By luck alone the best of 40") && html.contains("models.undistilled"));
+}
+
+#[test]
+fn what_cannot_be_read_of_a_sweep_is_named_on_its_page() {
+    let search = Search::new("trials = 2");
+    std::fs::write(search.place().join("store.db"), "no database").unwrap();
+    std::fs::remove_file(search.place().join("base.toml")).unwrap();
+    let page = sweep_report::page(&search.place()).unwrap().unwrap();
+    let (figures, gaps) = figures_and_gaps(&page);
+    assert_eq!(gaps, ["the trials", "base.toml"]);
+    assert!(figures.is_empty());
+    assert!(sweep_report::page(search.folder.path()).unwrap().is_none(), "no sweep, no page");
 }

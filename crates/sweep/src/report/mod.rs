@@ -1,0 +1,166 @@
+//! A sweep on one page: its trials in order, the importance of its parameters, the result against
+//! each of them, all of them together, and what a confirmation came to.
+
+mod rows;
+pub mod tables;
+
+use std::path::{Path, PathBuf};
+
+use experiment::reporting::PAGE;
+use report::page::{Block, Page, Section};
+
+use crate::confirm::{self, is_confirmation};
+use crate::error::{Result, SweepError};
+use crate::importance::FEWEST_TRIALS;
+use crate::store::Address;
+use crate::sweep::{Sweep, name_in, stored_address};
+use rows::Rows;
+
+/// How many trials the page's table has.
+const SHOWN: usize = 10;
+
+/// The page about the sweep of a folder; `None` where the folder holds no sweep. What cannot be
+/// read is named on the page.
+///
+/// # Errors
+/// When the folder's recipe or the file that names its store cannot be used.
+pub fn page(folder: &Path) -> Result<Option<Page>> {
+    let (Some(name), Some(address)) = (name_in(folder)?, stored_address(folder)?) else {
+        return Ok(None);
+    };
+    Ok(Some(page_of(folder, &address, &name)))
+}
+
+/// Writes the page about a sweep into its folder, and returns its place.
+///
+/// # Errors
+/// When it cannot be written, or another file has its name.
+pub fn write_into(folder: &Path, address: &Address, name: &str) -> Result<PathBuf> {
+    let path = folder.join(PAGE);
+    experiment::outputs::check_own(&path, experiment::reporting::BEGINNING)?;
+    let page = page_of(folder, address, name);
+    experiment::files::write_text(&path, &page.to_html())?;
+    Ok(path)
+}
+
+/// The page about the studies of a name in a store.
+pub fn page_of(folder: &Path, address: &Address, name: &str) -> Page {
+    let title = format!("Sweep {name}");
+    let mut sections = Vec::new();
+    let mut studies = match Sweep::studies(address, name) {
+        Ok(studies) => studies,
+        Err(error) => {
+            sections.push(missing("Not here", "the trials", &error));
+            Vec::new()
+        }
+    };
+    let (confirmations, searches): (Vec<String>, Vec<String>) =
+        studies.drain(..).partition(|study| is_confirmation(study));
+    // The titles of figures name their study only where there are several.
+    let is_single = searches.len() == 1;
+    for study in &searches {
+        let of_study = |other: &&String| {
+            other
+                .strip_prefix(study)
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|rest| !rest.contains('/'))
+        };
+        let newest = confirmations.iter().rfind(of_study);
+        let prefix = if is_single { String::new() } else { format!("{study}: ") };
+        match of_search(folder, address, study, newest, &prefix) {
+            Ok(found) => sections.extend(found),
+            Err(error) => sections.push(missing(study, "the study", &error)),
+        }
+    }
+    sections.push(recipes(folder));
+    Page { title, subtitle: format!("{}, trials in {address}", folder.display()), sections }
+}
+
+fn missing(title: &str, what: &str, error: &SweepError) -> Section {
+    let block = Block::Missing { what: what.to_owned(), why: error.to_string() };
+    Section { title: title.to_owned(), blocks: vec![block] }
+}
+
+/// The sections of one search, with its newest confirmation.
+fn of_search(
+    folder: &Path,
+    address: &Address,
+    study: &str,
+    confirmation: Option<&String>,
+    prefix: &str,
+) -> Result<Vec<Section>> {
+    let mut sweep = Sweep::open(folder, address, study)?;
+    let (overview, trials) = (sweep.overview()?, sweep.trials()?);
+    let title = |what: &str| match prefix.is_empty() {
+        true => what.to_owned(),
+        false => format!("{prefix}{}", what.to_lowercase()),
+    };
+    let mut blocks = vec![Block::Text(format!("{}.", tables::progress(&overview)))];
+    let best = tables::best(&overview, SHOWN);
+    blocks.push(match best.is_empty() {
+        true => Block::Missing {
+            what: "the best trials".to_owned(),
+            why: "no trial is complete".to_owned(),
+        },
+        false => Block::Table {
+            caption: title("The best trials"),
+            table: tables::trials(&overview, &best),
+        },
+    });
+    let rows = Rows::new(&sweep, &trials);
+    blocks.push(Block::Figure(rows.history(&title("History"))));
+    blocks.push(match rows.importance() {
+        Some(found) => {
+            let title = title("Importance of the parameters");
+            Block::Figure(rows::importance_figure(&title, &found))
+        }
+        None => Block::Missing {
+            what: "the importance of the parameters".to_owned(),
+            why: format!("it takes {FEWEST_TRIALS} complete trials with different finite results"),
+        },
+    });
+    blocks.push(Block::Figure(rows.slices(&title("Results by parameter"))));
+    blocks.push(Block::Figure(rows.parallel(&title("Parameters and results"))));
+    let mut sections = vec![Section { title: title("Search"), blocks }];
+    let mut blocks = Vec::new();
+    match confirmation {
+        None => blocks.push(Block::Missing {
+            what: "the confirmation".to_owned(),
+            why: "`babyllama sweep confirm` trains the best again with fresh seeds".to_owned(),
+        }),
+        Some(name) => match Sweep::open(folder, address, name)
+            .and_then(|mut confirmation| confirm::rows(&mut confirmation, &mut sweep))
+        {
+            Ok(found) => {
+                let direction = sweep.terms().direction;
+                let figure = Rows::new(&sweep, &trials);
+                let figure = figure.confirmed(&title("Confirmed against the search"), &found);
+                blocks.push(Block::Table {
+                    caption: title("Fresh seeds, the best mean first"),
+                    table: tables::confirmation(&found, direction),
+                });
+                blocks.extend(tables::luck(&overview, &found).map(Block::Text));
+                blocks.push(Block::Figure(figure));
+            }
+            Err(error) => blocks.push(Block::Missing {
+                what: "the confirmation".to_owned(),
+                why: error.to_string(),
+            }),
+        },
+    }
+    sections.push(Section { title: title("Confirmation"), blocks });
+    Ok(sections)
+}
+
+/// The files that the sweep was made of.
+fn recipes(folder: &Path) -> Section {
+    use crate::sweep::place;
+    let block = |name: &str| match std::fs::read(folder.join(name)) {
+        Ok(text) => {
+            Block::Pre { title: name.to_owned(), text: String::from_utf8_lossy(&text).into_owned() }
+        }
+        Err(error) => Block::Missing { what: name.to_owned(), why: error.to_string() },
+    };
+    let blocks = [place::SWEEP, place::BASE].map(block).to_vec();
+    Section { title: "Recipe".to_owned(), blocks }
+}

@@ -1,0 +1,151 @@
+//! A study's trials as the rows of figures.
+
+use report::figures::{
+    Confirmed, Ending, Figure, Goal, HistoryTrial, ImportanceBar, Kind, ParallelLine, Setting,
+    SettingAxis, SlicePoint, confirm, history, importance, parallel, slices,
+};
+
+use crate::confirm::{ConfirmedRow, Verdict};
+use crate::importance::{Importance, importance as importance_of};
+use crate::overview::Standing;
+use crate::space::{Parameter, Prior, Space};
+use crate::store::Direction;
+use crate::sweep::Sweep;
+use crate::trial::{Terms, Trial};
+
+/// What the figures of a study show.
+pub(super) struct Rows<'a> {
+    trials: &'a [Trial],
+    space: &'a Space,
+    terms: Terms,
+    /// What trials are compared by.
+    metric: &'a str,
+    seed: u64,
+}
+
+impl<'a> Rows<'a> {
+    /// Those of a study's trials.
+    pub(super) fn new(sweep: &'a Sweep, trials: &'a [Trial]) -> Self {
+        let recipe = &sweep.file.recipe;
+        let metric = recipe.objective.metric.as_str();
+        let (space, terms, seed) = (&sweep.file.space, sweep.terms(), recipe.seed);
+        Self { trials, space, terms, metric, seed }
+    }
+
+    fn goal(&self) -> Goal {
+        match self.terms.direction {
+            Direction::Minimize => Goal::Lower,
+            Direction::Maximize => Goal::Higher,
+        }
+    }
+
+    /// A trial's result, or its newest report.
+    fn value(&self, trial: &Trial) -> Option<f64> {
+        trial.row.value.or_else(|| self.terms.result(&trial.values()))
+    }
+
+    /// How a trial ended; one that waits at a rung is stopped for now. `None` of one that runs.
+    fn ending(trial: &Trial) -> Option<Ending> {
+        match Standing::of(trial) {
+            Standing::Complete => Some(Ending::Complete),
+            Standing::Stopped | Standing::Paused => Some(Ending::Stopped),
+            Standing::Failed => Some(Ending::Failed),
+            Standing::Running | Standing::Queued => None,
+        }
+    }
+
+    fn axes(&self) -> Vec<SettingAxis> {
+        let axis = |(key, parameter): (&String, &Parameter)| {
+            let kind = match &parameter.prior {
+                Prior::Categories { .. } => Kind::Names,
+                Prior::Numeric(prior) if prior.shape().is_log() && !parameter.one_minus => {
+                    Kind::Log
+                }
+                Prior::Numeric(_) => Kind::Linear,
+            };
+            SettingAxis::new(key.clone(), kind)
+        };
+        self.space.parameters().iter().map(axis).collect()
+    }
+
+    /// A trial's values of the parameters; none of those that take no part.
+    fn settings(&self, trial: &Trial) -> Vec<Option<Setting>> {
+        let settings = self.space.settings(&trial.stored);
+        let setting = |key: &String| match settings.get(key)? {
+            toml::Value::Integer(value) => Some(Setting::Number(*value as f64)),
+            toml::Value::Float(value) => Some(Setting::Number(*value)),
+            toml::Value::String(text) => Some(Setting::Name(text.clone())),
+            other => Some(Setting::Name(other.to_string())),
+        };
+        self.space.parameters().keys().map(setting).collect()
+    }
+
+    /// All trials that ended, in their order.
+    pub(super) fn history(&self, title: &str) -> Figure {
+        let trial = |trial: &Trial| {
+            let (number, value) = (trial.number(), self.value(trial));
+            Some(HistoryTrial { number, value, ending: Self::ending(trial)? })
+        };
+        let rows: Vec<HistoryTrial> = self.trials.iter().filter_map(trial).collect();
+        history(title, self.metric, self.goal(), &rows)
+    }
+
+    /// The importance of the parameters by the complete trials; `None` of too few.
+    pub(super) fn importance(&self) -> Option<Vec<Importance>> {
+        let complete = |trial: &Trial| {
+            let is_complete = Self::ending(trial) == Some(Ending::Complete);
+            trial.point.clone().zip(trial.row.value).filter(|_| is_complete)
+        };
+        let rows: Vec<_> = self.trials.iter().filter_map(complete).collect();
+        importance_of(self.space, &rows, self.seed)
+    }
+
+    /// The result against each setting.
+    pub(super) fn slices(&self, title: &str) -> Figure {
+        let point = |trial: &Trial| {
+            let (number, settings) = (trial.number(), self.settings(trial));
+            let (value, ending) = (self.value(trial)?, Self::ending(trial)?);
+            Some(SlicePoint { number, settings, value, ending })
+        };
+        let points: Vec<SlicePoint> = self.trials.iter().filter_map(point).collect();
+        slices(title, self.metric, self.goal(), &self.axes(), &points)
+    }
+
+    /// Settings and results of complete trials: others have results of shorter trainings.
+    pub(super) fn parallel(&self, title: &str) -> Figure {
+        let line = |trial: &Trial| {
+            let result = self.value(trial)?;
+            let is_complete = Self::ending(trial) == Some(Ending::Complete);
+            is_complete.then(|| ParallelLine {
+                name: trial.number().to_string(),
+                settings: self.settings(trial),
+                result,
+            })
+        };
+        let lines: Vec<ParallelLine> = self.trials.iter().filter_map(line).collect();
+        parallel(title, &self.axes(), self.metric, self.goal(), &lines)
+    }
+
+    /// Results of a search against those with fresh seeds.
+    pub(super) fn confirmed(&self, title: &str, rows: &[ConfirmedRow]) -> Figure {
+        let row = |row: &ConfirmedRow| Confirmed {
+            label: row.label.clone(),
+            search: row.search,
+            values: row.values.clone(),
+            mean: row.mean,
+            deviation: row.deviation,
+            is_baseline: row.verdict == Verdict::Baseline,
+        };
+        confirm(title, self.metric, &rows.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+/// The importance of parameters as a figure.
+pub(super) fn importance_figure(title: &str, found: &[Importance]) -> Figure {
+    let bar = |of: &Importance| ImportanceBar {
+        parameter: of.parameter.clone(),
+        importance: of.share,
+        deviation: Some(of.deviation),
+    };
+    importance(title, &found.iter().map(bar).collect::<Vec<_>>())
+}
