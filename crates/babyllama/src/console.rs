@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -13,6 +14,7 @@ use anyhow::Context;
 use experiment::{Event, Observer};
 use report::Table;
 use report::format::time_of_day;
+use report::sparkline::Letters;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -37,12 +39,36 @@ pub fn note_written(path: &Path) {
     note(format_args!("wrote {}", path.display()));
 }
 
+/// Notes where things are that a command made, `what` in the plural.
+pub fn note_place(what: &str, place: &Path) {
+    if !is_quiet() {
+        note(format_args!("{what} are in {}", place.display()));
+    }
+}
+
 /// Columns of the terminal that results go to: 80 where it does not state them, no limit where the
 /// results go elsewhere.
 pub fn columns() -> usize {
     match (io::stdout().is_terminal(), terminal_size::terminal_size()) {
         (false, _) => usize::MAX,
         (true, size) => size.map_or(80, |(width, _)| width.0.into()),
+    }
+}
+
+/// What small curves are drawn with here: block elements, unless the locale's encoding is another
+/// one than UTF-8 or the terminal is known to show ASCII alone.
+pub fn letters() -> Letters {
+    letters_by(|name| std::env::var(name).ok())
+}
+
+fn letters_by(variable: impl Fn(&str) -> Option<String>) -> Letters {
+    // The first that is set counts (POSIX, Environment Variables); none is set in many containers.
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(&variable);
+    let locale = locale.map(|locale| locale.to_lowercase()).find(|locale| !locale.is_empty());
+    let is_utf8 = locale.is_none_or(|locale| locale.contains("utf-8") || locale.contains("utf8"));
+    match is_utf8 && variable("TERM").as_deref() != Some("dumb") {
+        true => Letters::Blocks,
+        false => Letters::Ascii,
     }
 }
 
@@ -125,10 +151,23 @@ pub struct Console {
     style: Style,
 }
 
+/// Whether the command line asks for no progress.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Sets what `--quiet` asks for, once, before any command.
+pub fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Whether progress is not to be shown.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 impl Style {
-    /// As the flags of a command ask for.
-    pub fn of(quiet: bool, json: bool) -> Self {
-        match (quiet, json) {
+    /// As `--quiet` and the flag of a command that prints events as JSON ask for.
+    pub fn of(json: bool) -> Self {
+        match (is_quiet(), json) {
             (true, _) => Style::Quiet,
             (_, true) => Style::Json,
             _ => Style::Text,
@@ -143,7 +182,7 @@ impl Console {
     /// When signal handlers cannot be installed.
     pub fn stopping_on_signals() -> anyhow::Result<Self> {
         let interrupt = Interrupt::install().context("cannot install signal handlers")?;
-        Ok(Self { interrupt, progress: Mutex::default(), style: Style::Text })
+        Ok(Self { interrupt, progress: Mutex::default(), style: Style::of(false) })
     }
 
     /// The same console with another style.
@@ -240,5 +279,26 @@ impl Observer for Console {
 
     fn should_stop(&self) -> bool {
         self.interrupt.is_requested()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_are_ascii_where_the_locale_or_the_terminal_asks_for_it() {
+        let letters = |set: &[(&str, &str)]| {
+            letters_by(|name| {
+                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let (blocks, ascii) = (Letters::Blocks, Letters::Ascii);
+        assert_eq!(letters(&[]), blocks);
+        assert_eq!(letters(&[("LANG", "en_GB.UTF-8"), ("TERM", "xterm")]), blocks);
+        assert_eq!(letters(&[("LANG", "de_DE.utf8"), ("LC_ALL", "")]), blocks);
+        assert_eq!(letters(&[("LANG", "en_GB.UTF-8"), ("LC_CTYPE", "de_DE.ISO-8859-1")]), ascii);
+        assert_eq!(letters(&[("LANG", "en_GB.UTF-8"), ("LC_ALL", "C")]), ascii);
+        assert_eq!(letters(&[("LANG", "en_GB.UTF-8"), ("TERM", "dumb")]), ascii);
     }
 }

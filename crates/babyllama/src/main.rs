@@ -8,6 +8,7 @@ mod device;
 mod failure;
 mod interrupt;
 mod progress;
+mod server;
 
 use std::process::ExitCode;
 
@@ -23,7 +24,8 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     interrupt::survive_file_limits();
-    let done = args::parse().and_then(|Cli { command, threads, device }| {
+    let done = args::parse().and_then(|Cli { command, threads, quiet, device }| {
+        console::set_quiet(quiet);
         in_thread_pool(threads, || guarded(|| dispatch(&command, threads, &device)))
     });
     match done {
@@ -57,8 +59,10 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
     match command {
         Command::Run(args) => commands::run::run(args, device),
         Command::Status(args) => commands::runs::status(args),
+        Command::Watch(args) => commands::watch::watch(args),
         Command::List(args) => commands::runs::list(args),
         Command::Compare(args) => commands::runs::compare_runs(args),
+        Command::Report(args) => commands::report::report(args),
         Command::Clean(args) => commands::runs::clean(args),
         Command::CacheTeachers(args) => commands::run::cache_teachers(args, device),
         Command::Plan(args) => commands::plan::plan(args, device),

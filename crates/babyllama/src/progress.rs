@@ -11,6 +11,9 @@ use crate::console;
 /// How often a log file gets a line.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Work that takes no longer is worth no line.
+const SHORT: Duration = Duration::from_secs(2);
+
 /// How often a bar is drawn anew, per second.
 const BAR_RATE: u8 = 10;
 
@@ -83,9 +86,13 @@ impl Progress {
         }
     }
 
-    /// Ends the work: the bar vanishes and one line stays.
+    /// Ends the work: the bar vanishes and one line stays, unless the work was short and has no
+    /// result of its own.
     pub fn finish(self, done: u64, note: &str) {
         self.clear();
+        if note.is_empty() && self.begun.elapsed() < SHORT {
+            return;
+        }
         console::note(self.work.closing_line(done, self.begun.elapsed(), note));
     }
 }

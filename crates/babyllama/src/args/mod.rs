@@ -10,6 +10,7 @@ mod evaluate;
 mod finetune;
 mod parse;
 mod recipe;
+mod report;
 mod runs;
 mod sweep;
 mod train;
@@ -32,7 +33,8 @@ pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
 pub use finetune::FinetuneArgs;
 pub use parse::parse;
 pub use recipe::RecipeCommand;
-pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, PlanArgs, RunArgs, StatusArgs};
+pub use report::ReportArgs;
+pub use runs::{CleanArgs, CompareRunsArgs, ListArgs, PlanArgs, RunArgs, StatusArgs, WatchArgs};
 pub use sweep::{
     ExportFormat, StoreArgs, SweepBestArgs, SweepCommand, SweepConfirmArgs, SweepCreateArgs,
     SweepEnqueueArgs, SweepExportArgs, SweepImportArgs, SweepPlaceArgs, SweepRecipeArgs,
@@ -66,6 +68,9 @@ pub struct Cli {
         display_order = 100
     )]
     pub threads: u16,
+    /// Show no progress: results, warnings and errors alone.
+    #[arg(long, global = true, display_order = 100)]
+    pub quiet: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -92,10 +97,14 @@ pub enum Command {
     Run(RunArgs),
     /// Show how far a run is: stages, models, losses, time.
     Status(StatusArgs),
+    /// Show a run's report in the browser and follow its training.
+    Watch(WatchArgs),
     /// List the runs of a folder.
     List(ListArgs),
     /// Show final losses and scores of runs side by side.
     Compare(CompareRunsArgs),
+    /// Write a page about runs that any browser opens: curves, tables, figures, recipes.
+    Report(ReportArgs),
     /// Remove what takes room in a run and is not needed: teacher caches, checkpoints of finished
     /// models, models of other settings.
     Clean(CleanArgs),
@@ -336,21 +345,35 @@ pub struct GenerateArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  babyllama export runs/quickstart --model student --output exported/student")]
+A README.md that is there already and was not written by this command, or was changed since, stays.
+
+Examples:
+  babyllama export runs/quickstart --model student --output exported/student
+  babyllama export runs/quickstart --model student --output exported/student --license mit \\
+      --language en --replace")]
 pub struct ExportArgs {
     /// The run's folder.
     pub run: PathBuf,
     /// The model's name in the run.
     #[arg(long, value_name = "NAME")]
     pub model: String,
-    /// Gets config.json, model.safetensors and the tokenizer.
+    /// Gets config.json, model.safetensors, the tokenizer, and README.md, the model's card.
     #[arg(long, value_name = "FOLDER")]
     pub output: PathBuf,
     /// Write the logits of a few token ids here, as safetensors, to compare them with another
     /// program's.
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
+    /// The licence, for the card's metadata, as hubs name it: mit, apache-2.0, cc-by-4.0.
+    #[arg(long, value_name = "NAME")]
+    pub license: Option<String>,
+    /// Codes of the text's languages, for the card's metadata [default: en for the built-in
+    /// corpus].
+    #[arg(long = "language", value_name = "CODE", value_delimiter = ',')]
+    pub languages: Vec<String>,
+    /// Names of the text's data sets on a hub, for the card's metadata.
+    #[arg(long = "dataset", value_name = "NAME", value_delimiter = ',')]
+    pub datasets: Vec<String>,
     /// Replace the model that the folder holds.
     #[arg(long)]
     pub replace: bool,

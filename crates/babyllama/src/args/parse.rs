@@ -13,8 +13,9 @@ use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
 /// Commands that run no model; of a command with a blank, the second below the first.
-const WITHOUT_MODELS: [&str; 20] = [
+const WITHOUT_MODELS: [&str; 21] = [
     "status",
+    "watch",
     "list",
     "compare",
     "clean",

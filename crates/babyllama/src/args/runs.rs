@@ -38,11 +38,8 @@ pub struct RunArgs {
     /// Show which stages are done, to do, or would be done again and why; do nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Show the table and errors alone.
-    #[arg(long, conflicts_with = "json")]
-    pub quiet: bool,
     /// Print every event as a line of JSON instead of text.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
 }
 
@@ -73,6 +70,22 @@ Example:
 pub struct StatusArgs {
     /// The run's folder.
     pub run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The page is at the address that is printed, for this machine alone; from another one, take `ssh -L
+8400:127.0.0.1:8400 HOST` and --port 8400. Ctrl-C ends it; the run goes on.
+
+Examples:
+  babyllama watch runs/quickstart
+  babyllama watch runs/quickstart --port 8400")]
+pub struct WatchArgs {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The port to listen on; 0 takes any that is free.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
 }
 
 #[derive(Debug, Args)]

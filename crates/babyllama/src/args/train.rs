@@ -43,11 +43,8 @@ pub struct TrainArgs {
     /// Override a training setting, such as learning_rate=3e-4; may be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Show errors alone.
-    #[arg(long, conflicts_with = "json")]
-    pub quiet: bool,
     /// Print every event as a line of JSON instead of text.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
 }
 

@@ -12,6 +12,7 @@ use report::{Align, Table};
 
 use experiment::Observer;
 use experiment::outputs::{self, OutputFolder};
+use experiment::reading::{self, ReadingProgress};
 use experiment::run::{builtin_texts, write_pairs};
 
 use crate::console::{self, Console};
@@ -22,7 +23,10 @@ pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     let _output = check_output(sources, output)?;
     let console = Console::stopping_on_signals()?;
     let texts = open_all(&|| console.should_stop(), sources)?;
-    let cleaned = cleaners::clean_into(&|| console.should_stop(), texts, output).or_abandoned()?;
+    let progress = ReadingProgress::begin(&console, "cleaning", bytes_of(sources)?, "");
+    let texts = progress.count(texts);
+    let cleaned = cleaners::clean_into(&|| progress.should_stop(), texts, output).or_abandoned()?;
+    progress.end();
     let mut table = Table::new([
         ("file", Align::Left),
         ("source", Align::Left),
@@ -57,8 +61,11 @@ pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> 
     let tokenizer = tokenizer.map(Tokenizer::load).transpose()?;
     let console = Console::stopping_on_signals()?;
     let texts = open_all(&|| console.should_stop(), paths)?;
-    let stats = CorpusStats::of(&|| console.should_stop(), &texts, tokenizer.as_ref());
+    let progress = ReadingProgress::begin(&console, "counting", bytes_of(paths)?, "");
+    let texts = progress.count(texts);
+    let stats = CorpusStats::of(&|| progress.should_stop(), &texts, tokenizer.as_ref());
     let stats = stats.or_abandoned()?;
+    progress.end();
     let heads = ["bytes", "characters", "lines", "words", "tokens", "tokens/word"];
     let mut table = Table::new(
         [("file", Align::Left)].into_iter().chain(heads.map(|head| (head, Align::Right))),
@@ -89,9 +96,13 @@ pub fn write_builtin(
     let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
     let console = Console::stopping_on_signals()?;
     let should_stop = || console.should_stop();
-    for (folder, split) in [("train", Split::Train), ("validation", Split::Validation)] {
-        let texts = builtin_texts(&should_stop, settings, split);
+    for (folder, split, words) in
+        [("train", Split::Train, words), ("validation", Split::Validation, validation_words)]
+    {
+        let progress = ReadingProgress::begin_words(&console, folder, words as u64);
+        let texts = progress.count(builtin_texts(&should_stop, settings, split));
         texts::write_texts(&output.join(folder), &texts).or_abandoned()?;
+        progress.end();
     }
     write_pairs(&should_stop, &output.join("builtin_pairs"), settings).or_abandoned()?;
     let folder = output.display();
@@ -107,6 +118,12 @@ fn note_left_out(path: &Path) -> anyhow::Result<()> {
         console::note(line);
     }
     Ok(())
+}
+
+/// Bytes of the texts of files and folders.
+pub fn bytes_of(paths: &[PathBuf]) -> anyhow::Result<u64> {
+    let files = paths.iter().map(|path| text::corpus_files(path));
+    Ok(reading::bytes_of(files.collect::<corpus::Result<Vec<_>>>()?.concat()))
 }
 
 /// Opens the texts of files and folders.

@@ -1,11 +1,11 @@
-//! `babyllama export`: a run's model as a Hugging Face folder.
+//! `babyllama export`: a run's model as a Hugging Face folder with a card.
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use corpus::Tokenizer;
 use experiment::outputs;
-use experiment::run::trained;
+use experiment::run::{card, trained};
 use model::{Batch, Model, hugging_face, write_safetensors};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -13,8 +13,8 @@ use crate::args::{DeviceArgs, ExportArgs};
 use crate::console;
 use crate::failure::WrongUsage;
 
-/// Writes config, weights and tokenizer of a model's best epoch. A run that is not finished exports
-/// its best so far.
+/// Writes config, weights, tokenizer and card of a model's best epoch. A run that is not finished
+/// exports its best so far.
 pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let place = trained::weights(&args.run, &args.model)?;
     outputs::check_folder(&args.output, std::slice::from_ref(&place))?;
@@ -23,9 +23,10 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.logits {
         let written = args.output.join("model.safetensors");
         let is_of_model = path.parent() == Some(args.output.as_path())
-            && path
-                .file_name()
-                .is_some_and(|name| name == "config.json" || written.file_name() == Some(name));
+            && path.file_name().is_some_and(|name| {
+                ["config.json", card::FILE].iter().any(|own| name == *own)
+                    || written.file_name() == Some(name)
+            });
         if is_of_model {
             bail!(WrongUsage(format!("{} is a file of the exported model", path.display())));
         }
@@ -39,6 +40,18 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     tokenizer.save_folder(&args.output, model.config().max_positions)?;
     if let Some(path) = &args.logits {
         write_logits(&model, path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let given = card::Given {
+        license: args.license.clone(),
+        languages: args.languages.clone(),
+        datasets: args.datasets.clone(),
+    };
+    let card = card::card(&args.run, &args.model, &place, model.config(), given);
+    if !card::write(&args.output, &card)? {
+        console::note(format_args!(
+            "{} stays as it is: it was not written here, or was changed since",
+            args.output.join(card::FILE).display()
+        ));
     }
     console::print(format_args!("{} is in {}", args.model, args.output.display()))
 }

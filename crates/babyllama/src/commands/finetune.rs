@@ -17,6 +17,13 @@ pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> 
         .resume_with(console::this_command)?;
     let (table, notes) = (outcome.table.to_text(), outcome.failures.footnotes());
     console::print([table, notes].join("\n").trim_end())?;
+    console::note_place("scores and answers", &args.output);
+    super::report::write_beside(&args.output).iter().for_each(|page| super::report::note(page));
+    console::note_place("scores and answers", &args.output);
+    super::report::write_beside(&args.output).iter().for_each(|page| super::report::note(page));
+    if let Some(page) = super::report::write_beside(&args.output) {
+        console::print(format_args!("The report is {}.", page.display()))?;
+    }
     args.json.as_deref().map_or(Ok(()), |path| files::write_json(path, &outcome.json))?;
     Ok(outcome.failures.conclude()?)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use corpus::readability::{Readability, ReadingCounts};
 use corpus::{CorpusError, Text, text};
+use experiment::reading::{self, ReadingProgress};
 use experiment::{Observer, files, outputs};
 use report::{Align, Table};
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub fn readability(paths: &[PathBuf], documents: bool, json: Option<&Path>) -> a
     let inputs = paths.iter().map(|path| text::corpus_files(path));
     let inputs = inputs.collect::<corpus::Result<Vec<_>>>()?.concat();
     let _made = json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?;
+    let progress = ReadingProgress::begin(&console, "readability", reading::bytes_of(&inputs), "");
+    let texts = progress.count(texts);
     let mut rows = Vec::new();
     for text in &texts {
         let file = text.name().to_owned();
@@ -45,6 +48,7 @@ pub fn readability(paths: &[PathBuf], documents: bool, json: Option<&Path>) -> a
         })
         .or_abandoned()?;
     }
+    progress.end();
     if let Some(path) = json {
         files::write_json(path, &rows)?;
     }

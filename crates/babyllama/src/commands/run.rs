@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         };
         return show(&preview::preview(recipe, &settings)?, args.json);
     }
-    let style = Style::of(args.quiet, args.json);
+    let style = Style::of(args.json);
     let device = device.open_for_training(style)?;
     let mut settings = RunSettings {
         folder,
@@ -148,6 +148,7 @@ fn show(stages: &[StagePreview], as_json: bool) -> anyhow::Result<()> {
 
 fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()> {
     let place = folder.display();
+    let page = super::report::write_beside(folder);
     if style == Style::Json {
         let (performed, skipped) = (outcome.performed, outcome.skipped);
         let folder = place.to_string();
@@ -168,6 +169,7 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
             "Everything is in {place}; the models are in {place}/models/NAME/final."
         )),
     }?;
+    page.iter().for_each(|page| super::report::note(page));
     // Caches stay, since the next student may use them; so a reader should know what they take.
     let waste = clean::find(folder).unwrap_or_default();
     let bytes: u64 = waste.iter().map(|waste| waste.bytes).sum();

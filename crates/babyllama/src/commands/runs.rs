@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use experiment::run::clean;
 use experiment::run::compare::compare;
 use experiment::run::status::{self, ModelStatus, RunStatus};
-use report::format::{NOTHING, duration, short, time_of_day};
+use report::format::{NOTHING, decimal, duration, short, time_of_day};
+use report::sparkline::sparkline;
 use report::{Align, Table};
 
 use crate::args::{CleanArgs, CompareRunsArgs, ListArgs, StatusArgs};
@@ -25,29 +26,78 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
     }
     console::print_table(&stages)?;
     console::print("")?;
-    let heads = ["progress", "step", "loss", "held-out loss", "time"];
+    let is_under_way = run.process.is_some();
+    let left = is_under_way.then_some("time left");
+    let heads = ["progress", "step", "loss", "held-out loss", "time"].into_iter().chain(left);
     let heads = heads.map(|head| (head, Align::Right));
     let ends = [[("model", Align::Left)], [("products", Align::Left)]];
     let mut models = Table::new(ends[0].into_iter().chain(heads).chain(ends[1]));
-    run.models.iter().for_each(|model| models.push(model_row(model)));
-    console::print_table(&models)
+    run.models.iter().for_each(|model| models.push(model_row(model, is_under_way)));
+    console::print_table(&models)?;
+    match run.models.iter().all(|model| model.losses.is_empty()) {
+        true => Ok(()),
+        false => {
+            console::print("")?;
+            console::print_table(&curves(&run.models))
+        }
+    }
 }
 
-fn model_row(model: &ModelStatus) -> Vec<String> {
-    let number = |loss: Option<f64>| loss.map_or(NOTHING.to_owned(), |loss| format!("{loss:.4}"));
+/// Columns of the longest curve.
+const CURVE_COLUMNS: usize = 60;
+
+/// Columns of a curve that shows something.
+const LEAST_CURVE_COLUMNS: usize = 8;
+
+/// The losses of models as small curves, as wide as the terminal allows.
+fn curves(models: &[ModelStatus]) -> Table {
+    let heads = [
+        ("model", Align::Left),
+        ("loss", Align::Left),
+        ("first", Align::Right),
+        ("last", Align::Right),
+        ("curve", Align::Left),
+    ];
+    let name = models.iter().map(|model| model.name.chars().count().max(5)).max().unwrap_or(0);
+    // The widths of the other columns, and two blanks after each.
+    let others = name + "held-out".len() + 2 * "10.0000".len() + 2 * 4;
+    let room = console::columns().saturating_sub(others);
+    let room = room.clamp(LEAST_CURVE_COLUMNS, CURVE_COLUMNS);
+    let mut table = Table::new(heads);
+    for model in models {
+        let mut name = model.name.as_str();
+        for (kind, losses) in [("training", &model.losses), ("held-out", &model.held_out_losses)] {
+            if losses.is_empty() {
+                continue;
+            }
+            let [first, last] =
+                [losses.first(), losses.last()].map(|loss| decimal(loss.copied(), 4));
+            let curve = sparkline(losses, room, console::letters());
+            table.push(vec![name.to_owned(), kind.to_owned(), first, last, curve]);
+            name = "";
+        }
+    }
+    table
+}
+
+fn model_row(model: &ModelStatus, is_under_way: bool) -> Vec<String> {
+    let number = |loss: Option<f64>| decimal(loss, 4);
     let progress = match model.is_finished {
         true => "finished".to_owned(),
         false => format!("{:.0} %", 100.0 * model.share.min(1.0)),
     };
-    vec![
+    let left = model.seconds_left().map_or(NOTHING.to_owned(), duration);
+    let mut row = vec![
         model.name.clone(),
         progress,
         model.step.to_string(),
         number(model.loss),
         number(model.held_out_loss),
         duration(model.seconds),
-        model.products.clone().unwrap_or(NOTHING.to_owned()),
-    ]
+    ];
+    row.extend(is_under_way.then_some(left));
+    row.push(model.products.clone().unwrap_or(NOTHING.to_owned()));
+    row
 }
 
 /// Prints a line for each run of a folder.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use corpus::{Tokenizer, TokenizerSettings};
+use experiment::reading::ReadingProgress;
 use experiment::{Observer, outputs};
 
-use super::corpus::open_all;
+use super::corpus::{bytes_of, open_all};
 use crate::console::{self, Console};
 use crate::failure::{Abandon, Hint};
 
@@ -31,8 +32,11 @@ pub fn train(
     let _output = outputs::prepare_folder(output)?;
     let texts = open_all(&|| console.should_stop(), paths)?;
     let settings = TokenizerSettings { vocab_size, min_frequency };
-    let tokenizer = Tokenizer::train_unless(&|| console.should_stop(), &texts, &settings);
+    let progress = ReadingProgress::begin(&console, "tokenizer", bytes_of(paths)?, "merges pairs");
+    let texts = progress.count(texts);
+    let tokenizer = Tokenizer::train_unless(&|| progress.should_stop(), &texts, &settings);
     let tokenizer = tokenizer.or_abandoned()?;
+    progress.end();
     tokenizer.save_folder(output, SEQUENCE_LENGTH)?;
     if tokenizer.vocab_size() < vocab_size {
         console::note(format_args!(

@@ -22,7 +22,7 @@ pub fn train(
         console::note("the model's teachers are left out; `babyllama distill` learns from them");
     }
     let precision = request.recipe.map(recipe::precision).transpose()?.flatten();
-    let style = Style::of(args.quiet, args.json);
+    let style = Style::of(args.json);
     let device = device.or_precision(precision);
     single::check(&section, &files, device.known_arithmetic())?;
     let device = device.open_for_training(style)?;

@@ -250,11 +250,29 @@ fn texts_are_continued_as_the_seed_says() {
 }
 
 #[test]
+fn every_command_can_be_quiet() {
+    let workspace = Workspace::trained();
+    let evaluate = format!("evaluate blimp {STUDENT} --data pairs --output");
+    let loud = workspace.babyllama(&format!("{evaluate} loud")).done();
+    for part in [" on pairs  done in ", "scores and answers are in loud"] {
+        assert!(loud.stderr.contains(part), "{part}: {}", loud.stderr);
+    }
+    assert!(!loud.stderr.contains('\u{1b}'), "no terminal, no control characters");
+    for line in [format!("--quiet {evaluate} quiet"), format!("{evaluate} silent --quiet")] {
+        let quiet = workspace.babyllama(&line).done();
+        assert_eq!((quiet.stdout, quiet.stderr.as_str()), (loud.stdout.clone(), ""), "{line}");
+    }
+    let both = workspace.babyllama("run small.toml --quiet --json").refused(2);
+    both.names(&["--quiet"]);
+}
+
+#[test]
 fn an_exported_model_is_the_model() {
     let workspace = Workspace::trained();
     workspace.babyllama("export runs/small --model student --output exported/student").done();
     assert!(workspace.weights("exported/student") == workspace.weights(STUDENT));
-    assert_eq!(workspace.names("exported/student"), workspace.names(STUDENT));
+    let files = [vec!["README.md".to_owned()], workspace.names(STUDENT)].concat();
+    assert_eq!(workspace.names("exported/student"), files);
     let evaluate = "--data runs/small/tokens/validation.bin --sequence-length 16 --json loss.json";
     workspace.babyllama(&format!("evaluate loss exported/student {STUDENT} {evaluate}")).done();
     assert_eq!(

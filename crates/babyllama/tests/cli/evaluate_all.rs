@@ -117,6 +117,18 @@ fn every_available_benchmark_is_scored_once() {
         "{csv}"
     );
 
+    let page = workspace.text("results/report.html");
+    for part in [
+        "BLiMP filtered by group",
+        "Held-out loss by source of text",
+        "BabyLlama-2, run 1",
+        "the hardest items",
+        "a.train",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("class=\"missing\""), "nothing is missing");
+
     let harness = workspace.json("results/student/results.json");
     let own = workspace.json("results/student/blimp_filtered/result.json");
     assert_eq!(harness["groups"]["blimp_filtered"]["acc,none"], own["score"]);

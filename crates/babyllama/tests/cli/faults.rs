@@ -17,8 +17,16 @@ const MODES: [&str; 4] = ["before", "after", "middle", "fail"];
 const ERRORS: [&str; 2] = ["5", "28"];
 
 /// Parts of the names of files with times in them: of steps, or of files.
-const TIMED: [&str; 7] =
-    ["metrics.jsonl", "summary.json", "finished.json", "log.txt", "table.md", "stages/", "cola/"];
+const TIMED: [&str; 8] = [
+    "metrics.jsonl",
+    "summary.json",
+    "finished.json",
+    "log.txt",
+    "table.md",
+    "report.html",
+    "stages/",
+    "cola/",
+];
 
 /// The commands that leave files, each with OUTPUT for its folder.
 const COMMANDS: [&str; 8] = [
@@ -98,7 +106,8 @@ impl Faults {
         (fs::read_to_string(log).unwrap().lines().count(), left)
     }
 
-    /// The files that a command left; those that the clock has a part in by name alone.
+    /// The files that a command left; those that the clock has a part in by name alone. Event files
+    /// are named by the clock, and there is one more for each time that a training went on.
     fn left(&self, output: &str) -> BTreeMap<String, Vec<u8>> {
         let folder = self.workspace.path(output);
         let mut left = BTreeMap::new();
@@ -110,6 +119,9 @@ impl Faults {
                     open.push(path.clone());
                 }
                 let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
+                if name.contains(report::tensorboard::PREFIX) {
+                    continue;
+                }
                 let is_timed = TIMED.iter().any(|timed| name.contains(timed));
                 let bytes =
                     if is_timed || path.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };

@@ -94,6 +94,10 @@ fn every_model_task_and_seed_has_its_folder() {
         "{}",
         first.stdout
     );
+    let page = workspace.text("out/report.html");
+    for part in ["(Super)GLUE of fine-tuned models", "BabyLlama-2, run 1 (printed)", "± "] {
+        assert!(page.contains(part), "{part}");
+    }
     for model in ["student", "teacher"] {
         for (task, seed, items, metric) in [("cola", 1, 20, "mcc"), ("rte", 2, 12, "accuracy")] {
             let folder = format!("out/{model}/{task}/seed-{seed}");

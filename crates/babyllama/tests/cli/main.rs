@@ -5,7 +5,10 @@ mod bad_input;
 mod bad_models;
 mod bench;
 mod brought;
+mod browser;
 mod builtin;
+mod cards;
+mod chromium;
 mod commands;
 mod common;
 mod damage;
@@ -26,8 +29,13 @@ mod levers;
 mod limits;
 mod phases;
 mod precision;
+mod report;
 mod run;
 mod runs;
 mod stale;
 mod sweep;
 mod teachers;
+#[cfg(unix)]
+mod trackers;
+#[cfg(unix)]
+mod watch;

@@ -108,11 +108,13 @@ fn one_model_is_trained_with_what_it_needs() {
     workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
     workspace.babyllama("run small.toml --only teacher").done();
     assert_eq!(workspace.names("runs/small/models"), ["teacher"]);
-    assert_eq!(workspace.names("runs/small/evaluation"), ["teacher.json"]);
+    let files = |model: &str| [".json", ".pairs-1.jsonl"].map(|ending| format!("{model}{ending}"));
+    assert_eq!(workspace.names("runs/small/evaluation"), files("teacher"));
     let refusal = workspace.babyllama("run small.toml --only studnt").refused(2);
     refusal.names(&["--only studnt", "student"]);
     workspace.babyllama("run small.toml --only student").done();
-    assert_eq!(workspace.names("runs/small/evaluation"), ["student.json", "teacher.json"]);
+    let both = [files("student"), files("teacher")].concat();
+    assert_eq!(workspace.names("runs/small/evaluation"), both);
     let whole = workspace.babyllama("run small.toml").done();
     assert!(whole.stdout.contains("Nothing to do"), "{}", whole.stderr);
 }
@@ -146,10 +148,26 @@ fn quiet_and_json_and_the_log() {
 fn status_list_and_compare_read_finished_runs() {
     let workspace = short();
     workspace.babyllama(&format!("run small.toml {OTHER} --output runs/trial")).done();
-    let status = workspace.babyllama("status runs/small").done().stdout;
+    let status = |locale: &str| {
+        let mut command = workspace.command(&["status", "runs/small"]);
+        command.env("LC_ALL", locale).env_remove("TERM");
+        workspace.finish(command).done().stdout
+    };
+    let (status, ascii) = (status("C.UTF-8"), status("C"));
     for part in ["no process works on it", "model-teacher", "finished", "products", "f32, "] {
         assert!(status.contains(part), "{part}: {status}");
     }
+    // Two curves each, one letter a step.
+    for (shown, letters) in [(&status, "▁▂▃▄▅▆▇█"), (&ascii, "_.-:=+*#")] {
+        let curve = |line: &str| {
+            let last = line.split_whitespace().next_back().unwrap_or_default();
+            let is_curve = last.chars().count() == 6 && last.chars().all(|l| letters.contains(l));
+            line.contains(" training ") && is_curve
+        };
+        assert_eq!(shown.lines().filter(|line| curve(line)).count(), 2, "{shown}");
+        assert_eq!(shown.lines().filter(|line| line.contains(" held-out  ")).count(), 2, "{shown}");
+    }
+    assert!(ascii.is_ascii(), "{ascii}");
     let list = workspace.babyllama("list runs").done().stdout;
     assert!(list.contains("runs/small") && list.contains("2 of 2"), "{list}");
     assert!(list.contains("  finished  "), "{list}");
@@ -181,7 +199,11 @@ fn cleaning_removes_what_results_do_not_need() {
         let kept =
             ["best", "best.json", "final", "finished.json", "follows_from.json", "metrics.jsonl"];
         let kept = [&kept[..], &["summary.json"]].concat();
-        assert_eq!(workspace.names(&folder), kept, "a finished model keeps no checkpoints");
+        let names = workspace.names(&folder);
+        let (events, names): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| name.starts_with(report::tensorboard::PREFIX));
+        assert_eq!(names, kept, "a finished model keeps no checkpoints");
+        assert_eq!(events.len(), 1, "{events:?}");
     }
     workspace.babyllama(&format!("{line} {OTHER}")).done();
     let shown = workspace.babyllama("clean runs/small").done().stdout;

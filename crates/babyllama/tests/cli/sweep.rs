@@ -88,6 +88,12 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     let csv = workspace.text(&format!("{PLACE}/small.csv"));
     assert_eq!(csv.lines().count(), 10);
     assert!(workspace.path(&format!("{PLACE}/small-confirm.md")).is_file());
+    let page = workspace.text(&format!("{PLACE}/report.html"));
+    assert!(page.contains("Confirmed against the search"), "{page}");
+    let report = format!("report {PLACE} --output page.html --figures figures");
+    workspace.babyllama(&report).done();
+    assert!(workspace.text("page.html").contains("History"));
+    assert!(workspace.text("figures/history.csv").starts_with("trial,validation_loss,state\n0,"));
 }
 
 #[test]

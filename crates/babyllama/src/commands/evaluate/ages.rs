@@ -27,6 +27,9 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         results.push((label(group), data.measure(group, folder, &console).or_abandoned()?));
     }
     print(&results, data.words())?;
+    if let Some(output) = &args.output {
+        console::note_place("scores and surprisals", output);
+    }
     let as_json = |(label, AgeResult { score, surprisals, precision }): &(String, AgeResult)| {
         json!({
             "model": label,

@@ -6,6 +6,7 @@ use experiment::evaluation::all::evaluate_all;
 
 use super::{prepare_json, write_json};
 use crate::args::{AllArgs, DeviceArgs};
+use crate::commands::report;
 use crate::console::{self, Console};
 use crate::failure::Resume;
 
@@ -24,5 +25,6 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print(format_args!("\n{}", outcome.report.footnotes).to_string().trim_end())?;
     let output = args.output.display();
     console::print(format_args!("Everything is in {output}; table.md has every task."))?;
+    report::write_beside(&args.output).iter().for_each(|page| report::note(page));
     Ok(outcome.failures.conclude()?)
 }

@@ -95,6 +95,9 @@ fn evaluate(
             ));
         }
     }
+    if let Some(output) = output {
+        console::note_place("scores and answers", output);
+    }
     let values =
         results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
     write_json(args, &Value::Array(values))

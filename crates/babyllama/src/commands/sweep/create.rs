@@ -51,5 +51,6 @@ pub(super) fn run(args: &SweepRunArgs, threads: u16, device: &DeviceArgs) -> any
         return Err(paused().into());
     }
     status::table(&place)?;
-    confirm::print(&place)
+    confirm::print(&place)?;
+    super::write_page(&place)
 }

@@ -14,6 +14,7 @@ use sweep::store::Address;
 use sweep::sweep::{Sweep, name_in, stored_address};
 
 use crate::args::{DeviceArgs, SweepCommand, SweepPlaceArgs};
+use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
 /// Does what a subcommand asks for.
@@ -75,6 +76,17 @@ fn open(args: &SweepPlaceArgs) -> anyhow::Result<Vec<Sweep>> {
         Sweep::open(&args.sweep, &address, name).with_context(|| format!("study {name}"))
     };
     names.iter().map(open).collect()
+}
+
+/// Writes the page about a sweep into its folder; what keeps it from being written is a warning.
+fn write_page(args: &SweepPlaceArgs) -> anyhow::Result<()> {
+    let found = find(args)?;
+    let name = name_in(&args.sweep)?.unwrap_or(found.name);
+    match sweep::report::write_into(&args.sweep, &found.address, &name) {
+        Ok(page) => super::report::note(&page),
+        Err(error) => console::note(format_args!("warning: no report was written: {error}")),
+    }
+    Ok(())
 }
 
 /// Opens the one study of a sweep.

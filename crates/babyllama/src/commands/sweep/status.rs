@@ -1,8 +1,8 @@
 //! `babyllama sweep status`.
 
-use report::format::{NOTHING, decimal, duration, percent};
-use report::{Align, Table};
+use report::format::{decimal, duration};
 use sweep::overview::{Overview, Standing, TrialLine, VALUE};
+use sweep::report::tables;
 use sweep::worker;
 
 use crate::args::{SweepPlaceArgs, SweepStatusArgs};
@@ -29,7 +29,7 @@ pub(super) fn status(args: &SweepStatusArgs) -> anyhow::Result<()> {
         };
         if !shown.is_empty() {
             console::print("")?;
-            console::print_table(&trials_table(&overview, &shown))?;
+            console::print_table(&tables::trials(&overview, &shown))?;
         }
         stopped(&overview, args.trials)?;
         correlations(&overview)?;
@@ -42,8 +42,8 @@ pub(super) fn table(place: &SweepPlaceArgs) -> anyhow::Result<()> {
     let mut markdown = String::new();
     for mut sweep in super::open(place)? {
         let overview = sweep.overview()?;
-        let best = best(&overview, SHOWN);
-        let table = trials_table(&overview, &best);
+        let best = tables::best(&overview, SHOWN);
+        let table = tables::trials(&overview, &best);
         console::print("")?;
         head(&overview, false)?;
         console::print("")?;
@@ -57,23 +57,7 @@ pub(super) fn table(place: &SweepPlaceArgs) -> anyhow::Result<()> {
 }
 
 fn head(overview: &Overview, stopped: bool) -> anyhow::Result<()> {
-    let standings = [
-        Standing::Complete,
-        Standing::Stopped,
-        Standing::Failed,
-        Standing::Running,
-        Standing::Paused,
-        Standing::Queued,
-    ];
-    let parts: Vec<String> = standings
-        .iter()
-        .map(|&standing| (overview.count(standing), standing.word()))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect();
-    let parts = if parts.is_empty() { "none has begun".to_owned() } else { parts.join(", ") };
-    let (begun, total) = (overview.trials.len(), overview.total);
-    console::print(format_args!("{}: {begun} of {total} trials, {parts}", overview.name))?;
+    console::print(tables::progress(overview))?;
     if stopped {
         console::print("`sweep stop` asked the workers to stop; `sweep stop --undo` ends that")?;
     }
@@ -98,58 +82,7 @@ fn head(overview: &Overview, stopped: bool) -> anyhow::Result<()> {
 fn interesting(overview: &Overview) -> Vec<&TrialLine> {
     let open = [Standing::Running, Standing::Paused, Standing::Queued];
     let open = overview.trials.iter().filter(|trial| open.contains(&trial.standing));
-    best(overview, 5).into_iter().chain(open).collect()
-}
-
-fn best(overview: &Overview, count: usize) -> Vec<&TrialLine> {
-    let line = |number: &u64| overview.trials.iter().find(|trial| trial.number == *number);
-    overview.ranked.iter().take(count).filter_map(line).collect()
-}
-
-fn trials_table(overview: &Overview, shown: &[&TrialLine]) -> Table {
-    let scores = overview.score_names();
-    let mut settings: Vec<String> = Vec::new();
-    for (key, _) in shown.iter().flat_map(|trial| &trial.settings) {
-        if !settings.contains(key) {
-            settings.push(key.clone());
-        }
-    }
-    let mut columns = vec![
-        ("trial", Align::Right),
-        ("state", Align::Left),
-        ("done", Align::Right),
-        ("value", Align::Right),
-    ];
-    let short = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
-    let heads: Vec<String> = settings.iter().map(|key| short(key)).collect();
-    columns.extend(heads.iter().map(|head| (head.as_str(), Align::Right)));
-    columns.extend(scores.iter().map(|name| (name.as_str(), Align::Right)));
-    let mut table = Table::new(columns);
-    for trial in shown {
-        let mut row = vec![
-            trial.number.to_string(),
-            trial.standing.word().to_owned(),
-            percent(Some(trial.share)),
-            decimal(trial.value, 4),
-        ];
-        row.extend(settings.iter().map(|key| setting(trial, key)));
-        let score = |name: &String| decimal(trial.scores.get(name).copied(), 4);
-        row.extend(scores.iter().map(score));
-        table.push(row);
-    }
-    table
-}
-
-/// A setting in few digits.
-fn setting(trial: &TrialLine, key: &str) -> String {
-    let Some((_, value)) = trial.settings.iter().find(|(name, _)| name == key) else {
-        return NOTHING.to_owned();
-    };
-    match value.parse::<f64>() {
-        Ok(number) if number.fract() != 0.0 && number.abs() < 0.01 => format!("{number:.2e}"),
-        Ok(number) if number.fract() != 0.0 => format!("{number:.4}"),
-        _ => value.trim_matches('"').to_owned(),
-    }
+    tables::best(overview, 5).into_iter().chain(open).collect()
 }
 
 /// Why trials were stopped or failed: all of them, or the failed and a count.

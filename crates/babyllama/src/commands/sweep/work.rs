@@ -56,7 +56,7 @@ fn work_here(place: &SweepPlaceArgs, crew: &Crew<'_>) -> anyhow::Result<Worked> 
     }
     let device = crew.device.or_precision(precision(&sweeps)?);
     let settings = WorkSettings {
-        device: device.open_for_training(Style::Text)?,
+        device: device.open_for_training(Style::of(false))?,
         name: worker::worker_name(),
         until: crew.time.map(|time| Instant::now() + time),
     };
@@ -145,6 +145,7 @@ fn begin(place: &SweepPlaceArgs, crew: &Crew<'_>, number: u16) -> anyhow::Result
     let threads = if crew.threads == 0 { cores } else { crew.threads.into() };
     command.arg("--threads").arg((threads / usize::from(crew.jobs)).max(1).to_string());
     command.args(crew.device.to_arguments());
+    command.args(console::is_quiet().then_some("--quiet"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot begin a worker")?;
     if let Some(lines) = child.stderr.take() {

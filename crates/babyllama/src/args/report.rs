@@ -1,0 +1,35 @@
+//! What `report` understands.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The page needs no network and nothing beside it. `run`, `evaluate all` and `finetune` write one into
+their folder when they end. What a folder lacks, because a run has not ended or files are damaged,
+the page names.
+
+Examples:
+  babyllama report runs/quickstart
+  babyllama report runs/quickstart runs/trial --output compared.html
+  babyllama report runs/quickstart --figures figures --png
+  babyllama report runs/quickstart --csv metrics.csv")]
+pub struct ReportArgs {
+    /// Folders that `run`, `evaluate` or `finetune` filled; several are shown side by side.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The page [default: report.html in the folder, or in the current one of several].
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Also write every figure as SVG with its data as CSV, and every table as Markdown, LaTeX and
+    /// CSV, into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub figures: Option<PathBuf>,
+    /// The figures as PNG too.
+    #[arg(long, requires = "figures")]
+    pub png: bool,
+    /// Also write the metrics of every step of all models as one table, for pandas and R.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+}

@@ -1,0 +1,242 @@
+//! The report in a browser: nothing is asked for, every figure is drawn, and hover, zoom, legend
+//! and buttons work by real events. Where no Chromium is found these tests pass without a look.
+//!
+//! `BABYLLAMA_PICTURES=FOLDER` keeps pictures of the page, wide and narrow, light and dark.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::chromium::Chromium;
+use super::common::Workspace;
+
+/// Starts a browser, or reports that there is none.
+fn browser() -> Option<Chromium> {
+    let found = Chromium::start();
+    if found.is_none() {
+        eprintln!("skipped: no Chromium is found (Debian's package is called chromium)");
+    }
+    found
+}
+
+/// The first chart, as the page's script has it.
+const CHART: &str = "report.charts[0]";
+
+/// Asserts that the page asked for nothing and complained of nothing.
+fn check_quiet(browser: &Chromium) {
+    assert_eq!(browser.problems, Vec::<String>::new());
+    let is_own = |address: &&String| address.starts_with("file://") || address.starts_with("data:");
+    let others: Vec<_> = browser.requests.iter().filter(|one| !is_own(one)).collect();
+    assert!(others.is_empty(), "{others:?}");
+    let files = browser.requests.iter().filter(|one| one.starts_with("file://")).count();
+    assert_eq!(files, 1, "{:?}", browser.requests);
+}
+
+/// Every curve and every figure has something drawn.
+fn check_drawn(browser: &mut Chromium) {
+    browser.until("report.charts.length > 0 && report.charts.every((chart) => chart.plot)");
+    let charts = browser.value(
+        "report.charts.map(({ plot, figure, data }) => ({ name: figure.id, \
+         series: plot.series.length - 1, of: data.series.length, width: plot.bbox.width, \
+         ink: plot.ctx.getImageData(0, 0, plot.ctx.canvas.width, plot.ctx.canvas.height) \
+             .data.some((value) => value > 0) }))",
+    );
+    for chart in charts.as_array().unwrap() {
+        assert_eq!(chart["series"], chart["of"], "{chart}");
+        assert!(chart["width"].as_f64().unwrap() > 100.0 && chart["ink"] == true, "{chart}");
+    }
+    let figures = browser.value(
+        "[...document.querySelectorAll('figure.drawn')].map((figure) => { \
+         const svg = figure.querySelector('svg'); const box = svg.getBoundingClientRect(); \
+         return [figure.id, box.width > 100 && box.height > 50, \
+             svg.querySelectorAll('path, polygon, polyline, rect, circle, line').length]; })",
+    );
+    for figure in figures.as_array().unwrap() {
+        assert!(figure[1] == true && figure[2].as_u64().unwrap() > 3, "{figure}");
+    }
+}
+
+fn range(browser: &mut Chromium) -> (f64, f64) {
+    let found = browser.value(&format!("[{CHART}.plot.scales.x.min, {CHART}.plot.scales.x.max]"));
+    (found[0].as_f64().unwrap(), found[1].as_f64().unwrap())
+}
+
+fn check_hover(browser: &mut Chromium) {
+    let over = format!("{CHART}.plot.over");
+    let place = browser.place(&over, 0.5, 0.5);
+    browser.mouse("mouseMoved", place);
+    browser.until(&format!("{CHART}.plot.cursor.idx != null"));
+    browser.until(&format!(
+        "[...{CHART}.plot.root.querySelectorAll('.u-series .u-value')] \
+         .every((value) => /[0-9]/.test(value.textContent))"
+    ));
+}
+
+fn check_zoom(browser: &mut Chromium) {
+    let whole = range(browser);
+    let over = format!("{CHART}.plot.over");
+    let (from, to) = (browser.place(&over, 0.3, 0.5), browser.place(&over, 0.6, 0.5));
+    browser.mouse("mouseMoved", from);
+    browser.mouse("mousePressed", from);
+    for part in 1..=4 {
+        let x = from.0 + (to.0 - from.0) * f64::from(part) / 4.0;
+        browser.call(
+            "Input.dispatchMouseEvent",
+            json!({ "type": "mouseMoved", "x": x, "y": to.1, "button": "left", "buttons": 1 }),
+        );
+    }
+    browser.mouse("mouseReleased", to);
+    browser.until(&format!("{CHART}.plot.scales.x.min > {}", whole.0));
+    let zoomed = range(browser);
+    assert!(zoomed.1 < whole.1 && zoomed.1 - zoomed.0 < 0.5 * (whole.1 - whole.0), "{zoomed:?}");
+    // Smoothing keeps the place.
+    browser.value(
+        "{ const s = document.getElementById('smoothing'); s.value = 0.9; \
+         s.dispatchEvent(new Event('input')); }",
+    );
+    assert_eq!(range(browser), zoomed);
+    browser.click(&format!("{CHART}.figure.querySelector('.save button:last-child')"));
+    browser.until(&format!("{CHART}.plot.scales.x.min <= {}", whole.0));
+}
+
+fn check_legend_and_axis(browser: &mut Chromium) {
+    browser.click(&format!("{CHART}.plot.root.querySelectorAll('.u-series .u-label')[1]"));
+    browser.until(&format!("{CHART}.plot.series[1].show === false"));
+    for axis in ["tokens", "seconds", "epoch", "step"] {
+        browser.value(&format!(
+            "{{ const a = document.getElementById('axis'); a.value = '{axis}'; \
+             a.dispatchEvent(new Event('change')); }}"
+        ));
+        let last = format!("Math.max(...{CHART}.data.series.map((one) => one.x.{axis}.at(-1)))");
+        let factor = if axis == "seconds" { 60 } else { 1 };
+        browser.until(&format!(
+            "Math.abs({CHART}.plot.data[0].at(-1) * {factor} - {last}) < 1e-6 * (1 + {last})"
+        ));
+        assert_eq!(
+            browser.value(&format!("{CHART}.plot.series[1].show")),
+            false,
+            "it stays hidden"
+        );
+    }
+}
+
+/// Clicks at the buttons of a figure, and returns the saved files.
+fn saved(browser: &mut Chromium, figure: &str) -> [String; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    browser.call("Page.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": path }));
+    let name = browser.value(&format!("{figure}.id"));
+    ["svg", "csv"].map(|ending| {
+        let label = ending.to_uppercase();
+        browser.click(&format!(
+            "[...{figure}.querySelectorAll('.save button')] \
+             .find((button) => button.textContent === '{label}')"
+        ));
+        let file = folder.path().join(format!("{}.{ending}", name.as_str().unwrap()));
+        let end = Instant::now() + Duration::from_secs(60);
+        while !file.is_file() {
+            assert!(Instant::now() < end, "{} was not saved", file.display());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        fs::read_to_string(file).unwrap()
+    })
+}
+
+/// No part of the page is wider than the window.
+fn check_narrow(browser: &mut Chromium) {
+    browser.dress(375, "dark");
+    browser.until("report.charts[0].plot.width <= 375");
+    let width = browser.value("document.documentElement.scrollWidth");
+    assert!(width.as_u64().unwrap() <= 375, "{width}");
+    let paper = browser.value("getComputedStyle(document.body).backgroundColor");
+    assert_eq!(paper, "rgb(20, 23, 26)");
+}
+
+/// Keeps pictures where that is asked for.
+fn keep_pictures(browser: &mut Chromium, name: &str) {
+    let Some(folder) = std::env::var_os("BABYLLAMA_PICTURES") else { return };
+    let folder = std::path::PathBuf::from(folder);
+    fs::create_dir_all(&folder).unwrap();
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (375, "light"), (375, "dark")] {
+        browser.dress(width, scheme);
+        std::thread::sleep(Duration::from_millis(500));
+        let picture = browser.picture();
+        fs::write(folder.join(format!("{name}-{width}-{scheme}.png")), decoded(&picture)).unwrap();
+    }
+}
+
+/// The bytes of base 64.
+fn decoded(text: &str) -> Vec<u8> {
+    let value = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.bytes().filter(|&letter| letter != b'=').map(value).collect();
+    let bytes = |group: &[u8]| {
+        let bits = group.iter().fold(0u32, |bits, &digit| bits << 6 | u32::from(digit))
+            << (6 * (4 - group.len()));
+        bits.to_be_bytes()[1..group.len()].to_vec()
+    };
+    digits.chunks(4).flat_map(bytes).collect()
+}
+
+#[test]
+fn the_report_of_a_run_is_drawn_and_works() {
+    let Some(mut browser) = browser() else { return };
+    let workspace = Workspace::trained();
+    browser.dress(1280, "light");
+    browser.open(&workspace.path("runs/small/report.html"));
+    check_drawn(&mut browser);
+    check_hover(&mut browser);
+    check_zoom(&mut browser);
+    check_legend_and_axis(&mut browser);
+    let [svg, csv] = saved(&mut browser, "report.charts[0].figure");
+    assert!(svg.starts_with("<svg ") && svg.contains("http://www.w3.org/2000/svg"), "{svg:.200}");
+    assert!(csv.starts_with("series,step,epoch,tokens,seconds,value\r\nteacher,"), "{csv:.200}");
+    let [svg, csv] = saved(&mut browser, "document.querySelector('figure.drawn')");
+    assert!(svg.starts_with("<svg ") && csv.lines().count() > 2, "{csv:.200}");
+    check_narrow(&mut browser);
+    keep_pictures(&mut browser, "small");
+    check_quiet(&browser);
+}
+
+#[test]
+fn nothing_of_a_hostile_run_becomes_markup() {
+    let Some(mut browser) = browser() else { return };
+    let workspace = Workspace::new();
+    let name = "</script><img src=x onerror=hit=1>\\\"'\\u202e";
+    let folder = "</script><img src=x onerror='hit=1'>\u{202e}";
+    let folder = folder.replace('/', "∕");
+    let step = |step: u64| {
+        format!(
+            "{{\"event\":\"step\",\"step\":{step},\"loss\":{step}.5,\"tokens\":1,\"seconds\":1}}\n"
+        )
+    };
+    let log: String = (1..50).map(step).collect();
+    workspace.write(&format!("runs/evil/models/{folder}/metrics.jsonl"), &log);
+    let recipe = format!(
+        "name = \"{name}\"\n[corpus]\nsource = \"<script>hit=1</script>\"\n[models.\"{folder}\"]\n"
+    );
+    workspace.write("runs/evil/recipe.toml", recipe);
+    let sample = json!({ "prompt": "<img src=x onerror=hit=1>", "text": "</dd><script>hit=1</script>",
+        "is_greedy": true });
+    let scores = json!({ "models": [folder], "parameters": 1, "held_out_loss": 2.0,
+        "perplexity": 7.4, "pairs": {}, "samples": [sample] });
+    workspace.write("runs/evil/evaluation/a.json", scores.to_string());
+    workspace.babyllama("report runs/evil").done();
+    browser.open(&workspace.path("runs/evil/report.html"));
+    check_drawn(&mut browser);
+    check_hover(&mut browser);
+    browser.until("document.body.textContent.includes('</dd><script>hit=1')");
+    assert_eq!(browser.value("typeof hit"), "undefined");
+    assert_eq!(browser.value("document.querySelectorAll('img').length"), Value::from(0));
+    assert_eq!(browser.value("document.body.textContent.includes('\\u202e')"), false);
+    let [_, csv] = saved(&mut browser, "report.charts[0].figure");
+    assert!(csv.lines().nth(1).unwrap().contains("onerror='hit=1'>"), "{csv:.200}");
+    keep_pictures(&mut browser, "evil");
+    check_quiet(&browser);
+}

@@ -1,0 +1,61 @@
+//! The card of an exported model.
+
+use super::common::{STUDENT, TEACHER, Workspace};
+
+const EXPORT: &str = "export runs/small --model student --output exported";
+
+#[test]
+fn an_exported_model_has_a_card_of_its_run() {
+    let workspace = Workspace::trained();
+    workspace.babyllama(&format!("{EXPORT} --license mit --language en,de")).done();
+    let card = workspace.text("exported/README.md");
+    let scores = workspace.json("runs/small/evaluation/student.json");
+    let loss = scores["held_out_loss"].as_f64().unwrap();
+    let accuracy = scores["pairs"]["pairs"]["score"].as_f64().unwrap();
+    for part in [
+        "---\nlicense: \"mit\"\nlanguage:\n- \"en\"\n- \"de\"\nlibrary_name: transformers\n",
+        "pipeline_tag: \"text-generation\"\n",
+        "- name: \"student of small\"\n",
+        &format!("value: {loss}\n"),
+        &format!("value: {accuracy}\n"),
+        "its teachers (teacher)",
+        "[models.student.distill]\n",
+        "AutoModelForCausalLM",
+    ] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    // Nothing else of the folder is known of the text, and the teacher's settings are its own.
+    for absent in ["datasets:", "[models.teacher]", "llama.cpp"] {
+        assert!(!card.contains(absent), "{absent}: {card}");
+    }
+    // It goes with the model, and stays where a person changed it.
+    let again = format!("{} --replace", EXPORT.replace("student", "teacher"));
+    workspace.babyllama(&again).done();
+    assert!(workspace.text("exported/README.md").contains("# teacher of small\n"));
+    workspace.replace("exported/README.md", "# teacher", "# Our teacher");
+    let finished = workspace.babyllama(&format!("{EXPORT} --replace")).done();
+    assert!(finished.stderr.contains("exported/README.md stays as it is"), "{}", finished.stderr);
+    assert!(workspace.text("exported/README.md").contains("# Our teacher of small\n"));
+    assert!(workspace.weights("exported") == workspace.weights(STUDENT));
+}
+
+#[test]
+fn a_card_states_what_is_not_known() {
+    let workspace = Workspace::trained();
+    // Scores of weights that were trained again since.
+    workspace.babyllama("run small.toml --set teacher.train.epochs=1 --only teacher").done();
+    std::fs::remove_file(workspace.path("runs/small/stages/evaluate-teacher.json")).unwrap();
+    let export = EXPORT.replace("student", "teacher");
+    workspace.babyllama(&export).done();
+    let card = workspace.text("exported/README.md");
+    assert!(card.contains("None are recorded for these weights."), "{card}");
+    assert!(card.contains("How many words the model has seen is not recorded."), "{card}");
+    assert!(!card.contains("model-index") && !card.contains("license"), "{card}");
+    // Without the recipe there is a card of what the weights are.
+    workspace.write("runs/small/recipe.toml", "[");
+    workspace.babyllama(&format!("{export} --replace")).done();
+    let card = workspace.text("exported/README.md");
+    assert!(card.contains("The recipe of the training is not known."), "{card}");
+    assert!(card.contains("| parameters | ") && !card.contains("## Recipe"), "{card}");
+    assert!(workspace.weights("exported") == workspace.weights(TEACHER));
+}

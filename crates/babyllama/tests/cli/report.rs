@@ -1,0 +1,61 @@
+//! `report` on whole, half-finished, broken and empty folders.
+
+use super::common::Workspace;
+
+#[test]
+fn a_run_ends_with_its_report() {
+    let workspace = Workspace::new();
+    let run = workspace.babyllama("run small.toml").done();
+    assert!(run.stderr.contains("the report is runs/small/report.html"), "{}", run.stderr);
+    let page = workspace.text("runs/small/report.html");
+    for part in ["teacher", "student", "held-out loss", "by task", "The whole recipe", "draw"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("class=\"missing\""), "nothing is missing");
+    let both = "report runs/small runs/other --output both.html --figures figures";
+    workspace.babyllama("run small.toml --set student.train.epochs=1 --output runs/other").done();
+    workspace.babyllama(both).done();
+    let page = workspace.text("both.html");
+    assert!(page.contains("models.student.train.epochs") && page.contains("small/student"));
+    let files = workspace.names("figures");
+    for name in ["held-out-loss.svg", "held-out-loss.csv"] {
+        assert!(files.iter().any(|file| file == name), "{files:?}");
+    }
+    assert!(files.iter().any(|file| file.ends_with(".tex")), "{files:?}");
+}
+
+#[test]
+fn what_is_missing_or_damaged_is_named() {
+    let workspace = Workspace::trained();
+    let run = "runs/small";
+    let missing = |what: &str| {
+        workspace.babyllama("report runs/small --output page.html").done();
+        let page = workspace.text("page.html");
+        let lines: Vec<&str> = page.lines().filter(|line| line.contains("Not here")).collect();
+        assert!(lines.iter().any(|line| line.contains(what)), "{what}: {lines:?}");
+    };
+    let log = workspace.bytes("runs/small/models/student/metrics.jsonl");
+    workspace.write("runs/small/models/student/metrics.jsonl", [&log[..], b"\xff{}\n"].concat());
+    missing("some steps of student");
+    std::fs::remove_file(workspace.path("runs/small/stages/model-student.json")).unwrap();
+    workspace.write("runs/small/models/student/metrics.jsonl", &log[..log.len() - 20]);
+    missing("the last line of its log was not finished");
+    workspace.write("runs/small/models/teacher/summary.json", "{");
+    missing("summary of teacher");
+    workspace.write("runs/small/evaluation/student.json", "[]");
+    missing("scores of student");
+    workspace.write("runs/small/recipe.toml", "= 3");
+    missing("recipe");
+    std::fs::remove_dir_all(workspace.path("runs/small/models")).unwrap();
+    missing("scores of");
+    for inside in workspace.names(run) {
+        let path = workspace.path(&format!("{run}/{inside}"));
+        let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+    }
+    missing("models and scores");
+    workspace.babyllama("report runs/none").refused(1).names(&["runs/none"]);
+    workspace.babyllama("report runs/small runs/small").refused(2).names(&["named twice"]);
+    workspace.write("notes.html", "<html>mine</html>");
+    workspace.babyllama("report runs/small --output notes.html").refused(1);
+    assert_eq!(workspace.text("notes.html"), "<html>mine</html>");
+}
