@@ -4,10 +4,10 @@
 //! that begins with `=` for a formula: import such files as text.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
+use base::input_file::open_regular;
 use serde_json::{Map, Value};
 
 use crate::ReportError;
@@ -22,6 +22,18 @@ pub struct MetricsSource<'a> {
     /// Its `metrics.jsonl`.
     pub path: &'a Path,
 }
+
+/// What a table of metrics got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Its rows.
+    pub records: u64,
+    /// Lines that are no records: they are left out.
+    pub left_out: u64,
+}
+
+/// How every table of metrics begins.
+pub const BEGINNING: &str = "run,model";
 
 /// The first columns.
 const LEADING: [&str; 2] = ["run", "model"];
@@ -46,42 +58,43 @@ pub fn line<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Writes all records of some metrics logs as one table: run and model, then a column for each key
 /// that any record has, in the order in which they occur. What a record lacks, and null, is an
-/// empty field. Returns the number of records.
+/// empty field. Returns the numbers of records, and of lines that are no records and left out.
 ///
 /// Each log is read twice and never held: first for its keys, then, up to where it ended the first
 /// time, for its records. A training may go on meanwhile, and an unfinished last line is skipped.
 ///
 /// # Errors
-/// When a log cannot be read, a line is not an object, or the table cannot be written.
+/// When a log cannot be read, or the table cannot be written.
 pub fn write_metrics(
     sources: &[MetricsSource<'_>],
     output: &mut impl Write,
-) -> Result<u64, ReportError> {
-    let mut keys = Map::new();
+) -> Result<Written, ReportError> {
+    let (mut keys, mut written) = (Map::new(), Written::default());
     let mut ends = Vec::with_capacity(sources.len());
     for source in sources {
-        ends.push(each_record(source.path, u64::MAX, |record| {
+        let (end, left_out) = each_record(source.path, u64::MAX, |record| {
             for key in record.keys().filter(|key| !LEADING.contains(&key.as_str())) {
                 if !keys.contains_key(key) {
                     keys.insert(key.clone(), Value::Null);
                 }
             }
             Ok(())
-        })?);
+        })?;
+        written.left_out += left_out;
+        ends.push(end);
     }
     let names = LEADING.into_iter().chain(keys.keys().map(String::as_str));
     put(output, &line(names))?;
-    let mut records = 0;
     for (source, end) in sources.iter().zip(ends) {
         each_record(source.path, end, |record| {
             let values: Vec<String> = keys.keys().map(|key| text_of(record.get(key))).collect();
             let values = values.iter().map(String::as_str);
-            records += 1;
+            written.records += 1;
             put(output, &line([source.run, source.model].into_iter().chain(values)))
         })?;
     }
     output.flush().map_err(|source| ReportError::Output { source })?;
-    Ok(records)
+    Ok(written)
 }
 
 fn put(output: &mut impl Write, line: &str) -> Result<(), ReportError> {
@@ -96,29 +109,26 @@ fn text_of(value: Option<&Value>) -> String {
     }
 }
 
-/// Calls `with` for each finished line of a log's first `end` bytes. Returns where the last of them
-/// ends.
+/// Calls `with` for each finished line of a log's first `end` bytes that is a record. Returns where
+/// the last line ends, and how many lines are no records.
 fn each_record(
     path: &Path,
     end: u64,
     mut with: impl FnMut(&Map<String, Value>) -> Result<(), ReportError>,
-) -> Result<u64, ReportError> {
+) -> Result<(u64, u64), ReportError> {
     let failed = |source| ReportError::File { action: "read", path: path.to_owned(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?.take(end));
-    let (mut bytes, mut read, mut number) = (Vec::new(), 0, 0);
+    let mut reader = BufReader::new(open_regular(path).map_err(failed)?.take(end));
+    let (mut bytes, mut read, mut left_out) = (Vec::new(), 0, 0);
     loop {
         bytes.clear();
         let length = reader.read_until(b'\n', &mut bytes).map_err(failed)?;
         if bytes.last() != Some(&b'\n') {
-            return Ok(read);
+            return Ok((read, left_out));
         }
-        number += 1;
-        let record = serde_json::from_slice(&bytes).map_err(|source| ReportError::Line {
-            path: path.to_owned(),
-            line: number,
-            source,
-        })?;
-        with(&record)?;
+        match serde_json::from_slice(&bytes) {
+            Ok(record) => with(&record)?,
+            Err(_) => left_out += 1,
+        }
         read += length as u64;
     }
 }
@@ -176,18 +186,21 @@ mod tests {
             \"=1+1,\",student,,2,,,,\"a, b\",\"[1,\"\"x\"\"]\"\n";
         assert_eq!(table(&sources).unwrap(), expected);
         assert_eq!(table(&sources[..0]).unwrap(), "run,model\n");
-        assert_eq!(write_metrics(&sources, &mut Vec::new()).unwrap(), 3);
+        let written = write_metrics(&sources, &mut Vec::new()).unwrap();
+        assert_eq!(written, Written { records: 3, left_out: 0 });
+        assert!(expected.starts_with(BEGINNING));
     }
 
     #[test]
-    fn what_is_no_record_is_named() {
+    fn what_is_no_record_is_left_out_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let source = [MetricsSource { run: "r", model: "m", path: &path }];
         assert!(table(&source).unwrap_err().to_string().starts_with("cannot read "));
-        fs::write(&path, "{\"step\":1}\n[1]\n").unwrap();
-        let problem = table(&source).unwrap_err().to_string();
-        assert!(problem.contains("metrics.jsonl:2: not a metrics record"), "{problem}");
+        fs::write(&path, "{\"step\":1}\n[1]\n\u{fffd}{\n{\"step\":2}\n").unwrap();
+        assert_eq!(table(&source).unwrap(), "run,model,step\nr,m,1\nr,m,2\n");
+        let written = write_metrics(&source, &mut Vec::new()).unwrap();
+        assert_eq!(written, Written { records: 2, left_out: 2 });
         struct Full;
         impl Write for Full {
             fn write(&mut self, _bytes: &[u8]) -> std::io::Result<usize> {

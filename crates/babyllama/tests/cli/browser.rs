@@ -222,7 +222,8 @@ fn nothing_of_a_hostile_run_becomes_markup() {
         "name = \"{name}\"\n[corpus]\nsource = \"<script>hit=1</script>\"\n[models.\"{folder}\"]\n"
     );
     workspace.write("runs/evil/recipe.toml", recipe);
-    let sample = json!({ "prompt": "<img src=x onerror=hit=1>", "text": "</dd><script>hit=1</script>",
+    let text = "</dd><script>hit=1</script>";
+    let sample = json!({ "prompt": "<img src=x onerror=hit=1>", "text": text,
         "is_greedy": true });
     let scores = json!({ "models": [folder], "parameters": 1, "held_out_loss": 2.0,
         "perplexity": 7.4, "pairs": {}, "samples": [sample] });

@@ -52,10 +52,30 @@ fn what_is_missing_or_damaged_is_named() {
         let path = workspace.path(&format!("{run}/{inside}"));
         let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
     }
-    missing("models and scores");
+    workspace.babyllama("report runs/small").refused(1).names(&["holds no results"]);
+    assert_eq!(workspace.names(run), [""; 0]);
     workspace.babyllama("report runs/none").refused(1).names(&["runs/none"]);
     workspace.babyllama("report runs/small runs/small").refused(2).names(&["named twice"]);
     workspace.write("notes.html", "<html>mine</html>");
     workspace.babyllama("report runs/small --output notes.html").refused(1);
     assert_eq!(workspace.text("notes.html"), "<html>mine</html>");
+}
+
+#[test]
+fn a_table_of_metrics_replaces_no_other_file() {
+    let workspace = Workspace::trained();
+    let log = "runs/small/models/student/metrics.jsonl";
+    let before = workspace.bytes(log);
+    workspace.write("notes.csv", "mine\n");
+    for place in [log, "runs/small/table.md", "notes.csv"] {
+        workspace.babyllama(&format!("report runs/small --csv {place}")).refused(1).names(&[place]);
+    }
+    assert_eq!((workspace.bytes(log), workspace.text("notes.csv").as_str()), (before, "mine\n"));
+    let same = "report runs/small --output page.html --csv ./page.html";
+    workspace.babyllama(same).refused(2).names(&["--csv and --output"]);
+    for place in ["metrics.csv", "runs/small/metrics.csv"] {
+        workspace.babyllama(&format!("report runs/small --csv {place}")).done();
+        workspace.babyllama(&format!("report runs/small --csv {place}")).done();
+        assert!(workspace.text(place).starts_with("run,model,"));
+    }
 }

@@ -104,9 +104,17 @@ impl Found {
             scores::look_at_evaluation(&mut found);
         }
         if found.models.is_empty() && found.scores.is_empty() {
-            found.lacks("models and scores", "", "no file of this folder has any yet");
+            found.lacks("models and scores", "", "none was found in this folder.");
         }
         found
+    }
+
+    /// Whether the folder is no run's and holds nothing that a report could show.
+    pub(super) fn is_foreign(&self) -> bool {
+        let of_run = ["recipe.toml", "stages", "models"];
+        self.models.is_empty()
+            && self.scores.is_empty()
+            && !of_run.iter().any(|name| self.folder.join(name).exists())
     }
 
     /// Notes what is not there.
@@ -186,10 +194,18 @@ impl Found {
     /// A model by its folder and its section of the recipe.
     fn add_model(&mut self, name: &str, folder: &Path, section: Option<&toml::Value>) {
         let path = folder.join("metrics.jsonl");
+        let is_run = self.folder != folder;
+        let stage = format!("model-{name}");
+        let is_finished = match is_run {
+            true => self.folder.join("stages").join(format!("{stage}.json")).is_file(),
+            false => folder.join("final").is_dir(),
+        };
         let log = match Log::read(&path) {
             Ok(log) => Some(log),
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                self.lacks("curves", name, "its training has not begun.");
+                let begun = is_finished || folder.is_dir();
+                let why = if begun { "its log is not there." } else { "it has no folder yet." };
+                self.lacks("curves", name, why);
                 None
             }
             Err(cause) => {
@@ -206,12 +222,6 @@ impl Found {
             );
             self.lacks("some steps", name, why);
         }
-        let is_run = self.folder != folder;
-        let stage = format!("model-{name}");
-        let is_finished = match is_run {
-            true => self.folder.join("stages").join(format!("{stage}.json")).is_file(),
-            false => folder.join("final").is_dir(),
-        };
         if !is_finished && log.is_some() {
             let steps = log.as_ref().and_then(Log::last_step).unwrap_or(0.0);
             let cut = log.as_ref().is_some_and(|log| log.is_cut);

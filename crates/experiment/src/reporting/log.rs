@@ -1,10 +1,10 @@
 //! A model's metrics log in few points: read line by line, whatever its size, and thinned on the
 //! way so that the lowest and the highest values stay.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use base::input_file::open_regular;
 use report::decimate;
 use report::page::{Axis, Series};
 use serde::Deserialize;
@@ -90,7 +90,7 @@ impl Log {
     /// When there is none, or it cannot be read.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let mut log = Self::default();
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
+        let mut reader = BufReader::with_capacity(1 << 18, open_regular(path)?);
         let (mut line, mut number, mut tokens) = (Vec::new(), 0, 0.0);
         loop {
             line.clear();

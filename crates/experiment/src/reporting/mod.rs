@@ -33,12 +33,16 @@ pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\"";
 /// The page about some folders: of runs, or of what `evaluate` and `finetune` left.
 ///
 /// # Errors
-/// When a folder is not there, or is named twice.
+/// When a folder is not there, holds no results, or is named twice.
 pub fn page(folders: &[PathBuf]) -> Result<Page> {
     check(folders)?;
     let names = distinct(folders);
     let all: Vec<Found> =
         names.iter().zip(folders).map(|(name, folder)| Found::look(name, folder)).collect();
+    if let Some(foreign) = all.iter().find(|found| found.is_foreign()) {
+        return refuse(format_args!("{} holds no results", foreign.folder.display()))
+            .advise("name folders that `babyllama run`, `evaluate` or `finetune` filled");
+    }
     let title = match &names[..] {
         [name] => name.clone(),
         names => format!("{} runs: {}", names.len(), names.join(", ")),

@@ -1,7 +1,7 @@
 //! Scores in the folders of runs, evaluations and fine-tunings.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use eval::age_of_acquisition::AgeScore;
 use eval::output::predictions;
@@ -54,7 +54,8 @@ fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
             place => PathBuf::from(place),
         };
         data.insert(result.benchmark.name(), items);
-        let answers = run.answers.get(&place).map(|file| folder.join(file));
+        let answers = run.answers.get(&place).filter(|file| is_plain(file));
+        let answers = answers.map(|file| folder.join(file));
         let predictions = answers.and_then(|path| answers_of(found, &path, &result));
         let predictions = predictions.unwrap_or_default();
         scores.outcomes.push(Outcome { result, predictions });
@@ -63,6 +64,12 @@ fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
         scores.measured.push(loss(value));
     }
     FoundScores { scores, rules, held_out_loss: run.held_out_loss, samples: run.samples, data }
+}
+
+/// Whether a name that a file states is that of a file beside it.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
 }
 
 /// A held-out loss of which no parts are known.

@@ -18,7 +18,7 @@ pub(super) struct Answers<'a> {
 pub(super) const MARKS: &str = "Percent. * p < 0.05, ** p < 0.01, *** p < 0.001 by McNemar's \
     exact test on the same items against the first model; not corrected for the number of rows.";
 
-/// More models than these make a table that nobody reads.
+/// A table of more models is too wide to read.
 pub(super) const MOST_MODELS: usize = 8;
 
 /// Whether two models answered the same items, as far as their numbers show.

@@ -1,6 +1,6 @@
 //! Figures and tables as files of a folder.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use base::atomic_file;
@@ -17,10 +17,11 @@ pub struct Formats {
 
 /// Writes each figure as `NAME.svg` with its rows as `NAME.csv` (and as `NAME.png`), and each table
 /// as `NAME.md`, `NAME.tex` and `NAME.csv`, into a folder that is made where it is missing. A name
-/// that is taken gets a number: no two have one. Returns what was written, in order.
+/// that is taken gets a number: no two have one. `files.txt` lists them, so that another time they
+/// are replaced and no other file is. Returns what was written, in order.
 ///
 /// # Errors
-/// When something cannot be written or drawn.
+/// When something cannot be written or drawn, or a file of such a name is not in that list.
 pub fn write_folder<'a>(
     folder: &Path,
     figures: impl IntoIterator<Item = &'a Figure>,
@@ -32,33 +33,69 @@ pub fn write_folder<'a>(
         path: folder.to_path_buf(),
         source,
     })?;
-    let mut names = HashSet::new();
+    let files = contents(figures, tables, formats)?;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    claim(folder, &names)?;
     let mut written = Vec::new();
-    let mut write = |name: &str, extension: &str, bytes: &[u8]| {
-        let path = folder.join(format!("{name}.{extension}"));
-        atomic_file::write(&path, bytes).map_err(|source| ReportError::File {
-            action: "write",
-            path: path.clone(),
-            source,
-        })?;
+    for (name, bytes) in &files {
+        let path = folder.join(name);
+        write(&path, bytes)?;
         written.push(path);
-        Ok(())
-    };
+    }
+    Ok(written)
+}
+
+/// The names and bytes of all files.
+fn contents<'a>(
+    figures: impl IntoIterator<Item = &'a Figure>,
+    tables: impl IntoIterator<Item = (&'a str, &'a Table)>,
+    formats: Formats,
+) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+    let (mut names, mut files) = (HashSet::new(), Vec::new());
     for figure in figures {
         let name = unique(&mut names, &figure.name);
-        write(&name, "svg", figure.svg.as_bytes())?;
-        write(&name, "csv", figure.to_csv().as_bytes())?;
+        files.push((format!("{name}.svg"), figure.svg.clone().into_bytes()));
+        files.push((format!("{name}.csv"), figure.to_csv().into_bytes()));
         if formats.png {
-            write(&name, "png", &figure.to_png()?)?;
+            files.push((format!("{name}.png"), figure.to_png()?));
         }
     }
     for (title, table) in tables {
         let name = unique(&mut names, title);
-        write(&name, "md", table.to_markdown().as_bytes())?;
-        write(&name, "tex", table.to_latex().as_bytes())?;
-        write(&name, "csv", table.to_csv().as_bytes())?;
+        files.push((format!("{name}.md"), table.to_markdown().into_bytes()));
+        files.push((format!("{name}.tex"), table.to_latex().into_bytes()));
+        files.push((format!("{name}.csv"), table.to_csv().into_bytes()));
     }
-    Ok(written)
+    Ok(files)
+}
+
+/// The list of what was written into a folder.
+const LIST: &str = "files.txt";
+
+/// Refuses to replace files that an earlier call has not listed, and lists those that come.
+fn claim(folder: &Path, names: &[&str]) -> Result<(), ReportError> {
+    let list = folder.join(LIST);
+    let listed = std::fs::read_to_string(&list).unwrap_or_default();
+    let mut known: BTreeSet<&str> = listed.lines().collect();
+    // A list that does not name itself is another file.
+    let taken = names.iter().chain([&LIST]).find(|name| {
+        std::fs::symlink_metadata(folder.join(name)).is_ok() && !known.contains(*name)
+    });
+    if let Some(name) = taken {
+        return Err(ReportError::Taken { path: folder.join(name) });
+    }
+    known.extend(names);
+    known.insert(LIST);
+    let lines: Vec<&str> = known.into_iter().collect();
+    write(&list, (lines.join("\n") + "\n").as_bytes())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    atomic_file::write(path, bytes).map_err(|source| ReportError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A stem that no other has.
@@ -105,12 +142,31 @@ mod tests {
             .iter()
             .flat_map(|name| ["csv", "png", "svg"].map(|kind| format!("{name}.{kind}")))
             .chain(["csv", "md", "tex"].map(|kind| format!("loss-3.{kind}")))
+            .chain([LIST.to_owned()])
             .collect();
         expected.sort();
         assert_eq!(names, expected);
-        assert_eq!(written.len(), expected.len());
+        assert_eq!(written.len() + 1, expected.len());
         assert!(written.iter().all(|path| path.is_file()));
         assert_eq!(std::fs::read_to_string(place.join("up.csv")).unwrap(), "x\n1\n");
+    }
+
+    #[test]
+    fn files_of_others_stay_and_its_own_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            write_folder(folder.path(), &[figure(name)], [], Formats::default()).map(drop)
+        };
+        std::fs::write(folder.path().join("other.csv"), "mine").unwrap();
+        for name in ["loss", "loss", "more", "loss"] {
+            write(name).unwrap();
+        }
+        let problem = write("other").unwrap_err().to_string();
+        assert!(problem.contains("other.csv"), "{problem}");
+        assert_eq!(std::fs::read_to_string(folder.path().join("other.csv")).unwrap(), "mine");
+        assert!(!folder.path().join("other.svg").exists());
+        std::fs::write(folder.path().join(LIST), "notes\n").unwrap();
+        assert!(write("loss").is_err());
     }
 
     #[test]

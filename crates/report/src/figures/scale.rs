@@ -120,7 +120,7 @@ impl Ruler {
         ruler
     }
 
-    /// The place of a value: 0 at the lower end, 1 at the upper. What lies beyond is at the end.
+    /// The place of a value: 0 at the lower end, 1 at the upper. What is beyond is at the end.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let share = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),

@@ -66,9 +66,9 @@ pub enum Block {
     Figure(Figure),
     /// Curves that can be zoomed; their SVG where scripts are off.
     Curves(Curves),
-    /// Text as it was written, such as a recipe, closed until it is clicked at.
+    /// Text as it was written, such as a recipe, closed until a reader opens it.
     Pre {
-        /// The line to click at.
+        /// The line that opens it.
         title: String,
         /// The text.
         text: String,
