@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{Block, Page, shown};
 use crate::Figure;
 use crate::figures::file_stem;
+use crate::format::is_unseen;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -128,10 +129,22 @@ fn rows(figure: &Figure) -> serde_json::Value {
     json!({ "columns": figure.columns, "rows": figure.rows })
 }
 
-/// JSON that no text of it can end the script element around.
+/// JSON of which no text can end the script element around it, or turn the page's source.
 fn in_script(value: &serde_json::Value) -> String {
-    let json = value.to_string();
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    let is_escaped = |letter: char| matches!(letter, '<' | '>' | '&') || is_unseen(letter);
+    let mut written = String::new();
+    for letter in value.to_string().chars() {
+        match is_escaped(letter) {
+            true => {
+                let mut units = [0; 2];
+                for unit in letter.encode_utf16(&mut units) {
+                    written += &format!("\\u{unit:04x}");
+                }
+            }
+            false => written.push(letter),
+        }
+    }
+    written
 }
 
 /// Anchors that are used already.
