@@ -2,9 +2,9 @@
 
 use super::canvas::{Canvas, Spot};
 use super::frame::{Frame, Legend};
-use super::scale::{Ruler, Scale};
+use super::scale::{Ruler, Scale, four_digits};
 use super::style::{HEIGHT, Ink, WIDTH};
-use super::{Figure, caption, note_nothing, number, number_or_empty};
+use super::{Figure, caption, note_nothing, number_or_empty};
 
 /// What is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ pub fn history(title: &str, value: &str, goal: Goal, trials: &[HistoryTrial]) ->
     let figure = Figure::new(title, text, canvas, &columns).with_rows(rows);
     match best {
         Some(best) => {
-            let first = format!("Best: {}.", number(best));
+            let first = format!("Best: {}.", four_digits(best));
             let caption = format!("{first} {}", figure.caption).trim_end().to_owned();
             Figure { caption, ..figure }
         }

@@ -74,7 +74,8 @@ pub fn parallel(
     let is_wide = names.fold(text_width(result, SMALL), f64::max) + 10.0 > slot;
     let room = if is_wide { 2.0 * slot } else { slot };
     let is_partial = |index: usize| drawn.iter().any(|line| setting(line, index).is_none());
-    let mut canvas = Canvas::new(WIDTH, TOP + HEIGHT + 40.0);
+    let below = if (0..axes.len()).any(is_partial) { 40.0 } else { 12.0 };
+    let mut canvas = Canvas::new(WIDTH, TOP + HEIGHT + below);
     let opacity = (20.0 / drawn.len().max(1) as f64).sqrt().clamp(0.15, 0.7);
     // The best are above the others.
     for (rank, line) in drawn.iter().enumerate().rev() {

@@ -193,6 +193,9 @@ fn log_ticks(low: f64, high: f64, labels: usize) -> (Vec<(f64, String)>, Vec<f64
             return (thinned(few, 1), minor);
         }
     }
+    if whole.len() == 2 {
+        return (thinned(whole, 1), minor);
+    }
     let step = nice_step((high - low) / labels.max(1) as f64);
     (linear_ticks(low, high, step), Vec::new())
 }
@@ -265,6 +268,8 @@ mod tests {
         assert_eq!(labels(Scale::Log, &[1e-4, 1e-2]), ["1e-4", "0.001", "0.01"]);
         assert_eq!(labels(Scale::Log, &[2.0, 30.0]), ["3", "10", "30"]);
         assert_eq!(labels(Scale::Log, &[3.1, 3.6]), ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6"]);
+        let few = Ruler::of(Scale::Log, [0.02, 1.4], 3).ticks;
+        assert_eq!(few.into_iter().map(|(_, label)| label).collect::<Vec<_>>(), ["0.1", "1"]);
     }
 
     #[test]

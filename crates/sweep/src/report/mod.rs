@@ -109,14 +109,11 @@ fn of_search(
     });
     let rows = Rows::new(&sweep, &trials);
     blocks.push(Block::Figure(rows.history(&title("History"))));
-    blocks.push(match rows.importance() {
-        Some(found) => {
-            let title = title("Importance of the parameters");
-            Block::Figure(rows::importance_figure(&title, &found))
-        }
+    blocks.push(match rows.importance(&title("Importance of the parameters")) {
+        Some(figure) => Block::Figure(figure),
         None => Block::Missing {
             what: "the importance of the parameters".to_owned(),
-            why: format!("it takes {FEWEST_TRIALS} complete trials with different finite results"),
+            why: format!("it takes {FEWEST_TRIALS} trials with different finite results"),
         },
     });
     blocks.push(Block::Figure(rows.slices(&title("Results by parameter"))));

@@ -6,9 +6,9 @@ use report::figures::{
 };
 
 use crate::confirm::{ConfirmedRow, Verdict};
-use crate::importance::{Importance, importance as importance_of};
+use crate::importance::{FEWEST_TRIALS, Importance, importance as importance_of};
 use crate::overview::Standing;
-use crate::space::{Parameter, Prior, Space};
+use crate::space::{Parameter, Point, Prior, Space};
 use crate::store::Direction;
 use crate::sweep::Sweep;
 use crate::trial::{Terms, Trial};
@@ -90,14 +90,41 @@ impl<'a> Rows<'a> {
         history(title, self.metric, self.goal(), &rows)
     }
 
-    /// The importance of the parameters by the complete trials; `None` of too few.
-    pub(super) fn importance(&self) -> Option<Vec<Importance>> {
+    /// The importance of the parameters by the complete trials, or, where these are too few, by
+    /// what as many trials reported after the same part of their training; `None` of too few.
+    pub(super) fn importance(&self, title: &str) -> Option<Figure> {
         let complete = |trial: &Trial| {
             let is_complete = Self::ending(trial) == Some(Ending::Complete);
             trial.point.clone().zip(trial.row.value).filter(|_| is_complete)
         };
-        let rows: Vec<_> = self.trials.iter().filter_map(complete).collect();
-        importance_of(self.space, &rows, self.seed)
+        let rows: Vec<(Point, f64)> = self.trials.iter().filter_map(complete).collect();
+        if let Some(found) = importance_of(self.space, &rows, self.seed) {
+            return Some(importance_figure(title, &found, format!("{} trials.", rows.len())));
+        }
+        let budget = self.common_budget()?;
+        let early = |trial: &Trial| {
+            let reports = self.terms.curve(trial, usize::MAX);
+            let (_, cost) = *reports.iter().find(|(reached, _)| *reached >= budget)?;
+            trial.point.clone().map(|point| (point, cost))
+        };
+        let early: Vec<(Point, f64)> = self.trials.iter().filter_map(early).collect();
+        let found = importance_of(self.space, &early, self.seed)?;
+        let after = match self.terms.by_share {
+            true => format!("{:.0} % of their training", 100.0 * budget),
+            false => format!("{budget:.2} epochs"),
+        };
+        let (count, complete) = (early.len(), rows.len());
+        let note = format!("{count} trials after {after}, as only {complete} are complete.");
+        Some(importance_figure(title, &found, note))
+    }
+
+    /// The largest budget that enough trials with a point have reached.
+    fn common_budget(&self) -> Option<f64> {
+        let last = |trial: &Trial| Some(self.terms.curve(trial, usize::MAX).last()?.0);
+        let with_point = self.trials.iter().filter(|trial| trial.point.is_some());
+        let mut reached: Vec<f64> = with_point.filter_map(last).collect();
+        reached.sort_by(|a, b| b.total_cmp(a));
+        reached.get(FEWEST_TRIALS - 1).copied().filter(|budget| *budget > 0.0)
     }
 
     /// The result against each setting.
@@ -140,12 +167,14 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The importance of parameters as a figure.
-pub(super) fn importance_figure(title: &str, found: &[Importance]) -> Figure {
+/// The importance of parameters, with what it is computed from.
+fn importance_figure(title: &str, found: &[Importance], by: String) -> Figure {
     let bar = |of: &Importance| ImportanceBar {
         parameter: of.parameter.clone(),
         importance: of.share,
         deviation: Some(of.deviation),
     };
-    importance(title, &found.iter().map(bar).collect::<Vec<_>>())
+    let figure = importance(title, &found.iter().map(bar).collect::<Vec<_>>());
+    let caption = format!("By {by} Bars: one standard deviation between trees.");
+    Figure { caption: format!("{caption} {}", figure.caption).trim_end().to_owned(), ..figure }
 }
