@@ -79,7 +79,7 @@ impl EventLog {
     }
 }
 
-/// The largest number in the names of a folder's event files, whoever wrote them.
+/// The largest number in the names of a folder's event files, those of other programs included.
 fn last_number(folder: &Path) -> std::io::Result<Option<u64>> {
     let mut last = None;
     for entry in fs::read_dir(folder)? {

@@ -24,7 +24,7 @@ pub(crate) struct Sample {
 const PROMPTS: [&str; 2] = ["The little girl", "What do you"];
 /// Tokens of each text.
 const TOKENS: usize = 40;
-/// Larger models would take longer than a reader of scores waits: about a second a text.
+/// Larger models would take too long for texts that were not asked for.
 const LARGEST: usize = 30_000_000;
 /// Of the draws.
 const SEED: u64 = 42;
