@@ -14,6 +14,7 @@ use anyhow::Context;
 use experiment::{Event, Observer};
 use report::Table;
 use report::format::time_of_day;
+pub use report::format::visible;
 use report::sparkline::Letters;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -70,16 +71,6 @@ fn letters_by(variable: impl Fn(&str) -> Option<String>) -> Letters {
         true => Letters::Blocks,
         false => Letters::Ascii,
     }
-}
-
-/// A text with control characters escaped, all but line breaks and tabs.
-pub fn visible(text: &str) -> String {
-    let show = |letter: char| match letter {
-        '\n' | '\t' => letter.to_string(),
-        letter if letter.is_control() => letter.escape_default().to_string(),
-        letter => letter.to_string(),
-    };
-    text.chars().map(show).collect()
 }
 
 /// Shows a line on standard error.

@@ -85,13 +85,22 @@ pub fn counted(count: u64, what: &str) -> String {
 /// are escaped, and so are those that turn the direction of the text around them and those that
 /// no document may hold.
 pub fn in_one_line(name: &str) -> String {
-    let show = |letter: char| match is_unseen(letter) {
+    escaped(name, is_unseen)
+}
+
+/// A text of lines as a page or a terminal shows it: the same, but line feeds and tabs stay.
+pub fn visible(text: &str) -> String {
+    escaped(text, |letter| is_unseen(letter) && !matches!(letter, '\n' | '\t'))
+}
+
+fn escaped(text: &str, is_hidden: impl Fn(char) -> bool + Copy) -> String {
+    let show = |letter: char| match is_hidden(letter) {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),
     };
-    match name.contains(is_unseen) {
-        true => name.chars().map(show).collect(),
-        false => name.to_owned(),
+    match text.contains(is_hidden) {
+        true => text.chars().map(show).collect(),
+        false => text.to_owned(),
     }
 }
 
@@ -110,6 +119,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn hidden_characters_of_lines_are_shown() {
+        assert_eq!(visible("a\tb\nc é"), "a\tb\nc é");
+        assert_eq!(visible("\u{202e}gnp\u{0}\r"), "\\u{202e}gnp\\u{0}\\r");
+    }
 
     #[test]
     fn one_thing_is_no_plural() {

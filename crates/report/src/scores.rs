@@ -8,7 +8,6 @@ use crate::table::{Align, Best, Table};
 #[derive(Clone, Debug)]
 pub struct ScoreTable {
     table: Table,
-    labels: usize,
 }
 
 impl ScoreTable {
@@ -16,7 +15,7 @@ impl ScoreTable {
     pub fn new<'a>(labels: &[(&'a str, Align)], models: impl IntoIterator<Item = &'a str>) -> Self {
         let models = models.into_iter().map(|model| (model, Align::Right));
         let columns = labels.iter().copied().chain(models);
-        Self { table: Table::new(columns), labels: labels.len() }
+        Self { table: Table::new(columns) }
     }
 
     /// Adds a row: its labels, and a score for each model. Scores of the last models may be
@@ -27,11 +26,6 @@ impl ScoreTable {
         scores: impl IntoIterator<Item = String>,
     ) {
         self.table.push(labels.into_iter().map(str::to_owned).chain(scores).collect());
-    }
-
-    /// Makes the highest score of each row bold; in tables of losses it is the lowest.
-    pub fn mark_best(&mut self, best: Best) {
-        self.table.mark_best_of_rows(self.labels, best);
     }
 
     /// The table to print.

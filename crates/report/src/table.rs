@@ -24,6 +24,16 @@ pub enum Best {
     Highest,
 }
 
+impl Best {
+    /// Whether a value is better than another one.
+    pub(crate) fn prefers(self, value: f64, other: f64) -> bool {
+        match self {
+            Self::Lowest => value < other,
+            Self::Highest => value > other,
+        }
+    }
+}
+
 /// A table of text.
 #[derive(Clone, Debug)]
 pub struct Table {

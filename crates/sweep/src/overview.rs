@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use eval::statistics::Spread;
+use report::figures::least_squares;
 
 use crate::best::ranked;
 use crate::error::Result;
@@ -179,7 +180,8 @@ impl Overview {
             .filter_map(|trial| Some((value(trial, by)?, value(trial, of)?)))
             .filter(|(x, y)| x.is_finite() && y.is_finite())
             .collect();
-        r_squared(&pairs).map(|found| (found, pairs.len()))
+        let line = least_squares(&pairs).filter(|line| line.n >= FEWEST_PAIRS)?;
+        Some((line.r_squared?, line.n))
     }
 
     /// Names of the scores that complete trials have.
@@ -192,40 +194,8 @@ impl Overview {
     }
 }
 
+/// Fewer pairs are on a straight line, or nearly so.
+const FEWEST_PAIRS: usize = 3;
+
 /// The name of a trial's result among its numbers.
 pub const VALUE: &str = "value";
-
-/// The square of Pearson's correlation; of at least three pairs that differ.
-fn r_squared(pairs: &[(f64, f64)]) -> Option<f64> {
-    if pairs.len() < 3 {
-        return None;
-    }
-    let n = pairs.len() as f64;
-    let (mut mean_x, mut mean_y) = (0.0, 0.0);
-    for (x, y) in pairs {
-        mean_x += x / n;
-        mean_y += y / n;
-    }
-    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-    for (x, y) in pairs {
-        xx += (x - mean_x) * (x - mean_x);
-        xy += (x - mean_x) * (y - mean_y);
-        yy += (y - mean_y) * (y - mean_y);
-    }
-    (xx > 0.0 && yy > 0.0).then(|| xy * xy / (xx * yy))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::r_squared;
-
-    #[test]
-    fn r_squared_is_that_of_a_straight_line() {
-        // numpy.corrcoef([1, 2, 4, 8], [3, 1, 4, 9])[0, 1] ** 2
-        let pairs = [(1.0, 3.0), (2.0, 1.0), (4.0, 4.0), (8.0, 9.0)];
-        assert!((r_squared(&pairs).unwrap() - 0.856_365_343).abs() < 1e-8);
-        assert_eq!(r_squared(&[(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)]), Some(1.0));
-        assert_eq!(r_squared(&[(1.0, 2.0), (2.0, 4.0)]), None);
-        assert_eq!(r_squared(&[(1.0, 2.0), (1.0, 4.0), (1.0, 3.0)]), None);
-    }
-}

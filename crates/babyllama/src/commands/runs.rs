@@ -91,7 +91,7 @@ fn model_row(model: &ModelStatus, is_under_way: bool) -> Vec<String> {
         model.name.clone(),
         progress,
         model.step.to_string(),
-        number(model.loss),
+        number(model.losses.last().copied()),
         number(model.held_out_loss),
         duration(model.seconds),
     ];

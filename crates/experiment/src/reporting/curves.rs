@@ -28,7 +28,7 @@ pub(super) fn curves(logs: &[Named<'_>]) -> Vec<Curves> {
               weights where there are any.",
         held_out,
     )];
-    let has_teachers = !of(Quantity::Kl).is_empty();
+    let has_teachers = logs.iter().any(|(_, log)| log.has(Quantity::Kl));
     for quantity in Quantity::ALL {
         let (name, title, caption) = match quantity {
             Quantity::Loss => (

@@ -133,6 +133,11 @@ impl Log {
         self.steps.series(name, quantity as usize, points)
     }
 
+    /// Whether any step has a quantity.
+    pub(super) fn has(&self, quantity: Quantity) -> bool {
+        self.steps.has(quantity as usize)
+    }
+
     /// The held-out losses.
     pub(super) fn held_out(&self, name: &str, points: usize) -> Option<Series> {
         self.evaluations.series(name, 0, points)
@@ -168,11 +173,15 @@ impl<const N: usize> Columns<N> {
         }
     }
 
+    fn has(&self, quantity: usize) -> bool {
+        self.y[quantity].iter().any(|value| value.is_finite())
+    }
+
     fn series(&self, name: &str, quantity: usize, points: usize) -> Option<Series> {
-        let values = &self.y[quantity];
-        if !values.iter().any(|value| value.is_finite()) {
+        if !self.has(quantity) {
             return None;
         }
+        let values = &self.y[quantity];
         let places = decimate::places(values, points);
         let pick = |column: &Vec<f64>| places.iter().map(|&place| column[place]).collect();
         let x = Axis::ALL.map(|axis| pick(&self.x[axis as usize]));

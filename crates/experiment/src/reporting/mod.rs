@@ -20,7 +20,7 @@ use report::page::{Block, Page, Section};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
-use crate::outputs::same;
+use crate::outputs::{self, same};
 use crate::run::clean::entries;
 use found::Found;
 
@@ -107,10 +107,19 @@ const LOG: &str = "metrics.jsonl";
 /// Writes the page about one folder into it, and returns its place.
 ///
 /// # Errors
-/// When it cannot be written.
+/// As [`page`] and [`write`].
 pub fn write_into(folder: &Path) -> Result<PathBuf> {
+    write(folder, &page(&[folder.to_owned()])?)
+}
+
+/// Writes a page into the folder that it is about, and returns its place.
+///
+/// # Errors
+/// When it cannot be written, or a file that is no such page has its name.
+pub fn write(folder: &Path, page: &Page) -> Result<PathBuf> {
     let path = folder.join(PAGE);
-    files::write_text(&path, &page(&[folder.to_owned()])?.to_html())?;
+    outputs::check_own(&path, BEGINNING)?;
+    files::write_text(&path, &page.to_html())?;
     Ok(path)
 }
 

@@ -38,8 +38,6 @@ pub struct ModelStatus {
     pub step: u64,
     /// Share of the training that is done, 0 to 1.
     pub share: f64,
-    /// Of the last step.
-    pub loss: Option<f64>,
     /// The lowest held-out cross-entropy.
     pub held_out_loss: Option<f64>,
     /// Of all steps.
@@ -97,7 +95,6 @@ impl ModelStatus {
             is_finished: run.join("stages").join(format!("model-{name}.json")).is_file(),
             step: 0,
             share: 0.0,
-            loss: None,
             held_out_loss: None,
             losses: Vec::new(),
             held_out_losses: Vec::new(),
@@ -111,7 +108,6 @@ impl ModelStatus {
                 MetricsRecord::Step(step) => {
                     status.step = step.step;
                     status.share = share(train, step.step, step.epoch);
-                    status.loss = Some(step.loss);
                     status.losses.push(step.loss);
                     status.seconds += step.seconds;
                 }
@@ -175,7 +171,6 @@ mod tests {
             is_finished: false,
             step: 10,
             share: 0.25,
-            loss: None,
             held_out_loss: None,
             losses: Vec::new(),
             held_out_losses: Vec::new(),

@@ -1,6 +1,6 @@
 //! Texts of others within YAML and Markdown.
 
-use crate::page::shown;
+use crate::format::visible;
 
 /// A text as a YAML scalar in double quotes (YAML 1.2, 7.3.1, which parsers of 1.1 read the same
 /// way). What is not plainly a letter, a digit or ASCII is escaped: parsers refuse some characters
@@ -24,7 +24,7 @@ pub(super) fn yaml(text: &str) -> String {
 pub(super) fn text(text: &str) -> String {
     let is_markup = |letter: char| "\\`*_[]<>|&~$#".contains(letter);
     let mut markdown = String::new();
-    for word in shown(text).split_whitespace() {
+    for word in visible(text).split_whitespace() {
         if !markdown.is_empty() {
             markdown.push(' ');
         }
@@ -40,7 +40,7 @@ pub(super) fn text(text: &str) -> String {
 
 /// A text as a block of code, whose fence is longer than any in it.
 pub(super) fn code(language: &str, text: &str) -> String {
-    let text = shown(text.trim_end());
+    let text = visible(text.trim_end());
     let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat((longest + 1).max(3));
     format!("{fence}{language}\n{text}\n{fence}")

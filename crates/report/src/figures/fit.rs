@@ -98,7 +98,7 @@ pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint]) -> Figure {
             four_digits(*intercept),
             if *slope < 0.0 { "−" } else { "+" },
             four_digits(slope.abs()),
-            r_squared.map_or("undefined".to_owned(), |share| format!("{share:.3}")),
+            share(*r_squared),
         ),
         None => format!("n = {}: no line of least squares.", drawn.len()),
     };
@@ -111,14 +111,17 @@ pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint]) -> Figure {
     Figure::new(title, caption(&text, left_out), canvas, &columns).with_rows(rows)
 }
 
+fn share(r_squared: Option<f64>) -> String {
+    r_squared.map_or("undefined".to_owned(), |share| format!("{share:.3}"))
+}
+
 /// The line from the first to the last x, and what it explains in the corner that it leaves free.
 fn draw_line(canvas: &mut Canvas, frame: &Frame, line: &LeastSquares, points: &[(f64, f64)]) {
     let low = points.iter().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let high = points.iter().map(|point| point.0).fold(f64::NEG_INFINITY, f64::max);
     let ends = [low, high].map(|x| frame.at(x, line.intercept + line.slope * x));
     canvas.line(ends.to_vec(), Ink::TEXT.faded(0.7), 1.5);
-    let share = line.r_squared.map_or("undefined".to_owned(), |share| format!("{share:.3}"));
-    let text = format!("R² = {share}, n = {}", line.n);
+    let text = format!("R² = {}, n = {}", share(line.r_squared), line.n);
     let (at, anchor) = match line.slope > 0.0 {
         true => ((frame.left + 10.0, frame.top + 10.0), Anchor::Start),
         false => ((frame.right - 4.0, frame.top + 10.0), Anchor::End),
@@ -192,6 +195,13 @@ mod tests {
         assert!((line.intercept - 3.0001).abs() < 5e-5, "{line:?}");
         assert!((line.r_squared.unwrap() - 0.6665).abs() < 5e-5, "{line:?}");
         assert_eq!(line.n, 11);
+    }
+
+    /// `numpy.corrcoef([1, 2, 4, 8], [3, 1, 4, 9])[0, 1] ** 2`
+    #[test]
+    fn r_squared_is_the_square_of_the_correlation() {
+        let line = least_squares(&[(1.0, 3.0), (2.0, 1.0), (4.0, 4.0), (8.0, 9.0)]).unwrap();
+        assert!((line.r_squared.unwrap() - 0.856_365_343).abs() < 1e-8);
     }
 
     #[test]

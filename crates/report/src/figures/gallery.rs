@@ -3,6 +3,7 @@
 use base::rng::Rng;
 
 use super::*;
+use crate::Best;
 
 fn uniform(purpose: &str, index: usize) -> f64 {
     f64::from(Rng::new(1, purpose).uniform(index as u64))
@@ -193,10 +194,10 @@ pub(super) fn gallery() -> Vec<Figure> {
         fit("BLiMP against held-out loss", "held-out loss", "BLiMP (%)", &points),
         scaling("Loss against words", "words", "held-out loss", &words),
         bars("BLiMP by group", "accuracy (%)", &group_bars),
-        parallel("Settings and results", &axes, "held-out loss", Goal::Lower, &lines),
-        history("History", "held-out loss", Goal::Lower, &history_rows),
+        parallel("Settings and results", &axes, "held-out loss", Best::Lowest, &lines),
+        history("History", "held-out loss", Best::Lowest, &history_rows),
         importance("Importance", &bars_of),
-        slices("Slices", "held-out loss", Goal::Lower, &axes, &slice_rows),
+        slices("Slices", "held-out loss", Best::Lowest, &axes, &slice_rows),
         confirm("Confirmed", "held-out loss", &confirmed),
     ]
 }

@@ -2,47 +2,10 @@
 
 use super::canvas::{Canvas, Spot};
 use super::frame::{Frame, Legend};
-use super::scale::{Ruler, Scale, four_digits};
+use super::scale::{Ruler, Scale, four_digits, typical};
 use super::style::{HEIGHT, Ink, WIDTH};
 use super::{Figure, caption, note_nothing, number_or_empty};
-
-/// What is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// Less.
-    Lower,
-    /// More.
-    Higher,
-}
-
-impl Goal {
-    /// Whether a value is better than another one.
-    pub(crate) fn prefers(self, value: f64, other: f64) -> bool {
-        match self {
-            Self::Lower => value < other,
-            Self::Higher => value > other,
-        }
-    }
-
-    /// The values that an axis shows: those far beyond the others on the worse side, by three
-    /// interquartile ranges, are drawn at its end.
-    pub(crate) fn typical(self, values: impl IntoIterator<Item = f64>) -> Vec<f64> {
-        let mut sorted: Vec<f64> =
-            values.into_iter().filter(|value| Scale::Linear.has(*value)).collect();
-        sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
-        if sorted.len() < 8 {
-            return sorted;
-        }
-        let (lower, upper) = (at(0.25), at(0.75));
-        let far = 3.0 * (upper - lower);
-        match self {
-            Self::Lower => sorted.retain(|value| *value <= upper + far),
-            Self::Higher => sorted.retain(|value| *value >= lower - far),
-        }
-        sorted
-    }
-}
+use crate::Best;
 
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +51,11 @@ pub struct HistoryTrial {
 
 /// The trials by number, and the best of the complete ones so far. Failed trials are at the
 /// worse end.
-pub fn history(title: &str, value: &str, goal: Goal, trials: &[HistoryTrial]) -> Figure {
+pub fn history(title: &str, value: &str, goal: Best, trials: &[HistoryTrial]) -> Figure {
     let of = |trial: &HistoryTrial| trial.value.filter(|value| Scale::Linear.has(*value));
     let mut sorted: Vec<&HistoryTrial> = trials.iter().collect();
     sorted.sort_by_key(|trial| trial.number);
-    let typical = goal.typical(sorted.iter().filter_map(|trial| of(trial)));
+    let typical = typical(goal, sorted.iter().filter_map(|trial| of(trial)));
     let endings = [Ending::Complete, Ending::Stopped, Ending::Failed];
     let endings: Vec<Ending> = endings
         .into_iter()
@@ -109,7 +72,7 @@ pub fn history(title: &str, value: &str, goal: Goal, trials: &[HistoryTrial]) ->
     );
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
     frame.draw(&mut canvas);
-    let worst = if goal == Goal::Lower { frame.top + 6.0 } else { frame.bottom - 6.0 };
+    let worst = if goal == Best::Lowest { frame.top + 6.0 } else { frame.bottom - 6.0 };
     let mut best: Option<f64> = None;
     let mut steps: Vec<Spot> = Vec::new();
     for trial in &sorted {

@@ -27,7 +27,7 @@ pub use confirm::{Confirmed, confirm};
 pub use curves::{Curve, curves};
 pub use fit::{FitPoint, LeastSquares, fit, least_squares};
 pub use folder::{Formats, write_folder};
-pub use history::{Ending, Goal, HistoryTrial, history};
+pub use history::{Ending, HistoryTrial, history};
 pub use importance::{ImportanceBar, importance};
 pub use parallel::{ParallelLine, parallel};
 pub use scale::{Axis, Scale};

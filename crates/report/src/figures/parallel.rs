@@ -2,11 +2,12 @@
 //! 2308.02019, figures 1 to 4).
 
 use super::canvas::{Anchor, Canvas, Spot};
-use super::history::{Goal, beyond_text};
-use super::scale::{Ruler, Scale};
+use super::history::beyond_text;
+use super::scale::{Ruler, Scale, typical};
 use super::setting::{Kind, Setting, SettingAxis, SettingRuler};
 use super::style::{BESIDE, Ink, NORMAL, SMALL, WIDTH, fitted, text_width};
 use super::{Figure, caption, number};
+use crate::Best;
 
 /// One trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,15 +35,15 @@ pub fn parallel(
     title: &str,
     axes: &[SettingAxis],
     result: &str,
-    goal: Goal,
+    goal: Best,
     lines: &[ParallelLine],
 ) -> Figure {
     let setting = |line: &ParallelLine, axis: usize| line.settings.get(axis).cloned().flatten();
     let mut drawn: Vec<&ParallelLine> =
         lines.iter().filter(|line| Scale::Linear.has(line.result)).collect();
     drawn.sort_by(|a, b| match goal {
-        Goal::Lower => a.result.total_cmp(&b.result),
-        Goal::Higher => b.result.total_cmp(&a.result),
+        Best::Lowest => a.result.total_cmp(&b.result),
+        Best::Highest => b.result.total_cmp(&a.result),
     });
     let left_out = lines.len() - drawn.len();
     drawn.truncate(LINES);
@@ -56,7 +57,7 @@ pub fn parallel(
             SettingRuler::of(axis.kind, values.iter(), 5, longest)
         })
         .collect();
-    let typical = goal.typical(drawn.iter().map(|line| line.result));
+    let typical = typical(goal, drawn.iter().map(|line| line.result));
     let results = Ruler::of(Scale::Linear, typical.iter().copied(), 5);
     let widths = results.ticks.iter().map(|(_, label)| text_width(label, SMALL));
     let last = WIDTH - 14.0 - widths.fold(20.0, f64::max);
@@ -88,7 +89,7 @@ pub fn parallel(
             .chain([(last, down(results.place(line.result)))])
             .collect();
         let share = results.place(line.result);
-        let ink = Ink::of_share(if goal == Goal::Lower { share } else { 1.0 - share });
+        let ink = Ink::of_share(if goal == Best::Lowest { share } else { 1.0 - share });
         let (opacity, width) = if rank == 0 { (1.0, 2.5) } else { (opacity, 1.25) };
         canvas.line(spots, ink.faded(opacity), width);
     }

@@ -2,6 +2,8 @@
 
 use libm::{ceil, floor, log10, pow};
 
+use crate::Best;
+
 /// How values become places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -198,6 +200,25 @@ fn log_ticks(low: f64, high: f64, labels: usize) -> (Vec<(f64, String)>, Vec<f64
     }
     let step = nice_step((high - low) / labels.max(1) as f64);
     (linear_ticks(low, high, step), Vec::new())
+}
+
+/// The values that an axis shows: those far beyond the others on the worse side, by three
+/// interquartile ranges, are drawn at its end.
+pub(crate) fn typical(best: Best, values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<f64> =
+        values.into_iter().filter(|value| Scale::Linear.has(*value)).collect();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    if sorted.len() < 8 {
+        return sorted;
+    }
+    let (lower, upper) = (at(0.25), at(0.75));
+    let far = 3.0 * (upper - lower);
+    match best {
+        Best::Lowest => sorted.retain(|value| *value <= upper + far),
+        Best::Highest => sorted.retain(|value| *value >= lower - far),
+    }
+    sorted
 }
 
 /// A value with the digits of a step; large and small numbers are short.

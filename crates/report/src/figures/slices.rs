@@ -2,11 +2,12 @@
 
 use super::canvas::{Anchor, Canvas};
 use super::frame::Frame;
-use super::history::{Ending, Goal, beyond_text};
-use super::scale::{Ruler, Scale};
+use super::history::{Ending, beyond_text};
+use super::scale::{Ruler, Scale, typical};
 use super::setting::{Setting, SettingAxis, SettingRuler};
 use super::style::{Ink, SMALL, WIDTH};
 use super::{Figure, caption, note_nothing, number};
+use crate::Best;
 
 /// One trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +33,7 @@ const HEIGHT: f64 = 170.0;
 pub fn slices(
     title: &str,
     value: &str,
-    goal: Goal,
+    goal: Best,
     axes: &[SettingAxis],
     points: &[SlicePoint],
 ) -> Figure {
@@ -43,7 +44,7 @@ pub fn slices(
     let best = complete
         .copied()
         .reduce(|best, point| if goal.prefers(point.value, best.value) { point } else { best });
-    let typical = goal.typical(drawn.iter().map(|point| point.value));
+    let typical = typical(goal, drawn.iter().map(|point| point.value));
     let shown = axes.len().min(PANELS);
     let rows = shown.div_ceil(COLUMNS).max(1);
     let mut canvas = Canvas::new(WIDTH, HEIGHT * rows as f64 + 20.0);

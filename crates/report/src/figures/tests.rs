@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use resvg::usvg::roxmltree::{Document, Node};
 
 use super::*;
+use crate::Best;
 
 /// Names that try to end an attribute, an element or a line, or to turn the text.
 const HOSTILE: [&str; 6] = [
@@ -90,7 +91,7 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
             title,
             &axes,
             names[0],
-            Goal::Lower,
+            Best::Lowest,
             &rows
                 .iter()
                 .map(|&(index, result)| ParallelLine {
@@ -116,7 +117,7 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
         history(
             title,
             names[0],
-            Goal::Higher,
+            Best::Highest,
             &few.clone()
                 .map(|(index, value)| HistoryTrial {
                     number: index as u64,
@@ -138,7 +139,7 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
         slices(
             title,
             names[0],
-            Goal::Lower,
+            Best::Lowest,
             &axes,
             &few.clone()
                 .map(|(index, value)| SlicePoint {
@@ -234,7 +235,7 @@ fn every_figure_is_drawn_of_every_kind_of_rows() {
 fn values_without_a_place_are_counted() {
     let trial = |value| HistoryTrial { number: 0, value: Some(value), ending: Ending::Complete };
     let trials = [trial(1.0), trial(f64::NAN), trial(f64::INFINITY)];
-    let figure = history("t", "loss", Goal::Lower, &trials);
+    let figure = history("t", "loss", Best::Lowest, &trials);
     assert!(figure.caption.contains("2 values without a place"), "{}", figure.caption);
     assert_eq!(figure.rows.len(), 3);
     let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 1.0), (3.0, -1.0)];

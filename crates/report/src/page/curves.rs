@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Figure;
+use crate::format::visible;
 
 /// What curves are drawn against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +68,13 @@ impl Curves {
             let x = Axis::ALL.iter().zip(&series.x);
             let x = x.map(|(axis, values)| (axis.name().to_owned(), numbers(values)));
             json!({
-                "name": super::shown(&series.name),
+                "name": visible(&series.name),
                 "x": x.collect::<serde_json::Map<_, _>>(),
                 "y": numbers(&series.y),
             })
         });
         json!({
-            "title": super::shown(&self.title),
+            "title": visible(&self.title),
             "log": self.is_log,
             "series": series.collect::<Vec<_>>(),
         })

@@ -7,10 +7,10 @@ use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Block, Page, shown};
+use super::{Block, Page};
 use crate::Figure;
 use crate::figures::file_stem;
-use crate::format::is_unseen;
+use crate::format::{is_unseen, visible};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -50,14 +50,14 @@ pub(super) fn write(page: &Page, follow: Option<&str>) -> String {
     let parts: Vec<Part> = parts
         .map(|section| Part {
             id: ids.unique(&section.title),
-            title: shown(&section.title),
+            title: visible(&section.title),
             blocks: items(&section.blocks, &mut ids),
         })
         .collect();
     let has_curves = page.blocks().any(|block| matches!(block, Block::Curves(_)));
     let values = context! {
-        title => shown(&page.title),
-        subtitle => shown(&page.subtitle),
+        title => visible(&page.title),
+        subtitle => visible(&page.subtitle),
         parts => Serde(&parts),
         has_curves,
         follow,
@@ -87,27 +87,30 @@ fn items(blocks: &[Block], ids: &mut Ids) -> Vec<Item> {
 
 fn item(block: &Block, ids: &mut Ids) -> Item {
     match block {
-        Block::Text(text) => Item { kind: "text", text: shown(text), ..Item::default() },
+        Block::Text(text) => Item { kind: "text", text: visible(text), ..Item::default() },
         Block::Missing { what, why } => {
-            Item { kind: "missing", title: shown(what), text: shown(why), ..Item::default() }
+            Item { kind: "missing", title: visible(what), text: visible(why), ..Item::default() }
         }
-        Block::Table { caption, table } => {
-            Item { kind: "table", title: shown(caption), html: table.to_html(), ..Item::default() }
-        }
+        Block::Table { caption, table } => Item {
+            kind: "table",
+            title: visible(caption),
+            html: table.to_html(),
+            ..Item::default()
+        },
         Block::Pre { title, text } => {
-            Item { kind: "pre", title: shown(title), text: shown(text), ..Item::default() }
+            Item { kind: "pre", title: visible(title), text: visible(text), ..Item::default() }
         }
         Block::Samples(samples) => {
             let rows = samples.iter().map(|sample| {
-                [&sample.model, &sample.prompt, &sample.text].map(|text| shown(text))
+                [&sample.model, &sample.prompt, &sample.text].map(|text| visible(text))
             });
             Item { kind: "samples", samples: rows.collect(), ..Item::default() }
         }
         Block::Figure(figure) => Item {
             kind: "figure",
             id: ids.unique(&figure.name),
-            title: shown(&figure.title),
-            text: shown(&figure.caption),
+            title: visible(&figure.title),
+            text: visible(&figure.caption),
             html: figure.svg.clone(),
             data: in_script(&rows(figure)),
             ..Item::default()
@@ -115,8 +118,8 @@ fn item(block: &Block, ids: &mut Ids) -> Item {
         Block::Curves(curves) => Item {
             kind: "curves",
             id: ids.unique(&curves.name),
-            title: shown(&curves.title),
-            text: shown(&curves.caption),
+            title: visible(&curves.title),
+            text: visible(&curves.caption),
             html: curves.figure.as_ref().map(|figure| figure.svg.clone()).unwrap_or_default(),
             data: in_script(&curves.to_value()),
             ..Item::default()

@@ -15,10 +15,8 @@
 
 mod curves;
 mod html;
-mod text;
 
 pub use curves::{Axis, Curves, Series};
-pub use text::shown;
 
 use crate::figures::file_stem;
 use crate::{Figure, Table};

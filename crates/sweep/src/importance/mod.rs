@@ -11,6 +11,7 @@
 mod tree;
 
 use base::rng::Rng;
+use eval::statistics::Spread;
 
 use crate::space::{Point, Prior, Space};
 use tree::{Domain, Tree};
@@ -82,17 +83,12 @@ fn shares(priors: &[&Prior], trials: &[(Point, f64)], seed: u64) -> Option<Vec<(
         Tree::fit(&domains, &places, &results, drawn.collect()).shares(&domains)
     };
     let trees: Vec<Vec<f64>> = (0..TREES).filter_map(of_tree).collect();
-    if trees.is_empty() {
-        return None;
-    }
-    let count = trees.len() as f64;
     let statistics = |index: usize| {
-        let values = trees.iter().map(|shares| shares[index]);
-        let mean = values.clone().sum::<f64>() / count;
-        let squares: f64 = values.map(|share| (share - mean) * (share - mean)).sum();
-        (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+        let values: Vec<f64> = trees.iter().map(|shares| shares[index]).collect();
+        let spread = Spread::of(&values, 0.95)?;
+        Some((spread.mean, spread.standard_deviation.unwrap_or(0.0)))
     };
-    Some((0..domains.len()).map(statistics).collect())
+    (0..domains.len()).map(statistics).collect()
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ pub mod tables;
 
 use std::path::{Path, PathBuf};
 
-use experiment::reporting::PAGE;
+use experiment::reporting;
 use report::page::{Block, Page, Section};
 
-use crate::confirm::{self, is_confirmation};
+use crate::confirm::{self, ConfirmedRow, is_confirmation};
 use crate::error::{Result, SweepError};
 use crate::importance::FEWEST_TRIALS;
+use crate::overview::Overview;
 use crate::store::Address;
 use crate::sweep::{Sweep, name_in, stored_address};
 use rows::Rows;
@@ -36,11 +37,7 @@ pub fn page(folder: &Path) -> Result<Option<Page>> {
 /// # Errors
 /// When it cannot be written, or another file has its name.
 pub fn write_into(folder: &Path, address: &Address, name: &str) -> Result<PathBuf> {
-    let path = folder.join(PAGE);
-    experiment::outputs::check_own(&path, experiment::reporting::BEGINNING)?;
-    let page = page_of(folder, address, name);
-    experiment::files::write_text(&path, &page.to_html())?;
-    Ok(path)
+    Ok(reporting::write(folder, &page_of(folder, address, name))?)
 }
 
 /// The page about the studies of a name in a store.
@@ -91,62 +88,72 @@ fn of_search(
 ) -> Result<Vec<Section>> {
     let mut sweep = Sweep::open(folder, address, study)?;
     let (overview, trials) = (sweep.overview()?, sweep.trials()?);
+    let confirmed = confirmation.map(|name| {
+        let mut confirmation = Sweep::open(folder, address, name)?;
+        confirm::rows(&mut confirmation, &mut sweep)
+    });
     let title = |what: &str| match prefix.is_empty() {
         true => what.to_owned(),
         false => format!("{prefix}{}", what.to_lowercase()),
     };
-    let mut blocks = vec![Block::Text(format!("{}.", tables::progress(&overview)))];
-    let best = tables::best(&overview, SHOWN);
+    let rows = Rows::new(&sweep, &trials);
+    let search = search(&overview, &rows, &title);
+    let confirmation = match confirmed {
+        Some(Ok(found)) => confirmed_blocks(&overview, &rows, &found, &title),
+        Some(Err(error)) => vec![absent("the confirmation", error.to_string())],
+        None => {
+            let why = "`babyllama sweep confirm` trains the best again with fresh seeds";
+            vec![absent("the confirmation", why.to_owned())]
+        }
+    };
+    Ok(vec![
+        Section { title: title("Search"), blocks: search },
+        Section { title: title("Confirmation"), blocks: confirmation },
+    ])
+}
+
+fn absent(what: &str, why: String) -> Block {
+    Block::Missing { what: what.to_owned(), why }
+}
+
+/// How far a search is, its best trials, and its figures.
+fn search(overview: &Overview, rows: &Rows<'_>, title: &dyn Fn(&str) -> String) -> Vec<Block> {
+    let mut blocks = vec![Block::Text(format!("{}.", tables::progress(overview)))];
+    let best = tables::best(overview, SHOWN);
     blocks.push(match best.is_empty() {
-        true => Block::Missing {
-            what: "the best trials".to_owned(),
-            why: "no trial is complete".to_owned(),
-        },
+        true => absent("the best trials", "no trial is complete".to_owned()),
         false => Block::Table {
             caption: title("The best trials"),
-            table: tables::trials(&overview, &best),
+            table: tables::trials(overview, &best),
         },
     });
-    let rows = Rows::new(&sweep, &trials);
     blocks.push(Block::Figure(rows.history(&title("History"))));
     blocks.push(match rows.importance(&title("Importance of the parameters")) {
         Some(figure) => Block::Figure(figure),
-        None => Block::Missing {
-            what: "the importance of the parameters".to_owned(),
-            why: format!("it takes {FEWEST_TRIALS} trials with different finite results"),
-        },
+        None => absent(
+            "the importance of the parameters",
+            format!("it takes {FEWEST_TRIALS} trials with different finite results"),
+        ),
     });
     blocks.push(Block::Figure(rows.slices(&title("Results by parameter"))));
     blocks.push(Block::Figure(rows.parallel(&title("Parameters and results"))));
-    let mut sections = vec![Section { title: title("Search"), blocks }];
-    let mut blocks = Vec::new();
-    match confirmation {
-        None => blocks.push(Block::Missing {
-            what: "the confirmation".to_owned(),
-            why: "`babyllama sweep confirm` trains the best again with fresh seeds".to_owned(),
-        }),
-        Some(name) => match Sweep::open(folder, address, name)
-            .and_then(|mut confirmation| confirm::rows(&mut confirmation, &mut sweep))
-        {
-            Ok(found) => {
-                let direction = sweep.terms().direction;
-                let figure = Rows::new(&sweep, &trials);
-                let figure = figure.confirmed(&title("Confirmed against the search"), &found);
-                blocks.push(Block::Table {
-                    caption: title("Fresh seeds, the best mean first"),
-                    table: tables::confirmation(&found, direction),
-                });
-                blocks.extend(tables::luck(&overview, &found).map(Block::Text));
-                blocks.push(Block::Figure(figure));
-            }
-            Err(error) => blocks.push(Block::Missing {
-                what: "the confirmation".to_owned(),
-                why: error.to_string(),
-            }),
-        },
-    }
-    sections.push(Section { title: title("Confirmation"), blocks });
-    Ok(sections)
+    blocks
+}
+
+/// What a confirmation came to.
+fn confirmed_blocks(
+    overview: &Overview,
+    rows: &Rows<'_>,
+    found: &[ConfirmedRow],
+    title: &dyn Fn(&str) -> String,
+) -> Vec<Block> {
+    let table = Block::Table {
+        caption: title("Fresh seeds, the best mean first"),
+        table: tables::confirmation(found, rows.direction()),
+    };
+    let luck = tables::luck(overview, found).map(Block::Text);
+    let figure = rows.confirmed(&title("Confirmed against the search"), found);
+    [table].into_iter().chain(luck).chain([Block::Figure(figure)]).collect()
 }
 
 /// The files that the sweep was made of.

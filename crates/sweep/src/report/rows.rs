@@ -1,7 +1,8 @@
 //! A study's trials as the rows of figures.
 
+use report::Best;
 use report::figures::{
-    Confirmed, Ending, Figure, Goal, HistoryTrial, ImportanceBar, Kind, ParallelLine, Setting,
+    Confirmed, Ending, Figure, HistoryTrial, ImportanceBar, Kind, ParallelLine, Setting,
     SettingAxis, SlicePoint, confirm, history, importance, parallel, slices,
 };
 
@@ -32,11 +33,13 @@ impl<'a> Rows<'a> {
         Self { trials, space, terms, metric, seed }
     }
 
-    fn goal(&self) -> Goal {
-        match self.terms.direction {
-            Direction::Minimize => Goal::Lower,
-            Direction::Maximize => Goal::Higher,
-        }
+    /// Which results are better.
+    pub(super) fn direction(&self) -> Direction {
+        self.terms.direction
+    }
+
+    fn goal(&self) -> Best {
+        self.direction().best()
     }
 
     /// A trial's result, or its newest report.

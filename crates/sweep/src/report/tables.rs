@@ -2,7 +2,7 @@
 
 use eval::statistics::Spread;
 use report::format::{NOTHING, decimal, percent};
-use report::{Align, Best, Table};
+use report::{Align, Table};
 
 use crate::confirm::ConfirmedRow;
 use crate::luck::expected_best;
@@ -89,11 +89,7 @@ pub fn confirmation(rows: &[ConfirmedRow], direction: Direction) -> Table {
             row.verdict.word().to_owned(),
         ]);
     }
-    let best = match direction {
-        Direction::Minimize => Best::Lowest,
-        Direction::Maximize => Best::Highest,
-    };
-    table.mark_best_of_column(2, best);
+    table.mark_best_of_column(2, direction.best());
     table
 }
 

@@ -19,6 +19,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use report::Best;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -112,6 +113,14 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Which of several results is best.
+    pub fn best(self) -> Best {
+        match self {
+            Self::Minimize => Best::Lowest,
+            Self::Maximize => Best::Highest,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Minimize => "MINIMIZE",

@@ -168,10 +168,7 @@ pub(super) const CSV_HEADING: &str =
 /// One line for each model, task and seed.
 pub(super) fn csv(models: &[ModelScores]) -> String {
     let mut text = format!("{CSV_HEADING}\n");
-    let mut line = |fields: [&str; 11]| {
-        text += &fields.map(quoted).join(",");
-        text.push('\n');
-    };
+    let mut line = |fields: [&str; 11]| text += &report::csv::line(fields);
     for scores in models {
         for measured in &scores.measured {
             for part in &measured.parts {
@@ -229,15 +226,6 @@ fn every_task(
     zero_shot.chain(
         scores.every_finetuned().map(|(benchmark, seed, task)| (benchmark, seed.to_string(), task)),
     )
-}
-
-/// A field as CSV wants it.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
 }
 
 #[cfg(test)]
