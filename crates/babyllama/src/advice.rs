@@ -39,8 +39,9 @@ pub fn on_sweep(error: &SweepError) -> Option<&'static str> {
             "name a new sweep with --set name=NAME, or give the recipe that it was made from"
         }
         SweepError::OtherText => "give the old text back, or make a new sweep of the new one",
-        SweepError::WrongUsage(_) => "change that and give the command again",
-        SweepError::Refused(_) => "see `babyllama sweep help`",
+        SweepError::WrongUsage(_) | SweepError::Refused(_) => {
+            "change that and give the command again"
+        }
         SweepError::File { source, .. } => on_file(source),
         _ => return None,
     })

@@ -41,6 +41,9 @@ impl Sqlite {
 
 fn connect(path: &Path, create: bool) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::Sqlite { path: path.to_owned(), source };
+    if !create && !may_be_written(path) {
+        return open_unchanging(path).map_err(failed);
+    }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -51,6 +54,38 @@ fn connect(path: &Path, create: bool) -> Result<Connection, StoreError> {
     let _ = connection.pragma_update(None, "journal_mode", "WAL");
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
     Ok(connection)
+}
+
+/// The files beside a database that its readers share with its writers.
+const SHARED: [&str; 2] = ["-wal", "-shm"];
+
+/// Whether the folder of a file takes the files that even readers of a database need beside it.
+fn may_be_written(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    rustix::fs::access(folder.unwrap_or(Path::new(".")), rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// Opens a database in a folder that nothing can be written into, such as a mounted archive. Where
+/// no log of a writer is left there, the file is read as one that does not change
+/// (sqlite.org/uri.html, `immutable`).
+fn open_unchanging(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_log = SHARED.iter().any(|ending| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        Path::new(&beside).exists()
+    });
+    if has_log {
+        return Connection::open_with_flags(path, flags);
+    }
+    let letters = path.as_os_str().as_encoded_bytes().iter().map(|&byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02x}"),
+    });
+    let address = format!("file:{}?immutable=1", letters.collect::<String>());
+    Connection::open_with_flags(address, flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
 impl Database for Sqlite {
@@ -141,4 +176,29 @@ fn require_local(path: &Path) -> Result<(), StoreError> {
 #[cfg(not(target_os = "linux"))]
 fn require_local(_path: &Path) -> Result<(), StoreError> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_where_nothing_can_be_written_is_read_and_refuses_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        // A name whose letters mean something in an address.
+        let path = folder.path().join("a?b#c %41\u{E9}.db");
+        let writer = connect(&path, true).unwrap();
+        writer.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (5)").unwrap();
+        let read = |reader: &Connection| {
+            reader.query_row("SELECT x FROM t", [], |row| row.get::<_, i64>(0))
+        };
+        // The writer's log is still there, and holds the row.
+        assert_eq!(read(&open_unchanging(&path).unwrap()), Ok(5));
+        drop(writer);
+        let reader = open_unchanging(&path).unwrap();
+        assert_eq!(read(&reader), Ok(5));
+        let refused = reader.execute_batch("INSERT INTO t VALUES (6)").unwrap_err();
+        assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
