@@ -1,6 +1,6 @@
 //! Files read in parts, as Python's `Path.read_text()` reads them whole.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use base::{ShouldStop, input_file};
@@ -60,16 +60,9 @@ impl<R: Read> TextReader<R> {
             return Ok(None);
         }
         let mut bytes = std::mem::take(&mut self.pending);
-        let before = bytes.len();
-        bytes.resize(before + self.part_bytes, 0);
-        let count = loop {
-            match self.input.read(&mut bytes[before..]) {
-                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-                read => break read.map_err(|cause| CorpusError::read(&self.path, cause))?,
-            }
-        };
-        bytes.truncate(before + count);
-        self.is_done = count == 0;
+        let part = (&mut self.input).take(self.part_bytes as u64).read_to_end(&mut bytes);
+        let count = part.map_err(|cause| CorpusError::read(&self.path, cause))?;
+        self.is_done = count < self.part_bytes;
         let end = self.whole(&bytes)?;
         self.pending = bytes.split_off(end);
         self.offset += end;
