@@ -12,6 +12,7 @@ use std::time::Duration;
 use base::mutation::try_all;
 use cap::Cap;
 use corpus::{TokenFile, TokenWriter, Tokenizer, TokenizerSettings};
+use serde_json::{Value, json};
 
 /// More than all tests of this file together may ever hold: what asks for more ends the process.
 #[global_allocator]
@@ -20,10 +21,12 @@ static MEMORY: Cap<System> = Cap::new(System, 512 << 20);
 /// Longer than any file of this size may take: the trial texts' limit and a little more.
 const LONGEST: Duration = Duration::from_secs(4);
 
-/// Mutates what is at `path`, and returns how many files were accepted.
-fn try_file(path: &Path, count: u64, load: impl Fn() -> bool) -> u64 {
+/// Mutates what is at `path` and the `others` that may be there, and returns how many files were
+/// accepted.
+fn try_file(path: &Path, others: &[Vec<u8>], count: u64, load: impl Fn() -> bool) -> u64 {
     let seed = std::fs::read(path).unwrap();
-    let accepted = try_all(std::slice::from_ref(&seed), count, LONGEST, |bytes| {
+    let seeds = [std::slice::from_ref(&seed), others].concat();
+    let accepted = try_all(&seeds, count, LONGEST, |bytes| {
         std::fs::write(path, bytes).unwrap();
         load()
     });
@@ -55,7 +58,31 @@ const FILES: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", "special_to
 fn tokenizers(name: &str, count: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     tokenizer().save_folder(folder.path(), 64).unwrap();
-    try_file(&folder.path().join(name), count, || loads(folder.path()))
+    let path = folder.path().join(name);
+    let others = if name == FILES[0] { vec![with_more_parts(&path)] } else { Vec::new() };
+    try_file(&path, &others, count, || loads(folder.path()))
+}
+
+/// A `tokenizer.json` whose normalizer, words and decoder have parts of several kinds.
+fn with_more_parts(path: &Path) -> Vec<u8> {
+    let mut value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let replace = |pattern: Value, content: &str| json!({ "type": "Replace", "pattern": pattern, "content": content });
+    let normalizers = [
+        replace(json!({ "String": "o" }), "\u{2581}x"),
+        replace(json!({ "Regex": " {2,}|e" }), "ab"),
+        json!({ "type": "NFKC" }),
+        json!({ "type": "Prepend", "prepend": "q" }),
+    ];
+    let pattern = json!({ "Regex": "\\d|\\p{L}+" });
+    let split = json!({
+        "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false
+    });
+    let pre_tokenizers = [split, value["pre_tokenizer"].clone()];
+    let decoders = [value["decoder"].clone(), replace(json!({ "String": "x" }), "yz")];
+    value["normalizer"] = json!({ "type": "Sequence", "normalizers": normalizers });
+    value["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": pre_tokenizers });
+    value["decoder"] = json!({ "type": "Sequence", "decoders": decoders });
+    value.to_string().into_bytes()
 }
 
 /// The files of a folder without `tokenizer.json`.
@@ -70,7 +97,7 @@ fn vocabularies(name: &str, count: u64) -> u64 {
     for (name, text) in SLOW_FILES {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
-    try_file(&folder.path().join(name), count, || loads(folder.path()))
+    try_file(&folder.path().join(name), &[], count, || loads(folder.path()))
 }
 
 fn token_files(count: u64) {
@@ -80,7 +107,7 @@ fn token_files(count: u64) {
     writer.push(&(0..200).collect::<Vec<u32>>()).unwrap();
     writer.finish().unwrap();
     for open in [TokenFile::open, TokenFile::raw] {
-        try_file(&path, count, || match open(&path) {
+        try_file(&path, &[], count, || match open(&path) {
             Ok(file) => {
                 let mut ids = Vec::new();
                 file.read(0..file.len(), &mut ids);

@@ -84,8 +84,10 @@ fn damaged_files_are_named() {
         message
     };
     assert!(with("vocab.json", "[]").contains("bad JSON"));
-    assert!(with("merges.txt", "#version: 0.2\na b\na b c\n").contains("line 3 is \"a b c\""));
+    assert!(with("merges.txt", "#version: 0.2\na b c\n").contains("line 2 is \"a b c\""));
     assert!(with("merges.txt", "a\n").contains("line 1"));
+    let unknown = with("merges.txt", "#version: 0.2\nqqq rrr\n");
+    assert!(unknown.contains("line 2 is \"qqq rrr\", and vocab.json has no \"qqq\""), "{unknown}");
     assert!(with("tokenizer_config.json", "{").contains("bad JSON"));
     assert!(with("special_tokens_map.json", "3").contains("bad JSON"));
     // One of the two files alone is nothing.

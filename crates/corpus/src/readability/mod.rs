@@ -1,7 +1,7 @@
 //! Five measures of how hard a text is to read, as textstat 0.7.3 computes them for English: what
 //! BabyLlama's experiments with curricula order their text by.
 //!
-//! Texts are read line by line. Letters and digits are those of Rust's `char`, which differ from
+//! Texts are read in pieces. Letters and digits are those of Rust's `char`, which differ from
 //! Python's in some combining marks.
 
 mod hyphenation;
@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::pieces::pieces_of;
 use crate::texts::Text;
 use base::ShouldStop;
 use base::stop;
@@ -76,9 +77,9 @@ impl ReadingCounts {
     /// When it cannot be read, or the caller asked to stop.
     pub fn of(should_stop: ShouldStop<'_>, text: &Text<'_>) -> Result<Self> {
         let (mut counts, mut syllables) = (Self::default(), Syllables::default());
-        for lines in text.whole_lines() {
+        for piece in pieces_of(std::slice::from_ref(text), before_white_space) {
             stop::check(should_stop)?;
-            counts.add(&lines?, &mut syllables);
+            counts.add(&piece?.1, &mut syllables);
         }
         Ok(counts.finish())
     }
@@ -208,6 +209,11 @@ fn is_letter(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
+/// A place for a cut: between two words.
+fn before_white_space(text: &str, at: usize) -> bool {
+    text[at..].starts_with(is_space)
+}
+
 /// Python's `\s`.
 fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
@@ -222,6 +228,7 @@ fn rounded(value: f64, digits: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pieces::cut;
 
     const TEXTS: [&str; 5] = [
         "Look at the red ball. Can you throw it to me? Good job! Now we go home.",
@@ -275,13 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn lines_one_at_a_time_are_the_whole() {
+    fn pieces_of_any_size_are_the_whole() {
         let whole = TEXTS.join("\n") + "\n";
         let text = Text::of("text", &whole);
         let found = ReadingCounts::of(&stop::never, &text).unwrap();
         assert_eq!(found, ReadingCounts::of_str(&whole));
         let (mut counts, mut syllables) = (ReadingCounts::default(), Syllables::default());
-        whole.split_inclusive('\n').for_each(|line| counts.add(line, &mut syllables));
+        let pieces = cut(&whole, 1, before_white_space);
+        assert!(pieces.len() > 100);
+        pieces.iter().for_each(|piece| counts.add(piece, &mut syllables));
         assert_eq!(counts.finish(), found);
     }
 

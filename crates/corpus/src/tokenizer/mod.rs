@@ -10,6 +10,7 @@ mod checks;
 mod classes;
 mod folder;
 mod folder_settings;
+mod growth;
 mod identity;
 mod keys;
 mod memory;
@@ -82,6 +83,7 @@ impl Tokenizer {
         require_sound_model(&value["model"])?;
         keys::check(&value)?;
         checks::check(&value)?;
+        growth::check(&value)?;
         set_as_used(&mut value, prefix_space);
         let inner = checks::load(value)?;
         let content = identity::content(&inner).map_err(|cause| cause.to_string())?;

@@ -117,10 +117,11 @@ fn count_words(should_stop: ShouldStop<'_>, texts: &[Text<'_>]) -> Result<HashMa
             *sums.entry(word).or_default() += count;
         }
     }
-    Ok(sums
-        .into_par_iter()
-        .map(|(word, count): (String, u64)| (in_byte_level(&word), count))
-        .collect())
+    let in_bytes = |(word, count): (String, u64)| {
+        stop::check(should_stop)?;
+        Ok((in_byte_level(&word), count))
+    };
+    sums.into_par_iter().map(in_bytes).collect()
 }
 
 /// A place for a cut: between two lines, or within a line where the rest of it begins with the

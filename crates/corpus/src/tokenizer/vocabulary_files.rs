@@ -24,7 +24,7 @@ pub(super) fn are_in(folder: &Path) -> bool {
 /// of `tokenizer_config.json`.
 pub(super) fn to_json(folder: &Path, config: &Value, roles: &Roles) -> Result<Value> {
     let vocabulary = read_object(&folder.join(VOCABULARY))?;
-    let merges = read_merges(&folder.join(MERGES))?;
+    let merges = read_merges(&folder.join(MERGES), &vocabulary)?;
     let added_path = folder.join(ADDED);
     let added = if added_path.is_file() { read_object(&added_path)? } else { Map::new() };
     Ok(json!({
@@ -108,24 +108,29 @@ pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     serde_json::from_str(&read_file(path)?).map_err(|cause| bad(format!("bad JSON: {cause}")))
 }
 
-/// Pairs of pieces, best first.
-fn read_merges(path: &Path) -> Result<Vec<[String; 2]>> {
+/// Pairs of pieces, best first; they and what they make are in the vocabulary.
+fn read_merges(path: &Path, vocabulary: &Map<String, Value>) -> Result<Vec<[String; 2]>> {
     let text = read_file(path)?;
+    let bad = |cause: String| CorpusError::BadTokenizer { path: path.into(), cause };
     let lines = text
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
     let pair = |(index, line): (usize, &str)| match line.split(' ').collect::<Vec<_>>()[..] {
         [left, right] if !left.is_empty() && !right.is_empty() => {
-            Ok([left.to_owned(), right.to_owned()])
+            let pieces = [left.to_owned(), right.to_owned(), format!("{left}{right}")];
+            match pieces.iter().find(|piece| !vocabulary.contains_key(*piece)) {
+                Some(piece) => Err(bad(format!(
+                    "line {} is {line:?}, and {VOCABULARY} has no {piece:?}",
+                    index + 1
+                ))),
+                None => Ok([left.to_owned(), right.to_owned()]),
+            }
         }
-        _ => {
-            let cause = format!(
-                "line {} is {line:?}, and a merge is two pieces with one space between",
-                index + 1
-            );
-            Err(CorpusError::BadTokenizer { path: path.into(), cause })
-        }
+        _ => Err(bad(format!(
+            "line {} is {line:?}, and a merge is two pieces with one space between",
+            index + 1
+        ))),
     };
     lines.map(pair).collect()
 }
