@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::files;
@@ -166,17 +166,32 @@ pub fn check_files(folder: &Path, names: &[&str], inputs: &[PathBuf]) -> Result<
 
 /// Whether writing `path` would replace `input`, or a file in that folder.
 fn replaces(path: &Path, input: &Path) -> bool {
-    let within = || match (fs::canonicalize(path), fs::canonicalize(input)) {
-        (Ok(path), Ok(input)) => path.starts_with(input),
-        // A new file replaces nothing.
-        _ => false,
-    };
-    same(path, input) || within()
+    // A new file replaces nothing.
+    let place = place(path);
+    place.exists() && fs::canonicalize(input).is_ok_and(|input| place.starts_with(input))
 }
 
-/// Whether two paths lead to the same file or folder.
+/// Whether two paths lead to the same file or folder, or will once their folders are made.
 pub fn same(one: &Path, other: &Path) -> bool {
-    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+    let place = place(one);
+    place.exists() && place == self::place(other)
+}
+
+/// Where a path leads once the folders in it are made: links are followed, and a folder that is
+/// not there yet with `..` behind it leads nowhere else.
+pub(crate) fn place(path: &Path) -> PathBuf {
+    let mut place = PathBuf::new();
+    for component in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        if component == Component::ParentDir {
+            place.pop();
+            continue;
+        }
+        place.push(component);
+        if let Ok(real) = fs::canonicalize(&place) {
+            place = real;
+        }
+    }
+    place
 }
 
 #[cfg(test)]
@@ -249,8 +264,16 @@ mod tests {
         }
         let _made = prepare_file(&data.join("scores.json"), &[data.clone(), file.clone()]).unwrap();
 
+        // A folder that is not there yet would be made, and then be on the way.
+        for dotted in ["data/../data", "new/../data", "data/new/..", "new/more/../../data/."] {
+            let dotted = folder.path().join(dotted);
+            assert!(cause(check_folder(&dotted, from_ref(&data))).contains("is read"));
+            for inputs in [[data.clone()], [file.clone()]] {
+                let made = prepare_file(&dotted.join("a.jsonl"), &inputs);
+                assert!(cause(made).contains("is read"), "{}", dotted.display());
+            }
+        }
         let dotted = folder.path().join("data/../data");
-        assert!(cause(check_folder(&dotted, from_ref(&data))).contains("is read"));
         check_folder(&folder.path().join("new"), from_ref(&data)).unwrap();
         assert!(
             cause(check_files(&dotted, &["b", "a.jsonl"], from_ref(&file))).contains("is read")

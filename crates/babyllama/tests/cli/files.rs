@@ -105,6 +105,10 @@ fn raw_text_is_not_cleaned_in_place() {
         "corpus clean text --output text",
         "corpus clean text --output clean/../text",
         "corpus clean text/a.train --output text",
+        // A folder that is not there yet would be made, and then be on the way.
+        "corpus clean text --output new/../text",
+        "corpus clean text --output text/new/..",
+        "tokens encode text --tokenizer runs/none --output new/../text/a.train",
     ] {
         std::fs::create_dir_all(workspace.path("clean")).unwrap();
         let refusal = workspace.babyllama(line).refused(1);
@@ -139,6 +143,16 @@ fn outputs_are_tried_before_the_work() {
     workspace
         .babyllama(&format!("evaluate blimp {model} --data pairs --output runs/small/models"))
         .done();
+    for output in [model, "new/../runs/small/models/student/final"] {
+        workspace
+            .babyllama(&format!("evaluate blimp {model} --data pairs --output {output}"))
+            .refused(1)
+            .names(&["holds a model"]);
+        workspace
+            .babyllama(&format!("export runs/small --model student --output {output} --replace"))
+            .refused(1)
+            .names(&["is read"]);
+    }
     let tokens = "--tokens runs/small/tokens/train.bin";
     workspace
         .babyllama(&format!("pretrain --model {model} {tokens} --output runs/small/models/student"))

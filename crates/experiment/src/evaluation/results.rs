@@ -63,14 +63,16 @@ pub fn check_data(model: &Path, benchmark: &dyn Benchmark, data: &Path) -> Resul
 /// scored.
 ///
 /// # Errors
-/// When one holds the scores of another model that has the same short name, or is a model's folder
-/// itself.
+/// When one holds the scores of another model that has the same short name, or it or OUTPUT is a
+/// model's folder itself.
 pub fn claim_folders(selection: &ModelSelection, output: &Path) -> Result<Vec<PathBuf>> {
+    outputs::check_no_model(output)?;
     let groups =
         selection.folders.chunks(if selection.ensemble { selection.folders.len() } else { 1 });
     let claimed = short_names(selection).into_iter().zip(groups).map(|(name, models)| {
         let folder = output.join(name);
         outputs::check_folder(&folder, models)?;
+        outputs::check_no_model(&folder)?;
         claim(&folder, models).map(|()| folder)
     });
     claimed.collect()

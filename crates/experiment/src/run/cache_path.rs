@@ -1,6 +1,6 @@
 //! Where a teacher cache must not be, and which one is of no use.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use engine::Arithmetic;
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use train::signals::cache::{Manifest, Rounding};
 use train::{DistillSettings, TrainSettings};
 
 use crate::error::{Context, Result, wrong_usage};
+use crate::outputs;
 
 /// Refuses a cache in one of the folders that training reads or replaces, whose contents it would
 /// change, and one that is the output folder itself, whose files it would be mixed with.
@@ -24,10 +25,10 @@ pub fn check<'a>(
     else {
         return Ok(());
     };
-    let place = resolved(cache);
-    let problem = if place == resolved(output) {
+    let place = outputs::place(cache);
+    let problem = if place == outputs::place(output) {
         "is the output folder".to_owned()
-    } else if let Some(folder) = folders.find(|folder| place.starts_with(resolved(folder))) {
+    } else if let Some(folder) = folders.find(|folder| place.starts_with(outputs::place(folder))) {
         format!("is in the model folder {}", folder.display())
     } else {
         return Ok(());
@@ -94,15 +95,6 @@ fn check_precision(cache: &Path, found: &Manifest, arithmetic: Arithmetic) -> Re
         cache.display()
     ))
     .advise(format!("give --precision {found}, or name another folder with `cache`"))
-}
-
-/// The whole path, with links followed as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let follow = |ancestor: &Path| {
-        Some(ancestor.canonicalize().ok()?.join(whole.strip_prefix(ancestor).ok()?))
-    };
-    whole.ancestors().find_map(follow).unwrap_or_else(|| whole.clone())
 }
 
 #[cfg(test)]
