@@ -1,5 +1,5 @@
-//! The weights of the lowest held-out number so far, in `best/`, and the hashes in `best.json`
-//! beside it by which damage to them is found.
+//! The weights of the lowest held-out number so far, in `best/`, with what belongs to them, and the
+//! hashes in `best.json` beside it by which damage to them is found.
 //!
 //! The hashes of what comes are on disk before it replaces what is there, whose hashes stay: a kill
 //! between leaves no file that is not known.
@@ -46,6 +46,22 @@ pub(crate) fn save(model: &Model, training: &Path) -> Result<(), TrainError> {
     atomic_file::remove_folder(&beside).map_err(at(&beside))?;
     hugging_face::save(model, &beside)?;
     replace(training, &place, &beside).map_err(at(&place))
+}
+
+/// Puts files that belong to all weights of a training, such as those of the tokenizer, beside the
+/// best ones. `write` writes them into a folder.
+///
+/// # Errors
+/// When that fails, or the files cannot take their places.
+pub fn add<E: From<TrainError>>(
+    training: &Path,
+    write: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let (place, beside) = (training.join(FOLDER), training.join("best.partial"));
+    atomic_file::remove_folder(&beside).map_err(at(&beside))?;
+    fs::create_dir_all(&beside).map_err(at(&beside))?;
+    write(&beside)?;
+    Ok(replace(training, &place, &beside).map_err(at(&place))?)
 }
 
 fn replace(training: &Path, place: &Path, beside: &Path) -> io::Result<()> {

@@ -185,6 +185,12 @@ fn a_hangup_saves_and_one_that_nohup_ignores_changes_nothing() {
     let (stopped, kept) =
         (last_step(&workspace, &teacher), workspace.names(&format!("{teacher}/checkpoints")));
     assert_eq!(kept.last().unwrap(), &format!("step-{stopped:08}"));
+    // What was best so far is a whole model.
+    workspace.babyllama("export runs/small --model teacher --output taken").done();
+    for model in ["taken", "runs/small/models/teacher/best"] {
+        let command = format!("generate {model} --prompt The --max-tokens 3 --greedy");
+        workspace.babyllama(&command).done();
+    }
 
     let program = env!("CARGO_BIN_EXE_babyllama");
     let script = format!("trap '' HUP; '{program}' {} & kill -HUP $!; wait $!", words.join(" "));

@@ -127,7 +127,7 @@ impl Pipeline<'_> {
         let best = self.folder.join(folder).join("best");
         let restored = self.stages.restore(stage, |output| {
             let name = output.file_name()?;
-            let places = [best.join(name), spare.join(name)];
+            let places = [spare.join(name), best.join(name)];
             places.into_iter().find(|place| place.is_file())
         })?;
         for output in restored {

@@ -8,7 +8,7 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::Model;
 use train::run::snapshot;
-use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings};
+use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings, best};
 
 use crate::error::{ExperimentError, Result};
 use crate::files;
@@ -33,7 +33,7 @@ pub struct Training<'a> {
     pub tokens: &'a dyn TokenSource,
     /// The held-out text.
     pub validation: Option<&'a dyn TokenSource>,
-    /// Goes into the folder `final`, where there is one, and into those of snapshots.
+    /// Goes into the folders `final` and `best`, where there are such, and into those of snapshots.
     pub tokenizer: Option<&'a Tokenizer>,
     /// The token that stands for hidden ones, where settings ask for such.
     pub mask_token: Option<u32>,
@@ -58,6 +58,10 @@ impl Training<'_> {
         let (folder, tokenizer) = (self.folder, self.tokenizer);
         let (name, length) = (self.name, self.settings.sequence_length);
         let (select_by, snapshots) = (self.settings.select_by, &self.settings.snapshots);
+        if let Some(tokenizer) = tokenizer.filter(|_| self.validation.is_some()) {
+            // Until the end, the best weights so far are what commands take out of a run.
+            best::add(folder, |place| -> Result<()> { Ok(tokenizer.save_folder(place, length)?) })?;
+        }
         let mut log = TrainingLog::new(name, folder, observer);
         let precision = self.model.device().arithmetic().to_string();
         let products = match self.execute_with(&mut log)? {
