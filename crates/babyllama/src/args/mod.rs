@@ -331,7 +331,7 @@ pub struct GenerateArgs {
     /// of generation_config.json, or 1.
     #[arg(long, value_name = "SHARE", value_parser = share_above_zero)]
     pub top_p: Option<f32>,
-    /// Tokens to add at most; by default max_new_tokens of generation_config.json, or 100. The text
+    /// Tokens to add at most; by default as generation_config.json has it, or 100. The text
     /// also ends at the tokens that generation_config.json or config.json name in eos_token_id.
     #[arg(long, value_name = "N")]
     pub max_tokens: Option<usize>,

@@ -34,7 +34,7 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     };
     let mut result = show(&args.prompt);
     let mut stream = TextStream::new(&tokenizer, &prompt);
-    let most = args.max_tokens.or(config.max_new_tokens).unwrap_or(MAX_TOKENS);
+    let most = args.max_tokens.or(config.most_new_tokens(prompt.len())).unwrap_or(MAX_TOKENS);
     write_on(&model, &prompt, &config, most, sampling(args, &config), |id| {
         // The end of a text is shown where it is a word like any other, such as ".".
         let is_mark = config.eos_token_ids.contains(&id) && tokenizer.is_special(id);

@@ -34,6 +34,8 @@ pub struct GenerationConfig {
     pub repetition_penalty: Option<f32>,
     /// How many tokens are written at most, unless the command states it.
     pub max_new_tokens: Option<usize>,
+    /// The longest text, its prompt included; `max_new_tokens` counts before it.
+    pub max_length: Option<usize>,
 }
 
 /// The keys of `generation_config.json`, from transformers' `GenerationConfig` of 4.31 to 5.24.
@@ -46,6 +48,7 @@ pub(crate) static KEYS: &[ConfigKey] = &[
     followed("top_p"),
     followed("repetition_penalty"),
     followed("max_new_tokens"),
+    followed("max_length"),
     only("num_beams", &["1"]),
     only("num_beam_groups", &["1"]),
     only("diversity_penalty", &["0"]),
@@ -73,9 +76,6 @@ pub(crate) static KEYS: &[ConfigKey] = &[
     only("token_healing", &["false"]),
     only("guidance_scale", &["1"]),
     only("watermarking_config", &[]),
-    // It counts the prompt too; transformers passes it over where `max_new_tokens` is given, which
-    // the command always does.
-    no_effect("max_length"),
     no_effect("max_time"),
     no_effect("length_penalty"),
     no_effect("early_stopping"),
@@ -134,6 +134,7 @@ pub(super) fn parse(keys: &Keys<'_>, config: &ModelConfig) -> Result<GenerationC
         top_p: keys.optional("top_p")?,
         repetition_penalty: keys.optional("repetition_penalty")?,
         max_new_tokens: keys.optional("max_new_tokens")?,
+        max_length: keys.optional("max_length")?,
     };
     check(keys, &stated, config)?;
     Ok(stated)
@@ -158,9 +159,10 @@ fn check(
             return Err(keys.unsupported(key, json!(value).to_string(), known));
         }
     }
-    if stated.max_new_tokens == Some(0) {
+    let lengths = [("max_new_tokens", stated.max_new_tokens), ("max_length", stated.max_length)];
+    if let Some((key, _)) = lengths.iter().find(|(_, length)| *length == Some(0)) {
         let known = "numbers larger than 0".to_owned();
-        return Err(keys.unsupported("max_new_tokens", "0".to_owned(), known));
+        return Err(keys.unsupported(key, "0".to_owned(), known));
     }
     let outside = |id: &&u32| **id as usize >= config.vocab_size;
     match stated.eos_token_ids.iter().find(outside).filter(|_| keys.path.ends_with(FILE)) {
@@ -169,6 +171,15 @@ fn check(
             Err(keys.unsupported("eos_token_id", id.to_string(), known))
         }
         None => Ok(()),
+    }
+}
+
+impl GenerationConfig {
+    /// The tokens that a folder has added to a prompt at most, where it states that: as in
+    /// transformers, one at least.
+    pub fn most_new_tokens(&self, prompt_tokens: usize) -> Option<usize> {
+        let by_length = self.max_length.map(|length| length.saturating_sub(prompt_tokens).max(1));
+        self.max_new_tokens.or(by_length)
     }
 }
 
@@ -234,7 +245,12 @@ mod tests {
         let found = load(&[], Some(json!({"do_sample": true, "temperature": 0.7, "top_k": 5})));
         assert_eq!((found.do_sample, found.temperature), (Some(true), Some(0.7)));
         assert_eq!((found.top_k, found.top_p), (Some(5), None));
-        assert_eq!(load(&[], Some(json!({"max_new_tokens": 7}))).max_new_tokens, Some(7));
+        let most = |object: Value| load(&[], Some(object)).most_new_tokens(3);
+        assert_eq!(most(json!({"max_new_tokens": 7})), Some(7));
+        assert_eq!(most(json!({"max_length": 7})), Some(4));
+        assert_eq!(most(json!({"max_length": 3})), Some(1));
+        assert_eq!(most(json!({"max_length": 5, "max_new_tokens": 7})), Some(7));
+        assert_eq!(most(json!({})), None);
         // Without a file of its own, the keys of older folders' config.json.
         assert_eq!(load(&[("top_p", json!(0.9))], None).top_p, Some(0.9));
         assert_eq!(load(&[("top_p", json!(0.9))], Some(json!({}))).top_p, None);
@@ -262,7 +278,7 @@ mod tests {
             assert!(message.contains("numbers larger than 0"), "{message}");
         }
         for (key, value) in
-            [("top_p", json!(2)), ("max_new_tokens", json!(0)), ("eos_token_id", json!([2, 9999]))]
+            [("top_p", json!(2)), ("max_length", json!(0)), ("eos_token_id", json!([2, 9999]))]
         {
             let message = parse(json!({ key: value })).unwrap_err().to_string();
             assert!(message.contains(&format!("`{key}` is ")), "{message}");
