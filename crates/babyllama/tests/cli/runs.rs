@@ -15,11 +15,11 @@ fn short() -> Workspace {
 }
 
 /// Makes a model's training one that took long.
-fn make_long(workspace: &Workspace, model: &str) {
+fn make_long(workspace: &Workspace, model: &str, seconds: f64) {
     let log = format!("runs/small/models/{model}/metrics.jsonl");
     let text = workspace.text(&log);
     let mut record: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    record["seconds"] = 7200.0.into();
+    record["seconds"] = seconds.into();
     let rest = text.split_once('\n').unwrap().1;
     workspace.write(&log, format!("{record}\n{rest}"));
 }
@@ -28,7 +28,7 @@ fn make_long(workspace: &Workspace, model: &str) {
 fn long_training_is_not_undone_by_accident() {
     let workspace = short();
     let weights = workspace.weights(STUDENT);
-    make_long(&workspace, "student");
+    make_long(&workspace, "student", 7200.0);
     let recipe = workspace.bytes("runs/small/recipe.toml");
     let refusal = workspace.babyllama(&format!("run small.toml {OTHER}")).refused(2);
     refusal
@@ -42,6 +42,17 @@ fn long_training_is_not_undone_by_accident() {
     let back = workspace.babyllama("run small.toml").done();
     assert!(back.stderr.contains("goes on with what these settings left"), "{}", back.stderr);
     assert!(workspace.weights(STUDENT) == weights);
+}
+
+#[test]
+fn short_trainings_count_together() {
+    let workspace = short();
+    for model in ["teacher", "student"] {
+        make_long(&workspace, model, 40.0);
+    }
+    let other = "run small.toml --set train.learning_rate=1e-3";
+    workspace.babyllama(other).refused(2).names(&["teacher (0:4", "student (0:4"]);
+    workspace.babyllama(&format!("run small.toml {OTHER}")).done();
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::recipe::{RESOLVED, Recipe, Source};
 use crate::stage::{Reason, Stage, Stages, Status};
 use crate::training_log::{MetricsRecord, TrainingSummary};
 
-/// Training that a run may undo without being asked to, in seconds.
+/// Training that a run may undo without being asked to, in seconds of all its models.
 const MINOR: f64 = 60.0;
 
 /// A stage, and what a run would do with it.
@@ -159,10 +159,12 @@ pub(super) fn refuse_undoing(stages: &[StagePreview], folder: &Path) -> Result<(
     ))
 }
 
-/// The training that a run must not undo without being asked to.
+/// The training that a run must not undo without being asked to: all of it, where its models
+/// together took long.
 pub fn major(stages: &[StagePreview]) -> Vec<UndoneTraining> {
-    let undone = stages.iter().filter_map(|stage| stage.undoes.clone());
-    undone.filter(|undone| undone.seconds > MINOR).collect()
+    let undone: Vec<_> = stages.iter().filter_map(|stage| stage.undoes.clone()).collect();
+    let seconds: f64 = undone.iter().map(|undone| undone.seconds).sum();
+    if seconds > MINOR { undone } else { Vec::new() }
 }
 
 impl std::fmt::Display for UndoneTraining {
