@@ -93,9 +93,9 @@ pub fn on_file(cause: &io::Error) -> &'static str {
         return "allow more open files, as with `ulimit -n 4096`, and give the same command again";
     }
     match cause.kind() {
+        ErrorKind::IsADirectory => "a file belongs there: name one, or move the folder away",
         ErrorKind::NotFound
         | ErrorKind::NotADirectory
-        | ErrorKind::IsADirectory
         | ErrorKind::AlreadyExists
         | ErrorKind::InvalidInput => CHECK_PATH,
         ErrorKind::InvalidFilename => "take a shorter path, or shorter names of models",

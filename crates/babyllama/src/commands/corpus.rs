@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
@@ -16,7 +16,7 @@ use experiment::reading::{self, ReadingProgress};
 use experiment::run::{builtin_texts, write_pairs};
 
 use crate::console::{self, Console};
-use crate::failure::Abandon;
+use crate::failure::{Abandon, WrongUsage};
 
 /// Cleans files and folders into a folder.
 pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
@@ -92,10 +92,13 @@ pub fn write_builtin(
     pairs: usize,
     seed: u64,
 ) -> anyhow::Result<()> {
+    check_no_other_text(output)?;
     let _output = outputs::prepare_folder(output)?;
     let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
     let console = Console::stopping_on_signals()?;
     let should_stop = || console.should_stop();
+    // The first, by which this command knows its own texts again.
+    write_pairs(&should_stop, &output.join(PAIRS), settings).or_abandoned()?;
     for (folder, split, words) in
         [("train", Split::Train, words), ("validation", Split::Validation, validation_words)]
     {
@@ -104,12 +107,27 @@ pub fn write_builtin(
         texts::write_texts(&output.join(folder), &texts).or_abandoned()?;
         progress.end();
     }
-    write_pairs(&should_stop, &output.join("builtin_pairs"), settings).or_abandoned()?;
     let folder = output.display();
     console::print(format_args!(
         "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in \
-         {folder}/builtin_pairs"
+         {folder}/{PAIRS}"
     ))
+}
+
+/// The folder of the built-in corpus's minimal pairs.
+const PAIRS: &str = "builtin_pairs";
+
+/// Files of the built-in corpus have the names of BabyLM's: those of a user are not replaced.
+fn check_no_other_text(output: &Path) -> anyhow::Result<()> {
+    let has_files =
+        |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    let folders = ["train", "validation"].map(|folder| output.join(folder));
+    match folders.iter().find(|folder| has_files(folder) && !output.join(PAIRS).exists()) {
+        Some(folder) => {
+            bail!(WrongUsage(format!("{} has files that were not written here", folder.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Names what a folder holds that is no text of the corpus.

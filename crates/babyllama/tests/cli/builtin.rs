@@ -39,6 +39,11 @@ fn a_run_needs_no_file_but_its_recipe() {
             "corpus write-builtin --output builtin --words 4000 --validation-words 200 --pairs 2",
         )
         .done();
+    let again = "corpus write-builtin --words 100 --validation-words 100 --pairs 1 --output";
+    workspace.write("data/train/open_subtitles.train", "a user's own text");
+    workspace.babyllama(&format!("{again} data")).refused(2).names(&["data/train has files"]);
+    assert_eq!(workspace.names("data"), ["train"]);
+    assert_eq!(workspace.text("data/train/open_subtitles.train"), "a user's own text");
     let count = |folder: &str| {
         let texts = workspace
             .names(folder)

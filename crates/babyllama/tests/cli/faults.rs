@@ -29,7 +29,7 @@ const TIMED: [&str; 8] = [
 ];
 
 /// The commands that leave files, each with OUTPUT for its folder.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 13] = [
     "run micro.toml --output OUTPUT",
     "pretrain --config micro.toml --model teacher --tokens runs/small/tokens/train.bin \
      --validation runs/small/tokens/validation.bin --tokenizer \
@@ -44,6 +44,11 @@ const COMMANDS: [&str; 8] = [
      --max-steps 2 --output OUTPUT",
     "corpus clean text --output OUTPUT",
     "tokenizer train text --vocab-size 300 --output OUTPUT",
+    "tokens encode text --tokenizer runs/small/tokenizer/tokenizer.json --output OUTPUT/text.bin",
+    "corpus write-builtin --words 300 --validation-words 100 --pairs 1 --output OUTPUT",
+    "evaluate blimp runs/small/models/student/final --data pairs --output OUTPUT",
+    "export runs/small --model student --output OUTPUT --replace",
+    "report runs/small --output OUTPUT/report.html --figures OUTPUT/figures",
 ];
 
 /// A workspace with all that the commands read, and the library that brings faults about.
