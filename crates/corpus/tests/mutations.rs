@@ -63,10 +63,13 @@ fn tokenizers(name: &str, count: u64) -> u64 {
     try_file(&path, &others, count, || loads(folder.path()))
 }
 
+fn replace(pattern: Value, content: &str) -> Value {
+    json!({ "type": "Replace", "pattern": pattern, "content": content })
+}
+
 /// A `tokenizer.json` whose normalizer, words and decoder have parts of several kinds.
 fn with_more_parts(path: &Path) -> Vec<u8> {
     let mut value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let replace = |pattern: Value, content: &str| json!({ "type": "Replace", "pattern": pattern, "content": content });
     let normalizers = [
         replace(json!({ "String": "o" }), "\u{2581}x"),
         replace(json!({ "Regex": " {2,}|e" }), "ab"),
