@@ -1,10 +1,19 @@
 //! SIGINT, SIGTERM and SIGHUP ask a command to finish its step, save and leave. A second SIGINT or
 //! SIGTERM ends it at once.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+
+use crate::console;
+
+/// How long a command that was asked to stop may go on without a word.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lets a write beyond the limit of file sizes (`ulimit -f`) fail as an error, which has a cause
 /// and a next step, where its signal would end the process.
@@ -26,6 +35,7 @@ impl Interrupt {
             signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())?;
             signal_hook::flag::register(signal, flag.clone())?;
         }
+        answer_in_time()?;
         // The end of a session may send it twice, and `nohup` has it ignored, which stays so.
         if !ignores_hangups() {
             signal_hook::flag::register(SIGHUP, flag.clone())?;
@@ -36,6 +46,26 @@ impl Interrupt {
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Names what a signal waits for where a command does not end soon: a step of a large model takes
+/// many seconds.
+fn answer_in_time() -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let answer = move || {
+        if signals.forever().next().is_some() {
+            thread::sleep(PATIENCE);
+            if !console::is_quiet() {
+                // A bar stands on the line.
+                let new_line = if std::io::stderr().is_terminal() { "\n" } else { "" };
+                console::note(format_args!(
+                    "{new_line}stopping when the step at hand is done and saved; the same signal \
+                     again stops at once"
+                ));
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(answer).map(drop)
 }
 
 /// Whether this process was started to go on after the end of its session. Where the system does

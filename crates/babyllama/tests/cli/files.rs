@@ -108,13 +108,19 @@ fn raw_text_is_not_cleaned_in_place() {
         // A folder that is not there yet would be made, and then be on the way.
         "corpus clean text --output new/../text",
         "corpus clean text --output text/new/..",
-        "tokens encode text --tokenizer runs/none --output new/../text/a.train",
     ] {
         std::fs::create_dir_all(workspace.path("clean")).unwrap();
         let refusal = workspace.babyllama(line).refused(1);
         refusal.names(&["a.train is read"]).advises("another folder");
     }
+    let encode = "tokens encode text --tokenizer none --output new/../text/a.train";
+    workspace.babyllama(encode).refused(1).names(&["a.train is read"]);
     assert_eq!(workspace.text("text/a.train"), before);
+    // Nor is what is not read.
+    workspace.write("notes/report.html", "my own page");
+    let report = "report runs/none --output new/../notes/report.html";
+    workspace.babyllama(report).refused(1);
+    assert_eq!(workspace.text("notes/report.html"), "my own page");
 }
 
 #[test]

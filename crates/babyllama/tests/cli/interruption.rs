@@ -180,7 +180,8 @@ fn a_hangup_saves_and_one_that_nohup_ignores_changes_nothing() {
     workspace.write("small.toml", longer_recipe());
     let [teacher, _] = models("runs/small");
     let words = ["run", "small.toml", "--only", "teacher"];
-    let first = signalled(&workspace, &words, &teacher, 30, "HUP");
+    let best = workspace.path(&format!("{teacher}/best/model.safetensors"));
+    let first = signalled_when(&workspace, &words, "HUP", || best.exists());
     first.refused(130).names(&["interrupted", "saved"]);
     let (stopped, kept) =
         (last_step(&workspace, &teacher), workspace.names(&format!("{teacher}/checkpoints")));
