@@ -63,7 +63,7 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
     if entries.next().is_none() {
         return Ok(());
     }
-    if is_begun_export(output)? {
+    if is_begun_export(output)? || is_new_repository(output)? {
         return Ok(());
     }
     if output.join("config.json").is_file() {
@@ -97,6 +97,18 @@ fn is_begun_export(output: &Path) -> Result<bool> {
     Ok(output.join("config.json").is_file())
 }
 
+/// Whether a folder has nothing but what a new repository of a hub has.
+fn is_new_repository(output: &Path) -> Result<bool> {
+    const THERE: [&str; 5] = ["README.md", "LICENSE", ".gitattributes", ".gitignore", ".git"];
+    for entry in std::fs::read_dir(output).at("read", output)? {
+        let name = entry.at("read", output)?.file_name();
+        if !THERE.iter().any(|known| name == *known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -128,6 +140,12 @@ mod tests {
         check_model_folder(&output, false).unwrap();
         fs::create_dir(&output).unwrap();
         check_model_folder(&output, false).unwrap();
+        // A new repository of a hub.
+        fs::create_dir(output.join(".git")).unwrap();
+        for name in ["README.md", "LICENSE", ".gitattributes"] {
+            fs::write(output.join(name), "").unwrap();
+            check_model_folder(&output, false).unwrap();
+        }
         fs::write(output.join("thesis.tex"), "").unwrap();
         for replace in [false, true] {
             let cause = check_model_folder(&output, replace).unwrap_err().cause();
