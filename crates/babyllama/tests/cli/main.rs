@@ -15,6 +15,7 @@ mod damage;
 mod determinism;
 mod devices;
 mod evaluate_all;
+mod events;
 mod ewok;
 #[cfg(target_os = "linux")]
 mod faults;
