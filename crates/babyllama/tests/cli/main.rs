@@ -31,6 +31,7 @@ mod limits;
 mod phases;
 mod precision;
 mod report;
+mod report_damage;
 mod run;
 mod runs;
 mod stale;
