@@ -77,8 +77,11 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
         .advise("name a new folder with --output")
 }
 
+/// What a new repository of a hub has.
+const REPOSITORY: [&str; 5] = ["README.md", "LICENSE", ".gitattributes", ".gitignore", ".git"];
+
 /// Whether a folder has nothing but files of an export, and no weights among them: what one leaves
-/// that was stopped.
+/// that was stopped, perhaps in a new repository.
 fn is_begun_export(output: &Path) -> Result<bool> {
     const WRITTEN: [&str; 5] = [
         "config.json",
@@ -90,7 +93,8 @@ fn is_begun_export(output: &Path) -> Result<bool> {
     for entry in std::fs::read_dir(output).at("read", output)? {
         let name = entry.at("read", output)?.file_name();
         let is_partial = Path::new(&name).extension().is_some_and(|ending| ending == "partial");
-        if !is_partial && !WRITTEN.iter().any(|known| name == *known) {
+        let mut known = WRITTEN.iter().chain(&REPOSITORY);
+        if !is_partial && !known.any(|known| name == *known) {
             return Ok(false);
         }
     }
@@ -99,10 +103,9 @@ fn is_begun_export(output: &Path) -> Result<bool> {
 
 /// Whether a folder has nothing but what a new repository of a hub has.
 fn is_new_repository(output: &Path) -> Result<bool> {
-    const THERE: [&str; 5] = ["README.md", "LICENSE", ".gitattributes", ".gitignore", ".git"];
     for entry in std::fs::read_dir(output).at("read", output)? {
         let name = entry.at("read", output)?.file_name();
-        if !THERE.iter().any(|known| name == *known) {
+        if !REPOSITORY.iter().any(|known| name == *known) {
             return Ok(false);
         }
     }
