@@ -15,6 +15,7 @@ use experiment::{Event, Observer};
 use report::Table;
 use report::format::time_of_day;
 pub use report::format::visible;
+use report::format::visible_json;
 use report::sparkline::Letters;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -28,6 +29,11 @@ pub fn print(line: impl Display) -> anyhow::Result<()> {
         Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }
+}
+
+/// Prints a value in its JSON form, of one line or several.
+pub fn print_json(json: impl Display) -> anyhow::Result<()> {
+    print(visible_json(&json.to_string()))
 }
 
 /// Prints a table as wide as the terminal allows; whole where there is none.
@@ -176,6 +182,20 @@ impl Console {
         Ok(Self { interrupt, progress: Mutex::default(), style: Style::of(false) })
     }
 
+    /// A console that asks no work to stop: signals end the process, as they do by themselves.
+    pub fn showing() -> Self {
+        Self {
+            interrupt: Interrupt::default(),
+            progress: Mutex::default(),
+            style: Style::of(false),
+        }
+    }
+
+    /// How it shows events.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
     /// The same console with another style.
     pub fn with_style(self, style: Style) -> Self {
         Self { style, ..self }
@@ -243,7 +263,7 @@ impl Observer for Console {
                     object
                 });
                 // A reader that went away is no reason to end a training.
-                let _ = line.map_or(Ok(()), print);
+                let _ = line.map_or(Ok(()), print_json);
                 return;
             }
         }

@@ -68,7 +68,8 @@ impl Progress {
             View::Bar(bar) => {
                 bar.set_position(done);
                 let room = columns().saturating_sub(BAR_COLUMNS + bar.prefix().chars().count());
-                bar.set_message(self.work.message_within(room, done, elapsed, note));
+                let note = console::visible(note).replace('\n', " ");
+                bar.set_message(self.work.message_within(room, done, elapsed, &note));
             }
             View::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();

@@ -16,9 +16,11 @@ use corpus::text;
 use engine::{Arithmetic, Device};
 use eval::{BUILTIN_MARKER, minimal_pairs};
 use model::hugging_face;
+use report::format::in_one_line;
 use serde_json::{Value, json};
 
 use crate::error::{FileContext, Result};
+use crate::observer::Observer;
 
 /// The files of a model folder beside configuration and weights that decide how texts become
 /// tokens, or where a text ends.
@@ -33,20 +35,31 @@ const TOKENIZER_FILES: [&str; 7] = [
 ];
 
 /// The identity of a model folder's weights as training uses them: its configuration, which is
-/// looked for first, and its weights.
+/// looked for first, and its weights. The observer sees how far the reading of large ones is.
 ///
 /// # Errors
 /// When the folder holds no model or cannot be read.
-pub fn weights(folder: &Path) -> Result<String> {
-    Ok(hugging_face::fingerprint(folder)?)
+pub fn weights(folder: &Path, observer: &dyn Observer) -> Result<String> {
+    let bytes = hugging_face::weight_bytes(folder);
+    if bytes < LARGE {
+        return Ok(hugging_face::fingerprint(folder)?);
+    }
+    let label = format!("hash of {}", in_one_line(&folder.display().to_string()));
+    observer.begin(&label, "bytes", bytes, 0);
+    let hash = hugging_face::fingerprint_seen(folder, |done| observer.advance(done, ""));
+    observer.end(bytes, "");
+    Ok(hash?)
 }
+
+/// Fewer bytes are read in no time that is noticed.
+const LARGE: u64 = 64 << 20;
 
 /// The identity of a model folder as scores follow from it: weights, tokenizer and the roles of
 /// special tokens, such as the one before a text.
 ///
 /// # Errors
 /// When the folder holds no model or cannot be read.
-pub fn model(folder: &Path) -> Result<Value> {
+pub fn model(folder: &Path, observer: &dyn Observer) -> Result<Value> {
     let mut files = serde_json::Map::new();
     for name in TOKENIZER_FILES {
         let path = folder.join(name);
@@ -54,7 +67,7 @@ pub fn model(folder: &Path) -> Result<Value> {
             files.insert(name.to_owned(), hash_of(&path).at("read", &path)?.into());
         }
     }
-    Ok(json!({ "weights": weights(folder)?, "files": files }))
+    Ok(json!({ "weights": weights(folder, observer)?, "files": files }))
 }
 
 /// The hash of a file, without the version of the program that wrote it where that stands in it: it
@@ -87,8 +100,8 @@ pub fn arithmetic(device: &dyn Device) -> Value {
 ///
 /// # Errors
 /// As for [`model`].
-pub fn answers(folder: &Path, device: &dyn Device) -> Result<Value> {
-    let mut identity = model(folder)?;
+pub fn answers(folder: &Path, device: &dyn Device, observer: &dyn Observer) -> Result<Value> {
+    let mut identity = model(folder, observer)?;
     if let arithmetic @ Value::String(_) = arithmetic(device) {
         identity["arithmetic"] = arithmetic;
     }
@@ -127,6 +140,7 @@ mod tests {
     use model::{Architecture, Model, ModelConfig};
 
     use super::*;
+    use crate::observer::Silent;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -139,19 +153,20 @@ mod tests {
     #[test]
     fn only_files_that_are_read_are_part_of_a_model() {
         let folder = folder();
-        let (start, weights_before) = (model(folder.path()).unwrap(), weights(folder.path()));
+        let (start, weights_before) =
+            (model(folder.path(), &Silent).unwrap(), weights(folder.path(), &Silent));
         let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         std::fs::create_dir_all(folder.path().join(".git/objects")).unwrap();
         for name in ["README.md", ".git/HEAD", ".git/objects/ab", "training_args.bin", "LICENSE"] {
             put(name, "anything");
-            assert_eq!(model(folder.path()).unwrap(), start, "{name}");
+            assert_eq!(model(folder.path(), &Silent).unwrap(), start, "{name}");
         }
         for name in TOKENIZER_FILES {
-            let before = model(folder.path()).unwrap();
+            let before = model(folder.path(), &Silent).unwrap();
             put(name, "{\"anything\": 1}");
-            assert_ne!(model(folder.path()).unwrap(), before, "{name}");
+            assert_ne!(model(folder.path(), &Silent).unwrap(), before, "{name}");
         }
-        assert_eq!(weights(folder.path()).unwrap(), weights_before.unwrap());
+        assert_eq!(weights(folder.path(), &Silent).unwrap(), weights_before.unwrap());
         let with_version = |version: &str| {
             for name in ["generation_config.json", "config.json"] {
                 let path = folder.path().join(name);
@@ -160,7 +175,7 @@ mod tests {
                 keys["transformers_version"] = version.into();
                 std::fs::write(&path, keys.to_string()).unwrap();
             }
-            model(folder.path()).unwrap()
+            model(folder.path(), &Silent).unwrap()
         };
         assert_eq!(with_version("4.44.0"), with_version("5.24.0"));
     }
@@ -168,11 +183,12 @@ mod tests {
     #[test]
     fn answers_of_another_precision_are_others() {
         let folder = folder();
-        let of =
-            |arithmetic| answers(folder.path(), &Cpu::new().multiplying_in(arithmetic)).unwrap();
+        let of = |arithmetic| {
+            answers(folder.path(), &Cpu::new().multiplying_in(arithmetic), &Silent).unwrap()
+        };
         let [exact, rounded, split] =
             [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Bf16x3].map(of);
-        assert_eq!(exact, model(folder.path()).unwrap());
+        assert_eq!(exact, model(folder.path(), &Silent).unwrap());
         assert!(exact != rounded && rounded != split && split != exact);
     }
 
@@ -180,7 +196,7 @@ mod tests {
     fn a_folder_without_a_model_is_refused_before_its_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("model.safetensors"), "").unwrap();
-        let problem = weights(folder.path()).unwrap_err().to_string();
+        let problem = weights(folder.path(), &Silent).unwrap_err().to_string();
         assert!(problem.contains("config.json"), "{problem}");
     }
 

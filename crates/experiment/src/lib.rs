@@ -28,6 +28,7 @@ pub mod files;
 pub mod finetuning;
 pub mod identity;
 pub mod lock;
+pub mod machine;
 pub mod observer;
 pub mod outputs;
 pub mod reading;

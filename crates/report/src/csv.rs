@@ -1,7 +1,9 @@
 //! Comma-separated values (RFC 4180), and the metrics of many models as one table of them.
 //!
-//! Texts are written as they are, in quotes where they need them. A spreadsheet may take a text
-//! that begins with `=` for a formula: import such files as text.
+//! Texts are written as they are, in quotes where they need them, but for characters that no one
+//! sees and that change how a terminal or an editor shows what is around them: these are escaped as
+//! [`visible`](crate::format::visible) does, `\u{202e}`. A spreadsheet may take a text that begins
+//! with `=` for a formula: import such files as text.
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,6 +13,7 @@ use base::input_file::open_regular;
 use serde_json::{Map, Value};
 
 use crate::ReportError;
+use crate::format::{is_unseen, visible};
 
 /// A model of a run and its metrics log.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +43,13 @@ const LEADING: [&str; 2] = ["run", "model"];
 
 /// A text as a field.
 pub fn field(text: &str) -> Cow<'_, str> {
-    match text.contains([',', '"', '\n', '\r']) || text.trim().len() < text.len() {
-        true => format!("\"{}\"", text.replace('"', "\"\"")).into(),
+    let text: Cow<'_, str> = match text.contains(is_unseen) {
+        true => visible(text).into(),
         false => text.into(),
+    };
+    match text.contains([',', '"', '\n']) || text.trim().len() < text.len() {
+        true => format!("\"{}\"", text.replace('"', "\"\"")).into(),
+        false => text,
     }
 }
 
@@ -152,7 +159,9 @@ mod tests {
             ("a,b", "\"a,b\""),
             ("a \"word\"", "\"a \"\"word\"\"\""),
             ("two\nlines", "\"two\nlines\""),
-            ("carriage\rreturn", "\"carriage\rreturn\""),
+            ("carriage\rreturn", "carriage\\rreturn"),
+            ("gpj.\u{202e}exe, \u{1b}[31m", "\"gpj.\\u{202e}exe, \\u{1b}[31m\""),
+            ("a\tb", "a\tb"),
             (" blank", "\" blank\""),
             ("", ""),
             ("<script>", "<script>"),

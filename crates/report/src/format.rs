@@ -93,6 +93,29 @@ pub fn visible(text: &str) -> String {
     escaped(text, |letter| is_unseen(letter) && !matches!(letter, '\n' | '\t'))
 }
 
+/// JSON as a terminal, a page or a file shows it: the same characters as their JSON escapes, so
+/// that it is the same value.
+pub fn visible_json(json: &str) -> String {
+    json_escaped(json, |letter| is_unseen(letter) && !matches!(letter, '\n' | '\t'))
+}
+
+/// JSON with some characters, which must be within its strings, as escapes.
+pub(crate) fn json_escaped(json: &str, is_hidden: impl Fn(char) -> bool) -> String {
+    let mut written = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match is_hidden(letter) {
+            true => {
+                let mut units = [0; 2];
+                for unit in letter.encode_utf16(&mut units) {
+                    written += &format!("\\u{unit:04x}");
+                }
+            }
+            false => written.push(letter),
+        }
+    }
+    written
+}
+
 fn escaped(text: &str, is_hidden: impl Fn(char) -> bool + Copy) -> String {
     let show = |letter: char| match is_hidden(letter) {
         true => letter.escape_default().to_string(),
@@ -104,13 +127,16 @@ fn escaped(text: &str, is_hidden: impl Fn(char) -> bool + Copy) -> String {
     }
 }
 
-/// Whether a character changes the text around it instead of being read: control characters, line
-/// and paragraph separators, marks and controls of direction, byte order marks, noncharacters.
+/// Whether a character changes the text around it, or is hidden in it, instead of being read:
+/// control characters, line and paragraph separators, marks and controls of direction, invisible
+/// operators, annotations, byte order marks, tags and noncharacters. Joiners and zero-width spaces,
+/// which scripts and emoji need, are none.
 pub(crate) fn is_unseen(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}')
+            '\u{61c}' | '\u{180e}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{fdd0}'..='\u{fdef}' | '\u{e0000}'..='\u{e007f}')
         || letter as u32 & 0xfffe == 0xfffe
 }
 
@@ -124,6 +150,33 @@ mod tests {
     fn hidden_characters_of_lines_are_shown() {
         assert_eq!(visible("a\tb\nc é"), "a\tb\nc é");
         assert_eq!(visible("\u{202e}gnp\u{0}\r"), "\\u{202e}gnp\\u{0}\\r");
+    }
+
+    #[test]
+    fn every_control_of_direction_and_every_tag_is_shown() {
+        // The characters of Unicode's Bidi_Control, and those that hide text in text.
+        let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\
+                    \u{2068}\u{2069}";
+        let hidden =
+            "\u{2060}\u{2064}\u{206f}\u{feff}\u{fff9}\u{180e}\u{e0001}\u{e0041}\u{7f}\u{9b}";
+        for letter in bidi.chars().chain(hidden.chars()) {
+            let expected = format!("a\\u{{{:x}}}b", letter as u32);
+            assert_eq!(visible(&format!("a{letter}b")), expected);
+        }
+        // Letters that scripts are written with.
+        for text in ["a\u{200c}b", "a\u{200d}b", "ไทย\u{200b}", "שלום", "e\u{301}"] {
+            assert_eq!(visible(text), text);
+        }
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let value = serde_json::json!({ "a\u{202e}": ["\u{e0041}\n\u{7f}", 1.5, "é"] });
+        let text = visible_json(&value.to_string());
+        assert_eq!(text, "{\"a\\u202e\":[\"\\udb40\\udc41\\n\\u007f\",1.5,\"é\"]}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        let pretty = serde_json::to_string_pretty(&value).unwrap();
+        assert_eq!(visible_json(&pretty).lines().count(), pretty.lines().count());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use report::format::visible_json;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
@@ -57,7 +58,7 @@ pub fn json_lines(overview: &Overview) -> String {
             "seed": trial.seed,
             "why": trial.why,
         });
-        format!("{value}\n")
+        visible_json(&value.to_string()) + "\n"
     };
     overview.trials.iter().map(line).collect()
 }

@@ -20,6 +20,9 @@ pub struct EvaluateArgs {
     /// Write the scores here too, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Print every event as a line of JSON instead of text, the last with the scores.
+    #[arg(long, conflicts_with = "quiet")]
+    pub events: bool,
 }
 
 impl EvaluateArgs {

@@ -7,6 +7,7 @@ mod check;
 mod compare;
 mod device;
 mod evaluate;
+mod export;
 mod finetune;
 mod parse;
 mod recipe;
@@ -30,6 +31,7 @@ pub use check::CheckArgs;
 pub use compare::CompareArgs;
 pub use device::{DeviceArgs, Precision};
 pub use evaluate::{EvaluateArgs, EvaluateCommand, EwokVariant, Rules};
+pub use export::ExportArgs;
 pub use finetune::FinetuneArgs;
 pub use parse::parse;
 pub use recipe::RecipeCommand;
@@ -341,42 +343,6 @@ pub struct GenerateArgs {
     /// Always take the likeliest token.
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed"])]
     pub greedy: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-A README.md that is there already and was not written by this command, or was changed since, stays.
-
-Examples:
-  babyllama export runs/quickstart --model student --output exported/student
-  babyllama export runs/quickstart --model student --output exported/student --license mit \\
-      --language en --replace")]
-pub struct ExportArgs {
-    /// The run's folder.
-    pub run: PathBuf,
-    /// The model's name in the run.
-    #[arg(long, value_name = "NAME")]
-    pub model: String,
-    /// Gets config.json, model.safetensors, the tokenizer, and README.md, the model's card.
-    #[arg(long, value_name = "FOLDER")]
-    pub output: PathBuf,
-    /// Write the logits of a few token ids here, as safetensors, to compare them with another
-    /// program's.
-    #[arg(long, value_name = "FILE")]
-    pub logits: Option<PathBuf>,
-    /// The licence, for the card's metadata, as hubs name it: mit, apache-2.0, cc-by-4.0.
-    #[arg(long, value_name = "NAME")]
-    pub license: Option<String>,
-    /// Codes of the text's languages, for the card's metadata [default: en for the built-in
-    /// corpus].
-    #[arg(long = "language", value_name = "CODE", value_delimiter = ',')]
-    pub languages: Vec<String>,
-    /// Names of the text's data sets on a hub, for the card's metadata.
-    #[arg(long = "dataset", value_name = "NAME", value_delimiter = ',')]
-    pub datasets: Vec<String>,
-    /// Replace the model that the folder holds.
-    #[arg(long)]
-    pub replace: bool,
 }
 
 fn positive(text: &str) -> Option<f32> {

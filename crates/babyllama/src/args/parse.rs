@@ -13,11 +13,12 @@ use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
 /// Commands that run no model; of a command with a blank, the second below the first.
-const WITHOUT_MODELS: [&str; 21] = [
+const WITHOUT_MODELS: [&str; 22] = [
     "status",
     "watch",
     "list",
     "compare",
+    "report",
     "clean",
     "recipe",
     "corpus",

@@ -39,7 +39,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Print every event as a line of JSON instead of text.
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long, visible_alias = "events", conflicts_with = "quiet")]
     pub json: bool,
 }
 

@@ -44,7 +44,7 @@ pub struct TrainArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Print every event as a line of JSON instead of text.
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long, visible_alias = "events", conflicts_with = "quiet")]
     pub json: bool,
 }
 

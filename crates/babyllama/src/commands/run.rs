@@ -33,7 +33,8 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             only: args.only.clone(),
             ..RunSettings::on_cpu(folder)
         };
-        return show(&preview::preview(recipe, &settings)?, args.json);
+        let console = Console::showing().with_style(Style::of(args.json));
+        return show(&preview::preview(recipe, &settings, &console)?, args.json);
     }
     let style = Style::of(args.json);
     let device = device.open_for_training(style)?;
@@ -107,7 +108,8 @@ fn may_go_on(recipe: &Recipe, settings: &mut RunSettings) -> anyhow::Result<bool
     if settings.replace || !console::can_ask() {
         return Ok(true);
     }
-    let undone = preview::major(&preview::preview(recipe.clone(), settings)?);
+    let undone = preview::preview(recipe.clone(), settings, &Console::showing())?;
+    let undone = preview::major(&undone);
     if undone.is_empty() {
         return Ok(true);
     }
@@ -129,7 +131,7 @@ fn show(stages: &[StagePreview], as_json: bool) -> anyhow::Result<()> {
         };
         if as_json {
             let state = if reason.is_none() { "done" } else { "to do" };
-            console::print(json!({
+            console::print_json(json!({
                 "stage": name, "state": state, "reason": reason, "sets_aside": undoes,
             }))?;
             continue;
@@ -152,7 +154,7 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
     if style == Style::Json {
         let (performed, skipped) = (outcome.performed, outcome.skipped);
         let folder = place.to_string();
-        return console::print(json!({
+        return console::print_json(json!({
             "event": "done", "folder": folder, "performed": performed, "skipped": skipped,
         }));
     }

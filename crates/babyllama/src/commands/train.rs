@@ -35,7 +35,7 @@ pub fn train(
         Style::Quiet => return Ok(()),
         Style::Json => {
             let folder = place.to_string_lossy();
-            return console::print(json!({ "event": "done", "folder": folder }));
+            return console::print_json(json!({ "event": "done", "folder": folder }));
         }
     }
     if files.tokenizer.is_none() {

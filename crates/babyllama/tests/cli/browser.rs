@@ -153,6 +153,67 @@ fn check_narrow(browser: &mut Chromium) {
     assert_eq!(paper, "rgb(20, 23, 26)");
 }
 
+/// A page of paper (A4 with Chromium's margins) in pixels.
+const PAPER: (u32, u32) = (718, 1047);
+
+/// On paper no legend has values, what a reader would open is open, and every figure is on one page
+/// with its heading.
+fn check_paper(browser: &mut Chromium) {
+    browser.dress(PAPER.0, "light");
+    browser.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+    browser.value("void window.dispatchEvent(new Event('beforeprint'))");
+    browser.until("report.charts.every((chart) => chart.plot)");
+    let seen = |selector: &str| {
+        format!(
+            "[...document.querySelectorAll('{selector}')].filter((one) => \
+             one.checkVisibility({{ contentVisibilityAuto: true }}) && \
+             one.getBoundingClientRect().height > 0).length"
+        )
+    };
+    let models = browser.value(
+        "report.charts.flatMap((chart) => chart.plot.series.slice(1)) \
+         .filter((series) => series.show).length",
+    );
+    assert_eq!(browser.value(&seen(".u-legend .u-value")), 0, "values without a pointer");
+    assert_eq!(
+        browser.value(&seen(".u-legend .u-label")),
+        models,
+        "each drawn model's name, no axis"
+    );
+    assert_eq!(browser.value(&seen("nav, .controls, .save")), 0);
+    let recipes = browser.value("document.querySelectorAll('main pre').length");
+    assert!(recipes.as_u64().unwrap() > 0);
+    assert_eq!(browser.value(&seen("main pre")), recipes, "the recipe is open");
+    let figures = browser.value(
+        "[...document.querySelectorAll('figure')].map((figure) => { \
+         const box = figure.getBoundingClientRect(); \
+         return [figure.id, getComputedStyle(figure).breakInside, box.height, \
+             Math.max(...[...figure.querySelectorAll('svg, canvas')] \
+                 .map((one) => one.getBoundingClientRect().width))]; })",
+    );
+    for figure in figures.as_array().unwrap() {
+        assert_eq!(figure[1], "avoid", "{figure}");
+        assert!(figure[2].as_f64().unwrap() <= f64::from(PAPER.1), "a page is too low: {figure}");
+        assert!(
+            figure[3].as_f64().unwrap() <= f64::from(PAPER.0),
+            "a page is too narrow: {figure}"
+        );
+    }
+    let headings = browser.value(
+        "[...document.querySelectorAll('h2, figcaption, .caption')] \
+         .every((one) => getComputedStyle(one).breakAfter === 'avoid')",
+    );
+    assert_eq!(headings, true);
+    browser.value("void window.dispatchEvent(new Event('afterprint'))");
+    assert_eq!(browser.value("document.querySelectorAll('main details[open]').length"), 0);
+    let printed = browser.call("Page.printToPDF", json!({ "printBackground": true }));
+    let bytes = decoded(printed["data"].as_str().unwrap());
+    assert!(bytes.starts_with(b"%PDF-") && bytes.len() > 10_000);
+    if let Some(folder) = std::env::var_os("BABYLLAMA_PICTURES") {
+        fs::write(std::path::Path::new(&folder).join("paper.pdf"), bytes).unwrap();
+    }
+}
+
 /// Keeps pictures where that is asked for.
 fn keep_pictures(browser: &mut Chromium, name: &str) {
     let Some(folder) = std::env::var_os("BABYLLAMA_PICTURES") else { return };
@@ -201,6 +262,7 @@ fn the_report_of_a_run_is_drawn_and_works() {
     assert!(svg.starts_with("<svg ") && csv.lines().count() > 2, "{csv:.200}");
     check_narrow(&mut browser);
     keep_pictures(&mut browser, "small");
+    check_paper(&mut browser);
     check_quiet(&browser);
 }
 

@@ -59,3 +59,33 @@ fn a_card_states_what_is_not_known() {
     assert!(card.contains("| parameters | ") && !card.contains("## Recipe"), "{card}");
     assert!(workspace.weights("exported") == workspace.weights(TEACHER));
 }
+
+#[test]
+fn what_a_hub_would_not_take_is_refused_before_any_work() {
+    let workspace = Workspace::new();
+    let refused = |words: &[&str]| {
+        let all = ["export", "runs/none", "--model", "a", "--output", "exported"];
+        workspace.finish(workspace.command(&[&all[..], words].concat())).refused(2)
+    };
+    refused(&["--language", ""]).names(&["--language", "language code (BCP 47)"]);
+    refused(&["--language", "english"]).names(&["english", "such as en"]);
+    refused(&["--language", "en,,de"]).names(&["language code"]);
+    refused(&["--license", "MIT"]).names(&["MIT", "did you mean `mit`?"]);
+    refused(&["--license", ""]).names(&["no such licence", "`other`"]);
+    refused(&["--license", "free beer"]).names(&["no such licence"]);
+    refused(&["--dataset", "a b"]).names(&["OWNER/NAME"]);
+    assert!(!workspace.path("exported").exists());
+}
+
+#[test]
+fn a_model_goes_into_a_new_repository_whose_card_stays() {
+    let workspace = Workspace::trained();
+    workspace.write("exported/README.md", "# Ours\n");
+    workspace.write("exported/.gitattributes", "*.safetensors filter=lfs\n");
+    let export = "export runs/small --model student --output exported --license other";
+    let finished = workspace.babyllama(export).done();
+    assert!(finished.stderr.contains("exported/README.md stays as it is"), "{}", finished.stderr);
+    assert_eq!(workspace.text("exported/README.md"), "# Ours\n");
+    assert!(workspace.weights("exported") == workspace.weights(STUDENT));
+    workspace.babyllama(export).refused(1).names(&["holds a model already"]).advises("--replace");
+}

@@ -66,12 +66,14 @@ fn finetune(workspace: &Workspace, line: &str) -> Finished {
     workspace.babyllama(&format!("finetune {line}"))
 }
 
-/// A result without what the clock says.
+/// A result without what the clock and the machine state.
 fn result(workspace: &Workspace, folder: &str) -> Value {
     let mut result = workspace.json(&format!("{folder}/result.json"));
     for key in ["seconds", "tokens_per_second"] {
         assert!(result.as_object_mut().unwrap().remove(key).unwrap().as_f64().unwrap() > 0.0);
     }
+    let machine = result.as_object_mut().unwrap().remove("machine").unwrap();
+    assert!(machine["device"].is_string() && machine["threads"].as_u64().unwrap() > 0);
     // It is that of the times too.
     assert!(result.as_object_mut().unwrap().remove("checksum").unwrap().is_string());
     result
@@ -95,9 +97,19 @@ fn every_model_task_and_seed_has_its_folder() {
         first.stdout
     );
     let page = workspace.text("out/report.html");
-    for part in ["(Super)GLUE of fine-tuned models", "BabyLlama-2, run 1 (printed)", "± "] {
+    for part in [
+        "(Super)GLUE of fine-tuned models",
+        "BabyLlama-2, run 1 (printed)",
+        "± ",
+        "rte: validation loss",
+        "cola: validation f1, percent",
+        "student: fine-tuning",
+        "All of it on: ",
+    ] {
         assert!(page.contains(part), "{part}");
     }
+    // The mean of two tasks does not compare with a printed mean of eleven.
+    assert!(!page.contains("Scores beside those that papers print"));
     for model in ["student", "teacher"] {
         for (task, seed, items, metric) in [("cola", 1, 20, "mcc"), ("rte", 2, 12, "accuracy")] {
             let folder = format!("out/{model}/{task}/seed-{seed}");
@@ -145,6 +157,23 @@ fn every_model_task_and_seed_has_its_folder() {
         (2, 4)
     );
     assert_eq!(written[1]["suites"][0]["tasks"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn fine_tunings_print_their_events_as_json() {
+    let workspace = workspace();
+    let line = format!("{STUDENT} --data data --tasks rte {QUICK} --output out --events");
+    let finished = finetune(&workspace, &line).done();
+    let events: Vec<Value> =
+        finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((kinds("begin"), kinds("end"), kinds("done")), (1, 1, 1), "{}", finished.stdout);
+    assert!(kinds("evaluation") >= 2);
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "done");
+    assert_eq!(last["scores"][0]["results"][0]["score"]["name"], "rte", "{last}");
+    assert_eq!(finished.stderr, "");
+    finetune(&workspace, &format!("{line} --quiet")).refused(2);
 }
 
 #[test]

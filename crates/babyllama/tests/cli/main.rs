@@ -15,6 +15,7 @@ mod damage;
 mod determinism;
 mod devices;
 mod evaluate_all;
+mod events;
 mod ewok;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -30,6 +31,7 @@ mod limits;
 mod phases;
 mod precision;
 mod report;
+mod report_damage;
 mod run;
 mod runs;
 mod stale;

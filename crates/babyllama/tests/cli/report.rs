@@ -1,6 +1,6 @@
 //! `report` on whole, half-finished, broken and empty folders.
 
-use super::common::Workspace;
+use super::common::{STUDENT, Workspace};
 
 #[test]
 fn a_run_ends_with_its_report() {
@@ -22,6 +22,44 @@ fn a_run_ends_with_its_report() {
         assert!(files.iter().any(|file| file == name), "{files:?}");
     }
     assert!(files.iter().any(|file| file.ends_with(".tex")), "{files:?}");
+}
+
+#[test]
+fn a_run_measures_the_loss_of_each_source_and_records_its_machine() {
+    let workspace = Workspace::trained();
+    let scores = workspace.json("runs/small/evaluation/student.json");
+    let (mut sum, mut tokens) = (0.0, 0.0);
+    for source in scores["sources"].as_array().unwrap() {
+        let count = source["predicted_tokens"].as_f64().unwrap();
+        (sum, tokens) = (sum + count * source["loss"].as_f64().unwrap(), tokens + count);
+    }
+    let all = scores["held_out_loss"].as_f64().unwrap();
+    assert!((sum / tokens - all).abs() < 1e-9, "{sum} of {tokens} tokens is not {all}");
+    // The same as of the text itself, which is encoded anew.
+    let text = "--data runs/small/corpus/validation --sequence-length 16 --json loss.json";
+    workspace.babyllama(&format!("evaluate loss {STUDENT} {text}")).done();
+    let files = &workspace.json("loss.json")[0]["files"];
+    for (index, name) in ["a", "b"].into_iter().enumerate() {
+        let source = &scores["sources"][index];
+        assert_eq!((&source["file"], &source["loss"]), (&name.into(), &files[index]["loss"]));
+        assert!(files[index]["file"].as_str().unwrap().starts_with(name));
+    }
+    // Without the places of the files, as earlier versions left the tokens, they are counted.
+    std::fs::remove_file(workspace.path("runs/small/tokens/validation_sources.json")).unwrap();
+    workspace.babyllama("run small.toml").done();
+    assert_eq!(workspace.json("runs/small/evaluation/student.json")["sources"], scores["sources"]);
+    let end = &workspace.json("runs/small/stages/model-student.json")["end"];
+    assert!(end["seconds"].as_f64().unwrap() > 0.0, "{end}");
+    assert_eq!(
+        (&end["machine"]["threads"], &end["machine"]["precision"]),
+        (&1.into(), &"f32".into())
+    );
+    assert_eq!(end["machine"]["version"], env!("CARGO_PKG_VERSION"));
+    workspace.babyllama("report runs/small").done();
+    let page = workspace.text("runs/small/report.html");
+    for part in ["Held-out loss by source of text", "All of it on: ", "model-student", "1 thread"] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]

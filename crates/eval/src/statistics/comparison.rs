@@ -52,7 +52,8 @@ struct Unit {
 }
 
 /// Compares the answers of two models to a benchmark. `unit_of` names what a task is pooled into,
-/// its own name if nothing; `metric_of` the metric of a unit's tasks.
+/// its own name if nothing; `metric_of` the metric of a unit's tasks. `see` gets how many items
+/// were resampled of how many in all: each once with its unit and once for the mean.
 ///
 /// # Errors
 /// When the two files do not hold the same items.
@@ -63,6 +64,7 @@ pub fn compare<'a>(
     unit_of: impl Fn(&'a str) -> &'a str,
     metric_of: impl Fn(&str) -> Metric,
     resampling: &Resampling,
+    mut see: impl FnMut(usize, usize),
 ) -> Result<Comparison, StatisticsError> {
     let mut units: Vec<Unit> = Vec::new();
     for (a, b) in same_items(first, second)? {
@@ -80,11 +82,18 @@ pub fn compare<'a>(
         units[place].second.extend_from_slice(&b.predictions);
     }
     let all: Vec<&Unit> = units.iter().collect();
-    let mean = difference(benchmark, "mean", &all, resampling)?;
-    let units = all
-        .iter()
-        .map(|unit| difference(benchmark, &unit.name, &[unit], resampling))
-        .collect::<Result<_, _>>()?;
+    let items = all.iter().map(|unit| unit.first.len()).sum::<usize>();
+    let mut done = 0;
+    let mut difference = |name: &str, units: &[&Unit]| {
+        see(done, 2 * items);
+        let found = difference(benchmark, name, units, resampling)?;
+        done += found.items;
+        see(done, 2 * items);
+        Ok(found)
+    };
+    let units = all.iter().map(|unit| difference(&unit.name, &[unit]));
+    let units = units.collect::<Result<_, StatisticsError>>()?;
+    let mean = difference("mean", &all)?;
     Ok(Comparison { units, mean })
 }
 
@@ -160,9 +169,28 @@ mod tests {
         second: &[TaskPredictions],
     ) -> Result<Comparison, String> {
         let resampling = Resampling { resamples: 200, ..Default::default() };
-        let found =
-            compare(&OtherPairs, first, second, |task| task, |_| Metric::Accuracy, &resampling);
+        let found = compare(
+            &OtherPairs,
+            first,
+            second,
+            |task| task,
+            |_| Metric::Accuracy,
+            &resampling,
+            |_, _| (),
+        );
         found.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_item_is_counted_twice() {
+        let tasks = [task("a", &[true, false, false, true]), task("b", &[false, true])];
+        let (resampling, mut seen) =
+            (Resampling { resamples: 10, ..Default::default() }, Vec::new());
+        let see = |done, all| seen.push((done, all));
+        compare(&OtherPairs, &tasks, &tasks, |task| task, |_| Metric::Accuracy, &resampling, see)
+            .unwrap();
+        seen.dedup();
+        assert_eq!(seen, [(0, 12), (4, 12), (6, 12), (12, 12)]);
     }
 
     #[test]
@@ -193,8 +221,16 @@ mod tests {
         fn unit(task: &str) -> &str {
             if task.starts_with("wh") { "wh" } else { task }
         }
-        let found =
-            compare(&OtherPairs, &first, &second, unit, |_| Metric::Accuracy, &resampling).unwrap();
+        let found = compare(
+            &OtherPairs,
+            &first,
+            &second,
+            unit,
+            |_| Metric::Accuracy,
+            &resampling,
+            |_, _| (),
+        )
+        .unwrap();
         let names: Vec<(&str, usize, f64)> =
             found.units.iter().map(|unit| (unit.name.as_str(), unit.items, unit.second)).collect();
         assert_eq!(names, [("wh", 4, 0.75), ("x", 1, 1.0)]);
@@ -216,8 +252,16 @@ mod tests {
         };
         let resampling = Resampling { resamples: 50, ..Default::default() };
         let (first, second) = (labels([1, 1, 0, 0]), labels([0, 1, 1, 1]));
-        let found = compare(&OtherPairs, &first, &second, |task| task, |_| Metric::F1, &resampling)
-            .unwrap();
+        let found = compare(
+            &OtherPairs,
+            &first,
+            &second,
+            |task| task,
+            |_| Metric::F1,
+            &resampling,
+            |_, _| (),
+        )
+        .unwrap();
         // Of two right and two named: one hit; then of two right and three named two hits.
         assert_eq!((found.mean.first, found.mean.second), (0.5, 0.8));
     }
@@ -230,7 +274,8 @@ mod tests {
         let second = [task("x", &[true, true, false, true])];
         let resampling = Resampling { resamples: 100, ..Default::default() };
         let metric = |_: &str| Metric::Accuracy;
-        let found = compare(&Ewok, &first, &second, |task| task, metric, &resampling).unwrap();
+        let found =
+            compare(&Ewok, &first, &second, |task| task, metric, &resampling, |_, _| ()).unwrap();
         assert_eq!((found.mean.first, found.mean.second, found.mean.items), (0.5, 0.75, 4));
         assert_eq!((found.mean.interval.low, found.mean.interval.high), (0.0, 0.5));
         let tied = [TaskPredictions {
@@ -238,7 +283,8 @@ mod tests {
             predictions: vec![Prediction::between(1.0, 1.0); 4],
         }];
         let found =
-            compare(&EwokOfficial, &tied, &first, |task| task, metric, &resampling).unwrap();
+            compare(&EwokOfficial, &tied, &first, |task| task, metric, &resampling, |_, _| ())
+                .unwrap();
         assert_eq!(found.mean.first, 0.5, "a tie counts half");
     }
 

@@ -17,6 +17,7 @@ use model::{ModelConfig, hugging_face};
 use train::{TrainError, TrainSettings};
 
 use crate::error::{Context, Result};
+use crate::observer::Observer;
 use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
 use memory::TrainingMemory;
 use phases::{Reading, optimizer_bytes};
@@ -104,8 +105,13 @@ impl<'a> RecipeEstimate<'a> {
     /// When the text or a model folder that the recipe names cannot be read.
     ///
     /// `run` is the run's folder once its tokens are made, which then need no estimate.
-    pub fn of(recipe: &'a Recipe, arithmetic: Arithmetic, run: Option<&Path>) -> Result<Self> {
-        let text = TextSize::of(recipe, run)?;
+    pub fn of(
+        recipe: &'a Recipe,
+        arithmetic: Arithmetic,
+        run: Option<&Path>,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let text = TextSize::of(recipe, run, observer)?;
         let pairs = scoring::pair_tokens(recipe, text.tokens_per_word)?;
         let of_one = |(name, section): (&'a String, &'a ModelSection)| {
             let mut estimate =
@@ -128,9 +134,11 @@ impl<'a> RecipeEstimate<'a> {
     ///
     /// # Errors
     /// When a step fails.
-    pub fn speeds(&self, device: &Arc<dyn Device>) -> Result<Vec<Speed>> {
+    pub fn speeds(&self, device: &Arc<dyn Device>, observer: &dyn Observer) -> Result<Vec<Speed>> {
         let mut known: Vec<(&Subject, Speed)> = Vec::new();
-        for (.., Estimate { subject, .. }) in &self.models {
+        observer.begin("speeds", "models", self.models.len() as u64, 0);
+        for (name, _, Estimate { subject, .. }) in &self.models {
+            observer.advance(known.len() as u64, name);
             let same = known.iter().find(|(other, _)| other.is_as_fast(subject));
             let speed = match same {
                 Some((_, speed)) => *speed,
@@ -138,6 +146,7 @@ impl<'a> RecipeEstimate<'a> {
             };
             known.push((subject, speed));
         }
+        observer.end(known.len() as u64, "");
         Ok(known.into_iter().map(|(_, speed)| speed).collect())
     }
 
@@ -382,7 +391,7 @@ mod tests {
              [models.c]\n{MODEL}\n[models.c.distill]\n{distill}"
         );
         let recipe = recipe::embedded("three.toml", &recipe).unwrap();
-        let found = RecipeEstimate::of(&recipe, Arithmetic::F32, None).unwrap();
+        let found = RecipeEstimate::of(&recipe, Arithmetic::F32, None, &crate::Silent).unwrap();
         let disks: Vec<Disk> = found.models.iter().map(|(.., estimate)| estimate.disk).collect();
         assert!(disks[1] == disks[2] && disks[1].cache > 0.0 && disks[0].cache == 0.0);
         // The last is trained beside the weights of two and the cache that both students share.

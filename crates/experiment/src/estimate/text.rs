@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use base::stop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::CorpusStats;
 use corpus::text::{self, NamedText};
 use corpus::texts::{self, Text};
 use corpus::{TokenFile, Tokenizer, TokenizerSettings, cleaners};
 
+use report::format::in_one_line;
 use train::data::SourceRange;
 
 use crate::error::{FileContext, Result};
 use crate::files;
 use crate::identity::source_name;
+use crate::observer::Observer;
+use crate::reading::{self, ReadingProgress};
 use crate::recipe::{Recipe, Source, Validation};
 
 /// Words of text that tokens are counted in; a larger sample changes little.
@@ -45,10 +47,10 @@ impl TextSize {
     ///
     /// # Errors
     /// When the text, the tokenizer or the run's tokens cannot be read.
-    pub(super) fn of(recipe: &Recipe, run: Option<&Path>) -> Result<Self> {
+    pub(super) fn of(recipe: &Recipe, run: Option<&Path>, observer: &dyn Observer) -> Result<Self> {
         let section = &recipe.corpus;
         let all = match (&section.source, section.words) {
-            (Source::Folder(folder), 0) => words_of(folder)?,
+            (Source::Folder(folder), 0) => words_of(folder, observer)?,
             (_, words) => words as f64,
         };
         let (words, held_out) = match &section.validation {
@@ -56,7 +58,7 @@ impl TextSize {
             Validation::Split => {
                 (all * (1.0 - section.validation_fraction), all * section.validation_fraction)
             }
-            Validation::Folder(folder) => (all, words_of(folder)?),
+            Validation::Folder(folder) => (all, words_of(folder, observer)?),
         };
         if let Some(run) = run {
             let (vocab_size, training) = counted(&run.join("tokens/train.bin"))?;
@@ -125,9 +127,15 @@ fn counted(path: &Path) -> Result<(usize, f64)> {
 }
 
 /// Words of the corpus files of a folder.
-fn words_of(folder: &Path) -> Result<f64> {
+fn words_of(folder: &Path, observer: &dyn Observer) -> Result<f64> {
     let texts = texts::open_files(folder)?;
-    Ok(CorpusStats::of(&stop::never, &texts, None)?.total.words as f64)
+    let bytes = reading::bytes_of(text::corpus_files(folder)?);
+    let label = format!("words of {}", in_one_line(&folder.display().to_string()));
+    let progress = ReadingProgress::begin(observer, &label, bytes, "");
+    let should_stop = || progress.should_stop();
+    let found = CorpusStats::of(&should_stop, &progress.count(texts), None);
+    progress.end();
+    Ok(found?.total.words as f64)
 }
 
 /// The tokenizer that the recipe names, or one of its settings that is trained on the sample.
@@ -193,6 +201,7 @@ fn beginning(text: &Text<'_>, bytes: usize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observer::Silent;
     use crate::recipe;
 
     #[test]
@@ -207,7 +216,7 @@ mod tests {
         let of = |vocab_size: usize| {
             let text = format!("[corpus]\nwords = 4000\n[tokenizer]\nvocab_size = {vocab_size}");
             let recipe = recipe::embedded("x.toml", &text).unwrap();
-            (TextSize::of(&recipe, None).unwrap(), recipe)
+            (TextSize::of(&recipe, None, &Silent).unwrap(), recipe)
         };
         let ((small, recipe), (large, _)) = (of(300), of(2000));
         assert!(small.tokens_per_word > 1.3 * large.tokens_per_word, "{small:?} {large:?}");
@@ -238,7 +247,8 @@ mod tests {
             "[corpus]\nsource = '{}'\nvalidation_fraction = 0.25\n[tokenizer]\nvocab_size = 300",
             data.display()
         );
-        let size = TextSize::of(&recipe::embedded("x.toml", &text).unwrap(), None).unwrap();
+        let size =
+            TextSize::of(&recipe::embedded("x.toml", &text).unwrap(), None, &Silent).unwrap();
         assert_eq!(size.words, 300.0);
         assert_eq!(size.held_out, 100.0 * size.tokens_per_word);
         assert_eq!(size.training, 300.0 * size.tokens_per_word);

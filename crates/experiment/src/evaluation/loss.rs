@@ -1,6 +1,7 @@
 //! Held-out loss: cross-entropy and perplexity on text that was not trained on, of each file and
 //! over all.
 
+use std::ops::Range;
 use std::path::Path;
 
 use base::input_file::has_ending;
@@ -45,6 +46,41 @@ impl HeldoutText<'_> {
     }
 }
 
+/// Adds up losses of tokens by the texts that they are in.
+pub(crate) struct LossByText<'a> {
+    ends: &'a Ends,
+    sums: Vec<(f64, usize)>,
+}
+
+impl<'a> LossByText<'a> {
+    /// Nothing yet, of texts whose tokens follow each other.
+    pub(crate) fn new(ends: &'a Ends) -> Self {
+        Self { ends, sums: vec![(0.0, 0); ends.len()] }
+    }
+
+    /// Adds a sequence by its place and the log-probabilities of its tokens but the first. It may
+    /// reach from one text into the next: each token counts for its own.
+    pub(crate) fn add(&mut self, place: Range<usize>, log_probabilities: &[f64]) {
+        for (token, log_probability) in (place.start + 1..).zip(log_probabilities) {
+            let text = self.ends.partition_point(|(_, end)| *end <= token);
+            if let Some((sum, count)) = self.sums.get_mut(text) {
+                *sum -= log_probability;
+                *count += 1;
+            }
+        }
+    }
+
+    /// The loss of each text.
+    pub(crate) fn losses(self) -> Vec<FileLoss> {
+        let of_text = |((file, _), (sum, count)): (&(String, usize), (f64, usize))| FileLoss {
+            file: file.clone(),
+            loss: (count > 0).then(|| sum / count as f64),
+            predicted_tokens: count,
+        };
+        self.ends.iter().zip(self.sums).map(of_text).collect()
+    }
+}
+
 /// The loss of a group of models as one, unless the observer asks to stop.
 pub fn measure(
     group: &[LoadedModel],
@@ -68,7 +104,7 @@ pub fn measure(
     let models = models(group);
     let chunks = Chunks::fixed(source.len(), sequence_length, 0)?;
     let sequences = (0..chunks.count() as u32).collect();
-    let mut files = vec![(0.0, 0); ends.len()];
+    let mut by_file = LossByText::new(&ends);
     let heldout = Heldout {
         source: &*source,
         chunks,
@@ -82,29 +118,17 @@ pub fn measure(
     let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
         done += 1;
         observer.advance(done, "");
-        // A sequence may reach from one file into the next: each token counts for its own.
-        for (token, log_probability) in (place.start + 1..).zip(log_probabilities) {
-            let file = ends.partition_point(|(_, end)| *end <= token);
-            if let Some((sum, count)) = files.get_mut(file) {
-                *sum -= log_probability;
-                *count += 1;
-            }
-        }
+        by_file.add(place, log_probabilities);
     })?;
     observer.end(done, "");
     if !found.cross_entropy.is_finite() {
         Err(EvalError::NotFinite { score: -found.cross_entropy })?;
     }
-    let file = |((file, _), (sum, count)): (&(String, usize), &(f64, usize))| FileLoss {
-        file: file.clone(),
-        loss: (*count > 0).then(|| sum / *count as f64),
-        predicted_tokens: *count,
-    };
     Ok(LossResult {
         loss: found.cross_entropy,
         perplexity: found.cross_entropy.exp(),
         tokens: found.tokens,
-        files: ends.iter().zip(&files).map(file).collect(),
+        files: by_file.losses(),
         precision: Some(group[0].model.device().arithmetic().to_string()),
     })
 }
@@ -113,7 +137,7 @@ pub fn measure(
 const MOST_TOKENS_IN_MEMORY: usize = 1 << 24;
 
 /// The name of each file, and where its tokens end.
-type Ends = Vec<(String, usize)>;
+pub(crate) type Ends = Vec<(String, usize)>;
 
 /// The tokens of a file, or of a folder of text as the group's tokenizer cuts it, with the name and
 /// the end of each text.

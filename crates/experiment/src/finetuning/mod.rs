@@ -77,7 +77,7 @@ pub fn finetune(
     let Jobs { jobs, broken, skipped } = found.require_any(&job.data)?;
     skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
     let named = distinct(&job.models).into_iter().zip(&job.models);
-    let subjects = named.map(|(name, folder)| FinetuneSubject::open(name, folder));
+    let subjects = named.map(|(name, folder)| FinetuneSubject::open(name, folder, observer));
     let subjects = subjects.collect::<Result<Vec<_>>>()?;
     let device = device()?;
     // Weights that cannot be read end the work before anything is trained.

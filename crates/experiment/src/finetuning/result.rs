@@ -15,6 +15,7 @@ use train::finetune::{Evaluation, FinetuneSettings};
 use super::jobs::Questions;
 use crate::error::{FileContext, Result};
 use crate::files;
+use crate::machine::Machine;
 
 const RESULT: &str = "result.json";
 const ANSWERS: [&str; 2] = ["predictions.txt", "predictions.jsonl"];
@@ -77,6 +78,9 @@ pub struct FinetuneHistory {
     /// What products were computed in, such as `f32`; not known of older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+    /// What it ran on; not known of older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 impl FinetuneResult {

@@ -179,6 +179,7 @@ mod tests {
             seconds: 1.0,
             tokens_per_second: 4.0,
             precision: None,
+            machine: None,
         };
         let fingerprint = String::new();
         FinetuneResult {

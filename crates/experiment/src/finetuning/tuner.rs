@@ -20,6 +20,7 @@ use super::result::{FinetuneHistory, FinetuneResult, MODEL, clear};
 use crate::error::{ExperimentError, Result};
 use crate::failures::Part;
 use crate::identity;
+use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::Stage;
@@ -42,7 +43,7 @@ pub struct FinetuneSubject {
 
 impl FinetuneSubject {
     /// Looks at a Hugging Face folder, which must have a tokenizer.
-    pub fn open(name: String, folder: &Path) -> Result<Self> {
+    pub fn open(name: String, folder: &Path, observer: &dyn Observer) -> Result<Self> {
         verify::model_folder(folder)?;
         let config = hugging_face::load_any_config(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
@@ -55,7 +56,7 @@ impl FinetuneSubject {
             folder: folder.to_owned(),
             tokenizer,
             special_tokens,
-            weights: identity::model(folder)?,
+            weights: identity::model(folder, observer)?,
             max_length: config.max_positions.min(MAX_LENGTH),
             vocab_size: config.vocab_size,
         })
@@ -156,6 +157,7 @@ impl Tuner<'_> {
             tokens_per_second: finetuned.tokens as f64 / log.seconds().max(1e-9),
             history: finetuned.history.clone(),
             precision: Some(self.device.arithmetic().to_string()),
+            machine: Some(Machine::of(&*self.device)),
         };
         let answers = answers(&items, &finetuned)?;
         if self.keep {

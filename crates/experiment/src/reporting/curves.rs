@@ -10,6 +10,9 @@ const POINTS: usize = 24_000;
 /// Points of one curve at least and at most.
 const POINTS_OF_ONE: (usize, usize) = (400, 2000);
 
+/// How the names of fine-tunings' charts begin.
+pub(super) const FINETUNING: &str = "fine-tuning-";
+
 /// A model's name with its log.
 pub(super) type Named<'a> = (String, &'a Log);
 
@@ -57,11 +60,13 @@ pub(super) fn curves(logs: &[Named<'_>]) -> Vec<Curves> {
     all
 }
 
-fn chart(name: &str, title: &str, caption: &str, series: Vec<Series>) -> Curves {
+/// A chart with its drawing.
+pub(super) fn chart(name: &str, title: &str, caption: &str, series: Vec<Series>) -> Curves {
     let is_log = name == "gradient-norm";
+    let is_measured_seldom = name == "held-out-loss" || name.starts_with(FINETUNING);
     let curves = series.iter().map(|series| Curve {
         model: series.name.clone(),
-        is_held_out: name == "held-out-loss",
+        is_held_out: is_measured_seldom,
         points: series.x[0].iter().copied().zip(series.y.iter().copied()).collect(),
     });
     let y = if is_log { Axis::log(title) } else { Axis::linear(title) };

@@ -10,14 +10,13 @@ use eval::{Rules, Task};
 use report::format::in_one_line;
 use serde::de::DeserializeOwned;
 
-use super::log::Log;
-use super::scores;
+use super::models::{self, FoundModel};
+use super::{records, scores};
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::lock;
 use crate::run::clean::entries;
 use crate::run::samples::Sample;
-use crate::stage::Stages;
-use crate::training_log::TrainingSummary;
+use crate::stage::Record;
 
 /// What a folder holds.
 pub(super) struct Found {
@@ -30,6 +29,8 @@ pub(super) struct Found {
     pub(super) process: Option<u32>,
     /// The first and the last moment in the log of a run.
     pub(super) times: Option<(String, String)>,
+    /// The records of a run's finished stages, by their names.
+    pub(super) records: BTreeMap<String, Record>,
     /// The models of a run, or of a training.
     pub(super) models: Vec<FoundModel>,
     /// What was scored.
@@ -49,22 +50,6 @@ pub(super) struct Lack {
     pub(super) of: String,
     /// The reason, as a sentence.
     pub(super) why: String,
-}
-
-/// A model that was or is trained.
-pub(super) struct FoundModel {
-    pub(super) name: String,
-    pub(super) log: Option<Log>,
-    pub(super) summary: Option<TrainingSummary>,
-    pub(super) is_finished: bool,
-    /// The precision and what computed the products.
-    pub(super) products: Option<String>,
-    /// Whether it learns from other models.
-    pub(super) has_teachers: bool,
-    /// Whether other models of the run learn from it.
-    pub(super) is_teacher: bool,
-    /// Of its training.
-    pub(super) seed: Option<i64>,
 }
 
 /// What was scored of a model or an ensemble.
@@ -90,6 +75,7 @@ impl Found {
             recipe: None,
             process: lock::holder_of(folder),
             times: None,
+            records: BTreeMap::new(),
             models: Vec::new(),
             scores: Vec::new(),
             exposure: BTreeMap::new(),
@@ -99,7 +85,8 @@ impl Found {
         if has("recipe.toml") || has("stages") || has("models") {
             found.look_at_run();
         } else if has("metrics.jsonl") {
-            found.add_model(&in_one_line(name), folder, None);
+            found.read_times();
+            models::add(&mut found, &in_one_line(name), folder, None);
         } else {
             scores::look_at_evaluation(&mut found);
         }
@@ -131,6 +118,9 @@ impl Found {
         expected: Option<&str>,
     ) -> Option<T> {
         match read(path) {
+            Ok(bytes) if bytes.trim_ascii().is_empty() => {
+                self.lacks(what, of, format!("{} is empty.", path.display()));
+            }
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(value) => return Some(value),
                 Err(cause) => {
@@ -152,12 +142,10 @@ impl Found {
     fn look_at_run(&mut self) {
         let folder = self.folder.clone();
         self.read_recipe(&folder.join("recipe.toml"));
-        self.times = times(&folder.join("log.txt"));
-        let section = |found: &Self| {
-            let models = found.recipe.as_ref().and_then(|(_, recipe)| recipe.get("models"));
-            models.and_then(toml::Value::as_table).cloned().unwrap_or_default()
-        };
-        let recipe = section(self);
+        self.read_times();
+        records::read(self, &folder, "");
+        let recipe = self.recipe.as_ref().and_then(|(_, recipe)| recipe.get("models"));
+        let recipe = recipe.and_then(toml::Value::as_table).cloned().unwrap_or_default();
         let mut names: Vec<String> = recipe.keys().cloned().collect();
         if names.is_empty() {
             let folders = entries(&folder.join("models")).unwrap_or_default();
@@ -166,13 +154,9 @@ impl Found {
             names = folders.iter().filter(is_model).filter_map(name).collect();
         }
         for name in &names {
-            self.add_model(name, &folder.join("models").join(name), recipe.get(name));
+            models::add(self, name, &folder.join("models").join(name), recipe.get(name));
         }
-        let is_over = !self.models.is_empty() && self.models.iter().all(|model| model.is_finished);
-        let why = "it is written when all models are scored.";
-        let expected = is_over.then_some(why);
-        let path = folder.join("exposure.json");
-        self.exposure = self.json(&path, ("words seen", ""), expected).unwrap_or_default();
+        self.read_exposure(&folder.join("exposure.json"));
         scores::look_at_run(self);
     }
 
@@ -180,83 +164,64 @@ impl Found {
         let text = read(path).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|cause| std::io::Error::other(cause.to_string()))
         });
-        match text.map_err(|cause| cause.to_string()).and_then(|text| {
+        let recipe = text.map_err(|cause| cause.to_string()).and_then(|text| {
             let table = toml::from_str(&text).map_err(|cause| cause.message().to_owned())?;
             Ok((text, table))
-        }) {
-            Ok(recipe) => self.recipe = Some(recipe),
-            Err(cause) => {
-                self.lacks("recipe", "", format!("{} cannot be read: {cause}.", path.display()))
-            }
-        }
-    }
-
-    /// A model by its folder and its section of the recipe.
-    fn add_model(&mut self, name: &str, folder: &Path, section: Option<&toml::Value>) {
-        let path = folder.join("metrics.jsonl");
-        let is_run = self.folder != folder;
-        let stage = format!("model-{name}");
-        let is_finished = match is_run {
-            true => self.folder.join("stages").join(format!("{stage}.json")).is_file(),
-            false => folder.join("final").is_dir(),
-        };
-        let log = match Log::read(&path) {
-            Ok(log) => Some(log),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                let begun = is_finished || folder.is_dir();
-                let why = if begun { "its log is not there." } else { "it has no folder yet." };
-                self.lacks("curves", name, why);
-                None
-            }
-            Err(cause) => {
-                let why = format!("{} cannot be read: {cause}.", path.display());
-                self.lacks("curves", name, why);
-                None
-            }
-        };
-        if let Some(log) = log.as_ref().filter(|log| log.damaged > 0) {
-            let (damaged, first) = (log.damaged, log.first_damaged);
-            let why = format!(
-                "{damaged} lines of {} are no records, the first line {first}.",
-                path.display()
-            );
-            self.lacks("some steps", name, why);
-        }
-        if !is_finished && log.is_some() {
-            let steps = log.as_ref().and_then(Log::last_step).unwrap_or(0.0);
-            let cut = log.as_ref().is_some_and(|log| log.is_cut);
-            let cut = if cut { "; the last line of its log was not finished" } else { "" };
-            self.lacks("the end", name, format!("its training stands at step {steps}{cut}."));
-        }
-        let expected = is_finished.then_some("summary.json is not there.");
-        let summary = self.json(&folder.join(TrainingSummary::FILE), ("summary", name), expected);
-        let products = if is_run { Stages::look(&self.folder).products(&stage) } else { None };
-        let has_teachers = section.is_some_and(|section| section.get("distill").is_some());
-        let is_teacher = self.recipe.as_ref().is_some_and(|(_, recipe)| teaches(recipe, name));
-        let seed = section.and_then(|section| section.get("train")?.get("seed")?.as_integer());
-        let name = name.to_owned();
-        self.models.push(FoundModel {
-            name,
-            log,
-            summary,
-            is_finished,
-            products,
-            has_teachers,
-            is_teacher,
-            seed,
         });
+        let has_models = |recipe: &toml::Table| {
+            let models = recipe.get("models").and_then(toml::Value::as_table);
+            models.is_some_and(|models| !models.is_empty())
+        };
+        let path = path.display();
+        match recipe {
+            Ok((text, _)) if text.trim().is_empty() => {
+                self.lacks("recipe", "", format!("{path} is empty."));
+            }
+            Ok(recipe) => {
+                if !has_models(&recipe.1) {
+                    self.lacks("models of the recipe", "", format!("{path} names none."));
+                }
+                self.recipe = Some(recipe);
+            }
+            Err(cause) => self.lacks("recipe", "", format!("{path} cannot be read: {cause}.")),
+        }
     }
-}
 
-/// Whether a model of a recipe is a teacher of another.
-fn teaches(recipe: &toml::Table, name: &str) -> bool {
-    let models = recipe.get("models").and_then(toml::Value::as_table);
-    let mut sections = models.into_iter().flat_map(|models| models.values());
-    let teachers = |section: &toml::Value| {
-        let teachers = section.get("distill")?.get("teachers")?.as_array()?;
-        Some(teachers.iter().any(|teacher| teacher.as_str() == Some(name)))
-    };
-    sections.any(|section| teachers(section).unwrap_or(false))
+    /// Reads the first and the last moment of the log.
+    fn read_times(&mut self) {
+        let path = self.folder.join("log.txt");
+        let why = match read(&path) {
+            Ok(bytes) => {
+                self.times = times(&String::from_utf8_lossy(&bytes));
+                "has no line with a time".to_owned()
+            }
+            Err(cause) if cause.kind() == ErrorKind::NotFound => "is not there".to_owned(),
+            Err(cause) => format!("cannot be read: {cause}"),
+        };
+        if self.times.is_none() {
+            self.lacks("begin and end", "", format!("{} {why}.", path.display()));
+        }
+    }
+
+    /// Reads the words that models have seen, which a run writes when all models are scored.
+    fn read_exposure(&mut self, path: &Path) {
+        let is_over = !self.models.is_empty() && self.models.iter().all(|model| model.is_finished);
+        let place = path.display();
+        let why = format!("{place} is not there; it is written when all models are scored.");
+        let found = self.json(path, ("words seen", ""), is_over.then_some(&why[..]));
+        let Some(found) = found else { return };
+        self.exposure = found;
+        let is_known = |name: &str| {
+            let number = |key: &str| self.exposure.get(name)?.get(key)?.as_f64();
+            number("words").is_some() && number("epochs").is_some()
+        };
+        let finished = self.models.iter().filter(|model| model.is_finished);
+        let names: Vec<String> = finished.map(|model| model.name.clone()).collect();
+        let unknown: Vec<String> = names.into_iter().filter(|name| !is_known(name)).collect();
+        for name in unknown {
+            self.lacks("words seen", &name, format!("{place} does not state them."));
+        }
+    }
 }
 
 /// The bytes of a file that is no larger than such files are.
@@ -267,11 +232,9 @@ pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The first and the last moment of a run's log.
-fn times(path: &Path) -> Option<(String, String)> {
-    let bytes = read(path).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
+fn times(log: &str) -> Option<(String, String)> {
     let is_time = |word: &&str| word.len() == 20 && word.ends_with('Z');
-    let mut moments = text.lines().filter_map(|line| line.split(' ').next()).filter(is_time);
+    let mut moments = log.lines().filter_map(|line| line.split(' ').next()).filter(is_time);
     let first = moments.next()?.to_owned();
     let last = moments.next_back().map_or_else(|| first.clone(), str::to_owned);
     Some((first, last))

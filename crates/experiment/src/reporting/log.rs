@@ -56,6 +56,8 @@ pub(super) struct Log {
     pub(super) is_cut: bool,
     /// Records of steps.
     pub(super) count: u64,
+    /// Tokens of all steps.
+    pub(super) tokens: f64,
     /// Time in steps, in seconds.
     pub(super) seconds: f64,
 }
@@ -91,7 +93,7 @@ impl Log {
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let mut log = Self::default();
         let mut reader = BufReader::with_capacity(1 << 18, open_regular(path)?);
-        let (mut line, mut number, mut tokens) = (Vec::new(), 0, 0.0);
+        let (mut line, mut number) = (Vec::new(), 0);
         loop {
             line.clear();
             if io::Read::take(&mut reader, LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
@@ -99,7 +101,7 @@ impl Log {
             }
             number += 1;
             match serde_json::from_slice::<Line>(&line) {
-                Ok(found) if line.ends_with(b"\n") => log.add(&found, &mut tokens),
+                Ok(found) if line.ends_with(b"\n") => log.add(&found),
                 _ if !line.ends_with(b"\n") => log.is_cut = true,
                 _ => {
                     log.damaged += 1;
@@ -109,15 +111,15 @@ impl Log {
         }
     }
 
-    fn add(&mut self, line: &Line, tokens: &mut f64) {
+    fn add(&mut self, line: &Line) {
         let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
         let is_evaluation = line.event.as_deref() == Some("evaluation");
         if !is_evaluation {
-            *tokens += line.tokens.unwrap_or(0.0);
+            self.tokens += line.tokens.unwrap_or(0.0);
             self.seconds += line.seconds.unwrap_or(0.0);
             self.count += 1;
         }
-        let x = [line.step, or_nan(line.epoch), *tokens, self.seconds];
+        let x = [line.step, or_nan(line.epoch), self.tokens, self.seconds];
         if is_evaluation {
             self.evaluations.push(x, [or_nan(line.averaged.or(line.cross_entropy))]);
             return;

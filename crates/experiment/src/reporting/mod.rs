@@ -4,10 +4,13 @@
 //! names what is missing. Nothing of a folder is changed or repaired.
 
 mod curves;
+mod finetunings;
 mod found;
 mod log;
+mod model_tables;
 mod models;
 mod papers;
+mod records;
 mod scores;
 mod sections;
 mod settings;
@@ -51,6 +54,7 @@ pub fn page(folders: &[PathBuf]) -> Result<Page> {
         section("Not here", sections::missing(&all)),
         section("Results", sections::results(&all)),
         section("Training", sections::curves(&all)),
+        section("Fine-tuning", sections::finetunings(&all)),
         section("Figures", sections::figures(&all)),
         section("Tasks", sections::tasks(&all)),
         section("Items", sections::items(&all)),

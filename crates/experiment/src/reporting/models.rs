@@ -1,101 +1,134 @@
-//! Tables of the models: what they came to, how they were trained, and what they have seen.
+//! The trained models of a run or of a training: log, summary and the records of the end.
 
-use eval::Outcome;
-use report::format::{NOTHING, duration, grouped, short};
-use report::{Align, Table, TableRow, closing_table};
+use std::io::ErrorKind;
+use std::path::Path;
 
-use super::found::{Found, FoundModel};
-use super::named;
+use super::found::Found;
+use super::log::Log;
+use crate::stage::{Record, StageEnd};
+use crate::training_log::TrainingSummary;
+use crate::verify::{FINAL, FINISHED};
 
-/// Losses, scores, speed and seeds as at the end of a run.
-pub(super) fn results(all: &[Found]) -> Option<Table> {
-    let outcomes = all.iter().flat_map(|found| &found.scores).flat_map(|one| &one.scores.outcomes);
-    let mut titles: Vec<String> = Vec::new();
-    for title in outcomes.map(|outcome| outcome.result.title()) {
-        if !titles.contains(&title) {
-            titles.push(title);
+/// A model that was or is trained.
+pub(super) struct FoundModel {
+    pub(super) name: String,
+    pub(super) log: Option<Log>,
+    pub(super) summary: Option<TrainingSummary>,
+    pub(super) is_finished: bool,
+    /// The precision and what computed the products.
+    pub(super) products: Option<String>,
+    /// When and where its training ended.
+    pub(super) end: Option<StageEnd>,
+    /// Whether it learns from other models.
+    pub(super) has_teachers: bool,
+    /// Whether other models of the run learn from it.
+    pub(super) is_teacher: bool,
+    /// Of its training.
+    pub(super) seed: Option<i64>,
+}
+
+/// Adds a model by its folder and its section of the recipe.
+pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<&toml::Value>) {
+    let record = record(found, name, folder);
+    let is_finished = record.is_some();
+    let log = log(found, name, folder, is_finished);
+    let path = folder.join(TrainingSummary::FILE);
+    let expected = format!("{} is not there.", path.display());
+    let expected = is_finished.then_some(&expected[..]);
+    let summary: Option<TrainingSummary> = found.json(&path, ("summary", name), expected);
+    if let (Some(log), Some(summary)) = (&log, &summary)
+        && is_finished
+        && log.damaged == 0
+        && !log.is_cut
+        && log.tokens != summary.tokens as f64
+    {
+        let (there, all) = (log.tokens, summary.tokens);
+        let path = folder.join("metrics.jsonl");
+        let why = format!("{} has {there} of {all} tokens.", path.display());
+        found.lacks("some steps", name, why);
+    }
+    let has_teachers = section.is_some_and(|section| section.get("distill").is_some());
+    let is_teacher = found.recipe.as_ref().is_some_and(|(_, recipe)| teaches(recipe, name));
+    let seed = section.and_then(|section| section.get("train")?.get("seed")?.as_integer());
+    found.models.push(FoundModel {
+        name: name.to_owned(),
+        log,
+        summary,
+        is_finished,
+        products: record.as_ref().and_then(|record| record.products.clone()),
+        end: record.and_then(|record| record.end),
+        has_teachers,
+        is_teacher,
+        seed,
+    });
+}
+
+/// The record of the end of a model's training: its stage's, or the copy beside the weights where
+/// that is lost.
+fn record(found: &mut Found, name: &str, folder: &Path) -> Option<Record> {
+    let of_stage = format!("model-{name}");
+    let is_run = found.folder != folder;
+    let own = found.records.get(&of_stage).cloned();
+    let (path, weights) = (folder.join(FINISHED), folder.join(FINAL));
+    // While a model is trained again the copy may be that of before.
+    let has_ended = own.is_some() || (weights.is_dir() && found.process.is_none());
+    let why = format!("{} is not there: damage to the weights is not noticed.", path.display());
+    let what = ("record beside the weights", name);
+    let copy: Option<Record> = found.json(&path, what, has_ended.then_some(&why[..]));
+    let copy = copy.filter(|_| has_ended);
+    if own.is_none() && copy.is_some() && is_run {
+        let path = found.folder.join("stages").join(format!("{of_stage}.json"));
+        // What is damaged is named already.
+        if !path.exists() {
+            let why = format!("{} is not there.", path.display());
+            found.lacks("record of the training", name, why);
         }
     }
-    let rows: Vec<TableRow> =
-        all.iter().flat_map(|found| rows(found, all.len() > 1, &titles)).collect();
-    (!rows.is_empty()).then(|| closing_table(&rows, &titles))
+    own.or(copy)
 }
 
-/// Models in the recipe's order, also those that are not scored yet, then ensembles.
-fn rows(found: &Found, several: bool, titles: &[String]) -> Vec<TableRow> {
-    let models = found.models.iter().map(|model| {
-        let scores = found.scores.iter().find(|one| one.scores.name == model.name);
-        let outcomes = scores.map_or(&[][..], |one| &one.scores.outcomes);
-        let summary = model.summary;
-        let own = summary.and_then(|summary| summary.best_loss);
-        TableRow {
-            model: named(found, &model.name, several),
-            parameters: scores.map_or(0, |one| one.scores.parameters),
-            best_epoch: summary.and_then(|summary| summary.best_epoch),
-            held_out_loss: scores.and_then(|one| one.held_out_loss).or(own),
-            pairs: shares(outcomes, titles),
-            tokens_per_second: summary.and_then(|summary| summary.tokens_per_second()),
-            minutes: summary.map(|summary| summary.seconds / 60.0),
-            seed: model.seed.and_then(|seed| u64::try_from(seed).ok()),
-            spread: None,
+/// The metrics log of a model.
+fn log(found: &mut Found, name: &str, folder: &Path, is_finished: bool) -> Option<Log> {
+    let path = folder.join("metrics.jsonl");
+    let shown = path.display();
+    let log = match Log::read(&path) {
+        Ok(log) => log,
+        Err(cause) => {
+            let begun = is_finished || folder.is_dir();
+            let why = match cause.kind() {
+                ErrorKind::NotFound if begun => format!("{shown} is not there."),
+                ErrorKind::NotFound => "it has no folder yet.".to_owned(),
+                _ => format!("{shown} cannot be read: {cause}."),
+            };
+            found.lacks("curves", name, why);
+            return None;
         }
-    });
-    let others = found
-        .scores
-        .iter()
-        .filter(|one| found.models.iter().all(|model| model.name != one.scores.name));
-    let others = others.map(|one| TableRow {
-        model: named(found, &one.scores.name, several),
-        parameters: one.scores.parameters,
-        held_out_loss: one.held_out_loss,
-        pairs: shares(&one.scores.outcomes, titles),
-        ..TableRow::default()
-    });
-    models.chain(others).collect()
-}
-
-fn shares(outcomes: &[Outcome], titles: &[String]) -> Vec<Option<f64>> {
-    let share = |title: &String| {
-        let mut found = outcomes.iter().filter(|outcome| outcome.result.title() == *title);
-        found.next().map(|outcome| outcome.result.score)
     };
-    titles.iter().map(share).collect()
-}
-
-/// Steps, time, precision and the text that models have seen.
-pub(super) fn trainings(all: &[Found]) -> Option<Table> {
-    let heads = ["steps", "time in steps", "tokens", "words", "epochs", "words with teachers"];
-    let heads = heads.map(|head| (head, Align::Right));
-    let ends = [("model", Align::Left), ("seed", Align::Right), ("products", Align::Left)];
-    let mut table =
-        Table::new(ends[..1].iter().copied().chain(heads).chain(ends[1..].iter().copied()));
-    let several = all.len() > 1;
-    let mut any = false;
-    for found in all {
-        for model in &found.models {
-            any = true;
-            table.push(training(found, model, several));
-        }
+    if log.damaged > 0 {
+        let (damaged, first) = (log.damaged, log.first_damaged);
+        let why = format!("{damaged} lines of {shown} are no records, the first line {first}.");
+        found.lacks("some steps", name, why);
     }
-    any.then_some(table)
+    let cut = "the last line of its log was not finished";
+    if !is_finished {
+        let steps = log.last_step().unwrap_or(0.0);
+        let cut = if log.is_cut { format!("; {cut}") } else { String::new() };
+        found.lacks("the end", name, format!("its training stands at step {steps}{cut}."));
+    } else if log.is_cut {
+        found.lacks("some steps", name, format!("{cut} ({shown})."));
+    } else if log.count == 0 {
+        found.lacks("curves", name, format!("{shown} has no steps."));
+    }
+    Some(log)
 }
 
-fn training(found: &Found, model: &FoundModel, several: bool) -> Vec<String> {
-    let seen = found.exposure.get(&model.name);
-    let number = |key: &str| seen.and_then(|seen| seen.get(key)?.as_f64());
-    let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
-    let steps = model.log.as_ref().and_then(|log| log.last_step());
-    let seconds = model.log.as_ref().map(|log| log.seconds);
-    let tokens = number("tokens").or(model.summary.map(|summary| summary.tokens as f64));
-    vec![
-        named(found, &model.name, several),
-        or_nothing(steps.map(|steps| grouped(steps as u64))),
-        or_nothing(seconds.map(duration)),
-        or_nothing(tokens.map(short)),
-        or_nothing(number("words").map(short)),
-        or_nothing(number("epochs").map(|epochs| format!("{epochs:.2}"))),
-        or_nothing(number("words_with_teachers").map(short)),
-        or_nothing(model.seed.map(|seed| seed.to_string())),
-        or_nothing(model.products.clone()),
-    ]
+/// Whether a model of a recipe is a teacher of another.
+fn teaches(recipe: &toml::Table, name: &str) -> bool {
+    let models = recipe.get("models").and_then(toml::Value::as_table);
+    let mut sections = models.into_iter().flat_map(|models| models.values());
+    let teachers = |section: &toml::Value| {
+        let teachers = section.get("distill")?.get("teachers")?.as_array()?;
+        Some(teachers.iter().any(|teacher| teacher.as_str() == Some(name)))
+    };
+    sections.any(|section| teachers(section).unwrap_or(false))
 }

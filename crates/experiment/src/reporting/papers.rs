@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use eval::macro_average;
 use eval::reference::{Track, of_year};
 use eval::statistics::McNemar;
-use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Outcome, Prediction, Rules};
+use eval::{BENCHMARKS, Benchmark, BenchmarkResult, HeldOutLoss, Kind, Outcome, Prediction, Rules};
 use report::Figure;
 use report::figures::{Bar, FitPoint, Mark, ScalingPoint, Violin, bars, fit, scaling, violin};
 
@@ -137,8 +137,8 @@ pub(super) fn beside_printed(models: &[ModelScores], rules: Rules) -> Option<Fig
         let mut own = Vec::new();
         for model in models {
             let results = model.results(benchmark, rules);
-            let whole: Vec<f64> =
-                results.iter().filter(|one| one.is_whole()).map(|one| 100.0 * one.score).collect();
+            let whole = results.iter().filter(|one| one.is_whole() && has_all_tasks(one));
+            let whole: Vec<f64> = whole.map(|one| 100.0 * one.score).collect();
             if !whole.is_empty() {
                 own.push((model.name.clone(), mean_and_deviation(&whole)));
             }
@@ -167,12 +167,20 @@ pub(super) fn beside_printed(models: &[ModelScores], rules: Rules) -> Option<Fig
     (!drawn.is_empty()).then(|| bars(title, "percent", &drawn))
 }
 
+/// Whether a fine-tuned benchmark's mean is that of all its tasks, as printed ones are.
+fn has_all_tasks(result: &BenchmarkResult) -> bool {
+    match result.benchmark.kind() {
+        Kind::FineTuned(tasks) => result.tasks.len() >= tasks.len(),
+        _ => true,
+    }
+}
+
 /// Right answers by group, with the mark of the paired test against the first model.
 pub(super) fn groups(models: &[Answers<'_>]) -> Option<Figure> {
     let [first, ..] = models else { return None };
     let result = &first.outcome.result;
     let mut drawn = Vec::new();
-    for answers in models.iter().take(tasks::MOST_MODELS) {
+    for answers in models {
         for (group, places) in tasks::units(result, true)? {
             let right = |outcome: &Outcome| -> Vec<bool> {
                 let answers = places.iter().flat_map(|&task| &outcome.predictions[task]);

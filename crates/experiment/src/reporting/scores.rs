@@ -5,17 +5,17 @@ use std::path::{Component, Path, PathBuf};
 
 use eval::age_of_acquisition::AgeScore;
 use eval::output::predictions;
-use eval::{
-    BENCHMARKS, Benchmark, BenchmarkResult, HeldOutLoss, Kind, LossResult, Measured, Outcome, Part,
-};
+use eval::{BENCHMARKS, Benchmark, BenchmarkResult, FileLoss, Kind, LossResult, Measured, Outcome};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::found::{Found, FoundScores};
+use super::found::{Found, FoundScores, read};
+use super::records;
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::results::DATA;
 use crate::finetuning::result::FinetuneResult;
 use crate::run::clean::entries;
-use crate::run::evaluation::RunScores;
+use crate::run::evaluation::{RunScores, file_name, stage_name};
 
 /// Reads `evaluation/` of a run.
 pub(super) fn look_at_run(found: &mut Found) {
@@ -35,12 +35,50 @@ pub(super) fn look_at_run(found: &mut Found) {
         order.iter().position(|known| known == name).unwrap_or(usize::MAX)
     };
     found.scores.sort_by_key(place);
-    let unscored =
-        order.iter().filter(|name| found.scores.iter().all(|scores| scores.scores.name != **name));
-    let unscored: Vec<String> = unscored.cloned().collect();
-    for name in unscored {
+    for subject in subjects(found) {
+        name_unscored(found, &folder, &subject);
+    }
+}
+
+/// What a run scores: each model, and the ensembles of the recipe.
+fn subjects(found: &Found) -> Vec<Vec<String>> {
+    let ensembles = found.recipe.as_ref().and_then(|(_, recipe)| {
+        let ensembles = recipe.get("evaluate")?.get("ensembles")?.clone();
+        ensembles.try_into::<Vec<Vec<String>>>().ok()
+    });
+    let models = found.models.iter().map(|model| vec![model.name.clone()]);
+    models.chain(ensembles.unwrap_or_default()).collect()
+}
+
+/// Names the scores of a model or an ensemble where they are not there, and the record of their
+/// stage.
+fn name_unscored(found: &mut Found, folder: &Path, subject: &[String]) {
+    let name = subject.join(" + ");
+    let path = folder.join(format!("{}.json", file_name(subject)));
+    let stage = stage_name(subject);
+    let record = found.folder.join("stages").join(format!("{stage}.json"));
+    let (is_recorded, is_scored) = (
+        found.records.contains_key(&stage),
+        found.scores.iter().any(|scores| scores.scores.name == name),
+    );
+    let shown = path.display();
+    // What is damaged is named already.
+    if is_scored && !record.exists() {
+        let why = format!("{} is not there.", record.display());
+        found.lacks("record of the scores", &name, why);
+    } else if !is_scored && path.exists() && read_models(&path).is_some() {
+        found.lacks("scores", &name, format!("{shown} has those of other models."));
+    } else if !is_scored && !path.exists() && is_recorded {
+        found.lacks("scores", &name, format!("{shown} is not there."));
+    } else if !is_scored && !path.exists() {
         found.lacks("scores", &name, "it is not scored yet.");
     }
+}
+
+/// The models that a file has scores of.
+fn read_models(path: &Path) -> Option<Vec<String>> {
+    let scores: RunScores = serde_json::from_slice(&read(path).ok()?).ok()?;
+    Some(scores.models)
 }
 
 fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
@@ -54,28 +92,40 @@ fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
             place => PathBuf::from(place),
         };
         data.insert(result.benchmark.name(), items);
-        let answers = run.answers.get(&place).filter(|file| is_plain(file));
-        let answers = answers.map(|file| folder.join(file));
+        let answers = run.answers.get(&place).map(|file| folder.join(file));
+        if let Some(path) = answers.as_ref().filter(|path| !is_in(path, folder)) {
+            let why = format!("{} is no file beside the scores.", path.display());
+            found.lacks("answers", &name, why);
+        }
+        let answers = answers.filter(|path| is_in(path, folder));
         let predictions = answers.and_then(|path| answers_of(found, &path, &result));
         let predictions = predictions.unwrap_or_default();
         scores.outcomes.push(Outcome { result, predictions });
     }
     if let Some(value) = run.held_out_loss {
-        scores.measured.push(loss(value));
+        if run.sources.is_empty() {
+            let why = "these scores are of a version of the program that did not measure it.";
+            found.lacks("loss by source of text", &name, why);
+        }
+        scores.measured.push(loss(value, run.sources));
     }
     FoundScores { scores, rules, held_out_loss: run.held_out_loss, samples: run.samples, data }
 }
 
-/// Whether a name that a file states is that of a file beside it.
-fn is_plain(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
+/// Whether a path that a file states is that of a file in a folder itself.
+fn is_in(path: &Path, folder: &Path) -> bool {
+    let inside = path.strip_prefix(folder).ok();
+    let mut parts = inside.into_iter().flat_map(Path::components);
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
 }
 
-/// A held-out loss of which no parts are known.
-fn loss(value: f64) -> Measured {
-    let parts = vec![Part { name: "all".to_owned(), value, items: 0 }];
-    Measured { benchmark: &HeldOutLoss, unit: "nats", decimals: 4, parts, json: Value::Null }
+/// A held-out loss with those of the sources of the text, where it has several.
+fn loss(value: f64, sources: Vec<FileLoss>) -> Measured {
+    let tokens = sources.iter().map(|source| source.predicted_tokens).sum();
+    let files = if sources.len() > 1 { sources } else { Vec::new() };
+    let result =
+        LossResult { loss: value, perplexity: value.exp(), tokens, files, precision: None };
+    Measured { json: Value::Null, ..result.measured() }
 }
 
 /// The answers behind a result, if they are about its items.
@@ -105,10 +155,39 @@ fn answers_of(
 /// Reads what `evaluate` and `finetune` leave: a folder for each model.
 pub(super) fn look_at_evaluation(found: &mut Found) {
     let folders = entries(&found.folder).unwrap_or_default();
-    for folder in folders.iter().filter(|folder| folder.join("model.json").is_file()) {
+    for folder in folders.iter().filter(|folder| holds_scores(folder)) {
+        let (path, name) = (folder.join("model.json"), shown_name(folder));
+        let expected = format!("{} is not there.", path.display());
+        let what = ("place of the model", &name[..]);
+        let _: Option<ModelFile> = found.json(&path, what, Some(&expected));
+        records::read(found, folder, &format!("{name}: "));
         let scores = of_model(found, folder);
         found.scores.push(scores);
     }
+}
+
+/// What `model.json` of a model's scores has to state.
+#[derive(Deserialize)]
+struct ModelFile {
+    #[serde(rename = "models")]
+    _models: Vec<String>,
+}
+
+/// What the file beside a benchmark's scores has to state.
+#[derive(Deserialize)]
+struct DataFile {
+    data: PathBuf,
+}
+
+/// Whether a folder is that of a model's scores, also where `model.json` is lost.
+fn holds_scores(folder: &Path) -> bool {
+    let inside = |folder: &Path| entries(folder).unwrap_or_default();
+    let (tasks, is_own) = (inside(folder), |folder: &Path| folder.join("model.json").exists());
+    if is_own(folder) || tasks.iter().any(|task| is_own(task)) {
+        return is_own(folder);
+    }
+    let mut places = tasks.iter().flat_map(|task| [vec![task.clone()], inside(task)].concat());
+    places.any(|place| place.join("result.json").exists())
 }
 
 fn of_model(found: &mut Found, folder: &Path) -> FoundScores {
@@ -152,9 +231,11 @@ fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchma
                 return;
             };
             all.rules = Some(result.rules);
-            let record: Option<Value> = found.json(&place.join(DATA), what, None);
-            let data = record.and_then(|record| Some(PathBuf::from(record["data"].as_str()?)));
-            all.data.extend(data.map(|data| (benchmark.name(), data)));
+            let path = place.join(DATA);
+            let expected = format!("{} is not there.", path.display());
+            let what = ("place of the data", &name[..]);
+            let record: Option<DataFile> = found.json(&path, what, Some(&expected));
+            all.data.extend(record.map(|record| (benchmark.name(), record.data)));
             let answers = answers_of(found, &place.join("predictions.jsonl"), &result);
             let predictions = answers.unwrap_or_default();
             all.scores.outcomes.push(Outcome { result, predictions });

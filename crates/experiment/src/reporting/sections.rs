@@ -7,7 +7,7 @@ use report::page::{Block, Sample};
 use super::curves;
 use super::found::{Found, FoundScores, items as items_at};
 use super::tasks::{self, Answers};
-use super::{models, named, papers, settings};
+use super::{finetunings, model_tables, named, papers, records, settings};
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::all::report as tables;
 
@@ -95,16 +95,14 @@ fn renamed(all: &[Found]) -> (Vec<ModelScores>, Rules) {
 
 pub(super) fn results(all: &[Found]) -> Vec<Block> {
     let mut blocks = Vec::new();
-    blocks.extend(models::results(all).map(|found| table("", found)));
+    blocks.extend(model_tables::results(all).map(|found| table("", found)));
     blocks.extend(
-        models::trainings(all)
+        model_tables::trainings(all)
             .map(|found| table("How they were trained, and the text that they have seen.", found)),
     );
     let (scores, rules) = renamed(all);
-    if scores.is_empty() {
-        return blocks;
-    }
     match tables::overview(&scores, rules) {
+        _ if scores.is_empty() => {}
         Ok(overview) => {
             blocks.push(table(
                 &format!("By the rules of {}. {}", rules.name(), tables::EXPLANATION),
@@ -115,6 +113,7 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
             blocks.push(Block::Missing { what: "intervals".to_owned(), why: error.cause() });
         }
     }
+    blocks.extend(records::machines(all).map(|(caption, found)| table(&caption, found)));
     blocks
 }
 
@@ -127,6 +126,14 @@ pub(super) fn curves(all: &[Found]) -> Vec<Block> {
         }
     }
     curves::curves(&logs).into_iter().map(Block::Curves).collect()
+}
+
+/// Curves of fine-tunings.
+pub(super) fn finetunings(all: &[Found]) -> Vec<Block> {
+    let named = scored(all);
+    let models: Vec<(&str, &ModelScores)> =
+        named.iter().map(|(name, _, one)| (&name[..], &one.scores)).collect();
+    finetunings::curves(&models).into_iter().map(Block::Curves).collect()
 }
 
 /// The papers' figures, as far as there is something to draw.
@@ -187,12 +194,11 @@ pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
         if benchmark.reference().is_empty() && answers.len() <= tasks::MOST_MODELS {
             marked.push(title.clone());
         }
+        let left_out = tasks::left_out(&answers, &title);
         for by_group in [true, false] {
             let what = if by_group { "by group" } else { "by task" };
-            blocks.extend(
-                tasks::marked(&answers, by_group)
-                    .map(|found| table(&format!("{title} {what}. {}", tasks::MARKS), found)),
-            );
+            let caption = format!("{title} {what}. {}{left_out}", tasks::MARKS);
+            blocks.extend(tasks::marked(&answers, by_group).map(|found| table(&caption, found)));
         }
     }
     let (scores, rules) = renamed(all);
@@ -222,7 +228,7 @@ pub(super) fn items(all: &[Found]) -> Vec<Block> {
         let Some(tasks) = place.and_then(|place| items_at(benchmark.name(), place)) else {
             let why = match place {
                 Some(place) => format!("{} is not there or cannot be read.", place.display()),
-                None => "where its data is, is not recorded.".to_owned(),
+                None => "data.json beside its scores does not state where its data is.".to_owned(),
             };
             blocks.push(Block::Missing { what: format!("the items of {title}"), why });
             continue;

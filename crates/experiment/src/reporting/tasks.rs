@@ -21,6 +21,18 @@ pub(super) const MARKS: &str = "Percent. * p < 0.05, ** p < 0.01, *** p < 0.001 
 /// A table of more models is too wide to read.
 pub(super) const MOST_MODELS: usize = 8;
 
+/// How many models the table of [`marked`] leaves out and where they are, as a sentence behind
+/// others; empty where it has all.
+pub(super) fn left_out(models: &[Answers<'_>], title: &str) -> String {
+    match models.len() {
+        count if count > MOST_MODELS => format!(
+            " The first {MOST_MODELS} of {count} models; the others are in the table of {title} \
+             without marks, and by group in the figure and its CSV."
+        ),
+        _ => String::new(),
+    }
+}
+
 /// Whether two models answered the same items, as far as their numbers show.
 pub(super) fn is_same(one: &Outcome, other: &Outcome) -> bool {
     let names = |outcome: &Outcome| -> Vec<(String, usize)> {
@@ -222,6 +234,17 @@ mod tests {
             .map(|(model, outcome)| Answers { model, outcome });
         assert_eq!(lines(&marked(&answers, false).unwrap()), ["a 5 0.0 100.0"]);
         assert!(is_same(&weak, &strong) && !is_same(&weak, &outcome(&[1.0])));
+    }
+
+    #[test]
+    fn a_table_of_many_models_names_how_many_it_leaves_out() {
+        let one = outcome(&[1.0]);
+        let answers = |count| vec![Answers { model: "m", outcome: &one }; count];
+        assert_eq!(left_out(&answers(MOST_MODELS), "BLiMP"), "");
+        let text = left_out(&answers(12), "BLiMP");
+        assert!(text.starts_with(" The first 8 of 12 models; the others are in the"), "{text}");
+        let table = marked(&answers(12), false).unwrap();
+        assert_eq!(lines(&table), [format!("a 1{}", " 100.0".repeat(MOST_MODELS))]);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eval::output::predictions;
-use eval::{Benchmark, BenchmarkResult, BuiltinPairs, Outcome};
+use eval::{Benchmark, BenchmarkResult, BuiltinPairs, FileLoss, Outcome};
 use model::{Model, hugging_face};
 use report::format::grouped;
 use report::{Table, TableRow, closing_table};
 use serde::{Deserialize, Serialize};
 use train::TrainSettings;
-use train::data::heldout_sequences;
+use train::data::{SourceRange, heldout_sequences};
 use train::heldout::Heldout;
 
 use super::Pipeline;
@@ -20,6 +20,7 @@ use super::prepared::{PAIRS, Prepared};
 use super::samples::{Sample, samples};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
+use crate::evaluation::loss::{Ends, LossByText};
 use crate::files;
 use crate::identity;
 use crate::recipe::Source;
@@ -37,6 +38,9 @@ pub(crate) struct RunScores {
     pub parameters: u64,
     pub held_out_loss: Option<f64>,
     perplexity: Option<f64>,
+    /// The held-out loss of each source of text; none of older files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<FileLoss>,
     /// Of minimal pairs, by their place; files of earlier versions call them `blimp`.
     #[serde(alias = "blimp")]
     pub pairs: BTreeMap<String, BenchmarkResult>,
@@ -242,10 +246,16 @@ impl Pipeline<'_> {
             let (name, count) = (label(members), heldout.sequences.len() as u64);
             let work = format!("{name} on the held-out text");
             self.observer.begin(&work, "sequences", count, 0);
+            let stop_reading = || self.observer.should_stop();
+            let sources = text.validation_sources(&stop_reading)?;
+            let end = |source: &SourceRange| (source.name.clone(), source.tokens.end);
+            let ends: Ends = sources.iter().map(end).collect();
+            let mut by_source = LossByText::new(&ends);
             let mut done = 0;
-            let found = heldout.cross_entropy_of_each(&models, |_, _| {
+            let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
                 done += 1;
                 self.observer.advance(done, "");
+                by_source.add(place, log_probabilities);
             })?;
             self.observer.end(done, "");
             if !found.cross_entropy.is_finite() {
@@ -257,6 +267,7 @@ impl Pipeline<'_> {
             }
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
+            scores.sources = by_source.losses();
         }
         if let [model] = models[..] {
             scores.samples = samples(model, &text.tokenizer)?;
@@ -321,12 +332,12 @@ impl Pipeline<'_> {
 }
 
 /// The name of the files about some models.
-pub(super) fn file_name(subject: &[String]) -> String {
+pub(crate) fn file_name(subject: &[String]) -> String {
     files::short_name(&subject.join("+"))
 }
 
 /// The name of the stage that scores some models.
-pub(super) fn stage_name(subject: &[String]) -> String {
+pub(crate) fn stage_name(subject: &[String]) -> String {
     format!("evaluate-{}", file_name(subject))
 }
 

@@ -32,6 +32,7 @@ use crate::error::{Context, ExperimentError, FileContext, Result, refuse, wrong_
 use crate::estimate;
 use crate::files;
 use crate::lock::RunLock;
+use crate::machine::Machine;
 use crate::observer::{Event, Observer};
 use crate::outputs;
 use crate::recipe::{Recipe, Source, Start, suggestion};
@@ -250,7 +251,9 @@ impl<'a> Pipeline<'a> {
     /// A run in a folder; nothing is made there yet.
     fn look(recipe: Recipe, settings: &RunSettings, observer: &'a dyn Observer) -> Self {
         Self {
-            stages: Stages::look(&settings.folder).observed(observer),
+            stages: Stages::look(&settings.folder)
+                .observed(observer)
+                .on(Machine::of(&*settings.device)),
             folder: settings.folder.clone(),
             prepared: settings.prepared.clone(),
             caches: settings.caches.clone().unwrap_or_else(|| settings.folder.join("teachers")),

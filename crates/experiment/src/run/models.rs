@@ -14,7 +14,7 @@ use super::prepared::{Prepared, reads_documents};
 use super::{Pipeline, claim, teachers};
 use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::files;
-use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
+use crate::recipe::{ModelSection, Start, own_teacher};
 use crate::stage::{Reason, Stage, Status};
 use crate::training::{Training, mask_token};
 use crate::training_log::TrainingSummary;
@@ -56,7 +56,7 @@ impl Pipeline<'_> {
     ) -> Result<Vec<(String, Stage)>> {
         let mut stages: Vec<(String, Stage)> = Vec::new();
         for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
-            let stage = model_stage(&self.recipe, name, section, tokens, &stages)?;
+            let stage = self.model_stage(name, section, tokens, &stages)?;
             stages.push((name.clone(), stage));
         }
         Ok(stages)
@@ -209,6 +209,36 @@ impl Pipeline<'_> {
         }
     }
 
+    /// Everything a model's weights follow from.
+    fn model_stage(
+        &self,
+        name: &str,
+        section: &ModelSection,
+        tokens: &Stage,
+        earlier: &[(String, Stage)],
+    ) -> Result<Stage> {
+        let (mut settings, documents) = (section_identity(section)?, &self.recipe.corpus.documents);
+        if !documents.is_empty() && reads_documents(&section.train) {
+            settings["documents"] = serde_json::to_value(documents)?;
+        }
+        let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(tokens);
+        if let Start::Folder(folder) = &section.start {
+            stage = stage.follows(
+                &folder.to_string_lossy(),
+                crate::identity::weights(folder, self.observer)?,
+            );
+        }
+        for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
+            let own = own_teacher(&self.recipe, teacher);
+            stage = match own.and_then(|own| earlier.iter().find(|(name, _)| name == own.name)) {
+                Some((_, earlier)) => stage.after(earlier),
+                None => stage
+                    .follows(teacher, crate::identity::weights(Path::new(teacher), self.observer)?),
+            };
+        }
+        Ok(stage)
+    }
+
     /// What a student is distilled from, with its teachers' folders.
     pub(super) fn distillation(
         &self,
@@ -256,32 +286,6 @@ fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
     }
     config.bos_token_id = id(Role::Begin).or(end).or(config.bos_token_id);
     config.pad_token_id = config.pad_token_id.and(id(Role::Padding));
-}
-
-/// Everything a model's weights follow from.
-fn model_stage(
-    recipe: &Recipe,
-    name: &str,
-    section: &ModelSection,
-    tokens: &Stage,
-    earlier: &[(String, Stage)],
-) -> Result<Stage> {
-    let (mut settings, documents) = (section_identity(section)?, &recipe.corpus.documents);
-    if !documents.is_empty() && reads_documents(&section.train) {
-        settings["documents"] = serde_json::to_value(documents)?;
-    }
-    let mut stage = Stage::new(&format!("model-{name}"), &settings)?.after(tokens);
-    if let Start::Folder(folder) = &section.start {
-        stage = stage.follows(&folder.to_string_lossy(), crate::identity::weights(folder)?);
-    }
-    for teacher in section.distill.iter().flat_map(|distill| &distill.teachers) {
-        let own = own_teacher(recipe, teacher);
-        stage = match own.and_then(|own| earlier.iter().find(|(name, _)| name == own.name)) {
-            Some((_, earlier)) => stage.after(earlier),
-            None => stage.follows(teacher, crate::identity::weights(Path::new(teacher))?),
-        };
-    }
-    Ok(stage)
 }
 
 /// The settings that decide a model's weights, under their keys in a recipe.

@@ -1,6 +1,7 @@
 //! What is prepared from the text before training: cleaned text, tokenizer and tokens, in the run's
 //! folder or in one that runs share; and minimal pairs of the built-in grammar.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
 use crate::files;
 use crate::identity;
 use crate::lock::{LockError, RunLock};
+use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::reading::{self, ReadingProgress};
 use crate::recipe::{CorpusSection, Recipe, Source, Validation};
@@ -34,10 +36,29 @@ pub(super) struct Prepared {
     pub tokenizer: Tokenizer,
     pub training: TrainingText,
     pub validation: TokenFile,
+    /// The places of the held-out files in the held-out tokens, by [`validation_sources`].
+    ///
+    /// [`validation_sources`]: Self::validation_sources
+    held_out: OnceCell<Vec<SourceRange>>,
     /// The stage that every model stands on.
     pub stage: Stage,
     /// Where text, tokenizer and tokens are.
     pub folder: PathBuf,
+}
+
+impl Prepared {
+    /// The places of the held-out files in the held-out tokens.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or it was asked to stop.
+    pub(super) fn validation_sources(&self, should_stop: ShouldStop<'_>) -> Result<&[SourceRange]> {
+        if self.held_out.get().is_none() {
+            let places = (VALIDATION, VALIDATION_SOURCES);
+            let found = sources(&self.folder, places, &self.tokenizer, should_stop)?;
+            return Ok(self.held_out.get_or_init(|| found));
+        }
+        Ok(self.held_out.get_or_init(Vec::new))
+    }
 }
 
 pub(super) const TRAIN: &str = "corpus/train";
@@ -48,6 +69,8 @@ const TRAIN_TOKENS: &str = "tokens/train.bin";
 /// Where the corpus files are in the training tokens.
 const SOURCES: &str = "tokens/sources.json";
 const VALIDATION_TOKENS: &str = "tokens/validation.bin";
+/// Where the held-out files are in the held-out tokens.
+const VALIDATION_SOURCES: &str = "tokens/validation_sources.json";
 
 /// Sequences as the papers cut them; what `tokenizer_config.json` of the prepared data states. A
 /// trained model's own folder has the length that it was trained with.
@@ -136,7 +159,8 @@ impl Pipeline<'_> {
             return self.preparation(&self.folder, &self.stages).prepare(stages);
         };
         std::fs::create_dir_all(&folder).at("make", &folder)?;
-        let stages_there = Stages::look(&folder).observed(self.observer);
+        let machine = Machine::of(&*self.device);
+        let stages_there = Stages::look(&folder).observed(self.observer).on(machine);
         let _lock = match lock_waiting(&folder, self.observer) {
             // Complete data may be in a place where nothing can be written.
             Err(error) if error.is_forbidden() => {
@@ -235,19 +259,27 @@ impl Preparation<'_> {
         }
         self.perform(&tokenizer_stage, &[TOKENIZER], || self.make_tokenizer())?;
         let tokenizer = Tokenizer::load(&self.folder.join("tokenizer/tokenizer.json"))?;
-        self.perform(&tokens, &[TRAIN_TOKENS, VALIDATION_TOKENS, SOURCES], || {
-            let sources = self.encode(TRAIN, TRAIN_TOKENS, &tokenizer)?;
-            files::write_json(&self.folder.join(SOURCES), &sources)?;
-            self.encode(VALIDATION, VALIDATION_TOKENS, &tokenizer).map(|_| ())
+        let outputs = [TRAIN_TOKENS, VALIDATION_TOKENS, SOURCES, VALIDATION_SOURCES];
+        self.perform(&tokens, &outputs, || {
+            for (from, to, sources) in [
+                (TRAIN, TRAIN_TOKENS, SOURCES),
+                (VALIDATION, VALIDATION_TOKENS, VALIDATION_SOURCES),
+            ] {
+                let found = self.encode(from, to, &tokenizer)?;
+                files::write_json(&self.folder.join(sources), &found)?;
+            }
+            Ok(())
         })?;
         let open = |file: &str| TokenFile::open(&self.folder.join(file));
         let (training, validation) = (open(TRAIN_TOKENS)?, open(VALIDATION_TOKENS)?);
-        let mut training = TrainingText::new(training, self.sources(&tokenizer)?);
+        let should_stop = || self.observer.should_stop();
+        let sources = sources(self.folder, (TRAIN, SOURCES), &tokenizer, &should_stop)?;
+        let mut training = TrainingText::new(training, sources);
         if self.recipe.models.values().any(|model| reads_documents(&model.train)) {
             training = training.with_documents(&tokenizer, &self.recipe.corpus.documents);
         }
-        let folder = self.folder.to_owned();
-        Ok(Prepared { training, validation, tokenizer, stage: tokens, folder })
+        let (folder, held_out) = (self.folder.to_owned(), OnceCell::new());
+        Ok(Prepared { training, validation, held_out, tokenizer, stage: tokens, folder })
     }
 
     fn perform(
@@ -363,18 +395,6 @@ impl Preparation<'_> {
         Ok(tokenizer.save_folder(&self.folder.join(TOKENIZER), SEQUENCE_LENGTH)?)
     }
 
-    /// The places of the corpus files in the training tokens, which earlier versions did not write
-    /// down.
-    fn sources(&self, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
-        let place = self.folder.join(SOURCES);
-        if place.is_file() {
-            return files::read_json(&place);
-        }
-        let should_stop = || self.observer.should_stop();
-        let texts = texts::open_files(&self.folder.join(TRAIN))?;
-        training_text::count_again(&should_stop, tokenizer, &texts)
-    }
-
     /// Encodes a folder into a token file, and returns the places of its texts there.
     fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
         let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
@@ -397,6 +417,22 @@ impl Preparation<'_> {
         self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
         Ok(sources)
     }
+}
+
+/// The places of the files of a prepared text in its tokens, which earlier versions did not write
+/// down.
+fn sources(
+    folder: &Path,
+    (text, places): (&str, &str),
+    tokenizer: &Tokenizer,
+    should_stop: ShouldStop<'_>,
+) -> Result<Vec<SourceRange>> {
+    let place = folder.join(places);
+    if place.is_file() {
+        return files::read_json(&place);
+    }
+    let texts = texts::open_files(&folder.join(text))?;
+    training_text::count_again(should_stop, tokenizer, &texts)
 }
 
 /// The built-in corpus, which is written whenever it is read.

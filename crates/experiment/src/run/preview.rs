@@ -10,7 +10,7 @@ use train::checkpoint;
 use super::status::share;
 use super::{Pipeline, RunSettings};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
-use crate::observer::Silent;
+use crate::observer::Observer;
 use crate::recipe::{RESOLVED, Recipe, Source};
 use crate::stage::{Reason, Stage, Stages, Status};
 use crate::training_log::{MetricsRecord, TrainingSummary};
@@ -44,12 +44,17 @@ pub struct UndoneTraining {
     pub reason: Reason,
 }
 
-/// Looks at a run as a recipe would have it. Nothing is made or changed.
+/// Looks at a run as a recipe would have it. Nothing is made or changed; the observer sees how far
+/// the reading of large folders is.
 ///
 /// # Errors
 /// When something that the recipe names cannot be read.
-pub fn preview(recipe: Recipe, settings: &RunSettings) -> Result<Vec<StagePreview>> {
-    Pipeline::look(recipe, settings, &Silent).preview()
+pub fn preview(
+    recipe: Recipe,
+    settings: &RunSettings,
+    observer: &dyn Observer,
+) -> Result<Vec<StagePreview>> {
+    Pipeline::look(recipe, settings, observer).preview()
 }
 
 impl Pipeline<'_> {

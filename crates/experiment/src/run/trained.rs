@@ -63,7 +63,7 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
     if entries.next().is_none() {
         return Ok(());
     }
-    if is_begun_export(output)? {
+    if is_begun_export(output)? || is_new_repository(output)? {
         return Ok(());
     }
     if output.join("config.json").is_file() {
@@ -77,8 +77,11 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
         .advise("name a new folder with --output")
 }
 
+/// What a new repository of a hub has.
+const REPOSITORY: [&str; 5] = ["README.md", "LICENSE", ".gitattributes", ".gitignore", ".git"];
+
 /// Whether a folder has nothing but files of an export, and no weights among them: what one leaves
-/// that was stopped.
+/// that was stopped, perhaps in a new repository.
 fn is_begun_export(output: &Path) -> Result<bool> {
     const WRITTEN: [&str; 5] = [
         "config.json",
@@ -90,11 +93,23 @@ fn is_begun_export(output: &Path) -> Result<bool> {
     for entry in std::fs::read_dir(output).at("read", output)? {
         let name = entry.at("read", output)?.file_name();
         let is_partial = Path::new(&name).extension().is_some_and(|ending| ending == "partial");
-        if !is_partial && !WRITTEN.iter().any(|known| name == *known) {
+        let mut known = WRITTEN.iter().chain(&REPOSITORY);
+        if !is_partial && !known.any(|known| name == *known) {
             return Ok(false);
         }
     }
     Ok(output.join("config.json").is_file())
+}
+
+/// Whether a folder has nothing but what a new repository of a hub has.
+fn is_new_repository(output: &Path) -> Result<bool> {
+    for entry in std::fs::read_dir(output).at("read", output)? {
+        let name = entry.at("read", output)?.file_name();
+        if !REPOSITORY.iter().any(|known| name == *known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -128,6 +143,12 @@ mod tests {
         check_model_folder(&output, false).unwrap();
         fs::create_dir(&output).unwrap();
         check_model_folder(&output, false).unwrap();
+        // A new repository of a hub.
+        fs::create_dir(output.join(".git")).unwrap();
+        for name in ["README.md", "LICENSE", ".gitattributes"] {
+            fs::write(output.join(name), "").unwrap();
+            check_model_folder(&output, false).unwrap();
+        }
         fs::write(output.join("thesis.tex"), "").unwrap();
         for replace in [false, true] {
             let cause = check_model_folder(&output, replace).unwrap_err().cause();

@@ -18,6 +18,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use self::reason::{Reason, Status};
+pub(crate) use self::stages::{Record, StageEnd};
 pub use self::stages::{Stages, verify_folder};
 
 /// Why a stage's state could not be read or written.

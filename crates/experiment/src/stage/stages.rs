@@ -5,24 +5,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
 
 use base::{atomic_file, stop};
+use report::format::time_of_day;
 use serde::{Deserialize, Serialize};
 
 use super::outputs::{self, Look, OutputFile};
 use super::{Reason, Stage, StageError, Status, failed};
 use crate::error::ExperimentError;
+use crate::machine::Machine;
 use crate::observer::Observer;
 
 /// The file that a finished stage leaves.
-#[derive(Serialize, Deserialize)]
-struct Record {
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
     fingerprint: String,
     stage: Stage,
     outputs: Vec<OutputFile>,
     /// Of a trained model, the precision and what computed the products.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    products: Option<String>,
+    pub(crate) products: Option<String>,
+    /// When and where it ended; not known of older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) end: Option<StageEnd>,
+}
+
+/// The end of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StageEnd {
+    /// The moment, in UTC.
+    pub(crate) time: String,
+    /// Seconds that the process which finished it has worked on it.
+    pub(crate) seconds: f64,
+    /// What it ran on.
+    pub(crate) machine: Machine,
 }
 
 /// The finished stages of one run.
@@ -30,6 +47,10 @@ pub struct Stages<'a> {
     run: PathBuf,
     /// Can ask to stop while files are hashed.
     observer: Option<&'a dyn Observer>,
+    /// What stages run on, for their records.
+    machine: Option<Machine>,
+    /// When the work on the last stage began.
+    begun: Cell<Instant>,
     performed: Cell<usize>,
     skipped: Cell<usize>,
     /// Stages whose outputs have been hashed by this process.
@@ -54,6 +75,8 @@ impl<'a> Stages<'a> {
         Self {
             run: run.to_path_buf(),
             observer: None,
+            machine: None,
+            begun: Cell::new(Instant::now()),
             performed: Cell::new(0),
             skipped: Cell::new(0),
             verified: RefCell::default(),
@@ -64,6 +87,11 @@ impl<'a> Stages<'a> {
     /// The same stages, whose files are hashed until the observer asks to stop.
     pub fn observed(self, observer: &'a dyn Observer) -> Self {
         Self { observer: Some(observer), ..self }
+    }
+
+    /// The same stages, which run on a machine that their records name.
+    pub fn on(self, machine: Machine) -> Self {
+        Self { machine: Some(machine), ..self }
     }
 
     fn should_stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
@@ -96,6 +124,7 @@ impl<'a> Stages<'a> {
         }
         // From here on the old output may be half replaced: no record may state that it is done.
         self.forget(stage)?;
+        self.begun.set(Instant::now());
         work(&reason)?;
         self.mark_done(stage, outputs)?;
         self.performed.set(self.performed.get() + 1);
@@ -253,7 +282,12 @@ impl<'a> Stages<'a> {
         let outputs = outputs.map_err(failed("read", &self.run))?;
         let (fingerprint, stage) = (stage.fingerprint(), stage.clone());
         let products = self.products.borrow().get(&stage.name).cloned();
-        let record = Record { fingerprint, stage, outputs, products };
+        let end = self.machine.clone().map(|machine| StageEnd {
+            time: time_of_day(SystemTime::now()),
+            seconds: self.begun.get().elapsed().as_secs_f64(),
+            machine,
+        });
+        let record = Record { fingerprint, stage, outputs, products, end };
         let text = serde_json::to_string_pretty(&record)
             .map_err(|source| StageError::Settings { stage: record.stage.name.clone(), source })?;
         atomic_file::write(place, text.as_bytes()).map_err(failed("write", place))

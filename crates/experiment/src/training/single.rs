@@ -14,6 +14,7 @@ use crate::error::{Context, Result, refuse};
 use crate::estimate::require_memory;
 use crate::identity;
 use crate::lock::RunLock;
+use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
@@ -93,7 +94,7 @@ pub fn train_single(
     let vocab_size = model.config().vocab_size;
     let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
     let distill = distill.map(distillation).transpose()?;
-    let stage = stage(files, section)?;
+    let stage = stage(files, section, observer)?;
     let training = Training {
         name: "training",
         folder: &files.output,
@@ -113,8 +114,8 @@ pub fn train_single(
     }
     // While the weights are replaced there is no record of them.
     files::remove(&files.output.join(FINISHED))?;
+    let stages = Stages::look(&files.output).on(Machine::of(&**device));
     let products = training.execute(&log)?;
-    let stages = Stages::look(&files.output);
     stages.computed(&stage, products);
     Ok(stages.write_record(
         &stage,
@@ -221,11 +222,11 @@ fn compare_tokenizers(
 }
 
 /// Everything that is read: token files and how they are read, start weights, teachers.
-fn stage(files: &TrainingFiles, section: &ModelSection) -> Result<Stage> {
+fn stage(files: &TrainingFiles, section: &ModelSection, observer: &dyn Observer) -> Result<Stage> {
     let mut stage = Stage::new("training", &files.raw_tokens)?.reads(&files.tokens)?;
     stage = stage.reads_all(&stop::never, &files.validation)?;
     for (role, folder) in folders(section) {
-        stage = stage.follows(role, identity::weights(&folder)?);
+        stage = stage.follows(role, identity::weights(&folder, observer)?);
     }
     Ok(stage)
 }

@@ -12,6 +12,7 @@ mod tests;
 mod weight_files;
 mod weights;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -171,14 +172,38 @@ pub fn save_output(
 /// # Errors
 /// When the folder holds no model, or cannot be read.
 pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
+    fingerprint_seen(folder, |_| ())
+}
+
+/// The same; `see` gets, now and then, how many bytes of weights are read.
+///
+/// # Errors
+/// As there.
+pub fn fingerprint_seen(folder: &Path, mut see: impl FnMut(u64)) -> Result<String, ModelError> {
+    /// Bytes between two reports.
+    const PIECE: u64 = 64 << 20;
     let mut hasher = blake3::Hasher::new();
     hasher.update(config::to_json(&load_any_config(folder)?).to_string().as_bytes());
+    let before = hasher.count();
     for path in weight_files::paths(folder)? {
-        let file = input_file::open_regular(&path);
-        let hash = file.and_then(|file| hasher.update_reader(file).map(drop));
-        hash.map_err(|cause| ModelError::Io { path, cause })?;
+        let failed = |cause| ModelError::Io { path: path.clone(), cause };
+        let mut file = input_file::open_regular(&path).map_err(failed)?;
+        loop {
+            let read = hasher.count();
+            hasher.update_reader(file.by_ref().take(PIECE)).map_err(failed)?;
+            if hasher.count() == read {
+                break;
+            }
+            see(hasher.count() - before);
+        }
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Bytes of a folder's files of weights; 0 where there are none.
+pub fn weight_bytes(folder: &Path) -> u64 {
+    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    weight_files::paths(folder).map_or(0, |paths| paths.iter().map(size).sum())
 }
 
 /// A configuration as `config.json` holds it.

@@ -4,12 +4,14 @@
 //! Names and texts may come from files of others: in the metadata they are quoted as YAML, in the
 //! text they are escaped as Markdown.
 
+mod metadata;
 mod quote;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
+pub use metadata::{LICENSES, is_dataset, is_language};
 use quote::{code, text, yaml};
 
 const TEMPLATE: &str = include_str!("card.md");

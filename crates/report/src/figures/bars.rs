@@ -23,6 +23,8 @@ pub struct Bar {
 
 /// More rows fit on no page.
 const ROWS: usize = 80;
+/// Bars of more series beside each other are too thin to be told apart.
+const SERIES: usize = 24;
 /// Widest mark, in pixels.
 const WIDEST_MARK: f64 = 60.0;
 
@@ -30,11 +32,12 @@ const WIDEST_MARK: f64 = 60.0;
 pub fn bars(title: &str, value: &str, bars: &[Bar]) -> Figure {
     let rows = distinct(bars.iter().map(|bar| bar.row.as_str()));
     let shown = &rows[..rows.len().min(ROWS)];
-    let series = distinct(bars.iter().map(|bar| bar.series.as_str()));
+    let all_series = distinct(bars.iter().map(|bar| bar.series.as_str()));
+    let series = &all_series[..all_series.len().min(SERIES)];
     let legend = Legend::new(series.iter().copied().filter(|_| series.len() > 1));
     let has = |bar: &&Bar| Scale::Linear.has(bar.value);
-    let drawn: Vec<&Bar> =
-        bars.iter().filter(has).filter(|bar| shown.contains(&bar.row.as_str())).collect();
+    let is_shown = |bar: &&Bar| shown.contains(&&bar.row[..]) && series.contains(&&bar.series[..]);
+    let drawn: Vec<&Bar> = bars.iter().filter(has).filter(is_shown).collect();
     let interval = |bar: &Bar| {
         bar.interval.filter(|(low, high)| Scale::Linear.has(*low) && Scale::Linear.has(*high))
     };
@@ -46,11 +49,11 @@ pub fn bars(title: &str, value: &str, bars: &[Bar]) -> Figure {
     let thick = (60.0 / series.len().max(1) as f64).clamp(3.0, 11.0);
     let row_height = (thick * series.len() as f64 + 6.0).max(SMALL + 4.0);
     let height = row_height * shown.len().max(3) as f64 + 2.0 * NORMAL + SMALL + 26.0;
-    let height = height.max(17.0 * series.len().min(15) as f64 + 20.0);
+    let height = height.max(legend.height_beside() + 20.0).round();
     let mark = |bar: &Bar| fitted(&bar.mark, WIDEST_MARK, SMALL);
     let widths = drawn.iter().map(|bar| text_width(&mark(bar), SMALL));
     let widest_mark = widths.fold(0.0, f64::max);
-    let mut canvas = Canvas::new(WIDTH, height.round());
+    let mut canvas = Canvas::new(WIDTH, height + legend.height());
     let frame = Frame::new(
         (0.0, 0.0),
         (WIDTH - legend.width() - widest_mark, height),
@@ -88,10 +91,13 @@ pub fn bars(title: &str, value: &str, bars: &[Bar]) -> Figure {
     legend.draw(&mut canvas, (WIDTH - legend.width(), frame.top), |canvas, index, (x, y)| {
         canvas.rectangle((x - 6.0, y - 5.0), (x + 6.0, y + 5.0), Ink::of_series(index));
     });
-    let text = match rows.len() - shown.len() {
-        0 => String::new(),
-        more => format!("The first {ROWS} of {} rows.", more + ROWS),
+    let cut = |shown: usize, all: usize, what: &str| {
+        let text = format!("The first {shown} of {all} {what} are drawn; the CSV has all.");
+        (shown < all).then_some(text)
     };
+    let rows = cut(shown.len(), rows.len(), "rows");
+    let text = rows.into_iter().chain(cut(series.len(), all_series.len(), "series"));
+    let text = text.collect::<Vec<_>>().join(" ");
     let left_out = bars.iter().filter(|bar| !has(bar)).count();
     let row = |bar: &Bar| {
         let (low, high) = (bar.interval.map(|ends| ends.0), bar.interval.map(|ends| ends.1));

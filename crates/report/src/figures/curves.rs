@@ -44,7 +44,7 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve]) -> Figure {
         Ruler::of(y.scale, drawn().map(|(_, y)| y), 6),
         (&x.title, &y.title),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     // What is held out is few points, above the rest.
     for held_out in [false, true] {

@@ -70,7 +70,7 @@ pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint]) -> Figure {
         Ruler::of(Scale::Linear, drawn.iter().map(|point| point.y), 6),
         (x, y),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     let pairs: Vec<(f64, f64)> = drawn.iter().map(|point| (point.x, point.y)).collect();
     let line = least_squares(&pairs);

@@ -2,7 +2,7 @@
 
 use super::canvas::{Anchor, Canvas, Spot};
 use super::scale::Ruler;
-use super::style::{Ink, LEGEND, NORMAL, SMALL, fitted, text_width};
+use super::style::{Ink, LEGEND, MOST_NAMES, NORMAL, SMALL, WIDTH, fitted, text_width};
 
 /// A rectangle between two axes.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Frame {
     is_upright: bool,
 }
 
-/// Widest name of a legend, in pixels.
+/// Widest name of a legend beside a frame, in pixels.
 const WIDEST: f64 = 150.0;
 /// What is left free around a frame, in pixels: nothing is cut off at the border.
 const BORDER: f64 = 16.0;
@@ -110,45 +110,88 @@ fn widest(ruler: &Ruler) -> f64 {
     ruler.ticks.iter().map(|(_, label)| text_width(label, SMALL)).fold(0.0, f64::max)
 }
 
-/// The names of series with how they are drawn, right of a frame.
+/// The names of series with how they are drawn: right of a frame where they are few and short,
+/// otherwise below it in columns.
 pub(crate) struct Legend {
     entries: Vec<String>,
     left_out: usize,
+    /// Columns below the frame; 0 for a legend beside it.
+    columns: usize,
 }
+
+/// Distance of two lines of a legend, in pixels.
+const LINE: f64 = 17.0;
+/// Room of a series' sign before its name, with what is free behind the name.
+const SIGN: f64 = 26.0;
 
 impl Legend {
     /// A legend of the first names.
     pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
-        let shown = if names.len() > LEGEND { LEGEND - 1 } else { names.len() };
-        let entries = names[..shown].iter().map(|name| fitted(name, WIDEST, SMALL)).collect();
-        Self { entries, left_out: names.len() - shown }
+        let is_short = |name: &&str| text_width(name, SMALL) <= WIDEST;
+        if names.len() <= LEGEND && names.iter().all(is_short) {
+            let entries = names.iter().map(|name| fitted(name, WIDEST, SMALL)).collect();
+            return Self { entries, left_out: 0, columns: 0 };
+        }
+        let shown = if names.len() > MOST_NAMES { MOST_NAMES - 1 } else { names.len() };
+        let widest = WIDTH - BORDER - SIGN - 12.0;
+        let entries: Vec<String> =
+            names[..shown].iter().map(|name| fitted(name, widest, SMALL)).collect();
+        let widest = entries.iter().map(|name| text_width(name, SMALL)).fold(90.0, f64::max);
+        let columns = ((WIDTH - BORDER) / (widest + SIGN + 12.0)).floor().max(1.0) as usize;
+        Self { entries, left_out: names.len() - shown, columns }
     }
 
-    /// The room that it takes, in pixels.
+    /// The room that it takes beside the frame, in pixels.
     pub(crate) fn width(&self) -> f64 {
         let widths = self.entries.iter().map(|name| text_width(name, SMALL));
-        match self.entries.is_empty() {
+        match self.entries.is_empty() || self.columns > 0 {
             true => 0.0,
-            false => widths.fold(0.0, f64::max).max(50.0) + 26.0,
+            false => widths.fold(0.0, f64::max).max(50.0) + SIGN,
         }
     }
 
-    /// Draws it with its upper left corner at a place; `sample` draws the sign of a series.
+    /// The room that it takes below the frame.
+    pub(crate) fn height(&self) -> f64 {
+        match self.columns {
+            0 => 0.0,
+            columns => LINE * self.lines().div_ceil(columns) as f64 + 12.0,
+        }
+    }
+
+    /// The height that a legend beside a frame needs.
+    pub(crate) fn height_beside(&self) -> f64 {
+        if self.columns > 0 { 0.0 } else { LINE * self.lines() as f64 }
+    }
+
+    /// Entries, and the line on what is left out.
+    fn lines(&self) -> usize {
+        self.entries.len() + usize::from(self.left_out > 0)
+    }
+
+    /// Draws it with its upper left corner at a place beside the frame, or at the lower end of the
+    /// canvas; `sample` draws the sign of a series.
     pub(crate) fn draw(
         &self,
         canvas: &mut Canvas,
-        (x, y): Spot,
+        beside: Spot,
         mut sample: impl FnMut(&mut Canvas, usize, Spot),
     ) {
+        let below = (BORDER / 2.0, canvas.size.1 - self.height());
+        let (x, y) = if self.columns > 0 { below } else { beside };
+        let wide = (WIDTH - BORDER) / self.columns.max(1) as f64;
+        let place = |index: usize| {
+            let (line, column) = (index / self.columns.max(1), index % self.columns.max(1));
+            (x + wide * column as f64, y + 8.0 + LINE * line as f64)
+        };
         for (index, name) in self.entries.iter().enumerate() {
-            let middle = y + 8.0 + 17.0 * index as f64;
+            let (x, middle) = place(index);
             sample(canvas, index, (x + 9.0, middle));
             canvas.text(name, (x + 23.0, middle), Anchor::Start, SMALL);
         }
         if self.left_out > 0 {
-            let middle = y + 8.0 + 17.0 * self.entries.len() as f64;
-            let rest = format!("and {} more", self.left_out);
+            let (x, middle) = place(self.entries.len());
+            let rest = format!("and {} more (CSV)", self.left_out);
             canvas.text_in(&rest, (x + 23.0, middle), Anchor::Start, SMALL, Ink::FAINT.faded(0.8));
         }
     }

@@ -70,7 +70,7 @@ pub fn history(title: &str, value: &str, goal: Best, trials: &[HistoryTrial]) ->
         Ruler::of(Scale::Linear, typical.iter().copied(), 6),
         ("trial", value),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     let worst = if goal == Best::Lowest { frame.top + 6.0 } else { frame.bottom - 6.0 };
     let mut best: Option<f64> = None;

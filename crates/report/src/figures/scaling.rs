@@ -38,7 +38,7 @@ pub fn scaling(title: &str, x: &str, y: &str, points: &[ScalingPoint]) -> Figure
         Ruler::of(Scale::Linear, ends, 6),
         (x, y),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     for (index, name) in series.iter().enumerate() {
         let ink = Ink::of_series(index);

@@ -10,8 +10,10 @@ pub(crate) const HEIGHT: f64 = 380.0;
 pub(crate) const SMALL: f64 = 11.0;
 /// Size of titles of axes.
 pub(crate) const NORMAL: f64 = 12.0;
-/// Most entries of a legend.
+/// Most entries of a legend beside a frame.
 pub(crate) const LEGEND: usize = 14;
+/// Most entries of a legend below a frame.
+pub(crate) const MOST_NAMES: usize = 60;
 /// Widest name beside an axis, in pixels.
 pub(crate) const BESIDE: f64 = 180.0;
 

@@ -256,16 +256,56 @@ fn a_million_points_are_few() {
 }
 
 #[test]
-fn hundreds_of_models_have_a_short_legend() {
-    let curve = |index| Curve {
-        model: format!("model {index}"),
-        is_held_out: false,
-        points: vec![(0.0, 1.0), (1.0, 2.0)],
+fn legends_of_many_models_are_below_and_name_how_many_are_left_out() {
+    let legend = |count: usize, name: &dyn Fn(usize) -> String| {
+        let curve = |index| Curve {
+            model: name(index),
+            is_held_out: false,
+            points: vec![(0.0, 1.0), (1.0, 2.0)],
+        };
+        let lines: Vec<Curve> = (0..count).map(curve).collect();
+        let figure = curves("t", &Axis::linear("step"), &Axis::linear("loss"), &lines);
+        check(&figure);
+        figure.svg
     };
-    let lines: Vec<Curve> = (0..300).map(curve).collect();
-    let figure = curves("t", &Axis::linear("step"), &Axis::linear("loss"), &lines);
-    assert!(figure.svg.contains("model 12<") && !figure.svg.contains("model 13<"));
-    assert!(figure.svg.contains("and 287 more"));
+    let short = |index: usize| format!("model {index}");
+    let (few, many, all) = (legend(14, &short), legend(40, &short), legend(300, &short));
+    let height = |svg: &str| svg.split('"').nth(5).unwrap().to_owned();
+    assert!(few.contains("model 13<") && !few.contains("more"));
+    assert!(many.contains("model 39<") && !many.contains("more"), "all forty are named");
+    assert!(height(&many) != height(&few), "{}", height(&many));
+    assert!(all.contains("model 58<") && !all.contains("model 59<"));
+    assert!(all.contains("and 241 more (CSV)"));
+    let long =
+        |index: usize| format!("runs-of-the-second-of-march-{index}/teacher-llama-of-the-second");
+    let few = legend(3, &long);
+    assert!(few.contains(&long(0)) && few.contains(&long(2)), "long names are whole");
+}
+
+#[test]
+fn bars_name_how_many_series_and_rows_they_leave_out() {
+    let bars_of = |rows: usize, series: usize| {
+        let of = |index: usize| Bar {
+            row: format!("row {}", index / series),
+            series: format!("model {}", index % series),
+            value: index as f64,
+            interval: None,
+            mark: String::new(),
+        };
+        let figure = bars("t", "x", &(0..rows * series).map(of).collect::<Vec<_>>());
+        check(&figure);
+        assert_eq!(figure.rows.len(), rows * series, "the data has all");
+        figure
+    };
+    assert_eq!(bars_of(3, 20).caption, "");
+    assert!(bars_of(3, 20).svg.contains("model 19<"));
+    let many = bars_of(90, 30);
+    assert_eq!(
+        many.caption,
+        "The first 80 of 90 rows are drawn; the CSV has all. \
+         The first 24 of 30 series are drawn; the CSV has all."
+    );
+    assert!(many.svg.contains("model 23<") && !many.svg.contains("model 24<"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> F
         Ruler::of(Scale::Linear, all.iter().copied(), 7),
         ("", score),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     for violin in violins {
         let scores: Vec<f64> = violin.scores.iter().copied().filter(has).collect();

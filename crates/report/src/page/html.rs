@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Block, Page};
 use crate::Figure;
 use crate::figures::file_stem;
-use crate::format::{is_unseen, visible};
+use crate::format::{is_unseen, json_escaped, visible};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -127,27 +127,17 @@ fn item(block: &Block, ids: &mut Ids) -> Item {
     }
 }
 
-/// A figure's columns and rows.
+/// A figure's columns and rows, in the characters of its CSV.
 fn rows(figure: &Figure) -> serde_json::Value {
-    json!({ "columns": figure.columns, "rows": figure.rows })
+    let shown = |cells: &Vec<String>| cells.iter().map(|cell| visible(cell)).collect::<Vec<_>>();
+    let rows: Vec<_> = figure.rows.iter().map(shown).collect();
+    json!({ "columns": shown(&figure.columns), "rows": rows })
 }
 
 /// JSON of which no text can end the script element around it, or turn the page's source.
 fn in_script(value: &serde_json::Value) -> String {
     let is_escaped = |letter: char| matches!(letter, '<' | '>' | '&') || is_unseen(letter);
-    let mut written = String::new();
-    for letter in value.to_string().chars() {
-        match is_escaped(letter) {
-            true => {
-                let mut units = [0; 2];
-                for unit in letter.encode_utf16(&mut units) {
-                    written += &format!("\\u{unit:04x}");
-                }
-            }
-            false => written.push(letter),
-        }
-    }
-    written
+    json_escaped(&value.to_string(), is_escaped)
 }
 
 /// Anchors that are used already.

@@ -170,13 +170,16 @@
         dataIdx: nearest,
       },
       focus: { alpha: 0.35 },
+      // A color comes again after seven models, then with dashes.
+      legend: { markers: { dash: (plot, index) =>
+        (plot.series[index].dash?.length ? "dashed" : "solid") } },
       series: [
         { label: AXES[choice.axis].label, value: (_, value) => short(value) },
         ...chart.data.series.map((one, index) => ({
           label: one.name,
           stroke: () => ink(one.name),
           width: 1.5,
-          dash: dash(one.name),
+          dash: dash(one.name).length > 0 ? dash(one.name) : undefined,
           spanGaps: false,
           points: { show: one.y.length < 40, size: 5 },
           show: chart.shown[index] ?? true,
@@ -261,9 +264,31 @@
       idle(next);
     };
     idle(next);
-    window.addEventListener("beforeprint", () =>
-      charts.forEach((chart) => chart.plot || draw(chart)));
   };
+
+  // On paper every chart is drawn and no wider than a page, and what is closed is open.
+  const PAPER = 660;
+  const opened = [];
+  const toPaper = () => {
+    for (const chart of charts) {
+      if (!chart.plot) draw(chart);
+      const width = Math.min(chart.plot.width, PAPER);
+      if (width < chart.plot.width) chart.plot.setSize({ width, height: 280 });
+    }
+    for (const details of document.querySelectorAll("main details:not([open])")) {
+      details.open = true;
+      opened.push(details);
+    }
+  };
+  const fromPaper = () => {
+    opened.splice(0).forEach((details) => { details.open = false; });
+    for (const { plot, place } of charts) {
+      const width = Math.max(Math.floor(place.clientWidth), 200);
+      if (plot && plot.width !== width) plot.setSize({ width, height: 280 });
+    }
+  };
+  window.addEventListener("beforeprint", toPaper);
+  window.addEventListener("afterprint", fromPaper);
 
   const follow = async (address) => {
     try {

@@ -8,7 +8,7 @@ use eval::classification::find_task;
 use experiment::finetuning::jobs::{Jobs, select_tasks};
 use experiment::finetuning::tuner::{FinetuneSubject, Tuner};
 use experiment::recipe::FinetuneRecipe;
-use experiment::{ExperimentError, Observer, files};
+use experiment::{ExperimentError, Observer, Silent, files};
 
 use super::{Assignment, Measured, Target};
 use crate::error::{Result, refuse};
@@ -47,7 +47,7 @@ impl Target for FinetuneTarget {
         let recipe = FinetuneRecipe::load(&self.base, &self.set)?;
         let tasks = select_tasks(std::slice::from_ref(&self.task))?;
         Jobs::read(&self.data, &tasks, recipe.rules, true)?.require_any(&self.data)?;
-        FinetuneSubject::open(self.task.clone(), &self.model)?;
+        FinetuneSubject::open(self.task.clone(), &self.model, &Silent)?;
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Target for FinetuneTarget {
             return refuse(format_args!("{} has no files of `{}`", self.data.display(), self.task));
         };
         let name = self.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let subject = FinetuneSubject::open(name, &self.model)?;
+        let subject = FinetuneSubject::open(name, &self.model, observer)?;
         let device = self.device.clone();
         let tuner = Tuner { recipe: &recipe, max_steps: None, keep: false, device, observer };
         files::make_folder(folder)?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use engine::device::DeviceMemory;
 use engine::{Device, Tensor};
+use experiment::machine::processor;
 use report::format::{decimal, short};
 use report::{Align, Table};
 use serde::Serialize;
 
 use super::Report;
 use super::presets::Subject;
-use super::process;
 use super::products::{FlopUnit, ProductPeak, best_seconds, dense_peak, filled, square_product};
 
 /// Rows and columns of the large square product on the CPU.
@@ -35,7 +35,7 @@ pub struct Machine {
 impl Machine {
     /// This machine, and the device that works.
     pub fn with(device: &dyn Device) -> Self {
-        let (processor, threads) = (process::processor(), rayon::current_num_threads());
+        let (processor, threads) = (processor(), rayon::current_num_threads());
         Self {
             processor,
             device: device.name(),

@@ -54,7 +54,7 @@ pub fn bench(args: &BenchArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 
 fn show(report: &impl Report, json: bool) -> anyhow::Result<()> {
     match json {
-        true => console::print(serde_json::to_string_pretty(report)?),
+        true => console::print_json(serde_json::to_string_pretty(report)?),
         false => console::print(report.text().trim_end()),
     }
 }

@@ -118,7 +118,7 @@ pub fn check(args: &CheckArgs, device_args: &DeviceArgs) -> anyhow::Result<()> {
     let (device, reference) = (device.name(), reference.name());
     let report = Report { device, reference, arithmetic, passed: failed == 0, rows };
     match args.json {
-        true => console::print(serde_json::to_string_pretty(&report)?)?,
+        true => console::print_json(serde_json::to_string_pretty(&report)?)?,
         false => console::print(report.text().trim_end())?,
     }
     match failed {

@@ -8,14 +8,14 @@ use experiment::evaluation::results::claim_folders;
 use report::{Align, ScoreTable};
 use serde_json::{Value, json};
 
-use super::{prepare_json, write_json};
+use super::{prepare_json, show, write_json};
 use crate::args::{AgesArgs, DeviceArgs};
-use crate::console::{self, Console};
+use crate::console;
 use crate::failure::Abandon;
 
 /// Mean absolute errors in months of the words that a list and its contexts have in common.
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
-    let (console, selection) = (Console::stopping_on_signals()?, args.common.selection());
+    let (console, selection) = (super::console(&args.common)?, args.common.selection());
     let data = AgeData::read(&args.settings(), &console).or_abandoned()?;
     let _json = prepare_json(&args.common, &[&args.words, &args.contexts])?;
     let models = selection.load_causal(&device.open()?, &console)?;
@@ -25,10 +25,6 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let folder = folders.as_ref().map(|folders| folders[index].as_path());
         results.push((label(group), data.measure(group, folder, &console).or_abandoned()?));
-    }
-    print(&results, data.words())?;
-    if let Some(output) = &args.output {
-        console::note_place("scores and surprisals", output);
     }
     let as_json = |(label, AgeResult { score, surprisals, precision }): &(String, AgeResult)| {
         json!({
@@ -42,7 +38,15 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             "truncated": surprisals.truncated,
         })
     };
-    write_json(&args.common, &Value::Array(results.iter().map(as_json).collect()))
+    let scores = Value::Array(results.iter().map(as_json).collect());
+    show(&console, &scores, || {
+        print(&results, data.words())?;
+        if let Some(output) = &args.output {
+            console::note_place("scores and surprisals", output);
+        }
+        Ok(())
+    })?;
+    write_json(&args.common, &scores)
 }
 
 /// The errors beside the baselines that the pipeline's README prints, and what was left out.

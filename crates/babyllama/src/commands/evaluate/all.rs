@@ -7,7 +7,7 @@ use experiment::evaluation::all::evaluate_all;
 use super::{prepare_json, write_json};
 use crate::args::{AllArgs, DeviceArgs};
 use crate::commands::report;
-use crate::console::{self, Console};
+use crate::console;
 use crate::failure::Resume;
 
 /// Scores all models and prints the table.
@@ -15,16 +15,20 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let files = [Some(&args.data), args.text.as_ref(), args.contexts.as_ref()];
     let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
     let _json = prepare_json(&args.common, &files)?;
-    let console = Console::stopping_on_signals()?;
+    let console = super::console(&args.common)?;
     let selection = args.common.selection();
     let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)
         .resume_with(console::this_command)?;
     write_json(&args.common, &outcome.report.json)?;
-    console::print("")?;
-    console::print_table(&outcome.report.table)?;
-    console::print(format_args!("\n{}", outcome.report.footnotes).to_string().trim_end())?;
-    let output = args.output.display();
-    console::print(format_args!("Everything is in {output}; table.md has every task."))?;
-    report::write_beside(&args.output).iter().for_each(|page| report::note(page));
+    let page = report::write_beside(&args.output);
+    super::show(&console, &outcome.report.json, || {
+        console::print("")?;
+        console::print_table(&outcome.report.table)?;
+        console::print(format_args!("\n{}", outcome.report.footnotes).to_string().trim_end())?;
+        let output = args.output.display();
+        console::print(format_args!("Everything is in {output}; table.md has every task."))?;
+        page.iter().for_each(|page| report::note(page));
+        Ok(())
+    })?;
     Ok(outcome.failures.conclude()?)
 }

@@ -10,9 +10,9 @@ use report::format::counted;
 use report::{Align, ScoreTable, Table, points};
 use serde_json::{Value, json};
 
-use super::{prepare_json, write_json};
+use super::{prepare_json, show, write_json};
 use crate::args::{DeviceArgs, EvaluateArgs, EwokVariant};
-use crate::console::{self, Console};
+use crate::console;
 use crate::failure::Abandon;
 
 /// What is read before the first model is scored: the items and their benchmark.
@@ -58,7 +58,7 @@ fn evaluate(
 ) -> anyhow::Result<()> {
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
-    let console = Console::stopping_on_signals()?;
+    let console = super::console(args)?;
     let _json = prepare_json(args, &[data])?;
     let loaded = selection.load(&device.open()?, &console)?;
     // All are on one device.
@@ -82,11 +82,24 @@ fn evaluate(
     }
     let results: Vec<_> =
         outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
-    console::print_table(&table(&short_names(&selection), &results))?;
+    let values =
+        results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
+    let values = Value::Array(values);
+    show(&console, &values, || print(&short_names(&selection), &results, output))?;
+    write_json(args, &values)
+}
+
+/// The scores, what they are of, and where the files are.
+fn print(
+    names: &[String],
+    results: &[(&str, &BenchmarkResult)],
+    output: Option<&Path>,
+) -> anyhow::Result<()> {
+    console::print_table(&table(names, results))?;
     if let Some((_, part)) = results.first().filter(|(_, result)| !result.is_whole()) {
         console::note(format!("this is not all of the benchmark: {}", part.title()));
     }
-    for (name, result) in short_names(&selection).iter().zip(&results) {
+    for (name, result) in names.iter().zip(results) {
         let cut = result.1.truncated;
         if cut > 0 {
             console::note(format!(
@@ -98,9 +111,7 @@ fn evaluate(
     if let Some(output) = output {
         console::note_place("scores and answers", output);
     }
-    let values =
-        results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
-    write_json(args, &Value::Array(values))
+    Ok(())
 }
 
 /// A column for every model, by its name: the scores of tasks or groups, their mean as

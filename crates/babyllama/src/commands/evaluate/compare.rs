@@ -8,12 +8,12 @@ use eval::classification::find_task;
 use eval::output::predictions::{self, TaskPredictions};
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
 use eval::{Benchmark, BenchmarkResult, Metric, OtherPairs};
-use experiment::outputs;
+use experiment::{Observer, outputs};
 use report::{Align, Table};
 use serde_json::json;
 
 use crate::args::CompareArgs;
-use crate::console;
+use crate::console::{self, Console};
 use crate::failure::{Hint, WrongUsage};
 use base::atomic_file;
 
@@ -40,7 +40,19 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     };
     let unit = |task| result.map_or(task, |result| result.unit_of(task));
     let benchmark: &dyn Benchmark = result.map_or(&OtherPairs, |result| result.benchmark);
-    let found = compare_answers(benchmark, &first.tasks, &second.tasks, unit, metric, &resampling)
+    let console = Console::showing();
+    let (observer, mut has_begun) = (&console as &dyn Observer, false);
+    let see = |done: usize, all: usize| {
+        if !std::mem::replace(&mut has_begun, true) {
+            observer.begin("resampling", "items", all as u64, 0);
+        }
+        observer.advance(done as u64, "");
+        if done == all {
+            observer.end(done as u64, "");
+        }
+    };
+    let (a, b) = (&first.tasks, &second.tasks);
+    let found = compare_answers(benchmark, a, b, unit, metric, &resampling, see)
         .hint("compare answers to the same files: score both models on them with --output")?;
     let numbers = ["items", "A", "B", "B - A", "interval", "McNemar p", "exchange p"];
     let mut table = Table::new(

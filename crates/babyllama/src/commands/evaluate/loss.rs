@@ -8,39 +8,21 @@ use experiment::evaluation::results::short_names;
 use report::{Align, ScoreTable, Table};
 use serde_json::{Value, json};
 
-use super::{prepare_json, write_json};
+use super::{prepare_json, show, write_json};
 use crate::args::{DeviceArgs, EvaluateArgs};
-use crate::console::{self, Console};
+use crate::console;
 use crate::failure::Abandon;
 
 /// Held-out cross-entropy over non-overlapping sequences of the whole text.
 pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     text.check()?;
-    let console = Console::stopping_on_signals()?;
+    let console = super::console(args)?;
     let _json = prepare_json(args, &[text.data])?;
     let selection = args.selection();
     let models = selection.load_causal(&device.open()?, &console)?;
     let mut results = Vec::new();
     for group in selection.groups(&models) {
         results.push((label(group), measure(group, text, &console).or_abandoned()?));
-    }
-    let mut table = Table::new([
-        ("model", Align::Left),
-        ("held-out loss", Align::Right),
-        ("perplexity", Align::Right),
-    ]);
-    let names = short_names(&selection);
-    for (name, (_, result)) in names.iter().zip(&results) {
-        table.push(vec![
-            name.clone(),
-            format!("{:.4}", result.loss),
-            format!("{:.2}", result.perplexity),
-        ]);
-    }
-    console::print_table(&table)?;
-    if results.iter().all(|(_, result)| result.files.len() > 1) {
-        console::print("")?;
-        console::print_table(&files_table(&names, &results))?;
     }
     let as_json = |(label, result): &(String, LossResult)| {
         let LossResult { loss, perplexity, tokens, files, precision } = result;
@@ -53,7 +35,31 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
             "precision": precision,
         })
     };
-    write_json(args, &Value::Array(results.iter().map(as_json).collect()))
+    let scores = Value::Array(results.iter().map(as_json).collect());
+    show(&console, &scores, || print(&short_names(&selection), &results))?;
+    write_json(args, &scores)
+}
+
+/// The losses of all models, and of every file where there are several.
+fn print(names: &[String], results: &[(String, LossResult)]) -> anyhow::Result<()> {
+    let mut table = Table::new([
+        ("model", Align::Left),
+        ("held-out loss", Align::Right),
+        ("perplexity", Align::Right),
+    ]);
+    for (name, (_, result)) in names.iter().zip(results) {
+        table.push(vec![
+            name.clone(),
+            format!("{:.4}", result.loss),
+            format!("{:.2}", result.perplexity),
+        ]);
+    }
+    console::print_table(&table)?;
+    if results.iter().all(|(_, result)| result.files.len() > 1) {
+        console::print("")?;
+        console::print_table(&files_table(names, results))?;
+    }
+    Ok(())
 }
 
 /// The loss of every file, a column for each model.

@@ -11,9 +11,10 @@ use std::path::Path;
 
 use experiment::outputs::MadeFolders;
 use experiment::{files, outputs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::EvaluateArgs;
+use crate::console::{self, Console, Style};
 
 /// Tries the file of `--json` before the work; `data` is what is read besides the models.
 fn prepare_json(args: &EvaluateArgs, data: &[&Path]) -> anyhow::Result<Option<MadeFolders>> {
@@ -21,6 +22,23 @@ fn prepare_json(args: &EvaluateArgs, data: &[&Path]) -> anyhow::Result<Option<Ma
         data.iter().map(|path| (*path).to_owned()).chain(args.models.iter().cloned()).collect();
     let json = args.json.as_deref();
     Ok(json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?)
+}
+
+/// Shows scores: as text, or as the last event where events are asked for.
+fn show(
+    console: &Console,
+    scores: &Value,
+    as_text: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    match console.style() {
+        Style::Json => console::print_json(json!({ "event": "done", "scores": scores })),
+        Style::Text | Style::Quiet => as_text(),
+    }
+}
+
+/// A console for the events of an evaluation.
+fn console(args: &EvaluateArgs) -> anyhow::Result<Console> {
+    Ok(Console::stopping_on_signals()?.with_style(Style::of(args.events)))
 }
 
 fn write_json(args: &EvaluateArgs, value: &Value) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine::{Device, DeviceChoice, DeviceError};
+use experiment::Observer;
 use experiment::estimate::signals::Choice;
 use experiment::estimate::speed::Speed;
 use experiment::estimate::work::Work;
@@ -19,7 +20,7 @@ use report::{Align, Table};
 
 use super::run;
 use crate::args::{DeviceArgs, PlanArgs};
-use crate::console;
+use crate::console::{self, Console};
 
 /// Prints parameters, tokens, work, memory, disk and expected time of every model of a recipe.
 pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
@@ -30,16 +31,18 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (arithmetic, faster) = (device.arithmetic(), device.faster_precision());
     let run = run::folder(output, &recipe);
     check_caches(&recipe, &run, device.known_arithmetic())?;
-    let stages = stages(&recipe, &run)?;
+    let console = Console::showing();
+    let stages = stages(&recipe, &run, &console)?;
     let done = done_stages(&stages);
     // With --prepared they are elsewhere.
     let has_tokens =
         done.iter().any(|stage| stage == "tokens") && run.join("tokens/train.bin").is_file();
-    let estimate = RecipeEstimate::of(&recipe, arithmetic, Some(&*run).filter(|_| has_tokens))?;
+    let tokens = Some(&*run).filter(|_| has_tokens);
+    let estimate = RecipeEstimate::of(&recipe, arithmetic, tokens, &console)?;
     let device = open(device)?;
     let fits = device.as_ref().is_some_and(|device| device.memory().is_some())
         || require_memory_for_all(&recipe).is_ok();
-    let measured = device.as_ref().filter(|_| fits).map(|device| estimate.speeds(device));
+    let measured = device.as_ref().filter(|_| fits).map(|device| estimate.speeds(device, &console));
     let times = Times { speeds: measured.transpose()?, done, saved: saved_shares(&stages) };
     let (words, tokens) = (grouped(estimate.words as u64), short(estimate.tokens));
     let about = if estimate.tokens_are_known { "" } else { "about " };
@@ -111,9 +114,13 @@ fn print_decay(estimate: &RecipeEstimate<'_>) -> anyhow::Result<()> {
 }
 
 /// The stages of the run, if it is there.
-fn stages(recipe: &Recipe, run: &Path) -> anyhow::Result<Vec<StagePreview>> {
+fn stages(
+    recipe: &Recipe,
+    run: &Path,
+    observer: &dyn Observer,
+) -> anyhow::Result<Vec<StagePreview>> {
     match run.is_dir() {
-        true => Ok(preview(recipe.clone(), &RunSettings::on_cpu(run))?),
+        true => Ok(preview(recipe.clone(), &RunSettings::on_cpu(run), observer)?),
         false => Ok(Vec::new()),
     }
 }

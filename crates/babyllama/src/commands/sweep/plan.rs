@@ -12,7 +12,7 @@ use sweep::stopping::{StopRule, Unit};
 use sweep::sweep::Draft;
 
 use crate::args::{DeviceArgs, SweepRecipeArgs};
-use crate::console;
+use crate::console::{self, Console};
 
 /// Prints the space, the rungs and the cost of a sweep.
 pub(super) fn plan(args: &SweepRecipeArgs, device: &DeviceArgs) -> anyhow::Result<()> {
@@ -50,9 +50,10 @@ pub(super) fn plan(args: &SweepRecipeArgs, device: &DeviceArgs) -> anyhow::Resul
     // Teachers are trained once; a trial reads what they left.
     typical.models.values_mut().for_each(|section| section.distill = None);
     let device = device.or_precision(typical.precision);
-    let estimate = RecipeEstimate::of(&typical, device.arithmetic(), None)?;
+    let console = Console::showing();
+    let estimate = RecipeEstimate::of(&typical, device.arithmetic(), None, &console)?;
     let opened = device.open()?;
-    let speeds = estimate.speeds(&opened)?;
+    let speeds = estimate.speeds(&opened, &console)?;
     let one: f64 = estimate
         .models
         .iter()

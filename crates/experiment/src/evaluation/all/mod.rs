@@ -104,7 +104,7 @@ pub fn evaluate_all(
     let models = selection.load(&device()?, observer)?;
     let groups = selection.groups(&models);
     // Whatever is wrong with a model's folder is known before the first is scored.
-    let identities = groups.iter().map(|group| scoring::identities(group));
+    let identities = groups.iter().map(|group| scoring::identities(group, observer));
     let identities = identities.collect::<Result<Vec<_>>>()?;
     let (names, folders) = (short_names(selection), claim_folders(selection, &settings.output)?);
     let (mut scores, mut failures) = (Vec::new(), Failures::default());

@@ -70,12 +70,16 @@ impl ModelScores {
         }
     }
 
+    /// All fine-tunings, those of the first seed first.
+    pub fn finetuned(&self) -> impl Iterator<Item = &FinetuneResult> {
+        self.finetuned.iter().flatten()
+    }
+
     /// All fine-tuned tasks with their seeds, which a recipe may choose task by task.
     pub fn every_finetuned(
         &self,
     ) -> impl Iterator<Item = (&'static dyn Benchmark, u64, &TaskResult)> {
-        let results = self.finetuned.iter().flatten();
-        results.filter_map(|result| {
+        self.finetuned().filter_map(|result| {
             Some((result.benchmark()?, result.course.settings.seed, &result.score))
         })
     }

@@ -26,6 +26,7 @@ use crate::finetuning::jobs::Jobs;
 use crate::finetuning::seeds;
 use crate::finetuning::tuner::{FinetuneSubject, Tuner};
 use crate::identity;
+use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::stage::{Stage, Stages, Status};
 
@@ -33,11 +34,11 @@ use crate::stage::{Stage, Stages, Status};
 pub(super) type Identities = Vec<Value>;
 
 /// Those of a group, which are read from its folders.
-pub(super) fn identities(group: &[LoadedModel]) -> Result<Identities> {
+pub(super) fn identities(group: &[LoadedModel], observer: &dyn Observer) -> Result<Identities> {
     let identity = |loaded: &LoadedModel| {
         // A tokenizer that cannot be used is known before anything is scored.
         Tokenizer::from_folder(&loaded.path)?;
-        identity::answers(&loaded.path, &**loaded.model.device())
+        identity::answers(&loaded.path, &**loaded.model.device(), observer)
     };
     group.iter().map(identity).collect()
 }
@@ -70,7 +71,9 @@ impl<'a> Scoring<'a> {
         scores: ModelScores,
     ) -> Result<Self> {
         let model = Stage::new("model", identities)?;
-        let (folder, stages) = (folder.to_owned(), Stages::open(folder)?.observed(observer));
+        let machine = Machine::of(&**group[0].model.device());
+        let (folder, stages) =
+            (folder.to_owned(), Stages::open(folder)?.observed(observer).on(machine));
         Ok(Self { settings, observer, group, folder, stages, model, scores, is_wanted: true })
     }
 
@@ -267,7 +270,7 @@ impl<'a> Scoring<'a> {
         let (recipe, observer) = (&self.settings.finetuning, self.observer);
         let part = Part::whole(&self.scores.name, benchmark.name());
         let tasks: Vec<_> = tasks.iter().collect();
-        let open = || FinetuneSubject::open(self.scores.name.clone(), &subject.path);
+        let open = || FinetuneSubject::open(self.scores.name.clone(), &subject.path, self.observer);
         let read = || {
             let jobs = Jobs::read(place, &tasks, recipe.rules, false)?;
             Ok((open()?, jobs.require_files(place)?))

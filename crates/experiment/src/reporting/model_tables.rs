@@ -1,0 +1,106 @@
+//! Tables of the models: what they came to, how they were trained, and what they have seen.
+
+use eval::Outcome;
+use report::format::{NOTHING, duration, grouped, short};
+use report::{Align, Table, TableRow, closing_table};
+
+use super::found::Found;
+use super::models::FoundModel;
+use super::named;
+
+/// Losses, scores, speed and seeds as at the end of a run.
+pub(super) fn results(all: &[Found]) -> Option<Table> {
+    let outcomes = all.iter().flat_map(|found| &found.scores).flat_map(|one| &one.scores.outcomes);
+    let mut titles: Vec<String> = Vec::new();
+    for title in outcomes.map(|outcome| outcome.result.title()) {
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    let rows: Vec<TableRow> =
+        all.iter().flat_map(|found| rows(found, all.len() > 1, &titles)).collect();
+    (!rows.is_empty()).then(|| closing_table(&rows, &titles))
+}
+
+/// Models in the recipe's order, also those that are not scored yet, then ensembles.
+fn rows(found: &Found, several: bool, titles: &[String]) -> Vec<TableRow> {
+    let models = found.models.iter().map(|model| {
+        let scores = found.scores.iter().find(|one| one.scores.name == model.name);
+        let outcomes = scores.map_or(&[][..], |one| &one.scores.outcomes);
+        let summary = model.summary;
+        let own = summary.and_then(|summary| summary.best_loss);
+        TableRow {
+            model: named(found, &model.name, several),
+            parameters: scores.map_or(0, |one| one.scores.parameters),
+            best_epoch: summary.and_then(|summary| summary.best_epoch),
+            held_out_loss: scores.and_then(|one| one.held_out_loss).or(own),
+            pairs: shares(outcomes, titles),
+            tokens_per_second: summary.and_then(|summary| summary.tokens_per_second()),
+            minutes: summary.map(|summary| summary.seconds / 60.0),
+            seed: model.seed.and_then(|seed| u64::try_from(seed).ok()),
+            spread: None,
+        }
+    });
+    let others = found
+        .scores
+        .iter()
+        .filter(|one| found.models.iter().all(|model| model.name != one.scores.name));
+    let others = others.map(|one| TableRow {
+        model: named(found, &one.scores.name, several),
+        parameters: one.scores.parameters,
+        held_out_loss: one.held_out_loss,
+        pairs: shares(&one.scores.outcomes, titles),
+        ..TableRow::default()
+    });
+    // What was fine-tuned alone has none of these numbers.
+    let is_known = |row: &TableRow| {
+        row.parameters > 0 || row.held_out_loss.is_some() || row.pairs.iter().any(Option::is_some)
+    };
+    models.chain(others.filter(is_known)).collect()
+}
+
+fn shares(outcomes: &[Outcome], titles: &[String]) -> Vec<Option<f64>> {
+    let share = |title: &String| {
+        let mut found = outcomes.iter().filter(|outcome| outcome.result.title() == *title);
+        found.next().map(|outcome| outcome.result.score)
+    };
+    titles.iter().map(share).collect()
+}
+
+/// Steps, time, precision and the text that models have seen.
+pub(super) fn trainings(all: &[Found]) -> Option<Table> {
+    let heads = ["steps", "time in steps", "tokens", "words", "epochs", "words with teachers"];
+    let heads = heads.map(|head| (head, Align::Right));
+    let ends = [("model", Align::Left), ("seed", Align::Right), ("products", Align::Left)];
+    let mut table =
+        Table::new(ends[..1].iter().copied().chain(heads).chain(ends[1..].iter().copied()));
+    let several = all.len() > 1;
+    let mut any = false;
+    for found in all {
+        for model in &found.models {
+            any = true;
+            table.push(training(found, model, several));
+        }
+    }
+    any.then_some(table)
+}
+
+fn training(found: &Found, model: &FoundModel, several: bool) -> Vec<String> {
+    let seen = found.exposure.get(&model.name);
+    let number = |key: &str| seen.and_then(|seen| seen.get(key)?.as_f64());
+    let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
+    let steps = model.log.as_ref().and_then(|log| log.last_step());
+    let seconds = model.log.as_ref().map(|log| log.seconds);
+    let tokens = number("tokens").or(model.summary.map(|summary| summary.tokens as f64));
+    vec![
+        named(found, &model.name, several),
+        or_nothing(steps.map(|steps| grouped(steps as u64))),
+        or_nothing(seconds.map(duration)),
+        or_nothing(tokens.map(short)),
+        or_nothing(number("words").map(short)),
+        or_nothing(number("epochs").map(|epochs| format!("{epochs:.2}"))),
+        or_nothing(number("words_with_teachers").map(short)),
+        or_nothing(model.seed.map(|seed| seed.to_string())),
+        or_nothing(model.products.clone()),
+    ]
+}

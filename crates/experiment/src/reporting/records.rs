@@ -1,0 +1,90 @@
+//! The records that finished stages left in `stages/`, and what the stages ran on.
+
+use std::path::Path;
+
+use report::format::{NOTHING, duration};
+use report::{Align, Table};
+
+use super::found::Found;
+use super::named;
+use crate::machine::Machine;
+use crate::run::clean::entries;
+use crate::stage::Record;
+
+/// Reads all records of a folder, named with something before their stages' names; what is damaged
+/// is named.
+pub(super) fn read(found: &mut Found, folder: &Path, before: &str) {
+    let paths = entries(&folder.join("stages")).unwrap_or_default();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("{before}{stem}");
+        if let Some(record) = found.json::<Record>(path, ("record of stage", &name), None) {
+            found.records.insert(name, record);
+        }
+    }
+}
+
+/// A piece of work that a report is about.
+struct Work {
+    name: String,
+    /// Of its end, in UTC; empty where it is not known.
+    time: String,
+    seconds: f64,
+    machine: Machine,
+}
+
+/// Stages and trainings by the time of their end, with what they took and ran on; a caption of
+/// the machine where it is one.
+pub(super) fn machines(all: &[Found]) -> Option<(String, Table)> {
+    let works: Vec<Work> = all.iter().flat_map(|found| works(found, all.len() > 1)).collect();
+    let first = works.first()?.machine.line();
+    let is_one = works.iter().all(|work| work.machine.line() == first);
+    let heads = [("stage", Align::Left), ("ended", Align::Left), ("time", Align::Right)];
+    let machine = [("machine", Align::Left)].into_iter().filter(|_| !is_one);
+    let mut table = Table::new(heads.into_iter().chain(machine));
+    for work in &works {
+        let time = if work.time.is_empty() { NOTHING } else { &work.time };
+        let mut row = vec![work.name.clone(), time.to_owned(), duration(work.seconds)];
+        row.extend(Some(work.machine.line()).filter(|_| !is_one));
+        table.push(row);
+    }
+    let what = "What ran and how long: of stages that were continued the last part, of \
+                fine-tunings the steps of all.";
+    let caption = if is_one { format!("{what} All of it on: {first}.") } else { what.to_owned() };
+    Some((caption, table))
+}
+
+fn works(found: &Found, several: bool) -> Vec<Work> {
+    let of_records = found.records.iter().filter_map(|(name, record)| {
+        let end = record.end.clone()?;
+        let (name, machine) = (named(found, name, several), end.machine);
+        Some(Work { name, time: end.time, seconds: end.seconds, machine })
+    });
+    // A training by itself has no stages.
+    let of_models = found.models.iter().filter(|_| found.records.is_empty());
+    let of_models = of_models.filter_map(|model| {
+        let end = model.end.clone()?;
+        let (name, machine) = (named(found, &model.name, several), end.machine);
+        Some(Work { name, time: end.time, seconds: end.seconds, machine })
+    });
+    let mut works: Vec<Work> = of_records.chain(of_models).collect();
+    for one in &found.scores {
+        let name = format!("{}: fine-tuning", one.scores.name);
+        let name = named(found, &name, several);
+        for course in one.scores.finetuned().map(|result| &result.course) {
+            let Some(machine) = &course.machine else { continue };
+            let is_same = |work: &&mut Work| work.name == name && work.machine == *machine;
+            match works.iter_mut().find(is_same) {
+                Some(work) => work.seconds += course.seconds,
+                None => works.push(Work {
+                    name: name.clone(),
+                    time: String::new(),
+                    seconds: course.seconds,
+                    machine: machine.clone(),
+                }),
+            }
+        }
+    }
+    works.sort_by(|a, b| (a.time.is_empty(), &a.time).cmp(&(b.time.is_empty(), &b.time)));
+    works
+}
