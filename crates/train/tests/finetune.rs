@@ -19,8 +19,13 @@ use train::finetune::{
 };
 use train::schedule::Schedule;
 
-const FOLDERS: [&str; 4] =
-    ["llama-classifier", "gpt2-classifier", "opt-classifier", "roberta-classifier"];
+const FOLDERS: [&str; 5] = [
+    "llama-classifier",
+    "gpt2-classifier",
+    "gptj-classifier",
+    "opt-classifier",
+    "roberta-classifier",
+];
 
 fn cpu() -> Arc<dyn Device> {
     Arc::new(Cpu::new())
@@ -68,9 +73,8 @@ fn loss_and_every_gradient() {
         let found = trainer.step(&examples.iter().collect::<Vec<_>>(), 1, 0.0).unwrap();
         assert_close(name, &[found.loss as f32], &expected.floats("loss"), 1e-5);
         let (classifier, gradient) = (&trainer.classifier, trainer.gradients().values().to_vec());
-        let architecture = classifier.config().architecture;
         compare_segments(
-            architecture,
+            classifier.config(),
             classifier.parameters().layout(),
             &gradient,
             &expected,

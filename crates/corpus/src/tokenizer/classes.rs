@@ -51,8 +51,8 @@ const KNOWN: [(&str, &[(Role, &str)]); 5] = [
 ];
 
 /// The class of a family's tokenizer, by the model's `model_type`; any other has a generic one.
-const OF_FAMILIES: [(&str, &[(Role, &str)]); 3] =
-    [("gpt2", GPT2), ("opt", GPT2), ("roberta", ROBERTA)];
+const OF_FAMILIES: [(&str, &[(Role, &str)]); 4] =
+    [("gpt2", GPT2), ("gptj", GPT2), ("opt", GPT2), ("roberta", ROBERTA)];
 
 /// All others that transformers 5.24 has: they build a tokenizer in ways of their own. Any further
 /// name is none of its classes, and stands for a generic one there.
@@ -110,9 +110,12 @@ mod tests {
     #[test]
     fn a_folder_without_a_class_has_that_of_its_family() {
         let family = |model_type| of(&json!({"eos_token": "</s>"}), model_type).unwrap();
-        for (model_type, begin) in
-            [("gpt2", "<|endoftext|>"), ("opt", "<|endoftext|>"), ("roberta", "<s>")]
-        {
+        for (model_type, begin) in [
+            ("gpt2", "<|endoftext|>"),
+            ("gptj", "<|endoftext|>"),
+            ("opt", "<|endoftext|>"),
+            ("roberta", "<s>"),
+        ] {
             let class = family(Some(model_type));
             assert_eq!(class.default_token(Role::Begin), Some(begin), "{model_type}");
         }

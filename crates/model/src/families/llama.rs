@@ -1,6 +1,6 @@
 //! LLaMA (Touvron et al., arXiv 2302.13971), as transformers' `LlamaForCausalLM` computes it.
 
-use engine::ops::attention::Heads;
+use engine::ops::attention::{Heads, Rotary};
 use engine::ops::embed::Embedding;
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
@@ -201,7 +201,7 @@ impl LlamaDecoder {
             num_heads: config.num_heads,
             num_kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
-            rope_theta: Some(config.rope_theta),
+            rotary: Some(Rotary { theta: config.rope_theta, channels: config.head_dim }),
             causal: true,
             dropout: config.attention_dropout,
         };
