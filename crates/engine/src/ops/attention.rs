@@ -70,6 +70,11 @@ impl Heads {
         self.query_columns() + 2 * self.key_columns()
     }
 
+    /// Heads of queries and keys together: those that turn with the position.
+    pub fn turned(&self) -> usize {
+        self.num_heads + self.num_kv_heads
+    }
+
     /// What scores are multiplied by.
     pub fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
