@@ -19,11 +19,12 @@ use train::finetune::{
 };
 use train::schedule::Schedule;
 
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "llama-classifier",
     "gpt2-classifier",
     "gptj-classifier",
     "opt-classifier",
+    "qwen3-classifier",
     "roberta-classifier",
 ];
 
@@ -58,7 +59,7 @@ fn logits_and_labels_of_a_folder_that_transformers_wrote() {
         assert_close(name, &predicted.concat(), &expected.floats("logits"), 1e-5);
         assert_close(name, &[loss as f32], &expected.floats("loss"), 1e-5);
     }
-    for name in ["llama-classifier", "roberta-classifier"] {
+    for name in ["llama-classifier", "qwen3-classifier", "roberta-classifier"] {
         assert_eq!(load(name).labels(), ["contradiction", "entailment", "neutral"]);
     }
     assert_eq!(load("gpt2-classifier").labels(), ["LABEL_0", "LABEL_1"]);
@@ -502,7 +503,9 @@ fn writes_a_folder_for_transformers() {
     for (name, architecture) in [
         ("llama", Architecture::LLAMA),
         ("gpt2", Architecture::GPT2),
+        ("gptj", Architecture::GPTJ),
         ("opt", Architecture::OPT),
+        ("qwen3", Architecture::QWEN3),
         ("roberta", Architecture::ROBERTA),
     ] {
         let found = finetune(architecture, 0.0, &quick());

@@ -24,7 +24,7 @@ fn load(name: &str) -> Model {
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 11] = [
     "gpt2",
     "gpt2-untied",
     "gptj",
@@ -34,6 +34,8 @@ const MODELS: [&str; 9] = [
     "llama-tied",
     "opt",
     "opt-untied",
+    "qwen3",
+    "qwen3-tied",
 ];
 
 /// [`common::compare_segments`] of a language model.

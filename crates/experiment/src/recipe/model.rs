@@ -107,23 +107,23 @@ pub(super) struct ModelKeys {
     architecture: Option<Architecture>,
     /// Channels of the hidden states. Needed without `from`.
     hidden_size: Option<usize>,
-    /// Channels within the feed-forward part of a layer. Needed for LLaMA; GPT-2 and GPT-J have
-    /// four times `hidden_size`.
+    /// Channels within the feed-forward part of a layer. Needed for LLaMA and Qwen3; GPT-2
+    /// and GPT-J have four times `hidden_size`.
     intermediate_size: Option<usize>,
     /// Layers of attention and feed-forward part. Needed without `from`.
     num_layers: Option<usize>,
     /// Heads of queries. Needed without `from`.
     num_heads: Option<usize>,
-    /// Heads of keys and values, LLaMA only; left out, `num_heads`.
+    /// Heads of keys and values, LLaMA and Qwen3 only; left out, `num_heads`.
     num_kv_heads: Option<usize>,
-    /// Channels of a head, LLaMA only; left out, `hidden_size / num_heads`.
+    /// Channels of a head, LLaMA and Qwen3 only; left out, `hidden_size / num_heads`.
     head_dim: Option<usize>,
     /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
     /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and
-    /// GPT-J and 1e-6 for LLaMA.
+    /// GPT-J and 1e-6 for LLaMA and Qwen3.
     norm_epsilon: Option<f32>,
-    /// Base of the rotary positions' wavelengths, LLaMA only; left out, 10000.
+    /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
     rope_theta: Option<f32>,
     /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
     /// heads.
@@ -349,6 +349,17 @@ mod tests {
     }
 
     #[test]
+    fn qwen3_takes_the_family_defaults_and_the_tokens_of_our_tokenizers() {
+        let qwen3 = LLAMA.replace("llama", "qwen3");
+        let missing = section(&qwen3).unwrap_err();
+        assert!(missing.contains("`intermediate_size`; for Qwen3"), "{missing}");
+        let config = shape(&format!("intermediate_size = 96\n{qwen3}")).config(1000);
+        assert_eq!((config.norm_epsilon, config.head_dim, config.rotary_dim), (1e-6, 16, None));
+        assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), Some(0)));
+        assert_eq!(config.eos_token_ids, [2]);
+    }
+
+    #[test]
     fn heads_may_have_a_width_of_their_own() {
         let llama = format!("intermediate_size = 96\nhead_dim = 24\n{LLAMA}");
         assert_eq!(shape(&llama).config(1000).head_dim, 24);
@@ -363,7 +374,10 @@ mod tests {
         assert!(section("").unwrap_err().contains("`architecture`"));
         for other in ["opt", "roberta"] {
             let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
-            assert!(message.contains("expected one of `gpt2`, `gptj`, `llama`"), "{message}");
+            assert!(
+                message.contains("expected one of `gpt2`, `gptj`, `llama`, `qwen3`"),
+                "{message}"
+            );
         }
         let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
         assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");

@@ -262,7 +262,7 @@ impl ModelConfig {
                 let (family, width) = (self.architecture.title(), hidden / heads);
                 let found = self.head_dim;
                 let problem = format!(
-                    "is {found}; {family}'s heads are hidden_size / num_heads = {width} channels wide"
+                    "is {found}; {family}'s heads have hidden_size / num_heads = {width} channels"
                 );
                 return wrong("head_dim", problem);
             }
@@ -360,6 +360,22 @@ pub(crate) mod tests {
             tie_word_embeddings: true,
             pad_token_id: None,
             ..llama(hidden, intermediate, layers, heads, heads)
+        }
+    }
+
+    /// A GPT-J of the given sizes with an output matrix of its own.
+    pub(crate) fn gptj(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        rotary_dim: usize,
+    ) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::GPTJ,
+            rotary_dim: Some(rotary_dim),
+            tie_word_embeddings: false,
+            ..gpt2(hidden, intermediate, layers, heads, 256)
         }
     }
 

@@ -1,6 +1,6 @@
-//! GPT-J (Wang and Komatsuzaki, 2021), as transformers' `GPTJForCausalLM` computes it: attention and
-//! the feed-forward part of a layer read the same norm and are added together, some channels of each
-//! head have rotary positions, and the output layer has a bias.
+//! GPT-J (Wang and Komatsuzaki, 2021), as transformers' `GPTJForCausalLM` computes it: attention
+//! and the feed-forward part of a layer read the same norm and are added together, some channels of
+//! each head have rotary positions, and the output layer has a bias.
 //!
 //! GPT-J pairs neighbouring channels, and the engine turns half-split pairs. The two are the same
 //! where the rows of the query and key matrices stand in another order, in which they are read and
@@ -114,7 +114,7 @@ impl Family for GptJ {
             head_dim: hidden_size / num_heads.max(1),
             max_positions: keys.or("n_positions", 2048)?,
             norm_epsilon: keys.or("layer_norm_epsilon", defaults.norm_epsilon)?,
-            rotary_dim: rotary_dim(keys)?,
+            rotary_dim: Some(keys.or_if_absent("rotary_dim", ROTARY_DIM)?),
             embedding_dropout: keys.or("embd_pdrop", defaults.embedding_dropout)?,
             attention_dropout: keys.or("attn_pdrop", defaults.attention_dropout)?,
             residual_dropout: keys.or("resid_pdrop", defaults.residual_dropout)?,
@@ -212,15 +212,6 @@ static CONFIG_KEYS: &[ConfigKey] = &[
 /// How the names of the matrices end whose rows files have in another order.
 const QUERIES: &str = ".attn.q_proj.weight";
 const KEYS: &str = ".attn.k_proj.weight";
-
-/// The channels of a head with positions. Where the key is absent there are 64; where it is null,
-/// transformers makes a model that cannot compute.
-fn rotary_dim(keys: &Keys<'_>) -> Result<Option<usize>, ModelError> {
-    match keys.names().any(|name| name == "rotary_dim") {
-        true => keys.required("rotary_dim").map(Some),
-        false => Ok(Some(ROTARY_DIM)),
-    }
-}
 
 /// For each row of a file's query or key matrix, the row here: of a head's first `rotary_dim`
 /// channels, those with even numbers are the first half and those with odd ones the second.

@@ -25,6 +25,7 @@ mod gpt2;
 mod gptj;
 mod llama;
 mod opt;
+mod qwen3;
 mod roberta;
 mod segments;
 
@@ -38,6 +39,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &gptj::GptJ,
     &llama::Llama,
     &opt::Opt,
+    &qwen3::Qwen3,
     &roberta::Roberta,
 ];
 
@@ -213,6 +215,8 @@ impl Architecture {
     pub const LLAMA: Self = Self(&llama::Llama);
     /// OPT.
     pub const OPT: Self = Self(&opt::Opt);
+    /// Qwen3.
+    pub const QWEN3: Self = Self(&qwen3::Qwen3);
     /// RoBERTa.
     pub const ROBERTA: Self = Self(&roberta::Roberta);
 

@@ -36,7 +36,7 @@ fn shapes_must_fit() {
         ),
         (
             "small.head_dim=2",
-            "`models.small.head_dim` is 2; GPT-2's heads are hidden_size / num_heads = ",
+            "`models.small.head_dim` is 2; GPT-2's heads have hidden_size / num_heads = 16",
         ),
         (
             "student.head_dim=3",
