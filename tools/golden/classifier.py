@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, get_linear_schedule
 
 from common import ENGINE_FIXTURES, MODEL_FIXTURES, is_decayed, make_torch_repeatable, random_input, save_tensors
 from masked import config as roberta
-from models import VOCAB_SIZE, gpt2, llama, opt
+from models import VOCAB_SIZE, gpt2, gptj, llama, opt, qwen3
 
 STEPS, LEARNING_RATE, WARMUP_STEPS, WEIGHT_DECAY, CLIP = 50, 3e-3, 5, 0.1, 1.0
 LENGTHS = (1, 7, 11, 7, 3)
@@ -26,6 +26,8 @@ CONFIGS = {
     "gpt2-classifier": gpt2(),
     "opt-classifier": opt(tie_word_embeddings=False),
     "roberta-classifier": roberta(**LABELS),
+    "gptj-classifier": gptj(n_embd=16, n_head=2, rotary_dim=4),
+    "qwen3-classifier": qwen3(**LABELS),
 }
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, OPTConfig, logging
+from transformers import AutoModelForCausalLM, GPT2Config, GPTJConfig, LlamaConfig, OPTConfig, Qwen3Config, logging
 
 from common import MODEL_FIXTURES, cosine_factor, is_decayed, make_torch_repeatable, save_tensors
 
@@ -38,6 +38,21 @@ def opt(**changes):
     return OPTConfig(**(shape | tokens | dict(dropout=0.0, attention_dropout=0.0) | changes))
 
 
+def gptj(**changes):
+    """A GPT-J without dropout; its pad token is ordinary, for GPT-J has no padding row."""
+    shape = dict(n_positions=16, n_embd=24, n_layer=2, n_head=3, n_inner=29, rotary_dim=4, layer_norm_epsilon=1e-4)
+    tokens = dict(vocab_size=VOCAB_SIZE, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    return GPTJConfig(**(shape | tokens | changes))
+
+
+def qwen3(**changes):
+    """A Qwen3, whose heads together are wider than the states, and whose embedding row 0 is padding."""
+    shape = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6)
+    rest = dict(intermediate_size=27, max_position_embeddings=16, rms_norm_eps=1e-4, tie_word_embeddings=False)
+    tokens = dict(vocab_size=VOCAB_SIZE, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    return Qwen3Config(**(shape | rest | tokens | changes))
+
+
 # Shapes and constants differ between models so that a reader that takes a default for a stated value is found out.
 CONFIGS = {
     "gpt2": gpt2(),
@@ -52,6 +67,16 @@ CONFIGS = {
     "llama-tied": llama(tie_word_embeddings=True),
     "opt": opt(),
     "opt-untied": opt(tie_word_embeddings=False, hidden_size=20, num_attention_heads=2, num_hidden_layers=3),
+    "gptj": gptj(),
+    "gptj-tied": gptj(tie_word_embeddings=True, n_embd=20, n_head=2, rotary_dim=10),
+    "qwen3": qwen3(),
+    "qwen3-tied": qwen3(
+        tie_word_embeddings=True,
+        num_attention_heads=2,
+        head_dim=8,
+        pad_token_id=None,
+        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+    ),
 }
 
 
@@ -110,9 +135,9 @@ def check_folder(folder, model, expected):
     assert torch.equal(reloaded(input_ids=expected["ids"]).logits, expected["logits"])
     with safe_open(folder / "model.safetensors", "pt") as stored:
         assert set(stored.keys()) == {name for name, _ in model.named_parameters()}
-    assert torch.allclose(expected["hidden"] @ model.get_output_embeddings().weight.T, expected["logits"], atol=1e-5)
+    assert torch.allclose(model.get_output_embeddings()(expected["hidden"]), expected["logits"], atol=1e-5)
     assert all(expected[key].abs().max() > 0 for key in expected if key.startswith("grad."))
-    if model.config.model_type != "gpt2" and not model.config.tie_word_embeddings:
+    if model.config.model_type not in ("gpt2", "gptj") and not model.config.tie_word_embeddings:
         embedding = next(name for name in expected if name.endswith("embed_tokens.weight"))
         row = expected[embedding][model.config.pad_token_id or 0]
         assert (row.abs().max() == 0) == (model.config.pad_token_id is not None), "the padding row learns nothing"

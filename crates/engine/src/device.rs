@@ -7,6 +7,7 @@ use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
 use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::ops::gelu::GeluKernels;
+use crate::ops::head_norm::HeadNormKernels;
 use crate::ops::language_model_loss::LanguageModelLossKernels;
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
@@ -30,6 +31,7 @@ pub trait Device:
     + LinearKernels
     + NormKernels
     + AttentionKernels
+    + HeadNormKernels
     + SwigluKernels
     + GeluKernels
     + ExactGeluKernels

@@ -139,7 +139,7 @@ impl Device for Profiler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::attention::{Heads, LayerCache};
+    use crate::ops::attention::{Heads, LayerCache, Rotary};
     use crate::ops::distillation_loss::Ensemble;
     use crate::ops::language_model_loss::{Projection, Target};
     use crate::ops::teacher_samples::SoftenedTeachers;
@@ -174,7 +174,7 @@ mod tests {
             num_heads: 2,
             num_kv_heads: 1,
             head_dim: 4,
-            rope_theta: Some(100.0),
+            rotary: Some(Rotary { theta: 100.0, channels: 4 }),
             causal: true,
             dropout: 0.0,
         };

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use engine::ops::attention::Heads;
+use engine::ops::attention::{Heads, Rotary};
 use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
 use engine::ops::language_model_loss::{NO_TARGET, Projection};
 use engine::ops::linear::Linear;
@@ -120,7 +120,7 @@ fn attention() {
         num_heads: 3,
         num_kv_heads: 3,
         head_dim: 5,
-        rope_theta: None,
+        rotary: None,
         causal: true,
         dropout: 0.0,
     };
@@ -128,7 +128,7 @@ fn attention() {
         num_heads: 4,
         num_kv_heads: 2,
         head_dim: 6,
-        rope_theta: Some(10_000.0),
+        rotary: Some(Rotary { theta: 10_000.0, channels: 6 }),
         causal: true,
         dropout: 0.0,
     };

@@ -1,6 +1,6 @@
 //! A sequence classifier: a model without its output layer, and a head that reads one final state
-//! of each sequence, as transformers' `LlamaForSequenceClassification` and its sisters for GPT-2,
-//! OPT and RoBERTa do.
+//! of each sequence, as transformers' `LlamaForSequenceClassification` and its sisters for the
+//! other families do.
 
 use std::collections::HashMap;
 use std::sync::Arc;

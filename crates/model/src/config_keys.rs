@@ -165,9 +165,11 @@ mod tests {
     /// Another value for each key that is followed.
     fn another(key: &str) -> Value {
         match key {
-            "tie_word_embeddings" | "word_embed_proj_dim" | "architectures" | "id2label" => {
-                Value::Null
-            }
+            "tie_word_embeddings"
+            | "word_embed_proj_dim"
+            | "architectures"
+            | "id2label"
+            | "layer_types" => Value::Null,
             "rope_parameters" | "rope_scaling" => json!({"rope_theta": 77.0}),
             "num_key_value_heads" => json!(1),
             "bos_token_id" | "eos_token_id" | "pad_token_id" => json!(7),
@@ -188,6 +190,7 @@ mod tests {
             "id2label",
             "tie_word_embeddings",
             "word_embed_proj_dim",
+            "layer_types",
         ];
         for (architecture, key) in tables() {
             if key.meaning != Meaning::Followed || elsewhere.contains(&key.name) {

@@ -76,6 +76,21 @@ impl<'a> Keys<'a> {
         Ok(self.optional(key)?.unwrap_or(default))
     }
 
+    /// A key's value, or `default` when it is absent.
+    ///
+    /// # Errors
+    /// When it is null, where transformers makes no model that computes, or has another type.
+    pub fn or_if_absent<T: DeserializeOwned>(
+        &self,
+        key: &'static str,
+        default: T,
+    ) -> Result<T, ModelError> {
+        match self.object.get(key) {
+            None => Ok(default),
+            Some(_) => self.required(key),
+        }
+    }
+
     /// A key's value.
     ///
     /// # Errors

@@ -39,11 +39,18 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::config::tests::{gpt2, llama, opt, roberta};
+    use crate::Architecture;
+    use crate::families::config::tests::{gpt2, gptj, llama, opt, roberta};
 
     #[test]
     fn parameter_counts_are_those_of_the_papers_models() {
         let tied = |config| ModelConfig { tie_word_embeddings: true, ..config };
+        let qwen3 = ModelConfig {
+            architecture: Architecture::QWEN3,
+            vocab_size: 151_936,
+            head_dim: 128,
+            ..llama(1024, 3072, 28, 16, 8)
+        };
         for (config, expected) in [
             (llama(512, 1024, 16, 8, 8), 58_343_936),
             (llama(1024, 3072, 24, 8, 8), 359_973_888),
@@ -56,6 +63,10 @@ mod tests {
             (gpt2(256, 1024, 8, 16, 256), 10_480_128),
             (tied(llama(768, 2048, 12, 12, 12)), 97_241_856),
             (gpt2(768, 3072, 12, 12, 256), 97_540_608),
+            (tied(gptj(768, 3072, 12, 12, 64)), 97_304_704),
+            (gptj(768, 3072, 12, 12, 64), 109_592_704),
+            // Qwen3-0.6B.
+            (tied(qwen3), 596_049_920),
             (ModelConfig { vocab_size: 50_272, ..opt(768, 3072, 12, 12, 2048) }, 125_239_296),
             // transformers counts a second token type if its file has one.
             (ModelConfig { vocab_size: 50_265, ..roberta(768, 3072, 12, 12, 512) }, 124_697_433),

@@ -19,8 +19,14 @@ use train::finetune::{
 };
 use train::schedule::Schedule;
 
-const FOLDERS: [&str; 4] =
-    ["llama-classifier", "gpt2-classifier", "opt-classifier", "roberta-classifier"];
+const FOLDERS: [&str; 6] = [
+    "llama-classifier",
+    "gpt2-classifier",
+    "gptj-classifier",
+    "opt-classifier",
+    "qwen3-classifier",
+    "roberta-classifier",
+];
 
 fn cpu() -> Arc<dyn Device> {
     Arc::new(Cpu::new())
@@ -53,7 +59,7 @@ fn logits_and_labels_of_a_folder_that_transformers_wrote() {
         assert_close(name, &predicted.concat(), &expected.floats("logits"), 1e-5);
         assert_close(name, &[loss as f32], &expected.floats("loss"), 1e-5);
     }
-    for name in ["llama-classifier", "roberta-classifier"] {
+    for name in ["llama-classifier", "qwen3-classifier", "roberta-classifier"] {
         assert_eq!(load(name).labels(), ["contradiction", "entailment", "neutral"]);
     }
     assert_eq!(load("gpt2-classifier").labels(), ["LABEL_0", "LABEL_1"]);
@@ -68,9 +74,8 @@ fn loss_and_every_gradient() {
         let found = trainer.step(&examples.iter().collect::<Vec<_>>(), 1, 0.0).unwrap();
         assert_close(name, &[found.loss as f32], &expected.floats("loss"), 1e-5);
         let (classifier, gradient) = (&trainer.classifier, trainer.gradients().values().to_vec());
-        let architecture = classifier.config().architecture;
         compare_segments(
-            architecture,
+            classifier.config(),
             classifier.parameters().layout(),
             &gradient,
             &expected,
@@ -498,7 +503,9 @@ fn writes_a_folder_for_transformers() {
     for (name, architecture) in [
         ("llama", Architecture::LLAMA),
         ("gpt2", Architecture::GPT2),
+        ("gptj", Architecture::GPTJ),
         ("opt", Architecture::OPT),
+        ("qwen3", Architecture::QWEN3),
         ("roberta", Architecture::ROBERTA),
     ] {
         let found = finetune(architecture, 0.0, &quick());

@@ -24,8 +24,19 @@ fn load(name: &str) -> Model {
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
-const MODELS: [&str; 7] =
-    ["gpt2", "gpt2-untied", "llama", "llama-grouped", "llama-tied", "opt", "opt-untied"];
+const MODELS: [&str; 11] = [
+    "gpt2",
+    "gpt2-untied",
+    "gptj",
+    "gptj-tied",
+    "llama",
+    "llama-grouped",
+    "llama-tied",
+    "opt",
+    "opt-untied",
+    "qwen3",
+    "qwen3-tied",
+];
 
 /// [`common::compare_segments`] of a language model.
 fn compare_segments(
@@ -35,8 +46,8 @@ fn compare_segments(
     prefix: &str,
     tolerance: f32,
 ) {
-    let (architecture, layout) = (model.config().architecture, model.parameters().layout());
-    common::compare_segments(architecture, layout, vector, expected, prefix, tolerance);
+    let (config, layout) = (model.config(), model.parameters().layout());
+    common::compare_segments(config, layout, vector, expected, prefix, tolerance);
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn config(architecture: Architecture, hidden_size: usize) -> ModelConfig {
 
 /// Two teachers in their folders, two texts, and room for runs.
 struct Workspace {
+    student: Architecture,
     folder: TempDir,
     device: Arc<dyn Device>,
     training: Vec<u32>,
@@ -66,6 +67,7 @@ impl Workspace {
         };
         // 14 sequences of 7 tokens: steps of 4, 4, 4 and 2.
         Self {
+            student: Architecture::LLAMA,
             folder,
             device,
             training: tokens("training", 103),
@@ -112,7 +114,7 @@ impl Workspace {
             folder: &folder,
             settings: &self.settings,
             seed: 9,
-            model: Model::new(config(Architecture::LLAMA, 8), &self.device, 5).unwrap(),
+            model: Model::new(config(self.student, 8), &self.device, 5).unwrap(),
             distill: Some(self.distillation(distill)),
             training: &self.training,
             validation: Some(&self.validation),
@@ -227,6 +229,37 @@ fn exact_states_give_the_bits_of_running_the_teachers() {
         assert_same(&online, &again);
         assert_eq!(again.recorded.cache, Some((folder.clone(), unread)));
         assert!(files() == before, "the second student wrote");
+    }
+}
+
+/// Of all causal families GPT-J alone has a bias in the output layer, which is part of what it
+/// teaches, whether the teacher runs or its states are kept; and students of every family learn it.
+#[test]
+fn a_teachers_output_bias_is_part_of_what_it_teaches() {
+    for (student, name) in
+        [(Architecture::GPT2, "gpt2"), (Architecture::GPTJ, "gptj"), (Architecture::QWEN3, "qwen3")]
+    {
+        let workspace = Workspace { student, ..Workspace::new() };
+        let teacher = |value: f32| {
+            let config = config(Architecture::GPTJ, 16);
+            let mut model = Model::new(config, &workspace.device, 1).unwrap();
+            let bias = model.decoder().output().bias.expect("an output bias");
+            let values: Vec<f32> =
+                (0..VOCAB).map(|id| if id % 3 == 0 { value } else { 0.0 }).collect();
+            workspace.device.write(model.parameters_mut().view_mut(bias), &values);
+            hugging_face::save(&model, &workspace.path("first")).unwrap();
+        };
+        teacher(2.0);
+        let online = workspace.run(&format!("{name}-online"), &distill(SignalKind::Online));
+        let hidden = workspace.run(&format!("{name}-hidden"), &distill(SignalKind::Hidden));
+        assert_same(&online, &hidden);
+        let sampled = workspace.run(&format!("{name}-sampled"), &distill(SignalKind::Sampled));
+        assert!(sampled.recorded.objectives.iter().all(|objective| objective.is_finite()));
+        fs::remove_dir_all(workspace.path("caches")).unwrap();
+        teacher(0.0);
+        let without = workspace.run(&format!("{name}-without"), &distill(SignalKind::Online));
+        assert_ne!(without.recorded.objectives, online.recorded.objectives);
+        assert!(without.weights != online.weights);
     }
 }
 

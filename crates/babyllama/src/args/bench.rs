@@ -151,6 +151,9 @@ pub enum Preset {
     /// GPT-2 of 97 million parameters without dropout, 2,048 tokens a step.
     #[value(name = "gpt2-97m")]
     Gpt2,
+    /// GPT-J of 97 million parameters, 2,048 tokens a step.
+    #[value(name = "gptj-97m")]
+    Gptj,
 }
 
 /// The papers' distillations.

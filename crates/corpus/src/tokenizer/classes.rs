@@ -51,8 +51,11 @@ const KNOWN: [(&str, &[(Role, &str)]); 5] = [
 ];
 
 /// The class of a family's tokenizer, by the model's `model_type`; any other has a generic one.
-const OF_FAMILIES: [(&str, &[(Role, &str)]); 3] =
-    [("gpt2", GPT2), ("opt", GPT2), ("roberta", ROBERTA)];
+const OF_FAMILIES: [(&str, &[(Role, &str)]); 4] =
+    [("gpt2", GPT2), ("gptj", GPT2), ("opt", GPT2), ("roberta", ROBERTA)];
+
+/// The class of Qwen3's tokenizer, which is built in a way of its own.
+const QWEN3: &str = "Qwen2Tokenizer";
 
 /// All others that transformers 5.24 has: they build a tokenizer in ways of their own. Any further
 /// name is none of its classes, and stands for a generic one there.
@@ -74,6 +77,7 @@ const OWN_WAYS: &str = "\
 /// When it builds its tokenizer in a way of its own, or is no name.
 pub(super) fn of(config: &Value, model_type: Option<&str>) -> Result<Class, String> {
     let class = match &config["tokenizer_class"] {
+        Value::Null if model_type == Some("qwen3") => QWEN3,
         Value::Null => {
             let family = OF_FAMILIES.iter().find(|(family, _)| Some(*family) == model_type);
             return Ok(family.map_or(Class::Generic, |(_, tokens)| Class::Known(tokens)));
@@ -110,14 +114,19 @@ mod tests {
     #[test]
     fn a_folder_without_a_class_has_that_of_its_family() {
         let family = |model_type| of(&json!({"eos_token": "</s>"}), model_type).unwrap();
-        for (model_type, begin) in
-            [("gpt2", "<|endoftext|>"), ("opt", "<|endoftext|>"), ("roberta", "<s>")]
-        {
+        for (model_type, begin) in [
+            ("gpt2", "<|endoftext|>"),
+            ("gptj", "<|endoftext|>"),
+            ("opt", "<|endoftext|>"),
+            ("roberta", "<s>"),
+        ] {
             let class = family(Some(model_type));
             assert_eq!(class.default_token(Role::Begin), Some(begin), "{model_type}");
         }
         assert_eq!(family(Some("llama")), Class::Generic);
         assert_eq!(family(None), Class::Generic);
+        let qwen3 = of(&json!({}), Some("qwen3")).unwrap_err();
+        assert!(qwen3.contains("\"Qwen2Tokenizer\", which has rules of its own"), "{qwen3}");
     }
 
     #[test]

@@ -199,9 +199,8 @@ fn with_scratch(length: usize, work: impl FnOnce(&mut [f32])) {
 
 impl AttentionKernels for Cpu {
     fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
-        let (Some(theta), half) = (heads.rope_theta, heads.head_dim / 2) else { return };
-        let frequency = |pair: usize| (theta as f64).powf(-(pair as f64) / half as f64) as f32;
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let Some(rotary) = heads.rotary else { return };
+        let (half, frequencies) = (rotary.pairs(), rotary.frequencies());
         let longest = positions.iter().max().map_or(0, |&longest| longest as usize + 1);
         let turns: Vec<(f32, f32)> = (0..longest)
             .flat_map(|position| {
@@ -329,7 +328,7 @@ impl AttentionKernels for Cpu {
     }
 }
 
-/// Turns one head's channels: each of the first half with its partner in the second.
+/// Turns a head's first channels: each with the partner that is as many pairs behind it.
 fn turn(head: &mut [f32], turns: &[(f32, f32)]) {
     let (first, second) = head.split_at_mut(turns.len());
     for ((a, b), (sin, cos)) in first.iter_mut().zip(second).zip(turns) {

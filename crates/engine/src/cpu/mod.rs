@@ -12,6 +12,7 @@ mod embed;
 mod ensemble;
 mod exact_gelu;
 mod gelu;
+mod head_norm;
 mod language_model_loss;
 mod linear;
 mod math;

@@ -10,10 +10,10 @@ use crate::tensor::{View, ViewMut};
 
 /// Rows per task, and per partial sum of the gains' gradients: fixed, so that sums do not depend on
 /// the thread count.
-const ROWS: usize = 32;
+pub(super) const ROWS: usize = 32;
 
 vectorised! {
-    fn rms_rows(
+    pub(super) fn rms_rows(
         input: &[f32],
         gain: &[f32],
         epsilon: f32,
@@ -35,7 +35,7 @@ vectorised! {
 }
 
 vectorised! {
-    fn rms_rows_gradient(
+    pub(super) fn rms_rows_gradient(
         d_output: &[f32],
         input: &[f32],
         gain: &[f32],

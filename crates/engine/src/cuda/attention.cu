@@ -12,7 +12,7 @@
 // Heads that a thread turns.
 #define HEADS_AT_ONCE 4
 
-// The `W` channels of a head that begin with one of its first half, and their partners, for one token and some heads.
+// `W` channels of a head that turn, of the first of their pairs, and their partners, for one token and some heads.
 template <int W>
 __device__ void rotate_channels(Values fused_qkv, float position, const float *frequencies, u64 row, u32 channel, u32 half,
                                 u32 head_dim, u32 heads, float direction) {
@@ -35,10 +35,10 @@ __device__ void rotate_channels(Values fused_qkv, float position, const float *f
     }
 }
 
-// Turns the first `heads` heads of every row; `direction` is 1, or -1 to turn them back.
+// Turns the first `2 * half` channels of the first `heads` heads of every row; `direction` is 1, or -1 to turn them back.
 extern "C" __global__ void rotate(Values fused_qkv, const u32 *positions, const float *frequencies, u64 rows, u32 columns,
-                                  u32 head_dim, u32 heads, float direction, u32 wide) {
-    u32 half = head_dim / 2, at_once = wide ? 4 : 1;
+                                  u32 half, u32 head_dim, u32 heads, float direction, u32 wide) {
+    u32 at_once = wide ? 4 : 1;
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
     u64 row = index / (half / at_once);
     u32 channel = (u32)(index % (half / at_once)) * at_once;

@@ -52,6 +52,7 @@ sources! {
     ELEMENTWISE = "elementwise.cu",
     EMBED = "embed.cu",
     ENSEMBLE = "ensemble.cu" after "softmax.cuh",
+    HEAD_NORM = "head_norm.cu",
     LANGUAGE_MODEL_LOSS = "language_model_loss.cu" after "softmax.cuh",
     LINEAR = "linear.cu",
     NORM = "norm.cu",

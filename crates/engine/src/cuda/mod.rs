@@ -18,6 +18,7 @@ mod elementwise;
 mod embed;
 mod ensemble;
 mod graph;
+mod head_norm;
 mod kernels;
 mod language_model_loss;
 mod linear;

@@ -13,6 +13,30 @@ use crate::spans::Spans;
 use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
 use crate::tensor::{Precision, Shape, Tensor, View, ViewMut};
 
+/// Rotary positions: the first channels of a head turn by angles that grow with the position, in
+/// half-split pairs ("rotate half"); the others stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rotary {
+    /// Base of the frequencies: pair `j` turns by `position * theta^(-2j / channels)`.
+    pub theta: f32,
+    /// Channels that turn; an even number, at most those of a head.
+    pub channels: usize,
+}
+
+impl Rotary {
+    /// The pairs that turn.
+    pub fn pairs(&self) -> usize {
+        self.channels / 2
+    }
+
+    /// The angle of every pair at position 1.
+    pub fn frequencies(&self) -> Vec<f32> {
+        let pairs = self.pairs();
+        let frequency = |pair: usize| (self.theta as f64).powf(-(pair as f64) / pairs as f64);
+        (0..pairs).map(|pair| frequency(pair) as f32).collect()
+    }
+}
+
 /// The heads of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heads {
@@ -22,8 +46,8 @@ pub struct Heads {
     pub num_kv_heads: usize,
     /// Channels of a head.
     pub head_dim: usize,
-    /// Base of the rotary frequencies, if positions are rotary: half-split pairing ("rotate half").
-    pub rope_theta: Option<f32>,
+    /// The rotary positions, if positions are rotary.
+    pub rotary: Option<Rotary>,
     /// Whether a token sees only those up to itself, or all of its sequence.
     pub causal: bool,
     /// Share of attention weights dropped in training.
@@ -44,6 +68,11 @@ impl Heads {
     /// Channels of the fused queries, keys and values.
     pub fn qkv_columns(&self) -> usize {
         self.query_columns() + 2 * self.key_columns()
+    }
+
+    /// Heads of queries and keys together: those that turn with the position.
+    pub fn turned(&self) -> usize {
+        self.num_heads + self.num_kv_heads
     }
 
     /// What scores are multiplied by.
@@ -268,7 +297,7 @@ impl Tape<'_> {
 
     fn rotated(&mut self, fused_qkv: Var, positions: &[u32], heads: &Heads) -> Tensor {
         let mut rotated = fused_qkv.into_owned();
-        if heads.rope_theta.is_some() {
+        if heads.rotary.is_some() {
             self.device().rotate(rotated.view_mut(), positions, heads, false);
         }
         rotated
@@ -324,7 +353,7 @@ impl Node for AttentionNode {
             self.dropout,
             d_fused_qkv.view_mut(),
         );
-        if self.heads.rope_theta.is_some() {
+        if self.heads.rotary.is_some() {
             device.rotate(d_fused_qkv.view_mut(), &self.positions, &self.heads, true);
         }
         pass.give(self.fused_qkv, d_fused_qkv);
@@ -339,8 +368,8 @@ mod tests {
     use crate::testing::{Check, assert_close, device, random};
 
     fn rotated(fused_qkv: &[f32], positions: &[u32], heads: &Heads) -> Vec<f32> {
-        let Some(theta) = heads.rope_theta else { return fused_qkv.to_vec() };
-        let (columns, half) = (heads.qkv_columns(), heads.head_dim / 2);
+        let Some(Rotary { theta, channels }) = heads.rotary else { return fused_qkv.to_vec() };
+        let (columns, half) = (heads.qkv_columns(), channels / 2);
         let mut output = fused_qkv.to_vec();
         for (row, &position) in positions.iter().enumerate() {
             for head in 0..heads.num_heads + heads.num_kv_heads {
@@ -393,11 +422,11 @@ mod tests {
     }
 
     fn cases() -> Vec<(Heads, Spans)> {
-        let heads = |num_heads, num_kv_heads, head_dim, rope_theta| Heads {
+        let heads = |num_heads, num_kv_heads, head_dim, rotary: Option<(f32, usize)>| Heads {
             num_heads,
             num_kv_heads,
             head_dim,
-            rope_theta,
+            rotary: rotary.map(|(theta, channels)| Rotary { theta, channels }),
             causal: true,
             dropout: 0.0,
         };
@@ -406,11 +435,13 @@ mod tests {
         };
         vec![
             (heads(1, 1, 2, None), Spans::from_lengths([1])),
-            (heads(2, 2, 4, Some(10_000.0)), Spans::from_lengths([3, 1, 5])),
-            (heads(4, 2, 6, Some(100.0)), Spans::from_lengths([7, 2])),
+            (heads(2, 2, 4, Some((10_000.0, 4))), Spans::from_lengths([3, 1, 5])),
+            (heads(4, 2, 6, Some((100.0, 6))), Spans::from_lengths([7, 2])),
+            (heads(2, 1, 7, Some((100.0, 4))), Spans::from_lengths([66, 1, 9])),
+            (heads(1, 1, 3, Some((100.0, 2))), Spans::from_lengths([1])),
             (heads(3, 1, 8, None), Spans::from_lengths([70, 3])),
             both_ways([1, 4], heads(2, 2, 3, None)),
-            both_ways([70, 3], heads(4, 2, 6, Some(100.0))),
+            both_ways([70, 3], heads(4, 2, 6, Some((100.0, 6)))),
         ]
     }
 
@@ -532,7 +563,7 @@ mod tests {
             num_heads: 3,
             num_kv_heads: 1,
             head_dim: 2,
-            rope_theta: None,
+            rotary: None,
             causal: true,
             dropout: 0.0,
         };

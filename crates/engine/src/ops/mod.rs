@@ -10,6 +10,7 @@ pub mod embed;
 pub mod exact_gelu;
 pub mod gather_rows;
 pub mod gelu;
+pub mod head_norm;
 pub mod language_model_loss;
 pub mod linear;
 pub mod memory;

@@ -150,10 +150,13 @@ mod tests {
     #[test]
     fn the_estimate_is_near_what_a_step_takes() {
         let [llama, gpt2] = [Architecture::LLAMA, Architecture::GPT2];
+        let [gptj, qwen3] = [Architecture::GPTJ, Architecture::QWEN3];
         for (config, teachers, sequences) in [
             (config(llama, 4, 64), vec![], 16),
             (config(llama, 12, 96), vec![], 3),
             (config(gpt2, 6, 80), vec![], 8),
+            (config(gptj, 6, 80), vec![], 8),
+            (config(qwen3, 6, 80), vec![], 8),
             (config(llama, 2, 64), vec![config(gpt2, 3, 128), config(llama, 4, 96)], 16),
         ] {
             let signal = (!teachers.is_empty()).then_some(SignalKind::Online);

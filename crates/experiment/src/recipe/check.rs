@@ -154,8 +154,8 @@ fn check_groups(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
 /// The model's own rules, as faults of the recipe's keys.
 fn check_shape(shape: &Shape, vocab_size: usize) -> Result<(), Fault> {
     let rule = |error: ModelError| match error {
-        // Recipes state no width of a head.
-        ModelError::Config { key: "head_dim", problem } => {
+        // It follows from the number of heads.
+        ModelError::Config { key: "head_dim", problem } if shape.head_dim.is_none() => {
             let (heads, width) = (shape.num_heads, shape.hidden_size / shape.num_heads.max(1));
             let problem = format!("= {heads} leaves {width} channels a head; head_dim {problem}");
             Fault::invalid("num_heads", problem)
@@ -164,7 +164,10 @@ fn check_shape(shape: &Shape, vocab_size: usize) -> Result<(), Fault> {
         other => Fault::invalid("", other.to_string()),
     };
     shape.config(vocab_size).validate().map_err(rule)?;
-    divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads)
+    match shape.head_dim {
+        Some(_) => Ok(()),
+        None => divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads),
+    }
 }
 
 fn divides(key: &str, whole: usize, part_key: &str, part: usize) -> Result<(), Fault> {

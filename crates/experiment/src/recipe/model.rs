@@ -43,9 +43,12 @@ pub struct Shape {
     pub num_layers: usize,
     pub num_heads: usize,
     pub num_kv_heads: usize,
+    /// Where it is not `hidden_size / num_heads`.
+    pub head_dim: Option<usize>,
     pub max_positions: usize,
     pub norm_epsilon: f32,
     pub rope_theta: f32,
+    pub rotary_dim: Option<usize>,
     pub tie_word_embeddings: bool,
     pub embedding_dropout: f32,
     pub attention_dropout: f32,
@@ -59,6 +62,11 @@ impl Shape {
         sequence_length <= self.max_positions
     }
 
+    /// Channels of a head.
+    fn head_dim(&self) -> usize {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_heads.max(1))
+    }
+
     /// The model for a tokenizer of `vocab_size` entries.
     pub fn config(&self, vocab_size: usize) -> ModelConfig {
         ModelConfig {
@@ -69,10 +77,11 @@ impl Shape {
             num_layers: self.num_layers,
             num_heads: self.num_heads,
             num_kv_heads: self.num_kv_heads,
-            head_dim: self.hidden_size / self.num_heads.max(1),
+            head_dim: self.head_dim(),
             max_positions: self.max_positions,
             norm_epsilon: self.norm_epsilon,
             rope_theta: self.rope_theta,
+            rotary_dim: self.rotary_dim,
             tie_word_embeddings: self.tie_word_embeddings,
             embedding_dropout: self.embedding_dropout,
             attention_dropout: self.attention_dropout,
@@ -98,31 +107,37 @@ pub(super) struct ModelKeys {
     architecture: Option<Architecture>,
     /// Channels of the hidden states. Needed without `from`.
     hidden_size: Option<usize>,
-    /// Channels within the feed-forward part of a layer. Needed for LLaMA; GPT-2 has four times
-    /// `hidden_size`.
+    /// Channels within the feed-forward part of a layer. Needed for LLaMA and Qwen3; GPT-2
+    /// and GPT-J have four times `hidden_size`.
     intermediate_size: Option<usize>,
     /// Layers of attention and feed-forward part. Needed without `from`.
     num_layers: Option<usize>,
     /// Heads of queries. Needed without `from`.
     num_heads: Option<usize>,
-    /// Heads of keys and values, LLaMA only; left out, `num_heads`.
+    /// Heads of keys and values, LLaMA and Qwen3 only; left out, `num_heads`.
     num_kv_heads: Option<usize>,
+    /// Channels of a head, LLaMA and Qwen3 only; left out, `hidden_size / num_heads`.
+    head_dim: Option<usize>,
     /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
-    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and 1e-6
-    /// for LLaMA.
+    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and
+    /// GPT-J and 1e-6 for LLaMA and Qwen3.
     norm_epsilon: Option<f32>,
-    /// Base of the rotary positions' wavelengths, LLaMA only; left out, 10000.
+    /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
     rope_theta: Option<f32>,
-    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and false for
-    /// LLaMA.
+    /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
+    /// heads.
+    rotary_dim: Option<usize>,
+    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and false for the
+    /// others.
     tie_word_embeddings: Option<bool>,
-    /// Dropout of the sum of embeddings, GPT-2 only; left out, 0.1.
+    /// Dropout of the sum of embeddings, GPT-2 and GPT-J only; left out, 0.1 for GPT-2 and 0 for
+    /// GPT-J.
     embedding_dropout: Option<f32>,
-    /// Dropout of the attention weights; left out, 0.1 for GPT-2 and 0 for LLaMA.
+    /// Dropout of the attention weights; left out, 0.1 for GPT-2 and 0 for the others.
     attention_dropout: Option<f32>,
-    /// Dropout of what attention and feed-forward part add to the residual stream, GPT-2 only; left
-    /// out, 0.1.
+    /// Dropout of what attention and feed-forward part add to the residual stream, GPT-2 and GPT-J
+    /// only; left out, 0.1 for GPT-2 and 0 for GPT-J.
     residual_dropout: Option<f32>,
     /// Standard deviation of the initial weights; left out, 0.02.
     initializer_range: Option<f32>,
@@ -162,9 +177,11 @@ impl ModelKeys {
             ("num_layers", self.num_layers.is_some()),
             ("num_heads", self.num_heads.is_some()),
             ("num_kv_heads", self.num_kv_heads.is_some()),
+            ("head_dim", self.head_dim.is_some()),
             ("max_positions", self.max_positions.is_some()),
             ("norm_epsilon", self.norm_epsilon.is_some()),
             ("rope_theta", self.rope_theta.is_some()),
+            ("rotary_dim", self.rotary_dim.is_some()),
             ("tie_word_embeddings", self.tie_word_embeddings.is_some()),
             ("embedding_dropout", self.embedding_dropout.is_some()),
             ("attention_dropout", self.attention_dropout.is_some()),
@@ -185,6 +202,7 @@ impl ModelKeys {
         let hidden_size = need(self.hidden_size, "hidden_size")?;
         let num_heads = need(self.num_heads, "num_heads")?;
         let defaults = architecture.defaults();
+        let head_dim = self.head_dim.unwrap_or(hidden_size / num_heads.max(1));
         let intermediate_size = match self.intermediate_size {
             Some(size) => size,
             None => architecture
@@ -198,11 +216,13 @@ impl ModelKeys {
             num_layers: need(self.num_layers, "num_layers")?,
             num_heads,
             num_kv_heads: self.num_kv_heads.unwrap_or(num_heads),
+            head_dim: self.head_dim,
             max_positions: self
                 .max_positions
                 .unwrap_or(self.train.sequence_length.saturating_mul(2)),
             norm_epsilon: self.norm_epsilon.unwrap_or(defaults.norm_epsilon),
             rope_theta: self.rope_theta.unwrap_or(defaults.rope_theta),
+            rotary_dim: self.rotary_dim.or(defaults.rotary_dim.map(|most| most.min(head_dim))),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
             embedding_dropout: self.embedding_dropout.unwrap_or(defaults.embedding_dropout),
             attention_dropout: self.attention_dropout.unwrap_or(defaults.attention_dropout),
@@ -242,9 +262,11 @@ impl From<ModelSection> for ModelKeys {
                 num_layers: Some(shape.num_layers),
                 num_heads: Some(shape.num_heads),
                 num_kv_heads: Some(shape.num_kv_heads),
+                head_dim: shape.head_dim,
                 max_positions: Some(shape.max_positions),
                 norm_epsilon: Some(shape.norm_epsilon),
                 rope_theta: Some(shape.rope_theta),
+                rotary_dim: shape.rotary_dim,
                 tie_word_embeddings: Some(shape.tie_word_embeddings),
                 embedding_dropout: Some(shape.embedding_dropout),
                 attention_dropout: Some(shape.attention_dropout),
@@ -310,13 +332,52 @@ mod tests {
     }
 
     #[test]
+    fn gptj_takes_the_family_defaults() {
+        let gptj = GPT2.replace("gpt2", "gptj");
+        let shape = shape(&gptj);
+        let config = shape.config(1000);
+        assert_eq!((config.intermediate_size, config.head_dim), (256, 16));
+        assert_eq!((config.norm_epsilon, config.attention_dropout), (1e-5, 0.0));
+        assert!(!config.tie_word_embeddings);
+        // transformers' 64, of heads that have as many.
+        assert_eq!(config.rotary_dim, Some(16));
+        let rotary_dim = |more: &str| self::shape(&format!("{more}{gptj}")).rotary_dim;
+        assert_eq!(rotary_dim("rotary_dim = 6\n"), Some(6));
+        let wide = gptj.replace("hidden_size = 64", "hidden_size = 512");
+        assert_eq!(self::shape(&wide).rotary_dim, Some(64));
+        assert_eq!(self::shape(GPT2).rotary_dim, None);
+    }
+
+    #[test]
+    fn qwen3_takes_the_family_defaults_and_the_tokens_of_our_tokenizers() {
+        let qwen3 = LLAMA.replace("llama", "qwen3");
+        let missing = section(&qwen3).unwrap_err();
+        assert!(missing.contains("`intermediate_size`; for Qwen3"), "{missing}");
+        let config = shape(&format!("intermediate_size = 96\n{qwen3}")).config(1000);
+        assert_eq!((config.norm_epsilon, config.head_dim, config.rotary_dim), (1e-6, 16, None));
+        assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), Some(0)));
+        assert_eq!(config.eos_token_ids, [2]);
+    }
+
+    #[test]
+    fn heads_may_have_a_width_of_their_own() {
+        let llama = format!("intermediate_size = 96\nhead_dim = 24\n{LLAMA}");
+        assert_eq!(shape(&llama).config(1000).head_dim, 24);
+        let plain = toml::to_string(&section(GPT2).unwrap()).unwrap();
+        assert!(!plain.contains("head_dim") && !plain.contains("rotary_dim"), "{plain}");
+    }
+
+    #[test]
     fn what_is_missing_or_too_much_is_named() {
         assert!(section(LLAMA).unwrap_err().contains("`intermediate_size`"));
         assert!(section("architecture = 'gpt2'").unwrap_err().contains("`hidden_size`"));
         assert!(section("").unwrap_err().contains("`architecture`"));
         for other in ["opt", "roberta"] {
             let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
-            assert!(message.contains("expected `gpt2` or `llama`"), "{message}");
+            assert!(
+                message.contains("expected one of `gpt2`, `gptj`, `llama`, `qwen3`"),
+                "{message}"
+            );
         }
         let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
         assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");
@@ -327,6 +388,7 @@ mod tests {
         for text in [
             GPT2,
             "from = 'models/a'",
+            &format!("head_dim = 6\nrotary_dim = 4\n{}", GPT2.replace("gpt2", "gptj")),
             &format!("{GPT2}norm_epsilon = 1e-5\n[distill]\nteachers = ['a']"),
         ] {
             let first = section(text).unwrap();

@@ -33,6 +33,9 @@ pub struct ModelConfig {
     pub norm_epsilon: f32,
     /// Base of the rotary positions' wavelengths, where the family has such positions.
     pub rope_theta: f32,
+    /// Channels of a head that have rotary positions, in families that leave the others without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotary_dim: Option<usize>,
     /// Whether the embedding is the output matrix too.
     pub tie_word_embeddings: bool,
     /// Dropout of the sum of embeddings.
@@ -79,6 +82,7 @@ impl ModelConfig {
             max_positions: 0,
             norm_epsilon: 1e-5,
             rope_theta: 10_000.0,
+            rotary_dim: None,
             tie_word_embeddings: false,
             embedding_dropout: 0.0,
             attention_dropout: 0.0,
@@ -154,6 +158,7 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), ModelError> {
         self.check_sizes()?;
         self.check_constants()?;
+        self.check_rotary()?;
         self.architecture.validate(self)?;
         let padding = self.pad_token_id.filter(|_| self.architecture.has_padding_row());
         match padding.filter(|&id| id as usize >= self.vocab_size) {
@@ -202,6 +207,23 @@ impl ModelConfig {
         Ok(())
     }
 
+    /// Checks the channels with rotary positions, for all families.
+    fn check_rotary(&self) -> Result<(), ModelError> {
+        let Some(channels) = self.rotary_dim else { return Ok(()) };
+        let problem = if !self.architecture.has_rotary_dim() {
+            let family = self.architecture.title();
+            format!("is {channels}; {family} has no such key, so leave it out")
+        } else if channels == 0 || !channels.is_multiple_of(2) {
+            format!("is {channels}; channels turn in pairs, so it must be even and at least 2")
+        } else if channels > self.head_dim {
+            let width = self.head_dim;
+            format!("is {channels}; it must be at most the {width} channels of a head")
+        } else {
+            return Ok(());
+        };
+        wrong("rotary_dim", problem)
+    }
+
     fn check_constants(&self) -> Result<(), ModelError> {
         for (key, value) in [
             ("norm_epsilon", self.norm_epsilon),
@@ -236,6 +258,14 @@ impl ModelConfig {
     pub(super) fn require_plain_heads(&self) -> Result<(), ModelError> {
         if self.num_heads * self.head_dim != self.hidden_size {
             let (hidden, heads) = (self.hidden_size, self.num_heads);
+            if hidden.is_multiple_of(heads) {
+                let (family, width) = (self.architecture.title(), hidden / heads);
+                let found = self.head_dim;
+                let problem = format!(
+                    "is {found}; {family}'s heads have hidden_size / num_heads = {width} channels"
+                );
+                return wrong("head_dim", problem);
+            }
             let problem = format!("is {hidden}, which num_heads = {heads} does not divide");
             return wrong("hidden_size", problem);
         }
@@ -273,6 +303,7 @@ impl ModelConfig {
     }
 }
 
+/// An error of a key.
 fn wrong(key: &'static str, problem: String) -> Result<(), ModelError> {
     Err(ModelError::Config { key, problem })
 }
@@ -301,6 +332,7 @@ pub(crate) mod tests {
             max_positions: 256,
             norm_epsilon: 1e-6,
             rope_theta: 10_000.0,
+            rotary_dim: None,
             tie_word_embeddings: false,
             embedding_dropout: 0.0,
             attention_dropout: 0.0,
@@ -328,6 +360,22 @@ pub(crate) mod tests {
             tie_word_embeddings: true,
             pad_token_id: None,
             ..llama(hidden, intermediate, layers, heads, heads)
+        }
+    }
+
+    /// A GPT-J of the given sizes with an output matrix of its own.
+    pub(crate) fn gptj(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        rotary_dim: usize,
+    ) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::GPTJ,
+            rotary_dim: Some(rotary_dim),
+            tie_word_embeddings: false,
+            ..gpt2(hidden, intermediate, layers, heads, 256)
         }
     }
 

@@ -49,7 +49,7 @@ fn query_columns(config: &ModelConfig) -> usize {
 }
 
 /// Columns of a token's fused queries, keys and values.
-fn qkv_columns(config: &ModelConfig) -> usize {
+pub(super) fn qkv_columns(config: &ModelConfig) -> usize {
     query_columns(config) + 2 * config.num_kv_heads * config.head_dim
 }
 

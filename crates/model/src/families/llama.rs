@@ -1,7 +1,8 @@
 //! LLaMA (Touvron et al., arXiv 2302.13971), as transformers' `LlamaForCausalLM` computes it.
 
-use engine::ops::attention::Heads;
+use engine::ops::attention::{Heads, Rotary};
 use engine::ops::embed::Embedding;
+use engine::ops::head_norm::HeadNorm;
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
 use engine::{Layout, Role, Segment, Tape, Var};
@@ -110,7 +111,7 @@ impl Family for Llama {
     }
 
     fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder> {
-        Box::new(LlamaDecoder::new(config, layout))
+        Box::new(LlamaDecoder::new(config, false, layout))
     }
 
     fn is_gated(&self) -> bool {
@@ -155,7 +156,7 @@ static ROPE_KEYS: &[ConfigKey] = &[
 /// The base of the rotary positions in all the ways in which transformers' versions spell it: under
 /// `rope_theta`, or within `rope_parameters` (5.x) or `rope_scaling` (4.x), of which the latter
 /// counts when it is there and not empty.
-fn rope_theta(keys: &Keys<'_>) -> Result<Option<f32>, ModelError> {
+pub(super) fn rope_theta(keys: &Keys<'_>) -> Result<Option<f32>, ModelError> {
     let scaling = keys.nested("rope_scaling")?;
     let is_scaled = scaling.names().next().is_some();
     let (key, rope) = match is_scaled {
@@ -175,8 +176,9 @@ fn rope_theta(keys: &Keys<'_>) -> Result<Option<f32>, ModelError> {
     }
 }
 
-/// Where the parameters are in the flat vector, and the forward pass.
-struct LlamaDecoder {
+/// Where the parameters are in the flat vector, and the forward pass: LLaMA's, and that of families
+/// that differ from it in the norm of heads alone.
+pub(super) struct LlamaDecoder {
     embedding: Embedding,
     blocks: Vec<Block>,
     norm: Norm,
@@ -188,6 +190,8 @@ struct Block {
     input_norm: Norm,
     /// Queries, keys and values: neighbours read as one matrix.
     qkv: Linear,
+    /// Of the heads of queries and keys, where the family has it.
+    head_norm: Option<HeadNorm>,
     attention_output: Linear,
     mlp_norm: Norm,
     /// Gate and up: neighbours read as one matrix.
@@ -196,12 +200,12 @@ struct Block {
 }
 
 impl LlamaDecoder {
-    fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
+    pub(super) fn new(config: &ModelConfig, has_head_norm: bool, layout: &mut Layout) -> Self {
         let heads = Heads {
             num_heads: config.num_heads,
             num_kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
-            rope_theta: Some(config.rope_theta),
+            rotary: Some(Rotary { theta: config.rope_theta, channels: config.head_dim }),
             causal: true,
             dropout: config.attention_dropout,
         };
@@ -213,8 +217,9 @@ impl LlamaDecoder {
         );
         let embedding =
             Embedding { tokens, positions: None, shared: None, padding: config.pad_token_id };
-        let blocks =
-            (0..config.num_layers).map(|index| Block::new(config, &heads, index, layout)).collect();
+        let blocks = (0..config.num_layers)
+            .map(|index| Block::new(config, &heads, has_head_norm, index, layout))
+            .collect();
         let norm = rms_norm(layout, "model.norm.weight".into(), config);
         let output = match config.tie_word_embeddings {
             true => tokens,
@@ -227,7 +232,13 @@ impl LlamaDecoder {
 }
 
 impl Block {
-    fn new(config: &ModelConfig, heads: &Heads, index: usize, layout: &mut Layout) -> Self {
+    fn new(
+        config: &ModelConfig,
+        heads: &Heads,
+        has_head_norm: bool,
+        index: usize,
+        layout: &mut Layout,
+    ) -> Self {
         let prefix = format!("model.layers.{index}");
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let mut weight = |name: &str, rows, columns| {
@@ -244,12 +255,22 @@ impl Block {
         Self {
             qkv: linear(Segment::stack(&[q, k, v])),
             attention_output: linear(out),
+            head_norm: has_head_norm.then(|| head_norm(layout, &prefix, config)),
             gate_up: linear(Segment::stack(&[gate, up])),
             down: linear(down),
             input_norm: rms_norm(layout, format!("{prefix}.input_layernorm.weight"), config),
             mlp_norm: rms_norm(layout, format!("{prefix}.post_attention_layernorm.weight"), config),
         }
     }
+}
+
+/// The gains of queries and keys are neighbours, which one operation reads.
+fn head_norm(layout: &mut Layout, prefix: &str, config: &ModelConfig) -> HeadNorm {
+    let gains = ["q_norm", "k_norm"].map(|part| {
+        let name = format!("{prefix}.self_attn.{part}.weight");
+        layout.add(name, 1, config.head_dim, Role::NormGain)
+    });
+    HeadNorm { gains: Segment::stack(&gains), epsilon: config.norm_epsilon }
 }
 
 fn rms_norm(layout: &mut Layout, name: String, config: &ModelConfig) -> Norm {
@@ -267,7 +288,10 @@ impl Backbone for LlamaDecoder {
         let mut x = tape.embed(&self.embedding, &batch.ids, &batch.positions);
         for (layer, block) in self.blocks.iter().enumerate() {
             let h = tape.norm(&x, &block.input_norm);
-            let qkv = tape.linear(&h, &block.qkv);
+            let mut qkv = tape.linear(&h, &block.qkv);
+            if let Some(norm) = &block.head_norm {
+                qkv = tape.head_norm(qkv, norm, &self.heads);
+            }
             let h = attend(tape, qkv, batch, &self.heads, layer, cache.as_deref_mut());
             x = tape.linear_add(&h, &block.attention_output, x, 0.0);
             let h = tape.norm(&x, &block.mlp_norm);

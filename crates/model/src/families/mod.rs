@@ -22,8 +22,10 @@ use crate::keys::Keys;
 pub(crate) mod config;
 mod facts;
 mod gpt2;
+mod gptj;
 mod llama;
 mod opt;
+mod qwen3;
 mod roberta;
 mod segments;
 
@@ -34,8 +36,10 @@ pub use facts::{Activations, MatrixProduct, TokenValues};
 pub static FAMILIES: &[&dyn Family] = &[
     // In the order in which messages name them.
     &gpt2::Gpt2,
+    &gptj::GptJ,
     &llama::Llama,
     &opt::Opt,
+    &qwen3::Qwen3,
     &roberta::Roberta,
 ];
 
@@ -90,6 +94,11 @@ pub trait Family: Sync {
     /// dropout.
     fn has_residual_dropout(&self) -> bool {
         true
+    }
+
+    /// Whether its configurations state how many channels of a head have rotary positions.
+    fn has_rotary_dim(&self) -> bool {
+        false
     }
 
     /// The smallest configuration that shows all of the family, for tests.
@@ -166,6 +175,12 @@ pub trait Family: Sync {
         false
     }
 
+    /// The rows of a matrix in another order, where files have another: for each row of the file,
+    /// the row of the segment.
+    fn rows_of_file(&self, _config: &ModelConfig, _segment: &NamedSegment) -> Option<Vec<usize>> {
+        None
+    }
+
     /// Whether the feed-forward part multiplies its input's product by a second one, the gate.
     fn is_gated(&self) -> bool {
         false
@@ -194,10 +209,14 @@ pub struct Architecture(&'static dyn Family);
 impl Architecture {
     /// GPT-2.
     pub const GPT2: Self = Self(&gpt2::Gpt2);
+    /// GPT-J.
+    pub const GPTJ: Self = Self(&gptj::GptJ);
     /// LLaMA.
     pub const LLAMA: Self = Self(&llama::Llama);
     /// OPT.
     pub const OPT: Self = Self(&opt::Opt);
+    /// Qwen3.
+    pub const QWEN3: Self = Self(&qwen3::Qwen3);
     /// RoBERTa.
     pub const ROBERTA: Self = Self(&roberta::Roberta);
 

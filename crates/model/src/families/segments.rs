@@ -43,7 +43,7 @@ pub(super) fn plain_heads(config: &ModelConfig, causal: bool) -> Heads {
         num_heads: config.num_heads,
         num_kv_heads: config.num_heads,
         head_dim: config.head_dim,
-        rope_theta: None,
+        rotary: None,
         causal,
         dropout: config.attention_dropout,
     }

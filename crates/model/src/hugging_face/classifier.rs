@@ -30,7 +30,7 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
     let labels = labels(&keys)?;
     let config = config::decoder(keys)?;
     let files = WeightFiles::open(folder)?;
-    let names = Names::of_classifier(config.architecture);
+    let names = Names::of_classifier(&config);
     weights::check(&files, &Classifier::layout(&config, &labels)?, &names)?;
     let mut classifier = Classifier::zeros(config, labels, device)?;
     weights::read(&files, &names, classifier.parameters_mut())?;
@@ -49,7 +49,7 @@ pub fn save_classifier(classifier: &Classifier, folder: &Path) -> Result<(), Mod
     make_folder(folder)?;
     write_json(&folder.join("config.json"), &to_json(classifier.config(), classifier.labels()))?;
     let path = folder.join("model.safetensors");
-    weights::write(classifier.config().architecture, classifier.parameters(), &path)
+    weights::write(classifier.config(), classifier.parameters(), &path)
 }
 
 /// The names of the labels in the order of their ids; transformers leaves them out where there are

@@ -163,7 +163,7 @@ pub fn save_output(
     let device = output.weight.device();
     let bias = bias.as_ref().zip(output.bias.as_ref()).map(|(named, bias)| (named, bias.view()));
     let tensors = [(&weight, output.weight.view())].into_iter().chain(bias);
-    weights::write_segments(config.architecture, device, tensors, &weights_path(folder))
+    weights::write_segments(config, device, tensors, &weights_path(folder))
 }
 
 /// BLAKE3, in hexadecimal, of a folder's configuration and weights: everything that a model's
@@ -236,7 +236,7 @@ pub fn save_config(config: &ModelConfig, folder: &Path) -> Result<(), ModelError
 /// # Errors
 /// When it cannot be written.
 pub fn write_weights(model: &Model, path: &Path) -> Result<(), ModelError> {
-    weights::write(model.config().architecture, model.parameters(), path)
+    weights::write(model.config(), model.parameters(), path)
 }
 
 /// Reads a model's weights from one safetensors file.

@@ -10,9 +10,9 @@ use engine::params::NamedSegment;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 
+use crate::ModelConfig;
 use crate::error::ModelError;
 use crate::keys::{GIT_LFS, read_small};
-use crate::{Architecture, ModelConfig};
 
 /// The paths of a folder's weights: one file, or the shards that an index lists.
 pub(super) fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
@@ -58,9 +58,9 @@ pub(super) fn shard_names(index: &Path, text: &[u8]) -> Result<BTreeSet<String>,
     }
 }
 
-/// How tensors of a model are named in files.
+/// How tensors of a model are named in files, and the model.
 pub(super) struct Names {
-    pub(super) architecture: Architecture,
+    pub(super) config: ModelConfig,
     /// Of a model whose output layer is its embedding: the names of the embedding and of the output
     /// matrix, under which a file may have the one matrix.
     tied: Option<(String, &'static str)>,
@@ -74,16 +74,16 @@ impl Names {
         let embedding = layout.segments().iter().find(|named| named.segment == output);
         let tied = embedding.filter(|_| config.tie_word_embeddings);
         let tied = tied.map(|named| (named.name.clone(), architecture.output_name()));
-        Self { architecture, tied }
+        Self { config: config.clone(), tied }
     }
 
-    pub(super) fn of_classifier(architecture: Architecture) -> Self {
-        Self { architecture, tied: None }
+    pub(super) fn of_classifier(config: &ModelConfig) -> Self {
+        Self { config: config.clone(), tied: None }
     }
 
     /// The names under which a file may have a tensor, those that count first in front.
     pub(super) fn of(&self, name: &str) -> Vec<String> {
-        let mut names = self.architecture.other_names(name);
+        let mut names = self.config.architecture.other_names(name);
         names.push(name.to_owned());
         // Base models leave out the leading `transformer.` or `model.`.
         let short = name.split_once('.').map(|(_, rest)| rest.to_owned());

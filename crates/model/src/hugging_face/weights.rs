@@ -11,9 +11,9 @@ use engine::{Device, Layout, Parameters, Role};
 use safetensors::tensor::{Dtype, View};
 
 use super::weight_files::{Names, Stored, WeightFiles};
-use crate::Architecture;
 use crate::error::ModelError;
 use crate::write_safetensors::write_safetensors;
+use crate::{Architecture, ModelConfig};
 
 /// The shape in the file.
 fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
@@ -23,6 +23,19 @@ fn file_shape(architecture: Architecture, named: &NamedSegment) -> Vec<usize> {
         _ if architecture.is_transposed(named) => vec![columns, rows],
         _ => vec![rows, columns],
     }
+}
+
+/// The rows of a matrix in another order: row `i` of the result is row `order[i]`.
+fn with_rows(values: &[f32], order: &[usize]) -> Vec<f32> {
+    let columns = values.len() / order.len();
+    order.iter().flat_map(|&row| &values[row * columns..][..columns]).copied().collect()
+}
+
+/// The order that takes back another one.
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, &row)| inverse[row] = place);
+    inverse
 }
 
 fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
@@ -37,6 +50,8 @@ struct Outgoing<'a> {
     values: engine::View<'a>,
     shape: Vec<usize>,
     transposed: bool,
+    /// The order of the file's rows, where it is another one.
+    order: Option<Vec<usize>>,
 }
 
 impl View for Outgoing<'_> {
@@ -52,6 +67,9 @@ impl View for Outgoing<'_> {
         let (rows, columns) = (self.values.rows, self.values.columns);
         let mut values = vec![0.0f32; rows * columns];
         self.device.read(self.values, &mut values);
+        if let Some(order) = &self.order {
+            values = with_rows(&values, order);
+        }
         if self.transposed {
             values = transpose(&values, rows, columns);
         }
@@ -65,26 +83,32 @@ impl View for Outgoing<'_> {
 
 /// Writes all weights to one file.
 pub(super) fn write(
-    architecture: Architecture,
+    config: &ModelConfig,
     parameters: &Parameters,
     path: &Path,
 ) -> Result<(), ModelError> {
     let segments = parameters.layout().segments().iter();
     let tensors = segments.map(|named| (named, parameters.view(named.segment)));
-    write_segments(architecture, parameters.device(), tensors, path)
+    write_segments(config, parameters.device(), tensors, path)
 }
 
 /// Writes segments, given with their values, to one file.
 pub(super) fn write_segments<'a>(
-    architecture: Architecture,
+    config: &ModelConfig,
     device: &Arc<dyn Device>,
     segments: impl Iterator<Item = (&'a NamedSegment, engine::View<'a>)>,
     path: &Path,
 ) -> Result<(), ModelError> {
+    let architecture = config.architecture;
     let tensors = segments.map(|(named, values)| {
-        let (shape, transposed) =
-            (file_shape(architecture, named), architecture.is_transposed(named));
-        (named.name.clone(), Outgoing { device: &**device, values, shape, transposed })
+        let outgoing = Outgoing {
+            device: &**device,
+            values,
+            shape: file_shape(architecture, named),
+            transposed: architecture.is_transposed(named),
+            order: architecture.rows_of_file(config, named),
+        };
+        (named.name.clone(), outgoing)
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     write_safetensors(path, tensors, Some(metadata))
@@ -135,9 +159,13 @@ pub(super) fn read_segment(
         let (path, name) = (tensor.path.to_owned(), named.name.clone());
         return Err(ModelError::NotFinite { path, name, value });
     }
-    match names.architecture.is_transposed(named) {
-        true => Ok(transpose(&values, named.segment.columns, named.segment.rows)),
-        false => Ok(values),
+    let architecture = names.config.architecture;
+    if architecture.is_transposed(named) {
+        values = transpose(&values, named.segment.columns, named.segment.rows);
+    }
+    match architecture.rows_of_file(&names.config, named) {
+        Some(order) => Ok(with_rows(&values, &inverse(&order))),
+        None => Ok(values),
     }
 }
 
@@ -147,7 +175,7 @@ fn find<'a>(
     names: &Names,
     named: &NamedSegment,
 ) -> Result<Stored<'a>, ModelError> {
-    let expected = file_shape(names.architecture, named);
+    let expected = file_shape(names.config.architecture, named);
     let name = named.name.clone();
     let Some(tensor) = files.find(names, named) else {
         return Err(ModelError::MissingTensor { path: files.path(), name, expected });
@@ -175,8 +203,8 @@ mod tests {
         fingerprint, load, load_any, load_any_config, load_config, load_output, read_output, save,
     };
     use super::*;
+    use crate::Model;
     use crate::families::config::tests::{gpt2, llama, opt, roberta};
-    use crate::{Model, ModelConfig};
 
     fn small(config: ModelConfig) -> ModelConfig {
         ModelConfig { vocab_size: 50, ..config }
@@ -319,7 +347,7 @@ mod tests {
         assert!(message().contains("pickle"), "{}", message());
 
         let wider = Model::new(small(llama(32, 24, 1, 2, 2)), &device(), 1).unwrap();
-        write(Architecture::LLAMA, wider.parameters(), &path).unwrap();
+        write(wider.config(), wider.parameters(), &path).unwrap();
         assert!(
             message().contains("`model.embed_tokens.weight` has shape [50, 32]"),
             "{}",
@@ -327,7 +355,7 @@ mod tests {
         );
         assert!(message().contains("[50, 16]"), "{}", message());
         let shorter = Model::new(small(gpt2(16, 24, 1, 2, 8)), &device(), 1).unwrap();
-        write(Architecture::GPT2, shorter.parameters(), &path).unwrap();
+        write(shorter.config(), shorter.parameters(), &path).unwrap();
         assert!(
             message().contains("`model.embed_tokens.weight` of shape [50, 16] is missing"),
             "{}",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use engine::params::NamedSegment;
 use engine::{Device, Layout, Tensor};
-use model::Architecture;
+use model::ModelConfig;
 use safetensors::SafeTensors;
 
 pub(crate) struct Fixture(Vec<u8>);
@@ -62,10 +62,14 @@ pub(crate) fn assert_close(what: &str, found: &[f32], expected: &[f32], toleranc
     }
 }
 
-/// A segment's values in the orientation of the file.
-fn as_in_file(architecture: Architecture, named: &NamedSegment, vector: &[f32]) -> Vec<f32> {
-    let segment = named.segment;
+/// A segment's values in the orientation and the order of the file.
+fn as_in_file(config: &ModelConfig, named: &NamedSegment, vector: &[f32]) -> Vec<f32> {
+    let (architecture, segment) = (config.architecture, named.segment);
     let values = &vector[segment.offset..segment.offset + segment.length()];
+    if let Some(order) = architecture.rows_of_file(config, named) {
+        let row = |row: &usize| &values[row * segment.columns..][..segment.columns];
+        return order.iter().flat_map(row).copied().collect();
+    }
     if !architecture.is_transposed(named) {
         return values.to_vec();
     }
@@ -76,7 +80,7 @@ fn as_in_file(architecture: Architecture, named: &NamedSegment, vector: &[f32]) 
 
 /// Compares every segment of a flat vector with the tensor `prefix.NAME`.
 pub(crate) fn compare_segments(
-    architecture: Architecture,
+    config: &ModelConfig,
     layout: &Layout,
     vector: &[f32],
     expected: &Fixture,
@@ -90,8 +94,7 @@ pub(crate) fn compare_segments(
         if name.ends_with("k_proj.bias") || name.ends_with("key.bias") {
             continue;
         }
-        let (mut found, mut wanted) =
-            (as_in_file(architecture, named, vector), expected.floats(&name));
+        let (mut found, mut wanted) = (as_in_file(config, named, vector), expected.floats(&name));
         // Of RoBERTa's token types only the first is ours.
         if name.ends_with("token_type_embeddings.weight") {
             wanted.truncate(found.len());

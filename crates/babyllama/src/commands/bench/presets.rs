@@ -51,6 +51,7 @@ impl Subject {
             Preset::Llama58m => (BABYLLAMA_1, "llama-58m", 4096),
             Preset::Llama345m => (BABYLLAMA_2, "teacher-1", 2048),
             Preset::Gpt2 => (SMALL_MODELS, "gpt-97m", 2048),
+            Preset::Gptj => (SMALL_MODELS, "gptj-97m", 2048),
         };
         let subject = Self::choose(&choice.config, &choice.model, preset)?;
         Self { teachers: Vec::new(), distill: None, ..subject }.shaped(shape)
@@ -228,6 +229,7 @@ mod tests {
             (Preset::Llama58m, 58_343_936, 4096),
             (Preset::Llama345m, 345_355_200, 2048),
             (Preset::Gpt2, 97_540_608, 2048),
+            (Preset::Gptj, 97_304_704, 2048),
         ] {
             let subject = model(preset, &StepShape::default()).unwrap();
             assert_eq!(

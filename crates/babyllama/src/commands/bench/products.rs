@@ -284,7 +284,7 @@ mod tests {
     /// Products and attention together are what a step computes.
     #[test]
     fn no_product_of_a_step_is_missing() {
-        for preset in [Preset::Llama16m, Preset::Llama345m, Preset::Gpt2] {
+        for preset in [Preset::Llama16m, Preset::Llama345m, Preset::Gpt2, Preset::Gptj] {
             let choice = ModelChoice { preset: Some(preset), ..ModelChoice::default() };
             let subject = Subject::model(&choice, &StepShape::default()).unwrap();
             let config = &subject.config;

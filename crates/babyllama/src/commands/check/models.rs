@@ -27,7 +27,8 @@ const STEPS_PER_EPOCH: usize = 25;
 const INTERMEDIATE_SIZE: usize = 344;
 
 /// A small model of the shapes that real ones have: heads of 64 channels, and the family's dropout;
-/// one head of keys and values where the family can share them.
+/// one head of keys and values where the family can share them; where some channels may be without
+/// positions, some are.
 pub fn config(architecture: Architecture) -> ModelConfig {
     let (hidden_size, num_heads) = (128, 2);
     let tiny = ModelConfig::tiny(architecture);
@@ -41,6 +42,7 @@ pub fn config(architecture: Architecture) -> ModelConfig {
         head_dim: hidden_size / num_heads,
         max_positions: SEQUENCE_LENGTH,
         norm_epsilon: 1e-5,
+        rotary_dim: tiny.rotary_dim.map(|_| 24),
         ..architecture.defaults()
     }
 }

@@ -150,7 +150,7 @@ pub fn dynamic_shared_memory() -> Vec<(&'static str, usize)> {
             num_heads: 1,
             num_kv_heads: 1,
             head_dim,
-            rope_theta: None,
+            rotary: None,
             causal: true,
             dropout: 0.0,
         });
@@ -239,27 +239,27 @@ const HEADS_AT_ONCE: usize = 4;
 
 impl AttentionKernels for Cuda {
     fn rotate(&self, mut fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
-        let (Some(theta), half) = (heads.rope_theta, heads.head_dim / 2) else { return };
-        let frequency = |pair: usize| (theta as f64).powf(-(pair as f64) / half as f64) as f32;
-        let mut tables = self.tables();
-        let frequencies = tables.place(&(0..half).map(frequency).collect::<Vec<_>>());
+        let Some(rotary) = heads.rotary else { return };
+        let (mut tables, half) = (self.tables(), rotary.pairs());
+        let frequencies = tables.place(&rotary.frequencies());
         let on_gpu = tables.place(positions);
         let (columns, rows) = (fused_qkv.columns, positions.len());
         assert_eq!(rows, fused_qkv.rows, "a position for every row");
-        let wide = half % 4 == 0 && columns % 4 == 0 && fused_qkv.offset.is_multiple_of(4);
+        let places = [half, heads.head_dim, columns, fused_qkv.offset];
+        let wide = places.iter().all(|place| place.is_multiple_of(4));
         let launch = self
             .kernels
             .get(ATTENTION, "rotate")
             .with(self.values_mut(&mut fused_qkv))
             .with(on_gpu);
         let launch = launch.with(frequencies).with(rows as u64).with(columns as u32);
-        let launch =
-            launch.with(heads.head_dim as u32).with((heads.num_heads + heads.num_kv_heads) as u32);
+        let launch = launch.with(half as u32).with(heads.head_dim as u32);
+        let launch = launch.with((heads.num_heads + heads.num_kv_heads) as u32);
         let launch = launch.with(if inverse { -1.0f32 } else { 1.0 }).with(wide as u32);
         let threads = rows * half / if wide { 4 } else { 1 };
         let turned = heads.num_heads + heads.num_kv_heads;
-        // Safety: `rotate(fused_qkv, positions, frequencies, rows, columns, head_dim, heads,
-        // direction, wide)`.
+        // Safety: `rotate(fused_qkv, positions, frequencies, rows, columns, half, head_dim,
+        // heads, direction, wide)`.
         unsafe {
             launch.run_grid(
                 (threads.div_ceil(BLOCK as usize), turned.div_ceil(HEADS_AT_ONCE), 1),

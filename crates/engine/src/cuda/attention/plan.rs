@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn heads(causal: bool) -> Heads {
-        Heads { num_heads: 1, num_kv_heads: 1, head_dim: 8, rope_theta: None, causal, dropout: 0.0 }
+        Heads { num_heads: 1, num_kv_heads: 1, head_dim: 8, rotary: None, causal, dropout: 0.0 }
     }
 
     fn span(prefix: &[std::ops::Range<usize>], rows: std::ops::Range<usize>) -> AttentionSpan {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::cpu::Cpu;
 use crate::device::{Arithmetic, Device};
+use crate::ops::attention::Rotary;
 use crate::tensor::{Shape, Tensor};
 use crate::testing::random;
 use base::rng::Rng;
@@ -27,7 +28,7 @@ struct Results {
 }
 
 fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize, causal: bool) -> Heads {
-    Heads { num_heads, num_kv_heads, head_dim, rope_theta: None, causal, dropout: 0.0 }
+    Heads { num_heads, num_kv_heads, head_dim, rotary: None, causal, dropout: 0.0 }
 }
 
 fn sequences(lengths: &[usize]) -> Vec<AttentionSpan> {
@@ -285,13 +286,20 @@ fn each_family_is_chosen_for_its_values() {
 #[test]
 #[ignore = "needs a GPU or the emulator"]
 fn rows_turn_as_on_the_cpu_and_back() {
-    for (head_dim, arithmetic, precision, tolerance) in [
-        (5, Arithmetic::F32, Precision::Full, 1e-5),
-        (16, Arithmetic::F32, Precision::Full, 1e-5),
-        (16, Arithmetic::Bf16, Precision::Compact, 8e-3),
-        (6, Arithmetic::Bf16, Precision::Compact, 8e-3),
+    for (head_dim, channels, arithmetic, precision, tolerance) in [
+        (5, 4, Arithmetic::F32, Precision::Full, 1e-5),
+        (16, 16, Arithmetic::F32, Precision::Full, 1e-5),
+        (16, 16, Arithmetic::Bf16, Precision::Compact, 8e-3),
+        (6, 6, Arithmetic::Bf16, Precision::Compact, 8e-3),
+        // Some channels stay: wide and single steps.
+        (16, 8, Arithmetic::F32, Precision::Full, 1e-5),
+        (24, 8, Arithmetic::Bf16, Precision::Compact, 8e-3),
+        (18, 8, Arithmetic::F32, Precision::Full, 1e-5),
+        (16, 6, Arithmetic::Bf16, Precision::Compact, 8e-3),
+        (3, 2, Arithmetic::F32, Precision::Full, 1e-5),
     ] {
-        let heads = Heads { rope_theta: Some(10_000.0), ..heads(4, 2, head_dim, true) };
+        let rotary = Some(Rotary { theta: 10_000.0, channels });
+        let heads = Heads { rotary, ..heads(4, 2, head_dim, true) };
         let positions: Vec<u32> = (0..13).chain([1_000, 70_000]).collect();
         let (gpu, cpu) = (gpu(arithmetic), cpu());
         let values = random(5, positions.len() * heads.qkv_columns());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Case, compact};
-use crate::ops::attention::{Heads, LayerCache};
+use crate::ops::attention::{Heads, LayerCache, Rotary};
 use crate::params::Layout;
 use crate::parity::problem::{Output, Problem, random_tensor};
 use crate::spans::Spans;
@@ -16,7 +16,9 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         trained(causal, &[128, 128]),
         trained(causal, &[1, 64, 65, 2, 33]),
-        trained(Heads { rope_theta: None, ..causal }, &[70]),
+        trained(Heads { rotary: None, ..causal }, &[70]),
+        trained(Heads { rotary: partly(24), ..causal }, &[65, 3]),
+        trained(Heads { rotary: partly(6), ..heads(3, 1, 20) }, &[1, 40]),
         trained(Heads { causal: false, ..causal }, &[31, 130]),
         trained(Heads { dropout: 0.2, ..causal }, &[100]),
         trained(heads(4, 2, 32), &[128, 7]),
@@ -25,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         shared(heads(4, 2, 64)),
         shared(heads(2, 2, 12)),
         cached(heads(4, 2, 64)),
+        cached(Heads { rotary: partly(16), ..heads(4, 4, 64) }),
     ]
 }
 
@@ -33,15 +36,24 @@ fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize) -> Heads {
         num_heads,
         num_kv_heads,
         head_dim,
-        rope_theta: Some(10_000.0),
+        rotary: partly(head_dim),
         causal: true,
         dropout: 0.0,
     }
 }
 
+/// Rotary positions of so many channels.
+fn partly(channels: usize) -> Option<Rotary> {
+    Some(Rotary { theta: 10_000.0, channels })
+}
+
 fn describe(heads: &Heads) -> String {
     let Heads { num_heads, num_kv_heads, head_dim, .. } = heads;
-    let rotary = if heads.rope_theta.is_some() { ", rotary" } else { "" };
+    let rotary = match heads.rotary {
+        None => String::new(),
+        Some(rotary) if rotary.channels == *head_dim => ", rotary".to_owned(),
+        Some(rotary) => format!(", {} rotary", rotary.channels),
+    };
     let both = if heads.causal { "" } else { ", both ways" };
     let dropout = if heads.dropout > 0.0 { ", dropout" } else { "" };
     format!("{num_heads}/{num_kv_heads} heads of {head_dim}{rotary}{both}{dropout}")

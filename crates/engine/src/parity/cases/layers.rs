@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::{Case, compact, full};
+use crate::ops::attention::Heads;
 use crate::ops::embed::Embedding;
+use crate::ops::head_norm::HeadNorm;
 use crate::ops::linear::Linear;
 use crate::ops::norm::Norm;
-use crate::params::{Layout, Role};
+use crate::params::{Layout, Role, Segment};
 use crate::parity::problem::{Output, Problem, random_ids, random_tensor};
 use crate::tensor::{Precision, Tensor};
 
@@ -22,6 +24,9 @@ pub(super) fn cases() -> Vec<Case> {
     for (tokens, width) in [(64, 128), (3, 17), (300, 36)] {
         cases.push(norm("rms_norm", tokens, width, false));
         cases.push(norm("layer_norm", tokens, width, true));
+    }
+    for (tokens, heads) in [(64, (4, 2, 64)), (3, (3, 1, 5)), (130, (2, 2, 40))] {
+        cases.push(head_norm(tokens, heads));
     }
     for (tokens, width) in [(64, 128), (5, 13)] {
         cases.extend([swiglu(tokens, width), activations(tokens, width), dropout(tokens, width)]);
@@ -101,6 +106,22 @@ fn norm(operation: &'static str, tokens: usize, width: usize, layer: bool) -> Ca
         shape: format!("[{tokens}, {width}]"),
         run: Box::new(move |device| {
             problem.run(device, |tape, inputs| tape.norm(&inputs[0], &norm))
+        }),
+    }
+}
+
+fn head_norm(tokens: usize, (num_heads, num_kv_heads, head_dim): (usize, usize, usize)) -> Case {
+    let (rotary, causal, dropout) = (None, true, 0.0);
+    let heads = Heads { num_heads, num_kv_heads, head_dim, rotary, causal, dropout };
+    let mut layout = Layout::default();
+    let gains = ["q", "k"].map(|name| layout.add(name, 1, head_dim, Role::NormGain));
+    let norm = HeadNorm { gains: Segment::stack(&gains), epsilon: 1e-5 };
+    let problem = Problem::new(layout, &[compact(tokens, heads.qkv_columns())]);
+    Case {
+        operation: "head_norm",
+        shape: format!("[{tokens}], {num_heads}/{num_kv_heads} heads of {head_dim}"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.head_norm(inputs[0].clone(), &norm, &heads))
         }),
     }
 }

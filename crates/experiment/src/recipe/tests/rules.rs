@@ -30,6 +30,18 @@ fn shapes_must_fit() {
         ),
         ("student.embedding_dropout=nan", "`models.student.embedding_dropout` is NaN"),
         ("small.norm_epsilon=0", "`models.small.norm_epsilon` is 0; it must be larger than 0"),
+        (
+            "small.rotary_dim=2",
+            "`models.small.rotary_dim` is 2; GPT-2 has no such key, so leave it out",
+        ),
+        (
+            "small.head_dim=2",
+            "`models.small.head_dim` is 2; GPT-2's heads have hidden_size / num_heads = 16",
+        ),
+        (
+            "student.head_dim=3",
+            "`models.student.head_dim` is 3; rotary positions need an even number",
+        ),
         ("small.rope_theta=nan", "`models.small.rope_theta` is NaN"),
         (
             "small.max_positions=127",
@@ -40,6 +52,26 @@ fn shapes_must_fit() {
         let message = refusal(text);
         assert!(message.starts_with(start), "{message}");
     }
+}
+
+#[test]
+fn channels_with_positions_are_pairs_within_a_head() {
+    let base = BASE.replace("'gpt2'", "'gptj'");
+    for (text, start) in [
+        (
+            "small.rotary_dim=3",
+            "`models.small.rotary_dim` is 3; channels turn in pairs, so it must be even",
+        ),
+        (
+            "small.rotary_dim=64",
+            "`models.small.rotary_dim` is 64; it must be at most the 16 channels of a head",
+        ),
+        ("small.rope_theta=500", "`models.small.rope_theta` is 500; GPT-J's is always 10000"),
+    ] {
+        let message = load_with(&base, &[text]).unwrap_err();
+        assert!(message.contains(start), "{message}");
+    }
+    load_with(&base, &["small.rotary_dim=6"]).unwrap();
 }
 
 #[test]
