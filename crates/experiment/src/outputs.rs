@@ -177,6 +177,19 @@ pub fn same(one: &Path, other: &Path) -> bool {
     place.exists() && place == self::place(other)
 }
 
+/// The path of an output as it is, or where it leads if folders in it are still to be made before
+/// `..` leads out of them: what is there already could not be seen through them.
+pub fn once_made(path: PathBuf) -> PathBuf {
+    let mut before = PathBuf::new();
+    for component in path.components() {
+        if component == Component::ParentDir && !before.as_os_str().is_empty() && !before.exists() {
+            return place(&path);
+        }
+        before.push(component);
+    }
+    path
+}
+
 /// Where a path leads once the folders in it are made: links are followed, and a folder that is
 /// not there yet with `..` behind it leads nowhere else.
 pub(crate) fn place(path: &Path) -> PathBuf {
@@ -272,6 +285,14 @@ mod tests {
                 let made = prepare_file(&dotted.join("a.jsonl"), &inputs);
                 assert!(cause(made).contains("is read"), "{}", dotted.display());
             }
+        }
+        let through = |inside: &str| once_made(folder.path().join(inside));
+        let whole = fs::canonicalize(&data).unwrap();
+        assert_eq!(through("data/../data/b"), folder.path().join("data/../data/b"));
+        assert_eq!(through("new/../data/b"), whole.join("b"));
+        assert_eq!(through("new/more/../../data"), whole);
+        for plain in ["a", "../a", "..", "./a/b"] {
+            assert_eq!(once_made(plain.into()), Path::new(plain));
         }
         let dotted = folder.path().join("data/../data");
         check_folder(&folder.path().join("new"), from_ref(&data)).unwrap();

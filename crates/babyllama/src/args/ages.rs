@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use experiment::evaluation::ages::AgeSettings;
 
-use super::EvaluateArgs;
+use super::{EvaluateArgs, output_path};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ pub struct AgesArgs {
     #[arg(long)]
     pub as_published: bool,
     /// Write the pipeline's two JSON files to FOLDER/MODEL/aoa_prediction.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: Option<PathBuf>,
 }
 

@@ -9,7 +9,7 @@ use experiment::evaluation::all::{AllSettings, searchable};
 use experiment::finetuning::check_seeds;
 use experiment::recipe::FinetuneRecipe;
 
-use super::{EvaluateArgs, Rules};
+use super::{EvaluateArgs, Rules, output_path};
 
 /// The names under which the data is looked for.
 fn folders() -> String {
@@ -96,7 +96,7 @@ pub struct AllArgs {
     )]
     pub skip: Vec<String>,
     /// Gets the table and a folder for each model; what is done there already is not done again.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::output_path;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A and B are what `evaluate ... --output` left: folders with predictions.jsonl and result.json, or
@@ -38,6 +40,6 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
     /// Write all numbers here too, as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub json: Option<PathBuf>,
 }

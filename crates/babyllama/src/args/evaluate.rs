@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use eval::{Ewok, EwokOfficial, ZeroShot};
 
-use super::{AgesArgs, AllArgs, CompareArgs};
+use super::{AgesArgs, AllArgs, CompareArgs, output_path};
 use experiment::evaluation::ModelSelection;
 
 /// What all evaluations have in common.
@@ -18,7 +18,7 @@ pub struct EvaluateArgs {
     #[arg(long)]
     pub ensemble: bool,
     /// Write the scores here too, as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub json: Option<PathBuf>,
     /// Print every event as a line of JSON instead of text, the last with the scores.
     #[arg(long, conflicts_with = "quiet")]
@@ -97,7 +97,7 @@ Examples:
         rules: Rules,
         /// Keep scores and the answer to every pair in FOLDER/MODEL/blimp_filtered (or whatever the
         /// pairs are).
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: Option<PathBuf>,
     },
     /// Share of EWoK's questions about the world that the model answers rightly.
@@ -120,7 +120,7 @@ Examples:
         #[arg(long, value_enum, default_value_t = EwokVariant::Pipeline2024)]
         variant: EwokVariant,
         /// Keep scores and the answer to every question in FOLDER/MODEL/ewok (or ewok_official).
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: Option<PathBuf>,
     },
     /// Make the folder ewok_filtered of the 2024 pipeline from your own copy of EWoK.
@@ -141,7 +141,7 @@ Example:
         #[arg(long, value_name = "FILE")]
         vocabulary: PathBuf,
         /// Gets a file for each domain; must be empty, or not there.
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: PathBuf,
     },
     /// How well surprisals help to predict the age at which children learn words (2023).

@@ -6,6 +6,8 @@ use clap::Args;
 use experiment::recipe::suggestion;
 use report::card::{LICENSES, is_dataset, is_language};
 
+use super::output_path;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The folder is a new one, an empty one, or a new repository of a hub: one that holds nothing but
@@ -24,11 +26,11 @@ pub struct ExportArgs {
     #[arg(long, value_name = "NAME")]
     pub model: String,
     /// Gets config.json, model.safetensors, the tokenizer, and README.md, the model's card.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
     /// Write the logits of a few token ids here, as safetensors, to compare them with another
     /// program's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub logits: Option<PathBuf>,
     /// The licence, for the card's metadata, as Hugging Face's hub names it: mit, apache-2.0,
     /// cc-by-4.0; other for one that the hub does not name, with its text in a file LICENSE.

@@ -6,6 +6,8 @@ use clap::Args;
 use experiment::finetuning::{FinetuneJob, check_seeds};
 use experiment::recipe::FinetuneRecipe;
 
+use super::output_path;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -47,7 +49,7 @@ pub struct FinetuneArgs {
     #[arg(long = "seed", value_name = "N", value_delimiter = ',')]
     pub seeds: Vec<u64>,
     /// Gets MODEL/TASK/seed-N/; what is done there already is not done again.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
     /// Keep the fine-tuned classifiers.
     #[arg(long)]
@@ -59,7 +61,7 @@ pub struct FinetuneArgs {
     #[arg(long)]
     pub msgs_all_rows: bool,
     /// Write all results here too, as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub json: Option<PathBuf>,
     /// Print every event as a line of JSON instead of text, the last with the scores.
     #[arg(long, conflicts_with = "quiet")]

@@ -19,9 +19,11 @@ mod train;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use engine::cpu::Cpu;
 use engine::{Arithmetic, Device};
+use experiment::outputs;
 
 pub use bench::BenchArgs;
 
@@ -173,7 +175,7 @@ pub struct CacheTeachersArgs {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// The run's folder [default: runs/NAME, by the recipe's name].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: Option<PathBuf>,
     /// Share cleaned text, tokenizer and tokens with other runs, in FOLDER/FINGERPRINT [default:
     /// each run has its own].
@@ -197,7 +199,7 @@ Examples:
         #[arg(required = true, value_name = "SOURCE")]
         sources: Vec<PathBuf>,
         /// Where the cleaned files go, under their own names.
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: PathBuf,
     },
     /// Count bytes, characters, lines and words of each file, and tokens with a tokenizer.
@@ -228,7 +230,7 @@ Examples:
         #[arg(long)]
         documents: bool,
         /// Also writes the table as JSON.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = output_path())]
         json: Option<PathBuf>,
     },
     /// Write the built-in corpus: text in the raw form of the ten BabyLM sources, and minimal
@@ -238,7 +240,7 @@ Example:
   babyllama corpus write-builtin --output data/builtin --words 400000")]
     WriteBuiltin {
         /// Gets train/, validation/ and builtin_pairs/.
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: PathBuf,
         /// Words of training text.
         #[arg(long, value_name = "N", default_value_t = 300_000)]
@@ -266,7 +268,7 @@ Example:
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
         /// Gets tokenizer.json and the two files that Hugging Face wants beside it.
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: PathBuf,
         /// Entries, the three special tokens included.
         #[arg(long, value_name = "N", default_value_t = 16_000)]
@@ -297,7 +299,7 @@ Examples:
         #[arg(long, value_name = "FILE")]
         tokenizer: PathBuf,
         /// The token file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = output_path())]
         output: PathBuf,
         /// The field of a JSON line that has the text.
         #[arg(long, value_name = "NAME", default_value = "text")]
@@ -343,6 +345,11 @@ pub struct GenerateArgs {
     /// Always take the likeliest token.
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed"])]
     pub greedy: bool,
+}
+
+/// A path that something is written to: it leads where it will once its folders are made.
+fn output_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(outputs::once_made)
 }
 
 fn positive(text: &str) -> Option<f32> {

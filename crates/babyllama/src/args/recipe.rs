@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::output_path;
+
 #[derive(Debug, Subcommand)]
 pub enum RecipeCommand {
     /// List every key of a recipe with its default and meaning.
@@ -23,7 +25,7 @@ Examples:
         #[arg(long, value_name = "FOLDER")]
         corpus: Option<PathBuf>,
         /// The file to write, which must not be there yet [default: print it].
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = output_path())]
         output: Option<PathBuf>,
     },
 }

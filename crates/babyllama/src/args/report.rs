@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::output_path;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The page needs no network and nothing beside it. `run`, `evaluate all` and `finetune` write one into
@@ -20,16 +22,16 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// The page [default: report.html in the folder, or in the current one of several].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub output: Option<PathBuf>,
     /// Also write every figure as SVG with its data as CSV, and every table as Markdown, LaTeX and
     /// CSV, into this folder.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub figures: Option<PathBuf>,
     /// The figures as PNG too.
     #[arg(long, requires = "figures")]
     pub png: bool,
     /// Also write the metrics of every step of all models as one table, for pandas and R.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub csv: Option<PathBuf>,
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::output_path;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without a recipe the run in --output goes on with its own, in which --set values of earlier calls
@@ -23,7 +25,7 @@ pub struct RunArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// The run's folder [default: runs/NAME, by the recipe's name].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: Option<PathBuf>,
     /// Share cleaned text, tokenizer and tokens with other runs, in FOLDER/FINGERPRINT [default:
     /// each run has its own].
@@ -59,7 +61,7 @@ pub struct PlanArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// The run's folder [default: runs/NAME, by the recipe's name].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: Option<PathBuf>,
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::output_path;
+
 #[derive(Debug, Subcommand)]
 pub enum SweepCommand {
     /// Create a sweep, train all its trials, confirm the best, and print the table: all on this
@@ -92,7 +94,7 @@ pub struct SweepCreateArgs {
     #[command(flatten)]
     pub recipe: SweepRecipeArgs,
     /// The sweep's folder [default: runs/sweeps/NAME, by the recipe's name].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub store: StoreArgs,
@@ -197,7 +199,7 @@ pub struct SweepBestArgs {
     #[arg(long, value_name = "NUMBER")]
     pub trial: Option<u64>,
     /// Write to a file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub output: Option<PathBuf>,
 }
 
@@ -235,7 +237,7 @@ pub struct SweepExportArgs {
     #[arg(value_enum, default_value_t = ExportFormat::Csv)]
     pub format: ExportFormat,
     /// Write to a file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub output: Option<PathBuf>,
 }
 
@@ -254,6 +256,6 @@ pub struct SweepImportArgs {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Write to a file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub output: Option<PathBuf>,
 }

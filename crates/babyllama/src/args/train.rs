@@ -9,6 +9,8 @@ use experiment::recipe::{DistillRequest, ModelRequest};
 use experiment::training::single::TrainingFiles;
 use train::settings::{Divergence, Ensemble, Named};
 
+use super::output_path;
+
 /// What pretrain and distill have in common.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -38,7 +40,7 @@ pub struct TrainArgs {
     pub tokenizer: Option<PathBuf>,
     /// Gets metrics, a log, checkpoints and the trained model; if it holds a run that was cut, that
     /// run continues.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
     /// Override a training setting, such as learning_rate=3e-4; may be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
