@@ -170,8 +170,11 @@ fn messages_name_what_was_written_and_the_nearest() {
 #[test]
 fn one_model_alone_has_a_ledger_and_needs_a_tokenizer_to_mask() {
     let workspace = Workspace::new();
-    workspace.write("small.toml", RECIPE);
-    workspace.babyllama("run small.toml --only noisy --output runs/n").done();
+    // The ledger of a run is that of all its models.
+    let (head, _) = RECIPE.split_once("[models.teacher]").unwrap();
+    let (_, noisy) = RECIPE.split_once("[models.noisy.train]").unwrap();
+    workspace.write("small.toml", format!("{head}[models.noisy.train]{noisy}"));
+    workspace.babyllama("run small.toml --output runs/n").done();
     let alone = "pretrain --config small.toml --model noisy --tokens runs/n/tokens/train.bin \
                  --output alone";
     let refusal = workspace.babyllama(alone).refused(1);
