@@ -237,6 +237,9 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::NotFinite { .. } | TrainError::HeldoutNotFinite { .. } => {
             "lower learning_rate, lengthen the warm-up, or clip with max_grad_norm"
         }
+        TrainError::ClimbNotFinite { .. } => {
+            "take a smaller sam.rho: 0.05 is usual, and ten times that with sam.adaptive"
+        }
         TrainError::OtherRun { .. } => {
             "give the same settings again to continue, or another --output to begin anew"
         }
@@ -250,8 +253,7 @@ pub fn on_training(error: &TrainError) -> &'static str {
         TrainError::Device(fault) => on_fault(fault),
         TrainError::OutOfMemory { sequences: 1, fault, .. } => on_fault(fault),
         TrainError::OutOfMemory { .. } => {
-            "set a smaller micro_batch_size, or 0, which finds out how many fit; the last \
-             checkpoint is kept"
+            "set a smaller micro_batch_size, or 0, which finds out how many fit"
         }
         TrainError::NoExamples { .. }
         | TrainError::Example { .. }

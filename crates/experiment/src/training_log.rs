@@ -204,11 +204,19 @@ impl Listener for TrainingLog<'_> {
                 self.phase = phase.map(str::to_owned);
                 self.on_started(step, total_steps, tokens, total_tokens)?;
             }
-            train::Event::Phase { name, first_step, steps } => {
+            train::Event::Phase { name, first_step, steps, parameters, begins_anew } => {
                 self.phase = Some(name.to_owned());
                 let (total, last) = (self.total_steps, first_step + steps - 1);
+                let optimizer = match begins_anew {
+                    0 => String::new(),
+                    all if all == parameters => "; the optimizer begins anew".to_owned(),
+                    some => {
+                        let (some, all) = (short(some as f64), short(parameters as f64));
+                        format!("; the optimizer of {some} of {all} parameters begins anew")
+                    }
+                };
                 observer.note(format_args!(
-                    "{model}  phase {name}: steps {first_step} to {last} of {total}"
+                    "{model}  phase {name}: steps {first_step} to {last} of {total}{optimizer}"
                 ));
             }
             train::Event::TeacherCache { folder, sequences, missing, bytes } => {

@@ -49,6 +49,11 @@ impl Corruption {
         })
     }
 
+    /// Whether the masked tokens alone are predicted.
+    pub fn predicts_masked(&self) -> bool {
+        self.masked_step
+    }
+
     /// Changes the inputs of a micro-batch, whose sequences stand at `first_sequence` and on among
     /// those of the step.
     pub fn apply(&self, micro_batch: &mut MicroBatch, first_sequence: usize) {

@@ -6,7 +6,7 @@ use base::Stopped;
 use engine::{Fault, OutOfMemory};
 use model::ModelError;
 
-use crate::settings::SettingError;
+use crate::settings::{SettingError, rules};
 use crate::signals::cache::CacheError;
 
 /// Why a run could not start or go on.
@@ -39,12 +39,18 @@ pub enum TrainError {
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
     #[error(
-        "the loss is {loss} and the gradient norm {gradient_norm} at step {step}; the last \
-         checkpoint is kept"
+        "the loss is {loss} and the gradient norm {gradient_norm} at step {step}{}",
+        kept(*.checkpoint)
     )]
-    NotFinite { step: u64, loss: f64, gradient_norm: f64 },
-    #[error("the held-out loss is {loss} after step {step}; the last checkpoint is kept")]
-    HeldoutNotFinite { step: u64, loss: f64 },
+    NotFinite { step: u64, loss: f64, gradient_norm: f64, checkpoint: Option<u64> },
+    #[error(
+        "the loss is {loss} and the gradient norm {gradient_norm} at step {step}, uphill by the \
+         `sam.rho` of {}{}",
+        rules::shown(*.rho), kept(*.checkpoint)
+    )]
+    ClimbNotFinite { step: u64, rho: f64, loss: f64, gradient_norm: f64, checkpoint: Option<u64> },
+    #[error("the held-out loss is {loss} after step {step}{}", kept(*.checkpoint))]
+    HeldoutNotFinite { step: u64, loss: f64, checkpoint: Option<u64> },
     #[error("there are no {which} examples")]
     NoExamples { which: &'static str },
     #[error("{which} example {number}: {problem}")]
@@ -78,6 +84,22 @@ impl TrainError {
     pub(crate) fn out_of_memory(length: usize) -> impl Fn(OutOfMemory) -> Self {
         move |OutOfMemory { size, fault }| Self::OutOfMemory { sequences: size, length, fault }
     }
+
+    /// The same with the last step that a checkpoint has, if there is one.
+    pub(crate) fn with_checkpoint(mut self, step: Option<u64>) -> Self {
+        if let Self::NotFinite { checkpoint, .. }
+        | Self::ClimbNotFinite { checkpoint, .. }
+        | Self::HeldoutNotFinite { checkpoint, .. } = &mut self
+        {
+            *checkpoint = step;
+        }
+        self
+    }
+}
+
+fn kept(checkpoint: Option<u64>) -> String {
+    let kept = |step| format!("; the last checkpoint is kept, that after step {step}");
+    checkpoint.map_or(String::new(), kept)
 }
 
 fn at_a_time(sequences: usize, length: usize) -> String {

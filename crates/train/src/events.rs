@@ -27,6 +27,17 @@ pub struct StepRecord {
     pub tokens: usize,
     /// Time of the step.
     pub seconds: f64,
+    /// Whether it predicted masked tokens with attention in both directions.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub masked: bool,
+    /// In the first step of a phase: parameters whose optimizer begins anew with it; absent where
+    /// there are none, and in the first step of a training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimizer_begins_anew: Option<usize>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One held-out evaluation.
@@ -90,6 +101,10 @@ pub enum Event<'a> {
         first_step: u64,
         /// Its steps.
         steps: u64,
+        /// Parameters of the model.
+        parameters: usize,
+        /// Those of them whose optimizer begins with a state of zero.
+        begins_anew: usize,
     },
     /// There is a teacher cache.
     TeacherCache {

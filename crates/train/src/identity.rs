@@ -21,7 +21,11 @@ pub fn of_training(settings: &TrainSettings) -> Value {
     let mut value = serde_json::to_value(settings).unwrap_or_default();
     if let Some(keys) = value.as_object_mut() {
         keys.retain(|key, _| !NOT_DECIDING.contains(&key.as_str()));
-        // Phases state how long they are, and what they are called decides nothing.
+        // Buckets and phases state how long they are.
+        if keys.contains_key("buckets") {
+            keys.remove("epochs");
+        }
+        // And what phases are called decides nothing.
         if let Some(Value::Array(phases)) = keys.get_mut("phases") {
             for phase in phases.iter_mut().filter_map(Value::as_object_mut) {
                 phase.remove("name");

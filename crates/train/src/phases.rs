@@ -27,8 +27,8 @@ pub struct Phase {
     pub first_step: u64,
     /// Epochs of the training before it.
     pub first_epoch: f64,
-    /// Steps that the optimizer has done before it: 0 where it begins anew.
-    optimizer_steps: u64,
+    /// Updates before it since the optimizer of all parameters began anew: 0 where it does so here.
+    pub optimizer_steps: u64,
     schedule: Schedule,
     /// The step of the schedule at which the phase begins.
     schedule_start: u64,
@@ -50,14 +50,9 @@ impl Phase {
         self.schedule.learning_rate(self.schedule_start + done - self.first_step)
     }
 
-    /// Updates of the optimizer up to the end of the step after `done` finished ones.
+    /// The same up to the end of the step after `done` finished ones.
     pub fn optimizer_step(&self, done: u64) -> u64 {
         self.optimizer_steps + done - self.first_step + 1
-    }
-
-    /// Whether its first step uses an optimizer without memory.
-    pub fn begins_with_new_optimizer(&self) -> bool {
-        self.optimizer_steps == 0
     }
 
     /// Epochs of the training after `done` steps.
@@ -372,8 +367,8 @@ mod tests {
         );
         let steps: Vec<u64> = (0..9).map(|done| found.at(done).optimizer_step(done)).collect();
         assert_eq!(steps, [1, 2, 3, 4, 5, 6, 1, 2, 3]);
-        let new: Vec<bool> = found.all().iter().map(Phase::begins_with_new_optimizer).collect();
-        assert_eq!(new, [true, false, true]);
+        let before: Vec<u64> = found.all().iter().map(|phase| phase.optimizer_steps).collect();
+        assert_eq!(before, [0, 4, 0]);
     }
 
     #[test]

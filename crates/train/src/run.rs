@@ -118,6 +118,9 @@ impl<'a> Run<'a> {
 
     fn check(&self) -> Result<(), TrainError> {
         settings::check(self.settings)?;
+        let rule = "the difficulty of this text's files is not known; train in a run of a recipe, \
+                    or write phases out";
+        settings::require(self.settings.buckets.is_none(), "buckets", &"set", rule)?;
         corruption::check(self.settings, self.mask_token)?;
         let layout = self.model.parameters().layout();
         OptimizerSettings::from(self.settings).check_layout(layout)?;
@@ -143,7 +146,7 @@ impl<'a> Run<'a> {
         let distill = self.open_teachers(listener)?;
         let trainer = Trainer::new(self.model, &phases.of(0).settings, self.seed, distill);
         let total_steps = phases.total_steps();
-        let mut state = TrainingState::new(trainer, phases, self.settings.average);
+        let mut state = TrainingState::new(trainer, phases);
         let checkpoints = self.folder.join("checkpoints");
         fs::create_dir_all(&checkpoints)
             .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
@@ -335,19 +338,22 @@ impl RunState<'_> {
         self.state.phases.of(done.saturating_sub(1)).epoch(done)
     }
 
-    /// Goes over to the phase of the next step, where that is another.
-    fn enter_phase(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+    /// Goes over to the phase of the next step, where that is another. Returns how many parameters
+    /// have an optimizer that begins anew there, where any has.
+    fn enter_phase(&mut self, listener: &mut dyn Listener) -> Result<Option<usize>, TrainError> {
         let done = self.progress.step;
-        let Some(phase) = self.state.enter(done) else { return Ok(()) };
+        let parameters = self.state.trainer.model.parameters().layout().length();
+        let Some((phase, begins_anew)) = self.state.enter(done) else { return Ok(None) };
         self.batch_limit = batch_limit(&phase.settings);
-        let (name, steps) = (&*phase.name, phase.steps());
-        report(listener, &self.folder, Event::Phase { name, first_step: done + 1, steps })
+        let (name, steps, first_step) = (&*phase.name, phase.steps(), done + 1);
+        let event = Event::Phase { name, first_step, steps, parameters, begins_anew };
+        report(listener, &self.folder, event)?;
+        Ok((begins_anew > 0).then_some(begins_anew))
     }
 
     fn step(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
-        self.enter_phase(listener)?;
-        let start = Instant::now();
-        let done = self.progress.step;
+        let optimizer_begins_anew = self.enter_phase(listener)?;
+        let (start, done, saved_step) = (Instant::now(), self.progress.step, self.saved_step);
         let Self { state, batch_limit, training, settings, seed, mask_token, total_steps, .. } =
             self;
         let (trainer, phase) = (&mut state.trainer, state.phases.at(done));
@@ -372,7 +378,8 @@ impl RunState<'_> {
                 trainer.gradient(&micro_batches, done + 1, pass)
             });
             found.map_err(TrainError::out_of_memory(settings.sequence_length))?
-        })?;
+        });
+        let found = found.map_err(|error| error.with_checkpoint(saved_step))?;
         trainer.update(phase.optimizer_step(done), learning_rate, found.gradient_norm);
         state.add_to_average(done + 1);
         self.progress.step = done + 1;
@@ -391,6 +398,8 @@ impl RunState<'_> {
             learning_rate,
             tokens: sequences.len() * self.settings.sequence_length,
             seconds: start.elapsed().as_secs_f64(),
+            masked: corruption.is_some_and(|of| of.predicts_masked()),
+            optimizer_begins_anew,
         };
         report(listener, &self.folder, Event::Step(record))
     }
@@ -399,12 +408,16 @@ impl RunState<'_> {
         let Some(heldout) = &self.heldout else { return Ok(()) };
         let start = Instant::now();
         let by_objective = self.settings.select_by == Selection::Objective;
-        let (step, trainer) = (self.progress.step, &mut self.state.trainer);
-        let found = held_out_loss(heldout, trainer, by_objective, step)?;
+        let (step, saved_step) = (self.progress.step, self.saved_step);
+        let measure = |trainer: &mut Trainer| {
+            let found = held_out_loss(heldout, trainer, by_objective, step);
+            found.map_err(|error| error.with_checkpoint(saved_step))
+        };
+        let found = measure(&mut self.state.trainer)?;
         let averaged = match self.state.has_average(step) {
             true => {
                 self.state.swap_average();
-                let found = held_out_loss(heldout, &mut self.state.trainer, by_objective, step);
+                let found = measure(&mut self.state.trainer);
                 self.state.swap_average();
                 Some(found?)
             }
@@ -512,6 +525,6 @@ fn held_out_loss(
     let loss = found.objective.unwrap_or(found.cross_entropy);
     match loss.is_finite() {
         true => Ok(found),
-        false => Err(TrainError::HeldoutNotFinite { step, loss }),
+        false => Err(TrainError::HeldoutNotFinite { step, loss, checkpoint: None }),
     }
 }

@@ -6,7 +6,6 @@ use engine::Tensor;
 use crate::average::WeightAverage;
 use crate::checkpoint::Resumable;
 use crate::phases::{Phase, Phases};
-use crate::settings::AverageSettings;
 use crate::step::Trainer;
 
 /// Model, optimizer and average, with the phases that they go through.
@@ -22,22 +21,22 @@ pub struct TrainingState {
 
 impl TrainingState {
     /// The state before the first step. The trainer must be set to the first phase.
-    pub fn new(trainer: Trainer, phases: Phases, average: Option<AverageSettings>) -> Self {
-        let average = average.map(|average| WeightAverage::new(average, &trainer.model, &phases));
+    pub fn new(trainer: Trainer, phases: Phases) -> Self {
+        let average = WeightAverage::new(&trainer.model, &phases);
         Self { trainer, phases, average, phase: 0 }
     }
 
-    /// Sets the trainer to the phase of the step after `done` finished ones, and returns the phase
-    /// where that is another than before.
-    pub fn enter(&mut self, done: u64) -> Option<&Phase> {
+    /// Sets the trainer to the phase of the step after `done` finished ones. Where that is another
+    /// than before, returns it with the number of parameters whose optimizer begins anew.
+    pub fn enter(&mut self, done: u64) -> Option<(&Phase, usize)> {
         let place = self.phases.place(done);
         if place == self.phase {
             return None;
         }
         self.phase = place;
         let phase = &self.phases.all()[place];
-        self.trainer.enter_phase(&phase.settings, phase.begins_with_new_optimizer());
-        Some(phase)
+        let begins_anew = self.trainer.enter_phase(&phase.settings, phase.optimizer_steps);
+        Some((phase, begins_anew))
     }
 
     /// Adds the weights after `done` steps to the average, where there is one.
@@ -63,9 +62,12 @@ impl TrainingState {
 
 impl Resumable for TrainingState {
     fn prepare(&mut self, step: u64) {
-        // A checkpoint at the end of a phase has the optimizer of that phase.
+        // A checkpoint at the end of a phase has the optimizer of that phase, which may have begun
+        // in any phase up to it.
         self.phase = self.phases.place(step.saturating_sub(1));
-        self.trainer.enter_phase(&self.phases.all()[self.phase].settings, true);
+        for phase in &self.phases.all()[..=self.phase] {
+            self.trainer.enter_phase(&phase.settings, phase.optimizer_steps);
+        }
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Tensor)> {

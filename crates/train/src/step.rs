@@ -125,14 +125,19 @@ impl Trainer {
         Self { model, optimizer, gradients, seed, distill, passes, progress: 0.0 }
     }
 
-    /// Goes on with other settings. The optimizer keeps what it knows, unless a new one is asked
-    /// for.
-    pub fn enter_phase(&mut self, settings: &TrainSettings, with_new_optimizer: bool) {
-        match with_new_optimizer {
-            true => self.optimizer = GroupedOptimizer::new(self.model.parameters(), settings),
-            false => self.optimizer.set_groups(self.model.parameters().layout(), settings),
-        }
+    /// Goes on with other settings after so many updates of the optimizer, which keeps its state
+    /// where it is the same ([`GroupedOptimizer::go_on`]); after none it is a new one. Returns how
+    /// many parameters have an optimizer that begins anew.
+    pub fn enter_phase(&mut self, settings: &TrainSettings, updates: u64) -> usize {
         self.passes = settings.into();
+        let parameters = self.model.parameters();
+        match updates {
+            0 => {
+                self.optimizer = GroupedOptimizer::new(parameters, settings);
+                parameters.layout().length()
+            }
+            updates => self.optimizer.go_on(parameters, settings, updates),
+        }
     }
 
     /// Sets what share of the training is done.
@@ -179,12 +184,23 @@ impl Trainer {
         let first = pass(self, Pass::First)?;
         let Some(sam) = self.passes.sam else { return Ok(first) };
         let parameters = self.model.parameters_mut();
-        let weights = sam::climb(parameters, &self.gradients, sam, first.gradient_norm).map_err(
-            |gradient_norm| TrainError::NotFinite { step, loss: first.loss, gradient_norm },
-        )?;
+        let (rho, checkpoint) = (sam.rho, None);
+        let uphill = |loss, gradient_norm| TrainError::ClimbNotFinite {
+            step,
+            rho,
+            loss,
+            gradient_norm,
+            checkpoint,
+        };
+        let weights = sam::climb(parameters, &self.gradients, sam, first.gradient_norm)
+            .map_err(|gradient_norm| uphill(first.loss, gradient_norm))?;
         let second = pass(self, Pass::Second);
         *self.model.parameters_mut().values_mut() = weights;
-        Ok(StepLoss { gradient_norm: second?.gradient_norm, ..first })
+        let second = second.map_err(|error| match error {
+            TrainError::NotFinite { loss, gradient_norm, .. } => uphill(loss, gradient_norm),
+            other => other,
+        })?;
+        Ok(StepLoss { gradient_norm: second.gradient_norm, ..first })
     }
 
     /// The first part of a step: losses and gradient. The parameters stay as they are, so that it
@@ -222,7 +238,7 @@ impl Trainer {
         let loss = if self.passes.objective == Objective::Ascent { -loss } else { loss };
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
         if !loss.is_finite() || !gradient_norm.is_finite() {
-            return Err(TrainError::NotFinite { step, loss, gradient_norm });
+            return Err(TrainError::NotFinite { step, loss, gradient_norm, checkpoint: None });
         }
         Ok(StepLoss { loss, cross_entropy, kl, gradient_norm })
     }

@@ -50,6 +50,8 @@ struct Recorder {
     stop: u64,
     steps: u64,
     losses: Vec<f64>,
+    /// Of each phase but the first: parameters whose optimizer begins anew.
+    begun_anew: Vec<usize>,
 }
 
 impl Listener for Recorder {
@@ -57,6 +59,7 @@ impl Listener for Recorder {
         match event {
             Event::Step(_) => self.steps += 1,
             Event::Evaluation(record) => self.losses.push(record.cross_entropy),
+            Event::Phase { begins_anew, .. } => self.begun_anew.push(begins_anew),
             _ => {}
         }
         Ok(())
@@ -125,6 +128,31 @@ fn a_run_that_was_stopped_continues_to_the_same_bits() {
         let (outcome, _) = run(&stopped, &settings, 0);
         assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
         assert!(weights(&stopped) == weights(&whole), "{settings:?}");
+    }
+}
+
+/// Between two phases with the model's optimizer, one with another: whatever each keeps, the run
+/// begins it anew where it changes, and goes on to the same bits after a break at any step.
+#[test]
+fn a_phase_with_any_other_optimizer_is_left_and_returned_from() {
+    for (model, other) in OPTIMIZERS.iter().flat_map(|a| OPTIMIZERS.iter().map(move |b| (a, b))) {
+        let (model, other) = (model.name(), other.name());
+        let phases = format!(
+            r#"[{{"max_steps": 2}}, {{"max_steps": 2, "optimizer": "{other}"}},
+                {{"max_steps": 2}}]"#
+        );
+        let phases = serde_json::from_str(&phases).unwrap();
+        let settings = TrainSettings { phases, checkpoint_steps: 1, ..settings(model, Vec::new()) };
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+        let (_, recorder) = run(&whole, &settings, 0);
+        let last = recorder.begun_anew[1];
+        assert!(recorder.begun_anew[0] > 0 && (last == 0) == (model == other), "{model} {other}");
+        for _ in 1..6 {
+            run(&stopped, &settings, 1);
+        }
+        run(&stopped, &settings, 0);
+        assert!(weights(&stopped) == weights(&whole), "{model}, {other}");
     }
 }
 

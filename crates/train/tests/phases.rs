@@ -1,6 +1,7 @@
 //! Trainings of several phases, with sharpness-aware minimisation, gradient ascent and averages:
 //! the same bits after any break and on any number of threads, and each lever does what it is for.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +11,9 @@ use base::rng::Rng;
 use engine::Device;
 use engine::cpu::Cpu;
 use model::{Architecture, Model, ModelConfig};
+use safetensors::SafeTensors;
 use train::data::SourceRange;
+use train::optimizers::OptimizerKind;
 use train::{EvaluationRecord, Event, Listener, Outcome, Run, StepRecord, TokenSource};
 use train::{TrainError, TrainSettings};
 
@@ -84,6 +87,14 @@ fn four_phases(average: &str) -> TrainSettings {
     ))
 }
 
+/// The same by Muon, but for the ascent.
+fn four_phases_with_muon(average: &str) -> TrainSettings {
+    let mut settings = four_phases(average);
+    settings.optimizer = OptimizerKind::named("muon").unwrap();
+    settings.phases[3].optimizer = OptimizerKind::named("adamw");
+    settings
+}
+
 #[derive(Default)]
 struct Recorder {
     stop: u64,
@@ -149,10 +160,10 @@ const AVERAGES: [&str; 3] = [
 
 #[test]
 fn a_run_that_is_stopped_after_every_step_continues_to_the_same_bits() {
-    for average in AVERAGES {
+    let by_adamw = AVERAGES.map(four_phases);
+    for settings in by_adamw.into_iter().chain(AVERAGES.map(four_phases_with_muon)) {
         let folder = tempfile::tempdir().unwrap();
         let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
-        let settings = four_phases(average);
         let (_, recorder) = run(&whole, &settings, 0);
         let total = recorder.steps.len();
         // 7 and 18 sequences: 2, 5 * 1.5, 3 and 3 steps.
@@ -166,7 +177,7 @@ fn a_run_that_is_stopped_after_every_step_continues_to_the_same_bits() {
         let (outcome, _) = run(&stopped, &settings, 0);
         assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
         for name in ["final", "best"] {
-            assert!(weights(&stopped, name) == weights(&whole, name), "{name}, {average}");
+            assert!(weights(&stopped, name) == weights(&whole, name), "{name}, {settings:?}");
         }
     }
 }
@@ -229,6 +240,118 @@ fn the_climb_goes_to_a_higher_loss_and_comes_back() {
     for (found, expected) in found.steps.iter().zip(&expected.steps) {
         assert!((found.loss - expected.loss).abs() < 1e-5, "{found:?} {expected:?}");
     }
+}
+
+/// The weights of a snapshot, or those of `final`.
+fn values(folder: &Path, name: &str) -> Vec<f32> {
+    let bytes = weights(folder, name);
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors: BTreeMap<_, _> = tensors.tensors().into_iter().collect();
+    let words = |data: &[u8]| {
+        let words = data.as_chunks::<4>().0.iter();
+        words.map(|word| f32::from_le_bytes(*word)).collect::<Vec<f32>>()
+    };
+    tensors.values().flat_map(|tensor| words(tensor.data())).collect()
+}
+
+#[track_caller]
+fn assert_average(folder: &Path, shares: &[(u64, f64)]) {
+    let parts: Vec<(Vec<f32>, f64)> = shares
+        .iter()
+        .map(|(epoch, share)| (values(folder, &format!("snapshots/epoch-{epoch}")), *share))
+        .collect();
+    let found = values(folder, "final");
+    for (place, found) in found.iter().enumerate() {
+        let expected: f64 = parts.iter().map(|(of, share)| share * f64::from(of[place])).sum();
+        assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
+    }
+    let last = values(folder, &format!("snapshots/epoch-{}", shares.last().unwrap().0));
+    assert!(found.iter().zip(&last).any(|(a, b)| (a - b).abs() > 1e-3), "it is the last");
+}
+
+#[test]
+fn averages_are_those_of_the_weights_that_they_are_of() {
+    let run = |keys: &str, snapshots: Vec<u64>| {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = format!(r#"{{"select_by": "last", "schedule": "constant", {keys}}}"#);
+        let settings = settings(&keys);
+        let epochs = if settings.phases.is_empty() { 4.0 } else { settings.epochs };
+        run(folder.path(), &TrainSettings { epochs, snapshots, ..settings }, 0);
+        folder
+    };
+    let of_last = r#""average": {"kind": "last_epochs", "epochs": 3}"#;
+    let third = 1.0 / 3.0;
+    let folder = run(of_last, vec![2, 3, 4]);
+    assert_average(folder.path(), &[(2, third), (3, third), (4, third)]);
+    let by_epoch = r#""average": {"kind": "ema_epochs", "decay": 0.6}"#;
+    let folder = run(by_epoch, vec![1, 2, 3, 4]);
+    let shares = [0.6 * 0.6 * 0.6, 0.4 * 0.6 * 0.6, 0.4 * 0.6, 0.4];
+    let shares: Vec<(u64, f64)> = (1..).zip(shares).collect();
+    assert_average(folder.path(), &shares);
+    // Steps that are epochs.
+    let by_step = r#""phases": [{"epochs": 4.0, "batch_size": 18,
+        "average": {"kind": "ema_steps", "decay": 0.6}}]"#;
+    let folder = run(by_step, vec![1, 2, 3, 4]);
+    assert_average(folder.path(), &shares);
+}
+
+#[test]
+fn an_average_of_a_phase_begins_and_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let average = r#"{"kind": "ema_epochs", "decay": 0.6}"#;
+    let keys = format!(
+        r#"{{"select_by": "last", "schedule": "constant", "snapshots": [2, 3, 4], "phases": [
+            {{"epochs": 1.0}}, {{"epochs": 1.0, "average": {average}}},
+            {{"epochs": 2.0, "average": {average}}}]}}"#
+    );
+    let (_, recorder) = run(folder.path(), &settings(&keys), 0);
+    assert_average(folder.path(), &[(2, 0.36), (3, 0.24), (4, 0.4)]);
+    let averaged = recorder.evaluations.iter().map(|record| record.averaged.is_some());
+    assert_eq!(averaged.collect::<Vec<bool>>(), [false, true, true, true]);
+    // Another average begins anew, and after the last one the weights are themselves.
+    let folder = tempfile::tempdir().unwrap();
+    let other = keys.replacen("0.6", "0.5", 1);
+    run(folder.path(), &settings(&other), 0);
+    assert_average(folder.path(), &[(3, 0.6), (4, 0.4)]);
+    let folder = tempfile::tempdir().unwrap();
+    let plain = keys.replace(r#"{"epochs": 2.0, "average""#, r#"{"epochs": 2.0, "sam""#);
+    let plain =
+        plain.replacen(r#""sam": {"kind": "ema_epochs", "decay": 0.6}"#, r#""sam": null"#, 1);
+    run(folder.path(), &settings(&plain), 0);
+    assert!(weights(folder.path(), "final") == weights(folder.path(), "snapshots/epoch-4"));
+}
+
+#[test]
+fn a_climb_beyond_all_measure_names_its_setting_and_a_checkpoint_where_there_is_one() {
+    let message = |keys: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = TrainSettings { checkpoint_steps: 0, ..settings(keys) };
+        try_run(folder.path(), &settings, 0).err().unwrap().to_string()
+    };
+    let found = message(r#"{"sam": {"rho": 1e30}}"#);
+    assert!(found.ends_with(" at step 1, uphill by the `sam.rho` of 1e30"), "{found}");
+    let phases = r#"{"phases": [{"max_steps": 4}, {"max_steps": 4, "sam": {"rho": 1e30}}]}"#;
+    let found = message(phases);
+    let expected = " at step 5, uphill by the `sam.rho` of 1e30; the last checkpoint is kept, that \
+                    after step 4";
+    assert!(found.ends_with(expected), "{found}");
+}
+
+#[test]
+fn metrics_mark_masked_steps_and_optimizers_that_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = r#"{"optimizer": "muon", "phases": [{"max_steps": 2}, {"max_steps": 2,
+        "hybrid": {"steps": 1.0, "mask": 0.3}}, {"max_steps": 2, "optimizer": "lion"},
+        {"max_steps": 2}]}"#;
+    let (_, recorder) = run(folder.path(), &settings(keys), 0);
+    let masked: Vec<bool> = recorder.steps.iter().map(|step| step.masked).collect();
+    assert_eq!(masked, [false, false, true, true, false, false, false, false]);
+    let anew = recorder.steps.iter().map(|step| step.optimizer_begins_anew);
+    let anew: Vec<Option<usize>> = anew.collect();
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let all = Model::new(config(), &device, 5).unwrap().parameters().layout().length();
+    let all = Some(all);
+    assert_eq!(anew, [None, None, None, None, all, None, all, None]);
 }
 
 #[test]

@@ -192,6 +192,33 @@ fn assert_same(a: &Trained, b: &Trained) {
     assert!(!a.weights.is_empty() && a.weights == b.weights, "other weights");
 }
 
+/// At a learning rate of 0 the weights stay, so that losses follow from temperature and alpha
+/// alone.
+#[test]
+fn temperature_and_alpha_go_to_their_ends_in_a_straight_line() {
+    let mut workspace = Workspace::new();
+    workspace.settings.learning_rate = 0.0;
+    workspace.settings.max_steps = 5;
+    let plain = distill(SignalKind::Online);
+    let settings = DistillSettings {
+        temperature: 3.0,
+        temperature_end: Some(1.0),
+        alpha: 0.9,
+        alpha_end: Some(0.1),
+        ..plain.clone()
+    };
+    let found = workspace.run("changing", &settings).recorded.steps;
+    let expected = [(3.0, 0.9), (2.5, 0.7), (2.0, 0.5), (1.5, 0.3), (1.0, 0.1)];
+    for (step, (temperature, alpha)) in expected.into_iter().enumerate() {
+        let constant = DistillSettings { temperature, ..plain.clone() };
+        let of_one = workspace.run(&format!("constant-{step}"), &constant).recorded.steps[step];
+        let [loss, cross_entropy, kl, _] = found[step];
+        assert!((kl - of_one[2]).abs() < 1e-6 * kl, "step {step}: {kl}, not {}", of_one[2]);
+        let mixture = alpha * cross_entropy + (1.0 - alpha) * kl;
+        assert!((loss - mixture).abs() < 1e-9, "step {step}: {loss}, not {mixture}");
+    }
+}
+
 #[test]
 fn exact_states_give_the_bits_of_running_the_teachers() {
     let mut workspace = Workspace::new();

@@ -30,7 +30,7 @@ fn with_whole_run() -> Workspace {
 }
 
 /// The last step in a model's metrics, 0 before the first.
-fn last_step(workspace: &Workspace, model: &str) -> u64 {
+pub fn last_step(workspace: &Workspace, model: &str) -> u64 {
     let text = fs::read_to_string(workspace.path(model).join("metrics.jsonl")).unwrap_or_default();
     let number = |line: &str| line.split_once("\"step\":")?.1.split(',').next()?.parse().ok();
     text.lines().filter_map(number).next_back().unwrap_or(0)

@@ -1,5 +1,7 @@
 //! Several seeds, chains, snapshots as teachers, fitted weights and what is read, in one run.
 
+use std::path::Path;
+
 use super::common::Workspace;
 
 const RECIPE: &str = r#"
@@ -108,6 +110,83 @@ fn what_cannot_be_is_refused_before_anything_runs() {
     workspace.write("wrong.toml", online);
     let refusal = workspace.babyllama("run wrong.toml").refused(2);
     refusal.names(&["signal", "order = \"documents\" cuts other sequences"]);
+}
+
+/// Every recipe that shows levers can be planned.
+#[test]
+fn the_recipes_of_levers_can_be_planned() {
+    let workspace = Workspace::new();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    for name in ["optimizers", "schedules", "reading", "chain"] {
+        let text = std::fs::read_to_string(recipes.join(format!("levers/{name}.toml"))).unwrap();
+        workspace.write(&format!("{name}.toml"), text);
+        let planned = workspace.babyllama(&format!("plan {name}.toml")).done().stdout;
+        for line in ["would refuse", "models."] {
+            assert!(!planned.contains(line), "{name}: {planned}");
+        }
+        let dry = workspace.babyllama(&format!("run {name}.toml --dry-run")).done().stdout;
+        assert!(dry.contains("model-"), "{name}: {dry}");
+    }
+}
+
+#[test]
+fn settings_without_effect_are_named_by_plan_and_run() {
+    let workspace = Workspace::new();
+    let masked = "[models.student.train]\nhybrid = { steps = 1.0, mask = 0.2 }\n";
+    let recipe =
+        RECIPE.replace("[models.student.distill]", &format!("{masked}[models.student.distill]"));
+    workspace.write("small.toml", recipe);
+    let line = "models.student: its teachers are read in no step";
+    let plan = workspace.babyllama("plan small.toml").done();
+    assert!(plan.stdout.contains(line), "{}", plan.stdout);
+    let run = workspace.babyllama("run small.toml --only noisy").done();
+    assert!(run.stderr.contains(line), "{}", run.stderr);
+}
+
+#[test]
+fn messages_name_what_was_written_and_the_nearest() {
+    let workspace = Workspace::new();
+    for (from, to, names) in [
+        ("[defaults.train]", "[defaults.trian]", ["`defaults.trian`", "did you mean `train`?"]),
+        (
+            "words = 3000",
+            "words = 3000\ndocuments = { cbd = \"line\" }",
+            ["`corpus.documents.cbd`", "did you mean \"cbt\"?"],
+        ),
+        (
+            "teachers = [\"teacher\",",
+            "teachers = [\"student\",",
+            ["`models.student.distill.teachers[0]`", "is the student itself"],
+        ),
+    ] {
+        assert!(RECIPE.contains(from), "{from}");
+        workspace.write("wrong.toml", RECIPE.replace(from, to));
+        for command in ["run", "plan"] {
+            workspace.babyllama(&format!("{command} wrong.toml")).refused(2).names(&names);
+        }
+    }
+}
+
+#[test]
+fn one_model_alone_has_a_ledger_and_needs_a_tokenizer_to_mask() {
+    let workspace = Workspace::new();
+    // The ledger of a run is that of all its models.
+    let (head, _) = RECIPE.split_once("[models.teacher]").unwrap();
+    let (_, noisy) = RECIPE.split_once("[models.noisy.train]").unwrap();
+    workspace.write("small.toml", format!("{head}[models.noisy.train]{noisy}"));
+    workspace.babyllama("run small.toml --output runs/n").done();
+    let alone = "pretrain --config small.toml --model noisy --tokens runs/n/tokens/train.bin \
+                 --output alone";
+    let refusal = workspace.babyllama(alone).refused(1);
+    refusal.names(&["mask tokens"]).advises("--tokenizer");
+    let tokenizer = "--tokenizer runs/n/tokenizer/tokenizer.json";
+    workspace.babyllama(&format!("{alone} {tokenizer}")).done();
+    let [found, of_run] =
+        ["alone/exposure.json", "runs/n/exposure.json"].map(|path| workspace.json(path));
+    let of_run = &of_run["noisy"];
+    assert_eq!(found["tokens"], of_run["tokens"]);
+    let words = |of: &serde_json::Value| of["words"].as_f64().unwrap();
+    assert!((words(&found) / words(of_run) - 1.0).abs() < 0.01, "{found} {of_run}");
 }
 
 #[test]

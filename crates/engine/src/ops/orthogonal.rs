@@ -92,6 +92,13 @@ impl NewtonSchulz {
         margin: 1.02,
     };
 
+    /// Floating-point operations of the products for a matrix.
+    pub fn flops(self, rows: usize, columns: usize) -> f64 {
+        let smaller = rows.min(columns);
+        let products = 2 * smaller * rows * columns + smaller * smaller * smaller;
+        (2 * self.coefficients.len() * products) as f64
+    }
+
     /// The matrix made nearly orthonormal, in the arithmetic of the device's products.
     pub fn orthogonalise(self, mut matrix: Tensor) -> Tensor {
         let device = matrix.device().clone();

@@ -20,7 +20,7 @@ const LOGITS_BLOCK: f64 = (1u64 << 26) as f64;
 pub(super) fn copies(settings: &TrainSettings) -> usize {
     let mut climbs = settings.resolved_phases().into_iter().filter_map(|phase| phase.sam);
     let climbs = climbs.any(|sam| sam.rho > 0.0);
-    size_of::<f32>() * (usize::from(settings.average.is_some()) + usize::from(climbs))
+    size_of::<f32>() * (usize::from(settings.has_average()) + usize::from(climbs))
 }
 
 /// Bytes that training a model takes.

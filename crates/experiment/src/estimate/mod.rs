@@ -14,19 +14,21 @@ use std::sync::Arc;
 
 use engine::{Arithmetic, Device};
 use model::{ModelConfig, hugging_face};
-use train::{TrainError, TrainSettings};
+use train::TrainSettings;
 
 use crate::error::{Context, Result};
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
+use crate::run::curriculum::in_buckets;
 use memory::TrainingMemory;
-use phases::{Reading, optimizer_bytes};
+use phases::{PhaseText, Reading, optimizer_bytes};
 use signals::{Choice, choices, cost};
 use speed::{Speed, Subject};
 use text::TextSize;
 use work::Work;
 
 pub use machine::require_memory;
+pub use phases::PhaseDecay;
 
 /// What one model takes.
 pub struct Estimate {
@@ -36,8 +38,13 @@ pub struct Estimate {
     pub tokens: f64,
     /// Passes over the training text.
     pub epochs: f64,
-    /// The memory of its weights in epochs, by their decay; none where nothing decays.
-    pub decay_epochs: Option<f64>,
+    /// The memory of its weights in each phase in which they decay.
+    pub decay: Vec<PhaseDecay>,
+    /// What a run would refuse once it has the text, as far as an estimate shows.
+    pub refusal: Option<String>,
+    /// Floating-point operations of the optimizer, which `work` does not have: measured steps have
+    /// their time.
+    pub optimizer_flops: f64,
     /// Its training, with its teachers and held-out evaluations.
     pub work: Work,
     /// The same without its teachers.
@@ -57,9 +64,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Whether training ends before weight decay has any effect.
+    /// Whether training ends before weight decay has any effect: whether its epochs, each as a
+    /// share of what the weights remember in it, are less than one memory.
     pub fn decay_is_too_slow(&self) -> bool {
-        self.decay_epochs.is_some_and(|epochs| epochs > self.epochs)
+        let memories: f64 = self.decay.iter().map(|phase| phase.epochs / phase.tau).sum();
+        !self.decay.is_empty() && memories < 1.0
     }
 }
 
@@ -204,6 +213,9 @@ fn scoring_work(
     Work { reading: times as f64 * reading, ..Work::default() }
 }
 
+/// An estimated text must be so many times too short before that counts.
+const ESTIMATE_MARGIN: f64 = 1.2;
+
 /// About how many tokens a sentence of minimal pairs has.
 const SENTENCE: usize = 12;
 
@@ -234,20 +246,22 @@ fn estimate(
     arithmetic: Arithmetic,
 ) -> Result<Estimate> {
     let tokens = text.training;
-    let (config, settings) = (config(section, text.vocab_size)?, &section.train);
+    let config = config(section, text.vocab_size)?;
+    let settings = &in_buckets(&section.train, &text.readability)?;
     let (length, parameters) = (settings.sequence_length, config.parameter_count());
     let reading = Reading::of(settings, tokens, |sources| text.share(sources));
     let (seen, evaluations) = (reading.seen(), reading.evaluations);
-    let sequences = (tokens * text.share(&settings.sources) / length as f64).floor().max(1.0);
-    let steps_per_epoch = (sequences / settings.batch_size as f64).ceil();
-    // Only the real number of tokens can show that a memory is shorter than a step.
-    if text.is_known && settings.phases.is_empty() {
-        settings.with_weight_decay(steps_per_epoch as u64).map_err(TrainError::from)?;
-    }
+    let phases = PhaseText::new(settings, text);
+    // Only the real number of tokens is as exact as the run.
+    let refusal = match text.is_known {
+        true => phases.check(1.0).map(|()| None)?,
+        false => phases.check(ESTIMATE_MARGIN).err().map(|error| error.to_string()),
+    };
+    let (decay, optimizer_flops) = (phases.decay(), phases.optimizer_flops(&config.layout()));
     let evaluated = evaluations * scoring::evaluated_tokens(settings, text.held_out);
     let forward = config.forward_flops_per_token(length);
     let weights = 4.0 * parameters as f64;
-    let averaged = if settings.average.is_some() { weights } else { 0.0 };
+    let averaged = if settings.has_average() { weights } else { 0.0 };
     let state = (optimizer_bytes(settings) * parameters) as f64 + averaged;
     // The best and the final weights stay, and snapshots. Beside them are two checkpoints of
     // weights and optimizer state, and one more while it is written.
@@ -286,11 +300,9 @@ fn estimate(
         parameters,
         tokens: seen,
         epochs: seen / tokens,
-        // Of phases each may have its own.
-        decay_epochs: match settings.phases.is_empty() {
-            true => settings.decay_epochs(steps_per_epoch),
-            false => None,
-        },
+        decay,
+        refusal,
+        optimizer_flops,
         work,
         own_work,
         scoring: Work::default(),
@@ -341,7 +353,7 @@ mod tests {
             tokens_per_word: 1.25,
             vocab_size: 1000,
             is_known: true,
-            sources: Vec::new(),
+            ..TextSize::default()
         }
     }
 
@@ -370,7 +382,10 @@ mod tests {
             let recipe = recipe::embedded("one.toml", &recipe).unwrap();
             let text = TextSize { is_known: true, ..text() };
             let found = estimate(&recipe, &recipe.models["a"], &text, Arithmetic::F32);
-            found.map(|found| (found.decay_epochs, found.epochs, found.decay_is_too_slow()))
+            found.map(|found| {
+                let tau = found.decay.first().map(|phase| phase.tau);
+                (tau, found.epochs, found.decay_is_too_slow())
+            })
         };
         // 7812 sequences are 245 steps of 32.
         let tau = 1.0 / (3e-4 * 0.1 * 245.0);

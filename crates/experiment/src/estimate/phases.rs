@@ -1,8 +1,102 @@
 //! What the phases of a training read, before anything runs.
 
-use train::TrainSettings;
+use engine::Layout;
 use train::optimizers::OptimizerSettings;
 use train::settings::Objective;
+use train::{TrainError, TrainSettings};
+
+use super::text::TextSize;
+
+/// The memory of the weights in a phase, by their decay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhaseDecay {
+    /// The phase's name or number; none of a training without phases.
+    pub phase: Option<String>,
+    /// Epochs that the weights remember, at the phase's highest learning rate.
+    pub tau: f64,
+    /// Epochs of the phase.
+    pub epochs: f64,
+}
+
+/// What the phases of a training have of a text.
+pub(super) struct PhaseText<'a> {
+    settings: &'a TrainSettings,
+    text: &'a TextSize,
+}
+
+impl<'a> PhaseText<'a> {
+    pub(super) fn new(settings: &'a TrainSettings, text: &'a TextSize) -> Self {
+        Self { settings, text }
+    }
+
+    /// The settings of each phase, with its name or number where there are phases.
+    fn phases(&self) -> Vec<(Option<String>, TrainSettings)> {
+        let phases = &self.settings.phases;
+        let name = |index: usize| {
+            let phase = phases.get(index)?;
+            Some(phase.name.clone().unwrap_or_else(|| (index + 1).to_string()))
+        };
+        let resolved = self.settings.resolved_phases().into_iter().enumerate();
+        resolved.map(|(index, settings)| (name(index), settings)).collect()
+    }
+
+    fn steps_per_epoch(&self, settings: &TrainSettings) -> f64 {
+        let tokens = self.text.training * self.text.share(&settings.sources);
+        let sequences = (tokens / settings.sequence_length as f64).floor().max(1.0);
+        (sequences / settings.batch_size as f64).ceil()
+    }
+
+    /// The memory of the weights in each phase in which they decay.
+    pub(super) fn decay(&self) -> Vec<PhaseDecay> {
+        let of_one = |(phase, settings): (Option<String>, TrainSettings)| {
+            let of_epoch = self.steps_per_epoch(&settings);
+            let tau = settings.decay_epochs(of_epoch)?;
+            let epochs = match settings.max_steps {
+                0 => settings.epochs,
+                steps => steps as f64 / of_epoch,
+            };
+            Some(PhaseDecay { phase, tau, epochs })
+        };
+        self.phases().into_iter().filter_map(of_one).collect()
+    }
+
+    /// Refuses what a run refuses once it has the text: a phase whose files have no sequence, and a
+    /// memory of the weights shorter than a step.
+    ///
+    /// # Errors
+    /// Names the phase or its setting. An estimated text must be `margin` times too short.
+    pub(super) fn check(&self, margin: f64) -> Result<(), TrainError> {
+        for (index, (name, settings)) in self.phases().into_iter().enumerate() {
+            let tokens = self.text.longest_piece(&settings.sources);
+            let sequence_length = settings.sequence_length;
+            if tokens * margin < sequence_length as f64 {
+                let (which, tokens) = ("training", tokens as usize);
+                return Err(match name {
+                    None => TrainError::TooShort { which, tokens, sequence_length },
+                    Some(name) => TrainError::TooShortPhase { name, tokens, sequence_length },
+                });
+            }
+            let steps = (self.steps_per_epoch(&settings) * margin).floor() as u64;
+            settings.with_weight_decay(steps).map_err(|error| match name {
+                None => error,
+                Some(_) => error.within(&format!("phases[{index}]")),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Floating-point operations of the optimizers in the whole training.
+    pub(super) fn optimizer_flops(&self, layout: &Layout) -> f64 {
+        let of_one = |(_, settings): (_, TrainSettings)| {
+            let steps = match settings.max_steps {
+                0 => settings.epochs * self.steps_per_epoch(&settings),
+                steps => steps as f64,
+            };
+            steps * OptimizerSettings::from(&settings).flops_per_update(layout)
+        };
+        self.phases().into_iter().map(of_one).sum()
+    }
+}
 
 /// What a training reads.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,14 +130,13 @@ impl Reading {
                 reading.taught += seen * (1.0 - settings.hybrid.map_or(0.0, |of| of.steps));
             }
             if text > 0.0 {
-                reading.evaluations += match settings.same_batch {
+                let ends = match settings.same_batch {
                     true => 1.0,
                     false => (seen / text).ceil().max(1.0),
                 };
+                // The average is evaluated beside the last weights.
+                reading.evaluations += if settings.average.is_some() { 2.0 * ends } else { ends };
             }
-        }
-        if settings.average.is_some() {
-            reading.evaluations *= 2.0;
         }
         reading
     }
@@ -95,6 +188,70 @@ mod tests {
         let phases = "optimizer = 'lion'\n[[phases]]\nepochs = 1\n[[phases]]\nepochs = 1\n\
                       optimizer = 'adamw'";
         assert_eq!(of(phases), 8);
+    }
+
+    #[test]
+    fn every_phase_has_the_memory_of_its_own_text_and_rate() {
+        let text = TextSize {
+            training: 3200.0,
+            sources: vec![("a".to_owned(), 0.25), ("b".to_owned(), 0.25), ("c".to_owned(), 0.5)],
+            ..TextSize::default()
+        };
+        let settings = settings(
+            "learning_rate = 0.1\nweight_decay = 0.5\n[[phases]]\nepochs = 2\nsources = ['a']\n\
+             [[phases]]\nname = 'last'\nmax_steps = 50\nlearning_rate = 0.05\n[[phases]]\n\
+             epochs = 1\nweight_decay = 0\n[[phases]]\nepochs = 1\nweight_decay_epochs = 0.3",
+        );
+        let phases = PhaseText::new(&settings, &text);
+        // 25 and 100 steps of 32 tokens.
+        let expected = [("1", 0.8, 2.0), ("last", 0.4, 0.5), ("4", 0.3, 1.0)]
+            .map(|(name, tau, epochs)| PhaseDecay { phase: Some(name.to_owned()), tau, epochs });
+        let found = phases.decay();
+        assert_eq!(found.len(), 3);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!((&found.phase, found.epochs), (&expected.phase, expected.epochs));
+            assert!((found.tau - expected.tau).abs() < 1e-12, "{found:?}");
+        }
+        assert!(phases.check(1.0).is_ok());
+    }
+
+    #[test]
+    fn what_a_run_would_refuse_of_its_text_is_found() {
+        let text = TextSize {
+            training: 40.0,
+            sources: [("a", 0.15), ("b", 0.7), ("c", 0.15)].map(|(n, s)| (n.to_owned(), s)).into(),
+            ..TextSize::default()
+        };
+        let message = |phase: &str, margin| {
+            let settings = settings(&format!("[[phases]]\nepochs = 1\n[[phases]]\n{phase}"));
+            let found = PhaseText::new(&settings, &text).check(margin);
+            found.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        // Two files of six tokens each, which are no neighbours.
+        let apart = "name = 'apart'\nepochs = 1\nsources = ['a', 'c']";
+        assert!(message(apart, 1.0).contains("phase apart have 6 tokens in one piece"));
+        assert_eq!(message(apart, 1.5), "");
+        assert_eq!(message("epochs = 1\nsources = ['a', 'b']", 1.0), "");
+        let found = message("epochs = 1\nweight_decay_epochs = 0.4", 1.0);
+        assert!(
+            found.starts_with("`phases[1].weight_decay_epochs` is 0.4 (0.80 steps)"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn operations_of_the_optimizer_are_those_of_the_phases_that_have_it() {
+        let text = TextSize { training: 3200.0, ..TextSize::default() };
+        let mut layout = Layout::default();
+        layout.add("weight", 4, 10, engine::Role::Matrix);
+        layout.add("gain", 1, 4, engine::Role::NormGain);
+        let flops = |keys: &str| PhaseText::new(&settings(keys), &text).optimizer_flops(&layout);
+        assert_eq!(flops("optimizer = 'adamw'"), 0.0);
+        // Five iterations of products of 4 by 10, 4 by 4 and 4 by 10.
+        let update = 5.0 * 2.0 * (4 * 4 * 10 + 4 * 4 * 4 + 4 * 4 * 10) as f64;
+        assert_eq!(flops("optimizer = 'normuon'"), 250.0 * update);
+        let phases = "[[phases]]\nepochs = 1\n[[phases]]\nmax_steps = 7\noptimizer = 'muon'";
+        assert_eq!(flops(phases), 7.0 * update);
     }
 
     #[test]

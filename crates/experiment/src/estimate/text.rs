@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use builtin_corpus::{BuiltinSettings, Split};
+use corpus::readability::{Readability, ReadingCounts};
 use corpus::stats::CorpusStats;
 use corpus::text::{self, NamedText};
 use corpus::texts::{self, Text};
@@ -21,11 +22,14 @@ use crate::recipe::{Recipe, Source, Validation};
 /// Words of text that tokens are counted in; a larger sample changes little.
 const SAMPLE: usize = 1_000_000;
 
+/// Bytes of each file that are measured for buckets.
+const READ: usize = 200_000;
+
 /// About how many bytes a word has.
 const WORD: usize = 6;
 
 /// Sizes of a recipe's text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TextSize {
     /// Words of the training text.
     pub(super) words: f64,
@@ -40,6 +44,8 @@ pub(super) struct TextSize {
     pub(super) is_known: bool,
     /// The files of the training text and how much of it each is, where they are known.
     pub(super) sources: Vec<(String, f64)>,
+    /// How hard the beginnings of these files are to read, where a model has buckets.
+    pub(super) readability: Vec<(String, Readability)>,
 }
 
 impl TextSize {
@@ -68,7 +74,17 @@ impl TextSize {
                 files::read_json(&run.join("tokens/sources.json")).unwrap_or_default();
             let share =
                 |source: SourceRange| (source.name, source.tokens.len() as f64 / training.max(1.0));
+            let files = || texts::open_files(&run.join("corpus/train"));
+            let beginnings = || -> Result<Vec<NamedText>> {
+                let of_one = |text: &Text<'_>| Ok((text.name().to_owned(), beginning(text, READ)?));
+                files()?.iter().map(of_one).collect()
+            };
             return Ok(Self {
+                readability: if has_buckets(recipe) {
+                    readability(&beginnings()?)
+                } else {
+                    Vec::new()
+                },
                 sources: sources.into_iter().map(share).collect(),
                 words,
                 training,
@@ -97,6 +113,7 @@ impl TextSize {
             tokens_per_word,
             vocab_size: vocab_size(recipe, Some(&tokenizer))?,
             is_known: false,
+            readability: if has_buckets(recipe) { readability(&sample) } else { Vec::new() },
         })
     }
 
@@ -107,6 +124,20 @@ impl TextSize {
         }
         let named = self.sources.iter().filter(|(name, _)| files.contains(name));
         named.map(|(_, share)| share).sum()
+    }
+
+    /// Tokens of the longest stretch of some of its files, neighbours joined; of the whole where
+    /// none is named.
+    pub(super) fn longest_piece(&self, files: &[String]) -> f64 {
+        if files.is_empty() || self.sources.is_empty() {
+            return self.training;
+        }
+        let (mut piece, mut longest) = (0.0, 0.0f64);
+        for (name, share) in &self.sources {
+            piece = if files.contains(name) { piece + share * self.training } else { 0.0 };
+            longest = longest.max(piece);
+        }
+        longest
     }
 }
 
@@ -136,6 +167,19 @@ fn words_of(folder: &Path, observer: &dyn Observer) -> Result<f64> {
     let found = CorpusStats::of(&should_stop, &progress.count(texts), None);
     progress.end();
     Ok(found?.total.words as f64)
+}
+
+fn has_buckets(recipe: &Recipe) -> bool {
+    recipe.models.values().any(|model| model.train.buckets.is_some())
+}
+
+/// How hard the beginning of each text is to read, by its name without ending.
+fn readability(texts: &[NamedText]) -> Vec<(String, Readability)> {
+    let of_one = |(name, text): &NamedText| {
+        let end = text.floor_char_boundary(READ);
+        (source_name(name), ReadingCounts::of_str(&text[..end]).readability())
+    };
+    texts.iter().filter(|(_, text)| !text.is_empty()).map(of_one).collect()
 }
 
 /// The tokenizer that the recipe names, or one of its settings that is trained on the sample.

@@ -61,13 +61,15 @@ pub(super) fn check_length(document: &Document) -> Result<(), Fault> {
     for name in document.model_names() {
         let key = |of_train: &str| format!("models.{name}.train.{of_train}");
         let phases = document.value_at(&key("phases")).and_then(Value::as_array);
+        let buckets = document.value_at(&key("buckets"));
         let epochs = document.value_at(&key("epochs"));
         let problem = |epochs: &Value| {
-            format!("is {epochs}; phases state their own epochs or steps; leave it out")
+            let which = if buckets.is_some() { "buckets" } else { "phases" };
+            format!("is {epochs}; {which} state their own epochs or steps; leave it out")
         };
         let is_asked_for = !document.is_resolved
             || matches!(document.place(&key("epochs")), Place::CommandLine(_));
-        let has_phases = phases.is_some_and(|phases| !phases.is_empty());
+        let has_phases = buckets.is_some() || phases.is_some_and(|phases| !phases.is_empty());
         if let Some(epochs) = epochs.filter(|_| has_phases && is_asked_for) {
             return Err(Fault::invalid(key("epochs"), problem(epochs)));
         }

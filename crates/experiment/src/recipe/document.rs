@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use base::input_file;
+use documented::DocumentedFields;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -98,6 +99,12 @@ impl Document {
         let Value::Table(defaults) = defaults else {
             return Err(self.locate(not_a_table(DEFAULTS)));
         };
+        let known = super::model::ModelKeys::FIELD_NAMES;
+        if let Some(part) = defaults.keys().find(|part| !known.contains(&part.as_str())) {
+            let hint = suggestion(part, known.iter().copied());
+            let hint = format!("it has the keys of a model: {hint}");
+            return Err(self.locate(Fault::UnknownKey { key: join(DEFAULTS, part), hint }));
+        }
         for name in self.model_names().into_iter().map(str::to_owned).collect::<Vec<_>>() {
             let key = join("models", &name);
             let Some(model) = self.table_at(&key) else { continue };

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::document::Document;
 use super::error::{Fault, RecipeError, join};
+use super::{model_seed, seeds};
 
 /// The key in a model's `distill` table.
 const KEY: &str = "generations";
@@ -29,6 +30,15 @@ pub(super) fn apply(document: &mut Document) -> Result<(), RecipeError> {
             let problem = "needs `teachers` for the first generation";
             return Err(document.locate(Fault::invalid(&key, problem)));
         }
+        let teachers = document.value_at(&join(&model, "distill.teachers"));
+        let teachers = teachers.and_then(Value::as_array).into_iter().flatten().enumerate();
+        let own = teachers.into_iter().find(|(_, teacher)| teacher.as_str() == Some(&*name));
+        if let Some((number, _)) = own {
+            let key = join(&model, &format!("distill.teachers[{number}]"));
+            let problem = "is the student itself; name the teachers of the first generation, each \
+                           later one has the one before as its teacher";
+            return Err(document.locate(Fault::invalid(key, problem)));
+        }
         if document.value_at(&join(&model, "distill.cache")).is_some() && count > 1 {
             let problem = "stands beside `cache`, which can hold the teachers of one generation";
             return Err(document.locate(Fault::invalid(&key, problem)));
@@ -39,14 +49,16 @@ pub(super) fn apply(document: &mut Document) -> Result<(), RecipeError> {
             let problem = format!("makes a model {taken}, which the recipe has already");
             return Err(document.locate(Fault::invalid(&key, problem)));
         }
-        chain(document, &name, &earlier);
+        let has_drawn_seed = seeds::made(document, &name);
+        chain(document, &name, &earlier, has_drawn_seed);
         document.copy_places(&model, earlier.iter().map(|name| join("models", name)));
     }
     Ok(())
 }
 
-/// Puts the earlier generations before the last one.
-fn chain(document: &mut Document, name: &str, earlier: &[String]) {
+/// Puts the earlier generations before the last one. Of a student with several seeds each has its
+/// own, that of the seed and the generation's name; the last keeps the seed itself.
+fn chain(document: &mut Document, name: &str, earlier: &[String], has_several_seeds: bool) {
     let Some(models) = document.table.get_mut("models").and_then(Value::as_table_mut) else {
         return;
     };
@@ -57,7 +69,15 @@ fn chain(document: &mut Document, name: &str, earlier: &[String]) {
             distill.map(|distill| distill.remove(KEY));
             for (index, generation) in earlier.iter().enumerate() {
                 let previous = index.checked_sub(1).map(|index| &earlier[index]);
-                all.insert(generation.clone(), taught_by(model.clone(), previous));
+                let mut model = taught_by(model.clone(), previous);
+                let seed = model.get_mut("train").and_then(|train| train.get_mut("seed"));
+                if let Some(seed) = seed.filter(|_| has_several_seeds)
+                    && let Some(of_all) = seed.as_integer()
+                {
+                    // It has 32 bits.
+                    *seed = Value::Integer(model_seed(of_all as u64, generation) as i64);
+                }
+                all.insert(generation.clone(), model);
             }
             model = taught_by(model, earlier.last());
         }
@@ -113,9 +133,38 @@ mod tests {
     }
 
     #[test]
+    fn generations_of_several_seeds_have_seeds_of_their_own() {
+        let of = |train: &str| {
+            let text = format!(
+                "[models.a]\n{MODEL}[models.student]\n{MODEL}{train}\n\
+                 [models.student.distill]\nteachers = ['a']\ngenerations = 2"
+            );
+            let found = embedded("x.toml", &text).unwrap();
+            let seed = |name: &str| found.models[name].train.seed.unwrap();
+            let names: Vec<String> = found.models.keys().skip(1).cloned().collect();
+            names.iter().map(|name| (name.clone(), seed(name))).collect::<Vec<_>>()
+        };
+        let found = of("seeds = [3, 5]");
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["student-3-g1", "student-3", "student-5-g1", "student-5"]);
+        assert_eq!((found[1].1, found[3].1), (3, 5));
+        let mut seeds: Vec<u64> = found.iter().map(|(_, seed)| *seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 4, "{found:?}");
+        // By hand all have one.
+        let found = of("train.seed = 9");
+        assert!(found.iter().all(|(_, seed)| *seed == 9), "{found:?}");
+    }
+
+    #[test]
     fn chains_that_make_no_sense_are_refused_by_name() {
         for (distill, expected) in [
             ("teachers = ['a']\ngenerations = 0", "generations` is 0, where a number between"),
+            (
+                "teachers = ['a', 'student']\ngenerations = 2",
+                "`models.student.distill.teachers[1]` is the student itself; name the teachers of",
+            ),
             ("teachers = []\ngenerations = 2", "generations` needs `teachers` for the first"),
             ("teachers = ['a']\ngenerations = 2\ncache = 'c'", "generations` stands beside"),
         ] {

@@ -11,9 +11,9 @@ use model::hugging_face;
 use thiserror::Error;
 
 use super::Recipe;
-use super::error::join;
+use super::error::{join, nearest};
 use super::model::Start;
-use super::sections::{Source, Validation};
+use super::sections::{EVERY_OTHER, Source, Validation};
 use super::teacher::own_teacher;
 use crate::identity::source_name;
 
@@ -43,6 +43,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
         }
     }
     check_sources(recipe)?;
+    check_documents(recipe)?;
     for (number, source) in recipe.evaluate.blimp.iter().flatten().enumerate() {
         if let Source::Folder(folder) = source {
             let key = format!("evaluate.blimp[{number}]");
@@ -69,13 +70,26 @@ fn check_sources(recipe: &Recipe) -> Result<(), UnusableInput> {
             })?;
             for (number, wanted) in sources.iter().enumerate() {
                 if !known.contains(wanted) {
-                    let (known, wanted) = (known.join(", "), wanted.clone());
-                    return Err(at(&format!("{key}[{number}]"), &path)(NoSuchFile {
-                        wanted,
-                        known,
-                    }));
+                    let key = format!("{key}[{number}]");
+                    return Err(at(&key, &path)(NoSuchFile::new(wanted, &known)));
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// The files of the corpus whose documents the recipe states.
+fn check_documents(recipe: &Recipe) -> Result<(), UnusableInput> {
+    for wanted in recipe.corpus.documents.keys().filter(|name| *name != EVERY_OTHER) {
+        let key = format!("corpus.documents.{wanted}");
+        let (path, known) = corpus_names(recipe).map_err(|cause| UnusableInput {
+            key: key.clone(),
+            path: "corpus.source".into(),
+            cause: cause.into(),
+        })?;
+        if !known.contains(wanted) {
+            return Err(at(&key, &path)(NoSuchFile::new(wanted, &known)));
         }
     }
     Ok(())
@@ -151,12 +165,22 @@ struct OtherTokenizer {
     difference: String,
 }
 
-/// A phase that reads a file which the corpus does not have.
+/// A file that a recipe names and the corpus does not have.
 #[derive(Debug, Error)]
-#[error("the corpus has no file {wanted:?}; it has {known}")]
+#[error("the corpus has no file {wanted:?}{nearest}; it has {known}")]
 struct NoSuchFile {
     wanted: String,
+    nearest: String,
     known: String,
+}
+
+impl NoSuchFile {
+    fn new(wanted: &str, known: &[String]) -> Self {
+        let names: Vec<&str> = known.iter().map(String::as_str).collect();
+        let nearest = nearest(wanted, &names).map(|name| format!(" (did you mean {name:?}?)"));
+        let (wanted, known) = (wanted.to_owned(), known.join(", "));
+        Self { wanted, nearest: nearest.unwrap_or_default(), known }
+    }
 }
 
 fn at<E: Error + Send + Sync + 'static>(key: &str, path: &Path) -> impl FnOnce(E) -> UnusableInput {

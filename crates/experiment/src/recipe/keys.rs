@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use train::optimizers::ParameterGroup;
 use train::settings::{
-    AverageKind, AverageSettings, CorruptionSettings, DistillSettings, HybridSettings,
-    PhaseSettings, SamSettings, TrainSettings,
+    AverageKind, AverageSettings, BucketSettings, CorruptionSettings, DistillSettings,
+    HybridSettings, PhaseSettings, SamSettings, TrainSettings,
 };
 
 use super::Recipe;
@@ -72,7 +72,7 @@ pub fn tables() -> Vec<TableKeys> {
             purpose: "How it is trained.",
             keys: keys::<TrainSettings>(
                 &TrainSettings::default(),
-                &["groups", "corruption", "hybrid", "sam", "average", "phases"],
+                &["groups", "corruption", "hybrid", "sam", "average", "buckets", "phases"],
             ),
         },
         TableKeys {
@@ -100,6 +100,11 @@ pub fn tables() -> Vec<TableKeys> {
             head: "[models.NAME.train.average]",
             purpose: "An average of the weights, the model where its held-out loss is lower.",
             keys: keys::<AverageSettings>(&AverageSettings::new(AverageKind::EmaSteps), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.buckets]",
+            purpose: "A curriculum: phases of rising difficulty, each with more of the text.",
+            keys: keys::<BucketSettings>(&BucketSettings::new(5), &[]),
         },
         TableKeys {
             head: "[[models.NAME.train.phases]]",

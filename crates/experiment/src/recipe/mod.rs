@@ -17,6 +17,7 @@ mod teacher;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::path::Path;
 
@@ -35,11 +36,13 @@ pub use self::document::parse_value;
 pub use self::error::{Fault, Place, RecipeError, nearest, suggestion};
 pub use self::finetune::FinetuneRecipe;
 pub use self::model::{ModelSection, Start};
+pub(crate) use self::sections::EVERY_OTHER;
 pub use self::sections::{
     CorpusSection, DocumentRule, EvaluateSection, Precision, Source, TokenizerSection, Validation,
 };
 pub use self::settings_file::SettingsFile;
 pub use self::teacher::{OwnTeacher, own_teacher};
+pub use self::warnings::warnings;
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -79,7 +82,7 @@ impl Default for Recipe {
 impl Recipe {
     /// The recipe as TOML with every default written out; reading it back gives the same recipe.
     pub fn resolved(&self) -> Result<String, RecipeError> {
-        if self.models.values().all(|model| model.train.phases.is_empty()) {
+        if self.models.values().all(|model| !model.train.has_phases()) {
             return Ok(toml::to_string(self)?);
         }
         // Phases state how long they are; `epochs` beside them is refused.
@@ -87,7 +90,7 @@ impl Recipe {
         let models = table.get_mut("models").and_then(Value::as_table_mut);
         for (name, model) in models.into_iter().flatten() {
             let train = model.get_mut("train").and_then(Value::as_table_mut);
-            if !self.models[name].train.phases.is_empty() {
+            if self.models[name].train.has_phases() {
                 train.and_then(|train| train.remove("epochs"));
             }
         }
@@ -196,7 +199,7 @@ fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
     for (name, model) in &mut recipe.models {
         model.train.seed.get_or_insert_with(|| model_seed(recipe.seed, name));
         // That of the table for all models does not count beside phases.
-        if !model.train.phases.is_empty() {
+        if model.train.has_phases() {
             model.train.epochs = TrainSettings::default().epochs;
         }
     }

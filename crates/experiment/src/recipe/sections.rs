@@ -118,6 +118,9 @@ pub struct CorpusSection {
     pub documents: BTreeMap<String, DocumentRule>,
 }
 
+/// Among the rules of [`CorpusSection::documents`], that of files without one of their own.
+pub(crate) const EVERY_OTHER: &str = "default";
+
 /// What a document of a corpus file is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

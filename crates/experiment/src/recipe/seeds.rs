@@ -35,6 +35,13 @@ pub(super) fn apply(document: &mut Document) -> Result<(), RecipeError> {
     Ok(())
 }
 
+/// Whether a model is one of several seeds.
+pub(super) fn made(document: &Document, name: &str) -> bool {
+    let groups = document.value_at(&join("evaluate", KEY)).and_then(Value::as_table);
+    let mut members = groups.into_iter().flatten().filter_map(|(_, members)| members.as_array());
+    members.any(|members| members.iter().any(|member| member.as_str() == Some(name)))
+}
+
 /// The seeds, of which there must be several different ones.
 fn read(value: &Value) -> Result<Vec<i64>, String> {
     let list = value.as_array().ok_or("is no list of seeds such as [1, 2, 3]")?;

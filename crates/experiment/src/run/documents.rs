@@ -6,7 +6,7 @@ use corpus::Tokenizer;
 use train::TokenSource;
 use train::data::SourceRange;
 
-use crate::recipe::DocumentRule;
+use crate::recipe::{DocumentRule, EVERY_OTHER};
 
 /// Tokens that are read at a time.
 const PIECE: usize = 1 << 20;
@@ -23,7 +23,7 @@ pub(super) fn starts(
         (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.decode(&[id])).collect();
     let mut starts = Vec::new();
     for source in sources.iter().filter(|source| !source.tokens.is_empty()) {
-        let rule = rules.get(&source.name).or(rules.get("default")).copied().unwrap_or_default();
+        let rule = rules.get(&source.name).or(rules.get(EVERY_OTHER)).copied().unwrap_or_default();
         starts.push(source.tokens.start);
         match rule {
             DocumentRule::File => {}

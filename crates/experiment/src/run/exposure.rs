@@ -18,7 +18,7 @@ use crate::files;
 use crate::training_log::TrainingSummary;
 
 /// The name of the ledger in a run's folder.
-pub(super) const FILE: &str = "exposure.json";
+pub(crate) const FILE: &str = "exposure.json";
 
 /// What a model has seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,34 @@ impl Exposure {
                 short(self.words_with_teachers as f64)
             ),
         }
+    }
+}
+
+/// What a model that is trained outside a run has seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct SingleExposure {
+    /// Tokens of all its steps.
+    tokens: u64,
+    /// About how many words these are; not known without a tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<u64>,
+    /// Tokens divided by those of the training text.
+    epochs: f64,
+    /// The folders that it learned from, of which it is not known what they have seen.
+    teachers: Vec<String>,
+}
+
+impl SingleExposure {
+    /// Of a model that has seen `tokens` of a text of `text` tokens and so many words.
+    pub(crate) fn of(
+        tokens: usize,
+        text: usize,
+        words: Option<f64>,
+        teachers: Vec<String>,
+    ) -> Self {
+        let epochs = tokens as f64 / text.max(1) as f64;
+        let words = words.map(|words| (words * epochs).round() as u64);
+        Self { tokens: tokens as u64, words, epochs, teachers }
     }
 }
 
@@ -129,6 +157,9 @@ mod tests {
         assert_eq!((student.words, student.epochs, student.words_with_teachers), (400, 1.0, 2800));
         assert_eq!(student.teachers, ["a", "b"]);
         assert_eq!((found["a"].words, found["a"].words_with_teachers), (800, 800));
+        let single = SingleExposure::of(500, 400, Some(320.0), vec!["folder".to_owned()]);
+        assert_eq!((single.words, single.epochs), (Some(400), 1.25));
+        assert_eq!(SingleExposure::of(500, 400, None, Vec::new()).words, None);
         let rows = table(found.iter()).to_text();
         assert!(rows.lines().last().unwrap().contains("student"), "{rows}");
     }

@@ -7,9 +7,10 @@ pub mod card;
 mod claim;
 pub mod clean;
 pub mod compare;
+pub(crate) mod curriculum;
 mod documents;
 pub(crate) mod evaluation;
-mod exposure;
+pub(crate) mod exposure;
 pub(crate) mod log;
 mod models;
 mod prepared;
@@ -35,7 +36,7 @@ use crate::lock::RunLock;
 use crate::machine::Machine;
 use crate::observer::{Event, Observer};
 use crate::outputs;
-use crate::recipe::{Recipe, Source, Start, suggestion};
+use crate::recipe::{Recipe, Source, Start, suggestion, warnings};
 use crate::stage::{Stage, Stages};
 
 use log::RunLog;
@@ -98,6 +99,9 @@ pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> R
     check_only(&recipe, settings.only.as_deref())?;
     logged(recipe, settings, observer, |pipeline| {
         pipeline.keep_recipe()?;
+        for warning in warnings(&pipeline.recipe) {
+            pipeline.observer.note(format_args!("{warning}"));
+        }
         let text = pipeline.prepare_text()?;
         let models = pipeline.train_models(&text)?;
         let (table, remark) = pipeline.evaluate(&text, &models)?;

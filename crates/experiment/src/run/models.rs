@@ -65,13 +65,19 @@ impl Pipeline<'_> {
     /// Trains some models that are not trained yet; their teachers must be among them.
     pub(super) fn train_some(&self, text: &Prepared, names: &[String]) -> Result<Vec<Trained>> {
         let mut trained: Vec<Trained> = Vec::new();
+        let stages = self.model_stages(&text.stage, names)?;
+        let curricula = self.curricula(text, &stages)?;
         for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
             let seed = section.train.seed.unwrap_or(self.recipe.seed);
-            check_text(&section.train, seed, &text.training)
-                .within(|| format!("models.{name}.train"))?;
+            let settings = curricula.get(name).unwrap_or(&section.train);
+            check_text(settings, seed, &text.training).within(|| format!("models.{name}.train"))?;
         }
-        for (name, stage) in self.model_stages(&text.stage, names)? {
-            let (name, section) = (&name, &self.recipe.models[&name]);
+        for (name, stage) in stages {
+            let (name, mut section) = (&name, self.recipe.models[&name].clone());
+            if let Some(settings) = curricula.get(name) {
+                section.train = settings.clone();
+            }
+            let section = &section;
             let folder = Path::new("models").join(name);
             self.take_back(&stage, &folder)?;
             self.restore(&stage, &folder, text, &section.train)?;

@@ -135,6 +135,9 @@ impl ModelStatus {
 
 /// How much of a training is done, by its steps or its epochs.
 pub(super) fn share(train: &TrainSettings, step: u64, epoch: f64) -> f64 {
+    if let Some(buckets) = train.buckets {
+        return (epoch / buckets.total_epochs()).min(1.0);
+    }
     match (train.max_steps, &train.phases[..]) {
         (0, []) => epoch / train.epochs,
         (steps, []) => step as f64 / steps as f64,

@@ -18,8 +18,10 @@ use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
 use crate::run::cache_path;
+use crate::run::exposure::{self, SingleExposure};
 use crate::run::log::RunLog;
 use crate::stage::{Stage, Stages};
+use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
 use crate::{files, outputs, remarks, teacher_folders, tokenizers};
 
@@ -56,6 +58,12 @@ pub fn check(
         let read: Vec<PathBuf> = folders.iter().map(|(_, folder)| folder.clone()).collect();
         outputs::check_folder(&files.output.join(name), &read)?;
     }
+    if files.tokenizer.is_none() && train::corruption::masks(&section.train) {
+        return refuse(
+            "the settings mask tokens, and no tokenizer states which token stands for them",
+        )
+        .advise("name the tokenizer's file with --tokenizer, or remove hybrid and corruption");
+    }
     let Some(distill) = &section.distill else { return Ok(()) };
     cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))?;
     cache_path::check_contents(distill, &section.train, arithmetic)
@@ -79,16 +87,16 @@ pub fn train_single(
     let tokenizer = files.tokenizer.as_deref().map(Tokenizer::load).transpose()?;
     let open =
         |path: &Path| if files.raw_tokens { TokenFile::raw(path) } else { TokenFile::open(path) };
-    let training = open(&files.tokens)?;
+    let tokens = &open(&files.tokens)?;
     let validation = files.validation.as_deref().map(open).transpose()?;
     let opened: Vec<&TokenFile> =
-        [Some(&training), validation.as_ref()].into_iter().flatten().collect();
+        [Some(tokens), validation.as_ref()].into_iter().flatten().collect();
     compare_tokenizers(section, &opened, tokenizer.as_ref())?;
     let seed = section.train.seed.unwrap_or_default();
     if device.memory().is_none() {
-        require_memory("the model", &config(section, files, &training)?, &section.train)?;
+        require_memory("the model", &config(section, files, tokens)?, &section.train)?;
     }
-    let model = start(section, files, &training, seed, device)?;
+    let model = start(section, files, tokens, seed, device)?;
     // Not the model's own seed, so that students of all names and seeds can share what is drawn.
     let distill = section.distill.as_ref();
     let vocab_size = model.config().vocab_size;
@@ -102,7 +110,7 @@ pub fn train_single(
         seed,
         model,
         distill,
-        tokens: &training,
+        tokens,
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
         tokenizer: tokenizer.as_ref(),
         mask_token: tokenizer.as_ref().and_then(super::mask_token),
@@ -116,12 +124,39 @@ pub fn train_single(
     files::remove(&files.output.join(FINISHED))?;
     let stages = Stages::look(&files.output).on(Machine::of(&**device));
     let products = training.execute(&log)?;
+    exposure(section, files, tokens, tokenizer.as_ref())?;
     stages.computed(&stage, products);
     Ok(stages.write_record(
         &stage,
         &verify::outputs(Path::new("")),
         &files.output.join(FINISHED),
     )?)
+}
+
+/// Tokens that are decoded at a time.
+const PIECE: usize = 1 << 20;
+
+/// Writes down how much text the model has seen: in words where a tokenizer is known.
+fn exposure(
+    section: &ModelSection,
+    files: &TrainingFiles,
+    tokens: &TokenFile,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<()> {
+    let summary: TrainingSummary = files::read_json(&files.output.join(TrainingSummary::FILE))?;
+    let words = tokenizer.map(|tokenizer| {
+        let mut ids = Vec::new();
+        let starts = (0..tokens.len()).step_by(PIECE);
+        let of_piece = |start: usize| {
+            tokens.read(start..(start + PIECE).min(tokens.len()), &mut ids);
+            corpus::text::count_words(&tokenizer.decode(&ids))
+        };
+        starts.map(of_piece).sum::<usize>() as f64
+    });
+    let teachers = section.distill.as_ref().map(|distill| distill.teachers.clone());
+    let seen =
+        SingleExposure::of(summary.tokens, tokens.len(), words, teachers.unwrap_or_default());
+    files::write_json(&files.output.join(exposure::FILE), &seen)
 }
 
 fn start(

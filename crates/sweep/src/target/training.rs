@@ -92,9 +92,10 @@ impl Target for TrainingTarget {
     fn epochs(&self, assignment: &Assignment) -> Result<f64> {
         let recipe = self.recipe(assignment)?;
         let train = &recipe.models[&self.model].train;
-        Ok(match train.phases.is_empty() {
-            true => train.epochs,
-            false => train.phases.iter().filter_map(|phase| phase.epochs).sum(),
+        Ok(match (train.buckets, train.phases.is_empty()) {
+            (Some(buckets), _) => buckets.total_epochs(),
+            (None, true) => train.epochs,
+            (None, false) => train.phases.iter().filter_map(|phase| phase.epochs).sum(),
         })
     }
 

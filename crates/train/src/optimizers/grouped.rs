@@ -1,8 +1,8 @@
 //! The optimizers of one model with their state, and the clipping of gradients.
 
-use engine::{Layout, Parameters, Tensor};
+use engine::{Parameters, Tensor, ViewMut};
 
-use super::groups::{Assigned, assign};
+use super::groups::{Assigned, assign, assign_after};
 use super::{GroupUpdate, OptimizerSettings};
 use crate::settings::DecaySchedule;
 
@@ -21,27 +21,60 @@ impl GroupedOptimizer {
     /// Optimizers with a state of zero.
     pub fn new(parameters: &Parameters, settings: impl Into<OptimizerSettings>) -> Self {
         let settings = settings.into();
-        let (device, length) = (parameters.device(), parameters.layout().length());
         let groups = assign(parameters.layout(), &settings);
-        let mut state: Vec<(&'static str, Tensor)> = Vec::new();
-        for name in groups.iter().flat_map(|group| group.rule.optimizer.state()) {
-            if !state.iter().any(|(known, _)| known == name) {
-                state.push((name, Tensor::zeros(device, 1, length)));
-            }
-        }
         let OptimizerSettings { max_grad_norm, cautious_decay, .. } = settings;
         let OptimizerSettings { decay_schedule, highest_learning_rate, .. } = settings;
-        Self { state, groups, max_grad_norm, cautious_decay, decay_schedule, highest_learning_rate }
+        let state = Vec::new();
+        let mut optimizer = Self {
+            state,
+            groups,
+            max_grad_norm,
+            cautious_decay,
+            decay_schedule,
+            highest_learning_rate,
+        };
+        optimizer.fit_state(parameters);
+        optimizer
     }
 
-    /// Goes on with other settings of the same optimizers, which keep their state.
-    pub fn set_groups(&mut self, layout: &Layout, settings: impl Into<OptimizerSettings>) {
+    /// Goes on with other settings after so many updates. An optimizer keeps its state of the
+    /// parameters that it has updated; those that another optimizer updated, or the same with other
+    /// numbers, begin with a state of zero and step 1. Returns how many parameters those are.
+    pub fn go_on(
+        &mut self,
+        parameters: &Parameters,
+        settings: impl Into<OptimizerSettings>,
+        updates: u64,
+    ) -> usize {
         let settings = settings.into();
-        self.groups = assign(layout, &settings);
+        self.groups = assign_after(parameters.layout(), &settings, &self.groups, updates);
         self.max_grad_norm = settings.max_grad_norm;
         self.cautious_decay = settings.cautious_decay;
         self.decay_schedule = settings.decay_schedule;
         self.highest_learning_rate = settings.highest_learning_rate;
+        self.fit_state(parameters);
+        let new = self.groups.iter().filter(|group| group.begun_after == updates);
+        let ranges: Vec<_> = new.flat_map(|group| group.ranges.clone()).collect();
+        for (_, tensor) in &mut self.state {
+            for range in &ranges {
+                let part = ViewMut::block(tensor, range.start, 1, range.len());
+                parameters.device().fill(part, 0.0);
+            }
+        }
+        ranges.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// Keeps the state tensors that the optimizers use, and adds those that are not there.
+    fn fit_state(&mut self, parameters: &Parameters) {
+        let names = self.groups.iter().flat_map(|group| group.rule.optimizer.state());
+        let names: Vec<&'static str> = names.copied().collect();
+        self.state.retain(|(name, _)| names.contains(name));
+        for name in names {
+            if !self.state.iter().any(|(known, _)| *known == name) {
+                let length = parameters.layout().length();
+                self.state.push((name, Tensor::zeros(parameters.device(), 1, length)));
+            }
+        }
     }
 
     /// The state tensors with their names.
@@ -59,8 +92,8 @@ impl GroupedOptimizer {
         gradients.device().sum_of_squares(gradients.values()).sqrt()
     }
 
-    /// Update number `step` (1 for the first) with a gradient of the given norm, clipped as torch's
-    /// `clip_grad_norm_`.
+    /// Update number `step` (1 for the first since [`new`](Self::new)) with a gradient of the given
+    /// norm, clipped as torch's `clip_grad_norm_`.
     pub fn update(
         &mut self,
         parameters: &mut Parameters,
@@ -73,11 +106,11 @@ impl GroupedOptimizer {
         let gradient_scale =
             if clips { (self.max_grad_norm / (gradient_norm + 1e-6)).min(1.0) } else { 1.0 };
         let decay = self.decay_schedule.factor(learning_rate, self.highest_learning_rate);
-        for Assigned { rule, segments, ranges } in &self.groups {
+        for Assigned { rule, begun_after, segments, ranges } in &self.groups {
             let update = GroupUpdate {
                 segments,
                 ranges,
-                step,
+                step: step - begun_after,
                 learning_rate: learning_rate * rule.learning_rate_factor,
                 weight_decay: rule.weight_decay * decay,
                 cautious_decay: self.cautious_decay,
@@ -108,9 +141,10 @@ mod tests {
     use std::sync::Arc;
 
     use engine::cpu::Cpu;
-    use engine::{Device, Role};
+    use engine::{Device, Layout, Role};
 
     use super::*;
+    use crate::optimizers::OptimizerKind;
     use crate::settings::TrainSettings;
 
     fn parameters() -> Parameters {
@@ -138,5 +172,67 @@ mod tests {
         let (name, first_moment) = optimizer.state().next().unwrap();
         assert_eq!(name, "first_moment");
         assert!(first_moment.to_vec().iter().all(|m| (*m as f64 - 0.1 * clipped).abs() < 1e-7));
+    }
+
+    fn copy(of: &Parameters) -> Parameters {
+        let mut copy = parameters();
+        *copy.values_mut() = of.values().clone();
+        copy
+    }
+
+    #[test]
+    fn another_optimizer_begins_anew_and_the_same_goes_on() {
+        let settings = |optimizer: &str| TrainSettings {
+            optimizer: OptimizerKind::named(optimizer).unwrap(),
+            ..TrainSettings::default()
+        };
+        let (mut values, mut gradients) = (parameters(), parameters());
+        let device = values.device().clone();
+        let all: Vec<f32> = (0..11).map(|at| 1.0 + at as f32).collect();
+        device.write(gradients.values_mut().view_mut(), &all);
+        for (before, after, anew) in [
+            ("muon", "adamw", 7),
+            ("normuon", "muon", 7),
+            ("lion", "adamw", 11),
+            ("lion", "lion", 0),
+        ] {
+            let mut optimizer = GroupedOptimizer::new(&values, &settings(before));
+            let mut plain = GroupedOptimizer::new(&values, &settings("adamw"));
+            for step in 1..=3 {
+                optimizer.update(&mut values, &gradients, step, 0.01, 1.0);
+                plain.update(&mut parameters(), &gradients, step, 0.01, 1.0);
+            }
+            let found = optimizer.go_on(&values, &settings(after), 3);
+            assert_eq!(found, anew, "{before} {after}");
+            // The same updates as those of an optimizer that has just begun, and for the gains and
+            // biases that have AdamW before and after, as those of one that goes on.
+            let mut fresh = GroupedOptimizer::new(&values, &settings(after));
+            let [mut found, mut expected, mut on] = [0; 3].map(|_| copy(&values));
+            optimizer.update(&mut found, &gradients, 4, 0.01, 1.0);
+            fresh.update(&mut expected, &gradients, 1, 0.01, 1.0);
+            plain.update(&mut on, &gradients, 4, 0.01, 1.0);
+            let [found, expected, on] = [found, expected, on].map(|of| of.values().to_vec());
+            match anew {
+                11 => assert_eq!(found, expected),
+                7 => {
+                    assert_eq!((&found[..4], &found[8..]), (&expected[..4], &expected[8..]));
+                    assert_eq!(found[4..8], on[4..8]);
+                }
+                _ => {}
+            }
+            let names: Vec<&str> = optimizer.state().map(|(name, _)| name).collect();
+            let kept: Vec<&str> = fresh.state().map(|(name, _)| name).collect();
+            assert_eq!(names, kept);
+        }
+    }
+
+    #[test]
+    fn numbers_of_an_optimizer_are_part_of_it() {
+        let values = parameters();
+        let other = TrainSettings { adam_beta2: 0.98, ..TrainSettings::default() };
+        let mut optimizer = GroupedOptimizer::new(&values, &other);
+        assert_eq!(optimizer.go_on(&values, &TrainSettings::default(), 5), 11);
+        let decay = TrainSettings { weight_decay: 0.5, max_grad_norm: 0.0, ..Default::default() };
+        assert_eq!(optimizer.go_on(&values, &decay, 7), 0);
     }
 }

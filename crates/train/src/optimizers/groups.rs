@@ -92,6 +92,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Assigned {
     pub rule: Rule,
+    /// Updates of the training before the first of this optimizer on these segments.
+    pub begun_after: u64,
     pub segments: Vec<NamedSegment>,
     /// The segments as ranges of the flat vector, neighbours joined.
     pub ranges: Vec<Range<usize>>,
@@ -106,14 +108,38 @@ pub(super) struct Rule {
     pub weight_decay: f64,
 }
 
+impl Rule {
+    /// Whether it goes on with what another has kept of the gradients: whether it is the same
+    /// optimizer with the same numbers. Learning rate and decay may differ.
+    fn continues(&self, other: &Self) -> bool {
+        self.optimizer == other.optimizer && self.hyperparameters == other.hyperparameters
+    }
+}
+
 /// Every segment of a model with its rule. Without groups, biases are never decayed and gains only
 /// when asked.
 pub(super) fn assign(layout: &Layout, settings: &OptimizerSettings) -> Vec<Assigned> {
+    assign_after(layout, settings, &[], 0)
+}
+
+/// The same after so many updates by other rules: an optimizer goes on with the segments that it
+/// has updated, and begins with the others.
+pub(super) fn assign_after(
+    layout: &Layout,
+    settings: &OptimizerSettings,
+    before: &[Assigned],
+    updates: u64,
+) -> Vec<Assigned> {
     let mut assigned: Vec<Assigned> = Vec::new();
     for named in layout.segments() {
         let rule = rule(named, settings);
-        let index = assigned.iter().position(|group| group.rule == rule).unwrap_or_else(|| {
-            assigned.push(Assigned { rule, segments: Vec::new(), ranges: Vec::new() });
+        let known = before.iter().find(|group| group.segments.contains(named));
+        let known = known.filter(|group| rule.continues(&group.rule));
+        let begun_after = known.map_or(updates, |group| group.begun_after);
+        let is_it = |group: &Assigned| group.rule == rule && group.begun_after == begun_after;
+        let index = assigned.iter().position(is_it).unwrap_or_else(|| {
+            let (segments, ranges) = (Vec::new(), Vec::new());
+            assigned.push(Assigned { rule, begun_after, segments, ranges });
             assigned.len() - 1
         });
         let group = &mut assigned[index];

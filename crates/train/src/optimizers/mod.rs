@@ -50,6 +50,11 @@ pub trait Optimizer: Send + Sync {
         self.state().len() * size_of::<f32>()
     }
 
+    /// Floating-point operations of the products in an update of a segment.
+    fn flops(&self, _segment: &NamedSegment) -> f64 {
+        0.0
+    }
+
     /// Numbers that can be set besides those of [`Hyperparameters`], in `optimizer_options`.
     fn options(&self) -> &'static [OptimizerOption] {
         &[]

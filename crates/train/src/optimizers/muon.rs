@@ -45,6 +45,11 @@ impl Optimizer for Muon {
         is_body_matrix(segment)
     }
 
+    fn flops(&self, segment: &NamedSegment) -> f64 {
+        let flops = |of: Segment| NewtonSchulz::CLASSIC.flops(of.rows, of.columns);
+        segment.matrices().map(flops).sum()
+    }
+
     fn update(
         &self,
         update: &GroupUpdate<'_>,

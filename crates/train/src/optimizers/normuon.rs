@@ -36,6 +36,10 @@ impl Optimizer for Normuon {
         is_body_matrix(segment)
     }
 
+    fn flops(&self, segment: &NamedSegment) -> f64 {
+        muon::Muon.flops(segment)
+    }
+
     fn update(
         &self,
         update: &GroupUpdate<'_>,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::params::NamedSegment;
 use engine::{Layout, Role, Segment};
 
+use super::groups::assign;
 use super::{OptimizerKind, ParameterGroup};
 use crate::settings::named::Named;
 use crate::settings::{DecaySchedule, SettingError, require, rules};
@@ -96,6 +97,15 @@ impl OptimizerSettings {
         let names: BTreeSet<&str> =
             used.iter().flat_map(|optimizer| optimizer.state()).copied().collect();
         names.len() * size_of::<f32>()
+    }
+
+    /// Floating-point operations of the products in an update of a model.
+    pub fn flops_per_update(&self, layout: &Layout) -> f64 {
+        let groups = assign(layout, self);
+        let segments = groups.iter().flat_map(|group| {
+            group.segments.iter().map(|segment| group.rule.optimizer.flops(segment))
+        });
+        segments.sum()
     }
 
     /// The options of an optimizer in a group, or of the model's where there is no group.

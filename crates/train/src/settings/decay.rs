@@ -48,7 +48,11 @@ impl TrainSettings {
         let Some(epochs) = self.weight_decay_epochs else { return Ok(self.clone()) };
         let steps = epochs * steps_per_epoch as f64;
         let shown = format!("{} ({steps:.2} steps)", rules::shown(epochs));
-        let rule = "it must be more than one step, or each would forget all before it";
+        let rule = format!(
+            "it must be more than one step, or each would forget all before it; an epoch has \
+             {steps_per_epoch} steps here, so take more than {}",
+            rules::shown(1.0 / steps_per_epoch as f64)
+        );
         require(steps > 1.0, "weight_decay_epochs", &shown, rule)?;
         let weight_decay = 1.0 / (self.learning_rate * steps);
         Ok(Self { weight_decay, weight_decay_epochs: None, ..self.clone() })
@@ -59,9 +63,15 @@ impl TrainSettings {
 pub(super) fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     use ScheduleKind::{Constant, ConstantWithWarmup};
     let falls = !matches!(settings.schedule, Constant | ConstantWithWarmup);
-    let decays = settings.weight_decay_schedule == DecaySchedule::Constant || falls;
-    let rule = "with a constant learning rate nothing would decay";
-    require(decays, "weight_decay_schedule", &"\"opposite\"", rule)?;
+    let is_opposite = settings.weight_decay_schedule == DecaySchedule::Opposite;
+    let of_groups = settings.groups.iter().filter_map(|group| group.weight_decay);
+    let has_decay = settings.weight_decay > 0.0
+        || settings.weight_decay_epochs.is_some()
+        || of_groups.fold(0.0, f64::max) > 0.0;
+    let rule = "with a constant learning rate nothing would decay; set it to \"constant\", or take \
+                another schedule";
+    let never = is_opposite && has_decay && !falls;
+    require(!never, "weight_decay_schedule", &"\"opposite\"", rule)?;
     let Some(epochs) = settings.weight_decay_epochs else { return Ok(()) };
     let (key, shown) = ("weight_decay_epochs", rules::shown(epochs));
     rules::positive(key, epochs)?;
@@ -118,6 +128,21 @@ mod tests {
         };
         let found = message(opposite.clone());
         assert!(found.contains("`weight_decay_schedule` is \"opposite\"; with a"), "{found}");
+        // Where nothing is to decay, nothing is missed.
+        let none = TrainSettings { weight_decay_epochs: None, ..opposite.clone() };
+        assert!(settings::check(&none).is_ok());
+        let phase = |keys: &str| {
+            let phases = format!(
+                r#"[{{"max_steps": 1}}, {{"max_steps": 1, "schedule": "constant", {keys}}}]"#
+            );
+            let phases = serde_json::from_str(&phases).unwrap();
+            let schedule = ScheduleKind::Linear;
+            TrainSettings { phases, schedule, ..opposite.clone() }
+        };
+        assert!(settings::check(&phase(r#""weight_decay": 0"#)).is_ok());
+        assert!(settings::check(&phase(r#""weight_decay_schedule": "constant""#)).is_ok());
+        let found = message(phase(r#""weight_decay": 1"#));
+        assert!(found.contains("`phases[1].weight_decay_schedule` is \"opposite\""), "{found}");
         let stable = ScheduleKind::WarmupStableDecay;
         assert!(settings::check(&TrainSettings { schedule: stable, ..opposite }).is_ok());
         for tau in [0.0, -1.0, f64::NAN, f64::INFINITY] {

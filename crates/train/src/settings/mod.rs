@@ -2,6 +2,7 @@
 //! distillation.
 
 mod average;
+mod buckets;
 mod corruption;
 mod decay;
 mod distill;
@@ -17,6 +18,7 @@ use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 pub use self::average::{AverageKind, AverageSettings};
+pub use self::buckets::BucketSettings;
 pub use self::corruption::{CorruptionSettings, HybridSettings};
 pub use self::decay::DecaySchedule;
 pub use self::distill::{
@@ -152,6 +154,9 @@ pub struct TrainSettings {
     /// Epochs after which the weights are kept for good, as teachers `NAME@EPOCH`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<u64>,
+    /// Phases of rising difficulty in place of `phases`; left out, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<BucketSettings>,
     /// Parts of the training in which settings differ, one after the other; empty means one part
     /// of `epochs` or `max_steps`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -224,6 +229,7 @@ impl Default for TrainSettings {
             sam: None,
             average: None,
             snapshots: Vec::new(),
+            buckets: None,
             phases: Vec::new(),
         }
     }
@@ -240,6 +246,16 @@ impl TrainSettings {
             true => vec![self.clone()],
             false => self.phases.iter().map(|phase| phase.resolve(self)).collect(),
         }
+    }
+
+    /// Whether there are phases, written out or as buckets.
+    pub fn has_phases(&self) -> bool {
+        !self.phases.is_empty() || self.buckets.is_some()
+    }
+
+    /// Whether there is an average of the weights in any phase.
+    pub fn has_average(&self) -> bool {
+        self.resolved_phases().iter().any(|phase| phase.average.is_some())
     }
 }
 
@@ -336,8 +352,9 @@ pub enum Cooldown {
 pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     check_one(settings)?;
     phase::check_phases(settings)?;
+    buckets::check(settings)?;
     settings.snapshots.iter().enumerate().try_for_each(|(index, &epoch)| {
-        let by_epochs = settings.phases.is_empty() && settings.max_steps == 0;
+        let by_epochs = !settings.has_phases() && settings.max_steps == 0;
         let ends = epoch > 0 && (!by_epochs || epoch as f64 <= settings.epochs);
         let rule = "no epoch of that number ends in this training";
         require(ends, &format!("snapshots[{index}]"), &epoch, rule)

@@ -6,8 +6,9 @@ use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cooldown, CorruptionSettings, DataOrder, HybridSettings, Objective, SamSettings, ScheduleKind,
-    SettingError, TrainSettings, check_one, is_default, require,
+    AverageSettings, Cooldown, CorruptionSettings, DataOrder, DecaySchedule, HybridSettings,
+    Objective, SamSettings, ScheduleKind, SettingError, TrainSettings, check_one, is_default,
+    require,
 };
 use crate::optimizers::OptimizerKind;
 
@@ -55,6 +56,10 @@ pub struct PhaseSettings {
     /// Sharpness-aware minimisation; `{ rho = 0 }` turns it off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sam: Option<SamSettings>,
+    /// An average of the weights, which begins with the phase, or with the first of neighbouring
+    /// phases with the same one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageSettings>,
     /// The optimizer, which begins without memory of the phases before. So it does where any key of
     /// the optimizer is set, or `reset_optimizer`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +85,9 @@ pub struct PhaseSettings {
     /// The same as the memory of the weights in epochs of the phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay_epochs: Option<f64>,
+    /// How weight decay changes with the learning rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay_schedule: Option<DecaySchedule>,
     /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_grad_norm: Option<f64>,
@@ -128,6 +136,7 @@ impl PhaseSettings {
         settings.corruption = self.corruption.or(settings.corruption);
         settings.hybrid = self.hybrid.or(settings.hybrid);
         settings.sam = self.sam.or(settings.sam);
+        settings.average = self.average.or(settings.average);
         set(&mut settings.optimizer, &self.optimizer);
         set(&mut settings.optimizer_options, &self.optimizer_options);
         set(&mut settings.adam_beta1, &self.adam_beta1);
@@ -140,6 +149,7 @@ impl PhaseSettings {
                 settings.weight_decay_epochs = epochs;
             }
         }
+        set(&mut settings.weight_decay_schedule, &self.weight_decay_schedule);
         set(&mut settings.max_grad_norm, &self.max_grad_norm);
         set(&mut settings.learning_rate, &self.learning_rate);
         set(&mut settings.schedule, &self.schedule);
@@ -197,6 +207,8 @@ pub(super) fn check_phases(settings: &TrainSettings) -> Result<(), SettingError>
 fn check_phase(phase: &PhaseSettings, settings: &TrainSettings) -> Result<(), SettingError> {
     let rule = "a phase states either epochs or max_steps";
     let steps = phase.max_steps.unwrap_or(0);
+    let least = "a phase has one step at least; to leave it out, remove it";
+    require(phase.max_steps != Some(0), "max_steps", &0, least)?;
     match phase.epochs {
         None => require(steps > 0, "epochs", &"left out", rule)?,
         Some(_) => require(steps == 0, "max_steps", &steps, rule)?,
@@ -251,6 +263,7 @@ mod tests {
         for (phases, expected) in [
             ("[{}]", "`phases[0].epochs` is left out; a phase states either epochs or max_steps"),
             (r#"[{"epochs": 1.0, "max_steps": 3}]"#, "`phases[0].max_steps` is 3; a phase"),
+            (r#"[{"max_steps": 0}]"#, "`phases[0].max_steps` is 0; a phase has one step at least"),
             (r#"[{"epochs": 1.0}, {"epochs": -1.0}]"#, "`phases[1].epochs` is -1; it must"),
             (r#"[{"max_steps": 1, "sam": {"rho": -1}}]"#, "`phases[0].sam.rho` is -1; it must"),
             (r#"[{"max_steps": 1, "name": "a\nb"}]"#, r#"`phases[0].name` is "a\nb"; it may"#),

@@ -10,7 +10,7 @@ use experiment::Observer;
 use experiment::estimate::signals::Choice;
 use experiment::estimate::speed::Speed;
 use experiment::estimate::work::Work;
-use experiment::estimate::{ModelEstimate, RecipeEstimate, require_memory_for_all};
+use experiment::estimate::{ModelEstimate, PhaseDecay, RecipeEstimate, require_memory_for_all};
 use experiment::recipe::{self, ModelSection, Recipe};
 use experiment::run::preview::{StagePreview, preview};
 use experiment::run::{RunSettings, check_caches};
@@ -60,6 +60,16 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print("")?;
     console::print("Disk of a model is while it is trained, that of all the most at a time.")?;
     print_decay(&estimate)?;
+    for warning in recipe::warnings(&recipe) {
+        console::print(warning)?;
+    }
+    for (name, _, model) in &estimate.models {
+        if let Some(refusal) = &model.refusal {
+            console::print(format_args!(
+                "`run` would refuse {name}, as far as an estimate of its text shows: {refusal}"
+            ))?;
+        }
+    }
     for (name, share) in &times.saved {
         console::print(format_args!(
             "{name} has done {:.0} % of its training, up to its newest checkpoint; its time is \
@@ -97,20 +107,45 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
 
 /// What the column of the weights' memory means, and where it shows that decay does nothing.
 fn print_decay(estimate: &RecipeEstimate<'_>) -> anyhow::Result<()> {
-    if estimate.models.iter().any(|(.., model)| model.decay_epochs.is_some()) {
+    if estimate.models.iter().any(|(.., model)| !model.decay.is_empty()) {
         console::print(
             "tau: epochs that the weights remember, 1 / (learning_rate * weight_decay * steps per \
              epoch); `weight_decay_epochs` sets it.",
         )?;
     }
-    for (name, _, model) in estimate.models.iter().filter(|(.., model)| model.decay_is_too_slow()) {
-        let (tau, epochs) = (decimal(model.decay_epochs, 1), decimal(Some(model.epochs), 1));
-        console::print(format_args!(
-            "Weight decay does nothing to {name}: its weights remember {tau} epochs, and training \
-             has {epochs}."
-        ))?;
+    for (name, _, model) in &estimate.models {
+        let of_phase = |decay: &PhaseDecay| {
+            let phase = decay.phase.as_ref()?;
+            let (tau, epochs) = (decimal(Some(decay.tau), 2), decimal(Some(decay.epochs), 2));
+            Some(format!("{tau} in phase {phase} (of {epochs} epochs)"))
+        };
+        let phases: Vec<String> = model.decay.iter().filter_map(of_phase).collect();
+        if !phases.is_empty() {
+            console::print(format_args!("{name}: tau is {}.", phases.join(", ")))?;
+        }
+        if !model.decay_is_too_slow() {
+            continue;
+        }
+        let rest = match &model.decay[..] {
+            [PhaseDecay { phase: None, tau, epochs }] => format!(
+                "its weights remember {} epochs, and training has {}",
+                decimal(Some(*tau), 1),
+                decimal(Some(*epochs), 1)
+            ),
+            _ => "all phases together are shorter than what its weights remember".to_owned(),
+        };
+        console::print(format_args!("Weight decay does nothing to {name}: {rest}."))?;
     }
     Ok(())
+}
+
+/// Tau of a model: of phases with different ones, the lowest and the highest.
+fn tau(decay: &[PhaseDecay]) -> String {
+    let of = |choose: fn(f64, f64) -> f64| {
+        decimal(decay.iter().map(|phase| phase.tau).reduce(choose), 2)
+    };
+    let (lowest, highest) = (of(f64::min), of(f64::max));
+    if lowest == highest { lowest } else { format!("{lowest} to {highest}") }
 }
 
 /// The stages of the run, if it is there.
@@ -196,9 +231,9 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
             name.to_string(),
             grouped(model.parameters as u64),
             epochs(section, model.epochs),
-            decimal(model.decay_epochs, 2),
+            tau(&model.decay),
             short(model.tokens),
-            short(model.work.flops()),
+            short(model.work.flops() + model.optimizer_flops),
             format!("{}B", short(model.memory)),
             format!("{}B", short(model.disk.all())),
             time,
@@ -227,8 +262,8 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
 
 /// The epochs that a model is trained for: by its recipe, or as many as its steps or phases are.
 fn epochs(section: &ModelSection, seen: f64) -> String {
-    match (section.train.max_steps, &section.train.phases[..]) {
-        (0, []) => section.train.epochs.to_string(),
+    match (section.train.max_steps, section.train.has_phases()) {
+        (0, false) => section.train.epochs.to_string(),
         _ => decimal(Some(seen), 2),
     }
 }

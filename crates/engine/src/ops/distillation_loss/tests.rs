@@ -1,6 +1,7 @@
 use super::reference::{Found, Problem, objectives};
 use super::*;
 use crate::Tensor;
+use crate::ops::language_model_loss::Target;
 use crate::testing::{device, random};
 
 fn forward_kl(temperature: f32) -> DistillationObjective {
@@ -32,6 +33,39 @@ fn every_divergence_and_ensemble_matches_the_reference() {
             }
         }
     }
+}
+
+/// Of logits (2, 0, -1) and (0, 1, 0): the logarithms of the softmax of their mean, and of the mean
+/// of their softmax. With a student that finds all words alike, the gradient of the divergence is
+/// its distribution less the ensemble's.
+#[test]
+fn ensembles_have_the_probabilities_of_mean_logits_or_the_mean_probabilities() {
+    let logits: [&[f32]; 2] = [&[2.0, 0.0, -1.0], &[0.0, 1.0, 0.0]];
+    let mut problem = with_logits(&[0.0; 3], &logits);
+    problem.weights = vec![0.5; 2];
+    let of_mean_logits = [-0.604131, -1.104131, -2.104131];
+    let of_mean_probabilities = [-0.638909, -1.063759, -2.063759];
+    for (ensemble, expected) in
+        [(Ensemble::MeanLogits, of_mean_logits), (Ensemble::MeanProbs, of_mean_probabilities)]
+    {
+        let objective = DistillationObjective {
+            temperature: 1.0,
+            cross_entropy: 0.0,
+            kl: 1.0,
+            divergence: Divergence::ForwardKl,
+            ensemble,
+        };
+        let found = problem.run(objective).d_output;
+        let found = [0, 1, 2].map(|id| (1.0 / 3.0 - f64::from(found[id])).ln());
+        let pairs = found.iter().zip(&expected);
+        assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 2e-6), "{found:?}, not {expected:?}");
+    }
+    // The same mean of logits where models are evaluated together.
+    let targets = [0, 1, 2].map(|id| Target { row: 0, id });
+    let mut found = [0.0; 3];
+    problem.device.log_probabilities(&problem.projections(), &targets, &mut found);
+    let pairs = found.iter().zip(&of_mean_logits);
+    assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 2e-6), "{found:?}");
 }
 
 /// Also on more rows than are computed at a time; finite differences of the reference reach the

@@ -18,8 +18,8 @@ fn shipped(file: &str) -> (Recipe, Vec<(String, usize)>) {
     (recipe, counts)
 }
 
-#[test]
-fn every_shipped_recipe_loads() {
+/// The folder of recipes, and every one of a run in it.
+fn all() -> (PathBuf, Vec<PathBuf>) {
     fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -34,6 +34,53 @@ fn every_shipped_recipe_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
     let mut found = Vec::new();
     files(&folder, &mut found);
+    (folder, found)
+}
+
+#[test]
+fn every_lever_has_an_example_on_the_builtin_corpus() {
+    let texts = all().1.into_iter().map(|path| fs::read_to_string(path).unwrap());
+    let texts: Vec<String> = texts.filter(|text| text.contains("source = \"builtin\"")).collect();
+    for lever in [
+        "optimizer = \"muon\"",
+        "optimizer = \"normuon\"",
+        "optimizer = \"lion\"",
+        "optimizer = \"lamb\"",
+        "polar_express = 1",
+        "cautious_decay = true",
+        "weight_decay_epochs =",
+        "weight_decay_schedule = \"opposite\"",
+        "[[models.muon.train.groups]]",
+        "schedule = \"warmup_stable_decay\"",
+        "cooldown = \"one_minus_square_root\"",
+        "schedule = \"cyclic\"",
+        "kind = \"ema_steps\"",
+        "kind = \"ema_epochs\"",
+        "kind = \"last_epochs\"",
+        "sam = { rho = 0.05 }",
+        "adaptive = true",
+        "objective = \"ascent\"",
+        "buckets = {",
+        "offset_per_sequence = true",
+        "order = \"documents\"",
+        "varies = true",
+        "hybrid = {",
+        "generations = ",
+        "seeds = [",
+        "snapshots = [",
+        "ensemble = \"mean_probs\"",
+        "fit_weights = true",
+        "alpha_end = ",
+        "temperature_end = ",
+        "select_by = \"last\"",
+    ] {
+        assert!(texts.iter().any(|text| text.contains(lever)), "no example of {lever}");
+    }
+}
+
+#[test]
+fn every_shipped_recipe_loads() {
+    let (folder, found) = all();
     let mut names: Vec<String> = Vec::new();
     for path in &found {
         let (recipe, _) = shipped(path.strip_prefix(&folder).unwrap().to_str().unwrap());
