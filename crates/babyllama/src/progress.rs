@@ -67,7 +67,8 @@ impl Progress {
         match &mut self.view {
             View::Bar(bar) => {
                 bar.set_position(done);
-                let room = columns().saturating_sub(BAR_COLUMNS + bar.prefix().chars().count());
+                let taken = BAR_COLUMNS + bar_width(columns()) + bar.prefix().chars().count();
+                let room = columns().saturating_sub(taken);
                 let note = console::visible(note).replace('\n', " ");
                 bar.set_message(self.work.message_within(room, done, elapsed, &note));
             }
@@ -113,12 +114,19 @@ impl Drop for Progress {
     }
 }
 
-/// Columns of a bar without its label and its message.
-const BAR_COLUMNS: usize = 25;
+/// Columns beside a bar, its label and its message.
+const BAR_COLUMNS: usize = 9;
+
+/// Columns of the bar itself.
+fn bar_width(columns: usize) -> usize {
+    if columns < 100 { 8 } else { 16 }
+}
 
 /// The most columns of a bar's label: the beginning of a longer one, often the path of a folder, is
 /// left out.
-const LABEL_COLUMNS: usize = 30;
+fn label_width(columns: usize) -> usize {
+    (columns / 3).min(30)
+}
 
 /// Columns of the terminal that bars are drawn in.
 fn columns() -> usize {
@@ -136,17 +144,18 @@ fn end_of(text: &str, most: usize) -> String {
 }
 
 fn bar(work: &Work) -> ProgressBar {
+    let width = bar_width(columns());
     let template = if work.total > 0 {
-        "{prefix} {bar:16} {percent:>3} %  {wide_msg}"
+        format!("{{prefix}} {{bar:{width}}} {{percent:>3}} %  {{wide_msg}}")
     } else {
-        "{prefix} {spinner} {wide_msg}"
+        "{prefix} {spinner} {wide_msg}".to_owned()
     };
     let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let target = ProgressDrawTarget::stderr_with_hz(BAR_RATE);
     ProgressBar::with_draw_target(Some(work.total), target)
         .with_style(style)
-        .with_prefix(end_of(&work.label, LABEL_COLUMNS))
+        .with_prefix(end_of(&work.label, label_width(columns())))
 }
 
 impl Work {
@@ -164,15 +173,24 @@ impl Work {
         self.parts(done, elapsed, note).join(", ")
     }
 
-    /// As many of them as have room: a number of which the end is missing is another one.
+    /// As many of them as have room, each whole: a number of which the end is missing is another
+    /// one. The speed is the first to go.
     fn message_within(&self, room: usize, done: u64, elapsed: Duration, note: &str) -> String {
+        let parts = self.parts(done, elapsed, note);
+        let whole = parts.join(", ");
+        if whole.chars().count() <= room {
+            return whole;
+        }
+        let (speed, rest) = match self.rate(done, elapsed) {
+            Some(_) => parts.split_at(1),
+            None => parts.split_at(0),
+        };
         let mut message = String::new();
-        for part in self.parts(done, elapsed, note).iter().flat_map(|part| part.split(", ")) {
+        for part in rest.iter().chain(speed).flat_map(|part| part.split(", ")) {
             let comma = if message.is_empty() { "" } else { ", " };
-            if message.chars().count() + comma.len() + part.chars().count() > room {
-                break;
+            if message.chars().count() + comma.len() + part.chars().count() <= room {
+                message += &format!("{comma}{part}");
             }
-            message += &format!("{comma}{part}");
         }
         message
     }
@@ -247,9 +265,20 @@ mod tests {
         let work = work(40_000, 0);
         let message = |room| work.message_within(room, 10_000, TEN, "loss 4.412, step 12 of 50");
         assert_eq!(message(80), "1.00 k tokens/s, 0:30 left, loss 4.412, step 12 of 50");
-        assert_eq!(message(52), "1.00 k tokens/s, 0:30 left, loss 4.412");
-        assert_eq!(message(37), "1.00 k tokens/s, 0:30 left");
-        assert_eq!(message(14), "");
+        assert_eq!(message(52), "0:30 left, loss 4.412, step 12 of 50");
+        assert_eq!(message(35), "0:30 left, loss 4.412");
+        assert_eq!(message(26), "0:30 left, 1.00 k tokens/s");
+        assert_eq!(message(14), "0:30 left");
+        assert_eq!(message(8), "");
+        // At 80 columns a student's training has room for its steps and epochs.
+        let room = 80 - BAR_COLUMNS - bar_width(80) - "student".len();
+        let note = "loss 3.646, step 1112 of 2580, epoch 0.43, cross-entropy 5.788, KL 1.504";
+        let long = Work { total: 400_000_000, ..self::work(1, 0) };
+        assert_eq!(
+            long.message_within(room, 10_000_000, Duration::from_secs(1000), note),
+            "10:50:00 left, loss 3.646, step 1112 of 2580, epoch 0.43"
+        );
+        assert_eq!([80, 40].map(label_width), [26, 13]);
         assert_eq!(end_of("student on pairs", 30), "student on pairs");
         let long = "runs/small/models/student/final on data/blimp_filtered";
         assert_eq!(end_of(long, 30), "…/final on data/blimp_filtered");

@@ -166,14 +166,13 @@ impl<'a> TrainingLog<'a> {
 
     fn on_step(&mut self, record: StepRecord) -> io::Result<()> {
         let (loss, cross_entropy) = (record.loss, record.cross_entropy);
-        self.note = match record.kl {
-            Some(kl) => format!("loss {loss:.3} (cross-entropy {cross_entropy:.3}, KL {kl:.3})"),
-            None => format!("loss {loss:.3}"),
-        };
+        let parts = record.kl.map(|kl| format!(", cross-entropy {cross_entropy:.3}, KL {kl:.3}"));
+        let parts = parts.unwrap_or_default();
         let place =
             format!("step {} of {}, epoch {:.2}", record.step, self.total_steps, record.epoch);
-        // A narrow terminal cuts the end.
-        let note = format!("{}, {place}", self.note);
+        self.note = format!("loss {loss:.3}{parts}");
+        // A narrow terminal leaves out the end.
+        let note = format!("loss {loss:.3}, {place}{parts}");
         self.tokens_seen += record.tokens as u64;
         self.observer.advance(self.tokens_seen, &note);
         self.observer.on_event(Event::Step { model: self.model, record: &record });

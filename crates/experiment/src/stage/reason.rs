@@ -35,6 +35,10 @@ impl fmt::Display for Reason {
         match self {
             Reason::NeverFinished => f.write_str("not done yet"),
             Reason::Unknown => f.write_str("what it followed from is not known"),
+            // Those of an earlier version of the program need not have keys.
+            Reason::SettingsChanged { key, before, now } if key.is_empty() => {
+                write!(f, "settings changed: they were {before}, and are {now}")
+            }
             Reason::SettingsChanged { key, before, now } => {
                 write!(f, "settings changed: {key} was {before}, is {now}")
             }
