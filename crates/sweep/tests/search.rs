@@ -443,7 +443,7 @@ fn a_search_has_a_page_of_figures() {
     let keys = "sampler = 'random'\nstop = { rule = 'none' }\nconfirm = { top = 2, seeds = 3 }";
     let baseline = "enqueue = [{ baseline = true, 'train.learning_rate' = 0.003 }]";
     let search = Search::new(&format!("trials = 40\n{keys}\n{baseline}"));
-    let page = || sweep_report::page(&search.place()).unwrap().unwrap();
+    let page = || sweep_report::page(&search.place()).unwrap();
     // Nothing has begun.
     let (figures, gaps) = figures_and_gaps(&page());
     assert_eq!(figures, ["History", "Results by parameter", "Parameters and results"]);
@@ -491,9 +491,18 @@ fn what_cannot_be_read_of_a_sweep_is_named_on_its_page() {
     let search = Search::new("trials = 2");
     std::fs::write(search.place().join("store.db"), "no database").unwrap();
     std::fs::remove_file(search.place().join("base.toml")).unwrap();
-    let page = sweep_report::page(&search.place()).unwrap().unwrap();
+    let page = sweep_report::page(&search.place()).unwrap();
     let (figures, gaps) = figures_and_gaps(&page);
     assert_eq!(gaps, ["the trials", "base.toml"]);
     assert!(figures.is_empty());
-    assert!(sweep_report::page(search.folder.path()).unwrap().is_none(), "no sweep, no page");
+    assert!(sweep_report::page(search.folder.path()).is_none(), "no sweep, no page");
+    // The trials are found without the files that name them.
+    let search = Search::new("trials = 2");
+    std::fs::remove_file(search.place().join("store.txt")).unwrap();
+    let (figures, gaps) = figures_and_gaps(&sweep_report::page(&search.place()).unwrap());
+    assert!(gaps[0] == "store.txt" && figures.contains(&"History".to_owned()), "{gaps:?}");
+    std::fs::write(search.place().join("sweep.toml"), "trials = ").unwrap();
+    let (_, gaps) = figures_and_gaps(&sweep_report::page(&search.place()).unwrap());
+    assert_eq!(gaps[0], "sweep.toml");
+    assert!(sweep_report::page(&search.place().join("sweep.toml")).is_none(), "a file is no sweep");
 }

@@ -43,7 +43,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
 /// The page about runs, or about a sweep.
 fn page(folders: &[PathBuf]) -> anyhow::Result<report::Page> {
     let of_sweep = match folders {
-        [folder] => sweep::report::page(folder)?,
+        [folder] => sweep::report::page(folder),
         _ => None,
     };
     match of_sweep {

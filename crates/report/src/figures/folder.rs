@@ -1,7 +1,7 @@
 //! Figures and tables as files of a folder.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use base::atomic_file;
 
@@ -18,7 +18,8 @@ pub struct Formats {
 /// Writes each figure as `NAME.svg` with its rows as `NAME.csv` (and as `NAME.png`), and each table
 /// as `NAME.md`, `NAME.tex` and `NAME.csv`, into a folder that is made where it is missing. A name
 /// that is taken gets a number: no two have one. `files.txt` lists them, so that another time they
-/// are replaced and no other file is. Returns what was written, in order.
+/// are replaced or, where they do not come again, removed, and no other file is. Returns what was
+/// written, in order.
 ///
 /// # Errors
 /// When something cannot be written or drawn, or a file of such a name is not in that list.
@@ -35,13 +36,21 @@ pub fn write_folder<'a>(
     })?;
     let files = contents(figures, tables, formats)?;
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    claim(folder, &names)?;
+    let outdated = claim(folder, &names)?;
     let mut written = Vec::new();
     for (name, bytes) in &files {
         let path = folder.join(name);
         write(&path, bytes)?;
         written.push(path);
     }
+    // Figures of other runs would stand beside those of these.
+    for name in &outdated {
+        // A name that is no plain one was not written here.
+        if Path::new(name).components().eq([Component::Normal(name.as_ref())]) {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+    }
+    list(folder, &names)?;
     Ok(written)
 }
 
@@ -72,11 +81,11 @@ fn contents<'a>(
 /// The list of what was written into a folder.
 const LIST: &str = "files.txt";
 
-/// Refuses to replace files that an earlier call has not listed, and lists those that come.
-fn claim(folder: &Path, names: &[&str]) -> Result<(), ReportError> {
-    let list = folder.join(LIST);
-    let listed = std::fs::read_to_string(&list).unwrap_or_default();
-    let mut known: BTreeSet<&str> = listed.lines().collect();
+/// Refuses to replace files that an earlier call has not listed, and adds those that come to the
+/// list. Returns what does not come again.
+fn claim(folder: &Path, names: &[&str]) -> Result<Vec<String>, ReportError> {
+    let listed = std::fs::read_to_string(folder.join(LIST)).unwrap_or_default();
+    let known: BTreeSet<&str> = listed.lines().collect();
     // A list that does not name itself is another file.
     let taken = names.iter().chain([&LIST]).find(|name| {
         std::fs::symlink_metadata(folder.join(name)).is_ok() && !known.contains(*name)
@@ -84,10 +93,17 @@ fn claim(folder: &Path, names: &[&str]) -> Result<(), ReportError> {
     if let Some(name) = taken {
         return Err(ReportError::Taken { path: folder.join(name) });
     }
-    known.extend(names);
-    known.insert(LIST);
-    let lines: Vec<&str> = known.into_iter().collect();
-    write(&list, (lines.join("\n") + "\n").as_bytes())
+    let outdated: Vec<&str> =
+        known.iter().copied().filter(|name| *name != LIST && !names.contains(name)).collect();
+    list(folder, &[names, &outdated].concat())?;
+    Ok(outdated.into_iter().map(str::to_owned).collect())
+}
+
+/// Lists names in a folder, and the list itself.
+fn list(folder: &Path, names: &[&str]) -> Result<(), ReportError> {
+    let lines: BTreeSet<&str> = names.iter().copied().chain([LIST]).collect();
+    let lines: Vec<&str> = lines.into_iter().collect();
+    write(&folder.join(LIST), (lines.join("\n") + "\n").as_bytes())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {

@@ -46,19 +46,22 @@ pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> F
     let legend = Legend::new(models.iter().copied());
     let scores = violins.iter().flat_map(|violin| violin.scores.iter().copied());
     let all: Vec<f64> = scores.chain(marks.iter().map(|mark| mark.score)).collect();
+    let of_violin =
+        |violin: &Violin| -> Vec<f64> { violin.scores.iter().copied().filter(has).collect() };
+    let spreads = violins.iter().filter_map(|violin| mean_and_deviation(&of_violin(violin)));
+    let ends = spreads.flat_map(|(mean, deviation)| [mean - deviation, mean + deviation]);
     let names: Vec<String> = tasks.iter().map(|task| fitted(task, 110.0, SMALL)).collect();
     let frame = Frame::new(
         (0.0, 0.0),
         (WIDTH - legend.width(), HEIGHT),
         Ruler::of_names(&names),
-        Ruler::of(Scale::Linear, all.iter().copied(), 7),
+        Ruler::of(Scale::Linear, all.iter().copied().chain(ends), 7),
         ("", score),
     );
     let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     for violin in violins {
-        let scores: Vec<f64> = violin.scores.iter().copied().filter(has).collect();
-        draw(&mut canvas, &frame, place(&violin.task), &scores);
+        draw(&mut canvas, &frame, place(&violin.task), &of_violin(violin));
     }
     for mark in marks.iter().filter(|mark| has(&mark.score)) {
         let model = models.iter().position(|known| *known == mark.model).unwrap_or(0);
@@ -78,13 +81,13 @@ pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> F
         true => "",
         false => "Long ticks: means. Short ticks: one standard deviation to both sides.",
     };
-    let of_violin = |violin: &Violin| {
+    let rows_of = |violin: &Violin| {
         let row = |score: &f64| vec![violin.task.clone(), String::new(), number(*score)];
         violin.scores.iter().map(row).collect::<Vec<_>>()
     };
     let marks = marks.iter();
     let marks = marks.map(|mark| vec![mark.task.clone(), mark.model.clone(), number(mark.score)]);
-    let rows = violins.iter().flat_map(of_violin).chain(marks).collect();
+    let rows = violins.iter().flat_map(rows_of).chain(marks).collect();
     let columns = ["task", "model", score];
     Figure::new(title, caption(text, left_out), canvas, &columns).with_rows(rows)
 }

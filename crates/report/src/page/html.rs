@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Block, Page};
 use crate::Figure;
 use crate::figures::file_stem;
-use crate::format::{is_unseen, json_escaped, visible};
+use crate::format::{counted, is_unseen, json_escaped, visible};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -102,7 +102,7 @@ fn item(block: &Block, ids: &mut Ids) -> Item {
         }
         Block::Samples(samples) => {
             let rows = samples.iter().map(|sample| {
-                [&sample.model, &sample.prompt, &sample.text].map(|text| visible(text))
+                [&sample.model, &sample.prompt, &folded(&sample.text)].map(|text| visible(text))
             });
             Item { kind: "samples", samples: rows.collect(), ..Item::default() }
         }
@@ -155,6 +155,21 @@ impl Ids {
     }
 }
 
+/// A text in which runs of line feeds have two and a count of the others: what an undertrained
+/// model writes would take pages.
+fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("\n\n\n") {
+        let (before, run) = rest.split_at(start);
+        let after = run.trim_start_matches('\n');
+        let more = run.len() - after.len() - 2;
+        folded += &format!("{before}\n\n[{} left out]\n", counted(more as u64, "line feed"));
+        rest = after;
+    }
+    folded + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Curves, Sample, Section, Series};
@@ -205,6 +220,16 @@ mod tests {
             Section { title: "Empty".to_owned(), blocks: Vec::new() },
         ];
         Page { title: text(), subtitle: text(), sections }
+    }
+
+    #[test]
+    fn runs_of_line_feeds_are_counted() {
+        for text in ["", "a\n\nb", "\n", "a\n"] {
+            assert_eq!(folded(text), text);
+        }
+        let text = format!("a{}b\n\n\n", "\n".repeat(38));
+        let expected = "a\n\n[36 line feeds left out]\nb\n\n[1 line feed left out]\n";
+        assert_eq!(folded(&text), expected);
     }
 
     #[test]

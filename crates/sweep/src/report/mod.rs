@@ -13,23 +13,44 @@ use crate::confirm::{self, ConfirmedRow, is_confirmation};
 use crate::error::{Result, SweepError};
 use crate::importance::FEWEST_TRIALS;
 use crate::overview::Overview;
-use crate::store::Address;
-use crate::sweep::{Sweep, name_in, stored_address};
+use crate::store::{Address, default_address};
+use crate::sweep::{Sweep, name_in, place, stored_address};
 use rows::Rows;
 
 /// How many trials the page's table has.
 const SHOWN: usize = 10;
 
-/// The page about the sweep of a folder; `None` where the folder holds no sweep. What cannot be
-/// read is named on the page.
-///
-/// # Errors
-/// When the folder's recipe or the file that names its store cannot be used.
-pub fn page(folder: &Path) -> Result<Option<Page>> {
-    let (Some(name), Some(address)) = (name_in(folder)?, stored_address(folder)?) else {
-        return Ok(None);
+/// The page about the sweep of a folder; `None` where the folder holds no sweep. What is lost or
+/// cannot be read is named on the page.
+pub fn page(folder: &Path) -> Option<Page> {
+    let (name, address) = (name_in(folder), stored_address(folder));
+    if !folder.is_dir() || matches!((&name, &address), (Ok(None), Ok(None))) {
+        return None;
+    }
+    let mut lost = Vec::new();
+    let folders_name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = known(name, place::SWEEP, folders_name, &mut lost);
+    let address = known(address, place::STORE, || default_address(folder), &mut lost);
+    let mut page = page_of(folder, &address, &name);
+    page.sections.splice(0..0, lost);
+    Some(page)
+}
+
+/// What a file of a sweep's folder holds, or what it would hold of its own accord.
+fn known<T>(
+    found: Result<Option<T>>,
+    file: &str,
+    otherwise: impl Fn() -> T,
+    lost: &mut Vec<Section>,
+) -> T {
+    let why = match found {
+        Ok(Some(found)) => return found,
+        Ok(None) => "it is not there".to_owned(),
+        Err(error) => error.to_string(),
     };
-    Ok(Some(page_of(folder, &address, &name)))
+    let block = Block::Missing { what: file.to_owned(), why };
+    lost.push(Section { title: "Not here".to_owned(), blocks: vec![block] });
+    otherwise()
 }
 
 /// Writes the page about a sweep into its folder, and returns its place.
