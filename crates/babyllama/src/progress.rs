@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(message(80), "1.00 k tokens/s, 0:30 left, loss 4.412, step 12 of 50");
         assert_eq!(message(52), "0:30 left, loss 4.412, step 12 of 50");
         assert_eq!(message(35), "0:30 left, loss 4.412");
-        assert_eq!(message(26), "0:30 left, 1.00 k tokens/s");
+        assert_eq!(message(20), "0:30 left");
         assert_eq!(message(14), "0:30 left");
         assert_eq!(message(8), "");
         // At 80 columns a student's training has room for its steps and epochs.
