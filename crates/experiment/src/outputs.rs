@@ -133,6 +133,21 @@ pub fn check_no_model(output: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a folder that holds something else than is written into it: of a run or a training some
+/// of the `known` files are there, however early it was ended.
+///
+/// # Errors
+/// When it has files, and none of these.
+pub fn check_kind(folder: &Path, known: &[&str], kind: &str) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    if names.is_empty() || names.iter().any(|name| known.iter().any(|known| name == known)) {
+        return Ok(());
+    }
+    refuse(format_args!("{} holds other files and no {kind}", folder.display()))
+        .advise("name a new folder with --output")
+}
+
 /// Refuses to replace a file that does not begin as this program writes it.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
@@ -16,7 +16,7 @@ use experiment::reading::{self, ReadingProgress};
 use experiment::run::{builtin_texts, write_pairs};
 
 use crate::console::{self, Console};
-use crate::failure::{Abandon, WrongUsage};
+use crate::failure::{Abandon, Hint, WrongUsage};
 
 /// Cleans files and folders into a folder.
 pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
@@ -124,7 +124,8 @@ fn check_no_other_text(output: &Path) -> anyhow::Result<()> {
     let folders = ["train", "validation"].map(|folder| output.join(folder));
     match folders.iter().find(|folder| has_files(folder) && !output.join(PAIRS).exists()) {
         Some(folder) => {
-            bail!(WrongUsage(format!("{} has files that were not written here", folder.display())))
+            let problem = format!("{} has files that were not written here", folder.display());
+            Err(WrongUsage(problem)).hint("name a new folder with --output")
         }
         None => Ok(()),
     }

@@ -164,5 +164,18 @@ fn outputs_are_tried_before_the_work() {
         .babyllama(&format!("pretrain --model {model} {tokens} --output runs/small/models/student"))
         .refused(1)
         .names(&["is read"]);
+    for (output, holds) in [
+        ("runs/small/models/teacher", "holds a model of a run"),
+        ("new/../runs/small", "holds a run"),
+        ("runs/small/models/teacher/final", "holds a model"),
+        ("text", "holds other files and no training"),
+        ("new/../pairs", "holds other files and no training"),
+    ] {
+        workspace
+            .babyllama(&format!("pretrain --model {model} {tokens} --output {output}"))
+            .refused(1)
+            .names(&[holds])
+            .advises("folder");
+    }
     assert!(workspace.weights(model) == weights);
 }

@@ -11,7 +11,7 @@ use crate::observer::Observer;
 use crate::stage::{Reason, Stage};
 
 /// The file in a model's folder with everything that its training follows from.
-const FILE: &str = "follows_from.json";
+pub(crate) const FILE: &str = "follows_from.json";
 
 /// The contents of that file.
 #[derive(Serialize, Deserialize)]

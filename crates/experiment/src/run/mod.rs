@@ -4,7 +4,7 @@
 mod alone;
 pub mod cache_path;
 pub mod card;
-mod claim;
+pub(crate) mod claim;
 pub mod clean;
 pub mod compare;
 pub(crate) mod curriculum;
@@ -29,7 +29,7 @@ use engine::cpu::Cpu;
 use engine::{Arithmetic, Device};
 use report::Table;
 
-use crate::error::{Context, ExperimentError, FileContext, Result, refuse, wrong_usage};
+use crate::error::{Context, ExperimentError, FileContext, Result, wrong_usage};
 use crate::estimate;
 use crate::files;
 use crate::lock::RunLock;
@@ -200,14 +200,7 @@ fn check_place(recipe: &Recipe, folder: &Path) -> Result<()> {
     };
     outputs::check_folder(folder, &text)?;
     outputs::check_no_model(folder)?;
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-    let is_of_run = |name: &std::ffi::OsString| OF_RUNS.iter().any(|known| name == known);
-    if names.is_empty() || names.iter().any(is_of_run) {
-        return Ok(());
-    }
-    refuse(format_args!("{} holds other files and no run", folder.display()))
-        .advise("name a new folder with --output")
+    outputs::check_kind(folder, &OF_RUNS, "run")
 }
 
 /// Files by which a folder is known to hold a run, however early it was ended.

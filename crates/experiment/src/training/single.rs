@@ -17,9 +17,9 @@ use crate::lock::RunLock;
 use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::recipe::{ModelSection, Start};
-use crate::run::cache_path;
 use crate::run::exposure::{self, SingleExposure};
 use crate::run::log::RunLog;
+use crate::run::{cache_path, claim};
 use crate::stage::{Stage, Stages};
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
@@ -45,7 +45,8 @@ pub struct TrainingFiles {
 /// Checks what [`train_single`] would refuse before a device is opened.
 ///
 /// # Errors
-/// When the trained weights would replace a model that is read, or the teacher cache would be where
+/// When the trained weights would replace a model that is read or a run's, the folder holds other
+/// files, or the teacher cache would be where
 /// the training reads or writes models, or has other settings or another precision than
 /// the device's, as far as that is known.
 pub fn check(
@@ -58,6 +59,7 @@ pub fn check(
         let read: Vec<PathBuf> = folders.iter().map(|(_, folder)| folder.clone()).collect();
         outputs::check_folder(&files.output.join(name), &read)?;
     }
+    check_output(&files.output)?;
     if files.tokenizer.is_none() && train::corruption::masks(&section.train) {
         return refuse(
             "the settings mask tokens, and no tokenizer states which token stands for them",
@@ -67,6 +69,22 @@ pub fn check(
     let Some(distill) = &section.distill else { return Ok(()) };
     cache_path::check(distill, &files.output, folders.iter().map(|(_, folder)| &**folder))?;
     cache_path::check_contents(distill, &section.train, arithmetic)
+}
+
+/// Files by which a folder is known to hold a training.
+const OF_TRAININGS: [&str; 5] = ["lock", "log.txt", "metrics.jsonl", "checkpoints", "teachers"];
+
+/// Refuses a folder for a training that holds something else: a run's models are the run's to
+/// train, and would be replaced without a question.
+fn check_output(folder: &Path) -> Result<()> {
+    outputs::check_no_model(folder)?;
+    for (file, what) in [("recipe.toml", "a run"), (claim::FILE, "a model of a run")] {
+        if folder.join(file).exists() {
+            return refuse(format_args!("{} holds {what}", folder.display()))
+                .advise("name a new folder with --output");
+        }
+    }
+    outputs::check_kind(folder, &OF_TRAININGS, "training")
 }
 
 /// Trains a model of a recipe on token files. `recipe_seed` is what drawn teacher tokens follow

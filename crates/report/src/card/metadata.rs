@@ -1,7 +1,7 @@
 //! What a hub takes in a card's metadata.
 
-/// The licences that Hugging Face's hub names (huggingface.co/docs/hub/repositories-licenses), in
-/// alphabetical order.
+/// The licences that Hugging Face's hub names (huggingface.co/docs/hub/repositories-licenses, as of
+/// 2024, and what is known of later ones), in alphabetical order.
 pub const LICENSES: [&str; 82] = [
     "afl-3.0",
     "agpl-3.0",
