@@ -136,6 +136,9 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
             "turn the file into UTF-8, with iconv for instance, or leave it out"
         }
         CorpusError::EmptyCorpus { .. } => "check the path, or put text there",
+        CorpusError::OtherText { .. } => {
+            "name another folder with --output, or replace what is there with --replace"
+        }
         CorpusError::SameName { .. } => "give them different names, or use them one at a time",
         CorpusError::ShorterThanOneSequence { .. } => TOO_SHORT,
         CorpusError::TooFewLines { .. } => {

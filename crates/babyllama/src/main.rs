@@ -13,6 +13,7 @@ mod server;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use builtin_corpus::BuiltinSettings;
 use experiment::encode::EncodeJob;
 use experiment::evaluation::loss::HeldoutText;
 
@@ -70,8 +71,8 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
         Command::Recipe(RecipeCommand::New { corpus, output }) => {
             commands::recipe::new(corpus.as_deref(), output.as_deref())
         }
-        Command::Corpus(CorpusCommand::Clean { sources, output }) => {
-            commands::corpus::clean(sources, output)
+        Command::Corpus(CorpusCommand::Clean { sources, output, replace }) => {
+            commands::corpus::clean(sources, output, *replace)
         }
         Command::Corpus(CorpusCommand::Stats { paths, tokenizer }) => {
             commands::corpus::stats(paths, tokenizer.as_deref())
@@ -85,7 +86,16 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
             validation_words,
             pairs,
             seed,
-        }) => commands::corpus::write_builtin(output, *words, *validation_words, *pairs, *seed),
+            replace,
+        }) => {
+            let settings = BuiltinSettings {
+                words: *words,
+                validation_words: *validation_words,
+                pairs_per_paradigm: *pairs,
+                seed: *seed,
+            };
+            commands::corpus::write_builtin(output, settings, *replace)
+        }
         Command::Tokenizer(TokenizerCommand::Train {
             paths,
             output,

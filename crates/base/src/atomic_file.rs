@@ -15,6 +15,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::hash;
+
 /// A file that is written beside its place, which [`commit`](Self::commit) renames there.
 ///
 /// Dropped without a commit, it leaves nothing behind.
@@ -83,6 +85,18 @@ impl WrittenFile {
     /// Where the file will be.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether its place is taken by something else than a file with the same bytes.
+    ///
+    /// # Errors
+    /// When one of the two files cannot be read.
+    pub fn replaces_other_bytes(&self) -> io::Result<bool> {
+        let Ok(metadata) = fs::symlink_metadata(&self.path) else { return Ok(false) };
+        if !metadata.is_file() || metadata.len() != fs::metadata(&self.partial.path)?.len() {
+            return Ok(true);
+        }
+        Ok(hash::of_file(&self.path)? != hash::of_file(&self.partial.path)?)
     }
 
     /// Brings the file into its place.

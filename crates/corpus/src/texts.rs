@@ -184,26 +184,53 @@ pub fn in_memory(texts: &[NamedText]) -> Vec<Text<'_>> {
     texts.iter().map(|(name, text)| Text::of(name, text)).collect()
 }
 
-/// Writes each text under its name into a folder, which is made if need be, and counts it. The
-/// files appear when all are written.
+/// Texts that are written beside their places in a folder, and appear together. Dropped without a
+/// commit, they leave nothing behind.
+#[derive(Debug)]
+pub struct WrittenTexts(Vec<(TextStats, WrittenFile)>);
+
+impl WrittenTexts {
+    /// Refuses to replace files of other contents.
+    ///
+    /// # Errors
+    /// When there is one, or one cannot be read.
+    pub fn check_nothing_is_lost(&self) -> Result<()> {
+        for (_, file) in &self.0 {
+            let path = file.path();
+            if file.replaces_other_bytes().map_err(|cause| CorpusError::read(path, cause))? {
+                return Err(CorpusError::OtherText { path: path.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the texts into their places.
+    ///
+    /// # Errors
+    /// When that fails for one.
+    pub fn commit(self) -> Result<Vec<TextStats>> {
+        let mut stats = Vec::new();
+        for (text, file) in self.0 {
+            let path = file.path().to_owned();
+            file.commit().map_err(|cause| CorpusError::write(path, cause))?;
+            stats.push(text);
+        }
+        Ok(stats)
+    }
+}
+
+/// Writes each text under its name into a folder, which is made if need be, and counts it.
 ///
 /// # Errors
 /// When two have one name, or one cannot be read or written.
-pub fn write_texts(folder: &Path, texts: &[Text<'_>]) -> Result<Vec<TextStats>> {
+pub fn write_texts(folder: &Path, texts: &[Text<'_>]) -> Result<WrittenTexts> {
     let mut names: Vec<&str> = texts.iter().map(Text::name).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(CorpusError::SameName { name: pair[0].into() });
     }
     let write = |text: &Text<'_>| text.write_beside(&folder.join(text.name()));
-    let written = texts.iter().map(write).collect::<Result<Vec<_>>>()?;
-    let mut stats = Vec::new();
-    for (text, file) in written {
-        let path = file.path().to_owned();
-        file.commit().map_err(|cause| CorpusError::write(path, cause))?;
-        stats.push(text);
-    }
-    Ok(stats)
+    texts.iter().map(write).collect::<Result<_>>().map(WrittenTexts)
 }
 
 #[cfg(test)]
@@ -253,7 +280,7 @@ mod tests {
         let output = folder.path().join("new/clean");
         let texts = [("a.txt", "one two\n"), ("b.txt", "thrée")];
         let named = texts.map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let stats = write_texts(&output, &in_memory(&named)).unwrap();
+        let stats = write_texts(&output, &in_memory(&named)).unwrap().commit().unwrap();
         assert_eq!(read_corpus(&output).unwrap(), named);
         let sizes: Vec<_> = stats.iter().map(|text| (text.words, text.characters)).collect();
         assert_eq!(sizes, [(2, 8), (1, 5)]);
@@ -269,6 +296,26 @@ mod tests {
         assert!(message.ends_with("bad.txt is not UTF-8 text: bad byte at offset 8"), "{message}");
         assert_eq!(read_corpus(&output).unwrap(), named);
         assert_eq!(std::fs::read_dir(&output).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn texts_of_other_contents_are_told_from_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = || {
+            let texts = [Text::of("a.txt", "one two\n"), Text::of("b.txt", "three\n")];
+            write_texts(folder.path(), &texts).unwrap()
+        };
+        write().check_nothing_is_lost().unwrap();
+        write().commit().unwrap();
+        write().check_nothing_is_lost().unwrap();
+        for other in ["three!", "three", "", "three\n\n"] {
+            std::fs::write(folder.path().join("b.txt"), other).unwrap();
+            let lost = write().check_nothing_is_lost().unwrap_err().to_string();
+            assert!(lost.ends_with("b.txt is there already, with another text"), "{lost}");
+        }
+        std::fs::remove_file(folder.path().join("b.txt")).unwrap();
+        std::fs::create_dir(folder.path().join("b.txt")).unwrap();
+        assert!(write().check_nothing_is_lost().is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use memmap2::Mmap;
 use crate::error::{CorpusError, Result};
 use crate::text::make_folder_of;
 
-const MAGIC: &[u8; 8] = b"bbllmtok";
+const MAGIC: &str = "bbllmtok";
 const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 64;
 const CHECKSUM_AT: usize = 56;
@@ -46,7 +46,7 @@ impl Header {
     /// gives.
     fn to_bytes(&self, payload: &blake3::Hasher) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
-        bytes[..8].copy_from_slice(MAGIC);
+        bytes[..8].copy_from_slice(MAGIC.as_bytes());
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
         bytes[10..12].copy_from_slice(&(self.bytes_per_token as u16).to_le_bytes());
         bytes[12..16].copy_from_slice(&self.vocab_size.to_le_bytes());
@@ -79,7 +79,7 @@ impl Header {
 
     /// Reads the header of a file with so many bytes behind it; the error is the cause alone.
     fn parse(header: &[u8; HEADER_BYTES], payload: u64) -> std::result::Result<Self, String> {
-        if !header.starts_with(MAGIC) {
+        if !header.starts_with(MAGIC.as_bytes()) {
             return Err(
                 "it does not begin as one (a headerless file of 16-bit ids is to be opened as raw)"
                     .into(),
@@ -126,6 +126,9 @@ pub struct TokenWriter {
 }
 
 impl TokenWriter {
+    /// The beginning of every file that is written.
+    pub const BEGINNING: &str = MAGIC;
+
     /// Begins the file `path` of ids below `vocab_size`, made by the tokenizer with this
     /// [`content_hash`](crate::Tokenizer::content_hash).
     pub fn create(path: &Path, vocab_size: usize, tokenizer_hash: &str) -> Result<Self> {

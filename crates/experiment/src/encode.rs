@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
 use crate::observer::Observer;
-use crate::outputs;
+use crate::outputs::{self, Kind};
 use crate::reading::{ReadingProgress, bytes_of};
 
 /// Files with a JSON object in each line, one of whose fields is a document.
@@ -48,7 +48,8 @@ pub struct Encoded {
 pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let files = files(&job.sources)?;
     let inputs: Vec<PathBuf> = files.iter().cloned().chain([job.tokenizer.clone()]).collect();
-    let _output = outputs::prepare_file(&job.output, &inputs)?;
+    let _output =
+        outputs::prepare_file(&job.output, &inputs, Kind::Beginning(TokenWriter::BEGINNING))?;
     let tokenizer = Tokenizer::load(&job.tokenizer)?;
     let end = job.end_of_text.then(|| end_of_text(&tokenizer)).transpose()?;
     let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());

@@ -9,12 +9,20 @@ use crate::error::Result;
 use crate::overview::{Overview, TrialLine};
 use crate::store::{Address, Store};
 
+/// The columns of every table, before those of settings and scores.
+const COLUMNS: [&str; 7] = ["number", "state", "value", "share", "seconds", "seed", "why"];
+
+/// The beginning of every table.
+pub const CSV_BEGINNING: &str = "number,state,value,share,seconds,seed,why";
+
+/// The beginning of all lines of JSON.
+pub const JSON_LINES_BEGINNING: &str = r#"{"study":"#;
+
 /// A table of all trials as CSV, with a column for each setting and score.
 pub fn csv(overview: &Overview) -> String {
     let settings = setting_names(overview);
     let scores = overview.score_names();
-    let fixed = ["number", "state", "value", "share", "seconds", "seed", "why"];
-    let head = fixed.map(str::to_owned).into_iter().chain(settings.clone()).chain(scores.clone());
+    let head = COLUMNS.map(str::to_owned).into_iter().chain(settings.clone()).chain(scores.clone());
     let mut lines = vec![head.collect::<Vec<_>>()];
     for trial in &overview.trials {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());

@@ -201,6 +201,9 @@ Examples:
         /// Where the cleaned files go, under their own names.
         #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: PathBuf,
+        /// Replace files that are there with other texts.
+        #[arg(long)]
+        replace: bool,
     },
     /// Count bytes, characters, lines and words of each file, and tokens with a tokenizer.
     #[command(after_help = "\
@@ -254,6 +257,9 @@ Example:
         /// The same seed writes the same text.
         #[arg(long, value_name = "N", default_value_t = 42)]
         seed: u64,
+        /// Replace files that are there with other texts or pairs.
+        #[arg(long)]
+        replace: bool,
     },
 }
 

@@ -1,31 +1,35 @@
 //! `babyllama corpus`: cleaning, counting, and the built-in corpus as files.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
-use corpus::{Text, Tokenizer, cleaners, text, texts};
+use corpus::texts::WrittenTexts;
+use corpus::{CorpusError, Text, Tokenizer, cleaners, text, texts};
 use report::format::{counted, grouped};
 use report::{Align, Table};
 
 use experiment::Observer;
 use experiment::outputs::{self, OutputFolder};
 use experiment::reading::{self, ReadingProgress};
-use experiment::run::{builtin_texts, write_pairs};
+use experiment::run::{builtin_texts, pair_files, write_pairs};
 
 use crate::console::{self, Console};
 use crate::failure::{Abandon, Hint, WrongUsage};
 
-/// Cleans files and folders into a folder.
-pub fn clean(sources: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+/// Cleans files and folders into a folder. Files of other contents there give way only to
+/// `replace`.
+pub fn clean(sources: &[PathBuf], output: &Path, replace: bool) -> anyhow::Result<()> {
     let _output = check_output(sources, output)?;
     let console = Console::stopping_on_signals()?;
     let texts = open_all(&|| console.should_stop(), sources)?;
     let progress = ReadingProgress::begin(&console, "cleaning", bytes_of(sources)?, "");
     let texts = progress.count(texts);
-    let cleaned = cleaners::clean_into(&|| progress.should_stop(), texts, output).or_abandoned()?;
+    let should_stop = || progress.should_stop();
+    let cleaned = cleaners::clean_into(&should_stop, texts, output, replace).or_abandoned()?;
     progress.end();
     let mut table = Table::new([
         ("file", Align::Left),
@@ -84,29 +88,39 @@ fn row(stats: &TextStats) -> Vec<String> {
     [stats.name.clone()].into_iter().chain(counts).chain([tokens, ratio]).collect()
 }
 
-/// Writes the built-in corpus and its minimal pairs.
+/// Writes the built-in corpus and its minimal pairs. Nothing is written when that would replace
+/// files of other contents, unless `replace`.
 pub fn write_builtin(
     output: &Path,
-    words: usize,
-    validation_words: usize,
-    pairs: usize,
-    seed: u64,
+    settings: BuiltinSettings,
+    replace: bool,
 ) -> anyhow::Result<()> {
-    check_no_other_text(output)?;
     let _output = outputs::prepare_folder(output)?;
-    let settings = BuiltinSettings { words, validation_words, pairs_per_paradigm: pairs, seed };
     let console = Console::stopping_on_signals()?;
     let should_stop = || console.should_stop();
-    // The first, by which this command knows its own texts again.
-    write_pairs(&should_stop, &output.join(PAIRS), settings).or_abandoned()?;
-    for (folder, split, words) in
-        [("train", Split::Train, words), ("validation", Split::Validation, validation_words)]
-    {
-        let progress = ReadingProgress::begin_words(&console, folder, words as u64);
-        let texts = progress.count(builtin_texts(&should_stop, settings, split));
-        texts::write_texts(&output.join(folder), &texts).or_abandoned()?;
+    let mut written = Vec::new();
+    for (name, split, words) in [
+        ("train", Split::Train, settings.words),
+        ("validation", Split::Validation, settings.validation_words),
+    ] {
+        let folder = output.join(name);
+        let texts = builtin_texts(&should_stop, settings, split);
+        check_no_other_text(&folder, &texts)?;
+        let progress = ReadingProgress::begin_words(&console, name, words as u64);
+        let texts = progress.count(texts);
+        written.push(texts::write_texts(&folder, &texts).or_abandoned()?);
         progress.end();
     }
+    let pairs = pair_files(&should_stop, settings).or_abandoned()?;
+    let folder = output.join(PAIRS);
+    if !replace {
+        written.iter().try_for_each(WrittenTexts::check_nothing_is_lost)?;
+        check_pairs(&folder, &pairs)?;
+    }
+    for texts in written {
+        texts.commit()?;
+    }
+    write_pairs(&folder, &pairs)?;
     let folder = output.display();
     console::print(format_args!(
         "The built-in corpus is in {folder}/train and {folder}/validation, its pairs in \
@@ -117,16 +131,34 @@ pub fn write_builtin(
 /// The folder of the built-in corpus's minimal pairs.
 const PAIRS: &str = "builtin_pairs";
 
-/// Files of the built-in corpus have the names of BabyLM's: those of a user are not replaced.
-fn check_no_other_text(output: &Path) -> anyhow::Result<()> {
-    let has_files =
-        |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    let folders = ["train", "validation"].map(|folder| output.join(folder));
-    match folders.iter().find(|folder| has_files(folder) && !output.join(PAIRS).exists()) {
-        Some(folder) => {
-            let problem = format!("{} has files that were not written here", folder.display());
+/// Texts of others beside those of the built-in corpus would be read as if they were its own.
+fn check_no_other_text(folder: &Path, texts: &[Text<'_>]) -> anyhow::Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let is_own = |name: &OsString| {
+        let name = name.to_string_lossy();
+        // What a kill left beside is no text.
+        name.ends_with(".partial") || texts.iter().any(|text| text.name() == name)
+    };
+    match names.into_iter().find(|name| !is_own(name)) {
+        Some(name) => {
+            let problem =
+                format!("{} is no text of the built-in corpus", folder.join(name).display());
             Err(WrongUsage(problem)).hint("name a new folder with --output")
         }
+        None => Ok(()),
+    }
+}
+
+/// Refuses to replace pairs of other contents.
+fn check_pairs(folder: &Path, pairs: &[(String, String)]) -> anyhow::Result<()> {
+    let paths = pairs.iter().map(|(name, text)| (folder.join(name), text));
+    let is_other = |(path, text): &(PathBuf, &String)| {
+        std::fs::symlink_metadata(path).is_ok()
+            && std::fs::read(path).map_or(true, |found| found != text.as_bytes())
+    };
+    match paths.into_iter().find(is_other) {
+        Some((path, _)) => Err(CorpusError::OtherText { path }.into()),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use corpus::Tokenizer;
-use experiment::outputs;
+use experiment::outputs::{self, Kind};
 use experiment::run::{card, trained};
 use model::{Batch, Model, hugging_face, write_safetensors};
 use safetensors::tensor::{Dtype, TensorView};
@@ -12,6 +12,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use crate::args::{DeviceArgs, ExportArgs};
 use crate::console;
 use crate::failure::WrongUsage;
+
+/// What `--logits` holds.
+const LOGITS: Kind<'static> = Kind::Tensors(&["ids", "logits"]);
 
 /// Writes config, weights, tokenizer and card of a model's best epoch. A run that is not finished
 /// exports its best so far.
@@ -30,7 +33,7 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         if is_of_model {
             bail!(WrongUsage(format!("{} is a file of the exported model", path.display())));
         }
-        _logits = Some(outputs::prepare_file(path, std::slice::from_ref(&place))?);
+        _logits = Some(outputs::prepare_file(path, std::slice::from_ref(&place), LOGITS)?);
     }
     let device = device.open()?;
     let model = hugging_face::load(&place, &device)?;

@@ -1,6 +1,7 @@
 //! `babyllama finetune`: language models as classifiers, on the tasks of (Super)GLUE and MSGS.
 
 use experiment::finetuning::finetune as finetune_all;
+use experiment::outputs::Kind;
 use experiment::{files, outputs};
 use serde_json::json;
 
@@ -9,11 +10,14 @@ use crate::args::{DeviceArgs, FinetuneArgs};
 use crate::console::{self, Console, Style};
 use crate::failure::Resume;
 
+/// What `--json` holds.
+const SCORES: Kind<'static> = Kind::Json(&["model", "name", "tasks", "suites", "results"]);
+
 /// Fine-tunes every model for every task with every seed, and shows the scores.
 pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let inputs: Vec<_> = [args.data.clone()].into_iter().chain(args.models.clone()).collect();
     let json = args.json.as_deref();
-    let _json = json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?;
+    let _json = json.map(|path| outputs::prepare_file(path, &inputs, SCORES)).transpose()?;
     let style = Style::of(args.events);
     let console = Console::stopping_on_signals()?.with_style(style);
     let outcome = finetune_all(&args.job()?, || device.open(), &console)

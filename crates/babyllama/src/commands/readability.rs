@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use corpus::readability::{Readability, ReadingCounts};
 use corpus::{CorpusError, Text, text};
+use experiment::outputs::Kind;
 use experiment::reading::{self, ReadingProgress};
 use experiment::{Observer, files, outputs};
 use report::{Align, Table};
@@ -24,6 +25,9 @@ struct Row {
     measures: Readability,
 }
 
+/// What `--json` holds.
+const MEASURES: Kind<'static> = Kind::Json(&["file", "gunning_fog", "smog"]);
+
 /// Prints the measures of every file, or of every document.
 pub fn readability(paths: &[PathBuf], documents: bool, json: Option<&Path>) -> anyhow::Result<()> {
     let console = Console::stopping_on_signals()?;
@@ -31,7 +35,7 @@ pub fn readability(paths: &[PathBuf], documents: bool, json: Option<&Path>) -> a
     let texts = open_all(&should_stop, paths)?;
     let inputs = paths.iter().map(|path| text::corpus_files(path));
     let inputs = inputs.collect::<corpus::Result<Vec<_>>>()?.concat();
-    let _made = json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?;
+    let _made = json.map(|path| outputs::prepare_file(path, &inputs, MEASURES)).transpose()?;
     let progress = ReadingProgress::begin(&console, "readability", reading::bytes_of(&inputs), "");
     let texts = progress.count(texts);
     let mut rows = Vec::new();

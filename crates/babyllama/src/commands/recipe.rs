@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use corpus::text;
+use experiment::outputs::Kind;
 use experiment::recipe::{keys, template};
 use experiment::{files, outputs};
 
@@ -27,7 +28,7 @@ pub fn new(corpus: Option<&Path>, output: Option<&Path>) -> anyhow::Result<()> {
         let there = anyhow::anyhow!("{} is there already", path.display());
         return Err(there).hint("name a new file with --output");
     }
-    let _output = outputs::prepare_file(path, &[])?;
+    let _output = outputs::prepare_file(path, &[], Kind::Beginning(&text))?;
     files::write_text(path, &text)?;
     let path = path.display();
     console::print(format_args!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use base::atomic_file::AtomicFile;
-use experiment::outputs::MadeFolders;
+use experiment::outputs::{Kind, MadeFolders};
 use experiment::reporting::{self, PAGE};
 use experiment::{ExperimentError, files, outputs};
 use report::csv::{BEGINNING, MetricsSource, write_metrics};
@@ -23,8 +23,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
         _ => PathBuf::from(PAGE),
     });
     let page = page(&args.runs)?;
-    let _output = outputs::prepare_file(&output, &[])?;
-    outputs::check_own(&output, reporting::BEGINNING)?;
+    let _output = outputs::prepare_file(&output, &[], Kind::Beginning(reporting::BEGINNING))?;
     let _csv = args.csv.as_deref().map(|file| check_csv(file, &output, &args.runs)).transpose()?;
     files::write_text(&output, &page.to_html())?;
     console::print(format_args!("The report is {}.", output.display()))?;
@@ -57,13 +56,13 @@ fn check_csv(file: &Path, page: &Path, runs: &[PathBuf]) -> anyhow::Result<MadeF
     if std::path::absolute(file)? == std::path::absolute(page)? || outputs::same(file, page) {
         bail!(WrongUsage(format!("--csv and --output are both {}", file.display())));
     }
-    if outputs::check_own(file, BEGINNING).is_err() {
+    if Kind::Beginning(BEGINNING).check(file).is_err() {
         let problem = format!("{} is another file than a table of metrics", file.display());
         return Err(anyhow!(problem)).hint("move it away, or name another file with --csv");
     }
     // A table that was written into a run's folder before may be written anew.
     let is_new = std::fs::metadata(file).map_or(true, |found| found.len() == 0);
-    Ok(outputs::prepare_file(file, if is_new { runs } else { &[] })?)
+    Ok(outputs::prepare_file(file, if is_new { runs } else { &[] }, Kind::Beginning(BEGINNING))?)
 }
 
 /// Writes the metrics of all models as one table.

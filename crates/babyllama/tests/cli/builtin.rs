@@ -39,11 +39,7 @@ fn a_run_needs_no_file_but_its_recipe() {
             "corpus write-builtin --output builtin --words 4000 --validation-words 200 --pairs 2",
         )
         .done();
-    let again = "corpus write-builtin --words 100 --validation-words 100 --pairs 1 --output";
-    workspace.write("data/train/open_subtitles.train", "a user's own text");
-    workspace.babyllama(&format!("{again} data")).refused(2).names(&["data/train has files"]);
-    assert_eq!(workspace.names("data"), ["train"]);
-    assert_eq!(workspace.text("data/train/open_subtitles.train"), "a user's own text");
+    nothing_of_a_user_is_replaced(&workspace);
     let count = |folder: &str| {
         let texts = workspace
             .names(folder)
@@ -66,4 +62,28 @@ fn a_run_needs_no_file_but_its_recipe() {
         let pairs = workspace.text(&format!("builtin/builtin_pairs/{name}"));
         assert_eq!(pairs.lines().count(), 2, "{name}");
     }
+}
+
+fn nothing_of_a_user_is_replaced(workspace: &Workspace) {
+    let own = "a user's own text";
+    let again = "corpus write-builtin --words 100 --validation-words 100 --pairs 1 --output data";
+    workspace.write("data/train/open_subtitles.train", own);
+    let refusal = workspace.babyllama(again).refused(1);
+    refusal.names(&["data/train/open_subtitles.train is there"]).advises("--replace");
+    assert_eq!(workspace.names("data/train"), ["open_subtitles.train"]);
+    workspace.write("data/validation/mine.txt", own);
+    workspace.babyllama(&format!("{again} --replace")).refused(2).names(&["mine.txt is no text"]);
+    assert_eq!(workspace.text("data/train/open_subtitles.train"), own);
+    std::fs::remove_file(workspace.path("data/validation/mine.txt")).unwrap();
+    workspace.babyllama(&format!("{again} --replace")).done();
+    assert_ne!(workspace.text("data/train/open_subtitles.train"), own);
+
+    // The same again is no change, and pairs are as safe as texts.
+    workspace.babyllama(again).done();
+    let pairs = format!("data/builtin_pairs/{}", workspace.names("data/builtin_pairs")[0]);
+    workspace.write(&pairs, own);
+    workspace.babyllama(again).refused(1).names(&[&pairs, "is there already"]);
+    let other = again.replace("--words 100", "--words 200");
+    workspace.babyllama(&other).refused(1).names(&["is there already"]);
+    assert_eq!(workspace.text(&pairs), own);
 }

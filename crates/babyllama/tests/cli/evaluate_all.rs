@@ -206,7 +206,7 @@ fn a_table_of_someone_else_is_not_replaced() {
     let workspace = workspace();
     workspace.write("results/table.md", "# My notes\n");
     let refusal = all(&workspace, &format!("{STUDENT} --only blimp-filtered")).refused(1);
-    refusal.names(&["results/table.md is another file"]).advises("another folder with --output");
+    refusal.names(&["results/table.md is another file"]).advises("another place for the output");
     assert_eq!(workspace.text("results/table.md"), "# My notes\n");
     std::fs::rename(workspace.path("results/table.md"), workspace.path("notes.md")).unwrap();
     for _ in 0..2 {

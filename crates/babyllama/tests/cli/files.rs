@@ -147,13 +147,13 @@ fn outputs_are_tried_before_the_work() {
 
     let weights = workspace.weights(model);
     workspace
-        .babyllama(&format!("evaluate blimp {model} --data pairs --output runs/small/models"))
+        .babyllama(&format!("evaluate blimp {model} --data pairs --output runs/small/scores"))
         .done();
     for output in [model, "new/../runs/small/models/student/final"] {
         workspace
             .babyllama(&format!("evaluate blimp {model} --data pairs --output {output}"))
             .refused(1)
-            .names(&["holds a model"]);
+            .names(&["filled by its run alone"]);
         workspace
             .babyllama(&format!("export runs/small --model student --output {output} --replace"))
             .refused(1)
@@ -165,9 +165,9 @@ fn outputs_are_tried_before_the_work() {
         .refused(1)
         .names(&["is read"]);
     for (output, holds) in [
-        ("runs/small/models/teacher", "holds a model of a run"),
+        ("runs/small/models/teacher", "filled by its run alone"),
         ("new/../runs/small", "holds a run"),
-        ("runs/small/models/teacher/final", "holds a model"),
+        ("runs/small/models/teacher/final", "filled by its run alone"),
         ("text", "holds other files and no training"),
         ("new/../pairs", "holds other files and no training"),
     ] {
@@ -178,4 +178,90 @@ fn outputs_are_tried_before_the_work() {
             .advises("folder");
     }
     assert!(workspace.weights(model) == weights);
+}
+
+#[test]
+fn no_output_replaces_a_file_of_another_kind() {
+    let workspace = Workspace::trained();
+    let model = "runs/small/models/student/final";
+    let tokenizer = "runs/small/tokenizer/tokenizer.json";
+    let lines = [
+        format!("evaluate loss {model} --data text --sequence-length 16 --json OUTPUT"),
+        format!("evaluate blimp {model} --data pairs --json OUTPUT"),
+        "corpus readability text --json OUTPUT".to_owned(),
+        format!("tokens encode text --tokenizer {tokenizer} --output OUTPUT"),
+        "export runs/small --model student --output exported --replace --logits OUTPUT".to_owned(),
+        "report runs/small --output OUTPUT".to_owned(),
+        "report runs/small --output page.html --csv OUTPUT".to_owned(),
+    ];
+    for (index, line) in lines.iter().enumerate() {
+        for (place, mine) in
+            [("notes.md", "# My notes\n"), ("mine.json", "{\"model\": \"mine\"}\n")]
+        {
+            workspace.write(place, mine);
+            let refusal = workspace.babyllama(&line.replace("OUTPUT", place)).refused(1);
+            refusal.names(&[place, "is another file than"]).advises("move it away");
+            assert_eq!(workspace.text(place), mine, "{line}");
+        }
+        // Its own it writes anew, into an empty file too.
+        let place = format!("output-{index}");
+        workspace.write(&place, "");
+        for _ in 0..2 {
+            workspace.babyllama(&line.replace("OUTPUT", &place)).done();
+            assert!(!workspace.bytes(&place).is_empty(), "{line}");
+        }
+        // Nor does any write among the files of a run's stages.
+        let inside = "new/../runs/small/models/student/mine";
+        let refusal = workspace.babyllama(&line.replace("OUTPUT", inside)).refused(1);
+        refusal.names(&["runs/small/models is filled by its run alone"]).advises("another folder");
+    }
+    for (line, named) in [
+        (format!("evaluate blimp {model} --data pairs --output pairs"), "pairs is read"),
+        (
+            "export runs/small --model student --output runs/small/models/teacher/final --replace"
+                .to_owned(),
+            "filled by its run alone",
+        ),
+        (
+            "tokenizer train text --vocab-size 300 --output runs/small/tokenizer".to_owned(),
+            "filled by its run alone",
+        ),
+        (
+            "corpus clean pairs/../text --output runs/small/corpus/train".to_owned(),
+            "filled by its run alone",
+        ),
+    ] {
+        workspace.babyllama(&line).refused(1).names(&[named]);
+    }
+    workspace.babyllama("status runs/small").done();
+}
+
+#[test]
+fn texts_of_other_contents_give_way_to_replace_alone() {
+    let workspace = Workspace::new();
+    workspace.write("text/wikipedia.train", " = = a = = \nIt is .\n");
+    let clean = "corpus clean text --output clean";
+    workspace.babyllama(clean).done();
+    let cleaned = workspace.text("clean/wikipedia.train");
+    workspace.babyllama(clean).done();
+    workspace.write("clean/wikipedia.train", "another corpus\n");
+    std::fs::remove_file(workspace.path("clean/a.train")).unwrap();
+    let refusal = workspace.babyllama(clean).refused(1);
+    refusal.names(&["clean/wikipedia.train is there already"]).advises("--replace");
+    assert_eq!(workspace.text("clean/wikipedia.train"), "another corpus\n");
+    assert_eq!(workspace.names("clean"), ["b.train", "wikipedia.train"]);
+    workspace.babyllama(&format!("{clean} --replace")).done();
+    assert_eq!(workspace.text("clean/wikipedia.train"), cleaned);
+    assert_eq!(workspace.names("clean"), ["a.train", "b.train", "wikipedia.train"]);
+}
+
+#[test]
+fn two_sets_of_pairs_have_columns_of_their_own() {
+    let workspace = Workspace::new();
+    workspace.write("more/pairs/order.jsonl", workspace.text("pairs/order.jsonl"));
+    workspace.replace("small.toml", "[\"pairs\"]", "[\"pairs\", \"more/pairs\"]");
+    let table = workspace.babyllama("run small.toml").done().stdout;
+    assert!(table.contains("minimal pairs, more-pairs"), "{table}");
+    let page = workspace.text("runs/small/report.html");
+    assert!(page.contains("scores of a second set, minimal pairs"));
 }

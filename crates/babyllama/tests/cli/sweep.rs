@@ -94,6 +94,15 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     workspace.babyllama(&report).done();
     assert!(workspace.text("page.html").contains("History"));
     assert!(workspace.text("figures/history.csv").starts_with("trial,validation_loss,state\n0,"));
+    workspace.write("mine.csv", "number,mine\n");
+    for format in ["csv", "jsonl"] {
+        let export = |file: &str| {
+            workspace.babyllama(&format!("sweep export {PLACE} {format} --output {file}"))
+        };
+        export("mine.csv").refused(1).names(&["mine.csv is another file"]);
+        export(format).done();
+        export(format).done();
+    }
 }
 
 #[test]

@@ -91,24 +91,29 @@ pub struct CleanedFile {
     pub characters_after: usize,
 }
 
-/// Cleans each text into a file of its name. The files appear when all are written.
+/// Cleans each text into a file of its name. The files appear when all are written, and files of
+/// other contents give way only to `replace`.
 ///
 /// # Errors
-/// As [`write_texts`], or when it is asked to stop.
+/// As [`write_texts`], when it is asked to stop, or a file is there with another text.
 pub fn clean_into(
     should_stop: ShouldStop<'_>,
     texts: Vec<Text<'_>>,
     folder: &Path,
+    replace: bool,
 ) -> Result<Vec<CleanedFile>> {
     let before: Vec<AtomicUsize> = texts.iter().map(|_| AtomicUsize::new(0)).collect();
     let counted = texts.into_iter().zip(&before).map(|(text, count)| counting(text, count));
     let written = write_texts(folder, &clean(should_stop, counted))?;
+    if !replace {
+        written.check_nothing_is_lost()?;
+    }
     let file = |(after, before): (TextStats, &AtomicUsize)| CleanedFile {
         name: after.name,
         characters_before: before.load(Ordering::Relaxed),
         characters_after: after.characters,
     };
-    Ok(written.into_iter().zip(&before).map(file).collect())
+    Ok(written.commit()?.into_iter().zip(&before).map(file).collect())
 }
 
 /// The same text, whose characters are added up as it is read.
@@ -244,7 +249,7 @@ mod tests {
         std::fs::write(raw.join("cbt.train"), "It 's\r\n").unwrap();
         std::fs::write(raw.join("aochildes.train"), "a  ball .\n").unwrap();
         std::fs::write(raw.join("notes.txt"), "as  it is .\n").unwrap();
-        let files = clean_into(&stop::never, open_corpus(&raw).unwrap(), &output).unwrap();
+        let files = clean_into(&stop::never, open_corpus(&raw).unwrap(), &output, false).unwrap();
         let expected = [
             ("aochildes.train", "a ball.\n"),
             ("cbt.train", "It's\n"),

@@ -9,6 +9,9 @@ use serde_json::Value;
 /// share of U+FDFA, and SentencePiece's spaces are three bytes.
 const MOST_GROWTH: f64 = 128.0;
 
+/// The most bytes that the parts may add to a text, however short it is.
+const MOST_ADDED: f64 = 128.0;
+
 /// The longest prefix or suffix of a piece of a word, in bytes: the library joins it to every
 /// character. That of BERT has two.
 const LONGEST_AFFIX: usize = 64;
@@ -17,10 +20,15 @@ const LONGEST_AFFIX: usize = 64;
 /// of words that are no affixes.
 pub(super) fn check(tokenizer: &Value) -> Result<(), String> {
     for part in ["normalizer", "decoder"] {
-        let growth = growth(&tokenizer[part]);
-        if growth > MOST_GROWTH {
+        let Growth { factor, added } = growth(&tokenizer[part]);
+        if factor > MOST_GROWTH {
             return Err(format!(
-                "its {part} makes up to {growth} bytes of one; {MOST_GROWTH} are possible"
+                "its {part} makes up to {factor} bytes of one; {MOST_GROWTH} are possible"
+            ));
+        }
+        if added > MOST_ADDED {
+            return Err(format!(
+                "its {part} adds up to {added} bytes to a text; {MOST_ADDED} are possible"
             ));
         }
     }
@@ -35,13 +43,34 @@ pub(super) fn check(tokenizer: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// How many bytes a part makes of one, at most.
-fn growth(part: &Value) -> f64 {
+/// What a part makes of a text: at most `factor` bytes of each, and `added` ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Growth {
+    factor: f64,
+    added: f64,
+}
+
+/// The most that a part makes of a text.
+fn growth(part: &Value) -> Growth {
+    let none = Growth { factor: 1.0, added: 0.0 };
     match part["type"].as_str() {
         Some("Sequence") => {
             let parts = ["normalizers", "decoders"].iter().map(|key| part[*key].as_array());
-            parts.flatten().flatten().map(growth).product()
+            parts.flatten().flatten().map(growth).fold(none, |before, part| Growth {
+                factor: before.factor * part.factor,
+                added: before.added * part.factor + part.added,
+            })
         }
+        Some("Prepend") => {
+            Growth { added: part["prepend"].as_str().map_or(0, str::len) as f64, ..none }
+        }
+        _ => Growth { factor: factor(part), ..none },
+    }
+}
+
+/// How many bytes a part makes of one, at most.
+fn factor(part: &Value) -> f64 {
+    match part["type"].as_str() {
         Some("Replace") => {
             let replaced = part["pattern"]["String"].as_str().map_or(1, |text| text.len().max(1));
             let content = part["content"].as_str().map_or(0, str::len);
@@ -89,7 +118,7 @@ mod tests {
             replace(json!({"String": "``"}), "\""),
         ];
         let spaces = json!({"type": "Sequence", "normalizers": spaces});
-        assert_eq!(growth(&spaces), 9.0);
+        assert_eq!(growth(&spaces).factor, 9.0);
         assert!(load(|value| value["normalizer"] = spaces.clone()).is_ok());
         for pattern in [json!({"String": "\u{416}"}), json!({"Regex": "."})] {
             let many = replace(pattern, &"a".repeat(100_000));
@@ -97,6 +126,22 @@ mod tests {
             assert!(message.contains("its normalizer makes up to"), "{message}");
             let message = load(|value| value["decoder"] = many.clone()).err().unwrap();
             assert!(message.contains("its decoder makes up to"), "{message}");
+        }
+        let prepend = |bytes: usize| json!({"type": "Prepend", "prepend": "a".repeat(bytes)});
+        let double = replace(json!({"String": "a"}), "aa");
+        for (parts, added) in [
+            (vec![prepend(3)], 3.0),
+            (vec![prepend(128)], 128.0),
+            (vec![prepend(129)], 129.0),
+            (vec![prepend(3); 50], 150.0),
+            (vec![prepend(40), double.clone(), prepend(10)], 90.0),
+            (vec![prepend(40), double.clone(), double], 160.0),
+        ] {
+            let parts = json!({"type": "Sequence", "normalizers": parts});
+            assert_eq!(growth(&parts).added, added);
+            let message = load(|value| value["normalizer"] = parts.clone()).err();
+            assert_eq!(message.is_some(), added > 128.0, "{message:?}");
+            assert!(message.is_none_or(|message| message.contains("bytes to a text; 128 are")));
         }
         let ten = replace(json!({"String": "a"}), &"a".repeat(10));
         for (count, is_possible) in [(2, true), (3, false)] {
@@ -111,13 +156,13 @@ mod tests {
             let bytes = [&4u32.to_le_bytes()[..], &[0; 4], text.as_bytes()].concat();
             json!({"type": "Precompiled", "precompiled_charsmap": STANDARD.encode(bytes)})
         };
-        assert_eq!(growth(&map("a\0bcd\0\0ef\0")), 3.0);
-        assert_eq!(growth(&map("")), 1.0);
+        assert_eq!(factor(&map("a\0bcd\0\0ef\0")), 3.0);
+        assert_eq!(factor(&map("")), 1.0);
         let message = check(&json!({"normalizer": map(&"x".repeat(500))})).unwrap_err();
         assert!(message.contains("makes up to 500 bytes of one"), "{message}");
         for damaged in ["", "!", "AAAA", "/////w=="] {
             let map = json!({"type": "Precompiled", "precompiled_charsmap": damaged});
-            assert_eq!(growth(&map), 1.0, "{damaged}");
+            assert_eq!(factor(&map), 1.0, "{damaged}");
         }
     }
 

@@ -64,14 +64,20 @@ pub fn check_data(model: &Path, benchmark: &dyn Benchmark, data: &Path) -> Resul
 ///
 /// # Errors
 /// When one holds the scores of another model that has the same short name, or it or OUTPUT is a
-/// model's folder itself.
-pub fn claim_folders(selection: &ModelSelection, output: &Path) -> Result<Vec<PathBuf>> {
+/// model's folder itself, or one of the folders or files of `data`.
+pub fn claim_folders(
+    selection: &ModelSelection,
+    output: &Path,
+    data: &[PathBuf],
+) -> Result<Vec<PathBuf>> {
     outputs::check_no_model(output)?;
+    outputs::check_folder(output, data)?;
     let groups =
         selection.folders.chunks(if selection.ensemble { selection.folders.len() } else { 1 });
     let claimed = short_names(selection).into_iter().zip(groups).map(|(name, models)| {
         let folder = output.join(name);
         outputs::check_folder(&folder, models)?;
+        outputs::check_folder(&folder, data)?;
         outputs::check_no_model(&folder)?;
         claim(&folder, models).map(|()| folder)
     });

@@ -23,7 +23,7 @@ use report::page::{Block, Page, Section};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
-use crate::outputs::{self, same};
+use crate::outputs::{Kind, same};
 use crate::run::clean::entries;
 use found::Found;
 
@@ -122,7 +122,7 @@ pub fn write_into(folder: &Path) -> Result<PathBuf> {
 /// When it cannot be written, or a file that is no such page has its name.
 pub fn write(folder: &Path, page: &Page) -> Result<PathBuf> {
     let path = folder.join(PAGE);
-    outputs::check_own(&path, BEGINNING)?;
+    Kind::Beginning(BEGINNING).check(&path)?;
     files::write_text(&path, &page.to_html())?;
     Ok(path)
 }

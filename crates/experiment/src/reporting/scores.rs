@@ -84,13 +84,21 @@ fn read_models(path: &Path) -> Option<Vec<String>> {
 fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
     let name = run.models.join(" + ");
     let mut scores = ModelScores::of(&name, &name, run.parameters);
-    let (mut data, mut rules) = (BTreeMap::new(), None);
+    let (mut data, mut rules) = (BTreeMap::<_, PathBuf>::new(), None);
     for (place, result) in run.pairs {
         rules = Some(result.rules);
         let items = match place.as_str() {
             "builtin" => found.folder.join("corpus/pairs"),
             place => PathBuf::from(place),
         };
+        if let Some(first) = data.get(result.benchmark.name()) {
+            let why = format!(
+                "tables and figures are of {}; those of {place} are in the run's table.md.",
+                first.display()
+            );
+            found.lacks(&format!("scores of a second set, {}", result.title()), &name, why);
+            continue;
+        }
         data.insert(result.benchmark.name(), items);
         let answers = run.answers.get(&place).map(|file| folder.join(file));
         if let Some(path) = answers.as_ref().filter(|path| !is_in(path, folder)) {

@@ -21,6 +21,7 @@ use super::samples::{Sample, samples};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::evaluation::loss::{Ends, LossByText};
+use crate::evaluation::results::distinct;
 use crate::files;
 use crate::identity;
 use crate::recipe::Source;
@@ -82,6 +83,16 @@ impl PairSet {
     }
 }
 
+/// Titles that several sets share get the folder's name too.
+fn distinct_titles(titles: &[String], sets: &[PairSet]) -> Vec<String> {
+    let folders: Vec<PathBuf> = sets.iter().map(|set| set.folder.clone()).collect();
+    let title = |(title, folder): (&String, String)| {
+        let count = titles.iter().filter(|other| *other == title).count();
+        if count > 1 { format!("{title}, {folder}") } else { title.clone() }
+    };
+    titles.iter().zip(distinct(&folders)).map(title).collect()
+}
+
 impl Pipeline<'_> {
     /// Scores what is not scored yet; returns the closing table, and what is to be said about it.
     pub(super) fn evaluate(
@@ -109,6 +120,7 @@ impl Pipeline<'_> {
             rows.push(self.row(&members, &scores, shares)?);
         }
         rows.extend(self.seed_rows(&rows));
+        let titles = distinct_titles(&titles, &sets);
         let (table, remark) = (closing_table(&rows, &titles), self.remark(text)?);
         // The file is about the whole run.
         if self.only.is_none() {

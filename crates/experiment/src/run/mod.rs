@@ -42,7 +42,7 @@ use crate::stage::{Stage, Stages};
 use log::RunLog;
 
 pub use alone::alone;
-pub use prepared::{builtin_texts, write_pairs};
+pub use prepared::{builtin_texts, pair_files, write_pairs};
 
 /// Where and on what a run takes place.
 #[derive(Clone)]

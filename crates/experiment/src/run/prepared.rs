@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base::{ShouldStop, atomic_file};
-use builtin_corpus::{BuiltinSettings, BuiltinText, Split};
+use base::ShouldStop;
+use builtin_corpus::{BuiltinSettings, BuiltinText, Pair, Split};
 use corpus::{
     CorpusError, Text, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split,
     subset, text, texts,
@@ -203,7 +203,7 @@ impl Pipeline<'_> {
         let settings = builtin_settings(&self.recipe);
         self.perform(&self.pairs_stage()?, &[Path::new(PAIRS)], || {
             remove_old(&folder)?;
-            write_pairs(&|| self.observer.should_stop(), &folder, settings)
+            write_pairs(&folder, &pair_files(&|| self.observer.should_stop(), settings)?)
         })?;
         let files = identity::pair_files(&folder)?;
         require_own(&self.stages, &self.folder, &self.pairs_stage()?, &files)?;
@@ -328,7 +328,7 @@ impl Preparation<'_> {
             remove_old(&folder)?;
             let progress = self.writing(place);
             let texts = progress.count(texts);
-            let sizes = texts::write_texts(&folder, &texts)?;
+            let sizes = texts::write_texts(&folder, &texts)?.commit()?;
             progress.end();
             let words = grouped(sizes.iter().map(|text| text.words as u64).sum());
             let files = counted(texts.len() as u64, "file");
@@ -449,26 +449,36 @@ pub fn builtin_texts(
     builtin_corpus::texts(settings, split).into_iter().map(text).collect()
 }
 
-/// Writes the minimal pairs of the built-in grammar, one file a paradigm, and the file by which the
-/// folder is known to hold them.
+/// Writes minimal pairs of the built-in grammar into a folder, and the file by which it is known to
+/// hold them.
 ///
 /// # Errors
 /// When the files cannot be written.
-pub fn write_pairs(
+pub fn write_pairs(folder: &Path, pairs: &[(String, String)]) -> Result<()> {
+    files::make_folder(folder)?;
+    pairs.iter().try_for_each(|(name, text)| files::write_text(&folder.join(name), text))
+}
+
+/// The files of a folder of the built-in corpus's minimal pairs, one for each paradigm: names and
+/// contents.
+///
+/// # Errors
+/// When it is asked to stop.
+pub fn pair_files(
     should_stop: ShouldStop<'_>,
-    folder: &Path,
     settings: BuiltinSettings,
-) -> Result<()> {
-    std::fs::create_dir_all(folder).at("make", folder)?;
+) -> Result<Vec<(String, String)>> {
     let pairs = builtin_corpus::minimal_pairs_unless(should_stop, settings);
-    for (paradigm, pairs) in pairs.map_err(CorpusError::from)? {
+    let file = |(paradigm, pairs): (String, Vec<Pair>)| {
         let lines: String = pairs.iter().map(|pair| pair.to_json_line() + "\n").collect();
-        let path = folder.join(format!("{paradigm}.jsonl"));
-        atomic_file::write(&path, lines.as_bytes()).at("write", &path)?;
-    }
-    let marker = folder.join(BUILTIN_MARKER);
-    atomic_file::write(&marker, b"Minimal pairs of the built-in grammar, not BLiMP.\n")
-        .at("write", &marker)
+        (format!("{paradigm}.jsonl"), lines)
+    };
+    let mut files: Vec<_> = pairs.map_err(CorpusError::from)?.into_iter().map(file).collect();
+    files.push((
+        BUILTIN_MARKER.to_owned(),
+        "Minimal pairs of the built-in grammar, not BLiMP.\n".to_owned(),
+    ));
+    Ok(files)
 }
 
 /// Whether a training reads documents in new orders.

@@ -1,5 +1,7 @@
 //! `babyllama evaluate aoa`: how well surprisals help to predict when children learn words.
 
+use std::path::PathBuf;
+
 use eval::reference::{Track, of_year};
 use eval::{AgeOfAcquisition, Benchmark};
 use experiment::evaluation::ages::{AgeData, AgeResult};
@@ -17,10 +19,11 @@ use crate::failure::Abandon;
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (console, selection) = (super::console(&args.common)?, args.common.selection());
     let data = AgeData::read(&args.settings(), &console).or_abandoned()?;
-    let _json = prepare_json(&args.common, &[&args.words, &args.contexts])?;
+    let _json = prepare_json(&args.common, &[&args.words, &args.contexts], &["model", "aoa"])?;
+    let read = [args.words.clone(), args.contexts.clone()];
+    let claim = |output: &PathBuf| claim_folders(&selection, output, &read);
+    let folders = args.output.as_ref().map(claim).transpose()?;
     let models = selection.load_causal(&device.open()?, &console)?;
-    let folders =
-        args.output.as_ref().map(|output| claim_folders(&selection, output)).transpose()?;
     let mut results = Vec::new();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let folder = folders.as_ref().map(|folders| folders[index].as_path());

@@ -59,14 +59,15 @@ fn evaluate(
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
     let console = super::console(args)?;
-    let _json = prepare_json(args, &[data])?;
-    let loaded = selection.load(&device.open()?, &console)?;
-    // All are on one device.
-    let precision = loaded[0].model.device().arithmetic();
-    let folders = output.map(|output| claim_folders(&selection, output)).transpose()?;
+    let _json = prepare_json(args, &[data], &["model", key])?;
+    let claim = |output| claim_folders(&selection, output, &[data.to_owned()]);
+    let folders = output.map(claim).transpose()?;
     for folder in folders.iter().flatten() {
         check_data(folder, benchmark, data)?;
     }
+    let loaded = selection.load(&device.open()?, &console)?;
+    // All are on one device.
+    let precision = loaded[0].model.device().arithmetic();
     let score = |group: &[LoadedModel]| {
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());

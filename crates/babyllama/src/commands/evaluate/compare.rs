@@ -8,6 +8,7 @@ use eval::classification::find_task;
 use eval::output::predictions::{self, TaskPredictions};
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
 use eval::{Benchmark, BenchmarkResult, Metric, OtherPairs};
+use experiment::outputs::Kind;
 use experiment::{Observer, outputs};
 use report::{Align, Table};
 use serde_json::json;
@@ -24,12 +25,15 @@ struct Answers {
     result: Option<BenchmarkResult>,
 }
 
+/// What `--json` holds.
+const DIFFERENCES: Kind<'static> = Kind::Json(&["first", "second", "units", "mean"]);
+
 /// Differences with intervals and tests, task by task and over all.
 pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let resampling = resampling(args)?;
     let inputs = [args.first.clone(), args.second.clone()];
     let json = args.json.as_deref();
-    let _json = json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?;
+    let _json = json.map(|path| outputs::prepare_file(path, &inputs, DIFFERENCES)).transpose()?;
     let (first, second) = (read(&args.first)?, read(&args.second)?);
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {

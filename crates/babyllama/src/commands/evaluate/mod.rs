@@ -9,19 +9,24 @@ pub mod loss;
 
 use std::path::Path;
 
-use experiment::outputs::MadeFolders;
+use experiment::outputs::{Kind, MadeFolders};
 use experiment::{files, outputs};
 use serde_json::{Value, json};
 
 use crate::args::EvaluateArgs;
 use crate::console::{self, Console, Style};
 
-/// Tries the file of `--json` before the work; `data` is what is read besides the models.
-fn prepare_json(args: &EvaluateArgs, data: &[&Path]) -> anyhow::Result<Option<MadeFolders>> {
+/// Tries the file of `--json` before the work; `data` is what is read besides the models, and
+/// `keys` those of a model's scores.
+fn prepare_json(
+    args: &EvaluateArgs,
+    data: &[&Path],
+    keys: &[&str],
+) -> anyhow::Result<Option<MadeFolders>> {
     let inputs: Vec<_> =
         data.iter().map(|path| (*path).to_owned()).chain(args.models.iter().cloned()).collect();
     let json = args.json.as_deref();
-    Ok(json.map(|path| outputs::prepare_file(path, &inputs)).transpose()?)
+    Ok(json.map(|path| outputs::prepare_file(path, &inputs, Kind::Json(keys))).transpose()?)
 }
 
 /// Shows scores: as text, or as the last event where events are asked for.

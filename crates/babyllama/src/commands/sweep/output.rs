@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use experiment::outputs::Kind;
 use sweep::export;
 use sweep::store::{Store, StoreError};
 use sweep::trial::Trial;
@@ -24,7 +25,7 @@ pub(super) fn best(args: &SweepBestArgs) -> anyhow::Result<()> {
         }
     };
     let text = sweep.recipe_of(&trial, args.round.map(usize::from))?;
-    write(args.output.as_deref(), &text)
+    write(args.output.as_deref(), &text, Kind::Beginning(&text))
 }
 
 /// Writes all trials.
@@ -51,7 +52,11 @@ pub(super) fn export(args: &SweepExportArgs) -> anyhow::Result<()> {
             _ => text.push_str(&export::csv(&overview)),
         }
     }
-    write(args.output.as_deref(), &text)
+    let kind = match args.format {
+        ExportFormat::Jsonl => Kind::Beginning(export::JSON_LINES_BEGINNING),
+        _ => Kind::Beginning(export::CSV_BEGINNING),
+    };
+    write(args.output.as_deref(), &text, kind)
 }
 
 /// Computes every proposal again.
@@ -79,11 +84,11 @@ pub(super) fn check(args: &SweepPlaceArgs) -> anyhow::Result<()> {
     }
 }
 
-fn write(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
+fn write(output: Option<&Path>, text: &str, kind: Kind<'_>) -> anyhow::Result<()> {
     match output {
         None => console::print(text.trim_end()),
         Some(path) => {
-            let _made = experiment::outputs::prepare_file(path, &[])?;
+            let _made = experiment::outputs::prepare_file(path, &[], kind)?;
             experiment::files::write_text(path, text)?;
             console::note_written(path);
             Ok(())
@@ -110,5 +115,6 @@ pub(super) fn import(args: &SweepImportArgs) -> anyhow::Result<()> {
     let named = args.output.as_deref().unwrap_or(&args.sweep);
     let name = named.file_stem().unwrap_or_default().to_string_lossy();
     let recipe = args.recipe.to_string_lossy();
-    write(args.output.as_deref(), &import.to_recipe(&name, &recipe, &model))
+    let text = import.to_recipe(&name, &recipe, &model);
+    write(args.output.as_deref(), &text, Kind::Beginning(&text))
 }

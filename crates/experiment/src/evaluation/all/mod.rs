@@ -24,7 +24,7 @@ use crate::failures::Failures;
 use crate::files::{make_folder, write_text};
 use crate::lock::RunLock;
 use crate::observer::Observer;
-use crate::outputs;
+use crate::outputs::{self, Kind};
 use crate::recipe::FinetuneRecipe;
 use model_scores::ModelScores;
 use scoring::Scoring;
@@ -97,8 +97,8 @@ pub fn evaluate_all(
     let read = [Some(&settings.data), settings.text.as_ref(), settings.contexts.as_ref()];
     let read: Vec<PathBuf> = read.into_iter().flatten().cloned().collect();
     outputs::check_folder(&settings.output, &read)?;
-    outputs::check_own(&settings.output.join(TABLE), report::HEADING)?;
-    outputs::check_own(&settings.output.join(SCORES), exports::CSV_HEADING)?;
+    Kind::Beginning(report::HEADING).check(&settings.output.join(TABLE))?;
+    Kind::Beginning(exports::CSV_HEADING).check(&settings.output.join(SCORES))?;
     make_folder(&settings.output)?;
     let _lock = RunLock::acquire(&settings.output)?;
     let models = selection.load(&device()?, observer)?;
@@ -106,7 +106,8 @@ pub fn evaluate_all(
     // Whatever is wrong with a model's folder is known before the first is scored.
     let identities = groups.iter().map(|group| scoring::identities(group, observer));
     let identities = identities.collect::<Result<Vec<_>>>()?;
-    let (names, folders) = (short_names(selection), claim_folders(selection, &settings.output)?);
+    let (names, folders) =
+        (short_names(selection), claim_folders(selection, &settings.output, &read)?);
     let (mut scores, mut failures) = (Vec::new(), Failures::default());
     for (index, group) in groups.into_iter().enumerate() {
         let (folder, identity) = (&folders[index], &identities[index]);

@@ -1,18 +1,23 @@
 //! Outputs are tried before the work that fills them, and never replace what is read.
 
+mod kind;
+mod run_parts;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::files;
 
+pub use kind::Kind;
+
 /// Makes the folder of an output file and tries to write there.
 ///
 /// # Errors
 /// When the path is a folder, a link, a device or a pipe, is one of `inputs` or stands in one of
-/// them in place of a file that is there already, or cannot be written.
-pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<MadeFolders> {
+/// them in place of a file that is there already, is a file of another kind or among those of a
+/// run's stages, or cannot be written.
+pub fn prepare_file(path: &Path, inputs: &[PathBuf], kind: Kind<'_>) -> Result<MadeFolders> {
     if path.is_dir() {
         return refuse(format_args!("{} is a folder", path.display())).advise("name a file in it");
     }
@@ -24,6 +29,8 @@ pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<MadeFolders> {
         return refuse(format_args!("{} is a link, a device or a pipe", path.display()))
             .advise("name a file, which need not be there yet");
     }
+    kind.check(path)?;
+    run_parts::check(path)?;
     let made = match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => MadeFolders::make(folder)?,
         None => MadeFolders::default(),
@@ -35,8 +42,9 @@ pub fn prepare_file(path: &Path, inputs: &[PathBuf]) -> Result<MadeFolders> {
 /// Makes an output folder, tries to write in it, and keeps other processes from doing so.
 ///
 /// # Errors
-/// When it cannot be made or written, or another process writes there.
+/// When it is a run's own, cannot be made or written, or another process writes there.
 pub fn prepare_folder(folder: &Path) -> Result<OutputFolder> {
+    run_parts::check(folder)?;
     let made = MadeFolders::make(folder)?;
     let lock = lock(folder)?;
     probe(&folder.join("probe"))?;
@@ -121,11 +129,12 @@ pub fn check_folder(output: &Path, inputs: &[PathBuf]) -> Result<()> {
 }
 
 /// Refuses a folder for results that holds a model, whose files could be taken for results or
-/// replaced.
+/// replaced, or is among those that a run's stages fill.
 ///
 /// # Errors
 /// When it does.
 pub fn check_no_model(output: &Path) -> Result<()> {
+    run_parts::check(output)?;
     match output.join("config.json").exists() {
         true => refuse(format_args!("{} holds a model", output.display()))
             .advise("name a folder for the results, which need not be there yet"),
@@ -146,23 +155,6 @@ pub fn check_kind(folder: &Path, known: &[&str], kind: &str) -> Result<()> {
     }
     refuse(format_args!("{} holds other files and no {kind}", folder.display()))
         .advise("name a new folder with --output")
-}
-
-/// Refuses to replace a file that does not begin as this program writes it.
-///
-/// # Errors
-/// When there is such a file.
-pub fn check_own(path: &Path, beginning: &str) -> Result<()> {
-    let mut found = Vec::new();
-    let opened =
-        File::open(path).and_then(|file| file.take(beginning.len() as u64).read_to_end(&mut found));
-    match opened.is_ok() && !found.is_empty() && found != beginning.as_bytes() {
-        true => {
-            refuse(format_args!("{} is another file than the one written here", path.display()))
-                .advise("move it away, or name another folder with --output")
-        }
-        false => Ok(()),
-    }
 }
 
 /// Refuses files of an output folder that are among the files read.
@@ -228,6 +220,8 @@ mod tests {
 
     use super::*;
 
+    const ANY: Kind<'static> = Kind::Beginning("");
+
     fn cause<T: std::fmt::Debug>(result: Result<T>) -> String {
         result.unwrap_err().cause()
     }
@@ -236,16 +230,16 @@ mod tests {
     fn folders_of_outputs_are_made_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("not/yet/loss.json");
-        let made = prepare_file(&path, &[]).unwrap();
+        let made = prepare_file(&path, &[], ANY).unwrap();
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
         drop(made);
         assert!(!folder.path().join("not").exists(), "they got nothing");
-        let made = prepare_file(&path, &[]).unwrap();
+        let made = prepare_file(&path, &[], ANY).unwrap();
         fs::write(&path, "kept").unwrap();
         drop(made);
-        drop(prepare_file(&path, &[]).unwrap());
+        drop(prepare_file(&path, &[], ANY).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"kept");
-        assert!(cause(prepare_file(folder.path(), &[])).ends_with("is a folder"));
+        assert!(cause(prepare_file(folder.path(), &[], ANY)).ends_with("is a folder"));
         let new = folder.path().join("new/folder");
         let made = prepare_folder(&new).unwrap();
         assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
@@ -254,19 +248,7 @@ mod tests {
         assert!(!folder.path().join("new").exists());
         assert!(cause(prepare_folder(&path.join("more"))).starts_with("cannot make "));
         let below_a_file = path.join("more/loss.json");
-        assert!(cause(prepare_file(&below_a_file, &[])).starts_with("cannot make "));
-    }
-
-    #[test]
-    fn files_of_others_are_not_taken_for_results() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("table.md");
-        check_own(&path, "# Scores").unwrap();
-        for (text, is_own) in [("# Scores of 2024", true), ("", true), ("# My notes", false)] {
-            fs::write(&path, text).unwrap();
-            assert_eq!(check_own(&path, "# Scores").is_ok(), is_own, "{text}");
-        }
-        assert!(cause(check_own(&path, "# Scores")).contains("table.md is another file"));
+        assert!(cause(prepare_file(&below_a_file, &[], ANY)).starts_with("cannot make "));
     }
 
     #[test]
@@ -276,7 +258,7 @@ mod tests {
         let link = folder.path().join("link.json");
         std::os::unix::fs::symlink("target.json", &link).unwrap();
         for path in [&*link, Path::new("/dev/null")] {
-            assert!(cause(prepare_file(path, &[])).ends_with("is a link, a device or a pipe"));
+            assert!(cause(prepare_file(path, &[], ANY)).ends_with("is a link, a device or a pipe"));
         }
     }
 
@@ -288,16 +270,17 @@ mod tests {
         let file = data.join("a.jsonl");
         fs::write(&file, "{}").unwrap();
         for inputs in [[data.clone()], [file.clone()]] {
-            assert!(cause(prepare_file(&file, &inputs)).contains("is read"));
+            assert!(cause(prepare_file(&file, &inputs, ANY)).contains("is read"));
         }
-        let _made = prepare_file(&data.join("scores.json"), &[data.clone(), file.clone()]).unwrap();
+        let inputs = [data.clone(), file.clone()];
+        let _made = prepare_file(&data.join("scores.json"), &inputs, ANY).unwrap();
 
         // A folder that is not there yet would be made, and then be on the way.
         for dotted in ["data/../data", "new/../data", "data/new/..", "new/more/../../data/."] {
             let dotted = folder.path().join(dotted);
             assert!(cause(check_folder(&dotted, from_ref(&data))).contains("is read"));
             for inputs in [[data.clone()], [file.clone()]] {
-                let made = prepare_file(&dotted.join("a.jsonl"), &inputs);
+                let made = prepare_file(&dotted.join("a.jsonl"), &inputs, ANY);
                 assert!(cause(made).contains("is read"), "{}", dotted.display());
             }
         }
