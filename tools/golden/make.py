@@ -11,9 +11,10 @@ import ops
 import optimizers
 import schedules
 import significance
+import switch
 import vocabulary_files
 
 if __name__ == "__main__":
-    first = (models, masked, classifier, classification, losses, ops, divergences, schedules, optimizers)
+    first = (models, switch, masked, classifier, classification, losses, ops, divergences, schedules, optimizers)
     for writer in (*first, vocabulary_files, significance, aoa):
         writer.main()

@@ -6,6 +6,7 @@ use crate::ops::distillation_loss::DistillationLossKernels;
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
 use crate::ops::exact_gelu::ExactGeluKernels;
+use crate::ops::experts::ExpertKernels;
 use crate::ops::gelu::GeluKernels;
 use crate::ops::head_norm::HeadNormKernels;
 use crate::ops::language_model_loss::LanguageModelLossKernels;
@@ -15,6 +16,7 @@ use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
 use crate::ops::orthogonal::OrthogonalKernels;
 use crate::ops::relu::ReluKernels;
+use crate::ops::router::RouterKernels;
 use crate::ops::sam::SamKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
@@ -37,6 +39,8 @@ pub trait Device:
     + ExactGeluKernels
     + ReluKernels
     + TanhKernels
+    + RouterKernels
+    + ExpertKernels
     + DropoutKernels
     + LanguageModelLossKernels
     + DistillationLossKernels
@@ -90,6 +94,11 @@ pub trait Device:
     fn independent_rows(&self, columns: usize) -> usize {
         let _ = columns;
         0
+    }
+
+    /// Whether it has the kernels of layers of experts.
+    fn computes_experts(&self) -> bool {
+        true
     }
 
     /// How its kernels were launched so far; none where they are plain calls.

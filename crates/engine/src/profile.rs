@@ -131,6 +131,10 @@ impl Device for Profiler {
         self.device.independent_rows(columns)
     }
 
+    fn computes_experts(&self) -> bool {
+        self.device.computes_experts()
+    }
+
     fn launch_stats(&self) -> Option<LaunchStats> {
         self.device.launch_stats()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::device::Device;
+use crate::ops::routing::Routing;
 use crate::params::Parameters;
 use crate::spans::Spans;
 use crate::tensor::{Precision, Shape, Tensor};
@@ -70,6 +71,8 @@ pub struct Tape<'a> {
     dropout_sites: u64,
     nodes: Vec<Box<dyn Node>>,
     seeds: Vec<(usize, Tensor)>,
+    /// The logits of the routers so far, when recording.
+    pub(crate) routers: Vec<(Var, Arc<Routing>)>,
     variables: usize,
 }
 
@@ -83,6 +86,7 @@ impl<'a> Tape<'a> {
             dropout_sites: 0,
             nodes: Vec::new(),
             seeds: Vec::new(),
+            routers: Vec::new(),
             variables: 0,
         }
     }
@@ -219,6 +223,16 @@ impl DropoutMask {
         } else {
             1.0 / (1.0 - self.probability)
         }
+    }
+}
+
+impl DropoutMask {
+    /// `1 + probability * u` with `u` uniform in `[-1, 1)`: a factor of a router's jitter. `row`
+    /// counts from the micro-batch's first token.
+    #[inline(always)]
+    pub fn jitter_factor(self, row: usize, index_in_row: usize, row_length: usize) -> f32 {
+        let index = (self.first_token + row as u64) * row_length as u64 + index_in_row as u64;
+        1.0 + self.probability * (2.0 * self.rng.uniform(index) - 1.0)
     }
 }
 

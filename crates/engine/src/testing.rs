@@ -12,6 +12,11 @@ mod common;
 
 pub(crate) use common::test_device as device;
 
+/// Whether the device that tests run on has the kernels of layers of experts.
+pub(crate) fn computes_experts() -> bool {
+    device().computes_experts()
+}
+
 /// Reproducible values of unit variance.
 pub(crate) fn random(seed: u64, count: usize) -> Vec<f32> {
     let rng = Rng::new(seed, "test values").at(count as u64);
@@ -84,6 +89,14 @@ impl Check {
         let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);
         let inputs = self.place_inputs(&mut tape);
         forward(&mut tape, &inputs).value().to_vec()
+    }
+
+    /// Runs what has no output on a tape that records.
+    pub(crate) fn inputs_on_tape(&mut self, run: impl FnOnce(&mut Tape, &[Var])) {
+        let mut gradients = Parameters::zeros(&self.device, self.parameters.layout().clone());
+        let mut tape = Tape::training(&self.parameters, &mut gradients, self.dropout);
+        let inputs = self.place_inputs(&mut tape);
+        run(&mut tape, &inputs);
     }
 
     /// The value of a forward that ends in a number, without gradients.

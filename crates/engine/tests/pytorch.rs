@@ -1,5 +1,5 @@
 //! Single operations against PyTorch's answers and gradients (`tools/golden/ops.py`,
-//! `divergences.py`, `classifier.py`).
+//! `divergences.py`, `classifier.py`, `switch.py`).
 
 mod common;
 
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use engine::ops::attention::{Heads, Rotary};
 use engine::ops::distillation_loss::{DistillationObjective, Divergence, Ensemble, TeacherSignal};
+use engine::ops::experts::{Expert, ExpertActivation};
 use engine::ops::language_model_loss::{NO_TARGET, Projection};
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
@@ -237,4 +238,99 @@ fn divergences_of_ensembles() {
             }
         }
     }
+}
+
+/// The second layer of a decoder of transformers' Switch Transformers on its own input
+/// (`tools/golden/switch.py`): routes, gates, both losses, the layer's output, and the logits and
+/// the cross-entropy of what comes behind it.
+#[test]
+fn a_sparse_layer_of_switch_transformers() {
+    let device: Arc<dyn Device> = common::test_device();
+    if !device.computes_experts() {
+        return;
+    }
+    let values = |name: &str| fixture_of("switch_layer", name).1;
+    let close = |name: &str, found: &[f32]| {
+        assert_values_close(name, found, &values(name), 2e-5);
+    };
+    let mut layout = Layout::default();
+    let router = layout.add("router.classifier.weight", 3, 8, Role::Matrix);
+    let experts: Arc<[Expert]> = (0..3)
+        .map(|number| Expert {
+            up: layout
+                .add(format!("experts.expert_{number}.wi.weight"), 12, 8, Role::Matrix)
+                .into(),
+            down: layout
+                .add(format!("experts.expert_{number}.wo.weight"), 8, 12, Role::Matrix)
+                .into(),
+        })
+        .collect();
+    let sparse: Vec<_> = layout.segments().to_vec();
+    let gain = layout.add("final_norm", 1, 8, Role::NormGain);
+    let embedding = layout.add("embedding", 11, 8, Role::Embedding);
+    let mut parameters = Parameters::zeros(&device, Arc::new(layout));
+    for named in parameters.layout().clone().segments() {
+        device.write(parameters.view_mut(named.segment), &values(&named.name));
+    }
+    let mut gradients = Parameters::zeros(&device, parameters.layout().clone());
+    let mut tape = Tape::training(&parameters, &mut gradients, None);
+    let mut place = |name: &str| tape.input(Tensor::from_slice(&device, 12, 8, &values(name)));
+    let (input, residual) = (place("input"), place("residual"));
+    let spans = Spans::uniform(2, 6);
+    let logits = tape.router(&input, router);
+    let routing = tape.route(&logits, &spans, |_| 2);
+    assert_eq!(routing.choices(), [2, 1, 2, 1, 1, 1, 0, 0, 0, 1, 0, 0]);
+    let kept: Vec<u8> = routing.kept().map(u8::from).collect();
+    assert_eq!(kept, [1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 0, 0]);
+    let gates = [
+        0.42951, 0.41682, 0.36320, 0.49024, 0.35439, 0.56551, 0.39441, 0.39441, 0.39441, 0.51600,
+        0.44697, 0.42701,
+    ];
+    assert_values_close("gates", &routing.gates(), &gates, 2e-5);
+    close("gates", &routing.gates());
+    let activation = ExpertActivation::Relu;
+    let output =
+        tape.experts_add(&input, &logits, &routing, &experts, activation, residual.clone(), 0.0);
+    close("output", &output.value().to_vec());
+    // Sums over twelve tokens and two sequences.
+    let losses = tape.router_losses(&spans, 0.3 / 12.0, 0.7 / 2.0).unwrap();
+    let (z, balance) = (losses.z / 12.0, losses.balance / 2.0);
+    assert!((z - 1.27476).abs() < 1e-5 && (balance - 1.11759).abs() < 1e-5, "{z} {balance}");
+
+    let norm = Norm { gain, bias: None, epsilon: 1e-6 };
+    let states = tape.norm(&output, &norm);
+    let mut scores = vec![0.0; 12 * 11];
+    let share = 8f32.powf(-0.5);
+    let output_layer = parameters.view(embedding);
+    let projection =
+        Projection { hidden: states.value().view(), output: output_layer, bias: None, share };
+    device.logits(&[projection], &mut scores);
+    close("scores", &scores);
+    assert_values_close("scores", &scores[5 * 11..][..3], &[0.10449, -0.07323, 0.03957], 1e-4);
+    assert_values_close("scores", &scores[8 * 11..][..3], &[0.17329, -0.19706, 0.21434], 1e-4);
+    let loss = shifted_cross_entropy(&scores, &[1, 5, 3, 7, 2, 9, 4, 4, 4, 0, 8, 6], 6);
+    assert!((loss - 2.284_557).abs() < 2e-6, "{loss}");
+
+    tape.seed(&output, Tensor::from_slice(&device, 12, 8, &values("d_output")));
+    let of_inputs = tape.backward();
+    close("d_input", &of_inputs.of(&input).unwrap().to_vec());
+    close("d_output", &of_inputs.of(&residual).unwrap().to_vec());
+    let gradients = gradients.values().to_vec();
+    for named in sparse {
+        let segment = named.segment;
+        close(&format!("d_{}", named.name), &gradients[segment.offset..][..segment.length()]);
+    }
+}
+
+/// The mean of every token's cross-entropy but the first of each sequence.
+fn shifted_cross_entropy(logits: &[f32], ids: &[usize], length: usize) -> f64 {
+    let width = logits.len() / ids.len();
+    let of_token = |token: usize| {
+        let row = logits[(token - 1) * width..token * width].iter().map(|&logit| f64::from(logit));
+        row.clone().map(f64::exp).sum::<f64>().ln()
+            - f64::from(logits[(token - 1) * width + ids[token]])
+    };
+    let predicted: Vec<f64> =
+        (0..ids.len()).filter(|token| token % length != 0).map(of_token).collect();
+    predicted.iter().sum::<f64>() / predicted.len() as f64
 }

@@ -17,6 +17,7 @@ mod distillation_loss;
 mod elementwise;
 mod embed;
 mod ensemble;
+mod experts;
 mod graph;
 mod head_norm;
 mod kernels;
@@ -120,6 +121,10 @@ impl Device for Cuda {
 
     fn rows_of_logits(&self, vocab: usize) -> usize {
         output_layer::rows_of_logits(vocab)
+    }
+
+    fn computes_experts(&self) -> bool {
+        false
     }
 
     fn launch_stats(&self) -> Option<LaunchStats> {
