@@ -23,6 +23,9 @@ def load_model(folder):
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[problem]:
             sys.exit(f"{folder}: {problem.replace('_', ' ')}: {sorted(map(str, info[problem]))}")
+    if getattr(model.config, "num_experts", 0):
+        # The product of all experts at once is refused where rows are no multiple of 16 bytes.
+        model.set_experts_implementation("eager")
     print(f"{folder}: {type(model).__name__}, {model.num_parameters():,} parameters")
     return model.eval()
 

@@ -135,6 +135,39 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     }
 }
 
+/// Experts of both bodies as teacher and student, alone and in an ensemble, stopped and gone on.
+#[test]
+fn models_with_experts_go_the_whole_way() {
+    let text = RECIPE
+        .replace(
+            "architecture = \"gpt2\"",
+            "architecture = \"switch\"\nnum_experts = 3\ncapacity = { factor = 1.0 }",
+        )
+        .replace(
+            "architecture = \"llama\"",
+            "architecture = \"switch\"\nbody = \"llama\"\nnum_experts = 2\ncapacity = \"none\"",
+        );
+    let run_in = |folder: &Path, observer: &dyn Observer| {
+        let recipe = recipe::embedded("experts.toml", &text).unwrap();
+        run(recipe, &RunSettings::on_cpu(folder), observer)
+    };
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let outcome = run_in(whole.path(), &Silent).unwrap();
+    assert_eq!((outcome.performed, outcome.skipped), (9, 0));
+    let table = outcome.table.to_markdown();
+    assert!(table.contains("| teacher + student "), "{table}");
+    for steps in [1, 3] {
+        let recorder = Recorder { stop_after: Some(steps), ..Recorder::default() };
+        assert!(run_in(cut.path(), &recorder).unwrap_err().is_stop());
+    }
+    run_in(cut.path(), &Silent).unwrap();
+    for (model, model_type) in [("teacher", "babyllama_switch"), ("student", "qwen2_moe")] {
+        assert!(weights(whole.path(), model) == weights(cut.path(), model), "{model}");
+        let config = whole.path().join("models").join(model).join("final/config.json");
+        assert!(std::fs::read_to_string(config).unwrap().contains(model_type));
+    }
+}
+
 /// The only entry of a folder.
 fn only_entry(folder: &TempDir) -> std::path::PathBuf {
     let mut entries = std::fs::read_dir(folder).unwrap();

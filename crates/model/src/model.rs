@@ -21,6 +21,19 @@ pub(crate) fn decoder_with_layout(config: &ModelConfig) -> (Box<dyn Decoder>, La
     (decoder, layout)
 }
 
+/// Checks that a device has the kernels of a model.
+///
+/// # Errors
+/// When the model has experts and the device computes none.
+pub fn check_device(config: &ModelConfig, device: &dyn Device) -> Result<(), ModelError> {
+    match config.experts.is_some() && !device.computes_experts() {
+        false => Ok(()),
+        true => {
+            Err(ModelError::NeedsCpu { family: config.architecture.title(), device: device.name() })
+        }
+    }
+}
+
 /// A language model on a device.
 pub struct Model {
     config: ModelConfig,
@@ -35,6 +48,7 @@ impl Model {
     /// When the configuration is impossible, or the parameters do not fit into memory.
     pub fn zeros(config: ModelConfig, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
+        check_device(&config, &**device)?;
         let (decoder, layout) = decoder_with_layout(&config);
         Ok(Self { config, decoder, parameters: Self::allocate(layout, device)? })
     }

@@ -16,6 +16,11 @@ impl ModelConfig {
         self.layout().length()
     }
 
+    /// Number of parameters that one token passes: of several experts those of one.
+    pub fn active_parameter_count(&self) -> usize {
+        self.parameter_count() - self.architecture.idle_parameters(self)
+    }
+
     /// Multiplications and additions of one token's forward pass in a sequence of the given length,
     /// in floating-point operations: two per weight of every product, the output layer's included,
     /// and the attention's two products over the causal half, or over the whole where every token
@@ -28,6 +33,8 @@ impl ModelConfig {
             .filter(|named| named.role.is_product())
             .map(|named| named.segment.length())
             .sum();
+        // Of several experts a token has one.
+        let weights = weights - self.architecture.idle_weights(self);
         let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };
         let seen_twice =
             if self.architecture.is_causal() { sequence_length + 1 } else { 2 * sequence_length };

@@ -241,7 +241,10 @@ fn tokens_see_what_their_family_allows() {
         let states = |ids: [u32; 4]| model.hidden_states(&Batch::from_sequences([ids]));
         let (one, other) = (states([3, 4, 5, 6]), states([3, 4, 5, 7]));
         let first = |var: &engine::Var| var.value().to_vec()[..16].to_vec();
-        assert_eq!(first(&one) == first(&other), config.architecture.is_causal(), "{config:?}");
+        // The last token changes how many rows the products of experts have, and with it rounding.
+        let tolerance = if config.architecture.has_experts() { 1e-5 } else { 0.0 };
+        let same = first(&one).iter().zip(first(&other)).all(|(a, b)| (a - b).abs() <= tolerance);
+        assert_eq!(same, config.architecture.is_causal(), "{config:?}");
     }
 }
 

@@ -11,7 +11,7 @@ pub struct StepRecord {
     pub step: u64,
     /// Epochs done after this step.
     pub epoch: f64,
-    /// The objective: cross-entropy, or its mixture with the divergence.
+    /// The objective: cross-entropy, or its mixture with the divergence, and the losses of routers.
     pub loss: f64,
     /// Mean over the predicted tokens.
     pub cross_entropy: f64,

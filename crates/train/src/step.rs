@@ -4,7 +4,7 @@
 use base::rng::Rng;
 use engine::ops::distillation_loss::DistillationObjective;
 use engine::{DropoutStream, Parameters, Tape};
-use model::{Batch, Model};
+use model::{Batch, Experts, Model};
 
 use crate::data::MicroBatch;
 use crate::error::TrainError;
@@ -223,11 +223,12 @@ impl Trainer {
         let device = self.model.device().clone();
         device.fill(self.gradients.values_mut().view_mut(), 0.0);
         let mut dropout = DropoutStream::new(self.dropout_masks(pass).at(step));
-        let (mut cross_entropy, mut kl) = (0.0, 0.0);
+        let (mut cross_entropy, mut kl, mut routers) = (0.0, 0.0, 0.0);
         for micro_batch in micro_batches {
             let sums = self.accumulate(micro_batch, dropout, &total)?;
-            cross_entropy += sums.0;
-            kl += sums.1;
+            cross_entropy += sums.cross_entropy;
+            kl += sums.kl;
+            routers += sums.routers;
             dropout = dropout.after(&micro_batch.batch.spans);
         }
         let distill = self.distill.as_ref().filter(|_| self.reads_teachers() && is_causal);
@@ -235,7 +236,7 @@ impl Trainer {
         let distill = distill.as_ref();
         let (loss, cross_entropy, kl) =
             objective(cross_entropy, distill.map(|_| kl), &total, distill);
-        let loss = if self.passes.objective == Objective::Ascent { -loss } else { loss };
+        let loss = if self.passes.objective == Objective::Ascent { -loss } else { loss + routers };
         let gradient_norm = self.optimizer.gradient_norm(&self.gradients);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(TrainError::NotFinite { step, loss, gradient_norm, checkpoint: None });
@@ -271,7 +272,7 @@ impl Trainer {
         micro_batch: &MicroBatch,
         dropout: DropoutStream,
         total: &Normalisers,
-    ) -> Result<(f64, f64), TrainError> {
+    ) -> Result<LossSums, TrainError> {
         let batch = &micro_batch.batch;
         let decoder = self.model.decoder();
         let reads_teachers = self.reads_teachers() && !batch.bidirectional;
@@ -280,7 +281,11 @@ impl Trainer {
         let hidden = decoder.hidden_states(&mut tape, batch, None);
         let targets = micro_batch.targets();
         let per_token = 1.0 / total.predicted.max(1) as f64;
-        let sums = match self.distill.as_mut().filter(|_| reads_teachers) {
+        let routers = match (&self.model.config().experts, self.passes.objective) {
+            (None, _) | (_, Objective::Ascent) => 0.0,
+            (Some(experts), _) => router_objective(&mut tape, batch, experts, total),
+        };
+        let (cross_entropy, kl) = match self.distill.as_mut().filter(|_| reads_teachers) {
             None => {
                 let sign = if self.passes.objective == Objective::Ascent { -1.0 } else { 1.0 };
                 let (output, weight) = (decoder.output(), (sign * per_token) as f32);
@@ -302,8 +307,32 @@ impl Trainer {
         };
         drop(hidden);
         tape.backward();
-        Ok(sums)
+        Ok(LossSums { cross_entropy, kl, routers })
     }
+}
+
+/// The losses of a micro-batch.
+struct LossSums {
+    /// Sum over the predicted tokens.
+    cross_entropy: f64,
+    /// Sum of the divergences.
+    kl: f64,
+    /// The micro-batch's part of the routers' losses in the objective.
+    routers: f64,
+}
+
+/// The part of the objective that is about routers: the weighted z-loss, a mean over the step's
+/// tokens, and balance loss, a mean over its sequences.
+fn router_objective(
+    tape: &mut Tape<'_>,
+    batch: &Batch,
+    experts: &Experts,
+    total: &Normalisers,
+) -> f64 {
+    let z = experts.z_loss / total.positions.max(1) as f64;
+    let balance = experts.balance_loss / total.sequences.max(1) as f64;
+    let losses = tape.router_losses(&batch.spans, z, balance).unwrap_or_default();
+    z * losses.z + balance * losses.balance
 }
 
 /// The objective of the settings, with both sums' weights still at 0.

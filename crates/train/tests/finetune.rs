@@ -155,6 +155,14 @@ fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
     }
 }
 
+const FAMILIES: [Architecture; 5] = [
+    Architecture::LLAMA,
+    Architecture::GPT2,
+    Architecture::ROBERTA,
+    Architecture::SWITCH_GPT2,
+    Architecture::SWITCH_LLAMA,
+];
+
 fn classifier(architecture: Architecture, dropout: f32, num_labels: usize) -> Classifier {
     let model = Model::new(config(architecture, dropout), &cpu(), 1).unwrap();
     Classifier::from_model(&model, num_labels, 2).unwrap()
@@ -212,7 +220,7 @@ fn a_small_task_is_learned() {
     let training = &examples(1, 90)[..];
     let (select, settings) =
         (accuracy(training), FinetuneSettings { epochs: 12.0, patience: None, ..quick() });
-    for architecture in [Architecture::LLAMA, Architecture::GPT2, Architecture::ROBERTA] {
+    for architecture in FAMILIES {
         let classifier = classifier(architecture, 0.0, 2);
         let run = Finetune {
             classifier,
@@ -235,7 +243,7 @@ fn a_small_task_is_learned() {
 
 #[test]
 fn thread_count_does_not_change_a_bit() {
-    for architecture in [Architecture::LLAMA, Architecture::GPT2, Architecture::ROBERTA] {
+    for architecture in FAMILIES {
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let found = pool.install(|| {
@@ -507,6 +515,7 @@ fn writes_a_folder_for_transformers() {
         ("opt", Architecture::OPT),
         ("qwen3", Architecture::QWEN3),
         ("roberta", Architecture::ROBERTA),
+        ("switch", Architecture::SWITCH_LLAMA),
     ] {
         let found = finetune(architecture, 0.0, &quick());
         hugging_face::save_classifier(&found.classifier, &place.join(name)).unwrap();

@@ -24,7 +24,7 @@ fn load(name: &str) -> Model {
     hugging_face::load(&folder(name), &device).unwrap()
 }
 
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 13] = [
     "gpt2",
     "gpt2-untied",
     "gptj",
@@ -36,7 +36,15 @@ const MODELS: [&str; 11] = [
     "opt-untied",
     "qwen3",
     "qwen3-tied",
+    "switch-llama",
+    "switch-llama-step",
 ];
+
+/// Those of which the device has the kernels.
+fn models() -> impl Iterator<Item = &'static str> {
+    let is_computed = |name: &&str| !name.starts_with("switch") || test_device().computes_experts();
+    MODELS.into_iter().filter(is_computed)
+}
 
 /// [`common::compare_segments`] of a language model.
 fn compare_segments(
@@ -52,7 +60,7 @@ fn compare_segments(
 
 #[test]
 fn logits_and_hidden_states() {
-    for name in MODELS {
+    for name in models() {
         let (model, expected) = (load(name), Fixture::expected(name));
         let hidden = model.hidden_states(&Batch::from_sequences(expected.ids("ids").chunks(11)));
         assert_close(
@@ -119,7 +127,7 @@ fn shards_hold_the_same_model() {
 
 #[test]
 fn loss_gradients_and_ten_steps() {
-    for name in MODELS {
+    for name in models() {
         let expected = Fixture::expected(name);
         let settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
         let mut trainer = Trainer::new(load(name), &settings, 0, None);

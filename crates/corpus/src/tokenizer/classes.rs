@@ -54,8 +54,8 @@ const KNOWN: [(&str, &[(Role, &str)]); 5] = [
 const OF_FAMILIES: [(&str, &[(Role, &str)]); 4] =
     [("gpt2", GPT2), ("gptj", GPT2), ("opt", GPT2), ("roberta", ROBERTA)];
 
-/// The class of Qwen3's tokenizer, which is built in a way of its own.
-const QWEN3: &str = "Qwen2Tokenizer";
+/// The class of the tokenizers of Qwen2-MoE and Qwen3, which is built in a way of its own.
+const QWEN: &str = "Qwen2Tokenizer";
 
 /// All others that transformers 5.24 has: they build a tokenizer in ways of their own. Any further
 /// name is none of its classes, and stands for a generic one there.
@@ -77,7 +77,7 @@ const OWN_WAYS: &str = "\
 /// When it builds its tokenizer in a way of its own, or is no name.
 pub(super) fn of(config: &Value, model_type: Option<&str>) -> Result<Class, String> {
     let class = match &config["tokenizer_class"] {
-        Value::Null if model_type == Some("qwen3") => QWEN3,
+        Value::Null if matches!(model_type, Some("qwen2_moe" | "qwen3")) => QWEN,
         Value::Null => {
             let family = OF_FAMILIES.iter().find(|(family, _)| Some(*family) == model_type);
             return Ok(family.map_or(Class::Generic, |(_, tokens)| Class::Known(tokens)));
@@ -125,8 +125,10 @@ mod tests {
         }
         assert_eq!(family(Some("llama")), Class::Generic);
         assert_eq!(family(None), Class::Generic);
-        let qwen3 = of(&json!({}), Some("qwen3")).unwrap_err();
-        assert!(qwen3.contains("\"Qwen2Tokenizer\", which has rules of its own"), "{qwen3}");
+        for model_type in ["qwen2_moe", "qwen3"] {
+            let found = of(&json!({}), Some(model_type)).unwrap_err();
+            assert!(found.contains("\"Qwen2Tokenizer\", which has rules of its own"), "{found}");
+        }
     }
 
     #[test]

@@ -157,6 +157,8 @@ mod tests {
             (config(gpt2, 6, 80), vec![], 8),
             (config(gptj, 6, 80), vec![], 8),
             (config(qwen3, 6, 80), vec![], 8),
+            (config(Architecture::SWITCH_GPT2, 4, 64), vec![], 16),
+            (config(Architecture::SWITCH_LLAMA, 3, 80), vec![config(gpt2, 3, 64)], 8),
             (config(llama, 2, 64), vec![config(gpt2, 3, 128), config(llama, 4, 96)], 16),
         ] {
             let signal = (!teachers.is_empty()).then_some(SignalKind::Online);

@@ -165,7 +165,8 @@ fn check_shape(shape: &Shape, vocab_size: usize) -> Result<(), Fault> {
         ModelError::Config { key, problem } => Fault::invalid(key, problem),
         other => Fault::invalid("", other.to_string()),
     };
-    shape.config(vocab_size).validate().map_err(rule)?;
+    let config = shape.config(vocab_size);
+    config.validate().and_then(|()| config.check_sparse_layers()).map_err(rule)?;
     match shape.head_dim {
         Some(_) => Ok(()),
         None => divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use documented::DocumentedFields;
-use model::{Architecture, ModelConfig};
+use model::{Architecture, Capacity, Experts, ModelConfig};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
@@ -54,6 +54,8 @@ pub struct Shape {
     pub attention_dropout: f32,
     pub residual_dropout: f32,
     pub initializer_range: f32,
+    /// Of a Switch Transformer.
+    pub experts: Option<Experts>,
 }
 
 impl Shape {
@@ -91,6 +93,7 @@ impl Shape {
             bos_token_id: Some(BOS_TOKEN_ID),
             eos_token_ids: vec![EOS_TOKEN_ID],
             pad_token_id: self.architecture.has_padding_row().then_some(PAD_TOKEN_ID),
+            experts: self.experts.clone(),
         }
     }
 }
@@ -141,6 +144,31 @@ pub(super) struct ModelKeys {
     residual_dropout: Option<f32>,
     /// Standard deviation of the initial weights; left out, 0.02.
     initializer_range: Option<f32>,
+    /// Switch only: what all but the experts is like, with that family's keys and defaults; left
+    /// out, `gpt2`. A model with the body of LLaMA is saved as transformers'
+    /// `Qwen2MoeForCausalLM`.
+    body: Option<Body>,
+    /// Switch only: experts of every sparse layer, of which each token passes through one; left
+    /// out, 8.
+    num_experts: Option<usize>,
+    /// Switch only: one of so many layers is sparse, with the body of GPT-2 the second, with that
+    /// of LLaMA the last of them; the others are dense. Left out, 1: all are sparse.
+    sparse_step: Option<usize>,
+    /// Switch only: how many tokens of a sequence an expert takes in training, those that come
+    /// first: `{factor = 1.25}` for so many times the sequence's length over `num_experts`,
+    /// `{tokens = 64}` or `"none"`. The others are what the residual stream makes of them. Left
+    /// out, `{factor = 1.25}`.
+    #[serde(deserialize_with = "capacity")]
+    capacity: Option<Capacity>,
+    /// Switch only: in training every value that a sparse layer reads is multiplied by a random
+    /// number between 1 minus this and 1 plus this; left out, 0.01.
+    router_jitter: Option<f64>,
+    /// Switch only: weight of the mean of the routers' squared log-sum-exp in the objective; left
+    /// out, 0.001.
+    z_loss: Option<f64>,
+    /// Switch only: weight of the loss that spreads tokens over experts in the objective; left out,
+    /// 0.001.
+    balance_loss: Option<f64>,
     /// Several seeds, such as `[1, 2, 3]`: a model `NAME-SEED` for each, which all take the place
     /// of the name among teachers and in ensembles. Their mean and spread, and their ensemble, are
     /// rows of the closing table.
@@ -167,7 +195,82 @@ fn family<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architect
     }
 }
 
+/// All of a Switch Transformer but its experts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Body {
+    Gpt2,
+    Llama,
+}
+
+fn capacity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Capacity>, D::Error> {
+    /// As it is written.
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        deny_unknown_fields,
+        expecting = "expected {factor = 1.25}, {tokens = 64} or \"none\""
+    )]
+    enum Written {
+        Factor { factor: f64 },
+        Tokens { tokens: usize },
+        Word(Word),
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        None,
+    }
+    Ok(Some(match Written::deserialize(deserializer)? {
+        Written::Factor { factor } => Capacity::Factor(factor),
+        Written::Tokens { tokens } => Capacity::Tokens(tokens),
+        Written::Word(Word::None) => Capacity::None,
+    }))
+}
+
 impl ModelKeys {
+    /// A key of experts that is set, if any is.
+    fn any_of_experts(&self) -> Option<&'static str> {
+        [
+            ("body", self.body.is_some()),
+            ("num_experts", self.num_experts.is_some()),
+            ("sparse_step", self.sparse_step.is_some()),
+            ("capacity", self.capacity.is_some()),
+            ("router_jitter", self.router_jitter.is_some()),
+            ("z_loss", self.z_loss.is_some()),
+            ("balance_loss", self.balance_loss.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, is_set)| is_set.then_some(key))
+    }
+
+    /// The family with its body, and the experts if it has them.
+    fn family(&self, named: Architecture) -> Result<(Architecture, Option<Experts>), String> {
+        let architecture = match self.body {
+            Some(Body::Llama) if named.has_experts() => Architecture::SWITCH_LLAMA,
+            _ => named,
+        };
+        if !architecture.has_experts() {
+            return match self.any_of_experts() {
+                None => Ok((architecture, None)),
+                Some(key) => Err(format!(
+                    "has `{key}`, but {} has no experts; `architecture = \"switch\"` has them",
+                    architecture.title()
+                )),
+            };
+        }
+        let defaults = Experts::default();
+        let experts = Experts {
+            num_experts: self.num_experts.unwrap_or(defaults.num_experts),
+            sparse_step: self.sparse_step.unwrap_or(defaults.sparse_step),
+            capacity: self.capacity.unwrap_or(defaults.capacity),
+            router_jitter: self.router_jitter.unwrap_or(defaults.router_jitter),
+            z_loss: self.z_loss.unwrap_or(defaults.z_loss),
+            balance_loss: self.balance_loss.unwrap_or(defaults.balance_loss),
+        };
+        Ok((architecture, Some(experts)))
+    }
+
     /// A key of the shape that is set, if any is.
     fn any_of_shape(&self) -> Option<&'static str> {
         [
@@ -190,6 +293,7 @@ impl ModelKeys {
         ]
         .into_iter()
         .find_map(|(key, is_set)| is_set.then_some(key))
+        .or_else(|| self.any_of_experts())
     }
 
     /// The shape with the family's Hugging Face defaults for what is left out.
@@ -198,7 +302,7 @@ impl ModelKeys {
             value
                 .ok_or_else(|| format!("needs the key `{key}` (or `from`, a folder to start from)"))
         }
-        let architecture = need(self.architecture, "architecture")?;
+        let (architecture, experts) = self.family(need(self.architecture, "architecture")?)?;
         let hidden_size = need(self.hidden_size, "hidden_size")?;
         let num_heads = need(self.num_heads, "num_heads")?;
         let defaults = architecture.defaults();
@@ -228,6 +332,7 @@ impl ModelKeys {
             attention_dropout: self.attention_dropout.unwrap_or(defaults.attention_dropout),
             residual_dropout: self.residual_dropout.unwrap_or(defaults.residual_dropout),
             initializer_range: self.initializer_range.unwrap_or(defaults.initializer_range),
+            experts,
         })
     }
 }
@@ -256,7 +361,10 @@ impl From<ModelSection> for ModelKeys {
         match section.start {
             Start::Folder(folder) => Self { from: Some(folder), ..keys },
             Start::Random(shape) => Self {
-                architecture: Some(shape.architecture),
+                architecture: Some(match shape.architecture == Architecture::SWITCH_LLAMA {
+                    true => Architecture::SWITCH_GPT2,
+                    false => shape.architecture,
+                }),
                 hidden_size: Some(shape.hidden_size),
                 intermediate_size: Some(shape.intermediate_size),
                 num_layers: Some(shape.num_layers),
@@ -272,6 +380,18 @@ impl From<ModelSection> for ModelKeys {
                 attention_dropout: Some(shape.attention_dropout),
                 residual_dropout: Some(shape.residual_dropout),
                 initializer_range: Some(shape.initializer_range),
+                body: shape.experts.as_ref().map(|_| {
+                    match shape.architecture == Architecture::SWITCH_LLAMA {
+                        true => Body::Llama,
+                        false => Body::Gpt2,
+                    }
+                }),
+                num_experts: shape.experts.as_ref().map(|experts| experts.num_experts),
+                sparse_step: shape.experts.as_ref().map(|experts| experts.sparse_step),
+                capacity: shape.experts.as_ref().map(|experts| experts.capacity),
+                router_jitter: shape.experts.as_ref().map(|experts| experts.router_jitter),
+                z_loss: shape.experts.as_ref().map(|experts| experts.z_loss),
+                balance_loss: shape.experts.as_ref().map(|experts| experts.balance_loss),
                 ..keys
             },
         }
@@ -368,6 +488,57 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_transformer_takes_the_defaults_of_its_body() {
+        let text = GPT2.replace("gpt2", "switch");
+        let gpt2 = shape(&text).config(1000);
+        assert_eq!(gpt2.architecture, Architecture::SWITCH_GPT2);
+        assert_eq!(gpt2.experts, Some(Experts::default()));
+        assert_eq!((gpt2.intermediate_size, gpt2.attention_dropout), (256, 0.1));
+        assert!(section(&format!("{text}body = 'llama'")).unwrap_err().contains("intermediate"));
+        let keys = "body = 'llama'\nintermediate_size = 96\nnum_experts = 4\nsparse_step = 2\n\
+                    router_jitter = 0\nz_loss = 0.5\nbalance_loss = 0.25\n";
+        for (capacity, expected) in [
+            ("{factor = 2}", Capacity::Factor(2.0)),
+            ("{tokens = 7}", Capacity::Tokens(7)),
+            ("'none'", Capacity::None),
+        ] {
+            let llama = shape(&format!("{text}{keys}capacity = {capacity}")).config(1000);
+            assert_eq!(llama.architecture, Architecture::SWITCH_LLAMA);
+            assert_eq!((llama.norm_epsilon, llama.pad_token_id), (1e-6, Some(0)));
+            let expected = Experts {
+                num_experts: 4,
+                sparse_step: 2,
+                capacity: expected,
+                router_jitter: 0.0,
+                z_loss: 0.5,
+                balance_loss: 0.25,
+            };
+            assert_eq!(llama.experts, Some(expected));
+        }
+    }
+
+    #[test]
+    fn keys_of_experts_are_checked() {
+        let text = GPT2.replace("gpt2", "switch");
+        let message = |keys: &str| section(&format!("{text}{keys}")).unwrap_err();
+        for capacity in ["'half'", "{factor = 1, tokens = 2}", "{share = 1}", "3", "{tokens = -1}"]
+        {
+            let found = message(&format!("capacity = {capacity}"));
+            assert!(found.contains("{factor = 1.25}, {tokens = 64} or \"none\""), "{found}");
+        }
+        assert!(message("body = 't5'").contains("`gpt2` or `llama`"));
+        for key in ["body = 'gpt2'", "num_experts = 2", "capacity = 'none'", "z_loss = 0"] {
+            let name = key.split(' ').next().unwrap();
+            let found = section(&format!("{GPT2}{key}")).unwrap_err();
+            assert!(found.contains(&format!("has `{name}`, but GPT-2 has no experts")), "{found}");
+        }
+        let both = section("from = 'models/a'\nnum_experts = 2").unwrap_err();
+        assert!(both.contains("`from`") && both.contains("`num_experts`"), "{both}");
+        let named = section(&text.replace("switch", "switch_llama")).unwrap_err();
+        assert!(named.contains("`switch`"), "{named}");
+    }
+
+    #[test]
     fn what_is_missing_or_too_much_is_named() {
         assert!(section(LLAMA).unwrap_err().contains("`intermediate_size`"));
         assert!(section("architecture = 'gpt2'").unwrap_err().contains("`hidden_size`"));
@@ -375,7 +546,7 @@ mod tests {
         for other in ["opt", "roberta"] {
             let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
             assert!(
-                message.contains("expected one of `gpt2`, `gptj`, `llama`, `qwen3`"),
+                message.contains("expected one of `gpt2`, `gptj`, `llama`, `qwen3`, `switch`"),
                 "{message}"
             );
         }
@@ -389,6 +560,11 @@ mod tests {
             GPT2,
             "from = 'models/a'",
             &format!("head_dim = 6\nrotary_dim = 4\n{}", GPT2.replace("gpt2", "gptj")),
+            &GPT2.replace("gpt2", "switch"),
+            &format!(
+                "{}body = 'llama'\nintermediate_size = 96\ncapacity = 'none'",
+                GPT2.replace("gpt2", "switch")
+            ),
             &format!("{GPT2}norm_epsilon = 1e-5\n[distill]\nteachers = ['a']"),
         ] {
             let first = section(text).unwrap();

@@ -55,6 +55,7 @@ pub fn card(run: &Path, name: &str, weights: &Path, config: &ModelConfig, given:
         languages: languages(given.languages, corpus),
         datasets: given.datasets,
         is_causal: config.architecture.is_causal(),
+        is_own_layout: !config.architecture.is_in_transformers(),
         tags: vec![config.architecture.name().to_owned()],
         summary: summary(config, section, is_final),
         facts: facts(run, name, config, training.as_ref()),
@@ -109,6 +110,12 @@ fn facts(
     add("layers", config.num_layers.to_string());
     add("hidden size", config.hidden_size.to_string());
     add("heads (of keys and values)", format!("{} ({})", config.num_heads, config.num_kv_heads));
+    if let Some(experts) = &config.experts {
+        let (sparse, layers) = (config.sparse_layers(), config.num_layers);
+        let many = format!("{} in {sparse} of {layers} layers, one a token", experts.num_experts);
+        add("experts", many);
+        add("parameters that a token passes", grouped(config.active_parameter_count() as u64));
+    }
     add("vocabulary", grouped(config.vocab_size as u64));
     add("longest sequence", format!("{} tokens", config.max_positions));
     if let Some(training) = training {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Architecture;
+use super::{Architecture, Experts};
 use crate::error::ModelError;
 use crate::keys::Keys;
 
@@ -57,6 +57,9 @@ pub struct ModelConfig {
     /// Row of the embedding that starts at zero and learns nothing (not in GPT-2). RoBERTa counts
     /// positions from it.
     pub pad_token_id: Option<u32>,
+    /// The experts of a family whose feed-forward parts are experts, and none elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
 }
 
 impl ModelConfig {
@@ -92,6 +95,7 @@ impl ModelConfig {
             bos_token_id: Some(1),
             eos_token_ids: vec![2],
             pad_token_id: None,
+            experts: None,
         }
     }
 
@@ -159,6 +163,10 @@ impl ModelConfig {
         self.check_sizes()?;
         self.check_constants()?;
         self.check_rotary()?;
+        if let Some(experts) = self.experts.as_ref().filter(|_| !self.architecture.has_experts()) {
+            let (count, title) = (experts.num_experts, self.architecture.title());
+            return wrong("num_experts", format!("is {count}; {title} has no experts"));
+        }
         self.architecture.validate(self)?;
         let padding = self.pad_token_id.filter(|_| self.architecture.has_padding_row());
         match padding.filter(|&id| id as usize >= self.vocab_size) {
@@ -342,6 +350,7 @@ pub(crate) mod tests {
             bos_token_id: Some(1),
             eos_token_ids: vec![2],
             pad_token_id: Some(0),
+            experts: None,
         }
     }
 

@@ -2,13 +2,16 @@
 
 use engine::ops::attention::Heads;
 use engine::ops::embed::Embedding;
+use engine::ops::experts::{Expert, ExpertActivation};
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
 use engine::params::NamedSegment;
 use engine::{Layout, Role, Tape, Var};
 use serde_json::{Value, json};
 
+use super::experts::FeedForward;
 use super::segments::{layer_norm, linear, plain_heads};
+use super::switch::ROUTER;
 use super::{Architecture, Family, ModelConfig};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only, spelling};
@@ -130,7 +133,7 @@ impl Family for Gpt2 {
     }
 }
 
-static CONFIG_KEYS: &[ConfigKey] = &[
+pub(super) static CONFIG_KEYS: &[ConfigKey] = &[
     followed("n_embd"),
     followed("n_inner"),
     followed("n_layer"),
@@ -175,7 +178,7 @@ const LAYERS: &str = "transformer.h.";
 const RESIDUAL_PROJECTION: &str = "c_proj.weight";
 
 /// Where the parameters are in the flat vector, and the forward pass.
-struct Gpt2Decoder {
+pub(super) struct Gpt2Decoder {
     embedding: Embedding,
     blocks: Vec<Block>,
     norm: Norm,
@@ -190,12 +193,11 @@ struct Block {
     qkv: Linear,
     attention_output: Linear,
     mlp_norm: Norm,
-    up: Linear,
-    down: Linear,
+    feed_forward: FeedForward,
 }
 
 impl Gpt2Decoder {
-    fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
+    pub(super) fn new(config: &ModelConfig, layout: &mut Layout) -> Self {
         let hidden = config.hidden_size;
         let tokens =
             layout.add("transformer.wte.weight", config.vocab_size, hidden, Role::Embedding);
@@ -234,12 +236,31 @@ impl Block {
             |name: &str, rows, columns| linear(layout, &format!("{prefix}.{name}"), rows, columns);
         let qkv = linear("attn.c_attn", 3 * hidden, hidden);
         let attention_output = linear("attn.c_proj", hidden, hidden);
-        let up = linear("mlp.c_fc", intermediate, hidden);
-        let down = linear("mlp.c_proj", hidden, intermediate);
+        let mut expert = |name: &str| Expert {
+            up: linear(&format!("{name}.c_fc"), intermediate, hidden),
+            down: linear(&format!("{name}.c_proj"), hidden, intermediate),
+        };
+        let activation = ExpertActivation::Gelu;
+        let feed_forward = match config.experts_of_layer(index) {
+            None => FeedForward::Dense { weights: expert("mlp"), activation },
+            Some(settings) => FeedForward::Sparse {
+                experts: (0..settings.num_experts)
+                    .map(|number| expert(&format!("mlp.experts.expert_{number}")))
+                    .collect(),
+                router: layout.add(
+                    format!("{prefix}.{ROUTER}"),
+                    settings.num_experts,
+                    hidden,
+                    Role::Matrix,
+                ),
+                activation,
+                settings: settings.clone(),
+            },
+        };
         let mlp_norm = layer_norm(layout, &format!("{prefix}.ln_2"), config);
         // Queries, keys and values are matrices of their own to what treats matrices one by one.
         layout.divide(qkv.weight, 3);
-        Self { attention_norm, qkv, attention_output, mlp_norm, up, down }
+        Self { attention_norm, qkv, attention_output, mlp_norm, feed_forward }
     }
 }
 
@@ -258,9 +279,7 @@ impl Backbone for Gpt2Decoder {
             let h = attend(tape, qkv, batch, &self.heads, layer, cache.as_deref_mut());
             x = tape.linear_add(&h, &block.attention_output, x, self.residual_dropout);
             let h = tape.norm(&x, &block.mlp_norm);
-            let h = tape.linear(&h, &block.up);
-            let h = tape.gelu(h);
-            x = tape.linear_add(&h, &block.down, x, self.residual_dropout);
+            x = block.feed_forward.add(tape, h, x, batch, self.residual_dropout);
         }
         tape.norm(&x, &self.norm)
     }

@@ -2,12 +2,14 @@
 
 use engine::ops::attention::{Heads, Rotary};
 use engine::ops::embed::Embedding;
+use engine::ops::experts::{Expert, ExpertActivation};
 use engine::ops::head_norm::HeadNorm;
 use engine::ops::linear::Linear;
 use engine::ops::norm::Norm;
 use engine::{Layout, Role, Segment, Tape, Var};
 use serde_json::{Value, json};
 
+use super::experts::FeedForward;
 use super::{Architecture, Family, ModelConfig};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only};
@@ -119,7 +121,7 @@ impl Family for Llama {
     }
 }
 
-static CONFIG_KEYS: &[ConfigKey] = &[
+pub(super) static CONFIG_KEYS: &[ConfigKey] = &[
     followed("hidden_size"),
     followed("intermediate_size"),
     followed("num_hidden_layers"),
@@ -177,7 +179,7 @@ pub(super) fn rope_theta(keys: &Keys<'_>) -> Result<Option<f32>, ModelError> {
 }
 
 /// Where the parameters are in the flat vector, and the forward pass: LLaMA's, and that of families
-/// that differ from it in the norm of heads alone.
+/// that differ from it in the norm of heads or in experts alone.
 pub(super) struct LlamaDecoder {
     embedding: Embedding,
     blocks: Vec<Block>,
@@ -194,9 +196,8 @@ struct Block {
     head_norm: Option<HeadNorm>,
     attention_output: Linear,
     mlp_norm: Norm,
-    /// Gate and up: neighbours read as one matrix.
-    gate_up: Linear,
-    down: Linear,
+    /// Its first product is gate and up: neighbours read as one matrix.
+    feed_forward: FeedForward,
 }
 
 impl LlamaDecoder {
@@ -248,16 +249,30 @@ impl Block {
         let k = weight("self_attn.k_proj", heads.key_columns(), hidden);
         let v = weight("self_attn.v_proj", heads.key_columns(), hidden);
         let out = weight("self_attn.o_proj", hidden, heads.query_columns());
-        let gate = weight("mlp.gate_proj", intermediate, hidden);
-        let up = weight("mlp.up_proj", intermediate, hidden);
-        let down = weight("mlp.down_proj", hidden, intermediate);
         let linear = |weight| Linear { weight, bias: None };
+        let mut expert = |name: &str| {
+            let gate = weight(&format!("{name}.gate_proj"), intermediate, hidden);
+            let up = weight(&format!("{name}.up_proj"), intermediate, hidden);
+            let down = weight(&format!("{name}.down_proj"), hidden, intermediate);
+            Expert { up: linear(Segment::stack(&[gate, up])), down: linear(down) }
+        };
+        let activation = ExpertActivation::Swiglu;
+        let feed_forward = match config.experts_of_layer(index) {
+            None => FeedForward::Dense { weights: expert("mlp"), activation },
+            Some(settings) => FeedForward::Sparse {
+                experts: (0..settings.num_experts)
+                    .map(|number| expert(&format!("mlp.experts.{number}")))
+                    .collect(),
+                router: weight("mlp.gate", settings.num_experts, hidden),
+                activation,
+                settings: settings.clone(),
+            },
+        };
         Self {
             qkv: linear(Segment::stack(&[q, k, v])),
             attention_output: linear(out),
             head_norm: has_head_norm.then(|| head_norm(layout, &prefix, config)),
-            gate_up: linear(Segment::stack(&[gate, up])),
-            down: linear(down),
+            feed_forward,
             input_norm: rms_norm(layout, format!("{prefix}.input_layernorm.weight"), config),
             mlp_norm: rms_norm(layout, format!("{prefix}.post_attention_layernorm.weight"), config),
         }
@@ -295,9 +310,7 @@ impl Backbone for LlamaDecoder {
             let h = attend(tape, qkv, batch, &self.heads, layer, cache.as_deref_mut());
             x = tape.linear_add(&h, &block.attention_output, x, 0.0);
             let h = tape.norm(&x, &block.mlp_norm);
-            let h = tape.linear(&h, &block.gate_up);
-            let h = tape.swiglu(h);
-            x = tape.linear_add(&h, &block.down, x, 0.0);
+            x = block.feed_forward.add(tape, h, x, batch, 0.0);
         }
         tape.norm(&x, &self.norm)
     }

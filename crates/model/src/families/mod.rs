@@ -20,6 +20,7 @@ use crate::head::{Head, LastTokenHead};
 use crate::keys::Keys;
 
 pub(crate) mod config;
+mod experts;
 mod facts;
 mod gpt2;
 mod gptj;
@@ -28,8 +29,10 @@ mod opt;
 mod qwen3;
 mod roberta;
 mod segments;
+mod switch;
 
 pub use config::ModelConfig;
+pub use experts::{Capacity, Experts};
 pub use facts::{Activations, MatrixProduct, TokenValues};
 
 /// All families.
@@ -41,20 +44,33 @@ pub static FAMILIES: &[&dyn Family] = &[
     &opt::Opt,
     &qwen3::Qwen3,
     &roberta::Roberta,
+    &switch::SwitchGpt2,
+    &switch::SwitchLlama,
 ];
 
 /// Everything that is particular to the models of one architecture.
 ///
 /// Methods with a default are rules that most families share.
 pub trait Family: Sync {
-    /// The name in recipes and in `model_type` of `config.json`, such as `gpt2`.
+    /// The name in recipes, such as `gpt2`.
     fn name(&self) -> &'static str;
+
+    /// The name in `model_type` of `config.json`.
+    fn model_type(&self) -> &'static str {
+        self.name()
+    }
 
     /// The name in tables and messages, such as `GPT-2`.
     fn title(&self) -> &'static str;
 
     /// transformers' class of its language models.
     fn language_model_class(&self) -> &'static str;
+
+    /// Whether transformers has these classes. Folders of a family without have this program's own
+    /// layout.
+    fn is_in_transformers(&self) -> bool {
+        true
+    }
 
     /// transformers' class of its sequence classifiers.
     fn classifier_class(&self) -> &'static str;
@@ -111,6 +127,16 @@ pub trait Family: Sync {
     /// # Errors
     /// [`ModelError::Config`] with the first key that is wrong.
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError>;
+
+    /// Whether its feed-forward parts may be experts.
+    fn has_experts(&self) -> bool {
+        false
+    }
+
+    /// Whether the feed-forward part of a layer is one of experts, where every `step`th is.
+    fn is_sparse(&self, _layer: usize, _step: usize) -> bool {
+        false
+    }
 
     /// The family's own keys of `config.json` and what they mean, besides those that all families
     /// share.
@@ -181,6 +207,23 @@ pub trait Family: Sync {
         None
     }
 
+    /// Tensors that files have besides those of the layout, with their shapes: all 0, or of no
+    /// values at all. Reading passes over them.
+    fn empty_tensors(&self, _config: &ModelConfig) -> Vec<(String, [usize; 2])> {
+        Vec::new()
+    }
+
+    /// Weights of matrix products through which a token does not pass, those of experts other than
+    /// its own.
+    fn idle_weights(&self, _config: &ModelConfig) -> usize {
+        0
+    }
+
+    /// The same with their biases.
+    fn idle_parameters(&self, config: &ModelConfig) -> usize {
+        self.idle_weights(config)
+    }
+
     /// Whether the feed-forward part multiplies its input's product by a second one, the gate.
     fn is_gated(&self) -> bool {
         false
@@ -219,6 +262,10 @@ impl Architecture {
     pub const QWEN3: Self = Self(&qwen3::Qwen3);
     /// RoBERTa.
     pub const ROBERTA: Self = Self(&roberta::Roberta);
+    /// Switch Transformer with the body of GPT-2.
+    pub const SWITCH_GPT2: Self = Self(&switch::SwitchGpt2);
+    /// Switch Transformer with the body of LLaMA.
+    pub const SWITCH_LLAMA: Self = Self(&switch::SwitchLlama);
 
     /// The handle of a family.
     pub const fn of(family: &'static dyn Family) -> Self {
@@ -233,6 +280,11 @@ impl Architecture {
     /// The family of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|architecture| architecture.name() == name)
+    }
+
+    /// The family whose `config.json` has this `model_type`.
+    pub fn of_model_type(model_type: &str) -> Option<Self> {
+        Self::all().find(|architecture| architecture.model_type() == model_type)
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) fn language_model(keys: Keys<'_>) -> Result<ModelConfig, ModelError> 
 pub(super) fn decoder(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
     let path = keys.path.to_owned();
     let name: String = keys.required("model_type")?;
-    let Some(family) = Architecture::named(&name) else {
-        let known = FAMILIES.iter().map(|family| json!(family.name()).to_string());
+    let Some(family) = Architecture::of_model_type(&name) else {
+        let known = FAMILIES.iter().map(|family| json!(family.model_type()).to_string());
         let known = known.collect::<Vec<_>>().join(" and ");
         return Err(keys.unsupported("model_type", json!(name).to_string(), known));
     };
@@ -37,7 +37,8 @@ pub(super) fn decoder(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
     let is_own = |name| family.config_keys().iter().any(|own| own.name == name);
     keys.check(SHARED.iter().filter(|key| !is_own(key.name)))?;
     let config = family.read_config(&keys.with_own_spelling(family.config_keys())?)?;
-    config.validate().map_err(|error| error.of_file(&path))?;
+    let checked = config.validate().and_then(|()| config.check_sparse_layers());
+    checked.map_err(|error| error.of_file(&path))?;
     Ok(config)
 }
 
@@ -46,7 +47,7 @@ pub(super) fn to_json(config: &ModelConfig) -> Value {
     let family = config.architecture;
     let mut object = Map::new();
     object.insert("architectures".to_owned(), json!([family.language_model_class()]));
-    object.insert("model_type".to_owned(), json!(family.name()));
+    object.insert("model_type".to_owned(), json!(family.model_type()));
     if let Value::Object(own) = family.write_config(config) {
         object.extend(own);
     }

@@ -45,13 +45,14 @@ pub fn remarks(folder: &Path) -> Result<Vec<String>, ModelError> {
 }
 
 /// Parts of the names of tensors that hold no weights, or belong to another head.
-const EXPECTED: [&str; 6] = [
+const EXPECTED: [&str; 7] = [
     ".attn.bias",
     ".attn.masked_bias",
     ".rotary_emb.inv_freq",
     ".position_ids",
     ".token_type_ids",
     ".pooler.",
+    ".mlp.shared_expert",
 ];
 
 /// The tensors that no segment of a language model is read from.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine::params::NamedSegment;
-use engine::{Device, Layout, Parameters, Role};
+use engine::{Device, Layout, Parameters, Role, Tensor};
 use safetensors::tensor::{Dtype, View};
 
 use super::weight_files::{Names, Stored, WeightFiles};
@@ -81,26 +81,44 @@ impl View for Outgoing<'_> {
     }
 }
 
-/// Writes all weights to one file.
+/// Writes all weights to one file, and the empty tensors of the family.
 pub(super) fn write(
     config: &ModelConfig,
     parameters: &Parameters,
     path: &Path,
 ) -> Result<(), ModelError> {
+    let device = parameters.device();
+    let empty = config.architecture.empty_tensors(config);
+    let longest = empty.iter().map(|(_, [rows, columns])| rows * columns).max().unwrap_or(0);
+    let zeros = Tensor::zeros(device, 1, longest);
+    let empty = empty.into_iter().map(|(name, shape)| {
+        let values = engine::View::block(&zeros, 0, shape[0], shape[1]);
+        let shape = shape.to_vec();
+        (name, Outgoing { device: &**device, values, shape, transposed: false, order: None })
+    });
     let segments = parameters.layout().segments().iter();
-    let tensors = segments.map(|named| (named, parameters.view(named.segment)));
-    write_segments(config, parameters.device(), tensors, path)
+    let segments = segments.map(|named| (named, parameters.view(named.segment)));
+    write_tensors(outgoing(config, device, segments).chain(empty), path)
 }
 
 /// Writes segments, given with their values, to one file.
 pub(super) fn write_segments<'a>(
-    config: &ModelConfig,
-    device: &Arc<dyn Device>,
+    config: &'a ModelConfig,
+    device: &'a Arc<dyn Device>,
     segments: impl Iterator<Item = (&'a NamedSegment, engine::View<'a>)>,
     path: &Path,
 ) -> Result<(), ModelError> {
+    write_tensors(outgoing(config, device, segments), path)
+}
+
+/// Segments as files hold them.
+fn outgoing<'a>(
+    config: &'a ModelConfig,
+    device: &'a Arc<dyn Device>,
+    segments: impl Iterator<Item = (&'a NamedSegment, engine::View<'a>)>,
+) -> impl Iterator<Item = (String, Outgoing<'a>)> {
     let architecture = config.architecture;
-    let tensors = segments.map(|(named, values)| {
+    segments.map(move |(named, values)| {
         let outgoing = Outgoing {
             device: &**device,
             values,
@@ -109,7 +127,13 @@ pub(super) fn write_segments<'a>(
             order: architecture.rows_of_file(config, named),
         };
         (named.name.clone(), outgoing)
-    });
+    })
+}
+
+fn write_tensors<'a>(
+    tensors: impl Iterator<Item = (String, Outgoing<'a>)>,
+    path: &Path,
+) -> Result<(), ModelError> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     write_safetensors(path, tensors, Some(metadata))
         .map_err(|cause| ModelError::Io { path: path.to_owned(), cause })

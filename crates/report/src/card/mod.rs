@@ -29,6 +29,8 @@ pub struct Card {
     pub datasets: Vec<String>,
     /// Whether the model predicts the next token; others predict hidden ones.
     pub is_causal: bool,
+    /// Whether the folder has a layout of this program's own, which transformers does not read.
+    pub is_own_layout: bool,
     /// Words that people search for.
     pub tags: Vec<String>,
     /// What the model is, in a sentence or two.
@@ -151,6 +153,14 @@ mod tests {
         let masked = Card { is_causal: false, ..card() }.to_markdown();
         assert!(masked.contains("pipeline_tag: \"fill-mask\""), "{masked}");
         assert!(!masked.contains("AutoModelForCausalLM"), "{masked}");
+    }
+
+    #[test]
+    fn a_layout_of_our_own_is_no_model_of_transformers() {
+        let card = Card { is_own_layout: true, ..card() }.to_markdown();
+        assert!(card.contains("library_name: babyllama\n"), "{card}");
+        assert!(card.contains("babyllama generate . --prompt"), "{card}");
+        assert!(!card.contains("from transformers import"), "{card}");
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub struct TrainSettings {
     /// What is minimised.
     #[serde(skip_serializing_if = "is_default")]
     pub objective: Objective,
-    /// Whether the model's dropout acts.
+    /// Whether the model's dropout acts, and the jitter of its experts.
     #[serde(skip_serializing_if = "is_true")]
     pub dropout: bool,
     /// Input tokens that differ from the text; left out, none.

@@ -44,7 +44,7 @@ pub struct PhaseSettings {
     /// What is minimised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<Objective>,
-    /// Whether the model's dropout acts.
+    /// Whether the model's dropout acts, and the jitter of its experts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<bool>,
     /// Input tokens that differ from the text; `{}` turns it off.
