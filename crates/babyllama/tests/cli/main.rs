@@ -17,6 +17,7 @@ mod devices;
 mod evaluate_all;
 mod events;
 mod ewok;
+mod experts;
 #[cfg(target_os = "linux")]
 mod faults;
 mod files;
