@@ -17,7 +17,7 @@ pub enum ReportError {
     Record { path: PathBuf, source: serde_json::Error },
     #[error("cannot write a table: {source}")]
     Output { source: std::io::Error },
-    #[error("{} is there already and is not one of the files written here", path.display())]
+    #[error("{} is there already and is not as a report wrote it", path.display())]
     Taken { path: PathBuf },
     #[error("cannot draw figure {name}: {reason}")]
     Drawing { name: String, reason: String },

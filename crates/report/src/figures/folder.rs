@@ -1,9 +1,9 @@
 //! Figures and tables as files of a folder.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use base::atomic_file;
+use base::{atomic_file, hash};
 
 use super::{Figure, file_stem};
 use crate::{ReportError, Table};
@@ -17,12 +17,13 @@ pub struct Formats {
 
 /// Writes each figure as `NAME.svg` with its rows as `NAME.csv` (and as `NAME.png`), and each table
 /// as `NAME.md`, `NAME.tex` and `NAME.csv`, into a folder that is made where it is missing. A name
-/// that is taken gets a number: no two have one. `files.txt` lists them, so that another time they
-/// are replaced or, where they do not come again, removed, and no other file is. Returns what was
-/// written, in order.
+/// that is taken gets a number: no two have one. `files.txt` lists them with hashes of their bytes,
+/// so that another time they are replaced or, where they do not come again, removed; files of
+/// others, and those that others changed, stay. Returns what was written, in order.
 ///
 /// # Errors
-/// When something cannot be written or drawn, or a file of such a name is not in that list.
+/// When something cannot be written or drawn, or a file of such a name is there that is not as
+/// that list has it.
 pub fn write_folder<'a>(
     folder: &Path,
     figures: impl IntoIterator<Item = &'a Figure>,
@@ -35,8 +36,9 @@ pub fn write_folder<'a>(
         source,
     })?;
     let files = contents(figures, tables, formats)?;
-    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    let outdated = claim(folder, &names)?;
+    let entries: Vec<Entry> =
+        files.iter().map(|(name, bytes)| (name.clone(), Some(hash::of_bytes(bytes)))).collect();
+    let outdated = claim(folder, &entries)?;
     let mut written = Vec::new();
     for (name, bytes) in &files {
         let path = folder.join(name);
@@ -45,12 +47,9 @@ pub fn write_folder<'a>(
     }
     // Figures of other runs would stand beside those of these.
     for name in &outdated {
-        // A name that is no plain one was not written here.
-        if Path::new(name).components().eq([Component::Normal(name.as_ref())]) {
-            let _ = std::fs::remove_file(folder.join(name));
-        }
+        let _ = std::fs::remove_file(folder.join(name));
     }
-    list(folder, &names)?;
+    list(folder, entries)?;
     Ok(written)
 }
 
@@ -81,29 +80,54 @@ fn contents<'a>(
 /// The list of what was written into a folder.
 const LIST: &str = "files.txt";
 
-/// Refuses to replace files that an earlier call has not listed, and adds those that come to the
-/// list. Returns what does not come again.
-fn claim(folder: &Path, names: &[&str]) -> Result<Vec<String>, ReportError> {
+/// A line of the list: a file's name, and the hash of its bytes, which lists of earlier versions
+/// lack.
+type Entry = (String, Option<String>);
+
+/// Refuses to replace files that are not as an earlier call has listed them, and adds those that
+/// come to the list. Returns what does not come again.
+fn claim(folder: &Path, entries: &[Entry]) -> Result<Vec<String>, ReportError> {
     let listed = std::fs::read_to_string(folder.join(LIST)).unwrap_or_default();
-    let known: BTreeSet<&str> = listed.lines().collect();
+    let entry = |line: &str| match line.split_once('\t') {
+        Some((name, hash)) => (name.to_owned(), Some(hash.to_owned())),
+        None => (line.to_owned(), None),
+    };
+    let listed: Vec<Entry> = listed.lines().map(entry).collect();
+    // A call that was ended midway leaves a file as it was or as it was to be: both are listed.
+    let mut known: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
+    for (name, hash) in &listed {
+        known.entry(name).or_default().push(hash.as_deref());
+    }
+    let is_own = |name: &str| {
+        let hash = hash::of_file(&folder.join(name)).ok();
+        let hashes = known.get(name).into_iter().flatten();
+        hashes.into_iter().any(|known| known.is_none_or(|known| Some(known) == hash.as_deref()))
+    };
     // A list that does not name itself is another file.
-    let taken = names.iter().chain([&LIST]).find(|name| {
-        std::fs::symlink_metadata(folder.join(name)).is_ok() && !known.contains(*name)
-    });
-    if let Some(name) = taken {
+    let names = || entries.iter().map(|(name, _)| name.as_str());
+    let is_taken = |name: &&str| folder.join(name).symlink_metadata().is_ok() && !is_own(name);
+    if let Some(name) = names().chain([LIST]).find(is_taken) {
         return Err(ReportError::Taken { path: folder.join(name) });
     }
-    let outdated: Vec<&str> =
-        known.iter().copied().filter(|name| *name != LIST && !names.contains(name)).collect();
-    list(folder, &[names, &outdated].concat())?;
-    Ok(outdated.into_iter().map(str::to_owned).collect())
+    let coming: HashSet<&str> = names().chain([LIST]).collect();
+    // A name that is no plain one was not written here.
+    let is_plain = |name: &str| Path::new(name).components().eq([Component::Normal(name.as_ref())]);
+    let outdated = known.keys().filter(|name| !coming.contains(*name) && is_plain(name));
+    let outdated: Vec<String> =
+        outdated.filter(|name| is_own(name)).map(|name| (*name).to_owned()).collect();
+    list(folder, listed.iter().chain(entries).cloned())?;
+    Ok(outdated)
 }
 
-/// Lists names in a folder, and the list itself.
-fn list(folder: &Path, names: &[&str]) -> Result<(), ReportError> {
-    let lines: BTreeSet<&str> = names.iter().copied().chain([LIST]).collect();
-    let lines: Vec<&str> = lines.into_iter().collect();
-    write(&folder.join(LIST), (lines.join("\n") + "\n").as_bytes())
+/// Lists files in a folder, and the list itself.
+fn list(folder: &Path, entries: impl IntoIterator<Item = Entry>) -> Result<(), ReportError> {
+    let line = |(name, hash): Entry| match hash {
+        Some(hash) => format!("{name}\t{hash}\n"),
+        None => format!("{name}\n"),
+    };
+    let lines: BTreeSet<String> =
+        entries.into_iter().chain([(LIST.to_owned(), None)]).map(line).collect();
+    write(&folder.join(LIST), String::from_iter(lines).as_bytes())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
@@ -183,6 +207,30 @@ mod tests {
         assert!(!folder.path().join("other.svg").exists());
         std::fs::write(folder.path().join(LIST), "notes\n").unwrap();
         assert!(write("loss").is_err());
+    }
+
+    #[test]
+    fn a_figure_that_a_person_has_changed_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            write_folder(folder.path(), &[figure(name)], [], Formats::default()).map(drop)
+        };
+        let path = folder.path().join("loss.svg");
+        write("loss").unwrap();
+        let own = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "<svg/>").unwrap();
+        let problem = write("loss").unwrap_err().to_string();
+        assert!(problem.contains("loss.svg"), "{problem}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "<svg/>");
+        // Neither is it removed where it does not come again; what was not changed is.
+        write("more").unwrap();
+        assert!(path.exists() && !folder.path().join("loss.csv").exists());
+        // A list of an earlier version has no hashes.
+        std::fs::write(folder.path().join(LIST), "files.txt\nloss.svg\nmore.svg\nmore.csv\n")
+            .unwrap();
+        write("loss").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), own);
+        assert!(!folder.path().join("more.svg").exists());
     }
 
     #[test]
