@@ -26,6 +26,7 @@ pub mod evaluation;
 pub mod failures;
 pub mod files;
 pub mod finetuning;
+mod held_out;
 pub mod identity;
 pub mod lock;
 pub mod machine;

@@ -50,6 +50,8 @@ pub struct TableRow {
     pub best_epoch: Option<f64>,
     /// Mean negative log-likelihood of a token of held-out text, in nats.
     pub held_out_loss: Option<f64>,
+    /// Where held-out losses do not all compare, a letter that those have in common which do.
+    pub letter: String,
     /// Share of minimal pairs judged right, 0 to 1, of each set.
     pub pairs: Vec<Option<f64>>,
     /// Training speed.
@@ -118,18 +120,21 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
     let heads = first.into_iter().chain(pairs.clone()).chain(["tokens/s", "minutes", "seed"]);
     let heads = heads.map(|head| (head, Align::Right));
     let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads));
+    let lettered = |row: &TableRow, text: String| match row.letter.is_empty() {
+        true => text,
+        false => format!("{text} {}", row.letter),
+    };
     for row in rows {
+        let loss = match &row.spread {
+            Some((Some(spread), _)) => format!("{} ± {spread:.3}", decimal(row.held_out_loss, 3)),
+            _ => decimal(row.held_out_loss, 3),
+        };
         let first = [
             row.model.clone(),
             if row.parameters == 0 { NOTHING.to_string() } else { grouped(row.parameters) },
             decimal(row.best_epoch, 2),
-            match &row.spread {
-                Some((Some(spread), _)) => {
-                    format!("{} ± {spread:.3}", decimal(row.held_out_loss, 3))
-                }
-                _ => decimal(row.held_out_loss, 3),
-            },
-            perplexity(row.perplexity()),
+            lettered(row, loss),
+            lettered(row, perplexity(row.perplexity())),
         ];
         let last = [
             row.tokens_per_second.map_or(NOTHING.to_string(), short),
@@ -148,8 +153,10 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
         });
         table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
-    table.mark_best_of_column(3, Best::Lowest);
-    table.mark_best_of_column(4, Best::Lowest);
+    if rows.iter().all(|row| row.letter.is_empty()) {
+        table.mark_best_of_column(3, Best::Lowest);
+        table.mark_best_of_column(4, Best::Lowest);
+    }
     (5..5 + pairs.count()).for_each(|column| table.mark_best_of_column(column, Best::Highest));
     table
 }
@@ -186,12 +193,28 @@ mod tests {
     }
 
     #[test]
+    fn losses_that_do_not_compare_have_letters_and_no_best() {
+        let row = |loss, letter: &str| TableRow {
+            held_out_loss: Some(loss),
+            letter: letter.to_owned(),
+            ..TableRow::default()
+        };
+        let table = closing_table(&[row(1.0, "a"), row(2.0, "b"), row(3.0, "a")], &[]);
+        let text = table.to_markdown();
+        assert!(text.contains(" 1.000 a |") && text.contains(" 7.39 b |"), "{text}");
+        assert!(!text.contains("**"), "{text}");
+        let table = closing_table(&[row(1.0, ""), row(2.0, "")], &[]).to_markdown();
+        assert!(table.contains("**1.000**"), "{table}");
+    }
+
+    #[test]
     fn the_closing_table_shows_what_is_known() {
         let student = TableRow {
             model: "student".into(),
             parameters: 58_343_936,
             best_epoch: Some(4.0),
             held_out_loss: Some(4.0),
+            letter: String::new(),
             pairs: vec![Some(0.732)],
             tokens_per_second: Some(2950.0),
             minutes: Some(12.34),

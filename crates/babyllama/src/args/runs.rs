@@ -76,14 +76,16 @@ pub struct StatusArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The page is at the address that is printed, for this machine alone; from another one, take `ssh -L
-8400:127.0.0.1:8400 HOST` and --port 8400. Ctrl-C ends it; the run goes on.
+The page is that of `report`, and takes what is new by itself: curves, tables, samples, scores and
+figures. It is at the address that is printed, for this machine alone; from another one, take
+`ssh -L 8400:127.0.0.1:8400 HOST` and --port 8400. Ctrl-C ends it; the run goes on.
 
 Examples:
   babyllama watch runs/quickstart
-  babyllama watch runs/quickstart --port 8400")]
+  babyllama watch runs/quickstart --port 8400
+  babyllama watch runs/sweeps/quickstart")]
 pub struct WatchArgs {
-    /// The run's folder.
+    /// A folder as `report` takes it: of a run, a training, an evaluation or a sweep.
     pub run: PathBuf,
     /// The port to listen on; 0 takes any that is free.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -1,16 +1,19 @@
-//! `babyllama report`: the results of runs on one page.
+//! `babyllama report`: the results of runs and sweeps on one page.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use base::atomic_file::AtomicFile;
+use experiment::evaluation::results::distinct;
 use experiment::outputs::{Kind, MadeFolders};
 use experiment::reporting::{self, PAGE};
 use experiment::{ExperimentError, files, outputs};
+use report::Page;
 use report::csv::{BEGINNING, MetricsSource, write_metrics};
 use report::figures::{Formats, write_folder};
 use report::format::counted;
+use sweep::report::{is_sweep, trials_csv};
 
 use crate::args::ReportArgs;
 use crate::console;
@@ -25,48 +28,111 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
     let page = page(&args.runs)?;
     let _output = outputs::prepare_file(&output, &[], Kind::Beginning(reporting::BEGINNING))?;
     let _csv = args.csv.as_deref().map(|file| check_csv(file, &output, &args.runs)).transpose()?;
+    args.figures.as_deref().map_or(Ok(()), |folder| check_figures(folder, &args.runs))?;
     files::write_text(&output, &page.to_html())?;
     console::print(format_args!("The report is {}.", output.display()))?;
     if let Some(folder) = &args.figures {
-        outputs::check_no_model(folder)?;
         let _folder = outputs::prepare_folder(folder)?;
         let formats = Formats { png: args.png };
         let written = write_folder(folder, page.figures(), page.tables(), formats)
-            .hint("name another folder with --figures")?;
+            .hint("move that file away, or name another folder with --figures")?;
         let (count, place) = (written.len(), folder.display());
         console::print(format_args!("{count} files of figures and tables are in {place}."))?;
     }
     args.csv.as_deref().map_or(Ok(()), |file| write_csv(&args.runs, file))
 }
 
-/// The page about runs, or about a sweep.
-fn page(folders: &[PathBuf]) -> anyhow::Result<report::Page> {
-    let of_sweep = match folders {
-        [folder] => sweep::report::page(folder),
-        _ => None,
-    };
-    match of_sweep {
-        Some(page) => Ok(page),
-        None => Ok(reporting::page(folders)?),
+/// The page about runs, about a sweep, or about several of both: then that of the runs, with those
+/// of the sweeps behind it.
+pub(super) fn page(folders: &[PathBuf]) -> anyhow::Result<Page> {
+    if let [folder] = folders
+        && let Some(page) = sweep::report::page(folder)
+    {
+        return Ok(page);
     }
+    let names = distinct(folders);
+    let (sweeps, runs): (Vec<_>, Vec<_>) =
+        folders.iter().zip(&names).partition(|(folder, _)| is_sweep(folder));
+    if let Some(twice) = (1..sweeps.len()).find(|&last| {
+        sweeps[..last].iter().any(|(folder, _)| outputs::same(folder, sweeps[last].0))
+    }) {
+        return Err(WrongUsage(format!("{} is named twice", sweeps[twice].0.display())))
+            .hint("name each folder once");
+    }
+    let runs: Vec<PathBuf> = runs.into_iter().map(|(folder, _)| folder.clone()).collect();
+    let mut sections = Vec::new();
+    let mut subtitles = Vec::new();
+    if !runs.is_empty() {
+        let page = reporting::page(&runs)?;
+        if sweeps.is_empty() {
+            return Ok(page);
+        }
+        sections.extend(page.sections);
+        subtitles.push(page.subtitle);
+    }
+    for (folder, name) in &sweeps {
+        let Some(page) = sweep::report::page(folder) else { continue };
+        subtitles.push(page.subtitle);
+        sections.extend(page.sections.into_iter().map(|mut section| {
+            section.title = format!("{name}: {}", section.title);
+            section
+        }));
+    }
+    let title = format!("{} folders: {}", names.len(), names.join(", "));
+    Ok(Page { title, subtitle: subtitles.join(" · "), sections })
 }
 
-/// Refuses a table of metrics in the place of the page, or of any file that is no such table.
+/// Refuses a folder for figures that holds something else, among whose files they would stand.
+fn check_figures(folder: &Path, runs: &[PathBuf]) -> anyhow::Result<()> {
+    let kind = match runs.iter().any(|run| outputs::same(run, folder)) {
+        _ if is_sweep(folder) => Some("a sweep"),
+        true => Some("what the report is about"),
+        false => outputs::kind_of(folder),
+    };
+    let Some(kind) = kind else { return Ok(()) };
+    // Of a part of a run the run's folder is the place for more folders.
+    let place = if kind == "a part of a run" { folder.parent().unwrap_or(folder) } else { folder };
+    Err(WrongUsage(format!("--figures {}: the folder holds {kind}", folder.display()))).hint(
+        format!(
+            "name a folder for the figures alone: --figures {}",
+            place.join("figures").display()
+        ),
+    )
+}
+
+/// Refuses a table of metrics or trials in the place of the page, or of any file that is no such
+/// table; and one table for runs and sweeps.
 fn check_csv(file: &Path, page: &Path, runs: &[PathBuf]) -> anyhow::Result<MadeFolders> {
     if std::path::absolute(file)? == std::path::absolute(page)? || outputs::same(file, page) {
         bail!(WrongUsage(format!("--csv and --output are both {}", file.display())));
     }
-    if Kind::Beginning(BEGINNING).check(file).is_err() {
-        let problem = format!("{} is another file than a table of metrics", file.display());
+    let sweep = runs.iter().find(|folder| is_sweep(folder));
+    let (beginning, what) = match sweep {
+        Some(_) => (sweep::export::CSV_BEGINNING, "trials"),
+        None => (BEGINNING, "metrics"),
+    };
+    if let Some(sweep) = sweep.filter(|_| runs.len() > 1) {
+        let problem = format!("--csv is a table of steps or of the trials of {}", sweep.display());
+        return Err(WrongUsage(problem)).hint("name one sweep, or runs alone, with --csv");
+    }
+    let kind = Kind::Beginning(beginning);
+    if kind.check(file).is_err() {
+        let problem = format!("{} is another file than a table of {what}", file.display());
         return Err(anyhow!(problem)).hint("move it away, or name another file with --csv");
     }
     // A table that was written into a run's folder before may be written anew.
     let is_new = std::fs::metadata(file).map_or(true, |found| found.len() == 0);
-    Ok(outputs::prepare_file(file, if is_new { runs } else { &[] }, Kind::Beginning(BEGINNING))?)
+    Ok(outputs::prepare_file(file, if is_new { runs } else { &[] }, kind)?)
 }
 
-/// Writes the metrics of all models as one table.
+/// Writes the metrics of all models, or the trials of a sweep, as one table.
 fn write_csv(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
+    if let [sweep] = runs
+        && let Some(trials) = trials_csv(sweep)
+    {
+        files::write_text(file, &trials?)?;
+        return console::print(format_args!("The trials are in {}.", file.display()));
+    }
     let logs = reporting::logs(runs)?;
     let sources: Vec<MetricsSource<'_>> =
         logs.iter().map(|(run, model, path)| MetricsSource { run, model, path }).collect();
@@ -99,4 +165,9 @@ pub fn note(page: &Path) {
     if !console::is_quiet() {
         console::note(format_args!("the report is {}", page.display()));
     }
+}
+
+/// Where a page is, behind a sentence of a closing line; nothing where none was written.
+pub fn sentence(page: Option<&Path>) -> String {
+    page.map_or_else(String::new, |page| format!(" The report is {}.", page.display()))
 }

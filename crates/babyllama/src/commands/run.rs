@@ -156,22 +156,23 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
         let folder = place.to_string();
         return console::print_json(json!({
             "event": "done", "folder": folder, "performed": performed, "skipped": skipped,
+            "report": page.map(|page| page.display().to_string()),
         }));
     }
     console::print("")?;
     console::print_table(&outcome.table)?;
     console::print("")?;
     outcome.remark.iter().try_for_each(console::print)?;
+    let report = super::report::sentence(page.as_deref());
     match outcome.performed {
         0 => console::print(format_args!(
-            "Nothing to do: all {} stages of {place} are done and up to date.",
+            "Nothing to do: all {} stages of {place} are done and up to date.{report}",
             outcome.skipped
         )),
         _ => console::print(format_args!(
-            "Everything is in {place}; the models are in {place}/models/NAME/final."
+            "Everything is in {place}; the models are in {place}/models/NAME/final.{report}"
         )),
     }?;
-    page.iter().for_each(|page| super::report::note(page));
     // Caches stay, since the next student may use them; so a reader should know what they take.
     let waste = clean::find(folder).unwrap_or_default();
     let bytes: u64 = waste.iter().map(|waste| waste.bytes).sum();

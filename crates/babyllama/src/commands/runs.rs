@@ -138,7 +138,12 @@ fn state(run: &RunStatus) -> String {
 
 /// Prints final losses and scores side by side.
 pub fn compare_runs(args: &CompareRunsArgs) -> anyhow::Result<()> {
-    console::print_table(&compare(&args.runs)?)
+    let found = compare(&args.runs)?;
+    console::print_table(&found.table)?;
+    match found.remark.is_empty() {
+        true => Ok(()),
+        false => console::print(format_args!("\n{}", found.remark)),
+    }
 }
 
 /// Shows what a run does not need, and removes it after a question.

@@ -1,12 +1,11 @@
-//! `babyllama watch`: a run's report in the browser, which follows the training.
+//! `babyllama watch`: a report in the browser, which follows what it is about.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
-use experiment::reporting;
-use experiment::run::clean;
+use experiment::reporting::{stamp, stamp_of};
 use report::Page;
 
 use crate::args::WatchArgs;
@@ -21,20 +20,25 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A page that takes long to make is made so seldom that this share of the time goes to it.
 const SHARE: u32 = 4;
 
-/// Where the page asks for its curves, and whether anything else is new.
+/// How often a store on a server is asked, in seconds.
+const ASK_EVERY: u64 = 10;
+
+/// Where the page asks for its curves, whether anything else is new, and for all else.
 const CURVES: &str = "/curves.json";
 const NEWS: &str = "/news.json";
+const PARTS: &str = "/parts.html";
 
-/// Asks now and then whether anything but the curves is new, and offers it; where there are no
-/// curves yet, takes it at once.
+/// Asks now and then whether anything but the curves is new, and takes it.
 const SCRIPT: &str = include_str!("watch.html");
 
-/// Serves a run's page until a signal arrives.
+/// Serves the page about a folder until a signal arrives.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
-    clean::require_run(&args.run)?;
     let interrupt = Interrupt::install().context("cannot install signal handlers")?;
-    let folders = [args.run.clone()];
-    let page = Watched::new(args.run.clone(), move || Ok(reporting::page(&folders)?));
+    let (folder, folders) = (args.run.clone(), [args.run.clone()]);
+    let page =
+        Watched::new(move || stamp_of_folder(&folder), move || super::report::page(&folders));
+    // What has no page is refused before anything is served.
+    page.state()?;
     let server = Server::bind(args.port, Arc::new(move |path: &str| page.answer(path)))
         .with_context(|| format!("cannot listen on port {} of 127.0.0.1", args.port))
         .hint("name another port with --port, or none")?;
@@ -43,9 +47,22 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     served.context("cannot take any further connection").hint("give the same command again")
 }
 
-/// A page that is made anew when the files that it is made of change.
-struct Watched<F> {
-    run: PathBuf,
+/// What everything that the page about a folder is made of looks like.
+fn stamp_of_folder(folder: &Path) -> String {
+    let files: Option<Vec<PathBuf>> = sweep::report::files(folder);
+    match files {
+        None => stamp(folder),
+        Some(files) if files.is_empty() => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            (now.unwrap_or_default().as_secs() / ASK_EVERY).to_string()
+        }
+        Some(files) => stamp_of(files),
+    }
+}
+
+/// A page that is made anew when what it is made of changes.
+struct Watched<S, F> {
+    stamp: S,
     make: F,
     state: Mutex<Option<State>>,
 }
@@ -53,25 +70,30 @@ struct Watched<F> {
 /// A page as it was made last.
 #[derive(Clone)]
 struct State {
-    stamps: Stamps,
+    stamp: String,
     looked: Instant,
     took: Duration,
+    /// Another one wherever the page has something new but the points of curves.
+    news: String,
     html: Arc<[u8]>,
     curves: Arc<[u8]>,
+    parts: Arc<[u8]>,
 }
 
-impl<F: Fn() -> anyhow::Result<Page>> Watched<F> {
-    fn new(run: PathBuf, make: F) -> Self {
-        Self { run, make, state: Mutex::default() }
+impl<S: Fn() -> String, F: Fn() -> anyhow::Result<Page>> Watched<S, F> {
+    fn new(stamp: S, make: F) -> Self {
+        Self { stamp, make, state: Mutex::default() }
     }
 
     /// What is at a path.
     fn answer(&self, path: &str) -> Option<Answer> {
         const JSON: &str = "application/json";
+        const HTML: &str = "text/html; charset=utf-8";
         let get: fn(State) -> Answer = match path {
-            "/" => |state| Answer::of("text/html; charset=utf-8", state.html),
+            "/" => |state| Answer::of(HTML, state.html),
+            PARTS => |state| Answer::of(HTML, state.parts),
             CURVES => |state| Answer::of(JSON, state.curves),
-            NEWS => |state| Answer::of(JSON, format!("\"{}\"", state.stamps.rest).into_bytes()),
+            NEWS => |state| Answer::of(JSON, format!("\"{}\"", state.news).into_bytes()),
             _ => return None,
         };
         Some(match self.state() {
@@ -92,18 +114,23 @@ impl<F: Fn() -> anyhow::Result<Page>> Watched<F> {
                 return Ok(state.clone());
             }
             state.looked = Instant::now();
-            if state.stamps == Stamps::of(&self.run) {
+            if state.stamp == (self.stamp)() {
                 return Ok(state.clone());
             }
         }
         // Taken first: what changes meanwhile is seen the next time.
-        let (stamps, begun) = (Stamps::of(&self.run), Instant::now());
+        let (stamp, begun) = ((self.stamp)(), Instant::now());
         let page = (self.make)()?;
-        let html = with_script(&page.to_html_following(CURVES));
+        let parts = page.without_points();
+        // When it was made is no news.
+        let timeless = Page { subtitle: String::new(), ..parts.clone() };
+        let news = base::hash::of_bytes(timeless.to_html_following(CURVES).as_bytes());
         let state = State {
-            stamps,
-            html: html.into_bytes().into(),
+            stamp,
+            html: with_script(&page.to_html_following(CURVES), &news).into_bytes().into(),
             curves: page.curves_json().into_bytes().into(),
+            parts: parts.to_html_following(CURVES).into_bytes().into(),
+            news,
             took: begun.elapsed(),
             looked: Instant::now(),
         };
@@ -112,57 +139,19 @@ impl<F: Fn() -> anyhow::Result<Page>> Watched<F> {
     }
 }
 
-fn with_script(html: &str) -> String {
-    let script = SCRIPT.replace("NEWS", NEWS);
+fn with_script(html: &str, news: &str) -> String {
+    let script = SCRIPT.replace("NEWS", NEWS).replace("PARTS", PARTS).replace("KNOWN", news);
     match html.rfind("</body>") {
         Some(end) => format!("{}{script}{}", &html[..end], &html[end..]),
         None => html.to_owned() + &script,
     }
 }
 
-/// What files look like, without reading them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamps {
-    /// Of the metrics.
-    metrics: String,
-    /// Of everything else that the page is made of.
-    rest: String,
-}
-
-impl Stamps {
-    fn of(run: &Path) -> Self {
-        let models = entries(&run.join("models"));
-        let metrics = models.iter().map(|model| model.join("metrics.jsonl"));
-        let rest = ["stages", "evaluation"].into_iter().flat_map(|name| entries(&run.join(name)));
-        let rest = rest.chain(["recipe.toml", "exposure.json"].map(|name| run.join(name)));
-        Self { metrics: stamp(metrics), rest: stamp(rest) }
-    }
-}
-
-/// The paths in a folder, sorted; none where it cannot be read.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
-}
-
-/// A hash of paths, sizes and times.
-fn stamp(paths: impl Iterator<Item = PathBuf>) -> String {
-    let mut text = String::new();
-    for path in paths {
-        let Ok(found) = std::fs::metadata(&path) else { continue };
-        let time = found.modified().ok();
-        let time = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        text += &format!("{path:?} {} {time:?}\n", found.len());
-    }
-    base::hash::of_bytes(text.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::fs;
+
+    use report::page::{Axis, Block, Curves, Section, Series};
 
     use super::*;
 
@@ -170,16 +159,34 @@ mod tests {
         String::from_utf8(answer.body.to_vec()).unwrap()
     }
 
-    #[test]
-    fn a_page_is_made_when_its_files_change() {
-        let run = tempfile::tempdir().unwrap();
-        let made = Cell::new(0);
-        let page = || {
-            made.set(made.get() + 1);
-            let title = format!("page {}", made.get());
-            Ok(Page { title, subtitle: String::new(), sections: Vec::new() })
+    /// A page with a table's text and one point of a curve.
+    fn page(text: &str, value: f64) -> Page {
+        let x = Axis::ALL.map(|_| vec![1.0]);
+        let curves = Curves {
+            name: "loss".into(),
+            title: "Loss".into(),
+            caption: String::new(),
+            is_log: false,
+            series: vec![Series { name: "m".into(), place: 0, x, y: vec![value] }],
+            figure: None,
         };
-        let watched = Watched::new(run.path().to_owned(), page);
+        let blocks = vec![Block::Text(text.to_owned()), Block::Curves(curves)];
+        let sections = vec![Section { title: "Results".into(), blocks }];
+        let subtitle = format!("made at {value}");
+        Page { title: "run".into(), subtitle, sections }
+    }
+
+    #[test]
+    fn a_page_is_made_when_what_it_is_made_of_changes() {
+        let (stamp, text, value) = (Cell::new(1), Cell::new("first"), Cell::new(7.5));
+        let made = Cell::new(0);
+        let watched = Watched::new(
+            || stamp.get().to_string(),
+            || {
+                made.set(made.get() + 1);
+                Ok(page(text.get(), value.get()))
+            },
+        );
         let age = || {
             let mut kept = watched.state.lock().unwrap();
             let state = kept.as_mut().unwrap();
@@ -187,27 +194,31 @@ mod tests {
         };
         let get = |path: &str| body(watched.answer(path).unwrap());
         let news = get(NEWS);
-        assert!(get("/").contains("page 1") && get("/").contains(NEWS));
-        assert_eq!(get(CURVES), "{}");
+        assert!(get("/").contains("first") && get("/").contains(NEWS));
+        assert!(get("/").contains(news.trim_matches('"')), "a page knows which it is");
+        assert!(get(CURVES).contains("7.5"));
+        value.set(6.5);
         age();
-        assert!(get("/").contains("page 1"), "nothing changed");
-        fs::create_dir_all(run.path().join("models/student")).unwrap();
-        fs::write(run.path().join("models/student/metrics.jsonl"), "{}\n").unwrap();
-        assert!(get("/").contains("page 1"), "it is fresh");
+        assert!(get(CURVES).contains("7.5"), "no file changed");
+        stamp.set(2);
+        assert!(get(CURVES).contains("7.5"), "it is fresh");
         age();
-        assert!(get("/").contains("page 2"));
-        assert_eq!(get(NEWS), news, "metrics alone are no news");
-        fs::write(run.path().join("exposure.json"), "{}\n").unwrap();
+        assert!(get(CURVES).contains("6.5"));
+        assert_eq!(get(NEWS), news, "points of curves and the time are no news");
+        text.set("second");
+        stamp.set(3);
         age();
         assert_ne!(get(NEWS), news);
+        let parts = get(PARTS);
+        assert!(parts.contains("second") && parts.contains("id=\"loss\""), "{parts}");
+        assert!(!parts.contains("6.5]"), "its points are elsewhere");
         assert_eq!(made.get(), 3);
         assert!(watched.answer("/models/student/metrics.jsonl").is_none());
     }
 
     #[test]
     fn a_page_that_cannot_be_made_states_why() {
-        let watched =
-            Watched::new("nowhere".into(), || anyhow::bail!("<b>no run</b>\u{1b}[2J is here"));
+        let watched = Watched::new(String::new, || anyhow::bail!("<b>no run</b>\u{1b}[2J is here"));
         let answer = watched.answer("/").unwrap();
         assert!(answer.status.starts_with("500 "));
         assert_eq!(answer.kind, "text/plain; charset=utf-8");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::chromium::Chromium;
 use super::common::Workspace;
+use super::watch::Watching;
 
 /// Starts a browser, or reports that there is none.
 fn browser() -> Option<Chromium> {
@@ -200,10 +201,17 @@ fn check_paper(browser: &mut Chromium) {
         );
     }
     let headings = browser.value(
-        "[...document.querySelectorAll('h2, figcaption, .caption')] \
+        "[...document.querySelectorAll('h2, figcaption, .caption, thead')] \
          .every((one) => getComputedStyle(one).breakAfter === 'avoid')",
     );
     assert_eq!(headings, true);
+    // Neither is a caption parted within, nor a table that a page has room for.
+    let whole = browser.value(
+        "[...document.querySelectorAll('.caption, .table')] \
+         .filter((one) => one.querySelectorAll('tr').length < 24) \
+         .every((one) => getComputedStyle(one).breakInside === 'avoid')",
+    );
+    assert_eq!(whole, true);
     browser.value("void window.dispatchEvent(new Event('afterprint'))");
     assert_eq!(browser.value("document.querySelectorAll('main details[open]').length"), 0);
     let printed = browser.call("Page.printToPDF", json!({ "printBackground": true }));
@@ -252,6 +260,7 @@ fn the_report_of_a_run_is_drawn_and_works() {
     browser.dress(1280, "light");
     browser.open(&workspace.path("runs/small/report.html"));
     check_drawn(&mut browser);
+    check_colors(&mut browser);
     check_hover(&mut browser);
     check_zoom(&mut browser);
     check_legend_and_axis(&mut browser);
@@ -264,6 +273,89 @@ fn the_report_of_a_run_is_drawn_and_works() {
     keep_pictures(&mut browser, "small");
     check_paper(&mut browser);
     check_quiet(&browser);
+}
+
+/// The color of each model in the legends of all charts and drawn figures of the page.
+const COLORS: &str = "(() => { \
+    const hex = (color) => { const c = document.createElement('canvas').getContext('2d'); \
+        c.fillStyle = color; return c.fillStyle; }; \
+    const all = []; \
+    for (const { plot, data, figure } of report.charts) data.series.forEach((one, index) => \
+        all.push([one.name, figure.id, hex(plot.series[index + 1].stroke())])); \
+    for (const svg of document.querySelectorAll('figure.drawn svg')) { \
+        let last = null; const found = {}; \
+        for (const e of svg.querySelectorAll('*')) { \
+            const paint = [e.getAttribute('fill'), e.getAttribute('stroke')] \
+                .find((value) => value && value !== 'none'); \
+            if (e.tagName !== 'text') last = paint ?? last; \
+            else if (last) found[e.textContent.trim()] = last; } \
+        for (const [name, color] of Object.entries(found)) \
+            all.push([name, svg.parentElement.id, hex(color)]); } \
+    return all; })()";
+
+/// Charts and figures have one color for each model.
+fn check_colors(browser: &mut Chromium) {
+    let found = browser.value(COLORS);
+    let of = |model: &str| -> Vec<(String, String)> {
+        let rows = found.as_array().unwrap().iter().filter(|row| row[0] == model);
+        let text = |value: &Value| value.as_str().unwrap().to_lowercase();
+        rows.map(|row| (text(&row[1]), text(&row[2]))).collect()
+    };
+    for (model, color) in [("teacher", "#0072b2"), ("student", "#d55e00")] {
+        let places = of(model);
+        assert!(places.iter().any(|(id, _)| id == "loss"), "{model}: {places:?}");
+        assert!(places.iter().any(|(id, _)| id.contains("by-source")), "{model}: {places:?}");
+        assert!(places.iter().all(|(_, own)| own == color), "{model}: {places:?}");
+    }
+}
+
+#[test]
+fn a_watched_page_takes_what_is_new_and_keeps_its_zoom() {
+    let Some(mut browser) = browser() else { return };
+    let workspace = Workspace::new();
+    let steps = |count: u64| -> String {
+        let line = |step| {
+            let tail = format!("\"step\":{step},\"loss\":{step}.5,\"tokens\":1,\"seconds\":1");
+            format!("{{\"event\":\"step\",{tail}}}\n")
+        };
+        (1..=count).map(line).collect()
+    };
+    workspace.write("runs/live/models/student/metrics.jsonl", steps(50));
+    workspace.write("runs/live/recipe.toml", "name = \"live\"\n[models.student]\n");
+    let watching = Watching::begin(&workspace, "runs/live");
+    browser.dress(1280, "light");
+    browser.open_address(&format!("http://127.0.0.1:{}/", watching.port));
+    check_drawn(&mut browser);
+    browser.value(&format!("void {CHART}.plot.setScale('x', {{ min: 10, max: 20 }})"));
+    browser.until(&format!("{CHART}.plot.scales.x.max === 20"));
+    browser.value("void (window.mark = report.charts[0].plot)");
+    browser.until("document.body.textContent.includes('stands at step 50')");
+    // A step more, scores with a text, and a chart that was not there.
+    let evaluation =
+        "{\"event\":\"evaluation\",\"step\":60,\"epoch\":1,\"cross_entropy\":3.25,\"seconds\":1}\n";
+    workspace.write("runs/live/models/student/metrics.jsonl", steps(60) + evaluation);
+    let sample = json!({ "prompt": "The little girl", "text": " sang.", "is_greedy": true });
+    let scores = json!({ "models": ["student"], "parameters": 1, "held_out_loss": 2.125,
+        "perplexity": 8.37, "pairs": {}, "samples": [sample] });
+    workspace.write("runs/live/evaluation/student.json", scores.to_string());
+    browser.until("document.body.textContent.includes('stands at step 60')");
+    browser.until("document.body.textContent.includes('2.125')");
+    browser.until("document.querySelector('.samples')?.textContent.includes('sang.')");
+    browser.until("report.charts.length > 1 && report.charts.every((chart) => chart.plot)");
+    let loss = "report.charts.find((chart) => chart.figure.id === 'loss')";
+    browser.until(&format!("{loss}.data.series[0].x.step.at(-1) === 60"));
+    browser.until(
+        "report.charts.some((chart) => chart.figure.id === 'held-out-loss' && \
+        chart.data.series[0]?.y[0] === 3.25)",
+    );
+    let kept = format!(
+        "{loss}.plot === mark && mark.scales.x.max === 20 && \
+        document.contains(mark.root) && document.querySelectorAll('.controls').length === 1"
+    );
+    assert_eq!(browser.value(&kept), true, "the chart is the same, with its zoom");
+    let [svg, csv] = saved(&mut browser, &format!("{loss}.figure"));
+    assert!(svg.starts_with("<svg ") && csv.lines().count() == 61, "{csv:.200}");
+    assert_eq!(browser.problems, Vec::<String>::new());
 }
 
 #[test]

@@ -133,9 +133,13 @@ impl Chromium {
 
     /// Opens a file and waits until it is loaded.
     pub fn open(&mut self, path: &Path) {
-        let address = format!("file://{}", path.display());
+        self.open_address(&format!("file://{}", path.display()));
+    }
+
+    /// Opens an address and waits until its page is loaded.
+    pub fn open_address(&mut self, address: &str) {
         self.call("Page.navigate", json!({ "url": address }));
-        self.until("document.readyState === 'complete' && location.protocol === 'file:'");
+        self.until("document.readyState === 'complete' && location.protocol !== 'about:'");
     }
 
     /// What an expression is in the page.

@@ -33,6 +33,7 @@ mod phases;
 mod precision;
 mod report;
 mod report_damage;
+mod report_figures;
 mod run;
 mod runs;
 mod stale;

@@ -6,7 +6,10 @@ use super::common::{STUDENT, Workspace};
 fn a_run_ends_with_its_report() {
     let workspace = Workspace::new();
     let run = workspace.babyllama("run small.toml").done();
-    assert!(run.stderr.contains("the report is runs/small/report.html"), "{}", run.stderr);
+    let closing = "final. The report is runs/small/report.html.";
+    assert!(run.stdout.contains(closing), "{}", run.stdout);
+    let quiet = workspace.babyllama("run small.toml --quiet").done().stdout;
+    assert!(quiet.contains("up to date. The report is runs/small/report.html."), "{quiet}");
     let page = workspace.text("runs/small/report.html");
     for part in ["teacher", "student", "held-out loss", "by task", "The whole recipe", "draw"] {
         assert!(page.contains(part), "{part}");

@@ -92,6 +92,19 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     assert!(page.contains("Confirmed against the search"), "{page}");
     let report = format!("report {PLACE} --output page.html --figures figures");
     workspace.babyllama(&report).done();
+    // Its trials are its table, and its page stands behind that of runs.
+    let trials = format!("report {PLACE} --output page.html --csv trials.csv");
+    workspace.babyllama(&trials).done();
+    workspace.babyllama(&trials).done();
+    assert_eq!(workspace.text("trials.csv"), csv);
+    let run = "runs/trial-of-best";
+    fs::create_dir_all(workspace.path(run)).unwrap();
+    workspace.copy(&format!("{PLACE}/trials/00000/models/student"), run);
+    workspace.babyllama(&format!("report {PLACE} {run} --output both.html")).done();
+    let both = workspace.text("both.html");
+    assert!(both.contains("small: Search") && both.contains("Training loss"));
+    let mixed = format!("report {PLACE} {run} --output both.html --csv mixed.csv");
+    workspace.babyllama(&mixed).refused(2).names(&["trials of", PLACE]).advises("name one sweep");
     assert!(workspace.text("page.html").contains("History"));
     assert!(workspace.text("figures/history.csv").starts_with("trial,validation_loss,state\n0,"));
     workspace.write("mine.csv", "number,mine\n");

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use super::common::{RECIPE, Workspace};
 
 /// A server that was started, and its port.
-struct Watching {
+pub struct Watching {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Watching {
-    fn begin(workspace: &Workspace) -> Self {
-        let mut command = workspace.command(&["watch", "runs/small"]);
+    pub fn begin(workspace: &Workspace, folder: &str) -> Self {
+        let mut command = workspace.command(&["watch", folder]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let rest = line.strip_prefix("runs/small is at http://127.0.0.1:").unwrap();
+        let rest = line.strip_prefix(&format!("{folder} is at http://127.0.0.1:")).unwrap();
         let port = rest.split('/').next().unwrap().parse().unwrap();
         Self { child, port }
     }
@@ -46,7 +46,7 @@ fn a_run_is_watched_until_it_is_interrupted() {
     let workspace = Workspace::new();
     workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 6"));
     workspace.babyllama("run small.toml --only teacher").done();
-    let mut watching = Watching::begin(&workspace);
+    let mut watching = Watching::begin(&workspace, "runs/small");
     let page = watching.get("/");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(page.contains("curves.json") && page.contains("teacher"), "{page}");
@@ -73,9 +73,39 @@ fn a_run_is_watched_until_it_is_interrupted() {
 }
 
 #[test]
+fn trainings_evaluations_and_sweeps_are_watched_too() {
+    let workspace = Workspace::new();
+    let step = "{\"event\":\"step\",\"step\":1,\"loss\":7.25,\"tokens\":1,\"seconds\":1}\n";
+    workspace.write("alone/metrics.jsonl", step);
+    workspace.write("scores/m/model.json", "{\"models\":[\"gone\"]}");
+    workspace.write("sweep/store.txt", "sqlite:store.db\n");
+    for (folder, part) in [("alone", "its training stands at step 1"), ("scores", "gone")] {
+        let watching = Watching::begin(&workspace, folder);
+        assert!(watching.get("/").contains(part), "{folder}");
+        let news = watching.get("/news.json");
+        let loss = "{\"loss\":2.5,\"perplexity\":12.2,\"tokens\":9,\"files\":[]}";
+        match folder {
+            "alone" => {
+                workspace.write("alone/metrics.jsonl", step.repeat(2).replace("1,\"l", "2,\"l"))
+            }
+            _ => workspace.write("scores/m/loss/result.json", loss),
+        }
+        let begun = Instant::now();
+        while watching.get("/news.json") == news {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{folder} has no news");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let part = if folder == "alone" { "stands at step 2" } else { "2.500" };
+        assert!(watching.get("/parts.html").contains(part), "{folder}");
+    }
+    let watching = Watching::begin(&workspace, "sweep");
+    assert!(watching.get("/").contains("sweep.toml"), "the page of a sweep names what is lost");
+}
+
+#[test]
 fn what_is_no_run_and_a_port_that_is_taken_are_refused() {
     let workspace = Workspace::new();
-    workspace.babyllama("watch text").refused(1).names(&["text is no run's folder"]);
+    workspace.babyllama("watch text").refused(1).names(&["text holds no results"]);
     workspace.write("runs/small/recipe.toml", "");
     std::fs::create_dir(workspace.path("runs/small/stages")).unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -42,6 +42,10 @@ pub struct LossResult {
     /// What products were computed in, such as `f32`; not known of older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+    /// The content hash of the tokenizer, without which losses of a token do not compare; not known
+    /// of older files and of tokens that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
 }
 
 /// One file's share.

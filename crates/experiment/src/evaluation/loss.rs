@@ -96,7 +96,7 @@ pub fn measure(
             Err(TrainError::TooManyPositions { sequence_length, model, max_positions })?;
         }
     }
-    let (source, ends) = tokens(text, group, &should_stop)?;
+    let Tokens { source, ends, tokenizer } = tokens(text, group, &should_stop)?;
     for loaded in group {
         let vocab_size = loaded.model.config().vocab_size;
         train::data::check(&*source, "held-out", sequence_length, vocab_size)?;
@@ -130,6 +130,7 @@ pub fn measure(
         tokens: found.tokens,
         files: by_file.losses(),
         precision: Some(group[0].model.device().arithmetic().to_string()),
+        tokenizer,
     })
 }
 
@@ -139,15 +140,24 @@ const MOST_TOKENS_IN_MEMORY: usize = 1 << 24;
 /// The name of each file, and where its tokens end.
 pub(crate) type Ends = Vec<(String, usize)>;
 
-/// The tokens of a file, or of a folder of text as the group's tokenizer cuts it, with the name and
-/// the end of each text.
+/// What a loss is measured on.
+struct Tokens {
+    source: Box<dyn TokenSource>,
+    /// Of each text.
+    ends: Ends,
+    /// The content hash of the tokenizer, where it is known.
+    tokenizer: Option<String>,
+}
+
+/// The tokens of a file, or of a folder of text as the group's tokenizer cuts it.
 fn tokens(
     text: HeldoutText<'_>,
     group: &[LoadedModel],
     should_stop: ShouldStop<'_>,
-) -> Result<(Box<dyn TokenSource>, Ends)> {
+) -> Result<Tokens> {
     if text.raw_tokens {
-        return Ok((Box::new(TokenFile::raw(text.data)?), Vec::new()));
+        let source = Box::new(TokenFile::raw(text.data)?);
+        return Ok(Tokens { source, ends: Vec::new(), tokenizer: None });
     }
     if text.is_text() {
         let tokenizer = tokenizer(group)?;
@@ -156,7 +166,8 @@ fn tokens(
         if text.clean {
             texts = cleaners::clean(should_stop, texts);
         }
-        return encode(&tokenizer, &texts, should_stop);
+        let (source, ends) = encode(&tokenizer, &texts, should_stop)?;
+        return Ok(Tokens { source, ends, tokenizer: Some(tokenizer.content_hash()) });
     }
     let file = TokenFile::open(text.data)?;
     let tokenizer = tokenizer(group)?;
@@ -168,7 +179,8 @@ fn tokens(
         ))
         .advise("name the text itself, or tokens of these models' tokenizer");
     }
-    Ok((Box::new(file), Vec::new()))
+    let tokenizer = Some(tokenizer.content_hash());
+    Ok(Tokens { source: Box::new(file), ends: Vec::new(), tokenizer })
 }
 
 /// The tokens of texts, with the name and the end of each.

@@ -34,6 +34,9 @@ pub fn keep(outcome: &Outcome, model: &Path, data: &Path, precision: Arithmetic)
 /// The file with the data that a benchmark's scores are of, and the precision of the products.
 pub(crate) const DATA: &str = "data.json";
 
+/// The file with the texts that a model wrote, in its folder.
+pub(crate) const SAMPLES: &str = "samples.json";
+
 /// The path of the data in that file.
 fn shown(data: &Path) -> String {
     whole(data).to_string_lossy().into_owned()

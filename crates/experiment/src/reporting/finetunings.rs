@@ -3,34 +3,38 @@
 use std::collections::BTreeMap;
 
 use eval::classification::{find_task, selection_metric};
+use report::figures::Palette;
 use report::page::{Curves, Series};
 use train::finetune::Evaluation;
 
-use super::curves::{FINETUNING, chart};
+use super::curves::{FINETUNING, OfModel, chart};
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::finetuning::result::FinetuneHistory;
 
 /// Two charts for each task that models were fine-tuned for, with a curve for each model and seed.
-pub(super) fn curves(models: &[(&str, &ModelScores)]) -> Vec<Curves> {
-    let mut tasks: BTreeMap<&str, Vec<(String, &FinetuneHistory)>> = BTreeMap::new();
+pub(super) fn curves(models: &[(&str, &ModelScores)], palette: &Palette) -> Vec<Curves> {
+    let mut tasks: BTreeMap<&str, Vec<(&str, &FinetuneHistory)>> = BTreeMap::new();
     for (model, scores) in models {
         // By the rules of 2024 one training answers two tasks.
         let own = scores.finetuned().filter(|result| result.score.name == result.course.trained_on);
         for course in own.map(|result| &result.course) {
-            let name = format!("{model}, seed {}", course.settings.seed);
-            tasks.entry(&course.trained_on).or_default().push((name, course));
+            tasks.entry(&course.trained_on).or_default().push((model, course));
         }
     }
-    tasks.into_iter().flat_map(|(task, courses)| of_task(task, &courses)).collect()
+    tasks.into_iter().flat_map(|(task, courses)| of_task(task, &courses, palette)).collect()
 }
 
-fn of_task(task: &str, courses: &[(String, &FinetuneHistory)]) -> Vec<Curves> {
+fn of_task(task: &str, courses: &[(&str, &FinetuneHistory)], palette: &Palette) -> Vec<Curves> {
     let metric = courses.first().map(|(_, course)| selection_metric(course.labels.len()));
     let metric = metric.map_or("metric", |metric| metric.name());
     let title = find_task(task).map_or(task, |known| known.name);
-    let of = |value: &dyn Fn(&Evaluation) -> f64| -> Vec<Series> {
+    let of = |value: &dyn Fn(&Evaluation) -> f64| -> Vec<OfModel> {
         let with_points = courses.iter().filter(|(_, course)| !course.history.is_empty());
-        with_points.map(|(name, course)| series(name, course, value)).collect()
+        let of_model = |(model, course): &(&str, &FinetuneHistory)| {
+            let name = format!("{model}, seed {}", course.settings.seed);
+            OfModel { model: (*model).to_owned(), series: series(&name, course, value) }
+        };
+        with_points.map(of_model).collect()
     };
     let charts = [
         chart(
@@ -38,12 +42,14 @@ fn of_task(task: &str, courses: &[(String, &FinetuneHistory)]) -> Vec<Curves> {
             &format!("{title}: validation loss"),
             "Mean cross-entropy of the validation items while the model is fine-tuned.",
             of(&|evaluation| evaluation.loss),
+            palette,
         ),
         chart(
             &format!("{FINETUNING}{task}-metric"),
             &format!("{title}: validation {metric}, percent"),
             "What chooses the weights.",
             of(&|evaluation| 100.0 * evaluation.metric),
+            palette,
         ),
     ];
     charts.into_iter().filter(|curves| !curves.series.is_empty()).collect()
@@ -59,5 +65,5 @@ fn series(name: &str, course: &FinetuneHistory, value: impl Fn(&Evaluation) -> f
         column(&|evaluation| share(evaluation) * course.tokens as f64),
         column(&|evaluation| share(evaluation) * course.seconds),
     ];
-    Series { name: name.to_owned(), x, y: course.history.iter().map(value).collect() }
+    Series { name: name.to_owned(), place: 0, x, y: course.history.iter().map(value).collect() }
 }

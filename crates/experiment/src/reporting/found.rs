@@ -13,8 +13,10 @@ use serde::de::DeserializeOwned;
 use super::models::{self, FoundModel};
 use super::{records, scores};
 use crate::evaluation::all::model_scores::ModelScores;
+use crate::held_out::HeldOut;
 use crate::lock;
 use crate::run::clean::entries;
+use crate::run::exposure;
 use crate::run::samples::Sample;
 use crate::stage::Record;
 
@@ -35,6 +37,8 @@ pub(super) struct Found {
     pub(super) models: Vec<FoundModel>,
     /// What was scored.
     pub(super) scores: Vec<FoundScores>,
+    /// What losses of the folder's own models are measured on.
+    pub(super) held_out: HeldOut,
     /// The text that each model has seen.
     pub(super) exposure: BTreeMap<String, serde_json::Value>,
     /// What a reader may look for and does not find.
@@ -57,6 +61,8 @@ pub(super) struct FoundScores {
     pub(super) scores: ModelScores,
     pub(super) rules: Option<Rules>,
     pub(super) held_out_loss: Option<f64>,
+    /// What that is measured on.
+    pub(super) held_out: HeldOut,
     /// What it wrote.
     pub(super) samples: Vec<Sample>,
     /// Where the items of a benchmark are, by its name.
@@ -78,6 +84,7 @@ impl Found {
             records: BTreeMap::new(),
             models: Vec::new(),
             scores: Vec::new(),
+            held_out: HeldOut::default(),
             exposure: BTreeMap::new(),
             missing: Vec::new(),
         };
@@ -85,8 +92,7 @@ impl Found {
         if has("recipe.toml") || has("stages") || has("models") {
             found.look_at_run();
         } else if has("metrics.jsonl") {
-            found.read_times();
-            models::add(&mut found, &in_one_line(name), folder, None);
+            found.look_at_training();
         } else {
             scores::look_at_evaluation(&mut found);
         }
@@ -139,11 +145,31 @@ impl Found {
         None
     }
 
+    /// Looks into the folder of a training outside a run.
+    fn look_at_training(&mut self) {
+        let (folder, name) = (self.folder.clone(), in_one_line(&self.name));
+        self.read_times();
+        let path = folder.join(HeldOut::FILE);
+        let what = ("what the held-out loss is measured on", "");
+        self.held_out = self.json(&path, what, None).unwrap_or_default();
+        models::add(self, &name, &folder, None);
+        let path = folder.join(exposure::FILE);
+        let Some(seen) = self.json::<serde_json::Value>(&path, ("words seen", ""), None) else {
+            return;
+        };
+        if seen.get("words").is_none() {
+            let why = "they are counted where a tokenizer is named with --tokenizer.";
+            self.lacks("words seen", "", why);
+        }
+        self.exposure.insert(name, seen);
+    }
+
     fn look_at_run(&mut self) {
         let folder = self.folder.clone();
         self.read_recipe(&folder.join("recipe.toml"));
         self.read_times();
         records::read(self, &folder, "");
+        self.held_out = self.held_out_of_run();
         let recipe = self.recipe.as_ref().and_then(|(_, recipe)| recipe.get("models"));
         let recipe = recipe.and_then(toml::Value::as_table).cloned().unwrap_or_default();
         let mut names: Vec<String> = recipe.keys().cloned().collect();
@@ -156,8 +182,18 @@ impl Found {
         for name in &names {
             models::add(self, name, &folder.join("models").join(name), recipe.get(name));
         }
-        self.read_exposure(&folder.join("exposure.json"));
+        self.read_exposure(&folder.join(exposure::FILE));
         scores::look_at_run(self);
+    }
+
+    /// What losses of a run's models are measured on, by its records and its tokens.
+    fn held_out_of_run(&self) -> HeldOut {
+        let tokens = self.folder.join("tokens/validation.bin");
+        let tokenizer = || corpus::TokenFile::open(&tokens).ok()?.tokenizer_hash();
+        let known = HeldOut::of_records(|name| self.records.get(name));
+        // What is not recorded is still the same for all models of the run.
+        let stage = known.stage.clone().unwrap_or_else(|| self.folder.display().to_string());
+        HeldOut { tokenizer: tokenizer(), stage: Some(stage), ..known }
     }
 
     fn read_recipe(&mut self, path: &Path) {
@@ -205,10 +241,15 @@ impl Found {
 
     /// Reads the words that models have seen, which a run writes when all models are scored.
     fn read_exposure(&mut self, path: &Path) {
-        let is_over = !self.models.is_empty() && self.models.iter().all(|model| model.is_finished);
+        // A run under way will come to it.
+        let is_expected =
+            self.process.is_none() && self.models.iter().any(|model| model.is_finished);
         let place = path.display();
-        let why = format!("{place} is not there; it is written when all models are scored.");
-        let found = self.json(path, ("words seen", ""), is_over.then_some(&why[..]));
+        let why = format!(
+            "{place} is not there; a run writes it when all its models are scored, and not with \
+             `--only`."
+        );
+        let found = self.json(path, ("words seen", ""), is_expected.then_some(&why[..]));
         let Some(found) = found else { return };
         self.exposure = found;
         let is_known = |name: &str| {

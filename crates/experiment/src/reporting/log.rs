@@ -140,6 +140,11 @@ impl Log {
         self.steps.has(quantity as usize)
     }
 
+    /// Whether it has held-out losses.
+    pub(super) fn is_evaluated(&self) -> bool {
+        self.evaluations.has(0)
+    }
+
     /// The held-out losses.
     pub(super) fn held_out(&self, name: &str, points: usize) -> Option<Series> {
         self.evaluations.series(name, 0, points)
@@ -187,7 +192,7 @@ impl<const N: usize> Columns<N> {
         let places = decimate::places(values, points);
         let pick = |column: &Vec<f64>| places.iter().map(|&place| column[place]).collect();
         let x = Axis::ALL.map(|axis| pick(&self.x[axis as usize]));
-        Some(Series { name: name.to_owned(), x, y: pick(values) })
+        Some(Series { name: name.to_owned(), place: 0, x, y: pick(values) })
     }
 }
 

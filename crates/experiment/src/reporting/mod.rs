@@ -7,6 +7,7 @@ mod curves;
 mod finetunings;
 mod found;
 mod log;
+mod losses;
 mod model_tables;
 mod models;
 mod papers;
@@ -15,9 +16,11 @@ mod scores;
 mod sections;
 mod settings;
 mod tasks;
+mod watched;
 
 use std::path::{Path, PathBuf};
 
+use report::figures::Palette;
 use report::page::{Block, Page, Section};
 
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
@@ -26,6 +29,8 @@ use crate::files;
 use crate::outputs::{Kind, same};
 use crate::run::clean::entries;
 use found::Found;
+
+pub use watched::{stamp, stamp_of};
 
 /// The name of the page in the folder of a run.
 pub const PAGE: &str = "report.html";
@@ -50,18 +55,35 @@ pub fn page(folders: &[PathBuf]) -> Result<Page> {
         [name] => name.clone(),
         names => format!("{} runs: {}", names.len(), names.join(", ")),
     };
+    let palette = palette(&all);
     let sections = vec![
         section("Not here", sections::missing(&all)),
         section("Results", sections::results(&all)),
-        section("Training", sections::curves(&all)),
-        section("Fine-tuning", sections::finetunings(&all)),
-        section("Figures", sections::figures(&all)),
+        section("Training", sections::curves(&all, &palette)),
+        section("Fine-tuning", sections::finetunings(&all, &palette)),
+        section("Figures", sections::figures(&all, &palette)),
         section("Tasks", sections::tasks(&all)),
         section("Items", sections::items(&all)),
         section("Samples", sections::samples(&all)),
         section("Recipe", sections::recipes(&all)),
     ];
     Ok(Page { title, subtitle: sections::subtitle(&all), sections })
+}
+
+/// The order of all models of a page, by which each has one color: trained models, ensembles and
+/// what was scored, lines over several runs, printed scores.
+fn palette(all: &[Found]) -> Palette {
+    let several = all.len() > 1;
+    let models = |found: &Found| -> Vec<String> {
+        let trained = found.models.iter().map(|model| &model.name);
+        let scored = found.scores.iter().map(|one| &one.scores.name);
+        trained.chain(scored).map(|model| named(found, model, several)).collect()
+    };
+    let mut names: Vec<String> = all.iter().flat_map(models).collect();
+    let scored = all.iter().flat_map(|found| &found.scores);
+    names.extend(scored.map(|one| one.scores.name.clone()));
+    names.extend(papers::PRINTED.map(papers::printed));
+    Palette::of(names.iter().map(String::as_str))
 }
 
 /// Refuses folders that are not there or named twice.

@@ -7,9 +7,11 @@ use report::{Align, Table, TableRow, closing_table};
 use super::found::Found;
 use super::models::FoundModel;
 use super::named;
+use crate::held_out::{self, HeldOut};
 
-/// Losses, scores, speed and seeds as at the end of a run.
-pub(super) fn results(all: &[Found]) -> Option<Table> {
+/// Losses, scores, speed and seeds as at the end of a run, and a sentence on losses that do not
+/// compare.
+pub(super) fn results(all: &[Found]) -> Option<(String, Table)> {
     let outcomes = all.iter().flat_map(|found| &found.scores).flat_map(|one| &one.scores.outcomes);
     let mut titles: Vec<String> = Vec::new();
     for title in outcomes.map(|outcome| outcome.result.title()) {
@@ -17,43 +19,55 @@ pub(super) fn results(all: &[Found]) -> Option<Table> {
             titles.push(title);
         }
     }
-    let rows: Vec<TableRow> =
-        all.iter().flat_map(|found| rows(found, all.len() > 1, &titles)).collect();
-    (!rows.is_empty()).then(|| closing_table(&rows, &titles))
+    let (mut rows, held_out): (Vec<TableRow>, Vec<Option<&HeldOut>>) =
+        all.iter().flat_map(|found| rows(found, all.len() > 1, &titles)).unzip();
+    let (letters, sentence) = held_out::letters(&held_out);
+    rows.iter_mut().zip(letters).for_each(|(row, letter)| row.letter = letter);
+    (!rows.is_empty()).then(|| (sentence, closing_table(&rows, &titles)))
 }
 
+/// A row with what its loss is measured on, where it has one.
+type Row<'a> = (TableRow, Option<&'a HeldOut>);
+
 /// Models in the recipe's order, also those that are not scored yet, then ensembles.
-fn rows(found: &Found, several: bool, titles: &[String]) -> Vec<TableRow> {
+fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> {
     let models = found.models.iter().map(|model| {
         let scores = found.scores.iter().find(|one| one.scores.name == model.name);
         let outcomes = scores.map_or(&[][..], |one| &one.scores.outcomes);
         let summary = model.summary;
         let own = summary.and_then(|summary| summary.best_loss);
-        TableRow {
+        let scored = scores.and_then(|one| one.held_out_loss.map(|loss| (loss, &one.held_out)));
+        let loss = scored.or(own.map(|loss| (loss, &model.held_out)));
+        let row = TableRow {
             model: named(found, &model.name, several),
             parameters: scores.map_or(0, |one| one.scores.parameters),
             best_epoch: summary.and_then(|summary| summary.best_epoch),
-            held_out_loss: scores.and_then(|one| one.held_out_loss).or(own),
+            held_out_loss: loss.map(|(loss, _)| loss),
+            letter: String::new(),
             pairs: shares(outcomes, titles),
             tokens_per_second: summary.and_then(|summary| summary.tokens_per_second()),
             minutes: summary.map(|summary| summary.seconds / 60.0),
             seed: model.seed.and_then(|seed| u64::try_from(seed).ok()),
             spread: None,
-        }
+        };
+        (row, loss.map(|(_, held_out)| held_out))
     });
     let others = found
         .scores
         .iter()
         .filter(|one| found.models.iter().all(|model| model.name != one.scores.name));
-    let others = others.map(|one| TableRow {
-        model: named(found, &one.scores.name, several),
-        parameters: one.scores.parameters,
-        held_out_loss: one.held_out_loss,
-        pairs: shares(&one.scores.outcomes, titles),
-        ..TableRow::default()
+    let others = others.map(|one| {
+        let row = TableRow {
+            model: named(found, &one.scores.name, several),
+            parameters: one.scores.parameters,
+            held_out_loss: one.held_out_loss,
+            pairs: shares(&one.scores.outcomes, titles),
+            ..TableRow::default()
+        };
+        (row, one.held_out_loss.map(|_| &one.held_out))
     });
-    // What was fine-tuned alone has none of these numbers.
-    let is_known = |row: &TableRow| {
+    // What was fine-tuned alone, from a folder that is gone, has none of these numbers.
+    let is_known = |(row, _): &Row<'_>| {
         row.parameters > 0 || row.held_out_loss.is_some() || row.pairs.iter().any(Option::is_some)
     };
     models.chain(others.filter(is_known)).collect()

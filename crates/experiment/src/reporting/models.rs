@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::found::Found;
 use super::log::Log;
+use crate::held_out::HeldOut;
 use crate::stage::{Record, StageEnd};
 use crate::training_log::TrainingSummary;
 use crate::verify::{FINAL, FINISHED};
@@ -25,6 +26,8 @@ pub(super) struct FoundModel {
     pub(super) is_teacher: bool,
     /// Of its training.
     pub(super) seed: Option<i64>,
+    /// What the losses along its training are measured on.
+    pub(super) held_out: HeldOut,
 }
 
 /// Adds a model by its folder and its section of the recipe.
@@ -50,7 +53,12 @@ pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<
     let has_teachers = section.is_some_and(|section| section.get("distill").is_some());
     let is_teacher = found.recipe.as_ref().is_some_and(|(_, recipe)| teaches(recipe, name));
     let seed = section.and_then(|section| section.get("train")?.get("seed")?.as_integer());
+    let train = section.and_then(|section| section.get("train"));
+    let length = train.and_then(|train| train.get("sequence_length")?.as_integer());
+    let length = length.and_then(|length| u64::try_from(length).ok());
+    let sequence_length = length.or(found.held_out.sequence_length);
     found.models.push(FoundModel {
+        held_out: HeldOut { sequence_length, ..found.held_out.clone() },
         name: name.to_owned(),
         log,
         summary,

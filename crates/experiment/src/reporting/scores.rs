@@ -5,17 +5,25 @@ use std::path::{Component, Path, PathBuf};
 
 use eval::age_of_acquisition::AgeScore;
 use eval::output::predictions;
-use eval::{BENCHMARKS, Benchmark, BenchmarkResult, FileLoss, Kind, LossResult, Measured, Outcome};
+use eval::{
+    BENCHMARKS, Benchmark, BenchmarkResult, FileLoss, HeldOutLoss, Kind, LossResult, Measured,
+    Outcome,
+};
+use model::hugging_face::load_any_config;
+use report::format::grouped;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::found::{Found, FoundScores, read};
 use super::records;
 use crate::evaluation::all::model_scores::ModelScores;
-use crate::evaluation::results::DATA;
+use crate::evaluation::results::{DATA, SAMPLES};
 use crate::finetuning::result::FinetuneResult;
+use crate::held_out::{HeldOut, text_of};
 use crate::run::clean::entries;
 use crate::run::evaluation::{RunScores, file_name, stage_name};
+use crate::run::samples::{LARGEST, Sample};
+use crate::stage::{Record, Stage};
 
 /// Reads `evaluation/` of a run.
 pub(super) fn look_at_run(found: &mut Found) {
@@ -117,7 +125,38 @@ fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
         }
         scores.measured.push(loss(value, run.sources));
     }
-    FoundScores { scores, rules, held_out_loss: run.held_out_loss, samples: run.samples, data }
+    if let ([_], true) = (&run.models[..], run.samples.is_empty()) {
+        found.lacks("samples", &name, why_no_samples(run.parameters));
+    }
+    let held_out = run.held_out.unwrap_or_else(|| held_out_of(found, &run.models));
+    let (held_out_loss, samples) = (run.held_out_loss, run.samples);
+    FoundScores { scores, rules, held_out_loss, held_out, samples, data }
+}
+
+/// What a loss is measured on whose file does not state it, by the record of the stage.
+fn held_out_of(found: &Found, subject: &[String]) -> HeldOut {
+    let Some(record) = found.records.get(&stage_name(subject)) else {
+        return found.held_out.clone();
+    };
+    let sequence_length = record.stage().settings().get(3).and_then(|it| it.get(0)?.as_u64());
+    let used = record.stage().used("tokens").map(str::to_owned);
+    match used == found.held_out.stage {
+        true => HeldOut { sequence_length, ..found.held_out.clone() },
+        // The text was another one when this was scored.
+        false => HeldOut { sequence_length, stage: used, ..HeldOut::default() },
+    }
+}
+
+/// Why a model by itself has no samples.
+fn why_no_samples(parameters: u64) -> String {
+    match parameters > LARGEST as u64 {
+        true => format!(
+            "models of more than {} weights write none when they are scored; `babyllama \
+             generate` lets them write.",
+            grouped(LARGEST as u64)
+        ),
+        false => "these scores are of a version of the program that did not write any.".to_owned(),
+    }
 }
 
 /// Whether a path that a file states is that of a file in a folder itself.
@@ -131,8 +170,14 @@ fn is_in(path: &Path, folder: &Path) -> bool {
 fn loss(value: f64, sources: Vec<FileLoss>) -> Measured {
     let tokens = sources.iter().map(|source| source.predicted_tokens).sum();
     let files = if sources.len() > 1 { sources } else { Vec::new() };
-    let result =
-        LossResult { loss: value, perplexity: value.exp(), tokens, files, precision: None };
+    let result = LossResult {
+        loss: value,
+        perplexity: value.exp(),
+        tokens,
+        files,
+        precision: None,
+        tokenizer: None,
+    };
     Measured { json: Value::Null, ..result.measured() }
 }
 
@@ -167,9 +212,12 @@ pub(super) fn look_at_evaluation(found: &mut Found) {
         let (path, name) = (folder.join("model.json"), shown_name(folder));
         let expected = format!("{} is not there.", path.display());
         let what = ("place of the model", &name[..]);
-        let _: Option<ModelFile> = found.json(&path, what, Some(&expected));
+        let model: Option<ModelFile> = found.json(&path, what, Some(&expected));
         records::read(found, folder, &format!("{name}: "));
-        let scores = of_model(found, folder);
+        let mut scores = of_model(found, folder);
+        if let Some(model) = model {
+            add_of_folders(found, &mut scores, &model.models, folder);
+        }
         found.scores.push(scores);
     }
 }
@@ -177,8 +225,46 @@ pub(super) fn look_at_evaluation(found: &mut Found) {
 /// What `model.json` of a model's scores has to state.
 #[derive(Deserialize)]
 struct ModelFile {
-    #[serde(rename = "models")]
-    _models: Vec<String>,
+    models: Vec<PathBuf>,
+}
+
+/// Adds what the folders of the models state, and what `evaluate all` had the model write.
+fn add_of_folders(found: &mut Found, all: &mut FoundScores, models: &[PathBuf], folder: &Path) {
+    let name = all.scores.name.clone();
+    let configs: Result<Vec<_>, _> = models.iter().map(|path| load_any_config(path)).collect();
+    match &configs {
+        Ok(configs) => {
+            let parameters = configs.iter().map(|config| config.parameter_count() as u64);
+            all.scores.parameters = parameters.sum();
+        }
+        Err(cause) => {
+            let why = format!("the folder of the model cannot be read: {}.", one_line(cause));
+            found.lacks("parameters", &name, why);
+        }
+    }
+    let path = folder.join(SAMPLES);
+    if let Some(samples) = found.json::<Vec<Sample>>(&path, ("samples", &name), None) {
+        if samples.is_empty() {
+            found.lacks("samples", &name, why_no_samples(all.scores.parameters));
+        }
+        all.samples = samples;
+        return;
+    }
+    // Other commands than `evaluate all` have models write nothing, and keep no such records.
+    let is_all = folder.join("stages").is_dir() && !path.exists();
+    let why = match &configs {
+        _ if !is_all => return,
+        _ if models.len() > 1 => "an ensemble writes none.",
+        Ok(configs) if configs.iter().any(|config| !config.architecture.is_causal()) => {
+            "a masked model writes no text."
+        }
+        _ => "`evaluate all` had the model write none yet; the same command again does.",
+    };
+    found.lacks("samples", &name, why);
+}
+
+fn one_line(cause: &impl std::fmt::Display) -> String {
+    report::format::in_one_line(&cause.to_string())
 }
 
 /// What the file beside a benchmark's scores has to state.
@@ -204,6 +290,7 @@ fn of_model(found: &mut Found, folder: &Path) -> FoundScores {
         scores: ModelScores::of(&name, &name, 0),
         rules: None,
         held_out_loss: None,
+        held_out: HeldOut::default(),
         samples: Vec::new(),
         data: BTreeMap::new(),
     };
@@ -226,6 +313,7 @@ fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchma
         Kind::HeldOutLoss => {
             if let Some(result) = found.json::<LossResult>(&path, what, unfinished) {
                 all.held_out_loss = Some(result.loss);
+                all.held_out = held_out_of_text(found, &name, &result);
                 all.scores.measured.push(result.measured());
             }
         }
@@ -249,6 +337,23 @@ fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchma
             all.scores.outcomes.push(Outcome { result, predictions });
         }
         Kind::FineTuned(_) => add_finetuned(found, all, place),
+    }
+}
+
+/// What the loss of `evaluate all` is measured on, by the record of its stage.
+fn held_out_of_text(found: &Found, name: &str, result: &LossResult) -> HeldOut {
+    let record = found.records.get(&format!("{name}: {}", HeldOutLoss.name()));
+    let stage = record.map(Record::stage);
+    let settings = stage.and_then(|stage| stage.settings().get(0));
+    let is_cleaned = settings.and_then(|it| it.get(0)?.as_bool()).unwrap_or(false);
+    let files = stage.into_iter().flat_map(Stage::files);
+    let files = files.map(|(name, hash)| (name.to_owned(), hash.to_owned())).collect();
+    HeldOut {
+        text: text_of(files, is_cleaned),
+        tokenizer: result.tokenizer.clone(),
+        sequence_length: settings.and_then(|it| it.get(1)?.as_u64()),
+        predicted: Some(result.tokens as u64),
+        ..HeldOut::default()
     }
 }
 

@@ -1,15 +1,17 @@
 //! The parts of the page.
 
-use eval::{BENCHMARKS, Rules};
+use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Outcome, Rules};
+use report::figures::Palette;
 use report::format::{counted, time_of_day};
 use report::page::{Block, Sample};
 
 use super::curves;
 use super::found::{Found, FoundScores, items as items_at};
 use super::tasks::{self, Answers};
-use super::{finetunings, model_tables, named, papers, records, settings};
+use super::{finetunings, losses, model_tables, named, papers, records, settings};
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::all::report as tables;
+use crate::held_out::{self, HeldOut};
 
 /// When and where the folders were filled.
 pub(super) fn subtitle(all: &[Found]) -> String {
@@ -93,21 +95,51 @@ fn renamed(all: &[Found]) -> (Vec<ModelScores>, Rules) {
     (renamed.collect(), rules)
 }
 
+/// The models that tables and figures of benchmarks leave out, as other rules scored them.
+fn other_rules(all: &[Found], rules: Rules) -> Option<Block> {
+    let scored = scored(all);
+    let others = scored.iter().filter_map(|(name, _, one)| {
+        let own = one.rules.filter(|own| *own != rules)?;
+        Some(format!("{name} ({})", own.name()))
+    });
+    let others: Vec<String> = others.collect();
+    (!others.is_empty()).then(|| Block::Missing {
+        what: format!("scores of {} beside the others", others.join(", ")),
+        why: format!("scores of different rules do not compare; these are by {}.", rules.name()),
+    })
+}
+
+/// A sentence on scored losses that do not compare with the others; empty where all do.
+fn losses_apart(all: &[Found]) -> String {
+    let scored = scored(all);
+    let with_loss = scored.iter().filter(|(.., one)| one.held_out_loss.is_some());
+    let (names, measured): (Vec<&str>, Vec<&HeldOut>) =
+        with_loss.map(|(name, _, one)| (&name[..], &one.held_out)).unzip();
+    let groups = held_out::groups(&measured);
+    groups.first().map_or_else(String::new, |base| {
+        held_out::apart("apart from the others are", &names, &measured, base)
+    })
+}
+
 pub(super) fn results(all: &[Found]) -> Vec<Block> {
     let mut blocks = Vec::new();
-    blocks.extend(model_tables::results(all).map(|found| table("", found)));
+    blocks.extend(model_tables::results(all).map(|(apart, found)| match apart.is_empty() {
+        true => table("", found),
+        // The first sentence names the table's files.
+        false => table(&format!("Results. {apart}"), found),
+    }));
     blocks.extend(
         model_tables::trainings(all)
             .map(|found| table("How they were trained, and the text that they have seen.", found)),
     );
     let (scores, rules) = renamed(all);
+    blocks.extend(other_rules(all, rules));
     match tables::overview(&scores, rules) {
         _ if scores.is_empty() => {}
         Ok(overview) => {
-            blocks.push(table(
-                &format!("By the rules of {}. {}", rules.name(), tables::EXPLANATION),
-                overview,
-            ));
+            let losses = losses_apart(all);
+            let caption = format!("By the rules of {}. {}", rules.name(), tables::EXPLANATION);
+            blocks.push(table(format!("{caption} {losses}").trim_end(), overview));
         }
         Err(error) => {
             blocks.push(Block::Missing { what: "intervals".to_owned(), why: error.cause() });
@@ -117,48 +149,74 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
     blocks
 }
 
-pub(super) fn curves(all: &[Found]) -> Vec<Block> {
+pub(super) fn curves(all: &[Found], palette: &Palette) -> Vec<Block> {
     let several = all.len() > 1;
-    let mut logs = Vec::new();
+    let (mut logs, mut measured) = (Vec::new(), Vec::new());
     for found in all {
         for model in &found.models {
-            logs.extend(model.log.as_ref().map(|log| (named(found, &model.name, several), log)));
+            let Some(log) = &model.log else { continue };
+            logs.push((named(found, &model.name, several), log));
+            if log.is_evaluated() {
+                measured.push((named(found, &model.name, several), &model.held_out));
+            }
         }
     }
-    curves::curves(&logs).into_iter().map(Block::Curves).collect()
+    let (names, measured): (Vec<&str>, Vec<&HeldOut>) =
+        measured.iter().map(|(name, held_out)| (&name[..], *held_out)).unzip();
+    let groups = held_out::groups(&measured);
+    let apart = groups.first().map_or_else(String::new, |base| {
+        held_out::apart("apart from the others are", &names, &measured, base)
+    });
+    curves::curves(&logs, &apart, palette).into_iter().map(Block::Curves).collect()
 }
 
 /// Curves of fine-tunings.
-pub(super) fn finetunings(all: &[Found]) -> Vec<Block> {
+pub(super) fn finetunings(all: &[Found], palette: &Palette) -> Vec<Block> {
     let named = scored(all);
     let models: Vec<(&str, &ModelScores)> =
         named.iter().map(|(name, _, one)| (&name[..], &one.scores)).collect();
-    finetunings::curves(&models).into_iter().map(Block::Curves).collect()
+    finetunings::curves(&models, palette).into_iter().map(Block::Curves).collect()
 }
 
 /// The papers' figures, as far as there is something to draw.
-pub(super) fn figures(all: &[Found]) -> Vec<Block> {
+pub(super) fn figures(all: &[Found], palette: &Palette) -> Vec<Block> {
     let (named, (scores, rules)) = (scored(all), renamed(all));
-    let mut figures = Vec::new();
-    figures.extend(papers::beside_printed(&scores, rules));
-    figures.extend(papers::violins(&scores, rules));
-    figures.extend(papers::fits(&named));
-    figures.extend(papers::scalings(all));
-    figures.extend(papers::sources(&scores));
+    let mut blocks = Vec::new();
+    let printed = papers::beside_printed(&scores, rules, palette).into_iter();
+    let violins = papers::violins(&scores, rules, palette);
+    blocks.extend(printed.chain(violins).map(Block::Figure));
+    blocks.extend(losses::fits(&named, palette));
+    blocks.extend(losses::scalings(all, palette));
+    blocks.extend(losses::sources(&named, palette));
     for &benchmark in BENCHMARKS {
         let found = comparable(&named, benchmark);
-        let answers: Vec<Answers<'_>> = found.iter().map(|(answers, _)| *answers).collect();
-        figures.extend(papers::groups(&answers));
+        let figure = papers::groups(&found.answers(), &found.left_out, palette);
+        blocks.extend(figure.map(Block::Figure));
     }
-    figures.into_iter().map(Block::Figure).collect()
+    blocks
 }
 
-/// The answers to a benchmark of all models that answered the same items, the one that others are
-/// compared with first, and where the items are.
+/// The models whose answers to a benchmark are compared.
+struct Comparable<'a> {
+    /// Those that answered the same items, the one that others are compared with first, with where
+    /// the items are.
+    models: Vec<(Answers<'a>, &'a FoundScores)>,
+    /// A sentence on the others, with the reasons; empty where there are none.
+    left_out: String,
+}
+
+impl<'a> Comparable<'a> {
+    fn answers(&self) -> Vec<Answers<'a>> {
+        self.models.iter().map(|(answers, _)| *answers).collect()
+    }
+}
+
+/// The answers to a benchmark of the models that answered the same items: of different ones those
+/// that most models answered.
 fn comparable<'a>(
     scored: &'a [(String, &'a Found, &'a FoundScores)],
     benchmark: &dyn eval::Benchmark,
-) -> Vec<(Answers<'a>, &'a FoundScores)> {
+) -> Comparable<'a> {
     let mut answers: Vec<(u8, Answers<'_>, &FoundScores)> = Vec::new();
     for (name, found, one) in scored {
         let Some(outcome) = one.scores.outcome(benchmark) else { continue };
@@ -171,16 +229,31 @@ fn comparable<'a>(
             None if found.models.is_empty() => 0,
             None => 3,
         };
-        if !outcome.predictions.is_empty() {
-            answers.push((rank, Answers { model: name, outcome }, one));
-        }
+        answers.push((rank, Answers { model: name, outcome }, one));
     }
     answers.sort_by_key(|(rank, ..)| *rank);
-    let first = answers.first().map(|(_, first, _)| first.outcome);
-    let is_same = |(_, answers, _): &(u8, Answers<'_>, &FoundScores)| {
-        first.is_some_and(|first| tasks::is_same(first, answers.outcome))
+    let alike = |outcome: &Outcome| {
+        answers.iter().filter(|(_, other, _)| tasks::is_same(outcome, other.outcome)).count()
     };
-    answers.into_iter().filter(is_same).map(|(_, answers, one)| (answers, one)).collect()
+    // Of equal counts the first.
+    let most = answers.iter().rev().max_by_key(|(_, one, _)| alike(one.outcome));
+    let Some(base) = most.map(|(_, base, _)| base.outcome) else {
+        return Comparable { models: Vec::new(), left_out: String::new() };
+    };
+    let (models, others): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|(_, one, _)| tasks::is_same(base, one.outcome));
+    let why = |(_, other, _): &(u8, Answers<'_>, &FoundScores)| {
+        format!("{} ({})", other.model, tasks::difference(base, other.outcome))
+    };
+    let others: Vec<String> = others.iter().map(why).collect();
+    let left_out = match others.is_empty() {
+        true => String::new(),
+        false => {
+            format!("Left out, as only answers to the same items compare: {}.", others.join("; "))
+        }
+    };
+    let models = models.into_iter().map(|(_, answers, one)| (answers, one)).collect();
+    Comparable { models, left_out }
 }
 
 pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
@@ -188,13 +261,21 @@ pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
     let scored = scored(all);
     for &benchmark in BENCHMARKS {
         let found = comparable(&scored, benchmark);
-        let answers: Vec<Answers<'_>> = found.iter().map(|(answers, _)| *answers).collect();
-        let [first, _, ..] = &answers[..] else { continue };
+        let answers = found.answers();
+        let [first, _, ..] = &answers[..] else {
+            if !found.left_out.is_empty() {
+                let what = format!("{} of several models task by task", benchmark.title());
+                blocks.push(Block::Missing { what, why: found.left_out });
+            }
+            continue;
+        };
         let title = first.outcome.result.title();
         if benchmark.reference().is_empty() && answers.len() <= tasks::MOST_MODELS {
             marked.push(title.clone());
         }
-        let left_out = tasks::left_out(&answers, &title);
+        let others = Some(found.left_out).filter(|others| !others.is_empty());
+        let others = others.map_or_else(String::new, |others| format!(" {others}"));
+        let left_out = tasks::left_out(&answers, &title) + &others;
         for by_group in [true, false] {
             let what = if by_group { "by group" } else { "by task" };
             let caption = format!("{title} {what}. {}{left_out}", tasks::MARKS);
@@ -211,8 +292,11 @@ pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
     // Tables without printed scores have nothing that the ones above lack.
     let printed = |(title, ..): &(String, report::Table, String)| !marked.contains(title);
     let rest = tables::task_tables(&scores, rules).filter(printed);
+    let losses = losses_apart(all);
     blocks.extend(rest.map(|(title, found, notes)| {
-        table(format!("{title}. {}", notes.replace('\n', " ")).trim_end(), found)
+        let losses = if title == HeldOutLoss.title() { &losses } else { "" };
+        let notes = format!("{} {losses}", notes.replace('\n', " ").trim_end());
+        table(format!("{title}. {notes}").trim_end(), found)
     }));
     blocks
 }
@@ -222,7 +306,7 @@ pub(super) fn items(all: &[Found]) -> Vec<Block> {
     let scored = scored(all);
     for &benchmark in BENCHMARKS {
         let found = comparable(&scored, benchmark);
-        let Some((first, one)) = found.first() else { continue };
+        let Some((first, one)) = found.models.first() else { continue };
         let title = first.outcome.result.title();
         let place = one.data.get(benchmark.name());
         let Some(tasks) = place.and_then(|place| items_at(benchmark.name(), place)) else {
@@ -233,7 +317,7 @@ pub(super) fn items(all: &[Found]) -> Vec<Block> {
             blocks.push(Block::Missing { what: format!("the items of {title}"), why });
             continue;
         };
-        let answers: Vec<Answers<'_>> = found.iter().map(|(answers, _)| *answers).collect();
+        let answers = found.answers();
         if tasks.len() != first.outcome.predictions.len()
             || tasks.iter().zip(&first.outcome.predictions).any(|(a, b)| a.items.len() != b.len())
         {

@@ -42,6 +42,34 @@ pub(super) fn is_same(one: &Outcome, other: &Outcome) -> bool {
     both.iter().all(|outcome| !outcome.predictions.is_empty()) && names(one) == names(other)
 }
 
+/// Why a model's answers do not stand beside those of others, in words.
+pub(super) fn difference(of_others: &Outcome, own: &Outcome) -> String {
+    if own.predictions.is_empty() {
+        return "its answers are not there".to_owned();
+    }
+    let without = |from: &Outcome, other: &Outcome| -> Vec<String> {
+        let is_in = |name: &str| other.result.tasks.iter().any(|task| task.name == name);
+        let tasks = from.result.tasks.iter().map(|task| task.name.clone());
+        tasks.filter(|name| !is_in(name)).collect()
+    };
+    let (lacks, more) = (without(of_others, own), without(own, of_others));
+    let part = |what: &str, tasks: &[String]| {
+        let rest = tasks.len().saturating_sub(NAMED_TASKS);
+        let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        let named = tasks[..tasks.len().min(NAMED_TASKS)].join(", ");
+        (!tasks.is_empty()).then(|| format!("{what} {named}{rest}"))
+    };
+    let parts = [part("it lacks the tasks", &lacks), part("it has other tasks:", &more)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "its tasks have another order or other numbers of items".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
+/// Tasks that a sentence lists.
+const NAMED_TASKS: usize = 3;
+
 /// The share of right answers of each group or task by each model, those behind the first with the
 /// mark of the test against it.
 pub(super) fn marked(models: &[Answers<'_>], by_group: bool) -> Option<Table> {

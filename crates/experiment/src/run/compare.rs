@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use corpus::TokenFile;
 use report::{Align, Table};
 
 use super::clean::{entries, require_run};
@@ -10,25 +11,29 @@ use super::evaluation::RunScores;
 use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
+use crate::held_out::{self, HeldOut};
 use crate::outputs::same;
+use crate::stage::{Record, Stages};
 
 /// The numbers of one model or ensemble, by what they are, in each run.
 type Rows = BTreeMap<(String, String), Vec<Option<f64>>>;
 
 /// A table of the models and ensembles that runs have scored: a row for each number of each, a
-/// column for each run.
+/// column for each run. Held-out losses that do not compare have a letter each, and no difference.
 ///
 /// # Errors
 /// When a folder is no run, or none has scores.
-pub fn compare(runs: &[PathBuf]) -> Result<Table> {
-    let mut rows = Rows::new();
+pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
+    let (mut rows, mut held_out) = (Rows::new(), Vec::new());
     for (index, run) in runs.iter().enumerate() {
         require_run(run)?;
         if runs[..index].iter().any(|other| same(run, other)) {
             return wrong_usage(format_args!("{} is named twice", run.display()))
                 .advise("name each run once");
         }
-        for (model, number, value) in numbers(run)? {
+        let (numbers, measured) = numbers(run)?;
+        held_out.push(measured);
+        for (model, number, value) in numbers {
             let values = rows.entry((model, number)).or_insert_with(|| vec![None; runs.len()]);
             values[index] = Some(value);
         }
@@ -41,22 +46,54 @@ pub fn compare(runs: &[PathBuf]) -> Result<Table> {
     let columns = names.iter().map(|name| (name.as_str(), Align::Right));
     let difference = (runs.len() == 2).then_some(("difference", Align::Right));
     let mut table = Table::new(heads.into_iter().chain(columns).chain(difference));
+    let mut remarks: Vec<(String, Vec<String>)> = Vec::new();
     for ((model, number), values) in rows {
         let shown =
             |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+        let measured: Vec<Option<&HeldOut>> = match number == LOSS {
+            true => held_out.iter().map(|of_run| of_run.get(&model)).collect(),
+            false => vec![None; runs.len()],
+        };
+        let (letters, sentence) = held_out::letters(&measured);
+        let is_comparable = sentence.is_empty();
+        match remarks.iter_mut().find(|(known, _)| *known == sentence) {
+            _ if is_comparable => {}
+            Some((_, models)) => models.push(model.clone()),
+            None => remarks.push((sentence, vec![model.clone()])),
+        }
         let mut row = vec![model, number];
-        row.extend(values.iter().map(|value| shown(*value)));
+        let cells = values.iter().zip(&letters);
+        row.extend(
+            cells.map(|(value, letter)| format!("{} {letter}", shown(*value)).trim().into()),
+        );
         if let [first, second] = values[..] {
-            row.push(first.zip(second).map_or("-".to_owned(), |(a, b)| format!("{:+.4}", b - a)));
+            let both = first.zip(second).filter(|_| is_comparable);
+            row.push(both.map_or("-".to_owned(), |(a, b)| format!("{:+.4}", b - a)));
         }
         table.push(row);
     }
-    Ok(table)
+    let remark = remarks.iter().map(|(text, models)| format!("{}: {text}", models.join(", ")));
+    Ok(Comparison { table, remark: remark.collect::<Vec<_>>().join("\n") })
 }
 
-/// What a run has scored: models, what the number is, and the number.
-fn numbers(run: &Path) -> Result<Vec<(String, String, f64)>> {
-    let mut numbers = Vec::new();
+/// Runs side by side.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// A row for each number, a column for each run.
+    pub table: Table,
+    /// Which held-out losses do not compare, and why; a line for each reason, empty where all do.
+    pub remark: String,
+}
+
+/// What the held-out loss is called.
+const LOSS: &str = "held-out loss";
+
+/// What is measured in a run: models, what the number is, and the number.
+type Numbers = Vec<(String, String, f64)>;
+
+/// What a run has scored, and what the loss of each model is measured on.
+fn numbers(run: &Path) -> Result<(Numbers, BTreeMap<String, HeldOut>)> {
+    let (mut numbers, mut held_out) = (Numbers::new(), BTreeMap::new());
     for path in entries(&run.join("evaluation"))? {
         if path.extension().is_none_or(|ending| ending != "json") {
             continue;
@@ -65,11 +102,23 @@ fn numbers(run: &Path) -> Result<Vec<(String, String, f64)>> {
         let model = scores.models.join(" + ");
         let mut add = |number: &str, value| numbers.push((model.clone(), number.to_owned(), value));
         if let Some(loss) = scores.held_out_loss {
-            add("held-out loss", loss);
+            add(LOSS, loss);
+            held_out.insert(model.clone(), scores.held_out.unwrap_or_else(|| of_stages(run)));
         }
         for (place, result) in &scores.pairs {
             add(&format!("{} %, {place}", result.title()), 100.0 * result.score);
         }
     }
-    Ok(numbers)
+    Ok((numbers, held_out))
+}
+
+/// What losses of a run are measured on whose files do not state it.
+fn of_stages(run: &Path) -> HeldOut {
+    let stages = Stages::look(run);
+    let record = |name| Some((name, stages.record(name).ok().flatten()?));
+    let records: BTreeMap<&str, Record> =
+        ["corpus", "tokens"].into_iter().filter_map(record).collect();
+    let tokens = TokenFile::open(&run.join("tokens/validation.bin")).ok();
+    let tokenizer = tokens.and_then(|tokens| tokens.tokenizer_hash());
+    HeldOut { tokenizer, ..HeldOut::of_records(|name| records.get(name)) }
 }

@@ -23,9 +23,10 @@ use crate::evaluation::choices::{self, Pairs};
 use crate::evaluation::loss::{Ends, LossByText};
 use crate::evaluation::results::distinct;
 use crate::files;
+use crate::held_out::HeldOut;
 use crate::identity;
 use crate::recipe::Source;
-use crate::stage::{Stage, Status};
+use crate::stage::{Record, Stage, Stages, Status};
 use crate::training_log::TrainingSummary;
 
 /// The form of the files that the stage writes; files of another form are written anew.
@@ -42,6 +43,9 @@ pub(crate) struct RunScores {
     /// The held-out loss of each source of text; none of older files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<FileLoss>,
+    /// What the held-out loss is measured on; not known of older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<HeldOut>,
     /// Of minimal pairs, by their place; files of earlier versions call them `blimp`.
     #[serde(alias = "blimp")]
     pub pairs: BTreeMap<String, BenchmarkResult>,
@@ -280,6 +284,16 @@ impl Pipeline<'_> {
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
             scores.sources = by_source.losses();
+            let stages = Stages::look(&text.folder);
+            let record = |name| Some((name, stages.record(name).ok().flatten()?));
+            let records: BTreeMap<&str, Record> =
+                ["corpus", "tokens"].into_iter().filter_map(record).collect();
+            scores.held_out = Some(HeldOut {
+                tokenizer: Some(text.tokenizer.content_hash()),
+                sequence_length: Some(settings.sequence_length as u64),
+                predicted: Some(found.tokens as u64),
+                ..HeldOut::of_records(|name| records.get(name))
+            });
         }
         if let [model] = models[..] {
             scores.samples = samples(model, &text.tokenizer)?;

@@ -1,4 +1,4 @@
-//! Texts that a model of a run writes when it is scored, for people to read.
+//! Texts that a model writes when it is scored, in a run or by `evaluate all`, for people to read.
 
 use corpus::Tokenizer;
 use corpus::tokenizer::TextStream;
@@ -25,12 +25,12 @@ const PROMPTS: [&str; 2] = ["The little girl", "What do you"];
 /// Tokens of each text.
 const TOKENS: usize = 40;
 /// Larger models would take too long for texts that were not asked for.
-const LARGEST: usize = 30_000_000;
+pub(crate) const LARGEST: usize = 30_000_000;
 /// Of the draws.
 const SEED: u64 = 42;
 
 /// The texts of a model, each prompt continued greedily and by a draw; none of a large model.
-pub(super) fn samples(model: &Model, tokenizer: &Tokenizer) -> Result<Vec<Sample>> {
+pub(crate) fn samples(model: &Model, tokenizer: &Tokenizer) -> Result<Vec<Sample>> {
     if model.config().parameter_count() > LARGEST {
         return Ok(Vec::new());
     }

@@ -116,6 +116,21 @@ impl Stage {
         &self.name
     }
 
+    /// Its resolved settings.
+    pub(crate) fn settings(&self) -> &Value {
+        &self.settings
+    }
+
+    /// The fingerprint of a stage whose result it uses.
+    pub(crate) fn used(&self, name: &str) -> Option<&str> {
+        self.stages.get(name).map(String::as_str)
+    }
+
+    /// Its input files: what messages call them, and the hashes of their contents.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|(name, hash)| (name.as_str(), hash.as_str()))
+    }
+
     /// The names of the stages whose results it uses.
     pub fn uses(&self) -> impl Iterator<Item = &str> {
         self.stages.keys().map(String::as_str)

@@ -30,7 +30,7 @@ pub(super) struct OutputFile {
     size: u64,
     /// Nanoseconds since 1970.
     modified: u64,
-    hash: String,
+    pub hash: String,
 }
 
 impl OutputFile {

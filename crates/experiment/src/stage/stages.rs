@@ -31,6 +31,23 @@ pub(crate) struct Record {
     pub(crate) end: Option<StageEnd>,
 }
 
+impl Record {
+    /// What identifies everything that the stage followed from.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The stage, with what it followed from.
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The files that it left, relative to its folder, with their hashes.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.outputs.iter().map(|output| (output.path.as_path(), output.hash.as_str()))
+    }
+}
+
 /// The end of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StageEnd {
@@ -325,7 +342,7 @@ impl<'a> Stages<'a> {
 
     /// What the stage left when it was last done. A record that cannot be understood counts as
     /// none.
-    fn record(&self, name: &str) -> Result<Option<Record>, StageError> {
+    pub(crate) fn record(&self, name: &str) -> Result<Option<Record>, StageError> {
         let path = self.path(name);
         match fs::read(&path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),

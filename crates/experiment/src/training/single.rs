@@ -10,8 +10,9 @@ use model::{Model, ModelConfig, hugging_face};
 use train::{DistillSettings, Distillation, TokenSource};
 
 use super::Training;
-use crate::error::{Context, Result, refuse};
+use crate::error::{Context, FileContext, Result, refuse};
 use crate::estimate::require_memory;
+use crate::held_out::HeldOut;
 use crate::identity;
 use crate::lock::RunLock;
 use crate::machine::Machine;
@@ -143,6 +144,15 @@ pub fn train_single(
     let stages = Stages::look(&files.output).on(Machine::of(&**device));
     let products = training.execute(&log)?;
     exposure(section, files, tokens, tokenizer.as_ref())?;
+    if let (Some(file), Some(path)) = (&validation, &files.validation) {
+        let held_out = HeldOut {
+            tokenizer: file.tokenizer_hash().or(tokenizer.as_ref().map(Tokenizer::content_hash)),
+            tokens: Some(base::hash::of_file(path).at("read", path)?),
+            sequence_length: Some(section.train.sequence_length as u64),
+            ..HeldOut::default()
+        };
+        files::write_json(&files.output.join(HeldOut::FILE), &held_out)?;
+    }
     stages.computed(&stage, products);
     Ok(stages.write_record(
         &stage,

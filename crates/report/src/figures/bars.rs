@@ -4,7 +4,7 @@ use super::canvas::{Anchor, Canvas};
 use super::frame::{Frame, Legend};
 use super::scale::{Ruler, Scale};
 use super::style::{BESIDE, Ink, NORMAL, SMALL, WIDTH, fitted, text_width};
-use super::{Figure, caption, distinct, note_nothing, number, number_or_empty};
+use super::{Figure, Palette, caption, distinct, note_nothing, number, number_or_empty};
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +29,12 @@ const SERIES: usize = 24;
 const WIDEST_MARK: f64 = 60.0;
 
 /// Bars from zero, in rows from the top.
-pub fn bars(title: &str, value: &str, bars: &[Bar]) -> Figure {
+pub fn bars(title: &str, value: &str, bars: &[Bar], palette: &Palette) -> Figure {
     let rows = distinct(bars.iter().map(|bar| bar.row.as_str()));
     let shown = &rows[..rows.len().min(ROWS)];
     let all_series = distinct(bars.iter().map(|bar| bar.series.as_str()));
     let series = &all_series[..all_series.len().min(SERIES)];
+    let palette = palette.with(series.iter().copied());
     let legend = Legend::new(series.iter().copied().filter(|_| series.len() > 1));
     let has = |bar: &&Bar| Scale::Linear.has(bar.value);
     let is_shown = |bar: &&Bar| shown.contains(&&bar.row[..]) && series.contains(&&bar.series[..]);
@@ -70,7 +71,7 @@ pub fn bars(title: &str, value: &str, bars: &[Bar]) -> Figure {
         let group = thick * series.len() as f64;
         let upper = frame.top + step * (row as f64 + 0.5) - group / 2.0 + thick * index as f64;
         let (lower, end) = (upper + thick - 1.0, frame.across(bar.value));
-        canvas.rectangle((zero, upper), (end, lower), Ink::of_series(index));
+        canvas.rectangle((zero, upper), (end, lower), palette.ink(&bar.series));
         let middle = (upper + lower) / 2.0;
         let mut free = end.max(zero);
         if let Some((low, high)) = interval(bar) {
@@ -89,7 +90,7 @@ pub fn bars(title: &str, value: &str, bars: &[Bar]) -> Figure {
         note_nothing(&mut canvas, &frame);
     }
     legend.draw(&mut canvas, (WIDTH - legend.width(), frame.top), |canvas, index, (x, y)| {
-        canvas.rectangle((x - 6.0, y - 5.0), (x + 6.0, y + 5.0), Ink::of_series(index));
+        canvas.rectangle((x - 6.0, y - 5.0), (x + 6.0, y + 5.0), palette.ink(series[index]));
     });
     let cut = |shown: usize, all: usize, what: &str| {
         let text = format!("The first {shown} of {all} {what} are drawn; the CSV has all.");

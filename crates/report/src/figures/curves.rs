@@ -1,17 +1,17 @@
 //! Training and held-out curves of many runs.
 
-use std::collections::HashMap;
-
 use super::canvas::{Canvas, Spot};
 use super::frame::{Frame, Legend};
 use super::scale::{Axis, Ruler};
 use super::style::{HEIGHT, Ink, WIDTH};
-use super::{Figure, caption, distinct, note_nothing, number};
+use super::{Figure, Palette, caption, distinct, note_nothing, number};
 use crate::decimate;
 
 /// One curve of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
+    /// What it is, such as the model, or the model and a seed.
+    pub name: String,
     /// The model; curves of one model have one color.
     pub model: String,
     /// Whether it was measured on held-out text, a few points that are marked, and not at every
@@ -28,14 +28,13 @@ const MARKED: usize = 60;
 
 /// Curves of any number of runs, each with at most 1,000 points: the lowest and highest of each
 /// stretch.
-pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve]) -> Figure {
+pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve], palette: &Palette) -> Figure {
     let is_drawn = |point: &(f64, f64)| x.scale.has(point.0) && y.scale.has(point.1);
     let kept: Vec<Vec<(f64, f64)>> =
         curves.iter().map(|curve| decimate::points(&curve.points, POINTS)).collect();
     let drawn = || kept.iter().flatten().copied().filter(is_drawn);
     let models = distinct(curves.iter().map(|curve| curve.model.as_str()));
-    let places: HashMap<&str, usize> =
-        models.iter().enumerate().map(|(index, &model)| (model, index)).collect();
+    let palette = palette.with(models.iter().copied());
     let legend = Legend::new(models.iter().copied());
     let frame = Frame::new(
         (0.0, 0.0),
@@ -50,7 +49,7 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve]) -> Figure {
     for held_out in [false, true] {
         let of_part = curves.iter().zip(&kept).filter(|(curve, _)| curve.is_held_out == held_out);
         for (curve, points) in of_part {
-            let ink = Ink::of_series(places[curve.model.as_str()]);
+            let ink = palette.ink(&curve.model);
             let stretches = points.split(|point| !is_drawn(point)).filter(|part| !part.is_empty());
             for stretch in stretches {
                 let spots: Vec<Spot> = stretch.iter().map(|&(x, y)| frame.at(x, y)).collect();
@@ -62,7 +61,7 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve]) -> Figure {
         note_nothing(&mut canvas, &frame);
     }
     legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, (x, y)| {
-        canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], Ink::of_series(index), 2.5);
+        canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], palette.ink(models[index]), 2.5);
     });
     let both =
         [false, true].iter().all(|part| curves.iter().any(|curve| curve.is_held_out == *part));
@@ -72,7 +71,7 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve]) -> Figure {
     let rows = curves.iter().zip(&kept).flat_map(|(curve, points)| {
         let part = if curve.is_held_out { "held out" } else { "training" };
         let row = move |&(x, y): &(f64, f64)| {
-            vec![curve.model.clone(), part.to_owned(), number(x), number(y)]
+            vec![curve.name.clone(), part.to_owned(), number(x), number(y)]
         };
         points.iter().filter(|point| is_drawn(point)).map(row)
     });

@@ -5,14 +5,14 @@ use super::canvas::{Anchor, Canvas};
 use super::frame::{Frame, Legend};
 use super::scale::{Ruler, Scale, four_digits};
 use super::style::{HEIGHT, Ink, SMALL, WIDTH, fitted, text_width};
-use super::{Figure, caption, distinct, note_nothing, number};
+use super::{Figure, Palette, caption, distinct, note_nothing, number};
 
 /// A model with two numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitPoint {
     /// The model.
     pub model: String,
-    /// What it belongs to, such as `this run` or `printed`: points of a group have one color.
+    /// What it belongs to, such as a run: points of a group have one marker.
     pub group: String,
     /// The horizontal value.
     pub x: f64,
@@ -57,12 +57,31 @@ pub fn least_squares(points: &[(f64, f64)]) -> Option<LeastSquares> {
 const NAMED: usize = 12;
 
 /// Points with the line of least squares through all of them, its R² and n.
-pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint]) -> Figure {
+pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint], palette: &Palette) -> Figure {
     let has = |point: &&FitPoint| Scale::Linear.has(point.x) && Scale::Linear.has(point.y);
     let drawn: Vec<&FitPoint> = points.iter().filter(has).collect();
     let groups = distinct(points.iter().map(|point| point.group.as_str()));
-    let named = groups.iter().copied().filter(|group| !group.is_empty());
-    let legend = Legend::new(named.filter(|_| groups.len() > 1));
+    let palette = palette.with(points.iter().map(|point| point.model.as_str()));
+    let shape = |point: &FitPoint| match groups.len() {
+        1 => palette.place(&point.model),
+        _ => groups.iter().position(|group| *group == point.group).unwrap_or(0),
+    };
+    // Few points have their names beside them: what is left to name are the groups.
+    let entries: Vec<(&str, usize, Ink)> = if drawn.len() > NAMED {
+        let entry = |point: &&FitPoint| {
+            let first = drawn.iter().find(|first| first.model == point.model);
+            let ink = palette.ink(&point.model);
+            first
+                .filter(|first| std::ptr::eq(**first, *point))
+                .map(|first| (first.model.as_str(), shape(first), ink))
+        };
+        drawn.iter().filter_map(entry).collect()
+    } else {
+        let named = groups.iter().enumerate().filter(|(_, group)| !group.is_empty());
+        let named = named.filter(|_| groups.len() > 1);
+        named.map(|(index, group)| (*group, index, Ink::TEXT)).collect()
+    };
+    let legend = Legend::new(entries.iter().map(|(name, ..)| *name));
     let frame = Frame::new(
         (0.0, 0.0),
         (WIDTH - legend.width(), HEIGHT),
@@ -78,8 +97,8 @@ pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint]) -> Figure {
         draw_line(&mut canvas, &frame, line, &pairs);
     }
     for point in &drawn {
-        let group = groups.iter().position(|group| *group == point.group).unwrap_or(0);
-        canvas.marker(group, frame.at(point.x, point.y), Ink::of_series(group).faded(0.85));
+        let ink = palette.ink(&point.model).faded(0.85);
+        canvas.marker(shape(point), frame.at(point.x, point.y), ink);
     }
     if drawn.len() <= NAMED {
         name_points(&mut canvas, &frame, &drawn, line.as_ref());
@@ -87,10 +106,9 @@ pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint]) -> Figure {
     if drawn.is_empty() {
         note_nothing(&mut canvas, &frame);
     }
-    // A legend leaves out the group without a name.
-    let skipped = usize::from(groups.first().is_some_and(|group| group.is_empty()));
     legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, at| {
-        canvas.marker(index + skipped, at, Ink::of_series(index + skipped));
+        let (_, shape, ink) = entries[index];
+        canvas.marker(shape, at, ink);
     });
     let text = match &line {
         Some(LeastSquares { slope, intercept, r_squared, n }) => format!(

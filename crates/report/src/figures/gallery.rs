@@ -28,7 +28,8 @@ fn curve_lines() -> Vec<Curve> {
         let epochs = (1..=8).map(|epoch| epoch as f64 * 740.0);
         let held_out = epochs.map(|step| (step, loss(step, floor + 0.4))).collect();
         for (is_held_out, points) in [(false, training), (true, held_out)] {
-            lines.push(Curve { model: (*model).to_owned(), is_held_out, points });
+            let model = (*model).to_owned();
+            lines.push(Curve { name: model.clone(), model, is_held_out, points });
         }
     }
     lines
@@ -58,12 +59,19 @@ fn trials() -> Vec<(Vec<Option<Setting>>, f64, Ending)> {
 }
 
 pub(super) fn gallery() -> Vec<Figure> {
+    let palette = &Palette::default();
     let (step, loss) = (Axis::linear("step"), Axis::linear("loss (nats per token)"));
     let tasks = [
         "boolq", "cola", "mnli", "mnli-mm", "mrpc", "multirc", "qnli", "qqp", "rte", "sst2", "wsc",
     ];
     let scores = |task: &str, base: f64| {
-        (0..40).map(|index| base + 4.0 * normal(task, index)).collect::<Vec<f64>>()
+        let score = |index| base + 4.0 * normal(task, index);
+        let one = |index| ViolinScore {
+            model: "model".to_owned(),
+            seed: index as u64,
+            score: score(index),
+        };
+        (0..40).map(one).collect::<Vec<ViolinScore>>()
     };
     let violins: Vec<Violin> = tasks
         .iter()
@@ -188,12 +196,18 @@ pub(super) fn gallery() -> Vec<Figure> {
     })
     .collect();
     vec![
-        curves("Loss", &step, &loss, &curve_lines()),
-        curves("Loss, logarithmic", &Axis::log("step"), &Axis::log("loss"), &curve_lines()),
-        violin("Scores of fine-tunings", "score (%)", &violins, &marks),
-        fit("BLiMP against held-out loss", "held-out loss", "BLiMP (%)", &points),
-        scaling("Loss against words", "words", "held-out loss", &words),
-        bars("BLiMP by group", "accuracy (%)", &group_bars),
+        curves("Loss", &step, &loss, &curve_lines(), palette),
+        curves(
+            "Loss, logarithmic",
+            &Axis::log("step"),
+            &Axis::log("loss"),
+            &curve_lines(),
+            palette,
+        ),
+        violin("Scores of fine-tunings", "score (%)", &violins, &marks, palette),
+        fit("BLiMP against held-out loss", "held-out loss", "BLiMP (%)", &points, palette),
+        scaling("Loss against words", "words", "held-out loss", &words, palette),
+        bars("BLiMP by group", "accuracy (%)", &group_bars, palette),
         parallel("Settings and results", &axes, "held-out loss", Best::Lowest, &lines),
         history("History", "held-out loss", Best::Lowest, &history_rows),
         importance("Importance", &bars_of),

@@ -1,7 +1,7 @@
 //! How much of the variance of results each parameter of a search explains.
 
 use super::bars::{Bar, bars};
-use super::{Figure, number, number_or_empty};
+use super::{Figure, Palette, number, number_or_empty};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ pub fn importance(title: &str, parameters: &[ImportanceBar]) -> Figure {
         mark: String::new(),
     };
     let drawn: Vec<Bar> = sorted.iter().map(bar).collect();
-    let figure = bars(title, "share of the variance", &drawn);
+    let figure = bars(title, "share of the variance", &drawn, &Palette::default());
     let row = |row: &&ImportanceBar| {
         vec![row.parameter.clone(), number(row.importance), number_or_empty(row.deviation)]
     };

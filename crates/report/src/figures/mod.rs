@@ -13,6 +13,7 @@ mod folder;
 mod frame;
 mod history;
 mod importance;
+mod palette;
 mod parallel;
 mod png;
 mod scale;
@@ -29,17 +30,19 @@ pub use fit::{FitPoint, LeastSquares, fit, least_squares};
 pub use folder::{Formats, write_folder};
 pub use history::{Ending, HistoryTrial, history};
 pub use importance::{ImportanceBar, importance};
+pub use palette::Palette;
 pub use parallel::{ParallelLine, parallel};
 pub use scale::{Axis, Scale};
 pub use scaling::{ScalingPoint, scaling};
 pub use setting::{Kind, Setting, SettingAxis};
 pub use slices::{SlicePoint, slices};
-pub use violin::{Mark, Violin, violin};
+pub use violin::{Mark, Violin, ViolinScore, violin};
 
 pub(crate) use canvas::escaped;
 use canvas::{Anchor, Canvas};
 use frame::Frame;
-use style::{Ink, NORMAL};
+pub(crate) use style::Ink;
+use style::NORMAL;
 
 use crate::csv;
 

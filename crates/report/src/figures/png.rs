@@ -50,11 +50,11 @@ impl Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::{FitPoint, fit};
+    use crate::figures::{FitPoint, Palette, fit};
 
     fn figure() -> Figure {
         let point = |x: f64| FitPoint { model: format!("m{x}"), group: String::new(), x, y: x };
-        fit("t", "loss", "score", &[point(1.0), point(2.0)])
+        fit("t", "loss", "score", &[point(1.0), point(2.0)], &Palette::default())
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use super::canvas::{Canvas, Spot};
 use super::frame::{Frame, Legend};
 use super::scale::{Ruler, Scale};
-use super::style::{HEIGHT, Ink, WIDTH};
-use super::{Figure, caption, distinct, note_nothing, number, number_or_empty};
+use super::style::{HEIGHT, WIDTH};
+use super::{Figure, Palette, caption, distinct, note_nothing, number, number_or_empty};
 
 /// A loss by the number of words.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,13 +21,20 @@ pub struct ScalingPoint {
 }
 
 /// A line for each series, with one standard deviation to both sides of its points.
-pub fn scaling(title: &str, x: &str, y: &str, points: &[ScalingPoint]) -> Figure {
+pub fn scaling(
+    title: &str,
+    x: &str,
+    y: &str,
+    points: &[ScalingPoint],
+    palette: &Palette,
+) -> Figure {
     let has = |point: &&ScalingPoint| Scale::Log.has(point.words) && Scale::Linear.has(point.loss);
     let drawn: Vec<&ScalingPoint> = points.iter().filter(has).collect();
     let spread = |point: &ScalingPoint| {
         point.deviation.filter(|spread| Scale::Linear.has(*spread)).unwrap_or(0.0).abs()
     };
     let series = distinct(points.iter().map(|point| point.series.as_str()));
+    let palette = palette.with(series.iter().copied());
     let legend = Legend::new(series.iter().copied());
     let ends =
         drawn.iter().flat_map(|point| [point.loss - spread(point), point.loss + spread(point)]);
@@ -40,8 +47,8 @@ pub fn scaling(title: &str, x: &str, y: &str, points: &[ScalingPoint]) -> Figure
     );
     let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
-    for (index, name) in series.iter().enumerate() {
-        let ink = Ink::of_series(index);
+    for name in &series {
+        let (place, ink) = (palette.place(name), palette.ink(name));
         let mut of_series: Vec<&&ScalingPoint> =
             drawn.iter().filter(|point| point.series == *name).collect();
         of_series.sort_by(|a, b| a.words.total_cmp(&b.words));
@@ -56,7 +63,7 @@ pub fn scaling(title: &str, x: &str, y: &str, points: &[ScalingPoint]) -> Figure
                 canvas.line(vec![(x - 3.5, y), (x + 3.5, y)], ink, 1.25);
             }
         }
-        spots.iter().for_each(|&spot| canvas.marker(index, spot, ink));
+        spots.iter().for_each(|&spot| canvas.marker(place, spot, ink));
         if spots.len() > 1 {
             canvas.line(spots, ink, 1.5);
         }
@@ -65,8 +72,9 @@ pub fn scaling(title: &str, x: &str, y: &str, points: &[ScalingPoint]) -> Figure
         note_nothing(&mut canvas, &frame);
     }
     legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, (x, y)| {
-        canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], Ink::of_series(index), 1.5);
-        canvas.marker(index, (x, y), Ink::of_series(index));
+        let (place, ink) = (palette.place(series[index]), palette.ink(series[index]));
+        canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], ink, 1.5);
+        canvas.marker(place, (x, y), ink);
     });
     let text = match drawn.iter().any(|point| spread(point) > 0.0) {
         true => "Bars: one standard deviation to both sides.",

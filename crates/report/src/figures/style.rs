@@ -31,7 +31,8 @@ pub(crate) const PAGE_COLOR: (u8, u8, u8) = (1, 2, 3);
 
 /// The colors of Okabe and Ito (Color Universal Design, 2008), which people with any color vision
 /// tell apart; their black is the page's own color, and the yellow, faint on paper, is left out.
-const PALETTE: [(u8, u8, u8); 7] = [
+/// Behind them five more that can be seen on light and on dark pages.
+const PALETTE: [(u8, u8, u8); 12] = [
     (0, 114, 178),
     (213, 94, 0),
     (0, 158, 115),
@@ -39,6 +40,11 @@ const PALETTE: [(u8, u8, u8); 7] = [
     (230, 159, 0),
     (86, 180, 233),
     PAGE_COLOR,
+    (117, 112, 179),
+    (153, 153, 51),
+    (140, 86, 75),
+    (136, 136, 136),
+    (170, 51, 85),
 ];
 
 /// From the best to the worst: colors of the palette that can be seen on light and on dark pages.
@@ -55,6 +61,17 @@ impl Ink {
     /// The color of a series; colors come again after the last.
     pub(crate) fn of_series(index: usize) -> Self {
         Self { color: PALETTE[index % PALETTE.len()], opacity: 1.0 }
+    }
+
+    /// How often the colors have come before that of a series.
+    pub(crate) fn cycle(index: usize) -> usize {
+        index / PALETTE.len()
+    }
+
+    /// The color as CSS has it; `None` for the page's own.
+    pub(crate) fn to_css(self) -> Option<String> {
+        let (red, green, blue) = self.color;
+        (self.color != PAGE_COLOR).then(|| format!("#{red:02x}{green:02x}{blue:02x}"))
     }
 
     /// The color of a share from 0 (best) to 1 (worst).

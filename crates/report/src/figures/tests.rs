@@ -1,6 +1,6 @@
 //! What holds for every figure, with rows of every kind.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use resvg::usvg::roxmltree::{Document, Node};
 
@@ -28,7 +28,7 @@ fn values(kind: &str, count: usize) -> Vec<f64> {
     (0..count).map(of).collect()
 }
 
-fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
+fn every_figure(values: &[f64], names: &[&str], palette: &Palette) -> Vec<Figure> {
     let name = |index: usize| names[index % names.len()].to_owned();
     let rows: Vec<(usize, f64)> = values.iter().copied().enumerate().collect();
     let axis = |kind| SettingAxis::new(name(kind as usize), kind);
@@ -40,25 +40,31 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
     let ending = |index| [Ending::Complete, Ending::Stopped, Ending::Failed][index % 3];
     let curve = |(index, _): (usize, f64)| Curve {
         model: name(index / 2),
+        name: name(index / 2),
         is_held_out: index % 2 == 1,
         points: rows.iter().map(|&(step, value)| (step as f64, value)).collect(),
     };
     let few = rows.iter().copied().take(300);
     let lines: Vec<Curve> = few.clone().take(40).map(curve).collect();
+    let scores: Vec<ViolinScore> = rows
+        .iter()
+        .map(|&(index, score)| ViolinScore { model: name(index), seed: index as u64, score })
+        .collect();
     let title = names[0];
     vec![
-        curves(title, &Axis::log(name(1)), &Axis::linear(name(2)), &lines),
-        curves(title, &Axis::linear("step"), &Axis::log("loss"), &lines),
+        curves(title, &Axis::log(name(1)), &Axis::linear(name(2)), &lines, palette),
+        curves(title, &Axis::linear("step"), &Axis::log("loss"), &lines, palette),
         violin(
             title,
             names[0],
             &names
                 .iter()
-                .map(|task| Violin { task: (*task).to_owned(), scores: values.to_vec() })
+                .map(|task| Violin { task: (*task).to_owned(), scores: scores.clone() })
                 .collect::<Vec<_>>(),
             &few.clone()
                 .map(|(index, score)| Mark { task: name(index), model: name(index / 3), score })
                 .collect::<Vec<_>>(),
+            palette,
         ),
         fit(
             title,
@@ -73,6 +79,7 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
                     y,
                 })
                 .collect::<Vec<_>>(),
+            palette,
         ),
         scaling(
             title,
@@ -86,6 +93,7 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
                     deviation: Some(loss / 10.0),
                 })
                 .collect::<Vec<_>>(),
+            palette,
         ),
         parallel(
             title,
@@ -113,6 +121,7 @@ fn every_figure(values: &[f64], names: &[&str]) -> Vec<Figure> {
                     mark: "*".to_owned(),
                 })
                 .collect::<Vec<_>>(),
+            palette,
         ),
         history(
             title,
@@ -220,15 +229,71 @@ fn every_figure_is_drawn_of_every_kind_of_rows() {
         for count in [0, 1, 2, 9, 400] {
             for names in [&["a", "b", "c"][..], &HOSTILE] {
                 let values = values(kind, count);
-                let figures = every_figure(&values, names);
+                let palette = &Palette::default();
+                let figures = every_figure(&values, names, palette);
                 figures.iter().for_each(check);
-                assert_eq!(figures, every_figure(&values, names), "the same rows, the same bytes");
+                let again = every_figure(&values, names, palette);
+                assert_eq!(figures, again, "the same rows, the same bytes");
                 let empty = figures.iter().filter(|figure| figure.svg.contains("no values"));
                 let expected = if count == 0 { figures.len() } else { empty.clone().count() };
                 assert_eq!(empty.count(), expected, "what has no rows is marked");
             }
         }
     }
+}
+
+/// The colors with which a figure's legend, which is drawn last, shows some names.
+fn colors(figure: &Figure, names: &[&str]) -> HashMap<String, String> {
+    let document = Document::parse(&figure.svg).unwrap();
+    let (mut found, mut color) = (HashMap::new(), None);
+    for element in document.descendants().filter(Node::is_element) {
+        let painted = |name| element.attribute(name).filter(|value| *value != "none");
+        if element.has_tag_name("text") {
+            let text = element.text().unwrap_or_default().trim();
+            if let Some(name) = names.iter().find(|name| **name == text) {
+                found.extend(color.clone().map(|color| ((*name).to_owned(), color)));
+            }
+        } else if let Some(painted) = painted("fill").or(painted("stroke")) {
+            color = Some(painted.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_name_has_the_same_color_in_every_figure() {
+    // Each figure has other models first, and none has them in the order of the page.
+    let page = ["a", "b", "c", "d", "e"];
+    let palette = Palette::of(page);
+    let orders = [["e", "c", "a"], ["b", "a", "d"], ["d", "e", "b"]];
+    let values = values("usual", 40);
+    let figures = orders.map(|names| every_figure(&values, &names, &palette));
+    // Curves twice, violins, the fit, the scaling and bars.
+    let of_models =
+        figures.iter().flat_map(|figures| [0, 1, 2, 3, 4, 6].map(|index| &figures[index]));
+    let found: Vec<(String, String)> = of_models.flat_map(|figure| colors(figure, &page)).collect();
+    for (name, expected) in page.iter().zip(["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"])
+    {
+        let of_name: Vec<&str> =
+            found.iter().filter(|(known, _)| known == name).map(|(_, color)| &color[..]).collect();
+        assert!(of_name.len() >= 6, "{name}: {of_name:?}");
+        let is_expected = |color: &&&str| color.eq_ignore_ascii_case(expected);
+        assert_eq!(
+            of_name.iter().filter(is_expected).count(),
+            of_name.len(),
+            "{name}: {of_name:?}"
+        );
+    }
+}
+
+#[test]
+fn rows_of_violins_have_model_and_seed() {
+    let score = |seed, score| ViolinScore { model: "m".to_owned(), seed, score };
+    let violins = [Violin { task: "rte".into(), scores: vec![score(7, 50.0), score(8, 52.5)] }];
+    let marks = [Mark { task: "rte".into(), model: "printed".into(), score: 60.0 }];
+    let figure = violin("t", "score", &violins, &marks, &Palette::default());
+    let expected = "task,model,seed,score\nrte,m,7,50\nrte,m,8,52.5\nrte,printed,,60\n";
+    assert_eq!(figure.to_csv(), expected);
 }
 
 #[test]
@@ -239,8 +304,8 @@ fn values_without_a_place_are_counted() {
     assert!(figure.caption.contains("2 values without a place"), "{}", figure.caption);
     assert_eq!(figure.rows.len(), 3);
     let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 1.0), (3.0, -1.0)];
-    let curve = Curve { model: "m".into(), is_held_out: false, points };
-    let figure = curves("t", &Axis::log("step"), &Axis::log("loss"), &[curve]);
+    let curve = Curve { name: "m".into(), model: "m".into(), is_held_out: false, points };
+    let figure = curves("t", &Axis::log("step"), &Axis::log("loss"), &[curve], &Palette::default());
     assert!(figure.caption.contains("3 values without a place"), "{}", figure.caption);
 }
 
@@ -249,8 +314,9 @@ fn a_million_points_are_few() {
     let mut points: Vec<(f64, f64)> =
         (0..1_000_000).map(|step| (step as f64, 3.0 + libm::sin(step as f64))).collect();
     points[600_000].1 = 50.0;
-    let curve = Curve { model: "m".into(), is_held_out: false, points };
-    let figure = curves("t", &Axis::linear("step"), &Axis::linear("loss"), &[curve]);
+    let curve = Curve { name: "m".into(), model: "m".into(), is_held_out: false, points };
+    let figure =
+        curves("t", &Axis::linear("step"), &Axis::linear("loss"), &[curve], &Palette::default());
     assert!(figure.rows.len() <= 1000 && figure.svg.len() < 20_000, "{}", figure.svg.len());
     assert!(figure.rows.iter().any(|row| row[3] == "50"), "the peak remains");
 }
@@ -260,11 +326,13 @@ fn legends_of_many_models_are_below_and_name_how_many_are_left_out() {
     let legend = |count: usize, name: &dyn Fn(usize) -> String| {
         let curve = |index| Curve {
             model: name(index),
+            name: name(index),
             is_held_out: false,
             points: vec![(0.0, 1.0), (1.0, 2.0)],
         };
         let lines: Vec<Curve> = (0..count).map(curve).collect();
-        let figure = curves("t", &Axis::linear("step"), &Axis::linear("loss"), &lines);
+        let figure =
+            curves("t", &Axis::linear("step"), &Axis::linear("loss"), &lines, &Palette::default());
         check(&figure);
         figure.svg
     };
@@ -292,7 +360,8 @@ fn bars_name_how_many_series_and_rows_they_leave_out() {
             interval: None,
             mark: String::new(),
         };
-        let figure = bars("t", "x", &(0..rows * series).map(of).collect::<Vec<_>>());
+        let all: Vec<Bar> = (0..rows * series).map(of).collect();
+        let figure = bars("t", "x", &all, &Palette::default());
         check(&figure);
         assert_eq!(figure.rows.len(), rows * series, "the data has all");
         figure
@@ -330,7 +399,7 @@ fn file_stems_are_safe() {
 fn rows_are_written_as_csv() {
     let point = |model: &str, y| FitPoint { model: model.into(), group: "a".into(), x: 1.0, y };
     let points = [point("a, \"b\"\nc", 0.1), point("d", f64::NAN)];
-    let figure = fit("t", "loss", "score, %", &points);
+    let figure = fit("t", "loss", "score, %", &points, &Palette::default());
     let expected = "model,group,loss,\"score, %\"\n\"a, \"\"b\"\"\nc\",a,1,0.1\nd,a,1,NaN\n";
     assert_eq!(figure.to_csv(), expected);
 }

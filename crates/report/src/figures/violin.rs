@@ -7,7 +7,7 @@ use super::canvas::Canvas;
 use super::frame::{Frame, Legend};
 use super::scale::{Ruler, Scale};
 use super::style::{HEIGHT, Ink, SMALL, WIDTH, fitted};
-use super::{Figure, caption, distinct, note_nothing, number};
+use super::{Figure, Palette, caption, distinct, note_nothing, number};
 
 /// The scores of one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,18 @@ pub struct Violin {
     /// The task.
     pub task: String,
     /// Its scores, such as those of many fine-tunings.
-    pub scores: Vec<f64>,
+    pub scores: Vec<ViolinScore>,
+}
+
+/// A score that a violin is drawn of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViolinScore {
+    /// The model.
+    pub model: String,
+    /// Of its fine-tuning.
+    pub seed: u64,
+    /// The score.
+    pub score: f64,
 }
 
 /// The score of a named model, for itself.
@@ -36,18 +47,26 @@ const HALF_WIDTH: f64 = 0.38;
 
 /// One violin a task: a Gaussian kernel density with Scott's bandwidth between the lowest and the
 /// highest score, the mean and one standard deviation of a sample to both sides, and the marks of
-/// named models. All violins have one width.
-pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> Figure {
+/// named models. All violins have one width. Rows of marks have no seed.
+pub fn violin(
+    title: &str,
+    score: &str,
+    violins: &[Violin],
+    marks: &[Mark],
+    palette: &Palette,
+) -> Figure {
     let has = |value: &f64| Scale::Linear.has(*value);
     let tasks = violins.iter().map(|violin| violin.task.as_str());
     let tasks = distinct(tasks.chain(marks.iter().map(|mark| mark.task.as_str())));
     let place = |task: &str| tasks.iter().position(|known| *known == task).unwrap_or(0) as f64;
     let models = distinct(marks.iter().map(|mark| mark.model.as_str()));
+    let palette = palette.with(models.iter().copied());
     let legend = Legend::new(models.iter().copied());
-    let scores = violins.iter().flat_map(|violin| violin.scores.iter().copied());
+    let scores = violins.iter().flat_map(|violin| violin.scores.iter().map(|one| one.score));
     let all: Vec<f64> = scores.chain(marks.iter().map(|mark| mark.score)).collect();
-    let of_violin =
-        |violin: &Violin| -> Vec<f64> { violin.scores.iter().copied().filter(has).collect() };
+    let of_violin = |violin: &Violin| -> Vec<f64> {
+        violin.scores.iter().map(|one| one.score).filter(has).collect()
+    };
     let spreads = violins.iter().filter_map(|violin| mean_and_deviation(&of_violin(violin)));
     let ends = spreads.flat_map(|(mean, deviation)| [mean - deviation, mean + deviation]);
     let names: Vec<String> = tasks.iter().map(|task| fitted(task, 110.0, SMALL)).collect();
@@ -68,13 +87,13 @@ pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> F
         // Beside each other, so that equal scores are seen.
         let aside = (model as f64 + 0.5) / models.len().max(1) as f64 - 0.5;
         let at = frame.at(place(&mark.task) + aside * HALF_WIDTH, mark.score);
-        canvas.marker(model, at, Ink::of_series(model));
+        canvas.marker(palette.place(&mark.model), at, palette.ink(&mark.model));
     }
     if !all.iter().any(has) {
         note_nothing(&mut canvas, &frame);
     }
     legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, at| {
-        canvas.marker(index, at, Ink::of_series(index));
+        canvas.marker(palette.place(models[index]), at, palette.ink(models[index]));
     });
     let left_out = all.iter().filter(|value| !has(value)).count();
     let text = match violins.is_empty() {
@@ -82,18 +101,23 @@ pub fn violin(title: &str, score: &str, violins: &[Violin], marks: &[Mark]) -> F
         false => "Long ticks: means. Short ticks: one standard deviation to both sides.",
     };
     let rows_of = |violin: &Violin| {
-        let row = |score: &f64| vec![violin.task.clone(), String::new(), number(*score)];
+        let row = |one: &ViolinScore| {
+            let (model, seed) = (one.model.clone(), one.seed.to_string());
+            vec![violin.task.clone(), model, seed, number(one.score)]
+        };
         violin.scores.iter().map(row).collect::<Vec<_>>()
     };
-    let marks = marks.iter();
-    let marks = marks.map(|mark| vec![mark.task.clone(), mark.model.clone(), number(mark.score)]);
+    let marks = marks
+        .iter()
+        .map(|mark| vec![mark.task.clone(), mark.model.clone(), String::new(), number(mark.score)]);
     let rows = violins.iter().flat_map(rows_of).chain(marks).collect();
-    let columns = ["task", "model", score];
+    let columns = ["task", "model", "seed", score];
     Figure::new(title, caption(text, left_out), canvas, &columns).with_rows(rows)
 }
 
 fn draw(canvas: &mut Canvas, frame: &Frame, center: f64, scores: &[f64]) {
-    let ink = Ink::of_series(5);
+    // Of all models together: the color of none.
+    let ink = Ink::TEXT.faded(0.45);
     let Some((mean, deviation)) = mean_and_deviation(scores) else { return };
     match density(scores, deviation) {
         Some(outline) => {
@@ -105,7 +129,7 @@ fn draw(canvas: &mut Canvas, frame: &Frame, center: f64, scores: &[f64]) {
             };
             let (mut path, right) = (side(-1.0), side(1.0));
             path.extend(right.into_iter().rev());
-            canvas.area(path.clone(), ink.faded(0.35));
+            canvas.area(path.clone(), ink.faded(0.15));
             path.extend(path.first().copied());
             canvas.line(path, ink, 1.0);
         }

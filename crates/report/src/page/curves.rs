@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Figure;
+use crate::figures::Ink;
 use crate::format::visible;
 
 /// What curves are drawn against.
@@ -53,8 +54,11 @@ pub struct Curves {
 /// One curve.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// The model, with its run where there are several.
+    /// What it is: the model, with its run where there are several, or with a seed.
     pub name: String,
+    /// The place of the model in the page's [`Palette`](crate::figures::Palette), by which it has
+    /// its color.
+    pub place: usize,
     /// Where its points are on each of [`Axis::ALL`], in ascending order.
     pub x: [Vec<f64>; 4],
     /// Its values; what is not finite is a gap.
@@ -64,11 +68,20 @@ pub struct Series {
 impl Curves {
     /// The form in which the page's script reads them.
     pub(super) fn to_value(&self) -> Value {
+        // Series of one model have different dashes, and so has a color that comes again.
+        let dash = |series: &Series| {
+            let before = self.series.iter().take_while(|other| !std::ptr::eq(*other, series));
+            let of_model = before.filter(|other| other.place == series.place).count();
+            Ink::cycle(series.place) + of_model
+        };
         let series = self.series.iter().map(|series| {
             let x = Axis::ALL.iter().zip(&series.x);
             let x = x.map(|(axis, values)| (axis.name().to_owned(), numbers(values)));
             json!({
                 "name": visible(&series.name),
+                // Null for the page's own color of text.
+                "color": Ink::of_series(series.place).to_css(),
+                "dash": dash(series),
                 "x": x.collect::<serde_json::Map<_, _>>(),
                 "y": numbers(&series.y),
             })

@@ -54,7 +54,9 @@ pub(super) fn write(page: &Page, follow: Option<&str>) -> String {
             blocks: items(&section.blocks, &mut ids),
         })
         .collect();
-    let has_curves = page.blocks().any(|block| matches!(block, Block::Curves(_)));
+    // Those of a page that follows may come later.
+    let has_curves =
+        follow.is_some() || page.blocks().any(|block| matches!(block, Block::Curves(_)));
     let values = context! {
         title => visible(&page.title),
         subtitle => visible(&page.subtitle),
@@ -195,8 +197,12 @@ mod tests {
         let mut table = Table::new([(HOSTILE, Align::Left)]);
         table.push(vec![text()]);
         let x = [1.0, 2.0];
-        let series =
-            vec![Series { name: text(), x: [x; 4].map(Vec::from), y: vec![1.0, f64::NAN] }];
+        let series = vec![Series {
+            name: text(),
+            place: 6,
+            x: [x; 4].map(Vec::from),
+            y: vec![1.0, f64::NAN],
+        }];
         let curves = Curves {
             name: "loss".to_owned(),
             title: text(),
@@ -261,6 +267,9 @@ mod tests {
         let following = page().to_html_following("/curves.json");
         assert!(following.contains("data-follow=\"&#x2f;curves.json\""));
         assert!(following.contains("connect-src 'self'"));
+        let page = page().without_points();
+        assert_eq!(page.curves_json().matches("\"series\":[]").count(), 1);
+        assert!(page.to_html().contains("id=\"loss\" class=\"curves\""));
     }
 
     #[test]
@@ -268,5 +277,6 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&page().curves_json()).unwrap();
         assert_eq!(json["loss"]["series"][0]["y"], json!([1, null]));
         assert_eq!(json["loss"]["series"][0]["x"]["tokens"], json!([1, 2]));
+        assert_eq!(json["loss"]["series"][0]["color"], json!(null), "the color of text");
     }
 }

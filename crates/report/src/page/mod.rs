@@ -99,6 +99,19 @@ impl Page {
         html::write(self, Some(address))
     }
 
+    /// The same page without the points of its curves: what a page that follows a server takes of
+    /// it beside [`Page::curves_json`].
+    pub fn without_points(&self) -> Self {
+        let mut page = self.clone();
+        let blocks = page.sections.iter_mut().flat_map(|section| &mut section.blocks);
+        for block in blocks {
+            if let Block::Curves(curves) = block {
+                (curves.series, curves.figure) = (Vec::new(), None);
+            }
+        }
+        page
+    }
+
     /// All curves as JSON, by their names.
     pub fn curves_json(&self) -> String {
         let curves = self.blocks().filter_map(|block| match block {

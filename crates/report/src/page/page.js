@@ -2,7 +2,6 @@
 "use strict";
 
 (() => {
-  const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", null];
   const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
   const AXES = {
     step: { label: "step", of: (value) => value },
@@ -101,21 +100,31 @@
   const stored = (figure) =>
     JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
 
+  const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
+
   // The drawing of curves is where scripts are off.
   const drawing = (figure) => {
-    const own = figure.querySelector(":scope > svg");
+    const own = figure.querySelector("svg");
     if (own) return own;
     const hidden = figure.querySelector("noscript");
-    const parsed = new DOMParser().parseFromString(hidden ? hidden.textContent : "", "text/html");
-    return parsed.querySelector("svg");
+    return parsed(hidden ? hidden.textContent : "").querySelector("svg");
+  };
+
+  // Curves that follow a server have grown since they were drawn there.
+  const newest = async (figure) => {
+    if (!root.dataset.follow || !figure.matches(".curves")) return drawing(figure);
+    const page = parsed(await (await fetch("/")).text());
+    const found = page.getElementById(figure.id);
+    return found ? drawing(found) : null;
   };
 
   const addButtons = (figure, rows, ...more) => {
     const bar = make("div", { className: "save" });
-    const svg = drawing(figure);
-    if (svg) {
-      bar.append(button("SVG", () =>
-        save(figure.id + ".svg", "image/svg+xml", standalone(svg))));
+    if (root.dataset.follow || drawing(figure)) {
+      bar.append(button("SVG", async () => {
+        const svg = await newest(figure);
+        if (svg) save(figure.id + ".svg", "image/svg+xml", standalone(svg));
+      }));
     }
     bar.append(button("CSV", () => save(figure.id + ".csv", "text/csv", rows())), ...more);
     figure.append(bar);
@@ -128,14 +137,9 @@
 
   // Charts.
 
-  // A model has the same color and dashes in all charts.
-  const known = [];
-  const place = (name) => {
-    if (!known.includes(name)) known.push(name);
-    return known.indexOf(name);
-  };
-  const ink = (name) => PALETTE[place(name) % PALETTE.length] ?? color("--ink");
-  const dash = (name) => DASHES[Math.floor(place(name) / PALETTE.length) % DASHES.length];
+  // A model has the color that it has in every figure of the page.
+  const ink = (series) => series.color ?? color("--ink");
+  const dash = (series) => DASHES[series.dash % DASHES.length];
 
   // Curves have points at different places: the legend has the nearest of each.
   const nearest = (plot, series, index) => {
@@ -170,16 +174,16 @@
         dataIdx: nearest,
       },
       focus: { alpha: 0.35 },
-      // A color comes again after seven models, then with dashes.
+      // Of a color that comes again, with dashes.
       legend: { markers: { dash: (plot, index) =>
         (plot.series[index].dash?.length ? "dashed" : "solid") } },
       series: [
         { label: AXES[choice.axis].label, value: (_, value) => short(value) },
         ...chart.data.series.map((one, index) => ({
           label: one.name,
-          stroke: () => ink(one.name),
+          stroke: () => ink(one),
           width: 1.5,
-          dash: dash(one.name).length > 0 ? dash(one.name) : undefined,
+          dash: dash(one).length > 0 ? dash(one) : undefined,
           spanGaps: false,
           points: { show: one.y.length < 40, size: 5 },
           show: chart.shown[index] ?? true,
@@ -228,7 +232,12 @@
     return chart;
   };
 
+  let controls = null;
   const addControls = (first) => {
+    controls ??= makeControls();
+    first.before(controls);
+  };
+  const makeControls = () => {
     const axis = make("select", { onchange: () => {
       choice.axis = axis.value;
       charts.forEach((chart) => chart.plot && draw(chart));
@@ -240,10 +249,10 @@
         charts.forEach((chart) => chart.plot && refresh(chart));
       } });
     smoothing.id = "smoothing";
-    first.before(make("div", { className: "controls" },
+    return make("div", { className: "controls" },
       make("label", {}, "by", axis), make("label", {}, "smoothing", smoothing),
       make("span", { className: "hint" },
-        "drag to zoom, double-click to undo, click a name to hide it")));
+        "drag to zoom, double-click to undo, click a name to hide it"));
   };
 
   // Curves are drawn when they come near, and otherwise when there is time.
@@ -290,44 +299,111 @@
   window.addEventListener("beforeprint", toPaper);
   window.addEventListener("afterprint", fromPaper);
 
+  // Takes the points of all curves from the server.
+  const take = async (address) => {
+    const found = await (await fetch(address)).json();
+    for (const chart of charts) {
+      const data = found[chart.figure.id];
+      if (!data || JSON.stringify(data) === JSON.stringify(chart.data)) continue;
+      const isSame = data.series.length === chart.data.series.length;
+      chart.data = data;
+      if (chart.plot && isSame) refresh(chart);
+      else if (chart.plot) draw(chart);
+    }
+  };
+
   const follow = async (address) => {
     try {
-      const found = await (await fetch(address)).json();
-      for (const chart of charts) {
-        const data = found[chart.figure.id];
-        if (!data || JSON.stringify(data) === JSON.stringify(chart.data)) continue;
-        const isSame = data.series.length === chart.data.series.length;
-        chart.data = data;
-        if (chart.plot && isSame) refresh(chart);
-        else if (chart.plot) draw(chart);
-      }
+      await take(address);
     } catch {
       // The server may come back.
     }
     setTimeout(() => follow(address), FOLLOW_EVERY);
   };
 
-  for (const figure of document.querySelectorAll("figure.drawn")) {
+  const addDrawn = (figure) => {
     const { columns, rows } = stored(figure);
     addButtons(figure, () => csv(columns, rows));
-  }
-  const figures = [...document.querySelectorAll("figure.curves")];
-  if (figures.length > 0) {
-    addControls(figures[0].closest(".figures") ?? figures[0]);
-    figures.forEach(addChart);
-    drawAll();
-    const resized = new ResizeObserver((entries) => {
-      for (const entry of entries) {
-        const chart = charts.find((one) => one.place === entry.target);
-        const width = Math.max(Math.floor(entry.contentRect.width), 200);
-        if (chart.plot && chart.plot.width !== width) chart.plot.setSize({ width, height: 280 });
+  };
+
+  const resized = new ResizeObserver((entries) => {
+    for (const entry of entries) {
+      const chart = charts.find((one) => one.place === entry.target);
+      const width = Math.max(Math.floor(entry.contentRect.width), 200);
+      if (chart?.plot && chart.plot.width !== width) chart.plot.setSize({ width, height: 280 });
+    }
+  });
+
+  const placeControls = () => {
+    const first = document.querySelector("figure.curves");
+    if (first) addControls(first.closest(".figures") ?? first);
+  };
+
+  // Puts a part of the page as the server has it now in the place of the one that is shown. Charts
+  // stay as they are, with their zoom and their hidden curves, and what a reader opened is open.
+  const replace = (part, shown, before) => {
+    document.adoptNode(part);
+    const opened = shown ? [...shown.querySelectorAll("details[open] > summary")] : [];
+    const titles = opened.map((summary) => summary.textContent);
+    for (const details of part.querySelectorAll("details")) {
+      details.open = titles.includes(details.querySelector("summary").textContent);
+    }
+    const added = [];
+    for (const figure of part.querySelectorAll("figure.curves")) {
+      const chart = charts.find((one) => one.figure.id === figure.id);
+      if (chart) {
+        chart.figure.querySelector("figcaption").replaceWith(figure.querySelector("figcaption"));
+        figure.replaceWith(chart.figure);
+      } else {
+        added.push(figure);
       }
-    });
-    charts.forEach((chart) => resized.observe(chart.place));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-      charts.forEach((chart) => chart.plot?.redraw()));
-    if (root.dataset.follow) setTimeout(() => follow(root.dataset.follow), FOLLOW_EVERY);
-  }
+    }
+    if (shown) shown.replaceWith(part);
+    else document.querySelector("main").insertBefore(part, before);
+    part.querySelectorAll("figure.drawn").forEach(addDrawn);
+    for (const figure of added) resized.observe(addChart(figure).place);
+  };
+
+  // The markup of each part as the server had it last.
+  const served = new Map();
+
+  // Takes the place of everything that the page shows but the points of its curves.
+  const renew = async (text) => {
+    const page = parsed(text);
+    const parts = [...page.querySelectorAll("main > section")];
+    const ids = parts.map((part) => part.id);
+    document.title = page.title;
+    document.querySelector("header").replaceWith(page.querySelector("header"));
+    for (const part of parts) {
+      const shown = document.querySelector(`main > section[id="${part.id}"]`);
+      const markup = part.outerHTML;
+      if (shown && served.get(part.id) === markup) continue;
+      served.set(part.id, markup);
+      const later = ids.slice(ids.indexOf(part.id) + 1);
+      const next = [...document.querySelectorAll("main > section")]
+        .find((section) => later.includes(section.id));
+      replace(part, shown, next ?? null);
+    }
+    for (const section of document.querySelectorAll("main > section")) {
+      if (!ids.includes(section.id)) section.remove();
+    }
+    for (const chart of charts.filter((one) => !one.figure.isConnected)) {
+      chart.plot?.destroy();
+      charts.splice(charts.indexOf(chart), 1);
+    }
+    placeControls();
+    await take(root.dataset.follow);
+    charts.filter((one) => !one.plot).forEach(draw);
+  };
+
+  document.querySelectorAll("figure.drawn").forEach(addDrawn);
+  document.querySelectorAll("figure.curves").forEach(addChart);
+  placeControls();
+  drawAll();
+  charts.forEach((chart) => resized.observe(chart.place));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+    charts.forEach((chart) => chart.plot?.redraw()));
+  if (root.dataset.follow) setTimeout(() => follow(root.dataset.follow), FOLLOW_EVERY);
   // For checks of the page and for readers' own scripts.
-  window.report = { charts, choice };
+  window.report = { charts, choice, renew };
 })();

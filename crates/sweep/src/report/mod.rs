@@ -10,7 +10,8 @@ use experiment::reporting;
 use report::page::{Block, Page, Section};
 
 use crate::confirm::{self, ConfirmedRow, is_confirmation};
-use crate::error::{Result, SweepError};
+use crate::error::{Result, SweepError, refuse};
+use crate::export;
 use crate::importance::FEWEST_TRIALS;
 use crate::overview::Overview;
 use crate::store::{Address, default_address};
@@ -20,13 +21,19 @@ use rows::Rows;
 /// How many trials the page's table has.
 const SHOWN: usize = 10;
 
+/// Whether a folder holds a sweep, or what is left of one.
+pub fn is_sweep(folder: &Path) -> bool {
+    let found = (name_in(folder), stored_address(folder));
+    folder.is_dir() && !matches!(found, (Ok(None), Ok(None)))
+}
+
 /// The page about the sweep of a folder; `None` where the folder holds no sweep. What is lost or
 /// cannot be read is named on the page.
 pub fn page(folder: &Path) -> Option<Page> {
-    let (name, address) = (name_in(folder), stored_address(folder));
-    if !folder.is_dir() || matches!((&name, &address), (Ok(None), Ok(None))) {
+    if !is_sweep(folder) {
         return None;
     }
+    let (name, address) = (name_in(folder), stored_address(folder));
     let mut lost = Vec::new();
     let folders_name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = known(name, place::SWEEP, folders_name, &mut lost);
@@ -34,6 +41,48 @@ pub fn page(folder: &Path) -> Option<Page> {
     let mut page = page_of(folder, &address, &name);
     page.sections.splice(0..0, lost);
     Some(page)
+}
+
+/// The files that the page about a sweep is made of, and none of a store that is no file; `None`
+/// where the folder holds no sweep.
+pub fn files(folder: &Path) -> Option<Vec<PathBuf>> {
+    if !is_sweep(folder) {
+        return None;
+    }
+    let store = match stored_address(folder) {
+        Ok(Some(Address::Sqlite(store))) => store,
+        Ok(Some(Address::Postgres(_))) => return Some(Vec::new()),
+        Ok(None) | Err(_) => folder.join(place::STORE),
+    };
+    // What SQLite has not brought into the file yet is beside it.
+    let mut log = store.clone().into_os_string();
+    log.push("-wal");
+    let own = [place::SWEEP, place::BASE, place::STORE].map(|name| folder.join(name));
+    Some(own.into_iter().chain([store, log.into()]).collect())
+}
+
+/// All trials of the sweep of a folder as CSV; `None` where the folder holds no sweep.
+///
+/// # Errors
+/// When the trials cannot be read, or the sweep has several studies.
+pub fn trials_csv(folder: &Path) -> Option<Result<String>> {
+    is_sweep(folder).then(|| {
+        let name = name_in(folder)?.unwrap_or_else(|| {
+            folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        });
+        let address = stored_address(folder)?.unwrap_or_else(|| default_address(folder));
+        let mut studies = Sweep::studies(&address, &name)?;
+        studies.retain(|study| !is_confirmation(study));
+        match &studies[..] {
+            [study] => Ok(export::csv(&Sweep::open(folder, &address, study)?.overview()?)),
+            studies => refuse(format_args!(
+                "{} has {} studies; name one: `babyllama sweep export {} --study NAME`",
+                folder.display(),
+                studies.len(),
+                folder.display()
+            )),
+        }
+    })
 }
 
 /// What a file of a sweep's folder holds, or what it would hold of its own accord.

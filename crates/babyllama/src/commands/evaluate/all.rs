@@ -26,9 +26,8 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         console::print_table(&outcome.report.table)?;
         console::print(format_args!("\n{}", outcome.report.footnotes).to_string().trim_end())?;
         let output = args.output.display();
-        console::print(format_args!("Everything is in {output}; table.md has every task."))?;
-        page.iter().for_each(|page| report::note(page));
-        Ok(())
+        let report = report::sentence(page.as_deref());
+        console::print(format_args!("Everything is in {output}; table.md has every task.{report}"))
     })?;
     Ok(outcome.failures.conclude()?)
 }

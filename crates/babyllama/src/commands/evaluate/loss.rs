@@ -1,6 +1,8 @@
 //! `babyllama evaluate loss`: cross-entropy and perplexity on held-out text, of each file and over
 //! all.
 
+use std::collections::BTreeSet;
+
 use eval::LossResult;
 use experiment::evaluation::label;
 use experiment::evaluation::loss::{HeldoutText, measure};
@@ -25,7 +27,7 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
         results.push((label(group), measure(group, text, &console).or_abandoned()?));
     }
     let as_json = |(label, result): &(String, LossResult)| {
-        let LossResult { loss, perplexity, tokens, files, precision } = result;
+        let LossResult { loss, perplexity, tokens, files, precision, tokenizer } = result;
         json!({
             "model": label,
             "loss": loss,
@@ -33,6 +35,7 @@ pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> 
             "tokens": tokens,
             "files": files,
             "precision": precision,
+            "tokenizer": tokenizer,
         })
     };
     let scores = Value::Array(results.iter().map(as_json).collect());
@@ -55,6 +58,12 @@ fn print(names: &[String], results: &[(String, LossResult)]) -> anyhow::Result<(
         ]);
     }
     console::print_table(&table)?;
+    let tokenizers: BTreeSet<_> = results.iter().map(|(_, result)| &result.tokenizer).collect();
+    if tokenizers.len() > 1 {
+        console::note(
+            "the models have different tokenizers: their losses of a token do not compare",
+        );
+    }
     if results.iter().all(|(_, result)| result.files.len() > 1) {
         console::print("")?;
         console::print_table(&files_table(names, results))?;

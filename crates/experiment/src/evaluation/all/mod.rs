@@ -116,6 +116,7 @@ pub fn evaluate_all(
         for benchmark in &found.available {
             scoring.perform(benchmark, &mut failures)?;
         }
+        scoring.write_samples()?;
         let model = scoring.finish();
         exports::write(&model, folder, &found.available, settings.rules, &failures, observer)?;
         scores.push(model);

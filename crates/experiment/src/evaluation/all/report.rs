@@ -1,12 +1,14 @@
 //! The scores of all models side by side: as text, Markdown, CSV and JSON, with the scores that
 //! papers print beside them.
 
+use std::collections::BTreeMap;
+
 use eval::macro_average;
 use eval::reference::{ReferenceTable, Track, of_year};
 use eval::statistics::{Interval, Paired, Resampling, Spread, bootstrap};
 use eval::{
-    AgeOfAcquisition, BENCHMARKS, Benchmark, BenchmarkResult, Glue, Kind, Outcome, Rules,
-    superglue_average,
+    AgeOfAcquisition, BENCHMARKS, Benchmark, BenchmarkResult, Glue, HeldOutLoss, Kind, Outcome,
+    Rules, superglue_average,
 };
 use report::{Align, ScoreTable, Table, points};
 use serde_json::{Map, Value, json};
@@ -28,7 +30,7 @@ const RESAMPLES: u32 = 2000;
 pub struct Report {
     /// The overview for a terminal.
     pub table: Table,
-    /// What failed, for below the overview.
+    /// What failed or does not compare, for below the overview.
     pub footnotes: String,
     /// `table.md`: overview, differences, and every task.
     pub markdown: String,
@@ -104,7 +106,9 @@ impl Report {
     /// When items cannot be resampled, or models answered different ones.
     pub fn new(models: &[ModelScores], rules: Rules, failures: &Failures) -> Result<Self> {
         let overview = Overview::new(models, rules, failures)?;
-        let footnotes = failures.footnotes();
+        let remarks = [failures.footnotes(), other_tokenizers(models)];
+        let remarks: Vec<String> = remarks.into_iter().filter(|text| !text.is_empty()).collect();
+        let footnotes = remarks.join("\n");
         let printed: Vec<&str> = printed_models(rules);
         let mut markdown = format!("{HEADING}{}\n\n", rules.name());
         markdown += &overview.table(&printed, Cell::long).to_markdown();
@@ -128,6 +132,25 @@ impl Report {
         let table = overview.table(&shown, Cell::short);
         Ok(Self { table, footnotes, markdown, csv: csv(models), json: overview.to_json() })
     }
+}
+
+/// A sentence on held-out losses of a token where the models have different tokenizers.
+fn other_tokenizers(models: &[ModelScores]) -> String {
+    let mut by_tokenizer: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+    for model in models {
+        if let Some(measured) = model.measured(&HeldOutLoss) {
+            let tokenizer = measured.json.get("tokenizer").and_then(Value::as_str);
+            by_tokenizer.entry(tokenizer).or_default().push(&model.name);
+        }
+    }
+    if by_tokenizer.len() < 2 {
+        return String::new();
+    }
+    let groups: Vec<String> = by_tokenizer.values().map(|names| names.join(", ")).collect();
+    format!(
+        "Held-out losses are of a token and compare only with the same tokenizer, here within: {}.",
+        groups.join("; ")
+    )
 }
 
 /// The overview with intervals and everything that papers print beside it.

@@ -18,7 +18,7 @@ use super::model_scores::ModelScores;
 use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::evaluation::ages::{AgeData, AgeSettings};
 use crate::evaluation::loss::{self, HeldoutText};
-use crate::evaluation::results::{DATA, keep};
+use crate::evaluation::results::{DATA, SAMPLES, keep};
 use crate::evaluation::{LoadedModel, choices, models, tokenizer};
 use crate::failures::{Failures, Part};
 use crate::files;
@@ -28,6 +28,7 @@ use crate::finetuning::tuner::{FinetuneSubject, Tuner};
 use crate::identity;
 use crate::machine::Machine;
 use crate::observer::Observer;
+use crate::run::samples::samples;
 use crate::stage::{Stage, Stages, Status};
 
 /// What the answers of a group of models follow from, of each folder.
@@ -124,6 +125,27 @@ impl<'a> Scoring<'a> {
             }
         };
         Ok(())
+    }
+
+    /// Has a causal model by itself write a few texts, unless that is done. Scores without them are
+    /// whole: what fails is noted.
+    ///
+    /// # Errors
+    /// When something happens that concerns all other benchmarks too.
+    pub(super) fn write_samples(&self) -> Result<()> {
+        let [loaded] = self.group else { return Ok(()) };
+        if !loaded.model.config().architecture.is_causal() {
+            return Ok(());
+        }
+        let work = || {
+            let stage = Stage::new("samples", &FORMAT)?.after(&self.model);
+            self.stages.perform(&stage, &[Path::new(SAMPLES)], self.observer, |_| {
+                let written = samples(&loaded.model, &tokenizer(self.group)?)?;
+                files::write_json(&self.folder.join(SAMPLES), &written)
+            })
+        };
+        let part = Part::whole(&self.scores.name, "samples");
+        Failures::default().attempt(part, self.observer, work).map(drop)
     }
 
     fn skip(&self, benchmark: &dyn Benchmark, why: &str) {

@@ -1,0 +1,226 @@
+//! Figures of held-out losses: of those that compare, with what was left out and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use eval::{BENCHMARKS, HeldOutLoss};
+use report::figures::{Bar, FitPoint, Palette, ScalingPoint, bars, fit, scaling};
+use report::page::Block;
+
+use super::found::{Found, FoundScores};
+use super::named;
+use super::papers::mean_and_deviation;
+use crate::held_out::{self, HeldOut, RULE};
+
+/// A line through fewer points shows nothing.
+const LINE: usize = 3;
+
+/// A model's name on the page with where it was found.
+pub(super) type Named<'a> = (String, &'a Found, &'a FoundScores);
+
+/// A loss with what it is measured on, for a figure.
+struct Measured<'a, T> {
+    name: String,
+    held_out: &'a HeldOut,
+    value: T,
+}
+
+/// Losses that compare with each other, and a sentence on the others.
+struct Group<'a, T> {
+    members: Vec<&'a T>,
+    /// A figure's title with a number where it is not the first of its kind.
+    title: String,
+    left_out: String,
+}
+
+/// The losses of which one figure each is drawn, where enough of them compare for that; otherwise
+/// what is missing and why.
+fn groups<'a, T>(
+    title: &str,
+    all: &'a [Measured<'_, T>],
+    is_enough: impl Fn(&[&T]) -> bool,
+) -> Result<Vec<Group<'a, T>>, Box<Block>> {
+    let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+    let measured: Vec<&HeldOut> = all.iter().map(|one| one.held_out).collect();
+    let groups = held_out::groups(&measured);
+    let mut enough = Vec::new();
+    for group in &groups {
+        let members: Vec<&T> = group.iter().map(|&place| &all[place].value).collect();
+        if !is_enough(&members) {
+            continue;
+        }
+        let title = match enough.len() {
+            0 => title.to_owned(),
+            others => format!("{title}, set {}", others + 1),
+        };
+        let left_out = held_out::apart("left out are", &names, &measured, group);
+        enough.push(Group { members, title, left_out });
+    }
+    if enough.is_empty() && is_enough(&all.iter().map(|one| &one.value).collect::<Vec<_>>()) {
+        let apart = held_out::apart("apart from the others are", &names, &measured, &groups[0]);
+        let why = if apart.is_empty() { format!("{RULE}.") } else { apart };
+        return Err(Box::new(Block::Missing { what: title.to_owned(), why }));
+    }
+    Ok(enough)
+}
+
+/// A figure with a sentence behind its caption.
+fn block(mut figure: report::Figure, sentence: &str) -> Block {
+    figure.caption = format!("{} {sentence}", figure.caption).trim().to_owned();
+    Block::Figure(figure)
+}
+
+/// Each benchmark's score against the held-out loss, with the line of least squares (BabyLlama-2,
+/// figure 2).
+pub(super) fn fits(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for &benchmark in BENCHMARKS {
+        let point = |(name, found, one): &Named<'_>| {
+            let y = 100.0 * one.scores.outcome(benchmark)?.result.score;
+            let (x, model, group) = (one.held_out_loss?, name.clone(), found.name.clone());
+            (x.is_finite() && y.is_finite()).then_some(FitPoint { model, group, x, y })
+        };
+        let points = named.iter().filter_map(|one| {
+            let value = point(one)?;
+            Some(Measured { name: one.0.clone(), held_out: &one.2.held_out, value })
+        });
+        let points: Vec<Measured<'_, FitPoint>> = points.collect();
+        let title = format!("{} against held-out loss", benchmark.title());
+        let y = format!("{}, percent", benchmark.title());
+        match groups(&title, &points, |points| points.len() >= LINE) {
+            Ok(groups) => blocks.extend(groups.into_iter().map(|group| {
+                let points: Vec<FitPoint> = group.members.into_iter().cloned().collect();
+                let x = "held-out loss, nats per token";
+                block(fit(&group.title, x, &y, &points, palette), &group.left_out)
+            })),
+            Err(missing) => blocks.push(*missing),
+        }
+    }
+    blocks
+}
+
+/// A model with the words of its training text and its loss.
+struct Trained<'a> {
+    model: &'a str,
+    words: u64,
+    loss: f64,
+}
+
+/// Held-out loss against the words of the training text, over runs (BabyLlama-2, figure 3). Models
+/// of one name and amount are a point with their standard deviation.
+pub(super) fn scalings(all: &[Found], palette: &Palette) -> Vec<Block> {
+    let mut trained = Vec::new();
+    for found in all {
+        for one in &found.scores {
+            let seen = found.exposure.get(&one.scores.name);
+            let number = |key: &str| seen.and_then(|seen| seen.get(key)?.as_f64());
+            let Some(((words, epochs), loss)) =
+                number("words").zip(number("epochs")).zip(one.held_out_loss)
+            else {
+                continue;
+            };
+            if epochs > 0.0 && loss.is_finite() {
+                let (model, words) = (&one.scores.name[..], (words / epochs).round() as u64);
+                let name = named(found, model, all.len() > 1);
+                let value = Trained { model, words, loss };
+                trained.push(Measured { name, held_out: &one.held_out, value });
+            }
+        }
+    }
+    let has_amounts = |models: &[&Trained<'_>]| {
+        models.iter().map(|one| one.words).collect::<BTreeSet<_>>().len() >= 2
+    };
+    let figure = |group: Group<'_, Trained<'_>>| {
+        let (x, y) = ("words of the training text", "held-out loss, nats per token");
+        let points = points(&group.members);
+        block(scaling(&group.title, x, y, &points, palette), &group.left_out)
+    };
+    match groups("Held-out loss against words", &trained, has_amounts) {
+        Ok(groups) => groups.into_iter().map(figure).collect(),
+        Err(missing) => vec![*missing],
+    }
+}
+
+/// The means of models of one name and amount.
+fn points(models: &[&Trained<'_>]) -> Vec<ScalingPoint> {
+    let mut losses: BTreeMap<(&str, u64), Vec<f64>> = BTreeMap::new();
+    for one in models {
+        losses.entry((one.model, one.words)).or_default().push(one.loss);
+    }
+    let point = |((series, words), losses): ((&str, u64), Vec<f64>)| {
+        let (loss, deviation) = mean_and_deviation(&losses);
+        ScalingPoint { series: series.to_owned(), words: words as f64, loss, deviation }
+    };
+    losses.into_iter().map(point).collect()
+}
+
+/// The held-out loss of each source of text.
+pub(super) fn sources(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
+    let bars_of = |(name, _, one): &Named<'_>| -> Vec<Bar> {
+        let measured = one.scores.measured(&HeldOutLoss);
+        let parts = measured.into_iter().flat_map(|measured| measured.parts.iter().skip(1));
+        let bar = |part: &eval::Part| Bar {
+            row: part.name.clone(),
+            series: name.clone(),
+            value: part.value,
+            interval: None,
+            mark: String::new(),
+        };
+        parts.map(bar).collect()
+    };
+    let drawn = named.iter().map(|one| Measured {
+        name: one.0.clone(),
+        held_out: &one.2.held_out,
+        value: bars_of(one),
+    });
+    let drawn: Vec<Measured<'_, Vec<Bar>>> = drawn.filter(|one| !one.value.is_empty()).collect();
+    match groups("Held-out loss by source of text", &drawn, |models| !models.is_empty()) {
+        Ok(groups) => groups
+            .into_iter()
+            .map(|group| {
+                let drawn: Vec<Bar> = group.members.into_iter().flatten().cloned().collect();
+                block(bars(&group.title, "nats per token", &drawn, palette), &group.left_out)
+            })
+            .collect(),
+        Err(missing) => vec![*missing],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_out(text: &str) -> HeldOut {
+        let [text, tokenizer] = [text, "t"].map(|it| Some(it.to_owned()));
+        HeldOut { text, tokenizer, ..HeldOut::default() }
+    }
+
+    #[test]
+    fn a_figure_has_the_losses_that_compare_and_names_the_others() {
+        let (one, other) = (held_out("a"), held_out("b"));
+        let of =
+            |name: &str, held_out, value: u64| Measured { name: name.to_owned(), held_out, value };
+        let all = [of("m", &one, 1), of("n", &other, 2), of("o", &one, 3), of("p", &one, 4)];
+        let found = groups("T", &all, |values| values.len() >= 2).ok().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].members, [&1, &3, &4]);
+        assert!(found[0].left_out.ends_with("left out are n (another held-out text)."));
+        let each = groups("T", &all, |values| !values.is_empty()).ok().unwrap();
+        let titles: Vec<&str> = each.iter().map(|group| group.title.as_str()).collect();
+        assert_eq!(titles, ["T", "T, set 2"]);
+        let missing = groups("T", &all, |values| values.len() >= 4).err().unwrap();
+        let Block::Missing { what, why } = *missing else { panic!("a figure is missing") };
+        assert_eq!(what, "T");
+        assert!(why.contains("apart from the others are n"), "{why}");
+        assert!(groups("T", &all[..1], |values| values.len() >= 2).ok().unwrap().is_empty());
+    }
+
+    #[test]
+    fn models_of_one_name_and_amount_are_a_point() {
+        let trained = |model, words, loss| Trained { model, words, loss };
+        let all = [trained("a", 10, 3.0), trained("a", 10, 5.0), trained("b", 10, 1.0)];
+        let found = points(&all.iter().collect::<Vec<_>>());
+        let found: Vec<(&str, f64)> =
+            found.iter().map(|point| (point.series.as_str(), point.loss)).collect();
+        assert_eq!(found, [("a", 4.0), ("b", 1.0)]);
+    }
+}

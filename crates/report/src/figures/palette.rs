@@ -1,0 +1,45 @@
+//! One color for each model, the same in all figures of a page.
+
+use std::collections::HashMap;
+
+use super::style::Ink;
+
+/// The order of the models of a page, by which each has its color and its marker in every figure.
+///
+/// ```
+/// use report::figures::Palette;
+///
+/// let palette = Palette::of(["teacher", "student"]);
+/// assert_eq!((palette.place("student"), palette.place("unknown")), (1, 2));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Palette {
+    places: HashMap<String, usize>,
+}
+
+impl Palette {
+    /// Names in their order. One that comes again keeps its first place.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::default().with(names)
+    }
+
+    /// The same with the names of a figure that it does not have yet behind its own.
+    pub(crate) fn with<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut places = self.places.clone();
+        for name in names {
+            let next = places.len();
+            places.entry(name.to_owned()).or_insert(next);
+        }
+        Self { places }
+    }
+
+    /// The place of a name, counted from 0; of one that it does not have the next one.
+    pub fn place(&self, name: &str) -> usize {
+        self.places.get(name).copied().unwrap_or(self.places.len())
+    }
+
+    /// The color of a name.
+    pub(crate) fn ink(&self, name: &str) -> Ink {
+        Ink::of_series(self.place(name))
+    }
+}
