@@ -30,8 +30,8 @@ pub enum CorpusError {
     /// Two files whose names would fall on one another in an output folder.
     #[error("two corpus files are named {name}; their outputs would overwrite one another")]
     SameName { name: String },
-    /// A file of an output folder that is there, and would be replaced by another text.
-    #[error("{} is there already, with another text", path.display())]
+    /// A file of an output folder that is there, and would be replaced by another one.
+    #[error("{} is there already, with other contents", path.display())]
     OtherText { path: PathBuf },
     /// Fewer tokens than one sequence (and its offset) takes.
     #[error("the corpus has {tokens} tokens, and one sequence needs {needed}")]

@@ -311,7 +311,7 @@ mod tests {
         for other in ["three!", "three", "", "three\n\n"] {
             std::fs::write(folder.path().join("b.txt"), other).unwrap();
             let lost = write().check_nothing_is_lost().unwrap_err().to_string();
-            assert!(lost.ends_with("b.txt is there already, with another text"), "{lost}");
+            assert!(lost.ends_with("b.txt is there already, with other contents"), "{lost}");
         }
         std::fs::remove_file(folder.path().join("b.txt")).unwrap();
         std::fs::create_dir(folder.path().join("b.txt")).unwrap();

@@ -20,6 +20,9 @@ fn holder(process: Option<u32>) -> String {
     process.map_or("another process".to_string(), |id| format!("process {id}"))
 }
 
+/// The name of the file.
+pub(crate) const FILE: &str = "lock";
+
 /// Holds a run's folder until dropped. The operating system lets go when the process ends, however
 /// it ends.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct RunLock {
 impl RunLock {
     /// Takes the run in this folder, which must exist, by its file `lock`.
     pub fn acquire(run: &Path) -> Result<Self, LockError> {
-        let path = run.join("lock");
+        let path = run.join(FILE);
         let failed = |source| LockError::File { path: path.clone(), source };
         require_own(&path).map_err(failed)?;
         // Not truncated: until the lock is ours, the file names its holder.
@@ -50,6 +53,11 @@ impl RunLock {
         file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
         Ok(Self { file })
     }
+}
+
+/// Whether a lock is there, free or held.
+pub(crate) fn is_lock(path: &Path) -> bool {
+    path.symlink_metadata().is_ok() && require_own(path).is_ok()
 }
 
 /// Refuses a foreign file under the lock's name, which would be emptied: a lock is a

@@ -36,7 +36,7 @@ pub struct Written {
 }
 
 /// How every table of metrics begins.
-pub const BEGINNING: &str = "run,model";
+pub const BEGINNING: &str = "run,model,event,";
 
 /// The first columns.
 const LEADING: [&str; 2] = ["run", "model"];

@@ -1,19 +1,18 @@
 //! A study as files: a table, lines of JSON, or a SQLite store that Optuna opens.
 
+use std::io;
 use std::path::Path;
 
+use base::atomic_file;
 use report::format::visible_json;
 use serde_json::{Map, Value, json};
 
-use crate::error::Result;
+use crate::error::{FileContext, Result};
 use crate::overview::{Overview, TrialLine};
 use crate::store::{Address, Store};
 
 /// The columns of every table, before those of settings and scores.
 const COLUMNS: [&str; 7] = ["number", "state", "value", "share", "seconds", "seed", "why"];
-
-/// The beginning of every table.
-pub const CSV_BEGINNING: &str = "number,state,value,share,seconds,seed,why";
 
 /// The beginning of all lines of JSON.
 pub const JSON_LINES_BEGINNING: &str = r#"{"study":"#;
@@ -97,6 +96,12 @@ pub fn sqlite(store: &mut Store, path: &Path) -> Result<()> {
             path.display()
         ));
     }
-    let mut copy = Store::create(&Address::Sqlite(path.to_owned()))?;
-    Ok(store.copy_into(&mut copy)?)
+    experiment::outputs::check_no_run_part(path)?;
+    // SQLite makes files of its own beside a store: none is renamed before it is closed.
+    let mut fill = |partial: &Path| {
+        let mut copy = Store::create(&Address::Sqlite(partial.to_owned()))?;
+        store.copy_into(&mut copy)
+    };
+    atomic_file::write_with(path, |partial| fill(partial).map_err(io::Error::other))
+        .at("write", path)
 }

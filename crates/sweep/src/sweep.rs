@@ -40,6 +40,8 @@ pub mod place {
     pub const SWEEP: &str = "sweep.toml";
     /// The recipe that varies.
     pub const BASE: &str = "base.toml";
+    /// The store, where it is a file of the folder.
+    pub const DATABASE: &str = "store.db";
     /// The store's address.
     pub const STORE: &str = "store.txt";
     /// What trials share.
@@ -263,7 +265,14 @@ fn check_folder(folder: &Path, name: &str) -> Result<()> {
             folder.display()
         ));
     }
-    if entries.next().is_none() || known.iter().any(|name| folder.join(name).is_file()) {
+    // What is left of one that was ended before it had a recipe: its store, or a part of a file.
+    let is_begun = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with(place::DATABASE) || name.ends_with(".partial") || name == "lock"
+        })
+    };
+    if known.iter().any(|name| folder.join(name).is_file()) || entries.all(is_begun) {
         return Ok(());
     }
     refuse(format_args!(

@@ -282,7 +282,7 @@ Example:
         /// How often a pair must occur to be merged.
         #[arg(long, value_name = "N", default_value_t = 2)]
         min_frequency: u64,
-        /// Replace the tokenizer of a model's folder.
+        /// Replace another tokenizer that is there, or that of a model's folder.
         #[arg(long)]
         replace: bool,
     },

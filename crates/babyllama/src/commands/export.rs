@@ -21,16 +21,10 @@ const LOGITS: Kind<'static> = Kind::Tensors(&["ids", "logits"]);
 pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let place = trained::weights(&args.run, &args.model)?;
     outputs::check_folder(&args.output, std::slice::from_ref(&place))?;
-    trained::check_model_folder(&args.output, args.replace)?;
+    trained::check_model_folder(&args.output, &place, args.replace)?;
     let mut _logits = None;
     if let Some(path) = &args.logits {
-        let written = args.output.join("model.safetensors");
-        let is_of_model = path.parent() == Some(args.output.as_path())
-            && path.file_name().is_some_and(|name| {
-                ["config.json", card::FILE].iter().any(|own| name == *own)
-                    || written.file_name() == Some(name)
-            });
-        if is_of_model {
+        if trained::EXPORTED.iter().any(|name| leads_to(path, &args.output.join(name))) {
             bail!(WrongUsage(format!("{} is a file of the exported model", path.display())));
         }
         _logits = Some(outputs::prepare_file(path, std::slice::from_ref(&place), LOGITS)?);
@@ -57,6 +51,11 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         ));
     }
     console::print(format_args!("{} is in {}", args.model, args.output.display()))
+}
+
+/// Whether two paths are the same once their folders are made.
+fn leads_to(path: &Path, other: &Path) -> bool {
+    outputs::place(path) == outputs::place(other)
 }
 
 /// Writes `ids` `[tokens]` and `logits` `[tokens, vocab]`.

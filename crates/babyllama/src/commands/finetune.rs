@@ -17,6 +17,7 @@ const SCORES: Kind<'static> = Kind::Json(&["model", "name", "tasks", "suites", "
 pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let inputs: Vec<_> = [args.data.clone()].into_iter().chain(args.models.clone()).collect();
     let json = args.json.as_deref();
+    json.map_or(Ok(()), |json| outputs::check_apart(json, &args.output, &["report.html", "lock"]))?;
     let _json = json.map(|path| outputs::prepare_file(path, &inputs, SCORES)).transpose()?;
     let style = Style::of(args.events);
     let console = Console::stopping_on_signals()?.with_style(style);

@@ -28,7 +28,12 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
     let page = page(&args.runs)?;
     let _output = outputs::prepare_file(&output, &[], Kind::Beginning(reporting::BEGINNING))?;
     let _csv = args.csv.as_deref().map(|file| check_csv(file, &output, &args.runs)).transpose()?;
-    args.figures.as_deref().map_or(Ok(()), |folder| check_figures(folder, &args.runs))?;
+    if let Some(folder) = args.figures.as_deref() {
+        check_figures(folder, &args.runs)?;
+        for file in [Some(&output), args.csv.as_ref()].into_iter().flatten() {
+            outputs::check_outside(file, folder, "--figures")?;
+        }
+    }
     files::write_text(&output, &page.to_html())?;
     console::print(format_args!("The report is {}.", output.display()))?;
     if let Some(folder) = &args.figures {
@@ -107,8 +112,13 @@ fn check_csv(file: &Path, page: &Path, runs: &[PathBuf]) -> anyhow::Result<MadeF
         bail!(WrongUsage(format!("--csv and --output are both {}", file.display())));
     }
     let sweep = runs.iter().find(|folder| is_sweep(folder));
-    let (beginning, what) = match sweep {
-        Some(_) => (sweep::export::CSV_BEGINNING, "trials"),
+    let trials = match runs {
+        [only] => trials_csv(only).transpose()?,
+        _ => None,
+    };
+    let (beginning, what) = match &trials {
+        // With all its columns: one more may be a person's.
+        Some(trials) => (trials.split_inclusive('\n').next().unwrap_or_default(), "trials"),
         None => (BEGINNING, "metrics"),
     };
     if let Some(sweep) = sweep.filter(|_| runs.len() > 1) {
@@ -120,9 +130,7 @@ fn check_csv(file: &Path, page: &Path, runs: &[PathBuf]) -> anyhow::Result<MadeF
         let problem = format!("{} is another file than a table of {what}", file.display());
         return Err(anyhow!(problem)).hint("move it away, or name another file with --csv");
     }
-    // A table that was written into a run's folder before may be written anew.
-    let is_new = std::fs::metadata(file).map_or(true, |found| found.len() == 0);
-    Ok(outputs::prepare_file(file, if is_new { runs } else { &[] }, kind)?)
+    Ok(outputs::prepare_file(file, runs, kind)?)
 }
 
 /// Writes the metrics of all models, or the trials of a sweep, as one table.

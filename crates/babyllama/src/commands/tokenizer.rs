@@ -29,6 +29,12 @@ pub fn train(
             anyhow!("{} holds a model, whose tokenizer this would replace", output.display());
         return Err(there).hint("name another folder with --output, or give --replace");
     }
+    if file.exists() && !replace {
+        console::note(format_args!(
+            "{} stays if the text yields another one; --replace replaces it",
+            file.display()
+        ));
+    }
     let _output = outputs::prepare_folder(output)?;
     let texts = open_all(&|| console.should_stop(), paths)?;
     let settings = TokenizerSettings { vocab_size, min_frequency };
@@ -37,7 +43,10 @@ pub fn train(
     let tokenizer = Tokenizer::train_unless(&|| progress.should_stop(), &texts, &settings);
     let tokenizer = tokenizer.or_abandoned()?;
     progress.end();
-    tokenizer.save_folder(output, SEQUENCE_LENGTH)?;
+    match replace {
+        true => tokenizer.save_folder(output, SEQUENCE_LENGTH)?,
+        false => tokenizer.save_new_folder(output, SEQUENCE_LENGTH)?,
+    }
     if tokenizer.vocab_size() < vocab_size {
         console::note(format_args!(
             "the text yields {} of the {vocab_size} entries that were asked for",

@@ -87,5 +87,8 @@ fn a_model_goes_into_a_new_repository_whose_card_stays() {
     assert!(finished.stderr.contains("exported/README.md stays as it is"), "{}", finished.stderr);
     assert_eq!(workspace.text("exported/README.md"), "# Ours\n");
     assert!(workspace.weights("exported") == workspace.weights(STUDENT));
-    workspace.babyllama(export).refused(1).names(&["holds a model already"]).advises("--replace");
+    workspace.babyllama(export).done();
+    assert_eq!(workspace.text("exported/README.md"), "# Ours\n");
+    let other = export.replace("student", "teacher");
+    workspace.babyllama(&other).refused(1).names(&["holds a model already"]).advises("--replace");
 }

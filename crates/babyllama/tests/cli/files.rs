@@ -265,3 +265,97 @@ fn two_sets_of_pairs_have_columns_of_their_own() {
     let page = workspace.text("runs/small/report.html");
     assert!(page.contains("scores of a second set, minimal pairs"));
 }
+
+#[test]
+fn a_folder_of_a_user_is_taken_for_no_run_no_training_and_no_scores() {
+    let workspace = Workspace::new();
+    let own = workspace.text("text/a.train");
+    // A recipe, a text and a log in one folder are no run.
+    workspace.write("mine/corpus/train/a.train", &own);
+    workspace.write("mine/small.toml", workspace.text("small.toml"));
+    for known in ["recipe.toml", "log.txt", "metrics.jsonl", "stages/notes.txt"] {
+        workspace.write(&format!("mine/{known}"), "mine");
+        let refusal = workspace.babyllama("run small.toml --output mine").refused(1);
+        refusal.names(&["mine holds other files and no run"]);
+        std::fs::remove_file(workspace.path(&format!("mine/{known}"))).unwrap();
+    }
+    assert_eq!(workspace.text("mine/corpus/train/a.train"), own);
+    workspace.babyllama("run small.toml").done();
+
+    // Nor does a run replace what it reads.
+    for (key, read) in [
+        ("corpus.source", "runs/small/corpus/train"),
+        ("tokenizer.path", "runs/small/tokenizer/tokenizer.json"),
+    ] {
+        let run = format!("run small.toml --output runs/small --set {key}={read}");
+        workspace.babyllama(&run).refused(1).names(&[read, "would replace it"]);
+        assert!(workspace.path(read).exists());
+    }
+    let tokens = "--tokens runs/small/tokens/train.bin";
+    for known in ["log.txt", "metrics.jsonl", "teachers/x", "checkpoints/x"] {
+        workspace.write(&format!("other/{}/{known}", known.len()), "mine");
+        let output = format!("other/{}", known.len());
+        let train = format!("pretrain --model {STUDENT} {tokens} --output {output}");
+        workspace.babyllama(&train).refused(1).names(&["holds other files and no training"]);
+    }
+    workspace.write("scores/student/pairs/result.json", "mine");
+    let blimp = format!("evaluate blimp {STUDENT} --data pairs --output scores");
+    let refusal = workspace.babyllama(&blimp).refused(1);
+    refusal.names(&["holds other files and no scores"]);
+    assert_eq!(workspace.text("scores/student/pairs/result.json"), "mine");
+
+    // A model that a user keeps beside the caches is none.
+    workspace.write("runs/small/teachers/gpt2/config.json", "{}");
+    workspace.write("runs/small/models/student.old-notes/notes.txt", "mine");
+    workspace.babyllama("clean runs/small --yes").done();
+    assert_eq!(workspace.text("runs/small/teachers/gpt2/config.json"), "{}");
+    assert_eq!(workspace.text("runs/small/models/student.old-notes/notes.txt"), "mine");
+}
+
+#[test]
+fn two_outputs_of_one_command_are_two_places() {
+    let workspace = Workspace::trained();
+    workspace.write("tok/tokenizer.json", "{\"my\": \"notes\"}");
+    let train = "tokenizer train text --vocab-size 300 --output tok";
+    workspace.babyllama(train).refused(1).names(&["tok/tokenizer.json is there already"]);
+    assert_eq!(workspace.text("tok/tokenizer.json"), "{\"my\": \"notes\"}");
+    workspace.babyllama(&format!("{train} --replace")).done();
+    workspace.babyllama(train).done();
+
+    let export = "export runs/small --model student --output e";
+    for place in ["./e/model.safetensors", "e/../e/tokenizer.json", "e//special_tokens_map.json"] {
+        let line = format!("{export} --logits {place}");
+        workspace.babyllama(&line).refused(2).names(&["is a file of the exported model"]);
+    }
+    workspace.babyllama(export).done();
+    workspace.babyllama(export).done();
+    workspace.write("e/config.json", "{\"my\": \"config\"}");
+    workspace.babyllama(export).refused(1).names(&["holds a model"]);
+
+    let blimp = format!("evaluate blimp {STUDENT} --data pairs --output b --json");
+    for inside in ["b/final/model.json", "b/final/pairs/result.json", "b/table.md"] {
+        workspace
+            .babyllama(&format!("{blimp} {inside}"))
+            .refused(1)
+            .names(&["place of the results"]);
+    }
+    let loss = format!("evaluate loss {STUDENT} --data text --sequence-length 16 --json");
+    for name in ["special_tokens_map.json", "added_tokens.json"] {
+        let inside = format!("exported/{name}");
+        workspace.copy(STUDENT, "exported");
+        let line = format!("evaluate loss {STUDENT} --data text --json {inside}");
+        workspace.babyllama(&line).refused(1).names(&["would be read as a file of the model"]);
+    }
+    workspace.babyllama(&format!("{loss} runs/small/lock")).refused(1).names(&["file of its run"]);
+    // An earlier output in a folder that is read is no input.
+    for _ in 0..2 {
+        workspace.babyllama(&format!("{loss} text/loss.json")).done();
+    }
+    workspace
+        .babyllama("report runs/small --output page.html --figures f --csv f/metrics.csv")
+        .refused(1)
+        .names(&["f/metrics.csv is in the folder of --figures"]);
+    workspace.write("index.html", "<!doctype html>\n<html lang=\"en\">\n<title>Mine</title>\n");
+    let report = "report runs/small --output index.html";
+    workspace.babyllama(report).refused(1).names(&["index.html is another file"]);
+}

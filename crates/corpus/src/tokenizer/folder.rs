@@ -83,6 +83,27 @@ impl Tokenizer {
     /// and every other class ignores the configuration's `add_prefix_space`. Merges are written as
     /// `"a b"`, which versions before 4.45 need.
     pub fn save_folder(&self, folder: &Path, model_max_length: usize) -> Result<()> {
+        let files = self.folder_files(model_max_length)?;
+        files.iter().try_for_each(|(name, text)| write_text(&folder.join(name), text))
+    }
+
+    /// The same, unless a file would be replaced by another.
+    ///
+    /// # Errors
+    /// As there, and when a file of such a name has other contents.
+    pub fn save_new_folder(&self, folder: &Path, model_max_length: usize) -> Result<()> {
+        for (name, text) in self.folder_files(model_max_length)? {
+            let path = folder.join(name);
+            let is_there = path.symlink_metadata().is_ok();
+            if is_there && std::fs::read(&path).map_or(true, |found| found != text.as_bytes()) {
+                return Err(CorpusError::OtherText { path });
+            }
+        }
+        self.save_folder(folder, model_max_length)
+    }
+
+    /// Names and contents of the folder's files.
+    fn folder_files(&self, model_max_length: usize) -> Result<[(&'static str, String); 3]> {
         let mut as_used = serde_json::to_value(&self.inner).map_err(|cause| {
             CorpusError::Tokenizer { doing: "saving", cause: cause.to_string() }
         })?;
@@ -90,12 +111,13 @@ impl Tokenizer {
             as_used["model"]["merges"] = joined;
         }
         let special = self.special_tokens();
-        write_text(&folder.join(TOKENIZER_FILE), &pretty(&as_used))?;
-        write_text(&folder.join("special_tokens_map.json"), &pretty(&special.clone().into()))?;
-        write_text(
-            &folder.join("tokenizer_config.json"),
-            &pretty(&self.config(&as_used, special, model_max_length)),
-        )
+        let special_map = pretty(&special.clone().into());
+        let config = pretty(&self.config(&as_used, special, model_max_length));
+        Ok([
+            (TOKENIZER_FILE, pretty(&as_used)),
+            ("special_tokens_map.json", special_map),
+            ("tokenizer_config.json", config),
+        ])
     }
 
     /// The `tokenizer_config.json` of the tokenizer as used.

@@ -6,7 +6,7 @@ use base::atomic_file;
 use eval::ewok::{Domain, Vocabulary, read, to_lines};
 
 use crate::error::{Context, FileContext, Result, refuse};
-use crate::files;
+use crate::{files, outputs};
 
 /// How many questions of a domain there were, and how many were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub fn filter(data: &Path, vocabulary: &Path, output: &Path) -> Result<Vec<Filte
         return refuse(format_args!("two domains would be {name}"))
             .advise("rename one of these domains in the data");
     }
+    outputs::check_no_run_part(output)?;
     files::make_folder(output)?;
     if std::fs::read_dir(output).at("read", output)?.next().is_some() {
         return refuse(format_args!("{} is not empty", output.display()))

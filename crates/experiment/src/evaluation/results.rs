@@ -90,7 +90,7 @@ pub fn claim_folders(
 /// Makes a model's folder below OUTPUT, and records which models it belongs to.
 ///
 /// # Errors
-/// When it holds the scores of another model that has the same short name.
+/// When it holds other files, or the scores of another model that has the same short name.
 pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     files::make_folder(folder)?;
     let owner = folder.join("model.json");
@@ -105,7 +105,22 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
         ))
         .advise("name another folder with --output, or delete that one if it is not needed"),
         Ok(_) => Ok(()),
-        Err(_) => files::write_text(&owner, &text),
+        Err(_) => {
+            check_empty(folder)?;
+            files::write_text(&owner, &text)
+        }
+    }
+}
+
+/// Refuses a folder with files; what a kill left half written is none.
+fn check_empty(folder: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_partial = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "partial");
+    match paths.into_iter().any(|path| !is_partial(&path)) {
+        true => refuse(format_args!("{} holds other files and no scores", folder.display()))
+            .advise("name another folder with --output"),
+        false => Ok(()),
     }
 }
 

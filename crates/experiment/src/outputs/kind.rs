@@ -24,6 +24,11 @@ pub enum Kind<'a> {
 const MOST_READ: u64 = 1 << 28;
 
 impl Kind<'_> {
+    /// Whether a file is an earlier output of this kind, and not just an empty file.
+    pub(super) fn is_earlier_output(self, path: &Path) -> bool {
+        path.metadata().is_ok_and(|metadata| metadata.len() > 0) && self.is_of(path)
+    }
+
     /// Whether a file is of this kind. An empty one is of every kind.
     fn is_of(self, path: &Path) -> bool {
         let read = |limit| {

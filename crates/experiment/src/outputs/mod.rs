@@ -1,5 +1,6 @@
 //! Outputs are tried before the work that fills them, and never replace what is read.
 
+mod folder_kind;
 mod kind;
 mod run_parts;
 
@@ -7,9 +8,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
-use crate::files;
+use crate::{files, lock};
 
+pub use folder_kind::kind_of;
 pub use kind::Kind;
+pub use run_parts::check as check_no_run_part;
+pub(crate) use run_parts::check_not_replaced;
 
 /// Makes the folder of an output file and tries to write there.
 ///
@@ -21,8 +25,12 @@ pub fn prepare_file(path: &Path, inputs: &[PathBuf], kind: Kind<'_>) -> Result<M
     if path.is_dir() {
         return refuse(format_args!("{} is a folder", path.display())).advise("name a file in it");
     }
-    if inputs.iter().any(|input| replaces(path, input)) {
+    if inputs.iter().any(|input| same(path, input) || replaces_within(path, input, kind)) {
         return refuse(format_args!("{} is read: writing would replace it", path.display()))
+            .advise("name another file");
+    }
+    if is_read_by_loaders(path) {
+        return refuse(format_args!("{} would be read as a file of the model", path.display()))
             .advise("name another file");
     }
     if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -142,55 +150,59 @@ pub fn check_no_model(output: &Path) -> Result<()> {
     }
 }
 
-/// What a folder holds whose own files a command reads by their names or endings: files of others
-/// among them would be taken for such, or be lost with them. `None` of any other folder.
-pub fn kind_of(folder: &Path) -> Option<&'static str> {
-    const BY_NAME: [(&str, &[&str]); 5] = [
-        ("scores of a model", &["model.json", "result.json"]),
-        ("a run", &["recipe.toml", "stages"]),
-        ("a training", &["metrics.jsonl", "checkpoints"]),
-        ("a model", &["config.json", "model.safetensors"]),
-        ("a tokenizer", &["tokenizer.json"]),
-    ];
-    const BY_ENDING: [(&str, &[&str]); 3] = [
-        ("a corpus", &["train", "dev", "test"]),
-        ("token files", &["bin"]),
-        ("data of a benchmark", &["jsonl"]),
-    ];
-    // Parts of a run that have no files of their own kind.
-    const PARTS: [&str; 4] = ["stages", "models", "evaluation", "teachers"];
-    let is_part = folder.file_name().is_some_and(|name| PARTS.iter().any(|part| name == *part))
-        && folder.parent().is_some_and(|run| run.join("recipe.toml").exists());
-    if is_part {
-        return Some("a part of a run");
-    }
-    let by_name = BY_NAME.iter().find(|(_, names)| names.iter().any(|it| folder.join(it).exists()));
-    if let Some((kind, _)) = by_name {
-        return Some(kind);
-    }
-    let paths: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    if paths.iter().any(|path| path.join("model.json").exists()) {
-        return Some("the scores of models");
-    }
-    let has =
-        |ending: &&str| paths.iter().any(|path| path.extension().is_some_and(|it| it == *ending));
-    BY_ENDING.iter().find(|(_, endings)| endings.iter().any(has)).map(|(kind, _)| *kind)
-}
-
-/// Refuses a folder that holds something else than is written into it: of a run or a training some
-/// of the `known` files are there, however early it was ended.
+/// Refuses a folder that holds something else than is written into it: a run or a training has
+/// its lock, however early it was ended, or all of the `known` files.
 ///
 /// # Errors
-/// When it has files, and none of these.
+/// When it has files, and not these.
 pub fn check_kind(folder: &Path, known: &[&str], kind: &str) -> Result<()> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-    if names.is_empty() || names.iter().any(|name| known.iter().any(|known| name == known)) {
+    let Ok(mut entries) = fs::read_dir(folder) else { return Ok(()) };
+    let is_known = known.iter().all(|name| folder.join(name).exists());
+    if entries.next().is_none() || is_known || lock::is_lock(&folder.join(lock::FILE)) {
         return Ok(());
     }
     refuse(format_args!("{} holds other files and no {kind}", folder.display()))
         .advise("name a new folder with --output")
+}
+
+/// Refuses a link in the place of a folder that is replaced whole: what it leads to would be.
+///
+/// # Errors
+/// When it is one.
+pub(crate) fn check_no_link(folder: &Path) -> Result<()> {
+    match folder.is_symlink() {
+        true => refuse(format_args!("{} is a link, whose target would change", folder.display()))
+            .advise("name another folder with --output, or remove the link"),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a file in a folder of results that would be in place of one of theirs: of the `own`
+/// names, or in one of the folders in it.
+///
+/// # Errors
+/// When it would.
+pub fn check_apart(file: &Path, results: &Path, own: &[&str]) -> Result<()> {
+    let (place, results) = (place(file), place(results));
+    let Ok(inside) = place.strip_prefix(results) else { return Ok(()) };
+    let is_own = own.iter().any(|name| inside == Path::new(name));
+    match is_own || inside.components().count() > 1 {
+        true => refuse(format_args!("{} is a place of the results in --output", file.display()))
+            .advise("name another file"),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a file in a folder whose files another output of the same command writes.
+///
+/// # Errors
+/// When it is there.
+pub fn check_outside(file: &Path, folder: &Path, flag: &str) -> Result<()> {
+    match place(file).starts_with(place(folder)) {
+        true => refuse(format_args!("{} is in the folder of {flag}", file.display()))
+            .advise("name a file elsewhere"),
+        false => Ok(()),
+    }
 }
 
 /// Refuses files of an output folder that are among the files read.
@@ -207,11 +219,32 @@ pub fn check_files(folder: &Path, names: &[&str], inputs: &[PathBuf]) -> Result<
     Ok(())
 }
 
-/// Whether writing `path` would replace `input`, or a file in that folder.
-fn replaces(path: &Path, input: &Path) -> bool {
+/// Whether writing `path` would replace a file in the folder `input`; an earlier output is none
+/// that is read.
+fn replaces_within(path: &Path, input: &Path, kind: Kind<'_>) -> bool {
     // A new file replaces nothing.
     let place = place(path);
-    place.exists() && fs::canonicalize(input).is_ok_and(|input| place.starts_with(input))
+    let is_inside = || fs::canonicalize(input).is_ok_and(|input| place.starts_with(input));
+    place.exists() && is_inside() && !kind.is_earlier_output(&place)
+}
+
+/// Whether a file would have a name by which readers of models look for settings, in a model's
+/// folder.
+fn is_read_by_loaders(path: &Path) -> bool {
+    const NAMES: [&str; 9] = [
+        "added_tokens.json",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.json",
+    ];
+    let place = place(path);
+    let is_name = NAMES.iter().any(|name| place.file_name().is_some_and(|found| found == *name));
+    is_name && place.parent().is_some_and(|folder| folder.join("config.json").is_file())
 }
 
 /// Whether two paths lead to the same file or folder, or will once their folders are made.
@@ -235,7 +268,7 @@ pub fn once_made(path: PathBuf) -> PathBuf {
 
 /// Where a path leads once the folders in it are made: links are followed, and a folder that is
 /// not there yet with `..` behind it leads nowhere else.
-pub(crate) fn place(path: &Path) -> PathBuf {
+pub fn place(path: &Path) -> PathBuf {
     let mut place = PathBuf::new();
     for component in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
         if component == Component::ParentDir {
@@ -285,33 +318,6 @@ mod tests {
         assert!(cause(prepare_folder(&path.join("more"))).starts_with("cannot make "));
         let below_a_file = path.join("more/loss.json");
         assert!(cause(prepare_file(&below_a_file, &[], ANY)).starts_with("cannot make "));
-    }
-
-    #[test]
-    fn folders_with_files_of_their_own_are_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let kind = |place: &str| {
-            let path = folder.path().join(place);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, "").unwrap();
-            kind_of(path.parent().unwrap())
-        };
-        for (place, expected) in [
-            ("run/recipe.toml", "a run"),
-            ("run/models/a/metrics.jsonl", "a training"),
-            ("run/models/x.txt", "a part of a run"),
-            ("model/config.json", "a model"),
-            ("text/qed.train", "a corpus"),
-            ("tokens/train.bin", "token files"),
-            ("blimp/island.jsonl", "data of a benchmark"),
-        ] {
-            assert_eq!(kind(place), Some(expected), "{place}");
-        }
-        kind("scores/student/model.json");
-        assert_eq!(kind_of(&folder.path().join("scores")), Some("the scores of models"));
-        assert_eq!(kind("paper/loss.svg"), None);
-        assert_eq!(kind("paper/paper.tex"), None);
-        assert_eq!(kind_of(&folder.path().join("none")), None);
     }
 
     #[test]

@@ -1,27 +1,67 @@
 //! What the stages of a run have written is the run's own, and no place for other outputs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::place;
 use crate::error::{Context, Result, refuse};
+use crate::run::clean::is_run;
 
 /// The folders that stages fill.
 const PARTS: [&str; 6] = ["corpus", "evaluation", "models", "stages", "tokenizer", "tokens"];
 
-/// Refuses an output in one of the folders that a run's stages fill.
+/// Files that a run itself writes into its folder, but for its page.
+const FILES: [&str; 5] = ["exposure.json", "lock", "log.txt", "recipe.toml", "table.md"];
+
+/// Refuses an output in one of the folders that a run's stages fill, or in place of a file of the
+/// run's own.
 ///
 /// # Errors
 /// When it would be there.
-pub(super) fn check(path: &Path) -> Result<()> {
+pub fn check(path: &Path) -> Result<()> {
     let place = place(path);
+    let is_named = |names: &[&str]| {
+        names.iter().any(|name| place.file_name().is_some_and(|found| found == *name))
+    };
+    if is_named(&FILES) && place.parent().is_some_and(is_run) {
+        return refuse(format_args!("{} is a file of its run", path.display()))
+            .advise("name another file");
+    }
     let is_part = |folder: &&Path| {
         let is_named_so = PARTS.iter().any(|part| folder.file_name().is_some_and(|n| n == *part));
         let run = folder.parent().filter(|_| is_named_so);
-        run.is_some_and(|run| run.join("recipe.toml").is_file() && run.join("stages").is_dir())
+        run.is_some_and(is_run)
     };
     match place.ancestors().find(is_part) {
         Some(part) => refuse(format_args!("{} is filled by its run alone", part.display()))
             .advise("name another folder"),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what a run reads in one of the folders that its own stages fill anew: in those of its
+/// `models`, and in all that are not of models.
+///
+/// # Errors
+/// When something is there.
+pub(crate) fn check_not_replaced<'a>(
+    run: &Path,
+    read: &[PathBuf],
+    models: impl Iterator<Item = &'a String>,
+) -> Result<()> {
+    let models = models.map(|name| run.join("models").join(name));
+    let parts = PARTS.iter().filter(|part| **part != "models").map(|part| run.join(part));
+    let replaced: Vec<PathBuf> = parts.chain(models).map(|folder| place(&folder)).collect();
+    let is_replaced = |path: &&PathBuf| {
+        let path = place(path);
+        path.exists() && replaced.iter().any(|folder| path.starts_with(folder))
+    };
+    match read.iter().find(is_replaced) {
+        Some(path) => refuse(format_args!(
+            "{} is read, and the run in {} would replace it",
+            path.display(),
+            run.display()
+        ))
+        .advise("name another folder for the run with --output"),
         None => Ok(()),
     }
 }
@@ -55,5 +95,30 @@ mod tests {
             assert!(all(beside).iter().all(Result::is_ok), "{beside}");
         }
         assert!(prepare_file(&run.join("tokens.bin"), &[], kind).is_ok());
+        for own in ["lock", "recipe.toml", "stages/../table.md"] {
+            let cause = prepare_file(&run.join(own), &[], kind).unwrap_err().cause();
+            assert!(cause.ends_with("is a file of its run"), "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_run_replaces_nothing_that_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let models = ["student".to_owned()];
+        for (read, is_replaced) in [
+            ("run/corpus/train", true),
+            ("run/tokenizer/tokenizer.json", true),
+            ("run/models/student/final", true),
+            ("run/models/teacher/final", false),
+            ("run/texts", false),
+            ("corpus/train", false),
+        ] {
+            fs::create_dir_all(folder.path().join(read)).unwrap();
+            let read = folder.path().join("run/..").join(read);
+            let checked =
+                super::check_not_replaced(&run, std::slice::from_ref(&read), models.iter());
+            assert_eq!(checked.is_err(), is_replaced, "{}", read.display());
+        }
     }
 }

@@ -17,6 +17,33 @@ use super::sections::{EVERY_OTHER, Source, Validation};
 use super::teacher::own_teacher;
 use crate::identity::source_name;
 
+/// All files and folders that a recipe names to read.
+pub(super) fn folders_read(recipe: &Recipe) -> Vec<PathBuf> {
+    let source = match &recipe.corpus.source {
+        Source::Folder(folder) => Some(folder.clone()),
+        Source::Builtin => None,
+    };
+    let validation = match &recipe.corpus.validation {
+        Validation::Folder(folder) => Some(folder.clone()),
+        _ => None,
+    };
+    let models = recipe.models.values().flat_map(|model| {
+        let start = match &model.start {
+            Start::Folder(folder) => Some(folder.clone()),
+            Start::Random(_) => None,
+        };
+        let teachers = model.distill.iter().flat_map(|distill| &distill.teachers);
+        let folders = teachers.filter(|teacher| own_teacher(recipe, teacher).is_none());
+        start.into_iter().chain(folders.map(PathBuf::from))
+    });
+    let pairs = recipe.evaluate.blimp.iter().flatten().filter_map(|source| match source {
+        Source::Folder(folder) => Some(folder.clone()),
+        Source::Builtin => None,
+    });
+    let named = [source, validation, recipe.tokenizer.path.clone()].into_iter().flatten();
+    named.chain(models).chain(pairs).collect()
+}
+
 /// Refuses the first file or folder that cannot be used.
 pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
     if let Source::Folder(folder) = &recipe.corpus.source {

@@ -19,7 +19,7 @@ pub mod template;
 mod tests;
 mod warnings;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base::hash;
 use documented::DocumentedFields;
@@ -80,6 +80,11 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// All files and folders that it names to read.
+    pub(crate) fn folders_read(&self) -> Vec<PathBuf> {
+        inputs::folders_read(self)
+    }
+
     /// The recipe as TOML with every default written out; reading it back gives the same recipe.
     pub fn resolved(&self) -> Result<String, RecipeError> {
         if self.models.values().all(|model| !model.train.has_phases()) {

@@ -36,7 +36,14 @@ pub use watched::{stamp, stamp_of};
 pub const PAGE: &str = "report.html";
 
 /// What every page begins with.
-pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\"";
+pub const BEGINNING: &str = "<!doctype html>
+<html lang=\"en\">
+<head>
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+<meta name=\"color-scheme\" content=\"light dark\">
+<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src \
+    'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:;";
 
 /// The page about some folders: of runs, or of what `evaluate` and `finetune` left.
 ///

@@ -31,7 +31,7 @@ pub fn check<'a>(
     } else if let Some(folder) = folders.find(|folder| place.starts_with(outputs::place(folder))) {
         format!("is in the model folder {}", folder.display())
     } else {
-        return Ok(());
+        return outputs::check_no_run_part(cache);
     };
     wrong_usage(format_args!("the teacher cache {} {problem}", cache.display())).advise(
         "name a folder of its own with `cache`, or none to have it in the output folder's \

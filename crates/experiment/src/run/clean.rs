@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::files;
 use crate::lock::RunLock;
+use crate::run::claim;
 
 /// Something that can go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +58,15 @@ pub fn find(run: &Path) -> Result<Vec<Waste>> {
         Ok(())
     };
     for cache in entries(&run.join("teachers"))? {
-        add(cache, WasteKind::TeacherCache)?;
+        if cache.join("manifest.json").is_file() {
+            add(cache, WasteKind::TeacherCache)?;
+        } else if is_partial(&cache) {
+            add(cache, WasteKind::Unfinished)?;
+        }
     }
     for model in entries(&run.join("models"))? {
         let name = model.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.contains(".old-") {
+        if name.contains(".old-") && model.join(claim::FILE).is_file() {
             add(model, WasteKind::SetAside)?;
             continue;
         }

@@ -195,17 +195,17 @@ fn logged<T>(
 
 /// Refuses a folder for a run that is its text or holds something else than a run.
 fn check_place(recipe: &Recipe, folder: &Path) -> Result<()> {
-    let text = match &recipe.corpus.source {
-        Source::Folder(text) => vec![text.clone()],
-        Source::Builtin => Vec::new(),
-    };
-    outputs::check_folder(folder, &text)?;
+    let read = recipe.folders_read();
+    if let Source::Folder(text) = &recipe.corpus.source {
+        outputs::check_folder(folder, std::slice::from_ref(text))?;
+    }
+    outputs::check_not_replaced(folder, &read, recipe.models.keys())?;
     outputs::check_no_model(folder)?;
     outputs::check_kind(folder, &OF_RUNS, "run")
 }
 
-/// Files by which a folder is known to hold a run, however early it was ended.
-const OF_RUNS: [&str; 4] = ["lock", "recipe.toml", "log.txt", "stages"];
+/// Files by which a folder without a lock is known to hold a run.
+const OF_RUNS: [&str; 2] = ["recipe.toml", "stages"];
 
 /// Refuses the name of a model that the recipe does not have.
 ///

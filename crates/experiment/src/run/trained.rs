@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use base::hash;
+
+use super::card;
 use crate::error::{Context, FileContext, Result, refuse};
+use crate::outputs::Kind;
 use crate::recipe::suggestion;
 use crate::verify;
 
@@ -51,11 +55,12 @@ fn names(models: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Refuses a folder for a model that holds something else, or a model that is not to be replaced.
+/// Refuses a folder for the model in `place` that holds something else, or another model that is
+/// not to be replaced.
 ///
 /// # Errors
-/// When it is no folder, holds files and no model among them, or a model unless `replace`.
-pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
+/// When it is no folder, holds files and no model among them, or another model unless `replace`.
+pub fn check_model_folder(output: &Path, place: &Path, replace: bool) -> Result<()> {
     if !output.exists() {
         return Ok(());
     }
@@ -67,7 +72,7 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
         return Ok(());
     }
     if output.join("config.json").is_file() {
-        return match replace {
+        return match replace || is_same_model(output, place) {
             true => Ok(()),
             false => refuse(format_args!("{} holds a model already", output.display()))
                 .advise("name a new folder with --output, or replace that model with --replace"),
@@ -77,28 +82,49 @@ pub fn check_model_folder(output: &Path, replace: bool) -> Result<()> {
         .advise("name a new folder with --output")
 }
 
+/// Whether two folders have the same configuration and weights, byte for byte: an export that was
+/// ended in the middle, or is given again.
+fn is_same_model(one: &Path, other: &Path) -> bool {
+    ["config.json", "model.safetensors"].iter().all(|name| {
+        let hashes = [one, other].map(|folder| hash::of_file(&folder.join(name)).ok());
+        hashes[0].is_some() && hashes[0] == hashes[1]
+    })
+}
+
+/// The files of an exported model.
+pub const EXPORTED: [&str; 7] = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    card::FILE,
+];
+
 /// What a new repository of a hub has.
 const REPOSITORY: [&str; 5] = ["README.md", "LICENSE", ".gitattributes", ".gitignore", ".git"];
 
 /// Whether a folder has nothing but files of an export, and no weights among them: what one leaves
 /// that was stopped, perhaps in a new repository.
 fn is_begun_export(output: &Path) -> Result<bool> {
-    const WRITTEN: [&str; 5] = [
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-    ];
+    let mut has_files = false;
     for entry in std::fs::read_dir(output).at("read", output)? {
         let name = entry.at("read", output)?.file_name();
         let is_partial = Path::new(&name).extension().is_some_and(|ending| ending == "partial");
-        let mut known = WRITTEN.iter().chain(&REPOSITORY);
-        if !is_partial && !known.any(|known| name == *known) {
+        let is_of_repository = REPOSITORY.iter().any(|known| name == *known);
+        let is_weights = name == "model.safetensors";
+        if is_weights
+            || !is_partial && !is_of_repository && !EXPORTED.iter().any(|own| name == *own)
+        {
             return Ok(false);
         }
+        has_files |= !is_partial && !is_of_repository;
     }
-    Ok(output.join("config.json").is_file())
+    // The configuration is the first file.
+    let config = output.join("config.json");
+    Ok(!has_files
+        || config.is_file() && Kind::Json(&["architectures", "model_type"]).check(&config).is_ok())
 }
 
 /// Whether a folder has nothing but what a new repository of a hub has.
@@ -138,31 +164,49 @@ mod tests {
 
     #[test]
     fn a_model_goes_where_nothing_else_is() {
+        let none = Path::new("none");
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("new");
-        check_model_folder(&output, false).unwrap();
+        check_model_folder(&output, none, false).unwrap();
         fs::create_dir(&output).unwrap();
-        check_model_folder(&output, false).unwrap();
+        check_model_folder(&output, none, false).unwrap();
         // A new repository of a hub.
         fs::create_dir(output.join(".git")).unwrap();
         for name in ["README.md", "LICENSE", ".gitattributes"] {
             fs::write(output.join(name), "").unwrap();
-            check_model_folder(&output, false).unwrap();
+            check_model_folder(&output, none, false).unwrap();
         }
         fs::write(output.join("thesis.tex"), "").unwrap();
         for replace in [false, true] {
-            let cause = check_model_folder(&output, replace).unwrap_err().cause();
+            let cause = check_model_folder(&output, none, replace).unwrap_err().cause();
             assert!(cause.contains("holds other files"), "{cause}");
         }
-        fs::write(output.join("config.json"), "{}").unwrap();
-        let cause = check_model_folder(&output, false).unwrap_err().cause();
+        let config = r#"{"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}"#;
+        fs::write(output.join("config.json"), config).unwrap();
+        let cause = check_model_folder(&output, none, false).unwrap_err().cause();
         assert!(cause.ends_with("holds a model already"), "{cause}");
-        check_model_folder(&output, true).unwrap();
+        check_model_folder(&output, none, true).unwrap();
         // What an export leaves that was stopped is no model yet.
         fs::remove_file(output.join("thesis.tex")).unwrap();
-        check_model_folder(&output, false).unwrap();
+        check_model_folder(&output, none, false).unwrap();
+        fs::write(output.join("tokenizer.json.partial"), "").unwrap();
+        check_model_folder(&output, none, false).unwrap();
+        fs::write(output.join("config.json"), "{}").unwrap();
+        assert!(check_model_folder(&output, none, false).is_err(), "of another program");
+        fs::remove_file(output.join("config.json")).unwrap();
+        check_model_folder(&output, none, false).unwrap();
+        fs::write(output.join("config.json"), config).unwrap();
         fs::write(output.join("model.safetensors"), "").unwrap();
-        let cause = check_model_folder(&output, false).unwrap_err().cause();
+        let cause = check_model_folder(&output, none, false).unwrap_err().cause();
         assert!(cause.ends_with("holds a model already"), "{cause}");
+        // The same model again loses nothing.
+        let same = folder.path().join("same");
+        fs::create_dir(&same).unwrap();
+        for name in ["config.json", "model.safetensors"] {
+            fs::copy(output.join(name), same.join(name)).unwrap();
+        }
+        check_model_folder(&output, &same, false).unwrap();
+        fs::write(same.join("model.safetensors"), "other").unwrap();
+        assert!(check_model_folder(&output, &same, false).is_err());
     }
 }

@@ -58,7 +58,9 @@ pub fn check(
     let folders = folders(section);
     for name in [verify::FINAL, train::best::FOLDER] {
         let read: Vec<PathBuf> = folders.iter().map(|(_, folder)| folder.clone()).collect();
-        outputs::check_folder(&files.output.join(name), &read)?;
+        let place = files.output.join(name);
+        outputs::check_folder(&place, &read)?;
+        outputs::check_no_link(&place)?;
     }
     check_output(&files.output)?;
     if files.tokenizer.is_none() && train::corruption::masks(&section.train) {
@@ -72,8 +74,8 @@ pub fn check(
     cache_path::check_contents(distill, &section.train, arithmetic)
 }
 
-/// Files by which a folder is known to hold a training.
-const OF_TRAININGS: [&str; 5] = ["lock", "log.txt", "metrics.jsonl", "checkpoints", "teachers"];
+/// Files by which a folder without a lock is known to hold a training.
+const OF_TRAININGS: [&str; 3] = ["stages", "log.txt", "metrics.jsonl"];
 
 /// Refuses a folder for a training that holds something else: a run's models are the run's to
 /// train, and would be replaced without a question.

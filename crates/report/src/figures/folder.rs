@@ -80,8 +80,8 @@ fn contents<'a>(
 /// The list of what was written into a folder.
 const LIST: &str = "files.txt";
 
-/// A line of the list: a file's name, and the hash of its bytes, which lists of earlier versions
-/// lack.
+/// A line of the list: a file's name, and the hash of its bytes, which that of the list itself
+/// lacks.
 type Entry = (String, Option<String>);
 
 /// Refuses to replace files that are not as an earlier call has listed them, and adds those that
@@ -101,9 +101,12 @@ fn claim(folder: &Path, entries: &[Entry]) -> Result<Vec<String>, ReportError> {
     let is_own = |name: &str| {
         let hash = hash::of_file(&folder.join(name)).ok();
         let hashes = known.get(name).into_iter().flatten();
-        hashes.into_iter().any(|known| known.is_none_or(|known| Some(known) == hash.as_deref()))
+        hashes.into_iter().any(|known| known.is_some() && *known == hash.as_deref())
     };
-    // A list that does not name itself is another file.
+    // A list that does not name itself, or names others without hashes, is another file.
+    let is_list = known.iter().all(|(name, hashes)| (*name == LIST) == hashes.contains(&None))
+        && known.contains_key(LIST);
+    let is_own = |name: &str| if name == LIST { is_list } else { is_own(name) };
     let names = || entries.iter().map(|(name, _)| name.as_str());
     let is_taken = |name: &&str| folder.join(name).symlink_metadata().is_ok() && !is_own(name);
     if let Some(name) = names().chain([LIST]).find(is_taken) {
@@ -225,12 +228,16 @@ mod tests {
         // Neither is it removed where it does not come again; what was not changed is.
         write("more").unwrap();
         assert!(path.exists() && !folder.path().join("loss.csv").exists());
-        // A list of an earlier version has no hashes.
-        std::fs::write(folder.path().join(LIST), "files.txt\nloss.svg\nmore.svg\nmore.csv\n")
-            .unwrap();
+        std::fs::write(&path, own).unwrap();
         write("loss").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), own);
         assert!(!folder.path().join("more.svg").exists());
+        // What `ls` lists is no list of figures.
+        let names = "files.txt\nloss.csv\nloss.svg\nthesis.tex\n";
+        std::fs::write(folder.path().join(LIST), names).unwrap();
+        std::fs::write(folder.path().join("thesis.tex"), "precious").unwrap();
+        let problem = write("more").unwrap_err().to_string();
+        assert!(problem.contains("files.txt"), "{problem}");
+        assert!(path.exists() && folder.path().join("thesis.tex").exists());
     }
 
     #[test]

@@ -26,6 +26,7 @@ use serde_json::Value as Json;
 
 use self::database::{Database, transaction};
 use self::value::Value;
+use crate::sweep::place;
 
 pub use self::error::StoreError;
 pub use self::leases::{Lease, Worker};
@@ -423,7 +424,7 @@ fn connect(address: &Address, create: bool) -> Result<Box<dyn Database>, StoreEr
 
 /// The default store of a sweep's folder.
 pub fn default_address(folder: &Path) -> Address {
-    Address::Sqlite(folder.join("store.db"))
+    Address::Sqlite(folder.join(place::DATABASE))
 }
 
 /// A value as an attribute's text.

@@ -19,7 +19,12 @@ use crate::failure::Abandon;
 pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let (console, selection) = (super::console(&args.common)?, args.common.selection());
     let data = AgeData::read(&args.settings(), &console).or_abandoned()?;
-    let _json = prepare_json(&args.common, &[&args.words, &args.contexts], &["model", "aoa"])?;
+    let _json = prepare_json(
+        &args.common,
+        &[&args.words, &args.contexts],
+        &["model", "aoa"],
+        args.output.as_deref(),
+    )?;
     let read = [args.words.clone(), args.contexts.clone()];
     let claim = |output: &PathBuf| claim_folders(&selection, output, &read);
     let folders = args.output.as_ref().map(claim).transpose()?;

@@ -14,7 +14,8 @@ use crate::failure::Resume;
 pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let files = [Some(&args.data), args.text.as_ref(), args.contexts.as_ref()];
     let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
-    let _json = prepare_json(&args.common, &files, &["model", "overview", "suites"])?;
+    let _json =
+        prepare_json(&args.common, &files, &["model", "overview", "suites"], Some(&args.output))?;
     let console = super::console(&args.common)?;
     let selection = args.common.selection();
     let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)

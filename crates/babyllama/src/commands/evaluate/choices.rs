@@ -59,7 +59,7 @@ fn evaluate(
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
     let console = super::console(args)?;
-    let _json = prepare_json(args, &[data], &["model", key])?;
+    let _json = prepare_json(args, &[data], &["model", key], output)?;
     let claim = |output| claim_folders(&selection, output, &[data.to_owned()]);
     let folders = output.map(claim).transpose()?;
     for folder in folders.iter().flatten() {

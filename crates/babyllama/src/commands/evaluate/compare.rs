@@ -10,8 +10,9 @@ use eval::statistics::{Difference, Resampling, compare as compare_answers};
 use eval::{Benchmark, BenchmarkResult, Metric, OtherPairs};
 use experiment::outputs::Kind;
 use experiment::{Observer, outputs};
+use report::format::in_one_line;
 use report::{Align, Table};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
 use crate::console::{self, Console};
@@ -23,6 +24,8 @@ struct Answers {
     path: PathBuf,
     tasks: Vec<TaskPredictions>,
     result: Option<BenchmarkResult>,
+    /// The folder or file of the items, where it is recorded.
+    data: Option<String>,
 }
 
 /// What `--json` holds.
@@ -35,6 +38,12 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let json = args.json.as_deref();
     let _json = json.map(|path| outputs::prepare_file(path, &inputs, DIFFERENCES)).transpose()?;
     let (first, second) = (read(&args.first)?, read(&args.second)?);
+    if let Some((one, other)) = first.data.as_ref().zip(second.data.as_ref())
+        && one != other
+    {
+        let (one, other) = (in_one_line(one), in_one_line(other));
+        console::note(format_args!("warning: the answers are to items of {one} and of {other}"));
+    }
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {
         let tasks = result.iter().flat_map(|result| &result.tasks);
@@ -135,7 +144,14 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
             return Err(cause).with_context(|| format!("cannot read {}", beside.display()));
         }
     };
-    Ok(Answers { path: path.to_owned(), tasks, result })
+    let data = data_of(&file.with_file_name("data.json"));
+    Ok(Answers { path: path.to_owned(), tasks, result, data })
+}
+
+/// The data that a record beside answers names.
+fn data_of(record: &Path) -> Option<String> {
+    let record: Value = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
+    record["data"].as_str().map(str::to_owned)
 }
 
 /// The folders with answers in a folder, so many levels down, by name.

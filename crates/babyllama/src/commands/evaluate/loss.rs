@@ -19,7 +19,7 @@ use crate::failure::Abandon;
 pub fn loss(args: &EvaluateArgs, text: HeldoutText<'_>, device: &DeviceArgs) -> anyhow::Result<()> {
     text.check()?;
     let console = super::console(args)?;
-    let _json = prepare_json(args, &[text.data], &["model", "loss", "perplexity"])?;
+    let _json = prepare_json(args, &[text.data], &["model", "loss", "perplexity"], None)?;
     let selection = args.selection();
     let models = selection.load_causal(&device.open()?, &console)?;
     let mut results = Vec::new();

@@ -16,16 +16,23 @@ use serde_json::{Value, json};
 use crate::args::EvaluateArgs;
 use crate::console::{self, Console, Style};
 
-/// Tries the file of `--json` before the work; `data` is what is read besides the models, and
-/// `keys` those of a model's scores.
+/// Files that are written directly into the folder of results.
+const OWN: [&str; 4] = ["table.md", "scores.csv", "report.html", "lock"];
+
+/// Tries the file of `--json` before the work; `data` is what is read besides the models, `keys`
+/// those of a model's scores, and `output` the folder of results.
 fn prepare_json(
     args: &EvaluateArgs,
     data: &[&Path],
     keys: &[&str],
+    output: Option<&Path>,
 ) -> anyhow::Result<Option<MadeFolders>> {
     let inputs: Vec<_> =
         data.iter().map(|path| (*path).to_owned()).chain(args.models.iter().cloned()).collect();
     let json = args.json.as_deref();
+    if let Some((json, output)) = json.zip(output) {
+        outputs::check_apart(json, output, &OWN)?;
+    }
     Ok(json.map(|path| outputs::prepare_file(path, &inputs, Kind::Json(keys))).transpose()?)
 }
 
