@@ -7,6 +7,7 @@ use crate::ops::dropout::DropoutKernels;
 use crate::ops::embed::EmbedKernels;
 use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::ops::experts::ExpertKernels;
+use crate::ops::geglu::GegluKernels;
 use crate::ops::gelu::GeluKernels;
 use crate::ops::head_norm::HeadNormKernels;
 use crate::ops::language_model_loss::LanguageModelLossKernels;
@@ -15,6 +16,7 @@ use crate::ops::memory::MemoryKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
 use crate::ops::orthogonal::OrthogonalKernels;
+use crate::ops::relative_attention::RelativeAttentionKernels;
 use crate::ops::relu::ReluKernels;
 use crate::ops::router::RouterKernels;
 use crate::ops::sam::SamKernels;
@@ -33,8 +35,10 @@ pub trait Device:
     + LinearKernels
     + NormKernels
     + AttentionKernels
+    + RelativeAttentionKernels
     + HeadNormKernels
     + SwigluKernels
+    + GegluKernels
     + GeluKernels
     + ExactGeluKernels
     + ReluKernels
@@ -98,6 +102,11 @@ pub trait Device:
 
     /// Whether it has the kernels of layers of experts.
     fn computes_experts(&self) -> bool {
+        true
+    }
+
+    /// Whether it has the kernels of relative attention, and of GeGLU, which its models have too.
+    fn computes_relative_attention(&self) -> bool {
         true
     }
 

@@ -135,6 +135,10 @@ impl Device for Profiler {
         self.device.computes_experts()
     }
 
+    fn computes_relative_attention(&self) -> bool {
+        self.device.computes_relative_attention()
+    }
+
     fn launch_stats(&self) -> Option<LaunchStats> {
         self.device.launch_stats()
     }

@@ -17,7 +17,7 @@ use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
 
 /// Queries whose weights are computed together.
-const QUERY_BLOCK: usize = 64;
+pub(super) const QUERY_BLOCK: usize = 64;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -25,7 +25,7 @@ thread_local! {
 
 /// An output that several tasks write to, each its own columns or rows.
 #[derive(Clone, Copy)]
-struct Shared {
+pub(super) struct Shared {
     start: Start,
     length: usize,
     stride: usize,
@@ -37,7 +37,7 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn new(values: ValuesMut<'_>, stride: usize) -> Self {
+    pub(super) fn new(values: ValuesMut<'_>, stride: usize) -> Self {
         Self { length: values.len(), start: Start::of(values), stride }
     }
 
@@ -46,7 +46,11 @@ impl Shared {
     /// # Safety
     /// No other task uses these columns of these rows at the same time, and no earlier block of
     /// them is still used.
-    unsafe fn block<'a>(self, rows: Range<usize>, columns: Range<usize>) -> MatrixMut<'a> {
+    pub(super) unsafe fn block<'a>(
+        self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> MatrixMut<'a> {
         assert!(
             rows.is_empty() || (rows.end - 1) * self.stride + columns.end <= self.length,
             "a block past the end"
@@ -61,7 +65,7 @@ impl Shared {
     ///
     /// # Safety
     /// As for `block`.
-    unsafe fn row<'a>(self, row: usize, columns: Range<usize>) -> ValuesMut<'a> {
+    pub(super) unsafe fn row<'a>(self, row: usize, columns: Range<usize>) -> ValuesMut<'a> {
         assert!(row * self.stride + columns.end <= self.length, "a row past the end");
         let count = columns.len();
         // Safety: as for `block`.
@@ -75,25 +79,25 @@ impl Shared {
 }
 
 /// Some columns of a view's rows, as a matrix.
-fn part<'a>(view: View<'a>, rows: Range<usize>, columns: Range<usize>) -> Matrix<'a> {
+pub(super) fn part<'a>(view: View<'a>, rows: Range<usize>, columns: Range<usize>) -> Matrix<'a> {
     let view = view.row_range(rows).column_range(columns);
     let values = memory::all_values(view.tensor);
     let values = values.range(view.offset..values.len());
     Matrix::strided(values, view.rows, view.columns, view.stride)
 }
 
-fn row<'a>(view: View<'a>, row: usize, columns: Range<usize>) -> Values<'a> {
+pub(super) fn row<'a>(view: View<'a>, row: usize, columns: Range<usize>) -> Values<'a> {
     let start = view.offset + row * view.stride;
     memory::all_values(view.tensor).range(start + columns.start..start + columns.end)
 }
 
-fn columns(head: usize, heads: &Heads) -> Range<usize> {
+pub(super) fn columns(head: usize, heads: &Heads) -> Range<usize> {
     head * heads.head_dim..(head + 1) * heads.head_dim
 }
 
 vectorised! {
     /// Turns scores into weights in place and returns the logarithm of the denominator.
-    fn softmax(scores: &mut [f32]) -> f32 {
+    pub(super) fn softmax(scores: &mut [f32]) -> f32 {
         let top = maximum(scores);
         let total = map_and_sum(scores, |score| exp(score - top));
         let scale = 1.0 / total;
@@ -106,7 +110,7 @@ vectorised! {
 
 vectorised! {
     /// Turns scores into the weights that `softmax` gave.
-    fn weights_again(scores: &mut [f32], logsumexp: f32) {
+    pub(super) fn weights_again(scores: &mut [f32], logsumexp: f32) {
         for score in scores.iter_mut() {
             *score = exp(*score - logsumexp);
         }
@@ -129,7 +133,7 @@ vectorised! {
 
 vectorised! {
     /// `d_scores = weights * (d_weights - along)`, written over `d_weights`.
-    fn softmax_gradient(weights: &[f32], d_weights: &mut [f32], along: f32) {
+    pub(super) fn softmax_gradient(weights: &[f32], d_weights: &mut [f32], along: f32) {
         for (d_weight, weight) in d_weights.iter_mut().zip(weights) {
             *d_weight = weight * (*d_weight - along);
         }
@@ -137,7 +141,13 @@ vectorised! {
 }
 
 /// The dropout of one row of weights: masks are addressed by token, head and key.
-fn drop_row(weights: &mut [f32], mask: DropoutMask, token: usize, head: usize, num_heads: usize) {
+pub(super) fn drop_row(
+    weights: &mut [f32],
+    mask: DropoutMask,
+    token: usize,
+    head: usize,
+    num_heads: usize,
+) {
     const LONGEST: usize = 1 << 20;
     drop_weights(weights, mask, token, head * LONGEST, num_heads * LONGEST);
 }
@@ -166,7 +176,7 @@ fn whole_length(span: &AttentionSpan, heads: &Heads) -> usize {
 
 /// Blocks of a span's queries: rows among the queries, and the number of keys that the block's last
 /// query sees.
-fn query_blocks(
+pub(super) fn query_blocks(
     span: &AttentionSpan,
     heads: &Heads,
 ) -> impl Iterator<Item = (Range<usize>, usize)> {
@@ -188,7 +198,7 @@ fn query_heads(kv_head: usize, heads: &Heads) -> Range<usize> {
 }
 
 /// Runs with `length` values of this thread's scratch memory.
-fn with_scratch(length: usize, work: impl FnOnce(&mut [f32])) {
+pub(super) fn with_scratch(length: usize, work: impl FnOnce(&mut [f32])) {
     SCRATCH.with_borrow_mut(|scratch| {
         if scratch.len() < length {
             scratch.resize(length, 0.0);

@@ -9,10 +9,24 @@ use crate::tensor::{View, ViewMut};
 const ROOT: f32 = 0.797_884_6;
 const CUBE: f32 = 0.044_715;
 
+/// `0.5 * x * (1 + tanh(...))`.
+#[inline(always)]
+pub(super) fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + tanh(ROOT * (x + CUBE * x * x * x)))
+}
+
+/// Its derivative.
+#[inline(always)]
+pub(super) fn gelu_slope(x: f32) -> f32 {
+    let t = tanh(ROOT * (x + CUBE * x * x * x));
+    let slope = ROOT * (1.0 + 3.0 * CUBE * x * x);
+    0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope
+}
+
 vectorised! {
     fn forward(input: &[f32], output: &mut [f32]) {
         for (output, &x) in output.iter_mut().zip(input) {
-            *output = 0.5 * x * (1.0 + tanh(ROOT * (x + CUBE * x * x * x)));
+            *output = gelu(x);
         }
     }
 }
@@ -20,9 +34,7 @@ vectorised! {
 vectorised! {
     fn backward(d_output: &[f32], input: &[f32], d_input: &mut [f32]) {
         for ((d_input, &x), &dy) in d_input.iter_mut().zip(input).zip(d_output) {
-            let t = tanh(ROOT * (x + CUBE * x * x * x));
-            let slope = ROOT * (1.0 + 3.0 * CUBE * x * x);
-            *d_input = dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope);
+            *d_input = dy * gelu_slope(x);
         }
     }
 }

@@ -33,6 +33,7 @@ mod product;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
+mod relative_attention;
 mod sam;
 mod staging;
 mod tables;
@@ -124,6 +125,10 @@ impl Device for Cuda {
     }
 
     fn computes_experts(&self) -> bool {
+        false
+    }
+
+    fn computes_relative_attention(&self) -> bool {
         false
     }
 

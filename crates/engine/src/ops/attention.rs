@@ -164,7 +164,7 @@ kernels! {
 
 /// Floating-point operations of one product between the queries of all heads and the keys that they
 /// see, which is as much as one between their weights and the values.
-fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
+pub(crate) fn attention_flops(spans: &[AttentionSpan], heads: &Heads) -> f64 {
     let seen = |span: &AttentionSpan| {
         let (queries, keys) = (span.queries.len(), span.key_count());
         // Where it is causal, the last query sees all keys, the one before it all but the last, and

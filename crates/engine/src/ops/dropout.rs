@@ -37,12 +37,65 @@ impl Tape<'_> {
         }
     }
 
+    /// The same for rows that stand for no token, such as those of a table that every token reads:
+    /// each micro-batch of a step has the same mask.
+    pub fn dropout_of_table(&mut self, input: Var, probability: f32) -> Var {
+        match self.next_dropout(probability) {
+            None => input,
+            Some(mask) => dropped(self, input, None, DropoutMask { first_token: 0, ..mask }),
+        }
+    }
+
+    /// `residual + dropout(update)`, in full precision.
+    pub fn add(&mut self, update: Var, residual: Var, probability: f32) -> Var {
+        let (shape, mask) = (update.value().shape(), self.next_dropout(probability));
+        let mut sum = self.allocate(shape.rows, shape.columns);
+        let (added, old) = (update.value().view(), residual.value().view());
+        match mask {
+            Some(mask) => self.device().dropout(added, Some(old), mask, sum.view_mut()),
+            None => {
+                self.device().copy(old, sum.view_mut());
+                self.device().add(added, sum.view_mut());
+            }
+        }
+        let (update, residual) = (update.id, residual.id);
+        self.record(sum, |output| AddNode { update, shape, residual, mask, output: output.id })
+    }
+
     /// The same for rows that stand for a sequence each: `[sequences, channels]`.
     pub fn dropout_of_sequences(&mut self, input: Var, probability: f32) -> Var {
         match self.next_dropout_of_sequences(probability) {
             None => input,
             Some(mask) => dropped(self, input, None, mask),
         }
+    }
+}
+
+struct AddNode {
+    update: usize,
+    /// The update's.
+    shape: Shape,
+    residual: usize,
+    mask: Option<DropoutMask>,
+    output: usize,
+}
+
+impl Node for AddNode {
+    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
+        let Some(d_output) = pass.take(self.output) else { return };
+        let device = pass.device();
+        pass.accumulate(self.update, self.shape, |d_update, accumulate| {
+            let before = accumulate.then(|| d_update.clone());
+            let (dy, dx) = (d_output.view(), d_update.view_mut());
+            match (self.mask, &before) {
+                (Some(mask), before) => {
+                    device.dropout(dy, before.as_ref().map(|before| before.view()), mask, dx);
+                }
+                (None, Some(_)) => device.add(dy, dx),
+                (None, None) => device.copy(dy, dx),
+            }
+        });
+        pass.give(self.residual, d_output);
     }
 }
 
@@ -90,6 +143,7 @@ impl Node for DropoutNode {
 mod tests {
     use crate::ops::linear::Linear;
     use crate::params::{Layout, Role};
+    use crate::tape::{Tape, Var};
     use crate::testing::{Check, assert_close};
 
     #[test]
@@ -137,5 +191,31 @@ mod tests {
         let all = dropped(0, 0, 8);
         assert_close(&dropped(77, 3, 5), &all[12..], 0.0);
         assert!(dropped(0, 1, 5) != all[..20]);
+    }
+
+    #[test]
+    fn a_sum_has_both_gradients_with_and_without_dropout() {
+        let twice = |tape: &mut Tape<'_>, inputs: &[Var]| {
+            let sum = tape.add(inputs[0].clone(), inputs[1].clone(), 0.3);
+            tape.add(inputs[0].clone(), sum, 0.0)
+        };
+        let mut check = Check::new(Layout::default(), &[(5, 6), (5, 6)]);
+        let expected: Vec<f32> =
+            check.inputs[0].iter().zip(&check.inputs[1]).map(|(a, b)| 2.0 * a + b).collect();
+        assert_close(&check.output(twice), &expected, 1e-6);
+        check.gradients(twice);
+        check.with_dropout(0).gradients(twice);
+    }
+
+    #[test]
+    fn the_rows_of_a_table_have_one_mask_in_all_micro_batches() {
+        let dropped = |first_token| {
+            let mut check = Check::new(Layout::default(), &[(5, 6)]).with_dropout(first_token);
+            check.output(|tape, inputs| tape.dropout_of_table(inputs[0].clone(), 0.5))
+        };
+        let first = dropped(0);
+        assert!(first == dropped(77) && first.contains(&0.0) && first != [0.0; 30]);
+        let mut check = Check::new(Layout::default(), &[(5, 6)]).with_dropout(9);
+        check.gradients(|tape, inputs| tape.dropout_of_table(inputs[0].clone(), 0.5));
     }
 }

@@ -128,6 +128,46 @@ impl Node for NormNode {
     }
 }
 
+struct PlainNormNode {
+    input: Var,
+    gain: Tensor,
+    statistics: Tensor,
+    output: usize,
+}
+
+impl Tape<'_> {
+    /// Layer norm without parameters: `(input - mean) / sqrt(variance + epsilon)` of every row.
+    pub fn plain_layer_norm(&mut self, input: &Var, epsilon: f32) -> Var {
+        let (rows, columns) = (input.value().rows(), input.value().columns());
+        let device = self.device();
+        let mut gain = self.allocate(1, columns);
+        device.fill(gain.view_mut(), 1.0);
+        let bias = Tensor::zeros(device, 1, columns);
+        let mut output = self.allocate_compact(rows, columns);
+        let mut statistics = self.allocate(rows, 2);
+        let kept = self.is_recording().then(|| statistics.view_mut());
+        let (value, output_view) = (input.value().view(), output.view_mut());
+        device.layer_norm(value, gain.view(), bias.view(), epsilon, output_view, kept);
+        let input = input.clone();
+        self.record(output, |output| PlainNormNode { input, gain, statistics, output: output.id })
+    }
+}
+
+impl Node for PlainNormNode {
+    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
+        let Some(d_output) = pass.take(self.output) else { return };
+        let device = pass.device();
+        let input = &self.input.value;
+        let (value, gain, statistics) = (input.view(), self.gain.view(), self.statistics.view());
+        // Of the constant gain and bias, which need none.
+        let mut sums = Tensor::uninitialised(device, 2, input.columns());
+        pass.accumulate(self.input.id, input.shape(), |d_input, accumulate| {
+            let (dy, dx, sums) = (d_output.view(), d_input.view_mut(), sums.view_mut());
+            device.layer_norm_gradient(dy, value, gain, statistics, dx, accumulate, sums);
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +208,18 @@ mod tests {
                 assert_close(&output, &expected, 1e-5);
                 check.gradients(|tape, inputs| tape.norm(&inputs[0], &norm));
             }
+        }
+    }
+
+    #[test]
+    fn a_norm_without_parameters_matches_the_reference_and_finite_differences() {
+        for (rows, width) in [(1, 1), (1, 16), (3, 5), (130, 18)] {
+            let mut check = Check::new(Layout::default(), &[(rows, width)]);
+            let output = check.output(|tape, inputs| tape.plain_layer_norm(&inputs[0], 1e-3));
+            let (gain, bias) = (vec![1.0; width], vec![0.0; width]);
+            let expected = reference(&check.inputs[0], &gain, Some(&bias), 1e-3);
+            assert_close(&output, &expected, 1e-5);
+            check.gradients(|tape, inputs| tape.plain_layer_norm(&inputs[0], 1e-3));
         }
     }
 }

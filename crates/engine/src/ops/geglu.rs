@@ -1,0 +1,83 @@
+//! GeGLU (Shazeer, arXiv 2002.05202) as LTG-BERT has it: `up * gelu(gate)` with GELU's tanh form.
+
+use crate::kernels::kernels;
+use crate::tape::{Backward, Node, Tape, Var};
+use crate::tensor::{Tensor, View, ViewMut};
+
+kernels! {
+    /// Kernels of GeGLU. The fused input is `[tokens, 2 * intermediate]`: up, then gate.
+    pub trait GegluKernels {
+        /// `output = up * gelu(gate)`: `[tokens, intermediate]`.
+        fn geglu(&self, up_gate: View<'_>, output: ViewMut<'_>);
+
+        /// The gradient of the fused input, written.
+        fn geglu_gradient(&self, d_output: View<'_>, up_gate: View<'_>, d_up_gate: ViewMut<'_>);
+    }
+}
+
+struct GegluNode {
+    up_gate: Var,
+    output: usize,
+}
+
+impl Tape<'_> {
+    /// `up * gelu(gate)` of a fused `[tokens, 2 * intermediate]`.
+    pub fn geglu(&mut self, up_gate: Var) -> Var {
+        let (rows, columns) = (up_gate.value().rows(), up_gate.value().columns());
+        assert_eq!(columns % 2, 0, "up and gate are of equal width");
+        let mut output = self.allocate_compact(rows, columns / 2);
+        self.device().geglu(up_gate.value().view(), output.view_mut());
+        self.record(output, |output| GegluNode { up_gate, output: output.id })
+    }
+}
+
+impl Node for GegluNode {
+    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
+        let Some(d_output) = pass.take(self.output) else { return };
+        let device = pass.device();
+        let up_gate = self.up_gate.value();
+        let mut d_up_gate = Tensor::of_shape(device, up_gate.shape());
+        device.geglu_gradient(d_output.view(), up_gate.view(), d_up_gate.view_mut());
+        pass.give(self.up_gate.id, d_up_gate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::params::Layout;
+    use crate::testing::{Check, assert_close, computes_relative_attention};
+
+    #[test]
+    fn matches_the_formula_and_finite_differences() {
+        if !computes_relative_attention() {
+            return;
+        }
+        for (rows, width) in [(1, 1), (3, 17), (65, 6)] {
+            let mut check = Check::new(Layout::default(), &[(rows, 2 * width)]);
+            let output = check.output(|tape, inputs| tape.geglu(inputs[0].clone()));
+            let gelu = |x: f64| {
+                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+                0.5 * x * (1.0 + inner.tanh())
+            };
+            let mut expected = Vec::new();
+            for row in check.inputs[0].chunks(2 * width) {
+                let (up, gate) = row.split_at(width);
+                let of_pair = |(&up, &gate): (&f32, &f32)| (up as f64 * gelu(gate as f64)) as f32;
+                expected.extend(up.iter().zip(gate).map(of_pair));
+            }
+            assert_close(&output, &expected, 1e-5);
+            check.gradients(|tape, inputs| tape.geglu(inputs[0].clone()));
+        }
+    }
+
+    #[test]
+    fn large_gates_stay_finite() {
+        if !computes_relative_attention() {
+            return;
+        }
+        let mut check = Check::new(Layout::default(), &[(1, 4)]);
+        check.inputs[0] = vec![1.0, 2.0, -200.0, 200.0];
+        let output = check.output(|tape, inputs| tape.geglu(inputs[0].clone()));
+        assert_close(&output, &[0.0, 400.0], 1e-5);
+    }
+}
