@@ -101,8 +101,16 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
             output,
             vocab_size,
             min_frequency,
+            mask_token,
             replace,
-        }) => commands::tokenizer::train(paths, output, *vocab_size, *min_frequency, *replace),
+        }) => commands::tokenizer::train(
+            paths,
+            output,
+            *vocab_size,
+            *min_frequency,
+            *mask_token,
+            *replace,
+        ),
         Command::Tokens(TokensCommand::Encode { paths, tokenizer, output, field, end_of_text }) => {
             commands::tokens::encode_all(&EncodeJob {
                 sources: paths.clone(),

@@ -248,9 +248,11 @@ mod tests {
             ("a.txt".to_string(), "the cat sat\n".repeat(20)),
             ("b.txt".to_string(), "cat\n".to_string()),
         ];
-        let tokenizer =
-            Tokenizer::train(&texts, &TokenizerSettings { vocab_size: 20, min_frequency: 2 })
-                .unwrap();
+        let tokenizer = Tokenizer::train(
+            &texts,
+            &TokenizerSettings { vocab_size: 20, min_frequency: 2, mask_token: false },
+        )
+        .unwrap();
         let found = stats(&texts, Some(&tokenizer));
         let expected: Vec<usize> =
             texts.iter().map(|(_, text)| tokenizer.encode(text).unwrap().len()).collect();

@@ -282,6 +282,9 @@ Example:
         /// How often a pair must occur to be merged.
         #[arg(long, value_name = "N", default_value_t = 2)]
         min_frequency: u64,
+        /// Have a fourth special token, <mask>, for masked models.
+        #[arg(long)]
+        mask_token: bool,
         /// Replace another tokenizer that is there, or that of a model's folder.
         #[arg(long)]
         replace: bool,

@@ -20,6 +20,7 @@ pub fn train(
     output: &Path,
     vocab_size: usize,
     min_frequency: u64,
+    mask_token: bool,
     replace: bool,
 ) -> anyhow::Result<()> {
     let console = Console::stopping_on_signals()?;
@@ -37,7 +38,7 @@ pub fn train(
     }
     let _output = outputs::prepare_folder(output)?;
     let texts = open_all(&|| console.should_stop(), paths)?;
-    let settings = TokenizerSettings { vocab_size, min_frequency };
+    let settings = TokenizerSettings { vocab_size, min_frequency, mask_token };
     let progress = ReadingProgress::begin(&console, "tokenizer", bytes_of(paths)?, "merges pairs");
     let texts = progress.count(texts);
     let tokenizer = Tokenizer::train_unless(&|| progress.should_stop(), &texts, &settings);

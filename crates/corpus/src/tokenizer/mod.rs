@@ -255,7 +255,11 @@ mod tests {
 
     pub(super) fn train(text: &str, vocab_size: usize) -> Tokenizer {
         let texts = [("a.train".to_string(), text.to_string())];
-        Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency: 2 }).unwrap()
+        Tokenizer::train(
+            &texts,
+            &TokenizerSettings { vocab_size, min_frequency: 2, mask_token: false },
+        )
+        .unwrap()
     }
 
     /// The small tokenizer with a change of its file.

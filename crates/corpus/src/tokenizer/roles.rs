@@ -61,9 +61,9 @@ impl Role {
             Role::Begin => &["<s>", "<|endoftext|>"],
             Role::End => &["</s>", "<|endoftext|>"],
             Role::Padding => &["<pad>"],
-            Role::Classifier => &["<s>"],
-            Role::Separator => &["</s>"],
-            Role::Mask => &["<mask>"],
+            Role::Classifier => &["<s>", "[CLS]"],
+            Role::Separator => &["</s>", "[SEP]"],
+            Role::Mask => &["<mask>", "[MASK]"],
             Role::Unknown => &["<unk>"],
         }
     }
@@ -238,7 +238,7 @@ mod tests {
             (json!({"eos_token": "a"}), json!({"eos_token": "b", "mask_token": "c"}));
         let roles = Roles::of(&[&first, &second], Class::Generic).unwrap();
         assert_eq!(roles.candidates(Role::End), ["a"]);
-        assert_eq!(roles.candidates(Role::Mask), ["c", "<mask>"]);
+        assert_eq!(roles.candidates(Role::Mask), ["c", "<mask>", "[MASK]"]);
         assert!(roles.candidates(Role::Begin).is_empty());
         assert_eq!(roles.tokens(), ["a", "c"]);
         assert!(Roles::default().tokens().contains(&"<|endoftext|>"));

@@ -22,6 +22,9 @@ use base::stop::{self, ShouldStop};
 /// The special tokens, whose ids are 0, 1 and 2.
 pub const SPECIAL_TOKENS: [&str; 3] = ["<pad>", "<s>", "</s>"];
 
+/// A fourth one, with id 3, of tokenizers for masked models.
+const MASK_TOKEN: &str = "<mask>";
+
 /// What a tokenizer is trained to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerSettings {
@@ -30,12 +33,14 @@ pub struct TokenizerSettings {
     pub vocab_size: usize,
     /// How often a pair of pieces must occur to become one.
     pub min_frequency: u64,
+    /// Whether there is a token that stands for hidden ones.
+    pub mask_token: bool,
 }
 
 impl Default for TokenizerSettings {
     /// The authors' settings.
     fn default() -> Self {
-        Self { vocab_size: 16_000, min_frequency: 2 }
+        Self { vocab_size: 16_000, min_frequency: 2, mask_token: false }
     }
 }
 
@@ -168,10 +173,12 @@ fn train_json(
 }
 
 fn trainer(settings: &TokenizerSettings) -> BpeTrainer {
+    let mask_token = settings.mask_token.then_some(MASK_TOKEN);
+    let special_tokens = SPECIAL_TOKENS.into_iter().chain(mask_token);
     BpeTrainer::builder()
         .vocab_size(settings.vocab_size)
         .min_frequency(settings.min_frequency)
-        .special_tokens(SPECIAL_TOKENS.map(|token| AddedToken::from(token, true)).into())
+        .special_tokens(special_tokens.map(|token| AddedToken::from(token, true)).collect())
         .show_progress(false)
         .build()
 }
@@ -193,8 +200,8 @@ fn around(
 mod tests {
     use std::time::Duration;
 
-    use super::super::test_texts;
     use super::super::tests::train;
+    use super::super::{Role, test_texts};
     use super::*;
     use crate::pieces::cut;
 
@@ -219,7 +226,7 @@ mod tests {
             ("a.train".to_string(), test_texts::texts().concat()),
             ("b.train".to_string(), random_words()),
         ];
-        let settings = TokenizerSettings { vocab_size: 600, min_frequency: 2 };
+        let settings = TokenizerSettings { vocab_size: 600, min_frequency: 2, mask_token: false };
         assert_eq!(
             Tokenizer::train(&texts, &settings).unwrap().json,
             train_by_library(&texts, &settings)
@@ -289,6 +296,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_token_comes_behind_the_other_special_tokens_and_serves_masked_models() {
+        let texts = [("a.train".to_string(), "low lower lowest\n".to_string())];
+        let settings = TokenizerSettings { vocab_size: 24, min_frequency: 1, mask_token: true };
+        let tokenizer = Tokenizer::train(&texts, &settings).unwrap();
+        let found = [Role::Padding, Role::Classifier, Role::Separator, Role::Mask]
+            .map(|role| tokenizer.role(role));
+        let expected = [("<pad>", 0), ("<s>", 1), ("</s>", 2), ("<mask>", 3)];
+        assert_eq!(found, expected.map(Some));
+        assert_eq!(tokenizer.encode("low<mask>").unwrap().last(), Some(&3));
+        let folder = tempfile::tempdir().unwrap();
+        tokenizer.save_folder(folder.path(), 16).unwrap();
+        let again = Tokenizer::from_folder(folder.path()).unwrap();
+        assert_eq!(again.role(Role::Mask), Some(("<mask>", 3)));
+        let without = TokenizerSettings { mask_token: false, ..settings };
+        assert_eq!(Tokenizer::train(&texts, &without).unwrap().role(Role::Mask), None);
+    }
+
+    #[test]
     fn training_is_repeatable() {
         let text = random_words();
         let first = train(&text, 800);
@@ -303,7 +328,10 @@ mod tests {
     fn a_vocabulary_that_cannot_hold_the_alphabet_is_refused() {
         let texts = [("a.train".to_string(), "abc\n".to_string())];
         let train = |vocab_size| {
-            Tokenizer::train(&texts, &TokenizerSettings { vocab_size, min_frequency: 1 })
+            Tokenizer::train(
+                &texts,
+                &TokenizerSettings { vocab_size, min_frequency: 1, mask_token: false },
+            )
         };
         // Three special tokens; a, b, c, the line end, and the space that is put before the line.
         let message = train(7).unwrap_err().to_string();

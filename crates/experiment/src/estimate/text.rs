@@ -189,7 +189,11 @@ fn tokenizer(recipe: &Recipe, sample: &[NamedText]) -> Result<Tokenizer> {
         Some(path) => Ok(Tokenizer::load(path)?),
         None => {
             let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
-            Ok(Tokenizer::train(sample, &TokenizerSettings { vocab_size, min_frequency })?)
+            let mask_token = section.mask_token;
+            Ok(Tokenizer::train(
+                sample,
+                &TokenizerSettings { vocab_size, min_frequency, mask_token },
+            )?)
         }
     }
 }

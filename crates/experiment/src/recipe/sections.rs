@@ -202,13 +202,17 @@ pub struct TokenizerSection {
     pub vocab_size: usize,
     /// How often a pair must occur to be merged.
     pub min_frequency: u64,
+    /// Whether there is a fourth special token, `<mask>`, which masked models need; left out,
+    /// false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mask_token: bool,
     /// A `tokenizer.json` to use instead of training one; the other keys then mean nothing.
     pub path: Option<PathBuf>,
 }
 
 impl Default for TokenizerSection {
     fn default() -> Self {
-        Self { vocab_size: 2000, min_frequency: 2, path: None }
+        Self { vocab_size: 2000, min_frequency: 2, mask_token: false, path: None }
     }
 }
 

@@ -374,7 +374,8 @@ impl Preparation<'_> {
             Some(path) => Tokenizer::load(path)?,
             None => {
                 let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
-                let settings = TokenizerSettings { vocab_size, min_frequency };
+                let mask_token = section.mask_token;
+                let settings = TokenizerSettings { vocab_size, min_frequency, mask_token };
                 let folder = self.folder.join(TRAIN);
                 let bytes = reading::bytes_of(text::corpus_files(&folder)?);
                 let progress =
