@@ -72,7 +72,9 @@ pub fn score_choices(
 ) -> Result<Outcome, EvalError> {
     let choices = tasks.iter().flat_map(|task| &task.items).flat_map(|item| &item.choices);
     let requests = choices
-        .map(|choice| request(rules, &encode, prefix, &choice.context, &choice.text))
+        .map(|Choice { context, text }| {
+            request(rules, &encode, prefix, context, scorer.space_before(), text)
+        })
         .collect::<Result<Vec<Request>, _>>()?;
     let log_probabilities = scorer.score(&requests, on_progress)?.log_probabilities;
     let mut scored = requests.iter().zip(log_probabilities);

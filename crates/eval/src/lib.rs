@@ -54,6 +54,7 @@ pub use benchmarks::{
 pub use choices::{Choice, Item, Task, chosen_texts, count_choices, score_choices};
 pub use coverage::Coverage;
 pub use error::EvalError;
+pub use model::MaskedTokens;
 pub use results::{BenchmarkResult, Measured, Metric, Outcome, Part, Prediction, TaskResult};
 pub use rules::Rules;
-pub use scoring::{MaskedTokens, Request, Scorer, Scores, request};
+pub use scoring::{Request, Scorer, Scores, request};

@@ -6,6 +6,7 @@ use std::path::Path;
 use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use eval::{EvalError, Rules};
+use model::MaskedTokens;
 
 use crate::error::{Context, Result, refuse};
 
@@ -63,6 +64,22 @@ pub fn prefix(rules: Rules, tokenizer: &Tokenizer) -> Result<u32> {
     }
     let (token, rules) = (rules.prefix_token(), rules.name());
     Err(EvalError::NoPrefixToken { token, rules })?
+}
+
+/// The special tokens of a masked model.
+///
+/// # Errors
+/// When the tokenizer lacks one.
+pub fn masked_tokens(tokenizer: &Tokenizer) -> std::result::Result<MaskedTokens, EvalError> {
+    let id = |role, name| match tokenizer.role(role) {
+        Some((_, id)) => Ok(id),
+        None => Err(EvalError::NoMaskedToken { role: name }),
+    };
+    Ok(MaskedTokens {
+        start: id(Role::Classifier, "token to begin texts")?,
+        mask: id(Role::Mask, "mask token")?,
+        end: id(Role::Separator, "token to end texts")?,
+    })
 }
 
 /// The tokenizer as a pipeline uses it: that of 2023 does not normalise.

@@ -10,11 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::Stopped;
 use engine::ops::language_model_loss::{Projection, Target};
 use engine::{Attempt, BatchLimit, OutOfMemory};
-use model::{Batch, Model};
+use model::{Batch, MaskedTokens, Model};
 
 use crate::error::EvalError;
 use packing::Packing;
-pub use pseudo_log_likelihood::MaskedTokens;
 pub use request::{Request, request};
 
 /// Tokens that go into one forward pass where there is memory for them; more only where one text is
@@ -29,6 +28,8 @@ pub struct Scorer<'a> {
     batch_tokens: AtomicUsize,
     /// The special tokens of masked models, whose scores are pseudo-log-likelihoods.
     masked: Option<MaskedTokens>,
+    /// Whether these are divided by the number of tokens that are scored.
+    is_mean: bool,
     /// Called before every forward pass.
     should_stop: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
@@ -36,7 +37,8 @@ pub struct Scorer<'a> {
 /// What scoring found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// The sum of the continuation's log-probabilities (natural), per request.
+    /// The sum of the continuation's log-probabilities (natural), per request, or their mean where
+    /// the scorer takes that.
     pub log_probabilities: Vec<f64>,
     /// Requests that were cut on the left to the model's positions.
     pub truncated: usize,
@@ -95,7 +97,8 @@ impl<'a> Scorer<'a> {
         let max_positions =
             models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
         let batch_tokens = AtomicUsize::new(BATCH_TOKENS);
-        Ok(Self { models, max_positions, batch_tokens, masked: None, should_stop: None })
+        let (masked, is_mean, should_stop) = (None, false, None);
+        Ok(Self { models, max_positions, batch_tokens, masked, is_mean, should_stop })
     }
 
     /// The same scorer, which ends with [`EvalError::Stopped`] once `should_stop` returns true.

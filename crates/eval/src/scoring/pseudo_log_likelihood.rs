@@ -1,24 +1,12 @@
-//! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659) by the rule
-//! of BabyLM 2023. Every token of the continuation is hidden in turn, and the logarithms of its
-//! probabilities are added up. The pipeline of 2024 leaves masked models to another library, whose
-//! scores are others.
+//! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659). Every token
+//! of the continuation is hidden in turn, and the logarithms of its probabilities are added up. The
+//! pipeline of 2024 leaves masked models to minicons, which takes their mean.
 
 use engine::ops::language_model_loss::Target;
-use model::{Batch, Model};
+use model::{Batch, MaskedTokens, Model};
 
 use super::{Pass, Request, Scorer, Scores};
 use crate::error::EvalError;
-
-/// The ids of a masked model beside those of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MaskedTokens {
-    /// Stands before every text.
-    pub start: u32,
-    /// Stands for a hidden token.
-    pub mask: u32,
-    /// Stands behind every text.
-    pub end: u32,
-}
 
 /// A whole text as the models read it, up to the tokens that are hidden.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +49,17 @@ impl<'a> Scorer<'a> {
             positions @ 0..3 => Err(EvalError::TooFewPositions { positions }),
             _ => Ok(scorer),
         }
+    }
+
+    /// The same scorer, whose scores are means over the tokens that are scored.
+    pub fn by_mean(self) -> Self {
+        Self { is_mean: true, ..self }
+    }
+
+    /// What stands between a context and a choice: the pipeline of 2024 puts a space before texts
+    /// of masked models that have one already.
+    pub(crate) fn space_before(&self) -> &'static str {
+        if self.is_mean { "  " } else { " " }
     }
 
     /// Tokens of a request and what stands around it.
@@ -110,7 +109,11 @@ impl<'a> Scorer<'a> {
         let place = |text: &Text| {
             distinct.binary_search(&text).expect("every text is among the distinct ones")
         };
-        let log_probabilities: Vec<f64> = texts.iter().map(|text| scores[place(text)]).collect();
+        let of_text = |text: &Text| {
+            let divisor = if self.is_mean { text.scored().len().max(1) as f64 } else { 1.0 };
+            scores[place(text)] / divisor
+        };
+        let log_probabilities: Vec<f64> = texts.iter().map(of_text).collect();
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
         Ok(Scores { log_probabilities, truncated, tokens: read })
     }
@@ -220,6 +223,20 @@ mod tests {
         assert_eq!(alone, with_start, "the start is put there where it is missing");
         assert!(alone > whole && alone != score(&[0], &[6, 7]));
         assert_eq!(score(&[], &[5, 6, 7]), whole);
+    }
+
+    #[test]
+    fn means_are_sums_over_the_number_of_scored_tokens() {
+        let model = roberta();
+        let requests = [request(&[2], &[5, 9, 20]), request(&[7, 8], &[9]), request(&[0], &[3, 4])];
+        let scores = |scorer: Scorer| scorer.score(&requests, |_, _| ()).unwrap();
+        let sums = scores(Scorer::masked(vec![&model], TOKENS).unwrap());
+        let means = scores(Scorer::masked(vec![&model], TOKENS).unwrap().by_mean());
+        let pairs = means.log_probabilities.iter().zip(&sums.log_probabilities);
+        for ((mean, sum), count) in pairs.zip([3.0, 1.0, 2.0]) {
+            assert!((mean * count - sum).abs() < 1e-9, "{mean} of {sum}");
+        }
+        assert_eq!(means.tokens, sums.tokens);
     }
 
     #[test]

@@ -13,13 +13,14 @@ pub struct Request {
     pub continuation: Vec<u32>,
 }
 
-/// The request for `choice` after `context`, which may be empty. `encode` turns text into token ids
-/// and adds none of its own; `prefix` is the id of `rules.prefix_token()`, which stands where there
-/// is no context and nowhere else.
+/// The request for `choice` after `context`, which may be empty, with `before` between them.
+/// `encode` turns text into token ids and adds none of its own; `prefix` is the id of
+/// `rules.prefix_token()`, which stands where there is no context and nowhere else.
 ///
-/// A choice always begins with one space. The pipeline of 2023 encodes it apart from its context;
-/// that of 2024 encodes both as one text, after moving white space from the context's end to the
-/// choice, and cuts behind as many tokens as the context has by itself.
+/// A choice always begins with a space, of which `before` may have more than one. The pipeline of
+/// 2023 encodes it apart from its context; that of 2024 encodes both as one text, after moving
+/// white space from the context's end to the choice, and cuts behind as many tokens as the context
+/// has by itself.
 ///
 /// # Errors
 /// Those of `encode`; when the choice has no token of its own, where the pipelines stop too.
@@ -28,13 +29,14 @@ pub fn request(
     encode: impl Fn(&str) -> Result<Vec<u32>, EvalError>,
     prefix: u32,
     context: &str,
+    before: &str,
     choice: &str,
 ) -> Result<Request, EvalError> {
     let (kept, space) = match rules {
         Rules::Year2023 => (context, ""),
         Rules::Year2024 => context.split_at(context.trim_end().len()),
     };
-    let (given, choice) = (encode(kept)?, format!("{space} {choice}"));
+    let (given, choice) = (encode(kept)?, format!("{space}{before}{choice}"));
     let request = if given.is_empty() {
         Request { context: vec![prefix], continuation: encode(&choice)? }
     } else if rules == Rules::Year2023 {
@@ -66,7 +68,8 @@ mod tests {
     }
 
     fn of(rules: Rules, context: &str, choice: &str) -> (Vec<u32>, Vec<u32>) {
-        let request = request(rules, |text| Ok(encode(text)), 99, context, choice).unwrap();
+        let encode = |text: &str| Ok(encode(text));
+        let request = request(rules, encode, 99, context, " ", choice).unwrap();
         (request.context, request.continuation)
     }
 
@@ -100,18 +103,27 @@ mod tests {
             Ok(pairs.map(|pair| pair.iter().map(|&b| b as u32).sum()).collect())
         };
         let [x, space, a, b] = [b'x', b' ', b'a', b'b'].map(u32::from);
-        let found = request(Rules::Year2024, pairs, 99, "x", "ab").unwrap();
+        let found = request(Rules::Year2024, pairs, 99, "x", " ", "ab").unwrap();
         assert_eq!(found, Request { context: vec![x], continuation: vec![a + b] });
-        let found = request(Rules::Year2023, pairs, 99, "x", "ab").unwrap();
+        let found = request(Rules::Year2023, pairs, 99, "x", " ", "ab").unwrap();
         assert_eq!(found, Request { context: vec![x], continuation: vec![space + a, b] });
+    }
+
+    #[test]
+    fn a_choice_may_have_another_space_before_it() {
+        let encode = |text: &str| Ok(encode(text));
+        for (context, expected) in [("", (vec![99], vec![1, 4])), ("a", (vec![1], vec![1, 4]))] {
+            let found = request(Rules::Year2024, encode, 99, context, "  ", "The").unwrap();
+            assert_eq!((found.context, found.continuation), expected);
+        }
     }
 
     #[test]
     fn a_choice_without_a_token_is_an_error() {
         let one = |_: &str| Ok(vec![7]);
-        let error = request(Rules::Year2024, one, 99, "a", "b").unwrap_err();
+        let error = request(Rules::Year2024, one, 99, "a", " ", "b").unwrap_err();
         assert!(error.to_string().contains("` b`"), "{error}");
         let none = |_: &str| Ok(Vec::new());
-        assert!(request(Rules::Year2023, none, 99, "", "b").is_err());
+        assert!(request(Rules::Year2023, none, 99, "", " ", "b").is_err());
     }
 }

@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corpus::Tokenizer;
-use corpus::tokenizer::Role;
 use engine::Device;
-use eval::{EvalError, MaskedTokens, Rules, Scorer};
+use eval::{Rules, Scorer};
 use model::{Model, ModelError, hugging_face};
 use report::format::in_one_line;
 
@@ -110,8 +109,8 @@ pub fn tokenizer(group: &[LoadedModel]) -> Result<Tokenizer> {
 }
 
 /// A scorer of models that read with one tokenizer, and the id of the token that stands before a
-/// text without a context: by the rules where they predict the next token, and otherwise the one
-/// that begins every text of a masked model.
+/// text without a context: by the rules where they predict the next token; of masked models in 2023
+/// the one that begins every text, and in 2024 the one that ends it.
 ///
 /// # Errors
 /// When the tokenizer lacks such a token, or the models cannot be scored together.
@@ -123,12 +122,11 @@ pub fn scorer<'a>(
     if models.iter().all(|model| model.config().architecture.is_causal()) {
         return Ok((Scorer::new(models.to_vec())?, tokenizers::prefix(rules, tokenizer)?));
     }
-    let id = |role, name| match tokenizer.role(role) {
-        Some((_, id)) => Ok(id),
-        None => Err(EvalError::NoMaskedToken { role: name }),
-    };
-    let (start, end) =
-        (id(Role::Classifier, "token to begin texts")?, id(Role::Separator, "token to end texts")?);
-    let tokens = MaskedTokens { start, mask: id(Role::Mask, "mask token")?, end };
-    Ok((Scorer::masked(models.to_vec(), tokens)?, start))
+    let tokens = tokenizers::masked_tokens(tokenizer)?;
+    let scorer = Scorer::masked(models.to_vec(), tokens)?;
+    Ok(match rules {
+        Rules::Year2023 => (scorer, tokens.start),
+        // minicons scores a text after that of the token that ends texts.
+        Rules::Year2024 => (scorer.by_mean(), tokens.end),
+    })
 }
