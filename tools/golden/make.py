@@ -5,6 +5,7 @@ import classification
 import classifier
 import divergences
 import losses
+import ltg_bert
 import masked
 import models
 import ops
@@ -15,6 +16,6 @@ import switch
 import vocabulary_files
 
 if __name__ == "__main__":
-    first = (models, switch, masked, classifier, classification, losses, ops, divergences, schedules, optimizers)
+    first = (models, switch, masked, ltg_bert, classifier, classification, losses, ops, divergences, schedules, optimizers)
     for writer in (*first, vocabulary_files, significance, aoa):
         writer.main()

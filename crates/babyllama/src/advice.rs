@@ -209,7 +209,7 @@ pub fn on_model(error: &ModelError) -> &'static str {
             "take a model that predicts the next token; masked ones can do `evaluate blimp`, \
              `evaluate ewok` and `finetune`"
         }
-        ModelError::NeedsCpu { .. } => "give --device cpu, or take a model without experts",
+        ModelError::NeedsCpu { .. } => "give --device cpu, or take a model of another family",
         ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
         _ => MEND,
     }

@@ -32,6 +32,7 @@ pub mod lock;
 pub mod machine;
 pub mod observer;
 pub mod outputs;
+mod position_heads;
 pub mod reading;
 pub mod recipe;
 mod remarks;

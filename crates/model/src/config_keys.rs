@@ -175,6 +175,7 @@ mod tests {
             "bos_token_id" | "eos_token_id" | "pad_token_id" => json!(7),
             name if name.contains("drop") => json!(0.25),
             name if name.contains("eps") => json!(0.125),
+            "position_heads" => json!("interleaved"),
             "rope_theta" | "initializer_range" | "init_std" => json!(0.5),
             _ => json!(64),
         }

@@ -57,7 +57,7 @@ pub enum ModelError {
     NotALanguageModel { path: PathBuf, found: Vec<String> },
     #[error(
         "{} is that of a masked language model, which predicts hidden tokens of a text and not \
-         the next one; it can only be evaluated and fine-tuned", path.display()
+         the next one; it can be evaluated, fine-tuned and trained further", path.display()
     )]
     MaskedFolder { path: PathBuf },
     #[error("the model is masked: it predicts hidden tokens of a text, not the next one")]
@@ -68,10 +68,10 @@ pub enum ModelError {
     #[error("the model's {parameters} parameters do not fit into memory")]
     TooLarge { parameters: usize },
     #[error(
-        "{family} is computed on the CPU only, where there are kernels of layers of experts; \
+        "{family} is computed on the CPU only, where there are kernels of {what}; \
      the device is {device}"
     )]
-    NeedsCpu { family: &'static str, device: String },
+    NeedsCpu { family: &'static str, what: &'static str, device: String },
     #[error("the classifier's {problem}")]
     Labels { problem: String },
     #[error("the model has no token that begins a text, and the prompt is empty")]

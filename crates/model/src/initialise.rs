@@ -17,7 +17,11 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
             Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
             Role::Matrix | Role::Output | Role::Embedding | Role::Positions | Role::TokenTypes => {
                 let deviation = config.architecture.initial_deviation(config, named);
-                let mut values = normal(&named.name, segment.length(), deviation, seed);
+                let (name, count) = (&named.name, segment.length());
+                let mut values = match config.architecture.cuts_initial_weights() {
+                    false => normal(name, count, deviation, seed),
+                    true => cut_normal(name, count, deviation, seed),
+                };
                 if let Some(row) = config.architecture.padding_row(config, named.role) {
                     values[row * segment.columns..][..segment.columns].fill(0.0);
                 }
@@ -33,14 +37,24 @@ pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec
     (0..count as u64).map(|index| deviation * rng.normal(index)).collect()
 }
 
+/// The same with values beyond two deviations drawn anew (`trunc_normal_`).
+fn cut_normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec<f32> {
+    let rng = Rng::new(seed, name);
+    let value = |index: u64| {
+        let mut draws = (0..).map(|round| rng.normal(index + round * count as u64));
+        draws.find(|draw| draw.abs() <= 2.0).unwrap_or_default()
+    };
+    (0..count as u64).map(|index| deviation * value(index)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use engine::cpu::Cpu;
 
-    use crate::families::config::tests::{gpt2, llama, opt, roberta};
-    use crate::{Model, ModelConfig};
+    use crate::families::config::tests::{gpt2, llama, ltg_bert, opt, roberta};
+    use crate::{Architecture, Model, ModelConfig};
 
     fn deviation_of(model: &Model, name: &str) -> f64 {
         let layout = model.parameters().layout();
@@ -59,6 +73,23 @@ mod tests {
         assert!((deviation_of(&model, "transformer.h.0.mlp.c_proj.weight") - 0.005).abs() < 2e-4);
         assert_eq!(deviation_of(&model, "transformer.h.3.ln_1.weight"), 1.0);
         assert_eq!(deviation_of(&model, "transformer.h.3.ln_1.bias"), 0.0);
+
+        // 0.88 is the deviation of N(0, 1) between -2 and 2.
+        let config = ModelConfig { initializer_range: 0.05, ..small(ltg_bert(64, 96, 3, 4, 32)) };
+        let model = Model::new(config, &device, 1).unwrap();
+        for (name, expected) in [
+            ("embedding.word_embedding.weight", 0.05),
+            ("transformer.layers.2.attention.in_proj_qk.weight", 0.05),
+            ("transformer.layers.0.mlp.mlp.1.weight", 0.05 / 2f64.sqrt()),
+            ("transformer.layers.2.mlp.mlp.4.weight", 0.05 / 6f64.sqrt()),
+        ] {
+            let found = deviation_of(&model, name);
+            assert!((found / (0.8796 * expected) - 1.0).abs() < 0.03, "{name}: {found}");
+        }
+        let largest = model.parameters().values().to_vec().into_iter().fold(0.0, f32::max);
+        assert_eq!(largest, 1.0, "the gains of norms, beyond which no weight is");
+        let range = Architecture::LTG_BERT.initializer_range(384);
+        assert!((range - 0.032_275).abs() < 1e-6, "{range}");
 
         let model = Model::new(small(llama(64, 128, 2, 4, 4)), &device, 1).unwrap();
         assert!((deviation_of(&model, "model.layers.1.mlp.down_proj.weight") - 0.02).abs() < 5e-4);

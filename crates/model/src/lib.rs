@@ -45,7 +45,9 @@ pub use batch::{Batch, SharedBatch};
 pub use classifier::Classifier;
 pub use decoder::{Backbone, Decoder};
 pub use error::ModelError;
-pub use families::{Architecture, Capacity, Experts, FAMILIES, Family, MatrixProduct, ModelConfig};
+pub use families::{
+    Architecture, Capacity, Experts, FAMILIES, Family, MatrixProduct, ModelConfig, PositionHeads,
+};
 pub use kv_cache::KvCache;
 pub use masked_tokens::MaskedTokens;
 pub use model::{Model, check_device};

@@ -9,7 +9,7 @@ use engine::{Device, Layout, Parameters, Segment, Tape, Var};
 use crate::batch::Batch;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
-use crate::families::ModelConfig;
+use crate::families::{ModelConfig, PositionHeads};
 use crate::initialise::initialise;
 use crate::kv_cache::KvCache;
 
@@ -24,14 +24,17 @@ pub(crate) fn decoder_with_layout(config: &ModelConfig) -> (Box<dyn Decoder>, La
 /// Checks that a device has the kernels of a model.
 ///
 /// # Errors
-/// When the model has experts and the device computes none.
+/// When the model has experts or relative attention, and the device does not compute them.
 pub fn check_device(config: &ModelConfig, device: &dyn Device) -> Result<(), ModelError> {
-    match config.experts.is_some() && !device.computes_experts() {
-        false => Ok(()),
-        true => {
-            Err(ModelError::NeedsCpu { family: config.architecture.title(), device: device.name() })
-        }
-    }
+    let family = config.architecture;
+    let what = if config.experts.is_some() && !device.computes_experts() {
+        "layers of experts"
+    } else if family.has_position_buckets() && !device.computes_relative_attention() {
+        "relative attention"
+    } else {
+        return Ok(());
+    };
+    Err(ModelError::NeedsCpu { family: family.title(), what, device: device.name() })
 }
 
 /// A language model on a device.
@@ -100,6 +103,17 @@ impl Model {
             device.copy(self.parameters.view(first), target);
         }
         Ok(model)
+    }
+
+    /// The same weights in a model whose table of distances is cut into heads so.
+    ///
+    /// # Errors
+    /// When the model has no such table.
+    pub fn with_position_heads(self, heads: PositionHeads) -> Result<Self, ModelError> {
+        let config = ModelConfig { position_heads: Some(heads), ..self.config };
+        config.validate()?;
+        let (decoder, _) = decoder_with_layout(&config);
+        Ok(Self { config, decoder, parameters: self.parameters })
     }
 
     /// What the model looks like.

@@ -47,7 +47,7 @@ impl ModelConfig {
 mod tests {
     use super::*;
     use crate::Architecture;
-    use crate::families::config::tests::{gpt2, gptj, llama, opt, roberta};
+    use crate::families::config::tests::{gpt2, gptj, llama, ltg_bert, opt, roberta};
 
     #[test]
     fn parameter_counts_are_those_of_the_papers_models() {
@@ -58,6 +58,8 @@ mod tests {
             head_dim: 128,
             ..llama(1024, 3072, 28, 16, 8)
         };
+        // The base size of the BabyLM baselines.
+        let ltg_bert = ModelConfig { vocab_size: 16_384, ..ltg_bert(768, 2048, 12, 12, 512) };
         for (config, expected) in [
             (llama(512, 1024, 16, 8, 8), 58_343_936),
             (llama(1024, 3072, 24, 8, 8), 359_973_888),
@@ -67,6 +69,7 @@ mod tests {
             (llama(960, 2560, 32, 15, 5), 345_355_200),
             (llama(256, 1024, 8, 8, 8), 16_584_960),
             (gpt2(256, 1024, 8, 16, 128), 10_447_360),
+            (ltg_bert, 98_229_760),
             (gpt2(256, 1024, 8, 16, 256), 10_480_128),
             (tied(llama(768, 2048, 12, 12, 12)), 97_241_856),
             (gpt2(768, 3072, 12, 12, 256), 97_540_608),

@@ -137,6 +137,15 @@ impl MicroBatch {
         }
     }
 
+    /// How many tokens of each sequence are predicted.
+    pub fn predicted_tokens_of_each(&self) -> impl Iterator<Item = usize> {
+        let targets = self.targets();
+        self.batch
+            .spans
+            .iter()
+            .map(move |rows| targets[rows].iter().filter(|&&target| target != NO_TARGET).count())
+    }
+
     /// Some sequences of a text.
     pub fn cut(
         text: TextKind,

@@ -7,10 +7,11 @@ use base::Stopped;
 use corpus::chunks::Chunks;
 use engine::ops::language_model_loss::Target;
 use engine::{BatchLimit, Device, Tape};
-use model::{Batch, Model};
+use model::Model;
 
 use crate::data::{MicroBatch, TextKind, TokenSource};
 use crate::error::TrainError;
+use crate::masking::Masking;
 use crate::settings::DistillSettings;
 use crate::signals::TeacherSignals;
 use crate::step::{Normalisers, objective, unweighted};
@@ -25,6 +26,8 @@ pub struct Heldout<'a> {
     pub sequences: Vec<u32>,
     /// Sequences per forward pass, or fewer where the device has no memory for them.
     pub batch_size: usize,
+    /// How tokens of a masked model are hidden, which then are what is predicted.
+    pub masking: Option<Masking>,
     /// Asked before every forward pass; once it answers `true`, measuring ends with
     /// [`TrainError::Stopped`].
     pub should_stop: Option<&'a dyn Fn() -> bool>,
@@ -42,26 +45,31 @@ pub struct HeldoutLoss {
 }
 
 impl Heldout<'_> {
-    /// Measures the sequences batch by batch, and adds up with `add`, which also gets the batch.
+    /// Measures the sequences batch by batch, and adds up with `add`, which also gets the batch as
+    /// it was read.
     fn each<T>(
         &self,
         device: &dyn Device,
         mut measure: impl FnMut(&MicroBatch) -> Result<T, TrainError>,
-        mut add: impl FnMut(&Batch, T),
+        mut add: impl FnMut(&MicroBatch, T),
     ) -> Result<(), TrainError> {
         let (mut batch_limit, mut rest) = (BatchLimit::up_to(self.batch_size), &self.sequences[..]);
         while !rest.is_empty() {
             if self.should_stop.is_some_and(|should_stop| should_stop()) {
                 return Err(Stopped.into());
             }
+            let first = self.sequences.len() - rest.len();
             let measured = batch_limit.fit(device, rest.len(), |size| {
-                let batch =
-                    MicroBatch::cut(TextKind::Heldout, self.source, &self.chunks, &rest[..size]);
-                measure(&batch).map(|found| (batch.batch, found))
+                let (kind, numbers) = (TextKind::Heldout, &rest[..size]);
+                let mut batch = MicroBatch::cut(kind, self.source, &self.chunks, numbers);
+                if let Some(masking) = &self.masking {
+                    masking.apply(&mut batch, first);
+                }
+                measure(&batch).map(|found| (batch, found))
             });
             let (batch, found) =
                 measured.map_err(TrainError::out_of_memory(self.chunks.sequence_length()))??;
-            rest = &rest[batch.spans.count()..];
+            rest = &rest[batch.batch.spans.count()..];
             add(&batch, found);
         }
         Ok(())
@@ -77,7 +85,8 @@ impl Heldout<'_> {
     }
 
     /// As [`cross_entropy`](Self::cross_entropy); `see` gets every sequence's place in the text and
-    /// the log-probabilities of its tokens but the first.
+    /// the log-probabilities of its predicted tokens: all but the first, or of masked models those
+    /// that are hidden.
     ///
     /// # Errors
     /// As there.
@@ -89,7 +98,8 @@ impl Heldout<'_> {
         self.check(models)?;
         let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
         let mut places = self.sequences.iter().map(|&index| self.chunks.range(index as usize));
-        let measure = |MicroBatch { batch, .. }: &MicroBatch| {
+        let measure = |micro_batch: &MicroBatch| {
+            let batch = &micro_batch.batch;
             let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(batch)).collect();
             let share = 1.0 / models.len() as f32;
             let projections: Vec<_> = models
@@ -97,17 +107,21 @@ impl Heldout<'_> {
                 .zip(&hidden)
                 .map(|(model, hidden)| model.projection(hidden, share))
                 .collect();
-            let targets = Target::of_rows(&batch.next_tokens());
+            let targets = Target::of_rows(&micro_batch.targets());
             let mut log_probabilities = vec![0.0; targets.len()];
             models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
             Ok(log_probabilities)
         };
         self.each(&**models[0].device(), measure, |batch, log_probabilities| {
-            let of_each = log_probabilities.chunks(self.chunks.sequence_length() - 1);
-            of_each.zip(&mut places).for_each(|(of_one, place)| see(place, of_one));
+            let mut rest = &log_probabilities[..];
+            for (count, place) in batch.predicted_tokens_of_each().zip(&mut places) {
+                let (of_one, others) = rest.split_at(count);
+                see(place, of_one);
+                rest = others;
+            }
             sum -= log_probabilities.iter().sum::<f64>();
             predicted += batch.predicted_tokens();
-            tokens += batch.tokens();
+            tokens += batch.batch.tokens();
         })?;
         Ok(HeldoutLoss { cross_entropy: sum / predicted.max(1) as f64, objective: None, tokens })
     }
@@ -142,14 +156,14 @@ impl Heldout<'_> {
             let batch = &micro_batch.batch;
             let mut tape = Tape::inference(student.parameters());
             let hidden = student.decoder().hidden_states(&mut tape, batch, None);
-            let (output, targets) = (student.decoder().output(), batch.next_tokens());
+            let (output, targets) = (student.decoder().output(), micro_batch.targets());
             let (teachers, measured) = (signals.read(micro_batch)?, unweighted(settings));
             Ok(tape.distillation_loss(&hidden, output, teachers.as_signal(), &targets, measured))
         };
         self.each(&**student.device(), measure, |batch, sums| {
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
-            total.add(batch, batch.predicted_tokens());
+            total.add(&batch.batch, batch.predicted_tokens());
         })?;
         let (loss, cross_entropy, _) = objective(cross_entropy, Some(kl), &total, Some(settings));
         Ok(HeldoutLoss { cross_entropy, objective: Some(loss), tokens: total.positions })
@@ -187,6 +201,7 @@ mod tests {
                 chunks,
                 sequences,
                 batch_size: 3,
+                masking: None,
                 should_stop: Some(&should_stop),
             };
             heldout.cross_entropy_of_each(&[&model], |_, _| seen.set(seen.get() + 1))

@@ -48,6 +48,7 @@ pub mod events;
 pub mod finetune;
 pub mod heldout;
 pub mod identity;
+pub mod masking;
 pub mod optimizers;
 pub mod phases;
 pub mod run;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::{BatchLimit, fault};
-use model::{Model, hugging_face};
+use model::{MaskedTokens, Model, hugging_face};
 
 use crate::best;
 use crate::checkpoint::{self, Progress};
@@ -15,6 +15,7 @@ use crate::error::TrainError;
 use crate::events::{EvaluationRecord, Event, Listener, StepRecord};
 use crate::heldout::{Heldout, HeldoutLoss};
 use crate::identity;
+use crate::masking::{self, Masking};
 use crate::optimizers::OptimizerSettings;
 use crate::phases::Phases;
 use crate::settings::{self, Selection, TrainSettings};
@@ -40,6 +41,8 @@ pub struct Run<'a> {
     pub validation: Option<&'a dyn TokenSource>,
     /// The token that stands for hidden ones, where settings ask for such.
     pub mask_token: Option<u32>,
+    /// The special tokens of a masked model, if the tokenizer has them.
+    pub masked_tokens: Option<MaskedTokens>,
     /// A hash of start weights, teachers and texts, so that a checkpoint of another run is refused.
     pub inputs_fingerprint: String,
 }
@@ -74,6 +77,8 @@ struct RunState<'a> {
     state: TrainingState,
     seed: u64,
     mask_token: Option<u32>,
+    /// Of a masked model alone.
+    masked_tokens: Option<MaskedTokens>,
     total_steps: u64,
     training: &'a dyn TokenSource,
     heldout: Option<Heldout<'a>>,
@@ -122,6 +127,11 @@ impl<'a> Run<'a> {
                     or write phases out";
         settings::require(self.settings.buckets.is_none(), "buckets", &"set", rule)?;
         corruption::check(self.settings, self.mask_token)?;
+        masking::check(self.settings, self.model.config(), self.masked_tokens)?;
+        let (is_masked, family) = (self.is_masked(), self.model.config().architecture);
+        let rule = format!("{} predicts no next token and has no teachers", family.title());
+        let alone = self.distill.is_none() || !is_masked;
+        settings::require(alone, "distill", &"set", rule)?;
         let layout = self.model.parameters().layout();
         OptimizerSettings::from(self.settings).check_layout(layout)?;
         let (config, sequence_length) = (self.model.config(), self.settings.sequence_length);
@@ -138,12 +148,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether the model predicts hidden tokens.
+    fn is_masked(&self) -> bool {
+        !self.model.config().architecture.is_causal()
+    }
+
     fn prepare(mut self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
         let phases = Phases::new(self.settings, self.seed, self.training)?;
         check_snapshots(self.settings, &phases)?;
         let fingerprint = self.fingerprint();
         self.fit_weights(listener)?;
         let distill = self.open_teachers(listener)?;
+        let masked_tokens = self.masked_tokens.filter(|_| self.is_masked());
+        let masking = masked_tokens
+            .map(|tokens| Masking::of_heldout(self.settings, tokens, self.model.config()));
         let trainer = Trainer::new(self.model, &phases.of(0).settings, self.seed, distill);
         let total_steps = phases.total_steps();
         let mut state = TrainingState::new(trainer, phases);
@@ -166,6 +184,7 @@ impl<'a> Run<'a> {
                     chunks,
                     sequences,
                     batch_size: self.settings.batch_size,
+                    masking,
                     should_stop: None,
                 })
             }
@@ -205,6 +224,7 @@ impl<'a> Run<'a> {
             state,
             seed: self.seed,
             mask_token: self.mask_token,
+            masked_tokens,
             total_steps,
             training: self.training,
             heldout,
@@ -267,6 +287,11 @@ impl<'a> Run<'a> {
         let mut identity = identity::of_run(self.settings, distill, self.seed, model, inputs);
         if corruption::masks(self.settings) {
             identity["mask_token"] = self.mask_token.into();
+        }
+        if let Some(tokens) = self.masked_tokens.filter(|_| self.is_masked()) {
+            let masked = self.settings.masked.unwrap_or_default();
+            identity["masked"] = serde_json::json!(masked);
+            identity["masked_tokens"] = serde_json::json!(tokens.ids());
         }
         identity::fingerprint(identity)
     }
@@ -354,23 +379,29 @@ impl RunState<'_> {
     fn step(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let optimizer_begins_anew = self.enter_phase(listener)?;
         let (start, done, saved_step) = (Instant::now(), self.progress.step, self.saved_step);
-        let Self { state, batch_limit, training, settings, seed, mask_token, total_steps, .. } =
-            self;
+        let Self { state, batch_limit, training, settings, seed, mask_token, .. } = self;
+        let (masked_tokens, total_steps) = (self.masked_tokens, self.total_steps);
         let (trainer, phase) = (&mut state.trainer, state.phases.at(done));
         let text = phase.plan.step(done - phase.first_step)?;
         let sequences = &text.sequences;
         let vocab_size = trainer.model.config().vocab_size;
         let corruption =
             Corruption::of_step(&phase.settings, *seed, done + 1, vocab_size, *mask_token);
+        let config = trainer.model.config();
+        let masking = masked_tokens
+            .map(|tokens| Masking::of_step(&phase.settings, tokens, config, *seed, done + 1));
         let learning_rate = phase.learning_rate(done);
         let (known, device) = (batch_limit.size(), trainer.model.device().clone());
-        trainer.set_progress(done as f64 / (*total_steps - 1).max(1) as f64);
+        trainer.set_progress(done as f64 / (total_steps - 1).max(1) as f64);
         let found = trainer.passes(done + 1, |trainer, pass| {
             let found = batch_limit.fit(&*device, sequences.len(), |size| {
                 let cut = |(index, some)| {
                     let mut micro_batch = text.micro_batch(*training, some);
                     if let Some(corruption) = corruption {
                         corruption.apply(&mut micro_batch, index * size);
+                    }
+                    if let Some(masking) = &masking {
+                        masking.apply(&mut micro_batch, index * size);
                     }
                     micro_batch
                 };
@@ -398,7 +429,7 @@ impl RunState<'_> {
             learning_rate,
             tokens: sequences.len() * self.settings.sequence_length,
             seconds: start.elapsed().as_secs_f64(),
-            masked: corruption.is_some_and(|of| of.predicts_masked()),
+            masked: masking.is_some() || corruption.is_some_and(|of| of.predicts_masked()),
             optimizer_begins_anew,
         };
         report(listener, &self.folder, Event::Step(record))

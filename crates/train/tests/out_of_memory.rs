@@ -100,6 +100,7 @@ fn run(
         training: &training,
         validation: Some(&validation),
         mask_token: None,
+        masked_tokens: None,
         inputs_fingerprint: String::new(),
     }
     .execute(notes)
@@ -246,8 +247,14 @@ fn held_out_sequences_are_measured_in_parts_too() {
                 model.hidden_states(&batch(&text, &chunks, &(0..32).collect::<Vec<_>>()))
             });
             assert_eq!(fits.is_ok(), device.memory().is_none());
-            let heldout =
-                Heldout { source: &text, chunks, sequences, batch_size: 32, should_stop: None };
+            let heldout = Heldout {
+                source: &text,
+                chunks,
+                sequences,
+                batch_size: 32,
+                masking: None,
+                should_stop: None,
+            };
             let mut seen = Vec::new();
             let found = heldout
                 .cross_entropy_of_each(&[&model], |place, of_one| seen.push((place, of_one.len())))

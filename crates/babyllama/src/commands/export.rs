@@ -30,7 +30,7 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         _logits = Some(outputs::prepare_file(path, std::slice::from_ref(&place), LOGITS)?);
     }
     let device = device.open()?;
-    let model = hugging_face::load(&place, &device)?;
+    let model = hugging_face::load_any(&place, &device)?;
     let tokenizer = Tokenizer::from_folder(&place)?;
     let _output = outputs::prepare_folder(&args.output)?;
     hugging_face::save(&model, &args.output)?;

@@ -29,6 +29,7 @@ mod interruption;
 #[cfg(unix)]
 mod levers;
 mod limits;
+mod masked;
 mod phases;
 mod precision;
 mod report;

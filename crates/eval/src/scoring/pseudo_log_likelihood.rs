@@ -225,6 +225,36 @@ mod tests {
         assert_eq!(score(&[], &[5, 6, 7]), whole);
     }
 
+    /// In 2024 the token that ends texts stands before them as a context.
+    #[test]
+    fn scores_of_an_ltg_bert_are_those_of_pytorch_by_both_pipelines() {
+        #[derive(serde::Deserialize)]
+        struct Expected {
+            ids: Vec<u32>,
+            sum: f64,
+            mean: f64,
+        }
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        let model = crates.join("../model/tests/fixtures/ltg-bert");
+        let model = hugging_face::load_any(&model, &device).unwrap();
+        let expected = crates.join("tests/fixtures/ltg_bert_scores.json");
+        let expected = std::fs::read_to_string(expected).unwrap();
+        let expected: Vec<Expected> = serde_json::from_str(&expected).unwrap();
+        let tokens = MaskedTokens { start: 1, mask: 4, end: 2 };
+        let score = |scorer: Scorer, context: u32| {
+            let requests: Vec<_> =
+                expected.iter().map(|text| request(&[context], &text.ids)).collect();
+            scorer.score(&requests, |_, _| ()).unwrap().log_probabilities
+        };
+        let sums = score(Scorer::masked(vec![&model], tokens).unwrap(), 1);
+        let means = score(Scorer::masked(vec![&model], tokens).unwrap().by_mean(), 2);
+        for ((text, sum), mean) in expected.iter().zip(sums).zip(means) {
+            assert!((sum - text.sum).abs() < 1e-4, "{sum} instead of {}", text.sum);
+            assert!((mean - text.mean).abs() < 1e-4, "{mean} instead of {}", text.mean);
+        }
+    }
+
     #[test]
     fn means_are_sums_over_the_number_of_scored_tokens() {
         let model = roberta();

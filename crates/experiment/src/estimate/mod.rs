@@ -223,7 +223,7 @@ const SENTENCE: usize = 12;
 fn config(section: &ModelSection, vocab_size: usize) -> Result<ModelConfig> {
     match &section.start {
         Start::Random(shape) => Ok(shape.config(vocab_size)),
-        Start::Folder(folder) => Ok(hugging_face::load_config(folder)?),
+        Start::Folder(folder) => Ok(hugging_face::load_any_config(folder)?),
     }
 }
 
@@ -233,7 +233,7 @@ fn config(section: &ModelSection, vocab_size: usize) -> Result<ModelConfig> {
 /// Names the first such model and its family; also when a folder or tokenizer that the recipe
 /// names cannot be read.
 pub fn require_kernels_for_all(recipe: &Recipe, device: &dyn Device) -> Result<()> {
-    if device.computes_experts() {
+    if device.computes_experts() && device.computes_relative_attention() {
         return Ok(());
     }
     let vocab_size = text::vocab_size(recipe, None)?;

@@ -110,6 +110,7 @@ pub fn measure(
         chunks,
         sequences,
         batch_size: 32,
+        masking: None,
         should_stop: Some(&should_stop),
     };
     let (label, count) = (label(group), heldout.sequences.len() as u64);

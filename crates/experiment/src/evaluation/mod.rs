@@ -20,7 +20,7 @@ use report::format::in_one_line;
 
 use crate::error::Result;
 use crate::tokenizers;
-use crate::{Observer, remarks, verify};
+use crate::{Observer, position_heads, remarks, verify};
 
 /// Models to score.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl ModelSelection {
     ) -> Result<Vec<LoadedModel>> {
         let load = |path: &PathBuf| {
             verify::model_folder(path)?;
-            let model = load(path, device)?;
+            let model = position_heads::settle(path, load(path, device)?, observer)?;
             remarks::note(path, observer)?;
             Ok(LoadedModel { path: path.clone(), model })
         };

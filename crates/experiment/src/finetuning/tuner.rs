@@ -24,7 +24,7 @@ use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::Stage;
-use crate::{tokenizers, verify};
+use crate::{position_heads, tokenizers, verify};
 
 /// A language model that is to be fine-tuned.
 pub struct FinetuneSubject {
@@ -198,6 +198,7 @@ impl Tuner<'_> {
         log: &mut FinetuneLog<'_>,
     ) -> Result<Finetuned> {
         let model = hugging_face::load_any(&subject.folder, &self.device)?;
+        let model = position_heads::settle(&subject.folder, model, self.observer)?;
         let classifier = Classifier::from_model(&model, items.labels.count(), settings.seed)?;
         // The classifier has a copy of what it needs.
         drop(model);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use model::{ModelConfig, ModelError};
 use toml::Value;
+use train::masking;
 use train::optimizers::OptimizerSettings;
 use train::settings::{self, DistillSettings, SettingError};
 
@@ -52,6 +53,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
                 .map_err(|fault| fault.within("distill").within(&key))?;
         }
     }
+    check_mask_token(recipe)?;
     check_evaluate(recipe, &recipe.evaluate)
 }
 
@@ -140,7 +142,33 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
         })?;
     }
     settings::check(&model.train).map_err(|error| fault(error).within("train").within(key))?;
+    check_masked(model, vocab_size).map_err(|fault| fault.within(key))?;
     check_groups(model, vocab_size).map_err(|fault| fault.within("train").within(key))
+}
+
+/// Settings that a masked model cannot follow, or that only such a model follows.
+fn check_masked(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
+    let Start::Random(shape) = &model.start else { return Ok(()) };
+    masking::check_settings(&model.train, &shape.config(vocab_size))
+        .map_err(|error| fault(error).within("train"))?;
+    let family = shape.architecture;
+    ensure(family.is_causal() || model.distill.is_none(), "distill", || {
+        format!("is set; {} predicts no next token and has no teachers", family.title())
+    })
+}
+
+/// Masked models hide tokens, for which the tokenizer needs one of its own.
+fn check_mask_token(recipe: &Recipe) -> Result<(), Fault> {
+    let needs_it = |model: &ModelSection| model.family().is_some_and(|of| !of.is_causal());
+    let masked = recipe.models.iter().find(|(_, model)| needs_it(model));
+    let has_it = recipe.tokenizer.mask_token || recipe.tokenizer.path.is_some();
+    match masked.filter(|_| !has_it) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let problem = format!("is false; models.{name} hides tokens, so set it to true");
+            Err(Fault::invalid("tokenizer.mask_token", problem))
+        }
+    }
 }
 
 /// Every parameter group has a parameter of the model.
@@ -216,6 +244,11 @@ fn check_distill(recipe: &Recipe, index: usize, distill: &DistillSettings) -> Re
                          keep that epoch"
                     )
                 })?;
+                let family = own.model.family().filter(|family| !family.is_causal());
+                ensure(family.is_none(), &key, || {
+                    let title = family.map_or("", |family| family.title());
+                    format!("is {teacher:?}; {title} predicts no next token and cannot teach")
+                })?;
                 check_teacher_positions(&key, own.name, own.model, sequence_length)?;
             }
             None => {
@@ -256,6 +289,11 @@ fn check_evaluate(recipe: &Recipe, evaluate: &EvaluateSection) -> Result<(), Fau
     let seeds = seeds.map(|(name, members)| (format!("evaluate.seeds.{name}"), members));
     for (key, members) in ensembles.chain(seeds) {
         ensure(members.len() >= 2, &key, || "has fewer than two models".into())?;
+        let families = members.iter().filter_map(|name| recipe.models.get(name)?.family());
+        let kinds: Vec<bool> = families.map(|family| family.is_causal()).collect();
+        ensure(kinds.windows(2).all(|pair| pair[0] == pair[1]), &key, || {
+            "has masked models beside models that predict the next token".into()
+        })?;
         for (place, member) in members.iter().enumerate() {
             let key = format!("{key}[{place}]");
             let known = recipe.models.keys().map(String::as_str);

@@ -59,13 +59,13 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
     for (name, model) in &recipe.models {
         let (key, length) = (join("models", name), model.train.sequence_length);
         if let Start::Folder(folder) = &model.start {
-            check_model(&join(&key, "from"), folder, length, tokenizer.as_ref())?;
+            check_model(&join(&key, "from"), folder, length, tokenizer.as_ref(), true)?;
         }
         let teachers = model.distill.iter().flat_map(|distill| &distill.teachers).enumerate();
         for (number, teacher) in teachers {
             if own_teacher(recipe, teacher).is_none() {
                 let key = join(&key, &format!("distill.teachers[{number}]"));
-                check_model(&key, Path::new(teacher), length, tokenizer.as_ref())?;
+                check_model(&key, Path::new(teacher), length, tokenizer.as_ref(), false)?;
             }
         }
     }
@@ -147,17 +147,21 @@ fn corpus_names(recipe: &Recipe) -> corpus::error::Result<(PathBuf, Vec<String>)
     }
 }
 
-/// A model's folder: its configuration, which must predict the next token and have a position for
-/// each token of a sequence, the headers of its weights, and its tokenizer, which must be the
-/// recipe's if that is known already.
+/// A model's folder: its configuration, which must predict the next token unless it may be that of
+/// a masked model, and have a position for each token of a sequence, the headers of its weights,
+/// and its tokenizer, which must be the recipe's if that is known already.
 fn check_model(
     key: &str,
     folder: &Path,
     length: usize,
     known: Option<&Tokenizer>,
+    may_be_masked: bool,
 ) -> Result<(), UnusableInput> {
-    let config = hugging_face::load_config(folder).map_err(at(key, folder))?;
-    config.require_causal().map_err(at(key, folder))?;
+    let config = match may_be_masked {
+        true => hugging_face::load_any_config(folder),
+        false => hugging_face::load_config(folder),
+    };
+    let config = config.map_err(at(key, folder))?;
     hugging_face::check_weights(folder).map_err(at(key, folder))?;
     if config.max_positions < length {
         let positions = config.max_positions;

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use train::optimizers::ParameterGroup;
 use train::settings::{
     AverageKind, AverageSettings, BucketSettings, CorruptionSettings, DistillSettings,
-    HybridSettings, PhaseSettings, SamSettings, TrainSettings,
+    HybridSettings, MaskedSettings, PhaseSettings, SamSettings, TrainSettings,
 };
 
 use super::Recipe;
@@ -72,7 +72,16 @@ pub fn tables() -> Vec<TableKeys> {
             purpose: "How it is trained.",
             keys: keys::<TrainSettings>(
                 &TrainSettings::default(),
-                &["groups", "corruption", "hybrid", "sam", "average", "buckets", "phases"],
+                &[
+                    "groups",
+                    "corruption",
+                    "hybrid",
+                    "masked",
+                    "sam",
+                    "average",
+                    "buckets",
+                    "phases",
+                ],
             ),
         },
         TableKeys {
@@ -90,6 +99,11 @@ pub fn tables() -> Vec<TableKeys> {
             head: "[models.NAME.train.hybrid]",
             purpose: "Steps that predict masked tokens, with attention in both directions.",
             keys: keys::<HybridSettings>(&HybridSettings::default(), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.masked]",
+            purpose: "How the tokens of a masked model are hidden.",
+            keys: keys::<MaskedSettings>(&MaskedSettings::default(), &[]),
         },
         TableKeys {
             head: "[models.NAME.train.sam]",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use documented::DocumentedFields;
-use model::{Architecture, Capacity, Experts, ModelConfig};
+use model::{Architecture, Capacity, Experts, ModelConfig, PositionHeads};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
@@ -23,6 +23,16 @@ pub struct ModelSection {
     pub train: TrainSettings,
     /// Present when the model learns from teachers too.
     pub distill: Option<DistillSettings>,
+}
+
+impl ModelSection {
+    /// The family, where the recipe states it.
+    pub fn family(&self) -> Option<Architecture> {
+        match &self.start {
+            Start::Random(shape) => Some(shape.architecture),
+            Start::Folder(_) => None,
+        }
+    }
 }
 
 /// Where training starts.
@@ -49,6 +59,8 @@ pub struct Shape {
     pub norm_epsilon: f32,
     pub rope_theta: f32,
     pub rotary_dim: Option<usize>,
+    /// Of LTG-BERT.
+    pub position_buckets: Option<usize>,
     pub tie_word_embeddings: bool,
     pub embedding_dropout: f32,
     pub attention_dropout: f32,
@@ -84,6 +96,8 @@ impl Shape {
             norm_epsilon: self.norm_epsilon,
             rope_theta: self.rope_theta,
             rotary_dim: self.rotary_dim,
+            position_buckets: self.position_buckets,
+            position_heads: self.position_buckets.map(|_| PositionHeads::Halves),
             tie_word_embeddings: self.tie_word_embeddings,
             embedding_dropout: self.embedding_dropout,
             attention_dropout: self.attention_dropout,
@@ -110,8 +124,8 @@ pub(super) struct ModelKeys {
     architecture: Option<Architecture>,
     /// Channels of the hidden states. Needed without `from`.
     hidden_size: Option<usize>,
-    /// Channels within the feed-forward part of a layer. Needed for LLaMA and Qwen3; GPT-2
-    /// and GPT-J have four times `hidden_size`.
+    /// Channels within the feed-forward part of a layer. Needed for LLaMA, LTG-BERT and Qwen3;
+    /// GPT-2 and GPT-J have four times `hidden_size`.
     intermediate_size: Option<usize>,
     /// Layers of attention and feed-forward part. Needed without `from`.
     num_layers: Option<usize>,
@@ -124,25 +138,29 @@ pub(super) struct ModelKeys {
     /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
     /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and
-    /// GPT-J and 1e-6 for LLaMA and Qwen3.
+    /// GPT-J, 1e-6 for LLaMA and Qwen3 and 1e-7 for LTG-BERT.
     norm_epsilon: Option<f32>,
     /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
     rope_theta: Option<f32>,
     /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
     /// heads.
     rotary_dim: Option<usize>,
-    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and false for the
-    /// others.
+    /// Buckets of the distances between tokens in one direction, LTG-BERT only; left out, 32.
+    position_buckets: Option<usize>,
+    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and LTG-BERT, which
+    /// knows nothing else, and false for the others.
     tie_word_embeddings: Option<bool>,
-    /// Dropout of the sum of embeddings, GPT-2 and GPT-J only; left out, 0.1 for GPT-2 and 0 for
-    /// GPT-J.
+    /// Dropout of the sum of embeddings, GPT-2, GPT-J and LTG-BERT only; left out, 0 for GPT-J and
+    /// 0.1 for the others.
     embedding_dropout: Option<f32>,
-    /// Dropout of the attention weights; left out, 0.1 for GPT-2 and 0 for the others.
+    /// Dropout of the attention weights, of LTG-BERT also of distances and of what attention adds;
+    /// left out, 0.1 for GPT-2 and LTG-BERT and 0 for the others.
     attention_dropout: Option<f32>,
-    /// Dropout of what attention and feed-forward part add to the residual stream, GPT-2 and GPT-J
-    /// only; left out, 0.1 for GPT-2 and 0 for GPT-J.
+    /// Dropout of what attention (not in LTG-BERT) and feed-forward part add to the residual
+    /// stream, GPT-2, GPT-J and LTG-BERT only; left out, 0 for GPT-J and 0.1 for the others.
     residual_dropout: Option<f32>,
-    /// Standard deviation of the initial weights; left out, 0.02.
+    /// Standard deviation of the initial weights; left out, 0.02, and for LTG-BERT the root of
+    /// `2 / (5 * hidden_size)`.
     initializer_range: Option<f32>,
     /// Switch only: what all but the experts is like, with that family's keys and defaults; left
     /// out, `gpt2`. A model with the body of LLaMA is saved as transformers'
@@ -285,6 +303,7 @@ impl ModelKeys {
             ("norm_epsilon", self.norm_epsilon.is_some()),
             ("rope_theta", self.rope_theta.is_some()),
             ("rotary_dim", self.rotary_dim.is_some()),
+            ("position_buckets", self.position_buckets.is_some()),
             ("tie_word_embeddings", self.tie_word_embeddings.is_some()),
             ("embedding_dropout", self.embedding_dropout.is_some()),
             ("attention_dropout", self.attention_dropout.is_some()),
@@ -326,12 +345,15 @@ impl ModelKeys {
                 .unwrap_or(self.train.sequence_length.saturating_mul(2)),
             norm_epsilon: self.norm_epsilon.unwrap_or(defaults.norm_epsilon),
             rope_theta: self.rope_theta.unwrap_or(defaults.rope_theta),
+            position_buckets: self.position_buckets.or(defaults.position_buckets),
             rotary_dim: self.rotary_dim.or(defaults.rotary_dim.map(|most| most.min(head_dim))),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
             embedding_dropout: self.embedding_dropout.unwrap_or(defaults.embedding_dropout),
             attention_dropout: self.attention_dropout.unwrap_or(defaults.attention_dropout),
             residual_dropout: self.residual_dropout.unwrap_or(defaults.residual_dropout),
-            initializer_range: self.initializer_range.unwrap_or(defaults.initializer_range),
+            initializer_range: self
+                .initializer_range
+                .unwrap_or_else(|| architecture.initializer_range(hidden_size)),
             experts,
         })
     }
@@ -375,6 +397,7 @@ impl From<ModelSection> for ModelKeys {
                 norm_epsilon: Some(shape.norm_epsilon),
                 rope_theta: Some(shape.rope_theta),
                 rotary_dim: shape.rotary_dim,
+                position_buckets: shape.position_buckets,
                 tie_word_embeddings: Some(shape.tie_word_embeddings),
                 embedding_dropout: Some(shape.embedding_dropout),
                 attention_dropout: Some(shape.attention_dropout),
@@ -480,6 +503,24 @@ mod tests {
     }
 
     #[test]
+    fn ltg_bert_takes_the_family_defaults() {
+        let text = GPT2.replace("gpt2", "ltg-bert");
+        let missing = section(&text).unwrap_err();
+        assert!(missing.contains("`intermediate_size`; for LTG-BERT"), "{missing}");
+        let text = format!("intermediate_size = 96\n{text}");
+        let config = shape(&text).config(1000);
+        assert_eq!((config.position_buckets, config.norm_epsilon), (Some(32), 1e-7));
+        assert_eq!(config.position_heads, Some(PositionHeads::Halves));
+        assert_eq!((config.attention_dropout, config.residual_dropout), (0.1, 0.1));
+        assert!((config.initializer_range - 0.079_056_94).abs() < 1e-7);
+        assert!(config.tie_word_embeddings && config.pad_token_id.is_none());
+        let few = shape(&format!("position_buckets = 8\n{text}"));
+        assert_eq!(few.config(1000).position_buckets, Some(8));
+        let both = section("from = 'models/a'\nposition_buckets = 2").unwrap_err();
+        assert!(both.contains("`from`") && both.contains("`position_buckets`"), "{both}");
+    }
+
+    #[test]
     fn heads_may_have_a_width_of_their_own() {
         let llama = format!("intermediate_size = 96\nhead_dim = 24\n{LLAMA}");
         assert_eq!(shape(&llama).config(1000).head_dim, 24);
@@ -546,7 +587,7 @@ mod tests {
         for other in ["opt", "roberta"] {
             let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
             assert!(
-                message.contains("expected one of `gpt2`, `gptj`, `llama`, `qwen3`, `switch`"),
+                message.contains("one of `gpt2`, `gptj`, `llama`, `ltg-bert`, `qwen3`, `switch`"),
                 "{message}"
             );
         }
@@ -561,6 +602,10 @@ mod tests {
             "from = 'models/a'",
             &format!("head_dim = 6\nrotary_dim = 4\n{}", GPT2.replace("gpt2", "gptj")),
             &GPT2.replace("gpt2", "switch"),
+            &format!(
+                "{}intermediate_size = 96\n[train]\nmasked = {{ share = 0.3 }}",
+                GPT2.replace("gpt2", "ltg-bert")
+            ),
             &format!(
                 "{}body = 'llama'\nintermediate_size = 96\ncapacity = 'none'",
                 GPT2.replace("gpt2", "switch")

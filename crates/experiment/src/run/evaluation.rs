@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use train::TrainSettings;
 use train::data::{SourceRange, heldout_sequences};
 use train::heldout::Heldout;
+use train::masking::Masking;
 
 use super::Pipeline;
 use super::models::Trained;
@@ -25,8 +26,9 @@ use crate::evaluation::results::distinct;
 use crate::files;
 use crate::held_out::HeldOut;
 use crate::identity;
-use crate::recipe::Source;
+use crate::recipe::{ModelSection, Source};
 use crate::stage::{Record, Stage, Stages, Status};
+use crate::tokenizers;
 use crate::training_log::TrainingSummary;
 
 /// The form of the files that the stage writes; files of another form are written anew.
@@ -154,14 +156,21 @@ impl Pipeline<'_> {
         let (chunks, sequences) =
             heldout_sequences(&self.common_settings(), text.validation.len())?;
         let (taken, all) = (sequences.len(), chunks.count());
-        Ok((self.recipe.evaluate.loss && taken < all).then(|| {
+        let of_a_part = (taken < all).then(|| {
             format!(
                 "Held-out losses are of {} sequences of the {} in the held-out text, drawn once \
                  (`evaluation_sequences`).",
                 grouped(taken as u64),
                 grouped(all as u64)
             )
-        }))
+        });
+        let is_masked = |model: &ModelSection| model.family().is_some_and(|of| !of.is_causal());
+        let of_hidden = self.recipe.models.values().any(is_masked).then(|| {
+            "Those of masked models are of hidden tokens, and compare with each other alone."
+                .to_owned()
+        });
+        let remarks: Vec<String> = of_a_part.into_iter().chain(of_hidden).collect();
+        Ok(Some(remarks.join(" ")).filter(|it| self.recipe.evaluate.loss && !it.is_empty()))
     }
 
     /// What is scored: every model by itself and the recipe's ensembles, or the one model that was
@@ -243,9 +252,10 @@ impl Pipeline<'_> {
     ) -> Result<(RunScores, Vec<Outcome>)> {
         let models = members
             .iter()
-            .map(|member| hugging_face::load(&member.weights, &self.device))
+            .map(|member| hugging_face::load_any(&member.weights, &self.device))
             .collect::<std::result::Result<Vec<_>, _>>()?;
         let models: Vec<&Model> = models.iter().collect();
+        let is_masked = is_masked(&models);
         let mut scores = RunScores {
             models: members.iter().map(|member| member.name.clone()).collect(),
             precision: Some(self.device.arithmetic().to_string()),
@@ -257,8 +267,14 @@ impl Pipeline<'_> {
             let (chunks, sequences) = heldout_sequences(&settings, text.validation.len())?;
             let (batch_size, should_stop) = (settings.batch_size, || self.observer.should_stop());
             let should_stop = Some(&should_stop as &dyn Fn() -> bool);
-            let heldout =
-                Heldout { source: &text.validation, chunks, sequences, batch_size, should_stop };
+            let heldout = Heldout {
+                source: &text.validation,
+                chunks,
+                sequences,
+                batch_size,
+                masking: self.masking(members, &models, text)?,
+                should_stop,
+            };
             let (name, count) = (label(members), heldout.sequences.len() as u64);
             let work = format!("{name} on the held-out text");
             self.observer.begin(&work, "sequences", count, 0);
@@ -271,7 +287,10 @@ impl Pipeline<'_> {
             let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
                 done += 1;
                 self.observer.advance(done, "");
-                by_source.add(place, log_probabilities);
+                // Of masked models those of hidden tokens, wherever they are in the sequence.
+                if !is_masked {
+                    by_source.add(place, log_probabilities);
+                }
             })?;
             self.observer.end(done, "");
             if !found.cross_entropy.is_finite() {
@@ -283,7 +302,7 @@ impl Pipeline<'_> {
             }
             scores.held_out_loss = Some(found.cross_entropy);
             scores.perplexity = Some(found.cross_entropy.exp());
-            scores.sources = by_source.losses();
+            scores.sources = if is_masked { Vec::new() } else { by_source.losses() };
             let stages = Stages::look(&text.folder);
             let record = |name| Some((name, stages.record(name).ok().flatten()?));
             let records: BTreeMap<&str, Record> =
@@ -295,7 +314,9 @@ impl Pipeline<'_> {
                 ..HeldOut::of_records(|name| records.get(name))
             });
         }
-        if let [model] = models[..] {
+        if let [model] = models[..]
+            && !is_masked
+        {
             scores.samples = samples(model, &text.tokenizer)?;
         }
         let mut outcomes = Vec::new();
@@ -316,6 +337,21 @@ impl Pipeline<'_> {
             outcomes.push(found);
         }
         Ok((scores, outcomes))
+    }
+
+    /// How the held-out text is hidden from masked models, by the settings of the first of them.
+    fn masking(
+        &self,
+        members: &[&Trained],
+        models: &[&Model],
+        text: &Prepared,
+    ) -> Result<Option<Masking>> {
+        if !is_masked(models) {
+            return Ok(None);
+        }
+        let tokens = tokenizers::masked_tokens(&text.tokenizer)?;
+        let settings = &self.recipe.models[&members[0].name].train;
+        Ok(Some(Masking::of_heldout(settings, tokens, models[0].config())))
     }
 
     /// What all rows of the table are measured with, so that they stand on the same text: the
@@ -355,6 +391,11 @@ impl Pipeline<'_> {
         }
         Ok(row)
     }
+}
+
+/// Whether any of the models predicts hidden tokens.
+fn is_masked(models: &[&Model]) -> bool {
+    models.iter().any(|model| !model.config().architecture.is_causal())
 }
 
 /// The name of the files about some models.

@@ -19,7 +19,7 @@ use crate::stage::{Reason, Stage, Status};
 use crate::training::{Training, mask_token};
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
-use crate::{remarks, teacher_folders, tokenizers};
+use crate::{position_heads, remarks, teacher_folders, tokenizers};
 
 /// A trained model of the run.
 pub(super) struct Trained {
@@ -191,6 +191,7 @@ impl Pipeline<'_> {
             validation: Some(&text.validation),
             tokenizer: Some(&text.tokenizer),
             mask_token: mask_token(&text.tokenizer),
+            masked_tokens: tokenizers::masked_tokens(&text.tokenizer).ok(),
             inputs_fingerprint: stage.fingerprint(),
         };
         let products = training.execute(self.observer)?;
@@ -208,7 +209,8 @@ impl Pipeline<'_> {
             Start::Folder(folder) => {
                 verify::model_folder(folder)?;
                 tokenizers::require_same(folder, "the model", tokenizer)?;
-                let model = hugging_face::load(folder, &self.device)?;
+                let model = hugging_face::load_any(folder, &self.device)?;
+                let model = position_heads::settle(folder, model, self.observer)?;
                 remarks::note(folder, self.observer)?;
                 Ok(model)
             }

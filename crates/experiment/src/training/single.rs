@@ -22,9 +22,10 @@ use crate::run::exposure::{self, SingleExposure};
 use crate::run::log::RunLog;
 use crate::run::{cache_path, claim};
 use crate::stage::{Stage, Stages};
+use crate::tokenizers::masked_tokens;
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
-use crate::{files, outputs, remarks, teacher_folders, tokenizers};
+use crate::{files, outputs, position_heads, remarks, teacher_folders, tokenizers};
 
 /// What a single model is trained on.
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ pub fn train_single(
     if device.memory().is_none() {
         require_memory("the model", &config(section, files, tokens)?, &section.train)?;
     }
-    let model = start(section, files, tokens, seed, device)?;
+    let model = start(section, files, tokens, seed, device, observer)?;
     // Not the model's own seed, so that students of all names and seeds can share what is drawn.
     let distill = section.distill.as_ref();
     let vocab_size = model.config().vocab_size;
@@ -135,6 +136,7 @@ pub fn train_single(
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
         tokenizer: tokenizer.as_ref(),
         mask_token: tokenizer.as_ref().and_then(super::mask_token),
+        masked_tokens: tokenizer.as_ref().and_then(|tokenizer| masked_tokens(tokenizer).ok()),
         inputs_fingerprint: stage.fingerprint(),
     };
     let log = RunLog::open(&files.output, observer)?;
@@ -195,11 +197,12 @@ fn start(
     tokens: &TokenFile,
     seed: u64,
     device: &Arc<dyn Device>,
+    observer: &dyn Observer,
 ) -> Result<Model> {
     match &section.start {
         Start::Folder(folder) => {
             verify::model_folder(folder)?;
-            Ok(hugging_face::load(folder, device)?)
+            position_heads::settle(folder, hugging_face::load_any(folder, device)?, observer)
         }
         Start::Random(_) => Ok(Model::new(config(section, files, tokens)?, device, seed)?),
     }
@@ -212,7 +215,7 @@ fn config(
     tokens: &TokenFile,
 ) -> Result<ModelConfig> {
     match &section.start {
-        Start::Folder(folder) => Ok(hugging_face::load_config(folder)?),
+        Start::Folder(folder) => Ok(hugging_face::load_any_config(folder)?),
         Start::Random(shape) => {
             let vocab_size = files.vocab_size.or(tokens.vocab_size());
             let unknown = || refuse("the size of the vocabulary is unknown");

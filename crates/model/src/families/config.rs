@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Experts};
+use super::{Architecture, Experts, PositionHeads};
 use crate::error::ModelError;
 use crate::keys::Keys;
 
@@ -36,6 +36,14 @@ pub struct ModelConfig {
     /// Channels of a head that have rotary positions, in families that leave the others without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotary_dim: Option<usize>,
+    /// Of families whose attention sees distances in buckets: how many there are in one direction,
+    /// that of the token itself among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_buckets: Option<usize>,
+    /// How their table of distances is cut into heads; none where a folder does not state it, and
+    /// then [`PositionHeads::Halves`] is computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_heads: Option<PositionHeads>,
     /// Whether the embedding is the output matrix too.
     pub tie_word_embeddings: bool,
     /// Dropout of the sum of embeddings.
@@ -70,6 +78,9 @@ impl ModelConfig {
     /// The most layers, which multiply all other sizes.
     const MOST_LAYERS: usize = 1 << 10;
 
+    /// The most buckets of distances, of which attention has a vector each in every head.
+    const MOST_POSITION_BUCKETS: usize = 1 << 12;
+
     /// Of a family, with sizes of 0, no dropout, and what most families share: where their defaults
     /// begin.
     pub(super) fn unstated(architecture: Architecture) -> Self {
@@ -86,6 +97,8 @@ impl ModelConfig {
             norm_epsilon: 1e-5,
             rope_theta: 10_000.0,
             rotary_dim: None,
+            position_buckets: None,
+            position_heads: None,
             tie_word_embeddings: false,
             embedding_dropout: 0.0,
             attention_dropout: 0.0,
@@ -163,6 +176,7 @@ impl ModelConfig {
         self.check_sizes()?;
         self.check_constants()?;
         self.check_rotary()?;
+        self.check_position_buckets()?;
         if let Some(experts) = self.experts.as_ref().filter(|_| !self.architecture.has_experts()) {
             let (count, title) = (experts.num_experts, self.architecture.title());
             return wrong("num_experts", format!("is {count}; {title} has no experts"));
@@ -230,6 +244,29 @@ impl ModelConfig {
             return Ok(());
         };
         wrong("rotary_dim", problem)
+    }
+
+    /// Checks the buckets of distances, for all families.
+    fn check_position_buckets(&self) -> Result<(), ModelError> {
+        let has_buckets = self.architecture.has_position_buckets();
+        let title = self.architecture.title();
+        if self.position_heads.is_some() && !has_buckets {
+            let problem = format!("is stated; {title} has no such key, so leave it out");
+            return wrong("position_heads", problem);
+        }
+        match self.position_buckets {
+            None if has_buckets => wrong("position_buckets", format!("is missing; {title} has it")),
+            None => Ok(()),
+            Some(count) if !has_buckets => {
+                let problem = format!("is {count}; {title} has no such key, so leave it out");
+                wrong("position_buckets", problem)
+            }
+            Some(count) if !(2..=Self::MOST_POSITION_BUCKETS).contains(&count) => {
+                let most = Self::MOST_POSITION_BUCKETS;
+                wrong("position_buckets", format!("is {count}; it must be from 2 to {most}"))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     fn check_constants(&self) -> Result<(), ModelError> {
@@ -341,6 +378,8 @@ pub(crate) mod tests {
             norm_epsilon: 1e-6,
             rope_theta: 10_000.0,
             rotary_dim: None,
+            position_buckets: None,
+            position_heads: None,
             tie_word_embeddings: false,
             embedding_dropout: 0.0,
             attention_dropout: 0.0,
@@ -420,6 +459,21 @@ pub(crate) mod tests {
         }
     }
 
+    /// An LTG-BERT of the given sizes.
+    pub(crate) fn ltg_bert(
+        hidden: usize,
+        intermediate: usize,
+        layers: usize,
+        heads: usize,
+        positions: usize,
+    ) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::LTG_BERT,
+            position_buckets: Some(32),
+            ..gpt2(hidden, intermediate, layers, heads, positions)
+        }
+    }
+
     #[test]
     fn impossible_shapes_are_refused_by_name() {
         let message = |config: ModelConfig| config.validate().unwrap_err().to_string();
@@ -456,6 +510,24 @@ pub(crate) mod tests {
         assert!(
             message(ModelConfig { pad_token_id: None, ..roberta(64, 1, 1, 4, 8) })
                 .contains("pad_token_id")
+        );
+        for count in [0, 1, 4097] {
+            let few = ModelConfig { position_buckets: Some(count), ..ltg_bert(64, 1, 1, 4, 8) };
+            let expected = format!("position_buckets is {count}; it must be from 2 to 4096");
+            assert!(message(few).contains(&expected));
+        }
+        assert!(
+            message(ModelConfig { position_buckets: None, ..ltg_bert(64, 1, 1, 4, 8) })
+                .contains("position_buckets is missing; LTG-BERT has it")
+        );
+        assert!(
+            message(ModelConfig { position_buckets: Some(4), ..gpt2(64, 1, 1, 4, 8) })
+                .contains("position_buckets is 4; GPT-2 has no such key")
+        );
+        let heads = Some(PositionHeads::Halves);
+        assert!(
+            message(ModelConfig { position_heads: heads, ..gpt2(64, 1, 1, 4, 8) })
+                .contains("position_heads is stated; GPT-2 has no such key")
         );
         assert!(
             message(ModelConfig { pad_token_id: Some(16_000), ..opt(64, 1, 1, 4, 8) })

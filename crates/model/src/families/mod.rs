@@ -25,6 +25,7 @@ mod facts;
 mod gpt2;
 mod gptj;
 mod llama;
+mod ltg_bert;
 mod opt;
 mod qwen3;
 mod roberta;
@@ -34,6 +35,7 @@ mod switch;
 pub use config::ModelConfig;
 pub use experts::{Capacity, Experts};
 pub use facts::{Activations, MatrixProduct, TokenValues};
+pub use ltg_bert::PositionHeads;
 
 /// All families.
 pub static FAMILIES: &[&dyn Family] = &[
@@ -41,6 +43,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &gpt2::Gpt2,
     &gptj::GptJ,
     &llama::Llama,
+    &ltg_bert::LtgBert,
     &opt::Opt,
     &qwen3::Qwen3,
     &roberta::Roberta,
@@ -58,6 +61,11 @@ pub trait Family: Sync {
     /// The name in `model_type` of `config.json`.
     fn model_type(&self) -> &'static str {
         self.name()
+    }
+
+    /// Whether a `config.json` with another `model_type` is that of a model of this family.
+    fn is_also(&self, _model_type: &str, _keys: &Keys<'_>) -> bool {
+        false
     }
 
     /// The name in tables and messages, such as `GPT-2`.
@@ -90,6 +98,11 @@ pub trait Family: Sync {
     /// model states.
     fn defaults(&self) -> ModelConfig;
 
+    /// The standard deviation of the initial weights where none is stated.
+    fn initializer_range(&self, _hidden_size: usize) -> f32 {
+        self.defaults().initializer_range
+    }
+
     /// The width of the feed-forward part where a recipe states none, or else advice on how to
     /// choose it.
     fn intermediate_size(&self, hidden_size: usize) -> Result<usize, &'static str> {
@@ -114,6 +127,11 @@ pub trait Family: Sync {
 
     /// Whether its configurations state how many channels of a head have rotary positions.
     fn has_rotary_dim(&self) -> bool {
+        false
+    }
+
+    /// Whether its configurations state how many buckets the distances of tokens have.
+    fn has_position_buckets(&self) -> bool {
         false
     }
 
@@ -190,6 +208,11 @@ pub trait Family: Sync {
         config.initializer_range
     }
 
+    /// Whether initial weights beyond two standard deviations are drawn anew.
+    fn cuts_initial_weights(&self) -> bool {
+        false
+    }
+
     /// The row of a table that is 0 at the start.
     fn padding_row(&self, config: &ModelConfig, role: Role) -> Option<usize> {
         let has_row = role == Role::Embedding && self.has_padding_row();
@@ -256,6 +279,8 @@ impl Architecture {
     pub const GPTJ: Self = Self(&gptj::GptJ);
     /// LLaMA.
     pub const LLAMA: Self = Self(&llama::Llama);
+    /// LTG-BERT.
+    pub const LTG_BERT: Self = Self(&ltg_bert::LtgBert);
     /// OPT.
     pub const OPT: Self = Self(&opt::Opt);
     /// Qwen3.
@@ -285,6 +310,13 @@ impl Architecture {
     /// The family whose `config.json` has this `model_type`.
     pub fn of_model_type(model_type: &str) -> Option<Self> {
         Self::all().find(|architecture| architecture.model_type() == model_type)
+    }
+
+    /// The family of a `config.json`, by its `model_type` and where that is of no family by its
+    /// other keys.
+    pub(crate) fn of_keys(model_type: &str, keys: &Keys<'_>) -> Option<Self> {
+        Self::of_model_type(model_type)
+            .or_else(|| Self::all().find(|family| family.is_also(model_type, keys)))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn language_model(keys: Keys<'_>) -> Result<ModelConfig, ModelError> 
 pub(super) fn decoder(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
     let path = keys.path.to_owned();
     let name: String = keys.required("model_type")?;
-    let Some(family) = Architecture::of_model_type(&name) else {
+    let Some(family) = Architecture::of_keys(&name, &keys) else {
         let known = FAMILIES.iter().map(|family| json!(family.model_type()).to_string());
         let known = known.collect::<Vec<_>>().join(" and ");
         return Err(keys.unsupported("model_type", json!(name).to_string(), known));
@@ -144,7 +144,10 @@ mod tests {
             assert!(message.contains(word), "{message}");
         }
         let bert = parse_text(r#"{"model_type": "bert"}"#).unwrap_err().to_string();
-        assert!(bert.contains("\"gpt2\" and \"gptj\" and \"llama\" and \"opt\""), "{bert}");
+        assert!(
+            bert.contains("\"gpt2\" and \"gptj\" and \"llama\" and \"ltgbert\" and \"opt\""),
+            "{bert}"
+        );
         assert!(parse_text("{}").unwrap_err().to_string().contains("`model_type` is missing"));
         assert!(parse_text("{").unwrap_err().to_string().contains("bad JSON"));
     }

@@ -101,13 +101,13 @@ fn read(folder: &Path, config: ModelConfig, device: &Arc<dyn Device>) -> Result<
     Ok(model)
 }
 
-/// Checks that the folder of a model that predicts the next token has the weights of its
-/// configuration, by their headers alone; returns the configuration.
+/// Checks that a model's folder has the weights of its configuration, by their headers alone;
+/// returns the configuration.
 ///
 /// # Errors
 /// When a file is missing, cut off, or has other tensors.
 pub fn check_weights(folder: &Path) -> Result<ModelConfig, ModelError> {
-    let config = load_config(folder)?;
+    let config = load_any_config(folder)?;
     let (files, names) = (WeightFiles::open(folder)?, Names::of_language_model(&config));
     weights::check(&files, &config.layout(), &names)?;
     Ok(config)

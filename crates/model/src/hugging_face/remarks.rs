@@ -45,7 +45,7 @@ pub fn remarks(folder: &Path) -> Result<Vec<String>, ModelError> {
 }
 
 /// Parts of the names of tensors that hold no weights, or belong to another head.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 8] = [
     ".attn.bias",
     ".attn.masked_bias",
     ".rotary_emb.inv_freq",
@@ -53,6 +53,7 @@ const EXPECTED: [&str; 7] = [
     ".token_type_ids",
     ".pooler.",
     ".mlp.shared_expert",
+    ".attention.position_indices",
 ];
 
 /// The tensors that no segment of a language model is read from.

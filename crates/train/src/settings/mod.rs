@@ -7,6 +7,7 @@ mod corruption;
 mod decay;
 mod distill;
 mod error;
+mod masked;
 pub(crate) mod named;
 mod phase;
 pub(crate) mod rules;
@@ -24,6 +25,7 @@ pub use self::decay::DecaySchedule;
 pub use self::distill::{
     Codec, DistillSettings, Divergence, Ensemble, KlNormalisation, SignalKind, check_distillation,
 };
+pub use self::masked::MaskedSettings;
 pub use self::named::Named;
 
 pub use self::error::SettingError;
@@ -145,6 +147,9 @@ pub struct TrainSettings {
     /// Steps that predict masked tokens; left out, none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hybrid: Option<HybridSettings>,
+    /// How the tokens of a masked model are hidden; left out, a share of 0.15 in spans of 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masked: Option<MaskedSettings>,
     /// Sharpness-aware minimisation; left out, plain gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sam: Option<SamSettings>,
@@ -226,6 +231,7 @@ impl Default for TrainSettings {
             dropout: true,
             corruption: None,
             hybrid: None,
+            masked: None,
             sam: None,
             average: None,
             snapshots: Vec::new(),
@@ -377,6 +383,7 @@ fn check_one(settings: &TrainSettings) -> Result<(), SettingError> {
     rules::number("checkpoint_minutes", settings.checkpoint_minutes)?;
     settings.corruption.iter().try_for_each(CorruptionSettings::check)?;
     settings.hybrid.iter().try_for_each(HybridSettings::check)?;
+    settings.masked.iter().try_for_each(MaskedSettings::check)?;
     settings.sam.iter().try_for_each(SamSettings::check)?;
     settings.average.iter().try_for_each(AverageSettings::check)?;
     // Recipes are TOML, whose integers end there.

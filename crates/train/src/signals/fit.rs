@@ -34,6 +34,7 @@ pub fn weights(
         chunks,
         sequences,
         batch_size: settings.batch_size,
+        masking: None,
         should_stop: None,
     };
     let mut all = Vec::new();

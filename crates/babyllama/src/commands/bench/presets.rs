@@ -208,7 +208,7 @@ fn own(path: &Path, name: &str) -> anyhow::Result<Recipe> {
 fn config(recipe: &Recipe, section: &ModelSection) -> anyhow::Result<ModelConfig> {
     let config = match &section.start {
         Start::Random(shape) => shape.config(recipe.tokenizer.vocab_size),
-        Start::Folder(folder) => hugging_face::load_config(folder)?,
+        Start::Folder(folder) => hugging_face::load_any_config(folder)?,
     };
     config.validate()?;
     Ok(config)

@@ -24,8 +24,10 @@ pub fn compare(
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     // A route that rounding turns over is another expert, so that small differences do not stay
-    // small; and a GPU has no kernels of experts.
-    for architecture in Architecture::all().filter(|family| !family.has_experts()) {
+    // small; and a GPU has no kernels of experts, nor of relative attention.
+    let is_compared =
+        |family: &Architecture| !family.has_experts() && !family.has_position_buckets();
+    for architecture in Architecture::all().filter(is_compared) {
         let name = architecture.title();
         console::note(format_args!("{name}: scores and fine-tuning"));
         if architecture.is_causal() {
