@@ -112,12 +112,9 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     }
 }
 
-/// Refuses a folder with files; what a kill left half written is none.
+/// Refuses a folder with files.
 fn check_empty(folder: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let is_partial = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "partial");
-    match paths.into_iter().any(|path| !is_partial(&path)) {
+    match !outputs::seen_names(folder).is_empty() {
         true => refuse(format_args!("{} holds other files and no scores", folder.display()))
             .advise("name another folder with --output"),
         false => Ok(()),

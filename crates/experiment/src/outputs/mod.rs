@@ -150,19 +150,43 @@ pub fn check_no_model(output: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a folder that holds something else than is written into it: a run or a training has
-/// its lock, however early it was ended, or all of the `known` files.
+/// How a folder is known that a command fills again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FolderKind {
+    /// In messages.
+    pub name: &'static str,
+    /// One of these is beside its lock, unless the lock is all that there is.
+    pub locked: &'static [&'static str],
+    /// All of these are there where the lock is not.
+    pub unlocked: &'static [&'static str],
+    /// What only other kinds of folders have, which are locked too.
+    pub of_others: &'static [&'static str],
+}
+
+/// Refuses a folder that holds something else than is written into it.
 ///
 /// # Errors
-/// When it has files, and not these.
-pub fn check_kind(folder: &Path, known: &[&str], kind: &str) -> Result<()> {
-    let Ok(mut entries) = fs::read_dir(folder) else { return Ok(()) };
-    let is_known = known.iter().all(|name| folder.join(name).exists());
-    if entries.next().is_none() || is_known || lock::is_lock(&folder.join(lock::FILE)) {
+/// When it has files, and not those of its kind.
+pub(crate) fn check_kind(folder: &Path, kind: &FolderKind) -> Result<()> {
+    let names = seen_names(folder);
+    let has = |name: &&str| folder.join(name).exists();
+    let is_locked = lock::is_lock(&folder.join(lock::FILE));
+    let is_known = match is_locked {
+        true => names.len() == 1 || kind.locked.iter().any(has),
+        false => kind.unlocked.iter().all(has),
+    };
+    if names.is_empty() || is_known && !kind.of_others.iter().any(has) {
         return Ok(());
     }
-    refuse(format_args!("{} holds other files and no {kind}", folder.display()))
+    refuse(format_args!("{} holds other files and no {}", folder.display(), kind.name))
         .advise("name a new folder with --output")
+}
+
+/// The names in a folder, but for hidden ones and what a kill left half written.
+pub(crate) fn seen_names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with('.') && !name.ends_with(".partial")).collect()
 }
 
 /// Refuses a link in the place of a folder that is replaced whole: what it leads to would be.
@@ -231,14 +255,20 @@ fn replaces_within(path: &Path, input: &Path, kind: Kind<'_>) -> bool {
 /// Whether a file would have a name by which readers of models look for settings, in a model's
 /// folder.
 fn is_read_by_loaders(path: &Path) -> bool {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 15] = [
+        "adapter_config.json",
         "added_tokens.json",
+        "chat_template.json",
         "config.json",
         "generation_config.json",
+        "merges.txt",
         "model.safetensors",
         "model.safetensors.index.json",
+        "preprocessor_config.json",
+        "pytorch_model.bin.index.json",
         "special_tokens_map.json",
         "tokenizer.json",
+        "tokenizer.model",
         "tokenizer_config.json",
         "vocab.json",
     ];

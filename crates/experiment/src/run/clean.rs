@@ -8,6 +8,8 @@ use crate::files;
 use crate::lock::RunLock;
 use crate::run::claim;
 
+use train::signals::cache::Manifest;
+
 /// Something that can go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waste {
@@ -58,7 +60,7 @@ pub fn find(run: &Path) -> Result<Vec<Waste>> {
         Ok(())
     };
     for cache in entries(&run.join("teachers"))? {
-        if cache.join("manifest.json").is_file() {
+        if matches!(Manifest::read(&cache.join("manifest.json")), Ok(Some(_))) {
             add(cache, WasteKind::TeacherCache)?;
         } else if is_partial(&cache) {
             add(cache, WasteKind::Unfinished)?;
@@ -154,19 +156,24 @@ mod tests {
         write("models/done/best.partial/weights", "half");
         write("models/begun/checkpoints/step-1/state", "four");
         write("models/done.old-12345678/final/weights", "other");
-        write("teachers/ab/blocks.bin", "12345678");
+        write("models/done.old-12345678/follows_from.json", "{}");
+        write("models/mine.old-notes/notes.txt", "kept");
+        write("teachers/ab.partial/blocks.bin", "12345678");
+        write("teachers/mine/manifest.json", "{}");
         let found = find(run).unwrap();
         let kinds: Vec<_> = found.iter().map(|waste| (waste.kind, waste.bytes)).collect();
         let expected = [
-            (WasteKind::TeacherCache, 8),
+            (WasteKind::Unfinished, 8),
             (WasteKind::Checkpoints, 4),
             (WasteKind::Unfinished, 4),
-            (WasteKind::SetAside, 5),
+            (WasteKind::SetAside, 7),
         ];
         assert_eq!(kinds, expected);
         remove(run, &found).unwrap();
         assert_eq!(find(run).unwrap(), []);
         assert!(run.join("models/begun/checkpoints/step-1/state").is_file());
         assert!(run.join("models/done/final/weights").is_file());
+        assert!(run.join("models/mine.old-notes/notes.txt").is_file());
+        assert!(run.join("teachers/mine/manifest.json").is_file(), "of another program");
     }
 }

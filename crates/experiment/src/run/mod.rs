@@ -35,7 +35,7 @@ use crate::files;
 use crate::lock::RunLock;
 use crate::machine::Machine;
 use crate::observer::{Event, Observer};
-use crate::outputs;
+use crate::outputs::{self, FolderKind};
 use crate::recipe::{Recipe, Source, Start, suggestion, warnings};
 use crate::stage::{Stage, Stages};
 
@@ -172,6 +172,7 @@ fn logged<T>(
         estimate::require_memory_for_all(&recipe)?;
     }
     check_place(&recipe, folder)?;
+    settings.prepared.as_deref().map_or(Ok(()), outputs::check_no_run_part)?;
     std::fs::create_dir_all(folder)
         .at("make the run's folder", folder)
         .advise("check who may write there, or choose another --output")?;
@@ -201,11 +202,16 @@ fn check_place(recipe: &Recipe, folder: &Path) -> Result<()> {
     }
     outputs::check_not_replaced(folder, &read, recipe.models.keys())?;
     outputs::check_no_model(folder)?;
-    outputs::check_kind(folder, &OF_RUNS, "run")
+    outputs::check_kind(folder, &RUN)
 }
 
-/// Files by which a folder without a lock is known to hold a run.
-const OF_RUNS: [&str; 2] = ["recipe.toml", "stages"];
+/// How a run's folder is known.
+const RUN: FolderKind = FolderKind {
+    name: "run",
+    locked: &["log.txt", "stages"],
+    unlocked: &["recipe.toml", "stages"],
+    of_others: &["metrics.jsonl", "model.json", "sweep.toml"],
+};
 
 /// Refuses the name of a model that the recipe does not have.
 ///

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use base::hash;
+use serde_json::Value;
 
 use super::card;
 use crate::error::{Context, FileContext, Result, refuse};
-use crate::outputs::Kind;
+use crate::outputs;
 use crate::recipe::suggestion;
 use crate::verify;
 
@@ -64,15 +65,12 @@ pub fn check_model_folder(output: &Path, place: &Path, replace: bool) -> Result<
     if !output.exists() {
         return Ok(());
     }
-    let mut entries = std::fs::read_dir(output).at("read", output)?;
-    if entries.next().is_none() {
-        return Ok(());
-    }
-    if is_begun_export(output)? || is_new_repository(output)? {
+    std::fs::read_dir(output).at("read", output)?;
+    if is_this_export(output, place) {
         return Ok(());
     }
     if output.join("config.json").is_file() {
-        return match replace || is_same_model(output, place) {
+        return match replace {
             true => Ok(()),
             false => refuse(format_args!("{} holds a model already", output.display()))
                 .advise("name a new folder with --output, or replace that model with --replace"),
@@ -82,13 +80,31 @@ pub fn check_model_folder(output: &Path, place: &Path, replace: bool) -> Result<
         .advise("name a new folder with --output")
 }
 
-/// Whether two folders have the same configuration and weights, byte for byte: an export that was
-/// ended in the middle, or is given again.
-fn is_same_model(one: &Path, other: &Path) -> bool {
-    ["config.json", "model.safetensors"].iter().all(|name| {
-        let hashes = [one, other].map(|folder| hash::of_file(&folder.join(name)).ok());
-        hashes[0].is_some() && hashes[0] == hashes[1]
-    })
+/// Whether a folder has nothing but what an export of the model in `place` writes, byte for byte:
+/// one that was ended in the middle, or is given again. A new repository of a hub has some files of
+/// its own.
+fn is_this_export(output: &Path, place: &Path) -> bool {
+    let is_own = |name: &String| {
+        let is_of_repository = REPOSITORY.iter().any(|known| name == known);
+        let is_written = || EXPORTED.iter().any(|own| name == own);
+        is_of_repository || is_written() && is_same_file(&output.join(name), &place.join(name))
+    };
+    outputs::seen_names(output).iter().all(is_own)
+}
+
+/// Whether two files have the same contents; a tokenizer's configuration also has the longest text
+/// of its model.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    if one.ends_with("tokenizer_config.json") {
+        let [one, other] = [one, other].map(|path| {
+            let mut value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+            value.as_object_mut()?.remove("model_max_length");
+            Some(value)
+        });
+        return one.is_some() && one == other;
+    }
+    let [one, other] = [one, other].map(|path| hash::of_file(path).ok());
+    one.is_some() && one == other
 }
 
 /// The files of an exported model.
@@ -104,39 +120,6 @@ pub const EXPORTED: [&str; 7] = [
 
 /// What a new repository of a hub has.
 const REPOSITORY: [&str; 5] = ["README.md", "LICENSE", ".gitattributes", ".gitignore", ".git"];
-
-/// Whether a folder has nothing but files of an export, and no weights among them: what one leaves
-/// that was stopped, perhaps in a new repository.
-fn is_begun_export(output: &Path) -> Result<bool> {
-    let mut has_files = false;
-    for entry in std::fs::read_dir(output).at("read", output)? {
-        let name = entry.at("read", output)?.file_name();
-        let is_partial = Path::new(&name).extension().is_some_and(|ending| ending == "partial");
-        let is_of_repository = REPOSITORY.iter().any(|known| name == *known);
-        let is_weights = name == "model.safetensors";
-        if is_weights
-            || !is_partial && !is_of_repository && !EXPORTED.iter().any(|own| name == *own)
-        {
-            return Ok(false);
-        }
-        has_files |= !is_partial && !is_of_repository;
-    }
-    // The configuration is the first file.
-    let config = output.join("config.json");
-    Ok(!has_files
-        || config.is_file() && Kind::Json(&["architectures", "model_type"]).check(&config).is_ok())
-}
-
-/// Whether a folder has nothing but what a new repository of a hub has.
-fn is_new_repository(output: &Path) -> Result<bool> {
-    for entry in std::fs::read_dir(output).at("read", output)? {
-        let name = entry.at("read", output)?.file_name();
-        if !REPOSITORY.iter().any(|known| name == *known) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
 
 #[cfg(test)]
 mod tests {
@@ -186,27 +169,31 @@ mod tests {
         let cause = check_model_folder(&output, none, false).unwrap_err().cause();
         assert!(cause.ends_with("holds a model already"), "{cause}");
         check_model_folder(&output, none, true).unwrap();
-        // What an export leaves that was stopped is no model yet.
+        // What an export leaves that was stopped, or is given again, loses nothing.
         fs::remove_file(output.join("thesis.tex")).unwrap();
-        check_model_folder(&output, none, false).unwrap();
-        fs::write(output.join("tokenizer.json.partial"), "").unwrap();
-        check_model_folder(&output, none, false).unwrap();
-        fs::write(output.join("config.json"), "{}").unwrap();
-        assert!(check_model_folder(&output, none, false).is_err(), "of another program");
-        fs::remove_file(output.join("config.json")).unwrap();
-        check_model_folder(&output, none, false).unwrap();
-        fs::write(output.join("config.json"), config).unwrap();
-        fs::write(output.join("model.safetensors"), "").unwrap();
-        let cause = check_model_folder(&output, none, false).unwrap_err().cause();
-        assert!(cause.ends_with("holds a model already"), "{cause}");
-        // The same model again loses nothing.
-        let same = folder.path().join("same");
-        fs::create_dir(&same).unwrap();
-        for name in ["config.json", "model.safetensors"] {
-            fs::copy(output.join(name), same.join(name)).unwrap();
+        assert!(check_model_folder(&output, none, false).is_err(), "another model");
+        let place = folder.path().join("place");
+        fs::create_dir(&place).unwrap();
+        let write = |folder: &Path, name: &str, text: &str| {
+            fs::write(folder.join(name), text).unwrap();
+        };
+        write(&place, "config.json", config);
+        write(&output, "tokenizer.json.partial", "");
+        check_model_folder(&output, &place, false).unwrap();
+        for name in ["model.safetensors", "tokenizer.json"] {
+            write(&place, name, "the same");
+            write(&output, name, "the same");
+            check_model_folder(&output, &place, false).unwrap();
+            write(&output, name, "another");
+            let cause = check_model_folder(&output, &place, false).unwrap_err().cause();
+            assert!(cause.ends_with("holds a model already"), "{cause}");
+            write(&output, name, "the same");
         }
-        check_model_folder(&output, &same, false).unwrap();
-        fs::write(same.join("model.safetensors"), "other").unwrap();
-        assert!(check_model_folder(&output, &same, false).is_err());
+        let name = "tokenizer_config.json";
+        write(&place, name, r#"{"model_max_length": 64, "eos_token": "</s>"}"#);
+        write(&output, name, r#"{"model_max_length": 128, "eos_token": "</s>"}"#);
+        check_model_folder(&output, &place, false).unwrap();
+        write(&output, name, r#"{"model_max_length": 128, "eos_token": "</s>", "mine": 1}"#);
+        assert!(check_model_folder(&output, &place, false).is_err(), "edited");
     }
 }

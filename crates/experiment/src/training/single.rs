@@ -17,6 +17,7 @@ use crate::identity;
 use crate::lock::RunLock;
 use crate::machine::Machine;
 use crate::observer::Observer;
+use crate::outputs::FolderKind;
 use crate::recipe::{ModelSection, Start};
 use crate::run::exposure::{self, SingleExposure};
 use crate::run::log::RunLog;
@@ -63,6 +64,9 @@ pub fn check(
         outputs::check_folder(&place, &read)?;
         outputs::check_no_link(&place)?;
     }
+    for name in FILLED {
+        outputs::check_no_link(&files.output.join(name))?;
+    }
     check_output(&files.output)?;
     if files.tokenizer.is_none() && train::corruption::masks(&section.train) {
         return refuse(
@@ -75,8 +79,16 @@ pub fn check(
     cache_path::check_contents(distill, &section.train, arithmetic)
 }
 
-/// Files by which a folder without a lock is known to hold a training.
-const OF_TRAININGS: [&str; 3] = ["stages", "log.txt", "metrics.jsonl"];
+/// How a training's folder is known.
+const TRAINING: FolderKind = FolderKind {
+    name: "training",
+    locked: &["log.txt", "metrics.jsonl"],
+    unlocked: &["log.txt", "metrics.jsonl"],
+    of_others: &["recipe.toml", "model.json", "sweep.toml"],
+};
+
+/// What a training fills besides its weights.
+const FILLED: [&str; 4] = ["checkpoints", "snapshots", "stages", "teachers"];
 
 /// Refuses a folder for a training that holds something else: a run's models are the run's to
 /// train, and would be replaced without a question.
@@ -88,7 +100,7 @@ fn check_output(folder: &Path) -> Result<()> {
                 .advise("name a new folder with --output");
         }
     }
-    outputs::check_kind(folder, &OF_TRAININGS, "training")
+    outputs::check_kind(folder, &TRAINING)
 }
 
 /// Trains a model of a recipe on token files. `recipe_seed` is what drawn teacher tokens follow

@@ -6,6 +6,7 @@ use eval::{BenchmarkResult, Rules, Task, ZeroShot};
 use experiment::evaluation::choices::{self, Pairs};
 use experiment::evaluation::results::{check_data, claim_folders, keep, short_names};
 use experiment::evaluation::{LoadedModel, label, models, tokenizer};
+use experiment::outputs;
 use report::format::counted;
 use report::{Align, ScoreTable, Table, points};
 use serde_json::{Value, json};
@@ -59,6 +60,9 @@ fn evaluate(
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
     let console = super::console(args)?;
+    // What is read as items.
+    let within = args.json.as_deref().filter(|_| data.is_dir());
+    within.map_or(Ok(()), |json| outputs::check_outside(json, data, "--data"))?;
     let _json = prepare_json(args, &[data], &["model", key], output)?;
     let claim = |output| claim_folders(&selection, output, &[data.to_owned()]);
     let folders = output.map(claim).transpose()?;
