@@ -187,3 +187,23 @@ fn figures_go_to_a_folder_of_their_own() {
     refusal.advises("move that file away");
     assert_eq!(workspace.text("runs/small/figures/held-out-loss.svg"), "<svg>mine</svg>");
 }
+
+#[test]
+fn answers_to_items_of_other_texts_are_not_compared() {
+    let workspace = Workspace::trained();
+    let pairs = workspace.text("pairs/order.jsonl");
+    // As many pairs of the same name, with other words.
+    workspace.write("more/pairs/order.jsonl", pairs.replace("dog", "wolf"));
+    workspace.write("more/pairs/agreement.jsonl", workspace.text("pairs/agreement.jsonl"));
+    workspace
+        .write("other.toml", workspace.text("small.toml").replace("\"pairs\"", "\"more/pairs\""));
+    workspace.babyllama("run other.toml --output runs/other").done();
+    workspace.babyllama("run small.toml --set student.train.seed=3 --output runs/seed").done();
+    let page = |runs: &str| {
+        workspace.babyllama(&format!("report {runs} --output page.html")).done();
+        workspace.text("page.html").replace("&#x2f;", "/")
+    };
+    let why = "other/student (its items have other texts)";
+    assert!(page("runs/small runs/other").contains(why));
+    assert!(!page("runs/small runs/seed").contains("its items have other texts"));
+}

@@ -364,22 +364,28 @@ mod tests {
     #[test]
     fn what_is_read_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
+        let scores = Kind::Json(&["model"]);
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
         let file = data.join("a.jsonl");
         fs::write(&file, "{}").unwrap();
         for inputs in [[data.clone()], [file.clone()]] {
-            assert!(cause(prepare_file(&file, &inputs, ANY)).contains("is read"));
+            assert!(cause(prepare_file(&file, &inputs, scores)).contains("is read"));
         }
         let inputs = [data.clone(), file.clone()];
-        let _made = prepare_file(&data.join("scores.json"), &inputs, ANY).unwrap();
+        let own = data.join("scores.json");
+        drop(prepare_file(&own, &inputs, scores).unwrap());
+        // An earlier output in a folder that is read is no input of its own.
+        fs::write(&own, r#"{"model": "m"}"#).unwrap();
+        drop(prepare_file(&own, &inputs, scores).unwrap());
+        assert!(cause(prepare_file(&own, from_ref(&own), scores)).contains("is read"));
 
         // A folder that is not there yet would be made, and then be on the way.
         for dotted in ["data/../data", "new/../data", "data/new/..", "new/more/../../data/."] {
             let dotted = folder.path().join(dotted);
             assert!(cause(check_folder(&dotted, from_ref(&data))).contains("is read"));
             for inputs in [[data.clone()], [file.clone()]] {
-                let made = prepare_file(&dotted.join("a.jsonl"), &inputs, ANY);
+                let made = prepare_file(&dotted.join("a.jsonl"), &inputs, scores);
                 assert!(cause(made).contains("is read"), "{}", dotted.display());
             }
         }

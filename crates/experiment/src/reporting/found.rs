@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use eval::{Rules, Task};
+use base::hash;
+use eval::{Benchmark, Rules, Task};
 use report::format::in_one_line;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +68,30 @@ pub(super) struct FoundScores {
     pub(super) samples: Vec<Sample>,
     /// Where the items of a benchmark are, by its name.
     pub(super) data: BTreeMap<&'static str, PathBuf>,
+}
+
+impl FoundScores {
+    /// Whether the items of a benchmark are those of other scores, as far as both can be read.
+    pub(super) fn has_items_of(&self, other: &Self, benchmark: &dyn Benchmark) -> bool {
+        let [one, other] = [self, other].map(|scores| scores.data.get(benchmark.name()));
+        let Some((one, other)) = one.zip(other) else { return true };
+        one == other
+            || items_hash(one).zip(items_hash(other)).is_none_or(|(one, other)| one == other)
+    }
+}
+
+/// A hash of the names and contents of a benchmark's files; none where they cannot be read.
+fn items_hash(place: &Path) -> Option<String> {
+    if place.is_file() {
+        return hash::of_file(place).ok();
+    }
+    let files = entries(place).ok()?.into_iter().filter(|path| path.is_file());
+    let line = |path: PathBuf| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some(format!("{name} {}\n", hash::of_file(&path).ok()?))
+    };
+    let lines = files.map(line).collect::<Option<String>>()?;
+    (!lines.is_empty()).then(|| hash::of_bytes(lines.as_bytes()))
 }
 
 /// Files of settings and scores are no larger.

@@ -1,6 +1,6 @@
 //! The parts of the page.
 
-use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Outcome, Rules};
+use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Rules};
 use report::figures::Palette;
 use report::format::{counted, time_of_day};
 use report::page::{Block, Sample};
@@ -93,6 +93,23 @@ fn renamed(all: &[Found]) -> (Vec<ModelScores>, Rules) {
         scores
     });
     (renamed.collect(), rules)
+}
+
+/// The scores without the answers to other items than those of the first model.
+fn of_same_items(all: &[Found], scores: &[ModelScores]) -> Vec<ModelScores> {
+    let scored = scored(all);
+    let found = |name: &str| scored.iter().find(|(known, ..)| known == name).map(|(.., one)| *one);
+    let first = scores.first().and_then(|first| found(&first.name));
+    let mut scores = scores.to_vec();
+    for own in &mut scores {
+        let Some((first, one)) = first.zip(found(&own.name)) else { continue };
+        for outcome in &mut own.outcomes {
+            if !first.has_items_of(one, outcome.result.benchmark) {
+                outcome.predictions.clear();
+            }
+        }
+    }
+    scores
 }
 
 /// The models that tables and figures of benchmarks leave out, as other rules scored them.
@@ -211,13 +228,16 @@ impl<'a> Comparable<'a> {
     }
 }
 
+/// A model's answers with its place among others.
+type Ranked<'a> = (u8, Answers<'a>, &'a FoundScores);
+
 /// The answers to a benchmark of the models that answered the same items: of different ones those
 /// that most models answered.
 fn comparable<'a>(
     scored: &'a [(String, &'a Found, &'a FoundScores)],
     benchmark: &dyn eval::Benchmark,
 ) -> Comparable<'a> {
-    let mut answers: Vec<(u8, Answers<'_>, &FoundScores)> = Vec::new();
+    let mut answers: Vec<Ranked<'_>> = Vec::new();
     for (name, found, one) in scored {
         let Some(outcome) = one.scores.outcome(benchmark) else { continue };
         let model = found.models.iter().find(|model| model.name == one.scores.name);
@@ -232,18 +252,23 @@ fn comparable<'a>(
         answers.push((rank, Answers { model: name, outcome }, one));
     }
     answers.sort_by_key(|(rank, ..)| *rank);
-    let alike = |outcome: &Outcome| {
-        answers.iter().filter(|(_, other, _)| tasks::is_same(outcome, other.outcome)).count()
+    let is_alike = |(_, one, of_one): &Ranked<'_>, (_, other, of_other): &Ranked<'_>| {
+        tasks::is_same(one.outcome, other.outcome) && of_one.has_items_of(of_other, benchmark)
     };
+    let alike = |one: &Ranked<'_>| answers.iter().filter(|other| is_alike(one, other)).count();
     // Of equal counts the first.
-    let most = answers.iter().rev().max_by_key(|(_, one, _)| alike(one.outcome));
-    let Some(base) = most.map(|(_, base, _)| base.outcome) else {
+    let most = answers.iter().rev().max_by_key(|one| alike(one)).copied();
+    let Some(base) = most else {
         return Comparable { models: Vec::new(), left_out: String::new() };
     };
     let (models, others): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|(_, one, _)| tasks::is_same(base, one.outcome));
-    let why = |(_, other, _): &(u8, Answers<'_>, &FoundScores)| {
-        format!("{} ({})", other.model, tasks::difference(base, other.outcome))
+        answers.into_iter().partition(|one| is_alike(&base, one));
+    let why = |(_, other, of_other): &Ranked<'_>| {
+        let why = match base.2.has_items_of(of_other, benchmark) {
+            true => tasks::difference(base.1.outcome, other.outcome),
+            false => "its items have other texts".to_owned(),
+        };
+        format!("{} ({why})", other.model)
     };
     let others: Vec<String> = others.iter().map(why).collect();
     let left_out = match others.is_empty() {
@@ -283,7 +308,7 @@ pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
         }
     }
     let (scores, rules) = renamed(all);
-    match tables::differences(&scores) {
+    match tables::differences(&of_same_items(all, &scores)) {
         Ok(found) => blocks.extend(found.map(|found| table(tables::DIFFERENCES, found))),
         Err(error) => {
             blocks.push(Block::Missing { what: "differences".to_owned(), why: error.cause() });

@@ -28,7 +28,11 @@ impl<'a> Rows<'a> {
     /// Those of a study's trials.
     pub(super) fn new(sweep: &'a Sweep, trials: &'a [Trial]) -> Self {
         let recipe = &sweep.file.recipe;
-        let metric = recipe.objective.metric.as_str();
+        // Fine-tunings are compared by their scores on the task.
+        let metric = match &recipe.finetune {
+            Some(_) => "score",
+            None => recipe.objective.metric.as_str(),
+        };
         let (space, terms, seed) = (&sweep.file.space, sweep.terms(), recipe.seed);
         Self { trials, space, terms, metric, seed }
     }

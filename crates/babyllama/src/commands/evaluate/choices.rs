@@ -60,10 +60,10 @@ fn evaluate(
     let selection = args.selection();
     let (tasks, benchmark) = read()?;
     let console = super::console(args)?;
-    // What is read as items.
+    let _json = prepare_json(args, &[data], &["model", key], output)?;
+    // Of a folder all files are read as items.
     let within = args.json.as_deref().filter(|_| data.is_dir());
     within.map_or(Ok(()), |json| outputs::check_outside(json, data, "--data"))?;
-    let _json = prepare_json(args, &[data], &["model", key], output)?;
     let claim = |output| claim_folders(&selection, output, &[data.to_owned()]);
     let folders = output.map(claim).transpose()?;
     for folder in folders.iter().flatten() {
