@@ -118,6 +118,11 @@ impl Write for AtomicFile {
     }
 }
 
+/// Whether a place is taken by something else than a file with these bytes.
+pub fn replaces_other_bytes(path: &Path, bytes: &[u8]) -> bool {
+    fs::symlink_metadata(path).is_ok() && fs::read(path).map_or(true, |found| found != bytes)
+}
+
 /// Writes a whole file.
 ///
 /// # Errors

@@ -70,6 +70,12 @@ pub fn json_lines(overview: &Overview) -> String {
     overview.trials.iter().map(line).collect()
 }
 
+/// The head of a table of trials, by which an earlier one is known: with all its columns, as one
+/// more may be a person's.
+pub fn csv_head(table: &str) -> &str {
+    table.split_inclusive('\n').next().unwrap_or_default()
+}
+
 fn number_or_text(value: &str) -> Value {
     serde_json::from_str(value).unwrap_or_else(|_| json!(value))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use base::ShouldStop;
+use base::atomic_file::replaces_other_bytes;
 use builtin_corpus::{BuiltinSettings, Split};
 use corpus::stats::{CorpusStats, TextStats};
 use corpus::texts::WrittenTexts;
@@ -153,10 +154,7 @@ fn check_no_other_text(folder: &Path, texts: &[Text<'_>]) -> anyhow::Result<()> 
 /// Refuses to replace pairs of other contents.
 fn check_pairs(folder: &Path, pairs: &[(String, String)]) -> anyhow::Result<()> {
     let paths = pairs.iter().map(|(name, text)| (folder.join(name), text));
-    let is_other = |(path, text): &(PathBuf, &String)| {
-        std::fs::symlink_metadata(path).is_ok()
-            && std::fs::read(path).map_or(true, |found| found != text.as_bytes())
-    };
+    let is_other = |(path, text): &(PathBuf, &String)| replaces_other_bytes(path, text.as_bytes());
     match paths.into_iter().find(is_other) {
         Some((path, _)) => Err(CorpusError::OtherText { path }.into()),
         None => Ok(()),

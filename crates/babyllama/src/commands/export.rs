@@ -24,7 +24,8 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     trained::check_model_folder(&args.output, &place, args.replace)?;
     let mut _logits = None;
     if let Some(path) = &args.logits {
-        if trained::EXPORTED.iter().any(|name| leads_to(path, &args.output.join(name))) {
+        let leads_to = |name| outputs::place(path) == outputs::place(&args.output.join(name));
+        if trained::EXPORTED.into_iter().any(leads_to) {
             bail!(WrongUsage(format!("{} is a file of the exported model", path.display())));
         }
         _logits = Some(outputs::prepare_file(path, std::slice::from_ref(&place), LOGITS)?);
@@ -51,11 +52,6 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         ));
     }
     console::print(format_args!("{} is in {}", args.model, args.output.display()))
-}
-
-/// Whether two paths are the same once their folders are made.
-fn leads_to(path: &Path, other: &Path) -> bool {
-    outputs::place(path) == outputs::place(other)
 }
 
 /// Writes `ids` `[tokens]` and `logits` `[tokens, vocab]`.

@@ -13,6 +13,7 @@ use report::Page;
 use report::csv::{BEGINNING, MetricsSource, write_metrics};
 use report::figures::{Formats, write_folder};
 use report::format::counted;
+use sweep::export;
 use sweep::report::{is_sweep, trials_csv};
 
 use crate::args::ReportArgs;
@@ -27,7 +28,12 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
     });
     let page = page(&args.runs)?;
     let _output = outputs::prepare_file(&output, &[], Kind::Beginning(reporting::BEGINNING))?;
-    let _csv = args.csv.as_deref().map(|file| check_csv(file, &output, &args.runs)).transpose()?;
+    let trials = match (&args.runs[..], &args.csv) {
+        ([only], Some(_)) => trials_csv(only).transpose()?,
+        _ => None,
+    };
+    let check = |file| check_csv(file, &output, &args.runs, trials.as_deref());
+    let _csv = args.csv.as_deref().map(check).transpose()?;
     if let Some(folder) = args.figures.as_deref() {
         check_figures(folder, &args.runs)?;
         for file in [Some(&output), args.csv.as_ref()].into_iter().flatten() {
@@ -44,7 +50,14 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
         let (count, place) = (written.len(), folder.display());
         console::print(format_args!("{count} files of figures and tables are in {place}."))?;
     }
-    args.csv.as_deref().map_or(Ok(()), |file| write_csv(&args.runs, file))
+    match (&args.csv, trials) {
+        (None, _) => Ok(()),
+        (Some(file), None) => write_metrics_of(&args.runs, file),
+        (Some(file), Some(trials)) => {
+            files::write_text(file, &trials)?;
+            console::print(format_args!("The trials are in {}.", file.display()))
+        }
+    }
 }
 
 /// The page about runs, about a sweep, or about several of both: then that of the runs, with those
@@ -95,8 +108,7 @@ fn check_figures(folder: &Path, runs: &[PathBuf]) -> anyhow::Result<()> {
         false => outputs::kind_of(folder),
     };
     let Some(kind) = kind else { return Ok(()) };
-    // Of a part of a run the run's folder is the place for more folders.
-    let place = if kind == "a part of a run" { folder.parent().unwrap_or(folder) } else { folder };
+    let place = outputs::run_around(folder).unwrap_or_else(|| folder.to_owned());
     Err(WrongUsage(format!("--figures {}: the folder holds {kind}", folder.display()))).hint(
         format!(
             "name a folder for the figures alone: --figures {}",
@@ -107,18 +119,18 @@ fn check_figures(folder: &Path, runs: &[PathBuf]) -> anyhow::Result<()> {
 
 /// Refuses a table of metrics or trials in the place of the page, or of any file that is no such
 /// table; and one table for runs and sweeps.
-fn check_csv(file: &Path, page: &Path, runs: &[PathBuf]) -> anyhow::Result<MadeFolders> {
+fn check_csv(
+    file: &Path,
+    page: &Path,
+    runs: &[PathBuf],
+    trials: Option<&str>,
+) -> anyhow::Result<MadeFolders> {
     if std::path::absolute(file)? == std::path::absolute(page)? || outputs::same(file, page) {
         bail!(WrongUsage(format!("--csv and --output are both {}", file.display())));
     }
     let sweep = runs.iter().find(|folder| is_sweep(folder));
-    let trials = match runs {
-        [only] => trials_csv(only).transpose()?,
-        _ => None,
-    };
-    let (beginning, what) = match &trials {
-        // With all its columns: one more may be a person's.
-        Some(trials) => (trials.split_inclusive('\n').next().unwrap_or_default(), "trials"),
+    let (beginning, what) = match trials {
+        Some(trials) => (export::csv_head(trials), "trials"),
         None => (BEGINNING, "metrics"),
     };
     if let Some(sweep) = sweep.filter(|_| runs.len() > 1) {
@@ -133,14 +145,8 @@ fn check_csv(file: &Path, page: &Path, runs: &[PathBuf]) -> anyhow::Result<MadeF
     Ok(outputs::prepare_file(file, runs, kind)?)
 }
 
-/// Writes the metrics of all models, or the trials of a sweep, as one table.
-fn write_csv(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
-    if let [sweep] = runs
-        && let Some(trials) = trials_csv(sweep)
-    {
-        files::write_text(file, &trials?)?;
-        return console::print(format_args!("The trials are in {}.", file.display()));
-    }
+/// Writes the metrics of all models as one table.
+fn write_metrics_of(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
     let logs = reporting::logs(runs)?;
     let sources: Vec<MetricsSource<'_>> =
         logs.iter().map(|(run, model, path)| MetricsSource { run, model, path }).collect();

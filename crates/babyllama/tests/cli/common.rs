@@ -132,6 +132,36 @@ impl Workspace {
         names
     }
 
+    /// Trains the models of a recipe on one, two and three threads, in steps that are large enough
+    /// to be shared, and insists on the same weights, metrics and scores.
+    pub fn assert_threads_change_no_bit(&self, recipe: &str) {
+        let wide = "--set defaults.hidden_size=64 --set defaults.train.batch_size=32 --set \
+                    defaults.train.sequence_length=32 --set defaults.train.max_steps=8";
+        for threads in 1..=3 {
+            let line = format!("--threads {threads} run {recipe} --output runs/{threads} {wide}");
+            self.babyllama(&line).done();
+        }
+        for other in ["runs/2", "runs/3"] {
+            self.assert_same_models("runs/1", other);
+        }
+        for file in self.names("runs/1/evaluation") {
+            let text = |run: &str| self.text(&format!("{run}/evaluation/{file}"));
+            assert_eq!(text("runs/1"), text("runs/3"), "{file}");
+        }
+    }
+
+    /// Insists on the same weights and metrics of all models of two runs.
+    pub fn assert_same_models(&self, first: &str, second: &str) {
+        let names = self.names(&format!("{first}/models"));
+        assert!(!names.is_empty() && names == self.names(&format!("{second}/models")));
+        for model in names {
+            let place = |run: &str| format!("{run}/models/{model}");
+            let weights = |run: &str| self.weights(&format!("{}/final", place(run)));
+            assert!(weights(first) == weights(second), "{model}");
+            assert_eq!(self.metrics(&place(first)), self.metrics(&place(second)), "{model}");
+        }
+    }
+
     /// The trained weights in a folder.
     pub fn weights(&self, inside: &str) -> Vec<u8> {
         self.bytes(&format!("{inside}/model.safetensors"))

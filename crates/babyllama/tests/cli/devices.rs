@@ -169,7 +169,7 @@ fn a_step_that_the_gpu_has_no_memory_for_is_split() {
     );
 }
 
-/// Everything then goes one by one, to the same numbers, and the table says so.
+/// Everything then goes one by one, to the same numbers, as the table states.
 #[test]
 #[ignore = "needs the emulator"]
 fn graphs_that_the_driver_refuses_are_told_and_harm_nothing() {

@@ -80,17 +80,6 @@ fn folder(run: &str, model: &str) -> String {
     format!("{run}/models/{model}")
 }
 
-/// Insists that all models of two runs have the same bits and metrics.
-#[track_caller]
-fn assert_same(workspace: &Workspace, first: &str, second: &str) {
-    for model in MODELS {
-        let (first, second) = (folder(first, model), folder(second, model));
-        let weights = |place: &str| workspace.weights(&format!("{place}/final"));
-        assert!(weights(&first) == weights(&second), "{model}");
-        assert_eq!(workspace.metrics(&first), workspace.metrics(&second), "{model}");
-    }
-}
-
 /// What a model writes on after a prompt where every token is computed from the whole text.
 fn greedy_without_cache(workspace: &Workspace, model: &str, prompt: &str, tokens: usize) -> String {
     let tokenizer = Tokenizer::from_folder(&workspace.path(model)).unwrap();
@@ -229,21 +218,7 @@ fn classifiers_with_experts_are_kept_and_read_again() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit_of_experts() {
-    let workspace = workspace();
-    // Steps large enough to be shared among threads.
-    let wide = "--set defaults.hidden_size=64 --set defaults.train.batch_size=32 --set \
-                defaults.train.sequence_length=32 --set defaults.train.max_steps=8";
-    for threads in 1..=3 {
-        let line = format!("--threads {threads} run experts.toml --output runs/{threads} {wide}");
-        workspace.babyllama(&line).done();
-    }
-    for other in ["runs/2", "runs/3"] {
-        assert_same(&workspace, "runs/1", other);
-    }
-    for file in workspace.names("runs/1/evaluation") {
-        let text = |run: &str| workspace.text(&format!("{run}/evaluation/{file}"));
-        assert_eq!(text("runs/1"), text("runs/3"), "{file}");
-    }
+    workspace().assert_threads_change_no_bit("experts.toml");
 }
 
 /// The jitter's numbers follow from the step, so that a run goes on with them.
@@ -259,7 +234,7 @@ fn a_killed_run_with_experts_continues_to_the_same_bits() {
         assert_eq!(finished.code, None);
     }
     workspace.babyllama(&words.join(" ")).done();
-    assert_same(&workspace, "runs/whole", "runs/killed");
+    workspace.assert_same_models("runs/whole", "runs/killed");
 }
 
 #[test]

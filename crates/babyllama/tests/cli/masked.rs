@@ -69,17 +69,6 @@ fn trained() -> Workspace {
 
 const FIRST: &str = "runs/masked/models/first/final";
 
-/// Insists that all models of two runs have the same bits and metrics.
-#[track_caller]
-fn assert_same(workspace: &Workspace, first: &str, second: &str) {
-    for model in MODELS {
-        let place = |run: &str| format!("{run}/models/{model}");
-        let weights = |run: &str| workspace.weights(&format!("{}/final", place(run)));
-        assert!(weights(first) == weights(second), "{model}");
-        assert_eq!(workspace.metrics(&place(first)), workspace.metrics(&place(second)), "{model}");
-    }
-}
-
 #[test]
 fn a_recipe_goes_from_text_to_scores() {
     let workspace = workspace();
@@ -103,7 +92,7 @@ fn a_recipe_goes_from_text_to_scores() {
     let metrics = workspace.metrics("runs/masked/models/first");
     let step = metrics.iter().find(|record| record["event"] == "step").unwrap();
     assert_eq!(step["masked"], true, "{step}");
-    // The tokenizer has a mask token, and says so.
+    // The tokenizer has a mask token.
     let roles = workspace.json(&format!("{FIRST}/tokenizer.json"));
     assert_eq!(roles["model"]["vocab"]["<mask>"], 3);
 }
@@ -165,21 +154,7 @@ fn training_goes_on_from_a_folder() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let workspace = workspace();
-    // Steps large enough to be shared among threads.
-    let wide = "--set defaults.hidden_size=64 --set defaults.train.batch_size=32 --set \
-                defaults.train.sequence_length=32 --set defaults.train.max_steps=8";
-    for threads in 1..=3 {
-        let line = format!("--threads {threads} run masked.toml --output runs/{threads} {wide}");
-        workspace.babyllama(&line).done();
-    }
-    for other in ["runs/2", "runs/3"] {
-        assert_same(&workspace, "runs/1", other);
-    }
-    for file in workspace.names("runs/1/evaluation") {
-        let text = |run: &str| workspace.text(&format!("{run}/evaluation/{file}"));
-        assert_eq!(text("runs/1"), text("runs/3"), "{file}");
-    }
+    workspace().assert_threads_change_no_bit("masked.toml");
 }
 
 #[test]
@@ -211,7 +186,7 @@ fn a_killed_run_continues_to_the_same_bits() {
         assert_eq!(finished.code, None);
     }
     workspace.babyllama(&words.join(" ")).done();
-    assert_same(&workspace, "runs/whole", "runs/killed");
+    workspace.assert_same_models("runs/whole", "runs/killed");
 }
 
 #[test]

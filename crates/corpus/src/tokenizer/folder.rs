@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base::atomic_file::replaces_other_bytes;
 use serde_json::{Map, Value, json};
 
 use super::folder_settings::{CONFIG, FolderSettings, TruncationSide};
@@ -94,8 +95,7 @@ impl Tokenizer {
     pub fn save_new_folder(&self, folder: &Path, model_max_length: usize) -> Result<()> {
         for (name, text) in self.folder_files(model_max_length)? {
             let path = folder.join(name);
-            let is_there = path.symlink_metadata().is_ok();
-            if is_there && std::fs::read(&path).map_or(true, |found| found != text.as_bytes()) {
+            if replaces_other_bytes(&path, text.as_bytes()) {
                 return Err(CorpusError::OtherText { path });
             }
         }

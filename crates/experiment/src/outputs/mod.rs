@@ -8,12 +8,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Context, FileContext, Result, refuse};
-use crate::{files, lock};
+use crate::files;
 
 pub use folder_kind::kind_of;
+pub(crate) use folder_kind::{FolderKind, check_kind, seen_names};
 pub use kind::Kind;
-pub use run_parts::check as check_no_run_part;
 pub(crate) use run_parts::check_not_replaced;
+pub use run_parts::{check as check_no_run_part, run_around};
 
 /// Makes the folder of an output file and tries to write there.
 ///
@@ -148,45 +149,6 @@ pub fn check_no_model(output: &Path) -> Result<()> {
             .advise("name a folder for the results, which need not be there yet"),
         false => Ok(()),
     }
-}
-
-/// How a folder is known that a command fills again and again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FolderKind {
-    /// In messages.
-    pub name: &'static str,
-    /// One of these is beside its lock, unless the lock is all that there is.
-    pub locked: &'static [&'static str],
-    /// All of these are there where the lock is not.
-    pub unlocked: &'static [&'static str],
-    /// What only other kinds of folders have, which are locked too.
-    pub of_others: &'static [&'static str],
-}
-
-/// Refuses a folder that holds something else than is written into it.
-///
-/// # Errors
-/// When it has files, and not those of its kind.
-pub(crate) fn check_kind(folder: &Path, kind: &FolderKind) -> Result<()> {
-    let names = seen_names(folder);
-    let has = |name: &&str| folder.join(name).exists();
-    let is_locked = lock::is_lock(&folder.join(lock::FILE));
-    let is_known = match is_locked {
-        true => names.len() == 1 || kind.locked.iter().any(has),
-        false => kind.unlocked.iter().all(has),
-    };
-    if names.is_empty() || is_known && !kind.of_others.iter().any(has) {
-        return Ok(());
-    }
-    refuse(format_args!("{} holds other files and no {}", folder.display(), kind.name))
-        .advise("name a new folder with --output")
-}
-
-/// The names in a folder, but for hidden ones and what a kill left half written.
-pub(crate) fn seen_names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| !name.starts_with('.') && !name.ends_with(".partial")).collect()
 }
 
 /// Refuses a link in the place of a folder that is replaced whole: what it leads to would be.

@@ -12,6 +12,22 @@ const PARTS: [&str; 6] = ["corpus", "evaluation", "models", "stages", "tokenizer
 /// Files that a run itself writes into its folder, but for its page.
 const FILES: [&str; 5] = ["exposure.json", "lock", "log.txt", "recipe.toml", "table.md"];
 
+/// The part of a run that a path is or is in.
+pub(super) fn part_of(path: &Path) -> Option<PathBuf> {
+    let place = place(path);
+    let is_part = |folder: &&Path| is_named(folder, &PARTS) && folder.parent().is_some_and(is_run);
+    place.ancestors().find(is_part).map(Path::to_owned)
+}
+
+/// The run that a path is in a part of.
+pub fn run_around(path: &Path) -> Option<PathBuf> {
+    part_of(path)?.parent().map(Path::to_owned)
+}
+
+fn is_named(path: &Path, names: &[&str]) -> bool {
+    names.iter().any(|name| path.file_name().is_some_and(|found| found == *name))
+}
+
 /// Refuses an output in one of the folders that a run's stages fill, or in place of a file of the
 /// run's own.
 ///
@@ -19,19 +35,11 @@ const FILES: [&str; 5] = ["exposure.json", "lock", "log.txt", "recipe.toml", "ta
 /// When it would be there.
 pub fn check(path: &Path) -> Result<()> {
     let place = place(path);
-    let is_named = |names: &[&str]| {
-        names.iter().any(|name| place.file_name().is_some_and(|found| found == *name))
-    };
-    if is_named(&FILES) && place.parent().is_some_and(is_run) {
+    if is_named(&place, &FILES) && place.parent().is_some_and(is_run) {
         return refuse(format_args!("{} is a file of its run", path.display()))
             .advise("name another file");
     }
-    let is_part = |folder: &&Path| {
-        let is_named_so = PARTS.iter().any(|part| folder.file_name().is_some_and(|n| n == *part));
-        let run = folder.parent().filter(|_| is_named_so);
-        run.is_some_and(is_run)
-    };
-    match place.ancestors().find(is_part) {
+    match part_of(&place) {
         Some(part) => refuse(format_args!("{} is filled by its run alone", part.display()))
             .advise("name another folder"),
         None => Ok(()),

@@ -5,6 +5,7 @@ mod check;
 mod decode;
 mod document;
 mod error;
+mod experts;
 mod finetune;
 mod generations;
 mod inputs;

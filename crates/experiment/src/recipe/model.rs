@@ -8,6 +8,8 @@ use model::{Architecture, Capacity, Experts, ModelConfig, PositionHeads};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
+use super::experts::{self, Body};
+
 /// Ids of the special tokens, the first three of every tokenizer we train.
 const PAD_TOKEN_ID: u32 = 0;
 const BOS_TOKEN_ID: u32 = 1;
@@ -176,7 +178,7 @@ pub(super) struct ModelKeys {
     /// first: `{factor = 1.25}` for so many times the sequence's length over `num_experts`,
     /// `{tokens = 64}` or `"none"`. The others are what the residual stream makes of them. Left
     /// out, `{factor = 1.25}`.
-    #[serde(deserialize_with = "capacity")]
+    #[serde(deserialize_with = "experts::capacity")]
     capacity: Option<Capacity>,
     /// Switch only: in training every value that a sparse layer reads is multiplied by a random
     /// number between 1 minus this and 1 plus this; left out, 0.01.
@@ -211,39 +213,6 @@ fn family<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architect
         Some(architecture) => Ok(Some(architecture)),
         None => Err(de::Error::unknown_variant(&name, &FAMILIES)),
     }
-}
-
-/// All of a Switch Transformer but its experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Body {
-    Gpt2,
-    Llama,
-}
-
-fn capacity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Capacity>, D::Error> {
-    /// As it is written.
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        deny_unknown_fields,
-        expecting = "expected {factor = 1.25}, {tokens = 64} or \"none\""
-    )]
-    enum Written {
-        Factor { factor: f64 },
-        Tokens { tokens: usize },
-        Word(Word),
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    enum Word {
-        None,
-    }
-    Ok(Some(match Written::deserialize(deserializer)? {
-        Written::Factor { factor } => Capacity::Factor(factor),
-        Written::Tokens { tokens } => Capacity::Tokens(tokens),
-        Written::Word(Word::None) => Capacity::None,
-    }))
 }
 
 impl ModelKeys {

@@ -1,6 +1,7 @@
 //! What the folder of a run, of an evaluation or of a fine-tuning holds. Whatever is missing or
 //! damaged is named, and the rest counts.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -67,21 +68,40 @@ pub(super) struct FoundScores {
     /// What it wrote.
     pub(super) samples: Vec<Sample>,
     /// Where the items of a benchmark are, by its name.
-    pub(super) data: BTreeMap<&'static str, PathBuf>,
+    pub(super) data: BTreeMap<&'static str, Items>,
+}
+
+/// The items of a benchmark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Items {
+    pub(super) place: PathBuf,
+    /// Of names and contents of the files, once it is asked for; none where they cannot be read.
+    hash: OnceCell<Option<String>>,
+}
+
+impl Items {
+    pub(super) fn at(place: PathBuf) -> Self {
+        Self { place, hash: OnceCell::new() }
+    }
+
+    /// Whether they are the same as others, as far as both can be read.
+    fn are(&self, other: &Self) -> bool {
+        let hash = |items: &Self| items.hash.get_or_init(|| hash_of(&items.place)).clone();
+        self.place == other.place
+            || hash(self).zip(hash(other)).is_none_or(|(one, other)| one == other)
+    }
 }
 
 impl FoundScores {
     /// Whether the items of a benchmark are those of other scores, as far as both can be read.
     pub(super) fn has_items_of(&self, other: &Self, benchmark: &dyn Benchmark) -> bool {
         let [one, other] = [self, other].map(|scores| scores.data.get(benchmark.name()));
-        let Some((one, other)) = one.zip(other) else { return true };
-        one == other
-            || items_hash(one).zip(items_hash(other)).is_none_or(|(one, other)| one == other)
+        one.zip(other).is_none_or(|(one, other)| one.are(other))
     }
 }
 
 /// A hash of the names and contents of a benchmark's files; none where they cannot be read.
-fn items_hash(place: &Path) -> Option<String> {
+fn hash_of(place: &Path) -> Option<String> {
     if place.is_file() {
         return hash::of_file(place).ok();
     }

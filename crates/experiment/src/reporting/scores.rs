@@ -14,7 +14,7 @@ use report::format::grouped;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::found::{Found, FoundScores, read};
+use super::found::{Found, FoundScores, Items, read};
 use super::records;
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::results::{DATA, SAMPLES};
@@ -92,7 +92,7 @@ fn read_models(path: &Path) -> Option<Vec<String>> {
 fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
     let name = run.models.join(" + ");
     let mut scores = ModelScores::of(&name, &name, run.parameters);
-    let (mut data, mut rules) = (BTreeMap::<_, PathBuf>::new(), None);
+    let (mut data, mut rules) = (BTreeMap::<_, Items>::new(), None);
     for (place, result) in run.pairs {
         rules = Some(result.rules);
         let items = match place.as_str() {
@@ -102,12 +102,12 @@ fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
         if let Some(first) = data.get(result.benchmark.name()) {
             let why = format!(
                 "tables and figures are of {}; those of {place} are in the run's table.md.",
-                first.display()
+                first.place.display()
             );
             found.lacks(&format!("scores of a second set, {}", result.title()), &name, why);
             continue;
         }
-        data.insert(result.benchmark.name(), items);
+        data.insert(result.benchmark.name(), Items::at(items));
         let answers = run.answers.get(&place).map(|file| folder.join(file));
         if let Some(path) = answers.as_ref().filter(|path| !is_in(path, folder)) {
             let why = format!("{} is no file beside the scores.", path.display());
@@ -331,7 +331,7 @@ fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchma
             let expected = format!("{} is not there.", path.display());
             let what = ("place of the data", &name[..]);
             let record: Option<DataFile> = found.json(&path, what, Some(&expected));
-            all.data.extend(record.map(|record| (benchmark.name(), record.data)));
+            all.data.extend(record.map(|record| (benchmark.name(), Items::at(record.data))));
             let answers = answers_of(found, &place.join("predictions.jsonl"), &result);
             let predictions = answers.unwrap_or_default();
             all.scores.outcomes.push(Outcome { result, predictions });

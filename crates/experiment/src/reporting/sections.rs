@@ -333,7 +333,7 @@ pub(super) fn items(all: &[Found]) -> Vec<Block> {
         let found = comparable(&scored, benchmark);
         let Some((first, one)) = found.models.first() else { continue };
         let title = first.outcome.result.title();
-        let place = one.data.get(benchmark.name());
+        let place = one.data.get(benchmark.name()).map(|items| &*items.place);
         let Some(tasks) = place.and_then(|place| items_at(benchmark.name(), place)) else {
             let why = match place {
                 Some(place) => format!("{} is not there or cannot be read.", place.display()),

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use train::signals::cache::Manifest;
+
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::files;
 use crate::lock::RunLock;
 use crate::run::claim;
-
-use train::signals::cache::Manifest;
 
 /// Something that can go.
 #[derive(Clone, Debug, PartialEq, Eq)]

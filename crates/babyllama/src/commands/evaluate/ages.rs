@@ -27,8 +27,8 @@ pub fn ages(args: &AgesArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     )?;
     let read = [args.words.clone(), args.contexts.clone()];
     let claim = |output: &PathBuf| claim_folders(&selection, output, &read);
-    let folders = args.output.as_ref().map(claim).transpose()?;
     let models = selection.load_causal(&device.open()?, &console)?;
+    let folders = args.output.as_ref().map(claim).transpose()?;
     let mut results = Vec::new();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let folder = folders.as_ref().map(|folders| folders[index].as_path());

@@ -64,14 +64,14 @@ fn evaluate(
     // Of a folder all files are read as items.
     let within = args.json.as_deref().filter(|_| data.is_dir());
     within.map_or(Ok(()), |json| outputs::check_outside(json, data, "--data"))?;
+    let loaded = selection.load(&device.open()?, &console)?;
+    // All are on one device.
+    let precision = loaded[0].model.device().arithmetic();
     let claim = |output| claim_folders(&selection, output, &[data.to_owned()]);
     let folders = output.map(claim).transpose()?;
     for folder in folders.iter().flatten() {
         check_data(folder, benchmark, data)?;
     }
-    let loaded = selection.load(&device.open()?, &console)?;
-    // All are on one device.
-    let precision = loaded[0].model.device().arithmetic();
     let score = |group: &[LoadedModel]| {
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());

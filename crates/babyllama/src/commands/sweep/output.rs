@@ -54,8 +54,7 @@ pub(super) fn export(args: &SweepExportArgs) -> anyhow::Result<()> {
     }
     let kind = match args.format {
         ExportFormat::Jsonl => Kind::Beginning(export::JSON_LINES_BEGINNING),
-        // With all its columns: one more may be a person's.
-        _ => Kind::Beginning(text.split_inclusive('\n').next().unwrap_or_default()),
+        _ => Kind::Beginning(export::csv_head(&text)),
     };
     write(args.output.as_deref(), &text, kind)
 }
