@@ -19,9 +19,11 @@ pub(super) fn part_of(path: &Path) -> Option<PathBuf> {
     place.ancestors().find(is_part).map(Path::to_owned)
 }
 
-/// The run that a path is in a part of.
+/// The run that a path is in a part of, named as the path names it.
 pub fn run_around(path: &Path) -> Option<PathBuf> {
-    part_of(path)?.parent().map(Path::to_owned)
+    let run = part_of(path)?.parent()?.to_owned();
+    let named = path.ancestors().find(|ancestor| place(ancestor) == run);
+    Some(named.map_or(run.clone(), Path::to_owned))
 }
 
 fn is_named(path: &Path, names: &[&str]) -> bool {
