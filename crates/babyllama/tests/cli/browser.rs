@@ -97,6 +97,18 @@ fn check_zoom(browser: &mut Chromium) {
          s.dispatchEvent(new Event('input')); }",
     );
     assert_eq!(range(browser), zoomed);
+    // It moves no measured value.
+    let measured = "report.charts.filter((chart) => chart.data.measured)";
+    let is_as_measured = format!(
+        "{measured}.length > 0 && {measured}.every(({{ plot, data }}) => \
+         data.series.every((one, index) => JSON.stringify(one.y) === \
+         JSON.stringify(plot.data[index + 1].filter((value) => value !== undefined))))"
+    );
+    assert_eq!(browser.value(&is_as_measured), true);
+    let is_smoothed = "report.charts.some(({ plot, data }) => data.series.some((one, index) => \
+         JSON.stringify(one.y) !== \
+         JSON.stringify(plot.data[index + 1].filter((value) => value !== undefined))))";
+    assert_eq!(browser.value(is_smoothed), true);
     browser.click(&format!("{CHART}.figure.querySelector('.save button:last-child')"));
     browser.until(&format!("{CHART}.plot.scales.x.min <= {}", whole.0));
 }
@@ -355,6 +367,21 @@ fn a_watched_page_takes_what_is_new_and_keeps_its_zoom() {
     assert_eq!(browser.value(&kept), true, "the chart is the same, with its zoom");
     let [svg, csv] = saved(&mut browser, &format!("{loss}.figure"));
     assert!(svg.starts_with("<svg ") && csv.lines().count() == 61, "{csv:.200}");
+    // The next model begins: the curves are drawn anew where the reader has zoomed to, and what is
+    // hidden stays so.
+    browser.click(&format!("{loss}.plot.root.querySelectorAll('.u-series .u-label')[1]"));
+    browser.until(&format!("{loss}.plot.series[1].show === false"));
+    workspace.write("runs/live/models/another/metrics.jsonl", steps(20));
+    let recipe = "name = \"live\"\n[models.another]\n[models.student]\n";
+    workspace.write("runs/live/recipe.toml", recipe);
+    browser.until(&format!("{loss}.data.series.length === 2 && {loss}.plot.series.length === 3"));
+    let kept = format!(
+        "[{loss}.plot.scales.x.min, {loss}.plot.scales.x.max, \
+         ...{loss}.plot.series.slice(1).map((one) => [one.label, one.show])]"
+    );
+    browser.until(&format!("{loss}.plot.scales.x.max === 20"));
+    let expected = json!([10, 20, ["another", true], ["student", false]]);
+    assert_eq!(browser.value(&kept), expected);
     assert_eq!(browser.problems, Vec::<String>::new());
 }
 
