@@ -162,6 +162,12 @@ fn check_narrow(browser: &mut Chromium) {
     browser.until("report.charts[0].plot.width <= 375");
     let width = browser.value("document.documentElement.scrollWidth");
     assert!(width.as_u64().unwrap() <= 375, "{width}");
+    // Labels of drawings are 9 px high at least; what is wider scrolls.
+    let labels = browser.value(
+        "Math.min(...[...document.querySelectorAll('.drawing svg')].map((svg) => \
+         11 * svg.getBoundingClientRect().width / Number(svg.getAttribute('width'))))",
+    );
+    assert!(labels.as_f64().unwrap() >= 9.0, "{labels}");
     let paper = browser.value("getComputedStyle(document.body).backgroundColor");
     assert_eq!(paper, "rgb(20, 23, 26)");
 }
@@ -302,7 +308,7 @@ const COLORS: &str = "(() => { \
             if (e.tagName !== 'text') last = paint ?? last; \
             else if (last) found[e.textContent.trim()] = last; } \
         for (const [name, color] of Object.entries(found)) \
-            all.push([name, svg.parentElement.id, hex(color)]); } \
+            all.push([name, svg.closest('figure').id, hex(color)]); } \
     return all; })()";
 
 /// Charts and figures have one color for each model.
