@@ -274,6 +274,11 @@ impl Found {
         let why = match read(&path) {
             Ok(bytes) => {
                 self.times = times(&String::from_utf8_lossy(&bytes));
+                // A process that works may be about to end the line.
+                if self.times.is_some() && !bytes.ends_with(b"\n") && self.process.is_none() {
+                    let why = format!("the last line of {} was not finished.", path.display());
+                    self.lacks("the end of the log", "", why);
+                }
                 "has no line with a time".to_owned()
             }
             Err(cause) if cause.kind() == ErrorKind::NotFound => "is not there".to_owned(),

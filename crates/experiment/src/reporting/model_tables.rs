@@ -40,7 +40,10 @@ fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> 
         let loss = scored.or(own.map(|loss| (loss, &model.held_out)));
         let row = TableRow {
             model: named(found, &model.name, several),
-            parameters: scores.map_or(0, |one| one.scores.parameters),
+            parameters: match scores {
+                Some(one) if one.scores.parameters > 0 => one.scores.parameters,
+                _ => model.parameters,
+            },
             best_epoch: summary.and_then(|summary| summary.best_epoch),
             held_out_loss: loss.map(|(loss, _)| loss),
             letter: String::new(),
