@@ -223,6 +223,12 @@ fn check_paper(browser: &mut Chromium) {
          .every((one) => getComputedStyle(one).breakAfter === 'avoid')",
     );
     assert_eq!(headings, true);
+    // What follows a table may be on another page, or all tables would ask for one page.
+    let ends = browser.value(
+        "[...document.querySelectorAll('tbody tr:last-child')] \
+         .every((one) => getComputedStyle(one).breakAfter === 'auto')",
+    );
+    assert_eq!(ends, true);
     // Neither is a caption parted within, nor a table that a page has room for.
     let whole = browser.value(
         "[...document.querySelectorAll('.caption, .table')] \
