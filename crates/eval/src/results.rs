@@ -169,6 +169,16 @@ impl BenchmarkResult {
         self.benchmark.coverage(&self.tasks).is_none_or(|coverage| coverage.is_whole())
     }
 
+    /// Whether a unit's tasks have as many items as in the published files, as far as those are
+    /// known.
+    pub fn has_all_items(&self, unit: &str) -> bool {
+        let has_all = |task: &TaskResult| {
+            let coverage = self.benchmark.coverage(std::slice::from_ref(task));
+            coverage.is_none_or(|coverage| coverage.resized == 0)
+        };
+        self.tasks.iter().filter(|task| self.unit_of(&task.name) == unit).all(has_all)
+    }
+
     /// The benchmark's title, and how much of it this is where that is not all.
     pub fn title(&self) -> String {
         let title = self.benchmark.title();
@@ -274,7 +284,7 @@ impl Measured {
 mod tests {
     use super::*;
     use crate::benchmarks::blimp::groups::{blimp_tasks, filtered_sizes, group_of};
-    use crate::benchmarks::{Blimp, BlimpFiltered, BlimpSupplement, Ewok, OtherPairs};
+    use crate::benchmarks::{Blimp, BlimpFiltered, BlimpSupplement, Ewok, Glue, OtherPairs};
 
     fn task(name: &str, correct: usize, items: usize) -> TaskResult {
         TaskResult::accuracy(name, correct, items, 0, 0)
@@ -353,6 +363,20 @@ mod tests {
         };
         assert_eq!(domains(2210), "EWoK");
         assert_eq!(domains(300), "EWoK, 8 of 11 tasks of another size");
+    }
+
+    #[test]
+    fn tasks_of_fewer_items_than_the_published_files_have_are_known() {
+        let tasks = vec![task("rte", 5, 138), task("wsc", 5, 52), task("cola", 5, 1043)];
+        let result = BenchmarkResult::of_tasks(&Glue, Rules::Year2024, tasks);
+        let has_all = ["rte", "wsc", "cola"].map(|name| result.has_all_items(name));
+        assert_eq!(has_all, [false, true, true]);
+        assert!(!result.is_whole());
+        // By the rules of 2023 the tasks of a group are its items.
+        let tasks = vec![task("wh_island", 5, 960), task("npi_present_1", 5, 9)];
+        let result = BenchmarkResult::of_tasks(&BlimpFiltered, Rules::Year2023, tasks);
+        let has_all = ["island_effects", "npi_licensing"].map(|name| result.has_all_items(name));
+        assert_eq!(has_all, [true, false]);
     }
 
     #[test]

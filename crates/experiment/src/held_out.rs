@@ -160,6 +160,14 @@ pub(crate) fn apart(are: &str, names: &[&str], all: &[&HeldOut], group: &[usize]
     format!("{RULE}: {are} {}.", parts.join("; "))
 }
 
+/// The letter of a group, counted from 0.
+pub(crate) fn letter(group: usize) -> String {
+    match u8::try_from(group) {
+        Ok(number @ ..26) => char::from(b'a' + number).to_string(),
+        _ => format!("z{}", group - 25),
+    }
+}
+
 /// A letter for each loss, which those have in common that compare, and a sentence on them; empty
 /// where all do. What has no loss has no letter.
 pub(crate) fn letters(all: &[Option<&HeldOut>]) -> (Vec<String>, String) {
@@ -172,10 +180,7 @@ pub(crate) fn letters(all: &[Option<&HeldOut>]) -> (Vec<String>, String) {
     }
     let mut parts = Vec::new();
     for (group, members) in groups.iter().enumerate() {
-        let letter = match u8::try_from(group) {
-            Ok(number @ ..26) => char::from(b'a' + number).to_string(),
-            _ => format!("z{}", group - 25),
-        };
+        let letter = letter(group);
         members.iter().for_each(|&member| letters[places[member]].clone_from(&letter));
         let (base, own) = (with_loss[groups[0][0]], with_loss[members[0]]);
         parts.extend(base.difference(own).map(|why| format!("{letter}: {why}")));

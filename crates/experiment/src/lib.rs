@@ -38,6 +38,7 @@ pub mod recipe;
 mod remarks;
 pub mod reporting;
 pub mod run;
+pub mod scored_items;
 pub mod stage;
 mod teacher_folders;
 pub mod tokenizers;

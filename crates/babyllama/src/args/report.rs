@@ -17,7 +17,8 @@ Examples:
   babyllama report runs/quickstart runs/trial --output compared.html
   babyllama report runs/quickstart --figures figures --png
   babyllama report runs/quickstart --csv metrics.csv
-  babyllama report runs/sweeps/quickstart --csv trials.csv")]
+  babyllama report runs/sweeps/quickstart --csv trials.csv
+  babyllama report runs/sweeps/two --csv trials.csv --study two/student")]
 pub struct ReportArgs {
     /// Folders that `run`, `pretrain`, `distill`, `evaluate`, `finetune` or `sweep` filled; several
     /// are shown side by side.
@@ -37,4 +38,7 @@ pub struct ReportArgs {
     /// for pandas and R.
     #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub csv: Option<PathBuf>,
+    /// The study whose trials --csv writes, where the sweep has several.
+    #[arg(long, value_name = "NAME", requires = "csv")]
+    pub study: Option<String>,
 }

@@ -14,7 +14,7 @@ use report::csv::{BEGINNING, MetricsSource, write_metrics};
 use report::figures::{Formats, write_folder};
 use report::format::counted;
 use sweep::export;
-use sweep::report::{is_sweep, trials_csv};
+use sweep::report::{is_sweep, sweep_around, trials_csv};
 
 use crate::args::ReportArgs;
 use crate::console;
@@ -29,9 +29,13 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
     let page = page(&args.runs)?;
     let _output = outputs::prepare_file(&output, &[], Kind::Beginning(reporting::BEGINNING))?;
     let trials = match (&args.runs[..], &args.csv) {
-        ([only], Some(_)) => trials_csv(only).transpose()?,
+        ([only], Some(_)) => trials_csv(only, args.study.as_deref()).transpose()?,
         _ => None,
     };
+    if let (Some(study), None) = (&args.study, &trials) {
+        return Err(WrongUsage(format!("--study {study}: no single sweep is named")))
+            .hint("name the folder of one sweep, or leave out --study");
+    }
     let check = |file| check_csv(file, &output, &args.runs, trials.as_deref());
     let _csv = args.csv.as_deref().map(check).transpose()?;
     if let Some(folder) = args.figures.as_deref() {
@@ -102,13 +106,15 @@ pub(super) fn page(folders: &[PathBuf]) -> anyhow::Result<Page> {
 
 /// Refuses a folder for figures that holds something else, among whose files they would stand.
 fn check_figures(folder: &Path, runs: &[PathBuf]) -> anyhow::Result<()> {
+    let sweep = sweep_around(folder);
     let kind = match runs.iter().any(|run| outputs::same(run, folder)) {
         _ if is_sweep(folder) => Some("a sweep"),
+        _ if sweep.is_some() => Some("a part of a sweep"),
         true => Some("what the report is about"),
         false => outputs::kind_of(folder),
     };
     let Some(kind) = kind else { return Ok(()) };
-    let place = outputs::run_around(folder).unwrap_or_else(|| folder.to_owned());
+    let place = sweep.or(outputs::run_around(folder)).unwrap_or_else(|| folder.to_owned());
     Err(WrongUsage(format!("--figures {}: the folder holds {kind}", folder.display()))).hint(
         format!(
             "name a folder for the figures alone: --figures {}",

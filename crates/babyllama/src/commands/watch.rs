@@ -167,6 +167,7 @@ mod tests {
             title: "Loss".into(),
             caption: String::new(),
             is_log: false,
+            is_measured: false,
             series: vec![Series { name: "m".into(), place: 0, x, y: vec![value] }],
             figure: None,
         };

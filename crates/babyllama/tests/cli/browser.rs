@@ -97,6 +97,18 @@ fn check_zoom(browser: &mut Chromium) {
          s.dispatchEvent(new Event('input')); }",
     );
     assert_eq!(range(browser), zoomed);
+    // It moves no measured value.
+    let measured = "report.charts.filter((chart) => chart.data.measured)";
+    let is_as_measured = format!(
+        "{measured}.length > 0 && {measured}.every(({{ plot, data }}) => \
+         data.series.every((one, index) => JSON.stringify(one.y) === \
+         JSON.stringify(plot.data[index + 1].filter((value) => value !== undefined))))"
+    );
+    assert_eq!(browser.value(&is_as_measured), true);
+    let is_smoothed = "report.charts.some(({ plot, data }) => data.series.some((one, index) => \
+         JSON.stringify(one.y) !== \
+         JSON.stringify(plot.data[index + 1].filter((value) => value !== undefined))))";
+    assert_eq!(browser.value(is_smoothed), true);
     browser.click(&format!("{CHART}.figure.querySelector('.save button:last-child')"));
     browser.until(&format!("{CHART}.plot.scales.x.min <= {}", whole.0));
 }
@@ -150,6 +162,12 @@ fn check_narrow(browser: &mut Chromium) {
     browser.until("report.charts[0].plot.width <= 375");
     let width = browser.value("document.documentElement.scrollWidth");
     assert!(width.as_u64().unwrap() <= 375, "{width}");
+    // Labels of drawings are 9 px high at least; what is wider scrolls.
+    let labels = browser.value(
+        "Math.min(...[...document.querySelectorAll('.drawing svg')].map((svg) => \
+         11 * svg.getBoundingClientRect().width / Number(svg.getAttribute('width'))))",
+    );
+    assert!(labels.as_f64().unwrap() >= 9.0, "{labels}");
     let paper = browser.value("getComputedStyle(document.body).backgroundColor");
     assert_eq!(paper, "rgb(20, 23, 26)");
 }
@@ -205,6 +223,12 @@ fn check_paper(browser: &mut Chromium) {
          .every((one) => getComputedStyle(one).breakAfter === 'avoid')",
     );
     assert_eq!(headings, true);
+    // What follows a table may be on another page, or all tables would ask for one page.
+    let ends = browser.value(
+        "[...document.querySelectorAll('tbody tr:last-child')] \
+         .every((one) => getComputedStyle(one).breakAfter === 'auto')",
+    );
+    assert_eq!(ends, true);
     // Neither is a caption parted within, nor a table that a page has room for.
     let whole = browser.value(
         "[...document.querySelectorAll('.caption, .table')] \
@@ -290,7 +314,7 @@ const COLORS: &str = "(() => { \
             if (e.tagName !== 'text') last = paint ?? last; \
             else if (last) found[e.textContent.trim()] = last; } \
         for (const [name, color] of Object.entries(found)) \
-            all.push([name, svg.parentElement.id, hex(color)]); } \
+            all.push([name, svg.closest('figure').id, hex(color)]); } \
     return all; })()";
 
 /// Charts and figures have one color for each model.
@@ -355,6 +379,21 @@ fn a_watched_page_takes_what_is_new_and_keeps_its_zoom() {
     assert_eq!(browser.value(&kept), true, "the chart is the same, with its zoom");
     let [svg, csv] = saved(&mut browser, &format!("{loss}.figure"));
     assert!(svg.starts_with("<svg ") && csv.lines().count() == 61, "{csv:.200}");
+    // The next model begins: the curves are drawn anew where the reader has zoomed to, and what is
+    // hidden stays so.
+    browser.click(&format!("{loss}.plot.root.querySelectorAll('.u-series .u-label')[1]"));
+    browser.until(&format!("{loss}.plot.series[1].show === false"));
+    workspace.write("runs/live/models/another/metrics.jsonl", steps(20));
+    let recipe = "name = \"live\"\n[models.another]\n[models.student]\n";
+    workspace.write("runs/live/recipe.toml", recipe);
+    browser.until(&format!("{loss}.data.series.length === 2 && {loss}.plot.series.length === 3"));
+    let kept = format!(
+        "[{loss}.plot.scales.x.min, {loss}.plot.scales.x.max, \
+         ...{loss}.plot.series.slice(1).map((one) => [one.label, one.show])]"
+    );
+    browser.until(&format!("{loss}.plot.scales.x.max === 20"));
+    let expected = json!([10, 20, ["another", true], ["student", false]]);
+    assert_eq!(browser.value(&kept), expected);
     assert_eq!(browser.problems, Vec::<String>::new());
 }
 

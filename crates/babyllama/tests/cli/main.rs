@@ -35,6 +35,7 @@ mod precision;
 mod report;
 mod report_damage;
 mod report_figures;
+mod report_scores;
 mod run;
 mod runs;
 mod stale;

@@ -97,6 +97,15 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     workspace.babyllama(&trials).done();
     workspace.babyllama(&trials).done();
     assert_eq!(workspace.text("trials.csv"), csv);
+    let written = format!("by babyllama {}", env!("CARGO_PKG_VERSION"));
+    for part in [&written[..], "trained on ", "Z to 20", "1 thread"] {
+        assert!(page.contains(part), "{part}: {page:.2000}");
+    }
+    for part in ["trials", "trials/00000", "shared"] {
+        let figures = format!("report {PLACE} --output page.html --figures {PLACE}/{part}");
+        let refusal = workspace.babyllama(&figures).refused(2).names(&["a part of a sweep"]);
+        refusal.advises(&format!("--figures {PLACE}/figures"));
+    }
     let run = "runs/trial-of-best";
     fs::create_dir_all(workspace.path(run)).unwrap();
     workspace.copy(&format!("{PLACE}/trials/00000/models/student"), run);
@@ -263,6 +272,18 @@ fn fine_tuning_is_searched_for_each_model_and_task() {
     }
     workspace.babyllama(&format!("sweep best {PLACE}")).refused(2).names(&["2 studies"]);
     let study = "--study small/student/rte";
+    let csv = format!("report {PLACE} --output page.html --csv trials.csv");
+    workspace
+        .babyllama(&csv)
+        .refused(1)
+        .names(&["small/student/rte, small/teacher/rte", "--study"]);
+    workspace.babyllama(&format!("{csv} --study other")).refused(1).names(&["no study other"]);
+    workspace.babyllama(&format!("{csv} {study}")).done();
+    let exported = format!("sweep export {PLACE} csv {study} --output exported.csv");
+    workspace.babyllama(&exported).done();
+    assert_eq!(workspace.text("trials.csv"), workspace.text("exported.csv"));
+    let of_run = format!("report runs/small --output page.html --csv m.csv {study}");
+    workspace.babyllama(&of_run).refused(2).names(&["no single sweep"]);
     workspace.babyllama(&format!("sweep best {PLACE} {study} --output ft.toml")).done();
     let score = trials(&workspace)
         .iter()

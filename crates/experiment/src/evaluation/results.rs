@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::ModelSelection;
 use crate::error::{Context, Result, refuse};
-use crate::{files, outputs};
+use crate::{files, outputs, scored_items};
 
-/// Writes a benchmark's scores and answers into a model's folder. What `evaluate all` recorded of
-/// them before counts no more.
+/// Writes a benchmark's scores and answers into a model's folder, with the place and a hash of the
+/// items. What `evaluate all` recorded of them before counts no more.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -26,7 +26,9 @@ pub fn keep(outcome: &Outcome, model: &Path, data: &Path, precision: Arithmetic)
     let _lock = outputs::lock_waiting(&folder);
     files::remove(&model.join("stages").join(format!("{name}.json")))?;
     files::write_text(&folder.join("predictions.jsonl"), &predictions::to_lines(outcome))?;
-    let record = json!({ "data": shown(data), "precision": precision.to_string() });
+    let items = scored_items::hash_of(outcome.result.benchmark, data);
+    let precision = precision.to_string();
+    let record = json!({ "data": shown(data), "items": items, "precision": precision });
     files::write_json(&folder.join(DATA), &record)?;
     files::write_json(&folder.join("result.json"), &outcome.result)
 }

@@ -101,6 +101,7 @@ pub(super) fn chart(
         title: title.to_owned(),
         caption: caption.to_owned(),
         is_log,
+        is_measured: is_measured_seldom,
         figure: (!series.is_empty()).then_some(drawn),
         series,
     }

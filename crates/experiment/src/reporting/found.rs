@@ -7,8 +7,7 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use base::hash;
-use eval::{Benchmark, Rules, Task};
+use eval::{Benchmark, Outcome, Rules, Task};
 use report::format::in_one_line;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +19,7 @@ use crate::lock;
 use crate::run::clean::entries;
 use crate::run::exposure;
 use crate::run::samples::Sample;
+use crate::scored_items;
 use crate::stage::Record;
 
 /// What a folder holds.
@@ -69,49 +69,89 @@ pub(super) struct FoundScores {
     pub(super) samples: Vec<Sample>,
     /// Where the items of a benchmark are, by its name.
     pub(super) data: BTreeMap<&'static str, Items>,
+    /// Of benchmarks with several sets of items, which set this is, by their names.
+    pub(super) set_names: BTreeMap<&'static str, String>,
+    /// The scores of further sets.
+    pub(super) further: Vec<FoundScores>,
 }
 
 /// The items of a benchmark.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Items {
     pub(super) place: PathBuf,
-    /// Of names and contents of the files, once it is asked for; none where they cannot be read.
-    hash: OnceCell<Option<String>>,
+    benchmark: &'static dyn Benchmark,
+    /// Of names and contents of the files when they were scored, where that is recorded.
+    scored: Option<String>,
+    /// The same of the files now, once it is asked for; none where they cannot be read.
+    now: OnceCell<Option<String>>,
 }
 
 impl Items {
-    pub(super) fn at(place: PathBuf) -> Self {
-        Self { place, hash: OnceCell::new() }
+    pub(super) fn new(
+        benchmark: &'static dyn Benchmark,
+        place: PathBuf,
+        scored: Option<String>,
+    ) -> Self {
+        Self { place, benchmark, scored, now: OnceCell::new() }
     }
 
-    /// Whether they are the same as others, as far as both can be read.
+    fn now(&self) -> Option<&String> {
+        self.now.get_or_init(|| scored_items::hash_of(self.benchmark, &self.place)).as_ref()
+    }
+
+    /// Whether the files are others now than those that were scored, as far as that is recorded.
+    pub(super) fn are_edited(&self) -> bool {
+        self.scored.as_ref().zip(self.now()).is_some_and(|(scored, now)| scored != now)
+    }
+
+    /// Whether they are the same as others, as far as both are known.
     fn are(&self, other: &Self) -> bool {
-        let hash = |items: &Self| items.hash.get_or_init(|| hash_of(&items.place)).clone();
-        self.place == other.place
-            || hash(self).zip(hash(other)).is_none_or(|(one, other)| one == other)
+        let hash = |items: &Self| items.scored.clone().or_else(|| items.now().cloned());
+        let is_one_place = self.place == other.place;
+        match self.scored.as_ref().zip(other.scored.as_ref()) {
+            Some((one, other)) => one == other,
+            None if is_one_place => true,
+            None => hash(self).zip(hash(other)).is_none_or(|(one, other)| one == other),
+        }
     }
 }
 
 impl FoundScores {
+    /// Scores of which nothing is known yet.
+    pub(super) fn of(scores: ModelScores) -> Self {
+        Self {
+            scores,
+            rules: None,
+            held_out_loss: None,
+            held_out: HeldOut::default(),
+            samples: Vec::new(),
+            data: BTreeMap::new(),
+            set_names: BTreeMap::new(),
+            further: Vec::new(),
+        }
+    }
+
+    /// What the scores of a benchmark are called: with the set where there are several.
+    pub(super) fn title(&self, outcome: &Outcome) -> String {
+        let (title, benchmark) = (outcome.result.title(), outcome.result.benchmark);
+        match self.set_names.get(benchmark.name()) {
+            Some(set) => format!("{title}, {set}"),
+            None => title,
+        }
+    }
+
+    /// All scores of choices, of every set, by what they are called.
+    pub(super) fn titled(&self) -> Vec<(String, f64)> {
+        let sets = [self].into_iter().chain(&self.further);
+        let scores = sets.flat_map(|set| set.scores.outcomes.iter().map(move |it| (set, it)));
+        scores.map(|(set, outcome)| (set.title(outcome), outcome.result.score)).collect()
+    }
+
     /// Whether the items of a benchmark are those of other scores, as far as both can be read.
     pub(super) fn has_items_of(&self, other: &Self, benchmark: &dyn Benchmark) -> bool {
         let [one, other] = [self, other].map(|scores| scores.data.get(benchmark.name()));
         one.zip(other).is_none_or(|(one, other)| one.are(other))
     }
-}
-
-/// A hash of the names and contents of a benchmark's files; none where they cannot be read.
-fn hash_of(place: &Path) -> Option<String> {
-    if place.is_file() {
-        return hash::of_file(place).ok();
-    }
-    let files = entries(place).ok()?.into_iter().filter(|path| path.is_file());
-    let line = |path: PathBuf| {
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        Some(format!("{name} {}\n", hash::of_file(&path).ok()?))
-    };
-    let lines = files.map(line).collect::<Option<String>>()?;
-    (!lines.is_empty()).then(|| hash::of_bytes(lines.as_bytes()))
 }
 
 /// Files of settings and scores are no larger.
@@ -274,6 +314,11 @@ impl Found {
         let why = match read(&path) {
             Ok(bytes) => {
                 self.times = times(&String::from_utf8_lossy(&bytes));
+                // A process that works may be about to end the line.
+                if self.times.is_some() && !bytes.ends_with(b"\n") && self.process.is_none() {
+                    let why = format!("the last line of {} was not finished.", path.display());
+                    self.lacks("the end of the log", "", why);
+                }
                 "has no line with a time".to_owned()
             }
             Err(cause) if cause.kind() == ErrorKind::NotFound => "is not there".to_owned(),

@@ -74,8 +74,23 @@ fn block(mut figure: report::Figure, sentence: &str) -> Block {
 pub(super) fn fits(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
     let mut blocks = Vec::new();
     for &benchmark in BENCHMARKS {
+        let titles = named
+            .iter()
+            .filter_map(|(name, _, one)| Some((name, one.title(one.scores.outcome(benchmark)?))));
+        let titles: Vec<(&String, String)> = titles.collect();
+        let Some(called) = most(titles.iter().map(|(_, title)| title)) else { continue };
+        let others = titles.iter().filter(|(_, title)| title != called);
+        let others: Vec<String> = others.map(|(name, title)| format!("{name} ({title})")).collect();
+        let other_items = match others.is_empty() {
+            true => String::new(),
+            false => format!("Left out, as their items are others: {}.", others.join("; ")),
+        };
         let point = |(name, found, one): &Named<'_>| {
-            let y = 100.0 * one.scores.outcome(benchmark)?.result.score;
+            let outcome = one.scores.outcome(benchmark)?;
+            let y = 100.0 * outcome.result.score;
+            if one.title(outcome) != *called {
+                return None;
+            }
             let (x, model, group) = (one.held_out_loss?, name.clone(), found.name.clone());
             (x.is_finite() && y.is_finite()).then_some(FitPoint { model, group, x, y })
         };
@@ -84,18 +99,26 @@ pub(super) fn fits(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
             Some(Measured { name: one.0.clone(), held_out: &one.2.held_out, value })
         });
         let points: Vec<Measured<'_, FitPoint>> = points.collect();
-        let title = format!("{} against held-out loss", benchmark.title());
-        let y = format!("{}, percent", benchmark.title());
+        let title = format!("{called} against held-out loss");
+        let y = format!("{called}, percent");
         match groups(&title, &points, |points| points.len() >= LINE) {
             Ok(groups) => blocks.extend(groups.into_iter().map(|group| {
                 let points: Vec<FitPoint> = group.members.into_iter().cloned().collect();
                 let x = "held-out loss, nats per token";
-                block(fit(&group.title, x, &y, &points, palette), &group.left_out)
+                let sentences = format!("{} {other_items}", group.left_out);
+                block(fit(&group.title, x, &y, &points, palette), sentences.trim())
             })),
             Err(missing) => blocks.push(*missing),
         }
     }
     blocks
+}
+
+/// What most scores are called; of equal counts the first.
+fn most<'a>(titles: impl Iterator<Item = &'a String> + Clone) -> Option<&'a String> {
+    let count = |title: &String| titles.clone().filter(|other| *other == title).count();
+    let all: Vec<&String> = titles.clone().collect();
+    all.into_iter().rev().max_by_key(|title| count(title))
 }
 
 /// A model with the words of its training text and its loss.

@@ -30,6 +30,7 @@ use crate::outputs::{Kind, same};
 use crate::run::clean::entries;
 use found::Found;
 
+pub use records::machines_of;
 pub use watched::{stamp, stamp_of};
 
 /// The name of the page in the folder of a run.

@@ -1,10 +1,9 @@
 //! Tables of the models: what they came to, how they were trained, and what they have seen.
 
-use eval::Outcome;
 use report::format::{NOTHING, duration, grouped, short};
 use report::{Align, Table, TableRow, closing_table};
 
-use super::found::Found;
+use super::found::{Found, FoundScores};
 use super::models::FoundModel;
 use super::named;
 use crate::held_out::{self, HeldOut};
@@ -12,9 +11,9 @@ use crate::held_out::{self, HeldOut};
 /// Losses, scores, speed and seeds as at the end of a run, and a sentence on losses that do not
 /// compare.
 pub(super) fn results(all: &[Found]) -> Option<(String, Table)> {
-    let outcomes = all.iter().flat_map(|found| &found.scores).flat_map(|one| &one.scores.outcomes);
+    let scores = all.iter().flat_map(|found| &found.scores).flat_map(FoundScores::titled);
     let mut titles: Vec<String> = Vec::new();
-    for title in outcomes.map(|outcome| outcome.result.title()) {
+    for (title, _) in scores {
         if !titles.contains(&title) {
             titles.push(title);
         }
@@ -33,18 +32,20 @@ type Row<'a> = (TableRow, Option<&'a HeldOut>);
 fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> {
     let models = found.models.iter().map(|model| {
         let scores = found.scores.iter().find(|one| one.scores.name == model.name);
-        let outcomes = scores.map_or(&[][..], |one| &one.scores.outcomes);
         let summary = model.summary;
         let own = summary.and_then(|summary| summary.best_loss);
         let scored = scores.and_then(|one| one.held_out_loss.map(|loss| (loss, &one.held_out)));
         let loss = scored.or(own.map(|loss| (loss, &model.held_out)));
         let row = TableRow {
             model: named(found, &model.name, several),
-            parameters: scores.map_or(0, |one| one.scores.parameters),
+            parameters: match scores {
+                Some(one) if one.scores.parameters > 0 => one.scores.parameters,
+                _ => model.parameters,
+            },
             best_epoch: summary.and_then(|summary| summary.best_epoch),
             held_out_loss: loss.map(|(loss, _)| loss),
             letter: String::new(),
-            pairs: shares(outcomes, titles),
+            pairs: shares(scores, titles),
             tokens_per_second: summary.and_then(|summary| summary.tokens_per_second()),
             minutes: summary.map(|summary| summary.seconds / 60.0),
             seed: model.seed.and_then(|seed| u64::try_from(seed).ok()),
@@ -61,7 +62,7 @@ fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> 
             model: named(found, &one.scores.name, several),
             parameters: one.scores.parameters,
             held_out_loss: one.held_out_loss,
-            pairs: shares(&one.scores.outcomes, titles),
+            pairs: shares(Some(one), titles),
             ..TableRow::default()
         };
         (row, one.held_out_loss.map(|_| &one.held_out))
@@ -73,11 +74,9 @@ fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> 
     models.chain(others.filter(is_known)).collect()
 }
 
-fn shares(outcomes: &[Outcome], titles: &[String]) -> Vec<Option<f64>> {
-    let share = |title: &String| {
-        let mut found = outcomes.iter().filter(|outcome| outcome.result.title() == *title);
-        found.next().map(|outcome| outcome.result.score)
-    };
+fn shares(scores: Option<&FoundScores>, titles: &[String]) -> Vec<Option<f64>> {
+    let own = scores.map(FoundScores::titled).unwrap_or_default();
+    let share = |title: &String| own.iter().find(|(known, _)| known == title).map(|(_, it)| *it);
     titles.iter().map(share).collect()
 }
 

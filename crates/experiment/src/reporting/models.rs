@@ -3,9 +3,12 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use model::hugging_face::load_any_config;
+
 use super::found::Found;
 use super::log::Log;
 use crate::held_out::HeldOut;
+use crate::run::clean::entries;
 use crate::stage::{Record, StageEnd};
 use crate::training_log::TrainingSummary;
 use crate::verify::{FINAL, FINISHED};
@@ -13,6 +16,8 @@ use crate::verify::{FINAL, FINISHED};
 /// A model that was or is trained.
 pub(super) struct FoundModel {
     pub(super) name: String,
+    /// Its weights, by the settings beside them; 0 where they are not there yet.
+    pub(super) parameters: u64,
     pub(super) log: Option<Log>,
     pub(super) summary: Option<TrainingSummary>,
     pub(super) is_finished: bool,
@@ -60,6 +65,7 @@ pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<
     found.models.push(FoundModel {
         held_out: HeldOut { sequence_length, ..found.held_out.clone() },
         name: name.to_owned(),
+        parameters: parameters(folder),
         log,
         summary,
         is_finished,
@@ -69,6 +75,15 @@ pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<
         is_teacher,
         seed,
     });
+}
+
+/// The number of a model's weights: of the best or the last ones, or of a checkpoint.
+fn parameters(folder: &Path) -> u64 {
+    let checkpoints = entries(&folder.join("checkpoints")).unwrap_or_default();
+    let places =
+        [FINAL, train::best::FOLDER].map(|name| folder.join(name)).into_iter().chain(checkpoints);
+    let config = places.into_iter().find_map(|place| load_any_config(&place).ok());
+    config.map_or(0, |config| config.parameter_count() as u64)
 }
 
 /// The record of the end of a model's training: its stage's, or the copy beside the weights where

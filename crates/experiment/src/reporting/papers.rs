@@ -1,6 +1,6 @@
 //! The papers' figures, of one's own models, with what the papers print beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use eval::macro_average;
 use eval::reference::{Track, of_year};
@@ -29,11 +29,13 @@ pub(super) fn violins(models: &[ModelScores], rules: Rules, palette: &Palette) -
     let mut figures = Vec::new();
     for &benchmark in BENCHMARKS.iter().filter(|one| one.kind().is_fine_tuned()) {
         let mut scores: BTreeMap<&str, Vec<ViolinScore>> = BTreeMap::new();
-        let mut marks = Vec::new();
+        let (mut marks, mut cut) = (Vec::new(), BTreeSet::new());
         for model in models {
             let mut own: BTreeMap<&str, Vec<ViolinScore>> = BTreeMap::new();
             for (of, seed, task) in model.every_finetuned() {
                 if of == benchmark {
+                    let coverage = benchmark.coverage(std::slice::from_ref(task));
+                    cut.extend(coverage.filter(|it| it.resized > 0).map(|_| task.name.as_str()));
                     let (model, score) = (model.name.clone(), 100.0 * task.score);
                     own.entry(&task.name).or_default().push(ViolinScore { model, seed, score });
                 }
@@ -64,7 +66,15 @@ pub(super) fn violins(models: &[ModelScores], rules: Rules, palette: &Palette) -
             scores.into_iter().map(|(task, scores)| Violin { task: task.to_owned(), scores });
         let title = format!("{} of fine-tuned models", benchmark.title());
         let drawn: Vec<Violin> = drawn.collect();
-        figures.push(violin(&title, "score, percent", &drawn, &marks, palette));
+        let mut figure = violin(&title, "score, percent", &drawn, &marks, palette);
+        if !cut.is_empty() {
+            let cut = cut.into_iter().collect::<Vec<_>>().join(", ");
+            figure.caption += &format!(
+                " Own scores of {cut} are of fewer items than published, and do not compare with \
+                 printed ones."
+            );
+        }
+        figures.push(figure);
     }
     figures
 }
@@ -85,7 +95,7 @@ pub(super) fn beside_printed(
         let (mut own, mut in_part) = (Vec::new(), Vec::new());
         for model in models {
             let results = model.results(benchmark, rules);
-            let whole = results.iter().filter(|one| one.is_whole() && has_all_tasks(one));
+            let whole = results.iter().filter(|one| is_whole(one));
             let whole: Vec<f64> = whole.map(|one| 100.0 * one.score).collect();
             if !whole.is_empty() {
                 own.push((model.name.clone(), mean_and_deviation(&whole)));
@@ -123,17 +133,23 @@ pub(super) fn beside_printed(
     (!drawn.is_empty()).then_some(figure)
 }
 
-/// Whether a fine-tuned benchmark's mean is that of all its tasks, as printed ones are.
-fn has_all_tasks(result: &BenchmarkResult) -> bool {
-    match result.benchmark.kind() {
-        Kind::FineTuned(tasks) => result.tasks.len() >= tasks.len(),
-        _ => true,
-    }
+/// Whether a mean is that of all tasks, as printed ones are; the sizes of MSGS's are not known.
+fn is_whole(result: &BenchmarkResult) -> bool {
+    let tasks = match result.benchmark.kind() {
+        Kind::FineTuned(tasks) => tasks.len(),
+        _ => 0,
+    };
+    result.is_whole() && result.tasks.len() >= tasks
 }
 
 /// Right answers by group, with the mark of the paired test against the first model; `left_out` is
 /// a sentence on models that are not drawn.
-pub(super) fn groups(models: &[Answers<'_>], left_out: &str, palette: &Palette) -> Option<Figure> {
+pub(super) fn groups(
+    title: &str,
+    models: &[Answers<'_>],
+    left_out: &str,
+    palette: &Palette,
+) -> Option<Figure> {
     let [first, ..] = models else { return None };
     let result = &first.outcome.result;
     let mut drawn = Vec::new();
@@ -157,7 +173,7 @@ pub(super) fn groups(models: &[Answers<'_>], left_out: &str, palette: &Palette) 
             });
         }
     }
-    let title = format!("{} by group", result.title());
+    let title = format!("{title} by group");
     let mut figure = bars(&title, "right answers, percent", &drawn, palette);
     let parts = ["95 % intervals over items.", tasks::MARKS, &figure.caption, left_out];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();

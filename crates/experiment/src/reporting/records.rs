@@ -1,12 +1,14 @@
 //! The records that finished stages left in `stages/`, and what the stages ran on.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use report::format::{NOTHING, duration};
 use report::{Align, Table};
 
-use super::found::Found;
+use super::found::{Found, read as read_file};
 use super::named;
+use crate::held_out;
 use crate::machine::Machine;
 use crate::run::clean::entries;
 use crate::stage::Record;
@@ -24,6 +26,14 @@ pub(super) fn read(found: &mut Found, folder: &Path, before: &str) {
     }
 }
 
+/// The machines that the finished stages of a run ran on, in a line each.
+pub fn machines_of(run: &Path) -> BTreeSet<String> {
+    let paths = entries(&run.join("stages")).unwrap_or_default();
+    let record = |path: &PathBuf| serde_json::from_slice::<Record>(&read_file(path).ok()?).ok();
+    let ends = paths.iter().filter_map(|path| record(path)?.end);
+    ends.map(|end| end.machine.line()).collect()
+}
+
 /// A piece of work that a report is about.
 struct Work {
     name: String,
@@ -34,23 +44,38 @@ struct Work {
 }
 
 /// Stages and trainings by the time of their end, with what they took and ran on; a caption of
-/// the machine where it is one.
+/// the machines, which have a letter each where they are several.
 pub(super) fn machines(all: &[Found]) -> Option<(String, Table)> {
     let works: Vec<Work> = all.iter().flat_map(|found| works(found, all.len() > 1)).collect();
-    let first = works.first()?.machine.line();
-    let is_one = works.iter().all(|work| work.machine.line() == first);
+    let mut lines: Vec<String> = Vec::new();
+    for line in works.iter().map(|work| work.machine.line()) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let first = lines.first()?;
+    let is_one = lines.len() == 1;
+    let letter_of = |work: &Work| {
+        let place = lines.iter().position(|line| *line == work.machine.line());
+        held_out::letter(place.unwrap_or(0))
+    };
     let heads = [("stage", Align::Left), ("ended", Align::Left), ("time", Align::Right)];
     let machine = [("machine", Align::Left)].into_iter().filter(|_| !is_one);
     let mut table = Table::new(heads.into_iter().chain(machine));
     for work in &works {
         let time = if work.time.is_empty() { NOTHING } else { &work.time };
         let mut row = vec![work.name.clone(), time.to_owned(), duration(work.seconds)];
-        row.extend(Some(work.machine.line()).filter(|_| !is_one));
+        row.extend((!is_one).then(|| letter_of(work)));
         table.push(row);
     }
     let what = "What ran and how long: of stages that were continued the last part, of \
                 fine-tunings the steps of all.";
-    let caption = if is_one { format!("{what} All of it on: {first}.") } else { what.to_owned() };
+    let machines = lines.iter().enumerate();
+    let machines = machines.map(|(place, line)| format!("{}: {line}", held_out::letter(place)));
+    let caption = match is_one {
+        true => format!("{what} All of it on: {first}."),
+        false => format!("{what} Machines: {}.", machines.collect::<Vec<_>>().join("; ")),
+    };
     Some((caption, table))
 }
 

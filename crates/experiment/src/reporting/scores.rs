@@ -1,6 +1,5 @@
 //! Scores in the folders of runs, evaluations and fine-tunings.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use eval::age_of_acquisition::AgeScore;
@@ -17,12 +16,13 @@ use serde_json::Value;
 use super::found::{Found, FoundScores, Items, read};
 use super::records;
 use crate::evaluation::all::model_scores::ModelScores;
-use crate::evaluation::results::{DATA, SAMPLES};
+use crate::evaluation::results::{DATA, SAMPLES, distinct};
 use crate::finetuning::result::FinetuneResult;
 use crate::held_out::{HeldOut, text_of};
 use crate::run::clean::entries;
 use crate::run::evaluation::{RunScores, file_name, stage_name};
 use crate::run::samples::{LARGEST, Sample};
+use crate::scored_items;
 use crate::stage::{Record, Stage};
 
 /// Reads `evaluation/` of a run.
@@ -91,46 +91,56 @@ fn read_models(path: &Path) -> Option<Vec<String>> {
 
 fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
     let name = run.models.join(" + ");
-    let mut scores = ModelScores::of(&name, &name, run.parameters);
-    let (mut data, mut rules) = (BTreeMap::<_, Items>::new(), None);
-    for (place, result) in run.pairs {
-        rules = Some(result.rules);
-        let items = match place.as_str() {
-            "builtin" => found.folder.join("corpus/pairs"),
-            place => PathBuf::from(place),
-        };
-        if let Some(first) = data.get(result.benchmark.name()) {
-            let why = format!(
-                "tables and figures are of {}; those of {place} are in the run's table.md.",
-                first.place.display()
-            );
-            found.lacks(&format!("scores of a second set, {}", result.title()), &name, why);
-            continue;
+    let mut sets = vec![FoundScores::of(ModelScores::of(&name, &name, run.parameters))];
+    let folder_of = |place: &String| match place.as_str() {
+        "builtin" => found.folder.join("corpus/pairs"),
+        place => PathBuf::from(place),
+    };
+    let folders: Vec<PathBuf> = run.pairs.keys().map(folder_of).collect();
+    let record = found.records.get(&stage_name(&run.models)).cloned();
+    for (((place, result), items), set_name) in
+        run.pairs.iter().zip(&folders).zip(distinct(&folders))
+    {
+        let benchmark = result.benchmark;
+        let is_further = |set: &FoundScores| set.data.contains_key(benchmark.name());
+        let index = sets.iter().position(|set| !is_further(set)).unwrap_or(sets.len());
+        if index == sets.len() {
+            sets.push(FoundScores::of(ModelScores::of(&name, &name, 0)));
         }
-        data.insert(result.benchmark.name(), Items::at(items));
-        let answers = run.answers.get(&place).map(|file| folder.join(file));
+        let scored = run.items_of(place, record.as_ref());
+        let items = Items::new(benchmark, items.clone(), scored);
+        let set = &mut sets[index];
+        set.rules = Some(result.rules);
+        set.data.insert(benchmark.name(), items);
+        let is_one = run.pairs.values().filter(|other| other.benchmark == benchmark).count() == 1;
+        set.set_names.extend((!is_one).then(|| (benchmark.name(), set_name)));
+        let answers = run.answers.get(place).map(|file| folder.join(file));
         if let Some(path) = answers.as_ref().filter(|path| !is_in(path, folder)) {
             let why = format!("{} is no file beside the scores.", path.display());
             found.lacks("answers", &name, why);
         }
         let answers = answers.filter(|path| is_in(path, folder));
-        let predictions = answers.and_then(|path| answers_of(found, &path, &result));
+        let predictions = answers.and_then(|path| answers_of(found, &path, result));
         let predictions = predictions.unwrap_or_default();
-        scores.outcomes.push(Outcome { result, predictions });
+        let outcome = Outcome { result: result.clone(), predictions };
+        sets[index].scores.outcomes.push(outcome);
     }
+    let held_out = run.held_out.unwrap_or_else(|| held_out_of(found, &run.models));
+    for set in &mut sets {
+        (set.held_out_loss, set.held_out) = (run.held_out_loss, held_out.clone());
+    }
+    let mut main = sets.remove(0);
     if let Some(value) = run.held_out_loss {
         if run.sources.is_empty() {
             let why = "these scores are of a version of the program that did not measure it.";
             found.lacks("loss by source of text", &name, why);
         }
-        scores.measured.push(loss(value, run.sources));
+        main.scores.measured.push(loss(value, run.sources));
     }
     if let ([_], true) = (&run.models[..], run.samples.is_empty()) {
         found.lacks("samples", &name, why_no_samples(run.parameters));
     }
-    let held_out = run.held_out.unwrap_or_else(|| held_out_of(found, &run.models));
-    let (held_out_loss, samples) = (run.held_out_loss, run.samples);
-    FoundScores { scores, rules, held_out_loss, held_out, samples, data }
+    FoundScores { samples: run.samples, further: sets, ..main }
 }
 
 /// What a loss is measured on whose file does not state it, by the record of the stage.
@@ -271,6 +281,7 @@ fn one_line(cause: &impl std::fmt::Display) -> String {
 #[derive(Deserialize)]
 struct DataFile {
     data: PathBuf,
+    items: Option<String>,
 }
 
 /// Whether a folder is that of a model's scores, also where `model.json` is lost.
@@ -286,14 +297,7 @@ fn holds_scores(folder: &Path) -> bool {
 
 fn of_model(found: &mut Found, folder: &Path) -> FoundScores {
     let name = shown_name(folder);
-    let mut all = FoundScores {
-        scores: ModelScores::of(&name, &name, 0),
-        rules: None,
-        held_out_loss: None,
-        held_out: HeldOut::default(),
-        samples: Vec::new(),
-        data: BTreeMap::new(),
-    };
+    let mut all = FoundScores::of(ModelScores::of(&name, &name, 0));
     for &benchmark in BENCHMARKS {
         let place = folder.join(benchmark.name());
         if place.is_dir() {
@@ -331,7 +335,12 @@ fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchma
             let expected = format!("{} is not there.", path.display());
             let what = ("place of the data", &name[..]);
             let record: Option<DataFile> = found.json(&path, what, Some(&expected));
-            all.data.extend(record.map(|record| (benchmark.name(), Items::at(record.data))));
+            let stage = found.records.get(&format!("{name}: {}", benchmark.name()));
+            let by_stage = stage.and_then(|record| scored_items::of_stage(record.stage()));
+            all.data.extend(record.map(|record| {
+                let scored = record.items.or(by_stage);
+                (benchmark.name(), Items::new(benchmark, record.data, scored))
+            }));
             let answers = answers_of(found, &place.join("predictions.jsonl"), &result);
             let predictions = answers.unwrap_or_default();
             all.scores.outcomes.push(Outcome { result, predictions });

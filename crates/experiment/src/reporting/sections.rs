@@ -1,6 +1,6 @@
 //! The parts of the page.
 
-use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Rules};
+use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Rules, Task};
 use report::figures::Palette;
 use report::format::{counted, time_of_day};
 use report::page::{Block, Sample};
@@ -10,6 +10,7 @@ use super::found::{Found, FoundScores, items as items_at};
 use super::tasks::{self, Answers};
 use super::{finetunings, losses, model_tables, named, papers, records, settings};
 use crate::evaluation::all::model_scores::ModelScores;
+use crate::evaluation::all::parts::parts;
 use crate::evaluation::all::report as tables;
 use crate::held_out::{self, HeldOut};
 
@@ -68,8 +69,11 @@ fn table(caption: &str, table: report::Table) -> Block {
     Block::Table { caption: caption.to_owned(), table }
 }
 
+/// Scores under the name that they have on the page, with where they were found.
+type Scored<'a> = (String, &'a Found, &'a FoundScores);
+
 /// All scores, each under the name that it has on the page.
-fn scored(all: &[Found]) -> Vec<(String, &Found, &FoundScores)> {
+fn scored(all: &[Found]) -> Vec<Scored<'_>> {
     let several = all.len() > 1;
     let of = |found: &'_ Found| -> Vec<(String, usize)> {
         let scores = found.scores.iter().enumerate();
@@ -82,9 +86,41 @@ fn scored(all: &[Found]) -> Vec<(String, &Found, &FoundScores)> {
         .collect()
 }
 
+/// The same, and behind them those of second sets of a benchmark's items, of third ones, and so on.
+fn sets<'a>(all: &'a [Found]) -> Vec<Vec<Scored<'a>>> {
+    let first = scored(all);
+    let count = first.iter().map(|(.., one)| one.further.len()).max().unwrap_or(0);
+    let set = |number: usize| {
+        let of_model =
+            |(name, found, one): Scored<'a>| Some((name, found, one.further.get(number)?));
+        scored(all).into_iter().filter_map(of_model).collect()
+    };
+    let further: Vec<Vec<Scored<'a>>> = (0..count).map(set).collect();
+    [first].into_iter().chain(further).collect()
+}
+
+/// The name of a set of a benchmark's items; none where there is one set.
+fn set_of(scored: &[Scored<'_>], benchmark: &dyn Benchmark) -> Option<String> {
+    let names = scored.iter().filter_map(|(.., one)| one.set_names.get(benchmark.name()).cloned());
+    let mut names: Vec<String> = names.collect();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(" or "))
+}
+
+/// A sentence on the sets that scores are of, where there are several.
+fn sets_of(scored: &[Scored<'_>]) -> String {
+    let set = |benchmark: &&'static dyn Benchmark| {
+        Some(format!("{} of {}", benchmark.title(), set_of(scored, *benchmark)?))
+    };
+    let sets: Vec<String> = BENCHMARKS.iter().filter_map(set).collect();
+    match sets.is_empty() {
+        true => String::new(),
+        false => format!("Of models with several sets of pairs: {}.", sets.join(", ")),
+    }
+}
+
 /// Copies with the names of the page, and the rules that most of them were scored by.
-fn renamed(all: &[Found]) -> (Vec<ModelScores>, Rules) {
-    let scored = scored(all);
+fn renamed(scored: &[Scored<'_>]) -> (Vec<ModelScores>, Rules) {
     let rules = scored.iter().find_map(|(.., one)| one.rules).unwrap_or(Rules::Year2024);
     let same = scored.iter().filter(|(.., one)| one.rules.is_none_or(|own| own == rules));
     let renamed = same.map(|(name, _, one)| {
@@ -96,8 +132,7 @@ fn renamed(all: &[Found]) -> (Vec<ModelScores>, Rules) {
 }
 
 /// The scores without the answers to other items than those of the first model.
-fn of_same_items(all: &[Found], scores: &[ModelScores]) -> Vec<ModelScores> {
-    let scored = scored(all);
+fn of_same_items(scored: &[Scored<'_>], scores: &[ModelScores]) -> Vec<ModelScores> {
     let found = |name: &str| scored.iter().find(|(known, ..)| known == name).map(|(.., one)| *one);
     let first = scores.first().and_then(|first| found(&first.name));
     let mut scores = scores.to_vec();
@@ -149,17 +184,21 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
         model_tables::trainings(all)
             .map(|found| table("How they were trained, and the text that they have seen.", found)),
     );
-    let (scores, rules) = renamed(all);
-    blocks.extend(other_rules(all, rules));
-    match tables::overview(&scores, rules) {
-        _ if scores.is_empty() => {}
-        Ok(overview) => {
-            let losses = losses_apart(all);
-            let caption = format!("By the rules of {}. {}", rules.name(), tables::EXPLANATION);
-            blocks.push(table(format!("{caption} {losses}").trim_end(), overview));
-        }
-        Err(error) => {
-            blocks.push(Block::Missing { what: "intervals".to_owned(), why: error.cause() });
+    for (number, scored) in sets(all).iter().enumerate() {
+        let (scores, rules) = renamed(scored);
+        let losses = if number == 0 { losses_apart(all) } else { String::new() };
+        blocks.extend(other_rules(all, rules).filter(|_| number == 0));
+        match tables::overview(&scores, rules) {
+            _ if scores.is_empty() => {}
+            Ok(overview) => {
+                let caption = format!("By the rules of {}. {}", rules.name(), tables::EXPLANATION);
+                let sentences = [caption, sets_of(scored), parts(&scores, rules), losses];
+                let sentences = sentences.into_iter().filter(|it| !it.is_empty());
+                blocks.push(table(&sentences.collect::<Vec<_>>().join(" "), overview));
+            }
+            Err(error) => {
+                blocks.push(Block::Missing { what: "intervals".to_owned(), why: error.cause() });
+            }
         }
     }
     blocks.extend(records::machines(all).map(|(caption, found)| table(&caption, found)));
@@ -197,18 +236,22 @@ pub(super) fn finetunings(all: &[Found], palette: &Palette) -> Vec<Block> {
 
 /// The papers' figures, as far as there is something to draw.
 pub(super) fn figures(all: &[Found], palette: &Palette) -> Vec<Block> {
-    let (named, (scores, rules)) = (scored(all), renamed(all));
+    let (named, sets) = (scored(all), sets(all));
+    let (scores, rules) = renamed(&named);
     let mut blocks = Vec::new();
     let printed = papers::beside_printed(&scores, rules, palette).into_iter();
     let violins = papers::violins(&scores, rules, palette);
     blocks.extend(printed.chain(violins).map(Block::Figure));
-    blocks.extend(losses::fits(&named, palette));
+    blocks.extend(sets.iter().flat_map(|set| losses::fits(set, palette)));
     blocks.extend(losses::scalings(all, palette));
     blocks.extend(losses::sources(&named, palette));
-    for &benchmark in BENCHMARKS {
-        let found = comparable(&named, benchmark);
-        let figure = papers::groups(&found.answers(), &found.left_out, palette);
-        blocks.extend(figure.map(Block::Figure));
+    for set in &sets {
+        for &benchmark in BENCHMARKS {
+            let found = comparable(set, benchmark);
+            let Some(title) = found.title() else { continue };
+            let figure = papers::groups(&title, &found.answers(), &found.left_out, palette);
+            blocks.extend(figure.map(Block::Figure));
+        }
     }
     blocks
 }
@@ -223,6 +266,11 @@ struct Comparable<'a> {
 }
 
 impl<'a> Comparable<'a> {
+    /// What they are answers to; none where there are none.
+    fn title(&self) -> Option<String> {
+        self.models.first().map(|(answers, one)| one.title(answers.outcome))
+    }
+
     fn answers(&self) -> Vec<Answers<'a>> {
         self.models.iter().map(|(answers, _)| *answers).collect()
     }
@@ -233,10 +281,7 @@ type Ranked<'a> = (u8, Answers<'a>, &'a FoundScores);
 
 /// The answers to a benchmark of the models that answered the same items: of different ones those
 /// that most models answered.
-fn comparable<'a>(
-    scored: &'a [(String, &'a Found, &'a FoundScores)],
-    benchmark: &dyn eval::Benchmark,
-) -> Comparable<'a> {
+fn comparable<'a>(scored: &'a [Scored<'a>], benchmark: &dyn Benchmark) -> Comparable<'a> {
     let mut answers: Vec<Ranked<'_>> = Vec::new();
     for (name, found, one) in scored {
         let Some(outcome) = one.scores.outcome(benchmark) else { continue };
@@ -282,21 +327,25 @@ fn comparable<'a>(
 }
 
 pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
+    sets(all).iter().flat_map(|set| tasks_of_set(all, set)).collect()
+}
+
+/// The tables of a set of each benchmark's items.
+fn tasks_of_set(all: &[Found], scored: &[Scored<'_>]) -> Vec<Block> {
     let (mut blocks, mut marked) = (Vec::new(), Vec::new());
-    let scored = scored(all);
     for &benchmark in BENCHMARKS {
-        let found = comparable(&scored, benchmark);
+        let found = comparable(scored, benchmark);
         let answers = found.answers();
-        let [first, _, ..] = &answers[..] else {
+        let (Some(title), [_, _, ..]) = (found.title(), &answers[..]) else {
             if !found.left_out.is_empty() {
                 let what = format!("{} of several models task by task", benchmark.title());
                 blocks.push(Block::Missing { what, why: found.left_out });
             }
             continue;
         };
-        let title = first.outcome.result.title();
-        if benchmark.reference().is_empty() && answers.len() <= tasks::MOST_MODELS {
-            marked.push(title.clone());
+        let is_all = found.left_out.is_empty() && answers.len() <= tasks::MOST_MODELS;
+        if benchmark.reference().is_empty() && is_all {
+            marked.push(benchmark.name());
         }
         let others = Some(found.left_out).filter(|others| !others.is_empty());
         let others = others.map_or_else(String::new, |others| format!(" {others}"));
@@ -307,63 +356,77 @@ pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
             blocks.extend(tasks::marked(&answers, by_group).map(|found| table(&caption, found)));
         }
     }
-    let (scores, rules) = renamed(all);
-    match tables::differences(&of_same_items(all, &scores)) {
-        Ok(found) => blocks.extend(found.map(|found| table(tables::DIFFERENCES, found))),
+    let (scores, rules) = renamed(scored);
+    let of_sets = sets_of(scored);
+    match tables::differences(&of_same_items(scored, &scores)) {
+        Ok(found) => {
+            let caption = format!("{} {of_sets}", tables::DIFFERENCES);
+            blocks.extend(found.map(|found| table(caption.trim_end(), found)));
+        }
         Err(error) => {
             blocks.push(Block::Missing { what: "differences".to_owned(), why: error.cause() });
         }
     }
     // Tables without printed scores have nothing that the ones above lack.
-    let printed = |(title, ..): &(String, report::Table, String)| !marked.contains(title);
-    let rest = tables::task_tables(&scores, rules).filter(printed);
+    let rest = tables::task_tables(&scores, rules);
+    let rest = rest.filter(|(benchmark, ..)| !marked.contains(&benchmark.name()));
     let losses = losses_apart(all);
-    blocks.extend(rest.map(|(title, found, notes)| {
-        let losses = if title == HeldOutLoss.title() { &losses } else { "" };
+    blocks.extend(rest.map(|(benchmark, title, found, notes)| {
+        let losses = if benchmark.name() == HeldOutLoss.name() { &losses } else { "" };
+        let set = set_of(scored, benchmark).map_or_else(String::new, |set| format!(", {set}"));
         let notes = format!("{} {losses}", notes.replace('\n', " ").trim_end());
-        table(format!("{title}. {notes}").trim_end(), found)
+        table(format!("{title}{set}. {notes}").trim_end(), found)
     }));
     blocks
 }
 
 pub(super) fn items(all: &[Found]) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let scored = scored(all);
-    for &benchmark in BENCHMARKS {
-        let found = comparable(&scored, benchmark);
-        let Some((first, one)) = found.models.first() else { continue };
-        let title = first.outcome.result.title();
-        let place = one.data.get(benchmark.name()).map(|items| &*items.place);
-        let Some(tasks) = place.and_then(|place| items_at(benchmark.name(), place)) else {
-            let why = match place {
-                Some(place) => format!("{} is not there or cannot be read.", place.display()),
-                None => "data.json beside its scores does not state where its data is.".to_owned(),
-            };
-            blocks.push(Block::Missing { what: format!("the items of {title}"), why });
-            continue;
-        };
-        let answers = found.answers();
-        if tasks.len() != first.outcome.predictions.len()
-            || tasks.iter().zip(&first.outcome.predictions).any(|(a, b)| a.items.len() != b.len())
-        {
-            let why = "the files have other items now than when they were scored.".to_owned();
-            blocks.push(Block::Missing { what: format!("the items of {title}"), why });
-            continue;
+    for scored in &sets(all) {
+        for &benchmark in BENCHMARKS {
+            let found = comparable(scored, benchmark);
+            let Some(title) = found.title() else { continue };
+            match items_of(&found, benchmark) {
+                Ok(tasks) => blocks.extend(item_tables(&title, &found.answers(), &tasks)),
+                Err(why) => {
+                    blocks.push(Block::Missing { what: format!("the items of {title}"), why })
+                }
+            }
         }
-        blocks.extend(
-            tasks::hardest(&answers, &tasks).map(|found| {
-                table(&format!("{title}: the hardest items. {}", tasks::MARGINS), found)
-            }),
-        );
-        if let [from, to, ..] = answers[..] {
-            let (before, after) = (from.model, to.model);
-            let captions = [
-                format!("{title}: right by {after}, wrong by {before}."),
-                format!("{title}: wrong by {after}, right by {before}."),
-            ];
-            let flipped = tasks::flipped(from, to, &tasks).into_iter().zip(captions);
-            blocks.extend(flipped.filter_map(|(found, caption)| Some(table(&caption, found?))));
-        }
+    }
+    blocks
+}
+
+/// The items that models answered, where their files are still those; otherwise why not.
+fn items_of(found: &Comparable<'_>, benchmark: &dyn Benchmark) -> Result<Vec<Task>, String> {
+    let Some((first, one)) = found.models.first() else { return Ok(Vec::new()) };
+    let Some(items) = one.data.get(benchmark.name()) else {
+        return Err("data.json beside its scores does not state where its data is.".to_owned());
+    };
+    let place = items.place.display();
+    let unreadable = || format!("{place} is not there or cannot be read.");
+    let tasks = items_at(benchmark.name(), &items.place).ok_or_else(unreadable)?;
+    let fits = tasks.len() == first.outcome.predictions.len()
+        && tasks.iter().zip(&first.outcome.predictions).all(|(a, b)| a.items.len() == b.len());
+    match fits && !items.are_edited() {
+        true => Ok(tasks),
+        false => Err(format!("{place} has other items now than when they were scored.")),
+    }
+}
+
+/// The hardest items, and those that only one of the first two models gets right.
+fn item_tables(title: &str, answers: &[Answers<'_>], tasks: &[Task]) -> Vec<Block> {
+    let hardest = tasks::hardest(answers, tasks)
+        .map(|found| table(&format!("{title}: the hardest items. {}", tasks::MARGINS), found));
+    let mut blocks: Vec<Block> = hardest.into_iter().collect();
+    if let &[from, to, ..] = answers {
+        let (before, after) = (from.model, to.model);
+        let captions = [
+            format!("{title}: right by {after}, wrong by {before}."),
+            format!("{title}: wrong by {after}, right by {before}."),
+        ];
+        let flipped = tasks::flipped(from, to, tasks).into_iter().zip(captions);
+        blocks.extend(flipped.filter_map(|(found, caption)| Some(table(&caption, found?))));
     }
     blocks
 }

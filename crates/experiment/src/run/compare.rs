@@ -7,33 +7,36 @@ use corpus::TokenFile;
 use report::{Align, Table};
 
 use super::clean::{entries, require_run};
-use super::evaluation::RunScores;
+use super::evaluation::{RunScores, stage_name};
 use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
 use crate::held_out::{self, HeldOut};
 use crate::outputs::same;
+use crate::scored_items;
 use crate::stage::{Record, Stages};
 
 /// The numbers of one model or ensemble, by what they are, in each run.
 type Rows = BTreeMap<(String, String), Vec<Option<f64>>>;
 
 /// A table of the models and ensembles that runs have scored: a row for each number of each, a
-/// column for each run. Held-out losses that do not compare have a letter each, and no difference.
+/// column for each run. Held-out losses that do not compare, and scores on items of other texts,
+/// have a letter each, and no difference.
 ///
 /// # Errors
 /// When a folder is no run, or none has scores.
 pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
-    let (mut rows, mut held_out) = (Rows::new(), Vec::new());
+    let (mut rows, mut held_out, mut items) = (Rows::new(), Vec::new(), Vec::new());
     for (index, run) in runs.iter().enumerate() {
         require_run(run)?;
         if runs[..index].iter().any(|other| same(run, other)) {
             return wrong_usage(format_args!("{} is named twice", run.display()))
                 .advise("name each run once");
         }
-        let (numbers, measured) = numbers(run)?;
-        held_out.push(measured);
-        for (model, number, value) in numbers {
+        let of_run = numbers(run)?;
+        held_out.push(of_run.held_out);
+        items.push(of_run.items);
+        for (model, number, value) in of_run.numbers {
             let values = rows.entry((model, number)).or_insert_with(|| vec![None; runs.len()]);
             values[index] = Some(value);
         }
@@ -54,12 +57,19 @@ pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
             true => held_out.iter().map(|of_run| of_run.get(&model)).collect(),
             false => vec![None; runs.len()],
         };
-        let (letters, sentence) = held_out::letters(&measured);
+        let key = (model.clone(), number.clone());
+        let scored: Vec<Option<&String>> = items.iter().map(|of_run| of_run.get(&key)).collect();
+        let (letters, sentence) = match number == LOSS {
+            true => held_out::letters(&measured),
+            false => scored_items::letters(&scored),
+        };
+        let of = if number == LOSS { &model } else { &number };
         let is_comparable = sentence.is_empty();
         match remarks.iter_mut().find(|(known, _)| *known == sentence) {
             _ if is_comparable => {}
-            Some((_, models)) => models.push(model.clone()),
-            None => remarks.push((sentence, vec![model.clone()])),
+            Some((_, of_reason)) if of_reason.contains(of) => {}
+            Some((_, of_reason)) => of_reason.push(of.clone()),
+            None => remarks.push((sentence, vec![of.clone()])),
         }
         let mut row = vec![model, number];
         let cells = values.iter().zip(&letters);
@@ -72,7 +82,7 @@ pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
         }
         table.push(row);
     }
-    let remark = remarks.iter().map(|(text, models)| format!("{}: {text}", models.join(", ")));
+    let remark = remarks.iter().map(|(text, of)| format!("{}: {text}", of.join(", ")));
     Ok(Comparison { table, remark: remark.collect::<Vec<_>>().join("\n") })
 }
 
@@ -81,7 +91,7 @@ pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
 pub struct Comparison {
     /// A row for each number, a column for each run.
     pub table: Table,
-    /// Which held-out losses do not compare, and why; a line for each reason, empty where all do.
+    /// Which losses and scores do not compare, and why; a line for each reason, empty where all do.
     pub remark: String,
 }
 
@@ -91,9 +101,18 @@ const LOSS: &str = "held-out loss";
 /// What is measured in a run: models, what the number is, and the number.
 type Numbers = Vec<(String, String, f64)>;
 
-/// What a run has scored, and what the loss of each model is measured on.
-fn numbers(run: &Path) -> Result<(Numbers, BTreeMap<String, HeldOut>)> {
+/// What a run has scored.
+struct OfRun {
+    numbers: Numbers,
+    /// What the loss of each model is measured on.
+    held_out: BTreeMap<String, HeldOut>,
+    /// Hashes of the items that scores are of, where they are recorded, by model and number.
+    items: BTreeMap<(String, String), String>,
+}
+
+fn numbers(run: &Path) -> Result<OfRun> {
     let (mut numbers, mut held_out) = (Numbers::new(), BTreeMap::new());
+    let (mut items, stages) = (BTreeMap::new(), Stages::look(run));
     for path in entries(&run.join("evaluation"))? {
         if path.extension().is_none_or(|ending| ending != "json") {
             continue;
@@ -103,13 +122,18 @@ fn numbers(run: &Path) -> Result<(Numbers, BTreeMap<String, HeldOut>)> {
         let mut add = |number: &str, value| numbers.push((model.clone(), number.to_owned(), value));
         if let Some(loss) = scores.held_out_loss {
             add(LOSS, loss);
-            held_out.insert(model.clone(), scores.held_out.unwrap_or_else(|| of_stages(run)));
+            let measured = scores.held_out.clone();
+            held_out.insert(model.clone(), measured.unwrap_or_else(|| of_stages(run)));
         }
+        let record = stages.record(&stage_name(&scores.models)).ok().flatten();
         for (place, result) in &scores.pairs {
-            add(&format!("{} %, {place}", result.title()), 100.0 * result.score);
+            let number = format!("{} %, {place}", result.title());
+            add(&number, 100.0 * result.score);
+            let scored = scores.items_of(place, record.as_ref());
+            items.extend(scored.map(|scored| ((model.clone(), number), scored)));
         }
     }
-    Ok((numbers, held_out))
+    Ok(OfRun { numbers, held_out, items })
 }
 
 /// What losses of a run are measured on whose files do not state it.

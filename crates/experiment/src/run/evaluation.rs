@@ -27,6 +27,7 @@ use crate::files;
 use crate::held_out::HeldOut;
 use crate::identity;
 use crate::recipe::{ModelSection, Source};
+use crate::scored_items;
 use crate::stage::{Record, Stage, Stages, Status};
 use crate::tokenizers;
 use crate::training_log::TrainingSummary;
@@ -55,12 +56,26 @@ pub(crate) struct RunScores {
     /// files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<String, String>,
+    /// Hashes of the items of pairs when they were scored, by the pairs' place; not known of older
+    /// files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub items: BTreeMap<String, String>,
     /// What a small model by itself writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
     /// What products were computed in, such as `f32`; not known of older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     precision: Option<String>,
+}
+
+impl RunScores {
+    /// A hash of the items of pairs when they were scored; of older files by the record of their
+    /// stage, which tells the files of one set alone.
+    pub(crate) fn items_of(&self, place: &str, record: Option<&Record>) -> Option<String> {
+        let of_record =
+            || scored_items::of_stage(record?.stage()).filter(|_| self.pairs.len() == 1);
+        self.items.get(place).cloned().or_else(of_record)
+    }
 }
 
 /// Minimal pairs that the recipe names.
@@ -333,6 +348,8 @@ impl Pipeline<'_> {
                 label,
                 observer,
             )?;
+            let items = scored_items::hash_of(pairs.benchmark, &set.folder);
+            scores.items.extend(items.map(|items| (set.name(), items)));
             scores.pairs.insert(set.name(), found.result.clone());
             outcomes.push(found);
         }

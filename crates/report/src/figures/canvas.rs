@@ -47,12 +47,17 @@ pub(crate) struct Canvas {
     /// Width and height in pixels.
     pub(crate) size: Spot,
     shapes: Vec<Shape>,
+    /// Places with the text that a pointer brings there.
+    hints: Vec<(Spot, String)>,
 }
+
+/// How near a pointer has to come, in pixels.
+const HINT_RADIUS: f64 = 7.0;
 
 impl Canvas {
     /// An empty drawing.
     pub(crate) fn new(width: f64, height: f64) -> Self {
-        Self { size: (width, height), shapes: Vec::new() }
+        Self { size: (width, height), shapes: Vec::new(), hints: Vec::new() }
     }
 
     /// A line through points.
@@ -113,6 +118,11 @@ impl Canvas {
         }
     }
 
+    /// A text that is shown when a pointer is at a place, and read by programs.
+    pub(crate) fn hint(&mut self, at: Spot, text: &str) {
+        self.hints.push((at, in_one_line(text)));
+    }
+
     /// The drawing as SVG with a title for those who do not see it.
     pub(crate) fn into_svg(self, title: &str) -> String {
         let (width, height) = self.size;
@@ -123,8 +133,23 @@ impl Canvas {
         let finished = self.shapes.iter().try_for_each(|shape| draw(&mut backend, shape));
         let _ = finished.and_then(|()| backend.present());
         drop(backend);
-        finish(&drawn, self.size, title)
+        let drawn = finish(&drawn, self.size, title);
+        let hints: String = self.hints.iter().map(hint_of).collect();
+        match drawn.rfind("</svg>") {
+            Some(end) => format!("{}{hints}{}", &drawn[..end], &drawn[end..]),
+            None => drawn,
+        }
     }
+}
+
+/// A circle that is not seen, with its title.
+fn hint_of((at, text): &(Spot, String)) -> String {
+    let ((x, y), radius) = (place(*at), scaled(HINT_RADIUS));
+    format!(
+        "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"none\" pointer-events=\"all\">\
+         <title>{}</title></circle>\n",
+        escaped(text)
+    )
 }
 
 fn scaled(pixels: f64) -> i32 {

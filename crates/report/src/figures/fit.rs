@@ -1,7 +1,7 @@
 //! Scores against losses with the straight line of least squares (BabyLlama-2, arXiv 2409.17312,
 //! figure 2).
 
-use super::canvas::{Anchor, Canvas};
+use super::canvas::{Anchor, Canvas, Spot};
 use super::frame::{Frame, Legend};
 use super::scale::{Ruler, Scale, four_digits};
 use super::style::{HEIGHT, Ink, SMALL, WIDTH, fitted, text_width};
@@ -56,7 +56,11 @@ pub fn least_squares(points: &[(f64, f64)]) -> Option<LeastSquares> {
 /// Of more points, names would hide each other.
 const NAMED: usize = 12;
 
-/// Points with the line of least squares through all of them, its R² and n.
+/// What is free above the frame for the share that the line explains, in pixels.
+const ABOVE: f64 = 12.0;
+
+/// Points with the line of least squares through all of them, its R² and n. Each has its name
+/// beside it where all names have room, and otherwise in the legend.
 pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint], palette: &Palette) -> Figure {
     let has = |point: &&FitPoint| Scale::Linear.has(point.x) && Scale::Linear.has(point.y);
     let drawn: Vec<&FitPoint> = points.iter().filter(has).collect();
@@ -66,42 +70,48 @@ pub fn fit(title: &str, x: &str, y: &str, points: &[FitPoint], palette: &Palette
         1 => palette.place(&point.model),
         _ => groups.iter().position(|group| *group == point.group).unwrap_or(0),
     };
-    // Few points have their names beside them: what is left to name are the groups.
-    let entries: Vec<(&str, usize, Ink)> = if drawn.len() > NAMED {
-        let entry = |point: &&FitPoint| {
-            let first = drawn.iter().find(|first| first.model == point.model);
-            let ink = palette.ink(&point.model);
-            first
-                .filter(|first| std::ptr::eq(**first, *point))
-                .map(|first| (first.model.as_str(), shape(first), ink))
-        };
-        drawn.iter().filter_map(entry).collect()
-    } else {
-        let named = groups.iter().enumerate().filter(|(_, group)| !group.is_empty());
-        let named = named.filter(|_| groups.len() > 1);
-        named.map(|(index, group)| (*group, index, Ink::TEXT)).collect()
-    };
-    let legend = Legend::new(entries.iter().map(|(name, ..)| *name));
-    let frame = Frame::new(
-        (0.0, 0.0),
-        (WIDTH - legend.width(), HEIGHT),
-        Ruler::of(Scale::Linear, drawn.iter().map(|point| point.x), 6),
-        Ruler::of(Scale::Linear, drawn.iter().map(|point| point.y), 6),
-        (x, y),
-    );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
-    frame.draw(&mut canvas);
     let pairs: Vec<(f64, f64)> = drawn.iter().map(|point| (point.x, point.y)).collect();
     let line = least_squares(&pairs);
+    let frame_beside = |legend: &Legend| {
+        Frame::new(
+            (0.0, ABOVE),
+            (WIDTH - legend.width(), HEIGHT),
+            Ruler::of(Scale::Linear, drawn.iter().map(|point| point.x), 6),
+            Ruler::of(Scale::Linear, drawn.iter().map(|point| point.y), 6),
+            (x, y),
+        )
+    };
+    let legend_of =
+        |entries: &[(&str, usize, Ink)]| Legend::new(entries.iter().map(|(name, ..)| *name));
+    // Where the points have their names beside them, what is left to name are the groups.
+    let named = groups.iter().enumerate().filter(|(_, group)| !group.is_empty());
+    let named = named.filter(|_| groups.len() > 1);
+    let mut entries: Vec<(&str, usize, Ink)> =
+        named.map(|(index, group)| (*group, index, Ink::TEXT)).collect();
+    let frame = frame_beside(&legend_of(&entries));
+    let names = (drawn.len() <= NAMED).then(|| place_names(&frame, &drawn, line.as_ref()));
+    let names = names.flatten();
+    if names.is_none() {
+        let models = distinct(drawn.iter().map(|point| point.model.as_str())).into_iter();
+        let point = |model: &str| drawn.iter().find(|point| point.model == model);
+        let entry = |model| Some((model, shape(point(model)?), palette.ink(model)));
+        entries = models.filter_map(entry).collect();
+    }
+    let legend = legend_of(&entries);
+    let frame = frame_beside(&legend);
+    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
+    frame.draw(&mut canvas);
     if let Some(line) = &line {
         draw_line(&mut canvas, &frame, line, &pairs);
     }
     for point in &drawn {
-        let ink = palette.ink(&point.model).faded(0.85);
-        canvas.marker(shape(point), frame.at(point.x, point.y), ink);
+        let (at, ink) = (frame.at(point.x, point.y), palette.ink(&point.model).faded(0.85));
+        canvas.marker(shape(point), at, ink);
+        let numbers = [point.x, point.y].map(four_digits);
+        canvas.hint(at, &format!("{}: {x} {}, {y} {}", point.model, numbers[0], numbers[1]));
     }
-    if drawn.len() <= NAMED {
-        name_points(&mut canvas, &frame, &drawn, line.as_ref());
+    for (name, at) in names.iter().flatten() {
+        canvas.text(name, *at, Anchor::Start, SMALL);
     }
     if drawn.is_empty() {
         note_nothing(&mut canvas, &frame);
@@ -133,27 +143,23 @@ fn share(r_squared: Option<f64>) -> String {
     r_squared.map_or("undefined".to_owned(), |share| format!("{share:.3}"))
 }
 
-/// The line from the first to the last x, and what it explains in the corner that it leaves free.
+/// The line from the first to the last x, and above the frame what it explains.
 fn draw_line(canvas: &mut Canvas, frame: &Frame, line: &LeastSquares, points: &[(f64, f64)]) {
     let low = points.iter().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let high = points.iter().map(|point| point.0).fold(f64::NEG_INFINITY, f64::max);
     let ends = [low, high].map(|x| frame.at(x, line.intercept + line.slope * x));
     canvas.line(ends.to_vec(), Ink::TEXT.faded(0.7), 1.5);
     let text = format!("R² = {}, n = {}", share(line.r_squared), line.n);
-    let (at, anchor) = match line.slope > 0.0 {
-        true => ((frame.left + 10.0, frame.top + 10.0), Anchor::Start),
-        false => ((frame.right - 4.0, frame.top + 10.0), Anchor::End),
-    };
-    canvas.text(&text, at, anchor, SMALL);
+    canvas.text(&text, (frame.right, frame.top - 9.0), Anchor::End, SMALL);
 }
 
-/// Names beside the points, where they hide neither a point nor the line nor another name.
-fn name_points(
-    canvas: &mut Canvas,
+/// Where the names of all points are drawn, beside them, so that they hide neither a point nor the
+/// line nor another name; `None` where one has no room.
+fn place_names(
     frame: &Frame,
     points: &[&FitPoint],
     line: Option<&LeastSquares>,
-) {
+) -> Option<Vec<(String, Spot)>> {
     let mut taken: Vec<(f64, f64, f64, f64)> = points
         .iter()
         .map(|point| frame.at(point.x, point.y))
@@ -167,6 +173,7 @@ fn name_points(
         let spots = (0..=200).map(at).map(|x| frame.at(x, line.intercept + line.slope * x));
         taken.extend(spots.map(|(x, y)| (x - 1.0, y - 1.0, x + 1.0, y + 1.0)));
     }
+    let mut names = Vec::new();
     for point in points {
         let name = fitted(&point.model, 150.0, SMALL);
         let (x, y) = frame.at(point.x, point.y);
@@ -191,11 +198,11 @@ fn name_points(
                 && room.3 < frame.bottom;
             inside && taken.iter().all(apart)
         };
-        let Some(room) = rooms.into_iter().find(is_free) else { continue };
+        let room = rooms.into_iter().find(is_free)?;
         taken.push(room);
-        let middle = (room.1 + room.3) / 2.0;
-        canvas.text(&name, (room.0, middle), Anchor::Start, SMALL);
+        names.push((name, (room.0, (room.1 + room.3) / 2.0)));
     }
+    Some(names)
 }
 
 #[cfg(test)]

@@ -395,6 +395,43 @@ fn file_stems_are_safe() {
     assert!(long.len() <= LONGEST_STEM && !long.ends_with('-'));
 }
 
+/// The names of a fit's points: beside them where there is room, in the legend where there is none,
+/// and for a pointer in each case; R² is above the frame, where no name is.
+#[test]
+fn every_point_of_a_fit_is_named() {
+    let point = |(index, x): (usize, f64)| {
+        let model = format!("a model of a long name {index}");
+        FitPoint { model, group: String::new(), x, y: 50.0 + x }
+    };
+    let apart: Vec<FitPoint> = [1.0, 2.0, 3.0, 5.0].into_iter().enumerate().map(point).collect();
+    let close = [1.0, 1.001, 1.002, 1.003, 1.004, 1.005, 9.0].into_iter().enumerate();
+    let close: Vec<FitPoint> = close.map(point).collect();
+    for points in [apart, close] {
+        let svg = fit("t", "loss", "score", &points, &Palette::default()).svg;
+        let document = Document::parse(&svg).unwrap();
+        let is = |node: &Node<'_, '_>, tag: &str| node.tag_name().name() == tag;
+        let text = |node: Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
+        let shown: Vec<String> =
+            document.descendants().filter(|node| is(node, "text")).map(text).collect();
+        let brought: Vec<String> = document
+            .descendants()
+            .filter(|node| is(node, "title") && node.parent().is_some_and(|it| is(&it, "circle")))
+            .map(text)
+            .collect();
+        assert_eq!(brought.len(), points.len());
+        for (point, brought) in points.iter().zip(&brought) {
+            assert!(shown.contains(&point.model), "{}: {shown:?}", point.model);
+            assert!(brought.starts_with(&format!("{}: loss ", point.model)), "{brought}");
+        }
+        let height = |node: Node<'_, '_>| node.attribute("y")?.parse::<f64>().ok();
+        let texts = || document.descendants().filter(|node| is(node, "text"));
+        let share = texts().find(|node| text(*node).starts_with("R²")).and_then(height).unwrap();
+        let names = texts().filter(|node| text(*node).starts_with("a model")).filter_map(height);
+        // A quarter of a pixel is the unit of a drawing.
+        assert!(names.into_iter().all(|name| name > share + 4.0 * 9.0));
+    }
+}
+
 #[test]
 fn rows_are_written_as_csv() {
     let point = |model: &str, y| FitPoint { model: model.into(), group: "a".into(), x: 1.0, y };

@@ -45,6 +45,9 @@ pub struct Curves {
     pub caption: String,
     /// Whether the vertical axis is logarithmic at first.
     pub is_log: bool,
+    /// Whether its values are few measured ones, which are drawn as they are: smoothing would
+    /// move them.
+    pub is_measured: bool,
     /// The curves.
     pub series: Vec<Series>,
     /// The same as a drawing, for readers without scripts, for paper and for files.
@@ -89,6 +92,7 @@ impl Curves {
         json!({
             "title": visible(&self.title),
             "log": self.is_log,
+            "measured": self.is_measured,
             "series": series.collect::<Vec<_>>(),
         })
     }

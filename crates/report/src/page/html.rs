@@ -208,6 +208,7 @@ mod tests {
             title: text(),
             caption: text(),
             is_log: false,
+            is_measured: false,
             series,
             figure: Some(figure("loss")),
         };

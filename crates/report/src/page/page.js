@@ -179,26 +179,28 @@
         (plot.series[index].dash?.length ? "dashed" : "solid") } },
       series: [
         { label: AXES[choice.axis].label, value: (_, value) => short(value) },
-        ...chart.data.series.map((one, index) => ({
+        ...chart.data.series.map((one) => ({
           label: one.name,
           stroke: () => ink(one),
           width: 1.5,
           dash: dash(one).length > 0 ? dash(one) : undefined,
           spanGaps: false,
           points: { show: one.y.length < 40, size: 5 },
-          show: chart.shown[index] ?? true,
+          show: !chart.hidden.has(one.name),
           value: (_, value) => short(value),
         })),
       ],
-      hooks: { setSeries: [(_, index, change) => {
-        if (index != null && change.show != null) chart.shown[index - 1] = change.show;
+      hooks: { setSeries: [(plot, index, change) => {
+        if (index == null || change.show == null) return;
+        chart.hidden[change.show ? "delete" : "add"](plot.series[index].label);
       }] },
     };
   };
 
-  // A logarithmic axis has no place for zero.
+  // Measured values stay as they are. A logarithmic axis has no place for zero.
   const fitting = (chart) => {
-    const found = columns(chart.data.series, choice.axis, choice.smoothing);
+    const weight = chart.data.measured ? 0 : choice.smoothing;
+    const found = columns(chart.data.series, choice.axis, weight);
     if (!chart.isLog) return found;
     const positive = (value) => (value == null || value > 0 ? value : null);
     return found.map((column, index) => (index === 0 ? column : column.map(positive)));
@@ -209,21 +211,34 @@
     chart.plot = new uPlot(options(chart), fitting(chart), chart.place);
   };
 
+  // The part of the horizontal axis that a reader has zoomed to.
+  const zoom = ({ plot }) => {
+    const places = plot.data[0];
+    const { min, max } = plot.scales.x;
+    return min > places[0] || max < places[places.length - 1] ? { min, max } : null;
+  };
+
   const refresh = (chart) => {
-    const places = chart.plot.data[0];
-    const { min, max } = chart.plot.scales.x;
-    const isZoomed = min > places[0] || max < places[places.length - 1];
-    chart.plot.setData(fitting(chart), !isZoomed);
-    if (isZoomed) chart.plot.setScale("x", { min, max });
+    const part = zoom(chart);
+    chart.plot.setData(fitting(chart), !part);
+    if (part) chart.plot.setScale("x", part);
+  };
+
+  // Draws a chart anew, with other curves or axes, where the reader has zoomed to.
+  const redraw = (chart) => {
+    const part = zoom(chart);
+    draw(chart);
+    if (part) chart.plot.setScale("x", part);
   };
 
   const addChart = (figure) => {
     const data = stored(figure);
-    const chart = { figure, data, place: figure.querySelector(".plot"), shown: [], isLog: data.log };
+    const chart = { figure, data, place: figure.querySelector(".plot"), hidden: new Set(),
+      isLog: data.log };
     const log = button(chart.isLog ? "linear" : "log", () => {
       chart.isLog = !chart.isLog;
       log.textContent = chart.isLog ? "linear" : "log";
-      draw(chart);
+      redraw(chart);
     });
     const whole = button("whole", () => draw(chart));
     whole.title = "undo the zoom (or double-click the curves)";
@@ -305,10 +320,11 @@
     for (const chart of charts) {
       const data = found[chart.figure.id];
       if (!data || JSON.stringify(data) === JSON.stringify(chart.data)) continue;
-      const isSame = data.series.length === chart.data.series.length;
+      const names = (of) => JSON.stringify(of.series.map((one) => [one.name, one.color]));
+      const isSame = names(data) === names(chart.data);
       chart.data = data;
       if (chart.plot && isSame) refresh(chart);
-      else if (chart.plot) draw(chart);
+      else if (chart.plot) redraw(chart);
     }
   };
 

@@ -4,9 +4,12 @@
 mod rows;
 pub mod tables;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use experiment::reporting;
+use experiment::{outputs, reporting};
+use report::format::{in_one_line, time_of_day};
 use report::page::{Block, Page, Section};
 
 use crate::confirm::{self, ConfirmedRow, is_confirmation};
@@ -16,6 +19,7 @@ use crate::importance::FEWEST_TRIALS;
 use crate::overview::Overview;
 use crate::store::{Address, default_address};
 use crate::sweep::{Sweep, name_in, place, stored_address};
+use crate::trial::Trial;
 use rows::Rows;
 
 /// How many trials the page's table has.
@@ -25,6 +29,20 @@ const SHOWN: usize = 10;
 pub fn is_sweep(folder: &Path) -> bool {
     let found = (name_in(folder), stored_address(folder));
     folder.is_dir() && !matches!(found, (Ok(None), Ok(None)))
+}
+
+/// The sweep that a folder is a part of (its trials, what they share, or something in these), named
+/// as the folder names it.
+pub fn sweep_around(folder: &Path) -> Option<PathBuf> {
+    let whole = outputs::place(folder);
+    let is_part = |part: &&Path| {
+        let name = part.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| [place::TRIALS, place::SHARED].contains(&name))
+            && part.parent().is_some_and(is_sweep)
+    };
+    let sweep = whole.ancestors().find(is_part)?.parent()?;
+    let named = folder.ancestors().find(|ancestor| outputs::place(ancestor) == sweep);
+    Some(named.unwrap_or(sweep).to_owned())
 }
 
 /// The page about the sweep of a folder; `None` where the folder holds no sweep. What is lost or
@@ -61,25 +79,40 @@ pub fn files(folder: &Path) -> Option<Vec<PathBuf>> {
     Some(own.into_iter().chain([store, log.into()]).collect())
 }
 
-/// All trials of the sweep of a folder as CSV; `None` where the folder holds no sweep.
+/// All trials of the sweep of a folder as CSV, of the study that is named where it has several;
+/// `None` where the folder holds no sweep.
 ///
 /// # Errors
-/// When the trials cannot be read, or the sweep has several studies.
-pub fn trials_csv(folder: &Path) -> Option<Result<String>> {
+/// When the trials cannot be read, or the sweep has no such study, or several and none is named.
+pub fn trials_csv(folder: &Path, study: Option<&str>) -> Option<Result<String>> {
     is_sweep(folder).then(|| {
         let name = name_in(folder)?.unwrap_or_else(|| {
             folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
         });
         let address = stored_address(folder)?.unwrap_or_else(|| default_address(folder));
         let mut studies = Sweep::studies(&address, &name)?;
-        studies.retain(|study| !is_confirmation(study));
+        match study {
+            Some(name) => {
+                let all = studies.clone();
+                studies.retain(|study| study == name);
+                if studies.is_empty() {
+                    return refuse(format_args!(
+                        "{} has no study {}; it has {}",
+                        folder.display(),
+                        in_one_line(name),
+                        all.join(", ")
+                    ));
+                }
+            }
+            None => studies.retain(|study| !is_confirmation(study)),
+        }
         match &studies[..] {
             [study] => Ok(export::csv(&Sweep::open(folder, &address, study)?.overview()?)),
             studies => refuse(format_args!(
-                "{} has {} studies; name one: `babyllama sweep export {} --study NAME`",
+                "{} has {} studies; name one with --study: {}",
                 folder.display(),
                 studies.len(),
-                folder.display()
+                studies.join(", ")
             )),
         }
     })
@@ -140,7 +173,36 @@ pub fn page_of(folder: &Path, address: &Address, name: &str) -> Page {
         }
     }
     sections.push(recipes(folder));
-    Page { title, subtitle: format!("{}, trials in {address}", folder.display()), sections }
+    let now = time_of_day(SystemTime::now());
+    let mut parts = vec![format!("{}, trials in {address}", folder.display())];
+    parts.extend(
+        times(folder, address, &searches).map(|(first, last)| format!("{first} to {last}")),
+    );
+    parts.extend(machines(folder));
+    parts.push(format!("written {now} by babyllama {}", env!("CARGO_PKG_VERSION")));
+    Page { title, subtitle: parts.join(" · "), sections }
+}
+
+/// What the trials in a folder ran on; none where that is not recorded.
+fn machines(folder: &Path) -> Option<String> {
+    let trials = std::fs::read_dir(folder.join(place::TRIALS)).into_iter().flatten().flatten();
+    let mut machines = BTreeSet::new();
+    trials.for_each(|trial| machines.extend(reporting::machines_of(&trial.path())));
+    let lines: Vec<String> = machines.into_iter().collect();
+    (!lines.is_empty()).then(|| format!("trained on {}", lines.join("; ")))
+}
+
+/// When the first trial of some studies began and the last ended, in UTC.
+fn times(folder: &Path, address: &Address, studies: &[String]) -> Option<(String, String)> {
+    let sweeps = studies.iter().filter_map(|study| Sweep::open(folder, address, study).ok());
+    let rows: Vec<Trial> =
+        sweeps.flat_map(|mut sweep| sweep.trials().unwrap_or_default()).collect();
+    let first = rows.iter().filter_map(|trial| trial.row.started.as_deref()).min()?;
+    let ends = rows.iter().filter_map(|trial| trial.row.completed.as_deref());
+    let last = ends.max().unwrap_or(first);
+    // Stores have `2026-11-28 14:05:09.123456`.
+    let shown = |time: &str| format!("{}Z", time.get(..19).unwrap_or(time).replace(' ', "T"));
+    Some((shown(first), shown(last)))
 }
 
 fn missing(title: &str, what: &str, error: &SweepError) -> Section {

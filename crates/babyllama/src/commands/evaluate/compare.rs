@@ -9,10 +9,11 @@ use eval::output::predictions::{self, TaskPredictions};
 use eval::statistics::{Difference, Resampling, compare as compare_answers};
 use eval::{Benchmark, BenchmarkResult, Metric, OtherPairs};
 use experiment::outputs::Kind;
+use experiment::scored_items::ScoredItems;
 use experiment::{Observer, outputs};
 use report::format::in_one_line;
 use report::{Align, Table};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::CompareArgs;
 use crate::console::{self, Console};
@@ -24,8 +25,8 @@ struct Answers {
     path: PathBuf,
     tasks: Vec<TaskPredictions>,
     result: Option<BenchmarkResult>,
-    /// The folder or file of the items, where it is recorded.
-    data: Option<String>,
+    /// What they are to, where it is recorded.
+    scored: ScoredItems,
 }
 
 /// What `--json` holds.
@@ -38,12 +39,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let json = args.json.as_deref();
     let _json = json.map(|path| outputs::prepare_file(path, &inputs, DIFFERENCES)).transpose()?;
     let (first, second) = (read(&args.first)?, read(&args.second)?);
-    if let Some((one, other)) = first.data.as_ref().zip(second.data.as_ref())
-        && one != other
-    {
-        let (one, other) = (in_one_line(one), in_one_line(other));
-        console::note(format_args!("warning: the answers are to items of {one} and of {other}"));
-    }
+    check_items(&first.scored, &second.scored)?;
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {
         let tasks = result.iter().flat_map(|result| &result.tasks);
@@ -144,14 +140,29 @@ fn read(path: &Path) -> anyhow::Result<Answers> {
             return Err(cause).with_context(|| format!("cannot read {}", beside.display()));
         }
     };
-    let data = data_of(&file.with_file_name("data.json"));
-    Ok(Answers { path: path.to_owned(), tasks, result, data })
+    let scored = ScoredItems::beside(&file);
+    Ok(Answers { path: path.to_owned(), tasks, result, scored })
 }
 
-/// The data that a record beside answers names.
-fn data_of(record: &Path) -> Option<String> {
-    let record: Value = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
-    record["data"].as_str().map(str::to_owned)
+/// Refuses answers to other items, as their files were when they were scored; where that is not
+/// recorded, two places of the items are a warning.
+fn check_items(first: &ScoredItems, second: &ScoredItems) -> anyhow::Result<()> {
+    let Some((one, other)) = first.data.as_ref().zip(second.data.as_ref()) else { return Ok(()) };
+    let (one, other) = (in_one_line(one), in_one_line(other));
+    if first.are_others(second) {
+        let places = if one == other {
+            format!("{one}, which was edited")
+        } else {
+            format!("{one} and of {other}")
+        };
+        return Err(anyhow!("the answers are to items of other texts: of {places}"))
+            .hint("score both models on the same files, and compare those answers");
+    }
+    let is_known = first.items.is_some() && second.items.is_some();
+    if one != other && !is_known {
+        console::note(format_args!("warning: the answers are to items of {one} and of {other}"));
+    }
+    Ok(())
 }
 
 /// The folders with answers in a folder, so many levels down, by name.

@@ -6,6 +6,7 @@
 mod available;
 mod exports;
 pub(crate) mod model_scores;
+pub(crate) mod parts;
 pub(crate) mod report;
 pub(crate) mod scoring;
 mod task_table;

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::exports::csv;
 use super::model_scores::ModelScores;
+use super::parts::{MARK, Whole, parts};
 use super::task_table::{fine_tuned_tasks, task_table};
 use crate::error::Result;
 use crate::failures::Failures;
@@ -49,6 +50,8 @@ enum Cell {
     Share(f64, Option<Interval>),
     /// Mean and spread over seeds.
     Seeds(Spread),
+    /// A number of a part of the benchmark.
+    Part(Box<Cell>),
     /// The footnotes with the reasons for which there is no number.
     Failed(String),
 }
@@ -60,6 +63,7 @@ impl Cell {
             Cell::Text(text) => text.clone(),
             Cell::Share(share, _) => points(*share),
             Cell::Seeds(spread) => summary::text(Some(*spread)),
+            Cell::Part(cell) => cell.short() + MARK,
             Cell::Failed(mark) => mark.clone(),
         }
     }
@@ -69,8 +73,14 @@ impl Cell {
             Cell::Share(share, Some(Interval { low, high })) => {
                 format!("{} ({} to {})", points(*share), points(*low), points(*high))
             }
+            Cell::Part(cell) => cell.long() + MARK,
             _ => self.short(),
         }
+    }
+
+    /// The same cell, of a part where there is a mark.
+    fn marked(self, mark: &str) -> Self {
+        if mark.is_empty() { self } else { Cell::Part(Box::new(self)) }
     }
 
     fn json(&self) -> Value {
@@ -79,6 +89,7 @@ impl Cell {
             Cell::Text(text) => json!(text),
             Cell::Share(share, interval) => json!({ "score": share, "interval": interval }),
             Cell::Seeds(spread) => json!(spread),
+            Cell::Part(cell) => cell.json(),
             Cell::Failed(_) => json!("failed"),
         }
     }
@@ -106,7 +117,7 @@ impl Report {
     /// When items cannot be resampled, or models answered different ones.
     pub fn new(models: &[ModelScores], rules: Rules, failures: &Failures) -> Result<Self> {
         let overview = Overview::new(models, rules, failures)?;
-        let remarks = [failures.footnotes(), other_tokenizers(models)];
+        let remarks = [failures.footnotes(), other_tokenizers(models), parts(models, rules)];
         let remarks: Vec<String> = remarks.into_iter().filter(|text| !text.is_empty()).collect();
         let footnotes = remarks.join("\n");
         let printed: Vec<&str> = printed_models(rules);
@@ -123,7 +134,8 @@ impl Report {
         }
         for &benchmark in BENCHMARKS {
             if let Some((table, notes)) = task_table(models, benchmark, rules, failures) {
-                let (title, table) = (title(models, benchmark), table.to_markdown());
+                let title = Whole::of(models, benchmark, rules).title;
+                let table = table.to_markdown();
                 markdown += &format!("\n## {title}\n\n{table}\n{notes}\n");
             }
         }
@@ -173,10 +185,10 @@ pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<Table> {
 pub(crate) fn task_tables(
     models: &[ModelScores],
     rules: Rules,
-) -> impl Iterator<Item = (String, Table, String)> {
+) -> impl Iterator<Item = (&'static dyn Benchmark, String, Table, String)> {
     BENCHMARKS.iter().filter_map(move |&benchmark| {
         let (table, notes) = task_table(models, benchmark, rules, &Failures::default())?;
-        Some((title(models, benchmark), table, notes))
+        Some((benchmark, Whole::of(models, benchmark, rules).title, table, notes))
     })
 }
 
@@ -256,15 +268,17 @@ impl<'a> Overview<'a> {
     fn add_benchmark(&mut self, benchmark: &'static dyn Benchmark) -> Result<()> {
         let (mut title, mut printed) = (benchmark.title().to_owned(), Some(benchmark.name()));
         let models = self.models.iter();
+        let whole = Whole::of(self.models, benchmark, self.rules);
+        let mark = |model: &ModelScores| whole.mark(&model.results(benchmark, self.rules));
         let cells: Vec<Cell> = match benchmark.kind() {
             Kind::ZeroShot(_) => {
-                title = self::title(self.models, benchmark);
-                let is_whole = |model: &ModelScores| {
-                    model.outcome(benchmark).is_none_or(|outcome| outcome.result.is_whole())
+                title.clone_from(&whole.title);
+                let mut outcomes = self.models.iter().filter_map(|model| model.outcome(benchmark));
+                printed = printed.filter(|_| outcomes.any(|outcome| outcome.result.is_whole()));
+                let cell = |model: &ModelScores| match model.outcome(benchmark) {
+                    None => Ok(Cell::Nothing),
+                    Some(outcome) => Ok(share(outcome)?.marked(mark(model))),
                 };
-                printed = printed.filter(|_| self.models.iter().all(is_whole));
-                let cell =
-                    |model: &ModelScores| model.outcome(benchmark).map_or(Ok(Cell::Nothing), share);
                 models.map(cell).collect::<Result<_>>()?
             }
             Kind::FineTuned(tasks) => {
@@ -277,7 +291,8 @@ impl<'a> Overview<'a> {
                 let cell = |model: &ModelScores| {
                     let scores = model.results(benchmark, self.rules);
                     let scores: Vec<f64> = scores.iter().map(|found| found.score).collect();
-                    summary::spread(&scores).map_or(Cell::Nothing, Cell::Seeds)
+                    let cell = summary::spread(&scores).map_or(Cell::Nothing, Cell::Seeds);
+                    cell.marked(mark(model))
                 };
                 models.map(cell).collect()
             }
@@ -326,14 +341,6 @@ impl<'a> Overview<'a> {
     }
 }
 
-/// What a benchmark is called over its scores: of one that is not whole, how much of it is there.
-fn title(models: &[ModelScores], benchmark: &dyn Benchmark) -> String {
-    let results = models.iter().filter_map(|model| model.outcome(benchmark));
-    let titles = results.map(|outcome| (outcome.result.is_whole(), outcome.result.title()));
-    let found = titles.min_by_key(|(is_whole, _)| *is_whole);
-    found.map_or_else(|| benchmark.title().to_owned(), |(_, title)| title)
-}
-
 /// A score with its interval over items, where the answers are there.
 fn share(outcome: &Outcome) -> Result<Cell> {
     if outcome.predictions.is_empty() {
@@ -351,6 +358,7 @@ fn macro_of(model: &ModelScores, rules: Rules) -> Option<f64> {
             found.tasks.iter().find(|task| task.name == name).map(|task| task.score)
         })
     };
+    let of_seed = |found: &BenchmarkResult| of_seed(found).filter(|_| found.is_whole());
     let seeds: Option<Vec<f64>> = model.results(&Glue, rules).iter().map(of_seed).collect();
     let superglue = summary::spread(&seeds?).filter(|_| rules == Rules::Year2024)?.mean;
     let mut parts = [superglue; 4];
@@ -388,13 +396,14 @@ pub(crate) fn differences(models: &[ModelScores]) -> Result<Option<Table>> {
             if base.predictions.is_empty() || found.predictions.is_empty() {
                 continue;
             }
+            let title = base.result.title();
             let (base, found) = (base.resampled(), found.resampled());
             let paired = Paired::new(&base, &found)?;
             let (by_items, by_exchange) =
                 (paired.bootstrap(&resampling)?, paired.permutation(&resampling)?);
             let Interval { low, high } = by_items.interval;
             table.push(vec![
-                title(models, benchmark),
+                title,
                 other.name.clone(),
                 first.name.clone(),
                 format!("{:+.1}", 100.0 * by_items.difference),

@@ -6,6 +6,7 @@ use eval::{Benchmark, BenchmarkResult, Metric, Rules, TaskResult};
 use report::{Align, ScoreTable, Table};
 
 use super::model_scores::ModelScores;
+use super::parts::{MARK, Whole, parts_of};
 use crate::failures::Failures;
 use crate::finetuning::summary;
 
@@ -67,16 +68,21 @@ pub(super) fn task_table(
         let metric = metric.or(find_task(name).map(|task| task.metric)).map_or("", Metric::name);
         let own = models.iter().zip(&all).map(|(model, results)| {
             let failed = failures.mark(&model.name, benchmark.name(), Some(name));
-            failed.unwrap_or_else(|| score(results, |result| unit_score(result, name)))
+            failed.unwrap_or_else(|| {
+                let is_cut = results.iter().any(|result| !result.has_all_items(name));
+                let mark = if is_cut { MARK } else { "" };
+                score(results, |result| unit_score(result, name)) + mark
+            })
         });
         let of_papers = papers.iter().map(|(table, row)| {
             value(table, &row.model, name).map_or(String::new(), |value| format!("{value:.1}"))
         });
         table.row([*name, metric], own.chain(of_papers));
     }
+    let whole = Whole::of(models, benchmark, rules);
     let own = models.iter().zip(&all).map(|(model, results)| {
         let failed = failures.mark(&model.name, benchmark.name(), None);
-        failed.unwrap_or_else(|| score(results, |result| Some(result.score)))
+        failed.unwrap_or_else(|| score(results, |result| Some(result.score)) + whole.mark(results))
     });
     let of_papers = papers.iter().map(|(table, row)| {
         let values: Option<Vec<f64>> =
@@ -87,7 +93,9 @@ pub(super) fn task_table(
     });
     let mean = if first.groups.is_empty() { "mean" } else { "mean of the groups" };
     table.row([mean, ""], own.chain(of_papers));
-    Some((table.into_table(), notes(models, &all, &printed)))
+    let parts = parts_of(models, benchmark, rules);
+    let notes = [notes(models, &all, &printed), parts].concat();
+    Some((table.into_table(), notes))
 }
 
 fn unit_score(result: &BenchmarkResult, name: &str) -> Option<f64> {
