@@ -1,6 +1,7 @@
 //! What a device must be able to do: the sum of the operations' kernels.
 
 use crate::ops::attention::AttentionKernels;
+use crate::ops::biased_attention::BiasedAttentionKernels;
 use crate::ops::blend::BlendKernels;
 use crate::ops::distillation_loss::DistillationLossKernels;
 use crate::ops::dropout::DropoutKernels;
@@ -36,6 +37,7 @@ pub trait Device:
     + NormKernels
     + AttentionKernels
     + RelativeAttentionKernels
+    + BiasedAttentionKernels
     + HeadNormKernels
     + SwigluKernels
     + GegluKernels
@@ -105,7 +107,8 @@ pub trait Device:
         true
     }
 
-    /// Whether it has the kernels of relative attention, and of GeGLU, which its models have too.
+    /// Whether it has the kernels of relative attention, of attention with a bias of distances, and
+    /// of GeGLU, which their models have too.
     fn computes_relative_attention(&self) -> bool {
         true
     }

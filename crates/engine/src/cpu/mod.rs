@@ -4,6 +4,7 @@
 //! Work spreads over the rayon pool that the caller runs in.
 
 mod attention;
+mod biased_attention;
 mod blend;
 mod distillation_loss;
 mod dropout;

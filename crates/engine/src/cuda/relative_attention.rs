@@ -1,11 +1,12 @@
-//! Relative attention and GeGLU, for which there are no kernels on a GPU yet: models with them are
-//! refused before they get here
+//! Relative attention, attention with a bias of distances, and GeGLU, for which there are no kernels
+//! on a GPU yet: models with them are refused before they get here
 //! ([`Device::computes_relative_attention`](crate::Device::computes_relative_attention)).
 
 use super::Cuda;
 use crate::Device;
 use crate::fault::{Fault, raise};
 use crate::ops::attention::AttentionSpan;
+use crate::ops::biased_attention::{BiasedAttentionKernels, BiasedHeads};
 use crate::ops::geglu::GegluKernels;
 use crate::ops::relative_attention::{RelativeAttentionKernels, RelativeHeads};
 use crate::tape::DropoutMask;
@@ -46,6 +47,40 @@ impl RelativeAttentionKernels for Cuda {
         _: Option<DropoutMask>,
         _: ViewMut<'_>,
         _: ViewMut<'_>,
+    ) {
+        self.refuse_relative_attention()
+    }
+}
+
+impl BiasedAttentionKernels for Cuda {
+    fn biased_attention(
+        &self,
+        _: View<'_>,
+        _: View<'_>,
+        _: Option<View<'_>>,
+        _: &[AttentionSpan],
+        _: &BiasedHeads,
+        _: Option<DropoutMask>,
+        _: ViewMut<'_>,
+        _: Option<ViewMut<'_>>,
+    ) {
+        self.refuse_relative_attention()
+    }
+
+    fn biased_attention_gradient(
+        &self,
+        _: View<'_>,
+        _: View<'_>,
+        _: View<'_>,
+        _: Option<View<'_>>,
+        _: View<'_>,
+        _: View<'_>,
+        _: &[AttentionSpan],
+        _: &BiasedHeads,
+        _: Option<DropoutMask>,
+        _: ViewMut<'_>,
+        _: ViewMut<'_>,
+        _: Option<ViewMut<'_>>,
     ) {
         self.refuse_relative_attention()
     }

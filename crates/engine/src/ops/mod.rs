@@ -3,6 +3,7 @@
 
 mod activation;
 pub mod attention;
+pub mod biased_attention;
 pub mod blend;
 pub mod distillation_loss;
 pub mod dropout;
