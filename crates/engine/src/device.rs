@@ -1,6 +1,7 @@
 //! What a device must be able to do: the sum of the operations' kernels.
 
 use crate::ops::attention::AttentionKernels;
+use crate::ops::attention_pooling::AttentionPoolingKernels;
 use crate::ops::biased_attention::BiasedAttentionKernels;
 use crate::ops::blend::BlendKernels;
 use crate::ops::distillation_loss::DistillationLossKernels;
@@ -21,6 +22,7 @@ use crate::ops::relative_attention::RelativeAttentionKernels;
 use crate::ops::relu::ReluKernels;
 use crate::ops::router::RouterKernels;
 use crate::ops::sam::SamKernels;
+use crate::ops::scale::ScaleKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
 use crate::ops::teacher_samples::TeacherSamplesKernels;
@@ -38,6 +40,8 @@ pub trait Device:
     + AttentionKernels
     + RelativeAttentionKernels
     + BiasedAttentionKernels
+    + AttentionPoolingKernels
+    + ScaleKernels
     + HeadNormKernels
     + SwigluKernels
     + GegluKernels
@@ -108,7 +112,7 @@ pub trait Device:
     }
 
     /// Whether it has the kernels of relative attention, of attention with a bias of distances, and
-    /// of GeGLU, which their models have too.
+    /// of GeGLU, pooling and scaling, which their models have too.
     fn computes_relative_attention(&self) -> bool {
         true
     }
