@@ -169,7 +169,7 @@ impl<'a> Tape<'a> {
         self.seeds.push((variable.id, gradient));
     }
 
-    /// Does work on rows that are tokens of the encoder's texts, not of the decoder's, so that their
+    /// Does work on rows that are tokens of the encoder's texts and not of the decoder's: their
     /// dropout counts from the step's first such token.
     pub fn within_source<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let stream = self.dropout;

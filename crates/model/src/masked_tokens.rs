@@ -1,4 +1,4 @@
-//! The special tokens that a masked model needs.
+//! The special tokens that masked models and encoder-decoders need.
 
 /// The ids of a masked model beside those of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,4 +19,15 @@ impl MaskedTokens {
     pub fn ids(&self) -> [u32; 3] {
         [self.start, self.mask, self.end]
     }
+}
+
+/// The ids of an encoder-decoder beside those of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderDecoderTokens {
+    /// Begins a text, where the tokenizer has such a token.
+    pub begin: Option<u32>,
+    /// Stands for what is hidden: the first sentinel.
+    pub hidden: u32,
+    /// Ends every text.
+    pub end: u32,
 }

@@ -172,6 +172,9 @@ pub(crate) fn check(
 /// Names the first such setting.
 pub fn check_settings(settings: &TrainSettings, config: &ModelConfig) -> Result<(), SettingError> {
     let title = config.architecture.title();
+    let rule = "it is scored and fine-tuned, but not trained on text";
+    let is_trained = !config.architecture.is_encoder_decoder();
+    require(is_trained, "model", &title, rule)?;
     if config.architecture.is_causal() {
         let rule = format!("{title} predicts the next token; remove masked");
         return require(settings.masked.is_none(), "masked", &"set", rule);

@@ -110,6 +110,7 @@ impl Shape {
             eos_token_ids: vec![EOS_TOKEN_ID],
             pad_token_id: self.architecture.has_padding_row().then_some(PAD_TOKEN_ID),
             experts: self.experts.clone(),
+            encoder_decoder: None,
         }
     }
 }
