@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use corpus::Tokenizer;
-use corpus::tokenizer::Role;
+use corpus::tokenizer::{Role, sentinel};
 use eval::{EvalError, Rules};
-use model::{EncoderDecoderTokens, MaskedTokens};
+use model::{Architecture, EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};
 
 use crate::error::{Context, Result, refuse};
 
@@ -82,9 +82,6 @@ pub fn masked_tokens(tokenizer: &Tokenizer) -> std::result::Result<MaskedTokens,
     })
 }
 
-/// The first token that stands for a hidden part of a text, of tokenizers for encoder-decoders.
-const FIRST_SENTINEL: &str = "<extra_id_0>";
-
 /// The special tokens of an encoder-decoder. What stands for hidden tokens is the mask token or, as
 /// in T5's tokenizers, the first sentinel.
 ///
@@ -94,13 +91,28 @@ pub fn encoder_decoder_tokens(
     tokenizer: &Tokenizer,
 ) -> std::result::Result<EncoderDecoderTokens, EvalError> {
     let id = |role| tokenizer.role(role).map(|(_, id)| id);
-    let hidden = tokenizer.token_id(FIRST_SENTINEL).or_else(|| id(Role::Mask));
+    let hidden = tokenizer.token_id(&sentinel(0)).or_else(|| id(Role::Mask));
     Ok(EncoderDecoderTokens {
         begin: id(Role::Begin),
         hidden: hidden
             .ok_or(EvalError::NoEncoderDecoderToken { role: "sentinel (<extra_id_0>)" })?,
         end: encoder_decoder_end(tokenizer)?,
     })
+}
+
+/// What stands for hidden parts of texts in training, by the kind of the model.
+///
+/// # Errors
+/// When the tokenizer lacks a token that every such model needs.
+pub(crate) fn hidden_tokens(
+    tokenizer: &Tokenizer,
+    family: Architecture,
+) -> std::result::Result<HiddenTokens, EvalError> {
+    if !family.is_encoder_decoder() {
+        return Ok(masked_tokens(tokenizer)?.into());
+    }
+    let sentinels = (0..).map_while(|number| tokenizer.token_id(&sentinel(number))).collect();
+    Ok(HiddenTokens::Spans(SentinelTokens { end: encoder_decoder_end(tokenizer)?, sentinels }))
 }
 
 /// The token that ends every text of an encoder-decoder.

@@ -50,7 +50,7 @@ pub use families::{
     PositionHeads,
 };
 pub use kv_cache::KvCache;
-pub use masked_tokens::{EncoderDecoderTokens, MaskedTokens};
+pub use masked_tokens::{EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};
 pub use model::{Model, check_device};
 pub use output_layer::OutputLayer;
 pub use write_safetensors::write_safetensors;

@@ -31,3 +31,37 @@ pub struct EncoderDecoderTokens {
     /// Ends every text.
     pub end: u32,
 }
+
+/// The tokens with which an encoder-decoder is trained on hidden spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentinelTokens {
+    /// Ends what the encoder reads and what the decoder predicts.
+    pub end: u32,
+    /// Stand for the hidden spans of a text, the first for the first.
+    pub sentinels: Vec<u32>,
+}
+
+/// What stands for hidden parts of texts, by the kind of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HiddenTokens {
+    /// Of masked models.
+    Masked(MaskedTokens),
+    /// Of encoder-decoders.
+    Spans(SentinelTokens),
+}
+
+impl HiddenTokens {
+    /// All of them.
+    pub fn ids(&self) -> Vec<u32> {
+        match self {
+            Self::Masked(tokens) => tokens.ids().to_vec(),
+            Self::Spans(tokens) => [&[tokens.end], &tokens.sentinels[..]].concat(),
+        }
+    }
+}
+
+impl From<MaskedTokens> for HiddenTokens {
+    fn from(tokens: MaskedTokens) -> Self {
+        Self::Masked(tokens)
+    }
+}

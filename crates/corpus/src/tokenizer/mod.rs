@@ -44,7 +44,7 @@ pub use folder::TOKENIZER_FILE;
 pub use folder_settings::TruncationSide;
 pub use roles::Role;
 pub use stream::TextStream;
-pub use train::{SPECIAL_TOKENS, TokenizerSettings};
+pub use train::{SPECIAL_TOKENS, TokenizerSettings, sentinel};
 
 /// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no
 /// space is put before a text unless a folder's own settings ask for it.
@@ -277,7 +277,7 @@ mod tests {
         let texts = [("a.train".to_string(), text.to_string())];
         Tokenizer::train(
             &texts,
-            &TokenizerSettings { vocab_size, min_frequency: 2, mask_token: false },
+            &TokenizerSettings { vocab_size, min_frequency: 2, ..TokenizerSettings::default() },
         )
         .unwrap()
     }

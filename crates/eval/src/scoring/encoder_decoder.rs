@@ -20,8 +20,8 @@ pub enum EncoderDecoderRule {
     HiddenTokens,
 }
 
-/// What models read and predict: the encoder's ids, the decoder's, and what is predicted at which of
-/// its places.
+/// What models read and predict: the encoder's ids, the decoder's, and what is predicted at which
+/// of its places.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Reading {
     source: Vec<u32>,

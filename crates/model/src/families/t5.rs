@@ -73,6 +73,10 @@ impl Family for T5 {
         true
     }
 
+    fn is_made_by_recipes(&self) -> bool {
+        true
+    }
+
     fn defaults(&self) -> ModelConfig {
         ModelConfig {
             norm_epsilon: 1e-6,

@@ -50,8 +50,8 @@ pub(super) struct EncoderDecoderNetwork {
     encoder: Encoder,
     decoder: Stack,
     output: Linear,
-    /// What the last states are multiplied by: where the output matrix is the embedding, the root of
-    /// their width divides them.
+    /// What the last states are multiplied by: where the output matrix is the embedding, the root
+    /// of their width divides them.
     output_scale: f32,
     /// What the encoder reads of a batch without a text for it.
     end: u32,
@@ -298,8 +298,8 @@ impl Backbone for Encoder {
     }
 }
 
-/// The classification head of the BabyLM pipeline of 2023: the mean of the encoder's states weighted
-/// by the softmax of a product with `pooler.w`, dropout, and the output matrix.
+/// The classification head of the BabyLM pipeline of 2023: the mean of the encoder's states,
+/// weighted by the softmax of a product with `pooler.w`, dropout, and the output matrix.
 pub(super) struct AttentionHead {
     pooler: Linear,
     /// `[labels, hidden]`, with a bias.
