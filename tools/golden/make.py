@@ -13,9 +13,10 @@ import optimizers
 import schedules
 import significance
 import switch
+import t5
 import vocabulary_files
 
 if __name__ == "__main__":
-    first = (models, switch, masked, ltg_bert, classifier, classification, losses, ops, divergences, schedules, optimizers)
-    for writer in (*first, vocabulary_files, significance, aoa):
+    first = (models, switch, masked, ltg_bert, t5, classifier, classification, losses, ops, divergences, schedules)
+    for writer in (*first, optimizers, vocabulary_files, significance, aoa):
         writer.main()

@@ -149,6 +149,11 @@ pub fn on_corpus(error: &CorpusError) -> &'static str {
             "give a tokenizer.json such as `babyllama tokenizer train` writes"
         }
         CorpusError::NoSuchRole { .. } => NAME_TOKEN,
+        CorpusError::SentencePiece { .. } => {
+            "convert it: `pip install transformers==4.51.3 sentencepiece protobuf`, and in Python \
+             `from transformers import T5TokenizerFast as T; \
+             T.from_pretrained(FOLDER).save_pretrained(FOLDER)`"
+        }
         CorpusError::TokenOutside { .. } => SAME_TOKENIZER,
         CorpusError::BadTokenFile { .. } => {
             "give a token file that a run wrote, such as tokens/train.bin, or --raw-tokens for \
@@ -205,10 +210,11 @@ pub fn on_model(error: &ModelError) -> &'static str {
             "give the language model that it was fine-tuned from"
         }
         ModelError::TokenOutside { .. } => SAME_TOKENIZER,
-        ModelError::Masked | ModelError::MaskedFolder { .. } => {
-            "take a model that predicts the next token; masked ones can do `evaluate blimp`, \
-             `evaluate ewok` and `finetune`"
+        ModelError::NotCausal { .. } | ModelError::NotCausalFolder { .. } => {
+            "take a model that predicts the next token; masked ones and encoder-decoders can do \
+             `evaluate blimp`, `evaluate ewok` and `finetune`"
         }
+        ModelError::EncoderOnly { .. } => "take the folder of the whole model, with its decoder",
         ModelError::NeedsCpu { .. } => "give --device cpu, or take a model of another family",
         ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
         _ => MEND,
@@ -371,7 +377,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } => "take a model with more positions",
-        EvalError::NoMaskedToken { .. } => NAME_TOKEN,
+        EvalError::NoMaskedToken { .. } | EvalError::NoEncoderDecoderToken { .. } => NAME_TOKEN,
         EvalError::PrefixOutside { .. } => {
             "name a token of the vocabulary there in tokenizer_config.json or \
              special_tokens_map.json, or null for none"

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use builtin_corpus::BuiltinSettings;
+use corpus::TokenizerSettings;
 use experiment::encode::EncodeJob;
 use experiment::evaluation::loss::HeldoutText;
 
@@ -102,13 +103,17 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
             vocab_size,
             min_frequency,
             mask_token,
+            sentinels,
             replace,
         }) => commands::tokenizer::train(
             paths,
             output,
-            *vocab_size,
-            *min_frequency,
-            *mask_token,
+            &TokenizerSettings {
+                vocab_size: *vocab_size,
+                min_frequency: *min_frequency,
+                mask_token: *mask_token,
+                sentinels: *sentinels,
+            },
             *replace,
         ),
         Command::Tokens(TokensCommand::Encode { paths, tokenizer, output, field, end_of_text }) => {

@@ -53,6 +53,12 @@ pub enum CorpusError {
     /// `path` should be a tokenizer and is something else.
     #[error("{} is not a tokenizer babyllama can use: {cause}", path.display())]
     BadTokenizer { path: PathBuf, cause: String },
+    /// A folder whose tokenizer is in SentencePiece's file alone.
+    #[error(
+        "{} is a file of SentencePiece, which babyllama does not read, and there is no \
+         tokenizer.json beside it", path.display()
+    )]
+    SentencePiece { path: PathBuf },
     /// The tokenizer library failed; `doing` is the operation.
     #[error("the tokenizer failed at {doing}: {cause}")]
     Tokenizer { doing: &'static str, cause: String },

@@ -250,7 +250,7 @@ mod tests {
         ];
         let tokenizer = Tokenizer::train(
             &texts,
-            &TokenizerSettings { vocab_size: 20, min_frequency: 2, mask_token: false },
+            &TokenizerSettings { vocab_size: 20, min_frequency: 2, ..TokenizerSettings::default() },
         )
         .unwrap();
         let found = stats(&texts, Some(&tokenizer));

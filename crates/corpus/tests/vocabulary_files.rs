@@ -1,5 +1,5 @@
 //! Folders as GPT-2, OPT and RoBERTa have them, against transformers
-//! (`tools/golden/vocabulary_files.py`).
+//! (`tools/golden/vocabulary_files.py`), and one as T5 has it (`tools/golden/t5.py`).
 
 use std::path::{Path, PathBuf};
 
@@ -122,4 +122,62 @@ fn the_class_of_a_folder_decides_about_the_prefix_space() {
     }
     let alone = Tokenizer::load(&folder.path().join("tokenizer.json")).unwrap();
     assert_ne!(alone.encode("fox").unwrap(), alone.encode(" fox").unwrap());
+}
+
+/// A Unigram tokenizer in a folder of T5's class.
+#[test]
+fn a_unigram_tokenizer_is_that_of_transformers() {
+    let tokenizer = Tokenizer::from_folder(&fixture("t5")).unwrap();
+    let expected = std::fs::read_to_string(fixture("t5").join("expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    for text in expected["texts"].as_array().unwrap() {
+        let (text, wanted) = (text["text"].as_str().unwrap(), ids(&text["ids"]));
+        assert_eq!(tokenizer.encode(text).unwrap(), wanted, "{text:?}");
+        assert_eq!(tokenizer.encode_file(text).unwrap(), wanted, "{text:?}");
+    }
+    for role in [Role::Begin, Role::End, Role::Padding, Role::Unknown] {
+        let wanted = expected["roles"][role.key()].as_u64().map(|id| id as u32);
+        assert_eq!(tokenizer.role(role).map(|(_, id)| id), wanted, "{role:?}");
+    }
+    assert_eq!(Some(tokenizer.vocab_size() as u64), expected["vocab_size"].as_u64());
+    let [a, b] = ["a", "b"].map(|text| tokenizer.encode(text).unwrap());
+    for (pair, wanted) in [(false, &expected["around"][0]), (true, &expected["around"][1])] {
+        let [before, between, after] = tokenizer.tokens_around(pair).unwrap();
+        let second = if pair { b.clone() } else { Vec::new() };
+        assert_eq!([before, a.clone(), between, second, after].concat(), ids(wanted));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    tokenizer.save_folder(folder.path(), 128).unwrap();
+    let again = Tokenizer::from_folder(folder.path()).unwrap();
+    assert_eq!(tokenizer.first_difference(&again), None);
+    assert_eq!(again.role(Role::End), Some(("</s>", 1)));
+}
+
+#[test]
+fn what_no_unigram_tokenizer_has_is_refused() {
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(fixture("t5").join("tokenizer.json")).unwrap();
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        change(&mut value);
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, value.to_string()).unwrap();
+        Tokenizer::load(&path).unwrap_err().to_string()
+    };
+    let unknown = refused(&|value| value["model"]["unk_id"] = 400.into());
+    assert!(unknown.contains("unknown token's id 400 is not in its vocabulary"), "{unknown}");
+    let none = refused(&|value| value["model"]["unk_id"] = Value::Null);
+    assert!(none.contains("unknown token's id null"), "{none}");
+    let foreign = refused(&|value| value["model"]["dropout"] = 0.5.into());
+    assert!(foreign.contains("`model.dropout`"), "{foreign}");
+    let other = refused(&|value| value["model"]["type"] = "WordLevel".into());
+    assert!(other.contains("babyllama"), "{other}");
+}
+
+#[test]
+fn a_folder_with_sentencepieces_file_alone_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("spiece.model"), b"\n\x05").unwrap();
+    let message = Tokenizer::from_folder(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("spiece.model is a file of SentencePiece"), "{message}");
 }

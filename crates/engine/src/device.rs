@@ -1,6 +1,8 @@
 //! What a device must be able to do: the sum of the operations' kernels.
 
 use crate::ops::attention::AttentionKernels;
+use crate::ops::attention_pooling::AttentionPoolingKernels;
+use crate::ops::biased_attention::BiasedAttentionKernels;
 use crate::ops::blend::BlendKernels;
 use crate::ops::distillation_loss::DistillationLossKernels;
 use crate::ops::dropout::DropoutKernels;
@@ -20,6 +22,7 @@ use crate::ops::relative_attention::RelativeAttentionKernels;
 use crate::ops::relu::ReluKernels;
 use crate::ops::router::RouterKernels;
 use crate::ops::sam::SamKernels;
+use crate::ops::scale::ScaleKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
 use crate::ops::teacher_samples::TeacherSamplesKernels;
@@ -36,6 +39,9 @@ pub trait Device:
     + NormKernels
     + AttentionKernels
     + RelativeAttentionKernels
+    + BiasedAttentionKernels
+    + AttentionPoolingKernels
+    + ScaleKernels
     + HeadNormKernels
     + SwigluKernels
     + GegluKernels
@@ -105,7 +111,8 @@ pub trait Device:
         true
     }
 
-    /// Whether it has the kernels of relative attention, and of GeGLU, which its models have too.
+    /// Whether it has the kernels of relative attention, of attention with a bias of distances, and
+    /// of GeGLU, pooling and scaling, which their models have too.
     fn computes_relative_attention(&self) -> bool {
         true
     }

@@ -44,20 +44,25 @@ pub struct DropoutStream {
     pub first_token: u64,
     /// Sequences that do, for rows of which each stands for a sequence.
     pub first_sequence: u64,
+    /// Tokens of the texts that encoders of encoder-decoders read which do.
+    pub first_source_token: u64,
 }
 
 impl DropoutStream {
     /// The stream of a step's first micro-batch.
     pub fn new(rng: Rng) -> Self {
-        Self { rng, first_token: 0, first_sequence: 0 }
+        Self { rng, first_token: 0, first_sequence: 0, first_source_token: 0 }
     }
 
-    /// The stream of the micro-batch after one of these sequences.
-    pub fn after(self, spans: &Spans) -> Self {
+    /// The stream of the micro-batch after one of these sequences and, of an encoder-decoder, of
+    /// these that its encoder reads.
+    pub fn after(self, spans: &Spans, source: Option<&Spans>) -> Self {
         let (tokens, sequences) = (spans.tokens() as u64, spans.count() as u64);
+        let source_tokens = source.map_or(0, Spans::tokens) as u64;
         Self {
             first_token: self.first_token + tokens,
             first_sequence: self.first_sequence + sequences,
+            first_source_token: self.first_source_token + source_tokens,
             ..self
         }
     }
@@ -162,6 +167,17 @@ impl<'a> Tape<'a> {
     /// Adds a gradient of the objective with respect to `variable`, from which the backward starts.
     pub fn seed(&mut self, variable: &Var, gradient: Tensor) {
         self.seeds.push((variable.id, gradient));
+    }
+
+    /// Does work on rows that are tokens of the encoder's texts and not of the decoder's: their
+    /// dropout counts from the step's first such token.
+    pub fn within_source<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let stream = self.dropout;
+        self.dropout =
+            stream.map(|stream| DropoutStream { first_token: stream.first_source_token, ..stream });
+        let done = work(self);
+        self.dropout = stream;
+        done
     }
 
     /// The masks of the next place where dropout is applied, if it is: each place of a forward pass

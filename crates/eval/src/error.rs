@@ -40,13 +40,16 @@ pub enum EvalError {
     #[error("the models of an ensemble have different vocabularies: {first} and {other}")]
     EnsembleVocabulary { first: usize, other: usize },
     #[error(
-        "of models that are scored together all must predict the next token, or all must be masked"
+        "of models that are scored together all must predict the next token, or all must be \
+         masked, or all must be encoder-decoders"
     )]
     MixedEnsemble,
     #[error("a model of {positions} positions is too short for a text between its special tokens")]
     TooFewPositions { positions: usize },
     #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]
     NoMaskedToken { role: &'static str },
+    #[error("the tokenizer has no {role}, without which an encoder-decoder cannot be scored")]
+    NoEncoderDecoderToken { role: &'static str },
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
     #[error(

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use corpus::Tokenizer;
-use corpus::tokenizer::Role;
+use corpus::tokenizer::{Role, sentinel};
 use eval::{EvalError, Rules};
-use model::MaskedTokens;
+use model::{Architecture, EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};
 
 use crate::error::{Context, Result, refuse};
 
@@ -82,13 +82,55 @@ pub fn masked_tokens(tokenizer: &Tokenizer) -> std::result::Result<MaskedTokens,
     })
 }
 
-/// The tokenizer as a pipeline uses it: that of 2023 does not normalise.
+/// The special tokens of an encoder-decoder. What stands for hidden tokens is the mask token or, as
+/// in T5's tokenizers, the first sentinel.
+///
+/// # Errors
+/// When the tokenizer lacks one.
+pub fn encoder_decoder_tokens(
+    tokenizer: &Tokenizer,
+) -> std::result::Result<EncoderDecoderTokens, EvalError> {
+    let id = |role| tokenizer.role(role).map(|(_, id)| id);
+    let hidden = tokenizer.token_id(&sentinel(0)).or_else(|| id(Role::Mask));
+    Ok(EncoderDecoderTokens {
+        begin: id(Role::Begin),
+        hidden: hidden
+            .ok_or(EvalError::NoEncoderDecoderToken { role: "sentinel (<extra_id_0>)" })?,
+        end: encoder_decoder_end(tokenizer)?,
+    })
+}
+
+/// What stands for hidden parts of texts in training, by the kind of the model.
+///
+/// # Errors
+/// When the tokenizer lacks a token that every such model needs.
+pub(crate) fn hidden_tokens(
+    tokenizer: &Tokenizer,
+    family: Architecture,
+) -> std::result::Result<HiddenTokens, EvalError> {
+    if !family.is_encoder_decoder() {
+        return Ok(masked_tokens(tokenizer)?.into());
+    }
+    let sentinels = (0..).map_while(|number| tokenizer.token_id(&sentinel(number))).collect();
+    Ok(HiddenTokens::Spans(SentinelTokens { end: encoder_decoder_end(tokenizer)?, sentinels }))
+}
+
+/// The token that ends every text of an encoder-decoder.
+///
+/// # Errors
+/// When the tokenizer has none.
+pub(crate) fn encoder_decoder_end(tokenizer: &Tokenizer) -> std::result::Result<u32, EvalError> {
+    let end = tokenizer.role(Role::End).map(|(_, id)| id);
+    end.ok_or(EvalError::NoEncoderDecoderToken { role: "token to end texts" })
+}
+
+/// The tokenizer as a pipeline uses it: that of 2023 does not normalise, but with T5's.
 ///
 /// # Errors
 /// When the tokenizer cannot do without its normalizer.
 pub fn of_rules(rules: Rules, tokenizer: &Tokenizer) -> Result<Cow<'_, Tokenizer>> {
     Ok(match rules {
-        Rules::Year2023 => Cow::Owned(tokenizer.without_normalizer()?),
-        Rules::Year2024 => Cow::Borrowed(tokenizer),
+        Rules::Year2023 if !tokenizer.is_unigram() => Cow::Owned(tokenizer.without_normalizer()?),
+        Rules::Year2023 | Rules::Year2024 => Cow::Borrowed(tokenizer),
     })
 }

@@ -17,6 +17,9 @@ pub struct Batch {
     /// Whether every token sees its whole sequence, also in a model that predicts the next token:
     /// for training steps that predict masked tokens.
     pub bidirectional: bool,
+    /// What the encoder of an encoder-decoder reads, one sequence for each of the batch's, which
+    /// its decoder reads. Without it each is the empty text; other models read none.
+    pub source: Option<Arc<Batch>>,
 }
 
 impl Batch {
@@ -28,14 +31,20 @@ impl Batch {
             lengths.push(sequence.as_ref().len());
         }
         let spans = Spans::from_lengths(lengths);
-        Self { ids: ids.into(), positions: spans.positions().into(), spans, bidirectional: false }
+        let positions = spans.positions().into();
+        Self { ids: ids.into(), positions, spans, bidirectional: false, source: None }
+    }
+
+    /// The same for an encoder-decoder whose encoder reads these sequences, one for each.
+    pub fn with_source(self, source: Batch) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
     }
 
     /// One sequence that goes on after `past` tokens, for generation.
     pub fn continuation(ids: &[u32], past: usize) -> Self {
         let positions = (past as u32..(past + ids.len()) as u32).collect();
         let spans = Spans::from_lengths([ids.len()]);
-        Self { ids: ids.into(), spans, positions, bidirectional: false }
+        Self { ids: ids.into(), spans, positions, bidirectional: false, source: None }
     }
 
     /// Number of tokens.
@@ -112,7 +121,8 @@ impl SharedBatch {
     /// What was added, for a model to read.
     pub fn into_batch(self) -> Batch {
         let positions = self.spans.positions().into();
-        Batch { ids: self.ids.into(), positions, spans: self.spans, bidirectional: false }
+        let (ids, spans) = (self.ids.into(), self.spans);
+        Batch { ids, positions, spans, bidirectional: false, source: None }
     }
 }
 

@@ -84,7 +84,8 @@ impl Classifier {
                 Some(&source) => device.copy(model.parameters().view(source), target),
                 None if named.role == Role::Bias => device.fill(target, 0.0),
                 None => {
-                    let deviation = model.config().initializer_range;
+                    let config = model.config();
+                    let deviation = config.architecture.initial_deviation(config, named);
                     device.write(
                         target,
                         &normal(&named.name, named.segment.length(), deviation, seed),

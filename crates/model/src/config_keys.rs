@@ -176,6 +176,7 @@ mod tests {
             name if name.contains("drop") => json!(0.25),
             name if name.contains("eps") => json!(0.125),
             "position_heads" => json!("interleaved"),
+            "feed_forward_proj" => json!("gated-gelu"),
             "rope_theta" | "initializer_range" | "init_std" => json!(0.5),
             _ => json!(64),
         }
@@ -192,13 +193,16 @@ mod tests {
             "tie_word_embeddings",
             "word_embed_proj_dim",
             "layer_types",
+            "is_gated_act",
+            "dense_act_fn",
         ];
         for (architecture, key) in tables() {
             if key.meaning != Meaning::Followed || elsewhere.contains(&key.name) {
                 continue;
             }
-            // OPT has a key of its own for it.
-            if architecture == Architecture::OPT && key.name == "initializer_range" {
+            // They have keys of their own for it.
+            let own = [Architecture::OPT, Architecture::T5];
+            if own.contains(&architecture) && key.name == "initializer_range" {
                 continue;
             }
             // The width of dense layers, of which there is none.

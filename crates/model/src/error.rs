@@ -56,12 +56,17 @@ pub enum ModelError {
      words", path.display(), found.join(", "))]
     NotALanguageModel { path: PathBuf, found: Vec<String> },
     #[error(
-        "{} is that of a masked language model, which predicts hidden tokens of a text and not \
-         the next one; it can be evaluated, fine-tuned and trained further", path.display()
+        "{} is that of {kind}, which does not predict the next token of a text; it can be \
+         evaluated, fine-tuned and trained further", path.display()
     )]
-    MaskedFolder { path: PathBuf },
-    #[error("the model is masked: it predicts hidden tokens of a text, not the next one")]
-    Masked,
+    NotCausalFolder { path: PathBuf, kind: &'static str },
+    #[error("the model is {kind}, which does not predict the next token of a text")]
+    NotCausal { kind: &'static str },
+    #[error(
+        "{} is that of a {found}, the encoder of an encoder-decoder alone, which predicts no \
+         tokens", path.display()
+    )]
+    EncoderOnly { path: PathBuf, found: String },
     /// A key of a [`ModelConfig`](crate::ModelConfig) whose value is impossible.
     #[error("the model's {key} {problem}")]
     Config { key: &'static str, problem: String },

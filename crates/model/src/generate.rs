@@ -35,8 +35,8 @@ pub struct Sampling {
 /// are the caller's to take over.
 ///
 /// # Errors
-/// When the model is masked, the prompt does not fit it, there is nothing to begin with, or a logit
-/// is not finite.
+/// When the model does not predict the next token, the prompt does not fit it, there is nothing to
+/// begin with, or a logit is not finite.
 pub fn generate(
     model: &Model,
     prompt: &[u32],
@@ -212,6 +212,6 @@ mod tests {
         let masked = Model::new(roberta(16, 24, 1, 4, 8), &device, 7).unwrap();
         let refusal =
             generate(&masked, &[3], &endless(), 1, GREEDY, |_| true).unwrap_err().to_string();
-        assert!(refusal.contains("not the next one"), "{refusal}");
+        assert!(refusal.contains("not predict the next token"), "{refusal}");
     }
 }

@@ -46,10 +46,11 @@ pub use classifier::Classifier;
 pub use decoder::{Backbone, Decoder};
 pub use error::ModelError;
 pub use families::{
-    Architecture, Capacity, Experts, FAMILIES, Family, MatrixProduct, ModelConfig, PositionHeads,
+    Architecture, Capacity, EncoderDecoder, Experts, FAMILIES, Family, MatrixProduct, ModelConfig,
+    PositionHeads,
 };
 pub use kv_cache::KvCache;
-pub use masked_tokens::MaskedTokens;
+pub use masked_tokens::{EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};
 pub use model::{Model, check_device};
 pub use output_layer::OutputLayer;
 pub use write_safetensors::write_safetensors;

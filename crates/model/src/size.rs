@@ -24,7 +24,8 @@ impl ModelConfig {
     /// Multiplications and additions of one token's forward pass in a sequence of the given length,
     /// in floating-point operations: two per weight of every product, the output layer's included,
     /// and the attention's two products over the causal half, or over the whole where every token
-    /// sees all.
+    /// sees all. Of an encoder-decoder it is that of a token in both halves, whose decoder has two
+    /// attentions a layer.
     pub fn forward_flops_per_token(&self, sequence_length: usize) -> f64 {
         let weights: usize = self
             .layout()
@@ -38,7 +39,8 @@ impl ModelConfig {
         let output = if self.tie_word_embeddings { self.vocab_size * self.hidden_size } else { 0 };
         let seen_twice =
             if self.architecture.is_causal() { sequence_length + 1 } else { 2 * sequence_length };
-        let attention = self.num_layers * self.num_heads * self.head_dim * seen_twice;
+        let attentions = self.num_layers + 2 * self.decoder_layers();
+        let attention = attentions * self.num_heads * self.head_dim * seen_twice;
         2.0 * (weights + output + attention) as f64
     }
 }

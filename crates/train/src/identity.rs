@@ -92,7 +92,7 @@ mod tests {
     use crate::settings::{
         AverageKind, AverageSettings, Cooldown, CorruptionSettings, DataOrder, DecaySchedule,
         Divergence, Ensemble, HybridSettings, KlNormalisation, MaskedSettings, Objective,
-        PhaseSettings, SamSettings, ScheduleKind, Selection,
+        PhaseSettings, SamSettings, ScheduleKind, Selection, SpanSettings,
     };
     use crate::signals::tests::config;
 
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn every_deciding_training_setting_changes_it() {
         type Change = fn(&mut TrainSettings);
-        let deciding: [Change; 42] = [
+        let deciding: [Change; 43] = [
             |s| s.epochs = 1.0,
             |s| s.max_steps = 7,
             |s| s.batch_size = 31,
@@ -187,6 +187,7 @@ mod tests {
             |s| s.corruption = Some(CorruptionSettings::default()),
             |s| s.hybrid = Some(HybridSettings::default()),
             |s| s.masked = Some(MaskedSettings::default()),
+            |s| s.spans = Some(SpanSettings::default()),
             |s| s.objective = Objective::Ascent,
             |s| s.dropout = false,
             |s| s.sam = Some(SamSettings::default()),

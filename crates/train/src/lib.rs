@@ -56,6 +56,7 @@ mod sam;
 pub mod schedule;
 pub mod settings;
 pub mod signals;
+mod span_corruption;
 pub mod state;
 pub mod step;
 

@@ -1,13 +1,15 @@
-//! What masked models read in training: sequences between the tokens that begin and end texts,
-//! with spans hidden that are predicted at their own places. A pure function of settings, seed,
-//! step and place in the step, so that micro-batches do not matter.
+//! What masked models and encoder-decoders read in training: masked models sequences between the
+//! tokens that begin and end texts, with spans hidden that are predicted at their own places, and
+//! encoder-decoders what `span_corruption` makes of them. A pure function of settings, seed, step
+//! and place in the step, so that micro-batches do not matter.
 
 use base::rng::Rng;
 use engine::ops::language_model_loss::NO_TARGET;
-use model::{Batch, MaskedTokens, ModelConfig};
+use model::{Batch, HiddenTokens, MaskedTokens, ModelConfig, SentinelTokens};
 
 use crate::data::MicroBatch;
 use crate::settings::{MaskedSettings, SettingError, TrainSettings, require};
+use crate::span_corruption::SpanCorruption;
 
 /// The longest hidden span.
 const LONGEST_SPAN: usize = 9;
@@ -18,7 +20,18 @@ const MOST_SPANS: [usize; 2] = [10, 100];
 
 /// How the sequences of a step, or of the held-out text, are hidden.
 #[derive(Clone, Debug)]
-pub struct Masking {
+pub struct Masking(Way);
+
+/// By the kind of the model.
+#[derive(Clone, Debug)]
+enum Way {
+    InPlace(InPlace),
+    Spans(SpanCorruption),
+}
+
+/// Tokens of masked models, predicted at their own places.
+#[derive(Clone, Debug)]
+struct InPlace {
     rng: Rng,
     settings: MaskedSettings,
     tokens: MaskedTokens,
@@ -39,24 +52,50 @@ impl Masking {
     /// That of a step (1 for the first) of a model.
     pub fn of_step(
         settings: &TrainSettings,
-        tokens: MaskedTokens,
+        tokens: impl Into<HiddenTokens>,
         config: &ModelConfig,
         seed: u64,
         step: u64,
     ) -> Self {
         let rng = Rng::new(seed, "masked tokens").at(step);
-        Self::new(settings, tokens, config, rng)
+        Self::new(settings, tokens.into(), config, rng)
     }
 
     /// That of held-out sequences, the same at every evaluation and of every seed.
     pub fn of_heldout(
         settings: &TrainSettings,
-        tokens: MaskedTokens,
+        tokens: impl Into<HiddenTokens>,
         config: &ModelConfig,
     ) -> Self {
-        Self::new(settings, tokens, config, Rng::new(0, "masked tokens of held-out text"))
+        let rng = Rng::new(0, "masked tokens of held-out text");
+        Self::new(settings, tokens.into(), config, rng)
     }
 
+    fn new(settings: &TrainSettings, tokens: HiddenTokens, config: &ModelConfig, rng: Rng) -> Self {
+        Self(match tokens {
+            HiddenTokens::Masked(tokens) => {
+                Way::InPlace(InPlace::new(settings, tokens, config, rng))
+            }
+            HiddenTokens::Spans(tokens) => Way::Spans(SpanCorruption {
+                rng,
+                settings: settings.spans.unwrap_or_default(),
+                tokens,
+                decoder_start: config.encoder_decoder.map_or(0, |own| own.decoder_start_token_id),
+            }),
+        })
+    }
+
+    /// Hides parts of a micro-batch's sequences, which stand at `first_sequence` and on among those
+    /// of the step.
+    pub fn apply(&self, micro_batch: &mut MicroBatch, first_sequence: usize) {
+        match &self.0 {
+            Way::InPlace(way) => way.apply(micro_batch, first_sequence),
+            Way::Spans(way) => way.apply(micro_batch, first_sequence),
+        }
+    }
+}
+
+impl InPlace {
     fn new(settings: &TrainSettings, tokens: MaskedTokens, config: &ModelConfig, rng: Rng) -> Self {
         let named = [config.bos_token_id, config.pad_token_id].into_iter().flatten();
         let special = named.chain(config.eos_token_ids.iter().copied()).chain(tokens.ids());
@@ -69,9 +108,8 @@ impl Masking {
         }
     }
 
-    /// Puts a micro-batch's sequences, which stand at `first_sequence` and on among those of the
-    /// step, between the ends of texts, and hides spans of them.
-    pub fn apply(&self, micro_batch: &mut MicroBatch, first_sequence: usize) {
+    /// Puts the sequences between the ends of texts, and hides spans of them.
+    fn apply(&self, micro_batch: &mut MicroBatch, first_sequence: usize) {
         let batch = &micro_batch.batch;
         let (mut sequences, mut targets) = (Vec::new(), Vec::new());
         for (index, rows) in batch.spans.iter().enumerate() {
@@ -148,22 +186,43 @@ impl Masking {
     }
 }
 
-/// Refuses settings that a masked model cannot follow, or that only such a model follows.
+/// Refuses settings that a model cannot follow for what it predicts, or that only another follows.
 pub(crate) fn check(
     settings: &TrainSettings,
     config: &ModelConfig,
-    tokens: Option<MaskedTokens>,
+    tokens: Option<&HiddenTokens>,
 ) -> Result<(), SettingError> {
     check_settings(settings, config)?;
-    if config.architecture.is_causal() {
+    let family = config.architecture;
+    if family.is_causal() {
         return Ok(());
     }
-    let rule = "the tokenizer has no tokens to begin, end and hide texts of a masked model; train \
-                one with tokenizer.mask_token = true, or name one that has them";
-    let Some(tokens) = tokens else { return require(false, "masked", &"set", rule) };
+    let (key, rule) = match family.is_encoder_decoder() {
+        false => (
+            "masked",
+            "the tokenizer has no tokens to begin, end and hide texts of a masked model; train \
+             one with tokenizer.mask_token = true, or name one that has them",
+        ),
+        true => (
+            "spans",
+            "the tokenizer has no token to end texts, or none that stands for hidden spans; train \
+             one with tokenizer.sentinels = 100, or name one that has them",
+        ),
+    };
+    let Some(tokens) = tokens else { return require(false, key, &"set", rule) };
+    if let HiddenTokens::Spans(SentinelTokens { sentinels, .. }) = tokens {
+        require(!sentinels.is_empty(), key, &"set", rule)?;
+        let [_, spans] = settings.spans.unwrap_or_default().counts(settings.sequence_length);
+        let (length, count) = (settings.sequence_length, sentinels.len());
+        let rule = format!(
+            "so many tokens have {spans} hidden spans, and the tokenizer's {count} sentinels are \
+             fewer"
+        );
+        require(spans <= count, "sequence_length", &length, rule)?;
+    }
     let outside = tokens.ids().into_iter().find(|&id| id as usize >= config.vocab_size);
-    let rule = "that token of a masked model is outside its vocabulary";
-    require(outside.is_none(), "masked", &outside.unwrap_or_default(), rule)
+    let rule = "that token is outside the model's vocabulary";
+    require(outside.is_none(), key, &outside.unwrap_or_default(), rule)
 }
 
 /// The same as far as it does not depend on a tokenizer.
@@ -171,21 +230,36 @@ pub(crate) fn check(
 /// # Errors
 /// Names the first such setting.
 pub fn check_settings(settings: &TrainSettings, config: &ModelConfig) -> Result<(), SettingError> {
-    let title = config.architecture.title();
-    if config.architecture.is_causal() {
-        let rule = format!("{title} predicts the next token; remove masked");
-        return require(settings.masked.is_none(), "masked", &"set", rule);
+    let (family, title) = (config.architecture, config.architecture.title());
+    let predicts = match (family.is_causal(), family.is_encoder_decoder()) {
+        (true, _) => "the next token",
+        (false, false) => "hidden tokens",
+        (false, true) => "hidden spans",
+    };
+    let is_masked = !family.is_causal() && !family.is_encoder_decoder();
+    for (key, is_set, applies) in [
+        ("masked", settings.masked.is_some(), is_masked),
+        ("spans", settings.spans.is_some(), family.is_encoder_decoder()),
+    ] {
+        let rule = format!("{title} predicts {predicts}; remove {key}");
+        require(applies || !is_set, key, &"set", rule)?;
     }
+    if family.is_causal() {
+        return Ok(());
+    }
+    let own = if is_masked { "masked" } else { "spans" };
     for phase in settings.resolved_phases() {
-        let rule = format!("{title} predicts hidden tokens; masked = {{ share = ... }} hides them");
+        let rule = format!("{title} predicts {predicts}; {own} = {{ share = ... }} hides them");
         require(phase.hybrid.is_none(), "hybrid", &"set", rule.clone())?;
         require(phase.corruption.is_none(), "corruption", &"set", rule)?;
     }
     let (length, positions) = (settings.sequence_length, config.max_positions);
-    let rule = format!(
-        "with the tokens that begin and end a text it exceeds the model's {positions} positions"
-    );
-    let whole = length.saturating_add(MaskedTokens::AROUND);
+    let (around, what) = match is_masked {
+        true => (MaskedTokens::AROUND, "the tokens that begin and end a text"),
+        false => (1, "the token that ends a text"),
+    };
+    let rule = format!("with {what} it exceeds the model's {positions} positions");
+    let whole = length.saturating_add(around);
     require(whole <= positions, "sequence_length", &length, rule)
 }
 
@@ -349,15 +423,17 @@ mod tests {
     #[test]
     fn settings_that_do_not_fit_are_refused() {
         let causal = ModelConfig::tiny(Architecture::GPT2);
-        let message = |settings: &TrainSettings, config: &ModelConfig, tokens| {
-            check(settings, config, tokens).unwrap_err().to_string()
+        let message = |settings: &TrainSettings, config: &ModelConfig, tokens: Option<_>| {
+            let tokens: Option<HiddenTokens> = tokens.map(MaskedTokens::into);
+            check(settings, config, tokens.as_ref()).unwrap_err().to_string()
         };
         let set = settings(MaskedSettings::default());
         let found = message(&set, &causal, Some(TOKENS));
         assert!(found.contains("`masked` is set; GPT-2 predicts the next token"), "{found}");
         let plain = TrainSettings::default();
         assert!(
-            check(&plain, &causal, None).is_ok() && check(&set, &config(), Some(TOKENS)).is_ok()
+            check(&plain, &causal, None).is_ok()
+                && check(&set, &config(), Some(&TOKENS.into())).is_ok()
         );
         assert!(message(&plain, &config(), None).contains("tokenizer.mask_token = true"));
         let outside = Some(MaskedTokens { mask: 100, ..TOKENS });

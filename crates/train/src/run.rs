@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::{BatchLimit, fault};
-use model::{MaskedTokens, Model, hugging_face};
+use model::{HiddenTokens, Model, hugging_face};
+use serde_json::json;
 
 use crate::best;
 use crate::checkpoint::{self, Progress};
@@ -41,8 +42,8 @@ pub struct Run<'a> {
     pub validation: Option<&'a dyn TokenSource>,
     /// The token that stands for hidden ones, where settings ask for such.
     pub mask_token: Option<u32>,
-    /// The special tokens of a masked model, if the tokenizer has them.
-    pub masked_tokens: Option<MaskedTokens>,
+    /// The special tokens of a masked model or an encoder-decoder, if the tokenizer has them.
+    pub hidden_tokens: Option<HiddenTokens>,
     /// A hash of start weights, teachers and texts, so that a checkpoint of another run is refused.
     pub inputs_fingerprint: String,
 }
@@ -77,8 +78,8 @@ struct RunState<'a> {
     state: TrainingState,
     seed: u64,
     mask_token: Option<u32>,
-    /// Of a masked model alone.
-    masked_tokens: Option<MaskedTokens>,
+    /// Of a model that predicts hidden tokens alone.
+    hidden_tokens: Option<HiddenTokens>,
     total_steps: u64,
     training: &'a dyn TokenSource,
     heldout: Option<Heldout<'a>>,
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
                     or write phases out";
         settings::require(self.settings.buckets.is_none(), "buckets", &"set", rule)?;
         corruption::check(self.settings, self.mask_token)?;
-        masking::check(self.settings, self.model.config(), self.masked_tokens)?;
+        masking::check(self.settings, self.model.config(), self.hidden_tokens.as_ref())?;
         let (is_masked, family) = (self.is_masked(), self.model.config().architecture);
         let rule = format!("{} predicts no next token and has no teachers", family.title());
         let alone = self.distill.is_none() || !is_masked;
@@ -159,8 +160,9 @@ impl<'a> Run<'a> {
         let fingerprint = self.fingerprint();
         self.fit_weights(listener)?;
         let distill = self.open_teachers(listener)?;
-        let masked_tokens = self.masked_tokens.filter(|_| self.is_masked());
-        let masking = masked_tokens
+        let hidden_tokens = self.hidden_tokens.clone().filter(|_| self.is_masked());
+        let masking = hidden_tokens
+            .clone()
             .map(|tokens| Masking::of_heldout(self.settings, tokens, self.model.config()));
         let trainer = Trainer::new(self.model, &phases.of(0).settings, self.seed, distill);
         let total_steps = phases.total_steps();
@@ -224,7 +226,7 @@ impl<'a> Run<'a> {
             state,
             seed: self.seed,
             mask_token: self.mask_token,
-            masked_tokens,
+            hidden_tokens,
             total_steps,
             training: self.training,
             heldout,
@@ -288,10 +290,15 @@ impl<'a> Run<'a> {
         if corruption::masks(self.settings) {
             identity["mask_token"] = self.mask_token.into();
         }
-        if let Some(tokens) = self.masked_tokens.filter(|_| self.is_masked()) {
-            let masked = self.settings.masked.unwrap_or_default();
-            identity["masked"] = serde_json::json!(masked);
-            identity["masked_tokens"] = serde_json::json!(tokens.ids());
+        if let Some(tokens) = self.hidden_tokens.as_ref().filter(|_| self.is_masked()) {
+            let (key, settings) = match tokens {
+                HiddenTokens::Masked(_) => {
+                    ("masked", json!(self.settings.masked.unwrap_or_default()))
+                }
+                HiddenTokens::Spans(_) => ("spans", json!(self.settings.spans.unwrap_or_default())),
+            };
+            identity[key] = settings;
+            identity["masked_tokens"] = json!(tokens.ids());
         }
         identity::fingerprint(identity)
     }
@@ -380,7 +387,7 @@ impl RunState<'_> {
         let optimizer_begins_anew = self.enter_phase(listener)?;
         let (start, done, saved_step) = (Instant::now(), self.progress.step, self.saved_step);
         let Self { state, batch_limit, training, settings, seed, mask_token, .. } = self;
-        let (masked_tokens, total_steps) = (self.masked_tokens, self.total_steps);
+        let (hidden_tokens, total_steps) = (self.hidden_tokens.clone(), self.total_steps);
         let (trainer, phase) = (&mut state.trainer, state.phases.at(done));
         let text = phase.plan.step(done - phase.first_step)?;
         let sequences = &text.sequences;
@@ -388,7 +395,7 @@ impl RunState<'_> {
         let corruption =
             Corruption::of_step(&phase.settings, *seed, done + 1, vocab_size, *mask_token);
         let config = trainer.model.config();
-        let masking = masked_tokens
+        let masking = hidden_tokens
             .map(|tokens| Masking::of_step(&phase.settings, tokens, config, *seed, done + 1));
         let learning_rate = phase.learning_rate(done);
         let (known, device) = (batch_limit.size(), trainer.model.device().clone());

@@ -229,7 +229,8 @@ impl Trainer {
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
             routers += sums.routers;
-            dropout = dropout.after(&micro_batch.batch.spans);
+            let Batch { spans, source, .. } = &micro_batch.batch;
+            dropout = dropout.after(spans, source.as_ref().map(|source| &source.spans));
         }
         let distill = self.distill.as_ref().filter(|_| self.reads_teachers() && is_causal);
         let distill = distill.map(|state| state.settings.at(self.progress));

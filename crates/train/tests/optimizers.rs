@@ -89,7 +89,7 @@ fn run(folder: &Path, settings: &TrainSettings, stop: u64) -> (Outcome, Recorder
         training: &training,
         validation: Some(&validation),
         mask_token: None,
-        masked_tokens: None,
+        hidden_tokens: None,
         inputs_fingerprint: String::new(),
     };
     let mut recorder = Recorder { stop, ..Recorder::default() };
@@ -196,7 +196,7 @@ fn a_group_without_a_segment_is_refused() {
         training: &vec![1; 100],
         validation: None,
         mask_token: None,
-        masked_tokens: None,
+        hidden_tokens: None,
         inputs_fingerprint: String::new(),
     };
     let message = run.execute(&mut Recorder::default()).unwrap_err().to_string();

@@ -100,7 +100,7 @@ fn run(
         training: &training,
         validation: Some(&validation),
         mask_token: None,
-        masked_tokens: None,
+        hidden_tokens: None,
         inputs_fingerprint: String::new(),
     }
     .execute(notes)

@@ -137,7 +137,7 @@ fn try_run(
         training: &training,
         validation: Some(&validation),
         mask_token: Some(1),
-        masked_tokens: None,
+        hidden_tokens: None,
         inputs_fingerprint: String::new(),
     };
     let mut recorder = Recorder { stop, ..Recorder::default() };

@@ -119,7 +119,7 @@ impl Workspace {
             training: &self.training,
             validation: Some(&self.validation),
             mask_token: None,
-            masked_tokens: None,
+            hidden_tokens: None,
             inputs_fingerprint: String::new(),
         };
         let mut recorded = Recorded { stop, ..Recorded::default() };

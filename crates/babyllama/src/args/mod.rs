@@ -285,6 +285,10 @@ Example:
         /// Have a fourth special token, <mask>, for masked models.
         #[arg(long)]
         mask_token: bool,
+        /// Have so many more special tokens, <extra_id_0> and on, for hidden spans of
+        /// encoder-decoders; T5 has 100.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        sentinels: usize,
         /// Replace another tokenizer that is there, or that of a model's folder.
         #[arg(long)]
         replace: bool,

@@ -18,9 +18,7 @@ const SEQUENCE_LENGTH: usize = 128;
 pub fn train(
     paths: &[PathBuf],
     output: &Path,
-    vocab_size: usize,
-    min_frequency: u64,
-    mask_token: bool,
+    settings: &TokenizerSettings,
     replace: bool,
 ) -> anyhow::Result<()> {
     let console = Console::stopping_on_signals()?;
@@ -38,20 +36,20 @@ pub fn train(
     }
     let _output = outputs::prepare_folder(output)?;
     let texts = open_all(&|| console.should_stop(), paths)?;
-    let settings = TokenizerSettings { vocab_size, min_frequency, mask_token };
     let progress = ReadingProgress::begin(&console, "tokenizer", bytes_of(paths)?, "merges pairs");
     let texts = progress.count(texts);
-    let tokenizer = Tokenizer::train_unless(&|| progress.should_stop(), &texts, &settings);
+    let tokenizer = Tokenizer::train_unless(&|| progress.should_stop(), &texts, settings);
     let tokenizer = tokenizer.or_abandoned()?;
     progress.end();
     match replace {
         true => tokenizer.save_folder(output, SEQUENCE_LENGTH)?,
         false => tokenizer.save_new_folder(output, SEQUENCE_LENGTH)?,
     }
-    if tokenizer.vocab_size() < vocab_size {
+    if tokenizer.vocab_size() < settings.vocab_size {
         console::note(format_args!(
-            "the text yields {} of the {vocab_size} entries that were asked for",
-            tokenizer.vocab_size()
+            "the text yields {} of the {} entries that were asked for",
+            tokenizer.vocab_size(),
+            settings.vocab_size
         ));
     }
     console::print(format_args!("{} entries in {}", tokenizer.vocab_size(), file.display()))

@@ -466,7 +466,8 @@ fn of_a_masked_model_only_the_next_token_is_left_out() {
     let workspace = workspace();
     bring_roberta(&workspace, "roberta");
     let first = all(&workspace, "roberta --text text --seed 1,2").done();
-    let left_out = "roberta: loss is left out: a masked model does not predict the next token";
+    let left_out =
+        "roberta: loss is left out: a masked language model does not predict the next token";
     assert!(first.stderr.contains(left_out), "{}", first.stderr);
     for row in ["BLiMP filtered", "BLiMP supplement", "EWoK", "(Super)GLUE, mean of 1"] {
         assert!(first.stdout.contains(row), "{row}: {}", first.stdout);

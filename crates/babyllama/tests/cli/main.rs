@@ -14,6 +14,7 @@ mod common;
 mod damage;
 mod determinism;
 mod devices;
+mod encoder_decoder;
 mod evaluate_all;
 mod events;
 mod ewok;

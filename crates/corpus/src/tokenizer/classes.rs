@@ -37,22 +37,28 @@ const ROBERTA: &[(Role, &str)] = &[
 const GPT_NEOX: &[(Role, &str)] =
     &[(Role::Begin, "<|endoftext|>"), (Role::End, "<|endoftext|>"), (Role::Padding, "<|padding|>")];
 
+/// T5's, whose folders state the tokens that stand for hidden spans.
+const T5: &[(Role, &str)] =
+    &[(Role::End, "</s>"), (Role::Unknown, "<unk>"), (Role::Padding, "<pad>")];
+
 /// Generic ones; the last lost its own class in transformers 5.
 const GENERIC: [&str; 3] = ["PreTrainedTokenizer", "TokenizersBackend", "BloomTokenizer"];
 
-/// Those of byte-level BPE that follow `tokenizer.json` but for the prefix space, with their tokens
+/// Those that follow `tokenizer.json` but for a byte-level prefix space, with their tokens
 /// (the defaults of their constructors in transformers 5.24).
-const KNOWN: [(&str, &[(Role, &str)]); 5] = [
+const KNOWN: [(&str, &[(Role, &str)]); 6] = [
     ("GPT2Tokenizer", GPT2),
     ("LlamaTokenizer", LLAMA),
     ("RobertaTokenizer", ROBERTA),
     ("CodeLlamaTokenizer", LLAMA),
     ("GPTNeoXTokenizer", GPT_NEOX),
+    // As transformers 4 has it, with which its models are made and scored.
+    ("T5Tokenizer", T5),
 ];
 
 /// The class of a family's tokenizer, by the model's `model_type`; any other has a generic one.
-const OF_FAMILIES: [(&str, &[(Role, &str)]); 4] =
-    [("gpt2", GPT2), ("gptj", GPT2), ("opt", GPT2), ("roberta", ROBERTA)];
+const OF_FAMILIES: [(&str, &[(Role, &str)]); 5] =
+    [("gpt2", GPT2), ("gptj", GPT2), ("opt", GPT2), ("roberta", ROBERTA), ("t5", T5)];
 
 /// The class of the tokenizers of Qwen2-MoE and Qwen3, which is built in a way of its own.
 const QWEN: &str = "Qwen2Tokenizer";
@@ -68,7 +74,7 @@ const OWN_WAYS: &str = "\
     M2M100 MBart50 MBart MLuke MPNet Marian MarkupLM Mgpstr Mistral MistralCommon MobileBert \
     Mvp MyT5 Nllb Nougat OpenAIGPT PLBart Parakeet Pegasus Perceiver Phobert Pop2Piano \
     ProphetNet Qwen2 Qwen3_5 Rag Reformer RemBert RetriBert RoCBert RoFormer SeamlessM4T \
-    Siglip2 Siglip Speech2Text SpeechT5 Splinter SqueezeBert T5 Tapas Tipsv2 Udop VideoPrism \
+    Siglip2 Siglip Speech2Text SpeechT5 Splinter SqueezeBert Tapas Tipsv2 Udop VideoPrism \
     Vits Wav2Vec2CTC Wav2Vec2PhonemeCTC Whisper XGLM XLMRoberta XLM XLNet";
 
 /// The class of a configuration; without one it is that of the model's family, if that is known.
@@ -151,7 +157,7 @@ mod tests {
             let class = class(json!(name)).unwrap();
             assert_eq!(class.default_token(Role::Begin), Some(begin), "{name}");
         }
-        for name in ["BertTokenizer", "T5TokenizerFast", "Qwen2Tokenizer", "XLNetTokenizer"] {
+        for name in ["BertTokenizer", "AlbertTokenizerFast", "Qwen2Tokenizer", "XLNetTokenizer"] {
             let message = class(json!(name)).unwrap_err();
             assert!(message.contains(name) && message.contains("GPT2Tokenizer"), "{message}");
         }

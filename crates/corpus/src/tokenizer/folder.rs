@@ -14,6 +14,9 @@ use crate::text::{read_text, write_text};
 /// The file that holds all of a tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
+/// The file of T5's tokenizers before there was a `tokenizer.json`.
+const SENTENCEPIECE: &str = "spiece.model";
+
 /// Files beside it that change what it does.
 const BESIDE: [&str; 3] = [CONFIG, "special_tokens_map.json", "added_tokens.json"];
 
@@ -28,6 +31,9 @@ impl Tokenizer {
             path = folder.join(vocabulary_files::VOCABULARY);
             vocabulary_files::to_json(folder, &settings.config, &settings.roles)?.to_string()
         } else {
+            if !is_there(&path) && is_there(&folder.join(SENTENCEPIECE)) {
+                return Err(CorpusError::SentencePiece { path: folder.join(SENTENCEPIECE) });
+            }
             let json = read_file(&path)?;
             settings = settings.beside(&json);
             json

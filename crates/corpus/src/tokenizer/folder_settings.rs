@@ -23,7 +23,7 @@ const SPECIFIC: &str = "model_specific_special_tokens";
 
 /// Every key that transformers 4 and 5 write or read, but the roles of tokens ([`Role`]) and names
 /// of other tokens, which end in `_token`.
-pub(super) const KEYS: [(&str, KeyRule); 37] = [
+pub(super) const KEYS: [(&str, KeyRule); 38] = [
     ("tokenizer_class", KeyRule::Followed),
     ("added_tokens_decoder", KeyRule::Followed),
     ("additional_special_tokens", KeyRule::Followed),
@@ -61,6 +61,8 @@ pub(super) const KEYS: [(&str, KeyRule); 37] = [
     ("model_input_names", KeyRule::NoEffect),
     ("sp_model_kwargs", KeyRule::NoEffect),
     ("spaces_between_special_tokens", KeyRule::NoEffect),
+    // How many sentinels T5's class would add; they stand in `tokenizer.json` already.
+    ("extra_ids", KeyRule::NoEffect),
     ("use_fast", KeyRule::NoEffect),
     ("name_or_path", KeyRule::NoEffect),
     ("special_tokens_map_file", KeyRule::NoEffect),
@@ -182,7 +184,7 @@ impl FolderSettings {
     /// # Errors
     /// When a written number is not the id that the token gets.
     pub(super) fn add_to(&self, tokenizer: &mut Value) -> std::result::Result<(), String> {
-        let vocabulary = tokenizer["model"]["vocab"].as_object().cloned().unwrap_or_default();
+        let vocabulary = vocabulary(&tokenizer["model"]["vocab"]);
         let mut known: Vec<Value> =
             tokenizer["added_tokens"].as_array().cloned().unwrap_or_default();
         let find = |known: &[Value], content: &str| {
@@ -228,6 +230,13 @@ impl FolderSettings {
         }
         Ok(())
     }
+}
+
+/// Ids by token: those of a BPE model's object, or places in the list of a Unigram model.
+fn vocabulary(entries: &Value) -> Map<String, Value> {
+    let places = entries.as_array().into_iter().flatten().enumerate();
+    let of_list = places.filter_map(|(id, entry)| Some((entry[0].as_str()?.to_owned(), id.into())));
+    entries.as_object().cloned().unwrap_or_else(|| of_list.collect())
 }
 
 /// The family of the model in a folder; one that cannot be read is the model's reader's to report.

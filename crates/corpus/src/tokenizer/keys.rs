@@ -32,6 +32,10 @@ const TOKENIZER: [(&str, KeyRule); 9] = [
     ("model", Followed),
 ];
 
+/// Of its `model`, a Unigram (SentencePiece's, as in T5's tokenizers).
+const UNIGRAM: [(&str, KeyRule); 4] =
+    [("type", Followed), ("unk_id", Followed), ("vocab", Followed), ("byte_fallback", Followed)];
+
 /// Of its `model`, a BPE.
 const MODEL: [(&str, KeyRule); 10] = [
     // BPE, or refused.
@@ -70,7 +74,8 @@ pub(super) fn check(tokenizer: &Value) -> Result<(), String> {
     let Value::Object(keys) = tokenizer else { return Ok(()) };
     check_object("", keys, &TOKENIZER)?;
     if let Value::Object(keys) = &tokenizer["model"] {
-        check_object("model.", keys, &MODEL)?;
+        let is_unigram = tokenizer["model"]["type"] == "Unigram";
+        check_object("model.", keys, if is_unigram { &UNIGRAM } else { &MODEL })?;
         check_dropout(&tokenizer["model"]["dropout"])?;
     }
     let tokens = tokenizer["added_tokens"].as_array().into_iter().flatten();

@@ -4,6 +4,8 @@
 //! The authors train with `add_prefix_space=True`, then wrap the file in transformers'
 //! `GPT2TokenizerFast`, which sets it to false. So does [`Tokenizer::load`] with a file that stands
 //! alone; with a configuration beside it, it follows that, as [`Tokenizer::from_folder`] does.
+//!
+//! Unigram tokenizers, those of T5's folders, are read and used by the library alone.
 
 mod background;
 mod checks;
@@ -27,6 +29,7 @@ mod word_cache;
 mod words;
 
 use serde_json::{Value, json};
+use tokenizers::ModelWrapper;
 
 use crate::error::{CorpusError, Result};
 use crate::pieces::{IsCut, PIECE_BYTES, in_parallel, pieces_of};
@@ -41,7 +44,7 @@ pub use folder::TOKENIZER_FILE;
 pub use folder_settings::TruncationSide;
 pub use roles::Role;
 pub use stream::TextStream;
-pub use train::{SPECIAL_TOKENS, TokenizerSettings};
+pub use train::{SPECIAL_TOKENS, TokenizerSettings, sentinel};
 
 /// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no
 /// space is put before a text unless a folder's own settings ask for it.
@@ -113,6 +116,12 @@ impl Tokenizer {
         let without = Self::with_prefix_space(value.to_string(), None).map_err(failed)?;
         let (roles, truncation_side) = (self.roles.clone(), self.truncation_side);
         Ok(Self { roles, truncation_side, ..without })
+    }
+
+    /// Whether its pieces were found by SentencePiece's Unigram model, whose normalizer is part of
+    /// the vocabulary.
+    pub fn is_unigram(&self) -> bool {
+        matches!(self.inner.get_model(), ModelWrapper::Unigram(_))
     }
 
     /// The tokens of a text.
@@ -200,14 +209,23 @@ impl Tokenizer {
     }
 }
 
-/// Refuses what is no BPE model, and a BPE model whose unknown token is not in its vocabulary.
+/// Refuses what is neither a BPE nor a Unigram model, and one whose unknown token is not in its
+/// vocabulary.
 fn require_sound_model(model: &Value) -> std::result::Result<(), String> {
+    if model["type"] == "Unigram" {
+        let entries = model["vocab"].as_array().map_or(0, Vec::len);
+        return match &model["unk_id"] {
+            id if id.as_u64().is_some_and(|id| (id as usize) < entries) => Ok(()),
+            id => Err(format!("its unknown token's id {id} is not in its vocabulary")),
+        };
+    }
     let is_bpe = match model["type"].as_str() {
         Some(kind) => kind == "BPE",
         None => model["merges"].is_array(),
     };
     if !is_bpe {
-        return Err(format!("its model is of type {}, and babyllama knows BPE", model["type"]));
+        let found = &model["type"];
+        return Err(format!("its model is of type {found}, and babyllama knows BPE and Unigram"));
     }
     match model["unk_token"].as_str() {
         Some(unknown) if model["vocab"][unknown].is_null() => {
@@ -222,7 +240,9 @@ fn require_sound_model(model: &Value) -> std::result::Result<(), String> {
 fn set_as_used(tokenizer: &mut Value, prefix_space: Option<bool>) {
     tokenizer["truncation"] = Value::Null;
     tokenizer["padding"] = Value::Null;
-    tokenizer["model"]["dropout"] = Value::Null;
+    if tokenizer["model"]["type"] != "Unigram" {
+        tokenizer["model"]["dropout"] = Value::Null;
+    }
     let pre_tokenizer = &mut tokenizer["pre_tokenizer"];
     set_byte_level_as_used(pre_tokenizer, prefix_space);
     if let Some(parts) = pre_tokenizer.get_mut("pretokenizers").and_then(Value::as_array_mut) {
@@ -257,7 +277,7 @@ mod tests {
         let texts = [("a.train".to_string(), text.to_string())];
         Tokenizer::train(
             &texts,
-            &TokenizerSettings { vocab_size, min_frequency: 2, mask_token: false },
+            &TokenizerSettings { vocab_size, min_frequency: 2, ..TokenizerSettings::default() },
         )
         .unwrap()
     }

@@ -25,6 +25,12 @@ pub const SPECIAL_TOKENS: [&str; 3] = ["<pad>", "<s>", "</s>"];
 /// A fourth one, with id 3, of tokenizers for masked models.
 const MASK_TOKEN: &str = "<mask>";
 
+/// A token that stands for a hidden span of a text, of tokenizers for encoder-decoders: the name in
+/// T5's tokenizers of the sentinel with this number.
+pub fn sentinel(number: usize) -> String {
+    format!("<extra_id_{number}>")
+}
+
 /// What a tokenizer is trained to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerSettings {
@@ -35,12 +41,14 @@ pub struct TokenizerSettings {
     pub min_frequency: u64,
     /// Whether there is a token that stands for hidden ones.
     pub mask_token: bool,
+    /// How many tokens there are that stand for hidden spans, behind the other special tokens.
+    pub sentinels: usize,
 }
 
 impl Default for TokenizerSettings {
     /// The authors' settings.
     fn default() -> Self {
-        Self { vocab_size: 16_000, min_frequency: 2, mask_token: false }
+        Self { vocab_size: 16_000, min_frequency: 2, mask_token: false, sentinels: 0 }
     }
 }
 
@@ -174,7 +182,8 @@ fn train_json(
 
 fn trainer(settings: &TokenizerSettings) -> BpeTrainer {
     let mask_token = settings.mask_token.then_some(MASK_TOKEN);
-    let special_tokens = SPECIAL_TOKENS.into_iter().chain(mask_token);
+    let special_tokens = SPECIAL_TOKENS.into_iter().chain(mask_token).map(str::to_owned);
+    let special_tokens = special_tokens.chain((0..settings.sentinels).map(sentinel));
     BpeTrainer::builder()
         .vocab_size(settings.vocab_size)
         .min_frequency(settings.min_frequency)
@@ -226,7 +235,8 @@ mod tests {
             ("a.train".to_string(), test_texts::texts().concat()),
             ("b.train".to_string(), random_words()),
         ];
-        let settings = TokenizerSettings { vocab_size: 600, min_frequency: 2, mask_token: false };
+        let settings =
+            TokenizerSettings { vocab_size: 600, min_frequency: 2, ..TokenizerSettings::default() };
         assert_eq!(
             Tokenizer::train(&texts, &settings).unwrap().json,
             train_by_library(&texts, &settings)
@@ -298,7 +308,12 @@ mod tests {
     #[test]
     fn a_mask_token_comes_behind_the_other_special_tokens_and_serves_masked_models() {
         let texts = [("a.train".to_string(), "low lower lowest\n".to_string())];
-        let settings = TokenizerSettings { vocab_size: 24, min_frequency: 1, mask_token: true };
+        let settings = TokenizerSettings {
+            vocab_size: 24,
+            min_frequency: 1,
+            mask_token: true,
+            ..TokenizerSettings::default()
+        };
         let tokenizer = Tokenizer::train(&texts, &settings).unwrap();
         let found = [Role::Padding, Role::Classifier, Role::Separator, Role::Mask]
             .map(|role| tokenizer.role(role));
@@ -311,6 +326,17 @@ mod tests {
         assert_eq!(again.role(Role::Mask), Some(("<mask>", 3)));
         let without = TokenizerSettings { mask_token: false, ..settings };
         assert_eq!(Tokenizer::train(&texts, &without).unwrap().role(Role::Mask), None);
+    }
+
+    #[test]
+    fn sentinels_come_last_of_the_special_tokens() {
+        let texts = [("a.train".to_string(), "low lower lowest\n".to_string())];
+        let settings =
+            TokenizerSettings { vocab_size: 26, min_frequency: 1, mask_token: true, sentinels: 3 };
+        let tokenizer = Tokenizer::train(&texts, &settings).unwrap();
+        let ids = (0..4).map(|number| tokenizer.token_id(&sentinel(number)));
+        assert_eq!(ids.collect::<Vec<_>>(), [Some(4), Some(5), Some(6), None]);
+        assert_eq!(tokenizer.encode("low<extra_id_1>").unwrap().last(), Some(&5));
     }
 
     #[test]
@@ -330,7 +356,7 @@ mod tests {
         let train = |vocab_size| {
             Tokenizer::train(
                 &texts,
-                &TokenizerSettings { vocab_size, min_frequency: 1, mask_token: false },
+                &TokenizerSettings { vocab_size, min_frequency: 1, ..TokenizerSettings::default() },
             )
         };
         // Three special tokens; a, b, c, the line end, and the space that is put before the line.

@@ -1,12 +1,14 @@
-//! Attention. A task is one sequence and one key-value head with its query heads; within it,
-//! queries are taken in blocks whose weights against all keys they may see fit the cache. Keys and
-//! values of a sequence with a prefix, which are in several places, are gathered first.
+//! Attention, with a bias of distances or without. A task is one sequence and one key-value head
+//! with its query heads; within it, queries are taken in blocks whose weights against all keys they
+//! may see fit the cache. Keys and values of a sequence with a prefix, which are in several places,
+//! are gathered first.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::biased_attention::Bias;
 use super::math::{exp, map_and_sum, maximum};
 use super::memory;
 use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Start, Workers};
@@ -207,6 +209,94 @@ pub(super) fn with_scratch(length: usize, work: impl FnOnce(&mut [f32])) {
     });
 }
 
+/// What every task of an attention reads.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub(super) products: Products,
+    pub(super) queries: View<'a>,
+    pub(super) keys: View<'a>,
+    pub(super) values: View<'a>,
+    pub(super) heads: &'a Heads,
+    /// What products of queries and keys are multiplied by.
+    pub(super) scale: f32,
+    /// What is added to them then.
+    pub(super) bias: Option<&'a Bias<'a>>,
+    pub(super) dropout: Option<DropoutMask>,
+}
+
+impl Inputs<'_> {
+    /// The forward pass of all sequences and heads.
+    pub(super) fn attention(
+        &self,
+        spans: &[AttentionSpan],
+        output: ViewMut<'_>,
+        logsumexp: Option<ViewMut<'_>>,
+    ) {
+        let output = Shared::new(values_mut(output), self.heads.query_columns());
+        let logsumexp =
+            logsumexp.map(|logsumexp| Shared::new(values_mut(logsumexp), self.heads.num_heads));
+        tasks(spans, self.heads)
+            .into_par_iter()
+            .for_each(|(span, kv_head)| self.forward(span, kv_head, output, logsumexp));
+    }
+
+    /// The forward pass of one sequence and one key-value head.
+    fn forward(
+        &self,
+        span: &AttentionSpan,
+        kv_head: usize,
+        output: Shared,
+        logsumexp: Option<Shared>,
+    ) {
+        let heads = self.heads;
+        let (key_count, gathered) = (span.key_count(), whole_length(span, heads));
+        with_scratch(QUERY_BLOCK * key_count + 2 * gathered, |scratch| {
+            let (scratch, memory) = scratch.split_at_mut(QUERY_BLOCK * key_count);
+            let (of_keys, of_values) = memory.split_at_mut(gathered);
+            let keys = whole(self.keys, span, columns(kv_head, heads), of_keys);
+            let values = whole(self.values, span, columns(kv_head, heads), of_values);
+            let keys = self.products.local(keys.transposed());
+            let values = self.products.local(values);
+            for head in query_heads(kv_head, heads) {
+                for (rows, seen) in query_blocks(span, heads) {
+                    let weights = &mut scratch[..rows.len() * seen];
+                    keys.multiply_part(
+                        MatrixMut::dense(&mut *weights, rows.len(), seen),
+                        Addend::Nothing,
+                        part(self.queries, rows.clone(), columns(head, heads)),
+                        self.scale,
+                        Workers::One,
+                    );
+                    for (index, row_weights) in weights.chunks_exact_mut(seen).enumerate() {
+                        let token = rows.start + index;
+                        let place = token - span.queries.start;
+                        let visible = heads.visible(span, place);
+                        let (visible, hidden) = row_weights.split_at_mut(visible);
+                        if let Some(bias) = self.bias {
+                            bias.add(visible, head, place);
+                        }
+                        let row_logsumexp = softmax(visible);
+                        hidden.fill(0.0);
+                        if let Some(logsumexp) = logsumexp {
+                            // Safety: this task alone writes this head's column of this
+                            // sequence's rows.
+                            let place = unsafe { logsumexp.row(token, head..head + 1) };
+                            place.copy_from(&[row_logsumexp]);
+                        }
+                        if let Some(mask) = self.dropout {
+                            drop_row(visible, mask, token, head, heads.num_heads);
+                        }
+                    }
+                    // Safety: this task alone writes this head's columns of this sequence's rows.
+                    let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
+                    let weights = Matrix::dense(&*weights, rows.len(), seen);
+                    values.multiply_part(output, Addend::Nothing, weights, 1.0, Workers::One);
+                }
+            }
+        });
+    }
+}
+
 impl AttentionKernels for Cpu {
     fn rotate(&self, fused_qkv: ViewMut<'_>, positions: &[u32], heads: &Heads, inverse: bool) {
         let Some(rotary) = heads.rotary else { return };
@@ -244,53 +334,9 @@ impl AttentionKernels for Cpu {
         output: ViewMut<'_>,
         logsumexp: Option<ViewMut<'_>>,
     ) {
-        let output = Shared::new(values_mut(output), heads.query_columns());
-        let logsumexp =
-            logsumexp.map(|logsumexp| Shared::new(values_mut(logsumexp), heads.num_heads));
-        tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| {
-            let (key_count, gathered) = (span.key_count(), whole_length(span, heads));
-            with_scratch(QUERY_BLOCK * key_count + 2 * gathered, |scratch| {
-                let (scratch, memory) = scratch.split_at_mut(QUERY_BLOCK * key_count);
-                let (of_keys, of_values) = memory.split_at_mut(gathered);
-                let keys = whole(keys, span, columns(kv_head, heads), of_keys);
-                let values = whole(values, span, columns(kv_head, heads), of_values);
-                let keys = self.products.local(keys.transposed());
-                let values = self.products.local(values);
-                for head in query_heads(kv_head, heads) {
-                    for (rows, seen) in query_blocks(span, heads) {
-                        let weights = &mut scratch[..rows.len() * seen];
-                        keys.multiply_part(
-                            MatrixMut::dense(&mut *weights, rows.len(), seen),
-                            Addend::Nothing,
-                            part(queries, rows.clone(), columns(head, heads)),
-                            heads.scale(),
-                            Workers::One,
-                        );
-                        for (index, row_weights) in weights.chunks_exact_mut(seen).enumerate() {
-                            let token = rows.start + index;
-                            let visible = heads.visible(span, token - span.queries.start);
-                            let (visible, hidden) = row_weights.split_at_mut(visible);
-                            let row_logsumexp = softmax(visible);
-                            hidden.fill(0.0);
-                            if let Some(logsumexp) = logsumexp {
-                                // Safety: this task alone writes this head's column of this
-                                // sequence's rows.
-                                let place = unsafe { logsumexp.row(token, head..head + 1) };
-                                place.copy_from(&[row_logsumexp]);
-                            }
-                            if let Some(mask) = dropout {
-                                drop_row(visible, mask, token, head, heads.num_heads);
-                            }
-                        }
-                        // Safety: this task alone writes this head's columns of this sequence's
-                        // rows.
-                        let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
-                        let weights = Matrix::dense(&*weights, rows.len(), seen);
-                        values.multiply_part(output, Addend::Nothing, weights, 1.0, Workers::One);
-                    }
-                }
-            });
-        });
+        let (products, scale) = (self.products, heads.scale());
+        let inputs = Inputs { products, queries, keys, values, heads, scale, bias: None, dropout };
+        inputs.attention(spans, output, logsumexp);
     }
 
     fn attention_gradient(
@@ -304,21 +350,23 @@ impl AttentionKernels for Cpu {
         dropout: Option<DropoutMask>,
         d_fused_qkv: ViewMut<'_>,
     ) {
+        let (queries, keys, values) = split(fused_qkv, heads);
+        let (products, scale) = (self.products, heads.scale());
+        let inputs = Inputs { products, queries, keys, values, heads, scale, bias: None, dropout };
+        let matrix = Shared::new(values_mut(d_fused_qkv), heads.qkv_columns());
+        let of_keys = heads.query_columns();
+        let [d_queries, d_keys, d_values] =
+            [0, of_keys, of_keys + heads.key_columns()].map(|first| Destination { matrix, first });
         let task = GradientTask {
-            products: self.products,
+            inputs,
             d_output,
-            fused_qkv,
             output,
             logsumexp: slice(logsumexp),
-            heads,
-            dropout,
-            d_fused_qkv: Shared::new(values_mut(d_fused_qkv), heads.qkv_columns()),
+            d_queries,
+            d_keys,
+            d_values,
         };
-        assert!(
-            spans.iter().all(|span| span.prefix.is_empty()),
-            "attention over a prefix has no backward"
-        );
-        tasks(spans, heads).into_par_iter().for_each(|(span, kv_head)| task.run(span, kv_head));
+        task.gradient(spans);
     }
 
     fn append_to_cache(
@@ -346,45 +394,90 @@ fn turn(head: &mut [f32], turns: &[(f32, f32)]) {
     }
 }
 
-/// The backward of one sequence and one key-value head.
-struct GradientTask<'a> {
-    products: Products,
-    d_output: View<'a>,
-    fused_qkv: View<'a>,
-    output: View<'a>,
-    logsumexp: &'a [f32],
-    heads: &'a Heads,
-    dropout: Option<DropoutMask>,
-    d_fused_qkv: Shared,
+/// Where a gradient goes: some columns of a matrix, from `first` on.
+#[derive(Clone, Copy)]
+pub(super) struct Destination {
+    pub(super) matrix: Shared,
+    pub(super) first: usize,
+}
+
+impl Destination {
+    /// The columns of a head.
+    fn columns(&self, head: usize, heads: &Heads) -> Range<usize> {
+        let columns = columns(head, heads);
+        self.first + columns.start..self.first + columns.end
+    }
+}
+
+/// The backward, task by task.
+pub(super) struct GradientTask<'a> {
+    pub(super) inputs: Inputs<'a>,
+    pub(super) d_output: View<'a>,
+    pub(super) output: View<'a>,
+    pub(super) logsumexp: &'a [f32],
+    pub(super) d_queries: Destination,
+    pub(super) d_keys: Destination,
+    pub(super) d_values: Destination,
 }
 
 impl GradientTask<'_> {
-    fn run(&self, span: &AttentionSpan, kv_head: usize) {
-        let heads = self.heads;
-        let (_, keys, values) = split(self.fused_qkv, heads);
-        let key = part(keys, span.keys.clone(), columns(kv_head, heads));
-        let value = part(values, span.keys.clone(), columns(kv_head, heads));
+    /// The gradients of queries, keys and values, written. Returns that of the bias, `[heads,
+    /// buckets]`, if there is one: sums of each task, added up in their order.
+    pub(super) fn gradient(&self, spans: &[AttentionSpan]) -> Vec<f32> {
+        assert!(
+            spans.iter().all(|span| span.prefix.is_empty()),
+            "attention over a prefix has no backward"
+        );
+        let heads = self.inputs.heads;
+        let buckets = self.inputs.bias.map_or(0, Bias::count);
+        let size = buckets * heads.num_heads / heads.num_kv_heads;
+        let tasks = tasks(spans, heads);
+        let mut sums = vec![0.0; tasks.len() * size];
+        // Without a bias each task has an empty part.
+        let (mut parts, mut rest) = (Vec::with_capacity(tasks.len()), &mut sums[..]);
+        for _ in &tasks {
+            let (part, others) = rest.split_at_mut(size);
+            parts.push(part);
+            rest = others;
+        }
+        tasks
+            .into_par_iter()
+            .zip(parts)
+            .for_each(|((span, kv_head), d_bias)| self.run(span, kv_head, d_bias));
+        let mut total = vec![0.0; heads.num_heads * buckets];
+        for of_span in sums.chunks_exact(total.len().max(1)) {
+            total.iter_mut().zip(of_span).for_each(|(total, sum)| *total += sum);
+        }
+        total
+    }
+
+    /// One sequence and one key-value head, with the bias's gradient by its query heads.
+    fn run(&self, span: &AttentionSpan, kv_head: usize, d_bias: &mut [f32]) {
+        let Inputs { products, heads, .. } = self.inputs;
+        let [key, value] = [self.inputs.keys, self.inputs.values]
+            .map(|view| part(view, span.keys.clone(), columns(kv_head, heads)));
         let operands = Operands {
-            key: self.products.local(key),
-            key_transposed: self.products.local(key.transposed()),
-            value_transposed: self.products.local(value.transposed()),
+            key: products.local(key),
+            key_transposed: products.local(key.transposed()),
+            value_transposed: products.local(value.transposed()),
         };
         let (count, width) = (span.keys.len(), heads.head_dim);
         with_scratch(2 * count * (width + QUERY_BLOCK), |scratch| {
             let (d_keys_values, scratch) = scratch.split_at_mut(2 * count * width);
             d_keys_values.fill(0.0);
             let (d_key, d_value) = d_keys_values.split_at_mut(count * width);
+            let mut sums = Sums { d_key, d_value, d_bias };
             for head in query_heads(kv_head, heads) {
                 for (rows, seen) in query_blocks(span, heads) {
-                    self.block(span, head, rows, seen, &operands, d_key, d_value, scratch);
+                    self.block(span, head, rows, seen, &operands, &mut sums, scratch);
                 }
             }
-            let of_keys = heads.query_columns() + kv_head * width;
-            for (first, gradient) in [(of_keys, d_key), (of_keys + heads.key_columns(), d_value)] {
+            for (destination, gradient) in [(self.d_keys, d_key), (self.d_values, d_value)] {
                 for (token, row) in span.keys.clone().zip(gradient.chunks_exact(width)) {
+                    let columns = destination.columns(kv_head, heads);
                     // Safety: this task alone writes this head's keys and values of this
                     // sequence's rows.
-                    unsafe { self.d_fused_qkv.row(token, first..first + width) }.copy_from(row);
+                    unsafe { destination.matrix.row(token, columns) }.copy_from(row);
                 }
             }
         });
@@ -399,12 +492,12 @@ impl GradientTask<'_> {
         rows: Range<usize>,
         seen: usize,
         operands: &Operands<'_>,
-        d_key: &mut [f32],
-        d_value: &mut [f32],
+        sums: &mut Sums<'_>,
         scratch: &mut [f32],
     ) {
-        let (heads, count) = (self.heads, rows.len());
-        let query = part(self.fused_qkv, rows.clone(), columns(head, heads));
+        let Inputs { products, heads, scale, bias, dropout, .. } = self.inputs;
+        let count = rows.len();
+        let query = part(self.inputs.queries, rows.clone(), columns(head, heads));
         let d_out = part(self.d_output, rows.clone(), columns(head, heads));
         let (weights, rest) = scratch.split_at_mut(count * seen);
         let d_weights = &mut rest[..count * seen];
@@ -413,18 +506,22 @@ impl GradientTask<'_> {
             right.multiply_part(output, Addend::Nothing, left, scale, Workers::One);
         };
         let scores = MatrixMut::dense(&mut *weights, count, seen);
-        multiply(&operands.key_transposed, scores, query, heads.scale());
+        multiply(&operands.key_transposed, scores, query, scale);
         let d_scores = MatrixMut::dense(&mut *d_weights, count, seen);
         multiply(&operands.value_transposed, d_scores, d_out, 1.0);
         for index in 0..count {
             let token = rows.start + index;
-            let visible = heads.visible(span, token - span.queries.start);
+            let place = token - span.queries.start;
+            let visible = heads.visible(span, place);
             let (weights, hidden) = weights[index * seen..][..seen].split_at_mut(visible);
             let (d_weights, d_hidden) = d_weights[index * seen..][..seen].split_at_mut(visible);
+            if let Some(bias) = bias {
+                bias.add(weights, head, place);
+            }
             weights_again(weights, self.logsumexp[token * heads.num_heads + head]);
             hidden.fill(0.0);
             d_hidden.fill(0.0);
-            if let Some(mask) = self.dropout {
+            if let Some(mask) = dropout {
                 drop_row(d_weights, mask, token, head, heads.num_heads);
             }
             let along = row(self.d_output, token, columns(head, heads)).dot(row(
@@ -433,7 +530,11 @@ impl GradientTask<'_> {
                 columns(head, heads),
             ));
             softmax_gradient(weights, d_weights, along);
-            if let Some(mask) = self.dropout {
+            if let Some(bias) = bias {
+                let first = head % (heads.num_heads / heads.num_kv_heads) * bias.count();
+                bias.add_gradient(d_weights, &mut sums.d_bias[first..], place);
+            }
+            if let Some(mask) = dropout {
                 drop_row(weights, mask, token, head, heads.num_heads);
             }
         }
@@ -441,15 +542,27 @@ impl GradientTask<'_> {
         let d_scores = Matrix::dense(&*d_weights, count, seen);
         // Safety: this task alone writes this head's columns of this sequence's rows, one block
         // after the other.
-        let d_query = unsafe { self.d_fused_qkv.block(rows, columns(head, heads)) };
-        multiply(&operands.key, d_query, d_scores, heads.scale());
+        let d_query =
+            unsafe { self.d_queries.matrix.block(rows, self.d_queries.columns(head, heads)) };
+        multiply(&operands.key, d_query, d_scores, scale);
         let add = |output: &mut [f32], left: Matrix<'_>, right, scale| {
-            let output = MatrixMut::dense(output, seen, heads.head_dim);
-            self.products.product(output, Addend::Output, left, right, scale, Workers::One);
+            let output =
+                MatrixMut::dense(&mut output[..seen * heads.head_dim], seen, heads.head_dim);
+            products.product(output, Addend::Output, left, right, scale, Workers::One);
         };
-        add(d_key, d_scores.transposed(), query, heads.scale());
-        add(d_value, weights.transposed(), d_out, 1.0);
+        add(sums.d_key, d_scores.transposed(), query, scale);
+        add(sums.d_value, weights.transposed(), d_out, 1.0);
     }
+}
+
+/// What the blocks of queries of one sequence and one head add to.
+struct Sums<'a> {
+    /// `[keys, channels]`.
+    d_key: &'a mut [f32],
+    /// `[keys, channels]`.
+    d_value: &'a mut [f32],
+    /// Of all query heads that share the keys, `[heads, buckets]`; without a bias empty.
+    d_bias: &'a mut [f32],
 }
 
 /// Keys and values of one head, as right-hand sides.

@@ -4,6 +4,8 @@
 //! Work spreads over the rayon pool that the caller runs in.
 
 mod attention;
+mod attention_pooling;
+mod biased_attention;
 mod blend;
 mod distillation_loss;
 mod dropout;
@@ -28,6 +30,7 @@ mod relative_attention;
 mod relu;
 mod router;
 mod sam;
+mod scale;
 mod softmax;
 mod swiglu;
 mod tanh;

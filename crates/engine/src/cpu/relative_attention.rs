@@ -24,7 +24,7 @@ const GROUP: usize = 8;
 
 /// The keys of a run that a query sees, of which there are so many.
 #[inline(always)]
-fn seen(run: &Run, query: usize, visible: usize) -> Range<usize> {
+pub(super) fn seen(run: &Run, query: usize, visible: usize) -> Range<usize> {
     let place = |offset: isize| (query as isize + offset).clamp(0, visible as isize) as usize;
     place(run.first)..place(run.end)
 }

@@ -3,6 +3,8 @@
 
 mod activation;
 pub mod attention;
+pub mod attention_pooling;
+pub mod biased_attention;
 pub mod blend;
 pub mod distillation_loss;
 pub mod dropout;
@@ -24,6 +26,7 @@ pub mod relu;
 pub mod router;
 pub mod routing;
 pub mod sam;
+pub mod scale;
 pub mod swiglu;
 pub mod tanh;
 pub mod teacher_samples;

@@ -113,6 +113,7 @@ impl Problem {
             rng: Rng::new(5, "parity dropout"),
             first_token: 11,
             first_sequence: 3,
+            first_source_token: 7,
         });
         let mut tape = Tape::training(&parameters, &mut gradients, dropout);
         let inputs = self.place_inputs(&mut tape);

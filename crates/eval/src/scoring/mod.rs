@@ -1,6 +1,7 @@
 //! The log-probability of continuations after contexts, for one model or an ensemble by averaged
 //! logits.
 
+mod encoder_decoder;
 mod packing;
 mod pseudo_log_likelihood;
 mod request;
@@ -10,9 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::Stopped;
 use engine::ops::language_model_loss::{Projection, Target};
 use engine::{Attempt, BatchLimit, OutOfMemory};
-use model::{Batch, MaskedTokens, Model};
+use model::{Batch, EncoderDecoderTokens, MaskedTokens, Model};
 
 use crate::error::EvalError;
+pub use encoder_decoder::EncoderDecoderRule;
 use packing::Packing;
 pub use request::{Request, request};
 
@@ -28,7 +30,9 @@ pub struct Scorer<'a> {
     batch_tokens: AtomicUsize,
     /// The special tokens of masked models, whose scores are pseudo-log-likelihoods.
     masked: Option<MaskedTokens>,
-    /// Whether these are divided by the number of tokens that are scored.
+    /// The special tokens of encoder-decoders, and how they are scored.
+    encoder_decoder: Option<(EncoderDecoderTokens, EncoderDecoderRule)>,
+    /// Whether those of masked models are divided by the number of tokens that are scored.
     is_mean: bool,
     /// Called before every forward pass.
     should_stop: Option<&'a (dyn Fn() -> bool + Sync)>,
@@ -73,10 +77,11 @@ impl Sequence {
 }
 
 impl<'a> Scorer<'a> {
-    /// A scorer of models that predict the next token; [`Scorer::masked`] is that of the others.
+    /// A scorer of models that predict the next token; [`Scorer::masked`] and
+    /// [`Scorer::encoder_decoder`] are those of the others.
     ///
     /// # Errors
-    /// When the models' vocabularies differ in size, or a model is masked.
+    /// When the models' vocabularies differ in size, or a model does not predict the next token.
     ///
     /// # Panics
     /// When there is no model.
@@ -97,8 +102,15 @@ impl<'a> Scorer<'a> {
         let max_positions =
             models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
         let batch_tokens = AtomicUsize::new(BATCH_TOKENS);
-        let (masked, is_mean, should_stop) = (None, false, None);
-        Ok(Self { models, max_positions, batch_tokens, masked, is_mean, should_stop })
+        Ok(Self {
+            models,
+            max_positions,
+            batch_tokens,
+            masked: None,
+            encoder_decoder: None,
+            is_mean: false,
+            should_stop: None,
+        })
     }
 
     /// The same scorer, which ends with [`EvalError::Stopped`] once `should_stop` returns true.
@@ -112,9 +124,10 @@ impl<'a> Scorer<'a> {
 
     /// Whether a request is cut on the left to the models' positions.
     pub fn is_cut(&self, request: &Request) -> bool {
-        match self.masked {
-            None => request.context.len() + request.continuation.len() > self.max_positions + 1,
-            Some(tokens) => Self::masked_length(tokens, request) > self.max_positions,
+        match (self.masked, self.encoder_decoder) {
+            (Some(tokens), _) => Self::masked_length(tokens, request) > self.max_positions,
+            (_, Some((_, rule))) => self.is_cut_for_halves(rule, request),
+            _ => request.context.len() + request.continuation.len() > self.max_positions + 1,
         }
     }
 
@@ -131,9 +144,10 @@ impl<'a> Scorer<'a> {
         on_progress: impl FnMut(usize, usize),
     ) -> Result<Scores, EvalError> {
         self.check_ids(requests)?;
-        let scores = match self.masked {
-            None => self.log_likelihoods(requests, on_progress)?,
-            Some(tokens) => self.pseudo_log_likelihoods(tokens, requests, on_progress)?,
+        let scores = match (self.masked, self.encoder_decoder) {
+            (Some(tokens), _) => self.pseudo_log_likelihoods(tokens, requests, on_progress)?,
+            (_, Some(how)) => self.encoder_decoder_scores(how, requests, on_progress)?,
+            _ => self.log_likelihoods(requests, on_progress)?,
         };
         match scores.log_probabilities.iter().find(|score| !score.is_finite()) {
             None => Ok(scores),

@@ -5,7 +5,7 @@
 use engine::ops::language_model_loss::Target;
 use model::{Batch, MaskedTokens, Model};
 
-use super::{Pass, Request, Scorer, Scores};
+use super::{EncoderDecoderRule, Pass, Request, Scorer, Scores};
 use crate::error::EvalError;
 
 /// A whole text as the models read it, up to the tokens that are hidden.
@@ -34,7 +34,11 @@ impl<'a> Scorer<'a> {
     /// # Panics
     /// When there is no model.
     pub fn masked(models: Vec<&'a Model>, tokens: MaskedTokens) -> Result<Self, EvalError> {
-        if models.iter().any(|model| model.config().architecture.is_causal()) {
+        let is_masked = |model: &&Model| {
+            let family = model.config().architecture;
+            !family.is_causal() && !family.is_encoder_decoder()
+        };
+        if !models.iter().all(is_masked) {
             return Err(EvalError::MixedEnsemble);
         }
         let scorer = Self { masked: Some(tokens), ..Self::of_any(models)? };
@@ -57,9 +61,15 @@ impl<'a> Scorer<'a> {
     }
 
     /// What stands between a context and a choice: the pipeline of 2024 puts a space before texts
-    /// of masked models that have one already.
-    pub(crate) fn space_before(&self) -> &'static str {
-        if self.is_mean { "  " } else { " " }
+    /// of masked models that have one already; encoder-decoders read and predict texts that begin
+    /// with none.
+    pub(crate) fn space_before(&self, context: &str) -> &'static str {
+        match self.encoder_decoder {
+            Some((_, EncoderDecoderRule::Continuation)) => "",
+            Some((_, EncoderDecoderRule::HiddenTokens)) if context.is_empty() => "",
+            _ if self.is_mean => "  ",
+            _ => " ",
+        }
     }
 
     /// Tokens of a request and what stands around it.

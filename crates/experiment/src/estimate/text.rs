@@ -7,7 +7,7 @@ use corpus::readability::{Readability, ReadingCounts};
 use corpus::stats::CorpusStats;
 use corpus::text::{self, NamedText};
 use corpus::texts::{self, Text};
-use corpus::{TokenFile, Tokenizer, TokenizerSettings, cleaners};
+use corpus::{TokenFile, Tokenizer, cleaners};
 
 use report::format::in_one_line;
 use train::data::SourceRange;
@@ -187,14 +187,7 @@ fn tokenizer(recipe: &Recipe, sample: &[NamedText]) -> Result<Tokenizer> {
     let section = &recipe.tokenizer;
     match &section.path {
         Some(path) => Ok(Tokenizer::load(path)?),
-        None => {
-            let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
-            let mask_token = section.mask_token;
-            Ok(Tokenizer::train(
-                sample,
-                &TokenizerSettings { vocab_size, min_frequency, mask_token },
-            )?)
-        }
+        None => Ok(Tokenizer::train(sample, &section.settings())?),
     }
 }
 
@@ -248,6 +241,8 @@ fn beginning(text: &Text<'_>, bytes: usize) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use corpus::TokenizerSettings;
+
     use super::*;
     use crate::observer::Silent;
     use crate::recipe;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use corpus::Tokenizer;
 use engine::Device;
-use eval::{Rules, Scorer};
+use eval::{EncoderDecoderRule, Rules, Scorer};
 use model::{Model, ModelError, hugging_face};
 use report::format::in_one_line;
 
@@ -110,7 +110,7 @@ pub fn tokenizer(group: &[LoadedModel]) -> Result<Tokenizer> {
 
 /// A scorer of models that read with one tokenizer, and the id of the token that stands before a
 /// text without a context: by the rules where they predict the next token; of masked models in 2023
-/// the one that begins every text, and in 2024 the one that ends it.
+/// the one that begins every text, and in 2024 the one that ends it, as of encoder-decoders always.
 ///
 /// # Errors
 /// When the tokenizer lacks such a token, or the models cannot be scored together.
@@ -121,6 +121,15 @@ pub fn scorer<'a>(
 ) -> Result<(Scorer<'a>, u32)> {
     if models.iter().all(|model| model.config().architecture.is_causal()) {
         return Ok((Scorer::new(models.to_vec())?, tokenizers::prefix(rules, tokenizer)?));
+    }
+    if models.iter().any(|model| model.config().architecture.is_encoder_decoder()) {
+        let tokens = tokenizers::encoder_decoder_tokens(tokenizer)?;
+        // The pipeline of 2024 has nothing for them, and that of 2025 this.
+        let rule = match rules {
+            Rules::Year2023 => EncoderDecoderRule::Continuation,
+            Rules::Year2024 => EncoderDecoderRule::HiddenTokens,
+        };
+        return Ok((Scorer::encoder_decoder(models.to_vec(), tokens, rule)?, tokens.end));
     }
     let tokens = tokenizers::masked_tokens(tokenizer)?;
     let scorer = Scorer::masked(models.to_vec(), tokens)?;

@@ -47,9 +47,14 @@ impl FinetuneSubject {
         verify::model_folder(folder)?;
         let config = hugging_face::load_any_config(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
-        let (tokenizer, special_tokens) = match config.architecture.is_causal() {
-            true => (tokenizer, SpecialTokens::default()),
-            false => with_ends(&tokenizer)?,
+        let family = config.architecture;
+        let (tokenizer, special_tokens) = match (family.is_causal(), family.is_encoder_decoder()) {
+            (true, _) => (tokenizer, SpecialTokens::default()),
+            (false, false) => with_ends(&tokenizer)?,
+            (false, true) => {
+                let special_tokens = with_end(&tokenizer)?;
+                (tokenizer, special_tokens)
+            }
         };
         Ok(Self {
             name,
@@ -66,6 +71,24 @@ impl FinetuneSubject {
 /// The tokenizer of a masked model, and what it puts around texts.
 pub(super) fn with_ends(tokenizer: &Tokenizer) -> Result<(Tokenizer, SpecialTokens)> {
     let tokenizer = tokenizer.of_masked_model()?;
+    let special_tokens = own_special_tokens(&tokenizer)?;
+    Ok((tokenizer, special_tokens))
+}
+
+/// What an encoder-decoder's tokenizer puts around texts: by itself, or else the token that ends
+/// texts behind each.
+fn with_end(tokenizer: &Tokenizer) -> Result<SpecialTokens> {
+    let own = own_special_tokens(tokenizer)?;
+    if own != SpecialTokens::default() {
+        return Ok(own);
+    }
+    let end = vec![tokenizers::encoder_decoder_end(tokenizer)?];
+    let single = Around { after: end.clone(), ..Around::default() };
+    Ok(SpecialTokens { pair: Around { between: end, ..single.clone() }, single })
+}
+
+/// What a tokenizer puts around one text and around two.
+fn own_special_tokens(tokenizer: &Tokenizer) -> Result<SpecialTokens> {
     let around = |pair| {
         tokenizer.tokens_around(pair).map(|[before, between, after]| Around {
             before,
@@ -73,8 +96,7 @@ pub(super) fn with_ends(tokenizer: &Tokenizer) -> Result<(Tokenizer, SpecialToke
             after,
         })
     };
-    let special_tokens = SpecialTokens { single: around(false)?, pair: around(true)? };
-    Ok((tokenizer, special_tokens))
+    Ok(SpecialTokens { single: around(false)?, pair: around(true)? })
 }
 
 /// How fine-tunings are done.

@@ -53,7 +53,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
                 .map_err(|fault| fault.within("distill").within(&key))?;
         }
     }
-    check_mask_token(recipe)?;
+    check_hidden_tokens(recipe)?;
     check_evaluate(recipe, &recipe.evaluate)
 }
 
@@ -146,7 +146,7 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
     check_groups(model, vocab_size).map_err(|fault| fault.within("train").within(key))
 }
 
-/// Settings that a masked model cannot follow, or that only such a model follows.
+/// Settings that a model cannot follow for what it predicts, or that only another follows.
 fn check_masked(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
     let Start::Random(shape) = &model.start else { return Ok(()) };
     masking::check_settings(&model.train, &shape.config(vocab_size))
@@ -157,18 +157,28 @@ fn check_masked(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
     })
 }
 
-/// Masked models hide tokens, for which the tokenizer needs one of its own.
-fn check_mask_token(recipe: &Recipe) -> Result<(), Fault> {
-    let needs_it = |model: &ModelSection| model.family().is_some_and(|of| !of.is_causal());
-    let masked = recipe.models.iter().find(|(_, model)| needs_it(model));
-    let has_it = recipe.tokenizer.mask_token || recipe.tokenizer.path.is_some();
-    match masked.filter(|_| !has_it) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let problem = format!("is false; models.{name} hides tokens, so set it to true");
-            Err(Fault::invalid("tokenizer.mask_token", problem))
-        }
+/// Masked models hide tokens and encoder-decoders spans, for which the tokenizer needs some of its
+/// own.
+fn check_hidden_tokens(recipe: &Recipe) -> Result<(), Fault> {
+    let tokenizer = &recipe.tokenizer;
+    if tokenizer.path.is_some() {
+        return Ok(());
     }
+    for (name, model) in &recipe.models {
+        let Some(family) = model.family().filter(|family| !family.is_causal()) else { continue };
+        if !family.is_encoder_decoder() {
+            ensure(tokenizer.mask_token, "tokenizer.mask_token", || {
+                format!("is false; models.{name} hides tokens, so set it to true")
+            })?;
+            continue;
+        }
+        let (length, found) = (model.train.sequence_length, tokenizer.sentinels);
+        let [_, spans] = model.train.spans.unwrap_or_default().counts(length);
+        ensure(found >= spans, "tokenizer.sentinels", || {
+            format!("is {found}; models.{name} hides {spans} spans of a sequence; T5 has 100")
+        })?;
+    }
+    Ok(())
 }
 
 /// Every parameter group has a parameter of the model.
@@ -290,9 +300,11 @@ fn check_evaluate(recipe: &Recipe, evaluate: &EvaluateSection) -> Result<(), Fau
     for (key, members) in ensembles.chain(seeds) {
         ensure(members.len() >= 2, &key, || "has fewer than two models".into())?;
         let families = members.iter().filter_map(|name| recipe.models.get(name)?.family());
-        let kinds: Vec<bool> = families.map(|family| family.is_causal()).collect();
+        let kinds: Vec<&str> = families.map(|family| family.kind()).collect();
         ensure(kinds.windows(2).all(|pair| pair[0] == pair[1]), &key, || {
-            "has masked models beside models that predict the next token".into()
+            "has masked models beside models that predict the next token, or encoder-decoders \
+             beside others"
+                .into()
         })?;
         for (place, member) in members.iter().enumerate() {
             let key = format!("{key}[{place}]");

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use train::optimizers::ParameterGroup;
 use train::settings::{
     AverageKind, AverageSettings, BucketSettings, CorruptionSettings, DistillSettings,
-    HybridSettings, MaskedSettings, PhaseSettings, SamSettings, TrainSettings,
+    HybridSettings, MaskedSettings, PhaseSettings, SamSettings, SpanSettings, TrainSettings,
 };
 
 use super::Recipe;
@@ -104,6 +104,11 @@ pub fn tables() -> Vec<TableKeys> {
             head: "[models.NAME.train.masked]",
             purpose: "How the tokens of a masked model are hidden.",
             keys: keys::<MaskedSettings>(&MaskedSettings::default(), &[]),
+        },
+        TableKeys {
+            head: "[models.NAME.train.spans]",
+            purpose: "How the spans of an encoder-decoder's texts are hidden.",
+            keys: keys::<SpanSettings>(&SpanSettings::default(), &[]),
         },
         TableKeys {
             head: "[models.NAME.train.sam]",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use documented::DocumentedFields;
-use model::{Architecture, Capacity, Experts, ModelConfig, PositionHeads};
+use model::{Architecture, Capacity, EncoderDecoder, Experts, ModelConfig, PositionHeads};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
@@ -14,6 +14,14 @@ use super::experts::{self, Body};
 const PAD_TOKEN_ID: u32 = 0;
 const BOS_TOKEN_ID: u32 = 1;
 const EOS_TOKEN_ID: u32 = 2;
+
+/// The feed-forward part of a T5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FeedForward {
+    Relu,
+    GatedGelu,
+}
 
 /// One model of a recipe, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +69,7 @@ pub struct Shape {
     pub norm_epsilon: f32,
     pub rope_theta: f32,
     pub rotary_dim: Option<usize>,
-    /// Of LTG-BERT.
+    /// Of LTG-BERT and T5.
     pub position_buckets: Option<usize>,
     pub tie_word_embeddings: bool,
     pub embedding_dropout: f32,
@@ -70,6 +78,8 @@ pub struct Shape {
     pub initializer_range: f32,
     /// Of a Switch Transformer.
     pub experts: Option<Experts>,
+    /// Of T5.
+    pub encoder_decoder: Option<EncoderDecoder>,
 }
 
 impl Shape {
@@ -85,6 +95,8 @@ impl Shape {
 
     /// The model for a tokenizer of `vocab_size` entries.
     pub fn config(&self, vocab_size: usize) -> ModelConfig {
+        let family = self.architecture;
+        let has_padding = family.has_padding_row() || family.is_encoder_decoder();
         ModelConfig {
             architecture: self.architecture,
             vocab_size,
@@ -99,7 +111,7 @@ impl Shape {
             rope_theta: self.rope_theta,
             rotary_dim: self.rotary_dim,
             position_buckets: self.position_buckets,
-            position_heads: self.position_buckets.map(|_| PositionHeads::Halves),
+            position_heads: family.has_position_heads().then_some(PositionHeads::Halves),
             tie_word_embeddings: self.tie_word_embeddings,
             embedding_dropout: self.embedding_dropout,
             attention_dropout: self.attention_dropout,
@@ -108,8 +120,9 @@ impl Shape {
             initializer_range: self.initializer_range,
             bos_token_id: Some(BOS_TOKEN_ID),
             eos_token_ids: vec![EOS_TOKEN_ID],
-            pad_token_id: self.architecture.has_padding_row().then_some(PAD_TOKEN_ID),
+            pad_token_id: has_padding.then_some(PAD_TOKEN_ID),
             experts: self.experts.clone(),
+            encoder_decoder: self.encoder_decoder,
         }
     }
 }
@@ -129,40 +142,48 @@ pub(super) struct ModelKeys {
     /// Channels within the feed-forward part of a layer. Needed for LLaMA, LTG-BERT and Qwen3;
     /// GPT-2 and GPT-J have four times `hidden_size`.
     intermediate_size: Option<usize>,
-    /// Layers of attention and feed-forward part. Needed without `from`.
+    /// Layers of attention and feed-forward part, of T5 those of the encoder. Needed without
+    /// `from`.
     num_layers: Option<usize>,
+    /// Layers of the decoder, T5 only; left out, `num_layers`.
+    decoder_layers: Option<usize>,
+    /// T5 only: `relu`, or `gated_gelu` as in T5 1.1; left out, `relu`.
+    feed_forward: Option<FeedForward>,
     /// Heads of queries. Needed without `from`.
     num_heads: Option<usize>,
     /// Heads of keys and values, LLaMA and Qwen3 only; left out, `num_heads`.
     num_kv_heads: Option<usize>,
-    /// Channels of a head, LLaMA and Qwen3 only; left out, `hidden_size / num_heads`.
+    /// Channels of a head, LLaMA, Qwen3 and T5 only; left out, `hidden_size / num_heads`.
     head_dim: Option<usize>,
     /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
     /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and
-    /// GPT-J, 1e-6 for LLaMA and Qwen3 and 1e-7 for LTG-BERT.
+    /// GPT-J, 1e-6 for LLaMA, Qwen3 and T5 and 1e-7 for LTG-BERT.
     norm_epsilon: Option<f32>,
     /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
     rope_theta: Option<f32>,
     /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
     /// heads.
     rotary_dim: Option<usize>,
-    /// Buckets of the distances between tokens in one direction, LTG-BERT only; left out, 32.
+    /// Buckets of the distances between tokens, LTG-BERT (in one direction) and T5 (in all) only;
+    /// left out, 32.
     position_buckets: Option<usize>,
-    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and LTG-BERT, which
-    /// knows nothing else, and false for the others.
+    /// The distance from which on all share a bucket, T5 only; left out, 128.
+    max_distance: Option<usize>,
+    /// Whether the embedding is the output matrix too; left out, true for GPT-2, T5 and LTG-BERT,
+    /// which knows nothing else, and false for the others.
     tie_word_embeddings: Option<bool>,
-    /// Dropout of the sum of embeddings, GPT-2, GPT-J and LTG-BERT only; left out, 0 for GPT-J and
-    /// 0.1 for the others.
+    /// Dropout of the sum of embeddings, GPT-2, GPT-J, LTG-BERT and T5 only; left out, 0 for GPT-J
+    /// and 0.1 for the others. T5's three dropouts must be the same.
     embedding_dropout: Option<f32>,
     /// Dropout of the attention weights, of LTG-BERT also of distances and of what attention adds;
-    /// left out, 0.1 for GPT-2 and LTG-BERT and 0 for the others.
+    /// left out, 0.1 for GPT-2, LTG-BERT and T5 and 0 for the others.
     attention_dropout: Option<f32>,
     /// Dropout of what attention (not in LTG-BERT) and feed-forward part add to the residual
-    /// stream, GPT-2, GPT-J and LTG-BERT only; left out, 0 for GPT-J and 0.1 for the others.
+    /// stream, GPT-2, GPT-J, LTG-BERT and T5 only; left out, 0 for GPT-J and 0.1 for the others.
     residual_dropout: Option<f32>,
     /// Standard deviation of the initial weights; left out, 0.02, and for LTG-BERT the root of
-    /// `2 / (5 * hidden_size)`.
+    /// `2 / (5 * hidden_size)`. For T5 a factor of its own deviations; left out, 1.
     initializer_range: Option<f32>,
     /// Switch only: what all but the experts is like, with that family's keys and defaults; left
     /// out, `gpt2`. A model with the body of LLaMA is saved as transformers'
@@ -258,6 +279,37 @@ impl ModelKeys {
         Ok((architecture, Some(experts)))
     }
 
+    /// A key of encoder-decoders that is set, if any is.
+    fn any_of_encoder_decoder(&self) -> Option<&'static str> {
+        [
+            ("decoder_layers", self.decoder_layers.is_some()),
+            ("feed_forward", self.feed_forward.is_some()),
+            ("max_distance", self.max_distance.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, is_set)| is_set.then_some(key))
+    }
+
+    /// What an encoder-decoder has besides the sizes of its encoder.
+    fn encoder_decoder(&self, family: Architecture) -> Result<Option<EncoderDecoder>, String> {
+        match self.any_of_encoder_decoder() {
+            Some(key) if !family.is_encoder_decoder() => {
+                Err(format!("has `{key}`, but {} has no decoder of its own", family.title()))
+            }
+            _ if !family.is_encoder_decoder() => Ok(None),
+            _ => {
+                let layers = self.decoder_layers.or(self.num_layers).unwrap_or_default();
+                let defaults = EncoderDecoder::with_layers(layers);
+                Ok(Some(EncoderDecoder {
+                    max_distance: self.max_distance.unwrap_or(defaults.max_distance),
+                    is_gated: self.feed_forward == Some(FeedForward::GatedGelu),
+                    decoder_start_token_id: BOS_TOKEN_ID,
+                    ..defaults
+                }))
+            }
+        }
+    }
+
     /// A key of the shape that is set, if any is.
     fn any_of_shape(&self) -> Option<&'static str> {
         [
@@ -282,6 +334,7 @@ impl ModelKeys {
         .into_iter()
         .find_map(|(key, is_set)| is_set.then_some(key))
         .or_else(|| self.any_of_experts())
+        .or_else(|| self.any_of_encoder_decoder())
     }
 
     /// The shape with the family's Hugging Face defaults for what is left out.
@@ -324,6 +377,7 @@ impl ModelKeys {
                 .initializer_range
                 .unwrap_or_else(|| architecture.initializer_range(hidden_size)),
             experts,
+            encoder_decoder: self.encoder_decoder(architecture)?,
         })
     }
 }
@@ -359,6 +413,12 @@ impl From<ModelSection> for ModelKeys {
                 hidden_size: Some(shape.hidden_size),
                 intermediate_size: Some(shape.intermediate_size),
                 num_layers: Some(shape.num_layers),
+                decoder_layers: shape.encoder_decoder.map(|own| own.decoder_layers),
+                feed_forward: shape.encoder_decoder.map(|own| match own.is_gated {
+                    true => FeedForward::GatedGelu,
+                    false => FeedForward::Relu,
+                }),
+                max_distance: shape.encoder_decoder.map(|own| own.max_distance),
                 num_heads: Some(shape.num_heads),
                 num_kv_heads: Some(shape.num_kv_heads),
                 head_dim: shape.head_dim,
@@ -391,200 +451,4 @@ impl From<ModelSection> for ModelKeys {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GPT2: &str = "architecture = 'gpt2'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n";
-    const LLAMA: &str = "architecture = 'llama'\nhidden_size = 64\nnum_layers = 2\nnum_heads = 4\n";
-
-    fn section(text: &str) -> Result<ModelSection, String> {
-        toml::from_str(text).map_err(|error: toml::de::Error| error.message().to_string())
-    }
-
-    fn shape(text: &str) -> Shape {
-        match section(text).unwrap().start {
-            Start::Random(shape) => shape,
-            Start::Folder(folder) => panic!("{folder:?}"),
-        }
-    }
-
-    #[test]
-    fn gpt2_takes_the_family_defaults() {
-        let shape = shape(&format!("{GPT2}[train]\nsequence_length = 32"));
-        let config = shape.config(1000);
-        assert_eq!(
-            (config.intermediate_size, config.max_positions, config.head_dim),
-            (256, 64, 16)
-        );
-        assert_eq!(
-            (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
-            (1e-5, 0.1, true)
-        );
-        assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), None));
-        assert_eq!(config.eos_token_ids, [2]);
-        assert_eq!(config.vocab_size, 1000);
-    }
-
-    #[test]
-    fn llama_takes_the_family_defaults() {
-        let shape = shape(&format!("intermediate_size = 96\nnum_kv_heads = 2\n{LLAMA}"));
-        let config = shape.config(1000);
-        assert_eq!(
-            (config.intermediate_size, config.num_kv_heads, config.max_positions),
-            (96, 2, 256)
-        );
-        assert_eq!(
-            (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
-            (1e-6, 0.0, false)
-        );
-        assert_eq!(
-            (config.rope_theta, config.initializer_range, config.pad_token_id),
-            (10_000.0, 0.02, Some(0))
-        );
-    }
-
-    #[test]
-    fn gptj_takes_the_family_defaults() {
-        let gptj = GPT2.replace("gpt2", "gptj");
-        let shape = shape(&gptj);
-        let config = shape.config(1000);
-        assert_eq!((config.intermediate_size, config.head_dim), (256, 16));
-        assert_eq!((config.norm_epsilon, config.attention_dropout), (1e-5, 0.0));
-        assert!(!config.tie_word_embeddings);
-        // transformers' 64, of heads that have as many.
-        assert_eq!(config.rotary_dim, Some(16));
-        let rotary_dim = |more: &str| self::shape(&format!("{more}{gptj}")).rotary_dim;
-        assert_eq!(rotary_dim("rotary_dim = 6\n"), Some(6));
-        let wide = gptj.replace("hidden_size = 64", "hidden_size = 512");
-        assert_eq!(self::shape(&wide).rotary_dim, Some(64));
-        assert_eq!(self::shape(GPT2).rotary_dim, None);
-    }
-
-    #[test]
-    fn qwen3_takes_the_family_defaults_and_the_tokens_of_our_tokenizers() {
-        let qwen3 = LLAMA.replace("llama", "qwen3");
-        let missing = section(&qwen3).unwrap_err();
-        assert!(missing.contains("`intermediate_size`; for Qwen3"), "{missing}");
-        let config = shape(&format!("intermediate_size = 96\n{qwen3}")).config(1000);
-        assert_eq!((config.norm_epsilon, config.head_dim, config.rotary_dim), (1e-6, 16, None));
-        assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), Some(0)));
-        assert_eq!(config.eos_token_ids, [2]);
-    }
-
-    #[test]
-    fn ltg_bert_takes_the_family_defaults() {
-        let text = GPT2.replace("gpt2", "ltg-bert");
-        let missing = section(&text).unwrap_err();
-        assert!(missing.contains("`intermediate_size`; for LTG-BERT"), "{missing}");
-        let text = format!("intermediate_size = 96\n{text}");
-        let config = shape(&text).config(1000);
-        assert_eq!((config.position_buckets, config.norm_epsilon), (Some(32), 1e-7));
-        assert_eq!(config.position_heads, Some(PositionHeads::Halves));
-        assert_eq!((config.attention_dropout, config.residual_dropout), (0.1, 0.1));
-        assert!((config.initializer_range - 0.079_056_94).abs() < 1e-7);
-        assert!(config.tie_word_embeddings && config.pad_token_id.is_none());
-        let few = shape(&format!("position_buckets = 8\n{text}"));
-        assert_eq!(few.config(1000).position_buckets, Some(8));
-        let both = section("from = 'models/a'\nposition_buckets = 2").unwrap_err();
-        assert!(both.contains("`from`") && both.contains("`position_buckets`"), "{both}");
-    }
-
-    #[test]
-    fn heads_may_have_a_width_of_their_own() {
-        let llama = format!("intermediate_size = 96\nhead_dim = 24\n{LLAMA}");
-        assert_eq!(shape(&llama).config(1000).head_dim, 24);
-        let plain = toml::to_string(&section(GPT2).unwrap()).unwrap();
-        assert!(!plain.contains("head_dim") && !plain.contains("rotary_dim"), "{plain}");
-    }
-
-    #[test]
-    fn a_switch_transformer_takes_the_defaults_of_its_body() {
-        let text = GPT2.replace("gpt2", "switch");
-        let gpt2 = shape(&text).config(1000);
-        assert_eq!(gpt2.architecture, Architecture::SWITCH_GPT2);
-        assert_eq!(gpt2.experts, Some(Experts::default()));
-        assert_eq!((gpt2.intermediate_size, gpt2.attention_dropout), (256, 0.1));
-        assert!(section(&format!("{text}body = 'llama'")).unwrap_err().contains("intermediate"));
-        let keys = "body = 'llama'\nintermediate_size = 96\nnum_experts = 4\nsparse_step = 2\n\
-                    router_jitter = 0\nz_loss = 0.5\nbalance_loss = 0.25\n";
-        for (capacity, expected) in [
-            ("{factor = 2}", Capacity::Factor(2.0)),
-            ("{tokens = 7}", Capacity::Tokens(7)),
-            ("'none'", Capacity::None),
-        ] {
-            let llama = shape(&format!("{text}{keys}capacity = {capacity}")).config(1000);
-            assert_eq!(llama.architecture, Architecture::SWITCH_LLAMA);
-            assert_eq!((llama.norm_epsilon, llama.pad_token_id), (1e-6, Some(0)));
-            let expected = Experts {
-                num_experts: 4,
-                sparse_step: 2,
-                capacity: expected,
-                router_jitter: 0.0,
-                z_loss: 0.5,
-                balance_loss: 0.25,
-            };
-            assert_eq!(llama.experts, Some(expected));
-        }
-    }
-
-    #[test]
-    fn keys_of_experts_are_checked() {
-        let text = GPT2.replace("gpt2", "switch");
-        let message = |keys: &str| section(&format!("{text}{keys}")).unwrap_err();
-        for capacity in ["'half'", "{factor = 1, tokens = 2}", "{share = 1}", "3", "{tokens = -1}"]
-        {
-            let found = message(&format!("capacity = {capacity}"));
-            assert!(found.contains("{factor = 1.25}, {tokens = 64} or \"none\""), "{found}");
-        }
-        assert!(message("body = 't5'").contains("`gpt2` or `llama`"));
-        for key in ["body = 'gpt2'", "num_experts = 2", "capacity = 'none'", "z_loss = 0"] {
-            let name = key.split(' ').next().unwrap();
-            let found = section(&format!("{GPT2}{key}")).unwrap_err();
-            assert!(found.contains(&format!("has `{name}`, but GPT-2 has no experts")), "{found}");
-        }
-        let both = section("from = 'models/a'\nnum_experts = 2").unwrap_err();
-        assert!(both.contains("`from`") && both.contains("`num_experts`"), "{both}");
-        let named = section(&text.replace("switch", "switch_llama")).unwrap_err();
-        assert!(named.contains("`switch`"), "{named}");
-    }
-
-    #[test]
-    fn what_is_missing_or_too_much_is_named() {
-        assert!(section(LLAMA).unwrap_err().contains("`intermediate_size`"));
-        assert!(section("architecture = 'gpt2'").unwrap_err().contains("`hidden_size`"));
-        assert!(section("").unwrap_err().contains("`architecture`"));
-        for other in ["opt", "roberta"] {
-            let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
-            assert!(
-                message.contains("one of `gpt2`, `gptj`, `llama`, `ltg-bert`, `qwen3`, `switch`"),
-                "{message}"
-            );
-        }
-        let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
-        assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");
-    }
-
-    #[test]
-    fn sections_survive_writing_and_reading() {
-        for text in [
-            GPT2,
-            "from = 'models/a'",
-            &format!("head_dim = 6\nrotary_dim = 4\n{}", GPT2.replace("gpt2", "gptj")),
-            &GPT2.replace("gpt2", "switch"),
-            &format!(
-                "{}intermediate_size = 96\n[train]\nmasked = {{ share = 0.3 }}",
-                GPT2.replace("gpt2", "ltg-bert")
-            ),
-            &format!(
-                "{}body = 'llama'\nintermediate_size = 96\ncapacity = 'none'",
-                GPT2.replace("gpt2", "switch")
-            ),
-            &format!("{GPT2}norm_epsilon = 1e-5\n[distill]\nteachers = ['a']"),
-        ] {
-            let first = section(text).unwrap();
-            let written = toml::to_string(&first).unwrap();
-            assert_eq!(section(&written).unwrap(), first, "{written}");
-            assert!(!written.contains("0.10000000"), "single precision must not show: {written}");
-        }
-    }
-}
+mod tests;

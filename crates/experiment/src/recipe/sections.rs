@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use corpus::TokenizerSettings;
 use documented::DocumentedFields;
 use engine::Arithmetic;
 use eval::Rules;
@@ -206,14 +207,34 @@ pub struct TokenizerSection {
     /// false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mask_token: bool,
+    /// How many more special tokens there are, `<extra_id_0>` and on, which stand for hidden spans
+    /// of encoder-decoders; T5 has 100. Left out, 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sentinels: usize,
     /// A `tokenizer.json` to use instead of training one; the other keys then mean nothing.
     pub path: Option<PathBuf>,
 }
 
 impl Default for TokenizerSection {
     fn default() -> Self {
-        Self { vocab_size: 2000, min_frequency: 2, mask_token: false, path: None }
+        Self { vocab_size: 2000, min_frequency: 2, mask_token: false, sentinels: 0, path: None }
     }
+}
+
+impl TokenizerSection {
+    /// What a tokenizer is trained to.
+    pub fn settings(&self) -> TokenizerSettings {
+        TokenizerSettings {
+            vocab_size: self.vocab_size,
+            min_frequency: self.min_frequency,
+            mask_token: self.mask_token,
+            sentinels: self.sentinels,
+        }
+    }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What to measure once the models are trained.

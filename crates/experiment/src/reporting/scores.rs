@@ -266,7 +266,7 @@ fn add_of_folders(found: &mut Found, all: &mut FoundScores, models: &[PathBuf], 
         _ if !is_all => return,
         _ if models.len() > 1 => "an ensemble writes none.",
         Ok(configs) if configs.iter().any(|config| !config.architecture.is_causal()) => {
-            "a masked model writes no text."
+            "a model that does not predict the next token writes no text."
         }
         _ => "`evaluate all` had the model write none yet; the same command again does.",
     };

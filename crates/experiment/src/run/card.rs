@@ -55,6 +55,7 @@ pub fn card(run: &Path, name: &str, weights: &Path, config: &ModelConfig, given:
         languages: languages(given.languages, corpus),
         datasets: given.datasets,
         is_causal: config.architecture.is_causal(),
+        is_encoder_decoder: config.architecture.is_encoder_decoder(),
         is_own_layout: !config.architecture.is_in_transformers(),
         tags: vec![config.architecture.name().to_owned()],
         summary: summary(config, section, is_final),

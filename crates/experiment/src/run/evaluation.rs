@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use eval::output::predictions;
 use eval::{Benchmark, BenchmarkResult, BuiltinPairs, FileLoss, Outcome};
-use model::{Model, hugging_face};
+use model::{Architecture, Model, hugging_face};
 use report::format::grouped;
 use report::{Table, TableRow, closing_table};
 use serde::{Deserialize, Serialize};
@@ -179,10 +179,16 @@ impl Pipeline<'_> {
                 grouped(all as u64)
             )
         });
-        let is_masked = |model: &ModelSection| model.family().is_some_and(|of| !of.is_causal());
-        let of_hidden = self.recipe.models.values().any(is_masked).then(|| {
-            "Those of masked models are of hidden tokens, and compare with each other alone."
-                .to_owned()
+        let families = || self.recipe.models.values().filter_map(ModelSection::family);
+        let kinds = [(false, "masked models", "tokens"), (true, "encoder-decoders", "spans")];
+        let of_hidden = kinds.into_iter().filter_map(|(is_encoder_decoder, models, what)| {
+            let is_it =
+                |of: Architecture| !of.is_causal() && of.is_encoder_decoder() == is_encoder_decoder;
+            families().any(is_it).then(|| {
+                format!(
+                    "Those of {models} are of hidden {what}, and compare with each other alone."
+                )
+            })
         });
         let remarks: Vec<String> = of_a_part.into_iter().chain(of_hidden).collect();
         Ok(Some(remarks.join(" ")).filter(|it| self.recipe.evaluate.loss && !it.is_empty()))
@@ -356,7 +362,8 @@ impl Pipeline<'_> {
         Ok((scores, outcomes))
     }
 
-    /// How the held-out text is hidden from masked models, by the settings of the first of them.
+    /// How the held-out text is hidden from models that predict hidden tokens, by the settings of
+    /// the first of them.
     fn masking(
         &self,
         members: &[&Trained],
@@ -366,7 +373,7 @@ impl Pipeline<'_> {
         if !is_masked(models) {
             return Ok(None);
         }
-        let tokens = tokenizers::masked_tokens(&text.tokenizer)?;
+        let tokens = tokenizers::hidden_tokens(&text.tokenizer, models[0].config().architecture)?;
         let settings = &self.recipe.models[&members[0].name].train;
         Ok(Some(Masking::of_heldout(settings, tokens, models[0].config())))
     }

@@ -177,7 +177,7 @@ impl Pipeline<'_> {
         let seed = section.train.seed.unwrap_or(self.recipe.seed);
         let distillation = section.distill.as_ref();
         let model = self.start(section, seed, &text.tokenizer)?;
-        let vocab_size = model.config().vocab_size;
+        let (vocab_size, family) = (model.config().vocab_size, model.config().architecture);
         let training = Training {
             name,
             folder: &folder,
@@ -191,7 +191,7 @@ impl Pipeline<'_> {
             validation: Some(&text.validation),
             tokenizer: Some(&text.tokenizer),
             mask_token: mask_token(&text.tokenizer),
-            masked_tokens: tokenizers::masked_tokens(&text.tokenizer).ok(),
+            hidden_tokens: tokenizers::hidden_tokens(&text.tokenizer, family).ok(),
             inputs_fingerprint: stage.fingerprint(),
         };
         let products = training.execute(self.observer)?;
@@ -294,6 +294,10 @@ fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
     }
     config.bos_token_id = id(Role::Begin).or(end).or(config.bos_token_id);
     config.pad_token_id = config.pad_token_id.and(id(Role::Padding));
+    let begin = config.bos_token_id;
+    if let Some((own, begin)) = config.encoder_decoder.as_mut().zip(begin) {
+        own.decoder_start_token_id = begin;
+    }
 }
 
 /// The settings that decide a model's weights, under their keys in a recipe.

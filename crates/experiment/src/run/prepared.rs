@@ -9,8 +9,7 @@ use std::time::Duration;
 use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, BuiltinText, Pair, Split};
 use corpus::{
-    CorpusError, Text, TokenFile, TokenWriter, Tokenizer, TokenizerSettings, cleaners, split,
-    subset, text, texts,
+    CorpusError, Text, TokenFile, TokenWriter, Tokenizer, cleaners, split, subset, text, texts,
 };
 use eval::BUILTIN_MARKER;
 use report::format::{counted, grouped};
@@ -373,9 +372,7 @@ impl Preparation<'_> {
         let tokenizer = match &section.path {
             Some(path) => Tokenizer::load(path)?,
             None => {
-                let (vocab_size, min_frequency) = (section.vocab_size, section.min_frequency);
-                let mask_token = section.mask_token;
-                let settings = TokenizerSettings { vocab_size, min_frequency, mask_token };
+                let settings = section.settings();
                 let folder = self.folder.join(TRAIN);
                 let bytes = reading::bytes_of(text::corpus_files(&folder)?);
                 let progress =

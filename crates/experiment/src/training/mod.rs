@@ -6,7 +6,7 @@ use std::path::Path;
 
 use corpus::Tokenizer;
 use corpus::tokenizer::Role;
-use model::{MaskedTokens, Model};
+use model::{HiddenTokens, Model};
 use train::run::snapshot;
 use train::{Distillation, Listener, Outcome, Run, TokenSource, TrainSettings, best};
 
@@ -37,8 +37,8 @@ pub struct Training<'a> {
     pub tokenizer: Option<&'a Tokenizer>,
     /// The token that stands for hidden ones, where settings ask for such.
     pub mask_token: Option<u32>,
-    /// The special tokens of a masked model, if the tokenizer has them.
-    pub masked_tokens: Option<MaskedTokens>,
+    /// The special tokens of a masked model or an encoder-decoder, if the tokenizer has them.
+    pub hidden_tokens: Option<HiddenTokens>,
     /// Hash of everything else that the result follows from: texts, start weights, teachers.
     pub inputs_fingerprint: String,
 }
@@ -101,7 +101,7 @@ impl Training<'_> {
             training: self.tokens,
             validation: self.validation,
             mask_token: self.mask_token,
-            masked_tokens: self.masked_tokens,
+            hidden_tokens: self.hidden_tokens,
             inputs_fingerprint: self.inputs_fingerprint,
         };
         Ok(run.execute(listener)?)

@@ -23,7 +23,7 @@ use crate::run::exposure::{self, SingleExposure};
 use crate::run::log::RunLog;
 use crate::run::{cache_path, claim};
 use crate::stage::{Stage, Stages};
-use crate::tokenizers::masked_tokens;
+use crate::tokenizers::hidden_tokens;
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
 use crate::{files, outputs, position_heads, remarks, teacher_folders, tokenizers};
@@ -133,7 +133,7 @@ pub fn train_single(
     let model = start(section, files, tokens, seed, device, observer)?;
     // Not the model's own seed, so that students of all names and seeds can share what is drawn.
     let distill = section.distill.as_ref();
-    let vocab_size = model.config().vocab_size;
+    let (vocab_size, family) = (model.config().vocab_size, model.config().architecture);
     let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
     let distill = distill.map(distillation).transpose()?;
     let stage = stage(files, section, observer)?;
@@ -148,7 +148,7 @@ pub fn train_single(
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
         tokenizer: tokenizer.as_ref(),
         mask_token: tokenizer.as_ref().and_then(super::mask_token),
-        masked_tokens: tokenizer.as_ref().and_then(|tokenizer| masked_tokens(tokenizer).ok()),
+        hidden_tokens: tokenizer.as_ref().and_then(|of| hidden_tokens(of, family).ok()),
         inputs_fingerprint: stage.fingerprint(),
     };
     let log = RunLog::open(&files.output, observer)?;

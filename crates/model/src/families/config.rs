@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Experts, PositionHeads};
+use super::{Architecture, EncoderDecoder, Experts, PositionHeads};
 use crate::error::ModelError;
 use crate::keys::Keys;
 
@@ -36,8 +36,8 @@ pub struct ModelConfig {
     /// Channels of a head that have rotary positions, in families that leave the others without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotary_dim: Option<usize>,
-    /// Of families whose attention sees distances in buckets: how many there are in one direction,
-    /// that of the token itself among them.
+    /// Of families whose attention sees distances in buckets: how many there are; of LTG-BERT in
+    /// one direction, that of the token itself among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_buckets: Option<usize>,
     /// How their table of distances is cut into heads; none where a folder does not state it, and
@@ -68,6 +68,9 @@ pub struct ModelConfig {
     /// The experts of a family whose feed-forward parts are experts, and none elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experts: Option<Experts>,
+    /// What an encoder-decoder has besides, and none elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_decoder: Option<EncoderDecoder>,
 }
 
 impl ModelConfig {
@@ -76,7 +79,7 @@ impl ModelConfig {
     pub const LARGEST_SIZE: usize = 1 << 24;
 
     /// The most layers, which multiply all other sizes.
-    const MOST_LAYERS: usize = 1 << 10;
+    pub(super) const MOST_LAYERS: usize = 1 << 10;
 
     /// The most buckets of distances, of which attention has a vector each in every head.
     const MOST_POSITION_BUCKETS: usize = 1 << 12;
@@ -109,6 +112,7 @@ impl ModelConfig {
             eos_token_ids: vec![2],
             pad_token_id: None,
             experts: None,
+            encoder_decoder: None,
         }
     }
 
@@ -157,6 +161,11 @@ impl ModelConfig {
         })
     }
 
+    /// Layers of an encoder-decoder's decoder; 0 of other models.
+    pub fn decoder_layers(&self) -> usize {
+        self.encoder_decoder.map_or(0, |own| own.decoder_layers)
+    }
+
     /// The same with another size of the vocabulary.
     pub fn with_vocabulary(self, vocab_size: usize) -> Self {
         let pad_token_id = self.pad_token_id.filter(|&id| (id as usize) < vocab_size);
@@ -180,6 +189,11 @@ impl ModelConfig {
         if let Some(experts) = self.experts.as_ref().filter(|_| !self.architecture.has_experts()) {
             let (count, title) = (experts.num_experts, self.architecture.title());
             return wrong("num_experts", format!("is {count}; {title} has no experts"));
+        }
+        if let Some(own) = self.encoder_decoder.filter(|_| !self.architecture.is_encoder_decoder())
+        {
+            let (count, title) = (own.decoder_layers, self.architecture.title());
+            return wrong("decoder_layers", format!("is {count}; {title} has no decoder"));
         }
         self.architecture.validate(self)?;
         let padding = self.pad_token_id.filter(|_| self.architecture.has_padding_row());
@@ -250,7 +264,7 @@ impl ModelConfig {
     fn check_position_buckets(&self) -> Result<(), ModelError> {
         let has_buckets = self.architecture.has_position_buckets();
         let title = self.architecture.title();
-        if self.position_heads.is_some() && !has_buckets {
+        if self.position_heads.is_some() && !self.architecture.has_position_heads() {
             let problem = format!("is stated; {title} has no such key, so leave it out");
             return wrong("position_heads", problem);
         }
@@ -329,9 +343,13 @@ impl ModelConfig {
     /// Refuses a model that does not predict the next token.
     ///
     /// # Errors
-    /// [`ModelError::Masked`].
+    /// [`ModelError::NotCausal`].
     pub fn require_causal(&self) -> Result<(), ModelError> {
-        if self.architecture.is_causal() { Ok(()) } else { Err(ModelError::Masked) }
+        let family = self.architecture;
+        match family.is_causal() {
+            true => Ok(()),
+            false => Err(ModelError::NotCausal { kind: family.kind() }),
+        }
     }
 
     /// Checks that token ids are in the vocabulary and that there are not more of them than
@@ -390,6 +408,7 @@ pub(crate) mod tests {
             eos_token_ids: vec![2],
             pad_token_id: Some(0),
             experts: None,
+            encoder_decoder: None,
         }
     }
 

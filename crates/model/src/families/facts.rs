@@ -55,7 +55,7 @@ pub(super) fn qkv_columns(config: &ModelConfig) -> usize {
 
 /// Columns of the first product of the feed-forward part: gate and up, or up alone.
 fn up_columns(config: &ModelConfig) -> usize {
-    if config.architecture.is_gated() {
+    if config.architecture.is_gated(config) {
         2 * config.intermediate_size
     } else {
         config.intermediate_size
@@ -65,7 +65,7 @@ fn up_columns(config: &ModelConfig) -> usize {
 /// The products of all layers.
 pub(super) fn products(config: &ModelConfig) -> Vec<MatrixProduct> {
     let (hidden, count) = (config.hidden_size, config.num_layers);
-    let up = if config.architecture.is_gated() { "gate_up" } else { "up" };
+    let up = if config.architecture.is_gated(config) { "gate_up" } else { "up" };
     [
         ("qkv", hidden, qkv_columns(config)),
         ("attention_output", query_columns(config), hidden),

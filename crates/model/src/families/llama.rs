@@ -116,7 +116,7 @@ impl Family for Llama {
         Box::new(LlamaDecoder::new(config, false, layout))
     }
 
-    fn is_gated(&self) -> bool {
+    fn is_gated(&self, _config: &ModelConfig) -> bool {
         true
     }
 }

@@ -113,6 +113,10 @@ impl Family for LtgBert {
         true
     }
 
+    fn has_position_heads(&self) -> bool {
+        true
+    }
+
     /// With buckets of several distances.
     fn tiny(&self) -> ModelConfig {
         ModelConfig {
@@ -218,7 +222,7 @@ impl Family for LtgBert {
         true
     }
 
-    fn is_gated(&self) -> bool {
+    fn is_gated(&self, _config: &ModelConfig) -> bool {
         true
     }
 

@@ -31,11 +31,13 @@ mod qwen3;
 mod roberta;
 mod segments;
 mod switch;
+mod t5;
 
 pub use config::ModelConfig;
 pub use experts::{Capacity, Experts};
 pub use facts::{Activations, MatrixProduct, TokenValues};
 pub use ltg_bert::PositionHeads;
+pub use t5::EncoderDecoder;
 
 /// All families.
 pub static FAMILIES: &[&dyn Family] = &[
@@ -49,6 +51,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &roberta::Roberta,
     &switch::SwitchGpt2,
     &switch::SwitchLlama,
+    &t5::T5,
 ];
 
 /// Everything that is particular to the models of one architecture.
@@ -83,9 +86,25 @@ pub trait Family: Sync {
     /// transformers' class of its sequence classifiers.
     fn classifier_class(&self) -> &'static str;
 
-    /// Whether its models predict the next token. The others predict hidden tokens from both sides.
+    /// Whether its models predict the next token. The others predict hidden tokens from both sides,
+    /// or, encoder-decoders, from another text.
     fn is_causal(&self) -> bool {
         true
+    }
+
+    /// Whether its models have an encoder, which reads a text, and a decoder, which predicts
+    /// another one. Such a family is not causal.
+    fn is_encoder_decoder(&self) -> bool {
+        false
+    }
+
+    /// What its models are, in messages.
+    fn kind(&self) -> &'static str {
+        match (self.is_causal(), self.is_encoder_decoder()) {
+            (true, _) => "a model that predicts the next token",
+            (false, false) => "a masked language model",
+            (false, true) => "an encoder-decoder",
+        }
     }
 
     /// Whether recipes make models of it from random weights. Those of other families come in
@@ -132,6 +151,11 @@ pub trait Family: Sync {
 
     /// Whether its configurations state how many buckets the distances of tokens have.
     fn has_position_buckets(&self) -> bool {
+        false
+    }
+
+    /// Whether they state how a table of distances is cut into heads.
+    fn has_position_heads(&self) -> bool {
         false
     }
 
@@ -248,7 +272,7 @@ pub trait Family: Sync {
     }
 
     /// Whether the feed-forward part multiplies its input's product by a second one, the gate.
-    fn is_gated(&self) -> bool {
+    fn is_gated(&self, _config: &ModelConfig) -> bool {
         false
     }
 
@@ -291,6 +315,8 @@ impl Architecture {
     pub const SWITCH_GPT2: Self = Self(&switch::SwitchGpt2);
     /// Switch Transformer with the body of LLaMA.
     pub const SWITCH_LLAMA: Self = Self(&switch::SwitchLlama);
+    /// T5.
+    pub const T5: Self = Self(&t5::T5);
 
     /// The handle of a family.
     pub const fn of(family: &'static dyn Family) -> Self {

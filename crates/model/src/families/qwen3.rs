@@ -110,7 +110,7 @@ impl Family for Qwen3 {
         Box::new(LlamaDecoder::new(config, true, layout))
     }
 
-    fn is_gated(&self) -> bool {
+    fn is_gated(&self, _config: &ModelConfig) -> bool {
         true
     }
 

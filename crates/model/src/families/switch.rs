@@ -259,8 +259,8 @@ impl Family for SwitchLlama {
         Box::new(LlamaDecoder::new(config, false, layout))
     }
 
-    fn is_gated(&self) -> bool {
-        Llama.is_gated()
+    fn is_gated(&self, config: &ModelConfig) -> bool {
+        Llama.is_gated(config)
     }
 
     /// The shared expert, which is empty.

@@ -9,6 +9,9 @@ use crate::error::ModelError;
 use crate::families::{Architecture, FAMILIES, ModelConfig};
 use crate::keys::{Keys, decimal};
 
+/// How the names of transformers' classes for encoders without their decoders end.
+const ENCODER: &str = "EncoderModel";
+
 /// Reads a language model's `config.json`.
 pub(super) fn parse(path: &Path) -> Result<ModelConfig, ModelError> {
     language_model(Keys::read(path)?)
@@ -19,6 +22,9 @@ pub(super) fn language_model(keys: Keys<'_>) -> Result<ModelConfig, ModelError> 
     if keys.is_classifier()? {
         let found = keys.classes()?;
         return Err(ModelError::NotALanguageModel { path: keys.path.to_owned(), found });
+    }
+    if let Some(found) = keys.classes()?.into_iter().find(|name| name.ends_with(ENCODER)) {
+        return Err(ModelError::EncoderOnly { path: keys.path.to_owned(), found });
     }
     decoder(keys)
 }

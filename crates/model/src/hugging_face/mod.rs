@@ -30,13 +30,16 @@ use weight_files::{Names, WeightFiles};
 /// Reads a folder's configuration alone.
 ///
 /// # Errors
-/// When the folder holds a masked model, which can neither be trained, nor teach, nor write; also
-/// when it is damaged.
+/// When the folder holds a model that does not predict the next token, which can neither teach nor
+/// write; also when it is damaged.
 pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     let config = load_any_config(folder)?;
     match config.architecture.is_causal() {
         true => Ok(config),
-        false => Err(ModelError::MaskedFolder { path: config_path(folder)? }),
+        false => {
+            let (path, kind) = (config_path(folder)?, config.architecture.kind());
+            Err(ModelError::NotCausalFolder { path, kind })
+        }
     }
 }
 
@@ -79,7 +82,7 @@ fn config_path(folder: &Path) -> Result<PathBuf, ModelError> {
 /// Reads a model that predicts the next token from a folder.
 ///
 /// # Errors
-/// When the folder holds a masked model, or is damaged.
+/// When the folder holds a model that does not predict the next token, or is damaged.
 pub fn load(folder: &Path, device: &Arc<dyn Device>) -> Result<Model, ModelError> {
     read(folder, load_config(folder)?, device)
 }
@@ -116,7 +119,7 @@ pub fn check_weights(folder: &Path) -> Result<ModelConfig, ModelError> {
 /// Reads a folder's output layer alone; its matrix is the token embeddings where the two are tied.
 ///
 /// # Errors
-/// When the folder holds a masked model, or is damaged.
+/// When the folder holds a model that does not predict the next token, or is damaged.
 pub fn load_output(folder: &Path, device: &Arc<dyn Device>) -> Result<OutputLayer, ModelError> {
     read_output(folder, &load_config(folder)?, device)
 }

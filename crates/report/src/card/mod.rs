@@ -29,6 +29,8 @@ pub struct Card {
     pub datasets: Vec<String>,
     /// Whether the model predicts the next token; others predict hidden ones.
     pub is_causal: bool,
+    /// Whether it is an encoder-decoder, which predicts hidden spans.
+    pub is_encoder_decoder: bool,
     /// Whether the folder has a layout of this program's own, which transformers does not read.
     pub is_own_layout: bool,
     /// Words that people search for.
@@ -89,7 +91,11 @@ impl Card {
         // Without an exponent, which YAML 1.1 takes for text where there is no point.
         templates.add_filter("number", |value: f64| value.to_string());
         templates.add_filter("code", |value: String| code("toml", &value));
-        let pipeline_tag = if self.is_causal { "text-generation" } else { "fill-mask" };
+        let pipeline_tag = match (self.is_causal, self.is_encoder_decoder) {
+            (true, _) => "text-generation",
+            (false, false) => "fill-mask",
+            (false, true) => "text2text-generation",
+        };
         let card = Card { results, ..self.clone() };
         let values = context! { card => Serde(&card), pipeline_tag };
         let written = templates.render_str(TEMPLATE, values);
@@ -153,6 +159,9 @@ mod tests {
         let masked = Card { is_causal: false, ..card() }.to_markdown();
         assert!(masked.contains("pipeline_tag: \"fill-mask\""), "{masked}");
         assert!(!masked.contains("AutoModelForCausalLM"), "{masked}");
+        let spans = Card { is_causal: false, is_encoder_decoder: true, ..card() }.to_markdown();
+        assert!(spans.contains("pipeline_tag: \"text2text-generation\""), "{spans}");
+        assert!(spans.contains("AutoModelForSeq2SeqLM"), "{spans}");
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl ClassifierTrainer {
                 Tape::training(self.classifier.parameters(), &mut self.gradients, Some(dropout));
             sum += self.classifier.loss(&mut tape, &packed, &labels, scale as f32);
             tape.backward();
-            dropout = dropout.after(&packed.spans);
+            dropout = dropout.after(&packed.spans, None);
         }
         sum * scale
     }

@@ -12,6 +12,7 @@ pub(crate) mod named;
 mod phase;
 pub(crate) mod rules;
 mod sam;
+mod spans;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub use self::distill::{
 };
 pub use self::masked::MaskedSettings;
 pub use self::named::Named;
+pub use self::spans::SpanSettings;
 
 pub use self::error::SettingError;
 pub use self::phase::PhaseSettings;
@@ -150,6 +152,10 @@ pub struct TrainSettings {
     /// How the tokens of a masked model are hidden; left out, a share of 0.15 in spans of 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masked: Option<MaskedSettings>,
+    /// How the spans of an encoder-decoder's texts are hidden; left out, a share of 0.15 in spans
+    /// of 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans: Option<SpanSettings>,
     /// Sharpness-aware minimisation; left out, plain gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sam: Option<SamSettings>,
@@ -232,6 +238,7 @@ impl Default for TrainSettings {
             corruption: None,
             hybrid: None,
             masked: None,
+            spans: None,
             sam: None,
             average: None,
             snapshots: Vec::new(),
@@ -384,6 +391,7 @@ fn check_one(settings: &TrainSettings) -> Result<(), SettingError> {
     settings.corruption.iter().try_for_each(CorruptionSettings::check)?;
     settings.hybrid.iter().try_for_each(HybridSettings::check)?;
     settings.masked.iter().try_for_each(MaskedSettings::check)?;
+    settings.spans.iter().try_for_each(SpanSettings::check)?;
     settings.sam.iter().try_for_each(SamSettings::check)?;
     settings.average.iter().try_for_each(AverageSettings::check)?;
     // Recipes are TOML, whose integers end there.

@@ -155,7 +155,7 @@ impl Runs {
             validation: Some(&self.validation),
             tokenizer: None,
             mask_token: None,
-            masked_tokens: None,
+            hidden_tokens: None,
             inputs_fingerprint: String::new(),
         };
         training.execute_with(&mut recorder)?;

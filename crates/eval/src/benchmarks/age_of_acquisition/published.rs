@@ -146,6 +146,7 @@ fn pass_of(sentences: &[(&[u32], usize)], batch_tokens: usize) -> Pass<()> {
     let count = lengths.len();
     let batch = Batch {
         bidirectional: false,
+        source: None,
         ids: ids.as_slice().into(),
         spans: Spans::from_lengths(lengths),
         positions: positions.into(),

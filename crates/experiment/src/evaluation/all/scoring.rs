@@ -96,10 +96,10 @@ impl<'a> Scoring<'a> {
     ) -> Result<()> {
         let (benchmark, kind) = (found.benchmark, found.benchmark.kind());
         self.is_wanted = found.is_wanted;
-        let is_masked =
-            self.group.iter().any(|loaded| !loaded.model.config().architecture.is_causal());
-        if is_masked && kind.is_causal_only() {
-            self.skip(benchmark, "a masked model does not predict the next token");
+        let families = self.group.iter().map(|loaded| loaded.model.config().architecture);
+        let other = families.into_iter().find(|family| !family.is_causal());
+        if let Some(family) = other.filter(|_| kind.is_causal_only()) {
+            self.skip(benchmark, &format!("{} does not predict the next token", family.kind()));
             return Ok(());
         }
         let part = Part::whole(&self.scores.name, benchmark.name());
