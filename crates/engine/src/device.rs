@@ -13,6 +13,8 @@ use crate::ops::head_norm::HeadNormKernels;
 use crate::ops::language_model_loss::LanguageModelLossKernels;
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
+use crate::ops::mixture::MixtureKernels;
+use crate::ops::multiply::MultiplyKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
 use crate::ops::orthogonal::OrthogonalKernels;
@@ -43,6 +45,8 @@ pub trait Device:
     + ExactGeluKernels
     + ReluKernels
     + TanhKernels
+    + MultiplyKernels
+    + MixtureKernels
     + RouterKernels
     + ExpertKernels
     + DropoutKernels
@@ -105,7 +109,8 @@ pub trait Device:
         true
     }
 
-    /// Whether it has the kernels of relative attention, and of GeGLU, which its models have too.
+    /// Whether it has the kernels of relative attention, and of GeGLU, mixtures and products value
+    /// by value, which its models have too.
     fn computes_relative_attention(&self) -> bool {
         true
     }

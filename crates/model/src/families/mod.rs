@@ -208,6 +208,11 @@ pub trait Family: Sync {
         config.initializer_range
     }
 
+    /// The initial weight of the last state in a mixture; those of the others are 0.
+    fn initial_weight_of_last_state(&self, _config: &ModelConfig) -> f32 {
+        1.0
+    }
+
     /// Whether initial weights beyond two standard deviations are drawn anew.
     fn cuts_initial_weights(&self) -> bool {
         false
