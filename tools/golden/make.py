@@ -4,6 +4,8 @@ import aoa
 import classification
 import classifier
 import divergences
+import elc_bert
+import gpt_bert
 import losses
 import ltg_bert
 import masked
@@ -16,6 +18,6 @@ import switch
 import vocabulary_files
 
 if __name__ == "__main__":
-    first = (models, switch, masked, ltg_bert, classifier, classification, losses, ops, divergences, schedules, optimizers)
+    first = (models, switch, masked, ltg_bert, elc_bert, gpt_bert, classifier, classification, losses, ops, divergences, schedules, optimizers)
     for writer in (*first, vocabulary_files, significance, aoa):
         writer.main()

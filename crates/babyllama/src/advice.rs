@@ -198,6 +198,10 @@ pub fn on_model(error: &ModelError) -> &'static str {
         ModelError::MissingTensor { .. } | ModelError::Shape { .. } => {
             "put together a config.json and weights of the same model"
         }
+        ModelError::ElcVariant { .. } => {
+            "state \"elc_variant\" in its config.json: base, zero, normalized or weighted_output, \
+             by the code that it was trained with"
+        }
         ModelError::NotAClassifier { .. } => {
             "fine-tune it first; `babyllama finetune --keep` leaves classifiers"
         }

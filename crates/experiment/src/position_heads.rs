@@ -24,7 +24,7 @@ const PARAGRAPH: &str = "\
 /// When that is not stated and the folder has no tokenizer to find out.
 pub(crate) fn settle(folder: &Path, model: Model, observer: &dyn Observer) -> Result<Model> {
     let config = model.config();
-    if !config.architecture.has_position_buckets() || config.position_heads.is_some() {
+    if !config.architecture.has_position_heads() || config.position_heads.is_some() {
         return Ok(model);
     }
     let advice = "state \"position_heads\" in its config.json: \"halves\" for the code of the \

@@ -176,6 +176,7 @@ mod tests {
             name if name.contains("drop") => json!(0.25),
             name if name.contains("eps") => json!(0.125),
             "position_heads" => json!("interleaved"),
+            "elc_variant" => json!("zero"),
             "rope_theta" | "initializer_range" | "init_std" => json!(0.5),
             _ => json!(64),
         }

@@ -46,7 +46,8 @@ pub use classifier::Classifier;
 pub use decoder::{Backbone, Decoder};
 pub use error::ModelError;
 pub use families::{
-    Architecture, Capacity, Experts, FAMILIES, Family, MatrixProduct, ModelConfig, PositionHeads,
+    Architecture, Capacity, ElcVariant, Experts, FAMILIES, Family, GptBertNames, MatrixProduct,
+    ModelConfig, PositionHeads,
 };
 pub use kv_cache::KvCache;
 pub use masked_tokens::MaskedTokens;

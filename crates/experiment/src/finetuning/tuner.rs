@@ -32,8 +32,8 @@ pub struct FinetuneSubject {
     pub name: String,
     folder: PathBuf,
     tokenizer: Tokenizer,
-    /// What stands around texts: nothing where the model predicts the next token, as in the
-    /// pipelines.
+    /// What stands around texts: nothing where its classifier reads from left to right, as in
+    /// the pipelines.
     special_tokens: SpecialTokens,
     /// Everything in the folder that decides.
     weights: Value,
@@ -47,9 +47,9 @@ impl FinetuneSubject {
         verify::model_folder(folder)?;
         let config = hugging_face::load_any_config(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
-        let (tokenizer, special_tokens) = match config.architecture.is_causal() {
-            true => (tokenizer, SpecialTokens::default()),
-            false => with_ends(&tokenizer)?,
+        let (tokenizer, special_tokens) = match config.architecture.classifies_both_ways() {
+            false => (tokenizer, SpecialTokens::default()),
+            true => with_ends(&tokenizer)?,
         };
         Ok(Self {
             name,

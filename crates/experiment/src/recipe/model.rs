@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use documented::DocumentedFields;
-use model::{Architecture, Capacity, Experts, ModelConfig, PositionHeads};
+use model::{Architecture, Capacity, ElcVariant, Experts, ModelConfig, PositionHeads};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
@@ -61,8 +61,9 @@ pub struct Shape {
     pub norm_epsilon: f32,
     pub rope_theta: f32,
     pub rotary_dim: Option<usize>,
-    /// Of LTG-BERT.
+    /// Of LTG-BERT, ELC-BERT and GPT-BERT.
     pub position_buckets: Option<usize>,
+    pub elc_variant: Option<ElcVariant>,
     pub tie_word_embeddings: bool,
     pub embedding_dropout: f32,
     pub attention_dropout: f32,
@@ -99,7 +100,9 @@ impl Shape {
             rope_theta: self.rope_theta,
             rotary_dim: self.rotary_dim,
             position_buckets: self.position_buckets,
-            position_heads: self.position_buckets.map(|_| PositionHeads::Halves),
+            position_heads: self.architecture.has_position_heads().then_some(PositionHeads::Halves),
+            elc_variant: self.elc_variant,
+            gpt_bert_names: None,
             tie_word_embeddings: self.tie_word_embeddings,
             embedding_dropout: self.embedding_dropout,
             attention_dropout: self.attention_dropout,
@@ -126,8 +129,8 @@ pub(super) struct ModelKeys {
     architecture: Option<Architecture>,
     /// Channels of the hidden states. Needed without `from`.
     hidden_size: Option<usize>,
-    /// Channels within the feed-forward part of a layer. Needed for LLaMA, LTG-BERT and Qwen3;
-    /// GPT-2 and GPT-J have four times `hidden_size`.
+    /// Channels within the feed-forward part of a layer. Needed for LLaMA and Qwen3, LTG-BERT,
+    /// ELC-BERT and GPT-BERT; GPT-2 and GPT-J have four times `hidden_size`.
     intermediate_size: Option<usize>,
     /// Layers of attention and feed-forward part. Needed without `from`.
     num_layers: Option<usize>,
@@ -139,30 +142,36 @@ pub(super) struct ModelKeys {
     head_dim: Option<usize>,
     /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
-    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and
-    /// GPT-J, 1e-6 for LLaMA and Qwen3 and 1e-7 for LTG-BERT.
+    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2, GPT-J
+    /// and GPT-BERT, 1e-6 for LLaMA and Qwen3 and 1e-7 for LTG-BERT and ELC-BERT.
     norm_epsilon: Option<f32>,
     /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
     rope_theta: Option<f32>,
     /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
     /// heads.
     rotary_dim: Option<usize>,
-    /// Buckets of the distances between tokens in one direction, LTG-BERT only; left out, 32.
+    /// Buckets of the distances between tokens in one direction, LTG-BERT, ELC-BERT and GPT-BERT
+    /// only; left out, 32.
     position_buckets: Option<usize>,
-    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and LTG-BERT, which
-    /// knows nothing else, and false for the others.
+    /// ELC-BERT only, the variant of its authors' code: `base`, or one in which the feed-forward
+    /// part reads what attention does too, `zero`, `normalized` (a norm behind every layer) or
+    /// `weighted_output` (a mixture of all layers before the output layer). Left out, `base`.
+    elc_variant: Option<ElcVariant>,
+    /// Whether the embedding is the output matrix too; left out, true for GPT-2, and for LTG-BERT,
+    /// ELC-BERT and GPT-BERT, which know nothing else, and false for the others.
     tie_word_embeddings: Option<bool>,
-    /// Dropout of the sum of embeddings, GPT-2, GPT-J and LTG-BERT only; left out, 0 for GPT-J and
-    /// 0.1 for the others.
+    /// Dropout of the sum of embeddings, not in LLaMA and Qwen3; left out, 0 for GPT-J and 0.1 for
+    /// the others.
     embedding_dropout: Option<f32>,
-    /// Dropout of the attention weights, of LTG-BERT also of distances and of what attention adds;
-    /// left out, 0.1 for GPT-2 and LTG-BERT and 0 for the others.
+    /// Dropout of the attention weights, of LTG-BERT, ELC-BERT and GPT-BERT also of distances and
+    /// of what attention adds; left out, 0.1 for these and GPT-2 and 0 for the others.
     attention_dropout: Option<f32>,
-    /// Dropout of what attention (not in LTG-BERT) and feed-forward part add to the residual
-    /// stream, GPT-2, GPT-J and LTG-BERT only; left out, 0 for GPT-J and 0.1 for the others.
+    /// Dropout of what attention (not in LTG-BERT, ELC-BERT and GPT-BERT) and feed-forward part add
+    /// to the residual stream, not in LLaMA and Qwen3; left out, 0 for GPT-J and 0.1 for the
+    /// others.
     residual_dropout: Option<f32>,
-    /// Standard deviation of the initial weights; left out, 0.02, and for LTG-BERT the root of
-    /// `2 / (5 * hidden_size)`.
+    /// Standard deviation of the initial weights; left out, 0.02, and for LTG-BERT, ELC-BERT and
+    /// GPT-BERT the root of `2 / (5 * hidden_size)`.
     initializer_range: Option<f32>,
     /// Switch only: what all but the experts is like, with that family's keys and defaults; left
     /// out, `gpt2`. A model with the body of LLaMA is saved as transformers'
@@ -273,6 +282,7 @@ impl ModelKeys {
             ("rope_theta", self.rope_theta.is_some()),
             ("rotary_dim", self.rotary_dim.is_some()),
             ("position_buckets", self.position_buckets.is_some()),
+            ("elc_variant", self.elc_variant.is_some()),
             ("tie_word_embeddings", self.tie_word_embeddings.is_some()),
             ("embedding_dropout", self.embedding_dropout.is_some()),
             ("attention_dropout", self.attention_dropout.is_some()),
@@ -315,6 +325,7 @@ impl ModelKeys {
             norm_epsilon: self.norm_epsilon.unwrap_or(defaults.norm_epsilon),
             rope_theta: self.rope_theta.unwrap_or(defaults.rope_theta),
             position_buckets: self.position_buckets.or(defaults.position_buckets),
+            elc_variant: self.elc_variant.or(defaults.elc_variant),
             rotary_dim: self.rotary_dim.or(defaults.rotary_dim.map(|most| most.min(head_dim))),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
             embedding_dropout: self.embedding_dropout.unwrap_or(defaults.embedding_dropout),
@@ -367,6 +378,7 @@ impl From<ModelSection> for ModelKeys {
                 rope_theta: Some(shape.rope_theta),
                 rotary_dim: shape.rotary_dim,
                 position_buckets: shape.position_buckets,
+                elc_variant: shape.elc_variant,
                 tie_word_embeddings: Some(shape.tie_word_embeddings),
                 embedding_dropout: Some(shape.embedding_dropout),
                 attention_dropout: Some(shape.attention_dropout),
@@ -556,12 +568,32 @@ mod tests {
         for other in ["opt", "roberta"] {
             let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
             assert!(
-                message.contains("one of `gpt2`, `gptj`, `llama`, `ltg-bert`, `qwen3`, `switch`"),
+                message.contains(
+                    "one of `elc-bert`, `gpt-bert`, `gpt2`, `gptj`, `llama`, `ltg-bert`, `qwen3`, \
+                     `switch`"
+                ),
                 "{message}"
             );
         }
         let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
         assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");
+    }
+
+    #[test]
+    fn elc_bert_and_gpt_bert_take_the_family_defaults() {
+        let of = |name: &str, more: &str| {
+            let text = GPT2.replace("gpt2", name);
+            shape(&format!("intermediate_size = 96\n{more}{text}")).config(1000)
+        };
+        let elc = of("elc-bert", "");
+        assert_eq!((elc.elc_variant, elc.position_heads), (Some(ElcVariant::Base), None));
+        let zero = of("elc-bert", "elc_variant = 'zero'\n");
+        assert_eq!(zero.elc_variant, Some(ElcVariant::Zero));
+        let gpt_bert = of("gpt-bert", "");
+        assert_eq!((gpt_bert.norm_epsilon, gpt_bert.position_buckets), (1e-5, Some(32)));
+        assert!(gpt_bert.tie_word_embeddings && gpt_bert.elc_variant.is_none());
+        assert!((gpt_bert.initializer_range - 0.079_057).abs() < 1e-6);
+        [elc, zero, gpt_bert].iter().for_each(|config| config.validate().unwrap());
     }
 
     #[test]
@@ -571,6 +603,10 @@ mod tests {
             "from = 'models/a'",
             &format!("head_dim = 6\nrotary_dim = 4\n{}", GPT2.replace("gpt2", "gptj")),
             &GPT2.replace("gpt2", "switch"),
+            &format!(
+                "elc_variant = 'zero'\nintermediate_size = 96\n{}",
+                GPT2.replace("gpt2", "elc-bert")
+            ),
             &format!(
                 "{}intermediate_size = 96\n[train]\nmasked = {{ share = 0.3 }}",
                 GPT2.replace("gpt2", "ltg-bert")
