@@ -373,6 +373,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::Stopped(_) => MEND,
         EvalError::Encoding { .. } => ANOTHER_TOKENIZER,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
+        EvalError::NotMaskedNext => "score it without --backend mntp",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } => NAME_TOKEN,

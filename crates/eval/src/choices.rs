@@ -73,7 +73,7 @@ pub fn score_choices(
     let choices = tasks.iter().flat_map(|task| &task.items).flat_map(|item| &item.choices);
     let requests = choices
         .map(|Choice { context, text }| {
-            request(rules, &encode, prefix, context, scorer.space_before(), text)
+            request(rules, &encode, prefix, context, scorer.space_before(context), text)
         })
         .collect::<Result<Vec<Request>, _>>()?;
     let log_probabilities = scorer.score(&requests, on_progress)?.log_probabilities;

@@ -43,6 +43,11 @@ pub enum EvalError {
         "of models that are scored together all must predict the next token, or all must be masked"
     )]
     MixedEnsemble,
+    #[error(
+        "a masked model predicts hidden tokens at their own places, and not at the tokens before \
+         them as the back end mntp asks for"
+    )]
+    NotMaskedNext,
     #[error("a model of {positions} positions is too short for a text between its special tokens")]
     TooFewPositions { positions: usize },
     #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]

@@ -26,8 +26,11 @@ pub struct Scorer<'a> {
     max_positions: usize,
     /// Tokens per forward pass: fewer from when on the device runs out of memory.
     batch_tokens: AtomicUsize,
-    /// The special tokens of masked models, whose scores are pseudo-log-likelihoods.
+    /// The special tokens of models that are read with hidden tokens, whose scores are
+    /// pseudo-log-likelihoods.
     masked: Option<MaskedTokens>,
+    /// Whether these models predict a hidden token at the token before it.
+    predicts_before: bool,
     /// Whether these are divided by the number of tokens that are scored.
     is_mean: bool,
     /// Called before every forward pass.
@@ -97,8 +100,15 @@ impl<'a> Scorer<'a> {
         let max_positions =
             models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
         let batch_tokens = AtomicUsize::new(BATCH_TOKENS);
-        let (masked, is_mean, should_stop) = (None, false, None);
-        Ok(Self { models, max_positions, batch_tokens, masked, is_mean, should_stop })
+        Ok(Self {
+            models,
+            max_positions,
+            batch_tokens,
+            masked: None,
+            predicts_before: false,
+            is_mean: false,
+            should_stop: None,
+        })
     }
 
     /// The same scorer, which ends with [`EvalError::Stopped`] once `should_stop` returns true.
@@ -114,7 +124,7 @@ impl<'a> Scorer<'a> {
     pub fn is_cut(&self, request: &Request) -> bool {
         match self.masked {
             None => request.context.len() + request.continuation.len() > self.max_positions + 1,
-            Some(tokens) => Self::masked_length(tokens, request) > self.max_positions,
+            Some(tokens) => self.masked_length(tokens, request) > self.max_positions,
         }
     }
 
@@ -153,11 +163,12 @@ impl<'a> Scorer<'a> {
         let mut distinct: Vec<&Sequence> = sequences.iter().collect();
         distinct.sort_unstable();
         distinct.dedup();
+        let shares = self.models.iter().all(|model| model.config().architecture.has_kv_cache());
         let (mut found, mut tokens) = (Vec::new(), 0);
         while found.len() < distinct.len() {
             let rest = &distinct[found.len()..];
             let (pass, log_probabilities) =
-                self.read(|limit| Packing::of_first(rest, limit).finish())?;
+                self.read(|limit| Packing::of_first(rest, limit, shares).finish())?;
             let score = |places: Vec<usize>| {
                 places.into_iter().map(|place| log_probabilities[place]).sum::<f64>()
             };
