@@ -100,6 +100,17 @@ fn folders_of_both_namings_are_read_and_written_again() {
     }
 }
 
+#[test]
+fn a_configuration_without_a_model_type_is_known_by_its_class() {
+    for class in ["LtgbertFoCausalLM", "LtgbertForMaskedLM", "GPTBertForMaskedLM"] {
+        let mut keys = authors();
+        keys["architectures"] = json!([class]);
+        let place = folder(&filled(&config(None)), &keys);
+        let found = hugging_face::load_config(place.path()).unwrap();
+        assert_eq!(found.architecture, Architecture::GPT_BERT, "{class}");
+    }
+}
+
 /// The same model in the organisers' naming has its tensors in another order, and the same answers.
 #[test]
 fn the_naming_changes_no_number() {

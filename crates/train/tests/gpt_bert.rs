@@ -1,5 +1,5 @@
-//! GPT-BERT against PyTorch (`tools/golden/gpt_bert.py`): states, logits, loss and every gradient in
-//! both directions, ten AdamW steps of both kinds in turn, and a classifier.
+//! GPT-BERT against PyTorch (`tools/golden/gpt_bert.py`): states, logits, loss and every gradient
+//! in both directions, ten AdamW steps of both kinds in turn, and a classifier.
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! GPT-BERT (Charpentier and Samuel, arXiv 2410.24159): one model that predicts the next token from
-//! those before it, or hidden tokens from both sides, each at the token before it. An LTG-BERT whose
-//! attention is gated, with a learned mixture of all earlier states behind each part.
+//! those before it, or hidden tokens from both sides, each at the token before it. An LTG-BERT
+//! whose attention is gated, with a learned mixture of all earlier states behind each part.
 //!
 //! Folders have one of two namings of tensors ([`GptBertNames`]).
 
@@ -70,8 +70,8 @@ impl Family for GptBert {
     fn is_also(&self, model_type: &str, keys: &Keys<'_>) -> bool {
         let is_ours = |class: &String| {
             let class = class.to_ascii_lowercase();
-            class.starts_with("gptbert")
-                || (class.starts_with("ltgbert") && class.ends_with("causallm"))
+            let is_theirs = model_type.is_empty() || class.ends_with("causallm");
+            class.starts_with("gptbert") || (class.starts_with("ltgbert") && is_theirs)
         };
         matches!(model_type, "" | "bert" | "ltgbert" | "gptbert" | "gpt-bert")
             && keys.names().any(|name| name == "position_bucket_size")
