@@ -42,11 +42,11 @@ def is_gain(name):
     return name.endswith("layer_norm.weight")
 
 
-def random_weights():
+def random_weights(shapes):
     """Weights of which every one matters: biases that are not 0, gains that are not 1."""
     return {
         name: torch.randn(shape) * (0.3 if is_gain(name) else 0.4) + (1.0 if is_gain(name) else 0.0)
-        for name, shape in shapes()
+        for name, shape in shapes
     }
 
 
@@ -64,14 +64,22 @@ def plain(x):
     return F.layer_norm(x, x.shape[-1:], eps=EPSILON)
 
 
-def attention(weights, name, x, table, interleaved):
-    """One layer's attention of one sequence: `[tokens, hidden]`."""
+def project(weights, name, rows):
+    """A product with its bias."""
+    return F.linear(rows, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+
+def affine(weights, name, rows):
+    """Layer norm with parameters."""
+    return F.layer_norm(rows, rows.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], EPSILON)
+
+
+def context(weights, name, x, value, table, interleaved=False, causal=False):
+    """What the heads of one layer read of one sequence, side by side: `[tokens, hidden]`."""
     tokens, width = len(x), HIDDEN // HEADS
-    project = lambda part, rows: F.linear(rows, weights[f"{name}.{part}.weight"], weights[f"{name}.{part}.bias"])
     by_head = lambda rows: rows.reshape(len(rows), HEADS, width).transpose(0, 1)
-    query, key = map(by_head, project("in_proj_qk", x).split(HIDDEN, -1))
-    value = by_head(project("in_proj_v", x))
-    table = project("in_proj_qk", table)
+    query, key = map(by_head, project(weights, f"{name}.in_proj_qk", x).split(HIDDEN, -1))
+    table = project(weights, f"{name}.in_proj_qk", table)
     if interleaved:
         position_query, position_key = table.reshape(-1, HEADS, 2, width).permute(2, 1, 0, 3)
     else:
@@ -80,43 +88,58 @@ def attention(weights, name, x, table, interleaved):
     scores = query @ key.transpose(1, 2)
     scores = scores + torch.einsum("hid,hijd->hij", query, position_key[:, rows])
     scores = scores + torch.einsum("hjd,hijd->hij", key, position_query[:, rows])
-    context = (scores / math.sqrt(3 * width)).softmax(-1) @ value
-    output = project("out_proj", context.transpose(0, 1).reshape(tokens, HIDDEN))
-    norm = f"{name}.post_layer_norm"
-    return F.layer_norm(output, (HIDDEN,), weights[f"{norm}.weight"], weights[f"{norm}.bias"], EPSILON)
+    if causal:
+        scores = scores.masked_fill(torch.ones(tokens, tokens).triu(1).bool(), -1e30)
+    output = (scores / math.sqrt(3 * width)).softmax(-1) @ by_head(value)
+    return output.transpose(0, 1).reshape(tokens, HIDDEN)
 
 
-def encoder(weights, ids, interleaved):
+def attention(weights, name, x, table, interleaved=False):
+    """One layer's attention of one sequence: `[tokens, hidden]`."""
+    value = project(weights, f"{name}.in_proj_v", x)
+    output = project(weights, f"{name}.out_proj", context(weights, name, x, value, table, interleaved))
+    return affine(weights, f"{name}.post_layer_norm", output)
+
+
+def feed_forward(weights, name, x):
+    """The gated feed-forward part of a layer."""
+    up, gate = F.linear(plain(x), weights[f"{name}.1.weight"]).split(INNER, -1)
+    return F.linear(plain(up * F.gelu(gate, approximate="tanh")), weights[f"{name}.4.weight"])
+
+
+def distances(weights):
+    """The table of distances that all layers project."""
+    return affine(weights, "embedding.relative_layer_norm", weights["embedding.relative_embedding"])
+
+
+def encoder(weights, ids, interleaved=False):
     """The states of one sequence before the head."""
-    norm = "embedding.relative_layer_norm"
-    table = weights["embedding.relative_embedding"]
-    table = F.layer_norm(table, (HIDDEN,), weights[f"{norm}.weight"], weights[f"{norm}.bias"], EPSILON)
-    x = plain(weights["embedding.word_embedding.weight"][ids])
+    table, x = distances(weights), plain(weights["embedding.word_embedding.weight"][ids])
     for layer in range(LAYERS):
         name = f"transformer.layers.{layer}"
         x = x + attention(weights, f"{name}.attention", plain(x), table, interleaved)
-        up, gate = F.linear(plain(x), weights[f"{name}.mlp.mlp.1.weight"]).split(INNER, -1)
-        h = plain(up * F.gelu(gate, approximate="tanh"))
-        x = x + F.linear(h, weights[f"{name}.mlp.mlp.4.weight"])
+        x = x + feed_forward(weights, f"{name}.mlp.mlp", x)
     return x
 
 
 def head(weights, x, name="classifier"):
     """What the output matrix reads."""
-    dense = f"{name}.nonlinearity.1"
-    return plain(F.gelu(F.linear(plain(x), weights[f"{dense}.weight"], weights[f"{dense}.bias"])))
+    return plain(F.gelu(project(weights, f"{name}.nonlinearity.1", plain(x))))
 
 
-def forward(weights, ids, interleaved):
-    """Hidden states and logits of all sequences: `[sequences, tokens, ...]`."""
-    hidden = torch.stack([head(weights, encoder(weights, row, interleaved)) for row in ids])
-    bias = weights["classifier.nonlinearity.5.bias"]
-    return hidden, F.linear(hidden, weights["embedding.word_embedding.weight"], bias)
+def logits_of(encoder):
+    """The function from weights and ids to hidden states and logits of all sequences: `[sequences, tokens, ...]`."""
+
+    def forward(weights, ids):
+        hidden = torch.stack([head(weights, encoder(weights, row)) for row in ids])
+        bias = weights["classifier.nonlinearity.5.bias"]
+        return hidden, F.linear(hidden, weights["embedding.word_embedding.weight"], bias)
+
+    return forward
 
 
-def loss(weights, ids, targets, interleaved):
-    """The mean cross-entropy of the masked tokens."""
-    logits = forward(weights, ids, interleaved)[1]
+def loss(logits, targets):
+    """The mean cross-entropy of the predicted tokens."""
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
 
@@ -127,11 +150,18 @@ def masked(text):
     return torch.where(chosen, MASK, text), torch.where(chosen, text, IGNORED)
 
 
-def train(weights, ids, targets, interleaved):
-    """Ten steps of AdamW on two batches in turn: losses, gradient norms, learning rates and the final weights."""
+def is_mixture(name):
+    """Whether a tensor holds the weights of a sum of states."""
+    return name.endswith("prev_layer_weights") or "dwa_modules" in name
+
+
+def train(weights, batches):
+    """Ten steps of AdamW on batches in turn, given as (forward, ids, targets): losses, gradient norms, learning rates
+    and the final weights."""
     weights = {name: values.clone().requires_grad_() for name, values in weights.items()}
-    decayed = [values for values in weights.values() if values.dim() == 2]
-    others = [values for values in weights.values() if values.dim() == 1]
+    is_decayed = lambda name, values: values.dim() == 2 or is_mixture(name)
+    decayed = [values for name, values in weights.items() if is_decayed(name, values)]
+    others = [values for name, values in weights.items() if not is_decayed(name, values)]
     groups = [{"params": decayed, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.999), eps=1e-8)
     losses, norms, rates = [], [], []
@@ -140,7 +170,8 @@ def train(weights, ids, targets, interleaved):
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
-        found = loss(weights, ids[step % 2], targets[step % 2], interleaved)
+        forward, ids, targets = batches[step % len(batches)]
+        found = loss(forward(weights, ids)[1], targets)
         found.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(list(weights.values()), 1.0).item())
         optimizer.step()
@@ -149,54 +180,73 @@ def train(weights, ids, targets, interleaved):
     return losses, norms, rates, weights
 
 
-def write_folder(folder, weights, interleaved, **more):
+def write_folder(folder, weights, **keys):
     """A folder as the authors publish them."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     config = dict(
-        model_type="bert", vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS,
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS,
         num_attention_heads=HEADS, max_position_embeddings=POSITIONS, position_bucket_size=BUCKETS,
         layer_norm_eps=EPSILON, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=PADDING,
-        architectures=["LtgBertForMaskedLM"], position_heads="interleaved" if interleaved else "halves",
     )
-    (folder / "config.json").write_text(json.dumps(config | more, indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(config | keys, indent=1) + "\n")
     tensors = {name: values.to(torch.float32).contiguous() for name, values in weights.items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
 
 
-def language_model(interleaved):
-    """The folder of a masked model and what is expected of it."""
-    weights = random_weights()
-    texts = torch.randint(MASK + 1, VOCAB, (2, SEQUENCES, TOKENS))
-    texts[:, :, 0] = FIRST
-    ids, targets = zip(*map(masked, texts))
-    folder = MODEL_FIXTURES / ("ltg-bert-interleaved" if interleaved else "ltg-bert")
-    write_folder(folder, weights, interleaved)
+def language_model(name, weights, batches, **keys):
+    """Writes a folder and what is expected of it: of the first batch states, logits and gradients, of all in turn ten
+    steps. A batch is (forward, ids, targets). Returns the weights."""
+    folder = MODEL_FIXTURES / name
+    write_folder(folder, weights, **keys)
     weights = {name: values.double() for name, values in weights.items()}
     for values in weights.values():
         values.requires_grad_()
-    found = loss(weights, ids[0], targets[0], interleaved)
+    forward, ids, targets = batches[0]
+    hidden, logits = forward(weights, ids)
+    found = loss(logits, targets)
     found.backward()
-    hidden, logits = forward(weights, ids[0], interleaved)
-    expected = {"ids": ids[0], "targets": targets[0], "hidden": hidden, "logits": logits, "loss": found}
+    expected = {"ids": ids, "targets": targets, "hidden": hidden, "logits": logits, "loss": found}
     expected |= {f"grad.{name}": values.grad for name, values in weights.items()}
     plain_weights = {name: values.detach() for name, values in weights.items()}
-    losses, norms, rates, final = train(plain_weights, ids, targets, interleaved)
-    expected |= {"step_ids": torch.stack(ids), "step.targets": torch.stack(targets), "losses": torch.tensor(losses)}
+    losses, norms, rates, final = train(plain_weights, batches)
+    step_ids, step_targets = (torch.stack([batch[part] for batch in batches]) for part in (1, 2))
+    expected |= {"step_ids": step_ids, "step.targets": step_targets, "losses": torch.tensor(losses)}
     expected |= {"grad_norms": torch.tensor(norms), "learning_rates": torch.tensor(rates)}
     expected |= {f"final.{name}": values for name, values in final.items()}
     save_tensors(folder / "expected.safetensors", expected)
     return plain_weights
 
 
+def random_texts():
+    """Two batches of texts between the first token and whatever follows."""
+    texts = torch.randint(MASK + 1, VOCAB, (2, SEQUENCES, TOKENS))
+    texts[:, :, 0] = FIRST
+    return texts
+
+
+def masked_batches(forward):
+    """Two batches of masked texts, whose masked tokens are predicted at their places."""
+    return [(forward, *masked(text)) for text in random_texts()]
+
+
+def ltg_bert(interleaved):
+    """The folder of an LTG-BERT and what is expected of it."""
+    weights = random_weights(shapes())
+    forward = logits_of(lambda weights, row: encoder(weights, row, interleaved))
+    name, heads = ("ltg-bert-interleaved", "interleaved") if interleaved else ("ltg-bert", "halves")
+    keys = dict(model_type="bert", architectures=["LtgBertForMaskedLM"], position_heads=heads)
+    return language_model(name, weights, masked_batches(forward), **keys)
+
+
 def score(weights, before, text):
     """Log-probabilities of a text's tokens, each masked in turn behind what stands before and in front of `[SEP]`."""
-    ids, found = torch.tensor(before + text + [LAST]), []
+    ids, found, forward = torch.tensor(before + text + [LAST]), [], logits_of(encoder)
     for place in range(len(before), len(before) + len(text)):
         hidden = ids.clone()
         hidden[place] = MASK
-        found.append(forward(weights, hidden[None], False)[1][0, place].log_softmax(-1)[ids[place]].item())
+        found.append(forward(weights, hidden[None])[1][0, place].log_softmax(-1)[ids[place]].item())
     return found
 
 
@@ -211,20 +261,20 @@ def scores(weights):
     ]
 
 
-def classifier():
+def classifier(name, weights, encoder, **keys):
     """The folder of a classifier, its logits, its loss and its gradients."""
-    weights = {name: values for name, values in random_weights().items() if not name.startswith("classifier.")}
+    weights = {name: values for name, values in weights.items() if not name.startswith("classifier.")}
     weights |= {"head.nonlinearity.1.weight": 0.4 * torch.randn(HIDDEN, HIDDEN)}
     weights |= {"head.nonlinearity.1.bias": 0.4 * torch.randn(HIDDEN)}
     weights |= {"head.nonlinearity.5.weight": 0.4 * torch.randn(LABELS, HIDDEN)}
     weights |= {"head.nonlinearity.5.bias": 0.4 * torch.randn(LABELS)}
     names = {str(label): name for label, name in enumerate(("no", "maybe", "yes"))}
-    folder = MODEL_FIXTURES / "ltg-bert-classifier"
-    write_folder(folder, weights, False, architectures=["LtgBertForSequenceClassification"], id2label=names)
+    folder = MODEL_FIXTURES / name
+    write_folder(folder, weights, id2label=names, **keys)
     weights = {name: values.double().requires_grad_() for name, values in weights.items()}
     lengths, labels = [7, 1, 11, 4], torch.tensor([2, 0, 1, 2])
     texts = [torch.cat((torch.tensor([FIRST]), torch.randint(MASK + 1, VOCAB, (size - 1,)))) for size in lengths]
-    features = torch.stack([head(weights, encoder(weights, text, False)[0], "head") for text in texts])
+    features = torch.stack([head(weights, encoder(weights, text)[0], "head") for text in texts])
     logits = F.linear(features, weights["head.nonlinearity.5.weight"], weights["head.nonlinearity.5.bias"])
     found = F.cross_entropy(logits, labels)
     found.backward()
@@ -237,9 +287,10 @@ def main():
     """Both ways to cut the table of distances into heads, and a classifier."""
     make_torch_repeatable()
     torch.manual_seed(60)
-    weights = language_model(False)
-    language_model(True)
-    classifier()
+    weights = ltg_bert(False)
+    ltg_bert(True)
+    keys = dict(model_type="bert", architectures=["LtgBertForSequenceClassification"], position_heads="halves")
+    classifier("ltg-bert-classifier", random_weights(shapes()), encoder, **keys)
     path = EVAL_FIXTURES / "ltg_bert_scores.json"
     path.write_text(json.dumps(scores(weights), indent=1) + "\n")
 

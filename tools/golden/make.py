@@ -4,6 +4,8 @@ import aoa
 import classification
 import classifier
 import divergences
+import elc_bert
+import gpt_bert
 import losses
 import ltg_bert
 import masked
@@ -17,6 +19,9 @@ import t5
 import vocabulary_files
 
 if __name__ == "__main__":
-    first = (models, switch, masked, ltg_bert, t5, classifier, classification, losses, ops, divergences, schedules)
+    first = (
+        models, switch, masked, ltg_bert, elc_bert, gpt_bert, t5, classifier, classification, losses,
+        ops, divergences, schedules,
+    )
     for writer in (*first, optimizers, vocabulary_files, significance, aoa):
         writer.main()

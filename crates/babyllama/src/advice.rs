@@ -203,6 +203,10 @@ pub fn on_model(error: &ModelError) -> &'static str {
         ModelError::MissingTensor { .. } | ModelError::Shape { .. } => {
             "put together a config.json and weights of the same model"
         }
+        ModelError::ElcVariant { .. } => {
+            "state \"elc_variant\" in its config.json: base, zero, normalized or weighted_output, \
+             by the code that it was trained with"
+        }
         ModelError::NotAClassifier { .. } => {
             "fine-tune it first; `babyllama finetune --keep` leaves classifiers"
         }
@@ -375,6 +379,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::Stopped(_) => MEND,
         EvalError::Encoding { .. } => ANOTHER_TOKENIZER,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
+        EvalError::NotMaskedNext => "score it without --backend mntp",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } => "take a model with more positions",
         EvalError::NoMaskedToken { .. } | EvalError::NoEncoderDecoderToken { .. } => NAME_TOKEN,

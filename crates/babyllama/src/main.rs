@@ -142,17 +142,13 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
             };
             commands::evaluate::loss::loss(common, text, device)
         }
-        Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, output }) => {
-            commands::evaluate::choices::blimp(
-                common,
-                data,
-                (*rules).into(),
-                output.as_deref(),
-                device,
-            )
+        Command::Evaluate(EvaluateCommand::Blimp { common, data, rules, backend, output }) => {
+            let method = eval::Method { rules: (*rules).into(), backend: (*backend).into() };
+            commands::evaluate::choices::blimp(common, data, method, output.as_deref(), device)
         }
-        Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, output }) => {
-            commands::evaluate::choices::ewok(common, data, *variant, output.as_deref(), device)
+        Command::Evaluate(EvaluateCommand::Ewok { common, data, variant, backend, output }) => {
+            let (variant, backend, output) = (*variant, (*backend).into(), output.as_deref());
+            commands::evaluate::choices::ewok(common, data, variant, backend, output, device)
         }
         Command::Evaluate(EvaluateCommand::FilterEwok { data, vocabulary, output }) => {
             commands::evaluate::ewok_filter::filter(data, vocabulary, output)

@@ -15,6 +15,8 @@ use crate::ops::head_norm::HeadNormKernels;
 use crate::ops::language_model_loss::LanguageModelLossKernels;
 use crate::ops::linear::LinearKernels;
 use crate::ops::memory::MemoryKernels;
+use crate::ops::mixture::MixtureKernels;
+use crate::ops::multiply::MultiplyKernels;
 use crate::ops::norm::NormKernels;
 use crate::ops::optimizer::OptimizerKernels;
 use crate::ops::orthogonal::OrthogonalKernels;
@@ -49,6 +51,8 @@ pub trait Device:
     + ExactGeluKernels
     + ReluKernels
     + TanhKernels
+    + MultiplyKernels
+    + MixtureKernels
     + RouterKernels
     + ExpertKernels
     + DropoutKernels

@@ -85,6 +85,8 @@ pub enum Role {
     Bias,
     /// Gain of a normalisation, `[1, channels]`.
     NormGain,
+    /// Weights of a sum of earlier states, `[1, states]`.
+    Mixture,
 }
 
 impl Role {
@@ -100,7 +102,7 @@ impl Role {
 
     /// Whether the segment is a single row, which files store with one dimension.
     pub fn is_vector(self) -> bool {
-        matches!(self, Role::Bias | Role::NormGain)
+        matches!(self, Role::Bias | Role::NormGain | Role::Mixture)
     }
 }
 

@@ -44,6 +44,11 @@ pub enum EvalError {
          masked, or all must be encoder-decoders"
     )]
     MixedEnsemble,
+    #[error(
+        "a masked model predicts hidden tokens at their own places, and not at the tokens before \
+         them as the back end mntp asks for"
+    )]
+    NotMaskedNext,
     #[error("a model of {positions} positions is too short for a text between its special tokens")]
     TooFewPositions { positions: usize },
     #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]

@@ -56,5 +56,5 @@ pub use coverage::Coverage;
 pub use error::EvalError;
 pub use model::MaskedTokens;
 pub use results::{BenchmarkResult, Measured, Metric, Outcome, Part, Prediction, TaskResult};
-pub use rules::Rules;
+pub use rules::{Backend, Method, Rules};
 pub use scoring::{EncoderDecoderRule, Request, Scorer, Scores, request};

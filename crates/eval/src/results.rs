@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::benchmark::Benchmark;
-use crate::rules::Rules;
+use crate::rules::{Backend, Rules};
 use crate::statistics::Items;
 
 /// How answers become a number.
@@ -133,6 +133,9 @@ pub struct BenchmarkResult {
     pub benchmark: &'static dyn Benchmark,
     /// The pipeline by whose rules it was scored.
     pub rules: Rules,
+    /// How the models were asked.
+    #[serde(default, skip_serializing_if = "Backend::is_default")]
+    pub backend: Backend,
     /// By most benchmarks the unweighted mean of the tasks' scores; of BLiMP by the rules of 2023,
     /// which print no single number for it, of the groups' scores.
     pub score: f64,
@@ -161,7 +164,8 @@ impl BenchmarkResult {
         let sum = |part: fn(&TaskResult) -> usize| tasks.iter().map(part).sum();
         let [items, ties, truncated] =
             [sum(|task| task.items), sum(|task| task.ties), sum(|task| task.truncated)];
-        Self { benchmark, rules, score, tasks, groups, items, ties, truncated }
+        let backend = Backend::default();
+        Self { benchmark, rules, backend, score, tasks, groups, items, ties, truncated }
     }
 
     /// Whether this is all of the benchmark, so that the score compares with printed ones.

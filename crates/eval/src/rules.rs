@@ -15,6 +15,41 @@ pub enum Rules {
     Year2024,
 }
 
+/// How models that predict the next token are asked for the probability of a text, by the names of
+/// the pipeline of 2025.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Each token from those before it. Masked models are asked for each token from all others,
+    /// which is the only way for them.
+    #[default]
+    Causal,
+    /// Each token from all others, hidden itself, at the token before it: masked next-token
+    /// prediction, for models that have learned it.
+    Mntp,
+}
+
+impl Backend {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How texts are scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Method {
+    /// Whose pipeline is followed.
+    pub rules: Rules,
+    /// How models are asked.
+    pub backend: Backend,
+}
+
+impl From<Rules> for Method {
+    fn from(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+}
+
 impl Rules {
     /// The token that stands before every sentence in the papers' models. A folder may name another
     /// for its role, the end of a text in 2023 and its beginning in 2024.

@@ -80,15 +80,23 @@ pub struct SharedBatch {
     spans: Spans,
     /// The rows of the last sequence's tokens.
     path: Vec<usize>,
+    /// Whether every sequence has rows of its own alone.
+    whole: bool,
 }
 
 impl Default for SharedBatch {
     fn default() -> Self {
-        Self { ids: Vec::new(), spans: Spans::from_lengths([]), path: Vec::new() }
+        Self { ids: Vec::new(), spans: Spans::from_lengths([]), path: Vec::new(), whole: false }
     }
 }
 
 impl SharedBatch {
+    /// For models that read every sequence whole
+    /// ([`has_kv_cache`](crate::Family::has_kv_cache)).
+    pub fn of_whole_sequences() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
     /// Number of rows so far.
     pub fn tokens(&self) -> usize {
         self.ids.len()
@@ -96,6 +104,9 @@ impl SharedBatch {
 
     /// Tokens that a sequence has in common with the beginning of the last one.
     fn shared(&self, sequence: &[u32]) -> usize {
+        if self.whole {
+            return 0;
+        }
         self.path.iter().zip(sequence).take_while(|(row, id)| self.ids[**row] == **id).count()
     }
 

@@ -177,6 +177,7 @@ mod tests {
             name if name.contains("eps") => json!(0.125),
             "position_heads" => json!("interleaved"),
             "feed_forward_proj" => json!("gated-gelu"),
+            "elc_variant" => json!("zero"),
             "rope_theta" | "initializer_range" | "init_std" => json!(0.5),
             _ => json!(64),
         }

@@ -13,8 +13,9 @@ pub trait Backbone: Send + Sync {
     /// a cache, the batch is one sequence that goes on after the tokens in it.
     ///
     /// # Panics
-    /// When a masked model gets a cache: its tokens see later ones, so that none can come after the
-    /// others.
+    /// When a model of a family without a KV cache gets one
+    /// ([`has_kv_cache`](crate::Family::has_kv_cache)): a masked model's tokens see later ones, so
+    /// that none can come after the others.
     fn hidden_states(&self, tape: &mut Tape<'_>, batch: &Batch, cache: Option<&mut KvCache>)
     -> Var;
 

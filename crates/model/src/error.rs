@@ -34,6 +34,8 @@ pub enum ModelError {
     #[error("{}: not a whole safetensors file ({cause}); it may be truncated or of another \
      kind", path.display())]
     Safetensors { path: PathBuf, cause: safetensors::SafeTensorError },
+    #[error("{} holds {problem}", path.display())]
+    ElcVariant { path: PathBuf, problem: &'static str },
     #[error("{}: tensor `{name}` of shape {expected:?} is missing", path.display())]
     MissingTensor { path: PathBuf, name: String, expected: Vec<usize> },
     #[error("{}: tensor `{name}` has shape {found:?} where the configuration asks for \

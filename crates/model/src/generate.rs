@@ -1,10 +1,10 @@
-//! Generation: one token after the other, with a KV cache.
+//! Generation: one token after the other, with a KV cache where the family has one.
 
 use std::collections::BTreeSet;
 
 use base::rng::Rng;
-use engine::Tape;
 use engine::ops::language_model_loss::Projection;
+use engine::{Tape, Var};
 
 use crate::batch::Batch;
 use crate::hugging_face::GenerationConfig;
@@ -51,14 +51,13 @@ pub fn generate(
         prompt => prompt.to_vec(),
     };
     model.check_sequence(&input)?;
-    let mut cache =
-        model.kv_cache(model.config().max_positions.min(input.len().saturating_add(max_tokens)));
+    let max_positions = model.config().max_positions;
+    let mut text = Text::new(model, input.len().saturating_add(max_tokens).min(max_positions));
     let mut logits = vec![0.0; model.config().vocab_size];
     let mut seen: BTreeSet<u32> = input.iter().copied().collect();
     let mut written = Vec::new();
-    while written.len() < max_tokens && cache.length() + input.len() <= model.config().max_positions
-    {
-        next_logits(model, &input, &mut cache, &mut logits);
+    while written.len() < max_tokens && text.length() + input.len() <= max_positions {
+        text.next_logits(model, &input, &mut logits);
         if let Some(&value) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(ModelError::LogitsNotFinite { value });
         }
@@ -74,11 +73,48 @@ pub fn generate(
     Ok(written)
 }
 
-fn next_logits(model: &Model, input: &[u32], cache: &mut KvCache, logits: &mut [f32]) {
-    let mut tape = Tape::inference(model.parameters());
-    let batch = Batch::continuation(input, cache.length());
-    let hidden = model.decoder().hidden_states(&mut tape, &batch, Some(cache));
-    let projection = model.projection(&hidden, 1.0);
+/// What a model has read so far.
+enum Text {
+    Cached(KvCache),
+    /// Of a family without a KV cache, which reads all of it again.
+    Whole(Vec<u32>),
+}
+
+impl Text {
+    fn new(model: &Model, capacity: usize) -> Self {
+        match model.config().architecture.has_kv_cache() {
+            true => Self::Cached(model.kv_cache(capacity)),
+            false => Self::Whole(Vec::new()),
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Cached(cache) => cache.length(),
+            Self::Whole(ids) => ids.len(),
+        }
+    }
+
+    /// The logits after some more tokens.
+    fn next_logits(&mut self, model: &Model, input: &[u32], logits: &mut [f32]) {
+        let hidden = match self {
+            Self::Cached(cache) => {
+                let mut tape = Tape::inference(model.parameters());
+                let batch = Batch::continuation(input, cache.length());
+                model.decoder().hidden_states(&mut tape, &batch, Some(cache))
+            }
+            Self::Whole(ids) => {
+                ids.extend_from_slice(input);
+                model.hidden_states(&Batch::from_sequences([ids]))
+            }
+        };
+        last_logits(model, &hidden, logits);
+    }
+}
+
+/// The logits of the last row.
+fn last_logits(model: &Model, hidden: &Var, logits: &mut [f32]) {
+    let projection = model.projection(hidden, 1.0);
     let last = projection.hidden.rows - 1;
     let hidden = projection.hidden.row_range(last..last + 1);
     model.device().logits(&[Projection { hidden, ..projection }], logits);

@@ -15,6 +15,12 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
         match named.role {
             Role::Bias => device.fill(parameters.view_mut(segment), 0.0),
             Role::NormGain => device.fill(parameters.view_mut(segment), 1.0),
+            Role::Mixture => {
+                let mut values = vec![0.0; segment.length()];
+                let last = config.architecture.initial_weight_of_last_state(config);
+                values[segment.length() - 1] = last;
+                device.write(parameters.view_mut(segment), &values);
+            }
             Role::Matrix | Role::Output | Role::Embedding | Role::Positions | Role::TokenTypes => {
                 let deviation = config.architecture.initial_deviation(config, named);
                 let (name, count) = (&named.name, segment.length());

@@ -46,8 +46,8 @@ pub use classifier::Classifier;
 pub use decoder::{Backbone, Decoder};
 pub use error::ModelError;
 pub use families::{
-    Architecture, Capacity, EncoderDecoder, Experts, FAMILIES, Family, MatrixProduct, ModelConfig,
-    PositionHeads,
+    Architecture, Capacity, ElcVariant, EncoderDecoder, Experts, FAMILIES, Family, GptBertNames,
+    MatrixProduct, ModelConfig, PositionHeads,
 };
 pub use kv_cache::KvCache;
 pub use masked_tokens::{EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};

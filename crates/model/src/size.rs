@@ -48,8 +48,8 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Architecture;
     use crate::families::config::tests::{gpt2, gptj, llama, ltg_bert, opt, roberta};
+    use crate::{Architecture, ElcVariant};
 
     #[test]
     fn parameter_counts_are_those_of_the_papers_models() {
@@ -60,8 +60,18 @@ mod tests {
             head_dim: 128,
             ..llama(1024, 3072, 28, 16, 8)
         };
-        // The base size of the BabyLM baselines.
+        // The base sizes of the BabyLM baselines.
         let ltg_bert = ModelConfig { vocab_size: 16_384, ..ltg_bert(768, 2048, 12, 12, 512) };
+        let elc_bert = ModelConfig {
+            architecture: Architecture::ELC_BERT,
+            elc_variant: Some(ElcVariant::Base),
+            ..ltg_bert.clone()
+        };
+        let gpt_bert = ModelConfig {
+            architecture: Architecture::GPT_BERT,
+            intermediate_size: 2560,
+            ..ltg_bert.clone()
+        };
         for (config, expected) in [
             (llama(512, 1024, 16, 8, 8), 58_343_936),
             (llama(1024, 3072, 24, 8, 8), 359_973_888),
@@ -72,6 +82,8 @@ mod tests {
             (llama(256, 1024, 8, 8, 8), 16_584_960),
             (gpt2(256, 1024, 8, 16, 128), 10_447_360),
             (ltg_bert, 98_229_760),
+            (elc_bert, 98_229_838),
+            (gpt_bert, 119_454_532),
             (gpt2(256, 1024, 8, 16, 256), 10_480_128),
             (tied(llama(768, 2048, 12, 12, 12)), 97_241_856),
             (gpt2(768, 3072, 12, 12, 256), 97_540_608),

@@ -6,7 +6,7 @@ use engine::ops::language_model_loss::NO_TARGET;
 use model::Batch;
 
 use crate::data::MicroBatch;
-use crate::settings::{SettingError, TrainSettings, require};
+use crate::settings::{HybridSettings, SettingError, TrainSettings, require};
 
 /// How the inputs of one step are changed.
 #[derive(Clone, Copy, Debug)]
@@ -17,16 +17,26 @@ pub struct Corruption {
     replace: f64,
     mask: f64,
     varies: bool,
-    /// Whether the masked tokens alone are predicted, with attention in both directions.
-    masked_step: bool,
+    /// Where the masked tokens alone are predicted, with attention in both directions.
+    masked_step: Option<HybridSettings>,
+}
+
+/// What becomes of a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    AsItIs,
+    Mask,
+    Random,
+    /// Masked, but read as it is.
+    Kept,
 }
 
 impl Corruption {
-    /// That of a step (1 for the first); `None` where the step reads the text as it is.
+    /// That of a step (1 for the first) of so many; `None` where the step reads the text as it is.
     pub fn of_step(
         settings: &TrainSettings,
         seed: u64,
-        step: u64,
+        (step, total_steps): (u64, u64),
         vocab_size: usize,
         mask_token: Option<u32>,
     ) -> Option<Self> {
@@ -34,7 +44,10 @@ impl Corruption {
         let hybrid = settings.hybrid.filter(|hybrid| is_masked(hybrid.steps));
         let corruption = settings.corruption.unwrap_or_default();
         let (replace, mask, varies) = match hybrid {
-            Some(hybrid) => (0.0, hybrid.mask, false),
+            Some(hybrid) => {
+                let done = (step - 1) as f64 / total_steps.max(1) as f64;
+                (0.0, hybrid.mask_at(done), false)
+            }
             None => (corruption.replace, corruption.mask, corruption.varies),
         };
         (replace + mask > 0.0).then(|| Self {
@@ -45,13 +58,13 @@ impl Corruption {
             replace,
             mask,
             varies,
-            masked_step: hybrid.is_some(),
+            masked_step: hybrid,
         })
     }
 
     /// Whether the masked tokens alone are predicted.
     pub fn predicts_masked(&self) -> bool {
-        self.masked_step
+        self.masked_step.is_some()
     }
 
     /// Changes the inputs of a micro-batch, whose sequences stand at `first_sequence` and on among
@@ -62,27 +75,69 @@ impl Corruption {
         let mut ids = batch.ids.to_vec();
         for (sequence, rows) in batch.spans.iter().enumerate() {
             let rng = self.rng.at((first_sequence + sequence) as u64);
-            let scale = if self.varies { f64::from(rng.uniform(0)) } else { 1.0 };
-            for (place, row) in rows.clone().enumerate() {
-                // Two numbers for each token, behind that of the sequence.
-                let (draw, other) =
-                    (f64::from(rng.uniform(1 + 2 * place as u64)), 2 + 2 * place as u64);
-                let is_masked = draw < scale * self.mask;
-                if is_masked {
-                    ids[row] = self.mask_token;
-                } else if draw < scale * (self.mask + self.replace) {
-                    ids[row] = rng.below(other, self.vocab_size) as u32;
+            let readings = self.readings(rows.len(), &rng);
+            for ((place, row), reading) in rows.clone().enumerate().zip(readings) {
+                match reading {
+                    Reading::Mask => ids[row] = self.mask_token,
+                    Reading::Random => ids[row] = self.random_id(place, &rng),
+                    Reading::AsItIs | Reading::Kept => {}
                 }
-                if self.masked_step && !is_masked && place > 0 {
+                if self.predicts_masked() && reading == Reading::AsItIs && place > 0 {
                     targets[row - 1] = NO_TARGET;
                 }
             }
         }
-        micro_batch.batch =
-            Batch { ids: ids.into(), bidirectional: self.masked_step, ..batch.clone() };
+        let bidirectional = self.predicts_masked();
+        micro_batch.batch = Batch { ids: ids.into(), bidirectional, ..batch.clone() };
         micro_batch.targets = Some(targets);
         // What teachers computed of the text is not what they would compute of this.
         micro_batch.origin = None;
+    }
+}
+
+impl Corruption {
+    /// What becomes of the tokens of a sequence, which has two numbers for each, behind its own.
+    fn readings(&self, length: usize, rng: &Rng) -> Vec<Reading> {
+        let draw = |place: usize| f64::from(rng.uniform(1 + 2 * place as u64));
+        if let Some(hybrid) = self.masked_step {
+            return self.span_readings(&hybrid, length, rng, draw);
+        }
+        let scale = if self.varies { f64::from(rng.uniform(0)) } else { 1.0 };
+        let reading = |place: usize| match draw(place) {
+            drawn if drawn < scale * self.mask => Reading::Mask,
+            drawn if drawn < scale * (self.mask + self.replace) => Reading::Random,
+            _ => Reading::AsItIs,
+        };
+        (0..length).map(reading).collect()
+    }
+
+    /// The same where spans are masked, each by the draw of its first token.
+    fn span_readings(
+        &self,
+        hybrid: &HybridSettings,
+        length: usize,
+        rng: &Rng,
+        draw: impl Fn(usize) -> f64,
+    ) -> Vec<Reading> {
+        let (lengths, kinds) = (rng.at(1), rng.at(2));
+        let mut readings = Vec::with_capacity(length);
+        while readings.len() < length {
+            let place = readings.len();
+            let span = 1 + lengths.below(place as u64, hybrid.longest_span as u64) as usize;
+            let kind = f64::from(kinds.uniform(place as u64));
+            let reading = match draw(place) < self.mask {
+                false => Reading::AsItIs,
+                true if kind < hybrid.replace => Reading::Random,
+                true if kind < hybrid.replace + hybrid.keep => Reading::Kept,
+                true => Reading::Mask,
+            };
+            readings.resize((place + span).min(length), reading);
+        }
+        readings
+    }
+
+    fn random_id(&self, place: usize, rng: &Rng) -> u32 {
+        rng.below(2 + 2 * place as u64, self.vocab_size) as u32
     }
 }
 
@@ -104,7 +159,7 @@ pub(crate) fn check(settings: &TrainSettings, mask_token: Option<u32>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{CorruptionSettings, HybridSettings};
+    use crate::settings::CorruptionSettings;
 
     const MASK: u32 = 3;
 
@@ -120,7 +175,7 @@ mod tests {
 
     fn corrupted(settings: &TrainSettings, step: u64) -> Option<MicroBatch> {
         let mut found = batch();
-        Corruption::of_step(settings, 1, step, 100, Some(MASK))?.apply(&mut found, 0);
+        Corruption::of_step(settings, 1, (step, 200), 100, Some(MASK))?.apply(&mut found, 0);
         Some(found)
     }
 
@@ -146,7 +201,7 @@ mod tests {
         let ids = |step| corrupted(&settings, step).unwrap().batch.ids;
         assert!(ids(1) == ids(1) && ids(1) != ids(2));
         let whole = ids(1);
-        let corruption = Corruption::of_step(&settings, 1, 1, 100, None).unwrap();
+        let corruption = Corruption::of_step(&settings, 1, (1, 1), 100, None).unwrap();
         for (sequence, rows) in batch().batch.spans.iter().enumerate() {
             let one = batch().batch.ids[rows.clone()].to_vec();
             let mut one: MicroBatch = Batch::from_sequences([one]).into();
@@ -165,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_masked_step_predicts_what_is_masked_alone() {
-        let hybrid = HybridSettings { steps: 0.5, mask: 0.15 };
+        let hybrid = HybridSettings { steps: 0.5, mask: 0.15, ..Default::default() };
         let settings = TrainSettings { hybrid: Some(hybrid), ..TrainSettings::default() };
         let steps: Vec<Option<MicroBatch>> =
             (1..=200).map(|step| corrupted(&settings, step)).collect();
@@ -185,6 +240,63 @@ mod tests {
         }
         let count = targets.iter().filter(|&&target| target != NO_TARGET).count();
         assert!((380..520).contains(&count), "{count} of 3000");
+    }
+
+    /// Of the masked tokens of a step: their share, and of them those read as the mask, as random
+    /// tokens and as they are; and the mean length of what is masked together.
+    fn shares(hybrid: HybridSettings, step: u64) -> ([f64; 4], f64) {
+        let hybrid = Some(HybridSettings { steps: 1.0, ..hybrid });
+        let settings = TrainSettings { hybrid, ..TrainSettings::default() };
+        let (original, found) = (batch().batch, corrupted(&settings, step).unwrap());
+        let (expected, targets) = (original.next_tokens(), found.targets.unwrap());
+        let (mut counts, mut runs) = ([0.0; 4], 0.0);
+        for rows in original.spans.iter() {
+            let mut before = false;
+            for row in rows.start..rows.end - 1 {
+                let is_masked = targets[row] != NO_TARGET;
+                runs += f64::from(u8::from(is_masked && !before));
+                before = is_masked;
+                if is_masked {
+                    assert_eq!(targets[row], expected[row]);
+                    let read = found.batch.ids[row + 1];
+                    let kind = if read == MASK { 1 } else { 2 };
+                    counts[if read == expected[row] { 3 } else { kind }] += 1.0;
+                    counts[0] += 1.0;
+                } else {
+                    assert_eq!(found.batch.ids[row + 1], original.ids[row + 1]);
+                }
+            }
+        }
+        let all = counts[0];
+        ([all / 3000.0, counts[1] / all, counts[2] / all, counts[3] / all], all / runs)
+    }
+
+    #[track_caller]
+    fn assert_near(found: f64, expected: f64, tolerance: f64) {
+        assert!((found - expected).abs() < tolerance, "{found} instead of {expected}");
+    }
+
+    #[test]
+    fn spans_are_masked_whole_and_the_share_changes_over_the_training() {
+        let spans = HybridSettings {
+            mask: 0.3,
+            mask_end: Some(0.15),
+            longest_span: 3,
+            replace: 0.1,
+            keep: 0.1,
+            ..HybridSettings::default()
+        };
+        for (step, share) in [(1, 0.3), (101, 0.225), (200, 0.15)] {
+            let (found, _) = shares(spans, step);
+            for (found, expected) in found.into_iter().zip([share, 0.8, 0.1, 0.1]) {
+                assert_near(found, expected, 0.05);
+            }
+        }
+        let rare = HybridSettings { mask: 0.02, ..HybridSettings::default() };
+        let single = shares(rare, 1).1;
+        let several = shares(HybridSettings { longest_span: 3, ..rare }, 1).1;
+        assert_near(single, 1.0, 0.12);
+        assert_near(several, 2.0, 0.35);
     }
 
     #[test]

@@ -392,8 +392,9 @@ impl RunState<'_> {
         let text = phase.plan.step(done - phase.first_step)?;
         let sequences = &text.sequences;
         let vocab_size = trainer.model.config().vocab_size;
+        let place = (done + 1, total_steps);
         let corruption =
-            Corruption::of_step(&phase.settings, *seed, done + 1, vocab_size, *mask_token);
+            Corruption::of_step(&phase.settings, *seed, place, vocab_size, *mask_token);
         let config = trainer.model.config();
         let masking = hidden_tokens
             .map(|tokens| Masking::of_step(&phase.settings, tokens, config, *seed, done + 1));

@@ -1,5 +1,6 @@
 //! LTG-BERT against PyTorch (`tools/golden/ltg_bert.py`), with both ways to cut its table of
-//! distances into heads: logits, loss, every gradient, ten AdamW steps, and a classifier.
+//! distances into heads, and ELC-BERT (`elc_bert.py`): logits, loss, every gradient, ten AdamW
+//! steps, and a classifier.
 
 mod common;
 
@@ -15,7 +16,7 @@ use train::finetune::{ClassifierTrainer, Example, FinetuneSettings};
 use train::settings::TrainSettings;
 use train::step::Trainer;
 
-const MODELS: [&str; 2] = ["ltg-bert", "ltg-bert-interleaved"];
+const MODELS: [&str; 3] = ["ltg-bert", "ltg-bert-interleaved", "elc-bert"];
 /// Tokens of a sequence.
 const LENGTH: usize = 11;
 

@@ -43,6 +43,25 @@ pub enum Rules {
     Babylm2024,
 }
 
+/// How models that predict the next token are asked for a text's probability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Each token from those before it; of masked models, from all others.
+    Causal,
+    /// Each token, hidden, from all others, at the token before it: for models that have learned
+    /// it, such as GPT-BERT.
+    Mntp,
+}
+
+impl From<Backend> for eval::Backend {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Causal => Self::Causal,
+            Backend::Mntp => Self::Mntp,
+        }
+    }
+}
+
 impl From<Rules> for eval::Rules {
     fn from(rules: Rules) -> Self {
         match rules {
@@ -85,7 +104,8 @@ Examples:
   babyllama evaluate blimp runs/quickstart/models/student/final --data data/blimp_filtered
   babyllama evaluate blimp models/a models/b --ensemble --data data/blimp_filtered \\
       --rules 2023 --json blimp.json
-  babyllama evaluate blimp models/a models/b --data data/supplement_filtered --output results")]
+  babyllama evaluate blimp models/a models/b --data data/supplement_filtered --output results
+  babyllama evaluate blimp models/gpt-bert --data data/blimp_filtered --backend mntp")]
     Blimp {
         #[command(flatten)]
         common: EvaluateArgs,
@@ -95,6 +115,9 @@ Examples:
         /// Whose pipeline to follow.
         #[arg(long, value_enum, default_value_t = Rules::Babylm2024)]
         rules: Rules,
+        /// How the models are asked.
+        #[arg(long, value_enum, default_value_t = Backend::Causal)]
+        backend: Backend,
         /// Keep scores and the answer to every pair in FOLDER/MODEL/blimp_filtered (or whatever the
         /// pairs are).
         #[arg(long, value_name = "FOLDER", value_parser = output_path())]
@@ -119,6 +142,9 @@ Examples:
         /// What a question compares.
         #[arg(long, value_enum, default_value_t = EwokVariant::Pipeline2024)]
         variant: EwokVariant,
+        /// How the models are asked.
+        #[arg(long, value_enum, default_value_t = Backend::Causal)]
+        backend: Backend,
         /// Keep scores and the answer to every question in FOLDER/MODEL/ewok (or ewok_official).
         #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: Option<PathBuf>,

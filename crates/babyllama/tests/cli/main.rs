@@ -25,6 +25,7 @@ mod files;
 mod finetune;
 mod finished;
 mod folders;
+mod gpt_bert;
 #[cfg(unix)]
 mod interruption;
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use super::{values, values_mut};
 use crate::tensor::{View, ViewMut};
 
 /// Values per task.
-const TASK: usize = 16_384;
+pub(super) const TASK: usize = 16_384;
 
 /// `kernel(input, output)` on pieces of both.
 pub(super) fn map(

@@ -21,6 +21,8 @@ mod language_model_loss;
 mod linear;
 mod math;
 mod memory;
+mod mixture;
+mod multiply;
 mod norm;
 mod optimizer;
 mod orthogonal;

@@ -18,6 +18,8 @@ pub mod head_norm;
 pub mod language_model_loss;
 pub mod linear;
 pub mod memory;
+pub mod mixture;
+pub mod multiply;
 pub mod norm;
 pub mod optimizer;
 pub mod orthogonal;

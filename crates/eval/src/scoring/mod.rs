@@ -28,11 +28,14 @@ pub struct Scorer<'a> {
     max_positions: usize,
     /// Tokens per forward pass: fewer from when on the device runs out of memory.
     batch_tokens: AtomicUsize,
-    /// The special tokens of masked models, whose scores are pseudo-log-likelihoods.
+    /// The special tokens of models that are read with hidden tokens, whose scores are
+    /// pseudo-log-likelihoods.
     masked: Option<MaskedTokens>,
     /// The special tokens of encoder-decoders, and how they are scored.
     encoder_decoder: Option<(EncoderDecoderTokens, EncoderDecoderRule)>,
-    /// Whether those of masked models are divided by the number of tokens that are scored.
+    /// Whether masked models predict a hidden token at the token before it.
+    predicts_before: bool,
+    /// Whether scores of masked models are divided by the number of tokens that are scored.
     is_mean: bool,
     /// Called before every forward pass.
     should_stop: Option<&'a (dyn Fn() -> bool + Sync)>,
@@ -108,6 +111,7 @@ impl<'a> Scorer<'a> {
             batch_tokens,
             masked: None,
             encoder_decoder: None,
+            predicts_before: false,
             is_mean: false,
             should_stop: None,
         })
@@ -125,7 +129,7 @@ impl<'a> Scorer<'a> {
     /// Whether a request is cut on the left to the models' positions.
     pub fn is_cut(&self, request: &Request) -> bool {
         match (self.masked, self.encoder_decoder) {
-            (Some(tokens), _) => Self::masked_length(tokens, request) > self.max_positions,
+            (Some(tokens), _) => self.masked_length(tokens, request) > self.max_positions,
             (_, Some((_, rule))) => self.is_cut_for_halves(rule, request),
             _ => request.context.len() + request.continuation.len() > self.max_positions + 1,
         }
@@ -167,11 +171,12 @@ impl<'a> Scorer<'a> {
         let mut distinct: Vec<&Sequence> = sequences.iter().collect();
         distinct.sort_unstable();
         distinct.dedup();
+        let shares = self.models.iter().all(|model| model.config().architecture.has_kv_cache());
         let (mut found, mut tokens) = (Vec::new(), 0);
         while found.len() < distinct.len() {
             let rest = &distinct[found.len()..];
             let (pass, log_probabilities) =
-                self.read(|limit| Packing::of_first(rest, limit).finish())?;
+                self.read(|limit| Packing::of_first(rest, limit, shares).finish())?;
             let score = |places: Vec<usize>| {
                 places.into_iter().map(|place| log_probabilities[place]).sum::<f64>()
             };

@@ -16,9 +16,13 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    /// As many of the first sequences as so many tokens hold, but at least one.
-    pub(super) fn of_first(sequences: &[&Sequence], batch_tokens: usize) -> Self {
+    /// As many of the first sequences as so many tokens hold, but at least one; `shares` is whether
+    /// the models read what several begin with once.
+    pub(super) fn of_first(sequences: &[&Sequence], batch_tokens: usize, shares: bool) -> Self {
         let mut packing = Self::default();
+        if !shares {
+            packing.batch = SharedBatch::of_whole_sequences();
+        }
         for sequence in sequences {
             if !packing.fits(sequence, batch_tokens) {
                 break;

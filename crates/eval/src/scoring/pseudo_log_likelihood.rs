@@ -1,6 +1,8 @@
 //! Scores of masked models: pseudo-log-likelihoods (Salazar et al., arXiv 1910.14659). Every token
 //! of the continuation is hidden in turn, and the logarithms of its probabilities are added up. The
-//! pipeline of 2024 leaves masked models to minicons, which takes their mean.
+//! pipeline of 2024 leaves masked models to minicons, which takes their mean. Models that predict
+//! the next token can be read so too, if they have learned it, as GPT-BERT has: they predict a
+//! hidden token at the token before it (`mntp` in the pipeline of 2025).
 
 use engine::ops::language_model_loss::Target;
 use model::{Batch, MaskedTokens, Model};
@@ -12,13 +14,15 @@ use crate::error::EvalError;
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Text {
     ids: Vec<u32>,
-    /// The first token that is scored; the others follow up to the last but one.
+    /// The first token that is scored.
     first: usize,
+    /// The one behind the last.
+    end: usize,
 }
 
 impl Text {
     fn scored(&self) -> std::ops::Range<usize> {
-        self.first..self.ids.len() - 1
+        self.first..self.end
     }
 }
 
@@ -42,17 +46,42 @@ impl<'a> Scorer<'a> {
             return Err(EvalError::MixedEnsemble);
         }
         let scorer = Self { masked: Some(tokens), ..Self::of_any(models)? };
-        let vocab_size = scorer.models[0].config().vocab_size;
-        if let Some(id) = [tokens.start, tokens.mask, tokens.end]
-            .into_iter()
-            .find(|&id| id as usize >= vocab_size)
-        {
+        scorer.checked([tokens.start, tokens.mask, tokens.end])
+    }
+
+    /// A scorer that hides tokens from models that predict the next token, reads the others in both
+    /// directions and takes each hidden token's probability at the token before it. A request's
+    /// context and continuation stand behind `tokens.start`, unless the context begins with it.
+    ///
+    /// # Errors
+    /// As [`masked`](Self::masked), and when a model is a masked one.
+    ///
+    /// # Panics
+    /// When there is no model.
+    pub fn masked_next(models: Vec<&'a Model>, tokens: MaskedTokens) -> Result<Self, EvalError> {
+        if models.iter().any(|model| !model.config().architecture.is_causal()) {
+            return Err(EvalError::NotMaskedNext);
+        }
+        let scorer = Self { masked: Some(tokens), predicts_before: true, ..Self::of_any(models)? };
+        scorer.checked([tokens.start, tokens.mask, tokens.mask])
+    }
+
+    /// Refuses special tokens outside the vocabulary, and models without a position for a token
+    /// between them.
+    fn checked(self, tokens: [u32; 3]) -> Result<Self, EvalError> {
+        let vocab_size = self.models[0].config().vocab_size;
+        if let Some(id) = tokens.into_iter().find(|&id| id as usize >= vocab_size) {
             return Err(EvalError::TokenOutside { id, vocab_size });
         }
-        match scorer.max_positions {
+        match self.max_positions {
             positions @ 0..3 => Err(EvalError::TooFewPositions { positions }),
-            _ => Ok(scorer),
+            _ => Ok(self),
         }
+    }
+
+    /// How many special tokens stand behind a text.
+    fn ends(&self) -> usize {
+        usize::from(!self.predicts_before)
     }
 
     /// The same scorer, whose scores are means over the tokens that are scored.
@@ -60,31 +89,34 @@ impl<'a> Scorer<'a> {
         Self { is_mean: true, ..self }
     }
 
-    /// What stands between a context and a choice: the pipeline of 2024 puts a space before texts
-    /// of masked models that have one already; encoder-decoders read and predict texts that begin
-    /// with none.
+    /// What stands between a context, which may be empty, and a choice: the pipeline of 2024 puts a
+    /// space before texts of masked models that have one already, and that of 2025 none at the
+    /// beginning; encoder-decoders read and predict texts that begin with none.
     pub(crate) fn space_before(&self, context: &str) -> &'static str {
         match self.encoder_decoder {
             Some((_, EncoderDecoderRule::Continuation)) => "",
             Some((_, EncoderDecoderRule::HiddenTokens)) if context.is_empty() => "",
             _ if self.is_mean => "  ",
+            _ if self.predicts_before && context.is_empty() => "",
             _ => " ",
         }
     }
 
     /// Tokens of a request and what stands around it.
-    pub(super) fn masked_length(tokens: MaskedTokens, request: &Request) -> usize {
+    pub(super) fn masked_length(&self, tokens: MaskedTokens, request: &Request) -> usize {
         let has_start = request.context.first() == Some(&tokens.start);
-        request.context.len() + request.continuation.len() + if has_start { 1 } else { 2 }
+        let around = self.ends() + usize::from(!has_start);
+        request.context.len() + request.continuation.len() + around
     }
 
     fn text(&self, tokens: MaskedTokens, request: &Request) -> Text {
         let context = request.context.strip_prefix(&[tokens.start]).unwrap_or(&request.context);
         let inner = [context, &request.continuation].concat();
-        let kept = inner.len().min(self.max_positions - 2);
+        let ends = &[tokens.end][..self.ends()];
+        let kept = inner.len().min(self.max_positions - 1 - ends.len());
         let scored = request.continuation.len().min(kept);
-        let ids = [&[tokens.start], &inner[inner.len() - kept..], &[tokens.end]].concat();
-        Text { first: 1 + kept - scored, ids }
+        let ids = [&[tokens.start], &inner[inner.len() - kept..], ends].concat();
+        Text { first: 1 + kept - scored, end: 1 + kept, ids }
     }
 
     /// The scores of masked models: equal requests once. Copies with one hidden token each are
@@ -107,7 +139,7 @@ impl<'a> Scorer<'a> {
         let mut rest = &copies[..];
         while !rest.is_empty() {
             let (pass, found) =
-                self.read(|limit| copies_of(&distinct, rest, tokens.mask, limit))?;
+                self.read(|limit| self.copies_of(&distinct, rest, tokens.mask, limit))?;
             for (owner, log_probability) in pass.places.into_iter().zip(found) {
                 scores[owner] += log_probability;
             }
@@ -127,30 +159,33 @@ impl<'a> Scorer<'a> {
         let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
         Ok(Scores { log_probabilities, truncated, tokens: read })
     }
-}
 
-/// As many of the first copies as so many tokens hold, but at least one. A copy is the number of a
-/// text and the place that is hidden in it; the answers belong to the texts.
-fn copies_of(
-    texts: &[&Text],
-    copies: &[(usize, usize)],
-    mask: u32,
-    batch_tokens: usize,
-) -> Pass<Vec<usize>> {
-    let (mut sequences, mut targets, mut owners) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rows = 0;
-    for &(index, place) in copies {
-        let mut ids = texts[index].ids.clone();
-        if rows > 0 && rows + ids.len() > batch_tokens {
-            break;
+    /// As many of the first copies as so many tokens hold, but at least one. A copy is the number
+    /// of a text and the place that is hidden in it; the answers belong to the texts.
+    fn copies_of(
+        &self,
+        texts: &[&Text],
+        copies: &[(usize, usize)],
+        mask: u32,
+        batch_tokens: usize,
+    ) -> Pass<Vec<usize>> {
+        let (mut sequences, mut targets, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = 0;
+        for &(index, place) in copies {
+            let mut ids = texts[index].ids.clone();
+            if rows > 0 && rows + ids.len() > batch_tokens {
+                break;
+            }
+            let id = std::mem::replace(&mut ids[place], mask);
+            let row = rows + place - usize::from(self.predicts_before);
+            targets.push(Target { row: row as u32, id });
+            rows += ids.len();
+            sequences.push(ids);
+            owners.push(index);
         }
-        let id = std::mem::replace(&mut ids[place], mask);
-        targets.push(Target { row: (rows + place) as u32, id });
-        rows += ids.len();
-        sequences.push(ids);
-        owners.push(index);
+        let batch = Batch { bidirectional: true, ..Batch::from_sequences(&sequences) };
+        Pass { batch, targets, count: owners.len(), places: owners }
     }
-    Pass { batch: Batch::from_sequences(&sequences), targets, count: owners.len(), places: owners }
 }
 
 #[cfg(test)]
@@ -263,6 +298,46 @@ mod tests {
             assert!((sum - text.sum).abs() < 1e-4, "{sum} instead of {}", text.sum);
             assert!((mean - text.mean).abs() < 1e-4, "{mean} instead of {}", text.mean);
         }
+    }
+
+    /// In 2025 the token that begins texts stands before them, and nothing behind.
+    #[test]
+    fn scores_of_a_gpt_bert_are_those_of_pytorch_by_both_back_ends() {
+        #[derive(serde::Deserialize)]
+        struct Expected {
+            ids: Vec<u32>,
+            causal: f64,
+            mntp: f64,
+        }
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let device: Arc<dyn engine::Device> = Arc::new(Cpu::new());
+        let model = crates.join("../model/tests/fixtures/gpt-bert");
+        let model = hugging_face::load(&model, &device).unwrap();
+        let expected = crates.join("tests/fixtures/gpt_bert_scores.json");
+        let expected = std::fs::read_to_string(expected).unwrap();
+        let mut expected: Vec<Expected> = serde_json::from_str(&expected).unwrap();
+        // Beginnings that texts share are read with each of them.
+        expected.push(Expected { ids: expected[4].ids.clone(), ..expected[4] });
+        let tokens = MaskedTokens { start: 1, mask: 4, end: 2 };
+        let requests: Vec<_> = expected.iter().map(|text| request(&[1], &text.ids)).collect();
+        for batch_tokens in [1, 20, 4096] {
+            let score = |scorer: Scorer| {
+                let scores = scorer.reading(batch_tokens).score(&requests, |_, _| ()).unwrap();
+                assert_eq!(scores.truncated, 0);
+                scores.log_probabilities
+            };
+            let causal = score(Scorer::new(vec![&model]).unwrap());
+            let mntp = score(Scorer::masked_next(vec![&model], tokens).unwrap());
+            for ((text, causal), mntp) in expected.iter().zip(causal).zip(mntp) {
+                assert!((causal - text.causal).abs() < 1e-4, "{causal}, not {}", text.causal);
+                assert!((mntp - text.mntp).abs() < 1e-4, "{mntp}, not {}", text.mntp);
+            }
+        }
+        // Sixteen positions, one of them of the token that begins texts.
+        let scorer = Scorer::masked_next(vec![&model], tokens).unwrap();
+        let cut = |length| scorer.is_cut(&request(&[1], &vec![7; length]));
+        assert_eq!([cut(15), cut(16)], [false, true]);
+        assert!(Scorer::masked_next(vec![&roberta()], TOKENS).is_err());
     }
 
     #[test]

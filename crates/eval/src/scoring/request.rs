@@ -17,10 +17,10 @@ pub struct Request {
 /// `encode` turns text into token ids and adds none of its own; `prefix` is the id of
 /// `rules.prefix_token()`, which stands where there is no context and nowhere else.
 ///
-/// A choice always begins with a space, of which `before` may have more than one. The pipeline of
-/// 2023 encodes it apart from its context; that of 2024 encodes both as one text, after moving
-/// white space from the context's end to the choice, and cuts behind as many tokens as the context
-/// has by itself.
+/// A choice begins with a space, of which `before` may have more than one, or none where there is
+/// no context. The pipeline of 2023 encodes it apart from its context; that of 2024 encodes both as
+/// one text, after moving white space from the context's end to the choice, and cuts behind as many
+/// tokens as the context has by itself.
 ///
 /// # Errors
 /// Those of `encode`; when the choice has no token of its own, where the pipelines stop too.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use corpus::Tokenizer;
 use eval::{
-    Outcome, Rules, Task, ZeroShot, benchmark_of_pairs, count_choices, minimal_pairs, score_choices,
+    Method, Outcome, Task, ZeroShot, benchmark_of_pairs, count_choices, minimal_pairs,
+    score_choices,
 };
 use model::Model;
 
@@ -42,13 +43,15 @@ pub fn score(
     models: &[&Model],
     benchmark: &'static dyn ZeroShot,
     tasks: &[Task],
-    asked: Rules,
+    asked: impl Into<Method>,
     tokenizer: &Tokenizer,
     label: String,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    let rules = benchmark.rules(asked);
-    let (scorer, prefix) = scorer(models, rules, tokenizer)?;
+    let asked = asked.into();
+    let method = Method { rules: benchmark.rules(asked.rules), ..asked };
+    let rules = method.rules;
+    let (scorer, prefix) = scorer(models, method, tokenizer)?;
     let should_stop = || observer.should_stop();
     let scorer = scorer.stopping_when(&should_stop);
     let tokenizer = tokenizers::of_rules(rules, tokenizer)?;
@@ -56,7 +59,8 @@ pub fn score(
     let total = count_choices(tasks) as u64;
     let mut progress = ScoringProgress::begin(&scorer, observer, label, "sentences", total);
     let on_progress = |done, _| progress.update(done as u64);
-    let outcome = score_choices(benchmark, &scorer, tasks, rules, prefix, encode, on_progress)?;
+    let mut outcome = score_choices(benchmark, &scorer, tasks, rules, prefix, encode, on_progress)?;
+    outcome.result.backend = method.backend;
     let result = &outcome.result;
     progress.finish(&format!("accuracy {:.1} %, {} ties", 100.0 * result.score, result.ties));
     Ok(outcome)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use corpus::Tokenizer;
 use engine::Device;
-use eval::{EncoderDecoderRule, Rules, Scorer};
+use eval::{Backend, EncoderDecoderRule, Method, Rules, Scorer};
 use model::{Model, ModelError, hugging_face};
 use report::format::in_one_line;
 
@@ -111,14 +111,19 @@ pub fn tokenizer(group: &[LoadedModel]) -> Result<Tokenizer> {
 /// A scorer of models that read with one tokenizer, and the id of the token that stands before a
 /// text without a context: by the rules where they predict the next token; of masked models in 2023
 /// the one that begins every text, and in 2024 the one that ends it, as of encoder-decoders always.
+/// By the back end `mntp` it is the one that begins every text.
 ///
 /// # Errors
 /// When the tokenizer lacks such a token, or the models cannot be scored together.
 pub fn scorer<'a>(
     models: &[&'a Model],
-    rules: Rules,
+    Method { rules, backend }: Method,
     tokenizer: &Tokenizer,
 ) -> Result<(Scorer<'a>, u32)> {
+    if backend == Backend::Mntp {
+        let tokens = tokenizers::masked_tokens(tokenizer)?;
+        return Ok((Scorer::masked_next(models.to_vec(), tokens)?, tokens.start));
+    }
     if models.iter().all(|model| model.config().architecture.is_causal()) {
         return Ok((Scorer::new(models.to_vec())?, tokenizers::prefix(rules, tokenizer)?));
     }

@@ -32,8 +32,8 @@ pub struct FinetuneSubject {
     pub name: String,
     folder: PathBuf,
     tokenizer: Tokenizer,
-    /// What stands around texts: nothing where the model predicts the next token, as in the
-    /// pipelines.
+    /// What stands around texts: nothing where its classifier reads from left to right, as in
+    /// the pipelines.
     special_tokens: SpecialTokens,
     /// Everything in the folder that decides.
     weights: Value,
@@ -48,13 +48,14 @@ impl FinetuneSubject {
         let config = hugging_face::load_any_config(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
         let family = config.architecture;
-        let (tokenizer, special_tokens) = match (family.is_causal(), family.is_encoder_decoder()) {
-            (true, _) => (tokenizer, SpecialTokens::default()),
-            (false, false) => with_ends(&tokenizer)?,
-            (false, true) => {
-                let special_tokens = with_end(&tokenizer)?;
-                (tokenizer, special_tokens)
-            }
+        let (tokenizer, special_tokens) =
+            match (family.classifies_both_ways(), family.is_encoder_decoder()) {
+                (false, _) => (tokenizer, SpecialTokens::default()),
+                (true, false) => with_ends(&tokenizer)?,
+                (true, true) => {
+                    let special_tokens = with_end(&tokenizer)?;
+                    (tokenizer, special_tokens)
+                }
         };
         Ok(Self {
             name,

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use documented::DocumentedFields;
-use model::{Architecture, Capacity, EncoderDecoder, Experts, ModelConfig, PositionHeads};
+use model::{
+    Architecture, Capacity, ElcVariant, EncoderDecoder, Experts, ModelConfig, PositionHeads,
+};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
 
@@ -69,8 +71,9 @@ pub struct Shape {
     pub norm_epsilon: f32,
     pub rope_theta: f32,
     pub rotary_dim: Option<usize>,
-    /// Of LTG-BERT and T5.
+    /// Of LTG-BERT, ELC-BERT, GPT-BERT and T5.
     pub position_buckets: Option<usize>,
+    pub elc_variant: Option<ElcVariant>,
     pub tie_word_embeddings: bool,
     pub embedding_dropout: f32,
     pub attention_dropout: f32,
@@ -112,6 +115,8 @@ impl Shape {
             rotary_dim: self.rotary_dim,
             position_buckets: self.position_buckets,
             position_heads: family.has_position_heads().then_some(PositionHeads::Halves),
+            elc_variant: self.elc_variant,
+            gpt_bert_names: None,
             tie_word_embeddings: self.tie_word_embeddings,
             embedding_dropout: self.embedding_dropout,
             attention_dropout: self.attention_dropout,
@@ -139,8 +144,8 @@ pub(super) struct ModelKeys {
     architecture: Option<Architecture>,
     /// Channels of the hidden states. Needed without `from`.
     hidden_size: Option<usize>,
-    /// Channels within the feed-forward part of a layer. Needed for LLaMA, LTG-BERT and Qwen3;
-    /// GPT-2 and GPT-J have four times `hidden_size`.
+    /// Channels within the feed-forward part of a layer. Needed for LLaMA and Qwen3, LTG-BERT,
+    /// ELC-BERT and GPT-BERT; GPT-2 and GPT-J have four times `hidden_size`.
     intermediate_size: Option<usize>,
     /// Layers of attention and feed-forward part, of T5 those of the encoder. Needed without
     /// `from`.
@@ -157,33 +162,39 @@ pub(super) struct ModelKeys {
     head_dim: Option<usize>,
     /// Longest sequence; left out, twice `train.sequence_length`.
     max_positions: Option<usize>,
-    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2 and
-    /// GPT-J, 1e-6 for LLaMA, Qwen3 and T5 and 1e-7 for LTG-BERT.
+    /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2, GPT-J
+    /// and GPT-BERT, 1e-6 for LLaMA, Qwen3 and T5 and 1e-7 for LTG-BERT and ELC-BERT.
     norm_epsilon: Option<f32>,
     /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
     rope_theta: Option<f32>,
     /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
     /// heads.
     rotary_dim: Option<usize>,
-    /// Buckets of the distances between tokens, LTG-BERT (in one direction) and T5 (in all) only;
-    /// left out, 32.
+    /// Buckets of the distances between tokens, LTG-BERT, ELC-BERT, GPT-BERT (in one direction) and
+    /// T5 (in all) only; left out, 32.
     position_buckets: Option<usize>,
     /// The distance from which on all share a bucket, T5 only; left out, 128.
     max_distance: Option<usize>,
-    /// Whether the embedding is the output matrix too; left out, true for GPT-2, T5 and LTG-BERT,
-    /// which knows nothing else, and false for the others.
+    /// ELC-BERT only, the variant of its authors' code: `base`, or one in which the feed-forward
+    /// part reads what attention does too, `zero`, `normalized` (a norm behind every layer) or
+    /// `weighted_output` (a mixture of all layers before the output layer). Left out, `base`.
+    elc_variant: Option<ElcVariant>,
+    /// Whether the embedding is the output matrix too; left out, true for GPT-2 and T5, and for
+    /// LTG-BERT, ELC-BERT and GPT-BERT, which know nothing else, and false for the others.
     tie_word_embeddings: Option<bool>,
-    /// Dropout of the sum of embeddings, GPT-2, GPT-J, LTG-BERT and T5 only; left out, 0 for GPT-J
-    /// and 0.1 for the others. T5's three dropouts must be the same.
+    /// Dropout of the sum of embeddings, not in LLaMA and Qwen3; left out, 0 for GPT-J and 0.1 for
+    /// the others. T5's three dropouts must be the same.
     embedding_dropout: Option<f32>,
-    /// Dropout of the attention weights, of LTG-BERT also of distances and of what attention adds;
-    /// left out, 0.1 for GPT-2, LTG-BERT and T5 and 0 for the others.
+    /// Dropout of the attention weights, of LTG-BERT, ELC-BERT and GPT-BERT also of distances and
+    /// of what attention adds; left out, 0.1 for these, GPT-2 and T5 and 0 for the others.
     attention_dropout: Option<f32>,
-    /// Dropout of what attention (not in LTG-BERT) and feed-forward part add to the residual
-    /// stream, GPT-2, GPT-J, LTG-BERT and T5 only; left out, 0 for GPT-J and 0.1 for the others.
+    /// Dropout of what attention (not in LTG-BERT, ELC-BERT and GPT-BERT) and feed-forward part add
+    /// to the residual stream, not in LLaMA and Qwen3; left out, 0 for GPT-J and 0.1 for the
+    /// others.
     residual_dropout: Option<f32>,
-    /// Standard deviation of the initial weights; left out, 0.02, and for LTG-BERT the root of
-    /// `2 / (5 * hidden_size)`. For T5 a factor of its own deviations; left out, 1.
+    /// Standard deviation of the initial weights; left out, 0.02, and for LTG-BERT, ELC-BERT and
+    /// GPT-BERT the root of `2 / (5 * hidden_size)`. For T5 a factor of its own deviations; left
+    /// out, 1.
     initializer_range: Option<f32>,
     /// Switch only: what all but the experts is like, with that family's keys and defaults; left
     /// out, `gpt2`. A model with the body of LLaMA is saved as transformers'
@@ -325,6 +336,7 @@ impl ModelKeys {
             ("rope_theta", self.rope_theta.is_some()),
             ("rotary_dim", self.rotary_dim.is_some()),
             ("position_buckets", self.position_buckets.is_some()),
+            ("elc_variant", self.elc_variant.is_some()),
             ("tie_word_embeddings", self.tie_word_embeddings.is_some()),
             ("embedding_dropout", self.embedding_dropout.is_some()),
             ("attention_dropout", self.attention_dropout.is_some()),
@@ -368,6 +380,7 @@ impl ModelKeys {
             norm_epsilon: self.norm_epsilon.unwrap_or(defaults.norm_epsilon),
             rope_theta: self.rope_theta.unwrap_or(defaults.rope_theta),
             position_buckets: self.position_buckets.or(defaults.position_buckets),
+            elc_variant: self.elc_variant.or(defaults.elc_variant),
             rotary_dim: self.rotary_dim.or(defaults.rotary_dim.map(|most| most.min(head_dim))),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
             embedding_dropout: self.embedding_dropout.unwrap_or(defaults.embedding_dropout),
@@ -427,6 +440,7 @@ impl From<ModelSection> for ModelKeys {
                 rope_theta: Some(shape.rope_theta),
                 rotary_dim: shape.rotary_dim,
                 position_buckets: shape.position_buckets,
+                elc_variant: shape.elc_variant,
                 tie_word_embeddings: Some(shape.tie_word_embeddings),
                 embedding_dropout: Some(shape.embedding_dropout),
                 attention_dropout: Some(shape.attention_dropout),

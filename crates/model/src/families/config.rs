@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, EncoderDecoder, Experts, PositionHeads};
+use super::{
+    Architecture, ElcVariant, EncoderDecoder, Experts, GptBertNames, PositionHeads,
+};
 use crate::error::ModelError;
 use crate::keys::Keys;
 
@@ -44,6 +46,13 @@ pub struct ModelConfig {
     /// then [`PositionHeads::Halves`] is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_heads: Option<PositionHeads>,
+    /// The variant of an ELC-BERT, and none elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elc_variant: Option<ElcVariant>,
+    /// How the tensors of a GPT-BERT's files are named; left out, as its authors name them. None
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpt_bert_names: Option<GptBertNames>,
     /// Whether the embedding is the output matrix too.
     pub tie_word_embeddings: bool,
     /// Dropout of the sum of embeddings.
@@ -102,6 +111,8 @@ impl ModelConfig {
             rotary_dim: None,
             position_buckets: None,
             position_heads: None,
+            elc_variant: None,
+            gpt_bert_names: None,
             tie_word_embeddings: false,
             embedding_dropout: 0.0,
             attention_dropout: 0.0,
@@ -260,13 +271,19 @@ impl ModelConfig {
         wrong("rotary_dim", problem)
     }
 
-    /// Checks the buckets of distances, for all families.
+    /// Checks the buckets of distances, and what else only some of the families with such have.
     fn check_position_buckets(&self) -> Result<(), ModelError> {
-        let has_buckets = self.architecture.has_position_buckets();
-        let title = self.architecture.title();
-        if self.position_heads.is_some() && !self.architecture.has_position_heads() {
-            let problem = format!("is stated; {title} has no such key, so leave it out");
-            return wrong("position_heads", problem);
+        let family = self.architecture;
+        let (has_buckets, title) = (family.has_position_buckets(), family.title());
+        for (key, is_stated, is_known) in [
+            ("position_heads", self.position_heads.is_some(), family.has_position_heads()),
+            ("elc_variant", self.elc_variant.is_some(), family.has_variants()),
+            ("gpt_bert_names", self.gpt_bert_names.is_some(), family == Architecture::GPT_BERT),
+        ] {
+            if is_stated && !is_known {
+                let problem = format!("is stated; {title} has no such key, so leave it out");
+                return wrong(key, problem);
+            }
         }
         match self.position_buckets {
             None if has_buckets => wrong("position_buckets", format!("is missing; {title} has it")),
@@ -398,6 +415,8 @@ pub(crate) mod tests {
             rotary_dim: None,
             position_buckets: None,
             position_heads: None,
+            elc_variant: None,
+            gpt_bert_names: None,
             tie_word_embeddings: false,
             embedding_dropout: 0.0,
             attention_dropout: 0.0,

@@ -25,7 +25,7 @@ mod facts;
 mod gpt2;
 mod gptj;
 mod llama;
-mod ltg_bert;
+mod ltg;
 mod opt;
 mod qwen3;
 mod roberta;
@@ -36,16 +36,18 @@ mod t5;
 pub use config::ModelConfig;
 pub use experts::{Capacity, Experts};
 pub use facts::{Activations, MatrixProduct, TokenValues};
-pub use ltg_bert::PositionHeads;
+pub use ltg::{ElcVariant, GptBertNames, PositionHeads};
 pub use t5::EncoderDecoder;
 
 /// All families.
 pub static FAMILIES: &[&dyn Family] = &[
     // In the order in which messages name them.
+    &ltg::ElcBert,
+    &ltg::GptBert,
     &gpt2::Gpt2,
     &gptj::GptJ,
     &llama::Llama,
-    &ltg_bert::LtgBert,
+    &ltg::LtgBert,
     &opt::Opt,
     &qwen3::Qwen3,
     &roberta::Roberta,
@@ -66,7 +68,8 @@ pub trait Family: Sync {
         self.name()
     }
 
-    /// Whether a `config.json` with another `model_type` is that of a model of this family.
+    /// Whether a `config.json` with another `model_type`, or with none (`""`), is that of a model
+    /// of this family.
     fn is_also(&self, _model_type: &str, _keys: &Keys<'_>) -> bool {
         false
     }
@@ -154,9 +157,26 @@ pub trait Family: Sync {
         false
     }
 
-    /// Whether they state how a table of distances is cut into heads.
+    /// Whether its configurations state how a table of distances is cut into heads.
     fn has_position_heads(&self) -> bool {
         false
+    }
+
+    /// Whether its configurations state a variant of ELC-BERT.
+    fn has_variants(&self) -> bool {
+        false
+    }
+
+    /// Whether its attention goes on after rows that were read before, in a KV cache or as what
+    /// several texts begin with. Otherwise every text is read whole.
+    fn has_kv_cache(&self) -> bool {
+        self.is_causal()
+    }
+
+    /// Whether its classifiers read texts in both directions, between the tokens that begin and end
+    /// them.
+    fn classifies_both_ways(&self) -> bool {
+        !self.is_causal()
     }
 
     /// The smallest configuration that shows all of the family, for tests.
@@ -195,9 +215,22 @@ pub trait Family: Sync {
     /// to it.
     fn write_config(&self, config: &ModelConfig) -> Value;
 
+    /// The configuration as the names of a folder's tensors show it, where `config.json` does not
+    /// state it; `has` answers whether there is a tensor of that name.
+    ///
+    /// # Errors
+    /// What the folder holds, where the tensors do not show the variant of an ELC-BERT, or another.
+    fn of_tensors(
+        &self,
+        config: ModelConfig,
+        _has: &dyn Fn(&str) -> bool,
+    ) -> Result<ModelConfig, &'static str> {
+        Ok(config)
+    }
+
     /// The name of the output layer's matrix in the files of models that do not share it with the
     /// embedding.
-    fn output_name(&self) -> &'static str {
+    fn output_name(&self, _config: &ModelConfig) -> &'static str {
         "lm_head.weight"
     }
 
@@ -230,6 +263,11 @@ pub trait Family: Sync {
     /// Standard deviation of a segment's initial weights.
     fn initial_deviation(&self, config: &ModelConfig, _segment: &NamedSegment) -> f32 {
         config.initializer_range
+    }
+
+    /// The initial weight of the last state in a mixture; those of the others are 0.
+    fn initial_weight_of_last_state(&self, _config: &ModelConfig) -> f32 {
+        1.0
     }
 
     /// Whether initial weights beyond two standard deviations are drawn anew.
@@ -297,6 +335,10 @@ pub trait Family: Sync {
 pub struct Architecture(&'static dyn Family);
 
 impl Architecture {
+    /// ELC-BERT.
+    pub const ELC_BERT: Self = Self(&ltg::ElcBert);
+    /// GPT-BERT.
+    pub const GPT_BERT: Self = Self(&ltg::GptBert);
     /// GPT-2.
     pub const GPT2: Self = Self(&gpt2::Gpt2);
     /// GPT-J.
@@ -304,7 +346,7 @@ impl Architecture {
     /// LLaMA.
     pub const LLAMA: Self = Self(&llama::Llama);
     /// LTG-BERT.
-    pub const LTG_BERT: Self = Self(&ltg_bert::LtgBert);
+    pub const LTG_BERT: Self = Self(&ltg::LtgBert);
     /// OPT.
     pub const OPT: Self = Self(&opt::Opt);
     /// Qwen3.
@@ -338,11 +380,12 @@ impl Architecture {
         Self::all().find(|architecture| architecture.model_type() == model_type)
     }
 
-    /// The family of a `config.json`, by its `model_type` and where that is of no family by its
-    /// other keys.
+    /// The family of a `config.json`, by keys that only its configurations have, or else by its
+    /// `model_type`.
     pub(crate) fn of_keys(model_type: &str, keys: &Keys<'_>) -> Option<Self> {
-        Self::of_model_type(model_type)
-            .or_else(|| Self::all().find(|family| family.is_also(model_type, keys)))
+        Self::all()
+            .find(|family| family.is_also(model_type, keys))
+            .or_else(|| Self::of_model_type(model_type))
     }
 }
 

@@ -122,7 +122,7 @@ impl Family for Roberta {
         false
     }
 
-    fn output_name(&self) -> &'static str {
+    fn output_name(&self, _config: &ModelConfig) -> &'static str {
         "lm_head.decoder.weight"
     }
 

@@ -8,7 +8,7 @@ use engine::Device;
 use serde_json::{Map, Value, json};
 
 use super::weight_files::{Names, WeightFiles};
-use super::{config, config_path, make_folder, weights, write_json};
+use super::{config, config_path, make_folder, of_tensors, weights, write_json};
 use crate::classifier::default_labels;
 use crate::error::ModelError;
 use crate::keys::Keys;
@@ -30,6 +30,7 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
     let labels = labels(&keys)?;
     let config = config::decoder(keys)?;
     let files = WeightFiles::open(folder)?;
+    let config = of_tensors(config, &files)?;
     let names = Names::of_classifier(&config);
     weights::check(&files, &Classifier::layout(&config, &labels)?, &names)?;
     let mut classifier = Classifier::zeros(config, labels, device)?;

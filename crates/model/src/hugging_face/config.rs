@@ -32,8 +32,9 @@ pub(super) fn language_model(keys: Keys<'_>) -> Result<ModelConfig, ModelError> 
 /// The model that a configuration describes, whatever it is used for.
 pub(super) fn decoder(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
     let path = keys.path.to_owned();
-    let name: String = keys.required("model_type")?;
-    let Some(family) = Architecture::of_keys(&name, &keys) else {
+    let name: Option<String> = keys.optional("model_type")?;
+    let Some(family) = Architecture::of_keys(name.as_deref().unwrap_or_default(), &keys) else {
+        let name: String = keys.required("model_type")?;
         let known = FAMILIES.iter().map(|family| json!(family.model_type()).to_string());
         let known = known.collect::<Vec<_>>().join(" and ");
         return Err(keys.unsupported("model_type", json!(name).to_string(), known));

@@ -49,10 +49,19 @@ pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
 /// When the folder holds no model, or is damaged.
 pub fn load_any_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     let config = config::parse(&config_path(folder)?)?;
-    match config.tie_word_embeddings && weight_files::paths(folder).is_ok() {
-        true => with_own_head(config, &WeightFiles::open(folder)?),
-        false => Ok(config),
+    if weight_files::paths(folder).is_err() || !config.tie_word_embeddings {
+        return Ok(config);
     }
+    let files = WeightFiles::open(folder)?;
+    with_own_head(of_tensors(config, &files)?, &files)
+}
+
+/// The configuration as the names of the tensors show it.
+fn of_tensors(config: ModelConfig, files: &WeightFiles) -> Result<ModelConfig, ModelError> {
+    let has = |name: &str| files.get(name).is_some();
+    let family = config.architecture;
+    let found = family.of_tensors(config, &has);
+    found.map_err(|problem| ModelError::ElcVariant { path: files.path(), problem })
 }
 
 /// The configuration as the weights have it: of a model that is said to share its output layer with
@@ -65,7 +74,7 @@ fn with_own_head(config: ModelConfig, files: &WeightFiles) -> Result<ModelConfig
         true => Ok(untied),
         false => Err(ModelError::OtherHead {
             path: head.path.to_owned(),
-            name: family.output_name().to_owned(),
+            name: family.output_name(&untied).to_owned(),
             family: family.title(),
         }),
     }

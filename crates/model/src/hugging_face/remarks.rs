@@ -34,7 +34,7 @@ pub fn remarks(folder: &Path) -> Result<Vec<String>, ModelError> {
             "{}: `{}` differs from the embeddings and is used, although `tie_word_embeddings` is \
              true",
             head.path.display(),
-            config.architecture.output_name()
+            config.architecture.output_name(&config)
         ));
     }
     let unused = quoted(&unused(&files, &config));

@@ -52,7 +52,7 @@ fn saved(config: &ModelConfig, folder: &Path) -> (Model, String, &'static str) {
     let layout = model.parameters().layout();
     let named = layout.segments().iter().find(|named| named.segment == output).unwrap();
     let embedding = named.name.clone();
-    (model, embedding, config.architecture.output_name())
+    (model, embedding, config.architecture.output_name(config))
 }
 
 #[test]

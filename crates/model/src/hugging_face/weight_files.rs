@@ -73,7 +73,7 @@ impl Names {
         let output = architecture.decoder(config, &mut layout).output().weight;
         let embedding = layout.segments().iter().find(|named| named.segment == output);
         let tied = embedding.filter(|_| config.tie_word_embeddings);
-        let tied = tied.map(|named| (named.name.clone(), architecture.output_name()));
+        let tied = tied.map(|named| (named.name.clone(), architecture.output_name(config)));
         Self { config: config.clone(), tied }
     }
 

@@ -21,7 +21,8 @@ pub struct ParameterGroup {
     #[serde(default = "ParameterGroup::default_pattern")]
     pub pattern: String,
     /// The segments' role: `embedding`, `positions`, `token_types`, `matrix` (with an output layer
-    /// that is no embedding), `output` (that layer alone), `bias` or `norm_gain`. Left out, any.
+    /// that is no embedding), `output` (that layer alone), `bias`, `norm_gain` or `mixture`. Left
+    /// out, any.
     #[serde(default, with = "named::optional", skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The optimizer; left out, that of the model. Segments that it does not take are updated by
@@ -157,9 +158,12 @@ fn rule(named: &NamedSegment, settings: &OptimizerSettings) -> Rule {
     let group = settings.groups.iter().find(|group| group.matches(named));
     let optimizer = group.and_then(|group| group.optimizer).unwrap_or(settings.optimizer);
     let default_decay = match named.role {
-        Role::Embedding | Role::Positions | Role::TokenTypes | Role::Matrix | Role::Output => {
-            settings.weight_decay
-        }
+        Role::Embedding
+        | Role::Positions
+        | Role::TokenTypes
+        | Role::Matrix
+        | Role::Output
+        | Role::Mixture => settings.weight_decay,
         Role::NormGain if settings.decay_norms => settings.weight_decay,
         Role::NormGain | Role::Bias => 0.0,
     };

@@ -45,20 +45,60 @@ pub struct HybridSettings {
     pub steps: f64,
     /// Share of the tokens that are masked in such a step.
     pub mask: f64,
+    /// That share at the end of the training, towards which it changes evenly from `mask` at the
+    /// beginning; left out, `mask`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask_end: Option<f64>,
+    /// Tokens are masked in spans of 1 to so many, each length equally often; left out, 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub longest_span: usize,
+    /// Share of the masked spans in whose place the model reads random tokens; left out, 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub replace: f64,
+    /// Share of the masked spans that the model reads as they are; in place of the others it reads
+    /// the mask token. Left out, 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub keep: f64,
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Default for HybridSettings {
     fn default() -> Self {
-        Self { steps: 0.5, mask: 0.15 }
+        let (mask_end, longest_span) = (None, 1);
+        Self { steps: 0.5, mask: 0.15, mask_end, longest_span, replace: 0.0, keep: 0.0 }
     }
 }
+
+/// The longest span that can be asked for.
+const LONGEST_SPAN: usize = 9;
 
 impl HybridSettings {
     pub(super) fn check(&self) -> Result<(), SettingError> {
         rules::share("hybrid.steps", self.steps)?;
-        let (smallest, largest) = (0.01, 0.99);
-        let rule = "it must be between 0.01 and 0.99";
-        let holds = (smallest..=largest).contains(&self.mask);
-        super::require(holds, "hybrid.mask", &rules::shown(self.mask), rule)
+        for (key, share) in [("hybrid.mask", Some(self.mask)), ("hybrid.mask_end", self.mask_end)] {
+            let share = share.unwrap_or(self.mask);
+            let rule = "it must be between 0.01 and 0.99";
+            super::require((0.01..=0.99).contains(&share), key, &rules::shown(share), rule)?;
+        }
+        let span = self.longest_span;
+        let rule = format!("it must be from 1 to {LONGEST_SPAN}");
+        super::require((1..=LONGEST_SPAN).contains(&span), "hybrid.longest_span", &span, rule)?;
+        rules::share("hybrid.replace", self.replace)?;
+        rules::share("hybrid.keep", self.keep)?;
+        let both = self.replace + self.keep;
+        let rule = "replace and keep together may be at most 1";
+        super::require(both <= 1.0, "hybrid", &rules::shown(both), rule)
+    }
+
+    /// The share of the tokens that are masked where so much of the training is done, from 0 to 1.
+    pub fn mask_at(&self, done: f64) -> f64 {
+        self.mask + done * (self.mask_end.unwrap_or(self.mask) - self.mask)
     }
 }

@@ -7,7 +7,7 @@ use super::{SettingError, rules};
 
 /// What a masked model is trained to predict: hidden tokens, at their own places (BERT, Devlin et
 /// al., arXiv 1810.04805), in spans as LTG-BERT has them (Samuel et al., arXiv 2303.09859). For
-/// `architecture = "ltg-bert"` alone.
+/// `architecture = "ltg-bert"` and `"elc-bert"` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct MaskedSettings {

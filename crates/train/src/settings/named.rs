@@ -33,7 +33,7 @@ impl Named for Role {
     const NAMES: &'static [&'static str] = &names(ROLES);
 }
 
-const ROLES: [(&str, Role); 7] = [
+const ROLES: [(&str, Role); 8] = [
     ("embedding", Role::Embedding),
     ("positions", Role::Positions),
     ("token_types", Role::TokenTypes),
@@ -41,6 +41,7 @@ const ROLES: [(&str, Role); 7] = [
     ("output", Role::Output),
     ("bias", Role::Bias),
     ("norm_gain", Role::NormGain),
+    ("mixture", Role::Mixture),
 ];
 
 const fn names<T: Copy, const N: usize>(named: [(&'static str, T); N]) -> [&'static str; N] {

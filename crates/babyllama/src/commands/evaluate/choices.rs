@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eval::{BenchmarkResult, Rules, Task, ZeroShot};
+use eval::{Backend, BenchmarkResult, Method, Task, ZeroShot};
 use experiment::evaluation::choices::{self, Pairs};
 use experiment::evaluation::results::{check_data, claim_folders, keep, short_names};
 use experiment::evaluation::{LoadedModel, label, models, tokenizer};
@@ -23,7 +23,7 @@ type Items = (Vec<Task>, &'static dyn ZeroShot);
 pub fn blimp(
     args: &EvaluateArgs,
     data: &Path,
-    rules: Rules,
+    method: Method,
     output: Option<&Path>,
     device: &DeviceArgs,
 ) -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub fn blimp(
         let pairs = Pairs::read(data)?;
         Ok((pairs.tasks, pairs.benchmark))
     };
-    evaluate(args, "blimp", data, read, rules, output, device)
+    evaluate(args, "blimp", data, read, method, output, device)
 }
 
 /// Accuracy on EWoK's questions.
@@ -39,12 +39,14 @@ pub fn ewok(
     args: &EvaluateArgs,
     data: &Path,
     variant: EwokVariant,
+    backend: Backend,
     output: Option<&Path>,
     device: &DeviceArgs,
 ) -> anyhow::Result<()> {
     let benchmark = variant.benchmark();
     let read = || Ok((benchmark.read(data)?, benchmark));
-    evaluate(args, "ewok", data, read, Rules::default(), output, device)
+    let method = Method { backend, ..Method::default() };
+    evaluate(args, "ewok", data, read, method, output, device)
 }
 
 /// Scores all models, prints their table and writes the files; `key` is that of the scores in JSON.
@@ -53,7 +55,7 @@ fn evaluate(
     key: &str,
     data: &Path,
     read: impl FnOnce() -> anyhow::Result<Items>,
-    rules: Rules,
+    method: Method,
     output: Option<&Path>,
     device: &DeviceArgs,
 ) -> anyhow::Result<()> {
@@ -76,8 +78,9 @@ fn evaluate(
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());
         let (models, tokenizer) = (models(group), &tokenizer);
-        let outcome = choices::score(&models, benchmark, &tasks, rules, tokenizer, place, &console)
-            .or_abandoned()?;
+        let outcome =
+            choices::score(&models, benchmark, &tasks, method, tokenizer, place, &console)
+                .or_abandoned()?;
         anyhow::Ok((label, outcome))
     };
     let outcomes =

@@ -155,12 +155,32 @@ fn what_is_missing_or_too_much_is_named() {
     for other in ["opt", "roberta"] {
         let message = section(&GPT2.replace("gpt2", other)).unwrap_err();
         assert!(
-            message.contains("one of `gpt2`, `gptj`, `llama`, `ltg-bert`, `qwen3`, `switch`, `t5`"),
+            message.contains(
+                "one of `elc-bert`, `gpt-bert`, `gpt2`, `gptj`, `llama`, `ltg-bert`, `qwen3`, \
+                 `switch`, `t5`"
+            ),
             "{message}"
         );
     }
     let both = section("from = 'models/a'\nnum_layers = 2").unwrap_err();
     assert!(both.contains("`from`") && both.contains("`num_layers`"), "{both}");
+}
+
+#[test]
+fn elc_bert_and_gpt_bert_take_the_family_defaults() {
+    let of = |name: &str, more: &str| {
+        let text = GPT2.replace("gpt2", name);
+        shape(&format!("intermediate_size = 96\n{more}{text}")).config(1000)
+    };
+    let elc = of("elc-bert", "");
+    assert_eq!((elc.elc_variant, elc.position_heads), (Some(ElcVariant::Base), None));
+    let zero = of("elc-bert", "elc_variant = 'zero'\n");
+    assert_eq!(zero.elc_variant, Some(ElcVariant::Zero));
+    let gpt_bert = of("gpt-bert", "");
+    assert_eq!((gpt_bert.norm_epsilon, gpt_bert.position_buckets), (1e-5, Some(32)));
+    assert!(gpt_bert.tie_word_embeddings && gpt_bert.elc_variant.is_none());
+    assert!((gpt_bert.initializer_range - 0.079_057).abs() < 1e-6);
+    [elc, zero, gpt_bert].iter().for_each(|config| config.validate().unwrap());
 }
 
 #[test]
@@ -170,6 +190,10 @@ fn sections_survive_writing_and_reading() {
         "from = 'models/a'",
         &format!("head_dim = 6\nrotary_dim = 4\n{}", GPT2.replace("gpt2", "gptj")),
         &GPT2.replace("gpt2", "switch"),
+        &format!(
+            "elc_variant = 'zero'\nintermediate_size = 96\n{}",
+            GPT2.replace("gpt2", "elc-bert")
+        ),
         &GPT2.replace("gpt2", "t5"),
         &format!("feed_forward = 'gated_gelu'\n{}", GPT2.replace("gpt2", "t5")),
         &format!(

@@ -125,8 +125,8 @@ fn faults_name_file_line_key_and_the_nearest_name() {
     );
     assert_eq!(
         message("'llama'", "'lama'"),
-        "trial.toml:10: `models.student.architecture` cannot be \"lama\"; choices: gpt2, gptj, \
-         llama, ltg-bert, qwen3, switch, t5"
+        "trial.toml:10: `models.student.architecture` cannot be \"lama\"; choices: elc-bert, \
+         gpt-bert, gpt2, gptj, llama, ltg-bert, qwen3, switch, t5"
     );
     assert_eq!(
         message("teachers = ['small']", ""),

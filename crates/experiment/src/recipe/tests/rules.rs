@@ -141,7 +141,7 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
         (
             "groups=[{role='weight'}]",
             "`models.student.train.groups[0].role` cannot be \"weight\"; choices: embedding, \
-             positions, token_types, matrix, output, bias, norm_gain",
+             positions, token_types, matrix, output, bias, norm_gain, mixture",
         ),
     ] {
         assert_eq!(refusal(&format!("student.train.{text}")), problem);
