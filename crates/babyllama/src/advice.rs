@@ -219,7 +219,6 @@ pub fn on_model(error: &ModelError) -> &'static str {
              `evaluate blimp`, `evaluate ewok` and `finetune`"
         }
         ModelError::EncoderOnly { .. } => "take the folder of the whole model, with its decoder",
-        ModelError::NeedsCpu { .. } => "give --device cpu, or take a model of another family",
         ModelError::TooLong { .. } => "shorten the text, or take a model with more positions",
         _ => MEND,
     }

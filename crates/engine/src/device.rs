@@ -110,17 +110,6 @@ pub trait Device:
         0
     }
 
-    /// Whether it has the kernels of layers of experts.
-    fn computes_experts(&self) -> bool {
-        true
-    }
-
-    /// Whether it has the kernels of relative attention, of attention with a bias of distances, and
-    /// of GeGLU, pooling and scaling, which their models have too.
-    fn computes_relative_attention(&self) -> bool {
-        true
-    }
-
     /// How its kernels were launched so far; none where they are plain calls.
     fn launch_stats(&self) -> Option<LaunchStats> {
         None

@@ -131,14 +131,6 @@ impl Device for Profiler {
         self.device.independent_rows(columns)
     }
 
-    fn computes_experts(&self) -> bool {
-        self.device.computes_experts()
-    }
-
-    fn computes_relative_attention(&self) -> bool {
-        self.device.computes_relative_attention()
-    }
-
     fn launch_stats(&self) -> Option<LaunchStats> {
         self.device.launch_stats()
     }

@@ -12,16 +12,6 @@ mod common;
 
 pub(crate) use common::test_device as device;
 
-/// Whether the device that tests run on has the kernels of layers of experts.
-pub(crate) fn computes_experts() -> bool {
-    device().computes_experts()
-}
-
-/// Whether it has those of relative attention and GeGLU.
-pub(crate) fn computes_relative_attention() -> bool {
-    device().computes_relative_attention()
-}
-
 /// Reproducible values of unit variance.
 pub(crate) fn random(seed: u64, count: usize) -> Vec<f32> {
     let rng = Rng::new(seed, "test values").at(count as u64);

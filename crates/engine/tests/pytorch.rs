@@ -246,9 +246,6 @@ fn divergences_of_ensembles() {
 #[test]
 fn a_sparse_layer_of_switch_transformers() {
     let device: Arc<dyn Device> = common::test_device();
-    if !device.computes_experts() {
-        return;
-    }
     let values = |name: &str| fixture_of("switch_layer", name).1;
     let close = |name: &str, found: &[f32]| {
         assert_values_close(name, found, &values(name), 2e-5);

@@ -14,7 +14,7 @@ use crate::error::ModelError;
 use crate::families::ModelConfig;
 use crate::head::Head;
 use crate::initialise::normal;
-use crate::model::{Model, check_device};
+use crate::model::Model;
 
 /// A classifier on a device.
 pub struct Classifier {
@@ -41,7 +41,6 @@ impl Classifier {
         device: &Arc<dyn Device>,
     ) -> Result<Self, ModelError> {
         let (layout, backbone, head) = Self::parts(&config, &labels)?;
-        check_device(&config, &**device)?;
         let parameters = Model::allocate(layout, device)?;
         Ok(Self { config, labels, backbone, head, parameters })
     }

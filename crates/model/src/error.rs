@@ -74,11 +74,6 @@ pub enum ModelError {
     Config { key: &'static str, problem: String },
     #[error("the model's {parameters} parameters do not fit into memory")]
     TooLarge { parameters: usize },
-    #[error(
-        "{family} is computed on the CPU only, where there are kernels of {what}; \
-     the device is {device}"
-    )]
-    NeedsCpu { family: &'static str, what: &'static str, device: String },
     #[error("the classifier's {problem}")]
     Labels { problem: String },
     #[error("the model has no token that begins a text, and the prompt is empty")]

@@ -21,22 +21,6 @@ pub(crate) fn decoder_with_layout(config: &ModelConfig) -> (Box<dyn Decoder>, La
     (decoder, layout)
 }
 
-/// Checks that a device has the kernels of a model.
-///
-/// # Errors
-/// When the model has experts or relative attention, and the device does not compute them.
-pub fn check_device(config: &ModelConfig, device: &dyn Device) -> Result<(), ModelError> {
-    let family = config.architecture;
-    let what = if config.experts.is_some() && !device.computes_experts() {
-        "layers of experts"
-    } else if family.has_position_buckets() && !device.computes_relative_attention() {
-        "relative attention"
-    } else {
-        return Ok(());
-    };
-    Err(ModelError::NeedsCpu { family: family.title(), what, device: device.name() })
-}
-
 /// A language model on a device.
 pub struct Model {
     config: ModelConfig,
@@ -51,7 +35,6 @@ impl Model {
     /// When the configuration is impossible, or the parameters do not fit into memory.
     pub fn zeros(config: ModelConfig, device: &Arc<dyn Device>) -> Result<Self, ModelError> {
         config.validate()?;
-        check_device(&config, &**device)?;
         let (decoder, layout) = decoder_with_layout(&config);
         Ok(Self { config, decoder, parameters: Self::allocate(layout, device)? })
     }

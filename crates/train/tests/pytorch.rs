@@ -40,12 +40,6 @@ const MODELS: [&str; 13] = [
     "switch-llama-step",
 ];
 
-/// Those of which the device has the kernels.
-fn models() -> impl Iterator<Item = &'static str> {
-    let is_computed = |name: &&str| !name.starts_with("switch") || test_device().computes_experts();
-    MODELS.into_iter().filter(is_computed)
-}
-
 /// [`common::compare_segments`] of a language model.
 fn compare_segments(
     model: &Model,
@@ -60,7 +54,7 @@ fn compare_segments(
 
 #[test]
 fn logits_and_hidden_states() {
-    for name in models() {
+    for name in MODELS {
         let (model, expected) = (load(name), Fixture::expected(name));
         let hidden = model.hidden_states(&Batch::from_sequences(expected.ids("ids").chunks(11)));
         assert_close(
@@ -127,7 +121,7 @@ fn shards_hold_the_same_model() {
 
 #[test]
 fn loss_gradients_and_ten_steps() {
-    for name in models() {
+    for name in MODELS {
         let expected = Fixture::expected(name);
         let settings = TrainSettings { weight_decay: 0.1, ..TrainSettings::default() };
         let mut trainer = Trainer::new(load(name), &settings, 0, None);

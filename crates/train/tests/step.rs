@@ -30,11 +30,6 @@ fn config(architecture: Architecture, dropout: f32) -> ModelConfig {
     }
 }
 
-/// Whether the device that tests run on has the kernels of a case's model.
-fn is_computed(architecture: Architecture) -> bool {
-    !architecture.has_experts() || test_device().computes_experts()
-}
-
 fn trainer(
     device: &Arc<dyn Device>,
     architecture: Architecture,
@@ -78,7 +73,7 @@ const CASES: [(Architecture, bool); 7] = [
 
 #[test]
 fn nothing_is_allocated_after_the_first_step() {
-    for (architecture, distilled) in CASES.into_iter().filter(|case| is_computed(case.0)) {
+    for (architecture, distilled) in CASES {
         let device: Arc<dyn Device> = test_device();
         let mut trainer = trainer(&device, architecture, 0.1, distilled);
         trainer.step(&batches(1, 4), 1, 1e-3).unwrap();
@@ -109,7 +104,7 @@ fn weights(threads: usize, architecture: Architecture, distilled: bool) -> Vec<u
 
 #[test]
 fn thread_count_does_not_change_a_bit() {
-    for (architecture, distilled) in CASES.into_iter().filter(|case| is_computed(case.0)) {
+    for (architecture, distilled) in CASES {
         let alone = weights(1, architecture, distilled);
         for threads in [2, 3, 7] {
             assert!(
@@ -122,7 +117,7 @@ fn thread_count_does_not_change_a_bit() {
 
 #[test]
 fn a_split_batch_gives_the_same_losses() {
-    for (architecture, distilled) in CASES.into_iter().filter(|case| is_computed(case.0)) {
+    for (architecture, distilled) in CASES {
         let device: Arc<dyn Device> = test_device();
         for size in [1, 3] {
             let mut whole = trainer(&device, architecture, 0.1, distilled);
@@ -155,7 +150,7 @@ fn step_flops(architecture: Architecture, distilled: bool, lengths: [usize; 2]) 
 
 #[test]
 fn a_profiler_counts_every_product_and_changes_no_bit() {
-    for (architecture, distilled) in CASES.into_iter().filter(|case| is_computed(case.0)) {
+    for (architecture, distilled) in CASES {
         let plain: Arc<dyn Device> = test_device();
         let profiler = Arc::new(Profiler::new(test_device()));
         let watched: Arc<dyn Device> = profiler.clone();

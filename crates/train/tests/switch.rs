@@ -89,9 +89,6 @@ fn by_dense_name(model: &Model) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn one_expert_of_factor_one_trains_as_the_dense_model_to_the_bit() {
-    if !test_device().computes_experts() {
-        return;
-    }
     let one = Experts {
         num_experts: 1,
         capacity: Capacity::Factor(1.0),
@@ -136,9 +133,6 @@ fn largest_router_gradient(trainer: &Trainer) -> f32 {
 
 #[test]
 fn no_bit_depends_on_threads_and_no_memory_is_requested_after_the_first_step() {
-    if !test_device().computes_experts() {
-        return;
-    }
     for (architecture, _) in BODIES {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -161,9 +155,6 @@ fn no_bit_depends_on_threads_and_no_memory_is_requested_after_the_first_step() {
 
 #[test]
 fn a_split_batch_gives_the_same_losses_and_gradient() {
-    if !test_device().computes_experts() {
-        return;
-    }
     for (architecture, _) in BODIES {
         let step = |size| {
             let mut trainer = trainer(model(architecture, Some(experts())), Objective::NextToken);
@@ -185,9 +176,6 @@ fn a_split_batch_gives_the_same_losses_and_gradient() {
 /// them out.
 #[test]
 fn the_routers_losses_are_part_of_the_objective() {
-    if !test_device().computes_experts() {
-        return;
-    }
     let step = |z_loss, balance_loss, objective| -> StepLoss {
         let weighted = Experts { z_loss, balance_loss, ..experts() };
         let mut trainer = trainer(model(Architecture::SWITCH_LLAMA, Some(weighted)), objective);
@@ -215,9 +203,6 @@ fn the_routers_losses_are_part_of_the_objective() {
 /// Training lowers both losses where they weigh enough.
 #[test]
 fn routers_learn_to_balance() {
-    if !test_device().computes_experts() {
-        return;
-    }
     let heavy = Experts { z_loss: 1.0, balance_loss: 10.0, ..experts() };
     let mut trainer = trainer(model(Architecture::SWITCH_GPT2, Some(heavy)), Objective::NextToken);
     let extra = |found: StepLoss| found.loss - found.cross_entropy;
@@ -230,9 +215,6 @@ fn routers_learn_to_balance() {
 /// A teacher has no capacity: what it gives does not depend on the one that it was trained with.
 #[test]
 fn a_teacher_drops_no_token() {
-    if !test_device().computes_experts() {
-        return;
-    }
     let divergence = |capacity| {
         let teacher = model(Architecture::SWITCH_GPT2, Some(Experts { capacity, ..experts() }));
         let settings = DistillSettings::new(Vec::new());

@@ -162,6 +162,23 @@ impl Workspace {
         }
     }
 
+    /// Trains and scores the model `first` of a recipe for a few steps on the CPU and on a GPU, and
+    /// insists on the same losses but for rounding.
+    pub fn assert_a_gpu_trains_as_the_cpu(&self, recipe: &str) {
+        let losses = |output: &str, device: &str| -> Vec<f64> {
+            let steps = "--only first --set defaults.train.max_steps=4 --precision f32";
+            let line = format!("run {recipe} --output runs/{output} {steps} --device {device}");
+            self.babyllama(&line).done();
+            let records = self.metrics(&format!("runs/{output}/models/first"));
+            records.iter().filter_map(|record| record["loss"].as_f64()).collect()
+        };
+        let (expected, found) = (losses("cpu", "cpu"), losses("gpu", "cuda"));
+        assert!(expected.len() == 4 && found.len() == 4, "{expected:?} {found:?}");
+        for (expected, found) in expected.iter().zip(&found) {
+            assert!((found / expected - 1.0).abs() < 1e-4, "{found} instead of {expected}");
+        }
+    }
+
     /// The trained weights in a folder.
     pub fn weights(&self, inside: &str) -> Vec<u8> {
         self.bytes(&format!("{inside}/model.safetensors"))

@@ -298,31 +298,6 @@ fn folders_that_lack_an_expert_or_route_to_several_are_refused() {
 /// By `LD_LIBRARY_PATH` on the emulator.
 #[test]
 #[ignore = "needs a GPU or the emulator"]
-fn a_gpu_refuses_experts_before_anything_is_made() {
-    let workspace = workspace();
-    workspace.babyllama("run experts.toml --only first --output runs/cpu").done();
-    let own = folder("runs/cpu", "first") + "/final";
-    write_task(&workspace, 4);
-    // A teacher with experts counts, also where it is a folder.
-    let taught = RECIPE.split("[models.first]").next().unwrap().to_owned()
-        + "[models.alone]\narchitecture = \"gpt2\"\n[models.student]\narchitecture = \"gpt2\"\n"
-        + &format!("[models.student.distill]\nteachers = [\"{own}\"]\n");
-    workspace.write("taught.toml", taught);
-    let tokens = "--tokens runs/cpu/tokens/train.bin --output made";
-    for line in [
-        "run experts.toml --output runs/gpu".to_owned(),
-        "run taught.toml --output runs/gpu".to_owned(),
-        format!("pretrain --config experts.toml --model first {tokens}"),
-        "bench train --config experts.toml --model first".to_owned(),
-        format!("evaluate blimp {own} --data pairs"),
-        format!("evaluate loss {own} --data text"),
-        format!("generate {own} --prompt The"),
-        format!("finetune {own} --data data --output tuned"),
-    ] {
-        let refusal = workspace.babyllama(&format!("{line} --device cuda")).refused(1);
-        let names = "is computed on the CPU only";
-        assert!(refusal.cause.contains(names), "{line}: {}", refusal.cause);
-        refusal.advises("--device cpu");
-    }
-    assert_eq!(workspace.names("runs"), ["cpu"]);
+fn a_gpu_trains_and_scores_experts_as_the_cpu_does() {
+    workspace().assert_a_gpu_trains_as_the_cpu("experts.toml");
 }

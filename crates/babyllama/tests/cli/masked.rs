@@ -260,18 +260,6 @@ fn a_folder_that_states_no_line_of_code_is_told_by_a_paragraph() {
 /// By `LD_LIBRARY_PATH` on the emulator.
 #[test]
 #[ignore = "needs a GPU or the emulator"]
-fn a_gpu_refuses_relative_attention_before_anything_is_made() {
-    let workspace = workspace();
-    workspace.babyllama("run masked.toml --only first --output runs/cpu").done();
-    let own = "runs/cpu/models/first/final";
-    for line in [
-        "run masked.toml --output runs/gpu".to_owned(),
-        format!("evaluate blimp {own} --data pairs"),
-    ] {
-        let refusal = workspace.babyllama(&format!("{line} --device cuda")).refused(1);
-        let names = "is computed on the CPU only";
-        assert!(refusal.cause.contains(names), "{line}: {}", refusal.cause);
-        refusal.advises("--device cpu");
-    }
-    assert_eq!(workspace.names("runs"), ["cpu"]);
+fn a_gpu_trains_and_scores_masked_models_as_the_cpu_does() {
+    workspace().assert_a_gpu_trains_as_the_cpu("masked.toml");
 }

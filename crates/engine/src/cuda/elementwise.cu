@@ -1,4 +1,4 @@
-// Operations on values one by one. SwiGLU and dropout, which look at rows, have a block for each.
+// Operations on values one by one. SwiGLU, GeGLU and dropout, which look at rows, have a block for each.
 
 template <int W> __device__ void convert_values(Values from_values, Values to, u64 count) {
     for (u64 i = thread_index() * W; i < count; i += thread_count() * W) store<W>(to, i, load<W>(from_values, i));
@@ -31,6 +31,19 @@ extern "C" __global__ void add(Values from_values, Values to, u64 count, u32 wid
         add_all<4>(from_values, to, count);
     } else {
         add_all<1>(from_values, to, count);
+    }
+}
+
+// output = factor * input.
+extern "C" __global__ void scale(Values input, float factor, Values output, u64 count) {
+    for (u64 i = thread_index(); i < count; i += thread_count()) store_one(output, i, factor * load_one(input, i));
+}
+
+// output (+)= first * second.
+extern "C" __global__ void multiply(Values first, Values second, Values output, u64 count, u32 accumulate) {
+    for (u64 i = thread_index(); i < count; i += thread_count()) {
+        float product = load_one(first, i) * load_one(second, i);
+        store_one(output, i, accumulate ? load_one(output, i) + product : product);
     }
 }
 
@@ -138,6 +151,24 @@ extern "C" __global__ void swiglu_gradient(Values d_output, Values gate_up, Valu
         swiglu_row_gradient<4>(d_output, gate_up, d_gate_up, width);
     } else {
         swiglu_row_gradient<1>(d_output, gate_up, d_gate_up, width);
+    }
+}
+
+// ---- GeGLU: rows of `2 * width`, up then gate. A block takes a row.
+
+extern "C" __global__ void geglu(Values up_gate, Values output, u32 width) {
+    u64 row = blockIdx.x, in = row * 2 * width, out = row * width;
+    for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
+        store_one(output, out + i, load_one(up_gate, in + i) * activate(GELU, load_one(up_gate, in + width + i)));
+    }
+}
+
+extern "C" __global__ void geglu_gradient(Values d_output, Values up_gate, Values d_up_gate, u32 width) {
+    u64 row = blockIdx.x, in = row * 2 * width, out = row * width;
+    for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
+        float dy = load_one(d_output, out + i), up = load_one(up_gate, in + i), gate = load_one(up_gate, in + width + i);
+        store_one(d_up_gate, in + i, dy * activate(GELU, gate));
+        store_one(d_up_gate, in + width + i, dy * up * slope(GELU, gate));
     }
 }
 

@@ -1,12 +1,15 @@
-//! Operations on values one by one: converting, adding, activations, SwiGLU, dropout.
+//! Operations on values one by one: converting, adding, activations, SwiGLU, GeGLU, dropout.
 
 use super::Cuda;
 use super::kernels::{BLOCK, ELEMENTWISE, Launch, Mask};
 use super::memory::{Values, dense, wide};
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::exact_gelu::ExactGeluKernels;
+use crate::ops::geglu::GegluKernels;
 use crate::ops::gelu::GeluKernels;
+use crate::ops::multiply::MultiplyKernels;
 use crate::ops::relu::ReluKernels;
+use crate::ops::scale::ScaleKernels;
 use crate::ops::swiglu::SwigluKernels;
 use crate::ops::tanh::TanhKernels;
 use crate::tape::DropoutMask;
@@ -160,6 +163,50 @@ impl SwigluKernels for Cuda {
         // Safety: `swiglu_gradient(d_output, gate_up, d_gate_up, width, wide)`, a block for each
         // row.
         unsafe { launch.run(rows, threads(width)) }
+    }
+}
+
+impl MultiplyKernels for Cuda {
+    fn multiply(
+        &self,
+        first: View<'_>,
+        second: View<'_>,
+        mut output: ViewMut<'_>,
+        accumulate: bool,
+    ) {
+        let count = first.rows * first.columns;
+        let launch = self.elementwise("multiply").with(dense(first)).with(dense(second));
+        let launch = launch.with(self.values_mut(&mut output)).with(count as u64);
+        // Safety: `multiply(first, second, output, count, accumulate)`; all hold `count` values.
+        unsafe { launch.with(accumulate as u32).run(blocks(count), BLOCK) }
+    }
+}
+
+impl ScaleKernels for Cuda {
+    fn scale(&self, input: View<'_>, factor: f32, mut output: ViewMut<'_>) {
+        let count = input.rows * input.columns;
+        let launch = self.elementwise("scale").with(dense(input)).with(factor);
+        let launch = launch.with(self.values_mut(&mut output)).with(count as u64);
+        // Safety: `scale(input, factor, output, count)`; both hold `count` values.
+        unsafe { launch.run(blocks(count), BLOCK) }
+    }
+}
+
+impl GegluKernels for Cuda {
+    fn geglu(&self, up_gate: View<'_>, mut output: ViewMut<'_>) {
+        let (rows, width) = (output.rows, output.columns);
+        let launch =
+            self.elementwise("geglu").with(dense(up_gate)).with(self.values_mut(&mut output));
+        // Safety: `geglu(up_gate, output, width)`, a block for each row.
+        unsafe { launch.with(width as u32).run(rows, threads(4 * width)) }
+    }
+
+    fn geglu_gradient(&self, d_output: View<'_>, up_gate: View<'_>, mut d_up_gate: ViewMut<'_>) {
+        let (rows, width) = (d_output.rows, d_output.columns);
+        let launch = self.elementwise("geglu_gradient").with(dense(d_output)).with(dense(up_gate));
+        let launch = launch.with(self.values_mut(&mut d_up_gate)).with(width as u32);
+        // Safety: `geglu_gradient(d_output, up_gate, d_up_gate, width)`, a block for each row.
+        unsafe { launch.run(rows, threads(4 * width)) }
     }
 }
 

@@ -1,62 +1,50 @@
-//! Layers of experts, for which there are no kernels on a GPU yet: models with experts are refused
-//! before they get here ([`Device::computes_experts`](crate::Device::computes_experts)).
+//! Layers of experts: what is around their products.
 
 use super::Cuda;
-use crate::Device;
-use crate::fault::{Fault, raise};
+use super::elementwise::threads;
+use super::kernels::EXPERTS;
+use super::memory::{Values, dense};
 use crate::ops::experts::ExpertKernels;
-use crate::ops::router::RouterKernels;
-use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
-
-impl Cuda {
-    fn refuse_experts(&self) -> ! {
-        raise(Fault::Unsupported {
-            device: self.name(),
-            what: "layers of experts are computed on the CPU only".to_owned(),
-        })
-    }
-}
-
-impl RouterKernels for Cuda {
-    fn router(&self, _: View<'_>, _: View<'_>, _: ViewMut<'_>) {
-        self.refuse_experts()
-    }
-
-    fn router_input_gradient(&self, _: View<'_>, _: View<'_>, _: ViewMut<'_>, _: bool) {
-        self.refuse_experts()
-    }
-
-    fn router_weight_gradient(&self, _: View<'_>, _: View<'_>, _: ViewMut<'_>) {
-        self.refuse_experts()
-    }
-
-    fn jitter(&self, _: View<'_>, _: DropoutMask, _: ViewMut<'_>, _: bool) {
-        self.refuse_experts()
-    }
-}
 
 impl ExpertKernels for Cuda {
     fn combine_experts(
         &self,
-        _: View<'_>,
-        _: &[u32],
-        _: &[f32],
-        _: Option<View<'_>>,
-        _: ViewMut<'_>,
+        outputs: View<'_>,
+        places: &[u32],
+        gates: &[f32],
+        residual: Option<View<'_>>,
+        mut output: ViewMut<'_>,
     ) {
-        self.refuse_experts()
+        let (rows, columns) = (output.rows, output.columns);
+        let (places, gates) = (self.upload(places), self.upload(gates));
+        let launch = self.kernels.get(EXPERTS, "combine_experts").with(dense(outputs));
+        let launch = launch.with(places.pointer()).with(gates.pointer());
+        let launch = launch.with(residual.map_or(Values::full(0), dense));
+        let launch = launch.with(self.values_mut(&mut output)).with(columns as u32);
+        // Safety: `combine_experts(outputs, places, gates, residual, output, columns)`, a block for
+        // each token.
+        unsafe { launch.run(rows, threads(4 * columns)) }
     }
 
     fn combine_experts_gradient(
         &self,
-        _: View<'_>,
-        _: View<'_>,
-        _: &[u32],
-        _: &[f32],
-        _: ViewMut<'_>,
-        _: &mut [f32],
+        d_output: View<'_>,
+        outputs: View<'_>,
+        order: &[u32],
+        gates: &[f32],
+        mut d_outputs: ViewMut<'_>,
+        d_gates: &mut [f32],
     ) {
-        self.refuse_experts()
+        let (places, columns) = (order.len(), outputs.columns);
+        let (order, gates) = (self.upload(order), self.upload(gates));
+        let found = self.scratch_bytes(size_of_val(d_gates));
+        let launch = self.kernels.get(EXPERTS, "combine_experts_gradient").with(dense(d_output));
+        let launch = launch.with(dense(outputs)).with(order.pointer()).with(gates.pointer());
+        let launch = launch.with(self.values_mut(&mut d_outputs)).with(found.pointer());
+        // Safety: `combine_experts_gradient(d_output, outputs, order, gates, d_outputs, d_gates,
+        // columns)`, a block for each place.
+        unsafe { launch.with(columns as u32).run(places, threads(4 * columns)) }
+        self.fetch(found.pointer(), d_gates);
     }
 }

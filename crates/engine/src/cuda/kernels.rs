@@ -31,11 +31,11 @@ pub struct Source {
 
 /// The sources by their files' names, and those of what some of them share.
 macro_rules! sources {
-    ($($name:ident = $file:literal $(after $shared:literal)?),* $(,)?) => {
+    ($($name:ident = $file:literal $(after $($shared:literal)and+)?),* $(,)?) => {
         $(pub(super) const $name: Source = Source {
             file: $file,
             text: include_str!($file),
-            shared: concat!($("\n#line 1 \"", $shared, "\"\n", include_str!($shared))?),
+            shared: concat!($($("\n#line 1 \"", $shared, "\"\n", include_str!($shared)),+)?),
         };)*
 
         /// All sources.
@@ -46,19 +46,27 @@ macro_rules! sources {
 }
 
 sources! {
-    ATTENTION = "attention.cu" after "attention.cuh",
+    ATTENTION = "attention.cu" after "attention.cuh" and "attention_general.cuh",
     ATTENTION_BF16 = "attention_bf16.cu" after "attention.cuh",
+    ATTENTION_POOLING = "attention_pooling.cu",
+    BIASED_ATTENTION = "biased_attention.cu"
+        after "attention.cuh" and "attention_general.cuh" and "attention_buckets.cuh",
     DISTILLATION_LOSS = "distillation_loss.cu" after "softmax.cuh",
     ELEMENTWISE = "elementwise.cu",
     EMBED = "embed.cu",
+    EXPERTS = "experts.cu",
     ENSEMBLE = "ensemble.cu" after "softmax.cuh",
     HEAD_NORM = "head_norm.cu",
     LANGUAGE_MODEL_LOSS = "language_model_loss.cu" after "softmax.cuh",
     LINEAR = "linear.cu",
+    MIXTURE = "mixture.cu",
     NORM = "norm.cu",
     OPTIMIZER = "optimizer.cu",
     ORTHOGONAL = "orthogonal.cu",
     OUTPUT_LAYER = "output_layer.cu",
+    RELATIVE_ATTENTION = "relative_attention.cu"
+        after "attention.cuh" and "attention_general.cuh" and "attention_buckets.cuh",
+    ROUTER = "router.cu",
     TEACHER_SAMPLES = "teacher_samples.cu" after "softmax.cuh",
 }
 

@@ -173,6 +173,11 @@ impl Values {
         Self { pointer: self.pointer + (count * self.bytes_each()) as u64, ..self }
     }
 
+    /// As the two words of a kernel's table.
+    pub(super) fn words(self) -> [u64; 2] {
+        [self.pointer, self.compact]
+    }
+
     pub(super) fn bytes_each(self) -> usize {
         if self.is_compact() { 2 } else { 4 }
     }

@@ -10,6 +10,7 @@
 //! at once, since its next use comes later in the stream.
 
 mod attention;
+mod attention_pooling;
 mod blend;
 mod command;
 mod context;
@@ -24,6 +25,7 @@ mod kernels;
 mod language_model_loss;
 mod linear;
 mod memory;
+mod mixture;
 mod multiplication;
 mod norm;
 mod optimizer;
@@ -33,7 +35,7 @@ mod product;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
-mod relative_attention;
+mod router;
 mod sam;
 mod staging;
 mod tables;
@@ -122,14 +124,6 @@ impl Device for Cuda {
 
     fn rows_of_logits(&self, vocab: usize) -> usize {
         output_layer::rows_of_logits(vocab)
-    }
-
-    fn computes_experts(&self) -> bool {
-        false
-    }
-
-    fn computes_relative_attention(&self) -> bool {
-        false
     }
 
     fn launch_stats(&self) -> Option<LaunchStats> {

@@ -9,7 +9,7 @@ use bytemuck::Pod;
 use super::Cuda;
 use super::memory::Allocation;
 
-/// Tables that are kept. A call needs at most two, and the models of a step a few more.
+/// Tables that are kept. A call needs at most four, and the models of a step a few more.
 const MOST: usize = 16;
 
 /// The tables on the GPU.

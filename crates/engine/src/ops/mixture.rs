@@ -106,7 +106,7 @@ mod tests {
     use crate::device::{Arithmetic, Device};
     use crate::params::{Layout, Parameters, Role};
     use crate::tensor::{Precision, Shape, Tensor};
-    use crate::testing::{Check, assert_close, computes_relative_attention, random};
+    use crate::testing::{Check, assert_close, random};
 
     /// Rows, channels and states: odd ones, one row, one state, and more than one task's values.
     const SHAPES: [(usize, usize, usize); 5] =
@@ -131,9 +131,6 @@ mod tests {
 
     #[test]
     fn matches_the_reference_and_finite_differences() {
-        if !computes_relative_attention() {
-            return;
-        }
         for (rows, columns, states) in SHAPES {
             for by_softmax in [false, true] {
                 let (layout, mixture) = mixture(states, by_softmax);
@@ -153,9 +150,6 @@ mod tests {
 
     #[test]
     fn a_state_with_other_uses_gets_all_gradients() {
-        if !computes_relative_attention() {
-            return;
-        }
         let (mut layout, first) = mixture(2, false);
         let weights = layout.add("more", 1, 3, Role::Mixture);
         let second = Mixture { weights, by_softmax: true };

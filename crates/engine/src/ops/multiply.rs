@@ -60,13 +60,10 @@ mod tests {
     use crate::device::{Arithmetic, Device};
     use crate::params::{Layout, Parameters};
     use crate::tensor::Tensor;
-    use crate::testing::{Check, assert_close, computes_relative_attention, random};
+    use crate::testing::{Check, assert_close, random};
 
     #[test]
     fn matches_the_formula_and_finite_differences() {
-        if !computes_relative_attention() {
-            return;
-        }
         for (rows, columns) in [(1, 1), (3, 17), (130, 129)] {
             let mut check = Check::new(Layout::default(), &[(rows, columns); 2]);
             let forward = |tape: &mut Tape, inputs: &[Var]| {

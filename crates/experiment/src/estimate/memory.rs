@@ -70,7 +70,11 @@ impl TrainingMemory {
             blocks: 1 + if has_logits { teachers.len() } else { 0 },
             model: (state + copy) * weights(config),
             teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
-            per_token: own.kept.bytes(compact) + own.backward.bytes(compact) + reading + states,
+            per_token: own.kept.bytes(compact)
+                + own.backward.bytes(compact)
+                + distance_bytes(config, compact)
+                + reading
+                + states,
             vocab_size: config.vocab_size,
         }
     }
@@ -85,6 +89,17 @@ impl TrainingMemory {
     /// How many sequences of a step fit into so much memory at a time; none when not even one does.
     pub fn fits(&self, free: f64, batch_size: usize, length: usize) -> Option<usize> {
         (1..=batch_size).rev().find(|sequences| self.bytes(sequences * length) <= free)
+    }
+}
+
+/// Bytes of a token's terms of relative attention, two for each head and bucket of distances, in f32,
+/// and of their gradients, which products read.
+fn distance_bytes(config: &ModelConfig, compact: f64) -> f64 {
+    match config.position_buckets {
+        Some(size) if !config.architecture.is_encoder_decoder() => {
+            (2 * config.num_heads * (2 * size - 1)) as f64 * (4.0 + compact)
+        }
+        _ => 0.0,
     }
 }
 

@@ -227,25 +227,6 @@ fn config(section: &ModelSection, vocab_size: usize) -> Result<ModelConfig> {
     }
 }
 
-/// Refuses a recipe's models and teachers that the device has no kernels for.
-///
-/// # Errors
-/// Names the first such model and its family; also when a folder or tokenizer that the recipe
-/// names cannot be read.
-pub fn require_kernels_for_all(recipe: &Recipe, device: &dyn Device) -> Result<()> {
-    if device.computes_experts() && device.computes_relative_attention() {
-        return Ok(());
-    }
-    let vocab_size = text::vocab_size(recipe, None)?;
-    recipe.models.iter().try_for_each(|(name, section)| {
-        let teachers = section.distill.iter().flat_map(|distill| &distill.teachers);
-        let teachers = teachers.map(|name| teacher(recipe, name, vocab_size));
-        let mut read = std::iter::once(config(section, vocab_size)).chain(teachers);
-        read.try_for_each(|config| -> Result<()> { Ok(model::check_device(&config?, device)?) })
-            .within(|| format!("models.{name}"))
-    })
-}
-
 /// Refuses a recipe's models that the memory cannot hold ([`require_memory`]).
 ///
 /// # Errors

@@ -56,7 +56,7 @@ impl FinetuneSubject {
                     let special_tokens = with_end(&tokenizer)?;
                     (tokenizer, special_tokens)
                 }
-        };
+            };
         Ok(Self {
             name,
             folder: folder.to_owned(),

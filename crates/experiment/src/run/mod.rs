@@ -166,7 +166,6 @@ fn logged<T>(
 ) -> Result<T> {
     let folder = &settings.folder;
     check_caches(&recipe, folder, Some(settings.device.arithmetic()))?;
-    estimate::require_kernels_for_all(&recipe, &*settings.device)?;
     // A GPU's own memory is split while steps run.
     if settings.device.memory().is_none() {
         estimate::require_memory_for_all(&recipe)?;

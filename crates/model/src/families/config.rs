@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Architecture, ElcVariant, EncoderDecoder, Experts, GptBertNames, PositionHeads,
-};
+use super::{Architecture, ElcVariant, EncoderDecoder, Experts, GptBertNames, PositionHeads};
 use crate::error::ModelError;
 use crate::keys::Keys;
 

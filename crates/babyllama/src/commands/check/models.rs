@@ -184,12 +184,12 @@ impl Runs {
     }
 }
 
-/// A model of every family that recipes make, and students of the first of them by turns. Not of
-/// those with experts, where a route that rounding turns over is another model, nor of those that a
-/// GPU has no kernels for.
+/// A model of every family that recipes make and that predicts the next token, and students of the
+/// first of them by turns. Not of those with experts, where a route that rounding turns over is
+/// another model.
 fn cases() -> Vec<Case> {
     let is_compared = |family: &Architecture| {
-        family.is_made_by_recipes() && !family.has_experts() && !family.has_position_buckets()
+        family.is_made_by_recipes() && family.is_causal() && !family.has_experts()
     };
     let mut families: Vec<_> = Architecture::all().filter(is_compared).collect();
     families.reverse();

@@ -24,9 +24,8 @@ pub fn compare(
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     // A route that rounding turns over is another expert, so that small differences do not stay
-    // small; and a GPU has no kernels of experts, nor of relative attention.
-    let is_compared =
-        |family: &Architecture| !family.has_experts() && !family.has_position_buckets();
+    // small.
+    let is_compared = |family: &Architecture| !family.has_experts();
     for architecture in Architecture::all().filter(is_compared) {
         let name = architecture.title();
         console::note(format_args!("{name}: scores and fine-tuning"));

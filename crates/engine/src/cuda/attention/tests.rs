@@ -4,10 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::*;
+use crate::cuda::memory::Values;
+use crate::fault::Fault;
+
 use crate::cpu::Cpu;
 use crate::device::{Arithmetic, Device};
 use crate::ops::attention::Rotary;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{Precision, Shape, Tensor};
 use crate::testing::random;
 use base::rng::Rng;
 

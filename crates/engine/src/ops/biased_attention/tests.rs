@@ -2,7 +2,7 @@ use super::*;
 use crate::cpu::Cpu;
 use crate::device::{Arithmetic, Device};
 use crate::params::{Layout, Parameters};
-use crate::testing::{Check, assert_close, computes_relative_attention, random};
+use crate::testing::{Check, assert_close, random};
 
 /// Two buckets of near distances and one of far ones, on each side.
 fn bucket(distance: isize) -> usize {
@@ -114,9 +114,6 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn matches_the_reference_and_finite_differences() {
-    if !computes_relative_attention() {
-        return;
-    }
     for case in cases() {
         let mut check = Check::new(Layout::default(), &case.shapes());
         let expected = case.reference(&check.inputs);
@@ -127,9 +124,6 @@ fn matches_the_reference_and_finite_differences() {
 
 #[test]
 fn dropout_has_the_right_gradient() {
-    if !computes_relative_attention() {
-        return;
-    }
     for case in cases().into_iter().map(Case::with_dropout) {
         let mut check = Check::new(Layout::default(), &case.shapes()).with_dropout(0);
         check.gradients(|tape, inputs| case.run(tape, inputs));

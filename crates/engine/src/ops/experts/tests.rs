@@ -5,7 +5,7 @@ use crate::Spans;
 use crate::cpu::Cpu;
 use crate::device::Arithmetic;
 use crate::params::{Layout, Parameters, Role, Segment};
-use crate::testing::{Check, assert_close, computes_experts, random};
+use crate::testing::{Check, assert_close, random};
 
 /// One layer: sizes, sequences and the room of an expert.
 #[derive(Clone)]
@@ -152,9 +152,6 @@ fn reference(layer: &Layer, weights: &Weights, check: &Check) -> Vec<f32> {
 
 #[test]
 fn matches_the_reference_and_finite_differences() {
-    if !computes_experts() {
-        return;
-    }
     for layer in layers() {
         let weights = layer.weights();
         let mut check = layer.check(&weights);
@@ -206,9 +203,6 @@ fn no_bit_depends_on_the_number_of_threads() {
                 .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
     };
-    if !computes_experts() {
-        return;
-    }
     let alone = run(1);
     for threads in [2, 3, 7] {
         assert!(run(threads) == alone, "{threads} threads");
@@ -217,9 +211,6 @@ fn no_bit_depends_on_the_number_of_threads() {
 
 #[test]
 fn a_dropped_token_is_its_residual_and_learns_nothing() {
-    if !computes_experts() {
-        return;
-    }
     let layer = Layer { lengths: vec![6], count: 1, capacity: 2, ..LAYER };
     let weights = layer.weights();
     let mut check = layer.check(&weights);
@@ -233,9 +224,6 @@ fn a_dropped_token_is_its_residual_and_learns_nothing() {
 /// With dropout before the sum the gradient passes through the same mask.
 #[test]
 fn the_update_goes_through_dropout() {
-    if !computes_experts() {
-        return;
-    }
     let layer = Layer { lengths: vec![4, 5], capacity: 2, ..LAYER };
     let weights = layer.weights();
     let spans = Spans::from_lengths([4, 5]);
@@ -260,9 +248,6 @@ fn the_update_goes_through_dropout() {
 /// A layer whose only expert takes all tokens is that expert alone.
 #[test]
 fn one_expert_is_a_dense_layer() {
-    if !computes_experts() {
-        return;
-    }
     let layer = Layer { lengths: vec![9, 4], count: 1, ..LAYER };
     let weights = layer.weights();
     let mut check = layer.check(&weights);
@@ -291,9 +276,6 @@ fn a_router_of_another_layer_is_refused() {
 /// Random values that no test above has: the logits decide, not the order of experts.
 #[test]
 fn routes_are_those_of_the_largest_logits() {
-    if !computes_experts() {
-        return;
-    }
     let layer = Layer { lengths: vec![50], count: 6, ..LAYER };
     let weights = layer.weights();
     let mut check = layer.check(&weights);

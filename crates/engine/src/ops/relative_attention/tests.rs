@@ -2,7 +2,7 @@ use super::*;
 use crate::cpu::Cpu;
 use crate::device::{Arithmetic, Device};
 use crate::params::{Layout, Parameters};
-use crate::testing::{Check, assert_close, computes_relative_attention, random};
+use crate::testing::{Check, assert_close, random};
 
 /// All distances up to 3, and then two buckets on each side.
 fn bucket(distance: isize) -> usize {
@@ -89,9 +89,6 @@ fn shapes(heads: &RelativeHeads, spans: &Spans) -> [(usize, usize); 2] {
 
 #[test]
 fn matches_the_reference_and_finite_differences() {
-    if !computes_relative_attention() {
-        return;
-    }
     for (heads, spans) in cases() {
         let mut check = Check::new(Layout::default(), &shapes(&heads, &spans));
         let forward = |tape: &mut Tape, inputs: &[Var]| {
@@ -105,9 +102,6 @@ fn matches_the_reference_and_finite_differences() {
 
 #[test]
 fn dropout_has_the_right_gradient() {
-    if !computes_relative_attention() {
-        return;
-    }
     for (heads, spans) in cases() {
         let heads = RelativeHeads { heads: Heads { dropout: 0.4, ..heads.heads }, ..heads.clone() };
         let mut check = Check::new(Layout::default(), &shapes(&heads, &spans)).with_dropout(0);

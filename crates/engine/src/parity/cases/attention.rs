@@ -1,9 +1,11 @@
-//! Attention: rotary positions, groups, dropout, prefixes, caches.
+//! Attention: rotary positions, groups, dropout, prefixes, caches, buckets of distances.
 
 use std::sync::Arc;
 
-use super::{Case, compact};
+use super::{Case, compact, full};
 use crate::ops::attention::{Heads, LayerCache, Rotary};
+use crate::ops::biased_attention::{BiasedHeads, SpanPairs};
+use crate::ops::relative_attention::{DistanceBuckets, PositionColumns, RelativeHeads};
 use crate::params::Layout;
 use crate::parity::problem::{Output, Problem, random_tensor};
 use crate::spans::Spans;
@@ -28,6 +30,14 @@ pub(super) fn cases() -> Vec<Case> {
         shared(heads(2, 2, 12)),
         cached(heads(4, 2, 64)),
         cached(Heads { rotary: partly(16), ..heads(4, 4, 64) }),
+        relative((4, 64), PositionColumns::Halves, &[128, 65], 63, 0.0),
+        relative((3, 20), PositionColumns::Interleaved, &[1, 70, 33, 2], 11, 0.2),
+        relative((2, 128), PositionColumns::Halves, &[40], 63, 0.1),
+        biased((4, 64), &[128, 65], &[128, 65], Some(32)),
+        biased((3, 20), &[1, 70, 33, 2], &[1, 70, 33, 2], Some(9)),
+        biased((4, 64), &[31, 1, 60], &[40, 7, 90], None),
+        biased((2, 131), &[3, 0, 9], &[12, 2, 8], None),
+        relative((2, 131), PositionColumns::Interleaved, &[35], 127, 0.0),
     ]
 }
 
@@ -71,6 +81,73 @@ fn trained(heads: Heads, lengths: &[usize]) -> Case {
         run: Box::new(move |device| {
             problem.run(device, |tape, inputs| {
                 tape.attention(inputs[0].clone(), &spans, &positions, &heads)
+            })
+        }),
+    }
+}
+
+/// Attention both ways with buckets of distances, the last of which take all that are left.
+fn relative(
+    (num_heads, head_dim): (usize, usize),
+    columns: PositionColumns,
+    lengths: &[usize],
+    count: usize,
+    dropout: f32,
+) -> Case {
+    let far = (count / 2) as isize;
+    let bucket = move |distance: isize| (far + distance.clamp(-far, far)) as usize;
+    let both_ways =
+        Heads { rotary: None, causal: false, dropout, ..heads(num_heads, num_heads, head_dim) };
+    let relative = RelativeHeads {
+        heads: both_ways,
+        buckets: Arc::new(DistanceBuckets::new(160, count, bucket)),
+        columns,
+    };
+    let spans = Spans::from_lengths(lengths.iter().copied());
+    let query_columns = num_heads * head_dim;
+    let inputs = [compact(spans.tokens(), 3 * query_columns), compact(count, 2 * query_columns)];
+    let problem = Problem { dropout: dropout > 0.0, ..Problem::new(Layout::default(), &inputs) };
+    Case {
+        operation: "relative attention",
+        shape: format!("{}, {count} buckets, lengths {lengths:?}", describe(&relative.heads)),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| {
+                tape.relative_attention(&inputs[0], &inputs[1], &spans, &relative)
+            })
+        }),
+    }
+}
+
+/// Attention within sequences with a bias, or across to those of another list.
+fn biased(
+    (num_heads, head_dim): (usize, usize),
+    queries: &[usize],
+    keys: &[usize],
+    count: Option<usize>,
+) -> Case {
+    let buckets = count.map(|count| {
+        let far = (count / 2) as isize;
+        let bucket = move |distance: isize| (far + distance.clamp(-far, far - 1)) as usize;
+        Arc::new(DistanceBuckets::new(160, count, bucket))
+    });
+    let causal = count.is_some();
+    let of_heads =
+        Heads { rotary: None, causal, dropout: 0.1, ..heads(num_heads, num_heads, head_dim) };
+    let biased = BiasedHeads { heads: of_heads, scale: 0.125, buckets };
+    let shape = format!("{}, lengths {queries:?} and {keys:?}", describe(&of_heads));
+    let [queries, keys] =
+        [queries, keys].map(|lengths| Spans::from_lengths(lengths.iter().copied()));
+    let columns = num_heads * head_dim;
+    let mut inputs = vec![compact(queries.tokens(), columns), compact(keys.tokens(), 2 * columns)];
+    inputs.extend(count.map(|count| full(count, num_heads)));
+    let problem = Problem { dropout: true, ..Problem::new(Layout::default(), &inputs) };
+    Case {
+        operation: "attention with a bias, or across",
+        shape,
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| {
+                let pairs = SpanPairs { queries: &queries, keys: &keys };
+                tape.biased_attention(&inputs[0], &inputs[1], inputs.get(2), pairs, &biased)
             })
         }),
     }

@@ -7,9 +7,11 @@ use crate::ops::attention::Heads;
 use crate::ops::embed::Embedding;
 use crate::ops::head_norm::HeadNorm;
 use crate::ops::linear::Linear;
+use crate::ops::mixture::Mixture;
 use crate::ops::norm::Norm;
 use crate::params::{Layout, Role, Segment};
 use crate::parity::problem::{Output, Problem, random_ids, random_tensor};
+use crate::spans::Spans;
 use crate::tensor::{Precision, Tensor};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -29,7 +31,10 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(head_norm(tokens, heads));
     }
     for (tokens, width) in [(64, 128), (5, 13)] {
-        cases.extend([swiglu(tokens, width), activations(tokens, width), dropout(tokens, width)]);
+        cases.extend([swiglu(tokens, width), geglu(tokens, width)]);
+        cases.extend([activations(tokens, width), dropout(tokens, width)]);
+        cases.extend([scale(tokens, width), pooling(tokens, width), multiply(tokens, width)]);
+        cases.extend([mixture(tokens, width, false), mixture(tokens, width, true)]);
     }
     cases
 }
@@ -133,6 +138,67 @@ fn swiglu(tokens: usize, width: usize) -> Case {
         shape: format!("[{tokens}, 2 * {width}]"),
         run: Box::new(move |device| {
             problem.run(device, |tape, inputs| tape.swiglu(inputs[0].clone()))
+        }),
+    }
+}
+
+fn geglu(tokens: usize, width: usize) -> Case {
+    let problem = Problem::new(Layout::default(), &[compact(tokens, 2 * width)]);
+    Case {
+        operation: "geglu",
+        shape: format!("[{tokens}, 2 * {width}]"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.geglu(inputs[0].clone()))
+        }),
+    }
+}
+
+fn scale(tokens: usize, width: usize) -> Case {
+    let problem = Problem::new(Layout::default(), &[compact(tokens, width)]);
+    Case {
+        operation: "scale",
+        shape: format!("[{tokens}, {width}]"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.scale(&inputs[0], -0.3))
+        }),
+    }
+}
+
+fn multiply(tokens: usize, width: usize) -> Case {
+    let inputs = [compact(tokens, width), compact(tokens, width)];
+    let problem = Problem::new(Layout::default(), &inputs);
+    Case {
+        operation: "multiply",
+        shape: format!("[{tokens}, {width}]"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.multiply(inputs[0].clone(), inputs[1].clone()))
+        }),
+    }
+}
+
+fn mixture(tokens: usize, width: usize, by_softmax: bool) -> Case {
+    let mut layout = Layout::default();
+    let weights = layout.add("weights", 1, 3, Role::Mixture);
+    let problem = Problem::new(layout, &[full(tokens, width); 3]);
+    let mixture = Mixture { weights, by_softmax };
+    Case {
+        operation: if by_softmax { "mixture by softmax" } else { "mixture" },
+        shape: format!("3 of [{tokens}, {width}]"),
+        run: Box::new(move |device| {
+            problem.run(device, |tape, inputs| tape.mixture(inputs, &mixture))
+        }),
+    }
+}
+
+fn pooling(tokens: usize, width: usize) -> Case {
+    let problem = Problem::new(Layout::default(), &[full(tokens, width), full(tokens, 1)]);
+    let spans = Spans::from_lengths([1, tokens - 1]);
+    Case {
+        operation: "attention pooling",
+        shape: format!("[{tokens}, {width}] of two sequences"),
+        run: Box::new(move |device| {
+            problem
+                .run(device, |tape, inputs| tape.attention_pooling(&inputs[0], &inputs[1], &spans))
         }),
     }
 }

@@ -1,6 +1,7 @@
 //! The cases: every operation, on shapes as models have them and on odd ones.
 
 mod attention;
+mod experts;
 mod layers;
 mod losses;
 mod updates;
@@ -10,7 +11,8 @@ use crate::tensor::{Precision, Shape};
 
 /// All cases, in the order of a training step.
 pub(super) fn all() -> Vec<Case> {
-    let groups = [layers::cases(), attention::cases(), losses::cases(), updates::cases()];
+    let groups =
+        [layers::cases(), attention::cases(), experts::cases(), losses::cases(), updates::cases()];
     groups.into_iter().flatten().collect()
 }
 
