@@ -179,6 +179,24 @@ fn gradients_of_the_gated_form_are_finite_differences() {
     }
 }
 
+#[test]
+fn parameter_counts_are_those_of_both_base_models() {
+    let base = |is_gated, intermediate_size, tie_word_embeddings| ModelConfig {
+        vocab_size: 32_128,
+        hidden_size: 768,
+        intermediate_size,
+        num_layers: 12,
+        num_heads: 12,
+        num_kv_heads: 12,
+        head_dim: 64,
+        tie_word_embeddings,
+        encoder_decoder: Some(EncoderDecoder { is_gated, ..EncoderDecoder::with_layers(12) }),
+        ..Architecture::T5.defaults()
+    };
+    assert_eq!(base(false, 3072, true).parameter_count(), 222_903_552);
+    assert_eq!(base(true, 2048, false).parameter_count(), 247_577_856);
+}
+
 /// A folder as it is published, with copies of the embedding under all of their names.
 fn published(change: impl Fn(&mut Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

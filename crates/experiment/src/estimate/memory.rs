@@ -92,8 +92,8 @@ impl TrainingMemory {
     }
 }
 
-/// Bytes of a token's terms of relative attention, two for each head and bucket of distances, in f32,
-/// and of their gradients, which products read.
+/// Bytes of a token's terms of relative attention, two for each head and bucket of distances, in
+/// f32, and of their gradients, which products read.
 fn distance_bytes(config: &ModelConfig, compact: f64) -> f64 {
     match config.position_buckets {
         Some(size) if !config.architecture.is_encoder_decoder() => {
