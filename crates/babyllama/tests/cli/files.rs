@@ -263,7 +263,8 @@ fn two_sets_of_pairs_have_columns_of_their_own() {
     let table = workspace.babyllama("run small.toml").done().stdout;
     assert!(table.contains("minimal pairs, more-pairs"), "{table}");
     let page = workspace.text("runs/small/report.html");
-    assert!(page.contains("scores of a second set, minimal pairs"));
+    let sentence = "Of models with several sets of pairs: ";
+    assert!(page.contains(sentence) && page.contains("minimal pairs of more-pairs"), "{sentence}");
 }
 
 #[test]

@@ -168,8 +168,7 @@ fn figures_go_to_a_folder_of_their_own() {
     for (folder, kind, advice) in [
         ("runs/small", "what the report is about", "--figures runs/small/figures"),
         ("runs/small/models", "a part of a run", "--figures runs/small/figures"),
-        (STUDENT, "a model", "final/figures"),
-        ("runs/small/models/student", "a training", "student/figures"),
+        (STUDENT, "a part of a run", "--figures runs/small/figures"),
         ("text", "a corpus", "--figures text/figures"),
         ("pairs", "data of a benchmark", "--figures pairs/figures"),
         ("runs/sweeps/s", "a sweep", "--figures runs/sweeps/s/figures"),

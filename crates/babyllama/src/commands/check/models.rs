@@ -43,6 +43,8 @@ pub fn config(architecture: Architecture) -> ModelConfig {
         max_positions: SEQUENCE_LENGTH,
         norm_epsilon: 1e-5,
         rotary_dim: tiny.rotary_dim.map(|_| 24),
+        position_buckets: tiny.position_buckets,
+        encoder_decoder: tiny.encoder_decoder,
         ..architecture.defaults()
     }
 }

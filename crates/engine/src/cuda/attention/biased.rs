@@ -61,13 +61,12 @@ impl BiasedAttentionKernels for Cuda {
         mut output: ViewMut<'_>,
         logsumexp: Option<ViewMut<'_>>,
     ) {
-        let BiasedHeads { heads: of_heads, scale, buckets } = heads;
-        buckets.iter().for_each(|buckets| self.require_buckets(buckets));
+        let (of_heads, scale) = (&heads.heads, heads.scale);
+        heads.buckets.iter().for_each(|buckets| self.require_buckets(buckets));
         let [keys, values] = halves(keys_values, of_heads);
-        let (scale, heads_of_call) = (*scale, of_heads);
         let (stride, output) = (output.columns, self.values_mut(&mut output));
         let call =
-            Call { queries, keys, values, spans, heads: heads_of_call, scale, dropout, wide: true };
+            Call { queries, keys, values, spans, heads: of_heads, scale, dropout, wide: true };
         let mut tables = self.tables();
         let terms = bias.and_then(|bias| BiasTerms::new(bias, heads, 0, &mut tables));
         match terms {
