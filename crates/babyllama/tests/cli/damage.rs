@@ -97,6 +97,10 @@ fn a_loss_that_is_no_number_names_its_step() {
         .advises("learning_rate");
     assert_eq!(workspace.names(CHECKPOINTS), ["step-00000001"]);
     assert_eq!(workspace.names(TEACHER), [""; 0]);
+    workspace.babyllama("report runs/small --output page.html").done();
+    let page = workspace.text("page.html");
+    let lines = || page.lines().filter(|line| line.contains("class=\"missing\""));
+    assert!(lines().any(|line| line.contains("the end of the run") && line.contains("NaN")));
     workspace.babyllama("run small.toml --set teacher.train.learning_rate=1e-3").done();
 }
 

@@ -104,7 +104,7 @@ fn a_check_compares_whole_runs() {
     let finished = babyllama(&workspace, "check --only-models --steps 4 --json").done();
     let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     let rows = report["rows"].as_array().unwrap();
-    assert!(report["passed"] == true && rows.len() == 41, "{report:#}");
+    assert!(report["passed"] == true && rows.len() == 53, "{report:#}");
     for row in rows {
         assert!(row["passed"] == true && row["error"] == 0.0, "the CPU is its own equal: {row}");
     }

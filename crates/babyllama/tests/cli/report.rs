@@ -81,6 +81,13 @@ fn what_is_missing_or_damaged_is_named() {
     std::fs::remove_file(workspace.path("runs/small/stages/model-student.json")).unwrap();
     workspace.write("runs/small/models/student/metrics.jsonl", &log[..log.len() - 20]);
     missing("the last line of its log was not finished");
+    // A training by itself is known without its log.
+    for file in ["finished.json", "summary.json"] {
+        let record = workspace.bytes(&format!("runs/small/models/teacher/{file}"));
+        workspace.write(&format!("alone/{file}"), record);
+    }
+    workspace.babyllama("report alone --output alone.html").done();
+    assert!(workspace.text("alone.html").contains("curves of"));
     workspace.write("runs/small/models/teacher/summary.json", "{");
     missing("summary of teacher");
     workspace.write("runs/small/evaluation/student.json", "[]");

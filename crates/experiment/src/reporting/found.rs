@@ -21,6 +21,7 @@ use crate::run::exposure;
 use crate::run::samples::Sample;
 use crate::scored_items;
 use crate::stage::Record;
+use crate::verify::FINISHED;
 
 /// What a folder holds.
 pub(super) struct Found {
@@ -176,7 +177,7 @@ impl Found {
         let has = |name: &str| folder.join(name).exists();
         if has("recipe.toml") || has("stages") || has("models") {
             found.look_at_run();
-        } else if has("metrics.jsonl") {
+        } else if has("metrics.jsonl") || has(FINISHED) {
             found.look_at_training();
         } else {
             scores::look_at_evaluation(&mut found);
@@ -319,6 +320,7 @@ impl Found {
                     let why = format!("the last line of {} was not finished.", path.display());
                     self.lacks("the end of the log", "", why);
                 }
+                self.read_end(&String::from_utf8_lossy(&bytes));
                 "has no line with a time".to_owned()
             }
             Err(cause) if cause.kind() == ErrorKind::NotFound => "is not there".to_owned(),
@@ -326,6 +328,16 @@ impl Found {
         };
         if self.times.is_none() {
             self.lacks("begin and end", "", format!("{} {why}.", path.display()));
+        }
+    }
+
+    /// Why a run's last process ended early, as its log has it.
+    fn read_end(&mut self, log: &str) {
+        // A line begins with its time.
+        let events = log.lines().rev().filter_map(|line| Some(line.split_once(' ')?.1));
+        let last = { events }.find(|event| event.starts_with("the run "));
+        if let Some(why) = last.and_then(|event| event.strip_prefix("the run ends: ")) {
+            self.lacks("the end of the run", "", format!("{}.", in_one_line(why)));
         }
     }
 

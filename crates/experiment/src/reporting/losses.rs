@@ -1,7 +1,5 @@
 //! Figures of held-out losses: of those that compare, with what was left out and why.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use eval::{BENCHMARKS, HeldOutLoss};
 use report::figures::{Bar, FitPoint, Palette, ScalingPoint, bars, fit, scaling};
 use report::page::Block;
@@ -150,7 +148,9 @@ pub(super) fn scalings(all: &[Found], palette: &Palette) -> Vec<Block> {
         }
     }
     let has_amounts = |models: &[&Trained<'_>]| {
-        models.iter().map(|one| one.words).collect::<BTreeSet<_>>().len() >= 2
+        let words = models.iter().map(|one| one.words);
+        let (least, most) = (words.clone().min(), words.max());
+        least.zip(most).is_some_and(|(least, most)| !is_one_amount(least, most))
     };
     let figure = |group: Group<'_, Trained<'_>>| {
         let (x, y) = ("words of the training text", "held-out loss, nats per token");
@@ -163,17 +163,34 @@ pub(super) fn scalings(all: &[Found], palette: &Palette) -> Vec<Block> {
     }
 }
 
+/// Whether two numbers of words are of one amount of text: what is drawn ends with a whole line, so
+/// that seeds differ a little.
+fn is_one_amount(less: u64, more: u64) -> bool {
+    more as f64 <= 1.02 * less as f64
+}
+
 /// The means of models of one name and amount.
 fn points(models: &[&Trained<'_>]) -> Vec<ScalingPoint> {
-    let mut losses: BTreeMap<(&str, u64), Vec<f64>> = BTreeMap::new();
-    for one in models {
-        losses.entry((one.model, one.words)).or_default().push(one.loss);
+    let mut sorted = models.to_vec();
+    sorted.sort_by(|a, b| (a.model, a.words).cmp(&(b.model, b.words)));
+    let mut amounts: Vec<Vec<&Trained<'_>>> = Vec::new();
+    for one in sorted {
+        match amounts.last_mut() {
+            Some(amount)
+                if amount[0].model == one.model && is_one_amount(amount[0].words, one.words) =>
+            {
+                amount.push(one);
+            }
+            _ => amounts.push(vec![one]),
+        }
     }
-    let point = |((series, words), losses): ((&str, u64), Vec<f64>)| {
+    let point = |amount: Vec<&Trained<'_>>| {
+        let losses: Vec<f64> = amount.iter().map(|one| one.loss).collect();
         let (loss, deviation) = mean_and_deviation(&losses);
-        ScalingPoint { series: series.to_owned(), words: words as f64, loss, deviation }
+        let words = amount.iter().map(|one| one.words as f64).sum::<f64>() / amount.len() as f64;
+        ScalingPoint { series: amount[0].model.to_owned(), words, loss, deviation }
     };
-    losses.into_iter().map(point).collect()
+    amounts.into_iter().map(point).collect()
 }
 
 /// The held-out loss of each source of text.
@@ -240,10 +257,16 @@ mod tests {
     #[test]
     fn models_of_one_name_and_amount_are_a_point() {
         let trained = |model, words, loss| Trained { model, words, loss };
-        let all = [trained("a", 10, 3.0), trained("a", 10, 5.0), trained("b", 10, 1.0)];
+        // Of amounts that were drawn, of which each ends with a whole line.
+        let all = [
+            trained("a", 1010, 3.0),
+            trained("b", 1000, 1.0),
+            trained("a", 1000, 5.0),
+            trained("a", 1030, 7.0),
+        ];
         let found = points(&all.iter().collect::<Vec<_>>());
-        let found: Vec<(&str, f64)> =
-            found.iter().map(|point| (point.series.as_str(), point.loss)).collect();
-        assert_eq!(found, [("a", 4.0), ("b", 1.0)]);
+        let found: Vec<(&str, f64, f64)> =
+            found.iter().map(|point| (point.series.as_str(), point.words, point.loss)).collect();
+        assert_eq!(found, [("a", 1005.0, 4.0), ("a", 1030.0, 7.0), ("b", 1000.0, 1.0)]);
     }
 }

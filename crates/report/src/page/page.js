@@ -53,15 +53,17 @@
   };
 
   // One column of places and one of values for each series, as uPlot reads them. A value that is
-  // not there is undefined, a gap within a series null.
+  // not there is undefined, a gap within a series null. A value without a place is left out.
   const columns = (series, axis, weight) => {
-    const places = series.map((one) => one.x[axis].map(AXES[axis].of));
-    const all = [...new Set(places.flat())].sort((a, b) => a - b);
+    const place = (value) => (value == null ? undefined : AXES[axis].of(value));
+    const places = series.map((one) => one.x[axis].map(place));
+    const all = [...new Set(places.flat().filter(Number.isFinite))].sort((a, b) => a - b);
     const row = new Map(all.map((place, index) => [place, index]));
     const values = series.map((one, number) => {
       const column = new Array(all.length);
       smoothed(one.y, weight).forEach((value, index) => {
-        column[row.get(places[number][index])] = value;
+        const at = row.get(places[number][index]);
+        if (at !== undefined) column[at] = value;
       });
       return column;
     });
