@@ -219,7 +219,7 @@ fn rename(folder: &tempfile::TempDir, names: impl Fn(&str) -> Vec<String>) {
         };
         names(&name).into_iter().map(view).collect::<Vec<_>>()
     });
-    write_safetensors(&path, tensors.collect::<Vec<_>>().into_iter(), None).unwrap();
+    write_safetensors(&path, tensors.collect::<Vec<_>>(), None).unwrap();
 }
 
 #[test]

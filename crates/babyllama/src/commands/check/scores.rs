@@ -42,7 +42,8 @@ pub fn compare(
         let [expected, found] =
             [finetune(architecture, reference)?, finetune(architecture, device)?];
         let error = largest_difference(&expected.losses, &found.losses);
-        let tolerance = match architecture == Architecture::OPT {
+        let has_relu = [Architecture::OPT, Architecture::T5].contains(&architecture);
+        let tolerance = match has_relu {
             true => tolerances.relu_loss,
             false => tolerances.loss,
         };
