@@ -150,6 +150,37 @@ impl Workspace {
         }
     }
 
+    /// Trains the model `first` of a recipe with batches that are whole and split, and insists on
+    /// the same losses but for rounding.
+    pub fn assert_a_batch_may_be_split(&self, recipe: &str) {
+        for size in [0, 1, 5] {
+            let split = format!("--set defaults.train.micro_batch_size={size}");
+            let line = format!("run {recipe} --only first --output runs/{size} {split}");
+            self.babyllama(&line).done();
+        }
+        let losses = |size: usize| self.losses(&format!("runs/{size}/models/first"));
+        for size in [1, 5] {
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-4 * a.abs();
+            assert!(losses(0).iter().zip(&losses(size)).all(near), "{size}");
+        }
+    }
+
+    /// Kills a run of a recipe at steps of its models, continues it, and insists on the bits of a
+    /// run that was not killed.
+    #[cfg(unix)]
+    pub fn assert_a_kill_changes_no_bit(&self, recipe: &str, kills: &[(&str, u64)]) {
+        self.replace(recipe, "epochs = 2", "epochs = 10");
+        self.babyllama(&format!("run {recipe} --output runs/whole")).done();
+        let words = ["run", recipe, "--output", "runs/killed"];
+        for (model, step) in kills {
+            let folder = format!("runs/killed/models/{model}");
+            let finished = super::interruption::signalled(self, &words, &folder, *step, "KILL");
+            assert_eq!(finished.code, None);
+        }
+        self.babyllama(&words.join(" ")).done();
+        self.assert_same_models("runs/whole", "runs/killed");
+    }
+
     /// Insists on the same weights and metrics of all models of two runs.
     pub fn assert_same_models(&self, first: &str, second: &str) {
         let names = self.names(&format!("{first}/models"));

@@ -9,8 +9,6 @@ use model::{Architecture, Model, ModelConfig, hugging_face};
 use serde_json::json;
 
 use super::common::{STUDENT, Workspace, sentences};
-#[cfg(unix)]
-use super::interruption::signalled;
 
 /// Writes an untrained T5 with the tokenizer of its family.
 fn bring(workspace: &Workspace, folder: &str) {
@@ -197,34 +195,15 @@ fn the_number_of_threads_changes_no_bit_of_an_encoder_decoder() {
 
 #[test]
 fn a_batch_of_an_encoder_decoder_may_be_split() {
-    let workspace = with_recipe();
-    for size in [0, 1, 5] {
-        let split = format!("--set defaults.train.micro_batch_size={size}");
-        let line = format!("run spans.toml --only first --output runs/{size} {split}");
-        workspace.babyllama(&line).done();
-    }
-    let losses = |size: usize| workspace.losses(&format!("runs/{size}/models/first"));
-    for size in [1, 5] {
-        let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-4 * a.abs();
-        assert!(losses(0).iter().zip(&losses(size)).all(near), "{size}");
-    }
+    with_recipe().assert_a_batch_may_be_split("spans.toml");
 }
 
 /// Hidden spans follow from the step, so that a run goes on with them.
 #[test]
 #[cfg(unix)]
 fn a_killed_run_of_an_encoder_decoder_continues_to_the_same_bits() {
-    let workspace = with_recipe();
-    workspace.write("spans.toml", RECIPE.replace("epochs = 2", "epochs = 10"));
-    workspace.babyllama("run spans.toml --output runs/whole").done();
-    let words = ["run", "spans.toml", "--output", "runs/killed"];
-    for (model, step) in [("first", 3), ("first", 80), ("second", 17)] {
-        let folder = format!("runs/killed/models/{model}");
-        let finished = signalled(&workspace, &words, &folder, step, "KILL");
-        assert_eq!(finished.code, None);
-    }
-    workspace.babyllama(&words.join(" ")).done();
-    workspace.assert_same_models("runs/whole", "runs/killed");
+    let kills = [("first", 3), ("first", 80), ("second", 17)];
+    with_recipe().assert_a_kill_changes_no_bit("spans.toml", &kills);
 }
 
 #[test]

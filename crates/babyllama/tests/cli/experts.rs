@@ -8,8 +8,6 @@ use engine::cpu::Cpu;
 use model::{Batch, Model, hugging_face};
 
 use super::common::{Workspace, sentences};
-#[cfg(unix)]
-use super::interruption::signalled;
 
 /// Experts of either body; a dense student of both, and a student with experts of that one.
 const RECIPE: &str = r#"
@@ -225,16 +223,8 @@ fn the_number_of_threads_changes_no_bit_of_experts() {
 #[test]
 #[cfg(unix)]
 fn a_killed_run_with_experts_continues_to_the_same_bits() {
-    let workspace = workspace();
-    workspace.write("experts.toml", RECIPE.replace("epochs = 2", "epochs = 10"));
-    workspace.babyllama("run experts.toml --output runs/whole").done();
-    let words = ["run", "experts.toml", "--output", "runs/killed"];
-    for (model, step) in [("first", 3), ("first", 80), ("second", 17), ("taught", 60)] {
-        let finished = signalled(&workspace, &words, &folder("runs/killed", model), step, "KILL");
-        assert_eq!(finished.code, None);
-    }
-    workspace.babyllama(&words.join(" ")).done();
-    workspace.assert_same_models("runs/whole", "runs/killed");
+    let kills = [("first", 3), ("first", 80), ("second", 17), ("taught", 60)];
+    workspace().assert_a_kill_changes_no_bit("experts.toml", &kills);
 }
 
 #[test]

@@ -8,8 +8,6 @@ use model::hugging_face;
 use serde_json::json;
 
 use super::common::{Workspace, sentences};
-#[cfg(unix)]
-use super::interruption::signalled;
 
 const RECIPE: &str = r#"
 seed = 7
@@ -163,17 +161,8 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 #[cfg(unix)]
 fn a_killed_run_continues_to_the_same_bits() {
-    let workspace = workspace();
-    workspace.write("hybrid.toml", RECIPE.replace("epochs = 2", "epochs = 10"));
-    workspace.babyllama("run hybrid.toml --output runs/whole").done();
-    let words = ["run", "hybrid.toml", "--output", "runs/killed"];
-    for (model, step) in [("elc", 17), ("both", 3), ("both", 60)] {
-        let folder = format!("runs/killed/models/{model}");
-        let finished = signalled(&workspace, &words, &folder, step, "KILL");
-        assert_eq!(finished.code, None);
-    }
-    workspace.babyllama(&words.join(" ")).done();
-    workspace.assert_same_models("runs/whole", "runs/killed");
+    let kills = [("elc", 17), ("both", 3), ("both", 60)];
+    workspace().assert_a_kill_changes_no_bit("hybrid.toml", &kills);
 }
 
 #[test]

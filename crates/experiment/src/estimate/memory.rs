@@ -59,10 +59,10 @@ impl TrainingMemory {
         let weights = |config: &ModelConfig| config.parameter_count() as f64;
         let activations = |config: &ModelConfig| config.architecture.activations(config);
         let own = activations(config);
-        let reading = teachers
-            .iter()
-            .map(|teacher| activations(teacher).forward.bytes(compact))
-            .fold(0.0, f64::max);
+        let read = |teacher: &ModelConfig| {
+            activations(teacher).forward.bytes(compact) + distance_bytes(teacher, 4.0)
+        };
+        let reading = teachers.iter().map(read).fold(0.0, f64::max);
         let states: f64 = teachers.iter().map(|teacher| 4.0 * teacher.hidden_size as f64).sum();
         let has_logits = signal.is_some_and(|signal| signal != SignalKind::Sampled);
         Self {
@@ -72,7 +72,7 @@ impl TrainingMemory {
             teachers: teachers.iter().map(|teacher| (4.0 + copy) * weights(teacher)).sum(),
             per_token: own.kept.bytes(compact)
                 + own.backward.bytes(compact)
-                + distance_bytes(config, compact)
+                + distance_bytes(config, 4.0 + compact)
                 + reading
                 + states,
             vocab_size: config.vocab_size,
@@ -92,12 +92,12 @@ impl TrainingMemory {
     }
 }
 
-/// Bytes of a token's terms of relative attention, two for each head and bucket of distances, in
-/// f32, and of their gradients, which products read.
-fn distance_bytes(config: &ModelConfig, compact: f64) -> f64 {
+/// Bytes of a token's terms of relative attention, two for each head and bucket of distances.
+/// `each` is the bytes of a term, in f32, and of its gradient, which products read.
+fn distance_bytes(config: &ModelConfig, each: f64) -> f64 {
     match config.position_buckets {
         Some(size) if !config.architecture.is_encoder_decoder() => {
-            (2 * config.num_heads * (2 * size - 1)) as f64 * (4.0 + compact)
+            (2 * config.num_heads * (2 * size - 1)) as f64 * each
         }
         _ => 0.0,
     }

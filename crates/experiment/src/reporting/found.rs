@@ -314,13 +314,14 @@ impl Found {
         let path = self.folder.join("log.txt");
         let why = match read(&path) {
             Ok(bytes) => {
-                self.times = times(&String::from_utf8_lossy(&bytes));
+                let log = String::from_utf8_lossy(&bytes);
+                self.times = times(&log);
+                self.read_end(&log);
                 // A process that works may be about to end the line.
                 if self.times.is_some() && !bytes.ends_with(b"\n") && self.process.is_none() {
                     let why = format!("the last line of {} was not finished.", path.display());
                     self.lacks("the end of the log", "", why);
                 }
-                self.read_end(&String::from_utf8_lossy(&bytes));
                 "has no line with a time".to_owned()
             }
             Err(cause) if cause.kind() == ErrorKind::NotFound => "is not there".to_owned(),
@@ -334,8 +335,8 @@ impl Found {
     /// Why a run's last process ended early, as its log has it.
     fn read_end(&mut self, log: &str) {
         // A line begins with its time.
-        let events = log.lines().rev().filter_map(|line| Some(line.split_once(' ')?.1));
-        let last = { events }.find(|event| event.starts_with("the run "));
+        let mut events = log.lines().rev().filter_map(|line| Some(line.split_once(' ')?.1));
+        let last = events.find(|event| event.starts_with("the run "));
         if let Some(why) = last.and_then(|event| event.strip_prefix("the run ends: ")) {
             self.lacks("the end of the run", "", format!("{}.", in_one_line(why)));
         }

@@ -70,7 +70,7 @@ pub(crate) struct RunScores {
 
 impl RunScores {
     /// A hash of the items of pairs when they were scored; of older files by the record of their
-    /// stage, which tells the files of one set alone.
+    /// stage, which has that of one set alone.
     pub(crate) fn items_of(&self, place: &str, record: Option<&Record>) -> Option<String> {
         let of_record =
             || scored_items::of_stage(record?.stage()).filter(|_| self.pairs.len() == 1);
