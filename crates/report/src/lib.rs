@@ -35,6 +35,6 @@ pub use error::ReportError;
 pub use figures::Figure;
 pub use metrics::MetricsLog;
 pub use page::Page;
-pub use scores::{ScoreTable, TableRow, closing_table, points};
+pub use scores::{ScoreTable, TableRow, closing_table, lettered, points};
 pub use table::{Align, Best, Table};
 pub use tensorboard::EventLog;

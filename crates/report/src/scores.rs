@@ -8,6 +8,7 @@ use crate::table::{Align, Best, Table};
 #[derive(Clone, Debug)]
 pub struct ScoreTable {
     table: Table,
+    labels: usize,
 }
 
 impl ScoreTable {
@@ -15,7 +16,7 @@ impl ScoreTable {
     pub fn new<'a>(labels: &[(&'a str, Align)], models: impl IntoIterator<Item = &'a str>) -> Self {
         let models = models.into_iter().map(|model| (model, Align::Right));
         let columns = labels.iter().copied().chain(models);
-        Self { table: Table::new(columns) }
+        Self { table: Table::new(columns), labels: labels.len() }
     }
 
     /// Adds a row: its labels, and a score for each model. Scores of the last models may be
@@ -26,6 +27,11 @@ impl ScoreTable {
         scores: impl IntoIterator<Item = String>,
     ) {
         self.table.push(labels.into_iter().map(str::to_owned).chain(scores).collect());
+    }
+
+    /// Makes the best score of the last row bold, of the first `models` models.
+    pub fn mark_best(&mut self, models: usize, best: Best) {
+        self.table.mark_best_of_last_row(self.labels..self.labels + models, best);
     }
 
     /// The table to print.
@@ -54,6 +60,9 @@ pub struct TableRow {
     pub letter: String,
     /// Share of minimal pairs judged right, 0 to 1, of each set.
     pub pairs: Vec<Option<f64>>,
+    /// Of each set whose scores do not all compare, a letter that those have in common which do;
+    /// may be shorter than `pairs`.
+    pub pair_letters: Vec<String>,
     /// Training speed.
     pub tokens_per_second: Option<f64>,
     /// Training time.
@@ -120,10 +129,8 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
     let heads = first.into_iter().chain(pairs.clone()).chain(["tokens/s", "minutes", "seed"]);
     let heads = heads.map(|head| (head, Align::Right));
     let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads));
-    let lettered = |row: &TableRow, text: String| match row.letter.is_empty() {
-        true => text,
-        false => format!("{text} {}", row.letter),
-    };
+    let pair_letter =
+        |row: &TableRow, set: usize| row.pair_letters.get(set).cloned().unwrap_or_default();
     for row in rows {
         let loss = match &row.spread {
             Some((Some(spread), _)) => format!("{} ± {spread:.3}", decimal(row.held_out_loss, 3)),
@@ -133,8 +140,8 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
             row.model.clone(),
             if row.parameters == 0 { NOTHING.to_string() } else { grouped(row.parameters) },
             decimal(row.best_epoch, 2),
-            lettered(row, loss),
-            lettered(row, perplexity(row.perplexity())),
+            lettered(loss, &row.letter),
+            lettered(perplexity(row.perplexity()), &row.letter),
         ];
         let last = [
             row.tokens_per_second.map_or(NOTHING.to_string(), short),
@@ -144,12 +151,13 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
         let pairs = pairs.clone().enumerate().map(|(set, _)| {
             let share = row.pairs.get(set).copied().flatten();
             let spread = row.spread.as_ref().and_then(|(_, spreads)| *spreads.get(set)?);
-            match (share, spread) {
+            let text = match (share, spread) {
                 (Some(share), Some(spread)) => {
                     format!("{} ± {} %", points(share), points(spread))
                 }
                 _ => percent(share),
-            }
+            };
+            lettered(text, &pair_letter(row, set))
         });
         table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
@@ -157,8 +165,17 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
         table.mark_best_of_column(3, Best::Lowest);
         table.mark_best_of_column(4, Best::Lowest);
     }
-    (5..5 + pairs.count()).for_each(|column| table.mark_best_of_column(column, Best::Highest));
+    for set in 0..pairs.count() {
+        if rows.iter().all(|row| pair_letter(row, set).is_empty()) {
+            table.mark_best_of_column(5 + set, Best::Highest);
+        }
+    }
     table
+}
+
+/// A number with the letter of those that it compares with; without one where all compare.
+pub fn lettered(text: String, letter: &str) -> String {
+    if letter.is_empty() { text } else { format!("{text} {letter}") }
 }
 
 #[cfg(test)]
@@ -208,6 +225,20 @@ mod tests {
     }
 
     #[test]
+    fn scores_of_other_items_have_letters_and_no_best() {
+        let row = |pairs: [f64; 2], letter: &str| TableRow {
+            pairs: pairs.map(Some).to_vec(),
+            pair_letters: vec![letter.to_owned()],
+            ..TableRow::default()
+        };
+        let titles = ["one".to_owned(), "two".to_owned()];
+        let table = closing_table(&[row([0.5, 0.6], "a"), row([0.7, 0.8], "b")], &titles);
+        let text = table.to_markdown();
+        assert!(text.contains("50.0 % a |") && text.contains("70.0 % b |"), "{text}");
+        assert!(text.contains("**80.0 %**") && !text.contains("**70.0"), "{text}");
+    }
+
+    #[test]
     fn the_closing_table_shows_what_is_known() {
         let student = TableRow {
             model: "student".into(),
@@ -216,6 +247,7 @@ mod tests {
             held_out_loss: Some(4.0),
             letter: String::new(),
             pairs: vec![Some(0.732)],
+            pair_letters: Vec::new(),
             tokens_per_second: Some(2950.0),
             minutes: Some(12.34),
             seed: Some(7),

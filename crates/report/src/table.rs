@@ -3,6 +3,7 @@
 mod dresses;
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::format::in_one_line;
 
@@ -68,6 +69,13 @@ impl Table {
     pub fn mark_best_of_rows(&mut self, first: usize, best: Best) {
         for row in 0..self.rows.len() {
             let columns = first..self.columns.len();
+            self.mark_best(columns.map(|column| (row, column)).collect(), best);
+        }
+    }
+
+    /// The same for some columns of the last row.
+    pub(crate) fn mark_best_of_last_row(&mut self, columns: Range<usize>, best: Best) {
+        if let Some(row) = self.rows.len().checked_sub(1) {
             self.mark_best(columns.map(|column| (row, column)).collect(), best);
         }
     }

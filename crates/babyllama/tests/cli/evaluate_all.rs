@@ -123,7 +123,6 @@ fn every_available_benchmark_is_scored_once() {
         "Held-out loss by source of text",
         "BabyLlama-2, run 1",
         "the hardest items",
-        "a.train",
     ] {
         assert!(page.contains(part), "{part}");
     }

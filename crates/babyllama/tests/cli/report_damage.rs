@@ -147,7 +147,7 @@ fn every_file_of_an_evaluation_that_a_page_reads_is_named_when_it_is_damaged() {
     ] {
         let part = file.rsplit('/').next().unwrap();
         // A result that is absent is one that is still to come.
-        let absent = if part == "result.json" { "its scoring has not ended" } else { part };
+        let absent = if part == "result.json" { "the scoring has not ended" } else { part };
         check_damage(&workspace, "scores", file, part, Some(absent));
     }
 }

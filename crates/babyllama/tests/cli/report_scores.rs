@@ -143,7 +143,77 @@ fn scores_of_other_texts_at_one_place_are_not_compared() {
     let refused = workspace.babyllama(&format!("evaluate compare {one} {other}")).refused(1);
     refused.names(&["items of other texts"]).advises("the same files");
     workspace.babyllama(&format!("evaluate compare {one} {one}")).done();
-    assert!(page(&workspace, "runs/small runs/edited").contains("its items have other texts"));
+    let both = page(&workspace, "runs/small runs/edited");
+    assert!(both.contains("its items have other texts"));
+    // Letters as `compare` has them, no best, and no line through scores of both.
+    assert!(both.contains("Scores compare only on the same items, here those of one letter"));
+    for name in ["results.csv", "by-the-rules-of-2024.csv"] {
+        let table = workspace.text(&format!("figures/{name}"));
+        let row = table.lines().rev().find(|line| line.contains("student") || line.contains(" b"));
+        assert!(row.is_some_and(|row| row.contains(" b")), "{name}: {table}");
+    }
+    let latex = workspace.text("figures/results.tex");
+    let of_items = latex.lines().filter(|line| line.contains("\\% a") || line.contains("\\% b"));
+    assert!(of_items.clone().count() >= 4, "{latex}");
+    assert!(of_items.clone().all(|line| !line.contains("\\% a}")), "{latex}");
+    // The base of the differences is that of the marks.
+    let files = workspace.names("figures").into_iter();
+    let mut files = files.filter(|name| name.starts_with("paired-") && name.ends_with(".csv"));
+    let differences = workspace.text(&format!("figures/{}", files.next().unwrap()));
+    let tasks = workspace.text("figures/minimal-pairs-by-task.csv");
+    let base = csv_fields(tasks.lines().next().unwrap())[2].clone();
+    for line in differences.lines().skip(1) {
+        assert_eq!(csv_fields(line)[2], base, "{differences}");
+    }
+}
+
+#[test]
+fn items_are_read_where_they_were_not_edited() {
+    let workspace = Workspace::trained();
+    workspace.copy("pairs", "others");
+    for (model, data) in [(STUDENT, "pairs"), (TEACHER, "others")] {
+        let line = format!("evaluate blimp {model} --data {data} --output {data}-scores");
+        workspace.babyllama(&line).done();
+    }
+    let pairs = workspace.text("pairs/order.jsonl");
+    workspace.write("pairs/order.jsonl", pairs.replace("dog", "wolf"));
+    assert!(page(&workspace, "pairs-scores others-scores").contains("the hardest items"));
+    workspace.write("others/order.jsonl", pairs.replace("dog", "fox"));
+    assert!(!page(&workspace, "pairs-scores others-scores").contains("the hardest items"));
+}
+
+#[test]
+fn models_of_one_evaluation_stand_in_the_order_of_the_command_and_the_best_is_bold() {
+    let workspace = Workspace::trained();
+    let data = "blimp_filtered";
+    workspace.copy("pairs", &format!("data/{data}"));
+    let all = format!("evaluate all {TEACHER} {STUDENT} --data data --output scores");
+    workspace.babyllama(&all).done();
+    page(&workspace, "scores");
+    let overview = workspace.text("figures/by-the-rules-of-2024.csv");
+    assert!(overview.lines().next().unwrap().starts_with(",teacher,student"), "{overview}");
+    let bold = |text: &str, mark: &str| text.lines().any(|line| line.contains(mark));
+    let markdown = workspace.text("scores/table.md");
+    assert!(bold(&markdown, "**"), "{markdown}");
+    assert!(bold(&workspace.text("figures/by-the-rules-of-2024.tex"), "\\textbf{"));
+    assert!(!markdown.contains("as printed in their papers") || markdown.contains("BabyLlama"));
+}
+
+#[test]
+fn losses_that_are_no_numbers_are_named() {
+    let workspace = Workspace::trained();
+    let place = "runs/small/models/student/metrics.jsonl";
+    let log = workspace.text(place);
+    let lines = log.lines().map(|line| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        if record["event"] == "step" {
+            record["loss"] = serde_json::Value::Null;
+        }
+        format!("{record}\n")
+    });
+    workspace.write(place, lines.collect::<String>());
+    let page = page(&workspace, "runs/small");
+    assert!(page.contains("losses of student"), "{:?}", page.find("losses of"));
 }
 
 #[test]

@@ -105,15 +105,9 @@ impl Items {
         self.scored.as_ref().zip(self.now()).is_some_and(|(scored, now)| scored != now)
     }
 
-    /// Whether they are the same as others, as far as both are known.
-    fn are(&self, other: &Self) -> bool {
-        let hash = |items: &Self| items.scored.clone().or_else(|| items.now().cloned());
-        let is_one_place = self.place == other.place;
-        match self.scored.as_ref().zip(other.scored.as_ref()) {
-            Some((one, other)) => one == other,
-            None if is_one_place => true,
-            None => hash(self).zip(hash(other)).is_none_or(|(one, other)| one == other),
-        }
+    /// A hash of those that were scored; where that is not recorded, of those that are there now.
+    pub(super) fn hash(&self) -> Option<&String> {
+        self.scored.as_ref().or_else(|| self.now())
     }
 }
 
@@ -141,17 +135,26 @@ impl FoundScores {
         }
     }
 
-    /// All scores of choices, of every set, by what they are called.
-    pub(super) fn titled(&self) -> Vec<(String, f64)> {
+    /// All scores of choices, of every set, by what they are called, with the hash of the items.
+    pub(super) fn titled(&self) -> Vec<(String, f64, Option<&String>)> {
         let sets = [self].into_iter().chain(&self.further);
         let scores = sets.flat_map(|set| set.scores.outcomes.iter().map(move |it| (set, it)));
-        scores.map(|(set, outcome)| (set.title(outcome), outcome.result.score)).collect()
+        let scores = scores.map(|(set, outcome)| {
+            let items = set.items_hash(outcome.result.benchmark);
+            (set.title(outcome), outcome.result.score, items)
+        });
+        scores.collect()
     }
 
-    /// Whether the items of a benchmark are those of other scores, as far as both can be read.
+    /// The hash of the items of a benchmark, as far as it is known.
+    pub(super) fn items_hash(&self, benchmark: &dyn Benchmark) -> Option<&String> {
+        self.data.get(benchmark.name())?.hash()
+    }
+
+    /// Whether the items of a benchmark are those of other scores, as far as both are known.
     pub(super) fn has_items_of(&self, other: &Self, benchmark: &dyn Benchmark) -> bool {
-        let [one, other] = [self, other].map(|scores| scores.data.get(benchmark.name()));
-        one.zip(other).is_none_or(|(one, other)| one.are(other))
+        let both = self.items_hash(benchmark).zip(other.items_hash(benchmark));
+        both.is_none_or(|(one, other)| one == other)
     }
 }
 

@@ -19,7 +19,15 @@ pub(super) type Named<'a> = (String, &'a Found, &'a FoundScores);
 struct Measured<'a, T> {
     name: String,
     held_out: &'a HeldOut,
+    /// A hash of the items that a score beside the loss is of, as far as it is known.
+    items: Option<&'a String>,
     value: T,
+}
+
+impl<T> Measured<'_, T> {
+    fn has_items_of(&self, other: &Self) -> bool {
+        self.items.zip(other.items).is_none_or(|(one, other)| one == other)
+    }
 }
 
 /// Losses that compare with each other, and a sentence on the others.
@@ -39,10 +47,15 @@ fn groups<'a, T>(
 ) -> Result<Vec<Group<'a, T>>, Box<Block>> {
     let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
     let measured: Vec<&HeldOut> = all.iter().map(|one| one.held_out).collect();
-    let groups = held_out::groups(&measured);
+    let groups: Vec<(Vec<usize>, Vec<usize>)> = held_out::groups(&measured)
+        .into_iter()
+        .flat_map(|group| {
+            of_same_items(all, &group).into_iter().map(move |own| (own, group.clone()))
+        })
+        .collect();
     let mut enough = Vec::new();
-    for group in &groups {
-        let members: Vec<&T> = group.iter().map(|&place| &all[place].value).collect();
+    for (own, of_losses) in &groups {
+        let members: Vec<&T> = own.iter().map(|&place| &all[place].value).collect();
         if !is_enough(&members) {
             continue;
         }
@@ -50,15 +63,48 @@ fn groups<'a, T>(
             0 => title.to_owned(),
             others => format!("{title}, set {}", others + 1),
         };
-        let left_out = held_out::apart("left out are", &names, &measured, group);
+        let losses = held_out::apart("left out are", &names, &measured, of_losses);
+        let others = of_losses.iter().filter(|place| !own.contains(place));
+        let others: Vec<&str> = others.map(|&place| names[place]).collect();
+        let left_out = format!("{losses} {}", of_other_items(&others)).trim().to_owned();
         enough.push(Group { members, title, left_out });
     }
     if enough.is_empty() && is_enough(&all.iter().map(|one| &one.value).collect::<Vec<_>>()) {
-        let apart = held_out::apart("apart from the others are", &names, &measured, &groups[0]);
-        let why = if apart.is_empty() { format!("{RULE}.") } else { apart };
+        let (own, of_losses) = &groups[0];
+        let apart = held_out::apart("apart from the others are", &names, &measured, of_losses);
+        let items = match own.len() < of_losses.len() {
+            true => "Scores compare only on the same items, and those of these are others.",
+            false => "",
+        };
+        let why = format!("{apart} {items}").trim().to_owned();
+        let why = if why.is_empty() { format!("{RULE}.") } else { why };
         return Err(Box::new(Block::Missing { what: title.to_owned(), why }));
     }
     Ok(enough)
+}
+
+/// Parts of a group whose scores are of the same items: the largest first, otherwise in their
+/// order.
+fn of_same_items<T>(all: &[Measured<'_, T>], group: &[usize]) -> Vec<Vec<usize>> {
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    for &place in group {
+        let is_same = |part: &&mut Vec<usize>| all[part[0]].has_items_of(&all[place]);
+        match parts.iter_mut().find(is_same) {
+            Some(part) => part.push(place),
+            None => parts.push(vec![place]),
+        }
+    }
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    parts
+}
+
+/// A sentence on the models that are left out as their scores are of other items; empty of none.
+fn of_other_items<Name: AsRef<str>>(names: &[Name]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("Left out, as their items are others: {}.", names.join("; ")),
+    }
 }
 
 /// A figure with a sentence behind its caption.
@@ -79,10 +125,7 @@ pub(super) fn fits(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
         let Some(called) = most(titles.iter().map(|(_, title)| title)) else { continue };
         let others = titles.iter().filter(|(_, title)| title != called);
         let others: Vec<String> = others.map(|(name, title)| format!("{name} ({title})")).collect();
-        let other_items = match others.is_empty() {
-            true => String::new(),
-            false => format!("Left out, as their items are others: {}.", others.join("; ")),
-        };
+        let other_items = of_other_items(&others);
         let point = |(name, found, one): &Named<'_>| {
             let outcome = one.scores.outcome(benchmark)?;
             let y = 100.0 * outcome.result.score;
@@ -94,7 +137,8 @@ pub(super) fn fits(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
         };
         let points = named.iter().filter_map(|one| {
             let value = point(one)?;
-            Some(Measured { name: one.0.clone(), held_out: &one.2.held_out, value })
+            let items = one.2.items_hash(benchmark);
+            Some(Measured { name: one.0.clone(), held_out: &one.2.held_out, items, value })
         });
         let points: Vec<Measured<'_, FitPoint>> = points.collect();
         let title = format!("{called} against held-out loss");
@@ -143,7 +187,7 @@ pub(super) fn scalings(all: &[Found], palette: &Palette) -> Vec<Block> {
                 let (model, words) = (&one.scores.name[..], (words / epochs).round() as u64);
                 let name = named(found, model, all.len() > 1);
                 let value = Trained { model, words, loss };
-                trained.push(Measured { name, held_out: &one.held_out, value });
+                trained.push(Measured { name, held_out: &one.held_out, items: None, value });
             }
         }
     }
@@ -193,13 +237,20 @@ fn points(models: &[&Trained<'_>]) -> Vec<ScalingPoint> {
     amounts.into_iter().map(point).collect()
 }
 
+/// The source of a text's file, which the challenge's files have with the name of their split.
+fn source_of(file: &str) -> &str {
+    let splits = [".train", ".dev", ".test"];
+    let file = file.strip_suffix(".txt").unwrap_or(file);
+    splits.iter().find_map(|split| file.strip_suffix(split)).unwrap_or(file)
+}
+
 /// The held-out loss of each source of text.
 pub(super) fn sources(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
     let bars_of = |(name, _, one): &Named<'_>| -> Vec<Bar> {
         let measured = one.scores.measured(&HeldOutLoss);
         let parts = measured.into_iter().flat_map(|measured| measured.parts.iter().skip(1));
         let bar = |part: &eval::Part| Bar {
-            row: part.name.clone(),
+            row: source_of(&part.name).to_owned(),
             series: name.clone(),
             value: part.value,
             interval: None,
@@ -210,6 +261,7 @@ pub(super) fn sources(named: &[Named<'_>], palette: &Palette) -> Vec<Block> {
     let drawn = named.iter().map(|one| Measured {
         name: one.0.clone(),
         held_out: &one.2.held_out,
+        items: None,
         value: bars_of(one),
     });
     let drawn: Vec<Measured<'_, Vec<Bar>>> = drawn.filter(|one| !one.value.is_empty()).collect();
@@ -237,8 +289,12 @@ mod tests {
     #[test]
     fn a_figure_has_the_losses_that_compare_and_names_the_others() {
         let (one, other) = (held_out("a"), held_out("b"));
-        let of =
-            |name: &str, held_out, value: u64| Measured { name: name.to_owned(), held_out, value };
+        let of = |name: &str, held_out, value: u64| Measured {
+            name: name.to_owned(),
+            held_out,
+            items: None,
+            value,
+        };
         let all = [of("m", &one, 1), of("n", &other, 2), of("o", &one, 3), of("p", &one, 4)];
         let found = groups("T", &all, |values| values.len() >= 2).ok().unwrap();
         assert_eq!(found.len(), 1);
@@ -252,6 +308,30 @@ mod tests {
         assert_eq!(what, "T");
         assert!(why.contains("apart from the others are n"), "{why}");
         assert!(groups("T", &all[..1], |values| values.len() >= 2).ok().unwrap().is_empty());
+    }
+
+    #[test]
+    fn sources_have_the_names_of_their_files_without_the_split() {
+        let names = ["aochildes", "aochildes.dev", "aochildes.train.txt", "v1.5", "a.txt"];
+        assert_eq!(names.map(source_of), ["aochildes", "aochildes", "aochildes", "v1.5", "a"]);
+    }
+
+    #[test]
+    fn a_figure_has_scores_of_the_same_items() {
+        let held_out = held_out("a");
+        let [x, y] = ["x", "y"].map(str::to_owned);
+        let of = |name: &str, items, value: u64| {
+            let items = Some(items);
+            Measured { name: name.to_owned(), held_out: &held_out, items, value }
+        };
+        let all = [of("m", &x, 1), of("n", &y, 2), of("o", &y, 3)];
+        let found = groups("T", &all, |values| values.len() >= 2).ok().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].members, [&2, &3]);
+        assert_eq!(found[0].left_out, "Left out, as their items are others: m.");
+        let missing = groups("T", &all, |values| values.len() >= 3).err().unwrap();
+        let Block::Missing { why, .. } = *missing else { panic!("a figure is missing") };
+        assert!(why.starts_with("Scores compare only on the same items"), "{why}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Folders are read as they are: a run under way, or one with damaged files, gives a page that
 //! names what is missing. Nothing of a folder is changed or repaired.
 
+mod comparable;
 mod curves;
 mod finetunings;
 mod found;
@@ -15,6 +16,7 @@ mod records;
 mod scores;
 mod sections;
 mod settings;
+mod shown;
 mod tasks;
 mod watched;
 

@@ -7,26 +7,46 @@ use super::found::{Found, FoundScores};
 use super::models::FoundModel;
 use super::named;
 use crate::held_out::{self, HeldOut};
+use crate::scored_items;
 
-/// Losses, scores, speed and seeds as at the end of a run, and a sentence on losses that do not
-/// compare.
+/// Losses, scores, speed and seeds as at the end of a run, and sentences on losses and scores that
+/// do not compare.
 pub(super) fn results(all: &[Found]) -> Option<(String, Table)> {
     let scores = all.iter().flat_map(|found| &found.scores).flat_map(FoundScores::titled);
     let mut titles: Vec<String> = Vec::new();
-    for (title, _) in scores {
+    for (title, ..) in scores {
         if !titles.contains(&title) {
             titles.push(title);
         }
     }
-    let (mut rows, held_out): (Vec<TableRow>, Vec<Option<&HeldOut>>) =
-        all.iter().flat_map(|found| rows(found, all.len() > 1, &titles)).unzip();
-    let (letters, sentence) = held_out::letters(&held_out);
-    rows.iter_mut().zip(letters).for_each(|(row, letter)| row.letter = letter);
-    (!rows.is_empty()).then(|| (sentence, closing_table(&rows, &titles)))
+    let rows: Vec<Row<'_>> =
+        all.iter().flat_map(|found| rows(found, all.len() > 1, &titles)).collect();
+    let losses: Vec<Option<&HeldOut>> = rows.iter().map(|row| row.held_out).collect();
+    let (letters, of_losses) = held_out::letters(&losses);
+    let (mut of_pairs, mut pair_letters) = (String::new(), vec![Vec::new(); rows.len()]);
+    for set in 0..titles.len() {
+        let items: Vec<Option<&String>> = rows.iter().map(|row| row.items[set]).collect();
+        let (letters, sentence) = scored_items::letters(&items);
+        pair_letters.iter_mut().zip(letters).for_each(|(own, letter)| own.push(letter));
+        of_pairs = if sentence.is_empty() { of_pairs } else { sentence };
+    }
+    let rows = rows.into_iter().zip(letters).zip(pair_letters);
+    let rows =
+        rows.map(|((row, letter), pair_letters)| TableRow { letter, pair_letters, ..row.row });
+    let rows: Vec<TableRow> = rows.collect();
+    let sentences = [of_losses, of_pairs].into_iter().filter(|text| !text.is_empty());
+    let sentences = sentences.collect::<Vec<_>>().join(" ");
+    (!rows.is_empty()).then(|| (sentences, closing_table(&rows, &titles)))
 }
 
-/// A row with what its loss is measured on, where it has one.
-type Row<'a> = (TableRow, Option<&'a HeldOut>);
+/// A row with what its numbers are of.
+struct Row<'a> {
+    row: TableRow,
+    /// What its loss is measured on, where it has one.
+    held_out: Option<&'a HeldOut>,
+    /// Hashes of the items of each set, as far as they are known.
+    items: Vec<Option<&'a String>>,
+}
 
 /// Models in the recipe's order, also those that are not scored yet, then ensembles.
 fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> {
@@ -44,14 +64,14 @@ fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> 
             },
             best_epoch: summary.and_then(|summary| summary.best_epoch),
             held_out_loss: loss.map(|(loss, _)| loss),
-            letter: String::new(),
             pairs: shares(scores, titles),
             tokens_per_second: summary.and_then(|summary| summary.tokens_per_second()),
             minutes: summary.map(|summary| summary.seconds / 60.0),
             seed: model.seed.and_then(|seed| u64::try_from(seed).ok()),
-            spread: None,
+            ..TableRow::default()
         };
-        (row, loss.map(|(_, held_out)| held_out))
+        let held_out = loss.map(|(_, held_out)| held_out);
+        Row { row, held_out, items: items(scores, titles) }
     });
     let others = found
         .scores
@@ -65,19 +85,28 @@ fn rows<'a>(found: &'a Found, several: bool, titles: &[String]) -> Vec<Row<'a>> 
             pairs: shares(Some(one), titles),
             ..TableRow::default()
         };
-        (row, one.held_out_loss.map(|_| &one.held_out))
+        let held_out = one.held_out_loss.map(|_| &one.held_out);
+        Row { row, held_out, items: items(Some(one), titles) }
     });
     // What was fine-tuned alone, from a folder that is gone, has none of these numbers.
-    let is_known = |(row, _): &Row<'_>| {
+    let is_known = |Row { row, .. }: &Row<'_>| {
         row.parameters > 0 || row.held_out_loss.is_some() || row.pairs.iter().any(Option::is_some)
     };
     models.chain(others.filter(is_known)).collect()
 }
 
+/// The score of each title, where there is one.
 fn shares(scores: Option<&FoundScores>, titles: &[String]) -> Vec<Option<f64>> {
     let own = scores.map(FoundScores::titled).unwrap_or_default();
-    let share = |title: &String| own.iter().find(|(known, _)| known == title).map(|(_, it)| *it);
+    let share = |title: &String| own.iter().find(|(known, ..)| known == title).map(|it| it.1);
     titles.iter().map(share).collect()
+}
+
+/// The hash of the items of each title, where it is known.
+fn items<'a>(scores: Option<&'a FoundScores>, titles: &[String]) -> Vec<Option<&'a String>> {
+    let own = scores.map(FoundScores::titled).unwrap_or_default();
+    let hash = |title: &String| own.iter().find(|(known, ..)| known == title)?.2;
+    titles.iter().map(hash).collect()
 }
 
 /// Steps, time, precision and the text that models have seen.

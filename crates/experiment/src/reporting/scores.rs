@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::found::{Found, FoundScores, Items, read};
 use super::records;
+use crate::evaluation::all::SCORES;
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::results::{DATA, SAMPLES, distinct};
 use crate::finetuning::result::FinetuneResult;
@@ -79,7 +80,7 @@ fn name_unscored(found: &mut Found, folder: &Path, subject: &[String]) {
     } else if !is_scored && !path.exists() && is_recorded {
         found.lacks("scores", &name, format!("{shown} is not there."));
     } else if !is_scored && !path.exists() {
-        found.lacks("scores", &name, "it is not scored yet.");
+        found.lacks("scores", &name, "not scored yet.");
     }
 }
 
@@ -230,6 +231,19 @@ pub(super) fn look_at_evaluation(found: &mut Found) {
         }
         found.scores.push(scores);
     }
+    sort_as_named(found);
+}
+
+/// Puts models into the order in which `evaluate all` was given them, as its list of scores has it.
+fn sort_as_named(found: &mut Found) {
+    let list = read(&found.folder.join(SCORES)).unwrap_or_default();
+    let list = String::from_utf8_lossy(&list);
+    let place = |scores: &FoundScores| {
+        let field = report::csv::line([&scores.scores.name[..], ""]);
+        let place = list.lines().position(|line| line.starts_with(field.trim_end()));
+        place.unwrap_or(usize::MAX)
+    };
+    found.scores.sort_by_cached_key(place);
 }
 
 /// What `model.json` of a model's scores has to state.
@@ -312,7 +326,7 @@ fn of_model(found: &mut Found, folder: &Path) -> FoundScores {
 fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchmark, place: &Path) {
     let (path, name) = (place.join("result.json"), all.scores.name.clone());
     let what = (benchmark.title(), &name[..]);
-    let unfinished = Some("its scoring has not ended.");
+    let unfinished = Some("the scoring has not ended.");
     match benchmark.kind() {
         Kind::HeldOutLoss => {
             if let Some(result) = found.json::<LossResult>(&path, what, unfinished) {
@@ -375,7 +389,7 @@ fn add_finetuned(found: &mut Found, all: &mut FoundScores, folder: &Path) {
         for seed in seeds {
             let of = format!("{} for {}, {}", all.scores.name, shown_name(task), shown_name(&seed));
             let what = ("fine-tuning", &of[..]);
-            let unfinished = Some("it has not ended.");
+            let unfinished = Some("not ended yet.");
             results.extend(found.json::<FinetuneResult>(
                 &seed.join("result.json"),
                 what,

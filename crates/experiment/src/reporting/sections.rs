@@ -1,14 +1,18 @@
 //! The parts of the page.
 
-use eval::{BENCHMARKS, Benchmark, HeldOutLoss, Rules, Task};
+use eval::{BENCHMARKS, Benchmark, Outcome, Task};
 use report::figures::Palette;
 use report::format::{counted, time_of_day};
 use report::page::{Block, Sample};
 
+use super::comparable::{Comparable, comparable};
 use super::curves;
 use super::found::{Found, FoundScores, items as items_at};
+use super::log::Quantity;
+use super::shown::{Scored, Shown, other_rules, scored, set_of, sets, sets_of};
 use super::tasks::{self, Answers};
 use super::{finetunings, losses, model_tables, named, papers, records, settings};
+use crate::evaluation::all::differences::{DIFFERENCES, differences_of};
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::all::parts::parts;
 use crate::evaluation::all::report as tables;
@@ -69,110 +73,6 @@ fn table(caption: &str, table: report::Table) -> Block {
     Block::Table { caption: caption.to_owned(), table }
 }
 
-/// Scores under the name that they have on the page, with where they were found.
-type Scored<'a> = (String, &'a Found, &'a FoundScores);
-
-/// All scores, each under the name that it has on the page.
-fn scored(all: &[Found]) -> Vec<Scored<'_>> {
-    let several = all.len() > 1;
-    let of = |found: &'_ Found| -> Vec<(String, usize)> {
-        let scores = found.scores.iter().enumerate();
-        scores.map(|(index, one)| (named(found, &one.scores.name, several), index)).collect()
-    };
-    all.iter()
-        .flat_map(|found| {
-            of(found).into_iter().map(move |(name, index)| (name, found, &found.scores[index]))
-        })
-        .collect()
-}
-
-/// The same, and behind them those of second sets of a benchmark's items, of third ones, and so on.
-fn sets<'a>(all: &'a [Found]) -> Vec<Vec<Scored<'a>>> {
-    let first = scored(all);
-    let count = first.iter().map(|(.., one)| one.further.len()).max().unwrap_or(0);
-    let set = |number: usize| {
-        let of_model =
-            |(name, found, one): Scored<'a>| Some((name, found, one.further.get(number)?));
-        scored(all).into_iter().filter_map(of_model).collect()
-    };
-    let further: Vec<Vec<Scored<'a>>> = (0..count).map(set).collect();
-    [first].into_iter().chain(further).collect()
-}
-
-/// The name of a set of a benchmark's items; none where there is one set.
-fn set_of(scored: &[Scored<'_>], benchmark: &dyn Benchmark) -> Option<String> {
-    let names = scored.iter().filter_map(|(.., one)| one.set_names.get(benchmark.name()).cloned());
-    let mut names: Vec<String> = names.collect();
-    names.dedup();
-    (!names.is_empty()).then(|| names.join(" or "))
-}
-
-/// A sentence on the sets that scores are of, where there are several.
-fn sets_of(scored: &[Scored<'_>]) -> String {
-    let set = |benchmark: &&'static dyn Benchmark| {
-        Some(format!("{} of {}", benchmark.title(), set_of(scored, *benchmark)?))
-    };
-    let sets: Vec<String> = BENCHMARKS.iter().filter_map(set).collect();
-    match sets.is_empty() {
-        true => String::new(),
-        false => format!("Of models with several sets of pairs: {}.", sets.join(", ")),
-    }
-}
-
-/// Copies with the names of the page, and the rules that most of them were scored by.
-fn renamed(scored: &[Scored<'_>]) -> (Vec<ModelScores>, Rules) {
-    let rules = scored.iter().find_map(|(.., one)| one.rules).unwrap_or(Rules::Year2024);
-    let same = scored.iter().filter(|(.., one)| one.rules.is_none_or(|own| own == rules));
-    let renamed = same.map(|(name, _, one)| {
-        let mut scores = one.scores.clone();
-        scores.name.clone_from(name);
-        scores
-    });
-    (renamed.collect(), rules)
-}
-
-/// The scores without the answers to other items than those of the first model.
-fn of_same_items(scored: &[Scored<'_>], scores: &[ModelScores]) -> Vec<ModelScores> {
-    let found = |name: &str| scored.iter().find(|(known, ..)| known == name).map(|(.., one)| *one);
-    let first = scores.first().and_then(|first| found(&first.name));
-    let mut scores = scores.to_vec();
-    for own in &mut scores {
-        let Some((first, one)) = first.zip(found(&own.name)) else { continue };
-        for outcome in &mut own.outcomes {
-            if !first.has_items_of(one, outcome.result.benchmark) {
-                outcome.predictions.clear();
-            }
-        }
-    }
-    scores
-}
-
-/// The models that tables and figures of benchmarks leave out, as other rules scored them.
-fn other_rules(all: &[Found], rules: Rules) -> Option<Block> {
-    let scored = scored(all);
-    let others = scored.iter().filter_map(|(name, _, one)| {
-        let own = one.rules.filter(|own| *own != rules)?;
-        Some(format!("{name} ({})", own.name()))
-    });
-    let others: Vec<String> = others.collect();
-    (!others.is_empty()).then(|| Block::Missing {
-        what: format!("scores of {} beside the others", others.join(", ")),
-        why: format!("scores of different rules do not compare; these are by {}.", rules.name()),
-    })
-}
-
-/// A sentence on scored losses that do not compare with the others; empty where all do.
-fn losses_apart(all: &[Found]) -> String {
-    let scored = scored(all);
-    let with_loss = scored.iter().filter(|(.., one)| one.held_out_loss.is_some());
-    let (names, measured): (Vec<&str>, Vec<&HeldOut>) =
-        with_loss.map(|(name, _, one)| (&name[..], &one.held_out)).unzip();
-    let groups = held_out::groups(&measured);
-    groups.first().map_or_else(String::new, |base| {
-        held_out::apart("apart from the others are", &names, &measured, base)
-    })
-}
-
 pub(super) fn results(all: &[Found]) -> Vec<Block> {
     let mut blocks = Vec::new();
     blocks.extend(model_tables::results(all).map(|(apart, found)| match apart.is_empty() {
@@ -185,15 +85,16 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
             .map(|found| table("How they were trained, and the text that they have seen.", found)),
     );
     for (number, scored) in sets(all).iter().enumerate() {
-        let (scores, rules) = renamed(scored);
-        let losses = if number == 0 { losses_apart(all) } else { String::new() };
+        let shown = Shown::of(scored);
+        let (scores, rules) = (&shown.scores[..], shown.rules);
         blocks.extend(other_rules(all, rules).filter(|_| number == 0));
-        match tables::overview(&scores, rules) {
+        match tables::overview(scores, rules) {
             _ if scores.is_empty() => {}
-            Ok(overview) => {
-                let caption = format!("By the rules of {}. {}", rules.name(), tables::EXPLANATION);
-                let sentences = [caption, sets_of(scored), parts(&scores, rules), losses];
-                let sentences = sentences.into_iter().filter(|it| !it.is_empty());
+            Ok((overview, explanation)) => {
+                let caption = format!("By the rules of {}. {explanation}", rules.name());
+                let sentences = [caption, sets_of(scored), parts(scores, rules)].into_iter();
+                let sentences = sentences.chain(shown.all_sentences());
+                let sentences = sentences.filter(|it| !it.is_empty());
                 blocks.push(table(&sentences.collect::<Vec<_>>().join(" "), overview));
             }
             Err(error) => {
@@ -223,7 +124,17 @@ pub(super) fn curves(all: &[Found], palette: &Palette) -> Vec<Block> {
     let apart = groups.first().map_or_else(String::new, |base| {
         held_out::apart("apart from the others are", &names, &measured, base)
     });
-    curves::curves(&logs, &apart, palette).into_iter().map(Block::Curves).collect()
+    let without: Vec<&str> = logs
+        .iter()
+        .filter(|(_, log)| log.count > 0 && !log.has(Quantity::Loss))
+        .map(|(name, _)| &name[..])
+        .collect();
+    let missing = (!without.is_empty()).then(|| Block::Missing {
+        what: format!("losses of {}", without.join(", ")),
+        why: "those of all steps are no numbers, as of a training that diverged.".to_owned(),
+    });
+    let curves = curves::curves(&logs, &apart, palette).into_iter().map(Block::Curves);
+    missing.into_iter().chain(curves).collect()
 }
 
 /// Curves of fine-tunings.
@@ -237,10 +148,11 @@ pub(super) fn finetunings(all: &[Found], palette: &Palette) -> Vec<Block> {
 /// The papers' figures, as far as there is something to draw.
 pub(super) fn figures(all: &[Found], palette: &Palette) -> Vec<Block> {
     let (named, sets) = (scored(all), sets(all));
-    let (scores, rules) = renamed(&named);
+    let shown = Shown::of(&named);
+    let (scores, rules) = (&shown.scores[..], shown.rules);
     let mut blocks = Vec::new();
-    let printed = papers::beside_printed(&scores, rules, palette).into_iter();
-    let violins = papers::violins(&scores, rules, palette);
+    let printed = papers::beside_printed(scores, rules, palette).into_iter();
+    let violins = papers::violins(scores, rules, palette);
     blocks.extend(printed.chain(violins).map(Block::Figure));
     blocks.extend(sets.iter().flat_map(|set| losses::fits(set, palette)));
     blocks.extend(losses::scalings(all, palette));
@@ -256,82 +168,12 @@ pub(super) fn figures(all: &[Found], palette: &Palette) -> Vec<Block> {
     blocks
 }
 
-/// The models whose answers to a benchmark are compared.
-struct Comparable<'a> {
-    /// Those that answered the same items, the one that others are compared with first, with where
-    /// the items are.
-    models: Vec<(Answers<'a>, &'a FoundScores)>,
-    /// A sentence on the others, with the reasons; empty where there are none.
-    left_out: String,
-}
-
-impl<'a> Comparable<'a> {
-    /// What they are answers to; none where there are none.
-    fn title(&self) -> Option<String> {
-        self.models.first().map(|(answers, one)| one.title(answers.outcome))
-    }
-
-    fn answers(&self) -> Vec<Answers<'a>> {
-        self.models.iter().map(|(answers, _)| *answers).collect()
-    }
-}
-
-/// A model's answers with its place among others.
-type Ranked<'a> = (u8, Answers<'a>, &'a FoundScores);
-
-/// The answers to a benchmark of the models that answered the same items: of different ones those
-/// that most models answered.
-fn comparable<'a>(scored: &'a [Scored<'a>], benchmark: &dyn Benchmark) -> Comparable<'a> {
-    let mut answers: Vec<Ranked<'_>> = Vec::new();
-    for (name, found, one) in scored {
-        let Some(outcome) = one.scores.outcome(benchmark) else { continue };
-        let model = found.models.iter().find(|model| model.name == one.scores.name);
-        // Twins first, then students, teachers, ensembles.
-        let rank = match model {
-            Some(model) if model.has_teachers => 1,
-            Some(model) if model.is_teacher => 2,
-            Some(_) => 0,
-            None if found.models.is_empty() => 0,
-            None => 3,
-        };
-        answers.push((rank, Answers { model: name, outcome }, one));
-    }
-    answers.sort_by_key(|(rank, ..)| *rank);
-    let is_alike = |(_, one, of_one): &Ranked<'_>, (_, other, of_other): &Ranked<'_>| {
-        tasks::is_same(one.outcome, other.outcome) && of_one.has_items_of(of_other, benchmark)
-    };
-    let alike = |one: &Ranked<'_>| answers.iter().filter(|other| is_alike(one, other)).count();
-    // Of equal counts the first.
-    let most = answers.iter().rev().max_by_key(|one| alike(one)).copied();
-    let Some(base) = most else {
-        return Comparable { models: Vec::new(), left_out: String::new() };
-    };
-    let (models, others): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|one| is_alike(&base, one));
-    let why = |(_, other, of_other): &Ranked<'_>| {
-        let why = match base.2.has_items_of(of_other, benchmark) {
-            true => tasks::difference(base.1.outcome, other.outcome),
-            false => "its items have other texts".to_owned(),
-        };
-        format!("{} ({why})", other.model)
-    };
-    let others: Vec<String> = others.iter().map(why).collect();
-    let left_out = match others.is_empty() {
-        true => String::new(),
-        false => {
-            format!("Left out, as only answers to the same items compare: {}.", others.join("; "))
-        }
-    };
-    let models = models.into_iter().map(|(_, answers, one)| (answers, one)).collect();
-    Comparable { models, left_out }
-}
-
 pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
-    sets(all).iter().flat_map(|set| tasks_of_set(all, set)).collect()
+    sets(all).iter().flat_map(|set| tasks_of_set(set)).collect()
 }
 
 /// The tables of a set of each benchmark's items.
-fn tasks_of_set(all: &[Found], scored: &[Scored<'_>]) -> Vec<Block> {
+fn tasks_of_set(scored: &[Scored<'_>]) -> Vec<Block> {
     let (mut blocks, mut marked) = (Vec::new(), Vec::new());
     for &benchmark in BENCHMARKS {
         let found = comparable(scored, benchmark);
@@ -356,11 +198,15 @@ fn tasks_of_set(all: &[Found], scored: &[Scored<'_>]) -> Vec<Block> {
             blocks.extend(tasks::marked(&answers, by_group).map(|found| table(&caption, found)));
         }
     }
-    let (scores, rules) = renamed(scored);
     let of_sets = sets_of(scored);
-    match tables::differences(&of_same_items(scored, &scores)) {
+    let compared: Vec<Comparable<'_>> =
+        BENCHMARKS.iter().map(|&benchmark| comparable(scored, benchmark)).collect();
+    let lists = compared.iter().map(|found| {
+        found.models.iter().map(|(answers, _)| (answers.model, answers.outcome)).collect()
+    });
+    match differences_of(lists) {
         Ok(found) => {
-            let caption = format!("{} {of_sets}", tables::DIFFERENCES);
+            let caption = format!("{DIFFERENCES} {of_sets}");
             blocks.extend(found.map(|found| table(caption.trim_end(), found)));
         }
         Err(error) => {
@@ -368,14 +214,14 @@ fn tasks_of_set(all: &[Found], scored: &[Scored<'_>]) -> Vec<Block> {
         }
     }
     // Tables without printed scores have nothing that the ones above lack.
-    let rest = tables::task_tables(&scores, rules);
+    let shown = Shown::of(scored);
+    let rest = tables::task_tables(&shown.scores, shown.rules);
     let rest = rest.filter(|(benchmark, ..)| !marked.contains(&benchmark.name()));
-    let losses = losses_apart(all);
     blocks.extend(rest.map(|(benchmark, title, found, notes)| {
-        let losses = if benchmark.name() == HeldOutLoss.name() { &losses } else { "" };
         let set = set_of(scored, benchmark).map_or_else(String::new, |set| format!(", {set}"));
-        let notes = format!("{} {losses}", notes.replace('\n', " ").trim_end());
-        table(format!("{title}{set}. {notes}").trim_end(), found)
+        let notes =
+            format!("{} {}", notes.replace('\n', " ").trim_end(), shown.sentence(benchmark));
+        table(format!("{title}{set}. {}", notes.trim()).trim_end(), found)
     }));
     blocks
 }
@@ -397,17 +243,31 @@ pub(super) fn items(all: &[Found]) -> Vec<Block> {
     blocks
 }
 
-/// The items that models answered, where their files are still those; otherwise why not.
+/// The items that models answered, from the first files that still are those; otherwise why not.
 fn items_of(found: &Comparable<'_>, benchmark: &dyn Benchmark) -> Result<Vec<Task>, String> {
-    let Some((first, one)) = found.models.first() else { return Ok(Vec::new()) };
+    let mut why = None;
+    for (answers, one) in &found.models {
+        match read_items(answers.outcome, one, benchmark) {
+            Ok(tasks) => return Ok(tasks),
+            Err(own) => why = why.or(Some(own)),
+        }
+    }
+    why.map_or_else(|| Ok(Vec::new()), Err)
+}
+
+fn read_items(
+    outcome: &Outcome,
+    one: &FoundScores,
+    benchmark: &dyn Benchmark,
+) -> Result<Vec<Task>, String> {
     let Some(items) = one.data.get(benchmark.name()) else {
         return Err("data.json beside its scores does not state where its data is.".to_owned());
     };
     let place = items.place.display();
     let unreadable = || format!("{place} is not there or cannot be read.");
     let tasks = items_at(benchmark.name(), &items.place).ok_or_else(unreadable)?;
-    let fits = tasks.len() == first.outcome.predictions.len()
-        && tasks.iter().zip(&first.outcome.predictions).all(|(a, b)| a.items.len() == b.len());
+    let fits = tasks.len() == outcome.predictions.len()
+        && tasks.iter().zip(&outcome.predictions).all(|(a, b)| a.items.len() == b.len());
     match fits && !items.are_edited() {
         true => Ok(tasks),
         false => Err(format!("{place} has other items now than when they were scored.")),

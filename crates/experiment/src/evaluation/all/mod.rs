@@ -4,6 +4,7 @@
 //! that was cut goes on. What fails by itself does not end the rest.
 
 mod available;
+pub(crate) mod differences;
 mod exports;
 pub(crate) mod model_scores;
 pub(crate) mod parts;
@@ -34,7 +35,7 @@ pub use available::searchable;
 pub use report::Report;
 
 const TABLE: &str = "table.md";
-const SCORES: &str = "scores.csv";
+pub(crate) const SCORES: &str = "scores.csv";
 
 /// What is measured, with which data, and where the results go.
 #[derive(Clone, Debug)]
@@ -122,7 +123,7 @@ pub fn evaluate_all(
         exports::write(&model, folder, &found.available, settings.rules, &failures, observer)?;
         scores.push(model);
     }
-    let report = Report::new(&scores, settings.rules, &failures)?;
+    let report = Report::new(scores, settings.rules, &failures)?;
     write_text(&settings.output.join(TABLE), &report.markdown)?;
     write_text(&settings.output.join(SCORES), &report.csv)?;
     Ok(AllOutcome { report, failures })

@@ -1,5 +1,7 @@
 //! Everything that was measured of one model or ensemble.
 
+use std::collections::BTreeMap;
+
 use eval::{Benchmark, BenchmarkResult, Measured, Outcome, Rules, TaskResult};
 
 use crate::evaluation::LoadedModel;
@@ -19,6 +21,9 @@ pub struct ModelScores {
     pub measured: Vec<Measured>,
     /// Scores of choices with the answers behind them.
     pub outcomes: Vec<Outcome>,
+    /// By the name of a benchmark whose scores of several models do not all compare, a letter that
+    /// those have in common which do.
+    pub letters: BTreeMap<&'static str, String>,
     /// Fine-tuned tasks, one list a seed.
     finetuned: Vec<Vec<FinetuneResult>>,
 }
@@ -39,6 +44,7 @@ impl ModelScores {
             parameters,
             measured: Vec::new(),
             outcomes: Vec::new(),
+            letters: BTreeMap::new(),
             finetuned: Vec::new(),
         }
     }
@@ -54,6 +60,11 @@ impl ModelScores {
     /// The result of a benchmark that is a number in a unit of its own.
     pub fn measured(&self, benchmark: &dyn Benchmark) -> Option<&Measured> {
         self.measured.iter().find(|measured| measured.benchmark == benchmark)
+    }
+
+    /// The letter of a benchmark's score; empty where all scores compare.
+    pub fn letter(&self, benchmark: &dyn Benchmark) -> &str {
+        self.letters.get(benchmark.name()).map_or("", String::as_str)
     }
 
     /// The result of a benchmark of choices.

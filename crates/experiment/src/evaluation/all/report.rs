@@ -1,18 +1,17 @@
 //! The scores of all models side by side: as text, Markdown, CSV and JSON, with the scores that
 //! papers print beside them.
 
-use std::collections::BTreeMap;
-
 use eval::macro_average;
 use eval::reference::{ReferenceTable, Track, of_year};
-use eval::statistics::{Interval, Paired, Resampling, Spread, bootstrap};
+use eval::statistics::{Interval, Resampling, Spread, bootstrap};
 use eval::{
     AgeOfAcquisition, BENCHMARKS, Benchmark, BenchmarkResult, Glue, HeldOutLoss, Kind, Outcome,
     Rules, superglue_average,
 };
-use report::{Align, ScoreTable, Table, points};
+use report::{Align, Best, ScoreTable, Table, lettered, points};
 use serde_json::{Map, Value, json};
 
+use super::differences::{DIFFERENCES, differences};
 use super::exports::csv;
 use super::model_scores::ModelScores;
 use super::parts::{MARK, Whole, parts};
@@ -20,12 +19,13 @@ use super::task_table::{fine_tuned_tasks, task_table};
 use crate::error::Result;
 use crate::failures::Failures;
 use crate::finetuning::summary;
+use crate::held_out::{self, HeldOut};
 
 /// What `table.md` begins with, before the name of the rules.
 pub(super) const HEADING: &str = "# Scores by the rules of ";
 
 /// Enough for two digits of an interval.
-const RESAMPLES: u32 = 2000;
+pub(super) const RESAMPLES: u32 = 2000;
 
 /// What is printed and written.
 pub struct Report {
@@ -52,6 +52,8 @@ enum Cell {
     Seeds(Spread),
     /// A number of a part of the benchmark.
     Part(Box<Cell>),
+    /// A number that compares with those of the same letter alone.
+    Lettered(Box<Cell>, String),
     /// The footnotes with the reasons for which there is no number.
     Failed(String),
 }
@@ -64,6 +66,7 @@ impl Cell {
             Cell::Share(share, _) => points(*share),
             Cell::Seeds(spread) => summary::text(Some(*spread)),
             Cell::Part(cell) => cell.short() + MARK,
+            Cell::Lettered(cell, letter) => lettered(cell.short(), letter),
             Cell::Failed(mark) => mark.clone(),
         }
     }
@@ -74,6 +77,7 @@ impl Cell {
                 format!("{} ({} to {})", points(*share), points(*low), points(*high))
             }
             Cell::Part(cell) => cell.long() + MARK,
+            Cell::Lettered(cell, letter) => lettered(cell.long(), letter),
             _ => self.short(),
         }
     }
@@ -83,22 +87,38 @@ impl Cell {
         if mark.is_empty() { self } else { Cell::Part(Box::new(self)) }
     }
 
+    /// The same cell, with a letter where there is one.
+    fn lettered(self, letter: &str) -> Self {
+        match (&self, letter) {
+            (Cell::Nothing, _) | (_, "") => self,
+            _ => Cell::Lettered(Box::new(self), letter.to_owned()),
+        }
+    }
+
+    /// Whether it stands beside numbers that it does not compare with.
+    fn is_apart(&self) -> bool {
+        matches!(self, Cell::Part(_) | Cell::Lettered(..))
+    }
+
     fn json(&self) -> Value {
         match self {
             Cell::Nothing => Value::Null,
             Cell::Text(text) => json!(text),
             Cell::Share(share, interval) => json!({ "score": share, "interval": interval }),
             Cell::Seeds(spread) => json!(spread),
-            Cell::Part(cell) => cell.json(),
+            Cell::Part(cell) | Cell::Lettered(cell, _) => cell.json(),
             Cell::Failed(_) => json!("failed"),
         }
     }
 }
 
-/// A row of the overview: a cell for each model, and the name of its column where papers print it.
+/// A row of the overview: a cell for each model.
 struct Row {
     name: String,
+    /// The name of its column where papers print it.
     printed: Option<&'static str>,
+    /// Which of its numbers is best; none where that is no question.
+    best: Option<Best>,
     cells: Vec<Cell>,
 }
 
@@ -115,15 +135,17 @@ impl Report {
     ///
     /// # Errors
     /// When items cannot be resampled, or models answered different ones.
-    pub fn new(models: &[ModelScores], rules: Rules, failures: &Failures) -> Result<Self> {
+    pub fn new(mut models: Vec<ModelScores>, rules: Rules, failures: &Failures) -> Result<Self> {
+        let losses = add_letters(&mut models);
+        let models = &models[..];
         let overview = Overview::new(models, rules, failures)?;
-        let remarks = [failures.footnotes(), other_tokenizers(models), parts(models, rules)];
+        let remarks = [failures.footnotes(), losses, parts(models, rules)];
         let remarks: Vec<String> = remarks.into_iter().filter(|text| !text.is_empty()).collect();
         let footnotes = remarks.join("\n");
         let printed: Vec<&str> = printed_models(rules);
         let mut markdown = format!("{HEADING}{}\n\n", rules.name());
         markdown += &overview.table(&printed, Cell::long).to_markdown();
-        markdown += &format!("\n{EXPLANATION}\n");
+        markdown += &format!("\n{}\n", explanation(&printed));
         if !footnotes.is_empty() {
             // One paragraph a line.
             markdown += &format!("\n{}", footnotes.replace('\n', "\n\n").trim_end());
@@ -146,30 +168,29 @@ impl Report {
     }
 }
 
-/// A sentence on held-out losses of a token where the models have different tokenizers.
-fn other_tokenizers(models: &[ModelScores]) -> String {
-    let mut by_tokenizer: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
-    for model in models {
-        if let Some(measured) = model.measured(&HeldOutLoss) {
-            let tokenizer = measured.json.get("tokenizer").and_then(Value::as_str);
-            by_tokenizer.entry(tokenizer).or_default().push(&model.name);
-        }
+/// Gives held-out losses letters where the models have different tokenizers, and returns a sentence
+/// on them; an empty one where all losses compare.
+fn add_letters(models: &mut [ModelScores]) -> String {
+    let held_out = |model: &ModelScores| {
+        let tokenizer = model.measured(&HeldOutLoss)?.json.get("tokenizer")?.as_str();
+        let [text, tokenizer] = ["", tokenizer.unwrap_or_default()].map(|it| Some(it.to_owned()));
+        Some(HeldOut { text, tokenizer, ..HeldOut::default() })
+    };
+    let all: Vec<Option<HeldOut>> = models.iter().map(held_out).collect();
+    let (letters, sentence) =
+        held_out::letters(&all.iter().map(Option::as_ref).collect::<Vec<_>>());
+    for (model, letter) in models.iter_mut().zip(letters) {
+        model.letters.insert(HeldOutLoss.name(), letter);
     }
-    if by_tokenizer.len() < 2 {
-        return String::new();
-    }
-    let groups: Vec<String> = by_tokenizer.values().map(|names| names.join(", ")).collect();
-    format!(
-        "Held-out losses are of a token and compare only with the same tokenizer, here within: {}.",
-        groups.join("; ")
-    )
+    sentence
 }
 
-/// The overview with intervals and everything that papers print beside it.
+/// The overview with intervals and everything that papers print beside it, and what its numbers
+/// are.
 ///
 /// # Errors
 /// When items cannot be resampled.
-pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<Table> {
+pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<(Table, String)> {
     let failures = Failures::default();
     let overview = Overview::new(models, rules, &failures)?;
     let has_any = |model: &&str| {
@@ -178,7 +199,7 @@ pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<Table> {
         rows.any(|row| printed_means(rules).any(|table| value(row, table).is_some()))
     };
     let printed: Vec<&str> = printed_models(rules).into_iter().filter(has_any).collect();
-    Ok(overview.table(&printed, Cell::long))
+    Ok((overview.table(&printed, Cell::long), explanation(&printed)))
 }
 
 /// A benchmark's tasks with their title and notes, of every benchmark that any model has.
@@ -192,14 +213,17 @@ pub(crate) fn task_tables(
     })
 }
 
-/// What the overview's numbers are.
-pub(crate) const EXPLANATION: &str = "Percent, with 95 % bootstrap intervals over items, or the \
-     standard deviation over seeds. Columns of other models are as printed in their papers; see \
-     the tables below for sources.";
-
-/// What the numbers of [`differences`] are.
-pub(crate) const DIFFERENCES: &str = "Paired bootstrap and random exchange over items; another \
-     training seed may move a score by more.";
+/// What the overview's numbers are, with columns of printed models beside them.
+fn explanation(printed: &[&str]) -> String {
+    let mut text = "Percent, with 95 % bootstrap intervals over items, or the standard deviation \
+                    over seeds."
+        .to_owned();
+    if !printed.is_empty() {
+        text += " Columns of other models are as printed in their papers; see the tables below for \
+                 sources.";
+    }
+    text
+}
 
 /// The printed models that a terminal has width for.
 const SHOWN: [&str; 2] = ["BabyLlama (10M)", "BabyLlama-2, run 1"];
@@ -231,7 +255,7 @@ impl<'a> Overview<'a> {
             count => Cell::Text(report::format::short(count as f64)),
         };
         let cells = models.iter().map(parameters).collect();
-        overview.add("parameters".into(), &[], None, cells);
+        overview.add("parameters".into(), &[], None, None, cells);
         let last: &'static dyn Benchmark = &AgeOfAcquisition;
         for benchmark in BENCHMARKS.iter().copied().filter(|benchmark| *benchmark != last) {
             overview.add_benchmark(benchmark)?;
@@ -244,7 +268,8 @@ impl<'a> Overview<'a> {
         let parts = macro_average::PARTS.map(|part| part.name());
         let parts = if rules == Rules::Year2024 { &parts[..] } else { &[] };
         let printed = Some(macro_average::COLUMN);
-        overview.add("macro-average".into(), parts, printed, macros.collect());
+        let best = Some(Best::Highest);
+        overview.add("macro-average".into(), parts, printed, best, macros.collect());
         overview.add_benchmark(last)?;
         Ok(overview)
     }
@@ -255,13 +280,14 @@ impl<'a> Overview<'a> {
         name: String,
         benchmarks: &[&str],
         printed: Option<&'static str>,
+        best: Option<Best>,
         cells: Vec<Cell>,
     ) {
         let failed = |model: &ModelScores| self.failures.mark_of_any(&model.name, benchmarks);
         let or_failed = |(model, cell)| failed(model).map_or(cell, Cell::Failed);
         let cells: Vec<Cell> = self.models.iter().zip(cells).map(or_failed).collect();
         if cells.iter().any(|cell| *cell != Cell::Nothing) {
-            self.rows.push(Row { name, printed, cells });
+            self.rows.push(Row { name, printed, best, cells });
         }
     }
 
@@ -304,7 +330,13 @@ impl<'a> Overview<'a> {
                 models.map(cell).collect()
             }
         };
-        self.add(title, &[benchmark.name()], printed, cells);
+        let cells = self.models.iter().zip(cells);
+        let cells = cells.map(|(model, cell)| cell.lettered(model.letter(benchmark))).collect();
+        let best = match benchmark.kind() {
+            Kind::ZeroShot(_) | Kind::FineTuned(_) => Best::Highest,
+            Kind::HeldOutLoss | Kind::AgeOfAcquisition => Best::Lowest,
+        };
+        self.add(title, &[benchmark.name()], printed, Some(best), cells);
         Ok(())
     }
 
@@ -319,6 +351,8 @@ impl<'a> Overview<'a> {
                 score.map_or(String::new(), |score| format!("{score:.1}"))
             });
             table.row([row.name.as_str()], row.cells.iter().map(&show).chain(of_papers));
+            let best = row.best.filter(|_| !row.cells.iter().any(Cell::is_apart));
+            best.inspect(|best| table.mark_best(self.models.len(), *best));
         }
         table.into_table()
     }
@@ -369,49 +403,4 @@ fn macro_of(model: &ModelScores, rules: Rules) -> Option<f64> {
         }
     }
     Some(macro_average::macro_average(parts))
-}
-
-/// Every model against the first, on the same items; none where there is nothing to compare.
-///
-/// # Errors
-/// When they answered different items.
-pub(crate) fn differences(models: &[ModelScores]) -> Result<Option<Table>> {
-    let mut table = Table::new([
-        ("suite", Align::Left),
-        ("model", Align::Left),
-        ("less", Align::Left),
-        ("difference", Align::Right),
-        ("95 % interval", Align::Right),
-        ("p (exchange)", Align::Right),
-    ]);
-    let resampling = Resampling { resamples: RESAMPLES, ..Resampling::default() };
-    let mut any = false;
-    let [first, others @ ..] = models else { return Ok(None) };
-    for &benchmark in BENCHMARKS {
-        for other in others {
-            let (Some(base), Some(found)) = (first.outcome(benchmark), other.outcome(benchmark))
-            else {
-                continue;
-            };
-            if base.predictions.is_empty() || found.predictions.is_empty() {
-                continue;
-            }
-            let title = base.result.title();
-            let (base, found) = (base.resampled(), found.resampled());
-            let paired = Paired::new(&base, &found)?;
-            let (by_items, by_exchange) =
-                (paired.bootstrap(&resampling)?, paired.permutation(&resampling)?);
-            let Interval { low, high } = by_items.interval;
-            table.push(vec![
-                title,
-                other.name.clone(),
-                first.name.clone(),
-                format!("{:+.1}", 100.0 * by_items.difference),
-                format!("{:+.1} to {:+.1}", 100.0 * low, 100.0 * high),
-                format!("{:.4}", by_exchange.p_value),
-            ]);
-            any = true;
-        }
-    }
-    Ok(any.then_some(table))
 }

@@ -3,7 +3,7 @@
 use eval::classification::{find_task, tasks_of};
 use eval::reference::{ReferenceTable, Track, of_year};
 use eval::{Benchmark, BenchmarkResult, Metric, Rules, TaskResult};
-use report::{Align, ScoreTable, Table};
+use report::{Align, Best, ScoreTable, Table, lettered};
 
 use super::model_scores::ModelScores;
 use super::parts::{MARK, Whole, parts_of};
@@ -60,6 +60,12 @@ pub(super) fn task_table(
     let compares = |name: &str| {
         rules != Rules::Year2023 || unit_of(name).is_none_or(|unit| unit.metric != Metric::Mcc)
     };
+    let is_apart = models.iter().any(|model| !model.letter(benchmark).is_empty());
+    let mark_best = |table: &mut ScoreTable, own: &[String]| {
+        if !is_apart && !own.iter().any(|cell| cell.ends_with(MARK)) {
+            table.mark_best(models.len(), Best::Highest);
+        }
+    };
     let value = |table: &ReferenceTable, model: &str, name: &str| {
         table.value(model, name).filter(|_| compares(name))
     };
@@ -71,19 +77,26 @@ pub(super) fn task_table(
             failed.unwrap_or_else(|| {
                 let is_cut = results.iter().any(|result| !result.has_all_items(name));
                 let mark = if is_cut { MARK } else { "" };
-                score(results, |result| unit_score(result, name)) + mark
+                let text = score(results, |result| unit_score(result, name)) + mark;
+                with_letter(text, results, model.letter(benchmark))
             })
         });
+        let own: Vec<String> = own.collect();
         let of_papers = papers.iter().map(|(table, row)| {
             value(table, &row.model, name).map_or(String::new(), |value| format!("{value:.1}"))
         });
-        table.row([*name, metric], own.chain(of_papers));
+        table.row([*name, metric], own.iter().cloned().chain(of_papers));
+        mark_best(&mut table, &own);
     }
     let whole = Whole::of(models, benchmark, rules);
     let own = models.iter().zip(&all).map(|(model, results)| {
         let failed = failures.mark(&model.name, benchmark.name(), None);
-        failed.unwrap_or_else(|| score(results, |result| Some(result.score)) + whole.mark(results))
+        failed.unwrap_or_else(|| {
+            let text = score(results, |result| Some(result.score)) + whole.mark(results);
+            with_letter(text, results, model.letter(benchmark))
+        })
     });
+    let own: Vec<String> = own.collect();
     let of_papers = papers.iter().map(|(table, row)| {
         let values: Option<Vec<f64>> =
             names.iter().map(|name| value(table, &row.model, name)).collect();
@@ -92,10 +105,16 @@ pub(super) fn task_table(
         })
     });
     let mean = if first.groups.is_empty() { "mean" } else { "mean of the groups" };
-    table.row([mean, ""], own.chain(of_papers));
+    table.row([mean, ""], own.iter().cloned().chain(of_papers));
+    mark_best(&mut table, &own);
     let parts = parts_of(models, benchmark, rules);
     let notes = [notes(models, &all, &printed), parts].concat();
     Some((table.into_table(), notes))
+}
+
+/// A model's number with the letter of those that it compares with, where there are results.
+fn with_letter(text: String, results: &[BenchmarkResult], letter: &str) -> String {
+    if results.is_empty() { text } else { lettered(text, letter) }
 }
 
 fn unit_score(result: &BenchmarkResult, name: &str) -> Option<f64> {
