@@ -43,6 +43,26 @@ impl ModelConfig {
         let attention = attentions * self.num_heads * self.head_dim * seen_twice;
         2.0 * (weights + output + attention) as f64
     }
+
+    /// The same of a whole text of which an encoder-decoder's encoder reads `source` tokens and its
+    /// decoder `target`. Keys and values of the attention between the two are products of the
+    /// encoder's tokens.
+    pub fn forward_flops_of_halves(&self, source: usize, target: usize) -> f64 {
+        let width = self.num_heads * self.head_dim;
+        let is_gated = self.encoder_decoder.is_some_and(|own| own.is_gated);
+        let feed_forward = if is_gated { 3 } else { 2 } * self.intermediate_size;
+        let layers = self.num_layers * (4 * width + feed_forward);
+        let decoder_layers = self.decoder_layers();
+        let of_source = self.hidden_size * (layers + 2 * decoder_layers * width);
+        let within = 2 * self.num_layers * width * source;
+        // What a token of both halves takes, but for the attention.
+        let attentions = (self.num_layers + 2 * decoder_layers) * width * 2;
+        let all = self.forward_flops_per_token(1) - 2.0 * attentions as f64;
+        let beyond = decoder_layers * width * (target + 1 + 2 * source);
+        let source_flops = 2.0 * (of_source + within) as f64;
+        let target_flops = all - 2.0 * of_source as f64 + 2.0 * beyond as f64;
+        source as f64 * source_flops + target as f64 * target_flops
+    }
 }
 
 #[cfg(test)]
@@ -98,5 +118,18 @@ mod tests {
             assert_eq!(config.parameter_count(), expected);
             config.validate().unwrap();
         }
+    }
+
+    #[test]
+    fn halves_of_one_length_take_what_a_token_of_both_takes() {
+        let config = ModelConfig::tiny(Architecture::T5);
+        let (source, target) = (7, 7);
+        let whole = 7.0 * config.forward_flops_per_token(7);
+        // The decoder's own attention sees the half of it that is earlier.
+        let width = config.num_heads * config.head_dim * config.decoder_layers();
+        let unseen = 2.0 * (7 * (2 * 7 - 8) * width) as f64;
+        assert_eq!(config.forward_flops_of_halves(source, target), whole - unseen);
+        // Of a short target the decoder takes little.
+        assert!(config.forward_flops_of_halves(7, 1) < 0.8 * whole);
     }
 }

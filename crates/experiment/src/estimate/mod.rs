@@ -208,8 +208,10 @@ fn scoring_work(
     let ensembles =
         recipe.evaluate.ensembles.iter().filter(|models| models.iter().any(|model| model == name));
     let times = 1 + ensembles.count();
-    let reading = config.forward_flops_per_token(section.train.sequence_length) * held_out
-        + config.forward_flops_per_token(SENTENCE) * pairs;
+    // Where hidden tokens are predicted, a sentence is read once for each of its tokens.
+    let readings = if config.architecture.is_causal() { 1 } else { SENTENCE };
+    let reading = section.train.forward_flops_per_token(config) * held_out
+        + readings as f64 * config.forward_flops_per_token(SENTENCE) * pairs;
     Work { reading: times as f64 * reading, ..Work::default() }
 }
 
@@ -259,7 +261,7 @@ fn estimate(
     };
     let (decay, optimizer_flops) = (phases.decay(), phases.optimizer_flops(&config.layout()));
     let evaluated = evaluations * scoring::evaluated_tokens(settings, text.held_out);
-    let forward = config.forward_flops_per_token(length);
+    let forward = settings.forward_flops_per_token(&config);
     let weights = 4.0 * parameters as f64;
     let averaged = if settings.has_average() { weights } else { 0.0 };
     let state = (optimizer_bytes(settings) * parameters) as f64 + averaged;
@@ -431,5 +433,18 @@ mod tests {
         let scores = scoring_work(&recipe, "a", section, &found, &text(), 1000.0);
         let sentence = found.subject.config.forward_flops_per_token(SENTENCE);
         assert_eq!(scores.reading, 2.0 * (evaluated * forward + 1000.0 * sentence));
+    }
+
+    #[test]
+    fn masked_models_read_a_sentence_once_for_each_token() {
+        let masked = "[models.a]\narchitecture = 'ltg-bert'\nhidden_size = 64\n\
+                      intermediate_size = 128\nnum_layers = 1\nnum_heads = 2";
+        let recipe = format!("[tokenizer]\nmask_token = true\n{masked}\n[evaluate]\nloss = false");
+        let recipe = recipe::embedded("masked.toml", &recipe).unwrap();
+        let section = &recipe.models["a"];
+        let found = estimate(&recipe, section, &text(), Arithmetic::F32).unwrap();
+        let scores = scoring_work(&recipe, "a", section, &found, &text(), 1000.0);
+        let sentence = found.subject.config.forward_flops_per_token(SENTENCE);
+        assert_eq!(scores.reading, 1000.0 * SENTENCE as f64 * sentence);
     }
 }

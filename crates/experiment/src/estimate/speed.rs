@@ -112,12 +112,13 @@ impl Subject {
 
     /// Of a training step without teachers, for each token.
     fn own_flops(&self) -> f64 {
-        3.0 * self.config.forward_flops_per_token(self.settings.sequence_length)
+        3.0 * self.settings.forward_flops_per_token(&self.config)
     }
 
     /// Of a training step in which the teachers read the tokens.
     fn flops(&self, length: usize) -> f64 {
-        let own = 3.0 * self.config.forward_flops_per_token(length);
+        let settings = TrainSettings { sequence_length: length, ..self.settings.clone() };
+        let own = 3.0 * settings.forward_flops_per_token(&self.config);
         let teachers = self.teachers.iter().map(|teacher| teacher.forward_flops_per_token(length));
         own + teachers.sum::<f64>()
     }

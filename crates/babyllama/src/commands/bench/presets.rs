@@ -188,7 +188,7 @@ impl Subject {
             Some(TeacherSignal::Sampled) | None => 0.0,
         };
         let teachers: f64 = self.teachers.iter().map(|(_, config)| of_teacher(config)).sum();
-        3.0 * self.config.forward_flops_per_token(length) + teachers
+        3.0 * self.settings.forward_flops_per_token(&self.config) + teachers
     }
 }
 
