@@ -81,13 +81,23 @@
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   };
 
-  const cell = (value) => {
-    const text = value == null ? "" : String(value);
-    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  // Comma-separated values by the rules of `report::csv`, so that the same rows are the same bytes
+  // as in the files of `--figures`.
+  const digits = (value) => {
+    const size = Math.abs(value);
+    const isFar = size !== 0 && (size < 1e-5 || size >= 1e16);
+    return isFar ? value.toExponential().replace("e+", "e") : String(value);
   };
 
-  const csv = (heads, rows) =>
-    [heads, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
+  const cell = (value) => {
+    if (value == null) return "";
+    const text = typeof value === "number" ? digits(value) : value;
+    const isQuoted = /[",\n]/.test(text) || text.trim() !== text;
+    return isQuoted ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+
+  const line = (row) => (row.map(cell).join(",") || (row.length === 1 ? '""' : "")) + "\n";
+  const csv = (heads, rows) => [heads, ...rows].map(line).join("");
 
   // A drawing by itself is black on white.
   const standalone = (svg) => {
