@@ -11,7 +11,7 @@ mod work;
 use anyhow::Context;
 use sweep::confirm::is_confirmation;
 use sweep::store::Address;
-use sweep::sweep::{Sweep, name_in, stored_address};
+use sweep::sweep::{Sweep, name_in, name_in_store, stored_address};
 
 use crate::args::{DeviceArgs, SweepCommand, SweepPlaceArgs};
 use crate::console;
@@ -58,9 +58,7 @@ fn find(args: &SweepPlaceArgs) -> anyhow::Result<Found> {
     let name = match &args.study {
         Some(study) => study.clone(),
         // A folder that is new on this machine has no recipe yet.
-        None => name_in(folder)?.unwrap_or_else(|| {
-            folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
-        }),
+        None => name_in(folder)?.unwrap_or_else(|| name_in_store(folder, &address)),
     };
     Ok(Found { address, name })
 }
