@@ -180,6 +180,24 @@ pub fn write_beside(folder: &Path) -> Option<PathBuf> {
     reporting::write_into(folder).map_err(problem).ok()
 }
 
+/// Does work on a folder. Where it fails with some of it done, the page about that is written too;
+/// what keeps it from being written is less than the failure, and is not printed.
+pub fn with_page_of_failure<T>(
+    folder: &Path,
+    work: impl FnOnce() -> experiment::Result<T>,
+) -> experiment::Result<T> {
+    let before = reporting::stamp(folder);
+    let done = work();
+    let has_failed = done.as_ref().is_err_and(|error| !error.is_stop());
+    if has_failed
+        && reporting::stamp(folder) != before
+        && let Ok(page) = reporting::write_into(folder)
+    {
+        note(&page);
+    }
+    done
+}
+
 /// Notes where a page is.
 pub fn note(page: &Path) {
     if !console::is_quiet() {
