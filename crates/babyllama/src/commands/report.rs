@@ -12,7 +12,7 @@ use experiment::{ExperimentError, files, outputs};
 use report::Page;
 use report::csv::{BEGINNING, MetricsSource, write_metrics};
 use report::figures::{Formats, write_folder};
-use report::format::counted;
+use report::format::no_records;
 use sweep::export;
 use sweep::report::{is_sweep, sweep_around, trials_csv};
 
@@ -163,10 +163,8 @@ fn write_metrics_of(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
     let output = output.into_inner().map_err(|error| error.into_error());
     output.and_then(AtomicFile::commit).with_context(cannot_write)?;
     if written.left_out > 0 {
-        console::note(format_args!(
-            "warning: {} of the logs are no records and left out",
-            counted(written.left_out, "line")
-        ));
+        let left_out = no_records(written.left_out, "the logs");
+        console::note(format_args!("warning: {left_out} and left out"));
     }
     console::print(format_args!("The metrics are in {}.", file.display()))
 }
