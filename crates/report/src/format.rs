@@ -81,6 +81,18 @@ pub fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{ending}", grouped(count))
 }
 
+/// The verb behind a number of things.
+pub fn is_or_are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// A sentence on lines of a log that are no records, such as `1 line of metrics.jsonl is no
+/// record`.
+pub fn no_records(lines: u64, log: &str) -> String {
+    let ending = if lines == 1 { "" } else { "s" };
+    format!("{} of {log} {} no record{ending}", counted(lines, "line"), is_or_are(lines))
+}
+
 /// A name as tables and lines of text show it: control characters, which names of files may have,
 /// are escaped, and so are those that turn the direction of the text around them and those that
 /// no document may hold.
@@ -145,6 +157,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn lines_that_are_no_records_have_their_verb() {
+        assert_eq!(no_records(1, "a.jsonl"), "1 line of a.jsonl is no record");
+        assert_eq!(no_records(2000, "the logs"), "2,000 lines of the logs are no records");
+    }
 
     #[test]
     fn hidden_characters_of_lines_are_shown() {

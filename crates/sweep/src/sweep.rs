@@ -1,5 +1,6 @@
 //! A sweep: a study of the store, and the folder in which its trials are trained.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -293,6 +294,30 @@ pub fn name_in(folder: &Path) -> Result<Option<String>> {
     }
 }
 
+/// The name of the sweep whose trials a store has, of a folder that has no recipe: the folder's own
+/// name, or that of the only sweep of the store.
+pub fn name_in_store(folder: &Path, address: &Address) -> String {
+    let own = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut names = stored_names(address).unwrap_or_default();
+    match names.len() {
+        1 => names.pop_first().unwrap_or(own),
+        _ => own,
+    }
+}
+
+/// The names of all sweeps of a store.
+fn stored_names(address: &Address) -> Result<BTreeSet<String>> {
+    let mut store = Store::open(address)?;
+    let mut names = BTreeSet::new();
+    for name in store.studies()? {
+        let study = store.study(&name)?;
+        // What others have made is no sweep.
+        let file = Definition::read(&mut store, study, &name).and_then(|found| found.file());
+        names.extend(file.map(|file| file.recipe.name));
+    }
+    Ok(names)
+}
+
 /// The store of a sweep's folder.
 ///
 /// # Errors
@@ -326,6 +351,14 @@ fn write_address(folder: &Path, address: &Address) -> Result<()> {
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     Ok(experiment::files::write_text(&folder.join(name), text)?)
 }
+
+/// Whether a folder in that of trials is a trial's, by its name, and not that of a study.
+pub fn is_trial_folder(name: &str) -> bool {
+    name.len() >= TRIAL_DIGITS && name.bytes().all(|letter| letter.is_ascii_digit())
+}
+
+/// The digits of a trial's number in the name of its folder, or more.
+const TRIAL_DIGITS: usize = 5;
 
 impl Sweep {
     /// Opens a study of a store; where `name` is `None`, the one of the folder's recipe.
@@ -417,7 +450,7 @@ impl Sweep {
     pub fn trial_folder(&self, number: u64) -> PathBuf {
         let below = self.name.strip_prefix(&self.file.recipe.name).unwrap_or_default();
         let below = below.trim_start_matches('/');
-        self.folder.join(place::TRIALS).join(below).join(format!("{number:05}"))
+        self.folder.join(place::TRIALS).join(below).join(format!("{number:0TRIAL_DIGITS$}"))
     }
 
     /// The settings and the seed of a trial.

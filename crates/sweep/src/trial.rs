@@ -1,5 +1,6 @@
 //! A trial of a sweep: a row of the store in the sweep's own terms.
 
+use report::format::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::{Distribution, DistributionError};
@@ -212,14 +213,12 @@ impl Terms {
     /// A decision in a line, with values as they are reported.
     pub fn line(&self, why: &Why) -> String {
         let Why { rung, value, threshold, n } = *why;
-        let value = self.cost(value);
+        let (value, trials) = (self.cost(value), counted(n as u64, "trial"));
         match threshold.map(|threshold| self.cost(threshold)) {
             Some(threshold) => {
-                format!(
-                    "rung {rung}: {value:.4}, and {threshold:.4} is needed, by {n} trials there"
-                )
+                format!("rung {rung}: {value:.4}, and {threshold:.4} is needed, by {trials} there")
             }
-            None => format!("rung {rung}: {value:.4}, one of {n} trials there"),
+            None => format!("rung {rung}: {value:.4}, one of {trials} there"),
         }
     }
 

@@ -21,8 +21,10 @@ pub fn finetune(args: &FinetuneArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     let _json = json.map(|path| outputs::prepare_file(path, &inputs, SCORES)).transpose()?;
     let style = Style::of(args.events);
     let console = Console::stopping_on_signals()?.with_style(style);
-    let outcome = finetune_all(&args.job()?, || device.open(), &console)
-        .resume_with(console::this_command)?;
+    let job = args.job()?;
+    let work = || finetune_all(&job, || device.open(), &console);
+    let outcome =
+        report::with_page_of_failure(&args.output, work).resume_with(console::this_command)?;
     let page = report::write_beside(&args.output);
     match style {
         Style::Json => {

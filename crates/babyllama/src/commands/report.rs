@@ -12,7 +12,7 @@ use experiment::{ExperimentError, files, outputs};
 use report::Page;
 use report::csv::{BEGINNING, MetricsSource, write_metrics};
 use report::figures::{Formats, write_folder};
-use report::format::counted;
+use report::format::no_records;
 use sweep::export;
 use sweep::report::{is_sweep, sweep_around, trials_csv};
 
@@ -163,10 +163,8 @@ fn write_metrics_of(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
     let output = output.into_inner().map_err(|error| error.into_error());
     output.and_then(AtomicFile::commit).with_context(cannot_write)?;
     if written.left_out > 0 {
-        console::note(format_args!(
-            "warning: {} of the logs are no records and left out",
-            counted(written.left_out, "line")
-        ));
+        let left_out = no_records(written.left_out, "the logs");
+        console::note(format_args!("warning: {left_out} and left out"));
     }
     console::print(format_args!("The metrics are in {}.", file.display()))
 }
@@ -178,6 +176,24 @@ pub fn write_beside(folder: &Path) -> Option<PathBuf> {
         console::note(format_args!("warning: no report was written: {}", error.cause()));
     };
     reporting::write_into(folder).map_err(problem).ok()
+}
+
+/// Does work on a folder. Where it fails with some of it done, the page about that is written too;
+/// what keeps it from being written is less than the failure, and is not printed.
+pub fn with_page_of_failure<T>(
+    folder: &Path,
+    work: impl FnOnce() -> experiment::Result<T>,
+) -> experiment::Result<T> {
+    let before = reporting::stamp(folder);
+    let done = work();
+    let has_failed = done.as_ref().is_err_and(|error| !error.is_stop());
+    if has_failed
+        && reporting::stamp(folder) != before
+        && let Ok(page) = reporting::write_into(folder)
+    {
+        note(&page);
+    }
+    done
 }
 
 /// Notes where a page is.

@@ -50,8 +50,9 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         return console::print("Nothing was changed.");
     }
     let console = Console::stopping_on_signals()?.with_style(style);
-    let outcome =
-        experiment::run::run(recipe, &settings, &console).resume_with(console::this_command)?;
+    let work = || experiment::run::run(recipe, &settings, &console);
+    let outcome = super::report::with_page_of_failure(&settings.folder, work)
+        .resume_with(console::this_command)?;
     close(&outcome, &settings.folder, style)
 }
 

@@ -13,7 +13,7 @@ use super::common::Workspace;
 use super::watch::Watching;
 
 /// Starts a browser, or reports that there is none.
-fn browser() -> Option<Chromium> {
+pub fn browser() -> Option<Chromium> {
     let found = Chromium::start();
     if found.is_none() {
         eprintln!("skipped: no Chromium is found (Debian's package is called chromium)");
@@ -25,7 +25,7 @@ fn browser() -> Option<Chromium> {
 const CHART: &str = "report.charts[0]";
 
 /// Asserts that the page asked for nothing and complained of nothing.
-fn check_quiet(browser: &Chromium) {
+pub fn check_quiet(browser: &Chromium) {
     assert_eq!(browser.problems, Vec::<String>::new());
     let is_own = |address: &&String| address.starts_with("file://") || address.starts_with("data:");
     let others: Vec<_> = browser.requests.iter().filter(|one| !is_own(one)).collect();
@@ -35,7 +35,7 @@ fn check_quiet(browser: &Chromium) {
 }
 
 /// Every curve and every figure has something drawn.
-fn check_drawn(browser: &mut Chromium) {
+pub fn check_drawn(browser: &mut Chromium) {
     browser.until("report.charts.length > 0 && report.charts.every((chart) => chart.plot)");
     let charts = browser.value(
         "report.charts.map(({ plot, figure, data }) => ({ name: figure.id, \
@@ -47,6 +47,11 @@ fn check_drawn(browser: &mut Chromium) {
         assert_eq!(chart["series"], chart["of"], "{chart}");
         assert!(chart["width"].as_f64().unwrap() > 100.0 && chart["ink"] == true, "{chart}");
     }
+    check_figures(browser);
+}
+
+/// Every figure that is no chart has something drawn.
+pub fn check_figures(browser: &mut Chromium) {
     let figures = browser.value(
         "[...document.querySelectorAll('figure.drawn')].map((figure) => { \
          const svg = figure.querySelector('svg'); const box = svg.getBoundingClientRect(); \
@@ -135,7 +140,7 @@ fn check_legend_and_axis(browser: &mut Chromium) {
 }
 
 /// Clicks at the buttons of a figure, and returns the saved files.
-fn saved(browser: &mut Chromium, figure: &str) -> [String; 2] {
+pub fn saved(browser: &mut Chromium, figure: &str) -> [String; 2] {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     browser.call("Page.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": path }));
@@ -156,10 +161,10 @@ fn saved(browser: &mut Chromium, figure: &str) -> [String; 2] {
     })
 }
 
-/// No part of the page is wider than the window.
-fn check_narrow(browser: &mut Chromium) {
+/// No part of the page is wider than the window, and what is wider than it scrolls.
+pub fn check_narrow(browser: &mut Chromium) {
     browser.dress(375, "dark");
-    browser.until("report.charts[0].plot.width <= 375");
+    browser.until("report.charts.every((chart) => chart.plot.width <= 375)");
     let width = browser.value("document.documentElement.scrollWidth");
     assert!(width.as_u64().unwrap() <= 375, "{width}");
     // Labels of drawings are 9 px high at least; what is wider scrolls.
@@ -170,6 +175,50 @@ fn check_narrow(browser: &mut Chromium) {
     assert!(labels.as_f64().unwrap() >= 9.0, "{labels}");
     let paper = browser.value("getComputedStyle(document.body).backgroundColor");
     assert_eq!(paper, "rgb(20, 23, 26)");
+    // A cell of words has a width in which they can be read, or that of all its words.
+    let squeezed = browser.value(
+        "[...document.querySelectorAll('.table td:not(.number)')].filter((cell) => { \
+         const range = document.createRange(); range.selectNodeContents(cell); \
+         return range.getClientRects().length > 1 && cell.getBoundingClientRect().width < 200; }) \
+         .map((cell) => cell.textContent)",
+    );
+    assert_eq!(squeezed, json!([]));
+}
+
+/// A finger across the curves zooms them; one along the page scrolls it and leaves them alone.
+fn check_touch(browser: &mut Chromium) {
+    let over = format!("{CHART}.plot.over");
+    let whole = range(browser);
+    let (from, to) = (browser.place(&over, 0.3, 0.5), browser.place(&over, 0.6, 0.55));
+    browser.swipe(from, to);
+    browser.until(&format!("{CHART}.plot.scales.x.min > {}", whole.0));
+    let zoomed = range(browser);
+    assert!(zoomed.1 < whole.1 && zoomed.1 - zoomed.0 < 0.5 * (whole.1 - whole.0), "{zoomed:?}");
+    assert_eq!(browser.value(&format!("{CHART}.plot.select.width")), 0, "no part stays marked");
+    let middle = browser.place(&over, 0.5, 0.5);
+    browser.value("void (window.before = scrollY)");
+    browser.swipe(middle, (middle.0 + 5.0, middle.1 - 200.0));
+    browser.until("scrollY > before + 100");
+    assert_eq!(range(browser), zoomed);
+    // A touch without a way is none of a part.
+    let middle = browser.place(&over, 0.5, 0.5);
+    browser.swipe(middle, (middle.0 + 3.0, middle.1));
+    assert_eq!(range(browser), zoomed);
+    browser.click(&format!("{CHART}.figure.querySelector('.save button:last-child')"));
+    browser.until(&format!("{CHART}.plot.scales.x.min <= {}", whole.0));
+}
+
+/// What the buttons save are the files of `--figures`.
+pub fn check_saved(browser: &mut Chromium, workspace: &Workspace, figure: &str) {
+    // Files have their names by the headings.
+    let name = browser.value(&format!(
+        "{figure}.querySelector('h3').textContent.toLowerCase().replace(/[^a-z0-9]+/g, '-')"
+    ));
+    let name = name.as_str().unwrap();
+    let [svg, csv] = saved(browser, figure);
+    assert!(svg.starts_with("<svg ") && svg.contains("http://www.w3.org/2000/svg"), "{svg:.200}");
+    assert!(csv.lines().count() > 1, "{name}: {csv:.200}");
+    assert_eq!(csv, workspace.text(&format!("figures/{name}.csv")), "{name}");
 }
 
 /// A page of paper (A4 with Chromium's margins) in pixels.
@@ -247,7 +296,7 @@ fn check_paper(browser: &mut Chromium) {
 }
 
 /// Keeps pictures where that is asked for.
-fn keep_pictures(browser: &mut Chromium, name: &str) {
+pub fn keep_pictures(browser: &mut Chromium, name: &str) {
     let Some(folder) = std::env::var_os("BABYLLAMA_PICTURES") else { return };
     let folder = std::path::PathBuf::from(folder);
     fs::create_dir_all(&folder).unwrap();
@@ -288,12 +337,16 @@ fn the_report_of_a_run_is_drawn_and_works() {
     check_hover(&mut browser);
     check_zoom(&mut browser);
     check_legend_and_axis(&mut browser);
-    let [svg, csv] = saved(&mut browser, "report.charts[0].figure");
-    assert!(svg.starts_with("<svg ") && svg.contains("http://www.w3.org/2000/svg"), "{svg:.200}");
-    assert!(csv.starts_with("series,step,epoch,tokens,seconds,value\r\nteacher,"), "{csv:.200}");
-    let [svg, csv] = saved(&mut browser, "document.querySelector('figure.drawn')");
-    assert!(svg.starts_with("<svg ") && csv.lines().count() > 2, "{csv:.200}");
+    workspace.babyllama("report runs/small --figures figures").done();
+    // A page saves ten files at most before Chromium asks its reader.
+    for chart in 0..2 {
+        check_saved(&mut browser, &workspace, &format!("report.charts[{chart}].figure"));
+    }
+    let loss = workspace.text("figures/training-loss.csv");
+    assert!(loss.starts_with("series,step,epoch,tokens,seconds,value\nteacher,"), "{loss:.200}");
+    check_saved(&mut browser, &workspace, "document.querySelector('figure.drawn')");
     check_narrow(&mut browser);
+    check_touch(&mut browser);
     keep_pictures(&mut browser, "small");
     check_paper(&mut browser);
     check_quiet(&browser);

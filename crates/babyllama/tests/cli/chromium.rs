@@ -191,6 +191,34 @@ impl Chromium {
         }
     }
 
+    /// An event of one finger on a screen; without a place it is lifted.
+    pub fn touch(&mut self, kind: &str, place: Option<(f64, f64)>) {
+        let points: Vec<Value> =
+            place.iter().map(|(x, y)| json!({ "x": x, "y": y, "id": 1 })).collect();
+        self.call("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+    }
+
+    /// A finger that goes from a place to another in a few steps, and is lifted.
+    pub fn swipe(&mut self, from: (f64, f64), to: (f64, f64)) {
+        self.touch("touchStart", Some(from));
+        for part in 1..=8 {
+            let share = f64::from(part) / 8.0;
+            let place = (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1));
+            self.touch("touchMove", Some(place));
+        }
+        self.touch("touchEnd", None);
+    }
+
+    /// The processor's time that the page's main thread has spent since the page began to load, in
+    /// seconds: with other work on the machine the clock's time is another at each measurement.
+    pub fn seconds_of_work(&mut self) -> f64 {
+        self.call("Performance.enable", json!({ "timeDomain": "threadTicks" }));
+        let found = self.call("Performance.getMetrics", json!({}));
+        let mut metrics = found["metrics"].as_array().unwrap().iter();
+        let work = metrics.find(|metric| metric["name"] == "ThreadTime").unwrap();
+        work["value"].as_f64().unwrap()
+    }
+
     /// A width of the window in pixels, and a light or a dark page.
     pub fn dress(&mut self, width: u32, scheme: &str) {
         self.call(

@@ -97,10 +97,15 @@ fn a_loss_that_is_no_number_names_its_step() {
         .advises("learning_rate");
     assert_eq!(workspace.names(CHECKPOINTS), ["step-00000001"]);
     assert_eq!(workspace.names(TEACHER), [""; 0]);
-    workspace.babyllama("report runs/small --output page.html").done();
-    let page = workspace.text("page.html");
+    // The failed run has left its page.
+    let page = workspace.text("runs/small/report.html");
     let lines = || page.lines().filter(|line| line.contains("class=\"missing\""));
     assert!(lines().any(|line| line.contains("the end of the run") && line.contains("NaN")));
+    // A page that cannot be written hides no failure.
+    workspace.write("runs/small/report.html", "mine");
+    workspace.babyllama("run small.toml").refused(1).names(&["stage model-teacher", "NaN"]);
+    assert_eq!(workspace.text("runs/small/report.html"), "mine");
+    std::fs::remove_file(workspace.path("runs/small/report.html")).unwrap();
     workspace.babyllama("run small.toml --set teacher.train.learning_rate=1e-3").done();
 }
 

@@ -6,6 +6,8 @@ mod bad_models;
 mod bench;
 mod brought;
 mod browser;
+mod browser_large;
+mod browser_sweep;
 mod builtin;
 mod cards;
 mod chromium;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::common::{RECIPE, Workspace};
 
 /// Nine short epochs of a student and its teacher.
-const SWEEP: &str = r#"
+pub const SWEEP: &str = r#"
 name = "small"
 recipe = "small.toml"
 model = "student"
@@ -23,9 +23,9 @@ heartbeat_seconds = 0.5
 "train.weight_decay" = { uniform = [0, 1] }
 "#;
 
-const PLACE: &str = "runs/sweeps/small";
+pub const PLACE: &str = "runs/sweeps/small";
 
-fn workspace(sweep: &str) -> Workspace {
+pub fn workspace(sweep: &str) -> Workspace {
     let workspace = Workspace::new();
     let train = "[models.student.train]\nepochs = 2";
     workspace.write("small.toml", RECIPE.replace(train, "[models.student.train]\nepochs = 9"));
@@ -37,6 +37,41 @@ fn workspace(sweep: &str) -> Workspace {
 fn trials(workspace: &Workspace) -> Vec<Value> {
     let lines = workspace.babyllama(&format!("sweep export {PLACE} jsonl")).done().stdout;
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The page of a sweep without its recipe, or without the file that names its store, has its
+/// trials, also where the folder has another name; what is lost is named.
+fn check_lost_files(workspace: &Workspace) {
+    fs::rename(workspace.path(PLACE), workspace.path("moved")).unwrap();
+    let files = ["sweep.toml", "base.toml", "store.txt"];
+    let texts = files.map(|file| workspace.text(&format!("moved/{file}")));
+    for lost in 1..=files.len() {
+        fs::remove_file(workspace.path(&format!("moved/{}", files[lost - 1]))).unwrap();
+        workspace.babyllama("report moved --output lost.html").done();
+        let page = workspace.text("lost.html");
+        for file in &files[..lost] {
+            assert!(page.contains(&format!("Not here: {file}")), "{file}: {page:.2000}");
+        }
+        for part in ["Sweep small", "9 of 9 trials", "The best trials", "as the store has it"] {
+            assert!(page.contains(part), "{part}: {page:.2000}");
+        }
+        let status = workspace.babyllama("sweep status moved");
+        match lost < files.len() {
+            true => assert!(status.done().stdout.contains("small: 9 of 9 trials")),
+            false => drop(status.refused(2)),
+        }
+    }
+    for (file, text) in files.iter().zip(texts) {
+        workspace.write(&format!("moved/{file}"), text);
+    }
+    fs::rename(workspace.path("moved"), workspace.path(PLACE)).unwrap();
+}
+
+/// The time of the last end that a page has, in UTC.
+fn last_end(workspace: &Workspace) -> String {
+    let page = workspace.text(&format!("{PLACE}/report.html"));
+    let subtitle = page.lines().find(|line| line.contains("class=\"subtitle\"")).unwrap();
+    subtitle.split("Z to ").nth(1).unwrap().split('Z').next().unwrap().to_owned()
 }
 
 /// Runs the recipe of a trial on its own, and insists on the bits that the trial has.
@@ -90,6 +125,14 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     assert!(workspace.path(&format!("{PLACE}/small-confirm.md")).is_file());
     let page = workspace.text(&format!("{PLACE}/report.html"));
     assert!(page.contains("Confirmed against the search"), "{page}");
+    // It ends with the confirmation's last trial, whose stages record their ends.
+    let trials = workspace.names(&format!("{PLACE}/trials/confirm"));
+    let stage = |trial: &String| {
+        let stages = format!("{PLACE}/trials/confirm/{trial}/stages/model-student.json");
+        workspace.json(&stages)["end"]["time"].as_str().unwrap().trim_end_matches('Z').to_owned()
+    };
+    let end = trials.iter().map(stage).max().unwrap();
+    assert!(last_end(&workspace) >= end, "{} {end}", last_end(&workspace));
     let report = format!("report {PLACE} --output page.html --figures figures");
     workspace.babyllama(&report).done();
     // Its trials are its table, and its page stands behind that of runs.
@@ -106,6 +149,7 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
         let refusal = workspace.babyllama(&figures).refused(2).names(&["a part of a sweep"]);
         refusal.advises(&format!("--figures {PLACE}/figures"));
     }
+    check_lost_files(&workspace);
     let run = "runs/trial-of-best";
     fs::create_dir_all(workspace.path(run)).unwrap();
     workspace.copy(&format!("{PLACE}/trials/00000/models/student"), run);
@@ -228,6 +272,14 @@ fn a_text_that_changes_or_goes_away_ends_the_worker_and_no_trial() {
     workspace.write("text/a.train", format!("{before}The red king sees the old dog today.\n"));
     workspace.babyllama("sweep create sweep.toml --set trials=4").done();
     work().refused(1).names(&["another than when the sweep began"]).advises("old text");
+    // A sweep that fails leaves its page too, and what keeps that from being written hides nothing.
+    let run = || workspace.babyllama("sweep run sweep.toml --set trials=4").refused(1);
+    let page = format!("{PLACE}/report.html");
+    run().names(&["another than when the sweep began"]);
+    assert!(workspace.text(&page).contains("of 4 trials"));
+    workspace.write(&page, "mine");
+    run().names(&["another than when the sweep began"]);
+    assert_eq!(workspace.text(&page), "mine");
     assert_eq!(standing(3), "queued");
     workspace.write("text/a.train", before);
     work().done();
@@ -270,6 +322,8 @@ fn fine_tuning_is_searched_for_each_model_and_task() {
         assert!(run.stdout.contains(&format!("small/{model}/rte: 4 of 4")), "{}", run.stdout);
         assert!(run.stdout.contains(&format!("small/{model}/rte/confirm")), "{}", run.stdout);
     }
+    let page = workspace.text(&format!("{PLACE}/report.html"));
+    assert!(page.contains("trained on ") && page.contains("1 thread"), "{page:.2000}");
     workspace.babyllama(&format!("sweep best {PLACE}")).refused(2).names(&["2 studies"]);
     let study = "--study small/student/rte";
     let csv = format!("report {PLACE} --output page.html --csv trials.csv");

@@ -96,13 +96,15 @@ pub(super) fn chart(
     let drawn = figures::curves(title, &Axis::linear("step"), &y, &drawn, palette);
     let placed = |OfModel { model, series }| Series { place: palette.place(&model), ..series };
     let series: Vec<Series> = curves.into_iter().map(placed).collect();
-    Curves {
+    let is_empty = series.is_empty();
+    let chart = Curves {
         name: name.to_owned(),
         title: title.to_owned(),
         caption: caption.to_owned(),
         is_log,
         is_measured: is_measured_seldom,
-        figure: (!series.is_empty()).then_some(drawn),
         series,
-    }
+        figure: None,
+    };
+    if is_empty { chart } else { chart.with_drawing(drawn) }
 }

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use model::hugging_face::load_any_config;
+use report::format::no_records;
 
 use super::found::Found;
 use super::log::Log;
@@ -128,8 +129,9 @@ fn log(found: &mut Found, name: &str, folder: &Path, is_finished: bool) -> Optio
         }
     };
     if log.damaged > 0 {
-        let (damaged, first) = (log.damaged, log.first_damaged);
-        let why = format!("{damaged} lines of {shown} are no records, the first line {first}.");
+        let damaged = no_records(log.damaged, &shown.to_string());
+        let place = if log.damaged == 1 { "line" } else { "the first is line" };
+        let why = format!("{damaged}: {place} {}.", log.first_damaged);
         found.lacks("some steps", name, why);
     }
     let cut = "the last line of its log was not finished";

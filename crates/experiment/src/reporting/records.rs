@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use report::format::{NOTHING, duration};
 use report::{Align, Table};
+use serde::de::DeserializeOwned;
 
 use super::found::{Found, read as read_file};
 use super::named;
+use crate::finetuning::result::FinetuneResult;
 use crate::held_out;
 use crate::machine::Machine;
 use crate::run::clean::entries;
@@ -26,12 +28,20 @@ pub(super) fn read(found: &mut Found, folder: &Path, before: &str) {
     }
 }
 
-/// The machines that the finished stages of a run ran on, in a line each.
-pub fn machines_of(run: &Path) -> BTreeSet<String> {
-    let paths = entries(&run.join("stages")).unwrap_or_default();
-    let record = |path: &PathBuf| serde_json::from_slice::<Record>(&read_file(path).ok()?).ok();
-    let ends = paths.iter().filter_map(|path| record(path)?.end);
-    ends.map(|end| end.machine.line()).collect()
+/// The machines that the finished stages of a run ran on, or the fine-tunings in the folders
+/// `TASK/seed-N` of a model's, in a line each.
+pub fn machines_of(folder: &Path) -> BTreeSet<String> {
+    fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+        serde_json::from_slice(&read_file(path).ok()?).ok()
+    }
+    let inside = |folder: &Path| entries(folder).unwrap_or_default();
+    let stages = inside(&folder.join("stages"));
+    let of_stages = stages.iter().filter_map(|path| Some(read::<Record>(path)?.end?.machine));
+    let seeds: Vec<PathBuf> = inside(folder).iter().flat_map(|task| inside(task)).collect();
+    let of_seed =
+        |seed: &PathBuf| read::<FinetuneResult>(&seed.join("result.json"))?.course.machine;
+    let of_seeds = seeds.iter().filter_map(of_seed);
+    of_stages.chain(of_seeds).map(|machine| machine.line()).collect()
 }
 
 /// A piece of work that a report is about.

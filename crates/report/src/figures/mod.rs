@@ -118,7 +118,7 @@ pub fn file_stem(title: &str) -> String {
 }
 
 /// A number of a row: as many digits as tell it from its neighbours.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size != 0.0 && !(1e-5..1e16).contains(&size) => format!("{value:e}"),
         _ => value.to_string(),

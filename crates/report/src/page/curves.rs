@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Figure;
-use crate::figures::Ink;
+use crate::figures::{Ink, number};
 use crate::format::visible;
 
 /// What curves are drawn against.
@@ -50,7 +50,8 @@ pub struct Curves {
     pub is_measured: bool,
     /// The curves.
     pub series: Vec<Series>,
-    /// The same as a drawing, for readers without scripts, for paper and for files.
+    /// The same as a drawing, for readers without scripts, for paper and for files; see
+    /// [`Curves::with_drawing`].
     pub figure: Option<Figure>,
 }
 
@@ -69,6 +70,23 @@ pub struct Series {
 }
 
 impl Curves {
+    /// The same with a drawing, whose rows become those of all series: what the page saves as CSV.
+    pub fn with_drawing(self, drawing: Figure) -> Self {
+        let names = Axis::ALL.map(Axis::name);
+        let columns = ["series"].into_iter().chain(names).chain(["value"]).map(str::to_owned);
+        let rows = self.series.iter().flat_map(|series| {
+            let columns: Vec<Vec<String>> =
+                series.x.iter().chain([&series.y]).map(|values| texts(values)).collect();
+            (0..series.y.len()).map(move |row| {
+                let cells = columns.iter().map(|column| column.get(row).cloned());
+                let cells = cells.map(Option::unwrap_or_default);
+                [series.name.clone()].into_iter().chain(cells).collect()
+            })
+        });
+        let figure = Some(Figure { columns: columns.collect(), rows: rows.collect(), ..drawing });
+        Self { figure, ..self }
+    }
+
     /// The form in which the page's script reads them.
     pub(super) fn to_value(&self) -> Value {
         // Series of one model have different dashes, and so has a color that comes again.
@@ -98,17 +116,30 @@ impl Curves {
     }
 }
 
-/// Numbers with seven digits, more than a screen has points; null for what is not finite.
+/// A number with seven digits, more than a screen has points; whole ones have all. `None` of what
+/// is not finite.
+fn rounded(value: f64) -> Option<f64> {
+    match value {
+        value if !value.is_finite() => None,
+        value if value.fract() == 0.0 && value.abs() < 1e15 => Some(value),
+        value => format!("{value:.6e}").parse().ok(),
+    }
+}
+
+/// Numbers for the page's script; null for what is not finite.
 fn numbers(values: &[f64]) -> Value {
-    let number = |&value: &f64| match value {
-        value if !value.is_finite() => Value::Null,
-        value if value.fract() == 0.0 && value.abs() < 1e15 => json!(value as i64),
-        value => match format!("{value:.6e}").parse::<f64>() {
-            Ok(rounded) => json!(rounded),
-            Err(_) => Value::Null,
-        },
+    let number = |&value: &f64| match rounded(value) {
+        Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => json!(whole as i64),
+        rounded => json!(rounded),
     };
     values.iter().map(number).collect()
+}
+
+/// The same numbers for a file; empty for what is not finite.
+fn texts(values: &[f64]) -> Vec<String> {
+    // No file has a negative zero, as the script knows none.
+    let text = |&value: &f64| rounded(value).map(|value| number(value + 0.0)).unwrap_or_default();
+    values.iter().map(text).collect()
 }
 
 #[cfg(test)]
@@ -120,5 +151,8 @@ mod tests {
         let values = [3.0, 0.123456789, 1234567890123.0, -2.5e-9, f64::NAN, f64::INFINITY];
         let expected = "[3,0.1234568,1234567890123,-2.5e-9,null,null]";
         assert_eq!(numbers(&values).to_string(), expected);
+        let expected = ["3", "0.1234568", "1234567890123", "-2.5e-9", "", "", "0", "1e16"];
+        let values = [&values[..], &[-0.0, 1e16]].concat();
+        assert_eq!(texts(&values), expected);
     }
 }

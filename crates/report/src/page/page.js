@@ -81,13 +81,23 @@
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   };
 
-  const cell = (value) => {
-    const text = value == null ? "" : String(value);
-    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  // Comma-separated values by the rules of `report::csv`, so that the same rows are the same bytes
+  // as in the files of `--figures`.
+  const digits = (value) => {
+    const size = Math.abs(value);
+    const isFar = size !== 0 && (size < 1e-5 || size >= 1e16);
+    return isFar ? value.toExponential().replace("e+", "e") : String(value);
   };
 
-  const csv = (heads, rows) =>
-    [heads, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
+  const cell = (value) => {
+    if (value == null) return "";
+    const text = typeof value === "number" ? digits(value) : value;
+    const isQuoted = /[",\n]/.test(text) || text.trim() !== text;
+    return isQuoted ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+
+  const line = (row) => (row.map(cell).join(",") || (row.length === 1 ? '""' : "")) + "\n";
+  const csv = (heads, rows) => [heads, ...rows].map(line).join("");
 
   // A drawing by itself is black on white.
   const standalone = (svg) => {
@@ -199,6 +209,46 @@
     };
   };
 
+  // A finger that goes across less than this has touched a place.
+  const SHORTEST_DRAG = 10;
+
+  // uPlot knows the mouse alone. One finger across a chart zooms as a mouse does; what begins as a
+  // scroll or with a second finger is the browser's, which cancels the first.
+  const addTouch = (plot) => {
+    let start = null;
+    const select = (left, width) =>
+      plot.setSelect({ left, width, top: 0, height: plot.over.clientHeight }, false);
+    const place = (event) => {
+      const { left, width } = plot.over.getBoundingClientRect();
+      return Math.min(Math.max(event.clientX - left, 0), width);
+    };
+    const on = (kind, react) => plot.over.addEventListener(kind, (event) => {
+      if (event.pointerType === "touch") react(event);
+    });
+    on("pointerdown", (event) => {
+      start = event.isPrimary ? place(event) : null;
+      select(0, 0);
+    });
+    on("pointermove", (event) => {
+      if (start === null || !event.isPrimary) return;
+      const end = place(event);
+      select(Math.min(start, end), Math.abs(end - start));
+      plot.setCursor({ left: end, top: event.clientY - plot.over.getBoundingClientRect().top });
+    });
+    on("pointerup", () => {
+      const { left, width } = plot.select;
+      const isDrag = start !== null && width >= SHORTEST_DRAG;
+      start = null;
+      select(0, 0);
+      if (!isDrag) return;
+      plot.setScale("x", { min: plot.posToVal(left, "x"), max: plot.posToVal(left + width, "x") });
+    });
+    on("pointercancel", () => {
+      start = null;
+      select(0, 0);
+    });
+  };
+
   // Measured values stay as they are. A logarithmic axis has no place for zero.
   const fitting = (chart) => {
     const weight = chart.data.measured ? 0 : choice.smoothing;
@@ -211,6 +261,7 @@
   const draw = (chart) => {
     chart.plot?.destroy();
     chart.plot = new uPlot(options(chart), fitting(chart), chart.place);
+    addTouch(chart.plot);
   };
 
   // The part of the horizontal axis that a reader has zoomed to.

@@ -134,7 +134,8 @@ fn in_latex(text: &str) -> String {
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '|' => escaped.push_str("\\textbar{}"),
-            '"' => escaped.push_str("\\textquotedbl{}"),
+            // In any encoding of fonts: \textquotedbl is in T1 alone.
+            '"' => escaped.push_str("\\symbol{34}"),
             '\'' => escaped.push_str("\\textquotesingle{}"),
             '`' => escaped.push_str("\\textasciigrave{}"),
             '±' => escaped.push_str("$\\pm$"),
@@ -236,6 +237,8 @@ mod tests {
         let known = "\\textbackslash{}input\\{/etc/passwd\\} \\$x\\textasciicircum{}2\\$ \
                      \\textasciitilde{} \\# -{-}";
         assert_eq!(hostile, known);
+        let quotes = "\\symbol{34}it\\textquotesingle{}s\\symbol{34}";
+        assert_eq!(in_latex("\"it's\""), quotes, "no encoding of fonts is needed");
     }
 
     #[test]

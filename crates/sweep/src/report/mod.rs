@@ -13,12 +13,13 @@ use report::format::{in_one_line, time_of_day};
 use report::page::{Block, Page, Section};
 
 use crate::confirm::{self, ConfirmedRow, is_confirmation};
+use crate::definition::Definition;
 use crate::error::{Result, SweepError, refuse};
 use crate::export;
 use crate::importance::FEWEST_TRIALS;
 use crate::overview::Overview;
 use crate::store::{Address, default_address};
-use crate::sweep::{Sweep, name_in, place, stored_address};
+use crate::sweep::{Sweep, is_trial_folder, name_in, name_in_store, place, stored_address};
 use crate::trial::Trial;
 use rows::Rows;
 
@@ -28,7 +29,8 @@ const SHOWN: usize = 10;
 /// Whether a folder holds a sweep, or what is left of one.
 pub fn is_sweep(folder: &Path) -> bool {
     let found = (name_in(folder), stored_address(folder));
-    folder.is_dir() && !matches!(found, (Ok(None), Ok(None)))
+    let is_named = !matches!(found, (Ok(None), Ok(None)));
+    folder.is_dir() && (is_named || folder.join(place::DATABASE).is_file())
 }
 
 /// The sweep that a folder is a part of (its trials, what they share, or something in these), named
@@ -51,11 +53,12 @@ pub fn page(folder: &Path) -> Option<Page> {
     if !is_sweep(folder) {
         return None;
     }
-    let (name, address) = (name_in(folder), stored_address(folder));
-    let mut lost = Vec::new();
-    let folders_name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = known(name, place::SWEEP, folders_name, &mut lost);
-    let address = known(address, place::STORE, || default_address(folder), &mut lost);
+    let (mut lost, mut lost_address) = (Vec::new(), Vec::new());
+    let address = stored_address(folder);
+    let address = known(address, place::STORE, || default_address(folder), &mut lost_address);
+    let stored = || name_in_store(folder, &address);
+    let name = known(name_in(folder), place::SWEEP, stored, &mut lost);
+    lost.append(&mut lost_address);
     let mut page = page_of(folder, &address, &name);
     page.sections.splice(0..0, lost);
     Some(page)
@@ -86,10 +89,8 @@ pub fn files(folder: &Path) -> Option<Vec<PathBuf>> {
 /// When the trials cannot be read, or the sweep has no such study, or several and none is named.
 pub fn trials_csv(folder: &Path, study: Option<&str>) -> Option<Result<String>> {
     is_sweep(folder).then(|| {
-        let name = name_in(folder)?.unwrap_or_else(|| {
-            folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
-        });
         let address = stored_address(folder)?.unwrap_or_else(|| default_address(folder));
+        let name = name_in(folder)?.unwrap_or_else(|| name_in_store(folder, &address));
         let mut studies = Sweep::studies(&address, &name)?;
         match study {
             Some(name) => {
@@ -172,12 +173,15 @@ pub fn page_of(folder: &Path, address: &Address, name: &str) -> Page {
             Err(error) => sections.push(missing(study, "the study", &error)),
         }
     }
-    sections.push(recipes(folder));
+    let all: Vec<Sweep> = searches
+        .iter()
+        .chain(&confirmations)
+        .filter_map(|study| Sweep::open(folder, address, study).ok())
+        .collect();
+    sections.push(recipes(folder, all.first().map(|sweep| &sweep.definition)));
     let now = time_of_day(SystemTime::now());
     let mut parts = vec![format!("{}, trials in {address}", folder.display())];
-    parts.extend(
-        times(folder, address, &searches).map(|(first, last)| format!("{first} to {last}")),
-    );
+    parts.extend(times(all).map(|(first, last)| format!("{first} to {last}")));
     parts.extend(machines(folder));
     parts.push(format!("written {now} by babyllama {}", env!("CARGO_PKG_VERSION")));
     Page { title, subtitle: parts.join(" · "), sections }
@@ -185,18 +189,30 @@ pub fn page_of(folder: &Path, address: &Address, name: &str) -> Page {
 
 /// What the trials in a folder ran on; none where that is not recorded.
 fn machines(folder: &Path) -> Option<String> {
-    let trials = std::fs::read_dir(folder.join(place::TRIALS)).into_iter().flatten().flatten();
-    let mut machines = BTreeSet::new();
-    trials.for_each(|trial| machines.extend(reporting::machines_of(&trial.path())));
+    let trials = trial_folders(&folder.join(place::TRIALS));
+    let machines: BTreeSet<String> =
+        trials.iter().flat_map(|trial| reporting::machines_of(trial)).collect();
     let lines: Vec<String> = machines.into_iter().collect();
     (!lines.is_empty()).then(|| format!("trained on {}", lines.join("; ")))
 }
 
+/// The folders of trials in a folder, and in those of its studies.
+fn trial_folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    // A link may lead to a folder around it.
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let inside =
+        |entry: std::fs::DirEntry| match is_trial_folder(&entry.file_name().to_string_lossy()) {
+            true => vec![entry.path()],
+            false => trial_folders(&entry.path()),
+        };
+    folders.flat_map(inside).collect()
+}
+
 /// When the first trial of some studies began and the last ended, in UTC.
-fn times(folder: &Path, address: &Address, studies: &[String]) -> Option<(String, String)> {
-    let sweeps = studies.iter().filter_map(|study| Sweep::open(folder, address, study).ok());
-    let rows: Vec<Trial> =
-        sweeps.flat_map(|mut sweep| sweep.trials().unwrap_or_default()).collect();
+fn times(studies: Vec<Sweep>) -> Option<(String, String)> {
+    let trials = |mut sweep: Sweep| sweep.trials().unwrap_or_default();
+    let rows: Vec<Trial> = studies.into_iter().flat_map(trials).collect();
     let first = rows.iter().filter_map(|trial| trial.row.started.as_deref()).min()?;
     let ends = rows.iter().filter_map(|trial| trial.row.completed.as_deref());
     let last = ends.max().unwrap_or(first);
@@ -288,15 +304,23 @@ fn confirmed_blocks(
     [table].into_iter().chain(luck).chain([Block::Figure(figure)]).collect()
 }
 
-/// The files that the sweep was made of.
-fn recipes(folder: &Path) -> Section {
-    use crate::sweep::place;
-    let block = |name: &str| match std::fs::read(folder.join(name)) {
-        Ok(text) => {
-            Block::Pre { title: name.to_owned(), text: String::from_utf8_lossy(&text).into_owned() }
+/// The files that the sweep was made of; of one that cannot be read what its store has.
+fn recipes(folder: &Path, stored: Option<&Definition>) -> Section {
+    let sweep = stored.map(|definition| &definition.sweep);
+    let base = stored.map(|definition| &definition.base);
+    let files = [(place::SWEEP, sweep), (place::BASE, base)];
+    let blocks = files.into_iter().flat_map(|(name, stored)| {
+        let pre = |title: String, text: String| Block::Pre { title, text };
+        match (std::fs::read(folder.join(name)), stored) {
+            (Ok(text), _) => {
+                vec![pre(name.to_owned(), String::from_utf8_lossy(&text).into_owned())]
+            }
+            (Err(error), None) => vec![absent(name, error.to_string())],
+            (Err(error), Some(text)) => vec![
+                absent(name, format!("{error}. The store has the text that follows.")),
+                pre(format!("{name} as the store has it"), text.clone()),
+            ],
         }
-        Err(error) => Block::Missing { what: name.to_owned(), why: error.to_string() },
-    };
-    let blocks = [place::SWEEP, place::BASE].map(block).to_vec();
-    Section { title: "Recipe".to_owned(), blocks }
+    });
+    Section { title: "Recipe".to_owned(), blocks: blocks.collect() }
 }

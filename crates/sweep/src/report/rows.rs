@@ -5,6 +5,7 @@ use report::figures::{
     Confirmed, Ending, Figure, HistoryTrial, ImportanceBar, Kind, ParallelLine, Setting,
     SettingAxis, SlicePoint, confirm, history, importance, parallel, slices,
 };
+use report::format::is_or_are;
 
 use crate::confirm::{ConfirmedRow, Verdict};
 use crate::importance::{FEWEST_TRIALS, Importance, importance as importance_of};
@@ -121,7 +122,8 @@ impl<'a> Rows<'a> {
             false => format!("{budget:.2} epochs"),
         };
         let (count, complete) = (early.len(), rows.len());
-        let note = format!("{count} trials after {after}, as only {complete} are complete.");
+        let are = is_or_are(complete as u64);
+        let note = format!("{count} trials after {after}, as only {complete} {are} complete.");
         Some(importance_figure(title, &found, note))
     }
 

@@ -17,9 +17,10 @@ pub fn all(args: &AllArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let _json =
         prepare_json(&args.common, &files, &["model", "overview", "suites"], Some(&args.output))?;
     let console = super::console(&args.common)?;
-    let selection = args.common.selection();
-    let outcome = evaluate_all(&selection, &args.settings()?, || device.open(), &console)
-        .resume_with(console::this_command)?;
+    let (selection, settings) = (args.common.selection(), args.settings()?);
+    let work = || evaluate_all(&selection, &settings, || device.open(), &console);
+    let outcome =
+        report::with_page_of_failure(&args.output, work).resume_with(console::this_command)?;
     write_json(&args.common, &outcome.report.json)?;
     let page = report::write_beside(&args.output);
     super::show(&console, &outcome.report.json, || {

@@ -17,7 +17,7 @@ pub(super) fn confirm(
 ) -> anyhow::Result<()> {
     let work = &args.work;
     let crew = Crew { jobs: work.jobs.jobs, time: work.time, threads, device };
-    match confirm_all(&work.place, &crew)? {
+    match super::with_page_of_failure(&work.place, || confirm_all(&work.place, &crew))? {
         Worked::Done => {
             print(&work.place)?;
             super::write_page(&work.place)

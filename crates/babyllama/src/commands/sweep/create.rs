@@ -41,14 +41,14 @@ pub(super) fn run(args: &SweepRunArgs, threads: u16, device: &DeviceArgs) -> any
     let store = StoreArgs { store: args.create.store.store.clone() };
     let place = SweepPlaceArgs { sweep: folder, store, study: None };
     let crew = work::Crew { jobs: args.jobs.jobs, time: None, threads, device };
-    let paused = || Interrupted { resume: console::this_command() };
-    match work::work_all(&place, &crew)? {
+    let all = || match work::work_all(&place, &crew)? {
+        Worked::Done => confirm::confirm_all(&place, &crew),
+        ended => Ok(ended),
+    };
+    match super::with_page_of_failure(&place, all)? {
         Worked::Done => {}
-        Worked::Paused => return Err(paused().into()),
+        Worked::Paused => return Err(Interrupted { resume: console::this_command() }.into()),
         Worked::Stopped => return console::print(work::STOPPED),
-    }
-    if confirm::confirm_all(&place, &crew)? != Worked::Done {
-        return Err(paused().into());
     }
     status::table(&place)?;
     confirm::print(&place)?;

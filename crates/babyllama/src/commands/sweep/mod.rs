@@ -11,7 +11,7 @@ mod work;
 use anyhow::Context;
 use sweep::confirm::is_confirmation;
 use sweep::store::Address;
-use sweep::sweep::{Sweep, name_in, stored_address};
+use sweep::sweep::{Sweep, name_in, name_in_store, stored_address};
 
 use crate::args::{DeviceArgs, SweepCommand, SweepPlaceArgs};
 use crate::console;
@@ -58,9 +58,7 @@ fn find(args: &SweepPlaceArgs) -> anyhow::Result<Found> {
     let name = match &args.study {
         Some(study) => study.clone(),
         // A folder that is new on this machine has no recipe yet.
-        None => name_in(folder)?.unwrap_or_else(|| {
-            folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
-        }),
+        None => name_in(folder)?.unwrap_or_else(|| name_in_store(folder, &address)),
     };
     Ok(Found { address, name })
 }
@@ -78,15 +76,39 @@ fn open(args: &SweepPlaceArgs) -> anyhow::Result<Vec<Sweep>> {
     names.iter().map(open).collect()
 }
 
-/// Writes the page about a sweep into its folder; what keeps it from being written is a warning.
-fn write_page(args: &SweepPlaceArgs) -> anyhow::Result<()> {
+/// The same for all studies of the sweep, also where one is named.
+fn whole(args: &SweepPlaceArgs) -> anyhow::Result<Found> {
     let found = find(args)?;
     let name = name_in(&args.sweep)?.unwrap_or(found.name);
-    match sweep::report::write_into(&args.sweep, &found.address, &name) {
+    Ok(Found { name, ..found })
+}
+
+/// Writes the page about a sweep into its folder; what keeps it from being written is a warning.
+fn write_page(args: &SweepPlaceArgs) -> anyhow::Result<()> {
+    let Found { address, name } = whole(args)?;
+    match sweep::report::write_into(&args.sweep, &address, &name) {
         Ok(page) => super::report::note(&page),
         Err(error) => console::note(format_args!("warning: no report was written: {error}")),
     }
     Ok(())
+}
+
+/// Does a sweep's work. Where it fails, the page about what is done is written too; what keeps it
+/// from being written is less than the failure, and is not printed.
+fn with_page_of_failure<T>(
+    args: &SweepPlaceArgs,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let done = work();
+    if done.is_err()
+        && let Ok(Found { address, name }) = whole(args)
+        // A page without trials would replace one with them.
+        && Sweep::studies(&address, &name).is_ok()
+        && let Ok(page) = sweep::report::write_into(&args.sweep, &address, &name)
+    {
+        super::report::note(&page);
+    }
+    done
 }
 
 /// Opens the one study of a sweep.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use experiment::outputs::Kind;
+use report::format::{counted, is_or_are};
 use sweep::export;
 use sweep::store::{Store, StoreError};
 use sweep::trial::Trial;
@@ -65,22 +66,28 @@ pub(super) fn check(args: &SweepPlaceArgs) -> anyhow::Result<()> {
     for mut sweep in super::open(args)? {
         let found = sweep.check()?;
         let name = &sweep.name;
-        console::print(format_args!("{name}: {} proposals are the same to the bit", found.same))?;
+        let same = found.same as u64;
+        let (proposals, are) = (counted(same, "proposal"), is_or_are(same));
+        console::print(format_args!("{name}: {proposals} {are} the same to the bit"))?;
         if !found.foreign.is_empty() {
-            console::print(format_args!(
-                "{name}: {} trials were enqueued or added from outside",
-                found.foreign.len()
-            ))?;
+            let foreign = found.foreign.len() as u64;
+            let were = if foreign == 1 { "was" } else { "were" };
+            let trials = counted(foreign, "trial");
+            console::print(format_args!("{name}: {trials} {were} enqueued or added from outside"))?;
         }
         for (number, difference) in &found.differs {
             console::print(format_args!("{name}: trial {number}: {difference}"))?;
         }
-        differing += found.differs.len();
+        differing += found.differs.len() as u64;
     }
     match differing {
         0 => Ok(()),
-        count => Err(anyhow!("{count} trials are not what their sampler would propose"))
-            .hint("the store was edited, or another version of the program made them"),
+        count => Err(anyhow!(
+            "{} {} not what the sampler would propose",
+            counted(count, "trial"),
+            is_or_are(count)
+        ))
+        .hint("the store was edited, or another version of the program made them"),
     }
 }
 
