@@ -37,6 +37,7 @@ pub(crate) struct Difference {
     tokenizer: bool,
     tokens: bool,
     sequences: bool,
+    predicted: bool,
     is_unknown: bool,
 }
 
@@ -72,17 +73,18 @@ impl HeldOut {
         let differs = |of| both(of).map(|(one, other)| one != other);
         let (text, tokenizer) = (differs(|it| &it.text), differs(|it| &it.tokenizer));
         let (tokens, stage) = (differs(|it| &it.tokens), differs(|it| &it.stage));
-        let sequences = |of: fn(&Self) -> Option<u64>| {
+        let numbers = |of: fn(&Self) -> Option<u64>| {
             of(self).zip(of(other)).is_some_and(|(one, other)| one != other)
         };
+        let sequences = numbers(|it| it.sequence_length);
         let is_same = [tokens, stage].contains(&Some(false))
             || text == Some(false) && tokenizer == Some(false);
         let found = Difference {
             text: !is_same && text == Some(true),
             tokenizer: !is_same && tokenizer == Some(true),
             tokens: !is_same && tokens == Some(true) && text.or(tokenizer).is_none(),
-            sequences: sequences(|it| it.sequence_length)
-                || is_same && sequences(|it| it.predicted),
+            sequences,
+            predicted: is_same && !sequences && numbers(|it| it.predicted),
             is_unknown: false,
         };
         let is_known = is_same || found.text || found.tokenizer || found.tokens;
@@ -97,7 +99,8 @@ impl std::fmt::Display for Difference {
             (self.text, "another held-out text"),
             (self.tokenizer, "another tokenizer"),
             (self.tokens, "another text or tokenizer"),
-            (self.sequences, "sequences of another length or number"),
+            (self.sequences, "sequences of another length"),
+            (self.predicted, "another number of predicted tokens, such as hidden ones alone"),
             (self.is_unknown, "whether its text and tokenizer are the same is not recorded"),
         ];
         let parts: Vec<&str> = parts.iter().filter(|(is, _)| *is).map(|(_, text)| *text).collect();
@@ -210,8 +213,12 @@ mod tests {
         assert!(HeldOut::default().difference(&HeldOut::default()).is_some(), "nothing is known");
         let long = HeldOut { sequence_length: Some(128), ..base.clone() };
         let short = HeldOut { sequence_length: Some(64), ..base.clone() };
-        let sequences = "sequences of another length or number";
+        let sequences = "sequences of another length";
         assert_eq!(long.difference(&short).unwrap().to_string(), sequences);
+        let hidden = HeldOut { predicted: Some(9), ..base.clone() };
+        let all = HeldOut { predicted: Some(64), ..base.clone() };
+        let predicted = all.difference(&hidden).unwrap().to_string();
+        assert!(predicted.starts_with("another number of predicted tokens"), "{predicted}");
         assert_eq!(long.difference(&base), None);
         let tokens = |hash: &str| HeldOut { tokens: Some(hash.to_owned()), ..HeldOut::default() };
         assert_eq!(tokens("x").difference(&tokens("x")), None);

@@ -87,6 +87,10 @@ impl TableRow {
             model: name.to_owned(),
             parameters: first.parameters,
             held_out_loss: losses.map(|(mean, _)| mean),
+            letter: match rows.iter().all(|row| row.letter == first.letter) {
+                true => first.letter.clone(),
+                false => String::new(),
+            },
             pairs: pairs.iter().map(|found| found.map(|(mean, _)| mean)).collect(),
             spread: Some((
                 losses.map(|(_, spread)| spread),

@@ -78,6 +78,13 @@ fn a_recipe_goes_from_text_to_scores() {
         assert!(table.contains(&format!("| {row} ")), "{row}: {table}");
     }
     assert!(table.contains("of masked models are of hidden tokens"), "{table}");
+    let loss = |model: &str| {
+        let row = table.lines().find(|line| line.starts_with(&format!("| {model} "))).unwrap();
+        row.split('|').nth(4).unwrap().trim().to_owned()
+    };
+    let letter = |model: &str| loss(model).split(' ').nth(1).map(str::to_owned);
+    assert!(letter("causal").is_some() && letter("causal") != letter("first"), "{table}");
+    assert!(MODELS.into_iter().all(|model| !loss(model).contains('*')), "none is best: {table}");
     let config = workspace.json(&format!("{FIRST}/config.json"));
     assert_eq!(
         (&config["model_type"], &config["position_heads"]),

@@ -24,7 +24,7 @@ use crate::evaluation::choices::{self, Pairs};
 use crate::evaluation::loss::{Ends, LossByText};
 use crate::evaluation::results::distinct;
 use crate::files;
-use crate::held_out::HeldOut;
+use crate::held_out::{self, HeldOut};
 use crate::identity;
 use crate::recipe::{ModelSection, Source};
 use crate::scored_items;
@@ -127,6 +127,7 @@ impl Pipeline<'_> {
             sets.push(PairSet { source, folder, pairs: OnceCell::new() });
         }
         let (mut rows, mut titles) = (Vec::new(), vec![String::new(); sets.len()]);
+        let mut held_out = Vec::new();
         for subject in self.subjects() {
             let members: Vec<&Trained> =
                 trained.iter().filter(|model| subject.contains(&model.name)).collect();
@@ -139,10 +140,17 @@ impl Pipeline<'_> {
             }
             let shares = results.map(|result| result.map(|result| result.score)).collect();
             rows.push(self.row(&members, &scores, shares)?);
+            held_out.push(scores.held_out.filter(|_| scores.held_out_loss.is_some()));
         }
+        let (letters, apart) =
+            held_out::letters(&held_out.iter().map(Option::as_ref).collect::<Vec<_>>());
+        rows.iter_mut().zip(letters).for_each(|(row, letter)| row.letter = letter);
         rows.extend(self.seed_rows(&rows));
         let titles = distinct_titles(&titles, &sets);
-        let (table, remark) = (closing_table(&rows, &titles), self.remark(text)?);
+        let remarks = self.remark(text)?.into_iter().chain(Some(apart).filter(|it| !it.is_empty()));
+        let remarks: Vec<String> = remarks.collect();
+        let remark = Some(remarks.join(" ")).filter(|it| !it.is_empty());
+        let table = closing_table(&rows, &titles);
         // The file is about the whole run.
         if self.only.is_none() {
             let below = remark.iter().map(|remark| format!("\n{remark}\n"));
