@@ -19,11 +19,11 @@ SENTENCE = "The cat that saw the dogs has slept."
 
 def load_model(folder):
     """The model in f32, or an end with the names of weights that do not fit."""
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model, info = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32, output_loading_info=True)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[problem]:
             sys.exit(f"{folder}: {problem.replace('_', ' ')}: {sorted(map(str, info[problem]))}")
-    if getattr(model.config, "num_experts", 0):
+    if getattr(model.config, "num_experts", 0) and hasattr(model, "set_experts_implementation"):
         # The product of all experts at once is refused where rows are no multiple of 16 bytes.
         model.set_experts_implementation("eager")
     print(f"{folder}: {type(model).__name__}, {model.num_parameters():,} parameters")

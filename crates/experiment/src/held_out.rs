@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
+use model::Architecture;
 use serde::{Deserialize, Serialize};
+use train::TrainSettings;
 
 use crate::stage::Record;
 
@@ -25,9 +27,13 @@ pub(crate) struct HeldOut {
     /// Tokens of a sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sequence_length: Option<u64>,
-    /// Tokens that are predicted.
+    /// Tokens of all sequences, as the loss counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) predicted: Option<u64>,
+    /// How tokens are hidden, of models that predict hidden ones; none of those that predict the
+    /// next token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hidden: Option<String>,
 }
 
 /// Why two losses do not compare.
@@ -38,6 +44,7 @@ pub(crate) struct Difference {
     tokens: bool,
     sequences: bool,
     predicted: bool,
+    hidden: bool,
     is_unknown: bool,
 }
 
@@ -76,7 +83,7 @@ impl HeldOut {
         let numbers = |of: fn(&Self) -> Option<u64>| {
             of(self).zip(of(other)).is_some_and(|(one, other)| one != other)
         };
-        let sequences = numbers(|it| it.sequence_length);
+        let (sequences, hidden) = (numbers(|it| it.sequence_length), self.hidden != other.hidden);
         let is_same = [tokens, stage].contains(&Some(false))
             || text == Some(false) && tokenizer == Some(false);
         let found = Difference {
@@ -84,7 +91,8 @@ impl HeldOut {
             tokenizer: !is_same && tokenizer == Some(true),
             tokens: !is_same && tokens == Some(true) && text.or(tokenizer).is_none(),
             sequences,
-            predicted: is_same && !sequences && numbers(|it| it.predicted),
+            predicted: is_same && !sequences && !hidden && numbers(|it| it.predicted),
+            hidden,
             is_unknown: false,
         };
         let is_known = is_same || found.text || found.tokenizer || found.tokens;
@@ -100,12 +108,25 @@ impl std::fmt::Display for Difference {
             (self.tokenizer, "another tokenizer"),
             (self.tokens, "another text or tokenizer"),
             (self.sequences, "sequences of another length"),
-            (self.predicted, "another number of predicted tokens, such as hidden ones alone"),
+            (self.predicted, "another number of tokens"),
+            (self.hidden, "of tokens that are hidden in another way, or of all"),
             (self.is_unknown, "whether its text and tokenizer are the same is not recorded"),
         ];
         let parts: Vec<&str> = parts.iter().filter(|(is, _)| *is).map(|(_, text)| *text).collect();
         write!(formatter, "{}", parts.join(", "))
     }
+}
+
+/// How a model's held-out tokens are hidden; none of one that predicts the next token.
+pub(crate) fn hidden_by(architecture: Architecture, settings: &TrainSettings) -> Option<String> {
+    if architecture.is_causal() {
+        return None;
+    }
+    let settings = match architecture.is_encoder_decoder() {
+        true => serde_json::json!({ "spans": settings.spans.unwrap_or_default() }),
+        false => serde_json::json!({ "masked": settings.masked.unwrap_or_default() }),
+    };
+    Some(settings.to_string())
 }
 
 /// A hash of the names and contents of a text's files, in any order; none of no files.
@@ -193,6 +214,8 @@ pub(crate) fn letters(all: &[Option<&HeldOut>]) -> (Vec<String>, String) {
 
 #[cfg(test)]
 mod tests {
+    use train::settings::MaskedSettings;
+
     use super::*;
 
     fn held_out(text: &str, tokenizer: &str) -> HeldOut {
@@ -215,10 +238,19 @@ mod tests {
         let short = HeldOut { sequence_length: Some(64), ..base.clone() };
         let sequences = "sequences of another length";
         assert_eq!(long.difference(&short).unwrap().to_string(), sequences);
-        let hidden = HeldOut { predicted: Some(9), ..base.clone() };
+        let some = HeldOut { predicted: Some(9), ..base.clone() };
         let all = HeldOut { predicted: Some(64), ..base.clone() };
-        let predicted = all.difference(&hidden).unwrap().to_string();
-        assert!(predicted.starts_with("another number of predicted tokens"), "{predicted}");
+        assert_eq!(all.difference(&some).unwrap().to_string(), "another number of tokens");
+        let hidden = |share: f64| {
+            let masked = Some(MaskedSettings { share, ..MaskedSettings::default() });
+            let settings = TrainSettings { masked, ..TrainSettings::default() };
+            HeldOut { hidden: hidden_by(Architecture::LTG_BERT, &settings), ..all.clone() }
+        };
+        let otherwise = "of tokens that are hidden in another way, or of all";
+        assert_eq!(hidden(0.15).difference(&some).unwrap().to_string(), otherwise);
+        assert_eq!(hidden(0.15).difference(&hidden(0.3)).unwrap().to_string(), otherwise);
+        assert_eq!(hidden(0.15).difference(&hidden(0.15)), None);
+        assert_eq!(hidden_by(Architecture::GPT2, &TrainSettings::default()), None);
         assert_eq!(long.difference(&base), None);
         let tokens = |hash: &str| HeldOut { tokens: Some(hash.to_owned()), ..HeldOut::default() };
         assert_eq!(tokens("x").difference(&tokens("x")), None);

@@ -93,6 +93,17 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
     finished_lines(&bytes).map(|(number, line)| parse(path, number, line)).collect()
 }
 
+/// The records of a log, for readers who show what there is: lines that are none, such as with a
+/// number that is not one, are passed over.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_known<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
+    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    let lines = finished_lines(&bytes);
+    Ok(lines.filter_map(|(number, line)| parse(path, number, line).ok()).collect())
+}
+
 /// The lines that end in a line feed, with it, numbered from 1.
 fn finished_lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let finished = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);

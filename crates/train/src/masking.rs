@@ -187,7 +187,10 @@ impl InPlace {
 }
 
 /// Refuses settings that a model cannot follow for what it predicts, or that only another follows.
-pub(crate) fn check(
+///
+/// # Errors
+/// Names the setting; also when the tokenizer lacks tokens that stand for what is hidden.
+pub fn check(
     settings: &TrainSettings,
     config: &ModelConfig,
     tokens: Option<&HiddenTokens>,

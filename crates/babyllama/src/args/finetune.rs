@@ -26,8 +26,8 @@ Files of OUTPUT/MODEL/TASK/seed-N: result.json, predictions.txt (as the pipeline
 it, all validation items), predictions.jsonl (logits of the items that the score counts), and with
 --keep model/, a Hugging Face folder.")]
 pub struct FinetuneArgs {
-    /// Hugging Face folders of language models (GPT-2, GPT-J, LLaMA, LTG-BERT, OPT,
-    /// Qwen3, RoBERTa, Switch, T5) with their tokenizers, each fine-tuned by itself.
+    /// Hugging Face folders of language models (ELC-BERT, GPT-2, GPT-BERT, GPT-J, LLaMA, LTG-BERT,
+    /// OPT, Qwen3, RoBERTa, Switch, T5) with their tokenizers, each fine-tuned by itself.
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<PathBuf>,
     /// A folder of TASK.train.jsonl and TASK.valid.jsonl (or the names of 2023), or one that holds

@@ -163,7 +163,6 @@ mod tests {
     fn page(text: &str, value: f64) -> Page {
         let x = Axis::ALL.map(|_| vec![1.0]);
         let curves = Curves {
-            name: "loss".into(),
             title: "Loss".into(),
             caption: String::new(),
             is_log: false,

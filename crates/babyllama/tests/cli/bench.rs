@@ -168,6 +168,15 @@ fn the_machine_scoring_and_encoding_are_measured() {
         bench(&workspace, "evaluate --config small.toml --model teacher --pairs 1 --repeats 2");
     positive(&scoring, &["/sentences_per_second/median", "/tokens"]);
     assert_eq!(numbers(&scoring["seconds"]).len(), 2);
+    let sizes = "hidden_size = 16\nintermediate_size = 24\nnum_layers = 1\nnum_heads = 2\n";
+    let [masked, spans] = ["ltg-bert", "t5"]
+        .map(|family| format!("[models.{family}]\narchitecture = \"{family}\"\n{sizes}"));
+    let tokenizer = "[tokenizer]\nvocab_size = 300\nmask_token = true\nsentinels = 20\n";
+    workspace.write("others.toml", format!("{tokenizer}{masked}{spans}"));
+    for model in ["ltg-bert", "t5"] {
+        let line = format!("evaluate --config others.toml --model {model} --pairs 1 --repeats 1");
+        positive(&bench(&workspace, &line), &["/sentences_per_second/median", "/tokens"]);
+    }
 
     workspace.babyllama("tokenizer train text --vocab-size 90 --output tokenizer").done();
     let encoding = bench(

@@ -380,7 +380,7 @@ fn check_colors(browser: &mut Chromium) {
     };
     for (model, color) in [("teacher", "#0072b2"), ("student", "#d55e00")] {
         let places = of(model);
-        assert!(places.iter().any(|(id, _)| id == "loss"), "{model}: {places:?}");
+        assert!(places.iter().any(|(id, _)| id == "training-loss"), "{model}: {places:?}");
         assert!(places.iter().any(|(id, _)| id.contains("by-source")), "{model}: {places:?}");
         assert!(places.iter().all(|(_, own)| own == color), "{model}: {places:?}");
     }
@@ -419,7 +419,7 @@ fn a_watched_page_takes_what_is_new_and_keeps_its_zoom() {
     browser.until("document.body.textContent.includes('2.125')");
     browser.until("document.querySelector('.samples')?.textContent.includes('sang.')");
     browser.until("report.charts.length > 1 && report.charts.every((chart) => chart.plot)");
-    let loss = "report.charts.find((chart) => chart.figure.id === 'loss')";
+    let loss = "report.charts.find((chart) => chart.figure.id === 'training-loss')";
     browser.until(&format!("{loss}.data.series[0].x.step.at(-1) === 60"));
     browser.until(
         "report.charts.some((chart) => chart.figure.id === 'held-out-loss' && \

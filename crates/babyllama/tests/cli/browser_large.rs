@@ -73,7 +73,7 @@ fn a_million_lines_of_twenty_models_are_a_page_that_opens_soon() {
     let curves = browser.value("report.charts.map(({ data }) => data.series.length)");
     assert_eq!(curves, json!(vec![MODELS; 7]));
     let extremes = browser.value(
-        "report.charts.find(({ figure }) => figure.id === 'loss').data.series \
+        "report.charts.find(({ figure }) => figure.id === 'training-loss').data.series \
          .map(({ y }) => [Math.max(...y), Math.min(...y)])",
     );
     let expected = |model| json!([90.0 + model as f64, 0.25 + model as f64 / 1000.0]);

@@ -448,6 +448,13 @@ fn what_fails_by_itself_does_not_end_the_rest() {
     );
     assert_eq!(written[0]["failed"][1]["seed"], 1);
     assert_eq!(workspace.names("out/student/rte/seed-1"), [""; 0]);
+    let page = workspace.text("out/report.html").replace("&#x2f;", "/");
+    for part in
+        ["(1) student on wsc; teacher on wsc: data/wsc.train.jsonl", "failed (1, 2", "bad JSON"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("not ended yet"), "it failed");
     let refusal = failed
         .refused(1)
         .names(&["6 parts failed: student on wsc; student on rte, seed 1;", "and 2 more"]);
@@ -466,6 +473,10 @@ fn what_fails_by_itself_does_not_end_the_rest() {
         .advises("mend that line");
     std::fs::remove_file(workspace.path("data/wsc.train.jsonl")).unwrap();
     assert_eq!(finetune(&workspace, &line).done().stderr.matches("done already").count(), 8);
+    assert!(
+        !workspace.text("out/report.html").contains("failed ("),
+        "the last call failed nowhere"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! LTG-BERT, a masked model that recipes make: from text to scores, cut and continued, brought in
 //! the layout of its authors, and what is refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::cpu::Cpu;
@@ -83,7 +84,11 @@ fn a_recipe_goes_from_text_to_scores() {
         row.split('|').nth(4).unwrap().trim().to_owned()
     };
     let letter = |model: &str| loss(model).split(' ').nth(1).map(str::to_owned);
-    assert!(letter("causal").is_some() && letter("causal") != letter("first"), "{table}");
+    let letters: BTreeSet<Option<String>> = MODELS.into_iter().map(letter).collect();
+    assert!(letters.len() == 3 && !letters.contains(&None), "hidden in other ways: {table}");
+    let page = workspace.text("runs/masked/report.html");
+    assert!(page.contains("does not predict the next token writes no text"), "samples");
+    assert!(page.contains("it is measured of models that predict the next token"), "sources");
     assert!(MODELS.into_iter().all(|model| !loss(model).contains('*')), "none is best: {table}");
     let config = workspace.json(&format!("{FIRST}/config.json"));
     assert_eq!(
@@ -191,6 +196,9 @@ fn what_a_masked_model_cannot_do_is_refused_before_anything_runs() {
         ("span = 1", "spam = 1", "spam"),
         ("masked = { share = 0.3, span = 1 }", "hybrid = {}", "second.train.hybrid` is set"),
         ("[models.causal]", "[models.causal]\ntrain.masked = {}", "causal.train.masked` is set"),
+        ("position_buckets = 4", "tie_word_embeddings = false", "output layer always has"),
+        ("position_buckets = 4", "embedding_dropout = 0.9", "LTG-BERT has one dropout"),
+        ("position_buckets = 4", "rope_theta = 100", "LTG-BERT has no such key"),
         ("position_buckets = 8", "max_positions = 17", "second.train.sequence_length` is 16"),
         ("[models.causal]\narchitecture = \"gpt2\"\n", distilled, "first\"; LTG-BERT predicts no"),
         ("position_buckets = 4\n", taught, "first.distill` is set; LTG-BERT predicts no next"),
@@ -201,6 +209,15 @@ fn what_a_masked_model_cannot_do_is_refused_before_anything_runs() {
         for command in ["run", "plan"] {
             workspace.babyllama(&format!("{command} wrong.toml")).refused(2).names(&[names]);
         }
+    }
+    workspace.babyllama("tokenizer train text --vocab-size 90 --output plain").done();
+    let own = "vocab_size = 300\nmask_token = true";
+    let plain = RECIPE.replacen(own, "path = \"plain/tokenizer.json\"", 1);
+    assert!(plain != RECIPE);
+    workspace.write("wrong.toml", plain);
+    for command in ["run", "plan"] {
+        let refused = workspace.babyllama(&format!("{command} wrong.toml")).refused(2);
+        refused.names(&["tokenizer.path", "models.first hides tokens"]);
     }
     assert_eq!(workspace.names("runs"), [""; 0]);
 }

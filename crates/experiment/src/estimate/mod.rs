@@ -250,7 +250,7 @@ fn estimate(
     let tokens = text.training;
     let config = config(section, text.vocab_size)?;
     let settings = &in_buckets(&section.train, &text.readability)?;
-    let (length, parameters) = (settings.sequence_length, config.parameter_count());
+    let parameters = config.parameter_count();
     let reading = Reading::of(settings, tokens, |sources| text.share(sources));
     let (seen, evaluations) = (reading.seen(), reading.evaluations);
     let phases = PhaseText::new(settings, text);

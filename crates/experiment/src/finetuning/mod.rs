@@ -112,6 +112,7 @@ pub fn finetune(
         let (name, folder) = (subject.name.clone(), folder.clone());
         models.push(ModelResults { name, folder, seeds: results });
     }
+    failures.keep(&job.output)?;
     Ok(FinetuneOutcome {
         table: summary::table(&models, rules, job.msgs_all_rows, &failures),
         json: summary::to_json(&models, rules, job.msgs_all_rows, &failures),

@@ -9,6 +9,7 @@ use corpus::{Tokenizer, text};
 use eval::minimal_pairs;
 use model::hugging_face;
 use thiserror::Error;
+use train::masking;
 
 use super::Recipe;
 use super::error::{join, nearest};
@@ -16,6 +17,7 @@ use super::model::Start;
 use super::sections::{EVERY_OTHER, Source, Validation};
 use super::teacher::own_teacher;
 use crate::identity::source_name;
+use crate::tokenizers::hidden_tokens;
 
 /// All files and folders that a recipe names to read.
 pub(super) fn folders_read(recipe: &Recipe) -> Vec<PathBuf> {
@@ -56,6 +58,9 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), UnusableInput> {
         Some(path) => Some(Tokenizer::load(path).map_err(at("tokenizer.path", path))?),
         None => None,
     };
+    if let (Some(tokenizer), Some(path)) = (&tokenizer, &recipe.tokenizer.path) {
+        check_hidden_tokens(recipe, tokenizer, path)?;
+    }
     for (name, model) in &recipe.models {
         let (key, length) = (join("models", name), model.train.sequence_length);
         if let Start::Folder(folder) = &model.start {
@@ -120,6 +125,43 @@ fn check_documents(recipe: &Recipe) -> Result<(), UnusableInput> {
         }
     }
     Ok(())
+}
+
+/// Masked models and encoder-decoders need tokens for what is hidden.
+fn check_hidden_tokens(
+    recipe: &Recipe,
+    tokenizer: &Tokenizer,
+    path: &Path,
+) -> Result<(), UnusableInput> {
+    for (name, model) in &recipe.models {
+        let Some(family) = model.family().filter(|family| !family.is_causal()) else { continue };
+        let config = match &model.start {
+            Start::Random(shape) => shape.config(tokenizer.vocab_size()),
+            Start::Folder(_) => continue,
+        };
+        let model_name = name.clone();
+        let unusable = |cause: Box<dyn Error + Send + Sync>| UnusableInput {
+            key: "tokenizer.path".to_owned(),
+            path: path.to_owned(),
+            cause: NoHiddenTokens { model: model_name, cause }.into(),
+        };
+        let tokens = match hidden_tokens(tokenizer, family) {
+            Ok(tokens) => tokens,
+            Err(cause) => return Err(unusable(cause.into())),
+        };
+        if let Err(cause) = masking::check(&model.train, &config, Some(&tokens)) {
+            return Err(unusable(cause.to_string().into()));
+        }
+    }
+    Ok(())
+}
+
+/// A tokenizer that a model of the recipe cannot be trained with.
+#[derive(Debug, Error)]
+#[error("models.{model} hides tokens: {cause}")]
+struct NoHiddenTokens {
+    model: String,
+    cause: Box<dyn Error + Send + Sync>,
 }
 
 /// Where the corpus is, and the names of its files without their endings.

@@ -165,7 +165,8 @@ pub(super) struct ModelKeys {
     /// What a norm adds to the variance before it takes the root; left out, 1e-5 for GPT-2, GPT-J
     /// and GPT-BERT, 1e-6 for LLaMA, Qwen3 and T5 and 1e-7 for LTG-BERT and ELC-BERT.
     norm_epsilon: Option<f32>,
-    /// Base of the rotary positions' wavelengths, LLaMA and Qwen3 only; left out, 10000.
+    /// Base of the rotary positions' wavelengths, LLaMA, Qwen3 and Switch with LLaMA's body only;
+    /// left out, 10000.
     rope_theta: Option<f32>,
     /// Channels of a head that have rotary positions, GPT-J only; left out, 64, or all of narrower
     /// heads.

@@ -63,12 +63,12 @@ pub(super) fn comparable<'a>(
     };
     let (models, others): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|one| is_alike(&base, one));
-    let why = |(_, other, of_other): &Ranked<'_>| {
+    let why = |(_, other, _): &Ranked<'_>| {
         let rules = other.outcome.result.rules;
-        let why = match base.2.has_items_of(of_other, benchmark) {
+        let why = match tasks::is_same(base.1.outcome, other.outcome) {
+            false => tasks::difference(base.1.outcome, other.outcome),
             true if rules != base.1.outcome.result.rules => format!("scored by {}", rules.name()),
-            true => tasks::difference(base.1.outcome, other.outcome),
-            false => "its items have other texts".to_owned(),
+            true => "its items have other texts".to_owned(),
         };
         format!("{} ({why})", other.model)
     };

@@ -98,7 +98,6 @@ pub(super) fn chart(
     let series: Vec<Series> = curves.into_iter().map(placed).collect();
     let is_empty = series.is_empty();
     let chart = Curves {
-        name: name.to_owned(),
         title: title.to_owned(),
         caption: caption.to_owned(),
         is_log,

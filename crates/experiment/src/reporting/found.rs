@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::models::{self, FoundModel};
 use super::{records, scores};
 use crate::evaluation::all::model_scores::ModelScores;
+use crate::failures::Failures;
 use crate::held_out::HeldOut;
 use crate::lock;
 use crate::run::clean::entries;
@@ -44,6 +45,8 @@ pub(super) struct Found {
     pub(super) held_out: HeldOut,
     /// The text that each model has seen.
     pub(super) exposure: BTreeMap<String, serde_json::Value>,
+    /// The parts of an evaluation or fine-tuning that failed.
+    pub(super) failures: Failures,
     /// What a reader may look for and does not find.
     pub(super) missing: Vec<Lack>,
 }
@@ -63,6 +66,8 @@ pub(super) struct Lack {
 pub(super) struct FoundScores {
     pub(super) scores: ModelScores,
     pub(super) rules: Option<Rules>,
+    /// Whether the model, or the first of an ensemble, predicts the next token; of evaluations.
+    pub(super) is_causal: Option<bool>,
     pub(super) held_out_loss: Option<f64>,
     /// What that is measured on.
     pub(super) held_out: HeldOut,
@@ -117,6 +122,7 @@ impl FoundScores {
         Self {
             scores,
             rules: None,
+            is_causal: None,
             held_out_loss: None,
             held_out: HeldOut::default(),
             samples: Vec::new(),
@@ -175,6 +181,7 @@ impl Found {
             scores: Vec::new(),
             held_out: HeldOut::default(),
             exposure: BTreeMap::new(),
+            failures: Failures::default(),
             missing: Vec::new(),
         };
         let has = |name: &str| folder.join(name).exists();

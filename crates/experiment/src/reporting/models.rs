@@ -4,11 +4,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use model::hugging_face::load_any_config;
+use model::{Architecture, ModelConfig};
 use report::format::no_records;
+use train::TrainSettings;
 
 use super::found::Found;
 use super::log::Log;
-use crate::held_out::HeldOut;
+use crate::held_out::{self, HeldOut};
 use crate::run::clean::entries;
 use crate::stage::{Record, StageEnd};
 use crate::training_log::TrainingSummary;
@@ -34,6 +36,8 @@ pub(super) struct FoundModel {
     pub(super) seed: Option<i64>,
     /// What the losses along its training are measured on.
     pub(super) held_out: HeldOut,
+    /// As far as it is known.
+    pub(super) architecture: Option<Architecture>,
 }
 
 /// Adds a model by its folder and its section of the recipe.
@@ -63,10 +67,20 @@ pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<
     let length = train.and_then(|train| train.get("sequence_length")?.as_integer());
     let length = length.and_then(|length| u64::try_from(length).ok());
     let sequence_length = length.or(found.held_out.sequence_length);
+    let config = config(folder);
+    let architecture = config.as_ref().map(|config| config.architecture).or_else(|| {
+        let name = section.and_then(|section| section.get("architecture")?.as_str());
+        Architecture::named(name?)
+    });
+    let settings = train.cloned().and_then(|train| train.try_into::<TrainSettings>().ok());
+    let hidden = architecture
+        .and_then(|architecture| held_out::hidden_by(architecture, &settings.unwrap_or_default()));
+    let hidden = found.held_out.hidden.clone().or(hidden);
     found.models.push(FoundModel {
-        held_out: HeldOut { sequence_length, ..found.held_out.clone() },
+        held_out: HeldOut { sequence_length, hidden, ..found.held_out.clone() },
         name: name.to_owned(),
-        parameters: parameters(folder),
+        architecture,
+        parameters: config.map_or(0, |config| config.parameter_count() as u64),
         log,
         summary,
         is_finished,
@@ -78,13 +92,12 @@ pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<
     });
 }
 
-/// The number of a model's weights: of the best or the last ones, or of a checkpoint.
-fn parameters(folder: &Path) -> u64 {
+/// What the folder of a model's weights states: of the best or the last ones, or of a checkpoint.
+fn config(folder: &Path) -> Option<ModelConfig> {
     let checkpoints = entries(&folder.join("checkpoints")).unwrap_or_default();
     let places =
         [FINAL, train::best::FOLDER].map(|name| folder.join(name)).into_iter().chain(checkpoints);
-    let config = places.into_iter().find_map(|place| load_any_config(&place).ok());
-    config.map_or(0, |config| config.parameter_count() as u64)
+    places.into_iter().find_map(|place| load_any_config(&place).ok())
 }
 
 /// The record of the end of a model's training: its stage's, or the copy beside the weights where

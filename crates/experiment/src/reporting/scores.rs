@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use eval::age_of_acquisition::AgeScore;
+use eval::classification::find_task;
 use eval::output::predictions;
 use eval::{
     BENCHMARKS, Benchmark, BenchmarkResult, FileLoss, HeldOutLoss, Kind, LossResult, Measured,
@@ -18,6 +19,7 @@ use super::records;
 use crate::evaluation::all::SCORES;
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::evaluation::results::{DATA, SAMPLES, distinct};
+use crate::failures::Failures;
 use crate::finetuning::result::FinetuneResult;
 use crate::held_out::{HeldOut, text_of};
 use crate::run::clean::entries;
@@ -126,20 +128,32 @@ fn of_run(found: &mut Found, folder: &Path, run: RunScores) -> FoundScores {
         let outcome = Outcome { result: result.clone(), predictions };
         sets[index].scores.outcomes.push(outcome);
     }
-    let held_out = run.held_out.unwrap_or_else(|| held_out_of(found, &run.models));
+    let mut held_out = run.held_out.unwrap_or_else(|| held_out_of(found, &run.models));
+    let model = found.models.iter().find(|model| Some(&model.name) == run.models.first());
+    let architecture = model.and_then(|model| model.architecture);
+    // Older files do not state how tokens were hidden.
+    held_out.hidden = held_out.hidden.or(model.and_then(|model| model.held_out.hidden.clone()));
+    let is_causal = architecture.is_none_or(|architecture| architecture.is_causal());
     for set in &mut sets {
         (set.held_out_loss, set.held_out) = (run.held_out_loss, held_out.clone());
     }
     let mut main = sets.remove(0);
     if let Some(value) = run.held_out_loss {
         if run.sources.is_empty() {
-            let why = "these scores are of a version of the program that did not measure it.";
+            let why = match is_causal {
+                true => "these scores are of a version of the program that did not measure it.",
+                false => "it is measured of models that predict the next token.",
+            };
             found.lacks("loss by source of text", &name, why);
         }
         main.scores.measured.push(loss(value, run.sources));
     }
     if let ([_], true) = (&run.models[..], run.samples.is_empty()) {
-        found.lacks("samples", &name, why_no_samples(run.parameters));
+        let why = match is_causal {
+            true => why_no_samples(run.parameters),
+            false => NO_TEXT.to_owned(),
+        };
+        found.lacks("samples", &name, why);
     }
     FoundScores { samples: run.samples, further: sets, ..main }
 }
@@ -157,6 +171,9 @@ fn held_out_of(found: &Found, subject: &[String]) -> HeldOut {
         false => HeldOut { sequence_length, stage: used, ..HeldOut::default() },
     }
 }
+
+/// Why a masked model or an encoder-decoder has no samples.
+const NO_TEXT: &str = "a model that does not predict the next token writes no text.";
 
 /// Why a model by itself has no samples.
 fn why_no_samples(parameters: u64) -> String {
@@ -219,6 +236,11 @@ fn answers_of(
 /// Reads what `evaluate` and `finetune` leave: a folder for each model.
 pub(super) fn look_at_evaluation(found: &mut Found) {
     let folders = entries(&found.folder).unwrap_or_default();
+    found.failures = Failures::kept(&found.folder);
+    let failed: Vec<(String, String)> = found.failures.listed().collect();
+    for (part, why) in failed {
+        found.lacks("scores", &part, format!("failed: {why}."));
+    }
     for folder in folders.iter().filter(|folder| holds_scores(folder)) {
         let (path, name) = (folder.join("model.json"), shown_name(folder));
         let expected = format!("{} is not there.", path.display());
@@ -231,7 +253,22 @@ pub(super) fn look_at_evaluation(found: &mut Found) {
         }
         found.scores.push(scores);
     }
+    name_losses_of_none(found);
     sort_as_named(found);
+}
+
+/// Names models that have no held-out loss beside others, as they do not predict the next token.
+fn name_losses_of_none(found: &mut Found) {
+    if found.scores.iter().all(|one| one.held_out_loss.is_none()) {
+        return;
+    }
+    let without = found.scores.iter().filter(|one| one.is_causal == Some(false));
+    let without = without.filter(|one| one.held_out_loss.is_none());
+    let names: Vec<String> = without.map(|one| one.scores.name.clone()).collect();
+    for name in names {
+        let why = "a model that does not predict the next token has none beside theirs.";
+        found.lacks("held-out loss", &name, why);
+    }
 }
 
 /// Puts models into the order in which `evaluate all` was given them, as its list of scores has it.
@@ -260,6 +297,7 @@ fn add_of_folders(found: &mut Found, all: &mut FoundScores, models: &[PathBuf], 
         Ok(configs) => {
             let parameters = configs.iter().map(|config| config.parameter_count() as u64);
             all.scores.parameters = parameters.sum();
+            all.is_causal = configs.first().map(|config| config.architecture.is_causal());
         }
         Err(cause) => {
             let why = format!("the folder of the model cannot be read: {}.", one_line(cause));
@@ -279,9 +317,7 @@ fn add_of_folders(found: &mut Found, all: &mut FoundScores, models: &[PathBuf], 
     let why = match &configs {
         _ if !is_all => return,
         _ if models.len() > 1 => "an ensemble writes none.",
-        Ok(configs) if configs.iter().any(|config| !config.architecture.is_causal()) => {
-            "a model that does not predict the next token writes no text."
-        }
+        Ok(configs) if configs.iter().any(|config| !config.architecture.is_causal()) => NO_TEXT,
         _ => "`evaluate all` had the model write none yet; the same command again does.",
     };
     found.lacks("samples", &name, why);
@@ -326,7 +362,8 @@ fn of_model(found: &mut Found, folder: &Path) -> FoundScores {
 fn add(found: &mut Found, all: &mut FoundScores, benchmark: &'static dyn Benchmark, place: &Path) {
     let (path, name) = (place.join("result.json"), all.scores.name.clone());
     let what = (benchmark.title(), &name[..]);
-    let unfinished = Some("the scoring has not ended.");
+    let has_failed = found.failures.mark(&name, benchmark.name(), None).is_some();
+    let unfinished = (!has_failed).then_some("the scoring has not ended.");
     match benchmark.kind() {
         Kind::HeldOutLoss => {
             if let Some(result) = found.json::<LossResult>(&path, what, unfinished) {
@@ -389,7 +426,12 @@ fn add_finetuned(found: &mut Found, all: &mut FoundScores, folder: &Path) {
         for seed in seeds {
             let of = format!("{} for {}, {}", all.scores.name, shown_name(task), shown_name(&seed));
             let what = ("fine-tuning", &of[..]);
-            let unfinished = Some("not ended yet.");
+            let benchmark =
+                find_task(&shown_name(task)).map(|task| (task.benchmark.name(), task.name));
+            let mark = benchmark.and_then(|(benchmark, task)| {
+                found.failures.mark(&all.scores.name, benchmark, Some(task))
+            });
+            let unfinished = mark.is_none().then_some("not ended yet.");
             results.extend(found.json::<FinetuneResult>(
                 &seed.join("result.json"),
                 what,

@@ -88,12 +88,13 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
         let shown = Shown::of(scored);
         let (scores, rules) = (&shown.scores[..], shown.rules);
         blocks.extend(other_rules(all, rules).filter(|_| number == 0));
-        match tables::overview(scores, rules) {
+        match tables::overview(scores, rules, &shown.failures) {
             _ if scores.is_empty() => {}
             Ok((overview, explanation)) => {
                 let caption = format!("By the rules of {}. {explanation}", rules.name());
                 let sentences = [caption, sets_of(scored), parts(scores, rules)].into_iter();
-                let sentences = sentences.chain(shown.all_sentences());
+                let failed = shown.failures.footnotes().replace('\n', " ").trim_end().to_owned();
+                let sentences = sentences.chain(shown.all_sentences()).chain([failed]);
                 let sentences = sentences.filter(|it| !it.is_empty());
                 blocks.push(table(&sentences.collect::<Vec<_>>().join(" "), overview));
             }
@@ -215,7 +216,7 @@ fn tasks_of_set(scored: &[Scored<'_>]) -> Vec<Block> {
     }
     // Tables without printed scores have nothing that the ones above lack.
     let shown = Shown::of(scored);
-    let rest = tables::task_tables(&shown.scores, shown.rules);
+    let rest = tables::task_tables(&shown.scores, shown.rules, &shown.failures);
     let rest = rest.filter(|(benchmark, ..)| !marked.contains(&benchmark.name()));
     blocks.extend(rest.map(|(benchmark, title, found, notes)| {
         let set = set_of(scored, benchmark).map_or_else(String::new, |set| format!(", {set}"));

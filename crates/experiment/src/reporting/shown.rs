@@ -9,6 +9,7 @@ use report::page::Block;
 use super::found::{Found, FoundScores};
 use super::named;
 use crate::evaluation::all::model_scores::ModelScores;
+use crate::failures::Failures;
 use crate::{held_out, scored_items};
 
 /// Scores under the name that they have on the page, with where they were found.
@@ -67,6 +68,8 @@ pub(super) struct Shown<'a> {
     pub(super) scores: Vec<ModelScores>,
     /// The rules that they were scored by: those of most.
     pub(super) rules: Rules,
+    /// What failed of them.
+    pub(super) failures: Failures,
     /// Of benchmarks whose scores do not all compare, a sentence on the letters, by name.
     sentences: BTreeMap<&'static str, String>,
     /// What they were found as.
@@ -84,7 +87,17 @@ impl<'a> Shown<'a> {
             scores
         });
         let scores = renamed.collect();
-        let mut shown = Self { scores, rules, sentences: BTreeMap::new(), scored };
+        let several = scored.iter().any(|(name, _, one)| *name != one.scores.name);
+        let mut folders: Vec<&Found> = Vec::new();
+        for (_, found, _) in &scored {
+            if !folders.iter().any(|known| std::ptr::eq(*known, *found)) {
+                folders.push(found);
+            }
+        }
+        let failures = folders.into_iter().fold(Failures::default(), |all, found| {
+            all.and(found.failures.clone().renamed(|model| named(found, model, several)))
+        });
+        let mut shown = Self { scores, rules, failures, sentences: BTreeMap::new(), scored };
         for &benchmark in BENCHMARKS {
             shown.add_letters(benchmark);
         }

@@ -340,6 +340,10 @@ impl Pipeline<'_> {
                 tokenizer: Some(text.tokenizer.content_hash()),
                 sequence_length: Some(settings.sequence_length as u64),
                 predicted: Some(found.tokens as u64),
+                hidden: held_out::hidden_by(
+                    models[0].config().architecture,
+                    &self.recipe.models[&members[0].name].train,
+                ),
                 ..HeldOut::of_records(|name| records.get(name))
             });
         }

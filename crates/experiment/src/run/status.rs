@@ -87,7 +87,7 @@ impl RunStatus {
 }
 
 impl ModelStatus {
-    /// A log that cannot be read counts as none.
+    /// A log that cannot be read counts as none, and lines that are no records are passed over.
     fn read(run: &Path, name: &str, recipe: &Recipe) -> Self {
         let train = &recipe.models[name].train;
         let mut status = Self {
@@ -103,7 +103,7 @@ impl ModelStatus {
             products: Stages::look(run).products(&format!("model-{name}")),
         };
         let log = run.join("models").join(name).join("metrics.jsonl");
-        for record in metrics::read::<MetricsRecord>(&log).unwrap_or_default() {
+        for record in metrics::read_known::<MetricsRecord>(&log).unwrap_or_default() {
             match record {
                 MetricsRecord::Step(step) => {
                     status.step = step.step;

@@ -12,7 +12,7 @@ use train::{DistillSettings, Distillation, TokenSource};
 use super::Training;
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::estimate::require_memory;
-use crate::held_out::HeldOut;
+use crate::held_out::{self, HeldOut};
 use crate::identity;
 use crate::lock::RunLock;
 use crate::machine::Machine;
@@ -165,6 +165,7 @@ pub fn train_single(
             tokenizer: file.tokenizer_hash().or(tokenizer.as_ref().map(Tokenizer::content_hash)),
             tokens: Some(base::hash::of_file(path).at("read", path)?),
             sequence_length: Some(section.train.sequence_length as u64),
+            hidden: held_out::hidden_by(family, &section.train),
             ..HeldOut::default()
         };
         files::write_json(&files.output.join(HeldOut::FILE), &held_out)?;

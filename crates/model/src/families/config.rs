@@ -105,7 +105,7 @@ impl ModelConfig {
             head_dim: 0,
             max_positions: 0,
             norm_epsilon: 1e-5,
-            rope_theta: 10_000.0,
+            rope_theta: Self::ROPE_THETA,
             rotary_dim: None,
             position_buckets: None,
             position_heads: None,
@@ -252,6 +252,9 @@ impl ModelConfig {
         Ok(())
     }
 
+    /// The base of rotary positions where none is stated.
+    const ROPE_THETA: f32 = 10_000.0;
+
     /// Checks the channels with rotary positions, for all families.
     fn check_rotary(&self) -> Result<(), ModelError> {
         let Some(channels) = self.rotary_dim else { return Ok(()) };
@@ -309,6 +312,14 @@ impl ModelConfig {
             }
         }
         let family = self.architecture;
+        if self.rope_theta != Self::ROPE_THETA && !family.has_rope_theta() {
+            let problem = format!(
+                "is {}; {} has no such key, so leave it out",
+                self.rope_theta,
+                family.title()
+            );
+            return wrong("rope_theta", problem);
+        }
         let dropouts = [
             ("embedding_dropout", self.embedding_dropout, family.has_embedding_dropout()),
             ("attention_dropout", self.attention_dropout, true),

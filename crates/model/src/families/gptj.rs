@@ -89,10 +89,6 @@ impl Family for GptJ {
             let problem = "is missing; GPT-J needs it, the channels of a head with positions";
             return wrong("rotary_dim", problem.to_owned());
         }
-        if config.rope_theta != ROPE_THETA {
-            let problem = format!("is {}; GPT-J's is always {ROPE_THETA}", config.rope_theta);
-            return wrong("rope_theta", problem);
-        }
         Ok(())
     }
 

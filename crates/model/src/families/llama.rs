@@ -42,6 +42,10 @@ impl Family for Llama {
         ModelConfig { norm_epsilon: 1e-6, ..ModelConfig::unstated(Architecture::LLAMA) }
     }
 
+    fn has_rope_theta(&self) -> bool {
+        true
+    }
+
     fn intermediate_size(&self, _hidden_size: usize) -> Result<usize, &'static str> {
         Err("for LLaMA it is usually 8/3 of hidden_size")
     }

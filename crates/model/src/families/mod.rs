@@ -147,6 +147,11 @@ pub trait Family: Sync {
         true
     }
 
+    /// Whether its configurations state the base of rotary positions.
+    fn has_rope_theta(&self) -> bool {
+        false
+    }
+
     /// Whether its configurations state how many channels of a head have rotary positions.
     fn has_rotary_dim(&self) -> bool {
         false

@@ -45,6 +45,10 @@ impl Family for Qwen3 {
         Err("for Qwen3 it is usually 3 times hidden_size")
     }
 
+    fn has_rope_theta(&self) -> bool {
+        true
+    }
+
     fn has_embedding_dropout(&self) -> bool {
         false
     }

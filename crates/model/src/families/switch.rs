@@ -143,6 +143,10 @@ impl Family for SwitchLlama {
         "Switch (LLaMA body)"
     }
 
+    fn has_rope_theta(&self) -> bool {
+        true
+    }
+
     fn model_type(&self) -> &'static str {
         "qwen2_moe"
     }

@@ -310,6 +310,8 @@ fn in_one_stack(config: &ModelConfig) -> ModelConfig {
 const FORMS: [&str; 2] = ["relu", "gated-gelu"];
 
 static CONFIG_KEYS: &[ConfigKey] = &[
+    // With it transformers gives both halves the same layers.
+    only("tie_encoder_decoder", &["false"]),
     followed("d_model"),
     spelling("hidden_size", "d_model"),
     followed("d_kv"),

@@ -170,6 +170,9 @@ mod tests {
         assert!(card.contains("library_name: babyllama\n"), "{card}");
         assert!(card.contains("babyllama generate . --prompt"), "{card}");
         assert!(!card.contains("from transformers import"), "{card}");
+        let masked = Card { is_own_layout: true, is_causal: false, ..self::card() }.to_markdown();
+        assert!(masked.contains("babyllama evaluate blimp ."), "{masked}");
+        assert!(!masked.contains("babyllama generate"), "{masked}");
     }
 
     #[test]

@@ -89,7 +89,9 @@ pub fn parallel(
             .chain([(last, down(results.place(line.result)))])
             .collect();
         let share = results.place(line.result);
-        let ink = Ink::of_share(if goal == Best::Lowest { share } else { 1.0 - share });
+        let share = if goal == Best::Lowest { share } else { 1.0 - share };
+        // One alone is the best, wherever its axis ends.
+        let ink = Ink::of_share(if rank == 0 { 0.0 } else { share });
         let (opacity, width) = if rank == 0 { (1.0, 2.5) } else { (opacity, 1.25) };
         canvas.line(spots, ink.faded(opacity), width);
     }

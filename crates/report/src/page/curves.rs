@@ -37,9 +37,7 @@ impl Axis {
 /// One quantity of several models.
 #[derive(Clone, Debug)]
 pub struct Curves {
-    /// The stem of its files: lower-case ASCII letters, digits and hyphens.
-    pub name: String,
-    /// What it shows.
+    /// What it shows. Its files and its place in the page have the stem of it.
     pub title: String,
     /// What a reader needs to know to read it; may be empty.
     pub caption: String,

@@ -119,7 +119,7 @@ fn item(block: &Block, ids: &mut Ids) -> Item {
         },
         Block::Curves(curves) => Item {
             kind: "curves",
-            id: ids.unique(&curves.name),
+            id: ids.unique(&curves.title),
             title: visible(&curves.title),
             text: visible(&curves.caption),
             html: curves.figure.as_ref().map(|figure| figure.svg.clone()).unwrap_or_default(),
@@ -204,7 +204,6 @@ mod tests {
             y: vec![1.0, f64::NAN],
         }];
         let curves = Curves {
-            name: "loss".to_owned(),
             title: text(),
             caption: text(),
             is_log: false,
@@ -270,14 +269,18 @@ mod tests {
         assert!(following.contains("connect-src 'self'"));
         let page = page().without_points();
         assert_eq!(page.curves_json().matches("\"series\":[]").count(), 1);
-        assert!(page.to_html().contains("id=\"loss\" class=\"curves\""));
+        let html = page.to_html();
+        let (before, _) = html.split_once("\" class=\"curves\"").unwrap();
+        let anchor = before.rsplit('"').next().unwrap();
+        assert!(anchor.starts_with(&file_stem(HOSTILE)), "{anchor}");
     }
 
     #[test]
     fn curves_are_read_by_their_anchor() {
         let json: serde_json::Value = serde_json::from_str(&page().curves_json()).unwrap();
-        assert_eq!(json["loss"]["series"][0]["y"], json!([1, null]));
-        assert_eq!(json["loss"]["series"][0]["x"]["tokens"], json!([1, 2]));
-        assert_eq!(json["loss"]["series"][0]["color"], json!(null), "the color of text");
+        let series = &json[file_stem(HOSTILE)]["series"][0];
+        assert_eq!(series["y"], json!([1, null]));
+        assert_eq!(series["x"]["tokens"], json!([1, 2]));
+        assert_eq!(series["color"], json!(null), "the color of text");
     }
 }

@@ -112,10 +112,10 @@ impl Page {
         page
     }
 
-    /// All curves as JSON, by their names.
+    /// All curves as JSON, by the stems of their titles.
     pub fn curves_json(&self) -> String {
         let curves = self.blocks().filter_map(|block| match block {
-            Block::Curves(curves) => Some((file_stem(&curves.name), curves.to_value())),
+            Block::Curves(curves) => Some((file_stem(&curves.title), curves.to_value())),
             _ => None,
         });
         serde_json::Value::Object(curves.collect()).to_string()

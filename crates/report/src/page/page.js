@@ -164,6 +164,10 @@
     return index;
   };
 
+  // The room of the vertical axis: that of its longest label, which a zoom may make longer.
+  const widest = (_, labels) =>
+    Math.max(62, 24 + 7.5 * Math.max(0, ...(labels ?? []).map((label) => label.length)));
+
   const options = (chart) => {
     const axis = (extra) => ({
       stroke: () => color("--soft"),
@@ -177,7 +181,7 @@
       scales: { x: { time: false }, y: { distr: chart.isLog ? 3 : 1 } },
       axes: [
         axis({ label: AXES[choice.axis].label, labelSize: 20, size: 34, values: (_, ticks) => ticks.map(tick) }),
-        axis({ size: 62, values: (_, ticks) => ticks.map(tick) }),
+        axis({ size: widest, values: (_, ticks) => ticks.map(tick) }),
       ],
       cursor: {
         sync: { key: "curves", setSeries: false },

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use engine::Device;
-use eval::{Request, Rules, Scorer};
-use model::Model;
+use eval::{EncoderDecoderRule, EvalError, Request, Rules, Scorer};
+use model::{EncoderDecoderTokens, MaskedTokens, Model};
 use report::format::{decimal, grouped, short};
 use report::{Align, Table};
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub fn evaluate(
 ) -> anyhow::Result<EvaluateReport> {
     let requests = requests(subject.config.vocab_size, pairs_per_paradigm)?;
     let model = Model::new(subject.config.clone(), device, 1)?;
-    let scorer = Scorer::new(vec![&model])?;
+    let scorer = scorer(&model)?;
     let total = (1 + repeats) as u64 * requests.len() as u64;
     let mut progress = Progress::begin(&subject.name, "sentences", total, 0);
     let mut tokens = 0;
@@ -72,6 +72,19 @@ pub fn evaluate(
         device_memory: DeviceUse::of(&**device),
         seconds,
     })
+}
+
+/// A scorer of the model's kind. Of random weights it does not matter which tokens hide others.
+fn scorer(model: &Model) -> Result<Scorer<'_>, EvalError> {
+    let (family, models) = (model.config().architecture, vec![model]);
+    if family.is_encoder_decoder() {
+        let tokens = EncoderDecoderTokens { begin: None, hidden: 0, end: 1 };
+        return Scorer::encoder_decoder(models, tokens, EncoderDecoderRule::HiddenTokens);
+    }
+    match family.is_causal() {
+        true => Scorer::new(models),
+        false => Scorer::masked(models, MaskedTokens { start: 0, mask: 1, end: 2 }),
+    }
 }
 
 /// The sentences of the built-in pairs as `evaluate blimp` asks for them.

@@ -123,6 +123,7 @@ pub fn evaluate_all(
         exports::write(&model, folder, &found.available, settings.rules, &failures, observer)?;
         scores.push(model);
     }
+    failures.keep(&settings.output)?;
     let report = Report::new(scores, settings.rules, &failures)?;
     write_text(&settings.output.join(TABLE), &report.markdown)?;
     write_text(&settings.output.join(SCORES), &report.csv)?;

@@ -190,9 +190,12 @@ fn add_letters(models: &mut [ModelScores]) -> String {
 ///
 /// # Errors
 /// When items cannot be resampled.
-pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<(Table, String)> {
-    let failures = Failures::default();
-    let overview = Overview::new(models, rules, &failures)?;
+pub(crate) fn overview(
+    models: &[ModelScores],
+    rules: Rules,
+    failures: &Failures,
+) -> Result<(Table, String)> {
+    let overview = Overview::new(models, rules, failures)?;
     let has_any = |model: &&str| {
         let value = |row: &Row, table: &ReferenceTable| table.value(model, row.printed?);
         let mut rows = overview.rows.iter();
@@ -203,12 +206,13 @@ pub(crate) fn overview(models: &[ModelScores], rules: Rules) -> Result<(Table, S
 }
 
 /// A benchmark's tasks with their title and notes, of every benchmark that any model has.
-pub(crate) fn task_tables(
-    models: &[ModelScores],
+pub(crate) fn task_tables<'a>(
+    models: &'a [ModelScores],
     rules: Rules,
+    failures: &'a Failures,
 ) -> impl Iterator<Item = (&'static dyn Benchmark, String, Table, String)> {
     BENCHMARKS.iter().filter_map(move |&benchmark| {
-        let (table, notes) = task_table(models, benchmark, rules, &Failures::default())?;
+        let (table, notes) = task_table(models, benchmark, rules, failures)?;
         Some((benchmark, Whole::of(models, benchmark, rules).title, table, notes))
     })
 }

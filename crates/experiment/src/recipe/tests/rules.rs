@@ -66,7 +66,10 @@ fn channels_with_positions_are_pairs_within_a_head() {
             "small.rotary_dim=64",
             "`models.small.rotary_dim` is 64; it must be at most the 16 channels of a head",
         ),
-        ("small.rope_theta=500", "`models.small.rope_theta` is 500; GPT-J's is always 10000"),
+        (
+            "small.rope_theta=500",
+            "`models.small.rope_theta` is 500; GPT-J has no such key, so leave it out",
+        ),
     ] {
         let message = load_with(&base, &[text]).unwrap_err();
         assert!(message.contains(start), "{message}");

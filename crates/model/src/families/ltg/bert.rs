@@ -15,7 +15,7 @@ use super::elc_bert::{self, ElcVariant};
 use super::parts::{
     Attention, Embeddings, Encoder, FeedForward, FirstTokenHead, WithOutput, WithoutOutput,
 };
-use super::{config_keys, read_config, write_config};
+use super::{config_keys, read_config, validate, write_config};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only};
 use crate::decoder::{Backbone, Decoder};
@@ -95,7 +95,7 @@ impl Family for LtgBert {
     }
 
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
-        config.require_plain_heads()
+        validate(config)
     }
 
     fn config_keys(&self) -> &'static [ConfigKey] {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::parts::{
     Attention, Embeddings, Encoder, FeedForward, FirstTokenHead, WithOutput, WithoutOutput,
 };
-use super::{config_keys, read_config, write_config};
+use super::{config_keys, read_config, validate, write_config};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only};
 use crate::decoder::{Backbone, Decoder};
@@ -119,7 +119,7 @@ impl Family for ElcBert {
     }
 
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
-        config.require_plain_heads()
+        validate(config)
     }
 
     fn config_keys(&self) -> &'static [ConfigKey] {

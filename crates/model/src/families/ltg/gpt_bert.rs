@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::parts::{
     Embeddings, Encoder, FeedForward, FirstTokenHead, Projections, WithOutput, WithoutOutput,
 };
-use super::{config_keys, read_config, write_config};
+use super::{config_keys, read_config, validate, write_config};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only, spelling};
 use crate::decoder::{Backbone, Decoder};
@@ -137,7 +137,7 @@ impl Family for GptBert {
     }
 
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
-        config.require_plain_heads()
+        validate(config)
     }
 
     fn config_keys(&self) -> &'static [ConfigKey] {

@@ -75,6 +75,24 @@ fn initial_deviation(config: &ModelConfig, segment: &NamedSegment, layers: &str)
     config.initializer_range * scale
 }
 
+/// Checks what `config.json` of these families cannot state: an output layer with a matrix of its
+/// own, and another dropout of the embedding than of the layers.
+fn validate(config: &ModelConfig) -> Result<(), ModelError> {
+    let (family, share) = (config.architecture.title(), config.residual_dropout);
+    let wrong = |key, problem| Err(ModelError::Config { key, problem });
+    if !config.tie_word_embeddings {
+        let problem =
+            format!("is false; {family}'s output layer always has the embedding's matrix");
+        return wrong("tie_word_embeddings", problem);
+    }
+    if config.embedding_dropout != share {
+        let found = config.embedding_dropout;
+        let problem = format!("is {found}; {family} has one dropout, residual_dropout = {share}");
+        return wrong("embedding_dropout", problem);
+    }
+    config.require_plain_heads()
+}
+
 /// The configuration that the keys of these families state, over a family's defaults.
 fn read_config(defaults: ModelConfig, keys: &Keys<'_>) -> Result<ModelConfig, ModelError> {
     let hidden_size: usize = keys.required("hidden_size")?;

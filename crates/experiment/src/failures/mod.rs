@@ -4,6 +4,8 @@
 //! Such a part is reported at once and stands as `failed (N)` in the tables, with reason N in a
 //! footnote; when everything else is done, the work ends with [`ExperimentError::Parts`].
 
+mod kept;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,7 +48,7 @@ impl Part {
 }
 
 /// The parts that failed so far, each with its reason.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Failures(Vec<(Part, Arc<ExperimentError>)>);
 
 impl Failures {

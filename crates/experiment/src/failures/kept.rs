@@ -1,0 +1,115 @@
+//! Failures in the folder of the results, for the page about it and for the commands that go on.
+
+use std::path::Path;
+
+use eval::classification::find_task;
+use serde::{Deserialize, Serialize};
+
+use super::{Failures, Part};
+use crate::error::{ExperimentError, Result};
+use crate::files;
+
+/// The file with the parts that failed, in the folder that the results are in.
+const FILE: &str = "failed.json";
+
+/// A part that failed, as the file has it.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    model: String,
+    benchmark: String,
+    tasks: Vec<String>,
+    seed: Option<u64>,
+    reason: String,
+}
+
+impl Failures {
+    /// Writes what failed beside the results, in place of what failed in an earlier call.
+    ///
+    /// # Errors
+    /// When the file cannot be written or removed.
+    pub fn keep(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE);
+        match self.0.is_empty() {
+            true => files::remove(&path),
+            false => files::write_json(&path, &self.entries()),
+        }
+    }
+
+    /// The parts that failed in the last call that filled a folder; none where the file is not there
+    /// or cannot be read.
+    pub(crate) fn kept(folder: &Path) -> Self {
+        let entries = std::fs::read(folder.join(FILE)).ok();
+        let entries: Vec<Entry> =
+            entries.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let failure = |entry: Entry| {
+            let error = ExperimentError::Refused(entry.reason.clone());
+            Some((entry.part()?, error.into()))
+        };
+        Self(entries.into_iter().filter_map(failure).collect())
+    }
+
+    /// The same with other names of the models.
+    pub(crate) fn renamed(mut self, name: impl Fn(&str) -> String) -> Self {
+        self.0.iter_mut().for_each(|(part, _)| part.model = name(&part.model));
+        self
+    }
+
+    /// Those of both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The parts that failed, as text, each with its reason.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().map(|(part, error)| (part.to_string(), error.cause()))
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |(part, error): &(Part, std::sync::Arc<ExperimentError>)| Entry {
+            model: part.model.clone(),
+            benchmark: part.benchmark.to_owned(),
+            tasks: part.tasks.iter().map(|task| (*task).to_owned()).collect(),
+            seed: part.seed,
+            reason: error.cause(),
+        };
+        self.0.iter().map(entry).collect()
+    }
+}
+
+impl Entry {
+    /// The part, where benchmark and tasks are known.
+    fn part(self) -> Option<Part> {
+        let benchmark = eval::find_benchmark(&self.benchmark)?.name();
+        let tasks = self.tasks.iter().map(|task| Some(find_task(task)?.name));
+        Some(Part {
+            model: self.model,
+            benchmark,
+            tasks: tasks.collect::<Option<_>>()?,
+            seed: self.seed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::Silent;
+
+    #[test]
+    fn what_failed_last_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut failures = Failures::default();
+        let part = Part { tasks: vec!["rte"], seed: Some(1), ..Part::whole("m", "glue") };
+        failures.add(part, ExperimentError::Refused("x".to_owned()).into(), &Silent);
+        failures.keep(folder).unwrap();
+        let kept = Failures::kept(folder).renamed(|model| format!("run/{model}"));
+        assert_eq!(kept.mark("run/m", "glue", Some("rte")), Some("failed (1)".to_owned()));
+        assert_eq!(kept.footnotes(), "(1) run/m on rte, seed 1: x\n");
+        std::fs::write(folder.join(FILE), "[{").unwrap();
+        assert_eq!(Failures::kept(folder).listed().count(), 0);
+        Failures::default().keep(folder).unwrap();
+        assert!(!folder.join(FILE).exists());
+    }
+}
