@@ -35,8 +35,8 @@ impl Failures {
         }
     }
 
-    /// The parts that failed in the last call that filled a folder; none where the file is not there
-    /// or cannot be read.
+    /// The parts that failed in the last call that filled a folder; none where the file is not
+    /// there or cannot be read.
     pub(crate) fn kept(folder: &Path) -> Self {
         let entries = std::fs::read(folder.join(FILE)).ok();
         let entries: Vec<Entry> =
