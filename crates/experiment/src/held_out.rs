@@ -129,6 +129,19 @@ pub(crate) fn hidden_by(architecture: Architecture, settings: &TrainSettings) ->
     Some(settings.to_string())
 }
 
+/// The same of a model of a run: by its section of the recipe and the family of its weights, where
+/// that is known.
+pub(crate) fn hidden_of_section(
+    section: Option<&toml::Value>,
+    family: Option<Architecture>,
+) -> Option<String> {
+    let named = section.and_then(|section| section.get("architecture")?.as_str());
+    let family = family.or_else(|| Architecture::named(named?))?;
+    let train = section.and_then(|section| section.get("train")).cloned();
+    let settings = train.and_then(|train| train.try_into::<TrainSettings>().ok());
+    hidden_by(family, &settings.unwrap_or_default())
+}
+
 /// A hash of the names and contents of a text's files, in any order; none of no files.
 pub(crate) fn text_of(mut files: Vec<(String, String)>, is_cleaned: bool) -> Option<String> {
     files.sort();

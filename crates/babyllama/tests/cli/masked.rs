@@ -198,6 +198,7 @@ fn what_a_masked_model_cannot_do_is_refused_before_anything_runs() {
         ("[models.causal]", "[models.causal]\ntrain.masked = {}", "causal.train.masked` is set"),
         ("position_buckets = 4", "tie_word_embeddings = false", "output layer always has"),
         ("position_buckets = 4", "embedding_dropout = 0.9", "LTG-BERT has one dropout"),
+        ("position_buckets = 4", "residual_dropout = 0.3\nembedding_dropout = 0.2", "one dropout"),
         ("position_buckets = 4", "rope_theta = 100", "LTG-BERT has no such key"),
         ("position_buckets = 8", "max_positions = 17", "second.train.sequence_length` is 16"),
         ("[models.causal]\narchitecture = \"gpt2\"\n", distilled, "first\"; LTG-BERT predicts no"),

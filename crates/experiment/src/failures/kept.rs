@@ -36,16 +36,23 @@ impl Failures {
     }
 
     /// The parts that failed in the last call that filled a folder; none where the file is not
-    /// there or cannot be read.
-    pub(crate) fn kept(folder: &Path) -> Self {
-        let entries = std::fs::read(folder.join(FILE)).ok();
-        let entries: Vec<Entry> =
-            entries.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    /// there.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or names a benchmark or a task that is not known.
+    pub(crate) fn kept(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let entries: Vec<Entry> = files::read_json(&path)?;
         let failure = |entry: Entry| {
             let error = ExperimentError::Refused(entry.reason.clone());
             Some((entry.part()?, error.into()))
         };
-        Self(entries.into_iter().filter_map(failure).collect())
+        let failed: Option<Vec<_>> = entries.into_iter().map(failure).collect();
+        let unknown = format!("{} names what is not known", path.display());
+        failed.map(Self).ok_or(ExperimentError::Refused(unknown))
     }
 
     /// The same with other names of the models.
@@ -104,12 +111,14 @@ mod tests {
         let part = Part { tasks: vec!["rte"], seed: Some(1), ..Part::whole("m", "glue") };
         failures.add(part, ExperimentError::Refused("x".to_owned()).into(), &Silent);
         failures.keep(folder).unwrap();
-        let kept = Failures::kept(folder).renamed(|model| format!("run/{model}"));
+        let kept = Failures::kept(folder).unwrap().renamed(|model| format!("run/{model}"));
         assert_eq!(kept.mark("run/m", "glue", Some("rte")), Some("failed (1)".to_owned()));
         assert_eq!(kept.footnotes(), "(1) run/m on rte, seed 1: x\n");
         std::fs::write(folder.join(FILE), "[{").unwrap();
-        assert_eq!(Failures::kept(folder).listed().count(), 0);
+        assert!(Failures::kept(folder).is_err(), "it is damaged");
         Failures::default().keep(folder).unwrap();
-        assert!(!folder.join(FILE).exists());
+        assert!(
+            !folder.join(FILE).exists() && Failures::kept(folder).unwrap().listed().count() == 0
+        );
     }
 }

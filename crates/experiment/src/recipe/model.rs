@@ -367,6 +367,11 @@ impl ModelKeys {
                 .intermediate_size(hidden_size)
                 .map_err(|advice| format!("needs the key `intermediate_size`; {advice}"))?,
         };
+        let residual_dropout = self.residual_dropout.unwrap_or(defaults.residual_dropout);
+        let [of_embedding, of_attention] = architecture.is_one_dropout();
+        let dropout = |own: Option<f32>, is_one: bool, default: f32| {
+            own.unwrap_or(if is_one { residual_dropout } else { default })
+        };
         Ok(Shape {
             architecture,
             hidden_size,
@@ -384,9 +389,17 @@ impl ModelKeys {
             elc_variant: self.elc_variant.or(defaults.elc_variant),
             rotary_dim: self.rotary_dim.or(defaults.rotary_dim.map(|most| most.min(head_dim))),
             tie_word_embeddings: self.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
-            embedding_dropout: self.embedding_dropout.unwrap_or(defaults.embedding_dropout),
-            attention_dropout: self.attention_dropout.unwrap_or(defaults.attention_dropout),
-            residual_dropout: self.residual_dropout.unwrap_or(defaults.residual_dropout),
+            embedding_dropout: dropout(
+                self.embedding_dropout,
+                of_embedding,
+                defaults.embedding_dropout,
+            ),
+            attention_dropout: dropout(
+                self.attention_dropout,
+                of_attention,
+                defaults.attention_dropout,
+            ),
+            residual_dropout,
             initializer_range: self
                 .initializer_range
                 .unwrap_or_else(|| architecture.initializer_range(hidden_size)),

@@ -6,7 +6,6 @@ use std::path::Path;
 use model::hugging_face::load_any_config;
 use model::{Architecture, ModelConfig};
 use report::format::no_records;
-use train::TrainSettings;
 
 use super::found::Found;
 use super::log::Log;
@@ -68,14 +67,9 @@ pub(super) fn add(found: &mut Found, name: &str, folder: &Path, section: Option<
     let length = length.and_then(|length| u64::try_from(length).ok());
     let sequence_length = length.or(found.held_out.sequence_length);
     let config = config(folder);
-    let architecture = config.as_ref().map(|config| config.architecture).or_else(|| {
-        let name = section.and_then(|section| section.get("architecture")?.as_str());
-        Architecture::named(name?)
-    });
-    let settings = train.cloned().and_then(|train| train.try_into::<TrainSettings>().ok());
-    let hidden = architecture
-        .and_then(|architecture| held_out::hidden_by(architecture, &settings.unwrap_or_default()));
-    let hidden = found.held_out.hidden.clone().or(hidden);
+    let architecture = config.as_ref().map(|config| config.architecture);
+    let hidden = found.held_out.hidden.clone();
+    let hidden = hidden.or_else(|| held_out::hidden_of_section(section, architecture));
     found.models.push(FoundModel {
         held_out: HeldOut { sequence_length, hidden, ..found.held_out.clone() },
         name: name.to_owned(),

@@ -236,7 +236,10 @@ fn answers_of(
 /// Reads what `evaluate` and `finetune` leave: a folder for each model.
 pub(super) fn look_at_evaluation(found: &mut Found) {
     let folders = entries(&found.folder).unwrap_or_default();
-    found.failures = Failures::kept(&found.folder);
+    match Failures::kept(&found.folder) {
+        Ok(failures) => found.failures = failures,
+        Err(cause) => found.lacks("what failed", "", format!("{}.", cause.cause())),
+    }
     let failed: Vec<(String, String)> = found.failures.listed().collect();
     for (part, why) in failed {
         found.lacks("scores", &part, format!("failed: {why}."));

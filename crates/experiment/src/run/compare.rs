@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use corpus::TokenFile;
+use model::hugging_face::load_any_config;
 use report::{Align, Table};
 
 use super::clean::{entries, require_run};
@@ -15,6 +16,7 @@ use crate::held_out::{self, HeldOut};
 use crate::outputs::same;
 use crate::scored_items;
 use crate::stage::{Record, Stages};
+use crate::verify::FINAL;
 
 /// The numbers of one model or ensemble, by what they are, in each run.
 type Rows = BTreeMap<(String, String), Vec<Option<f64>>>;
@@ -113,6 +115,8 @@ struct OfRun {
 fn numbers(run: &Path) -> Result<OfRun> {
     let (mut numbers, mut held_out) = (Numbers::new(), BTreeMap::new());
     let (mut items, stages) = (BTreeMap::new(), Stages::look(run));
+    let recipe = std::fs::read_to_string(run.join("recipe.toml")).ok();
+    let recipe = recipe.and_then(|text| text.parse().ok()).unwrap_or_default();
     for path in entries(&run.join("evaluation"))? {
         if path.extension().is_none_or(|ending| ending != "json") {
             continue;
@@ -122,8 +126,9 @@ fn numbers(run: &Path) -> Result<OfRun> {
         let mut add = |number: &str, value| numbers.push((model.clone(), number.to_owned(), value));
         if let Some(loss) = scores.held_out_loss {
             add(LOSS, loss);
-            let measured = scores.held_out.clone();
-            held_out.insert(model.clone(), measured.unwrap_or_else(|| of_stages(run)));
+            let measured = scores.held_out.clone().unwrap_or_else(|| of_stages(run));
+            let hidden = measured.hidden.clone().or_else(|| hidden(run, &recipe, &scores.models));
+            held_out.insert(model.clone(), HeldOut { hidden, ..measured });
         }
         let record = stages.record(&stage_name(&scores.models)).ok().flatten();
         for (place, result) in &scores.pairs {
@@ -134,6 +139,14 @@ fn numbers(run: &Path) -> Result<OfRun> {
         }
     }
     Ok(OfRun { numbers, held_out, items })
+}
+
+/// How tokens are hidden from the first of some models, where their scores do not state it.
+fn hidden(run: &Path, recipe: &toml::Table, models: &[String]) -> Option<String> {
+    let name = models.first()?;
+    let section = recipe.get("models").and_then(|models| models.get(name));
+    let config = load_any_config(&run.join("models").join(name).join(FINAL)).ok();
+    held_out::hidden_of_section(section, config.map(|config| config.architecture))
 }
 
 /// What losses of a run are measured on whose files do not state it.

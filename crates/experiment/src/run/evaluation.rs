@@ -31,6 +31,7 @@ use crate::scored_items;
 use crate::stage::{Record, Stage, Stages, Status};
 use crate::tokenizers;
 use crate::training_log::TrainingSummary;
+use crate::verify::FINAL;
 
 /// The form of the files that the stage writes; files of another form are written anew.
 const FORMAT: u32 = 3;
@@ -140,7 +141,7 @@ impl Pipeline<'_> {
             }
             let shares = results.map(|result| result.map(|result| result.score)).collect();
             rows.push(self.row(&members, &scores, shares)?);
-            held_out.push(scores.held_out.filter(|_| scores.held_out_loss.is_some()));
+            held_out.push(self.held_out_of(&members, scores)?);
         }
         let (letters, apart) =
             held_out::letters(&held_out.iter().map(Option::as_ref).collect::<Vec<_>>());
@@ -161,6 +162,21 @@ impl Pipeline<'_> {
             files::write_text(&self.path("table.md"), &content)?;
         }
         Ok((table, remark))
+    }
+
+    /// What a held-out loss is measured on, where there is one. Older scores do not state how
+    /// tokens are hidden.
+    fn held_out_of(&self, members: &[&Trained], scores: RunScores) -> Result<Option<HeldOut>> {
+        let (Some(held_out), Some(_)) = (scores.held_out, scores.held_out_loss) else {
+            return Ok(None);
+        };
+        if held_out.hidden.is_some() {
+            return Ok(Some(held_out));
+        }
+        let name = &members[0].name;
+        let config = hugging_face::load_any_config(&self.path("models").join(name).join(FINAL))?;
+        let hidden = held_out::hidden_by(config.architecture, &self.recipe.models[name].train);
+        Ok(Some(HeldOut { hidden, ..held_out }))
     }
 
     /// A row for each group of models that differ in their seeds alone.
@@ -194,7 +210,8 @@ impl Pipeline<'_> {
                 |of: Architecture| !of.is_causal() && of.is_encoder_decoder() == is_encoder_decoder;
             families().any(is_it).then(|| {
                 format!(
-                    "Those of {models} are of hidden {what}, and compare with each other alone."
+                    "Held-out losses of {models} are of hidden {what}, and compare only where \
+                     these are hidden in the same way."
                 )
             })
         });

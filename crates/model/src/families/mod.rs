@@ -136,6 +136,12 @@ pub trait Family: Sync {
         true
     }
 
+    /// The dropouts for which the family has one key with `residual_dropout`: those of the
+    /// embedding and of the attention.
+    fn is_one_dropout(&self) -> [bool; 2] {
+        [false, false]
+    }
+
     /// Whether the sum of embeddings goes through dropout.
     fn has_embedding_dropout(&self) -> bool {
         true

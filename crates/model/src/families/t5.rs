@@ -115,6 +115,10 @@ impl Family for T5 {
         }
     }
 
+    fn is_one_dropout(&self) -> [bool; 2] {
+        [true, true]
+    }
+
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
         let wrong = |key, problem| Err(ModelError::Config { key, problem });
         let Some(own) = &config.encoder_decoder else {

@@ -180,7 +180,11 @@ fn elc_bert_and_gpt_bert_take_the_family_defaults() {
     assert_eq!((gpt_bert.norm_epsilon, gpt_bert.position_buckets), (1e-5, Some(32)));
     assert!(gpt_bert.tie_word_embeddings && gpt_bert.elc_variant.is_none());
     assert!((gpt_bert.initializer_range - 0.079_057).abs() < 1e-6);
-    [elc, zero, gpt_bert].iter().for_each(|config| config.validate().unwrap());
+    let wet = of("elc-bert", "residual_dropout = 0.3\n");
+    assert_eq!([wet.embedding_dropout, wet.attention_dropout], [0.3, 0.1], "one key for two");
+    let t5 = of("t5", "residual_dropout = 0.3\n");
+    assert_eq!([t5.embedding_dropout, t5.attention_dropout], [0.3, 0.3], "one key for all");
+    [elc, zero, gpt_bert, wet].iter().for_each(|config| config.validate().unwrap());
 }
 
 #[test]

@@ -94,6 +94,10 @@ impl Family for LtgBert {
         super::tiny(self.defaults())
     }
 
+    fn is_one_dropout(&self) -> [bool; 2] {
+        [true, false]
+    }
+
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
         validate(config)
     }

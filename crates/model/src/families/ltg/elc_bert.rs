@@ -118,6 +118,10 @@ impl Family for ElcBert {
         ModelConfig { elc_variant, ..super::tiny(self.defaults()) }
     }
 
+    fn is_one_dropout(&self) -> [bool; 2] {
+        [true, false]
+    }
+
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
         validate(config)
     }

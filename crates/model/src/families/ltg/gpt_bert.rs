@@ -136,6 +136,10 @@ impl Family for GptBert {
         super::tiny(self.defaults())
     }
 
+    fn is_one_dropout(&self) -> [bool; 2] {
+        [true, false]
+    }
+
     fn validate(&self, config: &ModelConfig) -> Result<(), ModelError> {
         validate(config)
     }
