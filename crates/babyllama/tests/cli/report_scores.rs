@@ -214,6 +214,13 @@ fn losses_that_are_no_numbers_are_named() {
     workspace.write(place, lines.collect::<String>());
     let page = page(&workspace, "runs/small");
     assert!(page.contains("losses of student"), "{:?}", page.find("losses of"));
+    // The steps are still known.
+    let status = workspace.babyllama("status runs/small").done().stdout;
+    let row = status.lines().find(|line| line.starts_with("student")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    let last = log.lines().rev().find(|line| line.contains("\"event\":\"step\"")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert!(cells.contains(&last["step"].to_string().as_str()), "{row}");
 }
 
 #[test]

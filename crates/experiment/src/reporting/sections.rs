@@ -92,7 +92,8 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
             _ if scores.is_empty() => {}
             Ok((overview, explanation)) => {
                 let caption = format!("By the rules of {}. {explanation}", rules.name());
-                let sentences = [caption, sets_of(scored), parts(scores, rules)].into_iter();
+                let sentences =
+                    [caption, sets_of(scored), parts(scores, rules, &shown.failures)].into_iter();
                 let failed = shown.failures.footnotes().replace('\n', " ").trim_end().to_owned();
                 let sentences = sentences.chain(shown.all_sentences()).chain([failed]);
                 let sentences = sentences.filter(|it| !it.is_empty());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use report::metrics;
+use serde::Deserialize;
 use train::TrainSettings;
 
 use super::clean::{entries, is_run, require_run};
@@ -86,6 +87,20 @@ impl RunStatus {
     }
 }
 
+/// A line of the log; of a step whose loss is no number what is left of it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Record(MetricsRecord),
+    StepWithoutLoss {
+        step: u64,
+        epoch: f64,
+        /// Evaluations have none.
+        #[serde(rename = "learning_rate")]
+        _learning_rate: f64,
+    },
+}
+
 impl ModelStatus {
     /// A log that cannot be read counts as none, and lines that are no records are passed over.
     fn read(run: &Path, name: &str, recipe: &Recipe) -> Self {
@@ -103,15 +118,20 @@ impl ModelStatus {
             products: Stages::look(run).products(&format!("model-{name}")),
         };
         let log = run.join("models").join(name).join("metrics.jsonl");
-        for record in metrics::read_known::<MetricsRecord>(&log).unwrap_or_default() {
-            match record {
-                MetricsRecord::Step(step) => {
+        for line in metrics::read_known::<Line>(&log).unwrap_or_default() {
+            match line {
+                Line::Record(MetricsRecord::Step(step)) => {
                     status.step = step.step;
                     status.share = share(train, step.step, step.epoch);
                     status.losses.push(step.loss);
                     status.seconds += step.seconds;
                 }
-                MetricsRecord::Evaluation(found) => {
+                Line::StepWithoutLoss { step, epoch, .. } => {
+                    status.step = step;
+                    status.share = share(train, step, epoch);
+                    status.losses.push(f64::NAN);
+                }
+                Line::Record(MetricsRecord::Evaluation(found)) => {
                     if found.best {
                         status.held_out_loss = Some(found.lowest());
                     }

@@ -5,6 +5,7 @@ use eval::classification::tasks_of;
 use eval::{BENCHMARKS, Benchmark, BenchmarkResult, Kind, Rules};
 
 use super::model_scores::ModelScores;
+use crate::failures::Failures;
 
 /// Behind a number that is of a part.
 pub(super) const MARK: &str = " †";
@@ -56,9 +57,13 @@ fn cut(result: &BenchmarkResult) -> Vec<&str> {
 }
 
 /// A sentence on the marks of all benchmarks' means; empty where there are none.
-pub(crate) fn parts(models: &[ModelScores], rules: Rules) -> String {
+pub(crate) fn parts(models: &[ModelScores], rules: Rules, failures: &Failures) -> String {
     let benchmarks = BENCHMARKS.iter().map(|benchmark| {
         let whole = Whole::of(models, *benchmark, rules);
+        // What failed has no mean, and so no mark.
+        let has_mean =
+            |model: &&ModelScores| failures.mark(&model.name, benchmark.name(), None).is_none();
+        let models = models.iter().filter(has_mean);
         found(models, *benchmark, rules, |result| whole.is_more_than(result))
     });
     sentence(benchmarks.flatten().collect())
@@ -72,12 +77,12 @@ pub(super) fn parts_of(
 ) -> String {
     let whole = Whole::of(models, benchmark, rules);
     let is_part = |result: &_| whole.is_more_than(result) || !cut(result).is_empty();
-    sentence(found(models, benchmark, rules, is_part))
+    sentence(found(models.iter(), benchmark, rules, is_part))
 }
 
 /// The models that have such a result, with how much of the benchmark it is of.
-fn found(
-    models: &[ModelScores],
+fn found<'a>(
+    models: impl Iterator<Item = &'a ModelScores>,
     benchmark: &'static dyn Benchmark,
     rules: Rules,
     is_part: impl Fn(&BenchmarkResult) -> bool,
@@ -86,7 +91,7 @@ fn found(
         let result = model.results(benchmark, rules).into_iter().find(&is_part)?;
         Some(format!("{} ({})", model.name, described(&result)))
     };
-    models.iter().filter_map(part).collect()
+    models.filter_map(part).collect()
 }
 
 fn sentence(parts: Vec<String>) -> String {
@@ -151,12 +156,16 @@ mod tests {
         let whole = of(&models);
         assert_eq!(whole.title, "BLiMP supplement");
         assert_eq!((mark(&whole, &models[0]), mark(&whole, &models[1])), ("", MARK));
-        let text = parts(&models, Rules::Year2024);
+        let none = Failures::default();
+        let text = parts(&models, Rules::Year2024, &none);
         assert!(text.ends_with("cut (BLiMP supplement, 4 of 5 tasks of another size)."), "{text}");
         // Where all have the same part the title states it.
         let models = [scored("one", &cut), scored("two", &cut)];
         let part = of(&models);
         assert_eq!(part.title, "BLiMP supplement, 4 of 5 tasks of another size");
-        assert_eq!((mark(&part, &models[0]), parts(&models, Rules::Year2024)), ("", String::new()));
+        assert_eq!(
+            (mark(&part, &models[0]), parts(&models, Rules::Year2024, &none)),
+            ("", String::new())
+        );
     }
 }

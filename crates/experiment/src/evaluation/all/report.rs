@@ -139,7 +139,7 @@ impl Report {
         let losses = add_letters(&mut models);
         let models = &models[..];
         let overview = Overview::new(models, rules, failures)?;
-        let remarks = [failures.footnotes(), losses, parts(models, rules)];
+        let remarks = [failures.footnotes(), losses, parts(models, rules, failures)];
         let remarks: Vec<String> = remarks.into_iter().filter(|text| !text.is_empty()).collect();
         let footnotes = remarks.join("\n");
         let printed: Vec<&str> = printed_models(rules);

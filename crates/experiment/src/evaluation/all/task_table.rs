@@ -46,7 +46,11 @@ pub(super) fn task_table(
     let all: Vec<_> = models.iter().map(|model| model.results(benchmark, rules)).collect();
     let finetuned = fine_tuned_tasks(models, benchmark, rules, failures);
     let names = if finetuned.is_empty() { names(&all) } else { finetuned };
-    let first = all.iter().flatten().next()?;
+    // A table of tasks that all failed shows that.
+    let first = all.iter().flatten().next();
+    if names.is_empty() {
+        return None;
+    }
     let printed: Vec<&ReferenceTable> = printed_tables(benchmark, rules, &names);
     let rows = |table: &'static ReferenceTable| table.rows.iter().map(move |row| (table, row));
     let papers: Vec<_> = printed.iter().flat_map(|table| rows(table)).collect();
@@ -104,7 +108,11 @@ pub(super) fn task_table(
             format!("{:.1}", values.iter().sum::<f64>() / values.len() as f64)
         })
     });
-    let mean = if first.groups.is_empty() { "mean" } else { "mean of the groups" };
+    let mean = if first.is_none_or(|first| first.groups.is_empty()) {
+        "mean"
+    } else {
+        "mean of the groups"
+    };
     table.row([mean, ""], own.iter().cloned().chain(of_papers));
     mark_best(&mut table, &own);
     let parts = parts_of(models, benchmark, rules);
