@@ -152,12 +152,20 @@ pub(crate) fn text_of(mut files: Vec<(String, String)>, is_cleaned: bool) -> Opt
 /// Sets of losses that compare with each other, by their places: the largest set first, otherwise
 /// in their order.
 pub(crate) fn groups(all: &[&HeldOut]) -> Vec<Vec<usize>> {
+    grouped(0..all.len(), |one, other| all[one].difference(all[other]).is_none())
+}
+
+/// Places in groups of those that are the same as the first of their group: the largest group
+/// first, otherwise in their order.
+pub(crate) fn grouped(
+    places: impl IntoIterator<Item = usize>,
+    is_same: impl Fn(usize, usize) -> bool,
+) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (index, one) in all.iter().enumerate() {
-        let is_same = |group: &&mut Vec<usize>| all[group[0]].difference(one).is_none();
-        match groups.iter_mut().find(is_same) {
-            Some(group) => group.push(index),
-            None => groups.push(vec![index]),
+    for place in places {
+        match groups.iter_mut().find(|group| is_same(group[0], place)) {
+            Some(group) => group.push(place),
+            None => groups.push(vec![place]),
         }
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));

@@ -1,9 +1,11 @@
-//! Failures in the folder of the results, for the page about it and for the commands that go on.
+//! Failures in the folder of the results, for the page about it, and as JSON.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use eval::classification::find_task;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{Failures, Part};
 use crate::error::{ExperimentError, Result};
@@ -72,8 +74,14 @@ impl Failures {
         self.0.iter().map(|(part, error)| (part.to_string(), error.cause()))
     }
 
+    /// Those of a model, as JSON.
+    pub fn to_json(&self, model: &str) -> Value {
+        let of_model = self.entries().into_iter().filter(|entry| entry.model == model);
+        of_model.map(|entry| json!(entry)).collect()
+    }
+
     fn entries(&self) -> Vec<Entry> {
-        let entry = |(part, error): &(Part, std::sync::Arc<ExperimentError>)| Entry {
+        let entry = |(part, error): &(Part, Arc<ExperimentError>)| Entry {
             model: part.model.clone(),
             benchmark: part.benchmark.to_owned(),
             tasks: part.tasks.iter().map(|task| (*task).to_owned()).collect(),

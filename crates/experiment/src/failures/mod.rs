@@ -10,7 +10,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::fault;
-use serde_json::{Value, json};
 
 use crate::error::{Context, ExperimentError, Result};
 use crate::observer::Observer;
@@ -133,16 +132,6 @@ impl Failures {
             format!("({}) {}: {reason}\n", index + 1, self.parts(&reason))
         };
         reasons.map(line).collect()
-    }
-
-    /// Those of a model, as JSON.
-    pub fn to_json(&self, model: &str) -> Value {
-        let of_model = self.0.iter().filter(|(part, _)| part.model == model);
-        let entry = |(part, error): &(Part, Arc<ExperimentError>)| {
-            let Part { benchmark, tasks, seed, .. } = part;
-            json!({ "benchmark": benchmark, "tasks": tasks, "seed": seed, "reason": error.cause() })
-        };
-        of_model.map(entry).collect()
     }
 
     /// The end of the work.

@@ -134,24 +134,18 @@ fn check_hidden_tokens(
     path: &Path,
 ) -> Result<(), UnusableInput> {
     for (name, model) in &recipe.models {
-        let Some(family) = model.family().filter(|family| !family.is_causal()) else { continue };
-        let config = match &model.start {
-            Start::Random(shape) => shape.config(tokenizer.vocab_size()),
-            Start::Folder(_) => continue,
-        };
-        let model_name = name.clone();
-        let unusable = |cause: Box<dyn Error + Send + Sync>| UnusableInput {
-            key: "tokenizer.path".to_owned(),
-            path: path.to_owned(),
-            cause: NoHiddenTokens { model: model_name, cause }.into(),
-        };
-        let tokens = match hidden_tokens(tokenizer, family) {
-            Ok(tokens) => tokens,
-            Err(cause) => return Err(unusable(cause.into())),
-        };
-        if let Err(cause) = masking::check(&model.train, &config, Some(&tokens)) {
-            return Err(unusable(cause.to_string().into()));
+        let Start::Random(shape) = &model.start else { continue };
+        if shape.architecture.is_causal() {
+            continue;
         }
+        let config = shape.config(tokenizer.vocab_size());
+        let unusable = |cause: String| {
+            at("tokenizer.path", path)(NoHiddenTokens { model: name.clone(), cause })
+        };
+        let tokens = hidden_tokens(tokenizer, shape.architecture)
+            .map_err(|cause| unusable(cause.to_string()))?;
+        masking::check(&model.train, &config, Some(&tokens))
+            .map_err(|cause| unusable(cause.to_string()))?;
     }
     Ok(())
 }
@@ -161,7 +155,7 @@ fn check_hidden_tokens(
 #[error("models.{model} hides tokens: {cause}")]
 struct NoHiddenTokens {
     model: String,
-    cause: Box<dyn Error + Send + Sync>,
+    cause: String,
 }
 
 /// Where the corpus is, and the names of its files without their endings.

@@ -50,7 +50,9 @@ fn groups<'a, T>(
     let groups: Vec<(Vec<usize>, Vec<usize>)> = held_out::groups(&measured)
         .into_iter()
         .flat_map(|group| {
-            of_same_items(all, &group).into_iter().map(move |own| (own, group.clone()))
+            let has_same_items = |one: usize, other: usize| all[one].has_items_of(&all[other]);
+            let parts = held_out::grouped(group.iter().copied(), has_same_items);
+            parts.into_iter().map(move |own| (own, group.clone()))
         })
         .collect();
     let mut enough = Vec::new();
@@ -81,21 +83,6 @@ fn groups<'a, T>(
         return Err(Box::new(Block::Missing { what: title.to_owned(), why }));
     }
     Ok(enough)
-}
-
-/// Parts of a group whose scores are of the same items: the largest first, otherwise in their
-/// order.
-fn of_same_items<T>(all: &[Measured<'_, T>], group: &[usize]) -> Vec<Vec<usize>> {
-    let mut parts: Vec<Vec<usize>> = Vec::new();
-    for &place in group {
-        let is_same = |part: &&mut Vec<usize>| all[part[0]].has_items_of(&all[place]);
-        match parts.iter_mut().find(is_same) {
-            Some(part) => part.push(place),
-            None => parts.push(vec![place]),
-        }
-    }
-    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-    parts
 }
 
 /// A sentence on the models that are left out as their scores are of other items; empty of none.

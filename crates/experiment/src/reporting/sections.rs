@@ -177,13 +177,14 @@ pub(super) fn tasks(all: &[Found]) -> Vec<Block> {
 /// The tables of a set of each benchmark's items.
 fn tasks_of_set(scored: &[Scored<'_>]) -> Vec<Block> {
     let (mut blocks, mut marked) = (Vec::new(), Vec::new());
-    for &benchmark in BENCHMARKS {
-        let found = comparable(scored, benchmark);
+    let compared: Vec<Comparable<'_>> =
+        BENCHMARKS.iter().map(|&benchmark| comparable(scored, benchmark)).collect();
+    for (benchmark, found) in BENCHMARKS.iter().zip(&compared) {
         let answers = found.answers();
         let (Some(title), [_, _, ..]) = (found.title(), &answers[..]) else {
             if !found.left_out.is_empty() {
                 let what = format!("{} of several models task by task", benchmark.title());
-                blocks.push(Block::Missing { what, why: found.left_out });
+                blocks.push(Block::Missing { what, why: found.left_out.clone() });
             }
             continue;
         };
@@ -191,8 +192,10 @@ fn tasks_of_set(scored: &[Scored<'_>]) -> Vec<Block> {
         if benchmark.reference().is_empty() && is_all {
             marked.push(benchmark.name());
         }
-        let others = Some(found.left_out).filter(|others| !others.is_empty());
-        let others = others.map_or_else(String::new, |others| format!(" {others}"));
+        let others = match found.left_out.is_empty() {
+            true => String::new(),
+            false => format!(" {}", found.left_out),
+        };
         let left_out = tasks::left_out(&answers, &title) + &others;
         for by_group in [true, false] {
             let what = if by_group { "by group" } else { "by task" };
@@ -201,8 +204,6 @@ fn tasks_of_set(scored: &[Scored<'_>]) -> Vec<Block> {
         }
     }
     let of_sets = sets_of(scored);
-    let compared: Vec<Comparable<'_>> =
-        BENCHMARKS.iter().map(|&benchmark| comparable(scored, benchmark)).collect();
     let lists = compared.iter().map(|found| {
         found.models.iter().map(|(answers, _)| (answers.model, answers.outcome)).collect()
     });

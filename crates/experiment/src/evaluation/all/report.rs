@@ -355,8 +355,10 @@ impl<'a> Overview<'a> {
                 score.map_or(String::new(), |score| format!("{score:.1}"))
             });
             table.row([row.name.as_str()], row.cells.iter().map(&show).chain(of_papers));
-            let best = row.best.filter(|_| !row.cells.iter().any(Cell::is_apart));
-            best.inspect(|best| table.mark_best(self.models.len(), *best));
+            let is_apart = row.cells.iter().any(Cell::is_apart);
+            if let Some(best) = row.best.filter(|_| !is_apart) {
+                table.mark_best(self.models.len(), best);
+            }
         }
         table.into_table()
     }
