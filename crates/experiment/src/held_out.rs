@@ -129,7 +129,34 @@ pub(crate) fn hidden_by(architecture: Architecture, settings: &TrainSettings) ->
     Some(settings.to_string())
 }
 
-/// The same of a model of a run: by its section of the recipe and the family of its weights, where
+/// How the tokens are hidden that a model predicts, in words; none of one that predicts the next
+/// token.
+pub(crate) fn hidden_in_words(
+    architecture: Architecture,
+    settings: &TrainSettings,
+) -> Option<String> {
+    if architecture.is_causal() {
+        return None;
+    }
+    let (share, span, read) = match architecture.is_encoder_decoder() {
+        true => {
+            let spans = settings.spans.unwrap_or_default();
+            (spans.share, spans.span, String::new())
+        }
+        false => {
+            let masked = settings.masked.unwrap_or_default();
+            let percent = |share: f64| format!("{:.3} %", 100.0 * share).replace(".000", "");
+            let (replace, keep) = (percent(masked.replace), percent(masked.keep));
+            let read =
+                format!("; in place of {replace} of them it reads random tokens, {keep} it reads");
+            (masked.share, masked.span, read)
+        }
+    };
+    let spans = if span > 1.0 { format!(", in spans of {span} on average") } else { String::new() };
+    Some(format!("a share of {share}{spans}{read}"))
+}
+
+/// The same as [`hidden_by`] of a model of a run: by its section of the recipe and the family of its weights, where
 /// that is known.
 pub(crate) fn hidden_of_section(
     section: Option<&toml::Value>,

@@ -243,6 +243,23 @@ fn copies_of_the_embedding_may_be_there_or_stand_for_it() {
 }
 
 #[test]
+fn a_copy_of_the_embedding_that_differs_is_named_and_not_used() {
+    let folder = published(|_| ());
+    assert!(hugging_face::remarks(folder.path()).unwrap().is_empty());
+    rename(&folder, |name| match name {
+        "encoder.final_layer_norm.weight" => {
+            vec![name.to_owned(), "encoder.embed_tokens.weight".to_owned()]
+        }
+        name => vec![name.to_owned()],
+    });
+    let model = hugging_face::load_any(folder.path(), &device()).unwrap();
+    assert_eq!(model.parameters().values(), filled(&config()).parameters().values());
+    let remarks = hugging_face::remarks(folder.path()).unwrap();
+    let expected = "`encoder.embed_tokens.weight` differs from `shared.weight` and is not used";
+    assert!(remarks.len() == 1 && remarks[0].ends_with(expected), "{remarks:?}");
+}
+
+#[test]
 fn folders_that_are_no_whole_t5_are_refused() {
     let refused = |folder: &tempfile::TempDir| {
         hugging_face::load_any(folder.path(), &device()).err().unwrap().to_string()

@@ -473,10 +473,13 @@ fn what_fails_by_itself_does_not_end_the_rest() {
         .advises("mend that line");
     std::fs::remove_file(workspace.path("data/wsc.train.jsonl")).unwrap();
     assert_eq!(finetune(&workspace, &line).done().stderr.matches("done already").count(), 8);
-    assert!(
-        !workspace.text("out/report.html").contains("failed ("),
-        "the last call failed nowhere"
-    );
+    let page = || workspace.text("out/report.html");
+    assert!(!page().contains("failed ("), "the last call failed nowhere");
+    assert!(page().contains("rte-loss") && page().contains("wsc-loss"));
+
+    finetune(&workspace, &format!("{line} --set rte.learning_rate=1e30")).refused(1);
+    let [rte, wsc] = ["rte-loss", "wsc-loss"].map(|curves| page().contains(curves));
+    assert!(!rte && wsc, "the curves of what failed since are those of other settings");
 }
 
 #[test]

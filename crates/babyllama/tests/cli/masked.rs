@@ -112,7 +112,10 @@ fn it_is_scored_exported_and_fine_tuned_but_predicts_no_next_token() {
     let workspace = trained();
     workspace.babyllama("export runs/masked --model first --output out").done();
     assert!(workspace.weights("out") == workspace.weights(FIRST));
-    assert!(workspace.text("out/README.md").contains("fill-mask"));
+    let card = workspace.text("out/README.md");
+    for part in ["fill-mask", "nats per hidden token", "a share of 0.15", "The loss is of hidden"] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
     let score = |folder: &str, rules: &str, threads: usize| {
         let line = format!("evaluate blimp {folder} --data pairs --rules {rules}");
         workspace.babyllama(&format!("{line} --json scores.json --threads {threads}")).done();

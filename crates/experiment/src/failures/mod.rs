@@ -104,6 +104,20 @@ impl Failures {
         })
     }
 
+    /// Whether the fine-tuning for a task with a seed is among them.
+    pub(crate) fn has_finetuning(
+        &self,
+        model: &str,
+        benchmark: &str,
+        task: &str,
+        seed: Option<u64>,
+    ) -> bool {
+        let is_meant = |part: &Part| {
+            part.covers(model, benchmark, Some(task)) && (part.seed.is_none() || part.seed == seed)
+        };
+        self.0.iter().any(|(part, _)| is_meant(part))
+    }
+
     fn mark_where(&self, is_meant: impl Fn(&Part) -> bool) -> Option<String> {
         let failed = self.0.iter().filter(|(part, _)| is_meant(part));
         let failed: Vec<String> = failed.map(|(_, error)| error.cause()).collect();
@@ -218,6 +232,8 @@ mod tests {
         assert_eq!([mark("a", Some("wsc")), mark("c", None)], ["", ""]);
         assert_eq!([mark("a", None), mark("b", None)], ["failed (1, 2)", "failed (1)"]);
         assert_eq!(failures.mark("a", "msgs", None), None);
+        let failed = |seed| failures.has_finetuning("b", "glue", "wsc", Some(seed));
+        assert_eq!([failed(1), failed(2)], [true, false]);
         assert_eq!(failures.mark_of_any("b", &["msgs", "glue"]), Some("failed (1)".to_owned()));
         assert_eq!(failures.mark_of_any("b", &[]), None);
         let notes = "(1) a on rte, seed 1; b on wsc, seed 1: x\n(2) a on rte, seed 2: y\n";

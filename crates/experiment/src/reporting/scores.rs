@@ -421,25 +421,25 @@ fn held_out_of_text(found: &Found, name: &str, result: &LossResult) -> HeldOut {
 }
 
 /// Adds the results in `TASK/seed-N` of a folder. The seeds of a task count in ascending order.
+/// What an earlier call left of a fine-tuning that has failed since does not count.
 fn add_finetuned(found: &mut Found, all: &mut FoundScores, folder: &Path) {
     for task in entries(folder).unwrap_or_default().iter().filter(|task| task.is_dir()) {
         let seeds = entries(task).unwrap_or_default().into_iter();
         let seeds = seeds.filter(|seed| shown_name(seed).starts_with("seed-"));
         let mut results: Vec<FinetuneResult> = Vec::new();
         for seed in seeds {
-            let of = format!("{} for {}, {}", all.scores.name, shown_name(task), shown_name(&seed));
-            let what = ("fine-tuning", &of[..]);
-            let benchmark =
-                find_task(&shown_name(task)).map(|task| (task.benchmark.name(), task.name));
-            let mark = benchmark.and_then(|(benchmark, task)| {
-                found.failures.mark(&all.scores.name, benchmark, Some(task))
+            let (task, seed_name) = (shown_name(task), shown_name(&seed));
+            let of = format!("{} for {task}, {seed_name}", all.scores.name);
+            let number = seed_name.strip_prefix("seed-").and_then(|number| number.parse().ok());
+            let has_failed = find_task(&task).is_some_and(|known| {
+                let benchmark = known.benchmark.name();
+                found.failures.has_finetuning(&all.scores.name, benchmark, known.name, number)
             });
-            let unfinished = mark.is_none().then_some("not ended yet.");
-            results.extend(found.json::<FinetuneResult>(
-                &seed.join("result.json"),
-                what,
-                unfinished,
-            ));
+            if !has_failed {
+                let what = ("fine-tuning", &of[..]);
+                let path = seed.join("result.json");
+                results.extend(found.json::<FinetuneResult>(&path, what, Some("not ended yet.")));
+            }
         }
         results.sort_by_key(|result| result.course.settings.seed);
         for (index, result) in results.into_iter().enumerate() {

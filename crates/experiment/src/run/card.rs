@@ -15,6 +15,7 @@ use super::exposure::{self, Exposure};
 use super::preview::recipe_of;
 use crate::error::{FileContext, Result};
 use crate::files;
+use crate::held_out::hidden_in_words;
 use crate::recipe::{self, CorpusSection, ModelSection, Recipe, Source, Start};
 use crate::stage::Stages;
 use crate::training_log::TrainingSummary;
@@ -45,7 +46,8 @@ pub fn card(run: &Path, name: &str, weights: &Path, config: &ModelConfig, given:
     let summary_file = run.join("models").join(name).join(TrainingSummary::FILE);
     let training = files::read_json::<TrainingSummary>(&summary_file).ok();
     let exposure = exposure(run, name, training.as_ref());
-    let results = scores.iter().flat_map(|scores| results(scores, &held_out(corpus)));
+    let is_causal = config.architecture.is_causal();
+    let results = scores.iter().flat_map(|scores| results(scores, &held_out(corpus), is_causal));
     let mut card = Card {
         name: match &recipe {
             Some(recipe) => format!("{name} of {}", recipe.name),
@@ -54,12 +56,12 @@ pub fn card(run: &Path, name: &str, weights: &Path, config: &ModelConfig, given:
         license: given.license,
         languages: languages(given.languages, corpus),
         datasets: given.datasets,
-        is_causal: config.architecture.is_causal(),
+        is_causal,
         is_encoder_decoder: config.architecture.is_encoder_decoder(),
         is_own_layout: !config.architecture.is_in_transformers(),
         tags: vec![config.architecture.name().to_owned()],
         summary: summary(config, section, is_final),
-        facts: facts(run, name, config, training.as_ref()),
+        facts: facts(run, name, config, section, training.as_ref()),
         data: data(corpus, exposure.as_ref()),
         results: results.collect(),
         recipe: recipe.as_ref().map(|recipe| settings(recipe, name)).unwrap_or_default(),
@@ -102,6 +104,7 @@ fn facts(
     run: &Path,
     name: &str,
     config: &ModelConfig,
+    section: Option<&ModelSection>,
     training: Option<&TrainingSummary>,
 ) -> Vec<(String, String)> {
     let mut facts = Vec::new();
@@ -119,6 +122,8 @@ fn facts(
     }
     add("vocabulary", grouped(config.vocab_size as u64));
     add("longest sequence", format!("{} tokens", config.max_positions));
+    let hidden = section.and_then(|it| hidden_in_words(config.architecture, &it.train));
+    hidden.into_iter().for_each(|how| add("tokens that are hidden and predicted", how));
     if let Some(training) = training {
         add("tokens of all training steps", grouped(training.tokens as u64));
         if let Some(epoch) = training.best_epoch {
@@ -181,7 +186,7 @@ fn held_out(corpus: Option<&CorpusSection>) -> String {
     }
 }
 
-fn results(scores: &RunScores, held_out: &str) -> Vec<CardResult> {
+fn results(scores: &RunScores, held_out: &str, is_causal: bool) -> Vec<CardResult> {
     let metric = |kind: &str, name: &str, value: f64, shown: String| CardMetric {
         kind: kind.to_owned(),
         name: name.to_owned(),
@@ -190,9 +195,12 @@ fn results(scores: &RunScores, held_out: &str) -> Vec<CardResult> {
     };
     let loss = scores.held_out_loss.map(|loss| {
         let perplexity = loss.exp();
+        let token = if is_causal { "token" } else { "hidden token" };
+        let (loss_name, perplexity_name) =
+            (format!("cross-entropy, nats per {token}"), format!("perplexity per {token}"));
         let metrics = vec![
-            metric("loss", "cross-entropy, nats per token", loss, format!("{loss:.4}")),
-            metric("perplexity", "perplexity per token", perplexity, format!("{perplexity:.2}")),
+            metric("loss", &loss_name, loss, format!("{loss:.4}")),
+            metric("perplexity", &perplexity_name, perplexity, format!("{perplexity:.2}")),
         ];
         let (dataset_type, dataset) = ("held-out".to_owned(), held_out.to_owned());
         CardResult { dataset_type, dataset, metrics }
@@ -219,6 +227,13 @@ fn remarks(card: &Card, scores: Option<&RunScores>, corpus: Option<&CorpusSectio
          same tokenizer and text alone."
             .to_owned(),
     );
+    if !card.is_causal {
+        remarks.push(
+            "The loss is of hidden tokens, and compares with that of models alone whose tokens are \
+             hidden in the same way."
+                .to_owned(),
+        );
+    }
     let is_part = |scores: &RunScores| scores.pairs.values().any(|result| !result.is_whole());
     if scores.is_some_and(is_part) {
         remarks.push(

@@ -250,10 +250,10 @@ pub trait Family: Sync {
         true
     }
 
-    /// Other names of a tensor in files, those that count first in front. Its own name is not among
-    /// them.
-    fn other_names(&self, _name: &str) -> Vec<String> {
-        Vec::new()
+    /// The names under which files may have a tensor, its own among them, those that count first in
+    /// front.
+    fn names_in_files(&self, name: &str) -> Vec<String> {
+        vec![name.to_owned()]
     }
 
     /// Adds all parameters of a language model to the layout, under their Hugging Face names, and

@@ -128,13 +128,16 @@ impl Family for Roberta {
 
     /// The output layer's bias is that of its decoder where a file has both. Files converted from
     /// TensorFlow have its names of a norm's weights.
-    fn other_names(&self, name: &str) -> Vec<String> {
-        if name == "lm_head.bias" {
-            return vec!["lm_head.decoder.bias".to_owned()];
-        }
-        let old = name.replace("LayerNorm.weight", "LayerNorm.gamma");
-        let old = old.replace("LayerNorm.bias", "LayerNorm.beta");
-        if old == name { Vec::new() } else { vec![old] }
+    fn names_in_files(&self, name: &str) -> Vec<String> {
+        let other = match name {
+            "lm_head.bias" => "lm_head.decoder.bias".to_owned(),
+            _ => name
+                .replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta"),
+        };
+        let mut names = vec![other, name.to_owned()];
+        names.dedup();
+        names
     }
 
     fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder> {

@@ -231,14 +231,14 @@ impl Family for T5 {
         })
     }
 
-    /// The embedding, of which files may have a copy for each half.
-    fn other_names(&self, name: &str) -> Vec<String> {
-        match name {
-            "shared.weight" => {
-                ["encoder", "decoder"].map(|half| format!("{half}.embed_tokens.weight")).to_vec()
-            }
-            _ => Vec::new(),
+    /// The embedding, of which files may have a copy for each half, where transformers puts
+    /// `shared` once all is read.
+    fn names_in_files(&self, name: &str) -> Vec<String> {
+        let mut names = vec![name.to_owned()];
+        if name == "shared.weight" {
+            names.extend(["encoder", "decoder"].map(|half| format!("{half}.embed_tokens.weight")));
         }
+        names
     }
 
     fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder> {

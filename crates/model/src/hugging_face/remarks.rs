@@ -37,6 +37,9 @@ pub fn remarks(folder: &Path) -> Result<Vec<String>, ModelError> {
             config.architecture.output_name(&config)
         ));
     }
+    lines.extend(other_copies(&files, &config).into_iter().map(|(used, copy)| {
+        format!("{}: `{copy}` differs from `{used}` and is not used", files.path().display())
+    }));
     let unused = quoted(&unused(&files, &config));
     if !unused.is_empty() {
         lines.push(format!("{}: not used: {unused}", files.path().display()));
@@ -55,6 +58,20 @@ const EXPECTED: [&str; 8] = [
     ".mlp.shared_expert",
     ".attention.position_indices",
 ];
+
+/// Copies of a tensor under other names that are not what is read: the name that is used, and that
+/// of the copy.
+fn other_copies(files: &WeightFiles, config: &ModelConfig) -> Vec<(String, String)> {
+    let mut copies = Vec::new();
+    for named in config.layout().segments() {
+        let names = config.architecture.names_in_files(&named.name);
+        let mut stored = names.into_iter().filter_map(|name| Some((files.get(&name)?, name)));
+        let Some((used, name)) = stored.next() else { continue };
+        let others = stored.filter(|(copy, _)| (copy.dtype, copy.data) != (used.dtype, used.data));
+        copies.extend(others.map(|(_, copy)| (name.clone(), copy)));
+    }
+    copies
+}
 
 /// The tensors that no segment of a language model is read from.
 fn unused(files: &WeightFiles, config: &ModelConfig) -> Vec<String> {

@@ -83,8 +83,7 @@ impl Names {
 
     /// The names under which a file may have a tensor, those that count first in front.
     pub(super) fn of(&self, name: &str) -> Vec<String> {
-        let mut names = self.config.architecture.other_names(name);
-        names.push(name.to_owned());
+        let mut names = self.config.architecture.names_in_files(name);
         // Base models leave out the leading `transformer.` or `model.`.
         let short = name.split_once('.').map(|(_, rest)| rest.to_owned());
         names.extend(short.filter(|short| short.contains('.')));
