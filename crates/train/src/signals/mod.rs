@@ -36,6 +36,11 @@ pub trait TeacherSignals {
         next: Option<&Origin>,
     ) -> Result<TeacherOutputs<'_>, TrainError>;
 
+    /// Whether the training text's teacher outputs stay in the device's memory once they were read.
+    fn stays_on_device(&self) -> bool {
+        false
+    }
+
     /// The cache of a text's teacher outputs, if there is one.
     fn cache(&self, _text: TextKind) -> Option<&Store> {
         None

@@ -335,6 +335,10 @@ impl<F: CacheFormat> TeacherSignals for CachedSignals<F> {
         Ok(self.format.outputs(&self.weights))
     }
 
+    fn stays_on_device(&self) -> bool {
+        self.format.has_device_cache()
+    }
+
     fn cache(&self, text: TextKind) -> Option<&Store> {
         self.caches.iter().find(|cache| cache.sequences.text == text).map(|cache| &cache.store)
     }

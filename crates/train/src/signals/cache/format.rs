@@ -30,6 +30,11 @@ pub(in crate::signals) trait CacheFormat {
     /// for them.
     fn reserve_device_cache(&mut self, _blocks: usize) {}
 
+    /// Whether there is a device cache.
+    fn has_device_cache(&self) -> bool {
+        false
+    }
+
     /// Whether the device cache has a block of the training text.
     fn is_on_device(&self, _block: usize) -> bool {
         false

@@ -70,6 +70,10 @@ impl CacheFormat for Hidden {
             DeviceCache::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
     }
 
+    fn has_device_cache(&self) -> bool {
+        self.device_cache.is_some()
+    }
+
     fn is_on_device(&self, block: usize) -> bool {
         self.device_cache.as_ref().is_some_and(|cache| cache.has(block))
     }
