@@ -66,6 +66,7 @@ say() { echo "$@" | tee -a "$log"; }
 findings() {
     awk '
         /^tokens\/s / { add($(NF - 1) " tokens/s") }
+        /^tokens\/s, outputs on the device/ { add($(NF - 1) " tokens/s with outputs on the device") }
         /^sentences\/s / { add($(NF - 1) " sentences/s") }
         /^TFLOP\/s  / { add($(NF - 1) " TFLOP/s") }
         /^of the dense product peak/ { add($(NF - 3) " % of the dense peak") }
@@ -159,6 +160,8 @@ bench "58m, 4,096 tokens a step" 40 train --preset 58m --steps 30 --warmup 6 "${
 bench "16m, 2,048 tokens a step" 30 train --preset 16m --steps 60 --warmup 8 "${read[@]}"
 bench "the same without graphs" 30 train --preset 16m --steps 60 --warmup 8 --only-steps --no-graphs "${read[@]}"
 bench "345m, 16,384 tokens a step" 60 train --preset 345m --tokens-per-step 16384 --steps 20 --warmup 6 "${read[@]}"
+bench "345m, all 16,384 at a time" 60 train --preset 345m --tokens-per-step 16384 --micro-batch-size 0 --steps 20 \
+    --warmup 6 --only-steps "${read[@]}"
 bench "58m from 360m and 705m, hidden" 60 distill --preset babyllama-1 --teachers hidden --steps 20 --warmup 6 "${read[@]}"
 bench "58m from 360m and 705m, online" 60 distill --preset babyllama-1 --steps 10 --warmup 6 "${read[@]}"
 bench "scoring of minimal pairs, 58m" 40 evaluate --preset 58m

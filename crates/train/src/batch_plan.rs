@@ -7,7 +7,7 @@ use base::rng::Rng;
 use corpus::chunks::{Chunks, epoch_order};
 use model::Batch;
 
-use crate::data::{MicroBatch, TextKind, TokenSource};
+use crate::data::{MicroBatch, Origin, TextKind, TokenSource};
 use crate::documents::DocumentOrder;
 use crate::error::TrainError;
 use crate::settings::{DataOrder, TrainSettings};
@@ -204,6 +204,16 @@ pub struct StepText {
 }
 
 impl StepText {
+    /// Where the first `count` sequences, or all of fewer, are cut; `None` where they are no
+    /// numbered sequences of the text.
+    pub fn first_origin(&self, count: usize) -> Option<Origin> {
+        (self.offsets.is_none() && self.documents.is_none()).then(|| Origin {
+            text: TextKind::Training,
+            offset: self.chunks.offset(),
+            sequences: self.sequences[..count.min(self.sequences.len())].to_vec(),
+        })
+    }
+
     /// A micro-batch of some of the sequences.
     pub fn micro_batch(&self, source: &dyn TokenSource, sequences: &[u32]) -> MicroBatch {
         if self.offsets.is_none() && self.documents.is_none() {

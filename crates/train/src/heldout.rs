@@ -157,7 +157,7 @@ impl Heldout<'_> {
             let mut tape = Tape::inference(student.parameters());
             let hidden = student.decoder().hidden_states(&mut tape, batch, None);
             let (output, targets) = (student.decoder().output(), micro_batch.targets());
-            let (teachers, measured) = (signals.read(micro_batch)?, unweighted(settings));
+            let (teachers, measured) = (signals.read(micro_batch, None)?, unweighted(settings));
             Ok(tape.distillation_loss(&hidden, output, teachers.as_signal(), &targets, measured))
         };
         self.each(&**student.device(), measure, |batch, sums| {

@@ -6,7 +6,7 @@ use engine::ops::distillation_loss::DistillationObjective;
 use engine::{DropoutStream, Parameters, Tape};
 use model::{Batch, Experts, Model};
 
-use crate::data::MicroBatch;
+use crate::data::{MicroBatch, Origin};
 use crate::error::TrainError;
 use crate::optimizers::GroupedOptimizer;
 use crate::sam;
@@ -70,6 +70,8 @@ pub struct Trainer {
     seed: u64,
     distill: Option<DistillState>,
     passes: PassSettings,
+    /// What is read first after the coming step, where that is known.
+    next: Option<Origin>,
     /// Share of the training that is done, by which temperature and alpha may change.
     progress: f64,
 }
@@ -122,7 +124,7 @@ impl Trainer {
         let gradients = Parameters::zeros(model.device(), model.parameters().layout().clone());
         let optimizer = GroupedOptimizer::new(model.parameters(), settings);
         let passes = settings.into();
-        Self { model, optimizer, gradients, seed, distill, passes, progress: 0.0 }
+        Self { model, optimizer, gradients, seed, distill, passes, next: None, progress: 0.0 }
     }
 
     /// Goes on with other settings after so many updates of the optimizer, which keeps its state
@@ -140,9 +142,20 @@ impl Trainer {
         }
     }
 
+    /// Sets what is read first after the coming step, so that its teacher outputs are read from a
+    /// cache while the device computes that step. Changes no result.
+    pub fn set_next(&mut self, next: Option<Origin>) {
+        self.next = next;
+    }
+
     /// Sets what share of the training is done.
     pub fn set_progress(&mut self, progress: f64) {
         self.progress = progress;
+    }
+
+    /// Whether the objective has teachers.
+    pub fn has_teachers(&self) -> bool {
+        self.distill.is_some()
     }
 
     /// The model, and its distillation if there is one.
@@ -224,8 +237,12 @@ impl Trainer {
         device.fill(self.gradients.values_mut().view_mut(), 0.0);
         let mut dropout = DropoutStream::new(self.dropout_masks(pass).at(step));
         let (mut cross_entropy, mut kl, mut routers) = (0.0, 0.0, 0.0);
-        for micro_batch in micro_batches {
-            let sums = self.accumulate(micro_batch, dropout, &total)?;
+        for (index, micro_batch) in micro_batches.iter().enumerate() {
+            let next = match micro_batches.get(index + 1) {
+                Some(next) => next.origin.clone(),
+                None => self.next.clone(),
+            };
+            let sums = self.accumulate(micro_batch, next.as_ref(), dropout, &total)?;
             cross_entropy += sums.cross_entropy;
             kl += sums.kl;
             routers += sums.routers;
@@ -271,6 +288,7 @@ impl Trainer {
     fn accumulate(
         &mut self,
         micro_batch: &MicroBatch,
+        next: Option<&Origin>,
         dropout: DropoutStream,
         total: &Normalisers,
     ) -> Result<LossSums, TrainError> {
@@ -300,7 +318,7 @@ impl Trainer {
                     ..unweighted(settings)
                 };
                 tape.device().submit();
-                let teachers = signals.read(micro_batch)?;
+                let teachers = signals.read(micro_batch, next)?;
                 let (teachers, output) = (teachers.as_signal(), decoder.output());
                 let sums = tape.distillation_loss(&hidden, output, teachers, &targets, weighted);
                 (sums.cross_entropy, sums.kl)

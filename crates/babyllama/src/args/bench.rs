@@ -198,6 +198,9 @@ pub struct StepShape {
     /// Tokens per sequence [default: the recipe's].
     #[arg(long, value_name = "N")]
     pub sequence_length: Option<usize>,
+    /// Sequences per forward and backward pass, 0 for all of a step [default: the recipe's].
+    #[arg(long, value_name = "N")]
+    pub micro_batch_size: Option<usize>,
 }
 
 /// Which steps are taken.

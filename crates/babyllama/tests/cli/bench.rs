@@ -131,6 +131,9 @@ fn students_are_measured_with_their_teachers() {
         let report = bench(&workspace, &line);
         assert_eq!(report["teachers"], serde_json::json!(["teacher"]));
         assert_eq!(report["teacher_signal"], signal);
+        let reads_file = report["reads_teacher_file"].as_bool().unwrap_or_default();
+        assert_eq!(reads_file, signal != "online");
+        assert!(report["tokens_per_second_from_device"].is_null(), "the CPU has no such memory");
         assert!(numbers(&report["losses"])[0].is_finite(), "{signal}: {report:#}");
         let operations = report["operations"].as_array().unwrap();
         let calls = |name: &str| {

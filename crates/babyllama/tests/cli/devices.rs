@@ -145,6 +145,24 @@ const MUCH: &str = "1000000000";
 /// Room for weights and little more.
 const LITTLE: &str = "36500000";
 
+/// Steps that read the cache's file, and the same with what stayed in the GPU's memory.
+#[test]
+#[ignore = "needs a GPU or the emulator"]
+fn both_kinds_of_steps_with_cached_teachers_are_measured() {
+    let workspace = Workspace::new();
+    for signal in ["hidden", "hidden-bf16", "sampled"] {
+        let line = format!(
+            "bench distill --config small.toml --model student --steps 2 --only-steps --json \
+             --teachers {signal} --device cuda"
+        );
+        let report: Value =
+            serde_json::from_str(&workspace.babyllama(&line).done().stdout).unwrap();
+        assert_eq!(report["reads_teacher_file"], true, "{signal}");
+        let again = report["tokens_per_second_from_device"]["median"].as_f64();
+        assert_eq!(again.is_some_and(|speed| speed > 0.0), signal != "sampled", "{signal}");
+    }
+}
+
 #[test]
 #[ignore = "needs the emulator"]
 fn a_step_that_the_gpu_has_no_memory_for_is_split() {

@@ -220,6 +220,16 @@ impl MemoryKernels for Cpu {
         values_mut(to).copy_from(from);
     }
 
+    fn write_f32(&self, to: ViewMut<'_>, from: &[[u8; 4]]) {
+        let to = values_mut(to);
+        assert_eq!(from.len(), to.len(), "values to write");
+        to.par_chunks_mut(TASK).zip(from.par_chunks(TASK)).for_each(|(to, from)| {
+            to.write(|to| {
+                to.iter_mut().zip(from).for_each(|(to, &bytes)| *to = f32::from_le_bytes(bytes));
+            });
+        });
+    }
+
     fn write_bf16(&self, to: ViewMut<'_>, from: &[[u8; 2]]) {
         match values_mut(to) {
             ValuesMut::F32(to) => {

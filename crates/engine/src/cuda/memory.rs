@@ -364,6 +364,17 @@ impl MemoryKernels for Cuda {
         }
     }
 
+    fn write_f32(&self, mut to: ViewMut<'_>, from: &[[u8; 4]]) {
+        assert_eq!(from.len(), to.rows * to.columns, "values to write");
+        let values = self.values_mut(&mut to);
+        if values.is_compact() {
+            let there = self.upload(from);
+            self.convert(Values::full(there.pointer()), values, from.len());
+        } else {
+            self.send(from, values.pointer);
+        }
+    }
+
     fn write_bf16(&self, mut to: ViewMut<'_>, from: &[[u8; 2]]) {
         assert_eq!(from.len(), to.rows * to.columns, "values to write");
         let values = self.values_mut(&mut to);

@@ -18,6 +18,9 @@ kernels! {
         /// Copies host values into a view.
         fn write(&self, to: ViewMut<'_>, from: &[f32]);
 
+        /// Copies host values in f32, the low byte first, into a view.
+        fn write_f32(&self, to: ViewMut<'_>, from: &[[u8; 4]]);
+
         /// Copies host values in bf16, the low byte first, into a view.
         fn write_bf16(&self, to: ViewMut<'_>, from: &[[u8; 2]]);
 
@@ -59,6 +62,28 @@ mod tests {
             device.fill(tensor.view_mut(), 7.0);
             device.write_bf16(ViewMut::block(&mut tensor, 3, 4, 3), &bytes);
             assert_eq!(tensor.to_vec(), [&[7.0; 3], &expected[..], &[7.0; 3]].concat());
+        }
+    }
+
+    #[test]
+    fn bytes_of_values_in_f32_are_written_as_the_values_are() {
+        let device = device();
+        let values: Vec<f32> = (0..12).map(|index| (index as f32 - 5.3) * 1.37e-3).collect();
+        let bytes: Vec<[u8; 4]> = values.iter().map(|value| value.to_le_bytes()).collect();
+        for precision in [Precision::Full, Precision::Compact] {
+            let found = [false, true].map(|as_bytes| {
+                let shape = Shape { rows: 6, columns: 3, precision };
+                let mut tensor = Tensor::of_shape(&device, shape);
+                device.fill(tensor.view_mut(), 7.0);
+                let view = ViewMut::block(&mut tensor, 3, 4, 3);
+                match as_bytes {
+                    true => device.write_f32(view, &bytes),
+                    false => device.write(view, &values),
+                }
+                tensor.to_vec()
+            });
+            assert_eq!(found[0], found[1]);
+            assert_eq!((found[1][0], found[1][15]), (7.0, 7.0));
         }
     }
 

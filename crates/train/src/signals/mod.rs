@@ -18,18 +18,28 @@ pub use self::online::Online;
 pub use self::teacher::Teacher;
 
 use self::cache::{CachedSignals, Hidden, Opening, Sampled, Store, TeacherCache};
-use crate::data::{MicroBatch, TextKind, TokenSource};
+use crate::data::{MicroBatch, Origin, TextKind, TokenSource};
 use crate::error::TrainError;
 use crate::settings::{DistillSettings, SignalKind, TrainSettings};
 
 /// A source of teacher outputs.
 pub trait TeacherSignals {
     /// The teacher outputs of every token of a micro-batch. They stay in memory until the next
-    /// call.
+    /// call. `next` is what that call will probably be for, so that its part of a cache can be read
+    /// meanwhile.
     ///
     /// # Errors
     /// When a cache or a teacher cannot be read, or a cache not written.
-    fn read(&mut self, micro_batch: &MicroBatch) -> Result<TeacherOutputs<'_>, TrainError>;
+    fn read(
+        &mut self,
+        micro_batch: &MicroBatch,
+        next: Option<&Origin>,
+    ) -> Result<TeacherOutputs<'_>, TrainError>;
+
+    /// Whether the training text's teacher outputs stay in the device's memory once they were read.
+    fn stays_on_device(&self) -> bool {
+        false
+    }
 
     /// The cache of a text's teacher outputs, if there is one.
     fn cache(&self, _text: TextKind) -> Option<&Store> {

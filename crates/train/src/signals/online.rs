@@ -7,7 +7,7 @@ use engine::ops::language_model_loss::Projection;
 use model::{Batch, Model};
 
 use super::{TeacherOutputs, TeacherSignals, teacher};
-use crate::data::MicroBatch;
+use crate::data::{MicroBatch, Origin};
 use crate::error::TrainError;
 use crate::settings::DistillSettings;
 
@@ -40,7 +40,11 @@ impl Online {
 }
 
 impl TeacherSignals for Online {
-    fn read(&mut self, micro_batch: &MicroBatch) -> Result<TeacherOutputs<'_>, TrainError> {
+    fn read(
+        &mut self,
+        micro_batch: &MicroBatch,
+        _next: Option<&Origin>,
+    ) -> Result<TeacherOutputs<'_>, TrainError> {
         // The pool reuses the memory of the last micro-batch's states.
         self.states.clear();
         let states = |model| hidden_states(model, &micro_batch.batch);

@@ -66,7 +66,7 @@ fn weights<F: CacheFormat>(
     };
     let sequences = Sequences::training(inputs.settings, inputs.training.len()).unwrap();
     let read = |cached: &mut CachedSignals<F>, numbers: &[usize]| {
-        cached.read(&sequences.micro_batch(inputs.training, numbers)).map(drop).unwrap();
+        cached.read(&sequences.micro_batch(inputs.training, numbers), None).map(drop).unwrap();
     };
     let start = in_memory(&cached);
     read(&mut cached, &[7, 3, 0, 1, 9]);
@@ -104,6 +104,81 @@ fn weights_are_released_when_a_cache_is_complete_and_not_loaded_again() {
     }
 }
 
+/// What the loss takes of outputs, in bits.
+fn bits(outputs: &TeacherOutputs<'_>) -> Vec<u32> {
+    match outputs {
+        TeacherOutputs::States(states) => {
+            states.iter().flat_map(|of| of.hidden.tensor.to_vec()).map(f32::to_bits).collect()
+        }
+        TeacherOutputs::Samples(samples) => {
+            let entropies = samples.negative_entropies.iter().map(|value| value.to_bits());
+            samples.ids.iter().copied().chain(entropies).collect()
+        }
+    }
+}
+
+/// Reads every sequence in three batches, in pieces of `at_a_time` blocks, with the next batch
+/// ahead or not. With it the file is overwritten before the last batch is read.
+fn read_all<F: CacheFormat>(
+    format: F,
+    distillation: &Distillation,
+    inputs: &DistillInputs<'_>,
+    at_a_time: usize,
+    ahead: bool,
+) -> Vec<Vec<u32>> {
+    let mut cached = CachedSignals::open(format, distillation, inputs, Opening::Train).unwrap();
+    cached.read_at_a_time(at_a_time);
+    let sequences = Sequences::training(inputs.settings, inputs.training.len()).unwrap();
+    let batch = |numbers: &[usize]| sequences.micro_batch(inputs.training, numbers);
+    let batches = [batch(&[7, 3, 0, 1, 9]), batch(&[2, 4, 10, 11, 8]), batch(&[5, 6])];
+    let mut found = Vec::new();
+    for (index, micro_batch) in batches.iter().enumerate() {
+        if ahead && index == 2 {
+            assert!(cached.wait_for_next(), "the last batch is read before it is asked for");
+            let blocks = cached.cache(TextKind::Training).unwrap().folder().join("blocks.bin");
+            let length = std::fs::metadata(&blocks).unwrap().len();
+            let mut file = std::fs::OpenOptions::new().write(true).open(&blocks).unwrap();
+            std::io::Write::write_all(&mut file, &vec![0; length as usize]).unwrap();
+        }
+        let next = batches.get(index + 1).filter(|_| ahead).and_then(|next| next.origin.as_ref());
+        found.push(bits(&cached.read(micro_batch, next).unwrap()));
+    }
+    if ahead {
+        assert!(cached.read(&batches[2], None).is_err(), "the file is no longer what was written");
+    }
+    found
+}
+
+#[test]
+fn blocks_that_are_read_ahead_or_in_pieces_are_the_same() {
+    for signal in [SignalKind::Hidden, SignalKind::Sampled] {
+        let folder = tempfile::tempdir().unwrap();
+        let (distillation, device, tokens, settings) = setting(folder.path(), signal);
+        let inputs = DistillInputs {
+            device: &device,
+            vocab_size: 61,
+            settings: &settings,
+            training: &tokens,
+            validation: None,
+        };
+        let read = |at_a_time, ahead| match signal {
+            SignalKind::Hidden => {
+                let format = Hidden::new(&distillation, &inputs);
+                read_all(format, &distillation, &inputs, at_a_time, ahead)
+            }
+            _ => {
+                let format = Sampled::new(&distillation, &inputs);
+                read_all(format, &distillation, &inputs, at_a_time, ahead)
+            }
+        };
+        // The first writes the cache.
+        let computed = read(100, false);
+        for (at_a_time, ahead) in [(100, false), (2, false), (1, false), (2, true)] {
+            assert!(read(at_a_time, ahead) == computed, "{signal:?}, {at_a_time}, {ahead}");
+        }
+    }
+}
+
 #[test]
 fn held_out_outputs_are_cached_only_where_they_are_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -120,12 +195,12 @@ fn held_out_outputs_are_cached_only_where_they_are_read() {
         let mut signals = open(&distillation, &inputs).unwrap();
         assert_eq!(signals.cache(TextKind::Heldout).is_some(), is_cached);
         let sequences = Sequences::heldout(&settings, tokens.len()).unwrap();
-        let read = signals.read(&sequences.micro_batch(&tokens, &[1, 2]));
+        let read = signals.read(&sequences.micro_batch(&tokens, &[1, 2]), None);
         assert_eq!(read.is_ok(), is_cached);
         drop(read);
         // Sequences without an origin are not in the cache.
         let without = MicroBatch { origin: None, ..sequences.micro_batch(&tokens, &[1]) };
-        assert!(matches!(signals.read(&without), Err(TrainError::NotInCache)));
+        assert!(matches!(signals.read(&without, None), Err(TrainError::NotInCache)));
     }
 }
 

@@ -154,6 +154,8 @@ impl Subject {
         }
         self.settings.sequence_length = length;
         self.settings.batch_size = tokens / length;
+        self.settings.micro_batch_size =
+            shape.micro_batch_size.unwrap_or(self.settings.micro_batch_size);
         self.tokens_per_step = tokens;
         Ok(self)
     }
@@ -261,9 +263,8 @@ mod tests {
     #[test]
     fn steps_that_no_model_can_take_are_refused() {
         let refused = |tokens_per_step, sequence_length| {
-            model(Preset::Llama16m, &StepShape { tokens_per_step, sequence_length })
-                .unwrap_err()
-                .to_string()
+            let shape = StepShape { tokens_per_step, sequence_length, micro_batch_size: None };
+            model(Preset::Llama16m, &shape).unwrap_err().to_string()
         };
         assert!(
             refused(Some(100), None).contains("--tokens-per-step is 100; it must be a multiple")
@@ -272,11 +273,21 @@ mod tests {
         assert!(refused(Some(usize::MAX / 128 * 128), None).contains("it must be at most"));
         assert!(refused(None, Some(1)).contains("--sequence-length is 1"));
         assert!(refused(None, Some(512)).contains("llama-16m has 256 positions"));
-        let shape = StepShape { tokens_per_step: Some(192), sequence_length: Some(64) };
+        let shape = StepShape {
+            tokens_per_step: Some(192),
+            sequence_length: Some(64),
+            ..StepShape::default()
+        };
         let subject = model(Preset::Llama16m, &shape).unwrap();
         assert_eq!(
             (subject.settings.batch_size, subject.micro_batch(), subject.tokens_per_step),
             (3, 3, 192)
         );
+        let at_a_time = |micro_batch_size| {
+            let tokens_per_step = Some(16_384);
+            let shape = StepShape { tokens_per_step, micro_batch_size, ..StepShape::default() };
+            model(Preset::Llama345m, &shape).unwrap().micro_batch()
+        };
+        assert_eq!([None, Some(0), Some(5)].map(at_a_time), [32, 128, 5]);
     }
 }

@@ -8,6 +8,7 @@ use engine::{Device, LaunchStats, OperationTime, Profiler};
 use report::format::{decimal, grouped, percent, short};
 use report::{Align, Table};
 use serde::Serialize;
+use train::data::TextKind;
 use train::step::{StepLoss, Trainer};
 
 use super::Report;
@@ -18,6 +19,9 @@ use super::products::{ProductPeak, dense_peak};
 use super::tokens::Batches;
 use crate::args::bench::{PROFILED_STEPS, StepArgs, TeacherSignal};
 use crate::progress::Progress;
+
+/// Steps before those that are timed once more: from then on their kernels go in graphs again.
+const WARM: usize = 5;
 
 /// The middle and the best of several measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -79,6 +83,15 @@ pub struct StepReport {
     pub seconds_per_step: Spread,
     pub tokens_per_second: Spread,
     pub gflops: Spread,
+    /// Whether the timed steps read their teacher outputs from the cache's file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reads_teacher_file: bool,
+    /// The same steps' speed when they are taken again and the teacher outputs are in the device's
+    /// memory, as in all later epochs; none where they do not stay there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second_from_device: Option<Spread>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_per_step_from_device: Option<Spread>,
     /// Bytes; none where the system does not report it.
     pub peak_memory: Option<u64>,
     /// Of the device's own memory, after the timed steps; the pool gives nothing back meanwhile.
@@ -172,7 +185,13 @@ pub fn measure(
         launches.map(|(before, after)| LaunchesPerStep::between(before, after, args.steps));
     let (peak_memory, device_memory) = (process::peak_memory(), DeviceUse::of(&**profiler));
     progress.finish(total, "");
+    let reads_teacher_file =
+        steps.has_teacher_file() && !steps.batches.repeat_within(total as usize);
     let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
+    let from_device = match reads_teacher_file && steps.stays_on_device() {
+        true => Some(Spread::of_seconds(&steps.take_again(args.steps)?)),
+        false => None,
+    };
     let optimizer_share = (!args.only_steps).then(|| optimizer_share(&operations));
     drop(steps);
     profiler.trim();
@@ -194,6 +213,10 @@ pub fn measure(
         seconds_per_step: spread,
         tokens_per_second: spread.per_second(subject.tokens_per_step as f64),
         gflops,
+        reads_teacher_file,
+        tokens_per_second_from_device: from_device
+            .map(|seconds| seconds.per_second(subject.tokens_per_step as f64)),
+        seconds_per_step_from_device: from_device,
         peak_memory,
         device_memory,
         launches_per_step,
@@ -223,11 +246,31 @@ impl Steps<'_> {
     fn take(&mut self) -> anyhow::Result<(StepLoss, f64)> {
         let start = Instant::now();
         let batch = self.batches.step(self.taken);
+        self.trainer.set_next(Some(self.batches.first_origin(self.taken + 1)));
         let rate = self.subject.settings.learning_rate;
         let loss = self.trainer.step(&batch, self.taken as u64 + 1, rate)?;
         self.trainer.model.device().synchronise();
         self.taken += 1;
         Ok((loss, start.elapsed().as_secs_f64()))
+    }
+
+    /// The seconds of the first steps, taken once more when every sequence has been read.
+    fn take_again(&mut self, steps: u32) -> anyhow::Result<Vec<f64>> {
+        let end = self.batches.steps_to_the_end();
+        while self.taken < end + WARM {
+            self.take()?;
+        }
+        (0..steps).map(|_| Ok(self.take()?.1)).collect()
+    }
+
+    /// Whether teacher outputs come from a cache.
+    fn has_teacher_file(&mut self) -> bool {
+        let signals = self.trainer.student().1.map(|distill| &distill.signals);
+        signals.is_some_and(|signals| signals.cache(TextKind::Training).is_some())
+    }
+
+    fn stays_on_device(&mut self) -> bool {
+        self.trainer.student().1.is_some_and(|distill| distill.signals.stays_on_device())
     }
 
     /// A few more steps, with their time by operation.
@@ -298,6 +341,12 @@ impl StepReport {
             decimal(Some(speed), if speed < 100.0 { 1 } else { 0 })
         });
         row("seconds a step", self.seconds_per_step, &|seconds| decimal(Some(seconds), 3));
+        if let Some(speed) = self.tokens_per_second_from_device {
+            row("tokens/s, outputs on the device", speed, &|speed| decimal(Some(speed), 0));
+        }
+        if let Some(seconds) = self.seconds_per_step_from_device {
+            row("seconds a step, the same", seconds, &|seconds| decimal(Some(seconds), 3));
+        }
         let unit = self.machine.unit();
         row(unit.name, self.gflops, &|speed| unit.show(Some(speed), 1));
         if let Some(share) = self.share_of_dense_peak {
@@ -331,10 +380,18 @@ impl StepReport {
             .launches_per_step
             .as_ref()
             .map_or(String::new(), |launches| format!("{}\n", launches.line()));
+        let teachers = match (self.reads_teacher_file, self.seconds_per_step_from_device) {
+            (false, _) => "",
+            (true, None) => "teacher outputs read from the cache's file\n",
+            (true, Some(_)) => {
+                "teacher outputs read from the cache's file; \"on the device\": in its memory, as \
+                 in all later epochs\n"
+            }
+        };
         let allocations = self.fresh_allocations;
         format!(
-            "{dense}{peak}{on_device}{launches}peak memory: {memory}; {allocations} allocations in \
-             all, {faults} page faults a step\n"
+            "{teachers}{dense}{peak}{on_device}{launches}peak memory: {memory}; {allocations} \
+             allocations in all, {faults} page faults a step\n"
         )
     }
 

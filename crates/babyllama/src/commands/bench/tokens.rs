@@ -5,7 +5,7 @@ use std::ops::Range;
 use base::rng::Rng;
 use corpus::{Chunks, TokenFile};
 use train::TokenSource;
-use train::data::{self, MicroBatch, TextKind};
+use train::data::{self, MicroBatch, Origin, TextKind};
 
 use super::presets::Subject;
 use crate::args::bench::{PROFILED_STEPS, StepArgs};
@@ -87,15 +87,35 @@ impl Batches {
         &*self.source
     }
 
+    /// Whether so many steps read some sequence twice.
+    pub fn repeat_within(&self, steps: usize) -> bool {
+        steps * self.batch_size > self.chunks.count()
+    }
+
+    /// Steps after which the source has been read to its end at least once.
+    pub fn steps_to_the_end(&self) -> usize {
+        self.chunks.count().div_ceil(self.batch_size)
+    }
+
     /// The micro-batches of a step, 0 being the first.
     pub fn step(&self, step: usize) -> Vec<MicroBatch> {
+        let micro_batch = |sequences: &[u32]| {
+            MicroBatch::cut(TextKind::Training, &*self.source, &self.chunks, sequences)
+        };
+        self.sequences(step).chunks(self.micro_batch).map(micro_batch).collect()
+    }
+
+    /// Where the first micro-batch of a step is cut.
+    pub fn first_origin(&self, step: usize) -> Origin {
+        let mut sequences = self.sequences(step);
+        sequences.truncate(self.micro_batch);
+        Origin { text: TextKind::Training, offset: self.chunks.offset(), sequences }
+    }
+
+    fn sequences(&self, step: usize) -> Vec<u32> {
         let first = step * self.batch_size;
-        let sequences = first..first + self.batch_size;
-        let sequences: Vec<u32> =
-            sequences.map(|sequence| (sequence % self.chunks.count()) as u32).collect();
-        let micro_batch =
-            |sequences| MicroBatch::cut(TextKind::Training, &*self.source, &self.chunks, sequences);
-        sequences.chunks(self.micro_batch).map(micro_batch).collect()
+        let sequence = |sequence| (sequence % self.chunks.count()) as u32;
+        (first..first + self.batch_size).map(sequence).collect()
     }
 }
 
@@ -124,6 +144,9 @@ mod tests {
         let source: Box<dyn TokenSource> = Box::new((0..20u32).collect::<Vec<_>>());
         let chunks = Chunks::fixed(20, 4, 0).unwrap();
         let batches = Batches { source, chunks, batch_size: 3, micro_batch: 2 };
+        assert_eq!(batches.first_origin(1).sequences, [3, 4]);
+        assert!(batches.repeat_within(2) && !batches.repeat_within(1));
+        assert_eq!(batches.steps_to_the_end(), 2);
         let firsts = |step| -> Vec<Vec<u32>> {
             let first = |micro_batch: &MicroBatch| {
                 micro_batch.batch.ids.iter().step_by(4).copied().collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::Device;
 
 use super::{Manifest, Purpose, Rounding, Sampling, Store, TeacherEntry};
-use crate::data::{MicroBatch, Sequences, TokenSource, token_hash};
+use crate::data::{Origin, Sequences, TokenSource, token_hash};
 use crate::error::TrainError;
 use crate::settings::{Selection, SignalKind};
 use crate::signals::{DistillInputs, Distillation, Teacher};
@@ -43,9 +43,11 @@ impl DatasetCache {
         Ok(caches)
     }
 
-    /// The blocks of a micro-batch's sequences; `None` where one is not of this text.
-    pub(super) fn blocks(&self, micro_batch: &MicroBatch) -> Option<Vec<usize>> {
-        let origin = micro_batch.origin.as_ref().filter(|of| of.text == self.sequences.text)?;
+    /// The blocks of sequences; `None` where one is not of this text.
+    pub(super) fn blocks(&self, origin: &Origin) -> Option<Vec<usize>> {
+        if origin.text != self.sequences.text {
+            return None;
+        }
         let number = |&sequence| self.sequences.number(origin.offset, sequence);
         origin.sequences.iter().map(number).collect()
     }

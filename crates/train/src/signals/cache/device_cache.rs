@@ -54,6 +54,11 @@ impl DeviceCache {
         Some(Self { device: device.clone(), length, states, is_stored: vec![false; blocks] })
     }
 
+    /// Whether a block is stored.
+    pub(super) fn has(&self, block: usize) -> bool {
+        self.is_stored[block]
+    }
+
     /// Copies a block to a slot of a micro-batch's states; false when it is not stored.
     pub(super) fn load(&self, block: usize, slot: usize, states: &mut [Tensor]) -> bool {
         if self.is_stored[block] {

@@ -7,7 +7,7 @@ use engine::ops::language_model_loss::Projection;
 use engine::{Device, Precision, Shape, Tensor, ViewMut};
 use model::Model;
 
-use super::{CacheFormat, DeviceCache, decode, encode, value_bytes};
+use super::{CacheFormat, DeviceCache, encode, value_bytes};
 use crate::data::MicroBatch;
 use crate::settings::Codec;
 use crate::signals::online::hidden_states;
@@ -23,7 +23,6 @@ pub(in crate::signals) struct Hidden {
     length: usize,
     /// The states of the micro-batch: a matrix for each teacher.
     states: Vec<Tensor>,
-    values: Vec<f32>,
     device_cache: Option<DeviceCache>,
 }
 
@@ -40,7 +39,6 @@ impl Hidden {
                 .collect(),
             length: inputs.settings.sequence_length,
             states: Vec::new(),
-            values: Vec::new(),
             device_cache: None,
         }
     }
@@ -49,8 +47,9 @@ impl Hidden {
 impl CacheFormat for Hidden {
     const NEEDS_OUTPUT_LAYERS: bool = true;
 
-    fn block_bytes(&self) -> usize {
-        self.length * self.hidden_sizes.iter().sum::<usize>() * value_bytes(self.codec)
+    fn parts(&self) -> Vec<usize> {
+        let row = self.length * value_bytes(self.codec);
+        self.hidden_sizes.iter().map(|size| row * size).collect()
     }
 
     fn begin_batch(&mut self, sequences: usize) {
@@ -71,6 +70,14 @@ impl CacheFormat for Hidden {
             DeviceCache::new(&self.device, self.codec, self.length, &self.hidden_sizes, blocks);
     }
 
+    fn has_device_cache(&self) -> bool {
+        self.device_cache.is_some()
+    }
+
+    fn is_on_device(&self, block: usize) -> bool {
+        self.device_cache.as_ref().is_some_and(|cache| cache.has(block))
+    }
+
     fn load_from_device(&mut self, block: usize, slot: usize) -> bool {
         self.device_cache.as_ref().is_some_and(|cache| cache.load(block, slot, &mut self.states))
     }
@@ -81,20 +88,14 @@ impl CacheFormat for Hidden {
         }
     }
 
-    fn decode(&mut self, slot: usize, bytes: &[u8]) -> bool {
-        let mut start = 0;
-        for (tensor, &size) in self.states.iter_mut().zip(&self.hidden_sizes) {
-            let length = self.length * size * value_bytes(self.codec);
-            let of_teacher = &bytes[start..start + length];
-            let target = ViewMut::block(tensor, slot * self.length * size, self.length, size);
+    fn decode(&mut self, slot: usize, parts: &[&[u8]]) -> bool {
+        for ((tensor, &size), part) in self.states.iter_mut().zip(&self.hidden_sizes).zip(parts) {
+            let rows = part.len() / (size * value_bytes(self.codec));
+            let target = ViewMut::block(tensor, slot * self.length * size, rows, size);
             match self.codec {
-                Codec::F32 => {
-                    decode(of_teacher, &mut self.values);
-                    self.device.write(target, &self.values);
-                }
-                Codec::Bf16 => self.device.write_bf16(target, of_teacher.as_chunks().0),
+                Codec::F32 => self.device.write_f32(target, part.as_chunks().0),
+                Codec::Bf16 => self.device.write_bf16(target, part.as_chunks().0),
             }
-            start += length;
         }
         true
     }

@@ -15,6 +15,7 @@ mod codec;
 mod dataset;
 mod device_cache;
 mod format;
+mod gather;
 mod hidden;
 mod manifest;
 mod sampled;
@@ -33,7 +34,7 @@ pub(super) use format::CacheFormat;
 pub(super) use hidden::Hidden;
 pub(super) use sampled::Sampled;
 
-use codec::{decode, encode};
+use codec::encode;
 use device_cache::DeviceCache;
 
 /// Why a cache cannot be used.

@@ -77,8 +77,8 @@ impl Sampled {
 impl CacheFormat for Sampled {
     const NEEDS_OUTPUT_LAYERS: bool = false;
 
-    fn block_bytes(&self) -> usize {
-        self.length * (self.samples * self.id_bytes() + size_of::<f32>())
+    fn parts(&self) -> Vec<usize> {
+        vec![self.length * self.samples * self.id_bytes(), self.length * size_of::<f32>()]
     }
 
     fn begin_batch(&mut self, sequences: usize) {
@@ -87,10 +87,10 @@ impl CacheFormat for Sampled {
         self.negative_entropies.resize(rows, 0.0);
     }
 
-    fn decode(&mut self, slot: usize, bytes: &[u8]) -> bool {
-        let (draws, rows, id_bytes) = (self.length * self.samples, self.length, self.id_bytes());
-        let (ids, negative_entropies) = bytes.split_at(draws * id_bytes);
-        let target = &mut self.ids[slot * draws..(slot + 1) * draws];
+    fn decode(&mut self, slot: usize, parts: &[&[u8]]) -> bool {
+        let [ids, negative_entropies] = parts else { return false };
+        let (first, id_bytes) = (slot * self.length, self.id_bytes());
+        let target = &mut self.ids[first * self.samples..][..ids.len() / id_bytes];
         match id_bytes {
             2 => target
                 .iter_mut()
@@ -102,11 +102,9 @@ impl CacheFormat for Sampled {
                 .for_each(|(id, &bytes)| *id = u32::from_le_bytes(bytes)),
         }
         let known = target.iter().all(|&id| (id as usize) < self.vocab_size);
-        let target = &mut self.negative_entropies[slot * rows..(slot + 1) * rows];
-        let values = negative_entropies.as_chunks().0;
-        target
+        self.negative_entropies[first..]
             .iter_mut()
-            .zip(values)
+            .zip(negative_entropies.as_chunks().0)
             .for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
         known
     }

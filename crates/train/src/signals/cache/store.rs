@@ -3,12 +3,14 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::atomic_file;
 use memmap2::Mmap;
 
 use super::CacheError;
+use super::gather::{BlockReader, Stored};
 use super::manifest::Manifest;
 
 const CHECKSUM_BYTES: usize = 8;
@@ -36,7 +38,7 @@ pub struct Store {
     /// Blocks whose bytes this process wrote, or found to match their checksum.
     verified: Vec<bool>,
     missing: usize,
-    map: Mmap,
+    map: Arc<Mmap>,
     checksum_file: File,
     role: Role,
 }
@@ -148,7 +150,7 @@ impl Store {
             checksums,
             verified,
             missing,
-            map,
+            map: Arc::new(map),
             checksum_file,
             role,
         })
@@ -174,20 +176,38 @@ impl Store {
         self.checksums[block] != 0
     }
 
+    /// What other threads need to read blocks.
+    pub(super) fn reader(&self) -> BlockReader {
+        BlockReader::new(self.map.clone(), self.manifest.block_bytes)
+    }
+
+    /// A block with the checksum that it should have; `None` of a missing one.
+    ///
+    /// # Errors
+    /// When another process writes the cache, and what it has written cannot be read.
+    pub(super) fn stored(&mut self, block: usize) -> Result<Option<Stored>, CacheError> {
+        if self.checksums[block] == 0 && matches!(self.role, Role::Reader) {
+            self.refresh(block)?;
+        }
+        let checksum = self.checksums[block];
+        let is_stored = checksum != 0 || matches!(self.role, Role::Complete);
+        Ok(is_stored.then_some(Stored { block, checksum }))
+    }
+
+    /// Notes that a block was found to match its checksum.
+    pub(super) fn note_verified(&mut self, found: Stored) {
+        self.verified[found.block] = self.checksums[found.block] == found.checksum;
+    }
+
     /// A block's bytes; `None` when it has to be computed (again).
     ///
     /// # Errors
     /// When a block of a complete cache is not what was written.
     pub fn read(&mut self, block: usize) -> Result<Option<&[u8]>, CacheError> {
-        if self.checksums[block] == 0 && matches!(self.role, Role::Reader) {
-            self.refresh(block)?;
-        }
-        let complete = matches!(self.role, Role::Complete);
-        let expected = self.checksums[block];
-        if expected != 0 || complete {
-            self.verified[block] = self.checksum(block) == expected;
+        if let Some(Stored { checksum, .. }) = self.stored(block)? {
+            self.verified[block] = self.checksum(block) == checksum;
             if !self.verified[block] {
-                if complete {
+                if matches!(self.role, Role::Complete) {
                     return Err(CacheError::Damaged {
                         path: self.folder.join("blocks.bin"),
                         block,
@@ -201,19 +221,6 @@ impl Store {
             .then(|| &self.map[start..start + self.manifest.block_bytes]))
     }
 
-    /// Unmaps a block's pages, which the system would otherwise count as this process's memory.
-    pub fn release(&self, block: usize) {
-        #[cfg(unix)]
-        {
-            let (start, length) = (block * self.manifest.block_bytes, self.manifest.block_bytes);
-            // Safety: the map is only read and has a file behind it, from which released
-            // pages are read again. A failure costs nothing but memory.
-            let _ = unsafe {
-                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length)
-            };
-        }
-    }
-
     /// Stores a block. Does nothing where another process is the one that writes.
     ///
     /// # Errors
@@ -223,7 +230,7 @@ impl Store {
         let Role::Writer { blocks, .. } = &self.role else { return Ok(()) };
         let start = (block * self.manifest.block_bytes) as u64;
         write_at(blocks, start, bytes).map_err(io_error(&self.folder.join("blocks.bin")))?;
-        self.write_checksum(block, checksum(block, bytes))?;
+        self.write_checksum(block, checksum(block, [bytes]))?;
         self.verified[block] = true;
         self.finish_if_complete()
     }
@@ -231,7 +238,7 @@ impl Store {
     /// The checksum of the bytes that the file holds.
     fn checksum(&self, block: usize) -> u64 {
         let start = block * self.manifest.block_bytes;
-        checksum(block, &self.map[start..start + self.manifest.block_bytes])
+        checksum(block, [&self.map[start..start + self.manifest.block_bytes]])
     }
 
     fn write_checksum(&mut self, block: usize, checksum: u64) -> Result<(), CacheError> {
@@ -309,14 +316,14 @@ fn refuse_other(folder: &Path, wanted: &Manifest, found: &Manifest) -> Result<()
     }
 }
 
-/// The start of the hash of a block and its place; never 0.
-fn checksum(block: usize, bytes: &[u8]) -> u64 {
-    let hash = *blake3::Hasher::new()
-        .update(&(block as u64).to_le_bytes())
-        .update(bytes)
-        .finalize()
-        .as_bytes();
-    let [a, b, c, d, e, f, g, h, ..] = hash;
+/// The start of the hash of a block's place and its bytes, which may come in parts; never 0.
+pub(super) fn checksum<'a>(block: usize, parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(block as u64).to_le_bytes());
+    parts.into_iter().for_each(|part| {
+        hasher.update(part);
+    });
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 
