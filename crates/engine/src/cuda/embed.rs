@@ -1,4 +1,5 @@
-//! Embedding. The gradient has blocks for every id that occurs, which add its rows in a fixed order.
+//! Embedding. The gradient has blocks for every id that occurs, which add its rows in a fixed
+//! order.
 
 use super::Cuda;
 use super::elementwise::threads;

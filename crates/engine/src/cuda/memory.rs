@@ -318,8 +318,8 @@ impl Cuda {
         if written == length && self.arithmetic == Arithmetic::Bf16 && !values.is_compact() {
             memory.copy_mut().get_or_insert_with(|| self.pool.take(2 * length));
         }
-        let copy = memory.copy_mut().as_ref().map_or(0, Allocation::pointer);
-        (values, if copy == 0 { 0 } else { Values::compact(copy).skip(offset).pointer })
+        let place = |copy: &Allocation| Values::compact(copy.pointer).skip(offset).pointer;
+        (values, memory.copy_mut().as_ref().map_or(0, place))
     }
 
     /// A view's values in the type that products take: as they are, or the whole tensor's copy in
