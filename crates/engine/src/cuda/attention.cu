@@ -6,41 +6,54 @@
 #define HEADS_AT_ONCE 4
 
 // `W` channels of a head that turn, of the first of their pairs, and their partners, for one token and some heads.
-template <int W>
-__device__ void rotate_channels(Values fused_qkv, float position, const float *frequencies, u64 row, u32 channel, u32 half,
+template <int W, typename V>
+__device__ void rotate_channels(V fused_qkv, float position, FullValues frequencies, u64 row, u32 channel, u32 half,
                                 u32 head_dim, u32 heads, float direction) {
+    // All are read before the first is written: the compiler cannot know that they are apart.
+    Pack<W> first[HEADS_AT_ONCE], second[HEADS_AT_ONCE];
+    u32 first_head = blockIdx.y * HEADS_AT_ONCE;
+#pragma unroll
+    for (u32 h = 0; h < HEADS_AT_ONCE; h++) {
+        u64 place = row + smaller(first_head + h, heads - 1) * head_dim + channel;
+        first[h] = load<W>(fused_qkv, place);
+        second[h] = load<W>(fused_qkv, place + half);
+    }
+    Pack<W> frequency = load<W>(frequencies, channel);
     float sine[W], cosine[W];
     for (int i = 0; i < W; i++) {
-        sincosf(position * frequencies[channel + i], &sine[i], &cosine[i]);
+        sincosf(position * frequency.v[i], &sine[i], &cosine[i]);
         sine[i] *= direction;
     }
-    u32 first_head = blockIdx.y * HEADS_AT_ONCE;
-    for (u32 head = first_head; head < heads && head < first_head + HEADS_AT_ONCE; head++) {
-        u64 place = row + head * head_dim + channel;
-        Pack<W> first = load<W>(fused_qkv, place), second = load<W>(fused_qkv, place + half);
+#pragma unroll
+    for (u32 h = 0; h < HEADS_AT_ONCE; h++) {
+        if (first_head + h >= heads) break;
         Pack<W> turned, partner;
         for (int i = 0; i < W; i++) {
-            turned.v[i] = first.v[i] * cosine[i] - second.v[i] * sine[i];
-            partner.v[i] = second.v[i] * cosine[i] + first.v[i] * sine[i];
+            turned.v[i] = first[h].v[i] * cosine[i] - second[h].v[i] * sine[i];
+            partner.v[i] = second[h].v[i] * cosine[i] + first[h].v[i] * sine[i];
         }
+        u64 place = row + (first_head + h) * head_dim + channel;
         store<W>(fused_qkv, place, turned);
         store<W>(fused_qkv, place + half, partner);
     }
 }
 
 // Turns the first `2 * half` channels of the first `heads` heads of every row; `direction` is 1, or -1 to turn them back.
-extern "C" __global__ void rotate(Values fused_qkv, const u32 *positions, const float *frequencies, u64 rows, u32 columns,
+extern "C" __global__ void rotate(Values fused_qkv, const u32 *positions, FullValues frequencies, u64 rows, u32 columns,
                                   u32 half, u32 head_dim, u32 heads, float direction, u32 wide) {
     u32 at_once = wide ? 4 : 1;
-    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    u64 row = index / (half / at_once);
-    u32 channel = (u32)(index % (half / at_once)) * at_once;
+    u64 row = thread_index() / (half / at_once);
+    u32 channel = (u32)(thread_index() % (half / at_once)) * at_once;
     if (row >= rows) return;
     float position = (float)positions[row];
-    if (wide) {
-        rotate_channels<4>(fused_qkv, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
-    } else {
+    CompactValues compact = {fused_qkv.data};
+    FullValues full = {fused_qkv.data};
+    if (!wide) {
         rotate_channels<1>(fused_qkv, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
+    } else if (fused_qkv.compact) {
+        rotate_channels<4>(compact, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
+    } else {
+        rotate_channels<4>(full, position, frequencies, row * columns, channel, half, head_dim, heads, direction);
     }
 }
 
@@ -57,19 +70,30 @@ extern "C" __global__ void append_to_cache(Values from, u32 stride, Values to, u
     }
 }
 
-// ---- Backward: for every row and head the product of output and its gradient.
+// ---- Backward: for every row and head the product of output and its gradient, by `lanes` neighbouring lanes of a warp.
+
+template <int W>
+__device__ __forceinline__ float product_along(Values d_output, Values output, u32 head_dim, u32 lanes) {
+    float sum = 0.0f;
+    for (u32 channel = threadIdx.x % lanes * W; channel < head_dim; channel += lanes * W) {
+        Pack<W> dy = load<W>(d_output, channel), y = load<W>(output, channel);
+        for (int k = 0; k < W; k++) sum = fmaf(dy.v[k], y.v[k], sum);
+    }
+    return sum;
+}
 
 extern "C" __global__ void attention_along(Values d_output, u32 d_stride, Values output, u32 stride, float *along, u64 rows,
-                                           u32 num_heads, u32 head_dim) {
-    u64 index = ((u64)blockIdx.x * blockDim.x + threadIdx.x) / WARP;
-    if (index >= rows * num_heads) return;
-    u64 row = index / num_heads, column = index % num_heads * head_dim;
+                                           u32 num_heads, u32 head_dim, u32 lanes, u32 wide) {
+    u64 index = thread_index() / lanes;
+    bool within = index < rows * num_heads;
     float sum = 0.0f;
-    for (u32 channel = threadIdx.x % WARP; channel < head_dim; channel += WARP) {
-        sum = fmaf(load_one(d_output, row * d_stride + column + channel), load_one(output, row * stride + column + channel), sum);
+    if (within) {
+        u64 row = index / num_heads, column = index % num_heads * head_dim;
+        Values dy = from(d_output, row * d_stride + column), y = from(output, row * stride + column);
+        sum = wide ? product_along<8>(dy, y, head_dim, lanes) : product_along<1>(dy, y, head_dim, lanes);
     }
-    sum = warp_sum(sum);
-    if (threadIdx.x % WARP == 0) along[index] = sum;
+    for (u32 distance = lanes / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, distance);
+    if (within && threadIdx.x % lanes == 0) along[index] = sum;
 }
 
 // ---- The kernels, by the most channels that a head may have.

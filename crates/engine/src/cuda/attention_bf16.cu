@@ -60,17 +60,6 @@ template <bool TRANSPOSED> __device__ __forceinline__ void load_matrices(u32 (&f
 #endif
 }
 
-// Two values rounded to the nearest bf16, the first in the lower half.
-__device__ __forceinline__ u32 pack(float first, float second) {
-#ifndef EMULATED
-    u32 packed;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(second), "f"(first));
-    return packed;
-#else
-    return pack_bf16(first, second);
-#endif
-}
-
 __device__ __forceinline__ float power_of_two(float exponent) {
 #ifndef EMULATED
     float power;
@@ -136,8 +125,8 @@ template <int N> __device__ __forceinline__ void clear(float (&sums)[N][4]) {
 template <int W>
 __device__ __forceinline__ void mix_rows(float (&sums)[W / 8][4], const float (&first)[4], const float (&second)[4],
                                          const bf16 *tile, u32 row) {
-    u32 weights[4] = {pack(first[0], first[1]), pack(first[2], first[3]), pack(second[0], second[1]),
-                      pack(second[2], second[3])};
+    u32 weights[4] = {pack_bf16(first[0], first[1]), pack_bf16(first[2], first[3]), pack_bf16(second[0], second[1]),
+                      pack_bf16(second[2], second[3])};
 #pragma unroll
     for (int n = 0; n < W / 16; n++) {
         u32 rows[4];
@@ -149,7 +138,7 @@ __device__ __forceinline__ void mix_rows(float (&sums)[W / 8][4], const float (&
 
 __device__ __forceinline__ void store_pair(Values to, u64 place, float first, float second) {
     if (to.compact) {
-        *(u32 *)((bf16 *)to.data + place) = pack(first, second);
+        *(u32 *)((bf16 *)to.data + place) = pack_bf16(first, second);
     } else {
         *(float2 *)((float *)to.data + place) = make_float2(first, second);
     }

@@ -46,7 +46,13 @@ __device__ __forceinline__ bf16 to_bf16(float value) {
 
 // Two values as one register, the first in the lower half.
 __device__ __forceinline__ u32 pack_bf16(float first, float second) {
+#ifndef EMULATED
+    u32 pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+#else
     return (u32)to_bf16(first).bits | ((u32)to_bf16(second).bits << 16);
+#endif
 }
 
 __device__ __forceinline__ float low_bf16(u32 pair) {
@@ -57,53 +63,86 @@ __device__ __forceinline__ float high_bf16(u32 pair) {
     return __uint_as_float(pair & 0xffff0000u);
 }
 
-// `W` neighbouring values; `W` is 1 or 4.
+// Values whose kind the compiler knows: it can begin with all loads of a loop before it needs one, which it does not do
+// across the branches of `Values`. What reads or writes them is a template that takes any of the three.
+struct CompactValues {
+    void *data;
+    static constexpr u64 compact = 1;
+};
+
+struct FullValues {
+    void *data;
+    static constexpr u64 compact = 0;
+};
+
+// Part of the same values, from `offset` on.
+template <typename V> __device__ __forceinline__ V from(V values, u64 offset) {
+    values.data = (u8 *)values.data + offset * (values.compact ? 2 : 4);
+    return values;
+}
+
+// `W` neighbouring values; `W` is 1, 4 or 8.
 template <int W> struct Pack {
     float v[W];
 };
 
-template <int W> __device__ __forceinline__ Pack<W> load(Values values, u64 index);
-template <int W> __device__ __forceinline__ void store(Values values, u64 index, Pack<W> pack);
-
-template <> __device__ __forceinline__ Pack<1> load<1>(Values values, u64 index) {
-    Pack<1> pack;
-    pack.v[0] = values.compact ? to_float(((const bf16 *)values.data)[index]) : ((const float *)values.data)[index];
+// The index is a multiple of `W`, and so is where the view begins.
+template <int W, typename V> __device__ __forceinline__ Pack<W> load(V values, u64 index) {
+    Pack<W> pack;
+    if (!values.compact) {
+        const float *place = (const float *)values.data + index;
+        if constexpr (W == 1) {
+            pack.v[0] = *place;
+        } else {
+            for (int k = 0; k < W; k += 4) {
+                float4 four = *(const float4 *)(place + k);
+                pack.v[k] = four.x;
+                pack.v[k + 1] = four.y;
+                pack.v[k + 2] = four.z;
+                pack.v[k + 3] = four.w;
+            }
+        }
+        return pack;
+    }
+    const bf16 *place = (const bf16 *)values.data + index;
+    if constexpr (W == 1) {
+        pack.v[0] = to_float(*place);
+    } else {
+        u32 pairs[W / 2];
+        if constexpr (W == 4) {
+            uint2 bits = *(const uint2 *)place;
+            pairs[0] = bits.x, pairs[1] = bits.y;
+        } else {
+            uint4 bits = *(const uint4 *)place;
+            pairs[0] = bits.x, pairs[1] = bits.y, pairs[2] = bits.z, pairs[3] = bits.w;
+        }
+        for (int k = 0; k < W; k += 2) {
+            pack.v[k] = low_bf16(pairs[k / 2]);
+            pack.v[k + 1] = high_bf16(pairs[k / 2]);
+        }
+    }
     return pack;
 }
 
-template <> __device__ __forceinline__ void store<1>(Values values, u64 index, Pack<1> pack) {
-    if (values.compact) {
-        ((bf16 *)values.data)[index] = to_bf16(pack.v[0]);
-    } else {
-        ((float *)values.data)[index] = pack.v[0];
+template <int W, typename V> __device__ __forceinline__ void store(V values, u64 index, Pack<W> pack) {
+    const float *v = pack.v;
+    if (!values.compact) {
+        float *place = (float *)values.data + index;
+        if constexpr (W == 1) {
+            *place = v[0];
+        } else {
+            for (int k = 0; k < W; k += 4) *(float4 *)(place + k) = make_float4(v[k], v[k + 1], v[k + 2], v[k + 3]);
+        }
+        return;
     }
-}
-
-// The index is a multiple of four, and so is where the view begins.
-template <> __device__ __forceinline__ Pack<4> load<4>(Values values, u64 index) {
-    Pack<4> pack;
-    if (values.compact) {
-        uint2 bits = *(const uint2 *)((const bf16 *)values.data + index);
-        pack.v[0] = low_bf16(bits.x);
-        pack.v[1] = high_bf16(bits.x);
-        pack.v[2] = low_bf16(bits.y);
-        pack.v[3] = high_bf16(bits.y);
+    bf16 *place = (bf16 *)values.data + index;
+    if constexpr (W == 1) {
+        *place = to_bf16(v[0]);
+    } else if constexpr (W == 4) {
+        *(uint2 *)place = make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
     } else {
-        float4 four = *(const float4 *)((const float *)values.data + index);
-        pack.v[0] = four.x;
-        pack.v[1] = four.y;
-        pack.v[2] = four.z;
-        pack.v[3] = four.w;
-    }
-    return pack;
-}
-
-template <> __device__ __forceinline__ void store<4>(Values values, u64 index, Pack<4> pack) {
-    if (values.compact) {
-        *(uint2 *)((bf16 *)values.data + index) =
-            make_uint2(pack_bf16(pack.v[0], pack.v[1]), pack_bf16(pack.v[2], pack.v[3]));
-    } else {
-        *(float4 *)((float *)values.data + index) = make_float4(pack.v[0], pack.v[1], pack.v[2], pack.v[3]);
+        *(uint4 *)place =
+            make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
     }
 }
 
@@ -115,12 +154,6 @@ __device__ __forceinline__ void store_one(Values values, u64 index, float value)
     Pack<1> pack;
     pack.v[0] = value;
     store<1>(values, index, pack);
-}
-
-// Part of the same values, from `offset` on.
-__device__ __forceinline__ Values from(Values values, u64 offset) {
-    values.data = (u8 *)values.data + offset * (values.compact ? 2 : 4);
-    return values;
 }
 
 // ---- Reductions over a warp and over a block. Every thread of the block calls them and gets the result.

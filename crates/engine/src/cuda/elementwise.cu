@@ -111,7 +111,7 @@ extern "C" __global__ void activation_gradient(u32 kind, Values d_output, Values
 // ---- SwiGLU: rows of `2 * width`, gate then up. A block takes a row.
 
 __device__ __forceinline__ float sigmoid(float x) {
-    return 1.0f / (1.0f + expf(-x));
+    return __fdividef(1.0f, 1.0f + expf(-x));
 }
 
 template <int W> __device__ void swiglu_row(Values gate_up, Values output, u32 width) {
@@ -125,7 +125,7 @@ template <int W> __device__ void swiglu_row(Values gate_up, Values output, u32 w
 
 extern "C" __global__ void swiglu(Values gate_up, Values output, u32 width, u32 wide) {
     if (wide) {
-        swiglu_row<4>(gate_up, output, width);
+        swiglu_row<8>(gate_up, output, width);
     } else {
         swiglu_row<1>(gate_up, output, width);
     }
@@ -148,7 +148,7 @@ template <int W> __device__ void swiglu_row_gradient(Values d_output, Values gat
 
 extern "C" __global__ void swiglu_gradient(Values d_output, Values gate_up, Values d_gate_up, u32 width, u32 wide) {
     if (wide) {
-        swiglu_row_gradient<4>(d_output, gate_up, d_gate_up, width);
+        swiglu_row_gradient<8>(d_output, gate_up, d_gate_up, width);
     } else {
         swiglu_row_gradient<1>(d_output, gate_up, d_gate_up, width);
     }

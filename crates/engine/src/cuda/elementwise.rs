@@ -2,7 +2,7 @@
 
 use super::Cuda;
 use super::kernels::{BLOCK, ELEMENTWISE, Launch, Mask};
-use super::memory::{Values, dense, wide};
+use super::memory::{Values, dense, in_multiples};
 use crate::ops::dropout::DropoutKernels;
 use crate::ops::exact_gelu::ExactGeluKernels;
 use crate::ops::geglu::GegluKernels;
@@ -29,9 +29,15 @@ pub(super) fn threads(columns: usize) -> u32 {
 }
 
 /// Whether four values can be taken at a time: as many as begin on a boundary of four.
-fn fours(values: &[Values], count: usize) -> u32 {
-    let aligned = |values: &Values| values.pointer.is_multiple_of(4 * values.bytes_each() as u64);
-    (count.is_multiple_of(4) && values.iter().all(aligned)) as u32
+pub(super) fn fours(values: &[Values], count: usize) -> u32 {
+    packs_of(4, values, count)
+}
+
+/// Whether so many values can be taken at a time.
+pub(super) fn packs_of(at_once: usize, values: &[Values], count: usize) -> u32 {
+    let aligned =
+        |values: &Values| values.pointer.is_multiple_of((at_once * values.bytes_each()) as u64);
+    (count.is_multiple_of(at_once) && values.iter().all(aligned)) as u32
 }
 
 /// Which activation, as `elementwise.cu` numbers them.
@@ -148,21 +154,21 @@ impl TanhKernels for Cuda {
 impl SwigluKernels for Cuda {
     fn swiglu(&self, gate_up: View<'_>, mut output: ViewMut<'_>) {
         let (rows, width) = (output.rows, output.columns);
-        let wide = fours(&[], width) & wide(&[gate_up]);
+        let wide = packs_of(8, &[], width) & in_multiples(8, &[gate_up]);
         let launch =
             self.elementwise("swiglu").with(dense(gate_up)).with(self.values_mut(&mut output));
         // Safety: `swiglu(gate_up, output, width, wide)`, a block for each row.
-        unsafe { launch.with(width as u32).with(wide).run(rows, threads(width)) }
+        unsafe { launch.with(width as u32).with(wide).run(rows, threads(width / 2)) }
     }
 
     fn swiglu_gradient(&self, d_output: View<'_>, gate_up: View<'_>, mut d_gate_up: ViewMut<'_>) {
         let (rows, width) = (d_output.rows, d_output.columns);
-        let wide = wide(&[d_output, gate_up]);
+        let wide = in_multiples(8, &[d_output, gate_up]);
         let launch = self.elementwise("swiglu_gradient").with(dense(d_output)).with(dense(gate_up));
         let launch = launch.with(self.values_mut(&mut d_gate_up)).with(width as u32).with(wide);
         // Safety: `swiglu_gradient(d_output, gate_up, d_gate_up, width, wide)`, a block for each
         // row.
-        unsafe { launch.run(rows, threads(width)) }
+        unsafe { launch.run(rows, threads(width / 2)) }
     }
 }
 

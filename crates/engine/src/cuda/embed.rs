@@ -1,5 +1,5 @@
-//! Embedding. The gradient has one block for every id that occurs, which adds its rows in the order
-//! of the tokens.
+//! Embedding. The gradient has blocks for every id that occurs, which add its rows in a fixed
+//! order.
 
 use super::Cuda;
 use super::elementwise::threads;
@@ -7,6 +7,9 @@ use super::kernels::EMBED;
 use super::memory::{dense, wide};
 use crate::ops::embed::EmbedKernels;
 use crate::tensor::{View, ViewMut};
+
+/// `EMBED_WARPS` of `embed.cu`.
+const EMBED_WARPS: u32 = 4;
 
 /// Ids that occur, in ascending order, where the rows of each begin, and the rows, each id's in
 /// their own order.
@@ -67,10 +70,12 @@ impl EmbedKernels for Cuda {
             self.kernels.get(EMBED, "embed_gradient").with(dense(d_output)).with(ids.pointer());
         let launch =
             launch.with(offsets.pointer()).with(rows.pointer()).with(self.values_mut(&mut d_table));
+        let tiles = columns.div_ceil(32 * if wide == 1 { 4 } else { 1 });
         // Safety: `embed_gradient(d_output, ids, offsets, rows, d_table, columns, wide)`; each
-        // block has its own id.
+        // block has its own id and columns.
         unsafe {
-            launch.with(columns as u64).with(wide).run(occurrences.ids.len(), threads(columns))
+            let launch = launch.with(columns as u64).with(wide);
+            launch.run_grid((occurrences.ids.len(), tiles, 1), 32 * EMBED_WARPS)
         }
     }
 }

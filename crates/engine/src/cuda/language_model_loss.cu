@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS)
     Values row = row_of(logits, vocab), d_row = row_of(gradient, vocab);
     u32 target = targets[blockIdx.x];
     if (wide) {
-        row_loss<4>(row, target, vocab, scale, d_row, losses + blockIdx.x);
+        row_loss<8>(row, target, vocab, scale, d_row, losses + blockIdx.x);
     } else {
         row_loss<1>(row, target, vocab, scale, d_row, losses + blockIdx.x);
     }

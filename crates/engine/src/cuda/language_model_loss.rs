@@ -60,11 +60,8 @@ impl LanguageModelLossKernels for Cuda {
                 self.kernels.get(LANGUAGE_MODEL_LOSS, "language_model_loss").with(logits.pointer());
             let launch =
                 launch.with(targets_there.pointer() + (rows.start * ID) as u64).with(vocab as u32);
-            let launch = launch
-                .with(scale)
-                .with(d_logits)
-                .with(losses.at(0, rows.start))
-                .with(wide_rows(vocab));
+            let launch = launch.with(scale).with(d_logits).with(losses.at(0, rows.start));
+            let launch = launch.with(vocab.is_multiple_of(8) as u32);
             // Safety: `language_model_loss(logits, targets, vocab, scale, gradient, losses, wide)`;
             // a block of logits and of their gradient has room for these rows.
             unsafe { launch.run(rows.len(), threads(vocab)) }

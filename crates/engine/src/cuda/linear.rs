@@ -59,8 +59,10 @@ impl Cuda {
     ) {
         let launch =
             self.kernels.get(LINEAR, "add_rows").with(sums).with(count as u64).with(columns as u64);
+        // A warp for every row, as far as a block has warps.
+        let threads = (32 * count.clamp(1, 32)) as u32;
         // Safety: `add_rows(sums, count, columns, output, accumulate)`.
-        unsafe { launch.with(output).with(accumulate as u32).run(columns.div_ceil(32), BLOCK) }
+        unsafe { launch.with(output).with(accumulate as u32).run(columns.div_ceil(32), threads) }
     }
 }
 

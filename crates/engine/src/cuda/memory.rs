@@ -187,7 +187,15 @@ fn memory(storage: &Storage) -> &Memory {
     storage.downcast_ref().expect("a GPU tensor holds GPU memory")
 }
 
+fn memory_mut<'a>(view: &'a mut ViewMut<'_>) -> &'a mut Memory {
+    view.tensor.storage_mut().downcast_mut().expect("a GPU tensor holds GPU memory")
+}
+
 impl Memory {
+    fn copy_mut(&mut self) -> &mut Option<Allocation> {
+        self.copy.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn copy(&self) -> MutexGuard<'_, Option<Allocation>> {
         self.copy.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -211,8 +219,15 @@ pub(super) fn dense(view: View<'_>) -> Values {
 /// Whether kernels may take four values of these views at a time: their rows are multiples of four
 /// long and begin at one.
 pub(super) fn wide(views: &[View<'_>]) -> u32 {
-    views.iter().all(|view| view.columns % 4 == 0 && view.offset % 4 == 0 && view.stride % 4 == 0)
-        as u32
+    in_multiples(4, views)
+}
+
+/// Whether kernels may take so many values of these views at a time.
+pub(super) fn in_multiples(count: usize, views: &[View<'_>]) -> u32 {
+    let are_multiples = |view: &View<'_>| {
+        [view.columns, view.offset, view.stride].iter().all(|places| places.is_multiple_of(count))
+    };
+    views.iter().all(are_multiples) as u32
 }
 
 /// Memory for the time of a few kernels.
@@ -287,11 +302,24 @@ impl Cuda {
 
     /// A view's values to write. An earlier bf16 copy of them is dropped.
     pub(super) fn values_mut(&self, view: &mut ViewMut<'_>) -> Values {
-        let memory: &mut Memory =
-            view.tensor.storage_mut().downcast_mut().expect("a GPU tensor holds GPU memory");
-        let copy = memory.copy.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        copy.into_iter().for_each(|copy| self.pool.give_back(copy));
+        let memory = memory_mut(view);
+        memory.copy_mut().take().into_iter().for_each(|copy| self.pool.give_back(copy));
         memory.values().skip(view.offset)
+    }
+
+    /// A view's values for a kernel that writes all of them, and the place of their bf16 copy,
+    /// which it writes too: where there is a copy of the tensor already, or where the view is the
+    /// whole tensor. No place, where products take the values as they are.
+    pub(super) fn values_and_copy_mut(&self, view: &mut ViewMut<'_>) -> (Values, u64) {
+        let (offset, written) = (view.offset, view.rows * view.columns);
+        let length = view.tensor.rows() * view.tensor.columns();
+        let memory = memory_mut(view);
+        let values = memory.values().skip(offset);
+        if written == length && self.arithmetic == Arithmetic::Bf16 && !values.is_compact() {
+            memory.copy_mut().get_or_insert_with(|| self.pool.take(2 * length));
+        }
+        let place = |copy: &Allocation| Values::compact(copy.pointer).skip(offset).pointer;
+        (values, memory.copy_mut().as_ref().map_or(0, place))
     }
 
     /// A view's values in the type that products take: as they are, or the whole tensor's copy in

@@ -2,16 +2,24 @@
 
 use super::Cuda;
 use super::kernels::{BLOCK, NORM};
-use super::memory::{Values, dense, wide};
+use super::memory::{dense, in_multiples};
 use crate::ops::norm::NormKernels;
 use crate::tensor::{View, ViewMut};
 
-/// Rows whose sums for the parameters are taken together: fixed, so that sums do not depend on the
-/// GPU's size.
-const ROWS: usize = 128;
-
-/// Rows that a block takes, one to a warp.
+/// Rows that a block of the forward takes, one to a warp.
 const ROWS_PER_BLOCK: usize = BLOCK as usize / 32;
+
+/// `NORM_THREADS` of `norm.cu`, and the rows that a block of the backward takes, whose sums for the
+/// parameters are taken together: fixed, so that sums do not depend on the GPU's size.
+const GRADIENT_BLOCK: u32 = 512;
+const GRADIENT_ROWS: usize = GRADIENT_BLOCK as usize / 32;
+
+/// Where a view's values are, which are in f32.
+fn full(view: View<'_>) -> u64 {
+    let values = dense(view);
+    assert!(!values.is_compact(), "a norm's parameters and statistics are in f32");
+    values.pointer
+}
 
 impl Cuda {
     fn norm(
@@ -24,15 +32,14 @@ impl Cuda {
         statistics: Option<ViewMut<'_>>,
     ) {
         let (rows, columns) = (input.rows, input.columns);
-        let wide = wide(&[input, gain]) & bias.map_or(1, |bias| wide(&[bias]));
-        let launch = self.kernels.get(NORM, "normalise").with(dense(input)).with(dense(gain));
-        let launch = launch
-            .with(bias.map_or(Values::full(0), dense))
-            .with(epsilon)
-            .with(self.values_mut(&mut output));
+        let wide =
+            in_multiples(8, &[input, gain]) & bias.map_or(1, |bias| in_multiples(8, &[bias]));
+        let launch = self.kernels.get(NORM, "normalise").with(dense(input));
+        let launch = launch.with(full(gain)).with(bias.map_or(0, full)).with(epsilon);
+        let launch = launch.with(self.values_mut(&mut output));
         let statistics =
             statistics.map_or(0, |mut statistics| self.values_mut(&mut statistics).pointer);
-        let launch = launch.with(statistics).with(rows as u64).with(columns as u64).with(wide);
+        let launch = launch.with(statistics).with(rows as u64).with(columns as u32).with(wide);
         // Safety: `normalise(input, gain, bias, epsilon, output, statistics, rows, columns, wide)`.
         unsafe { launch.run(rows.div_ceil(ROWS_PER_BLOCK), BLOCK) }
     }
@@ -51,40 +58,20 @@ impl Cuda {
     ) {
         let (rows, columns, kinds) = (input.rows, input.columns, d_parameters.rows);
         let layer = (kinds == 2) as u32;
-        let wide = wide(&[d_output, input, gain]);
-        let (d_output, input, statistics) =
-            (dense(d_output), dense(input), dense(statistics).pointer);
-        let launch =
-            self.kernels.get(NORM, "norm_gradient").with(d_output).with(input).with(dense(gain));
-        let launch = launch
-            .with(statistics)
-            .with(layer)
-            .with(self.values_mut(&mut d_input))
-            .with(accumulate as u32);
-        let launch = launch.with(rows as u64).with(columns as u64).with(wide);
-        // Safety: `norm_gradient(d_output, input, gain, statistics, layer, d_input, accumulate,
-        // rows, columns, wide)`.
-        unsafe { launch.run(rows.div_ceil(ROWS_PER_BLOCK), BLOCK) }
-
-        let groups = rows.div_ceil(ROWS);
-        let sums = self.scratch_bytes(4 * groups * kinds * columns);
-        let launch = self
-            .kernels
-            .get(NORM, "norm_parameter_sums")
-            .with(d_output)
-            .with(input)
-            .with(statistics);
-        let launch = launch
-            .with(layer)
-            .with(sums.pointer())
-            .with(rows as u64)
-            .with(columns as u64)
-            .with(ROWS as u32);
-        // Safety: `norm_parameter_sums(d_output, input, statistics, layer, sums, rows, columns,
-        // per_block)`.
-        unsafe { launch.run_grid((columns.div_ceil(32), groups, 1), BLOCK) }
+        let wide = in_multiples(8, &[d_output, input, gain]);
+        let blocks = rows.div_ceil(GRADIENT_ROWS);
+        let sums = self.scratch_bytes(4 * blocks * kinds * columns);
+        let launch = self.kernels.get(NORM, "norm_gradient").with(dense(d_output));
+        let launch = launch.with(dense(input)).with(full(gain)).with(full(statistics)).with(layer);
+        // The gradient of the residual stream is what the next products of the backward read.
+        let (d_input, copy) = self.values_and_copy_mut(&mut d_input);
+        let launch = launch.with(d_input).with(copy).with(accumulate as u32).with(sums.pointer());
+        let launch = launch.with(rows as u64).with(columns as u32).with(wide);
+        // Safety: `norm_gradient(d_output, input, gain, statistics, layer, d_input, copy,
+        // accumulate, sums, rows, columns, wide)`; `sums` has rows for each block.
+        unsafe { launch.run(blocks, GRADIENT_BLOCK) }
         let d_parameters = self.values_mut(&mut d_parameters);
-        self.add_rows(sums.pointer(), groups, kinds * columns, d_parameters, false);
+        self.add_rows(sums.pointer(), blocks, kinds * columns, d_parameters, false);
     }
 }
 

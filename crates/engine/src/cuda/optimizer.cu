@@ -53,15 +53,27 @@ __device__ __forceinline__ void update(float &value, float gradient, float &m, f
     value = (value * (decays ? c.decay_before : 1.0f) - step) * (decays ? c.decay_after : 1.0f);
 }
 
-// All of `values`, `first` and `second` from where the pointers stand.
-extern "C" __global__ void adamw(float *values, const float *gradients, float *first, float *second, u64 count,
-                                 AdamwConstants c) {
-    for (u64 i = thread_index(); i < count; i += thread_count()) {
-        float value = values[i], m = first[i], v = second[i];
-        update(value, gradients[i], m, v, c);
-        values[i] = value;
-        first[i] = m;
-        second[i] = v;
+template <int W>
+__device__ void update_all(FullValues values, FullValues gradients, FullValues first, FullValues second,
+                           CompactValues copy, u64 count, const AdamwConstants &c) {
+    for (u64 i = thread_index() * W; i < count; i += thread_count() * W) {
+        Pack<W> value = load<W>(values, i), gradient = load<W>(gradients, i);
+        Pack<W> m = load<W>(first, i), v = load<W>(second, i);
+        for (int k = 0; k < W; k++) update(value.v[k], gradient.v[k], m.v[k], v.v[k], c);
+        store<W>(values, i, value);
+        store<W>(first, i, m);
+        store<W>(second, i, v);
+        if (copy.data) store<W>(copy, i, value);
+    }
+}
+
+// All of `values`, `first` and `second` from where the pointers stand; and the bf16 copy of the values, where there is one.
+extern "C" __global__ void adamw(FullValues values, FullValues gradients, FullValues first, FullValues second,
+                                 CompactValues copy, u64 count, AdamwConstants c, u32 wide) {
+    if (wide) {
+        update_all<4>(values, gradients, first, second, copy, count, c);
+    } else {
+        update_all<1>(values, gradients, first, second, copy, count, c);
     }
 }
 
@@ -105,15 +117,19 @@ extern "C" __global__ void apply_update(float *values, Values update, u64 count,
     }
 }
 
-// Block `b` adds the squares of the values from `b * per_block` on.
-extern "C" __global__ void squares(Values values, u64 count, u64 per_block, double *sums) {
-    u64 first = blockIdx.x * per_block, last = first + per_block < count ? first + per_block : count;
+template <int W> __device__ double squares_of(Values values, u64 first, u64 last) {
     double sum = 0.0;
-    for (u64 i = first + threadIdx.x; i < last; i += blockDim.x) {
-        double value = load_one(values, i);
-        sum += value * value;
+    for (u64 i = first + threadIdx.x * W; i < last; i += blockDim.x * W) {
+        Pack<W> pack = load<W>(values, i);
+        for (int k = 0; k < W; k++) sum += (double)pack.v[k] * (double)pack.v[k];
     }
-    sum = block_sum(sum);
+    return sum;
+}
+
+// Block `b` adds the squares of the values from `b * per_block` on.
+extern "C" __global__ void squares(Values values, u64 count, u64 per_block, double *sums, u32 wide) {
+    u64 first = blockIdx.x * per_block, last = first + per_block < count ? first + per_block : count;
+    double sum = block_sum(wide ? squares_of<8>(values, first, last) : squares_of<1>(values, first, last));
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Cuda;
-use super::elementwise::blocks;
+use super::elementwise::{blocks, fours, packs_of};
 use super::kernels::{BLOCK, OPTIMIZER, Parameter};
 use super::memory::{Scratch, Values, dense};
 use crate::ops::optimizer::{
@@ -24,12 +24,15 @@ unsafe impl Parameter for LionConstants {}
 // Safety: `repr(C)`, three numbers of four bytes.
 unsafe impl Parameter for UpdateConstants {}
 
+/// A range of a flat vector's values, to write.
+fn flat_mut<'a>(tensor: &'a mut Tensor, range: &Range<usize>) -> ViewMut<'a> {
+    ViewMut::block(tensor, range.start, 1, range.len())
+}
+
 impl Cuda {
-    /// Where a flat vector's values from an index on are, to write.
+    /// Where a range of a flat vector's values begins, to write.
     fn pointer_mut(&self, tensor: &mut Tensor, range: &Range<usize>) -> u64 {
-        let length = tensor.rows() * tensor.columns();
-        assert!(range.end <= length, "a range past the end of the vector");
-        self.values_mut(&mut tensor.view_mut()).skip(range.start).pointer
+        self.values_mut(&mut flat_mut(tensor, range)).pointer
     }
 
     /// The sum of squares of values, written to the GPU's memory at `total`.
@@ -37,9 +40,12 @@ impl Cuda {
         let blocks = length.div_ceil(SQUARES);
         let sums = self.scratch_bytes(8 * blocks);
         let launch = self.kernels.get(OPTIMIZER, "squares").with(values).with(length as u64);
-        // Safety: `squares(values, count, per_block, sums)` and `sum_doubles(sums, count, total)`.
+        let launch =
+            launch.with(SQUARES as u64).with(sums.pointer()).with(packs_of(8, &[values], length));
+        // Safety: `squares(values, count, per_block, sums, wide)` and `sum_doubles(sums, count,
+        // total)`.
         unsafe {
-            launch.with(SQUARES as u64).with(sums.pointer()).run(blocks, BLOCK);
+            launch.run(blocks, BLOCK);
             let launch = self.kernels.get(OPTIMIZER, "sum_doubles").with(sums.pointer());
             launch.with(blocks as u64).with(total).run(1, 1024);
         }
@@ -65,13 +71,20 @@ impl OptimizerKernels for Cuda {
         step: AdamwStep,
     ) {
         let count = range.len();
-        let launch = self.kernels.get(OPTIMIZER, "adamw").with(self.pointer_mut(values, &range));
-        let launch = launch.with(dense(gradients.view()).skip(range.start).pointer);
-        let launch = launch.with(self.pointer_mut(first_moment, &range));
-        let launch = launch.with(self.pointer_mut(second_moment, &range)).with(count as u64);
-        // Safety: `adamw(values, gradients, first, second, count, constants)`; all vectors are f32
-        // and equally long.
-        unsafe { launch.with(step.constants()).run(blocks(count), BLOCK) }
+        let mut to_update = flat_mut(values, &range);
+        let (values, copy) = self.values_and_copy_mut(&mut to_update);
+        let gradients = dense(gradients.view()).skip(range.start);
+        let first = Values::full(self.pointer_mut(first_moment, &range));
+        let second = Values::full(self.pointer_mut(second_moment, &range));
+        let vectors = [values, gradients, first, second];
+        // A copy that is not there is at address 0.
+        let wide = fours(&vectors, count) & fours(&[Values::compact(copy)], count);
+        let launch = self.kernels.get(OPTIMIZER, "adamw");
+        let launch = vectors.iter().fold(launch, |launch, vector| launch.with(vector.pointer));
+        let launch = launch.with(copy).with(count as u64).with(step.constants()).with(wide);
+        // Safety: `adamw(values, gradients, first, second, copy, count, constants, wide)`; all
+        // vectors but the copy are f32, and all have as many values from there on.
+        unsafe { launch.run(blocks(count), BLOCK) }
     }
 
     fn lion(

@@ -4,7 +4,7 @@ use super::family::Kernels;
 use super::plan::Plan;
 use crate::cuda::Cuda;
 use crate::cuda::kernels::{ATTENTION, BLOCK, Launch, Mask, Parameter};
-use crate::cuda::memory::{Scratch, Values, dense, values, wide};
+use crate::cuda::memory::{Scratch, Values, dense, in_multiples, values, wide};
 use crate::cuda::tables::TablesInUse;
 use crate::ops::attention::{AttentionSpan, Heads};
 use crate::tape::DropoutMask;
@@ -78,13 +78,16 @@ impl Cuda {
             .with(values(d_output))
             .with(d_output.stride as u32);
         let launch = launch.with(values(output)).with(output.stride as u32).with(along.pointer());
-        let launch = launch
-            .with(output.rows as u64)
-            .with(heads.num_heads as u32)
-            .with(heads.head_dim as u32);
+        let wide = in_multiples(8, &[d_output, output]) & (heads.head_dim % 8 == 0) as u32;
+        // As many lanes as a head has packs of values, up to a warp.
+        let packs = heads.head_dim.div_ceil(if wide == 1 { 8 } else { 1 });
+        let lanes = packs.next_power_of_two().min(32);
+        let launch = launch.with(output.rows as u64).with(heads.num_heads as u32);
+        let launch = launch.with(heads.head_dim as u32).with(lanes as u32).with(wide);
+        let threads = output.rows * heads.num_heads * lanes;
         // Safety: `attention_along(d_output, d_stride, output, stride, along, rows, num_heads,
-        // head_dim)`.
-        unsafe { launch.run((output.rows * heads.num_heads).div_ceil(BLOCK as usize / 32), BLOCK) }
+        // head_dim, lanes, wide)`.
+        unsafe { launch.run(threads.div_ceil(BLOCK as usize), BLOCK) }
         along
     }
 }

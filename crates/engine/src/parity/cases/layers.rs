@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(linear(tokens, inner, outer, false));
         cases.push(linear(tokens, inner, outer, true));
     }
-    for (tokens, width) in [(64, 128), (3, 17), (300, 36)] {
+    for (tokens, width) in [(64, 128), (3, 17), (300, 36), (37, 776)] {
         cases.push(norm("rms_norm", tokens, width, false));
         cases.push(norm("layer_norm", tokens, width, true));
     }

@@ -7,7 +7,7 @@ use crate::Device;
 use crate::ops::optimizer::{AdamwStep, AdamwVariant, LionStep, UpdateStep};
 use crate::ops::orthogonal::{MomentumStep, NewtonSchulz};
 use crate::parity::problem::{Output, random_tensor};
-use crate::tensor::{Precision, Shape, Tensor, ViewMut};
+use crate::tensor::{Precision, Shape, Tensor, View, ViewMut};
 
 const LENGTH: usize = 10_001;
 
@@ -49,6 +49,11 @@ fn adamw_step(variant: AdamwVariant, cautious: bool) -> AdamwStep {
     }
 }
 
+/// The first values of a vector as a matrix.
+fn weights(values: &Tensor) -> View<'_> {
+    View::block(values, 0, 100, 100)
+}
+
 fn adamw(variant: AdamwVariant, cautious: bool) -> Case {
     let kind = if cautious { ", cautious" } else { "" };
     Case {
@@ -58,20 +63,26 @@ fn adamw(variant: AdamwVariant, cautious: bool) -> Case {
             let mut values = vector(device, 1);
             let (mut first, mut second) =
                 (Tensor::zeros(device, 1, LENGTH), Tensor::zeros(device, 1, LENGTH));
-            for index in 1..=3 {
+            // The update must reach what products read, too.
+            let input = random_tensor(device, 2, 40, 100, Precision::Full);
+            let mut product = Tensor::uninitialised(device, 40, 100);
+            device.linear(input.view(), weights(&values), None, None, product.view_mut());
+            for (index, range) in [(1, 3..LENGTH - 2), (2, 4..LENGTH - 1), (3, 0..LENGTH)] {
                 device.adamw(
                     &mut values,
                     &vector(device, 10 + index),
                     &mut first,
                     &mut second,
-                    3..LENGTH - 2,
+                    range,
                     AdamwStep { step: index, ..adamw_step(variant, cautious) },
                 );
             }
+            device.linear(input.view(), weights(&values), None, None, product.view_mut());
             vec![
                 output("values", &values),
                 output("first moment", &first),
                 output("second moment", &second),
+                output("product", &product),
             ]
         }),
     }
