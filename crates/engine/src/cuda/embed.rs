@@ -21,14 +21,17 @@ struct Occurrences {
 
 impl Occurrences {
     fn of(ids: &[u32], padding: Option<u32>) -> Self {
-        let mut rows: Vec<u32> =
-            (0..ids.len() as u32).filter(|&row| Some(ids[row as usize]) != padding).collect();
-        rows.sort_by_key(|&row| (ids[row as usize], row));
-        let mut occurrences = Self { ids: Vec::new(), offsets: vec![0], rows: Vec::new() };
-        for group in rows.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
-            occurrences.ids.push(ids[group[0] as usize]);
-            occurrences.rows.extend(group);
-            occurrences.offsets.push(occurrences.rows.len() as u32);
+        // Id and row as one number, which sorts faster than rows by their ids.
+        let pairs = ids.iter().zip(0u64..).filter(|(id, _)| Some(**id) != padding);
+        let mut pairs: Vec<u64> = pairs.map(|(&id, row)| u64::from(id) << 32 | row).collect();
+        pairs.sort_unstable();
+        let id = |pair: u64| (pair >> 32) as u32;
+        let rows = pairs.iter().map(|&pair| pair as u32).collect();
+        let mut occurrences = Self { ids: Vec::new(), offsets: vec![0], rows };
+        for group in pairs.chunk_by(|&a, &b| id(a) == id(b)) {
+            occurrences.ids.push(id(group[0]));
+            let last = occurrences.offsets[occurrences.ids.len() - 1];
+            occurrences.offsets.push(last + group.len() as u32);
         }
         occurrences
     }
