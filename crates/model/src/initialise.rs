@@ -2,6 +2,7 @@
 
 use base::rng::Rng;
 use engine::{Parameters, Role};
+use rayon::prelude::*;
 
 use crate::families::ModelConfig;
 
@@ -37,20 +38,21 @@ pub(crate) fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed
     }
 }
 
-/// `count` values of N(0, `deviation`), from the seed's stream of that name.
+/// `count` values of N(0, `deviation`), from the seed's stream of that name. Each depends on its
+/// index alone, not on the threads.
 pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec<f32> {
     let rng = Rng::new(seed, name);
-    (0..count as u64).map(|index| deviation * rng.normal(index)).collect()
+    (0..count).into_par_iter().map(|index| deviation * rng.normal(index as u64)).collect()
 }
 
 /// The same with values beyond two deviations drawn anew (`trunc_normal_`).
 fn cut_normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec<f32> {
     let rng = Rng::new(seed, name);
-    let value = |index: u64| {
-        let mut draws = (0..).map(|round| rng.normal(index + round * count as u64));
+    let value = |index: usize| {
+        let mut draws = (0..).map(|round: usize| rng.normal((index + round * count) as u64));
         draws.find(|draw| draw.abs() <= 2.0).unwrap_or_default()
     };
-    (0..count as u64).map(|index| deviation * value(index)).collect()
+    (0..count).into_par_iter().map(|index| deviation * value(index)).collect()
 }
 
 #[cfg(test)]
