@@ -156,8 +156,8 @@ pub(crate) fn hidden_in_words(
     Some(format!("a share of {share}{spans}{read}"))
 }
 
-/// The same as [`hidden_by`] of a model of a run: by its section of the recipe and the family of its weights, where
-/// that is known.
+/// The same as [`hidden_by`] of a model of a run: by its section of the recipe and the family of
+/// its weights, where that is known.
 pub(crate) fn hidden_of_section(
     section: Option<&toml::Value>,
     family: Option<Architecture>,
@@ -210,26 +210,38 @@ pub(crate) const RULE: &str =
 /// where all do. `are` is what they are for that, such as `left out are`.
 pub(crate) fn apart(are: &str, names: &[&str], all: &[&HeldOut], group: &[usize]) -> String {
     let Some(&first) = group.first() else { return String::new() };
-    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
-    for (index, name) in names.iter().enumerate().filter(|(index, _)| !group.contains(index)) {
-        let why = all[first].difference(all[index]).unwrap_or_default().to_string();
+    let others = names.iter().enumerate().filter(|(index, _)| !group.contains(index));
+    let others = others.map(|(index, name)| {
+        let why = all[first].difference(all[index]).unwrap_or_default();
+        ((*name).to_owned(), why.to_string())
+    });
+    let parts: Vec<String> =
+        by_reason(others).into_iter().map(|(names, why)| format!("{names} ({why})")).collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("{RULE}: {are} {}.", parts.join("; ")),
+    }
+}
+
+/// Names with their reasons, in lists of those that share one.
+pub(crate) fn by_reason(
+    named: impl IntoIterator<Item = (String, String)>,
+) -> Vec<(String, String)> {
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, why) in named {
         match reasons.iter_mut().find(|(known, _)| *known == why) {
             Some((_, names)) => names.push(name),
             None => reasons.push((why, vec![name])),
         }
     }
-    if reasons.is_empty() {
-        return String::new();
-    }
-    let part = |(why, names): &(String, Vec<&str>)| {
+    let list = |(why, names): (String, Vec<String>)| {
         let listed = names[..names.len().min(LISTED)].join(", ");
         match names.len().saturating_sub(LISTED) {
-            0 => format!("{listed} ({why})"),
-            more => format!("{listed} and {more} more ({why})"),
+            0 => (listed, why),
+            more => (format!("{listed} and {more} more"), why),
         }
     };
-    let parts: Vec<String> = reasons.iter().map(part).collect();
-    format!("{RULE}: {are} {}.", parts.join("; "))
+    reasons.into_iter().map(list).collect()
 }
 
 /// The letter of a group, counted from 0.
@@ -250,13 +262,15 @@ pub(crate) fn letters(all: &[Option<&HeldOut>]) -> (Vec<String>, String) {
     if groups.len() < 2 {
         return (letters, String::new());
     }
-    let mut parts = Vec::new();
+    let mut reasons = Vec::new();
     for (group, members) in groups.iter().enumerate() {
         let letter = letter(group);
         members.iter().for_each(|&member| letters[places[member]].clone_from(&letter));
         let (base, own) = (with_loss[groups[0][0]], with_loss[members[0]]);
-        parts.extend(base.difference(own).map(|why| format!("{letter}: {why}")));
+        reasons.extend(base.difference(own).map(|why| (letter, why.to_string())));
     }
+    let parts: Vec<String> =
+        by_reason(reasons).into_iter().map(|(letters, why)| format!("{letters}: {why}")).collect();
     (letters, format!("{RULE}, here those of one letter. Against a, {}.", parts.join("; ")))
 }
 

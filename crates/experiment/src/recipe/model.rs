@@ -183,9 +183,9 @@ pub(super) struct ModelKeys {
     /// Whether the embedding is the output matrix too; left out, true for GPT-2 and T5, and for
     /// LTG-BERT, ELC-BERT and GPT-BERT, which know nothing else, and false for the others.
     tie_word_embeddings: Option<bool>,
-    /// Dropout of the sum of embeddings, not in LLaMA and Qwen3. LTG-BERT, ELC-BERT, GPT-BERT and T5
-    /// have one number for this and `residual_dropout`, T5 for all three dropouts. Left out, that,
-    /// or 0 for GPT-J and 0.1 for the others.
+    /// Dropout of the sum of embeddings, not in LLaMA and Qwen3. LTG-BERT, ELC-BERT, GPT-BERT and
+    /// T5 have one number for this and `residual_dropout`, T5 for all three dropouts. Left out,
+    /// that, or 0 for GPT-J and 0.1 for the others.
     embedding_dropout: Option<f32>,
     /// Dropout of the attention weights, of LTG-BERT, ELC-BERT and GPT-BERT also of distances and
     /// of what attention adds; left out, 0.1 for these, GPT-2 and T5 and 0 for the others.

@@ -5,6 +5,7 @@ use eval::Benchmark;
 use super::found::FoundScores;
 use super::shown::Scored;
 use super::tasks::{self, Answers};
+use crate::held_out::by_reason;
 
 /// The models whose answers to a benchmark are compared.
 pub(super) struct Comparable<'a> {
@@ -70,9 +71,11 @@ pub(super) fn comparable<'a>(
             true if rules != base.1.outcome.result.rules => format!("scored by {}", rules.name()),
             true => "its items have other texts".to_owned(),
         };
-        format!("{} ({why})", other.model)
+        (other.model.to_owned(), why)
     };
-    let others: Vec<String> = others.iter().map(why).collect();
+    let others = by_reason(others.iter().map(why));
+    let others: Vec<String> =
+        others.into_iter().map(|(models, why)| format!("{models} ({why})")).collect();
     let left_out = match others.is_empty() {
         true => String::new(),
         false => {
