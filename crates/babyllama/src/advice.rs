@@ -184,6 +184,9 @@ pub fn on_model(error: &ModelError) -> &'static str {
         ModelError::NotAFile { .. } | ModelError::LongJson { .. } => {
             "check the path; a model's files are regular ones, as transformers writes them"
         }
+        ModelError::Unsupported { key, .. } if key == "model_type" => {
+            "take a model of one of these families"
+        }
         ModelError::Unsupported { .. } => {
             "take a model without that setting; or, if it is certain that the weights do not need \
              it, remove the key from a copy of the folder"

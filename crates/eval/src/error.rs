@@ -45,8 +45,8 @@ pub enum EvalError {
     )]
     MixedEnsemble,
     #[error(
-        "a masked model predicts hidden tokens at their own places, and not at the tokens before \
-         them as the back end mntp asks for"
+        "the back end mntp reads hidden tokens off the tokens before them, where models that \
+         predict the next token have them, but no masked model and no encoder-decoder"
     )]
     NotMaskedNext,
     #[error("a model of {positions} positions is too short for a text between its special tokens")]

@@ -109,7 +109,7 @@ impl<'a> Keys<'a> {
             None | Some(Value::Null) => Ok(()),
             Some(value) if known.iter().any(|known| is_same(known, value)) => Ok(()),
             Some(value) => {
-                let known = known.iter().map(Value::to_string).collect::<Vec<_>>().join(" and ");
+                let known = listed(&known.iter().map(Value::to_string).collect::<Vec<_>>());
                 let known = if known.is_empty() { "null".to_owned() } else { known };
                 Err(self.unsupported(key, value.to_string(), known))
             }
@@ -252,4 +252,11 @@ pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>, ModelError> {
 /// A short decimal for a single-precision number, so that 1e-6 is not written as 9.99999997e-7.
 pub(crate) fn decimal(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, |value| json!(value))
+}
+/// A list for a sentence: `a`, `a and b`, `a, b and c`.
+pub(crate) fn listed(items: &[String]) -> String {
+    match items {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => items.concat(),
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::config_keys::SHARED;
 use crate::error::ModelError;
 use crate::families::{Architecture, FAMILIES, ModelConfig};
-use crate::keys::{Keys, decimal};
+use crate::keys::{Keys, decimal, listed};
 
 /// How the names of transformers' classes for encoders without their decoders end.
 const ENCODER: &str = "EncoderModel";
@@ -36,7 +36,7 @@ pub(super) fn decoder(keys: Keys<'_>) -> Result<ModelConfig, ModelError> {
     let Some(family) = Architecture::of_keys(name.as_deref().unwrap_or_default(), &keys) else {
         let name: String = keys.required("model_type")?;
         let known = FAMILIES.iter().map(|family| json!(family.model_type()).to_string());
-        let known = known.collect::<Vec<_>>().join(" and ");
+        let known = listed(&known.collect::<Vec<_>>());
         return Err(keys.unsupported("model_type", json!(name).to_string(), known));
     };
     keys.check(family.config_keys())?;
@@ -151,10 +151,7 @@ mod tests {
             assert!(message.contains(word), "{message}");
         }
         let bert = parse_text(r#"{"model_type": "bert"}"#).unwrap_err().to_string();
-        assert!(
-            bert.contains("\"gpt2\" and \"gptj\" and \"llama\" and \"ltgbert\" and \"opt\""),
-            "{bert}"
-        );
+        assert!(bert.contains("\"gpt2\", \"gptj\", \"llama\", \"ltgbert\", \"opt\""), "{bert}");
         assert!(parse_text("{}").unwrap_err().to_string().contains("`model_type` is missing"));
         assert!(parse_text("{").unwrap_err().to_string().contains("bad JSON"));
     }
