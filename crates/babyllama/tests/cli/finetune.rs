@@ -475,11 +475,11 @@ fn what_fails_by_itself_does_not_end_the_rest() {
     assert_eq!(finetune(&workspace, &line).done().stderr.matches("done already").count(), 8);
     let page = || workspace.text("out/report.html");
     assert!(!page().contains("failed ("), "the last call failed nowhere");
-    assert!(page().contains("rte-loss") && page().contains("wsc-loss"));
+    assert!(page().contains("rte-loss") && page().contains("cola-loss"));
 
     finetune(&workspace, &format!("{line} --set rte.learning_rate=1e30")).refused(1);
-    let [rte, wsc] = ["rte-loss", "wsc-loss"].map(|curves| page().contains(curves));
-    assert!(!rte && wsc, "the curves of what failed since are those of other settings");
+    let [rte, cola] = ["rte-loss", "cola-loss"].map(|curves| page().contains(curves));
+    assert!(!rte && cola, "the curves of what failed since are those of other settings");
 }
 
 #[test]
