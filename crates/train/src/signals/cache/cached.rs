@@ -105,10 +105,8 @@ impl<F: CacheFormat> CachedSignals<F> {
     /// Waits until the blocks that will probably be read next are in memory; false where none are
     /// being read.
     #[cfg(test)]
-    pub(in crate::signals) fn wait_for_next(&self) -> bool {
-        while self.ahead.as_ref().is_some_and(|reading| !reading.is_finished()) {
-            std::thread::yield_now();
-        }
+    pub(in crate::signals) fn wait_for_next(&mut self) -> bool {
+        self.ahead = self.ahead.take().map(Reading::waited);
         self.ahead.is_some()
     }
 
@@ -221,7 +219,7 @@ impl<F: CacheFormat> CachedSignals<F> {
         if !wanted.is_empty() && !self.ahead.as_ref().is_some_and(is_under_way) {
             let (reader, parts) = (self.caches[text].store.reader(), self.format.parts());
             let memory = std::mem::take(&mut self.spare);
-            self.ahead = Reading::begin(text, reader, wanted, parts, memory);
+            self.ahead = Some(Reading::begin(text, reader, wanted, parts, memory));
         }
     }
 

@@ -1,10 +1,13 @@
 //! Blocks of a cache in the host's memory: read and verified on all threads, and ahead of time.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
 
 use memmap2::Mmap;
+use rayon::Yield;
 use rayon::prelude::*;
 
 use super::store::checksum;
@@ -101,26 +104,32 @@ impl BlockReader {
     }
 }
 
-/// Blocks that are being read on another thread.
+/// Blocks that are being read by other threads of the pool that the caller is in, while it does
+/// something else.
 pub(super) struct Reading {
     text: usize,
     blocks: Vec<Stored>,
-    thread: JoinHandle<Gathered>,
+    result: Receiver<Option<Gathered>>,
 }
 
 impl Reading {
-    /// Begins to read blocks of a text. `None` where the system gives no thread.
+    /// Begins to read blocks of a text.
     pub(super) fn begin(
         text: usize,
         reader: BlockReader,
         blocks: Vec<Stored>,
         parts: Vec<usize>,
         memory: Gathered,
-    ) -> Option<Self> {
+    ) -> Self {
+        let (sender, result) = channel();
         let wanted = blocks.clone();
-        let work = move || reader.gather(&wanted, &parts, memory);
-        let thread = thread::Builder::new().name("teacher cache".to_owned()).spawn(work).ok()?;
-        Some(Self { text, blocks, thread })
+        rayon::spawn(move || {
+            // A panic would end the process, as nothing in the pool waits for this.
+            let read = AssertUnwindSafe(|| reader.gather(&wanted, &parts, memory));
+            // There may be no one left who needs them.
+            sender.send(catch_unwind(read).ok()).ok();
+        });
+        Self { text, blocks, result }
     }
 
     /// Whether these are the blocks.
@@ -128,13 +137,64 @@ impl Reading {
         self.text == text && self.blocks == blocks
     }
 
+    /// The same when the blocks have been read.
     #[cfg(test)]
-    pub(super) fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+    pub(super) fn waited(self) -> Self {
+        let (text, blocks) = (self.text, self.blocks.clone());
+        let (sender, result) = channel();
+        sender.send(self.finish()).ok();
+        Self { text, blocks, result }
     }
 
-    /// Waits for the blocks. `None` where the thread failed.
+    /// Waits for the blocks. `None` where reading them failed.
     pub(super) fn finish(self) -> Option<Gathered> {
-        self.thread.join().ok()
+        loop {
+            match self.result.try_recv() {
+                Ok(gathered) => return gathered,
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            // The caller may be the only thread of its pool, and then reads them itself.
+            match rayon::yield_now() {
+                Some(Yield::Executed) => {}
+                Some(Yield::Idle) => thread::yield_now(),
+                None => return self.result.recv().ok().flatten(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_of_any_size_reads_ahead_with_its_own_threads() {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..96).collect();
+        std::io::Write::write_all(&mut file, &bytes).unwrap();
+        // Safety: the file has no name, and so no other user.
+        let reader = BlockReader::new(Arc::new(unsafe { Mmap::map(&file) }.unwrap()), 12);
+        let wanted: Vec<Stored> =
+            [5, 1, 6].map(|block| Stored { block, checksum: 0 }).into_iter().collect();
+        let expected = reader.gather(&wanted, &[8, 4], Gathered::default()).parts;
+        assert_eq!(expected[1], [68, 69, 70, 71, 20, 21, 22, 23, 80, 81, 82, 83]);
+        let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+        for count in [1, 2, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+            let read = || {
+                let reading = |blocks: &[Stored]| {
+                    let (parts, memory) = (vec![8, 4], Gathered::default());
+                    Reading::begin(0, reader.clone(), blocks.to_vec(), parts, memory)
+                };
+                // Past the end of the file.
+                let lost = [Stored { block: 9, checksum: 0 }];
+                (reading(&wanted).finish().unwrap().parts, reading(&lost).finish().is_none())
+            };
+            let before = threads();
+            let (found, is_lost) = pool.install(read);
+            assert!(found == expected && is_lost, "{count}");
+            assert!(threads() <= before, "{count}");
+        }
     }
 }
