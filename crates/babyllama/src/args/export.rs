@@ -29,7 +29,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
     /// Write the logits of a few token ids here, as safetensors, to compare them with another
-    /// program's.
+    /// program's; of an encoder-decoder those of the decoder, with what the encoder read as
+    /// `encoder_ids` in the file's metadata.
     #[arg(long, value_name = "FILE", value_parser = output_path())]
     pub logits: Option<PathBuf>,
     /// The licence, for the card's metadata, as Hugging Face's hub names it: mit, apache-2.0,

@@ -54,13 +54,23 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print(format_args!("{} is in {}", args.model, args.output.display()))
 }
 
-/// Writes `ids` `[tokens]` and `logits` `[tokens, vocab]`.
+/// Writes `ids` `[tokens]` and `logits` `[tokens, vocab]`. Of an encoder-decoder `ids` are what the
+/// decoder reads; the encoder reads them in reverse, which stands in the file's metadata as
+/// `encoder_ids`.
 fn write_logits(model: &Model, path: &Path) -> anyhow::Result<()> {
     let vocab_size = model.config().vocab_size as u32;
     let count = model.config().max_positions.min(16) as u32;
     // Any ids do, as long as they are spread over the vocabulary.
     let ids: Vec<u32> = (0..count).map(|index| (1 + index * 7919) % vocab_size).collect();
-    let hidden = model.hidden_states(&Batch::from_sequences([&ids]));
+    let mut batch = Batch::from_sequences([&ids]);
+    let mut metadata = None;
+    if model.config().architecture.is_encoder_decoder() {
+        let encoder_ids: Vec<u32> = ids.iter().rev().copied().collect();
+        let listed: Vec<String> = encoder_ids.iter().map(u32::to_string).collect();
+        metadata = Some([("encoder_ids".to_owned(), listed.join(" "))].into());
+        batch = batch.with_source(Batch::from_sequences([&encoder_ids]));
+    }
+    let hidden = model.hidden_states(&batch);
     let mut logits = vec![0.0; ids.len() * vocab_size as usize];
     model.device().logits(&[model.projection(&hidden, 1.0)], &mut logits);
     let ids_bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
@@ -72,5 +82,5 @@ fn write_logits(model: &Model, path: &Path) -> anyhow::Result<()> {
             TensorView::new(Dtype::F32, vec![ids.len(), vocab_size as usize], &logits_bytes)?,
         ),
     ];
-    Ok(write_safetensors(path, tensors, None)?)
+    Ok(write_safetensors(path, tensors, metadata)?)
 }

@@ -161,8 +161,9 @@ impl Experts {
         }
         match self.capacity {
             Capacity::Factor(factor) if !(factor > 0.0 && factor.is_finite()) => {
-                let problem =
-                    format!("has the factor {factor}; it must be larger than 0, or \"none\"");
+                let problem = format!(
+                    "has the factor {factor}; it must be a finite number above 0, or \"none\""
+                );
                 return wrong("capacity", problem);
             }
             Capacity::Tokens(0) => {
