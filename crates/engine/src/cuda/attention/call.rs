@@ -78,7 +78,7 @@ impl Cuda {
             .with(values(d_output))
             .with(d_output.stride as u32);
         let launch = launch.with(values(output)).with(output.stride as u32).with(along.pointer());
-        let wide = in_multiples(8, &[d_output, output]) & (heads.head_dim % 8 == 0) as u32;
+        let wide = in_multiples(8, &[d_output, output]) & heads.head_dim.is_multiple_of(8) as u32;
         // As many lanes as a head has packs of values, up to a warp.
         let packs = heads.head_dim.div_ceil(if wide == 1 { 8 } else { 1 });
         let lanes = packs.next_power_of_two().min(32);
