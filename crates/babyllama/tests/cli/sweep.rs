@@ -197,6 +197,10 @@ fn a_trial_that_cannot_be_trained_fails_with_the_reason_and_the_search_goes_on()
         assert_eq!(why.contains("embedding_dropout"), fails, "{trial}");
     }
     assert!(found.iter().any(|trial| trial["state"] == "failed"), "{found:?}");
+    let page = workspace.text(&format!("{PLACE}/report.html"));
+    assert!(
+        page.contains("the result of trial") && page.contains("it must be at least 0 and below 1")
+    );
 }
 
 #[test]

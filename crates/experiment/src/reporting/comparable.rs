@@ -69,7 +69,7 @@ pub(super) fn comparable<'a>(
         let why = match tasks::is_same(base.1.outcome, other.outcome) {
             false => tasks::difference(base.1.outcome, other.outcome),
             true if rules != base.1.outcome.result.rules => format!("scored by {}", rules.name()),
-            true => "its items have other texts".to_owned(),
+            true => "items with other texts".to_owned(),
         };
         (other.model.to_owned(), why)
     };

@@ -81,7 +81,7 @@ pub fn page(folders: &[PathBuf]) -> Result<Page> {
 }
 
 /// The order of all models of a page, by which each has one color: trained models, ensembles and
-/// what was scored, lines over several runs, printed scores.
+/// what was scored, printed scores, lines over several runs.
 fn palette(all: &[Found]) -> Palette {
     let several = all.len() > 1;
     let models = |found: &Found| -> Vec<String> {
@@ -90,9 +90,9 @@ fn palette(all: &[Found]) -> Palette {
         trained.chain(scored).map(|model| named(found, model, several)).collect()
     };
     let mut names: Vec<String> = all.iter().flat_map(models).collect();
+    names.extend(papers::PRINTED.map(papers::printed));
     let scored = all.iter().flat_map(|found| &found.scores);
     names.extend(scored.map(|one| one.scores.name.clone()));
-    names.extend(papers::PRINTED.map(papers::printed));
     Palette::of(names.iter().map(String::as_str))
 }
 

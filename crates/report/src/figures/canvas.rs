@@ -15,6 +15,8 @@ use crate::format::in_one_line;
 /// The backend has whole pixels only: a drawing is so many times as large and scaled down by its
 /// `viewBox`.
 const SCALE: f64 = 4.0;
+/// Shapes of markers.
+pub(crate) const MARKERS: usize = 6;
 /// The backend divides the size of a font by this.
 const FONT_SCALE: f64 = 1.24;
 
@@ -105,7 +107,7 @@ impl Canvas {
     /// One of several shapes of about the same size: those of different series.
     pub(crate) fn marker(&mut self, shape: usize, (x, y): Spot, ink: Ink) {
         let r = 4.0;
-        match shape % 6 {
+        match shape % MARKERS {
             0 => self.dot((x, y), r, ink),
             1 => self.rectangle((x - 3.5, y - 3.5), (x + 3.5, y + 3.5), ink),
             2 => self.area(vec![(x, y - 4.5), (x + 4.5, y + 3.5), (x - 4.5, y + 3.5)], ink),

@@ -42,4 +42,26 @@ impl Palette {
     pub(crate) fn ink(&self, name: &str) -> Ink {
         Ink::of_series(self.place(name))
     }
+
+    /// The marker of a name, which is another one when its color comes again.
+    pub(crate) fn marker(&self, name: &str) -> usize {
+        let place = self.place(name);
+        place + Ink::cycle(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::canvas::MARKERS;
+    use super::*;
+
+    #[test]
+    fn color_and_marker_together_are_of_one_name() {
+        let names: Vec<String> = (0..72).map(|number| format!("model {number}")).collect();
+        let palette = Palette::of(names.iter().map(String::as_str));
+        let look = |name: &String| (palette.ink(name).to_css(), palette.marker(name) % MARKERS);
+        assert_eq!(names.iter().map(look).collect::<BTreeSet<_>>().len(), names.len());
+    }
 }

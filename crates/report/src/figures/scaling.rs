@@ -48,7 +48,7 @@ pub fn scaling(
     let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
     frame.draw(&mut canvas);
     for name in &series {
-        let (place, ink) = (palette.place(name), palette.ink(name));
+        let (marker, ink) = (palette.marker(name), palette.ink(name));
         let mut of_series: Vec<&&ScalingPoint> =
             drawn.iter().filter(|point| point.series == *name).collect();
         of_series.sort_by(|a, b| a.words.total_cmp(&b.words));
@@ -63,7 +63,7 @@ pub fn scaling(
                 canvas.line(vec![(x - 3.5, y), (x + 3.5, y)], ink, 1.25);
             }
         }
-        spots.iter().for_each(|&spot| canvas.marker(place, spot, ink));
+        spots.iter().for_each(|&spot| canvas.marker(marker, spot, ink));
         if spots.len() > 1 {
             canvas.line(spots, ink, 1.5);
         }
@@ -72,9 +72,9 @@ pub fn scaling(
         note_nothing(&mut canvas, &frame);
     }
     legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, (x, y)| {
-        let (place, ink) = (palette.place(series[index]), palette.ink(series[index]));
+        let (marker, ink) = (palette.marker(series[index]), palette.ink(series[index]));
         canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], ink, 1.5);
-        canvas.marker(place, (x, y), ink);
+        canvas.marker(marker, (x, y), ink);
     });
     let text = match drawn.iter().any(|point| spread(point) > 0.0) {
         true => "Bars: one standard deviation to both sides.",

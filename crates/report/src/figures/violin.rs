@@ -87,13 +87,13 @@ pub fn violin(
         // Beside each other, so that equal scores are seen.
         let aside = (model as f64 + 0.5) / models.len().max(1) as f64 - 0.5;
         let at = frame.at(place(&mark.task) + aside * HALF_WIDTH, mark.score);
-        canvas.marker(palette.place(&mark.model), at, palette.ink(&mark.model));
+        canvas.marker(palette.marker(&mark.model), at, palette.ink(&mark.model));
     }
     if !all.iter().any(has) {
         note_nothing(&mut canvas, &frame);
     }
     legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, at| {
-        canvas.marker(palette.place(models[index]), at, palette.ink(models[index]));
+        canvas.marker(palette.marker(models[index]), at, palette.ink(models[index]));
     });
     let left_out = all.iter().filter(|value| !has(value)).count();
     let text = match violins.is_empty() {

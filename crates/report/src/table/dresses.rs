@@ -141,8 +141,8 @@ fn in_latex(text: &str) -> String {
             '±' => escaped.push_str("$\\pm$"),
             '−' => escaped.push_str("$-$"),
             '…' => escaped.push_str("\\ldots{}"),
-            // A bracket after a row's end would be taken for its argument.
-            '[' => escaped.push_str("{[}"),
+            // After a row's end a bracket would be taken for its argument, a star for its form.
+            '[' | '*' => escaped.extend(['{', letter, '}']),
             // Two would become a dash.
             '-' if escaped.ends_with('-') => escaped.push_str("{-}"),
             other => escaped.push(other),

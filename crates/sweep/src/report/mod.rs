@@ -17,7 +17,7 @@ use crate::definition::Definition;
 use crate::error::{Result, SweepError, refuse};
 use crate::export;
 use crate::importance::FEWEST_TRIALS;
-use crate::overview::Overview;
+use crate::overview::{Overview, Standing};
 use crate::store::{Address, default_address};
 use crate::sweep::{Sweep, is_trial_folder, name_in, name_in_store, place, stored_address};
 use crate::trial::Trial;
@@ -245,7 +245,8 @@ fn of_search(
         false => format!("{prefix}{}", what.to_lowercase()),
     };
     let rows = Rows::new(&sweep, &trials);
-    let search = search(&overview, &rows, &title);
+    let mut search = search(&overview, &rows, &title);
+    search.extend(failures(&overview));
     let confirmation = match confirmed {
         Some(Ok(found)) => confirmed_blocks(&overview, &rows, &found, &title),
         Some(Err(error)) => vec![absent("the confirmation", error.to_string())],
@@ -262,6 +263,32 @@ fn of_search(
 
 fn absent(what: &str, why: String) -> Block {
     Block::Missing { what: what.to_owned(), why }
+}
+
+/// Why trials failed: the reasons that come first, each with its trials.
+fn failures(overview: &Overview) -> Vec<Block> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for trial in overview.trials.iter().filter(|trial| trial.standing == Standing::Failed) {
+        let why = trial.why.as_deref().unwrap_or("no reason was stored");
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, trials)) => trials.push(trial.number.to_string()),
+            None => reasons.push((why, vec![trial.number.to_string()])),
+        }
+    }
+    let left_out = reasons.len().saturating_sub(SHOWN);
+    let shown = reasons.iter().take(SHOWN);
+    let mut blocks: Vec<Block> = shown
+        .map(|(why, trials)| {
+            let word = if trials.len() == 1 { "trial" } else { "trials" };
+            absent(&format!("the result of {word} {}", trials.join(", ")), in_one_line(why))
+        })
+        .collect();
+    if left_out > 0 {
+        let rest =
+            format!("{left_out} more failed; `babyllama sweep status --trials` has them all");
+        blocks.push(absent("the results of others", rest));
+    }
+    blocks
 }
 
 /// How far a search is, its best trials, and its figures.
