@@ -475,10 +475,11 @@ fn what_fails_by_itself_does_not_end_the_rest() {
     assert_eq!(finetune(&workspace, &line).done().stderr.matches("done already").count(), 8);
     let page = || workspace.text("out/report.html");
     assert!(!page().contains("failed ("), "the last call failed nowhere");
-    assert!(page().contains("rte-loss") && page().contains("cola-loss"));
+    assert!(page().contains("rte: validation loss") && page().contains("cola: validation loss"));
 
     finetune(&workspace, &format!("{line} --set rte.learning_rate=1e30")).refused(1);
-    let [rte, cola] = ["rte-loss", "cola-loss"].map(|curves| page().contains(curves));
+    let [rte, cola] =
+        ["rte", "cola"].map(|task| page().contains(&format!("{task}: validation loss")));
     assert!(!rte && cola, "the curves of what failed since are those of other settings");
 }
 
