@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use model::Architecture;
+use report::format::by_reason;
 use serde::{Deserialize, Serialize};
 use train::TrainSettings;
 
@@ -147,8 +148,9 @@ pub(crate) fn hidden_in_words(
             let masked = settings.masked.unwrap_or_default();
             let percent = |share: f64| format!("{:.3} %", 100.0 * share).replace(".000", "");
             let (replace, keep) = (percent(masked.replace), percent(masked.keep));
-            let read =
-                format!("; in place of {replace} of them it reads random tokens, {keep} it reads");
+            let read = format!(
+                "; in place of {replace} of them it reads random tokens, and {keep} as they are"
+            );
             (masked.share, masked.span, read)
         }
     };
@@ -199,9 +201,6 @@ pub(crate) fn grouped(
     groups
 }
 
-/// Names that a sentence lists for one reason.
-const LISTED: usize = 6;
-
 /// What losses need to have in common.
 pub(crate) const RULE: &str =
     "Held-out losses compare only on the same text with the same tokenizer and sequences";
@@ -221,27 +220,6 @@ pub(crate) fn apart(are: &str, names: &[&str], all: &[&HeldOut], group: &[usize]
         true => String::new(),
         false => format!("{RULE}: {are} {}.", parts.join("; ")),
     }
-}
-
-/// Names with their reasons, in lists of those that share one.
-pub(crate) fn by_reason(
-    named: impl IntoIterator<Item = (String, String)>,
-) -> Vec<(String, String)> {
-    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
-    for (name, why) in named {
-        match reasons.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, names)) => names.push(name),
-            None => reasons.push((why, vec![name])),
-        }
-    }
-    let list = |(why, names): (String, Vec<String>)| {
-        let listed = names[..names.len().min(LISTED)].join(", ");
-        match names.len().saturating_sub(LISTED) {
-            0 => (listed, why),
-            more => (format!("{listed} and {more} more"), why),
-        }
-    };
-    reasons.into_iter().map(list).collect()
 }
 
 /// The letter of a group, counted from 0.

@@ -93,6 +93,28 @@ pub fn no_records(lines: u64, log: &str) -> String {
     format!("{} of {log} {} no record{ending}", counted(lines, "line"), is_or_are(lines))
 }
 
+/// Names that a sentence lists for one reason.
+const LISTED: usize = 6;
+
+/// Names with their reasons, in lists of those that share one.
+pub fn by_reason(named: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, why) in named {
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((why, vec![name])),
+        }
+    }
+    let list = |(why, names): (String, Vec<String>)| {
+        let listed = names[..names.len().min(LISTED)].join(", ");
+        match names.len().saturating_sub(LISTED) {
+            0 => (listed, why),
+            more => (format!("{listed} and {more} more"), why),
+        }
+    };
+    reasons.into_iter().map(list).collect()
+}
+
 /// A name as tables and lines of text show it: control characters, which names of files may have,
 /// are escaped, and so are those that turn the direction of the text around them and those that
 /// no document may hold.

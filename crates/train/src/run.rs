@@ -390,7 +390,7 @@ impl RunState<'_> {
         let (hidden_tokens, total_steps) = (self.hidden_tokens.clone(), self.total_steps);
         let (trainer, phase) = (&mut state.trainer, state.phases.at(done));
         let text = phase.plan.step(done - phase.first_step)?;
-        trainer.set_next(match trainer.has_teachers() && done + 1 < phase.end() {
+        trainer.set_next(match trainer.has_teacher_cache() && done + 1 < phase.end() {
             true => phase.plan.step(done + 1 - phase.first_step)?.first_origin(batch_limit.size()),
             false => None,
         });

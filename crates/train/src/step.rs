@@ -6,7 +6,7 @@ use engine::ops::distillation_loss::DistillationObjective;
 use engine::{DropoutStream, Parameters, Tape};
 use model::{Batch, Experts, Model};
 
-use crate::data::{MicroBatch, Origin};
+use crate::data::{MicroBatch, Origin, TextKind};
 use crate::error::TrainError;
 use crate::optimizers::GroupedOptimizer;
 use crate::sam;
@@ -153,9 +153,10 @@ impl Trainer {
         self.progress = progress;
     }
 
-    /// Whether the objective has teachers.
-    pub fn has_teachers(&self) -> bool {
-        self.distill.is_some()
+    /// Whether the training text's teacher outputs come from a cache.
+    pub fn has_teacher_cache(&self) -> bool {
+        let signals = self.distill.as_ref().map(|distill| &distill.signals);
+        signals.is_some_and(|signals| signals.cache(TextKind::Training).is_some())
     }
 
     /// The model, and its distillation if there is one.

@@ -69,8 +69,7 @@ fn check_lost_files(workspace: &Workspace) {
 
 /// The time of the last end that a page has, in UTC.
 fn last_end(workspace: &Workspace) -> String {
-    workspace.babyllama(&format!("report {PLACE} --output page.html")).done();
-    let page = workspace.text("page.html");
+    let page = workspace.text(&format!("{PLACE}/report.html"));
     let subtitle = page.lines().find(|line| line.contains("class=\"subtitle\"")).unwrap();
     subtitle.split("Z to ").nth(1).unwrap().split('Z').next().unwrap().to_owned()
 }
@@ -124,8 +123,7 @@ fn a_sweep_ends_with_a_confirmed_table_and_its_trials_have_the_bits_of_plain_run
     let csv = workspace.text(&format!("{PLACE}/small.csv"));
     assert_eq!(csv.lines().count(), 10);
     assert!(workspace.path(&format!("{PLACE}/small-confirm.md")).is_file());
-    workspace.babyllama(&format!("report {PLACE} --output page.html")).done();
-    let page = workspace.text("page.html");
+    let page = workspace.text(&format!("{PLACE}/report.html"));
     assert!(page.contains("Confirmed against the search"), "{page}");
     // It ends with the confirmation's last trial, whose stages record their ends.
     let trials = workspace.names(&format!("{PLACE}/trials/confirm"));
@@ -329,8 +327,7 @@ fn fine_tuning_is_searched_for_each_model_and_task() {
         assert!(run.stdout.contains(&format!("small/{model}/rte: 4 of 4")), "{}", run.stdout);
         assert!(run.stdout.contains(&format!("small/{model}/rte/confirm")), "{}", run.stdout);
     }
-    workspace.babyllama(&format!("report {PLACE} --output page.html")).done();
-    let page = workspace.text("page.html");
+    let page = workspace.text(&format!("{PLACE}/report.html"));
     assert!(page.contains("trained on ") && page.contains("1 thread"), "{page:.2000}");
     workspace.babyllama(&format!("sweep best {PLACE}")).refused(2).names(&["2 studies"]);
     let study = "--study small/student/rte";

@@ -1,11 +1,11 @@
 //! The models whose answers to a benchmark stand beside each other: those to the same items.
 
 use eval::Benchmark;
+use report::format::by_reason;
 
 use super::found::FoundScores;
 use super::shown::Scored;
 use super::tasks::{self, Answers};
-use crate::held_out::by_reason;
 
 /// The models whose answers to a benchmark are compared.
 pub(super) struct Comparable<'a> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use experiment::{outputs, reporting};
-use report::format::{in_one_line, time_of_day};
+use report::format::{by_reason, in_one_line, time_of_day};
 use report::page::{Block, Page, Section};
 
 use crate::confirm::{self, ConfirmedRow, is_confirmation};
@@ -267,25 +267,17 @@ fn absent(what: &str, why: String) -> Block {
 
 /// Why trials failed: the reasons that come first, each with its trials.
 fn failures(overview: &Overview) -> Vec<Block> {
-    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
-    for trial in overview.trials.iter().filter(|trial| trial.standing == Standing::Failed) {
+    let failed = overview.trials.iter().filter(|trial| trial.standing == Standing::Failed);
+    let reasons = by_reason(failed.map(|trial| {
         let why = trial.why.as_deref().unwrap_or("no reason was stored");
-        match reasons.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, trials)) => trials.push(trial.number.to_string()),
-            None => reasons.push((why, vec![trial.number.to_string()])),
-        }
-    }
+        (trial.number.to_string(), in_one_line(why))
+    }));
     let left_out = reasons.len().saturating_sub(SHOWN);
-    let shown = reasons.iter().take(SHOWN);
-    let mut blocks: Vec<Block> = shown
-        .map(|(why, trials)| {
-            let word = if trials.len() == 1 { "trial" } else { "trials" };
-            absent(&format!("the result of {word} {}", trials.join(", ")), in_one_line(why))
-        })
-        .collect();
+    let shown = reasons.into_iter().take(SHOWN);
+    let mut blocks: Vec<Block> =
+        shown.map(|(trials, why)| absent(&format!("the result of trial {trials}"), why)).collect();
     if left_out > 0 {
-        let rest =
-            format!("{left_out} more failed; `babyllama sweep status --trials` has them all");
+        let rest = format!("{left_out} more reasons; `babyllama sweep status --trials` has all");
         blocks.push(absent("the results of others", rest));
     }
     blocks

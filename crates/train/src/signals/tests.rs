@@ -51,6 +51,15 @@ fn setting(
     (distillation, device, tokens, TrainSettings { sequence_length: 8, ..TrainSettings::default() })
 }
 
+/// What distilling on the tokens reads, without held-out text.
+fn inputs<'a>(
+    device: &'a Arc<dyn Device>,
+    settings: &'a TrainSettings,
+    tokens: &'a Vec<u32>,
+) -> DistillInputs<'a> {
+    DistillInputs { device, vocab_size: 61, settings, training: tokens, validation: None }
+}
+
 /// Reads everything, and returns which of the teachers' weights are in memory at the start, before
 /// the last batch, and at the end.
 fn weights<F: CacheFormat>(
@@ -86,13 +95,7 @@ fn weights_are_released_when_a_cache_is_complete_and_not_loaded_again() {
     for (signal, rest) in [(SignalKind::Hidden, 'o'), (SignalKind::Sampled, '-')] {
         let folder = tempfile::tempdir().unwrap();
         let (distillation, device, tokens, settings) = setting(folder.path(), signal);
-        let inputs = DistillInputs {
-            device: &device,
-            vocab_size: 61,
-            settings: &settings,
-            training: &tokens,
-            validation: None,
-        };
+        let inputs = inputs(&device, &settings, &tokens);
         let found = || match signal {
             SignalKind::Hidden => {
                 weights(Hidden::new(&distillation, &inputs), &distillation, &inputs)
@@ -154,13 +157,7 @@ fn blocks_that_are_read_ahead_or_in_pieces_are_the_same() {
     for signal in [SignalKind::Hidden, SignalKind::Sampled] {
         let folder = tempfile::tempdir().unwrap();
         let (distillation, device, tokens, settings) = setting(folder.path(), signal);
-        let inputs = DistillInputs {
-            device: &device,
-            vocab_size: 61,
-            settings: &settings,
-            training: &tokens,
-            validation: None,
-        };
+        let inputs = inputs(&device, &settings, &tokens);
         let read = |at_a_time, ahead| match signal {
             SignalKind::Hidden => {
                 let format = Hidden::new(&distillation, &inputs);
@@ -185,13 +182,8 @@ fn held_out_outputs_are_cached_only_where_they_are_read() {
     let (distillation, device, tokens, mut settings) = setting(folder.path(), SignalKind::Hidden);
     for (select_by, is_cached) in [(Selection::CrossEntropy, false), (Selection::Objective, true)] {
         settings.select_by = select_by;
-        let inputs = DistillInputs {
-            device: &device,
-            vocab_size: 61,
-            settings: &settings,
-            training: &tokens,
-            validation: Some(&tokens),
-        };
+        let without = inputs(&device, &settings, &tokens);
+        let inputs = DistillInputs { validation: Some(&tokens), ..without };
         let mut signals = open(&distillation, &inputs).unwrap();
         assert_eq!(signals.cache(TextKind::Heldout).is_some(), is_cached);
         let sequences = Sequences::heldout(&settings, tokens.len()).unwrap();

@@ -8,7 +8,6 @@ use engine::{Device, LaunchStats, OperationTime, Profiler};
 use report::format::{decimal, grouped, percent, short};
 use report::{Align, Table};
 use serde::Serialize;
-use train::data::TextKind;
 use train::step::{StepLoss, Trainer};
 
 use super::Report;
@@ -186,7 +185,7 @@ pub fn measure(
     let (peak_memory, device_memory) = (process::peak_memory(), DeviceUse::of(&**profiler));
     progress.finish(total, "");
     let reads_teacher_file =
-        steps.has_teacher_file() && !steps.batches.repeat_within(total as usize);
+        steps.trainer.has_teacher_cache() && !steps.batches.repeat_within(total as usize);
     let operations = if args.only_steps { Vec::new() } else { steps.profile(profiler)? };
     let from_device = match reads_teacher_file && steps.stays_on_device() {
         true => Some(Spread::of_seconds(&steps.take_again(args.steps)?)),
@@ -261,12 +260,6 @@ impl Steps<'_> {
             self.take()?;
         }
         (0..steps).map(|_| Ok(self.take()?.1)).collect()
-    }
-
-    /// Whether teacher outputs come from a cache.
-    fn has_teacher_file(&mut self) -> bool {
-        let signals = self.trainer.student().1.map(|distill| &distill.signals);
-        signals.is_some_and(|signals| signals.cache(TextKind::Training).is_some())
     }
 
     fn stays_on_device(&mut self) -> bool {
