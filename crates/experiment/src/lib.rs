@@ -32,6 +32,7 @@ pub mod lock;
 pub mod machine;
 pub mod observer;
 pub mod outputs;
+pub mod over_seeds;
 mod position_heads;
 pub mod reading;
 pub mod recipe;

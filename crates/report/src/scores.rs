@@ -69,37 +69,9 @@ pub struct TableRow {
     pub minutes: Option<f64>,
     /// Seed of the training.
     pub seed: Option<u64>,
-    /// Of the mean of several models: standard deviations of the held-out loss and of the share of
-    /// pairs of each set.
-    pub spread: Option<(Option<f64>, Vec<Option<f64>>)>,
 }
 
 impl TableRow {
-    /// The mean of some models' rows with the standard deviation of one model (that of a sample);
-    /// `None` of fewer than two.
-    pub fn mean(name: &str, rows: &[&TableRow]) -> Option<Self> {
-        let first = rows.first().filter(|_| rows.len() >= 2)?;
-        let losses = mean_and_deviation(rows, |row| row.held_out_loss);
-        let of_set =
-            |set: usize| mean_and_deviation(rows, |row| row.pairs.get(set).copied().flatten());
-        let pairs: Vec<Option<(f64, f64)>> = (0..first.pairs.len()).map(of_set).collect();
-        Some(Self {
-            model: name.to_owned(),
-            parameters: first.parameters,
-            held_out_loss: losses.map(|(mean, _)| mean),
-            letter: match rows.iter().all(|row| row.letter == first.letter) {
-                true => first.letter.clone(),
-                false => String::new(),
-            },
-            pairs: pairs.iter().map(|found| found.map(|(mean, _)| mean)).collect(),
-            spread: Some((
-                losses.map(|(_, spread)| spread),
-                pairs.iter().map(|found| found.map(|(_, spread)| spread)).collect(),
-            )),
-            ..Self::default()
-        })
-    }
-
     /// e to the held-out loss.
     pub fn perplexity(&self) -> Option<f64> {
         self.held_out_loss.map(f64::exp)
@@ -114,17 +86,6 @@ fn perplexity(value: Option<f64>) -> String {
     }
 }
 
-/// The mean of what rows have, and the standard deviation of a sample; `None` where a row lacks it.
-fn mean_and_deviation(
-    rows: &[&TableRow],
-    value: impl Fn(&TableRow) -> Option<f64>,
-) -> Option<(f64, f64)> {
-    let values: Vec<f64> = rows.iter().map(|row| value(row)).collect::<Option<_>>()?;
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((mean, (squares / (values.len() - 1) as f64).sqrt()))
-}
-
 /// The table that closes a run, one line a model, in the given order. `pairs` has the title of
 /// each set of minimal pairs that was scored.
 pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
@@ -136,15 +97,11 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
     let pair_letter =
         |row: &TableRow, set: usize| row.pair_letters.get(set).cloned().unwrap_or_default();
     for row in rows {
-        let loss = match &row.spread {
-            Some((Some(spread), _)) => format!("{} ± {spread:.3}", decimal(row.held_out_loss, 3)),
-            _ => decimal(row.held_out_loss, 3),
-        };
         let first = [
             row.model.clone(),
             if row.parameters == 0 { NOTHING.to_string() } else { grouped(row.parameters) },
             decimal(row.best_epoch, 2),
-            lettered(loss, &row.letter),
+            lettered(decimal(row.held_out_loss, 3), &row.letter),
             lettered(perplexity(row.perplexity()), &row.letter),
         ];
         let last = [
@@ -154,14 +111,7 @@ pub fn closing_table(rows: &[TableRow], pairs: &[String]) -> Table {
         ];
         let pairs = pairs.clone().enumerate().map(|(set, _)| {
             let share = row.pairs.get(set).copied().flatten();
-            let spread = row.spread.as_ref().and_then(|(_, spreads)| *spreads.get(set)?);
-            let text = match (share, spread) {
-                (Some(share), Some(spread)) => {
-                    format!("{} ± {} %", points(share), points(spread))
-                }
-                _ => percent(share),
-            };
-            lettered(text, &pair_letter(row, set))
+            lettered(percent(share), &pair_letter(row, set))
         });
         table.push(first.into_iter().chain(pairs).chain(last).collect());
     }
@@ -195,22 +145,6 @@ mod tests {
         let expected = "task  items  student  printed\n----  -----  -------  -------\n\
                         rte     139     52.2\nwsc      52     50.0     57.7\n";
         assert_eq!(table.into_table().to_text(), expected);
-    }
-
-    #[test]
-    fn several_seeds_have_a_mean_and_a_spread() {
-        let row = |loss, pairs| TableRow {
-            parameters: 5,
-            held_out_loss: Some(loss),
-            pairs: vec![Some(pairs), None],
-            ..TableRow::default()
-        };
-        let rows = [row(4.4, 0.5), row(4.5, 0.56), row(4.3, 0.53)];
-        let mean = TableRow::mean("a, 3 seeds", &rows.iter().collect::<Vec<_>>()).unwrap();
-        let table = closing_table(&[mean], &["BLiMP".to_owned(), "EWoK".to_owned()]).to_text();
-        let line = table.lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(line, "a, 3 seeds 5 - 4.400 ± 0.100 81.45 53.0 ± 3.0 % - - - -");
-        assert_eq!(TableRow::mean("a", &[&rows[0]]), None);
     }
 
     #[test]
@@ -255,7 +189,6 @@ mod tests {
             tokens_per_second: Some(2950.0),
             minutes: Some(12.34),
             seed: Some(7),
-            spread: None,
         };
         let ensemble = TableRow {
             model: "a + b".into(),

@@ -164,6 +164,11 @@ fn close(outcome: &RunOutcome, folder: &Path, style: Style) -> anyhow::Result<()
     console::print_table(&outcome.table)?;
     console::print("")?;
     outcome.remark.iter().try_for_each(console::print)?;
+    if let Some(over_seeds) = &outcome.over_seeds {
+        console::print(format_args!("{}\n", over_seeds.caption))?;
+        console::print_table(&over_seeds.table)?;
+        console::print("")?;
+    }
     let report = super::report::sentence(page.as_deref());
     match outcome.performed {
         0 => console::print(format_args!(

@@ -34,6 +34,7 @@ mod interruption;
 mod levers;
 mod limits;
 mod masked;
+mod over_seeds;
 mod phases;
 mod precision;
 mod report;

@@ -9,6 +9,7 @@ pub mod speed;
 mod text;
 pub mod work;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -188,6 +189,29 @@ impl<'a> RecipeEstimate<'a> {
     pub fn has_students(&self) -> bool {
         self.models.iter().any(|(_, section, _)| section.distill.is_some())
     }
+}
+
+/// Floating-point operations of the training of each of a recipe's models, with what its teachers
+/// read for it, by the tokens that it has seen. `words` are those of the training text, whose
+/// tokens are in the folder of the run.
+///
+/// # Errors
+/// When the run's tokens, or a model folder that the recipe names, cannot be read.
+pub(crate) fn training_flops(
+    recipe: &Recipe,
+    words: f64,
+    run: &Path,
+    seen: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<String, f64>> {
+    let text = TextSize::of_run(recipe, words, run)?;
+    let of_one = |(name, section)| {
+        let Some(&seen) = seen.get(name) else { return Ok(None) };
+        let estimate: Estimate = estimate(recipe, section, &text, Arithmetic::F32)?;
+        // A training may end early.
+        let share = seen as f64 / estimate.tokens.max(1.0);
+        Ok(Some((String::clone(name), share * estimate.work.flops())))
+    };
+    recipe.models.iter().filter_map(|model| of_one(model).transpose()).collect()
 }
 
 /// The closing table's share of a model: it reads the held-out text and the pairs, alone and in

@@ -67,32 +67,7 @@ impl TextSize {
             Validation::Folder(folder) => (all, words_of(folder, observer)?),
         };
         if let Some(run) = run {
-            let (vocab_size, training) = counted(&run.join("tokens/train.bin"))?;
-            let (_, held_out) = counted(&run.join("tokens/validation.bin"))?;
-            let tokens_per_word = training / words.max(1.0);
-            let sources: Vec<SourceRange> =
-                files::read_json(&run.join("tokens/sources.json")).unwrap_or_default();
-            let share =
-                |source: SourceRange| (source.name, source.tokens.len() as f64 / training.max(1.0));
-            let files = || texts::open_files(&run.join("corpus/train"));
-            let beginnings = || -> Result<Vec<NamedText>> {
-                let of_one = |text: &Text<'_>| Ok((text.name().to_owned(), beginning(text, READ)?));
-                files()?.iter().map(of_one).collect()
-            };
-            return Ok(Self {
-                readability: if has_buckets(recipe) {
-                    readability(&beginnings()?)
-                } else {
-                    Vec::new()
-                },
-                sources: sources.into_iter().map(share).collect(),
-                words,
-                training,
-                held_out,
-                tokens_per_word,
-                vocab_size,
-                is_known: true,
-            });
+            return Self::of_run(recipe, words, run);
         }
         let sample = sample(recipe)?;
         let tokenizer = tokenizer(recipe, &sample)?;
@@ -114,6 +89,37 @@ impl TextSize {
             vocab_size: vocab_size(recipe, Some(&tokenizer))?,
             is_known: false,
             readability: if has_buckets(recipe) { readability(&sample) } else { Vec::new() },
+        })
+    }
+
+    /// Of the text of so many words whose tokens are in a run's folder.
+    ///
+    /// # Errors
+    /// When the run's tokens cannot be read.
+    pub(super) fn of_run(recipe: &Recipe, words: f64, run: &Path) -> Result<Self> {
+        let (vocab_size, training) = counted(&run.join("tokens/train.bin"))?;
+        let (_, held_out) = counted(&run.join("tokens/validation.bin"))?;
+        let sources: Vec<SourceRange> =
+            files::read_json(&run.join("tokens/sources.json")).unwrap_or_default();
+        let share =
+            |source: SourceRange| (source.name, source.tokens.len() as f64 / training.max(1.0));
+        let files = || texts::open_files(&run.join("corpus/train"));
+        let beginnings = || -> Result<Vec<NamedText>> {
+            let of_one = |text: &Text<'_>| Ok((text.name().to_owned(), beginning(text, READ)?));
+            files()?.iter().map(of_one).collect()
+        };
+        Ok(Self {
+            readability: match has_buckets(recipe) {
+                true => readability(&beginnings()?),
+                false => Vec::new(),
+            },
+            sources: sources.into_iter().map(share).collect(),
+            words,
+            training,
+            held_out,
+            tokens_per_word: training / words.max(1.0),
+            vocab_size,
+            is_known: true,
         })
     }
 

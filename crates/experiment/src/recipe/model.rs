@@ -224,8 +224,8 @@ pub(super) struct ModelKeys {
     /// 0.001.
     balance_loss: Option<f64>,
     /// Several seeds, such as `[1, 2, 3]`: a model `NAME-SEED` for each, which all take the place
-    /// of the name among teachers and in ensembles. Their mean and spread, and their ensemble, are
-    /// rows of the closing table.
+    /// of the name among teachers and in ensembles. Their ensemble is a row of the closing table,
+    /// their means are in the table over seeds.
     #[serde(skip_serializing)]
     seeds: Vec<u64>,
     /// How the model is trained.

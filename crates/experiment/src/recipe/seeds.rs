@@ -9,7 +9,7 @@ use super::error::{Fault, RecipeError, join};
 /// The key in a model's table.
 const KEY: &str = "seeds";
 
-/// Makes the models of every seed, and a group of them for the closing table.
+/// Makes the models of every seed, and a group of them for the table over seeds.
 pub(super) fn apply(document: &mut Document) -> Result<(), RecipeError> {
     for name in document.model_names().into_iter().map(str::to_owned).collect::<Vec<_>>() {
         let key = join("models", &name);

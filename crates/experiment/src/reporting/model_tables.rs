@@ -1,5 +1,7 @@
 //! Tables of the models: what they came to, how they were trained, and what they have seen.
 
+use std::collections::BTreeMap;
+
 use report::format::{NOTHING, duration, grouped, short};
 use report::{Align, Table, TableRow, closing_table};
 
@@ -7,11 +9,22 @@ use super::found::{Found, FoundScores};
 use super::models::FoundModel;
 use super::named;
 use crate::held_out::{self, HeldOut};
+use crate::over_seeds::{SeedGroup, SeedTable, seed_groups, seed_table};
+use crate::run::exposure;
 use crate::scored_items;
 
-/// Losses, scores, speed and seeds as at the end of a run, and sentences on losses and scores that
-/// do not compare.
-pub(super) fn results(all: &[Found]) -> Option<(String, Table)> {
+/// What models came to.
+pub(super) struct Results {
+    /// On losses and scores that do not compare.
+    pub(super) sentences: String,
+    /// Losses, scores, speed and seeds as at the end of a run.
+    pub(super) table: Table,
+    /// Models that differ in their seeds alone.
+    pub(super) over_seeds: Option<SeedTable>,
+}
+
+/// What the models of all folders came to; none without any.
+pub(super) fn results(all: &[Found]) -> Option<Results> {
     let scores = all.iter().flat_map(|found| &found.scores).flat_map(FoundScores::titled);
     let mut titles: Vec<String> = Vec::new();
     for (title, ..) in scores {
@@ -36,7 +49,32 @@ pub(super) fn results(all: &[Found]) -> Option<(String, Table)> {
     let rows: Vec<TableRow> = rows.collect();
     let sentences = [of_losses, of_pairs].into_iter().filter(|text| !text.is_empty());
     let sentences = sentences.collect::<Vec<_>>().join(" ");
-    (!rows.is_empty()).then(|| (sentences, closing_table(&rows, &titles)))
+    let groups: Vec<_> =
+        all.iter().map(|found| seed_groups_of(found, all.len() > 1, &rows)).collect();
+    (!rows.is_empty()).then(|| Results {
+        sentences,
+        table: closing_table(&rows, &titles),
+        over_seeds: seed_table(&groups, &titles),
+    })
+}
+
+/// The groups of a run's models that differ in their seeds alone, by the names of the page.
+fn seed_groups_of<'a>(found: &Found, several: bool, rows: &'a [TableRow]) -> Vec<SeedGroup<'a>> {
+    let recipe = found.recipe.as_ref().and_then(|(_, recipe)| recipe.get("evaluate")?.get("seeds"));
+    let group = |(name, members): (&String, &toml::Value)| {
+        let members = members.as_array()?.iter().filter_map(toml::Value::as_str);
+        let members = members.map(|member| named(found, member, several)).collect();
+        Some((named(found, name, several), members))
+    };
+    let groups = recipe.and_then(toml::Value::as_table).into_iter().flatten();
+    let groups: BTreeMap<String, Vec<String>> = groups.filter_map(group).collect();
+    let is = |model: &FoundModel, name: &str| named(found, &model.name, several) == name;
+    let model = |name: &str| found.models.iter().find(|model| is(model, name));
+    let is_plain =
+        |name: &str| model(name).is_some_and(|model| !model.has_teachers && !model.is_teacher);
+    let flops =
+        |name: &str| found.exposure.get(&model(name)?.name)?.get("flops_with_teachers")?.as_f64();
+    seed_groups(&groups, rows, is_plain, flops)
 }
 
 /// A row with what its numbers are of.
@@ -111,7 +149,16 @@ fn items<'a>(scores: Option<&'a FoundScores>, titles: &[String]) -> Vec<Option<&
 
 /// Steps, time, precision and the text that models have seen.
 pub(super) fn trainings(all: &[Found]) -> Option<Table> {
-    let heads = ["steps", "time in steps", "tokens", "words", "epochs", "words with teachers"];
+    let heads = [
+        "steps",
+        "time in steps",
+        "tokens",
+        "words",
+        "epochs",
+        "words with teachers",
+        "FLOPs",
+        "FLOPs with teachers",
+    ];
     let heads = heads.map(|head| (head, Align::Right));
     let ends = [("model", Align::Left), ("seed", Align::Right), ("products", Align::Left)];
     let mut table =
@@ -142,6 +189,8 @@ fn training(found: &Found, model: &FoundModel, several: bool) -> Vec<String> {
         or_nothing(number("words").map(short)),
         or_nothing(number("epochs").map(|epochs| format!("{epochs:.2}"))),
         or_nothing(number("words_with_teachers").map(short)),
+        exposure::flops(number("flops")),
+        exposure::flops(number("flops_with_teachers")),
         or_nothing(model.seed.map(|seed| seed.to_string())),
         or_nothing(model.products.clone()),
     ]

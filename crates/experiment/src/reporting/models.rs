@@ -160,7 +160,12 @@ fn teaches(recipe: &toml::Table, name: &str) -> bool {
     let mut sections = models.into_iter().flat_map(|models| models.values());
     let teachers = |section: &toml::Value| {
         let teachers = section.get("distill")?.get("teachers")?.as_array()?;
-        Some(teachers.iter().any(|teacher| teacher.as_str() == Some(name)))
+        let is_it = |teacher: &str| match teacher.strip_prefix(name) {
+            // A snapshot counts too.
+            Some(rest) => rest.is_empty() || rest.starts_with('@'),
+            None => false,
+        };
+        Some(teachers.iter().filter_map(toml::Value::as_str).any(is_it))
     };
     sections.any(|section| teachers(section).unwrap_or(false))
 }

@@ -75,11 +75,14 @@ fn table(caption: &str, table: report::Table) -> Block {
 
 pub(super) fn results(all: &[Found]) -> Vec<Block> {
     let mut blocks = Vec::new();
-    blocks.extend(model_tables::results(all).map(|(apart, found)| match apart.is_empty() {
-        true => table("", found),
-        // The first sentence names the table's files.
-        false => table(&format!("Results. {apart}"), found),
-    }));
+    if let Some(found) = model_tables::results(all) {
+        blocks.push(match found.sentences.is_empty() {
+            true => table("", found.table),
+            // The first sentence names the table's files.
+            false => table(&format!("Results. {}", found.sentences), found.table),
+        });
+        blocks.extend(found.over_seeds.map(|found| table(&found.caption, found.table)));
+    }
     blocks.extend(
         model_tables::trainings(all)
             .map(|found| table("How they were trained, and the text that they have seen.", found)),

@@ -15,10 +15,11 @@ use train::data::{SourceRange, heldout_sequences};
 use train::heldout::Heldout;
 use train::masking::Masking;
 
-use super::Pipeline;
+use super::exposure::Ledger;
 use super::models::Trained;
 use super::prepared::{PAIRS, Prepared};
 use super::samples::{Sample, samples};
+use super::{Pipeline, teachers};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::evaluation::loss::{Ends, LossByText};
@@ -26,6 +27,7 @@ use crate::evaluation::results::distinct;
 use crate::files;
 use crate::held_out::{self, HeldOut};
 use crate::identity;
+use crate::over_seeds::{SeedGroup, SeedTable, seed_groups, seed_table};
 use crate::recipe::{ModelSection, Source};
 use crate::scored_items;
 use crate::stage::{Record, Stage, Stages, Status};
@@ -35,6 +37,16 @@ use crate::verify::FINAL;
 
 /// The form of the files that the stage writes; files of another form are written anew.
 const FORMAT: u32 = 3;
+
+/// The closing tables.
+pub(super) struct Closing {
+    /// A row for every model and ensemble.
+    pub table: Table,
+    /// What is to be said about its numbers, if anything.
+    pub remark: Option<String>,
+    /// A row for every group of models that differ in their seeds alone.
+    pub over_seeds: Option<SeedTable>,
+}
 
 /// What one model or ensemble scored: `evaluation/NAME.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -116,12 +128,8 @@ fn distinct_titles(titles: &[String], sets: &[PairSet]) -> Vec<String> {
 }
 
 impl Pipeline<'_> {
-    /// Scores what is not scored yet; returns the closing table, and what is to be said about it.
-    pub(super) fn evaluate(
-        &self,
-        text: &Prepared,
-        trained: &[Trained],
-    ) -> Result<(Table, Option<String>)> {
+    /// Scores what is not scored yet.
+    pub(super) fn evaluate(&self, text: &Prepared, trained: &[Trained]) -> Result<Closing> {
         let mut sets = Vec::new();
         for source in self.recipe.evaluate.blimp.iter().flatten().cloned() {
             let folder = self.pairs_folder(&source)?;
@@ -146,22 +154,25 @@ impl Pipeline<'_> {
         let (letters, apart) =
             held_out::letters(&held_out.iter().map(Option::as_ref).collect::<Vec<_>>());
         rows.iter_mut().zip(letters).for_each(|(row, letter)| row.letter = letter);
-        rows.extend(self.seed_rows(&rows));
         let titles = distinct_titles(&titles, &sets);
         let remarks = self.remark(text)?.into_iter().chain(Some(apart).filter(|it| !it.is_empty()));
         let remarks: Vec<String> = remarks.collect();
         let remark = Some(remarks.join(" ")).filter(|it| !it.is_empty());
         let table = closing_table(&rows, &titles);
-        // The file is about the whole run.
-        if self.only.is_none() {
-            let below = remark.iter().map(|remark| format!("\n{remark}\n"));
-            let exposure = self.exposure(text, trained)?.to_markdown();
-            let exposure = format!("\nText that the models have seen:\n\n{exposure}");
-            let content: String =
-                [table.to_markdown()].into_iter().chain(below).chain([exposure]).collect();
-            files::write_text(&self.path("table.md"), &content)?;
+        if self.only.is_some() {
+            return Ok(Closing { table, remark, over_seeds: None });
         }
-        Ok((table, remark))
+        // The file is about the whole run.
+        let ledger = self.exposure(text, trained)?;
+        let over_seeds = seed_table(&[self.seed_groups(&rows, &ledger)], &titles);
+        let remarks = remark.iter().map(|remark| format!("\n{remark}\n"));
+        let seeds = over_seeds.iter();
+        let seeds = seeds.map(|it| format!("\n{}\n\n{}", it.caption, it.table.to_markdown()));
+        let exposure = self.exposure_table(&ledger).to_markdown();
+        let exposure = format!("\nText that the models have seen, and work:\n\n{exposure}");
+        let parts = [table.to_markdown()].into_iter().chain(remarks).chain(seeds);
+        files::write_text(&self.path("table.md"), &parts.chain([exposure]).collect::<String>())?;
+        Ok(Closing { table, remark, over_seeds })
     }
 
     /// What a held-out loss is measured on, where there is one. Older scores do not state how
@@ -179,15 +190,15 @@ impl Pipeline<'_> {
         Ok(Some(HeldOut { hidden, ..held_out }))
     }
 
-    /// A row for each group of models that differ in their seeds alone.
-    fn seed_rows(&self, rows: &[TableRow]) -> Vec<TableRow> {
-        let groups = self.recipe.evaluate.seeds.iter();
-        let row = |(name, members): (&String, &Vec<String>)| {
-            let rows: Vec<_> = rows.iter().filter(|row| members.contains(&row.model)).collect();
-            let all = rows.len() == members.len();
-            TableRow::mean(&format!("{name}, {} seeds", members.len()), &rows).filter(|_| all)
+    /// The groups of models that differ in their seeds alone, in the recipe's order.
+    fn seed_groups<'a>(&self, rows: &'a [TableRow], ledger: &Ledger) -> Vec<SeedGroup<'a>> {
+        let flops = |name: &str| ledger.get(name)?.flops_with_teachers;
+        let is_plain = |name: &str| {
+            let model = self.recipe.models.get(name);
+            model.is_some_and(|model| model.distill.is_none())
+                && !teachers::teaches(&self.recipe, name)
         };
-        groups.filter_map(row).collect()
+        seed_groups(&self.recipe.evaluate.seeds, rows, is_plain, flops)
     }
 
     /// Where the held-out losses are of a part of the text, of how much.

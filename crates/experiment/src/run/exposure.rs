@@ -1,10 +1,11 @@
-//! How much text every model and its teachers have seen: what the BabyLM challenge limits.
+//! How much text every model and its teachers have seen, which the BabyLM challenge limits, and
+//! the work that this took.
 
 use std::collections::BTreeMap;
 
 use corpus::stats::CorpusStats;
 use corpus::texts;
-use report::format::short;
+use report::format::{NOTHING, short};
 use report::{Align, Table};
 use serde::{Deserialize, Serialize};
 use train::TokenSource;
@@ -14,6 +15,7 @@ use super::models::Trained;
 use super::prepared::{Prepared, TRAIN};
 use super::teachers::needed;
 use crate::error::Result;
+use crate::estimate::training_flops;
 use crate::files;
 use crate::training_log::TrainingSummary;
 
@@ -34,6 +36,13 @@ pub(super) struct Exposure {
     teachers: Vec<String>,
     /// Its words and those of these teachers.
     words_with_teachers: u64,
+    /// Floating-point operations of its training, with what its teachers read for it; not known
+    /// where a folder that the recipe names is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flops: Option<f64>,
+    /// These and those of the trainings of these teachers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) flops_with_teachers: Option<f64>,
 }
 
 impl Exposure {
@@ -81,8 +90,8 @@ impl SingleExposure {
 }
 
 impl Pipeline<'_> {
-    /// Writes the ledger, and returns it as a table.
-    pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Table> {
+    /// Writes the ledger, and returns it.
+    pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Ledger> {
         let should_stop = || self.observer.should_stop();
         let files = texts::open_files(&text.folder.join(TRAIN))?;
         let words = CorpusStats::of(&should_stop, &files, None)?.total.words as f64;
@@ -93,33 +102,48 @@ impl Pipeline<'_> {
             let summary: TrainingSummary = files::read_json(&folder.join(TrainingSummary::FILE))?;
             seen.insert(name.clone(), summary.tokens as u64);
         }
-        let ledger = ledger(&seen, words, words_per_token, |name| {
+        // What a finished run has does not depend on folders that its models came from.
+        let flops = training_flops(&self.recipe, words, &text.folder, &seen).unwrap_or_default();
+        let ledger = ledger(&seen, words, words_per_token, &flops, |name| {
             needed(&self.recipe, std::slice::from_ref(name))
         });
         files::write_json(&self.path(FILE), &ledger)?;
+        Ok(ledger)
+    }
+
+    /// The ledger as a table.
+    pub(super) fn exposure_table(&self, ledger: &Ledger) -> Table {
         let order = self.recipe.models.keys();
-        Ok(table(order.filter_map(|name| Some((name, ledger.get(name)?)))))
+        table(order.filter_map(|name| Some((name, ledger.get(name)?))))
     }
 }
 
-/// The ledger of models that have seen so many tokens; `teachers` names those of a model.
+/// What every model has seen, by its name.
+pub(super) type Ledger = BTreeMap<String, Exposure>;
+
+/// The ledger of models that have seen so many tokens, and whose training took so many
+/// floating-point operations; `teachers` names those of a model.
 fn ledger(
     tokens: &BTreeMap<String, u64>,
     words: f64,
     words_per_token: f64,
+    flops: &BTreeMap<String, f64>,
     teachers: impl Fn(&String) -> Vec<String>,
-) -> BTreeMap<String, Exposure> {
+) -> Ledger {
     let words_of = |tokens: u64| (tokens as f64 * words_per_token).round() as u64;
     let of_one = |(name, &tokens_seen): (&String, &u64)| {
         let mut teachers = teachers(name);
         teachers.sort();
         let own = words_of(tokens_seen);
         let theirs = teachers.iter().filter_map(|teacher| tokens.get(teacher));
+        let all = [name].into_iter().chain(&teachers);
         let exposure = Exposure {
             tokens: tokens_seen,
             words: own,
             epochs: own as f64 / words.max(1.0),
             words_with_teachers: own + theirs.map(|&tokens| words_of(tokens)).sum::<u64>(),
+            flops: flops.get(name).copied(),
+            flops_with_teachers: all.map(|one| flops.get(one).copied()).sum(),
             teachers,
         };
         (name.clone(), exposure)
@@ -127,8 +151,14 @@ fn ledger(
     tokens.iter().map(of_one).collect()
 }
 
+/// Floating-point operations as tables have them.
+pub(crate) fn flops(number: Option<f64>) -> String {
+    number.map_or_else(|| NOTHING.to_owned(), short)
+}
+
 fn table<'a>(models: impl Iterator<Item = (&'a String, &'a Exposure)>) -> Table {
-    let heads = ["words seen", "epochs", "with its teachers"].map(|head| (head, Align::Right));
+    let heads = ["words seen", "epochs", "with its teachers", "FLOPs", "with its teachers"];
+    let heads = heads.map(|head| (head, Align::Right));
     let mut table = Table::new([("model", Align::Left)].into_iter().chain(heads));
     for (name, exposure) in models {
         table.push(vec![
@@ -136,6 +166,8 @@ fn table<'a>(models: impl Iterator<Item = (&'a String, &'a Exposure)>) -> Table 
             short(exposure.words as f64),
             format!("{:.2}", exposure.epochs),
             short(exposure.words_with_teachers as f64),
+            flops(exposure.flops),
+            flops(exposure.flops_with_teachers),
         ]);
     }
     table
@@ -149,10 +181,20 @@ mod tests {
     fn a_student_has_seen_what_its_teachers_and_theirs_have() {
         let seen = [("a", 1000), ("b", 2000), ("student", 500)];
         let seen = seen.map(|(name, tokens)| (name.to_owned(), tokens));
-        let found = ledger(&seen.into(), 400.0, 0.8, |name| match name.as_str() {
+        let flops = [("a", 10.0), ("student", 7.0)].map(|(name, all)| (name.to_owned(), all));
+        let teachers = |name: &String| match name.as_str() {
             "student" => vec!["b".to_owned(), "a".to_owned()],
             _ => Vec::new(),
-        });
+        };
+        let found = ledger(&seen.clone().into(), 400.0, 0.8, &flops.clone().into(), teachers);
+        // That of one teacher is not known.
+        assert_eq!(
+            (found["student"].flops, found["student"].flops_with_teachers),
+            (Some(7.0), None)
+        );
+        let flops = flops.into_iter().chain([("b".to_owned(), 20.0)]).collect();
+        let found = ledger(&seen.into(), 400.0, 0.8, &flops, teachers);
+        assert_eq!(found["student"].flops_with_teachers, Some(37.0));
         let student = &found["student"];
         assert_eq!((student.words, student.epochs, student.words_with_teachers), (400, 1.0, 2800));
         assert_eq!(student.teachers, ["a", "b"]);

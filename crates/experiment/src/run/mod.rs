@@ -36,9 +36,11 @@ use crate::lock::RunLock;
 use crate::machine::Machine;
 use crate::observer::{Event, Observer};
 use crate::outputs::{self, FolderKind};
+use crate::over_seeds::SeedTable;
 use crate::recipe::{Recipe, Source, Start, suggestion, warnings};
 use crate::stage::{Stage, Stages};
 
+use evaluation::Closing;
 use log::RunLog;
 
 pub use alone::alone;
@@ -84,6 +86,9 @@ pub struct RunOutcome {
     pub table: Table,
     /// What is to be said about the table's numbers, if anything.
     pub remark: Option<String>,
+    /// A row for every group of models that differ in their seeds alone, where the recipe has such
+    /// and the run is about all of its models.
+    pub over_seeds: Option<SeedTable>,
     /// Stages that had to run.
     pub performed: usize,
     /// Stages that were done already.
@@ -104,9 +109,9 @@ pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> R
         }
         let text = pipeline.prepare_text()?;
         let models = pipeline.train_models(&text)?;
-        let (table, remark) = pipeline.evaluate(&text, &models)?;
+        let Closing { table, remark, over_seeds } = pipeline.evaluate(&text, &models)?;
         let (performed, skipped) = pipeline.stages.counts();
-        Ok(RunOutcome { table, remark, performed, skipped })
+        Ok(RunOutcome { table, remark, over_seeds, performed, skipped })
     })
 }
 

@@ -66,6 +66,13 @@ pub(super) fn needed(recipe: &Recipe, students: &[String]) -> Vec<String> {
     needed
 }
 
+/// Whether a model of a recipe is a teacher of another.
+pub(super) fn teaches(recipe: &Recipe, name: &str) -> bool {
+    let students = recipe.models.values().filter_map(|section| section.distill.as_ref());
+    let mut teachers = students.flat_map(|distill| &distill.teachers);
+    teachers.any(|teacher| own_teacher(recipe, teacher).is_some_and(|own| own.name == name))
+}
+
 /// Where a run keeps the weights of a teacher that it trains.
 pub(super) fn weights(run: &Path, teacher: &OwnTeacher<'_>) -> PathBuf {
     let folder = run.join("models").join(teacher.name);
