@@ -12,7 +12,7 @@ const LANES: usize = 16;
 const PANEL: usize = 4 * LANES;
 
 /// Products of f32 values by AVX-512F, which this processor has.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Avx512(());
 
 impl Avx512 {

@@ -1,24 +1,26 @@
-//! Matrix products: of f32 with AVX-512 by our own loops, elsewhere by the `gemm` crate; of bf16 by
-//! our own loops everywhere. Sums over the inner dimension run in one order whatever the thread
-//! count.
+//! Matrix products: of f32 with AVX-512 or AVX2 by our own loops, elsewhere by the `gemm` crate; of
+//! bf16 by our own loops everywhere. Sums over the inner dimension run in one order whatever the
+//! thread count.
 
 use std::marker::PhantomData;
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(super) mod bf16;
 mod microkernel;
+#[cfg(target_arch = "x86_64")]
+mod own;
 mod pack;
 mod packed;
 mod scratch;
 
 use super::values::{Values, ValuesMut};
 use bf16::{Bf16, PackedBf16};
-pub(super) use scratch::Scratch;
-
-/// The microkernel of this program's own products of f32.
 #[cfg(target_arch = "x86_64")]
-type Kernel = avx512::Avx512;
+use own::{Own, PackedOwn};
+pub(super) use scratch::Scratch;
 
 /// Values of the inner dimension that a tile of the output sums in registers: a block of a panel
 /// and of the rows stays in L2. A constant, because it decides the order of the sums.
@@ -194,7 +196,7 @@ pub(super) struct RightHand<'a> {
 /// A packed right-hand side.
 enum Packed {
     #[cfg(target_arch = "x86_64")]
-    F32(packed::Packed<Kernel>),
+    F32(PackedOwn),
     Bf16(PackedBf16),
 }
 
@@ -225,7 +227,7 @@ impl RightHand<'_> {
         match &self.packed {
             #[cfg(target_arch = "x86_64")]
             Some(Packed::F32(packed)) if output.rows >= FEW_ROWS => {
-                packed::product(output, addend, a, packed, scale, workers);
+                packed.multiply(output, addend, a, scale, workers);
             }
             Some(Packed::Bf16(packed)) if output.rows > 0 => {
                 packed.multiply(output, addend, a, scale, workers);
@@ -235,11 +237,11 @@ impl RightHand<'_> {
     }
 }
 
-/// The microkernel for products of f32 with this right-hand side; none where they are left to
+/// This program's own products of f32 with this right-hand side; none where they are left to
 /// `gemm`.
 #[cfg(target_arch = "x86_64")]
-fn kernel_for(b: Matrix<'_>) -> Option<Kernel> {
-    Kernel::detect().filter(|_| b.rows > 0 && b.columns > 0)
+fn own_products_with(b: Matrix<'_>) -> Option<Own> {
+    Own::detect().filter(|_| b.rows > 0 && b.columns > 0)
 }
 
 /// Panics when shapes do not fit.
@@ -269,8 +271,9 @@ impl Products {
         let has_values = matrix.rows > 0 && matrix.columns > 0;
         let packed = match self {
             #[cfg(target_arch = "x86_64")]
-            Self::F32 => kernel_for(matrix)
-                .map(|kernel| Packed::F32(packed::Packed::new(kernel, matrix, Workers::All))),
+            Self::F32 => {
+                own_products_with(matrix).map(|own| Packed::F32(own.pack(matrix, Workers::All)))
+            }
             #[cfg(not(target_arch = "x86_64"))]
             Self::F32 => None,
             Self::Bf16(bf16) => has_values.then(|| Packed::Bf16(bf16.pack(matrix, Workers::All))),
@@ -307,9 +310,8 @@ impl Products {
             Self::Bf16(bf16) => return bf16.product(output, addend, a, b, scale, workers),
             #[cfg(target_arch = "x86_64")]
             Self::F32 if output.rows >= FEW_ROWS => {
-                if let Some(kernel) = kernel_for(b) {
-                    let packed = packed::Packed::new(kernel, b, workers);
-                    return packed::product(output, addend, a, &packed, scale, workers);
+                if let Some(own) = own_products_with(b) {
+                    return own.pack(b, workers).multiply(output, addend, a, scale, workers);
                 }
             }
             _ => {}

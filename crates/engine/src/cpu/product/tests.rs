@@ -79,6 +79,63 @@ fn shapes_layouts_and_addends_match_plain_sums() {
     }
 }
 
+/// The order of the sums, which decides their bits: the inner dimension one value after the other,
+/// in blocks.
+#[cfg(target_arch = "x86_64")]
+fn product_in_order(a: Matrix<'_>, b: Matrix<'_>, scale: f32, start: &[f32]) -> Vec<f32> {
+    let value = |index: usize| {
+        let (row, column) = (index / b.columns, index % b.columns);
+        let terms: Vec<(f32, f32)> = (0..b.rows)
+            .map(|depth| (a.get(row, depth).unwrap(), b.get(depth, column).unwrap()))
+            .collect();
+        terms.chunks(DEPTH).fold(start[index], |value, terms| {
+            let sum = terms.iter().fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
+            scale.mul_add(sum, value)
+        })
+    };
+    (0..a.rows * b.columns).map(value).collect()
+}
+
+/// The same bits by whichever instructions.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn own_products_have_the_bits_of_their_order() {
+    let kernels = [avx512::Avx512::detect().map(Own::Avx512), avx2::Avx2::detect().map(Own::Avx2)];
+    for (m, n, k) in [
+        (1, 1, 1),
+        (1, 70, 33),
+        (5, 7, 11),
+        (6, 16, 512),
+        (13, 131, 513),
+        (200, 70, 33),
+        (7, 129, 1030),
+    ] {
+        let (a, b) = (random(1, m * (k + 2)), random(2, n * k));
+        let (old, bias) = (random(3, m * n), random(4, n));
+        let lefts =
+            [Matrix::strided(&a, m, k, k + 2), Matrix::dense(&a[..m * k], k, m).transposed()];
+        let rights = [Matrix::dense(&b, n, k).transposed(), Matrix::dense(&b, k, n)];
+        let rows = Addend::Rows { bias: Some(&bias), residual: None };
+        let addends = [
+            (Addend::Nothing, vec![0.0; m * n]),
+            (Addend::Output, old.clone()),
+            (rows, (0..m * n).map(|index| bias[index % n]).collect()),
+        ];
+        for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+            for (addend, start) in &addends {
+                let expected = product_in_order(left, right, 0.5, start);
+                for own in kernels.into_iter().flatten() {
+                    let mut output = old.clone();
+                    let target = MatrixMut::dense(&mut output, m, n);
+                    let packed = own.pack(right, Workers::All);
+                    packed.multiply(target, *addend, left, 0.5, Workers::All);
+                    assert!(output == expected, "{own:?}: {m} x {n} x {k}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_output_with_a_stride_leaves_the_rest_alone() {
     let (m, n, k, stride) = (9, 20, 5, 33);
