@@ -177,9 +177,9 @@ pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mu
     }
 }
 
-/// Rows whose gradients of logits are kept in bf16 for one product with all of them: whole
-/// stretches of the weight gradient's inner dimension, so that the order of the sums does not
-/// depend on it.
+/// Rows, at most, whose gradients of logits are kept in bf16 for one product with all of them:
+/// whole stretches of the weight gradient's inner dimension where blocks of logits are such, so
+/// that the order of the sums does not depend on it.
 const KEPT_ROWS: usize = 4 * DEPTH;
 
 /// From the gradient of logits to those of the hidden states, the output matrix and its bias.
@@ -240,7 +240,8 @@ impl<'a> OutputLayerGradient<'a> {
             .zip(block.par_chunks(vocab))
             .for_each(|(kept, row)| kept.copy_from(row));
         kept.rows.end = rows.end;
-        if (kept.rows.len() >= KEPT_ROWS || rows.end == last)
+        let is_full = kept.rows.len() + rows_of_logits(vocab) > KEPT_ROWS;
+        if (is_full || rows.end == last)
             && let Some(mut kept) = self.kept.take()
         {
             let values = &kept.memory.bf16_values()[..kept.rows.len() * vocab];
@@ -267,5 +268,43 @@ impl<'a> OutputLayerGradient<'a> {
             1.0,
             Workers::All,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tensor::Tensor;
+    use crate::testing::{assert_close, random};
+
+    /// A vocabulary of which a block has a number of rows that divides no `KEPT_ROWS`.
+    #[test]
+    fn a_large_vocabulary_has_gradients_of_more_rows_than_are_kept() {
+        let (rows, width, vocab) = (KEPT_ROWS + 50, 4, 17_000);
+        assert!(!KEPT_ROWS.is_multiple_of(rows_of_logits(vocab)));
+        let targets: Vec<u32> = (0..rows).map(|row| (row * 7 % vocab) as u32).collect();
+        let gradients = |arithmetic| {
+            let device: Arc<dyn Device> = Arc::new(Cpu::new().multiplying_in(arithmetic));
+            let tensor =
+                |rows, seed| Tensor::from_slice(&device, rows, width, &random(seed, rows * width));
+            let (hidden, output) = (tensor(rows, 1), tensor(vocab, 2));
+            let mut d_hidden = Tensor::zeros(&device, rows, width);
+            let mut d_output = Tensor::zeros(&device, vocab, width);
+            let projection =
+                Projection { hidden: hidden.view(), output: output.view(), bias: None, share: 1.0 };
+            let gradient = OutputGradient {
+                d_hidden: d_hidden.view_mut(),
+                d_output: d_output.view_mut(),
+                d_bias: None,
+            };
+            device.language_model_loss(projection, &targets, 1.0, Some(gradient));
+            [d_hidden.to_vec(), d_output.to_vec()]
+        };
+        let (exact, rounded) = (gradients(Arithmetic::F32), gradients(Arithmetic::Bf16));
+        for (rounded, exact) in rounded.iter().zip(&exact) {
+            assert_close(rounded, exact, 2e-2);
+        }
     }
 }

@@ -54,9 +54,9 @@ extern "C" __global__ void head_norm_gain_sums(Values d_output, Values input, co
                                                u32 columns, u32 head_dim, u32 query_heads, u32 heads, u32 per_block) {
     __shared__ float parts[WARP][WARP];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    u32 channel = blockIdx.x * WARP + lane, kind = blockIdx.z;
+    u32 channel = blockIdx.y * WARP + lane, kind = blockIdx.z;
     u32 first_head = kind ? query_heads : 0, own = kind ? heads - query_heads : query_heads;
-    u64 first = (u64)blockIdx.y * per_block, last = first + per_block < rows * own ? first + per_block : rows * own;
+    u64 first = (u64)blockIdx.x * per_block, last = first + per_block < rows * own ? first + per_block : rows * own;
     float sum = 0.0f;
     if (channel < head_dim) {
         for (u64 index = first + warp; index < last; index += warps) {
@@ -70,6 +70,6 @@ extern "C" __global__ void head_norm_gain_sums(Values d_output, Values input, co
     if (warp == 0 && channel < head_dim) {
         float total = 0.0f;
         for (u32 w = 0; w < warps; w++) total += parts[w][lane];
-        sums[((u64)blockIdx.y * 2 + kind) * head_dim + channel] = total;
+        sums[((u64)blockIdx.x * 2 + kind) * head_dim + channel] = total;
     }
 }

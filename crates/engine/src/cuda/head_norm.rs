@@ -58,7 +58,7 @@ impl HeadNormKernels for Cuda {
         let launch = launch.with(turned as u32).with(HEADS as u32);
         // Safety: `head_norm_gain_sums(d_output, input, statistics, sums, rows, columns, head_dim,
         // query_heads, heads, per_block)`; there are no more heads of keys than of queries.
-        unsafe { launch.run_grid((head_dim.div_ceil(32), groups, 2), BLOCK) }
+        unsafe { launch.run_grid((groups, head_dim.div_ceil(32), 2), BLOCK) }
         let d_gains = self.values_mut(&mut d_gains);
         self.add_rows(sums.pointer(), groups, 2 * head_dim, d_gains, false);
 

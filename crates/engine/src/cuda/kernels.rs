@@ -359,7 +359,8 @@ impl Launch<'_> {
         unsafe { self.run_grid((blocks, 1, 1), threads) }
     }
 
-    /// Starts it in a grid of blocks.
+    /// Starts it in a grid of blocks: of the first number there may be 2^31 - 1, of the others
+    /// 65,535, so that what grows with the batch comes first.
     ///
     /// # Safety
     /// As for `run`.

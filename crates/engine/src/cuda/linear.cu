@@ -12,8 +12,8 @@ extern "C" __global__ void add_bias(Values bias, Values output, u64 rows, u64 co
 extern "C" __global__ void column_sums(Values input, float *sums, u64 rows, u64 columns, u32 per_block) {
     __shared__ float parts[WARP][WARP];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    u64 column = (u64)blockIdx.x * WARP + lane;
-    u64 first = (u64)blockIdx.y * per_block, last = first + per_block < rows ? first + per_block : rows;
+    u64 column = (u64)blockIdx.y * WARP + lane;
+    u64 first = (u64)blockIdx.x * per_block, last = first + per_block < rows ? first + per_block : rows;
     float sum = 0.0f;
     if (column < columns) {
         for (u64 row = first + warp; row < last; row += warps) sum += load_one(input, row * columns + column);
@@ -23,7 +23,7 @@ extern "C" __global__ void column_sums(Values input, float *sums, u64 rows, u64 
     if (warp == 0 && column < columns) {
         float total = 0.0f;
         for (u32 w = 0; w < warps; w++) total += parts[w][lane];
-        sums[blockIdx.y * columns + column] = total;
+        sums[blockIdx.x * columns + column] = total;
     }
 }
 

@@ -44,7 +44,7 @@ impl Cuda {
         let launch = launch.with(rows as u64).with(columns as u64).with(ROWS as u32);
         // Safety: `column_sums(input, sums, rows, columns, per_block)`; `sums` has a row for each
         // group.
-        unsafe { launch.run_grid((columns.div_ceil(32), groups, 1), BLOCK) }
+        unsafe { launch.run_grid((groups, columns.div_ceil(32), 1), BLOCK) }
         self.add_rows(sums.pointer(), groups, columns, output, accumulate);
     }
 

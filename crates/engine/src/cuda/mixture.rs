@@ -4,6 +4,7 @@ use super::Cuda;
 use super::elementwise::blocks;
 use super::kernels::{BLOCK, MIXTURE};
 use super::memory::{Scratch, Values, dense};
+use crate::fault::{Fault, raise};
 use crate::ops::mixture::MixtureKernels;
 use crate::tensor::{View, ViewMut};
 
@@ -16,7 +17,13 @@ const MOST_STATES: usize = 256;
 impl Cuda {
     /// Where the states are, on the GPU.
     fn list(&self, states: &[View<'_>]) -> Scratch<'_> {
-        assert!(states.len() <= MOST_STATES, "a mixture of {} states", states.len());
+        if states.len() > MOST_STATES {
+            let what = format!(
+                "a layer mixes {} states, and {MOST_STATES} are the most that its kernels take",
+                states.len()
+            );
+            raise(Fault::Unsupported { device: self.context.label(), what })
+        }
         let list: Vec<u64> = states.iter().flat_map(|state| dense(*state).words()).collect();
         self.upload(&list)
     }

@@ -36,8 +36,8 @@ extern "C" __global__ void router_weight_sums(Values d_logits, Values input, flo
                                               u32 per_block) {
     __shared__ float parts[WARP][WARP];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP, expert = blockIdx.z;
-    u32 column = blockIdx.x * WARP + lane;
-    u64 first = (u64)blockIdx.y * per_block, last = first + per_block < rows ? first + per_block : rows;
+    u32 column = blockIdx.y * WARP + lane;
+    u64 first = (u64)blockIdx.x * per_block, last = first + per_block < rows ? first + per_block : rows;
     float sum = 0.0f;
     if (column < columns) {
         for (u64 row = first + warp; row < last; row += warps) {
@@ -49,7 +49,7 @@ extern "C" __global__ void router_weight_sums(Values d_logits, Values input, flo
     if (warp == 0 && column < columns) {
         float total = 0.0f;
         for (u32 w = 0; w < warps; w++) total += parts[w][lane];
-        sums[((u64)blockIdx.y * experts + expert) * columns + column] = total;
+        sums[((u64)blockIdx.x * experts + expert) * columns + column] = total;
     }
 }
 

@@ -52,7 +52,7 @@ impl RouterKernels for Cuda {
         let launch = launch.with(columns as u32).with(experts as u32).with(ROWS as u32);
         // Safety: `router_weight_sums(d_logits, input, sums, rows, columns, experts, per_block)`;
         // `sums` has a matrix for each group.
-        unsafe { launch.run_grid((columns.div_ceil(32), groups, experts), BLOCK) }
+        unsafe { launch.run_grid((groups, columns.div_ceil(32), experts), BLOCK) }
         let d_weight = self.values_mut(&mut d_weight);
         self.add_rows(sums.pointer(), groups, experts * columns, d_weight, true);
     }
