@@ -1,5 +1,6 @@
 //! Shows how far a command is: a bar on a terminal, a plain line now and then in a log file.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,13 @@ const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// Work that takes no longer is worth no line.
 const SHORT: Duration = Duration::from_secs(2);
 
+/// The speed is that of so long a time before, so that a pause or slower work at the beginning is
+/// soon forgotten.
+const WINDOW: Duration = Duration::from_secs(300);
+
+/// How far apart moments of it are kept.
+const SPACING: Duration = Duration::from_secs(5);
+
 /// How often a bar is drawn anew, per second.
 const BAR_RATE: u8 = 10;
 
@@ -21,7 +29,35 @@ const BAR_RATE: u8 = 10;
 pub struct Progress {
     work: Work,
     begun: Instant,
+    recent: Recent,
     view: View,
+}
+
+/// How much was done when, in the last [`WINDOW`].
+struct Recent {
+    moments: VecDeque<(Instant, u64)>,
+}
+
+impl Recent {
+    /// Units per second up to now, of which `done` are done in all.
+    fn rate(&mut self, now: Instant, done: u64) -> Option<f64> {
+        let is_old = |moment: &(Instant, u64)| now.duration_since(moment.0) >= WINDOW;
+        // The last moment before the window is its beginning.
+        while self.moments.get(1).is_some_and(is_old) {
+            self.moments.pop_front();
+        }
+        let &(since, before) = self.moments.front()?;
+        if self.moments.back().is_none_or(|(last, _)| now.duration_since(*last) >= SPACING) {
+            self.moments.push_back((now, done));
+        }
+        rate(done.saturating_sub(before), now.duration_since(since))
+    }
+}
+
+/// Units per second.
+fn rate(done: u64, elapsed: Duration) -> Option<f64> {
+    let rate = done as f64 / elapsed.as_secs_f64();
+    (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
 /// What is being done.
@@ -57,24 +93,25 @@ impl Progress {
         } else {
             View::Lines { last: begun }
         };
-        Self { work, begun, view }
+        let recent = Recent { moments: VecDeque::from([(begun, earlier)]) };
+        Self { work, begun, recent, view }
     }
 
     /// Shows that `done` units are done in all. `note` is what else matters, such as `loss
     /// 4.412`.
     pub fn update(&mut self, done: u64, note: &str) {
-        let elapsed = self.begun.elapsed();
+        let rate = self.recent.rate(Instant::now(), done);
         match &mut self.view {
             View::Bar(bar) => {
                 bar.set_position(done);
                 let taken = BAR_COLUMNS + bar_width(columns()) + bar.prefix().chars().count();
                 let room = columns().saturating_sub(taken);
                 let note = console::visible(note).replace('\n', " ");
-                bar.set_message(self.work.message_within(room, done, elapsed, &note));
+                bar.set_message(self.work.message_within(room, done, rate, &note));
             }
             View::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
-                console::note(self.work.line(done, elapsed, note));
+                console::note(self.work.line(done, rate, note));
             }
             View::Lines { .. } => {}
         }
@@ -160,28 +197,23 @@ fn bar(work: &Work) -> ProgressBar {
 
 impl Work {
     /// A line of a log: `student   42 %  12.3 k tokens/s, 3:20 left, loss 4.412`.
-    fn line(&self, done: u64, elapsed: Duration, note: &str) -> String {
+    fn line(&self, done: u64, rate: Option<f64>, note: &str) -> String {
         let share = match self.total {
             0 => format!("{} {}", short(done as f64), self.unit),
             total => format!("{:>3} %", 100 * done.min(total) / total),
         };
-        format!("{}  {share}  {}", self.label, self.speed(done, elapsed, note))
+        format!("{}  {share}  {}", self.label, self.parts(done, rate, note).join(", "))
     }
 
-    /// Speed, time left and the note, as far as they are known.
-    fn speed(&self, done: u64, elapsed: Duration, note: &str) -> String {
-        self.parts(done, elapsed, note).join(", ")
-    }
-
-    /// As many of them as have room, each whole: a number of which the end is missing is another
-    /// one. The speed is the first to go.
-    fn message_within(&self, room: usize, done: u64, elapsed: Duration, note: &str) -> String {
-        let parts = self.parts(done, elapsed, note);
+    /// As many of speed, time left and note as have room, each whole: a number of which the end is
+    /// missing is another one. The speed is the first to go.
+    fn message_within(&self, room: usize, done: u64, rate: Option<f64>, note: &str) -> String {
+        let parts = self.parts(done, rate, note);
         let whole = parts.join(", ");
         if whole.chars().count() <= room {
             return whole;
         }
-        let (speed, rest) = match self.rate(done, elapsed) {
+        let (speed, rest) = match rate {
             Some(_) => parts.split_at(1),
             None => parts.split_at(0),
         };
@@ -195,9 +227,10 @@ impl Work {
         message
     }
 
-    fn parts(&self, done: u64, elapsed: Duration, note: &str) -> Vec<String> {
+    /// Speed, time left and the note, as far as they are known.
+    fn parts(&self, done: u64, rate: Option<f64>, note: &str) -> Vec<String> {
         let mut parts = Vec::new();
-        if let Some(rate) = self.rate(done, elapsed) {
+        if let Some(rate) = rate {
             parts.push(format!("{} {}/s", short(rate), self.unit));
             if self.total > done {
                 parts.push(format!("{} left", duration((self.total - done) as f64 / rate)));
@@ -212,18 +245,13 @@ impl Work {
     /// What stays: `student  done in 12:34, 12.3 k tokens/s, loss 4.100`. A note that has a speed
     /// has the better one: that of the work alone.
     fn closing_line(&self, done: u64, elapsed: Duration, note: &str) -> String {
-        let rate = self.rate(done, elapsed).map(|rate| format!("{} {}/s", short(rate), self.unit));
+        let rate = rate(done.saturating_sub(self.earlier), elapsed);
+        let rate = rate.map(|rate| format!("{} {}/s", short(rate), self.unit));
         let rate = rate.filter(|_| !note.contains("/s"));
         let time = format!("done in {}", duration(elapsed.as_secs_f64()));
         let note = Some(note.to_string()).filter(|note| !note.is_empty());
         let parts: Vec<String> = [Some(time), rate, note].into_iter().flatten().collect();
         format!("{}  {}", self.label, parts.join(", "))
-    }
-
-    /// Units per second since this process began.
-    fn rate(&self, done: u64, elapsed: Duration) -> Option<f64> {
-        let rate = done.saturating_sub(self.earlier) as f64 / elapsed.as_secs_f64();
-        (rate.is_finite() && rate > 0.0).then_some(rate)
     }
 }
 
@@ -240,30 +268,53 @@ mod tests {
     #[test]
     fn a_line_says_share_speed_time_left_and_loss() {
         assert_eq!(
-            work(40_000, 0).line(10_000, TEN, "loss 4.412"),
+            work(40_000, 0).line(10_000, Some(1000.0), "loss 4.412"),
             "student   25 %  1.00 k tokens/s, 0:30 left, loss 4.412"
         );
-        assert_eq!(work(40_000, 0).line(40_000, TEN, ""), "student  100 %  4.00 k tokens/s");
-        assert_eq!(work(0, 0).line(10_000, TEN, ""), "student  10.0 k tokens  1.00 k tokens/s");
+        assert_eq!(
+            work(40_000, 0).line(40_000, Some(4000.0), ""),
+            "student  100 %  4.00 k tokens/s"
+        );
+        assert_eq!(
+            work(0, 0).line(10_000, Some(1000.0), ""),
+            "student  10.0 k tokens  1.00 k tokens/s"
+        );
     }
 
     #[test]
     fn what_was_done_before_is_no_speed() {
-        assert_eq!(
-            work(40_000, 10_000).line(20_000, TEN, ""),
-            "student   50 %  1.00 k tokens/s, 0:20 left"
-        );
-        assert_eq!(
-            work(40_000, 10_000).line(10_000, TEN, "loss 5.000"),
-            "student   25 %  loss 5.000"
-        );
-        assert_eq!(work(40_000, 0).line(10, Duration::ZERO, ""), "student    0 %  ");
+        let begun = Instant::now();
+        let mut recent = Recent { moments: VecDeque::from([(begun, 10_000)]) };
+        assert_eq!(recent.rate(begun, 10_000), None);
+        assert_eq!(recent.rate(begun + TEN, 10_000), None);
+        assert_eq!(recent.rate(begun + TEN, 20_000), Some(1000.0));
+        assert_eq!(work(40_000, 0).line(10, None, "loss 5.000"), "student    0 %  loss 5.000");
+    }
+
+    #[test]
+    fn a_pause_and_another_speed_are_forgotten_after_the_window() {
+        let begun = Instant::now();
+        let mut recent = Recent { moments: VecDeque::from([(begun, 0)]) };
+        let at = |seconds: u64| begun + Duration::from_secs(seconds);
+        for second in 1..=100 {
+            recent.rate(at(second), second);
+        }
+        // A pause of an hour, and ten units per second from then on.
+        let resumed = 3700;
+        let mut found = recent.rate(at(resumed), 100).unwrap();
+        assert!(found < 0.1, "{found}");
+        for second in 1..=WINDOW.as_secs() + SPACING.as_secs() {
+            found = recent.rate(at(resumed + second), 100 + 10 * second).unwrap();
+        }
+        assert!((found - 10.0).abs() < 0.01, "{found}");
+        assert!(recent.moments.len() as u64 <= WINDOW.as_secs() / SPACING.as_secs() + 2);
     }
 
     #[test]
     fn a_bar_cuts_no_number() {
         let work = work(40_000, 0);
-        let message = |room| work.message_within(room, 10_000, TEN, "loss 4.412, step 12 of 50");
+        let message =
+            |room| work.message_within(room, 10_000, Some(1000.0), "loss 4.412, step 12 of 50");
         assert_eq!(message(80), "1.00 k tokens/s, 0:30 left, loss 4.412, step 12 of 50");
         assert_eq!(message(52), "0:30 left, loss 4.412, step 12 of 50");
         assert_eq!(message(35), "0:30 left, loss 4.412");
@@ -275,7 +326,7 @@ mod tests {
         let note = "loss 3.646, step 1112 of 2580, epoch 0.43, cross-entropy 5.788, KL 1.504";
         let long = Work { total: 400_000_000, ..self::work(1, 0) };
         assert_eq!(
-            long.message_within(room, 10_000_000, Duration::from_secs(1000), note),
+            long.message_within(room, 10_000_000, Some(10_000.0), note),
             "10:50:00 left, loss 3.646, step 1112 of 2580, epoch 0.43"
         );
         assert_eq!([80, 40].map(label_width), [26, 13]);
@@ -302,7 +353,8 @@ mod tests {
         for total in [0, 10] {
             let work = work(total, 0);
             let bar = ProgressBar::hidden().with_style(bar(&work).style());
-            let mut progress = Progress { work, begun: Instant::now(), view: View::Bar(bar) };
+            let mut progress = Progress::begin("student", "tokens", total, 0);
+            progress.view = View::Bar(bar);
             progress.update(5, "loss 1");
             progress.print("");
             progress.finish(10, "");
