@@ -58,7 +58,7 @@ pub struct SeedTable {
     pub table: Table,
 }
 
-/// A difference counts where so many seeds have it.
+/// A difference is marked where so many seeds have it.
 const LEAST_SEEDS: usize = 3;
 
 /// How many of its standard deviations a mean difference must be away from zero.
@@ -222,8 +222,8 @@ mod tests {
             [
                 "| teacher | 2 | 4.200 ± 0.014 | - | 59.0 ± 1.4 | - | 4.5 | 250 T |",
                 "| plain | 3 | 4.200 ± 0.020 | - | 59.0 ± 1.0 | - | 2.0 | 250 T |",
-                "| student | 3 | 4.107 ± 0.021 | -0.093 ± 0.006 \\* | 59.7 ± 2.1 | +0.7 ± 1.5 | 2.0 | \
-                 250 T |",
+                "| student | 3 | 4.107 ± 0.021 | -0.093 ± 0.006 \\* | 59.7 ± 2.1 | \
+                 +0.7 ± 1.5 | 2.0 | 250 T |",
             ]
         );
         let caption = seed_table(&runs, &[]).unwrap().caption;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use engine::{Arithmetic, Device};
 use model::{ModelConfig, hugging_face};
 use train::TrainSettings;
+use train::settings::Selection;
 
 use crate::error::{Context, Result};
 use crate::observer::Observer;
@@ -192,26 +193,22 @@ impl<'a> RecipeEstimate<'a> {
 }
 
 /// Floating-point operations of the training of each of a recipe's models, with what its teachers
-/// read for it, by the tokens that it has seen. `words` are those of the training text, whose
-/// tokens are in the folder of the run.
+/// read for it; none of a model that starts or learns from a folder that cannot be read any more.
+/// `words` are those of the training text, whose tokens are in the folder of the run.
 ///
 /// # Errors
-/// When the run's tokens, or a model folder that the recipe names, cannot be read.
+/// When the run's tokens cannot be read.
 pub(crate) fn training_flops(
     recipe: &Recipe,
     words: f64,
     run: &Path,
-    seen: &BTreeMap<String, u64>,
 ) -> Result<BTreeMap<String, f64>> {
     let text = TextSize::of_run(recipe, words, run)?;
-    let of_one = |(name, section)| {
-        let Some(&seen) = seen.get(name) else { return Ok(None) };
-        let estimate: Estimate = estimate(recipe, section, &text, Arithmetic::F32)?;
-        // A training may end early.
-        let share = seen as f64 / estimate.tokens.max(1.0);
-        Ok(Some((String::clone(name), share * estimate.work.flops())))
+    let of_one = |(name, section): (&String, &ModelSection)| {
+        let estimate = estimate(recipe, section, &text, Arithmetic::F32).ok()?;
+        Some((name.clone(), estimate.work.flops() + estimate.optimizer_flops))
     };
-    recipe.models.iter().filter_map(|model| of_one(model).transpose()).collect()
+    Ok(recipe.models.iter().filter_map(of_one).collect())
 }
 
 /// The closing table's share of a model: it reads the held-out text and the pairs, alone and in
@@ -313,6 +310,14 @@ fn estimate(
             names.map(|name| teacher(recipe, name, text.vocab_size)).collect::<Result<Vec<_>>>()?;
         let cost = cost(distill, settings, &teachers, tokens, reading.taught);
         work = own_work.with_teachers(&cost);
+        // Held-out text that teachers read too.
+        let by_objective = settings.select_by == Selection::Objective;
+        let once = scoring::evaluated_tokens(settings, text.held_out);
+        let read = if by_objective { evaluated } else { 0.0 };
+        let read = read + if distill.fit_weights { once } else { 0.0 };
+        let forward =
+            |teacher: &ModelConfig| teacher.forward_flops_per_token(settings.sequence_length);
+        work.reading += read * teachers.iter().map(forward).sum::<f64>();
         disk.cache = cost.disk;
         found = choices(distill, settings, &teachers, tokens, reading.taught);
         on_device =

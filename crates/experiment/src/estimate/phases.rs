@@ -5,6 +5,7 @@ use train::optimizers::OptimizerSettings;
 use train::settings::Objective;
 use train::{TrainError, TrainSettings};
 
+use super::signals::Taught;
 use super::text::TextSize;
 
 /// The memory of the weights in a phase, by their decay.
@@ -103,9 +104,9 @@ impl<'a> PhaseText<'a> {
 pub(super) struct Reading {
     /// For each phase: tokens, and how often each passes through the model forwards and backwards.
     pub phases: Vec<(f64, f64)>,
-    /// Tokens of the steps in which teachers are read, where there are any: not of gradient ascent,
-    /// nor of those that predict masked tokens.
-    pub taught: f64,
+    /// The steps in which teachers are read, where there are any: not those of gradient ascent, nor
+    /// those that predict masked tokens.
+    pub taught: Taught,
     /// Held-out evaluations: one after each epoch, and at the end of each phase.
     pub evaluations: f64,
 }
@@ -118,6 +119,7 @@ impl Reading {
         share: impl Fn(&[String]) -> f64,
     ) -> Self {
         let mut reading = Self::default();
+        let (mut of_teachers, mut sources) = (0.0, Some(Vec::new()));
         for settings in settings.resolved_phases() {
             let text = tokens * share(&settings.sources);
             let seen = match settings.max_steps {
@@ -125,9 +127,15 @@ impl Reading {
                 steps => steps as f64 * (settings.batch_size * settings.sequence_length) as f64,
             };
             let climbs = settings.sam.is_some_and(|sam| sam.rho > 0.0);
-            reading.phases.push((seen, if climbs { 2.0 } else { 1.0 }));
+            let passes = if climbs { 2.0 } else { 1.0 };
+            reading.phases.push((seen, passes));
             if settings.objective != Objective::Ascent {
-                reading.taught += seen * (1.0 - settings.hybrid.map_or(0.0, |of| of.steps));
+                let taught = seen * (1.0 - settings.hybrid.map_or(0.0, |of| of.steps));
+                reading.taught.seen += taught;
+                of_teachers += passes * taught;
+                // No names stand for the whole text.
+                let names = Some(settings.sources).filter(|names| !names.is_empty());
+                sources = sources.zip(names).map(|(all, names)| [all, names].concat());
             }
             if text > 0.0 {
                 let ends = match settings.same_batch {
@@ -137,6 +145,10 @@ impl Reading {
                 // The average is evaluated beside the last weights.
                 reading.evaluations += if settings.average.is_some() { 2.0 * ends } else { ends };
             }
+        }
+        if reading.taught.seen > 0.0 {
+            reading.taught.distinct = tokens * share(&sources.unwrap_or_default());
+            reading.taught.passes = of_teachers / reading.taught.seen;
         }
         reading
     }
@@ -167,9 +179,11 @@ mod tests {
     fn a_training_without_phases_reads_its_epochs_or_steps() {
         let found = Reading::of(&settings(""), 1000.0, |_| 1.0);
         let phases = vec![(2500.0, 1.0)];
-        assert_eq!(found, Reading { phases, taught: 2500.0, evaluations: 3.0 });
+        let taught = Taught { seen: 2500.0, distinct: 1000.0, passes: 1.0 };
+        assert_eq!(found, Reading { phases, taught, evaluations: 3.0 });
         let found = Reading::of(&settings("max_steps = 5"), 1000.0, |_| 1.0);
-        assert_eq!(found, Reading { phases: vec![(160.0, 1.0)], taught: 160.0, evaluations: 1.0 });
+        let taught = Taught { seen: 160.0, ..taught };
+        assert_eq!(found, Reading { phases: vec![(160.0, 1.0)], taught, evaluations: 1.0 });
     }
 
     #[test]
@@ -178,7 +192,20 @@ mod tests {
                       [[phases]]\nepochs = 1\nhybrid = { steps = 0 }\n\
                       [[phases]]\nmax_steps = 15\nobjective = 'ascent'";
         let found = Reading::of(&settings(phases), 1000.0, |_| 1.0);
-        assert_eq!((found.taught, found.seen()), (2000.0 * 0.75 + 1000.0, 3480.0));
+        assert_eq!((found.taught.seen, found.seen()), (2000.0 * 0.75 + 1000.0, 3480.0));
+    }
+
+    #[test]
+    fn teachers_are_read_in_every_pass_and_of_the_sources_of_any_phase() {
+        let share =
+            |names: &[String]| if names.is_empty() { 1.0 } else { 0.1 * names.len() as f64 };
+        let phases = "[[phases]]\nepochs = 2\nsources = ['a', 'b']\nsam = { rho = 0.05 }\n\
+                      [[phases]]\nepochs = 4\nsources = ['c']";
+        let found = Reading::of(&settings(phases), 1000.0, share).taught;
+        assert_eq!((found.seen, found.passes), (800.0, 1.5));
+        assert!((found.distinct - 300.0).abs() < 1e-9);
+        let whole = format!("{phases}\n[[phases]]\nepochs = 1");
+        assert_eq!(Reading::of(&settings(&whole), 1000.0, share).taught.distinct, 1000.0);
     }
 
     #[test]

@@ -34,14 +34,24 @@ impl Cost {
     }
 }
 
-/// Every kind of teacher outputs, for a student that sees `seen` tokens of a text of `tokens` in
-/// steps with teachers.
+/// What the steps with teachers read of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Taught {
+    /// Tokens of these steps.
+    pub seen: f64,
+    /// Tokens of the text that are in one of them.
+    pub distinct: f64,
+    /// How often such a step reads its teachers: once for each pass forwards and backwards.
+    pub passes: f64,
+}
+
+/// Every kind of teacher outputs, for a student with these steps on a text of `tokens`.
 pub fn choices(
     distill: &DistillSettings,
     settings: &TrainSettings,
     teachers: &[ModelConfig],
     tokens: f64,
-    seen: f64,
+    taught: Taught,
 ) -> Vec<Choice> {
     let ways = [
         ("online".to_owned(), SignalKind::Online, None),
@@ -57,7 +67,7 @@ pub fn choices(
         Choice {
             name,
             is_chosen: way == *distill,
-            cost: is_possible.then(|| cost(&way, settings, teachers, tokens, seen)),
+            cost: is_possible.then(|| cost(&way, settings, teachers, tokens, taught)),
         }
     };
     ways.into_iter().map(choice).collect()
@@ -69,21 +79,24 @@ pub fn cost(
     settings: &TrainSettings,
     teachers: &[ModelConfig],
     tokens: f64,
-    seen: f64,
+    taught: Taught,
 ) -> Cost {
+    let Taught { seen, distinct, passes } = taught;
     let length = settings.sequence_length;
     let sum = |of: &dyn Fn(&ModelConfig) -> f64| teachers.iter().map(of).sum::<f64>();
     let whole = sum(&|teacher| teacher.forward_flops_per_token(length));
     let output = sum(&|teacher| 2.0 * (teacher.vocab_size * teacher.hidden_size) as f64);
-    // Every sequence of every offset is kept, and read by the teachers once.
-    let kept = tokens * settings.chunk_offsets.len().max(1) as f64;
-    let read = kept.min(seen);
+    // Every sequence of every offset has its place, and is read by the teachers once if it is read.
+    let offsets = settings.chunk_offsets.len().max(1) as f64;
+    let kept = tokens * offsets;
+    let read = (distinct * offsets).min(seen);
     match distill.signal {
-        SignalKind::Online => Cost { disk: 0.0, phases: [(seen, whole), (0.0, 0.0)] },
+        SignalKind::Online => Cost { disk: 0.0, phases: [(seen, passes * whole), (0.0, 0.0)] },
         SignalKind::Hidden => {
             let bytes = if distill.codec == Codec::F32 { 4.0 } else { 2.0 };
             let disk = kept * bytes * sum(&|teacher| teacher.hidden_size as f64);
-            Cost { disk, phases: [(read, whole), (seen - read, output)] }
+            let again = passes * output;
+            Cost { disk, phases: [(read, whole + again - output), (seen - read, again)] }
         }
         SignalKind::Sampled => {
             let wide = teachers.iter().any(|teacher| teacher.vocab_size > TWO_BYTE_VOCABULARY);
@@ -112,7 +125,8 @@ mod tests {
         let settings = TrainSettings::default();
         let distill =
             DistillSettings { samples: 10, ..DistillSettings::new(vec!["a".into(), "b".into()]) };
-        let found = choices(&distill, &settings, &teachers(), 1e6, 4e6);
+        let seen = |seen| Taught { seen, distinct: 1e6, passes: 1.0 };
+        let found = choices(&distill, &settings, &teachers(), 1e6, seen(4e6));
         let chosen: Vec<bool> = found.iter().map(|choice| choice.is_chosen).collect();
         assert_eq!(chosen, [true, false, false, false]);
         let costs: Vec<Cost> = found.iter().map(|choice| choice.cost.unwrap()).collect();
@@ -126,8 +140,14 @@ mod tests {
         // Two offsets keep twice as much; a run that ends earlier has read less.
         let offsets = TrainSettings { chunk_offsets: vec![0, 64], ..settings.clone() };
         let hidden = DistillSettings { signal: SignalKind::Hidden, ..distill.clone() };
-        let cost = cost(&hidden, &offsets, &teachers(), 1e6, 0.5e6);
-        assert_eq!((cost.disk, cost.flops()), (2.0 * disks[1], whole * 0.5e6));
+        let found = cost(&hidden, &offsets, &teachers(), 1e6, seen(0.5e6));
+        assert_eq!((found.disk, found.flops()), (2.0 * disks[1], whole * 0.5e6));
+        // Of a tenth of the text the rest is not read, and two passes read outputs twice.
+        let part = Taught { seen: 4e6, distinct: 1e5, passes: 2.0 };
+        let found = cost(&hidden, &settings, &teachers(), 1e6, part);
+        assert_eq!(found.phases, [(1e5, whole + output), (3.9e6, 2.0 * output)]);
+        let found = cost(&distill, &settings, &teachers(), 1e6, part);
+        assert_eq!(found.flops(), 2.0 * whole * 4e6);
     }
 
     #[test]
@@ -135,7 +155,8 @@ mod tests {
         let settings = TrainSettings { random_offset: true, ..TrainSettings::default() };
         let distill = DistillSettings::new(vec!["a".into(), "b".into()]);
         let possible = |settings: &TrainSettings| -> Vec<bool> {
-            choices(&distill, settings, &teachers(), 1e6, 1e6)
+            let taught = Taught { seen: 1e6, distinct: 1e6, passes: 1.0 };
+            choices(&distill, settings, &teachers(), 1e6, taught)
                 .iter()
                 .map(|choice| choice.cost.is_some())
                 .collect()

@@ -317,5 +317,19 @@ fn check_evaluate(recipe: &Recipe, evaluate: &EvaluateSection) -> Result<(), Fau
             })?;
         }
     }
+    evaluate.seeds.iter().try_for_each(|(name, members)| check_seeds(recipe, name, members))
+}
+
+/// Refuses a group of models of which two have the same seed.
+fn check_seeds(recipe: &Recipe, name: &str, members: &[String]) -> Result<(), Fault> {
+    let seed = |member: &String| recipe.models.get(member)?.train.seed;
+    for (place, member) in members.iter().enumerate() {
+        let same = |other: &&String| seed(other).is_some() && seed(other) == seed(member);
+        let other = members[..place].iter().find(same);
+        ensure(other.is_none(), &format!("evaluate.seeds.{name}[{place}]"), || {
+            let other = other.map_or("", String::as_str);
+            format!("is {member:?}, which has the seed of {other:?}; give them different seeds")
+        })?;
+    }
     Ok(())
 }

@@ -42,6 +42,7 @@ pub use self::sections::{
     CorpusSection, DocumentRule, EvaluateSection, Precision, Source, TokenizerSection, Validation,
 };
 pub use self::settings_file::SettingsFile;
+pub(crate) use self::teacher::snapshot_name;
 pub use self::teacher::{OwnTeacher, own_teacher};
 pub use self::warnings::warnings;
 

@@ -251,7 +251,8 @@ pub struct EvaluateSection {
     /// Groups of models to score as one, by the mean of their logits.
     pub ensembles: Vec<Vec<String>>,
     /// Groups of models that differ in their seeds alone, by name: the table over seeds shows their
-    /// means, and differences from the first group without teachers. `seeds` of a model makes one.
+    /// means, and differences from the first group that has no teachers and is none. `seeds` of a
+    /// model makes one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, Vec<String>>,
 }

@@ -30,6 +30,11 @@ pub(super) fn apply(document: &mut Document) -> Result<(), RecipeError> {
         }
         multiply(document, &name, &found, &members);
         expand_names(document, &name, &members);
+        let group = join(&join("evaluate", KEY), &name);
+        if document.value_at(&group).is_some() {
+            let problem = format!("stands beside models.{name}.seeds, which makes this group");
+            return Err(document.locate(Fault::invalid(&group, problem)));
+        }
         add_groups(document, &name, &members);
     }
     Ok(())
@@ -187,6 +192,12 @@ mod tests {
             let message = recipe(seeds, "").unwrap_err();
             assert!(message.contains(expected), "{message}");
         }
+        let clash = recipe("seeds = [1, 2]", "[evaluate.seeds]\na = ['first', 'b']").unwrap_err();
+        assert!(clash.contains("`evaluate.seeds.a` stands beside models.a.seeds"), "{clash}");
+        let same = "[evaluate.seeds]\npair = ['first', 'b']\n[models.first.train]\nseed = 3\n\
+                    [models.b.train]\nseed = 3";
+        let same = recipe("", same).unwrap_err();
+        assert!(same.contains("has the seed of \"first\""), "{same}");
         let text = format!("[models.a-2]\n{MODEL}[models.a]\n{MODEL}seeds = [1, 2]");
         let message = embedded("x.toml", &text).unwrap_err().to_string();
         assert!(message.contains("makes a model a-2, which the recipe has already"), "{message}");

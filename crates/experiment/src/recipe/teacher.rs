@@ -24,9 +24,15 @@ pub fn own_teacher<'a>(recipe: &'a Recipe, teacher: &str) -> Option<OwnTeacher<'
         Some(OwnTeacher { place, name, model, epoch })
     };
     of(teacher, None).or_else(|| {
-        let (name, epoch) = teacher.rsplit_once('@')?;
-        of(name, Some(epoch.parse().ok()?))
+        let (name, epoch) = snapshot_name(teacher)?;
+        of(name, Some(epoch))
     })
+}
+
+/// Of `NAME@4`, the name and the epoch.
+pub(crate) fn snapshot_name(teacher: &str) -> Option<(&str, u64)> {
+    let (name, epoch) = teacher.rsplit_once('@')?;
+    Some((name, epoch.parse().ok()?))
 }
 
 #[cfg(test)]

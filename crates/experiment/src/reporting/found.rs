@@ -365,6 +365,18 @@ impl Found {
         let found = self.json(path, ("words seen", ""), is_expected.then_some(&why[..]));
         let Some(found) = found else { return };
         self.exposure = found;
+        let is_earlier = |name: &str, seen: &serde_json::Value| {
+            let record = self.records.get(&format!("model-{name}"));
+            let training = seen.get("training").and_then(serde_json::Value::as_str);
+            record.zip(training).is_some_and(|(record, training)| record.fingerprint() != training)
+        };
+        let earlier: Vec<String> = self
+            .exposure
+            .iter()
+            .filter(|(name, seen)| is_earlier(name, seen))
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.exposure.retain(|name, _| !earlier.contains(name));
         let is_known = |name: &str| {
             let number = |key: &str| self.exposure.get(name)?.get(key)?.as_f64();
             number("words").is_some() && number("epochs").is_some()
@@ -373,7 +385,13 @@ impl Found {
         let names: Vec<String> = finished.map(|model| model.name.clone()).collect();
         let unknown: Vec<String> = names.into_iter().filter(|name| !is_known(name)).collect();
         for name in unknown {
-            self.lacks("words seen", &name, format!("{place} does not state them."));
+            let why = match earlier.contains(&name) {
+                true => format!(
+                    "those in {place} are of an earlier training; a whole run writes it anew."
+                ),
+                false => format!("{place} does not state them."),
+            };
+            self.lacks("words seen", &name, why);
         }
     }
 }

@@ -10,6 +10,7 @@ use report::format::no_records;
 use super::found::Found;
 use super::log::Log;
 use crate::held_out::{self, HeldOut};
+use crate::recipe::snapshot_name;
 use crate::run::clean::entries;
 use crate::stage::{Record, StageEnd};
 use crate::training_log::TrainingSummary;
@@ -160,10 +161,9 @@ fn teaches(recipe: &toml::Table, name: &str) -> bool {
     let mut sections = models.into_iter().flat_map(|models| models.values());
     let teachers = |section: &toml::Value| {
         let teachers = section.get("distill")?.get("teachers")?.as_array()?;
-        let is_it = |teacher: &str| match teacher.strip_prefix(name) {
-            // A snapshot counts too.
-            Some(rest) => rest.is_empty() || rest.starts_with('@'),
-            None => false,
+        // A snapshot counts too.
+        let is_it = |teacher: &str| {
+            teacher == name || snapshot_name(teacher).is_some_and(|(of, _)| of == name)
         };
         Some(teachers.iter().filter_map(toml::Value::as_str).any(is_it))
     };

@@ -164,7 +164,13 @@ fn data(corpus: Option<&CorpusSection>, exposure: Option<&Exposure>) -> Vec<Stri
 fn exposure(run: &Path, name: &str, training: Option<&TrainingSummary>) -> Option<Exposure> {
     let ledger: BTreeMap<String, Exposure> = files::read_json(&run.join(exposure::FILE)).ok()?;
     let found = ledger.get(name)?;
-    (found.tokens == training?.tokens as u64).then(|| found.clone())
+    let record = Stages::look(run).record(&format!("model-{name}")).ok().flatten();
+    let is_of_record = found
+        .training
+        .as_ref()
+        .zip(record.as_ref())
+        .is_none_or(|(training, record)| training == record.fingerprint());
+    (is_of_record && found.tokens == training?.tokens as u64).then(|| found.clone())
 }
 
 /// What the run scored, if these are the scores of the weights that are there now.

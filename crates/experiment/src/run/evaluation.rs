@@ -149,7 +149,7 @@ impl Pipeline<'_> {
             }
             let shares = results.map(|result| result.map(|result| result.score)).collect();
             rows.push(self.row(&members, &scores, shares)?);
-            held_out.push(self.held_out_of(&members, scores)?);
+            held_out.push(self.held_out_of(&members, scores, text)?);
         }
         let (letters, apart) =
             held_out::letters(&held_out.iter().map(Option::as_ref).collect::<Vec<_>>());
@@ -175,19 +175,40 @@ impl Pipeline<'_> {
         Ok(Closing { table, remark, over_seeds })
     }
 
-    /// What a held-out loss is measured on, where there is one. Older scores do not state how
-    /// tokens are hidden.
-    fn held_out_of(&self, members: &[&Trained], scores: RunScores) -> Result<Option<HeldOut>> {
-        let (Some(held_out), Some(_)) = (scores.held_out, scores.held_out_loss) else {
-            return Ok(None);
+    /// What a held-out loss is measured on: that of the score, or where there is none, that of the
+    /// training. Older scores do not state how tokens are hidden.
+    fn held_out_of(
+        &self,
+        members: &[&Trained],
+        scores: RunScores,
+        text: &Prepared,
+    ) -> Result<Option<HeldOut>> {
+        let name = &members[0].name;
+        let settings = &self.recipe.models[name].train;
+        let held_out = match (scores.held_out_loss, scores.held_out) {
+            (Some(_), Some(held_out)) => held_out,
+            (None, _) if members.len() == 1 => self.held_out_in(settings, text),
+            _ => return Ok(None),
         };
         if held_out.hidden.is_some() {
             return Ok(Some(held_out));
         }
-        let name = &members[0].name;
         let config = hugging_face::load_any_config(&self.path("models").join(name).join(FINAL))?;
-        let hidden = held_out::hidden_by(config.architecture, &self.recipe.models[name].train);
+        let hidden = held_out::hidden_by(config.architecture, settings);
         Ok(Some(HeldOut { hidden, ..held_out }))
+    }
+
+    /// The held-out text as these settings cut it.
+    fn held_out_in(&self, settings: &TrainSettings, text: &Prepared) -> HeldOut {
+        let stages = Stages::look(&text.folder);
+        let record = |name| Some((name, stages.record(name).ok().flatten()?));
+        let records: BTreeMap<&str, Record> =
+            ["corpus", "tokens"].into_iter().filter_map(record).collect();
+        HeldOut {
+            tokenizer: Some(text.tokenizer.content_hash()),
+            sequence_length: Some(settings.sequence_length as u64),
+            ..HeldOut::of_records(|name| records.get(name))
+        }
     }
 
     /// The groups of models that differ in their seeds alone, in the recipe's order.
@@ -312,7 +333,6 @@ impl Pipeline<'_> {
             .map(|member| hugging_face::load_any(&member.weights, &self.device))
             .collect::<std::result::Result<Vec<_>, _>>()?;
         let models: Vec<&Model> = models.iter().collect();
-        let is_masked = is_masked(&models);
         let mut scores = RunScores {
             models: members.iter().map(|member| member.name.clone()).collect(),
             precision: Some(self.device.arithmetic().to_string()),
@@ -320,73 +340,89 @@ impl Pipeline<'_> {
             ..RunScores::default()
         };
         if self.recipe.evaluate.loss {
-            let settings = self.common_settings();
-            let (chunks, sequences) = heldout_sequences(&settings, text.validation.len())?;
-            let (batch_size, should_stop) = (settings.batch_size, || self.observer.should_stop());
-            let should_stop = Some(&should_stop as &dyn Fn() -> bool);
-            let heldout = Heldout {
-                source: &text.validation,
-                chunks,
-                sequences,
-                batch_size,
-                masking: self.masking(members, &models, text)?,
-                should_stop,
-            };
-            let (name, count) = (label(members), heldout.sequences.len() as u64);
-            let work = format!("{name} on the held-out text");
-            self.observer.begin(&work, "sequences", count, 0);
-            let stop_reading = || self.observer.should_stop();
-            let sources = text.validation_sources(&stop_reading)?;
-            let end = |source: &SourceRange| (source.name.clone(), source.tokens.end);
-            let ends: Ends = sources.iter().map(end).collect();
-            let mut by_source = LossByText::new(&ends);
-            let mut done = 0;
-            let found = heldout.cross_entropy_of_each(&models, |place, log_probabilities| {
-                done += 1;
-                self.observer.advance(done, "");
-                // Of masked models those of hidden tokens, wherever they are in the sequence.
-                if !is_masked {
-                    by_source.add(place, log_probabilities);
-                }
-            })?;
-            self.observer.end(done, "");
-            if !found.cross_entropy.is_finite() {
-                return refuse(format_args!(
-                    "the held-out loss of {} is {}: its weights have diverged",
-                    label(members),
-                    found.cross_entropy
-                ));
-            }
-            scores.held_out_loss = Some(found.cross_entropy);
-            scores.perplexity = Some(found.cross_entropy.exp());
-            scores.sources = if is_masked { Vec::new() } else { by_source.losses() };
-            let stages = Stages::look(&text.folder);
-            let record = |name| Some((name, stages.record(name).ok().flatten()?));
-            let records: BTreeMap<&str, Record> =
-                ["corpus", "tokens"].into_iter().filter_map(record).collect();
-            scores.held_out = Some(HeldOut {
-                tokenizer: Some(text.tokenizer.content_hash()),
-                sequence_length: Some(settings.sequence_length as u64),
-                predicted: Some(found.tokens as u64),
-                hidden: held_out::hidden_by(
-                    models[0].config().architecture,
-                    &self.recipe.models[&members[0].name].train,
-                ),
-                ..HeldOut::of_records(|name| records.get(name))
-            });
+            self.measure_loss(members, &models, text, &mut scores)?;
         }
         if let [model] = models[..]
-            && !is_masked
+            && !is_masked(&models)
         {
             scores.samples = samples(model, &text.tokenizer)?;
         }
+        let outcomes = self.score_pairs(members, &models, sets, text, &mut scores)?;
+        Ok((scores, outcomes))
+    }
+
+    /// The held-out loss, whole and by source of text.
+    fn measure_loss(
+        &self,
+        members: &[&Trained],
+        models: &[&Model],
+        text: &Prepared,
+        scores: &mut RunScores,
+    ) -> Result<()> {
+        let (settings, is_masked) = (self.common_settings(), is_masked(models));
+        let (chunks, sequences) = heldout_sequences(&settings, text.validation.len())?;
+        let (batch_size, should_stop) = (settings.batch_size, || self.observer.should_stop());
+        let heldout = Heldout {
+            source: &text.validation,
+            chunks,
+            sequences,
+            batch_size,
+            masking: self.masking(members, models, text)?,
+            should_stop: Some(&should_stop as &dyn Fn() -> bool),
+        };
+        let (name, count) = (label(members), heldout.sequences.len() as u64);
+        let work = format!("{name} on the held-out text");
+        self.observer.begin(&work, "sequences", count, 0);
+        let sources = text.validation_sources(&should_stop)?;
+        let end = |source: &SourceRange| (source.name.clone(), source.tokens.end);
+        let ends: Ends = sources.iter().map(end).collect();
+        let mut by_source = LossByText::new(&ends);
+        let mut done = 0;
+        let found = heldout.cross_entropy_of_each(models, |place, log_probabilities| {
+            done += 1;
+            self.observer.advance(done, "");
+            // Of masked models those of hidden tokens, wherever they are in the sequence.
+            if !is_masked {
+                by_source.add(place, log_probabilities);
+            }
+        })?;
+        self.observer.end(done, "");
+        if !found.cross_entropy.is_finite() {
+            return refuse(format_args!(
+                "the held-out loss of {name} is {}: its weights have diverged",
+                found.cross_entropy
+            ));
+        }
+        scores.held_out_loss = Some(found.cross_entropy);
+        scores.perplexity = Some(found.cross_entropy.exp());
+        scores.sources = if is_masked { Vec::new() } else { by_source.losses() };
+        scores.held_out = Some(HeldOut {
+            predicted: Some(found.tokens as u64),
+            hidden: held_out::hidden_by(
+                models[0].config().architecture,
+                &self.recipe.models[&members[0].name].train,
+            ),
+            ..self.held_out_in(&settings, text)
+        });
+        Ok(())
+    }
+
+    /// The scores of minimal pairs; returns the answers to each set.
+    fn score_pairs(
+        &self,
+        members: &[&Trained],
+        models: &[&Model],
+        sets: &[PairSet],
+        text: &Prepared,
+        scores: &mut RunScores,
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         for set in sets {
             let (rules, pairs) = (self.recipe.evaluate.rules, set.pairs()?);
             let label = format!("{} on {}", label(members), set.folder.display());
             let (tokenizer, observer) = (&text.tokenizer, self.observer);
             let found = choices::score(
-                &models,
+                models,
                 pairs.benchmark,
                 &pairs.tasks,
                 rules,
@@ -399,7 +435,7 @@ impl Pipeline<'_> {
             scores.pairs.insert(set.name(), found.result.clone());
             outcomes.push(found);
         }
-        Ok((scores, outcomes))
+        Ok(outcomes)
     }
 
     /// How the held-out text is hidden from models that predict hidden tokens, by the settings of

@@ -17,6 +17,7 @@ use super::teachers::needed;
 use crate::error::Result;
 use crate::estimate::training_flops;
 use crate::files;
+use crate::recipe::{ModelSection, Start, own_teacher};
 use crate::training_log::TrainingSummary;
 
 /// The name of the ledger in a run's folder.
@@ -40,9 +41,13 @@ pub(super) struct Exposure {
     /// where a folder that the recipe names is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     flops: Option<f64>,
-    /// These and those of the trainings of these teachers.
+    /// These and those of the trainings of these teachers; not known where a folder of others is
+    /// among them, or what a model begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) flops_with_teachers: Option<f64>,
+    /// The fingerprint of the training that this is about; not known of older ledgers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) training: Option<String>,
 }
 
 impl Exposure {
@@ -102,13 +107,27 @@ impl Pipeline<'_> {
             let summary: TrainingSummary = files::read_json(&folder.join(TrainingSummary::FILE))?;
             seen.insert(name.clone(), summary.tokens as u64);
         }
-        // What a finished run has does not depend on folders that its models came from.
-        let flops = training_flops(&self.recipe, words, &text.folder, &seen).unwrap_or_default();
-        let ledger = ledger(&seen, words, words_per_token, &flops, |name| {
+        let flops = training_flops(&self.recipe, words, &text.folder)?;
+        let mut ledger = ledger(&seen, words, words_per_token, &flops, |name| {
             needed(&self.recipe, std::slice::from_ref(name))
         });
+        for Trained { name, stage, .. } in trained {
+            let Some(exposure) = ledger.get_mut(name) else { continue };
+            exposure.training = Some(stage.fingerprint());
+            let all = exposure.teachers.iter().chain([name]);
+            if all.map(|name| &self.recipe.models[name]).any(|model| self.has_others(model)) {
+                exposure.flops_with_teachers = None;
+            }
+        }
         files::write_json(&self.path(FILE), &ledger)?;
         Ok(ledger)
+    }
+
+    /// Whether a model starts or learns from a folder, of which it is not known what work it took.
+    fn has_others(&self, model: &ModelSection) -> bool {
+        let mut teachers = model.distill.iter().flat_map(|distill| &distill.teachers);
+        matches!(model.start, Start::Folder(_))
+            || teachers.any(|teacher| own_teacher(&self.recipe, teacher).is_none())
     }
 
     /// The ledger as a table.
@@ -144,6 +163,7 @@ fn ledger(
             words_with_teachers: own + theirs.map(|&tokens| words_of(tokens)).sum::<u64>(),
             flops: flops.get(name).copied(),
             flops_with_teachers: all.map(|one| flops.get(one).copied()).sum(),
+            training: None,
             teachers,
         };
         (name.clone(), exposure)
