@@ -104,6 +104,11 @@ impl BatchPlan {
         self.sequences.div_ceil(self.batch_size) as u64
     }
 
+    /// The number of the first epoch after this plan.
+    pub fn next_epoch(&self) -> u64 {
+        self.first_epoch + self.total_steps.div_ceil(self.steps_per_epoch())
+    }
+
     /// Sequences of the first `done` steps.
     pub fn sequences_after(&self, done: u64) -> u64 {
         let (batch, of_epoch) = (self.batch_size as u64, self.sequences as u64);
