@@ -188,9 +188,10 @@ impl BatchPlan {
         if self.offset_per_sequence {
             return Ok(self.sequences_of(&all).len());
         }
-        let every_offset: Vec<usize> = (0..length).collect();
-        let offsets = if self.random_offset { &every_offset } else { &self.chunk_offsets };
-        let chunks = Chunks::at_offsets(tokens, length, offsets)?;
+        let chunks = match self.random_offset {
+            true => Chunks::at_every_offset(tokens, length)?,
+            false => Chunks::at_offsets(tokens, length, &self.chunk_offsets)?,
+        };
         Ok(chunks.iter().map(|chunks| self.sequences_of(chunks).len()).min().unwrap_or(0))
     }
 }
@@ -298,6 +299,24 @@ mod tests {
         let mut plan = BatchPlan::new(&settings, 1, 43).unwrap();
         assert_eq!((plan.total_steps, plan.step(1).unwrap().sequences), (2, vec![3, 4, 5]));
         assert!(BatchPlan::new(&settings, 1, 3).is_err());
+    }
+
+    #[test]
+    fn a_plan_counts_the_sequences_that_every_epoch_of_a_part_has() {
+        let offsets = [
+            TrainSettings { random_offset: true, ..settings() },
+            TrainSettings { chunk_offsets: vec![0, 3], ..settings() },
+        ];
+        for settings in offsets {
+            // Parts of all ends of a text, whose last sequences not every offset leaves room for.
+            for (tokens, part) in [(43, 20..43), (40, 20..40), (44, 3..44), (43, 0..20)] {
+                let parts = vec![part.clone()];
+                let plan = BatchPlan::of_parts(&settings, 1, tokens, parts, Vec::new(), 0).unwrap();
+                let read = |epoch| plan.sequences_of(&plan.chunks(epoch).unwrap()).len();
+                let fewest = (0..30).map(read).min().unwrap();
+                assert_eq!(plan.sequences, fewest, "{part:?} of {tokens}, {settings:?}");
+            }
+        }
     }
 
     #[test]
