@@ -96,7 +96,8 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When a setting is outside its range, something cannot be read or written, a loss is not
-    /// finite, or the device fails; the last checkpoint stays.
+    /// finite, the device fails, or the listener asks to stop while the teachers' weights are
+    /// fitted ([`TrainError::Stopped`]); the last checkpoint stays.
     pub fn execute(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
         fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
     }
@@ -141,10 +142,11 @@ impl<'a> Run<'a> {
             return Err(TrainError::TooManyPositions { sequence_length, model, max_positions });
         }
         data::check(self.training, "training", sequence_length, config.vocab_size)?;
-        match self.validation {
-            Some(validation) => {
-                data::check(validation, "validation", sequence_length, config.vocab_size)
-            }
+        if let Some(validation) = self.validation {
+            data::check(validation, "validation", sequence_length, config.vocab_size)?;
+        }
+        match &self.distill {
+            Some(distill) => signals::check(distill, &self.distill_inputs()),
             None => Ok(()),
         }
     }
@@ -245,13 +247,25 @@ impl<'a> Run<'a> {
         let rule = "there is no held-out text to fit them on";
         settings::require(self.validation.is_some(), "fit_weights", &true, rule)?;
         if let Some(validation) = self.validation {
-            let device = self.model.device();
-            let weights = signals::fit::weights(distill, self.settings, device, validation)?;
+            let (device, should_stop) = (self.model.device(), || listener.should_stop());
+            let weights =
+                signals::fit::weights(distill, self.settings, device, validation, &should_stop)?;
             report(listener, self.folder, Event::TeacherWeights { weights: &weights })?;
             distill.settings.weights = Some(weights);
             distill.settings.fit_weights = false;
         }
         Ok(())
+    }
+
+    /// The student and the texts, for the teachers.
+    fn distill_inputs(&self) -> DistillInputs<'_> {
+        DistillInputs {
+            device: self.model.device(),
+            vocab_size: self.model.config().vocab_size,
+            settings: self.settings,
+            training: self.training,
+            validation: self.validation,
+        }
     }
 
     /// Opens the source of teacher outputs, and reports its cache if there is one.
@@ -260,14 +274,7 @@ impl<'a> Run<'a> {
         listener: &mut dyn Listener,
     ) -> Result<Option<DistillState>, TrainError> {
         let Some(distill) = &self.distill else { return Ok(None) };
-        let inputs = DistillInputs {
-            device: self.model.device(),
-            vocab_size: self.model.config().vocab_size,
-            settings: self.settings,
-            training: self.training,
-            validation: self.validation,
-        };
-        let signals = signals::open(distill, &inputs)?;
+        let signals = signals::open(distill, &self.distill_inputs())?;
         if let Some(store) = signals.cache(TextKind::Training) {
             let manifest = store.manifest();
             let (sequences, bytes) = (manifest.blocks, manifest.total_bytes());
