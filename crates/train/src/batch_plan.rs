@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use base::rng::Rng;
+use base::rounding;
 use corpus::chunks::{Chunks, epoch_order};
 use model::Batch;
 
@@ -94,7 +95,7 @@ impl BatchPlan {
             let tokens = plan.parts.iter().map(Range::len).max().unwrap_or(0);
             return Err(TrainError::TooShort { which, tokens, sequence_length });
         }
-        let by_epochs = (settings.epochs * plan.steps_per_epoch() as f64).ceil() as u64;
+        let by_epochs = rounding::ceiling(settings.epochs * plan.steps_per_epoch() as f64);
         plan.total_steps = if settings.max_steps > 0 { settings.max_steps } else { by_epochs };
         Ok(plan)
     }
@@ -317,6 +318,15 @@ mod tests {
                 assert_eq!(plan.sequences, fewest, "{part:?} of {tokens}, {settings:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_part_of_an_epoch_is_rounded_up_once() {
+        let steps = |epochs| {
+            let settings = TrainSettings { epochs, batch_size: 1, ..settings() };
+            BatchPlan::new(&settings, 1, 400).unwrap().total_steps
+        };
+        assert_eq!([1.1, 0.55, 2.2, 1.111, 3.0].map(steps), [110, 55, 220, 112, 300]);
     }
 
     #[test]
