@@ -163,63 +163,17 @@ impl<'a> Run<'a> {
         self.fit_weights(listener)?;
         let distill = self.open_teachers(listener)?;
         let hidden_tokens = self.hidden_tokens.clone().filter(|_| self.is_masked());
-        let masking = hidden_tokens
-            .clone()
-            .map(|tokens| Masking::of_heldout(self.settings, tokens, self.model.config()));
+        let heldout = self.heldout(hidden_tokens.clone())?;
         let trainer = Trainer::new(self.model, &phases.of(0).settings, self.seed, distill);
         let total_steps = phases.total_steps();
         let mut state = TrainingState::new(trainer, phases);
-        let checkpoints = self.folder.join("checkpoints");
-        fs::create_dir_all(&checkpoints)
-            .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
-        let mut skipped = Vec::new();
-        let restored = checkpoint::restore(&checkpoints, &mut state, &fingerprint, |path, why| {
-            skipped.push((path.to_owned(), why.to_owned()));
-        })?;
-        for (path, problem) in &skipped {
-            report(listener, self.folder, Event::CheckpointSkipped { path, problem })?;
-        }
-        let heldout = match self.validation {
-            None => None,
-            Some(source) => {
-                let (chunks, sequences) = heldout_sequences(self.settings, source.len())?;
-                Some(Heldout {
-                    source,
-                    chunks,
-                    sequences,
-                    batch_size: self.settings.batch_size,
-                    masking,
-                    should_stop: None,
-                })
-            }
-        };
-        // Beside damaged ones, an older one may be the only one that is left.
-        if skipped.is_empty() {
-            checkpoint::remove_old(&checkpoints)?;
-        }
+        let restored = restore(self.folder, &mut state, &fingerprint, listener)?;
         let saved_step = restored.as_ref().map(|progress| progress.step);
-        let products = state.trainer.model.device().products();
-        let all_before = restored.as_ref().map_or("", |progress| &progress.products);
-        let before = all_before.rsplit(THEN).next().unwrap_or_default();
-        let has_changed = !before.is_empty() && before != products;
-        if has_changed {
-            let event = Event::OtherProducts { before, now: &products };
-            report(listener, self.folder, event)?;
-        }
-        let products = match has_changed {
-            true => format!("{all_before}{THEN}{products}"),
-            false if before.is_empty() => products,
-            false => all_before.to_owned(),
-        };
-        let progress = Progress {
-            products,
-            ..restored.unwrap_or(Progress {
-                step: 0,
-                best: None,
-                fingerprint,
-                products: String::new(),
-            })
-        };
+        let begin = || Progress { step: 0, best: None, fingerprint, products: String::new() };
+        let restored = restored.unwrap_or_else(begin);
+        let now = state.trainer.model.device().products();
+        let products = all_products(self.folder, &restored.products, now, listener)?;
+        let progress = Progress { products, ..restored };
         let of_step = progress.step.saturating_sub(1);
         let batch_limit = batch_limit(&state.phases.of(of_step).settings);
         Ok(RunState {
@@ -237,6 +191,19 @@ impl<'a> Run<'a> {
             saved_at: Instant::now(),
             batch_limit,
         })
+    }
+
+    /// The held-out sequences, if there are any.
+    fn heldout(
+        &self,
+        hidden_tokens: Option<HiddenTokens>,
+    ) -> Result<Option<Heldout<'a>>, TrainError> {
+        let Some(source) = self.validation else { return Ok(None) };
+        let (chunks, sequences) = heldout_sequences(self.settings, source.len())?;
+        let config = self.model.config();
+        let masking = hidden_tokens.map(|of| Masking::of_heldout(self.settings, of, config));
+        let batch_size = self.settings.batch_size;
+        Ok(Some(Heldout { source, chunks, sequences, batch_size, masking, should_stop: None }))
     }
 
     /// Finds the teachers' weights on the held-out text, where the settings ask for it.
@@ -309,6 +276,50 @@ impl<'a> Run<'a> {
         }
         identity::fingerprint(identity)
     }
+}
+
+/// Goes back to the last checkpoint of a folder that is whole, if there is one, and reports those
+/// that are not.
+fn restore(
+    folder: &Path,
+    state: &mut TrainingState,
+    fingerprint: &str,
+    listener: &mut dyn Listener,
+) -> Result<Option<Progress>, TrainError> {
+    let checkpoints = folder.join("checkpoints");
+    fs::create_dir_all(&checkpoints)
+        .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
+    let mut skipped = Vec::new();
+    let restored = checkpoint::restore(&checkpoints, state, fingerprint, |path, why| {
+        skipped.push((path.to_owned(), why.to_owned()));
+    })?;
+    for (path, problem) in &skipped {
+        report(listener, folder, Event::CheckpointSkipped { path, problem })?;
+    }
+    // Beside damaged ones, an older one may be the only one that is left.
+    if skipped.is_empty() {
+        checkpoint::remove_old(&checkpoints)?;
+    }
+    Ok(restored)
+}
+
+/// What computed the products of a run up to its checkpoint and computes them now, one after the
+/// other where that changed, which is reported. `before` is empty where there is no checkpoint.
+fn all_products(
+    folder: &Path,
+    before: &str,
+    now: String,
+    listener: &mut dyn Listener,
+) -> Result<String, TrainError> {
+    let last = before.rsplit(THEN).next().unwrap_or_default();
+    if last.is_empty() {
+        return Ok(now);
+    }
+    if last == now {
+        return Ok(before.to_owned());
+    }
+    report(listener, folder, Event::OtherProducts { before: last, now: &now })?;
+    Ok(format!("{before}{THEN}{now}"))
 }
 
 fn report(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {
