@@ -7,6 +7,7 @@
 //! - [`input_file`]: files from outside, none left out in silence, pointers recognised;
 //! - [`mutation`]: mutated inputs for the tests of parsers;
 //! - [`pipe`]: pipes, which are not waited for after a stop;
+//! - [`rounding`]: products of fractions and counts as whole numbers;
 //! - [`stop`]: the one error of work that was asked to stop.
 //!
 //! ```
@@ -26,6 +27,7 @@ pub mod input_file;
 pub mod mutation;
 pub mod pipe;
 pub mod rng;
+pub mod rounding;
 pub mod stop;
 
 pub use atomic_file::AtomicFile;

@@ -50,6 +50,12 @@ impl Chunks {
         Self::checked(token_count, 2 * sequence_length, Self { sequence_length, offset, count })
     }
 
+    /// The sequences of [`random_offset`](Self::random_offset) for every offset that it may draw.
+    pub fn at_every_offset(token_count: usize, sequence_length: usize) -> Result<Vec<Self>> {
+        let drawn = Self::random_offset(token_count, sequence_length, 0, 0)?;
+        Ok((0..sequence_length).map(|offset| Self { offset, ..drawn }).collect())
+    }
+
     /// The same number of sequences from each of a few offsets: as many as the largest leaves room
     /// for. No offset at all means 0 alone.
     pub fn at_offsets(
@@ -146,6 +152,8 @@ mod tests {
             assert_eq!(chunks.count(), 6);
             assert!(chunks.range(5).end <= tokens && chunks.offset() < 128);
         }
+        let every = Chunks::at_every_offset(tokens, 128).unwrap();
+        assert!(every.len() == 128 && epochs.iter().all(|of| *of == every[of.offset()]));
         let mut offsets: Vec<usize> = epochs.iter().map(Chunks::offset).collect();
         assert_eq!(epochs[3], Chunks::random_offset(tokens, 128, 42, 3).unwrap());
         assert_ne!(epochs[3], Chunks::random_offset(tokens, 128, 43, 3).unwrap());

@@ -240,9 +240,7 @@ impl DropoutMask {
             1.0 / (1.0 - self.probability)
         }
     }
-}
 
-impl DropoutMask {
     /// `1 + probability * u` with `u` uniform in `[-1, 1)`: a factor of a router's jitter. `row`
     /// counts from the micro-batch's first token.
     #[inline(always)]

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use base::rng::Rng;
+use base::rounding;
 use corpus::chunks::{Chunks, epoch_order};
 use model::Batch;
 
@@ -94,7 +95,7 @@ impl BatchPlan {
             let tokens = plan.parts.iter().map(Range::len).max().unwrap_or(0);
             return Err(TrainError::TooShort { which, tokens, sequence_length });
         }
-        let by_epochs = (settings.epochs * plan.steps_per_epoch() as f64).ceil() as u64;
+        let by_epochs = rounding::ceiling(settings.epochs * plan.steps_per_epoch() as f64);
         plan.total_steps = if settings.max_steps > 0 { settings.max_steps } else { by_epochs };
         Ok(plan)
     }
@@ -102,6 +103,11 @@ impl BatchPlan {
     /// Steps of one epoch; the last may have fewer sequences.
     pub fn steps_per_epoch(&self) -> u64 {
         self.sequences.div_ceil(self.batch_size) as u64
+    }
+
+    /// The number of the first epoch after this plan.
+    pub fn next_epoch(&self) -> u64 {
+        self.first_epoch + self.total_steps.div_ceil(self.steps_per_epoch())
     }
 
     /// Sequences of the first `done` steps.
@@ -183,9 +189,10 @@ impl BatchPlan {
         if self.offset_per_sequence {
             return Ok(self.sequences_of(&all).len());
         }
-        let every_offset: Vec<usize> = (0..length).collect();
-        let offsets = if self.random_offset { &every_offset } else { &self.chunk_offsets };
-        let chunks = Chunks::at_offsets(tokens, length, offsets)?;
+        let chunks = match self.random_offset {
+            true => Chunks::at_every_offset(tokens, length)?,
+            false => Chunks::at_offsets(tokens, length, &self.chunk_offsets)?,
+        };
         Ok(chunks.iter().map(|chunks| self.sequences_of(chunks).len()).min().unwrap_or(0))
     }
 }
@@ -293,6 +300,33 @@ mod tests {
         let mut plan = BatchPlan::new(&settings, 1, 43).unwrap();
         assert_eq!((plan.total_steps, plan.step(1).unwrap().sequences), (2, vec![3, 4, 5]));
         assert!(BatchPlan::new(&settings, 1, 3).is_err());
+    }
+
+    #[test]
+    fn a_plan_counts_the_sequences_that_every_epoch_of_a_part_has() {
+        let offsets = [
+            TrainSettings { random_offset: true, ..settings() },
+            TrainSettings { chunk_offsets: vec![0, 3], ..settings() },
+        ];
+        for settings in offsets {
+            // Parts of all ends of a text, whose last sequences not every offset leaves room for.
+            for (tokens, part) in [(43, 20..43), (40, 20..40), (44, 3..44), (43, 0..20)] {
+                let parts = vec![part.clone()];
+                let plan = BatchPlan::of_parts(&settings, 1, tokens, parts, Vec::new(), 0).unwrap();
+                let read = |epoch| plan.sequences_of(&plan.chunks(epoch).unwrap()).len();
+                let fewest = (0..30).map(read).min().unwrap();
+                assert_eq!(plan.sequences, fewest, "{part:?} of {tokens}, {settings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_epoch_is_rounded_up_once() {
+        let steps = |epochs| {
+            let settings = TrainSettings { epochs, batch_size: 1, ..settings() };
+            BatchPlan::new(&settings, 1, 400).unwrap().total_steps
+        };
+        assert_eq!([1.1, 0.55, 2.2, 1.111, 3.0].map(steps), [110, 55, 220, 112, 300]);
     }
 
     #[test]

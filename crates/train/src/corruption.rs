@@ -93,9 +93,7 @@ impl Corruption {
         // What teachers computed of the text is not what they would compute of this.
         micro_batch.origin = None;
     }
-}
 
-impl Corruption {
     /// What becomes of the tokens of a sequence, which has two numbers for each, behind its own.
     fn readings(&self, length: usize, rng: &Rng) -> Vec<Reading> {
         let draw = |place: usize| f64::from(rng.uniform(1 + 2 * place as u64));

@@ -1,9 +1,11 @@
 //! The identity of a run: everything that its result follows from, as JSON under stable keys.
 //!
-//! Settings have their keys of a recipe. Left out are settings that do not change the result
-//! (`checkpoint_steps`, `checkpoint_minutes`, `micro_batch_size`, where a cache is, what the signal
-//! does not use), and keys that were added later while they are at their defaults. Renaming a field
-//! in the program changes no identity.
+//! Settings have their keys of a recipe. Left out are the settings that never change a result
+//! (`checkpoint_steps`, `checkpoint_minutes`, `micro_batch_size`, where a cache is), what the
+//! signal does not use, `epochs` beside phases, and keys that were added later while they are at
+//! their defaults. A key that other settings make idle stays otherwise: `epochs` beside
+//! `max_steps`, `warmup_ratio` beside `warmup_steps`, keys of a schedule that is not in use.
+//! Renaming a field in the program changes no identity.
 
 use base::hash;
 use model::ModelConfig;

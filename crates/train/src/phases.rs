@@ -90,7 +90,9 @@ impl Phases {
         for (index, (part, settings)) in parts.iter().zip(settings.resolved_phases()).enumerate() {
             let previous = phases.last();
             let first_epoch = previous.map_or(0.0, |phase| phase.epoch(phase.end()));
-            let plan = plan(&settings, seed, text, first_epoch.ceil() as u64)
+            // No two phases share the number of an epoch, nor the order that follows from it.
+            let epoch_number = previous.map_or(0, |phase| phase.plan.next_epoch());
+            let plan = plan(&settings, seed, text, epoch_number)
                 .map_err(|error| in_phase(index, part, error))?;
             let resets = part.resets_optimizer();
             phases.push(Phase {
@@ -345,6 +347,24 @@ mod tests {
         assert_eq!(cut.epoch_ends().collect::<Vec<u64>>(), [3, 4, 9, 14]);
         let ends: Vec<u64> = (0..=14).filter(|&done| cut.is_epoch_end(done)).collect();
         assert_eq!(ends, [3, 4, 9, 14]);
+    }
+
+    #[test]
+    fn a_phase_begins_with_a_new_order_wherever_the_one_before_ends() {
+        for part in ["0.4", "0.5", "0.2", "1.0", "1.5"] {
+            let part = format!(r#"{{"epochs": {part}}}"#);
+            let mut found = phases(&format!("[{part}, {part}, {part}, {part}]"));
+            let mut orders: Vec<Vec<u32>> = Vec::new();
+            for phase in &mut found.0 {
+                // The whole order, of which a short phase reads the beginning.
+                let steps = 0..phase.plan.steps_per_epoch();
+                let step = |done| phase.plan.step(done).unwrap().sequences;
+                orders.push(steps.flat_map(step).collect());
+            }
+            orders.sort_unstable();
+            orders.dedup();
+            assert_eq!(orders.len(), 4, "{part}");
+        }
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When a setting is outside its range, something cannot be read or written, a loss is not
-    /// finite, or the device fails; the last checkpoint stays.
+    /// finite, the device fails, or the listener asks to stop while the teachers' weights are
+    /// fitted ([`TrainError::Stopped`]); the last checkpoint stays.
     pub fn execute(self, listener: &mut dyn Listener) -> Result<Outcome, TrainError> {
         fault::catch(|| self.train(listener)).unwrap_or_else(|fault| Err(TrainError::Device(fault)))
     }
@@ -141,10 +142,11 @@ impl<'a> Run<'a> {
             return Err(TrainError::TooManyPositions { sequence_length, model, max_positions });
         }
         data::check(self.training, "training", sequence_length, config.vocab_size)?;
-        match self.validation {
-            Some(validation) => {
-                data::check(validation, "validation", sequence_length, config.vocab_size)
-            }
+        if let Some(validation) = self.validation {
+            data::check(validation, "validation", sequence_length, config.vocab_size)?;
+        }
+        match &self.distill {
+            Some(distill) => signals::check(distill, &self.distill_inputs()),
             None => Ok(()),
         }
     }
@@ -161,63 +163,17 @@ impl<'a> Run<'a> {
         self.fit_weights(listener)?;
         let distill = self.open_teachers(listener)?;
         let hidden_tokens = self.hidden_tokens.clone().filter(|_| self.is_masked());
-        let masking = hidden_tokens
-            .clone()
-            .map(|tokens| Masking::of_heldout(self.settings, tokens, self.model.config()));
+        let heldout = self.heldout(hidden_tokens.clone())?;
         let trainer = Trainer::new(self.model, &phases.of(0).settings, self.seed, distill);
         let total_steps = phases.total_steps();
         let mut state = TrainingState::new(trainer, phases);
-        let checkpoints = self.folder.join("checkpoints");
-        fs::create_dir_all(&checkpoints)
-            .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
-        let mut skipped = Vec::new();
-        let restored = checkpoint::restore(&checkpoints, &mut state, &fingerprint, |path, why| {
-            skipped.push((path.to_owned(), why.to_owned()));
-        })?;
-        for (path, problem) in &skipped {
-            report(listener, self.folder, Event::CheckpointSkipped { path, problem })?;
-        }
-        let heldout = match self.validation {
-            None => None,
-            Some(source) => {
-                let (chunks, sequences) = heldout_sequences(self.settings, source.len())?;
-                Some(Heldout {
-                    source,
-                    chunks,
-                    sequences,
-                    batch_size: self.settings.batch_size,
-                    masking,
-                    should_stop: None,
-                })
-            }
-        };
-        // Beside damaged ones, an older one may be the only one that is left.
-        if skipped.is_empty() {
-            checkpoint::remove_old(&checkpoints)?;
-        }
+        let restored = restore(self.folder, &mut state, &fingerprint, listener)?;
         let saved_step = restored.as_ref().map(|progress| progress.step);
-        let products = state.trainer.model.device().products();
-        let all_before = restored.as_ref().map_or("", |progress| &progress.products);
-        let before = all_before.rsplit(THEN).next().unwrap_or_default();
-        let has_changed = !before.is_empty() && before != products;
-        if has_changed {
-            let event = Event::OtherProducts { before, now: &products };
-            report(listener, self.folder, event)?;
-        }
-        let products = match has_changed {
-            true => format!("{all_before}{THEN}{products}"),
-            false if before.is_empty() => products,
-            false => all_before.to_owned(),
-        };
-        let progress = Progress {
-            products,
-            ..restored.unwrap_or(Progress {
-                step: 0,
-                best: None,
-                fingerprint,
-                products: String::new(),
-            })
-        };
+        let begin = || Progress { step: 0, best: None, fingerprint, products: String::new() };
+        let restored = restored.unwrap_or_else(begin);
+        let now = state.trainer.model.device().products();
+        let products = all_products(self.folder, &restored.products, now, listener)?;
+        let progress = Progress { products, ..restored };
         let of_step = progress.step.saturating_sub(1);
         let batch_limit = batch_limit(&state.phases.of(of_step).settings);
         Ok(RunState {
@@ -237,6 +193,19 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// The held-out sequences, if there are any.
+    fn heldout(
+        &self,
+        hidden_tokens: Option<HiddenTokens>,
+    ) -> Result<Option<Heldout<'a>>, TrainError> {
+        let Some(source) = self.validation else { return Ok(None) };
+        let (chunks, sequences) = heldout_sequences(self.settings, source.len())?;
+        let config = self.model.config();
+        let masking = hidden_tokens.map(|of| Masking::of_heldout(self.settings, of, config));
+        let batch_size = self.settings.batch_size;
+        Ok(Some(Heldout { source, chunks, sequences, batch_size, masking, should_stop: None }))
+    }
+
     /// Finds the teachers' weights on the held-out text, where the settings ask for it.
     fn fit_weights(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let Some(distill) = self.distill.as_mut().filter(|of| of.settings.fit_weights) else {
@@ -245,13 +214,25 @@ impl<'a> Run<'a> {
         let rule = "there is no held-out text to fit them on";
         settings::require(self.validation.is_some(), "fit_weights", &true, rule)?;
         if let Some(validation) = self.validation {
-            let device = self.model.device();
-            let weights = signals::fit::weights(distill, self.settings, device, validation)?;
+            let (device, should_stop) = (self.model.device(), || listener.should_stop());
+            let weights =
+                signals::fit::weights(distill, self.settings, device, validation, &should_stop)?;
             report(listener, self.folder, Event::TeacherWeights { weights: &weights })?;
             distill.settings.weights = Some(weights);
             distill.settings.fit_weights = false;
         }
         Ok(())
+    }
+
+    /// The student and the texts, for the teachers.
+    fn distill_inputs(&self) -> DistillInputs<'_> {
+        DistillInputs {
+            device: self.model.device(),
+            vocab_size: self.model.config().vocab_size,
+            settings: self.settings,
+            training: self.training,
+            validation: self.validation,
+        }
     }
 
     /// Opens the source of teacher outputs, and reports its cache if there is one.
@@ -260,14 +241,7 @@ impl<'a> Run<'a> {
         listener: &mut dyn Listener,
     ) -> Result<Option<DistillState>, TrainError> {
         let Some(distill) = &self.distill else { return Ok(None) };
-        let inputs = DistillInputs {
-            device: self.model.device(),
-            vocab_size: self.model.config().vocab_size,
-            settings: self.settings,
-            training: self.training,
-            validation: self.validation,
-        };
-        let signals = signals::open(distill, &inputs)?;
+        let signals = signals::open(distill, &self.distill_inputs())?;
         if let Some(store) = signals.cache(TextKind::Training) {
             let manifest = store.manifest();
             let (sequences, bytes) = (manifest.blocks, manifest.total_bytes());
@@ -302,6 +276,50 @@ impl<'a> Run<'a> {
         }
         identity::fingerprint(identity)
     }
+}
+
+/// Goes back to the last checkpoint of a folder that is whole, if there is one, and reports those
+/// that are not.
+fn restore(
+    folder: &Path,
+    state: &mut TrainingState,
+    fingerprint: &str,
+    listener: &mut dyn Listener,
+) -> Result<Option<Progress>, TrainError> {
+    let checkpoints = folder.join("checkpoints");
+    fs::create_dir_all(&checkpoints)
+        .map_err(|cause| TrainError::Io { path: checkpoints.clone(), cause })?;
+    let mut skipped = Vec::new();
+    let restored = checkpoint::restore(&checkpoints, state, fingerprint, |path, why| {
+        skipped.push((path.to_owned(), why.to_owned()));
+    })?;
+    for (path, problem) in &skipped {
+        report(listener, folder, Event::CheckpointSkipped { path, problem })?;
+    }
+    // Beside damaged ones, an older one may be the only one that is left.
+    if skipped.is_empty() {
+        checkpoint::remove_old(&checkpoints)?;
+    }
+    Ok(restored)
+}
+
+/// What computed the products of a run up to its checkpoint and computes them now, one after the
+/// other where that changed, which is reported. `before` is empty where there is no checkpoint.
+fn all_products(
+    folder: &Path,
+    before: &str,
+    now: String,
+    listener: &mut dyn Listener,
+) -> Result<String, TrainError> {
+    let last = before.rsplit(THEN).next().unwrap_or_default();
+    if last.is_empty() {
+        return Ok(now);
+    }
+    if last == now {
+        return Ok(before.to_owned());
+    }
+    report(listener, folder, Event::OtherProducts { before: last, now: &now })?;
+    Ok(format!("{before}{THEN}{now}"))
 }
 
 fn report(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Result<(), TrainError> {

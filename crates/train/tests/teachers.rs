@@ -101,17 +101,10 @@ impl Workspace {
         }
     }
 
-    /// Trains a student in a folder of its own, stopping after `stop` steps of this process if that
-    /// is not 0.
-    fn try_run(
-        &self,
-        name: &str,
-        distill: &DistillSettings,
-        stop: u64,
-    ) -> Result<Trained, TrainError> {
-        let folder = self.path(name);
-        let run = Run {
-            folder: &folder,
+    /// The training of a student in a folder of its own.
+    fn training<'a>(&'a self, folder: &'a Path, distill: &DistillSettings) -> Run<'a> {
+        Run {
+            folder,
             settings: &self.settings,
             seed: 9,
             model: Model::new(config(self.student, 8), &self.device, 5).unwrap(),
@@ -121,9 +114,20 @@ impl Workspace {
             mask_token: None,
             hidden_tokens: None,
             inputs_fingerprint: String::new(),
-        };
+        }
+    }
+
+    /// Trains a student in a folder of its own, stopping after `stop` steps of this process if that
+    /// is not 0.
+    fn try_run(
+        &self,
+        name: &str,
+        distill: &DistillSettings,
+        stop: u64,
+    ) -> Result<Trained, TrainError> {
+        let folder = self.path(name);
         let mut recorded = Recorded { stop, ..Recorded::default() };
-        let outcome = run.execute(&mut recorded)?;
+        let outcome = self.training(&folder, distill).execute(&mut recorded)?;
         let weights = fs::read(folder.join("final/model.safetensors")).unwrap_or_default();
         Ok(Trained { outcome, recorded, weights })
     }
@@ -479,6 +483,48 @@ fn what_cannot_work_is_refused_with_the_reason() {
         workspace.settings.chunk_offsets = offsets;
         assert!(workspace.refusal("x", &distill(SignalKind::Online)).contains("offsets must rise"));
     }
+}
+
+/// Of whom the weights are to be fitted.
+fn fitted(ensemble: Ensemble) -> DistillSettings {
+    DistillSettings { fit_weights: true, ensemble, ..distill(SignalKind::Online) }
+}
+
+#[test]
+fn what_cannot_be_fitted_is_refused_before_a_teacher_is_asked() {
+    let workspace = Workspace::new();
+    // No teacher can be loaded from here on.
+    for name in ["first", "second"] {
+        fs::remove_file(workspace.path(name).join("model.safetensors")).unwrap();
+    }
+    let refusal = workspace.refusal("ensemble", &fitted(Ensemble::MeanLogits));
+    assert!(refusal.contains("`fit_weights` is true; it fits the shares"), "{refusal}");
+    let small = ModelConfig { vocab_size: 40, ..config(Architecture::GPT2, 16) };
+    let model = Model::new(small, &workspace.device, 1).unwrap();
+    hugging_face::save(&model, &workspace.path("first")).unwrap();
+    let refusal = workspace.refusal("vocabulary", &fitted(Ensemble::MeanProbs));
+    let reason = "teacher first has a vocabulary of 40, the student one of 61";
+    assert!(refusal.contains(reason), "{refusal}");
+}
+
+#[test]
+fn fitting_ends_where_it_is_asked_to_stop() {
+    struct Stopping;
+    impl Listener for Stopping {
+        fn on_event(&mut self, event: Event<'_>) -> std::io::Result<()> {
+            panic!("{event:?} after a stop")
+        }
+
+        fn should_stop(&self) -> bool {
+            true
+        }
+    }
+    let workspace = Workspace::new();
+    let (folder, settings) = (workspace.path("stopped"), fitted(Ensemble::MeanProbs));
+    let found = workspace.training(&folder, &settings).execute(&mut Stopping);
+    assert!(matches!(found, Err(TrainError::Stopped(_))), "{found:?}");
+    let finished = workspace.run("stopped", &settings);
+    assert_same(&finished, &workspace.run("whole", &settings));
 }
 
 #[test]

@@ -37,6 +37,14 @@ impl Tape<'_> {
         }
     }
 
+    /// The same for rows that stand for a sequence each: `[sequences, channels]`.
+    pub fn dropout_of_sequences(&mut self, input: Var, probability: f32) -> Var {
+        match self.next_dropout_of_sequences(probability) {
+            None => input,
+            Some(mask) => dropped(self, input, None, mask),
+        }
+    }
+
     /// The same for rows that stand for no token, such as those of a table that every token reads:
     /// each micro-batch of a step has the same mask.
     pub fn dropout_of_table(&mut self, input: Var, probability: f32) -> Var {
@@ -61,14 +69,6 @@ impl Tape<'_> {
         let (update, residual) = (update.id, residual.id);
         self.record(sum, |output| AddNode { update, shape, residual, mask, output: output.id })
     }
-
-    /// The same for rows that stand for a sequence each: `[sequences, channels]`.
-    pub fn dropout_of_sequences(&mut self, input: Var, probability: f32) -> Var {
-        match self.next_dropout_of_sequences(probability) {
-            None => input,
-            Some(mask) => dropped(self, input, None, mask),
-        }
-    }
 }
 
 struct AddNode {
@@ -85,14 +85,15 @@ impl Node for AddNode {
         let Some(d_output) = pass.take(self.output) else { return };
         let device = pass.device();
         pass.accumulate(self.update, self.shape, |d_update, accumulate| {
-            let before = accumulate.then(|| d_update.clone());
-            let (dy, dx) = (d_output.view(), d_update.view_mut());
-            match (self.mask, &before) {
-                (Some(mask), before) => {
-                    device.dropout(dy, before.as_ref().map(|before| before.view()), mask, dx);
+            let dy = d_output.view();
+            match self.mask {
+                Some(mask) => {
+                    let before = accumulate.then(|| d_update.clone());
+                    let before = before.as_ref().map(|before| before.view());
+                    device.dropout(dy, before, mask, d_update.view_mut());
                 }
-                (None, Some(_)) => device.add(dy, dx),
-                (None, None) => device.copy(dy, dx),
+                None if accumulate => device.add(dy, d_update.view_mut()),
+                None => device.copy(dy, d_update.view_mut()),
             }
         });
         pass.give(self.residual, d_output);

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use base::rounding;
 use engine::ops::experts::{Expert, ExpertActivation};
 use engine::{Segment, Tape, Var};
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,9 @@ impl Capacity {
     pub fn of(self, tokens: usize, num_experts: usize) -> usize {
         match self {
             // Saturates where the factor is larger than any sequence.
-            Self::Factor(factor) => (factor * tokens as f64 / num_experts as f64).ceil() as usize,
+            Self::Factor(factor) => {
+                rounding::ceiling(factor * tokens as f64 / num_experts as f64) as usize
+            }
             Self::Tokens(count) => count,
             Self::None => usize::MAX,
         }

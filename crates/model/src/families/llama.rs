@@ -10,6 +10,7 @@ use engine::{Layout, Role, Segment, Tape, Var};
 use serde_json::{Value, json};
 
 use super::experts::FeedForward;
+use super::segments::rms_norm;
 use super::{Architecture, Family, ModelConfig};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only};
@@ -225,7 +226,7 @@ impl LlamaDecoder {
         let blocks = (0..config.num_layers)
             .map(|index| Block::new(config, &heads, has_head_norm, index, layout))
             .collect();
-        let norm = rms_norm(layout, "model.norm.weight".into(), config);
+        let norm = rms_norm(layout, "model.norm", config);
         let output = match config.tie_word_embeddings {
             true => tokens,
             false => {
@@ -277,8 +278,8 @@ impl Block {
             attention_output: linear(out),
             head_norm: has_head_norm.then(|| head_norm(layout, &prefix, config)),
             feed_forward,
-            input_norm: rms_norm(layout, format!("{prefix}.input_layernorm.weight"), config),
-            mlp_norm: rms_norm(layout, format!("{prefix}.post_attention_layernorm.weight"), config),
+            input_norm: rms_norm(layout, &format!("{prefix}.input_layernorm"), config),
+            mlp_norm: rms_norm(layout, &format!("{prefix}.post_attention_layernorm"), config),
         }
     }
 }
@@ -290,11 +291,6 @@ fn head_norm(layout: &mut Layout, prefix: &str, config: &ModelConfig) -> HeadNor
         layout.add(name, 1, config.head_dim, Role::NormGain)
     });
     HeadNorm { gains: Segment::stack(&gains), epsilon: config.norm_epsilon }
-}
-
-fn rms_norm(layout: &mut Layout, name: String, config: &ModelConfig) -> Norm {
-    let gain = layout.add(name, 1, config.hidden_size, Role::NormGain);
-    Norm { gain, bias: None, epsilon: config.norm_epsilon }
 }
 
 impl Backbone for LlamaDecoder {

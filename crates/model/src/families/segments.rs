@@ -37,6 +37,12 @@ pub(super) fn layer_norm(layout: &mut Layout, name: &str, config: &ModelConfig) 
     Norm { gain, bias: Some(bias), epsilon: config.norm_epsilon }
 }
 
+/// A norm of the hidden channels by their root mean square, which has no bias.
+pub(super) fn rms_norm(layout: &mut Layout, name: &str, config: &ModelConfig) -> Norm {
+    let gain = layout.add(format!("{name}.weight"), 1, config.hidden_size, Role::NormGain);
+    Norm { gain, bias: None, epsilon: config.norm_epsilon }
+}
+
 /// Heads with keys and values of their own, without rotary positions.
 pub(super) fn plain_heads(config: &ModelConfig, causal: bool) -> Heads {
     Heads {

@@ -16,7 +16,8 @@ pub(super) struct ExamplePlan {
 
 impl ExamplePlan {
     /// As transformers counts: an epoch's last batch holds what is left, and part of an epoch is
-    /// whole steps, rounded up.
+    /// whole steps, rounded up. Its rounding is part of that: 1.1 epochs of 100 steps are a little
+    /// more than 110 in `f64`, and so 111 steps.
     pub(super) fn new(settings: &FinetuneSettings, count: usize) -> Self {
         let (seed, batch_size) = (settings.seed, settings.batch_size);
         let mut plan = Self { seed, count, batch_size, total_steps: 0, order: None };
@@ -103,6 +104,7 @@ mod tests {
         assert_eq!(plan(64, 64, 0.5, 0).total_steps, 1);
         assert_eq!(plan(130, 64, 1.5, 0).total_steps, 5);
         assert_eq!(plan(130, 64, 1.5, 7).total_steps, 7);
+        assert_eq!(plan(100, 1, 1.1, 0).total_steps, 111);
         assert_eq!(plan(3, 64, 4.0, 0).steps_per_epoch(), 1);
     }
 

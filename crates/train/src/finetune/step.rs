@@ -1,4 +1,4 @@
-//! One step of fine-tuning: batch -> forward -> loss -> backward -> clip -> AdamW.
+//! One step of fine-tuning: batch -> forward -> loss -> backward -> clip -> optimizer.
 
 use base::rng::Rng;
 use engine::{Attempt, BatchLimit, DropoutStream, OutOfMemory, Parameters, Tape};

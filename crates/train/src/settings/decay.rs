@@ -61,15 +61,18 @@ impl TrainSettings {
 
 /// Refuses a decay that would never be, and a memory that is none or contradicts other settings.
 pub(super) fn check(settings: &TrainSettings) -> Result<(), SettingError> {
-    use ScheduleKind::{Constant, ConstantWithWarmup};
-    let falls = !matches!(settings.schedule, Constant | ConstantWithWarmup);
+    let falls = match settings.schedule {
+        ScheduleKind::Constant | ScheduleKind::ConstantWithWarmup => false,
+        ScheduleKind::WarmupStableDecay => settings.cooldown_share > 0.0,
+        ScheduleKind::Cosine | ScheduleKind::Linear | ScheduleKind::Cyclic => true,
+    };
     let is_opposite = settings.weight_decay_schedule == DecaySchedule::Opposite;
     let of_groups = settings.groups.iter().filter_map(|group| group.weight_decay);
     let has_decay = settings.weight_decay > 0.0
         || settings.weight_decay_epochs.is_some()
         || of_groups.fold(0.0, f64::max) > 0.0;
-    let rule = "with a constant learning rate nothing would decay; set it to \"constant\", or take \
-                another schedule";
+    let rule = "with a learning rate that never falls nothing would decay; set it to \
+                \"constant\", or take another schedule or a cooldown";
     let never = is_opposite && has_decay && !falls;
     require(!never, "weight_decay_schedule", &"\"opposite\"", rule)?;
     let Some(epochs) = settings.weight_decay_epochs else { return Ok(()) };
@@ -143,8 +146,11 @@ mod tests {
         assert!(settings::check(&phase(r#""weight_decay_schedule": "constant""#)).is_ok());
         let found = message(phase(r#""weight_decay": 1"#));
         assert!(found.contains("`phases[1].weight_decay_schedule` is \"opposite\""), "{found}");
-        let stable = ScheduleKind::WarmupStableDecay;
-        assert!(settings::check(&TrainSettings { schedule: stable, ..opposite }).is_ok());
+        let schedule = ScheduleKind::WarmupStableDecay;
+        let stable = TrainSettings { schedule, ..opposite };
+        assert!(settings::check(&stable).is_ok());
+        let found = message(TrainSettings { cooldown_share: 0.0, ..stable });
+        assert!(found.contains("with a learning rate that never falls"), "{found}");
         for tau in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(message(settings(1e-3, 0.0, tau)).contains("must be between"), "{tau}");
         }

@@ -18,15 +18,17 @@ const ROUNDS: usize = 200;
 /// A share that a teacher keeps at least, so that every weight is one.
 const SMALLEST: f64 = 1e-3;
 
-/// Fits the weights of a distillation's teachers on held-out text.
+/// Fits the weights of a distillation's teachers on held-out text. That the teachers are for its
+/// vocabulary is for the caller to check.
 ///
 /// # Errors
-/// When a teacher cannot be read.
+/// When a teacher cannot be read, or the caller asked to stop.
 pub fn weights(
     distillation: &Distillation,
     settings: &TrainSettings,
     device: &Arc<dyn Device>,
     validation: &dyn TokenSource,
+    should_stop: &dyn Fn() -> bool,
 ) -> Result<Vec<f64>, TrainError> {
     let (chunks, sequences) = heldout_sequences(settings, validation.len())?;
     let heldout = Heldout {
@@ -35,7 +37,7 @@ pub fn weights(
         sequences,
         batch_size: settings.batch_size,
         masking: None,
-        should_stop: None,
+        should_stop: Some(should_stop),
     };
     let mut all = Vec::new();
     for teacher in &distillation.teachers {

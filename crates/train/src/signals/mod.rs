@@ -160,7 +160,14 @@ fn open_as(
     })
 }
 
-fn check(distillation: &Distillation, inputs: &DistillInputs<'_>) -> Result<(), TrainError> {
+/// Checks settings and teachers against the student, before any teacher is loaded.
+///
+/// # Errors
+/// When a teacher does not fit the student, or a setting the others.
+pub(crate) fn check(
+    distillation: &Distillation,
+    inputs: &DistillInputs<'_>,
+) -> Result<(), TrainError> {
     let (settings, length) = (&distillation.settings, inputs.settings.sequence_length);
     let named =
         distillation.teachers.iter().map(|teacher| (teacher.name.as_str(), teacher.config()));

@@ -106,6 +106,16 @@ fn copy_weights(from: &Model, to: &mut Model) {
     }
 }
 
+#[test]
+fn a_factor_is_a_share_of_the_tokens_rounded_up() {
+    let places = |factor, tokens, experts| Capacity::Factor(factor).of(tokens, experts);
+    assert_eq!(places(1.25, 100, 8), 16);
+    assert_eq!(places(1.0, 96, 8), 12);
+    // 1.1 * 100 is a little more than 110 in f64.
+    assert_eq!(places(1.1, 100, 10), 11);
+    assert_eq!(places(1e300, 100, 10), usize::MAX);
+}
+
 /// A capacity is a rule of training: what an expert has no room for is dropped there, and nowhere
 /// else.
 #[test]

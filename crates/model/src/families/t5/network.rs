@@ -10,7 +10,7 @@ use engine::ops::norm::Norm;
 use engine::ops::relative_attention::DistanceBuckets;
 use engine::{Layout, Role, Segment, Spans, Tape, Var};
 
-use super::super::segments::{linear, plain_heads};
+use super::super::segments::{linear, plain_heads, rms_norm};
 use super::ModelConfig;
 use crate::batch::Batch;
 use crate::decoder::{Backbone, Decoder};
@@ -98,11 +98,6 @@ fn plain(weight: Segment) -> Linear {
     Linear { weight, bias: None }
 }
 
-fn rms_norm(layout: &mut Layout, name: String, config: &ModelConfig) -> Norm {
-    let gain = layout.add(format!("{name}.weight"), 1, config.hidden_size, Role::NormGain);
-    Norm { gain, bias: None, epsilon: config.norm_epsilon }
-}
-
 impl Attention {
     fn new(config: &ModelConfig, layer: &str, part: &str, layout: &mut Layout) -> Self {
         let (hidden, width) = (config.hidden_size, config.num_heads * config.head_dim);
@@ -115,7 +110,7 @@ impl Attention {
             query: plain(query),
             key_value: plain(Segment::stack(&[key, value])),
             output: plain(output),
-            norm: rms_norm(layout, format!("{layer}.layer_norm"), config),
+            norm: rms_norm(layout, &format!("{layer}.layer_norm"), config),
         }
     }
 }
@@ -140,7 +135,7 @@ impl Block {
             true => Segment::stack(&["wi_1", "wi_0"].map(|name| weight(name, inner, hidden))),
         };
         let down = weight("wo", hidden, inner);
-        let norm = rms_norm(layout, format!("{layer}.layer_norm"), config);
+        let norm = rms_norm(layout, &format!("{layer}.layer_norm"), config);
         Self { attention, cross_attention, norm, up: plain(up), down: plain(down), is_gated }
     }
 }
@@ -163,7 +158,7 @@ impl Stack {
         Self {
             blocks,
             bias: Embedding { tokens: bias, positions: None, shared: None, padding: None },
-            norm: rms_norm(layout, format!("{half}.final_layer_norm"), config),
+            norm: rms_norm(layout, &format!("{half}.final_layer_norm"), config),
             heads: heads(is_decoder, Some(Arc::new(buckets))),
             cross_heads: heads(false, None),
             dropout: config.residual_dropout,
