@@ -45,6 +45,8 @@ pub mod key {
     pub const RUNG: &str = "babyllama:rung:";
     /// System attribute of Optuna: given values of a trial that waits.
     pub const FIXED: &str = "fixed_params";
+    /// System attribute of Optuna's own retries: the number of the trial that is tried again.
+    pub const FAILED_TRIAL: &str = "failed_trial";
 }
 
 /// What a point follows from, as it is stored.
@@ -60,6 +62,14 @@ pub struct StoredProposal {
     pub given: bool,
     /// The place among the points that the recipe has itself, of such a one.
     pub index: Option<usize>,
+}
+
+impl StoredProposal {
+    /// That of a point of which nothing was proposed.
+    pub(crate) fn of_given(index: Option<usize>) -> Self {
+        let (model_hash, seen) = (String::new(), Vec::new());
+        Self { source: None, model_hash, seen, given: true, index }
+    }
 }
 
 /// Where a report was made.

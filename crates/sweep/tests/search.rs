@@ -262,6 +262,40 @@ fn the_recipes_own_points_come_first_and_what_they_leave_out_is_proposed() {
 }
 
 #[test]
+fn a_failed_training_of_a_confirmation_is_tried_again_as_it_was() {
+    let search = Search::new("trials = 2\nstop = { rule = 'none' }\nconfirm = { top = 1 }");
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    let name = confirm::begin(&mut sweep).unwrap();
+    let mut confirmation = search.open(&name);
+    let next = |confirmation: &mut Sweep| match confirmation.next(&worker(60.0)).unwrap() {
+        Next::Train(assigned) => assigned,
+        other => panic!("{other:?}"),
+    };
+    // The baseline is the recipe as it is.
+    let failed = next(&mut confirmation);
+    assert!(failed.stored.is_empty());
+    confirmation.fail(&failed.lease, "the disk was full").unwrap();
+    assert_eq!(confirmation.retry(0).unwrap(), 1);
+    let again = next(&mut confirmation);
+    assert_eq!((again.number, again.seed, &again.stored), (1, failed.seed, &failed.stored));
+    confirmation.complete(&again.lease, 5.0, &[]).unwrap();
+    // It takes the place of no other training.
+    while let Next::Train(assigned) = confirmation.next(&worker(60.0)).unwrap() {
+        confirmation.complete(&assigned.lease, 4.0, &[]).unwrap();
+    }
+    let rows = confirm::rows(&mut confirmation, &mut sweep).unwrap();
+    assert_eq!(rows.iter().map(|row| row.values.len()).collect::<Vec<_>>(), [3, 3]);
+    assert!(rows.iter().any(|row| row.values == [5.0, 4.0, 4.0]), "{rows:?}");
+    let checked = confirmation.check().unwrap();
+    assert_eq!((checked.same, checked.foreign, checked.differs), (7, vec![], vec![]));
+    // Nothing is proposed beside what a point states.
+    let values = sweep::edit::values_of(&["train.batch_size=8".to_owned()]).unwrap();
+    confirmation.enqueue(&values).unwrap();
+    assert_eq!(next(&mut confirmation).stored.len(), 1);
+}
+
+#[test]
 fn points_from_outside_are_taken_or_fail_with_the_reason() {
     let search = Search::new("trials = 3\nstop = { rule = 'none' }");
     let mut sweep = search.open("s");
