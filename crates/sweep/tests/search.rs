@@ -296,6 +296,31 @@ fn a_failed_training_of_a_confirmation_is_tried_again_as_it_was() {
 }
 
 #[test]
+fn a_test_loss_of_a_model_that_predicts_no_next_token_is_refused() {
+    let search = Search { folder: tempfile::tempdir().unwrap() };
+    let text = search.folder.path().join("text");
+    std::fs::create_dir(&text).unwrap();
+    std::fs::write(text.join("a.train"), "The old dog sees the king.\n").unwrap();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let path = search.folder.path().join("search.toml");
+    for (recipe, model, kind) in [
+        ("ltg-bert", "masked", Some("a masked language model")),
+        ("t5", "t5", Some("an encoder-decoder")),
+        ("ltg-bert", "causal", None),
+    ] {
+        let (base, text) = (recipes.join(format!("{recipe}.toml")), text.display());
+        let space = "[space]\n'train.learning_rate' = { log_normal = [-6, 1] }";
+        let keys = format!("recipe = '{}'\nmodel = '{model}'\ntest = '{text}'", base.display());
+        std::fs::write(&path, format!("name = 's'\ntrials = 1\n{keys}\n{space}\n")).unwrap();
+        let checked = Draft::read(&path, &[]).unwrap().check().map_err(|error| error.to_string());
+        let Some(kind) = kind else { return checked.unwrap() };
+        let found = checked.unwrap_err();
+        let cause = format!("`{model}` is {kind}, which has no loss of the next token");
+        assert!(found.contains("`test`") && found.contains(&cause), "{found}");
+    }
+}
+
+#[test]
 fn points_from_outside_are_taken_or_fail_with_the_reason() {
     let search = Search::new("trials = 3\nstop = { rule = 'none' }");
     let mut sweep = search.open("s");

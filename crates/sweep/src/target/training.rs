@@ -7,13 +7,14 @@ use std::time::Duration;
 use engine::Device;
 use experiment::evaluation::{LoadedModel, loss};
 use experiment::lock::LockError;
+use experiment::recipe::{ModelSection, Start};
 use experiment::run::{self, RunSettings, scores};
 use experiment::training_log::TrainingSummary;
 use experiment::{ExperimentError, Observer, Recipe, files, recipe};
 use model::hugging_face;
 
 use super::{Assignment, Measured, Target};
-use crate::error::Result;
+use crate::error::{Result, SweepError};
 use crate::recipe::overrides_of;
 
 /// How long to wait before another try at what another worker prepares.
@@ -57,6 +58,22 @@ impl TrainingTarget {
         folder.join("models").join(&self.model).join("final")
     }
 
+    /// Refuses a model that has no test loss, which is of the next token.
+    fn check_predicts_next(&self, section: &ModelSection) -> Result<()> {
+        let family = match &section.start {
+            Start::Random(shape) => shape.architecture,
+            Start::Folder(folder) => {
+                let config =
+                    hugging_face::load_any_config(folder).map_err(ExperimentError::from)?;
+                config.architecture
+            }
+        };
+        match family.is_causal() {
+            true => Ok(()),
+            false => Err(SweepError::NoTestLoss { model: self.model.clone(), kind: family.kind() }),
+        }
+    }
+
     /// The loss on the test text, cut into the sequences of the training.
     fn test_loss(&self, recipe: &Recipe, folder: &Path, observer: &dyn Observer) -> Result<f64> {
         let section = recipe.models.get(&self.model);
@@ -86,7 +103,11 @@ impl Target for TrainingTarget {
     }
 
     fn check(&self, assignment: &Assignment) -> Result<()> {
-        self.recipe(assignment).map(drop)
+        let recipe = self.recipe(assignment)?;
+        match &self.test {
+            None => Ok(()),
+            Some(_) => self.check_predicts_next(&recipe.models[&self.model]),
+        }
     }
 
     fn epochs(&self, assignment: &Assignment) -> Result<f64> {
