@@ -59,13 +59,13 @@ pub trait Target: Sync {
     /// known by, which is the same for all trials of a study.
     ///
     /// # Errors
-    /// When it cannot be made, or the observer asked to stop.
+    /// When it cannot be made, another worker makes it, or the observer asked to stop.
     fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<Option<String>>;
 
     /// Trains in a folder, or goes on there, and reports every evaluation to the observer.
     ///
     /// # Errors
-    /// When the training fails, or the observer asked to stop.
+    /// When the training fails, another worker has the folder, or the observer asked to stop.
     fn execute(
         &self,
         assignment: &Assignment,

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Device;
 use experiment::evaluation::{LoadedModel, loss};
-use experiment::lock::LockError;
 use experiment::recipe::{ModelSection, Start};
 use experiment::run::{self, RunSettings, scores};
 use experiment::training_log::TrainingSummary;
@@ -16,9 +14,6 @@ use model::hugging_face;
 use super::{Assignment, Measured, Target};
 use crate::error::{Result, SweepError};
 use crate::recipe::overrides_of;
-
-/// How long to wait before another try at what another worker prepares.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Trains a model of a recipe.
 pub struct TrainingTarget {
@@ -123,23 +118,7 @@ impl Target for TrainingTarget {
     fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<Option<String>> {
         let recipe = self.recipe(assignment)?;
         let settings = RunSettings { caches: None, ..self.settings(&self.shared) };
-        let mut is_reported = false;
-        loop {
-            let done = run::prepare(recipe.clone(), &self.model, &settings, observer);
-            match done {
-                Err(error) if error.find::<LockError>().is_some_and(is_held) => {
-                    if observer.should_stop() {
-                        return Err(ExperimentError::Interrupted.into());
-                    }
-                    if !is_reported {
-                        observer.note(format_args!("waits for what another worker prepares"));
-                        is_reported = true;
-                    }
-                    std::thread::sleep(RETRY);
-                }
-                done => return Ok(Some(done?)),
-            }
-        }
+        Ok(Some(run::prepare(recipe, &self.model, &settings, observer)?))
     }
 
     fn execute(
@@ -178,8 +157,4 @@ impl Target for TrainingTarget {
         let place = self.weights(folder);
         place.join("model.safetensors").is_file().then_some(place)
     }
-}
-
-fn is_held(error: &LockError) -> bool {
-    matches!(error, LockError::Held { .. })
 }
