@@ -163,10 +163,11 @@ impl SweepParts {
         self.rule().next_new(&self.curves(trials), &self.name, number)
     }
 
-    /// Epochs of a trial; 1 where its settings cannot be used, of which it then fails.
-    pub(crate) fn epochs(&self, stored: &[Stored], seed: u64) -> f64 {
+    /// Epochs of a trial, where they are known before its training; not where its settings cannot
+    /// be used, of which it then fails.
+    pub(crate) fn epochs(&self, stored: &[Stored], seed: u64) -> Option<f64> {
         let settings = self.space.settings(stored);
-        self.target.epochs(&Assignment { settings, seed }).unwrap_or(1.0)
+        self.target.epochs(&Assignment { settings, seed }).ok().flatten()
     }
 
     /// How all trials stand.

@@ -88,10 +88,14 @@ impl Sweep {
             let Some(trial) = trials.iter().find(|trial| trial.number() == lease.number) else {
                 return Ok(decision);
             };
-            let is_end = places.last().is_some_and(|place| place.share >= 1.0);
+            // At its end a trial has a result, whatever the rule.
+            if let Some(end) = places.last().filter(|place| place.share >= 1.0) {
+                if trial.row.user::<f64>(key::EPOCHS).is_none() {
+                    change.set_user(row, key::EPOCHS, &json!(end.epoch))?;
+                }
+                return Ok(Decision::Continue);
+            }
             match &decision {
-                // At its end a trial has a result, whatever the rule.
-                _ if is_end => return Ok(Decision::Continue),
                 Decision::Continue => {}
                 Decision::Pause(why) => {
                     change.set_system(row, key::STATUS, &json!(Status::Paused))?;
@@ -341,7 +345,9 @@ impl Plan<'_> {
         change.set_parameters(row.id, &parameters)?;
         let (number, seed) = (row.number, self.sweep.seed(row.number, proposal.index));
         change.set_user(row.id, key::SEED, &json!(seed))?;
-        change.set_user(row.id, key::EPOCHS, &json!(self.sweep.epochs(&stored, seed)))?;
+        if let Some(epochs) = self.sweep.epochs(&stored, seed) {
+            change.set_user(row.id, key::EPOCHS, &json!(epochs))?;
+        }
         change.set_system(row.id, key::START, &json!(start))?;
         change.set_system(row.id, key::PROPOSAL, &json!(proposal))?;
         let lease = change.lease(row, self.worker)?;

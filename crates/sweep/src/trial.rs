@@ -17,7 +17,8 @@ pub mod key {
     pub const RUN: &str = "run";
     /// User attribute: the seed of its training.
     pub const SEED: &str = "seed";
-    /// User attribute: epochs from the first step to the last.
+    /// User attribute: epochs from the first step to the last; of a training by steps, only once
+    /// it is at its end.
     pub const EPOCHS: &str = "epochs";
     /// User attribute: its lowest report.
     pub const BEST: &str = "best_loss";
@@ -247,7 +248,7 @@ impl Terms {
         Curve { number, reports, state, end: self.end(trial), start: trial.start() }
     }
 
-    /// The budget at a trial's end.
+    /// The budget at a trial's end; without end where that is not known yet.
     fn end(&self, trial: &Trial) -> f64 {
         match self.by_share {
             true => 1.0,

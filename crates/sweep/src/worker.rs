@@ -333,7 +333,6 @@ fn finish(
     let run = folder.strip_prefix(&sweep.folder).unwrap_or(folder).to_string_lossy().into_owned();
     let attributes = [
         (key::RUN, json!(run)),
-        (key::EPOCHS, json!(measured.epochs)),
         (key::BEST, json!(best)),
         (key::SECONDS, json!(measured.seconds)),
         (key::DEVICE, json!(settings.device.products())),

@@ -296,6 +296,36 @@ fn a_failed_training_of_a_confirmation_is_tried_again_as_it_was() {
 }
 
 #[test]
+fn rules_by_epochs_stop_trainings_by_steps_until_their_end() {
+    for steps in ["max_steps' = 20000", "phases' = [{ max_steps = 20000 }]"] {
+        let search = Search { folder: tempfile::tempdir().unwrap() };
+        let path = search.write("trials = 30\nstop = { rule = 'wandb', min_iter = 4, eta = 2 }");
+        // A base without epochs, of which 3 are the default.
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/quickstart.toml");
+        let own = search.folder.path().join("base.toml");
+        let without = std::fs::read_to_string(&base).unwrap().replace("epochs = 12\n", "");
+        std::fs::write(&own, without).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace(base.to_str().unwrap(), own.to_str().unwrap());
+        let by_epochs = format!("epochs' = {EPOCHS}");
+        assert!(text.contains(&by_epochs) && text.contains(own.to_str().unwrap()));
+        std::fs::write(&path, text.replace(&by_epochs, steps)).unwrap();
+        Draft::read(&path, &[]).unwrap().create(&search.place(), &search.address()).unwrap();
+        let mut sweep = search.open("s");
+        work(&mut sweep);
+        let [complete, stopped, ..] = standings(&mut sweep);
+        assert!(complete > 0 && stopped > 0 && complete + stopped == 30, "{complete} {stopped}");
+        for trial in sweep.trials().unwrap() {
+            let is_whole = trial.reports.len() as u64 == EPOCHS;
+            let epochs = trial.row.user::<f64>(key::EPOCHS);
+            assert_eq!(epochs, is_whole.then_some(EPOCHS as f64), "{}", trial.number());
+        }
+        let checked = sweep.check().unwrap();
+        assert_eq!((checked.same, checked.differs), (30, vec![]));
+    }
+}
+
+#[test]
 fn a_test_loss_of_a_model_that_predicts_no_next_token_is_refused() {
     let search = Search { folder: tempfile::tempdir().unwrap() };
     let text = search.folder.path().join("text");

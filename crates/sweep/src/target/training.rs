@@ -105,13 +105,13 @@ impl Target for TrainingTarget {
         }
     }
 
-    fn epochs(&self, assignment: &Assignment) -> Result<f64> {
+    fn epochs(&self, assignment: &Assignment) -> Result<Option<f64>> {
         let recipe = self.recipe(assignment)?;
         let train = &recipe.models[&self.model].train;
         Ok(match (train.buckets, train.phases.is_empty()) {
-            (Some(buckets), _) => buckets.total_epochs(),
-            (None, true) => train.epochs,
-            (None, false) => train.phases.iter().filter_map(|phase| phase.epochs).sum(),
+            (Some(buckets), _) => Some(buckets.total_epochs()),
+            (None, true) => (train.max_steps == 0).then_some(train.epochs),
+            (None, false) => train.phases.iter().map(|phase| phase.epochs).sum(),
         })
     }
 
@@ -132,11 +132,7 @@ impl Target for TrainingTarget {
         let found = scores::of_model(folder, &self.model)?;
         let place = folder.join("models").join(&self.model).join(TrainingSummary::FILE);
         let summary: TrainingSummary = files::read_json(&place)?;
-        let mut measured = Measured {
-            scores: found.pairs,
-            seconds: summary.seconds,
-            epochs: self.epochs(assignment)?,
-        };
+        let mut measured = Measured { scores: found.pairs, seconds: summary.seconds };
         let held_out = found.held_out_loss.map(|loss| ("held_out_loss".to_owned(), loss));
         measured.scores.extend(held_out);
         if self.test.is_some() {
