@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -23,6 +24,10 @@ fn holder(process: Option<u32>) -> String {
 /// The name of the file.
 pub(crate) const FILE: &str = "lock";
 
+/// How often a lock is tried, and the time between two tries: [`holder_of`] has it for a moment.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Holds a run's folder until dropped. The operating system lets go when the process ends, however
 /// it ends.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ impl RunLock {
         // Not truncated: until the lock is ours, the file names its holder.
         let options = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
         let mut file = options.map_err(failed)?;
-        match file.try_lock() {
+        match try_often(&file, || std::thread::sleep(PAUSE)) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(LockError::Held {
@@ -53,6 +58,17 @@ impl RunLock {
         file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
         Ok(Self { file })
     }
+}
+
+/// Locks a file that another process may have for a moment; `pause` passes the time between tries.
+fn try_often(file: &File, mut pause: impl FnMut()) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => pause(),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 /// Whether a lock is there, free or held.
@@ -135,6 +151,28 @@ mod tests {
         assert_eq!(holder_of(folder.path()), None);
         assert_eq!(fs::read_to_string(folder.path().join("lock")).unwrap(), "");
         RunLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_look_at_the_holder_keeps_no_one_out() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(RunLock::acquire(folder.path()).unwrap());
+        let open = || File::open(folder.path().join(FILE)).unwrap();
+        let looking = open();
+        looking.try_lock_shared().unwrap();
+        let (file, mut pauses) = (open(), 0);
+        let wait = || {
+            pauses += 1;
+            if pauses == 3 {
+                looking.unlock().unwrap();
+            }
+        };
+        try_often(&file, wait).unwrap();
+        assert_eq!(pauses, 3);
+        // Whoever keeps it is not waited for.
+        let mut pauses = 0;
+        assert!(matches!(try_often(&open(), || pauses += 1), Err(TryLockError::WouldBlock)));
+        assert_eq!(pauses, TRIES - 1);
     }
 
     #[test]

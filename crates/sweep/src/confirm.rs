@@ -52,7 +52,7 @@ pub enum Verdict {
     Unconfirmed,
     /// Worse by more than that.
     Worse,
-    /// Not all seeds are trained.
+    /// Not all seeds are trained, of it or of the baseline.
     Open,
 }
 
@@ -214,10 +214,10 @@ fn row(
         .collect();
     let gain = spread(&differences).filter(|_| !is_baseline);
     let gain = gain.map(|of| (of.mean, of.standard_deviation));
-    let is_whole = values.len() == found.len();
+    let is_whole = differences.len() == found.len();
     let verdict = match gain {
         _ if is_baseline => Verdict::Baseline,
-        Some((mean, Some(deviation))) if is_whole && values.len() >= FEWEST_SEEDS => {
+        Some((mean, Some(deviation))) if is_whole && differences.len() >= FEWEST_SEEDS => {
             match (mean > 2.0 * deviation, mean < -2.0 * deviation) {
                 (true, _) => Verdict::Confirmed,
                 (_, true) => Verdict::Worse,
@@ -260,17 +260,21 @@ mod tests {
         let of = |values: &[Option<f64>]| -> Vec<(u64, Option<f64>)> {
             (1..).zip(values.iter().copied()).collect()
         };
-        let baseline = of(&[Some(5.0), Some(5.1), Some(5.2)]);
-        let verdict = |values: &[Option<f64>]| {
-            let better = Direction::Minimize;
+        let verdict_beside = |baseline: [Option<f64>; 3], values: &[Option<f64>]| {
+            let (baseline, better) = (of(&baseline), Direction::Minimize);
             row(String::new(), false, None, &of(values), &baseline, better).verdict
         };
+        let verdict =
+            |values: &[Option<f64>]| verdict_beside([Some(5.0), Some(5.1), Some(5.2)], values);
         assert_eq!(verdict(&[Some(4.0), None]), Verdict::Open);
         assert_eq!(verdict(&[None, None]), Verdict::Open);
         assert_eq!(verdict(&[Some(4.0), Some(4.1), Some(4.2001)]), Verdict::Confirmed);
         // Of fewer than three seeds too little is known about luck.
         assert_eq!(verdict(&[Some(4.0), Some(4.1001)]), Verdict::Unconfirmed);
         assert_eq!(verdict(&[Some(4.0)]), Verdict::Unconfirmed);
+        // Two of the three seeds can be compared.
+        let values = [Some(4.0), Some(4.1001), Some(4.2)];
+        assert_eq!(verdict_beside([Some(5.0), Some(5.1), None], &values), Verdict::Open);
     }
 
     #[test]

@@ -12,9 +12,6 @@ use crate::sweep::Sweep;
 use crate::target::Assignment;
 use crate::trial::{Trial, key};
 
-/// The user attribute of Optuna's own retries: the number of the trial that is tried again.
-const FAILED_TRIAL: &str = "failed_trial";
-
 impl Sweep {
     /// Puts a point into the store for any worker to take; what it leaves out is proposed then.
     /// Returns its number.
@@ -29,8 +26,8 @@ impl Sweep {
         Ok(self.store.locked(self.study, |change| wait(change, &given, None))?)
     }
 
-    /// Tries a trial that has no result again, as a new one with the same values. Returns its
-    /// number.
+    /// Tries a trial that has no result again, as a new one with the same values; of a
+    /// confirmation, with the same seed. Returns its number.
     ///
     /// # Errors
     /// When there is no such trial, or it did not fail.
@@ -53,7 +50,7 @@ impl Sweep {
     /// When the store cannot be read.
     pub fn failed(&mut self) -> Result<Vec<u64>> {
         let trials = self.trials()?;
-        let again = |trial: &Trial| trial.row.system::<u64>(FAILED_TRIAL);
+        let again = |trial: &Trial| trial.row.system::<u64>(key::FAILED_TRIAL);
         let again: Vec<u64> = trials.iter().filter_map(again).collect();
         let failed = trials.iter().filter(|trial| trial.row.state == TrialState::Fail);
         Ok(failed.map(Trial::number).filter(|number| !again.contains(number)).collect())
@@ -97,7 +94,7 @@ fn wait(
     }
     change.set_system(row.id, key::FIXED, &json!(fixed))?;
     if let Some(number) = again {
-        change.set_system(row.id, FAILED_TRIAL, &json!(number))?;
+        change.set_system(row.id, key::FAILED_TRIAL, &json!(number))?;
     }
     Ok(row.number)
 }

@@ -64,6 +64,14 @@ pub enum SweepError {
     /// Something else is wrong with what was asked for.
     #[error("{0}")]
     Refused(String),
+    /// A test loss is asked for of a model that predicts no next token.
+    #[error("`{model}` is {kind}, which has no loss of the next token; leave `test` out")]
+    NoTestLoss {
+        /// The model's name.
+        model: String,
+        /// What it is.
+        kind: &'static str,
+    },
     /// The text is not that of earlier trials.
     #[error("the text that trials are trained on is another than when the sweep began")]
     OtherText,

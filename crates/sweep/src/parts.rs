@@ -1,5 +1,7 @@
 //! What a sweep's decisions follow from, apart from its store: seeds, brackets, proposals.
 
+use std::collections::BTreeSet;
+
 use base::rng::Rng;
 
 use crate::definition::Part;
@@ -12,7 +14,7 @@ use crate::stopping::{Curve, NewTrial, StopRule};
 use crate::store::TrialState;
 use crate::sweep::{Sweep, cpu};
 use crate::target::{Assignment, Target};
-use crate::trial::{StoredProposal, Terms, Trial, state};
+use crate::trial::{StoredProposal, Terms, Trial, key, state};
 
 /// The parts of a sweep that a decision follows from.
 pub struct SweepParts {
@@ -78,6 +80,25 @@ impl SweepParts {
         }
     }
 
+    /// Whether a new trial may begin: of a confirmation, for a training that no trial has.
+    pub(crate) fn has_room(&self, trials: &[Trial]) -> bool {
+        match self.part {
+            Part::Confirm { .. } => self.next_own(trials).is_some(),
+            _ => (trials.len() as u64) < self.recipe.trials,
+        }
+    }
+
+    /// The first of the points that the recipe or the confirmation has itself and no trial has.
+    fn next_own(&self, trials: &[Trial]) -> Option<usize> {
+        let known = match &self.part {
+            Part::Confirm { trainings, .. } => trainings.len(),
+            _ => self.enqueue.len(),
+        };
+        let taken = trials.iter().filter_map(|trial| trial.proposal()?.index);
+        let taken: BTreeSet<usize> = taken.collect();
+        (0..known).find(|index| !taken.contains(index))
+    }
+
     /// The seed of a trial's training; `index` is its place among the trainings of a confirmation.
     pub(crate) fn seed(&self, number: u64, index: Option<usize>) -> u64 {
         let training = match &self.part {
@@ -102,14 +123,39 @@ impl SweepParts {
         trials: &[Trial],
         start: NewTrial,
     ) -> Result<(Vec<Stored>, StoredProposal)> {
-        let proposals = trials.iter().filter_map(|trial| trial.proposal());
-        let index = proposals.filter(|proposal| proposal.index.is_some()).count();
-        let known = match &self.part {
-            Part::Confirm { trainings, .. } => trainings.len(),
-            _ => self.enqueue.len(),
+        self.propose_from(number, trials, self.seen(trials), self.next_own(trials), start)
+    }
+
+    /// The point of a trial that was put into the store, and what it follows from. What it leaves
+    /// open is proposed in a search and stays the recipe's own in a confirmation, where a training
+    /// that failed is tried again as it was.
+    ///
+    /// # Errors
+    /// When the point is not of the space.
+    pub(crate) fn propose_waiting(
+        &self,
+        trial: &Trial,
+        others: &[Trial],
+        start: NewTrial,
+    ) -> Result<(Vec<Stored>, StoredProposal)> {
+        let (number, seen) = (trial.number(), self.seen(others));
+        let is_confirmation = matches!(self.part, Part::Confirm { .. });
+        if let Some(index) = failed(trial, others).filter(|_| is_confirmation) {
+            return self.propose_from(number, others, seen, Some(index), start);
+        }
+        let fixed: Option<serde_json::Map<String, serde_json::Value>> =
+            trial.row.system(key::FIXED);
+        let given = match fixed {
+            Some(fixed) => self.space.stored_of_fixed(&fixed)?,
+            None => trial.stored.clone(),
         };
-        let seen = self.seen(trials);
-        self.propose_from(number, trials, seen, (index < known).then_some(index), start)
+        if is_confirmation {
+            return Ok((given, StoredProposal::of_given(None)));
+        }
+        let proposal = self.sampled(number, others, &seen, start);
+        let stored = self.space.fill(&given, &proposal.point)?;
+        let (source, model_hash) = (Some(proposal.source), proposal.model_hash);
+        Ok((stored, StoredProposal { source, model_hash, seen, given: true, index: None }))
     }
 
     /// The bracket of a new trial.
@@ -117,10 +163,11 @@ impl SweepParts {
         self.rule().next_new(&self.curves(trials), &self.name, number)
     }
 
-    /// Epochs of a trial; 1 where its settings cannot be used, of which it then fails.
-    pub(crate) fn epochs(&self, stored: &[Stored], seed: u64) -> f64 {
+    /// Epochs of a trial, where they are known before its training; not where its settings cannot
+    /// be used, of which it then fails.
+    pub(crate) fn epochs(&self, stored: &[Stored], seed: u64) -> Option<f64> {
         let settings = self.space.settings(stored);
-        self.target.epochs(&Assignment { settings, seed }).unwrap_or(1.0)
+        self.target.epochs(&Assignment { settings, seed }).ok().flatten()
     }
 
     /// How all trials stand.
@@ -147,12 +194,9 @@ impl SweepParts {
         if let (Part::Confirm { trainings, .. }, Some(index)) = (&self.part, index)
             && let Some(training) = trainings.get(index)
         {
-            let (model_hash, seen) = (String::new(), Vec::new());
-            let proposal =
-                StoredProposal { source: None, model_hash, seen, given: true, index: Some(index) };
             let stored = training.parameters.iter().map(Stored::try_from);
             let stored: std::result::Result<_, DistributionError> = stored.collect();
-            return Ok((stored?, proposal));
+            return Ok((stored?, StoredProposal::of_given(Some(index))));
         }
         let proposal = self.sampled(number, trials, &seen, start);
         let own = index.and_then(|index| self.enqueue.get(index));
@@ -187,4 +231,11 @@ impl SweepParts {
         let past: Vec<Past> = past.collect();
         sampler::propose(self.recipe.sampler, &self.space, self.recipe.seed, number, &past)
     }
+}
+
+/// The place among the recipe's or the confirmation's own points of the failed trial that another
+/// tries again.
+fn failed(trial: &Trial, others: &[Trial]) -> Option<usize> {
+    let number: u64 = trial.row.system(key::FAILED_TRIAL)?;
+    others.iter().find(|other| other.number() == number)?.proposal()?.index
 }

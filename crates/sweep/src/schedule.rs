@@ -88,10 +88,14 @@ impl Sweep {
             let Some(trial) = trials.iter().find(|trial| trial.number() == lease.number) else {
                 return Ok(decision);
             };
-            let is_end = places.last().is_some_and(|place| place.share >= 1.0);
+            // At its end a trial has a result, whatever the rule.
+            if let Some(end) = places.last().filter(|place| place.share >= 1.0) {
+                if trial.row.user::<f64>(key::EPOCHS).is_none() {
+                    change.set_user(row, key::EPOCHS, &json!(end.epoch))?;
+                }
+                return Ok(Decision::Continue);
+            }
             match &decision {
-                // At its end a trial has a result, whatever the rule.
-                _ if is_end => return Ok(Decision::Continue),
                 Decision::Continue => {}
                 Decision::Pause(why) => {
                     change.set_system(row, key::STATUS, &json!(Status::Paused))?;
@@ -220,7 +224,7 @@ impl Plan<'_> {
         if parts.has_reached_target(&trials) {
             return self.end_paused(change, &trials);
         }
-        let has_room = (trials.len() as u64) < parts.total();
+        let has_room = parts.has_room(&trials);
         if let Some((number, _)) = rule.next_promotion(&curves, has_room)
             && let Some(trial) = trials.iter().find(|trial| trial.number() == number)
         {
@@ -276,8 +280,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Takes a point that was put into the store; what it leaves open is proposed. One that cannot
-    /// be used fails with the reason.
+    /// Takes a point that was put into the store. One that cannot be used fails with the reason.
     fn take_waiting(
         &self,
         change: &mut Transaction<'_>,
@@ -288,22 +291,11 @@ impl Plan<'_> {
         if !change.change_state(id, TrialState::Waiting, TrialState::Running)? {
             return Ok(None);
         }
-        let fixed: Option<serde_json::Map<String, serde_json::Value>> =
-            trial.row.system(key::FIXED);
-        let given = match fixed {
-            Some(fixed) => parts.space.stored_of_fixed(&fixed),
-            None => Ok(trial.stored.clone()),
-        };
         let others: Vec<Trial> =
             trials.iter().filter(|other| other.number() != trial.number()).cloned().collect();
-        let seen = parts.seen(&others);
         let start = parts.start(trial.number(), &others);
-        let proposal = parts.sampled(trial.number(), &others, &seen, start);
-        match given.and_then(|given| parts.space.fill(&given, &proposal.point)) {
-            Ok(stored) => {
-                let (source, model_hash) = (Some(proposal.source), proposal.model_hash);
-                let proposal =
-                    StoredProposal { source, model_hash, seen, given: true, index: None };
+        match parts.propose_waiting(trial, &others, start) {
+            Ok((stored, proposal)) => {
                 self.give(change, &trial.row, stored, &proposal, start, "was enqueued").map(Some)
             }
             Err(error) => {
@@ -353,7 +345,9 @@ impl Plan<'_> {
         change.set_parameters(row.id, &parameters)?;
         let (number, seed) = (row.number, self.sweep.seed(row.number, proposal.index));
         change.set_user(row.id, key::SEED, &json!(seed))?;
-        change.set_user(row.id, key::EPOCHS, &json!(self.sweep.epochs(&stored, seed)))?;
+        if let Some(epochs) = self.sweep.epochs(&stored, seed) {
+            change.set_user(row.id, key::EPOCHS, &json!(epochs))?;
+        }
         change.set_system(row.id, key::START, &json!(start))?;
         change.set_system(row.id, key::PROPOSAL, &json!(proposal))?;
         let lease = change.lease(row, self.worker)?;

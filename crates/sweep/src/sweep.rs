@@ -160,8 +160,10 @@ impl Draft {
             for (key, stored) in &points {
                 let assignment = Assignment { settings: space.settings(stored), seed: 1 };
                 let key = key.as_deref().unwrap_or("space");
-                let checked = target.check(&assignment);
-                checked.map_err(|error| self.file.invalid(key, plain(&error)))?;
+                target.check(&assignment).map_err(|error| {
+                    let is_of_test = matches!(error, SweepError::NoTestLoss { .. });
+                    self.file.invalid(if is_of_test { "test" } else { key }, plain(&error))
+                })?;
             }
         }
         Ok(())

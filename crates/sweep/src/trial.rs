@@ -17,7 +17,8 @@ pub mod key {
     pub const RUN: &str = "run";
     /// User attribute: the seed of its training.
     pub const SEED: &str = "seed";
-    /// User attribute: epochs from the first step to the last.
+    /// User attribute: epochs from the first step to the last; of a training by steps, only once
+    /// it is at its end.
     pub const EPOCHS: &str = "epochs";
     /// User attribute: its lowest report.
     pub const BEST: &str = "best_loss";
@@ -45,6 +46,8 @@ pub mod key {
     pub const RUNG: &str = "babyllama:rung:";
     /// System attribute of Optuna: given values of a trial that waits.
     pub const FIXED: &str = "fixed_params";
+    /// System attribute of Optuna's own retries: the number of the trial that is tried again.
+    pub const FAILED_TRIAL: &str = "failed_trial";
 }
 
 /// What a point follows from, as it is stored.
@@ -60,6 +63,14 @@ pub struct StoredProposal {
     pub given: bool,
     /// The place among the points that the recipe has itself, of such a one.
     pub index: Option<usize>,
+}
+
+impl StoredProposal {
+    /// That of a point of which nothing was proposed.
+    pub(crate) fn of_given(index: Option<usize>) -> Self {
+        let (model_hash, seen) = (String::new(), Vec::new());
+        Self { source: None, model_hash, seen, given: true, index }
+    }
 }
 
 /// Where a report was made.
@@ -237,7 +248,7 @@ impl Terms {
         Curve { number, reports, state, end: self.end(trial), start: trial.start() }
     }
 
-    /// The budget at a trial's end.
+    /// The budget at a trial's end; without end where that is not known yet.
     fn end(&self, trial: &Trial) -> f64 {
         match self.by_share {
             true => 1.0,

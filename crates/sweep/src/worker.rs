@@ -15,7 +15,7 @@ use train::TrainError;
 
 use self::heartbeat::Heartbeat;
 use self::observer::{Ending, TrialObserver};
-use self::patience::patiently;
+use self::patience::{patiently, unlocked};
 use crate::error::{Result, SweepError};
 use crate::recipe::VALIDATION_LOSS;
 use crate::schedule::{Assigned, Next, STOP};
@@ -267,15 +267,20 @@ fn execute(
     trial: &TrialObserver<'_>,
 ) -> Result<Measured> {
     target.check(assignment)?;
-    let text = target.prepare(assignment, trial)?;
+    let prepare = || target.prepare(assignment, trial);
+    let text = unlocked(trial, "what another worker prepares", prepare)?;
     if let Some(text) = text {
         trial.require_text(&text)?;
     }
     trial.begin_training();
-    match target.execute(assignment, folder, trial) {
+    let train = || {
+        let what = "the trial's folder, which another worker has";
+        unlocked(trial, what, || target.execute(assignment, folder, trial))
+    };
+    match train() {
         Err(error) if has_damaged_checkpoint(&error) => {
             target.forget(folder);
-            target.execute(assignment, folder, trial)
+            train()
         }
         done => done,
     }
@@ -328,7 +333,6 @@ fn finish(
     let run = folder.strip_prefix(&sweep.folder).unwrap_or(folder).to_string_lossy().into_owned();
     let attributes = [
         (key::RUN, json!(run)),
-        (key::EPOCHS, json!(measured.epochs)),
         (key::BEST, json!(best)),
         (key::SECONDS, json!(measured.seconds)),
         (key::DEVICE, json!(settings.device.products())),

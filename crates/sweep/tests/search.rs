@@ -262,6 +262,95 @@ fn the_recipes_own_points_come_first_and_what_they_leave_out_is_proposed() {
 }
 
 #[test]
+fn a_failed_training_of_a_confirmation_is_tried_again_as_it_was() {
+    let search = Search::new("trials = 2\nstop = { rule = 'none' }\nconfirm = { top = 1 }");
+    let mut sweep = search.open("s");
+    work(&mut sweep);
+    let name = confirm::begin(&mut sweep).unwrap();
+    let mut confirmation = search.open(&name);
+    let next = |confirmation: &mut Sweep| match confirmation.next(&worker(60.0)).unwrap() {
+        Next::Train(assigned) => assigned,
+        other => panic!("{other:?}"),
+    };
+    // The baseline is the recipe as it is.
+    let failed = next(&mut confirmation);
+    assert!(failed.stored.is_empty());
+    confirmation.fail(&failed.lease, "the disk was full").unwrap();
+    assert_eq!(confirmation.retry(0).unwrap(), 1);
+    let again = next(&mut confirmation);
+    assert_eq!((again.number, again.seed, &again.stored), (1, failed.seed, &failed.stored));
+    confirmation.complete(&again.lease, 5.0, &[]).unwrap();
+    // It takes the place of no other training.
+    while let Next::Train(assigned) = confirmation.next(&worker(60.0)).unwrap() {
+        confirmation.complete(&assigned.lease, 4.0, &[]).unwrap();
+    }
+    let rows = confirm::rows(&mut confirmation, &mut sweep).unwrap();
+    assert_eq!(rows.iter().map(|row| row.values.len()).collect::<Vec<_>>(), [3, 3]);
+    assert!(rows.iter().any(|row| row.values == [5.0, 4.0, 4.0]), "{rows:?}");
+    let checked = confirmation.check().unwrap();
+    assert_eq!((checked.same, checked.foreign, checked.differs), (7, vec![], vec![]));
+    // Nothing is proposed beside what a point states.
+    let values = sweep::edit::values_of(&["train.batch_size=8".to_owned()]).unwrap();
+    confirmation.enqueue(&values).unwrap();
+    assert_eq!(next(&mut confirmation).stored.len(), 1);
+}
+
+#[test]
+fn rules_by_epochs_stop_trainings_by_steps_until_their_end() {
+    for steps in ["max_steps' = 20000", "phases' = [{ max_steps = 20000 }]"] {
+        let search = Search { folder: tempfile::tempdir().unwrap() };
+        let path = search.write("trials = 30\nstop = { rule = 'wandb', min_iter = 4, eta = 2 }");
+        // A base without epochs, of which 3 are the default.
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/quickstart.toml");
+        let own = search.folder.path().join("base.toml");
+        let without = std::fs::read_to_string(&base).unwrap().replace("epochs = 12\n", "");
+        std::fs::write(&own, without).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace(base.to_str().unwrap(), own.to_str().unwrap());
+        let by_epochs = format!("epochs' = {EPOCHS}");
+        assert!(text.contains(&by_epochs) && text.contains(own.to_str().unwrap()));
+        std::fs::write(&path, text.replace(&by_epochs, steps)).unwrap();
+        Draft::read(&path, &[]).unwrap().create(&search.place(), &search.address()).unwrap();
+        let mut sweep = search.open("s");
+        work(&mut sweep);
+        let [complete, stopped, ..] = standings(&mut sweep);
+        assert!(complete > 0 && stopped > 0 && complete + stopped == 30, "{complete} {stopped}");
+        for trial in sweep.trials().unwrap() {
+            let is_whole = trial.reports.len() as u64 == EPOCHS;
+            let epochs = trial.row.user::<f64>(key::EPOCHS);
+            assert_eq!(epochs, is_whole.then_some(EPOCHS as f64), "{}", trial.number());
+        }
+        let checked = sweep.check().unwrap();
+        assert_eq!((checked.same, checked.differs), (30, vec![]));
+    }
+}
+
+#[test]
+fn a_test_loss_of_a_model_that_predicts_no_next_token_is_refused() {
+    let search = Search { folder: tempfile::tempdir().unwrap() };
+    let text = search.folder.path().join("text");
+    std::fs::create_dir(&text).unwrap();
+    std::fs::write(text.join("a.train"), "The old dog sees the king.\n").unwrap();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let path = search.folder.path().join("search.toml");
+    for (recipe, model, kind) in [
+        ("ltg-bert", "masked", Some("a masked language model")),
+        ("t5", "t5", Some("an encoder-decoder")),
+        ("ltg-bert", "causal", None),
+    ] {
+        let (base, text) = (recipes.join(format!("{recipe}.toml")), text.display());
+        let space = "[space]\n'train.learning_rate' = { log_normal = [-6, 1] }";
+        let keys = format!("recipe = '{}'\nmodel = '{model}'\ntest = '{text}'", base.display());
+        std::fs::write(&path, format!("name = 's'\ntrials = 1\n{keys}\n{space}\n")).unwrap();
+        let checked = Draft::read(&path, &[]).unwrap().check().map_err(|error| error.to_string());
+        let Some(kind) = kind else { return checked.unwrap() };
+        let found = checked.unwrap_err();
+        let cause = format!("`{model}` is {kind}, which has no loss of the next token");
+        assert!(found.contains("`test`") && found.contains(&cause), "{found}");
+    }
+}
+
+#[test]
 fn points_from_outside_are_taken_or_fail_with_the_reason() {
     let search = Search::new("trials = 3\nstop = { rule = 'none' }");
     let mut sweep = search.open("s");

@@ -1,6 +1,7 @@
 //! Searches for settings: real trainings, stopped, continued and killed.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -356,6 +357,25 @@ fn fine_tuning_is_searched_for_each_model_and_task() {
     let seed = workspace.names("runs/ft/student/rte");
     let result = workspace.json(&format!("runs/ft/student/rte/{}/result.json", seed[0]));
     assert_eq!(result["score"]["score"].as_f64().unwrap(), score);
+}
+
+#[test]
+fn a_trial_whose_folder_another_worker_has_waits_for_it() {
+    let sweep = SWEEP.replace("trials = 9", "trials = 1\nstop = { rule = \"none\" }");
+    let workspace = workspace(&sweep);
+    workspace.babyllama("sweep create sweep.toml").done();
+    let place = format!("{PLACE}/trials/00000/lock");
+    workspace.write(&place, "");
+    let lock = fs::File::open(workspace.path(&place)).unwrap();
+    lock.lock().unwrap();
+    let mut worker = workspace.command(&["sweep", "work", PLACE]);
+    let mut worker = worker.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(worker.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let waits = lines.any(|line| line.contains("waits for the trial's folder"));
+    drop(lock);
+    let rest: Vec<String> = lines.collect();
+    assert!(worker.wait().unwrap().success() && waits, "{rest:?}");
+    assert_eq!(trials(&workspace)[0]["state"], "complete");
 }
 
 /// Begins a worker.

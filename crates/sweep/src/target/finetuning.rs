@@ -55,10 +55,10 @@ impl Target for FinetuneTarget {
         self.recipe(assignment).map(drop)
     }
 
-    fn epochs(&self, assignment: &Assignment) -> Result<f64> {
+    fn epochs(&self, assignment: &Assignment) -> Result<Option<f64>> {
         let recipe = self.recipe(assignment)?;
         match find_task(&self.task) {
-            Some(task) => Ok(recipe.settings(task).epochs),
+            Some(task) => Ok(Some(recipe.settings(task).epochs)),
             None => refuse(format_args!("there is no task `{}`", self.task)),
         }
     }
@@ -90,11 +90,7 @@ impl Target for FinetuneTarget {
             return Err(ExperimentError::Interrupted.into());
         };
         let scores = [("score".to_owned(), result.score.score)];
-        Ok(Measured {
-            scores: scores.into(),
-            seconds: result.course.seconds,
-            epochs: recipe.settings(job.task()).epochs,
-        })
+        Ok(Measured { scores: scores.into(), seconds: result.course.seconds })
     }
 
     fn forget(&self, _: &Path) {}

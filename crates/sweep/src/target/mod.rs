@@ -31,8 +31,6 @@ pub struct Measured {
     pub scores: BTreeMap<String, f64>,
     /// Time of the training steps.
     pub seconds: f64,
-    /// Epochs that were trained.
-    pub epochs: f64,
 }
 
 /// What a trial trains.
@@ -49,23 +47,24 @@ pub trait Target: Sync {
     /// When they cannot be used.
     fn check(&self, assignment: &Assignment) -> Result<()>;
 
-    /// Epochs of a trial from its first step to its last.
+    /// Epochs of a trial from its first step to its last; `None` where the settings state steps,
+    /// which come to epochs only with the tokens of the text.
     ///
     /// # Errors
     /// When the settings cannot be used.
-    fn epochs(&self, assignment: &Assignment) -> Result<f64>;
+    fn epochs(&self, assignment: &Assignment) -> Result<Option<f64>>;
 
     /// Makes what all trials share, and what this one needs of that kind. Returns what the text is
     /// known by, which is the same for all trials of a study.
     ///
     /// # Errors
-    /// When it cannot be made, or the observer asked to stop.
+    /// When it cannot be made, another worker makes it, or the observer asked to stop.
     fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<Option<String>>;
 
     /// Trains in a folder, or goes on there, and reports every evaluation to the observer.
     ///
     /// # Errors
-    /// When the training fails, or the observer asked to stop.
+    /// When the training fails, another worker has the folder, or the observer asked to stop.
     fn execute(
         &self,
         assignment: &Assignment,

@@ -2,22 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Device;
 use experiment::evaluation::{LoadedModel, loss};
-use experiment::lock::LockError;
+use experiment::recipe::{ModelSection, Start};
 use experiment::run::{self, RunSettings, scores};
 use experiment::training_log::TrainingSummary;
 use experiment::{ExperimentError, Observer, Recipe, files, recipe};
 use model::hugging_face;
 
 use super::{Assignment, Measured, Target};
-use crate::error::Result;
+use crate::error::{Result, SweepError};
 use crate::recipe::overrides_of;
-
-/// How long to wait before another try at what another worker prepares.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Trains a model of a recipe.
 pub struct TrainingTarget {
@@ -57,6 +53,22 @@ impl TrainingTarget {
         folder.join("models").join(&self.model).join("final")
     }
 
+    /// Refuses a model that has no test loss, which is of the next token.
+    fn check_predicts_next(&self, section: &ModelSection) -> Result<()> {
+        let family = match &section.start {
+            Start::Random(shape) => shape.architecture,
+            Start::Folder(folder) => {
+                let config =
+                    hugging_face::load_any_config(folder).map_err(ExperimentError::from)?;
+                config.architecture
+            }
+        };
+        match family.is_causal() {
+            true => Ok(()),
+            false => Err(SweepError::NoTestLoss { model: self.model.clone(), kind: family.kind() }),
+        }
+    }
+
     /// The loss on the test text, cut into the sequences of the training.
     fn test_loss(&self, recipe: &Recipe, folder: &Path, observer: &dyn Observer) -> Result<f64> {
         let section = recipe.models.get(&self.model);
@@ -86,39 +98,27 @@ impl Target for TrainingTarget {
     }
 
     fn check(&self, assignment: &Assignment) -> Result<()> {
-        self.recipe(assignment).map(drop)
+        let recipe = self.recipe(assignment)?;
+        match &self.test {
+            None => Ok(()),
+            Some(_) => self.check_predicts_next(&recipe.models[&self.model]),
+        }
     }
 
-    fn epochs(&self, assignment: &Assignment) -> Result<f64> {
+    fn epochs(&self, assignment: &Assignment) -> Result<Option<f64>> {
         let recipe = self.recipe(assignment)?;
         let train = &recipe.models[&self.model].train;
         Ok(match (train.buckets, train.phases.is_empty()) {
-            (Some(buckets), _) => buckets.total_epochs(),
-            (None, true) => train.epochs,
-            (None, false) => train.phases.iter().filter_map(|phase| phase.epochs).sum(),
+            (Some(buckets), _) => Some(buckets.total_epochs()),
+            (None, true) => (train.max_steps == 0).then_some(train.epochs),
+            (None, false) => train.phases.iter().map(|phase| phase.epochs).sum(),
         })
     }
 
     fn prepare(&self, assignment: &Assignment, observer: &dyn Observer) -> Result<Option<String>> {
         let recipe = self.recipe(assignment)?;
         let settings = RunSettings { caches: None, ..self.settings(&self.shared) };
-        let mut is_reported = false;
-        loop {
-            let done = run::prepare(recipe.clone(), &self.model, &settings, observer);
-            match done {
-                Err(error) if error.find::<LockError>().is_some_and(is_held) => {
-                    if observer.should_stop() {
-                        return Err(ExperimentError::Interrupted.into());
-                    }
-                    if !is_reported {
-                        observer.note(format_args!("waits for what another worker prepares"));
-                        is_reported = true;
-                    }
-                    std::thread::sleep(RETRY);
-                }
-                done => return Ok(Some(done?)),
-            }
-        }
+        Ok(Some(run::prepare(recipe, &self.model, &settings, observer)?))
     }
 
     fn execute(
@@ -132,11 +132,7 @@ impl Target for TrainingTarget {
         let found = scores::of_model(folder, &self.model)?;
         let place = folder.join("models").join(&self.model).join(TrainingSummary::FILE);
         let summary: TrainingSummary = files::read_json(&place)?;
-        let mut measured = Measured {
-            scores: found.pairs,
-            seconds: summary.seconds,
-            epochs: self.epochs(assignment)?,
-        };
+        let mut measured = Measured { scores: found.pairs, seconds: summary.seconds };
         let held_out = found.held_out_loss.map(|loss| ("held_out_loss".to_owned(), loss));
         measured.scores.extend(held_out);
         if self.test.is_some() {
@@ -157,8 +153,4 @@ impl Target for TrainingTarget {
         let place = self.weights(folder);
         place.join("model.safetensors").is_file().then_some(place)
     }
-}
-
-fn is_held(error: &LockError) -> bool {
-    matches!(error, LockError::Held { .. })
 }

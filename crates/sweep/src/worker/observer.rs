@@ -83,6 +83,11 @@ impl<'a> TrialObserver<'a> {
         }
     }
 
+    /// Notes something about the work on the trial.
+    pub(super) fn announce(&self, line: std::fmt::Arguments<'_>) {
+        self.outer.note(line);
+    }
+
     /// From now on events are of the trial alone.
     pub(super) fn begin_training(&self) {
         self.is_training.store(true, Ordering::Relaxed);
