@@ -191,10 +191,14 @@ mod tests {
                 let lost = [Stored { block: 9, checksum: 0 }];
                 (reading(&wanted).finish().unwrap().parts, reading(&lost).finish().is_none())
             };
-            let before = threads();
-            let (found, is_lost) = pool.install(read);
-            assert!(found == expected && is_lost, "{count}");
-            assert!(threads() <= before, "{count}");
+            // Tests beside this one begin threads of theirs, but not every time.
+            let is_by_its_own = (0..20).any(|_| {
+                let before = threads();
+                let (found, is_lost) = pool.install(read);
+                assert!(found == expected && is_lost, "{count}");
+                threads() <= before
+            });
+            assert!(is_by_its_own, "{count}");
         }
     }
 }
