@@ -9,9 +9,9 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(super) mod bf16;
-mod microkernel;
 #[cfg(target_arch = "x86_64")]
-mod own;
+mod f32_instructions;
+mod microkernel;
 mod pack;
 mod packed;
 mod scratch;
@@ -19,7 +19,7 @@ mod scratch;
 use super::values::{Values, ValuesMut};
 use bf16::{Bf16, PackedBf16};
 #[cfg(target_arch = "x86_64")]
-use own::{Own, PackedOwn};
+use f32_instructions::{F32Instructions, PackedF32};
 pub(super) use scratch::Scratch;
 
 /// Values of the inner dimension that a tile of the output sums in registers: a block of a panel
@@ -196,7 +196,7 @@ pub(super) struct RightHand<'a> {
 /// A packed right-hand side.
 enum Packed {
     #[cfg(target_arch = "x86_64")]
-    F32(PackedOwn),
+    F32(PackedF32),
     Bf16(PackedBf16),
 }
 
@@ -240,8 +240,8 @@ impl RightHand<'_> {
 /// This program's own products of f32 with this right-hand side; none where they are left to
 /// `gemm`.
 #[cfg(target_arch = "x86_64")]
-fn own_products_with(b: Matrix<'_>) -> Option<Own> {
-    Own::detect().filter(|_| b.rows > 0 && b.columns > 0)
+fn own_instructions_for(b: Matrix<'_>) -> Option<F32Instructions> {
+    F32Instructions::detect().filter(|_| b.rows > 0 && b.columns > 0)
 }
 
 /// Panics when shapes do not fit.
@@ -272,7 +272,7 @@ impl Products {
         let packed = match self {
             #[cfg(target_arch = "x86_64")]
             Self::F32 => {
-                own_products_with(matrix).map(|own| Packed::F32(own.pack(matrix, Workers::All)))
+                own_instructions_for(matrix).map(|own| Packed::F32(own.pack(matrix, Workers::All)))
             }
             #[cfg(not(target_arch = "x86_64"))]
             Self::F32 => None,
@@ -310,7 +310,7 @@ impl Products {
             Self::Bf16(bf16) => return bf16.product(output, addend, a, b, scale, workers),
             #[cfg(target_arch = "x86_64")]
             Self::F32 if output.rows >= FEW_ROWS => {
-                if let Some(own) = own_products_with(b) {
+                if let Some(own) = own_instructions_for(b) {
                     return own.pack(b, workers).multiply(output, addend, a, scale, workers);
                 }
             }

@@ -100,7 +100,10 @@ fn product_in_order(a: Matrix<'_>, b: Matrix<'_>, scale: f32, start: &[f32]) -> 
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn own_products_have_the_bits_of_their_order() {
-    let kernels = [avx512::Avx512::detect().map(Own::Avx512), avx2::Avx2::detect().map(Own::Avx2)];
+    let kernels = [
+        avx512::Avx512::detect().map(F32Instructions::Avx512),
+        avx2::Avx2::detect().map(F32Instructions::Avx2),
+    ];
     for (m, n, k) in [
         (1, 1, 1),
         (1, 70, 33),
