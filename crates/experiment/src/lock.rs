@@ -169,7 +169,7 @@ mod tests {
         };
         try_often(&file, wait).unwrap();
         assert_eq!(pauses, 3);
-        // Whoever keeps it is not waited for.
+        // A lock that stays held is an error after the last try.
         let mut pauses = 0;
         assert!(matches!(try_often(&open(), || pauses += 1), Err(TryLockError::WouldBlock)));
         assert_eq!(pauses, TRIES - 1);

@@ -157,7 +157,7 @@ unsafe fn fixed_tile<const R: usize, const V: usize>(
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn load(from: *const f32, count: usize) -> __m256 {
-    // Safety: promised by the caller. Masks are slow, above all to store with.
+    // Safety: promised by the caller. A whole vector needs no mask.
     unsafe {
         match count >= LANES {
             true => _mm256_loadu_ps(from),
