@@ -191,11 +191,32 @@ pub(super) fn header(path: &Path, bytes: &[u8]) -> Result<(usize, Metadata), Mod
     if bytes.starts_with(GIT_LFS) {
         return Err(ModelError::GitLfs { path: path.to_owned() });
     }
-    // A zip archive or a pickle stream: what torch.save writes, whatever the file is called.
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
-        return Err(ModelError::Pickle { path: path.to_owned() });
+    // A zip archive or a pickle stream: what torch.save writes, whatever the file is called. A
+    // header's length may begin with the same bytes.
+    let is_pickle = bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]);
+    match SafeTensors::read_metadata(bytes) {
+        Ok((length, metadata)) => Ok((size_of::<u64>() + length, metadata)),
+        Err(_) if is_pickle => Err(ModelError::Pickle { path: path.to_owned() }),
+        Err(cause) => Err(ModelError::Safetensors { path: path.to_owned(), cause }),
     }
-    let (length, metadata) = SafeTensors::read_metadata(bytes)
-        .map_err(|cause| ModelError::Safetensors { path: path.to_owned(), cause })?;
-    Ok((size_of::<u64>() + length, metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header of 640 bytes begins with the two bytes that a pickle stream begins with.
+    #[test]
+    fn a_header_of_any_length_is_read() {
+        let path = Path::new("model.safetensors");
+        for length in [640_usize, 648] {
+            let mut json = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_vec();
+            json.resize(length, b' ');
+            let bytes = [&(length as u64).to_le_bytes()[..], &json, &[0; 4]].concat();
+            let (start, metadata) = header(path, &bytes).unwrap();
+            assert_eq!((start, metadata.offset_keys()), (8 + length, vec!["a".to_owned()]));
+        }
+        let pickle = header(path, &[0x80, 0x02, b'}', b'q', 0, b'.', 0, 0, 0, 0]);
+        assert!(matches!(pickle, Err(ModelError::Pickle { .. })));
+    }
 }
