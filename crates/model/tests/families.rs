@@ -121,7 +121,7 @@ fn classifiers_load_to_the_same_bits() {
             !layout.segments().iter().any(|named| named.name.starts_with("lm_head")),
             "the classifier of {output} has an output layer for words"
         );
-        save_classifier(&saved, folder.path()).unwrap();
+        save_classifier(&saved, None, folder.path()).unwrap();
         let again = load_classifier(folder.path(), &device()).unwrap();
         let batch = Batch::from_sequences([&[4, 5, 6][..], &[7]]);
         assert_eq!(again.logits(&batch), saved.logits(&batch));

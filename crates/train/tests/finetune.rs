@@ -518,7 +518,7 @@ fn writes_a_folder_for_transformers() {
         ("switch", Architecture::SWITCH_LLAMA),
     ] {
         let found = finetune(architecture, 0.0, &quick());
-        hugging_face::save_classifier(&found.classifier, &place.join(name)).unwrap();
+        hugging_face::save_classifier(&found.classifier, None, &place.join(name)).unwrap();
         let texts = examples(2, 40);
         let words =
             |numbers: Vec<u32>| numbers.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();

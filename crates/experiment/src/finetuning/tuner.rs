@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corpus::Tokenizer;
+use corpus::tokenizer::Role;
 use engine::Device;
 use eval::classification::{
     Around, MAX_LENGTH, SpecialTokens, predictions, score, selection_metric,
@@ -310,7 +311,8 @@ fn save(
     folder: &Path,
 ) -> Result<()> {
     let classifier = classifier.with_labels(labels.iter().map(u32::to_string).collect())?;
-    hugging_face::save_classifier(&classifier, folder)?;
+    let padding = subject.tokenizer.role_id(Role::Padding);
+    hugging_face::save_classifier(&classifier, padding, folder)?;
     Ok(subject.tokenizer.save_folder(folder, subject.max_length)?)
 }
 

@@ -41,14 +41,24 @@ pub fn load_classifier(folder: &Path, device: &Arc<dyn Device>) -> Result<Classi
 /// Writes a classifier's configuration and weights into a folder, which is made when it does not
 /// exist. Each file is written beside and renamed into place.
 ///
-/// transformers finds the last token of a padded sequence by the padding id. A model without one
-/// names its end-of-text token, which then must not end a sequence.
+/// transformers finds the last token of a padded sequence by the padding id. `padding` is that of
+/// the tokenizer beside the weights, which counts unless the family has a row of its embedding for
+/// padding. Where neither has one, the end-of-text token is named, which then must not end a
+/// sequence.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn save_classifier(classifier: &Classifier, folder: &Path) -> Result<(), ModelError> {
+pub fn save_classifier(
+    classifier: &Classifier,
+    padding: Option<u32>,
+    folder: &Path,
+) -> Result<(), ModelError> {
     make_folder(folder)?;
-    write_json(&folder.join("config.json"), &to_json(classifier.config(), classifier.labels()))?;
+    let config = classifier.config();
+    let own = config.padding_or_end();
+    let padding = if config.architecture.has_padding_row() { own } else { padding.or(own) };
+    let object = to_json(config, classifier.labels(), padding);
+    write_json(&folder.join("config.json"), &object)?;
     let path = folder.join("model.safetensors");
     weights::write(classifier.config(), classifier.parameters(), &path)
 }
@@ -81,7 +91,7 @@ fn labels(keys: &Keys<'_>) -> Result<Vec<String>, ModelError> {
 /// More labels than any task has.
 const MOST_LABELS: usize = 1 << 16;
 
-fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
+fn to_json(config: &ModelConfig, labels: &[String], padding: Option<u32>) -> Value {
     let by_id: Map<_, _> =
         labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
     let by_name: Map<_, _> =
@@ -91,7 +101,7 @@ fn to_json(config: &ModelConfig, labels: &[String]) -> Value {
     object["id2label"] = Value::Object(by_id);
     object["label2id"] = Value::Object(by_name);
     object["problem_type"] = json!("single_label_classification");
-    object["pad_token_id"] = json!(config.padding_or_end());
+    object["pad_token_id"] = json!(padding);
     object
 }
 
@@ -124,7 +134,7 @@ mod tests {
         {
             let folder = tempfile::tempdir().unwrap();
             let saved = classifier(config.clone(), 3).with_labels(names.to_vec()).unwrap();
-            save_classifier(&saved, folder.path()).unwrap();
+            save_classifier(&saved, None, folder.path()).unwrap();
             let again = load_classifier(folder.path(), &device()).unwrap();
             // GPT-2's settings here have no padding token; the folder names one for transformers.
             let pad_token_id = Some(config.pad_token_id.unwrap_or(2));
@@ -147,7 +157,7 @@ mod tests {
             let classes = ["LMHeadModel", "ForCausalLM", "ForMaskedLM"];
             assert!(classes.iter().any(|class| message.contains(class)), "{message}");
             assert!(message.contains("no classifier"), "{message}");
-            save_classifier(&classifier(config, 2), folder.path()).unwrap();
+            save_classifier(&classifier(config, 2), None, folder.path()).unwrap();
             let message = load(folder.path(), &device()).err().unwrap().to_string();
             assert!(
                 message.contains("a sequence classifier")
@@ -172,7 +182,7 @@ mod tests {
         change: impl Fn(&mut Map<String, Value>),
     ) -> Result<Classifier, ModelError> {
         let folder = tempfile::tempdir().unwrap();
-        save_classifier(&classifier(config, 2), folder.path()).unwrap();
+        save_classifier(&classifier(config, 2), None, folder.path()).unwrap();
         let path = folder.path().join("config.json");
         let mut object = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         change(&mut object);

@@ -85,13 +85,19 @@ fn one_or_several(ids: &[u32]) -> Value {
 
 /// `generation_config.json`.
 pub(super) fn generation(config: &ModelConfig) -> Value {
-    json!({
+    let mut object = json!({
         "bos_token_id": config.bos_token_id,
         "eos_token_id": one_or_several(&config.eos_token_ids),
         "pad_token_id": config.padding_or_end(),
         "do_sample": true,
         "temperature": 1.0,
-    })
+        // Left out, transformers draws from the 50 most probable tokens.
+        "top_k": 0,
+    });
+    if let Some(own) = &config.encoder_decoder {
+        object["decoder_start_token_id"] = json!(own.decoder_start_token_id);
+    }
+    object
 }
 
 #[cfg(test)]
