@@ -49,9 +49,10 @@ pub trait Benchmark: Sync {
         asked
     }
 
-    /// How much of the benchmark some tasks are; none where tasks of any names make it up.
-    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
-        let _ = tasks;
+    /// How much of the benchmark some tasks are, by a pipeline's rules; none where tasks of any
+    /// names make it up.
+    fn coverage(&self, tasks: &[TaskResult], rules: Rules) -> Option<Coverage> {
+        let _ = (tasks, rules);
         None
     }
 

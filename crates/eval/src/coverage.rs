@@ -33,10 +33,11 @@ impl Coverage {
         Self { present: own.len(), resized, all: known.len(), others: others.len() }
     }
 
-    /// The same where each task is whole that has at least as many items as stand beside it.
-    pub(crate) fn at_least(known: &[(&'static str, usize)], tasks: &[TaskResult]) -> Self {
+    /// Counts the tasks of a list, each with the number of its items in the published files; one
+    /// with more items or fewer is not whole.
+    pub(crate) fn of_sizes(known: &[(&'static str, usize)], tasks: &[TaskResult]) -> Self {
         let is_whole = |task: &TaskResult| {
-            known.iter().all(|&(name, items)| name != task.name || task.items >= items)
+            known.iter().all(|&(name, items)| name != task.name || task.items == items)
         };
         Self::count(known.iter().map(|&(name, _)| name), tasks, is_whole)
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::benchmark::Benchmark;
+use crate::coverage::Coverage;
 use crate::rules::{Backend, Rules};
 use crate::statistics::Items;
 
@@ -168,16 +169,21 @@ impl BenchmarkResult {
         Self { benchmark, rules, backend, score, tasks, groups, items, ties, truncated }
     }
 
+    /// How much of the benchmark this is; none where tasks of any names make it up.
+    pub fn coverage(&self) -> Option<Coverage> {
+        self.benchmark.coverage(&self.tasks, self.rules)
+    }
+
     /// Whether this is all of the benchmark, so that the score compares with printed ones.
     pub fn is_whole(&self) -> bool {
-        self.benchmark.coverage(&self.tasks).is_none_or(|coverage| coverage.is_whole())
+        self.coverage().is_none_or(|coverage| coverage.is_whole())
     }
 
     /// Whether a unit's tasks have as many items as in the published files, as far as those are
     /// known.
     pub fn has_all_items(&self, unit: &str) -> bool {
         let has_all = |task: &TaskResult| {
-            let coverage = self.benchmark.coverage(std::slice::from_ref(task));
+            let coverage = self.benchmark.coverage(std::slice::from_ref(task), self.rules);
             coverage.is_none_or(|coverage| coverage.resized == 0)
         };
         self.tasks.iter().filter(|task| self.unit_of(&task.name) == unit).all(has_all)
@@ -186,7 +192,7 @@ impl BenchmarkResult {
     /// The benchmark's title, and how much of it this is where that is not all.
     pub fn title(&self) -> String {
         let title = self.benchmark.title();
-        match self.benchmark.coverage(&self.tasks).filter(|coverage| !coverage.is_whole()) {
+        match self.coverage().filter(|coverage| !coverage.is_whole()) {
             Some(coverage) => format!("{title}, {coverage}"),
             None => title.to_owned(),
         }
@@ -338,14 +344,19 @@ mod tests {
         assert_eq!(title(&BlimpFiltered, with("agreement")), more);
         let mut groups: Vec<&str> = blimp_tasks().map(group_of).collect();
         groups.dedup();
-        let files = groups.into_iter().map(|name| task(name, 5, 9)).collect();
-        assert_eq!(title(&BlimpFiltered, files), "BLiMP filtered");
+        let files: Vec<_> = groups.into_iter().map(|name| task(name, 5, 9)).collect();
+        let of_2023 =
+            BenchmarkResult::of_tasks(&BlimpFiltered, Rules::Year2023, files.clone()).title();
+        assert_eq!(of_2023, "BLiMP filtered");
+        let of_2024 = "BLiMP filtered, 0 of 67 tasks and 12 of other names";
+        assert_eq!(title(&BlimpFiltered, files), of_2024);
         assert_eq!(title(&OtherPairs, one()), "minimal pairs");
     }
 
-    /// Sizes are those of the filtered files; unfiltered ones have more.
+    /// Sizes are those of the filtered files; unfiltered ones, which have more, are another
+    /// benchmark.
     #[test]
-    fn fewer_items_than_the_published_files_have_are_a_part() {
+    fn other_items_than_the_published_files_have_are_no_whole() {
         let title = |benchmark, names: &[(&str, usize)]| {
             let tasks = names.iter().map(|&(name, items)| task(name, 5, items)).collect();
             BenchmarkResult::of_tasks(benchmark, Rules::Year2024, tasks).title()
@@ -357,24 +368,24 @@ mod tests {
             title(&BlimpSupplement, &[tasks, vec![("hypernym", hypernym)]].concat())
         };
         assert_eq!(supplement(842), "BLiMP supplement");
-        assert_eq!(supplement(860), "BLiMP supplement");
+        assert_eq!(supplement(860), "BLiMP supplement, 1 of 5 tasks of another size");
         assert_eq!(supplement(841), "BLiMP supplement, 1 of 5 tasks of another size");
         assert_eq!(title(&BlimpSupplement, &[("hypernym", 9)]), "BLiMP supplement, 1 of 5 tasks");
-        let domains = |items: usize| {
-            let domains = Ewok.section().unwrap().tasks;
-            let domains = domains.into_iter().map(|name| (name, items));
-            title(&Ewok, &domains.collect::<Vec<_>>())
+        let domains = |more: usize| {
+            let domains =
+                crate::benchmarks::ewok::DOMAINS.map(|(name, items)| (name, items + more));
+            title(&Ewok, &domains)
         };
-        assert_eq!(domains(2210), "EWoK");
-        assert_eq!(domains(300), "EWoK, 8 of 11 tasks of another size");
+        assert_eq!(domains(0), "EWoK");
+        assert_eq!(domains(400), "EWoK, 11 of 11 tasks of another size");
     }
 
     #[test]
-    fn tasks_of_fewer_items_than_the_published_files_have_are_known() {
+    fn tasks_of_other_items_than_the_published_files_have_are_known() {
         let tasks = vec![task("rte", 5, 138), task("wsc", 5, 52), task("cola", 5, 1043)];
         let result = BenchmarkResult::of_tasks(&Glue, Rules::Year2024, tasks);
         let has_all = ["rte", "wsc", "cola"].map(|name| result.has_all_items(name));
-        assert_eq!(has_all, [false, true, true]);
+        assert_eq!(has_all, [false, true, false]);
         assert!(!result.is_whole());
         // By the rules of 2023 the tasks of a group are its items.
         let tasks = vec![task("wh_island", 5, 960), task("npi_present_1", 5, 9)];

@@ -100,7 +100,7 @@ fn every_model_task_and_seed_has_its_folder() {
     for part in [
         "(Super)GLUE of fine-tuned models",
         "BabyLlama-2, run 1 (printed)",
-        "Own scores of cola, rte are of fewer items than published",
+        "Own scores of cola, rte are not of the published items",
         "± ",
         "rte: validation loss",
         "cola: validation f1, percent",

@@ -34,7 +34,7 @@ pub(super) fn violins(models: &[ModelScores], rules: Rules, palette: &Palette) -
             let mut own: BTreeMap<&str, Vec<ViolinScore>> = BTreeMap::new();
             for (of, seed, task) in model.every_finetuned() {
                 if of == benchmark {
-                    let coverage = benchmark.coverage(std::slice::from_ref(task));
+                    let coverage = benchmark.coverage(std::slice::from_ref(task), rules);
                     cut.extend(coverage.filter(|it| it.resized > 0).map(|_| task.name.as_str()));
                     let (model, score) = (model.name.clone(), 100.0 * task.score);
                     own.entry(&task.name).or_default().push(ViolinScore { model, seed, score });
@@ -70,7 +70,7 @@ pub(super) fn violins(models: &[ModelScores], rules: Rules, palette: &Palette) -
         if !cut.is_empty() {
             let cut = cut.into_iter().collect::<Vec<_>>().join(", ");
             figure.caption += &format!(
-                " Own scores of {cut} are of fewer items than published, and do not compare with \
+                " Own scores of {cut} are not of the published items, and do not compare with \
                  printed ones."
             );
         }

@@ -47,13 +47,17 @@ impl Benchmark for BlimpFiltered {
         &["blimp_filtered"]
     }
 
-    /// How many pairs the groups of 2023 have is not published; their files count by their names.
-    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
+    /// How many pairs the groups of 2023 have is not published; their files count by their names,
+    /// and by the rules of 2023 alone.
+    fn coverage(&self, tasks: &[TaskResult], rules: Rules) -> Option<Coverage> {
         let is_whole = |task: &TaskResult| match filtered_size(&task.name) {
             Some(pairs) => task.items == pairs,
             None => true,
         };
-        Some(Coverage::count(names(tasks), tasks, is_whole))
+        match rules {
+            Rules::Year2023 => Some(Coverage::count(names(tasks), tasks, is_whole)),
+            Rules::Year2024 => Some(Coverage::count(blimp_tasks(), tasks, is_whole)),
+        }
     }
 
     fn group_of<'a>(&self, task: &'a str, rules: Rules) -> Option<&'a str> {
@@ -107,7 +111,7 @@ impl Benchmark for Blimp {
         &["blimp"]
     }
 
-    fn coverage(&self, tasks: &[TaskResult]) -> Option<Coverage> {
+    fn coverage(&self, tasks: &[TaskResult], _rules: Rules) -> Option<Coverage> {
         Some(Coverage::count(blimp_tasks(), tasks, |task| task.items == PAIRS_PER_TASK))
     }
 

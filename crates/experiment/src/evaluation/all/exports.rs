@@ -7,7 +7,10 @@ use std::path::Path;
 use base::atomic_file;
 use eval::output::harness;
 use eval::output::submission::Submission;
-use eval::{BENCHMARKS, Benchmark, Kind, Outcome, Rules, Section, Task, TaskResult, chosen_texts};
+use eval::{
+    BENCHMARKS, Benchmark, BenchmarkResult, Kind, Outcome, Rules, Section, Task, TaskResult,
+    chosen_texts,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use report::format::counted;
@@ -53,7 +56,7 @@ pub(super) fn write(
     if submission.is_empty() {
         return Ok(());
     }
-    let (missing, resized) = (submission.missing(), resized_sections(scores));
+    let (missing, resized) = (submission.missing(), resized_sections(&all));
     let is_complete = missing.is_empty() && resized.is_empty();
     let answers = if is_complete { answers } else { part };
     if !is_complete {
@@ -75,13 +78,12 @@ pub(super) fn write(
 }
 
 /// The sections that were answered for more or fewer items than the published files have.
-fn resized_sections(scores: &ModelScores) -> Vec<&'static str> {
-    let of = |outcome: &Outcome| {
-        let result = &outcome.result;
-        let coverage = result.benchmark.coverage(&result.tasks)?;
+fn resized_sections(results: &[&BenchmarkResult]) -> Vec<&'static str> {
+    let of = |result: &&BenchmarkResult| {
+        let coverage = result.coverage()?;
         result.benchmark.section().filter(|_| coverage.resized > 0).map(|section| section.name)
     };
-    scores.outcomes.iter().filter_map(of).collect()
+    results.iter().filter_map(of).collect()
 }
 
 /// Whole sections by their names; of a section that is there, how many tasks are not.

@@ -112,11 +112,11 @@ fn described(result: &BenchmarkResult) -> String {
         return result.title();
     }
     let (title, own, cut) = (result.benchmark.title(), result.tasks.len(), cut(result));
-    let fewer = match cut.is_empty() {
+    let cut = match cut.is_empty() {
         true => String::new(),
-        false => format!(", fewer items than published of {}", cut.join(", ")),
+        false => format!(", not the published items of {}", cut.join(", ")),
     };
-    format!("{title}, {own} of {tasks} tasks{fewer}")
+    format!("{title}, {own} of {tasks} tasks{cut}")
 }
 
 #[cfg(test)]
