@@ -104,7 +104,9 @@ impl Tokenizer {
     }
 
     /// The same tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
-    /// BabyLM's pipeline of 2023 loads, has none whatever is in the file.
+    /// BabyLM's pipeline of 2023 loads, has none whatever is in the file. What marks the start of
+    /// words in SentencePiece's vocabularies (`Prepend`, `Replace`) is part of the vocabulary, and
+    /// stays.
     pub fn without_normalizer(&self) -> Result<Self> {
         let failed = |cause: String| CorpusError::Tokenizer {
             doing: "leaving out the normalizer of",
@@ -112,7 +114,7 @@ impl Tokenizer {
         };
         let mut value =
             serde_json::to_value(&self.inner).map_err(|cause| failed(cause.to_string()))?;
-        value["normalizer"] = Value::Null;
+        value["normalizer"] = marks_of_words(value["normalizer"].take());
         let without = Self::with_prefix_space(value.to_string(), None).map_err(failed)?;
         let (roles, truncation_side) = (self.roles.clone(), self.truncation_side);
         Ok(Self { roles, truncation_side, ..without })
@@ -260,6 +262,24 @@ fn set_byte_level_as_used(pre_tokenizer: &mut Value, prefix_space: Option<bool>)
     }
 }
 
+/// What is left of a normalizer in `tokenizer.json` without all that changes characters of a text:
+/// the marks of words' starts in SentencePiece's vocabularies.
+fn marks_of_words(normalizer: Value) -> Value {
+    let is_mark = |one: &Value| match one["type"].as_str() {
+        Some("Prepend") => true,
+        Some("Replace") => one["content"] == "\u{2581}",
+        _ => false,
+    };
+    match normalizer["normalizers"].as_array() {
+        Some(all) if all.iter().any(is_mark) => {
+            let marks: Vec<&Value> = all.iter().filter(|one| is_mark(one)).collect();
+            json!({ "type": "Sequence", "normalizers": marks })
+        }
+        None if is_mark(&normalizer) => normalizer,
+        _ => Value::Null,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +344,21 @@ mod tests {
         // The decomposed é has a byte that training never saw, which is dropped.
         assert_eq!(tokenizer.encode("cafe\u{301}").unwrap(), tokenizer.encode("cafe").unwrap());
         assert_ne!(small().encode("cafe\u{301}").unwrap(), small().encode("cafe").unwrap());
+    }
+
+    /// Only the Unicode normal form goes; a LLaMA's marks of words stay, of a sequence too.
+    #[test]
+    fn without_normalizer_words_keep_their_marks() {
+        let prepend = json!({"type": "Prepend", "prepend": "\u{2581}"});
+        let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"});
+        let quotes = json!({"type": "Replace", "pattern": {"String": "``"}, "content": "\""});
+        let of = |parts: &[&Value]| json!({"type": "Sequence", "normalizers": parts});
+        let whole = of(&[&json!({"type": "NFKC"}), &prepend, &spaces, &quotes]);
+        assert_eq!(marks_of_words(whole), of(&[&prepend, &spaces]));
+        assert_eq!(marks_of_words(prepend.clone()), prepend);
+        assert_eq!(marks_of_words(json!({"type": "NFKC"})), Value::Null);
+        assert_eq!(marks_of_words(of(&[&json!({"type": "NFC"}), &quotes])), Value::Null);
+        assert_eq!(marks_of_words(Value::Null), Value::Null);
     }
 
     #[test]
