@@ -4,7 +4,7 @@ use crate::benchmark::ZeroShot;
 use crate::error::EvalError;
 use crate::results::{BenchmarkResult, Outcome, Prediction};
 use crate::rules::Rules;
-use crate::scoring::{Request, Scorer, request};
+use crate::scoring::{Scorer, request};
 
 /// The items of one file, paradigm or domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,12 +70,16 @@ pub fn score_choices(
     encode: impl Fn(&str) -> Result<Vec<u32>, EvalError>,
     on_progress: impl FnMut(usize, usize),
 ) -> Result<Outcome, EvalError> {
-    let choices = tasks.iter().flat_map(|task| &task.items).flat_map(|item| &item.choices);
-    let requests = choices
-        .map(|Choice { context, text }| {
-            request(rules, &encode, prefix, context, scorer.space_before(context), text)
-        })
-        .collect::<Result<Vec<Request>, _>>()?;
+    let mut requests = Vec::with_capacity(count_choices(tasks));
+    for task in tasks {
+        for (index, item) in task.items.iter().enumerate() {
+            for Choice { context, text } in &item.choices {
+                let space = scorer.space_before(context);
+                let request = request(rules, &encode, prefix, context, space, text);
+                requests.push(request.map_err(|error| error.of_item(&task.name, index))?);
+            }
+        }
+    }
     let log_probabilities = scorer.score(&requests, on_progress)?.log_probabilities;
     let mut scored = requests.iter().zip(log_probabilities);
     let (mut results, mut predictions) = (Vec::new(), Vec::new());

@@ -58,9 +58,10 @@ pub enum EvalError {
     #[error("the tokenizer gives id {id}, outside the model's vocabulary of {vocab_size}")]
     TokenOutside { id: u32, vocab_size: usize },
     #[error(
-        "`{choice}` has no token of its own after its context, so that there is nothing to score"
+        "{place}`{choice}` has no token of its own after its context, so that there is nothing to \
+         score"
     )]
-    NothingToScore { choice: String },
+    NothingToScore { place: String, choice: String },
     #[error(
         "a text's log-probability is {score}: the model's weights are damaged or have diverged"
     )]
@@ -75,6 +76,19 @@ pub enum EvalError {
     Stopped(#[from] Stopped),
     #[error(transparent)]
     Classification(#[from] ClassificationError),
+}
+
+impl EvalError {
+    /// The error with the task and the index of the item that it is about, where it has a place for
+    /// them.
+    pub(crate) fn of_item(self, task: &str, index: usize) -> Self {
+        match self {
+            Self::NothingToScore { choice, .. } => {
+                Self::NothingToScore { place: format!("{task}, item {}: ", index + 1), choice }
+            }
+            other => other,
+        }
+    }
 }
 
 /// What is wrong with a line of JSON and at which of its bytes, without serde's count of lines, of

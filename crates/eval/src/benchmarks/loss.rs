@@ -1,6 +1,6 @@
 //! Cross-entropy and perplexity on held-out text. The caller measures it, as training does.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use crate::benchmark::{Benchmark, Kind};
@@ -32,7 +32,8 @@ impl Benchmark for HeldOutLoss {
 pub struct LossResult {
     /// Mean over all predicted tokens.
     pub loss: f64,
-    /// e to the loss.
+    /// e to the loss; beyond the largest number infinite, which JSON has as `null`.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub perplexity: f64,
     /// Tokens that are predicted.
     pub tokens: usize,
@@ -46,6 +47,11 @@ pub struct LossResult {
     /// of older files and of tokens that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
+}
+
+/// A number, of which JSON has no form where it is infinite.
+fn infinite_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 /// One file's share.

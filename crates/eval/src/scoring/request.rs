@@ -47,7 +47,7 @@ pub fn request(
         Request { context: given, continuation }
     };
     if request.continuation.is_empty() {
-        return Err(EvalError::NothingToScore { choice });
+        return Err(EvalError::NothingToScore { place: String::new(), choice });
     }
     Ok(request)
 }

@@ -9,7 +9,7 @@ use eval::age_of_acquisition::{
     AgeScore, Context as Sentence, ContextGatherer, DEFAULT_CONTEXTS, Surprisals, WordFinder,
     WordList, read_contexts, score_as_published, score_corrected, score_words,
 };
-use eval::{Rules, Scorer};
+use eval::{AgeOfAcquisition, Benchmark, Rules, Scorer};
 use serde::Serialize;
 use serde_json::json;
 
@@ -23,6 +23,15 @@ use crate::tokenizers;
 
 /// Where the pipeline puts its files, below a model's folder.
 const FOLDER: &str = "aoa_prediction";
+/// The average surprisal of every word.
+const SURPRISALS: &str = "extracted_average_surprisals.json";
+/// The mean absolute errors.
+const ERRORS: &str = "mean_absolute_deviation_results.json";
+
+/// The files that are written below a model's folder.
+pub(crate) fn files_of_ages() -> [PathBuf; 3] {
+    [SURPRISALS, ERRORS, DATA].map(|name| Path::new(FOLDER).join(name))
+}
 
 /// What is predicted from what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,16 +122,18 @@ impl AgeData {
     ) -> Result<AgeResult> {
         let surprisals = self.surprisals(group, observer)?;
         let precision = group[0].model.device().arithmetic();
+        if let Some(model) = folder {
+            // What `evaluate all` recorded of earlier files counts no more.
+            let record = format!("{}.json", AgeOfAcquisition.name());
+            files::remove(&model.join("stages").join(record))?;
+        }
         let folder = folder.map(|folder| folder.join(FOLDER));
         if let Some(folder) = &folder {
-            write(
-                &folder.join("extracted_average_surprisals.json"),
-                &surprisals.to_json(&self.list.texts()),
-            )?;
+            write(&folder.join(SURPRISALS), &surprisals.to_json(&self.list.texts()))?;
         }
         let score = score_words(&self.list, &surprisals)?;
         if let Some(folder) = &folder {
-            write(&folder.join("mean_absolute_deviation_results.json"), &score)?;
+            write(&folder.join(ERRORS), &score)?;
             files::write_json(&folder.join(DATA), &json!({ "precision": precision.to_string() }))?;
         }
         Ok(AgeResult { score, surprisals, precision })

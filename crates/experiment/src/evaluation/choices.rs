@@ -8,6 +8,7 @@ use eval::{
     score_choices,
 };
 use model::Model;
+use report::format::counted;
 
 use super::progress::ScoringProgress;
 use super::scorer;
@@ -62,6 +63,7 @@ pub fn score(
     let mut outcome = score_choices(benchmark, &scorer, tasks, rules, prefix, encode, on_progress)?;
     outcome.result.backend = method.backend;
     let result = &outcome.result;
-    progress.finish(&format!("accuracy {:.1} %, {} ties", 100.0 * result.score, result.ties));
+    let ties = counted(result.ties as u64, "tie");
+    progress.finish(&format!("accuracy {:.1} %, {ties}", 100.0 * result.score));
     Ok(outcome)
 }

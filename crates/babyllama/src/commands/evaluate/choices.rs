@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use eval::{Backend, BenchmarkResult, Method, Task, ZeroShot};
+use experiment::error::Context;
 use experiment::evaluation::choices::{self, Pairs};
 use experiment::evaluation::results::{check_data, claim_folders, keep, short_names};
 use experiment::evaluation::{LoadedModel, label, models, tokenizer};
@@ -74,20 +75,22 @@ fn evaluate(
     for folder in folders.iter().flatten() {
         check_data(folder, benchmark, data)?;
     }
-    let score = |group: &[LoadedModel]| {
+    let score = |(index, group): (usize, &[LoadedModel])| {
         let (label, tokenizer) = (label(group), tokenizer(group)?);
         let place = format!("{label} on {}", data.display());
         let (models, tokenizer) = (models(group), &tokenizer);
         let outcome =
-            choices::score(&models, benchmark, &tasks, method, tokenizer, place, &console)
+            choices::score(&models, benchmark, &tasks, method, tokenizer, place.clone(), &console)
+                .within(|| place)
                 .or_abandoned()?;
+        // Kept before the next model is scored, which may fail.
+        if let Some(folders) = &folders {
+            keep(&outcome, &folders[index], data, precision)?;
+        }
         anyhow::Ok((label, outcome))
     };
-    let outcomes =
-        selection.groups(&loaded).into_iter().map(score).collect::<anyhow::Result<Vec<_>>>()?;
-    for (folder, (_, outcome)) in folders.iter().flatten().zip(&outcomes) {
-        keep(outcome, folder, data, precision)?;
-    }
+    let groups = selection.groups(&loaded).into_iter().enumerate();
+    let outcomes = groups.map(score).collect::<anyhow::Result<Vec<_>>>()?;
     let results: Vec<_> =
         outcomes.iter().map(|(label, outcome)| (label.as_str(), &outcome.result)).collect();
     let values =

@@ -47,6 +47,7 @@ pub fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     if shape(&first) == shape(&second) {
         check_items(&first.scored, &second.scored)?;
     }
+    check_results(&first, &second)?;
     let result = first.result.as_ref().or(second.result.as_ref());
     let metric = |task: &str| {
         let tasks = result.iter().flat_map(|result| &result.tasks);
@@ -168,6 +169,24 @@ fn check_items(first: &ScoredItems, second: &ScoredItems) -> anyhow::Result<()> 
     let is_known = first.items.is_some() && second.items.is_some();
     if one != other && !is_known {
         console::note(format_args!("warning: the answers are to items of {one} and of {other}"));
+    }
+    Ok(())
+}
+
+/// Refuses answers to other questions, or by other rules, which add up to other scores.
+fn check_results(first: &Answers, second: &Answers) -> anyhow::Result<()> {
+    let Some((one, other)) = first.result.as_ref().zip(second.result.as_ref()) else {
+        return Ok(());
+    };
+    let (of_one, of_other) = (one.benchmark.name(), other.benchmark.name());
+    if of_one != of_other {
+        return Err(anyhow!("the answers are to other questions: of {of_one} and of {of_other}"))
+            .hint("compare two models' answers to the same benchmark");
+    }
+    if one.rules != other.rules {
+        let (of_one, of_other) = (one.rules.name(), other.rules.name());
+        return Err(anyhow!("the answers are by the rules of {of_one} and of {of_other}"))
+            .hint("score both models by the same --rules, and compare those answers");
     }
     Ok(())
 }

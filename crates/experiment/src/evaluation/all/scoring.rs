@@ -16,7 +16,7 @@ use super::AllSettings;
 use super::available::AvailableBenchmark;
 use super::model_scores::ModelScores;
 use crate::error::{Context, ExperimentError, Result, refuse};
-use crate::evaluation::ages::{AgeData, AgeSettings};
+use crate::evaluation::ages::{AgeData, AgeSettings, files_of_ages};
 use crate::evaluation::loss::{self, HeldoutText};
 use crate::evaluation::results::{DATA, SAMPLES, keep};
 use crate::evaluation::{LoadedModel, choices, models, tokenizer};
@@ -175,6 +175,9 @@ impl<'a> Scoring<'a> {
         let mut outputs = vec![place.join("result.json")];
         if matches!(benchmark.kind(), Kind::ZeroShot(_)) {
             outputs.extend(["predictions.jsonl", DATA].map(|name| place.join(name)));
+        }
+        if matches!(benchmark.kind(), Kind::AgeOfAcquisition) {
+            outputs.extend(files_of_ages());
         }
         let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
         let file = self.folder.join(outputs[0]);

@@ -3,6 +3,7 @@
 use eval::classification::{find_task, tasks_of};
 use eval::reference::{ReferenceTable, Track, of_year};
 use eval::{Benchmark, BenchmarkResult, Metric, Rules, TaskResult};
+use report::format::counted;
 use report::{Align, Best, ScoreTable, Table, lettered};
 
 use super::model_scores::ModelScores;
@@ -155,7 +156,8 @@ fn notes(
     for (model, results) in models.iter().zip(all) {
         let (ties, cut) = (sum(results, |task| task.ties), sum(results, |task| task.truncated));
         if ties + cut > 0 {
-            notes += &format!("{}: {ties} ties, {cut} texts cut to fit.\n", model.name);
+            let (ties, cut) = (counted(ties as u64, "tie"), counted(cut as u64, "text"));
+            notes += &format!("{}: {ties}, {cut} cut to fit.\n", model.name);
         }
     }
     for table in printed {
