@@ -42,123 +42,112 @@ pub struct KeyReference {
     pub meaning: String,
 }
 
+/// A table: how it is written, what it is for, and its keys by the comments of its settings.
+type TableForm = (&'static str, &'static str, fn() -> Vec<KeyReference>);
+
+/// Every table, in the order of a recipe.
+const TABLES: &[TableForm] = &[
+    ("", "Before any table.", || keys::<Recipe>(&Recipe::default())),
+    ("[corpus]", "The text.", || keys::<CorpusSection>(&CorpusSection::default())),
+    ("[tokenizer]", "How it is cut into tokens.", || {
+        keys::<TokenizerSection>(&TokenizerSection::default())
+    }),
+    (
+        "[models.NAME]",
+        "A model, one such table for each; they are trained in the order of the file.",
+        || keys::<ModelKeys>(&Table::new()),
+    ),
+    ("[models.NAME.train]", "How it is trained.", || {
+        keys::<TrainSettings>(&TrainSettings::default())
+    }),
+    (
+        "[[models.NAME.train.groups]]",
+        "Parameters that are updated in another way than the rest; as many such tables as there \
+         are groups.",
+        || keys::<ParameterGroup>(&ParameterGroup::default()),
+    ),
+    (
+        "[models.NAME.train.corruption]",
+        "Input tokens that are replaced in training, while the text is predicted.",
+        || keys::<CorruptionSettings>(&CorruptionSettings::default()),
+    ),
+    (
+        "[models.NAME.train.hybrid]",
+        "Steps that predict masked tokens, with attention in both directions.",
+        || keys::<HybridSettings>(&HybridSettings::default()),
+    ),
+    ("[models.NAME.train.masked]", "How the tokens of a masked model are hidden.", || {
+        keys::<MaskedSettings>(&MaskedSettings::default())
+    }),
+    (
+        "[models.NAME.train.spans]",
+        "How the spans of an encoder-decoder's texts are hidden.",
+        || keys::<SpanSettings>(&SpanSettings::default()),
+    ),
+    (
+        "[models.NAME.train.sam]",
+        "Sharpness-aware minimisation, which doubles the work of a step.",
+        || keys::<SamSettings>(&SamSettings::default()),
+    ),
+    (
+        "[models.NAME.train.average]",
+        "An average of the weights, the model where its held-out loss is lower.",
+        || keys::<AverageSettings>(&AverageSettings::new(AverageKind::EmaSteps)),
+    ),
+    (
+        "[models.NAME.train.buckets]",
+        "A curriculum: phases of rising difficulty, each with more of the text.",
+        || keys::<BucketSettings>(&BucketSettings::new(5)),
+    ),
+    (
+        "[[models.NAME.train.phases]]",
+        "Parts of the training, whose keys replace those of `[models.NAME.train]`.",
+        || keys::<PhaseSettings>(&PhaseSettings::default()),
+    ),
+    (
+        "[models.NAME.distill]",
+        "How it learns from teachers; a model without this table has none.",
+        || keys::<DistillSettings>(&DistillSettings::new(Vec::new())),
+    ),
+    ("[evaluate]", "What is measured once the models are trained.", || {
+        keys::<EvaluateSection>(&EvaluateSection::default())
+    }),
+];
+
 /// Every table with every key, in the order of a recipe.
 pub fn tables() -> Vec<TableKeys> {
-    let defaults = Recipe::default();
-    let distill = DistillSettings::new(Vec::new());
-    vec![
-        TableKeys {
-            head: "",
-            purpose: "Before any table.",
-            keys: keys::<Recipe>(&defaults, &["corpus", "tokenizer", "models", "evaluate"]),
-        },
-        TableKeys {
-            head: "[corpus]",
-            purpose: "The text.",
-            keys: keys::<CorpusSection>(&defaults.corpus, &[]),
-        },
-        TableKeys {
-            head: "[tokenizer]",
-            purpose: "How it is cut into tokens.",
-            keys: keys::<TokenizerSection>(&defaults.tokenizer, &[]),
-        },
-        TableKeys {
-            head: "[models.NAME]",
-            purpose: "A model, one such table for each; they are trained in the order of the file.",
-            keys: keys::<ModelKeys>(&Table::new(), &["train", "distill"]),
-        },
-        TableKeys {
-            head: "[models.NAME.train]",
-            purpose: "How it is trained.",
-            keys: keys::<TrainSettings>(
-                &TrainSettings::default(),
-                &[
-                    "groups",
-                    "corruption",
-                    "hybrid",
-                    "masked",
-                    "sam",
-                    "average",
-                    "buckets",
-                    "phases",
-                ],
-            ),
-        },
-        TableKeys {
-            head: "[[models.NAME.train.groups]]",
-            purpose: "Parameters that are updated in another way than the rest; as many such \
-                      tables as there are groups.",
-            keys: keys::<ParameterGroup>(&ParameterGroup::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.corruption]",
-            purpose: "Input tokens that are replaced in training, while the text is predicted.",
-            keys: keys::<CorruptionSettings>(&CorruptionSettings::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.hybrid]",
-            purpose: "Steps that predict masked tokens, with attention in both directions.",
-            keys: keys::<HybridSettings>(&HybridSettings::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.masked]",
-            purpose: "How the tokens of a masked model are hidden.",
-            keys: keys::<MaskedSettings>(&MaskedSettings::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.spans]",
-            purpose: "How the spans of an encoder-decoder's texts are hidden.",
-            keys: keys::<SpanSettings>(&SpanSettings::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.sam]",
-            purpose: "Sharpness-aware minimisation, which doubles the work of a step.",
-            keys: keys::<SamSettings>(&SamSettings::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.average]",
-            purpose: "An average of the weights, the model where its held-out loss is lower.",
-            keys: keys::<AverageSettings>(&AverageSettings::new(AverageKind::EmaSteps), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.train.buckets]",
-            purpose: "A curriculum: phases of rising difficulty, each with more of the text.",
-            keys: keys::<BucketSettings>(&BucketSettings::new(5), &[]),
-        },
-        TableKeys {
-            head: "[[models.NAME.train.phases]]",
-            purpose: "Parts of the training, whose keys replace those of `[models.NAME.train]`.",
-            keys: keys::<PhaseSettings>(&PhaseSettings::default(), &[]),
-        },
-        TableKeys {
-            head: "[models.NAME.distill]",
-            purpose: "How it learns from teachers; a model without this table has none.",
-            keys: keys::<DistillSettings>(&distill, &[]),
-        },
-        TableKeys {
-            head: "[evaluate]",
-            purpose: "What is measured once the models are trained.",
-            keys: keys::<EvaluateSection>(&defaults.evaluate, &[]),
-        },
-    ]
+    let table = |&(head, purpose, keys): &TableForm| {
+        let keys = keys().into_iter().filter(|key| !is_table(head, key.key)).collect();
+        TableKeys { head, purpose, keys }
+    };
+    TABLES.iter().map(table).collect()
 }
 
-/// The keys of a table by its settings' comments, but those that are tables of their own.
+/// Whether a key of the table with this head is written as a table of its own.
+fn is_table(head: &'static str, key: &str) -> bool {
+    let path = |head: &'static str| head.trim_matches(['[', ']']);
+    let head = path(head);
+    let whole = if head.is_empty() { key.to_owned() } else { format!("{head}.{key}") };
+    let mut paths = TABLES.iter().map(|&(head, ..)| path(head));
+    paths.any(|path| {
+        path == whole || path.strip_prefix(&whole).is_some_and(|it| it.starts_with('.'))
+    })
+}
+
+/// The keys of a table by the comments of its settings.
 fn keys<T: DocumentedFields + DeserializeOwned>(
     defaults: &impl serde::Serialize,
-    tables: &[&str],
 ) -> Vec<KeyReference> {
     // Settings always have a form in TOML.
     let defaults = Table::try_from(defaults).unwrap_or_default();
     let fields = T::FIELD_NAMES.iter().zip(T::FIELD_DOCS);
-    let own = fields.filter(|(key, _)| !tables.contains(key));
-    own.map(|(&key, comment)| KeyReference {
+    let reference = |(&key, comment): (&&'static str, &&'static str)| KeyReference {
         key,
         default: defaults.get(key).map(short).unwrap_or_default(),
         choices: choices::<T>(key, &defaults),
         meaning: plain(comment),
-    })
-    .collect()
+    };
+    fields.map(reference).collect()
 }
 
 /// A default as it is written, without what is empty or depends on the recipe.
@@ -307,6 +296,14 @@ mod tests {
             assert!(known.contains(&key), "{key} is not in {known:?}");
         }
         assert!(known.len() >= 57, "{}", known.len());
+    }
+
+    #[test]
+    fn a_key_is_in_one_place() {
+        let train = tables().into_iter().find(|table| table.head == "[models.NAME.train]").unwrap();
+        let keys: Vec<_> = train.keys.iter().map(|key| key.key).collect();
+        assert!(!keys.contains(&"spans") && !keys.contains(&"groups") && keys.contains(&"epochs"));
+        assert!(!tables()[0].keys.iter().any(|key| ["models", "corpus"].contains(&key.key)));
     }
 
     #[test]
