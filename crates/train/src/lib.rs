@@ -63,6 +63,6 @@ pub mod step;
 pub use data::{MicroBatch, TokenSource};
 pub use error::TrainError;
 pub use events::{EvaluationRecord, Event, Listener, StepRecord};
-pub use run::{Outcome, Run};
+pub use run::{Outcome, TrainingRun};
 pub use settings::{DistillSettings, KlNormalisation, TrainSettings};
 pub use signals::{Distillation, Online, Teacher};

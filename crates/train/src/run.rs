@@ -24,8 +24,8 @@ use crate::signals::{self, DistillInputs, DistillState, Distillation};
 use crate::state::TrainingState;
 use crate::step::Trainer;
 
-/// A run and all that its result follows from.
-pub struct Run<'a> {
+/// The training of one model, and all that its result follows from.
+pub struct TrainingRun<'a> {
     /// Where `checkpoints/`, `best/` and `final/` go.
     pub folder: &'a Path,
     /// How the model is trained.
@@ -48,7 +48,7 @@ pub struct Run<'a> {
     pub inputs_fingerprint: String,
 }
 
-/// How a run ended.
+/// How a training ended.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// All steps are done; the best weights are in `final/`.
@@ -71,8 +71,8 @@ pub enum Outcome {
 /// Between the names of what computed the products of a run, where that changed.
 const THEN: &str = ", then ";
 
-/// A run between two steps.
-struct RunState<'a> {
+/// A training between two steps.
+struct TrainingLoop<'a> {
     folder: PathBuf,
     settings: &'a TrainSettings,
     state: TrainingState,
@@ -91,7 +91,7 @@ struct RunState<'a> {
     batch_limit: BatchLimit,
 }
 
-impl<'a> Run<'a> {
+impl<'a> TrainingRun<'a> {
     /// Trains to the end, from the last checkpoint when there is one.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
         !self.model.config().architecture.is_causal()
     }
 
-    fn prepare(mut self, listener: &mut dyn Listener) -> Result<RunState<'a>, TrainError> {
+    fn prepare(mut self, listener: &mut dyn Listener) -> Result<TrainingLoop<'a>, TrainError> {
         let phases = Phases::new(self.settings, self.seed, self.training)?;
         check_snapshots(self.settings, &phases)?;
         let fingerprint = self.fingerprint();
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
         let progress = Progress { products, ..restored };
         let of_step = progress.step.saturating_sub(1);
         let batch_limit = batch_limit(&state.phases.of(of_step).settings);
-        Ok(RunState {
+        Ok(TrainingLoop {
             folder: self.folder.to_owned(),
             settings: self.settings,
             state,
@@ -347,13 +347,7 @@ pub fn check_text(
 fn check_snapshots(settings: &TrainSettings, phases: &Phases) -> Result<(), TrainError> {
     for (index, &epoch) in settings.snapshots.iter().enumerate() {
         let is_it = |done: u64| phases.of(done - 1).epoch(done) == epoch as f64;
-        let rule = "no epoch of that number ends in this training";
-        settings::require(
-            phases.epoch_ends().any(is_it),
-            &format!("snapshots[{index}]"),
-            &epoch,
-            rule,
-        )?;
+        settings::require_epoch_end(phases.epoch_ends().any(is_it), index, epoch)?;
     }
     Ok(())
 }
@@ -371,7 +365,7 @@ fn batch_limit(settings: &TrainSettings) -> BatchLimit {
     }
 }
 
-impl RunState<'_> {
+impl TrainingLoop<'_> {
     fn announce(&self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let (step, total_steps, phases) =
             (self.progress.step, self.total_steps, &self.state.phases);

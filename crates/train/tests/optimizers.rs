@@ -10,7 +10,7 @@ use engine::Device;
 use engine::cpu::Cpu;
 use model::{Architecture, Model, ModelConfig};
 use train::optimizers::{OPTIMIZERS, OptimizerKind, ParameterGroup};
-use train::{Event, Listener, Outcome, Run, TrainSettings};
+use train::{Event, Listener, Outcome, TrainSettings, TrainingRun};
 
 const VOCAB: usize = 61;
 
@@ -80,7 +80,7 @@ fn run(folder: &Path, settings: &TrainSettings, stop: u64) -> (Outcome, Recorder
         (0..count).map(|at| ((at * 5 + odd(at)) % VOCAB as u64) as u32).collect()
     };
     let (training, validation) = (text("training", 150), text("validation", 60));
-    let run = Run {
+    let run = TrainingRun {
         folder,
         settings,
         seed: 9,
@@ -187,7 +187,7 @@ fn a_group_without_a_segment_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
     let group = serde_json::from_str(r#"{"pattern": "model.layers.*"}"#).unwrap();
-    let run = Run {
+    let run = TrainingRun {
         folder: folder.path(),
         settings: &settings("adamw", vec![group]),
         seed: 9,

@@ -19,8 +19,8 @@ use train::heldout::Heldout;
 use train::settings::{Codec, SignalKind};
 use train::signals::{DistillInputs, open_cache};
 use train::{
-    DistillSettings, Distillation, Event, Listener, Outcome, Run, StepRecord, Teacher, TrainError,
-    TrainSettings,
+    DistillSettings, Distillation, Event, Listener, Outcome, StepRecord, Teacher, TrainError,
+    TrainSettings, TrainingRun,
 };
 
 const LENGTH: usize = 32;
@@ -91,7 +91,7 @@ fn run(
     notes: &mut Notes,
 ) -> Result<Outcome, TrainError> {
     let (training, validation) = (tokens(4), tokens(1));
-    Run {
+    TrainingRun {
         folder,
         settings,
         seed: 9,

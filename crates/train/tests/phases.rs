@@ -14,7 +14,7 @@ use model::{Architecture, Model, ModelConfig};
 use safetensors::SafeTensors;
 use train::data::SourceRange;
 use train::optimizers::OptimizerKind;
-use train::{EvaluationRecord, Event, Listener, Outcome, Run, StepRecord, TokenSource};
+use train::{EvaluationRecord, Event, Listener, Outcome, StepRecord, TokenSource, TrainingRun};
 use train::{TrainError, TrainSettings};
 
 const VOCAB: usize = 61;
@@ -128,7 +128,7 @@ fn try_run(
 ) -> Result<(Outcome, Recorder), TrainError> {
     let device: Arc<dyn Device> = Arc::new(Cpu::new());
     let (training, validation) = (text("training", 150), text("validation", 60));
-    let run = Run {
+    let run = TrainingRun {
         folder,
         settings,
         seed: 9,

@@ -13,7 +13,7 @@ use train::settings::{
     Codec, DistillSettings, Divergence, Ensemble, Selection, SignalKind, TrainSettings,
 };
 use train::signals::{DistillInputs, open_cache};
-use train::{Distillation, Event, Listener, Outcome, Run, Teacher, TrainError};
+use train::{Distillation, Event, Listener, Outcome, Teacher, TrainError, TrainingRun};
 
 const VOCAB: usize = 61;
 
@@ -102,8 +102,8 @@ impl Workspace {
     }
 
     /// The training of a student in a folder of its own.
-    fn training<'a>(&'a self, folder: &'a Path, distill: &DistillSettings) -> Run<'a> {
-        Run {
+    fn training<'a>(&'a self, folder: &'a Path, distill: &DistillSettings) -> TrainingRun<'a> {
+        TrainingRun {
             folder,
             settings: &self.settings,
             seed: 9,

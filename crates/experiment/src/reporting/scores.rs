@@ -23,7 +23,7 @@ use crate::failures::Failures;
 use crate::finetuning::result::FinetuneResult;
 use crate::held_out::{HeldOut, text_of};
 use crate::run::clean::entries;
-use crate::run::evaluation::{RunScores, file_name, stage_name};
+use crate::run::evaluation::{RunScores, file_name, sequence_length_of, stage_name};
 use crate::run::samples::{LARGEST, Sample};
 use crate::scored_items;
 use crate::stage::{Record, Stage};
@@ -163,7 +163,7 @@ fn held_out_of(found: &Found, subject: &[String]) -> HeldOut {
     let Some(record) = found.records.get(&stage_name(subject)) else {
         return found.held_out.clone();
     };
-    let sequence_length = record.stage().settings().get(3).and_then(|it| it.get(0)?.as_u64());
+    let sequence_length = sequence_length_of(record.stage());
     let used = record.stage().used("tokens").map(str::to_owned);
     match used == found.held_out.stage {
         true => HeldOut { sequence_length, ..found.held_out.clone() },

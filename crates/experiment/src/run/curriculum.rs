@@ -6,13 +6,13 @@ use corpus::readability::{Readability, ReadingCounts};
 use corpus::texts;
 use train::{TokenSource, TrainSettings};
 
-use super::Pipeline;
+use super::Run;
 use super::prepared::{Prepared, TRAIN};
 use crate::error::{Context, Result};
 use crate::identity::source_name;
 use crate::stage::{Stage, Status};
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// The settings of the models that have buckets and are not trained yet, with the phases that
     /// these stand for in the training text.
     pub(super) fn curricula(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eval::output::predictions;
-use eval::{Benchmark, BenchmarkResult, BuiltinPairs, FileLoss, Outcome};
+use eval::{Benchmark, BenchmarkResult, BuiltinPairs, FileLoss, Outcome, Rules};
 use model::{Architecture, Model, hugging_face};
 use report::format::grouped;
 use report::{Table, TableRow, closing_table};
@@ -19,7 +19,7 @@ use super::exposure::Ledger;
 use super::models::Trained;
 use super::prepared::{PAIRS, Prepared};
 use super::samples::{Sample, samples};
-use super::{Pipeline, teachers};
+use super::{Run, teachers};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
 use crate::evaluation::loss::{Ends, LossByText};
@@ -127,7 +127,7 @@ fn distinct_titles(titles: &[String], sets: &[PairSet]) -> Vec<String> {
     titles.iter().zip(distinct(&folders)).map(title).collect()
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// Scores what is not scored yet.
     pub(super) fn evaluate(&self, text: &Prepared, trained: &[Trained]) -> Result<Closing> {
         let mut sets = Vec::new();
@@ -268,12 +268,11 @@ impl Pipeline<'_> {
         members: &[&Stage],
         tokens: &Stage,
     ) -> Result<Option<Stage>> {
+        let evaluate = &self.recipe.evaluate;
         let common = self.common_settings();
         let sequences = (common.sequence_length, common.evaluation_sequences);
-        let evaluate = &self.recipe.evaluate;
-        let places: Vec<String> =
-            evaluate.blimp.iter().flatten().cloned().map(String::from).collect();
-        let settings = (evaluate.loss, evaluate.rules, places, sequences, FORMAT);
+        let places = evaluate.blimp.iter().flatten().cloned().map(String::from).collect();
+        let settings: ScoreSettings = (evaluate.loss, evaluate.rules, places, sequences, FORMAT);
         let mut stage = Stage::new(&stage_name(subject), &settings)?.after(tokens);
         for member in members {
             stage = stage.after(member);
@@ -498,6 +497,18 @@ fn is_masked(models: &[&Model]) -> bool {
     models.iter().any(|model| !model.config().architecture.is_causal())
 }
 
+/// What scores follow from besides models and texts, as records have it: whether there is a loss,
+/// the rules, the places of minimal pairs, the length and the number of the held-out sequences (0
+/// for all), and the form of the files.
+type ScoreSettings = (bool, Rules, Vec<String>, (usize, usize), u32);
+
+/// The length of the held-out sequences of a stage that scored models.
+pub(crate) fn sequence_length_of(stage: &Stage) -> Option<u64> {
+    let settings: ScoreSettings = serde_json::from_value(stage.settings().clone()).ok()?;
+    let (.., (sequence_length, _), _) = settings;
+    Some(sequence_length as u64)
+}
+
 /// The name of the files about some models.
 pub(crate) fn file_name(subject: &[String]) -> String {
     files::short_name(&subject.join("+"))
@@ -510,4 +521,18 @@ pub(crate) fn stage_name(subject: &[String]) -> String {
 
 fn label(members: &[&Trained]) -> String {
     members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" + ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_states_the_length_of_held_out_sequences() {
+        let settings: ScoreSettings =
+            (true, Rules::Year2024, vec!["builtin".to_owned()], (128, 1024), FORMAT);
+        let stage = Stage::new("evaluate-a", &settings).unwrap();
+        assert_eq!(sequence_length_of(&stage), Some(128));
+        assert_eq!(sequence_length_of(&Stage::new("tokens", &(true, 7)).unwrap()), None);
+    }
 }

@@ -10,7 +10,7 @@ use report::{Align, Table};
 use serde::{Deserialize, Serialize};
 use train::TokenSource;
 
-use super::Pipeline;
+use super::Run;
 use super::models::Trained;
 use super::prepared::{Prepared, TRAIN};
 use super::teachers::needed;
@@ -94,7 +94,7 @@ impl SingleExposure {
     }
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// Writes the ledger, and returns it.
     pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Ledger> {
         let should_stop = || self.observer.should_stop();

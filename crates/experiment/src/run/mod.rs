@@ -102,15 +102,15 @@ pub struct RunOutcome {
 /// when the observer asked to stop; finished stages and the last checkpoint stay.
 pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> Result<RunOutcome> {
     check_only(&recipe, settings.only.as_deref())?;
-    logged(recipe, settings, observer, |pipeline| {
-        pipeline.keep_recipe()?;
-        for warning in warnings(&pipeline.recipe) {
-            pipeline.observer.note(format_args!("{warning}"));
+    logged(recipe, settings, observer, |run| {
+        run.keep_recipe()?;
+        for warning in warnings(&run.recipe) {
+            run.observer.note(format_args!("{warning}"));
         }
-        let text = pipeline.prepare_text()?;
-        let models = pipeline.train_models(&text)?;
-        let Closing { table, remark, over_seeds } = pipeline.evaluate(&text, &models)?;
-        let (performed, skipped) = pipeline.stages.counts();
+        let text = run.prepare_text()?;
+        let models = run.train_models(&text)?;
+        let Closing { table, remark, over_seeds } = run.evaluate(&text, &models)?;
+        let (performed, skipped) = run.stages.counts();
         Ok(RunOutcome { table, remark, over_seeds, performed, skipped })
     })
 }
@@ -127,11 +127,11 @@ pub fn cache_teachers(
     observer: &dyn Observer,
 ) -> Result<()> {
     let students = teachers::students(&recipe, student)?;
-    logged(recipe, settings, observer, |pipeline| {
-        pipeline.keep_recipe()?;
-        let text = pipeline.prepare_text()?;
-        let trained = pipeline.train_some(&text, &teachers::needed(&pipeline.recipe, &students))?;
-        students.iter().try_for_each(|student| pipeline.fill(student, &text, &trained))
+    logged(recipe, settings, observer, |run| {
+        run.keep_recipe()?;
+        let text = run.prepare_text()?;
+        let trained = run.train_some(&text, &teachers::needed(&run.recipe, &students))?;
+        students.iter().try_for_each(|student| run.fill(student, &text, &trained))
     })
 }
 
@@ -153,11 +153,11 @@ pub fn prepare(
     observer: &dyn Observer,
 ) -> Result<String> {
     check_only(&recipe, Some(model))?;
-    logged(recipe, settings, observer, |pipeline| {
-        let text = pipeline.prepare_text()?;
-        let teachers = teachers::needed(&pipeline.recipe, &[model.to_owned()]);
-        let trained = pipeline.train_some(&text, &teachers)?;
-        pipeline.fill(model, &text, &trained)?;
+    logged(recipe, settings, observer, |run| {
+        let text = run.prepare_text()?;
+        let teachers = teachers::needed(&run.recipe, &[model.to_owned()]);
+        let trained = run.train_some(&text, &teachers)?;
+        run.fill(model, &text, &trained)?;
         Ok(text.stage.fingerprint())
     })
 }
@@ -167,7 +167,7 @@ fn logged<T>(
     recipe: Recipe,
     settings: &RunSettings,
     observer: &dyn Observer,
-    work: impl FnOnce(&Pipeline<'_>) -> Result<T>,
+    work: impl FnOnce(&Run<'_>) -> Result<T>,
 ) -> Result<T> {
     let folder = &settings.folder;
     check_caches(&recipe, folder, Some(settings.device.arithmetic()))?;
@@ -182,15 +182,15 @@ fn logged<T>(
         .advise("check who may write there, or choose another --output")?;
     let _lock = RunLock::acquire(folder)?;
     let log = RunLog::open(folder, observer)?;
-    let pipeline = Pipeline::look(recipe, settings, &log);
-    let stages = pipeline.preview()?;
+    let run = Run::look(recipe, settings, &log);
+    let stages = run.preview()?;
     if !settings.replace {
         preview::refuse_undoing(&stages, folder)?;
     }
     log.number_stages(stages.into_iter().map(|stage| stage.name).collect());
     Stages::open(folder)?;
     log.line("the run begins");
-    let done = work(&pipeline);
+    let done = work(&run);
     log.line(&match &done {
         Ok(_) => "the run is done".to_owned(),
         Err(error) => format!("the run ends: {}", error.cause()),
@@ -244,7 +244,7 @@ pub fn check_students(recipe: &Recipe, student: Option<&str>) -> Result<()> {
 }
 
 /// A run under way.
-struct Pipeline<'a> {
+struct Run<'a> {
     folder: PathBuf,
     prepared: Option<PathBuf>,
     caches: PathBuf,
@@ -255,7 +255,7 @@ struct Pipeline<'a> {
     only: Option<String>,
 }
 
-impl<'a> Pipeline<'a> {
+impl<'a> Run<'a> {
     /// A run in a folder; nothing is made there yet.
     fn look(recipe: Recipe, settings: &RunSettings, observer: &'a dyn Observer) -> Self {
         Self {

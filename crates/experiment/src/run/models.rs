@@ -8,15 +8,17 @@ use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
 use train::run::{check_text, snapshot};
 use train::signals::cache::CacheError;
-use train::{DistillSettings, Distillation, Teacher, TrainError, TrainSettings, identity};
+use train::{
+    DistillSettings, Distillation, Teacher, TrainError, TrainSettings, TrainingRun, identity,
+};
 
 use super::prepared::{Prepared, reads_documents};
-use super::{Pipeline, claim, teachers};
+use super::{Run, claim, teachers};
 use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::files;
 use crate::recipe::{ModelSection, Start, own_teacher};
 use crate::stage::{Reason, Stage, Status};
-use crate::training::{Training, mask_token};
+use crate::training::Training;
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
 use crate::{position_heads, remarks, teacher_folders, tokenizers};
@@ -29,7 +31,7 @@ pub(super) struct Trained {
     pub weights: PathBuf,
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// Trains every model that is not trained yet.
     pub(super) fn train_models(&self, text: &Prepared) -> Result<Vec<Trained>> {
         self.train_some(text, &self.chosen_models())
@@ -177,9 +179,8 @@ impl Pipeline<'_> {
         let seed = section.train.seed.unwrap_or(self.recipe.seed);
         let distillation = section.distill.as_ref();
         let model = self.start(section, seed, &text.tokenizer)?;
-        let (vocab_size, family) = (model.config().vocab_size, model.config().architecture);
-        let training = Training {
-            name,
+        let vocab_size = model.config().vocab_size;
+        let run = TrainingRun {
             folder: &folder,
             settings: &section.train,
             seed,
@@ -187,13 +188,13 @@ impl Pipeline<'_> {
             distill: distillation
                 .map(|settings| self.distillation(settings, vocab_size, text, trained))
                 .transpose()?,
-            tokens: &text.training,
+            training: &text.training,
             validation: Some(&text.validation),
-            tokenizer: Some(&text.tokenizer),
-            mask_token: mask_token(&text.tokenizer),
-            hidden_tokens: tokenizers::hidden_tokens(&text.tokenizer, family).ok(),
+            mask_token: None,
+            hidden_tokens: None,
             inputs_fingerprint: stage.fingerprint(),
         };
+        let training = Training::new(name, Some(&text.tokenizer), run);
         let products = training.execute(self.observer)?;
         self.stages.computed(stage, products);
         Ok(())
@@ -202,7 +203,7 @@ impl Pipeline<'_> {
     fn start(&self, section: &ModelSection, seed: u64, tokenizer: &Tokenizer) -> Result<Model> {
         match &section.start {
             Start::Random(shape) => {
-                let mut config = shape.config(tokenizer.vocab_size());
+                let mut config = shape.config_for(tokenizer.vocab_size());
                 use_special_tokens(&mut config, tokenizer);
                 Ok(Model::new(config, &self.device, seed)?)
             }
@@ -287,7 +288,7 @@ fn is_damaged_cache(error: &ExperimentError) -> bool {
 
 /// Takes the special tokens' ids from the tokenizer, which need not be one of ours.
 fn use_special_tokens(config: &mut ModelConfig, tokenizer: &Tokenizer) {
-    let id = |role| tokenizer.role(role).map(|(_, id)| id);
+    let id = |role| tokenizer.role_id(role);
     let end = id(Role::End);
     if let Some(end) = end {
         config.eos_token_ids = vec![end];

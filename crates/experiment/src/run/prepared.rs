@@ -19,7 +19,7 @@ use train::data::SourceRange;
 use train::settings::DataOrder;
 
 use super::training_text::{self, SourceCounter, TrainingText};
-use super::{Pipeline, perform};
+use super::{Run, perform};
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
 use crate::files;
 use crate::identity;
@@ -149,7 +149,7 @@ fn builtin_settings(recipe: &Recipe) -> BuiltinSettings {
     }
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// Makes text, tokenizer and tokens, as far as they are not there yet: in the run's folder, or
     /// in a shared one under the fingerprint of the tokens.
     pub(super) fn prepare_text(&self) -> Result<Prepared> {
@@ -210,7 +210,7 @@ impl Pipeline<'_> {
     }
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// What the pairs of the built-in grammar follow from.
     pub(super) fn pairs_stage(&self) -> Result<Stage> {
         let settings = builtin_settings(&self.recipe);

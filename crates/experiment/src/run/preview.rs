@@ -8,7 +8,7 @@ use report::metrics;
 use train::checkpoint;
 
 use super::status::share;
-use super::{Pipeline, RunSettings};
+use super::{Run, RunSettings};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::observer::Observer;
 use crate::recipe::{RESOLVED, Recipe, Source};
@@ -54,10 +54,10 @@ pub fn preview(
     settings: &RunSettings,
     observer: &dyn Observer,
 ) -> Result<Vec<StagePreview>> {
-    Pipeline::look(recipe, settings, observer).preview()
+    Run::look(recipe, settings, observer).preview()
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     pub(super) fn preview(&self) -> Result<Vec<StagePreview>> {
         let preparation = self.preparation_stages()?;
         let shared = self.shared_folder(&preparation).map(|folder| Stages::look(&folder));

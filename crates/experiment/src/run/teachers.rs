@@ -9,7 +9,7 @@ use train::run::snapshot;
 use train::settings::SignalKind;
 use train::signals::{DistillInputs, open_cache};
 
-use super::Pipeline;
+use super::Run;
 use super::models::Trained;
 use super::prepared::Prepared;
 use crate::error::{Context, ExperimentError, Result, wrong_usage};
@@ -82,7 +82,7 @@ pub(super) fn weights(run: &Path, teacher: &OwnTeacher<'_>) -> PathBuf {
     }
 }
 
-impl Pipeline<'_> {
+impl Run<'_> {
     /// Completes one student's teacher cache.
     pub(super) fn fill(&self, student: &str, text: &Prepared, trained: &[Trained]) -> Result<()> {
         let section = &self.recipe.models[student];

@@ -7,7 +7,7 @@ use base::stop;
 use corpus::{TokenFile, Tokenizer};
 use engine::{Arithmetic, Device};
 use model::{Model, ModelConfig, hugging_face};
-use train::{DistillSettings, Distillation, TokenSource};
+use train::{DistillSettings, Distillation, TokenSource, TrainingRun};
 
 use super::Training;
 use crate::error::{Context, FileContext, Result, refuse};
@@ -23,7 +23,6 @@ use crate::run::exposure::{self, SingleExposure};
 use crate::run::log::RunLog;
 use crate::run::{cache_path, claim};
 use crate::stage::{Stage, Stages};
-use crate::tokenizers::hidden_tokens;
 use crate::training_log::TrainingSummary;
 use crate::verify::{self, FINISHED};
 use crate::{files, outputs, position_heads, remarks, teacher_folders, tokenizers};
@@ -137,18 +136,16 @@ pub fn train_single(
     let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
     let distill = distill.map(distillation).transpose()?;
     let stage = stage(files, section, observer)?;
-    let training = Training {
-        name: "training",
+    let run = TrainingRun {
         folder: &files.output,
         settings: &section.train,
         seed,
         model,
         distill,
-        tokens,
+        training: tokens,
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
-        tokenizer: tokenizer.as_ref(),
-        mask_token: tokenizer.as_ref().and_then(super::mask_token),
-        hidden_tokens: tokenizer.as_ref().and_then(|of| hidden_tokens(of, family).ok()),
+        mask_token: None,
+        hidden_tokens: None,
         inputs_fingerprint: stage.fingerprint(),
     };
     let log = RunLog::open(&files.output, observer)?;
@@ -158,7 +155,7 @@ pub fn train_single(
     // While the weights are replaced there is no record of them.
     files::remove(&files.output.join(FINISHED))?;
     let stages = Stages::look(&files.output).on(Machine::of(&**device));
-    let products = training.execute(&log)?;
+    let products = Training::new("training", tokenizer.as_ref(), run).execute(&log)?;
     exposure(section, files, tokens, tokenizer.as_ref())?;
     if let (Some(file), Some(path)) = (&validation, &files.validation) {
         let held_out = HeldOut {
@@ -227,16 +224,11 @@ fn config(
     files: &TrainingFiles,
     tokens: &TokenFile,
 ) -> Result<ModelConfig> {
-    match &section.start {
-        Start::Folder(folder) => Ok(hugging_face::load_any_config(folder)?),
-        Start::Random(shape) => {
-            let vocab_size = files.vocab_size.or(tokens.vocab_size());
-            let unknown = || refuse("the size of the vocabulary is unknown");
-            let vocab_size = vocab_size
-                .map_or_else(unknown, Ok)
-                .advise("give it with --vocab-size, or use token files with a header")?;
-            Ok(shape.config(vocab_size))
-        }
+    match files.vocab_size.or(tokens.vocab_size()) {
+        Some(vocab_size) => Ok(section.config(vocab_size)?),
+        None if matches!(section.start, Start::Folder(_)) => Ok(section.config(0)?),
+        None => refuse("the size of the vocabulary is unknown")
+            .advise("give it with --vocab-size, or use token files with a header"),
     }
 }
 

@@ -369,9 +369,14 @@ pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     settings.snapshots.iter().enumerate().try_for_each(|(index, &epoch)| {
         let by_epochs = !settings.has_phases() && settings.max_steps == 0;
         let ends = epoch > 0 && (!by_epochs || epoch as f64 <= settings.epochs);
-        let rule = "no epoch of that number ends in this training";
-        require(ends, &format!("snapshots[{index}]"), &epoch, rule)
+        require_epoch_end(ends, index, epoch)
     })
+}
+
+/// Refuses a snapshot after an epoch that does not end.
+pub(crate) fn require_epoch_end(ends: bool, index: usize, epoch: u64) -> Result<(), SettingError> {
+    let rule = "no epoch of that number ends in this training";
+    require(ends, &format!("snapshots[{index}]"), &epoch, rule)
 }
 
 /// The same of the settings of one phase.

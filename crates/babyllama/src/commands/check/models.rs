@@ -8,11 +8,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use base::rng::Rng;
 use engine::Device;
-use experiment::training::Training;
 use model::{Architecture, Model, ModelConfig, hugging_face};
 use tempfile::TempDir;
 use train::settings::SignalKind;
-use train::{DistillSettings, Distillation, Event, Listener, Teacher, TrainSettings};
+use train::{DistillSettings, Distillation, Event, Listener, Teacher, TrainSettings, TrainingRun};
 
 use super::{Row, Tolerances, largest_difference};
 use crate::console;
@@ -146,21 +145,19 @@ impl Runs {
             ..TrainSettings::default()
         };
         let mut recorder = Recorder { stop_after, ..Recorder::default() };
-        let training = Training {
-            name: &case.name(),
+        let run = TrainingRun {
             folder,
             settings: &settings,
             seed: 7,
             model: Model::new(config(case.architecture), device, 8)?,
             distill: case.signal.map(|signal| self.distillation(signal, folder)).transpose()?,
-            tokens: &self.training,
+            training: &self.training,
             validation: Some(&self.validation),
-            tokenizer: None,
             mask_token: None,
             hidden_tokens: None,
             inputs_fingerprint: String::new(),
         };
-        training.execute_with(&mut recorder)?;
+        run.execute(&mut recorder)?;
         Ok(recorder)
     }
 
