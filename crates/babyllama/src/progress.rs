@@ -346,15 +346,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_and_a_log_take_the_same_calls() {
+    fn a_bar_shows_what_is_done_and_is_gone_at_the_end() {
         for total in [0, 10] {
             let work = work(total, 0);
             let bar = ProgressBar::hidden().with_style(bar(&work).style());
             let mut progress = Progress::begin("student", "tokens", total, 0);
-            progress.view = View::Bar(bar);
+            progress.view = View::Bar(bar.clone());
             progress.update(5, "loss 1");
             progress.print("");
+            assert_eq!((bar.position(), bar.is_finished()), (5, false));
+            assert!(bar.message().contains("loss 1"), "{}", bar.message());
             progress.finish(10, "");
+            assert!(bar.is_finished());
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn prefix(rules: Rules, tokenizer: &Tokenizer) -> Result<u32> {
         Rules::Year2024 => &[Role::Begin, Role::End, Role::Padding],
     };
     for &role in roles {
-        if let Some((_, id)) = tokenizer.role(role) {
+        if let Some(id) = tokenizer.role_id(role) {
             return Ok(id);
         }
         // Transformers' id of it leads to no row of the model's embedding.
@@ -71,10 +71,7 @@ pub fn prefix(rules: Rules, tokenizer: &Tokenizer) -> Result<u32> {
 /// # Errors
 /// When the tokenizer lacks one.
 pub fn masked_tokens(tokenizer: &Tokenizer) -> std::result::Result<MaskedTokens, EvalError> {
-    let id = |role, name| match tokenizer.role(role) {
-        Some((_, id)) => Ok(id),
-        None => Err(EvalError::NoMaskedToken { role: name }),
-    };
+    let id = |role, name| tokenizer.role_id(role).ok_or(EvalError::NoMaskedToken { role: name });
     Ok(MaskedTokens {
         start: id(Role::Classifier, "token to begin texts")?,
         mask: id(Role::Mask, "mask token")?,
@@ -83,17 +80,18 @@ pub fn masked_tokens(tokenizer: &Tokenizer) -> std::result::Result<MaskedTokens,
 }
 
 /// The special tokens of an encoder-decoder. What stands for hidden tokens is the mask token or, as
-/// in T5's tokenizers, the first sentinel.
+/// in T5's tokenizers, which have none, the first sentinel (`enc_dec_mask` of
+/// github.com/babylm/evaluation-pipeline-2025).
 ///
 /// # Errors
 /// When the tokenizer lacks one.
 pub fn encoder_decoder_tokens(
     tokenizer: &Tokenizer,
 ) -> std::result::Result<EncoderDecoderTokens, EvalError> {
-    let id = |role| tokenizer.role(role).map(|(_, id)| id);
-    let hidden = tokenizer.token_id(&sentinel(0)).or_else(|| id(Role::Mask));
+    let mask = tokenizer.role_id(Role::Mask);
+    let hidden = mask.or_else(|| tokenizer.token_id(&sentinel(0)));
     Ok(EncoderDecoderTokens {
-        begin: id(Role::Begin),
+        begin: tokenizer.role_id(Role::Begin),
         hidden: hidden
             .ok_or(EvalError::NoEncoderDecoderToken { role: "sentinel (<extra_id_0>)" })?,
         end: encoder_decoder_end(tokenizer)?,
@@ -120,7 +118,7 @@ pub(crate) fn hidden_tokens(
 /// # Errors
 /// When the tokenizer has none.
 pub(crate) fn encoder_decoder_end(tokenizer: &Tokenizer) -> std::result::Result<u32, EvalError> {
-    let end = tokenizer.role(Role::End).map(|(_, id)| id);
+    let end = tokenizer.role_id(Role::End);
     end.ok_or(EvalError::NoEncoderDecoderToken { role: "token to end texts" })
 }
 

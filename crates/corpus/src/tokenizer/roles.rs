@@ -153,6 +153,11 @@ impl Tokenizer {
         candidates.into_iter().find_map(|token| self.token_id(token).map(|id| (token, id)))
     }
 
+    /// The id alone of the token that plays a role.
+    pub fn role_id(&self, role: Role) -> Option<u32> {
+        self.role(role).map(|(_, id)| id)
+    }
+
     /// The token of a role that the vocabulary does not have. Transformers gives it the next id,
     /// for which the model has no embedding.
     pub fn role_outside(&self, role: Role) -> Option<&str> {
@@ -213,7 +218,7 @@ mod tests {
             let class = super::super::classes::of(&json!({ "tokenizer_class": class }), None);
             let roles = Roles::of(&[&file], class.unwrap()).unwrap();
             let tokenizer = Tokenizer { roles, ..small() };
-            let id = |role| tokenizer.role(role).map(|(_, id)| id);
+            let id = |role| tokenizer.role_id(role);
             let outside = tokenizer.role_outside(Role::Begin).map(str::to_owned);
             (id(Role::Begin), id(Role::End), outside)
         };

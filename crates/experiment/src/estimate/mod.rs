@@ -20,7 +20,7 @@ use train::settings::Selection;
 
 use crate::error::{Context, Result};
 use crate::observer::Observer;
-use crate::recipe::{ModelSection, Recipe, Start, own_teacher};
+use crate::recipe::{ModelSection, Recipe, own_teacher};
 use crate::run::curriculum::in_buckets;
 use memory::TrainingMemory;
 use phases::{PhaseText, Reading, optimizer_bytes};
@@ -242,14 +242,6 @@ const ESTIMATE_MARGIN: f64 = 1.2;
 /// About how many tokens a sentence of minimal pairs has.
 const SENTENCE: usize = 12;
 
-/// The configuration of a recipe's model, whose tokenizer has so many entries.
-fn config(section: &ModelSection, vocab_size: usize) -> Result<ModelConfig> {
-    match &section.start {
-        Start::Random(shape) => Ok(shape.config(vocab_size)),
-        Start::Folder(folder) => Ok(hugging_face::load_any_config(folder)?),
-    }
-}
-
 /// Refuses a recipe's models that the memory cannot hold ([`require_memory`]).
 ///
 /// # Errors
@@ -258,7 +250,7 @@ fn config(section: &ModelSection, vocab_size: usize) -> Result<ModelConfig> {
 pub fn require_memory_for_all(recipe: &Recipe) -> Result<()> {
     let vocab_size = text::vocab_size(recipe, None)?;
     recipe.models.iter().try_for_each(|(name, section)| {
-        require_memory(&format!("models.{name}"), &config(section, vocab_size)?, &section.train)
+        require_memory(&format!("models.{name}"), &section.config(vocab_size)?, &section.train)
     })
 }
 
@@ -269,7 +261,7 @@ fn estimate(
     arithmetic: Arithmetic,
 ) -> Result<Estimate> {
     let tokens = text.training;
-    let config = config(section, text.vocab_size)?;
+    let config = section.config(text.vocab_size)?;
     let settings = &in_buckets(&section.train, &text.readability)?;
     let parameters = config.parameter_count();
     let reading = Reading::of(settings, tokens, |sources| text.share(sources));
@@ -347,7 +339,7 @@ fn estimate(
 
 fn teacher(recipe: &Recipe, name: &str, vocab_size: usize) -> Result<ModelConfig> {
     match own_teacher(recipe, name) {
-        Some(own) => config(own.model, vocab_size),
+        Some(own) => Ok(own.model.config(vocab_size)?),
         None => hugging_face::load_config(Path::new(name)).within(|| format!("teacher {name}")),
     }
 }

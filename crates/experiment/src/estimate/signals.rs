@@ -117,7 +117,7 @@ mod tests {
          96\nnum_layers = 2\nnum_heads = 4";
         let section: ModelSection = toml::from_str(section).unwrap();
         let Start::Random(shape) = section.start else { panic!("no shape") };
-        [shape.config(1000), shape.config(1000)]
+        [shape.config_for(1000), shape.config_for(1000)]
     }
 
     #[test]

@@ -138,7 +138,10 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
         check_shape(shape, vocab_size).map_err(|fault| fault.within(key))?;
         let length = model.train.sequence_length;
         ensure(shape.can_read(length), &join(key, "max_positions"), || {
-            format!("is {}, fewer than train.sequence_length = {length}", shape.max_positions)
+            format!(
+                "is {}, fewer than train.sequence_length = {length}",
+                shape.config.max_positions
+            )
         })?;
     }
     settings::check(&model.train).map_err(|error| fault(error).within("train").within(key))?;
@@ -149,9 +152,9 @@ fn check_model(key: &str, model: &ModelSection, vocab_size: usize) -> Result<(),
 /// Settings that a model cannot follow for what it predicts, or that only another follows.
 fn check_masked(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
     let Start::Random(shape) = &model.start else { return Ok(()) };
-    masking::check_settings(&model.train, &shape.config(vocab_size))
+    masking::check_settings(&model.train, &shape.config_for(vocab_size))
         .map_err(|error| fault(error).within("train"))?;
-    let family = shape.architecture;
+    let family = shape.config.architecture;
     ensure(family.is_causal() || model.distill.is_none(), "distill", || {
         format!("is set; {} predicts no next token and has no teachers", family.title())
     })
@@ -187,7 +190,7 @@ fn check_groups(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
     if model.train.groups.is_empty() {
         return Ok(());
     }
-    let layout = shape.config(vocab_size).layout();
+    let layout = shape.config_for(vocab_size).layout();
     OptimizerSettings::from(&model.train).check_layout(&layout).map_err(fault)
 }
 
@@ -196,18 +199,18 @@ fn check_shape(shape: &Shape, vocab_size: usize) -> Result<(), Fault> {
     let rule = |error: ModelError| match error {
         // It follows from the number of heads.
         ModelError::Config { key: "head_dim", problem } if shape.head_dim.is_none() => {
-            let (heads, width) = (shape.num_heads, shape.hidden_size / shape.num_heads.max(1));
+            let (heads, width) = (shape.config.num_heads, shape.config.head_dim);
             let problem = format!("= {heads} leaves {width} channels a head; head_dim {problem}");
             Fault::invalid("num_heads", problem)
         }
         ModelError::Config { key, problem } => Fault::invalid(key, problem),
         other => Fault::invalid("", other.to_string()),
     };
-    let config = shape.config(vocab_size);
+    let config = shape.config_for(vocab_size);
     config.validate().and_then(|()| config.check_sparse_layers()).map_err(rule)?;
     match shape.head_dim {
         Some(_) => Ok(()),
-        None => divides("hidden_size", shape.hidden_size, "num_heads", shape.num_heads),
+        None => divides("hidden_size", config.hidden_size, "num_heads", config.num_heads),
     }
 }
 
@@ -286,7 +289,7 @@ fn check_teacher_positions(
         format!(
             "is {name:?} with max_positions = {}, fewer than the student's sequence_length = \
              {length}",
-            shape.max_positions
+            shape.config.max_positions
         )
     })
 }

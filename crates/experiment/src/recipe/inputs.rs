@@ -135,14 +135,14 @@ fn check_hidden_tokens(
 ) -> Result<(), UnusableInput> {
     for (name, model) in &recipe.models {
         let Start::Random(shape) = &model.start else { continue };
-        if shape.architecture.is_causal() {
+        if shape.config.architecture.is_causal() {
             continue;
         }
-        let config = shape.config(tokenizer.vocab_size());
+        let config = shape.config_for(tokenizer.vocab_size());
         let unusable = |cause: String| {
             at("tokenizer.path", path)(NoHiddenTokens { model: name.clone(), cause })
         };
-        let tokens = hidden_tokens(tokenizer, shape.architecture)
+        let tokens = hidden_tokens(tokenizer, shape.config.architecture)
             .map_err(|cause| unusable(cause.to_string()))?;
         masking::check(&model.train, &config, Some(&tokens))
             .map_err(|cause| unusable(cause.to_string()))?;

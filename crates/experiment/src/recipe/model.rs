@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use documented::DocumentedFields;
 use model::{
-    Architecture, Capacity, ElcVariant, EncoderDecoder, Experts, ModelConfig, PositionHeads,
+    Architecture, Capacity, ElcVariant, EncoderDecoder, Experts, ModelConfig, ModelError,
+    PositionHeads, hugging_face,
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
 use train::settings::{DistillSettings, TrainSettings};
@@ -41,8 +42,31 @@ impl ModelSection {
     /// The family, where the recipe states it.
     pub fn family(&self) -> Option<Architecture> {
         match &self.start {
-            Start::Random(shape) => Some(shape.architecture),
+            Start::Random(shape) => Some(shape.config.architecture),
             Start::Folder(_) => None,
+        }
+    }
+
+    /// The family, which may be that of the folder that training starts from.
+    ///
+    /// # Errors
+    /// When that folder cannot be read.
+    pub fn architecture(&self) -> Result<Architecture, ModelError> {
+        match &self.start {
+            Start::Random(shape) => Ok(shape.config.architecture),
+            Start::Folder(folder) => Ok(hugging_face::load_any_config(folder)?.architecture),
+        }
+    }
+
+    /// The configuration for a tokenizer of `vocab_size` entries, or that of the folder that
+    /// training starts from.
+    ///
+    /// # Errors
+    /// When that folder cannot be read.
+    pub fn config(&self, vocab_size: usize) -> Result<ModelConfig, ModelError> {
+        match &self.start {
+            Start::Random(shape) => Ok(shape.config_for(vocab_size)),
+            Start::Folder(folder) => hugging_face::load_any_config(folder),
         }
     }
 }
@@ -56,79 +80,24 @@ pub enum Start {
     Folder(PathBuf),
 }
 
-/// A model's shape: all of [`ModelConfig`] but what the tokenizer decides.
+/// A model's shape: its configuration but for what the tokenizer decides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
-    pub architecture: Architecture,
-    pub hidden_size: usize,
-    pub intermediate_size: usize,
-    pub num_layers: usize,
-    pub num_heads: usize,
-    pub num_kv_heads: usize,
-    /// Where it is not `hidden_size / num_heads`.
+    /// The configuration of a model with a vocabulary of no entries.
+    pub config: ModelConfig,
+    /// Channels of a head, where the recipe states them.
     pub head_dim: Option<usize>,
-    pub max_positions: usize,
-    pub norm_epsilon: f32,
-    pub rope_theta: f32,
-    pub rotary_dim: Option<usize>,
-    /// Of LTG-BERT, ELC-BERT, GPT-BERT and T5.
-    pub position_buckets: Option<usize>,
-    pub elc_variant: Option<ElcVariant>,
-    pub tie_word_embeddings: bool,
-    pub embedding_dropout: f32,
-    pub attention_dropout: f32,
-    pub residual_dropout: f32,
-    pub initializer_range: f32,
-    /// Of a Switch Transformer.
-    pub experts: Option<Experts>,
-    /// Of T5.
-    pub encoder_decoder: Option<EncoderDecoder>,
 }
 
 impl Shape {
     /// Whether a sequence of this many tokens has a position for each.
     pub fn can_read(&self, sequence_length: usize) -> bool {
-        sequence_length <= self.max_positions
+        sequence_length <= self.config.max_positions
     }
 
-    /// Channels of a head.
-    fn head_dim(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_heads.max(1))
-    }
-
-    /// The model for a tokenizer of `vocab_size` entries.
-    pub fn config(&self, vocab_size: usize) -> ModelConfig {
-        let family = self.architecture;
-        let has_padding = family.has_padding_row() || family.is_encoder_decoder();
-        ModelConfig {
-            architecture: self.architecture,
-            vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_layers: self.num_layers,
-            num_heads: self.num_heads,
-            num_kv_heads: self.num_kv_heads,
-            head_dim: self.head_dim(),
-            max_positions: self.max_positions,
-            norm_epsilon: self.norm_epsilon,
-            rope_theta: self.rope_theta,
-            rotary_dim: self.rotary_dim,
-            position_buckets: self.position_buckets,
-            position_heads: family.has_position_heads().then_some(PositionHeads::Halves),
-            elc_variant: self.elc_variant,
-            gpt_bert_names: None,
-            tie_word_embeddings: self.tie_word_embeddings,
-            embedding_dropout: self.embedding_dropout,
-            attention_dropout: self.attention_dropout,
-            residual_dropout: self.residual_dropout,
-            classifier_dropout: None,
-            initializer_range: self.initializer_range,
-            bos_token_id: Some(BOS_TOKEN_ID),
-            eos_token_ids: vec![EOS_TOKEN_ID],
-            pad_token_id: has_padding.then_some(PAD_TOKEN_ID),
-            experts: self.experts.clone(),
-            encoder_decoder: self.encoder_decoder,
-        }
+    /// The configuration for a tokenizer of `vocab_size` entries.
+    pub fn config_for(&self, vocab_size: usize) -> ModelConfig {
+        ModelConfig { vocab_size, ..self.config.clone() }
     }
 }
 
@@ -234,6 +203,12 @@ pub(super) struct ModelKeys {
     distill: Option<DistillSettings>,
 }
 
+/// The keys that only models with experts have.
+const EXPERT_KEYS: [&str; 7] =
+    ["body", "num_experts", "sparse_step", "capacity", "router_jitter", "z_loss", "balance_loss"];
+/// The keys that only encoder-decoders have.
+const DECODER_KEYS: [&str; 3] = ["decoder_layers", "feed_forward", "max_distance"];
+
 /// The families that recipes make models of; others come in folders, `from` which training may
 /// start.
 static FAMILIES: LazyLock<Vec<&str>> = LazyLock::new(|| {
@@ -250,19 +225,16 @@ fn family<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architect
 }
 
 impl ModelKeys {
-    /// A key of experts that is set, if any is.
-    fn any_of_experts(&self) -> Option<&'static str> {
-        [
-            ("body", self.body.is_some()),
-            ("num_experts", self.num_experts.is_some()),
-            ("sparse_step", self.sparse_step.is_some()),
-            ("capacity", self.capacity.is_some()),
-            ("router_jitter", self.router_jitter.is_some()),
-            ("z_loss", self.z_loss.is_some()),
-            ("balance_loss", self.balance_loss.is_some()),
-        ]
-        .into_iter()
-        .find_map(|(key, is_set)| is_set.then_some(key))
+    /// The first of some keys that is set, if any is.
+    fn first_set(&self, is_meant: impl Fn(&str) -> bool) -> Option<&'static str> {
+        // Keys always have a form in TOML.
+        let set = toml::Table::try_from(self).unwrap_or_default();
+        Self::FIELD_NAMES.iter().copied().find(|&key| is_meant(key) && set.contains_key(key))
+    }
+
+    /// A key of the shape that is set, if any is.
+    fn first_of_shape(&self) -> Option<&'static str> {
+        self.first_set(|key| !["from", "train", "distill"].contains(&key))
     }
 
     /// The family with its body, and the experts if it has them.
@@ -272,7 +244,7 @@ impl ModelKeys {
             _ => named,
         };
         if !architecture.has_experts() {
-            return match self.any_of_experts() {
+            return match self.first_set(|key| EXPERT_KEYS.contains(&key)) {
                 None => Ok((architecture, None)),
                 Some(key) => Err(format!(
                     "has `{key}`, but {} has no experts; `architecture = \"switch\"` has them",
@@ -292,20 +264,9 @@ impl ModelKeys {
         Ok((architecture, Some(experts)))
     }
 
-    /// A key of encoder-decoders that is set, if any is.
-    fn any_of_encoder_decoder(&self) -> Option<&'static str> {
-        [
-            ("decoder_layers", self.decoder_layers.is_some()),
-            ("feed_forward", self.feed_forward.is_some()),
-            ("max_distance", self.max_distance.is_some()),
-        ]
-        .into_iter()
-        .find_map(|(key, is_set)| is_set.then_some(key))
-    }
-
     /// What an encoder-decoder has besides the sizes of its encoder.
     fn encoder_decoder(&self, family: Architecture) -> Result<Option<EncoderDecoder>, String> {
-        match self.any_of_encoder_decoder() {
+        match self.first_set(|key| DECODER_KEYS.contains(&key)) {
             Some(key) if !family.is_encoder_decoder() => {
                 Err(format!("has `{key}`, but {} has no decoder of its own", family.title()))
             }
@@ -321,34 +282,6 @@ impl ModelKeys {
                 }))
             }
         }
-    }
-
-    /// A key of the shape that is set, if any is.
-    fn any_of_shape(&self) -> Option<&'static str> {
-        [
-            ("architecture", self.architecture.is_some()),
-            ("hidden_size", self.hidden_size.is_some()),
-            ("intermediate_size", self.intermediate_size.is_some()),
-            ("num_layers", self.num_layers.is_some()),
-            ("num_heads", self.num_heads.is_some()),
-            ("num_kv_heads", self.num_kv_heads.is_some()),
-            ("head_dim", self.head_dim.is_some()),
-            ("max_positions", self.max_positions.is_some()),
-            ("norm_epsilon", self.norm_epsilon.is_some()),
-            ("rope_theta", self.rope_theta.is_some()),
-            ("rotary_dim", self.rotary_dim.is_some()),
-            ("position_buckets", self.position_buckets.is_some()),
-            ("elc_variant", self.elc_variant.is_some()),
-            ("tie_word_embeddings", self.tie_word_embeddings.is_some()),
-            ("embedding_dropout", self.embedding_dropout.is_some()),
-            ("attention_dropout", self.attention_dropout.is_some()),
-            ("residual_dropout", self.residual_dropout.is_some()),
-            ("initializer_range", self.initializer_range.is_some()),
-        ]
-        .into_iter()
-        .find_map(|(key, is_set)| is_set.then_some(key))
-        .or_else(|| self.any_of_experts())
-        .or_else(|| self.any_of_encoder_decoder())
     }
 
     /// The shape with the family's Hugging Face defaults for what is left out.
@@ -373,14 +306,15 @@ impl ModelKeys {
         let dropout = |own: Option<f32>, is_one: bool, default: f32| {
             own.unwrap_or(if is_one { residual_dropout } else { default })
         };
-        Ok(Shape {
+        let config = ModelConfig {
             architecture,
+            vocab_size: 0,
             hidden_size,
             intermediate_size,
             num_layers: need(self.num_layers, "num_layers")?,
             num_heads,
             num_kv_heads: self.num_kv_heads.unwrap_or(num_heads),
-            head_dim: self.head_dim,
+            head_dim,
             max_positions: self
                 .max_positions
                 .unwrap_or(self.train.sequence_length.saturating_mul(2)),
@@ -406,7 +340,14 @@ impl ModelKeys {
                 .unwrap_or_else(|| architecture.initializer_range(hidden_size)),
             experts,
             encoder_decoder: self.encoder_decoder(architecture)?,
-        })
+            position_heads: architecture.has_position_heads().then_some(PositionHeads::Halves),
+            gpt_bert_names: None,
+            classifier_dropout: None,
+            bos_token_id: Some(BOS_TOKEN_ID),
+            eos_token_ids: vec![EOS_TOKEN_ID],
+            pad_token_id: Some(PAD_TOKEN_ID),
+        };
+        Ok(Shape { config, head_dim: self.head_dim })
     }
 }
 
@@ -414,7 +355,7 @@ impl TryFrom<ModelKeys> for ModelSection {
     type Error = String;
 
     fn try_from(keys: ModelKeys) -> Result<Self, String> {
-        let start = match (&keys.from, keys.any_of_shape()) {
+        let start = match (&keys.from, keys.first_of_shape()) {
             (None, _) => Start::Random(keys.shape()?),
             (Some(folder), None) => Start::Folder(folder.clone()),
             (Some(_), Some(key)) => {
@@ -433,46 +374,46 @@ impl From<ModelSection> for ModelKeys {
         let keys = Self { train: section.train, distill: section.distill, ..Self::default() };
         match section.start {
             Start::Folder(folder) => Self { from: Some(folder), ..keys },
-            Start::Random(shape) => Self {
-                architecture: Some(match shape.architecture == Architecture::SWITCH_LLAMA {
+            Start::Random(Shape { config, head_dim }) => Self {
+                architecture: Some(match config.architecture == Architecture::SWITCH_LLAMA {
                     true => Architecture::SWITCH_GPT2,
-                    false => shape.architecture,
+                    false => config.architecture,
                 }),
-                hidden_size: Some(shape.hidden_size),
-                intermediate_size: Some(shape.intermediate_size),
-                num_layers: Some(shape.num_layers),
-                decoder_layers: shape.encoder_decoder.map(|own| own.decoder_layers),
-                feed_forward: shape.encoder_decoder.map(|own| match own.is_gated {
+                hidden_size: Some(config.hidden_size),
+                intermediate_size: Some(config.intermediate_size),
+                num_layers: Some(config.num_layers),
+                decoder_layers: config.encoder_decoder.map(|own| own.decoder_layers),
+                feed_forward: config.encoder_decoder.map(|own| match own.is_gated {
                     true => FeedForward::GatedGelu,
                     false => FeedForward::Relu,
                 }),
-                max_distance: shape.encoder_decoder.map(|own| own.max_distance),
-                num_heads: Some(shape.num_heads),
-                num_kv_heads: Some(shape.num_kv_heads),
-                head_dim: shape.head_dim,
-                max_positions: Some(shape.max_positions),
-                norm_epsilon: Some(shape.norm_epsilon),
-                rope_theta: Some(shape.rope_theta),
-                rotary_dim: shape.rotary_dim,
-                position_buckets: shape.position_buckets,
-                elc_variant: shape.elc_variant,
-                tie_word_embeddings: Some(shape.tie_word_embeddings),
-                embedding_dropout: Some(shape.embedding_dropout),
-                attention_dropout: Some(shape.attention_dropout),
-                residual_dropout: Some(shape.residual_dropout),
-                initializer_range: Some(shape.initializer_range),
-                body: shape.experts.as_ref().map(|_| {
-                    match shape.architecture == Architecture::SWITCH_LLAMA {
+                max_distance: config.encoder_decoder.map(|own| own.max_distance),
+                num_heads: Some(config.num_heads),
+                num_kv_heads: Some(config.num_kv_heads),
+                head_dim,
+                max_positions: Some(config.max_positions),
+                norm_epsilon: Some(config.norm_epsilon),
+                rope_theta: Some(config.rope_theta),
+                rotary_dim: config.rotary_dim,
+                position_buckets: config.position_buckets,
+                elc_variant: config.elc_variant,
+                tie_word_embeddings: Some(config.tie_word_embeddings),
+                embedding_dropout: Some(config.embedding_dropout),
+                attention_dropout: Some(config.attention_dropout),
+                residual_dropout: Some(config.residual_dropout),
+                initializer_range: Some(config.initializer_range),
+                body: config.experts.as_ref().map(|_| {
+                    match config.architecture == Architecture::SWITCH_LLAMA {
                         true => Body::Llama,
                         false => Body::Gpt2,
                     }
                 }),
-                num_experts: shape.experts.as_ref().map(|experts| experts.num_experts),
-                sparse_step: shape.experts.as_ref().map(|experts| experts.sparse_step),
-                capacity: shape.experts.as_ref().map(|experts| experts.capacity),
-                router_jitter: shape.experts.as_ref().map(|experts| experts.router_jitter),
-                z_loss: shape.experts.as_ref().map(|experts| experts.z_loss),
-                balance_loss: shape.experts.as_ref().map(|experts| experts.balance_loss),
+                num_experts: config.experts.as_ref().map(|experts| experts.num_experts),
+                sparse_step: config.experts.as_ref().map(|experts| experts.sparse_step),
+                capacity: config.experts.as_ref().map(|experts| experts.capacity),
+                router_jitter: config.experts.as_ref().map(|experts| experts.router_jitter),
+                z_loss: config.experts.as_ref().map(|experts| experts.z_loss),
+                balance_loss: config.experts.as_ref().map(|experts| experts.balance_loss),
                 ..keys
             },
         }

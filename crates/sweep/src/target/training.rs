@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::Device;
 use experiment::evaluation::{LoadedModel, loss};
-use experiment::recipe::{ModelSection, Start};
+use experiment::recipe::ModelSection;
 use experiment::run::{self, RunSettings, scores};
 use experiment::training_log::TrainingSummary;
 use experiment::{ExperimentError, Observer, Recipe, files, recipe};
@@ -55,14 +55,7 @@ impl TrainingTarget {
 
     /// Refuses a model that has no test loss, which is of the next token.
     fn check_predicts_next(&self, section: &ModelSection) -> Result<()> {
-        let family = match &section.start {
-            Start::Random(shape) => shape.architecture,
-            Start::Folder(folder) => {
-                let config =
-                    hugging_face::load_any_config(folder).map_err(ExperimentError::from)?;
-                config.architecture
-            }
-        };
+        let family = section.architecture().map_err(ExperimentError::from)?;
         match family.is_causal() {
             true => Ok(()),
             false => Err(SweepError::NoTestLoss { model: self.model.clone(), kind: family.kind() }),

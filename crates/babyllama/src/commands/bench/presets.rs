@@ -11,7 +11,7 @@ use crate::args::bench::{
     ModelChoice, Preset, StepShape, StudentChoice, StudentPreset, TeacherSignal,
 };
 use crate::failure::WrongUsage;
-use experiment::recipe::{self, ModelSection, Recipe, Start};
+use experiment::recipe::{self, ModelSection, Recipe};
 
 /// A recipe that is part of the program: its path in the repository and its text.
 type Embedded = (&'static str, &'static str);
@@ -208,10 +208,7 @@ fn own(path: &Path, name: &str) -> anyhow::Result<Recipe> {
 }
 
 fn config(recipe: &Recipe, section: &ModelSection) -> anyhow::Result<ModelConfig> {
-    let config = match &section.start {
-        Start::Random(shape) => shape.config(recipe.tokenizer.vocab_size),
-        Start::Folder(folder) => hugging_face::load_any_config(folder)?,
-    };
+    let config = section.config(recipe.tokenizer.vocab_size)?;
     config.validate()?;
     Ok(config)
 }

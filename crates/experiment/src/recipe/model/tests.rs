@@ -17,7 +17,7 @@ fn shape(text: &str) -> Shape {
 #[test]
 fn gpt2_takes_the_family_defaults() {
     let shape = shape(&format!("{GPT2}[train]\nsequence_length = 32"));
-    let config = shape.config(1000);
+    let config = shape.config_for(1000);
     assert_eq!((config.intermediate_size, config.max_positions, config.head_dim), (256, 64, 16));
     assert_eq!(
         (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
@@ -31,7 +31,7 @@ fn gpt2_takes_the_family_defaults() {
 #[test]
 fn llama_takes_the_family_defaults() {
     let shape = shape(&format!("intermediate_size = 96\nnum_kv_heads = 2\n{LLAMA}"));
-    let config = shape.config(1000);
+    let config = shape.config_for(1000);
     assert_eq!((config.intermediate_size, config.num_kv_heads, config.max_positions), (96, 2, 256));
     assert_eq!(
         (config.norm_epsilon, config.attention_dropout, config.tie_word_embeddings),
@@ -47,17 +47,17 @@ fn llama_takes_the_family_defaults() {
 fn gptj_takes_the_family_defaults() {
     let gptj = GPT2.replace("gpt2", "gptj");
     let shape = shape(&gptj);
-    let config = shape.config(1000);
+    let config = shape.config_for(1000);
     assert_eq!((config.intermediate_size, config.head_dim), (256, 16));
     assert_eq!((config.norm_epsilon, config.attention_dropout), (1e-5, 0.0));
     assert!(!config.tie_word_embeddings);
     // transformers' 64, of heads that have as many.
-    assert_eq!(config.rotary_dim, Some(16));
-    let rotary_dim = |more: &str| self::shape(&format!("{more}{gptj}")).rotary_dim;
+    assert_eq!(config.config.rotary_dim, Some(16));
+    let rotary_dim = |more: &str| self::shape(&format!("{more}{gptj}")).config.rotary_dim;
     assert_eq!(rotary_dim("rotary_dim = 6\n"), Some(6));
     let wide = gptj.replace("hidden_size = 64", "hidden_size = 512");
-    assert_eq!(self::shape(&wide).rotary_dim, Some(64));
-    assert_eq!(self::shape(GPT2).rotary_dim, None);
+    assert_eq!(self::shape(&wide).config.rotary_dim, Some(64));
+    assert_eq!(self::shape(GPT2).config.rotary_dim, None);
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn qwen3_takes_the_family_defaults_and_the_tokens_of_our_tokenizers() {
     let qwen3 = LLAMA.replace("llama", "qwen3");
     let missing = section(&qwen3).unwrap_err();
     assert!(missing.contains("`intermediate_size`; for Qwen3"), "{missing}");
-    let config = shape(&format!("intermediate_size = 96\n{qwen3}")).config(1000);
-    assert_eq!((config.norm_epsilon, config.head_dim, config.rotary_dim), (1e-6, 16, None));
+    let config = shape(&format!("intermediate_size = 96\n{qwen3}")).config_for(1000);
+    assert_eq!((config.norm_epsilon, config.head_dim, config.config.rotary_dim), (1e-6, 16, None));
     assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), Some(0)));
     assert_eq!(config.eos_token_ids, [2]);
 }
@@ -77,14 +77,14 @@ fn ltg_bert_takes_the_family_defaults() {
     let missing = section(&text).unwrap_err();
     assert!(missing.contains("`intermediate_size`; for LTG-BERT"), "{missing}");
     let text = format!("intermediate_size = 96\n{text}");
-    let config = shape(&text).config(1000);
+    let config = shape(&text).config_for(1000);
     assert_eq!((config.position_buckets, config.norm_epsilon), (Some(32), 1e-7));
     assert_eq!(config.position_heads, Some(PositionHeads::Halves));
     assert_eq!((config.attention_dropout, config.residual_dropout), (0.1, 0.1));
     assert!((config.initializer_range - 0.079_056_94).abs() < 1e-7);
     assert!(config.tie_word_embeddings && config.pad_token_id.is_none());
     let few = shape(&format!("position_buckets = 8\n{text}"));
-    assert_eq!(few.config(1000).position_buckets, Some(8));
+    assert_eq!(few.config_for(1000).position_buckets, Some(8));
     let both = section("from = 'models/a'\nposition_buckets = 2").unwrap_err();
     assert!(both.contains("`from`") && both.contains("`position_buckets`"), "{both}");
 }
@@ -92,7 +92,7 @@ fn ltg_bert_takes_the_family_defaults() {
 #[test]
 fn heads_may_have_a_width_of_their_own() {
     let llama = format!("intermediate_size = 96\nhead_dim = 24\n{LLAMA}");
-    assert_eq!(shape(&llama).config(1000).head_dim, 24);
+    assert_eq!(shape(&llama).config_for(1000).head_dim, 24);
     let plain = toml::to_string(&section(GPT2).unwrap()).unwrap();
     assert!(!plain.contains("head_dim") && !plain.contains("rotary_dim"), "{plain}");
 }
@@ -100,7 +100,7 @@ fn heads_may_have_a_width_of_their_own() {
 #[test]
 fn a_switch_transformer_takes_the_defaults_of_its_body() {
     let text = GPT2.replace("gpt2", "switch");
-    let gpt2 = shape(&text).config(1000);
+    let gpt2 = shape(&text).config_for(1000);
     assert_eq!(gpt2.architecture, Architecture::SWITCH_GPT2);
     assert_eq!(gpt2.experts, Some(Experts::default()));
     assert_eq!((gpt2.intermediate_size, gpt2.attention_dropout), (256, 0.1));
@@ -112,7 +112,7 @@ fn a_switch_transformer_takes_the_defaults_of_its_body() {
         ("{tokens = 7}", Capacity::Tokens(7)),
         ("'none'", Capacity::None),
     ] {
-        let llama = shape(&format!("{text}{keys}capacity = {capacity}")).config(1000);
+        let llama = shape(&format!("{text}{keys}capacity = {capacity}")).config_for(1000);
         assert_eq!(llama.architecture, Architecture::SWITCH_LLAMA);
         assert_eq!((llama.norm_epsilon, llama.pad_token_id), (1e-6, Some(0)));
         let expected = Experts {
@@ -170,7 +170,7 @@ fn what_is_missing_or_too_much_is_named() {
 fn elc_bert_and_gpt_bert_take_the_family_defaults() {
     let of = |name: &str, more: &str| {
         let text = GPT2.replace("gpt2", name);
-        shape(&format!("intermediate_size = 96\n{more}{text}")).config(1000)
+        shape(&format!("intermediate_size = 96\n{more}{text}")).config_for(1000)
     };
     let elc = of("elc-bert", "");
     assert_eq!((elc.elc_variant, elc.position_heads), (Some(ElcVariant::Base), None));
@@ -220,7 +220,7 @@ fn sections_survive_writing_and_reading() {
 #[test]
 fn t5_takes_the_family_defaults() {
     let text = GPT2.replace("gpt2", "t5");
-    let config = shape(&text).config(1000);
+    let config = shape(&text).config_for(1000);
     let own = config.encoder_decoder.unwrap();
     assert_eq!((own.decoder_layers, own.max_distance, own.is_gated), (2, 128, false));
     assert_eq!((config.position_buckets, config.norm_epsilon), (Some(32), 1e-6));
@@ -229,7 +229,7 @@ fn t5_takes_the_family_defaults() {
     assert!(config.position_heads.is_none() && config.tie_word_embeddings);
     config.validate().unwrap();
     let keys = "decoder_layers = 3\nmax_distance = 40\nfeed_forward = 'gated_gelu'\n";
-    let own = shape(&format!("{keys}{text}")).config(1000).encoder_decoder.unwrap();
+    let own = shape(&format!("{keys}{text}")).config_for(1000).encoder_decoder.unwrap();
     assert_eq!((own.decoder_layers, own.max_distance, own.is_gated), (3, 40, true));
     let other = section(&format!("decoder_layers = 3\n{GPT2}")).unwrap_err();
     assert!(other.contains("has `decoder_layers`, but GPT-2 has no decoder"), "{other}");

@@ -58,7 +58,7 @@ fn values_for_all_models_stand_once() {
     assert_eq!((small.train.learning_rate, student.train.learning_rate), (1e-3, 1e-3));
     assert_eq!((&small.distill, student.distill.as_ref().unwrap().alpha), (&None, 0.25));
     let Start::Random(shape) = &student.start else { panic!("{student:?}") };
-    assert_eq!(shape.num_kv_heads, 2);
+    assert_eq!(shape.config.num_kv_heads, 2);
     let resolved = recipe.resolved().unwrap();
     assert!(!resolved.contains("defaults"), "{resolved}");
 

@@ -10,7 +10,7 @@ fn shipped(file: &str) -> (Recipe, Vec<(String, usize)>) {
     assert_eq!(again, recipe, "{file}");
     let counts = recipe.models.iter().filter_map(|(name, model)| {
         let Start::Random(shape) = &model.start else { return None };
-        let config = shape.config(recipe.tokenizer.vocab_size);
+        let config = shape.config_for(recipe.tokenizer.vocab_size);
         config.validate().unwrap();
         Some((name.clone(), config.parameter_count()))
     });
