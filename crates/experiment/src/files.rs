@@ -1,7 +1,7 @@
 //! Small files of experiments: written whole, read back with the file's name in the error.
 
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base::{atomic_file, hash};
 use serde::Serialize;
@@ -36,6 +36,18 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         Err(cause) => refuse(format_args!("{} is not as it was written: {cause}", path.display()))
             .advise("delete that file and give the same command again"),
     }
+}
+
+/// The paths in a folder, sorted; none where there is no folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(folder).at("read", folder)?;
+    let paths = entries.map(|entry| Ok(entry.at("read", folder)?.path()));
+    let mut paths = paths.collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// The most bytes that [`short_name`] leaves. File systems take 255, and endings follow.

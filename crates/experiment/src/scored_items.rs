@@ -9,9 +9,9 @@ use eval::{BUILTIN_MARKER, Benchmark, Kind};
 use serde::Deserialize;
 
 use crate::evaluation::results::DATA;
+use crate::files::entries;
 use crate::held_out;
-use crate::run::clean::entries;
-use crate::run::evaluation::RunScores;
+use crate::run::scores::RunScores;
 use crate::stage::Stage;
 
 /// A hash of the names and contents of the files that a benchmark's items are read from; none where

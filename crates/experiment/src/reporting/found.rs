@@ -12,12 +12,12 @@ use report::format::in_one_line;
 use serde::de::DeserializeOwned;
 
 use super::models::{self, FoundModel};
-use super::{records, scores};
+use super::{evaluation_scores, records, run_scores};
 use crate::evaluation::all::model_scores::ModelScores;
 use crate::failures::Failures;
+use crate::files::entries;
 use crate::held_out::HeldOut;
 use crate::lock;
-use crate::run::clean::entries;
 use crate::run::exposure;
 use crate::run::samples::Sample;
 use crate::scored_items;
@@ -190,7 +190,7 @@ impl Found {
         } else if has("metrics.jsonl") || has(FINISHED) {
             found.look_at_training();
         } else {
-            scores::look_at_evaluation(&mut found);
+            evaluation_scores::look_at_evaluation(&mut found);
         }
         if found.models.is_empty() && found.scores.is_empty() {
             found.lacks("models and scores", "", "none was found in this folder.");
@@ -279,7 +279,7 @@ impl Found {
             models::add(self, name, &folder.join("models").join(name), recipe.get(name));
         }
         self.read_exposure(&folder.join(exposure::FILE));
-        scores::look_at_run(self);
+        run_scores::look_at_run(self);
     }
 
     /// What losses of a run's models are measured on, by its records and its tokens.

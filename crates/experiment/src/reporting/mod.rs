@@ -5,6 +5,7 @@
 
 mod comparable;
 mod curves;
+mod evaluation_scores;
 mod finetunings;
 mod found;
 mod log;
@@ -13,6 +14,7 @@ mod model_tables;
 mod models;
 mod papers;
 mod records;
+mod run_scores;
 mod scores;
 mod sections;
 mod settings;
@@ -28,8 +30,8 @@ use report::page::{Block, Page, Section};
 use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
+use crate::files::entries;
 use crate::outputs::{Kind, same};
-use crate::run::clean::entries;
 use found::Found;
 
 pub use records::machines_of;

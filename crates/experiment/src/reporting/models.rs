@@ -9,9 +9,9 @@ use report::format::no_records;
 
 use super::found::Found;
 use super::log::Log;
+use crate::files::entries;
 use crate::held_out::{self, HeldOut};
 use crate::recipe::snapshot_name;
-use crate::run::clean::entries;
 use crate::stage::{Record, StageEnd};
 use crate::training_log::TrainingSummary;
 use crate::verify::{FINAL, FINISHED};

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use super::found::{Found, read as read_file};
 use super::named;
+use crate::files::entries;
 use crate::finetuning::result::FinetuneResult;
 use crate::held_out;
 use crate::machine::Machine;
-use crate::run::clean::entries;
 use crate::stage::Record;
 
 /// Reads all records of a folder, named with something before their stages' names; what is damaged

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::PAGE;
+use crate::files::entries;
 use crate::held_out::HeldOut;
 use crate::lock;
-use crate::run::clean::entries;
 
 /// A hash of the paths, sizes and times of all files that [`page`](super::page) reads in a folder,
 /// and of the process that works on it.

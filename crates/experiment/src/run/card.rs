@@ -10,9 +10,9 @@ use model::ModelConfig;
 use report::card::{Card, CardMetric, CardResult};
 use report::format::{grouped, short};
 
-use super::evaluation::{RunScores, file_name, stage_name};
 use super::exposure::{self, Exposure};
 use super::preview::recipe_of;
+use super::scores::{RunScores, file_name, stage_name};
 use crate::error::{FileContext, Result};
 use crate::files;
 use crate::held_out::hidden_in_words;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use train::signals::cache::Manifest;
 
 use crate::error::{Context, FileContext, Result, refuse};
-use crate::files;
+use crate::files::{self, entries};
 use crate::lock::RunLock;
 use crate::run::claim;
 
@@ -112,18 +112,6 @@ pub fn is_run(folder: &Path) -> bool {
 
 fn is_partial(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "partial")
-}
-
-/// The paths in a folder, sorted; none where there is no folder.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let entries = fs::read_dir(folder).at("read", folder)?;
-    let paths = entries.map(|entry| Ok(entry.at("read", folder)?.path()));
-    let mut paths = paths.collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
 }
 
 /// Bytes of a file, or of all files below a folder. Links are not followed.

@@ -7,11 +7,12 @@ use corpus::TokenFile;
 use model::hugging_face::load_any_config;
 use report::{Align, Table};
 
-use super::clean::{entries, require_run};
-use super::evaluation::{RunScores, stage_name};
+use super::clean::require_run;
+use super::scores::{RunScores, stage_name};
 use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::evaluation::results::distinct;
 use crate::files;
+use crate::files::entries;
 use crate::held_out::{self, HeldOut};
 use crate::outputs::same;
 use crate::scored_items;

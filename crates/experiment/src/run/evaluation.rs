@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eval::output::predictions;
-use eval::{Benchmark, BenchmarkResult, BuiltinPairs, FileLoss, Outcome, Rules};
+use eval::{Benchmark, BuiltinPairs, Outcome};
 use model::{Architecture, Model, hugging_face};
 use report::format::grouped;
 use report::{Table, TableRow, closing_table};
-use serde::{Deserialize, Serialize};
 use train::TrainSettings;
 use train::data::{SourceRange, heldout_sequences};
 use train::heldout::Heldout;
@@ -17,8 +16,10 @@ use train::masking::Masking;
 
 use super::exposure::Ledger;
 use super::models::Trained;
-use super::prepared::{PAIRS, Prepared};
-use super::samples::{Sample, samples};
+use super::pairs::PAIRS;
+use super::prepared::Prepared;
+use super::samples::samples;
+use super::scores::{FORMAT, RunScores, ScoreSettings, file_name, stage_name};
 use super::{Run, teachers};
 use crate::error::{FileContext, Result, refuse};
 use crate::evaluation::choices::{self, Pairs};
@@ -35,9 +36,6 @@ use crate::tokenizers;
 use crate::training_log::TrainingSummary;
 use crate::verify::FINAL;
 
-/// The form of the files that the stage writes; files of another form are written anew.
-const FORMAT: u32 = 3;
-
 /// The closing tables.
 pub(super) struct Closing {
     /// A row for every model and ensemble.
@@ -46,49 +44,6 @@ pub(super) struct Closing {
     pub remark: Option<String>,
     /// A row for every group of models that differ in their seeds alone.
     pub over_seeds: Option<SeedTable>,
-}
-
-/// What one model or ensemble scored: `evaluation/NAME.json`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct RunScores {
-    /// The models whose logits are averaged; one for a model by itself.
-    pub models: Vec<String>,
-    pub parameters: u64,
-    pub held_out_loss: Option<f64>,
-    perplexity: Option<f64>,
-    /// The held-out loss of each source of text; none of older files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<FileLoss>,
-    /// What the held-out loss is measured on; not known of older files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_out: Option<HeldOut>,
-    /// Of minimal pairs, by their place; files of earlier versions call them `blimp`.
-    #[serde(alias = "blimp")]
-    pub pairs: BTreeMap<String, BenchmarkResult>,
-    /// The files with the answers to the pairs, beside this one, by the pairs' place; none of older
-    /// files.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub answers: BTreeMap<String, String>,
-    /// Hashes of the items of pairs when they were scored, by the pairs' place; not known of older
-    /// files.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub items: BTreeMap<String, String>,
-    /// What a small model by itself writes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub samples: Vec<Sample>,
-    /// What products were computed in, such as `f32`; not known of older files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    precision: Option<String>,
-}
-
-impl RunScores {
-    /// A hash of the items of pairs when they were scored; of older files by the record of their
-    /// stage, which has that of one set alone.
-    pub(crate) fn items_of(&self, place: &str, record: Option<&Record>) -> Option<String> {
-        let of_record =
-            || scored_items::of_stage(record?.stage()).filter(|_| self.pairs.len() == 1);
-        self.items.get(place).cloned().or_else(of_record)
-    }
 }
 
 /// Minimal pairs that the recipe names.
@@ -497,42 +452,6 @@ fn is_masked(models: &[&Model]) -> bool {
     models.iter().any(|model| !model.config().architecture.is_causal())
 }
 
-/// What scores follow from besides models and texts, as records have it: whether there is a loss,
-/// the rules, the places of minimal pairs, the length and the number of the held-out sequences (0
-/// for all), and the form of the files.
-type ScoreSettings = (bool, Rules, Vec<String>, (usize, usize), u32);
-
-/// The length of the held-out sequences of a stage that scored models.
-pub(crate) fn sequence_length_of(stage: &Stage) -> Option<u64> {
-    let settings: ScoreSettings = serde_json::from_value(stage.settings().clone()).ok()?;
-    let (.., (sequence_length, _), _) = settings;
-    Some(sequence_length as u64)
-}
-
-/// The name of the files about some models.
-pub(crate) fn file_name(subject: &[String]) -> String {
-    files::short_name(&subject.join("+"))
-}
-
-/// The name of the stage that scores some models.
-pub(crate) fn stage_name(subject: &[String]) -> String {
-    format!("evaluate-{}", file_name(subject))
-}
-
 fn label(members: &[&Trained]) -> String {
     members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(" + ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_states_the_length_of_held_out_sequences() {
-        let settings: ScoreSettings =
-            (true, Rules::Year2024, vec!["builtin".to_owned()], (128, 1024), FORMAT);
-        let stage = Stage::new("evaluate-a", &settings).unwrap();
-        assert_eq!(sequence_length_of(&stage), Some(128));
-        assert_eq!(sequence_length_of(&Stage::new("tokens", &(true, 7)).unwrap()), None);
-    }
 }

@@ -13,6 +13,7 @@ pub(crate) mod evaluation;
 pub(crate) mod exposure;
 pub(crate) mod log;
 mod models;
+mod pairs;
 mod prepared;
 pub mod preview;
 pub(crate) mod samples;
@@ -44,7 +45,8 @@ use evaluation::Closing;
 use log::RunLog;
 
 pub use alone::alone;
-pub use prepared::{builtin_texts, pair_files, write_pairs};
+pub use pairs::{pair_files, write_pairs};
+pub use prepared::builtin_texts;
 
 /// Where and on what a run takes place.
 #[derive(Clone)]

@@ -1,5 +1,5 @@
 //! What is prepared from the text before training: cleaned text, tokenizer and tokens, in the run's
-//! folder or in one that runs share; and minimal pairs of the built-in grammar.
+//! folder or in one that runs share.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::ShouldStop;
-use builtin_corpus::{BuiltinSettings, BuiltinText, Pair, Split};
+use builtin_corpus::{BuiltinSettings, BuiltinText, Split};
 use corpus::{
     CorpusError, Text, TokenFile, TokenWriter, Tokenizer, cleaners, split, subset, text, texts,
 };
-use eval::BUILTIN_MARKER;
 use report::format::{counted, grouped};
 use serde_json::json;
 use train::TrainSettings;
@@ -51,18 +50,17 @@ impl Prepared {
     /// # Errors
     /// When a file cannot be read, or it was asked to stop.
     pub(super) fn validation_sources(&self, should_stop: ShouldStop<'_>) -> Result<&[SourceRange]> {
-        if self.held_out.get().is_none() {
-            let places = (VALIDATION, VALIDATION_SOURCES);
-            let found = sources(&self.folder, places, &self.tokenizer, should_stop)?;
-            return Ok(self.held_out.get_or_init(|| found));
+        if let Some(found) = self.held_out.get() {
+            return Ok(found);
         }
-        Ok(self.held_out.get_or_init(Vec::new))
+        let places = (VALIDATION, VALIDATION_SOURCES);
+        let found = sources(&self.folder, places, &self.tokenizer, should_stop)?;
+        Ok(self.held_out.get_or_init(|| found))
     }
 }
 
 pub(super) const TRAIN: &str = "corpus/train";
 const VALIDATION: &str = "corpus/validation";
-pub(super) const PAIRS: &str = "corpus/pairs";
 const TOKENIZER: &str = "tokenizer";
 const TRAIN_TOKENS: &str = "tokens/train.bin";
 /// Where the corpus files are in the training tokens.
@@ -122,8 +120,12 @@ impl PreparationStages {
 }
 
 fn corpus_stage(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Stage> {
-    // Where documents begin changes neither text nor tokens.
-    let section = CorpusSection { documents: BTreeMap::new(), ..recipe.corpus.clone() };
+    // Where documents begin, and how many pairs there are, changes neither text nor tokens.
+    let section = CorpusSection {
+        documents: BTreeMap::new(),
+        pairs_per_paradigm: CorpusSection::default().pairs_per_paradigm,
+        ..recipe.corpus.clone()
+    };
     let mut stage = Stage::new("corpus", &json!({ "corpus": section, "seed": recipe.seed }))?;
     let validation = match &section.validation {
         Validation::Folder(folder) => Some(folder),
@@ -139,7 +141,7 @@ fn corpus_stage(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Stage> {
     Ok(stage)
 }
 
-fn builtin_settings(recipe: &Recipe) -> BuiltinSettings {
+pub(super) fn builtin_settings(recipe: &Recipe) -> BuiltinSettings {
     let section = &recipe.corpus;
     BuiltinSettings {
         words: section.words,
@@ -160,7 +162,7 @@ impl Run<'_> {
         std::fs::create_dir_all(&folder).at("make", &folder)?;
         let machine = Machine::of(&*self.device);
         let stages_there = Stages::look(&folder).observed(self.observer).on(machine);
-        let _lock = match lock_waiting(&folder, self.observer) {
+        let _lock = match lock_prepared(&folder, self.observer) {
             // Complete data may be in a place where nothing can be written.
             Err(error) if error.is_forbidden() => {
                 stages.require_done(&stages_there, &folder)?;
@@ -191,37 +193,9 @@ impl Run<'_> {
     fn preparation<'b>(&'b self, folder: &'b Path, stages: &'b Stages<'b>) -> Preparation<'b> {
         Preparation { folder, stages, recipe: &self.recipe, observer: self.observer }
     }
-
-    /// The folder of a set of minimal pairs; those of the built-in grammar are written when they
-    /// are asked for.
-    pub(super) fn pairs_folder(&self, source: &Source) -> Result<PathBuf> {
-        let folder = match source {
-            Source::Folder(folder) => return Ok(folder.clone()),
-            Source::Builtin => self.path(PAIRS),
-        };
-        let settings = builtin_settings(&self.recipe);
-        self.perform(&self.pairs_stage()?, &[Path::new(PAIRS)], || {
-            remove_old(&folder)?;
-            write_pairs(&folder, &pair_files(&|| self.observer.should_stop(), settings)?)
-        })?;
-        let files = identity::pair_files(&folder)?;
-        require_own(&self.stages, &self.folder, &self.pairs_stage()?, &files)?;
-        Ok(folder)
-    }
 }
-
-impl Run<'_> {
-    /// What the pairs of the built-in grammar follow from.
-    pub(super) fn pairs_stage(&self) -> Result<Stage> {
-        let settings = builtin_settings(&self.recipe);
-        let (words, pairs) = (settings.words, settings.pairs_per_paradigm);
-        let corpus = json!({ "words": words, "pairs_per_paradigm": pairs });
-        Ok(Stage::new("pairs", &json!({ "corpus": corpus, "seed": settings.seed }))?)
-    }
-}
-
 /// Locks data that runs share, which another process may be preparing just now.
-fn lock_waiting(folder: &Path, observer: &dyn Observer) -> Result<RunLock> {
+fn lock_prepared(folder: &Path, observer: &dyn Observer) -> Result<RunLock> {
     let mut is_reported = false;
     loop {
         match RunLock::acquire(folder) {
@@ -447,45 +421,18 @@ pub fn builtin_texts(
     builtin_corpus::texts(settings, split).into_iter().map(text).collect()
 }
 
-/// Writes minimal pairs of the built-in grammar into a folder, and the file by which it is known to
-/// hold them.
-///
-/// # Errors
-/// When the files cannot be written.
-pub fn write_pairs(folder: &Path, pairs: &[(String, String)]) -> Result<()> {
-    files::make_folder(folder)?;
-    pairs.iter().try_for_each(|(name, text)| files::write_text(&folder.join(name), text))
-}
-
-/// The files of a folder of the built-in corpus's minimal pairs, one for each paradigm: names and
-/// contents.
-///
-/// # Errors
-/// When it is asked to stop.
-pub fn pair_files(
-    should_stop: ShouldStop<'_>,
-    settings: BuiltinSettings,
-) -> Result<Vec<(String, String)>> {
-    let pairs = builtin_corpus::minimal_pairs_unless(should_stop, settings);
-    let file = |(paradigm, pairs): (String, Vec<Pair>)| {
-        let lines: String = pairs.iter().map(|pair| pair.to_json_line() + "\n").collect();
-        (format!("{paradigm}.jsonl"), lines)
-    };
-    let mut files: Vec<_> = pairs.map_err(CorpusError::from)?.into_iter().map(file).collect();
-    files.push((
-        BUILTIN_MARKER.to_owned(),
-        "Minimal pairs of the built-in grammar, not BLiMP.\n".to_owned(),
-    ));
-    Ok(files)
-}
-
 /// Whether a training reads documents in new orders.
 pub(super) fn reads_documents(settings: &TrainSettings) -> bool {
     settings.resolved_phases().iter().any(|phase| phase.order == DataOrder::Documents)
 }
 
 /// Refuses files that stand among a stage's own and would be read as if they were.
-fn require_own(stages: &Stages<'_>, run: &Path, stage: &Stage, files: &[PathBuf]) -> Result<()> {
+pub(super) fn require_own(
+    stages: &Stages<'_>,
+    run: &Path,
+    stage: &Stage,
+    files: &[PathBuf],
+) -> Result<()> {
     let own = stages.outputs_of(stage.name())?;
     let is_own = |file: &&PathBuf| own.iter().any(|own| run.join(own) == **file);
     match files.iter().find(|file| !is_own(file)) {
@@ -499,7 +446,7 @@ fn require_own(stages: &Stages<'_>, run: &Path, stage: &Stage, files: &[PathBuf]
 }
 
 /// Removes what an earlier run of a stage left, so that no stale file stays among the new ones.
-fn remove_old(folder: &Path) -> Result<()> {
+pub(super) fn remove_old(folder: &Path) -> Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(folder).at("remove", folder)?;
     }

@@ -86,7 +86,7 @@ impl Run<'_> {
             found.push(match stage? {
                 Some(stage) => self.look_at(&stage, &self.stages, None)?,
                 None => StagePreview {
-                    name: super::evaluation::stage_name(&subject),
+                    name: super::scores::stage_name(&subject),
                     status: Status::Run(Reason::NeverFinished),
                     undoes: None,
                     saved_share: 0.0,

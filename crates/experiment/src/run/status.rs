@@ -8,8 +8,9 @@ use report::metrics;
 use serde::Deserialize;
 use train::TrainSettings;
 
-use super::clean::{entries, is_run, require_run};
+use super::clean::{is_run, require_run};
 use crate::error::{FileContext, Result};
+use crate::files::entries;
 use crate::lock;
 use crate::recipe::{self, Recipe};
 use crate::stage::Stages;
