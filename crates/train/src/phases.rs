@@ -55,9 +55,14 @@ impl Phase {
         self.optimizer_steps + done - self.first_step + 1
     }
 
-    /// Epochs of the training after `done` steps.
+    /// Epochs of the training after `done` steps. What phases add up to a whole number but for
+    /// rounding is that number.
     pub fn epoch(&self, done: u64) -> f64 {
-        self.first_epoch + (done - self.first_step) as f64 / self.plan.steps_per_epoch() as f64
+        const ROUNDING: f64 = 1e-9;
+        let of_phase = (done - self.first_step) as f64 / self.plan.steps_per_epoch() as f64;
+        let epoch = self.first_epoch + of_phase;
+        let whole = epoch.round();
+        if (epoch - whole).abs() < ROUNDING { whole } else { epoch }
     }
 
     /// Steps of the training after which the text of the phase has been read a whole number of
@@ -365,6 +370,17 @@ mod tests {
             orders.dedup();
             assert_eq!(orders.len(), 4, "{part}");
         }
+    }
+
+    /// Ten fifths are two epochs, though their sum in floating point is less.
+    #[test]
+    fn phases_add_up_to_whole_epochs() {
+        let steps = phases("[]").all()[0].plan.steps_per_epoch();
+        let parts = vec![r#"{"max_steps": 1}"#; 3 * steps as usize].join(", ");
+        let found = phases(&format!("[{parts}]"));
+        let whole: Vec<f64> = found.all().iter().map(|phase| phase.epoch(phase.end())).collect();
+        let of = |epoch: u64| whole[(epoch * steps - 1) as usize];
+        assert_eq!([of(1), of(2), of(3)], [1.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -95,6 +95,8 @@ fn a_change_reaches_what_follows_from_it_and_nothing_else() {
 
     let evaluations = ["evaluate-teacher", "evaluate-student"];
     assert_eq!(stages(&run("--set evaluate.rules='2023'")), evaluations);
+    let fewer_pairs = run("--set evaluate.rules='2023' --set corpus.pairs_per_paradigm=7");
+    assert!(!stages(&fewer_pairs).contains(&"corpus"), "{}", fewer_pairs.stderr);
     workspace.write("text/a.train", super::common::sentences(250, 9));
     assert_eq!(
         stages(&run("--set evaluate.rules='2023'")),

@@ -2,7 +2,7 @@
 
 use engine::Layout;
 use train::optimizers::OptimizerSettings;
-use train::settings::Objective;
+use train::settings::{Objective, require_epoch_end};
 use train::{TrainError, TrainSettings};
 
 use super::signals::Taught;
@@ -47,22 +47,27 @@ impl<'a> PhaseText<'a> {
         (sequences / settings.batch_size as f64).ceil()
     }
 
+    /// The epochs of a phase.
+    fn epochs(&self, settings: &TrainSettings) -> f64 {
+        match settings.max_steps {
+            0 => settings.epochs,
+            steps => steps as f64 / self.steps_per_epoch(settings),
+        }
+    }
+
     /// The memory of the weights in each phase in which they decay.
     pub(super) fn decay(&self) -> Vec<PhaseDecay> {
         let of_one = |(phase, settings): (Option<String>, TrainSettings)| {
             let of_epoch = self.steps_per_epoch(&settings);
             let tau = settings.decay_epochs(of_epoch)?;
-            let epochs = match settings.max_steps {
-                0 => settings.epochs,
-                steps => steps as f64 / of_epoch,
-            };
-            Some(PhaseDecay { phase, tau, epochs })
+            Some(PhaseDecay { phase, tau, epochs: self.epochs(&settings) })
         };
         self.phases().into_iter().filter_map(of_one).collect()
     }
 
-    /// Refuses what a run refuses once it has the text: a phase whose files have no sequence, and a
-    /// memory of the weights shorter than a step.
+    /// Refuses what a run refuses once it has the text: a phase whose files have no sequence,
+    /// held-out text without one, a memory of the weights shorter than a step, and snapshots of
+    /// epochs that the training does not reach.
     ///
     /// # Errors
     /// Names the phase or its setting. An estimated text must be `margin` times too short.
@@ -82,6 +87,17 @@ impl<'a> PhaseText<'a> {
                 None => error,
                 Some(_) => error.within(&format!("phases[{index}]")),
             })?;
+        }
+        let (held_out, sequence_length) = (self.text.held_out, self.settings.sequence_length);
+        if held_out * margin < sequence_length as f64 {
+            let (which, tokens) = ("validation", held_out as usize);
+            return Err(TrainError::TooShort { which, tokens, sequence_length });
+        }
+        let epochs: f64 = self.phases().iter().map(|(_, settings)| self.epochs(settings)).sum();
+        for (index, &epoch) in self.settings.snapshots.iter().enumerate() {
+            // What phases add up to may be a little less than it is.
+            let ends = epoch as f64 <= epochs * margin + 1e-9;
+            require_epoch_end(ends, index, epoch)?;
         }
         Ok(())
     }
@@ -221,6 +237,7 @@ mod tests {
     fn every_phase_has_the_memory_of_its_own_text_and_rate() {
         let text = TextSize {
             training: 3200.0,
+            held_out: 320.0,
             sources: vec![("a".to_owned(), 0.25), ("b".to_owned(), 0.25), ("c".to_owned(), 0.5)],
             ..TextSize::default()
         };
@@ -246,6 +263,7 @@ mod tests {
     fn what_a_run_would_refuse_of_its_text_is_found() {
         let text = TextSize {
             training: 40.0,
+            held_out: 40.0,
             sources: [("a", 0.15), ("b", 0.7), ("c", 0.15)].map(|(n, s)| (n.to_owned(), s)).into(),
             ..TextSize::default()
         };
@@ -264,6 +282,15 @@ mod tests {
             found.starts_with("`phases[1].weight_decay_epochs` is 0.4 (0.80 steps)"),
             "{found}"
         );
+        // Of two epochs.
+        let snapshots = |epoch: u64| settings(&format!("epochs = 2\nsnapshots = [{epoch}]"));
+        let settings = TrainSettings { epochs: 1.0, max_steps: 1, ..snapshots(1) };
+        let refused = PhaseText::new(&settings, &text).check(1.0).unwrap_err().to_string();
+        assert!(refused.starts_with("`snapshots[0]` is 1; no epoch of that number"), "{refused}");
+        assert!(PhaseText::new(&snapshots(2), &text).check(1.0).is_ok());
+        let short = TextSize { held_out: 3.0, ..text.clone() };
+        let refused = PhaseText::new(&snapshots(2), &short).check(1.0).unwrap_err().to_string();
+        assert!(refused.starts_with("the validation text has 3 tokens"), "{refused}");
     }
 
     #[test]

@@ -373,8 +373,11 @@ pub fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     })
 }
 
-/// Refuses a snapshot after an epoch that does not end.
-pub(crate) fn require_epoch_end(ends: bool, index: usize, epoch: u64) -> Result<(), SettingError> {
+/// Refuses a snapshot after an epoch that does not end. `index` is its place among the snapshots.
+///
+/// # Errors
+/// Unless the epoch ends.
+pub fn require_epoch_end(ends: bool, index: usize, epoch: u64) -> Result<(), SettingError> {
     let rule = "no epoch of that number ends in this training";
     require(ends, &format!("snapshots[{index}]"), &epoch, rule)
 }
