@@ -9,9 +9,9 @@ use crate::scoring::{Request, Scorer, request};
 /// The items of one file, paradigm or domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Unique in its benchmark.
+    /// The name, unique in its benchmark.
     pub name: String,
-    /// In the order of the file.
+    /// The items, in the order of the file.
     pub items: Vec<Item>,
 }
 

@@ -8,13 +8,13 @@ use crate::results::TaskResult;
 /// How much of a benchmark some tasks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// Tasks of the benchmark that are there.
+    /// Number of the benchmark's tasks that are there.
     pub present: usize,
-    /// Those of them that have not as many items as in the published files.
+    /// Number of the present tasks whose items are not as many as in the published files.
     pub resized: usize,
-    /// Tasks that the benchmark has.
+    /// Number of tasks that the benchmark has.
     pub all: usize,
-    /// Tasks that are none of the benchmark's.
+    /// Number of tasks that are none of the benchmark's.
     pub others: usize,
 }
 
@@ -33,7 +33,8 @@ impl Coverage {
         Self { present: own.len(), resized, all: known.len(), others: others.len() }
     }
 
-    /// The same where each task is whole that has at least as many items as stand beside it.
+    /// Counts the tasks that have one of the names in `known`; a task is whole that has at least
+    /// as many items as `known` has for it.
     pub(crate) fn at_least(known: &[(&'static str, usize)], tasks: &[TaskResult]) -> Self {
         let is_whole = |task: &TaskResult| {
             known.iter().all(|&(name, items)| name != task.name || task.items >= items)

@@ -47,7 +47,7 @@ pub use stream::TextStream;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings, sentinel};
 
 /// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no
-/// space is put before a text unless a folder's own settings ask for it.
+/// space is put before a text unless a folder's own settings add one.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -103,7 +103,7 @@ impl Tokenizer {
         })
     }
 
-    /// The same tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
+    /// This tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
     /// BabyLM's pipeline of 2023 loads, has none whatever is in the file.
     pub fn without_normalizer(&self) -> Result<Self> {
         let failed = |cause: String| CorpusError::Tokenizer {

@@ -24,8 +24,8 @@ pub(super) struct JobItems {
 }
 
 impl JobItems {
-    /// Encodes a job's items for a model with so many positions and words, and special tokens
-    /// around its texts.
+    /// Encodes a job's items for a model with `max_length` positions and `vocab_size` words, and
+    /// special tokens around its texts.
     pub(super) fn new(
         job: &Job,
         tokenizer: &Tokenizer,

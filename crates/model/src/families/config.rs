@@ -131,7 +131,7 @@ impl ModelConfig {
         architecture.tiny()
     }
 
-    /// The same without dropout and with the sizes of a very small model.
+    /// This configuration without dropout and with the sizes of a very small model.
     pub(super) fn with_tiny_sizes(self) -> Self {
         Self {
             vocab_size: 50,
@@ -146,7 +146,8 @@ impl ModelConfig {
         }
     }
 
-    /// The same with this dropout wherever the family has one, the classification head excepted.
+    /// This configuration with dropout `share` wherever the family has one, the classification
+    /// head excepted.
     pub fn with_dropout(self, share: f32) -> Self {
         let architecture = self.architecture;
         let share_if = |has: bool| if has { share } else { 0.0 };
@@ -158,7 +159,7 @@ impl ModelConfig {
         }
     }
 
-    /// The same with those keys of a `config.json` that all families share.
+    /// This configuration with those keys of a `config.json` that all families share.
     pub(super) fn with_shared_keys(self, keys: &Keys<'_>) -> Result<Self, ModelError> {
         Ok(Self {
             tie_word_embeddings: keys.or("tie_word_embeddings", self.tie_word_embeddings)?,
@@ -175,7 +176,7 @@ impl ModelConfig {
         self.encoder_decoder.map_or(0, |own| own.decoder_layers)
     }
 
-    /// The same with another size of the vocabulary.
+    /// This configuration with another size of the vocabulary.
     pub fn with_vocabulary(self, vocab_size: usize) -> Self {
         let pad_token_id = self.pad_token_id.filter(|&id| (id as usize) < vocab_size);
         Self { vocab_size, pad_token_id, ..self }

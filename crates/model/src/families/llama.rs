@@ -201,7 +201,7 @@ struct Block {
     head_norm: Option<HeadNorm>,
     attention_output: Linear,
     mlp_norm: Norm,
-    /// Its first product is gate and up: neighbours read as one matrix.
+    /// The first product of the feed-forward part is gate and up: neighbours read as one matrix.
     feed_forward: FeedForward,
 }
 
