@@ -18,7 +18,7 @@ pub struct Task {
 /// A question: texts to choose from, of which the first is the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// At least two.
+    /// The texts, at least two.
     pub choices: Vec<Choice>,
 }
 

@@ -19,7 +19,7 @@ pub struct StepRecord {
     /// teachers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl: Option<f64>,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// The rate of this update.
     pub learning_rate: f64,

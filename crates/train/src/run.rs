@@ -78,7 +78,7 @@ struct RunState<'a> {
     state: TrainingState,
     seed: u64,
     mask_token: Option<u32>,
-    /// Of a model that predicts hidden tokens alone.
+    /// The tokens that hide, of a model that predicts hidden tokens alone.
     hidden_tokens: Option<HiddenTokens>,
     total_steps: u64,
     training: &'a dyn TokenSource,

@@ -109,7 +109,7 @@ pub struct StepLoss {
     pub cross_entropy: f64,
     /// The normalised divergence; `None` without teachers.
     pub kl: Option<f64>,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
 }
 

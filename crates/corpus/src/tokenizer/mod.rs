@@ -71,12 +71,13 @@ impl Tokenizer {
         self.truncation_side
     }
 
-    /// Without a prefix space. The error is the cause alone.
+    /// The tokenizer of a JSON, without a prefix space. The error is the cause alone.
     fn from_json(json: String) -> std::result::Result<Self, String> {
         Self::with_prefix_space(json, Some(false))
     }
 
-    /// With a prefix space or without, or as in the JSON. The error is the cause alone.
+    /// The tokenizer of a JSON with a prefix space or without, or as in the JSON. The error is the
+    /// cause alone.
     fn with_prefix_space(
         json: String,
         prefix_space: Option<bool>,

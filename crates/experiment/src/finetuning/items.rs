@@ -19,7 +19,7 @@ pub(super) struct Items {
 pub(super) struct JobItems {
     pub labels: Labels,
     pub training: Items,
-    /// In the order of the job's sets.
+    /// The validation items, in the order of the job's sets.
     pub validation: Vec<Items>,
 }
 

@@ -61,7 +61,7 @@ pub struct Recipe {
     pub corpus: CorpusSection,
     /// How the text is cut into tokens.
     pub tokenizer: TokenizerSection,
-    /// In the order of the file, in which they are trained.
+    /// The models by name, in the order of the file, in which they are trained.
     pub models: IndexMap<String, ModelSection>,
     /// What is measured at the end.
     pub evaluate: EvaluateSection,

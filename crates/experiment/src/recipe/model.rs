@@ -71,7 +71,7 @@ pub struct Shape {
     pub norm_epsilon: f32,
     pub rope_theta: f32,
     pub rotary_dim: Option<usize>,
-    /// Of LTG-BERT, ELC-BERT, GPT-BERT and T5.
+    /// Buckets of distances, of LTG-BERT, ELC-BERT, GPT-BERT and T5.
     pub position_buckets: Option<usize>,
     pub elc_variant: Option<ElcVariant>,
     pub tie_word_embeddings: bool,
@@ -79,9 +79,9 @@ pub struct Shape {
     pub attention_dropout: f32,
     pub residual_dropout: f32,
     pub initializer_range: f32,
-    /// Of a Switch Transformer.
+    /// Experts of a Switch Transformer.
     pub experts: Option<Experts>,
-    /// Of T5.
+    /// Decoder and feed-forward part of T5.
     pub encoder_decoder: Option<EncoderDecoder>,
 }
 

@@ -29,7 +29,7 @@ pub fn own_teacher<'a>(recipe: &'a Recipe, teacher: &str) -> Option<OwnTeacher<'
     })
 }
 
-/// Of `NAME@4`, the name and the epoch.
+/// The name and the epoch of a teacher `NAME@4`.
 pub(crate) fn snapshot_name(teacher: &str) -> Option<(&str, u64)> {
     let (name, epoch) = teacher.rsplit_once('@')?;
     Some((name, epoch.parse().ok()?))

@@ -36,11 +36,11 @@ pub struct ModelConfig {
     /// Channels of a head that have rotary positions, in families that leave the others without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotary_dim: Option<usize>,
-    /// Of families whose attention sees distances in buckets: how many there are; of LTG-BERT in
-    /// one direction, that of the token itself among them.
+    /// Buckets of the distances between tokens, in families whose attention has such buckets; for
+    /// LTG-BERT in one direction, that of the token itself among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_buckets: Option<usize>,
-    /// How their table of distances is cut into heads; none where a folder does not state it, and
+    /// How the table of distances is cut into heads; none where a folder does not state it, and
     /// then [`PositionHeads::Halves`] is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_heads: Option<PositionHeads>,
@@ -59,7 +59,8 @@ pub struct ModelConfig {
     pub attention_dropout: f32,
     /// Dropout of what attention and feed-forward part add to the residual stream.
     pub residual_dropout: f32,
-    /// Of the head that RoBERTa gets as a classifier; `residual_dropout` where it is not stated.
+    /// Dropout of the head that RoBERTa gets as a classifier; `residual_dropout` where it is not
+    /// stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier_dropout: Option<f32>,
     /// Standard deviation of the initial weights.
@@ -91,8 +92,8 @@ impl ModelConfig {
     /// The most buckets of distances, of which attention has a vector each in every head.
     const MOST_POSITION_BUCKETS: usize = 1 << 12;
 
-    /// Of a family, with sizes of 0, no dropout, and what most families share: where their defaults
-    /// begin.
+    /// The configuration of a family with sizes of 0, no dropout, and what most families share:
+    /// where their defaults begin.
     pub(super) fn unstated(architecture: Architecture) -> Self {
         Self {
             architecture,

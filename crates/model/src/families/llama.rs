@@ -197,7 +197,7 @@ struct Block {
     input_norm: Norm,
     /// Queries, keys and values: neighbours read as one matrix.
     qkv: Linear,
-    /// Of the heads of queries and keys, where the family has it.
+    /// Norm of the heads of queries and keys, where the family has it.
     head_norm: Option<HeadNorm>,
     attention_output: Linear,
     mlp_norm: Norm,

@@ -11,7 +11,7 @@ pub struct FinetuneStep {
     pub epoch: f64,
     /// Mean cross-entropy of the batch, before the update.
     pub loss: f64,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// The rate of this update.
     pub learning_rate: f64,

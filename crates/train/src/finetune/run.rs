@@ -21,10 +21,10 @@ pub struct Finetune<'a> {
     pub training: &'a [Example],
     /// The examples that are evaluated on.
     pub validation: &'a [Example],
-    /// How.
+    /// The settings of the fine-tuning.
     pub settings: &'a FinetuneSettings,
-    /// From the predicted labels of the validation examples to the metric that chooses the best
-    /// weights; higher is better.
+    /// The metric that chooses the best weights, from the predicted labels of the validation
+    /// examples; higher is better.
     pub select: &'a dyn Fn(&[u32]) -> f64,
 }
 

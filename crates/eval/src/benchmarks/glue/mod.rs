@@ -9,7 +9,7 @@ use crate::coverage::Coverage;
 use crate::reference::{self, ReferenceTable};
 use crate::results::{Metric, TaskResult};
 
-/// In the order of BabyLlama-2's table 5.
+/// The tasks, in the order of BabyLlama-2's table 5.
 static TASKS: [ClassificationTask; 11] = [
     task("cola", Template::single("{sentence}"), Metric::Mcc),
     task("sst2", Template::single("{sentence}"), Metric::Accuracy),

@@ -82,7 +82,7 @@ impl Rounding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherEntry {
-    /// For messages; not part of the identity.
+    /// The teacher's name, for messages; not part of the identity.
     pub name: String,
     /// Hash of configuration and weights.
     pub weights: String,
