@@ -356,8 +356,8 @@ fn products(config: &ModelConfig) -> Vec<MatrixProduct> {
     products
 }
 
-/// A token's values: those of a dense model, and of every sparse layer besides the router's
-/// logits, the experts' inputs in their order and their outputs, and the jittered input.
+/// A token's values: those of a dense model, and for every sparse layer also the router's logits,
+/// the experts' inputs in their order and their outputs, and the jittered input.
 fn activations(config: &ModelConfig) -> Activations {
     let mut activations = facts::activations(config);
     let (hidden, layers) = (config.hidden_size, config.sparse_layers());

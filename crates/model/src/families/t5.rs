@@ -293,8 +293,8 @@ impl Family for T5 {
         products
     }
 
-    /// The values of a token that both halves read: a decoder's layer keeps besides a norm with
-    /// its statistics, and of cross-attention queries, keys and values and the output with its
+    /// The values of a token that both halves read: a decoder's layer also keeps a norm with its
+    /// statistics, and of cross-attention the queries, keys and values and the output with its
     /// logarithms.
     fn activations(&self, config: &ModelConfig) -> Activations {
         let (hidden, of_heads) = (config.hidden_size, config.num_heads * config.head_dim);
