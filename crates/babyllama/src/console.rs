@@ -81,7 +81,7 @@ fn letters_by(variable: impl Fn(&str) -> Option<String>) -> Letters {
 
 /// Shows a line on standard error.
 pub fn note(line: impl Display) {
-    // With standard error gone there is nowhere left to complain.
+    // Without standard error there is no place to report to.
     let _ = writeln!(io::stderr(), "{}", visible(&line.to_string()));
 }
 
@@ -131,12 +131,12 @@ fn quoted(word: &str) -> String {
 /// How a console shows events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
-    /// As lines and progress bars on standard error.
+    /// Events are lines and progress bars on standard error.
     #[default]
     Text,
-    /// Not at all.
+    /// Events are not shown.
     Quiet,
-    /// As lines of JSON on standard output.
+    /// Events are lines of JSON on standard output.
     Json,
 }
 
@@ -148,10 +148,10 @@ pub struct Console {
     style: Style,
 }
 
-/// Whether the command line asks for no progress.
+/// Whether `--quiet` is on the command line.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Sets what `--quiet` asks for, once, before any command.
+/// Sets whether `--quiet` is on the command line, once, before any command.
 pub fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
 }
@@ -162,7 +162,8 @@ pub fn is_quiet() -> bool {
 }
 
 impl Style {
-    /// As `--quiet` and the flag of a command that prints events as JSON ask for.
+    /// The style that `--quiet` selects, or `json`, the flag of a command that prints events as
+    /// JSON.
     pub fn of(json: bool) -> Self {
         match (is_quiet(), json) {
             (true, _) => Style::Quiet,
@@ -191,12 +192,12 @@ impl Console {
         }
     }
 
-    /// How it shows events.
+    /// How the console shows events.
     pub fn style(&self) -> Style {
         self.style
     }
 
-    /// The same console with another style.
+    /// This console with another style.
     pub fn with_style(self, style: Style) -> Self {
         Self { style, ..self }
     }

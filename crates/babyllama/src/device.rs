@@ -1,4 +1,4 @@
-//! Opens the device that the command line asks for.
+//! Opens the device that the command line selects.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,14 @@ impl DeviceArgs {
         })
     }
 
-    /// The same where it is certain before the device is opened: `auto` may find a GPU or not.
+    /// What the device's products read, where that is certain before the device is opened: `auto`
+    /// may find a GPU or not.
     pub fn known_arithmetic(&self) -> Option<Arithmetic> {
         let is_known = self.precision.is_some() || self.device != DeviceChoice::Auto;
         is_known.then(|| self.arithmetic())
     }
 
-    /// The same where a recipe names a precision and the command line does not.
+    /// These choices with the precision that a recipe names, where the command line names none.
     pub fn or_precision(&self, recipe: Option<RecipePrecision>) -> Self {
         let of_recipe = || {
             recipe.map(|precision| match precision {
@@ -39,7 +40,7 @@ impl DeviceArgs {
         Self { precision: self.precision.or_else(of_recipe), ..self.clone() }
     }
 
-    /// A line where this CPU could train faster than it is asked to.
+    /// A line on a faster precision of this CPU, where it has one and no precision was chosen.
     pub fn faster_precision(&self) -> Option<String> {
         /// Less is not worth a line.
         const WORTH: f64 = 1.5;

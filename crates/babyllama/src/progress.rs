@@ -204,8 +204,8 @@ impl Work {
         format!("{}  {share}  {}", self.label, self.parts(done, rate, note).join(", "))
     }
 
-    /// As many of speed, time left and note as have room, each whole: a number of which the end is
-    /// missing is another one. The speed is the first to go.
+    /// Speed, time left and note, as many of them as fit into `room` characters, each whole: a
+    /// number of which the end is missing is another one. The speed is the first to be left out.
     fn message_within(&self, room: usize, done: u64, rate: Option<f64>, note: &str) -> String {
         let parts = self.parts(done, rate, note);
         let whole = parts.join(", ");

@@ -2,9 +2,9 @@
 //! connection.
 //!
 //! Other web pages in that browser may send requests here too. They cannot read answers without
-//! leave (there are no CORS headers), and a page whose name is made to lead here (DNS rebinding) is
-//! refused by the `Host` that it names. What a request asks for is compared with the few names that
-//! there are, and never becomes part of a path.
+//! permission (there are no CORS headers), and a page whose name is made to lead here (DNS
+//! rebinding) is refused by the `Host` that it names. The requested path is compared with the few
+//! names that there are, and never becomes part of a path in the file system.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -42,7 +42,7 @@ const HEADERS: &str = "Connection: close\r\nCache-Control: no-store\r\n\
 /// An answer to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its number and name, such as `200 OK`.
+    /// Number and name of the status, such as `200 OK`.
     pub status: &'static str,
     /// What the body is, such as `application/json`.
     pub kind: &'static str,
@@ -51,7 +51,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer that holds what was asked for.
+    /// An answer that holds the requested content.
     pub fn of(kind: &'static str, body: impl Into<Arc<[u8]>>) -> Self {
         Self { status: "200 OK", kind, body: body.into() }
     }
@@ -181,7 +181,7 @@ fn read_head(mut stream: &TcpStream) -> std::io::Result<Option<String>> {
     }
 }
 
-/// What is left until then.
+/// The time that is left until the deadline.
 fn until(deadline: Instant) -> std::io::Result<Duration> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(ErrorKind::TimedOut.into()),
@@ -189,8 +189,8 @@ fn until(deadline: Instant) -> std::io::Result<Duration> {
     }
 }
 
-/// The path that a request asks for, without what follows a question mark; or the status of a
-/// request that is refused.
+/// The path of a request, without what follows a question mark; or the status of a request that is
+/// refused.
 fn path_of(head: &str, port: u16) -> Result<&str, &'static str> {
     const BAD: &str = "400 Bad Request";
     let mut lines = head.split("\r\n");

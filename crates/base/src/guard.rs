@@ -30,9 +30,10 @@ pub fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// As [`catch`] in a thread of its own, which is left behind when it has used up the limit. That is
-/// of the thread's processor time, so that the answer does not depend on what else the machine
-/// does; of real time where the system does not count the other.
+/// The result of a call in a thread of its own, or the words of its panic, as [`catch`]; the
+/// thread is left behind when it has used up the limit. The limit is of the thread's processor
+/// time, so that the answer does not depend on what else the machine does; of real time where the
+/// system does not count processor time.
 ///
 /// # Errors
 /// When the call panics or takes longer.

@@ -20,7 +20,8 @@ pub fn of_file(path: &Path) -> io::Result<String> {
     of_file_unless(&stop::never, path)
 }
 
-/// The same, which fails with [`Stopped`](crate::Stopped) once `should_stop` answers `true`.
+/// The hash of a file's bytes, as [`of_file`]; it fails with [`Stopped`](crate::Stopped) once
+/// `should_stop` answers `true`.
 ///
 /// # Errors
 /// As [`of_file`].

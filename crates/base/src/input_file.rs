@@ -16,9 +16,9 @@ const LFS_POINTER_START: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// The files of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Those with one of the endings, by name.
+    /// The files whose names have one of the endings, by name.
     pub files: Vec<PathBuf>,
-    /// All others but hidden ones, by name; folders too.
+    /// All other entries but hidden ones, by name; folders too.
     pub left_out: Vec<PathBuf>,
 }
 

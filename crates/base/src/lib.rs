@@ -1,4 +1,4 @@
-//! What every other crate stands on, and nothing of language, tensors or recipes:
+//! What every other crate uses, and nothing of language, tensors or recipes:
 //!
 //! - [`rng`]: random numbers that are a pure function of seed, purpose and index;
 //! - [`atomic_file`]: files and folders that appear whole or not at all;

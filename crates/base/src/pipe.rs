@@ -13,13 +13,13 @@ use crate::stop::{ShouldStop, Stopped};
 /// How much is read at once, in bytes.
 const CHUNK: usize = 1 << 16;
 
-/// How often the reader asks whether it is to stop.
+/// Time between two checks whether the reader is to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Reads a pipe in a thread of its own, which may wait as long as it takes.
 pub struct PipeReader<'a> {
     chunks: Receiver<io::Result<Vec<u8>>>,
-    /// What was received, and how much of it was given out.
+    /// The bytes that were received last; `given` of them were handed on.
     chunk: Vec<u8>,
     given: usize,
     should_stop: ShouldStop<'a>,

@@ -117,10 +117,11 @@ pub fn minimal_pairs(settings: BuiltinSettings) -> Vec<(String, Vec<Pair>)> {
     minimal_pairs_unless(&stop::never, settings).unwrap_or_default()
 }
 
-/// As [`minimal_pairs`], unless it is asked to stop.
+/// The minimal pairs of every paradigm, by UID, as [`minimal_pairs`], unless `should_stop` answers
+/// `true`.
 ///
 /// # Errors
-/// When it is.
+/// When it is stopped.
 pub fn minimal_pairs_unless(
     should_stop: ShouldStop<'_>,
     settings: BuiltinSettings,

@@ -56,8 +56,8 @@ impl Chunks {
         Ok((0..sequence_length).map(|offset| Self { offset, ..drawn }).collect())
     }
 
-    /// The same number of sequences from each of a few offsets: as many as the largest leaves room
-    /// for. No offset at all means 0 alone.
+    /// Sequences from each of a few offsets, equally many: as many as the largest offset leaves
+    /// room for. Empty `offsets` mean 0 alone.
     pub fn at_offsets(
         token_count: usize,
         sequence_length: usize,

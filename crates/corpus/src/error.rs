@@ -72,7 +72,7 @@ pub enum CorpusError {
     /// A file of another kind, of another version, cut short or damaged; with the cause.
     #[error("{} is not a usable token file: {cause}", path.display())]
     BadTokenFile { path: PathBuf, cause: String },
-    /// The caller asked for the work's end (see [`ShouldStop`](base::ShouldStop)).
+    /// The caller ended the work (see [`ShouldStop`](base::ShouldStop)).
     #[error("stopped before the end, as asked")]
     Stopped(#[from] Stopped),
 }

@@ -149,11 +149,11 @@ fn only_runs(text: Text<'_>, kept: Vec<usize>) -> Text<'_> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Line {
     run: usize,
-    /// Its number in the run.
+    /// The line's number in the run.
     index: usize,
     /// Words of the run before it.
     before: usize,
-    /// Its own words, as far as they are known.
+    /// The line's own words, as far as they are known.
     words: WordCount,
 }
 

@@ -121,7 +121,7 @@ pub fn python_splitlines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The same lines of a text that comes in parts.
+/// The lines of a text that comes in parts, as [`python_splitlines`] cuts a whole text.
 #[derive(Debug, Default)]
 pub(crate) struct PythonLines {
     begun: usize,

@@ -39,7 +39,8 @@ impl<'a> Text<'a> {
         Self::of_file_unless(&stop::never, path)
     }
 
-    /// The same, where a pipe is not waited for any more once `should_stop` answers `true`.
+    /// The text of a file, as [`of_file`](Self::of_file); a pipe is not waited for any more once
+    /// `should_stop` answers `true`.
     ///
     /// # Errors
     /// As [`of_file`](Self::of_file), and when it was asked to stop.
@@ -87,7 +88,7 @@ impl<'a> Text<'a> {
         Text { name, parts: Arc::new(move || change(self.parts())) }
     }
 
-    /// The same text, whose reading ends when it is asked to stop.
+    /// This text, whose reading ends when it is asked to stop.
     pub fn stopping_when<'b>(self, should_stop: ShouldStop<'b>) -> Text<'b>
     where
         'a: 'b,
@@ -157,7 +158,7 @@ fn open_files_unless(should_stop: ShouldStop<'_>, path: &Path) -> Result<Vec<Tex
     corpus_files(path)?.into_iter().map(open).collect()
 }
 
-/// As [`open_files`], with a word in one of them at least.
+/// The corpus files of a folder, as [`open_files`], of which at least one has a word.
 ///
 /// # Errors
 /// As [`open_files`], when there is no word, or no text before the first one.
@@ -165,7 +166,8 @@ pub fn open_corpus(path: &Path) -> Result<Vec<Text<'static>>> {
     open_corpus_unless(&stop::never, path)
 }
 
-/// The same, where pipes are not waited for any more once `should_stop` answers `true`.
+/// The corpus files of a folder, as [`open_corpus`]; pipes are not waited for any more once
+/// `should_stop` answers `true`.
 ///
 /// # Errors
 /// As [`open_corpus`], and when it was asked to stop.
@@ -246,7 +248,7 @@ pub(crate) mod test_texts {
         texts.iter().map(|text| named(text.name(), text.read().unwrap())).collect()
     }
 
-    /// Texts that come in parts of so many bytes.
+    /// Texts that come in parts of `bytes` bytes.
     pub(crate) fn in_parts(texts: &[NamedText], bytes: usize) -> Vec<Text<'_>> {
         fn parts(text: &str, bytes: usize) -> Parts<'_> {
             let parts = cut(text, bytes, between_characters).into_iter();

@@ -23,7 +23,7 @@ pub enum SpooledTokens {
 }
 
 impl TokenSpool {
-    /// Keeps up to so many tokens in memory.
+    /// A spool that keeps up to `most_in_memory` tokens in memory.
     pub fn new(most_in_memory: usize) -> Self {
         Self { most_in_memory, ids: Vec::new(), file: None }
     }

@@ -57,7 +57,7 @@ impl Header {
         bytes
     }
 
-    /// Reads and checks a whole file of so many bytes, a block at a time. The inner error is the
+    /// Reads and checks a whole file of `length` bytes, a block at a time. The inner error is the
     /// cause alone.
     fn read(mut file: impl Read, length: u64) -> io::Result<std::result::Result<Self, String>> {
         let Some(payload) = length.checked_sub(HEADER_BYTES as u64) else {
@@ -77,7 +77,7 @@ impl Header {
         Ok(is_sound.then_some(parsed).ok_or("its checksum does not match; it is damaged".into()))
     }
 
-    /// Reads the header of a file with so many bytes behind it; the error is the cause alone.
+    /// Reads the header of a file with `payload` bytes behind it; the error is the cause alone.
     fn parse(header: &[u8; HEADER_BYTES], payload: u64) -> std::result::Result<Self, String> {
         if !header.starts_with(MAGIC.as_bytes()) {
             return Err(

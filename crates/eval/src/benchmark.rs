@@ -68,7 +68,7 @@ pub trait Benchmark: Sync {
         units.iter().map(|unit| unit.score).sum::<f64>() / units.len().max(1) as f64
     }
 
-    /// What papers call the mean over all of its tasks.
+    /// Papers' name of the mean over all of the benchmark's tasks.
     fn mean_title(&self) -> &'static str {
         self.title()
     }
@@ -85,7 +85,7 @@ pub trait Benchmark: Sync {
         self.name()
     }
 
-    /// The name of a task there.
+    /// The name of a task in the `results.json` of lm-evaluation-harness.
     fn harness_task(&self, task: &str) -> String {
         format!("{}_{task}", self.name())
     }
@@ -159,7 +159,7 @@ pub trait ZeroShot: Benchmark {
 /// A part of the file of answers that BabyLM's 2024 track takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// Its key in the file.
+    /// The section's key in the file.
     pub name: &'static str,
     /// The tasks that the track's verifier requires.
     pub tasks: Vec<&'static str>,

@@ -9,16 +9,16 @@ use crate::scoring::{Scorer, request};
 /// The items of one file, paradigm or domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Unique in its benchmark.
+    /// The name, unique in its benchmark.
     pub name: String,
-    /// In the order of the file.
+    /// The items, in the order of the file.
     pub items: Vec<Item>,
 }
 
 /// A question: texts to choose from, of which the first is the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// At least two.
+    /// The texts, at least two.
     pub choices: Vec<Choice>,
 }
 

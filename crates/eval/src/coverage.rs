@@ -8,13 +8,13 @@ use crate::results::TaskResult;
 /// How much of a benchmark some tasks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// Tasks of the benchmark that are there.
+    /// Number of the benchmark's tasks that are there.
     pub present: usize,
-    /// Those of them that have not as many items as in the published files.
+    /// Number of the present tasks whose items are not as many as in the published files.
     pub resized: usize,
-    /// Tasks that the benchmark has.
+    /// Number of tasks that the benchmark has.
     pub all: usize,
-    /// Tasks that are none of the benchmark's.
+    /// Number of tasks that are none of the benchmark's.
     pub others: usize,
 }
 

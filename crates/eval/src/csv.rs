@@ -30,7 +30,7 @@ pub(crate) fn records(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, EvalErro
     records_in_quotes('"', path, bytes)
 }
 
-/// The same with another sign for quotes.
+/// All rows of a file, as [`records`], with `quote` as the sign for quotes.
 pub(crate) fn records_in_quotes(
     quote: char,
     path: &Path,

@@ -80,7 +80,7 @@ pub struct TaskResult {
     pub name: String,
     /// How its answers become its score.
     pub metric: Metric,
-    /// By the metric; 0 to 1, for Matthews' coefficient -1 to 1.
+    /// The score by the metric; 0 to 1, for Matthews' coefficient -1 to 1.
     pub score: f64,
     /// Standard error of the share of right answers: the root of the sample variance over the
     /// number of items, as both pipelines print it. None for other metrics.
@@ -134,13 +134,13 @@ pub struct BenchmarkResult {
     pub benchmark: &'static dyn Benchmark,
     /// The pipeline by whose rules it was scored.
     pub rules: Rules,
-    /// How the models were asked.
+    /// How the probability of a text was computed.
     #[serde(default, skip_serializing_if = "Backend::is_default")]
     pub backend: Backend,
     /// By most benchmarks the unweighted mean of the tasks' scores; of BLiMP by the rules of 2023,
     /// which print no single number for it, of the groups' scores.
     pub score: f64,
-    /// In the order of the benchmark's files.
+    /// Results of the tasks, in the order of the benchmark's files.
     pub tasks: Vec<TaskResult>,
     /// BLiMP's groups of 2023, each pooled over its tasks' items; empty by the rules of 2024.
     #[serde(default)]
@@ -261,7 +261,7 @@ impl Outcome {
 pub struct Measured {
     /// The benchmark.
     pub benchmark: &'static dyn Benchmark,
-    /// Such as `nats`.
+    /// The unit of the number, such as `nats`.
     pub unit: &'static str,
     /// Digits after the decimal point in tables.
     pub decimals: usize,
@@ -276,7 +276,7 @@ pub struct Measured {
 pub struct Part {
     /// Which items.
     pub name: String,
-    /// In the result's unit.
+    /// The number, in the result's unit.
     pub value: f64,
     /// How many items.
     pub items: usize,

@@ -15,13 +15,13 @@ pub enum Rules {
     Year2024,
 }
 
-/// How models that predict the next token are asked for the probability of a text, by the names of
-/// the pipeline of 2025.
+/// How the probability of a text is computed by models that predict the next token, by the names
+/// of the pipeline of 2025.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// Each token from those before it. Masked models are asked for each token from all others,
-    /// which is the only way for them.
+    /// Each token from those before it. Masked models predict each token from all others, which is
+    /// the only way for them.
     #[default]
     Causal,
     /// Each token from all others, hidden itself, at the token before it: masked next-token

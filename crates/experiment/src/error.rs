@@ -93,7 +93,7 @@ pub enum ExperimentError {
     /// Where the error happened.
     #[error("{context}")]
     Within {
-        /// Such as `stage tokens` or `model student`.
+        /// The place of the error, such as `stage tokens` or `model student`.
         context: String,
         /// What happened there.
         source: Box<ExperimentError>,
@@ -151,7 +151,7 @@ impl ExperimentError {
         one_line(chain(self))
     }
 
-    /// Whether something could not be written for want of permission.
+    /// Whether something could not be written for lack of permission.
     pub fn is_forbidden(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         let kind = self.find::<io::Error>().map(io::Error::kind);
@@ -238,7 +238,7 @@ fn is_unwritable(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem)
 }
 
-/// Says where an error happened, or what to do about it.
+/// Adds to an error where it happened, or what to do about it.
 pub trait Context<T> {
     /// Puts the place in front of the cause.
     ///

@@ -158,8 +158,8 @@ pub(crate) fn hidden_in_words(
     Some(format!("a share of {share}{spans}{read}"))
 }
 
-/// The same as [`hidden_by`] of a model of a run: by its section of the recipe and the family of
-/// its weights, where that is known.
+/// How the held-out tokens of a run's model are hidden, as [`hidden_by`]: by its section of the
+/// recipe and the family of its weights, where that is known.
 pub(crate) fn hidden_of_section(
     section: Option<&toml::Value>,
     family: Option<Architecture>,

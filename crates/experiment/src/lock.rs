@@ -28,8 +28,8 @@ pub(crate) const FILE: &str = "lock";
 const TRIES: usize = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Holds a run's folder until dropped. The operating system lets go when the process ends, however
-/// it ends.
+/// Holds a run's folder until dropped. The operating system releases the lock when the process
+/// ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,

@@ -24,7 +24,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine and a device of it.
+    /// This machine and one of its devices.
     pub fn of(device: &dyn Device) -> Self {
         Self {
             processor: processor(),

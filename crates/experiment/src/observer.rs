@@ -36,8 +36,8 @@ pub enum Event<'a> {
         name: &'a str,
         /// Why it runs.
         reason: &'a Reason,
-        /// Its number among the run's stages, from 1, and how many there are; of a run whose
-        /// stages are known.
+        /// The stage's number among the run's stages, from 1, and how many there are; of a run
+        /// whose stages are known.
         place: Option<(usize, usize)>,
     },
     /// A line for people: what was found, chosen, left out or passed over.
@@ -55,7 +55,7 @@ pub enum Event<'a> {
     End {
         /// Units done in all.
         done: u64,
-        /// Its result in a few words.
+        /// The result of the work in a few words.
         note: &'a str,
     },
     /// A training step was done.

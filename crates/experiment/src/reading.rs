@@ -20,21 +20,21 @@ pub struct ReadingProgress<'a> {
 }
 
 impl<'a> ReadingProgress<'a> {
-    /// Begins work on texts of so many bytes (0 when that is unknown). `then` is what is done when
+    /// Begins work on texts of `total` bytes (0 when that is unknown). `then` is what is done when
     /// all of them are read, if that takes a while.
     pub fn begin(observer: &'a dyn Observer, label: &str, total: u64, then: &'a str) -> Self {
         observer.begin(label, "bytes", total, 0);
         Self { observer, total, measure: |part| part.len() as u64, done: AtomicU64::new(0), then }
     }
 
-    /// Begins work on texts of about so many words (0 when that is unknown).
+    /// Begins work on texts of about `total` words (0 when that is unknown).
     pub fn begin_words(observer: &'a dyn Observer, label: &str, total: u64) -> Self {
         observer.begin(label, "words", total, 0);
         let measure = |part: &str| part.split_whitespace().count() as u64;
         Self { observer, total, measure, done: AtomicU64::new(0), then: "" }
     }
 
-    /// The same texts, whose reading is counted.
+    /// These texts, whose reading is counted.
     pub fn count<'t: 'b, 'b>(&'b self, texts: Vec<Text<'t>>) -> Vec<Text<'b>> {
         let counted = |text: Text<'t>| {
             text.changed(move |parts| Box::new(parts.inspect(move |part| self.add(part))))

@@ -27,12 +27,13 @@ pub(crate) fn hash_of(benchmark: &dyn Benchmark, place: &Path) -> Option<String>
     of_files(files?.iter().map(|(name, hash)| (name.as_str(), hash.as_str())))
 }
 
-/// The same by the record of a stage that read one benchmark's files and no others.
+/// A hash of the names and contents of a benchmark's files, by the record of a stage that read one
+/// benchmark's files and no others; none where it has no files.
 pub(crate) fn of_stage(stage: &Stage) -> Option<String> {
     of_files(stage.files().filter(|(name, _)| *name != BUILTIN_MARKER))
 }
 
-/// Of files in the order of their names.
+/// The hash of files by their names and hashes, in the order of their names.
 fn of_files<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let lines: String = files.map(|(name, hash)| format!("{name} {hash}\n")).collect();
     (!lines.is_empty()).then(|| hash::of_bytes(lines.as_bytes()))

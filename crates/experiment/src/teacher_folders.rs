@@ -9,8 +9,9 @@ use crate::error::Result;
 use crate::observer::Observer;
 use crate::{remarks, verify};
 
-/// Opens a teacher's folder for a student of so many token ids. Where the teacher's own tokenizer
-/// has just as many, the rows of its vocabulary beyond them are padding and are left out.
+/// Opens a teacher's folder for a student of `vocab_size` token ids. Where the teacher's own
+/// tokenizer has just as many, the rows of its vocabulary beyond them are padding and are left
+/// out.
 ///
 /// # Errors
 /// When the folder holds no model that predicts the next token.

@@ -35,7 +35,8 @@ impl Batch {
         Self { ids: ids.into(), positions, spans, bidirectional: false, source: None }
     }
 
-    /// The same for an encoder-decoder whose encoder reads these sequences, one for each.
+    /// This batch for an encoder-decoder, whose encoder reads the sequences of `source`, one for
+    /// each.
     pub fn with_source(self, source: Batch) -> Self {
         Self { source: Some(Arc::new(source)), ..self }
     }

@@ -95,10 +95,10 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// The same classifier with names for its labels.
+    /// This classifier with names for its labels.
     ///
     /// # Errors
-    /// When they are not as many as the head's, or two are the same.
+    /// When the names are not as many as the head's labels, or two are the same.
     pub fn with_labels(self, labels: Vec<String>) -> Result<Self, ModelError> {
         check_labels(&labels)?;
         if labels.len() != self.num_labels() {
@@ -112,7 +112,7 @@ impl Classifier {
         Ok(Self { labels, ..self })
     }
 
-    /// The configuration of the model that it stands on.
+    /// The configuration of the classifier's backbone.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }

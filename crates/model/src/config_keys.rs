@@ -11,7 +11,7 @@ use crate::keys::Keys;
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Its value is in the configuration.
+    /// The key's value is in the configuration.
     Followed,
     /// Another spelling of a key that is followed.
     Spelling(&'static str),

@@ -87,7 +87,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The same error of a key, as one of an object under another key.
+    /// This error of a key, as one of an object under the key `outer`.
     pub(crate) fn within(self, outer: &str) -> Self {
         match self {
             Self::Unsupported { path, key, found, known } => {
@@ -97,7 +97,7 @@ impl ModelError {
         }
     }
 
-    /// The same error of a configuration, as one of the file that states it.
+    /// This error of a configuration, as one of the file that states it.
     pub(crate) fn of_file(self, path: &Path) -> Self {
         match self {
             Self::Config { key, problem } => {

@@ -45,7 +45,8 @@ pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec
     (0..count).into_par_iter().map(|index| deviation * rng.normal(index as u64)).collect()
 }
 
-/// The same with values beyond two deviations drawn anew (`trunc_normal_`).
+/// `count` values as those of [`normal`], but with values beyond two deviations drawn anew
+/// (`trunc_normal_`).
 fn cut_normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec<f32> {
     let rng = Rng::new(seed, name);
     let value = |index: usize| {

@@ -130,7 +130,7 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// The same with other spellings of a table's keys replaced by the family's own.
+    /// These keys, with other spellings of a table's keys replaced by the family's own.
     ///
     /// # Errors
     /// [`ModelError::Unsupported`] when both are there and differ.

@@ -44,9 +44,9 @@ pub struct SentinelTokens {
 /// What stands for hidden parts of texts, by the kind of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HiddenTokens {
-    /// Of masked models.
+    /// Tokens of masked models.
     Masked(MaskedTokens),
-    /// Of encoder-decoders.
+    /// Tokens of encoder-decoders.
     Spans(SentinelTokens),
 }
 

@@ -66,8 +66,8 @@ impl Model {
         Ok(model)
     }
 
-    /// The same model with the first rows of its vocabulary alone: without those that pad it beyond
-    /// the ids of its tokenizer. The rest of each distribution is normalised anew.
+    /// This model with the first `vocab_size` rows of its vocabulary alone: without those that pad
+    /// it beyond the ids of its tokenizer. The rest of each distribution is normalised anew.
     ///
     /// # Errors
     /// As [`zeros`](Self::zeros).
@@ -88,7 +88,7 @@ impl Model {
         Ok(model)
     }
 
-    /// The same weights in a model whose table of distances is cut into heads so.
+    /// These weights in a model whose table of distances is cut into heads as `heads` states.
     ///
     /// # Errors
     /// When the model has no such table.

@@ -27,7 +27,7 @@ impl OutputLayer {
         Self { weight: filled(output.weight), bias: output.bias.map(filled) }
     }
 
-    /// The same output layer for the first rows of the vocabulary alone.
+    /// This output layer for the first `rows` rows of the vocabulary alone.
     ///
     /// # Panics
     /// When it has fewer rows.

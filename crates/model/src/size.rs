@@ -44,9 +44,9 @@ impl ModelConfig {
         2.0 * (weights + output + attention) as f64
     }
 
-    /// The same of a whole text of which an encoder-decoder's encoder reads `source` tokens and its
-    /// decoder `target`. Keys and values of the attention between the two are products of the
-    /// encoder's tokens.
+    /// Floating-point operations of an encoder-decoder's forward pass over a whole text of which
+    /// its encoder reads `source` tokens and its decoder `target`. Keys and values of the
+    /// attention between the two are products of the encoder's tokens.
     pub fn forward_flops_of_halves(&self, source: usize, target: usize) -> f64 {
         let width = self.num_heads * self.head_dim;
         let is_gated = self.encoder_decoder.is_some_and(|own| own.is_gated);

@@ -8,7 +8,7 @@ use base::AtomicFile;
 use safetensors::tensor::{Metadata, TensorInfo, View};
 
 /// Writes a safetensors file with the bytes of [`safetensors::serialize`], one tensor after the
-/// other: values are asked for when they are written. It appears at `path` whole or not at all, as
+/// other: values are fetched when they are written. It appears at `path` whole or not at all, as
 /// an [`AtomicFile`].
 ///
 /// # Errors
@@ -20,7 +20,7 @@ pub fn write_safetensors<S: Into<String>, V: View>(
 ) -> io::Result<()> {
     let mut tensors: Vec<(String, V)> =
         tensors.into_iter().map(|(name, tensor)| (name.into(), tensor)).collect();
-    // The format wants the types of largest alignment first.
+    // The format requires the types of largest alignment first.
     tensors.sort_by(|(a, left), (b, right)| right.dtype().cmp(&left.dtype()).then(a.cmp(b)));
     let header = header(&tensors, metadata)?;
     let mut file = AtomicFile::create(path)?;
@@ -86,7 +86,8 @@ mod tests {
         assert_eq!(names.collect::<Vec<_>>(), ["model.safetensors"]);
     }
 
-    /// As other programs' files; the library's own writer lets only the owner read them.
+    /// Files have the mode of other programs' files; the library's own writer lets only the owner
+    /// read them.
     #[cfg(unix)]
     #[test]
     fn files_have_the_mode_of_the_umask() {

@@ -64,7 +64,7 @@ fn authors() -> Value {
     })
 }
 
-/// That of the organisers' baselines.
+/// The `config.json` of the organisers' baselines.
 fn organisers() -> Value {
     let mut config = authors();
     let object = config.as_object_mut().unwrap();
@@ -111,7 +111,7 @@ fn a_configuration_without_a_model_type_is_known_by_its_class() {
     }
 }
 
-/// The same model in the organisers' naming has its tensors in another order, and the same answers.
+/// A model in the organisers' naming has its tensors in another order, and the same answers.
 #[test]
 fn the_naming_changes_no_number() {
     let place = folder(&filled(&config(None)), &authors());

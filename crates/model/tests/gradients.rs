@@ -41,7 +41,8 @@ impl Trained for Classifier {
     }
 }
 
-/// As after training: no bias is 0, no gain 1, and all are far enough from the next kink of a ReLU.
+/// A model as after training: no bias is 0, no gain 1, and all are far enough from the next kink
+/// of a ReLU.
 fn trained<M: Trained>(mut model: M) -> M {
     let rng = Rng::new(5, "trained parameters");
     let count = model.weights().layout().length() as u64;

@@ -54,7 +54,7 @@ fn layers_that_see_a_window_are_refused() {
     assert!(message.contains("`sliding_window` is 4096"), "{message}");
 }
 
-/// As in transformers' `Qwen3Config`.
+/// The defaults are those of transformers' `Qwen3Config`.
 #[test]
 fn absent_keys_have_the_defaults_of_transformers() {
     let without =

@@ -53,12 +53,12 @@ impl WeightAverage {
         (!spans.is_empty()).then(|| Self { values: values(), spans })
     }
 
-    /// Its vector, as a checkpoint stores it.
+    /// The average as a flat vector, as a checkpoint stores it.
     pub fn values(&self) -> &Tensor {
         &self.values
     }
 
-    /// Its vector, to be restored.
+    /// The average as a flat vector, to be restored.
     pub fn values_mut(&mut self) -> &mut Tensor {
         &mut self.values
     }

@@ -52,11 +52,11 @@ impl BatchPlan {
         Self::of_parts(settings, seed, token_count, parts, Vec::new(), 0)
     }
 
-    /// The same of sequences that lie within some parts of the text, or of documents in a new order
-    /// every epoch if there are any, with epochs numbered from `first_epoch`.
+    /// A plan of the sequences within `parts` of the text, or of `documents` in a new order every
+    /// epoch if there are any, with epochs numbered from `first_epoch`.
     ///
     /// # Errors
-    /// When no sequence does.
+    /// When no sequence is within the parts.
     pub fn of_parts(
         settings: &TrainSettings,
         seed: u64,
@@ -166,7 +166,7 @@ impl BatchPlan {
         }?)
     }
 
-    /// The sequences that lie within the parts that may be read.
+    /// The sequences within the parts that may be read.
     fn sequences_of(&self, chunks: &Chunks) -> Vec<u32> {
         let reach = if self.offset_per_sequence { self.sequence_length } else { 0 };
         let lies_within = |part: &Range<usize>, sequence: &Range<usize>| {

@@ -148,7 +148,8 @@ mod tests {
         verify(folder.path()).unwrap();
     }
 
-    /// As a kill leaves them: with the new hashes known, and some of the new files in their places.
+    /// The files are as a kill leaves them: the new hashes are known, and some of the new files
+    /// are in their places.
     #[test]
     fn a_kill_between_the_files_leaves_nothing_that_is_not_known() {
         let folder = tempfile::tempdir().unwrap();

@@ -42,13 +42,13 @@ struct State {
 
 /// What goes on from a checkpoint.
 pub trait Resumable {
-    /// Makes the tensors of a checkpoint after so many steps, to be filled.
+    /// Makes the tensors of a checkpoint after `step` steps, to be filled.
     fn prepare(&mut self, step: u64);
 
     /// The tensors of a checkpoint, flat vectors with their names.
     fn tensors(&self) -> Vec<(&'static str, &Tensor)>;
 
-    /// The same, to be filled.
+    /// The tensors of a checkpoint, flat vectors with their names, to be filled.
     fn tensors_mut(&mut self) -> Vec<(&'static str, &mut Tensor)>;
 }
 
@@ -58,7 +58,7 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> TrainError {
     move |cause| TrainError::Io { path: path.to_owned(), cause }
 }
 
-/// A flat vector as safetensors' writer asks for it.
+/// A flat vector in the form that safetensors' writer takes.
 struct Flat<'a> {
     tensor: &'a Tensor,
     shape: [usize; 1],

@@ -32,7 +32,8 @@ enum Reading {
 }
 
 impl Corruption {
-    /// That of a step (1 for the first) of so many; `None` where the step reads the text as it is.
+    /// The corruption of step `step` (1 for the first) of `total_steps`; `None` where the step
+    /// reads the text as it is.
     pub fn of_step(
         settings: &TrainSettings,
         seed: u64,
@@ -94,7 +95,8 @@ impl Corruption {
         micro_batch.origin = None;
     }
 
-    /// What becomes of the tokens of a sequence, which has two numbers for each, behind its own.
+    /// What becomes of each of the `length` tokens of a sequence. `rng` is the sequence's own: two
+    /// numbers for each token, behind one for the sequence.
     fn readings(&self, length: usize, rng: &Rng) -> Vec<Reading> {
         let draw = |place: usize| f64::from(rng.uniform(1 + 2 * place as u64));
         if let Some(hybrid) = self.masked_step {
@@ -109,7 +111,8 @@ impl Corruption {
         (0..length).map(reading).collect()
     }
 
-    /// The same where spans are masked, each by the draw of its first token.
+    /// What becomes of each token of a sequence where spans are masked, each by the draw of its
+    /// first token.
     fn span_readings(
         &self,
         hybrid: &HybridSettings,

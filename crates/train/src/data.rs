@@ -46,7 +46,7 @@ pub trait TokenSource: Sync {
 pub struct SourceRange {
     /// The file's name without extension.
     pub name: String,
-    /// Its tokens.
+    /// The file's tokens in the text.
     pub tokens: Range<usize>,
 }
 
@@ -163,21 +163,21 @@ impl MicroBatch {
 pub struct Sequences {
     /// The text.
     pub text: TextKind,
-    /// One for each offset, all of the same count.
+    /// The sequences of each offset, all of the same count.
     chunks: Vec<Chunks>,
-    /// The sequences that are read of each, in rising order; `None` means all.
+    /// The sequences that are read at each offset, in rising order; `None` means all.
     subset: Option<Vec<u32>>,
 }
 
 impl Sequences {
-    /// Those of the training text, whose offsets must be fixed or drawn from a fixed set.
+    /// The sequences of the training text, whose offsets must be fixed or drawn from a fixed set.
     pub fn training(settings: &TrainSettings, token_count: usize) -> Result<Self, TrainError> {
         let chunks =
             Chunks::at_offsets(token_count, settings.sequence_length, &settings.chunk_offsets)?;
         Ok(Self { text: TextKind::Training, chunks, subset: None })
     }
 
-    /// Those that every evaluation reads.
+    /// The held-out sequences that every evaluation reads.
     pub fn heldout(settings: &TrainSettings, token_count: usize) -> Result<Self, TrainError> {
         let (chunks, sequences) = heldout_sequences(settings, token_count)?;
         let subset = (sequences.len() < chunks.count()).then_some(sequences);
@@ -194,7 +194,7 @@ impl Sequences {
         self.chunks.iter().map(Chunks::offset).collect()
     }
 
-    /// The sequences that are read of each offset, where those are not all.
+    /// The sequences that are read at each offset, where those are not all.
     pub fn subset(&self) -> Option<&[u32]> {
         self.subset.as_deref()
     }

@@ -1,4 +1,4 @@
-//! A text whose documents stand in another order.
+//! A text whose documents are in another order.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use crate::data::TokenSource;
 /// Documents of a text in the order of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentOrder {
-    /// Their tokens in the text.
+    /// The documents' tokens in the text.
     documents: Vec<Range<usize>>,
-    /// Where each begins when they stand one after the other.
+    /// Where each document begins when they follow one after the other.
     starts: Vec<usize>,
 }
 
@@ -50,8 +50,8 @@ impl DocumentOrder {
 /// Keeps the order of documents apart from that of sequences.
 const ORDER: u64 = 0x646f_6375_6d65_6e74;
 
-/// The documents that lie within some parts of a text. `starts` has where each begins, and the
-/// first begins at 0.
+/// The documents within some parts of a text. `starts` has where each begins, and the first begins
+/// at 0.
 pub fn within(starts: &[usize], parts: &[Range<usize>], tokens: usize) -> Vec<Range<usize>> {
     let ends = starts.iter().skip(1).copied().chain([tokens]);
     let documents = starts.iter().zip(ends).map(|(&start, end)| start..end);

@@ -85,7 +85,7 @@ impl TrainError {
         move |OutOfMemory { size, fault }| Self::OutOfMemory { sequences: size, length, fault }
     }
 
-    /// The same with the last step that a checkpoint has, if there is one.
+    /// This error with the last step that a checkpoint has, if there is one.
     pub(crate) fn with_checkpoint(mut self, step: Option<u64>) -> Self {
         if let Self::NotFinite { checkpoint, .. }
         | Self::ClimbNotFinite { checkpoint, .. }

@@ -19,7 +19,7 @@ pub struct StepRecord {
     /// teachers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl: Option<f64>,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// The rate of this update.
     pub learning_rate: f64,
@@ -55,7 +55,7 @@ pub struct EvaluationRecord {
     /// The distillation objective on held-out text, where the settings select by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<f64>,
-    /// The cross-entropy of the averaged weights, where the settings ask for an average.
+    /// The cross-entropy of the averaged weights, where the settings have an average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaged: Option<f64>,
     /// Whether it, or that of the averaged weights, is the lowest so far.
@@ -95,15 +95,15 @@ pub enum Event<'a> {
     },
     /// A phase begins, other than the first.
     Phase {
-        /// Its name, or its number.
+        /// The phase's name, or its number.
         name: &'a str,
-        /// The number of its first step.
+        /// The number of the phase's first step.
         first_step: u64,
-        /// Its steps.
+        /// Number of the phase's steps.
         steps: u64,
         /// Parameters of the model.
         parameters: usize,
-        /// Those of them whose optimizer begins with a state of zero.
+        /// Number of parameters whose optimizer begins with a state of zero.
         begins_anew: usize,
     },
     /// There is a teacher cache.
@@ -112,17 +112,18 @@ pub enum Event<'a> {
         folder: &'a Path,
         /// Sequences of the training text.
         sequences: usize,
-        /// The number of them that are not cached yet.
+        /// Number of sequences that are not cached yet.
         missing: usize,
         /// Size of the whole cache.
         bytes: u64,
     },
     /// The teachers' weights were fitted on the held-out text.
     TeacherWeights {
-        /// In the order of the teachers.
+        /// The teachers' weights, in the order of the teachers.
         weights: &'a [f64],
     },
-    /// The device has no memory for all sequences of a step: from now on a micro-batch has so many.
+    /// The device has no memory for all sequences of a step: from now on a micro-batch has
+    /// `sequences`.
     Split {
         /// Sequences of a micro-batch.
         sequences: usize,

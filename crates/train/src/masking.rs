@@ -22,7 +22,7 @@ const MOST_SPANS: [usize; 2] = [10, 100];
 #[derive(Clone, Debug)]
 pub struct Masking(Way);
 
-/// By the kind of the model.
+/// The ways of hiding, by the kind of the model.
 #[derive(Clone, Debug)]
 enum Way {
     InPlace(InPlace),
@@ -49,7 +49,7 @@ enum Reading {
 }
 
 impl Masking {
-    /// That of a step (1 for the first) of a model.
+    /// The masking of a model's step (1 for the first).
     pub fn of_step(
         settings: &TrainSettings,
         tokens: impl Into<HiddenTokens>,
@@ -61,7 +61,7 @@ impl Masking {
         Self::new(settings, tokens.into(), config, rng)
     }
 
-    /// That of held-out sequences, the same at every evaluation and of every seed.
+    /// The masking of held-out sequences, the same at every evaluation and of every seed.
     pub fn of_heldout(
         settings: &TrainSettings,
         tokens: impl Into<HiddenTokens>,
@@ -228,7 +228,7 @@ pub fn check(
     require(outside.is_none(), key, &outside.unwrap_or_default(), rule)
 }
 
-/// The same as far as it does not depend on a tokenizer.
+/// Refuses settings as [`check`], as far as they do not depend on a tokenizer.
 ///
 /// # Errors
 /// Names the first such setting.

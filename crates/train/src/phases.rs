@@ -17,17 +17,18 @@ use crate::settings::{
 
 /// A part of a training.
 pub struct Phase {
-    /// Its name, or its number.
+    /// The phase's name, or its number.
     pub name: String,
-    /// The settings that hold in it.
+    /// The settings that hold in the phase.
     pub settings: TrainSettings,
-    /// The sequences of each of its steps, which are counted from 0.
+    /// The sequences of each of the phase's steps, which are counted from 0.
     pub plan: BatchPlan,
-    /// Steps of the training before it.
+    /// Steps of the training before the phase.
     pub first_step: u64,
-    /// Epochs of the training before it.
+    /// Epochs of the training before the phase.
     pub first_epoch: f64,
-    /// Updates before it since the optimizer of all parameters began anew: 0 where it does so here.
+    /// Updates before the phase since the optimizer of all parameters began anew: 0 where it does
+    /// so here.
     pub optimizer_steps: u64,
     schedule: Schedule,
     /// The step of the schedule at which the phase begins.
@@ -35,12 +36,12 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// Its steps.
+    /// Number of steps of the phase.
     pub fn steps(&self) -> u64 {
         self.plan.total_steps
     }
 
-    /// Steps of the training up to its end.
+    /// Steps of the training up to the phase's end.
     pub fn end(&self) -> u64 {
         self.first_step + self.steps()
     }
@@ -50,7 +51,8 @@ impl Phase {
         self.schedule.learning_rate(self.schedule_start + done - self.first_step)
     }
 
-    /// The same up to the end of the step after `done` finished ones.
+    /// Updates since the optimizer of all parameters began anew, up to the end of the step after
+    /// `done` finished ones of the whole training.
     pub fn optimizer_step(&self, done: u64) -> u64 {
         self.optimizer_steps + done - self.first_step + 1
     }
@@ -134,13 +136,14 @@ impl Phases {
         begun.map(of_one).sum()
     }
 
-    /// The phase of the step after `done` finished ones; after the last step, the last phase.
+    /// The phase of the step after `done` finished ones, to be changed; after the last step, the
+    /// last phase.
     pub fn at(&mut self, done: u64) -> &mut Phase {
         let place = self.place(done);
         &mut self.0[place]
     }
 
-    /// The same to look at.
+    /// The phase of the step after `done` finished ones; after the last step, the last phase.
     pub fn of(&self, done: u64) -> &Phase {
         &self.0[self.place(done)]
     }
@@ -324,7 +327,7 @@ mod tests {
 
     #[test]
     fn phases_follow_each_other_with_their_own_files() {
-        // Five sequences lie in the first file, ten in both together.
+        // Five sequences are in the first file, ten in both together.
         let mut found = phases(r#"[{"epochs": 2.0, "sources": ["one"]}, {"epochs": 1.0}]"#);
         let steps: Vec<u64> = found.all().iter().map(Phase::steps).collect();
         assert_eq!((steps, found.total_steps()), (vec![6, 5], 11));

@@ -40,7 +40,7 @@ pub struct TrainingRun<'a> {
     pub training: &'a dyn TokenSource,
     /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
     pub validation: Option<&'a dyn TokenSource>,
-    /// The token that stands for hidden ones, where settings ask for such.
+    /// The token that stands for hidden ones, where the settings need one.
     pub mask_token: Option<u32>,
     /// The special tokens of a masked model or an encoder-decoder, if the tokenizer has them.
     pub hidden_tokens: Option<HiddenTokens>,
@@ -78,7 +78,7 @@ struct TrainingLoop<'a> {
     state: TrainingState,
     seed: u64,
     mask_token: Option<u32>,
-    /// Of a model that predicts hidden tokens alone.
+    /// The tokens that hide, of a model that predicts hidden tokens alone.
     hidden_tokens: Option<HiddenTokens>,
     total_steps: u64,
     training: &'a dyn TokenSource,
@@ -206,7 +206,7 @@ impl<'a> TrainingRun<'a> {
         Ok(Some(Heldout { source, chunks, sequences, batch_size, masking, should_stop: None }))
     }
 
-    /// Finds the teachers' weights on the held-out text, where the settings ask for it.
+    /// Finds the teachers' weights on the held-out text, where the settings have `fit_weights`.
     fn fit_weights(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let Some(distill) = self.distill.as_mut().filter(|of| of.settings.fit_weights) else {
             return Ok(());
@@ -501,7 +501,7 @@ impl TrainingLoop<'_> {
         report(listener, &self.folder, Event::Evaluation(record))
     }
 
-    /// Keeps the weights, if the settings ask for those of this epoch.
+    /// Keeps the weights, if the settings have a snapshot of this epoch.
     fn keep_snapshot(&mut self) -> Result<(), TrainError> {
         let epoch = self.epoch();
         match self.settings.snapshots.iter().find(|&&wanted| wanted as f64 == epoch) {

@@ -109,7 +109,7 @@ impl Schedule {
     }
 }
 
-/// From 1 down to 0.
+/// Half a cosine from 1 down to 0.
 fn half_cosine(progress: f64) -> f64 {
     0.5 * (1.0 + (PI * progress).cos())
 }

@@ -60,12 +60,12 @@ impl SpanCorruption {
     }
 }
 
-/// Cuts `count` tokens into so many parts, none empty, each way as likely as any other.
+/// Cuts `count` tokens into `parts` parts, none empty, each way as likely as any other.
 fn parts(count: usize, parts: usize, rng: &Rng, next: &mut u64) -> Vec<usize> {
     let (mut lengths, mut length) = (Vec::with_capacity(parts), 0);
     for place in 0..count {
         length += 1;
-        // Of the places behind this token and later ones, so many are still to be cut.
+        // Of the `places` behind this token and later ones, `cuts` are still to be cut.
         let (places, cuts) = (count - place - 1, parts.saturating_sub(lengths.len() + 1));
         *next += 1;
         if place + 1 == count || (cuts > 0 && rng.below(*next, places as u64) < cuts as u64) {

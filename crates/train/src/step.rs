@@ -28,7 +28,7 @@ pub struct Normalisers {
 }
 
 impl Normalisers {
-    /// Counts a batch, of which so many tokens are predicted.
+    /// Counts a batch, of which `predicted` tokens are predicted.
     pub fn add(&mut self, batch: &Batch, predicted: usize) {
         self.predicted += predicted;
         self.positions += batch.tokens();
@@ -109,7 +109,7 @@ pub struct StepLoss {
     pub cross_entropy: f64,
     /// The normalised divergence; `None` without teachers.
     pub kl: Option<f64>,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
 }
 
@@ -127,7 +127,7 @@ impl Trainer {
         Self { model, optimizer, gradients, seed, distill, passes, next: None, progress: 0.0 }
     }
 
-    /// Goes on with other settings after so many updates of the optimizer, which keeps its state
+    /// Goes on with other settings after `updates` updates of the optimizer, which keeps its state
     /// where it is the same ([`GroupedOptimizer::go_on`]); after none it is a new one. Returns how
     /// many parameters have an optimizer that begins anew.
     pub fn enter_phase(&mut self, settings: &TrainSettings, updates: u64) -> usize {

@@ -118,7 +118,7 @@ fn a_classifier_has_its_logits_loss_and_gradients() {
     compare_segments(config, layout, &gradient, &expected, "grad", 1e-3);
 }
 
-/// The same weights, gradients and moments on any number of threads, with dropout everywhere.
+/// Weights, gradients and moments are the same on any number of threads, with dropout everywhere.
 #[test]
 fn threads_do_not_change_a_bit_of_training() {
     let expected = Fixture::expected("ltg-bert");

@@ -50,7 +50,7 @@ fn settings() -> TrainSettings {
     }
 }
 
-/// Tokens of so many steps.
+/// Tokens of `steps` steps.
 fn tokens(steps: u64) -> Vec<u32> {
     let rng = Rng::new(3, "test tokens");
     (0..steps * 16 * LENGTH as u64).map(|at| rng.below(at, 101) as u32).collect()

@@ -87,7 +87,7 @@ fn four_phases(average: &str) -> TrainSettings {
     ))
 }
 
-/// The same by Muon, but for the ascent.
+/// The phases of [`four_phases`], trained by Muon but for the ascent.
 fn four_phases_with_muon(average: &str) -> TrainSettings {
     let mut settings = four_phases(average);
     settings.optimizer = OptimizerKind::named("muon").unwrap();

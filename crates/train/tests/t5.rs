@@ -66,7 +66,7 @@ fn loss_and_every_gradient() {
     }
 }
 
-/// The micro-batches of a step, of so many sequences each.
+/// The micro-batches of a step, of `sequences` sequences each.
 fn of_step(expected: &Fixture, step: usize, sequences: usize) -> Vec<MicroBatch> {
     let part = |name: &str, length: usize| -> Vec<Vec<u32>> {
         let all = expected.ids(name);

@@ -45,7 +45,7 @@ pub struct AgesArgs {
 }
 
 impl AgesArgs {
-    /// What the flags ask for.
+    /// The settings that the flags select.
     pub fn settings(&self) -> AgeSettings {
         AgeSettings {
             words: self.words.clone(),

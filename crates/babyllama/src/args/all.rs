@@ -110,7 +110,7 @@ fn value(benchmark: &dyn Benchmark) -> PossibleValue {
 }
 
 impl AllArgs {
-    /// What the flags ask for.
+    /// The settings that the flags select.
     ///
     /// # Errors
     /// When the recipe of fine-tuning does not hold.

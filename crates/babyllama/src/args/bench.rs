@@ -168,17 +168,17 @@ pub enum StudentPreset {
     BabyLlama2,
 }
 
-/// Where the teachers' word comes from.
+/// Where the teacher outputs come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum TeacherSignal {
     /// The teachers read each batch.
     Online,
-    /// Their final states are read from a complete cache, in single precision.
+    /// The teachers' final hidden states are read from a complete cache, in single precision.
     Hidden,
-    /// The same in half the space.
+    /// The teachers' final hidden states are read from a complete cache, in bf16: half the space.
     HiddenBf16,
-    /// Tokens drawn from their distributions are read from a complete cache.
+    /// Tokens drawn from the teachers' distributions are read from a complete cache.
     Sampled,
 }
 

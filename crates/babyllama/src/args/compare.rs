@@ -36,7 +36,7 @@ pub struct CompareArgs {
     /// Share of the samples inside the interval.
     #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
     pub confidence: f64,
-    /// The same seed gives the same samples.
+    /// Seed of the samples; the same seed gives the same samples.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
     /// Write all numbers here too, as JSON.

@@ -29,7 +29,7 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// The same as arguments of another process.
+    /// These choices as command line arguments, for another process.
     pub fn to_arguments(&self) -> Vec<String> {
         let device = match self.device {
             DeviceChoice::Cpu => "cpu".to_owned(),

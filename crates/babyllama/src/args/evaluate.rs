@@ -43,7 +43,7 @@ pub enum Rules {
     Babylm2024,
 }
 
-/// How models that predict the next token are asked for a text's probability.
+/// How the probability of a text is computed by models that predict the next token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
     /// Each token from those before it; of masked models, from all others.

@@ -69,7 +69,7 @@ pub struct FinetuneArgs {
 }
 
 impl FinetuneArgs {
-    /// What the flags ask for.
+    /// The settings that the flags select.
     ///
     /// # Errors
     /// When the recipe does not hold.

@@ -254,7 +254,7 @@ Example:
         /// Minimal pairs of each kind.
         #[arg(long, value_name = "N", default_value_t = 100)]
         pairs: usize,
-        /// The same seed writes the same text.
+        /// Seed of the text; the same seed writes the same text.
         #[arg(long, value_name = "N", default_value_t = 42)]
         seed: u64,
         /// Replace files that are there with other texts or pairs.
@@ -273,7 +273,7 @@ Example:
         /// Files, or folders of text.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
-        /// Gets tokenizer.json and the two files that Hugging Face wants beside it.
+        /// Gets tokenizer.json, tokenizer_config.json and special_tokens_map.json.
         #[arg(long, value_name = "FOLDER", value_parser = output_path())]
         output: PathBuf,
         /// Entries, the three special tokens included.
@@ -285,7 +285,7 @@ Example:
         /// Have a fourth special token, <mask>, for masked models.
         #[arg(long)]
         mask_token: bool,
-        /// Have so many more special tokens, <extra_id_0> and on, for hidden spans of
+        /// Number of further special tokens, <extra_id_0> and on, for hidden spans of
         /// encoder-decoders; T5 has 100.
         #[arg(long, value_name = "N", default_value_t = 0)]
         sentinels: usize,
@@ -352,7 +352,7 @@ pub struct GenerateArgs {
     /// also ends at the tokens that generation_config.json or config.json name in eos_token_id.
     #[arg(long, value_name = "N")]
     pub max_tokens: Option<usize>,
-    /// The same seed gives the same text.
+    /// Seed of the draws; the same seed gives the same text.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
     /// Always take the likeliest token.

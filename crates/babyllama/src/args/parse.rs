@@ -65,8 +65,8 @@ pub fn parse() -> anyhow::Result<Cli> {
     }
 }
 
-/// The help that a command line asks for: of the command that its words name, long unless `-h` is
-/// among them.
+/// The help of a command line: that of the command that its words name, long unless `-h` is among
+/// them.
 fn help(words: &[OsString]) -> impl Display {
     let mut command = command_for_help();
     for word in words.iter().skip(1).filter_map(|word| word.to_str()) {

@@ -192,7 +192,7 @@ Examples:
 pub struct SweepBestArgs {
     #[command(flatten)]
     pub place: SweepPlaceArgs,
-    /// Round numbers to so many significant digits, as the paper did.
+    /// Round numbers to this many significant digits, as the paper did.
     #[arg(long, value_name = "DIGITS", value_parser = clap::value_parser!(u8).range(1..=17))]
     pub round: Option<u8>,
     /// The trial [default: the best].

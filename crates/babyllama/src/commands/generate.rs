@@ -28,7 +28,7 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     let mut output = std::io::stdout().lock();
     let is_terminal = output.is_terminal();
     let mut show = |text: &str| {
-        // A terminal would obey control characters that a model writes.
+        // A terminal would act on control characters that a model writes.
         let text = if is_terminal { console::visible(text) } else { text.to_owned() };
         output.write_all(text.as_bytes()).and_then(|()| output.flush())
     };

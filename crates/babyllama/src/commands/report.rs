@@ -20,7 +20,7 @@ use crate::args::ReportArgs;
 use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
-/// Writes the page, and what else is asked for.
+/// Writes the page, and the figures and tables that the flags select.
 pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
     let output = args.output.clone().unwrap_or_else(|| match &args.runs[..] {
         [run] => run.join(PAGE),

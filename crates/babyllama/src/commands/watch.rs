@@ -20,10 +20,11 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A page that takes long to make is made so seldom that this share of the time goes to it.
 const SHARE: u32 = 4;
 
-/// How often a store on a server is asked, in seconds.
+/// Seconds between two requests to a store on a server.
 const ASK_EVERY: u64 = 10;
 
-/// Where the page asks for its curves, whether anything else is new, and for all else.
+/// The paths of a page's requests: for its curves, for whether anything else is new, and for
+/// everything else.
 const CURVES: &str = "/curves.json";
 const NEWS: &str = "/news.json";
 const PARTS: &str = "/parts.html";

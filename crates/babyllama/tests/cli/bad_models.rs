@@ -156,7 +156,7 @@ fn vocabularies_of_one_size_and_different_content() {
      runs/two/tokens/train.bin";
     let given = format!("{distill} --teacher {teacher} --tokenizer two/tokenizer.json");
     workspace.babyllama(&given).refused(1).names(&[&cause]);
-    // The token file alone says which tokenizer made it.
+    // The token file alone states which tokenizer made it.
     let alone = workspace.babyllama(&format!("{distill} --teacher {teacher}")).refused(1);
     alone.names(&[teacher, "--tokens", "different tokenizers"]);
 }

@@ -137,7 +137,7 @@ fn a_trained_model_can_learn_on() {
             .done();
         number(&workspace, "loss.json", 0, "/loss")
     };
-    // No tokenizer was named, so none lies beside the weights.
+    // No tokenizer was named, so none is beside the weights.
     let missing =
         workspace.babyllama("evaluate loss on/final --data text --sequence-length 16").refused(1);
     missing.names(&["on/final/tokenizer.json does not exist"]);

@@ -89,7 +89,7 @@ impl Workspace {
         self.folder.path().join(inside)
     }
 
-    /// Writes a file, with the folders it lies in.
+    /// Writes a file, with the folders that it is in.
     pub fn write(&self, inside: &str, content: impl AsRef<[u8]>) {
         let path = self.path(inside);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -215,7 +215,7 @@ impl Workspace {
         self.bytes(&format!("{inside}/model.safetensors"))
     }
 
-    /// A model's metrics without what the clock says.
+    /// A model's metrics without the times.
     pub fn metrics(&self, model: &str) -> Vec<Value> {
         let text = self.text(&format!("{model}/metrics.jsonl"));
         let record = |line: &str| {

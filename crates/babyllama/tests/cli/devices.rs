@@ -46,7 +46,7 @@ fn what_is_no_device_is_wrong_usage() {
     let mut command = workspace.command(&["run", "small.toml"]);
     command.env("BABYLLAMA_DEVICE", "gpu");
     assert_eq!(workspace.finish(command).code, Some(2));
-    // What is said on the command line counts more.
+    // The command line takes precedence.
     for (flag, notes) in [("cpu", 0), ("auto", 1)] {
         let mut command = workspace.command(&["plan", "small.toml", "--device", flag]);
         command
@@ -132,7 +132,7 @@ fn a_gpu_computes_what_the_cpu_does() {
     }
 }
 
-/// On the emulator, whose memory is as large as it is told to be.
+/// On the emulator, whose memory has the size that the test sets.
 fn with_memory(workspace: &Workspace, bytes: &str, line: &str) -> Finished {
     let line = format!("{line} --device cuda --precision f32");
     let mut command = workspace.command(&line.split_whitespace().collect::<Vec<_>>());

@@ -174,7 +174,7 @@ fn models_with_experts_are_scored_exported_and_fine_tuned_like_others() {
     assert_eq!((&config["num_experts"], &config["expert_capacity"]), (&2.into(), &9.into()));
 }
 
-/// Writes the files of a task of two labels, with so many items.
+/// Writes the files of a task of two labels, with `count` items.
 fn write_task(workspace: &Workspace, count: usize) {
     for (part, seed) in [("train", 1), ("valid", 2)] {
         let of_one = |(index, text): (usize, &str)| {

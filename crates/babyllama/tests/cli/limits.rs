@@ -15,8 +15,8 @@ pub fn shell(workspace: &Workspace, script: &str) -> Finished {
     workspace.finish(command)
 }
 
-/// A limit on the size of files stands for the full disk, because anybody may set one: a checkpoint
-/// takes 96 kB, the rest less. Ignoring the signal turns the limit into a failed write.
+/// A limit on the size of files stands for the full disk, because it needs no privileges: a
+/// checkpoint takes 96 kB, the rest less. Ignoring the signal turns the limit into a failed write.
 #[test]
 fn a_disk_without_room_for_a_checkpoint() {
     let workspace = Workspace::trained();
@@ -42,8 +42,7 @@ fn a_disk_without_room_for_a_checkpoint() {
     assert_eq!(workspace.weights(TEACHER), weights);
 }
 
-/// The same with a disk that is really full: room for two checkpoints and not for the third beside
-/// them.
+/// A disk that is really full: it has room for two checkpoints and not for the third beside them.
 #[test]
 #[ignore = "needs the right to mount a file system in memory"]
 fn a_full_disk() {
@@ -105,6 +104,6 @@ fn a_run_has_one_process_at_a_time() {
     let cause = format!("runs/small is in use by process {}", first.id());
     second.refused(1).names(&[&cause]).advises(&format!("kill {}", first.id()));
     elsewhere.done();
-    // The lock dies with its holder, however that ended.
+    // The lock ends with its holder, however that ended.
     workspace.babyllama("run small.toml").done();
 }

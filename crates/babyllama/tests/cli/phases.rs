@@ -92,13 +92,13 @@ fn bits_depend_neither_on_threads_nor_on_a_kill_in_any_phase() {
     }
 }
 
-/// The same phases by Muon, of which the last has AdamW.
+/// The phases of `RECIPE`, trained by Muon; the last one has AdamW.
 fn recipe_with_muon() -> String {
     let muon = "optimizer = \"muon\"\noptimizer_options = { momentum_warmup_steps = 40 }\n";
     RECIPE.replace("warmup_ratio = 0.1\n", &format!("warmup_ratio = 0.1\n{muon}"))
 }
 
-/// Kills a run at so many places, drawn with a seed, and compares it with one that was not killed.
+/// Kills a run at `kills` places, drawn with a seed, and compares it with one that was not killed.
 #[cfg(unix)]
 fn kill_at_random_places(kills: u64, seed: u64) {
     let workspace = Workspace::new();

@@ -136,7 +136,7 @@ fn everything_that_reads_a_model_takes_every_precision() {
     }
 }
 
-/// Its residual stream is the output of norms.
+/// The masked model is RoBERTa, whose residual stream is the output of norms.
 #[test]
 fn a_masked_model_is_scored_in_every_precision() {
     let workspace = Workspace::new();

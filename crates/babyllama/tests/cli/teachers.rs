@@ -258,7 +258,7 @@ fn students_outside_a_run_share_a_cache() {
         .babyllama(&format!("{student} --signal sampled --samples 9 --cache kept --output fourth"));
     other.refused(2).names(&["was filled with samples = 8, and this is samples = 9"]);
 
-    // One weight for one teacher says nothing new; another divergence does.
+    // A weight for the only teacher changes nothing; another divergence does.
     let plain = distill("", "plain");
     assert!(!plain.stderr.contains("keeps what"), "{}", plain.stderr);
     distill(
@@ -337,7 +337,7 @@ mod unix {
         written > 0 && written * 8 < bytes.len()
     }
 
-    /// As many steps as it takes to be hit in the middle of the first epoch.
+    /// Writes a text and a recipe of enough steps for a kill to hit the middle of the first epoch.
     fn larger(workspace: &Workspace) {
         workspace.write("text/a.train", super::super::common::sentences(4_000, 1));
         workspace.write("small.toml", RECIPE.replace("epochs = 2", "epochs = 1"));
@@ -415,7 +415,7 @@ mod unix {
         assert!(workspace.weights("runs/kept/models/student/final") == workspace.weights(STUDENT));
     }
 
-    /// The same with a disk that is really full.
+    /// A disk that is really full when the cache is written.
     #[test]
     #[ignore = "needs the right to mount a file system in memory"]
     fn a_full_disk_for_the_cache() {

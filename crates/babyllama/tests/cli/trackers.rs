@@ -61,7 +61,8 @@ fn scalars(workspace: &Workspace, model: &str) -> BTreeMap<String, Vec<(u64, f32
     tags
 }
 
-/// The same by the metrics.
+/// The numbers of a model's metrics under one key, by their steps, as [`scalars`] should find
+/// them.
 fn expected(workspace: &Workspace, model: &str, event: &str, key: &str) -> Vec<(u64, f32)> {
     let records = workspace.metrics(model).into_iter().filter(|record| record["event"] == event);
     let number =

@@ -76,7 +76,7 @@ impl Scene<'_> {
         self.framed(frame, who, kind, subject)
     }
 
-    /// The same without adjuncts.
+    /// What one of the cast does, as a clause without adjuncts.
     pub(crate) fn bare_event(&mut self, who: usize) -> Clause {
         let subject = self.refer(who);
         self.act(who, subject)

@@ -60,13 +60,13 @@ impl NounPhrase {
         Self::new(words, number, noun.gender.unwrap_or(Gender::Neuter))
     }
 
-    /// The same phrase with a gender that its noun does not tell.
+    /// This phrase with a gender that its noun does not tell.
     pub(crate) fn with_gender(mut self, gender: Gender) -> Self {
         self.agreement.gender = gender;
         self
     }
 
-    /// The same phrase with words after it, such as a relative clause.
+    /// This phrase with words after it, such as a relative clause.
     pub(crate) fn followed_by(mut self, more: &str) -> Self {
         if let Some(words) = &mut self.words {
             *words = joined(&[words, more]);
@@ -74,7 +74,7 @@ impl NounPhrase {
         self
     }
 
-    /// The same phrase with its words changed; a pronoun stays.
+    /// This phrase with its words changed; a pronoun stays.
     pub(crate) fn with_words(&self, change: impl FnOnce(&str) -> String) -> Self {
         Self { words: self.words.as_deref().map(change), agreement: self.agreement }
     }

@@ -59,14 +59,14 @@ impl Pair {
 /// Good and bad words, without a capital or a mark.
 type Contrast = (String, String);
 
-/// How the two sentences of a paradigm compare, as BLiMP says it.
+/// How the two sentences of a paradigm compare: the methods of BLiMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     /// Only whole sentences compare.
     Sentence,
-    /// The same beginning, then a different word.
+    /// Both sentences have the same beginning, then a different word.
     OnePrefix,
-    /// Different beginnings, then the same word.
+    /// The sentences have different beginnings, then the same word.
     TwoPrefixes,
 }
 

@@ -68,7 +68,7 @@ fn clause_about(scene: &mut Scene, noun: &Noun) -> Clause {
     perfect(Clause::new(subject, verb, scene.tense).with_object(object))
 }
 
-/// The same about any thing.
+/// A clause in the perfect whose object is any thing.
 fn clause_with_thing(scene: &mut Scene) -> Clause {
     let noun = varying_noun(scene, PORTABLE);
     clause_about(scene, noun)

@@ -19,7 +19,7 @@ use super::world::World;
 pub(crate) struct Source {
     /// The stem of its file.
     pub name: &'static str,
-    /// Its part of the corpus: thousands of words in BabyLM 2023's ten million.
+    /// The source's part of the corpus: thousands of words in BabyLM 2023's ten million.
     pub share: usize,
     /// What stands before the first document.
     start: &'static str,

@@ -56,7 +56,7 @@ pub(super) fn child_directed(draw: &mut Draw, world: &World) -> String {
     lines
 }
 
-/// The same thing pointed at, asked for and named again, as with a small child.
+/// Sentences in which one thing is pointed at, asked for and named again, as with a small child.
 fn play(scene: &mut Scene) -> Vec<String> {
     let noun = match scene.draw.chance(60) {
         true => {

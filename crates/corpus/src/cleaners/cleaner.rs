@@ -50,7 +50,7 @@ impl Cleaner {
         text.changed(move |parts| self.clean_parts(should_stop, parts, PIECE_BYTES))
     }
 
-    /// Cleans a text in pieces of about so many bytes.
+    /// Cleans a text in pieces of about `piece_bytes` bytes.
     pub(super) fn clean_parts<'a>(
         self,
         should_stop: ShouldStop<'a>,

@@ -67,7 +67,7 @@ pub fn cleaner(source: &str) -> Cleaner {
         .map_or(Cleaner::new(plain::clean, between_characters), |&(_, cleaner)| cleaner)
 }
 
-/// Each text as the cleaner that its name asks for leaves it; order and names stay. They are
+/// Each text as it is left by the cleaner that its name selects; order and names stay. They are
 /// cleaned whenever they are read, unless it is asked to stop.
 pub fn clean<'a>(
     should_stop: ShouldStop<'a>,
@@ -116,7 +116,7 @@ pub fn clean_into(
     Ok(written.commit()?.into_iter().zip(&before).map(file).collect())
 }
 
-/// The same text, whose characters are added up as it is read.
+/// A text whose characters are added up in `count` as it is read.
 fn counting<'a: 'b, 'b>(text: Text<'a>, count: &'b AtomicUsize) -> Text<'b> {
     let add = |part: &Result<String>| {
         let characters = part.as_ref().map_or(0, |part| part.chars().count());
@@ -125,7 +125,7 @@ fn counting<'a: 'b, 'b>(text: Text<'a>, count: &'b AtomicUsize) -> Text<'b> {
     text.changed(move |parts| Box::new(parts.inspect(add)))
 }
 
-/// The same of texts in memory, each as a whole.
+/// Cleans texts in memory, each as a whole; order and names stay.
 pub fn clean_whole(texts: &[NamedText]) -> Vec<NamedText> {
     let clean = |(name, text): &NamedText| (name.clone(), cleaner(source_of(name)).clean(text));
     texts.par_iter().map(clean).collect()

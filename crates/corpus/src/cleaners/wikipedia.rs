@@ -55,7 +55,7 @@ impl Finish {
         finished
     }
 
-    /// What is left at the end.
+    /// The text that is left at the end.
     pub(super) fn end(&self) -> &'static str {
         if self.has_line_feed { "\n" } else { "" }
     }

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 const DICTIONARY: &str = include_str!("hyph_en_US.dic");
 
-/// Characters that stay before the first and after the last point. The dictionary asks for three
-/// at the end; pyphen passes over that.
+/// Characters that stay before the first and after the last point. The dictionary states three at
+/// the end, which pyphen ignores.
 const MARGIN: usize = 2;
 
 struct Patterns {

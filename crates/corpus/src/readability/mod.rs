@@ -22,7 +22,7 @@ const EASY_WORDS: &str = include_str!("easy_words.txt");
 static EASY: LazyLock<HashSet<&str>> =
     LazyLock::new(|| EASY_WORDS.lines().map(str::trim).collect());
 
-/// From so many syllables on a word counts as long, and unless it is an easy one, as difficult.
+/// Syllables from which on a word counts as long, and unless it is an easy one, as difficult.
 const LONG: usize = 3;
 
 /// The measures. Higher is harder, but for the reading ease.
@@ -69,7 +69,7 @@ impl Readability {
         }
     }
 
-    /// The same so that more is harder, whatever the measure is.
+    /// One of the measures, negated where needed so that higher is harder.
     pub fn difficulty(&self, measure: Measure) -> f64 {
         match measure {
             Measure::FleschReadingEase => -self.flesch_reading_ease,
@@ -99,7 +99,7 @@ enum Sentence {
     /// Before its first letter.
     #[default]
     Outside,
-    /// Behind so many words, and whether the word under way has a letter.
+    /// Behind `words` words, and whether the word under way has a letter.
     Inside { words: u64, in_word: bool },
     /// At its full stops.
     Ending { words: u64 },

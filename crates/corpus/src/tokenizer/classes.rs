@@ -41,11 +41,11 @@ const GPT_NEOX: &[(Role, &str)] =
 const T5: &[(Role, &str)] =
     &[(Role::End, "</s>"), (Role::Unknown, "<unk>"), (Role::Padding, "<pad>")];
 
-/// Generic ones; the last lost its own class in transformers 5.
+/// Generic classes; the last lost its own class in transformers 5.
 const GENERIC: [&str; 3] = ["PreTrainedTokenizer", "TokenizersBackend", "BloomTokenizer"];
 
-/// Those that follow `tokenizer.json` but for a byte-level prefix space, with their tokens
-/// (the defaults of their constructors in transformers 5.24).
+/// Classes that follow `tokenizer.json` but for a byte-level prefix space, with their tokens (the
+/// defaults of their constructors in transformers 5.24).
 const KNOWN: [(&str, &[(Role, &str)]); 6] = [
     ("GPT2Tokenizer", GPT2),
     ("LlamaTokenizer", LLAMA),
@@ -63,8 +63,8 @@ const OF_FAMILIES: [(&str, &[(Role, &str)]); 5] =
 /// The class of the tokenizers of Qwen2-MoE and Qwen3, which is built in a way of its own.
 const QWEN: &str = "Qwen2Tokenizer";
 
-/// All others that transformers 5.24 has: they build a tokenizer in ways of their own. Any further
-/// name is none of its classes, and stands for a generic one there.
+/// All other classes that transformers 5.24 has: they build a tokenizer in ways of their own. Any
+/// further name is none of its classes, and stands for a generic one there.
 const OWN_WAYS: &str = "\
     Albert Auto Bart Barthez Bartpho BertGeneration BertJapanese Bert Bertweet BigBird BioGpt \
     BlenderbotSmall Blenderbot ByT5 CLIP CTRL Camembert Canine Clvp CodeGen Cohere ConvBert \

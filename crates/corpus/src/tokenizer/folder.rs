@@ -86,18 +86,19 @@ impl Tokenizer {
     /// transformers (4 and 5) makes a tokenizer with the same ids as this one.
     ///
     /// The `tokenizer.json` is the tokenizer as used, without prefix space, and the class is the
-    /// one that takes the file at its word: in transformers 5, `GPT2Tokenizer` drops the normalizer
-    /// and every other class ignores the configuration's `add_prefix_space`. Merges are written as
-    /// `"a b"`, which versions before 4.45 need.
+    /// one that follows the file to the letter: in transformers 5, `GPT2Tokenizer` drops the
+    /// normalizer and every other class ignores the configuration's `add_prefix_space`. Merges are
+    /// written as `"a b"`, which versions before 4.45 need.
     pub fn save_folder(&self, folder: &Path, model_max_length: usize) -> Result<()> {
         let files = self.folder_files(model_max_length)?;
         files.iter().try_for_each(|(name, text)| write_text(&folder.join(name), text))
     }
 
-    /// The same, unless a file would be replaced by another.
+    /// Writes the files of [`save_folder`](Self::save_folder), unless one would replace a file of
+    /// other contents.
     ///
     /// # Errors
-    /// As there, and when a file of such a name has other contents.
+    /// When a file cannot be written, and when a file of such a name has other contents.
     pub fn save_new_folder(&self, folder: &Path, model_max_length: usize) -> Result<()> {
         for (name, text) in self.folder_files(model_max_length)? {
             let path = folder.join(name);

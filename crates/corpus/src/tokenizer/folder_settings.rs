@@ -292,7 +292,7 @@ fn legacy_tokens(legacy: &Value) -> std::result::Result<AddedTokens, String> {
     Ok(tokens)
 }
 
-/// A token with every flag, as the library wants it.
+/// A token with every flag, as the library requires it.
 fn with_flags(token: &Map<String, Value>) -> Map<String, Value> {
     let special = token.get("special").and_then(Value::as_bool).unwrap_or(false);
     let mut whole = Map::new();

@@ -17,7 +17,7 @@ pub(super) enum KeyRule {
 
 use KeyRule::{Followed, NoEffect};
 
-/// Of `tokenizer.json` as a whole.
+/// The keys of `tokenizer.json` as a whole.
 const TOKENIZER: [(&str, KeyRule); 9] = [
     ("version", NoEffect),
     // Of it the direction counts; how long texts may be is the pipelines' to decide.
@@ -32,11 +32,11 @@ const TOKENIZER: [(&str, KeyRule); 9] = [
     ("model", Followed),
 ];
 
-/// Of its `model`, a Unigram (SentencePiece's, as in T5's tokenizers).
+/// The keys of `model` of a Unigram (SentencePiece's, as in T5's tokenizers).
 const UNIGRAM: [(&str, KeyRule); 4] =
     [("type", Followed), ("unk_id", Followed), ("vocab", Followed), ("byte_fallback", Followed)];
 
-/// Of its `model`, a BPE.
+/// The keys of `model` of a BPE.
 const MODEL: [(&str, KeyRule); 10] = [
     // BPE, or refused.
     ("type", Followed),
@@ -52,7 +52,7 @@ const MODEL: [(&str, KeyRule); 10] = [
     ("merges", Followed),
 ];
 
-/// Of each of its `added_tokens`.
+/// The keys of each entry of `added_tokens`.
 const ADDED_TOKEN: [(&str, KeyRule); 7] = [
     ("id", Followed),
     ("content", Followed),
@@ -63,8 +63,8 @@ const ADDED_TOKEN: [(&str, KeyRule); 7] = [
     ("special", Followed),
 ];
 
-/// Of `special_tokens_map.json`, beside the roles of tokens ([`Role`](super::Role)). A further key
-/// names a token for a use of its own, such as `image_token`, which changes no ids.
+/// The keys of `special_tokens_map.json`, beside the roles of tokens ([`Role`](super::Role)). A
+/// further key names a token for a use of its own, such as `image_token`, which changes no ids.
 pub(super) const SPECIAL_TOKENS_MAP: [(&str, KeyRule); 2] =
     [("additional_special_tokens", Followed), ("extra_special_tokens", Followed)];
 

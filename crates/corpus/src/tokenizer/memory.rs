@@ -1,8 +1,8 @@
-//! A table of answers that were asked for before, bounded in size.
+//! A table of earlier results, bounded in size.
 
 use std::collections::HashMap;
 
-/// When a memory has so many entries, it is emptied; the frequent ones are soon back.
+/// Number of entries at which a memory is emptied; the frequent ones are soon back.
 const MOST_ENTRIES: usize = 1 << 18;
 
 /// Longer texts, in bytes, hardly ever come again.

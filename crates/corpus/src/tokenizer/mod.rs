@@ -47,7 +47,7 @@ pub use stream::TextStream;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings, sentinel};
 
 /// A tokenizer as training, evaluation and generation use it: nothing is cut or padded, and no
-/// space is put before a text unless a folder's own settings ask for it.
+/// space is put before a text unless a folder's own settings add one.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -71,12 +71,13 @@ impl Tokenizer {
         self.truncation_side
     }
 
-    /// Without a prefix space. The error is the cause alone.
+    /// The tokenizer of a JSON, without a prefix space. The error is the cause alone.
     fn from_json(json: String) -> std::result::Result<Self, String> {
         Self::with_prefix_space(json, Some(false))
     }
 
-    /// With a prefix space or without, or as in the JSON. The error is the cause alone.
+    /// The tokenizer of a JSON with a prefix space or without, or as in the JSON. The error is the
+    /// cause alone.
     fn with_prefix_space(
         json: String,
         prefix_space: Option<bool>,
@@ -103,7 +104,7 @@ impl Tokenizer {
         })
     }
 
-    /// The same tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
+    /// This tokenizer without Unicode normalisation: transformers' slow `GPT2Tokenizer`, which
     /// BabyLM's pipeline of 2023 loads, has none whatever is in the file. What marks the start of
     /// words in SentencePiece's vocabularies (`Prepend`, `Replace`) is part of the vocabulary, and
     /// stays.

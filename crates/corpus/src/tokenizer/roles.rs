@@ -100,7 +100,8 @@ impl Roles {
         Ok(Self { named, class: Some(class) })
     }
 
-    /// The same roles of a folder of another class; nothing changes where no file names any.
+    /// These roles, with `class` for those that no file names; nothing changes where these have no
+    /// class.
     pub(super) fn of_class(self, class: Class) -> Self {
         Self { class: self.class.map(|_| class), ..self }
     }

@@ -47,7 +47,7 @@ impl<'a> TextStream<'a> {
         piece
     }
 
-    /// What is left: bytes at the end that are no whole character.
+    /// The rest of the text: bytes at the end that are no whole character.
     pub fn finish(self) -> String {
         let (before, text) = self.texts();
         self.piece(&before, &text)

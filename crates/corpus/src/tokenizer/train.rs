@@ -22,7 +22,7 @@ use base::stop::{self, ShouldStop};
 /// The special tokens, whose ids are 0, 1 and 2.
 pub const SPECIAL_TOKENS: [&str; 3] = ["<pad>", "<s>", "</s>"];
 
-/// A fourth one, with id 3, of tokenizers for masked models.
+/// A fourth special token, with id 3, of tokenizers for masked models.
 const MASK_TOKEN: &str = "<mask>";
 
 /// A token that stands for a hidden span of a text, of tokenizers for encoder-decoders: the name in
@@ -62,9 +62,9 @@ impl Tokenizer {
         Self::train_unless(&stop::never, &in_memory(texts), settings)
     }
 
-    /// As [`train`](Self::train), unless it is asked to stop, on texts that need not fit into
-    /// memory: it holds one of each word. The library cannot be interrupted while it merges: its
-    /// thread is left behind then, and ends with the process or by itself.
+    /// Trains as [`train`](Self::train), unless it is asked to stop, on texts that need not fit
+    /// into memory: it holds one of each word. The library cannot be interrupted while it merges:
+    /// its thread is left behind then, and ends with the process or by itself.
     ///
     /// # Errors
     /// When a text cannot be read, or the vocabulary cannot hold the special tokens and the bytes

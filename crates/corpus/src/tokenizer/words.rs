@@ -50,7 +50,8 @@ impl WordSplitter {
         });
     }
 
-    /// As [`for_each_word`](Self::for_each_word), until a visit fails.
+    /// Calls `visit` with each word of a text, as [`for_each_word`](Self::for_each_word), until a
+    /// visit fails.
     pub(super) fn try_for_each_word<E>(
         &mut self,
         text: &str,

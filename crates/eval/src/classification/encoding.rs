@@ -12,7 +12,7 @@ use crate::error::EvalError;
 /// An item as a classifier reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// At least one.
+    /// Token ids, at least one.
     pub ids: Vec<u32>,
     /// The class of its label.
     pub class: u32,
@@ -23,7 +23,7 @@ pub struct Encoded {
 /// The special tokens around texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Around {
-    /// Before the first text.
+    /// Tokens before the first text.
     pub before: Vec<u32>,
     /// Between two texts.
     pub between: Vec<u32>,
@@ -45,9 +45,9 @@ impl Around {
 /// The special tokens of items of one text and of two; by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SpecialTokens {
-    /// Of items of one text.
+    /// Special tokens of items of one text.
     pub single: Around,
-    /// Of items of two texts.
+    /// Special tokens of items of two texts.
     pub pair: Around,
 }
 

@@ -10,7 +10,7 @@ use crate::error::EvalError;
 pub struct Labels(Vec<u32>);
 
 impl Labels {
-    /// Those of a training file.
+    /// The labels of a training file.
     ///
     /// # Errors
     /// When all items have the same label: there is nothing to learn.

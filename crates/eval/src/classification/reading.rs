@@ -14,9 +14,9 @@ use crate::lines::text_lines;
 pub struct Row {
     /// What a classifier reads.
     pub texts: Texts,
-    /// As in the file.
+    /// The label as in the file.
     pub label: u32,
-    /// In the file, counted from 1.
+    /// The item's line in the file, counted from 1.
     pub line: usize,
     /// Whether MSGS marks the item as one of the test.
     is_test: bool,
@@ -27,7 +27,7 @@ pub struct Row {
 pub struct Rows {
     /// The file.
     pub path: PathBuf,
-    /// In the order of the file.
+    /// The items, in the order of the file.
     pub rows: Vec<Row>,
 }
 
@@ -43,7 +43,7 @@ impl Rows {
         Self::parse(task, path, &bytes)
     }
 
-    /// As [`read`](Self::read), from the file's bytes.
+    /// Reads a task's items from the bytes of its file, as [`read`](Self::read).
     pub fn parse(task: &ClassificationTask, path: &Path, bytes: &[u8]) -> Result<Self, EvalError> {
         let lines = text_lines(path, bytes)?.into_iter();
         let rows: Vec<Row> = lines

@@ -25,7 +25,7 @@ struct Line {
 pub struct TaskPredictions {
     /// The name of the task.
     pub task: String,
-    /// In the order of the items.
+    /// The answers, in the order of the items.
     pub predictions: Vec<Prediction>,
 }
 

@@ -13,9 +13,9 @@ use super::items::{Items, check, macro_score, mean};
 pub struct Resampling {
     /// Samples to draw.
     pub resamples: u32,
-    /// Share of them inside an interval, such as 0.95.
+    /// Share of the samples inside an interval, such as 0.95.
     pub confidence: f64,
-    /// Of the random numbers.
+    /// Seed of the random numbers.
     pub seed: u64,
 }
 
@@ -126,7 +126,8 @@ mod tests {
         assert_eq!(quantile(&[3.0], 0.3), 3.0);
     }
 
-    /// The same resamples, items copied out and measured from scratch.
+    /// The scores of the resamples of [`bootstrap`], with items copied out and measured from
+    /// scratch.
     fn slow_scores(
         tasks: &[Vec<(u32, u32)>],
         measures: &[Measure],

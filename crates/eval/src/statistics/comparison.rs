@@ -24,13 +24,14 @@ pub struct Difference {
     pub second: f64,
     /// The second score less the first.
     pub difference: f64,
-    /// Of the difference, by the paired bootstrap.
+    /// Interval of the difference, by the paired bootstrap.
     pub interval: Interval,
-    /// Of the paired bootstrap ([`PairedBootstrap`](super::PairedBootstrap)).
+    /// The p-value of the paired bootstrap ([`PairedBootstrap`](super::PairedBootstrap)).
     pub bootstrap_p: f64,
-    /// Of the permutation test ([`Permutation`](super::Permutation)).
+    /// The p-value of the permutation test ([`Permutation`](super::Permutation)).
     pub permutation_p: f64,
-    /// Of right and wrong answers, whatever the metric; of several tasks all items pooled.
+    /// McNemar's test of right and wrong answers, whatever the metric; of several tasks all items
+    /// pooled.
     pub mcnemar: McNemar,
 }
 

@@ -21,7 +21,7 @@ pub struct Paired<'a> {
 pub struct PairedBootstrap {
     /// The second model's score less the first's.
     pub difference: f64,
-    /// Of the difference.
+    /// Interval of the difference.
     pub interval: Interval,
     /// Standard deviation over the resamples.
     pub standard_error: f64,
@@ -35,7 +35,7 @@ pub struct PairedBootstrap {
 pub struct Permutation {
     /// The second model's score less the first's.
     pub difference: f64,
-    /// Two-sided.
+    /// The two-sided p-value.
     pub p_value: f64,
     /// Whether all exchanges were tried, not a sample of them.
     pub exact: bool,

@@ -1,4 +1,4 @@
-//! The same training from several seeds: mean and spread of a score.
+//! A training from several seeds: mean and spread of a score.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +9,9 @@ use super::bootstrap::{Interval, standard_deviation};
 pub struct Spread {
     /// Number of seeds.
     pub count: usize,
-    /// Of their scores.
+    /// Mean of the scores.
     pub mean: f64,
-    /// The sample's (with `count - 1`); none for a single seed.
+    /// Standard deviation of the sample (with `count - 1`); none for a single seed.
     pub standard_deviation: Option<f64>,
     /// The lowest score.
     pub lowest: f64,
@@ -43,8 +43,8 @@ impl Spread {
     }
 }
 
-/// The value that Student's t with so many degrees of freedom stays below with probability `share`
-/// (at least one half and below 1).
+/// The value that Student's t with `freedom` degrees of freedom stays below with probability
+/// `share` (at least one half and below 1).
 pub fn student_t_quantile(share: f64, freedom: u32) -> f64 {
     let central = 2.0 * share - 1.0;
     // Bisection over the angle, whose tangent is t over the root of the degrees of freedom.

@@ -31,8 +31,8 @@ pub struct TrainingMemory {
     /// Weights of the teachers that are in memory until all their outputs are stored, with their
     /// copies.
     pub teachers: f64,
-    /// Of every token that passes through at a time, besides logits: what the backward pass reads
-    /// again, and what both passes need in between.
+    /// Bytes of every token that passes through at a time, besides logits: what the backward pass
+    /// reads again, and what both passes need in between.
     pub per_token: f64,
     vocab_size: usize,
     /// Blocks of logits that are alive together.
@@ -40,7 +40,7 @@ pub struct TrainingMemory {
 }
 
 impl TrainingMemory {
-    /// Of a model, alone or as a student of teachers.
+    /// The memory of a model's training, alone or as a student of teachers.
     pub fn of(
         config: &ModelConfig,
         settings: &TrainSettings,
@@ -79,14 +79,14 @@ impl TrainingMemory {
         }
     }
 
-    /// With so many tokens at a time.
+    /// Bytes of a training in which `tokens` tokens pass through at a time.
     pub fn bytes(&self, tokens: usize) -> f64 {
         let logits = ((tokens * self.vocab_size) as f64).min(LOGITS_BLOCK);
         let passing = tokens as f64 * self.per_token + 4.0 * self.blocks as f64 * logits;
         self.model + self.teachers + ROUNDING * passing + LIBRARIES
     }
 
-    /// How many sequences of a step fit into so much memory at a time; none when not even one does.
+    /// How many sequences of a step fit into `free` bytes at a time; none when not even one does.
     pub fn fits(&self, free: f64, batch_size: usize, length: usize) -> Option<usize> {
         (1..=batch_size).rev().find(|sequences| self.bytes(sequences * length) <= free)
     }

@@ -40,28 +40,28 @@ pub struct Estimate {
     pub tokens: f64,
     /// Passes over the training text.
     pub epochs: f64,
-    /// The memory of its weights in each phase in which they decay.
+    /// The memory of the model's weights in each phase in which they decay.
     pub decay: Vec<PhaseDecay>,
     /// What a run would refuse once it has the text, as far as an estimate shows.
     pub refusal: Option<String>,
     /// Floating-point operations of the optimizer, which `work` does not have: measured steps have
     /// their time.
     pub optimizer_flops: f64,
-    /// Its training, with its teachers and held-out evaluations.
+    /// Work of the model's training, with its teachers and held-out evaluations.
     pub work: Work,
-    /// The same without its teachers.
+    /// Work of the model's training and held-out evaluations, without its teachers.
     pub own_work: Work,
-    /// Its scores at the end, alone and in ensembles.
+    /// Work of the model's scores at the end, alone and in ensembles.
     pub scoring: Work,
-    /// Bytes.
+    /// Memory of the training, in bytes.
     pub memory: f64,
-    /// What it takes of the disk.
+    /// Disk space that the model takes.
     pub disk: Disk,
     /// The kinds of teacher outputs; none without teachers.
     pub choices: Vec<Choice>,
     /// What a GPU must hold.
     pub on_device: TrainingMemory,
-    /// What its speed is measured with.
+    /// What the model's speed is measured with.
     subject: Subject,
 }
 
@@ -77,16 +77,16 @@ impl Estimate {
 /// Bytes that a model takes of the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Disk {
-    /// While it is trained: checkpoints and weights.
+    /// Bytes while the model is trained: checkpoints and weights.
     pub training: f64,
-    /// Of the weights that stay when it is finished.
+    /// Bytes of the weights that stay when the training is finished.
     pub finished: f64,
-    /// Of its teacher cache, which stays too.
+    /// Bytes of the model's teacher cache, which stays too.
     pub cache: f64,
 }
 
 impl Disk {
-    /// While it is trained, with its cache.
+    /// Bytes while the model is trained, with its teacher cache.
     pub fn all(&self) -> f64 {
         self.training + self.cache
     }
@@ -103,7 +103,7 @@ pub struct RecipeEstimate<'a> {
     pub tokens: f64,
     /// Tokens of a word, counted in a sample.
     pub tokens_per_word: f64,
-    /// In the recipe's order.
+    /// The models, in the recipe's order.
     pub models: Vec<ModelEstimate<'a>>,
     /// Whether the tokens are those of the run's own files.
     pub tokens_are_known: bool,
@@ -236,7 +236,7 @@ fn scoring_work(
     Work { reading: times as f64 * reading, ..Work::default() }
 }
 
-/// An estimated text must be so many times too short before that counts.
+/// An estimated text counts as too short only when it is too short by this factor.
 const ESTIMATE_MARGIN: f64 = 1.2;
 
 /// About how many tokens a sentence of minimal pairs has.

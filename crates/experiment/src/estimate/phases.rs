@@ -128,7 +128,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Of a training on a text of `tokens`, of which `share` has the part in some files.
+    /// What a training reads of a text of `tokens`, of which `share` has the part in some files.
     pub(super) fn of(
         settings: &TrainSettings,
         tokens: f64,

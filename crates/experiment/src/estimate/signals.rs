@@ -8,7 +8,7 @@ const TWO_BYTE_VOCABULARY: usize = 1 << 16;
 
 /// One way, and what it takes.
 pub struct Choice {
-    /// Such as `hidden, bf16`.
+    /// The name, such as `hidden, bf16`.
     pub name: String,
     /// Whether the recipe takes it.
     pub is_chosen: bool,

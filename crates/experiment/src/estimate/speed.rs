@@ -14,7 +14,8 @@ use train::{MicroBatch, Online, TrainSettings};
 use super::work::Work;
 use crate::error::Result;
 
-/// Deeper models are measured with one layer and with so many; every further layer takes as long.
+/// Models of more layers than this are measured with one layer and with this number; every further
+/// layer takes as long.
 const MOST_LAYERS: usize = 4;
 
 /// A step that takes longer, in seconds, is not measured with more sequences.

@@ -49,7 +49,7 @@ pub(super) struct TextSize {
 }
 
 impl TextSize {
-    /// Of a recipe's text; `run` is the run's folder once its tokens are made.
+    /// The size of a recipe's text; `run` is the run's folder once its tokens are made.
     ///
     /// # Errors
     /// When the text, the tokenizer or the run's tokens cannot be read.
@@ -92,7 +92,7 @@ impl TextSize {
         })
     }
 
-    /// Of the text of so many words whose tokens are in a run's folder.
+    /// The size of a text of `words` words whose tokens are in a run's folder.
     ///
     /// # Errors
     /// When the run's tokens cannot be read.
@@ -230,7 +230,7 @@ fn sample(recipe: &Recipe) -> Result<Vec<NamedText>> {
     Ok(if section.clean { cleaners::clean_whole(&texts) } else { texts })
 }
 
-/// The lines of a text up to the one in which it reaches so many bytes.
+/// The lines of a text up to the one in which it reaches more than `bytes` bytes.
 fn beginning(text: &Text<'_>, bytes: usize) -> Result<String> {
     let mut found = String::new();
     for lines in text.whole_lines() {

@@ -5,7 +5,7 @@ use super::signals::Cost;
 /// Work on one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Of training: tokens, and the floating-point operations of each, teachers' included.
+    /// Work of training: tokens, and the floating-point operations of each, teachers' included.
     pub training: Vec<(f64, f64)>,
     /// Floating-point operations of held-out evaluations and scores.
     pub reading: f64,
@@ -19,7 +19,7 @@ impl Work {
         self.training.iter().map(|(tokens, flops)| tokens * flops).sum::<f64>() + self.reading
     }
 
-    /// What is left to do after a share of it, 0 to 1.
+    /// The work that is left after a share of it, 0 to 1.
     pub fn after(&self, share: f64) -> Self {
         let mut done: f64 = share * self.training.iter().map(|(tokens, _)| tokens).sum::<f64>();
         let rest = |&(tokens, flops): &(f64, f64)| {
@@ -34,7 +34,7 @@ impl Work {
         }
     }
 
-    /// With what teachers cost, who need not be read in all steps.
+    /// This work with the cost of teachers, who need not be read in all steps.
     pub fn with_teachers(&self, cost: &Cost) -> Self {
         let (tokens, flops) = self
             .training

@@ -35,7 +35,7 @@ pub struct ModelSelection {
 pub struct LoadedModel {
     /// The folder.
     pub path: PathBuf,
-    /// Its weights.
+    /// The model with its weights.
     pub model: Model,
 }
 

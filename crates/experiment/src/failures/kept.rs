@@ -57,13 +57,13 @@ impl Failures {
         failed.map(Self).ok_or(ExperimentError::Refused(unknown))
     }
 
-    /// The same with other names of the models.
+    /// These failures with other names of the models.
     pub(crate) fn renamed(mut self, name: impl Fn(&str) -> String) -> Self {
         self.0.iter_mut().for_each(|(part, _)| part.model = name(&part.model));
         self
     }
 
-    /// Those of both.
+    /// These failures and those of `other`.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
@@ -74,7 +74,7 @@ impl Failures {
         self.0.iter().map(|(part, error)| (part.to_string(), error.cause()))
     }
 
-    /// Those of a model, as JSON.
+    /// The failures of a model, as JSON.
     pub fn to_json(&self, model: &str) -> Value {
         let of_model = self.entries().into_iter().filter(|entry| entry.model == model);
         of_model.map(|entry| json!(entry)).collect()

@@ -21,7 +21,7 @@ pub struct Part {
     pub model: String,
     /// The benchmark's name in files.
     pub benchmark: &'static str,
-    /// The tasks that it stands for; none for all of the benchmark.
+    /// The tasks of the part; none for all of the benchmark.
     pub tasks: Vec<&'static str>,
     /// The seed, where the part has one.
     pub seed: Option<u64>,
@@ -97,7 +97,8 @@ impl Failures {
         self.mark_where(|part| part.covers(model, benchmark, task))
     }
 
-    /// The same for a mean over several benchmarks.
+    /// What a table shows instead of a mean over several benchmarks when anything of one of them
+    /// failed.
     pub fn mark_of_any(&self, model: &str, benchmarks: &[&str]) -> Option<String> {
         self.mark_where(|part| {
             benchmarks.iter().any(|benchmark| part.covers(model, benchmark, None))

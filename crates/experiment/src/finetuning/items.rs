@@ -19,13 +19,13 @@ pub(super) struct Items {
 pub(super) struct JobItems {
     pub labels: Labels,
     pub training: Items,
-    /// In the order of the job's sets.
+    /// The validation items, in the order of the job's sets.
     pub validation: Vec<Items>,
 }
 
 impl JobItems {
-    /// Encodes a job's items for a model with so many positions and words, and special tokens
-    /// around its texts.
+    /// Encodes a job's items for a model with `max_length` positions and `vocab_size` words, and
+    /// special tokens around its texts.
     pub(super) fn new(
         job: &Job,
         tokenizer: &Tokenizer,

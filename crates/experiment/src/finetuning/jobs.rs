@@ -1,4 +1,4 @@
-//! What there is to fine-tune for: the tasks that were asked for and whose files are there.
+//! What there is to fine-tune for: the named tasks whose files are there.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

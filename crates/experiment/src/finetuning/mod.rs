@@ -52,9 +52,9 @@ pub struct FinetuneJob {
 
 /// What fine-tunings came to.
 pub struct FinetuneOutcome {
-    /// Tasks by models.
+    /// The results as a table, tasks by models.
     pub table: Table,
-    /// The same as JSON.
+    /// The results as JSON.
     pub json: Value,
     /// What failed by itself.
     pub failures: Failures,
@@ -120,7 +120,7 @@ pub fn finetune(
     })
 }
 
-/// The seeds that were asked for; none stands for the recipe's.
+/// The seeds in `asked`; none stands for the recipe's.
 pub fn seeds(asked: &[u64]) -> Vec<Option<u64>> {
     match asked {
         [] => vec![None],

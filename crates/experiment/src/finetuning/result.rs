@@ -30,9 +30,9 @@ pub struct FinetuneResult {
     /// Hash of this result without the hash itself, and of the files of answers.
     #[serde(default)]
     pub(super) checksum: String,
-    /// By the task's metric, over the items that its score counts.
+    /// The score by the task's metric, over the items that it counts.
     pub score: TaskResult,
-    /// Over all validation items, where the score leaves some out.
+    /// The score over all validation items, where `score` leaves some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_rows: Option<TaskResult>,
     /// All validation items.

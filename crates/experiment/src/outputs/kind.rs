@@ -1,4 +1,4 @@
-//! The kinds of output files, by which a file of a user is told from an earlier output.
+//! The kinds of output files, by which a file of a user is distinguished from an earlier output.
 
 use std::fs::File;
 use std::io::Read;

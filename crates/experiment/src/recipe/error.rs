@@ -34,7 +34,7 @@ pub enum Place {
     File {
         /// The recipe's file.
         path: PathBuf,
-        /// Its line.
+        /// The line of the file.
         line: Option<usize>,
     },
     /// An override such as `--set student.train.epochs=4`.
@@ -85,7 +85,7 @@ impl Fault {
         }
     }
 
-    /// The same fault seen from the table or list that holds it: its key gains `parent` in front.
+    /// This fault as one of the table or list that holds it: its key gains `parent` in front.
     pub fn within(mut self, parent: &str) -> Self {
         match &mut self {
             Fault::UnknownKey { key, .. }

@@ -15,7 +15,7 @@ pub(super) enum Body {
 pub(super) fn capacity<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Capacity>, D::Error> {
-    /// As it is written.
+    /// A capacity as it is written.
     #[derive(Deserialize)]
     #[serde(
         untagged,

@@ -40,7 +40,7 @@ pub struct FinetuneRecipe {
     /// fine-tuned for MNLI answers it.
     pub rules: Rules,
     default: FinetuneSettings,
-    /// Of the tasks that have a table; that of MNLI-mm counts only by the rules of 2023.
+    /// Settings of the tasks that have a table; those of MNLI-mm count only by the rules of 2023.
     tasks: BTreeMap<String, FinetuneSettings>,
 }
 

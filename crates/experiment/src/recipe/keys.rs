@@ -21,11 +21,12 @@ use super::sections::{CorpusSection, EvaluateSection, TokenizerSection};
 /// A table of a recipe.
 #[derive(Clone, Debug)]
 pub struct TableKeys {
-    /// As it is written in a recipe, such as `[corpus]`; empty for the keys before any table.
+    /// The table's head as it is written in a recipe, such as `[corpus]`; empty for the keys
+    /// before any table.
     pub head: &'static str,
     /// What the table is for.
     pub purpose: &'static str,
-    /// In the order of the program's settings.
+    /// The keys, in the order of the program's settings.
     pub keys: Vec<KeyReference>,
 }
 

@@ -55,13 +55,13 @@ pub struct Recipe {
     /// Everything random follows from it.
     pub seed: u64,
     /// What products read: f32, bf16 (with sums in f32), or bf16x3 (f32 as three products of bf16);
-    /// when left out, f32 on the CPU and bf16 on a GPU. `--precision` counts more.
+    /// when left out, f32 on the CPU and bf16 on a GPU. `--precision` takes precedence.
     pub precision: Option<Precision>,
     /// The text.
     pub corpus: CorpusSection,
-    /// How it is cut into tokens.
+    /// How the text is cut into tokens.
     pub tokenizer: TokenizerSection,
-    /// In the order of the file, in which they are trained.
+    /// The models by name, in the order of the file, in which they are trained.
     pub models: IndexMap<String, ModelSection>,
     /// What is measured at the end.
     pub evaluate: EvaluateSection,
@@ -116,7 +116,8 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     load_document(path, overrides).map(|(_, recipe)| recipe)
 }
 
-/// As [`load`], and checks that every file and folder that the recipe names can be used.
+/// Reads a recipe as [`load`] does, and checks that every file and folder that the recipe names
+/// can be used.
 pub fn load_with_inputs(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
     let (document, recipe) = load_document(path, overrides)?;
     inputs::check(&recipe).map_err(|UnusableInput { key, path, cause }| RecipeError::Input {
@@ -230,7 +231,7 @@ pub struct ModelRequest<'a> {
     pub recipe: Option<&'a Path>,
     /// Overrides of the train table, such as `epochs=4`.
     pub overrides: &'a [String],
-    /// What the distill command asks for; `None` trains without teachers.
+    /// What the distill command sets; `None` trains without teachers.
     pub distill: Option<DistillRequest<'a>>,
 }
 

@@ -150,7 +150,7 @@ pub(super) struct ModelKeys {
     /// `weighted_output` (a mixture of all layers before the output layer). Left out, `base`.
     elc_variant: Option<ElcVariant>,
     /// Whether the embedding is the output matrix too; left out, true for GPT-2 and T5, and for
-    /// LTG-BERT, ELC-BERT and GPT-BERT, which know nothing else, and false for the others.
+    /// LTG-BERT, ELC-BERT and GPT-BERT, which always have it, and false for the others.
     tie_word_embeddings: Option<bool>,
     /// Dropout of the sum of embeddings, not in LLaMA and Qwen3. LTG-BERT, ELC-BERT, GPT-BERT and
     /// T5 have one number for this and `residual_dropout`, T5 for all three dropouts. Left out,
@@ -167,20 +167,21 @@ pub(super) struct ModelKeys {
     /// GPT-BERT the root of `2 / (5 * hidden_size)`. For T5 a factor of its own deviations; left
     /// out, 1.
     initializer_range: Option<f32>,
-    /// Switch only: what all but the experts is like, with that family's keys and defaults; left
-    /// out, `gpt2`. A model with the body of LLaMA is saved as transformers'
+    /// Switch only: the family of everything but the experts, with that family's keys and
+    /// defaults; left out, `gpt2`. A model with the body of LLaMA is saved as transformers'
     /// `Qwen2MoeForCausalLM`.
     body: Option<Body>,
     /// Switch only: experts of every sparse layer, of which each token passes through one; left
     /// out, 8.
     num_experts: Option<usize>,
-    /// Switch only: one of so many layers is sparse, with the body of GPT-2 the second, with that
-    /// of LLaMA the last of them; the others are dense. Left out, 1: all are sparse.
+    /// Switch only: every N-th layer is sparse, N being this number: with the body of GPT-2 layers
+    /// 1, 1 + N, ..., with that of LLaMA layers N - 1, 2N - 1, ..., counted from 0; the others are
+    /// dense. Left out, 1: all are sparse.
     sparse_step: Option<usize>,
     /// Switch only: how many tokens of a sequence an expert takes in training, those that come
-    /// first: `{factor = 1.25}` for so many times the sequence's length over `num_experts`,
-    /// `{tokens = 64}` or `"none"`. The others are what the residual stream makes of them. Left
-    /// out, `{factor = 1.25}`.
+    /// first: `{factor = 1.25}` for this factor times the sequence's length over `num_experts`,
+    /// `{tokens = 64}` or `"none"`. Tokens beyond the capacity skip the expert: only the residual
+    /// connection carries them. Left out, `{factor = 1.25}`.
     #[serde(deserialize_with = "experts::capacity")]
     capacity: Option<Capacity>,
     /// Switch only: in training every value that a sparse layer reads is multiplied by a random

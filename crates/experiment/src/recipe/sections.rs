@@ -102,8 +102,8 @@ pub struct CorpusSection {
     /// (0, and left out: all).
     pub words: usize,
     /// Where the held-out text comes from: a folder; `split`, the last lines of each training file
-    /// (left out, so for a folder); or `builtin`, apart from the training text (left out, so for
-    /// the built-in corpus).
+    /// (left out, this for a folder of text); or `builtin`, built-in text apart from the training
+    /// text (left out, this for the built-in corpus).
     pub validation: Validation,
     /// Share of the lines that `split` holds out, or of the words that the built-in corpus writes
     /// for validation.
@@ -211,7 +211,7 @@ pub struct TokenizerSection {
     /// of encoder-decoders; T5 has 100. Left out, 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub sentinels: usize,
-    /// A `tokenizer.json` to use instead of training one; the other keys then mean nothing.
+    /// A `tokenizer.json` to use instead of training one; the other keys then have no effect.
     pub path: Option<PathBuf>,
 }
 
@@ -250,9 +250,9 @@ pub struct EvaluateSection {
     pub rules: Rules,
     /// Groups of models to score as one, by the mean of their logits.
     pub ensembles: Vec<Vec<String>>,
-    /// Groups of models that differ in their seeds alone, by name: the table over seeds shows their
-    /// means, and differences from the first group that has no teachers and is none. `seeds` of a
-    /// model makes one.
+    /// Groups of models that differ in their seeds alone, by name: the table over seeds shows
+    /// their means, and differences from the first group whose models neither have teachers nor
+    /// serve as teachers. `seeds` of a model makes one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, Vec<String>>,
 }

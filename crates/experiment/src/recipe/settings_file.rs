@@ -1,4 +1,4 @@
-//! A TOML file of another kind than a recipe, read with the same care: overrides, and faults that
+//! A TOML file of another kind than a recipe, read as a recipe is: with overrides, and faults that
 //! name their line.
 
 use std::path::Path;

@@ -6,13 +6,13 @@ use super::model::ModelSection;
 /// A teacher that is a model of the recipe.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnTeacher<'a> {
-    /// Its place among the models.
+    /// The model's place among the models of the recipe.
     pub place: usize,
     /// The model's name.
     pub name: &'a str,
     /// The model.
     pub model: &'a ModelSection,
-    /// Of `NAME@4`, the epoch after which it has the weights that teach.
+    /// The epoch after which the model has the weights that teach, of a teacher `NAME@4`.
     pub epoch: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ pub fn own_teacher<'a>(recipe: &'a Recipe, teacher: &str) -> Option<OwnTeacher<'
     })
 }
 
-/// Of `NAME@4`, the name and the epoch.
+/// The name and the epoch of a teacher `NAME@4`.
 pub(crate) fn snapshot_name(teacher: &str) -> Option<(&str, u64)> {
     let (name, epoch) = teacher.rsplit_once('@')?;
     Some((name, epoch.parse().ok()?))

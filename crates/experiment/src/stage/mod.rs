@@ -1,8 +1,9 @@
 //! Stages of a run: what each one depends on, and whether it is done already.
 //!
 //! A finished stage leaves `stages/NAME.json` with everything its result follows from: its
-//! settings, the stages it stands on and the contents of its input files; and with size, time and
-//! hash of every file that it left. It is done as long as all of that is still there unchanged.
+//! settings, the stages whose results it uses and the contents of its input files; and with size,
+//! time and hash of every file that it left. It is done as long as all of that is still there
+//! unchanged.
 
 mod outputs;
 mod reason;
@@ -40,9 +41,9 @@ pub enum StageError {
 pub struct Stage {
     name: String,
     settings: Value,
-    /// Fingerprints of the stages it stands on, by name.
+    /// Fingerprints of the stages whose results the stage uses, by name.
     stages: BTreeMap<String, String>,
-    /// Hashes of its input files' contents, by the names that messages use.
+    /// Hashes of the contents of the stage's input files, by the names that messages use.
     files: BTreeMap<String, String>,
 }
 
@@ -73,7 +74,7 @@ impl Stage {
         self.reads_unless(&stop::never, path)
     }
 
-    /// The same, until `should_stop` answers `true`.
+    /// Adds an input file as [`reads`](Self::reads), until `should_stop` answers `true`.
     ///
     /// # Errors
     /// As [`reads`](Self::reads), and when it was asked to stop.
@@ -116,22 +117,22 @@ impl Stage {
         &self.name
     }
 
-    /// Its resolved settings.
+    /// The stage's resolved settings.
     pub(crate) fn settings(&self) -> &Value {
         &self.settings
     }
 
-    /// The fingerprint of a stage whose result it uses.
+    /// The fingerprint of a stage whose result this one uses.
     pub(crate) fn used(&self, name: &str) -> Option<&str> {
         self.stages.get(name).map(String::as_str)
     }
 
-    /// Its input files: what messages call them, and the hashes of their contents.
+    /// The stage's input files: what messages call them, and the hashes of their contents.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(name, hash)| (name.as_str(), hash.as_str()))
     }
 
-    /// The names of the stages whose results it uses.
+    /// The names of the stages whose results this one uses.
     pub fn uses(&self) -> impl Iterator<Item = &str> {
         self.stages.keys().map(String::as_str)
     }

@@ -11,9 +11,9 @@ use super::Stage;
 /// Whether a stage has to run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
-    /// Its result is there and up to date.
+    /// The stage's result is there and up to date.
     Done,
-    /// It has to run.
+    /// The stage has to run.
     Run(Reason),
 }
 

@@ -101,12 +101,12 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// The same stages, whose files are hashed until the observer asks to stop.
+    /// These stages, whose files are hashed until the observer asks to stop.
     pub fn observed(self, observer: &'a dyn Observer) -> Self {
         Self { observer: Some(observer), ..self }
     }
 
-    /// The same stages, which run on a machine that their records name.
+    /// These stages, which run on a machine that their records name.
     pub fn on(self, machine: Machine) -> Self {
         Self { machine: Some(machine), ..self }
     }

@@ -36,11 +36,11 @@ pub struct ModelConfig {
     /// Channels of a head that have rotary positions, in families that leave the others without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotary_dim: Option<usize>,
-    /// Of families whose attention sees distances in buckets: how many there are; of LTG-BERT in
-    /// one direction, that of the token itself among them.
+    /// Buckets of the distances between tokens, in families whose attention has such buckets; for
+    /// LTG-BERT in one direction, that of the token itself among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_buckets: Option<usize>,
-    /// How their table of distances is cut into heads; none where a folder does not state it, and
+    /// How the table of distances is cut into heads; none where a folder does not state it, and
     /// then [`PositionHeads::Halves`] is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position_heads: Option<PositionHeads>,
@@ -59,7 +59,8 @@ pub struct ModelConfig {
     pub attention_dropout: f32,
     /// Dropout of what attention and feed-forward part add to the residual stream.
     pub residual_dropout: f32,
-    /// Of the head that RoBERTa gets as a classifier; `residual_dropout` where it is not stated.
+    /// Dropout of the head that RoBERTa gets as a classifier; `residual_dropout` where it is not
+    /// stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier_dropout: Option<f32>,
     /// Standard deviation of the initial weights.
@@ -91,8 +92,8 @@ impl ModelConfig {
     /// The most buckets of distances, of which attention has a vector each in every head.
     const MOST_POSITION_BUCKETS: usize = 1 << 12;
 
-    /// Of a family, with sizes of 0, no dropout, and what most families share: where their defaults
-    /// begin.
+    /// The configuration of a family with sizes of 0, no dropout, and what most families share:
+    /// where their defaults begin.
     pub(super) fn unstated(architecture: Architecture) -> Self {
         Self {
             architecture,
@@ -131,7 +132,7 @@ impl ModelConfig {
         architecture.tiny()
     }
 
-    /// The same without dropout and with the sizes of a very small model.
+    /// This configuration without dropout and with the sizes of a very small model.
     pub(super) fn with_tiny_sizes(self) -> Self {
         Self {
             vocab_size: 50,
@@ -146,7 +147,8 @@ impl ModelConfig {
         }
     }
 
-    /// The same with this dropout wherever the family has one, the classification head excepted.
+    /// This configuration with dropout `share` wherever the family has one, the classification
+    /// head excepted.
     pub fn with_dropout(self, share: f32) -> Self {
         let architecture = self.architecture;
         let share_if = |has: bool| if has { share } else { 0.0 };
@@ -158,7 +160,7 @@ impl ModelConfig {
         }
     }
 
-    /// The same with those keys of a `config.json` that all families share.
+    /// This configuration with those keys of a `config.json` that all families share.
     pub(super) fn with_shared_keys(self, keys: &Keys<'_>) -> Result<Self, ModelError> {
         Ok(Self {
             tie_word_embeddings: keys.or("tie_word_embeddings", self.tie_word_embeddings)?,
@@ -175,7 +177,7 @@ impl ModelConfig {
         self.encoder_decoder.map_or(0, |own| own.decoder_layers)
     }
 
-    /// The same with another size of the vocabulary.
+    /// This configuration with another size of the vocabulary.
     pub fn with_vocabulary(self, vocab_size: usize) -> Self {
         let pad_token_id = self.pad_token_id.filter(|&id| (id as usize) < vocab_size);
         Self { vocab_size, pad_token_id, ..self }

@@ -35,7 +35,7 @@ pub struct Experts {
 }
 
 impl Default for Experts {
-    /// Those of recipes, of eight experts.
+    /// The experts of recipes that set no key: eight.
     fn default() -> Self {
         Self {
             num_experts: 8,
@@ -52,11 +52,11 @@ impl Default for Experts {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capacity {
-    /// So many times what it would be if all experts had equally many, rounded up.
+    /// This factor times the tokens of a sequence over the number of experts, rounded up.
     Factor(f64),
-    /// So many.
+    /// This number of tokens.
     Tokens(usize),
-    /// All that come.
+    /// All tokens.
     None,
 }
 
@@ -67,7 +67,7 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// Of an expert, for a sequence of so many tokens.
+    /// The capacity of an expert in tokens, for a sequence of `tokens` tokens.
     pub fn of(self, tokens: usize, num_experts: usize) -> usize {
         match self {
             // Saturates where the factor is larger than any sequence.
@@ -80,9 +80,9 @@ impl Capacity {
     }
 }
 
-/// More than any model of this program's kind has.
+/// The most experts of a layer: more than any model of this program's kind has.
 const MOST_EXPERTS: usize = 256;
-/// Of all layers together.
+/// The most experts of all layers together.
 const MOST_IN_ALL: usize = 1 << 14;
 
 /// The keys of `config.json`, by transformers' names in `SwitchTransformersConfig` and
@@ -95,7 +95,8 @@ pub(super) static CONFIG_KEYS: &[ConfigKey] = &[
     followed("router_jitter_noise"),
     followed("router_z_loss_coef"),
     followed("router_balance_loss_coef"),
-    // What transformers adds to the loss that it returns, where it is asked for routers' logits.
+    // Keys for what transformers adds to the loss that it returns together with the routers'
+    // logits.
     no_effect("router_aux_loss_coef"),
     no_effect("output_router_logits"),
 ];
@@ -230,7 +231,7 @@ impl ModelConfig {
 
 /// The feed-forward part of a layer: one, or several of which each token passes through one.
 pub(super) enum FeedForward {
-    /// The same for every token.
+    /// One feed-forward part for all tokens.
     Dense { weights: Expert, activation: ExpertActivation },
     /// A router and its experts.
     Sparse {

@@ -19,14 +19,14 @@ pub struct MatrixProduct {
 /// Values of one token, by the precision in which devices keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenValues {
-    /// Always in f32.
+    /// Values that are always in f32.
     pub full: usize,
-    /// In the device's compact precision.
+    /// Values in the device's compact precision.
     pub compact: usize,
 }
 
 impl TokenValues {
-    /// Their bytes, when a compact value has so many.
+    /// Bytes of the values, of which a compact one has `compact`.
     pub fn bytes(&self, compact: f64) -> f64 {
         4.0 * self.full as f64 + compact * self.compact as f64
     }
@@ -35,11 +35,11 @@ impl TokenValues {
 /// Values of one token that are in memory during a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activations {
-    /// Of all layers, from the forward pass until the backward pass reads them.
+    /// Values of all layers, from the forward pass until the backward pass reads them.
     pub kept: TokenValues,
-    /// At most at a time during the backward pass, besides.
+    /// The most values at a time during the backward pass, besides `kept`.
     pub backward: TokenValues,
-    /// At most at a time during a forward pass that keeps nothing.
+    /// The most values at a time during a forward pass that keeps nothing.
     pub forward: TokenValues,
 }
 

@@ -197,11 +197,11 @@ struct Block {
     input_norm: Norm,
     /// Queries, keys and values: neighbours read as one matrix.
     qkv: Linear,
-    /// Of the heads of queries and keys, where the family has it.
+    /// Norm of the heads of queries and keys, where the family has it.
     head_norm: Option<HeadNorm>,
     attention_output: Linear,
     mlp_norm: Norm,
-    /// Its first product is gate and up: neighbours read as one matrix.
+    /// The first product of the feed-forward part is gate and up: neighbours read as one matrix.
     feed_forward: FeedForward,
 }
 

@@ -1,5 +1,5 @@
 //! Families of models, one file each with everything about it: configuration, parameters, forward
-//! pass, classification head, and the facts that the rest of the program asks for.
+//! pass, classification head, and the facts that the rest of the program uses.
 //!
 //! A new family is a new file here, declared as a module, and an entry of [`FAMILIES`];
 //! `docs/how-to/family.md` has the steps.
@@ -260,13 +260,14 @@ pub trait Family: Sync {
     /// returns its forward pass.
     fn decoder(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Decoder>;
 
-    /// The same without an output layer: what a classifier stands on.
+    /// Adds all parameters of a language model but its output layer to the layout, and returns its
+    /// forward pass: what a classifier consists of besides its head.
     fn backbone(&self, config: &ModelConfig, layout: &mut Layout) -> Box<dyn Backbone> {
         // A tied output layer has no parameters of its own.
         self.decoder(&ModelConfig { tie_word_embeddings: true, ..config.clone() }, layout)
     }
 
-    /// Adds a classification head for so many labels to the layout, and returns it.
+    /// Adds a classification head with `num_labels` outputs to the layout, and returns it.
     fn head(&self, config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Box<dyn Head> {
         Box::new(LastTokenHead::new(config.hidden_size, num_labels, layout))
     }
@@ -309,13 +310,14 @@ pub trait Family: Sync {
         Vec::new()
     }
 
-    /// Weights of matrix products through which a token does not pass, those of experts other than
-    /// its own.
+    /// Weights of matrix products through which a token does not pass: those of the experts that
+    /// it does not choose.
     fn idle_weights(&self, _config: &ModelConfig) -> usize {
         0
     }
 
-    /// The same with their biases.
+    /// Parameters through which a token does not pass: the [`idle_weights`](Self::idle_weights)
+    /// and their biases.
     fn idle_parameters(&self, config: &ModelConfig) -> usize {
         self.idle_weights(config)
     }

@@ -152,7 +152,8 @@ impl Family for Roberta {
         Box::new(FirstTokenHead::new(config, num_labels, layout))
     }
 
-    /// Also that of the positions, which count from the padding token's id.
+    /// Not only the embedding's row of the padding token is 0, but that of the positions too,
+    /// which count from the padding token's id.
     fn padding_row(&self, config: &ModelConfig, role: Role) -> Option<usize> {
         let has_row = matches!(role, Role::Embedding | Role::Positions);
         config.pad_token_id.filter(|_| has_row).map(|id| id as usize)

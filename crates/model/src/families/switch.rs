@@ -79,7 +79,7 @@ impl Family for SwitchGpt2 {
         true
     }
 
-    /// As transformers' Switch Transformers count: the second of every `step` layers.
+    /// Transformers' Switch Transformers have experts in the second of every `step` layers.
     fn is_sparse(&self, layer: usize, step: usize) -> bool {
         step == 1 || (step > 0 && layer % step == 1)
     }
@@ -200,7 +200,7 @@ impl Family for SwitchLlama {
         true
     }
 
-    /// As `Qwen2MoeForCausalLM` counts: the last of every `step` layers.
+    /// `Qwen2MoeForCausalLM` has experts in the last of every `step` layers.
     fn is_sparse(&self, layer: usize, step: usize) -> bool {
         step > 0 && (layer + 1).is_multiple_of(step)
     }
@@ -356,8 +356,8 @@ fn products(config: &ModelConfig) -> Vec<MatrixProduct> {
     products
 }
 
-/// Those of a dense model, and of every sparse layer besides: the router's logits, the experts'
-/// inputs in their order and their outputs, and the jittered input.
+/// A token's values: those of a dense model, and for every sparse layer also the router's logits,
+/// the experts' inputs in their order and their outputs, and the jittered input.
 fn activations(config: &ModelConfig) -> Activations {
     let mut activations = facts::activations(config);
     let (hidden, layers) = (config.hidden_size, config.sparse_layers());

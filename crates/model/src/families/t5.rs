@@ -4,7 +4,7 @@
 //! No product has a bias, scores of attention are not scaled, and in place of positions they have a
 //! learned bias for each bucket of distances, which all layers of a half share.
 //!
-//! A classifier stands on the encoder alone and has the attention pooling of the BabyLM pipeline of
+//! A classifier consists of the encoder alone with the attention pooling of the BabyLM pipeline of
 //! 2023.
 
 mod network;
@@ -273,7 +273,7 @@ impl Family for T5 {
         config.encoder_decoder.is_some_and(|own| own.is_gated)
     }
 
-    /// Those of both halves.
+    /// The products of both halves.
     fn products(&self, config: &ModelConfig) -> Vec<MatrixProduct> {
         let (hidden, of_heads) = (config.hidden_size, config.num_heads * config.head_dim);
         let decoder_layers = config.decoder_layers();
@@ -293,8 +293,9 @@ impl Family for T5 {
         products
     }
 
-    /// Those of a token that both halves read: a decoder's layer keeps besides a norm with its
-    /// statistics, queries, keys and values and the output with its logarithms of cross-attention.
+    /// The values of a token that both halves read: a decoder's layer also keeps a norm with its
+    /// statistics, and of cross-attention the queries, keys and values and the output with its
+    /// logarithms.
     fn activations(&self, config: &ModelConfig) -> Activations {
         let (hidden, of_heads) = (config.hidden_size, config.num_heads * config.head_dim);
         let layers = config.decoder_layers();
@@ -305,7 +306,7 @@ impl Family for T5 {
     }
 }
 
-/// The same with the layers of both halves in one.
+/// A configuration with the layers of both halves in one stack.
 fn in_one_stack(config: &ModelConfig) -> ModelConfig {
     ModelConfig { num_layers: config.num_layers + config.decoder_layers(), ..config.clone() }
 }

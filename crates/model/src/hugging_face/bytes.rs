@@ -18,7 +18,7 @@ pub fn config(bytes: &[u8]) -> Result<ModelConfig, ModelError> {
 /// A `generation_config.json` beside this configuration.
 ///
 /// # Errors
-/// When it is damaged, or asks for something that is not followed.
+/// When it is damaged, or states something that is not followed.
 pub fn generation(bytes: &[u8], config: &ModelConfig) -> Result<GenerationConfig, ModelError> {
     generation::parse(&Keys::parse(Path::new(generation::FILE), bytes)?, config)
 }

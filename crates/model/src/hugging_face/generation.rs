@@ -14,7 +14,7 @@ use crate::keys::Keys;
 /// Beside `config.json`.
 pub(super) const FILE: &str = "generation_config.json";
 
-/// What a folder asks of generation; nothing where it does not state it.
+/// What a folder states for generation; nothing where it does not state it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationConfig {
     /// The token that an empty prompt begins with.
@@ -106,7 +106,7 @@ pub(crate) static KEYS: &[ConfigKey] = &[
 /// ends are the configuration's, or else the family's.
 ///
 /// # Errors
-/// When the file cannot be read, or asks for something that is not followed.
+/// When the file cannot be read, or states something that is not followed.
 pub fn load_generation(
     folder: &Path,
     config: &ModelConfig,
@@ -120,7 +120,7 @@ pub fn load_generation(
     parse(&Keys::read(&path)?, config)
 }
 
-/// What the keys of either file ask for.
+/// The settings of the keys of either file.
 pub(super) fn parse(keys: &Keys<'_>, config: &ModelConfig) -> Result<GenerationConfig, ModelError> {
     keys.check(KEYS)?;
     let is_own = keys.path.ends_with(FILE);

@@ -64,8 +64,9 @@ fn of_tensors(config: ModelConfig, files: &WeightFiles) -> Result<ModelConfig, M
     found.map_err(|problem| ModelError::ElcVariant { path: files.path(), problem })
 }
 
-/// The configuration as the weights have it: of a model that is said to share its output layer with
-/// the embedding, but whose files have another matrix for it, transformers (since 5.0) uses both.
+/// The configuration as the weights have it: where `config.json` states that a model shares its
+/// output layer with the embedding, but its files have another matrix for it, transformers (since
+/// 5.0) uses both.
 fn with_own_head(config: ModelConfig, files: &WeightFiles) -> Result<ModelConfig, ModelError> {
     let Some(head) = files.other_head(&config) else { return Ok(config) };
     let family = config.architecture;
@@ -187,10 +188,11 @@ pub fn fingerprint(folder: &Path) -> Result<String, ModelError> {
     fingerprint_seen(folder, |_| ())
 }
 
-/// The same; `see` gets, now and then, how many bytes of weights are read.
+/// The hash of a folder's configuration and weights, as [`fingerprint`]; `see` gets, now and then,
+/// how many bytes of weights are read.
 ///
 /// # Errors
-/// As there.
+/// As [`fingerprint`].
 pub fn fingerprint_seen(folder: &Path, mut see: impl FnMut(u64)) -> Result<String, ModelError> {
     /// Bytes between two reports.
     const PIECE: u64 = 64 << 20;

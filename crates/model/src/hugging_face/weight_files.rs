@@ -1,5 +1,5 @@
-//! The files of a folder's weights and the tensors in them, by name. Only headers are read before a
-//! tensor's values are asked for.
+//! The files of a folder's weights and the tensors in them, by name. Only headers are read before
+//! a tensor's values are needed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -111,19 +111,19 @@ struct WeightFile {
     data: usize,
 }
 
-/// All files of a model's weights, mapped, so that only the bytes that are asked for are touched.
+/// All files of a model's weights, mapped, so that only the bytes that are read are touched.
 pub(super) struct WeightFiles {
     files: Vec<WeightFile>,
 }
 
 impl WeightFiles {
-    /// Those of a folder.
+    /// Opens the weight files of a folder.
     pub(super) fn open(folder: &Path) -> Result<Self, ModelError> {
         let files = paths(folder)?.into_iter().map(WeightFile::open).collect::<Result<_, _>>()?;
         Ok(Self { files })
     }
 
-    /// A file alone.
+    /// Opens a file alone.
     pub(super) fn open_one(path: &Path) -> Result<Self, ModelError> {
         Ok(Self { files: vec![WeightFile::open(path.to_owned())?] })
     }

@@ -44,7 +44,8 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
         .collect()
 }
 
-/// One segment as safetensors' writer asks for it; the values are fetched when they are written.
+/// One segment in the form that safetensors' writer takes; the values are fetched when they are
+/// written.
 struct Outgoing<'a> {
     device: &'a dyn Device,
     values: engine::View<'a>,

@@ -82,9 +82,9 @@ pub(crate) fn assert_near(found: &[f32], expected: &[f64], tolerance: f64) {
 
 /// Numbers of the authors' code, of the ids read in both directions.
 pub(crate) struct Golden {
-    /// The first three of the first token.
+    /// The first three values of the first token.
     pub(crate) first: [f64; 3],
-    /// The same of the last.
+    /// The first three values of the last token.
     pub(crate) last: [f64; 3],
     pub(crate) loss: f64,
     /// Of the gradient of all weights.

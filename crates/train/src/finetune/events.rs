@@ -11,7 +11,7 @@ pub struct FinetuneStep {
     pub epoch: f64,
     /// Mean cross-entropy of the batch, before the update.
     pub loss: f64,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// The rate of this update.
     pub learning_rate: f64,
@@ -49,8 +49,8 @@ pub enum FinetuneEvent {
         /// Steps of an epoch.
         steps_per_epoch: u64,
     },
-    /// The device has no memory for all tokens of a step: from now on a micro-batch has about so
-    /// many.
+    /// The device has no memory for all tokens of a step: from now on a micro-batch has about
+    /// `tokens`.
     Split {
         /// Tokens of a micro-batch.
         tokens: usize,
@@ -66,9 +66,9 @@ pub enum FinetuneEvent {
     },
     /// An evaluation is done.
     Evaluation {
-        /// Its result.
+        /// The evaluation's result.
         evaluation: Evaluation,
-        /// Its time.
+        /// The evaluation's time.
         seconds: f64,
     },
 }

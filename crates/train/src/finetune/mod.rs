@@ -23,7 +23,7 @@ use crate::error::TrainError;
 /// A text as token ids with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// At least one id, and not more than the model has positions.
+    /// Token ids: at least one, and not more than the model has positions.
     pub ids: Vec<u32>,
     /// The number of its label, from 0.
     pub label: u32,

@@ -10,14 +10,14 @@ pub(super) struct ExamplePlan {
     count: usize,
     batch_size: usize,
     pub total_steps: u64,
-    /// The order of the examples in the epoch that was asked for last.
+    /// The last epoch for which an order of the examples was made, with that order.
     order: Option<(u64, Vec<u32>)>,
 }
 
 impl ExamplePlan {
-    /// As transformers counts: an epoch's last batch holds what is left, and part of an epoch is
-    /// whole steps, rounded up. Its rounding is part of that: 1.1 epochs of 100 steps are a little
-    /// more than 110 in `f64`, and so 111 steps.
+    /// The plan of `count` examples. Steps are counted as transformers does: an epoch's last batch
+    /// holds what is left, and part of an epoch is whole steps, rounded up. Its rounding is part
+    /// of that: 1.1 epochs of 100 steps are a little more than 110 in `f64`, and so 111 steps.
     pub(super) fn new(settings: &FinetuneSettings, count: usize) -> Self {
         let (seed, batch_size) = (settings.seed, settings.batch_size);
         let mut plan = Self { seed, count, batch_size, total_steps: 0, order: None };

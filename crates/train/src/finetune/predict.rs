@@ -29,8 +29,9 @@ pub fn predict(classifier: &Classifier, examples: &[Example]) -> Result<Predicti
     Ok(prediction.expect("predict_while stops only when asked"))
 }
 
-/// The same for examples that were checked, by so many tokens at a time as fit in memory, as
-/// long as `go_on` returns `true`; it receives how many distinct texts are done, and of how many.
+/// Predictions as those of [`predict`], for examples that were checked: as many tokens at a time
+/// as fit in memory, as long as `go_on` returns `true`; it receives how many distinct texts are
+/// done, and of how many.
 pub(super) fn predict_while(
     classifier: &Classifier,
     examples: &[Example],
@@ -83,7 +84,7 @@ fn logits_of_some<'a, 'b>(
     batch_limit.fit_attempt(&**classifier.device(), take, read).map_err(out_of_memory)
 }
 
-/// How many of the texts go into one forward pass of so many tokens: at least one.
+/// How many of the texts go into one forward pass of `limit` tokens: at least one.
 fn fitting(texts: &[&[u32]], limit: usize) -> usize {
     let mut tokens = 0;
     let fits = texts.iter().take_while(|text| {

@@ -21,19 +21,19 @@ pub struct Finetune<'a> {
     pub training: &'a [Example],
     /// The examples that are evaluated on.
     pub validation: &'a [Example],
-    /// How.
+    /// The settings of the fine-tuning.
     pub settings: &'a FinetuneSettings,
-    /// From the predicted labels of the validation examples to the metric that chooses the best
-    /// weights; higher is better.
+    /// The metric that chooses the best weights, from the predicted labels of the validation
+    /// examples; higher is better.
     pub select: &'a dyn Fn(&[u32]) -> f64,
 }
 
 /// The result of a fine-tuning.
 pub struct Finetuned {
-    /// With the weights that are kept: those of the best evaluation where there is early stopping
-    /// and at least one evaluation, otherwise the final ones.
+    /// The classifier with the weights that are kept: those of the best evaluation where there is
+    /// early stopping and at least one evaluation, otherwise the final ones.
     pub classifier: Classifier,
-    /// Of the validation examples with the weights kept, `num_labels` each; empty after an
+    /// Logits of the validation examples with the weights kept, `num_labels` each; empty after an
     /// interruption.
     pub logits: Vec<Vec<f32>>,
     /// Mean cross-entropy of the validation examples with the weights kept; NaN after an
@@ -172,7 +172,8 @@ impl FinetuneState<'_> {
         Ok(())
     }
 
-    /// Every so many steps, or at the end of each epoch, the last one however short.
+    /// Evaluations are due every `evaluate_every` steps, or at the end of each epoch, the last one
+    /// however short.
     fn evaluation_is_due(&self) -> bool {
         match self.evaluate_every {
             0 => {

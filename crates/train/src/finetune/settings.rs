@@ -17,7 +17,7 @@ pub struct FinetuneSettings {
     pub schedule: ScheduleKind,
     /// Steps during which the learning rate rises linearly from zero; `constant` has none.
     pub warmup_steps: u64,
-    /// Of matrices and embeddings.
+    /// Weight decay of matrices and embeddings.
     pub weight_decay: f64,
     /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
     pub decay_norms: bool,

@@ -27,7 +27,7 @@ pub struct ClassifierTrainer {
 pub struct StepResult {
     /// Mean cross-entropy of the batch.
     pub loss: f64,
-    /// Before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// Tokens of the batch.
     pub tokens: usize,

@@ -37,9 +37,10 @@ impl GroupedOptimizer {
         optimizer
     }
 
-    /// Goes on with other settings after so many updates. An optimizer keeps its state of the
-    /// parameters that it has updated; those that another optimizer updated, or the same with other
-    /// numbers, begin with a state of zero and step 1. Returns how many parameters those are.
+    /// Goes on with other settings after `updates` updates. An optimizer keeps its state of the
+    /// parameters that it has updated; those that another optimizer updated, or the same with
+    /// other numbers, begin with a state of zero and step 1. Returns how many parameters those
+    /// are.
     pub fn go_on(
         &mut self,
         parameters: &Parameters,

@@ -123,8 +123,8 @@ pub(super) fn assign(layout: &Layout, settings: &OptimizerSettings) -> Vec<Assig
     assign_after(layout, settings, &[], 0)
 }
 
-/// The same after so many updates by other rules: an optimizer goes on with the segments that it
-/// has updated, and begins with the others.
+/// Every segment of a model with its rule, after `updates` updates by the rules of `before`: an
+/// optimizer goes on with the segments that it has updated, and begins with the others.
 pub(super) fn assign_after(
     layout: &Layout,
     settings: &OptimizerSettings,

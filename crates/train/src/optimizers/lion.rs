@@ -1,6 +1,6 @@
 //! Lion (Chen et al., arXiv 2302.06675): every value moves by the learning rate, in the direction
-//! of an average of gradients. It wants a learning rate of a tenth to a third of AdamW's, and as
-//! much more weight decay.
+//! of an average of gradients. It needs a learning rate of a tenth to a third of AdamW's, and a
+//! weight decay larger by the same factor.
 
 use engine::ops::optimizer::LionStep;
 use engine::{Parameters, Tensor};

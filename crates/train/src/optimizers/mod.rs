@@ -83,18 +83,18 @@ pub trait Optimizer: Send + Sync {
 pub struct GroupUpdate<'a> {
     /// The segments, in the order of the flat vector.
     pub segments: &'a [NamedSegment],
-    /// The same as ranges of the flat vector, neighbours joined: for optimizers that work value by
-    /// value.
+    /// The segments as ranges of the flat vector, neighbours joined: for optimizers that work
+    /// value by value.
     pub ranges: &'a [Range<usize>],
-    /// 1 for the first update.
+    /// Number of the update, 1 for the first.
     pub step: u64,
-    /// Of the schedule, times the group's factor.
+    /// Learning rate of the schedule, times the group's factor.
     pub learning_rate: f64,
-    /// Of the group's segments; 0 where they are not decayed.
+    /// Weight decay of the group's segments; 0 where they are not decayed.
     pub weight_decay: f64,
     /// Whether only those values decay that the update moves towards zero.
     pub cautious_decay: bool,
-    /// Multiplies every gradient first: the clipping factor.
+    /// The clipping factor, by which every gradient is multiplied first.
     pub gradient_scale: f64,
     /// The group's hyperparameters.
     pub hyperparameters: &'a Hyperparameters,

@@ -18,11 +18,11 @@ pub struct OptimizerSettings {
     pub optimizer: OptimizerKind,
     /// Numbers of that optimizer.
     pub optimizer_options: BTreeMap<String, f64>,
-    /// Of matrices and embeddings.
+    /// Weight decay of matrices and embeddings.
     pub weight_decay: f64,
     /// How the decay changes with the learning rate.
     pub decay_schedule: DecaySchedule,
-    /// The highest learning rate of the schedule, which that is measured by.
+    /// The highest learning rate of the schedule, relative to which the decay changes.
     pub highest_learning_rate: f64,
     /// Whether only those values decay that the update moves towards zero.
     pub cautious_decay: bool,

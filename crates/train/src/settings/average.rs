@@ -12,7 +12,7 @@ use super::{SettingError, require, rules};
 pub struct AverageSettings {
     /// What is averaged.
     pub kind: AverageKind,
-    /// Share of the average so far in `ema_steps` and `ema_epochs`; what is new has the rest.
+    /// Share of the average so far in `ema_steps` and `ema_epochs`; the new weights have the rest.
     #[serde(default = "AverageSettings::default_decay")]
     pub decay: f64,
     /// Epochs at the end of the training of which `last_epochs` is the mean.

@@ -26,7 +26,7 @@ pub struct BucketSettings {
 }
 
 impl BucketSettings {
-    /// So many buckets with the defaults.
+    /// Settings of `count` buckets with the defaults.
     pub fn new(count: usize) -> Self {
         Self { measure: Measure::default(), count, epochs: Self::default_epochs() }
     }
@@ -42,8 +42,8 @@ impl BucketSettings {
 }
 
 impl TrainSettings {
-    /// The same settings with the phases that their buckets stand for, for files of this
-    /// difficulty; as they are where they have no buckets.
+    /// These settings with the phases that their buckets stand for, for files of this difficulty;
+    /// unchanged where they have no buckets.
     ///
     /// # Errors
     /// When there are more buckets than files.

@@ -15,7 +15,7 @@ pub struct CorruptionSettings {
     /// Share of the tokens in whose place the model reads the mask token (that of the tokenizer, or
     /// where it has none, the token that begins a text).
     pub mask: f64,
-    /// Whether every sequence draws its shares between 0 and these.
+    /// Whether every sequence draws its shares between 0 and `replace` and `mask`.
     pub varies: bool,
 }
 
@@ -45,11 +45,12 @@ pub struct HybridSettings {
     pub steps: f64,
     /// Share of the tokens that are masked in such a step.
     pub mask: f64,
-    /// That share at the end of the training, towards which it changes evenly from `mask` at the
-    /// beginning; left out, `mask`.
+    /// The share `mask` at the end of the training, towards which it changes evenly from `mask` at
+    /// the beginning; left out, it stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_end: Option<f64>,
-    /// Tokens are masked in spans of 1 to so many, each length equally often; left out, 1.
+    /// Tokens are masked in spans of 1 to this many tokens, each length equally often; left out,
+    /// 1.
     #[serde(skip_serializing_if = "is_one")]
     pub longest_span: usize,
     /// Share of the masked spans in whose place the model reads random tokens; left out, 0.
@@ -76,7 +77,7 @@ impl Default for HybridSettings {
     }
 }
 
-/// The longest span that can be asked for.
+/// The largest value of `longest_span`.
 const LONGEST_SPAN: usize = 9;
 
 impl HybridSettings {

@@ -13,7 +13,8 @@ use super::{ScheduleKind, SettingError, TrainSettings, require, rules};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecaySchedule {
-    /// The same throughout; what a step takes from the weights is that times the learning rate.
+    /// Weight decay is constant; what a step takes from the weights is the decay times the
+    /// learning rate.
     #[default]
     Constant,
     /// `weight_decay * (1 - learning rate / highest learning rate)`: none at the highest rate, all
@@ -32,15 +33,15 @@ impl DecaySchedule {
 }
 
 impl TrainSettings {
-    /// The memory of the weights in epochs of so many steps, at the highest learning rate; none
-    /// where nothing decays.
+    /// The memory of the weights in epochs of `steps_per_epoch` steps, at the highest learning
+    /// rate; none where nothing decays.
     pub fn decay_epochs(&self, steps_per_epoch: f64) -> Option<f64> {
         let lost = self.learning_rate * self.weight_decay * steps_per_epoch;
         self.weight_decay_epochs.or_else(|| (lost > 0.0).then(|| 1.0 / lost))
     }
 
-    /// The same settings with the weight decay that `weight_decay_epochs` stands for where an epoch
-    /// has so many steps.
+    /// These settings with the weight decay that `weight_decay_epochs` stands for where an epoch
+    /// has `steps_per_epoch` steps.
     ///
     /// # Errors
     /// When the memory is shorter than a step.

@@ -32,13 +32,13 @@ pub struct DistillSettings {
     /// Weight of the cross-entropy; the divergence weighs `1 - alpha`.
     #[serde(default = "DistillSettings::default_alpha")]
     pub alpha: f64,
-    /// That weight at the end of the training, which it reaches in a straight line; left out, it
-    /// stays.
+    /// The weight `alpha` at the end of the training, which it reaches in a straight line; left
+    /// out, it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha_end: Option<f64>,
-    /// Trains the student so many times, each time with the one before as its only teacher: models
-    /// `NAME-g1` and so on, of which the last has the student's name. `teachers` are those of the
-    /// first; left out, 1.
+    /// How many students are trained one after the other, each with the one before as its only
+    /// teacher: models `NAME-g1` and so on, of which the last has the student's name. `teachers`
+    /// are those of the first; left out, 1.
     #[serde(default, skip_serializing)]
     pub generations: u32,
     /// What the sum of the divergences is divided by.
@@ -206,12 +206,12 @@ const RANDOM_OFFSET_RULE: &str = "random_offset = true cuts other sequences ever
  no block of a cache is read twice; take a few fixed offsets with chunk_offsets, such as [0, 64], \
  or signal = \"online\"";
 
-/// The same of offsets for each sequence.
+/// Why teacher outputs of offsets for each sequence are not cached.
 const OFFSET_PER_SEQUENCE_RULE: &str = "offset_per_sequence = true cuts other sequences every \
  epoch, so that no block of a cache is read twice; take a few fixed offsets with chunk_offsets, \
  such as [0, 64], or signal = \"online\"";
 
-/// The same of documents in a new order.
+/// Why teacher outputs of documents in a new order are not cached.
 const DOCUMENTS_RULE: &str = "order = \"documents\" cuts other sequences every epoch, so that no \
  block of a cache is read twice; take order = \"shuffled\", or signal = \"online\"";
 
@@ -257,9 +257,9 @@ pub enum SignalKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Codec {
-    /// As computed: the same bits as without a cache.
+    /// Hidden states as computed: the same bits as without a cache.
     #[default]
     F32,
-    /// Rounded to 8 bits of mantissa: half the disk.
+    /// Hidden states rounded to 8 bits of mantissa: half the disk.
     Bf16,
 }

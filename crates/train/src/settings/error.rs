@@ -15,7 +15,7 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// The same with the place of the table that has the setting.
+    /// This error with `place`, the table that has the setting, in front of the key.
     pub fn within(self, place: &str) -> Self {
         Self { setting: format!("{place}.{}", self.setting), ..self }
     }

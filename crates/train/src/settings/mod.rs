@@ -74,8 +74,8 @@ pub struct TrainSettings {
     /// learning rate falls to zero; left out, 0.2.
     #[serde(skip_serializing_if = "is_default_cooldown_share")]
     pub cooldown_share: f64,
-    /// The learning rate's way down in that share: `linear` (left out, this), or
-    /// `one_minus_square_root`, which falls faster at first.
+    /// How the learning rate falls in the last `cooldown_share` of the steps: `linear` (left out,
+    /// this), or `one_minus_square_root`, which falls faster at first.
     #[serde(skip_serializing_if = "is_default")]
     pub cooldown: Cooldown,
     /// With `schedule = "cyclic"`: epochs of a cycle, in which the learning rate falls as half a
@@ -297,9 +297,10 @@ impl From<&TrainSettings> for OptimizerSettings {
 pub enum DataOrder {
     /// A new permutation every epoch, a pure function of (seed, epoch).
     Shuffled,
-    /// The same, of sequences that are cut anew every epoch from the documents in a new order.
+    /// A new permutation every epoch, of sequences that are cut anew from the documents in a new
+    /// order.
     Documents,
-    /// As in the file; for comparisons with other programs.
+    /// The order of the file; for comparisons with other programs.
     File,
 }
 
@@ -312,7 +313,8 @@ pub enum Selection {
     /// The training objective: for a student the mixture with the divergence, as in the authors'
     /// code.
     Objective,
-    /// None: the weights after the last step are the model, averaged where the settings say so.
+    /// None: the weights after the last step are the model, averaged where the settings have an
+    /// average.
     Last,
 }
 
@@ -337,11 +339,11 @@ pub enum ScheduleKind {
     Cosine,
     /// A straight line down to zero.
     Linear,
-    /// The same rate throughout, without warm-up, as transformers' schedule of that name.
+    /// A constant rate without warm-up, as transformers' schedule of that name.
     Constant,
-    /// The same rate after warm-up.
+    /// A constant rate after warm-up.
     ConstantWithWarmup,
-    /// The same rate after warm-up, and in the last steps down to zero.
+    /// A constant rate after warm-up, and in the last steps down to zero.
     WarmupStableDecay,
     /// Half a cosine down to zero in each cycle of some epochs, which begins at the highest rate.
     Cyclic,
@@ -382,7 +384,7 @@ pub fn require_epoch_end(ends: bool, index: usize, epoch: u64) -> Result<(), Set
     require(ends, &format!("snapshots[{index}]"), &epoch, rule)
 }
 
-/// The same of the settings of one phase.
+/// Refuses settings of one phase outside their range.
 fn check_one(settings: &TrainSettings) -> Result<(), SettingError> {
     rules::epochs(settings.epochs)?;
     rules::batch(settings.batch_size, settings.sequence_length)?;

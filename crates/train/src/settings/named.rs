@@ -68,7 +68,7 @@ pub(crate) fn deserialize<'de, T: Named, D: Deserializer<'de>>(
     found.ok_or_else(|| D::Error::unknown_variant(&name, T::NAMES))
 }
 
-/// The same for a setting that can be left out.
+/// Serialisation of a setting that can be left out, by the name of its value.
 pub(crate) mod optional {
     use super::*;
 

@@ -20,7 +20,7 @@ const MOST_PHASES: usize = 1000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct PhaseSettings {
-    /// What messages call it; left out, its number.
+    /// The phase's name in messages; left out, its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Passes over the phase's text. One of `epochs` and `max_steps` is needed.
@@ -60,8 +60,8 @@ pub struct PhaseSettings {
     /// phases with the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<AverageSettings>,
-    /// The optimizer, which begins without memory of the phases before. So it does where any key of
-    /// the optimizer is set, or `reset_optimizer`.
+    /// The optimizer. Where this or another key of the optimizer is set, or `reset_optimizer`, it
+    /// begins without memory of the phases before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<OptimizerKind>,
     /// Numbers of that optimizer.
@@ -82,7 +82,8 @@ pub struct PhaseSettings {
     /// Weight decay of matrices and embeddings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// The same as the memory of the weights in epochs of the phase.
+    /// Weight decay of matrices and embeddings, as the memory of the weights in epochs of the
+    /// phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay_epochs: Option<f64>,
     /// How weight decay changes with the learning rate.
@@ -91,8 +92,8 @@ pub struct PhaseSettings {
     /// Global gradient norm above which gradients are scaled down; 0 turns clipping off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_grad_norm: Option<f64>,
-    /// The highest learning rate of the phase, which then has a schedule of its own over its own
-    /// steps. So it has where any key of the schedule is set; the other phases share one schedule
+    /// The highest learning rate of the phase. A phase that sets this or another key of the
+    /// schedule has a schedule of its own over its own steps; the other phases share one schedule
     /// over all their steps together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
@@ -102,7 +103,7 @@ pub struct PhaseSettings {
     /// Share of the phase's steps in which `warmup_stable_decay` falls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown_share: Option<f64>,
-    /// The way down in that share.
+    /// How the learning rate falls in the last `cooldown_share` of the phase's steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<Cooldown>,
     /// Epochs of a cycle of `cyclic`.

@@ -68,7 +68,7 @@ pub(crate) fn number(setting: &str, value: f64) -> Result<(), SettingError> {
     require(holds, setting, &shown(value), "it must be 0, or between 1e-30 and 1e30")
 }
 
-/// The same without 0.
+/// A number above 0 that steps use in single precision: neither too small nor too large for it.
 pub(crate) fn positive(setting: &str, value: f64) -> Result<(), SettingError> {
     let (smallest, largest) = SINGLE_PRECISION;
     let holds = (smallest..=largest).contains(&value);

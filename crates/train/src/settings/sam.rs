@@ -11,10 +11,10 @@ use super::{SettingError, rules};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamSettings {
-    /// How far that point is; 0 turns it off.
+    /// Distance of the nearby point whose gradient is used; 0 turns it off.
     pub rho: f64,
     /// Whether distances are measured relative to each weight's size (ASAM, arXiv 2102.11600),
-    /// which asks for a `rho` about ten times as large.
+    /// which needs a `rho` about ten times as large.
     pub adaptive: bool,
     /// Dropout masks of the second pass.
     pub dropout: SamDropout,
@@ -24,9 +24,9 @@ pub struct SamSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SamDropout {
-    /// Those of the first: both gradients are of one function.
+    /// The masks of the first pass: both gradients are of one function.
     Same,
-    /// Others, as in davda54's implementation.
+    /// Other masks, as in davda54's implementation.
     New,
 }
 

@@ -56,7 +56,7 @@ pub enum TeacherOutputs<'a> {
 }
 
 impl TeacherOutputs<'_> {
-    /// The same as the distillation loss takes them.
+    /// The outputs in the form that the distillation loss takes.
     pub fn as_signal(&self) -> TeacherSignal<'_> {
         match self {
             TeacherOutputs::States(projections) => TeacherSignal::States(projections),
@@ -69,7 +69,7 @@ impl TeacherOutputs<'_> {
 pub struct Distillation {
     /// The `[models.NAME.distill]` table.
     pub settings: DistillSettings,
-    /// In the order of the settings.
+    /// The teachers, in the order of the settings.
     pub teachers: Vec<Teacher>,
     /// The folder of caches, each in a folder named after its contents, where the settings name
     /// none.

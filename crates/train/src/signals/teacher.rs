@@ -30,8 +30,8 @@ impl Teacher {
         Ok(Self { name: name.into(), folder: folder.to_owned(), config, rows: None })
     }
 
-    /// The same teacher without the rows of its vocabulary beyond these, which pad it to a multiple
-    /// and which no tokenizer's id leads to.
+    /// This teacher with the first `rows` rows of its vocabulary: the others pad it to a multiple,
+    /// and no tokenizer's id leads to them.
     pub fn without_padding(self, rows: usize) -> Self {
         match rows < self.config.vocab_size {
             true => Self { config: self.config.with_vocabulary(rows), rows: Some(rows), ..self },

@@ -87,7 +87,7 @@ fn scorer(model: &Model) -> Result<Scorer<'_>, EvalError> {
     }
 }
 
-/// The sentences of the built-in pairs as `evaluate blimp` asks for them.
+/// The sentences of the built-in pairs, as the requests of `evaluate blimp`.
 fn requests(vocab_size: usize, pairs_per_paradigm: usize) -> anyhow::Result<Vec<Request>> {
     let tokenizer = text::tokenizer(&text::builtin_text(), vocab_size)?;
     let prefix = prefix(Rules::default(), &tokenizer)?;

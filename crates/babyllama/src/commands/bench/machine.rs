@@ -44,7 +44,7 @@ impl Machine {
         }
     }
 
-    /// In what speeds are shown.
+    /// The unit in which speeds are shown.
     pub fn unit(&self) -> FlopUnit {
         match self.device_memory {
             None => FlopUnit { name: "GFLOP/s", gigaflops: 1.0, more_decimals: 0 },

@@ -118,7 +118,7 @@ impl Subject {
         })
     }
 
-    /// With the asked tokens per step and per sequence.
+    /// This subject with the requested tokens per step and per sequence.
     fn shaped(mut self, shape: &StepShape) -> anyhow::Result<Self> {
         let length = shape.sequence_length.unwrap_or(self.settings.sequence_length);
         let tokens = shape.tokens_per_step.unwrap_or(self.tokens_per_step);
@@ -160,7 +160,7 @@ impl Subject {
         Ok(self)
     }
 
-    /// With another optimizer, at its defaults.
+    /// This subject with another optimizer, at its defaults.
     pub fn with_optimizer(mut self, name: Option<&str>) -> Self {
         if let Some(optimizer) = name.and_then(OptimizerKind::named) {
             self.settings.optimizer = optimizer;

@@ -230,12 +230,13 @@ pub fn dense_peak(device: &Arc<dyn Device>) -> Option<(f64, usize)> {
     peaks.max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-/// A matrix of one small value: products do not care, as long as nothing overflows.
+/// A matrix of one small value, in f32: the time of a product does not depend on its values, as
+/// long as nothing overflows.
 pub fn filled(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Tensor {
     of_precision(device, rows, columns, Precision::Full)
 }
 
-/// The same as the device keeps activations.
+/// A matrix of one small value, in the precision in which the device keeps activations.
 fn activations(device: &Arc<dyn Device>, rows: usize, columns: usize) -> Tensor {
     of_precision(device, rows, columns, Precision::Compact)
 }

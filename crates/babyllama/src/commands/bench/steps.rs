@@ -30,7 +30,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of times, of which the shortest is the best.
+    /// The middle and the best of times, of which the shortest is the best.
     pub fn of_seconds(seconds: &[f64]) -> Self {
         let mut sorted = seconds.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -43,7 +43,7 @@ impl Spread {
         Self { median, best: sorted[0] }
     }
 
-    /// So much work in these times: speeds.
+    /// The speeds of `work` done in these times.
     pub fn per_second(self, work: f64) -> Self {
         Self { median: work / self.median, best: work / self.best }
     }
@@ -59,9 +59,9 @@ pub struct OperationShare {
     pub name: String,
     pub calls_per_step: f64,
     pub seconds_per_step: f64,
-    /// Of the profiled steps' time.
+    /// Share of the profiled steps' time.
     pub share: f64,
-    /// Of its matrix products, where it has any.
+    /// Speed of the operation's matrix products in GFLOP/s, where it has any.
     pub gflops: Option<f64>,
 }
 
@@ -85,15 +85,16 @@ pub struct StepReport {
     /// Whether the timed steps read their teacher outputs from the cache's file.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reads_teacher_file: bool,
-    /// The same steps' speed when they are taken again and the teacher outputs are in the device's
-    /// memory, as in all later epochs; none where they do not stay there.
+    /// Speed of the timed steps when they are taken again with their teacher outputs in the
+    /// device's memory, as in all later epochs; none where the outputs do not stay there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_second_from_device: Option<Spread>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_per_step_from_device: Option<Spread>,
     /// Bytes; none where the system does not report it.
     pub peak_memory: Option<u64>,
-    /// Of the device's own memory, after the timed steps; the pool gives nothing back meanwhile.
+    /// Use of the device's own memory, after the timed steps; the pool gives nothing back
+    /// meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_memory: Option<DeviceUse>,
     /// How the timed steps' kernels were started, on a device where that is the host's work.
@@ -103,18 +104,19 @@ pub struct StepReport {
     pub fresh_allocations: u64,
     pub page_faults_per_step: Option<f64>,
     pub product_peak: Option<ProductPeak>,
-    /// Of the product peak.
+    /// The steps' share of the product peak.
     pub share_of_peak: Option<Spread>,
     /// The best of some large square products, in GFLOP/s, on a device with memory of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dense_peak_gflops: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_dense_peak: Option<Spread>,
-    /// Its name.
+    /// Name of the optimizer.
     pub optimizer: &'static str,
-    /// Its kernels' part of the profiled steps, the gradient's norm included.
+    /// Share of the profiled steps that the optimizer's kernels take, the gradient's norm
+    /// included.
     pub optimizer_share: Option<f64>,
-    /// The longest first; empty when only the steps were asked for.
+    /// The profiled operations, the longest first; empty where the steps alone are measured.
     pub operations: Vec<OperationShare>,
 }
 

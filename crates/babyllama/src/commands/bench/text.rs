@@ -14,7 +14,7 @@ pub fn builtin_text() -> Vec<NamedText> {
     cleaners::clean_whole(&builtin_corpus::write_corpus(settings(0), Split::Train))
 }
 
-/// A tokenizer of at most so many entries, trained on a text.
+/// A tokenizer of at most `vocab_size` entries, trained on texts.
 pub fn tokenizer(texts: &[NamedText], vocab_size: usize) -> anyhow::Result<Tokenizer> {
     Ok(Tokenizer::train(texts, &TokenizerSettings { vocab_size, ..TokenizerSettings::default() })?)
 }

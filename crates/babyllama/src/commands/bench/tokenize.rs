@@ -30,7 +30,7 @@ pub struct TokenizeReport {
     pub speeds: Vec<EncodingSpeed>,
 }
 
-/// The speed on so many threads.
+/// The speed of encoding on a number of threads.
 #[derive(Debug, Serialize)]
 pub struct EncodingSpeed {
     pub threads: usize,

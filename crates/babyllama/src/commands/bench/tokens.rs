@@ -87,7 +87,7 @@ impl Batches {
         &*self.source
     }
 
-    /// Whether so many steps read some sequence twice.
+    /// Whether some sequence is read twice within `steps` steps.
     pub fn repeat_within(&self, steps: usize) -> bool {
         steps * self.batch_size > self.chunks.count()
     }

@@ -21,14 +21,15 @@ use crate::failure::Hint;
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerances {
     operation: f64,
-    /// Of the loss at any step.
+    /// Error of the loss at any step.
     loss: f64,
-    /// The same of fine-tuning with a ReLU, whose gradient jumps where a rounded value changes its
-    /// sign: in PyTorch's own bf16 the losses of OPT differ by 0.010 to 0.017 from f32, those of
-    /// GPT-2 and LLaMA by 0.002 to 0.005 (`tools/golden/bf16_finetuning.py`).
+    /// Error of the loss at any step of fine-tuning with a ReLU, whose gradient jumps where a
+    /// rounded value changes its sign: in PyTorch's own bf16 the losses of OPT differ by 0.010 to
+    /// 0.017 from f32, those of GPT-2 and LLaMA by 0.002 to 0.005
+    /// (`tools/golden/bf16_finetuning.py`).
     relu_loss: f64,
     gradient_norm: f64,
-    /// Of log-probabilities and logits.
+    /// Error of log-probabilities and logits.
     scores: f64,
 }
 

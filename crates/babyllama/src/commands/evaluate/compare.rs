@@ -191,7 +191,7 @@ fn check_results(first: &Answers, second: &Answers) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folders with answers in a folder, so many levels down, by name.
+/// The folders with answers in a folder, up to `levels` levels down, by name.
 fn with_answers(folder: &Path, levels: usize) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> =

@@ -36,7 +36,7 @@ fn prepare_json(
     Ok(json.map(|path| outputs::prepare_file(path, &inputs, Kind::Json(keys))).transpose()?)
 }
 
-/// Shows scores: as text, or as the last event where events are asked for.
+/// Shows scores: as text, or as the last event where events are printed as JSON.
 fn show(
     console: &Console,
     scores: &Value,

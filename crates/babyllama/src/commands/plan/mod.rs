@@ -160,7 +160,7 @@ fn stages(
     }
 }
 
-/// Those that are done already.
+/// The names of the stages that are done already.
 fn done_stages(stages: &[StagePreview]) -> Vec<String> {
     let done = stages.iter().filter(|stage| stage.status == Status::Done);
     done.map(|stage| stage.name.clone()).collect()
@@ -187,7 +187,7 @@ fn interruption(estimate: &RecipeEstimate<'_>) -> String {
     }
 }
 
-/// What a plan knows of times.
+/// What the times of a plan are computed from.
 struct Times {
     /// Of the models, in their order; none without the device.
     speeds: Option<Vec<Speed>>,
@@ -205,7 +205,7 @@ impl Times {
         duration(seconds.sum())
     }
 
-    /// What is left of a model's training.
+    /// The work that is left of a model's training.
     fn rest(&self, model: &str, work: &Work) -> Work {
         let saved = self.saved.iter().find(|(name, _)| name == model);
         work.after(saved.map_or(0.0, |(_, share)| *share))
@@ -260,7 +260,8 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
     table
 }
 
-/// The epochs that a model is trained for: by its recipe, or as many as its steps or phases are.
+/// The number of epochs that a model is trained for: that of its recipe, or what its steps or
+/// phases amount to.
 fn epochs(section: &ModelSection, seen: f64) -> String {
     match (section.train.max_steps, section.train.has_phases()) {
         (0, false) => section.train.epochs.to_string(),
@@ -292,8 +293,7 @@ fn signals_row(student: &str, choice: &Choice, time: String) -> Vec<String> {
     vec![student.to_owned(), format!("{}{mark}", choice.name), disk, time]
 }
 
-/// The device; none where a GPU is asked for that is not here, which is no reason not to plan for
-/// it.
+/// The device; none where a GPU is chosen that is not here, which is no reason not to plan for it.
 fn open(device: &DeviceArgs) -> experiment::Result<Option<Arc<dyn Device>>> {
     match device.open() {
         Ok(device) => Ok(Some(device)),

@@ -17,7 +17,7 @@ use crate::args::{DeviceArgs, SweepCommand, SweepPlaceArgs};
 use crate::console;
 use crate::failure::{Hint, WrongUsage};
 
-/// Does what a subcommand asks for.
+/// Runs a subcommand.
 pub fn sweep(command: &SweepCommand, threads: u16, device: &DeviceArgs) -> anyhow::Result<()> {
     match command {
         SweepCommand::Run(args) => create::run(args, threads, device),
@@ -76,7 +76,7 @@ fn open(args: &SweepPlaceArgs) -> anyhow::Result<Vec<Sweep>> {
     names.iter().map(open).collect()
 }
 
-/// The same for all studies of the sweep, also where one is named.
+/// The address and the name of the whole sweep, also where one of its studies is named.
 fn whole(args: &SweepPlaceArgs) -> anyhow::Result<Found> {
     let found = find(args)?;
     let name = name_in(&args.sweep)?.unwrap_or(found.name);

@@ -64,7 +64,7 @@ struct Talk<'s, 'w> {
 }
 
 impl Talk<'_, '_> {
-    /// Hands the word to one of the two.
+    /// Makes one of the two the speaker.
     fn give_word_to(&mut self, first_speaker: bool) {
         let (speaker, listener) =
             if first_speaker { (self.first, self.second) } else { (self.second, self.first) };
@@ -85,7 +85,7 @@ impl Talk<'_, '_> {
         }
     }
 
-    /// The other one speaks.
+    /// Makes the other one of the two the speaker.
     fn reply(&mut self) {
         let first = self.scene.speaker == Some(self.second);
         self.give_word_to(first);

@@ -131,8 +131,9 @@ fn score_packed(
     Ok(())
 }
 
-/// As many of the first sentences as so many tokens hold, but at least one; each with its first
-/// position. The target of every row is the token that it has just read.
+/// A pass over the first of `sentences`, as many as fit into `batch_tokens` tokens, but at least
+/// one; each sentence stands with its first position. The target of every row is the token that it
+/// has just read.
 fn pass_of(sentences: &[(&[u32], usize)], batch_tokens: usize) -> Pass<()> {
     let (mut ids, mut lengths, mut positions) = (Vec::new(), Vec::new(), Vec::new());
     for &(sentence, first) in sentences {

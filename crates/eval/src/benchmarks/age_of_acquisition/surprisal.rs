@@ -20,7 +20,7 @@ pub struct MeanSurprisal {
 /// The mean surprisal of each word in contexts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Surprisals {
-    /// By the words' places in the list.
+    /// The words' mean surprisals, by the words' places in the list.
     pub words: Vec<MeanSurprisal>,
     /// Sentences, or occurrences with what stands before them, that were cut to the longest length
     /// allowed.

@@ -23,14 +23,14 @@ pub enum Category {
 /// A row of the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
-    /// As it is searched in text, in lower case; two meanings of a word are two rows with the same
-    /// text.
+    /// The word as it is searched in text, in lower case; two meanings of a word are two rows with
+    /// the same text.
     pub text: String,
     /// Noun, predicate or function word.
     pub category: Category,
-    /// Months.
+    /// Age of acquisition in months.
     pub age: f64,
-    /// Rated from 1 to 5.
+    /// Concreteness, rated from 1 to 5.
     pub concreteness: f64,
     /// Occurrences in child-directed speech.
     pub frequency: u64,
@@ -39,7 +39,7 @@ pub struct Word {
 /// Words with their ages and predictors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordList {
-    /// In the order of the file.
+    /// The words, in the order of the file.
     pub rows: Vec<Word>,
 }
 

@@ -140,12 +140,12 @@ pub fn blimp_tasks() -> impl Iterator<Item = &'static str> {
     filtered_sizes().map(|(task, _)| task)
 }
 
-/// These tasks with the pairs of each in the filtered files of the 2024 pipeline.
+/// BLiMP's 67 tasks with the pairs of each in the filtered files of the 2024 pipeline.
 pub fn filtered_sizes() -> impl Iterator<Item = (&'static str, usize)> {
     GROUPS.iter().flat_map(|(_, tasks)| tasks.iter().copied())
 }
 
-/// The pairs of one of these tasks there.
+/// The pairs of one of BLiMP's tasks in the filtered files of the 2024 pipeline.
 pub(super) fn filtered_size(task: &str) -> Option<usize> {
     filtered_sizes().find(|(known, _)| *known == task).map(|(_, pairs)| pairs)
 }

@@ -200,7 +200,7 @@ pub struct EwokItem {
 }
 
 impl EwokItem {
-    /// The same item with contexts and targets exchanged.
+    /// This item with contexts and targets exchanged.
     pub fn swapped(&self) -> Self {
         Self {
             context1: self.context2.clone(),
@@ -227,9 +227,9 @@ impl EwokItem {
 /// The items of one domain, each followed by its swapped twin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// Such as `social-relations`.
+    /// The domain's name, such as `social-relations`.
     pub name: String,
-    /// An even number.
+    /// The items, an even number.
     pub items: Vec<EwokItem>,
 }
 

@@ -1,6 +1,7 @@
-//! Words as the `word_tokenize` of NLTK 3.10 finds them in English text, here always in lower case:
-//! sentences first, then the rules of the Penn Treebank with NLTK's additions for quotes. NLTK
-//! 3.9.1 takes an apostrophe before a word otherwise: it leaves a single opening quote at its word.
+//! Words as the `word_tokenize` of NLTK 3.10 finds them in English text, here always in lower
+//! case: sentences first, then the rules of the Penn Treebank with NLTK's additions for quotes.
+//! NLTK 3.9.1 treats an apostrophe before a word otherwise: it leaves a single opening quote at
+//! its word.
 //!
 //! NLTK has a list of abbreviations, after which no sentence ends, such as `mr.`; here these lose
 //! their period like any other word. A vocabulary that was counted with NLTK usually has both

@@ -10,7 +10,7 @@ use crate::reference::{self, ReferenceTable};
 use crate::results::{Metric, TaskResult};
 use crate::rules::Rules;
 
-/// In the order of BabyLlama-2's table 5.
+/// The tasks, in the order of BabyLlama-2's table 5.
 static TASKS: [ClassificationTask; 11] = [
     task("cola", Template::single("{sentence}"), Metric::Mcc),
     task("sst2", Template::single("{sentence}"), Metric::Accuracy),

@@ -12,7 +12,7 @@ use crate::error::{Context, FileContext, Result, refuse, wrong_usage};
 pub(super) struct AvailableBenchmark {
     /// The benchmark.
     pub benchmark: &'static dyn Benchmark,
-    /// Its data.
+    /// The benchmark's data.
     pub path: PathBuf,
     /// Whether it is to be scored; of another one only what is done already is shown.
     pub is_wanted: bool,
@@ -41,9 +41,9 @@ impl AvailableBenchmark {
 /// The benchmarks that can be scored, and for each that cannot, why.
 #[derive(Default)]
 pub(super) struct Found {
-    /// In the order of [`BENCHMARKS`].
+    /// The benchmarks that can be scored, in the order of [`BENCHMARKS`].
     pub available: Vec<AvailableBenchmark>,
-    /// With the reason of each.
+    /// The benchmarks that cannot be scored, each with the reason.
     pub missing: Vec<(&'static dyn Benchmark, String)>,
     /// Folders in the data that belong to no benchmark, by name.
     pub unknown: Vec<String>,

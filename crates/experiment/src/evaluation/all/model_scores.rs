@@ -15,7 +15,7 @@ pub struct ModelScores {
     pub name: String,
     /// What it was loaded from.
     pub label: String,
-    /// Of all models of an ensemble together; 0 where it is not known.
+    /// Parameters of all models of an ensemble together; 0 where it is not known.
     pub parameters: u64,
     /// Numbers in units of their own.
     pub measured: Vec<Measured>,
@@ -29,14 +29,14 @@ pub struct ModelScores {
 }
 
 impl ModelScores {
-    /// Those of a group of models of which nothing is measured yet.
+    /// Scores of a group of models of which nothing is measured yet.
     pub fn new(name: &str, label: &str, group: &[LoadedModel]) -> Self {
         let parameters =
             group.iter().map(|loaded| loaded.model.config().parameter_count() as u64).sum();
         Self::of(name, label, parameters)
     }
 
-    /// Those of models of so many weights, of which nothing is measured yet.
+    /// Scores of models with `parameters` weights together, of which nothing is measured yet.
     pub fn of(name: &str, label: &str, parameters: u64) -> Self {
         Self {
             name: name.to_owned(),

@@ -69,7 +69,7 @@ pub(crate) fn parts(models: &[ModelScores], rules: Rules, failures: &Failures) -
     sentence(benchmarks.flatten().collect())
 }
 
-/// The same of a benchmark's mean and tasks.
+/// A sentence on the marks of a benchmark's mean and tasks; empty where there are none.
 pub(super) fn parts_of(
     models: &[ModelScores],
     benchmark: &'static dyn Benchmark,

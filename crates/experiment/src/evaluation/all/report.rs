@@ -82,12 +82,12 @@ impl Cell {
         }
     }
 
-    /// The same cell, of a part where there is a mark.
+    /// This cell, as that of a part of a benchmark where there is a mark.
     fn marked(self, mark: &str) -> Self {
         if mark.is_empty() { self } else { Cell::Part(Box::new(self)) }
     }
 
-    /// The same cell, with a letter where there is one.
+    /// This cell with a letter, where there is one.
     fn lettered(self, letter: &str) -> Self {
         match (&self, letter) {
             (Cell::Nothing, _) | (_, "") => self,

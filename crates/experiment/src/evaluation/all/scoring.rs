@@ -34,7 +34,7 @@ use crate::stage::{Stage, Stages, Status};
 /// What the answers of a group of models follow from, of each folder.
 pub(super) type Identities = Vec<Value>;
 
-/// Those of a group, which are read from its folders.
+/// What the answers of a group of models follow from, read from the folder of each.
 pub(super) fn identities(group: &[LoadedModel], observer: &dyn Observer) -> Result<Identities> {
     let identity = |loaded: &LoadedModel| {
         // A tokenizer that cannot be used is known before anything is scored.

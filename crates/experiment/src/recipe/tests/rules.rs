@@ -151,7 +151,6 @@ fn optimizers_and_parameter_groups_are_part_of_a_recipe() {
     }
 }
 
-/// Those of the repository; their data need not be here.
 #[test]
 fn teachers_must_stand_above() {
     let cases = [

@@ -41,7 +41,7 @@ pub(super) fn weights_of(layer: usize) -> String {
     format!("transformer.layers.{layer}.prev_layer_weights")
 }
 
-/// The same of the output layer.
+/// The name of the tensor with the output layer's weights of earlier states.
 pub(super) const OUTPUT_WEIGHTS: &str = "transformer.prev_layer_weights";
 
 /// The family.
@@ -56,7 +56,8 @@ impl Family for ElcBert {
         "elcbert"
     }
 
-    /// Published configurations are those of an LTG-BERT; our key tells them apart.
+    /// Published configurations are those of an LTG-BERT; this program's key `elc_variant` marks
+    /// those of an ELC-BERT.
     fn is_also(&self, model_type: &str, keys: &Keys<'_>) -> bool {
         matches!(model_type, "ltgbert" | "bert") && keys.names().any(|name| name == "elc_variant")
     }

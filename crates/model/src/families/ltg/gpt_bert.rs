@@ -30,9 +30,9 @@ use crate::keys::Keys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GptBertNames {
-    /// As the authors do.
+    /// The names of the authors.
     Authors,
-    /// As the organisers of BabyLM 2025 do for their baselines.
+    /// The names of BabyLM 2025's organisers in their baselines.
     Babylm2025,
 }
 

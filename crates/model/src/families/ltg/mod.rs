@@ -64,8 +64,8 @@ fn initializer_range(hidden_size: usize) -> f32 {
     (2.0 / (5.0 * hidden_size.max(1) as f32)).sqrt()
 }
 
-/// That of a segment: both matrices of a feed-forward part, which are under `LAYERS.i.`, shrink
-/// from layer to layer.
+/// The standard deviation of a segment's initial weights: those of both matrices of a feed-forward
+/// part, which are under `LAYERS.i.`, shrink from layer to layer.
 fn initial_deviation(config: &ModelConfig, segment: &NamedSegment, layers: &str) -> f32 {
     let layer = segment.name.split_once(layers).and_then(|(_, rest)| {
         let (layer, part) = rest.split_once('.')?;

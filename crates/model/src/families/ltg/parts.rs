@@ -106,8 +106,8 @@ impl Projections {
         Self::of(&ProjectedParts::new(config, name, "in_proj_v", 1, layout))
     }
 
-    /// The same with the values in the upper half of `NAME.in_proj_vg`, and its lower half, which
-    /// gates what attention reads.
+    /// Projections whose values are in the upper half of `NAME.in_proj_vg`, and its lower half,
+    /// which gates what attention reads; queries and keys are in `NAME.in_proj_qk`.
     pub(super) fn with_gate(
         config: &ModelConfig,
         name: &str,
@@ -145,7 +145,8 @@ struct ProjectedParts {
 }
 
 impl ProjectedParts {
-    /// Those of the tensors `NAME.in_proj_qk`, with two of them, and `NAME.VALUES`, with so many.
+    /// The products of the tensors `NAME.in_proj_qk`, with two of them, and `NAME.VALUES`, with
+    /// `parts`.
     fn new(
         config: &ModelConfig,
         name: &str,

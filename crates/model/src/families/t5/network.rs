@@ -57,7 +57,7 @@ pub(super) struct EncoderDecoderNetwork {
     end: u32,
 }
 
-/// The encoder alone, and what a classifier stands on.
+/// The encoder alone, which a classifier has as its backbone.
 pub(super) struct Encoder {
     embedding: Embedding,
     stack: Stack,

@@ -137,7 +137,7 @@ impl Reading {
         self.text == text && self.blocks == blocks
     }
 
-    /// The same when the blocks have been read.
+    /// This reading after its blocks have been read.
     #[cfg(test)]
     pub(super) fn waited(self) -> Self {
         let (text, blocks) = (self.text, self.blocks.clone());

@@ -28,7 +28,7 @@ pub struct Manifest {
     /// What the teachers were multiplied in, where it was not f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arithmetic: Option<Rounding>,
-    /// In the order of the settings.
+    /// The teachers, in the order of the settings.
     pub teachers: Vec<TeacherEntry>,
     /// How `sampled` draws.
     pub sampling: Option<Sampling>,
@@ -59,7 +59,7 @@ pub enum Rounding {
 }
 
 impl Rounding {
-    /// What it is called, of f32 too.
+    /// The name of a rounding; `f32` where nothing is rounded.
     pub fn name(rounding: Option<Self>) -> &'static str {
         match rounding {
             None => "f32",
@@ -68,7 +68,7 @@ impl Rounding {
         }
     }
 
-    /// That of a device; none where it multiplies f32.
+    /// The rounding of a device's products; none where it multiplies f32.
     pub fn of(arithmetic: Arithmetic) -> Option<Self> {
         match arithmetic {
             Arithmetic::F32 => None,
@@ -82,7 +82,7 @@ impl Rounding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherEntry {
-    /// For messages; not part of the identity.
+    /// The teacher's name, for messages; not part of the identity.
     pub name: String,
     /// Hash of configuration and weights.
     pub weights: String,
