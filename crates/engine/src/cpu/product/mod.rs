@@ -11,6 +11,8 @@ mod avx512;
 pub(super) mod bf16;
 #[cfg(target_arch = "x86_64")]
 mod f32_instructions;
+#[cfg(target_arch = "x86_64")]
+mod f32_kernel;
 mod microkernel;
 mod pack;
 mod packed;
