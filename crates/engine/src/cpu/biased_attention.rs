@@ -1,7 +1,7 @@
 //! Attention with a bias of distances: the tasks of `attention.rs`, to whose scores a value of each
 //! bucket and head is added.
 
-use super::attention::{Destination, GradientTask, Inputs, Shared};
+use super::attention::{Destination, ForwardPass, GradientTask, Inputs, Shared};
 use super::relative_attention::seen;
 use super::{Cpu, slice, values_mut, vectorised};
 use crate::ops::attention::AttentionSpan;
@@ -128,9 +128,7 @@ impl BiasedAttentionKernels for Cpu {
         let matrix = Shared::new(values_mut(d_keys_values), 2 * columns[1]);
         let task = GradientTask {
             inputs: self.inputs(queries, keys_values, bias.as_ref(), heads, dropout),
-            d_output,
-            output,
-            logsumexp: slice(logsumexp),
+            pass: ForwardPass { d_output, output, logsumexp: slice(logsumexp), dropout },
             d_queries: Destination { matrix: of_queries, first: 0 },
             d_keys: Destination { matrix, first: 0 },
             d_values: Destination { matrix, first: columns[1] },
