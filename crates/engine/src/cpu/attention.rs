@@ -11,6 +11,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::biased_attention::Bias;
+use super::elementwise::add;
 use super::memory;
 use super::product::{Matrix, MatrixMut, Products, RightHand, Start};
 use super::values::{Values, ValuesMut};
@@ -370,7 +371,7 @@ impl GradientTask<'_> {
             .for_each(|((span, kv_head), d_bias)| self.run(span, kv_head, d_bias));
         let mut total = vec![0.0; heads.num_heads * buckets];
         for of_span in sums.chunks_exact(total.len().max(1)) {
-            total.iter_mut().zip(of_span).for_each(|(total, sum)| *total += sum);
+            add(of_span, &mut total);
         }
         total
     }

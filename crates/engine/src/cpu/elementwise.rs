@@ -1,12 +1,33 @@
-//! Kernels that look at one value at a time, in parallel.
+//! Kernels that look at one value at a time, in parallel, and the additions that many files share.
 
 use rayon::prelude::*;
 
-use super::{rows_per_task, values, values_mut};
+use super::{rows_per_task, values, values_mut, vectorised};
 use crate::tensor::{View, ViewMut};
 
-/// Values per task.
+/// Values per task, and per partial sum of a large tensor.
 pub(super) const TASK: usize = 16_384;
+
+vectorised! {
+    /// `to += from`.
+    pub(super) fn add(from: &[f32], to: &mut [f32]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+    }
+}
+
+vectorised! {
+    /// `to += factor * from`.
+    pub(super) fn add_scaled(from: &[f32], factor: f32, to: &mut [f32]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
+    }
+}
+
+vectorised! {
+    /// `to = factor * from`.
+    pub(super) fn scaled(from: &[f32], factor: f32, to: &mut [f32]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = factor * from);
+    }
+}
 
 /// `kernel(input, output)` on pieces of both.
 pub(super) fn map(

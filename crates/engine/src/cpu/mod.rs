@@ -44,6 +44,7 @@ use std::time::Instant;
 use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::tensor::{View, ViewMut};
 
+use elementwise::TASK;
 use memory::Pool;
 use product::Products;
 use product::bf16::Bf16;
@@ -204,5 +205,5 @@ fn slice_mut<'a>(view: ViewMut<'a>) -> &'a mut [f32] {
 
 /// Rows that one task takes, so that a task is worth its start: about 16,000 values.
 fn rows_per_task(columns: usize) -> usize {
-    (16_384 / columns.max(1)).max(1)
+    (TASK / columns.max(1)).max(1)
 }

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::elementwise::add_scaled;
 use super::linear::add_rows;
 use super::product::{Addend, DEPTH, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::values::{Values, ValuesMut};
-use super::{Cpu, matrix, rows_per_task, slice, slice_mut, values, values_mut, vectorised};
+use super::{Cpu, matrix, rows_per_task, slice, slice_mut, values, values_mut};
 use crate::device::{Arithmetic, Device};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
@@ -81,14 +82,6 @@ fn shared<'a>(products: Products, matrix: Matrix<'a>, rows: usize, vocab: usize)
     match rows > rows_of_logits(vocab) {
         true => products.packed(matrix),
         false => products.plain(matrix),
-    }
-}
-
-vectorised! {
-    fn add_scaled(bias: &[f32], share: f32, row: &mut [f32]) {
-        for (value, bias) in row.iter_mut().zip(bias) {
-            *value += share * bias;
-        }
     }
 }
 

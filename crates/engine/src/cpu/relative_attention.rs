@@ -11,6 +11,7 @@ use super::attention::{
     ForwardPass, QUERY_BLOCK, QueryBlock, Shared, add_product, columns, multiply, part,
     query_blocks, with_scratch,
 };
+use super::elementwise::add;
 use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::{Cpu, slice, values_mut, vectorised};
 use crate::ops::attention::{AttentionSpan, split};
@@ -159,7 +160,7 @@ impl RelativeAttentionKernels for Cpu {
                 for (first, part) in firsts.into_iter().zip(parts) {
                     for (bucket, sum) in part.chunks_exact(width).enumerate() {
                         let place = &mut d_positions[bucket * stride + first..][..width];
-                        place.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+                        add(sum, place);
                     }
                 }
             }
