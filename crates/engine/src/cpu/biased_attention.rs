@@ -6,7 +6,7 @@ use super::relative_attention::seen;
 use super::{Cpu, slice, values_mut, vectorised};
 use crate::ops::attention::AttentionSpan;
 use crate::ops::biased_attention::{BiasedAttentionKernels, BiasedHeads};
-use crate::ops::relative_attention::{DistanceBuckets, Run};
+use crate::ops::relative_attention::{DistanceBuckets, KeyRange};
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
 
@@ -31,12 +31,12 @@ impl<'a> Bias<'a> {
     /// Adds to the scores of the keys that query number `query` of its sequence sees.
     pub(super) fn add(&self, scores: &mut [f32], head: usize, query: usize) {
         let values = &self.values[head * self.count()..][..self.count()];
-        add_values(scores, values, query, self.buckets.runs());
+        add_values(scores, values, query, self.buckets.key_ranges());
     }
 
     /// Adds the gradients of those scores to that of the head's values, `[buckets]`.
     pub(super) fn add_gradient(&self, d_scores: &[f32], d_values: &mut [f32], query: usize) {
-        add_sums(d_scores, d_values, query, self.buckets.runs());
+        add_sums(d_scores, d_values, query, self.buckets.key_ranges());
     }
 }
 
@@ -46,20 +46,20 @@ fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
 }
 
 vectorised! {
-    fn add_values(scores: &mut [f32], values: &[f32], query: usize, runs: &[Run]) {
-        for run in runs {
-            let keys = seen(run, query, scores.len());
-            let value = values[run.bucket];
+    fn add_values(scores: &mut [f32], values: &[f32], query: usize, key_ranges: &[KeyRange]) {
+        for range in key_ranges {
+            let keys = seen(range, query, scores.len());
+            let value = values[range.bucket];
             scores[keys].iter_mut().for_each(|score| *score += value);
         }
     }
 }
 
 vectorised! {
-    fn add_sums(d_scores: &[f32], d_values: &mut [f32], query: usize, runs: &[Run]) {
-        for run in runs {
-            let keys = seen(run, query, d_scores.len());
-            d_values[run.bucket] += d_scores[keys].iter().sum::<f32>();
+    fn add_sums(d_scores: &[f32], d_values: &mut [f32], query: usize, key_ranges: &[KeyRange]) {
+        for range in key_ranges {
+            let keys = seen(range, query, d_scores.len());
+            d_values[range.bucket] += d_scores[keys].iter().sum::<f32>();
         }
     }
 }

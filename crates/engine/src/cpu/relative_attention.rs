@@ -3,7 +3,7 @@
 //! buckets: fixed groups, so that no sum depends on the number of threads.
 //!
 //! Products of queries and of keys with the table are `[queries of a block, buckets]` and
-//! `[buckets, keys]`, so that a run of keys with one bucket is a run in memory.
+//! `[buckets, keys]`, so that neighbouring keys with one bucket are neighbours in memory.
 
 use rayon::prelude::*;
 
@@ -15,7 +15,7 @@ use super::elementwise::add;
 use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::{Cpu, slice, values_mut, vectorised};
 use crate::ops::attention::{AttentionSpan, split};
-use crate::ops::relative_attention::{RelativeAttentionKernels, RelativeHeads, Run};
+use crate::ops::relative_attention::{KeyRange, RelativeAttentionKernels, RelativeHeads};
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
 use std::ops::Range;
@@ -23,11 +23,11 @@ use std::ops::Range;
 /// Sequences whose gradients of the table one task adds up.
 const GROUP: usize = 8;
 
-/// The keys of a run that a query sees, of which there are so many.
+/// The keys of a range that query number `query` sees, which sees the first `visible` keys.
 #[inline(always)]
-pub(super) fn seen(run: &Run, query: usize, visible: usize) -> Range<usize> {
+pub(super) fn seen(range: &KeyRange, query: usize, visible: usize) -> Range<usize> {
     let place = |offset: isize| (query as isize + offset).clamp(0, visible as isize) as usize;
-    place(run.first)..place(run.end)
+    place(range.first)..place(range.end)
 }
 
 vectorised! {
@@ -39,12 +39,12 @@ vectorised! {
         of_keys: &[f32],
         count: usize,
         query: usize,
-        runs: &[Run],
+        key_ranges: &[KeyRange],
     ) {
-        for run in runs {
-            let keys = seen(run, query, scores.len());
-            let term = of_query[run.bucket];
-            let of_keys = &of_keys[run.bucket * count..][keys.clone()];
+        for range in key_ranges {
+            let keys = seen(range, query, scores.len());
+            let term = of_query[range.bucket];
+            let of_keys = &of_keys[range.bucket * count..][keys.clone()];
             for (score, of_key) in scores[keys].iter_mut().zip(of_keys) {
                 *score += term + of_key;
             }
@@ -60,18 +60,18 @@ vectorised! {
         d_of_keys: &mut [f32],
         count: usize,
         query: usize,
-        runs: &[Run],
+        key_ranges: &[KeyRange],
     ) {
         d_of_query.fill(0.0);
-        for run in runs {
-            let keys = seen(run, query, d_scores.len());
-            let d_of_keys = &mut d_of_keys[run.bucket * count..][keys.clone()];
+        for range in key_ranges {
+            let keys = seen(range, query, d_scores.len());
+            let d_of_keys = &mut d_of_keys[range.bucket * count..][keys.clone()];
             let mut sum = 0.0;
             for (d_score, d_of_key) in d_scores[keys].iter().zip(d_of_keys) {
                 *d_of_key += d_score;
                 sum += d_score;
             }
-            d_of_query[run.bucket] += sum;
+            d_of_query[range.bucket] += sum;
         }
     }
 }
@@ -182,7 +182,8 @@ struct ForwardTask<'a> {
 impl ForwardTask<'_> {
     fn run(&self, span: &AttentionSpan, head: usize) {
         let (relative, heads) = (self.heads, &self.heads.heads);
-        let (count, buckets) = (span.keys.len(), relative.buckets.count());
+        let (buckets, key_ranges) = (relative.buckets.count(), relative.buckets.key_ranges());
+        let count = span.keys.len();
         let (queries, keys, values) = split(self.fused_qkv, heads);
         let of_head = |view, rows: Range<usize>| part(view, rows, columns(head, heads));
         let positions = Positions::new(self.positions, head, relative);
@@ -203,7 +204,7 @@ impl ForwardTask<'_> {
                 multiply(&position_keys, place, query, relative.scale());
                 let add_terms = |index: usize, scores: &mut [f32]| {
                     let (of_query, place) = (&of_queries[index * buckets..], block.place(index));
-                    add_terms(scores, of_query, of_keys, count, place, relative.buckets.runs());
+                    add_terms(scores, of_query, of_keys, count, place, key_ranges);
                 };
                 // Safety: this task alone writes this head's columns of this sequence's rows, of
                 // the logarithms and of the output.
@@ -353,16 +354,16 @@ impl GradientTask<'_> {
         of_queries: &[f32],
         d_of_queries: &mut [f32],
     ) {
-        let (buckets, runs) = (self.heads.buckets.count(), self.heads.buckets.runs());
+        let (buckets, key_ranges) = (self.heads.buckets.count(), self.heads.buckets.key_ranges());
         let count = sums.of_keys.len() / buckets;
         let add_terms = |index: usize, scores: &mut [f32]| {
             let of_query = &of_queries[index * buckets..];
-            add_terms(scores, of_query, sums.of_keys, count, block.place(index), runs);
+            add_terms(scores, of_query, sums.of_keys, count, block.place(index), key_ranges);
         };
         let add_gradient = |index: usize, d_scores: &[f32]| {
             let d_of_query = &mut d_of_queries[index * buckets..][..buckets];
             let place = block.place(index);
-            terms_gradient(d_scores, d_of_query, sums.d_of_keys, count, place, runs);
+            terms_gradient(d_scores, d_of_query, sums.d_of_keys, count, place, key_ranges);
         };
         block.gradient(&self.pass, scores, d_weights, add_terms, add_gradient);
     }

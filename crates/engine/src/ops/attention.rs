@@ -187,9 +187,8 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Attention of every sequence over its prefix and itself: `[tokens, qkv columns] -> [tokens,
-    /// heads
-    /// * head_dim]`.
+    /// Attention of every sequence over its prefix and itself, from `[tokens, qkv columns]` to
+    /// `[tokens, heads * head_dim]`.
     ///
     /// # Panics
     /// When sequences share rows and the attention is not causal, or gradients are being recorded:
