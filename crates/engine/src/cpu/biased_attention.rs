@@ -18,7 +18,7 @@ pub(super) struct Bias<'a> {
 }
 
 impl<'a> Bias<'a> {
-    /// That of a table `[buckets, heads]`.
+    /// The bias of a table, `[buckets, heads]`.
     fn new(table: View<'_>, buckets: &'a DistanceBuckets) -> Self {
         Self { values: transposed(slice(table), table.columns), buckets }
     }
@@ -40,7 +40,7 @@ impl<'a> Bias<'a> {
     }
 }
 
-/// The transpose of a matrix with so many columns.
+/// The transpose of a matrix with `columns` columns.
 fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|first| values[first..].iter().step_by(columns)).copied().collect()
 }

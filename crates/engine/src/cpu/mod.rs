@@ -77,13 +77,13 @@ impl Cpu {
         Self::default()
     }
 
-    /// A CPU whose tensors may take no more than so many bytes, and which raises the fault of a GPU
+    /// A CPU whose tensors may take no more than `bytes` bytes, and which raises the fault of a GPU
     /// when they would: to try out what happens then.
     pub fn with_memory(bytes: u64) -> Self {
         Self { pool: Pool::limited(bytes), ..Self::default() }
     }
 
-    /// The same, but for what its products read.
+    /// This CPU with products of another arithmetic.
     pub fn multiplying_in(self, arithmetic: Arithmetic) -> Self {
         let products = match arithmetic {
             Arithmetic::F32 => Products::F32,

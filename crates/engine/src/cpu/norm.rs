@@ -153,7 +153,7 @@ fn gradient_by_blocks(
     }
 }
 
-/// Runs a forward over blocks of rows, with the statistics' rows beside them when they are wanted.
+/// Runs a forward over blocks of rows, with the statistics' rows beside them where there are any.
 fn forward_by_blocks(
     input: View<'_>,
     output: ViewMut<'_>,

@@ -43,7 +43,7 @@ impl<'a> Logits<'a> {
         Self { device, storage: Some(device.allocate(length, Precision::Full)), length }
     }
 
-    /// The same for values in bf16, of exactly so many rows.
+    /// Memory for exactly `rows` rows of gradients of logits in bf16.
     fn rounded(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
         let length = rows * vocab;
         Self { device, storage: Some(device.allocate(length, Precision::Compact)), length }
@@ -151,7 +151,8 @@ pub(super) fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logit
     }
 }
 
-/// The same for rows that need not be adjacent.
+/// `logits` = the sum of the projections' logits, each times its share, of rows that need not be
+/// adjacent.
 pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
     let mut gathered: Vec<f32> = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
@@ -181,7 +182,7 @@ pub(super) struct OutputLayerGradient<'a> {
     projection: Projection<'a>,
     output: RightHand<'a>,
     gradient: OutputGradient<'a>,
-    /// Gradients in bf16 that wait for the others of their product.
+    /// Gradients in bf16, until there are enough for a product.
     kept: Option<KeptGradients<'a>>,
 }
 

@@ -1,6 +1,6 @@
 //! Attention over packed sequences (Vaswani et al., arXiv 1706.03762), causal or not, with grouped
 //! key and value heads (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model
-//! wants them.
+//! has them.
 //!
 //! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row
 //! sums.
