@@ -116,12 +116,8 @@ fn score_packed(
         let with_tokens = batch.sentences.iter().filter(|sentence| !sentence.is_empty());
         sentences.extend(with_tokens.map(|sentence| (&sentence[..], padding(sentence))));
     }
-    let (mut log_probabilities, mut rest) = (Vec::new(), &sentences[..]);
-    while !rest.is_empty() {
-        let (pass, found) = scorer.read(|limit| pass_of(rest, limit))?;
-        log_probabilities.extend(found);
-        rest = &rest[pass.count..];
-    }
+    let mut log_probabilities = Vec::new();
+    scorer.read_all(&sentences, pass_of, |(), found, _| log_probabilities.extend(found))?;
     let mut rest = &log_probabilities[..];
     for batch in batches {
         let (of_batch, later) = rest.split_at(batch.tokens());
@@ -131,8 +127,8 @@ fn score_packed(
     Ok(())
 }
 
-/// As many of the first sentences as so many tokens hold, but at least one; each with its first
-/// position. The target of every row is the token that it has just read.
+/// As many of the first sentences as `batch_tokens` tokens hold, but at least one; each with its
+/// first position. The target of every row is the token that it has just read.
 fn pass_of(sentences: &[(&[u32], usize)], batch_tokens: usize) -> Pass<()> {
     let (mut ids, mut lengths, mut positions) = (Vec::new(), Vec::new(), Vec::new());
     for &(sentence, first) in sentences {
