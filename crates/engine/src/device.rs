@@ -66,10 +66,10 @@ pub trait Device:
     + Send
     + Sync
 {
-    /// Its name in messages, such as `cpu (AVX-512, 2 threads)`.
+    /// The device's name in messages, such as `cpu (AVX-512, 2 threads)`.
     fn name(&self) -> String;
 
-    /// What its products round their operands to.
+    /// What the device's products round their operands to.
     fn arithmetic(&self) -> Arithmetic {
         Arithmetic::F32
     }
@@ -87,7 +87,7 @@ pub trait Device:
     /// Waits until all queued work is done. The CPU is done when a kernel returns.
     fn synchronise(&self) {}
 
-    /// Its own memory; none where it shares the host's.
+    /// The device's own memory; none where it shares the host's.
     fn memory(&self) -> Option<DeviceMemory> {
         None
     }
@@ -102,9 +102,9 @@ pub trait Device:
     /// How many rows of logits of this vocabulary the device computes at a time.
     fn rows_of_logits(&self, vocab: usize) -> usize;
 
-    /// The number of rows from which on each row of a product with so many output columns has bits
-    /// that depend on that row and the weights alone, not on the rows beside it. 0 where no minimum
-    /// is known.
+    /// The number of rows from which on each row of a product with `columns` output columns has
+    /// bits that depend on that row and the weights alone, not on the rows beside it. 0 where no
+    /// minimum is known.
     fn independent_rows(&self, columns: usize) -> usize {
         let _ = columns;
         0
@@ -193,9 +193,9 @@ pub enum DeviceError {
     TooOld {
         /// The GPU's name.
         name: String,
-        /// Its compute capability before the point.
+        /// The number before the point of its compute capability.
         major: i32,
-        /// And after it.
+        /// The number after the point.
         minor: i32,
     },
     /// The compiler refuses a kernel.

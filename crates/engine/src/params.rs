@@ -39,7 +39,8 @@ impl Segment {
         stacked
     }
 
-    /// The same, but for vectors, which are read as one longer vector.
+    /// Several neighbouring matrices of equal width, read as one with their rows one below the
+    /// other, or several neighbouring vectors, read as one longer vector.
     ///
     /// # Panics
     /// When they are not neighbours or matrices differ in width.
@@ -155,7 +156,7 @@ impl Layout {
         segment
     }
 
-    /// States that the segment at a place holds so many matrices of equal height, one below the
+    /// Records that the segment at a place holds `parts` matrices of equal height, one below the
     /// other.
     ///
     /// # Panics

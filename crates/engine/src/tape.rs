@@ -192,7 +192,7 @@ impl<'a> Tape<'a> {
         })
     }
 
-    /// The same where each row stands for a sequence.
+    /// The masks of the next place where dropout is applied to rows that stand for a sequence each.
     pub(crate) fn next_dropout_of_sequences(&mut self, probability: f32) -> Option<DropoutMask> {
         let mask = self.next_dropout(probability)?;
         Some(DropoutMask { first_token: self.dropout?.first_sequence, ..mask })

@@ -46,7 +46,8 @@ impl Tensor {
         Self::of_shape(device, Shape { rows, columns, precision: Precision::Full })
     }
 
-    /// The same of any shape.
+    /// A matrix of any shape whose values are whatever the memory held before; the caller writes
+    /// all of them.
     pub fn of_shape(device: &Arc<dyn Device>, shape: Shape) -> Self {
         let storage = device.allocate(shape.rows * shape.columns, shape.precision);
         Self { device: device.clone(), storage: Some(storage), shape }
@@ -218,7 +219,7 @@ impl<'a> ViewMut<'a> {
         Self { tensor, offset, rows, columns }
     }
 
-    /// The same view for a shorter while.
+    /// This view for a shorter lifetime.
     pub fn reborrow(&mut self) -> ViewMut<'_> {
         ViewMut { tensor: self.tensor, offset: self.offset, rows: self.rows, columns: self.columns }
     }

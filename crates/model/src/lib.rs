@@ -51,6 +51,6 @@ pub use families::{
 };
 pub use kv_cache::KvCache;
 pub use masked_tokens::{EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};
-pub use model::Model;
+pub use model::{Model, log_probabilities};
 pub use output_layer::OutputLayer;
 pub use write_safetensors::write_safetensors;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::ops::language_model_loss::Projection;
+use engine::ops::language_model_loss::{Projection, Target};
 use engine::ops::linear::LinearView;
 use engine::{Device, Layout, Parameters, Segment, Tape, Var};
 
@@ -19,6 +19,21 @@ pub(crate) fn decoder_with_layout(config: &ModelConfig) -> (Box<dyn Decoder>, La
     let decoder = config.architecture.decoder(config, &mut layout);
     layout.mark_output(decoder.output().weight);
     (decoder, layout)
+}
+
+/// The log-probabilities (natural) of targets in a batch, by one model or by several whose logits
+/// are averaged.
+///
+/// # Panics
+/// When there is no model, or their vocabularies differ in size.
+pub fn log_probabilities(models: &[&Model], batch: &Batch, targets: &[Target]) -> Vec<f64> {
+    let hidden: Vec<Var> = models.iter().map(|model| model.hidden_states(batch)).collect();
+    let share = 1.0 / models.len() as f32;
+    let projections: Vec<Projection<'_>> =
+        models.iter().zip(&hidden).map(|(model, hidden)| model.projection(hidden, share)).collect();
+    let mut log_probabilities = vec![0.0; targets.len()];
+    models[0].device().log_probabilities(&projections, targets, &mut log_probabilities);
+    log_probabilities
 }
 
 /// A language model on a device.

@@ -99,18 +99,8 @@ impl Heldout<'_> {
         let (mut sum, mut predicted, mut tokens) = (0.0, 0, 0);
         let mut places = self.sequences.iter().map(|&index| self.chunks.range(index as usize));
         let measure = |micro_batch: &MicroBatch| {
-            let batch = &micro_batch.batch;
-            let hidden: Vec<_> = models.iter().map(|model| model.hidden_states(batch)).collect();
-            let share = 1.0 / models.len() as f32;
-            let projections: Vec<_> = models
-                .iter()
-                .zip(&hidden)
-                .map(|(model, hidden)| model.projection(hidden, share))
-                .collect();
             let targets = Target::of_rows(&micro_batch.targets());
-            let mut log_probabilities = vec![0.0; targets.len()];
-            models[0].device().log_probabilities(&projections, &targets, &mut log_probabilities);
-            Ok(log_probabilities)
+            Ok(model::log_probabilities(models, &micro_batch.batch, &targets))
         };
         self.each(&**models[0].device(), measure, |batch, log_probabilities| {
             let mut rest = &log_probabilities[..];

@@ -3,23 +3,25 @@
 //! may see fit the cache. Keys and values of a sequence with a prefix, which are in several places,
 //! are gathered first.
 
+mod blocks;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::biased_attention::Bias;
-use super::math::{exp, map_and_sum, maximum};
+use super::elementwise::add;
 use super::memory;
-use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Start, Workers};
+use super::product::{Matrix, MatrixMut, Products, RightHand, Start};
 use super::values::{Values, ValuesMut};
-use super::{Cpu, rows_per_task, slice, values_mut, vectorised};
+use super::{Cpu, rows_per_task, slice, values_mut};
 use crate::ops::attention::{AttentionKernels, AttentionSpan, Heads, split};
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
-
-/// Queries whose weights are computed together.
-pub(super) const QUERY_BLOCK: usize = 64;
+pub(super) use blocks::{
+    ForwardPass, QUERY_BLOCK, QueryBlock, add_product, multiply, query_blocks, softmax,
+};
 
 thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -97,63 +99,6 @@ pub(super) fn columns(head: usize, heads: &Heads) -> Range<usize> {
     head * heads.head_dim..(head + 1) * heads.head_dim
 }
 
-vectorised! {
-    /// Turns scores into weights in place and returns the logarithm of the denominator.
-    pub(super) fn softmax(scores: &mut [f32]) -> f32 {
-        let top = maximum(scores);
-        let total = map_and_sum(scores, |score| exp(score - top));
-        let scale = 1.0 / total;
-        for weight in scores.iter_mut() {
-            *weight *= scale;
-        }
-        top + total.ln()
-    }
-}
-
-vectorised! {
-    /// Turns scores into the weights that `softmax` gave.
-    pub(super) fn weights_again(scores: &mut [f32], logsumexp: f32) {
-        for score in scores.iter_mut() {
-            *score = exp(*score - logsumexp);
-        }
-    }
-}
-
-vectorised! {
-    fn drop_weights(
-        weights: &mut [f32],
-        mask: DropoutMask,
-        row: usize,
-        first: usize,
-        row_length: usize,
-    ) {
-        for (key, weight) in weights.iter_mut().enumerate() {
-            *weight *= mask.factor(row, first + key, row_length);
-        }
-    }
-}
-
-vectorised! {
-    /// `d_scores = weights * (d_weights - along)`, written over `d_weights`.
-    pub(super) fn softmax_gradient(weights: &[f32], d_weights: &mut [f32], along: f32) {
-        for (d_weight, weight) in d_weights.iter_mut().zip(weights) {
-            *d_weight = weight * (*d_weight - along);
-        }
-    }
-}
-
-/// The dropout of one row of weights: masks are addressed by token, head and key.
-pub(super) fn drop_row(
-    weights: &mut [f32],
-    mask: DropoutMask,
-    token: usize,
-    head: usize,
-    num_heads: usize,
-) {
-    const LONGEST: usize = 1 << 20;
-    drop_weights(weights, mask, token, head * LONGEST, num_heads * LONGEST);
-}
-
 /// The keys or values of a span's prefix and of its own, as a matrix.
 fn whole<'a>(
     view: View<'a>,
@@ -174,19 +119,6 @@ fn whole<'a>(
 /// Values of memory that `whole` needs.
 fn whole_length(span: &AttentionSpan, heads: &Heads) -> usize {
     if span.prefix.is_empty() { 0 } else { span.key_count() * heads.head_dim }
-}
-
-/// Blocks of a span's queries: rows among the queries, and the number of keys that the block's last
-/// query sees.
-pub(super) fn query_blocks(
-    span: &AttentionSpan,
-    heads: &Heads,
-) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let queries = &span.queries;
-    (0..queries.len()).step_by(QUERY_BLOCK).map(move |start| {
-        let end = (start + QUERY_BLOCK).min(queries.len());
-        (queries.start + start..queries.start + end, heads.visible(span, end - 1))
-    })
 }
 
 /// Every sequence with every key-value head.
@@ -258,42 +190,39 @@ impl Inputs<'_> {
             let keys = self.products.local(keys.transposed());
             let values = self.products.local(values);
             for head in query_heads(kv_head, heads) {
-                for (rows, seen) in query_blocks(span, heads) {
-                    let weights = &mut scratch[..rows.len() * seen];
-                    keys.multiply_part(
-                        MatrixMut::dense(&mut *weights, rows.len(), seen),
-                        Addend::Nothing,
-                        part(self.queries, rows.clone(), columns(head, heads)),
-                        self.scale,
-                        Workers::One,
-                    );
-                    for (index, row_weights) in weights.chunks_exact_mut(seen).enumerate() {
-                        let token = rows.start + index;
-                        let place = token - span.queries.start;
-                        let visible = heads.visible(span, place);
-                        let (visible, hidden) = row_weights.split_at_mut(visible);
-                        if let Some(bias) = self.bias {
-                            bias.add(visible, head, place);
-                        }
-                        let row_logsumexp = softmax(visible);
-                        hidden.fill(0.0);
-                        if let Some(logsumexp) = logsumexp {
-                            // Safety: this task alone writes this head's column of this
-                            // sequence's rows.
-                            let place = unsafe { logsumexp.row(token, head..head + 1) };
-                            place.copy_from(&[row_logsumexp]);
-                        }
-                        if let Some(mask) = self.dropout {
-                            drop_row(visible, mask, token, head, heads.num_heads);
-                        }
-                    }
-                    // Safety: this task alone writes this head's columns of this sequence's rows.
-                    let output = unsafe { output.block(rows.clone(), columns(head, heads)) };
-                    let weights = Matrix::dense(&*weights, rows.len(), seen);
-                    values.multiply_part(output, Addend::Nothing, weights, 1.0, Workers::One);
+                for block in query_blocks(span, heads, head) {
+                    self.block(&block, &keys, &values, scratch, output, logsumexp);
                 }
             }
         });
+    }
+
+    /// The forward pass of one block of queries.
+    fn block(
+        &self,
+        block: &QueryBlock<'_>,
+        keys: &RightHand<'_>,
+        values: &RightHand<'_>,
+        scratch: &mut [f32],
+        output: Shared,
+        logsumexp: Option<Shared>,
+    ) {
+        let (count, seen) = (block.rows.len(), block.seen);
+        let weights = &mut scratch[..count * seen];
+        let scores = MatrixMut::dense(&mut *weights, count, seen);
+        multiply(keys, scores, block.part(self.queries), self.scale);
+        let add_bias = |index: usize, scores: &mut [f32]| {
+            if let Some(bias) = self.bias {
+                bias.add(scores, block.head, block.place(index));
+            }
+        };
+        // Safety: this task alone writes this head's columns of this sequence's rows, of the
+        // logarithms and of the output.
+        let output = unsafe {
+            block.weights(weights, self.dropout, logsumexp, add_bias);
+            output.block(block.rows.clone(), block.columns())
+        };
+        multiply(values, output, Matrix::dense(&*weights, count, seen), 1.0);
     }
 }
 
@@ -359,9 +288,7 @@ impl AttentionKernels for Cpu {
             [0, of_keys, of_keys + heads.key_columns()].map(|first| Destination { matrix, first });
         let task = GradientTask {
             inputs,
-            d_output,
-            output,
-            logsumexp: slice(logsumexp),
+            pass: ForwardPass { d_output, output, logsumexp: slice(logsumexp), dropout },
             d_queries,
             d_keys,
             d_values,
@@ -412,9 +339,7 @@ impl Destination {
 /// The backward, task by task.
 pub(super) struct GradientTask<'a> {
     pub(super) inputs: Inputs<'a>,
-    pub(super) d_output: View<'a>,
-    pub(super) output: View<'a>,
-    pub(super) logsumexp: &'a [f32],
+    pub(super) pass: ForwardPass<'a>,
     pub(super) d_queries: Destination,
     pub(super) d_keys: Destination,
     pub(super) d_values: Destination,
@@ -446,7 +371,7 @@ impl GradientTask<'_> {
             .for_each(|((span, kv_head), d_bias)| self.run(span, kv_head, d_bias));
         let mut total = vec![0.0; heads.num_heads * buckets];
         for of_span in sums.chunks_exact(total.len().max(1)) {
-            total.iter_mut().zip(of_span).for_each(|(total, sum)| *total += sum);
+            add(of_span, &mut total);
         }
         total
     }
@@ -468,8 +393,8 @@ impl GradientTask<'_> {
             let (d_key, d_value) = d_keys_values.split_at_mut(count * width);
             let mut sums = Sums { d_key, d_value, d_bias };
             for head in query_heads(kv_head, heads) {
-                for (rows, seen) in query_blocks(span, heads) {
-                    self.block(span, head, rows, seen, &operands, &mut sums, scratch);
+                for block in query_blocks(span, heads, head) {
+                    self.block(&block, &operands, &mut sums, scratch);
                 }
             }
             for (destination, gradient) in [(self.d_keys, d_key), (self.d_values, d_value)] {
@@ -484,74 +409,44 @@ impl GradientTask<'_> {
     }
 
     /// Adds what one block of queries contributes.
-    #[allow(clippy::too_many_arguments)]
     fn block(
         &self,
-        span: &AttentionSpan,
-        head: usize,
-        rows: Range<usize>,
-        seen: usize,
+        block: &QueryBlock<'_>,
         operands: &Operands<'_>,
         sums: &mut Sums<'_>,
         scratch: &mut [f32],
     ) {
-        let Inputs { products, heads, scale, bias, dropout, .. } = self.inputs;
-        let count = rows.len();
-        let query = part(self.inputs.queries, rows.clone(), columns(head, heads));
-        let d_out = part(self.d_output, rows.clone(), columns(head, heads));
+        let Inputs { products, queries, heads, scale, bias, .. } = self.inputs;
+        let (count, seen) = (block.rows.len(), block.seen);
+        let (query, d_out) = (block.part(queries), block.part(self.pass.d_output));
         let (weights, rest) = scratch.split_at_mut(count * seen);
         let d_weights = &mut rest[..count * seen];
-
-        let multiply = |right: &RightHand<'_>, output: MatrixMut<'_>, left: Matrix<'_>, scale| {
-            right.multiply_part(output, Addend::Nothing, left, scale, Workers::One);
-        };
         let scores = MatrixMut::dense(&mut *weights, count, seen);
         multiply(&operands.key_transposed, scores, query, scale);
-        let d_scores = MatrixMut::dense(&mut *d_weights, count, seen);
-        multiply(&operands.value_transposed, d_scores, d_out, 1.0);
-        for index in 0..count {
-            let token = rows.start + index;
-            let place = token - span.queries.start;
-            let visible = heads.visible(span, place);
-            let (weights, hidden) = weights[index * seen..][..seen].split_at_mut(visible);
-            let (d_weights, d_hidden) = d_weights[index * seen..][..seen].split_at_mut(visible);
+        let place = MatrixMut::dense(&mut *d_weights, count, seen);
+        multiply(&operands.value_transposed, place, d_out, 1.0);
+        let add_bias = |index: usize, scores: &mut [f32]| {
             if let Some(bias) = bias {
-                bias.add(weights, head, place);
+                bias.add(scores, block.head, block.place(index));
             }
-            weights_again(weights, self.logsumexp[token * heads.num_heads + head]);
-            hidden.fill(0.0);
-            d_hidden.fill(0.0);
-            if let Some(mask) = dropout {
-                drop_row(d_weights, mask, token, head, heads.num_heads);
-            }
-            let along = row(self.d_output, token, columns(head, heads)).dot(row(
-                self.output,
-                token,
-                columns(head, heads),
-            ));
-            softmax_gradient(weights, d_weights, along);
+        };
+        let add_gradient = |index: usize, d_scores: &[f32]| {
             if let Some(bias) = bias {
-                let first = head % (heads.num_heads / heads.num_kv_heads) * bias.count();
-                bias.add_gradient(d_weights, &mut sums.d_bias[first..], place);
+                let group = heads.num_heads / heads.num_kv_heads;
+                let d_bias = &mut sums.d_bias[block.head % group * bias.count()..];
+                bias.add_gradient(d_scores, d_bias, block.place(index));
             }
-            if let Some(mask) = dropout {
-                drop_row(weights, mask, token, head, heads.num_heads);
-            }
-        }
+        };
+        block.gradient(&self.pass, weights, d_weights, add_bias, add_gradient);
         let weights = Matrix::dense(&*weights, count, seen);
         let d_scores = Matrix::dense(&*d_weights, count, seen);
+        let columns = self.d_queries.columns(block.head, heads);
         // Safety: this task alone writes this head's columns of this sequence's rows, one block
         // after the other.
-        let d_query =
-            unsafe { self.d_queries.matrix.block(rows, self.d_queries.columns(head, heads)) };
+        let d_query = unsafe { self.d_queries.matrix.block(block.rows.clone(), columns) };
         multiply(&operands.key, d_query, d_scores, scale);
-        let add = |output: &mut [f32], left: Matrix<'_>, right, scale| {
-            let output =
-                MatrixMut::dense(&mut output[..seen * heads.head_dim], seen, heads.head_dim);
-            products.product(output, Addend::Output, left, right, scale, Workers::One);
-        };
-        add(sums.d_key, d_scores.transposed(), query, scale);
-        add(sums.d_value, weights.transposed(), d_out, 1.0);
+        add_product(products, sums.d_key, d_scores.transposed(), query, scale);
+        add_product(products, sums.d_value, weights.transposed(), d_out, 1.0);
     }
 }
 

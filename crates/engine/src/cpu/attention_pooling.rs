@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::attention::{Shared, row, softmax};
+use super::elementwise::add_scaled;
 use super::{Cpu, slice, values_mut};
 use crate::ops::attention_pooling::AttentionPoolingKernels;
 use crate::spans::Spans;
@@ -32,7 +33,7 @@ impl AttentionPoolingKernels for Cpu {
             let mut mean = vec![0.0; columns];
             for (token, &weight) in rows.zip(&of_tokens) {
                 let state = row(states, token, 0..columns).to_f32();
-                mean.iter_mut().zip(&*state).for_each(|(mean, x)| *mean += weight * x);
+                add_scaled(&state, weight, &mut mean);
                 // Safety: this task alone writes the rows of its sequence.
                 unsafe { weights.row(token, 0..1) }.copy_from(&[weight]);
             }

@@ -1,12 +1,12 @@
 //! Attention with a bias of distances: the tasks of `attention.rs`, to whose scores a value of each
 //! bucket and head is added.
 
-use super::attention::{Destination, GradientTask, Inputs, Shared};
+use super::attention::{Destination, ForwardPass, GradientTask, Inputs, Shared};
 use super::relative_attention::seen;
 use super::{Cpu, slice, values_mut, vectorised};
 use crate::ops::attention::AttentionSpan;
 use crate::ops::biased_attention::{BiasedAttentionKernels, BiasedHeads};
-use crate::ops::relative_attention::{DistanceBuckets, Run};
+use crate::ops::relative_attention::{DistanceBuckets, KeyRange};
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
 
@@ -18,7 +18,7 @@ pub(super) struct Bias<'a> {
 }
 
 impl<'a> Bias<'a> {
-    /// That of a table `[buckets, heads]`.
+    /// The bias of a table, `[buckets, heads]`.
     fn new(table: View<'_>, buckets: &'a DistanceBuckets) -> Self {
         Self { values: transposed(slice(table), table.columns), buckets }
     }
@@ -31,35 +31,35 @@ impl<'a> Bias<'a> {
     /// Adds to the scores of the keys that query number `query` of its sequence sees.
     pub(super) fn add(&self, scores: &mut [f32], head: usize, query: usize) {
         let values = &self.values[head * self.count()..][..self.count()];
-        add_values(scores, values, query, self.buckets.runs());
+        add_values(scores, values, query, self.buckets.key_ranges());
     }
 
     /// Adds the gradients of those scores to that of the head's values, `[buckets]`.
     pub(super) fn add_gradient(&self, d_scores: &[f32], d_values: &mut [f32], query: usize) {
-        add_sums(d_scores, d_values, query, self.buckets.runs());
+        add_sums(d_scores, d_values, query, self.buckets.key_ranges());
     }
 }
 
-/// The transpose of a matrix with so many columns.
+/// The transpose of a matrix with `columns` columns.
 fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|first| values[first..].iter().step_by(columns)).copied().collect()
 }
 
 vectorised! {
-    fn add_values(scores: &mut [f32], values: &[f32], query: usize, runs: &[Run]) {
-        for run in runs {
-            let keys = seen(run, query, scores.len());
-            let value = values[run.bucket];
+    fn add_values(scores: &mut [f32], values: &[f32], query: usize, key_ranges: &[KeyRange]) {
+        for range in key_ranges {
+            let keys = seen(range, query, scores.len());
+            let value = values[range.bucket];
             scores[keys].iter_mut().for_each(|score| *score += value);
         }
     }
 }
 
 vectorised! {
-    fn add_sums(d_scores: &[f32], d_values: &mut [f32], query: usize, runs: &[Run]) {
-        for run in runs {
-            let keys = seen(run, query, d_scores.len());
-            d_values[run.bucket] += d_scores[keys].iter().sum::<f32>();
+    fn add_sums(d_scores: &[f32], d_values: &mut [f32], query: usize, key_ranges: &[KeyRange]) {
+        for range in key_ranges {
+            let keys = seen(range, query, d_scores.len());
+            d_values[range.bucket] += d_scores[keys].iter().sum::<f32>();
         }
     }
 }
@@ -128,9 +128,7 @@ impl BiasedAttentionKernels for Cpu {
         let matrix = Shared::new(values_mut(d_keys_values), 2 * columns[1]);
         let task = GradientTask {
             inputs: self.inputs(queries, keys_values, bias.as_ref(), heads, dropout),
-            d_output,
-            output,
-            logsumexp: slice(logsumexp),
+            pass: ForwardPass { d_output, output, logsumexp: slice(logsumexp), dropout },
             d_queries: Destination { matrix: of_queries, first: 0 },
             d_keys: Destination { matrix, first: 0 },
             d_values: Destination { matrix, first: columns[1] },

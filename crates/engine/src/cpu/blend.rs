@@ -2,12 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::TASK;
 use super::{Cpu, memory, vectorised};
 use crate::ops::blend::BlendKernels;
 use crate::tensor::Tensor;
-
-/// Values per task.
-const TASK: usize = 16_384;
 
 vectorised! {
     fn blend(from: &[f32], share: f32, to: &mut [f32]) {

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::divergence::{add_row, divergence_row, join_row};
+use self::divergence::{divergence_row, join_row};
 use self::forward_kl::{distill_row, distill_row_from_samples};
+use super::elementwise::add;
 use super::ensemble::EnsembleLogits;
 use super::output_layer::{Logits, OutputLayer, OutputLayerGradient, blocks};
 use super::{Cpu, rows_per_task};
@@ -96,7 +97,7 @@ fn rows_from_states(
                 share as f64
                     * divergence_row(student, teacher, divergence, temperature, share * kl_weight)
             };
-            let (gradient, divergences) = teachers.combine(rows, each, add_row);
+            let (gradient, divergences) = teachers.combine(rows, each, |sums, row| add(row, sums));
             let mut losses = for_rows(student, gradient, targets, |student, gradient, target| {
                 DistillationSums {
                     cross_entropy: join_row(student, gradient, target, weight),

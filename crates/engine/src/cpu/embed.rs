@@ -2,17 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{Cpu, rows_per_task, values, values_mut, vectorised};
+use super::elementwise::add;
+use super::{Cpu, rows_per_task, values, values_mut};
 use crate::ops::embed::EmbedKernels;
 use crate::tensor::{View, ViewMut};
-
-vectorised! {
-    fn add_row(from: &[f32], to: &mut [f32]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to += from;
-        }
-    }
-}
 
 impl EmbedKernels for Cpu {
     fn embed(&self, table: View<'_>, ids: &[u32], output: ViewMut<'_>, accumulate: bool) {
@@ -24,7 +17,7 @@ impl EmbedKernels for Cpu {
             |(output, ids)| match accumulate {
                 true => output.update(|output| {
                     for (row, &id) in output.chunks_exact_mut(columns).zip(ids) {
-                        add_row(&entry(id).to_f32(), row);
+                        add(&entry(id).to_f32(), row);
                     }
                 }),
                 false => output.write(|output| {
@@ -51,7 +44,7 @@ impl EmbedKernels for Cpu {
         for (row, &id) in ids.iter().enumerate().filter(|(_, id)| Some(**id) != padding) {
             let from = d_output.range(row * columns..(row + 1) * columns).to_f32();
             let place = id as usize * columns..(id as usize + 1) * columns;
-            d_table.reborrow().range(place).update(|to| add_row(&from, to));
+            d_table.reborrow().range(place).update(|to| add(&from, to));
         }
     }
 }

@@ -56,7 +56,7 @@ impl<'a> EnsembleLogits<'a> {
         self.combine(rows, weigh, |mixed, next| mix_row(mixed, next, temperature)).0
     }
 
-    /// The same, and of each row the weighted sum of the teachers' `sum p ln p`.
+    /// The logits of `mixture`, and of each row the weighted sum of the teachers' `sum p ln p`.
     pub(super) fn mixture_with_entropies(
         &mut self,
         rows: &Range<usize>,

@@ -2,20 +2,12 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::add_scaled;
 use super::math::dot;
 use super::{Cpu, rows_per_task, slice, values, values_mut, vectorised};
 use crate::ops::experts::ExpertKernels;
 use crate::ops::routing::DROPPED;
 use crate::tensor::{View, ViewMut};
-
-vectorised! {
-    /// `to (+)= factor * from`.
-    fn add_scaled(from: &[f32], factor: f32, to: &mut [f32]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to += factor * from;
-        }
-    }
-}
 
 vectorised! {
     /// `to = factor * from`, and the sum of the products of both.

@@ -15,7 +15,7 @@ pub(super) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + tanh(ROOT * (x + CUBE * x * x * x)))
 }
 
-/// Its derivative.
+/// The derivative of `gelu`.
 #[inline(always)]
 pub(super) fn gelu_slope(x: f32) -> f32 {
     let t = tanh(ROOT * (x + CUBE * x * x * x));

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::add;
 use super::norm::{ROWS, rms_rows, rms_rows_gradient};
 use super::{Cpu, slice, slice_mut, values, values_mut};
 use crate::ops::attention::Heads;
@@ -73,7 +74,7 @@ impl HeadNormKernels for Cpu {
                     let part = start..start + columns;
                     let (dy, x) = (&dy[part.clone()], &x[part.clone()]);
                     rms_rows_gradient(dy, x, gain, own, &mut dx[part], false, &mut of_row);
-                    sums.iter_mut().zip(&of_row).for_each(|(sum, value)| *sum += value);
+                    add(&of_row, sums);
                     (start, inverse) = (start + columns, rest);
                 }
             }
@@ -87,7 +88,7 @@ impl HeadNormKernels for Cpu {
             });
         d_gains.fill(0.0);
         for sums in partial.chunks_exact(d_gains.len()) {
-            d_gains.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+            add(sums, d_gains);
         }
     }
 }

@@ -22,7 +22,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// The same of bf16 values.
+    /// Adds the bf16 values of some columns of every row, those from `first` on, to `sums`.
     fn add_bf16_columns(rows: &[u16], columns: usize, first: usize, sums: &mut [f32]) {
         for row in rows.chunks_exact(columns) {
             let row = &row[first..first + sums.len()];

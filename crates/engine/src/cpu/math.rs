@@ -111,7 +111,7 @@ pub(super) fn sum_over<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32; 
     add_lanes(lanes)
 }
 
-/// The same sum, finished in double precision, so that many terms cost no precision.
+/// The sum of `sum_over`, finished in double precision, so that many terms cost no precision.
 #[inline(always)]
 pub(super) fn long_sum_over<const N: usize>(
     slices: [&[f32]; N],

@@ -8,8 +8,9 @@ use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 use rayon::prelude::*;
 
+use super::elementwise::{TASK, add};
 use super::values::{Values, ValuesMut};
-use super::{Cpu, values, values_mut, vectorised};
+use super::{Cpu, values, values_mut};
 use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::fault::{Fault, raise};
 use crate::ops::memory::MemoryKernels;
@@ -181,17 +182,6 @@ pub(super) fn storage_values_mut(storage: &mut Storage) -> ValuesMut<'_> {
     }
 }
 
-/// Values that one task copies or adds.
-const TASK: usize = 32_768;
-
-vectorised! {
-    fn add_all(from: &[f32], to: &mut [f32]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to += from;
-        }
-    }
-}
-
 impl MemoryKernels for Cpu {
     fn allocate(&self, length: usize, precision: Precision) -> Storage {
         let is_bf16 = precision == Precision::Compact && self.arithmetic() == Arithmetic::Bf16;
@@ -271,7 +261,7 @@ impl MemoryKernels for Cpu {
         assert_eq!(from.len(), to.len(), "values to add");
         to.par_chunks_mut(TASK)
             .zip(from.par_chunks(TASK))
-            .for_each(|(to, from)| to.update(|to| add_all(&from.to_f32(), to)));
+            .for_each(|(to, from)| to.update(|to| add(&from.to_f32(), to)));
     }
 }
 

@@ -2,26 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::TASK;
-use super::{Cpu, slice, slice_mut, values, values_mut, vectorised};
+use super::elementwise::{TASK, add_scaled, scaled};
+use super::{Cpu, slice, slice_mut, values, values_mut};
 use crate::ops::mixture::MixtureKernels;
 use crate::tensor::{View, ViewMut};
-
-vectorised! {
-    fn scaled(values: &[f32], factor: f32, output: &mut [f32]) {
-        for (output, value) in output.iter_mut().zip(values) {
-            *output = factor * value;
-        }
-    }
-}
-
-vectorised! {
-    fn add_scaled(values: &[f32], factor: f32, output: &mut [f32]) {
-        for (output, value) in output.iter_mut().zip(values) {
-            *output += factor * value;
-        }
-    }
-}
 
 /// What multiplies the states: the weights, or their softmax.
 fn shares(weights: View<'_>, by_softmax: bool) -> Vec<f32> {

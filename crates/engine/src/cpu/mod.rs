@@ -44,6 +44,7 @@ use std::time::Instant;
 use crate::device::{Arithmetic, Device, DeviceMemory};
 use crate::tensor::{View, ViewMut};
 
+use elementwise::TASK;
 use memory::Pool;
 use product::Products;
 use product::bf16::Bf16;
@@ -76,13 +77,13 @@ impl Cpu {
         Self::default()
     }
 
-    /// A CPU whose tensors may take no more than so many bytes, and which raises the fault of a GPU
+    /// A CPU whose tensors may take no more than `bytes` bytes, and which raises the fault of a GPU
     /// when they would: to try out what happens then.
     pub fn with_memory(bytes: u64) -> Self {
         Self { pool: Pool::limited(bytes), ..Self::default() }
     }
 
-    /// The same, but for what its products read.
+    /// This CPU with products of another arithmetic.
     pub fn multiplying_in(self, arithmetic: Arithmetic) -> Self {
         let products = match arithmetic {
             Arithmetic::F32 => Products::F32,
@@ -204,5 +205,5 @@ fn slice_mut<'a>(view: ViewMut<'a>) -> &'a mut [f32] {
 
 /// Rows that one task takes, so that a task is worth its start: about 16,000 values.
 fn rows_per_task(columns: usize) -> usize {
-    (16_384 / columns.max(1)).max(1)
+    (TASK / columns.max(1)).max(1)
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::add;
 use super::math::{dot, sum, sum_over};
 use super::values::{Values, ValuesMut};
 use super::{Cpu, slice, slice_mut, values, values_mut, vectorised};
@@ -148,11 +149,11 @@ fn gradient_by_blocks(
         });
     d_parameters.fill(0.0);
     for sums in partial.chunks_exact(d_parameters.len()) {
-        d_parameters.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+        add(sums, d_parameters);
     }
 }
 
-/// Runs a forward over blocks of rows, with the statistics' rows beside them when they are wanted.
+/// Runs a forward over blocks of rows, with the statistics' rows beside them where there are any.
 fn forward_by_blocks(
     input: View<'_>,
     output: ViewMut<'_>,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::elementwise::TASK;
 use super::values::Values;
 use super::{Cpu, memory, slice, values, values_mut, vectorised};
 use crate::ops::optimizer::{
@@ -11,9 +12,6 @@ use crate::ops::optimizer::{
     UpdateConstants, UpdateStep,
 };
 use crate::tensor::{Tensor, View, ViewMut};
-
-/// Values per task, and per partial sum.
-const TASK: usize = 16_384;
 
 vectorised! {
     fn update(

@@ -2,15 +2,13 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::{TASK, add_scaled};
 use super::optimizer::{squares, sum_of_squares};
 use super::product::{Addend, MatrixMut, Workers};
 use super::values::Values;
 use super::{Cpu, matrix, slice, slice_mut, values, values_mut, vectorised};
 use crate::ops::orthogonal::{MomentumStep, OrthogonalKernels, ROOT_EPSILON};
 use crate::tensor::{View, ViewMut};
-
-/// Values per task.
-const TASK: usize = 16_384;
 
 vectorised! {
     fn nesterov(
@@ -31,13 +29,6 @@ vectorised! {
 vectorised! {
     fn scale(values: &mut [f32], factor: f32) {
         values.iter_mut().for_each(|value| *value *= factor);
-    }
-}
-
-vectorised! {
-    /// `to += factor * from`.
-    fn add_scaled(from: &[f32], factor: f32, to: &mut [f32]) {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
     }
 }
 

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::elementwise::add_scaled;
 use super::linear::add_rows;
 use super::product::{Addend, DEPTH, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::values::{Values, ValuesMut};
-use super::{Cpu, matrix, rows_per_task, slice, slice_mut, values, values_mut, vectorised};
+use super::{Cpu, matrix, rows_per_task, slice, slice_mut, values, values_mut};
 use crate::device::{Arithmetic, Device};
 use crate::ops::language_model_loss::{OutputGradient, Projection};
 use crate::ops::memory::MemoryKernels;
@@ -42,7 +43,7 @@ impl<'a> Logits<'a> {
         Self { device, storage: Some(device.allocate(length, Precision::Full)), length }
     }
 
-    /// The same for values in bf16, of exactly so many rows.
+    /// Memory for exactly `rows` rows of gradients of logits in bf16.
     fn rounded(device: &'a Cpu, rows: usize, vocab: usize) -> Self {
         let length = rows * vocab;
         Self { device, storage: Some(device.allocate(length, Precision::Compact)), length }
@@ -81,14 +82,6 @@ fn shared<'a>(products: Products, matrix: Matrix<'a>, rows: usize, vocab: usize)
     match rows > rows_of_logits(vocab) {
         true => products.packed(matrix),
         false => products.plain(matrix),
-    }
-}
-
-vectorised! {
-    fn add_scaled(bias: &[f32], share: f32, row: &mut [f32]) {
-        for (value, bias) in row.iter_mut().zip(bias) {
-            *value += share * bias;
-        }
     }
 }
 
@@ -158,7 +151,8 @@ pub(super) fn project_all(layers: &[OutputLayer<'_>], rows: &Range<usize>, logit
     }
 }
 
-/// The same for rows that need not be adjacent.
+/// `logits` = the sum of the projections' logits, each times its share, of rows that need not be
+/// adjacent.
 pub(super) fn project_rows(layers: &[OutputLayer<'_>], rows: &[u32], logits: &mut [f32]) {
     let mut gathered: Vec<f32> = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
@@ -188,7 +182,7 @@ pub(super) struct OutputLayerGradient<'a> {
     projection: Projection<'a>,
     output: RightHand<'a>,
     gradient: OutputGradient<'a>,
-    /// Gradients in bf16 that wait for the others of their product.
+    /// Gradients in bf16, until there are enough for a product.
     kept: Option<KeptGradients<'a>>,
 }
 

@@ -3,18 +3,19 @@
 //! buckets: fixed groups, so that no sum depends on the number of threads.
 //!
 //! Products of queries and of keys with the table are `[queries of a block, buckets]` and
-//! `[buckets, keys]`, so that a run of keys with one bucket is a run in memory.
+//! `[buckets, keys]`, so that neighbouring keys with one bucket are neighbours in memory.
 
 use rayon::prelude::*;
 
 use super::attention::{
-    QUERY_BLOCK, Shared, columns, drop_row, part, query_blocks, row, softmax, softmax_gradient,
-    weights_again, with_scratch,
+    ForwardPass, QUERY_BLOCK, QueryBlock, Shared, add_product, columns, multiply, part,
+    query_blocks, with_scratch,
 };
+use super::elementwise::add;
 use super::product::{Addend, Matrix, MatrixMut, Products, RightHand, Workers};
 use super::{Cpu, slice, values_mut, vectorised};
 use crate::ops::attention::{AttentionSpan, split};
-use crate::ops::relative_attention::{RelativeAttentionKernels, RelativeHeads, Run};
+use crate::ops::relative_attention::{KeyRange, RelativeAttentionKernels, RelativeHeads};
 use crate::tape::DropoutMask;
 use crate::tensor::{View, ViewMut};
 use std::ops::Range;
@@ -22,11 +23,11 @@ use std::ops::Range;
 /// Sequences whose gradients of the table one task adds up.
 const GROUP: usize = 8;
 
-/// The keys of a run that a query sees, of which there are so many.
+/// The keys of a range that query number `query` sees, which sees the first `visible` keys.
 #[inline(always)]
-pub(super) fn seen(run: &Run, query: usize, visible: usize) -> Range<usize> {
+pub(super) fn seen(range: &KeyRange, query: usize, visible: usize) -> Range<usize> {
     let place = |offset: isize| (query as isize + offset).clamp(0, visible as isize) as usize;
-    place(run.first)..place(run.end)
+    place(range.first)..place(range.end)
 }
 
 vectorised! {
@@ -38,12 +39,12 @@ vectorised! {
         of_keys: &[f32],
         count: usize,
         query: usize,
-        runs: &[Run],
+        key_ranges: &[KeyRange],
     ) {
-        for run in runs {
-            let keys = seen(run, query, scores.len());
-            let term = of_query[run.bucket];
-            let of_keys = &of_keys[run.bucket * count..][keys.clone()];
+        for range in key_ranges {
+            let keys = seen(range, query, scores.len());
+            let term = of_query[range.bucket];
+            let of_keys = &of_keys[range.bucket * count..][keys.clone()];
             for (score, of_key) in scores[keys].iter_mut().zip(of_keys) {
                 *score += term + of_key;
             }
@@ -59,18 +60,18 @@ vectorised! {
         d_of_keys: &mut [f32],
         count: usize,
         query: usize,
-        runs: &[Run],
+        key_ranges: &[KeyRange],
     ) {
         d_of_query.fill(0.0);
-        for run in runs {
-            let keys = seen(run, query, d_scores.len());
-            let d_of_keys = &mut d_of_keys[run.bucket * count..][keys.clone()];
+        for range in key_ranges {
+            let keys = seen(range, query, d_scores.len());
+            let d_of_keys = &mut d_of_keys[range.bucket * count..][keys.clone()];
             let mut sum = 0.0;
             for (d_score, d_of_key) in d_scores[keys].iter().zip(d_of_keys) {
                 *d_of_key += d_score;
                 sum += d_score;
             }
-            d_of_query[run.bucket] += sum;
+            d_of_query[range.bucket] += sum;
         }
     }
 }
@@ -89,11 +90,6 @@ impl<'a> Positions<'a> {
         });
         Self { query, key }
     }
-}
-
-/// A product by the calling thread.
-fn multiply(right: &RightHand<'_>, output: MatrixMut<'_>, left: Matrix<'_>, scale: f32) {
-    right.multiply_part(output, Addend::Nothing, left, scale, Workers::One);
 }
 
 impl RelativeAttentionKernels for Cpu {
@@ -138,13 +134,10 @@ impl RelativeAttentionKernels for Cpu {
         let (num_heads, width) = (heads.heads.num_heads, heads.heads.head_dim);
         let task = GradientTask {
             products: self.products,
-            d_output,
             fused_qkv,
             positions,
-            output,
-            logsumexp: slice(logsumexp),
             heads,
-            dropout,
+            pass: ForwardPass { d_output, output, logsumexp: slice(logsumexp), dropout },
             d_fused_qkv: Shared::new(values_mut(d_fused_qkv), heads.heads.qkv_columns()),
         };
         // The gradients of a head's queries and keys of the table, by task.
@@ -167,7 +160,7 @@ impl RelativeAttentionKernels for Cpu {
                 for (first, part) in firsts.into_iter().zip(parts) {
                     for (bucket, sum) in part.chunks_exact(width).enumerate() {
                         let place = &mut d_positions[bucket * stride + first..][..width];
-                        place.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+                        add(sum, place);
                     }
                 }
             }
@@ -189,7 +182,8 @@ struct ForwardTask<'a> {
 impl ForwardTask<'_> {
     fn run(&self, span: &AttentionSpan, head: usize) {
         let (relative, heads) = (self.heads, &self.heads.heads);
-        let (count, buckets) = (span.keys.len(), relative.buckets.count());
+        let (buckets, key_ranges) = (relative.buckets.count(), relative.buckets.key_ranges());
+        let count = span.keys.len();
         let (queries, keys, values) = split(self.fused_qkv, heads);
         let of_head = |view, rows: Range<usize>| part(view, rows, columns(head, heads));
         let positions = Positions::new(self.positions, head, relative);
@@ -201,32 +195,23 @@ impl ForwardTask<'_> {
             let (of_queries, scratch) = scratch.split_at_mut(QUERY_BLOCK * buckets);
             let place = MatrixMut::dense(&mut *of_keys, buckets, count);
             multiply(&keys, place, positions.query, relative.scale());
-            for (rows, seen) in query_blocks(span, heads) {
-                let (query, size) = (of_head(queries, rows.clone()), rows.len());
+            for block in query_blocks(span, heads, head) {
+                let (query, size, seen) = (block.part(queries), block.rows.len(), block.seen);
                 let weights = &mut scratch[..size * seen];
-                let place = MatrixMut::dense(&mut *weights, size, seen);
-                multiply(&keys, place, query, relative.scale());
+                let scores = MatrixMut::dense(&mut *weights, size, seen);
+                multiply(&keys, scores, query, relative.scale());
                 let place = MatrixMut::dense(&mut *of_queries, size, buckets);
                 multiply(&position_keys, place, query, relative.scale());
-                for (index, row_weights) in weights.chunks_exact_mut(seen).enumerate() {
-                    let (token, of_query) = (rows.start + index, &of_queries[index * buckets..]);
-                    let place = token - span.queries.start;
-                    let (visible, hidden) = row_weights.split_at_mut(heads.visible(span, place));
-                    add_terms(visible, of_query, of_keys, count, place, relative.buckets.runs());
-                    let row_logsumexp = softmax(visible);
-                    hidden.fill(0.0);
-                    if let Some(logsumexp) = self.logsumexp {
-                        // Safety: this task alone writes this head's column of this sequence's
-                        // rows.
-                        let place = unsafe { logsumexp.row(token, head..head + 1) };
-                        place.copy_from(&[row_logsumexp]);
-                    }
-                    if let Some(mask) = self.dropout {
-                        drop_row(visible, mask, token, head, heads.num_heads);
-                    }
-                }
-                // Safety: this task alone writes this head's columns of this sequence's rows.
-                let output = unsafe { self.output.block(rows, columns(head, heads)) };
+                let add_terms = |index: usize, scores: &mut [f32]| {
+                    let (of_query, place) = (&of_queries[index * buckets..], block.place(index));
+                    add_terms(scores, of_query, of_keys, count, place, key_ranges);
+                };
+                // Safety: this task alone writes this head's columns of this sequence's rows, of
+                // the logarithms and of the output.
+                let output = unsafe {
+                    block.weights(weights, self.dropout, self.logsumexp, add_terms);
+                    self.output.block(block.rows.clone(), block.columns())
+                };
                 multiply(&values, output, Matrix::dense(&*weights, size, seen), 1.0);
             }
         });
@@ -236,13 +221,10 @@ impl ForwardTask<'_> {
 /// The backward of one sequence and one head.
 struct GradientTask<'a> {
     products: Products,
-    d_output: View<'a>,
     fused_qkv: View<'a>,
     positions: View<'a>,
-    output: View<'a>,
-    logsumexp: &'a [f32],
     heads: &'a RelativeHeads,
-    dropout: Option<DropoutMask>,
+    pass: ForwardPass<'a>,
     d_fused_qkv: Shared,
 }
 
@@ -302,13 +284,14 @@ impl GradientTask<'_> {
             let place = MatrixMut::dense(&mut *of_keys, buckets, count);
             multiply(&operands.key_transposed, place, positions.query, relative.scale());
             let mut sums = Sums { d_key, d_value, d_position_key, of_keys, d_of_keys };
-            for (rows, seen) in query_blocks(span, heads) {
-                self.block(span, head, rows, seen, &operands, &mut sums, scratch);
+            for block in query_blocks(span, heads, head) {
+                self.block(&block, &operands, &mut sums, scratch);
             }
             let Sums { d_key, d_value, d_of_keys, .. } = sums;
             let d_of_keys = Matrix::dense(&*d_of_keys, buckets, count);
-            self.add(d_key, d_of_keys.transposed(), positions.query, relative.scale());
-            self.add(d_position_query, d_of_keys, key, relative.scale());
+            let (transposed, scale) = (d_of_keys.transposed(), relative.scale());
+            add_product(self.products, d_key, transposed, positions.query, scale);
+            add_product(self.products, d_position_query, d_of_keys, key, scale);
             let of_keys = heads.query_columns() + head * width;
             for (first, gradient) in [(of_keys, d_key), (of_keys + heads.key_columns(), d_value)] {
                 for (token, row) in span.keys.clone().zip(gradient.chunks_exact(width)) {
@@ -320,78 +303,68 @@ impl GradientTask<'_> {
         });
     }
 
-    /// `output += scale * left * right`.
-    fn add(&self, output: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, scale: f32) {
-        let output = MatrixMut::dense(output, left.rows, right.columns);
-        self.products.product(output, Addend::Output, left, right, scale, Workers::One);
-    }
-
     /// Adds what one block of queries contributes, and writes the gradient of its queries.
-    #[allow(clippy::too_many_arguments)]
     fn block(
         &self,
-        span: &AttentionSpan,
-        head: usize,
-        rows: Range<usize>,
-        seen: usize,
+        block: &QueryBlock<'_>,
         operands: &Operands<'_>,
         sums: &mut Sums<'_>,
         scratch: &mut [f32],
     ) {
-        let (heads, scale, size) = (&self.heads.heads, self.heads.scale(), rows.len());
-        let (count, buckets) = (span.keys.len(), self.heads.buckets.count());
-        let query = part(self.fused_qkv, rows.clone(), columns(head, heads));
-        let d_out = part(self.d_output, rows.clone(), columns(head, heads));
+        let (width, scale) = (self.heads.heads.head_dim, self.heads.scale());
+        let (size, seen, buckets) = (block.rows.len(), block.seen, self.heads.buckets.count());
+        let (query, d_out) = (block.part(self.fused_qkv), block.part(self.pass.d_output));
         let (weights, rest) = scratch.split_at_mut(size * seen);
         let (d_weights, rest) = rest.split_at_mut(size * seen);
         let (of_queries, rest) = rest.split_at_mut(size * buckets);
         let (d_of_queries, rest) = rest.split_at_mut(size * buckets);
-        let d_query = &mut rest[..size * heads.head_dim];
+        let d_query = &mut rest[..size * width];
 
         let scores = MatrixMut::dense(&mut *weights, size, seen);
         multiply(&operands.key_transposed, scores, query, scale);
         let place = MatrixMut::dense(&mut *of_queries, size, buckets);
         multiply(&operands.position_key_transposed, place, query, scale);
-        let d_scores = MatrixMut::dense(&mut *d_weights, size, seen);
-        multiply(&operands.value_transposed, d_scores, d_out, 1.0);
-        let runs = self.heads.buckets.runs();
-        for index in 0..size {
-            let (token, of_query) = (rows.start + index, &of_queries[index * buckets..]);
-            let d_of_query = &mut d_of_queries[index * buckets..][..buckets];
-            let place = token - span.queries.start;
-            let visible = heads.visible(span, place);
-            let (weights, hidden) = weights[index * seen..][..seen].split_at_mut(visible);
-            let (d_weights, d_hidden) = d_weights[index * seen..][..seen].split_at_mut(visible);
-            add_terms(weights, of_query, sums.of_keys, count, place, runs);
-            weights_again(weights, self.logsumexp[token * heads.num_heads + head]);
-            hidden.fill(0.0);
-            d_hidden.fill(0.0);
-            if let Some(mask) = self.dropout {
-                drop_row(d_weights, mask, token, head, heads.num_heads);
-            }
-            let [d_row, row] =
-                [self.d_output, self.output].map(|view| row(view, token, columns(head, heads)));
-            softmax_gradient(weights, d_weights, d_row.dot(row));
-            terms_gradient(d_weights, d_of_query, sums.d_of_keys, count, place, runs);
-            if let Some(mask) = self.dropout {
-                drop_row(weights, mask, token, head, heads.num_heads);
-            }
-        }
+        let place = MatrixMut::dense(&mut *d_weights, size, seen);
+        multiply(&operands.value_transposed, place, d_out, 1.0);
+        self.scores_gradient(block, sums, [weights, d_weights], of_queries, d_of_queries);
         let weights = Matrix::dense(&*weights, size, seen);
         let d_scores = Matrix::dense(&*d_weights, size, seen);
         let d_of_queries = Matrix::dense(&*d_of_queries, size, buckets);
-        let place = MatrixMut::dense(&mut *d_query, size, heads.head_dim);
+        let place = MatrixMut::dense(&mut *d_query, size, width);
         multiply(&operands.key, place, d_scores, scale);
-        let place = MatrixMut::dense(&mut *d_query, size, heads.head_dim);
+        let place = MatrixMut::dense(&mut *d_query, size, width);
         let (right, add) = (&operands.position_key, Addend::Output);
         right.multiply_part(place, add, d_of_queries, scale, Workers::One);
-        for (token, row) in rows.zip(d_query.chunks_exact(heads.head_dim)) {
+        for (token, row) in block.rows.clone().zip(d_query.chunks_exact(width)) {
             // Safety: this task alone writes this head's queries of this sequence's rows.
-            unsafe { self.d_fused_qkv.row(token, columns(head, heads)) }.copy_from(row);
+            unsafe { self.d_fused_qkv.row(token, block.columns()) }.copy_from(row);
         }
-        let of_seen = seen * heads.head_dim;
-        self.add(&mut sums.d_key[..of_seen], d_scores.transposed(), query, scale);
-        self.add(&mut sums.d_value[..of_seen], weights.transposed(), d_out, 1.0);
-        self.add(sums.d_position_key, d_of_queries.transposed(), query, scale);
+        add_product(self.products, sums.d_key, d_scores.transposed(), query, scale);
+        add_product(self.products, sums.d_value, weights.transposed(), d_out, 1.0);
+        add_product(self.products, sums.d_position_key, d_of_queries.transposed(), query, scale);
+    }
+
+    /// [`QueryBlock::gradient`] with the terms of the buckets: `of_queries` and `d_of_queries` are
+    /// `[queries, buckets]`, the latter written.
+    fn scores_gradient(
+        &self,
+        block: &QueryBlock<'_>,
+        sums: &mut Sums<'_>,
+        [scores, d_weights]: [&mut [f32]; 2],
+        of_queries: &[f32],
+        d_of_queries: &mut [f32],
+    ) {
+        let (buckets, key_ranges) = (self.heads.buckets.count(), self.heads.buckets.key_ranges());
+        let count = sums.of_keys.len() / buckets;
+        let add_terms = |index: usize, scores: &mut [f32]| {
+            let of_query = &of_queries[index * buckets..];
+            add_terms(scores, of_query, sums.of_keys, count, block.place(index), key_ranges);
+        };
+        let add_gradient = |index: usize, d_scores: &[f32]| {
+            let d_of_query = &mut d_of_queries[index * buckets..][..buckets];
+            let place = block.place(index);
+            terms_gradient(d_scores, d_of_query, sums.d_of_keys, count, place, key_ranges);
+        };
+        block.gradient(&self.pass, scores, d_weights, add_terms, add_gradient);
     }
 }

@@ -2,20 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::{TASK, add_scaled};
 use super::{Cpu, memory, vectorised};
 use crate::ops::sam::SamKernels;
 use crate::tensor::Tensor;
-
-/// Values per task, and per partial sum.
-const TASK: usize = 16_384;
-
-vectorised! {
-    fn climb(values: &mut [f32], gradients: &[f32], scale: f32) {
-        for (value, gradient) in values.iter_mut().zip(gradients) {
-            *value += scale * gradient;
-        }
-    }
-}
 
 vectorised! {
     fn climb_adaptively(values: &mut [f32], gradients: &[f32], scale: f32) {
@@ -46,7 +36,7 @@ impl SamKernels for Cpu {
             .zip(memory::full_values(gradients)[..length].par_chunks(TASK));
         pieces.for_each(|(values, gradients)| match adaptive {
             true => climb_adaptively(values, gradients, scale),
-            false => climb(values, gradients, scale),
+            false => add_scaled(gradients, scale, values),
         });
     }
 

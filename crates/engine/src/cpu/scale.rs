@@ -1,13 +1,12 @@
 //! A constant times every value.
 
+use super::elementwise::scaled;
 use super::{Cpu, elementwise};
 use crate::ops::scale::ScaleKernels;
 use crate::tensor::{View, ViewMut};
 
 impl ScaleKernels for Cpu {
     fn scale(&self, input: View<'_>, factor: f32, output: ViewMut<'_>) {
-        elementwise::map(input, output, |input, output| {
-            output.iter_mut().zip(input).for_each(|(output, x)| *output = factor * x);
-        });
+        elementwise::map(input, output, |input, output| scaled(input, factor, output));
     }
 }

@@ -173,7 +173,7 @@ impl<'a> ValuesMut<'a> {
         }
     }
 
-    /// The same for a shorter while.
+    /// These values for a shorter lifetime.
     pub(super) fn reborrow(&mut self) -> ValuesMut<'_> {
         match self {
             Self::F32(values) => ValuesMut::F32(values),

@@ -46,8 +46,8 @@ static OPENED: AtomicU64 = AtomicU64::new(0);
 pub(super) const OLDEST: i32 = 8;
 
 impl Context {
-    /// Finds the GPU of this number. Sequences that repeat are started as graphs where that is
-    /// wanted.
+    /// Finds the GPU of this number. Sequences that repeat are started as graphs if
+    /// `with_graphs`.
     pub(super) fn open(ordinal: usize, with_graphs: bool) -> Result<Self, DeviceError> {
         // Safety: loading the driver's library runs its own initialisation only.
         if !unsafe { sys::is_culib_present() } {
@@ -193,8 +193,8 @@ impl Context {
         self.queue().has_run_dry();
     }
 
-    /// The same where nothing can be done about a failure. The next use of the GPU reports
-    /// it.
+    /// Waits for everything that was queued, where nothing can be done about a failure. The next
+    /// use of the GPU reports it.
     pub(super) fn settle(&self) {
         // Safety: context and stream live as long as `self`.
         unsafe {

@@ -33,7 +33,7 @@ pub(super) fn fours(values: &[Values], count: usize) -> u32 {
     packs_of(4, values, count)
 }
 
-/// Whether so many values can be taken at a time.
+/// Whether `at_once` values can be taken at a time.
 pub(super) fn packs_of(at_once: usize, values: &[Values], count: usize) -> u32 {
     let aligned =
         |values: &Values| values.pointer.is_multiple_of((at_once * values.bytes_each()) as u64);

@@ -222,7 +222,7 @@ pub(super) fn wide(views: &[View<'_>]) -> u32 {
     in_multiples(4, views)
 }
 
-/// Whether kernels may take so many values of these views at a time.
+/// Whether kernels may take `count` values of these views at a time.
 pub(super) fn in_multiples(count: usize, views: &[View<'_>]) -> u32 {
     let are_multiples = |view: &View<'_>| {
         [view.columns, view.offset, view.stride].iter().all(|places| places.is_multiple_of(count))
@@ -256,7 +256,7 @@ impl Drop for Scratch<'_> {
 }
 
 impl Cuda {
-    /// Memory for so many bytes, back in the pool when it is dropped.
+    /// Memory for a number of bytes, back in the pool when it is dropped.
     pub(super) fn scratch_bytes(&self, bytes: usize) -> Scratch<'_> {
         Scratch { pool: &self.pool, allocation: Some(self.pool.take(bytes)), compact: false }
     }

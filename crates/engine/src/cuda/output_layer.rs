@@ -85,7 +85,8 @@ impl Cuda {
         }
     }
 
-    /// The same for `count` rows that need not be adjacent; their numbers are on the GPU.
+    /// The sum of the projections' logits, each times its share, of `count` rows that need not be
+    /// adjacent; their numbers are on the GPU.
     pub(super) fn project_rows(
         &self,
         projections: &[Projection<'_>],

@@ -31,7 +31,7 @@ const GRAPHS: usize = 256;
 
 /// The state of a sequence of commands.
 enum Known {
-    /// It was sent so often.
+    /// The number of times it was sent.
     Sent(u32),
     /// Its graph, and when that was last started.
     Graph(Graph, u64),
@@ -104,7 +104,7 @@ impl Queue {
         self.commands.len() >= self.limit
     }
 
-    /// Records that the GPU has done everything and waits for more.
+    /// Records that the GPU has done everything and is idle.
     pub(super) fn has_run_dry(&mut self) {
         self.limit = FIRST;
     }
@@ -128,7 +128,7 @@ impl Queue {
         sent
     }
 
-    /// The same where a failure cannot be reported: the next `send` reports it.
+    /// Sends everything to the GPU where a failure cannot be reported: the next `send` reports it.
     pub(super) fn send_silently(&mut self) {
         self.failed = self.send().err();
     }

@@ -10,9 +10,9 @@ use super::context::Context;
 
 /// Bytes of one half of the ring at first.
 const HALF: usize = 1 << 20;
-/// The same once something larger came: two halves hold what a step of BabyLlama's student reads of
-/// its teachers' states, 42 MB, so that the host does not wait there until the GPU has come so far.
-/// What is larger still comes in pieces.
+/// Bytes of one half of the ring once something larger came: two halves hold what a step of
+/// BabyLlama's student reads of its teachers' states, 42 MB, so that the host does not wait there
+/// until the GPU has come so far. What is larger still comes in pieces.
 const LARGE_HALF: usize = 32 << 20;
 /// Bytes that one thread copies.
 const TASK: usize = 1 << 20;

@@ -15,7 +15,7 @@ const MOST: usize = 16;
 /// The tables on the GPU.
 #[derive(Default)]
 pub(super) struct Tables {
-    /// Those used last at the end.
+    /// Tables in the order of their last use.
     kept: Mutex<Vec<Table>>,
 }
 

@@ -1,4 +1,5 @@
-//! What activations share: functions of single values, and their place on the tape.
+//! What activations share: functions of single values or of gated pairs, and their place on the
+//! tape.
 
 use crate::device::Device;
 use crate::tape::{Backward, Node, Tape, Var};
@@ -33,7 +34,19 @@ struct ActivationNode {
 impl Tape<'_> {
     /// An activation of every value, of the input's shape.
     pub(super) fn activation(&mut self, input: Var, activation: Activation) -> Var {
-        let mut output = self.allocate_compact(input.value().rows(), input.value().columns());
+        let columns = input.value().columns();
+        self.activation_of_width(input, columns, activation)
+    }
+
+    /// A gated activation, `[tokens, 2 * intermediate] -> [tokens, intermediate]`.
+    pub(super) fn gated_activation(&mut self, input: Var, activation: Activation) -> Var {
+        let columns = input.value().columns();
+        assert_eq!(columns % 2, 0, "gate and up are of equal width");
+        self.activation_of_width(input, columns / 2, activation)
+    }
+
+    fn activation_of_width(&mut self, input: Var, columns: usize, activation: Activation) -> Var {
+        let mut output = self.allocate_compact(input.value().rows(), columns);
         (activation.forward)(&**self.device(), input.value().view(), output.view_mut());
         self.record(output, |output| ActivationNode {
             gradient: activation.gradient,

@@ -1,6 +1,6 @@
 //! Attention over packed sequences (Vaswani et al., arXiv 1706.03762), causal or not, with grouped
 //! key and value heads (arXiv 2305.13245) and rotary positions (arXiv 2104.09864) where the model
-//! wants them.
+//! has them.
 //!
 //! No `[length, length]` matrix outlives a block: the backward recomputes the weights from the row
 //! sums.
@@ -187,9 +187,8 @@ struct AttentionNode {
 }
 
 impl Tape<'_> {
-    /// Attention of every sequence over its prefix and itself: `[tokens, qkv columns] -> [tokens,
-    /// heads
-    /// * head_dim]`.
+    /// Attention of every sequence over its prefix and itself, from `[tokens, qkv columns]` to
+    /// `[tokens, heads * head_dim]`.
     ///
     /// # Panics
     /// When sequences share rows and the attention is not causal, or gradients are being recorded:

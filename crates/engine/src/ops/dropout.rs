@@ -37,7 +37,7 @@ impl Tape<'_> {
         }
     }
 
-    /// The same for rows that stand for a sequence each: `[sequences, channels]`.
+    /// Dropout of rows that stand for a sequence each: `[sequences, channels]`.
     pub fn dropout_of_sequences(&mut self, input: Var, probability: f32) -> Var {
         match self.next_dropout_of_sequences(probability) {
             None => input,
@@ -45,7 +45,7 @@ impl Tape<'_> {
         }
     }
 
-    /// The same for rows that stand for no token, such as those of a table that every token reads:
+    /// Dropout of rows that stand for no token, such as those of a table that every token reads:
     /// each micro-batch of a step has the same mask.
     pub fn dropout_of_table(&mut self, input: Var, probability: f32) -> Var {
         match self.next_dropout(probability) {

@@ -1,8 +1,9 @@
 //! GeGLU (Shazeer, arXiv 2002.05202) as LTG-BERT has it: `up * gelu(gate)` with GELU's tanh form.
 
+use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;
-use crate::tape::{Backward, Node, Tape, Var};
-use crate::tensor::{Tensor, View, ViewMut};
+use crate::tape::{Tape, Var};
+use crate::tensor::{View, ViewMut};
 
 kernels! {
     /// Kernels of GeGLU. The fused input is `[tokens, 2 * intermediate]`: up, then gate.
@@ -15,30 +16,18 @@ kernels! {
     }
 }
 
-struct GegluNode {
-    up_gate: Var,
-    output: usize,
-}
+const GEGLU: Activation = Activation {
+    forward: |device, up_gate, output| device.geglu(up_gate, output),
+    gradient: |device, d_output, up_gate, d_up_gate| {
+        device.geglu_gradient(d_output, up_gate, d_up_gate);
+    },
+    keeps: Keeps::Input,
+};
 
 impl Tape<'_> {
     /// `up * gelu(gate)` of a fused `[tokens, 2 * intermediate]`.
     pub fn geglu(&mut self, up_gate: Var) -> Var {
-        let (rows, columns) = (up_gate.value().rows(), up_gate.value().columns());
-        assert_eq!(columns % 2, 0, "up and gate are of equal width");
-        let mut output = self.allocate_compact(rows, columns / 2);
-        self.device().geglu(up_gate.value().view(), output.view_mut());
-        self.record(output, |output| GegluNode { up_gate, output: output.id })
-    }
-}
-
-impl Node for GegluNode {
-    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
-        let Some(d_output) = pass.take(self.output) else { return };
-        let device = pass.device();
-        let up_gate = self.up_gate.value();
-        let mut d_up_gate = Tensor::of_shape(device, up_gate.shape());
-        device.geglu_gradient(d_output.view(), up_gate.view(), d_up_gate.view_mut());
-        pass.give(self.up_gate.id, d_up_gate);
+        self.gated_activation(up_gate, GEGLU)
     }
 }
 

@@ -99,13 +99,14 @@ pub(crate) fn projection_flops(projections: &[Projection<'_>]) -> f64 {
         .sum()
 }
 
-/// Those of the logits of all rows that have a target.
+/// Floating-point operations of the logits of all rows that have a target.
 fn target_flops(projections: &[Projection<'_>], targets: &[Target]) -> f64 {
     let rows = targets.chunk_by(|a, b| a.row == b.row).count();
     projections.iter().map(|projection| product_flops(rows, projection.output)).sum()
 }
 
-/// Those of the logits, and with a gradient as many again for each of the two factors.
+/// Floating-point operations of the logits, and with a gradient as many again for each of the two
+/// factors.
 pub(crate) fn loss_flops(projection: Projection<'_>, gradient: &Option<OutputGradient<'_>>) -> f64 {
     let products = if gradient.is_some() { 3.0 } else { 1.0 };
     products * projection_flops(&[projection])

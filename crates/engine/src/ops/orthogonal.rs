@@ -67,7 +67,7 @@ pub(crate) const ROOT_EPSILON: f64 = 1e-10;
 pub struct NewtonSchulz {
     /// `a`, `b` and `c` of each iteration.
     pub coefficients: &'static [[f32; 3]],
-    /// The matrix is first divided by so much of its Frobenius norm, which is at least its largest
+    /// The matrix is first divided by this times its Frobenius norm, which is at least its largest
     /// singular value.
     pub margin: f32,
 }

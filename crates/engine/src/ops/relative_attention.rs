@@ -14,14 +14,14 @@ use crate::spans::Spans;
 use crate::tape::{Backward, DropoutMask, Node, Tape, Var};
 use crate::tensor::{Tensor, View, ViewMut};
 
-/// Keys of one bucket, by their place relative to the query.
+/// Neighbouring keys that share a bucket, by their places relative to the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Key minus query of the first.
+pub struct KeyRange {
+    /// The place of the first key minus the query's.
     pub first: isize,
-    /// Key minus query of the one behind the last.
+    /// The place behind the last key minus the query's.
     pub end: isize,
-    /// The bucket.
+    /// The bucket of their distances.
     pub bucket: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct DistanceBuckets {
     longest: usize,
     count: usize,
     /// In the order of the keys.
-    runs: Vec<Run>,
+    key_ranges: Vec<KeyRange>,
 }
 
 impl DistanceBuckets {
@@ -41,16 +41,16 @@ impl DistanceBuckets {
     /// When a bucket is not below `count`.
     pub fn new(longest: usize, count: usize, bucket: impl Fn(isize) -> usize) -> Self {
         let far = longest as isize;
-        let mut runs: Vec<Run> = Vec::new();
+        let mut key_ranges: Vec<KeyRange> = Vec::new();
         for place in -far..=far {
             let bucket = bucket(-place);
             assert!(bucket < count, "bucket {bucket} of {count}");
-            match runs.last_mut() {
-                Some(run) if run.bucket == bucket => run.end = place + 1,
-                _ => runs.push(Run { first: place, end: place + 1, bucket }),
+            match key_ranges.last_mut() {
+                Some(keys) if keys.bucket == bucket => keys.end = place + 1,
+                _ => key_ranges.push(KeyRange { first: place, end: place + 1, bucket }),
             }
         }
-        Self { longest, count, runs }
+        Self { longest, count, key_ranges }
     }
 
     /// Number of buckets.
@@ -64,8 +64,8 @@ impl DistanceBuckets {
     }
 
     /// Neighbouring keys of one bucket each, in the order of the keys.
-    pub fn runs(&self) -> &[Run] {
-        &self.runs
+    pub fn key_ranges(&self) -> &[KeyRange] {
+        &self.key_ranges
     }
 }
 

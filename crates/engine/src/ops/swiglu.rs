@@ -1,7 +1,8 @@
 //! SwiGLU (Shazeer, arXiv 2002.05202): `silu(gate) * up`.
 
+use super::activation::{Activation, Keeps};
 use crate::kernels::kernels;
-use crate::tape::{Backward, Node, Tape, Var};
+use crate::tape::{Tape, Var};
 use crate::tensor::{View, ViewMut};
 
 kernels! {
@@ -15,30 +16,18 @@ kernels! {
     }
 }
 
-struct SwigluNode {
-    gate_up: Var,
-    output: usize,
-}
+const SWIGLU: Activation = Activation {
+    forward: |device, gate_up, output| device.swiglu(gate_up, output),
+    gradient: |device, d_output, gate_up, d_gate_up| {
+        device.swiglu_gradient(d_output, gate_up, d_gate_up);
+    },
+    keeps: Keeps::Input,
+};
 
 impl Tape<'_> {
     /// `silu(gate) * up` of a fused `[tokens, 2 * intermediate]`.
     pub fn swiglu(&mut self, gate_up: Var) -> Var {
-        let (rows, columns) = (gate_up.value().rows(), gate_up.value().columns());
-        assert_eq!(columns % 2, 0, "gate and up are of equal width");
-        let mut output = self.allocate_compact(rows, columns / 2);
-        self.device().swiglu(gate_up.value().view(), output.view_mut());
-        self.record(output, |output| SwigluNode { gate_up, output: output.id })
-    }
-}
-
-impl Node for SwigluNode {
-    fn backward(self: Box<Self>, pass: &mut Backward<'_>) {
-        let Some(d_output) = pass.take(self.output) else { return };
-        let device = pass.device();
-        let gate_up = self.gate_up.value();
-        let mut d_gate_up = crate::Tensor::of_shape(device, gate_up.shape());
-        device.swiglu_gradient(d_output.view(), gate_up.view(), d_gate_up.view_mut());
-        pass.give(self.gate_up.id, d_gate_up);
+        self.gated_activation(gate_up, SWIGLU)
     }
 }
 

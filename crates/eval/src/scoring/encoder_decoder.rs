@@ -8,7 +8,7 @@
 use engine::ops::language_model_loss::Target;
 use model::{Batch, EncoderDecoderTokens, Model};
 
-use super::{Pass, Request, Scorer, Scores};
+use super::{Method, Pass, Request, Scorer, score_distinct};
 use crate::error::EvalError;
 
 /// How encoder-decoders are scored.
@@ -18,6 +18,17 @@ pub enum EncoderDecoderRule {
     Continuation,
     /// Each token of the continuation, hidden from the encoder.
     HiddenTokens,
+}
+
+impl EncoderDecoderRule {
+    /// Positions that a request needs, with the token behind each text.
+    pub(super) fn length(self, request: &Request) -> usize {
+        let (context, continuation) = (request.context.len(), request.continuation.len());
+        match self {
+            Self::Continuation => context.max(continuation) + 1,
+            Self::HiddenTokens => context + continuation + 1,
+        }
+    }
 }
 
 /// What models read and predict: the encoder's ids, the decoder's, and what is predicted at which
@@ -53,21 +64,12 @@ impl<'a> Scorer<'a> {
         if !models.iter().all(|model| model.config().architecture.is_encoder_decoder()) {
             return Err(EvalError::MixedEnsemble);
         }
-        let scorer = Self { encoder_decoder: Some((tokens, rule)), ..Self::of_any(models)? };
+        let scorer = Self::by(Method::EncoderDecoder(tokens, rule), models)?;
         let needed = [Some(tokens.end), tokens.begin, Some(tokens.hidden)];
         scorer.check_tokens(&needed.into_iter().flatten().collect::<Vec<_>>())?;
         match scorer.max_positions {
             positions @ 0..3 => Err(EvalError::TooFewPositions { positions }),
             _ => Ok(scorer),
-        }
-    }
-
-    /// Whether a request is longer than one half of the models has positions for.
-    pub(super) fn is_cut_for_halves(&self, rule: EncoderDecoderRule, request: &Request) -> bool {
-        let (context, continuation) = (request.context.len(), request.continuation.len());
-        match rule {
-            EncoderDecoderRule::Continuation => context.max(continuation) + 1 > self.max_positions,
-            EncoderDecoderRule::HiddenTokens => context + continuation + 1 > self.max_positions,
         }
     }
 
@@ -79,7 +81,8 @@ impl<'a> Scorer<'a> {
     /// What is read of a request, once or for each of its tokens.
     fn readings(
         &self,
-        (tokens, rule): (EncoderDecoderTokens, EncoderDecoderRule),
+        tokens: EncoderDecoderTokens,
+        rule: EncoderDecoderRule,
         request: &Request,
     ) -> Vec<Reading> {
         let source = |ids: &[u32]| [ids, &[tokens.end]].concat();
@@ -113,41 +116,38 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// The scores of encoder-decoders: equal readings once.
+    /// The scores of encoder-decoders, and the number of tokens read.
     pub(super) fn encoder_decoder_scores(
         &self,
-        how: (EncoderDecoderTokens, EncoderDecoderRule),
+        tokens: EncoderDecoderTokens,
+        rule: EncoderDecoderRule,
         requests: &[Request],
         mut on_progress: impl FnMut(usize, usize),
-    ) -> Result<Scores, EvalError> {
-        let of_requests: Vec<Vec<Reading>> =
-            requests.iter().map(|request| self.readings(how, request)).collect();
-        let mut distinct: Vec<&Reading> = of_requests.iter().flatten().collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let (mut found, mut read) = (Vec::new(), 0);
-        while found.len() < distinct.len() {
-            let rest = &distinct[found.len()..];
-            let (pass, log_probabilities) = self.read(|limit| pass_of(rest, limit))?;
-            read += pass.places.iter().map(|reading| reading.tokens()).sum::<usize>();
-            let mut answers = log_probabilities.into_iter();
-            for reading in pass.places {
-                found.push(answers.by_ref().take(reading.targets.len()).sum::<f64>());
-            }
-            on_progress(found.len(), distinct.len());
+    ) -> Result<(Vec<f64>, usize), EvalError> {
+        let (mut readings, mut counts) = (Vec::new(), Vec::new());
+        for request in requests {
+            let of_request = self.readings(tokens, rule, request);
+            counts.push(of_request.len());
+            readings.extend(of_request);
         }
-        let score = |reading: &Reading| {
-            let place = distinct.binary_search(&reading);
-            found[place.expect("every reading is among the distinct ones")]
-        };
-        let log_probabilities =
-            of_requests.iter().map(|readings| readings.iter().map(score).sum()).collect();
-        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
-        Ok(Scores { log_probabilities, truncated, tokens: read })
+        let (scores, tokens) = score_distinct(&readings, |distinct| {
+            let mut scores = Vec::new();
+            let tokens = self.read_all(distinct, pass_of, |taken, found, _| {
+                let mut answers = found.into_iter();
+                for reading in taken {
+                    scores.push(answers.by_ref().take(reading.targets.len()).sum::<f64>());
+                }
+                on_progress(scores.len(), distinct.len());
+            })?;
+            Ok((scores, tokens))
+        })?;
+        let mut rest = scores.into_iter();
+        let of_request = |count| rest.by_ref().take(count).sum();
+        Ok((counts.into_iter().map(of_request).collect(), tokens))
     }
 }
 
-/// As many of the first readings as so many tokens hold, but at least one.
+/// As many of the first readings as `batch_tokens` tokens hold, but at least one.
 fn pass_of<'r>(readings: &[&'r Reading], batch_tokens: usize) -> Pass<Vec<&'r Reading>> {
     let (mut targets, mut taken, mut tokens, mut rows) = (Vec::new(), Vec::new(), 0, 0);
     for &reading in readings {

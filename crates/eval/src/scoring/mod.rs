@@ -9,13 +9,14 @@ mod request;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::Stopped;
-use engine::ops::language_model_loss::{Projection, Target};
+use engine::ops::language_model_loss::Target;
 use engine::{Attempt, BatchLimit, OutOfMemory};
-use model::{Batch, EncoderDecoderTokens, MaskedTokens, Model};
+use model::{Batch, EncoderDecoderTokens, Model};
 
 use crate::error::EvalError;
 pub use encoder_decoder::EncoderDecoderRule;
 use packing::Packing;
+use pseudo_log_likelihood::PseudoLogLikelihood;
 pub use request::{Request, request};
 
 /// Tokens that go into one forward pass where there is memory for them; more only where one text is
@@ -28,17 +29,20 @@ pub struct Scorer<'a> {
     max_positions: usize,
     /// Tokens per forward pass: fewer from when on the device runs out of memory.
     batch_tokens: AtomicUsize,
-    /// The special tokens of models that are read with hidden tokens, whose scores are
-    /// pseudo-log-likelihoods.
-    masked: Option<MaskedTokens>,
-    /// The special tokens of encoder-decoders, and how they are scored.
-    encoder_decoder: Option<(EncoderDecoderTokens, EncoderDecoderRule)>,
-    /// Whether masked models predict a hidden token at the token before it.
-    predicts_before: bool,
-    /// Whether scores of masked models are divided by the number of tokens that are scored.
-    is_mean: bool,
+    method: Method,
     /// Called before every forward pass.
     should_stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+/// How a continuation is scored.
+#[derive(Clone, Copy)]
+enum Method {
+    /// Each token is predicted from all before it.
+    LogLikelihood,
+    /// Each token is hidden in turn and predicted from all others.
+    PseudoLogLikelihood(PseudoLogLikelihood),
+    /// By an encoder-decoder with these special tokens.
+    EncoderDecoder(EncoderDecoderTokens, EncoderDecoderRule),
 }
 
 /// What scoring found.
@@ -90,12 +94,12 @@ impl<'a> Scorer<'a> {
     /// When there is no model.
     pub fn new(models: Vec<&'a Model>) -> Result<Self, EvalError> {
         match models.iter().all(|model| model.config().architecture.is_causal()) {
-            true => Self::of_any(models),
+            true => Self::by(Method::LogLikelihood, models),
             false => Err(EvalError::MixedEnsemble),
         }
     }
 
-    fn of_any(models: Vec<&'a Model>) -> Result<Self, EvalError> {
+    fn by(method: Method, models: Vec<&'a Model>) -> Result<Self, EvalError> {
         let first = models[0].config().vocab_size;
         if let Some(other) =
             models.iter().map(|model| model.config().vocab_size).find(|&size| size != first)
@@ -105,19 +109,10 @@ impl<'a> Scorer<'a> {
         let max_positions =
             models.iter().map(|model| model.config().max_positions).min().unwrap_or(0);
         let batch_tokens = AtomicUsize::new(BATCH_TOKENS);
-        Ok(Self {
-            models,
-            max_positions,
-            batch_tokens,
-            masked: None,
-            encoder_decoder: None,
-            predicts_before: false,
-            is_mean: false,
-            should_stop: None,
-        })
+        Ok(Self { models, max_positions, batch_tokens, method, should_stop: None })
     }
 
-    /// The same scorer, which ends with [`EvalError::Stopped`] once `should_stop` returns true.
+    /// This scorer, whose work ends with [`EvalError::Stopped`] once `should_stop` returns true.
     pub fn stopping_when(self, should_stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
         Self { should_stop: Some(should_stop), ..self }
     }
@@ -128,10 +123,26 @@ impl<'a> Scorer<'a> {
 
     /// Whether a request is cut on the left to the models' positions.
     pub fn is_cut(&self, request: &Request) -> bool {
-        match (self.masked, self.encoder_decoder) {
-            (Some(tokens), _) => self.masked_length(tokens, request) > self.max_positions,
-            (_, Some((_, rule))) => self.is_cut_for_halves(rule, request),
-            _ => request.context.len() + request.continuation.len() > self.max_positions + 1,
+        let (context, continuation) = (request.context.len(), request.continuation.len());
+        let length = match self.method {
+            // The very last token is predicted, not read.
+            Method::LogLikelihood => (context + continuation).saturating_sub(1),
+            Method::PseudoLogLikelihood(by) => by.length(request),
+            Method::EncoderDecoder(_, rule) => rule.length(request),
+        };
+        length > self.max_positions
+    }
+
+    /// What stands between a context, which may be empty, and a choice: the pipeline of 2024 puts a
+    /// space before texts of masked models that have one already, and that of 2025 none at the
+    /// beginning; encoder-decoders read and predict texts that begin with none.
+    pub(crate) fn space_before(&self, context: &str) -> &'static str {
+        match self.method {
+            Method::PseudoLogLikelihood(by) if by.is_mean => "  ",
+            Method::PseudoLogLikelihood(by) if by.predicts_before && context.is_empty() => "",
+            Method::EncoderDecoder(_, EncoderDecoderRule::Continuation) => "",
+            Method::EncoderDecoder(_, EncoderDecoderRule::HiddenTokens) if context.is_empty() => "",
+            _ => " ",
         }
     }
 
@@ -148,48 +159,43 @@ impl<'a> Scorer<'a> {
         on_progress: impl FnMut(usize, usize),
     ) -> Result<Scores, EvalError> {
         self.check_ids(requests)?;
-        let scores = match (self.masked, self.encoder_decoder) {
-            (Some(tokens), _) => self.pseudo_log_likelihoods(tokens, requests, on_progress)?,
-            (_, Some(how)) => self.encoder_decoder_scores(how, requests, on_progress)?,
-            _ => self.log_likelihoods(requests, on_progress)?,
+        let (log_probabilities, tokens) = match self.method {
+            Method::LogLikelihood => self.log_likelihoods(requests, on_progress)?,
+            Method::PseudoLogLikelihood(by) => {
+                self.pseudo_log_likelihoods(by, requests, on_progress)?
+            }
+            Method::EncoderDecoder(tokens, rule) => {
+                self.encoder_decoder_scores(tokens, rule, requests, on_progress)?
+            }
         };
-        match scores.log_probabilities.iter().find(|score| !score.is_finite()) {
-            None => Ok(scores),
-            Some(&score) => Err(EvalError::NotFinite { score }),
+        if let Some(&score) = log_probabilities.iter().find(|score| !score.is_finite()) {
+            return Err(EvalError::NotFinite { score });
         }
+        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
+        Ok(Scores { log_probabilities, truncated, tokens })
     }
 
-    /// The scores of models that predict the next token.
+    /// The scores of models that predict the next token, and the number of tokens read.
     fn log_likelihoods(
         &self,
         requests: &[Request],
         mut on_progress: impl FnMut(usize, usize),
-    ) -> Result<Scores, EvalError> {
+    ) -> Result<(Vec<f64>, usize), EvalError> {
         let sequences: Vec<Sequence> =
             requests.iter().map(|request| self.sequence(request)).collect();
-        // In their sorted order neighbours share most.
-        let mut distinct: Vec<&Sequence> = sequences.iter().collect();
-        distinct.sort_unstable();
-        distinct.dedup();
         let shares = self.models.iter().all(|model| model.config().architecture.has_kv_cache());
-        let (mut found, mut tokens) = (Vec::new(), 0);
-        while found.len() < distinct.len() {
-            let rest = &distinct[found.len()..];
-            let (pass, log_probabilities) =
-                self.read(|limit| Packing::of_first(rest, limit, shares).finish())?;
-            let score = |places: Vec<usize>| {
-                places.into_iter().map(|place| log_probabilities[place]).sum::<f64>()
-            };
-            tokens += pass.batch.tokens();
-            found.extend(pass.places.into_iter().map(score));
-            on_progress(found.len(), distinct.len());
-        }
-        let place = |sequence| {
-            distinct.binary_search(&sequence).expect("every sequence is among the distinct ones")
-        };
-        let log_probabilities = sequences.iter().map(|sequence| found[place(sequence)]).collect();
-        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
-        Ok(Scores { log_probabilities, truncated, tokens })
+        // In their sorted order neighbours share most.
+        score_distinct(&sequences, |distinct| {
+            let mut scores = Vec::new();
+            let take = |rest: &[&Sequence], limit| Packing::of_first(rest, limit, shares).finish();
+            let tokens = self.read_all(distinct, take, |of_sequences, found, _| {
+                let score =
+                    |places: Vec<usize>| places.into_iter().map(|place| found[place]).sum::<f64>();
+                scores.extend(of_sequences.into_iter().map(score));
+                on_progress(scores.len(), distinct.len());
+            })?;
+            Ok((scores, tokens))
+        })
     }
 
     fn check_ids(&self, requests: &[Request]) -> Result<(), EvalError> {
@@ -223,12 +229,35 @@ impl<'a> Scorer<'a> {
         Sequence { ids, given }
     }
 
-    /// One forward pass, which `take` makes for so many tokens, and the log-probability of each of
-    /// its targets. Where memory runs out, a smaller one is made.
+    /// Reads all items, pass after pass: `take` makes one of the first items, for a number of
+    /// tokens, and `add` receives its places, the log-probabilities of its targets and the items
+    /// that are left. Returns the number of tokens read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_all<T, P>(
+        &self,
+        items: &[T],
+        take: impl Fn(&[T], usize) -> Pass<P>,
+        mut add: impl FnMut(P, Vec<f64>, &[T]),
+    ) -> Result<usize, EvalError> {
+        let (mut rest, mut tokens) = (items, 0);
+        while !rest.is_empty() {
+            let (pass, log_probabilities) = self.read(|limit| take(rest, limit))?;
+            let source = pass.batch.source.as_ref().map_or(0, |source| source.tokens());
+            tokens += pass.batch.tokens() + source;
+            rest = &rest[pass.count..];
+            add(pass.places, log_probabilities, rest);
+        }
+        Ok(tokens)
+    }
+
+    /// One forward pass, which `take` makes for a number of tokens, and the log-probability of each
+    /// of its targets. Where memory runs out, a smaller one is made.
     ///
     /// # Errors
     /// When `should_stop` returned true, or there is no memory for a pass of one sequence.
-    pub(crate) fn read<P>(
+    fn read<P>(
         &self,
         mut take: impl FnMut(usize) -> Pass<P>,
     ) -> Result<(Pass<P>, Vec<f64>), EvalError> {
@@ -241,24 +270,32 @@ impl<'a> Scorer<'a> {
         };
         let mut batch_limit = BatchLimit::up_to(self.tokens_at_a_time());
         let answered = batch_limit.fit_attempt(&**self.models[0].device(), attempt, |pass| {
-            let log_probabilities = self.log_probabilities(&pass.batch, &pass.targets);
-            (pass, log_probabilities)
+            let found = model::log_probabilities(&self.models, &pass.batch, &pass.targets);
+            (pass, found)
         });
         self.batch_tokens.store(batch_limit.size(), Ordering::Relaxed);
         answered
             .map_err(|OutOfMemory { size, fault }| EvalError::OutOfMemory { tokens: size, fault })
     }
+}
 
-    fn log_probabilities(&self, batch: &Batch, targets: &[Target]) -> Vec<f64> {
-        let hidden: Vec<_> = self.models.iter().map(|model| model.hidden_states(batch)).collect();
-        let share = 1.0 / self.models.len() as f32;
-        let mut log_probabilities = vec![0.0; targets.len()];
-        let project = |(model, hidden)| Model::projection(model, hidden, share);
-        let projections: Vec<Projection<'_>> =
-            self.models.iter().copied().zip(&hidden).map(project).collect();
-        self.models[0].device().log_probabilities(&projections, targets, &mut log_probabilities);
-        log_probabilities
+/// The score of each item, and the number of tokens read: `score` is called once, with the distinct
+/// items in their order, and returns the score of each of these.
+fn score_distinct<T: Ord>(
+    items: &[T],
+    score: impl FnOnce(&[&T]) -> Result<(Vec<f64>, usize), EvalError>,
+) -> Result<(Vec<f64>, usize), EvalError> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_unstable_by(|&a, &b| items[a].cmp(&items[b]));
+    let (mut distinct, mut places) = (Vec::<&T>::new(), vec![0; items.len()]);
+    for index in order {
+        if distinct.last() != Some(&&items[index]) {
+            distinct.push(&items[index]);
+        }
+        places[index] = distinct.len() - 1;
     }
+    let (scores, tokens) = score(&distinct)?;
+    Ok((places.into_iter().map(|place| scores[place]).collect(), tokens))
 }
 
 #[cfg(test)]
@@ -287,7 +324,7 @@ pub(crate) mod tests {
     }
 
     impl Scorer<'_> {
-        /// The same scorer, which reads so many tokens at a time.
+        /// This scorer, reading at most `batch_tokens` tokens at a time.
         pub(crate) fn reading(self, batch_tokens: usize) -> Self {
             Self { batch_tokens: AtomicUsize::new(batch_tokens), ..self }
         }

@@ -16,8 +16,8 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    /// As many of the first sequences as so many tokens hold, but at least one; `shares` is whether
-    /// the models read what several begin with once.
+    /// As many of the first sequences as `batch_tokens` tokens hold, but at least one; `shares` is
+    /// whether the models read what several begin with once.
     pub(super) fn of_first(sequences: &[&Sequence], batch_tokens: usize, shares: bool) -> Self {
         let mut packing = Self::default();
         if !shares {

@@ -7,8 +7,18 @@
 use engine::ops::language_model_loss::Target;
 use model::{Batch, MaskedTokens, Model};
 
-use super::{EncoderDecoderRule, Pass, Request, Scorer, Scores};
+use super::{Method, Pass, Request, Scorer, score_distinct};
 use crate::error::EvalError;
+
+/// How pseudo-log-likelihoods are computed.
+#[derive(Clone, Copy)]
+pub(super) struct PseudoLogLikelihood {
+    pub tokens: MaskedTokens,
+    /// Whether a hidden token is predicted at the token before it.
+    pub predicts_before: bool,
+    /// Whether scores are divided by the number of tokens that are scored.
+    pub is_mean: bool,
+}
 
 /// A whole text as the models read it, up to the tokens that are hidden.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +55,8 @@ impl<'a> Scorer<'a> {
         if !models.iter().all(is_masked) {
             return Err(EvalError::MixedEnsemble);
         }
-        let scorer = Self { masked: Some(tokens), ..Self::of_any(models)? };
+        let by = PseudoLogLikelihood { tokens, predicts_before: false, is_mean: false };
+        let scorer = Self::by(Method::PseudoLogLikelihood(by), models)?;
         scorer.checked([tokens.start, tokens.mask, tokens.end])
     }
 
@@ -62,7 +73,8 @@ impl<'a> Scorer<'a> {
         if models.iter().any(|model| !model.config().architecture.is_causal()) {
             return Err(EvalError::NotMaskedNext);
         }
-        let scorer = Self { masked: Some(tokens), predicts_before: true, ..Self::of_any(models)? };
+        let by = PseudoLogLikelihood { tokens, predicts_before: true, is_mean: false };
+        let scorer = Self::by(Method::PseudoLogLikelihood(by), models)?;
         scorer.checked([tokens.start, tokens.mask, tokens.mask])
     }
 
@@ -79,94 +91,79 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// How many special tokens stand behind a text.
+    /// This scorer with means over the tokens that are scored in place of pseudo-log-likelihoods;
+    /// no other scores change.
+    pub fn by_mean(mut self) -> Self {
+        if let Method::PseudoLogLikelihood(by) = &mut self.method {
+            by.is_mean = true;
+        }
+        self
+    }
+
+    /// The pseudo-log-likelihoods of requests, and the number of tokens read. Copies with one
+    /// hidden token each are packed without padding.
+    pub(super) fn pseudo_log_likelihoods(
+        &self,
+        by: PseudoLogLikelihood,
+        requests: &[Request],
+        mut on_progress: impl FnMut(usize, usize),
+    ) -> Result<(Vec<f64>, usize), EvalError> {
+        let text = |request| by.text(request, self.max_positions);
+        let texts: Vec<Text> = requests.iter().map(text).collect();
+        score_distinct(&texts, |distinct| {
+            let places =
+                |(index, text): (usize, &&Text)| text.scored().map(move |place| (index, place));
+            let copies: Vec<(usize, usize)> =
+                distinct.iter().enumerate().flat_map(places).collect();
+            let mut scores = vec![0.0; distinct.len()];
+            let take = |rest: &[(usize, usize)], limit| by.copies(distinct, rest, limit);
+            let tokens = self.read_all(&copies, take, |owners, found, rest| {
+                for (owner, log_probability) in owners.into_iter().zip(found) {
+                    scores[owner] += log_probability;
+                }
+                let done = rest.first().map_or(distinct.len(), |&(next, _)| next);
+                on_progress(done, distinct.len());
+            })?;
+            if by.is_mean {
+                for (score, text) in scores.iter_mut().zip(distinct) {
+                    *score /= text.scored().len().max(1) as f64;
+                }
+            }
+            Ok((scores, tokens))
+        })
+    }
+}
+
+impl PseudoLogLikelihood {
+    /// Number of special tokens behind a text.
     fn ends(&self) -> usize {
         usize::from(!self.predicts_before)
     }
 
-    /// The same scorer, whose scores are means over the tokens that are scored.
-    pub fn by_mean(self) -> Self {
-        Self { is_mean: true, ..self }
-    }
-
-    /// What stands between a context, which may be empty, and a choice: the pipeline of 2024 puts a
-    /// space before texts of masked models that have one already, and that of 2025 none at the
-    /// beginning; encoder-decoders read and predict texts that begin with none.
-    pub(crate) fn space_before(&self, context: &str) -> &'static str {
-        match self.encoder_decoder {
-            Some((_, EncoderDecoderRule::Continuation)) => "",
-            Some((_, EncoderDecoderRule::HiddenTokens)) if context.is_empty() => "",
-            _ if self.is_mean => "  ",
-            _ if self.predicts_before && context.is_empty() => "",
-            _ => " ",
-        }
-    }
-
     /// Tokens of a request and what stands around it.
-    pub(super) fn masked_length(&self, tokens: MaskedTokens, request: &Request) -> usize {
-        let has_start = request.context.first() == Some(&tokens.start);
+    pub(super) fn length(&self, request: &Request) -> usize {
+        let has_start = request.context.first() == Some(&self.tokens.start);
         let around = self.ends() + usize::from(!has_start);
         request.context.len() + request.continuation.len() + around
     }
 
-    fn text(&self, tokens: MaskedTokens, request: &Request) -> Text {
+    fn text(&self, request: &Request, max_positions: usize) -> Text {
+        let tokens = self.tokens;
         let context = request.context.strip_prefix(&[tokens.start]).unwrap_or(&request.context);
         let inner = [context, &request.continuation].concat();
         let ends = &[tokens.end][..self.ends()];
-        let kept = inner.len().min(self.max_positions - 1 - ends.len());
+        let kept = inner.len().min(max_positions - 1 - ends.len());
         let scored = request.continuation.len().min(kept);
         let ids = [&[tokens.start], &inner[inner.len() - kept..], ends].concat();
         Text { first: 1 + kept - scored, end: 1 + kept, ids }
     }
 
-    /// The scores of masked models: equal requests once. Copies with one hidden token each are
-    /// packed without padding.
-    pub(super) fn pseudo_log_likelihoods(
-        &self,
-        tokens: MaskedTokens,
-        requests: &[Request],
-        mut on_progress: impl FnMut(usize, usize),
-    ) -> Result<Scores, EvalError> {
-        let texts: Vec<Text> = requests.iter().map(|request| self.text(tokens, request)).collect();
-        let mut distinct: Vec<&Text> = texts.iter().collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut scores = vec![0.0; distinct.len()];
-        let mut read = 0;
-        let places =
-            |(index, text): (usize, &&Text)| text.scored().map(move |place| (index, place));
-        let copies: Vec<(usize, usize)> = distinct.iter().enumerate().flat_map(places).collect();
-        let mut rest = &copies[..];
-        while !rest.is_empty() {
-            let (pass, found) =
-                self.read(|limit| self.copies_of(&distinct, rest, tokens.mask, limit))?;
-            for (owner, log_probability) in pass.places.into_iter().zip(found) {
-                scores[owner] += log_probability;
-            }
-            read += pass.batch.tokens();
-            rest = &rest[pass.count..];
-            let done = rest.first().map_or(distinct.len(), |&(next, _)| next);
-            on_progress(done, distinct.len());
-        }
-        let place = |text: &Text| {
-            distinct.binary_search(&text).expect("every text is among the distinct ones")
-        };
-        let of_text = |text: &Text| {
-            let divisor = if self.is_mean { text.scored().len().max(1) as f64 } else { 1.0 };
-            scores[place(text)] / divisor
-        };
-        let log_probabilities: Vec<f64> = texts.iter().map(of_text).collect();
-        let truncated = requests.iter().filter(|request| self.is_cut(request)).count();
-        Ok(Scores { log_probabilities, truncated, tokens: read })
-    }
-
-    /// As many of the first copies as so many tokens hold, but at least one. A copy is the number
-    /// of a text and the place that is hidden in it; the answers belong to the texts.
-    fn copies_of(
+    /// As many of the first copies as `batch_tokens` tokens hold, but at least one. A copy is the
+    /// number of a text and the place that is hidden in it; the answers belong to the texts.
+    fn copies(
         &self,
         texts: &[&Text],
         copies: &[(usize, usize)],
-        mask: u32,
         batch_tokens: usize,
     ) -> Pass<Vec<usize>> {
         let (mut sequences, mut targets, mut owners) = (Vec::new(), Vec::new(), Vec::new());
@@ -176,7 +173,7 @@ impl<'a> Scorer<'a> {
             if rows > 0 && rows + ids.len() > batch_tokens {
                 break;
             }
-            let id = std::mem::replace(&mut ids[place], mask);
+            let id = std::mem::replace(&mut ids[place], self.tokens.mask);
             let row = rows + place - usize::from(self.predicts_before);
             targets.push(Target { row: row as u32, id });
             rows += ids.len();

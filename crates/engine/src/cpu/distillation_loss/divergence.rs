@@ -106,12 +106,3 @@ vectorised! {
         top as f64 - at_target as f64 + (sum as f64).ln()
     }
 }
-
-vectorised! {
-    /// `sums += values`.
-    pub fn add_row(sums: &mut [f32], values: &[f32]) {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += value;
-        }
-    }
-}

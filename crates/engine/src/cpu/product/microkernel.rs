@@ -78,7 +78,7 @@ pub(super) trait Microkernel: Copy + Send + Sync {
         pack_columns::<Self>(columns, stride, count, depth, panel);
     }
 
-    /// `target = base + bias + scale * left * panel`, over so many steps of the inner dimension.
+    /// `target = base + bias + scale * left * panel`, over `steps` steps of the inner dimension.
     ///
     /// # Safety
     /// The thread holds a `Session`. `panel` holds `steps * PANEL * GROUP` values, of which those

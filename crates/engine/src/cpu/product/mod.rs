@@ -11,6 +11,8 @@ mod avx512;
 pub(super) mod bf16;
 #[cfg(target_arch = "x86_64")]
 mod f32_instructions;
+#[cfg(target_arch = "x86_64")]
+mod f32_kernel;
 mod microkernel;
 mod pack;
 mod packed;
@@ -121,7 +123,7 @@ impl Start {
         }
     }
 
-    /// The value so many places on.
+    /// The value `count` places on.
     pub(super) fn add(self, count: usize) -> Self {
         match self {
             Self::F32(start) => Self::F32(start.wrapping_add(count)),
@@ -212,8 +214,8 @@ impl RightHand<'_> {
         self.multiply_part(output, addend, a, scale, Workers::All);
     }
 
-    /// The same with the first columns of this, as many as the output has, and its first rows, as
-    /// many as `a` has columns.
+    /// `output = scale * a * this`, plus the addend, with the first columns of this, as many as the
+    /// output has, and its first rows, as many as `a` has columns.
     pub(super) fn multiply_part(
         &self,
         output: MatrixMut<'_>,
@@ -323,7 +325,7 @@ impl Products {
         general_product(output, accumulate, a, b, scale, workers);
     }
 
-    /// From this many rows on, a row of a product of so many columns has bits that depend on that
+    /// From this many rows on, a row of a product of `columns` columns has bits that depend on that
     /// row and the right-hand matrix alone, not on the rows beside it.
     pub(super) fn independent_rows(self, columns: usize) -> usize {
         match self {

@@ -12,7 +12,7 @@ const AHEAD: usize = 8;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Steps of so many values of the inner dimension.
+/// Steps of `depth` values of the inner dimension.
 pub(super) fn steps<K: Microkernel>(depth: usize) -> usize {
     depth.div_ceil(K::GROUP)
 }

@@ -20,8 +20,8 @@ use crate::cpu::vectorised;
 /// From this many columns on, a task's rows of the output do not stay in L2 from one block of the
 /// inner dimension to the next.
 const WIDE: usize = 1024;
-/// Up to so many blocks of the inner dimension, a task's rows of the left-hand side are read again
-/// for each panel from no farther than L3.
+/// Up to this many blocks of the inner dimension, a task's rows of the left-hand side are read
+/// again for each panel from no farther than L3.
 const SHALLOW_BLOCKS: usize = 4;
 /// Rows of a task, at most: a block of them fills about a third of L2.
 const TASK_ROWS: usize = 192;
@@ -127,7 +127,7 @@ pub(super) fn product<K: Microkernel>(
     }
 }
 
-/// The same for few rows, to the same bits: each task packs a panel, multiplies by it and goes on
+/// `product` for few rows, to the same bits: each task packs a panel, multiplies by it and goes on
 /// to the next.
 pub(super) fn product_by_panels<K: Microkernel>(
     kernel: K,
@@ -232,7 +232,7 @@ struct RowsProduct<'a, K: Microkernel> {
 unsafe impl<K: Microkernel> Sync for RowsProduct<'_, K> {}
 
 impl<'a, K: Microkernel> RowsProduct<'a, K> {
-    /// The same product where this panel alone is packed.
+    /// This product where only one panel is packed.
     fn with_panel<'b>(&'b self, panel: usize, packed: &'b [K::Element]) -> RowsProduct<'b, K>
     where
         'a: 'b,
@@ -318,7 +318,7 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
         }
     }
 
-    /// The same where the output is bf16: sums are rounded when they are complete.
+    /// `compute` for an output of bf16: sums are rounded when they are complete.
     ///
     /// # Safety
     /// As for `compute`; `start` is the output's.

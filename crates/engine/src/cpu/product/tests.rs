@@ -96,7 +96,7 @@ fn product_in_order(a: Matrix<'_>, b: Matrix<'_>, scale: f32, start: &[f32]) -> 
     (0..a.rows * b.columns).map(value).collect()
 }
 
-/// The same bits by whichever instructions.
+/// AVX2 and AVX-512 give the same bits.
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn own_products_have_the_bits_of_their_order() {

@@ -7,7 +7,7 @@ use crate::cuda::Cuda;
 use crate::cuda::kernels::Parameter;
 use crate::cuda::tables::TablesInUse;
 use crate::fault::{Fault, raise};
-use crate::ops::relative_attention::{DistanceBuckets, Run};
+use crate::ops::relative_attention::{DistanceBuckets, KeyRange};
 
 /// The most buckets whose sums fit a block's shared memory beside everything else.
 pub(super) const MOST_BUCKETS: usize = 128;
@@ -48,7 +48,7 @@ impl Buckets {
         let longest = buckets.longest_sequence() - 1;
         let mut ranges = vec![Range::default(); buckets.count()];
         let mut of = vec![0u32; 2 * longest + 1];
-        for &Run { first, end, bucket } in buckets.runs() {
+        for &KeyRange { first, end, bucket } in buckets.key_ranges() {
             ranges[bucket] = Range { first: first as i32, end: end as i32 };
             // Keys are ahead of their queries where distances are below 0.
             let places = (longest as isize - end + 1)..(longest as isize - first + 1);

@@ -11,7 +11,7 @@ use crate::fault::{Fault, raise};
 use crate::ops::attention::Heads;
 use crate::tensor::View;
 
-/// Kernels for heads of up to so many channels.
+/// Kernels for heads of up to a number of channels.
 pub(super) struct Kernels {
     channels: usize,
     pub source: Source,
@@ -120,7 +120,7 @@ impl Kernels {
         bf16.filter(|_| on_tensor_cores).unwrap_or_else(|| Self::of_width(device, &GENERAL, heads))
     }
 
-    /// Those of a family for heads of so many channels.
+    /// The kernels of a family for the width of these heads.
     pub(super) fn of_width(device: &Cuda, family: &'static [Self], heads: &Heads) -> &'static Self {
         let found = family.iter().find(|kernels| heads.head_dim <= kernels.channels);
         found.unwrap_or_else(|| {

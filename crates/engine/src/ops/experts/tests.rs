@@ -44,7 +44,7 @@ impl Layer {
         Weights { experts, layout }
     }
 
-    /// Its input, the logits, far from a change of the choice, and the residual stream.
+    /// The layer's input, the logits, far from a change of the choice, and the residual stream.
     fn check(&self, weights: &Weights) -> Check {
         let tokens = self.tokens();
         let shapes = [(tokens, self.hidden), (tokens, self.count), (tokens, self.hidden)];

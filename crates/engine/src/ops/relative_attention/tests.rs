@@ -166,17 +166,17 @@ fn threads_do_not_change_a_bit() {
 }
 
 #[test]
-fn runs_cover_every_distance_once() {
+fn key_ranges_cover_every_distance_once() {
     let buckets = DistanceBuckets::new(12, 11, bucket);
     let mut next = -12;
-    for run in buckets.runs() {
-        assert_eq!(run.first, next);
-        assert!((run.first..run.end).all(|place| bucket(-place) == run.bucket));
-        next = run.end;
+    for keys in buckets.key_ranges() {
+        assert_eq!(keys.first, next);
+        assert!((keys.first..keys.end).all(|place| bucket(-place) == keys.bucket));
+        next = keys.end;
     }
     assert_eq!((next, buckets.longest_sequence(), buckets.count()), (13, 13, 11));
     // Keys far behind come first, in the bucket of the largest distances.
-    assert_eq!(buckets.runs()[0], Run { first: -12, end: -9, bucket: 10 });
+    assert_eq!(buckets.key_ranges()[0], KeyRange { first: -12, end: -9, bucket: 10 });
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize) -> Heads {
     }
 }
 
-/// Rotary positions of so many channels.
+/// Rotary positions of the first `channels` channels.
 fn partly(channels: usize) -> Option<Rotary> {
     Some(Rotary { theta: 10_000.0, channels })
 }

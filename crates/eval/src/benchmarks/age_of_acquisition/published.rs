@@ -116,12 +116,8 @@ fn score_packed(
         let with_tokens = batch.sentences.iter().filter(|sentence| !sentence.is_empty());
         sentences.extend(with_tokens.map(|sentence| (&sentence[..], padding(sentence))));
     }
-    let (mut log_probabilities, mut rest) = (Vec::new(), &sentences[..]);
-    while !rest.is_empty() {
-        let (pass, found) = scorer.read(|limit| pass_of(rest, limit))?;
-        log_probabilities.extend(found);
-        rest = &rest[pass.count..];
-    }
+    let mut log_probabilities = Vec::new();
+    scorer.read_all(&sentences, pass_of, |(), found, _| log_probabilities.extend(found))?;
     let mut rest = &log_probabilities[..];
     for batch in batches {
         let (of_batch, later) = rest.split_at(batch.tokens());

@@ -120,7 +120,7 @@ impl Microkernel for Amx {
 
     unsafe fn tile(self, steps: usize, left: Left<u16>, panel: *const u16, target: Target) {
         let mut sums = MaybeUninit::<Sums>::uninit();
-        // Safety: passed on from the caller: so many steps of the packed tile and the panel, and a
+        // Safety: passed on from the caller: `steps` steps of the packed tile and the panel, and a
         // session on this thread. `multiply` writes all sums.
         unsafe {
             multiply(steps, left.start, panel, sums.as_mut_ptr());
@@ -235,11 +235,11 @@ fn tile_state_is_permitted() -> bool {
 #[repr(C, align(64))]
 struct Sums([f32; SIDE * SIDE]);
 
-/// Computes the four tiles of sums over so many steps: `left` holds `[steps, 2, 16 rows, 32]`,
+/// Computes the four tiles of sums over `steps` steps: `left` holds `[steps, 2, 16 rows, 32]`,
 /// `panel` `[steps, 2, 16 pairs, 16 columns, 2]`.
 ///
 /// # Safety
-/// The thread has a session; both operands are readable for so many steps, and `sums` is writable.
+/// The thread has a session; both operands are readable for `steps` steps, and `sums` is writable.
 unsafe fn multiply(steps: usize, left: *const u16, panel: *const u16, sums: *mut Sums) {
     // Safety: reads the operands (promised by the caller) and writes `sums`, whose size is that of
     // four tiles; the tile registers are used within this block alone.
@@ -281,7 +281,7 @@ unsafe fn multiply(steps: usize, left: *const u16, panel: *const u16, sums: *mut
     }
 }
 
-/// The same for split values: of each step, both operands hold high halves and then low ones.
+/// `multiply` for split values: of each step, both operands hold high halves and then low ones.
 ///
 /// # Safety
 /// As for `multiply`, with twice as many values in a step.

@@ -33,7 +33,7 @@ pub(in crate::cpu) enum Bf16 {
     /// AMX tiles, three products of halves for one of f32.
     #[cfg(target_arch = "x86_64")]
     SplitTiles(AmxSplit),
-    /// The same by plain loops.
+    /// Plain loops, to the bits of split AMX tiles.
     SplitPortable,
 }
 
@@ -107,7 +107,7 @@ impl Bf16 {
         }
     }
 
-    /// Its name in messages.
+    /// The name of the instructions in messages.
     pub(in crate::cpu) fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -155,7 +155,7 @@ impl Bf16 {
     }
 }
 
-/// Up to so many rows, panels of the right-hand side are packed where they are used, so that they
+/// Up to this many rows, panels of the right-hand side are packed where they are used, so that they
 /// do not leave the cache.
 const FEW_ROWS: usize = 64;
 

@@ -35,7 +35,7 @@ trait Kept: Copy {
     unsafe fn load(first: &[Self], second: &[Self]) -> __m512i;
 
     /// Pairs of 32 values at the same place of two rows: those of the first and of the last 16.
-    /// Both rows have so many.
+    /// Both rows have 32 values.
     unsafe fn interleave(first: *const Self, second: *const Self) -> [__m512i; 2];
 }
 
@@ -275,7 +275,7 @@ pub(super) fn along_rows(
     store(kept!(matrix, half, read_along(rows, depths)), tile);
 }
 
-/// The same with pairs first: `[16 pairs, 16 rows, 2]`.
+/// `[16 pairs, 16 rows, 2]` of a matrix with contiguous rows: `along_rows` with pairs first.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn along(
     matrix: Matrix<'_>,
@@ -318,7 +318,7 @@ pub(super) fn across_twice(
     store(right, &mut tiles[1]);
 }
 
-/// The same with columns first: `[32 columns, 32 depths]`.
+/// `[32 columns, 32 depths]` of a matrix with contiguous rows: `across_twice` with columns first.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across_twice_transposed(
     matrix: Matrix<'_>,
@@ -352,7 +352,7 @@ fn read_across_twice(
     ]
 }
 
-/// The same where nothing is missing: whole cache lines are read.
+/// `read_across_twice` where nothing is missing: whole cache lines are read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn read_whole_across_twice<T: Kept>(
@@ -377,7 +377,7 @@ unsafe fn read_whole_across_twice<T: Kept>(
     [left, right]
 }
 
-/// The same with columns first: `[16 columns, 32 depths]`.
+/// `[16 columns, 32 depths]` of a matrix with contiguous rows: `across` with columns first.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across_transposed(
     matrix: Matrix<'_>,

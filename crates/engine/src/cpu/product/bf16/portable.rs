@@ -135,7 +135,7 @@ unsafe fn tile(
     target: Target,
 ) {
     const STEP: usize = PANEL * GROUP;
-    // Safety: the caller promises so many steps of the panel.
+    // Safety: the caller promises `steps` steps of the panel.
     let panel = unsafe { std::slice::from_raw_parts(panel, steps * parts * STEP) };
     for row in 0..target.rows {
         let mut sums = [0.0; PANEL];
