@@ -108,7 +108,7 @@ pub fn is_confirmation(name: &str) -> bool {
 fn trainings(sweep: &mut Sweep) -> Result<Vec<Training>> {
     let (terms, trials) = (sweep.terms(), sweep.trials()?);
     let confirm = sweep.file.recipe.confirm;
-    let baseline_index = sweep.file.enqueue.iter().position(|(_, baseline)| *baseline);
+    let baseline_index = sweep.file.enqueue.iter().position(|own| own.is_baseline);
     let is_baseline = |trial: &&Trial| {
         baseline_index.is_some()
             && trial.proposal().and_then(|proposal| proposal.index) == baseline_index

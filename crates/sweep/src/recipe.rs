@@ -226,8 +226,17 @@ pub struct SweepFile {
     pub recipe: SweepRecipe,
     /// Its space.
     pub space: Space,
-    /// The first points, and whether each is the baseline.
-    pub enqueue: Vec<(Table, bool)>,
+    /// The first points.
+    pub enqueue: Vec<Enqueued>,
+}
+
+/// A point that the recipe has itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enqueued {
+    /// Its values, by the keys of the space; what they leave out is proposed.
+    pub values: Table,
+    /// Whether others are compared with it; at most one is.
+    pub is_baseline: bool,
 }
 
 impl SweepFile {
@@ -399,21 +408,21 @@ fn check_override(text: &str, first: &str) -> Result<()> {
     }
 }
 
-/// The tables of `[[enqueue]]` without the mark of the baseline.
-fn enqueued(file: &SettingsFile, recipe: &SweepRecipe) -> Result<Vec<(Table, bool)>> {
-    let mut found = Vec::new();
+/// The tables of `[[enqueue]]`, each with the mark of the baseline apart from its values.
+fn enqueued(file: &SettingsFile, recipe: &SweepRecipe) -> Result<Vec<Enqueued>> {
+    let mut found: Vec<Enqueued> = Vec::new();
     for (index, table) in recipe.enqueue.iter().enumerate() {
-        let mut table = table.clone();
+        let mut values = table.clone();
         let key = format!("enqueue[{index}].{BASELINE}");
-        let baseline = match table.remove(BASELINE) {
+        let is_baseline = match values.remove(BASELINE) {
             None => false,
-            Some(Value::Boolean(baseline)) => baseline,
+            Some(Value::Boolean(is_baseline)) => is_baseline,
             Some(_) => return Err(file.invalid(&key, "should be true or false").into()),
         };
-        if baseline && found.iter().any(|(_, earlier)| *earlier) {
+        if is_baseline && found.iter().any(|earlier| earlier.is_baseline) {
             return Err(file.invalid(&key, "marks a second baseline; there is one").into());
         }
-        found.push((table, baseline));
+        found.push(Enqueued { values, is_baseline });
     }
     Ok(found)
 }

@@ -147,11 +147,11 @@ impl Draft {
             }
         }
         let middle = space.complete(middle);
-        for (index, (values, _)) in self.file.enqueue.iter().enumerate() {
+        for (index, own) in self.file.enqueue.iter().enumerate() {
             let key = format!("enqueue[{index}]");
             let invalid =
                 |error: crate::space::SpaceError| self.file.invalid(&key, error.to_string());
-            let given = space.stored_of_values(values).map_err(invalid)?;
+            let given = space.stored_of_values(&own.values).map_err(invalid)?;
             points.push((Some(key.clone()), space.fill(&given, &middle).map_err(invalid)?));
         }
         for (_, part) in &self.studies {

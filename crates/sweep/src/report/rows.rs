@@ -9,11 +9,10 @@ use report::format::is_or_are;
 
 use crate::confirm::{ConfirmedRow, Verdict};
 use crate::importance::{FEWEST_TRIALS, Importance, importance as importance_of};
-use crate::overview::Standing;
 use crate::space::{Parameter, Point, Prior, Space};
 use crate::store::Direction;
 use crate::sweep::Sweep;
-use crate::trial::{Terms, Trial};
+use crate::trial::{Standing, Terms, Trial};
 
 /// What the figures of a study show.
 pub(super) struct Rows<'a> {
