@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use documented::DocumentedFields;
 use experiment::recipe::{SettingsFile, name_of_file, nearest};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use crate::space::{Space, SpaceError};
 use crate::stopping::StopRule;
 
 /// The recipe of a sweep, as it is written.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct SweepRecipe {
     /// Names the study and its folder; the file's name when left out.
@@ -187,27 +188,9 @@ pub const BASELINE: &str = "baseline";
 /// The table of settings that vary.
 const SPACE: &str = "space";
 
-/// The keys of a sweep's recipe; an override that begins with another is one of the recipe that
+/// The keys of a sweep's recipe; an override that begins with another key is one of the recipe that
 /// varies.
-const KEYS: [&str; 17] = [
-    "name",
-    "recipe",
-    "model",
-    "finetune",
-    "set",
-    "seed",
-    "trials",
-    "objective",
-    "sampler",
-    "seeds",
-    "stop",
-    "retries",
-    "confirm",
-    "test",
-    "heartbeat_seconds",
-    "space",
-    "enqueue",
-];
+const KEYS: &[&str] = SweepRecipe::FIELD_NAMES;
 
 impl SweepRecipe {
     /// When trials of a study are stopped: never where they confirm.
@@ -400,7 +383,7 @@ fn check_override(text: &str, first: &str) -> Result<()> {
         "distill",
         "name",
     ];
-    match nearest(first, &KEYS).filter(|_| !OF_RECIPES.contains(&first)) {
+    match nearest(first, KEYS).filter(|_| !OF_RECIPES.contains(&first)) {
         None => Ok(()),
         Some(known) => Err(SweepError::WrongUsage(format!(
             "--set {text}: a sweep has no key `{first}`; did you mean `{known}`?"
