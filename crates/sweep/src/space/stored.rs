@@ -164,11 +164,6 @@ impl Space {
         self.active_only(given)
     }
 
-    /// The point of a recipe's settings; a setting that is left out is none.
-    pub fn point_of_values(&self, values: &toml::Table) -> Result<Point, SpaceError> {
-        self.point_of_stored(&self.stored_of_values(values)?)
-    }
-
     /// The given parameters exactly, the others that take part from a proposal.
     pub fn fill(&self, given: &[Stored], proposal: &Point) -> Result<Vec<Stored>, SpaceError> {
         let fixed = self.point_of_stored(given)?;
@@ -362,7 +357,7 @@ mod tests {
         assert_eq!(settings["train.adam_beta1"].as_float(), Some(0.9));
         assert_eq!(settings["train.schedule"].as_str(), Some("cosine"));
 
-        let point = space.point_of_values(&given).unwrap();
+        let point = space.point_of_stored(&stored).unwrap();
         assert_eq!(point[2], None, "warmup is still to be proposed");
         let proposal = vec![Some(0.5); 8];
         let filled = space.settings(&space.fill(&stored, &proposal).unwrap());
