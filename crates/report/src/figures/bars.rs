@@ -32,7 +32,7 @@ const WIDEST_MARK: f64 = 60.0;
 pub fn bars(title: &str, value: &str, bars: &[Bar], palette: &Palette) -> Figure {
     let groups = Groups::of(bars);
     let has = |bar: &&Bar| Scale::Linear.has(bar.value);
-    let drawn: Vec<&Bar> = bars.iter().filter(has).filter(|bar| groups.contain(bar)).collect();
+    let drawn: Vec<&Bar> = bars.iter().filter(has).filter(|bar| groups.contains(bar)).collect();
     let palette = palette.with(groups.series.iter().copied());
     let legend = Legend::new(groups.series.iter().copied().filter(|_| groups.series.len() > 1));
     let height = groups.height().max(legend.height_beside() + 20.0).round();
@@ -88,7 +88,7 @@ impl<'a> Groups<'a> {
     }
 
     /// Whether a bar is drawn.
-    fn contain(&self, bar: &Bar) -> bool {
+    fn contains(&self, bar: &Bar) -> bool {
         self.rows.contains(&&bar.row[..]) && self.series.contains(&&bar.series[..])
     }
 
