@@ -30,9 +30,9 @@ pub struct ConfirmedRow {
     pub search: Option<f64>,
     /// Its results with fresh seeds.
     pub values: Vec<f64>,
-    /// Mean of those.
+    /// Mean of the results with fresh seeds.
     pub mean: Option<f64>,
-    /// Their standard deviation; of at least two.
+    /// Standard deviation of the results with fresh seeds; of at least two.
     pub deviation: Option<f64>,
     /// How much better than the baseline, seed by seed: mean, and standard deviation of at least
     /// two.

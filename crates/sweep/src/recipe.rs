@@ -56,8 +56,8 @@ pub struct SweepRecipe {
     pub confirm: Confirm,
     /// Text for a test loss of every finished trial: a folder.
     pub test: Option<PathBuf>,
-    /// Seconds between a worker's signs of life; a worker that gives none for four times as long is
-    /// taken for lost.
+    /// Seconds between a worker's heartbeats; a worker without one for four times as long is taken
+    /// for lost.
     #[serde(default = "thirty")]
     pub heartbeat_seconds: f64,
     /// The settings that vary, by their keys below the model.
@@ -150,7 +150,7 @@ pub enum Seeds {
     /// One for each trial, by the sweep's seed and the trial's number.
     #[default]
     Fresh,
-    /// The same for all.
+    /// One for all trials.
     Fixed(u64),
 }
 
@@ -300,7 +300,7 @@ impl SweepFile {
         overrides
     }
 
-    /// A grid has an end, and so many points.
+    /// Checks that a grid has an end, and a point for each of the trials.
     fn check_grid(&self) -> Result<()> {
         if self.recipe.sampler != SamplerKind::Grid {
             return Ok(());

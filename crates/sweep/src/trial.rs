@@ -133,7 +133,7 @@ pub enum Standing {
     Complete,
     /// It was stopped.
     Stopped,
-    /// It has none.
+    /// It has no result.
     Failed,
     /// A worker trains it.
     Running,

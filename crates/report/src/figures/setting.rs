@@ -84,7 +84,7 @@ pub(crate) struct SettingRuler {
 const LABELLED: usize = 40;
 
 impl SettingRuler {
-    /// An axis for some values, with about so many labels of at most so many pixels.
+    /// An axis for some values, with about `labels` labels of at most `longest` pixels.
     pub(crate) fn of<'a>(
         kind: Kind,
         values: impl Iterator<Item = &'a Setting>,

@@ -25,7 +25,7 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Those of a study's trials.
+    /// The rows of a study's trials.
     pub(super) fn new(sweep: &'a Sweep, trials: &'a [Trial]) -> Self {
         let recipe = &sweep.file.recipe;
         // Fine-tunings are compared by their scores on the task.

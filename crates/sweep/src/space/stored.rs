@@ -59,7 +59,7 @@ impl Parameter {
         }
     }
 
-    /// That a number is one of the parameter's values; `shown` is how it was given.
+    /// Checks that a number is one of the parameter's values; `shown` is how it was given.
     fn check(&self, key: &str, value: f64, shown: impl ToString) -> Result<(), SpaceError> {
         let Prior::Numeric(prior) = &self.prior else { return Ok(()) };
         if prior.contains(value) {

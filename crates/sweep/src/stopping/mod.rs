@@ -254,7 +254,7 @@ fn ranked<'a>(curves: impl Iterator<Item = &'a Curve>, budget: f64) -> Vec<(f64,
     ranked
 }
 
-/// That a reduction factor is above 1.
+/// Checks that a reduction factor is above 1.
 fn check_eta(eta: f64) -> Result<(), StopError> {
     if eta.is_finite() && eta > 1.0 {
         return Ok(());
@@ -262,7 +262,7 @@ fn check_eta(eta: f64) -> Result<(), StopError> {
     Err(StopError { key: "eta", cause: format!("is {eta}; a number above 1 is expected") })
 }
 
-/// That a budget is above zero.
+/// Checks that a budget is above zero.
 fn check_budget(key: &'static str, budget: f64) -> Result<(), StopError> {
     if budget.is_finite() && budget > 0.0 {
         return Ok(());
