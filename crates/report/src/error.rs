@@ -24,7 +24,7 @@ pub enum ReportError {
 }
 
 impl From<ReportError> for io::Error {
-    /// The same error with the kind that the file system gave it.
+    /// The error with the kind that the file system gave it.
     fn from(error: ReportError) -> Self {
         match &error {
             ReportError::File { source, .. } | ReportError::Output { source } => {

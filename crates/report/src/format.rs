@@ -40,7 +40,7 @@ pub fn short(number: f64) -> String {
     format!("{number:.2e}")
 }
 
-/// A number with so many decimals, or a dash for none (or for what is not finite).
+/// A number with `decimals` decimals, or a dash for none (or for what is not finite).
 pub fn decimal(number: Option<f64>, decimals: usize) -> String {
     match number {
         Some(number) if number.is_finite() => format!("{number:.decimals$}"),

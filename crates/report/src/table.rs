@@ -65,7 +65,8 @@ impl Table {
         self.mark_best(rows.map(|row| (row, column)).collect(), best);
     }
 
-    /// The same for the columns of each row from `first` on: those of models.
+    /// Makes the best number of each row bold, of the columns from `first` on, and all that are as
+    /// good; see [`Table::mark_best_of_column`].
     pub fn mark_best_of_rows(&mut self, first: usize, best: Best) {
         for row in 0..self.rows.len() {
             let columns = first..self.columns.len();
@@ -73,7 +74,7 @@ impl Table {
         }
     }
 
-    /// The same for some columns of the last row.
+    /// Makes the best number of some columns of the last row bold, and all that are as good.
     pub(crate) fn mark_best_of_last_row(&mut self, columns: Range<usize>, best: Best) {
         if let Some(row) = self.rows.len().checked_sub(1) {
             self.mark_best(columns.map(|column| (row, column)).collect(), best);
@@ -99,9 +100,9 @@ impl Table {
         self.to_text_within(usize::MAX)
     }
 
-    /// The same in lines of at most `columns` characters, as far as that can be done: heads take
-    /// several lines, then long cells of the first column are cut, then the last columns are left
-    /// out, with a line that names them.
+    /// The table as text ([`Table::to_text`]) in lines of at most `columns` characters, as far as
+    /// that can be done: heads take several lines, then long cells of the first column are cut,
+    /// then the last columns are left out, with a line that names them.
     pub fn to_text_within(&self, columns: usize) -> String {
         let whole = self.widths(|cell| cell.chars().count(), |head| head.chars().count());
         if total(&whole) <= columns {

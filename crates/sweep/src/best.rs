@@ -39,7 +39,7 @@ impl Sweep {
         }
     }
 
-    /// The settings of a trial, rounded to so many significant digits where that is asked for.
+    /// The settings of a trial, rounded to `digits` significant digits where they are given.
     pub fn settings(&self, trial: &Trial, digits: Option<usize>) -> IndexMap<String, Value> {
         let mut settings = self.file.space.settings(&trial.stored);
         if let Some(digits) = digits {
@@ -90,7 +90,7 @@ impl Sweep {
     }
 }
 
-/// A number with so many significant digits.
+/// A number with `digits` significant digits.
 fn rounded(number: f64, digits: usize) -> f64 {
     let digits = digits.clamp(1, 17);
     format!("{number:.*e}", digits - 1).parse().unwrap_or(number)

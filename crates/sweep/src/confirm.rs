@@ -30,9 +30,9 @@ pub struct ConfirmedRow {
     pub search: Option<f64>,
     /// Its results with fresh seeds.
     pub values: Vec<f64>,
-    /// Mean of those.
+    /// Mean of the results with fresh seeds.
     pub mean: Option<f64>,
-    /// Their standard deviation; of at least two.
+    /// Standard deviation of the results with fresh seeds; of at least two.
     pub deviation: Option<f64>,
     /// How much better than the baseline, seed by seed: mean, and standard deviation of at least
     /// two.
@@ -108,7 +108,7 @@ pub fn is_confirmation(name: &str) -> bool {
 fn trainings(sweep: &mut Sweep) -> Result<Vec<Training>> {
     let (terms, trials) = (sweep.terms(), sweep.trials()?);
     let confirm = sweep.file.recipe.confirm;
-    let baseline_index = sweep.file.enqueue.iter().position(|(_, baseline)| *baseline);
+    let baseline_index = sweep.file.enqueue.iter().position(|own| own.is_baseline);
     let is_baseline = |trial: &&Trial| {
         baseline_index.is_some()
             && trial.proposal().and_then(|proposal| proposal.index) == baseline_index

@@ -187,8 +187,8 @@ fn table(text: &str) -> Table {
     toml::from_str(text).unwrap_or_default()
 }
 
-/// The same values, with keys in alphabetical order, but for those of a space, whose order is that
-/// of its points.
+/// A table with keys in alphabetical order, but for those of a space, whose order is that of its
+/// points.
 fn sorted(table: &Table) -> Table {
     let mut keys: Vec<&String> = table.keys().collect();
     keys.sort();

@@ -114,17 +114,6 @@ impl Distribution {
             }
         }
     }
-
-    /// Whether Optuna takes both under one name within a study: the class, the logarithmic flag
-    /// and the list of choices must agree, ranges may move.
-    pub fn is_compatible(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Float { log: a, .. }, Self::Float { log: b, .. }) => a == b,
-            (Self::Int { log: a, .. }, Self::Int { log: b, .. }) => a == b,
-            (Self::Categorical { choices: a }, Self::Categorical { choices: b }) => a == b,
-            _ => false,
-        }
-    }
 }
 
 /// The attributes of one distribution while they are read.
@@ -323,18 +312,10 @@ mod tests {
     }
 
     #[test]
-    fn compatibility_is_optunas_rule() {
-        let float = |low, log| Distribution::Float { low, high: 2.0, log, step: None };
-        assert!(float(0.5, true).is_compatible(&float(1.0, true)));
-        assert!(!float(0.5, true).is_compatible(&float(0.5, false)));
+    fn a_distribution_contains_its_own_values() {
         let int = Distribution::Int { low: 1, high: 9, log: false, step: 2 };
-        assert!(!float(1.0, false).is_compatible(&int));
-        let choices = |list: &[i64]| Distribution::Categorical {
-            choices: list.iter().map(|&choice| json!(choice)).collect(),
-        };
-        assert!(choices(&[1, 2]).is_compatible(&choices(&[1, 2])));
-        assert!(!choices(&[1, 2]).is_compatible(&choices(&[2, 1])));
         assert!(int.contains(3.0) && !int.contains(4.0) && !int.contains(11.0));
-        assert!(choices(&[1, 2]).contains(1.0) && !choices(&[1, 2]).contains(2.0));
+        let choices = Distribution::Categorical { choices: vec![json!(1), json!(2)] };
+        assert!(choices.contains(1.0) && !choices.contains(2.0));
     }
 }

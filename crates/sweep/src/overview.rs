@@ -7,55 +7,9 @@ use report::figures::least_squares;
 
 use crate::best::ranked;
 use crate::error::Result;
-use crate::store::TrialState;
 use crate::sweep::Sweep;
-use crate::trial::{Status, Trial, key};
-
-/// How a trial stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
-    /// It has a result.
-    Complete,
-    /// It was stopped.
-    Stopped,
-    /// It has none.
-    Failed,
-    /// A worker trains it.
-    Running,
-    /// It waits at a rung.
-    Paused,
-    /// It waits for a worker.
-    Queued,
-}
-
-impl Standing {
-    /// A word for a table.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Queued => "queued",
-        }
-    }
-
-    /// How a trial stands.
-    pub fn of(trial: &Trial) -> Self {
-        match (trial.row.state, trial.status) {
-            (TrialState::Complete, _) => Self::Complete,
-            (TrialState::Pruned, _) => Self::Stopped,
-            (TrialState::Fail, _) => Self::Failed,
-            (TrialState::Waiting, _) => Self::Queued,
-            (TrialState::Running, Some(Status::Paused)) => Self::Paused,
-            (TrialState::Running, Some(Status::Queued)) => Self::Queued,
-            // A worker that gives no sign of life is taken for lost; the next one goes on.
-            (TrialState::Running, None) if trial.is_own() && !trial.is_worked_on() => Self::Queued,
-            (TrialState::Running, None) => Self::Running,
-        }
-    }
-}
+pub use crate::trial::Standing;
+use crate::trial::{Trial, key};
 
 /// A trial in a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +45,7 @@ pub struct Overview {
     pub total: u64,
     /// The trials, in order of number.
     pub trials: Vec<TrialLine>,
-    /// Numbers of the complete ones, the best first.
+    /// Numbers of the complete trials, the best first.
     pub ranked: Vec<u64>,
     /// Seconds of steps that a trial took on average, whatever its end.
     pub mean_seconds: Option<f64>,
@@ -140,7 +94,7 @@ impl Sweep {
 }
 
 impl Overview {
-    /// How many trials stand so.
+    /// The number of trials with a standing.
     pub fn count(&self, standing: Standing) -> usize {
         self.trials.iter().filter(|trial| trial.standing == standing).count()
     }

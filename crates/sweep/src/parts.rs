@@ -7,21 +7,21 @@ use base::rng::Rng;
 use crate::definition::Part;
 use crate::distribution::DistributionError;
 use crate::error::Result;
-use crate::recipe::{Seeds, SweepRecipe};
+use crate::recipe::{Enqueued, Seeds, SweepRecipe};
 use crate::sampler::{self, Past};
 use crate::space::{Space, Stored};
 use crate::stopping::{Curve, NewTrial, StopRule};
 use crate::store::TrialState;
 use crate::sweep::{Sweep, cpu};
 use crate::target::{Assignment, Target};
-use crate::trial::{StoredProposal, Terms, Trial, key, state};
+use crate::trial::{Seen, StoredProposal, Terms, Trial, key};
 
 /// The parts of a sweep that a decision follows from.
 pub struct SweepParts {
     name: String,
     recipe: SweepRecipe,
     pub(crate) space: Space,
-    enqueue: Vec<(toml::Table, bool)>,
+    enqueue: Vec<Enqueued>,
     part: Part,
     pub(crate) terms: Terms,
     target: Box<dyn Target>,
@@ -171,15 +171,14 @@ impl SweepParts {
     }
 
     /// How all trials stand.
-    pub(crate) fn seen(&self, trials: &[Trial]) -> Vec<(u64, usize, char)> {
-        let of = |trial: &Trial| (trial.number(), trial.reports.len(), state::of(trial));
+    pub(crate) fn seen(&self, trials: &[Trial]) -> Vec<Seen> {
         // Trials that Python runs or that wait get their parameters one by one.
         let is_settled = |trial: &&Trial| trial.row.state.is_finished() || trial.is_own();
-        trials.iter().filter(is_settled).map(of).collect()
+        trials.iter().filter(is_settled).map(Seen::of).collect()
     }
 
-    /// The point of a trial as the others once stood; `index` is that of one of the recipe's own
-    /// points.
+    /// The point of a trial as the others once stood; `index` is its place among the recipe's own
+    /// points, where it is one of them.
     ///
     /// # Errors
     /// When the recipe's point is not of the space.
@@ -187,7 +186,7 @@ impl SweepParts {
         &self,
         number: u64,
         trials: &[Trial],
-        seen: Vec<(u64, usize, char)>,
+        seen: Vec<Seen>,
         index: Option<usize>,
         start: NewTrial,
     ) -> Result<(Vec<Stored>, StoredProposal)> {
@@ -202,8 +201,8 @@ impl SweepParts {
         let own = index.and_then(|index| self.enqueue.get(index));
         let stored = match own {
             None => self.space.stored(&proposal.point),
-            Some((values, _)) => {
-                let given = self.space.stored_of_values(values)?;
+            Some(own) => {
+                let given = self.space.stored_of_values(&own.values)?;
                 self.space.fill(&given, &proposal.point)?
             }
         };
@@ -217,16 +216,16 @@ impl SweepParts {
         &self,
         number: u64,
         trials: &[Trial],
-        seen: &[(u64, usize, char)],
+        seen: &[Seen],
         start: NewTrial,
     ) -> sampler::Proposal {
         let rule = self.rule();
-        let past = seen.iter().filter_map(|(number, count, state)| {
-            let trial = trials.iter().find(|trial| trial.number() == *number)?;
+        let past = seen.iter().filter_map(|seen| {
+            let trial = trials.iter().find(|trial| trial.number() == seen.number)?;
             if rule.separates_brackets() && trial.start().bracket != start.bracket {
                 return None;
             }
-            self.terms.of_sampler(trial, &rule, *count, *state)
+            self.terms.of_sampler(trial, &rule, seen)
         });
         let past: Vec<Past> = past.collect();
         sampler::propose(self.recipe.sampler, &self.space, self.recipe.seed, number, &past)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use documented::DocumentedFields;
 use experiment::recipe::{SettingsFile, name_of_file, nearest};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use crate::space::{Space, SpaceError};
 use crate::stopping::StopRule;
 
 /// The recipe of a sweep, as it is written.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct SweepRecipe {
     /// Names the study and its folder; the file's name when left out.
@@ -55,8 +56,8 @@ pub struct SweepRecipe {
     pub confirm: Confirm,
     /// Text for a test loss of every finished trial: a folder.
     pub test: Option<PathBuf>,
-    /// Seconds between a worker's signs of life; a worker that gives none for four times as long is
-    /// taken for lost.
+    /// Seconds between a worker's heartbeats; a worker without one for four times as long is taken
+    /// for lost.
     #[serde(default = "thirty")]
     pub heartbeat_seconds: f64,
     /// The settings that vary, by their keys below the model.
@@ -149,7 +150,7 @@ pub enum Seeds {
     /// One for each trial, by the sweep's seed and the trial's number.
     #[default]
     Fresh,
-    /// The same for all.
+    /// One for all trials.
     Fixed(u64),
 }
 
@@ -187,27 +188,9 @@ pub const BASELINE: &str = "baseline";
 /// The table of settings that vary.
 const SPACE: &str = "space";
 
-/// The keys of a sweep's recipe; an override that begins with another is one of the recipe that
+/// The keys of a sweep's recipe; an override that begins with another key is one of the recipe that
 /// varies.
-const KEYS: [&str; 17] = [
-    "name",
-    "recipe",
-    "model",
-    "finetune",
-    "set",
-    "seed",
-    "trials",
-    "objective",
-    "sampler",
-    "seeds",
-    "stop",
-    "retries",
-    "confirm",
-    "test",
-    "heartbeat_seconds",
-    "space",
-    "enqueue",
-];
+const KEYS: &[&str] = SweepRecipe::FIELD_NAMES;
 
 impl SweepRecipe {
     /// When trials of a study are stopped: never where they confirm.
@@ -226,8 +209,17 @@ pub struct SweepFile {
     pub recipe: SweepRecipe,
     /// Its space.
     pub space: Space,
-    /// The first points, and whether each is the baseline.
-    pub enqueue: Vec<(Table, bool)>,
+    /// The first points.
+    pub enqueue: Vec<Enqueued>,
+}
+
+/// A point that the recipe has itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enqueued {
+    /// Its values, by the keys of the space; what they leave out is proposed.
+    pub values: Table,
+    /// Whether others are compared with it; at most one is.
+    pub is_baseline: bool,
 }
 
 impl SweepFile {
@@ -308,7 +300,7 @@ impl SweepFile {
         overrides
     }
 
-    /// A grid has an end, and so many points.
+    /// Checks that a grid has an end, and a point for each of the trials.
     fn check_grid(&self) -> Result<()> {
         if self.recipe.sampler != SamplerKind::Grid {
             return Ok(());
@@ -391,7 +383,7 @@ fn check_override(text: &str, first: &str) -> Result<()> {
         "distill",
         "name",
     ];
-    match nearest(first, &KEYS).filter(|_| !OF_RECIPES.contains(&first)) {
+    match nearest(first, KEYS).filter(|_| !OF_RECIPES.contains(&first)) {
         None => Ok(()),
         Some(known) => Err(SweepError::WrongUsage(format!(
             "--set {text}: a sweep has no key `{first}`; did you mean `{known}`?"
@@ -399,21 +391,21 @@ fn check_override(text: &str, first: &str) -> Result<()> {
     }
 }
 
-/// The tables of `[[enqueue]]` without the mark of the baseline.
-fn enqueued(file: &SettingsFile, recipe: &SweepRecipe) -> Result<Vec<(Table, bool)>> {
-    let mut found = Vec::new();
+/// The tables of `[[enqueue]]`, each with the mark of the baseline apart from its values.
+fn enqueued(file: &SettingsFile, recipe: &SweepRecipe) -> Result<Vec<Enqueued>> {
+    let mut found: Vec<Enqueued> = Vec::new();
     for (index, table) in recipe.enqueue.iter().enumerate() {
-        let mut table = table.clone();
+        let mut values = table.clone();
         let key = format!("enqueue[{index}].{BASELINE}");
-        let baseline = match table.remove(BASELINE) {
+        let is_baseline = match values.remove(BASELINE) {
             None => false,
-            Some(Value::Boolean(baseline)) => baseline,
+            Some(Value::Boolean(is_baseline)) => is_baseline,
             Some(_) => return Err(file.invalid(&key, "should be true or false").into()),
         };
-        if baseline && found.iter().any(|(_, earlier)| *earlier) {
+        if is_baseline && found.iter().any(|earlier| earlier.is_baseline) {
             return Err(file.invalid(&key, "marks a second baseline; there is one").into());
         }
-        found.push((table, baseline));
+        found.push(Enqueued { values, is_baseline });
     }
     Ok(found)
 }

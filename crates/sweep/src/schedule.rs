@@ -253,7 +253,7 @@ impl Plan<'_> {
         Ok(Next::Done)
     }
 
-    /// Queues trials whose worker gave no sign of life, or ends them after too many losses.
+    /// Queues trials whose worker has no heartbeats, or ends them after too many losses.
     fn take_back_lost(&self, change: &mut Transaction<'_>, trials: &mut [Trial]) -> Result<()> {
         for trial in trials {
             let is_lost = trial.row.state == TrialState::Running

@@ -57,19 +57,51 @@ pub struct StoredProposal {
     pub source: Option<ProposalSource>,
     /// The model's inputs.
     pub model_hash: String,
-    /// Every trial that was there: its number, how many reports it had, and its state.
-    pub seen: Vec<(u64, usize, char)>,
+    /// Every trial that was there.
+    pub seen: Vec<Seen>,
     /// Whether some values were given.
     pub given: bool,
-    /// The place among the points that the recipe has itself, of such a one.
+    /// The place among the recipe's own points, where it is one of them.
     pub index: Option<usize>,
 }
 
 impl StoredProposal {
-    /// That of a point of which nothing was proposed.
+    /// The proposal of a point whose values were all given.
     pub(crate) fn of_given(index: Option<usize>) -> Self {
         let (model_hash, seen) = (String::new(), Vec::new());
         Self { source: None, model_hash, seen, given: true, index }
+    }
+}
+
+/// A trial as a proposal found it; stored as a list of number, reports and a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, usize, char)", into = "(u64, usize, char)")]
+pub struct Seen {
+    /// The trial's number.
+    pub number: u64,
+    /// How many reports it had.
+    pub reports: usize,
+    /// How it stood; a queued trial is stored as a running one.
+    pub state: Standing,
+}
+
+impl Seen {
+    /// A trial as it is now.
+    pub fn of(trial: &Trial) -> Self {
+        let state = Standing::of(trial);
+        Self { number: trial.number(), reports: trial.reports.len(), state }
+    }
+}
+
+impl From<(u64, usize, char)> for Seen {
+    fn from((number, reports, letter): (u64, usize, char)) -> Self {
+        Self { number, reports, state: Standing::of_letter(letter) }
+    }
+}
+
+impl From<Seen> for (u64, usize, char) {
+    fn from(seen: Seen) -> Self {
+        (seen.number, seen.reports, seen.state.letter())
     }
 }
 
@@ -92,6 +124,70 @@ pub enum Status {
     Queued,
     /// It waits at a rung.
     Paused,
+}
+
+/// How a trial stands, by its state in the store, its [`Status`] and its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has a result.
+    Complete,
+    /// It was stopped.
+    Stopped,
+    /// It has no result.
+    Failed,
+    /// A worker trains it.
+    Running,
+    /// It waits at a rung.
+    Paused,
+    /// Any worker may begin or continue it.
+    Queued,
+}
+
+impl Standing {
+    /// How a trial stands.
+    pub fn of(trial: &Trial) -> Self {
+        match (trial.row.state, trial.status) {
+            (TrialState::Complete, _) => Self::Complete,
+            (TrialState::Pruned, _) => Self::Stopped,
+            (TrialState::Fail, _) => Self::Failed,
+            (TrialState::Waiting, _) => Self::Queued,
+            (TrialState::Running, Some(Status::Paused)) => Self::Paused,
+            (TrialState::Running, Some(Status::Queued)) => Self::Queued,
+            // A worker without heartbeats is taken for lost; the next one goes on.
+            (TrialState::Running, None) if trial.is_own() && !trial.is_worked_on() => Self::Queued,
+            (TrialState::Running, None) => Self::Running,
+        }
+    }
+
+    /// A word for a table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Queued => "queued",
+        }
+    }
+
+    /// The letter that is stored with a proposal. Running and queued trials have one letter: which
+    /// of them a worker has at the moment is nothing that a proposal follows from.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Complete => 'c',
+            Self::Stopped => 's',
+            Self::Failed => 'f',
+            Self::Paused => 'p',
+            Self::Running | Self::Queued => 'r',
+        }
+    }
+
+    /// The standing of a stored letter.
+    fn of_letter(letter: char) -> Self {
+        let others = [Self::Complete, Self::Stopped, Self::Failed, Self::Paused];
+        others.into_iter().find(|state| state.letter() == letter).unwrap_or(Self::Running)
+    }
 }
 
 impl TryFrom<&Parameter> for Stored {
@@ -235,14 +331,14 @@ impl Terms {
 
     /// A trial as stopping rules see it.
     pub fn of_rule(&self, trial: &Trial) -> Curve {
-        let state = match (trial.row.state, trial.status) {
-            (TrialState::Complete, _) => CurveState::Complete,
-            (TrialState::Pruned, _) => CurveState::Stopped,
-            (TrialState::Fail, _) => CurveState::Failed,
-            (_, Some(Status::Paused)) => {
+        let state = match Standing::of(trial) {
+            Standing::Complete => CurveState::Complete,
+            Standing::Stopped => CurveState::Stopped,
+            Standing::Failed => CurveState::Failed,
+            Standing::Paused => {
                 CurveState::Paused { rung: trial.row.system(key::WAITS_AT).unwrap_or(0) }
             }
-            _ => CurveState::Running,
+            Standing::Running | Standing::Queued => CurveState::Running,
         };
         let (number, reports) = (trial.number(), self.curve(trial, usize::MAX));
         Curve { number, reports, state, end: self.end(trial), start: trial.start() }
@@ -273,25 +369,19 @@ impl Terms {
         }
     }
 
-    /// A trial as samplers see it, with its first `count` reports in a state, of which the rule
-    /// states those that can be compared.
-    pub fn of_sampler(
-        &self,
-        trial: &Trial,
-        rule: &StopRule,
-        count: usize,
-        state: char,
-    ) -> Option<Past> {
+    /// A trial as samplers see it, as it stood when a proposal found it; its reports are those
+    /// that can be compared by the rule. `None` where it has no point.
+    pub fn of_sampler(&self, trial: &Trial, rule: &StopRule, seen: &Seen) -> Option<Past> {
         let point = trial.point.clone()?;
-        let curve = self.curve(trial, count);
+        let curve = self.curve(trial, seen.reports);
         let last = curve.last().map(|(_, cost)| *cost).filter(|cost| !cost.is_nan());
-        let result = trial.row.value.map(|value| self.cost(value));
-        let outcome = match (state, last) {
-            (state::COMPLETE, _) => result.or(last).map_or(Outcome::Failed, Outcome::Complete),
-            (state::STOPPED, _) => result.or(last).map_or(Outcome::Failed, Outcome::Stopped),
-            (state::FAILED, _) => Outcome::Failed,
-            (state::PAUSED, Some(last)) => Outcome::Stopped(last),
-            _ => Outcome::Running,
+        let result = trial.row.value.map(|value| self.cost(value)).or(last);
+        let outcome = match seen.state {
+            Standing::Complete => result.map_or(Outcome::Failed, Outcome::Complete),
+            Standing::Stopped => result.map_or(Outcome::Failed, Outcome::Stopped),
+            Standing::Failed => Outcome::Failed,
+            Standing::Paused => last.map_or(Outcome::Running, Outcome::Stopped),
+            Standing::Running | Standing::Queued => Outcome::Running,
         };
         let complete = match outcome {
             Outcome::Complete(cost) => Some(cost),
@@ -303,29 +393,19 @@ impl Terms {
     }
 }
 
-/// One letter for how a trial stood.
-pub mod state {
-    use super::{Status, Trial, TrialState};
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// It has a result.
-    pub const COMPLETE: char = 'c';
-    /// It was stopped.
-    pub const STOPPED: char = 's';
-    /// It has none.
-    pub const FAILED: char = 'f';
-    /// It waits at a rung.
-    pub const PAUSED: char = 'p';
-    /// It runs, or will.
-    pub const RUNNING: char = 'r';
-
-    /// How a trial stands.
-    pub fn of(trial: &Trial) -> char {
-        match (trial.row.state, trial.status) {
-            (TrialState::Complete, _) => COMPLETE,
-            (TrialState::Pruned, _) => STOPPED,
-            (TrialState::Fail, _) => FAILED,
-            (_, Some(Status::Paused)) => PAUSED,
-            _ => RUNNING,
-        }
+    /// The text is what stores of earlier versions hold.
+    #[test]
+    fn what_a_proposal_has_seen_is_stored_as_lists() {
+        let text = r#"[[0,9,"c"],[1,3,"s"],[2,0,"f"],[3,1,"p"],[4,2,"r"]]"#;
+        let seen: Vec<Seen> = serde_json::from_str(text).unwrap();
+        assert_eq!(seen[1], Seen { number: 1, reports: 3, state: Standing::Stopped });
+        assert_eq!(seen[4].state, Standing::Running);
+        assert_eq!(serde_json::to_string(&seen).unwrap(), text);
+        let queued = Seen { state: Standing::Queued, ..seen[4] };
+        assert_eq!(serde_json::to_string(&queued).unwrap(), r#"[4,2,"r"]"#);
     }
 }

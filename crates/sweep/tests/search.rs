@@ -508,8 +508,8 @@ fn every_shipped_sweep_is_read() {
         assert_eq!(path.file_stem().unwrap().to_str(), Some(file.recipe.name.as_str()));
         let again = sweep::recipe::SweepFile::parse(&path, &file.text().unwrap()).unwrap();
         assert_eq!((&again.recipe, &again.space), (&file.recipe, &file.space));
-        for (values, _) in &file.enqueue {
-            file.space.stored_of_values(values).unwrap();
+        for own in &file.enqueue {
+            file.space.stored_of_values(&own.values).unwrap();
         }
         names.push(file.recipe.name);
     }

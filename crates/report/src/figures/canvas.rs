@@ -12,8 +12,8 @@ use plotters_svg::SVGBackend;
 use super::style::{Ink, PAGE_COLOR};
 use crate::format::in_one_line;
 
-/// The backend has whole pixels only: a drawing is so many times as large and scaled down by its
-/// `viewBox`.
+/// By what a drawing is larger than its figure, since the backend has whole pixels only; its
+/// `viewBox` scales it down.
 const SCALE: f64 = 4.0;
 /// Shapes of markers.
 pub(crate) const MARKERS: usize = 6;
@@ -92,7 +92,7 @@ impl Canvas {
         self.text_in(text, at, anchor, size, Ink::TEXT);
     }
 
-    /// The same in a color.
+    /// A text in a color whose middle line is at the place.
     pub(crate) fn text_in(&mut self, text: &str, at: Spot, anchor: Anchor, size: f64, ink: Ink) {
         let text = text.to_owned();
         self.shapes.push(Shape::Text { text, at, anchor, size, ink, is_upright: false });

@@ -1,10 +1,11 @@
 //! Training and held-out curves of many runs.
 
 use super::canvas::{Canvas, Spot};
-use super::frame::{Frame, Legend};
+use super::chart::{Chart, draw_sample};
+use super::frame::Legend;
 use super::scale::{Axis, Ruler};
-use super::style::{HEIGHT, Ink, WIDTH};
-use super::{Figure, Palette, caption, distinct, note_nothing, number};
+use super::style::{HEIGHT, Ink};
+use super::{Figure, Palette, caption, distinct, number};
 use crate::decimate;
 
 /// One curve of a run.
@@ -35,16 +36,13 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve], palette: &Palet
     let drawn = || kept.iter().flatten().copied().filter(is_drawn);
     let models = distinct(curves.iter().map(|curve| curve.model.as_str()));
     let palette = palette.with(models.iter().copied());
-    let legend = Legend::new(models.iter().copied());
-    let frame = Frame::new(
-        (0.0, 0.0),
-        (WIDTH - legend.width(), HEIGHT),
+    let mut chart = Chart::new(
+        Legend::new(models.iter().copied()),
+        HEIGHT,
         Ruler::of(x.scale, drawn().map(|(x, _)| x), 6),
         Ruler::of(y.scale, drawn().map(|(_, y)| y), 6),
         (&x.title, &y.title),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
-    frame.draw(&mut canvas);
     // What is held out is few points, above the rest.
     for held_out in [false, true] {
         let of_part = curves.iter().zip(&kept).filter(|(curve, _)| curve.is_held_out == held_out);
@@ -52,16 +50,13 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, curves: &[Curve], palette: &Palet
             let ink = palette.ink(&curve.model);
             let stretches = points.split(|point| !is_drawn(point)).filter(|part| !part.is_empty());
             for stretch in stretches {
-                let spots: Vec<Spot> = stretch.iter().map(|&(x, y)| frame.at(x, y)).collect();
-                draw(&mut canvas, spots, ink, held_out);
+                let spots = stretch.iter().map(|&(x, y)| chart.frame.at(x, y)).collect();
+                draw(&mut chart.canvas, spots, ink, held_out);
             }
         }
     }
-    if drawn().next().is_none() {
-        note_nothing(&mut canvas, &frame);
-    }
-    legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, (x, y)| {
-        canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], palette.ink(models[index]), 2.5);
+    let canvas = chart.finish(drawn().next().is_some(), |canvas, index, at| {
+        draw_sample(canvas, at, palette.ink(models[index]), 2.5);
     });
     let both =
         [false, true].iter().all(|part| curves.iter().any(|curve| curve.is_held_out == *part));

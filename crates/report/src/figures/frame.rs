@@ -49,6 +49,11 @@ impl Frame {
         (self.across(x), self.down(y))
     }
 
+    /// The place in its middle.
+    pub(crate) fn middle(&self) -> Spot {
+        ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0)
+    }
+
     /// The horizontal place of a value.
     pub(crate) fn across(&self, x: f64) -> f64 {
         self.left + self.x.place(x) * (self.right - self.left)

@@ -1,10 +1,11 @@
 //! The trials of a search in their order, with the best so far.
 
 use super::canvas::{Canvas, Spot};
-use super::frame::{Frame, Legend};
+use super::chart::{Chart, draw_sample};
+use super::frame::Legend;
 use super::scale::{Ruler, Scale, four_digits, typical};
-use super::style::{HEIGHT, Ink, WIDTH};
-use super::{Figure, caption, note_nothing, number_or_empty};
+use super::style::{HEIGHT, Ink};
+use super::{Figure, caption, number_or_empty};
 use crate::Best;
 
 /// How a trial ended.
@@ -19,6 +20,9 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// All, in the order of a legend.
+    pub(crate) const ALL: [Self; 3] = [Self::Complete, Self::Stopped, Self::Failed];
+
     /// A word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -49,82 +53,92 @@ pub struct HistoryTrial {
     pub ending: Ending,
 }
 
+impl HistoryTrial {
+    /// Its value where that has a place on the axis.
+    fn place(&self) -> Option<f64> {
+        self.value.filter(|value| Scale::Linear.has(*value))
+    }
+}
+
 /// The trials by number, and the best of the complete ones so far. Failed trials are at the
 /// worse end.
 pub fn history(title: &str, value: &str, goal: Best, trials: &[HistoryTrial]) -> Figure {
-    let of = |trial: &HistoryTrial| trial.value.filter(|value| Scale::Linear.has(*value));
     let mut sorted: Vec<&HistoryTrial> = trials.iter().collect();
     sorted.sort_by_key(|trial| trial.number);
-    let typical = typical(goal, sorted.iter().filter_map(|trial| of(trial)));
-    let endings = [Ending::Complete, Ending::Stopped, Ending::Failed];
-    let endings: Vec<Ending> = endings
-        .into_iter()
-        .filter(|ending| sorted.iter().any(|trial| trial.ending == *ending))
-        .collect();
+    let typical = typical(goal, sorted.iter().filter_map(|trial| trial.place()));
+    let mut endings = Ending::ALL.to_vec();
+    endings.retain(|ending| sorted.iter().any(|trial| trial.ending == *ending));
     let names = endings.iter().map(|ending| ending.word());
-    let legend = Legend::new(names.chain(["best so far"]));
-    let frame = Frame::new(
-        (0.0, 0.0),
-        (WIDTH - legend.width(), HEIGHT),
+    let mut chart = Chart::new(
+        Legend::new(names.chain(["best so far"])),
+        HEIGHT,
         Ruler::of_counts(sorted.iter().map(|trial| trial.number)),
         Ruler::of(Scale::Linear, typical.iter().copied(), 6),
         ("trial", value),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
-    frame.draw(&mut canvas);
+    draw_trials(&mut chart, goal, &sorted);
+    let improvements = improvements(goal, &sorted);
+    draw_steps(&mut chart, &improvements);
+    let canvas = chart.finish(!typical.is_empty(), |canvas, index, at| match endings.get(index) {
+        Some(ending) => ending.draw(canvas, at),
+        None => draw_sample(canvas, at, Ink::of_series(1), 1.75),
+    });
+    let valued = sorted.iter().filter(|trial| trial.value.is_some()).count();
+    let placed = sorted.iter().filter(|trial| trial.place().is_some()).count();
+    let text = caption(&beyond_text(placed - typical.len()), valued - placed);
+    let text = match improvements.last() {
+        Some(&(_, best)) => format!("Best: {}. {text}", four_digits(best)).trim_end().to_owned(),
+        None => text,
+    };
+    Figure::new(title, text, canvas, &["trial", value, "state"])
+        .with_rows(sorted.into_iter().map(row).collect())
+}
+
+/// A trial as a row of the figure.
+fn row(trial: &HistoryTrial) -> Vec<String> {
+    let ending = trial.ending.word().to_owned();
+    vec![trial.number.to_string(), number_or_empty(trial.value), ending]
+}
+
+/// Each trial with the sign of its ending, where it has a value or failed.
+fn draw_trials(chart: &mut Chart, goal: Best, sorted: &[&HistoryTrial]) {
+    let Chart { canvas, frame, .. } = chart;
     let worst = if goal == Best::Lowest { frame.top + 6.0 } else { frame.bottom - 6.0 };
-    let mut best: Option<f64> = None;
-    let mut steps: Vec<Spot> = Vec::new();
-    for trial in &sorted {
-        let x = frame.across(trial.number as f64);
-        match (of(trial), trial.ending) {
-            (Some(value), Ending::Complete | Ending::Stopped) => {
-                trial.ending.draw(&mut canvas, (x, frame.down(value)));
-            }
-            (_, Ending::Failed) => Ending::Failed.draw(&mut canvas, (x, worst)),
-            _ => {}
+    for trial in sorted {
+        let y = match trial.ending {
+            Ending::Failed => Some(worst),
+            Ending::Complete | Ending::Stopped => trial.place().map(|value| frame.down(value)),
+        };
+        if let Some(y) = y {
+            trial.ending.draw(canvas, (frame.across(trial.number as f64), y));
         }
-        let result = of(trial).filter(|_| trial.ending == Ending::Complete);
-        if let Some(value) = result
-            && best.is_none_or(|best| goal.prefers(value, best))
+    }
+}
+
+/// The complete trials that were better than all before them: numbers and values.
+fn improvements(goal: Best, sorted: &[&HistoryTrial]) -> Vec<(u64, f64)> {
+    let mut found: Vec<(u64, f64)> = Vec::new();
+    for trial in sorted.iter().filter(|trial| trial.ending == Ending::Complete) {
+        if let Some(value) = trial.place()
+            && found.last().is_none_or(|&(_, best)| goal.prefers(value, best))
         {
-            steps.extend(steps.last().map(|&(_, y)| (x, y)));
-            steps.push((x, frame.down(value)));
-            best = Some(value);
+            found.push((trial.number, value));
         }
+    }
+    found
+}
+
+/// The best value so far, in steps.
+fn draw_steps(chart: &mut Chart, improvements: &[(u64, f64)]) {
+    let Chart { canvas, frame, .. } = chart;
+    let mut steps: Vec<Spot> = Vec::new();
+    for &(number, value) in improvements {
+        let x = frame.across(number as f64);
+        steps.extend(steps.last().map(|&(_, y)| (x, y)));
+        steps.push((x, frame.down(value)));
     }
     steps.extend(steps.last().map(|&(_, y)| (frame.right, y)));
     canvas.line(steps, Ink::of_series(1), 1.75);
-    if typical.is_empty() {
-        note_nothing(&mut canvas, &frame);
-    }
-    legend.draw(
-        &mut canvas,
-        (frame.right + 12.0, frame.top),
-        |canvas, index, (x, y)| match endings.get(index) {
-            Some(ending) => ending.draw(canvas, (x, y)),
-            None => canvas.line(vec![(x - 8.0, y), (x + 8.0, y)], Ink::of_series(1), 1.75),
-        },
-    );
-    let valued = sorted.iter().filter_map(|trial| trial.value);
-    let left_out = valued.filter(|value| !Scale::Linear.has(*value)).count();
-    let beyond = sorted.iter().filter_map(|trial| of(trial)).count() - typical.len();
-    let text = caption(&beyond_text(beyond), left_out);
-    let row = |trial: &&HistoryTrial| {
-        let ending = trial.ending.word().to_owned();
-        vec![trial.number.to_string(), number_or_empty(trial.value), ending]
-    };
-    let rows = sorted.iter().map(row).collect();
-    let columns = ["trial", value, "state"];
-    let figure = Figure::new(title, text, canvas, &columns).with_rows(rows);
-    match best {
-        Some(best) => {
-            let first = format!("Best: {}.", four_digits(best));
-            let caption = format!("{first} {}", figure.caption).trim_end().to_owned();
-            Figure { caption, ..figure }
-        }
-        None => figure,
-    }
 }
 
 /// A sentence on values at the end of an axis.

@@ -6,6 +6,7 @@
 
 mod bars;
 mod canvas;
+mod chart;
 mod confirm;
 mod curves;
 mod fit;
@@ -39,10 +40,8 @@ pub use slices::{SlicePoint, slices};
 pub use violin::{Mark, Violin, ViolinScore, violin};
 
 pub(crate) use canvas::escaped;
-use canvas::{Anchor, Canvas};
-use frame::Frame;
+use canvas::{Anchor, Canvas, Spot};
 pub(crate) use style::Ink;
-use style::NORMAL;
 
 use crate::csv;
 
@@ -125,7 +124,7 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// The same, empty for none.
+/// A number of a row, empty for none.
 fn number_or_empty(value: Option<f64>) -> String {
     value.map(number).unwrap_or_default()
 }
@@ -151,10 +150,9 @@ fn distinct<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     names.into_iter().filter(|name| seen.insert(*name)).collect()
 }
 
-/// In the middle of a frame: that there is nothing to draw.
-fn note_nothing(canvas: &mut Canvas, frame: &Frame) {
-    let middle = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
-    canvas.text_in("no values", middle, Anchor::Middle, NORMAL, Ink::FAINT);
+/// Writes that there is nothing to draw.
+fn note_nothing(canvas: &mut Canvas, middle: Spot, size: f64) {
+    canvas.text_in("no values", middle, Anchor::Middle, size, Ink::FAINT);
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ impl Palette {
         Self::default().with(names)
     }
 
-    /// The same with the names of a figure that it does not have yet behind its own.
+    /// The palette with the names of a figure that it does not have yet behind its own.
     pub(crate) fn with<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut places = self.places.clone();
         for name in names {

@@ -31,7 +31,7 @@ impl Figure {
         self.to_png_in("#000000", (255, 255, 255))
     }
 
-    /// The same in another ink on other paper.
+    /// The drawing as PNG in a color of ink on a color of paper.
     pub(super) fn to_png_in(&self, ink: &str, paper: (u8, u8, u8)) -> Result<Vec<u8>, ReportError> {
         let refuse = |reason: String| ReportError::Drawing { name: self.name.clone(), reason };
         let svg = self.svg.replace("\"currentColor\"", &format!("\"{ink}\""));

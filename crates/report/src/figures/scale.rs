@@ -57,7 +57,7 @@ pub(crate) struct Ruler {
 }
 
 impl Ruler {
-    /// An axis that holds all values that have a place on it, with about so many labels.
+    /// An axis that holds all values that have a place on it, with about `labels` labels.
     pub(crate) fn of(scale: Scale, values: impl IntoIterator<Item = f64>, labels: usize) -> Self {
         let values = values.into_iter().filter(|&value| scale.has(value));
         let ends = values.fold(None, |ends, value| match ends {
@@ -113,7 +113,7 @@ impl Ruler {
         Self { low, high, scale: Scale::Log, ticks, minor }
     }
 
-    /// The same axis from exactly zero, for lengths that begin there.
+    /// An axis from exactly zero that holds all values, for lengths that begin there.
     pub(crate) fn from_zero(values: impl IntoIterator<Item = f64>, labels: usize) -> Self {
         let mut ruler = Self::of(Scale::Linear, values.into_iter().chain([0.0]), labels);
         if ruler.ticks.iter().all(|(value, _)| *value >= 0.0) {

@@ -34,13 +34,42 @@ pub struct SettingAxis {
 }
 
 impl Setting {
-    /// As a row has it.
+    /// The value as a cell of a row.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Number(value) => number(*value),
             Self::Name(name) => name.clone(),
         }
     }
+}
+
+impl SettingAxis {
+    /// An axis of a kind.
+    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+        Self { name: name.into(), kind }
+    }
+}
+
+/// The value of a trial on an axis; `None` of a setting that takes no part in the trial.
+pub(crate) fn value_of(settings: &[Option<Setting>], axis: usize) -> Option<&Setting> {
+    settings.get(axis)?.as_ref()
+}
+
+/// The names of the columns of a figure's rows: the trial, its settings, and `last`.
+pub(crate) fn columns<'a>(axes: &'a [SettingAxis], last: &[&'a str]) -> Vec<&'a str> {
+    let names = axes.iter().map(|axis| axis.name.as_str());
+    ["trial"].into_iter().chain(names).chain(last.iter().copied()).collect()
+}
+
+/// A row of `columns`, with a cell for each of the axes.
+pub(crate) fn row<const N: usize>(
+    trial: String,
+    settings: &[Option<Setting>],
+    axes: usize,
+    last: [String; N],
+) -> Vec<String> {
+    let cell = |axis| value_of(settings, axis).map(Setting::text).unwrap_or_default();
+    [trial].into_iter().chain((0..axes).map(cell)).chain(last).collect()
 }
 
 /// An axis with the places of its values.
@@ -55,7 +84,7 @@ pub(crate) struct SettingRuler {
 const LABELLED: usize = 40;
 
 impl SettingRuler {
-    /// An axis for some values, with about so many labels of at most so many pixels.
+    /// An axis for some values, with about `labels` labels of at most `longest` pixels.
     pub(crate) fn of<'a>(
         kind: Kind,
         values: impl Iterator<Item = &'a Setting>,

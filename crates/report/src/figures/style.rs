@@ -85,14 +85,14 @@ impl Ink {
         Self { color: (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2)), opacity: 1.0 }
     }
 
-    /// The same color with another opacity.
+    /// The color with another opacity.
     pub(crate) fn faded(self, opacity: f64) -> Self {
         Self { opacity, ..self }
     }
 }
 
-/// A name without characters that would change what is around it, cut in its middle to about so
-/// many pixels in a font of a size.
+/// A name without characters that would change what is around it, cut in its middle to about
+/// `pixels` pixels in a font of a size.
 pub(crate) fn fitted(name: &str, pixels: f64, size: f64) -> String {
     // No letter is narrower than this.
     let mut longest = (pixels / (0.32 * size)).max(3.0) as usize;
@@ -105,7 +105,7 @@ pub(crate) fn fitted(name: &str, pixels: f64, size: f64) -> String {
     }
 }
 
-/// The same, cut to so many characters.
+/// A name in one line, cut in its middle to `longest` characters.
 fn shortened(name: &str, longest: usize) -> String {
     let name = in_one_line(name);
     let letters: Vec<char> = name.chars().collect();

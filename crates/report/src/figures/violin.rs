@@ -3,11 +3,12 @@
 
 use libm::{exp, pow};
 
-use super::canvas::Canvas;
-use super::frame::{Frame, Legend};
+use super::canvas::Spot;
+use super::chart::Chart;
+use super::frame::Legend;
 use super::scale::{Ruler, Scale};
-use super::style::{HEIGHT, Ink, SMALL, WIDTH, fitted};
-use super::{Figure, Palette, caption, distinct, note_nothing, number};
+use super::style::{HEIGHT, Ink, SMALL, fitted};
+use super::{Figure, Palette, caption, distinct, number};
 
 /// The scores of one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +24,7 @@ pub struct Violin {
 pub struct ViolinScore {
     /// The model.
     pub model: String,
-    /// Of its fine-tuning.
+    /// The seed of its fine-tuning.
     pub seed: u64,
     /// The score.
     pub score: f64,
@@ -45,6 +46,14 @@ const STEPS: usize = 64;
 /// Half the width of a violin, in distances between tasks.
 const HALF_WIDTH: f64 = 0.38;
 
+impl Violin {
+    /// The scores that have a place.
+    fn placed(&self) -> Vec<f64> {
+        let scores = self.scores.iter().map(|one| one.score);
+        scores.filter(|score| Scale::Linear.has(*score)).collect()
+    }
+}
+
 /// One violin a task: a Gaussian kernel density with Scott's bandwidth between the lowest and the
 /// highest score, the mean and one standard deviation of a sample to both sides, and the marks of
 /// named models. All violins have one width. Rows of marks have no seed.
@@ -55,80 +64,72 @@ pub fn violin(
     marks: &[Mark],
     palette: &Palette,
 ) -> Figure {
-    let has = |value: &f64| Scale::Linear.has(*value);
     let tasks = violins.iter().map(|violin| violin.task.as_str());
     let tasks = distinct(tasks.chain(marks.iter().map(|mark| mark.task.as_str())));
-    let place = |task: &str| tasks.iter().position(|known| *known == task).unwrap_or(0) as f64;
     let models = distinct(marks.iter().map(|mark| mark.model.as_str()));
     let palette = palette.with(models.iter().copied());
-    let legend = Legend::new(models.iter().copied());
     let scores = violins.iter().flat_map(|violin| violin.scores.iter().map(|one| one.score));
     let all: Vec<f64> = scores.chain(marks.iter().map(|mark| mark.score)).collect();
-    let of_violin = |violin: &Violin| -> Vec<f64> {
-        violin.scores.iter().map(|one| one.score).filter(has).collect()
-    };
-    let spreads = violins.iter().filter_map(|violin| mean_and_deviation(&of_violin(violin)));
+    let spreads = violins.iter().filter_map(|violin| mean_and_deviation(&violin.placed()));
     let ends = spreads.flat_map(|(mean, deviation)| [mean - deviation, mean + deviation]);
     let names: Vec<String> = tasks.iter().map(|task| fitted(task, 110.0, SMALL)).collect();
-    let frame = Frame::new(
-        (0.0, 0.0),
-        (WIDTH - legend.width(), HEIGHT),
+    let mut chart = Chart::new(
+        Legend::new(models.iter().copied()),
+        HEIGHT,
         Ruler::of_names(&names),
         Ruler::of(Scale::Linear, all.iter().copied().chain(ends), 7),
         ("", score),
     );
-    let mut canvas = Canvas::new(WIDTH, HEIGHT + legend.height());
-    frame.draw(&mut canvas);
+    let place = |task: &str| tasks.iter().position(|known| *known == task).unwrap_or(0) as f64;
     for violin in violins {
-        draw(&mut canvas, &frame, place(&violin.task), &of_violin(violin));
+        draw_violin(&mut chart, place(&violin.task), &violin.placed());
     }
-    for mark in marks.iter().filter(|mark| has(&mark.score)) {
+    for mark in marks.iter().filter(|mark| Scale::Linear.has(mark.score)) {
         let model = models.iter().position(|known| *known == mark.model).unwrap_or(0);
         // Beside each other, so that equal scores are seen.
         let aside = (model as f64 + 0.5) / models.len().max(1) as f64 - 0.5;
-        let at = frame.at(place(&mark.task) + aside * HALF_WIDTH, mark.score);
-        canvas.marker(palette.marker(&mark.model), at, palette.ink(&mark.model));
+        let at = chart.frame.at(place(&mark.task) + aside * HALF_WIDTH, mark.score);
+        chart.canvas.marker(palette.marker(&mark.model), at, palette.ink(&mark.model));
     }
-    if !all.iter().any(has) {
-        note_nothing(&mut canvas, &frame);
-    }
-    legend.draw(&mut canvas, (frame.right + 12.0, frame.top), |canvas, index, at| {
+    let left_out = all.iter().filter(|value| !Scale::Linear.has(**value)).count();
+    let canvas = chart.finish(left_out < all.len(), |canvas, index, at| {
         canvas.marker(palette.marker(models[index]), at, palette.ink(models[index]));
     });
-    let left_out = all.iter().filter(|value| !has(value)).count();
     let text = match violins.is_empty() {
         true => "",
         false => "Long ticks: means. Short ticks: one standard deviation to both sides.",
     };
-    let rows_of = |violin: &Violin| {
-        let row = |one: &ViolinScore| {
-            let (model, seed) = (one.model.clone(), one.seed.to_string());
-            vec![violin.task.clone(), model, seed, number(one.score)]
-        };
-        violin.scores.iter().map(row).collect::<Vec<_>>()
-    };
-    let marks = marks
-        .iter()
-        .map(|mark| vec![mark.task.clone(), mark.model.clone(), String::new(), number(mark.score)]);
-    let rows = violins.iter().flat_map(rows_of).chain(marks).collect();
-    let columns = ["task", "model", "seed", score];
-    Figure::new(title, caption(text, left_out), canvas, &columns).with_rows(rows)
+    Figure::new(title, caption(text, left_out), canvas, &["task", "model", "seed", score])
+        .with_rows(rows(violins, marks))
 }
 
-fn draw(canvas: &mut Canvas, frame: &Frame, center: f64, scores: &[f64]) {
+/// The scores, and behind them the marks.
+fn rows(violins: &[Violin], marks: &[Mark]) -> Vec<Vec<String>> {
+    let row = |task: &str, model: &str, seed: String, score: f64| {
+        vec![task.to_owned(), model.to_owned(), seed, number(score)]
+    };
+    let scores =
+        violins.iter().flat_map(|violin| violin.scores.iter().map(move |one| (violin, one)));
+    let scores =
+        scores.map(|(violin, one)| row(&violin.task, &one.model, one.seed.to_string(), one.score));
+    let marks = marks.iter().map(|mark| row(&mark.task, &mark.model, String::new(), mark.score));
+    scores.chain(marks).collect()
+}
+
+/// The scores of a task: their density, or circles where they have none, and ticks.
+fn draw_violin(chart: &mut Chart, center: f64, scores: &[f64]) {
     // Of all models together: the color of none.
     let ink = Ink::TEXT.faded(0.45);
     let Some((mean, deviation)) = mean_and_deviation(scores) else { return };
+    let Chart { canvas, frame, .. } = chart;
     match density(scores, deviation) {
         Some(outline) => {
-            let side = |sign: f64| {
-                let spot = move |&(score, share): &(f64, f64)| {
-                    frame.at(center + sign * share * HALF_WIDTH, score)
-                };
-                outline.iter().map(spot).collect::<Vec<_>>()
+            let spot = |sign: f64, &(score, share): &(f64, f64)| {
+                frame.at(center + sign * share * HALF_WIDTH, score)
             };
-            let (mut path, right) = (side(-1.0), side(1.0));
-            path.extend(right.into_iter().rev());
+            let left = outline.iter().map(|it| spot(-1.0, it));
+            let right = outline.iter().rev().map(|it| spot(1.0, it));
+            let mut path: Vec<Spot> = left.chain(right).collect();
             canvas.area(path.clone(), ink.faded(0.15));
             path.extend(path.first().copied());
             canvas.line(path, ink, 1.0);

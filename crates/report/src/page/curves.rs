@@ -48,7 +48,7 @@ pub struct Curves {
     pub is_measured: bool,
     /// The curves.
     pub series: Vec<Series>,
-    /// The same as a drawing, for readers without scripts, for paper and for files; see
+    /// The curves as a drawing, for readers without scripts, for paper and for files; see
     /// [`Curves::with_drawing`].
     pub figure: Option<Figure>,
 }
@@ -68,7 +68,8 @@ pub struct Series {
 }
 
 impl Curves {
-    /// The same with a drawing, whose rows become those of all series: what the page saves as CSV.
+    /// The curves with a drawing, whose rows become those of all series, which the page saves as
+    /// CSV.
     pub fn with_drawing(self, drawing: Figure) -> Self {
         let names = Axis::ALL.map(Axis::name);
         let columns = ["series"].into_iter().chain(names).chain(["value"]).map(str::to_owned);
@@ -133,7 +134,7 @@ fn numbers(values: &[f64]) -> Value {
     values.iter().map(number).collect()
 }
 
-/// The same numbers for a file; empty for what is not finite.
+/// Numbers as a file has them; empty for what is not finite.
 fn texts(values: &[f64]) -> Vec<String> {
     // No file has a negative zero, as the script knows none.
     let text = |&value: &f64| rounded(value).map(|value| number(value + 0.0)).unwrap_or_default();

@@ -93,13 +93,13 @@ impl Page {
         html::write(self, None)
     }
 
-    /// The same page for a server of this machine: its curves are those that `address`, a path on
+    /// The page for a server of this machine: its curves are those that `address`, a path on
     /// that server, returns as [`Page::curves_json`], asked for every few seconds.
     pub fn to_html_following(&self, address: &str) -> String {
         html::write(self, Some(address))
     }
 
-    /// The same page without the points of its curves: what a page that follows a server takes of
+    /// The page without the points of its curves: what a page that follows a server takes of
     /// it beside [`Page::curves_json`].
     pub fn without_points(&self) -> Self {
         let mut page = self.clone();

@@ -16,7 +16,8 @@ pub(super) enum Domain {
 }
 
 impl Domain {
-    /// That of a prior, for a parameter that takes no part in such a share of the trials.
+    /// The domain of a prior, for a parameter that takes no part in the share `absent` of the
+    /// trials.
     pub(super) fn of(prior: &Prior, absent: f64) -> Self {
         match prior {
             Prior::Numeric(_) => Self::Numeric { absent },

@@ -9,11 +9,10 @@ use report::format::is_or_are;
 
 use crate::confirm::{ConfirmedRow, Verdict};
 use crate::importance::{FEWEST_TRIALS, Importance, importance as importance_of};
-use crate::overview::Standing;
 use crate::space::{Parameter, Point, Prior, Space};
 use crate::store::Direction;
 use crate::sweep::Sweep;
-use crate::trial::{Terms, Trial};
+use crate::trial::{Standing, Terms, Trial};
 
 /// What the figures of a study show.
 pub(super) struct Rows<'a> {
@@ -26,7 +25,7 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Those of a study's trials.
+    /// The rows of a study's trials.
     pub(super) fn new(sweep: &'a Sweep, trials: &'a [Trial]) -> Self {
         let recipe = &sweep.file.recipe;
         // Fine-tunings are compared by their scores on the task.

@@ -5,7 +5,7 @@
 //! the worst value that any finished trial reported, running ones with the model's own mean.
 
 use super::draws::Draws;
-use super::gaussian_process::{Process, first_largest};
+use super::models::gaussian_process::{Process, first_largest};
 use super::{Outcome, Past, ProposalSource, Surrogate, hash_point};
 use crate::space::{Parameter, Point, Space};
 

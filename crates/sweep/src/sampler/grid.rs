@@ -16,7 +16,7 @@ pub(super) fn fit<'a>(space: &'a Space, past: &'a [Past]) -> Surrogate<'a> {
 
 fn next(space: &Space, past: &[Past]) -> Option<Point> {
     let taken: Vec<Point> = past.iter().map(|past| space.snap(past.point.clone())).collect();
-    // One of so many is free, if there are so many.
+    // Of one point more than are taken, one is free, if the grid has that many.
     let first = space.grid_size()?.min(taken.len() as u64 + 1);
     (0..first).map(|index| space.grid_point(index)).find(|point| !taken.contains(point))
 }

@@ -2,12 +2,11 @@
 //!
 //! A proposal is a pure function of the space, the seed, the trial's number and the earlier trials.
 
+mod bohb;
 mod draws;
-mod gaussian_process;
 mod gp;
 mod grid;
-mod kde;
-mod parzen;
+mod models;
 mod random;
 mod tpe;
 
@@ -128,7 +127,7 @@ pub fn propose(
     let model = match kind {
         SamplerKind::Random => None,
         SamplerKind::Grid => Some(grid::fit(space, past)),
-        SamplerKind::Bohb => kde::fit(space, past, &mut draws),
+        SamplerKind::Bohb => bohb::fit(space, past, &mut draws),
         SamplerKind::Gp => gp::fit(space, past, &mut draws),
         SamplerKind::Tpe => tpe::fit(space, past),
     };

@@ -5,7 +5,7 @@
 //! conditions are drawn one by one after the others, from the trials that have them.
 
 use super::draws::Draws;
-use super::parzen::{Axis, Estimator};
+use super::models::parzen::{Axis, Estimator};
 use super::{Outcome, Past, ProposalSource, Surrogate, hash_point, or_nan};
 use crate::space::{Parameter, Point, Prior, Space};
 

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use super::{Parameter, Point, Prior, SpaceError, stored::is_same};
 
-/// That one of the lists has one of certain values.
+/// The condition that one of the lists has one of certain values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     /// The list's index among the parameters.

@@ -49,7 +49,7 @@ pub(super) fn space(table: &toml::Table) -> Result<Space, SpaceError> {
     Ok(Space { parameters, constants, order })
 }
 
-/// That no two parameters share a name in the store.
+/// Checks that no two parameters share a name in the store.
 fn check_names(parameters: &IndexMap<String, Parameter>) -> Result<(), SpaceError> {
     for (index, (key, parameter)) in parameters.iter().enumerate() {
         let name = &parameter.stored_name;

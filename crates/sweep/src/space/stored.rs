@@ -59,7 +59,7 @@ impl Parameter {
         }
     }
 
-    /// That a number is one of the parameter's values; `shown` is how it was given.
+    /// Checks that a number is one of the parameter's values; `shown` is how it was given.
     fn check(&self, key: &str, value: f64, shown: impl ToString) -> Result<(), SpaceError> {
         let Prior::Numeric(prior) = &self.prior else { return Ok(()) };
         if prior.contains(value) {
@@ -162,11 +162,6 @@ impl Space {
             given[index] = Some(stored);
         }
         self.active_only(given)
-    }
-
-    /// The point of a recipe's settings; a setting that is left out is none.
-    pub fn point_of_values(&self, values: &toml::Table) -> Result<Point, SpaceError> {
-        self.point_of_stored(&self.stored_of_values(values)?)
     }
 
     /// The given parameters exactly, the others that take part from a proposal.
@@ -362,7 +357,7 @@ mod tests {
         assert_eq!(settings["train.adam_beta1"].as_float(), Some(0.9));
         assert_eq!(settings["train.schedule"].as_str(), Some("cosine"));
 
-        let point = space.point_of_values(&given).unwrap();
+        let point = space.point_of_stored(&stored).unwrap();
         assert_eq!(point[2], None, "warmup is still to be proposed");
         let proposal = vec![Some(0.5); 8];
         let filled = space.settings(&space.fill(&stored, &proposal).unwrap());

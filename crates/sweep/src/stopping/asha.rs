@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Curve, CurveState, Decision, StopError, Unit, Why, check_budget, check_eta, ranked};
+use super::{
+    Curve, CurveState, Decision, Rule, StopError, Unit, Why, below, check_budget, check_eta, ranked,
+};
 
 /// Asynchronous successive halving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,8 +43,8 @@ impl Default for Asha {
 /// No study comes to this many rungs.
 const MOST_RUNGS: usize = 64;
 
-impl Asha {
-    pub(super) fn check(&self) -> Result<(), StopError> {
+impl Rule for Asha {
+    fn check(&self) -> Result<(), StopError> {
         check_eta(self.eta)?;
         let min = self.min();
         check_budget("min", min)?;
@@ -55,36 +57,15 @@ impl Asha {
         Ok(())
     }
 
-    fn min(&self) -> f64 {
-        self.min.unwrap_or(match self.unit {
-            Unit::Fraction => 1.0 / 9.0,
-            Unit::Epochs => 1.0,
-        })
+    fn unit(&self) -> Unit {
+        self.unit
     }
 
-    /// The budgets of the rungs, rising; of epochs they go on beyond any trial.
-    pub(super) fn rungs(&self) -> impl Iterator<Item = f64> + use<> {
-        let min = self.min();
-        let first = match self.unit {
-            Unit::Epochs => min,
-            Unit::Fraction => {
-                // The smallest power that is not below the minimum, but for rounding.
-                let mut first = 1.0;
-                for _ in 0..MOST_RUNGS {
-                    if first / self.eta < min * (1.0 - 1e-9) {
-                        break;
-                    }
-                    first /= self.eta;
-                }
-                first
-            }
-        };
-        let (eta, fraction) = (self.eta, self.unit == Unit::Fraction);
-        let budgets = std::iter::successors(Some(first), move |budget| Some(budget * eta));
-        budgets.take(MOST_RUNGS).take_while(move |&budget| !fraction || budget < 1.0 - 1e-9)
+    fn rungs_below(&self, end: f64) -> Vec<f64> {
+        below(self.rungs(), end)
     }
 
-    pub(super) fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
+    fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
         let Some(rung) = curve.newly_reached(self.rungs()).next_back() else {
             return Decision::Continue;
         };
@@ -93,7 +74,7 @@ impl Asha {
         match self.form {
             Form::Promotion => {
                 let paused = pause(curves, curve.number, rung);
-                if self.next_promotion(&paused) == Some((curve.number, rung + 1)) {
+                if self.promotion(&paused) == Some((curve.number, rung + 1)) {
                     return Decision::Continue;
                 }
                 let ranked = ranked(curves.iter(), budget);
@@ -116,8 +97,46 @@ impl Asha {
         }
     }
 
+    fn next_promotion(&self, curves: &[Curve], _new_left: bool) -> Option<(u64, usize)> {
+        match self.form {
+            Form::Promotion => self.promotion(curves),
+            Form::Stopping => None,
+        }
+    }
+}
+
+impl Asha {
+    fn min(&self) -> f64 {
+        self.min.unwrap_or(match self.unit {
+            Unit::Fraction => 1.0 / 9.0,
+            Unit::Epochs => 1.0,
+        })
+    }
+
+    /// The budgets of the rungs, rising; of epochs they go on beyond any trial.
+    fn rungs(&self) -> impl Iterator<Item = f64> + use<> {
+        let min = self.min();
+        let first = match self.unit {
+            Unit::Epochs => min,
+            Unit::Fraction => {
+                // The smallest power that is not below the minimum, but for rounding.
+                let mut first = 1.0;
+                for _ in 0..MOST_RUNGS {
+                    if first / self.eta < min * (1.0 - 1e-9) {
+                        break;
+                    }
+                    first /= self.eta;
+                }
+                first
+            }
+        };
+        let (eta, fraction) = (self.eta, self.unit == Unit::Fraction);
+        let budgets = std::iter::successors(Some(first), move |budget| Some(budget * eta));
+        budgets.take(MOST_RUNGS).take_while(move |&budget| !fraction || budget < 1.0 - 1e-9)
+    }
+
     /// From the highest rung down: the best waiting trial among the best of each `eta`.
-    pub(super) fn next_promotion(&self, curves: &[Curve]) -> Option<(u64, usize)> {
+    fn promotion(&self, curves: &[Curve]) -> Option<(u64, usize)> {
         let budgets: Vec<f64> = self.rungs().collect();
         let highest = curves.iter().filter_map(|curve| match curve.state {
             CurveState::Paused { rung } => Some(rung),

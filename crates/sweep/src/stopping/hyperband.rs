@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Curve, CurveState, Decision, NewTrial, StopError, Unit, Why, asha::pause, check_budget,
-    check_eta, ranked,
+    Curve, CurveState, Decision, NewTrial, Rule, StopError, Unit, Why, asha::pause, below,
+    check_budget, check_eta, ranked,
 };
 
 /// Synchronous brackets of successive halving.
@@ -47,8 +47,8 @@ struct Filled<'a> {
     is_over: bool,
 }
 
-impl Hyperband {
-    pub(super) fn check(&self) -> Result<(), StopError> {
+impl Rule for Hyperband {
+    fn check(&self) -> Result<(), StopError> {
         let fail = |key, cause: String| Err(StopError { key, cause });
         check_eta(self.eta)?;
         check_budget("min", self.min())?;
@@ -75,6 +75,61 @@ impl Hyperband {
         Ok(())
     }
 
+    fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    fn rungs_below(&self, end: f64) -> Vec<f64> {
+        below(self.budgets().into_iter(), end)
+    }
+
+    fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
+        let budgets = self.budgets();
+        let below_end = budgets[..budgets.len() - 1].iter().copied();
+        let rung = curve.newly_reached(below_end).next_back();
+        let Some(rung) = rung.filter(|&rung| rung >= curve.start.rung) else {
+            return Decision::Continue;
+        };
+        let paused = pause(curves, curve.number, rung);
+        if self.next_promotion(&paused, true) == Some((curve.number, rung + 1)) {
+            return Decision::Continue;
+        }
+        let same = curves.iter().filter(|other| other.start.bracket == curve.start.bracket);
+        let n = ranked(same, budgets[rung]).len();
+        let value = curve.value_at(budgets[rung]).unwrap_or(f64::NAN);
+        Decision::Pause(Why { rung, value, threshold: None, n })
+    }
+
+    /// Of the oldest bracket that has one: the best of a rung whose members are all done. Where no
+    /// new trials are left, a rung is done without those that it lacks.
+    fn next_promotion(&self, curves: &[Curve], new_left: bool) -> Option<(u64, usize)> {
+        let last = curves.iter().map(|curve| curve.start.bracket).max()?;
+        (0..=last).find_map(|bracket| {
+            self.filled(curves, bracket, new_left).into_iter().find_map(|(stage, filled)| {
+                let waits = |curve: &&&Curve| {
+                    curve.state == CurveState::Paused { rung: stage.rung.wrapping_sub(1) }
+                };
+                let promoted = filled.members.iter().find(waits)?;
+                Some((promoted.number, stage.rung))
+            })
+        })
+    }
+
+    /// The first free place of the oldest bracket that has one, or of a new bracket.
+    fn next_new(&self, curves: &[Curve], _study: &str, _number: u64) -> NewTrial {
+        let mut bracket = 0;
+        loop {
+            for (stage, filled) in self.filled(curves, bracket, true) {
+                if filled.members.len() < stage.size {
+                    return NewTrial { bracket, rung: stage.rung };
+                }
+            }
+            bracket += 1;
+        }
+    }
+}
+
+impl Hyperband {
     fn min(&self) -> f64 {
         self.min.unwrap_or(match self.unit {
             Unit::Fraction => 1.0 / 9.0,
@@ -107,51 +162,6 @@ impl Hyperband {
         let first = self.budgets().len() - sizes.len();
         let stages = sizes.into_iter().enumerate();
         stages.map(|(index, size)| Stage { rung: first + index, size }).collect()
-    }
-
-    pub(super) fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
-        let budgets = self.budgets();
-        let below_end = budgets[..budgets.len() - 1].iter().copied();
-        let rung = curve.newly_reached(below_end).next_back();
-        let Some(rung) = rung.filter(|&rung| rung >= curve.start.rung) else {
-            return Decision::Continue;
-        };
-        let paused = pause(curves, curve.number, rung);
-        if self.next_promotion(&paused, true) == Some((curve.number, rung + 1)) {
-            return Decision::Continue;
-        }
-        let same = curves.iter().filter(|other| other.start.bracket == curve.start.bracket);
-        let n = ranked(same, budgets[rung]).len();
-        let value = curve.value_at(budgets[rung]).unwrap_or(f64::NAN);
-        Decision::Pause(Why { rung, value, threshold: None, n })
-    }
-
-    /// Of the oldest bracket that has one: the best of a rung whose members are all done. Where no
-    /// new trials are left, a rung is done without those that it lacks.
-    pub(super) fn next_promotion(&self, curves: &[Curve], new_left: bool) -> Option<(u64, usize)> {
-        let last = curves.iter().map(|curve| curve.start.bracket).max()?;
-        (0..=last).find_map(|bracket| {
-            self.filled(curves, bracket, new_left).into_iter().find_map(|(stage, filled)| {
-                let waits = |curve: &&&Curve| {
-                    curve.state == CurveState::Paused { rung: stage.rung.wrapping_sub(1) }
-                };
-                let promoted = filled.members.iter().find(waits)?;
-                Some((promoted.number, stage.rung))
-            })
-        })
-    }
-
-    /// The first free place of the oldest bracket that has one, or of a new bracket.
-    pub(super) fn next_new(&self, curves: &[Curve]) -> NewTrial {
-        let mut bracket = 0;
-        loop {
-            for (stage, filled) in self.filled(curves, bracket, true) {
-                if filled.members.len() < stage.size {
-                    return NewTrial { bracket, rung: stage.rung };
-                }
-            }
-            bracket += 1;
-        }
     }
 
     /// The stages of a bracket that have begun, with their members: those that started there and

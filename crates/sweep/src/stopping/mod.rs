@@ -1,11 +1,12 @@
 //! Stopping rules: which trials go on after a report, which wait, and which end.
 //!
 //! A rule is a pure function of what all trials have reported. Lower values are better: the caller
-//! negates what is maximised.
+//! negates what is maximised. `docs/how-to/stopping-rule.md` has the steps to a new one.
 
 mod asha;
 mod hyperband;
 mod optuna;
+mod rule;
 mod wandb;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,10 @@ use serde::{Deserialize, Serialize};
 pub use asha::{Asha, Form};
 pub use hyperband::Hyperband;
 pub use optuna::{OptunaHyperband, SuccessiveHalving};
+pub use rule::Rule;
 pub use wandb::Wandb;
+
+use rule::Never;
 
 /// When trials are stopped early.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,26 +132,45 @@ pub struct StopError {
 }
 
 impl StopRule {
-    /// That the rule's values can be used.
-    pub fn check(&self) -> Result<(), StopError> {
+    /// The rule itself.
+    fn rule(&self) -> &dyn Rule {
         match self {
-            Self::Wandb(rule) => rule.check(),
-            Self::Asha(rule) => rule.check(),
-            Self::Hyperband(rule) => rule.check(),
-            Self::SuccessiveHalving(rule) => rule.check(),
-            Self::OptunaHyperband(rule) => rule.check(),
-            Self::None => Ok(()),
+            Self::Wandb(rule) => rule,
+            Self::Asha(rule) => rule,
+            Self::Hyperband(rule) => rule,
+            Self::SuccessiveHalving(rule) => rule,
+            Self::OptunaHyperband(rule) => rule,
+            Self::None => &Never,
         }
+    }
+
+    /// Checks that the rule's values can be used.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self) -> Result<(), StopError> {
+        self.rule().check()
     }
 
     /// What the rule's budgets count.
     pub fn unit(&self) -> Unit {
-        match self {
-            Self::Asha(rule) => rule.unit,
-            Self::Hyperband(rule) => rule.unit,
-            Self::None => Unit::Fraction,
-            Self::Wandb(_) | Self::SuccessiveHalving(_) | Self::OptunaHyperband(_) => Unit::Epochs,
-        }
+        self.rule().unit()
+    }
+
+    /// The waiting trial that goes on next, and the rung that it runs to; see
+    /// [`Rule::next_promotion`].
+    pub fn next_promotion(&self, curves: &[Curve], new_left: bool) -> Option<(u64, usize)> {
+        self.rule().next_promotion(curves, new_left)
+    }
+
+    /// Where the new trial `number` of a study starts.
+    pub fn next_new(&self, curves: &[Curve], study: &str, number: u64) -> NewTrial {
+        self.rule().next_new(curves, study, number)
+    }
+
+    /// Whether samplers see the trials of the new trial's own bracket only.
+    pub fn separates_brackets(&self) -> bool {
+        self.rule().separates_brackets()
     }
 
     /// The budget after some of a trial's epochs.
@@ -158,27 +181,16 @@ impl StopRule {
         }
     }
 
-    /// The budgets, below its end, at which a trial of so many epochs is decided, rung by rung.
-    /// Brackets may pass over the first of them.
+    /// The budgets, below its end, at which a trial of `total_epochs` epochs is decided, rung by
+    /// rung. Brackets may pass over the first of them.
     pub fn rungs(&self, total_epochs: f64) -> Vec<f64> {
-        self.rungs_below(self.budget(total_epochs, total_epochs))
-    }
-
-    fn rungs_below(&self, end: f64) -> Vec<f64> {
-        match self {
-            Self::Wandb(rule) => below(rule.bands().into_iter().map(|band| band as f64), end),
-            Self::Asha(rule) => below(rule.rungs(), end),
-            Self::Hyperband(rule) => below(rule.budgets().into_iter(), end),
-            Self::SuccessiveHalving(rule) => below(rule.rungs(0), end),
-            Self::OptunaHyperband(rule) => below(rule.halving(0).rungs(0), end),
-            Self::None => Vec::new(),
-        }
+        self.rule().rungs_below(self.budget(total_epochs, total_epochs))
     }
 
     /// The results of a trial that can be compared with other trials': its value at each rung
     /// below its end, and its result (of a complete trial) at the end.
     pub fn comparable(&self, curve: &Curve, result: Option<f64>) -> Vec<(f64, f64)> {
-        let rungs = self.rungs_below(curve.end).into_iter();
+        let rungs = self.rule().rungs_below(curve.end).into_iter();
         let values = rungs.map_while(|rung| Some((rung, curve.value_at(rung)?)));
         values.chain(result.map(|result| (curve.end, result))).collect()
     }
@@ -190,43 +202,10 @@ impl StopRule {
             return Decision::Continue;
         };
         let is_over = |&(budget, _): &(f64, f64)| reaches(budget, curve.end);
-        if curve.reports.last().is_none_or(is_over) {
-            return Decision::Continue;
+        match curve.reports.last().is_none_or(is_over) {
+            true => Decision::Continue,
+            false => self.rule().decide(curves, curve),
         }
-        match self {
-            Self::Wandb(rule) => rule.decide(curves, curve),
-            Self::Asha(rule) => rule.decide(curves, curve),
-            Self::Hyperband(rule) => rule.decide(curves, curve),
-            Self::SuccessiveHalving(rule) => rule.decide(curves, curve),
-            Self::OptunaHyperband(rule) => rule.decide(curves, curve),
-            Self::None => Decision::Continue,
-        }
-    }
-
-    /// The waiting trial that goes on next, and the rung that it runs to (or to its own
-    /// end, if that is before the rung). `new_left`: further new trials may still start.
-    pub fn next_promotion(&self, curves: &[Curve], new_left: bool) -> Option<(u64, usize)> {
-        match self {
-            Self::Asha(rule) if rule.form == Form::Promotion => rule.next_promotion(curves),
-            Self::Hyperband(rule) => rule.next_promotion(curves, new_left),
-            _ => None,
-        }
-    }
-
-    /// Where a new trial of a study starts.
-    pub fn next_new(&self, curves: &[Curve], study: &str, number: u64) -> NewTrial {
-        match self {
-            Self::Hyperband(rule) => rule.next_new(curves),
-            Self::OptunaHyperband(rule) => {
-                NewTrial { bracket: rule.bracket(study, number), rung: 0 }
-            }
-            _ => NewTrial::default(),
-        }
-    }
-
-    /// Whether samplers see the trials of the new trial's own bracket only.
-    pub fn separates_brackets(&self) -> bool {
-        matches!(self, Self::OptunaHyperband(_))
     }
 }
 
@@ -275,7 +254,7 @@ fn ranked<'a>(curves: impl Iterator<Item = &'a Curve>, budget: f64) -> Vec<(f64,
     ranked
 }
 
-/// That a reduction factor is above 1.
+/// Checks that a reduction factor is above 1.
 fn check_eta(eta: f64) -> Result<(), StopError> {
     if eta.is_finite() && eta > 1.0 {
         return Ok(());
@@ -283,7 +262,7 @@ fn check_eta(eta: f64) -> Result<(), StopError> {
     Err(StopError { key: "eta", cause: format!("is {eta}; a number above 1 is expected") })
 }
 
-/// That a budget is above zero.
+/// Checks that a budget is above zero.
 fn check_budget(key: &'static str, budget: f64) -> Result<(), StopError> {
     if budget.is_finite() && budget > 0.0 {
         return Ok(());

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Curve, Decision, StopError, Why, check_budget};
+use super::{Curve, Decision, NewTrial, Rule, StopError, Why, below, check_budget};
 
 /// Optuna's `SuccessiveHalvingPruner`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct SuccessiveHalving {
     pub eta: f64,
     /// How many rungs are left out at the beginning (`min_early_stopping_rate`).
     pub rate: u32,
-    /// So many trials at a rung are needed before one passes (`bootstrap_count`).
+    /// The number of trials at a rung that are needed before one passes (`bootstrap_count`).
     pub bootstrap: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct OptunaHyperband {
     /// One of `eta` trials passes a rung (`reduction_factor`).
     #[serde(default = "default_eta")]
     pub eta: f64,
-    /// So many trials at a rung are needed before one passes (`bootstrap_count`).
+    /// The number of trials at a rung that are needed before one passes (`bootstrap_count`).
     #[serde(default)]
     pub bootstrap: usize,
 }
@@ -57,20 +57,18 @@ fn check_whole_eta(eta: f64) -> Result<(), StopError> {
     Err(StopError { key: "eta", cause: format!("is {eta}; a whole number from 2 is expected") })
 }
 
-impl SuccessiveHalving {
-    pub(super) fn check(&self) -> Result<(), StopError> {
+impl Rule for SuccessiveHalving {
+    fn check(&self) -> Result<(), StopError> {
         check_budget("min", self.min)?;
         check_whole_eta(self.eta)
     }
 
-    /// The epochs of the rungs of a bracket, rising without end.
-    pub(super) fn rungs(&self, bracket: u32) -> impl Iterator<Item = f64> + use<> {
-        let (min, eta, first) = (self.min, self.eta, f64::from(self.rate) + f64::from(bracket));
-        (0..64).map(move |rung| min * libm::pow(eta, first + f64::from(rung)))
+    fn rungs_below(&self, end: f64) -> Vec<f64> {
+        below(self.rungs(0), end)
     }
 
     /// A trial passes a rung when it is among the best of each `eta` of its bracket there.
-    pub(super) fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
+    fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
         let budgets: Vec<f64> = self.rungs(0).collect();
         for rung in curve.newly_reached(budgets.iter().copied()) {
             let value = curve.value_at(budgets[rung]).unwrap_or(f64::NAN);
@@ -93,8 +91,16 @@ impl SuccessiveHalving {
     }
 }
 
-impl OptunaHyperband {
-    pub(super) fn check(&self) -> Result<(), StopError> {
+impl SuccessiveHalving {
+    /// The epochs of the rungs of a bracket, rising without end.
+    fn rungs(&self, bracket: u32) -> impl Iterator<Item = f64> + use<> {
+        let (min, eta, first) = (self.min, self.eta, f64::from(self.rate) + f64::from(bracket));
+        (0..64).map(move |rung| min * libm::pow(eta, first + f64::from(rung)))
+    }
+}
+
+impl Rule for OptunaHyperband {
+    fn check(&self) -> Result<(), StopError> {
         check_budget("min", self.min)?;
         check_budget("max", self.max)?;
         check_whole_eta(self.eta)?;
@@ -114,6 +120,24 @@ impl OptunaHyperband {
         Ok(())
     }
 
+    fn rungs_below(&self, end: f64) -> Vec<f64> {
+        self.halving(0).rungs_below(end)
+    }
+
+    fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
+        self.halving(curve.start.bracket).decide(curves, curve)
+    }
+
+    fn next_new(&self, _curves: &[Curve], study: &str, number: u64) -> NewTrial {
+        NewTrial { bracket: self.bracket(study, number), rung: 0 }
+    }
+
+    fn separates_brackets(&self) -> bool {
+        true
+    }
+}
+
+impl OptunaHyperband {
     /// The weight of each bracket's share of the trials.
     pub fn weights(&self) -> Vec<u64> {
         let brackets =
@@ -140,13 +164,9 @@ impl OptunaHyperband {
     }
 
     /// The rule of a bracket.
-    pub(super) fn halving(&self, bracket: usize) -> SuccessiveHalving {
+    fn halving(&self, bracket: usize) -> SuccessiveHalving {
         let (min, eta, bootstrap) = (self.min, self.eta, self.bootstrap);
         SuccessiveHalving { min, eta, rate: bracket as u32, bootstrap }
-    }
-
-    pub(super) fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
-        self.halving(curve.start.bracket).decide(curves, curve)
     }
 }
 

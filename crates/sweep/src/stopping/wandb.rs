@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Curve, Decision, StopError, Why, check_eta};
+use super::{Curve, Decision, Rule, StopError, Why, below, check_eta};
 
 /// Bands of reports, in the words of W&B's file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,8 +39,8 @@ fn default_strict() -> bool {
 /// Bands beyond this many reports are not used.
 const LAST_BAND: f64 = 1e9;
 
-impl Wandb {
-    pub(super) fn check(&self) -> Result<(), StopError> {
+impl Rule for Wandb {
+    fn check(&self) -> Result<(), StopError> {
         let fail = |key, cause: String| Err(StopError { key, cause });
         check_eta(self.eta)?;
         match (self.min_iter, self.max_iter) {
@@ -69,6 +69,30 @@ impl Wandb {
         Ok(())
     }
 
+    fn rungs_below(&self, end: f64) -> Vec<f64> {
+        below(self.bands().into_iter().map(|band| band as f64), end)
+    }
+
+    fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
+        let own = finite(curve);
+        let bands = self.bands();
+        let Some(rung) = bands.iter().rposition(|&band| band <= own.len()) else {
+            return Decision::Continue;
+        };
+        let (threshold, n) = self.threshold(curves, bands[rung]);
+        let value = if self.strict {
+            own[bands[rung] - 1]
+        } else {
+            own.iter().copied().fold(f64::INFINITY, f64::min)
+        };
+        if value > threshold {
+            return Decision::Stop(Why { rung, value, threshold: Some(threshold), n });
+        }
+        Decision::Continue
+    }
+}
+
+impl Wandb {
     /// The numbers of reports at which trials are compared, rising.
     pub fn bands(&self) -> Vec<usize> {
         let mut bands = Vec::new();
@@ -90,24 +114,6 @@ impl Wandb {
             }
         }
         bands
-    }
-
-    pub(super) fn decide(&self, curves: &[Curve], curve: &Curve) -> Decision {
-        let own = finite(curve);
-        let bands = self.bands();
-        let Some(rung) = bands.iter().rposition(|&band| band <= own.len()) else {
-            return Decision::Continue;
-        };
-        let (threshold, n) = self.threshold(curves, bands[rung]);
-        let value = if self.strict {
-            own[bands[rung] - 1]
-        } else {
-            own.iter().copied().fold(f64::INFINITY, f64::min)
-        };
-        if value > threshold {
-            return Decision::Stop(Why { rung, value, threshold: Some(threshold), n });
-        }
-        Decision::Continue
     }
 
     /// The largest value that passes a band, and how many trials have one there.

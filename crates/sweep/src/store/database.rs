@@ -96,7 +96,7 @@ pub(super) fn by_table(rows: Vec<Row>) -> Result<Vec<(String, Vec<String>)>, Sto
 /// Does work in one transaction, which an error takes back.
 ///
 /// # Errors
-/// That of the work, or of the database.
+/// The error of the work, or of the database.
 pub(super) fn transaction<T, E: From<StoreError>>(
     database: &mut dyn Database,
     work: impl FnOnce(&mut dyn Database) -> Result<T, E>,

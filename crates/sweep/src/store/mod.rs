@@ -313,10 +313,11 @@ impl Store {
         }
     }
 
-    /// The same with the study's row locked, so that one caller at a time changes the study.
+    /// A transaction on a study with the study's row locked, so that one caller at a time changes
+    /// the study.
     ///
     /// # Errors
-    /// Those of the work, and when the study is gone.
+    /// Errors of the work, and when the study is gone.
     pub fn locked<T, E: From<StoreError>>(
         &mut self,
         study: StudyId,
@@ -335,7 +336,7 @@ impl Store {
     /// A transaction on a study that locks nothing of it: for what concerns one lease alone.
     ///
     /// # Errors
-    /// Those of the work.
+    /// Errors of the work.
     pub fn unlocked<T, E: From<StoreError>>(
         &mut self,
         study: StudyId,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::database::Database;
 use super::error::StoreError;
+use super::value::Row;
 use super::{StudyId, Value};
 
 /// The state of a trial, by Optuna's names.
@@ -123,7 +124,27 @@ pub(super) fn trials(
     database: &mut dyn Database,
     study: StudyId,
 ) -> Result<Vec<TrialRow>, StoreError> {
-    let of_study = [Value::from(study.0)];
+    let mut trials = rows(database, study)?;
+    let places: BTreeMap<i64, usize> =
+        trials.iter().enumerate().map(|(place, trial)| (trial.id, place)).collect();
+    for part in &PARTS {
+        let sql = format!(
+            "SELECT p.trial_id, {} FROM {} p JOIN trials t ON t.trial_id = p.trial_id WHERE \
+             t.study_id = $1 ORDER BY {}",
+            part.columns, part.table, part.order
+        );
+        for mut row in database.query(&sql, &[Value::from(study.0)])? {
+            let place = places.get(&row.integer()?).copied();
+            if let Some(trial) = place.and_then(|place| trials.get_mut(place)) {
+                (part.add)(trial, &mut row)?;
+            }
+        }
+    }
+    Ok(trials)
+}
+
+/// The trials of a study as the table `trials` has them.
+fn rows(database: &mut dyn Database, study: StudyId) -> Result<Vec<TrialRow>, StoreError> {
     let time = |column: &str| format!("CAST({column} AS VARCHAR(32))");
     let sql = format!(
         "SELECT trial_id, number, state, {}, {} FROM trials WHERE study_id = $1 AND number IS \
@@ -132,70 +153,77 @@ pub(super) fn trials(
         time("datetime_complete")
     );
     let mut trials = Vec::new();
-    let mut places: BTreeMap<i64, usize> = BTreeMap::new();
-    for mut row in database.query(&sql, &of_study)? {
-        let id = row.integer()?;
-        places.insert(id, trials.len());
-        let number = row.integer()?.max(0) as u64;
+    for mut row in database.query(&sql, &[Value::from(study.0)])? {
+        let (id, number) = (row.integer()?, row.integer()?.max(0) as u64);
         let trial = TrialRow::new(id, number, TrialState::of(&row.text()?)?);
         let (started, completed) = (row.optional_text()?, row.optional_text()?);
         trials.push(TrialRow { started, completed, ..trial });
     }
-    let mut each =
-        |columns: &str,
-         table: &str,
-         order: &str,
-         add: &mut dyn FnMut(&mut TrialRow, &mut super::value::Row) -> Result<(), StoreError>|
-         -> Result<(), StoreError> {
-            let sql = format!(
-                "SELECT p.trial_id, {columns} FROM {table} p JOIN trials t ON t.trial_id = \
-             p.trial_id WHERE t.study_id = $1 ORDER BY {order}"
-            );
-            for mut row in database.query(&sql, &of_study)? {
-                let place = places.get(&row.integer()?).copied();
-                if let Some(trial) = place.and_then(|place| trials.get_mut(place)) {
-                    add(trial, &mut row)?;
-                }
-            }
-            Ok(())
-        };
-    each(
-        "p.param_name, p.param_value, p.distribution_json",
-        "trial_params",
-        "p.param_id",
-        &mut |trial, row| {
+    Ok(trials)
+}
+
+/// A table with rows of trials.
+struct Part {
+    table: &'static str,
+    columns: &'static str,
+    order: &'static str,
+    /// Adds the columns of a row to its trial.
+    add: fn(&mut TrialRow, &mut Row) -> Result<(), StoreError>,
+}
+
+/// What other tables have of trials, in the order in which it is read.
+const PARTS: [Part; 5] = [
+    Part {
+        table: "trial_params",
+        columns: "p.param_name, p.param_value, p.distribution_json",
+        order: "p.param_id",
+        add: |trial, row| {
             let name = row.text()?;
             let value = row.real()?.unwrap_or(f64::NAN);
             let distribution = row.optional_text()?.unwrap_or_default();
             trial.parameters.push(Parameter { name, value, distribution });
             Ok(())
         },
-    )?;
-    each("p.value, p.value_type", "trial_values", "p.objective DESC", &mut |trial, row| {
-        let value = row.real()?;
-        trial.value = Some(typed(value, &row.text()?));
-        Ok(())
-    })?;
-    each(
-        "p.step, p.intermediate_value, p.intermediate_value_type",
-        "trial_intermediate_values",
-        "p.step",
-        &mut |trial, row| {
+    },
+    Part {
+        table: "trial_values",
+        columns: "p.value, p.value_type",
+        order: "p.objective DESC",
+        add: |trial, row| {
+            let value = row.real()?;
+            trial.value = Some(typed(value, &row.text()?));
+            Ok(())
+        },
+    },
+    Part {
+        table: "trial_intermediate_values",
+        columns: "p.step, p.intermediate_value, p.intermediate_value_type",
+        order: "p.step",
+        add: |trial, row| {
             let (step, value) = (row.integer()?, row.real()?);
             trial.reports.insert(step, typed(value, &row.text()?));
             Ok(())
         },
-    )?;
-    each("p.\"key\", p.value_json", "trial_user_attributes", "p.trial_id", &mut |trial, row| {
-        trial.user.insert(row.text()?, row.optional_text()?.unwrap_or_default());
-        Ok(())
-    })?;
-    each("p.\"key\", p.value_json", "trial_system_attributes", "p.trial_id", &mut |trial, row| {
-        trial.system.insert(row.text()?, row.optional_text()?.unwrap_or_default());
-        Ok(())
-    })?;
-    Ok(trials)
-}
+    },
+    Part {
+        table: "trial_user_attributes",
+        columns: "p.\"key\", p.value_json",
+        order: "p.trial_id",
+        add: |trial, row| {
+            trial.user.insert(row.text()?, row.optional_text()?.unwrap_or_default());
+            Ok(())
+        },
+    },
+    Part {
+        table: "trial_system_attributes",
+        columns: "p.\"key\", p.value_json",
+        order: "p.trial_id",
+        add: |trial, row| {
+            trial.system.insert(row.text()?, row.optional_text()?.unwrap_or_default());
+            Ok(())
+        },
+    },
+];
 
 /// A number of Optuna's type: infinities and NaN have no value of their own.
 fn typed(value: Option<f64>, kind: &str) -> f64 {

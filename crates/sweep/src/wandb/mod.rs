@@ -44,7 +44,7 @@ pub struct Metric {
 /// Why a file cannot be taken over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// It is no YAML.
+    /// The file is no YAML.
     #[error("no YAML: {0}")]
     Yaml(String),
     /// A key has no counterpart or a value that cannot be used.

@@ -149,7 +149,7 @@ impl Parameter<'_> {
         }
     }
 
-    /// That nothing is given which the distribution does not have.
+    /// Checks that nothing is given which the distribution does not have.
     fn takes(&self, keys: &[&str]) -> Result<(), ImportError> {
         let extra = |key: &&String| *key != "distribution" && !keys.contains(&key.as_str());
         match self.map.keys().find(extra) {

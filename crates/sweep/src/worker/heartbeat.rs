@@ -1,4 +1,4 @@
-//! Signs of life: a thread with a connection of its own renews the lease while a trial is trained.
+//! Heartbeats: a thread with a connection of its own renews the lease while a trial is trained.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;

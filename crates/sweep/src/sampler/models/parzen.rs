@@ -1,8 +1,8 @@
 //! Parzen estimators as Optuna 5 builds them: a mixture of products of truncated normal kernels and
 //! category probabilities, one for each trial and one for the prior.
 
-use super::draws::Draws;
 use crate::distribution::Distribution;
+use crate::sampler::draws::Draws;
 use crate::space::special::log_normal_mass;
 
 /// The newest trials have full weight, this many of them.
@@ -10,14 +10,14 @@ const FULL_WEIGHTS: usize = 25;
 
 /// What a stored parameter may be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Axis {
+pub(in crate::sampler) enum Axis {
     Number(Range),
     Category { count: usize },
 }
 
 /// The values of a number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
+pub(in crate::sampler) struct Range {
     low: f64,
     high: f64,
     log: bool,
@@ -25,7 +25,7 @@ pub(super) struct Range {
 }
 
 impl Axis {
-    pub(super) fn of(distribution: Distribution) -> Self {
+    pub(in crate::sampler) fn of(distribution: Distribution) -> Self {
         match distribution {
             Distribution::Float { low, high, log, step } => {
                 Self::Number(Range { low, high, log, step })
@@ -180,14 +180,14 @@ fn weights(count: usize) -> Vec<f64> {
 }
 
 /// A mixture of products of kernels, one for each trial and one for the prior.
-pub(super) struct Estimator {
+pub(in crate::sampler) struct Estimator {
     weights: Vec<f64>,
     kernels: Vec<Kernels>,
 }
 
 impl Estimator {
     /// From the trials' values, in order of number.
-    pub(super) fn new(axes: &[Axis], rows: &[Vec<f64>]) -> Self {
+    pub(in crate::sampler) fn new(axes: &[Axis], rows: &[Vec<f64>]) -> Self {
         let mut weights = weights(rows.len());
         weights.push(1.0);
         let sum: f64 = weights.iter().sum();
@@ -199,13 +199,13 @@ impl Estimator {
     }
 
     /// A value for each parameter.
-    pub(super) fn sample(&self, draws: &mut Draws) -> Vec<f64> {
+    pub(in crate::sampler) fn sample(&self, draws: &mut Draws) -> Vec<f64> {
         let chosen = draws.weighted(&self.weights);
         self.kernels.iter().map(|kernels| kernels.sample(chosen, draws)).collect()
     }
 
     /// The logarithm of the density at a value for each parameter.
-    pub(super) fn log_density(&self, values: &[f64]) -> f64 {
+    pub(in crate::sampler) fn log_density(&self, values: &[f64]) -> f64 {
         let mut logs: Vec<f64> = self.weights.iter().map(|&weight| libm::log(weight)).collect();
         for (kernels, &value) in self.kernels.iter().zip(values) {
             for (index, log) in logs.iter_mut().enumerate() {

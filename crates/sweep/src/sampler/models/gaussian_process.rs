@@ -13,7 +13,7 @@ const SD_OFFSET: f64 = 1e-6;
 const LENGTH_SCALES: (f64, f64) = (1e-5, 1e5);
 
 /// A Gaussian process of standardised values.
-pub(super) struct Process {
+pub(in crate::sampler) struct Process {
     x: Vec<Vec<f64>>,
     mean: f64,
     sd: f64,
@@ -26,7 +26,7 @@ pub(super) struct Process {
 
 impl Process {
     /// The process of the length scale with the highest likelihood.
-    pub(super) fn fit(x: Vec<Vec<f64>>, y: &[f64]) -> Self {
+    pub(in crate::sampler) fn fit(x: Vec<Vec<f64>>, y: &[f64]) -> Self {
         let (mean, sd) = moments(y);
         let values: Vec<f64> = y.iter().map(|y| (y - mean) / sd).collect();
         let distances = distances(&x);
@@ -54,7 +54,7 @@ impl Process {
     }
 
     /// The mean and the standard deviation at a point, in the values' own units.
-    pub(super) fn predict(&self, at: &[f64]) -> (f64, f64) {
+    pub(in crate::sampler) fn predict(&self, at: &[f64]) -> (f64, f64) {
         let (mean, sd) = self.standard(at);
         (mean * self.sd + self.mean, sd * self.sd)
     }
@@ -75,7 +75,7 @@ impl Process {
 
     /// How much lower than `best` a value at the point is expected to be, in standard deviations
     /// of the results.
-    pub(super) fn expected_improvement(&self, at: &[f64], best: f64) -> f64 {
+    pub(in crate::sampler) fn expected_improvement(&self, at: &[f64], best: f64) -> f64 {
         let (mean, sd) = self.standard(at);
         let gain = (best - self.mean) / self.sd - mean;
         let z = gain / (sd + SD_OFFSET);
@@ -83,7 +83,7 @@ impl Process {
     }
 
     /// Whether the length scale is (by numpy's `isclose`, of logarithms) one of its bounds.
-    pub(super) fn is_at_bound(&self) -> bool {
+    pub(in crate::sampler) fn is_at_bound(&self) -> bool {
         let log = libm::log(self.length_scale);
         [LENGTH_SCALES.0, LENGTH_SCALES.1].into_iter().any(|bound| {
             let bound = libm::log(bound);
@@ -215,7 +215,7 @@ fn maximum(function: impl Fn(f64) -> f64, (low, high): (f64, f64)) -> f64 {
 }
 
 /// Where the largest value is, the first of equals.
-pub(super) fn first_largest(values: &[f64]) -> usize {
+pub(in crate::sampler) fn first_largest(values: &[f64]) -> usize {
     let mut largest = 0;
     for (index, value) in values.iter().enumerate() {
         if *value > values[largest] {

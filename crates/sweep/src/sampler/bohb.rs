@@ -248,9 +248,10 @@ mod tests {
         trials
             .map(|(number, (lr, drop, schedule, loss))| {
                 let text = format!("lr = {lr}\ndrop = {drop:?}\nschedule = '{schedule}'");
+                let stored = space.stored_of_values(&text.parse().unwrap()).unwrap();
                 Past {
                     number: number as u64,
-                    point: space.point_of_values(&text.parse().unwrap()).unwrap(),
+                    point: space.point_of_stored(&stored).unwrap(),
                     outcome: loss.map_or(Outcome::Failed, Outcome::Complete),
                     reports: loss.map(|loss| (9.0, loss)).into_iter().collect(),
                 }
