@@ -51,7 +51,7 @@ pub enum EvalError {
     NotMaskedNext,
     #[error("a model of {positions} positions is too short for a text between its special tokens")]
     TooFewPositions { positions: usize },
-    #[error("the tokenizer has no {role}, without which a masked model cannot be scored")]
+    #[error("the tokenizer has no {role}, without which hidden tokens cannot be scored")]
     NoMaskedToken { role: &'static str },
     #[error("the tokenizer has no {role}, without which an encoder-decoder cannot be scored")]
     NoEncoderDecoderToken { role: &'static str },

@@ -163,12 +163,12 @@ impl Tape<'_> {
         let mut outputs = self.allocate(shape.rows, first.down.weight.rows);
         let routes = || experts.iter().zip(routing.ranges()).filter(|(_, rows)| !rows.is_empty());
         for (expert, rows) in routes() {
-            product(&*device, parameters, &expert.up, &gathered, &mut inner, rows);
+            product(&device, parameters, &expert.up, &gathered, &mut inner, rows);
         }
         let before = inner.view().row_range(taken.clone());
         activation.forward(&*device, before, rows_mut(&mut activated, taken.clone()));
         for (expert, rows) in routes() {
-            product(&*device, parameters, &expert.down, &activated, &mut outputs, rows);
+            product(&device, parameters, &expert.down, &activated, &mut outputs, rows);
         }
         let mut output = self.allocate(shape.rows, first.down.weight.rows);
         device.combine_experts(
@@ -201,9 +201,11 @@ fn rows_mut(tensor: &mut Tensor, rows: Range<usize>) -> ViewMut<'_> {
     ViewMut::block(tensor, rows.start * columns, rows.len(), columns)
 }
 
-/// The product of some rows.
+/// The product of some rows, each with the bits that it has beside any others: where there are too
+/// few for that on this device, they are repeated. An expert's rows are those of the sequences that
+/// are computed together, which may be others when a teacher is read again.
 fn product(
-    device: &dyn Device,
+    device: &Arc<dyn Device>,
     parameters: &Parameters,
     linear: &Linear,
     input: &Tensor,
@@ -211,8 +213,19 @@ fn product(
     rows: &Range<usize>,
 ) {
     let weights = linear.view(parameters);
-    let (input, output) = (input.view().row_range(rows.clone()), rows_mut(output, rows.clone()));
-    device.linear(input, weights.weight, weights.bias, None, output);
+    let fewest = device.independent_rows(linear.weight.rows);
+    if rows.len() >= fewest {
+        let input = input.view().row_range(rows.clone());
+        let output = rows_mut(output, rows.clone());
+        return device.linear(input, weights.weight, weights.bias, None, output);
+    }
+    let repeated: Vec<u32> = rows.clone().cycle().take(fewest).map(|row| row as u32).collect();
+    let mut inputs = Tensor::of_shape(device, Shape { rows: fewest, ..input.shape() });
+    device.embed(input.view(), &repeated, inputs.view_mut(), false);
+    let mut outputs = Tensor::of_shape(device, Shape { rows: fewest, ..output.shape() });
+    device.linear(inputs.view(), weights.weight, weights.bias, None, outputs.view_mut());
+    let own: Vec<u32> = (0..rows.len() as u32).collect();
+    device.embed(outputs.view(), &own, rows_mut(output, rows.clone()), false);
 }
 
 /// The gradients of [`product`]: of the input's rows, written, and of the weights, added to.

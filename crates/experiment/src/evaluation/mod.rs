@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use corpus::Tokenizer;
 use engine::Device;
-use eval::{Backend, EncoderDecoderRule, Method, Rules, Scorer};
+use eval::{Backend, EncoderDecoderRule, EvalError, Method, Rules, Scorer};
 use model::{Model, ModelError, hugging_face};
 use report::format::in_one_line;
 
@@ -121,6 +121,9 @@ pub fn scorer<'a>(
     tokenizer: &Tokenizer,
 ) -> Result<(Scorer<'a>, u32)> {
     if backend == Backend::Mntp {
+        if !models.iter().all(|model| model.config().architecture.is_causal()) {
+            return Err(EvalError::NotMaskedNext)?;
+        }
         let tokens = tokenizers::masked_tokens(tokenizer)?;
         return Ok((Scorer::masked_next(models.to_vec(), tokens)?, tokens.start));
     }

@@ -50,7 +50,7 @@ type TableForm = (&'static str, &'static str, fn() -> Vec<KeyReference>);
 const TABLES: &[TableForm] = &[
     ("", "Before any table.", || keys::<Recipe>(&Recipe::default())),
     ("[corpus]", "The text.", || keys::<CorpusSection>(&CorpusSection::default())),
-    ("[tokenizer]", "How it is cut into tokens.", || {
+    ("[tokenizer]", "The tokenizer: trained on the text, or read from a file.", || {
         keys::<TokenizerSection>(&TokenizerSection::default())
     }),
     (
@@ -92,7 +92,7 @@ const TABLES: &[TableForm] = &[
     ),
     (
         "[models.NAME.train.average]",
-        "An average of the weights, the model where its held-out loss is lower.",
+        "An average of the weights, which becomes the model where its held-out loss is lower.",
         || keys::<AverageSettings>(&AverageSettings::new(AverageKind::EmaSteps)),
     ),
     (

@@ -268,9 +268,10 @@ impl ModelKeys {
     /// What an encoder-decoder has besides the sizes of its encoder.
     fn encoder_decoder(&self, family: Architecture) -> Result<Option<EncoderDecoder>, String> {
         match self.first_set(|key| DECODER_KEYS.contains(&key)) {
-            Some(key) if !family.is_encoder_decoder() => {
-                Err(format!("has `{key}`, but {} has no decoder of its own", family.title()))
-            }
+            Some(key) if !family.is_encoder_decoder() => Err(format!(
+                "has `{key}`, but {} is no encoder-decoder; `architecture = \"t5\"` is one",
+                family.title()
+            )),
             _ if !family.is_encoder_decoder() => Ok(None),
             _ => {
                 let layers = self.decoder_layers.or(self.num_layers).unwrap_or_default();

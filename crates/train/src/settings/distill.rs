@@ -136,8 +136,9 @@ pub fn check_distillation(
     train: &TrainSettings,
     teachers: usize,
 ) -> Result<(), SettingError> {
-    let refuse = |setting: &str, value: &dyn std::fmt::Debug, rule: &'static str| {
-        let (setting, value, rule) = (setting.to_owned(), format!("{value:?}"), rule.into());
+    let refuse = |setting: &str, value: &dyn std::fmt::Debug, rule: &str| {
+        let (setting, value, rule) =
+            (setting.to_owned(), format!("{value:?}"), rule.to_owned().into());
         Err(SettingError { setting, value, rule })
     };
     temperature("temperature", distill.temperature)?;
@@ -154,7 +155,11 @@ pub fn check_distillation(
     }
     if let Some(weights) = &distill.weights {
         if weights.len() != teachers {
-            return refuse("weights", weights, "there must be one for each teacher");
+            let rule = match teachers {
+                1 => "there must be one for each teacher, of which there is 1".to_owned(),
+                count => format!("there must be one for each teacher, of which there are {count}"),
+            };
+            return refuse("weights", weights, &rule);
         }
         if !weights.iter().all(|&weight| rules::positive("weights", weight).is_ok()) {
             return refuse("weights", weights, "each must be between 1e-30 and 1e30");

@@ -209,6 +209,22 @@ fn no_bit_depends_on_the_number_of_threads() {
     }
 }
 
+/// A teacher's tokens may stand beside others when it is read again, to the same bits.
+#[test]
+fn a_token_has_the_same_bits_beside_any_others() {
+    let many = Layer { lengths: vec![2, 298], hidden: 64, inner: 96, ..LAYER };
+    let weights = many.weights();
+    let mut beside = many.check(&weights);
+    let whole = beside.output(|tape, inputs| many.run(&weights, tape, inputs));
+    let few = Layer { lengths: vec![2], ..many };
+    let mut alone = few.check(&weights);
+    for (own, all) in alone.inputs.iter_mut().zip(&beside.inputs) {
+        own.copy_from_slice(&all[..own.len()]);
+    }
+    let found = alone.output(|tape, inputs| few.run(&weights, tape, inputs));
+    assert!(found[..] == whole[..2 * few.hidden]);
+}
+
 #[test]
 fn a_dropped_token_is_its_residual_and_learns_nothing() {
     let layer = Layer { lengths: vec![6], count: 1, capacity: 2, ..LAYER };
