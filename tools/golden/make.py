@@ -1,4 +1,5 @@
-"""Writes every fixture again: `python tools/golden/make.py`."""
+"""Writes the fixtures again, but for those of words.py, sweep_algorithms.py and optuna_store.py:
+`python tools/golden/make.py`."""
 
 import aoa
 import classification

@@ -58,7 +58,7 @@ pub struct SeedTable {
     pub table: Table,
 }
 
-/// A difference is marked where so many seeds have it.
+/// A difference is marked where at least this many seeds have it.
 const LEAST_SEEDS: usize = 3;
 
 /// How many of its standard deviations a mean difference must be away from zero.

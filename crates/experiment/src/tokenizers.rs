@@ -92,8 +92,9 @@ pub fn encoder_decoder_tokens(
     let hidden = mask.or_else(|| tokenizer.token_id(&sentinel(0)));
     Ok(EncoderDecoderTokens {
         begin: tokenizer.role_id(Role::Begin),
-        hidden: hidden
-            .ok_or(EvalError::NoEncoderDecoderToken { role: "sentinel (<extra_id_0>)" })?,
+        hidden: hidden.ok_or(EvalError::NoEncoderDecoderToken {
+            role: "mask token or sentinel (<extra_id_0>)",
+        })?,
         end: encoder_decoder_end(tokenizer)?,
     })
 }

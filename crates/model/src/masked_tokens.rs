@@ -26,7 +26,7 @@ impl MaskedTokens {
 pub struct EncoderDecoderTokens {
     /// Begins a text, where the tokenizer has such a token.
     pub begin: Option<u32>,
-    /// Stands for what is hidden: the first sentinel.
+    /// Stands for what is hidden: the mask token, or the first sentinel where there is none.
     pub hidden: u32,
     /// Ends every text.
     pub end: u32,

@@ -34,7 +34,7 @@ impl Work {
         }
     }
 
-    /// This work with the cost of teachers, who need not be read in all steps.
+    /// This work with the cost of teachers, which need not be read in all steps.
     pub fn with_teachers(&self, cost: &Cost) -> Self {
         let (tokens, flops) = self
             .training

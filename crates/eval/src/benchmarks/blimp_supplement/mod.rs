@@ -49,8 +49,8 @@ impl Benchmark for BlimpSupplement {
         &["supplement_filtered", "blimp_supplement", "supplement"]
     }
 
-    fn coverage(&self, tasks: &[TaskResult], _rules: Rules) -> Option<Coverage> {
-        Some(Coverage::of_sizes(&TASKS, tasks))
+    fn coverage(&self, tasks: &[TaskResult], rules: Rules) -> Option<Coverage> {
+        Some(Coverage::of_sizes(&TASKS, tasks, rules))
     }
 
     fn harness_task(&self, task: &str) -> String {

@@ -67,8 +67,8 @@ impl Benchmark for Ewok {
         &["ewok_filtered", "ewok"]
     }
 
-    fn coverage(&self, domains: &[TaskResult], _rules: Rules) -> Option<Coverage> {
-        Some(Coverage::of_sizes(&DOMAINS, domains))
+    fn coverage(&self, domains: &[TaskResult], rules: Rules) -> Option<Coverage> {
+        Some(Coverage::of_sizes(&DOMAINS, domains, rules))
     }
 
     fn rules(&self, _asked: Rules) -> Rules {
@@ -131,8 +131,8 @@ impl Benchmark for EwokOfficial {
         &["ewok", "ewok_filtered"]
     }
 
-    fn coverage(&self, domains: &[TaskResult], _rules: Rules) -> Option<Coverage> {
-        Some(Coverage::of_sizes(&DOMAINS, domains))
+    fn coverage(&self, domains: &[TaskResult], rules: Rules) -> Option<Coverage> {
+        Some(Coverage::of_sizes(&DOMAINS, domains, rules))
     }
 
     /// The texts are cut as in the only pipeline that has EWoK.

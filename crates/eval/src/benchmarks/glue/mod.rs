@@ -94,8 +94,8 @@ impl Benchmark for Glue {
         &["glue_filtered", "glue"]
     }
 
-    fn coverage(&self, tasks: &[TaskResult], _rules: Rules) -> Option<Coverage> {
-        Some(Coverage::of_sizes(&ITEMS, tasks))
+    fn coverage(&self, tasks: &[TaskResult], rules: Rules) -> Option<Coverage> {
+        Some(Coverage::of_sizes(&ITEMS, tasks, rules))
     }
 
     fn mean_title(&self) -> &'static str {

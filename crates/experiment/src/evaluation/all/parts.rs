@@ -50,7 +50,7 @@ impl Whole {
     }
 }
 
-/// The tasks of which some items are absent.
+/// The tasks whose number of items is not the published one.
 fn cut(result: &BenchmarkResult) -> Vec<&str> {
     let names = result.units().iter().map(|unit| unit.name.as_str());
     names.filter(|name| !result.has_all_items(name)).collect()
