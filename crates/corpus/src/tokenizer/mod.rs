@@ -347,7 +347,7 @@ mod tests {
         assert_ne!(small().encode("cafe\u{301}").unwrap(), small().encode("cafe").unwrap());
     }
 
-    /// Only the Unicode normal form goes; a LLaMA's marks of words stay, of a sequence too.
+    /// A LLaMA's marks of words stay, of a sequence too; what changes characters goes.
     #[test]
     fn without_normalizer_words_keep_their_marks() {
         let prepend = json!({"type": "Prepend", "prepend": "\u{2581}"});

@@ -93,10 +93,11 @@ impl<'a> PhaseText<'a> {
             let (which, tokens) = ("validation", held_out as usize);
             return Err(TrainError::TooShort { which, tokens, sequence_length });
         }
+        // How many steps an epoch has is not known to the last one.
+        const STEPS_MARGIN: f64 = 1.1;
         let epochs: f64 = self.phases().iter().map(|(_, settings)| self.epochs(settings)).sum();
         for (index, &epoch) in self.settings.snapshots.iter().enumerate() {
-            // What phases add up to may be a little less than it is.
-            let ends = epoch as f64 <= epochs * margin + 1e-9;
+            let ends = epoch as f64 <= epochs * margin.max(STEPS_MARGIN);
             require_epoch_end(ends, index, epoch)?;
         }
         Ok(())

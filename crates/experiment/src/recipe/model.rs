@@ -308,6 +308,7 @@ impl ModelKeys {
         let dropout = |own: Option<f32>, is_one: bool, default: f32| {
             own.unwrap_or(if is_one { residual_dropout } else { default })
         };
+        let has_padding = architecture.has_padding_row() || architecture.is_encoder_decoder();
         let config = ModelConfig {
             architecture,
             vocab_size: 0,
@@ -347,7 +348,7 @@ impl ModelKeys {
             classifier_dropout: None,
             bos_token_id: Some(BOS_TOKEN_ID),
             eos_token_ids: vec![EOS_TOKEN_ID],
-            pad_token_id: Some(PAD_TOKEN_ID),
+            pad_token_id: has_padding.then_some(PAD_TOKEN_ID),
         };
         Ok(Shape { config, head_dim: self.head_dim })
     }

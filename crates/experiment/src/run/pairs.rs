@@ -36,6 +36,7 @@ impl Run<'_> {
         require_own(&self.stages, &self.folder, &self.pairs_stage()?, &files)?;
         Ok(folder)
     }
+
     /// What the pairs of the built-in grammar follow from.
     pub(super) fn pairs_stage(&self) -> Result<Stage> {
         let settings = builtin_settings(&self.recipe);

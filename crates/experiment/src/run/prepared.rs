@@ -194,6 +194,7 @@ impl Run<'_> {
         Preparation { folder, stages, recipe: &self.recipe, observer: self.observer }
     }
 }
+
 /// Locks data that runs share, which another process may be preparing just now.
 fn lock_prepared(folder: &Path, observer: &dyn Observer) -> Result<RunLock> {
     let mut is_reported = false;

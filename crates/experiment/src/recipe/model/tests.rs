@@ -52,7 +52,7 @@ fn gptj_takes_the_family_defaults() {
     assert_eq!((config.norm_epsilon, config.attention_dropout), (1e-5, 0.0));
     assert!(!config.tie_word_embeddings);
     // transformers' 64, of heads that have as many.
-    assert_eq!(config.config.rotary_dim, Some(16));
+    assert_eq!(config.rotary_dim, Some(16));
     let rotary_dim = |more: &str| self::shape(&format!("{more}{gptj}")).config.rotary_dim;
     assert_eq!(rotary_dim("rotary_dim = 6\n"), Some(6));
     let wide = gptj.replace("hidden_size = 64", "hidden_size = 512");
@@ -66,7 +66,7 @@ fn qwen3_takes_the_family_defaults_and_the_tokens_of_our_tokenizers() {
     let missing = section(&qwen3).unwrap_err();
     assert!(missing.contains("`intermediate_size`; for Qwen3"), "{missing}");
     let config = shape(&format!("intermediate_size = 96\n{qwen3}")).config_for(1000);
-    assert_eq!((config.norm_epsilon, config.head_dim, config.config.rotary_dim), (1e-6, 16, None));
+    assert_eq!((config.norm_epsilon, config.head_dim, config.rotary_dim), (1e-6, 16, None));
     assert_eq!((config.bos_token_id, config.pad_token_id), (Some(1), Some(0)));
     assert_eq!(config.eos_token_ids, [2]);
 }
@@ -232,7 +232,7 @@ fn t5_takes_the_family_defaults() {
     let own = shape(&format!("{keys}{text}")).config_for(1000).encoder_decoder.unwrap();
     assert_eq!((own.decoder_layers, own.max_distance, own.is_gated), (3, 40, true));
     let other = section(&format!("decoder_layers = 3\n{GPT2}")).unwrap_err();
-    assert!(other.contains("has `decoder_layers`, but GPT-2 has no decoder"), "{other}");
+    assert!(other.contains("has `decoder_layers`, but GPT-2 is no encoder-decoder"), "{other}");
     let both = section("from = 'models/a'\nmax_distance = 2").unwrap_err();
     assert!(both.contains("`from`") && both.contains("`max_distance`"), "{both}");
 }

@@ -365,8 +365,10 @@ mod tests {
             };
             for (causal, expected) in [(false, encoder), (true, decoder)] {
                 let buckets = buckets(&config, causal);
-                let run = buckets.runs().iter().find(|run| (run.first..run.end).contains(&place));
-                assert_eq!(run.map(|run| run.bucket), Some(expected), "{place}, causal {causal}");
+                let mut ranges = buckets.key_ranges().iter();
+                let keys = ranges.find(|keys| (keys.first..keys.end).contains(&place));
+                let bucket = keys.map(|keys| keys.bucket);
+                assert_eq!(bucket, Some(expected), "{place}, causal {causal}");
             }
         }
     }
