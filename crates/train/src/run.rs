@@ -326,8 +326,8 @@ fn report(listener: &mut dyn Listener, folder: &Path, event: Event<'_>) -> Resul
     listener.on_event(event).map_err(|cause| TrainError::Io { path: folder.to_owned(), cause })
 }
 
-/// Refuses settings that do not fit a text: phases without a sequence to read, files that it has
-/// not, snapshots of epochs that do not end.
+/// Refuses settings that do not fit a text: training or held-out text shorter than a sequence,
+/// phases without a sequence to read, files that it has not, snapshots of epochs that do not end.
 ///
 /// # Errors
 /// Names the first such setting.
@@ -335,10 +335,14 @@ pub fn check_text(
     settings: &TrainSettings,
     seed: u64,
     training: &dyn TokenSource,
+    validation: &dyn TokenSource,
 ) -> Result<(), TrainError> {
-    let (tokens, sequence_length) = (training.len(), settings.sequence_length);
-    if tokens < sequence_length {
-        return Err(TrainError::TooShort { which: "training", tokens, sequence_length });
+    let sequence_length = settings.sequence_length;
+    for (which, text) in [("training", training), ("validation", validation)] {
+        let tokens = text.len();
+        if tokens < sequence_length {
+            return Err(TrainError::TooShort { which, tokens, sequence_length });
+        }
     }
     check_snapshots(settings, &Phases::new(settings, seed, training)?)
 }

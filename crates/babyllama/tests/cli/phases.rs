@@ -292,6 +292,8 @@ fn what_does_not_fit_the_text_is_found_before_any_model_is_trained() {
              sources = [\"cbt\"]\n",
             ["models.other.train", "phase short"],
         ),
+        // Shorter than the training text, and longer than the held-out text.
+        (1, "sequence_length = 4000\n", ["models.other.train", "the validation text has"]),
     ] {
         workspace.write("wrong.toml", format!("{two}{train}"));
         let refusal = workspace.babyllama("run wrong.toml --output runs/wrong").refused(code);

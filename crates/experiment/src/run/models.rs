@@ -6,7 +6,6 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
-use train::data::heldout_sequences;
 use train::run::{check_text, snapshot};
 use train::signals::cache::CacheError;
 use train::{
@@ -73,9 +72,8 @@ impl Run<'_> {
         for (name, section) in self.recipe.models.iter().filter(|(name, _)| names.contains(name)) {
             let seed = section.train.seed.unwrap_or(self.recipe.seed);
             let settings = curricula.get(name).unwrap_or(&section.train);
-            let place = || format!("models.{name}.train");
-            check_text(settings, seed, &text.training).within(place)?;
-            heldout_sequences(settings, text.validation.len()).within(place)?;
+            check_text(settings, seed, &text.training, &text.validation)
+                .within(|| format!("models.{name}.train"))?;
         }
         for (name, stage) in stages {
             let (name, mut section) = (&name, self.recipe.models[&name].clone());

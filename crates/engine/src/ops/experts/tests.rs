@@ -219,7 +219,8 @@ fn a_token_has_the_same_bits_beside_any_others() {
     let few = Layer { lengths: vec![2], ..many };
     let mut alone = few.check(&weights);
     for (own, all) in alone.inputs.iter_mut().zip(&beside.inputs) {
-        own.copy_from_slice(&all[..own.len()]);
+        let count = own.len();
+        own.copy_from_slice(&all[..count]);
     }
     let found = alone.output(|tape, inputs| few.run(&weights, tape, inputs));
     assert!(found[..] == whole[..2 * few.hidden]);
