@@ -124,7 +124,7 @@ fn roberta_is_scored_and_does_nothing_that_needs_a_next_token() {
     // Without a mask token in its vocabulary there is nothing to hide tokens with.
     with_vocabulary(&workspace, "gpt2", "roberta");
     let refusal = workspace.babyllama("evaluate blimp roberta --data pairs").refused(1);
-    refusal.names(&["token", "masked model"]).advises("tokenizer_config.json");
+    refusal.names(&["token to begin texts", "hidden tokens"]).advises("tokenizer_config.json");
 }
 
 #[test]

@@ -114,9 +114,10 @@ mod tests {
 
     #[test]
     fn scripts_find_the_numbers_where_the_pipeline_puts_them() {
+        // By these rules more items than the files of 2024 have are a whole benchmark.
         let blimp = BenchmarkResult::of_tasks(
             &BlimpSupplement,
-            Rules::Year2024,
+            Rules::Year2023,
             vec![
                 accuracy("hypernym", 633, 844),
                 accuracy("qa_congruence_easy", 32, 64),
@@ -135,7 +136,7 @@ mod tests {
         let others = tasks_of(&Glue).iter().filter(|task| task.name != "cola");
         let others = others.map(|task| accuracy(task.name, 1, 20_215));
         let all = [cola.clone()].into_iter().chain(others).collect();
-        let glue = BenchmarkResult::of_tasks(&Glue, Rules::Year2024, all);
+        let glue = BenchmarkResult::of_tasks(&Glue, Rules::Year2023, all);
         let found = results("student", "models/student", &[&blimp, &glue]);
         let group = &found["groups"]["blimp_supplement"];
         assert_eq!(group["acc,none"], 0.55);

@@ -283,11 +283,10 @@ mod tests {
             found.starts_with("`phases[1].weight_decay_epochs` is 0.4 (0.80 steps)"),
             "{found}"
         );
-        // Of two epochs.
-        let snapshots = |epoch: u64| settings(&format!("epochs = 2\nsnapshots = [{epoch}]"));
-        let settings = TrainSettings { epochs: 1.0, max_steps: 1, ..snapshots(1) };
-        let refused = PhaseText::new(&settings, &text).check(1.0).unwrap_err().to_string();
-        assert!(refused.starts_with("`snapshots[0]` is 1; no epoch of that number"), "{refused}");
+        // Of two and a half epochs.
+        let snapshots = |epoch: u64| settings(&format!("snapshots = [{epoch}]"));
+        let refused = PhaseText::new(&snapshots(3), &text).check(1.0).unwrap_err().to_string();
+        assert!(refused.starts_with("`snapshots[0]` is 3; no epoch of that number"), "{refused}");
         assert!(PhaseText::new(&snapshots(2), &text).check(1.0).is_ok());
         let short = TextSize { held_out: 3.0, ..text.clone() };
         let refused = PhaseText::new(&snapshots(2), &short).check(1.0).unwrap_err().to_string();
