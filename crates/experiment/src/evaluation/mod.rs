@@ -122,7 +122,7 @@ pub fn scorer<'a>(
 ) -> Result<(Scorer<'a>, u32)> {
     if backend == Backend::Mntp {
         if !models.iter().all(|model| model.config().architecture.is_causal()) {
-            return Err(EvalError::NotMaskedNext)?;
+            return Err(EvalError::NotMaskedNext.into());
         }
         let tokens = tokenizers::masked_tokens(tokenizer)?;
         return Ok((Scorer::masked_next(models.to_vec(), tokens)?, tokens.start));

@@ -75,7 +75,7 @@ impl ModelSection {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
     /// From random weights.
-    Random(Shape),
+    Random(Box<Shape>),
     /// From the weights of a Hugging Face folder, which also has its configuration.
     Folder(PathBuf),
 }
@@ -359,7 +359,7 @@ impl TryFrom<ModelKeys> for ModelSection {
 
     fn try_from(keys: ModelKeys) -> Result<Self, String> {
         let start = match (&keys.from, keys.first_of_shape()) {
-            (None, _) => Start::Random(keys.shape()?),
+            (None, _) => Start::Random(Box::new(keys.shape()?)),
             (Some(folder), None) => Start::Folder(folder.clone()),
             (Some(_), Some(key)) => {
                 return Err(format!(
@@ -375,50 +375,51 @@ impl TryFrom<ModelKeys> for ModelSection {
 impl From<ModelSection> for ModelKeys {
     fn from(section: ModelSection) -> Self {
         let keys = Self { train: section.train, distill: section.distill, ..Self::default() };
-        match section.start {
-            Start::Folder(folder) => Self { from: Some(folder), ..keys },
-            Start::Random(Shape { config, head_dim }) => Self {
-                architecture: Some(match config.architecture == Architecture::SWITCH_LLAMA {
-                    true => Architecture::SWITCH_GPT2,
-                    false => config.architecture,
-                }),
-                hidden_size: Some(config.hidden_size),
-                intermediate_size: Some(config.intermediate_size),
-                num_layers: Some(config.num_layers),
-                decoder_layers: config.encoder_decoder.map(|own| own.decoder_layers),
-                feed_forward: config.encoder_decoder.map(|own| match own.is_gated {
-                    true => FeedForward::GatedGelu,
-                    false => FeedForward::Relu,
-                }),
-                max_distance: config.encoder_decoder.map(|own| own.max_distance),
-                num_heads: Some(config.num_heads),
-                num_kv_heads: Some(config.num_kv_heads),
-                head_dim,
-                max_positions: Some(config.max_positions),
-                norm_epsilon: Some(config.norm_epsilon),
-                rope_theta: Some(config.rope_theta),
-                rotary_dim: config.rotary_dim,
-                position_buckets: config.position_buckets,
-                elc_variant: config.elc_variant,
-                tie_word_embeddings: Some(config.tie_word_embeddings),
-                embedding_dropout: Some(config.embedding_dropout),
-                attention_dropout: Some(config.attention_dropout),
-                residual_dropout: Some(config.residual_dropout),
-                initializer_range: Some(config.initializer_range),
-                body: config.experts.as_ref().map(|_| {
-                    match config.architecture == Architecture::SWITCH_LLAMA {
-                        true => Body::Llama,
-                        false => Body::Gpt2,
-                    }
-                }),
-                num_experts: config.experts.as_ref().map(|experts| experts.num_experts),
-                sparse_step: config.experts.as_ref().map(|experts| experts.sparse_step),
-                capacity: config.experts.as_ref().map(|experts| experts.capacity),
-                router_jitter: config.experts.as_ref().map(|experts| experts.router_jitter),
-                z_loss: config.experts.as_ref().map(|experts| experts.z_loss),
-                balance_loss: config.experts.as_ref().map(|experts| experts.balance_loss),
-                ..keys
-            },
+        let Shape { config, head_dim } = match section.start {
+            Start::Folder(folder) => return Self { from: Some(folder), ..keys },
+            Start::Random(shape) => *shape,
+        };
+        Self {
+            architecture: Some(match config.architecture == Architecture::SWITCH_LLAMA {
+                true => Architecture::SWITCH_GPT2,
+                false => config.architecture,
+            }),
+            hidden_size: Some(config.hidden_size),
+            intermediate_size: Some(config.intermediate_size),
+            num_layers: Some(config.num_layers),
+            decoder_layers: config.encoder_decoder.map(|own| own.decoder_layers),
+            feed_forward: config.encoder_decoder.map(|own| match own.is_gated {
+                true => FeedForward::GatedGelu,
+                false => FeedForward::Relu,
+            }),
+            max_distance: config.encoder_decoder.map(|own| own.max_distance),
+            num_heads: Some(config.num_heads),
+            num_kv_heads: Some(config.num_kv_heads),
+            head_dim,
+            max_positions: Some(config.max_positions),
+            norm_epsilon: Some(config.norm_epsilon),
+            rope_theta: Some(config.rope_theta),
+            rotary_dim: config.rotary_dim,
+            position_buckets: config.position_buckets,
+            elc_variant: config.elc_variant,
+            tie_word_embeddings: Some(config.tie_word_embeddings),
+            embedding_dropout: Some(config.embedding_dropout),
+            attention_dropout: Some(config.attention_dropout),
+            residual_dropout: Some(config.residual_dropout),
+            initializer_range: Some(config.initializer_range),
+            body: config.experts.as_ref().map(|_| {
+                match config.architecture == Architecture::SWITCH_LLAMA {
+                    true => Body::Llama,
+                    false => Body::Gpt2,
+                }
+            }),
+            num_experts: config.experts.as_ref().map(|experts| experts.num_experts),
+            sparse_step: config.experts.as_ref().map(|experts| experts.sparse_step),
+            capacity: config.experts.as_ref().map(|experts| experts.capacity),
+            router_jitter: config.experts.as_ref().map(|experts| experts.router_jitter),
+            z_loss: config.experts.as_ref().map(|experts| experts.z_loss),
+            balance_loss: config.experts.as_ref().map(|experts| experts.balance_loss),
+            ..keys
         }
     }
 }

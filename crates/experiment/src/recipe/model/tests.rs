@@ -9,7 +9,7 @@ fn section(text: &str) -> Result<ModelSection, String> {
 
 fn shape(text: &str) -> Shape {
     match section(text).unwrap().start {
-        Start::Random(shape) => shape,
+        Start::Random(shape) => *shape,
         Start::Folder(folder) => panic!("{folder:?}"),
     }
 }
