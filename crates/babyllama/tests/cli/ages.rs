@@ -235,6 +235,12 @@ fn answers_to_other_items_are_refused() {
     workspace.write("broken.jsonl", "{\"task\": 1}\n");
     compare("broken.jsonl").refused(1).names(&["broken.jsonl, line 1: bad JSON"]);
     compare("nowhere").refused(1).names(&["nowhere"]).advises("check the path");
+    let by_2023 = "--data pairs --rules 2023 --output by-2023";
+    workspace.babyllama(&format!("evaluate blimp {STUDENT} {by_2023}")).done();
+    compare("by-2023/student/pairs")
+        .refused(1)
+        .names(&["by the rules of 2024 and of 2023"])
+        .advises("by the same --rules");
     workspace.write("odd/predictions.jsonl", &answers);
     workspace.write("odd/result.json", "{}");
     compare("odd").refused(1).names(&["odd/result.json does not hold a benchmark's scores"]);

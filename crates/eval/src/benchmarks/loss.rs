@@ -75,3 +75,19 @@ impl LossResult {
         Measured { benchmark: &HeldOutLoss, unit: "nats", decimals: 4, parts, json: json!(self) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A diverged model's perplexity is beyond all numbers.
+    #[test]
+    fn an_infinite_perplexity_is_read_back() {
+        let perplexity = 800f64.exp();
+        let (files, precision, tokenizer) = (Vec::new(), None, None);
+        let result = LossResult { loss: 800.0, perplexity, tokens: 3, files, precision, tokenizer };
+        let text = serde_json::to_string(&result).unwrap();
+        assert!(text.contains("\"perplexity\":null"), "{text}");
+        assert_eq!(serde_json::from_str::<LossResult>(&text).unwrap(), result);
+    }
+}

@@ -146,6 +146,19 @@ mod tests {
         }
     }
 
+    /// The id that pads texts is the tokenizer's, but for families that have a row for padding.
+    #[test]
+    fn padding_is_that_of_the_tokenizer() {
+        let written = |config: ModelConfig| {
+            let folder = tempfile::tempdir().unwrap();
+            save_classifier(&classifier(config, 2), Some(0), folder.path()).unwrap();
+            load_classifier(folder.path(), &device()).unwrap().config().pad_token_id
+        };
+        assert_eq!(written(gpt2(16, 24, 1, 4, 8)), Some(0));
+        let masked = ModelConfig { pad_token_id: Some(3), ..roberta(16, 24, 1, 4, 8) };
+        assert_eq!(written(masked), Some(3));
+    }
+
     #[test]
     fn language_models_and_classifiers_are_told_apart() {
         let masked = roberta(16, 24, 1, 4, 8);

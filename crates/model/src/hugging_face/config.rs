@@ -103,6 +103,7 @@ pub(super) fn generation(config: &ModelConfig) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::EncoderDecoder;
     use crate::families::config::tests::{gpt2, llama, opt, roberta};
 
     fn parse_text(text: &str) -> Result<ModelConfig, ModelError> {
@@ -110,6 +111,16 @@ mod tests {
         let path = folder.path().join("config.json");
         std::fs::write(&path, text).unwrap();
         parse(&path)
+    }
+
+    /// What transformers draws with, where a file leaves it out, is not what this program does.
+    #[test]
+    fn transformers_writes_from_all_tokens_and_begins_a_decoder_as_trained() {
+        let own = EncoderDecoder { decoder_start_token_id: 7, ..EncoderDecoder::with_layers(2) };
+        let pair = ModelConfig { encoder_decoder: Some(own), ..gpt2(64, 96, 2, 4, 32) };
+        assert_eq!(generation(&pair)["decoder_start_token_id"], 7);
+        let alone = generation(&llama(64, 96, 2, 4, 2));
+        assert_eq!((&alone["top_k"], alone.get("decoder_start_token_id")), (&json!(0), None));
     }
 
     #[test]
