@@ -383,7 +383,9 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::NotMaskedNext => "score it without --backend mntp",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
-        EvalError::TooFewPositions { .. } => "take a model with more positions",
+        EvalError::TooFewPositions { .. } | EvalError::TextTooLong { .. } => {
+            "take a model with more positions"
+        }
         EvalError::NoMaskedToken { .. } | EvalError::NoEncoderDecoderToken { .. } => NAME_TOKEN,
         EvalError::PrefixOutside { .. } => {
             "name a token of the vocabulary there in tokenizer_config.json or \

@@ -51,6 +51,8 @@ pub enum EvalError {
     NotMaskedNext,
     #[error("a model of {positions} positions is too short for a text between its special tokens")]
     TooFewPositions { positions: usize },
+    #[error("a text has {tokens} tokens, more than the {positions} positions of the model")]
+    TextTooLong { tokens: usize, positions: usize },
     #[error("the tokenizer has no {role}, without which hidden tokens cannot be scored")]
     NoMaskedToken { role: &'static str },
     #[error("the tokenizer has no {role}, without which an encoder-decoder cannot be scored")]

@@ -57,4 +57,4 @@ pub use error::EvalError;
 pub use model::MaskedTokens;
 pub use results::{BenchmarkResult, Measured, Metric, Outcome, Part, Prediction, TaskResult};
 pub use rules::{Backend, Method, Rules};
-pub use scoring::{EncoderDecoderRule, Request, Scorer, Scores, request};
+pub use scoring::{EncoderDecoderRule, Reading, Request, Scorer, Scores, request};

@@ -18,6 +18,7 @@ mod keys;
 mod memory;
 mod normal_form;
 mod pieces;
+mod placed;
 mod roles;
 mod special_tokens;
 mod stream;
@@ -42,6 +43,7 @@ use word_cache::WordEncoder;
 
 pub use folder::TOKENIZER_FILE;
 pub use folder_settings::TruncationSide;
+pub use placed::PlacedToken;
 pub use roles::Role;
 pub use stream::TextStream;
 pub use train::{SPECIAL_TOKENS, TokenizerSettings, sentinel};

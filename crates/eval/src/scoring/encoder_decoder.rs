@@ -5,10 +5,9 @@
 //! models are scored: each token of the continuation is hidden from the encoder in turn, and
 //! predicted behind the token that stands for it (`enc_dec_mask` of the pipeline of 2025).
 
-use engine::ops::language_model_loss::Target;
-use model::{Batch, EncoderDecoderTokens, Model};
+use model::{EncoderDecoderTokens, Model};
 
-use super::{Method, Pass, Request, Scorer, score_distinct};
+use super::{Method, Reading, Request, Scorer};
 use crate::error::EvalError;
 
 /// How encoder-decoders are scored.
@@ -28,21 +27,6 @@ impl EncoderDecoderRule {
             Self::Continuation => context.max(continuation) + 1,
             Self::HiddenTokens => context + continuation + 1,
         }
-    }
-}
-
-/// What models read and predict: the encoder's ids, the decoder's, and what is predicted at which
-/// of its places.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Reading {
-    source: Vec<u32>,
-    decoded: Vec<u32>,
-    targets: Vec<(usize, u32)>,
-}
-
-impl Reading {
-    fn tokens(&self) -> usize {
-        self.source.len() + self.decoded.len()
     }
 }
 
@@ -94,8 +78,9 @@ impl<'a> Scorer<'a> {
                 let before = &predicted[..predicted.len() - 1];
                 vec![Reading {
                     source: source(self.cut(&request.context)),
-                    decoded: [&[start], before].concat(),
+                    ids: [&[start], before].concat(),
                     targets: predicted.iter().copied().enumerate().collect(),
+                    bidirectional: false,
                 }]
             }
             EncoderDecoderRule::HiddenTokens => {
@@ -109,7 +94,8 @@ impl<'a> Scorer<'a> {
                     let mut read = source(whole);
                     let id = std::mem::replace(&mut read[place], tokens.hidden);
                     let targets = vec![(decoded.len() - 1, id)];
-                    Reading { source: read, decoded: decoded.clone(), targets }
+                    let (ids, bidirectional) = (decoded.clone(), false);
+                    Reading { source: read, ids, bidirectional, targets }
                 };
                 (whole.len() - scored..whole.len()).map(hide).collect()
             }
@@ -122,7 +108,7 @@ impl<'a> Scorer<'a> {
         tokens: EncoderDecoderTokens,
         rule: EncoderDecoderRule,
         requests: &[Request],
-        mut on_progress: impl FnMut(usize, usize),
+        on_progress: impl FnMut(usize, usize),
     ) -> Result<(Vec<f64>, usize), EvalError> {
         let (mut readings, mut counts) = (Vec::new(), Vec::new());
         for request in requests {
@@ -130,39 +116,11 @@ impl<'a> Scorer<'a> {
             counts.push(of_request.len());
             readings.extend(of_request);
         }
-        let (scores, tokens) = score_distinct(&readings, |distinct| {
-            let mut scores = Vec::new();
-            let tokens = self.read_all(distinct, pass_of, |taken, found, _| {
-                let mut answers = found.into_iter();
-                for reading in taken {
-                    scores.push(answers.by_ref().take(reading.targets.len()).sum::<f64>());
-                }
-                on_progress(scores.len(), distinct.len());
-            })?;
-            Ok((scores, tokens))
-        })?;
+        let (scores, tokens) = self.read_texts(&readings, on_progress)?;
         let mut rest = scores.into_iter();
         let of_request = |count| rest.by_ref().take(count).sum();
         Ok((counts.into_iter().map(of_request).collect(), tokens))
     }
-}
-
-/// As many of the first readings as `batch_tokens` tokens hold, but at least one.
-fn pass_of<'r>(readings: &[&'r Reading], batch_tokens: usize) -> Pass<Vec<&'r Reading>> {
-    let (mut targets, mut taken, mut tokens, mut rows) = (Vec::new(), Vec::new(), 0, 0);
-    for &reading in readings {
-        tokens += reading.tokens();
-        if !taken.is_empty() && tokens > batch_tokens {
-            break;
-        }
-        let target = |&(place, id): &(usize, u32)| Target { row: (rows + place) as u32, id };
-        targets.extend(reading.targets.iter().map(target));
-        rows += reading.decoded.len();
-        taken.push(reading);
-    }
-    let batch = Batch::from_sequences(taken.iter().map(|reading| &reading.decoded));
-    let source = Batch::from_sequences(taken.iter().map(|reading| &reading.source));
-    Pass { batch: batch.with_source(source), targets, count: taken.len(), places: taken }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod encoder_decoder;
 mod packing;
 mod pseudo_log_likelihood;
+mod reading;
 mod request;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use crate::error::EvalError;
 pub use encoder_decoder::EncoderDecoderRule;
 use packing::Packing;
 use pseudo_log_likelihood::PseudoLogLikelihood;
+pub use reading::Reading;
 pub use request::{Request, request};
 
 /// Tokens that go into one forward pass where there is memory for them; more only where one text is
