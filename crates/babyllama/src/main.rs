@@ -157,6 +157,9 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
         Command::Evaluate(EvaluateCommand::Aoa(args)) => {
             commands::evaluate::ages::ages(args, device)
         }
+        Command::Evaluate(EvaluateCommand::Challenge(args)) => {
+            commands::evaluate::challenge::challenge(args, device)
+        }
         Command::Evaluate(EvaluateCommand::Compare(args)) => {
             commands::evaluate::compare::compare(args)
         }

@@ -29,6 +29,7 @@
 
 mod benchmark;
 mod benchmarks;
+pub mod challenge;
 mod choices;
 pub mod classification;
 mod coverage;

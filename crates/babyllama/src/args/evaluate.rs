@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use eval::{Ewok, EwokOfficial, ZeroShot};
 
-use super::{AgesArgs, AllArgs, CompareArgs, output_path};
+use super::{AgesArgs, AllArgs, ChallengeArgs, CompareArgs, output_path};
 use experiment::evaluation::ModelSelection;
 
 /// What all evaluations have in common.
@@ -172,6 +172,9 @@ Example:
     },
     /// How well surprisals help to predict the age at which children learn words (2023).
     Aoa(AgesArgs),
+    /// The tasks of the challenge of 2025 or 2026, scored as its pipeline does, with the files that
+    /// it writes; goes on where it was cut.
+    Challenge(ChallengeArgs),
     /// Compare two models' answers to the same items: differences, intervals, tests.
     Compare(CompareArgs),
 }

@@ -3,6 +3,7 @@
 mod ages;
 mod all;
 pub mod bench;
+mod challenge;
 mod check;
 mod compare;
 mod device;
@@ -29,6 +30,7 @@ pub use bench::BenchArgs;
 
 pub use ages::AgesArgs;
 pub use all::AllArgs;
+pub use challenge::ChallengeArgs;
 pub use check::CheckArgs;
 pub use compare::CompareArgs;
 pub use device::{DeviceArgs, Precision};

@@ -10,6 +10,7 @@ mod browser_large;
 mod browser_sweep;
 mod builtin;
 mod cards;
+mod challenge;
 mod chromium;
 mod commands;
 mod common;

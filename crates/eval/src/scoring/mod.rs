@@ -101,6 +101,31 @@ impl<'a> Scorer<'a> {
         }
     }
 
+    /// A scorer of models of any kind for [`read_texts`](Self::read_texts) alone.
+    ///
+    /// # Errors
+    /// When the models' vocabularies differ in size.
+    ///
+    /// # Panics
+    /// When there is no model.
+    pub fn of_readings(models: Vec<&'a Model>) -> Result<Self, EvalError> {
+        Self::by(Method::LogLikelihood, models)
+    }
+
+    /// This scorer, for which models with rotary positions have no longest text: they read texts
+    /// beyond the positions that they were trained with, as transformers has them do.
+    pub fn beyond_trained_positions(self) -> Self {
+        let positions = |model: &&Model| {
+            let config = model.config();
+            match config.architecture.has_rope_theta() || config.architecture.has_rotary_dim() {
+                true => usize::MAX,
+                false => config.max_positions,
+            }
+        };
+        let max_positions = self.models.iter().map(positions).min().unwrap_or(0);
+        Self { max_positions, ..self }
+    }
+
     fn by(method: Method, models: Vec<&'a Model>) -> Result<Self, EvalError> {
         let first = models[0].config().vocab_size;
         if let Some(other) =
@@ -226,7 +251,7 @@ impl<'a> Scorer<'a> {
 
     fn sequence(&self, request: &Request) -> Sequence {
         let mut ids = [&request.context[..], &request.continuation].concat();
-        ids.drain(..ids.len().saturating_sub(self.max_positions + 1));
+        ids.drain(..ids.len().saturating_sub(self.max_positions.saturating_add(1)));
         let given = ids.len().saturating_sub(request.continuation.len() + 1);
         Sequence { ids, given }
     }

@@ -3,6 +3,7 @@
 
 pub mod ages;
 pub mod all;
+pub mod challenge;
 pub mod choices;
 pub mod ewok_filter;
 pub mod loss;

@@ -2,6 +2,7 @@
 
 pub mod ages;
 pub mod all;
+pub mod challenge;
 pub mod choices;
 pub mod compare;
 pub mod ewok_filter;

@@ -1,0 +1,193 @@
+//! The tasks of the challenge of 2025 and 2026, on invented items with models that transformers
+//! has scored (`tools/golden/challenge.py`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::common::Workspace;
+
+/// The score of each candidate and how many of its tokens it adds up, by task and question.
+type Expected = BTreeMap<String, Vec<Vec<(f64, usize)>>>;
+
+/// A workspace with the fixtures: `models/` and `data/`.
+fn workspace() -> (Workspace, BTreeMap<String, Expected>) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/challenge");
+    let workspace = Workspace::new();
+    copy(&fixtures.join("models"), &workspace.path("models"));
+    copy(&fixtures.join("data"), &workspace.path("data"));
+    let expected = fs::read_to_string(fixtures.join("expected.json")).unwrap();
+    (workspace, serde_json::from_str(&expected).unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() { copy(&path, &to) } else { assert!(fs::copy(path, to).is_ok()) }
+    }
+}
+
+/// The lines of a task's answers.
+fn answers(workspace: &Workspace, model: &str, backend: &str, task: &str) -> Vec<Value> {
+    let kind = match task {
+        "blimp_filtered" | "supplement_filtered" => "blimp",
+        "ewok_filtered" => "ewok",
+        "wug_adj_nominalization" => "wug_adj",
+        other => other,
+    };
+    let file = format!("results/{model}/main/zero_shot/{backend}/{kind}/{task}/answers.jsonl");
+    workspace.text(&file).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_candidate_scores_what_transformers_gives_it() {
+    let (workspace, expected) = workspace();
+    let mut compared = 0;
+    for (asked, tasks) in &expected {
+        let [model, backend, year] = asked.split(' ').collect::<Vec<_>>()[..] else { panic!() };
+        let line = format!(
+            "evaluate challenge models/{model} --data data --rules {year} --backend {backend} \
+             --output results"
+        );
+        workspace.babyllama(&line).done();
+        for (task, questions) in tasks {
+            let found = answers(&workspace, model, backend, task);
+            assert_eq!(found.len(), questions.len(), "{asked} {task}");
+            for (answer, candidates) in found.iter().zip(questions) {
+                for (index, (score, tokens)) in candidates.iter().enumerate() {
+                    assert_eq!(answer["tokens"][index], json!(tokens), "{asked} {task}");
+                    let divisor =
+                        if task.starts_with("global_piqa") { *tokens as f64 } else { 1.0 };
+                    let found = answer["scores"][index].as_f64().unwrap();
+                    let difference = (found - score / divisor).abs();
+                    assert!(difference < 2e-4, "{asked} {task}: {found}, not {score} / {divisor}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 300, "{compared}");
+}
+
+#[test]
+fn files_are_those_of_the_pipeline() {
+    let (workspace, _) = workspace();
+    let evaluate = |rest: &str| {
+        let line = format!("evaluate challenge models/llama --data data --output results {rest}");
+        workspace.babyllama(&line).done()
+    };
+    let shown = evaluate("--rules 2026");
+    assert!(shown.stdout.contains("GlobalPIQA parallel"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("the first token of a text is not scored"), "{}", shown.stderr);
+    assert!(shown.stderr.contains("comps (2 answers, not 91028)"), "{}", shown.stderr);
+    let collected = workspace.text("results/llama/all_full_preds_and_fast_scores_causal.json");
+    let parsed: Value = serde_json::from_str(&collected).unwrap();
+    let keys: Vec<&String> = parsed.as_object().unwrap().keys().collect();
+    let expected = [
+        "blimp",
+        "blimp_supplement",
+        "ewok",
+        "entity_tracking_filtered",
+        "comps",
+        "global_piqa_parallel",
+        "global_piqa_nonparallel",
+        "reading",
+        "aoa_surprisals",
+        "aoa",
+        "glue",
+        "fast_eval_results",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(parsed["glue"], Value::Null);
+    // The chosen sentence of COMPS and EWoK, the option of entity tracking, the solution of PIQA.
+    let answer = |path: [&str; 2]| {
+        parsed[path[0]][path[1]]["predictions"][0]["pred"].as_str().unwrap().to_owned()
+    };
+    assert!(answer(["comps", "wugs_dist_before"]).ends_with("Therefore, a wug has wings."));
+    assert!(answer(["ewok", "things"]).starts_with("The cup "));
+    assert!(
+        ["the cup.", "the pen.", "the hat."]
+            .contains(&answer(["entity_tracking_filtered", "regular_0_ops"]).as_str())
+    );
+    assert!(answer(["global_piqa_parallel", "parallel_ex0"]).starts_with(' '));
+    // As Python writes it.
+    assert!(collected.starts_with("{\"blimp\": {\"gap_two\": {\"predictions\": [{\"id\": "));
+    assert!(collected.contains("The caf\\u00e9 "));
+    let place = "results/llama/main/zero_shot/causal";
+    let report =
+        workspace.text(&format!("{place}/blimp/blimp_filtered/best_temperature_report.txt"));
+    let blocks: Vec<&str> = report.lines().filter(|line| line.starts_with('#')).collect();
+    let expected = ["### FIELD ACCURACY", "### UID ACCURACY", "### LINGUISTICS_TERM ACCURACY"];
+    assert_eq!(blocks[..3], expected);
+    assert!(report.starts_with("TEMPERATURE: 1.00\n\n### FIELD ACCURACY\nsyntax/semantics: "));
+    assert!(report.ends_with("\n\n") && blocks[3] == "### AVERAGE ACCURACY");
+
+    // The pipeline of 2025 has other questions, and collects nothing while something is missing.
+    evaluate("--rules 2025");
+    assert_eq!(
+        workspace.names("results/llama"),
+        ["all_full_preds_and_fast_scores_causal.incomplete.json", "main", "model.json", "stages"]
+    );
+    let of_2025 =
+        workspace.json("results/llama/all_full_preds_and_fast_scores_causal.incomplete.json");
+    assert_eq!(of_2025["wug_adj"]["wug_adj"]["predictions"].as_array().unwrap().len(), 3);
+    assert!(of_2025["wug_adj"]["wug_adj"]["predictions"][0]["prob"].is_f64());
+    assert!(of_2025.get("global_piqa_parallel").is_none() && of_2025.get("glue").is_none());
+    assert_eq!(
+        of_2025["entity_tracking"]["regular_1_ops"]["predictions"].as_array().unwrap().len(),
+        2
+    );
+}
+
+#[test]
+fn what_is_done_is_not_done_again_and_equal_sentences_tie() {
+    let (workspace, _) = workspace();
+    let evaluate = |rest: &str| {
+        let line = format!(
+            "evaluate challenge models/llama models/roberta --data data --output results {rest}"
+        );
+        workspace.babyllama(&line)
+    };
+    let json = "--only blimp-filtered --json scores.json";
+    let first = evaluate(json).done();
+    assert!(first.stderr.contains("llama on BLiMP  done in"), "{}", first.stderr);
+    let scores = workspace.json("scores.json");
+    assert_eq!(scores[0]["tasks"]["blimp_filtered"]["ties"], 1);
+    assert_eq!((&scores[0]["backend"], &scores[1]["backend"]), (&json!("causal"), &json!("mlm")));
+    // Nothing is scored again; what another call scored stays in the file of all answers.
+    assert!(!evaluate(json).done().stderr.contains("done in"));
+    evaluate("--only comps").done();
+    assert_eq!(workspace.json("scores.json"), scores);
+    let all = workspace.json("results/roberta/all_full_preds_and_fast_scores_mlm.json");
+    assert!(all["blimp"].is_object() && all["comps"].is_object() && all["ewok"].is_null());
+    // Changed items are scored anew.
+    workspace.replace("data/blimp_filtered/gap_two.jsonl", "seen today?", "seen now?");
+    assert!(evaluate(json).done().stderr.contains("llama on BLiMP  done in"));
+}
+
+#[test]
+fn what_cannot_be_scored_is_refused_or_left_out() {
+    let (workspace, _) = workspace();
+    let evaluate =
+        |rest: &str| workspace.babyllama(&format!("evaluate challenge {rest} --output results"));
+    evaluate("models/roberta --data data --backend causal")
+        .refused(1)
+        .names(&["models/roberta is a masked language model", "causal"])
+        .advises("--backend");
+    evaluate("models/llama --data text").refused(1).names(&["text has no folder of a task"]);
+    evaluate("models/llama --data none").refused(1).names(&["none"]);
+    // A damaged file fails its task alone.
+    workspace.write("data/comps/comps_wugs.jsonl", "{\"property_phrase\": \"can run.\"}\n");
+    workspace.write("data/ewok_filtered/things.jsonl", "{\n");
+    let found = evaluate("models/llama --data data");
+    for reason in
+        ["comps_wugs.jsonl, line 1: no field `prefix_acceptable`", "things.jsonl, line 1: bad JSON"]
+    {
+        assert!(found.stderr.contains(reason), "{}", found.stderr);
+    }
+    found.refused(1).names(&["2 parts failed: llama on ewok_filtered; llama on comps"]);
+    assert!(workspace.path("results/llama/main/zero_shot/causal/blimp").is_dir());
+}

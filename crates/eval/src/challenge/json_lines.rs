@@ -1,0 +1,113 @@
+//! The rows of the pipelines' data: JSON lines, of which errors name the file and the line.
+
+use std::path::{Path, PathBuf};
+
+use base::input_file;
+use serde_json::Value;
+
+use crate::error::EvalError;
+use crate::lines::text_lines;
+
+/// A row of a file.
+pub(super) struct Row<'a> {
+    pub(in crate::challenge) path: &'a Path,
+    pub(in crate::challenge) line: usize,
+    object: Value,
+}
+
+impl Row<'_> {
+    /// The text of a field.
+    ///
+    /// # Errors
+    /// When there is no such field, or it is no text.
+    pub(in crate::challenge) fn text(&self, field: &'static str) -> Result<&str, EvalError> {
+        self.value(field, Value::as_str)
+    }
+
+    /// The text of a field; none where there is no such field.
+    pub(in crate::challenge) fn text_if_there(&self, field: &str) -> Option<&str> {
+        self.object.get(field).and_then(Value::as_str)
+    }
+
+    /// A number of a field that counts something.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub(in crate::challenge) fn count(&self, field: &'static str) -> Result<usize, EvalError> {
+        Ok(self.value(field, Value::as_u64)? as usize)
+    }
+
+    /// The number of a field.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub(in crate::challenge) fn number(&self, field: &'static str) -> Result<f64, EvalError> {
+        self.value(field, Value::as_f64)
+    }
+
+    /// The texts of a field.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub(in crate::challenge) fn texts(&self, field: &'static str) -> Result<Vec<&str>, EvalError> {
+        let all = self.object.get(field).and_then(Value::as_array);
+        let all = all.filter(|all| all.iter().all(Value::is_string));
+        let all = all.ok_or_else(|| self.lacks(field))?;
+        Ok(all.iter().filter_map(Value::as_str).collect())
+    }
+
+    fn value<'v, T>(
+        &'v self,
+        field: &'static str,
+        read: impl FnOnce(&'v Value) -> Option<T>,
+    ) -> Result<T, EvalError> {
+        self.object.get(field).and_then(read).ok_or_else(|| self.lacks(field))
+    }
+
+    /// The error that the row has no such field.
+    pub(in crate::challenge) fn lacks(&self, field: &'static str) -> EvalError {
+        EvalError::MissingField { path: self.path.to_owned(), line: self.line, field }
+    }
+}
+
+/// The `.jsonl` files of a folder, in the order of their names.
+///
+/// # Errors
+/// When the folder cannot be read, or has none.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
+    let io = |cause| EvalError::Io { path: folder.to_owned(), cause };
+    let files = input_file::find(folder, &["jsonl"]).map_err(io)?.files;
+    match files.is_empty() {
+        true => Err(EvalError::NoTasks { path: folder.to_owned() }),
+        false => Ok(files),
+    }
+}
+
+/// What `read` makes of every row of a folder's files, with the name of the file.
+///
+/// # Errors
+/// When a file cannot be read, has no row, or a row is no JSON; those of `read`.
+pub(super) fn read_rows<T>(
+    folder: &Path,
+    mut read: impl FnMut(&str, &Row<'_>) -> Result<T, EvalError>,
+) -> Result<Vec<T>, EvalError> {
+    let mut found = Vec::new();
+    for path in files(folder)? {
+        let bytes =
+            input_file::read(&path).map_err(|cause| EvalError::Io { path: path.clone(), cause })?;
+        let lines = text_lines(&path, &bytes)?;
+        if lines.is_empty() {
+            return Err(EvalError::Empty { path });
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        for (line, text) in lines {
+            let object = serde_json::from_str(text).map_err(|cause| EvalError::Json {
+                path: path.clone(),
+                line,
+                cause,
+            })?;
+            found.push(read(&stem, &Row { path: &path, line, object })?);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,34 @@
+//! What the pipelines need of a model's tokenizer.
+
+use crate::error::EvalError;
+
+/// A token of a text, and where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacedToken {
+    /// The token.
+    pub id: u32,
+    /// Characters of the text up to the token's end; 0 for special tokens that are put around it.
+    pub end: usize,
+}
+
+/// The ids of a tokenizer's special tokens, where it has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// What begins a text (`bos_token`).
+    pub begin: Option<u32>,
+    /// What stands for a hidden token: `mask_token`, or else the first sentinel of T5.
+    pub mask: Option<u32>,
+}
+
+/// A tokenizer as the pipelines call it.
+pub trait ChallengeTokenizer {
+    /// The tokens of a text, with the special tokens that the tokenizer itself puts around texts
+    /// (`tokenizer(text)` of transformers).
+    ///
+    /// # Errors
+    /// When the text cannot be encoded.
+    fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError>;
+
+    /// The special tokens.
+    fn special_tokens(&self) -> SpecialTokens;
+}

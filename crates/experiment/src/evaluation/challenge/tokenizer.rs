@@ -1,0 +1,47 @@
+//! A model folder's tokenizer as the pipelines call it.
+
+use corpus::Tokenizer;
+use corpus::tokenizer::{Role, sentinel};
+use eval::EvalError;
+use eval::challenge::{ChallengeTokenizer, PlacedToken, SpecialTokens};
+
+/// The tokenizer, with the special tokens that transformers puts around texts.
+pub(super) struct FolderTokenizer(Tokenizer);
+
+impl FolderTokenizer {
+    /// The tokenizer of a folder. One of a masked model that puts no tokens around texts gets
+    /// those of RoBERTa's class.
+    ///
+    /// # Errors
+    /// When a masked model's tokenizer has no such tokens.
+    pub(super) fn new(tokenizer: Tokenizer, is_masked: bool) -> Result<Self, EvalError> {
+        let encoding =
+            |cause: corpus::CorpusError| EvalError::Encoding { cause: cause.to_string() };
+        let tokenizer =
+            if is_masked { tokenizer.of_masked_model().map_err(encoding)? } else { tokenizer };
+        Ok(Self(tokenizer))
+    }
+
+    /// Whether a special token stands before every text, so that something predicts the first
+    /// token.
+    pub(super) fn begins_texts(&self) -> bool {
+        let around = self.0.tokens_around(false);
+        around.is_ok_and(|[before, ..]| !before.is_empty())
+    }
+}
+
+impl ChallengeTokenizer for FolderTokenizer {
+    fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError> {
+        let placed = self.0.encode_placed(text);
+        let placed = placed.map_err(|cause| EvalError::Encoding { cause: cause.to_string() })?;
+        Ok(placed.iter().map(|token| PlacedToken { id: token.id, end: token.end }).collect())
+    }
+
+    fn special_tokens(&self) -> SpecialTokens {
+        let mask = self.0.role_id(Role::Mask);
+        SpecialTokens {
+            begin: self.0.role_id(Role::Begin),
+            mask: mask.or_else(|| self.0.token_id(&sentinel(0))),
+        }
+    }
+}
