@@ -30,6 +30,7 @@
 mod benchmark;
 mod benchmarks;
 mod choices;
+pub mod challenge;
 pub mod classification;
 mod coverage;
 mod csv;

@@ -1,0 +1,48 @@
+//! How the pipelines of 2025 and 2026 ask models for probabilities.
+
+use serde::{Deserialize, Serialize};
+
+/// How models are asked, by the names of the pipelines' option `--backend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeBackend {
+    /// Each token is predicted from those before it.
+    Causal,
+    /// Each token is hidden and predicted from all others, at its own place.
+    Mlm,
+    /// Each token is hidden and predicted from all others, at the token before it.
+    Mntp,
+    /// An encoder reads the text with a token hidden, and the decoder predicts it.
+    EncDecMask,
+    /// An encoder reads what stands before the scored part, and the decoder predicts that part.
+    EncDecPrefix,
+}
+
+impl ChallengeBackend {
+    /// All back ends.
+    pub const ALL: [Self; 5] =
+        [Self::Causal, Self::Mlm, Self::Mntp, Self::EncDecMask, Self::EncDecPrefix];
+
+    /// The name in commands and in names of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Causal => "causal",
+            Self::Mlm => "mlm",
+            Self::Mntp => "mntp",
+            Self::EncDecMask => "enc_dec_mask",
+            Self::EncDecPrefix => "enc_dec_prefix",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_the_names_of_the_pipelines_option() {
+        for backend in ChallengeBackend::ALL {
+            assert_eq!(serde_json::json!(backend), backend.name());
+        }
+    }
+}
