@@ -29,12 +29,13 @@
 
 mod benchmark;
 mod benchmarks;
-mod choices;
 pub mod challenge;
+mod choices;
 pub mod classification;
 mod coverage;
 mod csv;
 mod error;
+mod least_squares;
 mod lines;
 pub mod macro_average;
 pub mod minimal_pairs;
