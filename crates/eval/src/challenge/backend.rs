@@ -1,6 +1,10 @@
 //! How the pipelines of 2025 and 2026 ask models for probabilities.
 
+use model::Architecture;
 use serde::{Deserialize, Serialize};
+
+use crate::error::EvalError;
+use crate::scoring::Scorer;
 
 /// How models are asked, by the names of the pipelines' option `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +35,28 @@ impl ChallengeBackend {
             Self::Mntp => "mntp",
             Self::EncDecMask => "enc_dec_mask",
             Self::EncDecPrefix => "enc_dec_prefix",
+        }
+    }
+
+    /// Whether it asks encoder-decoders.
+    pub fn is_encoder_decoder(self) -> bool {
+        matches!(self, Self::EncDecMask | Self::EncDecPrefix)
+    }
+
+    /// Refuses models that cannot be asked in this way.
+    pub(crate) fn check(self, scorer: &Scorer<'_>) -> Result<(), EvalError> {
+        let is_asked = |family: Architecture| match self {
+            Self::Causal => family.is_causal(),
+            Self::Mlm => !family.is_causal() && !family.is_encoder_decoder(),
+            Self::Mntp => !family.is_encoder_decoder(),
+            Self::EncDecMask | Self::EncDecPrefix => family.is_encoder_decoder(),
+        };
+        let mut families = scorer.models().iter().map(|model| model.config().architecture);
+        match families.find(|&family| !is_asked(family)) {
+            Some(family) => {
+                Err(EvalError::OtherBackend { backend: self.name(), family: family.name() })
+            }
+            None => Ok(()),
         }
     }
 }
