@@ -33,13 +33,13 @@ pub struct ReadingOutcome {
 }
 
 /// Computes the surprisal of every word and of the word before it, and what surprisal adds to the
-/// prediction of reading times. Both back ends of encoder-decoders ask alike. `on_progress` receives
-/// how many distinct texts are read, of how many.
+/// prediction of reading times. Both back ends of encoder-decoders ask alike. `on_progress`
+/// receives how many distinct texts are read, of how many.
 ///
 /// # Errors
 /// When the models cannot be asked by the back end, the tokenizer lacks a token that it needs or
-/// fails at a text, a word has no token, a text is longer than the models' positions, a surprisal is
-/// not finite, the rows do not determine a regression, or the scorer is stopped.
+/// fails at a text, a word has no token, a text is longer than the models' positions, a surprisal
+/// is not finite, the rows do not determine a regression, or the scorer is stopped.
 pub fn measure(
     scorer: &Scorer<'_>,
     backend: ChallengeBackend,

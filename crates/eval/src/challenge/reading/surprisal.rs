@@ -82,8 +82,8 @@ pub struct RowSurprisal {
 /// distinct texts are read, of how many.
 ///
 /// # Errors
-/// When the models cannot be asked in this way, the tokenizer lacks a special token or fails, a word
-/// has no token, or the models cannot read a text.
+/// When the models cannot be asked in this way, the tokenizer lacks a special token or fails, a
+/// word has no token, or the models cannot read a text.
 pub(super) fn surprisals(
     scorer: &Scorer<'_>,
     backend: ChallengeBackend,
