@@ -13,6 +13,7 @@ import masked
 import models
 import ops
 import optimizers
+import reading
 import schedules
 import significance
 import switch
@@ -24,5 +25,5 @@ if __name__ == "__main__":
         models, switch, masked, ltg_bert, elc_bert, gpt_bert, t5, classifier, classification, losses,
         ops, divergences, schedules,
     )
-    for writer in (*first, optimizers, vocabulary_files, significance, aoa):
+    for writer in (*first, optimizers, vocabulary_files, significance, aoa, reading):
         writer.main()

@@ -382,6 +382,11 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::Encoding { .. } => ANOTHER_TOKENIZER,
         EvalError::MixedEnsemble => "score these models one at a time, without --ensemble",
         EvalError::NotMaskedNext => "score it without --backend mntp",
+        EvalError::OtherBackend { .. } => {
+            "take causal or mntp for models that predict the next token, mlm or mntp for masked \
+             ones, enc_dec_mask for encoder-decoders"
+        }
+        EvalError::NoRegression { .. } => "give the pipelines' reading_data.csv, whole",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } | EvalError::TextTooLong { .. } => {
             "take a model with more positions"

@@ -49,6 +49,10 @@ pub enum EvalError {
          predict the next token have them, but no masked model and no encoder-decoder"
     )]
     NotMaskedNext,
+    #[error("the back end {backend} cannot score models of the family {family}")]
+    OtherBackend { backend: &'static str, family: &'static str },
+    #[error("no regression of `{time}`: {rows} rows have all values, {cause}")]
+    NoRegression { time: &'static str, rows: usize, cause: &'static str },
     #[error("a model of {positions} positions is too short for a text between its special tokens")]
     TooFewPositions { positions: usize },
     #[error("a text has {tokens} tokens, more than the {positions} positions of the model")]

@@ -35,6 +35,7 @@ pub mod classification;
 mod coverage;
 mod csv;
 mod error;
+mod least_squares;
 mod lines;
 pub mod macro_average;
 pub mod minimal_pairs;

@@ -10,6 +10,7 @@ use std::path::Path;
 use base::mutation::{LONGEST, try_all};
 use cap::Cap;
 use eval::age_of_acquisition::{WordFinder, WordList, read_contexts};
+use eval::challenge::reading::ReadingTable;
 use eval::classification::{Rows, find_task};
 use eval::ewok::Vocabulary;
 use eval::output::predictions;
@@ -32,6 +33,10 @@ const WORDS: &str = "language,uni_lemma,lexical_category,category,definition,wor
                      concreteness,frequency\nEnglish,dog,nouns,animals,|dog, a|,dog,18.5,4.9,30\n";
 
 const CONTEXTS: &str = "[{\"sent\": \"A dog runs.\", \"words\": [\"dog\", \"cat\"]}]";
+
+const READING: &str = "item,word,Subtlex_log10,length,context_length,RTfirstfix,RTfirstpass,\
+                       RTgopast,RTrightbound,self_paced_reading_time,prev_word,prev_item,\
+                       prev_length\n\"A, a\",dog,9.5,3,2,130.5,NaN,150,140,2e2,a,\"A,\",1\n";
 
 /// The two files of a score: `result.json` and `predictions.jsonl`.
 fn outcome() -> (String, String) {
@@ -63,6 +68,7 @@ fn all(count: u64) -> Vec<u64> {
         parsed(PAIRS, &|bytes| minimal_pairs::parse(path, bytes).is_ok()),
         parsed(ITEMS, &|bytes| Rows::parse(cola, path, bytes).is_ok()),
         parsed(WORDS, &|bytes| WordList::parse(path, bytes).is_ok()),
+        parsed(READING, &|bytes| ReadingTable::parse(path, bytes).is_ok()),
         parsed(&result, &is_result),
         file(EWOK, "a.jsonl", &|path| eval::ewok::read(path).is_ok()),
         file(CSV, "a.csv", &|path| eval::ewok::read(path).is_ok()),

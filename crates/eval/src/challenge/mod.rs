@@ -4,13 +4,15 @@
 //! They score in another way than those of 2023 and 2024: a text is read with the special tokens
 //! that its tokenizer puts around texts and no other, and what counts are the tokens that end
 //! behind the point where the scored part begins. [`TASKS`] are the tasks, [`score_questions`]
-//! scores a task's questions, and [`files`] writes what the pipelines write.
+//! scores a task's questions, [`reading`] predicts reading times, and [`files`] writes what the
+//! pipelines write.
 
 mod backend;
 pub mod files;
 mod json_lines;
 mod python_json;
 mod question;
+pub mod reading;
 mod scoring;
 mod span;
 mod task_score;

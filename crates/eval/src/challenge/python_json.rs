@@ -85,9 +85,9 @@ impl Formatter for Python {
     }
 }
 
-/// The shortest text that reads back as the number, with an exponent where Python has one: below
-/// 1e-4 and from 1e16 on.
-fn repr(value: f64) -> String {
+/// A finite number as Python's `repr` writes it: the shortest text that reads back as the number,
+/// with an exponent below 1e-4 and from 1e16 on.
+pub(super) fn repr(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 || (1e-4..1e16).contains(&size) {
         return format!("{value:?}");
@@ -121,5 +121,28 @@ mod tests {
         assert_eq!(to_text(&numbers).unwrap(), expected);
         assert_eq!(to_text(&json!({"a": [], "b": {}})).unwrap(), r#"{"a": [], "b": {}}"#);
         assert_eq!(to_text(&"\u{7f}\u{1}").unwrap(), "\"\u{7f}\\u0001\"");
+    }
+
+    /// Expectations: `repr` of Python 3.11.
+    #[test]
+    fn numbers_are_written_as_python_does() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (3.0, "3.0"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (19.375880241394043, "19.375880241394043"),
+            (0.0001, "0.0001"),
+            (0.00012345, "0.00012345"),
+            (0.00001, "1e-05"),
+            (-1.5e-7, "-1.5e-07"),
+            (9007199254740993.0, "9007199254740992.0"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.25e22, "1.25e+22"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(repr(value), expected);
+        }
     }
 }

@@ -72,7 +72,8 @@ impl ScoredText {
 mod tests {
     use super::*;
 
-    const SPECIAL: SpecialTokens = SpecialTokens { begin: Some(1), mask: Some(3) };
+    const SPECIAL: SpecialTokens =
+        SpecialTokens { begin: Some(1), mask: Some(3), classifier: None, end: None };
 
     /// `<s> ab c d </s>` of the text "ab c d", whose tokens carry the space before them.
     fn tokens() -> Vec<PlacedToken> {

@@ -14,20 +14,33 @@ pub struct PlacedToken {
 /// The ids of a tokenizer's special tokens, where it has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpecialTokens {
-    /// What begins a text (`bos_token`).
+    /// What begins a text (`bos_token`), and what a decoder predicts.
     pub begin: Option<u32>,
     /// What stands for a hidden token: `mask_token`, or else the first sentinel of T5.
     pub mask: Option<u32>,
+    /// What stands before what an encoder-decoder reads (`cls_token`).
+    pub classifier: Option<u32>,
+    /// What stands behind what an encoder-decoder reads (`eos_token`).
+    pub end: Option<u32>,
 }
 
 /// A tokenizer as the pipelines call it.
 pub trait ChallengeTokenizer {
+    /// The tokens of a text, without special tokens around it.
+    ///
+    /// # Errors
+    /// When the text cannot be encoded.
+    fn encode(&self, text: &str) -> Result<Vec<u32>, EvalError>;
+
     /// The tokens of a text, with the special tokens that the tokenizer itself puts around texts
     /// (`tokenizer(text)` of transformers).
     ///
     /// # Errors
     /// When the text cannot be encoded.
     fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError>;
+
+    /// The text of a token, special ones spelled out.
+    fn decode(&self, id: u32) -> String;
 
     /// The special tokens.
     fn special_tokens(&self) -> SpecialTokens;

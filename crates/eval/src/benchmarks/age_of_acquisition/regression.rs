@@ -12,6 +12,7 @@ use super::AgeOfAcquisition;
 use super::error::AgeError;
 use super::surprisal::Surprisals;
 use super::word_list::{Category, WordList};
+use crate::least_squares::{dot, orthonormal_basis};
 use crate::results::{Measured, Part};
 
 /// What is known of a word, its surprisal included.
@@ -127,7 +128,12 @@ pub fn predict_ages(observations: &[Observation]) -> Result<Vec<f64>, AgeError> 
             [Category::Noun, Category::Predicate, Category::FunctionWord].map(count);
         AgeError::TooFewWords { nouns, predicates, function_words }
     };
-    let basis = orthonormal(design(observations)).ok_or_else(too_few)?;
+    let columns = design(observations);
+    let needed = columns.len();
+    let basis = orthonormal_basis(columns);
+    if basis.len() < needed {
+        return Err(too_few());
+    }
     let coefficients: Vec<f64> = basis.iter().map(|column| dot(column, &ages)).collect();
     let predict = |(row, &age): (usize, &f64)| {
         let fitted: f64 = basis
@@ -185,33 +191,6 @@ fn z_scores(values: &[f64]) -> Vec<f64> {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// An orthonormal basis of what the columns span, by Gram and Schmidt's procedure; each column is
-/// reduced twice, which keeps the basis orthogonal to rounding ("twice is enough": Parlett, "The
-/// Symmetric Eigenvalue Problem", 1980). None where the columns depend on each other.
-fn orthonormal(columns: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
-    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(columns.len());
-    for mut column in columns {
-        let before = dot(&column, &column).sqrt();
-        for _ in 0..2 {
-            for unit in &basis {
-                let along = dot(unit, &column);
-                column.iter_mut().zip(unit).for_each(|(value, unit)| *value -= along * unit);
-            }
-        }
-        let after = dot(&column, &column).sqrt();
-        if after <= 1e-10 * before {
-            return None;
-        }
-        column.iter_mut().for_each(|value| *value /= after);
-        basis.push(column);
-    }
-    Some(basis)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::tokenizer::FolderTokenizer;
 use super::{AvailableTask, ChallengeSettings};
-use crate::error::{Context, ExperimentError, Result, refuse};
+use crate::error::{ExperimentError, Result};
 use crate::evaluation::progress::ScoringProgress;
 use crate::evaluation::{LoadedModel, models, tokenizer};
 use crate::failures::{Failures, Part};
@@ -69,7 +69,7 @@ impl<'a> Scoring<'a> {
         name: &str,
     ) -> Result<Self> {
         let backend = settings.backend.unwrap_or(suitable(group));
-        check_backend(group, backend)?;
+        backend.check(&Scorer::of_readings(models(group))?)?;
         let identity = |loaded: &LoadedModel| {
             identity::answers(&loaded.path, &**loaded.model.device(), observer)
         };
@@ -200,27 +200,4 @@ fn suitable(group: &[LoadedModel]) -> ChallengeBackend {
         (_, true) => ChallengeBackend::EncDecMask,
         _ => MLM,
     }
-}
-
-/// Refuses a back end that a model cannot be asked by.
-fn check_backend(group: &[LoadedModel], backend: ChallengeBackend) -> Result<()> {
-    for loaded in group {
-        let family = loaded.model.config().architecture;
-        let fits = match backend {
-            ChallengeBackend::Causal => family.is_causal(),
-            ChallengeBackend::Mlm | ChallengeBackend::Mntp => !family.is_encoder_decoder(),
-            ChallengeBackend::EncDecMask | ChallengeBackend::EncDecPrefix => {
-                family.is_encoder_decoder()
-            }
-        };
-        if !fits {
-            let (path, kind) = (loaded.path.display(), family.kind());
-            return refuse(format_args!(
-                "{path} is {kind}, which the back end {} cannot ask",
-                backend.name()
-            ))
-            .advise("leave --backend out: it follows from the model's kind");
-        }
-    }
-    Ok(())
 }

@@ -15,8 +15,6 @@ impl FolderTokenizer {
     /// # Errors
     /// When a masked model's tokenizer has no such tokens.
     pub(super) fn new(tokenizer: Tokenizer, is_masked: bool) -> Result<Self, EvalError> {
-        let encoding =
-            |cause: corpus::CorpusError| EvalError::Encoding { cause: cause.to_string() };
         let tokenizer =
             if is_masked { tokenizer.of_masked_model().map_err(encoding)? } else { tokenizer };
         Ok(Self(tokenizer))
@@ -30,10 +28,21 @@ impl FolderTokenizer {
     }
 }
 
+fn encoding(cause: corpus::CorpusError) -> EvalError {
+    EvalError::Encoding { cause: cause.to_string() }
+}
+
 impl ChallengeTokenizer for FolderTokenizer {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, EvalError> {
+        self.0.encode(text).map_err(encoding)
+    }
+
+    fn decode(&self, id: u32) -> String {
+        self.0.decode(&[id])
+    }
+
     fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError> {
-        let placed = self.0.encode_placed(text);
-        let placed = placed.map_err(|cause| EvalError::Encoding { cause: cause.to_string() })?;
+        let placed = self.0.encode_placed(text).map_err(encoding)?;
         Ok(placed.iter().map(|token| PlacedToken { id: token.id, end: token.end }).collect())
     }
 
@@ -42,6 +51,8 @@ impl ChallengeTokenizer for FolderTokenizer {
         SpecialTokens {
             begin: self.0.role_id(Role::Begin),
             mask: mask.or_else(|| self.0.token_id(&sentinel(0))),
+            classifier: self.0.role_id(Role::Classifier),
+            end: self.0.role_id(Role::End),
         }
     }
 }
