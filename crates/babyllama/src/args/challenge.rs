@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
-use eval::challenge::{ChallengeBackend, ChallengeTask, ChallengeYear, TASKS};
-use experiment::evaluation::challenge::ChallengeSettings;
+use eval::challenge::reading::ReadingMode;
+use eval::challenge::{ChallengeBackend, ChallengeYear};
+use experiment::evaluation::challenge::{
+    AnyTask, ChallengeSettings, CheckpointSettings, Track, all_tasks,
+};
 
 use super::{EvaluateArgs, output_path};
 
@@ -41,9 +44,21 @@ pub struct ChallengeArgs {
         long,
         value_name = "TASK",
         value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(TASKS.iter().map(value))
+        value_parser = PossibleValuesParser::new(all_tasks().map(value))
     )]
     pub only: Vec<String>,
+    /// Read the tokens that a word has in its text, instead of those that the pipeline asks for.
+    #[arg(long)]
+    pub proper_reading: bool,
+    /// Holds the checkpoints of the model's training, chck_1M and so on, which are scored too.
+    #[arg(long, value_name = "FOLDER", requires = "fast_data")]
+    pub checkpoints: Option<PathBuf>,
+    /// Holds the smaller tasks for checkpoints: fast_eval of the pipeline's evaluation_data.
+    #[arg(long, value_name = "FOLDER", requires = "checkpoints")]
+    pub fast_data: Option<PathBuf>,
+    /// The track, which states which checkpoints there are to be.
+    #[arg(long, value_enum, default_value_t = TrackFlag::StrictSmall, requires = "checkpoints")]
+    pub track: TrackFlag,
     /// Gets a folder for each model; what is done there already is not done again.
     #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
@@ -58,6 +73,24 @@ pub enum ChallengeRules {
     /// BabyLM 2026.
     #[value(name = "2026")]
     Babylm2026,
+}
+
+/// A track of the challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TrackFlag {
+    /// 10 million words of text: 19 checkpoints, the last after 100 million words.
+    StrictSmall,
+    /// 100 million words of text: 28 checkpoints, the last after a billion words.
+    Strict,
+}
+
+impl From<TrackFlag> for Track {
+    fn from(flag: TrackFlag) -> Self {
+        match flag {
+            TrackFlag::StrictSmall => Self::StrictSmall,
+            TrackFlag::Strict => Self::Strict,
+        }
+    }
 }
 
 impl From<ChallengeRules> for ChallengeYear {
@@ -98,21 +131,31 @@ impl From<ChallengeBackendFlag> for ChallengeBackend {
 }
 
 /// A task's name on the command line.
-fn flag(task: &ChallengeTask) -> String {
-    task.name.replace('_', "-")
+fn flag(task: AnyTask) -> String {
+    task.name().replace('_', "-")
 }
 
-fn value(task: &'static ChallengeTask) -> PossibleValue {
-    PossibleValue::new(flag(task)).alias(task.name).help(task.title)
+fn value(task: AnyTask) -> PossibleValue {
+    PossibleValue::new(flag(task)).alias(task.name()).help(task.title())
 }
 
 impl ChallengeArgs {
     /// The settings that the flags select.
     pub fn settings(&self) -> ChallengeSettings {
+        let some = |(folder, data): (&PathBuf, &PathBuf)| CheckpointSettings {
+            folder: folder.clone(),
+            data: data.clone(),
+            track: self.track.into(),
+        };
         ChallengeSettings {
             data: self.data.clone(),
             year: self.rules.into(),
             backend: self.backend.map(ChallengeBackend::from),
+            reading: match self.proper_reading {
+                true => ReadingMode::Proper,
+                false => ReadingMode::Published,
+            },
+            checkpoints: self.checkpoints.as_ref().zip(self.fast_data.as_ref()).map(some),
             only: self.only.iter().map(|name| name.replace('-', "_")).collect(),
             output: self.output.clone(),
         }

@@ -17,11 +17,11 @@ pub fn report(task: &ChallengeTask, score: &TaskScore) -> String {
     for (group, members) in &score.groups {
         text += &format!("### {group} {unit}\n");
         for (name, value) in members {
-            text += &format!("{name}: {value:.2}\n");
+            text += &format!("{name}: {:.2}\n", TaskScore::shown(task, *value));
         }
         text.push('\n');
     }
-    text + &format!("### AVERAGE {unit}\n{:.2}\n\n", score.score)
+    text + &format!("### AVERAGE {unit}\n{:.2}\n\n", TaskScore::shown(task, score.score))
 }
 
 /// The answers of a task: of each `UID` the texts that were chosen, with the probability of the

@@ -19,7 +19,7 @@ pub(super) enum Scoring {
 /// The scores of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskScore {
-    /// The score over all: percent, or a correlation for nonce words.
+    /// The score over all: the share of right answers, or a correlation for nonce words.
     pub score: f64,
     /// Names of groups such as `UID`, and the score of each of their members, in the order of the
     /// questions.
@@ -56,6 +56,14 @@ impl TaskScore {
         Self { score, groups, items, ties, unscored }
     }
 
+    /// A score as reports show it: in percent, but for correlations.
+    pub fn shown(task: &ChallengeTask, score: f64) -> f64 {
+        match task.scoring {
+            Scoring::RankCorrelation => score,
+            _ => 100.0 * score,
+        }
+    }
+
     /// What the report of a pipeline calls the score.
     pub(super) fn unit(task: &ChallengeTask) -> &'static str {
         match task.scoring {
@@ -65,7 +73,7 @@ impl TaskScore {
     }
 }
 
-/// The share of right answers, in percent, for each name of each group.
+/// The share of right answers for each name of each group.
 fn accuracies(questions: &[Question], answers: &[Answer]) -> Vec<(String, Vec<(String, f64)>)> {
     let mut counts: Vec<(&str, Vec<(&str, [usize; 2])>)> = Vec::new();
     for (question, answer) in questions.iter().zip(answers) {
@@ -77,11 +85,10 @@ fn accuracies(questions: &[Question], answers: &[Answer]) -> Vec<(String, Vec<(S
             *all += 1;
         }
     }
-    let percent = |(name, [right, all]): (&str, [usize; 2])| {
-        (name.to_owned(), 100.0 * right as f64 / all as f64)
-    };
+    let share =
+        |(name, [right, all]): (&str, [usize; 2])| (name.to_owned(), right as f64 / all as f64);
     let group = |(name, members): (&str, Vec<_>)| {
-        (name.to_owned(), members.into_iter().map(percent).collect())
+        (name.to_owned(), members.into_iter().map(share).collect())
     };
     counts.into_iter().map(group).collect()
 }
@@ -165,13 +172,13 @@ mod tests {
         let questions = ["one", "two", "two", "two"].map(|uid| question(uid, "all"));
         let answers = [0, 1, 1, 0].map(answer);
         let found = TaskScore::of(find_task("blimp_filtered").unwrap(), &questions, &answers);
-        assert!((found.score - (100.0 + 100.0 / 3.0) / 2.0).abs() < 1e-12);
-        assert_eq!(found.groups[0], ("FIELD".to_owned(), vec![("all".to_owned(), 50.0)]));
+        assert!((found.score - (1.0 + 1.0 / 3.0) / 2.0).abs() < 1e-12);
+        assert_eq!(found.groups[0], ("FIELD".to_owned(), vec![("all".to_owned(), 0.5)]));
         assert_eq!((found.items, found.ties, found.unscored), (4, 0, 0));
         let tie = Answer { chosen: 0, scores: vec![-1.0, -1.0], tokens: vec![0, 3] };
         let task = find_task("blimp_filtered").unwrap();
         let found = TaskScore::of(task, &questions[..1], &[tie]);
-        assert_eq!((found.score, found.ties, found.unscored), (100.0, 1, 1));
+        assert_eq!((found.score, found.ties, found.unscored), (1.0, 1, 1));
     }
 
     #[test]
@@ -183,9 +190,9 @@ mod tests {
             &questions,
             &[0, 0, 1].map(answer),
         );
-        assert_eq!(found.score, 75.0);
+        assert_eq!(found.score, 0.75);
         let uids = &found.groups[1].1;
-        assert_eq!(uids[3..], [("regular".to_owned(), 50.0), ("ambiref".to_owned(), 100.0)]);
+        assert_eq!(uids[3..], [("regular".to_owned(), 0.5), ("ambiref".to_owned(), 1.0)]);
     }
 
     /// `scipy.stats.spearmanr([.9, .2, .2, .5], [1, 3, 2, 2])` is -0.5 by hand: ranks 4, 1.5, 1.5, 3

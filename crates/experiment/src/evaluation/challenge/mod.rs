@@ -1,29 +1,35 @@
 //! The evaluation of BabyLM's pipelines of 2025 and 2026: the tasks whose data is there, the files
 //! that the pipelines write, and one table.
 
-mod files;
+mod checkpoints;
+mod collected;
 mod report;
 mod scoring;
+mod task;
 mod tokenizer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::Device;
-use eval::challenge::{ChallengeBackend, ChallengeTask, ChallengeYear, TASKS};
+use eval::challenge::reading::ReadingMode;
+use eval::challenge::{ChallengeBackend, ChallengeYear};
 
-pub use files::AnswerFile;
+pub use checkpoints::Track;
+pub use collected::AnswerFile;
 pub use report::ChallengeReport;
-pub use scoring::TaskOutcome;
+pub use scoring::{AnyScore, TaskOutcome};
+pub use task::{AnyTask, all_tasks};
 
 use super::results::{claim_folders, short_names};
 use super::{ModelSelection, label};
-use crate::error::{Context, FileContext, Result, refuse};
+use crate::error::{Result, wrong_usage};
 use crate::failures::Failures;
 use crate::files::make_folder;
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::outputs;
+use checkpoints::{Checkpoints, fast_results};
 use scoring::Scoring;
 
 /// What is scored, with which data, and where the results go.
@@ -35,10 +41,25 @@ pub struct ChallengeSettings {
     pub year: ChallengeYear,
     /// How models are asked; none for what suits the model.
     pub backend: Option<ChallengeBackend>,
+    /// Which tokens stand for a word of the reading task.
+    pub reading: ReadingMode,
     /// Names of the tasks that are scored; none for all whose data is there.
     pub only: Vec<String>,
+    /// The checkpoints of the model's training, if they are scored too.
+    pub checkpoints: Option<CheckpointSettings>,
     /// Gets a folder for each model; what is done there already is not done again.
     pub output: PathBuf,
+}
+
+/// The checkpoints of a training, which are scored on smaller tasks.
+#[derive(Clone, Debug)]
+pub struct CheckpointSettings {
+    /// Holds a model folder for each checkpoint, `chck_1M` and so on.
+    pub folder: PathBuf,
+    /// Holds the folders of the smaller tasks.
+    pub data: PathBuf,
+    /// The track, which states which checkpoints there are to be.
+    pub track: Track,
 }
 
 /// The scores of a model.
@@ -49,8 +70,10 @@ pub struct ChallengeScores {
     pub label: String,
     /// How it was asked.
     pub backend: ChallengeBackend,
-    /// The scores of the tasks, in the order of [`TASKS`].
+    /// The scores of the tasks, in the order of [`all_tasks`].
     pub tasks: Vec<TaskOutcome>,
+    /// The scores of each checkpoint that is there, in the order of the track.
+    pub checkpoints: Vec<(String, Vec<TaskOutcome>)>,
     /// The file of all answers.
     pub answers: AnswerFile,
 }
@@ -63,14 +86,6 @@ pub struct ChallengeOutcome {
     pub failures: Failures,
 }
 
-/// A task and the folder of its data.
-pub(super) struct AvailableTask {
-    pub task: &'static ChallengeTask,
-    pub folder: PathBuf,
-    /// Whether it is to be scored; of another one only what is done already is taken.
-    pub is_wanted: bool,
-}
-
 /// Scores all models. `device` opens the device once the settings have been checked.
 ///
 /// # Errors
@@ -81,57 +96,40 @@ pub fn evaluate_challenge(
     device: impl FnOnce() -> Result<Arc<dyn Device>>,
     observer: &dyn Observer,
 ) -> Result<ChallengeOutcome> {
-    let available = find(settings, observer)?;
+    let available = task::find(&settings.data, settings.year, &settings.only, false, observer)?;
+    let checkpoints = settings.checkpoints.as_ref();
+    if checkpoints.is_some() && (selection.folders.len() > 1 || selection.ensemble) {
+        return wrong_usage("--checkpoints are those of one model, and there are several");
+    }
+    let checkpoints = checkpoints.map(|some| Checkpoints::find(some, settings, observer));
+    let checkpoints = checkpoints.transpose()?;
     let read = [settings.data.clone()];
     outputs::check_no_model(&settings.output)?;
     outputs::check_folder(&settings.output, &read)?;
     make_folder(&settings.output)?;
     let _lock = RunLock::acquire(&settings.output)?;
-    let models = selection.load(&device()?, observer)?;
+    let device = device()?;
+    let models = selection.load(&device, observer)?;
     let folders = claim_folders(selection, &settings.output, &read)?;
     let (names, mut found) = (short_names(selection), Vec::new());
     let mut failures = Failures::default();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
-        let (name, label) = (names[index].clone(), label(group));
-        let scoring = Scoring::new(settings, observer, group, &folders[index], &name)?;
-        let mut tasks = Vec::new();
-        for task in &available {
-            tasks.extend(scoring.perform(task, &mut failures)?);
-        }
+        let (name, label, folder) = (names[index].clone(), label(group), &folders[index]);
+        let scoring = Scoring::new(settings, observer, group, folder, &name, MAIN)?;
+        scoring.note_first_token();
+        let tasks = scoring.perform_all(&available, &mut failures)?;
         let backend = scoring.backend();
-        let answers = AnswerFile::write(&folders[index], settings.year, backend, &tasks)?;
-        found.push(ChallengeScores { name, label, backend, tasks, answers });
+        let score = |some: &Checkpoints| {
+            some.score(settings, observer, &device, folder, &name, &mut failures)
+        };
+        let checkpoints = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
+        let fast = fast_results(settings, &checkpoints);
+        let answers = AnswerFile::write(folder, settings.year, backend, &tasks, fast.as_ref())?;
+        found.push(ChallengeScores { name, label, backend, tasks, checkpoints, answers });
     }
     failures.keep(&settings.output)?;
     Ok(ChallengeOutcome { models: found, failures })
 }
 
-/// The tasks whose data is there; the others are noted.
-fn find(settings: &ChallengeSettings, observer: &dyn Observer) -> Result<Vec<AvailableTask>> {
-    let (data, year) = (&settings.data, settings.year);
-    std::fs::read_dir(data)
-        .at("read", data)
-        .advise("name the folder that holds blimp_filtered, comps and the like with --data")?;
-    let is_wanted = |task: &ChallengeTask| {
-        settings.only.is_empty() || settings.only.iter().any(|name| name == task.name)
-    };
-    let mut available = Vec::new();
-    for task in TASKS.iter().filter(|task| task.is_of(year)) {
-        let (folder, is_wanted) = (data.join(task.name), is_wanted(task));
-        if folder.is_dir() {
-            available.push(AvailableTask { task, folder, is_wanted });
-        } else if is_wanted {
-            let (title, folder) = (task.title, folder.display());
-            observer.note(format_args!("{title} is left out: there is no folder {folder}"));
-        }
-    }
-    match available.iter().any(|found| found.is_wanted) {
-        true => Ok(available),
-        false => nothing_to_score(data),
-    }
-}
-
-fn nothing_to_score(data: &Path) -> Result<Vec<AvailableTask>> {
-    refuse(format_args!("{} has no folder of a task that is asked for", data.display()))
-        .advise("name the folder full_eval of the pipeline's evaluation_data with --data")
-}
+/// The folder of a finished model's results: the pipelines' name of its revision.
+const MAIN: &str = "main";

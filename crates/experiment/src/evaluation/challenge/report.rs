@@ -1,9 +1,12 @@
 //! The table of the scores.
 
-use eval::challenge::{ChallengeYear, TASKS};
+use eval::challenge::ChallengeYear;
+use eval::challenge::reading::ReadingScore;
 use report::{Align, ScoreTable, Table};
 use serde_json::{Value, json};
 
+use super::scoring::{AnyScore, TaskOutcome};
+use super::task::{AnyTask, all_tasks};
 use super::{ChallengeOutcome, ChallengeScores};
 use crate::failures::Failures;
 
@@ -27,34 +30,61 @@ fn table(models: &[ChallengeScores], year: ChallengeYear, failures: &Failures) -
     let columns = [("task", Align::Left), ("questions", Align::Right), ("chance", Align::Right)];
     let names = models.iter().map(|model| model.name.as_str());
     let mut table = ScoreTable::new(&columns, names);
-    for task in TASKS.iter().filter(|task| task.is_of(year)) {
-        let of = |model: &ChallengeScores| {
-            let found = model.tasks.iter().find(|outcome| outcome.task.name == task.name);
-            let failed = failures.mark(&model.name, task.name, None);
-            failed.or(found.map(|outcome| format!("{:.2}", outcome.score.score)))
-        };
-        let scores: Vec<Option<String>> = models.iter().map(of).collect();
-        if scores.iter().all(Option::is_none) {
+    for task in all_tasks().filter(|task| task.is_of(year)) {
+        let outcomes: Vec<Option<&TaskOutcome>> =
+            models.iter().map(|model| outcome(&model.tasks, task)).collect();
+        let failed = models.iter().map(|model| failures.mark(&model.name, task.name(), None));
+        let failed: Vec<Option<String>> = failed.collect();
+        if outcomes.iter().all(Option::is_none) && failed.iter().all(Option::is_none) {
             continue;
         }
-        let found = models.iter().flat_map(|model| &model.tasks);
-        let of_task = found.into_iter().find(|outcome| outcome.task.name == task.name);
-        let items = of_task.map_or(String::new(), |outcome| outcome.score.items.to_string());
-        let cells = scores.into_iter().map(|score| score.unwrap_or_else(|| "-".to_owned()));
-        table.row([task.title, items.as_str(), &format!("{:.1}", task.chance)], cells);
+        let items = outcomes.iter().flatten().next().map(|outcome| outcome.score.items());
+        let items = items.map_or(String::new(), |items| items.to_string());
+        let chance = format!("{:.1}", task.chance());
+        let cells = outcomes.iter().zip(failed).map(|(outcome, failed)| {
+            let score = outcome.map(|outcome| shown(outcome.score.shown(task)));
+            failed.or(score).unwrap_or_else(|| "-".to_owned())
+        });
+        table.row([task.title(), items.as_str(), chance.as_str()], cells);
+        if let AnyTask::Reading = task {
+            for (part, of) in READING_PARTS {
+                let cells = outcomes.iter().map(|outcome| match outcome.map(|one| &one.score) {
+                    Some(AnyScore::Reading { score, .. }) => shown(of(score)),
+                    _ => "-".to_owned(),
+                });
+                table.row([part, "", ""], cells);
+            }
+        }
     }
     table.into_table()
 }
 
+/// What the score of the reading task is the mean of.
+const READING_PARTS: [(&str, fn(&ReadingScore) -> f64); 2] =
+    [("  eye tracking", |score| score.eye_tracking), ("  self-paced", |score| score.self_paced)];
+
+fn outcome(outcomes: &[TaskOutcome], task: AnyTask) -> Option<&TaskOutcome> {
+    outcomes.iter().find(|outcome| outcome.task.name() == task.name())
+}
+
+fn shown(score: f64) -> String {
+    format!("{score:.2}")
+}
+
 fn to_json(models: &[ChallengeScores], year: ChallengeYear) -> Value {
+    let scores = |outcomes: &[TaskOutcome]| {
+        let scores = outcomes.iter().map(|one| (one.task.name().to_owned(), json!(one.score)));
+        Value::Object(scores.collect())
+    };
     let model = |model: &ChallengeScores| {
-        let tasks =
-            model.tasks.iter().map(|outcome| (outcome.task.name.to_owned(), json!(outcome.score)));
+        let checkpoints =
+            model.checkpoints.iter().map(|(name, outcomes)| (name.clone(), scores(outcomes)));
         json!({
             "model": model.label,
             "year": year,
             "backend": model.backend,
-            "tasks": tasks.collect::<serde_json::Map<_, _>>(),
+            "tasks": scores(&model.tasks),
+            "checkpoints": Value::Object(checkpoints.collect()),
             "answers": model.answers.path,
             "missing": model.answers.missing,
         })

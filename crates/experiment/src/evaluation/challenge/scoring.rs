@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use ::report::format::counted;
 use eval::challenge::files::{predictions, report, to_text};
+use eval::challenge::reading::{self, ReadingOutcome, ReadingScore, measure, read_table};
 use eval::challenge::{
     Answer, Asking, ChallengeBackend, ChallengeTask, ChallengeTokenizer, Question, TaskScore,
     score_questions,
 };
 use eval::{EvalError, Scorer};
-use report::format::counted;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::ChallengeSettings;
+use super::task::{AnyTask, AvailableTask};
 use super::tokenizer::FolderTokenizer;
-use super::{AvailableTask, ChallengeSettings};
 use crate::error::{ExperimentError, Result};
 use crate::evaluation::progress::ScoringProgress;
 use crate::evaluation::{LoadedModel, models, tokenizer};
@@ -26,25 +29,58 @@ use crate::stage::{Stage, Stages, Status};
 /// The form of the files that stages write; files of another form are written anew.
 const FORMAT: u32 = 1;
 
-/// The folder of a finished model's results: the pipelines' name of its revision.
-const MAIN: &str = "main";
-
 /// The file with a task's scores, beside those of the pipelines.
 const SCORE: &str = "score.json";
-/// The file with a task's answers, by the name that the pipelines give it.
-pub(super) const PREDICTIONS: &str = "predictions.json";
 /// The file with the score of every candidate, one question a line.
 const ANSWERS: &str = "answers.jsonl";
+/// The file with a task's answers, by the name that the pipelines give it.
+const PREDICTIONS: &str = "predictions.json";
+/// The pipelines' reports.
 const REPORT: &str = "best_temperature_report.txt";
+const READING_REPORT: &str = "report.txt";
 
-/// The scores of a task, and where its files are.
+/// The scores of any task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyScore {
+    /// Of choices between texts.
+    Choices(TaskScore),
+    /// Of reading times.
+    Reading {
+        /// The scores.
+        score: ReadingScore,
+        /// Rows of the table.
+        rows: usize,
+    },
+}
+
+impl AnyScore {
+    /// The score of a task over all, as tables show it.
+    pub(super) fn shown(&self, task: AnyTask) -> f64 {
+        match (self, task) {
+            (Self::Choices(score), AnyTask::Choices(task)) => TaskScore::shown(task, score.score),
+            (Self::Choices(score), AnyTask::Reading) => score.score,
+            (Self::Reading { score, .. }, _) => score.mean,
+        }
+    }
+
+    /// How many answers there are.
+    pub(super) fn items(&self) -> usize {
+        match self {
+            Self::Choices(score) => score.items,
+            Self::Reading { rows, .. } => *rows,
+        }
+    }
+}
+
+/// The scores of a task, and where its answers are.
 pub struct TaskOutcome {
     /// The task.
-    pub task: &'static ChallengeTask,
+    pub task: AnyTask,
     /// The scores.
-    pub score: TaskScore,
-    /// The folder of its files.
-    pub folder: PathBuf,
+    pub score: AnyScore,
+    /// The file of its answers.
+    pub answers: PathBuf,
 }
 
 /// One model, and the folder of its results.
@@ -56,6 +92,8 @@ pub(super) struct Scoring<'a> {
     backend: ChallengeBackend,
     name: String,
     folder: PathBuf,
+    /// The name of the checkpoint that the model is, and of its folder below `folder`.
+    revision: &'a str,
     stages: Stages<'a>,
     model: Stage,
 }
@@ -67,6 +105,7 @@ impl<'a> Scoring<'a> {
         group: &'a [LoadedModel],
         folder: &Path,
         name: &str,
+        revision: &'a str,
     ) -> Result<Self> {
         let backend = settings.backend.unwrap_or(suitable(group));
         backend.check(&Scorer::of_readings(models(group))?)?;
@@ -74,90 +113,156 @@ impl<'a> Scoring<'a> {
             identity::answers(&loaded.path, &**loaded.model.device(), observer)
         };
         let identities = group.iter().map(identity).collect::<Result<Vec<_>>>()?;
-        let tokenizer = FolderTokenizer::new(tokenizer(group)?, suitable(group) == MLM)?;
-        if backend == ChallengeBackend::Causal && !tokenizer.begins_texts() {
-            observer.note(format_args!(
-                "{name}: its tokenizer puts no token before texts, so that the first token of a \
-                 text is not scored (as in the pipeline)"
-            ));
-        }
+        let is_masked = suitable(group) == ChallengeBackend::Mlm;
+        let tokenizer = FolderTokenizer::new(tokenizer(group)?, is_masked)?;
         let machine = Machine::of(&**group[0].model.device());
         let stages = Stages::open(folder)?.observed(observer).on(machine);
         let model = Stage::new("model", &identities)?;
         let (name, folder) = (name.to_owned(), folder.to_owned());
-        Ok(Self { settings, observer, group, tokenizer, backend, name, folder, stages, model })
+        Ok(Self {
+            settings,
+            observer,
+            group,
+            tokenizer,
+            backend,
+            name,
+            folder,
+            revision,
+            stages,
+            model,
+        })
     }
 
     pub(super) fn backend(&self) -> ChallengeBackend {
         self.backend
     }
 
-    /// Scores a task unless that is done. None where it failed for a reason of its own, or is
-    /// neither wanted nor done.
+    /// Notes it where nothing predicts the first token of a text.
+    pub(super) fn note_first_token(&self) {
+        if self.backend == ChallengeBackend::Causal && !self.tokenizer.begins_texts() {
+            self.observer.note(format_args!(
+                "{}: its tokenizer puts no token before texts, so that the first token of a text \
+                 is not scored (as in the pipeline)",
+                self.name
+            ));
+        }
+    }
+
+    /// Scores the tasks that are not done yet. Those that fail for a reason of their own, and those
+    /// that are neither wanted nor done, are left out.
     ///
     /// # Errors
     /// When something happens that concerns all other tasks too.
-    pub(super) fn perform(
+    pub(super) fn perform_all(
         &self,
-        found: &AvailableTask,
+        available: &[AvailableTask],
         failures: &mut Failures,
-    ) -> Result<Option<TaskOutcome>> {
-        let part = Part::whole(&self.name, found.task.name);
-        if !found.is_wanted {
-            // What cannot be read of an earlier result is not shown.
-            return Ok(self.score(found).ok().flatten());
+    ) -> Result<Vec<TaskOutcome>> {
+        let mut found = Vec::new();
+        for task in available {
+            if task.is_wanted {
+                let part = Part::whole(&self.name, task.task.name());
+                let score = failures.attempt(part, self.observer, || self.perform(task))?;
+                found.extend(score.flatten());
+            } else if let Ok(score) = self.perform(task) {
+                // What cannot be read of an earlier result is not shown.
+                found.extend(score);
+            }
         }
-        Ok(failures.attempt(part, self.observer, || self.score(found))?.flatten())
+        Ok(found)
     }
 
     /// The folder of a task's files, as the pipelines name it.
     fn place(&self, found: &AvailableTask) -> PathBuf {
-        let data = found.folder.file_name().unwrap_or_default();
-        Path::new(MAIN).join("zero_shot").join(self.backend.name()).join(found.task.kind).join(data)
+        let backend = match found.task {
+            AnyTask::Reading if self.backend.is_encoder_decoder() => "enc_dec",
+            _ => self.backend.name(),
+        };
+        let place = found.task.place(&found.folder);
+        Path::new(self.revision).join("zero_shot").join(backend).join(place)
     }
 
-    fn score(&self, found: &AvailableTask) -> Result<Option<TaskOutcome>> {
-        let (task, year) = (found.task, self.settings.year);
-        let place = self.place(found);
+    fn perform(&self, found: &AvailableTask) -> Result<Option<TaskOutcome>> {
+        let (task, place) = (found.task, self.place(found));
         let name = place.to_string_lossy().replace(['/', '\\'], "-");
-        let stage = Stage::new(&name, &json!([year, self.backend, FORMAT]))?
+        let (mode, files): (_, &[&str]) = match task {
+            AnyTask::Choices(_) => (None, &[SCORE, ANSWERS, PREDICTIONS, REPORT]),
+            AnyTask::Reading => {
+                (Some(self.settings.reading), &[SCORE, PREDICTIONS, READING_REPORT])
+            }
+        };
+        let settings = json!([self.settings.year, self.backend, mode, FORMAT]);
+        let stage = Stage::new(&name, &settings)?
             .after(&self.model)
             .reads_all(&|| self.observer.should_stop(), task.files(&found.folder)?)?;
         if !found.is_wanted && self.stages.status(&stage)? != Status::Done {
             return Ok(None);
         }
-        let outputs = [SCORE, ANSWERS, PREDICTIONS, REPORT].map(|file| place.join(file));
-        let folder = self.folder.join(&place);
+        let outputs: Vec<PathBuf> = files.iter().map(|file| place.join(file)).collect();
         let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
+        let folder = self.folder.join(&place);
         self.stages.perform(&stage, &outputs, self.observer, |_| {
             files::make_folder(&folder)?;
-            self.ask(found, &folder).map_err(ExperimentError::or_interrupted)
+            let scored = match task {
+                AnyTask::Choices(task) => self.ask(task, &found.folder, &folder),
+                AnyTask::Reading => self.read(&found.folder, &folder),
+            };
+            scored.map_err(ExperimentError::or_interrupted)
         })?;
-        let score = files::read_json(&folder.join(SCORE))?;
-        Ok(Some(TaskOutcome { task, score, folder }))
+        let (score, answers) = (files::read_json(&folder.join(SCORE))?, folder.join(PREDICTIONS));
+        Ok(Some(TaskOutcome { task, score, answers }))
     }
 
     /// Asks the model all questions of a task, and writes the task's files.
-    fn ask(&self, found: &AvailableTask, folder: &Path) -> Result<()> {
-        let (task, year) = (found.task, self.settings.year);
-        let questions = task.read(&found.folder, year)?;
+    fn ask(&self, task: &'static ChallengeTask, data: &Path, folder: &Path) -> Result<()> {
+        let year = self.settings.year;
+        let questions = task.read(data, year)?;
         let should_stop = || self.observer.should_stop();
         let scorer = self.scorer()?.stopping_when(&should_stop);
-        let (label, total) = (format!("{} on {}", self.name, task.title), questions.len() as u64);
-        let mut progress =
-            ScoringProgress::begin(&scorer, self.observer, label, "questions", total);
+        let total = questions.len() as u64;
+        let mut progress = self.progress(&scorer, task.title, "questions", total);
         let asking = Asking { year, backend: self.backend, by_token: task.by_token };
         let tokenizer: &dyn ChallengeTokenizer = &self.tokenizer;
         let on_progress = |done, _| progress.update(done as u64);
         let answers = score_questions(&scorer, asking, &questions, tokenizer, on_progress)?;
         let score = TaskScore::of(task, &questions, &answers);
         let ties = counted(score.ties as u64, "tie");
-        progress.finish(&format!("{:.2}, {ties}", score.score));
+        progress.finish(&format!("{:.2}, {ties}", TaskScore::shown(task, score.score)));
         write_text(&folder.join(ANSWERS), &answer_lines(&questions, &answers))?;
         let answers = as_text(&predictions(task, &questions, &answers))?;
         write_text(&folder.join(PREDICTIONS), &answers)?;
         write_text(&folder.join(REPORT), &report(task, &score))?;
-        write_json(&folder.join(SCORE), &score)
+        write_json(&folder.join(SCORE), &AnyScore::Choices(score))
+    }
+
+    /// Computes what the model's surprisals add to the prediction of reading times, and writes the
+    /// task's files.
+    fn read(&self, data: &Path, folder: &Path) -> Result<()> {
+        let table = read_table(&AnyTask::Reading.files(data)?[0])?;
+        let should_stop = || self.observer.should_stop();
+        let scorer = self.scorer()?.stopping_when(&should_stop);
+        // How many texts there are is known when they are read.
+        let mut progress = self.progress(&scorer, "Reading", "texts", 0);
+        let on_progress = |done, _| progress.update(done as u64);
+        let (backend, mode) = (self.backend, self.settings.reading);
+        let found = measure(&scorer, backend, mode, &table, &self.tokenizer, on_progress)?;
+        let ReadingOutcome { score, surprisals, .. } = found;
+        let (eyes, self_paced) = (score.eye_tracking, score.self_paced);
+        progress.finish(&format!("eye tracking {eyes:.2}, self-paced {self_paced:.2}"));
+        write_text(&folder.join(PREDICTIONS), &reading::predictions(&surprisals))?;
+        write_text(&folder.join(READING_REPORT), &reading::report(&score))?;
+        write_json(&folder.join(SCORE), &AnyScore::Reading { score, rows: surprisals.len() })
+    }
+
+    fn progress<'s>(
+        &'s self,
+        scorer: &'s Scorer<'s>,
+        title: &str,
+        unit: &str,
+        total: u64,
+    ) -> ScoringProgress<'s> {
+        let label = format!("{} on {title}", self.name);
+        ScoringProgress::begin(scorer, self.observer, label, unit, total)
     }
 
     fn scorer(&self) -> Result<Scorer<'a>> {
@@ -185,10 +290,8 @@ fn answer_lines(questions: &[Question], answers: &[Answer]) -> String {
     questions.iter().zip(answers).map(line).collect()
 }
 
-const MLM: ChallengeBackend = ChallengeBackend::Mlm;
-
 /// A value as one line of the pipelines' JSON.
-pub(super) fn as_text(value: &impl serde::Serialize) -> Result<String> {
+fn as_text(value: &impl Serialize) -> Result<String> {
     to_text(value).map_err(|cause| EvalError::Encoding { cause: cause.to_string() }.into())
 }
 
@@ -198,6 +301,6 @@ fn suitable(group: &[LoadedModel]) -> ChallengeBackend {
     match (family.is_causal(), family.is_encoder_decoder()) {
         (true, _) => ChallengeBackend::Causal,
         (_, true) => ChallengeBackend::EncDecMask,
-        _ => MLM,
+        _ => ChallengeBackend::Mlm,
     }
 }

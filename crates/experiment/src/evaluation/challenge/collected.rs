@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use eval::challenge::files::sections;
 use eval::challenge::{ChallengeBackend, ChallengeYear};
 use report::format::counted;
+use serde_json::Value;
 
-use super::scoring::{PREDICTIONS, TaskOutcome};
+use super::scoring::TaskOutcome;
 use crate::error::{FileContext, Result};
 use crate::files;
 
@@ -32,17 +33,22 @@ impl AnswerFile {
         year: ChallengeYear,
         backend: ChallengeBackend,
         tasks: &[TaskOutcome],
+        fast: Option<&Value>,
     ) -> Result<Self> {
         let (mut parts, mut missing) = (Vec::new(), Vec::new());
         for section in sections(year) {
-            let found = tasks.iter().find(|outcome| (outcome.task.section)(year) == section);
-            let answers = match found {
-                Some(outcome) => {
+            let found = tasks.iter().find(|outcome| outcome.task.section(year) == section);
+            let answers = match (found, fast) {
+                (Some(outcome), _) => {
                     missing.extend(resized(outcome, year, section));
-                    let path = outcome.folder.join(PREDICTIONS);
-                    Some(std::fs::read_to_string(&path).at("read", &path)?)
+                    let path = &outcome.answers;
+                    Some(std::fs::read_to_string(path).at("read", path)?)
                 }
-                None => {
+                (None, Some(fast)) if section == FAST => {
+                    missing.extend(incomplete(fast));
+                    Some(fast.to_string())
+                }
+                (None, _) => {
                     missing.push(section.to_owned());
                     (year == ChallengeYear::Year2026).then(|| "null".to_owned())
                 }
@@ -61,9 +67,19 @@ impl AnswerFile {
     }
 }
 
+/// The section of the checkpoints' scores.
+const FAST: &str = "fast_eval_results";
+
+/// That a checkpoint has no score.
+fn incomplete(fast: &Value) -> Option<String> {
+    let mut lists = fast.as_object().into_iter().flatten().filter_map(|(_, list)| list.as_array());
+    let is_missing = lists.any(|list| list.iter().any(Value::is_null));
+    is_missing.then(|| format!("{FAST} (of some checkpoints)"))
+}
+
 /// What is wrong with the number of a task's answers.
 fn resized(outcome: &TaskOutcome, year: ChallengeYear, section: &str) -> Option<String> {
-    let (expected, found) = ((outcome.task.items)(year)?, outcome.score.items);
+    let (expected, found) = (outcome.task.expected_items(year)?, outcome.score.items());
     let answers = counted(found as u64, "answer");
     (expected != found).then(|| format!("{section} ({answers}, not {expected})"))
 }
