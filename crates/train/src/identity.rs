@@ -92,9 +92,9 @@ mod tests {
 
     use super::*;
     use crate::settings::{
-        AverageKind, AverageSettings, Cooldown, CorruptionSettings, DataOrder, DecaySchedule,
-        Divergence, Ensemble, HybridSettings, KlNormalisation, MaskedSettings, Objective,
-        PhaseSettings, SamSettings, ScheduleKind, Selection, SpanSettings,
+        AverageKind, AverageSettings, ChallengeTrack, Cooldown, CorruptionSettings, DataOrder,
+        DecaySchedule, Divergence, Ensemble, HybridSettings, KlNormalisation, MaskedSettings,
+        Objective, PhaseSettings, SamSettings, ScheduleKind, Selection, SpanSettings,
     };
     use crate::signals::tests::config;
 
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn every_deciding_training_setting_changes_it() {
         type Change = fn(&mut TrainSettings);
-        let deciding: [Change; 43] = [
+        let deciding: [Change; 44] = [
             |s| s.epochs = 1.0,
             |s| s.max_steps = 7,
             |s| s.batch_size = 31,
@@ -197,6 +197,7 @@ mod tests {
             |s| s.phases = vec![PhaseSettings::default()],
             |s| s.select_by = Selection::Last,
             |s| s.snapshots = vec![2],
+            |s| s.challenge_checkpoints = Some(ChallengeTrack::Strict),
         ];
         let plain = of_training(&TrainSettings::default());
         for (index, change) in deciding.iter().enumerate() {

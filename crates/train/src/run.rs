@@ -19,7 +19,7 @@ use crate::identity;
 use crate::masking::{self, Masking};
 use crate::optimizers::OptimizerSettings;
 use crate::phases::Phases;
-use crate::settings::{self, Selection, TrainSettings};
+use crate::settings::{self, Selection, TrainSettings, checkpoint_name};
 use crate::signals::{self, DistillInputs, DistillState, Distillation};
 use crate::state::TrainingState;
 use crate::step::Trainer;
@@ -40,6 +40,8 @@ pub struct TrainingRun<'a> {
     pub training: &'a dyn TokenSource,
     /// Held-out text; without it there is no evaluation, and the last weights are the final ones.
     pub validation: Option<&'a dyn TokenSource>,
+    /// Words of the training text, by which the challenge's checkpoints are counted.
+    pub words: Option<u64>,
     /// The token that stands for hidden ones, where the settings need one.
     pub mask_token: Option<u32>,
     /// The special tokens of a masked model or an encoder-decoder, if the tokenizer has them.
@@ -82,6 +84,8 @@ struct TrainingLoop<'a> {
     hidden_tokens: Option<HiddenTokens>,
     total_steps: u64,
     training: &'a dyn TokenSource,
+    /// Words of the training text, where they are known.
+    words: Option<u64>,
     heldout: Option<Heldout<'a>>,
     progress: Progress,
     saved_step: Option<u64>,
@@ -108,6 +112,7 @@ impl<'a> TrainingRun<'a> {
         run.announce(listener)?;
         while run.progress.step < run.total_steps {
             run.step(listener)?;
+            run.keep_challenge_checkpoints()?;
             if run.state.phases.is_epoch_end(run.progress.step) {
                 run.keep_snapshot()?;
                 run.evaluate(listener)?;
@@ -128,6 +133,9 @@ impl<'a> TrainingRun<'a> {
         let rule = "the difficulty of this text's files is not known; train in a run of a recipe, \
                     or write phases out";
         settings::require(self.settings.buckets.is_none(), "buckets", &"set", rule)?;
+        let rule = "the words of this text are not known; name the tokenizer of its tokens";
+        let is_known = self.settings.challenge_checkpoints.is_none() || self.words.is_some();
+        settings::require(is_known, "challenge_checkpoints", &"set", rule)?;
         corruption::check(self.settings, self.mask_token)?;
         masking::check(self.settings, self.model.config(), self.hidden_tokens.as_ref())?;
         let (is_masked, family) = (self.is_masked(), self.model.config().architecture);
@@ -185,6 +193,7 @@ impl<'a> TrainingRun<'a> {
             hidden_tokens,
             total_steps,
             training: self.training,
+            words: self.words,
             heldout,
             progress,
             saved_step,
@@ -356,9 +365,12 @@ fn check_snapshots(settings: &TrainSettings, phases: &Phases) -> Result<(), Trai
     Ok(())
 }
 
+/// The folder of the weights that are kept for good, in the folder of a run.
+pub const SNAPSHOTS: &str = "snapshots";
+
 /// Where a run in a folder keeps the weights after an epoch.
 pub fn snapshot(folder: &Path, epoch: u64) -> PathBuf {
-    folder.join("snapshots").join(format!("epoch-{epoch}"))
+    folder.join(SNAPSHOTS).join(format!("epoch-{epoch}"))
 }
 
 /// Of a step's sequences, those that pass through at a time.
@@ -515,6 +527,22 @@ impl TrainingLoop<'_> {
                 Ok(hugging_face::save(&self.state.trainer.model, &place)?)
             }
         }
+    }
+
+    /// Keeps the weights where the words seen have reached a checkpoint of the challenge.
+    fn keep_challenge_checkpoints(&mut self) -> Result<(), TrainError> {
+        let Some((track, words)) = self.settings.challenge_checkpoints.zip(self.words) else {
+            return Ok(());
+        };
+        let words_per_token = words as f64 / self.training.len().max(1) as f64;
+        let seen = |steps: u64| self.state.phases.tokens(steps) as f64 * words_per_token;
+        let step = self.progress.step;
+        let is_end = step == self.total_steps;
+        for millions in track.reached(seen(step.saturating_sub(1)), seen(step), is_end) {
+            let place = self.folder.join(SNAPSHOTS).join(checkpoint_name(millions));
+            hugging_face::save(&self.state.trainer.model, &place)?;
+        }
+        Ok(())
     }
 
     /// Keeps the last weights, or their average, as the best.

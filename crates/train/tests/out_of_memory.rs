@@ -99,6 +99,7 @@ fn run(
         distill,
         training: &training,
         validation: Some(&validation),
+        words: None,
         mask_token: None,
         hidden_tokens: None,
         inputs_fingerprint: String::new(),

@@ -14,10 +14,14 @@ use model::{Architecture, Model, ModelConfig};
 use safetensors::SafeTensors;
 use train::data::SourceRange;
 use train::optimizers::OptimizerKind;
+use train::settings::{ChallengeTrack, ScheduleKind, Selection};
 use train::{EvaluationRecord, Event, Listener, Outcome, StepRecord, TokenSource, TrainingRun};
 use train::{TrainError, TrainSettings};
 
 const VOCAB: usize = 61;
+
+/// Words of the training text of 150 tokens, as if each token were twenty thousand words.
+const WORDS: Option<u64> = Some(3_000_000);
 
 fn config() -> ModelConfig {
     ModelConfig {
@@ -136,6 +140,7 @@ fn try_run(
         distill: None,
         training: &training,
         validation: Some(&validation),
+        words: WORDS,
         mask_token: Some(1),
         hidden_tokens: None,
         inputs_fingerprint: String::new(),
@@ -425,4 +430,47 @@ fn what_phases_cannot_do_is_refused_with_its_place() {
         let found = message(keys);
         assert!(found.contains(expected), "{found}");
     }
+}
+
+/// The challenge's checkpoints are the weights of the steps that reach them, whether or not the
+/// training is stopped on the way.
+#[test]
+fn checkpoints_of_the_challenge_are_kept_by_the_words_seen() {
+    let settings = TrainSettings {
+        epochs: 4.0,
+        batch_size: 4,
+        sequence_length: 8,
+        challenge_checkpoints: Some(ChallengeTrack::StrictSmall),
+        ..TrainSettings::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+    let (_, recorder) = run(&whole, &settings, 0);
+    // Eighteen sequences an epoch, 2.88 million words: 11.52 million in all.
+    let mut names: Vec<String> = fs::read_dir(whole.join("snapshots"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let expected: Vec<String> = (1..=10).map(|millions| format!("chck_{millions}M")).collect();
+    let mut sorted = expected.clone();
+    sorted.sort();
+    assert_eq!(names, sorted);
+    for _ in 1..recorder.steps.len() {
+        run(&stopped, &settings, 1);
+    }
+    run(&stopped, &settings, 0);
+    for name in &expected {
+        let place = format!("snapshots/{name}");
+        assert!(weights(&whole, &place) == weights(&stopped, &place), "{name}");
+    }
+    // A step has four sequences, 640,000 words: the second reaches the first million.
+    let two_steps = folder.path().join("two");
+    let shorter = TrainSettings { schedule: ScheduleKind::Constant, ..settings.clone() };
+    let first = TrainSettings { max_steps: 2, select_by: Selection::Last, ..shorter.clone() };
+    run(&two_steps, &first, 0);
+    let full = folder.path().join("full");
+    run(&full, &shorter, 0);
+    assert!(weights(&full, "snapshots/chck_1M") == weights(&two_steps, "final"));
+    assert!(weights(&full, "snapshots/chck_2M") != weights(&two_steps, "final"));
 }

@@ -111,6 +111,7 @@ impl Workspace {
             distill: Some(self.distillation(distill)),
             training: &self.training,
             validation: Some(&self.validation),
+            words: None,
             mask_token: None,
             hidden_tokens: None,
             inputs_fingerprint: String::new(),

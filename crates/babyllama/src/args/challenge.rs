@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use eval::challenge::reading::ReadingMode;
 use eval::challenge::{ChallengeBackend, ChallengeYear};
 use experiment::evaluation::challenge::{
-    AnyTask, ChallengeSettings, CheckpointSettings, Track, all_tasks,
+    AnyTask, ChallengeSettings, CheckpointSettings, all_tasks,
 };
+use train::settings::ChallengeTrack;
 
 use super::{EvaluateArgs, output_path};
 
@@ -84,7 +85,7 @@ pub enum TrackFlag {
     Strict,
 }
 
-impl From<TrackFlag> for Track {
+impl From<TrackFlag> for ChallengeTrack {
     fn from(flag: TrackFlag) -> Self {
         match flag {
             TrackFlag::StrictSmall => Self::StrictSmall,

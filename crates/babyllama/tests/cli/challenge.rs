@@ -129,7 +129,13 @@ fn files_are_those_of_the_pipeline() {
     evaluate("--rules 2025");
     assert_eq!(
         workspace.names("results/llama"),
-        ["all_full_preds_and_fast_scores_causal.incomplete.json", "main", "model.json", "stages"]
+        [
+            "all_full_preds_and_fast_scores_causal.incomplete.json",
+            "challenge.json",
+            "main",
+            "model.json",
+            "stages"
+        ]
     );
     let of_2025 =
         workspace.json("results/llama/all_full_preds_and_fast_scores_causal.incomplete.json");
@@ -190,4 +196,77 @@ fn what_cannot_be_scored_is_refused_or_left_out() {
     }
     found.refused(1).names(&["2 parts failed: llama on ewok_filtered; llama on comps"]);
     assert!(workspace.path("results/llama/main/zero_shot/causal/blimp").is_dir());
+}
+
+#[test]
+fn checkpoints_are_scored_on_the_smaller_tasks_and_collected() {
+    let (workspace, _) = workspace();
+    let words = Path::new(env!("CARGO_MANIFEST_DIR")).join("../eval/tests/fixtures");
+    let words = fs::read(words.join("reading_data.csv")).unwrap();
+    for folder in ["data/reading", "fast/reading"] {
+        workspace.write(&format!("{folder}/reading_data.csv"), &words);
+    }
+    for (full, fast) in [
+        ("blimp_filtered", "blimp_fast"),
+        ("entity_tracking", "entity_tracking_fast"),
+        ("global_piqa_parallel", "global_piqa_parallel"),
+    ] {
+        copy(&workspace.path(&format!("data/{full}")), &workspace.path(&format!("fast/{fast}")));
+    }
+    for checkpoint in ["chck_1M", "chck_10M", "chck_3000M"] {
+        workspace.copy("models/llama-begins", &format!("checkpoints/{checkpoint}"));
+    }
+    let line = "evaluate challenge models/llama-begins --data data --checkpoints checkpoints \
+                --fast-data fast --output results --json scores.json";
+    let first = workspace.babyllama(line).done();
+    assert!(first.stderr.contains("checkpoints that are missing: chck_2M, chck_3M"));
+    for row in ["Reading", "  eye tracking", "  self-paced"] {
+        assert!(first.stdout.lines().any(|line| line.starts_with(row)), "{}", first.stdout);
+    }
+    let collected = "results/llama-begins/all_full_preds_and_fast_scores_causal.json";
+    let text = workspace.text(collected);
+    // Rows without a word before them have a bare NaN there, which is no JSON but Python's.
+    assert!(text.contains("\"prev_pred\": NaN"), "{text}");
+    let all: Value = serde_json::from_str(&text.replace("NaN", "null")).unwrap();
+    let fast = &all["fast_eval_results"];
+    let blimp = fast["blimp"].as_array().unwrap();
+    assert_eq!(
+        (blimp.len(), &blimp[1], blimp.iter().filter(|of| of.is_object()).count()),
+        (19, &Value::Null, 2)
+    );
+    assert!(blimp[0]["number_one"].is_f64() && blimp[0] == blimp[9]);
+    let entities: Vec<&String> =
+        fast["entity_tracking_filtered"][0].as_object().unwrap().keys().collect();
+    assert_eq!(entities, ["ambiref_0_ops", "regular_0_ops", "regular_1_ops"]);
+    assert!(fast["reading"][9]["spr"].is_f64() && fast["comps"].is_null());
+    assert_eq!(fast["global_piqa_parallel"][0].as_object().unwrap().len(), 1);
+    let scores = workspace.json("scores.json");
+    let checkpoints = scores[0]["checkpoints"].as_array().unwrap();
+    let names: Vec<&Value> = checkpoints.iter().map(|one| &one["checkpoint"]).collect();
+    assert_eq!(names, ["chck_1M", "chck_10M"]);
+    assert!(checkpoints[0]["tasks"]["reading"]["score"]["mean"].is_f64());
+    let page = workspace.text("results/report.html");
+    for part in ["By the rules of 2026", "Entity tracking", "BLiMP of checkpoints"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("Not here"));
+    // A checkpoint that is another model now is scored again, the others are not.
+    workspace.copy("models/llama", "checkpoints/chck_1M");
+    let again = workspace.babyllama(line).done().stderr;
+    assert!(again.contains("at chck_1M on BLiMP  done") && !again.contains("at chck_10M on"));
+    let two = line.replace("models/llama-begins", "models/llama-begins models/llama");
+    workspace.babyllama(&two).refused(2).names(&["--checkpoints are those of one model"]);
+    let none = line.replace("--checkpoints checkpoints", "--checkpoints models");
+    workspace.babyllama(&none).refused(1).names(&["models has no folder chck_1M"]);
+}
+
+/// A text of fewer than a million words reaches no checkpoint, and its run is done all the same.
+#[test]
+fn a_run_that_reaches_no_checkpoint_of_the_challenge_is_done() {
+    let workspace = Workspace::new();
+    let line = "run small.toml --only teacher --set teacher.train.challenge_checkpoints=strict";
+    workspace.babyllama(line).done();
+    assert!(workspace.path("runs/small/models/teacher/snapshots").is_dir());
+    let again = workspace.babyllama(line).done();
+    assert!(again.stderr.contains("Nothing to do") || again.stdout.contains("Nothing to do"));
 }

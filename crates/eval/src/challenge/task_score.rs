@@ -195,8 +195,7 @@ mod tests {
         assert_eq!(uids[3..], [("regular".to_owned(), 0.5), ("ambiref".to_owned(), 1.0)]);
     }
 
-    /// `scipy.stats.spearmanr([.9, .2, .2, .5], [1, 3, 2, 2])` is -0.5 by hand: ranks 4, 1.5, 1.5, 3
-    /// and 1, 4, 2.5, 2.5.
+    /// Of ranks 4, 1.5, 1.5, 3 and 1, 4, 2.5, 2.5, by hand.
     #[test]
     fn nonce_words_are_scored_by_the_correlation_of_ranks() {
         let people = [1.0, 3.0, 2.0, 2.0];

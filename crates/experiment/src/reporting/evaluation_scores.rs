@@ -13,6 +13,7 @@ use super::records;
 use super::scores::{NO_TEXT, answers_of, shown_name, why_no_samples};
 use crate::evaluation::all::SCORES;
 use crate::evaluation::all::model_scores::ModelScores;
+use crate::evaluation::challenge::{CHALLENGE, KeptScores};
 use crate::evaluation::results::{DATA, SAMPLES};
 use crate::failures::Failures;
 use crate::files::entries;
@@ -39,7 +40,17 @@ pub(super) fn look_at_evaluation(found: &mut Found) {
         let what = ("place of the model", &name[..]);
         let model: Option<ModelFile> = found.json(&path, what, Some(&expected));
         records::read(found, folder, &format!("{name}: "));
+        // A checkpoint of the challenge has as many stages as the model itself.
+        let of_checkpoint = format!("{name}: chck_");
+        found.records.retain(|stage, _| !stage.starts_with(&of_checkpoint));
         let mut scores = of_model(found, folder);
+        let what = ("scores of the challenge", &name[..]);
+        let kept: Option<KeptScores> = found.json(&folder.join(CHALLENGE), what, None);
+        let has_others = kept.is_none() || !scores.scores.is_empty();
+        found.challenge.extend(kept.map(|kept| (name.clone(), kept)));
+        if !has_others {
+            continue;
+        }
         if let Some(model) = model {
             add_of_folders(found, &mut scores, &model.models, folder);
         }

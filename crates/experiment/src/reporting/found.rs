@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::models::{self, FoundModel};
 use super::{evaluation_scores, records, run_scores};
 use crate::evaluation::all::model_scores::ModelScores;
+use crate::evaluation::challenge::KeptScores;
 use crate::failures::Failures;
 use crate::files::entries;
 use crate::held_out::HeldOut;
@@ -41,6 +42,8 @@ pub(super) struct Found {
     pub(super) models: Vec<FoundModel>,
     /// What was scored.
     pub(super) scores: Vec<FoundScores>,
+    /// The scores of the challenge, with the models' names.
+    pub(super) challenge: Vec<(String, KeptScores)>,
     /// What losses of the folder's own models are measured on.
     pub(super) held_out: HeldOut,
     /// The text that each model has seen.
@@ -179,6 +182,7 @@ impl Found {
             records: BTreeMap::new(),
             models: Vec::new(),
             scores: Vec::new(),
+            challenge: Vec::new(),
             held_out: HeldOut::default(),
             exposure: BTreeMap::new(),
             failures: Failures::default(),
@@ -192,7 +196,7 @@ impl Found {
         } else {
             evaluation_scores::look_at_evaluation(&mut found);
         }
-        if found.models.is_empty() && found.scores.is_empty() {
+        if found.models.is_empty() && found.scores.is_empty() && found.challenge.is_empty() {
             found.lacks("models and scores", "", "none was found in this folder.");
         }
         found
@@ -203,6 +207,7 @@ impl Found {
         let of_run = ["recipe.toml", "stages", "models"];
         self.models.is_empty()
             && self.scores.is_empty()
+            && self.challenge.is_empty()
             && !of_run.iter().any(|name| self.folder.join(name).exists())
     }
 

@@ -3,6 +3,7 @@
 //! Folders are read as they are: a run under way, or one with damaged files, gives a page that
 //! names what is missing. Nothing of a folder is changed or repaired.
 
+mod challenge;
 mod comparable;
 mod curves;
 mod evaluation_scores;
@@ -71,6 +72,7 @@ pub fn page(folders: &[PathBuf]) -> Result<Page> {
     let sections = vec![
         section("Not here", sections::missing(&all)),
         section("Results", sections::results(&all)),
+        section("Challenge", challenge::blocks(&all, &palette)),
         section("Training", sections::curves(&all, &palette)),
         section("Fine-tuning", sections::finetunings(&all, &palette)),
         section("Figures", sections::figures(&all, &palette)),
@@ -89,7 +91,12 @@ fn palette(all: &[Found]) -> Palette {
     let models = |found: &Found| -> Vec<String> {
         let trained = found.models.iter().map(|model| &model.name);
         let scored = found.scores.iter().map(|one| &one.scores.name);
-        trained.chain(scored).map(|model| named(found, model, several)).collect()
+        let of_challenge = found.challenge.iter().map(|(name, _)| name);
+        trained
+            .chain(scored)
+            .chain(of_challenge)
+            .map(|model| named(found, model, several))
+            .collect()
     };
     let mut names: Vec<String> = all.iter().flat_map(models).collect();
     names.extend(papers::PRINTED.map(papers::printed));

@@ -85,21 +85,26 @@ impl SingleExposure {
     pub(crate) fn of(
         tokens: usize,
         text: usize,
-        words: Option<f64>,
+        words: Option<u64>,
         teachers: Vec<String>,
     ) -> Self {
         let epochs = tokens as f64 / text.max(1) as f64;
-        let words = words.map(|words| (words * epochs).round() as u64);
+        let words = words.map(|words| (words as f64 * epochs).round() as u64);
         Self { tokens: tokens as u64, words, epochs, teachers }
     }
 }
 
 impl Run<'_> {
-    /// Writes the ledger, and returns it.
-    pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Ledger> {
+    /// Words of the training text.
+    pub(super) fn words_of(&self, text: &Prepared) -> Result<u64> {
         let should_stop = || self.observer.should_stop();
         let files = texts::open_files(&text.folder.join(TRAIN))?;
-        let words = CorpusStats::of(&should_stop, &files, None)?.total.words as f64;
+        Ok(CorpusStats::of(&should_stop, &files, None)?.total.words as u64)
+    }
+
+    /// Writes the ledger, and returns it.
+    pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Ledger> {
+        let words = self.words_of(text)? as f64;
         let words_per_token = words / text.training.len().max(1) as f64;
         let mut seen = BTreeMap::new();
         for Trained { name, .. } in trained {

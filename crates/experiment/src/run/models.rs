@@ -6,7 +6,7 @@ use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use model::{Model, ModelConfig, hugging_face};
 use serde_json::Value;
-use train::run::{check_text, snapshot};
+use train::run::{SNAPSHOTS, check_text, snapshot};
 use train::signals::cache::CacheError;
 use train::{
     DistillSettings, Distillation, Teacher, TrainError, TrainSettings, TrainingRun, identity,
@@ -87,6 +87,9 @@ impl Run<'_> {
             let mut outputs = verify::outputs(&folder).to_vec();
             let kept = section.train.snapshots.iter();
             outputs.extend(kept.map(|&epoch| snapshot(&folder, epoch)));
+            if section.train.challenge_checkpoints.is_some() {
+                outputs.push(folder.join(SNAPSHOTS));
+            }
             let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
             self.perform(&stage, &outputs, || self.train(name, section, &stage, text, &trained))?;
             self.stages.copy_record(&stage, &self.folder.join(&folder).join(FINISHED))?;
@@ -181,6 +184,8 @@ impl Run<'_> {
         let distillation = section.distill.as_ref();
         let model = self.start(section, seed, &text.tokenizer)?;
         let vocab_size = model.config().vocab_size;
+        let counts_words = section.train.challenge_checkpoints.is_some();
+        let words = counts_words.then(|| self.words_of(text)).transpose()?;
         let run = TrainingRun {
             folder: &folder,
             settings: &section.train,
@@ -191,6 +196,7 @@ impl Run<'_> {
                 .transpose()?,
             training: &text.training,
             validation: Some(&text.validation),
+            words,
             mask_token: None,
             hidden_tokens: None,
             inputs_fingerprint: stage.fingerprint(),

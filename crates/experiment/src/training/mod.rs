@@ -2,10 +2,12 @@
 
 pub mod single;
 
+use std::path::{Path, PathBuf};
+
 use corpus::Tokenizer;
 use corpus::tokenizer::Role;
-use train::run::snapshot;
-use train::{Outcome, TrainingRun, best};
+use train::run::{SNAPSHOTS, snapshot};
+use train::{Outcome, TrainSettings, TrainingRun, best};
 
 use crate::error::{ExperimentError, Result};
 use crate::files;
@@ -61,8 +63,7 @@ impl<'a> Training<'a> {
             Outcome::Interrupted { .. } => return Err(ExperimentError::Interrupted),
         };
         if let Some(tokenizer) = tokenizer {
-            let snapshots = settings.snapshots.iter().map(|&epoch| snapshot(folder, epoch));
-            for place in snapshots.chain([folder.join("final")]) {
+            for place in kept(folder, settings)?.into_iter().chain([folder.join("final")]) {
                 tokenizer.save_folder(&place, length)?;
             }
         }
@@ -73,4 +74,18 @@ impl<'a> Training<'a> {
             false => format!("{precision}, {products}"),
         })
     }
+}
+
+/// The folders of weights that a training has kept beside its last.
+fn kept(folder: &Path, settings: &TrainSettings) -> Result<Vec<PathBuf>> {
+    let of_epochs = settings.snapshots.iter().map(|&epoch| snapshot(folder, epoch));
+    let mut all: Vec<PathBuf> = of_epochs.collect();
+    if let Some(track) = settings.challenge_checkpoints {
+        let snapshots = folder.join(SNAPSHOTS);
+        // It is an output of the training also where the text ends before the first checkpoint.
+        files::make_folder(&snapshots)?;
+        let places = track.checkpoints().into_iter().map(|name| snapshots.join(name));
+        all.extend(places.filter(|place| place.is_dir()));
+    }
+    Ok(all)
 }

@@ -136,6 +136,7 @@ pub fn train_single(
     let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
     let distill = distill.map(distillation).transpose()?;
     let stage = stage(files, section, observer)?;
+    let words = tokenizer.as_ref().map(|tokenizer| words_of(tokens, tokenizer));
     let run = TrainingRun {
         folder: &files.output,
         settings: &section.train,
@@ -144,6 +145,7 @@ pub fn train_single(
         distill,
         training: tokens,
         validation: validation.as_ref().map(|file| file as &dyn TokenSource),
+        words,
         mask_token: None,
         hidden_tokens: None,
         inputs_fingerprint: stage.fingerprint(),
@@ -156,7 +158,7 @@ pub fn train_single(
     files::remove(&files.output.join(FINISHED))?;
     let stages = Stages::look(&files.output).on(Machine::of(&**device));
     let products = Training::new("training", tokenizer.as_ref(), run).execute(&log)?;
-    exposure(section, files, tokens, tokenizer.as_ref())?;
+    exposure(section, files, tokens, words)?;
     if let (Some(file), Some(path)) = (&validation, &files.validation) {
         let held_out = HeldOut {
             tokenizer: file.tokenizer_hash().or(tokenizer.as_ref().map(Tokenizer::content_hash)),
@@ -178,23 +180,25 @@ pub fn train_single(
 /// Tokens that are decoded at a time.
 const PIECE: usize = 1 << 20;
 
-/// Writes down how much text the model has seen: in words where a tokenizer is known.
+/// Words of a text of tokens.
+fn words_of(tokens: &TokenFile, tokenizer: &Tokenizer) -> u64 {
+    let mut ids = Vec::new();
+    let starts = (0..tokens.len()).step_by(PIECE);
+    let of_piece = |start: usize| {
+        tokens.read(start..(start + PIECE).min(tokens.len()), &mut ids);
+        corpus::text::count_words(&tokenizer.decode(&ids))
+    };
+    starts.map(of_piece).sum::<usize>() as u64
+}
+
+/// Writes down how much text the model has seen: in words where those of the text are known.
 fn exposure(
     section: &ModelSection,
     files: &TrainingFiles,
     tokens: &TokenFile,
-    tokenizer: Option<&Tokenizer>,
+    words: Option<u64>,
 ) -> Result<()> {
     let summary: TrainingSummary = files::read_json(&files.output.join(TrainingSummary::FILE))?;
-    let words = tokenizer.map(|tokenizer| {
-        let mut ids = Vec::new();
-        let starts = (0..tokens.len()).step_by(PIECE);
-        let of_piece = |start: usize| {
-            tokens.read(start..(start + PIECE).min(tokens.len()), &mut ids);
-            corpus::text::count_words(&tokenizer.decode(&ids))
-        };
-        starts.map(of_piece).sum::<usize>() as f64
-    });
     let teachers = section.distill.as_ref().map(|distill| distill.teachers.clone());
     let seen =
         SingleExposure::of(summary.tokens, tokens.len(), words, teachers.unwrap_or_default());

@@ -3,6 +3,7 @@
 
 mod average;
 mod buckets;
+mod challenge;
 mod corruption;
 mod decay;
 mod distill;
@@ -21,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::average::{AverageKind, AverageSettings};
 pub use self::buckets::BucketSettings;
+pub use self::challenge::ChallengeTrack;
+pub(crate) use self::challenge::checkpoint_name;
 pub use self::corruption::{CorruptionSettings, HybridSettings};
 pub use self::decay::DecaySchedule;
 pub use self::distill::{
@@ -165,6 +168,10 @@ pub struct TrainSettings {
     /// Epochs after which the weights are kept for good, as teachers `NAME@EPOCH`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<u64>,
+    /// Keep the weights for good where the BabyLM challenge wants checkpoints, by the words seen:
+    /// in `snapshots/chck_1M` and so on. Left out, nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge_checkpoints: Option<ChallengeTrack>,
     /// Phases of rising difficulty in place of `phases`; left out, none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buckets: Option<BucketSettings>,
@@ -242,6 +249,7 @@ impl Default for TrainSettings {
             sam: None,
             average: None,
             snapshots: Vec::new(),
+            challenge_checkpoints: None,
             buckets: None,
             phases: Vec::new(),
         }

@@ -153,6 +153,7 @@ impl Runs {
             distill: case.signal.map(|signal| self.distillation(signal, folder)).transpose()?,
             training: &self.training,
             validation: Some(&self.validation),
+            words: None,
             mask_token: None,
             hidden_tokens: None,
             inputs_fingerprint: String::new(),

@@ -4,6 +4,7 @@ use experiment::evaluation::challenge::{ChallengeReport, evaluate_challenge};
 
 use super::{prepare_json, write_json};
 use crate::args::{ChallengeArgs, DeviceArgs};
+use crate::commands::report;
 use crate::console;
 use crate::failure::Resume;
 
@@ -13,13 +14,15 @@ pub fn challenge(args: &ChallengeArgs, device: &DeviceArgs) -> anyhow::Result<()
     let _json = prepare_json(&args.common, &[&args.data], &keys, Some(&args.output))?;
     let console = super::console(&args.common)?;
     let (selection, settings) = (args.common.selection(), args.settings());
-    let outcome = evaluate_challenge(&selection, &settings, || device.open(), &console)
-        .resume_with(console::this_command)?;
-    let report = ChallengeReport::new(&outcome, settings.year);
-    write_json(&args.common, &report.json)?;
-    super::show(&console, &report.json, || {
+    let work = || evaluate_challenge(&selection, &settings, || device.open(), &console);
+    let outcome =
+        report::with_page_of_failure(&args.output, work).resume_with(console::this_command)?;
+    let scores = ChallengeReport::new(&outcome, settings.year);
+    write_json(&args.common, &scores.json)?;
+    let page = report::write_beside(&args.output);
+    super::show(&console, &scores.json, || {
         console::print("")?;
-        console::print_table(&report.table)?;
+        console::print_table(&scores.table)?;
         for model in &outcome.models {
             if !model.answers.missing.is_empty() {
                 let (name, missing) = (&model.name, model.answers.missing.join(", "));
@@ -27,7 +30,8 @@ pub fn challenge(args: &ChallengeArgs, device: &DeviceArgs) -> anyhow::Result<()
             }
             console::note_place("all answers", &model.answers.path);
         }
-        Ok(())
+        let (output, page) = (args.output.display(), report::sentence(page.as_deref()));
+        console::print(format_args!("\nEverything is in {output}.{page}"))
     })?;
     Ok(outcome.failures.conclude()?)
 }

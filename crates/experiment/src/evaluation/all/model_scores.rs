@@ -49,6 +49,11 @@ impl ModelScores {
         }
     }
 
+    /// Whether nothing is measured.
+    pub fn is_empty(&self) -> bool {
+        self.measured.is_empty() && self.outcomes.is_empty() && self.finetuned.is_empty()
+    }
+
     /// Adds the results of a seed, counted from 0.
     pub fn add_finetuned(&mut self, seed: usize, results: Vec<FinetuneResult>) {
         if self.finetuned.len() <= seed {

@@ -16,29 +16,6 @@ use crate::evaluation::ModelSelection;
 use crate::failures::Failures;
 use crate::observer::Observer;
 
-/// A track of the challenge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Track {
-    /// Up to 10 million words of text, of which models see up to 100 million.
-    #[default]
-    StrictSmall,
-    /// Up to 100 million words of text, of which models see up to a billion.
-    Strict,
-}
-
-impl Track {
-    /// The names of the checkpoints, after how many millions of words each is taken: every one up
-    /// to ten, every ten up to a hundred and, of the strict track, every hundred up to a thousand.
-    pub fn checkpoints(self) -> Vec<String> {
-        let millions = (1..10).chain((10..100).step_by(10));
-        let last: Box<dyn Iterator<Item = u32>> = match self {
-            Self::StrictSmall => Box::new(std::iter::once(100)),
-            Self::Strict => Box::new((100..=1000).step_by(100)),
-        };
-        millions.chain(last).map(|millions| format!("chck_{millions}M")).collect()
-    }
-}
-
 /// The checkpoints that are there, and the smaller tasks.
 pub(super) struct Checkpoints {
     /// The name and folder of each, in the order of the track.
@@ -138,20 +115,4 @@ fn shares(task: AnyTask, score: &AnyScore, year: ChallengeYear) -> Value {
     let is_sub_score = |uid: &str| !section.starts_with("entity") || uid.ends_with("_ops");
     let shares = uids.filter(|(uid, _)| is_sub_score(uid));
     Value::Object(shares.map(|(uid, share)| (uid.clone(), json!(share))).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_track_has_the_checkpoints_of_the_pipeline() {
-        let small = Track::StrictSmall.checkpoints();
-        assert_eq!(
-            (small.len(), &*small[0], &*small[9], &*small[18]),
-            (19, "chck_1M", "chck_10M", "chck_100M")
-        );
-        let strict = Track::Strict.checkpoints();
-        assert_eq!((strict.len(), &strict[..19], &*strict[27]), (28, &small[..], "chck_1000M"));
-    }
 }

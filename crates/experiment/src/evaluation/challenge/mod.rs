@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod collected;
+mod kept;
 mod report;
 mod scoring;
 mod task;
@@ -14,10 +15,12 @@ use std::sync::Arc;
 use engine::Device;
 use eval::challenge::reading::ReadingMode;
 use eval::challenge::{ChallengeBackend, ChallengeYear};
+use train::settings::ChallengeTrack;
 
-pub use checkpoints::Track;
 pub use collected::AnswerFile;
+pub(crate) use kept::{CHALLENGE, KeptScores};
 pub use report::ChallengeReport;
+pub(crate) use report::table;
 pub use scoring::{AnyScore, TaskOutcome};
 pub use task::{AnyTask, all_tasks};
 
@@ -25,7 +28,7 @@ use super::results::{claim_folders, short_names};
 use super::{ModelSelection, label};
 use crate::error::{Result, wrong_usage};
 use crate::failures::Failures;
-use crate::files::make_folder;
+use crate::files::{make_folder, write_json};
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::outputs;
@@ -59,7 +62,7 @@ pub struct CheckpointSettings {
     /// Holds the folders of the smaller tasks.
     pub data: PathBuf,
     /// The track, which states which checkpoints there are to be.
-    pub track: Track,
+    pub track: ChallengeTrack,
 }
 
 /// The scores of a model.
@@ -103,7 +106,7 @@ pub fn evaluate_challenge(
     }
     let checkpoints = checkpoints.map(|some| Checkpoints::find(some, settings, observer));
     let checkpoints = checkpoints.transpose()?;
-    let read = [settings.data.clone()];
+    let read = settings.read();
     outputs::check_no_model(&settings.output)?;
     outputs::check_folder(&settings.output, &read)?;
     make_folder(&settings.output)?;
@@ -125,10 +128,21 @@ pub fn evaluate_challenge(
         let checkpoints = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
         let fast = fast_results(settings, &checkpoints);
         let answers = AnswerFile::write(folder, settings.year, backend, &tasks, fast.as_ref())?;
-        found.push(ChallengeScores { name, label, backend, tasks, checkpoints, answers });
+        let model = ChallengeScores { name, label, backend, tasks, checkpoints, answers };
+        write_json(&folder.join(CHALLENGE), &KeptScores::of(&model, settings.year))?;
+        found.push(model);
     }
     failures.keep(&settings.output)?;
     Ok(ChallengeOutcome { models: found, failures })
+}
+
+impl ChallengeSettings {
+    /// The folders that are read, into which nothing is to be written.
+    fn read(&self) -> Vec<PathBuf> {
+        let some = self.checkpoints.iter();
+        let of_checkpoints = some.flat_map(|some| [some.folder.clone(), some.data.clone()]);
+        [self.data.clone()].into_iter().chain(of_checkpoints).collect()
+    }
 }
 
 /// The folder of a finished model's results: the pipelines' name of its revision.

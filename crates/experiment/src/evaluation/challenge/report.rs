@@ -1,13 +1,14 @@
 //! The table of the scores.
 
+use ::report::{Align, ScoreTable, Table};
 use eval::challenge::ChallengeYear;
 use eval::challenge::reading::ReadingScore;
-use report::{Align, ScoreTable, Table};
 use serde_json::{Value, json};
 
-use super::scoring::{AnyScore, TaskOutcome};
+use super::ChallengeOutcome;
+use super::kept::KeptScores;
+use super::scoring::AnyScore;
 use super::task::{AnyTask, all_tasks};
-use super::{ChallengeOutcome, ChallengeScores};
 use crate::failures::Failures;
 
 /// The scores of all models.
@@ -22,35 +23,47 @@ impl ChallengeReport {
     /// The report of an evaluation by the rules of a year.
     pub fn new(outcome: &ChallengeOutcome, year: ChallengeYear) -> Self {
         let ChallengeOutcome { models, failures } = outcome;
-        Self { table: table(models, year, failures), json: to_json(models, year) }
+        let kept: Vec<_> = models.iter().map(|model| KeptScores::of(model, year)).collect();
+        let named: Vec<(&str, &KeptScores)> =
+            models.iter().zip(&kept).map(|(model, kept)| (&model.name[..], kept)).collect();
+        let json = models.iter().zip(&kept).map(|(model, kept)| {
+            let mut value = json!(kept);
+            value["model"] = json!(model.label);
+            value["answers"] = json!(model.answers.path);
+            value["missing"] = json!(model.answers.missing);
+            value
+        });
+        Self { table: table(&named, year, failures), json: Value::Array(json.collect()) }
     }
 }
 
-fn table(models: &[ChallengeScores], year: ChallengeYear, failures: &Failures) -> Table {
+/// A row for every task of a year that a model was scored on or failed at, a column for every
+/// model.
+pub(crate) fn table(
+    models: &[(&str, &KeptScores)],
+    year: ChallengeYear,
+    failures: &Failures,
+) -> Table {
     let columns = [("task", Align::Left), ("questions", Align::Right), ("chance", Align::Right)];
-    let names = models.iter().map(|model| model.name.as_str());
-    let mut table = ScoreTable::new(&columns, names);
+    let mut table = ScoreTable::new(&columns, models.iter().map(|(name, _)| *name));
     for task in all_tasks().filter(|task| task.is_of(year)) {
-        let outcomes: Vec<Option<&TaskOutcome>> =
-            models.iter().map(|model| outcome(&model.tasks, task)).collect();
-        let failed = models.iter().map(|model| failures.mark(&model.name, task.name(), None));
+        let scores = || models.iter().map(|(_, kept)| kept.task(task));
+        let failed = models.iter().map(|(name, _)| failures.mark(name, task.name(), None));
         let failed: Vec<Option<String>> = failed.collect();
-        if outcomes.iter().all(Option::is_none) && failed.iter().all(Option::is_none) {
+        if scores().all(|score| score.is_none()) && failed.iter().all(Option::is_none) {
             continue;
         }
-        let items = outcomes.iter().flatten().next().map(|outcome| outcome.score.items());
-        let items = items.map_or(String::new(), |items| items.to_string());
+        let items = scores().flatten().next().map(|score| score.items().to_string());
         let chance = format!("{:.1}", task.chance());
-        let cells = outcomes.iter().zip(failed).map(|(outcome, failed)| {
-            let score = outcome.map(|outcome| shown(outcome.score.shown(task)));
-            failed.or(score).unwrap_or_else(|| "-".to_owned())
+        let cells = scores().zip(failed).map(|(score, failed)| {
+            failed.or(score.map(|score| shown(score.shown(task)))).unwrap_or_else(nothing)
         });
-        table.row([task.title(), items.as_str(), chance.as_str()], cells);
+        table.row([task.title(), items.as_deref().unwrap_or_default(), &chance], cells);
         if let AnyTask::Reading = task {
             for (part, of) in READING_PARTS {
-                let cells = outcomes.iter().map(|outcome| match outcome.map(|one| &one.score) {
+                let cells = scores().map(|score| match score {
                     Some(AnyScore::Reading { score, .. }) => shown(of(score)),
-                    _ => "-".to_owned(),
+                    _ => nothing(),
                 });
                 table.row([part, "", ""], cells);
             }
@@ -63,31 +76,10 @@ fn table(models: &[ChallengeScores], year: ChallengeYear, failures: &Failures) -
 const READING_PARTS: [(&str, fn(&ReadingScore) -> f64); 2] =
     [("  eye tracking", |score| score.eye_tracking), ("  self-paced", |score| score.self_paced)];
 
-fn outcome(outcomes: &[TaskOutcome], task: AnyTask) -> Option<&TaskOutcome> {
-    outcomes.iter().find(|outcome| outcome.task.name() == task.name())
-}
-
 fn shown(score: f64) -> String {
     format!("{score:.2}")
 }
 
-fn to_json(models: &[ChallengeScores], year: ChallengeYear) -> Value {
-    let scores = |outcomes: &[TaskOutcome]| {
-        let scores = outcomes.iter().map(|one| (one.task.name().to_owned(), json!(one.score)));
-        Value::Object(scores.collect())
-    };
-    let model = |model: &ChallengeScores| {
-        let checkpoints =
-            model.checkpoints.iter().map(|(name, outcomes)| (name.clone(), scores(outcomes)));
-        json!({
-            "model": model.label,
-            "year": year,
-            "backend": model.backend,
-            "tasks": scores(&model.tasks),
-            "checkpoints": Value::Object(checkpoints.collect()),
-            "answers": model.answers.path,
-            "missing": model.answers.missing,
-        })
-    };
-    Value::Array(models.iter().map(model).collect())
+fn nothing() -> String {
+    "-".to_owned()
 }

@@ -56,7 +56,7 @@ pub enum AnyScore {
 
 impl AnyScore {
     /// The score of a task over all, as tables show it.
-    pub(super) fn shown(&self, task: AnyTask) -> f64 {
+    pub(crate) fn shown(&self, task: AnyTask) -> f64 {
         match (self, task) {
             (Self::Choices(score), AnyTask::Choices(task)) => TaskScore::shown(task, score.score),
             (Self::Choices(score), AnyTask::Reading) => score.score,

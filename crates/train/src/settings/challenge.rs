@@ -1,0 +1,76 @@
+//! The checkpoints that BabyLM's challenge asks for, by the words that a model has seen.
+
+use serde::{Deserialize, Serialize};
+
+/// A track of the challenge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeTrack {
+    /// Up to 10 million words of text, of which models see up to 100 million: 19 checkpoints.
+    #[default]
+    StrictSmall,
+    /// Up to 100 million words of text, of which models see up to a billion: 28 checkpoints.
+    Strict,
+}
+
+impl ChallengeTrack {
+    /// After how many millions of words there is a checkpoint: every one up to ten, every ten up to
+    /// a hundred and, on the strict track, every hundred up to a thousand (README of
+    /// github.com/babylm/evaluation-pipeline-2025).
+    pub fn millions(self) -> Vec<u64> {
+        let up_to_ten = 1..10;
+        let up_to_a_hundred = (10..100).step_by(10);
+        let last = match self {
+            Self::StrictSmall => 100,
+            Self::Strict => 1000,
+        };
+        up_to_ten.chain(up_to_a_hundred).chain((100..=last).step_by(100)).collect()
+    }
+
+    /// The names of the checkpoints, such as `chck_1M`.
+    pub fn checkpoints(self) -> Vec<String> {
+        self.millions().into_iter().map(checkpoint_name).collect()
+    }
+
+    /// The checkpoints, in millions of words, that are reached between `before` words and `seen`.
+    /// The end of a training reaches one of which it has seen 99 %: an epoch leaves out the last
+    /// tokens of the text.
+    pub(crate) fn reached(self, before: f64, seen: f64, is_end: bool) -> Vec<u64> {
+        let seen = if is_end { seen / 0.99 } else { seen };
+        let words = |millions: u64| millions as f64 * 1e6;
+        let is_reached = |&millions: &u64| before < words(millions) && words(millions) <= seen;
+        self.millions().into_iter().filter(is_reached).collect()
+    }
+}
+
+/// The name of the checkpoint after some millions of words.
+pub(crate) fn checkpoint_name(millions: u64) -> String {
+    format!("chck_{millions}M")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_track_has_the_checkpoints_of_the_pipeline() {
+        let small = ChallengeTrack::StrictSmall.checkpoints();
+        assert_eq!((small.len(), &*small[0], &*small[9]), (19, "chck_1M", "chck_10M"));
+        assert_eq!(small[18], "chck_100M");
+        let strict = ChallengeTrack::Strict.checkpoints();
+        assert_eq!((strict.len(), &strict[..19], &*strict[27]), (28, &small[..], "chck_1000M"));
+    }
+
+    #[test]
+    fn a_checkpoint_is_reached_once() {
+        let track = ChallengeTrack::StrictSmall;
+        assert_eq!(track.reached(0.0, 9.9e5, false), []);
+        assert_eq!(track.reached(9.9e5, 1e6, false), [1]);
+        assert_eq!(track.reached(1e6, 1.5e6, false), []);
+        assert_eq!(track.reached(0.0, 3.1e6, false), [1, 2, 3]);
+        // Ten epochs of ten million words, but for what their last sequences leave out.
+        assert_eq!(track.reached(9.98e7, 9.99e7, false), []);
+        assert_eq!(track.reached(9.98e7, 9.99e7, true), [100]);
+        assert_eq!(track.reached(9.7e7, 9.8e7, true), []);
+    }
+}
