@@ -80,6 +80,7 @@ pub enum ChallengeRules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TrackFlag {
     /// 10 million words of text: 19 checkpoints, the last after 100 million words.
+    #[value(alias = "strict_small")]
     StrictSmall,
     /// 100 million words of text: 28 checkpoints, the last after a billion words.
     Strict,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Failures, Part};
 use crate::error::{ExperimentError, Result};
+use crate::evaluation::challenge::{AnyTask, all_tasks};
 use crate::files;
 
 /// The file with the parts that failed, in the folder that the results are in.
@@ -93,9 +94,11 @@ impl Failures {
 }
 
 impl Entry {
-    /// The part, where benchmark and tasks are known.
+    /// The part, where the benchmark, or the task of the challenge, and tasks are known.
     fn part(self) -> Option<Part> {
-        let benchmark = eval::find_benchmark(&self.benchmark)?.name();
+        let of_challenge = || all_tasks().map(AnyTask::name).find(|name| *name == self.benchmark);
+        let known = eval::find_benchmark(&self.benchmark).map(|benchmark| benchmark.name());
+        let benchmark = known.or_else(of_challenge)?;
         let tasks = self.tasks.iter().map(|task| Some(find_task(task)?.name));
         Some(Part {
             model: self.model,
@@ -118,10 +121,12 @@ mod tests {
         let mut failures = Failures::default();
         let part = Part { tasks: vec!["rte"], seed: Some(1), ..Part::whole("m", "glue") };
         failures.add(part, ExperimentError::Refused("x".to_owned()).into(), &Silent);
+        let part = Part::whole("m", "comps");
+        failures.add(part, ExperimentError::Refused("y".to_owned()).into(), &Silent);
         failures.keep(folder).unwrap();
         let kept = Failures::kept(folder).unwrap().renamed(|model| format!("run/{model}"));
         assert_eq!(kept.mark("run/m", "glue", Some("rte")), Some("failed (1)".to_owned()));
-        assert_eq!(kept.footnotes(), "(1) run/m on rte, seed 1: x\n");
+        assert_eq!(kept.footnotes(), "(1) run/m on rte, seed 1: x\n(2) run/m on comps: y\n");
         std::fs::write(folder.join(FILE), "[{").unwrap();
         assert!(Failures::kept(folder).is_err(), "it is damaged");
         Failures::default().keep(folder).unwrap();

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use corpus::Tokenizer;
 use corpus::tokenizer::Role;
+use report::format::short;
 use train::run::{SNAPSHOTS, snapshot};
+use train::settings::ChallengeTrack;
 use train::{Outcome, TrainSettings, TrainingRun, best};
 
 use crate::error::{ExperimentError, Result};
@@ -53,6 +55,8 @@ impl<'a> Training<'a> {
             // Until the end, the best weights so far are what commands take out of a run.
             best::add(folder, |place| -> Result<()> { Ok(tokenizer.save_folder(place, length)?) })?;
         }
+        let words_per_token =
+            run.words.map(|words| words as f64 / run.training.len().max(1) as f64);
         let mut log = TrainingLog::new(name, folder, observer);
         let precision = run.model.device().arithmetic().to_string();
         let products = match run.execute(&mut log)? {
@@ -69,6 +73,14 @@ impl<'a> Training<'a> {
         }
         let summary = TrainingSummary::of_metrics(folder, settings.select_by)?;
         files::write_json(&folder.join(TrainingSummary::FILE), &summary)?;
+        if let Some((track, per_token)) = settings.challenge_checkpoints.zip(words_per_token) {
+            let seen = short(summary.tokens as f64 * per_token);
+            let reached = match last_checkpoint(folder, track) {
+                Some(last) => format!("the last checkpoint of the challenge is {last}"),
+                None => "no checkpoint of the challenge is reached".to_owned(),
+            };
+            observer.note(format_args!("{name}: {reached}; the model has seen {seen} words"));
+        }
         Ok(match products.starts_with(&precision) {
             true => products,
             false => format!("{precision}, {products}"),
@@ -88,4 +100,10 @@ fn kept(folder: &Path, settings: &TrainSettings) -> Result<Vec<PathBuf>> {
         all.extend(places.filter(|place| place.is_dir()));
     }
     Ok(all)
+}
+
+/// The last of a track's checkpoints that a training has kept.
+fn last_checkpoint(folder: &Path, track: ChallengeTrack) -> Option<String> {
+    let is_kept = |name: &String| folder.join(SNAPSHOTS).join(name).is_dir();
+    track.checkpoints().into_iter().rfind(is_kept)
 }
