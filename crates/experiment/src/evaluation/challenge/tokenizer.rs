@@ -37,6 +37,10 @@ impl ChallengeTokenizer for FolderTokenizer {
         self.0.encode(text).map_err(encoding)
     }
 
+    fn vocab_size(&self) -> usize {
+        self.0.own_vocab_size()
+    }
+
     fn decode(&self, id: u32) -> String {
         self.0.decode(&[id])
     }
