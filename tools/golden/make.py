@@ -2,6 +2,7 @@
 `python tools/golden/make.py`."""
 
 import aoa
+import challenge_aoa
 import classification
 import classifier
 import divergences
@@ -25,5 +26,5 @@ if __name__ == "__main__":
         models, switch, masked, ltg_bert, elc_bert, gpt_bert, t5, classifier, classification, losses,
         ops, divergences, schedules,
     )
-    for writer in (*first, optimizers, vocabulary_files, significance, aoa, reading):
+    for writer in (*first, optimizers, vocabulary_files, significance, aoa, reading, challenge_aoa):
         writer.main()
